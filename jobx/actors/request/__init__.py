@@ -1,0 +1,1 @@
+"""The pure life of one request: events, state, decisions. No I/O, no clock."""

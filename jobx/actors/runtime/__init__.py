@@ -1,0 +1,1 @@
+"""An actor runtime that knows nothing of map/reduce."""

@@ -1,0 +1,268 @@
+"""The error tree: one class per decision that a caller can take.
+
+    JobxError
+    ├─ InvalidInput            what was asked for is wrong: say what and why
+    │  ├─ ConfigError          a setting
+    │  ├─ TooLarge             a size limit
+    │  ├─ UnsupportedMedia     a media type that is not spoken here
+    │  └─ KeyReused            an Idempotency-Key came back with another body
+    ├─ NotFound                a named thing does not exist
+    ├─ AlreadyExists           a named thing exists
+    ├─ InUse                   a named thing is referred to, or still at work
+    ├─ Unavailable             try again later
+    │  ├─ Overloaded           too much is open
+    │  ├─ Draining             the node is stopping
+    │  ├─ NoCapability         no node offers the capability
+    │  ├─ NodeUnreachable      nobody answers at the gateway
+    │  └─ StoreUnavailable     the store does not answer; nothing was written
+    ├─ DeadlineExceeded        a bounded wait ran out
+    ├─ StoreFull               no room left: nothing was written
+    ├─ StoreRefused            the store cannot be opened or written as it is
+    ├─ OutcomeUnknown          a write may or may not have happened
+    ├─ Conflict                a conditional write lost its race
+    ├─ FrameError              bytes from a peer are not a frame
+    ├─ BlobDamaged             a blob is missing or its checksum is wrong
+    ├─ RequestFailed           a request ended without a result
+    └─ InternalError           a fault of JobX itself
+
+Constructor arguments are the error: they are kept as ``args``, so that an error can be sent
+to another process as its code and arguments (``to_wire``) and raised there again
+(``from_wire``). The sentence is made by ``__str__``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+
+class JobxError(Exception):
+    """Base of every error that JobX raises on purpose.
+
+    Attributes:
+        code: Stable slug of the class, used on the wire, over HTTP and by exit codes.
+        template: Format string for the sentence, over the constructor's arguments.
+    """
+
+    code: ClassVar[str] = "error"
+    template: ClassVar[str] = "{0}"
+
+    def __str__(self) -> str:
+        return self.template.format(*self.args)
+
+    def to_wire(self) -> dict[str, object]:
+        """Return the error as a map of plain values."""
+        return {"code": self.code, "args": list(self.args)}
+
+
+class InvalidInput(JobxError):
+    """Something that was asked for is wrong. Args: where, value (as text), reason."""
+
+    code = "invalid-input"
+    template = "{0}: {2} (got {1})"
+
+    def __init__(self, where: str, value: str, reason: str) -> None:
+        super().__init__(where, value, reason)
+
+
+class ConfigError(InvalidInput):
+    """A setting is wrong. Args: setting, value (as text), reason."""
+
+    code = "config"
+    template = "setting {0}: {2} (got {1})"
+
+
+class TooLarge(InvalidInput):
+    """A size limit was passed. Args: where, value (as text), reason."""
+
+    code = "too-large"
+
+
+class UnsupportedMedia(InvalidInput):
+    """A media type is not spoken here. Args: where, value (as text), reason."""
+
+    code = "unsupported-media"
+
+
+class KeyReused(InvalidInput):
+    """An Idempotency-Key came back with another body. Args: where, value (as text), reason."""
+
+    code = "key-reused"
+
+
+class NotFound(JobxError):
+    """A named thing does not exist. Args: kind, name."""
+
+    code = "not-found"
+    template = "there is no {0} named {1}"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(kind, name)
+
+
+class AlreadyExists(JobxError):
+    """A named thing exists. Args: kind, name."""
+
+    code = "already-exists"
+    template = "{0} {1} exists already"
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(kind, name)
+
+
+class InUse(JobxError):
+    """A named thing is referred to, or still at work. Args: kind, name, by whom."""
+
+    code = "in-use"
+    template = "{0} {1} is used by {2}"
+
+    def __init__(self, kind: str, name: str, by: str) -> None:
+        super().__init__(kind, name, by)
+
+
+class Unavailable(JobxError):
+    """Try again later. Args: reason, seconds after which a retry makes sense."""
+
+    code = "unavailable"
+    template = "{0}; try again in {1:g} s"
+
+    def __init__(self, reason: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(reason, retry_after_s)
+
+    @property
+    def retry_after_s(self) -> float:
+        """Seconds after which a retry makes sense."""
+        return float(self.args[1])
+
+
+class Overloaded(Unavailable):
+    """Too many requests are open. Args: reason, retry_after_s."""
+
+    code = "overloaded"
+
+
+class Draining(Unavailable):
+    """The node is stopping and takes nothing new. Args: reason, retry_after_s."""
+
+    code = "draining"
+
+
+class NoCapability(Unavailable):
+    """No node offers a capability. Args: reason, retry_after_s."""
+
+    code = "no-capability"
+
+
+class NodeUnreachable(Unavailable):
+    """Nobody answers at the gateway. Args: reason, retry_after_s."""
+
+    code = "node-unreachable"
+
+
+class StoreUnavailable(Unavailable):
+    """The store does not answer; nothing was written. Args: reason, retry_after_s."""
+
+    code = "store-unavailable"
+
+
+class DeadlineExceeded(JobxError):
+    """A bounded wait ran out. Args: what was waited for, seconds."""
+
+    code = "deadline-exceeded"
+    template = "{0} took longer than {1:g} s"
+
+    def __init__(self, what: str, timeout_s: float) -> None:
+        super().__init__(what, timeout_s)
+
+
+class StoreFull(JobxError):
+    """There is no room left; nothing was written. Args: where, reason."""
+
+    code = "store-full"
+    template = "no room left in {0}: {1}"
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+
+
+class StoreRefused(JobxError):
+    """The store cannot be opened or written as it is. Args: where, reason."""
+
+    code = "store-refused"
+    template = "cannot use {0}: {1}"
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+
+
+class OutcomeUnknown(JobxError):
+    """A write may or may not have happened: read back before repeating it. Args: key, reason."""
+
+    code = "outcome-unknown"
+    template = "the outcome of writing {0} is unknown: {1}"
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(key, reason)
+
+
+class Conflict(JobxError):
+    """A conditional write lost its race; nothing was written. Args: key."""
+
+    code = "conflict"
+    template = "{0} was changed by somebody else"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+
+
+class FrameError(JobxError):
+    """Bytes from a peer are not a frame. Args: reason."""
+
+    code = "frame"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+
+
+class BlobDamaged(JobxError):
+    """A blob is missing or is not what was written. Args: name, reason."""
+
+    code = "blob-damaged"
+    template = "blob {0}: {1}"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+
+
+class RequestFailed(JobxError):
+    """A request ended without a result. Args: request id, error type, message."""
+
+    code = "request-failed"
+    template = "request {0} failed: {1}: {2}"
+
+    def __init__(self, request_id: str, error_type: str, message: str) -> None:
+        super().__init__(request_id, error_type, message)
+
+
+class InternalError(JobxError):
+    """A fault of JobX itself. Args: reason."""
+
+    code = "internal"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+
+
+def _family(cls: type[JobxError]) -> Iterator[type[JobxError]]:
+    yield cls
+    for child in cls.__subclasses__():
+        yield from _family(child)
+
+
+def from_wire(wire: dict[str, object]) -> JobxError:
+    """Rebuild an error from what ``to_wire`` made; an unknown code gives an InternalError."""
+    args = wire.get("args")
+    for cls in _family(JobxError):
+        if cls.code == wire.get("code") and isinstance(args, list):
+            return cls(*args)
+    return InternalError(f"a peer sent an error that is not known here: {wire!r}")

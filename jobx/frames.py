@@ -1,0 +1,124 @@
+"""The frame codec: length-prefixed msgpack maps on a stream, for executors and the gateway.
+
+A frame is four bytes (the body's length, big endian) and a body: one msgpack map with text
+keys. The decoder checks the length before it keeps a byte of the body, so a peer cannot make
+it hold more than ``max_bytes``.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any, Final, TypeAlias
+
+from jobx import values
+from jobx.errors import FrameError, InvalidInput
+
+Frame: TypeAlias = dict[str, Any]
+
+#: Largest body of a frame. Larger values travel as blobs, so nothing comes near it.
+MAX_FRAME_BYTES: Final = 64 << 20
+_HEAD: Final = struct.Struct(">I")
+
+
+def encode(frame: Frame) -> bytes:
+    """Return ``frame`` as bytes, head included.
+
+    Raises:
+        FrameError: The frame is larger than MAX_FRAME_BYTES or holds what is not a value.
+    """
+    try:
+        body = values.pack(frame)
+    except InvalidInput as error:
+        raise FrameError(str(error)) from error
+    if len(body) > MAX_FRAME_BYTES:
+        raise FrameError(f"a frame of {len(body)} bytes is larger than {MAX_FRAME_BYTES}")
+    return _HEAD.pack(len(body)) + body
+
+
+def decode_body(body: bytes | memoryview) -> Frame:
+    """Return the frame whose body is given.
+
+    Raises:
+        FrameError: The body is not a msgpack map.
+    """
+    try:
+        frame = values.unpack(body)
+    except InvalidInput as error:
+        raise FrameError(str(error)) from error
+    if not isinstance(frame, dict):
+        raise FrameError(f"a frame must be a map, not a {type(frame).__name__}")
+    return frame
+
+
+class FrameDecoder:
+    """Turns the chunks of a stream into frames; keeps what is not complete yet."""
+
+    def __init__(self, max_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._buffer = bytearray()
+        self._max_bytes = max_bytes
+
+    def feed(self, chunk: bytes) -> Iterator[Frame]:
+        """Take a chunk and yield each frame that is complete with it.
+
+        Raises:
+            FrameError: A length is over the limit or a body is not a frame.
+        """
+        buffer = self._buffer
+        buffer += chunk
+        start = 0
+        try:
+            while len(buffer) - start >= _HEAD.size:
+                (length,) = _HEAD.unpack_from(buffer, start)
+                if length > self._max_bytes:
+                    raise FrameError(f"a peer announced a frame of {length} bytes")
+                end = start + _HEAD.size + length
+                if len(buffer) < end:
+                    break
+                body = bytes(memoryview(buffer)[start + _HEAD.size : end])
+                start = end
+                yield decode_body(body)
+        finally:
+            if start:
+                del buffer[:start]
+
+
+class FrameSocket:
+    """Blocking frames over a connected stream socket; for executors and tools.
+
+    Runs in one thread at a time for each direction.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._stream = sock.makefile("rb", buffering=1 << 16)
+
+    def send(self, frame: Frame) -> None:
+        """Write one frame; raises OSError when the peer is gone."""
+        self._sock.sendall(encode(frame))
+
+    def receive(self) -> Frame | None:
+        """Return the next frame, or None when the peer closed the stream between frames.
+
+        Raises:
+            FrameError: The stream ended inside a frame, or holds something else.
+            TimeoutError: The socket has a timeout and it ran out.
+        """
+        head = self._stream.read(_HEAD.size)
+        if not head:
+            return None
+        if len(head) < _HEAD.size:
+            raise FrameError("the stream ended inside a frame's head")
+        (length,) = _HEAD.unpack(head)
+        if length > MAX_FRAME_BYTES:
+            raise FrameError(f"a peer announced a frame of {length} bytes")
+        body = self._stream.read(length)
+        if len(body) < length:
+            raise FrameError("the stream ended inside a frame")
+        return decode_body(body)
+
+    def close(self) -> None:
+        """Close the socket; a second close does nothing."""
+        self._stream.close()
+        self._sock.close()

@@ -1,0 +1,67 @@
+"""Frames between a node and an executor.
+
+Every frame is a map with a ``t`` (type). The node keeps at most two work frames in an executor:
+one at work, one behind it. An executor answers each work frame with exactly one ``result`` frame
+of the same ``id``. Fields are plain values; payloads are ``Payload.to_wire()``.
+
+Node to executor::
+
+    load    version, name, workflow, handler_type, source_type, source_code, argument_spec
+            A handler, before its first use in this executor; no answer.
+    map     a batch: count sibling mapper invocations from vertex ``first`` on
+    pull    vertex: the next chunk of a mapper that is kept suspended
+    combine vertex: run the combiner over the mapper's output
+    reduce  vertex: run the reducer
+    drop    request_id, vertices (None: all of the request): close suspended mappers; no answer
+    exit    leave after the work at hand; no answer
+
+Work frames share ``id`` (number, unique for the node's life), ``request`` (map: id, workflow, job,
+context), ``step`` (its name), ``blob_dir`` (folder of the request's blobs), ``blob_stem`` (prefix
+of names of blobs written for this frame), ``inline_bytes``, ``time_limit_s`` (for one invocation).
+
+    map     first, count, root (bool), attempts (map: vertex to attempt, 1 if absent), mapper,
+            combiner (or None), reducer (or None: stop after the combiner) as versions,
+            pairs (bytes of the chunk's items) or blob (name, start, stop, of the chunk's blob),
+            chunk_pairs (most pairs of one mapped chunk),
+            partitions (run sections of an output that was too large for memory)
+    combine vertex, attempt, combiner, inputs, partitions
+    reduce  vertex, attempt, reducer, inputs (payloads in order; values of a key keep it),
+            partition, partitions (1: all keys), session (what the mapper left)
+
+The item of the root invocation is a list of [name, value]; that of any other is [key, value].
+
+Executor to node::
+
+    ready   pid; once, when it can take work
+    result  id, segments, rss_bytes
+
+Segments, in order::
+
+    ["returned", first, count, payloads, reduced (bool), durations, notes]
+            mappers that returned data, with their combiner and (``reduced``) reducer done; their
+            output together, values of a key in the order of vertices. ``durations`` are
+            3 x count unsigned 32-bit microseconds: mappers, combiners, reducers.
+    ["mapped", vertex, step, chunk payload, digest, more (bool), duration_us, notes]
+            a chunk of children; ``more``: the mapper is kept, ask with ``pull``
+    ["combined", vertex, payloads, duration_us, notes]
+    ["reduced", vertex, partition, payloads, duration_us, notes]
+    ["failed", vertex, failure (fields of model.Failure), duration_us, notes]
+    ["unstarted", first, count]
+            not tried: too many mappers are kept here, or the executor is leaving
+
+``notes`` maps a vertex to what it left: ``output`` (captured text), ``session`` (map of the mapper's
+S_SET). Absent when empty.
+
+While it works, the executor keeps (id, vertex, monotonic start in ns) in a shared page, so that the
+node can tell which invocation killed it or is over its time.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+#: Layout of the shared page: work id, vertex, monotonic nanoseconds of its start (0: idle).
+PROGRESS: Final = struct.Struct("=QQQ")
+#: Suspended mappers that an executor keeps at most.
+MAX_KEPT: Final = 256

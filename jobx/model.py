@@ -1,0 +1,217 @@
+"""The entities that are stored: workflow, job, step, handler, request.
+
+Fields have the original's names, so that an entity reads with plain tools at its old path.
+Entities are frozen; a change is a copy with ``msgspec.structs.replace``. Decoding is strict:
+an unknown field or a wrong type is refused with its place.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+
+from jobx.errors import InvalidInput
+
+NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=NAME_PATTERN,
+        description="lower-case letters, digits, '_', '.', '-'; 1 to 63 characters",
+        examples=["word_count"],
+    ),
+]
+Description = Annotated[str, msgspec.Meta(max_length=4096)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+HandlerType = Literal["mapper", "combiner", "reducer"]
+ArgumentType = Literal["str", "int", "float", "bool", "bytes", "list", "dict", "any"]
+RequestState = Literal["running", "succeeded", "failed", "cancelled"]
+
+_NAME: Final = re.compile(NAME_PATTERN)
+
+
+class Entity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of all entities: frozen, keyword-only, no unknown fields."""
+
+
+class Workflow(Entity):
+    """An isolated container of jobs, steps and handlers."""
+
+    workflow_name: Name
+    description: Description
+    #: Changes whenever a handler of the workflow changes: a hash over all versions.
+    handlers_state: str | None = None
+
+
+class Job(Entity):
+    """The noun one posts to, and its first step."""
+
+    workflow_name: Name
+    job_name: Name
+    description: Description
+    initial_step_name: Name
+
+
+class Step(Entity):
+    """Binds a mapper, an optional combiner and a reducer."""
+
+    workflow_name: Name
+    step_name: Name
+    description: Description
+    map_handler_name: Name
+    combine_handler_name: Name | None = None
+    reduce_handler_name: Name
+
+
+class Retry(Entity):
+    """When an invocation whose handler raised is tried again.
+
+    Losing an executor (crash, kill, memory limit) is counted apart, see
+    ``requests.lost_attempts`` in the settings; an author's exception is final unless ``attempts``
+    says otherwise.
+    """
+
+    #: Tries in all, the first included.
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    #: Wait before the second try; doubles with each further try.
+    backoff_s: Annotated[float, msgspec.Meta(ge=0)] = 0.1
+    max_backoff_s: Annotated[float, msgspec.Meta(ge=0)] = 30.0
+    #: Exception class names that are worth another try; empty means every one.
+    on: tuple[str, ...] = ()
+
+
+class Example(Entity):
+    """Arguments and the pairs that they must give; run when the handler is stored."""
+
+    arguments: Any = None
+    expected: list[list[Any]] = []
+
+
+class Handler(Entity):
+    """One body of author code."""
+
+    workflow_name: Name
+    handler_name: Name
+    description: str
+    handler_type: HandlerType
+    source_type: Name = "python"
+    source_code: str
+    argument_spec: tuple[tuple[str, ArgumentType], ...] = ()
+    required_capability: Name = "general"
+    #: SHA-256 over all that decides what the handler does; set when it is stored.
+    version: str | None = None
+    retry: Retry = Retry()
+    time_limit_s: Seconds | None = None
+    examples: tuple[Example, ...] = ()
+
+
+class Failure(Entity):
+    """Why an invocation or a request ended without a result.
+
+    ``kind`` says whose fault it is: ``author`` (an exception in a handler), ``pair`` (a pair that
+    is not one), ``protocol`` (a handler that breaks its contract), ``timeout``, ``memory``,
+    ``crash`` (the executor died), ``lost``, ``cancelled``, ``limit`` or ``internal``.
+    """
+
+    kind: str
+    type: str
+    message: str
+    #: The author's own lines only.
+    traceback: str = ""
+    invocation_id: str | None = None
+    handler_name: str | None = None
+    step_name: str | None = None
+    attempt: int = 1
+    #: The pair that the failed invocation was given, shortened.
+    input: str | None = None
+    #: Index of the yielded pair that did not fit.
+    pair: int | None = None
+
+
+class Counts(Entity):
+    """How many invocations of a request are in which state."""
+
+    #: Mapper invocations that are known so far.
+    mapped: Count = 0
+    #: Mapper invocations whose result (or failure) is final.
+    finished: Count = 0
+    retried: Count = 0
+    #: Invocations of all kinds that succeeded: mappers, combiners and reducers.
+    invocations: Count = 0
+
+
+class Request(Entity):
+    """One received job request; written at accept and at finish."""
+
+    workflow_name: Name
+    request_id: str
+    job_name: Name
+    #: The root mapper invocation.
+    invocation_id: str
+    state: RequestState = "running"
+    is_done: bool = False
+    is_blocking: bool = True
+    context: dict[str, Any] = {}
+    accepted_at: float
+    finished_at: float | None = None
+    failed_invocation_id: str | None = None
+    failure: Failure | None = None
+    counts: Counts = Counts()
+    #: The result as payload wires, None until there is one.
+    result: list[Any] | None = None
+    #: Pairs in the result.
+    result_pairs: int | None = None
+    idempotency_key: str | None = None
+
+
+E = TypeVar("E", bound=msgspec.Struct)
+
+
+def check_name(where: str, name: object) -> str:
+    """Return ``name`` when it may name an entity.
+
+    Raises:
+        InvalidInput: It may not.
+    """
+    if isinstance(name, str) and _NAME.match(name) and ".." not in name:
+        return name
+    reason = "a name is 1 to 63 of a-z 0-9 _ . -, starts with a letter or digit, has no '..'"
+    raise InvalidInput(where, repr(name)[:80], reason)
+
+
+def convert(kind: type[E], where: str, fields: object) -> E:
+    """Return plain values as an entity.
+
+    Raises:
+        InvalidInput: A field is missing, unknown or wrong; the message names it.
+    """
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(where, _short(fields), str(error)) from error
+
+
+def encode(entity: msgspec.Struct) -> bytes:
+    """Return an entity as JSON."""
+    return msgspec.json.encode(entity)
+
+
+def decode(kind: type[E], where: str, body: bytes) -> E:
+    """Return the entity that a JSON body holds.
+
+    Raises:
+        InvalidInput: The body is not JSON or not such an entity.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise InvalidInput(where, _short(body), str(error)) from error
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."

@@ -1,0 +1,79 @@
+"""Encoded pairs on their way: in the frame and the event themselves, or in a blob.
+
+Two encodings, both a plain sequence of msgpack items without head or foot:
+
+* a *run*: items ``[key, [value, …]]`` sorted by ``values.sort_key``; neighbours may share a key;
+* a *chunk*: items ``[key, value]`` in the order they were yielded, with the end offset of each
+  in ``offsets``, so that a range of them can be cut out without decoding.
+"""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Encoded pairs, inline or in a blob.
+
+    Attributes:
+        count: Number of items.
+        size_bytes: Size of the encoded items.
+        inline: The encoded items, or None when they are in a blob.
+        blob: Name of the blob inside the request's blob folder, or None.
+        checksum: CRC-32 of the encoded items when they are in a blob, else 0.
+        offsets: For a chunk, the end offset of each item as packed unsigned 32-bit integers;
+            empty for a run.
+        sections: For a run partitioned by key hash, the end offset of each partition; empty
+            when the run is not partitioned.
+    """
+
+    count: int
+    size_bytes: int
+    inline: bytes | None = None
+    blob: str | None = None
+    checksum: int = 0
+    offsets: bytes = b""
+    sections: tuple[int, ...] = ()
+
+    def to_wire(self) -> list[Any]:
+        """Return the payload as a list of plain values."""
+        return [
+            self.count,
+            self.size_bytes,
+            self.inline,
+            self.blob,
+            self.checksum,
+            self.offsets,
+            list(self.sections),
+        ]
+
+    @staticmethod
+    def from_wire(wire: Sequence[Any]) -> Payload:
+        """Return the payload that ``to_wire`` made ``wire`` of."""
+        count, size_bytes, inline, blob, checksum, offsets, sections = wire
+        return Payload(count, size_bytes, inline, blob, checksum, offsets, tuple(sections))
+
+
+EMPTY: Final = Payload(count=0, size_bytes=0, inline=b"")
+
+
+def pack_offsets(ends: Sequence[int]) -> bytes:
+    """Return end offsets as packed unsigned 32-bit integers, native order."""
+    return array.array("I", ends).tobytes()
+
+
+def unpack_offsets(packed: bytes) -> array.array[int]:
+    """Return the end offsets that ``pack_offsets`` packed."""
+    ends = array.array("I")
+    ends.frombytes(packed)
+    return ends
+
+
+def cut(chunk: Payload, start: int, stop: int) -> tuple[int, int]:
+    """Return the byte range of items ``start`` to ``stop`` (exclusive) of a chunk."""
+    ends = unpack_offsets(chunk.offsets[: 4 * stop])
+    return (ends[start - 1] if start else 0), ends[stop - 1]

@@ -1,0 +1,124 @@
+"""What the outside sees of a node: the answers of the gateway, over HTTP and in the terminal.
+
+Plain frozen records; OpenAPI and the JSON of the command line are made from them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from jobx.model import Counts, Failure, RequestState
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all views."""
+
+
+class RequestView(View):
+    """One request as it stands."""
+
+    request_id: str
+    workflow_name: str
+    job_name: str
+    state: RequestState
+    is_blocking: bool
+    accepted_at: float
+    finished_at: float | None = None
+    counts: Counts = Counts()
+    failure: Failure | None = None
+    result_pairs: int | None = None
+    result_bytes: int | None = None
+    context: dict[str, Any] = {}
+    idempotency_key: str | None = None
+
+
+class RequestPage(View):
+    """A page of requests, newest first. ``next`` is the cursor of the page behind, or None."""
+
+    requests: list[RequestView]
+    next: str | None = None
+
+
+class ResultView(View):
+    """Where the pairs of a result are: payload wires, and the folder of those in blobs."""
+
+    request_id: str
+    pairs: int
+    size_bytes: int
+    payloads: list[Any]
+    blob_dir: str
+
+
+class Outcome(View):
+    """What a submit or a wait gives: a finished request, or one still running."""
+
+    request: RequestView
+    result: ResultView | None = None
+    #: The same Idempotency-Key was seen before: this is the first request.
+    replayed: bool = False
+
+
+class TraceNode(View):
+    """One invocation in the trace of a request."""
+
+    invocation_id: str
+    kind: str
+    state: str
+    step_name: str
+    handler_name: str
+    attempt: int = 1
+    duration_s: float | None = None
+    input: str | None = None
+    output: str | None = None
+    session: dict[str, Any] | None = None
+    failure: Failure | None = None
+    children: list[TraceNode] = []
+    #: Children that are not shown because the view is bounded.
+    hidden: int = 0
+
+
+class TraceView(View):
+    """The invocation tree of a request."""
+
+    request: RequestView
+    root: TraceNode | None
+
+
+class ActorView(View):
+    """One live actor."""
+
+    address: str
+    name: str
+    state: str
+    mailbox: int
+    age_s: float
+    children: list[ActorView] = []
+
+
+class ExecutorView(View):
+    """One executor process."""
+
+    pid: int
+    state: str
+    invocations: int
+    rss_bytes: int
+    age_s: float
+
+
+class NodeView(View):
+    """A running node."""
+
+    node_id: str
+    version: str
+    pid: int
+    state: str
+    uptime_s: float
+    data_dir: str
+    capabilities: list[str]
+    open_requests: int
+    queued_batches: int
+    dead_letters: int
+    rss_bytes: int
+    executors: list[ExecutorView]
