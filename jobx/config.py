@@ -27,7 +27,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Base of all sections."""
 
 
-class NodeSettings(Section):
+class NodeSettings(Section, frozen=True, kw_only=True):
     """What a node is and where it keeps its state."""
 
     #: Folder of the store, the blobs, the gateway's socket and the lock.
@@ -41,7 +41,7 @@ class NodeSettings(Section):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class HttpSettings(Section):
+class HttpSettings(Section, frozen=True, kw_only=True):
     """The web workers."""
 
     bind: str = "127.0.0.1:8080"
@@ -58,7 +58,7 @@ class HttpSettings(Section):
     max_page: PositiveInt = 1000
 
 
-class RequestSettings(Section):
+class RequestSettings(Section, frozen=True, kw_only=True):
     """Limits and policies of requests."""
 
     #: Requests that may be open at once; further ones get 503.
@@ -79,7 +79,7 @@ class RequestSettings(Section):
     max_tree_depth: PositiveInt = 1000
 
 
-class ExecutorSettings(Section):
+class ExecutorSettings(Section, frozen=True, kw_only=True):
     """The processes that run author code."""
 
     #: Address space of an executor; 0 means no limit.
@@ -98,7 +98,7 @@ class ExecutorSettings(Section):
     environment: tuple[str, ...] = ("PATH", "LANG", "LC_ALL", "TZ")
 
 
-class Settings(Section):
+class Settings(Section, frozen=True, kw_only=True):
     """All settings of a process."""
 
     node: NodeSettings = NodeSettings()

@@ -38,7 +38,7 @@ class Entity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Base of all entities: frozen, keyword-only, no unknown fields."""
 
 
-class Workflow(Entity):
+class Workflow(Entity, frozen=True, kw_only=True):
     """An isolated container of jobs, steps and handlers."""
 
     workflow_name: Name
@@ -47,7 +47,7 @@ class Workflow(Entity):
     handlers_state: str | None = None
 
 
-class Job(Entity):
+class Job(Entity, frozen=True, kw_only=True):
     """The noun one posts to, and its first step."""
 
     workflow_name: Name
@@ -56,7 +56,7 @@ class Job(Entity):
     initial_step_name: Name
 
 
-class Step(Entity):
+class Step(Entity, frozen=True, kw_only=True):
     """Binds a mapper, an optional combiner and a reducer."""
 
     workflow_name: Name
@@ -67,7 +67,7 @@ class Step(Entity):
     reduce_handler_name: Name
 
 
-class Retry(Entity):
+class Retry(Entity, frozen=True, kw_only=True):
     """When an invocation whose handler raised is tried again.
 
     Losing an executor (crash, kill, memory limit) is counted apart, see
@@ -84,14 +84,14 @@ class Retry(Entity):
     on: tuple[str, ...] = ()
 
 
-class Example(Entity):
+class Example(Entity, frozen=True, kw_only=True):
     """Arguments and the pairs that they must give; run when the handler is stored."""
 
     arguments: Any = None
     expected: list[list[Any]] = []
 
 
-class Handler(Entity):
+class Handler(Entity, frozen=True, kw_only=True):
     """One body of author code."""
 
     workflow_name: Name
@@ -109,7 +109,33 @@ class Handler(Entity):
     examples: tuple[Example, ...] = ()
 
 
-class Failure(Entity):
+class HandlerRef(Entity, frozen=True, kw_only=True):
+    """A handler as a plan pins it."""
+
+    handler_name: Name
+    version: str
+    required_capability: Name = "general"
+    retry: Retry = Retry()
+    time_limit_s: Seconds | None = None
+    #: The reducer or combiner is called once a key, so its input may be partitioned.
+    per_key: bool = False
+
+
+class PlanStep(Entity, frozen=True, kw_only=True):
+    """A step as a plan pins it."""
+
+    mapper: HandlerRef
+    combiner: HandlerRef | None = None
+    reducer: HandlerRef
+
+
+class Plan(Entity, frozen=True, kw_only=True):
+    """All steps of a workflow with the handler versions that a request pins at its start."""
+
+    steps: dict[str, PlanStep]
+
+
+class Failure(Entity, frozen=True, kw_only=True):
     """Why an invocation or a request ended without a result.
 
     ``kind`` says whose fault it is: ``author`` (an exception in a handler), ``pair`` (a pair that
@@ -132,7 +158,7 @@ class Failure(Entity):
     pair: int | None = None
 
 
-class Counts(Entity):
+class Counts(Entity, frozen=True, kw_only=True):
     """How many invocations of a request are in which state."""
 
     #: Mapper invocations that are known so far.
@@ -144,7 +170,7 @@ class Counts(Entity):
     invocations: Count = 0
 
 
-class Request(Entity):
+class Request(Entity, frozen=True, kw_only=True):
     """One received job request; written at accept and at finish."""
 
     workflow_name: Name

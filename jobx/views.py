@@ -16,7 +16,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all views."""
 
 
-class RequestView(View):
+class RequestView(View, frozen=True, kw_only=True):
     """One request as it stands."""
 
     request_id: str
@@ -34,14 +34,14 @@ class RequestView(View):
     idempotency_key: str | None = None
 
 
-class RequestPage(View):
+class RequestPage(View, frozen=True, kw_only=True):
     """A page of requests, newest first. ``next`` is the cursor of the page behind, or None."""
 
     requests: list[RequestView]
     next: str | None = None
 
 
-class ResultView(View):
+class ResultView(View, frozen=True, kw_only=True):
     """Where the pairs of a result are: payload wires, and the folder of those in blobs."""
 
     request_id: str
@@ -51,7 +51,7 @@ class ResultView(View):
     blob_dir: str
 
 
-class Outcome(View):
+class Outcome(View, frozen=True, kw_only=True):
     """What a submit or a wait gives: a finished request, or one still running."""
 
     request: RequestView
@@ -60,7 +60,7 @@ class Outcome(View):
     replayed: bool = False
 
 
-class TraceNode(View):
+class TraceNode(View, frozen=True, kw_only=True):
     """One invocation in the trace of a request."""
 
     invocation_id: str
@@ -79,14 +79,14 @@ class TraceNode(View):
     hidden: int = 0
 
 
-class TraceView(View):
+class TraceView(View, frozen=True, kw_only=True):
     """The invocation tree of a request."""
 
     request: RequestView
     root: TraceNode | None
 
 
-class ActorView(View):
+class ActorView(View, frozen=True, kw_only=True):
     """One live actor."""
 
     address: str
@@ -97,7 +97,7 @@ class ActorView(View):
     children: list[ActorView] = []
 
 
-class ExecutorView(View):
+class ExecutorView(View, frozen=True, kw_only=True):
     """One executor process."""
 
     pid: int
@@ -107,7 +107,7 @@ class ExecutorView(View):
     age_s: float
 
 
-class NodeView(View):
+class NodeView(View, frozen=True, kw_only=True):
     """A running node."""
 
     node_id: str

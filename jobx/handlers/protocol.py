@@ -17,7 +17,8 @@ Node to executor::
 
 Work frames share ``id`` (number, unique for the node's life), ``request`` (map: id, workflow, job,
 context), ``step`` (its name), ``blob_dir`` (folder of the request's blobs), ``blob_stem`` (prefix
-of names of blobs written for this frame), ``inline_bytes``, ``time_limit_s`` (for one invocation).
+of names of blobs written for this frame), ``inline_bytes``, ``time_limit_s`` (for one invocation),
+``sync`` (blobs are synced to disk before the result is sent).
 
     map     first, count, root (bool), attempts (map: vertex to attempt, 1 if absent), mapper,
             combiner (or None), reducer (or None: stop after the combiner) as versions,
@@ -33,7 +34,7 @@ The item of the root invocation is a list of [name, value]; that of any other is
 Executor to node::
 
     ready   pid; once, when it can take work
-    result  id, segments, rss_bytes
+    result  id, segments, rss_bytes, leaving (true: it exits now, after this frame)
 
 Segments, in order::
 
@@ -49,8 +50,8 @@ Segments, in order::
     ["unstarted", first, count]
             not tried: too many mappers are kept here, or the executor is leaving
 
-``notes`` maps a vertex to what it left: ``output`` (captured text), ``session`` (map of the mapper's
-S_SET). Absent when empty.
+``notes`` maps a vertex to what it left: ``output`` (captured text), ``session`` (map of what the
+mapper S_SET). A vertex that left nothing is absent.
 
 While it works, the executor keeps (id, vertex, monotonic start in ns) in a shared page, so that the
 node can tell which invocation killed it or is over its time.
