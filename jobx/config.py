@@ -6,7 +6,9 @@ The only reader of the environment. A setting ``name`` of section ``[part]`` is 
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -21,6 +23,8 @@ PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
 
 ENV_PREFIX: Final = "JOBX_"
+#: Longest name that a Unix socket may have, with its closing zero byte: 108.
+MAX_SOCKET_PATH_BYTES: Final = 107
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -110,6 +114,23 @@ class Settings(Section, frozen=True, kw_only=True):
     def data_dir(self) -> Path:
         """The data folder as an absolute path."""
         return Path(self.node.data_dir).expanduser().absolute()
+
+    @property
+    def store_path(self) -> Path:
+        """The file of the embedded store."""
+        return self.data_dir / "jobx.sqlite"
+
+    @property
+    def gateway_path(self) -> Path:
+        """The socket of the node's gateway.
+
+        It is in the data folder, unless that has too long a path for the name of a socket.
+        """
+        path = self.data_dir / "gateway.sock"
+        if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
+            return path
+        digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:20]
+        return Path(tempfile.gettempdir()) / f"jobx-{os.getuid()}-{digest}.sock"
 
     @property
     def executor_count(self) -> int:

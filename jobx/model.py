@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 
 from jobx.errors import InvalidInput
+from jobx.payload import Payload
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
 Name = Annotated[
@@ -24,7 +25,9 @@ Name = Annotated[
     ),
 ]
 Description = Annotated[str, msgspec.Meta(max_length=4096)]
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
+#: A year: more is as good as no limit, and infinity does not survive JSON.
+MAX_SECONDS: Final = 31_536_000
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=MAX_SECONDS)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 HandlerType = Literal["mapper", "combiner", "reducer"]
@@ -78,8 +81,8 @@ class Retry(Entity, frozen=True, kw_only=True):
     #: Tries in all, the first included.
     attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
     #: Wait before the second try; doubles with each further try.
-    backoff_s: Annotated[float, msgspec.Meta(ge=0)] = 0.1
-    max_backoff_s: Annotated[float, msgspec.Meta(ge=0)] = 30.0
+    backoff_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)] = 0.1
+    max_backoff_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)] = 30.0
     #: Exception class names that are worth another try; empty means every one.
     on: tuple[str, ...] = ()
 
@@ -187,8 +190,8 @@ class Request(Entity, frozen=True, kw_only=True):
     failed_invocation_id: str | None = None
     failure: Failure | None = None
     counts: Counts = Counts()
-    #: The result as payload wires, None until there is one.
-    result: list[Any] | None = None
+    #: Where the pairs of the result are, None until there is one.
+    result: tuple[Payload, ...] | None = None
     #: Pairs in the result.
     result_pairs: int | None = None
     idempotency_key: str | None = None

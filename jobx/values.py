@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import datetime
 import decimal
+import math
 import zlib
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
@@ -30,10 +31,12 @@ MAX_DEPTH: Final = 64
 
 _EXT_BIG_INT: Final = 1
 _EXT_DECIMAL: Final = 2
-_PLAIN: Final = frozenset({int, str, bytes, bool, type(None)})
-_FROZEN: Final = _PLAIN | {float, decimal.Decimal, datetime.datetime}
-#: JSON has no bytes, decimals, timestamps or maps with other keys than text: those get a tag.
+_PLAIN: Final = frozenset({int, bytes, bool, type(None)})
+_FROZEN: Final = _PLAIN | {str, float, decimal.Decimal, datetime.datetime}
+#: JSON has no bytes, infinities, decimals, timestamps or maps with other keys than text: those
+#: get a tag.
 _TAG_BYTES: Final = "$bytes"
+_TAG_FLOAT: Final = "$float"
 _TAG_DECIMAL: Final = "$decimal"
 _TAG_TIMESTAMP: Final = "$timestamp"
 _TAG_MAP: Final = "$map"
@@ -41,7 +44,7 @@ _TAG_MAP: Final = "$map"
 
 def _default(value: object) -> object:
     if isinstance(value, int):
-        return msgpack.ExtType(_EXT_BIG_INT, str(value).encode())
+        return msgpack.ExtType(_EXT_BIG_INT, b"%x" % value)  # Python bounds decimal digits
     if isinstance(value, decimal.Decimal):
         return msgpack.ExtType(_EXT_DECIMAL, str(value).encode())
     raise TypeError(f"a {type(value).__name__} cannot be a key or a value")
@@ -49,7 +52,7 @@ def _default(value: object) -> object:
 
 def _ext_hook(code: int, body: bytes) -> object:
     if code == _EXT_BIG_INT:
-        return int(body)
+        return int(body, 16)
     if code == _EXT_DECIMAL:
         return decimal.Decimal(body.decode())
     raise ValueError(f"extension type {code} is not used by JobX")
@@ -89,7 +92,8 @@ def unpack(body: bytes | memoryview) -> Any:
         return msgpack.unpackb(
             body, timestamp=3, strict_map_key=False, ext_hook=_ext_hook, raw=False
         )
-    except (ValueError, msgpack.UnpackException) as error:
+    except (ValueError, TypeError, ArithmeticError, msgpack.UnpackException) as error:
+        # An unhashable map key is a TypeError, a bad decimal or timestamp an ArithmeticError.
         raise InvalidInput("packed value", f"{len(body)} bytes", str(error)) from error
 
 
@@ -120,8 +124,6 @@ def check_key(key: Key) -> Key:
         ValueError: It cannot be a key; the message says why.
     """
     kind = type(key)
-    if kind in _PLAIN:
-        return key
     if isinstance(key, list | tuple):
         return tuple(check_key(item) for item in key)
     check_value(key)
@@ -136,10 +138,12 @@ def check_value(value: Value, depth: int = 0) -> None:
     Raises:
         ValueError: It may not; the message says why.
     """
-    kind = type(value)
-    if kind in _PLAIN:
+    if isinstance(value, str):
+        if not value.isascii():
+            value.encode()  # refuses lone surrogates, which have no bytes
+    elif type(value) in _PLAIN:
         return
-    if isinstance(value, float):
+    elif isinstance(value, float):
         if value != value:  # noqa: PLR0124 - the test for NaN
             raise ValueError("NaN is neither a key nor a value")
     elif isinstance(value, decimal.Decimal):
@@ -160,9 +164,11 @@ def _check_container(value: Value, depth: int) -> None:
             check_value(item, depth + 1)
     elif isinstance(value, dict):
         for key, item in value.items():
+            if isinstance(key, tuple):
+                raise ValueError("a list cannot be a key of a map")
             check_key(key)
             check_value(item, depth + 1)
-    elif not isinstance(value, int | str | bytes):
+    elif not isinstance(value, int | bytes):
         raise ValueError(f"a {type(value).__name__} cannot be a value")
 
 
@@ -211,16 +217,25 @@ def sort_keys(keys: Iterable[Key]) -> list[Key]:
 
 def partition_of(key: Key, partitions: int) -> int:
     """Return the partition of a frozen key: the same on every machine and in every run."""
-    if isinstance(key, float | decimal.Decimal) and key == int(key):
-        key = int(key)  # equal numbers are one key, so they share a partition
-    return zlib.crc32(pack(key)) % partitions
+    return zlib.crc32(pack(_numbers_hashed(key))) % partitions
+
+
+def _numbers_hashed(key: Key) -> Key:
+    """Equal numbers of different types are one key: Python gives them one fixed hash."""
+    if isinstance(key, tuple):
+        return tuple(map(_numbers_hashed, key))
+    if isinstance(key, int | float | decimal.Decimal) and not isinstance(key, bool):
+        return hash(key)
+    return key
 
 
 def to_jsonable(value: Value) -> Any:
     """Return ``value`` as what JSON can hold; ``from_jsonable`` undoes it."""
     kind = type(value)
-    if kind in (str, int, bool, float) or value is None:
+    if kind in (str, int, bool) or value is None:
         return value
+    if kind is float:
+        return value if math.isfinite(value) else {_TAG_FLOAT: repr(value)}
     if isinstance(value, list | tuple):
         return [to_jsonable(item) for item in value]
     if isinstance(value, dict):
@@ -265,6 +280,7 @@ def _map_from_items(items: Any) -> dict[Key, Value]:
 
 _FROM_TAG: Final[dict[str, Callable[[Any], Value]]] = {
     _TAG_BYTES: lambda body: base64.b64decode(body, validate=True),
+    _TAG_FLOAT: float,
     _TAG_DECIMAL: decimal.Decimal,
     _TAG_TIMESTAMP: datetime.datetime.fromisoformat,
     _TAG_MAP: _map_from_items,

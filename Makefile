@@ -1,0 +1,45 @@
+# Every target works on a fresh clone: it makes .venv and installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test bench lint types imports pytest lock clean
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m examples.demo
+
+test: lint types imports pytest
+
+bench: $(VENV)/.developed
+	$(BIN)/python -m tests.bench
+
+lint: $(VENV)/.developed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.developed
+	$(BIN)/mypy
+
+imports: $(VENV)/.developed
+	$(BIN)/lint-imports
+
+pytest: $(VENV)/.developed
+	$(BIN)/pytest
+
+# The exact versions that development and CI run on, from the ranges in setup.cfg.
+lock: $(VENV)/.developed
+	$(BIN)/pip freeze --exclude-editable | sort > requirements-dev.lock
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: setup.cfg pyproject.toml requirements-dev.lock | $(BIN)/python
+	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable .
+	touch $@
+
+$(VENV)/.developed: setup.cfg pyproject.toml requirements-dev.lock | $(BIN)/python
+	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[dev]'
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

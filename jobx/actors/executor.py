@@ -1,0 +1,136 @@
+"""One executor process as the node sees it: its socket, its shared page, the work it has."""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from thespian.actors import ActorAddress
+
+from jobx import frames
+from jobx.actors.messages import RequestKey
+from jobx.errors import FrameError
+from jobx.handlers.protocol import PROGRESS
+from jobx.model import Failure
+
+PAGE_BYTES: Final = 4096
+
+
+@dataclass(slots=True)
+class WorkItem:
+    """A work frame on its way through the pool.
+
+    Attributes:
+        number: Its id on the wire, new each time it is sent.
+        unstarted: How often an executor died before it came to this item.
+        abandoned_at: Monotonic seconds since when nobody waits for it, 0: somebody does.
+    """
+
+    ticket: int
+    key: RequestKey
+    frame: dict[str, Any]
+    versions: tuple[str, ...]
+    time_limit_s: float
+    owner: ActorAddress
+    number: int = 0
+    sent_at: float = 0.0
+    unstarted: int = 0
+    abandoned_at: float = 0.0
+
+    @property
+    def first_vertex(self) -> int:
+        """The vertex that is blamed when nothing better is known."""
+        vertex: int = self.frame.get("first", self.frame.get("vertex", 0))
+        return vertex
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether only the executor that keeps the mapper can do it."""
+        return bool(self.frame["t"] == "pull")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What an executor is at: number of the work (0: nothing), vertex, seconds since its start."""
+
+    number: int
+    vertex: int
+    running_s: float
+
+
+@dataclass(slots=True)
+class Executor(asyncio.Protocol):
+    """One executor process; the pool decides, this knows.
+
+    Attributes:
+        work: What was sent and not answered, oldest first, by its number.
+        waiting: Pinned work that waits for room here.
+        kept: Owners of the mappers that are kept suspended here.
+        blame: Why the node killed it, None when it did not.
+    """
+
+    page: mmap.mmap
+    on_frame: Callable[[Executor, frames.Frame], None]
+    on_lost: Callable[[Executor], None]
+    born: float
+    pid: int = 0
+    state: str = "starting"
+    invocations: int = 0
+    rss_bytes: int = 0
+    work: dict[int, WorkItem] = field(default_factory=dict)
+    waiting: deque[WorkItem] = field(default_factory=deque)
+    loaded: set[str] = field(default_factory=set)
+    kept: dict[tuple[RequestKey, int], ActorAddress] = field(default_factory=dict)
+    blame: Failure | None = None
+    _transport: asyncio.WriteTransport | None = None
+    _decoder: frames.FrameDecoder = field(default_factory=frames.FrameDecoder)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = transport  # type: ignore[assignment]  # a stream socket's can write
+
+    def data_received(self, chunk: bytes) -> None:
+        """Hand each complete frame to the pool; what is no frame costs the executor."""
+        try:
+            for frame in self._decoder.feed(chunk):
+                self.on_frame(self, frame)
+        except FrameError as error:
+            self.kill(Failure(kind="crash", type="BadFrame", message=str(error)))
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Tell the pool."""
+        self.on_lost(self)
+
+    def send(self, frame: frames.Frame) -> None:
+        """Send a frame; one to an executor that is gone is dropped, its death is reported."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frames.encode(frame))
+
+    def progress(self) -> Progress:
+        """Return what it is at."""
+        number, vertex, start_ns = PROGRESS.unpack_from(self.page, 0)
+        running_s = (time.monotonic_ns() - start_ns) / 1e9 if start_ns else 0.0
+        return Progress(number, vertex, running_s)
+
+    def kill(self, blame: Failure) -> None:
+        """Kill the process; ``blame`` is what its work failed of."""
+        if self.blame is None and self.pid:
+            self.blame = blame
+            self.state = "dying"
+            try:
+                os.kill(self.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                return
+
+    def close(self) -> None:
+        """Close the socket and the page."""
+        if self._transport is not None:
+            self._transport.close()
+        self.page.close()

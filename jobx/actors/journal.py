@@ -1,0 +1,91 @@
+"""The journal of a coordinator: each event is applied to the state and appended to the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from thespian.actors import ActorAddress
+
+from jobx import model
+from jobx.actors.messages import RequestKey
+from jobx.actors.request.decisions import Finish
+from jobx.actors.request.events import Event, Finished, to_record
+from jobx.actors.request.state import RequestState
+from jobx.actors.services import Services
+from jobx.kv import log as kv_log
+from jobx.kv import requests as kv_requests
+from jobx.kv.store import Write
+
+
+class Journal:
+    """Writes the log of one request.
+
+    Attributes:
+        committed: Number of the last event that is durable, -1 before the first.
+    """
+
+    def __init__(
+        self, node: Services, owner: ActorAddress, request: model.Request, state: RequestState
+    ) -> None:
+        self.key = RequestKey(request.workflow_name, request.request_id)
+        self.request = request
+        self.committed = -1
+        self._node = node
+        self._owner = owner
+        self._state = state
+
+    @property
+    def uncommitted(self) -> int:
+        """Events that are not durable yet."""
+        return self._state.events - 1 - self.committed
+
+    def now_at(self) -> float:
+        """Return the wall clock, for people who read the log."""
+        return self._node.now_at()
+
+    def append(self, event: Event, writes: Sequence[Write] = (), *, urgent: bool = False) -> None:
+        """Apply an event and append it; ``writes`` become durable with it.
+
+        What is not urgent may wait a few milliseconds for other appends.
+        """
+        number = self._state.events
+        self._state.apply(event)
+        write = kv_log.event_write(*self.key, number, to_record(event))
+        self._node.log.append(self.key, self._owner, number, [*writes, write], urgent)
+
+    def finish(self, decision: Finish) -> None:
+        """Append the last event, with the request's entity and indexes."""
+        finished = Finished(self.now_at(), decision.state, decision.failure, decision.result)
+        self.request = _ended(self.snapshot(), finished)
+        expires_at = finished.at + self._node.settings.requests.retention_s
+        writes = kv_requests.finish_writes(self.request, self._node.node_id, expires_at)
+        self.append(finished, writes, urgent=True)
+
+    def snapshot(self) -> model.Request:
+        """Return the request's entity as it stands."""
+        state = self._state
+        if state.finished is not None:
+            return self.request
+        counts = model.Counts(
+            mapped=state.mapped_count,
+            finished=state.finished_count,
+            retried=state.retried_count,
+            invocations=state.invocation_count,
+        )
+        return msgspec.structs.replace(self.request, counts=counts)
+
+
+def _ended(request: model.Request, finished: Finished) -> model.Request:
+    failure = finished.failure
+    succeeded = finished.state == "succeeded"
+    return msgspec.structs.replace(
+        request,
+        state=finished.state,
+        is_done=True,
+        finished_at=finished.at,
+        failure=failure,
+        failed_invocation_id=failure.invocation_id if failure else None,
+        result=finished.result if succeeded else None,
+        result_pairs=sum(item.count for item in finished.result) if succeeded else None,
+    )

@@ -1,0 +1,177 @@
+"""The log writer: many requests append, one commit at a time syncs them to disk together.
+
+Appends collect while a commit is under way and go out with the next one (group commit). All
+that one request appended meanwhile is one group: it becomes durable together or not at all.
+When the store has no room or does not answer, what was accepted is kept and tried again; a
+request that is not durable yet is refused instead, so that its caller hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+from thespian.actors import ActorAddress
+
+from jobx import model
+from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
+from jobx.actors.request.events import Accepted, from_record
+from jobx.errors import Conflict, InternalError, JobxError, NotFound
+from jobx.kv import keys, log, requests
+from jobx.kv.store import Store, Write
+
+#: How long an append that is not urgent waits for company.
+LAZY_S: Final = 0.002
+#: First and longest wait before a commit is tried again.
+RETRY_S: Final = (0.2, 5.0)
+
+Deliver = Callable[[ActorAddress, object], None]
+
+
+@dataclass(slots=True)
+class _Group:
+    """What one request appended since the last commit."""
+
+    owner: ActorAddress
+    first: int
+    number: int
+    writes: list[Write] = field(default_factory=list)
+
+
+class LogWriter:
+    """Commits appends; runs on the node's loop, blocks only its own thread.
+
+    Attributes:
+        stalled: Why the last commit failed, None when it did not.
+    """
+
+    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop, deliver: Deliver) -> None:
+        self.stalled: JobxError | None = None
+        self._store = store
+        self._loop = loop
+        self._deliver = deliver
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
+        self._pending: dict[RequestKey, _Group] = {}
+        self._flight: dict[RequestKey, _Group] = {}
+        self._timer: asyncio.Handle | None = None
+        self._is_urgent = False
+        self._retry_s = RETRY_S[0]
+
+    def append(
+        self,
+        key: RequestKey,
+        owner: ActorAddress,
+        number: int,
+        writes: Sequence[Write],
+        urgent: bool,
+    ) -> None:
+        """Write what belongs to event ``number``; ``owner`` hears Committed or CommitRefused."""
+        group = self._pending.get(key)
+        if group is None:
+            group = self._pending[key] = _Group(owner, number, number)
+        group.number = number
+        group.writes.extend(writes)
+        if not self._flight and self.stalled is None:
+            self._schedule(urgent)
+
+    def forget(self, key: RequestKey) -> None:
+        """Drop what is not written yet of a request."""
+        self._pending.pop(key, None)
+
+    def read(self, key: RequestKey, reply_to: ActorAddress) -> None:
+        """Read a request's log, after what is being written; ``reply_to`` hears LogRead."""
+        reading = self._loop.run_in_executor(self._thread, read_log, self._store, key)
+        reading.add_done_callback(lambda done: self._deliver(reply_to, done.result()))
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Wait until everything is written; False when it is not in time."""
+        deadline = self._loop.time() + timeout_s
+        while self._pending or self._flight:
+            if self._loop.time() > deadline:
+                return False
+            await asyncio.sleep(0.005)
+        return True
+
+    def close(self) -> None:
+        """Stop the thread; what is not written is lost to this process, not to the log."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._thread.shutdown(wait=True)
+
+    def _schedule(self, urgent: bool) -> None:
+        if self._timer is not None:
+            if self._is_urgent or not urgent:
+                return
+            self._timer.cancel()
+        self._is_urgent = urgent
+        if urgent:
+            self._timer = self._loop.call_soon(self._flush)
+        else:
+            self._timer = self._loop.call_later(LAZY_S, self._flush)
+
+    def _flush(self) -> None:
+        self._timer = None
+        if self._flight or not self._pending:
+            return
+        self._flight, self._pending = self._pending, {}
+        groups = [group.writes for group in self._flight.values()]
+        commit = self._loop.run_in_executor(self._thread, self._store.commit_many, groups)
+        commit.add_done_callback(self._committed)
+
+    def _committed(self, commit: asyncio.Future[list[Conflict | None]]) -> None:
+        flight, self._flight = self._flight, {}
+        error = commit.exception()
+        if error is None:
+            self.stalled = None
+            self._retry_s = RETRY_S[0]
+            for group, conflict in zip(flight.values(), commit.result(), strict=True):
+                self._report(group, conflict)
+            if self._pending:
+                self._schedule(urgent=True)
+        elif isinstance(error, JobxError):
+            self._keep(flight, error)
+        else:
+            raise error
+
+    def _report(self, group: _Group, conflict: Conflict | None) -> None:
+        if conflict is None:
+            self._deliver(group.owner, Committed(group.number))
+        else:
+            self._deliver(group.owner, CommitRefused(conflict))
+
+    def _keep(self, flight: dict[RequestKey, _Group], error: JobxError) -> None:
+        """Refuse requests that are not durable yet, keep the writes of all others."""
+        self.stalled = error
+        newer, self._pending = self._pending, {}
+        for key, group in flight.items():
+            if group.first == 0:
+                newer.pop(key, None)
+                self._deliver(group.owner, CommitRefused(error))
+            else:
+                self._pending[key] = group
+        for key, group in newer.items():
+            kept = self._pending.setdefault(key, group)
+            if kept is not group:
+                kept.number = group.number
+                kept.writes.extend(group.writes)
+        self._timer = self._loop.call_later(self._retry_s, self._flush)
+        self._retry_s = min(self._retry_s * 2, RETRY_S[1])
+
+
+def read_log(store: Store, key: RequestKey) -> LogRead:
+    """Return the log of a request, with what its coordinator needs to go on; blocks."""
+    try:
+        request = requests.get(store, *key)
+        found = [from_record(record) for _, record in log.read(store, *key)]
+        if not found or not isinstance(found[0], Accepted):
+            raise InternalError(f"the log of request {'/'.join(key)} does not begin with accepted")
+        entry = store.get(keys.plan(key.workflow, found[0].plan))
+        if entry is None:
+            raise NotFound("plan", f"{key.workflow}/{found[0].plan}")
+        plan = model.decode(model.Plan, entry.key, entry.value)
+    except JobxError as error:
+        return LogRead(key, None, error=error)
+    return LogRead(key, request, plan, found)

@@ -1,0 +1,285 @@
+"""Wires a node together: the only file that names concrete adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import uvloop
+from thespian.actors import ActorSystem
+
+from jobx import __version__
+from jobx.actors import memory
+from jobx.actors.answers import Answers
+from jobx.actors.executors import ExecutorPool
+from jobx.actors.gateway import Gateway
+from jobx.actors.janitor import Janitor
+from jobx.actors.log_writer import LogWriter
+from jobx.actors.messages import Adopt, Drain, RequestKey
+from jobx.actors.runtime.cell import ActorRecord
+from jobx.actors.runtime.scheduler import LoopScheduler
+from jobx.actors.runtime.system import LoopSystemBase
+from jobx.actors.services import Services
+from jobx.actors.supervisor import Supervisor
+from jobx.actors.verbs import Verbs
+from jobx.config import Settings
+from jobx.errors import JobxError
+from jobx.handlers.library import Library
+from jobx.kv import requests as kv_requests
+from jobx.kv.blobs import BlobFolder
+from jobx.kv.leases import FolderLock
+from jobx.kv.sqlite import SqliteStore
+from jobx.views import ActorView, NodeView
+
+#: The id of a node that is alone with its store.
+LOCAL: Final = "local"
+#: How often a change of entities by another process is looked for.
+REFRESH_S: Final = 0.5
+#: How often expired requests are looked for.
+SWEEP_S: Final = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Node:
+    """A node: its actors, its executors, its store, its gateway.
+
+    Args:
+        settings: All settings.
+        environ: The environment, for executors and their fork server.
+    """
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._lock = FolderLock(settings.data_dir, "node")
+        self._state = "starting"
+        self._periodic: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Take the data folder, start everything, take up what was open.
+
+        Raises:
+            InUse: Another node has the data folder.
+            StoreRefused: The data folder or the store cannot be used.
+            StoreFull: No room left.
+            DeadlineExceeded: The executors do not start.
+        """
+        self._lock.acquire()
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop(0.0)
+            raise
+
+    async def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        settings, data_dir = self._settings, self._settings.data_dir
+        self._born = time.monotonic()
+        self._store = SqliteStore(settings.store_path)
+        self._blobs = BlobFolder(data_dir / "blobs")
+        self._library = Library(self._store)
+        self._background = ThreadPoolExecutor(1, thread_name_prefix="background")
+        self._answers = Answers()
+        incarnation = time.time_ns()
+        await self._in_background(self._prepare)
+        self._log = LogWriter(self._store, loop, self._deliver)
+        self._executors = ExecutorPool(
+            settings,
+            self._environ,
+            node_id=LOCAL,
+            incarnation=incarnation,
+            temp_dir=_fresh_folder(data_dir / "tmp"),
+            load_code=self._library.code,
+            deliver=self._deliver,
+        )
+        self._start_actors(loop, incarnation)
+        await self._executors.start()
+        self._gateway = Gateway(settings.gateway_path, LOCAL, self.call)
+        await self._gateway.start()
+        await self._adopt()
+        self._periodic = [
+            asyncio.create_task(self._repeat(REFRESH_S, self._library.refresh)),
+            asyncio.create_task(self._repeat(SWEEP_S, self._janitor.sweep)),
+        ]
+        self._state = "running"
+
+    def _start_actors(self, loop: asyncio.AbstractEventLoop, incarnation: int) -> None:
+        capabilities = dict.fromkeys(self._settings.node.capabilities, True)
+        self._base = LoopSystemBase(
+            LoopScheduler(loop),
+            node_id=LOCAL,
+            incarnation=incarnation,
+            capabilities=capabilities,
+            services=None,
+        )
+        services = Services(
+            node_id=LOCAL,
+            incarnation=incarnation,
+            settings=self._settings,
+            log=self._log,
+            executors=self._executors,
+            blobs=self._blobs,
+            now=time.monotonic,
+            now_at=time.time,
+            gateway=self._base.endpoint(self._answers.receive),
+        )
+        self._base.services = services
+        self._system = ActorSystem(systemBase=self._base, transientUnique=True)
+        self._supervisor = self._system.createActor(Supervisor)
+        self._verbs = Verbs(
+            services,
+            self._store,
+            self._library,
+            self._answers,
+            stalled=lambda: self._log.stalled,
+            deliver=self._deliver,
+            supervisor=self._supervisor,
+        )
+
+    def _deliver(self, target: Any, message: object) -> None:
+        self._base.deliver(target, message)
+
+    def _prepare(self) -> None:
+        """Remove what a dead node left, and read what workflows there are; in a thread."""
+        self._janitor = Janitor(self._store, self._blobs, time.time)
+        self._janitor.sweep_folders()
+        self._janitor.sweep_code()
+        self._library.refresh()
+
+    async def _adopt(self) -> None:
+        """Take up the requests that were open when the node stopped."""
+        opened = await self._in_background(lambda: kv_requests.opened(self._store, LOCAL))
+        if opened:
+            _log.info("%d open requests are taken up", len(opened))
+            self._deliver(self._supervisor, Adopt(tuple(RequestKey(*item) for item in opened)))
+
+    async def stop(self, drain_s: float) -> None:
+        """Take nothing new, let running work end within ``drain_s``, stop everything.
+
+        What has not ended goes on when the next node starts on the data folder.
+        """
+        if self._state == "stopped":
+            return
+        self._state = "draining"
+        for periodic in self._periodic:
+            periodic.cancel()
+        if hasattr(self, "_supervisor"):
+            self._deliver(self._supervisor, Drain())
+            await self._drain(drain_s)
+        await self._release()
+        self._state = "stopped"
+
+    async def _drain(self, drain_s: float) -> None:
+        deadline = time.monotonic() + drain_s
+        while self._executors.is_busy and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        await self._log.drain(max(1.0, deadline - time.monotonic()))
+
+    async def _release(self) -> None:
+        """Stop what was started, in the reverse order."""
+        if hasattr(self, "_gateway"):
+            await self._gateway.stop()
+        if hasattr(self, "_executors"):
+            await self._executors.close()
+        if hasattr(self, "_verbs"):
+            self._verbs.close()
+        if hasattr(self, "_system"):
+            self._system.shutdown()
+        if hasattr(self, "_log"):
+            self._log.close()
+        if hasattr(self, "_background"):
+            self._background.shutdown(wait=True)
+        if hasattr(self, "_store"):
+            self._store.close()
+        self._lock.release()
+
+    async def call(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Answer one question, as the gateway does."""
+        if verb == "node.status":
+            status: dict[str, Any] = msgspec.to_builtins(self.view())
+            return status
+        if verb == "actors.tree":
+            return {"actors": msgspec.to_builtins(_nest(self._base.tree()))}
+        return await self._verbs.call(verb, body)
+
+    def view(self) -> NodeView:
+        """Return the node as people see it."""
+        records = self._base.tree()
+        return NodeView(
+            node_id=LOCAL,
+            version=__version__,
+            pid=os.getpid(),
+            state=self._state,
+            uptime_s=time.monotonic() - self._born,
+            data_dir=str(self._settings.data_dir),
+            capabilities=list(self._settings.node.capabilities),
+            open_requests=sum(record.name.startswith("Coordinator") for record in records),
+            queued_batches=self._executors.queued,
+            dead_letters=self._base.counters().dead_letters,
+            rss_bytes=memory.rss_bytes(),
+            executors=self._executors.views(),
+        )
+
+    async def _in_background(self, call: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._background, call)
+
+    async def _repeat(self, every_s: float, call: Callable[[], object]) -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await self._in_background(call)
+            except JobxError as error:
+                _log.warning("what is done every %g s was not: %s", every_s, error)
+
+
+def _nest(records: list[ActorRecord]) -> list[ActorView]:
+    """Return flat records, parents before children, as trees."""
+    children: dict[str | None, list[ActorView]] = {}
+    for record in reversed(records):
+        view = ActorView(
+            address=record.address,
+            name=record.name,
+            state=record.state,
+            mailbox=record.mailbox,
+            age_s=record.age_s,
+            children=children.pop(record.address, []),
+        )
+        children.setdefault(record.parent, []).insert(0, view)
+    return children.get(None, [])
+
+
+def _fresh_folder(path: Path) -> Path:
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(mode=0o700, parents=True)
+    return path
+
+
+def main(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Run a node in the foreground until SIGTERM or SIGINT.
+
+    Raises:
+        JobxError: It cannot start; see ``Node.start``.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(settings, environ))
+
+
+async def _run(settings: Settings, environ: Mapping[str, str]) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    node = Node(settings, environ)
+    await node.start()
+    await stopped.wait()
+    await node.stop(settings.node.drain_s)

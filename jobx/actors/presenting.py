@@ -1,0 +1,57 @@
+"""How requests look from outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jobx import model
+from jobx.errors import InUse, RequestFailed
+from jobx.views import Outcome, RequestView, ResultView
+
+
+def request_view(request: model.Request) -> RequestView:
+    """Return a request as people see it."""
+    result = request.result
+    return RequestView(
+        request_id=request.request_id,
+        workflow_name=request.workflow_name,
+        job_name=request.job_name,
+        state=request.state,
+        is_blocking=request.is_blocking,
+        accepted_at=request.accepted_at,
+        finished_at=request.finished_at,
+        counts=request.counts,
+        failure=request.failure,
+        result_pairs=request.result_pairs,
+        result_bytes=None if result is None else sum(item.size_bytes for item in result),
+        context=request.context,
+        idempotency_key=request.idempotency_key,
+    )
+
+
+def result_view(request: model.Request, blob_dir: Path) -> ResultView:
+    """Return where the result of a request is.
+
+    Raises:
+        InUse: The request has not ended.
+        RequestFailed: It ended without a result.
+    """
+    if request.result is None:
+        if not request.is_done:
+            raise InUse("request", request.request_id, "its coordinator: it is still running")
+        failure = request.failure
+        kind = failure.type if failure else "Unknown"
+        raise RequestFailed(request.request_id, kind, failure.message if failure else "")
+    return ResultView(
+        request_id=request.request_id,
+        pairs=request.result_pairs or 0,
+        size_bytes=sum(item.size_bytes for item in request.result),
+        payloads=[item.to_wire() for item in request.result],
+        blob_dir=str(blob_dir),
+    )
+
+
+def outcome(request: model.Request, blob_dir: Path, *, replayed: bool = False) -> Outcome:
+    """Return what a submit or a wait gives."""
+    result = result_view(request, blob_dir) if request.result is not None else None
+    return Outcome(request=request_view(request), result=result, replayed=replayed)

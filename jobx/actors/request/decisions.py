@@ -1,0 +1,172 @@
+"""What a request does next: pure decisions over its state.
+
+A decision is taken from what the state has ready, so each comes once; the coordinator carries it
+out and comes back with events, or gives it back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from jobx.actors.request.state import MAPPER, Chunk, RequestState, Target
+from jobx.model import Failure
+from jobx.payload import Payload, cut
+
+#: Most pairs of one mapped chunk, and most invocations of one batch.
+CHUNK_PAIRS: Final = 1000
+#: Most bytes of arguments of one batch.
+BATCH_BYTES: Final = 256 << 10
+#: How long a batch should take.
+BATCH_S: Final = 0.03
+#: Invocations of the first batch of a step, whose pace is not known yet.
+FIRST_BATCH: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RunMappers:
+    """Run ``count`` sibling mappers from vertex ``first`` on, as one batch."""
+
+    chunk: Chunk
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PullMapper:
+    """Ask a mapper that is kept, in its attempt ``attempt``, for its next chunk."""
+
+    vertex: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunReducer:
+    """Run one partition of a reducer on the input that was complete for the ``gather``-th time."""
+
+    vertex: int
+    partition: int
+    partitions: int
+    gather: int
+    inputs: tuple[Payload, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Release a target after its back-off."""
+
+    target: Target
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """End the request."""
+
+    state: str
+    failure: Failure | None
+    result: tuple[Payload, ...]
+
+
+Work: TypeAlias = RunMappers | PullMapper | RunReducer
+Decision: TypeAlias = Work | Wait | Finish
+
+
+class Pace:
+    """How fast the steps of a request go, and so how large their batches are."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+        self._largest: dict[str, int] = {}
+
+    def record(self, step: str, count: int, seconds: float) -> None:
+        """Take the measured duration of a batch of ``count`` invocations."""
+        each = seconds / count
+        known = self._seconds.get(step)
+        self._seconds[step] = each if known is None else 0.7 * known + 0.3 * each
+        self._largest[step] = max(count, self._largest.get(step, 0))
+
+    def batch(self, step: str) -> int:
+        """Return how many invocations of a step make a batch of about BATCH_S.
+
+        Grows at most eightfold at a time, since the first ones of a step may be the quick ones.
+        """
+        each = self._seconds.get(step)
+        if each is None:
+            return FIRST_BATCH
+        wanted = int(BATCH_S / each) if each > 0 else CHUNK_PAIRS
+        return max(1, min(wanted, 8 * self._largest[step], CHUNK_PAIRS))
+
+
+def decide(state: RequestState, pace: Pace, *, room: int, window: int) -> list[Decision]:
+    """Take from the state what to do next.
+
+    Args:
+        state: The request as it stands.
+        pace: Measured durations.
+        room: Work that may be started now.
+        window: Open children that one mapper may have.
+    """
+    if state.finished is not None:
+        return []
+    if not state.is_running:
+        return [_finish(state)]
+    decisions: list[Decision] = [Wait(*item) for item in state.delayed.items()]
+    state.delayed.clear()
+    for _ in range(room):
+        work = _next(state, pace, window)
+        if work is None:
+            break
+        decisions.append(work)
+    return decisions
+
+
+def _next(state: RequestState, pace: Pace, window: int) -> Work | None:
+    """Return the next work: what frees memory first, what needs more of it last."""
+    target = state.take_reduce()
+    if target is not None:
+        branch = state.branches[target[0]]
+        inputs = tuple(branch.inputs())
+        return RunReducer(*target, branch.partitions, branch.gathers, inputs)
+    vertex = state.take_pull(max(window, CHUNK_PAIRS), CHUNK_PAIRS)
+    if vertex is not None:
+        return PullMapper(vertex, state.attempt((vertex, MAPPER)).number)
+    taken = state.take_range(lambda chunk, first: _fitting(chunk, first, pace))
+    return RunMappers(*taken) if taken else None
+
+
+def _fitting(chunk: Chunk, first: int, pace: Pace) -> int:
+    """Return how many siblings from ``first`` on make one batch."""
+    position = first - chunk.start
+    count = min(pace.batch(chunk.step), chunk.count - position)
+    while count > 1:
+        start, stop = cut(chunk.payload, position, position + count)
+        if stop - start <= BATCH_BYTES:
+            break
+        count = max(1, min(count - 1, count * BATCH_BYTES // (stop - start)))
+    return count
+
+
+def _finish(state: RequestState) -> Finish:
+    if state.failure is not None:
+        return Finish("failed", state.failure, ())
+    if state.cancelled is not None:
+        failure = Failure(kind="cancelled", type="Cancelled", message=state.cancelled)
+        return Finish("cancelled", failure, ())
+    return Finish("succeeded", None, state.result or ())
+
+
+def chunk_of(state: RequestState, work: Work) -> Chunk | None:
+    """Return the chunk of a work's vertices, or None: the work is no longer wanted.
+
+    So a result that comes late, when its mapper was begun anew or dropped, changes nothing.
+    """
+    if isinstance(work, RunMappers):
+        return state.chunks.get(work.chunk.start)
+    branch = state.branches.get(work.vertex)
+    if branch is None:
+        return None
+    if isinstance(work, RunReducer):
+        return branch.chunk if branch.gathers == work.gather and branch.partitions else None
+    is_current = state.attempt((work.vertex, MAPPER)).number == work.attempt
+    return branch.chunk if is_current else None

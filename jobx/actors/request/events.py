@@ -1,0 +1,192 @@
+"""The events of a request: its log is the ordered list of them and the only truth about it.
+
+Every event is frozen, says when it happened (``at``, wall clock, for people only: nothing is
+decided by it) and goes to the log as a map of plain values. Vertices are the mapper invocations of
+a request, numbered from 0 (the root) in the order in which they were mapped; the combiner and the
+reducer of a mapper share its number. A chunk is a row of siblings, named by its first vertex.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from jobx.errors import InternalError
+from jobx.model import Failure
+from jobx.payload import Payload
+
+Kind: TypeAlias = Literal["map", "combine", "reduce"]
+Notes: TypeAlias = dict[int, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The request exists; the root's arguments are the one item of ``arguments``."""
+
+    at: float
+    job: str
+    step: str
+    plan: str
+    arguments: Payload
+    time_limit_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A mapper yielded the next chunk of its children; more may follow."""
+
+    at: float
+    chunk: int
+    parent: int
+    step: str
+    start: int
+    count: int
+    payload: Payload
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Invocations succeeded.
+
+    ``outcome`` of mappers: ``reduced`` (data, their combiner and reducer done as well),
+    ``combined`` (data, the reducer is still to come) or ``mapped`` (no more children will come).
+    """
+
+    at: float
+    kind: Kind
+    chunk: int
+    first: int
+    count: int
+    outcome: str
+    payloads: tuple[Payload, ...] = ()
+    partition: int = 0
+    durations: bytes = b""
+    notes: Notes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """Invocations did not succeed, or what they left is gone; they will be tried again."""
+
+    at: float
+    kind: Kind
+    chunk: int
+    first: int
+    count: int
+    attempt: int
+    delay_s: float
+    failure: Failure
+    partition: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An invocation failed for good."""
+
+    at: float
+    kind: Kind
+    chunk: int
+    vertex: int
+    attempt: int
+    failure: Failure
+    notes: Notes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody asked for the end of the request."""
+
+    at: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A coordinator took the request up again; nothing of before is at work any more."""
+
+    at: float
+    node: str
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The request ended; nothing follows."""
+
+    at: float
+    state: str
+    failure: Failure | None = None
+    result: tuple[Payload, ...] = ()
+
+
+Event: TypeAlias = Accepted | Mapped | Done | Retried | Failed | Cancelled | Adopted | Finished
+
+_TAGS: Final[dict[str, type[Event]]] = {
+    "accepted": Accepted,
+    "mapped": Mapped,
+    "done": Done,
+    "retried": Retried,
+    "failed": Failed,
+    "cancelled": Cancelled,
+    "adopted": Adopted,
+    "finished": Finished,
+}
+_TAG_OF: Final = {kind: tag for tag, kind in _TAGS.items()}
+_FIELDS: Final = {
+    kind: tuple(item.name for item in dataclasses.fields(kind)) for kind in _TAGS.values()
+}
+
+
+def to_record(event: Event) -> dict[str, Any]:
+    """Return an event as a map of plain values."""
+    kind = type(event)
+    record: dict[str, Any] = {"event": _TAG_OF[kind]}
+    for name in _FIELDS[kind]:
+        record[name] = _plain(getattr(event, name))
+    return record
+
+
+def from_record(record: dict[str, Any]) -> Event:
+    """Return the event that ``to_record`` made a map of.
+
+    Raises:
+        InternalError: The map is no event.
+    """
+    fields = dict(record)
+    kind = _TAGS.get(fields.pop("event", ""))
+    if kind is None:
+        raise InternalError(f"a log holds what is no event: {sorted(record)}")
+    for name, rebuild in _REBUILD.items():
+        if fields.get(name) is not None:
+            fields[name] = rebuild(fields[name])
+    try:
+        return kind(**fields)
+    except TypeError as error:
+        raise InternalError(f"a log holds a {record['event']} event of another form") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Payload):
+        return value.to_wire()
+    if isinstance(value, tuple):
+        return [item.to_wire() for item in value]
+    if isinstance(value, Failure):
+        return msgspec.to_builtins(value)
+    return value
+
+
+def _payloads(wires: list[Any]) -> tuple[Payload, ...]:
+    return tuple(map(Payload.from_wire, wires))
+
+
+_REBUILD: Final[dict[str, Any]] = {
+    "arguments": Payload.from_wire,
+    "payload": Payload.from_wire,
+    "payloads": _payloads,
+    "result": _payloads,
+    "failure": lambda wire: msgspec.convert(wire, Failure),
+}

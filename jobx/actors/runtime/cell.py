@@ -1,0 +1,172 @@
+"""The runtime's side of one actor: its mailbox, its family, and what Thespian calls ``_myRef``."""
+
+# ruff: noqa: N802, N815 - the names of methods are Thespian's
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+
+from thespian.actors import Actor, ActorAddress, ActorSystemFailure, ChildActorExited
+
+from jobx.actors.runtime.address import Address
+
+if TYPE_CHECKING:
+    from jobx.actors.runtime.engine import Engine
+    from jobx.actors.runtime.wakeups import Wakeup
+
+#: Takes a message and its sender.
+Receive: TypeAlias = Callable[[Any, ActorAddress], None]
+
+
+def refuse(*_: object) -> NoReturn:
+    """Refuse what Thespian offers and this base does not: code and conventions of its own.
+
+    Raises:
+        ActorSystemFailure: Always.
+    """
+    raise ActorSystemFailure("this actor system runs only the node's own code, on this node")
+
+
+@dataclass(frozen=True, slots=True)
+class ActorRecord:
+    """One live actor as it stands. ``parent`` is None for one that the system itself owns."""
+
+    address: str
+    name: str
+    state: str
+    mailbox: int
+    age_s: float
+    parent: str | None
+
+
+class ChildFailed(ChildActorExited):
+    """Tells a parent that its child is gone because of an exception.
+
+    Attributes:
+        error_type: Class name of the exception.
+        reason: The exception as one line, class name included.
+        details: The traceback.
+    """
+
+    def __init__(self, address: ActorAddress, error_type: str, reason: str, details: str) -> None:
+        super().__init__(address)
+        self.error_type = error_type
+        self.reason = reason
+        self.details = details
+
+
+class Endpoint:
+    """What stands in an actor's place at an address outside: it calls, and it never exits."""
+
+    __slots__ = ("receiveMessage",)
+
+    def __init__(self, callback: Receive) -> None:
+        self.receiveMessage = callback
+
+
+class Cell:
+    """One address that takes mail. Made and owned by the system base, on the loop only.
+
+    Attributes:
+        actor: The actor, or an endpoint; None once it is gone.
+        mailbox: Unread mail; None from the moment at which it begins to stop.
+        children: Live children in the order of their creation; a set without its disorder.
+        notice: What the parent will be told when all children are gone.
+    """
+
+    __slots__ = (
+        "actor",
+        "address",
+        "base",
+        "born_s",
+        "children",
+        "globalName",
+        "mailbox",
+        "notice",
+        "parent",
+        "wakeups",
+    )
+
+    def __init__(
+        self, base: Engine, address: Address, actor: Any, parent: Cell | None, born_s: float
+    ) -> None:
+        self.base = base
+        self.address = address
+        self.actor = actor
+        self.parent = parent
+        self.born_s = born_s
+        self.mailbox: deque[tuple[Any, ActorAddress]] | None = deque()
+        self.globalName = ""
+        # Most actors are short-lived leaves, so these are made when they are needed.
+        self.children: dict[Cell, None] | None = None
+        self.wakeups: set[Wakeup] | None = None
+        self.notice: ChildActorExited | None = None
+
+    @property
+    def is_endpoint(self) -> bool:
+        """Whether a callback stands here, not an actor."""
+        return self.actor.__class__ is Endpoint
+
+    def record(self, now: float) -> ActorRecord:
+        """Describe the actor, in its own words where it has a ``describe`` method."""
+        mailbox = self.mailbox
+        state = "stopping" if mailbox is None else "queued" if mailbox else "idle"
+        describe = getattr(self.actor, "describe", None)
+        return ActorRecord(
+            address=str(self.address),
+            name=describe() if describe else type(self.actor).__name__,
+            state=state,
+            mailbox=len(mailbox or ()),
+            age_s=now - self.born_s,
+            parent=str(self.parent.address) if self.parent else None,
+        )
+
+    # What thespian.actors.Actor asks of its _myRef.
+
+    def actor_send(self, target: ActorAddress, message: Any) -> None:
+        """Send from this actor."""
+        self.base.deliver(target, message, self.address)
+
+    def createActor(
+        self,
+        actor_class: type[Actor],
+        requirements: Mapping[str, object] | None = None,
+        global_name: str | None = None,
+        source_hash: str | None = None,
+    ) -> ActorAddress:
+        """Create a child; see ``Engine.create``."""
+        if source_hash is not None:
+            refuse()
+        return self.base.create(self, actor_class, requirements, global_name)
+
+    def now(self) -> float:
+        """Return monotonic seconds, virtual ones in a simulation."""
+        return self.base.scheduler.now()
+
+    def wakeupAfter(self, period: float | timedelta, payload: object = None) -> None:
+        """Have a WakeupMessage delivered in ``period``, unless the actor is gone by then."""
+        self.base.wakeups.add(self, period, payload)
+
+    def handleDeadLetters(self, address: ActorAddress, enable: bool) -> None:
+        """Begin or end to get dead letters."""
+        self.base.dead_letters.handle(address, enable)
+
+    def updateCapability(self, name: str, value: object = None) -> None:
+        """Set a capability of the node, or remove it with None."""
+        self.base.update_capability(name, value)
+
+    def actorSystemShutdown(self) -> None:
+        """Stop the whole system, after the message at hand."""
+        self.base.scheduler.call_soon(self.base.stop)
+
+    def notifyOnSystemRegistrationChanges(self, address: ActorAddress, enable: bool) -> None:
+        """Do nothing: membership is not Thespian's business here."""
+
+    loadActorSource = unloadActorSource = registerSourceAuthority = staticmethod(refuse)
+    notifyOnSourceAvailability = preRegisterRemoteSystem = deRegisterRemoteSystem = staticmethod(
+        refuse
+    )

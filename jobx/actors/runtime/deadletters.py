@@ -1,0 +1,60 @@
+"""Mail that nobody will read: counted, logged within a rate, shown to who asked for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from thespian.actors import ActorAddress, ActorExitRequest, DeadEnvelope
+
+_LOGGED_PER_S: Final = 10
+_LOG: Final = logging.getLogger(__name__)
+
+
+class DeadLetters:
+    """Takes the mail of dead actors and of full mailboxes.
+
+    Args:
+        deliver: Sends to an actor: target, message, sender.
+        now: Monotonic seconds.
+    """
+
+    def __init__(
+        self, deliver: Callable[[ActorAddress, Any, ActorAddress], None], now: Callable[[], float]
+    ) -> None:
+        self.count = 0
+        self._deliver = deliver
+        self._now = now
+        self._handlers: dict[object, ActorAddress] = {}
+        self._since_s = 0.0
+        self._logged = 0
+
+    def handle(self, address: ActorAddress, enable: bool) -> None:
+        """Begin or end to send DeadEnvelopes to ``address``."""
+        if enable:
+            self._handlers[address.addressDetails] = address
+        else:
+            self._handlers.pop(address.addressDetails, None)
+
+    def take(
+        self, target: ActorAddress, message: Any, sender: ActorAddress, level: int = logging.DEBUG
+    ) -> None:
+        """Take a message that ``target`` will not read, logging it at ``level``."""
+        # Who is gone has done what an exit request asks for.
+        if isinstance(message, ActorExitRequest):
+            return
+        self.count += 1
+        if _LOG.isEnabledFor(level) and self._may_log():
+            _LOG.log(level, "%s did not get a %s", target, type(message).__name__)
+        # No envelope in an envelope: one handler that is full would fill itself.
+        if self._handlers and not isinstance(message, DeadEnvelope):
+            for handler in list(self._handlers.values()):
+                self._deliver(handler, DeadEnvelope(target, message), sender)
+
+    def _may_log(self) -> bool:
+        now = self._now()
+        if now - self._since_s >= 1.0:
+            self._since_s, self._logged = now, 0
+        self._logged += 1
+        return self._logged <= _LOGGED_PER_S

@@ -1,0 +1,339 @@
+"""The engine of the actor system: mail, birth and death, on the loop's thread only."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import traceback
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from thespian.actors import (
+    Actor,
+    ActorAddress,
+    ActorExitRequest,
+    ActorSystemFailure,
+    ChildActorExited,
+    InvalidActorSpecification,
+    PoisonMessage,
+    WakeupMessage,
+)
+
+from jobx.actors.runtime.address import Address
+from jobx.actors.runtime.cell import ActorRecord, Cell, ChildFailed, Endpoint, Receive
+from jobx.actors.runtime.deadletters import DeadLetters
+from jobx.actors.runtime.placement import Placement
+from jobx.actors.runtime.scheduler import Scheduler
+from jobx.actors.runtime.wakeups import Wakeups
+
+#: Messages between two looks at the clock.
+_LOOK_EVERY: Final = 16
+#: What a full mailbox still takes: no more than there are children and timers, and waited for.
+_VITAL: Final = (ActorExitRequest, ChildActorExited, WakeupMessage)
+_LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What keeps an actor system within bounds.
+
+    Attributes:
+        slice_messages: Messages after which the loop gets a turn.
+        slice_s: Seconds after which the loop gets a turn, looked at every 16 messages.
+        mailbox: Unread messages of one actor above which more go to dead letters.
+        call_s: How long ``ask``, ``listen`` and ``createActor`` of other threads wait at most.
+        stop_s: How long actors may take to exit at ``shutdown``.
+    """
+
+    slice_messages: int = 256
+    slice_s: float = 0.004
+    mailbox: int = 100_000
+    call_s: float = 60.0
+    stop_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What a system did since it was made."""
+
+    created: int
+    exited: int
+    failed: int
+    delivered: int
+    dead_letters: int
+
+
+class Engine:
+    """Runs actors. See ``LoopSystemBase`` for the arguments."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        *,
+        node: tuple[str, int],
+        capabilities: Mapping[str, object],
+        services: object,
+        placement: Placement,
+        limits: Limits,
+    ) -> None:
+        self.scheduler = scheduler
+        self.capabilities = dict(capabilities)
+        self.services = services
+        self.limits = limits
+        self.dead_letters = DeadLetters(self.deliver, scheduler.now)
+        self.wakeups = Wakeups(scheduler)
+        self._node = node
+        self._placement = placement
+        self._local_ids = itertools.count(1)
+        self._system_address = Address(*node, 0)
+        self._cells: dict[object, Cell] = {}
+        self._names: dict[str, Cell] = {}
+        # A cell stands here exactly while its mailbox holds mail, or did when it was stopped.
+        self._run_queue: deque[Cell] = deque()
+        self._is_awake = False
+        self._is_running = False
+        self._is_closed = False
+        self._created = self._exited = self._failed = self._delivered = 0
+
+    # Mail.
+
+    def deliver(
+        self, target: ActorAddress, message: Any, sender: ActorAddress | None = None
+    ) -> None:
+        """Put a message into the mailbox of ``target``, or into dead letters.
+
+        Args:
+            target: An actor or an endpoint.
+            message: Passed on as it is; must not change any more.
+            sender: Who gets the answer; None is the system itself, which reads nothing.
+        """
+        if sender is None:
+            sender = self._system_address
+        cell = self._cells.get(target.addressDetails)
+        if cell is None or (mailbox := cell.mailbox) is None:
+            self.dead_letters.take(target, message, sender)
+            return
+        if not mailbox:
+            self._run_queue.append(cell)
+            if not self._is_awake:
+                self._is_awake = True
+                self.scheduler.call_soon(self._run)
+        elif len(mailbox) >= self.limits.mailbox and not isinstance(message, _VITAL):
+            self.dead_letters.take(target, message, sender, logging.WARNING)
+            return
+        mailbox.append((message, sender))
+
+    def _run(self) -> None:
+        try:
+            self._run_slice()
+        finally:
+            self._is_awake = bool(self._run_queue)
+            if self._is_awake:
+                self.scheduler.call_soon(self._run)
+
+    def _run_slice(self) -> None:
+        queue, now = self._run_queue, self.scheduler.now
+        stop_at = now() + self.limits.slice_s
+        self._is_running = True
+        try:
+            for count in range(1, self.limits.slice_messages + 1):
+                if not queue:
+                    return
+                self._run_next(queue)
+                if not count % _LOOK_EVERY and now() >= stop_at:
+                    return
+        finally:
+            self._is_running = False
+
+    def _run_next(self, queue: deque[Cell]) -> None:
+        cell = queue.popleft()
+        if not cell.mailbox:
+            return
+        message, sender = cell.mailbox.popleft()
+        if cell.mailbox:
+            queue.append(cell)
+        self._delivered += 1
+        try:
+            cell.actor.receiveMessage(message, sender)
+        except BaseException as error:
+            self._fail(cell, message, sender, error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            if isinstance(message, ActorExitRequest) and not cell.is_endpoint:
+                self._stop(cell, ChildActorExited(cell.address), message.isRecursive)
+
+    # Birth.
+
+    def create(
+        self,
+        parent: Cell | None,
+        actor_class: type[Actor],
+        requirements: Mapping[str, object] | None,
+        global_name: str | None,
+    ) -> ActorAddress:
+        """Create an actor; it exists, and its ``__init__`` ran, when the call returns.
+
+        An exception in the ``__init__`` of a child gives a ChildFailed to the parent and the
+        address of a dead actor. That of an actor without a parent is raised.
+
+        Raises:
+            NoCompatibleSystemForActor: No node offers what is required.
+            InvalidActorSpecification: The class is not an Actor. Names are not looked up.
+            ActorSystemFailure: The parent, or the whole system, is about to stop.
+        """
+        if self._is_closed or (parent is not None and parent.mailbox is None):
+            raise ActorSystemFailure("who is about to stop creates nothing new")
+        if not isinstance(actor_class, type) or not issubclass(actor_class, Actor):
+            raise InvalidActorSpecification(actor_class, "it must be a subclass of Actor")
+        if global_name and (named := self._names.get(global_name)):
+            return named.address
+        if requirements or hasattr(actor_class, "actorSystemCapabilityCheck"):
+            elsewhere = self._placement(actor_class, requirements or {}, self.capabilities)
+            if elsewhere is not None:
+                return elsewhere
+        address = self.new_address()
+        try:
+            actor = actor_class()
+        except Exception as error:
+            if parent is None:
+                raise
+            self._failed += 1
+            self.deliver(parent.address, _failure(address, actor_class.__name__, error))
+            return address
+        cell = Cell(self, address, actor, parent, self.scheduler.now())
+        actor._myRef = cell
+        actor.node = self.services
+        self._register(cell, global_name)
+        return address
+
+    def _register(self, cell: Cell, global_name: str | None) -> None:
+        self._created += 1
+        self._cells[cell.address.addressDetails] = cell
+        if cell.parent is not None:
+            if cell.parent.children is None:
+                cell.parent.children = {}
+            cell.parent.children[cell] = None
+        if global_name:
+            cell.globalName = global_name
+            self._names[global_name] = cell
+
+    # Failure and death.
+
+    def _fail(self, cell: Cell, message: Any, sender: ActorAddress, error: BaseException) -> None:
+        self._failed += 1
+        failure = _failure(cell.address, type(cell.actor).__name__, error)
+        if not cell.is_endpoint:
+            self._stop(cell, failure)
+        sender_cell = self._cells.get(sender.addressDetails)
+        is_alive = sender_cell is not None and sender_cell.mailbox is not None
+        if is_alive and not isinstance(message, PoisonMessage):
+            self.deliver(sender, PoisonMessage(message, failure.details), cell.address)
+
+    def _stop(self, cell: Cell, notice: ChildActorExited, is_recursive: bool = True) -> None:
+        """Take no more mail, let the children go first, then leave."""
+        cell.notice = notice
+        self._close_mailbox(cell)
+        for child in list(cell.children or ()):
+            if is_recursive:
+                self.deliver(child.address, ActorExitRequest())
+            else:
+                child.parent = None
+        if not is_recursive:
+            cell.children = None
+        if not cell.children:
+            self._leave(cell)
+
+    def _close_mailbox(self, cell: Cell) -> None:
+        unread, cell.mailbox = cell.mailbox, None
+        self.wakeups.cancel(cell)
+        self.dead_letters.handle(cell.address, False)
+        self._names.pop(cell.globalName, None)
+        for message, sender in unread or ():
+            self.dead_letters.take(cell.address, message, sender)
+
+    def _leave(self, cell: Cell) -> None:
+        """Forget a cell that has no children any more, and each ancestor that waited for it."""
+        while True:
+            del self._cells[cell.address.addressDetails]
+            cell.actor = None
+            self._exited += 1
+            parent = cell.parent
+            if parent is None or parent.children is None:
+                return
+            del parent.children[cell]
+            if parent.mailbox is not None:
+                self.deliver(parent.address, cell.notice)
+                return
+            if parent.children:
+                return
+            cell = parent
+
+    # The system.
+
+    def new_address(self) -> Address:
+        """Return an address that was never used; from any thread."""
+        return Address(*self._node, next(self._local_ids))
+
+    def open(self, address: Address, callback: Receive) -> None:
+        """Have mail for ``address`` go to ``callback``."""
+        cell = Cell(self, address, Endpoint(callback), None, self.scheduler.now())
+        self._cells[address.addressDetails] = cell
+
+    def drop(self, address: ActorAddress) -> None:
+        """Forget an endpoint, or an actor that cannot be waited for; it is not run again."""
+        cell = self._cells.pop(address.addressDetails, None)
+        if cell is not None:
+            self._close_mailbox(cell)
+
+    def update_capability(self, name: str, value: object) -> None:
+        """Set what is offered here, or remove it with None; actors that exist stay."""
+        if value is None:
+            self.capabilities.pop(name, None)
+        else:
+            self.capabilities[name] = value
+
+    def tree(self) -> list[ActorRecord]:
+        """Describe all live actors, in the order of their creation."""
+        now = self.scheduler.now()
+        return [cell.record(now) for cell in self._actors()]
+
+    def counters(self) -> Counters:
+        """Return what happened so far."""
+        return Counters(
+            created=self._created,
+            exited=self._exited,
+            failed=self._failed,
+            delivered=self._delivered,
+            dead_letters=self.dead_letters.count,
+        )
+
+    def _actors(self) -> list[Cell]:
+        return [cell for cell in self._cells.values() if not cell.is_endpoint]
+
+    def stop(self) -> None:
+        """Have all actors exit, children first, within ``stop_s``; then drop what is left.
+
+        Must not be called by what the engine runs.
+        """
+        self._is_closed = True
+        for cell in self._actors():
+            if cell.parent is None:
+                self.deliver(cell.address, ActorExitRequest())
+        stop_at = self.scheduler.now() + self.limits.stop_s
+        while self._run_queue and self.scheduler.now() < stop_at:
+            self._run_slice()
+        if left := self._actors():
+            _LOG.warning("%d actors did not exit in %g s", len(left), self.limits.stop_s)
+        for cell in list(self._cells.values()):
+            self.drop(cell.address)
+
+
+def _failure(address: Address, name: str, error: BaseException) -> ChildFailed:
+    """Log an exception that stopped an actor, and tell it as text, so that no frame is kept."""
+    _LOG.error("%s, a %s, failed", address, name, exc_info=error)
+    told = traceback.TracebackException.from_exception(error)
+    reason = "".join(told.format_exception_only()).strip()
+    return ChildFailed(address, type(error).__name__, reason, "".join(told.format()))

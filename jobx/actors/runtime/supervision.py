@@ -1,0 +1,83 @@
+"""Whether a child that failed is started again: a policy, and a budget of restarts.
+
+The budget is that of Erlang/OTP (its manual's "Maximum Restart Intensity"): at most
+``max_restarts`` within the last ``window_s``, the borders included; one failure more and it is
+over. OTP then always ends the supervisor too; here a policy says whether it does ("escalate") or
+goes on without that child ("restart"). OTP restarts at once; here a back-off doubles with each
+failure within the window. A child that exits without an exception is not restarted, as OTP's
+transient children are not.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """What a supervisor does about a child that fails.
+
+    Attributes:
+        mode: ``restart``: start it again while the budget lasts, then give it up. ``stop``:
+            give it up at once. ``escalate``: start it again while the budget lasts, then fail.
+        max_restarts: Restarts within ``window_s``.
+        window_s: Failures older than this count no more.
+        backoff_s: Delay of the first restart; doubled for each failure more in the window.
+        max_backoff_s: Longest delay.
+    """
+
+    mode: Literal["restart", "stop", "escalate"] = "restart"
+    max_restarts: int = 3
+    window_s: float = 60.0
+    backoff_s: float = 0.1
+    max_backoff_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Start the child again in ``delay_s``."""
+
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Go on without the child."""
+
+
+@dataclass(frozen=True, slots=True)
+class Escalate:
+    """Fail, so that the supervisor's own parent decides."""
+
+
+Decision: TypeAlias = Restart | GiveUp | Escalate
+
+
+class RestartBudget:
+    """Counts the failures of one child and decides after each.
+
+    Attributes:
+        is_spent: Whether the last decision was not to restart.
+    """
+
+    __slots__ = ("_failures", "_policy", "is_spent")
+
+    def __init__(self, policy: RestartPolicy) -> None:
+        self._policy = policy
+        self._failures: deque[float] = deque(maxlen=policy.max_restarts + 1)
+        self.is_spent = False
+
+    def failed(self, now: float) -> Decision:
+        """Count a failure at the monotonic instant ``now``, not before the one counted last."""
+        policy, failures = self._policy, self._failures
+        failures.append(now)
+        while now - failures[0] > policy.window_s:
+            failures.popleft()
+        self.is_spent = policy.mode == "stop" or len(failures) > policy.max_restarts
+        if not self.is_spent:
+            # The exponent is bounded so that a large budget cannot overflow a float.
+            doublings = min(len(failures) - 1, 64)
+            return Restart(min(policy.backoff_s * 2.0**doublings, policy.max_backoff_s))
+        return Escalate() if policy.mode == "escalate" else GiveUp()

@@ -1,0 +1,66 @@
+"""Wakeups of all actors of a system, on one timer of its scheduler."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+from thespian.actors import WakeupMessage
+
+from jobx.actors.runtime.cell import Cell
+from jobx.actors.runtime.timers import Agenda, AgendaTimer, seconds
+
+if TYPE_CHECKING:
+    from jobx.actors.runtime.scheduler import Scheduler, Timer
+
+Wakeup: TypeAlias = AgendaTimer[tuple[Cell, WakeupMessage]]
+
+
+class Wakeups:
+    """Delivers WakeupMessages in order of due time, then of request.
+
+    Loops promise no order to timers of the same instant, so the order is kept here and the
+    loop has one alarm, for the wakeup that is due first.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._agenda: Agenda[tuple[Cell, WakeupMessage]] = Agenda()
+        self._alarm: Timer | None = None
+        self._alarm_s = 0.0
+
+    def add(self, cell: Cell, period: float | timedelta, payload: object) -> None:
+        """Wake ``cell`` in ``period``."""
+        due_s = self._scheduler.now() + seconds(period)
+        wakeup = self._agenda.add(due_s, (cell, WakeupMessage(period, payload)))
+        if cell.wakeups is None:
+            cell.wakeups = set()
+        cell.wakeups.add(wakeup)
+        self._set_alarm(due_s)
+
+    def cancel(self, cell: Cell) -> None:
+        """Forget all wakeups of ``cell``."""
+        for wakeup in cell.wakeups or ():
+            wakeup.cancel()
+        cell.wakeups = None
+
+    def _set_alarm(self, due_s: float) -> None:
+        if self._alarm is not None:
+            if self._alarm_s <= due_s:
+                return
+            self._alarm.cancel()
+        self._alarm_s = due_s
+        self._alarm = self._scheduler.call_later(due_s - self._scheduler.now(), self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        now = self._scheduler.now()
+        while due := self._agenda.take_due(now):
+            wakeup, (cell, message) = due
+            if cell.wakeups is not None:
+                cell.wakeups.discard(wakeup)
+            cell.base.deliver(cell.address, message, cell.address)
+        # A loop may ring a little early, and then nothing was due yet.
+        next_s = self._agenda.next_due()
+        if next_s is not None:
+            self._set_alarm(next_s)

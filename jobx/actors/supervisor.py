@@ -1,0 +1,161 @@
+"""The supervisor: the root of a node's actors; starts coordinators and starts them anew."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from thespian.actors import Actor, ActorAddress, ChildActorExited
+
+from jobx.actors.coordinator import Coordinator
+from jobx.actors.messages import (
+    Adopt,
+    Cancel,
+    Describe,
+    Described,
+    Drain,
+    Ended,
+    LogRead,
+    Recover,
+    Refused,
+    RequestKey,
+    Submit,
+)
+from jobx.actors.runtime.supervision import RestartBudget, RestartPolicy
+from jobx.actors.services import Services
+from jobx.errors import Conflict, Draining, Overloaded
+from jobx.model import Failure
+
+#: A coordinator that dies of a fault is rebuilt from its log so often; then its request fails.
+COORDINATOR_POLICY: Final = RestartPolicy(mode="restart", max_restarts=3, window_s=60.0)
+#: How long a log that could not be read waits for the next try.
+READ_AGAIN_S: Final = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class Supervisor(Actor):
+    """Starts a coordinator for each request and watches it."""
+
+    node: Services
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open: dict[RequestKey, ActorAddress] = {}
+        self._keys: dict[object, RequestKey] = {}
+        self._budgets: dict[RequestKey, RestartBudget] = {}
+        self._is_draining = False
+
+    def describe(self) -> str:
+        """Return what the actor tree shows."""
+        return f"Supervisor ({len(self._open)} open)"
+
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 - Thespian's
+        """Take the next message."""
+        receive = _RECEIVE.get(type(message))
+        if receive is None and isinstance(message, ChildActorExited):
+            receive = Supervisor._child_exited
+        if receive is not None:
+            receive(self, message, sender)
+
+    def _submit(self, message: Submit, _: ActorAddress) -> None:
+        request = message.request
+        key = RequestKey(request.workflow_name, request.request_id)
+        if key in self._open:
+            self.send(self._open[key], message)
+        elif self._is_draining:
+            self.send(message.reply_to, Refused(key, Draining("the node is stopping", 5.0)))
+        elif len(self._open) >= self.node.settings.requests.max_open:
+            reason = f"{len(self._open)} requests are open"
+            self.send(message.reply_to, Refused(key, Overloaded(reason, 1.0)))
+        else:
+            self.send(self._start(key), message)
+
+    def _start(self, key: RequestKey) -> ActorAddress:
+        address = self.createActor(Coordinator)
+        self._open[key] = address
+        self._keys[address.addressDetails] = key
+        return address
+
+    def _adopt(self, message: Adopt, _: ActorAddress) -> None:
+        for key in message.keys:
+            self.node.log.read(key, self.myAddress)
+
+    def _log_read(self, message: LogRead, _: ActorAddress) -> None:
+        key = message.key
+        if message.error is not None:
+            _log.error("the log of request %s cannot be read: %s", "/".join(key), message.error)
+            self.wakeupAfter(READ_AGAIN_S, key)
+        elif message.request is None or message.plan is None or key in self._open:
+            return
+        elif message.request.is_done:
+            self.send(self.node.gateway, Ended(message.request))
+        else:
+            recover = Recover(
+                message.request,
+                message.plan,
+                message.events,
+                self.node.gateway,
+                self._spent(key),
+            )
+            self.send(self._start(key), recover)
+
+    def _spent(self, key: RequestKey) -> Failure | None:
+        """Return why a request must fail instead of going on, or None: it goes on."""
+        budget = self._budgets.get(key)
+        if budget is None or not budget.is_spent:
+            return None
+        text = "its coordinator failed too often; see the node's log"
+        return Failure(kind="internal", type="CoordinatorFailed", message=text)
+
+    def _ended(self, message: Ended, sender: ActorAddress) -> None:
+        request = message.request
+        self._close(RequestKey(request.workflow_name, request.request_id), sender)
+
+    def _refused(self, message: Refused, sender: ActorAddress) -> None:
+        if isinstance(message.error, Conflict):
+            _log.info("request %s is coordinated by somebody else", "/".join(message.key))
+        self._close(message.key, sender)
+
+    def _close(self, key: RequestKey, address: ActorAddress) -> None:
+        self._open.pop(key, None)
+        self._budgets.pop(key, None)
+        self._keys.pop(address.addressDetails, None)
+
+    def _child_exited(self, message: ChildActorExited, _: ActorAddress) -> None:
+        """Start a coordinator anew that died before its request had ended."""
+        key = self._keys.pop(message.childAddress.addressDetails, None)
+        if key is None or self._is_draining:
+            return
+        del self._open[key]
+        details = getattr(message, "details", "it exited")
+        _log.error("the coordinator of request %s died: %s", "/".join(key), details)
+        budget = self._budgets.setdefault(key, RestartBudget(COORDINATOR_POLICY))
+        budget.failed(self.node.now())
+        self.node.log.forget(key)
+        self.node.log.read(key, self.myAddress)
+
+    def _describe(self, message: Describe | Cancel, _: ActorAddress) -> None:
+        address = self._open.get(message.key)
+        if address is None:
+            self.send(message.reply_to, Described(message.ticket, None))
+        else:
+            self.send(address, message)
+
+    def _drain(self, message: Drain, _: ActorAddress) -> None:
+        self._is_draining = True
+        for address in self._open.values():
+            self.send(address, message)
+
+
+_RECEIVE: Final[dict[type, Callable[[Supervisor, Any, ActorAddress], None]]] = {
+    Submit: Supervisor._submit,
+    Adopt: Supervisor._adopt,
+    LogRead: Supervisor._log_read,
+    Ended: Supervisor._ended,
+    Refused: Supervisor._refused,
+    Describe: Supervisor._describe,
+    Cancel: Supervisor._describe,
+    Drain: Supervisor._drain,
+}

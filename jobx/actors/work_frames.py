@@ -1,0 +1,115 @@
+"""Builds the work frames of a request; their form is in ``handlers/protocol.py``."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from jobx import model
+from jobx.actors.messages import Pull, RequestKey, Run
+from jobx.actors.request.decisions import CHUNK_PAIRS, RunMappers, RunReducer
+from jobx.actors.request.state import MAPPER, PARTITIONS, ROOT, RequestState
+from jobx.actors.services import Services
+from jobx.model import HandlerRef
+from jobx.payload import Payload, cut, pack_offsets, unpack_offsets
+
+#: Inline bytes that may wait for reducers before executors are told to write blobs …
+HELD_BYTES: Final = 8 << 20
+#: … for everything larger than this.
+SMALL_BYTES: Final = 1 << 10
+
+
+class FrameBuilder:
+    """Builds the work frames of one request."""
+
+    def __init__(self, request: model.Request, state: RequestState, node: Services) -> None:
+        self._key = RequestKey(request.workflow_name, request.request_id)
+        self._state = state
+        self._limit_s = node.settings.requests.invocation_time_limit_s
+        self._inline_bytes = node.settings.executors.inline_bytes
+        self._common = {
+            "request": {
+                "id": request.request_id,
+                "workflow": request.workflow_name,
+                "job": request.job_name,
+                "context": request.context,
+            },
+            "blob_dir": str(node.blobs.path(*self._key)),
+            "chunk_pairs": CHUNK_PAIRS,
+            "partitions": PARTITIONS,
+        }
+
+    def mappers(self, ticket: int, work: RunMappers) -> Run:
+        """Return the work frame of a batch of mappers."""
+        chunk, first, count = work.chunk, work.first, work.count
+        step = self._state.plan.steps[chunk.step]
+        combiner = step.combiner.version if step.combiner else None
+        frame = self._frame("map", chunk.step, step.mapper)
+        frame |= {
+            "first": first,
+            "count": count,
+            "root": first == ROOT,
+            "sync": first == ROOT,
+            "attempts": self._attempts(first, count),
+            "mapper": step.mapper.version,
+            "combiner": combiner,
+            "reducer": step.reducer.version,
+        }
+        frame |= _items(chunk.payload, first - chunk.start, count)
+        versions = (step.mapper.version, combiner, step.reducer.version)
+        return self._run(ticket, frame, tuple(v for v in versions if v is not None))
+
+    def reducer(self, ticket: int, work: RunReducer) -> Run:
+        """Return the work frame of one partition of a reducer."""
+        branch = self._state.branches[work.vertex]
+        reducer = self._state.plan.steps[branch.step].reducer
+        frame = self._frame("reduce", branch.step, reducer)
+        frame |= {
+            "vertex": work.vertex,
+            "attempt": self._state.attempt((work.vertex, work.partition)).number,
+            "sync": work.vertex == ROOT,
+            "reducer": reducer.version,
+            "inputs": [item.to_wire() for item in work.inputs],
+            "partition": work.partition,
+            "partitions": work.partitions,
+            "session": branch.session,
+        }
+        return self._run(ticket, frame, (reducer.version,))
+
+    def pull(self, ticket: int, vertex: int) -> Pull:
+        """Return the work frame that asks a kept mapper for more."""
+        branch = self._state.branches[vertex]
+        frame = self._frame("pull", branch.step, self._state.plan.steps[branch.step].mapper)
+        frame |= {"vertex": vertex, "sync": False}
+        return Pull(ticket, self._key, frame, vertex, frame["time_limit_s"])
+
+    def _frame(self, kind: str, step: str, ref: HandlerRef) -> dict[str, Any]:
+        held = self._state.held_bytes > HELD_BYTES
+        return {
+            "t": kind,
+            **self._common,
+            "step": step,
+            "inline_bytes": SMALL_BYTES if held else self._inline_bytes,
+            "time_limit_s": ref.time_limit_s or self._limit_s,
+        }
+
+    def _run(self, ticket: int, frame: dict[str, Any], versions: tuple[str, ...]) -> Run:
+        return Run(ticket, self._key, frame, versions, frame["time_limit_s"])
+
+    def _attempts(self, first: int, count: int) -> dict[int, int]:
+        attempts = self._state.attempts
+        if not attempts:
+            return {}
+        batch = range(first, first + count)
+        return {v: attempts[v, MAPPER].number for v in batch if (v, MAPPER) in attempts}
+
+
+def _items(payload: Payload, position: int, count: int) -> dict[str, Any]:
+    """Return the fields that carry ``count`` items of a chunk from ``position`` on."""
+    start, stop = cut(payload, position, position + count)
+    ends = unpack_offsets(payload.offsets)[position : position + count]
+    fields: dict[str, Any] = {"offsets": pack_offsets([end - start for end in ends])}
+    if payload.inline is not None:
+        fields["pairs"] = payload.inline[start:stop]
+    else:
+        fields["blob"] = {"name": payload.blob, "start": start, "stop": stop}
+    return fields

@@ -1,0 +1,60 @@
+"""The soft time limit: an invocation that is over its time is interrupted in its own code."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from types import FrameType
+from typing import Final
+
+from jobx.handlers.failures import HandlerTimeout
+
+#: An author who swallows the interruption gets it again after this.
+_AGAIN_S: Final = 0.5
+
+
+class Alarm:
+    """Raises HandlerTimeout in the main thread when a deadline passes.
+
+    The timer of the process is set only when it would come too late: one that comes too early
+    finds that there is time left and is set again. So starting and stopping cost next to nothing.
+    """
+
+    def __init__(self) -> None:
+        self._deadline = math.inf
+        self._fires_at = math.inf
+
+    def install(self) -> None:
+        """Take over SIGALRM (again)."""
+        signal.signal(signal.SIGALRM, self._fired)
+
+    def start(self, deadline: float) -> None:
+        """Interrupt what runs now at ``deadline``, monotonic."""
+        self._deadline = deadline
+        if deadline < self._fires_at:
+            self._set(deadline)
+
+    def stop(self) -> None:
+        """Let what runs now run."""
+        self._deadline = math.inf
+
+    def close(self) -> None:
+        """Stop the timer."""
+        self._deadline = self._fires_at = math.inf
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _set(self, instant: float) -> None:
+        self._fires_at = instant
+        signal.setitimer(signal.ITIMER_REAL, max(instant - time.monotonic(), 1e-6))
+
+    def _fired(self, signum: int, frame: FrameType | None) -> None:
+        self._fires_at = math.inf
+        if math.isinf(self._deadline):
+            return
+        if time.monotonic() < self._deadline:
+            self._set(self._deadline)
+            return
+        self._deadline = time.monotonic() + _AGAIN_S
+        self._set(self._deadline)
+        raise HandlerTimeout("the invocation took longer than its time limit")

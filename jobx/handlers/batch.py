@@ -1,0 +1,230 @@
+"""Running one work frame: author code in, segments out. No I/O but blobs.
+
+An invocation that fails ends itself and nobody else: what it yielded and wrote is dropped, and
+the batch goes on with the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jobx.errors import JobxError
+from jobx.frames import Frame
+from jobx.handlers.arguments import Arguments
+from jobx.handlers.bench import Bench
+from jobx.handlers.failures import Misuse, describe, shorten
+from jobx.handlers.inputs import arguments, items
+from jobx.handlers.invocation import Invocation
+from jobx.handlers.kept import KeptMapper, chunk_payload, digest
+from jobx.handlers.pairs import Groups, Merged
+from jobx.handlers.protocol import MAX_KEPT, PROGRESS
+from jobx.handlers.scope import Map, Return
+from jobx.handlers.segments import Segment
+from jobx.handlers.stages import yielded
+from jobx.handlers.work import Work, microseconds, notes_of, now
+from jobx.payload import Payload
+
+_NO_YIELD: Final = object()
+
+
+def run(bench: Bench, frame: Frame) -> list[Segment]:
+    """Run a work frame and return its segments.
+
+    A frame that cannot be run at all (its input is damaged, there is no room for its output)
+    gives a failed segment for each of its invocations.
+    """
+    work = Work(bench, frame)
+    try:
+        _RUNS[frame["t"]](work)
+        return work.segments.close()
+    except JobxError as error:
+        return failed(frame, error)
+    finally:
+        PROGRESS.pack_into(bench.page, 0, 0, 0, 0)
+
+
+def failed(frame: Frame, error: BaseException) -> list[Segment]:
+    """Return failed segments for all invocations of a work frame."""
+    failure = describe(error) | {"step_name": frame["step"]}
+    first = frame["first"] if "first" in frame else frame["vertex"]
+    vertices = range(first, first + frame.get("count", 1))
+    return [["failed", vertex, failure, 0, {}] for vertex in vertices]
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """A mapper that returned data, and what became of its output."""
+
+    output: Groups
+    reduced: bool
+    durations: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """The next children of a mapper."""
+
+    kept: KeptMapper
+    payload: Payload
+    digest: str
+    duration_ns: int
+
+
+def _map(work: Work) -> None:
+    frame, kept = work.frame, work.bench.kept
+    first, is_root = frame["first"], frame["root"]
+    attempts: Mapping[int, int] = frame.get("attempts") or {}
+    given = items(frame)
+    for vertex, item in enumerate(given, first):
+        if len(kept) >= MAX_KEPT:
+            work.segments.add(["unstarted", vertex, first + len(given) - vertex])
+            return
+        invocation = work.invocation(vertex, attempts.get(vertex, 1), None, item)
+        outcome = work.guard(invocation, _map_one, arguments(item, is_root))
+        if type(outcome) is _Leaf:
+            work.segments.returned(
+                vertex, outcome.output, outcome.reduced, outcome.durations, invocation.notes()
+            )
+        elif type(outcome) is _Chunk:
+            _settle(work, outcome)
+
+
+def _map_one(work: Work, invocation: Invocation, given: Arguments) -> _Leaf | _Chunk:
+    started = now()
+    mapper = work.bench.handler(work.frame["mapper"], invocation)
+    pairs = yielded(mapper.run(given))
+    marker = next(pairs, _NO_YIELD)
+    if type(marker) is Return or marker is _NO_YIELD:
+        return _return(work, invocation, pairs, started)
+    if type(marker) is Map:
+        frame = work.frame
+        kept = KeptMapper(
+            invocation, marker.step, pairs, frame["chunk_pairs"], frame["inline_bytes"]
+        )
+        return _next_chunk(work, invocation, kept)
+    raise Misuse(
+        "protocol",
+        "a mapper yields MrConfigureToMap(step) or MrConfigureToReturn() first, then pairs; "
+        f"this one began with {shorten(marker)}",
+    )
+
+
+def _return(work: Work, invocation: Invocation, pairs: Iterator[object], started: int) -> _Leaf:
+    """Take a mapper's output, combine it, and reduce it unless that is better done in parts."""
+    frame = work.frame
+    combiner, reducer = frame["combiner"], frame["reducer"]
+    in_parts = reducer is None or (work.in_parts and work.bench.per_key(reducer, invocation))
+    last = work.out if in_parts else work.scratch
+    output = work.groups(work.scratch if combiner else last)
+    output.fill(pairs)
+    mapped = combined = now()
+    if combiner:
+        output = work.stage(invocation, "combiner", combiner, output.grouped(), last)
+        combined = now()
+    reduced = reducer is not None and not (in_parts and output.runs)
+    if reduced:
+        output = work.stage(invocation, "reducer", reducer, output.grouped(), work.out)
+    ended = now()
+    return _Leaf(
+        output,
+        reduced,
+        (
+            microseconds(mapped - started),
+            microseconds(combined - mapped),
+            microseconds(ended - combined),
+        ),
+    )
+
+
+def _next_chunk(work: Work, invocation: Invocation, kept: KeptMapper) -> _Chunk:
+    started = now()
+    taken = kept.next_items()
+    payload = chunk_payload(taken, work.out)
+    duration_ns = now() - started
+    kept.spent_s += duration_ns / 1e9
+    return _Chunk(kept, payload, digest(taken), duration_ns)
+
+
+def _settle(work: Work, chunk: _Chunk) -> None:
+    kept = chunk.kept
+    invocation, more = kept.invocation, kept.more
+    if more:
+        work.bench.keep(kept)
+    work.segments.add(
+        [
+            "mapped",
+            invocation.vertex,
+            kept.step,
+            chunk.payload.to_wire(),
+            chunk.digest,
+            more,
+            microseconds(chunk.duration_ns),
+            {} if more else notes_of(invocation),
+        ]
+    )
+
+
+def _pull(work: Work) -> None:
+    frame = work.frame
+    kept = work.bench.kept.pop((frame["request"]["id"], frame["vertex"]), None)
+    if kept is None:
+        work.segments.add(["failed", frame["vertex"], _not_kept(frame), 0, {}])
+        return
+    chunk = work.guard(kept.invocation, _next_chunk, kept, spent_s=kept.spent_s)
+    if chunk is not None:
+        _settle(work, chunk)
+
+
+def _not_kept(frame: Frame) -> dict[str, Any]:
+    return {
+        "kind": "lost",
+        "type": "Lost",
+        "message": "the mapper is not suspended in this executor",
+        "step_name": frame["step"],
+    }
+
+
+def _combine(work: Work) -> None:
+    invocation = work.invocation(work.frame["vertex"], work.frame["attempt"])
+    outcome = work.guard(invocation, _over_inputs, "combiner", Merged(*_inputs(work)))
+    if outcome is not None:
+        payloads, duration_us = outcome
+        notes = notes_of(invocation)
+        work.segments.add(["combined", invocation.vertex, payloads, duration_us, notes])
+
+
+def _reduce(work: Work) -> None:
+    frame = work.frame
+    session = frame.get("session") or {}
+    invocation = work.invocation(frame["vertex"], frame["attempt"], session)
+    part = frame.get("partition", 0)
+    grouped = Merged(*_inputs(work), part, frame.get("partitions") or 1)
+    outcome = work.guard(invocation, _over_inputs, "reducer", grouped)
+    if outcome is not None:
+        payloads, duration_us = outcome
+        notes = notes_of(invocation)
+        work.segments.add(["reduced", invocation.vertex, part, payloads, duration_us, notes])
+
+
+def _inputs(work: Work) -> tuple[list[Payload], str, int]:
+    payloads = [Payload.from_wire(wire) for wire in work.frame["inputs"]]
+    return payloads, work.frame["blob_dir"], work.bench.limits.spill_bytes
+
+
+def _over_inputs(
+    work: Work, invocation: Invocation, stage: str, grouped: Merged
+) -> tuple[list[Any], int]:
+    started = now()
+    output = work.stage(invocation, stage, work.frame[stage], grouped, work.out)
+    payloads = [payload.to_wire() for payload in output.payloads()]
+    return payloads, microseconds(now() - started)
+
+
+_RUNS: Final[Mapping[str, Callable[[Work], None]]] = {
+    "map": _map,
+    "pull": _pull,
+    "combine": _combine,
+    "reduce": _reduce,
+}

@@ -1,0 +1,126 @@
+"""What an executor keeps from frame to frame."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobx.errors import InternalError
+from jobx.frames import Frame
+from jobx.handlers.alarm import Alarm
+from jobx.handlers.invocation import Invocation
+from jobx.handlers.kept import KeptMapper
+from jobx.handlers.languages import Loaded, processor
+from jobx.handlers.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an invocation may take.
+
+    Attributes:
+        output_bytes: Captured output that is kept.
+        spill_bytes: Pairs in memory, by estimate.
+        scratch_dir: Where pairs beyond that go meanwhile.
+    """
+
+    output_bytes: int
+    spill_bytes: int
+    scratch_dir: str
+
+
+class Bench:
+    """What an executor keeps from frame to frame: handlers and suspended mappers.
+
+    Args:
+        scope: The names for author code.
+        alarm: Interrupts invocations that are over their time.
+        page: The shared page for ``PROGRESS``.
+        limits: What an invocation may take.
+        drain: Called at the end of each invocation, to collect output that is still on its way.
+
+    Attributes:
+        invocations: Invocations that ran.
+        kept: Suspended mappers by request id and vertex.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        alarm: Alarm,
+        page: Any,
+        limits: Limits,
+        drain: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.scope = scope
+        self.alarm = alarm
+        self.page = page
+        self.limits = limits
+        self.drain = drain
+        self.invocations = 0
+        self.kept: dict[tuple[str, int], KeptMapper] = {}
+        self._sources: dict[str, Frame] = {}
+        self._handlers: dict[str, Loaded] = {}
+
+    def load(self, frame: Frame) -> None:
+        """Take a handler; it is compiled when it is first used."""
+        self._sources[frame["version"]] = frame
+
+    def handler(self, version: str, invocation: Invocation) -> Loaded:
+        """Return a handler for the invocation that is to run it.
+
+        Raises:
+            InternalError: It was not sent.
+            BaseException: Whatever the top level of its module raises.
+        """
+        loaded = self._handlers.get(version)
+        if loaded is None:
+            source = self._sources.get(version)
+            if source is None:
+                raise InternalError(f"handler {version} was not sent to this executor")
+            invocation.handler = source["name"]
+            loaded = processor(source["source_type"]).load(source, self.scope)
+            self._handlers[version] = loaded
+        invocation.handler = loaded.name
+        return loaded
+
+    def per_key(self, version: str, invocation: Invocation) -> bool:
+        """Tell whether a reducer is called once a key.
+
+        Raises:
+            InternalError: It was not sent.
+            BaseException: Whatever the top level of its module raises.
+        """
+        mapper = invocation.handler
+        per_key = self.handler(version, invocation).per_key
+        invocation.handler = mapper
+        return per_key
+
+    def keep(self, mapper: KeptMapper) -> None:
+        """Keep a suspended mapper; one of an earlier attempt is closed."""
+        owner = (mapper.invocation.request["id"], mapper.invocation.vertex)
+        before = self.kept.pop(owner, None)
+        if before is not None:
+            self.discard(before)
+        self.kept[owner] = mapper
+
+    def drop(self, request_id: str, vertices: Sequence[int] | None) -> None:
+        """Close suspended mappers of a request, all of them when ``vertices`` is None."""
+        wanted = None if vertices is None else set(vertices)
+        for owner, vertex in list(self.kept):
+            if owner == request_id and (wanted is None or vertex in wanted):
+                self.discard(self.kept.pop((owner, vertex)))
+
+    def discard(self, kept: KeptMapper) -> None:
+        """Close a suspended mapper; what its ``finally`` blocks raise is nobody's concern."""
+        self.scope.current = kept.invocation
+        try:
+            self.alarm.start(time.monotonic() + 1.0)
+            kept.close()
+        except BaseException:  # noqa: BLE001, S110 - author code whose outcome is not wanted
+            pass
+        finally:
+            self.alarm.stop()
+            self.scope.current = None

@@ -1,0 +1,179 @@
+"""Main of an executor: the process that runs author code and nothing else.
+
+It reads frames, runs them and answers, until the node closes its end. Whatever author code does to
+the process is either undone after a batch or ends the process; it never reaches another one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import signal
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from mmap import mmap
+from typing import Final
+
+from jobx.errors import FrameError
+from jobx.frames import Frame, FrameSocket
+from jobx.handlers import batch
+from jobx.handlers.alarm import Alarm
+from jobx.handlers.bench import Bench, Limits
+from jobx.handlers.output import Capture
+from jobx.handlers.scope import Scope
+
+#: Descriptors of the executor itself are at least this, out of the way of author code.
+_LOWEST_OWN: Final = 200
+_PAGE_BYTES: Final = resource.getpagesize()
+_WORK: Final = frozenset({"map", "pull", "combine", "reduce"})
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the fork server was told about executors.
+
+    Attributes:
+        memory_bytes: Address space of the process; 0 means no limit.
+        output_bytes: Captured output of one invocation that is kept.
+        spill_bytes: Pairs that one invocation may hold in memory, by estimate.
+        recycle_invocations: It leaves after this many …
+        recycle_growth_bytes: … or when its resident memory grew by this much.
+        environment: The environment of author code.
+        temp_dir: Where the private folders of executors are made.
+    """
+
+    memory_bytes: int
+    output_bytes: int
+    spill_bytes: int
+    recycle_invocations: int
+    recycle_growth_bytes: int
+    environment: Mapping[str, str]
+    temp_dir: str
+
+
+def lift(descriptor: int) -> int:
+    """Move a descriptor out of the way of author code and return its new number."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = _LOWEST_OWN if soft > 2 * _LOWEST_OWN else 3
+    lifted = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)
+    os.close(descriptor)
+    return lifted
+
+
+def close_others(kept: set[int]) -> None:
+    """Close all descriptors but those given."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in kept:
+            try:
+                os.close(int(name))
+            except OSError:  # the one that listed the folder
+                continue
+
+
+def main(stream_fd: int, page: mmap, config: Config, folder: str) -> None:
+    """Run frames until the node closes its end, sends ``exit``, or this process is used up.
+
+    Args:
+        stream_fd: Socket to the node.
+        page: The page shared with it.
+        config: See there.
+        folder: The private folder, already the working directory.
+    """
+    scope = Scope()
+    capture = Capture(lift, scope.take)
+    stream_fd = lift(stream_fd)
+    close_others({stream_fd, *capture.descriptors})
+    capture.start()
+    alarm = Alarm()
+    limits = Limits(config.output_bytes, config.spill_bytes, folder)
+    bench = Bench(scope, alarm, page, limits, capture.drain)
+    frames = FrameSocket(socket.socket(fileno=stream_fd))
+    executor = _Executor(bench, capture, frames, config, folder)
+    executor.run()
+
+
+class _Executor:
+    def __init__(
+        self, bench: Bench, capture: Capture, frames: FrameSocket, config: Config, folder: str
+    ) -> None:
+        self._bench = bench
+        self._capture = capture
+        self._frames = frames
+        self._config = config
+        self._folder = folder
+        self._restore()
+        self._threads = threading.active_count()
+        self._first_rss_bytes = _rss_bytes()
+
+    def run(self) -> None:
+        frames, bench = self._frames, self._bench
+        frames.send({"t": "ready", "pid": os.getpid()})
+        while (frame := frames.receive()) is not None:
+            kind = frame["t"]
+            if kind in _WORK:
+                if self._work(frame):
+                    return
+            elif kind == "load":
+                bench.load(frame)
+            elif kind == "drop":
+                bench.drop(frame["request_id"], frame["vertices"])
+            elif kind == "exit":
+                return
+            else:
+                raise FrameError(f"an executor knows no frame {kind!r}")
+
+    def _work(self, frame: Frame) -> bool:
+        """Run and answer a work frame; tell whether the executor leaves."""
+        segments = batch.run(self._bench, frame)
+        self._restore()
+        rss_bytes = _rss_bytes()
+        leaving = self._is_used_up(rss_bytes)
+        result = {
+            "t": "result",
+            "id": frame["id"],
+            "request_id": frame["request"]["id"],
+            "segments": segments,
+            "rss_bytes": rss_bytes,
+            "leaving": leaving,
+        }
+        try:
+            self._frames.send(result)
+        except FrameError as error:
+            self._frames.send(result | {"segments": batch.failed(frame, error)})
+        return leaving
+
+    def _restore(self) -> None:
+        """Undo what author code did to the process, as far as that is cheap."""
+        self._capture.restore()
+        self._bench.alarm.install()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.umask(0o077)
+        os.makedirs(self._folder, exist_ok=True)
+        os.chdir(self._folder)
+
+    def _is_used_up(self, rss_bytes: int) -> bool:
+        bench, config = self._bench, self._config
+        growth_bytes = rss_bytes - self._first_rss_bytes
+        # Suspended mappers would be lost with the process, so it may grow longer for them.
+        allowed_bytes = config.recycle_growth_bytes * (2 if bench.kept else 1)
+        is_old = bench.invocations >= config.recycle_invocations and not bench.kept
+        return is_old or growth_bytes >= allowed_bytes or self._is_haunted()
+
+    def _is_haunted(self) -> bool:
+        """Tell whether author code left threads or child processes behind."""
+        if threading.active_count() > self._threads:
+            return True
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return True
+
+
+def _rss_bytes() -> int:
+    with open("/proc/self/statm", "rb", buffering=0) as statm:
+        return int(statm.read().split()[1]) * _PAGE_BYTES

@@ -1,0 +1,129 @@
+"""What an invocation ended with when it ended badly: exceptions of author code as plain fields."""
+
+from __future__ import annotations
+
+import linecache
+import reprlib
+from types import TracebackType
+from typing import Any, Final
+
+from jobx.errors import BlobDamaged, JobxError
+
+_MAX_MESSAGE: Final = 4096
+#: Author frames that are shown of a traceback: the outermost and the innermost ones.
+_OUTER_FRAMES: Final = 5
+_INNER_FRAMES: Final = 20
+#: Modules whose name is left out of an exception's type.
+_OWN_MODULES: Final = ("builtins", "handler(", "jobx.handlers.")
+
+#: The failure's type by the kind of a Misuse.
+_MISUSES: Final = {"pair": "PairError", "protocol": "ProtocolError", "arguments": "ArgumentError"}
+
+
+class Misuse(JobxError):
+    """A handler broke its contract. Args: kind (pair, protocol, arguments), reason, pair index."""
+
+    code = "misuse"
+    template = "{1}"
+
+    def __init__(self, kind: str, reason: str, pair: int | None = None) -> None:
+        super().__init__(kind, reason, pair)
+
+
+class HandlerTimeout(BaseException):
+    """An invocation is over its time; no Exception, so that authors do not swallow it."""
+
+
+class RunError(Exception):
+    """A program that a handler ran ended with another code than expected."""
+
+
+def filename(handler_name: str) -> str:
+    """Return the file name that a handler's code has in tracebacks."""
+    return f"<handler {handler_name}>"
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """Return an exception as fields of a failure; a damaged blob is named as its ``input``."""
+    kind, name = _classify(error)
+    return {
+        "kind": kind,
+        "type": name,
+        "message": _message(error),
+        "traceback": own_traceback(error.__traceback__),
+        "pair": error.args[2] if isinstance(error, Misuse) else None,
+        **({"input": error.args[0]} if isinstance(error, BlobDamaged) else {}),
+    }
+
+
+def _classify(error: BaseException) -> tuple[str, str]:
+    if isinstance(error, Misuse):
+        return error.args[0], _MISUSES[error.args[0]]
+    name = type_name(type(error))
+    if isinstance(error, HandlerTimeout):
+        return "timeout", name
+    if isinstance(error, MemoryError):
+        return "memory", name
+    if isinstance(error, BlobDamaged):
+        return "blob", name
+    return ("internal" if isinstance(error, JobxError) else "author"), name
+
+
+def type_name(cls: type[BaseException]) -> str:
+    """Return the name of an exception class, with its module unless that is the author's own."""
+    module = getattr(cls, "__module__", None)
+    if not isinstance(module, str) or module.startswith(_OWN_MODULES):
+        return cls.__name__
+    return f"{module}.{cls.__qualname__}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except BaseException as unsayable:  # noqa: BLE001 - author code: anything may come out of __str__
+        text = f"(its message cannot be told: __str__ raised {type_name(type(unsayable))})"
+    if len(text) > _MAX_MESSAGE:
+        text = f"{text[:_MAX_MESSAGE]}…"
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with lone surrogates escaped, so that it can be sent."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def shorten(value: object) -> str:
+    """Return a short text for a pair of any size."""
+    return printable(_SHORT.repr(value))
+
+
+def own_traceback(innermost: TracebackType | None) -> str:
+    """Return the lines of a traceback that are the author's own, outermost first."""
+    frames = []
+    while innermost is not None:
+        code = innermost.tb_frame.f_code
+        if code.co_filename.startswith("<handler "):
+            frames.append((code.co_filename, innermost.tb_lineno, code.co_name))
+        innermost = innermost.tb_next
+    hidden = len(frames) - _OUTER_FRAMES - _INNER_FRAMES
+    if hidden <= 0:
+        return "".join(_frame_text(*frame) for frame in frames)
+    outer = "".join(_frame_text(*frame) for frame in frames[:_OUTER_FRAMES])
+    inner = "".join(_frame_text(*frame) for frame in frames[-_INNER_FRAMES:])
+    return f"{outer}  … {hidden} more\n{inner}"
+
+
+def _frame_text(name: str, line: int, function: str) -> str:
+    source = linecache.getline(name, line).strip()[:200]
+    return printable(f'  File "{name}", line {line}, in {function}\n    {source}\n')
+
+
+def _short_repr() -> reprlib.Repr:
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = 60
+    short.maxlist = short.maxtuple = short.maxdict = 6
+    short.maxlevel = 3
+    return short
+
+
+_SHORT: Final = _short_repr()

@@ -1,0 +1,185 @@
+"""The header of a handler's source: a description, a line ``**``, then metadata.
+
+It stands where the language keeps its leading remarks: the docstring in Python, the first comment
+elsewhere. ``**`` and ``**yaml`` announce YAML, ``**json`` announces JSON. The metadata is read
+as plain values and nothing else: no tags, no aliases, and words such as ``on`` and ``no`` are text.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import io
+import json
+import re
+import textwrap
+import tokenize
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import yaml
+
+from jobx.errors import InvalidInput, TooLarge
+
+#: Largest header, description included. Reading YAML takes time, so it stays well under a source.
+MAX_HEADER_BYTES: Final = 64 << 10
+
+_MARK: Final = re.compile(r"^\*\*(\w*)$", re.MULTILINE)
+_STARRED: Final = re.compile(r"\s*\*( |$)")
+_NOT_CODE: Final = frozenset({tokenize.COMMENT, tokenize.NL, tokenize.ENCODING})
+
+
+def read(where: str, source_type: str, text: str) -> tuple[str, dict[str, Any]]:
+    """Return the description and the metadata of a handler's source.
+
+    Args:
+        where: Whose source it is, for errors.
+        source_type: Language of the source; decides what its header looks like.
+        text: The source.
+
+    Raises:
+        InvalidInput: There is no header, or its metadata cannot be read.
+        TooLarge: The header is larger than MAX_HEADER_BYTES.
+    """
+    header = _EXTRACTORS.get(source_type, _hash_comment)(text)
+    if header is None:
+        reason = "must start with a description, a line '**' and metadata"
+        raise InvalidInput(f"{where}, header", "none", reason)
+    if len(header.encode(errors="replace")) > MAX_HEADER_BYTES:
+        reason = f"must not be larger than {MAX_HEADER_BYTES} bytes"
+        raise TooLarge(f"{where}, header", f"{len(header)} characters", reason)
+    mark = _MARK.search(header)
+    if mark is None:
+        reason = "needs a line '**', '**yaml' or '**json' between description and metadata"
+        raise InvalidInput(f"{where}, header", repr(header[-60:]), reason)
+    metadata = _parse(f"{where}, metadata", mark[1] or "yaml", header[mark.end() :])
+    return header[: mark.start()].strip(), metadata
+
+
+def _docstring(text: str) -> str | None:
+    # Only the first token of code is read: whether the rest is Python is checked elsewhere.
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.STRING:
+                return _text(token.string)
+            if token.type not in _NOT_CODE:
+                return None
+    except (SyntaxError, ValueError, tokenize.TokenError):
+        return None
+    return None
+
+
+def _text(literal: str) -> str | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an odd escape in a description is no matter
+        value = ast.literal_eval(literal)
+    return inspect.cleandoc(value) if isinstance(value, str) else None
+
+
+def _slash_comment(text: str) -> str | None:
+    body = _without_shebang(text).lstrip()
+    if not body.startswith("/*"):
+        return _line_comment(body, "//")
+    block, end, _ = body[2:].removeprefix("*").partition("*/")
+    if not end:
+        return None
+    lines = block.splitlines()
+    if all(_STARRED.match(line) for line in lines[1:] if line.strip()):
+        lines[1:] = [_STARRED.sub("", line, count=1) for line in lines[1:]]
+    return inspect.cleandoc("\n".join(lines))
+
+
+def _hash_comment(text: str) -> str | None:
+    return _line_comment(_without_shebang(text).lstrip(), "#")
+
+
+def _line_comment(text: str, mark: str) -> str | None:
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith(mark):
+            break
+        lines.append(line.removeprefix(mark).rstrip())
+    return textwrap.dedent("\n".join(lines)) if lines else None
+
+
+def _without_shebang(text: str) -> str:
+    return text.partition("\n")[2] if text.startswith("#!") else text
+
+
+_EXTRACTORS: Final[dict[str, Callable[[str], str | None]]] = {
+    "python": _docstring,
+    "javascript": _slash_comment,
+}
+
+
+def _parse(where: str, form: str, text: str) -> dict[str, Any]:
+    reader = _READERS.get(form)
+    if reader is None:
+        raise InvalidInput(where, f"**{form}", "must be announced by '**', '**yaml' or '**json'")
+    try:
+        metadata = reader(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = f"cannot be read as {form}: {_one_line(error)}"
+        raise InvalidInput(where, repr(text.strip()[:60]), reason) from error
+    if not isinstance(metadata, dict) or not all(isinstance(key, str) for key in metadata):
+        raise InvalidInput(where, repr(metadata)[:60], "must be a map with text keys")
+    return metadata
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return f"{error.problem} (line {error.problem_mark.line})"
+    return " ".join(str(error).split())
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as JSON has it: scalars of the core schema, no aliases, no repeated keys."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise ValueError("aliases are not accepted")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = (self.construct_object(key, deep=True) for key, _ in node.value)
+        _refuse_repeats(keys)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"^(?:~|null|)$", ["~", "n", ""]),
+    ("bool", r"^(?:true|false)$", ["t", "f"]),
+    ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", list("-+0123456789")),
+    (
+        "float",
+        r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$",
+        list("-+.0123456789"),
+    ),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+
+
+def _read_yaml(text: str) -> Any:
+    return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader that accepts less
+
+
+def _read_json(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_map_without_repeats)
+
+
+def _map_without_repeats(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    _refuse_repeats(key for key, _ in items)
+    return dict(items)
+
+
+def _refuse_repeats(keys: Iterable[Any]) -> None:
+    seen: set[str] = set()
+    for key in map(repr, keys):
+        if key in seen:
+            raise ValueError(f"the key {key} stands there twice")
+        seen.add(key)
+
+
+_READERS: Final[dict[str, Callable[[str], Any]]] = {"yaml": _read_yaml, "json": _read_json}

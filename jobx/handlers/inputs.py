@@ -1,0 +1,52 @@
+"""The items that a map frame brings."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from jobx import values
+from jobx.errors import BlobDamaged
+from jobx.frames import Frame
+from jobx.handlers.arguments import Arguments
+
+
+def items(frame: Frame) -> list[Any]:
+    """Return the items of a map frame, one for each vertex.
+
+    Raises:
+        BlobDamaged: The blob they are in is missing, or holds something else.
+    """
+    where = "the frame"
+    body = frame.get("pairs")
+    if body is None:
+        blob = frame["blob"]
+        where = blob["name"]
+        body = _read(os.path.join(frame["blob_dir"], where), blob["start"], blob["stop"])
+    unpacker = values.unpacker()
+    unpacker.feed(body)
+    try:
+        found = list(unpacker)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise BlobDamaged(where, str(error)) from error
+    if len(found) != frame["count"] or not set(map(type, found)) <= {list}:
+        raise BlobDamaged(where, f"it does not hold {frame['count']} items")
+    return found
+
+
+def _read(path: str, start: int, stop: int) -> bytes:
+    try:
+        with open(path, "rb", buffering=0) as blob:
+            return os.pread(blob.fileno(), stop - start, start)
+    except OSError as error:
+        raise BlobDamaged(os.path.basename(path), error.strerror or str(error)) from error
+
+
+def arguments(item: list[Any], is_root: bool) -> Arguments:
+    """Return what the mapper of an item is given."""
+    if is_root:
+        return Arguments({values.freeze(name): value for name, value in item}, True)
+    key, value = item
+    if type(key) is list:
+        key = values.freeze(key)
+    return Arguments({key: value})

@@ -1,0 +1,232 @@
+"""What a node knows of workflows: jobs, plans and code, kept in memory and read anew on change."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jobx import model
+from jobx.errors import InvalidInput, NotFound
+from jobx.handlers import languages
+from jobx.kv import keys
+from jobx.kv.entities import Entities, WorkflowSnapshot
+from jobx.kv.store import Put, Store, Write
+
+#: Code that is kept decoded, by size of its source; the handler used last always stays.
+CODE_CACHE_BYTES: Final = 8 << 20
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Pinned:
+    """A plan. ``writes`` are emptied once it was asked for and then seen in the store."""
+
+    digest: str
+    plan: model.Plan
+    writes: list[Write]
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """One workflow as it was read."""
+
+    jobs: dict[str, model.Job]
+    pinned: _Pinned
+
+
+class Library:
+    """Workflows as the store has them, answered from memory.
+
+    One thread calls the methods, but ``refresh`` may run in another: it replaces what is known in
+    one assignment. A current plan must stay in the store while a node runs: it is written once.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._entities = Entities(store)
+        self._state: str | None = None
+        self._known: dict[str, _Known] = {}
+        self._per_key: dict[str, bool] = {}
+        self._code: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._code_bytes = 0
+
+    def refresh(self) -> bool:
+        """Read workflows anew when an entity changed since; return whether one did.
+
+        A workflow that cannot be read stays as it was known. Raises what the store raises.
+        """
+        state = self._entities.state()
+        if state == self._state:
+            self._confirm_plans()
+            return False
+        known = {}
+        for workflow in self._entities.list(model.Workflow):
+            name = workflow.workflow_name
+            if (fresh := self._read(name)) is not None:
+                known[name] = fresh
+        self._known = known
+        self._state = state
+        self._forget_checks(known.values())
+        return True
+
+    def job(self, workflow: str, job: str) -> model.Job:
+        """Return a job.
+
+        Raises:
+            NotFound: The workflow or the job does not exist.
+        """
+        found = self._workflow(workflow).jobs.get(job)
+        if found is None:
+            raise NotFound("job", f"{workflow}/{job}")
+        return found
+
+    def plan(self, workflow: str) -> tuple[str, model.Plan, list[Write]]:
+        """Return the digest of a workflow's plan, the plan, and what must be written to keep it.
+
+        The plan holds the steps whose handlers all exist. Commit the writes together with what
+        refers to the digest; there are none once the plan is known to be in the store.
+
+        Raises:
+            NotFound: The workflow does not exist.
+        """
+        pinned = self._workflow(workflow).pinned
+        pinned.asked = True
+        return pinned.digest, pinned.plan, list(pinned.writes)
+
+    def load_plan(self, workflow: str, digest: str) -> model.Plan:
+        """Return a plan by its digest, from the store unless it is current.
+
+        Raises:
+            NotFound: It is not in the store.
+        """
+        known = self._known.get(workflow)
+        if known is not None and known.pinned.digest == digest:
+            return known.pinned.plan
+        entry = self._store.get(keys.plan(workflow, digest))
+        if entry is None:
+            raise NotFound("plan", f"{workflow}/{digest}")
+        return model.decode(model.Plan, f"plan {workflow}/{digest}", entry.value)
+
+    def code(self, workflow: str, version: str) -> dict[str, Any]:
+        """Return the fields of a ``load`` frame for a handler version; not to be changed.
+
+        Raises:
+            NotFound: The version is not in the store.
+        """
+        key = keys.code(workflow, version)
+        if key in self._code:
+            self._code.move_to_end(key)
+            return self._code[key]
+        entry = self._store.get(key)
+        if entry is None:
+            raise NotFound("handler version", f"{workflow}/{version}")
+        fields = _load_fields(model.decode(model.Handler, f"handler {key}", entry.value), version)
+        self._keep_code(key, fields)
+        return fields
+
+    def _workflow(self, name: str) -> _Known:
+        known = self._known.get(name)
+        if known is None:
+            raise NotFound("workflow", name)
+        return known
+
+    def _read(self, workflow: str) -> _Known | None:
+        old = self._known.get(workflow)
+        try:
+            snapshot = self._entities.snapshot(workflow)
+        except NotFound:  # deleted since it was listed
+            return None
+        except InvalidInput as error:
+            _log.warning("workflow %s stays as it was known: %s", workflow, error)
+            return old
+        return _Known(snapshot.jobs, self._pinned(snapshot, old))
+
+    def _pinned(self, snapshot: WorkflowSnapshot, old: _Known | None) -> _Pinned:
+        plan = model.Plan(steps=self._pin_steps(snapshot))
+        body = model.encode(plan)
+        digest = hashlib.sha256(body).hexdigest()
+        if old is not None and old.pinned.digest == digest:
+            return old.pinned
+        key = keys.plan(snapshot.workflow.workflow_name, digest)
+        return _Pinned(digest, plan, [] if self._store.get(key) else [Put(key, body)])
+
+    def _confirm_plans(self) -> None:
+        for workflow, known in self._known.items():
+            pinned = known.pinned
+            unsure = pinned.asked and pinned.writes
+            if unsure and self._store.get(keys.plan(workflow, pinned.digest)):
+                pinned.writes = []
+
+    def _pin_steps(self, snapshot: WorkflowSnapshot) -> dict[str, model.PlanStep]:
+        steps = {}
+        for name, step in sorted(snapshot.steps.items()):
+            try:
+                steps[name] = self._pin(step, snapshot.handlers)
+            except (InvalidInput, NotFound) as error:
+                _log.warning("step %s/%s cannot run: %s", step.workflow_name, name, error)
+        return steps
+
+    def _pin(self, step: model.Step, handlers: dict[str, model.Handler]) -> model.PlanStep:
+        combiner = step.combine_handler_name
+        return model.PlanStep(
+            mapper=self._ref(handlers, step.map_handler_name, "mapper"),
+            combiner=self._ref(handlers, combiner, "combiner") if combiner else None,
+            reducer=self._ref(handlers, step.reduce_handler_name, "reducer"),
+        )
+
+    def _ref(
+        self, handlers: dict[str, model.Handler], name: str, kind: model.HandlerType
+    ) -> model.HandlerRef:
+        handler = handlers.get(name)
+        if handler is None or handler.version is None or handler.handler_type != kind:
+            raise NotFound(kind, name)
+        return model.HandlerRef(
+            handler_name=name,
+            version=handler.version,
+            required_capability=handler.required_capability,
+            retry=handler.retry,
+            time_limit_s=handler.time_limit_s,
+            per_key=kind != "mapper" and self._is_per_key(handler.version, handler),
+        )
+
+    def _is_per_key(self, version: str, handler: model.Handler) -> bool:
+        if version not in self._per_key:
+            processor = languages.processor(handler.source_type)
+            checked = processor.check(handler.source_code, handler.handler_type)
+            self._per_key[version] = checked.per_key
+        return self._per_key[version]
+
+    def _forget_checks(self, known: Iterable[_Known]) -> None:
+        used = {
+            ref.version
+            for workflow in known
+            for step in workflow.pinned.plan.steps.values()
+            for ref in (step.combiner, step.reducer)
+            if ref is not None
+        }
+        self._per_key = {v: flag for v, flag in self._per_key.items() if v in used}
+
+    def _keep_code(self, key: str, fields: dict[str, Any]) -> None:
+        self._code[key] = fields
+        self._code_bytes += len(fields["source_code"])
+        while self._code_bytes > CODE_CACHE_BYTES and len(self._code) > 1:
+            _, dropped = self._code.popitem(last=False)
+            self._code_bytes -= len(dropped["source_code"])
+
+
+def _load_fields(handler: model.Handler, version: str) -> dict[str, Any]:
+    return {
+        "version": version,
+        "name": handler.handler_name,
+        "workflow": handler.workflow_name,
+        "handler_type": handler.handler_type,
+        "source_type": handler.source_type,
+        "source_code": handler.source_code,
+        "argument_spec": [list(argument) for argument in handler.argument_spec],
+    }

@@ -1,0 +1,56 @@
+"""Programs that author code runs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from jobx.handlers.failures import HandlerTimeout, RunError
+
+_STDERR_SHOWN: Final = 2000
+
+
+def run(
+    cmd: str | Sequence[str],
+    input_data: str | bytes | None,
+    success_code: int | None,
+    env: Mapping[str, str] | None,
+    *,
+    limit_s: float | None,
+    note: Callable[[str], None],
+) -> str:
+    """Run a program without a shell and return what it wrote.
+
+    Args:
+        cmd: Program and arguments; a text is split as a shell would.
+        input_data: What it reads.
+        success_code: The exit code that is no error; None accepts any.
+        env: Variables on top of the environment.
+        limit_s: Seconds after which it is killed; None means never.
+        note: Gets what it wrote to its standard error.
+
+    Raises:
+        RunError: It ended with another code.
+        HandlerTimeout: It was killed.
+    """
+    argv = shlex.split(cmd) if isinstance(cmd, str) else list(cmd)
+    try:
+        done = subprocess.run(  # noqa: S603 - running programs is what authors ask for
+            argv,
+            input=input_data.encode() if isinstance(input_data, str) else input_data or b"",
+            capture_output=True,
+            check=False,
+            env={**os.environ, **(env or {})},
+            timeout=limit_s,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise HandlerTimeout(f"{argv[0]} was still running at the time limit") from error
+    complaints = done.stderr.decode("utf-8", "replace")
+    note(complaints)
+    if success_code is not None and done.returncode != success_code:
+        tail = complaints[-_STDERR_SHOWN:]
+        raise RunError(f"{argv[0]} ended with code {done.returncode}: {tail}".rstrip(": "))
+    return done.stdout.decode("utf-8", "replace")

@@ -1,0 +1,289 @@
+"""Reading runs: item by item, and many of them merged into one in key order, in bounded memory.
+
+A merge goes in rounds. Each run keeps a block of items ahead; up to the smallest last key of all
+blocks nothing more can come, so what is below it is sorted together by the C sort, which makes
+use of order that is there. That is several times faster than a heap with a Python comparison an
+item.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import tempfile
+import zlib
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final, TypeAlias
+
+from jobx import values
+from jobx.errors import BlobDamaged
+from jobx.handlers.spill import write_run
+from jobx.payload import Payload
+from jobx.values import Key, Pair
+
+#: A key, and some of its values (run) or its value (chunk).
+Item: TypeAlias = list[Any]
+
+#: The folder that a payload's blob is in.
+Folder: TypeAlias = "str | os.PathLike[str]"
+
+#: Runs that are merged at once; more are merged in several passes.
+FAN_IN: Final = 128
+#: Runs that are not larger together are merged at once, however many they are.
+_SMALL_BYTES: Final = 8 << 20
+_BLOCK_BYTES: Final = 1 << 15
+_BY_KEY: Final = operator.itemgetter(0)
+
+
+def read_items(payload: Payload, blob_dir: Folder) -> Iterator[Item]:
+    """Yield the items of a payload as they stand.
+
+    Raises:
+        BlobDamaged: The blob is missing or not what was written; found at its end at the latest.
+    """
+    return chain.from_iterable(_blocks(_Source(payload, blob_dir)))
+
+
+def merge(
+    payloads: Iterable[Payload], blob_dir: Folder, partition: int | None = None, partitions: int = 1
+) -> Iterator[Item]:
+    """Yield ``[key, some of its values]`` of runs in key order.
+
+    Items of one key follow each other, in the order of payloads.
+
+    Args:
+        payloads: Runs, with or without sections.
+        blob_dir: The folder of those in blobs.
+        partition: Only the keys of this partition; None means all.
+        partitions: How many partitions there are.
+
+    Raises:
+        BlobDamaged: A blob is missing or not what was written. A single section is not checked by
+            its sum but by the blob's size and the form of its items.
+        StoreFull: There is no room for the passes between.
+    """
+    sources = list(_sources(payloads, blob_dir, partition, partitions))
+    if len(sources) <= FAN_IN or sum(source.size for source in sources) <= _SMALL_BYTES:
+        return chain.from_iterable(_merge(sources))
+    return _merge_in_passes(sources)
+
+
+def pairs(payloads: Iterable[Payload], blob_dir: Folder) -> Iterator[Pair]:
+    """Yield the pairs of runs in key order.
+
+    Raises:
+        BlobDamaged: A blob is missing or not what was written.
+    """
+    for key, listed in merge(payloads, blob_dir):
+        for value in listed:
+            yield key, value
+
+
+def same_key(left: Key, right: Key) -> bool:
+    """Tell whether two frozen keys are the same key."""
+    return bool(left == right) and values.key_identity(left) == values.key_identity(right)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A run, or a section of one, or the keys of a partition in one."""
+
+    payload: Payload
+    blob_dir: Folder
+    start: int = 0
+    stop: int | None = None
+    partition: int | None = None
+    partitions: int = 1
+
+    @property
+    def size(self) -> int:
+        return (self.payload.size_bytes if self.stop is None else self.stop) - self.start
+
+
+def _sources(
+    payloads: Iterable[Payload], blob_dir: Folder, partition: int | None, partitions: int
+) -> Iterator[_Source]:
+    if partitions <= 1:
+        partition = None
+    for payload in payloads:
+        ends = payload.sections
+        if partition is None or len(ends) == partitions:
+            for number, stop in enumerate(ends):
+                start = ends[number - 1] if number else 0
+                if stop > start and partition in (None, number):
+                    yield _Source(payload, blob_dir, start, stop)
+        if not ends:
+            yield _Source(payload, blob_dir, 0, None, partition, partitions)
+        elif partition is not None and len(ends) != partitions:
+            whole = _sources([payload], blob_dir, None, 1)
+            for part in whole:
+                yield _Source(payload, blob_dir, part.start, part.stop, partition, partitions)
+
+
+def _blocks(source: _Source) -> Iterator[list[Item]]:
+    """Yield blocks of items, none of them empty, keys frozen, those of the partition only."""
+    name = source.payload.blob or "inline"
+    unpacker = values.unpacker()
+    read = 0
+    for chunk in _chunks(source):
+        read += len(chunk)
+        unpacker.feed(chunk)
+        try:
+            items = list(unpacker)
+        except (ValueError, TypeError, ArithmeticError) as error:
+            raise BlobDamaged(name, str(error)) from error
+        items = _selected(items, source, name)
+        if items:
+            yield items
+    if unpacker.tell() != read:
+        raise BlobDamaged(name, "it ends inside an item")
+
+
+def _selected(items: list[Item], source: _Source, name: str) -> list[Item]:
+    if set(map(type, items)) - {list} or set(map(len, items)) - {2}:
+        raise BlobDamaged(name, "it holds what is not an item")
+    if list in set(map(type, map(_BY_KEY, items))):
+        for item in items:
+            item[0] = values.freeze(item[0])
+    if source.partition is None:
+        return items
+    wanted, partitions = source.partition, source.partitions
+    return [item for item in items if values.partition_of(item[0], partitions) == wanted]
+
+
+def _chunks(source: _Source) -> Iterator[bytes]:
+    payload = source.payload
+    if payload.inline is not None:
+        body = payload.inline[source.start : source.stop]
+        for at in range(0, len(body), _BLOCK_BYTES):
+            yield body[at : at + _BLOCK_BYTES]
+        return
+    name = payload.blob or ""
+    try:
+        with open(os.path.join(source.blob_dir, name), "rb", buffering=0) as blob:
+            if os.fstat(blob.fileno()).st_size != payload.size_bytes:
+                raise BlobDamaged(name, "its size is wrong")
+            blob.seek(source.start)
+            yield from _checked_chunks(blob, source)
+    except OSError as error:
+        raise BlobDamaged(name, error.strerror or str(error)) from error
+
+
+def _checked_chunks(blob: Any, source: _Source) -> Iterator[bytes]:
+    checksum = 0
+    left = source.size
+    while left:
+        chunk = blob.read(min(_BLOCK_BYTES, left))
+        if not chunk:
+            raise BlobDamaged(source.payload.blob or "", "it is too short")
+        left -= len(chunk)
+        checksum = zlib.crc32(chunk, checksum)
+        yield chunk
+    if source.stop is None and checksum != source.payload.checksum:
+        raise BlobDamaged(source.payload.blob or "", "its checksum is wrong")
+
+
+class _Stream:
+    """A run in a merge: the items that were read ahead."""
+
+    __slots__ = ("_block_length", "_blocks", "ended", "items", "kinds")
+
+    def __init__(self, blocks: Iterator[list[Item]]) -> None:
+        self._blocks = blocks
+        self._block_length = 1
+        self.items: list[Item] = []
+        self.kinds: set[type] = set()
+        self.ended = False
+
+    def fill(self) -> None:
+        """Read the next block when less than half a block is left."""
+        if not self.ended and 2 * len(self.items) < self._block_length:
+            self._read()
+
+    def _read(self) -> None:
+        block = next(self._blocks, None)
+        if block is None:
+            self.ended = True
+            return
+        kinds = set(map(type, map(_BY_KEY, block)))
+        self.kinds = self.kinds | kinds if self.items else kinds
+        self.items += block
+        self._block_length = len(block)
+
+    def below(self, bound: Any, order: Callable[[Item], Any]) -> list[Item]:
+        """Return and forget the items that stand before ``bound``."""
+        end = bisect_left(self.items, bound, key=order)
+        below = self.items[:end]
+        del self.items[:end]
+        return below
+
+    def of_key(self, key: Key) -> Iterator[list[Item]]:
+        """Yield and forget the items of a key, which may reach into further blocks."""
+        while self.items and same_key(self.items[0][0], key):
+            end = 1
+            while end < len(self.items) and same_key(self.items[end][0], key):
+                end += 1
+            yield self.items[:end]
+            del self.items[:end]
+            if not self.items and not self.ended:
+                self._read()
+
+    def rest(self) -> Iterator[list[Item]]:
+        """Yield everything that is left."""
+        while self.items:
+            yield self.items
+            self.items = []
+            self._read()
+
+
+def _merge(sources: Iterable[_Source]) -> Iterator[list[Item]]:
+    streams = [_Stream(_blocks(source)) for source in sources]
+    while True:
+        for stream in streams:
+            stream.fill()
+        streams = [stream for stream in streams if stream.items]
+        if len(streams) <= 1:
+            break
+        order = _order(set[type]().union(*(stream.kinds for stream in streams)))
+        last = [stream.items[-1] for stream in streams if not stream.ended]
+        if not last:
+            yield sorted(chain.from_iterable(stream.items for stream in streams), key=order)
+            return
+        bound = min(last, key=order)
+        below = [stream.below(order(bound), order) for stream in streams]
+        yield sorted(chain.from_iterable(below), key=order)
+        for stream in streams:
+            yield from stream.of_key(bound[0])
+    for stream in streams:
+        yield from stream.rest()
+
+
+def _order(kinds: set[type]) -> Callable[[Item], Any]:
+    if kinds <= {int, float} or kinds == {str}:
+        return _BY_KEY
+    return _sort_key_of_item
+
+
+def _sort_key_of_item(item: Item) -> Any:
+    return values.sort_key(item[0])
+
+
+def _merge_in_passes(sources: Sequence[_Source]) -> Iterator[Item]:
+    """Merge neighbours into runs on disk until few enough are left."""
+    with ExitStack() as folders:
+        while len(sources) > FAN_IN:
+            folder = folders.enter_context(tempfile.TemporaryDirectory(prefix="merge-"))
+            merged: list[_Source] = []
+            rest = list(sources)
+            while rest and (excess := len(merged) + len(rest) - FAN_IN) > 0:
+                width = min(FAN_IN, excess + 1)
+                items = chain.from_iterable(_merge(rest[:width]))
+                run = write_run(folder, f"{len(merged)}", items)
+                merged.append(_Source(run, folder))
+                rest = rest[width:]
+            sources = merged + rest
+        yield from chain.from_iterable(_merge(sources))

@@ -1,0 +1,225 @@
+"""The names that author code finds in its globals, and the invocation that they refer to.
+
+A scope is one for all handlers of an executor. What its names do depends on the invocation at
+work, ``Scope.current``, which is switched when suspended mappers take turns.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from jobx import values
+from jobx.handlers import programs
+from jobx.handlers.invocation import Invocation
+from jobx.handlers.pairs import snapshot
+from jobx.values import Value
+
+SEP: Final = "/"
+_REQUIRED: Final = object()
+
+
+class Map:
+    """A mapper's first yield: each pair that follows becomes a mapper of ``step``."""
+
+    __slots__ = ("step",)
+
+    def __init__(self, step: str) -> None:
+        if not isinstance(step, str):
+            raise TypeError(f"a step is named by text, not by a {type(step).__name__}")
+        self.step = step
+
+
+class Return:
+    """A mapper's first yield: each pair that follows is part of its result."""
+
+    __slots__ = ()
+
+
+class Scope:
+    """The names for author code.
+
+    Args:
+        extra: Further names, for all handlers.
+    """
+
+    def __init__(self, extra: Mapping[str, object] | None = None) -> None:
+        self.current: Invocation | None = None
+        self._names: dict[str, object] = {
+            "MrConfigureToMap": Map,
+            "Map": Map,
+            "MrConfigureToReturn": Return,
+            "Return": Return,
+            "S_GET": self._session_get,
+            "S_SET": self._session_set,
+            "S_LIST": self._session_list,
+            "SEP": SEP,
+            "JOIN": join,
+            "LOG": Log(self.write),
+            "PRINT": self._print,
+            "RUN": self._run,
+            "REQUEST": RequestContext(self),
+            "INVOCATION": InvocationContext(self),
+            **(extra or {}),
+        }
+
+    def names(self, handler_name: str) -> dict[str, object]:
+        """Return new globals for a handler."""
+        return {**self._names, "__name__": f"handler({handler_name})"}
+
+    def take(self, piece: bytes) -> None:
+        """Add to the current invocation's captured output; outside of one it is dropped."""
+        if self.current is not None:
+            self.current.write(piece)
+
+    def write(self, text: str) -> None:
+        """Add text to the current invocation's captured output."""
+        self.take(text.encode("utf-8", "backslashreplace"))
+
+    def at_work(self) -> Invocation:
+        """Return the current invocation.
+
+        Raises:
+            RuntimeError: There is none: the name is used while a module is loaded.
+        """
+        if self.current is None:
+            raise RuntimeError("no invocation is at work")
+        return self.current
+
+    def _session_get(self, key: str, default: Value = _REQUIRED) -> Value:
+        session = self.at_work().session
+        if key in session:
+            return snapshot(session[key])
+        if default is _REQUIRED:
+            raise KeyError(key)
+        return default
+
+    def _session_set(self, key: str, value: Value) -> None:
+        invocation = self.at_work()
+        if invocation.stage != "mapper":
+            raise PermissionError(f"a {invocation.stage} may only read the session")
+        if not isinstance(key, str):
+            raise TypeError(f"a session's keys are text, not {type(key).__name__}")
+        values.check_value(key)
+        invocation.session[key] = snapshot(value)
+
+    def _session_list(self) -> list[str]:
+        return list(self.at_work().session)
+
+    def _print(self, *parts: object) -> None:
+        self.write(" ".join(map(str, parts)) + "\n")
+
+    def _run(
+        self,
+        cmd: str | Sequence[str],
+        input_data: str | bytes | None = None,
+        success_code: int | None = 0,
+        env: Mapping[str, str] | None = None,
+    ) -> str:
+        """Run a program and return its output; see ``programs.run``."""
+        remaining_s = self.at_work().deadline - time.monotonic()
+        limit_s = None if math.isinf(remaining_s) else max(remaining_s, 0.0)
+        return programs.run(cmd, input_data, success_code, env, limit_s=limit_s, note=self.write)
+
+
+class RequestContext:
+    """REQUEST: the request that the current invocation works for."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    @property
+    def id(self) -> str:
+        """The request's id."""
+        return str(self._scope.at_work().request["id"])
+
+    @property
+    def workflow(self) -> str:
+        """Name of the workflow."""
+        return str(self._scope.at_work().request["workflow"])
+
+    @property
+    def job(self) -> str:
+        """Name of the job."""
+        return str(self._scope.at_work().request["job"])
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What is known of who asked."""
+        return dict(self._scope.at_work().request["context"])
+
+
+class InvocationContext:
+    """INVOCATION: the current invocation."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    @property
+    def vertex(self) -> int:
+        """Number of the invocation in its request."""
+        return self._scope.at_work().vertex
+
+    @property
+    def step(self) -> str:
+        """Name of the step."""
+        return self._scope.at_work().step
+
+    @property
+    def handler(self) -> str:
+        """Name of the handler."""
+        return self._scope.at_work().handler
+
+    @property
+    def attempt(self) -> int:
+        """Which try this is, from 1."""
+        return self._scope.at_work().attempt
+
+    def remaining_s(self) -> float:
+        """Return the seconds until the time limit ends the invocation; may be infinite."""
+        return self._scope.at_work().deadline - time.monotonic()
+
+
+class Log:
+    """LOG: lines ``LEVEL message`` in the captured output, called as a logger is."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+
+    def debug(self, message: object, *args: object) -> None:
+        """Write a line of level DEBUG."""
+        self._line("DEBUG", message, args)
+
+    def info(self, message: object, *args: object) -> None:
+        """Write a line of level INFO."""
+        self._line("INFO", message, args)
+
+    def warning(self, message: object, *args: object) -> None:
+        """Write a line of level WARNING."""
+        self._line("WARNING", message, args)
+
+    def error(self, message: object, *args: object) -> None:
+        """Write a line of level ERROR."""
+        self._line("ERROR", message, args)
+
+    def critical(self, message: object, *args: object) -> None:
+        """Write a line of level CRITICAL."""
+        self._line("CRITICAL", message, args)
+
+    def exception(self, message: object, *args: object) -> None:
+        """Write a line of level ERROR and the traceback of the exception at hand."""
+        self._line("ERROR", message, args)
+        self._write(traceback.format_exc())
+
+    def _line(self, level: str, message: object, args: tuple[object, ...]) -> None:
+        text = str(message) % args if args else str(message)
+        self._write(f"{level} {text}\n")
+
+
+def join(*parts: str) -> str:
+    """Return parts of a path joined by one SEP each; an absolute part does not start anew."""
+    first, *rest = parts or ("",)
+    return SEP.join([first.rstrip(SEP) if rest else first, *(part.strip(SEP) for part in rest)])

@@ -1,0 +1,89 @@
+"""The segments of a result frame while they are put together."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jobx.handlers.pairs import Groups
+from jobx.handlers.spill import RunWriter
+
+Segment = list[Any]
+
+
+class Segments:
+    """Segments in order; mappers that returned one after the other share one.
+
+    Args:
+        writer: Writes the output of those.
+        spill_bytes: How much of it may be held in memory.
+    """
+
+    def __init__(self, writer: RunWriter, spill_bytes: int) -> None:
+        self._writer = writer
+        self._spill_bytes = spill_bytes
+        self._segments: list[Segment] = []
+        self._returned: _Returned | None = None
+
+    def add(self, segment: Segment) -> None:
+        """Append a segment."""
+        self._finish_returned()
+        self._segments.append(segment)
+
+    def returned(
+        self,
+        vertex: int,
+        output: Groups,
+        reduced: bool,
+        durations: Sequence[int],
+        notes: Mapping[str, Any],
+    ) -> None:
+        """Add a mapper that returned data, ``durations`` being three in microseconds."""
+        if self._returned is None or self._returned.reduced != reduced:
+            self._finish_returned()
+            output_so_far = Groups(self._writer, self._spill_bytes)
+            self._returned = _Returned(vertex, output_so_far, reduced)
+        self._returned.take(vertex, output, durations, notes)
+
+    def close(self) -> list[Segment]:
+        """Return all segments."""
+        self._finish_returned()
+        return self._segments
+
+    def _finish_returned(self) -> None:
+        if self._returned is not None:
+            self._segments.append(self._returned.segment())
+            self._returned = None
+
+
+class _Returned:
+    """Neighbours that returned data, with their output together."""
+
+    __slots__ = ("_durations", "_first", "_notes", "_output", "reduced")
+
+    def __init__(self, first: int, output: Groups, reduced: bool) -> None:
+        self._first = first
+        self._output = output
+        self.reduced = reduced
+        self._durations: tuple[list[int], list[int], list[int]] = ([], [], [])
+        self._notes: dict[int, Mapping[str, Any]] = {}
+
+    def take(
+        self, vertex: int, output: Groups, durations: Sequence[int], notes: Mapping[str, Any]
+    ) -> None:
+        self._output.absorb(output)
+        mappers, combiners, reducers = self._durations
+        mappers.append(durations[0])
+        combiners.append(durations[1])
+        reducers.append(durations[2])
+        if notes:
+            self._notes[vertex] = notes
+
+    def segment(self) -> Segment:
+        payloads = [payload.to_wire() for payload in self._output.payloads()]
+        count = len(self._durations[0])
+        durations = b"".join(array.array("I", part).tobytes() for part in self._durations)
+        return [
+            "returned", self._first, count, payloads, self.reduced, durations, self._notes
+        ]  # fmt: skip

@@ -1,0 +1,272 @@
+"""Writing runs and chunks: inline when they are small, else blobs; and values too many to hold.
+
+A blob becomes visible whole: it is written beside its name and renamed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Final, NoReturn, overload
+
+from jobx import values
+from jobx.errors import StoreFull, StoreRefused
+from jobx.payload import Payload
+from jobx.values import Key, Value
+
+#: A packed item is split when it is larger, so that readers need not hold all values of a key.
+_ITEM_BYTES: Final = 1 << 18
+#: Values of a key that are packed into one item at most.
+_ITEM_VALUES: Final = 1024
+_BUFFER_BYTES: Final = 1 << 20
+_READ_BYTES: Final = 1 << 16
+
+
+class BlobFile:
+    """A blob that is being written; it does not exist before ``commit``.
+
+    Raises:
+        StoreFull: No room is left.
+        StoreRefused: The folder cannot be written.
+    """
+
+    def __init__(self, folder: str, name: str, sync: bool = False) -> None:
+        self.size_bytes = 0
+        self.checksum = 0
+        self._path = os.path.join(folder, name)
+        self._sync = sync
+        try:
+            os.makedirs(folder, exist_ok=True)
+            self._file = open(f"{self._path}.part", "wb", buffering=0)  # noqa: SIM115 - see __exit__
+        except OSError as error:
+            _refuse(folder, error)
+
+    def write(self, body: bytes | bytearray) -> None:
+        """Append bytes."""
+        try:
+            self._file.write(body)
+        except OSError as error:
+            _refuse(self._path, error)
+        self.size_bytes += len(body)
+        self.checksum = zlib.crc32(body, self.checksum)
+
+    def commit(self) -> None:
+        """Make the blob visible under its name; on disk too when it is synced."""
+        try:
+            if self._sync:
+                os.fsync(self._file.fileno())
+            self._file.close()
+            os.rename(f"{self._path}.part", self._path)
+            if self._sync:
+                _sync_folder(os.path.dirname(self._path))
+        except OSError as error:
+            _refuse(self._path, error)
+
+    def __enter__(self) -> BlobFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.commit()
+            return
+        self._file.close()
+        with suppress(OSError):
+            os.unlink(f"{self._path}.part")
+
+
+def _refuse(where: str, error: OSError) -> NoReturn:
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise StoreFull(where, reason) from error
+    raise StoreRefused(where, reason) from error
+
+
+def _sync_folder(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class RunWriter:
+    """Writes payloads of one work frame.
+
+    Args:
+        folder: Where blobs go; made when it is missing.
+        stem: Blobs are named ``<stem>-<n>``.
+        inline_bytes: What is not larger stays inline.
+        partitions: Sections of a run that is asked for in sections.
+        sync: Blobs are synced to disk.
+
+    Attributes:
+        written: Blobs that were written so far.
+    """
+
+    def __init__(
+        self, folder: str, stem: str, inline_bytes: int, partitions: int = 1, sync: bool = False
+    ) -> None:
+        self.partitions = partitions
+        self.folder = folder
+        self._stem = stem
+        self._inline_bytes = inline_bytes
+        self._sync = sync
+        self.written = 0
+        self._pack = values.packer()
+
+    def run(self, items: Iterable[tuple[Key, Sequence[Value]]], in_sections: bool) -> Payload:
+        """Write a run.
+
+        Args:
+            items: Keys with their values, sorted by key.
+            in_sections: Partition it by key hash.
+        """
+        parts = self.partitions if in_sections else 1
+        bodies = [bytearray() for _ in range(parts)]
+        count = 0
+        (body,) = bodies[:1]
+        for key, listed in items:
+            if parts > 1:
+                body = bodies[values.partition_of(key, parts)]
+            if len(listed) == 1:
+                body += self._pack((key, listed))
+                count += 1
+                continue
+            for packed in pack_items(self._pack, key, listed):
+                body += packed
+                count += 1
+        sections = tuple(_ends(bodies)) if parts > 1 else ()
+        return self._payload(bodies, count, sections=sections)
+
+    def chunk(self, items: Sequence[bytes], offsets: bytes) -> Payload:
+        """Write a chunk of packed items, ``offsets`` being their packed end offsets."""
+        return self._payload([b"".join(items)], len(items), offsets=offsets)
+
+    def _payload(
+        self,
+        bodies: Sequence[bytes | bytearray],
+        count: int,
+        offsets: bytes = b"",
+        sections: tuple[int, ...] = (),
+    ) -> Payload:
+        size = sum(map(len, bodies))
+        if size <= self._inline_bytes:
+            inline = b"".join(bodies)
+            return Payload(count, size, inline, offsets=offsets, sections=sections)
+        name = f"{self._stem}-{self.written}"
+        self.written += 1
+        with BlobFile(self.folder, name, self._sync) as blob:
+            for body in bodies:
+                blob.write(body)
+        return Payload(count, size, None, name, blob.checksum, offsets, sections)
+
+    def undo(self, mark: int) -> None:
+        """Remove the blobs that were written since ``written`` was ``mark``."""
+        for number in range(mark, self.written):
+            with suppress(OSError):
+                os.unlink(os.path.join(self.folder, f"{self._stem}-{number}"))
+        self.written = mark
+
+
+def _ends(bodies: Iterable[bytes | bytearray]) -> Iterator[int]:
+    end = 0
+    for body in bodies:
+        end += len(body)
+        yield end
+
+
+def pack_items(
+    pack: Callable[[object], bytes], key: Key, listed: Sequence[Value]
+) -> Iterator[bytes]:
+    """Yield packed items of a run that together hold all values of a key."""
+    held: list[Value] = []
+    for value in listed:
+        held.append(value)
+        if len(held) == _ITEM_VALUES:
+            yield from _split(pack, key, held)
+            held = []
+    if held:
+        yield from _split(pack, key, held)
+
+
+def _split(pack: Callable[[object], bytes], key: Key, listed: list[Value]) -> Iterator[bytes]:
+    packed = pack((key, listed))
+    if len(packed) <= _ITEM_BYTES or len(listed) == 1:
+        yield packed
+        return
+    middle = len(listed) // 2
+    yield from _split(pack, key, listed[:middle])
+    yield from _split(pack, key, listed[middle:])
+
+
+def write_run(folder: str, name: str, items: Iterable[Sequence[Any]]) -> Payload:
+    """Write a run of any size as a blob while its items come."""
+    pack = values.packer()
+    count = 0
+    buffer = bytearray()
+    with BlobFile(folder, name) as blob:
+        for item in items:
+            buffer += pack(item)
+            count += 1
+            if len(buffer) > _BUFFER_BYTES:
+                blob.write(buffer)
+                buffer.clear()
+        blob.write(buffer)
+    return Payload(count, blob.size_bytes, None, name, blob.checksum)
+
+
+class SpooledValues(Sequence[Value]):
+    """The values of a hot key, in an unnamed file: sized, and iterable any number of times."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(buffering=_BUFFER_BYTES)  # noqa: SIM115 - lives on
+        self._pack = values.packer()
+        self._count = 0
+
+    def extend(self, more: Iterable[Value]) -> None:
+        """Append values.
+
+        Raises:
+            StoreFull: No room is left.
+        """
+        try:
+            for value in more:
+                self._file.write(self._pack(value))
+                self._count += 1
+            self._file.flush()
+        except OSError as error:
+            _refuse("the executor's folder", error)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Value]:
+        unpacker = values.unpacker()
+        offset = 0
+        while chunk := os.pread(self._file.fileno(), _READ_BYTES, offset):
+            offset += len(chunk)
+            unpacker.feed(chunk)
+            yield from unpacker
+
+    @overload
+    def __getitem__(self, index: int) -> Value: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Value]: ...
+    def __getitem__(self, index: int | slice) -> Value:
+        """Return one value or a list of them; reads from the first on."""
+        wanted = range(self._count)[index]
+        if isinstance(wanted, range):
+            chosen = set(wanted)
+            found = [value for number, value in enumerate(self) if number in chosen]
+            return found if wanted.step > 0 else found[::-1]
+        return next(value for number, value in enumerate(self) if number == wanted)

@@ -1,0 +1,132 @@
+"""One work frame at work: where its output goes, and the guard under which author code runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from jobx.frames import Frame
+from jobx.handlers.bench import Bench
+from jobx.handlers.failures import describe, shorten
+from jobx.handlers.invocation import Invocation
+from jobx.handlers.pairs import Groups
+from jobx.handlers.protocol import PROGRESS
+from jobx.handlers.segments import Segments
+from jobx.handlers.spill import RunWriter
+from jobx.handlers.stages import Grouped, call
+from jobx.values import Value
+
+R = TypeVar("R")
+
+now: Final = time.monotonic_ns
+_MAX_US: Final = 0xFFFFFFFF
+
+
+def microseconds(duration_ns: int) -> int:
+    """Return nanoseconds as microseconds that fit 32 bits."""
+    return min(duration_ns // 1000, _MAX_US)
+
+
+class Work:
+    """A work frame.
+
+    Attributes:
+        bench: What the executor keeps.
+        frame: The frame.
+        segments: What the result frame will hold.
+        out: Writes what leaves the executor.
+        scratch: Writes what does not.
+        in_parts: Output may be reduced in parts.
+    """
+
+    def __init__(self, bench: Bench, frame: Frame) -> None:
+        partitions = frame.get("partitions") or 1
+        self.bench = bench
+        self.frame = frame
+        self.in_parts = partitions > 1
+        self.out = RunWriter(
+            frame["blob_dir"], frame["blob_stem"], frame["inline_bytes"], partitions, frame["sync"]
+        )
+        self.scratch = RunWriter(bench.limits.scratch_dir, f"scratch-{frame['id']}", 0)
+        self.segments = Segments(self.out, bench.limits.spill_bytes)
+
+    def invocation(
+        self,
+        vertex: int,
+        attempt: int,
+        session: dict[str, Value] | None = None,
+        given: object = None,
+    ) -> Invocation:
+        """Return a new invocation of this frame."""
+        frame = self.frame
+        return Invocation(
+            frame["request"],
+            frame["step"],
+            vertex,
+            attempt,
+            output_bytes=self.bench.limits.output_bytes,
+            session=session,
+            given=given,
+        )
+
+    def groups(self, writer: RunWriter) -> Groups:
+        """Return new groups that spill through ``writer``."""
+        return Groups(writer, self.bench.limits.spill_bytes)
+
+    def guard(
+        self, invocation: Invocation, body: Callable[..., R], *args: object, spent_s: float = 0.0
+    ) -> R | None:
+        """Run ``body(self, invocation, *args)``, which runs author code.
+
+        Whatever it raises becomes a failed segment; then what it wrote is removed and None is
+        returned. ``spent_s`` is how much of its time limit the invocation has used before.
+        """
+        bench = self.bench
+        bench.scope.current = invocation
+        bench.invocations += 1
+        started = now()
+        PROGRESS.pack_into(bench.page, 0, self.frame["id"], invocation.vertex, started)
+        invocation.deadline = started / 1e9 + self.frame["time_limit_s"] - spent_s
+        mark = self.out.written
+        try:
+            try:
+                bench.alarm.start(invocation.deadline)
+                return body(self, invocation, *args)
+            finally:
+                bench.alarm.stop()
+        except BaseException as error:  # noqa: BLE001 - author code may raise anything
+            self.out.undo(mark)
+            self._failed(invocation, error, started)
+            return None
+        finally:
+            self.scratch.undo(0)
+            bench.drain()
+            bench.scope.current = None
+
+    def _failed(self, invocation: Invocation, error: BaseException, started: int) -> None:
+        failure = {
+            "handler_name": invocation.handler or None,
+            "step_name": invocation.step,
+            "attempt": invocation.attempt,
+            "input": None if invocation.given is None else shorten(invocation.given),
+        } | describe(error)
+        self.bench.drain()
+        vertex, duration_us = invocation.vertex, microseconds(now() - started)
+        self.segments.add(["failed", vertex, failure, duration_us, notes_of(invocation)])
+
+    def stage(
+        self, invocation: Invocation, stage: str, version: str, grouped: Grouped, writer: RunWriter
+    ) -> Groups:
+        """Run a combiner or reducer and return what it yields, grouped."""
+        invocation.stage = stage
+        handler = self.bench.handler(version, invocation)
+        output = self.groups(writer)
+        output.fill(call(handler, grouped))
+        return output
+
+
+def notes_of(invocation: Invocation) -> dict[int, Any]:
+    """Return the notes of a segment of one invocation."""
+    notes = invocation.notes()
+    return {invocation.vertex: notes} if notes else {}

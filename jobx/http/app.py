@@ -1,0 +1,45 @@
+"""The web application: its routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon.asgi
+import msgspec
+
+from jobx.config import HttpSettings
+from jobx.http import admin, entities, errors, jobs, openapi, requests
+from jobx.http.node_client import Node
+
+App = falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]
+
+
+def create_app(node: Node, settings: HttpSettings) -> App:
+    """Return the ASGI application of a web worker that talks to ``node``."""
+    app: App = falcon.asgi.App()
+    errors.install(app)
+    for path, resource in _routes(node, settings).items():
+        app.add_route(path, resource)
+    return app
+
+
+def _routes(node: Node, settings: HttpSettings) -> dict[str, Any]:
+    one_request = "/request/{workflow}/{request_id}"
+    routes = {
+        "/job/{workflow}/{job}": jobs.Jobs(node, settings),
+        "/request/{workflow}": requests.RequestList(node, settings),
+        one_request: requests.OneRequest(node),
+        f"{one_request}/result": requests.RequestResult(node, settings),
+        f"{one_request}/trace": requests.RequestTrace(node),
+        "/": admin.Root(),
+        "/health/live": admin.Live(),
+        "/health/ready": admin.Ready(node),
+        "/node": admin.NodeStatus(node),
+        "/actors": admin.Actors(node),
+        "/openapi.json": admin.Description(msgspec.json.encode(openapi.document())),
+    }
+    for kind in entities.KINDS:
+        name = "{workflow}" if kind is entities.WORKFLOW else "{name}"
+        routes[kind.root] = entities.EntityList(node, settings, kind)
+        routes[f"{kind.root}/{name}"] = entities.OneEntity(node, settings, kind)
+    return routes

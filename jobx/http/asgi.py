@@ -1,0 +1,43 @@
+"""What gunicorn loads: ``jobx.http.asgi:create()``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jobx import config
+from jobx.http.app import App, create_app
+from jobx.http.node_client import NodeClient
+
+#: Key in the state of the ASGI lifespan: a function that ends all waits, for the server's hooks.
+CUT_WAITS: Final = "jobx.cut_waits"
+
+
+class Lifespan:
+    """Connects to the node when the web worker starts and drops the connection when it stops."""
+
+    def __init__(self, client: NodeClient) -> None:
+        self._client = client
+
+    async def process_startup(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+        """Begin to connect; a node that is not there yet is no reason not to start."""
+        await self._client.start()
+        scope.get("state", {})[CUT_WAITS] = self._client.cut_waits
+
+    async def process_shutdown(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+        """Drop the connection."""
+        await self._client.close()
+
+
+def create() -> App:
+    """Return the application as the settings of the environment say (``config.load``).
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    settings = config.load(None, os.environ)
+    client = NodeClient(settings.data_dir / "gateway.sock")
+    app = create_app(client, settings.http)
+    app.add_middleware(Lifespan(client))
+    return app

@@ -1,0 +1,207 @@
+"""Request bodies: read, decompressed, checked and decoded within limits.
+
+JSON is read with the standard library and not with msgspec, because only that lets repeated
+names, infinite numbers and the place of a mistake be seen.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import zlib
+from typing import Any, Final
+
+from falcon.asgi import Request
+
+from jobx import values
+from jobx.config import HttpSettings
+from jobx.errors import InvalidInput, TooLarge, UnsupportedMedia
+from jobx.http.media import MEDIA_JSON, MEDIA_MSGPACK
+
+_WHERE: Final = "body"
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+
+
+async def document(req: Request, settings: HttpSettings, *, tagged: bool = False) -> dict[str, Any]:
+    """Return the body, which must be one JSON or msgpack map with text keys.
+
+    Args:
+        req: The request.
+        settings: The limits.
+        tagged: The tags of ``values.to_jsonable`` stand for values in JSON.
+
+    Raises:
+        TooLarge: It is larger than ``max_body_bytes``, as sent or decompressed.
+        UnsupportedMedia: Its type or encoding is not spoken here.
+        InvalidInput: It is malformed, nests deeper than ``max_depth`` or is not a map.
+    """
+    media_type = _media_type(req.content_type)
+    encoding = req.get_header("Content-Encoding")
+    body = await _read(req, settings.max_body_bytes)
+    if encoding is not None:
+        body = _decompress(body, encoding.strip().lower(), settings.max_body_bytes)
+    if not body:
+        raise InvalidInput(_WHERE, "nothing", "is empty; a map is needed, such as {}")
+    if media_type == MEDIA_JSON:
+        found = decode_json(body, settings.max_depth)
+        if tagged and b'"$' in body:
+            found = values.from_jsonable(found)
+            _check(found, body)
+    else:
+        found = _decode_msgpack(body, settings.max_depth)
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise InvalidInput(_WHERE, _shown(body), "must be a map with text keys")
+    return found
+
+
+def decode_json(body: bytes, max_depth: int) -> Any:
+    """Return what a JSON body holds.
+
+    Raises:
+        InvalidInput: It is malformed or nests deeper than ``max_depth``.
+    """
+    if _is_deeper(body, max_depth):
+        raise InvalidInput(_WHERE, _shown(body), f"nests deeper than {max_depth}")
+    try:
+        found = _JSON.decode(body.decode())
+    except json.JSONDecodeError as error:
+        place = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        raise InvalidInput(_WHERE, _shown(body), f"is not JSON: {place}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(_WHERE, _shown(body), f"is not UTF-8: {error.reason}") from error
+    except ValueError as error:
+        raise InvalidInput(_WHERE, _shown(body), str(error)) from error
+    if b"\\u" in body:
+        _check(found, body)  # half a surrogate pair is no text
+    return found
+
+
+def _decode_msgpack(body: bytes, max_depth: int) -> Any:
+    found = values.unpack(body)
+    level = [found]
+    for _ in range(max_depth + 1):
+        level = [inner for item in level for inner in _items(item)]
+    if any(isinstance(item, dict | list) for item in level):
+        raise InvalidInput(_WHERE, _shown(body), f"nests deeper than {max_depth}")
+    _check(found, body)
+    return found
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _check(found: Any, body: bytes) -> None:
+    try:
+        values.check_value(found)
+    except ValueError as error:
+        raise InvalidInput(_WHERE, _shown(body), str(error)) from error
+
+
+def _media_type(content_type: str | None) -> str:
+    """Return which of the two types a body has; JSON where nothing is said."""
+    if content_type is None or content_type == MEDIA_JSON:
+        return MEDIA_JSON
+    name, _, parameters = content_type.lower().partition(";")
+    name, parameters = name.strip(), parameters.strip().replace('"', "")
+    if name == MEDIA_JSON and parameters in ("", "charset=utf-8", "charset=utf8"):
+        return MEDIA_JSON
+    if name in (MEDIA_MSGPACK, "application/x-msgpack"):
+        return MEDIA_MSGPACK
+    reason = f"send {MEDIA_JSON} or {MEDIA_MSGPACK}"
+    raise UnsupportedMedia("header Content-Type", content_type[:80], reason)
+
+
+async def _read(req: Request, max_bytes: int) -> bytes:
+    length = req.content_length
+    if length is not None and length > max_bytes:
+        raise _too_large(f"{length} bytes", max_bytes)
+    if length is not None:
+        body = await req.stream.read()
+    else:
+        body = await _read_unannounced(req, max_bytes)
+    if length is not None and len(body) != length:
+        raise InvalidInput(_WHERE, f"{len(body)} bytes", f"ended early, {length} were announced")
+    return body
+
+
+async def _read_unannounced(req: Request, max_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in req.stream:
+        body += chunk
+        if len(body) > max_bytes:
+            raise _too_large("a chunked body", max_bytes)
+    return bytes(body)
+
+
+def _decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    if encoding == "identity":
+        return body
+    if encoding not in ("gzip", "x-gzip"):
+        raise UnsupportedMedia("header Content-Encoding", encoding[:80], "only gzip is spoken here")
+    inflate = zlib.decompressobj(_GZIP_WINDOW)
+    try:
+        inflated = inflate.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        raise InvalidInput(_WHERE, _shown(body), f"is not gzip: {error}") from error
+    if len(inflated) > max_bytes:
+        raise _too_large("a compressed body", max_bytes)
+    if not inflate.eof or inflate.unused_data:
+        raise InvalidInput(_WHERE, _shown(body), "is not one whole gzip member")
+    return inflated
+
+
+def _too_large(value: str, max_bytes: int) -> TooLarge:
+    return TooLarge(_WHERE, value, f"may have at most {max_bytes} bytes")
+
+
+def _is_deeper(body: bytes, max_depth: int) -> bool:
+    """Say whether brackets nest deeper than ``max_depth``, in time linear in the body.
+
+    Taking out each ``[]`` lowers the depth by one. What cannot be taken out is not balanced: the
+    parser will find it, unless it is so much that the parser itself would go too deep.
+    """
+    if body.count(b"[") + body.count(b"{") <= max_depth:
+        return False
+    left = _STRING.sub(b"", body).translate(_BRACKETS, _NO_BRACKETS)
+    for _ in range(max_depth):
+        shorter = left.replace(b"[]", b"")
+        if len(shorter) == len(left):
+            return left.count(b"[") > max_depth
+        left = shorter
+    return b"[" in left
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"has the name {repeated[:80]!r} twice in one map")
+    return fields
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"has the number {text[:80]}, which is out of range")
+    return number
+
+
+def _constant(name: str) -> float:
+    raise ValueError(f"has {name}, which is not JSON")
+
+
+def _shown(body: bytes) -> str:
+    return repr(body[:80])[:80]
+
+
+_JSON: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_float, parse_constant=_constant
+)

@@ -1,0 +1,173 @@
+"""Errors as problem documents (RFC 9457): one table, one record, the handlers Falcon calls."""
+
+from __future__ import annotations
+
+import logging
+import math
+import uuid
+from typing import Any, Final
+
+import falcon
+import falcon.asgi
+import msgspec
+
+from jobx import errors
+from jobx.errors import JobxError, Unavailable
+from jobx.model import Failure
+from jobx.views import RequestView
+
+MEDIA_PROBLEM: Final = "application/problem+json"
+#: Longest value of a header that repeats an author's words.
+MAX_HEADER_CHARS: Final = 500
+
+#: Error class to status and title; a class that is not here has those of its base.
+TABLE: Final[dict[type[JobxError], tuple[int, str]]] = {
+    errors.JobxError: (500, "JobX failed"),
+    errors.InvalidInput: (400, "The request is wrong"),
+    errors.ConfigError: (500, "JobX is set up wrong"),
+    errors.TooLarge: (413, "The request is too large"),
+    errors.UnsupportedMedia: (415, "The media type is not spoken here"),
+    errors.KeyReused: (422, "The Idempotency-Key belongs to another request"),
+    errors.NotFound: (404, "It does not exist"),
+    errors.AlreadyExists: (409, "It exists already"),
+    errors.InUse: (409, "It is in use"),
+    errors.Conflict: (409, "Somebody else changed it"),
+    errors.Unavailable: (503, "Try again later"),
+    errors.DeadlineExceeded: (504, "It took too long"),
+    errors.StoreFull: (507, "The store is full"),
+    errors.StoreRefused: (507, "The store cannot be written"),
+}
+
+#: Code of a problem that Falcon finds, by status.
+_FALCON_CODES: Final = {
+    404: "no-route",
+    405: "method-not-allowed",
+    406: "not-acceptable",
+}
+#: Status of a failed request, by the kind of its failure; 500 for the others.
+_FAILURE_STATUS: Final = {"timeout": 504}
+#: What a header's value may not hold: control characters, C1 included.
+_CONTROLS: Final = dict.fromkeys([*range(32), *range(127, 160)], " ")
+
+log = logging.getLogger(__name__)
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem document. The fields behind ``code`` are those of a failed request."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    #: Stable slug of the error.
+    code: str
+    #: What to look for in the log, for a fault of JobX itself.
+    error_id: str | None = None
+    request_id: str | None = None
+    invocation_id: str | None = None
+    #: ``author``, ``pair``, ``protocol``, ``timeout``, ``memory``, ``crash``, ``lost``, …
+    kind: str | None = None
+    exception_type: str | None = None
+    #: The author's own lines only.
+    traceback: str | None = None
+    step_name: str | None = None
+    handler_name: str | None = None
+    attempt: int | None = None
+    #: The pair that the failed invocation was given, shortened.
+    input: str | None = None
+    #: Index of the yielded pair that did not fit.
+    pair: int | None = None
+
+
+def status_of(kind: type[JobxError]) -> tuple[int, str]:
+    """Return the status and the title of an error class."""
+    return next(TABLE[base] for base in kind.__mro__ if base in TABLE)
+
+
+def send_problem(
+    resp: falcon.asgi.Response, status: int, title: str, detail: str, code: str, **more: Any
+) -> None:
+    """Make ``resp`` a problem document; ``more`` are further fields of ``Problem``."""
+    problem = Problem(
+        type=f"urn:jobx:problem:{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        code=code,
+        **more,
+    )
+    resp.status = status
+    resp.content_type = MEDIA_PROBLEM
+    resp.stream = None
+    resp.data = msgspec.json.encode(problem)
+
+
+def send_failure(resp: falcon.asgi.Response, request: RequestView) -> None:
+    """Make ``resp`` the problem that a failed or cancelled request ended with."""
+    failure = request.failure or Failure(kind="internal", type="Unknown", message="no reason")
+    if request.state == "cancelled":
+        status, title, code = 409, "The request was cancelled", "cancelled"
+    else:
+        status, title, code = _FAILURE_STATUS.get(failure.kind, 500), "The request failed", "failed"
+    resp.set_header("X-MR-EXCEPTION-TYPE", header_text(failure.type))
+    resp.set_header("X-MR-EXCEPTION-MESSAGE", header_text(failure.message))
+    send_problem(
+        resp,
+        status,
+        title,
+        f"{failure.type}: {failure.message}",
+        f"request-{code}",
+        request_id=request.request_id,
+        invocation_id=failure.invocation_id,
+        kind=failure.kind,
+        exception_type=failure.type,
+        traceback=failure.traceback or None,
+        step_name=failure.step_name,
+        handler_name=failure.handler_name,
+        attempt=failure.attempt,
+        input=failure.input,
+        pair=failure.pair,
+    )
+
+
+def header_text(text: str) -> str:
+    """Return ``text`` as what a header may hold: one bounded line of Latin-1."""
+    line = text[:MAX_HEADER_CHARS].translate(_CONTROLS)
+    return line.encode("latin-1", "replace").decode("latin-1").strip()
+
+
+def install(app: falcon.asgi.App[Any, Any]) -> None:
+    """Make ``app`` answer every error with a problem document."""
+    app.add_error_handler(Exception, _on_fault)
+    app.add_error_handler(falcon.HTTPError, _on_http_error)
+    app.add_error_handler(JobxError, _on_error)
+
+
+async def _on_error(
+    _req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Any, _params: dict[str, Any]
+) -> None:
+    status, title = status_of(type(error))
+    if isinstance(error, Unavailable):
+        resp.set_header("Retry-After", str(max(1, math.ceil(error.retry_after_s))))
+    if isinstance(error, errors.UnsupportedMedia):
+        resp.set_header("Accept-Encoding", "gzip")
+    send_problem(resp, status, title, str(error), error.code)
+
+
+async def _on_http_error(
+    _req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Any, _params: dict[str, Any]
+) -> None:
+    for name, value in dict(error.headers or {}).items():
+        resp.set_header(name, value)
+    status = error.status_code
+    code = _FALCON_CODES.get(status, errors.InvalidInput.code)
+    send_problem(resp, status, error.title, error.description or error.title, code)
+
+
+async def _on_fault(
+    req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Any, _params: dict[str, Any]
+) -> None:
+    error_id = uuid.uuid4().hex
+    log.error("error %s in %s %s", error_id, req.method, req.path, exc_info=error)
+    detail = f"a fault of JobX itself; its log names it as {error_id}"
+    send_problem(resp, *status_of(JobxError), detail, errors.InternalError.code, error_id=error_id)

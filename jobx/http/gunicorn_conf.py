@@ -1,0 +1,60 @@
+"""Options of gunicorn for JobX; gunicorn itself runs this file, nothing else imports it.
+
+python -m gunicorn -c python:jobx.http.gunicorn_conf 'jobx.http.asgi:create()'
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+# Every public name here that gunicorn knows is one of its options, and it knows "config".
+from jobx.config import load as _load
+from jobx.http.asgi import CUT_WAITS
+
+_settings = _load(None, os.environ)
+
+bind = _settings.http.bind
+workers = _settings.http.workers
+# One event loop a web worker: a client that waits costs a connection and no thread.
+worker_class = "asgi"
+# A web worker that cannot start its application is a fault, not something to run without.
+asgi_lifespan = "on"
+# A handler is cancelled so many seconds after its client left. Requests go on all the same.
+asgi_disconnect_grace_period = 3
+worker_connections = 10_000
+
+# Waits end node.drain_s after SIGTERM: those who still wait get 202 and a location. What is left
+# are seconds for answers on their way; then gunicorn kills the web worker.
+graceful_timeout = int(_settings.node.drain_s) + 5
+# A web worker whose loop stands still for so long is replaced; a body must not pause longer.
+timeout = 60
+# An idle connection holds up a stopping web worker for at most so many seconds.
+keepalive = 5
+
+# The body has its own limit, http.max_body_bytes: gunicorn has none.
+limit_request_line = 8190
+limit_request_fields = 100
+limit_request_field_size = 8190
+
+# Its default is one socket in the home folder for all instances of a user.
+control_socket_disable = True
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - heartbeats need a file in memory
+
+accesslog = None
+errorlog = "-"
+loglevel = _settings.node.log_level
+
+
+def post_worker_init(worker: Any) -> None:
+    """Make SIGTERM end the waits of clients in time for their answers."""
+
+    def cut_waits() -> None:
+        worker.state.get(CUT_WAITS, lambda: None)()
+
+    def stop() -> None:
+        worker.handle_exit_signal()
+        worker.loop.call_later(_settings.node.drain_s, cut_waits)
+
+    worker.loop.add_signal_handler(signal.SIGTERM, stop)

@@ -1,0 +1,164 @@
+"""What a client says beside the body: preferences, idempotency key, query, where it comes from."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from falcon.asgi import Request
+
+from jobx.errors import InvalidInput
+
+_NAME: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_WORD: Final = rf'(?:{_NAME}|"[^"]*")'
+_PREFERENCE: Final = re.compile(
+    rf"\s*({_NAME})(?:\s*=\s*({_WORD}))?(?:\s*;\s*{_NAME}(?:\s*=\s*{_WORD})?)*\s*(?:,|$)"
+)
+_KEY: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
+_BOOLEANS: Final = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How long a client waits for its answer.
+
+    Attributes:
+        is_blocking: It wants the result in this answer.
+        wait_s: How long it waits; 0 means not at all.
+        applied: The preferences that were followed, for Preference-Applied; may be empty.
+    """
+
+    is_blocking: bool
+    wait_s: float
+    applied: str = ""
+
+
+def waiting(req: Request, max_wait_s: float) -> Waiting:
+    """Return how long the client waits: ``?blocking=``, then ``Prefer``, else ``max_wait_s``.
+
+    Raises:
+        InvalidInput: The query or the header is malformed.
+    """
+    blocking = query(req, "blocking").get("blocking")
+    if blocking is not None and blocking not in _BOOLEANS:
+        raise InvalidInput("query parameter blocking", repr(blocking), "must be true or false")
+    prefer = preferences(req.get_header("Prefer"))
+    if blocking == "false":
+        return Waiting(is_blocking=False, wait_s=0.0)
+    if "wait" in prefer:
+        return _waiting_for(prefer["wait"], max_wait_s)
+    if "respond-async" in prefer and blocking is None:
+        return Waiting(is_blocking=False, wait_s=0.0, applied="respond-async")
+    return Waiting(is_blocking=True, wait_s=max_wait_s)
+
+
+def waiting_if_preferred(req: Request, max_wait_s: float) -> Waiting:
+    """Return how long the client waits: as ``Prefer: wait=N`` says, else not at all.
+
+    Raises:
+        InvalidInput: The header is malformed.
+    """
+    text = preferences(req.get_header("Prefer")).get("wait")
+    if text is None:
+        return Waiting(is_blocking=True, wait_s=0.0)
+    return _waiting_for(text, max_wait_s)
+
+
+def preferences(header: str | None) -> dict[str, str]:
+    """Return the preferences of a Prefer header, the first of each name (RFC 7240).
+
+    Raises:
+        InvalidInput: It is malformed.
+    """
+    found: dict[str, str] = {}
+    at = 0
+    while header and at < len(header):
+        match = _PREFERENCE.match(header, at)
+        if match is None:
+            raise InvalidInput("header Prefer", repr(header)[:80], "not a list of preferences")
+        found.setdefault(match[1].lower(), (match[2] or "").strip('"'))
+        at = match.end()
+    return found
+
+
+def idempotency_key(req: Request) -> str | None:
+    """Return the Idempotency-Key.
+
+    Raises:
+        InvalidInput: It is not 1 to 255 printable ASCII characters.
+    """
+    key = req.get_header("Idempotency-Key")
+    if key is None or _KEY.fullmatch(key):
+        return key
+    reason = "must be 1 to 255 printable ASCII characters"
+    raise InvalidInput("header Idempotency-Key", repr(key)[:80], reason)
+
+
+def query(req: Request, *known: str) -> dict[str, str]:
+    """Return the query's parameters.
+
+    Raises:
+        InvalidInput: One is not among ``known`` or stands twice.
+    """
+    if not req.query_string:
+        return {}
+    found: dict[str, str] = {}
+    for name, value in req.params.items():
+        where = f"query parameter {name[:80]}"
+        if name not in known:
+            names = ", ".join(known) or "no parameter"
+            raise InvalidInput(where, repr(value)[:80], f"unknown; this address knows {names}")
+        if not isinstance(value, str):
+            raise InvalidInput(where, repr(value)[:80], "must stand once")
+        found[name] = value
+    return found
+
+
+def page_limit(parameters: dict[str, str], most: int, default: int = 100) -> int:
+    """Return the parameter ``limit``: 1 to ``most``.
+
+    Raises:
+        InvalidInput: It is something else.
+    """
+    text = parameters.get("limit")
+    if text is None:
+        return min(default, most)
+    if text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most:
+        return int(text)
+    raise InvalidInput("query parameter limit", repr(text)[:80], f"must be 1 to {most}")
+
+
+def requester_ip(req: Request) -> str:
+    """Return the address of the client, or of the client that a proxy on this machine names.
+
+    A peer on a Unix socket or on loopback is a proxy: the last entry of X-Forwarded-For is the
+    one that it wrote itself, whatever its client sent.
+    """
+    peer = req.remote_addr
+    forwarded = req.get_header("X-Forwarded-For")
+    if forwarded is None or not (peer == "127.0.0.1" or _is_local(peer)):
+        return peer
+    last = forwarded.rpartition(",")[2].strip()
+    return last if _address(last) else peer
+
+
+def _is_local(peer: str) -> bool:
+    address = _address(peer)
+    return address is None or address.is_loopback
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _waiting_for(text: str, max_wait_s: float) -> Waiting:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        reason = "wait must be a number of seconds"
+        raise InvalidInput("header Prefer", f"wait={text[:80]}", reason)
+    wait_s = min(float(text), max_wait_s)
+    return Waiting(is_blocking=True, wait_s=wait_s, applied=f"wait={wait_s:g}")

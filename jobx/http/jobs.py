@@ -1,0 +1,114 @@
+"""Posting a job: the door that everything else is for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import time
+from typing import Any, Final
+
+import msgspec
+from falcon.asgi import Request, Response
+
+from jobx import values
+from jobx.config import HttpSettings
+from jobx.errors import InvalidInput, TooLarge
+from jobx.http import bodies, headers, media, results
+from jobx.http.node_client import Node
+from jobx.kv.requests import new_id
+from jobx.model import Seconds, check_name
+from jobx.values import Value
+from jobx.views import Outcome
+
+#: Largest context, as JSON.
+MAX_CONTEXT_BYTES: Final = 16 << 10
+
+#: Random bytes in the id of a request.
+_RANDOM_BYTES: Final = 10
+
+
+class JobBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is posted to a job."""
+
+    #: Values by name, as the first mapper's argument spec asks for them.
+    arguments: dict[str, Any] = {}
+    #: Anything that helps to recognise the request; handlers see it, views show it.
+    context: dict[str, Any] = {}
+    #: The request fails when it takes longer; at most ``requests.time_limit_s``.
+    time_limit_s: Seconds | None = None
+
+
+class Jobs:
+    """``/job/{workflow}/{job}``."""
+
+    def __init__(self, node: Node, settings: HttpSettings) -> None:
+        self._node = node
+        self._settings = settings
+        self._host = socket.gethostname()
+
+    async def on_post(self, req: Request, resp: Response, workflow: str, job: str) -> None:
+        """Submit a request and answer with its result, its failure, or where to look for it."""
+        check_name("workflow", workflow)
+        check_name("job", job)
+        waiting = headers.waiting(req, self._settings.max_wait_s)
+        accepted = media.accepted(req)
+        submit = {
+            "workflow": workflow,
+            "job": job,
+            # Ours, so that the submit can be sent again when the node comes back.
+            "request_id": new_id(time.time(), os.urandom(_RANDOM_BYTES)),
+            "is_blocking": waiting.is_blocking,
+            **(await self._asked(req)),
+        }
+        answer = await self._node.attend("submit", submit, waiting.wait_s)
+        outcome = msgspec.convert(answer, Outcome)
+        resp.set_header("X-MR-REQUEST-ID", outcome.request.request_id)
+        resp.set_header("X-FULFILLED-BY", self._host)
+        if waiting.applied:
+            resp.set_header("Preference-Applied", waiting.applied)
+        if outcome.replayed:
+            resp.set_header("Idempotent-Replayed", "true")
+        if waiting.is_blocking:
+            await results.send_outcome(resp, outcome, accepted, self._settings.max_inline_pairs)
+        else:
+            results.send_running(resp, outcome.request)
+
+    async def _asked(self, req: Request) -> dict[str, Value]:
+        key = headers.idempotency_key(req)
+        document = await bodies.document(req, self._settings, tagged=True)
+        body = _converted(document)
+        arguments = [[name, value] for name, value in body.arguments.items()]
+        context = _shown_as_json(body.context)
+        return {
+            "arguments": arguments,
+            "context": context | {"requester_ip": headers.requester_ip(req)},
+            "time_limit_s": body.time_limit_s,
+            "idempotency_key": key,
+            "fingerprint": _fingerprint(arguments, context) if key else "",
+        }
+
+
+def _converted(document: dict[str, Any]) -> JobBody:
+    try:
+        return msgspec.convert(document, JobBody)
+    except msgspec.ValidationError as error:
+        members = f"the members {', '.join(document)}"
+        raise InvalidInput("body", members[:80], str(error)) from error
+
+
+def _shown_as_json(context: dict[str, Any]) -> dict[str, Any]:
+    """Return a context as what JSON can hold: it is shown in every view of its request."""
+    shown = {name: values.to_jsonable(value) for name, value in context.items()}
+    try:
+        size = len(msgspec.json.encode(shown))
+    except ValueError as error:  # an integer of thousands of digits
+        raise InvalidInput("body.context", "a map", str(error)) from error
+    if size > MAX_CONTEXT_BYTES:
+        limit = f"may have at most {MAX_CONTEXT_BYTES} bytes"
+        raise TooLarge("body.context", f"{size} bytes", limit)
+    return shown
+
+
+def _fingerprint(arguments: Value, context: Value) -> str:
+    return hashlib.sha256(values.pack([arguments, context])).hexdigest()

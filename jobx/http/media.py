@@ -1,0 +1,100 @@
+"""Media types of results: negotiation, and how a result is written in each.
+
+A format writes pair by pair, so that the same code makes a small body and a long stream.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import falcon
+import msgspec
+from falcon.asgi import Request
+
+from jobx import values
+from jobx.values import Key, Value
+
+MEDIA_JSON: Final = "application/json"
+MEDIA_MSGPACK: Final = "application/msgpack"
+MEDIA_NDJSON: Final = "application/x-ndjson"
+
+#: msgpack: array with a 32-bit length.
+_ARRAY32: Final = struct.Struct(">BI")
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How pairs are written: ``head(count)``, items with ``between`` them, ``foot``."""
+
+    media_type: str
+    head: Callable[[int], bytes]
+    item: Callable[[Key, Value], bytes]
+    between: bytes
+    foot: bytes
+
+
+def _json_item(key: Key, value: Value) -> bytes:
+    return msgspec.json.encode([values.to_jsonable(key), values.to_jsonable(value)])
+
+
+def _json_line(key: Key, value: Value) -> bytes:
+    return _json_item(key, value) + b"\n"
+
+
+def _msgpack_item(key: Key, value: Value) -> bytes:
+    return values.pack((key, value))
+
+
+def _msgpack_head(count: int) -> bytes:
+    empty = values.pack({"result": {"pairs": []}})
+    return empty[:-1] + _ARRAY32.pack(0xDD, count)
+
+
+JSON: Final = Format(MEDIA_JSON, lambda _count: b'{"result":{"pairs":[', _json_item, b",", b"]}}")
+NDJSON: Final = Format(MEDIA_NDJSON, lambda _count: b"", _json_line, b"", b"")
+MSGPACK: Final = Format(MEDIA_MSGPACK, _msgpack_head, _msgpack_item, b"", b"")
+
+_BY_MEDIA: Final = {one.media_type: one for one in (JSON, NDJSON, MSGPACK)}
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The formats that a client takes: for a small result, and for one that is streamed."""
+
+    small: Format
+    large: Format
+
+
+_ANY: Final = Accepted(JSON, NDJSON)
+_COMMON: Final = {
+    "*/*": _ANY,
+    MEDIA_JSON: Accepted(JSON, JSON),
+    MEDIA_NDJSON: Accepted(NDJSON, NDJSON),
+    MEDIA_MSGPACK: Accepted(MSGPACK, MSGPACK),
+}
+
+
+def accepted(req: Request) -> Accepted:
+    """Return the formats for the client's Accept header.
+
+    A client that takes both gets JSON while the result is small and NDJSON when it is large; one
+    that takes JSON alone gets a large result as one JSON document, streamed.
+
+    Raises:
+        falcon.HTTPNotAcceptable: It takes none of them.
+    """
+    header = req.get_header("Accept")
+    if header is None:
+        return _ANY
+    common = _COMMON.get(header)
+    if common is not None:
+        return common
+    media_type = req.client_prefers(tuple(_BY_MEDIA))
+    if media_type is None:
+        raise falcon.HTTPNotAcceptable(description=f"results come as {', '.join(_BY_MEDIA)}")
+    small = _BY_MEDIA[media_type]
+    takes_lines = small is JSON and req.client_accepts(MEDIA_NDJSON)
+    return Accepted(small, NDJSON if takes_lines else small)

@@ -1,0 +1,184 @@
+"""What the HTTP interface offers: every operation, in short; ``openapi`` writes it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+Schema = dict[str, Any]
+
+#: The kinds of entities, as their schemas are called.
+ENTITIES: Final = ("Workflow", "Job", "Step", "Handler")
+REF: Final = "#/components/schemas/{name}"
+
+_REQUEST: Final = "/request/{workflow}/{request_id}"
+_EVERY: Final = (400, 404, 500, 503, 504)
+_BODY: Final = (413, 415, 507)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one address.
+
+    Attributes:
+        method: In lower case.
+        path: As Falcon's router takes it.
+        summary: One line.
+        answers: Schema by status, None for no body.
+        parameters: Beyond those in the path.
+        body: Schema of the request body, if there is one.
+        problems: Statuses of problem documents.
+        headers: Headers of the answers, with what they hold.
+    """
+
+    method: str
+    path: str
+    summary: str
+    answers: dict[int, Schema | None]
+    parameters: tuple[Schema, ...] = ()
+    body: Schema | None = None
+    problems: tuple[int, ...] = _EVERY
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def ref(name: str) -> Schema:
+    """Return a reference to a schema."""
+    return {"$ref": REF.format(name=name)}
+
+
+def _query(name: str, schema: Schema, description: str) -> Schema:
+    return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
+def _header(name: str, description: str) -> Schema:
+    return {
+        "name": name,
+        "in": "header",
+        "schema": {"type": "string"},
+        "description": description,
+    }
+
+
+_LIMIT: Final = _query("limit", {"type": "integer", "minimum": 1}, "Most entries of this page.")
+_AFTER: Final = _query("after", {"type": "string"}, "The cursor `next` of the page before.")
+_PREFER: Final = _header("Prefer", "`wait=N`: wait N seconds (RFC 7240).")
+_PREFER_JOB: Final = _header("Prefer", "`respond-async`, or `wait=N` seconds (RFC 7240).")
+_KEY: Final = _header("Idempotency-Key", "A repeat with the same key gives the first request.")
+_BLOCKING: Final = _query("blocking", {"type": "boolean"}, "`false`: answer 202 at once.")
+_STATE: Final = _query(
+    "state",
+    {"enum": ["running", "succeeded", "failed", "cancelled"]},
+    "Only requests in this state.",
+)
+_REASON: Final = _query("reason", {"type": "string", "maxLength": 500}, "Why; shown in views.")
+_RESULT_HEADERS: Final = {
+    "X-MR-REQUEST-ID": "The request.",
+    "X-FULFILLED-BY": "The host that answered.",
+}
+
+
+def operations() -> list[Operation]:
+    """Return every operation."""
+    return [*_job_operations(), *_request_operations(), *_admin_operations()] + [
+        operation for kind in ENTITIES for operation in _entity_operations(kind)
+    ]
+
+
+def _job_operations() -> list[Operation]:
+    return [
+        Operation(
+            "post",
+            "/job/{workflow}/{job}",
+            "Run a job and get its reduced result",
+            {200: ref("Result"), 202: ref("RequestView")},
+            (_BLOCKING, _PREFER_JOB, _KEY),
+            ref("JobBody"),
+            (*_EVERY, *_BODY, 406, 409, 422),
+            _RESULT_HEADERS,
+        )
+    ]
+
+
+def _request_operations() -> list[Operation]:
+    limit = _query("limit", {"type": "integer", "minimum": 1}, "Most invocations shown.")
+    return [
+        Operation(
+            "get",
+            "/request/{workflow}",
+            "List requests, newest first",
+            {200: ref("RequestPage")},
+            (_STATE, _LIMIT, _AFTER),
+        ),
+        Operation("get", _REQUEST, "How a request stands", {200: ref("RequestView")}),
+        Operation(
+            "delete",
+            _REQUEST,
+            "Cancel a request and all of its tree",
+            {200: ref("RequestView"), 202: ref("RequestView")},
+            (_REASON,),
+        ),
+        Operation(
+            "get",
+            f"{_REQUEST}/result",
+            "What a request ended with",
+            {200: ref("Result")},
+            (_PREFER,),
+            problems=(*_EVERY, 406, 409),
+        ),
+        Operation(
+            "get",
+            f"{_REQUEST}/trace",
+            "The tree of invocations",
+            {200: ref("TraceView")},
+            (limit,),
+        ),
+    ]
+
+
+def _entity_operations(kind: str) -> list[Operation]:
+    name = kind.lower()
+    root = "/workflow" if kind == "Workflow" else f"/workflow/{{workflow}}/{name}"
+    one = f"{root}/{{workflow}}" if kind == "Workflow" else f"{root}/{{name}}"
+    page = {
+        "type": "object",
+        "required": ["entities", "next"],
+        "properties": {
+            "entities": {"type": "array", "items": ref(kind)},
+            "next": {"type": ["string", "null"]},
+        },
+    }
+    named = {"allOf": [ref(f"{kind}Body"), {"required": [f"{name}_name"]}]}
+    changed = (*_EVERY, *_BODY)
+    return [
+        Operation("get", root, f"List: {name}", {200: page}, (_LIMIT, _AFTER)),
+        Operation(
+            "post",
+            root,
+            f"Create a {name}",
+            {201: ref(kind)},
+            body=named,
+            problems=(*changed, 409),
+        ),
+        Operation("get", one, f"Read a {name}", {200: ref(kind)}),
+        Operation(
+            "put",
+            one,
+            f"Create or replace a {name}",
+            {200: ref(kind)},
+            body=ref(f"{kind}Body"),
+            problems=(*changed, 409),
+        ),
+        Operation("delete", one, f"Delete a {name}", {204: None}, problems=(*_EVERY, 409)),
+    ]
+
+
+def _admin_operations() -> list[Operation]:
+    text = {"type": "string"}
+    return [
+        Operation("get", "/", "One line for people", {200: text}, problems=(400,)),
+        Operation("get", "/health/live", "The web worker lives", {200: ref("Health")}),
+        Operation("get", "/health/ready", "The node takes requests", {200: ref("Health")}),
+        Operation("get", "/node", "The node", {200: ref("NodeView")}),
+        Operation("get", "/actors", "The live actors", {200: ref("ActorTree")}),
+        Operation("get", "/openapi.json", "This document", {200: {"type": "object"}}),
+    ]

@@ -1,0 +1,140 @@
+"""Requests as they stand: listing, view, result, trace, cancel."""
+
+from __future__ import annotations
+
+import re
+import typing
+from typing import Any, Final
+
+import msgspec
+from falcon.asgi import Request, Response
+
+from jobx import values
+from jobx.config import HttpSettings
+from jobx.errors import InUse, InvalidInput, NotFound
+from jobx.http import headers, media, results
+from jobx.http.node_client import Node
+from jobx.model import RequestState, check_name
+from jobx.views import Outcome, RequestPage, RequestView, TraceView
+
+STATES: Final = typing.get_args(RequestState)
+#: Invocations that a trace shows unless the client asks for more.
+TRACE_LIMIT: Final = 1000
+MAX_TRACE: Final = 100_000
+
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_MAX_REASON_CHARS: Final = 500
+
+
+class RequestList:
+    """``/request/{workflow}``."""
+
+    def __init__(self, node: Node, settings: HttpSettings) -> None:
+        self._node = node
+        self._max_page = settings.max_page
+
+    async def on_get(self, req: Request, resp: Response, workflow: str) -> None:
+        """Answer with a page of requests, newest first."""
+        asked = headers.query(req, "state", "limit", "after")
+        state = asked.get("state")
+        if state is not None and state not in STATES:
+            reason = f"must be one of {', '.join(STATES)}"
+            raise InvalidInput("query parameter state", repr(state)[:80], reason)
+        body = {
+            "workflow": check_name("workflow", workflow),
+            "state": state,
+            "after": asked.get("after"),
+            "limit": headers.page_limit(asked, self._max_page),
+        }
+        page = msgspec.convert(await self._node.call("request.list", body), RequestPage)
+        results.send_json(resp, page)
+
+    on_head = on_get
+
+
+class OneRequest:
+    """``/request/{workflow}/{request_id}``."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+        """Answer with the request as it stands."""
+        headers.query(req)
+        answer = await self._node.call("request.get", _name(workflow, request_id))
+        results.send_json(resp, msgspec.convert(answer, RequestView))
+
+    on_head = on_get
+
+    async def on_delete(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+        """Cancel the request and all of its tree; 202 while that goes on."""
+        reason = headers.query(req, "reason").get("reason", "")
+        if len(reason) > _MAX_REASON_CHARS:
+            limit = f"may have at most {_MAX_REASON_CHARS} characters"
+            raise InvalidInput("query parameter reason", repr(reason)[:80], limit)
+        reason = reason or f"cancelled over HTTP by {headers.requester_ip(req)}"
+        body = {**_name(workflow, request_id), "reason": reason}
+        request = msgspec.convert(await self._node.call("request.cancel", body), RequestView)
+        if request.state == "running":
+            results.send_running(resp, request)
+        else:
+            results.send_json(resp, request)
+
+
+class RequestResult:
+    """``/request/{workflow}/{request_id}/result``."""
+
+    def __init__(self, node: Node, settings: HttpSettings) -> None:
+        self._node = node
+        self._settings = settings
+
+    async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+        """Answer with what the request ended with; ``Prefer: wait=N`` waits for its end."""
+        headers.query(req)
+        waiting = headers.waiting_if_preferred(req, self._settings.max_wait_s)
+        accepted = media.accepted(req)
+        answer = await self._node.attend("wait", _name(workflow, request_id), waiting.wait_s)
+        outcome = msgspec.convert(answer, Outcome)
+        resp.set_header("X-MR-REQUEST-ID", request_id)
+        if waiting.applied:
+            resp.set_header("Preference-Applied", waiting.applied)
+        if outcome.request.state == "running":
+            resp.set_header("Retry-After", "1")
+            raise InUse("request", request_id, "its coordinator: it is still running")
+        await results.send_outcome(resp, outcome, accepted, self._settings.max_inline_pairs)
+
+    on_head = on_get
+
+
+class RequestTrace:
+    """``/request/{workflow}/{request_id}/trace``."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+        """Answer with the invocation tree."""
+        limit = headers.page_limit(headers.query(req, "limit"), MAX_TRACE, TRACE_LIMIT)
+        body = {**_name(workflow, request_id), "limit": limit}
+        answer = await self._node.call("request.trace", body)
+        _make_sessions_jsonable(answer.get("root"))
+        results.send_json(resp, msgspec.convert(answer, TraceView))
+
+    on_head = on_get
+
+
+def _name(workflow: str, request_id: str) -> dict[str, Any]:
+    check_name("workflow", workflow)
+    if not _ID.fullmatch(request_id):
+        raise NotFound("request", request_id[:80])
+    return {"workflow": workflow, "request_id": request_id}
+
+
+def _make_sessions_jsonable(root: dict[str, Any] | None) -> None:
+    """Replace the sessions in a trace by what JSON can hold; they may have any value."""
+    nodes = [root] if root else []
+    while nodes:
+        node = nodes.pop()
+        if node.get("session"):
+            node["session"] = values.to_jsonable(node["session"])
+        nodes.extend(node.get("children", ()))

@@ -1,0 +1,107 @@
+"""The folders that hold the large values of requests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from jobx.errors import InvalidInput
+from jobx.kv.folders import create_folder, translate
+from jobx.model import check_name
+
+
+class BlobFolder:
+    """One folder for each request: ``<root>/<workflow>/<request id>``.
+
+    Names are checked, so that no path leaves the root. Every method raises StoreFull or
+    StoreRefused when the disk does not do as told.
+
+    Args:
+        root: The folder of all; it need not exist.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    def path(self, workflow: str, request_id: str) -> Path:
+        """Return the folder of a request, which may not exist yet.
+
+        Raises:
+            InvalidInput: One of the names is not a name.
+        """
+        check_name("workflow", workflow)
+        check_name("request", request_id)
+        return self._root / workflow / request_id
+
+    def create(self, workflow: str, request_id: str) -> Path:
+        """Return the folder of a request and make sure that it exists."""
+        path = self.path(workflow, request_id)
+        create_folder(path)
+        return path
+
+    def sync(self, workflow: str, request_id: str) -> None:
+        """Make the names of all files in a request's folder survive the loss of power."""
+        path = self.path(workflow, request_id)
+        for folder in (path, path.parent, self._root):
+            _sync_folder(folder)
+
+    def remove(self, workflow: str, request_id: str) -> None:
+        """Remove the folder of a request and all in it; a missing one is fine."""
+        path = self.path(workflow, request_id)
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise translate(error, path) from error
+
+    def requests(self) -> Iterator[tuple[str, str]]:
+        """Yield the workflow and the id of every request that has a folder, in order."""
+        for workflow in _folders(self._root):
+            for request in _folders(workflow):
+                yield workflow.name, request.name
+
+    def size_bytes(self) -> int:
+        """Return the size of all files; those that vanish meanwhile do not count."""
+        return sum(_sizes(self._root))
+
+
+def _folders(parent: Path) -> list[Path]:
+    try:
+        with os.scandir(parent) as items:
+            found = [item.name for item in items if item.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise translate(error, parent) from error
+    return [parent / name for name in sorted(found) if _is_name(name)]
+
+
+def _is_name(text: str) -> bool:
+    try:
+        check_name("folder", text)
+    except InvalidInput:
+        return False
+    return True
+
+
+def _sizes(root: Path) -> Iterator[int]:
+    for folder, _, names in os.walk(root):
+        for name in names:
+            try:
+                yield os.lstat(os.path.join(folder, name)).st_size
+            except FileNotFoundError:
+                continue
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise translate(error, folder) from error

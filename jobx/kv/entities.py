@@ -1,0 +1,352 @@
+"""Workflows, jobs, steps and handlers in a store, with references that always hold.
+
+A change reads all that it depends on and commits on the condition that no entity was changed
+since: every change replaces one token (``keys.ENTITIES_STATE``). That covers what a condition
+on single keys cannot, such as that no step uses a handler. A change that loses its race is
+checked again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, TypeVar
+
+import msgspec
+
+from jobx.errors import AlreadyExists, Conflict, NotFound
+from jobx.kv import keys
+from jobx.kv.references import (
+    HANDLER_FIELDS,
+    KINDS,
+    AnyEntity,
+    E,
+    check_deleted,
+    check_handler,
+    check_stored,
+    key_of,
+    label,
+    name_of,
+    read,
+    read_all,
+)
+from jobx.kv.store import Create, Delete, Entry, Put, Replace, Store, Write
+from jobx.model import Handler, HandlerType, Job, Step, Workflow, decode, encode
+
+T = TypeVar("T")
+Names: TypeAlias = list[str]  # the class below has a method named list
+Steps: TypeAlias = list[Step]
+Writes: TypeAlias = list[Write]
+
+#: Each time that a change loses its race another one wins: many suffice for many editors.
+_ATTEMPTS: Final = 20
+#: What decides what a handler does; its version is a hash over these.
+_VERSIONED: Final = (
+    "source_code",
+    "source_type",
+    "handler_type",
+    "argument_spec",
+    "required_capability",
+    "retry",
+    "time_limit_s",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowSnapshot:
+    """A workflow and all in it, by name, as they were at one instant."""
+
+    workflow: Workflow
+    jobs: dict[str, Job]
+    steps: dict[str, Step]
+    handlers: dict[str, Handler]
+
+
+class Entities:
+    """Typed access to the entities of a store.
+
+    Every method raises InvalidInput for a name that is not one, NotFound for what does not
+    exist (kinds "workflow", "job", "step", "handler"), and what the store raises. Every change
+    raises Conflict when others keep changing entities under it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, kind: type[E], workflow: str, name: str | None = None) -> E:
+        """Return an entity; for a workflow ``name`` is None."""
+        entity, _ = read(self._store, kind, workflow, name)
+        return entity
+
+    def list(
+        self,
+        kind: type[E],
+        workflow: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> list[E]:
+        """Return entities by name.
+
+        Args:
+            kind: Their class.
+            workflow: Only those of this workflow; None for all workflows. None for Workflow.
+            after: Only those behind this name (``workflow/name`` when no workflow is given).
+            limit: At most so many.
+        """
+        if workflow is not None:
+            read(self._store, Workflow, workflow)
+        prefix = keys.entities(KINDS[kind], workflow)
+        cursor = None if after is None else prefix + after
+        entries = self._store.range(prefix, after=cursor, limit=limit)
+        return [decode(kind, entry.key, entry.value) for entry in entries]
+
+    def create(self, entity: E) -> E:
+        """Store a new entity and return it as stored.
+
+        Raises:
+            AlreadyExists: There is one of that name.
+            NotFound: What it refers to does not exist.
+            InvalidInput: A field is wrong, or a handler is of another type than needed.
+        """
+
+        def check(current: Entry | None) -> None:
+            if current is not None:
+                name = label(entity.workflow_name, name_of(entity))
+                raise AlreadyExists(KINDS[type(entity)], name)
+
+        return self._store_entity(entity, check)
+
+    def put(self, entity: E) -> E:
+        """Create or replace an entity and return it as stored. Raises as ``create`` otherwise.
+
+        Raises:
+            InUse: A handler would change its type while steps use it.
+        """
+        return self._store_entity(entity, lambda _: None)
+
+    def replace(self, entity: E, revision: int | None = None) -> E:
+        """Replace an entity and return it as stored. Raises as ``put`` otherwise.
+
+        Args:
+            entity: The new content.
+            revision: Replace only this revision of it.
+
+        Raises:
+            NotFound: There is none of that name.
+            Conflict: It has another revision.
+        """
+
+        def check(current: Entry | None) -> None:
+            if current is None:
+                name = label(entity.workflow_name, name_of(entity))
+                raise NotFound(KINDS[type(entity)], name)
+            if revision is not None and current.revision != revision:
+                raise Conflict(current.key)
+
+        return self._store_entity(entity, check)
+
+    def delete(self, kind: type[E], workflow: str, name: str | None = None) -> None:
+        """Remove an entity.
+
+        Raises:
+            InUse: Something refers to it; or the workflow still holds something, an open
+                request included.
+        """
+
+        def plan() -> tuple[Writes, None]:
+            entity, entry = read(self._store, kind, workflow, name)
+            check_deleted(self._store, entity)
+            writes: Writes = [Delete(entry.key, entry.revision)]
+            if isinstance(entity, Handler):
+                writes.append(self._handlers_state(workflow, {entity.handler_name: None}))
+            return writes, None
+
+        self._change(plan)
+
+    def steps_using(self, workflow: str, handler_name: str) -> Steps:
+        """Return the steps that use a handler, by name."""
+        fields = HANDLER_FIELDS.values()
+        return [
+            step
+            for step in read_all(self._store, Step, workflow)
+            if any(getattr(step, field) == handler_name for field in fields)
+        ]
+
+    def set_handlers(
+        self,
+        workflow: str,
+        step: str,
+        mapper: str | None = None,
+        combiner: str | None = None,
+        reducer: str | None = None,
+    ) -> Step:
+        """Give a step other handlers and return it; None keeps one, ``''`` takes the combiner away.
+
+        Raises:
+            InvalidInput: A handler is of another type than needed.
+        """
+        asked: dict[HandlerType, str | None] = {
+            "mapper": mapper,
+            "combiner": combiner,
+            "reducer": reducer,
+        }
+        changes: dict[str, Any] = {
+            HANDLER_FIELDS[kind]: name for kind, name in asked.items() if name is not None
+        }
+        if combiner == "":
+            changes[HANDLER_FIELDS["combiner"]] = None
+
+        def plan() -> tuple[Writes, Step]:
+            before, entry = read(self._store, Step, workflow, step)
+            after = msgspec.structs.replace(before, **changes)
+            check_stored(self._store, after)
+            return _write(entry.key, entry, after), after
+
+        return self._change(plan)
+
+    def update_handlers(
+        self,
+        workflow: str,
+        handler_type: HandlerType,
+        from_name: str,
+        to_name: str,
+        simulate: bool = False,
+    ) -> Names:
+        """Swap a handler for another in all steps that use it, and return the steps' names.
+
+        Args:
+            workflow: Where.
+            handler_type: As what the steps use it.
+            from_name: The handler that they use.
+            to_name: The handler that they get.
+            simulate: Change nothing.
+
+        Raises:
+            InvalidInput: One of the handlers is of another type.
+        """
+        field = HANDLER_FIELDS[handler_type]
+
+        def plan() -> tuple[Writes, Names]:
+            for name in (from_name, to_name):
+                check_handler(self._store, workflow, name, handler_type, handler_type)
+            writes: Writes = []
+            names = []
+            for step in self.steps_using(workflow, from_name):
+                if getattr(step, field) == from_name:
+                    after = msgspec.structs.replace(step, **{field: to_name})
+                    writes.append(Put(key_of(Step, workflow, step.step_name), encode(after)))
+                    names.append(step.step_name)
+            return [] if simulate else writes, names
+
+        return self._change(plan)
+
+    def state(self) -> str:
+        """Return the token that changes with every change of an entity; ``''`` before the first."""
+        entry = self._store.get(keys.ENTITIES_STATE)
+        return entry.value.decode() if entry else ""
+
+    def snapshot(self, workflow: str) -> WorkflowSnapshot:
+        """Return a workflow and all in it.
+
+        Raises:
+            Conflict: Others keep changing entities.
+        """
+        for _ in range(_ATTEMPTS):
+            state = self.state()
+            found = WorkflowSnapshot(
+                self.get(Workflow, workflow),
+                {job.job_name: job for job in read_all(self._store, Job, workflow)},
+                {step.step_name: step for step in read_all(self._store, Step, workflow)},
+                {item.handler_name: item for item in read_all(self._store, Handler, workflow)},
+            )
+            if self.state() == state:
+                return found
+        raise Conflict(keys.ENTITIES_STATE)
+
+    def _store_entity(self, entity: E, check: Callable[[Entry | None], None]) -> E:
+        # Decoding what will be stored finds every wrong field before anybody has to read it.
+        checked = decode(type(entity), KINDS[type(entity)], encode(entity))
+        key = key_of(type(checked), checked.workflow_name, name_of(checked))
+
+        def plan() -> tuple[Writes, E]:
+            current = self._store.get(key)
+            check(current)
+            check_stored(self._store, checked)
+            stored = _complete(checked, current)
+            writes = _write(key, current, stored)
+            return writes and [*writes, *self._beside(stored)], stored
+
+        return self._change(plan)
+
+    def _beside(self, entity: AnyEntity) -> Writes:
+        """Return what is written together with an entity that changes."""
+        if not isinstance(entity, Handler):
+            return []
+        workflow, version = entity.workflow_name, entity.version or version_of(entity)
+        code = Put(keys.code(workflow, version), encode(entity))
+        return [code, self._handlers_state(workflow, {entity.handler_name: version})]
+
+    def _handlers_state(self, workflow: str, changes: dict[str, str | None]) -> Write:
+        """Return the write of a workflow whose handlers get other versions, None for removed."""
+        versions = {
+            item.handler_name: item.version for item in read_all(self._store, Handler, workflow)
+        }
+        versions |= changes
+        lines = sorted(f"{name}:{version}" for name, version in versions.items() if version)
+        state = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        before, entry = read(self._store, Workflow, workflow)
+        after = msgspec.structs.replace(before, handlers_state=state)
+        return Replace(entry.key, encode(after), entry.revision)
+
+    def _change(self, plan: Callable[[], tuple[Writes, T]]) -> T:
+        """Commit what ``plan`` returns, if no entity was changed since it began to read."""
+        lost = Conflict(keys.ENTITIES_STATE)
+        for _ in range(_ATTEMPTS):
+            state = self._store.get(keys.ENTITIES_STATE)
+            writes, result = plan()
+            if not writes:
+                return result
+            try:
+                self._store.commit([*writes, _next_state(state)])
+                return result
+            except Conflict as conflict:
+                lost = conflict
+        raise lost
+
+
+def version_of(handler: Handler) -> str:
+    """Return the hash over all that decides what a handler does."""
+    fields = {name: msgspec.to_builtins(getattr(handler, name)) for name in _VERSIONED}
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _complete(entity: E, current: Entry | None) -> E:
+    """Return an entity with the fields that are computed, whatever was asked for."""
+    computed: dict[str, str | None] = {}
+    if isinstance(entity, Handler):
+        computed["version"] = version_of(entity)
+    elif isinstance(entity, Workflow) and current is not None:
+        before = decode(Workflow, current.key, current.value)
+        computed["handlers_state"] = before.handlers_state
+    elif isinstance(entity, Workflow):
+        computed["handlers_state"] = None
+    return msgspec.structs.replace(entity, **computed)
+
+
+def _write(key: str, current: Entry | None, entity: msgspec.Struct) -> list[Write]:
+    """Return the write of an entity; none when it is stored like this already."""
+    body = encode(entity)
+    if current is None:
+        return [Create(key, body)]
+    return [] if current.value == body else [Replace(key, body, current.revision)]
+
+
+def _next_state(current: Entry | None) -> Write:
+    token = secrets.token_hex(8).encode()
+    if current is None:
+        return Create(keys.ENTITIES_STATE, token)
+    return Replace(keys.ENTITIES_STATE, token, current.revision)

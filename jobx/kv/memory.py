@@ -1,0 +1,134 @@
+"""The store in memory: the reference for every back end, and the store of tests."""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_left, insort
+from collections.abc import Sequence
+
+from jobx.errors import Conflict, StoreRefused
+from jobx.kv.ranges import span
+from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Write
+
+
+class MemoryStore:
+    """The contract of ``Store`` on a dictionary and a sorted list of its keys."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._entries: dict[str, Entry] = {}
+        self._keys: list[str] = []
+        self._revision = 0
+        self._closed = False
+
+    def get(self, key: str) -> Entry | None:
+        """See ``Store.get``."""
+        with self._changed:
+            self._check_open()
+            return self._entries.get(key)
+
+    def range(
+        self,
+        prefix: str,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> list[Entry]:
+        """See ``Store.range``."""
+        with self._changed:
+            self._check_open()
+            keys = self._span(prefix, after, reverse)
+            if reverse:
+                keys.reverse()
+            return [self._entries[key] for key in keys[:limit]]
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        """See ``Store.commit``."""
+        (conflict,) = self.commit_many([writes])
+        if conflict is not None:
+            raise conflict
+
+    def commit_many(self, groups: Sequence[Sequence[Write]]) -> list[Conflict | None]:
+        """See ``Store.commit_many``."""
+        with self._changed:
+            self._check_open()
+            outcomes = [self._try_group(group) for group in groups]
+            self._changed.notify_all()
+            return outcomes
+
+    def wait(self, key: str, revision: int, timeout_s: float) -> Entry | None:
+        """See ``Store.wait``."""
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            while True:
+                self._check_open()
+                entry = self._entries.get(key)
+                if (entry.revision if entry else 0) != revision:
+                    return entry
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    return None
+                self._changed.wait(left_s)
+
+    def close(self) -> None:
+        """See ``Store.close``."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreRefused("the store in memory", "it is closed")
+
+    def _span(self, prefix: str, after: str | None, reverse: bool) -> list[str]:
+        low, high = span(prefix, after, reverse)
+        end = len(self._keys) if high is None else bisect_left(self._keys, high)
+        return self._keys[bisect_left(self._keys, low) : end]
+
+    def _try_group(self, group: Sequence[Write]) -> Conflict | None:
+        undo: list[tuple[str, Entry | None]] = []
+        self._revision += 1
+        for write in group:
+            if not self._apply(write, undo):
+                for key, entry in reversed(undo):
+                    self._set(key, entry)
+                return Conflict(write.prefix if isinstance(write, DeletePrefix) else write.key)
+        return None
+
+    def _apply(self, write: Write, undo: list[tuple[str, Entry | None]]) -> bool:
+        """Do a write whose condition holds and note how to undo it; return whether it held."""
+        if isinstance(write, DeletePrefix):
+            for key in self._span(write.prefix, None, False):
+                undo.append((key, self._entries[key]))
+                self._set(key, None)
+            return True
+        before = self._entries.get(write.key)
+        if not _holds(write, before):
+            return False
+        undo.append((write.key, before))
+        after = None
+        if not isinstance(write, Delete):
+            after = Entry(write.key, write.value, self._revision)
+        self._set(write.key, after)
+        return True
+
+    def _set(self, key: str, entry: Entry | None) -> None:
+        if entry is None:
+            if self._entries.pop(key, None) is not None:
+                del self._keys[bisect_left(self._keys, key)]
+            return
+        if key not in self._entries:
+            insort(self._keys, key)
+        self._entries[key] = entry
+
+
+def _holds(write: Create | Put | Replace | Delete, before: Entry | None) -> bool:
+    match write:
+        case Create():
+            return before is None
+        case Replace(revision=revision) | Delete(revision=int(revision)):
+            return before is not None and before.revision == revision
+        case _:
+            return True

@@ -1,0 +1,49 @@
+"""Ranges of keys: what starts with a prefix, cut by a cursor, read page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from jobx.kv.store import Entry, Store
+
+_LAST: Final = 0x10FFFF
+_BEFORE_SURROGATES: Final = 0xD7FF
+_AFTER_SURROGATES: Final = 0xE000
+
+
+def prefix_end(prefix: str) -> str | None:
+    """Return the least text that is beyond all that starts with ``prefix``, None for no bound."""
+    for place in range(len(prefix) - 1, -1, -1):
+        point = ord(prefix[place])
+        if point < _LAST:
+            beyond = _AFTER_SURROGATES if point == _BEFORE_SURROGATES else point + 1
+            return prefix[:place] + chr(beyond)
+    return None
+
+
+def span(prefix: str, after: str | None, reverse: bool) -> tuple[str, str | None]:
+    """Return the bounds ``low <= key < high`` of ``Store.range``; ``high`` None is no bound."""
+    low, high = prefix, prefix_end(prefix)
+    if after is None:
+        return low, high
+    if reverse:
+        return low, after if high is None else min(after, high)
+    return max(low, f"{after}\0"), high
+
+
+def scan(
+    store: Store,
+    prefix: str,
+    *,
+    after: str | None = None,
+    reverse: bool = False,
+    page: int = 256,
+) -> Iterator[Entry]:
+    """Yield entries as ``Store.range`` would return them, reading ``page`` of them at a time."""
+    while True:
+        entries = store.range(prefix, after=after, limit=page, reverse=reverse)
+        yield from entries
+        if len(entries) < page:
+            return
+        after = entries[-1].key

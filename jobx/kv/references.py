@@ -1,0 +1,156 @@
+"""Which entities refer to which, checked both ways. Reads only; the caller commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any, Final, TypeAlias, TypeVar
+
+from jobx.errors import InUse, InvalidInput, NotFound
+from jobx.kv import keys, requests
+from jobx.kv.ranges import scan
+from jobx.kv.store import Entry, Store
+from jobx.model import Handler, HandlerType, Job, Step, Workflow, check_name, decode
+
+AnyEntity: TypeAlias = Workflow | Job | Step | Handler
+E = TypeVar("E", bound=AnyEntity)
+
+KINDS: Final[dict[type[Any], str]] = {
+    Workflow: "workflow",
+    Job: "job",
+    Step: "step",
+    Handler: "handler",
+}
+#: The field of a step that names its handler of a type.
+HANDLER_FIELDS: Final[dict[HandlerType, str]] = {
+    "mapper": "map_handler_name",
+    "combiner": "combine_handler_name",
+    "reducer": "reduce_handler_name",
+}
+#: How many users an InUse error names.
+_NAMED: Final = 3
+
+
+def key_of(kind: type[Any], workflow: str, name: str | None) -> str:
+    """Return the key of an entity; a workflow has no other name than its own.
+
+    Raises:
+        InvalidInput: One of the names is not a name.
+    """
+    check_name("workflow", workflow)
+    if kind is Workflow:
+        return keys.workflow(workflow)
+    return keys.entity(KINDS[kind], workflow, check_name(KINDS[kind], name))
+
+
+def label(workflow: str, name: str | None) -> str:
+    """Return what errors call an entity."""
+    return workflow if name is None else f"{workflow}/{name}"
+
+
+def name_of(entity: AnyEntity) -> str | None:
+    """Return the name of an entity inside its workflow, None for the workflow itself."""
+    if isinstance(entity, Workflow):
+        return None
+    name: str = getattr(entity, f"{KINDS[type(entity)]}_name")
+    return name
+
+
+def read(store: Store, kind: type[E], workflow: str, name: str | None = None) -> tuple[E, Entry]:
+    """Return an entity and how it is stored.
+
+    Raises:
+        NotFound: There is none.
+        InvalidInput: One of the names is not a name.
+    """
+    entry = store.get(key_of(kind, workflow, name))
+    if entry is None:
+        raise NotFound(KINDS[kind], label(workflow, name))
+    return decode(kind, entry.key, entry.value), entry
+
+
+def read_all(store: Store, kind: type[E], workflow: str) -> Iterator[E]:
+    """Yield the entities of a kind in a workflow, by name."""
+    for entry in scan(store, keys.entities(KINDS[kind], workflow)):
+        yield decode(kind, entry.key, entry.value)
+
+
+def check_stored(store: Store, entity: AnyEntity) -> None:
+    """Check that all that an entity refers to exists and fits, and that its users stay right.
+
+    Raises:
+        NotFound: The workflow, the initial step or a handler does not exist.
+        InvalidInput: A handler is of another type than the step needs.
+        InUse: The handler would change its type while steps use it.
+    """
+    if isinstance(entity, Workflow):
+        return
+    read(store, Workflow, entity.workflow_name)
+    if isinstance(entity, Job):
+        read(store, Step, entity.workflow_name, entity.initial_step_name)
+    elif isinstance(entity, Step):
+        _check_handlers(store, entity)
+    else:
+        others = {field for kind, field in HANDLER_FIELDS.items() if kind != entity.handler_type}
+        _refuse(entity, _steps(store, entity.workflow_name, entity.handler_name, others))
+
+
+def check_deleted(store: Store, entity: AnyEntity) -> None:
+    """Check that nothing refers to an entity.
+
+    Raises:
+        InUse: Something does; the error names the first few.
+    """
+    if isinstance(entity, Workflow):
+        _refuse(entity, _held(store, entity.workflow_name))
+    elif isinstance(entity, Step):
+        jobs = read_all(store, Job, entity.workflow_name)
+        used = (job for job in jobs if job.initial_step_name == entity.step_name)
+        _refuse(entity, (f"job {job.job_name}" for job in used))
+    elif isinstance(entity, Handler):
+        fields = set(HANDLER_FIELDS.values())
+        _refuse(entity, _steps(store, entity.workflow_name, entity.handler_name, fields))
+
+
+def check_handler(
+    store: Store, workflow: str, name: str, handler_type: HandlerType, where: str
+) -> None:
+    """Check that a handler exists and is of a type.
+
+    Raises:
+        NotFound: It does not exist.
+        InvalidInput: It is of another type; the error names ``where`` it was asked for.
+    """
+    handler, _ = read(store, Handler, workflow, name)
+    if handler.handler_type != handler_type:
+        raise InvalidInput(where, name, f"it is a {handler.handler_type}, not a {handler_type}")
+
+
+def _check_handlers(store: Store, step: Step) -> None:
+    for handler_type, field in HANDLER_FIELDS.items():
+        name = getattr(step, field)
+        if name is not None:
+            where = f"step {step.step_name}: {field}"
+            check_handler(store, step.workflow_name, name, handler_type, where)
+
+
+def _steps(store: Store, workflow: str, handler: str, fields: Iterable[str]) -> Iterator[str]:
+    for step in read_all(store, Step, workflow):
+        if any(getattr(step, field) == handler for field in fields):
+            yield f"step {step.step_name}"
+
+
+def _held(store: Store, workflow: str) -> Iterator[str]:
+    for kind in ("job", "step", "handler"):
+        prefix = keys.entities(kind, workflow)
+        for entry in scan(store, prefix):
+            yield f"{kind} {entry.key.removeprefix(prefix)}"
+    for request_id in requests.open_in(store, workflow, _NAMED + 1):
+        yield f"open request {request_id}"
+
+
+def _refuse(entity: AnyEntity, users: Iterable[str]) -> None:
+    named = list(islice(users, _NAMED + 1))
+    if named:
+        by = ", ".join(named[:_NAMED]) + (" and others" if len(named) > _NAMED else "")
+        raise InUse(KINDS[type(entity)], label(entity.workflow_name, name_of(entity)), by)

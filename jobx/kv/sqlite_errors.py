@@ -1,0 +1,71 @@
+"""What the errors of SQLite mean for a caller."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from jobx.errors import (
+    InternalError,
+    JobxError,
+    OutcomeUnknown,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+    TooLarge,
+)
+
+#: With less room than this, an I/O error is taken for a full disk.
+_LITTLE_ROOM_BYTES: Final = 128 << 10
+_WAITING: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM})
+_REFUSED: Final = frozenset(
+    {
+        sqlite3.SQLITE_AUTH,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FORMAT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOLFS,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+#: What SQLite also says when it finds no room for its shared memory or its log.
+_MAYBE_FULL: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+
+
+def translate(error: sqlite3.Error, path: Path) -> JobxError:
+    """Return the error that a caller can decide on; nothing was written."""
+    code = _code(error)
+    if code == sqlite3.SQLITE_FULL or (code in _MAYBE_FULL and _is_full(path)):
+        return StoreFull(str(path), str(error))
+    if code in _WAITING:
+        return StoreUnavailable(f"{path}: {error}")
+    if code in _REFUSED:
+        return StoreRefused(str(path), str(error))
+    if code == sqlite3.SQLITE_TOOBIG:
+        return TooLarge(str(path), "a value", str(error))
+    return InternalError(f"SQLite at {path}: {error}")
+
+
+def translate_commit(error: sqlite3.Error, path: Path) -> JobxError:
+    """Return the error of a COMMIT: after a failed sync, a crash may still bring it to life."""
+    known = translate(error, path)
+    if _code(error) == sqlite3.SQLITE_IOERR and not isinstance(known, StoreFull):
+        return OutcomeUnknown(str(path), str(error))
+    return known
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def _is_full(path: Path) -> bool:
+    try:
+        room = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return room.f_bavail * room.f_frsize < _LITTLE_ROOM_BYTES

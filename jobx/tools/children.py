@@ -1,0 +1,139 @@
+"""Processes that must not outlive the one that started them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1
+#: Passes over the process table; more than one, for what is killed may be forking.
+_SWEEPS: Final = 3
+
+
+class Child:
+    """A process, restartable, in a session of its own that dies with this process.
+
+    Args:
+        name: What people call it.
+        command: Program and arguments.
+        environ: Its whole environment.
+        orphan_signal: What it gets when this process dies.
+        pass_fds: Descriptors that it inherits under their numbers.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        orphan_signal: signal.Signals,
+        pass_fds: Sequence[int] = (),
+    ) -> None:
+        self.name = name
+        self._command = list(command)
+        self._environ = dict(environ)
+        self._orphan_signal = orphan_signal
+        self._pass_fds = tuple(pass_fds)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, or None before the first start."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start it, also again; the calling thread must live as long as this process."""
+        self._process = subprocess.Popen(  # noqa: S603 - a command of our own
+            self._command,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=self._pass_fds,
+            preexec_fn=_tie(os.getpid(), self._orphan_signal),  # noqa: PLW1509 - no threads here
+        )
+
+    def ended(self) -> int | None:
+        """Return its exit code (minus a signal) once it has ended, and kill what it left behind."""
+        if self._process is None:
+            return None
+        running = self._process.returncode is None
+        code = self._process.poll()
+        if running and code is not None:
+            kill_session(self._process.pid)
+        return code
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self.ended() is None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, unless it has ended."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill it and its whole session at once, and reap it."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        kill_session(self._process.pid)
+        self._process.wait(timeout=10.0)
+
+
+class Restarts:
+    """Decides whether, and how soon, what died is started again."""
+
+    def __init__(self, limit: int = 5, window_s: float = 60.0, backoff_s: float = 0.1) -> None:
+        self._limit = limit
+        self._window_s = window_s
+        self._backoff_s = backoff_s
+        self._deaths: deque[float] = deque()
+
+    def delay_s(self, now: float) -> float | None:
+        """Count a death at monotonic ``now``; return the wait before a restart, None for never."""
+        while self._deaths and self._deaths[0] <= now - self._window_s:
+            self._deaths.popleft()
+        if len(self._deaths) >= self._limit:
+            return None
+        self._deaths.append(now)
+        return self._backoff_s * float(2 ** (len(self._deaths) - 1))
+
+
+def kill_session(session: int) -> None:
+    """Kill every process of a session, also those that made a process group of their own."""
+    for _ in range(_SWEEPS):
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                _kill_member(int(entry), session)
+
+
+def describe_end(code: int) -> str:
+    """Return an exit code of a process in words."""
+    if code >= 0:
+        return f"ended with code {code}"
+    return f"was killed by {signal.Signals(-code).name}"
+
+
+def _kill_member(pid: int, session: int) -> None:
+    try:
+        if os.getsid(pid) == session:
+            os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass  # it has ended, or is not ours
+
+
+def _tie(parent: int, orphan_signal: signal.Signals) -> Callable[[], None]:
+    libc = ctypes.CDLL(None)  # loaded before the fork: afterwards it could deadlock
+
+    def tie() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, int(orphan_signal))
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        if os.getppid() != parent:  # it died before the tie held
+            os._exit(1)
+
+    return tie

@@ -1,0 +1,56 @@
+"""``jobx node``: be a node in the foreground (as ``jobx serve`` needs it), or ask a running one."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import click
+import msgspec
+
+from jobx.tools import render
+from jobx.tools.command import Call, command
+from jobx.views import NodeView
+
+
+@command(
+    None,
+    "node",
+    example="node status",
+    flags={"executors": "node.executors"},
+    cls=click.Group,
+    invoke_without_command=True,
+)
+@click.option("--executors", type=int, help="Executor processes; 0: one for each processor.")
+def node(call: Call) -> None:
+    """The running node; without a command, a node without web workers in the foreground."""
+    if click.get_current_context().invoked_subcommand:
+        return
+    from jobx.actors import node as actors_node  # noqa: PLC0415 - `node status` needs no actors
+
+    level = call.settings.node.log_level.upper()
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    actors_node.main(call.settings, os.environ)
+
+
+@command(node, "status", example="node status")
+def status(call: Call) -> None:
+    """Show what runs: state, open requests, memory, executors."""
+    with call.gateway() as gateway:
+        view = msgspec.convert(gateway.call("node.status", {}), NodeView)
+    if call.as_json:
+        render.say_json(view)
+        return
+    fields = {name: getattr(view, name) for name in NodeView.__struct_fields__}
+    executors = fields.pop("executors")
+    fields["uptime_s"] = render.duration(view.uptime_s)
+    fields["rss_bytes"] = render.size(view.rss_bytes)
+    render.say_fields(fields)
+    columns = ("executor", "state", "invocations", "memory", "age")
+    render.say_table(
+        columns,
+        (
+            (e.pid, e.state, e.invocations, render.size(e.rss_bytes), render.duration(e.age_s))
+            for e in executors
+        ),
+    )

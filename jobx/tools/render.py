@@ -1,0 +1,209 @@
+"""How answers look: tables and trees for people, JSON for programs."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from jobx import values
+from jobx.model import Counts, Failure
+from jobx.views import ActorView, TraceNode, TraceView
+
+#: Wide enough that nothing is cut when the output is a file or a pipe.
+_PIPE_WIDTH: Final = 10_000
+_STYLES: Final = (
+    ("green", ("succeeded", "ready", "idle")),
+    ("red", ("failed", "lost", "stopped")),
+    ("yellow", ("cancelled", "draining")),
+    ("cyan", ("running", "queued", "pending", "busy")),
+)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise  # noqa: PLE0704 - rich calls this in an except clause; our entry knows better
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console on stdout or stderr; no colour unless that is a terminal."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _PIPE_WIDTH
+    return _Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def say(line: str) -> None:
+    """Write a line of text to stdout."""
+    console().print(line, soft_wrap=True)
+
+
+def to_json(answer: Any, *, indent: int | None = 2) -> str:
+    """Return entities, views and plain values as JSON text; see ``values.to_jsonable``."""
+    plain = msgspec.to_builtins(
+        answer, builtin_types=(bytes, decimal.Decimal, datetime.datetime), str_keys=False
+    )
+    return json.dumps(values.to_jsonable(plain), indent=indent, ensure_ascii=False)
+
+
+def say_json(answer: Any) -> None:
+    """Write an answer to stdout as JSON."""
+    sys.stdout.write(f"{to_json(answer)}\n")
+
+
+def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table to stdout, its columns named in the head."""
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    console().print(table)
+
+
+def say_fields(fields: Mapping[str, object]) -> None:
+    """Write names and values to stdout, one a line; those that are None are left out."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in fields.items():
+        if value is not None:
+            table.add_row(name, _cell(value))
+    console().print(table)
+
+
+def say_pairs(pairs: Iterable[values.Pair], form: str, request_id: str) -> None:
+    """Write the pairs of a result to stdout.
+
+    Args:
+        pairs: They are written as they come, but for a table.
+        form: ``json`` (one document), ``ndjson`` (a pair a line) or ``table``.
+        request_id: Named in the document.
+    """
+    if form == "table":
+        say_table(("key", "value"), pairs)
+        return
+    lines = (to_json(pair, indent=None) for pair in pairs)
+    if form == "ndjson":
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+        return
+    sys.stdout.write(f'{{"request_id": {json.dumps(request_id)}, "result": {{"pairs": [')
+    sys.stdout.writelines(f"{',' if number else ''}\n{line}" for number, line in enumerate(lines))
+    sys.stdout.write("\n]}}\n")
+
+
+def say_trace(view: TraceView) -> None:
+    """Write the invocation tree of a request to stdout."""
+    request = view.request
+    head = Text.assemble(
+        f"{request.workflow_name}/{request.job_name} {request.request_id} ",
+        _state(request.state),
+        f"  {progress(request.counts)}",
+    )
+    tree = Tree(head)
+    if view.root is not None:
+        _grow(tree, view.root)
+    console().print(tree)
+
+
+def say_actors(actors: Sequence[ActorView]) -> None:
+    """Write the live actor tree of a node to stdout."""
+    tree = Tree("actors", hide_root=True)
+    for actor in actors:
+        _grow_actors(tree, actor)
+    console().print(tree)
+
+
+def progress(counts: Counts) -> str:
+    """Return how far a request is, in words."""
+    text = f"{counts.finished:,} of {counts.mapped:,} mappers finished"
+    return f"{text}, {counts.retried:,} retried" if counts.retried else text
+
+
+def instant(wall_at: float | None) -> str:
+    """Return a wall-clock instant in local time, or nothing for None."""
+    if wall_at is None:
+        return ""
+    return datetime.datetime.fromtimestamp(wall_at).astimezone().isoformat(" ", "seconds")
+
+
+def duration(duration_s: float) -> str:
+    """Return a duration in the unit that suits it."""
+    if duration_s < 1e-3:
+        return f"{duration_s * 1e6:.0f} us"
+    if duration_s < 1:
+        return f"{duration_s * 1e3:.1f} ms"
+    return f"{duration_s:,.1f} s"
+
+
+def size(size_bytes: int) -> str:
+    """Return a size in the unit that suits it."""
+    amount = float(size_bytes)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"
+
+
+def failure(failed: Failure) -> str:
+    """Return why something failed, in one line."""
+    return f"{failed.type}: {cause(failed)}"
+
+
+def cause(failed: Failure) -> str:
+    """Return the message of a failure, with the handler and the input that it came from."""
+    where = f" (in {failed.handler_name}" if failed.handler_name else ""
+    if where and failed.input:
+        where = f"{where} on {failed.input}"
+    return f"{failed.message}{where})" if where else failed.message
+
+
+def _grow(tree: Tree, root: TraceNode) -> None:
+    # A stack of our own, for a mapper may map on a thousand levels deep.
+    todo: list[tuple[Tree, TraceNode | Text]] = [(tree, root)]
+    while todo:
+        parent, node = todo.pop()
+        if isinstance(node, Text):
+            parent.add(node)
+            continue
+        branch = parent.add(_trace_line(node))
+        if node.hidden:
+            todo.append((branch, Text(f"… {node.hidden:,} more", style="dim")))
+        todo += [(branch, below) for below in reversed(node.children)]
+
+
+def _trace_line(node: TraceNode) -> Text:
+    line = Text.assemble(_state(node.state), f" {node.kind} {node.step_name}/{node.handler_name}")
+    if node.attempt > 1:
+        line.append(f"  attempt {node.attempt}", style="yellow")
+    if node.duration_s is not None:
+        line.append(f"  {duration(node.duration_s)}", style="dim")
+    if node.failure is not None:
+        line.append(f"  {failure(node.failure)}", style="red")
+    return line.append(f"  {node.invocation_id}", style="dim")
+
+
+def _grow_actors(tree: Tree, actor: ActorView) -> None:
+    line = Text.assemble(f"{actor.name} ", _state(actor.state))
+    line.append(f"  mailbox {actor.mailbox}  {duration(actor.age_s)}  {actor.address}", style="dim")
+    branch = tree.add(line)
+    for below in actor.children:
+        _grow_actors(branch, below)
+
+
+def _cell(value: object) -> Text:
+    if isinstance(value, Text):
+        return value
+    return _state(value) if isinstance(value, str) else Text(to_json(value, indent=None))
+
+
+def _state(word: str) -> Text:
+    style = next((style for style, words in _STYLES if word in words), "")
+    return Text(word, style=style)

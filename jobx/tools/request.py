@@ -1,0 +1,214 @@
+"""``jobx request``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, get_args
+
+import click
+import msgspec
+
+from jobx import model
+from jobx.actors import presenting
+from jobx.actors import trace as traces
+from jobx.errors import InUse, NodeUnreachable, RequestFailed
+from jobx.handlers import runs
+from jobx.kv import keys, requests
+from jobx.kv.blobs import BlobFolder
+from jobx.kv.entities import Entities
+from jobx.kv.store import Store
+from jobx.payload import Payload
+from jobx.tools import render
+from jobx.tools.command import Call, command
+from jobx.views import RequestView, ResultView
+
+#: Why a request ends that somebody cancels here.
+REASON: Final = "cancelled on the command line"
+_PAGE: Final = 100
+FORMATS: Final = click.Choice(("json", "ndjson", "table"))
+
+
+@click.group("request")
+def request() -> None:
+    """Requests: what was asked for, how far it is, what came of it."""
+
+
+@command(request, "list", example="request list wordcount --state failed --limit 20")
+@click.argument("workflow")
+@click.option("--state", type=click.Choice(get_args(model.RequestState)), help="Only these.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option("--after", metavar="CURSOR", help="The page behind; `next` of the page before.")
+def list_page(
+    call: Call, workflow: str, state: model.RequestState | None, limit: int, after: str | None
+) -> None:
+    """List the requests of a workflow, newest first."""
+    with call.store() as store:
+        Entities(store).get(model.Workflow, workflow)
+        found, cursor = requests.page(store, workflow, state, after, limit)
+    if call.as_json:
+        render.say_json(
+            {"requests": [presenting.request_view(entity) for entity in found], "next": cursor}
+        )
+        return
+    columns = ("request", "job", "state", "accepted", "took", "invocations")
+    render.say_table(columns, map(_row, found))
+    if cursor is not None:
+        render.say(f"more: --after {cursor}")
+
+
+@command(request, "get", example="request get wordcount REQUEST_ID")
+@click.argument("workflow")
+@click.argument("request_id")
+def get(call: Call, workflow: str, request_id: str) -> None:
+    """Show a request; its counts are live while a node runs."""
+    view = _live(call, workflow, request_id) or _stored(call, workflow, request_id)
+    if call.as_json:
+        render.say_json(view)
+        return
+    fields = {name: getattr(view, name) for name in RequestView.__struct_fields__}
+    fields["accepted_at"] = render.instant(view.accepted_at)
+    fields["finished_at"] = render.instant(view.finished_at) or None
+    fields["counts"] = render.progress(view.counts)
+    fields["failure"] = view.failure and render.failure(view.failure)
+    render.say_fields(fields)
+    if view.failure and view.failure.traceback:
+        render.say(f"\n{view.failure.traceback.rstrip()}")
+
+
+@command(request, "result", example="request result wordcount REQUEST_ID --format ndjson")
+@click.argument("workflow")
+@click.argument("request_id")
+@click.option("--format", "form", type=FORMATS, default="json", show_default=True)
+def result(call: Call, workflow: str, request_id: str, form: str) -> None:
+    """Write the result of a request to stdout."""
+    with call.store() as store:
+        entity = requests.get(store, workflow, request_id)
+    if entity.is_done and entity.result is None:
+        raise failed(request_id, entity.state, entity.failure)
+    say_result(presenting.result_view(entity, _blobs(call).path(workflow, request_id)), form)
+
+
+@command(request, "cancel", example="request cancel wordcount REQUEST_ID")
+@click.argument("workflow")
+@click.argument("request_id")
+def cancel(call: Call, workflow: str, request_id: str) -> None:
+    """Cancel a request and all its invocations; one that has ended stays as it is.
+
+    Needs the running node.
+    """
+    body = {"workflow": workflow, "request_id": request_id, "reason": REASON}
+    with call.gateway() as gateway:
+        view = msgspec.convert(gateway.call("request.cancel", body), RequestView)
+    if call.as_json:
+        render.say_json(view)
+    else:
+        render.say(f"request {workflow}/{request_id} is {view.state}")
+
+
+@command(request, "cleanup", example="request cleanup wordcount REQUEST_ID --simulate")
+@click.argument("workflow")
+@click.argument("request_ids", nargs=-1, metavar="[REQUEST_ID]...")
+@click.option("--simulate", is_flag=True, help="Remove nothing; say what would be removed.")
+def cleanup(call: Call, workflow: str, request_ids: tuple[str, ...], simulate: bool) -> None:
+    """Remove finished requests with their logs and blobs: those named, or all of the workflow."""
+    removed = []
+    with call.store() as store:
+        Entities(store).get(model.Workflow, workflow)
+        for entity in _finished(store, workflow, request_ids):
+            if not simulate:
+                _remove(call, store, entity)
+            removed.append(entity.request_id)
+    if call.as_json:
+        render.say_json({"simulated": simulate, "requests": removed})
+        return
+    for request_id in removed:
+        render.say(f"{'would remove' if simulate else 'removed'} request {workflow}/{request_id}")
+
+
+@command(request, "trace", example="request trace wordcount REQUEST_ID --limit 50")
+@click.argument("workflow")
+@click.argument("request_id")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Invocations."
+)
+def trace(call: Call, workflow: str, request_id: str, limit: int) -> None:
+    """Show the invocation tree: state, kind, step, attempt, duration, error."""
+    with call.store() as store:
+        view = traces.read(store, workflow, request_id, limit)
+    if call.as_json:
+        render.say_json(view)
+    else:
+        render.say_trace(view)
+
+
+def say_result(result: ResultView, form: str) -> None:
+    """Write the pairs of a result to stdout, read from where they are."""
+    payloads = list(map(Payload.from_wire, result.payloads))
+    render.say_pairs(runs.pairs(payloads, result.blob_dir), form, result.request_id)
+
+
+def failed(request_id: str, state: str, failure: model.Failure | None) -> RequestFailed:
+    """Return the error of a request that ended without a result."""
+    if failure is None:
+        return RequestFailed(request_id, state, "it has no result")
+    return RequestFailed(request_id, failure.type, render.cause(failure))
+
+
+def _stored(call: Call, workflow: str, request_id: str) -> RequestView:
+    with call.store() as store:
+        return presenting.request_view(requests.get(store, workflow, request_id))
+
+
+def _live(call: Call, workflow: str, request_id: str) -> RequestView | None:
+    try:
+        with call.gateway() as gateway:
+            body = {"workflow": workflow, "request_id": request_id}
+            return msgspec.convert(gateway.call("request.get", body), RequestView)
+    except NodeUnreachable:
+        return None
+
+
+def _finished(store: Store, workflow: str, request_ids: Sequence[str]) -> Iterator[model.Request]:
+    """Yield the requests of these ids, or all of the workflow that have ended when none is given.
+
+    Raises:
+        InUse: One of those asked for has not ended; nothing was yielded.
+    """
+    named = [requests.get(store, workflow, request_id) for request_id in request_ids]
+    for entity in named:
+        if not entity.is_done:
+            raise InUse("request", entity.request_id, "its coordinator: it is still running")
+    yield from named
+    after = None
+    while not request_ids:
+        found, after = requests.page(store, workflow, None, after, _PAGE)
+        yield from (entity for entity in found if entity.is_done)
+        if after is None:
+            return
+
+
+def _remove(call: Call, store: Store, entity: model.Request) -> None:
+    workflow, request_id = entity.workflow_name, entity.request_id
+    # Should retention have changed since, a marker stays that the janitor removes in its time.
+    expires_at = (entity.finished_at or 0.0) + call.settings.requests.retention_s
+    marker = keys.finished(expires_at, workflow, request_id)
+    store.commit(requests.purge_writes(marker, workflow, request_id, entity))
+    _blobs(call).remove(workflow, request_id)
+
+
+def _row(entity: model.Request) -> tuple[object, ...]:
+    took = ""
+    if entity.finished_at is not None:
+        took = render.duration(entity.finished_at - entity.accepted_at)
+    return (
+        entity.request_id,
+        entity.job_name,
+        entity.state,
+        render.instant(entity.accepted_at),
+        took,
+        entity.counts.invocations,
+    )
+
+
+def _blobs(call: Call) -> BlobFolder:
+    return BlobFolder(call.settings.data_dir / "blobs")

@@ -1,0 +1,208 @@
+"""``jobx run``: one request without HTTP, on the running node or on one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, TypeAlias
+
+import click
+import msgspec
+import uvloop
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from jobx import values
+from jobx.errors import InvalidInput, JobxError, NodeUnreachable
+from jobx.frames import Frame
+from jobx.kv import requests
+from jobx.model import Counts, check_name
+from jobx.tools import exits, render
+from jobx.tools.command import Call, command
+from jobx.tools.gateway_client import ANSWER_S
+from jobx.tools.request import FORMATS, REASON, failed, say_result
+from jobx.views import Outcome
+
+#: How often progress is shown; the end is seen at once.
+_POLL_S: Final = 0.2
+
+#: Sends a verb and its body to a node, gives its answer or raises its error.
+Ask: TypeAlias = Callable[[str, Frame], Awaitable[Any]]
+
+
+@command(
+    None,
+    "run",
+    example="run wordcount/count -a folder=/usr/share/doc --format table",
+    flags={"executors": "node.executors"},
+)
+@click.argument("job", metavar="WORKFLOW/JOB")
+@click.option(
+    "-a",
+    "--argument",
+    "arguments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An argument; VALUE is read as JSON if it is JSON, else as text.",
+)
+@click.option("--format", "form", type=FORMATS, default="json", show_default=True)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Fail what takes longer.",
+)
+@click.option("--executors", type=int, help="Executor processes; 0: one for each processor.")
+def run(
+    call: Call, job: str, arguments: tuple[str, ...], form: str, time_limit: float | None
+) -> int:
+    """Run one request here and write its result to stdout.
+
+    A node that runs on the data folder does the work; else one is started for it alone. Ctrl-C
+    cancels the request.
+    """
+    submission = _submission(job, arguments, time_limit)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            outcome = runner.run(_request(call, submission))
+        except KeyboardInterrupt:
+            return exits.INTERRUPTED
+    request, result = outcome.request, outcome.result
+    if result is None:
+        raise failed(request.request_id, request.state, request.failure)
+    say_result(result, form)
+    return exits.OK
+
+
+def parse_argument(text: str) -> tuple[str, values.Value]:
+    """Return name and value of ``NAME=VALUE``.
+
+    Raises:
+        InvalidInput: There is no name.
+    """
+    name, equals, body = text.partition("=")
+    if not name or not equals:
+        raise InvalidInput("argument", repr(text), "must be NAME=VALUE")
+    try:
+        value = json.loads(body, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return name, body
+    return name, values.from_jsonable(value)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is text")  # NaN and Infinity are not JSON
+
+
+def _submission(job: str, arguments: tuple[str, ...], time_limit_s: float | None) -> Frame:
+    workflow, slash, name = job.partition("/")
+    if not slash:
+        raise InvalidInput("job", repr(job), "must be WORKFLOW/JOB")
+    return {
+        "request_id": requests.new_id(time.time(), os.urandom(10)),
+        "workflow": check_name("workflow name", workflow),
+        "job": check_name("job name", name),
+        "arguments": [list(parse_argument(text)) for text in arguments],
+        "context": {},
+        "is_blocking": True,
+        "wait_s": _POLL_S,
+        "idempotency_key": None,
+        "fingerprint": "",
+        "time_limit_s": time_limit_s,
+    }
+
+
+async def _request(call: Call, submission: Frame) -> Outcome:
+    """Return the ended request; it is cancelled when this coroutine is."""
+    # SIGTERM cancels the request too, else the next node would take it up.
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    key = {name: submission[name] for name in ("workflow", "request_id")}
+    async with _node(call) as ask:
+        try:
+            outcome = await _outcome(ask("submit", submission))
+            with _progress_bar() as show:
+                while outcome.request.state == "running":
+                    show(outcome.request.counts)
+                    outcome = await _outcome(ask("wait", {**key, "wait_s": _POLL_S}))
+        except asyncio.CancelledError:
+            await _cancel(ask, key)
+            raise
+    return outcome
+
+
+async def _cancel(ask: Ask, key: Frame) -> None:
+    try:
+        await ask("request.cancel", {**key, "reason": REASON})
+        line = "was cancelled"
+    except JobxError as error:
+        line = f"was not cancelled: {error}"
+    click.echo(f"jobx: request {key['workflow']}/{key['request_id']} {line}", err=True)
+
+
+async def _outcome(answer: Awaitable[Any]) -> Outcome:
+    return msgspec.convert(await answer, Outcome)
+
+
+@asynccontextmanager
+async def _node(call: Call) -> AsyncIterator[Ask]:
+    """Give the way to ask the running node, or one that is started here and stopped after."""
+
+    def ask_running(verb: str, body: Frame) -> Any:
+        # A connection for each, so that one that is still waiting is in nobody's way.
+        with call.gateway() as gateway:
+            return gateway.call(verb, body, ANSWER_S + body.get("wait_s", 0.0))
+
+    async def ask(verb: str, body: Frame) -> Any:
+        return await asyncio.to_thread(ask_running, verb, body)
+
+    if await asyncio.to_thread(_runs, call):
+        yield ask
+        return
+    from jobx.actors.node import Node  # noqa: PLC0415 - most commands need no actors
+
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    node = Node(call.settings, os.environ)
+    await node.start()
+    try:
+        yield node.call
+    finally:
+        await node.stop(call.settings.node.drain_s)
+
+
+def _runs(call: Call) -> bool:
+    try:
+        call.gateway().close()
+    except NodeUnreachable:
+        call.find_store()
+        return False
+    return True
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[Counts], None]]:
+    """Give what shows how far a request is: a bar on stderr if that is a terminal."""
+    columns = (
+        TextColumn("mappers"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[retried]}"),
+        TimeElapsedColumn(),
+    )
+    console = render.console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        line = bar.add_task("mappers", total=None, retried="")
+
+        def show(counts: Counts) -> None:
+            retried = f"{counts.retried:,} retried" if counts.retried else ""
+            bar.update(line, total=counts.mapped, completed=counts.finished, retried=retried)
+
+        yield show

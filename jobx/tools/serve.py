@@ -1,0 +1,255 @@
+"""``jobx serve``: a node and its web workers, started, watched and stopped together."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import click
+import msgspec
+
+from jobx.config import ENV_PREFIX, Settings
+from jobx.errors import ConfigError, DeadlineExceeded, InternalError, InUse, JobxError
+from jobx.tools import exits, render
+from jobx.tools.children import Child, Restarts, describe_end
+from jobx.tools.command import Call, command
+from jobx.views import NodeView
+
+#: How long the node, and then the web workers, may take to answer.
+START_S: Final = 30.0
+#: What stopping may take beyond node.drain_s before everything is killed.
+GRACE_S: Final = 5.0
+_TICK_S: Final = 0.05
+_BACKLOG: Final = 2048
+_STOPPING: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+_SIGNALS: Final = _STOPPING | {signal.SIGCHLD}
+
+
+class Stopped(Exception):
+    """Somebody asked for the end before everything was up."""
+
+
+@command(
+    None,
+    "serve",
+    example="serve --data jobx-data --bind 127.0.0.1:8080 --executors 4",
+    flags={"bind": "http.bind", "executors": "node.executors"},
+)
+@click.option("--bind", metavar="HOST:PORT", help="Where to listen; port 0: a free one.")
+@click.option("--executors", type=int, help="Executor processes; 0: one for each processor.")
+def serve(call: Call) -> int:
+    """Run a node and its web workers until Ctrl-C or SIGTERM.
+
+    The first signal drains: no new requests, running work may end. A second Ctrl-C kills.
+    """
+    with listen(call.settings.http.bind) as listener:
+        return Serving(call, listener).run()
+
+
+class Serving:
+    """The parent of a node process and a gunicorn process.
+
+    Signals are blocked and waited for, so that nothing interrupts a decision.
+    """
+
+    def __init__(self, call: Call, listener: socket.socket) -> None:
+        self._call = call
+        self._settings = call.settings
+        self._listener = listener
+        self._node = _node_child(call.settings)
+        self._web = _web_child(call.settings, listener)
+        self._restarts = {child: Restarts() for child in (self._node, self._web)}
+        self._due: dict[Child, float] = {}
+
+    def run(self) -> int:
+        """Serve until a signal, and return the exit code; leaves no process behind.
+
+        Raises:
+            JobxError: It could not start, or a child died too often.
+        """
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            self._start()
+            self._watch()
+            return self._drain()
+        except Stopped:
+            return self._drain()
+        finally:
+            self._web.kill()
+            self._node.kill()
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def _start(self) -> None:
+        self._node.start()
+        self._until(self._node, self._node_answers)
+        self._web.start()
+        self._until(self._web, self._web_answers)
+        host, port = _address(self._listener)
+        url, executors = f"http://{host}:{port}", self._settings.executor_count
+        data_dir = str(self._settings.data_dir)
+        if self._call.as_json:
+            render.say_json({"url": url, "data_dir": data_dir, "executors": executors})
+        else:
+            render.say(f"serving {url} (data {data_dir}, {executors} executors)")
+        sys.stdout.flush()
+
+    def _until(self, child: Child, answers: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_S
+        while not answers():
+            if (code := child.ended()) is not None:
+                raise self._start_failed(child, code)
+            if time.monotonic() > deadline:
+                raise DeadlineExceeded(f"starting the {child.name}", START_S)
+            if _next_signal(_TICK_S) in _STOPPING:
+                raise Stopped
+
+    def _start_failed(self, child: Child, code: int) -> Exception:
+        if child is self._node and code > 0:  # it has said why, in one line
+            return click.exceptions.Exit(code)
+        return InternalError(f"the {child.name} {describe_end(code)} while it started")
+
+    def _node_answers(self) -> bool:
+        try:
+            with self._call.gateway() as gateway:
+                view = msgspec.convert(gateway.call("node.status", {}), NodeView)
+        except JobxError:
+            return False
+        return view.pid == self._node.pid  # else it is another node, and ours will say so
+
+    def _web_answers(self) -> bool:
+        host, port = _address(self._listener)
+        connection = http.client.HTTPConnection(host.strip("[]"), port, timeout=1.0)
+        try:
+            connection.request("GET", "/health/ready")
+            return connection.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _watch(self) -> None:
+        while True:
+            for child in (self._node, self._web):
+                self._revive(child)
+            waits = [due - time.monotonic() for due in self._due.values()]
+            if _next_signal(max(0.0, min(waits, default=1.0))) in _STOPPING:
+                return
+
+    def _revive(self, child: Child) -> None:
+        now = time.monotonic()
+        due = self._due.get(child)
+        if due is not None and due <= now:
+            del self._due[child]
+            child.start()
+        elif due is None and (code := child.ended()) is not None:
+            delay_s = self._restarts[child].delay_s(now)
+            if delay_s is None:
+                raise InternalError(f"the {child.name} {describe_end(code)} too often")
+            click.echo(f"jobx: the {child.name} {describe_end(code)}; starting it again", err=True)
+            self._due[child] = now + delay_s
+
+    def _drain(self) -> int:
+        """Let the web workers answer who waits, then let the node finish; return the exit code."""
+        started = time.monotonic()
+        self._listener.close()
+        self._web.send(signal.SIGTERM)
+        patience = self._settings.node.drain_s
+        if self._ends([self._web], started + patience) is None:
+            return exits.INTERRUPTED
+        self._node.send(signal.SIGTERM)
+        ended = self._ends([self._web, self._node], started + patience + GRACE_S)
+        if ended is None:
+            return exits.INTERRUPTED
+        if not ended:
+            line = "jobx: what still ran was killed; open requests go on with the next start"
+            click.echo(line, err=True)
+        return exits.OK
+
+    def _ends(self, children: list[Child], deadline: float) -> bool | None:
+        """Return whether all end in time, or None as soon as a Ctrl-C says not to wait."""
+        while any(child.running for child in children):
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return False
+            if _next_signal(min(left_s, 1.0)) is signal.SIGINT:
+                return None
+        return True
+
+
+def listen(bind: str) -> socket.socket:
+    """Return a listening socket; the web workers inherit it, so its port is theirs for good.
+
+    Args:
+        bind: ``HOST:PORT``; an IPv6 host in brackets; port 0 picks a free one.
+
+    Raises:
+        ConfigError: It is no address of this machine.
+        InUse: Somebody listens there.
+    """
+    host, _, port = bind.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 0xFFFF:
+        raise ConfigError("http.bind", repr(bind), "must be HOST:PORT")
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise _bind_error(bind, error) from error
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """Return settings as the ``JOBX_*`` variables that ``config.load`` reads them from."""
+    found = {}
+    for section in settings.__struct_fields__:
+        part = getattr(settings, section)
+        for name in part.__struct_fields__:
+            value = getattr(part, name)
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            found[f"{ENV_PREFIX}{section}_{name}".upper()] = text
+    found[f"{ENV_PREFIX}NODE_DATA_DIR"] = str(settings.data_dir)
+    return found
+
+
+def _environ(settings: Settings) -> Mapping[str, str]:
+    inherited = {k: v for k, v in os.environ.items() if k != f"{ENV_PREFIX}CONFIG"}
+    return inherited | variables(settings)
+
+
+def _node_child(settings: Settings) -> Child:
+    words = [sys.executable, "-m", "jobx.tools.cli", "node"]
+    # Its log is durable and a new node wants its lock: it need not drain as an orphan.
+    return Child("node", words, _environ(settings), signal.SIGKILL)
+
+
+def _web_child(settings: Settings, listener: socket.socket) -> Child:
+    number = listener.fileno()
+    options = ["-c", "python:jobx.http.gunicorn_conf", "--bind", f"fd://{number}"]
+    words = [sys.executable, "-m", "gunicorn", *options, "jobx.http.asgi:create()"]
+    # SIGQUIT makes gunicorn take its workers along, at once.
+    return Child("web server", words, _environ(settings), signal.SIGQUIT, (number,))
+
+
+def _next_signal(timeout_s: float) -> signal.Signals | None:
+    found = signal.sigtimedwait(_SIGNALS, timeout_s)
+    return signal.Signals(found.si_signo) if found else None
+
+
+def _address(listener: socket.socket) -> tuple[str, int]:
+    """Return host and port under which this machine reaches the listener."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a comparison
+    return (f"[{host}]" if ":" in host else host), port
+
+
+def _bind_error(bind: str, error: OSError) -> JobxError:
+    if isinstance(error, PermissionError):
+        return ConfigError("http.bind", repr(bind), "this user may not listen there")
+    if error.errno == errno.EADDRINUSE:
+        return InUse("address", bind, "another process")
+    return ConfigError("http.bind", repr(bind), error.strerror or str(error))

@@ -1,0 +1,321 @@
+"""The store's contract, over every back end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobx.errors import Conflict, StoreRefused
+from jobx.kv.memory import MemoryStore
+from jobx.kv.sqlite import SqliteStore
+from jobx.kv.store import Create, Delete, DeletePrefix, Put, Replace, Store, Write
+
+BACK_ENDS: dict[str, Callable[[Path], Store]] = {
+    "memory": lambda _: MemoryStore(),
+    "sqlite": lambda folder: SqliteStore(folder / "store.db"),
+}
+#: Neighbours in every way that a prefix range can get wrong, in key order.
+AWKWARD = [
+    "",
+    "a",
+    "a\0",
+    "a/",
+    "a/b",
+    "a0",
+    "aÿ",
+    "a\ud7ff",
+    "a\ue000",
+    "a\U0010ffff",
+    "b",
+    "é",
+    "😀",
+]
+
+
+@pytest.fixture(params=list(BACK_ENDS))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    opened = BACK_ENDS[request.param](tmp_path)
+    yield opened
+    opened.close()
+
+
+def revision(store: Store, key: str) -> int:
+    entry = store.get(key)
+    assert entry is not None
+    return entry.revision
+
+
+def content(store: Store) -> dict[str, bytes]:
+    return {entry.key: entry.value for entry in store.range("")}
+
+
+def test_get_returns_none_for_a_missing_key(store: Store) -> None:
+    assert store.get("a") is None
+
+
+def test_put_writes_whatever_was_there(store: Store) -> None:
+    store.commit([Put("a", b"1")])
+    store.commit([Put("a", b"2")])
+    assert content(store) == {"a": b"2"}
+
+
+@pytest.mark.parametrize("value", [b"", b"\0", bytes(range(256)), b"x" * 100_000])
+def test_values_come_back_as_written(store: Store, value: bytes) -> None:
+    store.commit([Put("a", value)])
+    entry = store.get("a")
+    assert entry is not None
+    assert entry.value == value
+
+
+def test_revision_grows_with_every_write_of_a_key(store: Store) -> None:
+    seen = []
+    for writes in ([Create("a", b"")], [Put("a", b"")], [Put("b", b""), Put("a", b"")]):
+        store.commit(writes)
+        seen.append(revision(store, "a"))
+    assert seen == sorted(set(seen))
+    assert seen[0] > 0
+
+
+def test_a_key_that_comes_back_has_a_new_revision(store: Store) -> None:
+    store.commit([Create("a", b"")])
+    before = revision(store, "a")
+    store.commit([Delete("a")])
+    store.commit([Create("a", b"")])
+    assert revision(store, "a") > before
+
+
+@pytest.mark.parametrize(
+    "write",
+    [Create("a", b"new"), Replace("a", b"new", 999), Replace("gone", b"new", 1), Delete("a", 999)],
+    ids=repr,
+)
+def test_a_condition_that_fails_names_its_key_and_writes_nothing(
+    store: Store, write: Create | Replace | Delete
+) -> None:
+    store.commit([Create("a", b"old")])
+    with pytest.raises(Conflict) as caught:
+        store.commit([Put("b", b""), write, DeletePrefix("a")])
+    assert caught.value.args == (write.key,)
+    assert content(store) == {"a": b"old"}
+
+
+def test_delete_at_a_revision_conflicts_when_the_key_is_gone(store: Store) -> None:
+    with pytest.raises(Conflict):
+        store.commit([Delete("a", 1)])
+
+
+def test_delete_of_a_missing_key_is_fine(store: Store) -> None:
+    store.commit([Delete("a"), Put("b", b"")])
+    assert content(store) == {"b": b""}
+
+
+def test_replace_and_delete_succeed_at_their_revision(store: Store) -> None:
+    store.commit([Create("a", b"1"), Create("b", b"1")])
+    store.commit([Replace("a", b"2", revision(store, "a")), Delete("b", revision(store, "b"))])
+    assert content(store) == {"a": b"2"}
+
+
+def test_commit_many_does_the_groups_without_a_conflict(store: Store) -> None:
+    store.commit([Create("taken", b"old")])
+    groups: list[list[Write]] = [
+        [Create("a", b"1")],
+        [Put("x", b""), Create("taken", b"new")],
+        [Create("b", b"2")],
+    ]
+    assert outcomes(store, groups) == [None, ("taken",), None]
+    assert content(store) == {"a": b"1", "b": b"2", "taken": b"old"}
+
+
+def test_commit_many_gives_a_key_to_the_first_group_that_creates_it(store: Store) -> None:
+    groups: list[list[Write]] = [[Create("a", b"first")], [Create("a", b"second")]]
+    assert outcomes(store, groups) == [None, ("a",)]
+    assert content(store) == {"a": b"first"}
+
+
+def test_commit_many_of_nothing_is_fine(store: Store) -> None:
+    assert store.commit_many([]) == []
+
+
+def test_a_later_group_sees_what_an_earlier_one_wrote(store: Store) -> None:
+    accept: list[Write] = [Create("entity", b"running"), Put("open", b"")]
+    finish: list[Write] = [Put("entity", b"done"), Delete("open")]
+    assert store.commit_many([accept, finish]) == [None, None]
+    assert content(store) == {"entity": b"done"}
+
+
+def test_many_rows_at_once_are_all_written(store: Store) -> None:
+    store.commit_many([[Create(f"{number:04}", b"")] for number in range(1000)])
+    assert [entry.key for entry in store.range("")] == [f"{number:04}" for number in range(1000)]
+
+
+def test_keys_stand_in_the_order_of_their_bytes(store: Store) -> None:
+    listed = sorted([key for key in AWKWARD if key], key=lambda key: key.encode())
+    store.commit([Put(key, b"") for key in reversed(listed)])
+    assert [entry.key for entry in store.range("")] == listed
+    assert [entry.key for entry in store.range("", reverse=True)] == listed[::-1]
+
+
+@pytest.mark.parametrize("prefix", [*AWKWARD, "\U0010ffff", "c"], ids=ascii)
+def test_a_range_holds_what_starts_with_its_prefix(store: Store, prefix: str) -> None:
+    store.commit([Put(key, b"") for key in AWKWARD if key])
+    expected = [key for key in AWKWARD if key and key.startswith(prefix)]
+    assert sorted(entry.key for entry in store.range(prefix)) == sorted(expected)
+
+
+@pytest.mark.parametrize("prefix", AWKWARD, ids=ascii)
+def test_delete_prefix_removes_what_starts_with_it(store: Store, prefix: str) -> None:
+    store.commit([Put(key, b"") for key in AWKWARD if key])
+    store.commit([DeletePrefix(prefix)])
+    assert set(content(store)) == {key for key in AWKWARD if key and not key.startswith(prefix)}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_pages_join_to_the_whole_range(store: Store, reverse: bool) -> None:
+    store.commit([Put(f"p/{number}", b"") for number in range(10)] + [Put("o", b""), Put("q", b"")])
+    found: list[str] = []
+    while page := store.range("p/", after=found[-1] if found else None, limit=3, reverse=reverse):
+        found += [entry.key for entry in page]
+    assert found == [entry.key for entry in store.range("p/", reverse=reverse)]
+    assert len(found) == 10
+
+
+@pytest.mark.parametrize(("after", "reverse"), [("z", False), ("a", True)])
+def test_a_cursor_beyond_the_range_gives_nothing(store: Store, after: str, reverse: bool) -> None:
+    store.commit([Put("p/1", b"")])
+    assert store.range("p/", after=after, reverse=reverse) == []
+
+
+@pytest.mark.parametrize(("after", "reverse"), [("a", False), ("z", True)])
+def test_a_cursor_before_the_range_gives_all(store: Store, after: str, reverse: bool) -> None:
+    store.commit([Put("p/1", b"")])
+    assert len(store.range("p/", after=after, reverse=reverse)) == 1
+
+
+def test_wait_returns_at_once_when_the_key_differs_already(store: Store) -> None:
+    store.commit([Put("a", b"1")])
+    entry = store.wait("a", 0, 5.0)
+    assert entry is not None
+    assert entry.value == b"1"
+
+
+def test_wait_returns_none_when_the_time_runs_out(store: Store) -> None:
+    store.commit([Put("a", b"1")])
+    assert store.wait("a", revision(store, "a"), 0.01) is None
+
+
+def test_wait_returns_none_when_the_key_is_gone(store: Store) -> None:
+    assert store.wait("a", 7, 5.0) is None
+
+
+def test_wait_sees_a_write_of_another_thread(store: Store) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(store.wait, "a", 0, 30.0)
+        store.commit([Put("other", b"")])
+        store.commit([Put("a", b"1")])
+        entry = waiting.result(30)
+    assert entry is not None
+    assert entry.value == b"1"
+
+
+def test_close_ends_a_wait(store: Store) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(store.wait, "a", 0, 30.0)
+        store.close()
+        with pytest.raises(StoreRefused):
+            waiting.result(30)
+
+
+def test_a_closed_store_refuses_everything(store: Store) -> None:
+    store.close()
+    store.close()
+    calls: list[Callable[[], object]] = [
+        lambda: store.get("a"),
+        lambda: store.range(""),
+        lambda: store.commit([Put("a", b"")]),
+        lambda: store.commit_many([[Create("a", b"")]]),
+        lambda: store.wait("a", 0, 1.0),
+    ]
+    for call in calls:
+        with pytest.raises(StoreRefused):
+            call()
+
+
+def test_compare_and_set_of_many_threads_loses_nothing(store: Store) -> None:
+    store.commit([Create("count", b"0")])
+
+    def add(_: int) -> None:
+        while True:
+            entry = store.get("count")
+            assert entry is not None
+            value = str(int(entry.value) + 1).encode()
+            try:
+                return store.commit([Replace("count", value, entry.revision)])
+            except Conflict:
+                continue
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(60)))
+    assert content(store) == {"count": b"60"}
+
+
+def test_of_many_threads_that_create_a_key_one_wins(store: Store) -> None:
+    start = threading.Barrier(4)
+
+    def create(number: int) -> bool:
+        start.wait(10)
+        return store.commit_many([[Create("a", str(number).encode())]]) == [None]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(create, range(4))) == 1
+
+
+KEYS = st.sampled_from(["a", "a/", "a/b", "a/b/c", "b", "é", "\U0010ffff"])
+VALUES = st.binary(max_size=3)
+#: Revisions differ between back ends, so these stand for one that a key has or never had.
+CURRENT, NEVER = 1, 1 << 40
+REVISIONS = st.sampled_from([CURRENT, NEVER])
+WRITES = st.one_of(
+    st.builds(Create, KEYS, VALUES),
+    st.builds(Put, KEYS, VALUES),
+    st.builds(Replace, KEYS, VALUES, REVISIONS),
+    st.builds(Delete, KEYS, st.none() | REVISIONS),
+    st.builds(DeletePrefix, st.sampled_from(["", "a", "a/", "a/b", "\U0010ffff"])),
+)
+COMMITS = st.lists(st.lists(st.lists(WRITES, max_size=4), max_size=5), max_size=6)
+
+
+def own_revision(store: Store, write: Write) -> Write:
+    if not isinstance(write, Replace | Delete) or write.revision != CURRENT:
+        return write
+    entry = store.get(write.key)
+    return replace(write, revision=entry.revision if entry else NEVER)
+
+
+def outcomes(store: Store, groups: list[list[Write]]) -> list[tuple[object, ...] | None]:
+    own = [[own_revision(store, write) for write in group] for group in groups]
+    return [conflict.args if conflict else None for conflict in store.commit_many(own)]
+
+
+@pytest.mark.parametrize("name", [name for name in BACK_ENDS if name != "memory"])
+@settings(
+    max_examples=60,
+    deadline=None,
+)
+@given(commits=COMMITS)
+def test_a_back_end_does_as_the_reference_does(
+    name: str, tmp_path_factory: pytest.TempPathFactory, commits: list[list[list[Write]]]
+) -> None:
+    reference, other = MemoryStore(), BACK_ENDS[name](tmp_path_factory.mktemp("store"))
+    try:
+        for groups in commits:
+            assert outcomes(other, groups) == outcomes(reference, groups)
+            assert content(other) == content(reference)
+    finally:
+        other.close()

@@ -1,0 +1,192 @@
+"""Executors of a simulation: they do what the world says, late, twice, or not at all."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from thespian.actors import ActorAddress
+
+from jobx import values
+from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run
+from jobx.actors.runtime.scheduler import VirtualScheduler
+from jobx.actors.runtime.system import LoopSystemBase
+from jobx.model import Failure
+from jobx.payload import Payload
+from tests.simulation.world import World, chunk, items, run_of
+
+CRASH = Failure(kind="crash", type="ExecutorCrashed", message="simulated")
+GONE = Failure(kind="lost", type="ExecutorLost", message="simulated")
+#: Pairs of one chunk: few, so that mappers are kept and asked for more.
+CHUNK_PAIRS = 2
+
+
+@dataclass
+class Faults:
+    """How often things go wrong, as probabilities."""
+
+    crash: float = 0.0
+    author: float = 0.0
+    duplicate: float = 0.0
+    blob: float = 0.0
+
+
+@dataclass
+class SimulatedExecutors:
+    """Runs work frames in virtual time.
+
+    Attributes:
+        kept: What kept mappers have not yielded yet: step and pairs.
+        blobs: Large values by name; shared with the nodes that come after, but for losses.
+    """
+
+    world: World
+    rng: random.Random
+    scheduler: VirtualScheduler
+    faults: Faults
+    blobs: dict[str, bytes]
+    base: LoopSystemBase | None = None
+    slots: int = 2
+    is_dead: bool = False
+    executed: int = 0
+    kept: dict[tuple[RequestKey, int], tuple[ActorAddress, str, list[Any]]] = field(
+        default_factory=dict
+    )
+    abandoned: list[ActorAddress] = field(default_factory=list)
+
+    def run(self, work: Run, owner: ActorAddress) -> None:
+        self._later(lambda: self._run(work, owner))
+
+    def pull(self, pull: Pull, owner: ActorAddress) -> None:
+        self._later(lambda: self._pull(pull, owner))
+
+    def discard(self, key: RequestKey, vertex: int, owner: ActorAddress) -> None:
+        entry = self.kept.get((key, vertex))
+        if entry is not None and entry[0] == owner:
+            del self.kept[key, vertex]
+
+    def abandon(self, owner: ActorAddress) -> None:
+        self.abandoned.append(owner)
+        for key in [k for k, entry in self.kept.items() if entry[0] == owner]:
+            del self.kept[key]
+
+    def _later(self, call: Any) -> None:
+        delay_s = self.rng.choice((0.0, 0.001, 0.01, 0.5))
+        self.scheduler.call_later(delay_s, lambda: None if self.is_dead else call())
+
+    def _deliver(self, owner: ActorAddress, message: object) -> None:
+        assert self.base is not None
+        self.base.deliver(owner, message)
+        if isinstance(message, Ran) and self.rng.random() < self.faults.duplicate:
+            self.base.deliver(owner, message)
+
+    def _run(self, work: Run, owner: ActorAddress) -> None:
+        if owner in self.abandoned:
+            return
+        if self.rng.random() < self.faults.crash:
+            self._crash(work, owner)
+            return
+        frame = work.frame
+        segments = self._map(work, owner) if frame["t"] == "map" else [self._reduce(frame)]
+        self._deliver(owner, Ran(work.ticket, segments, "sim"))
+
+    def _crash(self, work: Run | Pull, owner: ActorAddress) -> None:
+        """Die at a random place of the work, or before it, and with some kept mappers."""
+        first = work.frame.get("first", work.frame.get("vertex"))
+        vertex = first + self.rng.randrange(work.frame.get("count", 1))
+        culprit = self.rng.choice((None, vertex))
+        self._deliver(owner, Lost(work.ticket, culprit, CRASH))
+        for key, entry in list(self.kept.items()):
+            if self.rng.random() < 0.5 and not (isinstance(work, Pull) and key[1] == culprit):
+                del self.kept[key]
+                self._deliver(entry[0], KeptLost((key[1],), GONE))
+
+    def _map(self, work: Run, owner: ActorAddress) -> list[list[Any]]:
+        frame = work.frame
+        segments = []
+        for position, item in enumerate(items(frame["pairs"], frame["offsets"])):
+            vertex = frame["first"] + position
+            self.executed += 1
+            attempt = frame["attempts"].get(vertex, 1)
+            if attempt == 1 and self.rng.random() < self.faults.author:
+                failure = {"kind": "author", "type": "ValueError", "message": "simulated"}
+                segments.append(["failed", vertex, failure, 1, {}])
+                continue
+            value = dict(item)["seed"] if frame["root"] else item[1]
+            step, pairs = self.world.outcome(value)
+            if step is None:
+                segments.append(self._returned(frame, vertex, pairs))
+            else:
+                segments.append(self._mapped(work.key, owner, vertex, step, pairs))
+        return segments
+
+    def _returned(self, frame: dict[str, Any], vertex: int, pairs: list[Any]) -> list[Any]:
+        totals: dict[str, int] = defaultdict(int)
+        for key, value in pairs:
+            totals[key] += value
+        body = run_of({key: [total] for key, total in totals.items()})
+        payload = self._payload(len(totals), body, frame["sync"])
+        notes = {vertex: {"output": "seen"}} if pairs else {}
+        return ["returned", vertex, 1, [payload.to_wire()], True, b"\0" * 12, notes]
+
+    def _mapped(
+        self, key: RequestKey, owner: ActorAddress, vertex: int, step: str, pairs: list[Any]
+    ) -> list[Any]:
+        now, later = pairs[:CHUNK_PAIRS], pairs[CHUNK_PAIRS:]
+        self.kept.pop((key, vertex), None)
+        if later:
+            self.kept[key, vertex] = (owner, step, later)
+        payload, digest = chunk(now)
+        return ["mapped", vertex, step, payload.to_wire(), digest, bool(later), 1, {}]
+
+    def _pull(self, pull: Pull, owner: ActorAddress) -> None:
+        if self.rng.random() < self.faults.crash:
+            self.kept.pop((pull.key, pull.vertex), None)
+            self._crash(pull, owner)
+            return
+        entry = self.kept.get((pull.key, pull.vertex))
+        if entry is None:
+            failure = {"kind": "lost", "type": "MapperLost", "message": "simulated"}
+            segment = ["failed", pull.vertex, failure, 1, {}]
+        else:
+            segment = self._mapped(pull.key, owner, pull.vertex, entry[1], entry[2])
+        self._deliver(owner, Ran(pull.ticket, [segment], "sim"))
+
+    def _reduce(self, frame: dict[str, Any]) -> list[Any]:
+        totals: dict[str, int] = defaultdict(int)
+        for wire in frame["inputs"]:
+            payload = Payload.from_wire(wire)
+            body = payload.inline if payload.blob is None else self.blobs.get(payload.blob)
+            if body is None:
+                failure = {
+                    "kind": "blob",
+                    "type": "BlobDamaged",
+                    "message": "it is missing",
+                    "input": payload.blob,
+                }
+                return ["failed", frame["vertex"], failure, 1, {}]
+            for key, numbers in items(body, b""):
+                totals[key] += sum(numbers)
+        body = run_of({key: [total] for key, total in totals.items()})
+        payload = self._payload(len(totals), body, frame["sync"])
+        return ["reduced", frame["vertex"], frame["partition"], [payload.to_wire()], 1, {}]
+
+    def _payload(self, count: int, body: bytes, is_synced: bool) -> Payload:
+        if is_synced or not count or self.rng.random() > 0.3:
+            return Payload(count, len(body), body)
+        name = f"b{self.rng.randrange(1 << 60):x}"
+        self.blobs[name] = body
+        return Payload(count, len(body), None, name)
+
+
+def unpack_result(payloads: tuple[Payload, ...]) -> dict[str, int]:
+    """Return the pairs of a result."""
+    result: dict[str, int] = {}
+    for payload in payloads:
+        stream = values.unpacker(max_bytes=1 << 20)
+        stream.feed(payload.inline or b"")
+        for key, numbers in stream:
+            result[key] = sum(numbers)
+    return result

@@ -1,0 +1,47 @@
+"""A thousand seeds of whole requests under faults; each seed is a test of all invariants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobx.actors.request.events import Finished, from_record
+from jobx.kv import log
+from tests.simulation.executors import unpack_result
+from tests.simulation.simulator import WORKFLOW, Simulation
+
+SEEDS = 1000
+BLOCK = 50
+
+
+def _check(seed: int, tmp: Path) -> None:
+    simulation = Simulation(seed, tmp)
+    names = [f"r{number}" for number in range(2)]
+    for number, name in enumerate(names):
+        simulation.submit(name, is_blocking=number == 0)
+    simulation.run(names)
+    expected = simulation.world.expected()
+    for name in names:
+        request = simulation.entity(name)
+        if request is None:
+            assert name not in simulation.opened, f"{name} was accepted and is lost"
+            continue
+        assert request.state == "succeeded", request.failure
+        assert unpack_result(request.result or ()) == expected
+        assert len(simulation.ended.get(name, [])) <= 1 + simulation.crashes
+        events = [from_record(record) for _, record in log.read(simulation.store, WORKFLOW, name)]
+        assert [isinstance(event, Finished) for event in events].count(True) == 1
+        assert isinstance(events[-1], Finished)
+    assert simulation.store.range("open/") == []
+    assert simulation.executors.kept == {}
+    assert [record.name for record in simulation.base.tree()] == ["Supervisor (0 open)"]
+
+
+@pytest.mark.parametrize("block", range(SEEDS // BLOCK))
+def test_requests_end_once_and_right_under_faults(block: int, tmp_path: Path) -> None:
+    for seed in range(block * BLOCK, (block + 1) * BLOCK):
+        try:
+            _check(seed, tmp_path)
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {error}") from error

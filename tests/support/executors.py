@@ -1,0 +1,101 @@
+"""The node's side of a fork server, as small as it can be: for tests of real executors."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobx import values
+from jobx.frames import Frame, FrameSocket
+from jobx.handlers.protocol import PROGRESS
+
+WAIT_S = 20.0
+
+
+@dataclass
+class Executor:
+    """One executor process."""
+
+    number: int
+    pid: int
+    frames: FrameSocket
+    page: mmap.mmap
+
+    def ask(self, *sent: Frame) -> Frame:
+        """Send frames and return the next answer."""
+        for frame in sent:
+            self.frames.send(frame)
+        answer = self.frames.receive()
+        assert answer is not None, "the executor is gone"
+        return answer
+
+    def at_work_on(self) -> tuple[int, int]:
+        """Return the work id and vertex in the shared page."""
+        work_id, vertex, _ = PROGRESS.unpack_from(self.page, 0)
+        return work_id, vertex
+
+
+class Node:
+    """Starts a fork server; a context manager that ends it."""
+
+    def __init__(self, temp_dir: Path, **config: Any) -> None:
+        self._config = {
+            "memory_bytes": 1 << 30,
+            "output_bytes": 1 << 16,
+            "spill_bytes": 64 << 20,
+            "recycle_invocations": 1_000_000,
+            "recycle_growth_bytes": 256 << 20,
+            "environment": {"PATH": os.environ["PATH"]},
+            "temp_dir": str(temp_dir),
+            **config,
+        }
+        self._executors: list[Executor] = []
+
+    def __enter__(self) -> Node:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.settimeout(WAIT_S)
+        module = [sys.executable, "-m", "jobx.handlers.forkserver"]
+        with theirs:
+            self.process = subprocess.Popen(
+                [*module, str(theirs.fileno()), json.dumps(self._config)],
+                pass_fds=[theirs.fileno()],
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._control.close()
+        self.process.wait(WAIT_S)
+        for executor in self._executors:
+            executor.frames.close()
+            executor.page.close()
+
+    def spawn(self) -> Executor:
+        """Return a new executor that is ready."""
+        ours, theirs = socket.socketpair()
+        ours.settimeout(WAIT_S)
+        page_fd = os.memfd_create("page")
+        os.ftruncate(page_fd, 4096)
+        number = len(self._executors) + 1
+        with theirs:
+            message = values.pack({"t": "spawn", "n": number})
+            socket.send_fds(self._control, [message], [theirs.fileno(), page_fd])
+        page = mmap.mmap(page_fd, 4096)
+        os.close(page_fd)
+        spawned = self.hear()
+        assert (spawned["t"], spawned["n"]) == ("spawned", number)
+        executor = Executor(number, spawned["pid"], FrameSocket(ours), page)
+        self._executors.append(executor)
+        assert executor.frames.receive() == {"t": "ready", "pid": executor.pid}
+        return executor
+
+    def hear(self) -> dict[str, Any]:
+        """Return the next message of the fork server."""
+        message: dict[str, Any] = values.unpack(self._control.recv(1 << 12))
+        return message

@@ -1,0 +1,93 @@
+"""Builds load and work frames, and reads what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jobx import values
+from jobx.handlers import runs
+from jobx.payload import Payload
+
+REQUEST = {"id": "r1", "workflow": "w", "job": "j", "context": {"who": "me"}}
+
+
+def load(version: str, handler_type: str, source_code: str, **fields: Any) -> dict[str, Any]:
+    """Return the load frame of a Python handler whose name is its version."""
+    return {
+        "t": "load",
+        "version": version,
+        "name": version,
+        "workflow": "w",
+        "handler_type": handler_type,
+        "source_type": "python",
+        "source_code": source_code,
+        "argument_spec": [],
+        **fields,
+    }
+
+
+def work(kind: str, blob_dir: Path, **fields: Any) -> dict[str, Any]:
+    """Return a work frame."""
+    return {
+        "t": kind,
+        "id": 1,
+        "request": REQUEST,
+        "step": "s",
+        "blob_dir": str(blob_dir),
+        "blob_stem": "b",
+        "inline_bytes": 1 << 16,
+        "time_limit_s": 10.0,
+        "sync": False,
+        "chunk_pairs": 1000,
+        "partitions": 1,
+        **fields,
+    }
+
+
+def map_(blob_dir: Path, items: Iterable[Any], **fields: Any) -> dict[str, Any]:
+    """Return the frame of a batch of mappers, one for each [key, value]."""
+    listed = list(items)
+    return work(
+        "map",
+        blob_dir,
+        **{
+            "first": 1,
+            "count": len(listed),
+            "root": False,
+            "mapper": "m",
+            "combiner": None,
+            "reducer": "r",
+            "pairs": b"".join(map(values.pack, listed)),
+            **fields,
+        },
+    )
+
+
+def reduce(blob_dir: Path, inputs: Iterable[Payload], **fields: Any) -> dict[str, Any]:
+    """Return the frame of a reducer."""
+    wires = [payload.to_wire() for payload in inputs]
+    return work(
+        "reduce",
+        blob_dir,
+        **{"vertex": 0, "attempt": 1, "reducer": "r", "inputs": wires, "partition": 0, **fields},
+    )
+
+
+def pairs(wires: Iterable[Any], blob_dir: Path) -> list[tuple[Any, Any]]:
+    """Return the pairs of payload wires in key order."""
+    return list(runs.pairs(map(Payload.from_wire, wires), str(blob_dir)))
+
+
+def children(wire: Any, blob_dir: Path) -> list[Any]:
+    """Return the items of a chunk's payload wire."""
+    return list(runs.read_items(Payload.from_wire(wire), str(blob_dir)))
+
+
+def by_kind(segments: Iterable[list[Any]]) -> Mapping[str, list[list[Any]]]:
+    """Return segments by their kind."""
+    found: dict[str, list[list[Any]]] = {}
+    for segment in segments:
+        found.setdefault(segment[0], []).append(segment)
+    return found

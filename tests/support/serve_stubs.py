@@ -1,0 +1,108 @@
+"""``jobx serve`` with stand-ins for the node and the web server, to see how it treats them.
+
+Run as ``python -m tests.support.serve_stubs MODE serve …``; the stand-ins are this module too.
+MODE: ``good``; ``deaf`` (the node ignores SIGTERM); ``frail`` (the node dies, again and again);
+``refused`` (the node exits with 4); ``broken`` (the web server exits with 3).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+from jobx.config import Settings
+from jobx.frames import Frame, FrameSocket
+from jobx.tools import serve
+from jobx.tools.children import Child, _tie
+from jobx.tools.cli import main
+
+
+def node(mode: str, data_dir: Path) -> None:
+    """Answer at the gateway; keep an executor in a process group of its own."""
+    if mode == "refused":
+        sys.stderr.write("jobx: data folder d is used by process 1 (node)\n")
+        sys.exit(4)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if mode == "deaf" else _leave)
+    executor = [sys.executable, "-c", "import time; time.sleep(600)"]
+    tie = _tie(os.getpid(), signal.SIGKILL)
+    subprocess.Popen(executor, process_group=0, preexec_fn=tie)  # noqa: PLW1509 - no threads here
+    data_dir.mkdir(exist_ok=True)
+    path = data_dir / "gateway.sock"
+    if mode == "frail" and path.exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        while True:
+            _attend(listener.accept()[0])
+            if mode == "frail":
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def web(mode: str, number: int) -> None:
+    """Answer every GET on an inherited socket."""
+    if mode == "broken":
+        sys.exit(3)
+    signal.signal(signal.SIGTERM, _leave)
+    server = HTTPServer(("127.0.0.1", 0), _Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = socket.socket(fileno=number)
+    server.serve_forever()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        del format, args
+
+
+def _leave(*_: object) -> None:
+    os._exit(0)
+
+
+def _attend(peer: socket.socket) -> None:
+    frames = FrameSocket(peer)
+    while (frame := frames.receive()) is not None:
+        frames.send({"id": frame["id"], "ok": _answer(frame)})
+    frames.close()
+
+
+def _answer(frame: Frame) -> Frame:
+    if frame["verb"] == "hello":
+        return {"protocol": 1, "node_id": "n", "version": "0"}
+    numbers = dict.fromkeys(
+        ("uptime_s", "open_requests", "queued_batches", "dead_letters", "rss_bytes"), 0
+    )
+    texts = dict.fromkeys(("node_id", "version", "state", "data_dir"), "")
+    return {**numbers, **texts, "pid": os.getpid(), "capabilities": [], "executors": []}
+
+
+def _stub(part: str, settings: Settings, argument: str, **more: object) -> Child:
+    words = [sys.executable, "-m", __spec__.name, mode, part, argument]
+    environ: Mapping[str, str] = dict(os.environ)
+    return Child(part, words, environ, signal.SIGKILL, **more)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    mode, part, *rest = sys.argv[1:]
+    if part == "node":
+        node(mode, Path(rest[0]))
+    elif part == "web":
+        web(mode, int(rest[0]))
+    else:
+        serve._node_child = lambda settings: _stub("node", settings, str(settings.data_dir))
+        serve._web_child = lambda settings, listener: _stub(
+            "web", settings, str(listener.fileno()), pass_fds=(listener.fileno(),)
+        )
+        main([part, *rest])

@@ -1,0 +1,19 @@
+"""Waiting for what happens elsewhere, with a bound."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def eventually(predicate: Callable[[], T], timeout_s: float = 10.0) -> T:
+    """Return the first true value of ``predicate``; fail when there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := predicate()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{predicate} was not true within {timeout_s:g} s")
+        time.sleep(0.02)
+    return value

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import datetime
+import json
+from pathlib import Path
+
+import pytest
+from falcon.testing import TestClient
+
+from jobx.config import HttpSettings
+from jobx.errors import BlobDamaged
+from jobx.http import results
+from jobx.http.app import create_app
+from jobx.model import Failure
+from tests.support.fake_node import FakeNode
+
+
+def submit(client: TestClient, job: str, **arguments: object) -> str:
+    body = {"arguments": arguments}
+    answer = client.simulate_post(f"/job/texts/{job}", json=body, params={"blocking": "false"})
+    found: str = answer.json["request_id"]
+    return found
+
+
+def test_view_shows_how_a_request_stands(client: TestClient) -> None:
+    request_id = submit(client, "slow")
+    view = client.simulate_get(f"/request/texts/{request_id}").json
+    assert (view["request_id"], view["state"]) == (request_id, "running")
+
+
+def test_list_pages_newest_first(client: TestClient) -> None:
+    ids = [submit(client, "slow") for _ in range(3)]
+    first = client.simulate_get("/request/texts", params={"limit": "2"}).json
+    rest = client.simulate_get("/request/texts", params={"after": first["next"]}).json
+    shown = [one["request_id"] for one in first["requests"] + rest["requests"]]
+    assert (shown, rest["next"]) == (ids[::-1], None)
+
+
+def test_list_keeps_to_a_state(client: TestClient) -> None:
+    submit(client, "slow")
+    failed = submit(client, "fail")
+    page = client.simulate_get("/request/texts", params={"state": "failed"}).json
+    assert [one["request_id"] for one in page["requests"]] == [failed]
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("state=odd", "state"),
+        ("limit=0", "limit"),
+        ("limit=11", "limit"),
+        ("limit=1e3", "limit"),
+        ("limit=99999999999999999999", "limit"),
+        ("colour=red", "colour"),
+        ("limit=1&limit=2", "limit"),
+    ],
+)
+def test_list_refuses_a_wrong_query_by_name(client: TestClient, query: str, named: str) -> None:
+    answer = client.simulate_get("/request/texts", query_string=query)
+    assert answer.status_code == 400
+    assert f"query parameter {named}" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("request_id", ["nope", "a%20b", "%2e%2e", "x" * 65])
+def test_unknown_request_is_not_found(client: TestClient, request_id: str) -> None:
+    answer = client.simulate_get(f"/request/texts/{request_id}")
+    assert (answer.status_code, answer.json["code"]) == (404, "not-found")
+
+
+def test_result_is_a_conflict_while_the_request_runs(client: TestClient) -> None:
+    answer = client.simulate_get(f"/request/texts/{submit(client, 'slow')}/result")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (409, "1")
+
+
+def test_result_waits_when_preferred(client: TestClient, node: FakeNode) -> None:
+    request_id = submit(client, "count", text="a")
+    path = f"/request/texts/{request_id}/result"
+    answer = client.simulate_get(path, headers={"Prefer": "wait=20"})
+    assert (answer.json, node.last("wait")["wait_s"]) == ({"result": {"pairs": [["a", 1]]}}, 20.0)
+
+
+def test_result_of_a_failed_request_is_its_problem(client: TestClient, node: FakeNode) -> None:
+    node.failure = Failure(kind="timeout", type="TimeLimit", message="slow", traceback="t")
+    answer = client.simulate_get(f"/request/texts/{submit(client, 'fail')}/result")
+    assert (answer.status_code, answer.json["traceback"]) == (504, "t")
+
+
+def test_result_comes_as_lines_when_asked(client: TestClient) -> None:
+    path = f"/request/texts/{submit(client, 'count', text='b a')}/result"
+    answer = client.simulate_get(path, headers={"Accept": "application/x-ndjson"})
+    assert answer.text == '["a",1]\n["b",1]\n'
+
+
+def test_empty_result_is_no_lines(client: TestClient) -> None:
+    path = f"/request/texts/{submit(client, 'count', text='')}/result"
+    answer = client.simulate_get(path, headers={"Accept": "application/x-ndjson"})
+    assert (answer.status_code, answer.text) == (200, "")
+
+
+def test_head_of_a_result_has_its_headers_only(client: TestClient) -> None:
+    path = f"/request/texts/{submit(client, 'count', text='a')}/result"
+    answer = client.simulate_head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["Content-Type"] == "application/json"
+
+
+def test_cancel_ends_a_request(client: TestClient, node: FakeNode) -> None:
+    path = f"/request/texts/{submit(client, 'slow')}"
+    answer = client.simulate_delete(path, params={"reason": "enough"})
+    assert (answer.status_code, answer.json["state"]) == (200, "cancelled")
+    assert node.last("request.cancel")["reason"] == "enough"
+
+
+def test_result_of_a_cancelled_request_is_a_conflict(client: TestClient) -> None:
+    path = f"/request/texts/{submit(client, 'slow')}"
+    client.simulate_delete(path)
+    answer = client.simulate_get(f"{path}/result")
+    assert (answer.status_code, answer.json["code"]) == (409, "request-cancelled")
+
+
+def test_trace_shows_sessions_of_any_value(client: TestClient, node: FakeNode) -> None:
+    moment = datetime.datetime(2024, 1, 2, tzinfo=datetime.UTC)
+    node.session = {"seen": {1: b"\0"}, "at": moment}
+    request_id = submit(client, "slow")
+    trace = client.simulate_get(f"/request/texts/{request_id}/trace", params={"limit": "5"}).json
+    assert trace["root"]["session"]["seen"] == {"$map": [[1, {"$bytes": "AA=="}]]}
+    assert node.last("request.trace")["limit"] == 5
+
+
+@pytest.fixture
+def from_blobs(tmp_path: Path, settings: HttpSettings) -> TestClient:
+    return TestClient(create_app(FakeNode(tmp_path), settings))
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
+def test_result_in_blobs_is_streamed_whole(from_blobs: TestClient, accept: str) -> None:
+    value = "v" * 1000
+    count = 4 * results.SLICE_BYTES // len(value)
+    path = f"/request/texts/{submit(from_blobs, 'pairs', count=count, value=value)}/result"
+    answer = from_blobs.simulate_get(path, headers={"Accept": accept})
+    if accept == "application/json":
+        pairs = answer.json["result"]["pairs"]
+    else:
+        pairs = [json.loads(line) for line in answer.text.splitlines()]
+    assert pairs == [[n, value] for n in range(count)]
+    assert "Content-Length" not in answer.headers
+
+
+def test_damaged_blob_is_an_error_and_not_a_short_result(
+    from_blobs: TestClient, tmp_path: Path
+) -> None:
+    request_id = submit(from_blobs, "pairs", count=3)
+    (tmp_path / request_id).unlink()
+    answer = from_blobs.simulate_get(f"/request/texts/{request_id}/result")
+    assert (answer.status_code, answer.json["code"]) == (500, "blob-damaged")
+
+
+def test_stream_of_a_blob_that_is_damaged_further_on_is_cut_off(
+    from_blobs: TestClient, tmp_path: Path
+) -> None:
+    value = "v" * 1000
+    request_id = submit(from_blobs, "pairs", count=5000, value=value)
+    blob = tmp_path / request_id
+    blob.write_bytes(blob.read_bytes()[:-1] + b"w")
+    with pytest.raises(BlobDamaged):
+        from_blobs.simulate_get(f"/request/texts/{request_id}/result")

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobx.errors import InvalidInput, StoreRefused
+from jobx.kv.blobs import BlobFolder
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> BlobFolder:
+    return BlobFolder(tmp_path / "blobs")
+
+
+def test_path_creates_nothing(blobs: BlobFolder, tmp_path: Path) -> None:
+    assert blobs.path("flow", "r1") == tmp_path / "blobs" / "flow" / "r1"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc", "a..b", "A", "a\0", "-a"])
+def test_a_name_that_could_leave_the_root_is_refused(blobs: BlobFolder, name: str) -> None:
+    for names in ((name, "r1"), ("flow", name)):
+        with pytest.raises(InvalidInput):
+            blobs.path(*names)
+
+
+def test_create_twice_is_fine(blobs: BlobFolder) -> None:
+    assert blobs.create("flow", "r1") == blobs.create("flow", "r1")
+    assert blobs.path("flow", "r1").is_dir()
+
+
+def test_remove_takes_the_folder_with_all_in_it_and_no_other(blobs: BlobFolder) -> None:
+    (blobs.create("flow", "r1") / "blob").write_bytes(b"x")
+    blobs.create("flow", "r2")
+    blobs.remove("flow", "r1")
+    assert list(blobs.requests()) == [("flow", "r2")]
+
+
+def test_remove_of_a_missing_folder_is_fine(blobs: BlobFolder) -> None:
+    blobs.remove("flow", "r1")
+
+
+def test_remove_does_not_follow_a_link(blobs: BlobFolder, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    blobs.create("flow", "r1").rmdir()
+    blobs.path("flow", "r1").symlink_to(kept)
+    with pytest.raises(StoreRefused):
+        blobs.remove("flow", "r1")
+    assert kept.is_dir()
+
+
+def test_requests_lists_folders_with_names_only(blobs: BlobFolder, tmp_path: Path) -> None:
+    blobs.create("flow", "r2")
+    blobs.create("flow", "r1")
+    blobs.create("another", "r1")
+    (tmp_path / "blobs" / "flow" / "file").write_bytes(b"")
+    (tmp_path / "blobs" / "lost+FOUND").mkdir()
+    assert list(blobs.requests()) == [("another", "r1"), ("flow", "r1"), ("flow", "r2")]
+
+
+def test_a_root_that_does_not_exist_is_empty(blobs: BlobFolder) -> None:
+    assert list(blobs.requests()) == []
+    assert blobs.size_bytes() == 0
+
+
+def test_size_is_that_of_all_files(blobs: BlobFolder) -> None:
+    (blobs.create("flow", "r1") / "a").write_bytes(b"x" * 10)
+    (blobs.create("flow", "r2") / "b").write_bytes(b"x" * 5)
+    assert blobs.size_bytes() == 15
+
+
+def test_sync_needs_the_folder(blobs: BlobFolder) -> None:
+    with pytest.raises(StoreRefused):
+        blobs.sync("flow", "r1")
+    blobs.create("flow", "r1")
+    blobs.sync("flow", "r1")
+
+
+def test_a_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "blobs").write_bytes(b"")
+    with pytest.raises(StoreRefused):
+        BlobFolder(tmp_path / "blobs").create("flow", "r1")

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+import jobx as package
+from jobx.errors import NotFound
+from jobx.tools import exits, workflow
+from jobx.tools.cli import main
+from tests.unit.tools.conftest import Jobx
+
+ROOT = Path(package.__file__).parents[1]
+SHARED = {"data", "config_file", "as_json", "debug"}
+
+
+def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    if command.params and path != "jobx":
+        yield path, command
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            below = command.get_command(click.Context(command), name)
+            assert below is not None
+            yield from _commands(below, f"{path} {name}")
+
+
+COMMANDS = dict(_commands(main, "jobx"))
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_command_has_the_shared_options(path: str) -> None:
+    assert {param.name for param in COMMANDS[path].params} >= SHARED
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_command_explains_itself_with_an_example(path: str, jobx: Jobx) -> None:
+    result = jobx(*path.split()[1:], "--help")
+
+    assert result.exit_code == exits.OK
+    assert f"Example:\n    {path}" in result.stdout
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_command_stands_in_the_reference_with_its_example(path: str) -> None:
+    reference = (ROOT / "docs" / "commands.md").read_text()
+    example = str(COMMANDS[path].epilog).rpartition("\n")[2].strip()
+
+    assert f"### `{path}" in reference
+    assert f"\n{example}\n" in reference
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_option_of_a_command_stands_in_the_reference(path: str) -> None:
+    reference = (ROOT / "docs" / "commands.md").read_text()
+    own = [option for option in COMMANDS[path].params if option.name not in SHARED]
+    words = [word for option in own if isinstance(option, click.Option) for word in option.opts]
+
+    assert [word for word in words if word not in reference] == []
+
+
+def test_exit_codes_stand_in_the_reference() -> None:
+    reference = (ROOT / "docs" / "commands.md").read_text()
+    codes = {code for name, code in vars(exits).items() if name.isupper() and isinstance(code, int)}
+
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", reference, re.MULTILINE)} == codes
+
+
+def test_unknown_command_is_a_usage_error_in_one_line(jobx: Jobx) -> None:
+    result = jobx("workflw", "list")
+
+    assert result.exit_code == exits.USAGE
+    assert result.stderr.startswith("jobx: No such command 'workflw'")
+    assert result.stderr.count("\n") == 1
+
+
+def test_group_without_a_command_shows_its_help(jobx: Jobx) -> None:
+    result = jobx("job")
+
+    assert result.exit_code == exits.USAGE
+    assert "Commands:" in result.stderr
+
+
+def test_error_is_one_line_that_names_what_was_wrong(
+    jobx: Jobx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _make_fail(monkeypatch, NotFound("workflow", "a\nb"))
+
+    result = jobx("workflow", "list")
+
+    assert (result.exit_code, result.stdout) == (exits.NOT_FOUND, "")
+    assert result.stderr == "jobx: there is no workflow named a b\n"
+
+
+def test_fault_of_jobx_shows_no_traceback(jobx: Jobx, monkeypatch: pytest.MonkeyPatch) -> None:
+    _make_fail(monkeypatch, KeyError("lost"))
+
+    result = jobx("workflow", "list")
+
+    assert result.exit_code == exits.INTERNAL
+    assert result.stderr == "jobx: a fault of JobX: KeyError: 'lost' (--debug shows where)\n"
+
+
+def test_debug_shows_the_traceback(jobx: Jobx, monkeypatch: pytest.MonkeyPatch) -> None:
+    _make_fail(monkeypatch, NotFound("workflow", "x"))
+
+    result = jobx("workflow", "list", "--debug")
+
+    assert result.exit_code == exits.NOT_FOUND
+    assert "Traceback" in result.stderr
+
+
+def test_ctrl_c_exits_130(jobx: Jobx, monkeypatch: pytest.MonkeyPatch) -> None:
+    _make_fail(monkeypatch, KeyboardInterrupt())
+
+    assert jobx("workflow", "list").exit_code == exits.INTERRUPTED
+
+
+def test_wrong_setting_is_refused_by_name(jobx: Jobx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBX_NODE_EXECUTORS", "many")
+
+    result = jobx("workflow", "list")
+
+    assert result.exit_code == exits.INVALID
+    assert "setting node.executors" in result.stderr
+
+
+def test_reader_that_leaves_early_is_no_error() -> None:
+    program = (
+        "import click\n"
+        "from jobx.tools.cli import main\n"
+        "from jobx.tools import render\n"
+        "@main.command('spill')\n"
+        "def spill():\n"
+        "    for _ in range(100_000): render.say('x' * 100)\n"
+        "main.get_command = lambda ctx, name: spill\n"
+        "main(['spill'])\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    assert child.stderr is not None
+    with child.stdout, child.stderr:
+        child.stdout.readline()
+        child.stdout.close()
+        stderr = child.stderr.read()
+
+    assert (child.wait(30), stderr) == (exits.OK, b"")
+
+
+def test_help_lists_every_command(jobx: Jobx) -> None:
+    assert all(f"\n  {name} " in jobx("--help").stdout for name in ("serve", "run", "handler"))
+
+
+def test_version_is_printed(jobx: Jobx) -> None:
+    assert jobx("--version").stdout == f"jobx {package.__version__}\n"
+
+
+def _make_fail(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(workflow, "show_all", fail)
+    monkeypatch.setattr("jobx.tools.command.Call.entities", fail)

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+from subprocess import Popen
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobx import config
+from jobx.errors import ConfigError, InUse
+from jobx.tools import exits
+from jobx.tools.serve import listen, variables
+from tests.support.processes import alive, descendants, running, words
+from tests.support.waiting import eventually
+
+STUBS = ("-m", "tests.support.serve_stubs")
+
+
+def _words(mode: str, folder: Path, *more: str) -> list[str]:
+    return [*STUBS, mode, "serve", "--data", str(folder), "--bind", "127.0.0.1:0", "--json", *more]
+
+
+def _announced(process: Popen[str]) -> dict[str, object]:
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(5)]
+    return dict(json.loads("".join(lines)))
+
+
+def _answers(url: object) -> bool:
+    connection = http.client.HTTPConnection(str(url).removeprefix("http://"), timeout=2)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status == http.client.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_serve_drains_and_leaves_nothing_behind_on_a_signal(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with running(_words("good", tmp_path)) as process:
+        _announced(process)
+        below = descendants(process.pid)
+        process.send_signal(number)
+
+        assert process.wait(20) == exits.OK
+        assert len(below) == 3
+        assert [pid for pid in below if alive(pid)] == []
+
+
+def test_second_ctrl_c_kills_at_once(tmp_path: Path) -> None:
+    with running(_words("deaf", tmp_path)) as process:
+        url = _announced(process)["url"]
+        below = descendants(process.pid)
+        process.send_signal(signal.SIGINT)
+        eventually(lambda: not _answers(url))
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(10) == exits.INTERRUPTED
+        assert [pid for pid in below if alive(pid)] == []
+
+
+def test_node_that_does_not_stop_is_killed_when_time_is_up(tmp_path: Path) -> None:
+    with running(_words("deaf", tmp_path), JOBX_NODE_DRAIN_S="0.1") as process:
+        _announced(process)
+        below = descendants(process.pid)
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(20) == exits.OK
+        assert [pid for pid in below if alive(pid)] == []
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("jobx: what still ran was killed")
+
+
+def test_children_die_when_serve_is_killed(tmp_path: Path) -> None:
+    with running(_words("good", tmp_path)) as process:
+        _announced(process)
+        below = descendants(process.pid)
+        stubs = {_named(below, "node"), _named(below, "web")}
+        process.kill()
+
+        assert eventually(lambda: not any(map(alive, stubs)))
+
+
+@pytest.mark.parametrize("part", ["node", "web"])
+def test_dead_child_is_started_again_and_what_it_left_is_killed(part: str, tmp_path: Path) -> None:
+    with running(_words("good", tmp_path)) as process:
+        url = _announced(process)["url"]
+        before = descendants(process.pid)
+        victim = _named(before, part)
+        lost = {victim, *descendants(victim)}
+        os.kill(victim, signal.SIGKILL)
+
+        assert eventually(lambda: len(descendants(process.pid)) == len(before))
+        assert [pid for pid in lost if alive(pid)] == []
+        assert eventually(lambda: _answers(url))
+        assert process.stderr is not None
+        assert process.stderr.readline().endswith("was killed by SIGKILL; starting it again\n")
+
+
+def test_serve_gives_up_on_a_node_that_dies_again_and_again(tmp_path: Path) -> None:
+    with running(_words("frail", tmp_path)) as process:
+        stderr = process.communicate(timeout=60)[1].splitlines()
+
+    assert process.returncode == exits.INTERNAL
+    assert stderr[-1] == "jobx: the node was killed by SIGKILL too often"
+    assert len(stderr) == 6
+
+
+def test_serve_exits_as_its_node_does_when_that_cannot_start(tmp_path: Path) -> None:
+    with running(_words("refused", tmp_path)) as process:
+        stdout, stderr = process.communicate(timeout=20)
+
+    assert (process.returncode, stdout) == (exits.TAKEN, "")
+    assert stderr == "jobx: data folder d is used by process 1 (node)\n"
+
+
+def test_serve_says_so_when_the_web_server_cannot_start(tmp_path: Path) -> None:
+    with running(_words("broken", tmp_path)) as process:
+        stderr = process.communicate(timeout=20)[1]
+
+    assert process.returncode == exits.INTERNAL
+    assert stderr == "jobx: the web ended with code 3 while it started\n"
+
+
+def test_serve_names_an_address_that_is_taken(tmp_path: Path) -> None:
+    with listen("127.0.0.1:0") as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        with running(_words("good", tmp_path, "--bind", bind)) as process:
+            stderr = process.communicate(timeout=20)[1]
+
+    assert process.returncode == exits.TAKEN
+    assert stderr == f"jobx: address {bind} is used by another process\n"
+
+
+def test_listen_refuses_a_taken_address() -> None:
+    with listen("127.0.0.1:0") as taken, pytest.raises(InUse):
+        listen(f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+@pytest.mark.parametrize(
+    "bind", ["", "8080", "localhost", ":80", "localhost:x", "localhost:70000", "203.0.113.9:8080"]
+)
+def test_listen_refuses_what_is_no_address_here(bind: str) -> None:
+    with pytest.raises(ConfigError, match=r"http\.bind"):
+        listen(bind)
+
+
+def test_listen_takes_ipv6_in_brackets() -> None:
+    with listen("[::1]:0") as listener:
+        assert listener.family is socket.AF_INET6
+
+
+@given(
+    executors=st.integers(0, 256),
+    drain_s=st.floats(0.001, 1e6),
+    capabilities=st.lists(st.from_regex(r"[a-z]+", fullmatch=True)),
+    bind=st.text(st.characters(categories=("L", "N", "P")), max_size=20),
+)
+def test_variables_carry_settings_to_a_child(
+    executors: int, drain_s: float, capabilities: list[str], bind: str
+) -> None:
+    node = config.NodeSettings(
+        data_dir="/d", executors=executors, drain_s=drain_s, capabilities=tuple(capabilities)
+    )
+    settings = config.Settings(node=node, http=config.HttpSettings(bind=bind))
+
+    assert config.load(None, variables(settings)) == settings
+
+
+def test_variables_make_the_data_folder_absolute() -> None:
+    relative = msgspec.structs.replace(config.NodeSettings(), data_dir="here")
+
+    assert variables(config.Settings(node=relative))["JOBX_NODE_DATA_DIR"].startswith("/")
+
+
+def _named(pids: set[int], part: str) -> int:
+    return next(pid for pid in pids if part in words(pid))
