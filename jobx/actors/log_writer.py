@@ -74,7 +74,8 @@ class LogWriter:
             group = self._pending[key] = _Group(owner, number, number)
         group.number = number
         group.writes.extend(writes)
-        if not self._flight and self.stalled is None:
+        is_retrying = self.stalled is not None and self._timer is not None
+        if not self._flight and not is_retrying:
             self._schedule(urgent)
 
     def forget(self, key: RequestKey) -> None:

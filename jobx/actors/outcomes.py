@@ -17,7 +17,7 @@ from jobx.actors.request.retry import next_delay_s
 from jobx.actors.request.state import MAPPER, Chunk, RequestState, Target
 from jobx.config import Settings
 from jobx.errors import InvalidInput
-from jobx.model import Failure, HandlerRef, PlanStep
+from jobx.model import Failure, HandlerRef, PlanStep, Retry
 from jobx.payload import Payload, cut, unpack_offsets
 
 #: How much of an invocation's input a failure quotes.
@@ -60,10 +60,9 @@ class Outcomes:
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
-        self._state.pulls.pop(vertex, None)
-        if vertex in self.keepers:
-            self.unwanted.append((self.keepers.pop(vertex), vertex))
-        if failure.kind == "blob" and self._retry_producer(failure):
+        self._stop_asking(vertex)
+        if failure.kind == "blob" and self._is_made_again(failure):
+            self.give_back(work, vertex, vertex + 1)
             return
         kind, target = _target(work, vertex)
         ref = _handler(self._plan.steps[chunk.step], kind)
@@ -159,13 +158,28 @@ class Outcomes:
         first, count = fields
         self.give_back(work, first, first + count)
 
-    def _retry_producer(self, failure: Failure) -> bool:
-        """Run again what left a blob that is missing or damaged; False when nobody did."""
-        found = self._state.producer_of(failure.input or "")
+    def _stop_asking(self, vertex: int) -> None:
+        self._state.pulls.pop(vertex, None)
+        if vertex in self.keepers:
+            self.unwanted.append((self.keepers.pop(vertex), vertex))
+
+    def _is_made_again(self, failure: Failure) -> bool:
+        """Run again what left a blob that is missing or damaged; False when that is no use.
+
+        What needs the blob is held back until then; a reducer comes again by itself.
+        """
+        blob = failure.input or ""
+        if self._state.is_awaited(blob):
+            return True
+        found = self._state.producer_of(blob)
         if found is None:
             return False
         chunk, first, count = found
-        number = self._state.attempt((first, MAPPER)).number + 1
+        attempt = self._state.attempt((first, MAPPER))
+        if next_delay_s(Retry(), failure, attempt, self._limits.lost_attempts) is None:
+            return False
+        self._stop_asking(first)
+        number = attempt.number + 1
         now = self._journal.now_at()
         self._journal.append(Retried(now, "map", chunk, first, count, number, 0.0, failure))
         return True

@@ -40,7 +40,8 @@ Segments, in order::
 
     ["returned", first, count, payloads, reduced (bool), durations, notes]
             mappers that returned data, with their combiner and (``reduced``) reducer done; their
-            output together, values of a key in the order of vertices. ``durations`` are
+            output together, values of a key in the order of vertices; one mapper alone when it
+            is not reduced. ``durations`` are
             3 x count unsigned 32-bit microseconds: mappers, combiners, reducers.
     ["mapped", vertex, step, chunk payload, digest, more (bool), duration_us, notes]
             a chunk of children; ``more``: the mapper is kept, ask with ``pull``

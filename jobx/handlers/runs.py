@@ -36,6 +36,8 @@ FAN_IN: Final = 128
 #: Runs that are not larger together are merged at once, however many they are.
 _SMALL_BYTES: Final = 8 << 20
 _BLOCK_BYTES: Final = 1 << 15
+#: Packed null: what comes out of it tells whether an item was left unfinished.
+_NIL: Final = values.pack(None)
 _BY_KEY: Final = operator.itemgetter(0)
 
 
@@ -128,22 +130,23 @@ def _blocks(source: _Source) -> Iterator[list[Item]]:
     """Yield blocks of items, none of them empty, keys frozen, those of the partition only."""
     name = source.payload.blob or "inline"
     unpacker = values.unpacker()
-    read = 0
     for chunk in _chunks(source):
-        read += len(chunk)
-        unpacker.feed(chunk)
-        try:
-            items = list(unpacker)
-        except (ValueError, TypeError, ArithmeticError) as error:
-            raise BlobDamaged(name, str(error)) from error
-        items = _selected(items, source, name)
-        if items:
+        if items := _selected(_fed(unpacker, chunk, name), source, name):
             yield items
-    if unpacker.tell() != read:
+    if _fed(unpacker, _NIL, name) != [None]:
         raise BlobDamaged(name, "it ends inside an item")
 
 
-def _selected(items: list[Item], source: _Source, name: str) -> list[Item]:
+def _fed(unpacker: Any, chunk: bytes, name: str) -> list[Any]:
+    """Return the items that are complete with ``chunk``."""
+    unpacker.feed(chunk)
+    try:
+        return list(unpacker)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise BlobDamaged(name, str(error)) from error
+
+
+def _selected(items: list[Any], source: _Source, name: str) -> list[Item]:
     if set(map(type, items)) - {list} or set(map(len, items)) - {2}:
         raise BlobDamaged(name, "it holds what is not an item")
     if list in set(map(type, map(_BY_KEY, items))):

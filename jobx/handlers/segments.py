@@ -40,7 +40,8 @@ class Segments:
         notes: Mapping[str, Any],
     ) -> None:
         """Add a mapper that returned data, ``durations`` being three in microseconds."""
-        if self._returned is None or self._returned.reduced != reduced:
+        # What still has to be reduced is reduced for each mapper alone.
+        if self._returned is None or not (reduced and self._returned.reduced):
             self._finish_returned()
             output_so_far = Groups(self._writer, self._spill_bytes)
             self._returned = _Returned(vertex, output_so_far, reduced)

@@ -25,6 +25,7 @@ _ITEM_BYTES: Final = 1 << 18
 _ITEM_VALUES: Final = 1024
 _BUFFER_BYTES: Final = 1 << 20
 _READ_BYTES: Final = 1 << 16
+_SPOOL: Final = "the folder for temporary files"
 
 
 class BlobFile:
@@ -229,9 +230,16 @@ class SpooledValues(Sequence[Value]):
     """The values of a hot key, in an unnamed file: sized, and iterable any number of times."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(buffering=_BUFFER_BYTES)  # noqa: SIM115 - lives on
         self._pack = values.packer()
         self._count = 0
+        try:
+            self._file = tempfile.TemporaryFile(buffering=_BUFFER_BYTES)  # noqa: SIM115 - lives on
+        except OSError as error:
+            _refuse(_SPOOL, error)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError, OSError):  # it may never have been made
+            self._file.close()
 
     def extend(self, more: Iterable[Value]) -> None:
         """Append values.
@@ -245,7 +253,7 @@ class SpooledValues(Sequence[Value]):
                 self._count += 1
             self._file.flush()
         except OSError as error:
-            _refuse("the executor's folder", error)
+            _refuse(_SPOOL, error)
 
     def __len__(self) -> int:
         return self._count

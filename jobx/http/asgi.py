@@ -37,7 +37,7 @@ def create() -> App:
         ConfigError: A setting is wrong.
     """
     settings = config.load(None, os.environ)
-    client = NodeClient(settings.data_dir / "gateway.sock")
+    client = NodeClient(settings.gateway_path)
     app = create_app(client, settings.http)
     app.add_middleware(Lifespan(client))
     return app

@@ -19,8 +19,8 @@ from jobx import values
 from jobx.model import Counts, Failure
 from jobx.views import ActorView, TraceNode, TraceView
 
-#: Wide enough that nothing is cut when the output is a file or a pipe.
-_PIPE_WIDTH: Final = 10_000
+#: Wide enough that nothing is cut: ids are there to be copied. A terminal wraps by itself.
+_ANSWER_WIDTH: Final = 10_000
 _STYLES: Final = (
     ("green", ("succeeded", "ready", "idle")),
     ("red", ("failed", "lost", "stopped")),
@@ -35,9 +35,8 @@ class _Console(Console):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console on stdout or stderr; no colour unless that is a terminal."""
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else _PIPE_WIDTH
+    """Return a console on stdout (for answers) or stderr; colour only if that is a terminal."""
+    stream, width = (sys.stderr, None) if stderr else (sys.stdout, _ANSWER_WIDTH)
     return _Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 

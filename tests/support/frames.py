@@ -8,6 +8,10 @@ from typing import Any
 
 from jobx import values
 from jobx.handlers import runs
+from jobx.handlers.alarm import Alarm
+from jobx.handlers.bench import Bench, Limits
+from jobx.handlers.protocol import PROGRESS
+from jobx.handlers.scope import Scope
 from jobx.payload import Payload
 
 REQUEST = {"id": "r1", "workflow": "w", "job": "j", "context": {"who": "me"}}
@@ -91,3 +95,19 @@ def by_kind(segments: Iterable[list[Any]]) -> Mapping[str, list[list[Any]]]:
     for segment in segments:
         found.setdefault(segment[0], []).append(segment)
     return found
+
+
+class NoAlarm(Alarm):
+    """Interrupts nobody: the timer of the process is the test runner's."""
+
+    def start(self, deadline: float) -> None:
+        """Do nothing."""
+
+
+def bench(folder: Path, *handlers: Mapping[str, Any], spill_bytes: int = 64 << 20) -> Bench:
+    """Return a bench with handlers loaded."""
+    limits = Limits(output_bytes=1000, spill_bytes=spill_bytes, scratch_dir=str(folder))
+    made = Bench(Scope(), NoAlarm(), bytearray(PROGRESS.size), limits)
+    for handler in handlers:
+        made.load(dict(handler))
+    return made

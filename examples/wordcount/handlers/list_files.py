@@ -1,5 +1,6 @@
 """
-List the Python files below a folder. Each is mapped to the step count_file.
+List the Python files below a folder, but not those of installed packages. Each is mapped to the
+step count_file.
 
 This is the bare form: the file is the body of a generator, and `arguments` and the markers are
 there by themselves.
@@ -13,6 +14,8 @@ required_capability: none
 
 import os
 
+INSTALLED = {"site-packages", "dist-packages"}
+
 root = arguments["root"]
 if not os.path.isdir(root):
     raise NotADirectoryError(root)
@@ -20,7 +23,7 @@ if not os.path.isdir(root):
 yield MrConfigureToMap("count_file")
 
 for folder, subfolders, names in os.walk(root):
-    subfolders.sort()
+    subfolders[:] = sorted(set(subfolders) - INSTALLED)
     for name in sorted(names):
         if name.endswith(".py"):
             yield os.path.join(folder, name), None

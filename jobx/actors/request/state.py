@@ -16,7 +16,7 @@ from __future__ import annotations
 import bisect
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -51,6 +51,11 @@ class Output:
 
     count: int
     payloads: tuple[Payload, ...]
+
+    @property
+    def inline_bytes(self) -> int:
+        """Bytes of it that are held in memory."""
+        return sum(len(item.inline) for item in self.payloads if item.inline)
 
 
 class Chunk:
@@ -129,6 +134,11 @@ class Branch:
         ordered = sorted(self.outputs.items())
         return [item for _, output in ordered for item in output.payloads if item.count]
 
+    @property
+    def inline_bytes(self) -> int:
+        """Bytes that wait for the reducer in memory."""
+        return sum(output.inline_bytes for output in self.outputs.values())
+
 
 class RequestState:
     """What the events of one request add up to."""
@@ -152,7 +162,7 @@ class RequestState:
         self.invocation_count = 0
         #: Inline bytes that wait for reducers.
         self.held_bytes = 0
-        #: Targets that wait for their back-off, with the seconds; taken by ``take_delayed``.
+        #: Targets that wait for their back-off, with the seconds; emptied by ``decide``.
         self.delayed: dict[Target, float] = {}
         #: Mappers that have more to yield and are not being asked; filled by the coordinator.
         self.pulls: dict[int, None] = {}
@@ -161,6 +171,7 @@ class RequestState:
         self._starts: list[int] = []  # of all chunks ever, ascending
         self._ready: list[tuple[int, int]] = []  # heap of (-depth, chunk): deepest first
         self._reduces: deque[Target] = deque()
+        self._lost: set[str] = set()  # blobs that are gone and whose invocations run again
 
     def apply(self, event: Event) -> None:
         """Take the next event of the log."""
@@ -202,7 +213,7 @@ class RequestState:
         """
         while self._ready:
             chunk = self.chunks.get(self._ready[0][1])
-            if chunk is None or not chunk.ready:
+            if chunk is None or not chunk.ready or chunk.payload.blob in self._lost:
                 heapq.heappop(self._ready)
                 continue
             first, stop = chunk.ready.popleft()
@@ -270,6 +281,15 @@ class RequestState:
                     return branch.chunk.start, branch.vertex, 1
         return None
 
+    def is_awaited(self, blob: str) -> bool:
+        """Whether a blob that is gone will be replaced: what left it is to run again already.
+
+        From then on nothing is started that needs the blob.
+        """
+        if any(chunk.payload.blob == blob for b in self.branches.values() for chunk in b.earlier):
+            self._lost.add(blob)
+        return blob in self._lost
+
     # What events do
 
     def _accepted(self, event: Accepted) -> None:
@@ -282,16 +302,17 @@ class RequestState:
         if parent_chunk is None:
             return
         branch = self.branches.get(event.parent)
+        if branch is not None and branch.earlier and branch.earlier[0].start == event.start:
+            branch.chunks.append(self._take_over(branch, event))
+            return
+        if event.start < self.next_vertex:
+            return  # a duplicate
         if branch is None:
             branch = self.branches[event.parent] = Branch(event.parent, parent_chunk)
-        if branch.earlier and branch.earlier[0].start == event.start:
-            chunk = branch.earlier.popleft()
-            chunk.payload = event.payload
-        else:
-            self._drop_earlier(branch)
-            chunk = Chunk(event, parent_chunk.depth + 1)
-            self._add_chunk(chunk)
-            branch.open += chunk.count
+        self._drop_earlier(branch)
+        chunk = Chunk(event, parent_chunk.depth + 1)
+        self._add_chunk(chunk)
+        branch.open += chunk.count
         branch.chunks.append(chunk)
 
     def _done(self, event: Done) -> None:
@@ -304,15 +325,17 @@ class RequestState:
         combined = self.plan.steps[chunk.step].combiner is not None
         if event.outcome == "reduced":
             self.invocation_count += event.count * (2 + combined)
+            self._drop_branches(event.first, event.count)
             self._settle(chunk, event.first, event.count, event.payloads)
             return
         branch = self.branches.get(event.first)
         if branch is None:
             branch = self.branches[event.first] = Branch(event.first, chunk)
+        if branch.complete:
+            return  # a duplicate
         if event.outcome == "combined":
             self.invocation_count += 1 + combined
-            branch.outputs[event.first] = Output(1, event.payloads)
-            self.held_bytes += _inline_bytes(event.payloads)
+            self._keep_output(branch, event.first, Output(1, event.payloads))
         else:
             self.invocation_count += 1
         self._drop_earlier(branch)
@@ -336,19 +359,27 @@ class RequestState:
         if event.kind == "reduce":
             target = (event.first, event.partition)
             self.attempts[target] = self.attempt(target).after(event.failure)
-            self._put(target, event.delay_s)
+            if event.delay_s:
+                self.delayed[target] = event.delay_s
+            else:
+                self._reduces.append(target)
             return
         chunk = self.chunks.get(event.chunk)
         if chunk is None:
             return
         if chunk.finished.overlaps(event.first, event.first + event.count):
             self._unsettle(chunk, event.first, event.count)
+        if event.failure.kind == "blob":
+            self._lost.add(event.failure.input or "")
         for vertex in range(event.first, event.first + event.count):
             target = (vertex, MAPPER)
             self.attempts[target] = self.attempt(target).after(event.failure)
             if vertex in self.branches:
                 self._restart(self.branches[vertex])
-            self._put(target, event.delay_s, chunk)
+            if event.delay_s:
+                self.delayed[target] = event.delay_s
+        if not event.delay_s:
+            self._make_ready(chunk, event.first, event.first + event.count)
 
     def _failed(self, event: Failed) -> None:
         if self.failure is None:
@@ -403,13 +434,13 @@ class RequestState:
         if start < stop:
             self._make_ready(chunk, start, stop)
 
-    def _put(self, target: Target, delay_s: float, chunk: Chunk | None = None) -> None:
-        if delay_s > 0:
-            self.delayed[target] = delay_s
-        elif chunk is not None:
-            self._make_ready(chunk, target[0], target[0] + 1)
-        else:
-            self._reduces.append(target)
+    def _take_over(self, branch: Branch, event: Mapped) -> Chunk:
+        """Return the chunk of an earlier attempt that is yielded again, with all done for it."""
+        chunk = branch.earlier.popleft()
+        chunk.payload = event.payload
+        if chunk.ready:  # it may have waited for the payload
+            heapq.heappush(self._ready, (-chunk.depth, chunk.start))
+        return chunk
 
     def _settle(self, chunk: Chunk, first: int, count: int, payloads: tuple[Payload, ...]) -> None:
         """Give siblings their final result, and their parent what they left."""
@@ -420,8 +451,7 @@ class RequestState:
             return
         parent = self.branches[chunk.parent]
         if any(item.count for item in payloads):
-            parent.outputs[first] = Output(count, payloads)
-            self.held_bytes += _inline_bytes(payloads)
+            self._keep_output(parent, first, Output(count, payloads))
         parent.open -= count
         self._gather(parent)
 
@@ -430,9 +460,19 @@ class RequestState:
         chunk.finished.remove(first, first + count)
         self.finished_count -= count
         parent = self.branches[chunk.parent]
-        parent.outputs.pop(first, None)
+        self._drop_output(parent, first)
         parent.open += count
         parent.partitions = 0
+        parent.parts = {}
+
+    def _keep_output(self, branch: Branch, first: int, output: Output) -> None:
+        branch.outputs[first] = output
+        self.held_bytes += output.inline_bytes
+
+    def _drop_output(self, branch: Branch, first: int) -> None:
+        output = branch.outputs.pop(first, None)
+        if output is not None:
+            self.held_bytes -= output.inline_bytes
 
     def _gather(self, branch: Branch) -> None:
         """Make the reducer of a branch ready once nothing of its input is missing."""
@@ -457,42 +497,51 @@ class RequestState:
         branch.partitions = 0
         branch.parts = {}
         branch.session = {}
-        branch.outputs.pop(branch.vertex, None)
+        self._drop_output(branch, branch.vertex)
         self.pulls.pop(branch.vertex, None)
 
     def _drop_earlier(self, branch: Branch) -> None:
         """Drop the children that the current attempt did not yield again."""
-        while branch.earlier:
-            chunk = branch.earlier.popleft()
+        for chunk in branch.earlier:
             branch.open -= chunk.count - chunk.finished.size
-            self._drop_chunk(chunk)
             for vertex in range(chunk.start, chunk.start + chunk.count):
-                branch.outputs.pop(vertex, None)
+                self._drop_output(branch, vertex)
+        self._drop_chunks(branch.earlier)
+        branch.earlier = deque()
 
-    def _drop_chunk(self, chunk: Chunk) -> None:
-        del self.chunks[chunk.start]
-        self.mapped_count -= chunk.count
-        self.finished_count -= chunk.finished.size
-        for vertex in range(chunk.start, chunk.start + chunk.count):
-            branch = self.branches.pop(vertex, None)
-            if branch is None:
-                continue
-            self.pulls.pop(vertex, None)
-            self.discarded.append(vertex)
-            for below in [*branch.chunks, *branch.earlier]:
-                self._drop_chunk(below)
+    def _drop_chunks(self, chunks: Iterable[Chunk]) -> None:
+        """Drop chunks and all below them."""
+        waiting = list(chunks)
+        while waiting:  # a loop, since a tree may be deeper than the stack
+            chunk = waiting.pop()
+            del self.chunks[chunk.start]
+            self.mapped_count -= chunk.count
+            self.finished_count -= chunk.finished.size
+            for vertex in range(chunk.start, chunk.start + chunk.count):
+                if vertex in self.branches:
+                    waiting += self._drop_branch(vertex)
+
+    def _drop_branches(self, first: int, count: int) -> None:
+        """Drop what vertices mapped in earlier attempts, now that they returned."""
+        if self.attempts:
+            for vertex in range(first, first + count):
+                if vertex in self.branches:
+                    self._drop_chunks(self._drop_branch(vertex))
+
+    def _drop_branch(self, vertex: int) -> list[Chunk]:
+        """Drop a branch and return the chunks below it."""
+        branch = self.branches.pop(vertex)
+        self.pulls.pop(vertex, None)
+        self.discarded.append(vertex)
+        self.held_bytes -= branch.inline_bytes
+        return [*branch.chunks, *branch.earlier]
 
     def _forget(self, branch: Branch) -> None:
         """Remove a reduced branch; its children's results are in its own now."""
         del self.branches[branch.vertex]
-        for output in branch.outputs.values():
-            self.held_bytes -= _inline_bytes(output.payloads)
+        self.held_bytes -= branch.inline_bytes
         for chunk in branch.chunks:
             del self.chunks[chunk.start]
-
-
-def _inline_bytes(payloads: tuple[Payload, ...]) -> int:
-    return sum(len(item.inline) for item in payloads if item.inline)
 
 
 _APPLY: Final[dict[type[Event], Callable[[RequestState, Any], None]]] = {

@@ -187,7 +187,7 @@ class Engine:
         if self._is_closed or (parent is not None and parent.mailbox is None):
             raise ActorSystemFailure("who is about to stop creates nothing new")
         if not isinstance(actor_class, type) or not issubclass(actor_class, Actor):
-            raise InvalidActorSpecification(actor_class, "it must be a subclass of Actor")
+            raise InvalidActorSpecification(repr(actor_class), "it must be a subclass of Actor")
         if global_name and (named := self._names.get(global_name)):
             return named.address
         if requirements or hasattr(actor_class, "actorSystemCapabilityCheck"):

@@ -137,9 +137,6 @@ class LoopSystemBase(Engine):
         """Set a capability of the node, or remove it with None; actors that exist stay."""
         self.on_loop(lambda: self.update_capability(name, value))
 
-    def _handleDeadLetters(self, address: ActorAddress, enable: bool) -> None:
-        self.on_loop(lambda: self.dead_letters.handle(address, enable))
-
     loadActorSource = unloadActorSource = staticmethod(refuse)
 
     def shutdown(self) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import ast
 import linecache
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import CodeType
 from typing import Any, Final
 
@@ -69,17 +70,21 @@ class Python:
 
 
 def _parse(source_code: str, name: str) -> ast.Module:
-    try:
+    with _faults_named():
         return ast.parse(source_code, filename(name))
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise _invalid(error) from error
 
 
 def _compile(module: ast.Module, name: str) -> CodeType:
+    with _faults_named():
+        return compile(module, filename(name), "exec", dont_inherit=True)
+
+
+@contextmanager
+def _faults_named() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the author's style is not ours to judge
         try:
-            return compile(module, filename(name), "exec", dont_inherit=True)
+            yield
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise _invalid(error) from error
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import io
 import json
 
 import pytest
@@ -63,7 +64,7 @@ def test_table_has_a_pair_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-def test_table_cuts_nothing_when_it_is_piped(capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_cuts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     render.say_table(["x"], [["y" * 500]])
 
     assert "y" * 500 in capsys.readouterr().out
@@ -140,3 +141,29 @@ def test_duration_is_told_in_the_unit_that_suits(duration_s: float, text: str) -
 )
 def test_size_is_told_in_the_unit_that_suits(size_bytes: int, text: str) -> None:
     assert render.size(size_bytes) == text
+
+
+@pytest.mark.parametrize(("variable", "coloured"), [("TERM", True), ("NO_COLOR", False)])
+def test_colour_is_for_terminals_that_want_it(
+    variable: str, coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(variable, "xterm")
+    screen = _Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+
+    render.say_table(["state"], [["failed"]])
+
+    assert ("\x1b[31m" in screen.getvalue()) == coloured
+
+
+def test_no_colour_goes_into_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    render.say_table(["state"], [["failed"]])
+
+    assert "\x1b" not in capsys.readouterr().out
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True

@@ -1,0 +1,1 @@
+"""Examples: word count, and the demo that runs it."""

@@ -1,0 +1,87 @@
+"""Which works there are, how large, and who does them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+PEERS: Final = ("jobx", "pool", "ray", "dask", "celery", "dbos")
+#: Processes that do the work, at every peer.
+PROCESSES: Final = 2
+CLIENTS: Final = 16
+
+#: Who does a work: all, the measure of what is possible, or only JobX.
+WORKS: Final[Mapping[str, tuple[str, ...]]] = {
+    "one": PEERS,
+    "http_one": ("jobx",),
+    "16": PEERS,
+    "http_16": ("jobx",),
+    "fanout": PEERS,
+    "wordcount": PEERS,
+    "wordcount_pairs": ("jobx", "pool"),
+    "reduce_keys": ("jobx", "pool"),
+    "idle": ("jobx",),
+}
+
+#: Works that take seconds: all peers do them several times in turns, and the median counts.
+IN_ROUNDS: Final = frozenset({"one", "http_one", "16", "http_16"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How much of each work is done.
+
+    Attributes:
+        rounds: Turns of the works that are done in rounds.
+        repeats: How often a longer work is repeated in one process.
+        requests: Requests of one client, after ``warm_requests``.
+        warm_requests: Requests before anything is measured, for each client.
+        load_s: How long several clients send requests.
+        fanout: Invocations of one request.
+        wide_fanout: The same, for JobX alone.
+        text_mb: Size of the text whose words are counted.
+        children: Mappers whose keys are reduced.
+        keys: Keys of each.
+        idle_s: How long nothing is done.
+    """
+
+    rounds: int
+    repeats: int
+    requests: int
+    warm_requests: int
+    load_s: float
+    fanout: tuple[int, ...]
+    wide_fanout: tuple[int, ...]
+    text_mb: int
+    children: int
+    keys: int
+    idle_s: float
+
+
+FULL: Final = Sizes(
+    rounds=3,
+    repeats=3,
+    requests=200,
+    warm_requests=20,
+    load_s=4.0,
+    fanout=(1_000, 10_000),
+    wide_fanout=(100_000, 1_000_000),
+    text_mb=64,
+    children=100,
+    keys=100_000,
+    idle_s=10.0,
+)
+QUICK: Final = Sizes(
+    rounds=1,
+    repeats=1,
+    requests=100,
+    warm_requests=10,
+    load_s=1.0,
+    fanout=(1_000,),
+    wide_fanout=(10_000, 50_000),
+    text_mb=4,
+    children=10,
+    keys=50_000,
+    idle_s=3.0,
+)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobx.errors import InvalidInput
+from jobx.handlers.arguments import Arguments
+from jobx.handlers.failures import Misuse
+from jobx.handlers.languages import Checked, processor
+from jobx.handlers.scope import Scope
+from tests.support.frames import load
+
+PYTHON = processor("python")
+ROOT = Arguments({"a": 1, "b": "2"}, is_root=True)
+PAIR = Arguments({"k": {"a": 3, "b": "4"}})
+
+
+def _run(handler_type: str, source_code: str, *given: Any, **fields: Any) -> Any:
+    loaded = PYTHON.load(load("h", handler_type, source_code, **fields), Scope())
+    return list(loaded.run(*given) or [])
+
+
+def test_an_unknown_language_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InvalidInput, match="the languages are python"):
+        processor("cobol")
+
+
+@pytest.mark.parametrize(
+    ("handler_type", "source_code", "checked"),
+    [
+        ("mapper", "yield 1", Checked()),
+        ("mapper", "", Checked()),
+        ("mapper", "def handler(arguments): pass", Checked()),
+        ("mapper", "def handler(key, value): pass", Checked()),
+        ("mapper", "def handler(a, *, b=1): pass", Checked(parameters=("a", "b"))),
+        ("mapper", "def handler(): pass\nyield 1", Checked()),
+        ("reducer", "yield 1", Checked()),
+        ("reducer", "def handler(results): pass", Checked()),
+        ("reducer", "def handler(word, counts): pass", Checked(per_key=True)),
+        ("combiner", "def handler(key, values): pass", Checked(per_key=True)),
+    ],
+)
+def test_a_check_tells_the_form(handler_type: str, source_code: str, checked: Checked) -> None:
+    assert PYTHON.check(source_code, handler_type) == checked
+
+
+@pytest.mark.parametrize(
+    ("handler_type", "source_code", "where", "reason"),
+    [
+        ("mapper", "x = 1\ny =", "line 2", "invalid syntax"),
+        ("mapper", "yield 1\nbreak", "line 2", "outside loop"),
+        ("mapper", "\n\nfrom os import *", "line 3", "only allowed at module level"),
+        ("mapper", "x = '\0'", "source", "null"),
+        ("mapper", "x = '\udc80'", "source", "surrogates"),
+        ("mapper", "async def handler(a): pass", "line 1", "cannot be async"),
+        ("mapper", "def handler(*a): pass", "line 1", "named parameters only"),
+        ("reducer", "import os\ndef handler(a, b, c): pass", "line 2", "takes"),
+        ("reducer", "def handler(): pass", "line 1", "a reducer takes"),
+    ],
+)
+def test_a_check_refuses_wrong_source_with_its_line(
+    handler_type: str, source_code: str, where: str, reason: str
+) -> None:
+    with pytest.raises(InvalidInput, match=reason) as refused:
+        PYTHON.check(source_code, handler_type)
+    assert where in refused.value.args[0]
+
+
+def test_a_check_runs_nothing() -> None:
+    PYTHON.check("raise SystemExit\ndef handler(arguments): pass", "mapper")
+
+
+@pytest.mark.parametrize(
+    ("source_code", "given", "expected"),
+    [
+        ("'''Doc.'''\nfor pair in arguments: yield pair", ROOT, [("a", 1), ("b", "2")]),
+        ("from __future__ import annotations\nimport math\nyield math.pi > 3", ROOT, [True]),
+        ("if False: pass", ROOT, []),
+        ("def handler(arguments): return [arguments['a']]", ROOT, [1]),
+        ("def handler(b, a): yield a, b", ROOT, [(1, "2")]),
+        ("def handler(b, a): yield a, b", PAIR, [(3, "4")]),
+        ("def handler(k): yield k", Arguments({"k": 5}), [5]),
+        ("def handler(a, c=9, *, d=8): yield a, c, d", ROOT, [(1, 9, 8)]),
+        ("def handler(key, value): yield key, len(value)", PAIR, [("k", 2)]),
+        ("LIMIT = 3\ndef handler(arguments): yield LIMIT", ROOT, [3]),
+        ("def handler(arguments): pass", ROOT, []),
+    ],
+)
+def test_a_mapper_of_either_form_gets_its_arguments(
+    source_code: str, given: Arguments, expected: list[Any]
+) -> None:
+    assert _run("mapper", source_code, given) == expected
+
+
+def test_arguments_are_cast_when_there_is_a_spec() -> None:
+    spec = [["a", "str"], ["b", "int"]]
+    assert _run("mapper", "def handler(a, b): yield a, b", ROOT, argument_spec=spec) == [("1", 2)]
+    assert _run("mapper", "yield arguments['b']", ROOT, argument_spec=spec) == [2]
+
+
+def test_a_mapper_of_one_pair_refuses_several_arguments() -> None:
+    with pytest.raises(Misuse, match="takes one argument, not 2"):
+        _run("mapper", "def handler(key, value): yield key", ROOT)
+
+
+@pytest.mark.parametrize(
+    "source_code",
+    ["for key, values in results: yield key, sum(values)", "def handler(results): return results"],
+)
+def test_a_reducer_over_results_gets_all_keys(source_code: str) -> None:
+    assert len(_run("reducer", source_code, [("a", [1, 2]), ("b", [3])])) == 2
+
+
+def test_a_traceback_shows_the_lines_of_the_author() -> None:
+    with pytest.raises(ZeroDivisionError) as raised:
+        _run("mapper", "'''Doc.'''\n\nx = 0\nyield 1 / x", ROOT)
+    frame = raised.traceback[-1]
+    assert (str(frame.frame.code.raw.co_filename), frame.lineno + 1) == ("<handler h>", 4)
+
+
+def test_a_warning_about_style_is_not_an_error() -> None:
+    assert _run("mapper", r"yield '\d'", ROOT) == [r"\d"]
