@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -47,10 +48,11 @@ TOP = 10
 TRACE_LIMIT = 6
 POLL_S = 0.2
 ANSWER_S = 30.0
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 #: Draining is bounded (15 s with default settings); this is only for a serve that breaks that.
 STOP_S = 30.0
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 
 
 def main() -> int:
@@ -79,7 +81,7 @@ def demo_environ(folder: str) -> dict[str, str]:
 
 def jobx(words: tuple[str, ...], environ: Mapping[str, str]) -> None:
     """Run a command of `jobx`, as a user would."""
-    console.print(f"[bold]$ jobx {shlex.join(words)}[/bold]", soft_wrap=True)
+    console.print(f"[bold]$ jobx {shlex.join(words)}[/bold]")
     subprocess.run([*JOBX, *words], env=environ, check=True)
 
 
@@ -91,7 +93,7 @@ def serving(environ: Mapping[str, str]) -> Iterator[str]:
     with subprocess.Popen([*JOBX, *words], env=environ, stdout=subprocess.PIPE, text=True) as serve:
         try:
             line = serve.stdout.readline() if serve.stdout else ""
-            console.print(line.rstrip(), soft_wrap=True)
+            console.print(line.rstrip())
             found = re.match(r"serving (\S+)", line)
             if found is None:
                 raise SystemExit("jobx serve did not start")
@@ -127,7 +129,7 @@ def submit(url: str) -> str:
     console.print(f"POST {url}/job/demo/wordcount for all Python files below {ROOT}")
     body = json.dumps({"arguments": {"root": str(ROOT)}}).encode()
     headers = {"Content-Type": "application/json", "Prefer": "respond-async"}
-    with answer(Request(f"{url}/job/demo/wordcount", body, headers)) as response:
+    with answer(f"{url}/job/demo/wordcount", headers, body) as response:
         return str(response.headers["Location"])
 
 
@@ -137,7 +139,7 @@ def finished(url: str, path: str) -> dict[str, Any]:
     with Progress(*columns, console=console) as bar:
         line = bar.add_task("files", total=None)
         while True:
-            with answer(Request(url + path)) as response:
+            with answer(url + path) as response:
                 request: dict[str, Any] = json.load(response)
             counts = request["counts"]
             bar.update(line, total=counts["mapped"], completed=counts["finished"])
@@ -148,14 +150,16 @@ def finished(url: str, path: str) -> dict[str, Any]:
 
 def result(url: str, request_id: str) -> dict[str, int]:
     """Read the result, which is streamed: a pair a line."""
-    path = f"/request/demo/{request_id}/result"
-    with answer(Request(url + path, headers={"Accept": "application/x-ndjson"})) as lines:
+    address = f"{url}/request/demo/{request_id}/result"
+    with answer(address, {"Accept": "application/x-ndjson"}) as lines:
         return dict(map(json.loads, lines))
 
 
-def answer(request: Request) -> HTTPResponse:
-    """Send a request and return the response, whose body is still to be read."""
-    response: HTTPResponse = urlopen(request, timeout=ANSWER_S)  # noqa: S310 - our own address
+def answer(
+    address: str, headers: Mapping[str, str] = NO_HEADERS, body: bytes | None = None
+) -> HTTPResponse:
+    """Ask with GET, or with POST when there is a body; what is answered is still to be read."""
+    response: HTTPResponse = urlopen(Request(address, body, dict(headers)), timeout=ANSWER_S)
     return response
 
 

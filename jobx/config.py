@@ -17,10 +17,11 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from jobx.errors import ConfigError
+from jobx.errors import ConfigError, quote
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
-PositiveFloat = Annotated[float, msgspec.Meta(gt=0)]
+#: Seconds, at most a year: more is as good as no limit, and no timer takes infinity.
+PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
 
 ENV_PREFIX: Final = "JOBX_"
 #: Longest name that a Unix socket may have, with its closing zero byte: 108.
@@ -165,9 +166,13 @@ def load(
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError("file", str(path), str(error)) from error
+    for section, fields in tree.items():
+        if not isinstance(fields, dict):
+            raise ConfigError(section, quote(fields), "must be a section of settings")
+    return tree
 
 
 def _variables(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
@@ -187,15 +192,13 @@ def _parse(section: str, name: str, text: str) -> object:
     return text
 
 
-def _convert(tree: Mapping[str, Any]) -> Settings:
+def _convert(tree: Mapping[str, dict[str, Any]]) -> Settings:
     parts: dict[str, Any] = {}
     kinds = typing.get_type_hints(Settings)
     for section, fields in tree.items():
         if section not in kinds:
             known = ", ".join(Settings.__struct_fields__)
             raise ConfigError(section, "a section", f"unknown; the sections are {known}")
-        if not isinstance(fields, Mapping):
-            raise ConfigError(section, repr(fields), "must be a section of settings")
         parts[section] = _convert_section(section, kinds[section], fields)
     return Settings(**parts)
 
@@ -207,9 +210,9 @@ def _convert_section(section: str, kind: type[Section], fields: Mapping[str, Any
         setting = f"{section}.{name}"
         if name not in hints:
             known = ", ".join(kind.__struct_fields__)
-            raise ConfigError(setting, repr(value), f"unknown; [{section}] knows {known}")
+            raise ConfigError(setting, quote(value), f"unknown; [{section}] knows {known}")
         try:
             checked[name] = msgspec.convert(value, hints[name], strict=not isinstance(value, str))
         except msgspec.ValidationError as error:
-            raise ConfigError(setting, repr(value), str(error)) from error
+            raise ConfigError(setting, quote(value), str(error)) from error
     return kind(**checked)

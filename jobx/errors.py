@@ -32,6 +32,7 @@ to another process as its code and arguments (``to_wire``) and raised there agai
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -253,6 +254,15 @@ class InternalError(JobxError):
         super().__init__(reason)
 
 
+def quote(value: object, limit: int = 80) -> str:
+    """Return a value of any size and depth as text of at most ``limit`` characters."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of too many digits, or too deep
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 def _family(cls: type[JobxError]) -> Iterator[type[JobxError]]:
     yield cls
     for child in cls.__subclasses__():
@@ -264,5 +274,6 @@ def from_wire(wire: dict[str, object]) -> JobxError:
     args = wire.get("args")
     for cls in _family(JobxError):
         if cls.code == wire.get("code") and isinstance(args, list):
-            return cls(*args)
+            with contextlib.suppress(TypeError):  # of a peer whose errors have other arguments
+                return cls(*args)
     return InternalError(f"a peer sent an error that is not known here: {wire!r}")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
-from jobx.errors import InvalidInput
+from jobx.errors import InvalidInput, quote
 from jobx.payload import Payload
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
@@ -209,7 +209,7 @@ def check_name(where: str, name: object) -> str:
     if isinstance(name, str) and _NAME.match(name) and ".." not in name:
         return name
     reason = "a name is 1 to 63 of a-z 0-9 _ . -, starts with a letter or digit, has no '..'"
-    raise InvalidInput(where, repr(name)[:80], reason)
+    raise InvalidInput(where, quote(name), reason)
 
 
 def convert(kind: type[E], where: str, fields: object) -> E:
@@ -221,7 +221,7 @@ def convert(kind: type[E], where: str, fields: object) -> E:
     try:
         return msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:
-        raise InvalidInput(where, _short(fields), str(error)) from error
+        raise InvalidInput(where, quote(fields, 120), str(error)) from error
 
 
 def encode(entity: msgspec.Struct) -> bytes:
@@ -238,9 +238,4 @@ def decode(kind: type[E], where: str, body: bytes) -> E:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.DecodeError as error:
-        raise InvalidInput(where, _short(body), str(error)) from error
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 120 else f"{text[:117]}..."
+        raise InvalidInput(where, quote(body, 120), str(error)) from error

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 
 import msgpack
 
-from jobx.errors import InvalidInput
+from jobx.errors import InvalidInput, quote
 
 Key: TypeAlias = Any  #: null, bool, int, float, text, bytes, tuple of keys, timestamp, decimal
 Value: TypeAlias = Any  #: a key type, a list of values, or a map of keys to values
@@ -79,7 +79,7 @@ def pack(value: object) -> bytes:
     try:
         return bytes(msgpack.packb(value, default=_default, datetime=True, strict_types=False))
     except (TypeError, ValueError, OverflowError, UnicodeEncodeError) as error:
-        raise InvalidInput("value", _short(value), str(error)) from error
+        raise InvalidInput("value", quote(value), str(error)) from error
 
 
 def unpack(body: bytes | memoryview) -> Any:
@@ -117,7 +117,7 @@ def freeze(key: Key) -> Key:
     return key
 
 
-def check_key(key: Key) -> Key:
+def check_key(key: Key, depth: int = 0) -> Key:
     """Return ``key``, lists turned into tuples.
 
     Raises:
@@ -125,7 +125,8 @@ def check_key(key: Key) -> Key:
     """
     kind = type(key)
     if isinstance(key, list | tuple):
-        return tuple(check_key(item) for item in key)
+        _check_depth(depth)
+        return tuple(check_key(item, depth + 1) for item in key)
     check_value(key)
     if kind not in _FROZEN:
         raise ValueError(f"a {kind.__name__} cannot be a key")
@@ -156,9 +157,13 @@ def check_value(value: Value, depth: int = 0) -> None:
         _check_container(value, depth)
 
 
-def _check_container(value: Value, depth: int) -> None:
+def _check_depth(depth: int) -> None:
     if depth >= MAX_DEPTH:
         raise ValueError(f"lists and maps nest deeper than {MAX_DEPTH}")
+
+
+def _check_container(value: Value, depth: int) -> None:
+    _check_depth(depth)
     if isinstance(value, list | tuple):
         for item in value:
             check_value(item, depth + 1)
@@ -265,9 +270,12 @@ def from_jsonable(value: Any) -> Value:
         return {key: from_jsonable(item) for key, item in value.items()}
     ((tag, body),) = value.items()
     try:
-        return _FROM_TAG[tag](body)
+        found = _FROM_TAG[tag](body)
+        if tag != _TAG_MAP:  # whose items were checked
+            check_value(found)
+        return found
     except (TypeError, ValueError, ArithmeticError) as error:
-        raise InvalidInput(f"JSON value tagged {tag}", _short(body), str(error)) from error
+        raise InvalidInput(f"JSON value tagged {tag}", quote(body), str(error)) from error
 
 
 def _is_tag(value: dict[Any, Any]) -> bool:
@@ -285,8 +293,3 @@ _FROM_TAG: Final[dict[str, Callable[[Any], Value]]] = {
     _TAG_TIMESTAMP: datetime.datetime.fromisoformat,
     _TAG_MAP: _map_from_items,
 }
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

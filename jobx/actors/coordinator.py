@@ -80,6 +80,7 @@ class Coordinator(Actor):
         self._is_begun = False
         self._is_opened = False
         self._is_stopping = False
+        self._is_refused = False
 
     def describe(self) -> str:
         """Return what the actor tree shows."""
@@ -88,7 +89,7 @@ class Coordinator(Actor):
     def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 - Thespian's
         """Take the next message, then do what the state says."""
         receive = _RECEIVE.get(type(message))
-        if receive is not None:
+        if receive is not None and not self._is_refused:
             receive(self, message, sender)
             self._advance()
 
@@ -200,6 +201,8 @@ class Coordinator(Actor):
 
     def _commit_refused(self, message: CommitRefused, _: ActorAddress) -> None:
         """Stop at once: the request was never accepted, or somebody else coordinates it."""
+        self._is_refused = True
+        self.node.log.forget(self._journal.key)
         self._leave(Refused(self._journal.key, message.error))
 
     def _leave(self, report: Ended | Refused) -> None:

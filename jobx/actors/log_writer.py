@@ -56,6 +56,7 @@ class LogWriter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
         self._pending: dict[RequestKey, _Group] = {}
         self._flight: dict[RequestKey, _Group] = {}
+        self._refused: set[RequestKey] = set()  # whose owners have not heard of it yet
         self._timer: asyncio.Handle | None = None
         self._is_urgent = False
         self._retry_s = RETRY_S[0]
@@ -68,7 +69,13 @@ class LogWriter:
         writes: Sequence[Write],
         urgent: bool,
     ) -> None:
-        """Write what belongs to event ``number``; ``owner`` hears Committed or CommitRefused."""
+        """Write what belongs to event ``number``; ``owner`` hears Committed or CommitRefused.
+
+        After CommitRefused nothing more is taken of a request until it is forgotten, so its log
+        never goes on behind a gap.
+        """
+        if key in self._refused:
+            return
         group = self._pending.get(key)
         if group is None:
             group = self._pending[key] = _Group(owner, number, number)
@@ -79,8 +86,9 @@ class LogWriter:
             self._schedule(urgent)
 
     def forget(self, key: RequestKey) -> None:
-        """Drop what is not written yet of a request."""
+        """Drop what is not written yet of a request, and that it was refused."""
         self._pending.pop(key, None)
+        self._refused.discard(key)
 
     def read(self, key: RequestKey, reply_to: ActorAddress) -> None:
         """Read a request's log, after what is being written; ``reply_to`` hears LogRead."""
@@ -128,8 +136,11 @@ class LogWriter:
         if error is None:
             self.stalled = None
             self._retry_s = RETRY_S[0]
-            for group, conflict in zip(flight.values(), commit.result(), strict=True):
-                self._report(group, conflict)
+            for (key, group), conflict in zip(flight.items(), commit.result(), strict=True):
+                if conflict is None:
+                    self._deliver(group.owner, Committed(group.number))
+                else:
+                    self._refuse(key, group.owner, conflict)
             if self._pending:
                 self._schedule(urgent=True)
         elif isinstance(error, JobxError):
@@ -137,27 +148,23 @@ class LogWriter:
         else:
             raise error
 
-    def _report(self, group: _Group, conflict: Conflict | None) -> None:
-        if conflict is None:
-            self._deliver(group.owner, Committed(group.number))
-        else:
-            self._deliver(group.owner, CommitRefused(conflict))
+    def _refuse(self, key: RequestKey, owner: ActorAddress, error: JobxError) -> None:
+        self._pending.pop(key, None)
+        self._refused.add(key)
+        self._deliver(owner, CommitRefused(error))
 
     def _keep(self, flight: dict[RequestKey, _Group], error: JobxError) -> None:
         """Refuse requests that are not durable yet, keep the writes of all others."""
         self.stalled = error
-        newer, self._pending = self._pending, {}
         for key, group in flight.items():
             if group.first == 0:
-                newer.pop(key, None)
-                self._deliver(group.owner, CommitRefused(error))
-            else:
-                self._pending[key] = group
-        for key, group in newer.items():
-            kept = self._pending.setdefault(key, group)
-            if kept is not group:
-                kept.number = group.number
-                kept.writes.extend(group.writes)
+                self._refuse(key, group.owner, error)
+                continue
+            newer = self._pending.get(key)
+            if newer is not None:
+                group.number = newer.number
+                group.writes.extend(newer.writes)
+            self._pending[key] = group
         self._timer = self._loop.call_later(self._retry_s, self._flush)
         self._retry_s = min(self._retry_s * 2, RETRY_S[1])
 

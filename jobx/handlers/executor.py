@@ -152,8 +152,11 @@ class _Executor:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.umask(0o077)
-        os.makedirs(self._folder, exist_ok=True)
-        os.chdir(self._folder)
+        try:
+            os.chdir(self._folder)
+        except FileNotFoundError:
+            os.makedirs(self._folder)
+            os.chdir(self._folder)
 
     def _is_used_up(self, rss_bytes: int) -> bool:
         bench, config = self._bench, self._config

@@ -75,8 +75,11 @@ class ForkServer:
                     elif not self._serve():
                         return
         finally:
-            for child in list(self._children.values()):
-                _end(child)
+            for child in self._children.values():
+                _kill(child)
+            for child in self._children.values():
+                os.waitpid(child.pid, 0)
+                _forget(child)
 
     def _serve(self) -> bool:
         """Take one message; False when the node is gone."""
@@ -109,7 +112,8 @@ class ForkServer:
         _, status = os.waitpid(child.pid, 0)
         self._selector.unregister(child.pidfd)
         del self._children[child.pid]
-        _end(child)
+        _kill(child)
+        _forget(child)
         code = os.waitstatus_to_exitcode(status)
         self._tell({"t": "exited", "pid": child.pid, "status": code})
 
@@ -118,10 +122,15 @@ class ForkServer:
             self._control.send(values.pack(message))
 
 
-def _end(child: _Child) -> None:
-    """Kill what is left of an executor and its group, and remove its folder."""
+def _kill(child: _Child) -> None:
+    """Kill an executor and what it started; a new one may not lead its group yet."""
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
+
+
+def _forget(child: _Child) -> None:
     os.close(child.pidfd)
     shutil.rmtree(child.folder, ignore_errors=True)
 

@@ -21,12 +21,13 @@ class Invocation:
         handler: Name of the handler that runs now.
         given: The pair or arguments that a mapper was given, for its failure.
         deadline: Monotonic instant at which the soft time limit ends it.
-        session: What the mapper stored.
+        session: What the mapper stored; one that it was made with is not among its notes.
         output: Captured output, as bytes.
     """
 
     __slots__ = (
         "_cut",
+        "_owns_session",
         "_room",
         "attempt",
         "deadline",
@@ -59,6 +60,7 @@ class Invocation:
         self.given = given
         self.handler = ""
         self.deadline = math.inf
+        self._owns_session = session is None
         self.session = {} if session is None else session
         self.output: list[bytes] = []
         self._room = output_bytes
@@ -82,6 +84,6 @@ class Invocation:
         notes: dict[str, Any] = {}
         if self.output or self._cut:
             notes["output"] = self.captured()
-        if self.session and self.stage == "mapper":
+        if self.session and self._owns_session:
             notes["session"] = self.session
         return notes

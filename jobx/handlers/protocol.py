@@ -22,7 +22,7 @@ of names of blobs written for this frame), ``inline_bytes``, ``time_limit_s`` (f
 
     map     first, count, root (bool), attempts (map: vertex to attempt, 1 if absent), mapper,
             combiner (or None), reducer (or None: stop after the combiner) as versions,
-            pairs (bytes of the chunk's items) or blob (name, start, stop, of the chunk's blob),
+            pairs (bytes of the chunk's items) or blob (map: name, start, stop in bytes),
             chunk_pairs (most pairs of one mapped chunk),
             partitions (run sections of an output that was too large for memory)
     combine vertex, attempt, combiner, inputs, partitions
@@ -34,7 +34,7 @@ The item of the root invocation is a list of [name, value]; that of any other is
 Executor to node::
 
     ready   pid; once, when it can take work
-    result  id, segments, rss_bytes, leaving (true: it exits now, after this frame)
+    result  id, request_id, segments, rss_bytes, leaving (true: it exits now, after this frame)
 
 Segments, in order::
 
@@ -42,7 +42,7 @@ Segments, in order::
             mappers that returned data, with their combiner and (``reduced``) reducer done; their
             output together, values of a key in the order of vertices; one mapper alone when it
             is not reduced. ``durations`` are
-            3 x count unsigned 32-bit microseconds: mappers, combiners, reducers.
+            3 x count unsigned 32-bit microseconds: all mappers, all combiners, all reducers.
     ["mapped", vertex, step, chunk payload, digest, more (bool), duration_us, notes]
             a chunk of children; ``more``: the mapper is kept, ask with ``pull``
     ["combined", vertex, payloads, duration_us, notes]

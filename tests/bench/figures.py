@@ -17,7 +17,7 @@ class Figure:
     Attributes:
         peer: Who did the work.
         work: What was done.
-        n: How much: requests, clients, invocations, bytes of text or keys.
+        n: How much: requests, clients, invocations, megabytes of text or keys.
         p50_ms: Median latency of a request.
         p99_ms: 99th percentile of it.
         per_s: Requests or invocations a second.

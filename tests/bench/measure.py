@@ -39,8 +39,9 @@ def main(name: str, open_peer: Callable[[Path], Peer]) -> None:
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
     sizes = works.QUICK if given.quick else works.FULL
-    with open_peer(given.folder) as peer:
-        bench = _Bench(name, given.work, sizes, open_text(given.texts, sizes.text_mb), peer)
+    text = open_text(given.texts.absolute(), sizes.text_mb)
+    with open_peer(given.folder.absolute()) as peer:
+        bench = _Bench(name, given.work, sizes, text, peer)
         figures = list(_MEASURES[given.work](bench))
     given.out.write_text("".join(f"{figure.to_json()}\n" for figure in figures))
 
@@ -105,7 +106,7 @@ class _Bench:
     def _count_words(self, count: Callable[[str], dict[str, int]]) -> Iterator[Figure]:
         seconds, counts = self._timed(lambda: count(str(self.text.path)))
         self.text.check(counts)
-        yield self._figure(self.text.size_bytes, seconds=seconds)
+        yield self._figure(self.sizes.text_mb, seconds=seconds)
 
     def reduce_keys(self) -> Iterator[Figure]:
         """More distinct keys than anybody should hold; nobody does this twice."""
@@ -133,9 +134,7 @@ class _Bench:
         before, started = cpu_s(pid), time.perf_counter()
         time.sleep(self.sizes.idle_s)
         used, seconds = cpu_s(pid) - before, time.perf_counter() - started
-        yield self._figure(
-            0, seconds=seconds, rss_mb=rss_mb(pid), cpu_percent=100 * used / seconds
-        )
+        yield self._figure(0, seconds=seconds, rss_mb=rss_mb(pid), cpu_percent=100 * used / seconds)
 
     def _timed(self, call: Callable[[], T]) -> tuple[float, T]:
         """Return the median time of a call and its last result."""

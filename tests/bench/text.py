@@ -24,10 +24,6 @@ class Text:
     path: Path
     digest: str
 
-    @property
-    def size_bytes(self) -> int:
-        return self.path.stat().st_size
-
     def check(self, counts: dict[str, int]) -> None:
         """Raise WrongResultError unless these are the counts of the words."""
         check("digest of the word counts", digest(counts), self.digest)

@@ -13,8 +13,8 @@ from jobx import model, values
 from jobx.actors.log_writer import read_log
 from jobx.actors.messages import (
     Adopt,
-    Committed,
     CommitRefused,
+    Committed,
     Ended,
     Opened,
     Refused,

@@ -1,6 +1,6 @@
 """A made-up world of handlers: what each item maps to, and what must come out in the end.
 
-A tree is drawn from a seed: an item is ``[key, [depth, seed]]``; its mapper either returns a few pairs
+A tree is drawn from a seed: an item is ``[key, [depth, seed]]``; its mapper returns a few pairs
 or maps on to a few items one level deeper. Reducers sum. The expected result is computed by plain
 recursion, without any of the machinery under test.
 """

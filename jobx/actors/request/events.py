@@ -157,15 +157,15 @@ def from_record(record: dict[str, Any]) -> Event:
         InternalError: The map is no event.
     """
     fields = dict(record)
-    kind = _TAGS.get(fields.pop("event", ""))
+    kind = _TAGS.get(str(fields.pop("event", "")))
     if kind is None:
         raise InternalError(f"a log holds what is no event: {sorted(record)}")
-    for name, rebuild in _REBUILD.items():
-        if fields.get(name) is not None:
-            fields[name] = rebuild(fields[name])
     try:
+        for name, rebuild in _REBUILD.items():
+            if fields.get(name) is not None:
+                fields[name] = rebuild(fields[name])
         return kind(**fields)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # msgspec's errors are ValueErrors
         raise InternalError(f"a log holds a {record['event']} event of another form") from error
 
 

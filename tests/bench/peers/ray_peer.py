@@ -14,7 +14,7 @@ from tests.bench.works import PROCESSES
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
-import ray  # noqa: E402
+import ray
 
 _STORE_BYTES = 512 << 20
 

@@ -1,0 +1,89 @@
+"""``python -m tests.bench``: JobX beside its peers, at the same works on this machine.
+
+Nothing here fails because it is slow; a wrong result does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from tests.bench import environment, table, text, works
+from tests.bench.figures import Figure, median
+from tests.bench.running import Runner
+
+
+class _Names(click.ParamType):
+    """Some of a list of names, comma separated."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        self.name = name
+        self._known = known
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[str]:
+        names = str(value).split(",") if value != "all" else list(self._known)
+        if unknown := set(names) - set(self._known):
+            self.fail(f"{', '.join(sorted(unknown))}: choose from {', '.join(self._known)}")
+        return [name for name in self._known if name in names]
+
+
+#: Columns of a table that goes to a file.
+_WIDTH = 140
+_PEERS = _Names("peers", works.PEERS)
+_WORKS = _Names("works", tuple(works.WORKS))
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--peers", type=_PEERS, default="all", help="Who, comma separated.")
+@click.option("--works", "wanted", type=_WORKS, default="all", help="What, comma separated.")
+@click.option("--quick", is_flag=True, help="Small sizes: to see that it works.")
+@click.option("--json", "json_path", type=_PATH, default="build/bench.json", show_default=True)
+@click.option("--peers-env", type=_PATH, default="build/bench-env", show_default=True)
+@click.option("--folder", type=_PATH, default="build/bench", show_default=True)
+def main(
+    *,
+    peers: list[str],
+    wanted: list[str],
+    quick: bool,
+    json_path: Path,
+    peers_env: Path,
+    folder: Path,
+) -> None:
+    """Measure, print a table and write the figures, a JSON object a line."""
+    console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
+    folder = folder.absolute()
+    with console.status("") as status:
+        say = _sayer(console, status.update)
+        pythons, skipped = environment.pythons(peers, peers_env.absolute(), say)
+        say("writing the text")
+        text.open_text(folder, (works.QUICK if quick else works.FULL).text_mb)
+        found = list(Runner(pythons, folder, quick).run(wanted, say))
+    figures = median(item for item in found if isinstance(item, Figure))
+    failures = [item for item in found if isinstance(item, str)]
+    json_path.parent.mkdir(parents=True, exist_ok=True)
+    json_path.write_text("".join(f"{figure.to_json()}\n" for figure in figures))
+    console.print(table.draw(figures))
+    notes = [f"{peer} was skipped: {reason}" for peer, reason in skipped.items()]
+    for note in [*notes, *failures, f"figures are in {json_path}"]:
+        console.print(note, markup=False, highlight=False)
+    sys.exit(1 if failures else 0)
+
+
+def _sayer(console: Console, update: Callable[[str], None]) -> Callable[[str], None]:
+    """Return what shows progress: in place on a terminal, else a line each."""
+    if console.is_terminal:
+        return lambda line: update(line.replace("[", "\\["))
+    return lambda line: console.print(line, markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""JobX: a node in a process of its own, asked through its gateway as web workers ask it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from jobx import config, model
+from jobx.errors import NodeUnreachable
+from jobx.handlers import runs
+from jobx.handlers.sync import sync
+from jobx.kv import requests
+from jobx.kv.entities import Entities
+from jobx.kv.sqlite import SqliteStore
+from jobx.payload import Payload
+from jobx.tools.gateway_client import GatewayClient
+from jobx.values import Pair, Value
+from jobx.views import NodeView
+from tests.bench import measure, work
+from tests.bench.peers.base import Call, Peer
+from tests.bench.works import PROCESSES
+from tests.support.waiting import eventually
+
+WORKFLOW = "bench"
+_HANDLERS = Path(__file__).parent.parent / "handlers"
+#: Mappers by step; all steps have the same reducer.
+_STEPS = {
+    "number": "map_number",
+    "fan": "fan_out",
+    "split": "split_text",
+    "count": "count_chunk",
+    "words": "yield_words",
+    "fan_keys": "fan_keys",
+    "keys": "distinct_keys",
+}
+#: First steps by job.
+_JOBS = {"one": "number", "fan": "fan", "words": "split", "keys": "fan_keys"}
+
+_START_S = 30.0
+_STOP_S = 30.0
+_WAIT_S = 30.0
+_LIMIT_S = 600.0
+
+
+class JobxPeer(Peer):
+    def __init__(self, folder: Path, command: tuple[str, ...] = ("node",)) -> None:
+        super().__init__(folder)
+        self.settings = config.load(None, {}, {"node.data_dir": str(folder)})
+        _create_entities(self.settings.store_path)
+        words = (*command, "--data", str(folder), "--executors", str(PROCESSES))
+        environ = {k: v for k, v in os.environ.items() if not k.startswith(config.ENV_PREFIX)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "jobx.tools.cli", *words], env=environ
+        )
+        self._gateway: GatewayClient = eventually(self._connect, _START_S)
+        view = msgspec.convert(self._gateway.call("node.status", {}), NodeView)
+        self._node_pid = view.pid
+
+    def _connect(self) -> GatewayClient | None:
+        try:
+            return GatewayClient(self.settings.gateway_path)
+        except NodeUnreachable:
+            return None
+
+    @property
+    def watched_pid(self) -> int:
+        return self._node_pid
+
+    @property
+    def root_pid(self) -> int:
+        return self._process.pid
+
+    def client(self) -> Call:
+        gateway = GatewayClient(self.settings.gateway_path)
+        return lambda number: dict(_ask(gateway, "one", number=number))
+
+    def fanout(self, count: int) -> dict[int, int]:
+        return dict(self._ask("fan", count=count))
+
+    def wordcount(self, path: str) -> dict[str, int]:
+        return self._count_words(path, "count")
+
+    def wordcount_pairs(self, path: str) -> dict[str, int]:
+        return self._count_words(path, "words")
+
+    def _count_words(self, path: str, step: str) -> dict[str, int]:
+        return dict(self._ask("words", path=path, chunk_bytes=work.CHUNK_BYTES, step=step))
+
+    def reduce_keys(self, children: int, keys: int) -> Callable[[], None]:
+        pairs = self._ask("keys", children=children, keys=keys)
+        return lambda: work.check_keys(pairs, children * keys)
+
+    def _ask(self, job: str, **arguments: Value) -> Iterator[Pair]:
+        return _ask(self._gateway, job, **arguments)
+
+    def close(self) -> None:
+        self._gateway.close()
+        self._process.terminate()
+        self._process.wait(timeout=_STOP_S)
+
+
+def _create_entities(path: Path) -> None:
+    with closing(SqliteStore(path)) as store:
+        entities = Entities(store)
+        about = {"workflow_name": WORKFLOW, "description": "benchmark"}
+        entities.create(model.Workflow(**about))
+        report = sync(entities, WORKFLOW, _HANDLERS)
+        assert not report.failed, report
+        for name, mapper in _STEPS.items():
+            both = {"map_handler_name": mapper, "reduce_handler_name": "add_up"}
+            entities.create(model.Step(**about, step_name=name, **both))
+        for name, step in _JOBS.items():
+            entities.create(model.Job(**about, job_name=name, initial_step_name=step))
+
+
+def _ask(gateway: GatewayClient, job: str, **arguments: Value) -> Iterator[Pair]:
+    """Return the pairs of the result of a request, when it has ended."""
+    submission = {
+        "request_id": requests.new_id(time.time(), os.urandom(10)),
+        "workflow": WORKFLOW,
+        "job": job,
+        "arguments": [list(argument) for argument in arguments.items()],
+        "context": {},
+        "is_blocking": True,
+        "wait_s": _WAIT_S,
+        "idempotency_key": None,
+        "fingerprint": "",
+        "time_limit_s": _LIMIT_S,
+    }
+    answer = gateway.call("submit", submission, 2 * _WAIT_S)
+    while answer["request"]["state"] == "running":
+        answer = gateway.call("wait", submission, 2 * _WAIT_S)
+    if answer["result"] is None:
+        raise work.WrongResultError(f"{job}: {answer['request']}")
+    result = answer["result"]
+    return runs.pairs(map(Payload.from_wire, result["payloads"]), result["blob_dir"])
+
+
+if __name__ == "__main__":
+    measure.main("jobx", JobxPeer)

@@ -1,0 +1,87 @@
+"""The table of all figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from rich.table import Table
+
+from tests.bench.bars import BARS, Figures
+from tests.bench.figures import Figure
+from tests.bench.works import PEERS, WORKS
+
+_TITLES = {
+    "one": "one request, p50 / p99 ms",
+    "http_one": "one POST, p50 / p99 ms",
+    "16": "16 clients, requests/s",
+    "http_16": "16 clients with POST, requests/s",
+    "fanout": "fan-out, invocations/s",
+    "wordcount": "word count, MB, counted in the mapper, s",
+    "wordcount_pairs": "word count, MB, one pair a word, s",
+    "reduce_keys": "reduce distinct keys, s",
+    "idle": "idle node",
+}
+
+
+def draw(measured: Sequence[Figure]) -> Table:
+    """Return the table: a row a work, a column a peer."""
+    figures = {(f.peer, f.work, f.n): f for f in measured}
+    peers = [peer for peer in PEERS if any(f.peer == peer for f in measured)]
+    table = Table("work", "n", *peers, "JobX to the bar", show_lines=True)
+    for column in table.columns[1:-1]:
+        column.justify = "right"
+    for work, n in _rows(measured):
+        cells = [_cell(figures.get((peer, work, n))) for peer in peers]
+        table.add_row(_TITLES[work], f"{n:,}" if n else "", *cells, _bars(work, n, figures))
+    return table
+
+
+def _rows(measured: Sequence[Figure]) -> list[tuple[str, int]]:
+    works = list(WORKS)
+    return sorted({(f.work, f.n) for f in measured}, key=lambda row: (works.index(row[0]), row[1]))
+
+
+def _bars(work: str, n: int, figures: Figures) -> str:
+    own = figures.get(("jobx", work, n))
+    verdicts = [bar.verdict(own, figures) for bar in BARS] if own else []
+    return "\n".join(filter(None, verdicts))
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None:
+        return ""
+    lines = [_MAIN[figure.work](figure)]
+    if figure.rss_mb is not None and figure.work != "idle":
+        lines.append(f"{figure.rss_mb:.0f} MB")
+    if figure.disk_mb:
+        lines.append(f"{figure.disk_mb:.0f} MB on disk")
+    return "\n".join(lines)
+
+
+def _latency(figure: Figure) -> str:
+    return f"{figure.p50_ms:.2f} / {figure.p99_ms:.2f}"
+
+
+def _rate(figure: Figure) -> str:
+    return f"{figure.per_s:,.0f}"
+
+
+def _seconds(figure: Figure) -> str:
+    return f"{figure.seconds:.2f}"
+
+
+def _idle(figure: Figure) -> str:
+    return f"{figure.rss_mb:.0f} MB, {figure.cpu_percent:.1f} %"
+
+
+_MAIN: Mapping[str, Callable[[Figure], str]] = {
+    "one": _latency,
+    "http_one": _latency,
+    "16": _rate,
+    "http_16": _rate,
+    "fanout": _rate,
+    "wordcount": _seconds,
+    "wordcount_pairs": _seconds,
+    "reduce_keys": _seconds,
+    "idle": _idle,
+}
