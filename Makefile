@@ -38,7 +38,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml requirements-dev.lock | $(BIN)/pyth
 	touch $@
 
 $(VENV)/.developed: setup.cfg pyproject.toml requirements-dev.lock | $(BIN)/python
-	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[dev,services]'
 	touch $@ $(VENV)/.installed
 
 clean:

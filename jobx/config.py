@@ -1,4 +1,4 @@
-"""Settings: defaults, then a TOML file, then ``JOBX_*`` variables, then flags.
+"""Settings: defaults, then a TOML file, old variables, ``JOBX_*`` variables, then flags.
 
 The only reader of the environment. A setting ``name`` of section ``[part]`` is the variable
 ``JOBX_PART_NAME``. Every wrong setting is refused by its name.
@@ -7,6 +7,7 @@ The only reader of the environment. A setting ``name`` of section ``[part]`` is 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import tempfile
 import tomllib
@@ -17,19 +18,27 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from jobx import old_names
 from jobx.errors import ConfigError, quote
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 #: Seconds, at most a year: more is as good as no limit, and no timer takes infinity.
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
+Level = Literal["debug", "info", "warning", "error", "critical"]
 
 ENV_PREFIX: Final = "JOBX_"
+#: Ends of names of settings whose values are shown to nobody.
+_SECRET: Final = ("password", "_key", "_uri", "options", "secrets")
 #: Longest name that a Unix socket may have, with its closing zero byte: 108.
 MAX_SOCKET_PATH_BYTES: Final = 107
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of all sections."""
+    """Base of all sections. Their text shows no secret."""
+
+    def __repr__(self) -> str:
+        fields = (f"{name}={_shown(name, getattr(self, name))}" for name in self.__struct_fields__)
+        return f"{type(self).__name__}({', '.join(fields)})"
 
 
 class NodeSettings(Section, frozen=True, kw_only=True):
@@ -44,11 +53,16 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     #: How long a stopping node waits for running work.
     drain_s: PositiveFloat = 10.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    #: File that the log is appended to; empty: the log goes to stderr.
+    log_path: str = ""
+    #: Workflows whose jobs this node runs; none: all that are in its store.
+    workflows: tuple[str, ...] = ()
 
 
 class HttpSettings(Section, frozen=True, kw_only=True):
     """The web workers."""
 
+    #: ``HOST:PORT`` or ``unix:PATH``.
     bind: str = "127.0.0.1:8080"
     workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     #: Largest request body, before and after decompression.
@@ -61,6 +75,8 @@ class HttpSettings(Section, frozen=True, kw_only=True):
     max_inline_pairs: PositiveInt = 100_000
     #: Largest page of a listing.
     max_page: PositiveInt = 1000
+    #: Header in which a proxy on this machine names its client; empty: none is believed.
+    forwarded_header: str = "X-Forwarded-For"
 
 
 class RequestSettings(Section, frozen=True, kw_only=True):
@@ -99,8 +115,126 @@ class ExecutorSettings(Section, frozen=True, kw_only=True):
     output_bytes: PositiveInt = 64 << 10
     #: Largest value that travels inside a frame and an event; larger ones become blobs.
     inline_bytes: PositiveInt = 64 << 10
+    #: Folders whose programs may run handlers of the languages executable and shell.
+    programs: tuple[str, ...] = ("/bin", "/usr/bin", "/usr/local/bin")
+    #: What one invocation of a WebAssembly module may burn; an instruction burns about one.
+    wasm_fuel: PositiveInt = 100_000_000_000
+    #: Memory of a WebAssembly module.
+    wasm_memory_bytes: PositiveInt = 256 << 20
     #: Environment variables that author code may see.
     environment: tuple[str, ...] = ("PATH", "LANG", "LC_ALL", "TZ")
+
+
+class OutboundSettings(Section, frozen=True, kw_only=True):
+    """Where a node may call over HTTP; what other settings name as a URL it may call anyway."""
+
+    #: Origins: ``scheme://host[:port]``; ``*`` for any host, ``*.name`` for those below a name.
+    allow: tuple[str, ...] = ()
+    #: Networks whose addresses may be called though they are not public.
+    networks: tuple[str, ...] = ()
+    #: Certificates (PEM) of authorities that are trusted beside those of the system.
+    ca_file: str = ""
+
+
+class MailSettings(Section, frozen=True, kw_only=True):
+    """The server that takes mail."""
+
+    host: str = "localhost"
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 25
+    #: Address that mail comes from; without one nothing is sent.
+    sender: str = ""
+    #: ``starttls`` and ``tls`` check the server's certificate.
+    encryption: Literal["starttls", "tls", "none"] = "starttls"
+    username: str = ""
+    password: str = ""
+
+
+class NotifySettings(Section, frozen=True, kw_only=True):
+    """Who hears of what goes wrong: the log, and by mail or HTTP where those are set."""
+
+    #: Notifications below a channel's level are not sent there.
+    log_level: Level = "info"
+    #: Addresses that get mail; none: no mail.
+    email_to: tuple[str, ...] = ()
+    email_level: Level = "error"
+    email_subject: str = "[JobX] $level: $subject"
+    #: Where notifications are posted to; empty: nowhere.
+    http_url: str = ""
+    http_level: Level = "info"
+    #: Key of the signature of what is posted; empty: not signed.
+    http_key: str = ""
+
+
+class ResultSettings(Section, frozen=True, kw_only=True):
+    """Where results go beside the store, and how hard that is tried."""
+
+    #: Writer of jobs that name none: ``inline``, ``file``, ``email``, ``http``, ``object``, or …
+    writer: str = "inline"
+    #: … one of these: subclasses of Writer by dotted path, ``package.module:Class``.
+    writers: tuple[str, ...] = ()
+    #: Tries before a delivery is given up.
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20
+    #: Wait before the second try; doubles with each further try, and varies by half.
+    backoff_s: PositiveFloat = 1.0
+    max_backoff_s: PositiveFloat = 300.0
+    #: One try to send a result that takes longer has failed.
+    time_limit_s: PositiveFloat = 60.0
+    #: Folder of the writer ``file``; empty: it cannot be used.
+    file_path: str = ""
+    #: It writes a folder with a file for each key instead of one file.
+    file_per_key: bool = False
+    #: Who gets the mail of the writer ``email``.
+    email_to: tuple[str, ...] = ()
+    email_subject: str = "Result of $workflow/$job"
+    email_body: str = "Request $request_id of $workflow/$job has $pairs pairs; they are attached.\n"
+    #: A result that is larger as JSON is not mailed.
+    email_max_bytes: PositiveInt = 10 << 20
+    #: Where the writer ``http`` posts to.
+    http_url: str = ""
+    #: Key of the signature of what it posts; empty: not signed.
+    http_key: str = ""
+    #: Folder of the writer ``object``, a URL that fsspec opens.
+    object_url: str = ""
+
+
+class FilesSettings(Section, frozen=True, kw_only=True):
+    """The shared file system ``FS`` of author code."""
+
+    #: Where it is: ``file:///…``, ``s3://bucket/prefix``, ``sftp://user@host/…``, ``tahoe:`` or
+    #: ``memory://``. Empty: there is none, and ``FS`` is None.
+    url: str = ""
+    #: What the files of one workflow may take together; 0 means no limit.
+    quota_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    #: Files that no writer finished are removed after this.
+    temp_age_s: PositiveFloat = 86_400.0
+    #: How long to wait for one answer of a store elsewhere.
+    timeout_s: PositiveFloat = 60.0
+    #: More arguments of the back end, credentials among them; as a variable it is JSON.
+    options: dict[str, Any] = {}
+    #: Of Tahoe-LAFS: the directory, and the gateway's URL.
+    tahoe_dir_uri: str = ""
+    tahoe_webapi_url_prefix: str = ""
+
+    @property
+    def location(self) -> str:
+        """The URL; a Tahoe directory is enough to mean that one."""
+        return self.url or ("tahoe:" if self.tahoe_dir_uri else "")
+
+
+#: A module and a name in it.
+DottedPath = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
+SecretSource = Annotated[str, msgspec.Meta(pattern=r"^(env:[A-Za-z_]\w*|file:.+)$")]
+
+
+class ScopeSettings(Section, frozen=True, kw_only=True):
+    """What the handlers of a workflow find in scope beside the names that all have."""
+
+    #: By workflow: a callable that returns the names, ``package.module:callable``.
+    factories: dict[str, DottedPath] = {}
+    #: Folders that these are imported from, beside what is installed.
+    path: tuple[str, ...] = ()
+    #: What factories are handed, by name: where each is, ``env:VARIABLE`` or ``file:/path``.
+    secrets: dict[str, SecretSource] = {}
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -110,6 +244,12 @@ class Settings(Section, frozen=True, kw_only=True):
     http: HttpSettings = HttpSettings()
     requests: RequestSettings = RequestSettings()
     executors: ExecutorSettings = ExecutorSettings()
+    outbound: OutboundSettings = OutboundSettings()
+    mail: MailSettings = MailSettings()
+    notify: NotifySettings = NotifySettings()
+    results: ResultSettings = ResultSettings()
+    files: FilesSettings = FilesSettings()
+    scope: ScopeSettings = ScopeSettings()
 
     @property
     def data_dir(self) -> Path:
@@ -146,7 +286,7 @@ def load(
 
     Args:
         path: A TOML file, or None for the one that ``JOBX_CONFIG`` names, if any.
-        environ: The environment, for ``JOBX_*`` variables.
+        environ: The environment, for ``JOBX_*`` variables and those of mr (``old_names``).
         flags: Settings by dotted name (``node.data_dir``); None values are passed over.
 
     Raises:
@@ -178,6 +318,9 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
 def _variables(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
     sections = {part.upper(): part for part in Settings.__struct_fields__}
     found = []
+    for setting, text in old_names.settings(environ):
+        section, _, name = setting.partition(".")
+        found.append((section, name, text))
     for variable, text in sorted(environ.items()):
         head, _, name = variable.removeprefix(ENV_PREFIX).partition("_")
         if variable.startswith(ENV_PREFIX) and head in sections and name:
@@ -187,9 +330,17 @@ def _variables(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
 
 def _parse(section: str, name: str, text: str) -> object:
     kinds = typing.get_type_hints(typing.get_type_hints(Settings)[section])
-    if typing.get_origin(kinds.get(name)) is tuple:
+    kind = typing.get_origin(kinds.get(name))
+    if kind is tuple:
         return [item.strip() for item in text.split(",") if item.strip()]
-    return text
+    return _parse_table(section, name, text) if kind is dict else text
+
+
+def _parse_table(section: str, name: str, text: str) -> object:
+    try:
+        return json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{section}.{name}", _shown(name, text), "must be JSON") from error
 
 
 def _convert(tree: Mapping[str, dict[str, Any]]) -> Settings:
@@ -214,5 +365,21 @@ def _convert_section(section: str, kind: type[Section], fields: Mapping[str, Any
         try:
             checked[name] = msgspec.convert(value, hints[name], strict=not isinstance(value, str))
         except msgspec.ValidationError as error:
-            raise ConfigError(setting, quote(value), str(error)) from error
+            shown = _shown(name, value) if name.endswith(_SECRET) else quote(value)
+            raise ConfigError(setting, shown, str(error)) from error
     return kind(**checked)
+
+
+def without_secrets(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without the settings of shared files, and without any secret."""
+    prefix = f"{ENV_PREFIX}FILES_"
+    named = {source.removeprefix("env:") for source in settings.scope.secrets.values()}
+    return {
+        name: text
+        for name, text in environ.items()
+        if not name.startswith(prefix) and not name.lower().endswith(_SECRET) and name not in named
+    }
+
+
+def _shown(name: str, value: object) -> str:
+    return "a secret" if name.endswith(_SECRET) else repr(value)

@@ -15,7 +15,8 @@ import msgspec
 from jobx.errors import InvalidInput, quote
 from jobx.payload import Payload
 
-NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$"
+#: The look-ahead is there since ``$`` also matches before a newline at the end.
+NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$(?!\n)"
 Name = Annotated[
     str,
     msgspec.Meta(
@@ -33,6 +34,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 HandlerType = Literal["mapper", "combiner", "reducer"]
 ArgumentType = Literal["str", "int", "float", "bool", "bytes", "list", "dict", "any"]
 RequestState = Literal["running", "succeeded", "failed", "cancelled"]
+DeliveryState = Literal["pending", "delivered", "given_up"]
 
 _NAME: Final = re.compile(NAME_PATTERN)
 
@@ -57,6 +59,12 @@ class Job(Entity, frozen=True, kw_only=True):
     job_name: Name
     description: Description
     initial_step_name: Name
+    #: What takes the results of its requests; None means the deployment's (``results.writer``).
+    result_writer: Name | None = None
+    #: Options of that writer, in place of the deployment's.
+    result_options: dict[str, Any] = {}
+    #: A request may choose another writer.
+    writer_choice: bool = False
 
 
 class Step(Entity, frozen=True, kw_only=True):
@@ -109,6 +117,8 @@ class Handler(Entity, frozen=True, kw_only=True):
     version: str | None = None
     retry: Retry = Retry()
     time_limit_s: Seconds | None = None
+    #: A combiner or reducer treats each key alone, whatever its form: its input may be partitioned.
+    per_key: bool = False
     examples: tuple[Example, ...] = ()
 
 
@@ -143,7 +153,9 @@ class Failure(Entity, frozen=True, kw_only=True):
 
     ``kind`` says whose fault it is: ``author`` (an exception in a handler), ``pair`` (a pair that
     is not one), ``protocol`` (a handler that breaks its contract), ``timeout``, ``memory``,
-    ``crash`` (the executor died), ``lost``, ``cancelled``, ``limit`` or ``internal``.
+    ``crash`` (the executor, or a guest of it, died), ``lost``, ``capability`` (what runs it is
+    missing), ``blob`` (a stored value is gone), ``full`` (no room on the disk), ``cancelled``,
+    ``limit`` or ``internal``.
     """
 
     kind: str
@@ -173,6 +185,33 @@ class Counts(Entity, frozen=True, kw_only=True):
     invocations: Count = 0
 
 
+class Destination(Entity, frozen=True, kw_only=True):
+    """Where the result of a request goes, fixed when the request is accepted."""
+
+    writer: Name
+    options: dict[str, Any] = {}
+    #: Where that is, for people; holds no secret.
+    place: str = ""
+
+
+class Delivery(Entity, frozen=True, kw_only=True):
+    """How far a result is on its way to its destination."""
+
+    #: The same in every try, so that a receiver can drop what it has.
+    delivery_id: str
+    writer: Name
+    place: str = ""
+    state: DeliveryState = "pending"
+    #: Tries that were begun.
+    attempts: Count = 0
+    #: What was wrong with the last try.
+    error: str | None = None
+    #: When the next try is due, at the earliest.
+    next_at: float | None = None
+    #: When it was delivered or given up.
+    ended_at: float | None = None
+
+
 class Request(Entity, frozen=True, kw_only=True):
     """One received job request; written at accept and at finish."""
 
@@ -194,6 +233,8 @@ class Request(Entity, frozen=True, kw_only=True):
     result: tuple[Payload, ...] | None = None
     #: Pairs in the result.
     result_pairs: int | None = None
+    #: Where the result goes beside the store, None for nowhere.
+    destination: Destination | None = None
     idempotency_key: str | None = None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from jobx.model import Counts, Failure, RequestState
+from jobx.model import Counts, Delivery, Failure, RequestState
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +32,8 @@ class RequestView(View, frozen=True, kw_only=True):
     result_bytes: int | None = None
     context: dict[str, Any] = {}
     idempotency_key: str | None = None
+    #: Where the result was sent beside this; not filled in a page of requests.
+    deliveries: list[Delivery] = []
 
 
 class RequestPage(View, frozen=True, kw_only=True):
@@ -56,6 +58,8 @@ class Outcome(View, frozen=True, kw_only=True):
 
     request: RequestView
     result: ResultView | None = None
+    #: The result goes there: a blocking caller is told so instead of being given it.
+    delivery: Delivery | None = None
     #: The same Idempotency-Key was seen before: this is the first request.
     replayed: bool = False
 
@@ -84,6 +88,7 @@ class TraceView(View, frozen=True, kw_only=True):
 
     request: RequestView
     root: TraceNode | None
+    deliveries: list[Delivery] = []
 
 
 class ActorView(View, frozen=True, kw_only=True):

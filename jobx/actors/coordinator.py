@@ -77,6 +77,8 @@ class Coordinator(Actor):
         self._pace = Pace()
         self._started: dict[int, _Started] = {}
         self._tickets = 0
+        #: Questions that are answered once the request is durable.
+        self._asked: list[Describe | Cancel] = []
         self._is_begun = False
         self._is_opened = False
         self._is_stopping = False
@@ -166,7 +168,7 @@ class Coordinator(Actor):
             if culprit is not None:
                 self._outcomes.give_back(work, culprit + 1, stop)
         elif isinstance(work, RunReducer) and culprit is None:
-            self.state.give_back_reduce((work.vertex, work.partition))
+            self.state.give_back_reduce((work.vertex, work.partition), work.gather)
         elif culprit is None:  # the mapper went with the executor that kept it
             self._outcomes.attempt_failed(work, first_vertex(work), _KEEPER_LOST)
         if culprit is not None:
@@ -192,7 +194,8 @@ class Coordinator(Actor):
         self._kept_lost(KeptLost(tuple(kept), failure), child)
 
     def _committed(self, message: Committed, _: ActorAddress) -> None:
-        self._journal.committed = message.number
+        self._journal.became_durable(message.number)
+        self._answer_asked(self._journal.snapshot)
         if self.state.finished is not None and not self._journal.uncommitted:
             self._leave(Ended(self._journal.request))
         elif not self._is_opened:
@@ -202,6 +205,7 @@ class Coordinator(Actor):
     def _commit_refused(self, message: CommitRefused, _: ActorAddress) -> None:
         """Stop at once: the request was never accepted, or somebody else coordinates it."""
         self._is_refused = True
+        self._answer_asked(lambda: None)
         self.node.log.forget(self._journal.key)
         self._leave(Refused(self._journal.key, message.error))
 
@@ -220,7 +224,14 @@ class Coordinator(Actor):
         self._describe(message, sender)
 
     def _describe(self, message: Describe | Cancel, _: ActorAddress) -> None:
-        self.send(message.reply_to, Described(message.ticket, self._journal.snapshot()))
+        self._asked.append(message)
+        if self._is_opened:
+            self._answer_asked(self._journal.snapshot)
+
+    def _answer_asked(self, snapshot: Callable[[], model.Request | None]) -> None:
+        for message in self._asked:
+            self.send(message.reply_to, Described(message.ticket, snapshot()))
+        self._asked.clear()
 
     def _drain(self, _message: Drain, _: ActorAddress) -> None:
         self._is_stopping = True
@@ -240,14 +251,17 @@ class Coordinator(Actor):
         if not self._is_begun or self._is_stopping:
             return
         window = self.node.settings.requests.window
-        for decision in decide(self.state, self._pace, room=self._room(), window=window):
+        lanes = 2 * self.node.executors.slots
+        for decision in decide(
+            self.state, self._pace, room=self._room(lanes), lanes=lanes, window=window
+        ):
             self._carry_out(decision)
         self._discard_unwanted()
 
-    def _room(self) -> int:
+    def _room(self, lanes: int) -> int:
         if self._journal.uncommitted > MAX_UNCOMMITTED:
             return 0
-        return max(0, 2 * self.node.executors.slots - len(self._started))
+        return max(0, lanes - len(self._started))
 
     def _carry_out(self, decision: Decision) -> None:
         if isinstance(decision, RunMappers):

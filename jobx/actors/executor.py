@@ -9,6 +9,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -89,6 +90,7 @@ class Executor(asyncio.Protocol):
     loaded: set[str] = field(default_factory=set)
     kept: dict[tuple[RequestKey, int], ActorAddress] = field(default_factory=dict)
     blame: Failure | None = None
+    _last: Progress | None = None
     _transport: asyncio.WriteTransport | None = None
     _decoder: frames.FrameDecoder = field(default_factory=frames.FrameDecoder)
 
@@ -102,7 +104,8 @@ class Executor(asyncio.Protocol):
             for frame in self._decoder.feed(chunk):
                 self.on_frame(self, frame)
         except FrameError as error:
-            self.kill(Failure(kind="crash", type="BadFrame", message=str(error)))
+            bad = Failure(kind="crash", type="BadFrame", message=str(error))
+            self.kill(bad, self.progress())
 
     def connection_lost(self, _: Exception | None) -> None:
         """Tell the pool."""
@@ -114,20 +117,27 @@ class Executor(asyncio.Protocol):
             self._transport.write(frames.encode(frame))
 
     def progress(self) -> Progress:
-        """Return what it is at."""
+        """Return what it is at; of one that was killed, what it was killed for."""
+        if self._last is not None:
+            return self._last
         number, vertex, start_ns = PROGRESS.unpack_from(self.page, 0)
         running_s = (time.monotonic_ns() - start_ns) / 1e9 if start_ns else 0.0
         return Progress(number, vertex, running_s)
 
-    def kill(self, blame: Failure) -> None:
-        """Kill the process; ``blame`` is what its work failed of."""
+    def kill(self, blame: Failure, progress: Progress) -> None:
+        """Kill the process; ``blame`` is what the work that it was at failed of."""
         if self.blame is None and self.pid:
             self.blame = blame
+            self._last = progress
             self.state = "dying"
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                return
+
+    def kill_group(self) -> None:
+        """Kill it and all that it started."""
+        if self.pid:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Close the socket and the page."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import mmap
 import os
+import shutil
 import signal
 import socket
 from collections import deque
@@ -21,11 +22,14 @@ from typing import Any, Final
 from thespian.actors import ActorAddress
 
 from jobx import frames
+from jobx.actors import notices
 from jobx.actors.executor import PAGE_BYTES, Executor, WorkItem
 from jobx.actors.fork_server import ForkServer
 from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run
-from jobx.config import Settings
+from jobx.actors.notices import Notice
+from jobx.config import Settings, without_secrets
 from jobx.errors import DeadlineExceeded
+from jobx.handlers.executor_config import executor_config
 from jobx.model import Failure
 from jobx.views import ExecutorView
 
@@ -39,7 +43,9 @@ ABANDON_S: Final = 0.5
 FRESH_S: Final = 0.1
 #: … and taken back when it has waited behind it for longer than this.
 STUCK_S: Final = 0.25
-#: Deaths of executors before they came to an item, after which the item is blamed.
+#: An executor that does not begin with what it has within this is killed.
+START_S: Final = 30.0
+#: Executors that an item may cost before one of them has begun with it; then it is blamed.
 MAX_UNSTARTED: Final = 3
 
 Deliver = Callable[[ActorAddress, object], None]
@@ -60,22 +66,25 @@ class ExecutorPool:
         temp_dir: Path,
         load_code: LoadCode,
         deliver: Deliver,
+        notify: Callable[[Notice], None],
     ) -> None:
         self._count = settings.executor_count
         self._node_id = node_id
         self._stem = f"{incarnation:x}"
         self._load_code = load_code
         self._deliver = deliver
+        self._notify = notify
         self._queues: dict[RequestKey, deque[WorkItem]] = {}
         self._executors: list[Executor] = []
         self._spawning: dict[int, Executor] = {}
         self._numbers = 0
+        self._temp_dir = temp_dir
         self._is_closing = False
         self._tick: asyncio.Handle | None = None
         self._connecting: set[asyncio.Future[Any]] = set()
         self._fork_server = ForkServer(
-            _executor_config(settings, environ, temp_dir),
-            environ,
+            executor_config(settings, environ, temp_dir),
+            without_secrets(settings, environ),
             on_spawned=self._spawned,
             on_exit=self._exited,
             on_gone=self._fork_server_gone,
@@ -107,7 +116,7 @@ class ExecutorPool:
     def pull(self, pull: Pull, owner: ActorAddress) -> None:
         """Ask the executor that keeps a mapper of ``owner``; it hears Ran or Lost."""
         item = WorkItem(pull.ticket, pull.key, pull.frame, (), pull.time_limit_s, owner)
-        keeper = self._keeper(pull.key, pull.vertex)
+        keeper = self._keeper(pull.key, pull.vertex, owner)
         if keeper is None:
             self._deliver(owner, Lost(pull.ticket, None, _KEEPER_GONE))
         elif len(keeper.work) < 2:
@@ -117,8 +126,8 @@ class ExecutorPool:
 
     def discard(self, key: RequestKey, vertex: int, owner: ActorAddress) -> None:
         """Close a kept mapper of ``owner``."""
-        keeper = self._keeper(key, vertex)
-        if keeper is not None and keeper.kept.get((key, vertex)) == owner:
+        keeper = self._keeper(key, vertex, owner)
+        if keeper is not None:
             del keeper.kept[key, vertex]
             keeper.send({"t": "drop", "request_id": key.request_id, "vertices": [vertex]})
 
@@ -265,8 +274,6 @@ class ExecutorPool:
 
     def _answered(self, executor: Executor, frame: frames.Frame) -> None:
         executor.rss_bytes = frame["rss_bytes"]
-        if frame.get("leaving"):
-            executor.state = "leaving"
         item = executor.work.pop(frame["id"], None)
         if item is None or item.abandoned_at:
             self._drop_late(executor, frame, item)
@@ -276,6 +283,9 @@ class ExecutorPool:
             self._deliver(item.owner, Ran(item.ticket, frame["segments"], self._node_id))
         for waiting in executor.work.values():
             waiting.sent_at = self._loop.time()
+        if frame.get("leaving"):
+            executor.state = "leaving"
+            self._take_back(executor)
         while executor.waiting and len(executor.work) < 2:
             self._send(executor, executor.waiting.popleft())
         self._pump()
@@ -294,9 +304,9 @@ class ExecutorPool:
             request_id = frame.get("request_id") or (item.key.request_id if item else None)
             executor.send({"t": "drop", "request_id": request_id, "vertices": kept})
 
-    def _keeper(self, key: RequestKey, vertex: int) -> Executor | None:
+    def _keeper(self, key: RequestKey, vertex: int, owner: ActorAddress) -> Executor | None:
         for executor in self._executors:
-            if (key, vertex) in executor.kept and executor.state == "ready":
+            if executor.kept.get((key, vertex)) == owner and executor.state == "ready":
                 return executor
         return None
 
@@ -313,15 +323,19 @@ class ExecutorPool:
 
     def _enforce(self, executor: Executor) -> None:
         """Kill an executor that is over its time, or at what nobody waits for."""
-        progress = executor.progress()
+        progress, now = executor.progress(), self._loop.time()
         item = executor.work.get(progress.number)
         if item is None:
-            return
-        if progress.running_s > item.time_limit_s + GRACE_S:
+            front = next(iter(executor.work.values()))
+            if progress.number == 0 and now - front.sent_at > START_S:
+                text = f"the executor did not begin with its work within {START_S:g} s"
+                executor.kill(_gone(text), progress)
+        elif progress.running_s > item.time_limit_s + GRACE_S:
             text = f"the invocation took longer than {item.time_limit_s:g} s"
-            executor.kill(Failure(kind="timeout", type="HandlerTimeout", message=text))
-        elif item.abandoned_at and self._loop.time() - item.abandoned_at > ABANDON_S:
-            executor.kill(Failure(kind="cancelled", type="Cancelled", message="abandoned"))
+            executor.kill(Failure(kind="timeout", type="HandlerTimeout", message=text), progress)
+        elif item.abandoned_at and now - item.abandoned_at > ABANDON_S:
+            abandoned = Failure(kind="cancelled", type="Cancelled", message="abandoned")
+            executor.kill(abandoned, progress)
 
     def _free_stuck(self) -> None:
         """Take back work that waits behind a long one while another executor is idle."""
@@ -344,20 +358,27 @@ class ExecutorPool:
             self._bury(executor, _crash(status))
 
     def _lost(self, executor: Executor) -> None:
-        """The socket is closed: the exit status follows, unless the fork server went too."""
+        """The socket is closed: the exit status follows, unless the process lives on."""
         if executor.state != "dead":
             executor.state = "dying"
-            gone = Failure(kind="crash", type="ExecutorCrashed", message="the executor is gone")
-            self._loop.call_later(GRACE_S, self._bury, executor, gone)
+            self._loop.call_later(GRACE_S, self._end, executor)
+
+    def _end(self, executor: Executor) -> None:
+        if executor.state != "dead":
+            gone = _gone("the executor closed its connection to the node")
+            executor.kill(gone, executor.progress())
+            self._bury(executor, gone)
 
     def _fork_server_gone(self) -> None:
         if self._is_closing:
             return
-        gone = Failure(kind="crash", type="ExecutorCrashed", message="the fork server is gone")
         dead = list(self._executors)
+        for executor in dead:
+            executor.kill_group()  # as the fork server would have done
+        shutil.rmtree(self._temp_dir, ignore_errors=True)
         self._fork_server.start(self._loop)
         for executor in dead:
-            self._bury(executor, gone)
+            self._bury(executor, _gone("the fork server is gone"))
 
     def _bury(self, executor: Executor, crash: Failure) -> None:
         """Report what a dead executor had, and start another in its place."""
@@ -365,30 +386,39 @@ class ExecutorPool:
             return
         was_ready, executor.state = executor.state != "starting", "dead"
         self._executors.remove(executor)
-        progress = executor.progress()
         blame = executor.blame or crash
-        for item in executor.work.values():
-            self._report_lost(item, progress.number, progress.vertex, blame)
-        for item in executor.waiting:
-            self._deliver(item.owner, Lost(item.ticket, None, blame))
+        if (executor.work or not was_ready) and blame.kind != "cancelled" and not self._is_closing:
+            self._notify(notices.executor_died(blame, was_ready))
         self._report_kept(executor)
+        self._report_culprit(executor, blame)
+        self._take_back(executor)
         executor.close()
         self._loop.call_later(0 if was_ready else GRACE_S, self._spawn)
         self._pump()
 
-    def _report_lost(self, item: WorkItem, number: int, vertex: int, blame: Failure) -> None:
-        if item.abandoned_at:
-            return
-        if item.number == number:
-            self._deliver(item.owner, Lost(item.ticket, vertex, blame))
-            return
-        item.unstarted += 1
-        if item.is_pinned:
-            self._deliver(item.owner, Lost(item.ticket, None, blame))
-        elif item.unstarted >= MAX_UNSTARTED:
-            self._deliver(item.owner, Lost(item.ticket, item.first_vertex, blame))
-        else:
-            self._queues.setdefault(item.key, deque()).appendleft(item)
+    def _report_culprit(self, executor: Executor, blame: Failure) -> None:
+        """Report what an executor died of: what it was at, or could not begin with again."""
+        progress = executor.progress()
+        culprit, vertex = executor.work.get(progress.number), progress.vertex
+        if progress.number == 0 and executor.work:
+            front = next(iter(executor.work.values()))
+            front.unstarted += 1
+            if front.unstarted >= MAX_UNSTARTED:
+                culprit, vertex = front, front.first_vertex
+        if culprit is not None:
+            del executor.work[culprit.number]
+            if not culprit.abandoned_at:
+                self._deliver(culprit.owner, Lost(culprit.ticket, vertex, blame))
+
+    def _take_back(self, executor: Executor) -> None:
+        """Take back what an executor will not come to."""
+        for item in (*executor.waiting, *reversed(executor.work.values())):
+            if item.is_pinned:
+                self._deliver(item.owner, Lost(item.ticket, None, _KEEPER_GONE))
+            elif not item.abandoned_at:
+                self._queues.setdefault(item.key, deque()).appendleft(item)
+        executor.work.clear()
+        executor.waiting.clear()
 
     def _report_kept(self, executor: Executor) -> None:
         """Report kept mappers as lost, but for one that was itself at work and is reported so."""
@@ -406,6 +436,10 @@ _KEEPER_GONE: Final = Failure(
 )
 
 
+def _gone(text: str) -> Failure:
+    return Failure(kind="crash", type="ExecutorCrashed", message=text)
+
+
 def _crash(status: int) -> Failure:
     if status < 0:
         try:
@@ -415,19 +449,4 @@ def _crash(status: int) -> Failure:
         text = f"the executor was ended by {name}"
     else:
         text = f"the executor exited with code {status}"
-    return Failure(kind="crash", type="ExecutorCrashed", message=text)
-
-
-def _executor_config(
-    settings: Settings, environ: Mapping[str, str], temp_dir: Path
-) -> dict[str, Any]:
-    executors = settings.executors
-    return {
-        "memory_bytes": executors.memory_bytes,
-        "output_bytes": executors.output_bytes,
-        "spill_bytes": executors.spill_bytes,
-        "recycle_invocations": executors.recycle_invocations,
-        "recycle_growth_bytes": executors.recycle_growth_bytes,
-        "environment": {name: environ[name] for name in executors.environment if name in environ},
-        "temp_dir": str(temp_dir),
-    }
+    return _gone(text)

@@ -60,12 +60,14 @@ class ForkServer:
         command = [sys.executable, "-m", "jobx.handlers.forkserver"]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [*command, str(theirs.fileno()), json.dumps(self._config)],
+                [*command, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=self._environ,
                 start_new_session=True,
             )
+        # Not as an argument, which all processes of the machine could read.
+        ours.send(json.dumps(self._config).encode())
         self._control = ours
         self._loop = loop
         loop.add_reader(ours.fileno(), self._readable)

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 from jobx import __version__, frames
 from jobx.errors import FrameError, InternalError, InvalidInput, JobxError, Overloaded
+from jobx.kv.folders import translate
 
 PROTOCOL: Final = 1
 #: Calls that one connection may have open at once.
@@ -52,12 +53,19 @@ class Gateway:
         self._connections: set[_Connection] = set()
 
     async def start(self) -> None:
-        """Listen. The caller holds the lock of the data folder, so an old socket is nobody's."""
-        self._path.unlink(missing_ok=True)
+        """Listen. The caller holds the lock of the data folder, so an old socket is nobody's.
+
+        Raises:
+            StoreRefused: The socket cannot be made.
+            StoreFull: No room left.
+        """
         loop = asyncio.get_running_loop()
         before = os.umask(0o177)
         try:
+            self._path.unlink(missing_ok=True)
             self._server = await loop.create_unix_server(self._connect, str(self._path))
+        except OSError as error:
+            raise translate(error, self._path) from error
         finally:
             os.umask(before)
 

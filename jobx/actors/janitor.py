@@ -9,13 +9,18 @@ from typing import Final
 from jobx import model
 from jobx.actors.messages import RequestKey
 from jobx.actors.request.events import Accepted, from_record
-from jobx.errors import JobxError, NotFound
-from jobx.kv import keys, log, requests
+from jobx.config import FilesSettings
+from jobx.errors import JobxError, NotFound, Unavailable
+from jobx.handlers.files import opening
+from jobx.kv import deliveries, keys, log, requests
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.store import Delete, Store
 
-#: Requests removed in one round.
+#: Requests that are looked at at once, and batches of one round.
 BATCH: Final = 200
+MAX_BATCHES: Final = 100
+#: How much longer a request is kept whose result is still on its way.
+DELIVERY_S: Final = 600.0
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +42,21 @@ class Janitor:
     def sweep(self) -> int:
         """Remove expired requests; return how many. Blocks; run it in a thread."""
         removed = 0
-        for marker, workflow, request_id in requests.expired(self._store, self._now_at(), BATCH):
+        for _ in range(MAX_BATCHES):
+            found = self._sweep_batch()
+            removed += found
+            if found < BATCH:
+                break
+        return removed
+
+    def _sweep_batch(self) -> int:
+        removed = 0
+        now_at = self._now_at()
+        for marker, workflow, request_id in requests.expired(self._store, now_at, BATCH):
+            if deliveries.is_pending(self._store, workflow, request_id):
+                later = now_at + DELIVERY_S
+                self._store.commit(deliveries.postpone_writes(marker, later, workflow, request_id))
+                continue
             remove(self._store, self._blobs, marker, RequestKey(workflow, request_id))
             removed += 1
         return removed
@@ -50,6 +69,22 @@ class Janitor:
                 self._blobs.remove(workflow, request_id)
                 removed += 1
         return removed
+
+    def sweep_files(self, settings: FilesSettings) -> int:
+        """Remove shared files that their writers left unfinished; return how many.
+
+        It may take long: run it in a thread of its own.
+
+        Raises:
+            Unavailable: Their store does not answer.
+        """
+        if not settings.location:
+            return 0
+        try:
+            return opening.connect(settings).clean(self._now_at() - settings.temp_age_s)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise Unavailable(f"shared files were not cleaned: {reason}") from error
 
     def sweep_code(self) -> int:
         """Remove plans and handler versions that neither a handler nor an open request needs.

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from thespian.actors import ActorAddress
 
 from jobx import model
+from jobx.actors import notices
 from jobx.actors.messages import RequestKey
+from jobx.actors.notices import Notice
 from jobx.actors.request.decisions import Finish
 from jobx.actors.request.events import Event, Finished, to_record
 from jobx.actors.request.state import RequestState
 from jobx.actors.services import Services
+from jobx.kv import deliveries
 from jobx.kv import log as kv_log
 from jobx.kv import requests as kv_requests
 from jobx.kv.store import Write
+
+#: Notifications of events that are not durable yet; of more than that the oldest go untold.
+MAX_UNTOLD: Final = 10_000
 
 
 class Journal:
@@ -31,6 +39,7 @@ class Journal:
         self.key = RequestKey(request.workflow_name, request.request_id)
         self.request = request
         self.committed = -1
+        self._untold: deque[tuple[int, Notice]] = deque(maxlen=MAX_UNTOLD)
         self._node = node
         self._owner = owner
         self._state = state
@@ -51,8 +60,15 @@ class Journal:
         """
         number = self._state.events
         self._state.apply(event)
+        self._untold.extend((number, notice) for notice in notices.of_event(self.request, event))
         write = kv_log.event_write(*self.key, number, to_record(event))
         self._node.log.append(self.key, self._owner, number, [*writes, write], urgent)
+
+    def became_durable(self, number: int) -> None:
+        """Take note that everything up to event ``number`` is durable, and tell of it."""
+        self.committed = number
+        while self._untold and self._untold[0][0] <= number:
+            self._node.notify(self._untold.popleft()[1])
 
     def finish(self, decision: Finish) -> None:
         """Append the last event, with the request's entity and indexes."""
@@ -60,6 +76,7 @@ class Journal:
         self.request = _ended(self.snapshot(), finished)
         expires_at = finished.at + self._node.settings.requests.retention_s
         writes = kv_requests.finish_writes(self.request, self._node.node_id, expires_at)
+        writes += deliveries.begin_writes(self.request, self._node.node_id)
         self.append(finished, writes, urgent=True)
 
     def snapshot(self) -> model.Request:

@@ -39,6 +39,7 @@ class _Group:
     first: int
     number: int
     writes: list[Write] = field(default_factory=list)
+    is_forgotten: bool = False
 
 
 class LogWriter:
@@ -89,6 +90,8 @@ class LogWriter:
         """Drop what is not written yet of a request, and that it was refused."""
         self._pending.pop(key, None)
         self._refused.discard(key)
+        if key in self._flight:
+            self._flight[key].is_forgotten = True
 
     def read(self, key: RequestKey, reply_to: ActorAddress) -> None:
         """Read a request's log, after what is being written; ``reply_to`` hears LogRead."""
@@ -123,7 +126,10 @@ class LogWriter:
 
     def _flush(self) -> None:
         self._timer = None
-        if self._flight or not self._pending:
+        if self._flight:
+            return
+        if not self._pending:
+            self.stalled = None  # nothing is left to try it with: who comes next will see
             return
         self._flight, self._pending = self._pending, {}
         groups = [group.writes for group in self._flight.values()]
@@ -140,7 +146,7 @@ class LogWriter:
                 if conflict is None:
                     self._deliver(group.owner, Committed(group.number))
                 else:
-                    self._refuse(key, group.owner, conflict)
+                    self._refuse(key, group, conflict)
             if self._pending:
                 self._schedule(urgent=True)
         elif isinstance(error, JobxError):
@@ -148,17 +154,20 @@ class LogWriter:
         else:
             raise error
 
-    def _refuse(self, key: RequestKey, owner: ActorAddress, error: JobxError) -> None:
+    def _refuse(self, key: RequestKey, group: _Group, error: JobxError) -> None:
+        if group.is_forgotten:
+            return
         self._pending.pop(key, None)
         self._refused.add(key)
-        self._deliver(owner, CommitRefused(error))
+        self._deliver(group.owner, CommitRefused(error))
 
     def _keep(self, flight: dict[RequestKey, _Group], error: JobxError) -> None:
         """Refuse requests that are not durable yet, keep the writes of all others."""
         self.stalled = error
         for key, group in flight.items():
             if group.first == 0:
-                self._refuse(key, group.owner, error)
+                self._refuse(key, group, error)
+            if group.first == 0 or group.is_forgotten:
                 continue
             newer = self._pending.get(key)
             if newer is not None:

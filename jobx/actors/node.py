@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -18,34 +18,42 @@ import uvloop
 from thespian.actors import ActorSystem
 
 from jobx import __version__
-from jobx.actors import memory
+from jobx.actors import memory, presenting
 from jobx.actors.answers import Answers
+from jobx.actors.entity_verbs import ENTITY_VERBS, EntityVerbs
 from jobx.actors.executors import ExecutorPool
 from jobx.actors.gateway import Gateway
 from jobx.actors.janitor import Janitor
 from jobx.actors.log_writer import LogWriter
 from jobx.actors.messages import Adopt, Drain, RequestKey
+from jobx.actors.outside import Outside
 from jobx.actors.runtime.cell import ActorRecord
 from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.actors.services import Services
 from jobx.actors.supervisor import Supervisor
-from jobx.actors.verbs import Verbs
+from jobx.actors.verbs import VERBS, Verbs
 from jobx.config import Settings
-from jobx.errors import JobxError
+from jobx.errors import InvalidInput, JobxError, quote
+from jobx.handlers.files import opening
 from jobx.handlers.library import Library
 from jobx.kv import requests as kv_requests
 from jobx.kv.blobs import BlobFolder
+from jobx.kv.folders import create_folder
 from jobx.kv.leases import FolderLock
 from jobx.kv.sqlite import SqliteStore
 from jobx.views import ActorView, NodeView
 
 #: The id of a node that is alone with its store.
 LOCAL: Final = "local"
+#: Threads for blocking reads of the store.
+READERS: Final = 4
 #: How often a change of entities by another process is looked for.
 REFRESH_S: Final = 0.5
 #: How often expired requests are looked for.
 SWEEP_S: Final = 10.0
+#: How often shared files that nobody finished are looked for.
+CLEAN_S: Final = 3600.0
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +78,7 @@ class Node:
 
         Raises:
             InUse: Another node has the data folder.
+            ConfigError: Shared files cannot be had as they are set.
             StoreRefused: The data folder or the store cannot be used.
             StoreFull: No room left.
             DeadlineExceeded: The executors do not start.
@@ -84,6 +93,7 @@ class Node:
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
         settings, data_dir = self._settings, self._settings.data_dir
+        opening.check(settings.files)
         self._born = time.monotonic()
         self._store = SqliteStore(settings.store_path)
         self._blobs = BlobFolder(data_dir / "blobs")
@@ -92,6 +102,7 @@ class Node:
         self._answers = Answers()
         incarnation = time.time_ns()
         await self._in_background(self._prepare)
+        self._outside = Outside(LOCAL, settings, self._store, self._blobs, self._library)
         self._log = LogWriter(self._store, loop, self._deliver)
         self._executors = ExecutorPool(
             settings,
@@ -101,15 +112,18 @@ class Node:
             temp_dir=_fresh_folder(data_dir / "tmp"),
             load_code=self._library.code,
             deliver=self._deliver,
+            notify=self._outside.notify,
         )
         self._start_actors(loop, incarnation)
         await self._executors.start()
+        await self._outside.start()
+        await self._adopt()  # before anybody asks for what is open
         self._gateway = Gateway(settings.gateway_path, LOCAL, self.call)
         await self._gateway.start()
-        await self._adopt()
         self._periodic = [
-            asyncio.create_task(self._repeat(REFRESH_S, self._library.refresh)),
+            asyncio.create_task(self._repeat(REFRESH_S, self._library.refresh, self._outside.look)),
             asyncio.create_task(self._repeat(SWEEP_S, self._janitor.sweep)),
+            asyncio.create_task(self._repeat(CLEAN_S, self._clean_files, run=asyncio.to_thread)),
         ]
         self._state = "running"
 
@@ -132,18 +146,34 @@ class Node:
             now=time.monotonic,
             now_at=time.time,
             gateway=self._base.endpoint(self._answers.receive),
+            notify=self._outside.notify,
+            deliver=self._outside.deliver,
         )
         self._base.services = services
         self._system = ActorSystem(systemBase=self._base, transientUnique=True)
         self._supervisor = self._system.createActor(Supervisor)
+        self._start_verbs(services)
+
+    def _start_verbs(self, services: Services) -> None:
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
         self._verbs = Verbs(
             services,
             self._store,
             self._library,
             self._answers,
+            self._outside.writers,
+            threads=self._readers,
             stalled=lambda: self._log.stalled,
             deliver=self._deliver,
             supervisor=self._supervisor,
+        )
+        self._entity_verbs = EntityVerbs(
+            self._store,
+            self._library,
+            self._outside.writers,
+            settings=self._settings,
+            environ=self._environ,
+            threads=self._readers,
         )
 
     def _deliver(self, target: Any, message: object) -> None:
@@ -184,6 +214,8 @@ class Node:
         while self._executors.is_busy and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         await self._log.drain(max(1.0, deadline - time.monotonic()))
+        await self._outside.close(max(1.0, deadline - time.monotonic()))
+        self._outside.ended_well()
 
     async def _release(self) -> None:
         """Stop what was started, in the reverse order."""
@@ -191,8 +223,8 @@ class Node:
             await self._gateway.stop()
         if hasattr(self, "_executors"):
             await self._executors.close()
-        if hasattr(self, "_verbs"):
-            self._verbs.close()
+        if hasattr(self, "_readers"):
+            self._readers.shutdown(wait=True, cancel_futures=True)
         if hasattr(self, "_system"):
             self._system.shutdown()
         if hasattr(self, "_log"):
@@ -204,13 +236,23 @@ class Node:
         self._lock.release()
 
     async def call(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Answer one question, as the gateway does."""
+        """Answer one question, as the gateway does.
+
+        Raises:
+            JobxError: What the verb raises; InvalidInput for an unknown verb or a wrong body.
+        """
+        try:
+            if verb in VERBS:
+                return await VERBS[verb](self._verbs, body)
+            if verb in ENTITY_VERBS:
+                return await ENTITY_VERBS[verb](self._entity_verbs, body)
+        except KeyError as error:
+            raise InvalidInput(f"body of {verb}", quote(sorted(body)), f"lacks {error}") from error
         if verb == "node.status":
-            status: dict[str, Any] = msgspec.to_builtins(self.view())
-            return status
+            return presenting.plain(self.view())
         if verb == "actors.tree":
             return {"actors": msgspec.to_builtins(_nest(self._base.tree()))}
-        return await self._verbs.call(verb, body)
+        raise InvalidInput("verb", quote(verb), "is not known here")
 
     def view(self) -> NodeView:
         """Return the node as people see it."""
@@ -233,11 +275,23 @@ class Node:
     async def _in_background(self, call: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._background, call)
 
-    async def _repeat(self, every_s: float, call: Callable[[], object]) -> None:
+    def _clean_files(self) -> int:
+        return self._janitor.sweep_files(self._settings.files)
+
+    async def _repeat(
+        self,
+        every_s: float,
+        call: Callable[[], object],
+        after: Callable[[], object] = lambda: None,
+        *,
+        run: Callable[[Callable[[], object]], Awaitable[object]] | None = None,
+    ) -> None:
+        run = run or self._in_background
         while True:
             await asyncio.sleep(every_s)
             try:
-                await self._in_background(call)
+                await run(call)
+                after()
             except JobxError as error:
                 _log.warning("what is done every %g s was not: %s", every_s, error)
 
@@ -260,7 +314,7 @@ def _nest(records: list[ActorRecord]) -> list[ActorView]:
 
 def _fresh_folder(path: Path) -> Path:
     shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(mode=0o700, parents=True)
+    create_folder(path)
     return path
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from jobx import model
 from jobx.errors import InUse, RequestFailed
+from jobx.kv import deliveries
 from jobx.views import Outcome, RequestView, ResultView
 
 
-def request_view(request: model.Request) -> RequestView:
-    """Return a request as people see it."""
+def request_view(request: model.Request, sent: Sequence[model.Delivery] = ()) -> RequestView:
+    """Return a request as people see it; ``sent`` says where its result went."""
     result = request.result
     return RequestView(
         request_id=request.request_id,
@@ -26,6 +31,7 @@ def request_view(request: model.Request) -> RequestView:
         result_bytes=None if result is None else sum(item.size_bytes for item in result),
         context=request.context,
         idempotency_key=request.idempotency_key,
+        deliveries=list(sent),
     )
 
 
@@ -54,4 +60,15 @@ def result_view(request: model.Request, blob_dir: Path) -> ResultView:
 def outcome(request: model.Request, blob_dir: Path, *, replayed: bool = False) -> Outcome:
     """Return what a submit or a wait gives."""
     result = result_view(request, blob_dir) if request.result is not None else None
-    return Outcome(request=request_view(request), result=result, replayed=replayed)
+    return Outcome(
+        request=request_view(request),
+        result=result,
+        delivery=deliveries.first(request),
+        replayed=replayed,
+    )
+
+
+def plain(view: msgspec.Struct) -> dict[str, Any]:
+    """Return a view or an entity as a map of plain values."""
+    fields: dict[str, Any] = msgspec.to_builtins(view, builtin_types=(bytes,))
+    return fields

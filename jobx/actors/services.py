@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from thespian.actors import ActorAddress
 
 from jobx.actors.messages import Pull, RequestKey, Run
+from jobx.actors.notices import Notice
 from jobx.config import Settings
 from jobx.kv.store import Write
 
@@ -63,6 +64,10 @@ class Executors(Protocol):
         """
 
 
+def _ignore(_: object) -> None:
+    """Do nothing: nobody listens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The adapters of a node.
@@ -71,6 +76,8 @@ class Services:
         now: Monotonic seconds.
         now_at: The wall clock, for what people read.
         gateway: Hears how requests end that nobody in particular asked about.
+        notify: Tells people of something.
+        deliver: Takes the result of a finished request to where it goes, if it goes anywhere.
     """
 
     node_id: str
@@ -82,3 +89,5 @@ class Services:
     now: Callable[[], float]
     now_at: Callable[[], float]
     gateway: ActorAddress
+    notify: Callable[[Notice], None] = _ignore
+    deliver: Callable[[RequestKey], None] = _ignore

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from thespian.actors import Actor, ActorAddress, ChildActorExited
+from thespian.actors import Actor, ActorAddress, ChildActorExited, WakeupMessage
 
+from jobx.actors import notices
 from jobx.actors.coordinator import Coordinator
 from jobx.actors.messages import (
     Adopt,
@@ -24,7 +25,8 @@ from jobx.actors.messages import (
 )
 from jobx.actors.runtime.supervision import RestartBudget, RestartPolicy
 from jobx.actors.services import Services
-from jobx.errors import Conflict, Draining, Overloaded
+from jobx.errors import Conflict, Draining, InternalError, NotFound, Overloaded
+from jobx.kv import keys
 from jobx.model import Failure
 
 #: A coordinator that dies of a fault is rebuilt from its log so often; then its request fails.
@@ -45,6 +47,8 @@ class Supervisor(Actor):
         self._open: dict[RequestKey, ActorAddress] = {}
         self._keys: dict[object, RequestKey] = {}
         self._budgets: dict[RequestKey, RestartBudget] = {}
+        #: Requests that are taken up as soon as their log is read.
+        self._reading: set[RequestKey] = set()
         self._is_draining = False
 
     def describe(self) -> str:
@@ -64,6 +68,9 @@ class Supervisor(Actor):
         key = RequestKey(request.workflow_name, request.request_id)
         if key in self._open:
             self.send(self._open[key], message)
+        elif key in self._reading:
+            known = Conflict(keys.entity("request", *key))
+            self.send(message.reply_to, Refused(key, known))
         elif self._is_draining:
             self.send(message.reply_to, Refused(key, Draining("the node is stopping", 5.0)))
         elif len(self._open) >= self.node.settings.requests.max_open:
@@ -80,18 +87,30 @@ class Supervisor(Actor):
 
     def _adopt(self, message: Adopt, _: ActorAddress) -> None:
         for key in message.keys:
-            self.node.log.read(key, self.myAddress)
+            self._read(key)
+
+    def _read(self, key: RequestKey) -> None:
+        self._reading.add(key)
+        self.node.log.read(key, self.myAddress)
+
+    def _woken(self, message: WakeupMessage, _: ActorAddress) -> None:
+        self._read(message.payload)
 
     def _log_read(self, message: LogRead, _: ActorAddress) -> None:
         key = message.key
         if message.error is not None:
             _log.error("the log of request %s cannot be read: %s", "/".join(key), message.error)
+        if isinstance(message.error, NotFound):  # its coordinator died before it was accepted
+            self._forget(key)
+            error = InternalError("the coordinator failed; see the node's log")
+            self.send(self.node.gateway, Refused(key, error))
+        elif message.request is None or message.plan is None:
             self.wakeupAfter(READ_AGAIN_S, key)
-        elif message.request is None or message.plan is None or key in self._open:
-            return
         elif message.request.is_done:
+            self._forget(key)
             self.send(self.node.gateway, Ended(message.request))
         else:
+            self._reading.discard(key)
             recover = Recover(
                 message.request,
                 message.plan,
@@ -106,12 +125,18 @@ class Supervisor(Actor):
         budget = self._budgets.get(key)
         if budget is None or not budget.is_spent:
             return None
+        self.node.notify(notices.coordinator_given_up(*key))
         text = "its coordinator failed too often; see the node's log"
         return Failure(kind="internal", type="CoordinatorFailed", message=text)
 
     def _ended(self, message: Ended, sender: ActorAddress) -> None:
         request = message.request
-        self._close(RequestKey(request.workflow_name, request.request_id), sender)
+        key = RequestKey(request.workflow_name, request.request_id)
+        self._close(key, sender)
+        if request.state == "failed":
+            self.node.notify(notices.request_failed(request))
+        elif request.destination is not None and request.result is not None:
+            self.node.deliver(key)
 
     def _refused(self, message: Refused, sender: ActorAddress) -> None:
         if isinstance(message.error, Conflict):
@@ -120,8 +145,12 @@ class Supervisor(Actor):
 
     def _close(self, key: RequestKey, address: ActorAddress) -> None:
         self._open.pop(key, None)
-        self._budgets.pop(key, None)
         self._keys.pop(address.addressDetails, None)
+        self._forget(key)
+
+    def _forget(self, key: RequestKey) -> None:
+        self._reading.discard(key)
+        self._budgets.pop(key, None)
 
     def _child_exited(self, message: ChildActorExited, _: ActorAddress) -> None:
         """Start a coordinator anew that died before its request had ended."""
@@ -131,10 +160,11 @@ class Supervisor(Actor):
         del self._open[key]
         details = getattr(message, "details", "it exited")
         _log.error("the coordinator of request %s died: %s", "/".join(key), details)
+        self.node.notify(notices.coordinator_died(*key, details))
         budget = self._budgets.setdefault(key, RestartBudget(COORDINATOR_POLICY))
         budget.failed(self.node.now())
         self.node.log.forget(key)
-        self.node.log.read(key, self.myAddress)
+        self._read(key)
 
     def _describe(self, message: Describe | Cancel, _: ActorAddress) -> None:
         address = self._open.get(message.key)
@@ -158,4 +188,5 @@ _RECEIVE: Final[dict[type, Callable[[Supervisor, Any, ActorAddress], None]]] = {
     Describe: Supervisor._describe,
     Cancel: Supervisor._describe,
     Drain: Supervisor._drain,
+    WakeupMessage: Supervisor._woken,
 }

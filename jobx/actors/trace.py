@@ -18,7 +18,7 @@ from jobx.actors.presenting import request_view
 from jobx.actors.request import events
 from jobx.actors.request.state import MAPPER, ROOT
 from jobx.errors import InvalidInput, NotFound
-from jobx.kv import keys, log, requests
+from jobx.kv import deliveries, keys, log, requests
 from jobx.kv.store import Store
 from jobx.model import Failure, Plan, PlanStep
 from jobx.payload import Payload, cut, unpack_offsets
@@ -64,9 +64,6 @@ class _Reader:
         self.limit = limit
         self._wanted = wanted
 
-    def is_shown(self, vertex: int) -> bool:
-        return vertex == self._wanted if self._wanted is not None else vertex < self.limit
-
     def take(self, event: events.Event) -> None:
         if isinstance(event, events.Accepted):
             self.accepted = event
@@ -93,11 +90,8 @@ class _Reader:
     def _add(self, start: int, count: int, parent: int, step: str, payload: Payload) -> None:
         if self.chunks and start <= self.chunks[-1].start:
             return  # the same children, yielded again by a later attempt
-        keeps = any(self.is_shown(v) for v in (start, self._wanted or start))
-        in_chunk = self._wanted is not None and start <= self._wanted < start + count
-        self.chunks.append(
-            _Chunk(start, count, parent, step, payload if keeps or in_chunk else None)
-        )
+        kept = payload if self._shown_in(start, count) else None
+        self.chunks.append(_Chunk(start, count, parent, step, kept))
 
     def _shown_in(self, first: int, count: int) -> range:
         if self._wanted is not None:
@@ -111,6 +105,7 @@ class _Reader:
             seen.notes |= event.notes.get(vertex, {})
             if event.kind == "reduce":
                 seen.reduce_us[event.partition] = spent[0] if spent else 0
+                seen.failures.pop("reduce", None)
                 continue
             seen.outcome = event.outcome
             seen.failures.clear()
@@ -148,7 +143,9 @@ def read(store: Store, workflow: str, request_id: str, limit: int = DEFAULT_LIMI
     if plan is None:
         return TraceView(request=request_view(request), root=None)
     root = _Tree(reader, plan, request).build()
-    return TraceView(request=request_view(request), root=root)
+    return TraceView(
+        request=request_view(request), root=root, deliveries=deliveries.read(store, request)
+    )
 
 
 def invocation(store: Store, workflow: str, request_id: str, wanted: str) -> TraceNode:

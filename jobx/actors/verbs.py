@@ -1,29 +1,28 @@
-"""What can be asked of a node: the verbs of its gateway.
+"""What can be asked of a node about requests: verbs of its gateway.
 
-Every verb takes a map and gives a map, both of plain values; the forms are in ``VERBS``' methods.
-Blocking reads of the store run in threads; everything else runs on the node's loop.
+Every verb takes a map and gives a map, both of plain values. Blocking reads of the store run in
+threads; everything else runs on the node's loop.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import Any, Final, TypeAlias, TypeVar
 
-import msgspec
 from thespian.actors import ActorAddress
 
 from jobx import model, values
-from jobx.actors import presenting, trace
+from jobx.actors import graph, presenting, trace
 from jobx.actors.answers import Answers, within
 from jobx.actors.messages import Cancel, Describe, RequestKey, Submit
 from jobx.actors.outcomes import invocation_id, missing_capability
 from jobx.actors.request.state import ROOT
 from jobx.actors.services import Services
+from jobx.actors.writers.registry import Writers
 from jobx.errors import (
     Conflict,
-    InvalidInput,
     JobxError,
     KeyReused,
     NoCapability,
@@ -31,7 +30,7 @@ from jobx.errors import (
     Unavailable,
 )
 from jobx.handlers.library import Library
-from jobx.kv import keys
+from jobx.kv import deliveries, keys
 from jobx.kv import requests as kv_requests
 from jobx.kv.entities import Entities
 from jobx.kv.store import Store
@@ -45,12 +44,6 @@ T = TypeVar("T")
 CANCEL_WAIT_S: Final = 2.0
 #: How long actors may take to answer a question.
 ANSWER_S: Final = 5.0
-_KINDS: Final[dict[str, type[Any]]] = {
-    "workflow": model.Workflow,
-    "job": model.Job,
-    "step": model.Step,
-    "handler": model.Handler,
-}
 
 
 class Verbs:
@@ -61,6 +54,8 @@ class Verbs:
         store: Where requests and entities are.
         library: What is known of workflows.
         answers: Resolves what actors say.
+        writers: Where results may go.
+        threads: Where blocking reads run.
         stalled: Returns why nothing can be written now, or None.
         deliver: Sends a message to an actor.
         supervisor: The root of the actors.
@@ -72,7 +67,9 @@ class Verbs:
         store: Store,
         library: Library,
         answers: Answers,
+        writers: Writers,
         *,
+        threads: Executor,
         stalled: Callable[[], JobxError | None],
         deliver: Callable[[ActorAddress, object], None],
         supervisor: ActorAddress,
@@ -81,33 +78,13 @@ class Verbs:
         self._store = store
         self._library = library
         self._answers = answers
+        self._writers = writers
         self._stalled = stalled
         self._deliver = deliver
         self._supervisor = supervisor
-        self._entities = Entities(store)
-        self._threads = ThreadPoolExecutor(4, thread_name_prefix="reader")
+        self._threads = threads
         #: Requests that are asked for with an Idempotency-Key, durable or not.
         self._keys: dict[tuple[str, str, str], tuple[str, str]] = {}
-
-    async def call(self, verb: str, body: Body) -> Body:
-        """Answer one question.
-
-        Raises:
-            JobxError: What the verb raises; InvalidInput for an unknown verb or a wrong body.
-        """
-        answer = VERBS.get(verb)
-        if answer is None:
-            raise InvalidInput("verb", repr(verb)[:80], f"the verbs are {', '.join(VERBS)}")
-        try:
-            return await answer(self, body)
-        except KeyError as error:
-            raise InvalidInput(f"body of {verb}", repr(sorted(body)), f"lacks {error}") from error
-
-    def close(self) -> None:
-        """Stop the threads."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
-
-    # Requests
 
     async def submit(self, body: Body) -> Body:
         """Start a request, or find the one that was started before; see ``http/node_client.py``."""
@@ -117,7 +94,7 @@ class Verbs:
             first = await self._first_request(workflow, job_name, client_key)
             if first is not None:
                 return await self._replay(workflow, first, body)
-        message = self._build(body)
+        message = await self._build_known(body)
         key = RequestKey(workflow, message.request.request_id)
         slot = (workflow, job_name, client_key)
         if client_key is not None:
@@ -134,7 +111,7 @@ class Verbs:
         future = self._answers.ended(key) if is_blocking else self._answers.opened(key)
         self._deliver(self._supervisor, message)
         request = await within(future, wait_s if is_blocking else ANSWER_S)
-        return self._outcome(request or await self._describe(key))
+        return self._outcome(request or await self._describe_asked(key))
 
     async def _find_other(self, key: RequestKey, conflict: Conflict, body: Body) -> Body:
         """Return the request that took the id, or the client's key, before this one."""
@@ -150,18 +127,28 @@ class Verbs:
     async def _first_request(
         self, workflow: str, job: str, client_key: str
     ) -> tuple[str, str] | None:
-        known = self._keys.get((workflow, job, client_key))
-        if known is not None:
-            return known
-        return await self._read(kv_requests.idempotent, workflow, job, client_key)
+        stored = await self._read(kv_requests.idempotent, workflow, job, client_key)
+        # Looked at last: nothing comes between this and what the caller does about it.
+        return stored or self._keys.get((workflow, job, client_key))
 
     async def _replay(self, workflow: str, first: tuple[str, str], body: Body) -> Body:
         request_id, fingerprint = first
         if fingerprint != body["fingerprint"]:
             reason = f"request {request_id} was asked for with it, and with another body"
             raise KeyReused("Idempotency-Key", repr(body["idempotency_key"])[:80], reason)
+        key = RequestKey(workflow, request_id)
+        await self._describe_asked(key)
         wait_s = body["wait_s"] if body["is_blocking"] else 0.0
-        return {**await self._wait(RequestKey(workflow, request_id), wait_s), "replayed": True}
+        return {**await self._wait(key, wait_s), "replayed": True}
+
+    async def _build_known(self, body: Body) -> Submit:
+        """Return the order to start a request, also of a job that was created a moment ago."""
+        try:
+            return self._build(body)
+        except NotFound:
+            if not await self._in_thread(self._library.refresh):
+                raise
+        return self._build(body)
 
     def _build(self, body: Body) -> Submit:
         """Check what is asked for and return the order to start it."""
@@ -169,6 +156,9 @@ class Verbs:
         if stalled is not None:
             raise stalled
         workflow, job_name = body["workflow"], body["job"]
+        served = self._node.settings.node.workflows
+        if served and workflow not in served:
+            raise NotFound("workflow in this node's node.workflows", workflow)
         job = self._library.job(workflow, job_name)
         digest, plan, plan_writes = self._library.plan(workflow)
         self._check_step(plan, workflow, job.initial_step_name)
@@ -180,6 +170,7 @@ class Verbs:
             is_blocking=body["is_blocking"],
             context=body["context"],
             accepted_at=self._node.now_at(),
+            destination=self._writers.choose(job, body["request_id"], body.get("result_writer")),
             idempotency_key=body["idempotency_key"],
         )
         limit_s = self._node.settings.requests.time_limit_s
@@ -226,30 +217,51 @@ class Verbs:
             request = await self._read(kv_requests.get, *key)
         return request
 
+    async def _describe_asked(self, key: RequestKey) -> model.Request:
+        """Return a request that was asked for as it stands, once it is durable."""
+        try:
+            return await self._describe(key)
+        except NotFound as error:
+            raise Unavailable("the request could not be written yet") from error
+
     async def get(self, body: Body) -> Body:
         """Return a request as it stands."""
         request = await self._describe(RequestKey(body["workflow"], body["request_id"]))
-        return _plain(presenting.request_view(request))
+        sent = await self._read(deliveries.read, request)
+        return presenting.plain(presenting.request_view(request, sent))
 
     async def list(self, body: Body) -> Body:
         """Return a page of requests, newest first."""
         workflow, limit = body["workflow"], body["limit"]
-        await self._read_entity(model.Workflow, workflow, None)
+        await self._read(_check_workflow, workflow)
         page, after = await self._read(
             kv_requests.page, workflow, body["state"], body["after"], limit
         )
-        return _plain(RequestPage(requests=[presenting.request_view(r) for r in page], next=after))
+        return presenting.plain(
+            RequestPage(requests=[presenting.request_view(r) for r in page], next=after)
+        )
 
     async def result(self, body: Body) -> Body:
         """Return where the result of a request is."""
         key = RequestKey(body["workflow"], body["request_id"])
         request = await self._describe(key)
-        return _plain(presenting.result_view(request, self._node.blobs.path(*key)))
+        return presenting.plain(presenting.result_view(request, self._node.blobs.path(*key)))
 
     async def trace(self, body: Body) -> Body:
         """Return the invocation tree of a request."""
         limit = body.get("limit") or trace.DEFAULT_LIMIT
-        return _plain(await self._read(trace.read, body["workflow"], body["request_id"], limit))
+        return presenting.plain(
+            await self._read(trace.read, body["workflow"], body["request_id"], limit)
+        )
+
+    async def graph(self, body: Body) -> Body:
+        """Return the graph of a request's invocation tree as DOT text."""
+        key, limit = (body["workflow"], body["request_id"]), body["limit"]
+
+        def write(store: Store) -> str:
+            return graph.dot_text(trace.read(store, *key, limit), limit)
+
+        return {"dot": await self._read(write)}
 
     async def cancel(self, body: Body) -> Body:
         """End a request without a result; one that has ended stays as it is."""
@@ -265,61 +277,7 @@ class Verbs:
                 raise Unavailable(f"request {key.request_id} is being recovered")
         else:
             request = await within(ended, CANCEL_WAIT_S) or request
-        return _plain(presenting.request_view(request))
-
-    # Entities
-
-    async def create_entity(self, body: Body) -> Body:
-        """Create an entity."""
-        return await self._write_entity(self._entities.create, body)
-
-    async def put_entity(self, body: Body) -> Body:
-        """Create or replace an entity."""
-        return await self._write_entity(self._entities.put, body)
-
-    async def get_entity(self, body: Body) -> Body:
-        """Return an entity."""
-        entity = await self._read_entity(_kind(body), body["workflow"], body["name"])
-        return {"entity": _plain(entity)}
-
-    async def list_entities(self, body: Body) -> Body:
-        """Return entities of a class, by name."""
-        limit = body["limit"]
-        if body["workflow"] is not None:
-            await self._read_entity(model.Workflow, body["workflow"], None)
-        found = await self._in_thread(
-            lambda: self._entities.list(
-                _kind(body), body["workflow"], after=body["after"], limit=limit + 1
-            )
-        )
-        shown = [_plain(entity) for entity in found[:limit]]
-        last = shown[-1][f"{body['kind']}_name"] if len(found) > limit else None
-        return {"entities": shown, "next": last}
-
-    async def delete_entity(self, body: Body) -> Body:
-        """Delete an entity that nothing refers to."""
-        kind, workflow, name = _kind(body), body["workflow"], body["name"]
-        await self._in_thread(lambda: self._entities.delete(kind, workflow, name))
-        await self._in_thread(self._library.refresh)
-        return {}
-
-    async def _write_entity(self, write: Callable[[Any], object], body: Body) -> Body:
-        kind = _kind(body)
-        entity = model.convert(kind, body["kind"], body["fields"])
-        await self._in_thread(lambda: write(entity))
-        await self._in_thread(self._library.refresh)
-        name = getattr(entity, f"{body['kind']}_name")
-        stored = await self._read_entity(kind, entity.workflow_name, name)
-        return {"entity": _plain(stored)}
-
-    async def _read_entity(
-        self, kind: type[Any], workflow: str, name: str | None
-    ) -> msgspec.Struct:
-        wanted = None if kind is model.Workflow else name
-        entity: msgspec.Struct = await self._in_thread(
-            lambda: self._entities.get(kind, workflow, wanted)
-        )
-        return entity
+        return presenting.plain(presenting.request_view(request))
 
     # How
 
@@ -332,26 +290,17 @@ class Verbs:
     def _outcome(self, request: model.Request) -> Body:
         blob_dir = self._node.blobs.path(request.workflow_name, request.request_id)
         outcome: Outcome = presenting.outcome(request, blob_dir)
-        return _plain(outcome)
+        return presenting.plain(outcome)
 
 
-def _kind(body: Body) -> type[Any]:
-    kind = _KINDS.get(body["kind"])
-    if kind is None:
-        reason = f"the kinds are {', '.join(_KINDS)}"
-        raise InvalidInput("entity kind", repr(body["kind"])[:80], reason)
-    return kind
+def _check_workflow(store: Store, workflow: str) -> None:
+    Entities(store).get(model.Workflow, workflow)
 
 
 def _pack_arguments(arguments: Any) -> Payload:
     """Return the one item of a root's chunk: a list of [name, value]."""
     item = values.pack(arguments)
     return Payload(1, len(item), item, offsets=pack_offsets([len(item)]))
-
-
-def _plain(view: msgspec.Struct) -> Body:
-    plain: Body = msgspec.to_builtins(view, builtin_types=(bytes,))
-    return plain
 
 
 VERBS: Final[dict[str, Callable[[Verbs, Body], Awaitable[Body]]]] = {
@@ -361,10 +310,6 @@ VERBS: Final[dict[str, Callable[[Verbs, Body], Awaitable[Body]]]] = {
     "request.list": Verbs.list,
     "request.result": Verbs.result,
     "request.trace": Verbs.trace,
+    "request.graph": Verbs.graph,
     "request.cancel": Verbs.cancel,
-    "entity.create": Verbs.create_entity,
-    "entity.put": Verbs.put_entity,
-    "entity.get": Verbs.get_entity,
-    "entity.list": Verbs.list_entities,
-    "entity.delete": Verbs.delete_entity,
 }

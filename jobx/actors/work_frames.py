@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from jobx import model
 from jobx.actors.messages import Pull, RequestKey, Run
-from jobx.actors.request.decisions import CHUNK_PAIRS, RunMappers, RunReducer
+from jobx.actors.request.decisions import BATCH_LIMIT_S, CHUNK_PAIRS, RunMappers, RunReducer
 from jobx.actors.request.state import MAPPER, PARTITIONS, ROOT, RequestState
 from jobx.actors.services import Services
 from jobx.model import HandlerRef
@@ -35,6 +35,7 @@ class FrameBuilder:
             },
             "blob_dir": str(node.blobs.path(*self._key)),
             "chunk_pairs": CHUNK_PAIRS,
+            "batch_s": BATCH_LIMIT_S,
             "partitions": PARTITIONS,
         }
 

@@ -18,11 +18,11 @@ from jobx.handlers.failures import Misuse, describe, shorten
 from jobx.handlers.inputs import arguments, items
 from jobx.handlers.invocation import Invocation
 from jobx.handlers.kept import KeptMapper, chunk_payload, digest
+from jobx.handlers.languages import yielded
 from jobx.handlers.pairs import Groups, Merged
 from jobx.handlers.protocol import MAX_KEPT, PROGRESS
 from jobx.handlers.scope import Map, Return
 from jobx.handlers.segments import Segment
-from jobx.handlers.stages import yielded
 from jobx.handlers.work import Work, microseconds, notes_of, now
 from jobx.payload import Payload
 
@@ -77,11 +77,12 @@ def _map(work: Work) -> None:
     first, is_root = frame["first"], frame["root"]
     attempts: Mapping[int, int] = frame.get("attempts") or {}
     given = items(frame)
+    give_back_at = now() + int(frame["batch_s"] * 1e9)
     for vertex, item in enumerate(given, first):
-        if len(kept) >= MAX_KEPT:
+        if len(kept) >= MAX_KEPT or (now() > give_back_at and vertex > first):
             work.segments.add(["unstarted", vertex, first + len(given) - vertex])
             return
-        invocation = work.invocation(vertex, attempts.get(vertex, 1), None, item)
+        invocation = work.invocation(vertex, attempts.get(vertex, 1), given=item)
         outcome = work.guard(invocation, _map_one, arguments(item, is_root))
         if type(outcome) is _Leaf:
             work.segments.returned(
@@ -187,7 +188,8 @@ def _not_kept(frame: Frame) -> dict[str, Any]:
 
 
 def _combine(work: Work) -> None:
-    invocation = work.invocation(work.frame["vertex"], work.frame["attempt"])
+    frame = work.frame
+    invocation = work.invocation(frame["vertex"], frame["attempt"], stage="combiner")
     outcome = work.guard(invocation, _over_inputs, "combiner", Merged(*_inputs(work)))
     if outcome is not None:
         payloads, duration_us = outcome
@@ -198,7 +200,9 @@ def _combine(work: Work) -> None:
 def _reduce(work: Work) -> None:
     frame = work.frame
     session = frame.get("session") or {}
-    invocation = work.invocation(frame["vertex"], frame["attempt"], session)
+    invocation = work.invocation(
+        frame["vertex"], frame["attempt"], stage="reducer", session=session
+    )
     part = frame.get("partition", 0)
     grouped = Merged(*_inputs(work), part, frame.get("partitions") or 1)
     outcome = work.guard(invocation, _over_inputs, "reducer", grouped)

@@ -10,10 +10,13 @@ from typing import Any
 from jobx.errors import InternalError
 from jobx.frames import Frame
 from jobx.handlers.alarm import Alarm
+from jobx.handlers.guests import Guests
 from jobx.handlers.invocation import Invocation
 from jobx.handlers.kept import KeptMapper
 from jobx.handlers.languages import Loaded, processor
 from jobx.handlers.scope import Scope
+from jobx.handlers.scope_factories import ScopeFactories
+from jobx.handlers.secrets import Redactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,9 @@ class Bench:
         page: The shared page for ``PROGRESS``.
         limits: What an invocation may take.
         drain: Called at the end of each invocation, to collect output that is still on its way.
+        guests: Processes that run what is not Python; by default they work in the scratch folder.
+        factories: Add names for some handlers.
+        redactor: Hides the secrets that those were handed.
 
     Attributes:
         invocations: Invocations that ran.
@@ -52,13 +58,20 @@ class Bench:
         alarm: Alarm,
         page: Any,
         limits: Limits,
+        *,
         drain: Callable[[], None] = lambda: None,
+        guests: Guests | None = None,
+        factories: ScopeFactories | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         self.scope = scope
         self.alarm = alarm
         self.page = page
         self.limits = limits
         self.drain = drain
+        self.guests = guests or Guests(limits.scratch_dir)
+        self.redactor = redactor or Redactor()
+        self._factories = factories or ScopeFactories({}, {})
         self.invocations = 0
         self.kept: dict[tuple[str, int], KeptMapper] = {}
         self._sources: dict[str, Frame] = {}
@@ -73,6 +86,7 @@ class Bench:
 
         Raises:
             InternalError: It was not sent.
+            Misuse: Its scope factory failed.
             BaseException: Whatever the top level of its module raises.
         """
         loaded = self._handlers.get(version)
@@ -81,7 +95,8 @@ class Bench:
             if source is None:
                 raise InternalError(f"handler {version} was not sent to this executor")
             invocation.handler = source["name"]
-            loaded = processor(source["source_type"]).load(source, self.scope)
+            scope = self.scope.extended(self._factories.names(source, self.scope.reserved))
+            loaded = processor(source["source_type"]).load(source, scope, self.guests)
             self._handlers[version] = loaded
         invocation.handler = loaded.name
         return loaded

@@ -11,19 +11,24 @@ import os
 import resource
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from mmap import mmap
-from typing import Final
+from typing import Any, Final
 
 from jobx.errors import FrameError
 from jobx.frames import Frame, FrameSocket
-from jobx.handlers import batch
+from jobx.handlers import batch, kernel
 from jobx.handlers.alarm import Alarm
 from jobx.handlers.bench import Bench, Limits
+from jobx.handlers.files.files import OWN_THREADS, shared_files
+from jobx.handlers.guests import Guests
 from jobx.handlers.output import Capture
 from jobx.handlers.scope import Scope
+from jobx.handlers.scope_factories import ScopeFactories
+from jobx.handlers.secrets import Redactor
 
 #: Descriptors of the executor itself are at least this, out of the way of author code.
 _LOWEST_OWN: Final = 200
@@ -43,6 +48,13 @@ class Config:
         recycle_growth_bytes: … or when its resident memory grew by this much.
         environment: The environment of author code.
         temp_dir: Where the private folders of executors are made.
+        programs: Folders whose programs may run handlers.
+        wasm_fuel: What one invocation of a WebAssembly module may burn.
+        wasm_memory_bytes: Memory of a WebAssembly module.
+        files: ``config.FilesSettings`` as plain values, None when there are no shared files.
+        factories: Scope factories by workflow.
+        factory_path: Folders that these are imported from.
+        secrets: What they are handed, by name.
     """
 
     memory_bytes: int
@@ -52,6 +64,13 @@ class Config:
     recycle_growth_bytes: int
     environment: Mapping[str, str]
     temp_dir: str
+    programs: Sequence[str] = ()
+    wasm_fuel: int = 0
+    wasm_memory_bytes: int = 0
+    files: Mapping[str, Any] | None = None
+    factories: Mapping[str, str] = field(default_factory=dict)
+    factory_path: Sequence[str] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def lift(descriptor: int) -> int:
@@ -82,14 +101,28 @@ def main(stream_fd: int, page: mmap, config: Config, folder: str) -> None:
         config: See there.
         folder: The private folder, already the working directory.
     """
+    kernel.prctl(kernel.ADOPT_ORPHANS, 1)
     scope = Scope()
+    if config.files is not None:
+        scope.add("FS", shared_files(config.files, scope.workflow))
     capture = Capture(lift, scope.take)
     stream_fd = lift(stream_fd)
     close_others({stream_fd, *capture.descriptors})
     capture.start()
     alarm = Alarm()
     limits = Limits(config.output_bytes, config.spill_bytes, folder)
-    bench = Bench(scope, alarm, page, limits, capture.drain)
+    guests = Guests(folder, config.programs, config.wasm_fuel, config.wasm_memory_bytes)
+    sys.path += config.factory_path  # last: they hide nothing that is installed
+    bench = Bench(
+        scope,
+        alarm,
+        page,
+        limits,
+        drain=capture.drain,
+        guests=guests,
+        factories=ScopeFactories(config.factories, config.secrets),
+        redactor=Redactor(config.secrets.values()),
+    )
     frames = FrameSocket(socket.socket(fileno=stream_fd))
     executor = _Executor(bench, capture, frames, config, folder)
     executor.run()
@@ -129,7 +162,7 @@ class _Executor:
         """Run and answer a work frame; tell whether the executor leaves."""
         segments = batch.run(self._bench, frame)
         self._restore()
-        rss_bytes = _rss_bytes()
+        rss_bytes = _rss_bytes() + self._bench.guests.rss_bytes()
         leaving = self._is_used_up(rss_bytes)
         result = {
             "t": "result",
@@ -160,21 +193,18 @@ class _Executor:
 
     def _is_used_up(self, rss_bytes: int) -> bool:
         bench, config = self._bench, self._config
+        if bench.kept:  # they would be lost, and begun anew, and lost again
+            return False
         growth_bytes = rss_bytes - self._first_rss_bytes
-        # Suspended mappers would be lost with the process, so it may grow longer for them.
-        allowed_bytes = config.recycle_growth_bytes * (2 if bench.kept else 1)
-        is_old = bench.invocations >= config.recycle_invocations and not bench.kept
-        return is_old or growth_bytes >= allowed_bytes or self._is_haunted()
+        is_old = bench.invocations >= config.recycle_invocations
+        return is_old or growth_bytes >= config.recycle_growth_bytes or self._is_haunted()
 
     def _is_haunted(self) -> bool:
         """Tell whether author code left threads or child processes behind."""
-        if threading.active_count() > self._threads:
+        authors = (t for t in threading.enumerate() if not t.name.startswith(OWN_THREADS))
+        if sum(1 for _ in authors) > self._threads:
             return True
-        try:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return False
-        return True
+        return self._bench.guests.has_strangers()
 
 
 def _rss_bytes() -> int:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import linecache
 import reprlib
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from jobx.errors import BlobDamaged, JobxError
+from jobx.errors import BlobDamaged, JobxError, StoreFull
+
+Frame: TypeAlias = tuple[str, int, str]  #: file name, line, function
 
 _MAX_MESSAGE: Final = 4096
 #: Author frames that are shown of a traceback: the outermost and the innermost ones.
@@ -17,17 +20,43 @@ _INNER_FRAMES: Final = 20
 _OWN_MODULES: Final = ("builtins", "handler(", "jobx.handlers.")
 
 #: The failure's type by the kind of a Misuse.
-_MISUSES: Final = {"pair": "PairError", "protocol": "ProtocolError", "arguments": "ArgumentError"}
+_MISUSES: Final = {
+    "pair": "PairError",
+    "protocol": "ProtocolError",
+    "arguments": "ArgumentError",
+    "scope": "ScopeError",
+}
 
 
 class Misuse(JobxError):
-    """A handler broke its contract. Args: kind (pair, protocol, arguments), reason, pair index."""
+    """A contract was broken. Args: kind (pair, protocol, arguments, scope), reason, pair index."""
 
     code = "misuse"
     template = "{1}"
 
     def __init__(self, kind: str, reason: str, pair: int | None = None) -> None:
         super().__init__(kind, reason, pair)
+
+
+class GuestFailed(JobxError):
+    """Author code in a guest process failed, or that process did.
+
+    Args: kind, type and message of the failure; the author's own frames, outermost first, each
+    as file name, line and function; pair index.
+    """
+
+    code = "guest-failed"
+    template = "{2}"
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        message: str,
+        frames: Sequence[Frame] = (),
+        pair: int | None = None,
+    ) -> None:
+        super().__init__(kind, name, message, frames, pair)
 
 
 class HandlerTimeout(BaseException):
@@ -43,15 +72,25 @@ def filename(handler_name: str) -> str:
     return f"<handler {handler_name}>"
 
 
-def describe(error: BaseException) -> dict[str, Any]:
-    """Return an exception as fields of a failure; a damaged blob is named as its ``input``."""
-    kind, name = _classify(error)
+def describe(error: BaseException, redact: Callable[[str], str] = str) -> dict[str, Any]:
+    """Return an exception as fields of a failure; a damaged blob is named as its ``input``.
+
+    Args:
+        error: The exception.
+        redact: Hides secrets in a text.
+    """
+    if isinstance(error, GuestFailed):
+        kind, name, message, frames, pair = error.args
+    else:
+        kind, name = _classify(error)
+        message, frames = _message(error), _own_frames(error.__traceback__)
+        pair = error.args[2] if isinstance(error, Misuse) else None
     return {
         "kind": kind,
-        "type": name,
-        "message": _message(error),
-        "traceback": own_traceback(error.__traceback__),
-        "pair": error.args[2] if isinstance(error, Misuse) else None,
+        "type": redact(name),
+        "message": _cut(redact(message)),
+        "traceback": redact(_show(frames)),
+        "pair": pair,
         **({"input": error.args[0]} if isinstance(error, BlobDamaged) else {}),
     }
 
@@ -66,6 +105,8 @@ def _classify(error: BaseException) -> tuple[str, str]:
         return "memory", name
     if isinstance(error, BlobDamaged):
         return "blob", name
+    if isinstance(error, StoreFull):
+        return "full", name
     return ("internal" if isinstance(error, JobxError) else "author"), name
 
 
@@ -82,9 +123,11 @@ def _message(error: BaseException) -> str:
         text = str(error)
     except BaseException as unsayable:  # noqa: BLE001 - author code: anything may come out of __str__
         text = f"(its message cannot be told: __str__ raised {type_name(type(unsayable))})"
-    if len(text) > _MAX_MESSAGE:
-        text = f"{text[:_MAX_MESSAGE]}…"
-    return printable(text)
+    return text
+
+
+def _cut(text: str) -> str:
+    return printable(text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…")
 
 
 def printable(text: str) -> str:
@@ -97,14 +140,25 @@ def shorten(value: object) -> str:
     return printable(_SHORT.repr(value))
 
 
-def own_traceback(innermost: TracebackType | None) -> str:
-    """Return the lines of a traceback that are the author's own, outermost first."""
+def show_source(handler_name: str, source_code: str) -> None:
+    """Let tracebacks of a handler quote its source."""
+    name = filename(handler_name)
+    lines = [f"{line}\n" for line in source_code.split("\n")]
+    linecache.cache[name] = (len(source_code), None, lines, name)
+
+
+def _own_frames(innermost: TracebackType | None) -> list[Frame]:
+    """Return the frames of a traceback that are the author's own, outermost first."""
     frames = []
     while innermost is not None:
         code = innermost.tb_frame.f_code
         if code.co_filename.startswith("<handler "):
             frames.append((code.co_filename, innermost.tb_lineno, code.co_name))
         innermost = innermost.tb_next
+    return frames
+
+
+def _show(frames: Sequence[Frame]) -> str:
     hidden = len(frames) - _OUTER_FRAMES - _INNER_FRAMES
     if hidden <= 0:
         return "".join(_frame_text(*frame) for frame in frames)

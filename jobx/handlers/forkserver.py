@@ -1,19 +1,19 @@
 """Main of the fork server: makes executors for a node, and tells it when they are gone.
 
-``python -m jobx.handlers.forkserver CONTROL_FD CONFIG``: the node gives one SOCK_SEQPACKET socket,
-and ``executor.Config`` as JSON. It never held a socket, a lock or a thread of the node, so what it
-forks is clean. Messages are packed maps::
+``python -m jobx.handlers.forkserver CONTROL_FD``: the node gives one SOCK_SEQPACKET socket, and
+sends ``executor.Config`` as JSON over it before anything else. It never held a socket, a lock or a
+thread of the node, so what it forks is clean. Messages are packed maps::
 
     node to fork server    spawn    n, with a stream socket and a page of PAGE_BYTES as descriptors
     fork server to node    spawned  n, pid
                            exited   pid, status (exit code; negative: the signal)
 
-When the node closes its end or dies, all executors are killed and the fork server ends.
+When the node closes its end or dies, all executors and what they started are killed, and the
+fork server ends. Executors die with the fork server even when it is killed.
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import os
@@ -32,15 +32,14 @@ from mmap import mmap
 from typing import Any, Final
 
 from jobx import values
-from jobx.handlers import executor
+from jobx.handlers import executor, kernel
 from jobx.handlers.executor import Config
 
 PAGE_BYTES: Final = 4096
 _MESSAGE_BYTES: Final = 1 << 12
+_CONFIG_BYTES: Final = 1 << 20
 #: Grouping makes many containers that live on; with the defaults half the time is collections.
 _GC_THRESHOLD: Final = (100_000, 50, 50)
-_PR_SET_PDEATHSIG: Final = 1
-_PR_SET_NO_NEW_PRIVS: Final = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +90,14 @@ class ForkServer:
             return False
         fields = values.unpack(message)
         stream_fd, page_fd = descriptors
-        child = self._fork(stream_fd, page_fd)
-        os.close(stream_fd)
-        os.close(page_fd)
+        try:
+            child = self._fork(stream_fd, page_fd)
+        except OSError:  # no room, no memory: the node sees its stream closed and asks again
+            traceback.print_exc()
+            return True
+        finally:
+            os.close(stream_fd)
+            os.close(page_fd)
         self._children[child.pid] = child
         self._selector.register(child.pidfd, selectors.EVENT_READ, child)
         self._tell({"t": "spawned", "n": fields["n"], "pid": child.pid})
@@ -142,7 +146,7 @@ def _become_executor(
     status = 1
     try:
         os.setsid()
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        kernel.prctl(kernel.DIE_WITH_PARENT, signal.SIGKILL)
         if os.getppid() != parent:
             return
         gc.enable()
@@ -160,7 +164,7 @@ def _become_executor(
 def _confine(config: Config, folder: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    kernel.prctl(kernel.NO_NEW_PRIVILEGES, 1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if config.memory_bytes:
         resource.setrlimit(resource.RLIMIT_AS, (config.memory_bytes, config.memory_bytes))
@@ -171,18 +175,15 @@ def _confine(config: Config, folder: str) -> None:
     random.seed()
 
 
-def _prctl(option: int, argument: int) -> None:
-    if ctypes.CDLL(None, use_errno=True).prctl(option, argument, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl failed")
-
-
 def main(arguments: list[str]) -> None:
     """Run the fork server with the arguments of the command line."""
-    control_fd, config = arguments
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    (control_fd,) = arguments
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the node, which drains first
     control = socket.socket(fileno=int(control_fd))
     control.set_inheritable(False)
+    config = control.recv(_CONFIG_BYTES)
+    if not config:
+        return  # the node is gone
     # Collections and reference counts of what is loaded now would copy shared pages.
     gc.disable()
     gc.collect()

@@ -94,6 +94,10 @@ def _hash_comment(text: str) -> str | None:
     return _line_comment(_without_shebang(text).lstrip(), "#")
 
 
+def _semicolon_comment(text: str) -> str | None:
+    return _line_comment(text.lstrip(), ";;")
+
+
 def _line_comment(text: str, mark: str) -> str | None:
     lines = []
     for line in text.splitlines():
@@ -110,6 +114,7 @@ def _without_shebang(text: str) -> str:
 _EXTRACTORS: Final[dict[str, Callable[[str], str | None]]] = {
     "python": _docstring,
     "javascript": _slash_comment,
+    "wasm": _semicolon_comment,
 }
 
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from jobx.handlers.secrets import Redactor
 from jobx.values import Value
+
+#: Notifications of one invocation, and the length of each of their parts.
+MAX_NOTICES: Final = 16
+NOTICE_CHARACTERS: Final = 2000
+_NOTHING_HIDDEN: Final = Redactor()
 
 
 class Invocation:
@@ -22,17 +28,21 @@ class Invocation:
         given: The pair or arguments that a mapper was given, for its failure.
         deadline: Monotonic instant at which the soft time limit ends it.
         session: What the mapper stored; one that it was made with is not among its notes.
-        output: Captured output, as bytes.
+        output: Captured output as bytes, by stage.
+        notices: What author code wants people to know, see ``tell``.
     """
 
     __slots__ = (
         "_cut",
+        "_first_stage",
         "_owns_session",
+        "_redactor",
         "_room",
         "attempt",
         "deadline",
         "given",
         "handler",
+        "notices",
         "output",
         "request",
         "session",
@@ -49,41 +59,78 @@ class Invocation:
         attempt: int,
         *,
         output_bytes: int,
+        stage: str = "mapper",
         session: dict[str, Value] | None = None,
         given: object = None,
+        redactor: Redactor = _NOTHING_HIDDEN,
     ) -> None:
         self.request = request
         self.step = step
         self.vertex = vertex
         self.attempt = attempt
-        self.stage = "mapper"
+        self.stage = self._first_stage = stage
         self.given = given
         self.handler = ""
         self.deadline = math.inf
         self._owns_session = session is None
         self.session = {} if session is None else session
-        self.output: list[bytes] = []
+        self.output: dict[str, list[bytes]] = {}
+        self.notices: list[list[str]] = []
+        self._redactor = redactor
         self._room = output_bytes
         self._cut = 0
+
+    @property
+    def id(self) -> str:
+        """The id of what runs now in its request: ``m0``, ``c17``, ``r17``."""
+        return f"{self.stage[0]}{self.vertex}"
 
     def write(self, piece: bytes) -> None:
         """Keep captured output, as much as there is room for."""
         kept = piece[: self._room]
         if kept:
-            self.output.append(kept)
+            self.output.setdefault(self.stage, []).append(kept)
             self._room -= len(kept)
         self._cut += len(piece) - len(kept)
 
-    def captured(self) -> str:
-        """Return the captured output; when some was cut, a last line says how much."""
-        text = b"".join(self.output).decode("utf-8", "replace")
-        return f"{text}\n[{self._cut} bytes of output were cut]\n" if self._cut else text
+    def tell(self, channel: str, level: str, template: str, message: str, text: str) -> None:
+        """Keep a notification: its channel (``NOTIFY`` for all), its line, more text.
+
+        What is too long is cut. What is too many goes to the captured output instead.
+        """
+        if len(self.notices) == MAX_NOTICES:
+            line = f"{channel} {level}, one of too many: {message}\n"
+            self.write(line.encode("utf-8", "backslashreplace"))
+            return
+        parts = map(self._redactor.text, (template, message, text))
+        cut = [_printable(part[:NOTICE_CHARACTERS]) for part in parts]
+        self.notices.append([channel, level, self.handler, *cut])
+
+    def captured(self) -> dict[str, str]:
+        """Return the captured output by stage, without secrets; a last line tells what was cut."""
+        hide, is_cut = self._redactor.body, self._cut > 0
+        texts = {
+            stage: hide(b"".join(pieces), is_cut=is_cut).decode("utf-8", "replace")
+            for stage, pieces in self.output.items()
+        }
+        if is_cut:
+            text = texts.get(self.stage, "")
+            texts[self.stage] = f"{text}\n[{self._cut} bytes of output were cut]\n"
+        return texts
 
     def notes(self) -> dict[str, Any]:
         """Return what the invocation leaves for its segment, empty when that is nothing."""
         notes: dict[str, Any] = {}
         if self.output or self._cut:
-            notes["output"] = self.captured()
+            for stage, text in self.captured().items():
+                notes["output" if stage == self._first_stage else f"{stage}_output"] = text
         if self.session and self._owns_session:
             notes["session"] = self.session
+        if self.notices:
+            notes["notices"] = self.notices
         return notes
+
+
+def _printable(text: str) -> str:
+    """Return text that can be encoded; half a surrogate pair cannot."""
+    return text.encode("utf-8", "backslashreplace").decode()

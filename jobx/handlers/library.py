@@ -86,6 +86,16 @@ class Library:
             raise NotFound("job", f"{workflow}/{job}")
         return found
 
+    def versions(self) -> dict[tuple[str, str], str]:
+        """Return the versions of all handlers that steps use, by workflow and name."""
+        return {
+            (workflow, ref.handler_name): ref.version
+            for workflow, known in self._known.items()
+            for step in known.pinned.plan.steps.values()
+            for ref in (step.mapper, step.combiner, step.reducer)
+            if ref is not None
+        }
+
     def plan(self, workflow: str) -> tuple[str, model.Plan, list[Write]]:
         """Return the digest of a workflow's plan, the plan, and what must be written to keep it.
 
@@ -126,7 +136,7 @@ class Library:
         entry = self._store.get(key)
         if entry is None:
             raise NotFound("handler version", f"{workflow}/{version}")
-        fields = _load_fields(model.decode(model.Handler, f"handler {key}", entry.value), version)
+        fields = load_fields(model.decode(model.Handler, f"handler {key}", entry.value), version)
         self._keep_code(key, fields)
         return fields
 
@@ -198,8 +208,8 @@ class Library:
     def _is_per_key(self, version: str, handler: model.Handler) -> bool:
         if version not in self._per_key:
             processor = languages.processor(handler.source_type)
-            checked = processor.check(handler.source_code, handler.handler_type)
-            self._per_key[version] = checked.per_key
+            checked = processor.read(handler.source_code, handler.handler_type)
+            self._per_key[version] = checked.per_key or handler.per_key
         return self._per_key[version]
 
     def _forget_checks(self, known: Iterable[_Known]) -> None:
@@ -220,7 +230,8 @@ class Library:
             self._code_bytes -= len(dropped["source_code"])
 
 
-def _load_fields(handler: model.Handler, version: str) -> dict[str, Any]:
+def load_fields(handler: model.Handler, version: str) -> dict[str, Any]:
+    """Return the fields of a ``load`` frame."""
     return {
         "version": version,
         "name": handler.handler_name,
@@ -229,4 +240,5 @@ def _load_fields(handler: model.Handler, version: str) -> dict[str, Any]:
         "source_type": handler.source_type,
         "source_code": handler.source_code,
         "argument_spec": [list(argument) for argument in handler.argument_spec],
+        "per_key": handler.per_key,
     }

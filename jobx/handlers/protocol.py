@@ -6,7 +6,8 @@ of the same ``id``. Fields are plain values; payloads are ``Payload.to_wire()``.
 
 Node to executor::
 
-    load    version, name, workflow, handler_type, source_type, source_code, argument_spec
+    load    version, name, workflow, handler_type, source_type, source_code, argument_spec,
+            per_key
             A handler, before its first use in this executor; no answer.
     map     a batch: count sibling mapper invocations from vertex ``first`` on
     pull    vertex: the next chunk of a mapper that is kept suspended
@@ -23,7 +24,8 @@ of names of blobs written for this frame), ``inline_bytes``, ``time_limit_s`` (f
     map     first, count, root (bool), attempts (map: vertex to attempt, 1 if absent), mapper,
             combiner (or None), reducer (or None: stop after the combiner) as versions,
             pairs (bytes of the chunk's items) or blob (map: name, start, stop in bytes),
-            chunk_pairs (most pairs of one mapped chunk),
+            chunk_pairs (most pairs of one mapped chunk), batch_s (seconds after which what has not
+            been begun with is given back),
             partitions (run sections of an output that was too large for memory)
     combine vertex, attempt, combiner, inputs, partitions
     reduce  vertex, attempt, reducer, inputs (payloads in order; values of a key keep it),
@@ -49,10 +51,12 @@ Segments, in order::
     ["reduced", vertex, partition, payloads, duration_us, notes]
     ["failed", vertex, failure (fields of model.Failure), duration_us, notes]
     ["unstarted", first, count]
-            not tried: too many mappers are kept here, or the executor is leaving
+            not tried: too many mappers are kept here, or the batch has taken its time
 
-``notes`` maps a vertex to what it left: ``output`` (captured text), ``session`` (map of what the
-mapper S_SET). A vertex that left nothing is absent.
+``notes`` maps a vertex to what it left: ``output`` (captured text; ``combiner_output`` and
+``reducer_output`` of those that ran in the same trip as their mapper), ``session`` (map of what the
+mapper S_SET), ``notices`` (lists of channel, level, handler, template, message, text). A vertex
+that left nothing is absent.
 
 While it works, the executor keeps (id, vertex, monotonic start in ns) in a shared page, so that the
 node can tell which invocation killed it or is over its time.

@@ -6,10 +6,12 @@ work, ``Scope.current``, which is switched when suspended mappers take turns.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from jobx import values
@@ -39,26 +41,41 @@ class Return:
     __slots__ = ()
 
 
+@dataclass(slots=True)
+class _AtWork:
+    """The current invocation, for all scopes of an executor."""
+
+    invocation: Invocation | None = None
+
+
 class Scope:
     """The names for author code.
 
     Args:
         extra: Further names, for all handlers.
+
+    Attributes:
+        own: What a scope factory added for one handler, see ``extended``.
     """
 
     def __init__(self, extra: Mapping[str, object] | None = None) -> None:
-        self.current: Invocation | None = None
+        self.own: Mapping[str, object] = {}
+        self._at_work = _AtWork()
         self._names: dict[str, object] = {
             "MrConfigureToMap": Map,
             "Map": Map,
             "MrConfigureToReturn": Return,
             "Return": Return,
             "S_GET": self._session_get,
-            "S_SET": self._session_set,
+            "S_SET": self.set_session,
             "S_LIST": self._session_list,
             "SEP": SEP,
             "JOIN": join,
-            "LOG": Log(self.write),
+            "FS": None,
+            "LOG": Log(self.log),
+            "NOTIFY": Notify("NOTIFY", self.at_work),
+            "EMAIL": Notify("EMAIL", self.at_work),
+            "HTTP": Notify("HTTP", self.at_work),
             "PRINT": self._print,
             "RUN": self._run,
             "REQUEST": RequestContext(self),
@@ -66,9 +83,37 @@ class Scope:
             **(extra or {}),
         }
 
+    @property
+    def current(self) -> Invocation | None:
+        """The invocation at work, None when there is none."""
+        return self._at_work.invocation
+
+    @current.setter
+    def current(self, invocation: Invocation | None) -> None:
+        self._at_work.invocation = invocation
+
+    @property
+    def reserved(self) -> Collection[str]:
+        """The names that are there for all handlers."""
+        return self._names.keys()
+
     def names(self, handler_name: str) -> dict[str, object]:
         """Return new globals for a handler."""
-        return {**self._names, "__name__": f"handler({handler_name})"}
+        return {**self._names, **self.own, "__name__": f"handler({handler_name})"}
+
+    def extended(self, own: Mapping[str, object]) -> Scope:
+        """Return a scope for one handler, with further names and the same invocation at work."""
+        scope = copy.copy(self)
+        scope.own = own
+        return scope
+
+    def add(self, name: str, thing: object) -> None:
+        """Add a name for all handlers, or give another meaning to one."""
+        self._names[name] = thing
+
+    def workflow(self) -> str:
+        """Return the workflow of the current invocation; raises as ``at_work``."""
+        return str(self.at_work().request["workflow"])
 
     def take(self, piece: bytes) -> None:
         """Add to the current invocation's captured output; outside of one it is dropped."""
@@ -78,6 +123,11 @@ class Scope:
     def write(self, text: str) -> None:
         """Add text to the current invocation's captured output."""
         self.take(text.encode("utf-8", "backslashreplace"))
+
+    def log(self, level: str, message: str) -> None:
+        """Add a line to the output: level, request, invocation, message."""
+        if (invocation := self.current) is not None:
+            self.write(f"{level} {invocation.request['id']}/{invocation.id}: {message}\n")
 
     def at_work(self) -> Invocation:
         """Return the current invocation.
@@ -97,7 +147,8 @@ class Scope:
             raise KeyError(key)
         return default
 
-    def _session_set(self, key: str, value: Value) -> None:
+    def set_session(self, key: str, value: Value) -> None:
+        """Keep a value for the reducer of the current invocation (S_SET)."""
         invocation = self.at_work()
         if invocation.stage != "mapper":
             raise PermissionError(f"a {invocation.stage} may only read the session")
@@ -139,7 +190,7 @@ class RequestContext:
     @property
     def workflow(self) -> str:
         """Name of the workflow."""
-        return str(self._scope.at_work().request["workflow"])
+        return self._scope.workflow()
 
     @property
     def job(self) -> str:
@@ -157,6 +208,11 @@ class InvocationContext:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
+
+    @property
+    def id(self) -> str:
+        """Its id in its request, as traces have it: ``m0``, ``c17``, ``r17``."""
+        return self._scope.at_work().id
 
     @property
     def vertex(self) -> int:
@@ -184,10 +240,14 @@ class InvocationContext:
 
 
 class Log:
-    """LOG: lines ``LEVEL message`` in the captured output, called as a logger is."""
+    """LOG: lines in the captured output, called as a logger is.
 
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self._write = write
+    Args:
+        take: Takes a level and what is to be said.
+    """
+
+    def __init__(self, take: Callable[[str, str], None]) -> None:
+        self._take = take
 
     def debug(self, message: object, *args: object) -> None:
         """Write a line of level DEBUG."""
@@ -211,12 +271,37 @@ class Log:
 
     def exception(self, message: object, *args: object) -> None:
         """Write a line of level ERROR and the traceback of the exception at hand."""
-        self._line("ERROR", message, args)
-        self._write(traceback.format_exc())
+        self._line("ERROR", message, args, traceback.format_exc())
 
-    def _line(self, level: str, message: object, args: tuple[object, ...]) -> None:
-        text = str(message) % args if args else str(message)
-        self._write(f"{level} {text}\n")
+    def _line(self, level: str, message: object, args: tuple[object, ...], more: str = "") -> None:
+        self._take(level, f"{_filled(message, args)}\n{more}".rstrip("\n"))
+
+
+class Notify(Log):
+    """NOTIFY, EMAIL, HTTP: as LOG, but people are told when the invocation has ended.
+
+    Args:
+        channel: Its own name.
+        at_work: Returns the current invocation.
+    """
+
+    def __init__(self, channel: str, at_work: Callable[[], Invocation]) -> None:
+        super().__init__(lambda _, __: None)
+        self._channel = channel
+        self._at_work = at_work
+
+    def _line(self, level: str, message: object, args: tuple[object, ...], more: str = "") -> None:
+        text = _filled(message, args)
+        self._at_work().tell(self._channel, level.lower(), str(message), text, more)
+
+
+def _filled(message: object, args: tuple[object, ...]) -> str:
+    """Return a message with its arguments; as a logger, never fail for what does not fit."""
+    template = str(message)
+    try:
+        return template % args if args else template
+    except (TypeError, ValueError):
+        return f"{template} {args!r}"
 
 
 def join(*parts: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Final, get_args
 
 import msgspec
@@ -24,18 +24,13 @@ _KEYS: Final[dict[str, tuple[Any, str]]] = {
         f"must be a list of [name, type] where type is one of {_TYPES}",
     ),
     "required_capability": (model.Name, "must be a name (a-z 0-9 _ . -) or 'none'"),
+    "per_key": (bool, "must be true or false"),
     "retry": (model.Retry, "must be a map of attempts, backoff_s, max_backoff_s and on"),
     "time_limit_s": (model.Seconds, "must be a number of seconds above 0"),
     "examples": (
         tuple[model.Example, ...],
         "must be a list of maps of arguments and expected, expected being a list of pairs",
     ),
-}
-_ENDINGS: Final = {
-    ".js": "javascript",
-    ".mjs": "javascript",
-    ".py": "python",
-    ".sh": "shell",
 }
 _ALIASES: Final = {"timeout": "time_limit_s"}
 
@@ -66,6 +61,20 @@ def parse(workflow: str, name: str, source_type: str, text: str) -> model.Handle
     )
 
 
+def read(path: Path) -> str:
+    """Return the text of a handler's file, and no more of it than shows that it is too large.
+
+    Raises:
+        InvalidInput: It cannot be read, or is not UTF-8.
+    """
+    try:
+        with path.open("rb") as stream:
+            body = stream.read(MAX_SOURCE_BYTES + 1)
+        return body.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput("file", path.name, str(error)) from error
+
+
 def name_of(path: PurePath) -> str:
     """Return the name of the handler in the file at ``path``, which is relative to its folder.
 
@@ -78,12 +87,7 @@ def name_of(path: PurePath) -> str:
 
 def source_type_of(suffix: str) -> str | None:
     """Return the language of files that end in ``suffix``, or None when it is not known."""
-    source_type = _ENDINGS.get(suffix, "")
-    try:
-        languages.processor(source_type)
-    except InvalidInput:
-        return None
-    return source_type
+    return languages.by_ending(suffix)
 
 
 def check(handler: model.Handler) -> None:

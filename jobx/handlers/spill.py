@@ -64,7 +64,7 @@ class BlobFile:
             self._file.close()
             os.rename(f"{self._path}.part", self._path)
             if self._sync:
-                _sync_folder(os.path.dirname(self._path))
+                _sync_folders(self._path)
         except OSError as error:
             _refuse(self._path, error)
 
@@ -92,12 +92,18 @@ def _refuse(where: str, error: OSError) -> NoReturn:
     raise StoreRefused(where, reason) from error
 
 
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _sync_folders(path: str) -> None:
+    """Make the name of a blob survive the loss of power.
+
+    Its folder, ``<root>/<workflow>/<request>``, may be new, and the one above as well.
+    """
+    for _ in range(3):
+        path = os.path.dirname(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 class RunWriter:

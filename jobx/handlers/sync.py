@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal, TypeAlias
@@ -41,7 +42,13 @@ class SyncReport:
 
 
 def sync(
-    entities: Entities, workflow: str, folder: Path, simulate: bool = False, force: bool = False
+    entities: Entities,
+    workflow: str,
+    folder: Path,
+    simulate: bool = False,
+    force: bool = False,
+    *,
+    trial: Callable[[model.Handler], None] = lambda _: None,
 ) -> SyncReport:
     """Store the new and the changed handlers of a folder, remove those that have no file there.
 
@@ -54,6 +61,7 @@ def sync(
         folder: Folder of handler files, with folders in it to any depth.
         simulate: Change nothing, only report.
         force: Store unchanged handlers as well.
+        trial: Runs the examples of a handler before it is stored; raises InvalidInput.
 
     Raises:
         NotFound: The workflow does not exist.
@@ -62,7 +70,7 @@ def sync(
     entities.get(model.Workflow, workflow)
     stored = {known.handler_name: known for known in entities.list(model.Handler, workflow)}
     rows, named = _sort_out(folder)
-    run = _Run(entities, workflow, folder, simulate, force)
+    run = _Run(entities, workflow, folder, simulate, force, trial)
     rows += [run.take(name, files, stored.get(name)) for name, files in sorted(named.items())]
     rows += [run.leave(name) for name in sorted(stored.keys() - named.keys())]
     return SyncReport(tuple(rows), simulate)
@@ -75,14 +83,17 @@ class _Run:
     folder: Path
     simulate: bool
     force: bool
+    trial: Callable[[model.Handler], None]
 
     def take(self, name: str, files: list[PurePath], stored: model.Handler | None) -> SyncRow:
         """Store the handler of a name that has files."""
         try:
             handler = self._load(name, files)
             row = self._compare(handler, stored)
-            if row.action != "unchanged" and not self.simulate:
-                self.entities.put(handler)
+            if row.action != "unchanged":
+                self.trial(handler)
+                if not self.simulate:
+                    self.entities.put(handler)
         except (InvalidInput, InUse) as error:
             return SyncRow(name, "refused", f"{' and '.join(map(str, files))}: {error}")
         return row
@@ -101,7 +112,9 @@ class _Run:
         if len(files) > 1:
             raise InvalidInput("handler name", name, "several files give the same name")
         source_type = source.source_type_of(files[0].suffix) or ""
-        handler = source.parse(self.workflow, name, source_type, _read(self.folder / files[0]))
+        handler = source.parse(
+            self.workflow, name, source_type, source.read(self.folder / files[0])
+        )
         source.check(handler)
         return handler
 
@@ -155,12 +168,3 @@ def _why_skipped(folder: Path, path: PurePath) -> str | None:
     if not (folder / path).is_file():
         return "is not a regular file"
     return None
-
-
-def _read(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            body = stream.read(source.MAX_SOURCE_BYTES + 1)
-        return body.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput("file", path.name, str(error)) from error

@@ -10,11 +10,11 @@ from jobx.frames import Frame
 from jobx.handlers.bench import Bench
 from jobx.handlers.failures import describe, shorten
 from jobx.handlers.invocation import Invocation
+from jobx.handlers.languages import Grouped, yielded
 from jobx.handlers.pairs import Groups
 from jobx.handlers.protocol import PROGRESS
 from jobx.handlers.segments import Segments
 from jobx.handlers.spill import RunWriter
-from jobx.handlers.stages import Grouped, call
 from jobx.values import Value
 
 R = TypeVar("R")
@@ -55,6 +55,8 @@ class Work:
         self,
         vertex: int,
         attempt: int,
+        *,
+        stage: str = "mapper",
         session: dict[str, Value] | None = None,
         given: object = None,
     ) -> Invocation:
@@ -66,8 +68,10 @@ class Work:
             vertex,
             attempt,
             output_bytes=self.bench.limits.output_bytes,
+            stage=stage,
             session=session,
             given=given,
+            redactor=self.bench.redactor,
         )
 
     def groups(self, writer: RunWriter) -> Groups:
@@ -105,12 +109,13 @@ class Work:
             bench.scope.current = None
 
     def _failed(self, invocation: Invocation, error: BaseException, started: int) -> None:
+        redact = self.bench.redactor.text
         failure = {
             "handler_name": invocation.handler or None,
             "step_name": invocation.step,
             "attempt": invocation.attempt,
-            "input": None if invocation.given is None else shorten(invocation.given),
-        } | describe(error)
+            "input": None if invocation.given is None else redact(shorten(invocation.given)),
+        } | describe(error, redact)
         self.bench.drain()
         vertex, duration_us = invocation.vertex, microseconds(now() - started)
         self.segments.add(["failed", vertex, failure, duration_us, notes_of(invocation)])
@@ -122,7 +127,7 @@ class Work:
         invocation.stage = stage
         handler = self.bench.handler(version, invocation)
         output = self.groups(writer)
-        output.fill(call(handler, grouped))
+        output.fill(yielded(handler.run(grouped)))
         return output
 
 

@@ -8,7 +8,7 @@ import falcon.asgi
 import msgspec
 
 from jobx.config import HttpSettings
-from jobx.http import admin, entities, errors, jobs, openapi, requests
+from jobx.http import admin, entities, errors, graphs, jobs, openapi, requests
 from jobx.http.node_client import Node
 
 App = falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]
@@ -25,12 +25,14 @@ def create_app(node: Node, settings: HttpSettings) -> App:
 
 def _routes(node: Node, settings: HttpSettings) -> dict[str, Any]:
     one_request = "/request/{workflow}/{request_id}"
+    drawing = graphs.Drawing(node)
     routes = {
         "/job/{workflow}/{job}": jobs.Jobs(node, settings),
         "/request/{workflow}": requests.RequestList(node, settings),
-        one_request: requests.OneRequest(node),
+        one_request: requests.OneRequest(node, settings, drawing),
         f"{one_request}/result": requests.RequestResult(node, settings),
         f"{one_request}/trace": requests.RequestTrace(node),
+        f"{one_request}/graph": requests.RequestGraph(drawing),
         "/": admin.Root(),
         "/health/live": admin.Live(),
         "/health/ready": admin.Ready(node),

@@ -6,10 +6,12 @@ names, infinite numbers and the place of a mistake be seen.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
 import zlib
+from functools import partial
 from typing import Any, Final
 
 from falcon.asgi import Request
@@ -20,6 +22,8 @@ from jobx.errors import InvalidInput, TooLarge, UnsupportedMedia
 from jobx.http.media import MEDIA_JSON, MEDIA_MSGPACK
 
 _WHERE: Final = "body"
+#: A body up to this is decoded within a millisecond or two.
+_QUICK_BYTES: Final = 64 << 10
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -42,6 +46,16 @@ async def document(req: Request, settings: HttpSettings, *, tagged: bool = False
     media_type = _media_type(req.content_type)
     encoding = req.get_header("Content-Encoding")
     body = await _read(req, settings.max_body_bytes)
+    decode = partial(_decode, body, media_type, encoding, settings, tagged)
+    if encoding is None and len(body) <= _QUICK_BYTES:
+        return decode()
+    # What takes long to read must not hold up all others that this web worker serves.
+    return await asyncio.get_running_loop().run_in_executor(None, decode)
+
+
+def _decode(
+    body: bytes, media_type: str, encoding: str | None, settings: HttpSettings, tagged: bool
+) -> dict[str, Any]:
     if encoding is not None:
         body = _decompress(body, encoding.strip().lower(), settings.max_body_bytes)
     if not body:

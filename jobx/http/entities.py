@@ -110,10 +110,14 @@ class OneEntity:
     async def on_delete(
         self, req: Request, resp: Response, workflow: str, name: str | None = None
     ) -> None:
-        """Delete the entity."""
-        headers.query(req)
-        await self._node.call("entity.delete", self._named(workflow, name))
-        resp.status = 204
+        """Delete the entity; with ``?force=true`` though it is in use, and say what that broke."""
+        force = headers.flag(req, "force")
+        body = {**self._named(workflow, name), "force": force}
+        answer = await self._node.call("entity.delete", body)
+        if force:
+            results.send_json(resp, {"broken": answer["broken"]})
+        else:
+            resp.status = 204
 
     def _named(self, workflow: str, name: str | None) -> dict[str, Any]:
         check_name("workflow", workflow)

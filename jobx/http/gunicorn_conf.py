@@ -43,8 +43,13 @@ control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - heartbeats need a file in memory
 
 accesslog = None
-errorlog = "-"
+errorlog = _settings.node.log_path or "-"
 loglevel = _settings.node.log_level
+
+
+def on_starting(server: Any) -> None:
+    """Leave a Unix socket that was inherited to the parent, who needs it for the next gunicorn."""
+    server.systemd = True
 
 
 def post_worker_init(worker: Any) -> None:

@@ -116,6 +116,18 @@ def query(req: Request, *known: str) -> dict[str, str]:
     return found
 
 
+def flag(req: Request, name: str) -> bool:
+    """Return the one parameter that an address knows: ``true``, ``false``, or not there (false).
+
+    Raises:
+        InvalidInput: It is something else, or the query has another parameter.
+    """
+    text = query(req, name).get(name, "false")
+    if text not in _BOOLEANS:
+        raise InvalidInput(f"query parameter {name}", repr(text)[:80], "must be true or false")
+    return _BOOLEANS[text]
+
+
 def page_limit(parameters: dict[str, str], most: int, default: int = 100) -> int:
     """Return the parameter ``limit``: 1 to ``most``.
 
@@ -130,14 +142,14 @@ def page_limit(parameters: dict[str, str], most: int, default: int = 100) -> int
     raise InvalidInput("query parameter limit", repr(text)[:80], f"must be 1 to {most}")
 
 
-def requester_ip(req: Request) -> str:
+def requester_ip(req: Request, header: str) -> str:
     """Return the address of the client, or of the client that a proxy on this machine names.
 
-    A peer on a Unix socket or on loopback is a proxy: the last entry of X-Forwarded-For is the
-    one that it wrote itself, whatever its client sent.
+    A peer on a Unix socket or on loopback is a proxy: the last entry of ``header`` is the one that
+    it wrote itself, whatever its client sent. Without a header no proxy is believed.
     """
     peer = req.remote_addr
-    forwarded = req.get_header("X-Forwarded-For")
+    forwarded = req.get_header(header) if header else None
     if forwarded is None or not (peer == "127.0.0.1" or _is_local(peer)):
         return peer
     last = forwarded.rpartition(",")[2].strip()

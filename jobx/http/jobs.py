@@ -17,7 +17,7 @@ from jobx.errors import InvalidInput, TooLarge
 from jobx.http import bodies, headers, media, results
 from jobx.http.node_client import Node
 from jobx.kv.requests import new_id
-from jobx.model import Seconds, check_name
+from jobx.model import Name, Seconds, check_name
 from jobx.values import Value
 from jobx.views import Outcome
 
@@ -37,6 +37,8 @@ class JobBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     context: dict[str, Any] = {}
     #: The request fails when it takes longer; at most ``requests.time_limit_s``.
     time_limit_s: Seconds | None = None
+    #: What takes the result, where the job lets requests choose.
+    result_writer: Name | None = None
 
 
 class Jobs:
@@ -69,7 +71,9 @@ class Jobs:
             resp.set_header("Preference-Applied", waiting.applied)
         if outcome.replayed:
             resp.set_header("Idempotent-Replayed", "true")
-        if waiting.is_blocking:
+        if waiting.is_blocking and outcome.result and outcome.delivery:
+            results.send_delivery(resp, outcome.request, outcome.delivery)
+        elif waiting.is_blocking:
             await results.send_outcome(resp, outcome, accepted, self._settings.max_inline_pairs)
         else:
             results.send_running(resp, outcome.request)
@@ -80,12 +84,14 @@ class Jobs:
         body = _converted(document)
         arguments = [[name, value] for name, value in body.arguments.items()]
         context = _shown_as_json(body.context)
+        requester = headers.requester_ip(req, self._settings.forwarded_header)
         return {
             "arguments": arguments,
-            "context": context | {"requester_ip": headers.requester_ip(req)},
+            "context": context | {"requester_ip": requester},
             "time_limit_s": body.time_limit_s,
+            "result_writer": body.result_writer,
             "idempotency_key": key,
-            "fingerprint": _fingerprint(arguments, context) if key else "",
+            "fingerprint": _fingerprint(arguments, context, body.result_writer) if key else "",
         }
 
 
@@ -110,5 +116,6 @@ def _shown_as_json(context: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _fingerprint(arguments: Value, context: Value) -> str:
-    return hashlib.sha256(values.pack([arguments, context])).hexdigest()
+def _fingerprint(arguments: Value, context: Value, writer: str | None) -> str:
+    asked = [arguments, context, writer] if writer else [arguments, context]
+    return hashlib.sha256(values.pack(asked)).hexdigest()

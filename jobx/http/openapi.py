@@ -8,11 +8,12 @@ import msgspec
 
 import jobx
 from jobx import model, views
+from jobx.http import graphs
 from jobx.http.admin import ActorTree, Health
 from jobx.http.errors import MEDIA_PROBLEM, Problem
 from jobx.http.jobs import JobBody
 from jobx.http.media import MEDIA_JSON, MEDIA_MSGPACK, MEDIA_NDJSON
-from jobx.http.operations import ENTITIES, REF, Operation, Schema, operations, ref
+from jobx.http.operations import ENTITIES, PICTURE, REF, Operation, Schema, operations, ref
 
 _PROBLEMS: Final = {
     400: "Something in the request is wrong; the detail names it.",
@@ -61,21 +62,21 @@ def document() -> Schema:
 
 _RESULT: Final[Schema] = {
     "title": "Result",
-    "description": "Pairs in key order. What JSON lacks is tagged: $bytes, $float, $decimal, "
-    "$timestamp, $map.",
+    "description": "Pairs in key order; or none, and where they are delivered. What JSON lacks is "
+    "tagged: $bytes, $float, $decimal, $timestamp, $map.",
     "type": "object",
     "required": ["result"],
     "properties": {
         "result": {
             "type": "object",
-            "required": ["pairs"],
             "properties": {
                 "pairs": {
                     "type": "array",
                     "items": {"type": "array", "minItems": 2, "maxItems": 2},
                 }
             },
-        }
+        },
+        "delivery": ref("Delivery"),
     },
 }
 
@@ -145,7 +146,7 @@ def _media_types(operation: Operation, schema: Schema) -> tuple[str, ...]:
         return ("text/plain",)
     if schema == ref("Result"):
         return (MEDIA_JSON, MEDIA_NDJSON, MEDIA_MSGPACK)
-    return (MEDIA_JSON,)
+    return tuple(graphs.MEDIA) if schema == PICTURE else (MEDIA_JSON,)
 
 
 def _content(schema: Schema, *media_types: str) -> Schema:

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 Schema = dict[str, Any]
 
+#: Schema of a picture.
+PICTURE: Final[Schema] = {"type": "string", "format": "binary"}
 #: The kinds of entities, as their schemas are called.
 ENTITIES: Final = ("Workflow", "Job", "Step", "Handler")
 REF: Final = "#/components/schemas/{name}"
@@ -71,6 +73,12 @@ _STATE: Final = _query(
     "Only requests in this state.",
 )
 _REASON: Final = _query("reason", {"type": "string", "maxLength": 500}, "Why; shown in views.")
+_FORCE: Final = _query("force", {"type": "boolean"}, "`true`: though it is in use.")
+_BROKEN: Final[Schema] = {
+    "type": "object",
+    "required": ["broken"],
+    "properties": {"broken": {"type": "array", "items": {"type": "string"}}},
+}
 _RESULT_HEADERS: Final = {
     "X-MR-REQUEST-ID": "The request.",
     "X-FULFILLED-BY": "The host that answered.",
@@ -109,7 +117,12 @@ def _request_operations() -> list[Operation]:
             {200: ref("RequestPage")},
             (_STATE, _LIMIT, _AFTER),
         ),
-        Operation("get", _REQUEST, "How a request stands", {200: ref("RequestView")}),
+        Operation(
+            "get",
+            _REQUEST,
+            "How a request stands; its graph where a picture is preferred",
+            {200: ref("RequestView")},
+        ),
         Operation(
             "delete",
             _REQUEST,
@@ -131,6 +144,13 @@ def _request_operations() -> list[Operation]:
             "The tree of invocations",
             {200: ref("TraceView")},
             (limit,),
+        ),
+        Operation(
+            "get",
+            f"{_REQUEST}/graph",
+            "The tree of invocations, drawn",
+            {200: PICTURE},
+            problems=(*_EVERY, 406),
         ),
     ]
 
@@ -168,7 +188,14 @@ def _entity_operations(kind: str) -> list[Operation]:
             body=ref(f"{kind}Body"),
             problems=(*changed, 409),
         ),
-        Operation("delete", one, f"Delete a {name}", {204: None}, problems=(*_EVERY, 409)),
+        Operation(
+            "delete",
+            one,
+            f"Delete a {name}; by force, and what that broke",
+            {200: _BROKEN, 204: None},
+            (_FORCE,),
+            problems=(*_EVERY, 409),
+        ),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Requests as they stand: listing, view, result, trace, cancel."""
+"""Requests as they stand: listing, view, result, trace, graph, cancel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from falcon.asgi import Request, Response
 from jobx import values
 from jobx.config import HttpSettings
 from jobx.errors import InUse, InvalidInput, NotFound
-from jobx.http import headers, media, results
+from jobx.http import graphs, headers, media, results
 from jobx.http.node_client import Node
 from jobx.model import RequestState, check_name
 from jobx.views import Outcome, RequestPage, RequestView, TraceView
@@ -55,13 +55,20 @@ class RequestList:
 class OneRequest:
     """``/request/{workflow}/{request_id}``."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, settings: HttpSettings, drawing: graphs.Drawing) -> None:
         self._node = node
+        self._forwarded_header = settings.forwarded_header
+        self._drawing = drawing
 
     async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
-        """Answer with the request as it stands."""
+        """Answer with the request as it stands; with its graph if a picture is preferred."""
         headers.query(req)
-        answer = await self._node.call("request.get", _name(workflow, request_id))
+        name = _name(workflow, request_id)
+        picture = graphs.preferred(req)
+        if picture is not None:
+            await self._drawing.send(resp, picture, name)
+            return
+        answer = await self._node.call("request.get", name)
         results.send_json(resp, msgspec.convert(answer, RequestView))
 
     on_head = on_get
@@ -72,7 +79,8 @@ class OneRequest:
         if len(reason) > _MAX_REASON_CHARS:
             limit = f"may have at most {_MAX_REASON_CHARS} characters"
             raise InvalidInput("query parameter reason", repr(reason)[:80], limit)
-        reason = reason or f"cancelled over HTTP by {headers.requester_ip(req)}"
+        requester = headers.requester_ip(req, self._forwarded_header)
+        reason = reason or f"cancelled over HTTP by {requester}"
         body = {**_name(workflow, request_id), "reason": reason}
         request = msgspec.convert(await self._node.call("request.cancel", body), RequestView)
         if request.state == "running":
@@ -119,6 +127,20 @@ class RequestTrace:
         answer = await self._node.call("request.trace", body)
         _make_sessions_jsonable(answer.get("root"))
         results.send_json(resp, msgspec.convert(answer, TraceView))
+
+    on_head = on_get
+
+
+class RequestGraph:
+    """``/request/{workflow}/{request_id}/graph``."""
+
+    def __init__(self, drawing: graphs.Drawing) -> None:
+        self._drawing = drawing
+
+    async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+        """Answer with the invocation tree as a picture, or as text for Graphviz."""
+        headers.query(req)
+        await self._drawing.send(resp, graphs.chosen(req), _name(workflow, request_id))
 
     on_head = on_get
 

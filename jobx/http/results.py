@@ -18,6 +18,7 @@ from falcon.asgi import Response
 from jobx.handlers import runs
 from jobx.http.errors import send_failure
 from jobx.http.media import MEDIA_JSON, Accepted, Format
+from jobx.model import Delivery
 from jobx.payload import Payload
 from jobx.views import Outcome, RequestView, ResultView
 
@@ -38,6 +39,12 @@ def send_running(resp: Response, request: RequestView, status: int = 202) -> Non
     """Make ``resp`` say that a request goes on, and where to look for it."""
     resp.set_header("Location", f"/request/{request.workflow_name}/{request.request_id}")
     send_json(resp, request, status)
+
+
+def send_delivery(resp: Response, request: RequestView, delivery: Delivery) -> None:
+    """Make ``resp`` say where the result goes, in place of the result."""
+    resp.set_header("Location", f"/request/{request.workflow_name}/{request.request_id}")
+    send_json(resp, {"result": {}, "delivery": delivery})
 
 
 async def send_outcome(

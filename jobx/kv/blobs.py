@@ -41,12 +41,6 @@ class BlobFolder:
         create_folder(path)
         return path
 
-    def sync(self, workflow: str, request_id: str) -> None:
-        """Make the names of all files in a request's folder survive the loss of power."""
-        path = self.path(workflow, request_id)
-        for folder in (path, path.parent, self._root):
-            _sync_folder(folder)
-
     def remove(self, workflow: str, request_id: str) -> None:
         """Remove the folder of a request and all in it; a missing one is fine."""
         path = self.path(workflow, request_id)
@@ -94,14 +88,3 @@ def _sizes(root: Path) -> Iterator[int]:
                 yield os.lstat(os.path.join(folder, name)).st_size
             except FileNotFoundError:
                 continue
-
-
-def _sync_folder(folder: Path) -> None:
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise translate(error, folder) from error

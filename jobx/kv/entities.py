@@ -1,24 +1,22 @@
 """Workflows, jobs, steps and handlers in a store, with references that always hold.
 
-A change reads all that it depends on and commits on the condition that no entity was changed
-since: every change replaces one token (``keys.ENTITIES_STATE``). That covers what a condition
-on single keys cannot, such as that no step uses a handler. A change that loses its race is
-checked again.
+They hold because every change is checked against all that it depends on (``kv/changes.py``), and
+break only where somebody deletes by force; ``Entities.fault`` tells what is broken.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from jobx.errors import AlreadyExists, Conflict, NotFound
+from jobx.errors import AlreadyExists, Conflict, InUse, InvalidInput, NotFound
 from jobx.kv import keys
+from jobx.kv.changes import ATTEMPTS, change
 from jobx.kv.references import (
     HANDLER_FIELDS,
     KINDS,
@@ -27,13 +25,14 @@ from jobx.kv.references import (
     check_deleted,
     check_handler,
     check_stored,
+    contents,
     key_of,
     label,
     name_of,
     read,
     read_all,
 )
-from jobx.kv.store import Create, Delete, Entry, Put, Replace, Store, Write
+from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Store, Write
 from jobx.model import Handler, HandlerType, Job, Step, Workflow, decode, encode
 
 T = TypeVar("T")
@@ -41,10 +40,10 @@ Names: TypeAlias = list[str]  # the class below has a method named list
 Steps: TypeAlias = list[Step]
 Writes: TypeAlias = list[Write]
 
-#: Each time that a change loses its race another one wins: many suffice for many editors.
-_ATTEMPTS: Final = 20
 #: What decides what a handler does; its version is a hash over these.
 _VERSIONED: Final = (
+    "workflow_name",  # the names decide as well: a scope factory goes by them
+    "handler_name",
     "source_code",
     "source_type",
     "handler_type",
@@ -52,6 +51,7 @@ _VERSIONED: Final = (
     "required_capability",
     "retry",
     "time_limit_s",
+    "per_key",
 )
 
 
@@ -148,23 +148,42 @@ class Entities:
 
         return self._store_entity(entity, check)
 
-    def delete(self, kind: type[E], workflow: str, name: str | None = None) -> None:
-        """Remove an entity.
+    def delete(
+        self, kind: type[E], workflow: str, name: str | None = None, *, force: bool = False
+    ) -> Names:
+        """Remove an entity, and return what that broke.
+
+        Args:
+            kind: Its class.
+            workflow: Its workflow.
+            name: Its name; None for the workflow itself.
+            force: Remove it though something refers to it, and a workflow with all in it: that is
+                what is returned (``step files``, ``job count``). Else nothing is.
 
         Raises:
-            InUse: Something refers to it; or the workflow still holds something, an open
-                request included.
+            InUse: Something refers to it; or the workflow still holds something. An open request
+                is in the way of force, too.
         """
 
-        def plan() -> tuple[Writes, None]:
+        def plan() -> tuple[Writes, Names]:
             entity, entry = read(self._store, kind, workflow, name)
-            check_deleted(self._store, entity)
+            broken = check_deleted(self._store, entity, force)
             writes: Writes = [Delete(entry.key, entry.revision)]
             if isinstance(entity, Handler):
                 writes.append(self._handlers_state(workflow, {entity.handler_name: None}))
-            return writes, None
+            elif isinstance(entity, Workflow) and broken:
+                writes += [DeletePrefix(prefix) for _, prefix in contents(workflow)]
+            return writes, broken
 
-        self._change(plan)
+        return change(self._store, plan)
+
+    def fault(self, entity: AnyEntity) -> str | None:
+        """Return why an entity cannot work: what it refers to is gone, or is not what it was."""
+        try:
+            check_stored(self._store, entity)
+        except (NotFound, InvalidInput, InUse) as error:
+            return str(error)
+        return None
 
     def steps_using(self, workflow: str, handler_name: str) -> Steps:
         """Return the steps that use a handler, by name."""
@@ -205,7 +224,7 @@ class Entities:
             check_stored(self._store, after)
             return _write(entry.key, entry, after), after
 
-        return self._change(plan)
+        return change(self._store, plan)
 
     def update_handlers(
         self,
@@ -241,7 +260,7 @@ class Entities:
                     names.append(step.step_name)
             return [] if simulate else writes, names
 
-        return self._change(plan)
+        return change(self._store, plan)
 
     def state(self) -> str:
         """Return the token that changes with every change of an entity; ``''`` before the first."""
@@ -254,7 +273,7 @@ class Entities:
         Raises:
             Conflict: Others keep changing entities.
         """
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             state = self.state()
             found = WorkflowSnapshot(
                 self.get(Workflow, workflow),
@@ -279,7 +298,7 @@ class Entities:
             writes = _write(key, current, stored)
             return writes and [*writes, *self._beside(stored)], stored
 
-        return self._change(plan)
+        return change(self._store, plan)
 
     def _beside(self, entity: AnyEntity) -> Writes:
         """Return what is written together with an entity that changes."""
@@ -294,27 +313,10 @@ class Entities:
         versions = {
             item.handler_name: item.version for item in read_all(self._store, Handler, workflow)
         }
-        versions |= changes
-        lines = sorted(f"{name}:{version}" for name, version in versions.items() if version)
-        state = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        state = handlers_state(versions | changes)
         before, entry = read(self._store, Workflow, workflow)
         after = msgspec.structs.replace(before, handlers_state=state)
         return Replace(entry.key, encode(after), entry.revision)
-
-    def _change(self, plan: Callable[[], tuple[Writes, T]]) -> T:
-        """Commit what ``plan`` returns, if no entity was changed since it began to read."""
-        lost = Conflict(keys.ENTITIES_STATE)
-        for _ in range(_ATTEMPTS):
-            state = self._store.get(keys.ENTITIES_STATE)
-            writes, result = plan()
-            if not writes:
-                return result
-            try:
-                self._store.commit([*writes, _next_state(state)])
-                return result
-            except Conflict as conflict:
-                lost = conflict
-        raise lost
 
 
 def version_of(handler: Handler) -> str:
@@ -322,6 +324,18 @@ def version_of(handler: Handler) -> str:
     fields = {name: msgspec.to_builtins(getattr(handler, name)) for name in _VERSIONED}
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def handlers_state(versions: Mapping[str, str | None]) -> str | None:
+    """Return the hash over the versions of all handlers of a workflow; None when it has none.
+
+    Args:
+        versions: By name of handler; None for one that is gone.
+    """
+    lines = sorted(f"{name}:{version}" for name, version in versions.items() if version)
+    if not lines:
+        return None
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _complete(entity: E, current: Entry | None) -> E:
@@ -343,10 +357,3 @@ def _write(key: str, current: Entry | None, entity: msgspec.Struct) -> list[Writ
     if current is None:
         return [Create(key, body)]
     return [] if current.value == body else [Replace(key, body, current.revision)]
-
-
-def _next_state(current: Entry | None) -> Write:
-    token = secrets.token_hex(8).encode()
-    if current is None:
-        return Create(keys.ENTITIES_STATE, token)
-    return Replace(keys.ENTITIES_STATE, token, current.revision)

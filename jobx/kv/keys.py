@@ -7,7 +7,11 @@
     requests/<workflow>/<id>/log/<n>          the events of a request
     open/<node>/<workflow>/<id>               requests that a node coordinates
     finished/<finished_at>/<workflow>/<id>    finished requests in the order they expire
+    deliveries/<workflow>/<id>                how far a result is on its way, JSON
+    undelivered/<node>/<workflow>/<id>        deliveries that a node works off
     idempotency/<workflow>/<job>/<key>        the request that a client's key stands for
+    queues/<workflow>/<name>[/<n>]            a queue collection and its items, JSON
+    entity_trees/<workflow>/<name>[/<child>]  a tree collection and its children, JSON
 
 Names are checked before they get here (``model.check_name``) and hold no ``/``.
 """
@@ -69,7 +73,27 @@ def finished(finished_at: float, workflow_name: str, request_id: str) -> str:
     return f"finished/{int(finished_at * 1000):015d}/{workflow_name}/{request_id}"
 
 
+def delivery(workflow_name: str, request_id: str) -> str:
+    """Return the key of the delivery of a request's result."""
+    return f"deliveries/{workflow_name}/{request_id}"
+
+
+def undelivered(node_id: str, workflow_name: str = "", request_id: str = "") -> str:
+    """Return the key that says that a node works a delivery off; its prefix without a request."""
+    return f"undelivered/{node_id}/" + (f"{workflow_name}/{request_id}" if workflow_name else "")
+
+
 def idempotency(workflow_name: str, job_name: str, client_key: str) -> str:
     """Return the key of a client's Idempotency-Key, which may hold anything."""
     digest = hashlib.sha256(client_key.encode()).hexdigest()
     return f"idempotency/{workflow_name}/{job_name}/{digest}"
+
+
+def queues(workflow_name: str) -> str:
+    """Return the prefix of the queue collections of a workflow; one's name follows."""
+    return f"queues/{workflow_name}/"
+
+
+def trees(workflow_name: str) -> str:
+    """Return the prefix of the tree collections of a workflow; one's name follows."""
+    return f"entity_trees/{workflow_name}/"

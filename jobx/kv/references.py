@@ -43,6 +43,12 @@ def key_of(kind: type[Any], workflow: str, name: str | None) -> str:
     return keys.entity(KINDS[kind], workflow, check_name(KINDS[kind], name))
 
 
+def contents(workflow: str) -> list[tuple[str, str]]:
+    """Return the kinds of what a workflow holds, each with the prefix of its keys."""
+    named = [(kind, keys.entities(kind, workflow)) for kind in ("job", "step", "handler")]
+    return [*named, ("queue", keys.queues(workflow)), ("tree", keys.trees(workflow))]
+
+
 def label(workflow: str, name: str | None) -> str:
     """Return what errors call an entity."""
     return workflow if name is None else f"{workflow}/{name}"
@@ -95,21 +101,21 @@ def check_stored(store: Store, entity: AnyEntity) -> None:
         _refuse(entity, _steps(store, entity.workflow_name, entity.handler_name, others))
 
 
-def check_deleted(store: Store, entity: AnyEntity) -> None:
-    """Check that nothing refers to an entity.
+def check_deleted(store: Store, entity: AnyEntity, force: bool = False) -> list[str]:
+    """Check that an entity may be removed, and return what breaks or goes with it, by name.
+
+    Nothing does unless ``force``: then all that refers to it is returned in place of an error. The
+    open requests of a workflow are in its way all the same.
 
     Raises:
-        InUse: Something does; the error names the first few.
+        InUse: Something refers to it; the error names the first few.
     """
+    if not force:
+        _refuse(entity, _users(store, entity))
+        return []
     if isinstance(entity, Workflow):
-        _refuse(entity, _held(store, entity.workflow_name))
-    elif isinstance(entity, Step):
-        jobs = read_all(store, Job, entity.workflow_name)
-        used = (job for job in jobs if job.initial_step_name == entity.step_name)
-        _refuse(entity, (f"job {job.job_name}" for job in used))
-    elif isinstance(entity, Handler):
-        fields = set(HANDLER_FIELDS.values())
-        _refuse(entity, _steps(store, entity.workflow_name, entity.handler_name, fields))
+        _refuse(entity, _open_requests(store, entity.workflow_name))
+    return list(_users(store, entity))
 
 
 def check_handler(
@@ -140,11 +146,29 @@ def _steps(store: Store, workflow: str, handler: str, fields: Iterable[str]) -> 
             yield f"step {step.step_name}"
 
 
+def _users(store: Store, entity: AnyEntity) -> Iterator[str]:
+    """Yield what refers to an entity, or is in it."""
+    workflow = entity.workflow_name
+    if isinstance(entity, Workflow):
+        yield from _held(store, workflow)
+    elif isinstance(entity, Step):
+        for job in read_all(store, Job, workflow):
+            if job.initial_step_name == entity.step_name:
+                yield f"job {job.job_name}"
+    elif isinstance(entity, Handler):
+        yield from _steps(store, workflow, entity.handler_name, HANDLER_FIELDS.values())
+
+
 def _held(store: Store, workflow: str) -> Iterator[str]:
-    for kind in ("job", "step", "handler"):
-        prefix = keys.entities(kind, workflow)
+    for noun, prefix in contents(workflow):
         for entry in scan(store, prefix):
-            yield f"{kind} {entry.key.removeprefix(prefix)}"
+            name = entry.key.removeprefix(prefix)
+            if "/" not in name:  # else it is in a collection
+                yield f"{noun} {name}"
+    yield from _open_requests(store, workflow)
+
+
+def _open_requests(store: Store, workflow: str) -> Iterator[str]:
     for request_id in requests.open_in(store, workflow, _NAMED + 1):
         yield f"open request {request_id}"
 

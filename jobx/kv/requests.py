@@ -9,7 +9,7 @@ import json
 from typing import Final
 
 from jobx.errors import NotFound
-from jobx.kv import keys
+from jobx.kv import deliveries, keys
 from jobx.kv.ranges import scan
 from jobx.kv.store import Create, Delete, DeletePrefix, Put, Store, Write
 from jobx.model import Request, RequestState, check_name, decode, encode
@@ -80,8 +80,10 @@ def purge_writes(
         DeletePrefix(keys.log(workflow, request_id)),
         Delete(marker),
     ]
-    if request is not None and request.idempotency_key is not None:
-        writes.append(Delete(_idempotency(request, request.idempotency_key)))
+    if request is not None:
+        writes += deliveries.purge_writes(request)
+        if request.idempotency_key is not None:
+            writes.append(Delete(_idempotency(request, request.idempotency_key)))
     return writes
 
 

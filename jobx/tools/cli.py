@@ -25,6 +25,8 @@ COMMANDS: Final = (
     "handler",
     "request",
     "invocation",
+    "notify",
+    "fs",
     "actors",
     "node",
 )

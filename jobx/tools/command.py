@@ -13,9 +13,10 @@ from typing import Any, Final, TypeVar, overload
 
 import click
 
-from jobx import config
+from jobx import config, model
 from jobx.config import Settings
 from jobx.errors import NotFound
+from jobx.handlers.examples import checking
 from jobx.kv.entities import Entities
 from jobx.kv.sqlite import SqliteStore
 from jobx.tools.gateway_client import GatewayClient
@@ -61,6 +62,12 @@ class Call:
         """Open the store's entities for the length of a ``with``; raises as ``store``."""
         with self.store(create=create) as store:
             yield Entities(store)
+
+    @contextmanager
+    def examples(self) -> Iterator[Callable[[model.Handler], None]]:
+        """Give what runs a handler's examples; it raises InvalidInput when one does not hold."""
+        with checking(self.settings, os.environ) as check:
+            yield check
 
     def gateway(self) -> GatewayClient:
         """Connect to the node that runs on the data folder; raises NodeUnreachable."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -12,6 +13,12 @@ from jobx.tools import render
 from jobx.tools.command import Call, command
 
 Named = model.Job | model.Step | model.Handler
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+force_option = click.option(
+    "--force", is_flag=True, help="Delete it though it is in use, and say what that breaks."
+)
 
 
 def add_commands(group: click.Group, kind: type[Named], example: str) -> None:
@@ -25,23 +32,28 @@ def add_commands(group: click.Group, kind: type[Named], example: str) -> None:
         with call.entities() as entities:
             show(call, entities.get(kind, workflow, name))
 
-    listing = f"List the {noun}s of a workflow."
+    listing = f"List the {noun}s of a workflow, and what is broken about them."
 
     @command(group, "list", example=f"{noun} list wordcount", help=listing)
     @click.argument("workflow")
-    def list_all(call: Call, workflow: str) -> None:
+    @click.option("--by", type=click.Choice(_columns(kind)), help="Sort by this, not by name.")
+    def list_all(call: Call, workflow: str, by: str | None) -> None:
         with call.entities() as entities:
-            show_all(call, kind, entities.list(kind, workflow))
+            found = entities.list(kind, workflow)
+            if by is not None:
+                found.sort(key=lambda entity: str(getattr(entity, by) or ""))
+            show_all(call, kind, found, [entities.fault(entity) for entity in found])
 
     deleting = f"Delete a {noun} that nothing refers to."
 
     @command(group, "delete", example=f"{noun} delete wordcount {example}", help=deleting)
     @click.argument("workflow")
     @click.argument("name")
-    def delete(call: Call, workflow: str, name: str) -> None:
+    @(force_option if kind is not model.Job else _as_it_is)  # nothing refers to jobs
+    def delete(call: Call, workflow: str, name: str, force: bool = False) -> None:
         with call.entities() as entities:
-            entities.delete(kind, workflow, name)
-        done(call, "deleted", noun, f"{workflow}/{name}")
+            broken = entities.delete(kind, workflow, name, force=force)
+        deleted(call, noun, f"{workflow}/{name}", broken)
 
 
 def show(call: Call, entity: msgspec.Struct) -> None:
@@ -56,13 +68,24 @@ def show(call: Call, entity: msgspec.Struct) -> None:
         render.say(f"\n{source_code.rstrip()}")
 
 
-def show_all(call: Call, kind: type[msgspec.Struct], entities: Sequence[msgspec.Struct]) -> None:
-    """Write entities of a class to stdout: an array, or a table with a column for each field."""
+def show_all(
+    call: Call,
+    kind: type[msgspec.Struct],
+    entities: Sequence[msgspec.Struct],
+    faults: Sequence[str | None] = (),
+) -> None:
+    """Write entities of a class to stdout: an array, or a table with a column for each field.
+
+    The faults, one for each entity, are a field or a column ``broken``.
+    """
     if call.as_json:
-        render.say_json(entities)
+        render.say_json(_with_faults(entities, faults) if faults else entities)
         return
     columns = [name for name in _columns(kind) if any(getattr(e, name) for e in entities)]
-    rows = ([_brief(getattr(entity, name)) for name in columns] for entity in entities)
+    rows = [[_brief(getattr(entity, name)) for name in columns] for entity in entities]
+    if any(faults):
+        columns.append("broken")
+        rows = [[*row, fault or ""] for row, fault in zip(rows, faults, strict=True)]
     render.say_table([name.removesuffix("_name") for name in columns], rows)
 
 
@@ -72,6 +95,30 @@ def done(call: Call, verb: str, noun: str, name: str) -> None:
         render.say_json({"done": verb, "kind": noun, "name": name})
     else:
         render.say(f"{verb} {noun} {name}")
+
+
+def deleted(call: Call, noun: str, name: str, broken: Sequence[str]) -> None:
+    """Say that something was deleted, and what that broke."""
+    if call.as_json:
+        render.say_json({"done": "deleted", "kind": noun, "name": name, "broken": broken})
+        return
+    done(call, "deleted", noun, name)
+    verb = "went with it" if noun == "workflow" else "is broken now"
+    for one in broken:
+        render.say(f"{one} {verb}")
+
+
+def _as_it_is(command: F) -> F:
+    return command
+
+
+def _with_faults(
+    entities: Sequence[msgspec.Struct], faults: Sequence[str | None]
+) -> list[dict[str, Any]]:
+    return [
+        {**msgspec.to_builtins(entity), "broken": fault}
+        for entity, fault in zip(entities, faults, strict=True)
+    ]
 
 
 def _columns(kind: type[msgspec.Struct]) -> list[str]:

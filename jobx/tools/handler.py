@@ -14,6 +14,7 @@ from jobx.handlers import source, sync
 from jobx.tools import exits, render
 from jobx.tools.command import Call, command
 from jobx.tools.entity_commands import add_commands, done
+from jobx.tools.handler_trial import add_trial_commands
 
 _ARGUMENT_TYPES = click.Choice(get_args(model.ArgumentType))
 
@@ -67,20 +68,22 @@ def create(
     }
     entity = model.convert(model.Handler, f"handler {workflow}/{name}", fields)
     source.check(entity)
+    with call.examples() as check:
+        check(entity)
     with call.entities() as entities:
         entities.create(entity)
     done(call, "created", "handler", f"{workflow}/{name}")
 
 
-@command(handler, "sync", example="handler sync wordcount examples/wordcount --simulate")
+@command(handler, "sync", example="handler sync wordcount examples/wordcount/handlers --simulate")
 @click.argument("workflow")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--simulate", is_flag=True, help="Change nothing; say what would be done.")
 @click.option("--force", is_flag=True, help="Store unchanged handlers as well.")
 def sync_folder(call: Call, workflow: str, path: Path, simulate: bool, force: bool) -> int:
     """Bring the handlers of a workflow in line with a folder of source files."""
-    with call.entities() as entities:
-        report = sync.sync(entities, workflow, path, simulate, force)
+    with call.entities() as entities, call.examples() as check:
+        report = sync.sync(entities, workflow, path, simulate, force, trial=check)
     if call.as_json:
         render.say_json({"simulated": report.simulated, "handlers": report.rows})
     else:
@@ -101,3 +104,4 @@ def _read_source() -> str:
 
 
 add_commands(handler, model.Handler, "add_up")
+add_trial_commands(handler)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from jobx import model
 from jobx.tools.command import Call, command
 from jobx.tools.entity_commands import add_commands, done
+from jobx.tools.parsing import parse_argument
 
 
 @click.group("job")
@@ -19,9 +22,25 @@ def job() -> None:
 @click.argument("name")
 @click.argument("description")
 @click.argument("step")
-def create(call: Call, workflow: str, name: str, description: str, step: str) -> None:
+@click.option(
+    "--writer", "result_writer", metavar="NAME", help="What takes its results; see docs/writers.md."
+)
+@click.option(
+    "-o",
+    "--option",
+    "result_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of that writer; VALUE is read as JSON if it is JSON, else as text.",
+)
+@click.option("--writer-choice", is_flag=True, help="Requests may choose another writer.")
+def create(
+    call: Call, workflow: str, name: str, description: str, step: str, **result: Any
+) -> None:
     """Create a job that starts with STEP."""
     fields = {
+        **result,
+        "result_options": dict(map(parse_argument, result["result_options"])),
         "workflow_name": workflow,
         "job_name": name,
         "description": description,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+from logging.handlers import WatchedFileHandler
 
 import click
 import msgspec
 
+from jobx.config import NodeSettings
+from jobx.errors import ConfigError
 from jobx.tools import render
 from jobx.tools.command import Call, command
 from jobx.views import NodeView
@@ -28,9 +31,17 @@ def node(call: Call) -> None:
         return
     from jobx.actors import node as actors_node  # noqa: PLC0415 - `node status` needs no actors
 
-    level = call.settings.node.log_level.upper()
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _start_log(call.settings.node)
     actors_node.main(call.settings, os.environ)
+
+
+def _start_log(settings: NodeSettings) -> None:
+    try:
+        to_file = [WatchedFileHandler(settings.log_path)] if settings.log_path else None
+    except OSError as error:
+        raise ConfigError("node.log_path", repr(settings.log_path), str(error.strerror)) from error
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=settings.log_level.upper(), format=form, handlers=to_file)
 
 
 @command(node, "status", example="node status")

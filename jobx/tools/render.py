@@ -16,7 +16,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from jobx import values
-from jobx.model import Counts, Failure
+from jobx.model import Counts, Delivery, Failure
 from jobx.views import ActorView, TraceNode, TraceView
 
 #: Wide enough that nothing is cut: ids are there to be copied. A terminal wraps by itself.
@@ -97,8 +97,8 @@ def say_pairs(pairs: Iterable[values.Pair], form: str, request_id: str) -> None:
     sys.stdout.write("\n]}}\n")
 
 
-def say_trace(view: TraceView) -> None:
-    """Write the invocation tree of a request to stdout."""
+def say_trace(view: TraceView, *, detail: bool = False) -> None:
+    """Write the invocation tree of a request to stdout; with details, what each was and left."""
     request = view.request
     head = Text.assemble(
         f"{request.workflow_name}/{request.job_name} {request.request_id} ",
@@ -107,7 +107,9 @@ def say_trace(view: TraceView) -> None:
     )
     tree = Tree(head)
     if view.root is not None:
-        _grow(tree, view.root)
+        _grow(tree, view.root, detail)
+    for sent in view.deliveries:
+        tree.add(f"delivery {delivery(sent)}")
     console().print(tree)
 
 
@@ -151,6 +153,13 @@ def size(size_bytes: int) -> str:
     return f"{amount:.1f} GiB"
 
 
+def delivery(sent: Delivery) -> str:
+    """Return how far a result is on its way, in one line."""
+    tries = f", {sent.attempts} tries" if sent.attempts != 1 else ""
+    error = f": {sent.error}" if sent.error else ""
+    return f"{sent.state.replace('_', ' ')} by {sent.writer} to {sent.place}{tries}{error}"
+
+
 def failure(failed: Failure) -> str:
     """Return why something failed, in one line."""
     return f"{failed.type}: {cause(failed)}"
@@ -164,7 +173,7 @@ def cause(failed: Failure) -> str:
     return f"{failed.message}{where})" if where else failed.message
 
 
-def _grow(tree: Tree, root: TraceNode) -> None:
+def _grow(tree: Tree, root: TraceNode, detail: bool) -> None:
     # A stack of our own, for a mapper may map on a thousand levels deep.
     todo: list[tuple[Tree, TraceNode | Text]] = [(tree, root)]
     while todo:
@@ -173,9 +182,22 @@ def _grow(tree: Tree, root: TraceNode) -> None:
             parent.add(node)
             continue
         branch = parent.add(_trace_line(node))
+        if detail:
+            _add_details(branch, node)
         if node.hidden:
             todo.append((branch, Text(f"… {node.hidden:,} more", style="dim")))
         todo += [(branch, below) for below in reversed(node.children)]
+
+
+def _add_details(branch: Tree, node: TraceNode) -> None:
+    shown = {"input": node.input, "output": node.output}
+    if node.session:
+        shown["session"] = to_json(node.session, indent=None)
+    if node.failure is not None:
+        shown["traceback"] = node.failure.traceback
+    for name, text in shown.items():
+        if text:
+            branch.add(Text.assemble((f"{name}: ", "bold"), text.rstrip()))
 
 
 def _trace_line(node: TraceNode) -> Text:

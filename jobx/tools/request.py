@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final, get_args
 
 import click
 import msgspec
 
 from jobx import model
-from jobx.actors import presenting
+from jobx.actors import graph as graphs
+from jobx.actors import presenting, sessions
 from jobx.actors import trace as traces
 from jobx.errors import InUse, NodeUnreachable, RequestFailed
 from jobx.handlers import runs
-from jobx.kv import keys, requests
+from jobx.kv import deliveries, keys, requests
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.entities import Entities
 from jobx.kv.store import Store
 from jobx.payload import Payload
 from jobx.tools import render
 from jobx.tools.command import Call, command
+from jobx.tools.entity_commands import done
+from jobx.tools.output import replace_file
 from jobx.views import RequestView, ResultView
 
 #: Why a request ends that somebody cancels here.
@@ -70,6 +75,7 @@ def get(call: Call, workflow: str, request_id: str) -> None:
     fields["finished_at"] = render.instant(view.finished_at) or None
     fields["counts"] = render.progress(view.counts)
     fields["failure"] = view.failure and render.failure(view.failure)
+    fields["deliveries"] = "\n".join(map(render.delivery, view.deliveries)) or None
     render.say_fields(fields)
     if view.failure and view.failure.traceback:
         render.say(f"\n{view.failure.traceback.rstrip()}")
@@ -131,14 +137,58 @@ def cleanup(call: Call, workflow: str, request_ids: tuple[str, ...], simulate: b
 @click.option(
     "--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Invocations."
 )
-def trace(call: Call, workflow: str, request_id: str, limit: int) -> None:
+@click.option("--detail", is_flag=True, help="Inputs, sessions, output and tracebacks, too.")
+def trace(call: Call, workflow: str, request_id: str, limit: int, detail: bool) -> None:
     """Show the invocation tree: state, kind, step, attempt, duration, error."""
     with call.store() as store:
         view = traces.read(store, workflow, request_id, limit)
     if call.as_json:
         render.say_json(view)
     else:
-        render.say_trace(view)
+        render.say_trace(view, detail=detail)
+
+
+@command(request, "graph", example="request graph wordcount REQUEST_ID --format svg -o tree.svg")
+@click.argument("workflow")
+@click.argument("request_id")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(tuple(graphs.LIMITS)),
+    default="dot",
+    show_default=True,
+    help="svg and png need Graphviz.",
+)
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Not to stdout."
+)
+def graph(
+    call: Call, workflow: str, request_id: str, form: graphs.Form, output: Path | None
+) -> None:
+    """Draw the invocation tree of a request."""
+    limit = graphs.LIMITS[form]
+    with call.store() as store:
+        view = traces.read(store, workflow, request_id, limit)
+    image = graphs.draw(graphs.dot_text(view, limit), form)
+    if output is None:
+        sys.stdout.buffer.write(image)
+        return
+    replace_file(output, image)
+    done(call, "drew", "request", f"{workflow}/{request_id}")
+
+
+@command(request, "sessions", example="request sessions wordcount REQUEST_ID")
+@click.argument("workflow")
+@click.argument("request_id")
+def show_sessions(call: Call, workflow: str, request_id: str) -> None:
+    """Show what each mapper invocation left in its session."""
+    with call.store() as store:
+        found = dict(sessions.read(store, workflow, request_id))
+    if call.as_json:
+        render.say_json({"sessions": found})
+        return
+    rows = [(name, key, value) for name, pairs in found.items() for key, value in pairs.items()]
+    render.say_table(("invocation", "key", "value"), rows)
 
 
 def say_result(result: ResultView, form: str) -> None:
@@ -156,7 +206,8 @@ def failed(request_id: str, state: str, failure: model.Failure | None) -> Reques
 
 def _stored(call: Call, workflow: str, request_id: str) -> RequestView:
     with call.store() as store:
-        return presenting.request_view(requests.get(store, workflow, request_id))
+        entity = requests.get(store, workflow, request_id)
+        return presenting.request_view(entity, deliveries.read(store, entity))
 
 
 def _live(call: Call, workflow: str, request_id: str) -> RequestView | None:
@@ -178,11 +229,15 @@ def _finished(store: Store, workflow: str, request_ids: Sequence[str]) -> Iterat
     for entity in named:
         if not entity.is_done:
             raise InUse("request", entity.request_id, "its coordinator: it is still running")
+        if deliveries.is_pending(store, workflow, entity.request_id):
+            raise InUse("request", entity.request_id, "its delivery: the result is on its way")
     yield from named
     after = None
     while not request_ids:
         found, after = requests.page(store, workflow, None, after, _PAGE)
-        yield from (entity for entity in found if entity.is_done)
+        for entity in found:
+            if entity.is_done and not deliveries.is_pending(store, workflow, entity.request_id):
+                yield entity
         if after is None:
             return
 

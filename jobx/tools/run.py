@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -18,7 +17,6 @@ import msgspec
 import uvloop
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from jobx import values
 from jobx.errors import InvalidInput, JobxError, NodeUnreachable
 from jobx.frames import Frame
 from jobx.kv import requests
@@ -26,6 +24,7 @@ from jobx.model import Counts, check_name
 from jobx.tools import exits, render
 from jobx.tools.command import Call, command
 from jobx.tools.gateway_client import ANSWER_S
+from jobx.tools.parsing import parse_argument, parse_context
 from jobx.tools.request import FORMATS, REASON, failed, say_result
 from jobx.views import Outcome
 
@@ -58,16 +57,26 @@ Ask: TypeAlias = Callable[[str, Frame], Awaitable[Any]]
     metavar="SECONDS",
     help="Fail what takes longer.",
 )
+@click.option("--context", metavar="JSON", help="A map that is shown wherever the request is.")
 @click.option("--executors", type=int, help="Executor processes; 0: one for each processor.")
 def run(
-    call: Call, job: str, arguments: tuple[str, ...], form: str, time_limit: float | None
+    call: Call,
+    *,
+    job: str,
+    arguments: tuple[str, ...],
+    form: str,
+    time_limit: float | None,
+    context: str | None,
 ) -> int:
     """Run one request here and write its result to stdout.
 
     A node that runs on the data folder does the work; else one is started for it alone. Ctrl-C
     cancels the request.
     """
-    submission = _submission(job, arguments, time_limit)
+    submission = {
+        **_submission(job, arguments, time_limit),
+        "context": {} if context is None else parse_context(context),
+    }
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             outcome = runner.run(_request(call, submission))
@@ -80,26 +89,6 @@ def run(
     return exits.OK
 
 
-def parse_argument(text: str) -> tuple[str, values.Value]:
-    """Return name and value of ``NAME=VALUE``.
-
-    Raises:
-        InvalidInput: There is no name.
-    """
-    name, equals, body = text.partition("=")
-    if not name or not equals:
-        raise InvalidInput("argument", repr(text), "must be NAME=VALUE")
-    try:
-        value = json.loads(body, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return name, body
-    return name, values.from_jsonable(value)
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is text")  # NaN and Infinity are not JSON
-
-
 def _submission(job: str, arguments: tuple[str, ...], time_limit_s: float | None) -> Frame:
     workflow, slash, name = job.partition("/")
     if not slash:
@@ -109,7 +98,6 @@ def _submission(job: str, arguments: tuple[str, ...], time_limit_s: float | None
         "workflow": check_name("workflow name", workflow),
         "job": check_name("job name", name),
         "arguments": [list(parse_argument(text)) for text in arguments],
-        "context": {},
         "is_blocking": True,
         "wait_s": _POLL_S,
         "idempotency_key": None,

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import errno
 import http.client
+import json
 import os
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import click
 import msgspec
 
-from jobx.config import ENV_PREFIX, Settings
+from jobx import old_names
+from jobx.config import ENV_PREFIX, Settings, without_secrets
 from jobx.errors import ConfigError, DeadlineExceeded, InternalError, InUse, JobxError
 from jobx.tools import exits, render
 from jobx.tools.children import Child, Restarts, describe_end
@@ -26,6 +29,7 @@ from jobx.views import NodeView
 START_S: Final = 30.0
 #: What stopping may take beyond node.drain_s before everything is killed.
 GRACE_S: Final = 5.0
+_UNIX: Final = "unix:"
 _TICK_S: Final = 0.05
 _BACKLOG: Final = 2048
 _STOPPING: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
@@ -42,13 +46,19 @@ class Stopped(Exception):
     example="serve --data jobx-data --bind 127.0.0.1:8080 --executors 4",
     flags={"bind": "http.bind", "executors": "node.executors"},
 )
-@click.option("--bind", metavar="HOST:PORT", help="Where to listen; port 0: a free one.")
+@click.option(
+    "--bind",
+    metavar="ADDRESS",
+    help="Where to listen: HOST:PORT (port 0: a free one) or unix:PATH.",
+)
 @click.option("--executors", type=int, help="Executor processes; 0: one for each processor.")
 def serve(call: Call) -> int:
     """Run a node and its web workers until Ctrl-C or SIGTERM.
 
     The first signal drains: no new requests, running work may end. A second Ctrl-C kills.
     """
+    for note in old_names.notes(os.environ):
+        click.echo(f"jobx: {note}", err=True)
     with listen(call.settings.http.bind) as listener:
         return Serving(call, listener).run()
 
@@ -63,6 +73,7 @@ class Serving:
         self._call = call
         self._settings = call.settings
         self._listener = listener
+        self._address = listener.getsockname()
         self._node = _node_child(call.settings)
         self._web = _web_child(call.settings, listener)
         self._restarts = {child: Restarts() for child in (self._node, self._web)}
@@ -84,6 +95,8 @@ class Serving:
         finally:
             self._web.kill()
             self._node.kill()
+            if isinstance(self._address, str):
+                Path(self._address).unlink(missing_ok=True)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _start(self) -> None:
@@ -91,8 +104,7 @@ class Serving:
         self._until(self._node, self._node_answers)
         self._web.start()
         self._until(self._web, self._web_answers)
-        host, port = _address(self._listener)
-        url, executors = f"http://{host}:{port}", self._settings.executor_count
+        url, executors = _url(self._address), self._settings.executor_count
         data_dir = str(self._settings.data_dir)
         if self._call.as_json:
             render.say_json({"url": url, "data_dir": data_dir, "executors": executors})
@@ -124,9 +136,9 @@ class Serving:
         return view.pid == self._node.pid  # else it is another node, and ours will say so
 
     def _web_answers(self) -> bool:
-        host, port = _address(self._listener)
-        connection = http.client.HTTPConnection(host.strip("[]"), port, timeout=1.0)
+        connection = http.client.HTTPConnection("localhost", timeout=1.0)
         try:
+            connection.sock = _dial(self._listener.family, self._address)
             connection.request("GET", "/health/ready")
             return connection.getresponse().status == http.client.OK
         except (OSError, http.client.HTTPException):
@@ -184,23 +196,48 @@ class Serving:
 
 
 def listen(bind: str) -> socket.socket:
-    """Return a listening socket; the web workers inherit it, so its port is theirs for good.
+    """Return a listening socket; the web workers inherit it, so its address is theirs for good.
 
     Args:
-        bind: ``HOST:PORT``; an IPv6 host in brackets; port 0 picks a free one.
+        bind: ``HOST:PORT``, an IPv6 host in brackets, port 0 for a free one; or ``unix:PATH``: a
+            socket that every user of the machine may connect to, as to a port.
 
     Raises:
         ConfigError: It is no address of this machine.
         InUse: Somebody listens there.
     """
-    host, _, port = bind.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 0xFFFF:
-        raise ConfigError("http.bind", repr(bind), "must be HOST:PORT")
-    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
     try:
+        if bind.startswith(_UNIX):
+            return _listen_unix(Path(bind.removeprefix(_UNIX)))
+        host, _, port = bind.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 0xFFFF:
+            raise ConfigError("http.bind", repr(bind), "must be HOST:PORT or unix:PATH")
+        family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
         return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise _bind_error(bind, error) from error
+
+
+def _listen_unix(path: Path) -> socket.socket:
+    if path.is_socket() and not _is_answered(path):
+        path.unlink()  # left by a process that was killed
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(str(path.absolute()))
+        path.chmod(0o666)
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _is_answered(path: Path) -> bool:
+    try:
+        _dial(socket.AF_UNIX, str(path)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def variables(settings: Settings) -> dict[str, str]:
@@ -210,10 +247,15 @@ def variables(settings: Settings) -> dict[str, str]:
         part = getattr(settings, section)
         for name in part.__struct_fields__:
             value = getattr(part, name)
-            text = ",".join(value) if isinstance(value, tuple) else str(value)
-            found[f"{ENV_PREFIX}{section}_{name}".upper()] = text
+            found[f"{ENV_PREFIX}{section}_{name}".upper()] = _text(value)
     found[f"{ENV_PREFIX}NODE_DATA_DIR"] = str(settings.data_dir)
     return found
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def _environ(settings: Settings) -> Mapping[str, str]:
@@ -232,7 +274,8 @@ def _web_child(settings: Settings, listener: socket.socket) -> Child:
     options = ["-c", "python:jobx.http.gunicorn_conf", "--bind", f"fd://{number}"]
     words = [sys.executable, "-m", "gunicorn", *options, "jobx.http.asgi:create()"]
     # SIGQUIT makes gunicorn take its workers along, at once.
-    return Child("web server", words, _environ(settings), signal.SIGQUIT, (number,))
+    environ = without_secrets(settings, _environ(settings))
+    return Child("web server", words, environ, signal.SIGQUIT, (number,))
 
 
 def _next_signal(timeout_s: float) -> signal.Signals | None:
@@ -240,11 +283,28 @@ def _next_signal(timeout_s: float) -> signal.Signals | None:
     return signal.Signals(found.si_signo) if found else None
 
 
-def _address(listener: socket.socket) -> tuple[str, int]:
-    """Return host and port under which this machine reaches the listener."""
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a comparison
-    return (f"[{host}]" if ":" in host else host), port
+def _url(address: Any) -> str:
+    """Return how this machine reaches what listens at a socket's address."""
+    if isinstance(address, str):
+        return f"{_UNIX}{address}"
+    host, port = _reachable(address)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _dial(family: int, address: Any) -> socket.socket:
+    sock = socket.socket(family)
+    sock.settimeout(1.0)
+    try:
+        sock.connect(address if isinstance(address, str) else _reachable(address))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _reachable(address: Any) -> tuple[str, int]:
+    host, port = address[:2]
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 - a comparison
 
 
 def _bind_error(bind: str, error: OSError) -> JobxError:

@@ -68,7 +68,7 @@ class Bar:
 
 _MILLION: Final = 1_000_000
 BARS: Final = (
-    Bar("http_one", "p50_ms", 0.5, True, "x ray's p50", Reference("ray", "one", "p50_ms", 200)),
+    Bar("http_one", "p50_ms", 0.5, True, "x ray's p50", Reference("ray", "one", "p50_ms")),
     Bar("http_one", "p99_ms", 2.0, True, "x own p50", Reference("jobx", "http_one", "p50_ms")),
     Bar("16", "per_s", 3.0, False, "x ray", Reference("ray", "16", "per_s")),
     Bar("16", "per_s", 20.0, False, "x dbos", Reference("dbos", "16", "per_s")),

@@ -99,11 +99,11 @@ def distinct_keys(child: int, children: int, keys: int) -> Iterator[tuple[str, i
         yield f"{number:08d}", number
 
 
-def map_keys(child: int, children: int, keys: int) -> list[tuple[str, list[int]]]:
+def sum_keys(child: int, children: int, keys: int) -> dict[str, int]:
     groups: dict[str, list[int]] = defaultdict(list)
     for key, number in distinct_keys(child, children, keys):
         groups[key].append(number)
-    return list(groups.items())
+    return {key: sum(numbers) for key, numbers in groups.items()}
 
 
 def check_keys(pairs: Iterable[tuple[str, int]], count: int) -> None:

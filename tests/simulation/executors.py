@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ class Faults:
     crash: float = 0.0
     author: float = 0.0
     duplicate: float = 0.0
+    #: An executor leaves the rest of its batch.
+    unstarted: float = 0.0
+    #: A blob is gone when it is read.
     blob: float = 0.0
 
 
@@ -105,9 +109,17 @@ class SimulatedExecutors:
 
     def _map(self, work: Run, owner: ActorAddress) -> list[list[Any]]:
         frame = work.frame
+        body = self._items(frame)
+        if body is None:
+            return [
+                _blob_lost(frame["first"] + position, frame["blob"]["name"])
+                for position in range(frame["count"])
+            ]
         segments = []
-        for position, item in enumerate(items(frame["pairs"], frame["offsets"])):
-            vertex = frame["first"] + position
+        for vertex, item in enumerate(items(body, frame["offsets"]), frame["first"]):
+            if self.rng.random() < self.faults.unstarted:
+                segments.append(["unstarted", vertex, frame["first"] + frame["count"] - vertex])
+                break
             self.executed += 1
             attempt = frame["attempts"].get(vertex, 1)
             if attempt == 1 and self.rng.random() < self.faults.author:
@@ -139,6 +151,10 @@ class SimulatedExecutors:
         if later:
             self.kept[key, vertex] = (owner, step, later)
         payload, digest = chunk(now)
+        if now and self.rng.random() < 0.3:
+            assert payload.inline is not None
+            name = self._write(payload.inline)
+            payload = dataclasses.replace(payload, inline=None, blob=name)
         return ["mapped", vertex, step, payload.to_wire(), digest, bool(later), 1, {}]
 
     def _pull(self, pull: Pull, owner: ActorAddress) -> None:
@@ -147,7 +163,7 @@ class SimulatedExecutors:
             self._crash(pull, owner)
             return
         entry = self.kept.get((pull.key, pull.vertex))
-        if entry is None:
+        if entry is None or entry[0] != owner:
             failure = {"kind": "lost", "type": "MapperLost", "message": "simulated"}
             segment = ["failed", pull.vertex, failure, 1, {}]
         else:
@@ -158,15 +174,9 @@ class SimulatedExecutors:
         totals: dict[str, int] = defaultdict(int)
         for wire in frame["inputs"]:
             payload = Payload.from_wire(wire)
-            body = payload.inline if payload.blob is None else self.blobs.get(payload.blob)
+            body = payload.inline if payload.blob is None else self._read(payload.blob)
             if body is None:
-                failure = {
-                    "kind": "blob",
-                    "type": "BlobDamaged",
-                    "message": "it is missing",
-                    "input": payload.blob,
-                }
-                return ["failed", frame["vertex"], failure, 1, {}]
+                return _blob_lost(frame["vertex"], payload.blob)
             for key, numbers in items(body, b""):
                 totals[key] += sum(numbers)
         body = run_of({key: [total] for key, total in totals.items()})
@@ -176,9 +186,31 @@ class SimulatedExecutors:
     def _payload(self, count: int, body: bytes, is_synced: bool) -> Payload:
         if is_synced or not count or self.rng.random() > 0.3:
             return Payload(count, len(body), body)
+        return Payload(count, len(body), None, self._write(body))
+
+    def _items(self, frame: dict[str, Any]) -> bytes | None:
+        """Return the items of a batch, None when the blob that holds them is gone."""
+        if "pairs" in frame:
+            pairs: bytes = frame["pairs"]
+            return pairs
+        blob = frame["blob"]
+        body = self._read(blob["name"])
+        return None if body is None else body[blob["start"] : blob["stop"]]
+
+    def _write(self, body: bytes) -> str:
         name = f"b{self.rng.randrange(1 << 60):x}"
         self.blobs[name] = body
-        return Payload(count, len(body), None, name)
+        return name
+
+    def _read(self, name: str) -> bytes | None:
+        if self.rng.random() < self.faults.blob:
+            self.blobs.pop(name, None)
+        return self.blobs.get(name)
+
+
+def _blob_lost(vertex: int, name: str | None) -> list[Any]:
+    failure = {"kind": "blob", "type": "BlobDamaged", "message": "it is missing", "input": name}
+    return ["failed", vertex, failure, 1, {}]
 
 
 def unpack_result(payloads: tuple[Payload, ...]) -> dict[str, int]:

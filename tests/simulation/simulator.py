@@ -13,14 +13,17 @@ from jobx import model, values
 from jobx.actors.log_writer import read_log
 from jobx.actors.messages import (
     Adopt,
+    Cancel,
     CommitRefused,
     Committed,
     Ended,
+    Lost,
     Opened,
     Refused,
     RequestKey,
     Submit,
 )
+from jobx.actors.runtime.address import Address
 from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.actors.services import Services
@@ -31,10 +34,19 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
 from jobx.kv.store import Put, Write
 from jobx.payload import Payload, pack_offsets
-from tests.simulation.executors import Faults, SimulatedExecutors
+from tests.simulation.executors import GONE, Faults, SimulatedExecutors
 from tests.simulation.world import World, plan
 
 WORKFLOW = "w"
+
+
+@dataclass
+class _Group:
+    """What one request appended since the last commit; written whole or not at all."""
+
+    owner: ActorAddress
+    number: int
+    writes: list[Write] = field(default_factory=list)
 
 
 @dataclass
@@ -46,18 +58,24 @@ class SimulatedLog:
     scheduler: VirtualScheduler
     base: LoopSystemBase | None = None
     is_dead: bool = False
-    pending: list[tuple[RequestKey, ActorAddress, int, list[Write]]] = field(default_factory=list)
+    pending: dict[RequestKey, _Group] = field(default_factory=dict)
+    refused: set[RequestKey] = field(default_factory=set)
 
     def append(
         self, key: RequestKey, owner: ActorAddress, number: int, writes: Any, urgent: bool
     ) -> None:
-        self.pending.append((key, owner, number, list(writes)))
-        if len(self.pending) == 1:
+        if key in self.refused:
+            return
+        if not self.pending:
             delay_s = 0.0005 if urgent else self.rng.choice((0.001, 0.02))
             self.scheduler.call_later(delay_s, self._commit)
+        group = self.pending.setdefault(key, _Group(owner, number))
+        group.number = number
+        group.writes.extend(writes)
 
     def forget(self, key: RequestKey) -> None:
-        self.pending = [item for item in self.pending if item[0] != key]
+        self.pending.pop(key, None)
+        self.refused.discard(key)
 
     def read(self, key: RequestKey, reply_to: ActorAddress) -> None:
         self.scheduler.call_later(0.001, lambda: self._deliver(reply_to, read_log(self.store, key)))
@@ -65,17 +83,20 @@ class SimulatedLog:
     def die(self) -> None:
         """Stop; of what is not reported, a first part may have reached the store."""
         self.is_dead = True
-        for *_, writes in self.pending[: self.rng.randrange(len(self.pending) + 1)]:
-            self.store.commit_many([writes])
+        groups = list(self.pending.values())
+        for group in groups[: self.rng.randrange(len(groups) + 1)]:
+            self.store.commit_many([group.writes])
 
     def _commit(self) -> None:
         if self.is_dead:
             return
-        batch, self.pending = self.pending, []
-        for _, owner, number, writes in batch:
-            conflict = self.store.commit_many([writes])[0]
-            report = CommitRefused(conflict) if conflict else Committed(number)
-            self._deliver(owner, report)
+        groups, self.pending = self.pending, {}
+        for key, group in groups.items():
+            conflict = self.store.commit_many([group.writes])[0]
+            if conflict is not None:
+                self.refused.add(key)
+            report = CommitRefused(conflict) if conflict else Committed(group.number)
+            self._deliver(group.owner, report)
 
     def _deliver(self, target: ActorAddress, message: object) -> None:
         if not self.is_dead and self.base is not None:
@@ -91,18 +112,25 @@ class Simulation:
         self.store = MemoryStore()
         self.blobs: dict[str, bytes] = {}
         self.blob_folder = BlobFolder(tmp)
-        self.world = World(seed, breadth=self.rng.choice((3, 5, 7)))
+        self.world = World(seed, breadth=self.rng.choice((3, 5, 7, 12)))
         self.faults = Faults(
             crash=self.rng.choice((0.0, 0.02, 0.1)),
             author=self.rng.choice((0.0, 0.1)),
             duplicate=self.rng.choice((0.0, 0.3)),
+            unstarted=self.rng.choice((0.0, 0.1)),
+            blob=self.rng.choice((0.0, 0.0, 0.05)),
         )
-        self.node_crash = self.rng.choice((0.0, 0.0, 0.3))
+        self.node_crash = self.rng.choice((0.0, 0.0, 0.3, 0.7))
+        self.coordinator_fault = self.rng.choice((0.0, 0.0, 0.1))
+        self.cancel = self.rng.choice((0.0, 0.0, 0.1))
+        self.again = self.rng.choice((0.0, 0.9))
         self.plan = plan(attempts=3)
         self.opened: set[str] = set()
         self.ended: dict[str, list[model.Request]] = {}
         self.refused: dict[str, Refused] = {}
+        self.cancelled: set[str] = set()
         self.crashes = 0
+        self.coordinator_faults = 0
         self._incarnation = 0
         self.start_node()
 
@@ -123,6 +151,7 @@ class Simulation:
             services=None,
         )
         self.executors.base = self.log.base = self.base
+        self._gateway = self.base.endpoint(self._hear)
         self.base.services = Services(
             node_id="sim",
             incarnation=self._incarnation,
@@ -132,7 +161,7 @@ class Simulation:
             blobs=self.blob_folder,
             now=self.scheduler.now,
             now_at=self.scheduler.now,
-            gateway=self.base.endpoint(self._hear),
+            gateway=self._gateway,
         )
         system = ActorSystem(systemBase=self.base, transientUnique=True)
         self.supervisor = system.createActor(Supervisor)
@@ -160,7 +189,6 @@ class Simulation:
             accepted_at=self.scheduler.now(),
         )
         item = values.pack([["seed", [0, self.world.seed]]])
-        services = self.base.services
         plan_write = Put(keys.plan(WORKFLOW, "p"), model.encode(self.plan))
         self.base.deliver(
             self.supervisor,
@@ -172,19 +200,42 @@ class Simulation:
                 arguments=Payload(1, len(item), item, offsets=pack_offsets([len(item)])),
                 time_limit_s=100_000.0,
                 writes=(plan_write, *requests.accept_writes(request, "sim", "")),
-                reply_to=services.gateway,
+                reply_to=self._gateway,
             ),
         )
 
-    def run(self, request_ids: list[str], limit_s: float = 5_000.0) -> None:
-        """Run until all accepted requests have ended in the store, killing nodes on the way."""
+    def run(self, request_ids: list[str], limit_s: float = 1_000.0) -> None:
+        """Run until all accepted requests have ended in the store, with mishaps on the way."""
         while not self.is_quiet(request_ids):
             assert self.scheduler.now() < limit_s, f"not ended: {self.unfinished(request_ids)}"
             self.scheduler.advance(self.rng.choice((0.001, 0.01, 0.1, 1.0)))
-            if self.crashes < 10 and self.rng.random() < self.node_crash:
-                self.kill_node()
-                self.start_node()
+            self._interfere(self.rng.choice(request_ids))
         self.scheduler.advance(60.0)
+
+    def _interfere(self, request_id: str) -> None:
+        if self.crashes < 20 and self.rng.random() < self.node_crash:
+            self.kill_node()
+            self.start_node()
+            if self.rng.random() < self.again:
+                self.submit(request_id)  # before the node has taken up what was open
+        if self.rng.random() < self.again / 3:
+            self.submit(request_id)  # a client whose connection was lost
+        if self.rng.random() < self.cancel:
+            self.cancelled.add(request_id)
+            cancel = Cancel(RequestKey(WORKFLOW, request_id), "simulated", self._gateway, 1)
+            self.base.deliver(self.supervisor, cancel)
+        if self.coordinator_faults < 3 and self.rng.random() < self.coordinator_fault:
+            self.break_coordinator(request_id)
+
+    def break_coordinator(self, request_id: str) -> None:
+        """Make a coordinator, if there is one, fail of a fault of its own."""
+        wanted = f"Coordinator {WORKFLOW}/{request_id}"
+        for record in self.base.tree():
+            if record.name == wanted:
+                self.coordinator_faults += 1
+                number = int(record.address.rpartition("/")[2])
+                address = Address("sim", self._incarnation, number)
+                self.base.deliver(address, Lost([], None, GONE))  # type: ignore[arg-type]  # no ticket at all
 
     def entity(self, request_id: str) -> model.Request | None:
         """Return a request as the store has it."""

@@ -27,9 +27,13 @@ def _check(seed: int, tmp: Path) -> None:
         if request is None:
             assert name not in simulation.opened, f"{name} was accepted and is lost"
             continue
-        assert request.state == "succeeded", request.failure
-        assert unpack_result(request.result or ()) == expected
-        assert len(simulation.ended.get(name, [])) <= 1 + simulation.crashes
+        if request.state == "cancelled":
+            assert name in simulation.cancelled
+        else:
+            assert request.state == "succeeded", request.failure
+            assert unpack_result(request.result or ()) == expected
+        lives = 1 + simulation.crashes + simulation.coordinator_faults
+        assert len(simulation.ended.get(name, [])) <= lives
         events = [from_record(record) for _, record in log.read(simulation.store, WORKFLOW, name)]
         assert [isinstance(event, Finished) for event in events].count(True) == 1
         assert isinstance(events[-1], Finished)

@@ -64,9 +64,10 @@ class Node:
         module = [sys.executable, "-m", "jobx.handlers.forkserver"]
         with theirs:
             self.process = subprocess.Popen(
-                [*module, str(theirs.fileno()), json.dumps(self._config)],
+                [*module, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
             )
+        self._control.send(json.dumps(self._config).encode())
         return self
 
     def __exit__(self, *_: object) -> None:

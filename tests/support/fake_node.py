@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from jobx import frames, model, values
+from jobx.actors.graph import dot_text
 from jobx.errors import AlreadyExists, InUse, JobxError, KeyReused, NotFound, from_wire
 from jobx.frames import Frame
 from jobx.model import Failure
@@ -203,6 +204,9 @@ class FakeNode:
         )
         return TraceView(request=self._request(body), root=root)
 
+    def _request_graph(self, body: Frame) -> Frame:
+        return {"dot": dot_text(self._request_trace(body), body["limit"])}
+
     def _request_cancel(self, body: Frame) -> RequestView:
         failure = Failure(kind="cancelled", type="Cancelled", message=body["reason"])
         if self._request(body).state == "running":
@@ -229,10 +233,11 @@ class FakeNode:
 
     def _entity_delete(self, body: Frame) -> Frame:
         self._entity_get(body)
-        if body["kind"] == "workflow" and len(self._entities) > 1:
+        used = body["kind"] == "workflow" and len(self._entities) > 1
+        if used and not body["force"]:
             raise InUse("workflow", body["name"], "its jobs")
         del self._entities[body["kind"], body["workflow"], body["name"]]
-        return {}
+        return {"broken": ["job count"] if used else []}
 
     def _entity_list(self, body: Frame) -> Frame:
         names = sorted(

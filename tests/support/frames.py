@@ -10,6 +10,7 @@ from jobx import values
 from jobx.handlers import runs
 from jobx.handlers.alarm import Alarm
 from jobx.handlers.bench import Bench, Limits
+from jobx.handlers.guests import Guests
 from jobx.handlers.protocol import PROGRESS
 from jobx.handlers.scope import Scope
 from jobx.payload import Payload
@@ -45,6 +46,7 @@ def work(kind: str, blob_dir: Path, **fields: Any) -> dict[str, Any]:
         "time_limit_s": 10.0,
         "sync": False,
         "chunk_pairs": 1000,
+        "batch_s": 60.0,
         "partitions": 1,
         **fields,
     }
@@ -104,10 +106,15 @@ class NoAlarm(Alarm):
         """Do nothing."""
 
 
-def bench(folder: Path, *handlers: Mapping[str, Any], spill_bytes: int = 64 << 20) -> Bench:
+def bench(
+    folder: Path,
+    *handlers: Mapping[str, Any],
+    spill_bytes: int = 64 << 20,
+    guests: Guests | None = None,
+) -> Bench:
     """Return a bench with handlers loaded."""
     limits = Limits(output_bytes=1000, spill_bytes=spill_bytes, scratch_dir=str(folder))
-    made = Bench(Scope(), NoAlarm(), bytearray(PROGRESS.size), limits)
+    made = Bench(Scope(), NoAlarm(), bytearray(PROGRESS.size), limits, guests=guests)
     for handler in handlers:
         made.load(dict(handler))
     return made

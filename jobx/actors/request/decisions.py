@@ -17,9 +17,11 @@ from jobx.payload import Payload, cut
 CHUNK_PAIRS: Final = 1000
 #: Most bytes of arguments of one batch.
 BATCH_BYTES: Final = 256 << 10
-#: How long a batch should take.
+#: How long a batch should take …
 BATCH_S: Final = 0.03
-#: Invocations of the first batch of a step, whose pace is not known yet.
+#: … and after how long an executor gives back what it has not begun with.
+BATCH_LIMIT_S: Final = 0.12
+#: Most invocations of the first batches of a step, whose pace is not known yet.
 FIRST_BATCH: Final = 16
 
 
@@ -86,25 +88,32 @@ class Pace:
         self._seconds[step] = each if known is None else 0.7 * known + 0.3 * each
         self._largest[step] = max(count, self._largest.get(step, 0))
 
-    def batch(self, step: str) -> int:
+    def batch(self, step: str, share: int) -> int:
         """Return how many invocations of a step make a batch of about BATCH_S.
 
         Grows at most eightfold at a time, since the first ones of a step may be the quick ones.
+
+        Args:
+            step: The step.
+            share: What is ready, shared out evenly; not more while the pace is not known.
         """
         each = self._seconds.get(step)
         if each is None:
-            return FIRST_BATCH
-        wanted = int(BATCH_S / each) if each > 0 else CHUNK_PAIRS
+            return min(FIRST_BATCH, share)
+        wanted = int(BATCH_S / each) if each * CHUNK_PAIRS > BATCH_S else CHUNK_PAIRS
         return max(1, min(wanted, 8 * self._largest[step], CHUNK_PAIRS))
 
 
-def decide(state: RequestState, pace: Pace, *, room: int, window: int) -> list[Decision]:
+def decide(
+    state: RequestState, pace: Pace, *, room: int, lanes: int, window: int
+) -> list[Decision]:
     """Take from the state what to do next.
 
     Args:
         state: The request as it stands.
         pace: Measured durations.
         room: Work that may be started now.
+        lanes: Work that the request may have started at once.
         window: Open children that one mapper may have.
     """
     if state.finished is not None:
@@ -114,14 +123,14 @@ def decide(state: RequestState, pace: Pace, *, room: int, window: int) -> list[D
     decisions: list[Decision] = [Wait(*item) for item in state.delayed.items()]
     state.delayed.clear()
     for _ in range(room):
-        work = _next(state, pace, window)
+        work = _next(state, pace, lanes, window)
         if work is None:
             break
         decisions.append(work)
     return decisions
 
 
-def _next(state: RequestState, pace: Pace, window: int) -> Work | None:
+def _next(state: RequestState, pace: Pace, lanes: int, window: int) -> Work | None:
     """Return the next work: what frees memory first, what needs more of it last."""
     target = state.take_reduce()
     if target is not None:
@@ -131,14 +140,15 @@ def _next(state: RequestState, pace: Pace, window: int) -> Work | None:
     vertex = state.take_pull(max(window, CHUNK_PAIRS), CHUNK_PAIRS)
     if vertex is not None:
         return PullMapper(vertex, state.attempt((vertex, MAPPER)).number)
-    taken = state.take_range(lambda chunk, first: _fitting(chunk, first, pace))
+    taken = state.take_range(lambda chunk, first: _fitting(chunk, first, pace, lanes))
     return RunMappers(*taken) if taken else None
 
 
-def _fitting(chunk: Chunk, first: int, pace: Pace) -> int:
+def _fitting(chunk: Chunk, first: int, pace: Pace, lanes: int) -> int:
     """Return how many siblings from ``first`` on make one batch."""
     position = first - chunk.start
-    count = min(pace.batch(chunk.step), chunk.count - position)
+    share = -(-chunk.count // lanes)
+    count = min(pace.batch(chunk.step, share), chunk.count - position)
     while count > 1:
         start, stop = cut(chunk.payload, position, position + count)
         if stop - start <= BATCH_BYTES:

@@ -159,7 +159,7 @@ def from_record(record: dict[str, Any]) -> Event:
     fields = dict(record)
     kind = _TAGS.get(str(fields.pop("event", "")))
     if kind is None:
-        raise InternalError(f"a log holds what is no event: {sorted(record)}")
+        raise InternalError(f"a log holds what is no event: {sorted(map(str, record))}")
     try:
         for name, rebuild in _REBUILD.items():
             if fields.get(name) is not None:

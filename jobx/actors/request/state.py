@@ -97,6 +97,7 @@ class Branch:
         outputs: What children left, by their first vertex.
         parts: What the partitions of the reducer left.
         partitions: Partitions of the reducer, 0 until it can run.
+        idle: Partitions that are neither done nor at work.
         gathers: How often its input was complete; tells a reduction of an older one apart.
     """
 
@@ -106,6 +107,7 @@ class Branch:
         "complete",
         "earlier",
         "gathers",
+        "idle",
         "open",
         "outputs",
         "partitions",
@@ -127,7 +129,14 @@ class Branch:
         self.parts: dict[int, tuple[Payload, ...]] = {}
         self.partitions = 0
         self.gathers = 0
+        self.idle: set[int] = set()
         self.session: dict[str, Any] = {}
+
+    def ungather(self) -> None:
+        """Begin the reduction anew: some of its input is missing again."""
+        self.partitions = 0
+        self.parts = {}
+        self.idle = set()
 
     def inputs(self) -> list[Payload]:
         """Return what the reducer reads, in the order of the children."""
@@ -228,14 +237,17 @@ class RequestState:
         while self._reduces:
             vertex, partition = self._reduces.popleft()
             branch = self.branches.get(vertex)
-            if branch is not None and branch.partitions and partition not in branch.parts:
+            if branch is not None and partition in branch.idle:
+                branch.idle.remove(partition)
                 return vertex, partition
         return None
 
     def take_pull(self, window: int, chunk_pairs: int) -> int | None:
         """Take a mapper that has more to yield and room for it in its window, or None."""
         for vertex in self.pulls:
-            if self.branches[vertex].open + chunk_pairs <= window:
+            branch = self.branches[vertex]
+            # What an earlier attempt yielded is open already, and may wait for being yielded again.
+            if branch.earlier or branch.open + chunk_pairs <= window:
                 del self.pulls[vertex]
                 return vertex
         return None
@@ -248,9 +260,12 @@ class RequestState:
         for start, stop in chunk.finished.gaps(first, first + count):
             self._make_ready(chunk, start, stop)
 
-    def give_back_reduce(self, target: Target) -> None:
-        """Make a reduction ready again that was taken and got no result."""
-        self._reduces.appendleft(target)
+    def give_back_reduce(self, target: Target, gather: int) -> None:
+        """Make a reduction ready again that was taken, from that gather, and got no result."""
+        branch = self.branches.get(target[0])
+        if branch is not None and branch.partitions and branch.gathers == gather:
+            branch.idle.add(target[1])
+            self._reduces.appendleft(target)
 
     def release(self, target: Target) -> None:
         """End the back-off of a target: it is ready."""
@@ -356,21 +371,16 @@ class RequestState:
 
     def _retried(self, event: Retried) -> None:
         self.retried_count += event.count
-        if event.kind == "reduce":
-            target = (event.first, event.partition)
-            self.attempts[target] = self.attempt(target).after(event.failure)
-            if event.delay_s:
-                self.delayed[target] = event.delay_s
-            else:
-                self._reduces.append(target)
-            return
         chunk = self.chunks.get(event.chunk)
         if chunk is None:
             return
+        if event.kind == "reduce":
+            self._reduce_retried(event)
+            return
+        if event.failure.kind == "blob":
+            self._note_lost(event)
         if chunk.finished.overlaps(event.first, event.first + event.count):
             self._unsettle(chunk, event.first, event.count)
-        if event.failure.kind == "blob":
-            self._lost.add(event.failure.input or "")
         for vertex in range(event.first, event.first + event.count):
             target = (vertex, MAPPER)
             self.attempts[target] = self.attempt(target).after(event.failure)
@@ -380,6 +390,24 @@ class RequestState:
                 self.delayed[target] = event.delay_s
         if not event.delay_s:
             self._make_ready(chunk, event.first, event.first + event.count)
+
+    def _note_lost(self, event: Retried) -> None:
+        """Note a blob that is gone when the retried invocations are those that left it."""
+        blob = event.failure.input or ""
+        if self.producer_of(blob) == (event.chunk, event.first, event.count):
+            self._lost.add(blob)
+
+    def _reduce_retried(self, event: Retried) -> None:
+        target = (event.first, event.partition)
+        self.attempts[target] = self.attempt(target).after(event.failure)
+        branch = self.branches.get(event.first)
+        if branch is None or not branch.partitions:
+            return
+        branch.idle.add(event.partition)
+        if event.delay_s:
+            self.delayed[target] = event.delay_s
+        else:
+            self._reduces.append(target)
 
     def _failed(self, event: Failed) -> None:
         if self.failure is None:
@@ -462,8 +490,7 @@ class RequestState:
         parent = self.branches[chunk.parent]
         self._drop_output(parent, first)
         parent.open += count
-        parent.partitions = 0
-        parent.parts = {}
+        parent.ungather()
 
     def _keep_output(self, branch: Branch, first: int, output: Output) -> None:
         branch.outputs[first] = output
@@ -487,6 +514,7 @@ class RequestState:
     def _queue_reduces(self, branch: Branch) -> None:
         for partition in range(branch.partitions):
             if partition not in branch.parts:
+                branch.idle.add(partition)
                 self._reduces.append((branch.vertex, partition))
 
     def _restart(self, branch: Branch) -> None:
@@ -494,8 +522,7 @@ class RequestState:
         branch.earlier = deque([*branch.chunks, *branch.earlier])
         branch.chunks = []
         branch.complete = False
-        branch.partitions = 0
-        branch.parts = {}
+        branch.ungather()
         branch.session = {}
         self._drop_output(branch, branch.vertex)
         self.pulls.pop(branch.vertex, None)

@@ -1,27 +1,67 @@
-"""Languages that handlers are written in, by name."""
+"""Languages that handlers are written in, by name and by file ending.
+
+A processor is imported when its language is first asked for, so executors carry only what they
+use. Other packages add languages as entry points of the group ``jobx.languages``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import importlib
+from importlib import metadata
+from types import MappingProxyType
 from typing import Final
 
 from jobx.errors import InvalidInput
-from jobx.handlers.languages.base import Checked, Loaded, Processor
-from jobx.handlers.languages.python import Python
+from jobx.handlers.languages.base import Checked, Grouped, Loaded, Processor, yielded
 
-__all__ = ["Checked", "Loaded", "Processor", "processor"]
+__all__ = ["Checked", "Grouped", "Loaded", "Processor", "by_ending", "processor", "yielded"]
 
-_PROCESSORS: Final[Mapping[str, Processor]] = {"python": Python()}
+_GROUP: Final = "jobx.languages"
+_OWN: Final = MappingProxyType(
+    {
+        "executable": "Executable",
+        "javascript": "JavaScript",
+        "python": "Python",
+        "shell": "Shell",
+        "wasm": "Wasm",
+    }
+)
 
 
 def processor(source_type: str) -> Processor:
     """Return the processor of a language.
 
     Raises:
-        InvalidInput: There is none of that name.
+        InvalidInput: There is none of that name; the message lists those that there are.
     """
-    found = _PROCESSORS.get(source_type)
-    if found is None:
-        known = ", ".join(sorted(_PROCESSORS))
-        raise InvalidInput("source_type", repr(source_type), f"unknown; the languages are {known}")
+    if source_type in _OWN or source_type in _added():
+        return _load(source_type)
+    known = ", ".join(_names())
+    raise InvalidInput("source_type", repr(source_type), f"unknown; the languages are {known}")
+
+
+def by_ending(suffix: str) -> str | None:
+    """Return the language of files that end in ``suffix``, or None when there is none."""
+    return next((name for name in _names() if suffix in _load(name).endings), None)
+
+
+def _names() -> list[str]:
+    return sorted({*_OWN, *_added()})
+
+
+@functools.cache
+def _load(name: str) -> Processor:
+    found: Processor
+    if name in _OWN:
+        module = importlib.import_module(f"{__name__}.{name}")
+        found = getattr(module, _OWN[name])()
+    else:
+        found = _added()[name].load()
     return found
+
+
+@functools.cache
+def _added() -> dict[str, metadata.EntryPoint]:
+    """Return what other packages add; looks at all that is installed, so only on demand."""
+    return {point.name: point for point in metadata.entry_points(group=_GROUP)}

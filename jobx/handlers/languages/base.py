@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
+from jobx.handlers.failures import Misuse, shorten
+from jobx.handlers.guests import Guests
 from jobx.handlers.scope import Scope
+from jobx.values import Key, Value
+
+#: Keys in order with their values; can be iterated more than once.
+Grouped: TypeAlias = Iterable[tuple[Key, Sequence[Value]]]
+
+_NOTHING: Final[Iterator[object]] = iter(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +23,7 @@ class Checked:
     """What is known of a handler without running it.
 
     Attributes:
-        per_key: A combiner or reducer that is called once a key, so its input may be partitioned.
+        per_key: A combiner or reducer that treats each key alone, so its input may be partitioned.
         parameters: Names that a mapper takes one by one; empty when it takes its arguments or
             its pair as a whole.
     """
@@ -30,35 +39,81 @@ class Loaded:
     Attributes:
         name: The handler's name.
         per_key: See ``Checked``.
-        run: Starts it. A mapper takes its ``Arguments``, a combiner or reducer a key and its
-            values (per_key) or an iterable of both. Returns what it yields, or None.
+        run: Starts it. A mapper takes its ``Arguments``, a combiner or reducer what is ``Grouped``.
+            Returns what it yields, or None.
     """
 
     name: str
     per_key: bool
-    run: Callable[..., Iterable[object] | None]
+    run: Callable[[Any], Iterable[object] | None]
 
 
 class Processor(Protocol):
-    """Checks and loads handlers of one language."""
+    """Checks and loads handlers of one language. It keeps no state: that is for ``Guests.keep``."""
 
-    def check(self, source_code: str, handler_type: str) -> Checked:
-        """Check source code without running any of it.
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """Endings of its files, each with its dot."""
+        ...
+
+    def read(self, source_code: str, handler_type: str) -> Checked:
+        """Tell what the text says; quick, and needs nothing but Python.
 
         Raises:
             InvalidInput: It is wrong; the message names the line.
         """
         ...
 
-    def load(self, handler: Mapping[str, Any], scope: Scope) -> Loaded:
+    def check(self, source_code: str, handler_type: str) -> Checked:
+        """Check source code as well as that goes without running any of it.
+
+        Raises:
+            InvalidInput: It is wrong (the message names the line), or what checks it is not
+                installed.
+        """
+        ...
+
+    def load(self, handler: Mapping[str, Any], scope: Scope, guests: Guests) -> Loaded:
         """Make a handler ready to run.
 
         Args:
             handler: The fields of a ``load`` frame.
             scope: The names that it finds in its globals.
+            guests: The processes that it may need.
 
         Raises:
             InvalidInput: The source is wrong.
+            GuestFailed: What runs it is missing or fails.
             BaseException: Whatever its top level raises.
         """
         ...
+
+
+def yielded(result: object) -> Iterator[object]:
+    """Return what a handler gave as an iterator; None is nothing.
+
+    Raises:
+        Misuse: It cannot be iterated.
+    """
+    if result is None:
+        return _NOTHING
+    if not isinstance(result, Iterable):
+        raise Misuse("protocol", f"a handler yields or returns pairs, not {shorten(result)}")
+    return iter(result)
+
+
+def context(scope: Scope) -> dict[str, Value]:
+    """Return ``request`` and ``invocation`` as guests are told of the invocation at work."""
+    invocation = scope.at_work()
+    request = invocation.request
+    return {
+        "request": {name: request[name] for name in ("id", "workflow", "job", "context")},
+        "invocation": {
+            "id": invocation.id,
+            "step": invocation.step,
+            "handler": invocation.handler,
+            "vertex": invocation.vertex,
+            "attempt": invocation.attempt,
+            "remaining_s": invocation.deadline - time.monotonic(),
+        },
+    }

@@ -8,20 +8,20 @@ when it defines a ``handler``.
 from __future__ import annotations
 
 import ast
-import linecache
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import CodeType
+from types import CodeType, GeneratorType
 from typing import Any, Final
 
 from jobx.errors import InvalidInput
 from jobx.handlers import arguments as args
 from jobx.handlers.arguments import Arguments
-from jobx.handlers.failures import Misuse, filename
-from jobx.handlers.languages.base import Checked, Loaded
+from jobx.handlers.failures import Misuse, filename, show_source
+from jobx.handlers.guests import Guests
+from jobx.handlers.languages.base import Checked, Grouped, Loaded, yielded
 from jobx.handlers.scope import Scope
-from jobx.values import Pair
+from jobx.values import Key, Pair, Value
 
 _HANDLER: Final = "handler"
 _Run = Callable[..., "Iterable[object] | None"]
@@ -31,7 +31,9 @@ _NEW_SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.L
 class Python:
     """The processor for Python."""
 
-    def check(self, source_code: str, handler_type: str) -> Checked:
+    endings = (".py",)
+
+    def read(self, source_code: str, handler_type: str) -> Checked:
         """Check source code without running any of it.
 
         Raises:
@@ -44,7 +46,9 @@ class Python:
             return Checked()
         return _check_signature(definition, handler_type)
 
-    def load(self, handler: Mapping[str, Any], scope: Scope) -> Loaded:
+    check = read
+
+    def load(self, handler: Mapping[str, Any], scope: Scope, guests: Guests) -> Loaded:
         """Make a handler ready to run; the top level of a module runs now.
 
         Raises:
@@ -60,13 +64,15 @@ class Python:
         else:
             checked = _check_signature(definition, handler_type)
         code = _compile(module, name)
-        _show_in_tracebacks(handler["source_code"], name)
+        show_source(name, handler["source_code"])
         names = scope.names(name)
         exec(code, names)  # noqa: S102 - this is what an executor is for
         run: Any = names[_HANDLER]
         if handler_type == "mapper":
             run = _mapper(run, definition, checked, handler.get("argument_spec") or ())
-        return Loaded(name, checked.per_key, run)
+        else:
+            run = _over_keys(run) if checked.per_key else _over_results(run)
+        return Loaded(name, checked.per_key or handler.get("per_key", False), run)
 
 
 def _parse(source_code: str, name: str) -> ast.Module:
@@ -97,11 +103,6 @@ def _invalid(error: BaseException) -> InvalidInput:
 
 def _wrong_at(line: int, text: str, reason: str) -> InvalidInput:
     return InvalidInput(f"handler source, line {line}", text[:80], reason)
-
-
-def _show_in_tracebacks(source_code: str, name: str) -> None:
-    lines = [f"{line}\n" for line in source_code.split("\n")]
-    linecache.cache[filename(name)] = (len(source_code), None, lines, filename(name))
 
 
 def _definition(module: ast.Module) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
@@ -192,6 +193,34 @@ def _mapper(
     if not spec:
         return start
     return lambda arguments: start(args.cast(arguments, spec, optional))
+
+
+class Results:
+    """What a combiner or reducer of the form ``handler(results)`` is given."""
+
+    __slots__ = ("_grouped",)
+
+    def __init__(self, grouped: Grouped) -> None:
+        self._grouped = grouped
+
+    def __iter__(self) -> Iterator[tuple[Key, Sequence[Value]]]:
+        return iter(self._grouped)
+
+
+def _over_results(run: _Run) -> _Run:
+    return lambda grouped: run(Results(grouped))
+
+
+def _over_keys(run: _Run) -> _Run:
+    def over_keys(grouped: Grouped) -> Iterator[object]:
+        for key, listed in grouped:
+            result = run(key, listed)
+            if type(result) is GeneratorType:
+                yield from result
+            else:
+                yield from yielded(result)
+
+    return over_keys
 
 
 def _only_pair(arguments: Arguments) -> Pair:

@@ -27,15 +27,5 @@ def reduce_one(mapped: list[tuple[int, list[int]]]) -> list[tuple[int, int]]:
 
 
 @app.task
-def reduce_all(mapped: list[list[tuple[int, list[int]]]]) -> list[tuple[int, int]]:
-    return list(work.sum_groups(mapped).items())
-
-
-@app.task
 def count_chunk(path: str, start: int, stop: int) -> dict[str, int]:
     return work.count_chunk(path, start, stop)
-
-
-@app.task
-def add_counts(counts: list[dict[str, int]]) -> dict[str, int]:
-    return work.add_counts(counts)

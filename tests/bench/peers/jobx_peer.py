@@ -64,6 +64,8 @@ class JobxPeer(Peer):
         self._node_pid = view.pid
 
     def _connect(self) -> GatewayClient | None:
+        if self._process.poll() is not None:
+            raise NodeUnreachable("it ended while it started")
         try:
             return GatewayClient(self.settings.gateway_path)
         except NodeUnreachable:

@@ -41,12 +41,8 @@ class PoolPeer(Peer):
         return work.add_counts(self._pool.imap_unordered(_call, ranges))
 
     def reduce_keys(self, children: int, keys: int) -> Callable[[], None]:
-        ranges = [(work.map_keys, child, children, keys) for child in range(children)]
-        sums: dict[str, int] = {}
-        for groups in self._pool.imap_unordered(_call, ranges):
-            for key, numbers in groups:
-                sums[key] = sums.get(key, 0) + sum(numbers)
-        in_order = sorted(sums.items())
+        ranges = [(work.sum_keys, child, children, keys) for child in range(children)]
+        in_order = sorted(work.add_counts(self._pool.imap_unordered(_call, ranges)).items())
         return lambda: work.check_keys(in_order, children * keys)
 
     def close(self) -> None:

@@ -234,6 +234,7 @@ def test_code_gives_the_fields_of_a_load_frame(known: Library, entities: Entitie
         "source_type": "python",
         "source_code": MAPPER,
         "argument_spec": [["root", "str"]],
+        "per_key": False,
     }
 
 

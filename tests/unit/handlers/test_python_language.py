@@ -7,6 +7,7 @@ import pytest
 from jobx.errors import InvalidInput
 from jobx.handlers.arguments import Arguments
 from jobx.handlers.failures import Misuse
+from jobx.handlers.guests import Guests
 from jobx.handlers.languages import Checked, processor
 from jobx.handlers.scope import Scope
 from tests.support.frames import load
@@ -17,12 +18,14 @@ PAIR = Arguments({"k": {"a": 3, "b": "4"}})
 
 
 def _run(handler_type: str, source_code: str, *given: Any, **fields: Any) -> Any:
-    loaded = PYTHON.load(load("h", handler_type, source_code, **fields), Scope())
+    loaded = PYTHON.load(load("h", handler_type, source_code, **fields), Scope(), Guests(""))
     return list(loaded.run(*given) or [])
 
 
 def test_an_unknown_language_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InvalidInput, match="the languages are python"):
+    with pytest.raises(
+        InvalidInput, match="the languages are executable, javascript, python, shell, wasm"
+    ):
         processor("cobol")
 
 

@@ -20,6 +20,10 @@ def _names(scope: Scope) -> Any:
     return scope.names("h")
 
 
+def _output(scope: Scope) -> str:
+    return str(scope.at_work().notes()["output"])
+
+
 def test_further_names_are_found_by_handlers() -> None:
     names = _names(_scope(ANSWER=42))
     assert (names["ANSWER"], names["__name__"]) == (42, "handler(h)")
@@ -37,6 +41,7 @@ def test_the_contexts_tell_of_the_current_invocation() -> None:
     assert (request.id, request.workflow, request.job) == ("r1", "w", "j")
     assert request.context == {"who": "me"}
     assert (invocation.vertex, invocation.step, invocation.attempt) == (7, "step", 2)
+    assert invocation.id == "m7"
     assert invocation.remaining_s() == float("inf")
 
 
@@ -47,14 +52,14 @@ def test_output_of_all_kinds_is_captured_in_order() -> None:
     names["LOG"].warning("%s is %d", "b", 2)
     names["LOG"].info("100%")
     names["PRINT"]("\udc80")
-    assert scope.at_work().captured() == "a 1\nWARNING b is 2\nINFO 100%\n\\udc80\n"
+    assert _output(scope) == "a 1\nWARNING r1/m7: b is 2\nINFO r1/m7: 100%\n\\udc80\n"
 
 
 def test_output_beyond_its_limit_is_counted() -> None:
     scope = _scope(output_bytes=5)
     scope.write("1234567")
     scope.write("89")
-    assert scope.at_work().captured() == "12345\n[4 bytes of output were cut]\n"
+    assert _output(scope) == "12345\n[4 bytes of output were cut]\n"
 
 
 def test_output_outside_of_an_invocation_is_dropped() -> None:
@@ -127,7 +132,7 @@ def test_a_program_that_ends_otherwise_than_expected_raises_with_its_complaint()
         run("sh -c 'echo no >&2; exit 3'")
     assert run("sh -c 'exit 3'", success_code=3) == ""
     assert run("sh -c 'exit 4'", success_code=None) == ""
-    assert scope.at_work().captured() == "no\n"
+    assert _output(scope) == "no\n"
 
 
 def test_a_program_is_killed_at_the_deadline_of_the_invocation() -> None:

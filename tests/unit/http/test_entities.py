@@ -102,3 +102,15 @@ def test_tags_in_an_entity_stay_what_they_are(client: TestClient, node: FakeNode
 def test_unknown_kind_has_no_address(client: TestClient) -> None:
     answer = client.simulate_get("/workflow/texts/request")
     assert (answer.status_code, answer.json["code"]) == (404, "no-route")
+
+
+def test_forced_delete_says_what_it_broke(client: TestClient) -> None:
+    client.simulate_post("/workflow/texts/job", json=JOB)
+    answer = client.simulate_delete("/workflow/texts", params={"force": "true"})
+    assert (answer.status_code, answer.json) == (200, {"broken": ["job count"]})
+
+
+@pytest.mark.parametrize("query", ["force=1", "sure=true"])
+def test_delete_refuses_what_it_does_not_know(client: TestClient, query: str) -> None:
+    answer = client.simulate_delete("/workflow/texts", query_string=query)
+    assert answer.status_code == 400

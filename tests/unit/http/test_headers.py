@@ -66,4 +66,4 @@ def test_only_a_proxy_on_this_machine_is_believed(
 ) -> None:
     given = {} if forwarded is None else {"X-Forwarded-For": forwarded}
     req = create_asgi_req(headers=given, remote_addr=peer)
-    assert headers.requester_ip(req) == expected
+    assert headers.requester_ip(req, "X-Forwarded-For") == expected

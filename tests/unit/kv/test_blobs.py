@@ -71,13 +71,6 @@ def test_size_is_that_of_all_files(blobs: BlobFolder) -> None:
     assert blobs.size_bytes() == 15
 
 
-def test_sync_needs_the_folder(blobs: BlobFolder) -> None:
-    with pytest.raises(StoreRefused):
-        blobs.sync("flow", "r1")
-    blobs.create("flow", "r1")
-    blobs.sync("flow", "r1")
-
-
 def test_a_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "blobs").write_bytes(b"")
     with pytest.raises(StoreRefused):

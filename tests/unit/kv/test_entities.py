@@ -10,6 +10,7 @@ import pytest
 
 from jobx.errors import AlreadyExists, Conflict, InUse, InvalidInput, JobxError, NotFound
 from jobx.kv import keys, requests
+from jobx.kv.collections import KvQueue
 from jobx.kv.entities import Entities, version_of
 from jobx.kv.memory import MemoryStore
 from jobx.kv.sqlite import SqliteStore
@@ -162,6 +163,70 @@ def test_what_is_in_use_cannot_be_deleted(
     error = refused(lambda: entities.delete(kind, "flow", name))
     assert isinstance(error, InUse)
     assert error.args[2] == by
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "broken"),
+    [
+        (Job, "count", []),
+        (Step, "first", ["job count"]),
+        (Handler, "add", ["step first"]),
+        (
+            Workflow,
+            None,
+            ["job count", "step first", "handler add", "handler split", "handler total"],
+        ),
+    ],
+)
+def test_force_deletes_what_is_in_use_and_lists_what_breaks(
+    entities: Entities, kind: Any, name: str | None, broken: list[str]
+) -> None:
+    assert entities.delete(kind, "flow", name, force=True) == broken
+    assert isinstance(refused(lambda: entities.get(kind, "flow", name)), NotFound)
+
+
+def test_force_takes_all_of_a_workflow_and_nothing_of_its_neighbours(
+    entities: Entities, store: MemoryStore
+) -> None:
+    entities.create(changed(FLOW, workflow_name="flow2"))
+    entities.create(handler("add", "combiner", workflow_name="flow2"))
+    for workflow in ("flow", "flow2"):
+        KvQueue(store, workflow, "q").create()
+        KvQueue(store, workflow, "q").add(1)
+    assert entities.delete(Workflow, "flow", force=True)[-1] == "queue q"
+    left = store.range("entities/") + store.range("queues/")
+    assert [entry.key for entry in left] == [
+        "entities/handler/flow2/add",
+        "entities/workflow/flow2",
+        "queues/flow2/q",
+        "queues/flow2/q/0000000000",
+    ]
+
+
+def test_an_open_request_is_in_the_way_of_force(entities: Entities, store: MemoryStore) -> None:
+    store.commit(requests.accept_writes(open_request(), "node1"))
+    error = refused(lambda: entities.delete(Workflow, "flow", force=True))
+    assert (type(error), error.args[2]) == (InUse, "open request r1")
+    assert entities.list(Job, "flow") == [JOB]
+
+
+def test_what_force_broke_has_a_fault_until_it_is_mended(entities: Entities) -> None:
+    entities.delete(Handler, "flow", "add", force=True)
+    assert entities.fault(STEP) == "there is no handler named flow/add"
+    entities.create(HANDLERS[0])
+    entities.delete(Step, "flow", "first", force=True)
+    assert (entities.fault(STEP), entities.fault(JOB)) == (
+        None,
+        "there is no step named flow/first",
+    )
+
+
+def test_a_handler_of_another_type_cannot_take_the_place_of_a_deleted_one(
+    entities: Entities,
+) -> None:
+    entities.delete(Handler, "flow", "add", force=True)
+    error = refused(lambda: entities.create(handler("add", "mapper")))
+    assert (type(error), error.args[2]) == (InUse, "step first")
 
 
 def test_a_handler_in_use_keeps_its_type(entities: Entities) -> None:

@@ -70,7 +70,9 @@ def mapped(parent: int, start: int, count: int, *, chunk: int = ROOT, digest: st
     return Mapped(0.0, chunk, parent, "s", start, count, items(count), digest)
 
 
-def done(chunk: int, first: int, count: int = 1, outcome: str = "reduced", body: bytes = b"") -> Done:
+def done(
+    chunk: int, first: int, count: int = 1, outcome: str = "reduced", body: bytes = b""
+) -> Done:
     return Done(0.0, "map", chunk, first, count, outcome, (inline(body),) if body else ())
 
 
@@ -97,7 +99,7 @@ def size(node: Node) -> int:
 
 
 def expected(node: Node) -> bytes:
-    """Return what must come out of a tree: odd numbers have a reducer of their own, 0 is nothing."""
+    """Return what must come out of a tree: an odd number is reduced by itself, 0 is nothing."""
     if isinstance(node, tuple):
         return b"(%b)" % b"".join(map(expected, node))
     if not node:
@@ -147,7 +149,7 @@ class Driver:
 
     def turn(self) -> None:
         """Start what may be started, then end one thing."""
-        for decision in decide(self.state, self.pace, room=4, window=1000):
+        for decision in decide(self.state, self.pace, room=4, lanes=4, window=1000):
             if isinstance(decision, Finish):
                 self.apply(Finished(0.0, decision.state, decision.failure, decision.result))
                 return
@@ -205,9 +207,7 @@ class Driver:
                 self._yield_chunk(work.chunk, vertex)
             else:
                 output = self._payload(b"%d" % node)
-                self.apply(
-                    Done(0.0, "map", work.chunk.start, vertex, 1, "combined", (output,))
-                )
+                self.apply(Done(0.0, "map", work.chunk.start, vertex, 1, "combined", (output,)))
         self._returned(work.chunk, start, work.first + work.count, body)
 
     def _returned(self, chunk: Chunk, start: int, stop: int, body: bytes) -> None:
@@ -224,9 +224,7 @@ class Driver:
             start = self.state.place(vertex, "s", len(taken), digest)
             self.nodes.update(enumerate(taken, start))
             payload = self._stored(items(len(taken)))
-            self.apply(
-                Mapped(0.0, chunk.start, vertex, "s", start, len(taken), payload, digest)
-            )
+            self.apply(Mapped(0.0, chunk.start, vertex, "s", start, len(taken), payload, digest))
         if self.rest[vertex]:
             self.state.pulls[vertex] = None
         else:
@@ -241,7 +239,9 @@ class Driver:
         body = b"(%b)" % b"".join(bodies) if work.partition == 0 else b""
         chunk = self.state.branches[work.vertex].chunk.start
         output = self._payload(body) if work.vertex != ROOT else inline(body)
-        done_event = Done(0.0, "reduce", chunk, work.vertex, 1, "reduced", (output,), work.partition)
+        done_event = Done(
+            0.0, "reduce", chunk, work.vertex, 1, "reduced", (output,), work.partition
+        )
         self.apply(done_event)
 
     def _payload(self, body: bytes) -> Payload:
@@ -275,7 +275,7 @@ class Driver:
         elif isinstance(work, PullMapper):
             self.apply(retried(self.state.branches[work.vertex].chunk.start, work.vertex))
         elif self.luck.random() < 0.5:
-            self.state.give_back_reduce((work.vertex, work.partition))
+            self.state.give_back_reduce((work.vertex, work.partition), work.gather)
         else:
             self.apply(
                 retried(

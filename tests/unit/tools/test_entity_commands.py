@@ -95,6 +95,106 @@ def test_delete_removes_what_nothing_refers_to(filled: Jobx) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        ("handler delete w r --force", ["deleted handler w/r", "step s is broken now"]),
+        ("handler delete w r2 --force", ["deleted handler w/r2"]),
+        ("step delete w s --force", ["deleted step w/s", "job j is broken now"]),
+    ],
+)
+def test_force_deletes_and_says_what_is_broken(words: str, lines: list[str], filled: Jobx) -> None:
+    assert filled(*words.split()).stdout.splitlines() == lines
+
+
+def test_force_deletes_a_workflow_with_all_in_it(filled: Jobx) -> None:
+    lines = filled("workflow", "delete", "w", "--force").stdout.splitlines()
+
+    assert (lines[0], "job j went with it" in lines) == ("deleted workflow w", True)
+    assert "w" not in filled("workflow", "list").stdout.split()
+
+
+def test_list_shows_what_is_broken(filled: Jobx) -> None:
+    filled("handler", "delete", "w", "r", "--force")
+
+    assert "broken" in filled("step", "list", "w").stdout.splitlines()[0]
+    found = _json(filled, "step", "list", "w")
+    assert isinstance(found, list)
+    assert found[0]["broken"] == "there is no handler named w/r"
+
+
+def test_forced_delete_answers_with_json_when_asked(filled: Jobx) -> None:
+    assert _json(filled, "step", "delete", "w", "s", "--force") == {
+        "done": "deleted",
+        "kind": "step",
+        "name": "w/s",
+        "broken": ["job j"],
+    }
+
+
+def test_list_is_sorted_by_a_field(filled: Jobx) -> None:
+    found = _json(filled, "handler", "list", "w", "--by", "description")
+
+    assert isinstance(found, list)
+    assert [one["handler_name"] for one in found] == ["m", "r", "r2"]
+
+
+def test_exported_workflow_is_imported_as_it_was(filled: Jobx, tmp_path: Path) -> None:
+    file, again = tmp_path / "w.json", tmp_path / "again.json"
+    assert filled("workflow", "export", "w", str(file)).stdout == "exported workflow w\n"
+    filled("workflow", "delete", "w", "--force")
+
+    assert "added" in filled("workflow", "import", str(file)).stdout
+    filled("workflow", "export", "w", str(again))
+    assert again.read_bytes() == file.read_bytes()
+
+
+def test_export_goes_to_stdout_and_import_comes_from_stdin(filled: Jobx) -> None:
+    body = filled("workflow", "export", "w").stdout
+    answer = filled("workflow", "import", "-", "--name", "copy", "--json", stdin=body)
+
+    assert json.loads(answer.stdout)["workflow"] == "copy"
+    assert filled("handler", "get", "copy", "r").stdout.endswith(REDUCER)
+
+
+def test_import_into_a_new_folder_creates_it(filled: Jobx, tmp_path: Path) -> None:
+    body = filled("workflow", "export", "w").stdout
+    other = ("--data", str(tmp_path / "other"))
+    assert filled("workflow", "import", "-", *other, stdin=body).exit_code == exits.OK
+    assert "A job." in filled("job", "list", "w", *other).stdout
+
+
+def test_import_refuses_what_exists_and_replaces_it_when_told(filled: Jobx) -> None:
+    body = filled("workflow", "export", "w").stdout
+    filled("handler", "create", "w", "more", "d", "python", "mapper", stdin=MAPPER)
+
+    assert filled("workflow", "import", "-", stdin=body).exit_code == exits.TAKEN
+    told = ("workflow", "import", "-", "--replace", "--json")
+    simulated = json.loads(filled(*told, "--simulate", stdin=body).stdout)
+    replaced = json.loads(filled(*told, stdin=body).stdout)
+    assert replaced["changes"] == simulated["changes"]
+    assert {"kind": "handler", "name": "more", "action": "removed"} in replaced["changes"]
+    again = filled("workflow", "import", "-", "--replace", stdin=body)
+    assert again.stdout == "workflow w is like that already\n"
+
+
+def test_import_that_is_wrong_changes_nothing(filled: Jobx) -> None:
+    body = filled("workflow", "export", "w").stdout.replace(
+        '"initial_step_name": "s"', '"initial_step_name": "t"'
+    )
+    result = filled("workflow", "import", "-", "--name", "copy", stdin=body)
+
+    assert (result.exit_code, "job j, initial_step_name" in result.stderr) == (exits.INVALID, True)
+    assert filled("workflow", "get", "copy").exit_code == exits.NOT_FOUND
+
+
+@pytest.mark.parametrize("words", ["workflow import /nowhere/f", "workflow export w /nowhere/f"])
+def test_file_that_cannot_be_used_is_named(words: str, filled: Jobx) -> None:
+    result = filled(*words.split())
+
+    assert (result.exit_code, "/nowhere/f" in result.stderr) == (exits.INVALID, True)
+
+
+@pytest.mark.parametrize(
     ("words", "code", "line"),
     [
         ("workflow create w again", exits.TAKEN, "workflow w exists already"),

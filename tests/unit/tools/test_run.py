@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jobx.errors import InvalidInput
 from jobx.tools import exits
-from jobx.tools.run import parse_argument
+from jobx.tools.parsing import parse_argument
 from tests.unit.tools.conftest import Jobx
 
 

@@ -161,6 +161,58 @@ def test_listen_takes_ipv6_in_brackets() -> None:
         assert listener.family is socket.AF_INET6
 
 
+def test_listen_takes_a_unix_socket_that_everybody_may_connect_to(tmp_path: Path) -> None:
+    path = tmp_path / "web.sock"
+    with listen(f"unix:{path}") as listener:
+        assert listener.family is socket.AF_UNIX
+        assert path.stat().st_mode & 0o777 == 0o666
+
+
+def test_listen_refuses_a_unix_socket_that_somebody_listens_on(tmp_path: Path) -> None:
+    bind = f"unix:{tmp_path / 'web.sock'}"
+    with listen(bind), pytest.raises(InUse, match=r"web\.sock is used by another process"):
+        listen(bind)
+
+
+def test_listen_takes_over_a_unix_socket_that_was_left_behind(tmp_path: Path) -> None:
+    bind = f"unix:{tmp_path / 'web.sock'}"
+    listen(bind).close()
+    listen(bind).close()
+
+
+@pytest.mark.parametrize("name", ["file", "nowhere/web.sock", "x" * 200, ""])
+def test_listen_leaves_alone_what_is_no_socket(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises((ConfigError, InUse), match=r"unix:"):
+        listen(f"unix:{tmp_path / name}")
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_serve_listens_on_a_unix_socket_and_removes_it(tmp_path: Path) -> None:
+    path = tmp_path / "web.sock"
+    with running(_words("good", tmp_path, "--bind", f"unix:{path}")) as process:
+        assert _announced(process)["url"] == f"unix:{path}"
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(20) == exits.OK
+    assert not path.exists()
+
+
+def test_serve_says_which_old_variables_do_nothing(tmp_path: Path) -> None:
+    with running(_words("good", tmp_path), MR_ETCD_HOST="h") as process:
+        _announced(process)
+        assert process.stderr is not None
+        line = process.stderr.readline()
+    assert line.startswith("jobx: MR_ETCD_HOST is not used: the store is embedded")
+
+
+def test_serve_refuses_an_old_variable_that_cannot_be_followed(tmp_path: Path) -> None:
+    with running(_words("good", tmp_path), MR_CONSUME="0") as process:
+        stderr = process.communicate(timeout=20)[1]
+    assert process.returncode == exits.INVALID
+    assert stderr.startswith("jobx: setting MR_CONSUME: is gone; instead: ")
+
+
 @given(
     executors=st.integers(0, 256),
     drain_s=st.floats(0.001, 1e6),

@@ -1,0 +1,258 @@
+"""Takes results to where they go, after they are durable, until that has worked or is given up.
+
+That a result is to be delivered is committed with the last event of its request; every try is
+noted before it begins and when it has ended. So a killed node goes on where it was, and what it
+cannot know (the receiver has it, the note is missing) it does again under the same delivery id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import random
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from jobx import model
+from jobx.actors.messages import RequestKey
+from jobx.actors.notices import Notice
+from jobx.actors.threads import in_daemon
+from jobx.actors.writers.base import Names, Result
+from jobx.actors.writers.registry import Writers
+from jobx.config import ResultSettings
+from jobx.errors import BlobDamaged, JobxError, NotFound, TooLarge, Unavailable
+from jobx.kv import deliveries, requests
+from jobx.kv.blobs import BlobFolder
+from jobx.kv.store import Store
+from jobx.model import Delivery
+
+#: Deliveries that are tried at the same time.
+CONCURRENT: Final = 4
+#: Deliveries that are kept in mind; further ones are read from the store when there is room.
+MAX_KNOWN: Final = 10_000
+#: How long a store that does not do as told is left alone.
+STORE_AGAIN_S: Final = 2.0
+_ERROR_CHARACTERS: Final = 300
+_TICK_S: Final = 0.02
+
+_log = logging.getLogger(__name__)
+
+
+class Deliverer:
+    """Works off the deliveries of a node; runs on its loop, writers run in threads.
+
+    Args:
+        node_id: Whose deliveries.
+        store: Where they are.
+        blobs: Where large results are.
+        writers: What takes them away.
+        settings: How hard it tries.
+        notify: Hears what is given up.
+        now_at: The wall clock: due times outlive the process.
+    """
+
+    def __init__(
+        self,
+        node_id: str,
+        store: Store,
+        blobs: BlobFolder,
+        writers: Writers,
+        settings: ResultSettings,
+        *,
+        notify: Callable[[Notice], None],
+        now_at: Callable[[], float],
+    ) -> None:
+        self._node_id = node_id
+        self._store = store
+        self._blobs = blobs
+        self._writers = writers
+        self._settings = settings
+        self._notify = notify
+        self._now_at = now_at
+        self._loop = asyncio.get_running_loop()
+        self._known: set[RequestKey] = set()
+        self._due: list[tuple[float, RequestKey]] = []
+        self._active: set[asyncio.Task[None]] = set()
+        self._unsaved: dict[RequestKey, Delivery] = {}
+        self._has_more = False
+        self._is_closing = False
+        self._timer: asyncio.Handle | None = None
+
+    def begin(self, key: RequestKey, delay_s: float = 0.0) -> None:
+        """Deliver the result of a request, if it is to be delivered at all."""
+        if key in self._known:
+            return
+        if len(self._known) >= MAX_KNOWN:
+            self._has_more = True
+            return
+        self._known.add(key)
+        self._again(key, delay_s)
+
+    async def resume(self) -> None:
+        """Take up what the store holds; raises what the store raises."""
+        limit = MAX_KNOWN + 1
+        found = await in_daemon(
+            "deliveries", lambda: deliveries.undelivered(self._store, self._node_id, limit)
+        )
+        self._has_more = len(found) == limit
+        for names in found:
+            self.begin(RequestKey(*names))
+
+    async def close(self, timeout_s: float) -> None:
+        """Let what is due end within a time; the rest goes on when the next node starts."""
+        deadline = self._loop.time() + timeout_s
+        while self._is_busy() and self._loop.time() < deadline:
+            await asyncio.sleep(_TICK_S)
+        self._is_closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for active in self._active:
+            active.cancel()
+
+    def _is_busy(self) -> bool:
+        return bool(self._active) or bool(self._due and self._due[0][0] <= self._loop.time())
+
+    def _again(self, key: RequestKey, delay_s: float) -> None:
+        heapq.heappush(self._due, (self._loop.time() + delay_s, key))
+        self._pump()
+
+    def _pump(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._due and len(self._active) < CONCURRENT and not self._is_closing:
+            due = self._due[0][0]
+            if due > self._loop.time():
+                self._timer = self._loop.call_at(due, self._pump)
+                return
+            _, key = heapq.heappop(self._due)
+            active = self._loop.create_task(self._deliver(key))
+            self._active.add(active)
+            active.add_done_callback(self._delivered)
+
+    def _delivered(self, active: asyncio.Task[None]) -> None:
+        self._active.discard(active)
+        self._pump()
+
+    async def _deliver(self, key: RequestKey) -> None:
+        try:
+            delivery = await in_daemon("writer", lambda: self._attempt(key))
+        except JobxError as error:
+            _log.warning("the delivery of %s is not noted yet: %s", "/".join(key), error)
+            self._again(key, STORE_AGAIN_S)
+            return
+        if delivery is not None and delivery.state == deliveries.PENDING:
+            self._again(key, self._delay_s(delivery))
+            return
+        self._known.discard(key)
+        if delivery is not None and delivery.state == "given_up":
+            self._notify(given_up(key, delivery))
+        if self._has_more and len(self._known) <= MAX_KNOWN // 2:
+            await self.resume()
+
+    def _delay_s(self, delivery: Delivery) -> float:
+        left_s = (delivery.next_at or 0.0) - self._now_at()
+        return min(max(left_s, 0.0), self._settings.max_backoff_s)
+
+    # In a thread
+
+    def _attempt(self, key: RequestKey) -> Delivery | None:
+        """Try once and return the delivery as it then stands, None when it is gone.
+
+        What cannot be noted is kept, so that the store's trouble repeats no delivery.
+
+        Raises:
+            JobxError: The store does not do as told.
+        """
+        after = self._unsaved.get(key) or self._try(key)
+        if after is not None:
+            self._unsaved[key] = after
+            if not deliveries.save(self._store, self._node_id, key, after):
+                after = None
+        if after is None:
+            deliveries.drop(self._store, self._node_id, *key)
+        self._unsaved.pop(key, None)
+        return after
+
+    def _try(self, key: RequestKey) -> Delivery | None:
+        found = deliveries.get(self._store, *key)
+        if found is None or found[0].state != deliveries.PENDING:
+            return found[0] if found else None
+        delivery = found[0]
+        try:
+            request = requests.get(self._store, *key)
+        except NotFound:
+            return None
+        begun = msgspec.structs.replace(delivery, attempts=delivery.attempts + 1)
+        if not deliveries.save(self._store, self._node_id, key, begun):
+            return None
+        error = self._write(request, begun)
+        luck = random.random()  # noqa: S311 - it spreads tries and keeps no secret
+        return after_try(begun, error, self._settings, self._now_at(), luck)
+
+    def _write(self, request: model.Request, delivery: Delivery) -> Exception | None:
+        names = Names(request.workflow_name, request.job_name, request.request_id)
+        result = Result(
+            names,
+            delivery.delivery_id,
+            request.result_pairs or 0,
+            request.result or (),
+            self._blobs.path(request.workflow_name, request.request_id),
+        )
+        given = request.destination.options if request.destination else {}
+        try:
+            writer = self._writers.writer(delivery.writer)
+            writer.write(result, self._writers.options(delivery.writer, given))
+        except JobxError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - a writer may be anybody's
+            _log.warning("result writer %s failed", delivery.writer, exc_info=True)
+            return error
+        return None
+
+
+def after_try(
+    begun: Delivery,
+    error: Exception | None,
+    settings: ResultSettings,
+    now_at: float,
+    luck: float,
+) -> Delivery:
+    """Return a delivery as it stands after a try.
+
+    Args:
+        begun: As it stood, the try counted already.
+        error: What was wrong, None for nothing.
+        settings: How often and how soon it is tried again.
+        now_at: The wall clock.
+        luck: A random number below 1, which spreads tries.
+    """
+    if error is None:
+        return msgspec.structs.replace(
+            begun, state="delivered", error=None, next_at=None, ended_at=now_at
+        )
+    text = str(error) if isinstance(error, JobxError) else f"{type(error).__name__}: {error}"
+    failed = msgspec.structs.replace(begun, error=text[:_ERROR_CHARACTERS])
+    if begun.attempts >= settings.attempts or isinstance(error, TooLarge | BlobDamaged):
+        return msgspec.structs.replace(failed, state="given_up", next_at=None, ended_at=now_at)
+    wanted_s = error.retry_after_s if isinstance(error, Unavailable) else 0.0
+    # The exponent is bounded: a float ends at 2 to the 1024th.
+    backoff_s = settings.backoff_s * 2.0 ** min(begun.attempts - 1, 60) * (0.5 + luck)
+    delay_s = min(max(backoff_s, wanted_s), settings.max_backoff_s)
+    return msgspec.structs.replace(failed, next_at=now_at + delay_s)
+
+
+def given_up(key: RequestKey, delivery: Delivery) -> Notice:
+    """Return the notification of a delivery that was given up."""
+    return Notice(
+        kind="delivery.given_up",
+        level="error",
+        cause=f"{key.workflow}/{delivery.writer}/{delivery.place}",
+        subject=f"the result of {'/'.join(key)} was not delivered by {delivery.writer}",
+        text=f"to {delivery.place}, in {delivery.attempts} tries; last: {delivery.error}",
+        workflow=key.workflow,
+        request_id=key.request_id,
+    )

@@ -1,0 +1,1 @@
+"""Result writers: what takes the result of a finished request somewhere else."""

@@ -1,0 +1,352 @@
+"""``FS``: the shared files of a workflow, as author code sees them."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any, BinaryIO, Final
+
+from jobx.handlers.files.backend import WORKING, BackEnd, Stat, failure
+from jobx.handlers.files.paths import Parts, PathRefused, normalise, refused
+from jobx.handlers.files.quota import Metered, Quota, QuotaExceeded
+
+_MODES: Final = frozenset({"r", "rt", "rb", "w", "wt", "wb"})
+#: Names of threads that back ends work in begin with this; they are none of an author's.
+OWN_THREADS: Final = "jobx-files"
+_BUFFER_BYTES: Final = 1 << 18
+#: How many names lead to a workflow's folder.
+_HOME_DEPTH: Final = 2
+#: For errors that come without a number.
+_NUMBERS: Final = {
+    FileNotFoundError: errno.ENOENT,
+    FileExistsError: errno.EEXIST,
+    NotADirectoryError: errno.ENOTDIR,
+    IsADirectoryError: errno.EISDIR,
+    PermissionError: errno.EACCES,
+    TimeoutError: errno.ETIMEDOUT,
+    ConnectionError: errno.ECONNRESET,
+}
+
+
+class FS:
+    """Files and folders below the folder of the current workflow, which is made on first use.
+
+    Paths are relative to that folder, with ``/`` between names; ``.`` is the folder itself. One
+    that may lead out of it raises PathRefused, a PermissionError, before the back end is asked.
+    Errors are those of the system (FileNotFoundError and so on), with the path as it was given.
+
+    Args:
+        workflow: Returns the name of the current workflow.
+        connect: Opens the back end; called when it is first used.
+        quota_bytes: What the files of one workflow may take together; 0 means no limit.
+    """
+
+    def __init__(
+        self, workflow: Callable[[], str], connect: Callable[[], BackEnd], quota_bytes: int = 0
+    ) -> None:
+        self._workflow = workflow
+        self._connect = connect
+        self._quota_bytes = quota_bytes
+        self._connected: BackEnd | None = None
+        self._homes: set[Parts] = set()
+        self._quotas: dict[str, Quota] = {}
+
+    def mkdir(self, path: str, recursive: bool = False, allow_recreate: bool = False) -> None:
+        """Make a folder.
+
+        Args:
+            path: The folder.
+            recursive: Make the folders above it too.
+            allow_recreate: That it exists is no error.
+        """
+        with _named(path):
+            place = self._entry(path)
+            for depth in range(_HOME_DEPTH + 1, len(place) if recursive else 0):
+                self._ensure_folder(place[:depth])
+            self._ensure_folder(place) if allow_recreate else self._back_end.mkdir(place)
+
+    def ls(self, path: str = ".") -> Iterator[tuple[str, Stat]]:
+        """Return name and stat of what is in a folder, sorted by name."""
+        with _named(path):
+            place = self._here(path)
+            found = self._back_end.list(place)
+        return ((stat.name, stat) for stat in sorted(found, key=lambda stat: stat.name))
+
+    def cp(self, source: str, target: str, overwrite: bool = False) -> None:
+        """Copy a file to the path ``target``, which may exist only with ``overwrite``."""
+        with _named(source, target):
+            before, after = self._pair(source, target, overwrite)
+            stat = self._back_end.stat(before)
+            if stat.is_folder:
+                raise failure(errno.EISDIR)
+            self._copy(before, after, stat.size)
+
+    def cpr(self, source: str, target: str, overwrite: bool = False) -> None:
+        """Copy a folder and all in it to the path ``target``.
+
+        With ``overwrite`` it may exist: what is there stays, but for files of the same names.
+        """
+        with _named(source, target):
+            before, after = self._pair(source, target, overwrite)
+            if not self._back_end.stat(before).is_folder:
+                raise failure(errno.ENOTDIR)
+            self._copy_folder(before, after)
+
+    def mv(self, source: str, target: str, overwrite: bool = False) -> None:
+        """Move a file or folder to the path ``target``; with ``overwrite`` a file is replaced."""
+        with _named(source, target):
+            before, after = self._pair(source, target, overwrite)
+            self._back_end.move(before, after)
+            self._forget_use()
+
+    def rm(self, path: str) -> None:
+        """Remove a file."""
+        with _named(path):
+            place = self._entry(path)
+            self._back_end.remove(place)
+            self._forget_use()
+
+    def rmdir(self, path: str, force: bool = False) -> None:
+        """Remove a folder; with ``force`` also one that is not empty, and all in it."""
+        with _named(path):
+            place = self._entry(path)
+            if force:
+                self._empty(place)
+            self._back_end.rmdir(place)
+            self._forget_use()
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is a file or folder."""
+        with _named(path):
+            return self._find(self._here(path)) is not None
+
+    def isfile(self, path: str) -> bool:
+        """Tell whether there is a file."""
+        with _named(path):
+            found = self._find(self._here(path))
+        return found is not None and not found.is_folder
+
+    def isdir(self, path: str) -> bool:
+        """Tell whether there is a folder."""
+        with _named(path):
+            found = self._find(self._here(path))
+        return found is not None and found.is_folder
+
+    def get_stat(self, path: str) -> Stat:
+        """Return what is known of a file or folder."""
+        with _named(path):
+            place = self._here(path)
+            return self._back_end.stat(place)
+
+    def get_filesize(self, path: str) -> int:
+        """Return the size of a file in bytes."""
+        stat = self.get_stat(path)
+        with _named(path):
+            if stat.is_folder:
+                raise failure(errno.EISDIR)
+        return stat.size
+
+    @contextmanager
+    def open(
+        self,
+        path: str,
+        mode: str = "r",
+        encoding: str = "utf-8",
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> Iterator[IO[Any]]:
+        """Open a file for the length of a ``with``.
+
+        A file that is written takes its place as a whole when the block ends well: nobody sees
+        half of it, and when the block raises it is as it was before.
+
+        Args:
+            path: The file.
+            mode: ``r``, ``rb``, ``w`` or ``wb``.
+            encoding: Of text.
+            errors: What becomes of text that does not fit it; see ``codecs``.
+            newline: See ``io.TextIOWrapper``.
+
+        Raises:
+            ValueError: Another mode. A file changes only as a whole, so none can be appended to.
+        """
+        if mode not in _MODES:
+            raise ValueError(f"mode {mode!r} is none of r, rb, w, wb: a file changes as a whole")
+        opened = self._writing(path) if mode.startswith("w") else self._reading(path)
+        with opened as file:
+            if "b" in mode:
+                yield file
+                return
+            text = io.TextIOWrapper(file, encoding, errors, newline)
+            yield text
+            if not text.closed:
+                text.flush()
+
+    @contextmanager
+    def _reading(self, path: str) -> Iterator[BinaryIO]:
+        with _named(path):
+            place = self._entry(path)
+            file = self._back_end.read(place)
+        with file:
+            yield file
+
+    @contextmanager
+    def _writing(self, path: str) -> Iterator[BinaryIO]:
+        with _named(path):
+            place = self._entry(path)
+            replaced_bytes = self._size(place)
+            draft = self._back_end.draft(place)
+        metered = Metered(draft.file, self._quota, replaced_bytes)
+        file = io.BufferedWriter(metered, _BUFFER_BYTES)
+        try:
+            yield file
+            if not file.closed:
+                file.flush()
+            with _named(path):
+                draft.publish()
+            metered.count()
+        finally:
+            metered.end()
+            file.close()
+            draft.close()
+
+    @property
+    def _back_end(self) -> BackEnd:
+        if self._connected is None:
+            self._connected = self._connect()
+        return self._connected
+
+    @property
+    def _quota(self) -> Quota | None:
+        """The quota of the current workflow."""
+        if not self._quota_bytes:
+            return None
+        workflow = self._workflow()
+        if workflow not in self._quotas:
+            home = (WORKING, workflow)
+            self._quotas[workflow] = Quota(
+                workflow, self._quota_bytes, lambda: self._use_bytes(home)
+            )
+        return self._quotas[workflow]
+
+    def _here(self, path: str) -> Parts:
+        """Return the place of a path, which may be the workflow's folder."""
+        return self._place(normalise(path))
+
+    def _entry(self, path: str) -> Parts:
+        """Return the place of a path, which may not."""
+        return self._place(_names(path))
+
+    def _place(self, parts: Parts) -> Parts:
+        """Return where the back end has what is at ``parts`` of the current workflow's folder."""
+        home = (WORKING, *normalise(self._workflow()))
+        if home not in self._homes:
+            for depth in range(1, len(home) + 1):
+                self._ensure_folder(home[:depth])
+            self._homes.add(home)
+        return home + parts
+
+    def _pair(self, source: str, target: str, overwrite: bool) -> tuple[Parts, Parts]:
+        """Return the places of what is copied or moved and of what it becomes."""
+        names, new_names = _names(source), _names(target)
+        if new_names[: len(names)] == names:
+            raise OSError(errno.EINVAL, "the target is the source, or in it")
+        before, after = self._place(names), self._place(new_names)
+        if not overwrite and self._find(after) is not None:
+            raise failure(errno.EEXIST)
+        return before, after
+
+    def _find(self, place: Parts) -> Stat | None:
+        try:
+            return self._back_end.stat(place)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def _ensure_folder(self, place: Parts) -> None:
+        try:
+            self._back_end.mkdir(place)
+        except FileExistsError:
+            if not self._back_end.stat(place).is_folder:
+                raise
+
+    def _copy(self, before: Parts, after: Parts, size_bytes: int) -> None:
+        growth_bytes = size_bytes - self._size(after)
+        if self._quota is not None:
+            self._quota.admit(growth_bytes)
+        self._back_end.copy(before, after)
+        if self._quota is not None:
+            self._quota.grew(growth_bytes)
+
+    def _copy_folder(self, before: Parts, after: Parts) -> None:
+        self._ensure_folder(after)
+        for stat in self._back_end.list(before):
+            source, target = (*before, stat.name), (*after, stat.name)
+            if stat.is_folder:
+                self._copy_folder(source, target)
+            else:
+                self._copy(source, target, stat.size)
+
+    def _empty(self, place: Parts) -> None:
+        for stat in self._back_end.list(place):
+            below = (*place, stat.name)
+            if stat.is_folder:
+                self._empty(below)
+                self._back_end.rmdir(below)
+            else:
+                self._back_end.remove(below)
+
+    def _size(self, place: Parts) -> int:
+        """Return the size of the file at ``place`` if a quota needs it; 0 when there is none."""
+        found = self._find(place) if self._quota_bytes else None
+        return found.size if found else 0
+
+    def _use_bytes(self, place: Parts) -> int:
+        use_bytes = 0
+        for stat in self._back_end.list(place):
+            use_bytes += self._use_bytes((*place, stat.name)) if stat.is_folder else stat.size
+        return use_bytes
+
+    def _forget_use(self) -> None:
+        if self._quota is not None:
+            self._quota.forget()
+
+
+def shared_files(settings: Mapping[str, Any], workflow: Callable[[], str]) -> FS:
+    """Return ``FS`` as the settings say; the back end is opened, and loaded, on first use.
+
+    Args:
+        settings: ``config.FilesSettings`` as plain values.
+        workflow: Returns the name of the current workflow.
+    """
+
+    def connect() -> BackEnd:
+        from jobx.handlers.files import opening  # noqa: PLC0415 - most executors never need it
+
+        return opening.connect(opening.from_plain(settings))
+
+    return FS(workflow, connect, settings["quota_bytes"])
+
+
+def _names(path: str) -> Parts:
+    """Return the names of a path that is not the workflow's folder itself."""
+    parts = normalise(path)
+    if not parts:
+        raise refused("the workflow's own folder stays as it is", path)
+    return parts
+
+
+@contextmanager
+def _named(path: str, target: str | None = None) -> Iterator[None]:
+    """Let errors of the back end name the path as author code gave it."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename in (path, target) and error.filename is not None:
+            raise
+        number = error.errno or next((n for c, n in _NUMBERS.items() if isinstance(error, c)), None)
+        reason = error.strerror or (os.strerror(number) if number else str(error))
+        kind = type(error) if isinstance(error, PathRefused | QuotaExceeded) else OSError
+        raise kind(number or errno.EIO, reason, path, None, target) from error

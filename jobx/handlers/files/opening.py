@@ -1,0 +1,152 @@
+"""Back ends by URL: what the settings name is checked at start, and opened on first use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import msgspec
+
+from jobx.config import FilesSettings
+from jobx.errors import ConfigError
+from jobx.handlers.files.backend import BackEnd
+from jobx.handlers.files.local import Local
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of back end.
+
+    Attributes:
+        open: Opens one.
+        wrong: Returns what is wrong with its settings, None if nothing is.
+        module: What it needs beyond JobX's own requirements.
+        extra: The extra of JobX that brings it.
+    """
+
+    open: Callable[[SplitResult, FilesSettings], BackEnd]
+    wrong: Callable[[SplitResult, FilesSettings], str | None]
+    module: str = ""
+    extra: str = ""
+
+
+def from_plain(settings: Mapping[str, Any]) -> FilesSettings:
+    """Return settings that came as plain values."""
+    return msgspec.convert(settings, FilesSettings)
+
+
+def check(settings: FilesSettings) -> None:
+    """Refuse settings of which no back end can be made; asks nobody but this machine.
+
+    Raises:
+        ConfigError: Something is wrong, or an extra is not installed.
+    """
+    if settings.location:
+        _choose(settings)
+
+
+def connect(settings: FilesSettings) -> BackEnd:
+    """Return the back end that the settings name.
+
+    Raises:
+        ConfigError: As ``check``.
+        OSError: It cannot be reached.
+    """
+    kind, url = _choose(settings)
+    return kind.open(url, settings)
+
+
+def _choose(settings: FilesSettings) -> tuple[_Kind, SplitResult]:
+    url = urlsplit(settings.location)
+    kind = _KINDS.get(url.scheme)
+    if kind is None:
+        raise ConfigError("files.url", repr(url.scheme), f"a scheme is one of {', '.join(_KINDS)}")
+    shown = f"{url.scheme} URL"
+    if url.password is not None or url.query or url.fragment:
+        raise ConfigError("files.url", shown, "holds no password, query or fragment: use options")
+    if kind.module and find_spec(kind.module) is None:
+        reason = f"needs {kind.module}: pip install 'jobx[{kind.extra}]'"
+        raise ConfigError("files.url", shown, reason)
+    wrong = kind.wrong(url, settings)
+    if wrong is not None:
+        raise ConfigError("files.url", shown, wrong)
+    return kind, url
+
+
+def _local(url: SplitResult, settings: FilesSettings) -> BackEnd:
+    return Local(unquote(url.path), fsync=bool(settings.options.get("fsync", True)))
+
+
+def _local_wrong(url: SplitResult, settings: FilesSettings) -> str | None:
+    if url.netloc not in ("", "localhost") or not url.path.startswith("/"):
+        return "must be file:///FOLDER"
+    if not os.path.isdir(unquote(url.path)):
+        return f"the folder {unquote(url.path)} does not exist"
+    return None
+
+
+def _memory(url: SplitResult, settings: FilesSettings) -> BackEnd:
+    from fsspec.implementations.memory import MemoryFileSystem  # noqa: PLC0415 - on first use
+
+    from jobx.handlers.files.remote import Memory  # noqa: PLC0415
+
+    fs, root = MemoryFileSystem(), f"/{url.netloc}{url.path}".rstrip("/")
+    fs.makedirs(root, exist_ok=True)
+    return Memory(fs, root)
+
+
+def _s3(url: SplitResult, settings: FilesSettings) -> BackEnd:
+    from jobx.handlers.files import threads  # noqa: PLC0415
+    from jobx.handlers.files.s3 import S3  # noqa: PLC0415
+
+    threads.claim()
+    prefix = unquote(url.path).strip("/")
+    return S3(url.netloc, prefix, settings.timeout_s, dict(settings.options))
+
+
+def _sftp(url: SplitResult, settings: FilesSettings) -> BackEnd:
+    from jobx.handlers.files import threads  # noqa: PLC0415
+    from jobx.handlers.files.sftp import Sftp  # noqa: PLC0415
+
+    threads.claim()
+    named = {"port": url.port, "username": url.username and unquote(url.username)}
+    options = {name: value for name, value in named.items() if value} | settings.options
+    root = unquote(url.path).rstrip("/") or "/"
+    return Sftp(url.hostname or "", root, settings.timeout_s, options)
+
+
+def _host_wrong(url: SplitResult, settings: FilesSettings) -> str | None:
+    return None if url.hostname else f"must be {url.scheme}://HOST/…"
+
+
+def _tahoe(url: SplitResult, settings: FilesSettings) -> BackEnd:
+    from jobx.handlers.files.tahoe import Tahoe, TahoeFileSystem  # noqa: PLC0415
+
+    prefix, cap = settings.tahoe_webapi_url_prefix, settings.tahoe_dir_uri
+    return Tahoe(TahoeFileSystem(prefix, cap, settings.timeout_s), "")
+
+
+def _tahoe_wrong(url: SplitResult, settings: FilesSettings) -> str | None:
+    if url.netloc or url.path:
+        return "must be tahoe: alone; files.tahoe_dir_uri is the folder"
+    if not settings.tahoe_dir_uri.startswith("URI:DIR"):
+        return "needs files.tahoe_dir_uri (MR_FS_TAHOE_DIR_URI), a directory's URI"
+    if urlsplit(settings.tahoe_webapi_url_prefix).scheme not in ("http", "https"):
+        return "needs files.tahoe_webapi_url_prefix (MR_FS_TAHOE_WEBAPI_URL_PREFIX), an http URL"
+    return None
+
+
+_KINDS: Final[Mapping[str, _Kind]] = MappingProxyType(
+    {
+        "file": _Kind(_local, _local_wrong),
+        "memory": _Kind(_memory, lambda url, settings: None),
+        "s3": _Kind(_s3, _host_wrong, "s3fs", "s3"),
+        "sftp": _Kind(_sftp, _host_wrong, "sshfs", "sftp"),
+        "tahoe": _Kind(_tahoe, _tahoe_wrong),
+    }
+)

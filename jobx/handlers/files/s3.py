@@ -1,0 +1,77 @@
+"""Object stores that speak S3.
+
+They know no folders. One that is made here is an empty object whose key ends with a slash, as other
+tools make them; keys below a prefix make a folder too.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Final
+
+from s3fs import S3FileSystem
+
+from jobx.handlers.files.backend import WORKING
+from jobx.handlers.files.paths import Parts, refused
+from jobx.handlers.files.remote import Remote, translated
+
+#: s3fs takes what follows for a version of the object before it.
+_VERSION: Final = "?versionId="
+
+
+class S3(Remote):
+    """A back end on a bucket.
+
+    Args:
+        bucket: Its name.
+        prefix: What all keys begin with; no slash at its ends.
+        timeout_s: How long to wait for the store.
+        options: Further arguments of ``s3fs.S3FileSystem``.
+    """
+
+    def __init__(self, bucket: str, prefix: str, timeout_s: float, options: dict[str, Any]) -> None:
+        timeouts = {"connect_timeout": timeout_s, "read_timeout": timeout_s}
+        config = timeouts | options.get("config_kwargs", {})
+        fs = S3FileSystem(
+            **options | {"config_kwargs": config},
+            skip_instance_cache=True,
+            use_listings_cache=False,
+        )
+        super().__init__(fs, f"{bucket}/{prefix}" if prefix else bucket)
+        self._bucket = bucket
+
+    def at(self, path: Parts) -> str:
+        """Return bucket and key."""
+        if any(_VERSION in name for name in path):
+            raise refused(f"{_VERSION!r} has a meaning in this store")
+        return super().at(path)
+
+    def make_folder(self, path: Parts) -> None:
+        """Make the object that stands for a folder."""
+        self.fs.call_s3("put_object", Bucket=self._bucket, Key=self._marker(path), Body=b"")
+
+    def remove_folder(self, path: Parts) -> None:
+        """Remove the object that stands for a folder."""
+        self.fs.call_s3("delete_object", Bucket=self._bucket, Key=self._marker(path))
+
+    def clean(self, before_at: float) -> int:
+        """End uploads in parts that were begun before then; return how many there were."""
+        removed = 0
+        with translated():
+            for upload in self.fs.list_multipart_uploads(self._bucket):
+                if upload["Initiated"].timestamp() < before_at and self._is_ours(upload["Key"]):
+                    with suppress(FileNotFoundError):
+                        self.fs.call_s3(
+                            "abort_multipart_upload",
+                            Bucket=self._bucket,
+                            Key=upload["Key"],
+                            UploadId=upload["UploadId"],
+                        )
+                        removed += 1
+        return removed
+
+    def _is_ours(self, key: str) -> bool:
+        return f"{self._bucket}/{key}".startswith(f"{self._root}/{WORKING}/")
+
+    def _marker(self, path: Parts) -> str:
+        return self.at(path).removeprefix(f"{self._bucket}/") + "/"

@@ -1,0 +1,144 @@
+"""Handlers that any program runs: the first line of the source, ``#!``, names it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from jobx.errors import InvalidInput
+from jobx.handlers import arguments as args
+from jobx.handlers.arguments import Arguments
+from jobx.handlers.failures import GuestFailed, show_source
+from jobx.handlers.guests import Guests
+from jobx.handlers.languages import lines
+from jobx.handlers.languages.base import Checked, Grouped, Loaded
+from jobx.handlers.languages.program import Program
+from jobx.handlers.scope import Scope
+
+_CHECK_S: Final = 30.0
+_SHELLS: Final = frozenset({"sh", "bash", "dash", "ksh", "zsh"})
+#: dash says ``name: 3: Syntax error``, bash ``name: line 3: syntax error``.
+_FAULT: Final = re.compile(r"^[^\n]*?: (?:line )?(\d+): ([^\n]*)", re.MULTILINE)
+
+
+class Executable:
+    """The processor for programs that speak the line protocol."""
+
+    endings: tuple[str, ...] = (".exec",)
+
+    def read(self, source_code: str, handler_type: str) -> Checked:
+        """Tell nothing: only a declared ``per_key`` says that keys are treated alone.
+
+        Raises:
+            InvalidInput: The first line names no program.
+        """
+        command(source_code)
+        return Checked()
+
+    def check(self, source_code: str, handler_type: str) -> Checked:
+        """Check the first line, and of a shell script its syntax.
+
+        Raises:
+            InvalidInput: One is wrong, or the shell is not installed.
+        """
+        checked = self.read(source_code, handler_type)
+        shell = _shell(command(source_code))
+        if shell is not None:
+            _check_syntax(shell, source_code)
+        return checked
+
+    def load(self, handler: Mapping[str, Any], scope: Scope, guests: Guests) -> Loaded:
+        """Make a handler ready to run; its program starts when it is first called.
+
+        Raises:
+            InvalidInput: The first line names no program.
+            GuestFailed: The program may not run handlers on this node.
+        """
+        run = self._runner(_program(handler, guests), scope)
+        per_key = handler.get("per_key", False)
+        if handler["handler_type"] != "mapper":
+            return Loaded(handler["name"], per_key, run)
+        spec = handler.get("argument_spec") or ()
+        return Loaded(
+            handler["name"],
+            per_key,
+            lambda given: lines.held(run(args.cast(given, spec) if spec else given)),
+        )
+
+    def _runner(
+        self, program: Program, scope: Scope
+    ) -> Callable[[Arguments | Grouped], Iterator[object]]:
+        def run(given: Arguments | Grouped) -> Iterator[object]:
+            def call() -> Iterator[bytes]:
+                if isinstance(given, Arguments):
+                    return lines.map_call(scope, given)
+                return lines.reduce_call(scope, given)
+
+            answer = lines.Answer(scope)
+            with closing(program.talk(scope, call, lambda: answer.has_ended)) as written:
+                yield from answer.yielded(written)
+
+        return run
+
+
+def command(source_code: str) -> list[str]:
+    """Return the program that the first line names, and the one argument that it may have.
+
+    Raises:
+        InvalidInput: It names none by an absolute path.
+    """
+    first = source_code.partition("\n")[0].strip()
+    words = first.removeprefix("#!").split(maxsplit=1)
+    if not first.startswith("#!") or not words or not words[0].startswith("/"):
+        reason = "must be #! and the absolute path of the program that runs the handler"
+        raise InvalidInput("handler source, line 1", repr(first[:80]), reason)
+    return words
+
+
+def _program(handler: Mapping[str, Any], guests: Guests) -> Program:
+    name, argv = handler["name"], command(handler["source_code"])
+    if os.path.dirname(argv[0]) not in guests.programs:
+        reason = f"{argv[0]} may not run handlers on this node: see executors.programs"
+        raise GuestFailed("capability", "ProgramRefused", reason)
+    show_source(name, handler["source_code"])
+    # What a program says of its source names the file, so it is named as the handler is.
+    folder = os.path.join(guests.folder, f"handler-{handler['version']}")
+    os.makedirs(folder, exist_ok=True)
+    script = os.path.join(folder, name)
+    with open(script, "w", encoding="utf-8") as file:
+        file.write(handler["source_code"])
+    return Program(guests, [*argv, script], name, script)
+
+
+def _shell(argv: list[str]) -> str | None:
+    """Return the shell that a first line names, also through env, or None."""
+    name = PurePosixPath(argv[-1] if argv[0].endswith("/env") else argv[0]).name
+    return name if name in _SHELLS else None
+
+
+def _check_syntax(shell: str, source_code: str) -> None:
+    found = shutil.which(shell)
+    if found is None:
+        raise InvalidInput("handler source, line 1", shell, "is not installed on this machine")
+    try:
+        done = subprocess.run(  # noqa: S603 - -n reads a script and runs nothing of it
+            [found, "-n"],
+            input=source_code.encode(),
+            capture_output=True,
+            check=False,
+            timeout=_CHECK_S,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InvalidInput("handler source", shell, f"it cannot check it: {error}") from error
+    if done.returncode != 0:
+        said = done.stderr.decode("utf-8", "replace").strip()
+        fault = _FAULT.search(said)
+        line, reason = fault.groups() if fault else ("1", said[-200:])
+        text = source_code.split("\n")[min(int(line), source_code.count("\n") + 1) - 1]
+        raise InvalidInput(f"handler source, line {line}", text.strip()[:80], reason)

@@ -1,0 +1,173 @@
+"""Handlers in JavaScript: modules whose ``handler`` runs in a node process of the executor."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+
+from jobx.errors import InvalidInput
+from jobx.handlers import arguments as args
+from jobx.handlers.arguments import Arguments
+from jobx.handlers.failures import Misuse, show_source
+from jobx.handlers.guests import Guests
+from jobx.handlers.languages.base import Checked, Loaded
+from jobx.handlers.languages.node_host import NODE, Handler, NodeHost
+from jobx.handlers.scope import Scope
+
+Form: TypeAlias = Literal["whole", "pair", "names", "key", "results"]
+
+_CHECK_S: Final = 30.0
+#: Comments and strings, whose text must not be taken for code.
+_NOT_CODE: Final = re.compile(
+    r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`""", re.DOTALL
+)
+_DECLARATION: Final = re.compile(
+    r"^export\s+(?:default\s+(?:async\s+)?function\s*\*?\s*[\w$]*|(?:async\s+)?function\s*\*?\s*handler)"
+    r"\s*\(([^)]*)\)",
+    re.MULTILINE,
+)
+_PARAMETER: Final = re.compile(r"([\w$]+)\s*(=.*)?", re.DOTALL)
+_FAULT: Final = re.compile(r":(\d+)\n(.*)\n[\s\S]*?^(\w*Error: .*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Signature:
+    """The parameters of a handler, as its text has them."""
+
+    form: Form
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+
+    @property
+    def checked(self) -> Checked:
+        names = (*self.required, *self.optional) if self.form == "names" else ()
+        return Checked(per_key=self.form == "key", parameters=names)
+
+
+class JavaScript:
+    """The processor for JavaScript."""
+
+    endings = (".js", ".mjs")
+
+    def read(self, source_code: str, handler_type: str) -> Checked:
+        """Read the signature of the handler.
+
+        Raises:
+            InvalidInput: There is none, or it is not one that is called.
+        """
+        return _signature(source_code, handler_type).checked
+
+    def check(self, source_code: str, handler_type: str) -> Checked:
+        """Check the syntax with node, and the signature.
+
+        Raises:
+            InvalidInput: One is wrong, or node is not installed.
+        """
+        _check_syntax(source_code)
+        return self.read(source_code, handler_type)
+
+    def load(self, handler: Mapping[str, Any], scope: Scope, guests: Guests) -> Loaded:
+        """Make a handler ready to run; the node process loads it when it is first called.
+
+        Raises:
+            InvalidInput: It has no signature that is called.
+        """
+        name, handler_type = handler["name"], handler["handler_type"]
+        signature = _signature(handler["source_code"], handler_type)
+        show_source(name, handler["source_code"])
+        parameters = (*signature.required, *signature.optional)
+        known = Handler(
+            handler["version"],
+            name,
+            handler["source_code"],
+            signature.form,
+            parameters,
+            len(signature.required),
+            scope,
+        )
+        host = guests.keep(NodeHost)
+        per_key = signature.checked.per_key or handler.get("per_key", False)
+        if handler_type != "mapper":
+            return Loaded(name, per_key, lambda grouped: host.reduce(known, grouped))
+        spec = handler.get("argument_spec") or ()
+        return Loaded(name, per_key, _mapper(host, known, signature, spec))
+
+
+def _mapper(
+    host: NodeHost, handler: Handler, signature: _Signature, spec: args.Spec
+) -> Callable[[Arguments], Iterator[object]]:
+    def run(arguments: Arguments) -> Iterator[object]:
+        given = args.cast(arguments, spec, signature.optional) if spec else arguments
+        pairs = list(given)
+        if signature.form == "names":
+            pairs = list(args.bind(given, signature.required, signature.optional).items())
+        elif signature.form == "pair" and len(pairs) != 1:
+            reason = f"handler(key, value) takes one argument, not {len(pairs)}"
+            raise Misuse("arguments", reason)
+        return host.map(handler, pairs)
+
+    return run
+
+
+def _signature(source_code: str, handler_type: str) -> _Signature:
+    found = _DECLARATION.search(_NOT_CODE.sub(_blank, source_code))
+    if found is None:
+        reason = "must declare `export function* handler(...)` at the start of a line"
+        raise InvalidInput("handler source", "no such declaration", reason)
+    line = source_code.count("\n", 0, found.start()) + 1
+    where, text = f"handler source, line {line}", " ".join(found[0].split())[:80]
+    parts = [part.strip() for part in found[1].split(",") if part.strip()]
+    parameters = [_PARAMETER.fullmatch(part) for part in parts]
+    required = tuple(p[1] for p in parameters if p and p[2] is None)
+    optional = tuple(p[1] for p in parameters if p and p[2] is not None)
+    if len(required) + len(optional) < len(parts):
+        raise InvalidInput(where, text, "a handler takes plain parameters, with plain defaults")
+    if [p[1] for p in parameters if p] != [*required, *optional]:
+        raise InvalidInput(where, text, "parameters with a default come last")
+    form = _form((*required, *optional), handler_type)
+    if form is None or (form != "names" and optional):
+        accepted = "(key, values) or (results)"
+        raise InvalidInput(where, text, f"a {handler_type} takes {accepted}")
+    return _Signature(form, required, optional)
+
+
+def _form(names: tuple[str, ...], handler_type: str) -> Form | None:
+    if handler_type != "mapper":
+        return {1: "results", 2: "key"}.get(len(names))  # type: ignore[return-value] # literals
+    if names == ("args",):
+        return "whole"
+    return "pair" if names == ("key", "value") else "names"
+
+
+def _blank(found: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", " ", found[0])
+
+
+def _check_syntax(source_code: str) -> None:
+    node = shutil.which(NODE)
+    if node is None:
+        raise InvalidInput("source_type", "javascript", f"{NODE} is not installed on this machine")
+    with tempfile.TemporaryDirectory(prefix="jobx-check-") as folder:
+        path = Path(folder) / "handler.mjs"
+        path.write_text(source_code, encoding="utf-8")
+        argv = [node, "--check", str(path)]
+        try:
+            done = subprocess.run(  # noqa: S603 - --check reads a module and runs nothing of it
+                argv, capture_output=True, check=False, timeout=_CHECK_S
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise InvalidInput(
+                "source_type", "javascript", f"node cannot check it: {error}"
+            ) from error
+    if done.returncode == 0:
+        return
+    said = done.stderr.decode("utf-8", "replace")
+    fault = _FAULT.search(said)
+    line, text, reason = fault.groups() if fault else ("1", "", said[-200:])
+    raise InvalidInput(f"handler source, line {line}", text.strip()[:80], reason)

@@ -1,0 +1,239 @@
+// Runs JavaScript handlers for an executor: `node host.mjs DESCRIPTOR`.
+//
+// The executor asks, this answers, one frame each. While a handler runs it may ask back.
+//
+//   executor        load   version, path, form, parameters, required, names
+//                   start  run, version, request, invocation, given, groups, last
+//                   next   run, remaining_s
+//                   close  run
+//   answers         done
+//                   batch  marker (text, null: none), items (packed, one after the other), done
+//                   fail   kind, type, message, frames, pair
+//   meanwhile       output bytes; no answer
+//                   log    level, message; no answer
+//                   call   name, args           answered by answer (value) or raise (type, message)
+//                   more   again                answered by groups (groups, last)
+
+import { pathToFileURL } from 'node:url';
+
+import { Port } from './port.mjs';
+import { MapTo, Scope, ToReturn } from './scope.mjs';
+import { nameOf, Packer, unpackAll } from './values.mjs';
+
+const BATCH_PAIRS = 1000;
+const BATCH_BYTES = 1 << 18;
+const FRAME = /^\s*at (?:async )?(?:(.*?) \()?(file:\/\/[^\s:]+):(\d+):\d+\)?$/;
+const HEADLINE = /^(file:\/\/[^\s:]+):(\d+)$/;
+
+/** A handler that breaks its contract, or a pair that is not one. */
+class Misuse extends Error {
+  constructor(kind, message, pair = null) {
+    super(message);
+    Object.assign(this, { kind, pair, name: kind === 'pair' ? 'PairError' : 'ProtocolError' });
+  }
+}
+
+class SystemExit extends Error {
+  name = 'SystemExit';
+}
+
+const port = new Port(Number(process.argv[2]));
+const scope = new Scope(port);
+const handlers = new Map();
+const runs = new Map();
+const packer = new Packer();
+
+const SERVE = { load, start, next: (frame) => advance(resume(frame), frame.run), close };
+
+async function load({ version, path, form, parameters, required, names }) {
+  scope.offer(names);
+  const meanings = Object.entries(names).map(([name, known]) => [name, scope.meaning(name, known)]);
+  const handler = { form, parameters, names: Object.fromEntries(meanings) };
+  scope.current = { names: handler.names };
+  const module = await import(pathToFileURL(path));
+  handler.call = module.handler ?? module.default;
+  if (typeof handler.call !== 'function') throw new Misuse('protocol', 'it exports no handler');
+  if (handler.call.length !== required) {
+    throw new Misuse('protocol', `its handler takes ${handler.call.length} parameters, but was read as ${required}`);
+  }
+  handlers.set(version, handler);
+  return { t: 'done' };
+}
+
+function start(frame) {
+  const handler = handlers.get(frame.version);
+  const { request, invocation } = frame;
+  const run = { count: 0, isMapper: frame.given !== null, names: handler.names, request, invocation };
+  runs.set(frame.run, run);
+  resume({ run: frame.run, remaining_s: invocation.remaining_s });
+  invocation.remaining_s = () => run.deadline - performance.now() / 1000;
+  run.iterator = begin(handler, frame);
+  return advance(run, frame.run);
+}
+
+function resume({ run, remaining_s }) {
+  const resumed = runs.get(run);
+  resumed.deadline = performance.now() / 1000 + remaining_s;
+  scope.current = resumed;
+  return resumed;
+}
+
+function begin({ form, call, parameters }, frame) {
+  switch (form) {
+    case 'whole': return iterate(call(new Map(frame.given)));
+    case 'pair': return iterate(call(...frame.given[0]));
+    case 'names': {
+      const fields = new Map(frame.given);
+      return iterate(call(...parameters.map((name) => fields.get(name))));
+    }
+    case 'results': return iterate(call(results(frame)));
+    default: return eachKey(call, results(frame));
+  }
+}
+
+/** Call a handler once a key; an iterator by hand, for one that is async costs far more a pair. */
+function eachKey(call, grouped) {
+  const keys = grouped[Symbol.iterator]();
+  let inner = [][Symbol.iterator]();
+  const next = () => {
+    for (;;) {
+      const step = inner.next();
+      if (step instanceof Promise) return step.then((settled) => (settled.done ? following() : settled));
+      if (!step.done) return step;
+      const key = keys.next();
+      if (key.done) return key;
+      inner = iterate(call(...key.value));
+    }
+  };
+  const following = () => {
+    inner = [][Symbol.iterator]();
+    return next();
+  };
+  return { next, return: () => inner.return?.() };
+}
+
+/** Return what a handler gave as an iterator, sync or async. */
+function iterate(given) {
+  if (given === undefined || given === null) return [][Symbol.iterator]();
+  if (typeof given === 'object') {
+    if (given[Symbol.asyncIterator]) return given[Symbol.asyncIterator]();
+    if (given[Symbol.iterator]) return given[Symbol.iterator]();
+    if (typeof given.then === 'function') return later(given);
+  }
+  throw new Misuse('protocol', `a handler yields or returns pairs, not ${nameOf(given)}`);
+}
+
+async function* later(promise) {
+  const given = await promise;
+  yield* { [Symbol.asyncIterator]: () => iterate(given) };
+}
+
+/** Keys with their values; each loop asks the executor for them anew, and ends a loop before it. */
+function results(frame) {
+  let loops = 0;
+  return {
+    *[Symbol.iterator]() {
+      const loop = ++loops;
+      let part = loop === 1 ? frame : port.ask({ t: 'more', again: true });
+      for (let values = []; ;) {
+        for (const [key, some, isLast] of unpackAll(part.groups)) {
+          values = values.length === 0 ? some : values.concat(some);
+          if (!isLast) continue;
+          yield [key, values];
+          if (loop !== loops) throw new Error('results are read in one loop at a time');
+          values = [];
+        }
+        if (part.last) return;
+        part = port.ask({ t: 'more', again: false });
+      }
+    },
+  };
+}
+
+/** Run a handler for its next pairs. */
+async function advance(run, number) {
+  const batch = { t: 'batch', marker: null, done: false };
+  for (let count = 0; count < BATCH_PAIRS && packer.size < BATCH_BYTES; count++) {
+    let step = run.iterator.next();
+    if (step instanceof Promise) step = await step;
+    if (step.done) {
+      batch.done = true;
+      runs.delete(number);
+      break;
+    }
+    if (run.isMapper && !run.hasBegun && isMarker(step.value)) batch.marker = step.value.step ?? '';
+    else add(run, step.value);
+    run.hasBegun = true;
+  }
+  return { ...batch, items: packer.take() };
+}
+
+function isMarker(value) {
+  return value instanceof MapTo || value instanceof ToReturn;
+}
+
+function add(run, pair) {
+  const index = run.count++;
+  if (isMarker(pair)) throw new Misuse('pair', `pair ${index} is not a key and a value: a marker`, index);
+  try {
+    packer.add(pair);
+  } catch (error) {
+    throw new Misuse('pair', `pair ${index}: ${error.message}`, index);
+  }
+}
+
+async function close({ run }) {
+  const closed = runs.get(run);
+  runs.delete(run);
+  scope.current = closed ?? null;
+  await closed?.iterator?.return?.();
+  return { t: 'done' };
+}
+
+function failure(error) {
+  const known = error instanceof Error;
+  const [kind, pair] = error instanceof Misuse ? [error.kind, error.pair] : ['author', null];
+  const type = known ? String(error.name) : nameOf(error).replace(/^an? /, '');
+  return { t: 'fail', kind, type, message: text(known ? error.message : error), frames: frames(error), pair };
+}
+
+function text(value) {
+  try {
+    return String(value).toWellFormed();
+  } catch {
+    return '(its message cannot be told)';
+  }
+}
+
+/** Return where an error comes from, outermost first: path, line, function. */
+function frames(error) {
+  const lines = error instanceof Error ? String(error.stack).split('\n') : [];
+  const found = lines.map((line) => FRAME.exec(line)).filter(Boolean);
+  if (found.length > 0) return found.reverse().map(([, name, url, line]) => [url, Number(line), name ?? '']);
+  const headline = HEADLINE.exec(lines[0] ?? '');
+  return headline ? [[headline[1], Number(headline[2]), '']] : [];
+}
+
+Error.stackTraceLimit = 50;
+process.exit = (code) => {
+  throw new SystemExit(String(code ?? process.exitCode ?? 0));
+};
+for (const event of ['uncaughtException', 'unhandledRejection']) {
+  process.on(event, (error) => scope.write(`${event}: ${error?.stack ?? error}\n`));
+}
+// A handler may await what nothing on the event loop will bring; then its time limit ends it.
+setInterval(() => {}, 2 ** 30);
+
+for (let frame; (frame = port.read()) !== null;) {
+  let answer;
+  try {
+    answer = await SERVE[frame.t](frame);
+  } catch (error) {
+    packer.take();
+    runs.delete(frame.run);
+    answer = failure(error);
+  }
+  port.write(answer);
+  scope.current = null;
+}
+process.reallyExit(0);

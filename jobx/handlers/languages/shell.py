@@ -1,0 +1,115 @@
+"""Handlers that are filters, such as shell scripts: run once a call, tab-separated lines."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from typing import Final
+
+from jobx.handlers.arguments import Arguments
+from jobx.handlers.languages import lines
+from jobx.handlers.languages.base import Grouped
+from jobx.handlers.languages.executable import Executable
+from jobx.handlers.languages.program import Program
+from jobx.handlers.scope import Map, Return, Scope
+from jobx.values import Value
+
+_ESCAPED: Final = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_PLAIN: Final = {written: plain for plain, written in _ESCAPED.items()}
+_TO_ESCAPE: Final = re.compile(r"[\\\t\n\r]")
+_TO_PLAIN: Final = re.compile(r"\\[\\tnr]")
+_INTEGER: Final = re.compile(r"-?(?:0|[1-9]\d*)")
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)\.\d+(?:[eE][-+]?\d+)?")
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MAP: Final = "map "
+_SESSION: Final = "S_SET"
+
+
+class Shell(Executable):
+    """The processor for filters. Checked and started as an executable is."""
+
+    endings = (".sh",)
+
+    def _runner(
+        self, program: Program, scope: Scope
+    ) -> Callable[[Arguments | Grouped], Iterator[object]]:
+        def run(given: Arguments | Grouped) -> Iterator[object]:
+            pairs = _of_arguments(given) if isinstance(given, Arguments) else _of_groups(given)
+            talk = program.talk(scope, lambda: iter(pairs), lambda: False, _environment(scope))
+            with closing(talk) as written:
+                yield from _yielded(written, scope)
+
+        return run
+
+
+def _of_arguments(arguments: Arguments) -> Iterable[bytes]:
+    return (_line(key, value) for key, value in arguments)
+
+
+def _of_groups(grouped: Grouped) -> Iterable[bytes]:
+    return (_line(key, value) for key, listed in grouped for value in listed)
+
+
+def _line(key: Value, value: Value) -> bytes:
+    return f"{_cell(key)}\t{_cell(value)}\n".encode()
+
+
+def _cell(value: Value) -> str:
+    text = value if isinstance(value, str) else lines.dump(value).decode().rstrip("\n")
+    return _TO_ESCAPE.sub(lambda found: _ESCAPED[found[0]], text)
+
+
+def _environment(scope: Scope) -> dict[str, str]:
+    """Return the executor's environment with the call's context and what the mapper S_SET."""
+    invocation = scope.at_work()
+    request = invocation.request
+    session = {
+        f"S_{key}": value if isinstance(value, str) else lines.dump(value).decode().rstrip("\n")
+        for key, value in invocation.session.items()
+        if _VARIABLE.fullmatch(key)
+    }
+    return {
+        **os.environ,
+        **session,
+        "JOBX_CALL": {"mapper": "map", "combiner": "combine"}.get(invocation.stage, "reduce"),
+        "JOBX_REQUEST": str(request["id"]),
+        "JOBX_WORKFLOW": str(request["workflow"]),
+        "JOBX_JOB": str(request["job"]),
+        "JOBX_STEP": invocation.step,
+        "JOBX_VERTEX": str(invocation.vertex),
+        "JOBX_ATTEMPT": str(invocation.attempt),
+    }
+
+
+def _yielded(answered: Iterable[bytes], scope: Scope) -> Iterator[object]:
+    """Yield what lines mean; a mapper that does not map on returns."""
+    invocation = scope.at_work()
+    has_begun = invocation.stage != "mapper"
+    for raw in answered:
+        line = raw.decode("utf-8", "surrogateescape")
+        cells = line.split("\t")
+        if len(cells) == 1 and not has_begun and line.startswith(_MAP):
+            has_begun = True
+            yield Map(line.removeprefix(_MAP).strip())
+        elif len(cells) == 3 and cells[0] == _SESSION:
+            scope.set_session(_text(cells[1]), _value(cells[2]))
+        elif len(cells) == 2:
+            if not has_begun:
+                has_begun = True
+                yield Return()
+            yield _text(cells[0]), _value(cells[1])
+        else:
+            scope.take(raw + b"\n")
+
+
+def _text(cell: str) -> str:
+    return _TO_PLAIN.sub(lambda found: _PLAIN[found[0]], cell) if "\\" in cell else cell
+
+
+def _value(cell: str) -> Value:
+    """Return a number where the cell is written as one, else text."""
+    if _INTEGER.fullmatch(cell):
+        return int(cell)
+    return float(cell) if _NUMBER.fullmatch(cell) else _text(cell)

@@ -1,0 +1,227 @@
+"""Handlers in WebAssembly: WASI programs that speak the line protocol, in a sandbox.
+
+The source is text: WAT, or a module in base64, after a header of ``;;`` lines. A program has its
+standard descriptors and nothing else: no files, no network, no clock but the monotonic one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import errno
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
+
+from jobx.errors import InvalidInput
+from jobx.handlers import arguments as args
+from jobx.handlers.arguments import Arguments
+from jobx.handlers.failures import GuestFailed, HandlerTimeout, Misuse, show_source
+from jobx.handlers.guests import Guests
+from jobx.handlers.languages import lines
+from jobx.handlers.languages.base import Checked, Loaded
+from jobx.handlers.scope import Scope
+
+if TYPE_CHECKING:
+    import wasmtime
+
+_WASI: Final = "wasi_snapshot_preview1"
+#: What a program may write: it is kept until the program has ended, in memory up to a size.
+_MAX_OUTPUT_BYTES: Final = 1 << 30
+_HELD_BYTES: Final = 1 << 20
+_MAX_TABLE: Final = 1 << 20
+#: An executor has a limit on address space, so little more is reserved than is used.
+_GUARD_BYTES: Final = 1 << 16
+
+
+class Wasm:
+    """The processor for WebAssembly."""
+
+    endings = (".wat", ".wasm")
+
+    def read(self, source_code: str, handler_type: str) -> Checked:
+        """Tell nothing: only a declared ``per_key`` says that keys are treated alone."""
+        return Checked()
+
+    def check(self, source_code: str, handler_type: str) -> Checked:
+        """Compile the module, and see that it needs nothing but WASI.
+
+        Raises:
+            InvalidInput: It is wrong, or wasmtime is not installed.
+        """
+        try:
+            engine = _engine()
+        except ImportError as error:
+            reason = "wasmtime is not installed on this machine: pip install 'jobx[wasm]'"
+            raise InvalidInput("source_type", "wasm", reason) from error
+        _compile(engine, source_code)
+        return Checked()
+
+    def load(self, handler: Mapping[str, Any], scope: Scope, guests: Guests) -> Loaded:
+        """Compile the module.
+
+        Raises:
+            InvalidInput: It is wrong.
+            GuestFailed: wasmtime is not installed (kind ``capability``).
+        """
+        try:
+            engine = guests.keep(_engine_of)
+        except ImportError as error:
+            reason = "wasmtime is not installed on this node"
+            raise GuestFailed("capability", "RuntimeMissing", reason) from error
+        name, per_key = handler["name"], handler.get("per_key", False)
+        show_source(name, handler["source_code"])
+        program = _Program(engine, _compile(engine, handler["source_code"]), guests, scope)
+        if handler["handler_type"] != "mapper":
+            return Loaded(name, per_key, lambda given: program.run(lines.reduce_call(scope, given)))
+        spec = handler.get("argument_spec") or ()
+
+        def mapper(given: Arguments) -> Iterable[object]:
+            return program.run(lines.map_call(scope, args.cast(given, spec) if spec else given))
+
+        return Loaded(name, per_key, mapper)
+
+
+def _engine() -> wasmtime.Engine:
+    import wasmtime  # noqa: PLC0415 - an optional package, and a large one
+
+    config = wasmtime.Config()
+    config.consume_fuel = True
+    config.epoch_interruption = True
+    config.memory_reservation = 0
+    config.memory_guard_size = _GUARD_BYTES
+    config.memory_reservation_for_growth = 0
+    return wasmtime.Engine(config)
+
+
+def _engine_of(guests: Guests) -> wasmtime.Engine:
+    return _engine()
+
+
+def _compile(engine: wasmtime.Engine, source_code: str) -> wasmtime.Module:
+    import wasmtime  # noqa: PLC0415 - see above
+
+    try:
+        module = wasmtime.Module(engine, _binary(source_code))
+    except (wasmtime.WasmtimeError, binascii.Error, ValueError) as error:
+        reason = f"is not a module: {error}"
+        raise InvalidInput("handler source", repr(source_code[-40:]), reason) from error
+    for needed in module.imports:
+        if needed.module != _WASI:
+            name = f"{needed.module}.{needed.name}"
+            raise InvalidInput("handler source, imports", name, f"only {_WASI} is offered")
+    if not any(offered.name == "_start" for offered in module.exports):
+        raise InvalidInput("handler source, exports", "no _start", "must be a WASI program")
+    return module
+
+
+def _binary(source_code: str) -> bytes | str:
+    """Return what a source holds after its header: WAT as it is, else bytes."""
+    body = "\n".join(line for line in source_code.split("\n") if not line.startswith(";;"))
+    if body.lstrip().startswith("("):
+        return source_code  # whole, so that faults name its lines
+    return base64.b64decode("".join(body.split()), validate=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    """A compiled module. Each call has an instance of its own, so calls cannot see each other."""
+
+    engine: wasmtime.Engine
+    module: wasmtime.Module
+    guests: Guests
+    scope: Scope
+
+    def run(self, call: Iterable[bytes]) -> Iterator[object]:
+        """Run the program to its end, then yield what it wrote."""
+        folder = self.guests.folder
+        with tempfile.SpooledTemporaryFile(_HELD_BYTES, dir=folder) as file:
+            output = _Output(file)
+            with tempfile.NamedTemporaryFile(dir=folder) as stdin:
+                stdin.writelines(call)
+                stdin.flush()
+                self._start(stdin.name, output)
+            file.seek(0)
+            written = (line.removesuffix(b"\n") for line in file)
+            yield from lines.Answer(self.scope).yielded(written)
+
+    def _start(self, stdin: str, output: _Output) -> None:
+        import wasmtime  # noqa: PLC0415 - see above
+
+        wasi = wasmtime.WasiConfig()
+        wasi.stdin_file = stdin
+        wasi.stdout_custom = output.write
+        wasi.stderr_custom = self.scope.take
+        store = wasmtime.Store(self.engine)
+        store.set_wasi(wasi)
+        store.set_fuel(self.guests.wasm_fuel)
+        store.set_limits(self.guests.wasm_memory_bytes, _MAX_TABLE)
+        store.set_epoch_deadline(1)
+        linker = wasmtime.Linker(self.engine)
+        linker.define_wasi()
+        with _interrupted(self.engine, self.scope.at_work().deadline), _failures_named():
+            start: Any = linker.instantiate(store, self.module).exports(store)["_start"]
+            start(store)
+        if output.is_cut:
+            raise Misuse("protocol", f"it wrote more than {_MAX_OUTPUT_BYTES} bytes")
+
+
+class _Output:
+    """What a program writes, up to a limit; beyond it, its writes fail."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.is_cut = False
+        self._file = file
+        self._room = _MAX_OUTPUT_BYTES
+
+    def write(self, piece: bytes) -> int:
+        self._room -= len(piece)
+        self.is_cut = self._room < 0
+        return -errno.EFBIG if self.is_cut else self._file.write(piece)
+
+
+@contextmanager
+def _interrupted(engine: wasmtime.Engine, deadline: float) -> Iterator[None]:
+    """Trap what runs at ``deadline``: signals do not reach Python while a module runs."""
+    left_s = min(max(deadline - time.monotonic(), 0.0), threading.TIMEOUT_MAX)
+    timer = threading.Timer(left_s, engine.increment_epoch)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+@contextmanager
+def _failures_named() -> Iterator[None]:
+    """Turn what ends a program badly into failures."""
+    import wasmtime  # noqa: PLC0415 - see above
+
+    try:
+        yield
+    except wasmtime.ExitTrap as error:
+        if error.code != 0:
+            reason = f"the program ended with code {error.code}"
+            raise GuestFailed("author", "ProgramFailed", reason) from error
+    except wasmtime.Trap as error:
+        _raise_trap(error)
+    except wasmtime.WasmtimeError as error:
+        raise GuestFailed("author", "WasmError", str(error)) from error
+
+
+def _raise_trap(trap: wasmtime.Trap) -> NoReturn:
+    import wasmtime  # noqa: PLC0415 - see above
+
+    if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
+        raise HandlerTimeout("the invocation took longer than its time limit") from trap
+    if trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
+        raise GuestFailed("limit", "OutOfFuel", "the program burnt all of its fuel") from trap
+    names = [frame.func_name or f"function {frame.func_index}" for frame in trap.frames]
+    where = f" in {names[0]}" if names else ""
+    code = trap.trap_code.name.lower().replace("_", " ") if trap.trap_code else trap.message
+    raise GuestFailed("author", "Trap", f"{code}{where}") from trap

@@ -1,0 +1,51 @@
+"""Changes of entities: what was read for one must still hold when it is committed.
+
+Every change replaces one token (``keys.ENTITIES_STATE``), on the condition that nobody else did
+since it began to read. That covers what a condition on single keys cannot, such as that no step
+uses a handler. A change that loses its race is planned again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from jobx.errors import Conflict
+from jobx.kv import keys
+from jobx.kv.store import Create, Entry, Replace, Store, Write
+
+T = TypeVar("T")
+
+#: Each time that a change loses its race another one wins: many suffice for many editors.
+ATTEMPTS: Final = 20
+
+
+def change(store: Store, plan: Callable[[], tuple[list[Write], T]]) -> T:
+    """Commit what ``plan`` returns, if no entity was changed since it began to read.
+
+    Returns:
+        The other thing that ``plan`` returned. Nothing is committed when it wants no writes.
+
+    Raises:
+        Conflict: Others keep changing entities.
+    """
+    lost = Conflict(keys.ENTITIES_STATE)
+    for _ in range(ATTEMPTS):
+        state = store.get(keys.ENTITIES_STATE)
+        writes, result = plan()
+        if not writes:
+            return result
+        try:
+            store.commit([*writes, _next_state(state)])
+            return result
+        except Conflict as conflict:
+            lost = conflict
+    raise lost
+
+
+def _next_state(current: Entry | None) -> Write:
+    token = secrets.token_hex(8).encode()
+    if current is None:
+        return Create(keys.ENTITIES_STATE, token)
+    return Replace(keys.ENTITIES_STATE, token, current.revision)

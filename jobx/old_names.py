@@ -1,0 +1,207 @@
+"""The environment variables of ``mr`` 0.3.5, and what has become of each.
+
+Those that still mean something give settings. Those whose effect is gone are refused by name,
+unless they ask for what happens anyway. Of those that nobody will miss it is said, when JobX starts
+serving, that they do nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
+
+from jobx.errors import ConfigError
+
+Environ: TypeAlias = Mapping[str, str]
+#: Takes a variable's text and the whole environment; gives the setting's text, None for none.
+Convert: TypeAlias = Callable[[str, Environ], str | None]
+Fate: TypeAlias = Literal["setting", "part", "refused", "unused", "ignored"]
+
+#: The longest that a setting of seconds can be: a year.
+_FOR_GOOD_S: Final = "31536000"
+
+
+def _same(text: str, _: Environ) -> str | None:
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One variable.
+
+    Attributes:
+        fate: ``setting`` (it gives ``says``, a setting by dotted name), ``part`` (it counts with
+            another one, which ``says`` names), ``refused``, ``unused`` (that is said when JobX
+            starts to serve), ``ignored`` (its name is not ours alone; nothing is said).
+        says: The setting; or what is there instead.
+        harmless: Texts that ask for what happens anyway: they are accepted and do nothing.
+        convert: Makes the setting's text of the variable's.
+    """
+
+    fate: Fate
+    says: str
+    harmless: tuple[str, ...] = ()
+    convert: Convert = _same
+
+
+def _setting(name: str, convert: Convert = _same) -> Variable:
+    return Variable("setting", name, convert=convert)
+
+
+def _refused(says: str, *harmless: str) -> Variable:
+    return Variable("refused", says, harmless)
+
+
+def _unused(says: str) -> Variable:
+    return Variable("unused", says)
+
+
+def _if_hooked(hook: str) -> Convert:
+    """Return what takes a variable only where its channel is switched on."""
+    return lambda text, environ: text if environ.get(hook) == "1" else None
+
+
+def _kept(text: str, _: Environ) -> str | None:
+    return None if text == "1" else _FOR_GOOD_S
+
+
+def _retention(text: str, environ: Environ) -> str | None:
+    return text if environ.get("MR_DO_CLEANUP_REQUESTS", "1") == "1" else None
+
+
+def _header(text: str, _: Environ) -> str | None:
+    """Return the HTTP header that a name of WSGI's stands for; none for the peer itself."""
+    return text.removeprefix("HTTP_").replace("_", "-").title() if text != "REMOTE_ADDR" else ""
+
+
+def _hook_url(text: str, environ: Environ) -> str | None:
+    if text != "1":
+        return None
+    host = environ.get("MR_LOG_HTTP_HOSTNAME") or "localhost"
+    port = environ.get("MR_LOG_HTTP_PORT") or "3333"
+    path = (environ.get("MR_LOG_HTTP_PATH") or "/").lstrip("/")
+    return f"http://{host}:{port}/{path}"
+
+
+def _writer(text: str, _: Environ) -> str | None:
+    """Return the writer that the name of a class of mr's stands for, by the word in it."""
+    found = re.search("inline|file|email|http", text.rpartition(".")[2].lower())
+    if text.startswith("mr.") and found:
+        return found[0]
+    reason = "the classes of mr are gone: subclass Writer, and name it in results.writers"
+    raise ConfigError("MR_RESULT_WRITER_FQ_CLASS", repr(text), reason)
+
+
+_ETCD: Final = _unused("the store is embedded (node.data_dir); etcd comes with the cluster")
+_NSQ: Final = _unused("one node needs no queue; NSQ comes with the cluster")
+_CACHE: Final = _unused("there is no cache of the store, and there never was a working one")
+_FAKE: Final = _refused("`jobx run` runs a request without a server", "0")
+_TEMPLATE: Final = "write the template anew, with $workflow, $job, $request_id, $pairs"
+_SINK: Final = _refused("set mail.host and mail.port to a server that keeps what it gets", "0")
+_HOOK_URL: Final = Variable("part", "MR_LOG_HTTP_HOOK: it is the notify.http_url")
+
+VARIABLES: Final[Mapping[str, Variable]] = MappingProxyType(
+    {
+        "DEBUG": Variable("ignored", "node.log_level = debug"),
+        "MR_ETCD_HOST": _ETCD,
+        "MR_ETCD_PORT": _ETCD,
+        "MR_ETCD_IS_SSL": _ETCD,
+        "ETCD_GEVENT": Variable("ignored", "nothing: it was set by mr itself"),
+        "MR_KV_CACHE": _CACHE,
+        "MR_CACHE_TYPE": _CACHE,
+        "MR_CACHE_REDIS_HOST": _CACHE,
+        "MR_CACHE_REDIS_PORT": _CACHE,
+        "MR_NSQD_HOSTS": _NSQ,
+        "MR_CHANNEL": _NSQ,
+        "MR_NSQ_MAX_IN_FLIGHT": _NSQ,
+        "MR_USE_FAKE_QUEUE": _FAKE,
+        "MR_FAKE_QUEUE_SPOOL_PATH": _FAKE,
+        "MR_FAKE_QUEUE_SPOOL_WRITE": _FAKE,
+        "MR_MULTITHREADED": _refused("node.executors = 1 runs one batch at a time", "1"),
+        "MR_WORKFLOW_NAMES": _setting("node.workflows"),
+        "MR_CONSUME": _refused("a node that takes requests and runs none needs the cluster", "1"),
+        "MR_SYSTEM_CAPABILITIES": _setting("node.capabilities"),
+        "MR_WORKFLOW_SCOPE_FACTORY_FQ_CLASS": _refused("scope factories are not there yet"),
+        "MR_HANDLER_UPDATE_CHECK_INTERVAL_S": _unused("a node sees changed handlers in a second"),
+        "MR_DO_CLEANUP_REQUESTS": _setting("requests.retention_s", _kept),
+        "MR_CLEANUP_MANDATORY_QUIET_PERIOD_S": _setting("requests.retention_s", _retention),
+        "MR_REMOTE_ADDR_HEADER": _setting("http.forwarded_header", _header),
+        "MR_RESULT_WRITER_FQ_CLASS": _setting("results.writer", _writer),
+        "MR_RESULT_FILE_WRITER_OUTPUT_PATH": _setting("results.file_path"),
+        "MR_RESULT_FILE_WRITER_WRITE_AS_DIRECTORY": _setting("results.file_per_key"),
+        "MR_RESULT_EMAIL_WRITER_TO_LIST": _setting("results.email_to"),
+        "MR_RESULT_EMAIL_WRITER_SUBJECT_TEMPLATE": _refused(f"results.email_subject; {_TEMPLATE}"),
+        "MR_RESULT_EMAIL_WRITER_TEXT_BODY_TEMPLATE": _refused(f"results.email_body; {_TEMPLATE}"),
+        "MR_RESULT_HTTP_WRITER_SERVER_URL": _setting("results.http_url"),
+        "MR_EMAIL_SMTP_HOSTNAME": _setting("mail.host"),
+        "MR_EMAIL_SMTP_FROM_EMAIL": _setting("mail.sender"),
+        "DUI_EMAIL_SINK_TO_FILE": _SINK,
+        "MR_FS_FACTORY_FQ_CLASS": _refused("files.url; tahoe: is a directory of Tahoe-LAFS"),
+        "MR_FS_TAHOE_DIR_URI": _setting("files.tahoe_dir_uri"),
+        "MR_FS_TAHOE_WEBAPI_URL_PREFIX": _setting("files.tahoe_webapi_url_prefix"),
+        "MR_LOG_FILEPATH": _setting("node.log_path"),
+        "MR_DO_STREAM_LOG": _unused("the log goes to stderr, or else to node.log_path"),
+        "MR_HANDLER_DEBUG": _refused("what a handler writes: jobx request trace --detail", "0"),
+        "MR_HANDLER_LOG_LEVEL": _unused("what LOG writes is kept with its invocation"),
+        "MR_LOG_EMAIL_HOOK": Variable("part", "MR_LOG_EMAIL_TO: 0 switches mail off"),
+        "MR_LOG_EMAIL_HOSTNAME": _setting("mail.host", _if_hooked("MR_LOG_EMAIL_HOOK")),
+        "MR_LOG_EMAIL_FROM": _setting("mail.sender", _if_hooked("MR_LOG_EMAIL_HOOK")),
+        "MR_LOG_EMAIL_TO": _setting("notify.email_to", _if_hooked("MR_LOG_EMAIL_HOOK")),
+        "MR_LOG_EMAIL_SUBJECT": _setting("notify.email_subject"),
+        "MR_LOG_EMAIL_USERNAME": _setting("mail.username", _if_hooked("MR_LOG_EMAIL_HOOK")),
+        "MR_LOG_EMAIL_PASSWORD": _setting("mail.password", _if_hooked("MR_LOG_EMAIL_HOOK")),
+        "MR_LOG_EMAIL_SECURE_KEY_FILEPATH": _refused("mail.encryption, without a key of one's own"),
+        "MR_LOG_EMAIL_SECURE_CERTIFICATE_FILEPATH": _refused("mail.encryption, outbound.ca_file"),
+        "MR_LOG_EMAIL_HOST_PORT": _setting("mail.port", _if_hooked("MR_LOG_EMAIL_HOOK")),
+        "MR_HANDLER_EMAIL_LOG_LEVEL": _setting("notify.email_level"),
+        "MR_LOG_HTTP_HOOK": _setting("notify.http_url", _hook_url),
+        "MR_LOG_HTTP_HOSTNAME": _HOOK_URL,
+        "MR_LOG_HTTP_PORT": _HOOK_URL,
+        "MR_LOG_HTTP_PATH": _HOOK_URL,
+        "MR_LOG_HTTP_VERB": _refused("notifications are posted", "post", "POST"),
+        "MR_HANDLER_HTTP_LOG_LEVEL": _setting("notify.http_level"),
+        "HTTP_LISTEN_HOSTNAME": Variable("ignored", "an option of mr_http_notification_listen"),
+        "HTTP_LISTEN_PORT": Variable("ignored", "an option of mr_http_notification_listen"),
+    }
+)
+#: ``DUI_EMAIL_<NAME>_SINK_TO_FILE``, one for each sender of mail.
+_NAMED_SINK: Final = re.compile(r"DUI_EMAIL_\w+_SINK_TO_FILE")
+
+
+def settings(environ: Environ) -> list[tuple[str, str]]:
+    """Return the settings that old variables give: dotted name and text.
+
+    Raises:
+        ConfigError: A variable asks for what is gone; it says what is there instead. Or two give
+            one setting different texts.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for name, variable, text in _given(environ):
+        if variable.fate == "refused" and text not in variable.harmless:
+            raise ConfigError(name, repr(text), f"is gone; instead: {variable.says}")
+        converted = variable.convert(text, environ) if variable.fate == "setting" else None
+        if converted is None:
+            continue
+        first, before = found.setdefault(variable.says, (name, converted))
+        if before != converted:
+            reason = f"{first} says otherwise, and both are {variable.says}"
+            raise ConfigError(name, repr(text), reason)
+    return [(setting, text) for setting, (_, text) in found.items()]
+
+
+def notes(environ: Environ) -> list[str]:
+    """Return a line for each variable that is set and does nothing any more."""
+    return [
+        f"{name} is not used: {variable.says}"
+        for name, variable, _ in _given(environ)
+        if variable.fate == "unused"
+    ]
+
+
+def _given(environ: Environ) -> list[tuple[str, Variable, str]]:
+    found = [(name, VARIABLES[name], environ[name]) for name in VARIABLES if environ.get(name)]
+    named = (name for name in sorted(environ) if _NAMED_SINK.fullmatch(name) and environ[name])
+    return [*found, *((name, _SINK, environ[name]) for name in named)]

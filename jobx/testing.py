@@ -1,0 +1,233 @@
+"""For authors' tests: run one handler, or whole jobs, in a pytest process.
+
+    from jobx.testing import LocalWorkflow, run_handler
+
+    def test_words_are_counted():
+        result = run_handler("handlers/count_words.py", arguments={"text": "to be or not to be"})
+        assert dict(result.pairs)["be"] == 2
+
+    def test_the_job(tmp_path):
+        steps = {"count": ("count_words", None, "add_up")}
+        with LocalWorkflow("handlers", steps, tmp_path) as workflow:
+            assert workflow.run("count", {"text": "to be"}).pairs == [("be", 1), ("to", 1)]
+
+Both run author code where a node runs it: in executor processes, with its limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, TypeAlias, TypeVar
+
+import msgspec
+import uvloop
+
+from jobx import model
+from jobx.actors.node import Node
+from jobx.config import Settings
+from jobx.errors import DeadlineExceeded, InvalidInput
+from jobx.handlers import runs, sync
+from jobx.handlers.trial import Trial, TrialResult, load
+from jobx.kv import requests
+from jobx.kv.entities import Entities
+from jobx.kv.sqlite import SqliteStore
+from jobx.payload import Payload
+from jobx.values import Key, Pair, Value
+from jobx.views import Outcome, TraceView
+
+__all__ = ["JobResult", "LocalWorkflow", "TrialResult", "run_handler"]
+
+#: Names of a step's mapper, combiner (or None) and reducer.
+StepNames: TypeAlias = tuple[str, str | None, str]
+T = TypeVar("T")
+
+_WORKFLOW: Final = "local"
+#: How long the node may take to start, to stop, and to answer beyond the time of a request.
+_GRACE_S: Final = 30.0
+_TRACE_LIMIT: Final = 1000
+
+
+def run_handler(
+    file: str | Path,
+    *,
+    arguments: Mapping[str, Value] | None = None,
+    pair: Pair | None = None,
+    results: Sequence[tuple[Key, Sequence[Value]]] | None = None,
+    session: Mapping[str, Value] | None = None,
+    settings: Settings | None = None,
+) -> TrialResult:
+    """Run one handler file in a process of its own.
+
+    Args:
+        file: The handler's file.
+        arguments: For a mapper: a request's arguments.
+        pair: For a mapper: the pair that was mapped to it, instead of arguments.
+        results: For a combiner or reducer: keys with their values.
+        session: For a reducer: what the mapper left.
+        settings: Limits; the defaults when None.
+
+    Raises:
+        InvalidInput: The file is not a handler, or one of another type than what it is given.
+    """
+    handler = load(Path(file))
+    is_mapper = handler.handler_type == "mapper"
+    wrong = (results, session) if is_mapper else (arguments, pair)
+    if any(given is not None for given in wrong):
+        takes = "arguments or a pair" if is_mapper else "results"
+        raise InvalidInput(Path(file).name, f"a {handler.handler_type}", f"takes {takes}")
+    with Trial(settings or Settings(), os.environ) as trial:
+        if is_mapper:
+            return trial.map(handler, arguments=arguments, pair=pair)
+        return trial.reduce(handler, results or [], session)
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What became of one request of a local workflow.
+
+    Attributes:
+        state: ``succeeded``, ``failed`` or ``cancelled``.
+        pairs: The result in key order, empty when there is none.
+        failure: Why it failed, None when it did not.
+        trace: Its invocations, the first thousand of them.
+    """
+
+    state: str
+    pairs: list[Pair] = field(default_factory=list)
+    failure: model.Failure | None = None
+    trace: TraceView | None = None
+
+
+class LocalWorkflow:
+    """A workflow on a node of this process; a context manager.
+
+    Args:
+        handlers: Folder of handler files.
+        steps: Steps by name. Each is also a job of the same name.
+        folder: Empty folder for the node's state, such as pytest's ``tmp_path``.
+        executors: Executor processes.
+        timeout_s: Longest that one request may take.
+        settings: Further settings; the defaults when None.
+    """
+
+    def __init__(
+        self,
+        handlers: str | Path,
+        steps: Mapping[str, StepNames],
+        folder: str | Path,
+        *,
+        executors: int = 1,
+        timeout_s: float = 60.0,
+        settings: Settings | None = None,
+    ) -> None:
+        self._handlers = Path(handlers)
+        self._steps = steps
+        self._timeout_s = timeout_s
+        settings = settings or Settings()
+        node = msgspec.structs.replace(
+            settings.node, data_dir=str(folder), executors=executors, workflows=()
+        )
+        self._settings = msgspec.structs.replace(settings, node=node)
+
+    def __enter__(self) -> LocalWorkflow:
+        """Store the workflow and start the node.
+
+        Raises:
+            InvalidInput: A file is not a handler, or a name is no name.
+            NotFound: A step names a handler that has no file.
+        """
+        self._settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with closing(SqliteStore(self._settings.store_path)) as store:
+            self._store(Entities(store))
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="local-workflow")
+        self._thread.start()
+        try:
+            self._node = Node(self._settings, os.environ)
+            self._wait(self._node.start())
+        except BaseException:
+            self._stop_loop()
+            raise
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        try:
+            self._wait(self._node.stop(0.0))
+        finally:
+            self._stop_loop()
+
+    def run(self, step: str, arguments: Mapping[str, Value] | None = None) -> JobResult:
+        """Run one request that begins with ``step``.
+
+        Raises:
+            NotFound: There is no such step.
+            DeadlineExceeded: It took longer than ``timeout_s``.
+        """
+        body = {
+            "request_id": requests.new_id(time.time(), os.urandom(10)),
+            "workflow": _WORKFLOW,
+            "job": step,
+            "arguments": [[name, value] for name, value in (arguments or {}).items()],
+            "context": {},
+            "is_blocking": True,
+            "wait_s": self._timeout_s,
+            "idempotency_key": None,
+            "fingerprint": "",
+            "time_limit_s": None,
+        }
+        outcome = msgspec.convert(self._wait(self._node.call("submit", body)), Outcome)
+        request, result = outcome.request, outcome.result
+        if request.state == "running":
+            raise DeadlineExceeded(f"a request of {step}", self._timeout_s)
+        named = {"workflow": _WORKFLOW, "request_id": request.request_id, "limit": _TRACE_LIMIT}
+        trace = msgspec.convert(self._wait(self._node.call("request.trace", named)), TraceView)
+        pairs: list[Pair] = []
+        if result is not None:
+            pairs = list(runs.pairs(map(Payload.from_wire, result.payloads), result.blob_dir))
+        return JobResult(request.state, pairs, request.failure, trace)
+
+    def _store(self, entities: Entities) -> None:
+        """Store the handlers, and a step and a job for each of the steps."""
+        entities.create(model.Workflow(workflow_name=_WORKFLOW, description=""))
+        for row in sync.sync(entities, _WORKFLOW, self._handlers).rows:
+            if row.action == "refused":
+                raise InvalidInput("handlers", row.handler, row.reason)
+        for name, (mapper, combiner, reducer) in self._steps.items():
+            fields = {
+                "workflow_name": _WORKFLOW,
+                "step_name": name,
+                "description": "",
+                "map_handler_name": mapper,
+                "combine_handler_name": combiner,
+                "reduce_handler_name": reducer,
+            }
+            entities.create(model.convert(model.Step, f"step {name}", fields))
+            entities.create(
+                model.Job(
+                    workflow_name=_WORKFLOW, job_name=name, description="", initial_step_name=name
+                )
+            )
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        limit_s = self._timeout_s + _GRACE_S
+        try:
+            return future.result(limit_s)
+        except TimeoutError as error:
+            future.cancel()
+            raise DeadlineExceeded("the node of a local workflow", limit_s) from error
+
+    def _stop_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_GRACE_S)
+        self._loop.close()

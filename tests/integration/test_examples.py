@@ -1,0 +1,132 @@
+"""Every command that a README of an example shows is run, and what it prints compared."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import dist
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from jobx.tools.cli import main
+from tests.support.processes import running
+from tests.support.services import need
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SERVED = "http://127.0.0.1:8080"
+MODULES = {"thumbnails": "PIL"}
+ENOUGH_S = 60
+#: Commands that work on the store alone are called in this process: a new one takes a second.
+QUICK = re.compile(r"jobx (workflow|handler|step|job|fs) ")
+JOBX = ("-m", "jobx.tools.cli")
+
+#: Runs a command and returns what it prints.
+Shell = Callable[[str], str]
+
+
+def shown(readme: Path) -> Iterator[tuple[str, str]]:
+    """Yield the commands of a document and what it says they print."""
+    text = readme.read_text(encoding="utf-8")
+    for block in re.findall(r"^```console\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = step.partition("\n")
+            yield command, output
+
+
+READMES = [path for path in sorted(EXAMPLES.glob("*/README.md")) if list(shown(path))]
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """Run commands where ``examples`` is, and ``jobx`` is on the path, in a folder of the test."""
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    (tmp_path / "files").mkdir()
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, words in {"jobx": " ".join(JOBX), "python": ""}.items():
+        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {words} "$@"\n')
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("JOBX_NODE_DATA_DIR", str(tmp_path / "d"))
+    monkeypatch.setenv("JOBX_NODE_EXECUTORS", "1")
+    monkeypatch.setenv("JOBX_FILES_URL", f"file://{tmp_path / 'files'}")
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(command: str) -> str:
+        if QUICK.match(command):
+            result = CliRunner().invoke(main, shlex.split(command)[1:])
+            assert result.exit_code == 0, f"$ {command}\n{result.output}"
+            return result.stdout
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", command],
+            capture_output=True,
+            text=True,
+            timeout=ENOUGH_S,
+            check=False,
+        )
+        assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    return run
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    with running([*JOBX, "serve", "--bind", "127.0.0.1:0"]) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[1]
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
+def test_example_prints_what_its_readme_shows(readme: Path, shell: Shell) -> None:
+    name = readme.parent.name
+    if name in MODULES:
+        need(name, "dev", MODULES[name])
+    for command, output in shown(readme):
+        if SERVED in command:
+            with serving() as url:
+                printed = shell(command.replace(SERVED, url))
+        else:
+            printed = shell(command)
+        assert [line.rstrip() for line in printed.splitlines()] == output.splitlines(), command
+
+
+def test_every_example_is_in_the_index() -> None:
+    index = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+
+    assert [
+        path for path in EXAMPLES.glob("*/README.md") if f"{path.parent.name}/" not in index
+    ] == []
+
+
+def test_centres_of_kmeans_are_those_of_a_plain_loop() -> None:
+    program = runpy.run_path(str(EXAMPLES / "kmeans" / "iterate.py"))
+    points = program["make_points"]()
+    before: list[list[float]] = []
+    centres = points[: len(program["CLUSTERS"])]
+    while before != centres:
+        before, centres = centres, plain_round(points, centres)
+
+    _, output = list(shown(EXAMPLES / "kmeans" / "README.md"))[-1]
+    found = output.splitlines()[-len(centres) :]
+    assert found == [f"{x:.4f} {y:.4f}" for x, y in sorted(centres)]
+
+
+def plain_round(points: list[list[float]], centres: list[list[float]]) -> list[list[float]]:
+    """Return the means of the points that are nearest to each centre."""
+    groups: dict[int, list[list[float]]] = {number: [] for number in range(len(centres))}
+    for point in points:
+        distances = [dist(point, centre) for centre in centres]
+        groups[distances.index(min(distances))].append(point)
+    return [
+        [sum(axis) / len(axis) for axis in zip(*group, strict=True)] for group in groups.values()
+    ]

@@ -1,0 +1,81 @@
+"""Workflows of tests, written to a store as the command line would."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jobx import model
+from jobx.kv.entities import Entities
+from jobx.kv.sqlite import SqliteStore
+from jobx.kv.store import Store
+
+WORKFLOW = "w"
+SUM = "def handler(key, values):\n    yield key, sum(values)\n"
+
+
+def define(
+    data_dir: Path,
+    handlers: Mapping[str, str],
+    steps: Mapping[str, tuple[str, ...]],
+    **options: Mapping[str, Any],
+) -> None:
+    """Create the workflow ``w`` with a job for each of its steps.
+
+    Args:
+        data_dir: Where the store is.
+        handlers: Source by name; ``sum`` is there already.
+        steps: Mapper and reducer, or mapper, combiner and reducer, by the step's name.
+        options: Further fields of handlers, by name.
+    """
+    store = SqliteStore(data_dir / "jobx.sqlite")
+    try:
+        write(store, handlers, steps, **options)
+    finally:
+        store.close()
+
+
+def write(
+    store: Store,
+    handlers: Mapping[str, str],
+    steps: Mapping[str, tuple[str, ...]],
+    **options: Mapping[str, Any],
+) -> None:
+    """See ``define``."""
+    entities = Entities(store)
+    entities.create(model.Workflow(workflow_name=WORKFLOW, description=""))
+    kinds = {name: kind for names in steps.values() for name, kind in _kinds(names)}
+    for name, source in {"sum": SUM, **handlers}.items():
+        entities.create(handler(name, kinds.get(name, "reducer"), source, **options.get(name, {})))
+    for step, names in steps.items():
+        entities.create(
+            model.Step(
+                workflow_name=WORKFLOW,
+                step_name=step,
+                description="",
+                map_handler_name=names[0],
+                combine_handler_name=names[1] if len(names) > 2 else None,
+                reduce_handler_name=names[-1],
+            )
+        )
+        entities.create(
+            model.Job(workflow_name=WORKFLOW, job_name=step, description="", initial_step_name=step)
+        )
+
+
+def handler(name: str, kind: Any, source: str, **fields: Any) -> model.Handler:
+    """Return a handler of the workflow ``w``."""
+    return model.Handler(
+        workflow_name=WORKFLOW,
+        handler_name=name,
+        description="",
+        handler_type=kind,
+        source_code=source,
+        **fields,
+    )
+
+
+def _kinds(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    kinds = ["mapper", "reducer"] if len(names) == 2 else ["mapper", "combiner", "reducer"]
+    return list(zip(names, kinds, strict=True))

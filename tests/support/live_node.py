@@ -1,0 +1,124 @@
+"""A real node in a thread of the test, with real executors and a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+
+from jobx import config
+from jobx.actors.node import Node
+from jobx.handlers import runs
+from jobx.kv.requests import new_id
+from jobx.payload import Payload
+from jobx.views import NodeView, Outcome
+from tests.support.authoring import WORKFLOW
+from tests.support.processes import alive, descendants
+from tests.support.waiting import eventually
+
+WAIT_S = 60.0
+
+
+class LiveNode:
+    """Asks a node as web workers do, without a socket between."""
+
+    def __init__(self, node: Node, loop: asyncio.AbstractEventLoop) -> None:
+        self.node = node
+        self._loop = loop
+
+    def ask(self, verb: str, **body: Any) -> dict[str, Any]:
+        """Return the answer to a verb."""
+        return self.ask_later(verb, **body).result(WAIT_S + 10)
+
+    def ask_later(self, verb: str, **body: Any) -> Future[dict[str, Any]]:
+        """Ask, and return the future of the answer."""
+        return asyncio.run_coroutine_threadsafe(self.node.call(verb, body), self._loop)
+
+    def post(self, job: str, arguments: dict[str, Any], **more: Any) -> Outcome:
+        """Run a request and return what it ended with."""
+        return outcome_of(self.post_later(job, arguments, **more))
+
+    def post_later(
+        self, job: str, arguments: dict[str, Any], **more: Any
+    ) -> Future[dict[str, Any]]:
+        """Start a request and return the future of its end."""
+        body = {
+            "request_id": new_id(time.time(), os.urandom(10)),
+            "workflow": WORKFLOW,
+            "job": job,
+            "arguments": [[name, value] for name, value in arguments.items()],
+            "context": {},
+            "is_blocking": True,
+            "wait_s": WAIT_S,
+            "idempotency_key": None,
+            "fingerprint": "",
+            "time_limit_s": None,
+        }
+        return self.ask_later("submit", **{**body, **more})
+
+    def status(self) -> NodeView:
+        """Return the node as people see it."""
+        return msgspec.convert(self.ask("node.status"), NodeView)
+
+    def pids(self) -> list[int]:
+        """Return the executors."""
+        return [executor.pid for executor in self.status().executors]
+
+    def is_idle(self) -> bool:
+        """Whether nothing is at work or open."""
+        status = self.status()
+        states = {executor.state for executor in status.executors}
+        return states == {"ready"} and status.open_requests == status.queued_batches == 0
+
+
+def outcome_of(future: Future[dict[str, Any]]) -> Outcome:
+    """Return what a request ended with."""
+    return msgspec.convert(future.result(WAIT_S + 10), Outcome)
+
+
+def pairs_of(outcome: Outcome) -> list[tuple[Any, Any]]:
+    """Return the result of a request, which must have succeeded."""
+    assert outcome.request.state == "succeeded", outcome.request.failure
+    assert outcome.result is not None
+    payloads = [Payload.from_wire(wire) for wire in outcome.result.payloads]
+    return list(runs.pairs(payloads, Path(outcome.result.blob_dir)))
+
+
+@contextmanager
+def live_node(data_dir: Path, **flags: Any) -> Iterator[LiveNode]:
+    """Run a node; after it no process is left, and no folder of an executor."""
+    settings = config.load(
+        None, {}, {"node.data_dir": str(data_dir), "node.executors": 2} | _dotted(flags)
+    )
+    loop = uvloop.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    before = descendants(os.getpid())
+    try:
+        node = Node(settings, os.environ)
+        asyncio.run_coroutine_threadsafe(node.start(), loop).result(30)
+        try:
+            yield LiveNode(node, loop)
+        finally:
+            below = descendants(os.getpid()) - before
+            asyncio.run_coroutine_threadsafe(node.stop(0.1), loop).result(30)
+            eventually(lambda: not any(map(alive, below)))
+            assert list((data_dir / "tmp").glob("*")) == []
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+def _dotted(flags: dict[str, Any]) -> dict[str, Any]:
+    """Return flags by dotted name; ``requests__window`` is ``requests.window``."""
+    return {name.replace("__", "."): value for name, value in flags.items()}

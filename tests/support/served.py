@@ -1,0 +1,162 @@
+"""``jobx serve`` as a real process: asked over HTTP, looked into by /proc, killed and restarted."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.support.authoring import WORKFLOW
+from tests.support.processes import alive, descendants, parent, words
+from tests.support.waiting import eventually
+
+START_S = 60.0
+
+
+class Answer(NamedTuple):
+    """An answer over HTTP; ``body`` is what its JSON says."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: Any
+
+    @property
+    def pairs(self) -> list[Any]:
+        """The result in it."""
+        assert self.status == 200, self
+        pairs: list[Any] = self.body["result"]["pairs"]
+        return pairs
+
+    @property
+    def request_id(self) -> str:
+        """The request that it is about."""
+        return str(self.headers["X-MR-REQUEST-ID"])
+
+
+class Served:
+    """A serving process; the processes below it by what they do."""
+
+    def __init__(self, data_dir: Path, environ: dict[str, str]) -> None:
+        self._data_dir = data_dir
+        self._environ = {**os.environ, "JOBX_NODE_LOG_LEVEL": "error", **environ}
+        self._seen: set[int] = set()
+        self.port = 0
+        self.process: subprocess.Popen[str]
+
+    def start(self) -> None:
+        """Start it, on the same port as before when there was one, and wait until it answers."""
+        command = [sys.executable, "-m", "jobx.tools.cli", "serve", "--executors", "2"]
+        command += ["--data", str(self._data_dir), "--bind", f"127.0.0.1:{self.port}"]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=self._environ, start_new_session=True
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("serving http://"), line
+        self.port = int(line.split("//")[1].split()[0].rpartition(":")[2])
+        self.note()
+
+    def note(self) -> None:
+        """Remember the processes there are, to see later that they are gone."""
+        self._seen |= descendants(self.process.pid)
+
+    def stop(self) -> int:
+        """Stop it; return its exit code. Nothing of it is left."""
+        self.note()
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(60)
+        self.expect_gone()
+        return code
+
+    def kill_all(self) -> None:
+        """Kill every process of it at once."""
+        self.note()
+        for pid in (self.process.pid, *self._seen):
+            kill(pid)
+        self.process.wait(60)
+        self.expect_gone()
+
+    def expect_gone(self) -> None:
+        """Wait until no process is left that was ever seen."""
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        eventually(lambda: not any(map(alive, self._seen)), timeout_s=30)
+
+    # Who is who
+
+    def node(self) -> int:
+        """Return the node's process."""
+        return self._below(self.process.pid, "node")[0]
+
+    def fork_server(self) -> int:
+        """Return the fork server."""
+        return self._below(self.node(), "jobx.handlers.forkserver")[0]
+
+    def executors(self) -> list[int]:
+        """Return the executors."""
+        return self._below(self.fork_server(), "jobx.handlers.forkserver")
+
+    def web_workers(self) -> list[int]:
+        """Return the web workers."""
+        (server,) = self._below(self.process.pid, "gunicorn")
+        return self._below(server, "gunicorn")
+
+    def _below(self, pid: int, word: str) -> list[int]:
+        found = sorted(child for child in descendants(pid) if parent(child) == pid)
+        with contextlib.suppress(OSError):
+            return [child for child in found if word in words(child)]
+        return []
+
+    # Over HTTP
+
+    def post(
+        self, job: str, arguments: dict[str, Any], *, timeout_s: float = 60.0, **headers: str
+    ) -> Answer:
+        """Post a job; ``Idempotency_Key`` is the header Idempotency-Key."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.ask(
+            "POST", f"/job/{WORKFLOW}/{job}", {"arguments": arguments}, timeout_s, named
+        )
+
+    def get(self, request_id: str, part: str = "", **headers: str) -> Answer:
+        """Get a request, or a part of it such as ``/result``."""
+        return self.ask("GET", f"/request/{WORKFLOW}/{request_id}{part}", None, 60.0, headers)
+
+    def ask(
+        self, method: str, path: str, body: Any, timeout_s: float, headers: dict[str, str]
+    ) -> Answer:
+        """Return the answer to a request over a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        with contextlib.closing(connection):
+            sent = None if body is None else json.dumps(body)
+            connection.request(method, path, sent, {"Content-Type": "application/json", **headers})
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, json.loads(answer.read() or b"null"))
+
+
+def kill(pid: int) -> None:
+    """Kill a process that may be gone."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def served(data_dir: Path, **environ: str) -> Iterator[Served]:
+    """Serve a data folder; in the end no process is left, whatever happened."""
+    serving = Served(data_dir, environ)
+    serving.start()
+    try:
+        yield serving
+        if serving.process.poll() is None:
+            assert serving.stop() == 0
+    finally:
+        if serving.process.poll() is None:
+            serving.kill_all()

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobx.errors import InvalidInput
+from jobx.handlers.guests import Guests
+from jobx.handlers.languages import processor
+from tests.support import frames
+from tests.support.guests import failed, hosting, pairs, run
+from tests.support.languages import WASM, wat
+
+
+@pytest.fixture(autouse=True)
+def needed() -> None:
+    WASM.need()
+
+
+@pytest.fixture
+def guests(tmp_path: Path) -> Iterator[Guests]:
+    with hosting(tmp_path) as made:
+        yield made
+
+
+def one(guests: Guests, source: str, *items: Any, **fields: Any) -> tuple[Any, Any]:
+    made = frames.bench(
+        Path(guests.folder), frames.load("m", "mapper", source, source_type="wasm"), guests=guests
+    )
+    return made, run(made, *items, reducer=None, **fields)[0]
+
+
+def start(body: str) -> str:
+    return f'(module (memory (export "memory") 1) (func (export "_start") {body}))'
+
+
+def test_a_module_may_be_base64_after_its_header(guests: Guests) -> None:
+    import wasmtime
+
+    body = base64.encodebytes(wasmtime.wat2wasm(WASM.echo)).decode()
+    source = f";; Echo.\n;; **\n;; handler_type: mapper\n\n{body}"
+    processor("wasm").check(source, "mapper")
+    made, segment = one(guests, source, [1, 2])
+    assert pairs(made, segment) == [(1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("(module", "is not a module"),
+        ("AAAA", "is not a module"),
+        ("!", "is not a module"),
+        ("(module)", "must be a WASI program"),
+        ('(module (import "env" "f" (func)) (func (export "_start")))', "only wasi_snapshot"),
+    ],
+)
+def test_a_check_refuses_what_cannot_run(source: str, reason: str) -> None:
+    with pytest.raises(InvalidInput, match=reason):
+        processor("wasm").check(source, "mapper")
+
+
+def test_fuel_ends_a_program_that_burns_too_much(tmp_path: Path) -> None:
+    with hosting(tmp_path, wasm_fuel=1000) as guests:
+        _, segment = one(guests, WASM.spin, [1, 1])
+    assert (failed(segment)["kind"], failed(segment)["type"]) == ("limit", "OutOfFuel")
+
+
+def test_memory_does_not_grow_over_its_limit(tmp_path: Path) -> None:
+    grow = start("(if (i32.eq (memory.grow (i32.const 100)) (i32.const -1)) (then unreachable))")
+    with hosting(tmp_path, wasm_memory_bytes=1 << 20) as guests:
+        _, segment = one(guests, grow, [1, 1])
+    assert failed(segment)["type"] == "Trap"
+
+
+def test_a_trap_names_the_function(guests: Guests) -> None:
+    source = (
+        '(module (memory (export "memory") 1) (func $deep unreachable)'
+        ' (func (export "_start") call $deep))'
+    )
+    assert "in deep" in failed(one(guests, source, [1, 1])[1])["message"]
+
+
+def test_a_program_has_no_files(guests: Guests, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("x")
+    source = """(module
+      (import "wasi_snapshot_preview1" "path_open" (func $open
+        (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 64) "secret")
+      (func (export "_start") (local $fd i32)
+        (local.set $fd (i32.const 3))
+        (loop $next
+          (if (i32.eqz (call $open (local.get $fd) (i32.const 0) (i32.const 64) (i32.const 6)
+              (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 0)))
+            (then unreachable))
+          (local.set $fd (i32.add (local.get $fd) (i32.const 1)))
+          (br_if $next (i32.lt_u (local.get $fd) (i32.const 16))))))"""
+    assert one(guests, source, [1, 1])[1][0] == "returned"
+
+
+def test_each_call_starts_anew(guests: Guests) -> None:
+    source = '(module (memory (export "memory") 1) (func (export "_start")' + (
+        " (if (i32.load (i32.const 0)) (then unreachable))"
+        " (i32.store (i32.const 0) (i32.const 1))))"
+    )
+    made = frames.bench(
+        Path(guests.folder), frames.load("m", "mapper", source, source_type="wasm"), guests=guests
+    )
+    assert [segment[0] for segment in run(made, [1, 1], [2, 2], reducer=None)] == ["returned"] * 2
+
+
+def test_an_exit_code_is_a_failure(guests: Guests) -> None:
+    source = """(module
+      (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+      (memory (export "memory") 1)
+      (func (export "_start") (call $exit (i32.const 3))))"""
+    failure = failed(one(guests, source, [1, 1])[1])
+    assert failure["message"] == "the program ended with code 3"
+
+
+def test_wasm_is_refused_by_name_where_there_is_no_wasmtime(
+    guests: Guests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "wasmtime", None)
+    with pytest.raises(InvalidInput, match="wasmtime is not installed"):
+        processor("wasm").check(WASM.echo, "mapper")
+    failure = failed(one(guests, wat("x"), [1, 1])[1])
+    assert (failure["kind"], failure["type"]) == ("capability", "RuntimeMissing")

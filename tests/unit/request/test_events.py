@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobx import values
+from jobx.actors.request.events import (
+    Accepted,
+    Adopted,
+    Cancelled,
+    Done,
+    Event,
+    Failed,
+    Finished,
+    Mapped,
+    Retried,
+    from_record,
+    to_record,
+)
+from jobx.errors import InternalError
+from jobx.model import Failure
+from jobx.payload import Payload
+
+numbers = st.integers(0, 1 << 32)
+texts = st.text(max_size=8)
+payloads = st.builds(
+    Payload,
+    count=numbers,
+    size_bytes=numbers,
+    inline=st.none() | st.binary(max_size=8),
+    blob=st.none() | texts,
+    checksum=numbers,
+    offsets=st.binary(max_size=8),
+    sections=st.lists(numbers, max_size=3).map(tuple),
+)
+failures = st.builds(
+    Failure,
+    kind=texts,
+    type=texts,
+    message=texts,
+    traceback=texts,
+    invocation_id=st.none() | texts,
+    input=st.none() | texts,
+    attempt=numbers,
+    pair=st.none() | numbers,
+)
+several = st.lists(payloads, max_size=3).map(tuple)
+notes = st.dictionaries(numbers, st.dictionaries(texts, texts, max_size=2), max_size=2)
+seconds = st.floats(allow_nan=False)
+made_of = {
+    "at": seconds,
+    "delay_s": seconds,
+    "time_limit_s": seconds,
+    "failure": failures,
+    "payload": payloads,
+    "arguments": payloads,
+    "payloads": several,
+    "result": several,
+    "notes": notes,
+}
+kinds = (Accepted, Mapped, Done, Retried, Failed, Cancelled, Adopted, Finished)
+events = st.one_of(
+    st.builds(
+        kind, **{name: made_of[name] for name in kind.__dataclass_fields__ if name in made_of}
+    )
+    for kind in kinds
+)
+CANCELLED: dict[str, Any] = {"event": "cancelled", "at": 1.0, "reason": "why"}
+
+
+@given(events)
+def test_every_event_comes_back_from_the_log_as_it_was(event: Event) -> None:
+    assert from_record(values.unpack(values.pack(to_record(event)))) == event
+
+
+@pytest.mark.parametrize("end", [None, Failure(kind="author", type="E", message="m")])
+def test_an_end_comes_back_with_and_without_failure(end: Failure | None) -> None:
+    event = Finished(1.0, "failed", end)
+    assert from_record(to_record(event)) == event
+
+
+def test_an_older_log_may_lack_fields_that_have_a_default() -> None:
+    record = to_record(Finished(1.0, "succeeded"))
+    del record["failure"], record["result"]
+    assert from_record(record) == Finished(1.0, "succeeded")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"at": 1.0},
+        CANCELLED | {"event": "unheard", 1: 2},
+        CANCELLED | {"event": ["cancelled"]},
+        CANCELLED | {"event": None},
+        {"event": "cancelled", "at": 1.0},
+        CANCELLED | {"more": 1},
+        CANCELLED | {1: 2},
+        {"event": "finished", "at": 1.0, "state": "failed", "failure": {"kind": "author"}},
+        {"event": "finished", "at": 1.0, "state": "failed", "failure": 7},
+        {"event": "finished", "at": 1.0, "state": "succeeded", "result": [[1, 2]]},
+        {"event": "finished", "at": 1.0, "state": "succeeded", "result": 5},
+    ],
+)
+def test_what_is_no_event_is_a_fault_of_ours(record: dict[Any, Any]) -> None:
+    with pytest.raises(InternalError):
+        from_record(record)
+
+
+def test_reading_a_record_leaves_it_as_it_was() -> None:
+    record = dict(CANCELLED)
+    from_record(record)
+    assert record == CANCELLED

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import itertools
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobx import frames, values
+from jobx.errors import FrameError
+from jobx.frames import FrameDecoder, FrameSocket
+
+some_frames = st.lists(
+    st.dictionaries(st.text(max_size=4), st.integers() | st.binary(max_size=20), max_size=3),
+    max_size=5,
+)
+HEAD = struct.Struct(">I")
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[FrameSocket, socket.socket]]:
+    """A frame socket, and the bare socket at its other end."""
+    here, there = socket.socketpair()
+    there.settimeout(5)
+    framed = FrameSocket(here)
+    yield framed, there
+    framed.close()
+    there.close()
+
+
+def _fed(decoder: FrameDecoder, stream: bytes, cuts: list[int]) -> list[Any]:
+    edges = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
+    pieces = [stream[a:b] for a, b in itertools.pairwise(edges)]
+    return [frame for piece in pieces for frame in decoder.feed(piece)]
+
+
+@given(some_frames, st.lists(st.integers(0, 1 << 20), max_size=10))
+def test_a_stream_gives_the_same_frames_however_it_is_cut(
+    several: list[frames.Frame], cuts: list[int]
+) -> None:
+    stream = b"".join(map(frames.encode, several))
+    assert _fed(FrameDecoder(), stream, cuts) == several
+
+
+def test_a_frame_may_come_byte_by_byte() -> None:
+    stream = frames.encode({"t": "exit"})
+    decoder = FrameDecoder()
+    assert [list(decoder.feed(bytes([byte]))) for byte in stream[:-1]] == [[]] * (len(stream) - 1)
+    assert list(decoder.feed(stream[-1:])) == [{"t": "exit"}]
+
+
+def test_frames_that_were_not_taken_come_with_the_next_chunk() -> None:
+    decoder = FrameDecoder()
+    feeding = decoder.feed(frames.encode({"n": 1}) + frames.encode({"n": 2}))
+    assert next(feeding) == {"n": 1}
+    feeding.close()
+    assert list(decoder.feed(b"")) == [{"n": 2}]
+
+
+def test_a_length_over_the_limit_is_refused_before_its_body_comes() -> None:
+    decoder = FrameDecoder(max_bytes=100)
+    with pytest.raises(FrameError, match="101 bytes"):
+        list(decoder.feed(HEAD.pack(101)))
+
+
+def test_a_frame_of_just_the_limit_is_taken() -> None:
+    stream = frames.encode({"t": "x" * 50})
+    decoder = FrameDecoder(max_bytes=len(stream) - HEAD.size)
+    assert list(decoder.feed(stream)) == [{"t": "x" * 50}]
+
+
+@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x01\x01", values.pack([1]), values.pack("t")])
+def test_a_body_that_is_no_map_is_refused(body: bytes) -> None:
+    with pytest.raises(FrameError):
+        list(FrameDecoder().feed(HEAD.pack(len(body)) + body))
+
+
+def test_a_frame_with_what_is_no_value_is_refused() -> None:
+    with pytest.raises(FrameError, match="object"):
+        frames.encode({"t": object()})
+
+
+def test_a_frame_over_the_limit_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "MAX_FRAME_BYTES", 10)
+    with pytest.raises(FrameError, match="larger than 10"):
+        frames.encode({"t": "x" * 10})
+
+
+# Over a socket
+
+
+def test_frames_go_both_ways_over_a_socket(ends: tuple[FrameSocket, socket.socket]) -> None:
+    framed, bare = ends
+    framed.send({"t": "ready"})
+    assert bare.recv(1000) == frames.encode({"t": "ready"})
+    bare.sendall(frames.encode({"n": 1}) + frames.encode({"n": 2}))
+    assert [framed.receive(), framed.receive()] == [{"n": 1}, {"n": 2}]
+
+
+def test_a_peer_that_closes_between_frames_ends_the_stream(
+    ends: tuple[FrameSocket, socket.socket],
+) -> None:
+    framed, bare = ends
+    bare.sendall(frames.encode({"n": 1}))
+    bare.close()
+    assert framed.receive() == {"n": 1}
+    assert framed.receive() is None
+
+
+@pytest.mark.parametrize(
+    ("stream", "reason"),
+    [
+        (b"\0\0", "inside a frame's head"),
+        (HEAD.pack(5) + b"\x81", "inside a frame$"),
+        (HEAD.pack(frames.MAX_FRAME_BYTES + 1), "announced"),
+        (HEAD.pack(1) + b"\x01", "must be a map"),
+    ],
+)
+def test_a_stream_that_ends_badly_or_holds_something_else_is_refused(
+    ends: tuple[FrameSocket, socket.socket], stream: bytes, reason: str
+) -> None:
+    framed, bare = ends
+    bare.sendall(stream)
+    bare.close()
+    with pytest.raises(FrameError, match=reason):
+        framed.receive()
+
+
+def test_a_socket_with_a_timeout_does_not_wait_for_ever() -> None:
+    here, there = socket.socketpair()
+    here.settimeout(0.01)
+    framed = FrameSocket(here)
+    with pytest.raises(TimeoutError):
+        framed.receive()
+    framed.close()
+    there.close()
+
+
+def test_closing_twice_does_nothing(ends: tuple[FrameSocket, socket.socket]) -> None:
+    ends[0].close()
+    ends[0].close()
+    with pytest.raises(OSError, match=r"."):
+        ends[0].send({})
