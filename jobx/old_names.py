@@ -7,6 +7,7 @@ serving, that they do nothing.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -95,6 +96,12 @@ def _writer(text: str, _: Environ) -> str | None:
     raise ConfigError("MR_RESULT_WRITER_FQ_CLASS", repr(text), reason)
 
 
+def _scope_factory(text: str, _: Environ) -> str | None:
+    """Return a table of factories with this one for every workflow."""
+    module, _dot, name = text.rpartition(".")
+    return json.dumps({"*": f"{module}:{name}"})
+
+
 _ETCD: Final = _unused("the store is embedded (node.data_dir); etcd comes with the cluster")
 _NSQ: Final = _unused("one node needs no queue; NSQ comes with the cluster")
 _CACHE: Final = _unused("there is no cache of the store, and there never was a working one")
@@ -124,7 +131,7 @@ VARIABLES: Final[Mapping[str, Variable]] = MappingProxyType(
         "MR_WORKFLOW_NAMES": _setting("node.workflows"),
         "MR_CONSUME": _refused("a node that takes requests and runs none needs the cluster", "1"),
         "MR_SYSTEM_CAPABILITIES": _setting("node.capabilities"),
-        "MR_WORKFLOW_SCOPE_FACTORY_FQ_CLASS": _refused("scope factories are not there yet"),
+        "MR_WORKFLOW_SCOPE_FACTORY_FQ_CLASS": _setting("scope.factories", _scope_factory),
         "MR_HANDLER_UPDATE_CHECK_INTERVAL_S": _unused("a node sees changed handlers in a second"),
         "MR_DO_CLEANUP_REQUESTS": _setting("requests.retention_s", _kept),
         "MR_CLEANUP_MANDATORY_QUIET_PERIOD_S": _setting("requests.retention_s", _retention),

@@ -111,6 +111,7 @@ class Coordinator(Actor):
             plan=message.plan_digest,
             arguments=message.arguments,
             time_limit_s=message.time_limit_s,
+            partition_bytes=2 * self.node.settings.executors.spill_bytes,
         )
         # A blocking caller hears of the request with its result, so both may share a commit.
         self._journal.append(accepted, message.writes, urgent=not request.is_blocking)
@@ -140,7 +141,7 @@ class Coordinator(Actor):
         settings = self.node.settings
         self._reply_to = reply_to
         self._parent = parent
-        self.state = RequestState(plan, 2 * settings.executors.spill_bytes)
+        self.state = RequestState(plan)
         self._journal = Journal(self.node, self.myAddress, request, self.state)
         self._outcomes = Outcomes(self._journal, self.state, self._pace, settings)
         self._frames = FrameBuilder(request, self.state, self.node)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -35,7 +34,7 @@ def request_view(request: model.Request, sent: Sequence[model.Delivery] = ()) ->
     )
 
 
-def result_view(request: model.Request, blob_dir: Path) -> ResultView:
+def result_view(request: model.Request, blob_dir: str) -> ResultView:
     """Return where the result of a request is.
 
     Raises:
@@ -53,11 +52,11 @@ def result_view(request: model.Request, blob_dir: Path) -> ResultView:
         pairs=request.result_pairs or 0,
         size_bytes=sum(item.size_bytes for item in request.result),
         payloads=[item.to_wire() for item in request.result],
-        blob_dir=str(blob_dir),
+        blob_dir=blob_dir,
     )
 
 
-def outcome(request: model.Request, blob_dir: Path, *, replayed: bool = False) -> Outcome:
+def outcome(request: model.Request, blob_dir: str, *, replayed: bool = False) -> Outcome:
     """Return what a submit or a wait gives."""
     result = result_view(request, blob_dir) if request.result is not None else None
     return Outcome(

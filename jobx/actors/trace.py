@@ -29,6 +29,8 @@ from jobx.views import TraceNode, TraceView
 DEFAULT_LIMIT: Final = 1000
 #: How much of an input is shown.
 INPUT_CHARACTERS: Final = 200
+#: Notes of a mapper about what ran after it in the same trip.
+_LATER_OUTPUTS: Final = {"combiner_output": "combine", "reducer_output": "reduce"}
 
 
 @dataclass(slots=True)
@@ -51,7 +53,21 @@ class _Seen:
     durations_us: tuple[int, int, int] = (0, 0, 0)
     reduce_us: dict[int, int] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
-    notes: dict[str, Any] = field(default_factory=dict)
+    session: dict[str, Any] = field(default_factory=dict)
+    #: Captured output by kind and partition.
+    outputs: dict[tuple[str, int], str] = field(default_factory=dict)
+
+    def take_notes(self, kind: events.Kind, partition: int, notes: dict[str, Any]) -> None:
+        if kind == "map":
+            self.outputs.clear()
+            self.session = notes.get("session", {})
+        for name, its_kind in {"output": kind, **_LATER_OUTPUTS}.items():
+            if name in notes:
+                self.outputs[its_kind, partition] = notes[name]
+
+    def output(self, kind: str) -> str | None:
+        parts = sorted(key for key in self.outputs if key[0] == kind)
+        return "".join(self.outputs[key] for key in parts) if parts else None
 
 
 class _Reader:
@@ -78,7 +94,7 @@ class _Reader:
             seen = self.seen.setdefault(event.vertex, _Seen())
             seen.failures[event.kind] = event.failure
             seen.attempt = event.attempt
-            seen.notes |= event.notes.get(event.vertex, {})
+            seen.take_notes(event.kind, 0, event.notes.get(event.vertex, {}))
 
     def chunk_of(self, vertex: int) -> _Chunk | None:
         position = bisect.bisect_right(self.chunks, vertex, key=lambda chunk: chunk.start) - 1
@@ -102,7 +118,7 @@ class _Reader:
         spent = unpack_offsets(event.durations)
         for vertex in self._shown_in(event.first, event.count):
             seen = self.seen.setdefault(vertex, _Seen())
-            seen.notes |= event.notes.get(vertex, {})
+            seen.take_notes(event.kind, event.partition, event.notes.get(vertex, {}))
             if event.kind == "reduce":
                 seen.reduce_us[event.partition] = spent[0] if spent else 0
                 seen.failures.pop("reduce", None)
@@ -245,7 +261,7 @@ class _Tree:
         self, kind: events.Kind, vertex: int, chunk: _Chunk, step: PlanStep, seen: _Seen
     ) -> TraceNode:
         ref = {"map": step.mapper, "combine": step.combiner, "reduce": step.reducer}[kind]
-        session = seen.notes.get("session") if kind == "map" else None
+        session = seen.session if kind == "map" else None
         return TraceNode(
             invocation_id=invocation_id(kind, vertex),
             kind=kind,
@@ -255,7 +271,7 @@ class _Tree:
             attempt=seen.attempt if kind == "map" else 1,
             duration_s=_duration_s(kind, seen),
             input=_input(chunk, vertex) if kind == "map" else None,
-            output=seen.notes.get("output") if kind == "map" else None,
+            output=seen.output(kind),
             session=to_jsonable(session) if session else None,
             failure=seen.failures.get(kind),
         )

@@ -245,7 +245,7 @@ class Verbs:
         """Return where the result of a request is."""
         key = RequestKey(body["workflow"], body["request_id"])
         request = await self._describe(key)
-        return presenting.plain(presenting.result_view(request, self._node.blobs.path(*key)))
+        return presenting.plain(presenting.result_view(request, self._node.blobs.name(*key)))
 
     async def trace(self, body: Body) -> Body:
         """Return the invocation tree of a request."""
@@ -253,6 +253,11 @@ class Verbs:
         return presenting.plain(
             await self._read(trace.read, body["workflow"], body["request_id"], limit)
         )
+
+    async def invocation(self, body: Body) -> Body:
+        """Return one invocation of a request."""
+        named = (body["workflow"], body["request_id"], body["invocation_id"])
+        return presenting.plain(await self._read(trace.invocation, *named))
 
     async def graph(self, body: Body) -> Body:
         """Return the graph of a request's invocation tree as DOT text."""
@@ -288,7 +293,7 @@ class Verbs:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def _outcome(self, request: model.Request) -> Body:
-        blob_dir = self._node.blobs.path(request.workflow_name, request.request_id)
+        blob_dir = self._node.blobs.name(request.workflow_name, request.request_id)
         outcome: Outcome = presenting.outcome(request, blob_dir)
         return presenting.plain(outcome)
 
@@ -310,6 +315,7 @@ VERBS: Final[dict[str, Callable[[Verbs, Body], Awaitable[Body]]]] = {
     "request.list": Verbs.list,
     "request.result": Verbs.result,
     "request.trace": Verbs.trace,
+    "request.invocation": Verbs.invocation,
     "request.graph": Verbs.graph,
     "request.cancel": Verbs.cancel,
 }

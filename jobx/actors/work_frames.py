@@ -33,7 +33,7 @@ class FrameBuilder:
                 "job": request.job_name,
                 "context": request.context,
             },
-            "blob_dir": str(node.blobs.path(*self._key)),
+            "blob_dir": node.blobs.name(*self._key),
             "chunk_pairs": CHUNK_PAIRS,
             "batch_s": BATCH_LIMIT_S,
             "partitions": PARTITIONS,

@@ -32,7 +32,7 @@ from mmap import mmap
 from typing import Any, Final
 
 from jobx import values
-from jobx.handlers import executor, kernel
+from jobx.handlers import executor, kernel, languages
 from jobx.handlers.executor import Config
 
 PAGE_BYTES: Final = 4096
@@ -184,6 +184,7 @@ def main(arguments: list[str]) -> None:
     config = control.recv(_CONFIG_BYTES)
     if not config:
         return  # the node is gone
+    languages.processor("python")  # what most executors need, they share
     # Collections and reference counts of what is loaded now would copy shared pages.
     gc.disable()
     gc.collect()

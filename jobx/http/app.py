@@ -25,6 +25,7 @@ def create_app(node: Node, settings: HttpSettings) -> App:
 
 def _routes(node: Node, settings: HttpSettings) -> dict[str, Any]:
     one_request = "/request/{workflow}/{request_id}"
+    one_invocation = f"{one_request}/invocation/{{invocation_id}}"
     drawing = graphs.Drawing(node)
     routes = {
         "/job/{workflow}/{job}": jobs.Jobs(node, settings),
@@ -32,6 +33,8 @@ def _routes(node: Node, settings: HttpSettings) -> dict[str, Any]:
         one_request: requests.OneRequest(node, settings, drawing),
         f"{one_request}/result": requests.RequestResult(node, settings),
         f"{one_request}/trace": requests.RequestTrace(node),
+        one_invocation: requests.OneInvocation(node),
+        f"{one_invocation}/output": requests.InvocationOutput(node),
         f"{one_request}/graph": requests.RequestGraph(drawing),
         "/": admin.Root(),
         "/health/live": admin.Live(),

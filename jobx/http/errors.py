@@ -45,7 +45,7 @@ _FALCON_CODES: Final = {
     406: "not-acceptable",
 }
 #: Status of a failed request, by the kind of its failure; 500 for the others.
-_FAILURE_STATUS: Final = {"timeout": 504}
+_FAILURE_STATUS: Final = {"timeout": 504, "capability": 503}
 #: What a header's value may not hold: control characters, C1 included.
 _CONTROLS: Final = dict.fromkeys([*range(32), *range(127, 160)], " ")
 

@@ -13,7 +13,7 @@ from jobx.http.admin import ActorTree, Health
 from jobx.http.errors import MEDIA_PROBLEM, Problem
 from jobx.http.jobs import JobBody
 from jobx.http.media import MEDIA_JSON, MEDIA_MSGPACK, MEDIA_NDJSON
-from jobx.http.operations import ENTITIES, PICTURE, REF, Operation, Schema, operations, ref
+from jobx.http.operations import ENTITIES, PICTURE, REF, TEXT, Operation, Schema, operations, ref
 
 _PROBLEMS: Final = {
     400: "Something in the request is wrong; the detail names it.",
@@ -108,7 +108,7 @@ _ID_CHARS: Final = str.maketrans({"/": "_", "{": None, "}": None, ".": "_"})
 
 
 def _path_parameter(name: str) -> Schema:
-    pattern = {"type": "string"} if name == "request_id" else _NAME
+    pattern = {"type": "string"} if name in ("request_id", "invocation_id") else _NAME
     return {"name": name, "in": "path", "required": True, "schema": pattern}
 
 
@@ -142,7 +142,7 @@ def _response(operation: Operation, status: int, schema: Schema | None) -> Schem
 
 
 def _media_types(operation: Operation, schema: Schema) -> tuple[str, ...]:
-    if operation.path == "/":
+    if schema == TEXT:
         return ("text/plain",)
     if schema == ref("Result"):
         return (MEDIA_JSON, MEDIA_NDJSON, MEDIA_MSGPACK)

@@ -9,11 +9,14 @@ Schema = dict[str, Any]
 
 #: Schema of a picture.
 PICTURE: Final[Schema] = {"type": "string", "format": "binary"}
+#: Schema of plain text.
+TEXT: Final[Schema] = {"type": "string"}
 #: The kinds of entities, as their schemas are called.
 ENTITIES: Final = ("Workflow", "Job", "Step", "Handler")
 REF: Final = "#/components/schemas/{name}"
 
 _REQUEST: Final = "/request/{workflow}/{request_id}"
+_INVOCATION: Final = f"{_REQUEST}/invocation/{{invocation_id}}"
 _EVERY: Final = (400, 404, 500, 503, 504)
 _BODY: Final = (413, 415, 507)
 
@@ -145,6 +148,13 @@ def _request_operations() -> list[Operation]:
             {200: ref("TraceView")},
             (limit,),
         ),
+        Operation("get", _INVOCATION, "One invocation", {200: ref("TraceNode")}),
+        Operation(
+            "get",
+            f"{_INVOCATION}/output",
+            "What an invocation wrote and logged",
+            {200: TEXT},
+        ),
         Operation(
             "get",
             f"{_REQUEST}/graph",
@@ -200,9 +210,8 @@ def _entity_operations(kind: str) -> list[Operation]:
 
 
 def _admin_operations() -> list[Operation]:
-    text = {"type": "string"}
     return [
-        Operation("get", "/", "One line for people", {200: text}, problems=(400,)),
+        Operation("get", "/", "One line for people", {200: TEXT}, problems=(400,)),
         Operation("get", "/health/live", "The web worker lives", {200: ref("Health")}),
         Operation("get", "/health/ready", "The node takes requests", {200: ref("Health")}),
         Operation("get", "/node", "The node", {200: ref("NodeView")}),

@@ -6,6 +6,7 @@ import re
 import typing
 from typing import Any, Final
 
+import falcon
 import msgspec
 from falcon.asgi import Request, Response
 
@@ -15,7 +16,7 @@ from jobx.errors import InUse, InvalidInput, NotFound
 from jobx.http import graphs, headers, media, results
 from jobx.http.node_client import Node
 from jobx.model import RequestState, check_name
-from jobx.views import Outcome, RequestPage, RequestView, TraceView
+from jobx.views import Outcome, RequestPage, RequestView, TraceNode, TraceView
 
 STATES: Final = typing.get_args(RequestState)
 #: Invocations that a trace shows unless the client asks for more.
@@ -23,6 +24,7 @@ TRACE_LIMIT: Final = 1000
 MAX_TRACE: Final = 100_000
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_INVOCATION_ID: Final = re.compile(r"[mcr](0|[1-9][0-9]{0,17})")
 _MAX_REASON_CHARS: Final = 500
 
 
@@ -131,6 +133,41 @@ class RequestTrace:
     on_head = on_get
 
 
+class OneInvocation:
+    """``/request/{workflow}/{request_id}/invocation/{invocation_id}``."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def on_get(
+        self, req: Request, resp: Response, workflow: str, request_id: str, invocation_id: str
+    ) -> None:
+        """Answer with one invocation."""
+        headers.query(req)
+        body = _name(workflow, request_id, invocation_id)
+        results.send_json(resp, await _invocation(self._node, body))
+
+    on_head = on_get
+
+
+class InvocationOutput:
+    """``/request/{workflow}/{request_id}/invocation/{invocation_id}/output``."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def on_get(
+        self, req: Request, resp: Response, workflow: str, request_id: str, invocation_id: str
+    ) -> None:
+        """Answer with what an invocation wrote, as text."""
+        headers.query(req)
+        found = await _invocation(self._node, _name(workflow, request_id, invocation_id))
+        resp.content_type = falcon.MEDIA_TEXT
+        resp.text = found.output or ""
+
+    on_head = on_get
+
+
 class RequestGraph:
     """``/request/{workflow}/{request_id}/graph``."""
 
@@ -145,11 +182,22 @@ class RequestGraph:
     on_head = on_get
 
 
-def _name(workflow: str, request_id: str) -> dict[str, Any]:
+def _name(workflow: str, request_id: str, invocation_id: str | None = None) -> dict[str, Any]:
     check_name("workflow", workflow)
     if not _ID.fullmatch(request_id):
         raise NotFound("request", request_id[:80])
-    return {"workflow": workflow, "request_id": request_id}
+    name = {"workflow": workflow, "request_id": request_id}
+    if invocation_id is None:
+        return name
+    if not _INVOCATION_ID.fullmatch(invocation_id):
+        raise NotFound("invocation", invocation_id[:80])
+    return {**name, "invocation_id": invocation_id}
+
+
+async def _invocation(node: Node, name: dict[str, Any]) -> TraceNode:
+    answer = await node.call("request.invocation", name)
+    _make_sessions_jsonable(answer)
+    return msgspec.convert(answer, TraceNode)
 
 
 def _make_sessions_jsonable(root: dict[str, Any] | None) -> None:

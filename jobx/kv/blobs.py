@@ -24,6 +24,7 @@ class BlobFolder:
 
     def __init__(self, root: Path) -> None:
         self._root = root.absolute()
+        self._root_name = str(self._root)
 
     def path(self, workflow: str, request_id: str) -> Path:
         """Return the folder of a request, which may not exist yet.
@@ -31,9 +32,13 @@ class BlobFolder:
         Raises:
             InvalidInput: One of the names is not a name.
         """
+        return Path(self.name(workflow, request_id))
+
+    def name(self, workflow: str, request_id: str) -> str:
+        """Return what ``path`` returns as text; cheaper, for every request."""
         check_name("workflow", workflow)
         check_name("request", request_id)
-        return self._root / workflow / request_id
+        return f"{self._root_name}/{workflow}/{request_id}"
 
     def create(self, workflow: str, request_id: str) -> Path:
         """Return the folder of a request and make sure that it exists."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
 from jobx import model
+from jobx.kv.references import HANDLER_FIELDS
 from jobx.tools import render
 from jobx.tools.command import Call, command
 
@@ -42,7 +44,13 @@ def add_commands(group: click.Group, kind: type[Named], example: str) -> None:
             found = entities.list(kind, workflow)
             if by is not None:
                 found.sort(key=lambda entity: str(getattr(entity, by) or ""))
-            show_all(call, kind, found, [entities.fault(entity) for entity in found])
+            computed: dict[str, list[str | None]] = {}
+            if kind is model.Step:
+                handlers = entities.list(model.Handler, workflow)
+                words = {one.handler_name: one.required_capability for one in handlers}
+                computed["requires"] = [_required(step, words) for step in found]
+            computed["broken"] = [entities.fault(entity) for entity in found]
+        show_all(call, kind, found, computed)
 
     deleting = f"Delete a {noun} that nothing refers to."
 
@@ -72,20 +80,24 @@ def show_all(
     call: Call,
     kind: type[msgspec.Struct],
     entities: Sequence[msgspec.Struct],
-    faults: Sequence[str | None] = (),
+    computed: Mapping[str, Sequence[str | None]] = MappingProxyType({}),
 ) -> None:
     """Write entities of a class to stdout: an array, or a table with a column for each field.
 
-    The faults, one for each entity, are a field or a column ``broken``.
+    What is ``computed``, a text or None for each entity by its name, are further fields or columns.
     """
     if call.as_json:
-        render.say_json(_with_faults(entities, faults) if faults else entities)
+        plain = [msgspec.to_builtins(entity) for entity in entities]
+        for name, texts in computed.items():
+            plain = [{**one, name: text} for one, text in zip(plain, texts, strict=True)]
+        render.say_json(plain)
         return
     columns = [name for name in _columns(kind) if any(getattr(e, name) for e in entities)]
     rows = [[_brief(getattr(entity, name)) for name in columns] for entity in entities]
-    if any(faults):
-        columns.append("broken")
-        rows = [[*row, fault or ""] for row, fault in zip(rows, faults, strict=True)]
+    for name, texts in computed.items():
+        if any(texts):
+            columns.append(name)
+            rows = [[*row, text or ""] for row, text in zip(rows, texts, strict=True)]
     render.say_table([name.removesuffix("_name") for name in columns], rows)
 
 
@@ -112,13 +124,11 @@ def _as_it_is(command: F) -> F:
     return command
 
 
-def _with_faults(
-    entities: Sequence[msgspec.Struct], faults: Sequence[str | None]
-) -> list[dict[str, Any]]:
-    return [
-        {**msgspec.to_builtins(entity), "broken": fault}
-        for entity, fault in zip(entities, faults, strict=True)
-    ]
+def _required(step: msgspec.Struct, capabilities: Mapping[str, str]) -> str | None:
+    """Return what a step requires beside ``general``, by what its handlers do; None: nothing."""
+    names = (getattr(step, field) for field in HANDLER_FIELDS.values())
+    found = {capabilities[name] for name in names if name in capabilities}
+    return ", ".join(sorted(found - {"general"})) or None
 
 
 def _columns(kind: type[msgspec.Struct]) -> list[str]:

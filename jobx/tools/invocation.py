@@ -32,3 +32,17 @@ def get(call: Call, workflow: str, request_id: str, invocation_id: str) -> None:
     render.say_fields(fields)
     if found.failure and found.failure.traceback:
         render.say(f"\n{found.failure.traceback.rstrip()}")
+
+
+@command(invocation, "output", example="invocation output wordcount REQUEST_ID m0")
+@click.argument("workflow")
+@click.argument("request_id")
+@click.argument("invocation_id")
+def output(call: Call, workflow: str, request_id: str, invocation_id: str) -> None:
+    """Write what an invocation wrote and logged to stdout."""
+    with call.store() as store:
+        found = trace.invocation(store, workflow, request_id, invocation_id)
+    if call.as_json:
+        render.say_json({"invocation_id": invocation_id, "output": found.output or ""})
+    elif found.output:
+        render.say(found.output.removesuffix("\n"))

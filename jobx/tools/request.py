@@ -91,7 +91,7 @@ def result(call: Call, workflow: str, request_id: str, form: str) -> None:
         entity = requests.get(store, workflow, request_id)
     if entity.is_done and entity.result is None:
         raise failed(request_id, entity.state, entity.failure)
-    say_result(presenting.result_view(entity, _blobs(call).path(workflow, request_id)), form)
+    say_result(presenting.result_view(entity, _blobs(call).name(workflow, request_id)), form)
 
 
 @command(request, "cancel", example="request cancel wordcount REQUEST_ID")

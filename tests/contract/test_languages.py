@@ -163,7 +163,7 @@ def test_what_is_written_and_logged_is_captured_in_order(
     if language is PYTHON:
         pytest.skip("stdout of the executor itself: see tests/integration/test_executor.py")
     (segment,) = run(bench(guests, language, m="talk"), [1, 1], reducer=None)
-    assert segment[6] == {1: {"output": "hello\nWARNING careful\n"}}
+    assert segment[6] == {1: {"output": "hello\nWARNING r1/m1: careful\n"}}
 
 
 def test_an_error_names_the_line_of_the_author(guests: Guests, language: Language) -> None:

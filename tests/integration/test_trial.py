@@ -59,10 +59,10 @@ def write(file: Path, kind: str, body: str, metadata: str = "") -> None:
 
 @pytest.fixture
 def jobx(folder: Path) -> Jobx:
-    """Run ``jobx handler`` with words; a word that names a file is that file's path."""
+    """Run ``jobx handler`` with words; a word that names a file stands for its path."""
 
     def invoke(*words: str) -> Result:
-        known = [str(folder / word) if word.endswith(".py") else word for word in words]
+        known = [str(folder / word) if (folder / word).is_file() else word for word in words]
         return CliRunner().invoke(main, ["handler", *known])
 
     return invoke
@@ -94,6 +94,7 @@ PAIR = "def handler(key, value):\n    yield Return()\n    yield key, value\n"
         ("mapper", PAIR, [[1, "a"], {"$bytes": "AA=="}], [[[1, "a"], {"$bytes": "AA=="}]]),
         ("mapper", "yield Map('s')\nyield 2, 0\nyield 1, 0\n", None, [[1, 0], [2, 0]]),
         ("mapper", "yield Return()\n", None, []),
+        ("mapper", "def handler():\n    yield Return()\n    yield 1, 2\n", None, [[1, 2]]),
         ("reducer", ADD_UP, [["b", [1, 2]], ["a", []]], [["a", 0], ["b", 3]]),
         ("reducer", ADD_UP, [["b", [1, 2]]], [["b", 3.0]]),
         ("combiner", ADD_UP, [["a", [1]]], [["a", 1]]),

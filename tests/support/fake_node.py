@@ -204,6 +204,13 @@ class FakeNode:
         )
         return TraceView(request=self._request(body), root=root)
 
+    def _request_invocation(self, body: Frame) -> TraceNode:
+        root = self._request_trace(body).root
+        assert root is not None
+        if body["invocation_id"] != "m0":
+            raise NotFound("invocation", body["invocation_id"])
+        return msgspec.structs.replace(root, invocation_id="m0", output="é, printed\n")
+
     def _request_graph(self, body: Frame) -> Frame:
         return {"dot": dot_text(self._request_trace(body), body["limit"])}
 

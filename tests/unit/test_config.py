@@ -33,6 +33,8 @@ def _other(kind: Any, default: Any) -> tuple[str, Any]:
         return chosen, chosen
     if typing.get_origin(kind) is tuple:
         return "a, b", ("a", "b")
+    if kind == dict[str, str]:
+        return '{"a": "env:b"}', {"a": "env:b"}
     if typing.get_origin(kind) is dict:
         return '{"a": 1}', {"a": 1}
     if kind is bool:
@@ -110,6 +112,8 @@ def test_a_list_is_set_by_text_with_commas(text: str, capabilities: tuple[str, .
         ("[http]\nmax_wait_s = nan", "http.max_wait_s"),
         ("[requests]\nlost_attempts = 0", "requests.lost_attempts"),
         ("[executors]\nenvironment = [1]", "executors.environment"),
+        ("[scope.factories]\nw = 'no_colon'", "scope.factories"),
+        ("[scope.secrets]\ntoken = 'the secret itself'", "scope.secrets"),
         ("[kitchen]\nsink = 1", "kitchen"),
         ("node = 5", "node"),
         ("[[node]]\nexecutors = 1", "node"),

@@ -31,6 +31,7 @@ def test_old_variable_gives_a_setting_that_exists(name: str) -> None:
         ({"MR_WORKFLOW_NAMES": "a, b"}, "node.workflows", ("a", "b")),
         ({"MR_SYSTEM_CAPABILITIES": "general,gpu"}, "node.capabilities", ("general", "gpu")),
         ({"MR_LOG_FILEPATH": "/l"}, "node.log_path", "/l"),
+        ({"MR_WORKFLOW_SCOPE_FACTORY_FQ_CLASS": "a.b.C"}, "scope.factories", {"*": "a.b:C"}),
         ({"MR_DO_CLEANUP_REQUESTS": "0"}, "requests.retention_s", 31_536_000.0),
         ({"MR_CLEANUP_MANDATORY_QUIET_PERIOD_S": "5"}, "requests.retention_s", 5.0),
         ({"MR_REMOTE_ADDR_HEADER": "HTTP_X_REAL_IP"}, "http.forwarded_header", "X-Real-Ip"),

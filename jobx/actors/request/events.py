@@ -9,6 +9,7 @@ reducer of a mapper share its number. A chunk is a row of siblings, named by its
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
@@ -32,6 +33,8 @@ class Accepted:
     plan: str
     arguments: Payload
     time_limit_s: float
+    #: A reduction of more input is done in partitions; kept here, since settings may change.
+    partition_bytes: int = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,10 @@ def to_record(event: Event) -> dict[str, Any]:
     kind = type(event)
     record: dict[str, Any] = {"event": _TAG_OF[kind]}
     for name in _FIELDS[kind]:
-        record[name] = _plain(getattr(event, name))
+        record[name] = getattr(event, name)
+    for name in _FLAT_FIELDS[kind]:
+        if record[name] is not None:
+            record[name] = _FLATTEN[name](record[name])
     return record
 
 
@@ -169,24 +175,29 @@ def from_record(record: dict[str, Any]) -> Event:
         raise InternalError(f"a log holds a {record['event']} event of another form") from error
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Payload):
-        return value.to_wire()
-    if isinstance(value, tuple):
-        return [item.to_wire() for item in value]
-    if isinstance(value, Failure):
-        return msgspec.to_builtins(value)
-    return value
-
-
 def _payloads(wires: list[Any]) -> tuple[Payload, ...]:
     return tuple(map(Payload.from_wire, wires))
 
 
-_REBUILD: Final[dict[str, Any]] = {
+def _wires(payloads: tuple[Payload, ...]) -> list[list[Any]]:
+    return [item.to_wire() for item in payloads]
+
+
+#: Fields that are no plain values: how they become some, and how they are made of them again.
+_FLATTEN: Final[dict[str, Callable[[Any], Any]]] = {
+    "arguments": Payload.to_wire,
+    "payload": Payload.to_wire,
+    "payloads": _wires,
+    "result": _wires,
+    "failure": msgspec.to_builtins,
+}
+_REBUILD: Final[dict[str, Callable[[Any], Any]]] = {
     "arguments": Payload.from_wire,
     "payload": Payload.from_wire,
     "payloads": _payloads,
     "result": _payloads,
     "failure": lambda wire: msgspec.convert(wire, Failure),
+}
+_FLAT_FIELDS: Final = {
+    kind: tuple(name for name in names if name in _FLATTEN) for kind, names in _FIELDS.items()
 }

@@ -152,9 +152,9 @@ class Branch:
 class RequestState:
     """What the events of one request add up to."""
 
-    def __init__(self, plan: Plan, partition_bytes: int) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.partition_bytes = partition_bytes
+        self.partition_bytes = 0
         self.accepted: Accepted | None = None
         self.finished: Finished | None = None
         self.failure: Failure | None = None
@@ -309,6 +309,7 @@ class RequestState:
 
     def _accepted(self, event: Accepted) -> None:
         self.accepted = event
+        self.partition_bytes = event.partition_bytes
         root = Mapped(event.at, ROOT, MAPPER, event.step, ROOT, 1, event.arguments, "")
         self._add_chunk(Chunk(root, depth=0))
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import importlib
-from importlib import metadata
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from jobx.errors import InvalidInput
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, Processor, yielded
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["Checked", "Grouped", "Loaded", "Processor", "by_ending", "processor", "yielded"]
 
@@ -62,6 +64,8 @@ def _load(name: str) -> Processor:
 
 
 @functools.cache
-def _added() -> dict[str, metadata.EntryPoint]:
+def _added() -> dict[str, EntryPoint]:
     """Return what other packages add; looks at all that is installed, so only on demand."""
-    return {point.name: point for point in metadata.entry_points(group=_GROUP)}
+    from importlib.metadata import entry_points  # noqa: PLC0415 - large, and executors need it not
+
+    return {point.name: point for point in entry_points(group=_GROUP)}

@@ -186,7 +186,7 @@ def _mapper(
         return run(*_only_pair(arguments))
 
     start = run
-    if checked.parameters:
+    if checked.parameters or (definition and not required):
         start = by_name
     elif len(required) == 2:
         start = by_pair

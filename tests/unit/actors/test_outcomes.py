@@ -61,7 +61,7 @@ class Desk:
     """A request whose root is at work, and what takes answers for it."""
 
     def __init__(self) -> None:
-        self.state = RequestState(PLAN, 1 << 60)
+        self.state = RequestState(PLAN)
         size = len(ARGUMENTS)
         payload = Payload(1, size, ARGUMENTS, offsets=pack_offsets([size]))
         self.state.apply(Accepted(1.0, "j", "s", "p", payload, 60.0))

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,7 +19,7 @@ RUNNING = model.Request(
     context={"ip": "::1"},
 )
 FAILURE = model.Failure(kind="author", type="ValueError", message="wrong")
-FOLDER = Path("/blobs/flow/r1")
+FOLDER = "/blobs/flow/r1"
 
 
 def _ended(state: str, **fields: Any) -> model.Request:
@@ -50,7 +49,7 @@ def test_only_a_result_has_a_size(request_: model.Request, size: int | None) -> 
 
 def test_a_result_says_where_its_pairs_are() -> None:
     view = result_view(SUCCEEDED, FOLDER)
-    assert (view.pairs, view.size_bytes, view.blob_dir) == (3, 12, str(FOLDER))
+    assert (view.pairs, view.size_bytes, view.blob_dir) == (3, 12, FOLDER)
     assert [Payload.from_wire(wire) for wire in view.payloads] == SUCCEEDED.result
 
 

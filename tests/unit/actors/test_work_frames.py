@@ -51,7 +51,7 @@ class Desk:
     """A request whose root mapped four children, and what builds its frames."""
 
     def __init__(self, tmp_path: Path, children: Payload = CHILDREN) -> None:
-        self.state = RequestState(PLAN, 1 << 60)
+        self.state = RequestState(PLAN)
         root = Payload(1, 4, b"args", offsets=pack_offsets([4]))
         self.state.apply(Accepted(1.0, "job", "plain", "p", root, 60.0))
         self.state.apply(Mapped(1.0, ROOT, ROOT, "full", 1, 4, children, ""))

@@ -129,7 +129,7 @@ def test_what_is_not_of_the_protocol_is_output(guests: Guests) -> None:
     made = bench(guests, m=once(f"cat <<'END'\n{chr(10).join(said)}\nEND", "echo oops >&2"))
     (segment,) = run(made, [1, 1], reducer=None)
     output = segment[6][1]["output"]
-    assert sorted(output.splitlines()) == sorted([*said[1:5], "INFO x", "oops"])
+    assert sorted(output.splitlines()) == sorted([*said[1:5], "INFO r1/m1: x", "oops"])
 
 
 def test_values_that_json_has_not_are_tagged(guests: Guests) -> None:

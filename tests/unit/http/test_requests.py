@@ -164,3 +164,39 @@ def test_stream_of_a_blob_that_is_damaged_further_on_is_cut_off(
     blob.write_bytes(blob.read_bytes()[:-1] + b"w")
     with pytest.raises(BlobDamaged):
         from_blobs.simulate_get(f"/request/texts/{request_id}/result")
+
+
+def test_an_invocation_is_shown_with_its_session(client: TestClient, node: FakeNode) -> None:
+    node.session = {"seen": b"\x01"}
+    path = f"/request/texts/{submit(client, 'count', text='a')}/invocation/m0"
+    shown = client.simulate_get(path).json
+    assert (shown["invocation_id"], shown["output"]) == ("m0", "é, printed\n")
+    assert shown["session"] == {"seen": {"$bytes": "AQ=="}}
+
+
+def test_output_of_an_invocation_is_plain_text(client: TestClient) -> None:
+    path = f"/request/texts/{submit(client, 'count', text='a')}/invocation/m0/output"
+    answer = client.simulate_get(path)
+    assert (answer.status_code, answer.text) == (200, "é, printed\n")
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize("name", ["m1", "x0", "m", "m-1", "m01", "m%00", "m" + "9" * 30])
+@pytest.mark.parametrize("part", ["", "/output"])
+def test_unknown_invocation_is_not_found(client: TestClient, name: str, part: str) -> None:
+    path = f"/request/texts/{submit(client, 'count', text='a')}/invocation/{name}{part}"
+    answer = client.simulate_get(path)
+    assert (answer.status_code, answer.json["code"]) == (404, "not-found")
+
+
+@pytest.mark.parametrize("part", ["", "/output"])
+def test_invocation_of_an_unknown_request_is_not_found(client: TestClient, part: str) -> None:
+    answer = client.simulate_get(f"/request/texts/nope/invocation/m0{part}")
+    assert answer.status_code == 404
+
+
+def test_result_that_lacked_a_capability_is_unavailable(client: TestClient, node: FakeNode) -> None:
+    node.failure = Failure(kind="capability", type="NoCapability", message="no node offers 'gpu'")
+    answer = client.simulate_get(f"/request/texts/{submit(client, 'fail')}/result")
+    assert (answer.status_code, answer.json["kind"]) == (503, "capability")
+    assert "'gpu'" in answer.json["detail"]

@@ -302,7 +302,8 @@ def test_state_changes_with_every_change_and_with_nothing_else(store: MemoryStor
     ("fields", "same"),
     [
         ({"description": "other"}, True),
-        ({"handler_name": "other"}, True),
+        ({"handler_name": "other"}, False),
+        ({"workflow_name": "other"}, False),
         ({"version": "asked"}, True),
         ({"source_code": "yield 2"}, False),
         ({"source_type": "javascript"}, False),
@@ -314,7 +315,9 @@ def test_state_changes_with_every_change_and_with_nothing_else(store: MemoryStor
     ],
     ids=str,
 )
-def test_a_version_is_over_what_a_handler_does(fields: dict[str, Any], same: bool) -> None:
+def test_a_version_is_over_what_a_handler_does_and_its_names(
+    fields: dict[str, Any], same: bool
+) -> None:
     before = handler("split", "mapper")
     assert (version_of(changed(before, **fields)) == version_of(before)) is same
 

@@ -61,9 +61,9 @@ def items(count: int, size_bytes: int = 1) -> Payload:
     return Payload(count, size_bytes * count, b"." * ends[-1], offsets=pack_offsets(ends))
 
 
-def accepted(state: RequestState) -> None:
+def accepted(state: RequestState, partition_bytes: int = NEVER) -> None:
     """Begin the request."""
-    state.apply(Accepted(0.0, "j", "s", "p", items(1), 60.0))
+    state.apply(Accepted(0.0, "j", "s", "p", items(1), 60.0, partition_bytes))
 
 
 def mapped(parent: int, start: int, count: int, *, chunk: int = ROOT, digest: str = "") -> Mapped:
@@ -118,12 +118,11 @@ class Driver:
         self.log: list[Event] = []
         self.nodes: dict[int, Node] = {ROOT: tree}
         self.blobs: dict[str, bytes] = {}
-        self.partition_bytes = partition_bytes
         self._clear()
-        self.apply(Accepted(0.0, "j", "s", "p", items(1), 60.0))
+        self.apply(Accepted(0.0, "j", "s", "p", items(1), 60.0, partition_bytes))
 
     def _clear(self) -> None:
-        self.state = RequestState(PLAN, self.partition_bytes)
+        self.state = RequestState(PLAN)
         self.pace = Pace()
         self.at_work: list[Work] = []
         self.waiting: list[Target] = []

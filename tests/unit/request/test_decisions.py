@@ -40,7 +40,7 @@ AUTHOR = Failure(kind="author", type="ValueError", message="wrong")
 @pytest.fixture
 def state() -> RequestState:
     """A request whose root is ready."""
-    begun = RequestState(PLAN, NEVER)
+    begun = RequestState(PLAN)
     accepted(begun)
     return begun
 
@@ -175,7 +175,7 @@ def test_an_item_larger_than_a_batch_goes_alone(state: RequestState) -> None:
 
 @given(st.lists(st.integers(1, BATCH_BYTES * 2), min_size=1, max_size=12))
 def test_batches_cover_all_siblings_and_keep_to_their_bytes(sizes: list[int]) -> None:
-    state = RequestState(PLAN, NEVER)
+    state = RequestState(PLAN)
     accepted(state)
     _decide(state)
     state.apply(mapped(ROOT, 1, len(sizes)))

@@ -8,7 +8,6 @@ from jobx.model import Failure, HandlerRef, Plan, PlanStep
 from jobx.payload import Payload
 from tests.unit.request.driver import (
     COMBINED,
-    NEVER,
     PLAN,
     accepted,
     attempts_of,
@@ -28,7 +27,7 @@ CRASH = Failure(kind="crash", type="Crash", message="")
 @pytest.fixture
 def state() -> RequestState:
     """A request whose root is at work."""
-    begun = RequestState(PLAN, NEVER)
+    begun = RequestState(PLAN)
     accepted(begun)
     assert _take(begun) == (ROOT, ROOT, 1)
     return begun
@@ -118,7 +117,7 @@ def test_the_reducer_gets_the_session_of_its_mapper(state: RequestState) -> None
     ],
 )
 def test_one_event_counts_all_invocations_it_tells_of(plan: Plan, outcome: str, count: int) -> None:
-    state = RequestState(plan, NEVER)
+    state = RequestState(plan)
     accepted(state)
     state.apply(done(ROOT, ROOT, outcome=outcome))
     assert state.invocation_count == count
@@ -474,8 +473,8 @@ def test_partitions_that_were_done_run_again_when_their_input_changed() -> None:
 
 def _partitioned(*, per_key: bool = True, size_bytes: int = 101) -> RequestState:
     ref = HandlerRef(handler_name="h", version="v", per_key=per_key)
-    state = RequestState(Plan(steps={"s": PlanStep(mapper=ref, reducer=ref)}), 100)
-    accepted(state)
+    state = RequestState(Plan(steps={"s": PlanStep(mapper=ref, reducer=ref)}))
+    accepted(state, partition_bytes=100)
     state.apply(mapped(ROOT, 1, 1))
     state.apply(done(ROOT, ROOT, outcome="mapped"))
     output = Payload(1, size_bytes, None, "b")

@@ -69,7 +69,7 @@ def test_partitions_of_a_large_reduction_together_leave_the_result(
 def test_the_log_alone_gives_the_state(tree: Node, luck: random.Random, faults: float) -> None:
     driver = Driver(tree, luck, faults=faults)
     driver.run()
-    replayed = RequestState(PLAN, driver.partition_bytes)
+    replayed = RequestState(PLAN)
     for event in driver.log:
         replayed.apply(event)
     live = driver.state
@@ -84,7 +84,7 @@ def test_duplicates_of_results_change_nothing(
 ) -> None:
     driver = Driver(tree, luck, faults=faults)
     driver.run()
-    once, twice = RequestState(PLAN, 1 << 60), RequestState(PLAN, 1 << 60)
+    once, twice = RequestState(PLAN), RequestState(PLAN)
     for event in driver.log:
         once.apply(event)
         twice.apply(event)

@@ -324,3 +324,17 @@ def test_sync_exits_5_when_a_file_is_refused(filled: Jobx, sources: Path) -> Non
 
     assert result.exit_code == exits.INVALID
     assert filled("handler", "get", "w", "deep_add").exit_code == exits.OK
+
+
+def test_list_shows_what_steps_and_handlers_require(filled: Jobx) -> None:
+    create = ("handler", "create", "w", "fast", "d", "python", "mapper", "-r", "gpu")
+    assert filled(*create, stdin=MAPPER).exit_code == exits.OK
+    filled("step", "create", "w", "t", "d", "fast", "", "r")
+    steps, handlers = _json(filled, "step", "list", "w"), _json(filled, "handler", "list", "w")
+
+    assert isinstance(steps, list)
+    assert {one["step_name"]: one["requires"] for one in steps} == {"s": None, "t": "gpu"}
+    assert isinstance(handlers, list)
+    assert {one["required_capability"] for one in handlers} == {"general", "gpu"}
+    assert "requires" in filled("step", "list", "w").stdout.splitlines()[0].split()
+    assert "required_capability" in filled("handler", "list", "w").stdout.splitlines()[0].split()

@@ -63,9 +63,7 @@ export class Scope {
 
   #log() {
     const line = (level) => (...parts) => {
-      const { request, invocation } = this.current ?? {};
-      const where = invocation ? `${request.id}/${invocation.id}` : 'loading';
-      this.write(`${level.toUpperCase()} ${where}: ${format(...parts)}\n`);
+      this.#port.write({ t: 'log', level: level.toUpperCase(), message: format(...parts).toWellFormed() });
     };
     const log = Object.fromEntries(LEVELS.map((level) => [level, line(level)]));
     const exception = (...parts) => log.error(...parts);

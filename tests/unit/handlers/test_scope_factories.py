@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from jobx.handlers.failures import Misuse, describe
+from jobx.handlers.scope import Scope
+from jobx.handlers.scope_factories import HandlerDefinition, ScopeFactories
+
+SECRETS = {"token": "s3cret"}
+
+
+class OldStyle:
+    """A factory as mr had them."""
+
+    def get_handler_scope_factory(self, workflow: str) -> OldStyle | None:
+        return self if workflow == "w" else None
+
+    def get_scope(self, handler: HandlerDefinition) -> dict[str, object]:
+        return {"OF": f"{handler.workflow_name}/{handler.handler_name}", **handler.secrets}
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A module of an operator."""
+    module: Any = ModuleType("site_scope")
+    monkeypatch.setitem(sys.modules, "site_scope", module)
+    return module
+
+
+def names(path: str, workflow: str = "w", name: str = "h") -> Mapping[str, object]:
+    handler = {
+        "workflow": workflow,
+        "name": name,
+        "handler_type": "mapper",
+        "source_type": "python",
+        "source_code": "",
+        "version": "v",
+    }
+    key, _, path = path.rpartition(" ")
+    return ScopeFactories({key or "w": path}, SECRETS).names(handler, Scope().reserved)
+
+
+def test_a_factory_is_given_the_handler_and_the_secrets(site: Any) -> None:
+    site.make = lambda handler, secrets: {"X": (handler, dict(secrets))}
+    assert names("site_scope:make") == {"X": ("h", SECRETS)}
+
+
+def test_a_workflow_without_a_factory_gets_nothing(site: Any) -> None:
+    site.make = lambda handler, secrets: {"X": 1}
+    assert names("site_scope:make", workflow="other") == {}
+
+
+def test_a_factory_cannot_change_the_secrets_of_others(site: Any) -> None:
+    site.make = lambda handler, secrets: secrets.clear()
+    with pytest.raises(Misuse, match="AttributeError"):
+        names("site_scope:make")
+
+
+@pytest.mark.parametrize("thing", [OldStyle, OldStyle()], ids=["class", "instance"])
+@pytest.mark.parametrize("path", ["site_scope:old", "* site_scope:old"])
+def test_a_factory_in_the_style_of_mr_is_asked_for_the_workflow(
+    site: Any, thing: object, path: str
+) -> None:
+    site.old = thing
+    assert names(path) == {"OF": "w/h", "token": "s3cret"}
+
+
+def test_a_factory_in_the_style_of_mr_may_have_nothing_for_a_workflow(site: Any) -> None:
+    site.old = OldStyle
+    assert names("* site_scope:old", workflow="other") == {}
+
+
+def test_a_definition_shows_no_secret(site: Any) -> None:
+    assert "s3cret" not in repr(HandlerDefinition("w", "h", "mapper", "python", "", "v", SECRETS))
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda handler, secrets: 1 / 0, "failed: ZeroDivisionError: division by zero ("),
+        (lambda handler: {}, "failed: TypeError: "),
+        (lambda handler, secrets: sys.exit(3), "failed: SystemExit: 3 ("),
+        (lambda handler, secrets: None, "returned a NoneType, which is no mapping of names"),
+        (lambda handler, secrets: {1: 2}, "returned 1, which is no name"),
+        (lambda handler, secrets: {"a b": 2}, "returned 'a b', which is no name"),
+        (lambda handler, secrets: {"__builtins__": {}}, "'__builtins__', which is no name"),
+        (lambda handler, secrets: {"Map": 2}, "returned Map, a name that JobX has for itself"),
+        (lambda handler, secrets: {"FS": 2}, "returned FS, a name that JobX has for itself"),
+    ],
+)
+def test_a_factory_that_fails_is_named_with_the_handler(site: Any, make: Any, reason: str) -> None:
+    site.make = make
+    with pytest.raises(Misuse) as raised:
+        names("site_scope:make")
+    told = describe(raised.value)
+    assert (told["kind"], told["type"]) == ("scope", "ScopeError")
+    assert told["message"].startswith("scope factory site_scope:make of workflow w for handler h ")
+    assert reason in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("no_such_module:make", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("site_scope:none", "AttributeError: "),
+        ("* site_scope:make", "TypeError: for all workflows it must have get_handler_scope_fact"),
+    ],
+)
+def test_a_factory_that_cannot_be_used_is_a_failure(site: Any, path: str, error: str) -> None:
+    site.make = lambda handler, secrets: {}
+    with pytest.raises(Misuse, match=f"failed: {error}"):
+        names(path)
+
+
+def test_names_of_one_handler_are_not_in_the_scope_of_another() -> None:
+    scope = Scope()
+    own = scope.extended({"KEY": 1})
+    assert (own.names("h")["KEY"], "KEY" in scope.names("h")) == (1, False)
+
+
+def test_scopes_of_an_executor_have_one_invocation_at_work() -> None:
+    scope = Scope()
+    own = scope.extended({"KEY": 1})
+    scope.current = marker = object()  # type: ignore[assignment]  # any will do
+    assert own.current is marker
