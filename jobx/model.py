@@ -152,10 +152,10 @@ class Failure(Entity, frozen=True, kw_only=True):
     """Why an invocation or a request ended without a result.
 
     ``kind`` says whose fault it is: ``author`` (an exception in a handler), ``pair`` (a pair that
-    is not one), ``protocol`` (a handler that breaks its contract), ``timeout``, ``memory``,
-    ``crash`` (the executor, or a guest of it, died), ``lost``, ``capability`` (what runs it is
-    missing), ``blob`` (a stored value is gone), ``full`` (no room on the disk), ``cancelled``,
-    ``limit`` or ``internal``.
+    is not one), ``protocol`` (a handler that breaks its contract), ``arguments``, ``scope`` (a
+    scope factory failed), ``timeout``, ``memory``, ``crash`` (the executor, or a guest of it,
+    died), ``lost``, ``capability`` (no node offers it, or what runs it is missing), ``blob`` (a
+    stored value is gone), ``full`` (no room on the disk), ``cancelled``, ``limit`` or ``internal``.
     """
 
     kind: str

@@ -18,7 +18,7 @@ from thespian.actors import ActorAddress
 from jobx import frames
 from jobx.actors.messages import RequestKey
 from jobx.errors import FrameError
-from jobx.handlers.protocol import PROGRESS
+from jobx.handlers.protocol import PROGRESS, TAKEN_BACK, TAKEN_BACK_AT
 from jobx.model import Failure
 
 PAGE_BYTES: Final = 4096
@@ -123,6 +123,11 @@ class Executor(asyncio.Protocol):
         number, vertex, start_ns = PROGRESS.unpack_from(self.page, 0)
         running_s = (time.monotonic_ns() - start_ns) / 1e9 if start_ns else 0.0
         return Progress(number, vertex, running_s)
+
+    def take_back(self, item: WorkItem) -> None:
+        """Take back work that is not at work yet; should it just begin, its answer is dropped."""
+        del self.work[item.number]
+        TAKEN_BACK.pack_into(self.page, TAKEN_BACK_AT, item.number)
 
     def kill(self, blame: Failure, progress: Progress) -> None:
         """Kill the process; ``blame`` is what the work that it was at failed of."""

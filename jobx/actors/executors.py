@@ -27,6 +27,7 @@ from jobx.actors.executor import PAGE_BYTES, Executor, WorkItem
 from jobx.actors.fork_server import ForkServer
 from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run
 from jobx.actors.notices import Notice
+from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
 from jobx.config import Settings, without_secrets
 from jobx.errors import DeadlineExceeded
 from jobx.handlers.executor_config import executor_config
@@ -47,6 +48,9 @@ STUCK_S: Final = 0.25
 START_S: Final = 30.0
 #: Executors that an item may cost before one of them has begun with it; then it is blamed.
 MAX_UNSTARTED: Final = 3
+
+#: A fork server that dies is started again, later and later when it dies often.
+FORK_SERVER: Final = RestartPolicy(max_restarts=10, backoff_s=0.05, max_backoff_s=5.0)
 
 Deliver = Callable[[ActorAddress, object], None]
 #: Returns the fields of a ``load`` frame for a handler version of a workflow.
@@ -82,6 +86,7 @@ class ExecutorPool:
         self._is_closing = False
         self._tick: asyncio.Handle | None = None
         self._connecting: set[asyncio.Future[Any]] = set()
+        self._fork_server_budget = RestartBudget(FORK_SERVER)
         self._fork_server = ForkServer(
             executor_config(settings, environ, temp_dir),
             without_secrets(settings, environ),
@@ -195,7 +200,8 @@ class ExecutorPool:
         ]
 
     def _spawn(self) -> None:
-        if self._is_closing:
+        is_complete = len(self._executors) >= self._count
+        if self._is_closing or is_complete or not self._fork_server.is_up:
             return
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -339,15 +345,17 @@ class ExecutorPool:
 
     def _free_stuck(self) -> None:
         """Take back work that waits behind a long one while another executor is idle."""
+        idle = sum(e.state == "ready" and not e.work for e in self._executors) - self.queued
         for executor in self._executors:
-            if len(executor.work) < 2:
+            if len(executor.work) < 2 or idle <= 0:
                 continue
             front, behind = list(executor.work.values())[:2]
             waited_s = self._loop.time() - max(front.sent_at, behind.sent_at)
             if behind.is_pinned or waited_s < STUCK_S or behind.abandoned_at:
                 continue
-            del executor.work[behind.number]
+            executor.take_back(behind)
             self._queues.setdefault(behind.key, deque()).appendleft(behind)
+            idle -= 1
         self._pump()
 
     # Death
@@ -376,9 +384,18 @@ class ExecutorPool:
         for executor in dead:
             executor.kill_group()  # as the fork server would have done
         shutil.rmtree(self._temp_dir, ignore_errors=True)
-        self._fork_server.start(self._loop)
         for executor in dead:
             self._bury(executor, _gone("the fork server is gone"))
+        decision = self._fork_server_budget.failed(self._loop.time())
+        delay_s = decision.delay_s if isinstance(decision, Restart) else FORK_SERVER.max_backoff_s
+        self._loop.call_later(delay_s, self._start_fork_server)
+
+    def _start_fork_server(self) -> None:
+        """Start the fork server again, and the executors that it makes."""
+        if not self._is_closing:
+            self._fork_server.start(self._loop)
+            for _ in range(self._count - len(self._executors)):
+                self._spawn()
 
     def _bury(self, executor: Executor, crash: Failure) -> None:
         """Report what a dead executor had, and start another in its place."""

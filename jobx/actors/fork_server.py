@@ -53,6 +53,11 @@ class ForkServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it can be asked for executors."""
+        return self._control is not None
+
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the process; it is ready for ``spawn`` at once."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -9,6 +9,7 @@ request that is not durable yet is refused instead, so that its caller hears of 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from jobx.kv.store import Store, Write
 LAZY_S: Final = 0.002
 #: First and longest wait before a commit is tried again.
 RETRY_S: Final = (0.2, 5.0)
+
+_log = logging.getLogger(__name__)
 
 Deliver = Callable[[ActorAddress, object], None]
 
@@ -151,8 +154,9 @@ class LogWriter:
                 self._schedule(urgent=True)
         elif isinstance(error, JobxError):
             self._keep(flight, error)
-        else:
-            raise error
+        else:  # a fault of ours; what was accepted must not wait for ever because of it
+            _log.error("a commit failed", exc_info=error)
+            self._keep(flight, InternalError(f"a commit failed: {error!r}"))
 
     def _refuse(self, key: RequestKey, group: _Group, error: JobxError) -> None:
         if group.is_forgotten:

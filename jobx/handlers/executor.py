@@ -26,6 +26,7 @@ from jobx.handlers.bench import Bench, Limits
 from jobx.handlers.files.files import OWN_THREADS, shared_files
 from jobx.handlers.guests import Guests
 from jobx.handlers.output import Capture
+from jobx.handlers.protocol import TAKEN_BACK, TAKEN_BACK_AT
 from jobx.handlers.scope import Scope
 from jobx.handlers.scope_factories import ScopeFactories
 from jobx.handlers.secrets import Redactor
@@ -160,7 +161,8 @@ class _Executor:
 
     def _work(self, frame: Frame) -> bool:
         """Run and answer a work frame; tell whether the executor leaves."""
-        segments = batch.run(self._bench, frame)
+        (taken_back,) = TAKEN_BACK.unpack_from(self._bench.page, TAKEN_BACK_AT)
+        segments = [] if frame["id"] == taken_back else batch.run(self._bench, frame)
         self._restore()
         rss_bytes = _rss_bytes() + self._bench.guests.rss_bytes()
         leaving = self._is_used_up(rss_bytes)

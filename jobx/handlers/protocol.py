@@ -59,7 +59,8 @@ mapper S_SET), ``notices`` (lists of channel, level, handler, template, message,
 that left nothing is absent.
 
 While it works, the executor keeps (id, vertex, monotonic start in ns) in a shared page, so that the
-node can tell which invocation killed it or is over its time.
+node can tell which invocation killed it or is over its time. In the same page the node keeps the id
+of the work that it took back from the executor last; that is answered without being begun.
 """
 
 from __future__ import annotations
@@ -69,5 +70,8 @@ from typing import Final
 
 #: Layout of the shared page: work id, vertex, monotonic nanoseconds of its start (0: idle).
 PROGRESS: Final = struct.Struct("=QQQ")
+#: Where in the page, and how, the node keeps the id of what it took back (0: nothing).
+TAKEN_BACK: Final = struct.Struct("=Q")
+TAKEN_BACK_AT: Final = 64
 #: Suspended mappers that an executor keeps at most.
 MAX_KEPT: Final = 256

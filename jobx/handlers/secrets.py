@@ -15,8 +15,8 @@ from typing import Final
 from jobx.errors import ConfigError
 from jobx.handlers.failures import shorten
 
-#: Characters of a secret, all in all: they travel in one message.
-MAX_CHARACTERS: Final = 64 << 10
+#: All secrets as JSON: they reach the fork server in one message.
+MAX_BYTES: Final = 64 << 10
 #: What is shorter than this is in too many words to be hidden.
 SHORTEST: Final = 6
 _HIDDEN: Final = b"***"
@@ -33,8 +33,8 @@ def read_secrets(sources: Mapping[str, str], environ: Mapping[str, str]) -> dict
         ConfigError: One is missing or cannot be read, or they are too large; it names the source.
     """
     secrets = {name: _read(name, source, environ) for name, source in sources.items()}
-    if sum(map(len, secrets.values())) > MAX_CHARACTERS:
-        reason = f"all of them may have {MAX_CHARACTERS} characters at most"
+    if len(json.dumps(secrets)) > MAX_BYTES:
+        reason = f"all of them together may have {MAX_BYTES} bytes at most, as JSON"
         raise ConfigError("scope.secrets", "more", reason)
     return secrets
 

@@ -43,10 +43,12 @@ def add_trial_commands(group: click.Group) -> None:
 @click.option(
     "--session", multiple=True, metavar="KEY=VALUE", help="For a reducer: what the mapper left."
 )
+@click.option("--workflow", help="The workflow whose scope and shared files it finds.")
 def _test(
     call: Call,
     *,
     file: Path,
+    workflow: str | None,
     arguments: tuple[str, ...],
     pair: str | None,
     results: str | None,
@@ -58,6 +60,9 @@ def _test(
     its examples are run, if it has any.
     """
     handler = load(file)
+    if workflow is not None:
+        name = model.check_name("workflow", workflow)
+        handler = msgspec.structs.replace(handler, workflow_name=name)
     _check_fit(handler, mapper=bool(arguments or pair), other=bool(results or session))
     if handler.examples and not (arguments or pair or results):
         with call.examples() as check:

@@ -156,12 +156,18 @@ async def _node(call: Call) -> AsyncIterator[Ask]:
     from jobx.actors.node import Node  # noqa: PLC0415 - most commands need no actors
 
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("jobx.notify").addFilter(_is_news)
     node = Node(call.settings, os.environ)
     await node.start()
     try:
         yield node.call
     finally:
         await node.stop(call.settings.node.drain_s)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Pass over the notice of the one request's failure, which the command itself tells."""
+    return not (isinstance(record.args, tuple) and record.args[:1] == ("request.failed",))
 
 
 def _runs(call: Call) -> bool:

@@ -5,6 +5,7 @@ Nothing here fails because it is slow; a wrong result does.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,8 @@ def main(
     folder: Path,
 ) -> None:
     """Measure, print a table and write the figures, a JSON object a line."""
+    # So that nothing that was started outlives this process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = Console()
     if not console.is_terminal:
         console.width = _WIDTH

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from jobx.tools import exits
 from jobx.tools.cli import main
 from tests.support.authoring import WORKFLOW, define
 from tests.support.http_sink import HttpSink, http_sink
@@ -214,10 +217,11 @@ def test_a_factory_in_the_style_of_mr_serves_all_workflows(
         assert pairs_of(node.post("twin", {})) == [("w/twin", 1)]
 
 
-def test_a_node_without_a_secret_does_not_start(folder: Path) -> None:
-    words = ["node", "--config", str(folder / "jobx.toml"), "--data", str(folder / "none")]
-    done = CliRunner().invoke(main, words, env={"SITE_CREDENTIAL": None})
-    assert done.exit_code == 2
+def test_nothing_is_served_without_a_secret_that_is_set(folder: Path) -> None:
+    command = [sys.executable, "-m", "jobx.tools.cli", "serve", "--bind", "127.0.0.1:0"]
+    command += ["--config", str(folder / "jobx.toml"), "--data", str(folder / "data")]
+    done = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
+    assert done.returncode == exits.INVALID
     assert "setting scope.secrets, token: there is no such variable" in done.stderr
 
 

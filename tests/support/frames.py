@@ -13,6 +13,7 @@ from jobx.handlers.bench import Bench, Limits
 from jobx.handlers.guests import Guests
 from jobx.handlers.protocol import PROGRESS
 from jobx.handlers.scope import Scope
+from jobx.handlers.scope_factories import ScopeFactories
 from jobx.payload import Payload
 
 REQUEST = {"id": "r1", "workflow": "w", "job": "j", "context": {"who": "me"}}
@@ -111,10 +112,12 @@ def bench(
     *handlers: Mapping[str, Any],
     spill_bytes: int = 64 << 20,
     guests: Guests | None = None,
+    factories: ScopeFactories | None = None,
 ) -> Bench:
     """Return a bench with handlers loaded."""
     limits = Limits(output_bytes=1000, spill_bytes=spill_bytes, scratch_dir=str(folder))
-    made = Bench(Scope(), NoAlarm(), bytearray(PROGRESS.size), limits, guests=guests)
+    page = bytearray(PROGRESS.size)
+    made = Bench(Scope(), NoAlarm(), page, limits, guests=guests, factories=factories)
     for handler in handlers:
         made.load(dict(handler))
     return made

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from jobx import values
@@ -15,7 +16,7 @@ from jobx.errors import InvalidInput
 from jobx.handlers.arguments import Arguments
 from jobx.handlers.failures import GuestFailed, Misuse, filename
 from jobx.handlers.languages.base import Grouped, context
-from jobx.handlers.pairs import Intake
+from jobx.handlers.pairs import Intake, snapshot
 from jobx.handlers.scope import Map, Return, Scope
 from jobx.handlers.spill import SpooledValues
 from jobx.values import Pair, Value
@@ -38,17 +39,26 @@ def map_call(scope: Scope, arguments: Arguments) -> Iterator[bytes]:
     else:
         ((key, value),) = arguments
         given = {"key": key, "value": value}
-    yield dump({"call": "map", **given, **context(scope)})
+    yield dump({"call": "map", **given, **_context(scope)})
 
 
 def reduce_call(scope: Scope, grouped: Grouped) -> Iterator[bytes]:
     """Yield the lines that call a combiner or reducer: a head, one for each key, an end."""
     invocation = scope.at_work()
     session = {"session": invocation.session}
-    yield dump({"call": _CALLS[invocation.stage], **session, **context(scope)})
+    yield dump({"call": _CALLS[invocation.stage], **session, **_context(scope)})
     for key, listed in grouped:
         yield dump({"key": key, "values": list(listed)})
     yield END
+
+
+def _context(scope: Scope) -> dict[str, Value]:
+    """Return the context, and what a scope factory added as far as it can be written."""
+    own = {}
+    for name, thing in scope.own.items():
+        with suppress(ValueError):
+            own[name] = snapshot(thing)
+    return {**context(scope), **({"scope": own} if own else {})}
 
 
 class Answer:

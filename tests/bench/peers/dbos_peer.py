@@ -1,7 +1,7 @@
 """DBOS on SQLite as it sets it up: the durable peer.
 
 A request is a workflow, each invocation a step of it. Workflows of their own, started or from a
-queue, took seven times as long as steps, and steps in threads twice as long.
+queue, took six times as long as steps, and steps in threads twice as long.
 """
 
 from __future__ import annotations

@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+import jobx
 from jobx.handlers.failures import Misuse, describe
 from jobx.handlers.scope import Scope
 from jobx.handlers.scope_factories import HandlerDefinition, ScopeFactories
+from tests.support import frames
+from tests.support.guests import hosting, pairs, run
 
 SECRETS = {"token": "s3cret"}
 
@@ -117,6 +121,16 @@ def test_a_factory_that_cannot_be_used_is_a_failure(site: Any, path: str, error:
         names(path)
 
 
+def test_the_factory_of_the_documentation_gives_a_secret_to_one_handler_only(site: Any) -> None:
+    page = (Path(jobx.__file__).parents[1] / "docs" / "scope.md").read_text(encoding="utf-8")
+    (block,) = (b for b in page.split("```") if b.startswith("python\n# /etc/jobx/scope/"))
+    exec(block.removeprefix("python"), vars(site))  # noqa: S102 - it is our own page
+    site.make = lambda handler, _: site.for_handler(handler, {"ledger_password": "s3cret"})
+    given = names("site_scope:make", name="write_ledger")
+    assert given == {"RATES": site.RATES, "LEDGER_PASSWORD": "s3cret"}
+    assert names("site_scope:make", name="read") == {"RATES": site.RATES}
+
+
 def test_names_of_one_handler_are_not_in_the_scope_of_another() -> None:
     scope = Scope()
     own = scope.extended({"KEY": 1})
@@ -128,3 +142,31 @@ def test_scopes_of_an_executor_have_one_invocation_at_work() -> None:
     own = scope.extended({"KEY": 1})
     scope.current = marker = object()  # type: ignore[assignment]  # any will do
     assert own.current is marker
+
+
+SOURCES = {
+    "python": "yield Return()\nyield OF, twice(RATES['a'])\n",
+    "javascript": "export function* handler(args) {\n"
+    "  yield Return();\n  yield [OF, twice(RATES.a)];\n}\n",
+    "executable": "#!/usr/bin/env python3\nimport json, sys\n"
+    "print('{\"return\":true}')\nfor line in sys.stdin:\n"
+    "    scope = json.loads(line)['scope']\n    assert set(scope) == {'OF', 'RATES'}\n"
+    "    print(json.dumps({'pair': [scope['OF'], 2 * scope['RATES']['a']]}))\n"
+    "    print('{\"end\":true}', flush=True)\n",
+}
+
+
+@pytest.mark.parametrize("source_type", SOURCES)
+def test_handlers_of_other_languages_find_what_the_factory_adds(
+    site: Any, tmp_path: Path, source_type: str
+) -> None:
+    def twice(number: int) -> int:
+        return 2 * number
+
+    site.make = lambda handler, secrets: {"OF": handler, "RATES": {"a": 4}, "twice": twice}
+    handler = frames.load("m", "mapper", SOURCES[source_type], source_type=source_type)
+    with hosting(tmp_path) as guests:
+        factories = ScopeFactories({"w": "site_scope:make"}, SECRETS)
+        made = frames.bench(tmp_path, handler, guests=guests, factories=factories)
+        (segment,) = run(made, ["k", 1], reducer=None)
+        assert pairs(made, segment) == [("m", 8)]

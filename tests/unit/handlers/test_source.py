@@ -49,7 +49,7 @@ def test_parse_gives_the_handler_with_its_whole_source() -> None:
         ("javascript", "#!/usr/bin/env node\n\n/* One.\n   **\n   a: 1\n*/"),
         ("javascript", "/**\n * One.\n *\n * **\n * a: 1\n */\n"),
         ("javascript", "/*\nOne.\n**\na: 1\n*/"),
-        ("wasm", ';; One.\n;; **\n;; a: 1\n(module)'),
+        ("wasm", ";; One.\n;; **\n;; a: 1\n(module)"),
         ("shell", '#!/bin/sh\n# One.\n#\n# **yaml\n# {a: 1}\n# \ntrue # "'),
     ],
 )

@@ -23,7 +23,8 @@ def test_a_handlers_fault_is_final_unless_its_policy_says_otherwise(kind: str) -
 
 
 @pytest.mark.parametrize(
-    "kind", ["pair", "protocol", "arguments", "limit", "capability", "internal", "cancelled"]
+    "kind",
+    ["pair", "protocol", "arguments", "scope", "limit", "capability", "internal", "cancelled"],
 )
 def test_what_would_go_the_same_way_again_is_never_tried_again(kind: str) -> None:
     assert _delay(Retry(attempts=100), _failure(kind)) is None
