@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from types import NoneType
 from typing import Any, Final
 
@@ -14,8 +15,12 @@ from jobx.handlers.spill import RunWriter, SpooledValues
 from jobx.payload import Payload
 from jobx.values import Key, Pair, Value
 
-#: Pairs that are taken at once between two looks at the memory they need.
+#: Pairs that are taken at once at most: one by one at first, then many with one look at all.
 SLICE: Final = 1024
+SINGLY: Final = 32
+BULK: Final = 256
+#: Pairs are light, and taken many at once, while they weigh no more than this each.
+_LIGHT_BYTES: Final = 1024
 #: A slice ends early when its long values pass this.
 _SLICE_BYTES: Final = 4 << 20
 #: Text up to this length is not weighed one by one.
@@ -25,6 +30,11 @@ _KEY_BYTES: Final = 200
 _VALUE_BYTES: Final = 64
 #: Memory of a list or map for each byte of its packed form, about.
 _UNPACKED: Final = 4
+_TUPLES: Final = {tuple}
+_TWO: Final = {2}
+_PLAIN_KEYS: Final = frozenset({int, str})
+_PLAIN_VALUES: Final = frozenset({int, str, float, bool, NoneType})
+_SMALL: Final = frozenset({int, float, bool, NoneType})
 _IMMUTABLE: Final = frozenset({int, float, str, bytes, bool, NoneType})
 #: Keys of these types are not what they seem to a dict: 1 == True, (1,) == (True,).
 _ODD: Final = frozenset({bool, tuple})
@@ -51,11 +61,12 @@ class Intake:
         done: Author code has no more.
     """
 
-    __slots__ = ("_count", "_pairs", "done", "odd", "weight_bytes")
+    __slots__ = ("_count", "_is_bulk", "_pairs", "done", "odd", "weight_bytes")
 
     def __init__(self, pairs: Iterator[object]) -> None:
         self._pairs = pairs
         self._count = 0
+        self._is_bulk = False
         self.odd = False
         self.weight_bytes = 0
         self.done = False
@@ -66,31 +77,51 @@ class Intake:
         Raises:
             Misuse: Something is not a pair, or holds what cannot be a key or a value.
         """
+        if not self._is_bulk:
+            return self._take_singly(limit)
+        wanted = min(limit, BULK)
+        taken: list[Any] = list(islice(self._pairs, wanted))
+        self.done = len(taken) < wanted
+        text_bytes = _plain_bytes(taken) if taken else 0
+        self.weight_bytes = text_bytes or 0
+        if text_bytes is None:
+            taken = [self._one(pair, index) for index, pair in enumerate(taken)]
+        self._settle(taken)
+        return taken
+
+    def _take_singly(self, limit: int) -> list[Pair]:
+        """Take the first few, and those that are long, one by one: they end at a weight."""
+        wanted = min(limit, SINGLY)
         taken: list[Pair] = []
-        append = taken.append
         self.weight_bytes = 0
-        for pair in islice(self._pairs, limit):
-            if type(pair) is tuple and len(pair) == 2:
-                key, value = pair
-                kind = type(key)
-                if kind is int or (kind is str and len(key) < _SHORT and key.isascii()):
-                    kind = type(value)
-                    if (
-                        kind is int
-                        or (kind is str and len(value) < _SHORT and value.isascii())
-                        or (kind is float and value == value)  # noqa: PLR0124 - not NaN
-                        or kind is bool
-                        or value is None
-                    ):
-                        append(pair)
-                        continue
-            append(self._checked(pair, len(taken)))
+        for pair in islice(self._pairs, wanted):
+            taken.append(self._one(pair, len(taken)))
             if self.weight_bytes > _SLICE_BYTES:
                 break
         else:
-            self.done = len(taken) < limit
-        self._count += len(taken)
+            self.done = len(taken) < wanted
+        self._settle(taken)
         return taken
+
+    def _settle(self, taken: list[Pair]) -> None:
+        self._count += len(taken)
+        self._is_bulk = self.weight_bytes <= _LIGHT_BYTES * len(taken)
+
+    def _one(self, pair: Any, index: int) -> Pair:
+        if type(pair) is tuple and len(pair) == 2:
+            key, value = pair
+            kind = type(key)
+            if kind is int or (kind is str and len(key) < _SHORT and key.isascii()):
+                kind = type(value)
+                if (
+                    kind is int
+                    or (kind is str and len(value) < _SHORT and value.isascii())
+                    or (kind is float and value == value)  # noqa: PLR0124 - not NaN
+                    or kind is bool
+                    or value is None
+                ):
+                    return pair
+        return self._checked(pair, index)
 
     def _checked(self, pair: object, index: int) -> Pair:
         index += self._count
@@ -109,6 +140,45 @@ class Intake:
         self.odd = self.odd or type(key) in _ODD
         self.weight_bytes += _long(key) + _long(value)
         return key, value
+
+
+def _plain_bytes(pairs: Sequence[Any]) -> int | None:
+    """Return the characters of all text in pairs, or None when each needs a look of its own.
+
+    None means that something is not a tuple of two, or not of the types that are valid, immutable
+    and what they seem: then ``values.check_key`` and ``values.check_value`` decide.
+    """
+    if set(map(type, pairs)) != _TUPLES or set(map(len, pairs)) != _TWO:
+        return None
+    keys, listed = zip(*pairs, strict=True)
+    key_kinds, kinds = set(map(type, keys)), set(map(type, listed))
+    if not (kinds <= _PLAIN_VALUES and key_kinds <= _PLAIN_KEYS):
+        return None
+    if float in kinds and any(map(_is_nan, listed)):
+        return None
+    texts = [_text_of(column, of) for column, of in ((keys, key_kinds), (listed, kinds))]
+    is_valid = all(text.isascii() or not _has_surrogates(text) for text in texts)
+    return sum(map(len, texts)) if is_valid else None
+
+
+def _text_of(column: Sequence[Value], kinds: set[type]) -> str:
+    if str not in kinds:
+        return ""
+    if len(kinds) == 1:
+        return "".join(column)
+    return "".join(part for part in column if type(part) is str)
+
+
+def _is_nan(value: object) -> bool:
+    return value != value  # noqa: PLR0124 - the test for NaN
+
+
+def _has_surrogates(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _long(value: Value) -> int:
@@ -132,7 +202,7 @@ class Groups:
     def __init__(self, writer: RunWriter, spill_bytes: int) -> None:
         self._writer = writer
         self._spill_bytes = spill_bytes
-        self._lists: dict[Any, list[Value]] = {}
+        self._lists: defaultdict[Any, list[Value]] = defaultdict(list)
         self._keys: dict[Any, Key] = {}  # of those identities that are not the key itself
         self.runs: list[Payload] = []
         self.held_bytes = 0
@@ -160,17 +230,14 @@ class Groups:
     def _add(self, taken: Iterable[Pair]) -> None:
         lists = self._lists
         for key, value in taken:
-            if key in lists:
-                lists[key].append(value)
-            else:
-                lists[key] = [value]
+            lists[key].append(value)
 
     def _add_odd(self, taken: Iterable[Pair]) -> None:
         for key, value in taken:
             identity = values.key_identity(key)
             if identity is not key:
                 self._keys.setdefault(identity, key)
-            self._lists.setdefault(identity, []).append(value)
+            self._lists[identity].append(value)
 
     def absorb(self, other: Groups) -> None:
         """Take over what another has; its values come after those that are here."""
@@ -178,11 +245,11 @@ class Groups:
             self.spill()
             self.runs += other.runs
         lists = self._lists
-        for identity, listed in other._lists.items():
-            if identity in lists:
+        if lists:
+            for identity, listed in other._lists.items():
                 lists[identity] += listed
-            else:
-                lists[identity] = listed
+        else:
+            self._lists = other._lists
         if other._keys:
             self._keys = other._keys | self._keys
         self.held_bytes += other.held_bytes
@@ -205,7 +272,7 @@ class Groups:
     def _write(self, in_sections: bool) -> None:
         if self._lists:
             self.runs.append(self._writer.run(self._held(), in_sections))
-            self._lists = {}
+            self._lists = defaultdict(list)
             self._keys = {}
             self.held_bytes = 0
 
@@ -246,13 +313,12 @@ class Merged:
 
     def __iter__(self) -> Iterator[tuple[Key, Sequence[Value]]]:
         gathered: _Gathered | None = None
-        for key, listed in runs.merge(*self._source):
-            if gathered is None or not runs.same_key(gathered.key, key):
+        for key, lists, is_again in runs.grouped(*self._source):
+            if gathered is None or not is_again:
                 if gathered is not None:
                     yield gathered.key, gathered.values
-                gathered = _Gathered(key, listed)
-            else:
-                gathered.extend(listed, self._spill_bytes)
+                gathered = _Gathered(key, self._spill_bytes)
+            gathered.add(lists)
         if gathered is not None:
             yield gathered.key, gathered.values
 
@@ -260,17 +326,29 @@ class Merged:
 class _Gathered:
     """One key and its values, spooled to a file once they are too many."""
 
-    __slots__ = ("_weight_bytes", "key", "values")
+    __slots__ = ("_spill_bytes", "_weight_bytes", "key", "values")
 
-    def __init__(self, key: Key, listed: list[Value]) -> None:
+    def __init__(self, key: Key, spill_bytes: int) -> None:
         self.key = key
-        self.values: list[Value] | SpooledValues = listed
+        self.values: list[Value] | SpooledValues = []
+        self._spill_bytes = spill_bytes
         self._weight_bytes = 0
 
-    def extend(self, more: list[Value], spill_bytes: int) -> None:
-        self.values.extend(more)
-        self._weight_bytes += len(more) * _VALUE_BYTES + len(values.pack(more)) * _UNPACKED
-        if self._weight_bytes > spill_bytes and isinstance(self.values, list):
+    def add(self, lists: Sequence[list[Value]]) -> None:
+        more = lists[0] if len(lists) == 1 else list(chain.from_iterable(lists))
+        if self.values:
+            self.values.extend(more)
+        else:
+            self.values = more
+        self._weight_bytes += _weight_bytes(more)
+        if self._weight_bytes > self._spill_bytes and isinstance(self.values, list):
             spooled = SpooledValues()
             spooled.extend(self.values)
             self.values = spooled
+
+
+def _weight_bytes(listed: Sequence[Value]) -> int:
+    """Return what values take in memory, about."""
+    if _SMALL.issuperset(map(type, listed)):
+        return len(listed) * _VALUE_BYTES
+    return len(listed) * _VALUE_BYTES + len(values.pack(listed)) * _UNPACKED

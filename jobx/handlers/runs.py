@@ -16,14 +16,14 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any, Final, TypeAlias
 
 from jobx import values
 from jobx.errors import BlobDamaged
 from jobx.handlers.spill import write_run
 from jobx.payload import Payload
-from jobx.values import Key, Pair
+from jobx.values import Key, Pair, Value
 
 #: A key, and some of its values (run) or its value (chunk).
 Item: TypeAlias = list[Any]
@@ -39,6 +39,9 @@ _BLOCK_BYTES: Final = 1 << 15
 #: Packed null: what comes out of it tells whether an item was left unfinished.
 _NIL: Final = values.pack(None)
 _BY_KEY: Final = operator.itemgetter(0)
+_VALUES: Final = operator.itemgetter(1)
+#: Keys of these types may be equal and yet not the same: 1 == True, (1,) == (True,).
+_ODD: Final = frozenset({bool, tuple})
 
 
 def read_items(payload: Payload, blob_dir: Folder) -> Iterator[Item]:
@@ -68,10 +71,41 @@ def merge(
             its sum but by the blob's size and the form of its items.
         StoreFull: There is no room for the passes between.
     """
+    return chain.from_iterable(_merged(payloads, blob_dir, partition, partitions))
+
+
+def grouped(
+    payloads: Iterable[Payload], blob_dir: Folder, partition: int | None = None, partitions: int = 1
+) -> Iterator[tuple[Key, list[list[Value]], bool]]:
+    """Yield keys in order, each with lists of its values, and whether it is the key of before.
+
+    A key whose values are many comes several times. Takes and raises what ``merge`` does.
+    """
+    last: Key = None
+    is_first = True
+    for block in _merged(payloads, blob_dir, partition, partitions):
+        is_odd = bool(set(map(type, map(_BY_KEY, block))) & _ODD)
+        is_again = not is_first and same_key(last, block[0][0])
+        for _, group in groupby(block, _identity_of_item if is_odd else _BY_KEY):
+            items = list(group)
+            last = items[0][0]
+            yield last, list(map(_VALUES, items)), is_again
+            is_again = False
+        is_first = False
+
+
+def _merged(
+    payloads: Iterable[Payload], blob_dir: Folder, partition: int | None, partitions: int
+) -> Iterator[list[Item]]:
+    """Yield blocks of items, none of them empty, all in key order."""
     sources = list(_sources(payloads, blob_dir, partition, partitions))
     if len(sources) <= FAN_IN or sum(source.size for source in sources) <= _SMALL_BYTES:
-        return chain.from_iterable(_merge(sources))
+        return filter(None, _merge(sources))
     return _merge_in_passes(sources)
+
+
+def _identity_of_item(item: Item) -> object:
+    return values.key_identity(item[0])
 
 
 def pairs(payloads: Iterable[Payload], blob_dir: Folder) -> Iterator[Pair]:
@@ -275,7 +309,7 @@ def _sort_key_of_item(item: Item) -> Any:
     return values.sort_key(item[0])
 
 
-def _merge_in_passes(sources: Sequence[_Source]) -> Iterator[Item]:
+def _merge_in_passes(sources: Sequence[_Source]) -> Iterator[list[Item]]:
     """Merge neighbours into runs on disk until few enough are left."""
     with ExitStack() as folders:
         while len(sources) > FAN_IN:
@@ -289,4 +323,4 @@ def _merge_in_passes(sources: Sequence[_Source]) -> Iterator[Item]:
                 merged.append(_Source(run, folder))
                 rest = rest[width:]
             sources = merged + rest
-        yield from chain.from_iterable(_merge(sources))
+        yield from filter(None, _merge(sources))

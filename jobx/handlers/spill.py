@@ -11,6 +11,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from types import TracebackType
 from typing import Any, Final, NoReturn, overload
 
@@ -24,6 +25,8 @@ _ITEM_BYTES: Final = 1 << 18
 #: Values of a key that are packed into one item at most.
 _ITEM_VALUES: Final = 1024
 _BUFFER_BYTES: Final = 1 << 20
+#: Keys of a run that are packed at once.
+_BLOCK: Final = 256
 _READ_BYTES: Final = 1 << 16
 _SPOOL: Final = "the folder for temporary files"
 
@@ -141,19 +144,27 @@ class RunWriter:
         parts = self.partitions if in_sections else 1
         bodies = [bytearray() for _ in range(parts)]
         count = 0
-        (body,) = bodies[:1]
-        for key, listed in items:
-            if parts > 1:
-                body = bodies[values.partition_of(key, parts)]
-            if len(listed) == 1:
-                body += self._pack((key, listed))
-                count += 1
-                continue
-            for packed in pack_items(self._pack, key, listed):
+        rest = iter(items)
+        while block := list(islice(rest, _BLOCK)):
+            for key, packed in self._pack_block(block):
+                body = bodies[values.partition_of(key, parts)] if parts > 1 else bodies[0]
                 body += packed
                 count += 1
         sections = tuple(_ends(bodies)) if parts > 1 else ()
         return self._payload(bodies, count, sections=sections)
+
+    def _pack_block(self, block: list[tuple[Key, Sequence[Value]]]) -> Iterable[tuple[Key, bytes]]:
+        """Return packed items with their keys; quick when no key has many values."""
+        keys, lists = zip(*block, strict=True)
+        if max(map(len, lists)) == 1 or (
+            set(map(type, lists)) == {list} and sum(map(len, lists)) <= _ITEM_VALUES
+        ):
+            packed = list(map(self._pack, block))
+            if max(map(len, packed)) <= _ITEM_BYTES:
+                return zip(keys, packed, strict=True)
+        return (
+            (key, item) for key, listed in block for item in pack_items(self._pack, key, listed)
+        )
 
     def chunk(self, items: Sequence[bytes], offsets: bytes) -> Payload:
         """Write a chunk of packed items, ``offsets`` being their packed end offsets."""

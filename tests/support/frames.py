@@ -116,7 +116,7 @@ def bench(
 ) -> Bench:
     """Return a bench with handlers loaded."""
     limits = Limits(output_bytes=1000, spill_bytes=spill_bytes, scratch_dir=str(folder))
-    page = bytearray(PROGRESS.size)
+    page = bytearray(4096)
     made = Bench(Scope(), NoAlarm(), page, limits, guests=guests, factories=factories)
     for handler in handlers:
         made.load(dict(handler))

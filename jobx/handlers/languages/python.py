@@ -8,9 +8,11 @@ when it defines a ``handler``.
 from __future__ import annotations
 
 import ast
+import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain, starmap
 from types import CodeType, GeneratorType
 from typing import Any, Final
 
@@ -212,6 +214,9 @@ def _over_results(run: _Run) -> _Run:
 
 
 def _over_keys(run: _Run) -> _Run:
+    if inspect.isgeneratorfunction(run):
+        return lambda grouped: chain.from_iterable(starmap(run, grouped))
+
     def over_keys(grouped: Grouped) -> Iterator[object]:
         for key, listed in grouped:
             result = run(key, listed)
