@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench lint types imports pytest lock clean
+.PHONY: demo test bench lint types imports core pytest lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m examples.demo
 
-test: lint types imports pytest
+test: lint types imports core pytest
 
 bench: $(VENV)/.developed
 	$(BIN)/python -m tests.bench
@@ -23,8 +23,13 @@ types: $(VENV)/.developed
 imports: $(VENV)/.developed
 	$(BIN)/lint-imports
 
+# The pure core is covered to its last branch.
+core: $(VENV)/.developed
+	$(BIN)/pytest --quiet tests/unit/request --cov=jobx.actors.request --cov-branch \
+		--cov-report=term-missing --cov-fail-under=100
+
 pytest: $(VENV)/.developed
-	$(BIN)/pytest
+	$(BIN)/pytest --quiet -n 2
 
 # The exact versions that development and CI run on, from the ranges in setup.cfg.
 lock: $(VENV)/.developed
