@@ -94,8 +94,9 @@ class NodeClient:
         tasks = [*self._attending, *([self._keeper] if self._keeper else [])]
         for task in tasks:
             task.cancel()
-        if self._link is not None:
-            self._link.close()
+        link, self._link = self._link, None  # so that its end is no loss
+        if link is not None:
+            link.close()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def cut_waits(self) -> None:

@@ -11,7 +11,6 @@ from jobx.handlers import runs
 from jobx.handlers.alarm import Alarm
 from jobx.handlers.bench import Bench, Limits
 from jobx.handlers.guests import Guests
-from jobx.handlers.protocol import PROGRESS
 from jobx.handlers.scope import Scope
 from jobx.handlers.scope_factories import ScopeFactories
 from jobx.payload import Payload
