@@ -222,6 +222,8 @@ def sort_keys(keys: Iterable[Key]) -> list[Key]:
 
 def partition_of(key: Key, partitions: int) -> int:
     """Return the partition of a frozen key: the same on every machine and in every run."""
+    if type(key) is str:
+        return zlib.crc32(key.encode()) % partitions
     return zlib.crc32(pack(_numbers_hashed(key))) % partitions
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from thespian.actors import ActorAddress
 
@@ -12,32 +12,35 @@ from jobx import model
 from jobx.actors.messages import Described, Ended, Opened, Refused, RequestKey
 
 T = TypeVar("T")
+_Waiting: TypeAlias = dict[RequestKey, list[asyncio.Future[Any]]]
 
 
 class Answers:
     """The mailbox of the gateway. Runs on the node's loop."""
 
     def __init__(self) -> None:
-        self._opened: dict[RequestKey, list[asyncio.Future[model.Request]]] = {}
-        self._ended: dict[RequestKey, list[asyncio.Future[model.Request]]] = {}
-        self._described: dict[int, asyncio.Future[model.Request | None]] = {}
-        self._tickets = 0
+        self._opened: _Waiting = {}
+        self._ended: _Waiting = {}
+        self._asked: _Waiting = {}
+        self._tickets: dict[int, asyncio.Future[model.Request | None]] = {}
+        self._asked_count = 0
 
     def receive(self, message: Any, _: ActorAddress) -> None:
         """Take the mail of supervisor and coordinators."""
         if isinstance(message, Ended):
             key = _key(message.request)
-            _resolve(self._opened.pop(key, ()), message.request)
-            _resolve(self._ended.pop(key, ()), message.request)
+            for waiting in (self._opened, self._ended, self._asked):
+                _resolve(waiting.pop(key, ()), message.request)
         elif isinstance(message, Opened):
             _resolve(self._opened.pop(_key(message.request), ()), message.request)
         elif isinstance(message, Described):
-            _resolve([self._described.pop(message.ticket)], message.request)
+            future = self._tickets.get(message.ticket)
+            _resolve([future] if future is not None else (), message.request)
         elif isinstance(message, Refused):
-            waiting = self._opened.pop(message.key, []) + self._ended.pop(message.key, [])
-            for future in waiting:
-                if not future.done():
-                    future.set_exception(message.error)
+            _resolve(self._asked.pop(message.key, ()), None)
+            for refused in self._opened.pop(message.key, []) + self._ended.pop(message.key, []):
+                if not refused.done():
+                    refused.set_exception(message.error)
 
     def opened(self, key: RequestKey) -> asyncio.Future[model.Request]:
         """Return a future that ends when the request is durable."""
@@ -47,12 +50,16 @@ class Answers:
         """Return a future that ends when the request has ended."""
         return _wait_in(self._ended, key)
 
-    def ticket(self) -> tuple[int, asyncio.Future[model.Request | None]]:
-        """Return a number for a question and the future of its answer."""
-        self._tickets += 1
-        future: asyncio.Future[model.Request | None] = _future()
-        self._described[self._tickets] = future
-        return self._tickets, future
+    def ticket(self, key: RequestKey) -> tuple[int, asyncio.Future[model.Request | None]]:
+        """Return a number for a question about a request and the future of its answer.
+
+        The end of the request is an answer as well: its coordinator leaves, and reads no more.
+        """
+        self._asked_count += 1
+        number, future = self._asked_count, _wait_in(self._asked, key)
+        self._tickets[number] = future
+        future.add_done_callback(lambda _: self._tickets.pop(number, None))
+        return number, future
 
 
 async def within(awaitable: Awaitable[T], timeout_s: float) -> T | None:
@@ -63,26 +70,18 @@ async def within(awaitable: Awaitable[T], timeout_s: float) -> T | None:
         return None
 
 
-def _future() -> asyncio.Future[Any]:
-    return asyncio.get_running_loop().create_future()
-
-
-def _wait_in(
-    waiting: dict[RequestKey, list[asyncio.Future[model.Request]]], key: RequestKey
-) -> asyncio.Future[model.Request]:
-    future = _future()
+def _wait_in(waiting: _Waiting, key: RequestKey) -> asyncio.Future[Any]:
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     group = waiting.setdefault(key, [])
     group.append(future)
     future.add_done_callback(lambda done: _leave(waiting, key, done))
     return future
 
 
-def _leave(
-    waiting: dict[RequestKey, list[asyncio.Future[model.Request]]],
-    key: RequestKey,
-    future: asyncio.Future[model.Request],
-) -> None:
-    """Forget a future that nobody waits for any more."""
+def _leave(waiting: _Waiting, key: RequestKey, future: asyncio.Future[Any]) -> None:
+    """Forget a future that nobody waits for any more, and that it was refused."""
+    if not future.cancelled():
+        future.exception()  # else a refusal that came after its asker had left would be logged
     group = waiting.get(key)
     if group is not None and future in group:
         group.remove(future)

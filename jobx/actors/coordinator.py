@@ -14,6 +14,7 @@ from thespian.actors import Actor, ActorAddress, ActorExitRequest, ChildActorExi
 from jobx import model
 from jobx.actors.invocations import Invocation, Mapper, Reducer
 from jobx.actors.journal import Journal
+from jobx.actors.losses import KEEPER_GONE
 from jobx.actors.messages import (
     Cancel,
     CommitRefused,
@@ -35,6 +36,7 @@ from jobx.actors.messages import (
 )
 from jobx.actors.outcomes import Outcomes, first_vertex
 from jobx.actors.request.decisions import (
+    PARTITION_BYTES,
     Decision,
     Finish,
     Pace,
@@ -54,9 +56,6 @@ from jobx.model import Failure
 #: Events that may be on their way to the disk before nothing new is started.
 MAX_UNCOMMITTED: Final = 256
 _TIME_LIMIT: Final = "time limit"
-_KEEPER_LOST: Final = Failure(
-    kind="lost", type="ExecutorLost", message="the executor that kept the mapper is gone"
-)
 
 
 class _Started(NamedTuple):
@@ -111,7 +110,7 @@ class Coordinator(Actor):
             plan=message.plan_digest,
             arguments=message.arguments,
             time_limit_s=message.time_limit_s,
-            partition_bytes=2 * self.node.settings.executors.spill_bytes,
+            partition_bytes=min(PARTITION_BYTES, self.node.settings.executors.spill_bytes),
         )
         # A blocking caller hears of the request with its result, so both may share a commit.
         self._journal.append(accepted, message.writes, urgent=not request.is_blocking)
@@ -171,7 +170,7 @@ class Coordinator(Actor):
         elif isinstance(work, RunReducer) and culprit is None:
             self.state.give_back_reduce((work.vertex, work.partition), work.gather)
         elif culprit is None:  # the mapper went with the executor that kept it
-            self._outcomes.attempt_failed(work, first_vertex(work), _KEEPER_LOST)
+            self._outcomes.attempt_failed(work, first_vertex(work), KEEPER_GONE)
         if culprit is not None:
             self._outcomes.attempt_failed(work, culprit, message.failure)
 

@@ -9,13 +9,14 @@ comes for it changes nothing.
 from __future__ import annotations
 
 import asyncio
+import logging
 import mmap
 import os
 import shutil
-import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,11 +26,12 @@ from jobx import frames
 from jobx.actors import notices
 from jobx.actors.executor import PAGE_BYTES, Executor, WorkItem
 from jobx.actors.fork_server import ForkServer
+from jobx.actors.losses import KEEPER_GONE, crashed, exited, unsendable
 from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run
 from jobx.actors.notices import Notice
 from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
 from jobx.config import Settings, without_secrets
-from jobx.errors import DeadlineExceeded
+from jobx.errors import DeadlineExceeded, InternalError, JobxError, Unavailable
 from jobx.handlers.executor_config import executor_config
 from jobx.model import Failure
 from jobx.views import ExecutorView
@@ -51,6 +53,8 @@ MAX_UNSTARTED: Final = 3
 
 #: A fork server that dies is started again, later and later when it dies often.
 FORK_SERVER: Final = RestartPolicy(max_restarts=10, backoff_s=0.05, max_backoff_s=5.0)
+
+_log = logging.getLogger(__name__)
 
 Deliver = Callable[[ActorAddress, object], None]
 #: Returns the fields of a ``load`` frame for a handler version of a workflow.
@@ -123,7 +127,7 @@ class ExecutorPool:
         item = WorkItem(pull.ticket, pull.key, pull.frame, (), pull.time_limit_s, owner)
         keeper = self._keeper(pull.key, pull.vertex, owner)
         if keeper is None:
-            self._deliver(owner, Lost(pull.ticket, None, _KEEPER_GONE))
+            self._deliver(owner, Lost(pull.ticket, None, KEEPER_GONE))
         elif len(keeper.work) < 2:
             self._send(keeper, item)
         else:
@@ -203,18 +207,30 @@ class ExecutorPool:
         is_complete = len(self._executors) >= self._count
         if self._is_closing or is_complete or not self._fork_server.is_up:
             return
-        ours, theirs = socket.socketpair()
+        try:
+            self._ask_for_executor()
+        except (OSError, InternalError) as error:
+            _log.warning("an executor cannot be started now: %s", error)
+            self._loop.call_later(GRACE_S, self._spawn)
+
+    def _ask_for_executor(self) -> None:
+        with ExitStack() as given:
+            page_fd = os.memfd_create("jobx-page", os.MFD_CLOEXEC)
+            given.callback(os.close, page_fd)
+            os.ftruncate(page_fd, PAGE_BYTES)
+            page = mmap.mmap(page_fd, PAGE_BYTES)
+            ours, theirs = socket.socketpair()
+            given.enter_context(theirs)
+            self._numbers += 1
+            try:
+                self._fork_server.spawn(self._numbers, theirs, page_fd)
+            except InternalError:
+                ours.close()
+                raise
         ours.setblocking(False)
-        page_fd = os.memfd_create("jobx-page", os.MFD_CLOEXEC)
-        os.ftruncate(page_fd, PAGE_BYTES)
-        page = mmap.mmap(page_fd, PAGE_BYTES)
         executor = Executor(page, self._frame, self._lost, self._loop.time())
-        self._numbers += 1
         self._spawning[self._numbers] = executor
         self._executors.append(executor)
-        with theirs:
-            self._fork_server.spawn(self._numbers, theirs, page_fd)
-        os.close(page_fd)
         connecting = asyncio.ensure_future(
             self._loop.create_connection(lambda: executor, sock=ours)
         )
@@ -222,7 +238,9 @@ class ExecutorPool:
         connecting.add_done_callback(self._connecting.discard)
 
     def _spawned(self, number: int, pid: int) -> None:
-        self._spawning.pop(number).pid = pid
+        executor = self._spawning.pop(number, None)
+        if executor is not None:
+            executor.pid = pid
 
     # Work on its way
 
@@ -257,18 +275,26 @@ class ExecutorPool:
         return second
 
     def _send(self, executor: Executor, item: WorkItem) -> None:
-        for version in item.versions:
-            if version not in executor.loaded:
-                executor.loaded.add(version)
-                executor.send({"t": "load", **self._load_code(item.key.workflow, version)})
         self._numbers += 1
         item.number = self._numbers
         item.sent_at = self._loop.time()
-        executor.work[item.number] = item
         stem = f"{self._stem}-{item.number:x}"
-        executor.send({**item.frame, "id": item.number, "blob_stem": stem})
+        try:
+            self._load(executor, item)
+            executor.send({**item.frame, "id": item.number, "blob_stem": stem})
+        except JobxError as error:
+            self._deliver(item.owner, Lost(item.ticket, item.first_vertex, unsendable(error)))
+            return
+        executor.work[item.number] = item
         if self._tick is None:
             self._tick = self._loop.call_later(TICK_S, self._look)
+
+    def _load(self, executor: Executor, item: WorkItem) -> None:
+        """Send the handlers of an item that the executor does not have yet."""
+        for version in item.versions:
+            if version not in executor.loaded:
+                executor.send({"t": "load", **self._load_code(item.key.workflow, version)})
+                executor.loaded.add(version)
 
     def _frame(self, executor: Executor, frame: frames.Frame) -> None:
         if frame["t"] == "ready":
@@ -331,11 +357,11 @@ class ExecutorPool:
         """Kill an executor that is over its time, or at what nobody waits for."""
         progress, now = executor.progress(), self._loop.time()
         item = executor.work.get(progress.number)
-        if item is None:
+        if item is None:  # it is at nothing, or at what was taken back as it began
             front = next(iter(executor.work.values()))
-            if progress.number == 0 and now - front.sent_at > START_S:
+            if now - front.sent_at > START_S:
                 text = f"the executor did not begin with its work within {START_S:g} s"
-                executor.kill(_gone(text), progress)
+                executor.kill(crashed(text), progress)
         elif progress.running_s > item.time_limit_s + GRACE_S:
             text = f"the invocation took longer than {item.time_limit_s:g} s"
             executor.kill(Failure(kind="timeout", type="HandlerTimeout", message=text), progress)
@@ -363,7 +389,7 @@ class ExecutorPool:
     def _exited(self, pid: int, status: int) -> None:
         executor = next((item for item in self._executors if item.pid == pid), None)
         if executor is not None:
-            self._bury(executor, _crash(status))
+            self._bury(executor, exited(status))
 
     def _lost(self, executor: Executor) -> None:
         """The socket is closed: the exit status follows, unless the process lives on."""
@@ -373,7 +399,7 @@ class ExecutorPool:
 
     def _end(self, executor: Executor) -> None:
         if executor.state != "dead":
-            gone = _gone("the executor closed its connection to the node")
+            gone = crashed("the executor closed its connection to the node")
             executor.kill(gone, executor.progress())
             self._bury(executor, gone)
 
@@ -385,17 +411,27 @@ class ExecutorPool:
             executor.kill_group()  # as the fork server would have done
         shutil.rmtree(self._temp_dir, ignore_errors=True)
         for executor in dead:
-            self._bury(executor, _gone("the fork server is gone"))
+            self._bury(executor, crashed("the fork server is gone"))
+        self._spawning.clear()
+        self._start_fork_server_later()
+
+    def _start_fork_server_later(self) -> None:
         decision = self._fork_server_budget.failed(self._loop.time())
         delay_s = decision.delay_s if isinstance(decision, Restart) else FORK_SERVER.max_backoff_s
         self._loop.call_later(delay_s, self._start_fork_server)
 
     def _start_fork_server(self) -> None:
         """Start the fork server again, and the executors that it makes."""
-        if not self._is_closing:
+        if self._is_closing:
+            return
+        try:
             self._fork_server.start(self._loop)
-            for _ in range(self._count - len(self._executors)):
-                self._spawn()
+        except Unavailable as error:
+            _log.warning("%s", error)
+            self._start_fork_server_later()
+            return
+        for _ in range(self._count - len(self._executors)):
+            self._spawn()
 
     def _bury(self, executor: Executor, crash: Failure) -> None:
         """Report what a dead executor had, and start another in its place."""
@@ -403,6 +439,7 @@ class ExecutorPool:
             return
         was_ready, executor.state = executor.state != "starting", "dead"
         self._executors.remove(executor)
+        self._spawning = {n: e for n, e in self._spawning.items() if e is not executor}
         blame = executor.blame or crash
         if (executor.work or not was_ready) and blame.kind != "cancelled" and not self._is_closing:
             self._notify(notices.executor_died(blame, was_ready))
@@ -431,7 +468,7 @@ class ExecutorPool:
         """Take back what an executor will not come to."""
         for item in (*executor.waiting, *reversed(executor.work.values())):
             if item.is_pinned:
-                self._deliver(item.owner, Lost(item.ticket, None, _KEEPER_GONE))
+                self._deliver(item.owner, Lost(item.ticket, None, KEEPER_GONE))
             elif not item.abandoned_at:
                 self._queues.setdefault(item.key, deque()).appendleft(item)
         executor.work.clear()
@@ -443,27 +480,4 @@ class ExecutorPool:
         spared = at_work and at_work.is_pinned and (at_work.key, at_work.first_vertex)
         for kept, owner in executor.kept.items():
             if kept != spared:
-                self._deliver(owner, KeptLost((kept[1],), _KEEPER_GONE))
-
-
-_KEEPER_GONE: Final = Failure(
-    kind="lost",
-    type="ExecutorLost",
-    message="the executor that kept the mapper is gone",
-)
-
-
-def _gone(text: str) -> Failure:
-    return Failure(kind="crash", type="ExecutorCrashed", message=text)
-
-
-def _crash(status: int) -> Failure:
-    if status < 0:
-        try:
-            name = signal.Signals(-status).name
-        except ValueError:
-            name = f"signal {-status}"
-        text = f"the executor was ended by {name}"
-    else:
-        text = f"the executor exited with code {status}"
-    return _gone(text)
+                self._deliver(owner, KeptLost((kept[1],), KEEPER_GONE))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from jobx import values
-from jobx.errors import InternalError, InvalidInput
+from jobx.errors import InternalError, InvalidInput, Unavailable
 
 _MESSAGE_BYTES: Final = 1 << 16
 #: How long a fork server gets to end its executors and itself.
@@ -59,23 +59,38 @@ class ForkServer:
         return self._control is not None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the process; it is ready for ``spawn`` at once."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        """Start the process; it is ready for ``spawn`` at once.
+
+        Raises:
+            Unavailable: The machine has no room for a process or a socket.
+        """
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            raise _no_room(error) from error
         ours.setblocking(False)
-        command = [sys.executable, "-m", "jobx.handlers.forkserver"]
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [*command, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env=self._environ,
-                start_new_session=True,
-            )
-        # Not as an argument, which all processes of the machine could read.
-        ours.send(json.dumps(self._config).encode())
+        try:
+            with theirs:
+                self._process = self._start_process(theirs)
+            # Not as an argument, which all processes of the machine could read.
+            ours.send(json.dumps(self._config).encode())
+        except OSError as error:
+            ours.close()
+            self.stop()
+            raise _no_room(error) from error
         self._control = ours
         self._loop = loop
         loop.add_reader(ours.fileno(), self._readable)
+
+    def _start_process(self, control: socket.socket) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "jobx.handlers.forkserver", str(control.fileno())]
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            command,
+            pass_fds=[control.fileno()],
+            stdin=subprocess.DEVNULL,
+            env=self._environ,
+            start_new_session=True,
+        )
 
     def spawn(self, number: int, stream: socket.socket, page_fd: int) -> None:
         """Ask for an executor on ``stream`` with the shared page ``page_fd``.
@@ -133,3 +148,7 @@ class ForkServer:
         if control is not None:
             self._loop.remove_reader(control.fileno())
             control.close()
+
+
+def _no_room(error: OSError) -> Unavailable:
+    return Unavailable(f"the fork server of the executors does not start: {error}")

@@ -145,14 +145,14 @@ class _Connection(asyncio.Protocol):
 
     async def _answer(self, number: int, verb: str, body: dict[str, Any]) -> None:
         try:
-            answer = await self._call(verb, body)
+            self._write({"id": number, "ok": await self._call(verb, body)})
+        except FrameError as error:
+            self._refuse(number, InternalError(f"the answer to {verb} cannot be sent: {error}"))
         except JobxError as error:
             self._refuse(number, error)
         except Exception:  # noqa: BLE001 - a fault in one verb must not cost the connection
             _log.exception("verb %s failed", verb)
             self._refuse(number, InternalError(f"verb {verb} failed; see the node's log"))
-        else:
-            self._write({"id": number, "ok": answer})
 
     def _refuse(self, number: int, error: JobxError) -> None:
         self._write({"id": number, "error": error.to_wire()})

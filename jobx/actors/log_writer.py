@@ -195,4 +195,6 @@ def read_log(store: Store, key: RequestKey) -> LogRead:
         plan = model.decode(model.Plan, entry.key, entry.value)
     except JobxError as error:
         return LogRead(key, None, error=error)
+    except Exception as error:  # noqa: BLE001 - whoever waits for the log must hear of it
+        return LogRead(key, None, error=InternalError(f"{type(error).__name__}: {error}"))
     return LogRead(key, request, plan, found)

@@ -241,13 +241,10 @@ class Node:
         Raises:
             JobxError: What the verb raises; InvalidInput for an unknown verb or a wrong body.
         """
-        try:
-            if verb in VERBS:
-                return await VERBS[verb](self._verbs, body)
-            if verb in ENTITY_VERBS:
-                return await ENTITY_VERBS[verb](self._entity_verbs, body)
-        except KeyError as error:
-            raise InvalidInput(f"body of {verb}", quote(sorted(body)), f"lacks {error}") from error
+        if verb in VERBS:
+            return await VERBS[verb](self._verbs, _Body(body))
+        if verb in ENTITY_VERBS:
+            return await ENTITY_VERBS[verb](self._entity_verbs, _Body(body))
         if verb == "node.status":
             return presenting.plain(self.view())
         if verb == "actors.tree":
@@ -294,6 +291,15 @@ class Node:
                 after()
             except JobxError as error:
                 _log.warning("what is done every %g s was not: %s", every_s, error)
+            except Exception:  # noqa: BLE001 - a fault in one round must not end all further ones
+                _log.exception("what is done every %g s failed", every_s)
+
+
+class _Body(dict[str, Any]):
+    """A body whose reader is told what it lacks."""
+
+    def __missing__(self, name: str) -> Any:
+        raise InvalidInput("body of a verb", quote(sorted(self)), f"lacks {name!r}")
 
 
 def _nest(records: list[ActorRecord]) -> list[ActorView]:

@@ -14,7 +14,8 @@ from jobx.actors.journal import Journal
 from jobx.actors.request.decisions import Pace, RunMappers, RunReducer, Work, chunk_of
 from jobx.actors.request.events import Done, Failed, Kind, Mapped, Retried
 from jobx.actors.request.retry import next_delay_s
-from jobx.actors.request.state import MAPPER, Chunk, RequestState, Target
+from jobx.actors.request.state import MAPPER, RequestState, Target
+from jobx.actors.request.tree import Chunk
 from jobx.config import Settings
 from jobx.errors import InvalidInput
 from jobx.model import Failure, HandlerRef, PlanStep, Retry

@@ -135,6 +135,8 @@ class Deliverer:
 
     def _delivered(self, active: asyncio.Task[None]) -> None:
         self._active.discard(active)
+        if not active.cancelled() and (error := active.exception()) is not None:
+            _log.error("a delivery is left until the next start", exc_info=error)
         self._pump()
 
     async def _deliver(self, key: RequestKey) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from thespian.actors import Actor, ActorAddress, ChildActorExited, WakeupMessage
 
+from jobx import model
 from jobx.actors import notices
 from jobx.actors.coordinator import Coordinator
 from jobx.actors.messages import (
@@ -27,7 +28,6 @@ from jobx.actors.runtime.supervision import RestartBudget, RestartPolicy
 from jobx.actors.services import Services
 from jobx.errors import Conflict, Draining, InternalError, NotFound, Overloaded
 from jobx.kv import keys
-from jobx.model import Failure
 
 #: A coordinator that dies of a fault is rebuilt from its log so often; then its request fails.
 COORDINATOR_POLICY: Final = RestartPolicy(mode="restart", max_restarts=3, window_s=60.0)
@@ -109,6 +109,7 @@ class Supervisor(Actor):
         elif message.request.is_done:
             self._forget(key)
             self.send(self.node.gateway, Ended(message.request))
+            self._tell(message.request)
         else:
             self._reading.discard(key)
             recover = Recover(
@@ -120,23 +121,27 @@ class Supervisor(Actor):
             )
             self.send(self._start(key), recover)
 
-    def _spent(self, key: RequestKey) -> Failure | None:
+    def _spent(self, key: RequestKey) -> model.Failure | None:
         """Return why a request must fail instead of going on, or None: it goes on."""
         budget = self._budgets.get(key)
         if budget is None or not budget.is_spent:
             return None
         self.node.notify(notices.coordinator_given_up(*key))
         text = "its coordinator failed too often; see the node's log"
-        return Failure(kind="internal", type="CoordinatorFailed", message=text)
+        return model.Failure(kind="internal", type="CoordinatorFailed", message=text)
 
     def _ended(self, message: Ended, sender: ActorAddress) -> None:
         request = message.request
         key = RequestKey(request.workflow_name, request.request_id)
         self._close(key, sender)
+        self._tell(request)
+
+    def _tell(self, request: model.Request) -> None:
+        """Let what a request ended with go where it is to go."""
         if request.state == "failed":
             self.node.notify(notices.request_failed(request))
         elif request.destination is not None and request.result is not None:
-            self.node.deliver(key)
+            self.node.deliver(RequestKey(request.workflow_name, request.request_id))
 
     def _refused(self, message: Refused, sender: ActorAddress) -> None:
         if isinstance(message.error, Conflict):

@@ -8,6 +8,7 @@ well. Of all others only their number is kept.
 from __future__ import annotations
 
 import bisect
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -172,7 +173,7 @@ def invocation(store: Store, workflow: str, request_id: str, wanted: str) -> Tra
         InvalidInput: That is no invocation id.
     """
     request = requests.get(store, workflow, request_id)
-    if wanted[:1] not in ("m", "c", "r") or not wanted[1:].isdecimal():
+    if re.fullmatch("[mcr][0-9]{1,18}", wanted) is None:
         reason = "an invocation id is m, c or r and a number"
         raise InvalidInput("invocation", repr(wanted)[:80], reason)
     vertex = int(wanted[1:])

@@ -210,7 +210,7 @@ class Verbs:
 
     async def _describe(self, key: RequestKey) -> model.Request:
         """Return a request as it stands: from its coordinator, else from the store."""
-        ticket, future = self._answers.ticket()
+        ticket, future = self._answers.ticket(key)
         self._deliver(self._supervisor, Describe(key, self._node.gateway, ticket))
         request = await within(future, ANSWER_S)
         if request is None:
@@ -272,16 +272,18 @@ class Verbs:
         """End a request without a result; one that has ended stays as it is."""
         key = RequestKey(body["workflow"], body["request_id"])
         ended = self._answers.ended(key)
-        ticket, future = self._answers.ticket()
+        ticket, future = self._answers.ticket(key)
         self._deliver(self._supervisor, Cancel(key, body["reason"], self._node.gateway, ticket))
-        request = await within(future, ANSWER_S)
-        if request is None:
+        try:
+            request = await within(future, ANSWER_S)
+            if request is not None:
+                request = await within(ended, CANCEL_WAIT_S) or request
+        finally:
             ended.cancel()
+        if request is None:
             request = await self._read(kv_requests.get, *key)
             if not request.is_done:
                 raise Unavailable(f"request {key.request_id} is being recovered")
-        else:
-            request = await within(ended, CANCEL_WAIT_S) or request
         return presenting.plain(presenting.request_view(request))
 
     # How

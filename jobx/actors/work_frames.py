@@ -14,7 +14,8 @@ from jobx.payload import Payload, cut, pack_offsets, unpack_offsets
 
 #: Inline bytes that may wait for reducers before executors are told to write blobs …
 HELD_BYTES: Final = 8 << 20
-#: … for everything larger than this.
+#: … for everything larger than this; beyond four times as much, for everything, since all that a
+#: reducer reads must fit into one frame.
 SMALL_BYTES: Final = 1 << 10
 
 
@@ -84,14 +85,19 @@ class FrameBuilder:
         return Pull(ticket, self._key, frame, vertex, frame["time_limit_s"])
 
     def _frame(self, kind: str, step: str, ref: HandlerRef) -> dict[str, Any]:
-        held = self._state.held_bytes > HELD_BYTES
         return {
             "t": kind,
             **self._common,
             "step": step,
-            "inline_bytes": SMALL_BYTES if held else self._inline_bytes,
+            "inline_bytes": self._most_inline(),
             "time_limit_s": ref.time_limit_s or self._limit_s,
         }
+
+    def _most_inline(self) -> int:
+        held_bytes = self._state.held_bytes
+        if held_bytes > 4 * HELD_BYTES:
+            return 0
+        return SMALL_BYTES if held_bytes > HELD_BYTES else self._inline_bytes
 
     def _run(self, ticket: int, frame: dict[str, Any], versions: tuple[str, ...]) -> Run:
         return Run(ticket, self._key, frame, versions, frame["time_limit_s"])

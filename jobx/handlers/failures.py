@@ -17,7 +17,7 @@ _MAX_MESSAGE: Final = 4096
 _OUTER_FRAMES: Final = 5
 _INNER_FRAMES: Final = 20
 #: Modules whose name is left out of an exception's type.
-_OWN_MODULES: Final = ("builtins", "handler(", "jobx.handlers.")
+_OWN_MODULES: Final = ("builtins", "handler(", "jobx.handlers.", "jobx.errors")
 
 #: The failure's type by the kind of a Misuse.
 _MISUSES: Final = {

@@ -11,7 +11,7 @@ from typing import Any, Final
 from jobx import values
 from jobx.handlers import runs
 from jobx.handlers.failures import Misuse, shorten
-from jobx.handlers.spill import RunWriter, SpooledValues
+from jobx.handlers.spill import SMALL, RunWriter, SpooledValues
 from jobx.payload import Payload
 from jobx.values import Key, Pair, Value
 
@@ -34,12 +34,11 @@ _TUPLES: Final = {tuple}
 _TWO: Final = {2}
 _PLAIN_KEYS: Final = frozenset({int, str})
 _PLAIN_VALUES: Final = frozenset({int, str, float, bool, NoneType})
-_SMALL: Final = frozenset({int, float, bool, NoneType})
 _IMMUTABLE: Final = frozenset({int, float, str, bytes, bool, NoneType})
 #: Keys of these types are not what they seem to a dict: 1 == True, (1,) == (True,).
 _ODD: Final = frozenset({bool, tuple})
 #: Output that is larger in memory is partitioned, so that it can be reduced in parallel.
-SECTIONS_BYTES: Final = 4 << 20
+SECTIONS_BYTES: Final = 1 << 20
 
 
 def snapshot(value: Value) -> Value:
@@ -93,9 +92,15 @@ class Intake:
         """Take the first few, and those that are long, one by one: they end at a weight."""
         wanted = min(limit, SINGLY)
         taken: list[Pair] = []
+        append = taken.append
         self.weight_bytes = 0
         for pair in islice(self._pairs, wanted):
-            taken.append(self._one(pair, len(taken)))
+            if type(pair) is tuple and len(pair) == 2:  # as in _one; a call for each would tell
+                key, value = pair
+                if type(key) is int and type(value) is int:
+                    append(pair)
+                    continue
+            append(self._one(pair, len(taken)))
             if self.weight_bytes > _SLICE_BYTES:
                 break
         else:
@@ -197,13 +202,22 @@ class Groups:
         held_bytes: Estimate of what is in memory.
     """
 
-    __slots__ = ("_keys", "_lists", "_spill_bytes", "_writer", "held_bytes", "runs")
+    __slots__ = (
+        "_is_distinct",
+        "_keys",
+        "_lists",
+        "_spill_bytes",
+        "_writer",
+        "held_bytes",
+        "runs",
+    )
 
     def __init__(self, writer: RunWriter, spill_bytes: int) -> None:
         self._writer = writer
         self._spill_bytes = spill_bytes
         self._lists: defaultdict[Any, list[Value]] = defaultdict(list)
         self._keys: dict[Any, Key] = {}  # of those identities that are not the key itself
+        self._is_distinct = True  # until a key comes twice: then there is a quicker way no more
         self.runs: list[Payload] = []
         self.held_bytes = 0
 
@@ -227,12 +241,18 @@ class Groups:
             if self.held_bytes > self._spill_bytes:
                 self.spill()
 
-    def _add(self, taken: Iterable[Pair]) -> None:
+    def _add(self, taken: Sequence[Pair]) -> None:
         lists = self._lists
+        if self._is_distinct and len(taken) > SINGLY:
+            fresh = {key: [value] for key, value in taken}
+            if len(fresh) == len(taken) and lists.keys().isdisjoint(fresh):
+                lists.update(fresh)
+                return
+            self._is_distinct = False
         for key, value in taken:
             lists[key].append(value)
 
-    def _add_odd(self, taken: Iterable[Pair]) -> None:
+    def _add_odd(self, taken: Sequence[Pair]) -> None:
         for key, value in taken:
             identity = values.key_identity(key)
             if identity is not key:
@@ -349,6 +369,6 @@ class _Gathered:
 
 def _weight_bytes(listed: Sequence[Value]) -> int:
     """Return what values take in memory, about."""
-    if _SMALL.issuperset(map(type, listed)):
+    if SMALL.issuperset(map(type, listed)):
         return len(listed) * _VALUE_BYTES
     return len(listed) * _VALUE_BYTES + len(values.pack(listed)) * _UNPACKED

@@ -11,7 +11,7 @@ Node to executor::
             A handler, before its first use in this executor; no answer.
     map     a batch: count sibling mapper invocations from vertex ``first`` on
     pull    vertex: the next chunk of a mapper that is kept suspended
-    combine vertex: run the combiner over the mapper's output
+    combine vertex: run the combiner alone; a node has it run with the mapper, only trials send this
     reduce  vertex: run the reducer
     drop    request_id, vertices (None: all of the request): close suspended mappers; no answer
     exit    leave after the work at hand; no answer

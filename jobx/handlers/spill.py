@@ -11,8 +11,8 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
-from types import TracebackType
+from itertools import chain, islice
+from types import NoneType, TracebackType
 from typing import Any, Final, NoReturn, overload
 
 from jobx import values
@@ -28,6 +28,8 @@ _BUFFER_BYTES: Final = 1 << 20
 #: Keys of a run that are packed at once.
 _BLOCK: Final = 256
 _READ_BYTES: Final = 1 << 16
+#: Values of these types are small, so that many of them can be packed together.
+SMALL: Final = frozenset({int, float, bool, NoneType})
 _SPOOL: Final = "the folder for temporary files"
 
 
@@ -264,10 +266,15 @@ class SpooledValues(Sequence[Value]):
         Raises:
             StoreFull: No room is left.
         """
+        rest = iter(more)
         try:
-            for value in more:
-                self._file.write(self._pack(value))
-                self._count += 1
+            while block := list(islice(rest, _ITEM_VALUES)):
+                self._count += len(block)
+                if SMALL.issuperset(map(type, block)):
+                    self._file.write(self._pack(block))
+                    continue
+                for value in block:
+                    self._file.write(self._pack((value,)))
             self._file.flush()
         except OSError as error:
             _refuse(_SPOOL, error)
@@ -276,6 +283,9 @@ class SpooledValues(Sequence[Value]):
         return self._count
 
     def __iter__(self) -> Iterator[Value]:
+        return chain.from_iterable(self._blocks())
+
+    def _blocks(self) -> Iterator[list[Value]]:
         unpacker = values.unpacker()
         offset = 0
         while chunk := os.pread(self._file.fileno(), _READ_BYTES, offset):

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from tests.bench import environment, table, text, works
+from tests.bench import environment, languages, table, text, works
 from tests.bench.figures import Figure, median
 from tests.bench.running import Runner
 
@@ -44,6 +44,9 @@ _PATH = click.Path(path_type=Path)
 @click.command()
 @click.option("--peers", type=_PEERS, default="all", help="Who, comma separated.")
 @click.option("--works", "wanted", type=_WORKS, default="all", help="What, comma separated.")
+@click.option(
+    "--languages/--no-languages", "languages_too", default=True, help="JobX's languages as well."
+)
 @click.option("--quick", is_flag=True, help="Small sizes: to see that it works.")
 @click.option("--json", "json_path", type=_PATH, default="build/bench.json", show_default=True)
 @click.option("--peers-env", type=_PATH, default="build/bench-env", show_default=True)
@@ -52,6 +55,7 @@ def main(
     *,
     peers: list[str],
     wanted: list[str],
+    languages_too: bool,
     quick: bool,
     json_path: Path,
     peers_env: Path,
@@ -70,11 +74,16 @@ def main(
         say("writing the text")
         text.open_text(folder, (works.QUICK if quick else works.FULL).text_mb)
         found = list(Runner(pythons, folder, quick).run(wanted, say))
+        with_languages = "jobx" in peers and languages_too
+        by_language = list(languages.measure(200 if quick else 2000)) if with_languages else []
     figures = median(item for item in found if isinstance(item, Figure))
     failures = [item for item in found if isinstance(item, str)]
     json_path.parent.mkdir(parents=True, exist_ok=True)
-    json_path.write_text("".join(f"{figure.to_json()}\n" for figure in figures))
+    lines = [f"{figure.to_json()}\n" for figure in (*figures, *by_language)]
+    json_path.write_text("".join(lines))
     console.print(table.draw(figures))
+    if by_language:
+        console.print(languages.draw(by_language))
     notes = [f"{peer} was skipped: {reason}" for peer, reason in skipped.items()]
     for note in [*notes, *failures, f"figures are in {json_path}"]:
         console.print(note, markup=False, highlight=False)

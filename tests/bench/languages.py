@@ -8,10 +8,13 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
+
+from rich.console import Console
+from rich.table import Table
 
 from tests.bench.figures import Figure
 from tests.bench.work import check
@@ -43,6 +46,18 @@ def measure(calls: int = 2000) -> Iterator[Figure]:
                 yield _figure(node.spawn(), language, Path(folder), calls)
 
 
+def draw(measured: Iterable[Figure]) -> Table:
+    """Return the table: a row a language."""
+    table = Table("language", "p50 ms", "p99 ms", "to the bar", title="One warm invocation")
+    for figure in measured:
+        name = figure.work.removeprefix("language_")
+        bar = BARS_MS.get(name)
+        mark = "[green]✓[/]" if bar and (figure.p50_ms or 0) <= bar else "[red]✗[/]"
+        verdict = f"bar ≤ {bar:g} {mark}" if bar else ""
+        table.add_row(name, f"{figure.p50_ms:.3f}", f"{figure.p99_ms:.3f}", verdict)
+    return table
+
+
 def _figure(executor: Executor, language: Language, folder: Path, calls: int) -> Figure:
     load = frames.load("m", "mapper", language.echo, source_type=language.name)
     executor.frames.send(load)
@@ -69,11 +84,8 @@ def _call_s(executor: Executor, folder: Path) -> float:
 
 
 def main() -> int:
-    """Print a line for each language; return the exit code."""
-    for figure in measure():
-        name = figure.work.removeprefix("language_")
-        bar = f"  bar {BARS_MS[name]:g} ms" if name in BARS_MS else ""
-        print(f"{name:12} p50 {figure.p50_ms:.3f} ms, p99 {figure.p99_ms:.3f} ms{bar}")  # noqa: T201
+    """Print the table; return the exit code."""
+    Console().print(draw(measure()))
     return 0
 
 

@@ -185,6 +185,7 @@ def test_piece_of_an_answer_arrives_before_the_next_is_written(tmp_path: Path) -
                 for number in range(3):
                     assert json.loads(answer.readline()) == [number, 1]
                     received.release()
+                assert answer.read() == b""
 
 
 def test_missing_jobx_is_a_problem_that_says_to_try_again(tmp_path: Path) -> None:

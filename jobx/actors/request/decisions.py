@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from jobx.actors.request.state import MAPPER, Chunk, RequestState, Target
+from jobx.actors.request.state import MAPPER, RequestState, Target
+from jobx.actors.request.tree import Chunk
 from jobx.model import Failure
 from jobx.payload import Payload, cut
 
@@ -17,6 +18,8 @@ from jobx.payload import Payload, cut
 CHUNK_PAIRS: Final = 1000
 #: Most bytes of arguments of one batch.
 BATCH_BYTES: Final = 256 << 10
+#: A reduction by key of more input than this is done in partitions, side by side.
+PARTITION_BYTES: Final = 4 << 20
 #: How long a batch should take …
 BATCH_S: Final = 0.03
 #: … and after how long an executor gives back what it has not begun with.

@@ -109,7 +109,9 @@ def _wrong_at(line: int, text: str, reason: str) -> InvalidInput:
 
 def _definition(module: ast.Module) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
     """Return the top-level ``handler`` of the module form, None for bare statements."""
-    if any(map(_yields, module.body)):
+    with _faults_named():  # an expression may nest deeper than the stack
+        yields = any(map(_yields, module.body))
+    if yields:
         return None
     definitions = (ast.FunctionDef, ast.AsyncFunctionDef)
     for statement in reversed(module.body):

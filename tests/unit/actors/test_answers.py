@@ -85,8 +85,10 @@ def test_nothing_is_kept_of_who_gave_up_or_was_answered() -> None:
         for future in (answers.opened(KEY), answers.ended(KEY)):
             future.cancel()
         answers.ended(ELSE).cancel()
+        answers.ticket(KEY)[1].cancel()
         await asyncio.sleep(0)
-        assert vars(answers)["_opened"] == vars(answers)["_ended"] == {}
+        kept = [vars(answers)[name] for name in ("_opened", "_ended", "_asked", "_tickets")]
+        assert kept == [{}, {}, {}, {}]
 
     asyncio.run(scenario())
 
@@ -94,7 +96,7 @@ def test_nothing_is_kept_of_who_gave_up_or_was_answered() -> None:
 def test_each_question_gets_its_own_answer() -> None:
     async def scenario() -> None:
         answers = Answers()
-        (first, one), (second, other) = answers.ticket(), answers.ticket()
+        (first, one), (second, other) = answers.ticket(KEY), answers.ticket(KEY)
         answers.receive(Described(second, None), SENDER)
         answers.receive(Described(first, REQUEST), SENDER)
         assert [await one, await other] == [REQUEST, None]
@@ -102,9 +104,23 @@ def test_each_question_gets_its_own_answer() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("end", "answer"), [(Ended(REQUEST), REQUEST), (Refused(KEY, BUSY), None)], ids=repr
+)
+def test_question_is_answered_by_the_end_of_its_request(end: object, answer: object) -> None:
+    async def scenario() -> None:
+        answers = Answers()
+        _, future = answers.ticket(KEY)
+        answers.receive(end, SENDER)
+        assert await future is answer
+
+    asyncio.run(scenario())
+
+
 def test_mail_that_nobody_waits_for_is_passed_over() -> None:
     answers = Answers()
-    for message in (Opened(REQUEST), Ended(REQUEST), Refused(KEY, BUSY), "what is this"):
+    late = Described(7, REQUEST)
+    for message in (Opened(REQUEST), Ended(REQUEST), Refused(KEY, BUSY), late, "what is this"):
         answers.receive(message, SENDER)
 
 

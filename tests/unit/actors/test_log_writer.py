@@ -414,3 +414,9 @@ def test_a_log_that_cannot_be_gone_on_with_is_told_with_its_error(
 def test_a_key_that_is_no_name_is_told_with_its_error() -> None:
     answer = read_log(MemoryStore(), RequestKey("flow", "../a"))
     assert isinstance(answer.error, InvalidInput)
+
+
+def test_fault_while_a_log_is_read_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MemoryStore, "get", lambda *_: 1 / 0)
+    error = read_log(MemoryStore(), A).error
+    assert isinstance(error, InternalError) and "ZeroDivisionError" in str(error)

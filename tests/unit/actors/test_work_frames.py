@@ -166,6 +166,8 @@ def test_executors_write_more_into_blobs_once_much_waits_for_reducers(desk: Desk
     assert desk.mappers(1, 1)["inline_bytes"] == 5000
     desk.state.held_bytes = HELD_BYTES + 1
     assert desk.mappers(1, 1)["inline_bytes"] == SMALL_BYTES
+    desk.state.held_bytes = 4 * HELD_BYTES + 1
+    assert desk.mappers(1, 1)["inline_bytes"] == 0
 
 
 def test_frames_are_what_a_frame_can_hold(desk: Desk) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jobx import values
 from jobx.handlers.failures import Misuse
-from jobx.handlers.pairs import Groups, Intake
+from jobx.handlers.pairs import SINGLY, Groups, Intake
 from jobx.handlers.spill import RunWriter
 
 KEYS = st.one_of(
@@ -154,3 +154,45 @@ def test_a_hot_key_is_given_as_a_sized_sequence_that_can_be_read_again(tmp_path:
     assert not isinstance(listed, list)
     assert (len(listed), sum(listed), sum(listed)) == (20_000, 199_990_000, 199_990_000)
     assert (listed[3], listed[-1], listed[2:8:2]) == (3, 19_999, [2, 4, 6])
+
+
+parts = st.one_of(
+    st.integers(),
+    st.text(st.characters(), max_size=5),
+    st.floats(allow_nan=True),
+    st.booleans(),
+    st.none(),
+    st.binary(max_size=3),
+    st.lists(st.integers(), max_size=2),
+    st.sampled_from(["\ud800", decimal.Decimal("1.5"), {1}, {"a": 1}, "x" * 200]),
+)
+yields = st.one_of(st.tuples(parts, parts), st.sampled_from([3, None, (1, 2, 3), [1, 2]]))
+
+
+def _singly(pairs: list[Any]) -> object:
+    """Return what becomes of pairs that are each taken alone: themselves, or who is refused."""
+    found: list[object] = []
+    for index, pair in enumerate(pairs):
+        try:
+            found += Intake(iter([pair])).take()
+        except Misuse:
+            return index
+    return repr(found)
+
+
+def _together(pairs: list[Any]) -> object:
+    """Return the same of pairs that are taken many at once, after the first few."""
+    intake = Intake(iter([*((n, n) for n in range(SINGLY)), *pairs]))
+    intake.take()
+    found: list[object] = []
+    try:
+        while not intake.done:
+            found += intake.take()
+    except Misuse as misuse:
+        return misuse.args[2] - SINGLY
+    return repr(found)
+
+
+@given(st.lists(yields, max_size=5))
+def test_pairs_taken_many_at_once_are_those_taken_singly(pairs: list[Any]) -> None:
+    assert _together(pairs) == _singly(pairs)

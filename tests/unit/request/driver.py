@@ -33,7 +33,8 @@ from jobx.actors.request.events import (
     Mapped,
     Retried,
 )
-from jobx.actors.request.state import MAPPER, ROOT, Chunk, RequestState, Target
+from jobx.actors.request.state import MAPPER, ROOT, RequestState, Target
+from jobx.actors.request.tree import Chunk
 from jobx.model import Failure, HandlerRef, Plan, PlanStep
 from jobx.payload import Payload, pack_offsets
 

@@ -1,0 +1,48 @@
+"""Why work was lost that an executor had, as failures of the invocations in it."""
+
+from __future__ import annotations
+
+import signal
+from typing import Final
+
+from jobx.errors import FrameError, JobxError, Unavailable
+from jobx.model import Failure
+
+#: A mapper was kept suspended in an executor that is gone.
+KEEPER_GONE: Final = Failure(
+    kind="lost",
+    type="ExecutorLost",
+    message="the executor that kept the mapper is gone",
+)
+
+
+def crashed(text: str) -> Failure:
+    """Return the failure of what an executor was at when it went; ``text`` says how."""
+    return Failure(kind="crash", type="ExecutorCrashed", message=text)
+
+
+def exited(status: int) -> Failure:
+    """Return the failure of what an executor was at that exited.
+
+    Args:
+        status: Its exit code, or minus the number of the signal that ended it.
+    """
+    if status >= 0:
+        return crashed(f"the executor exited with code {status}")
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    return crashed(f"the executor was ended by {name}")
+
+
+def unsendable(error: JobxError) -> Failure:
+    """Return the failure of what cannot be sent to an executor.
+
+    What a store does not give right now is tried again, as what found no room is.
+    """
+    if isinstance(error, Unavailable):
+        kind = "full"
+    else:
+        kind = "limit" if isinstance(error, FrameError) else "internal"
+    return Failure(kind=kind, type=type(error).__name__, message=str(error))
