@@ -120,7 +120,7 @@ class Coordinator(Actor):
         self._begin(message.request, message.plan, message.reply_to, sender)
         self._is_opened = True
         if message.failure is not None:
-            self.state.events = len(message.events)
+            self.state.events = message.next_number
             self._journal.finish(Finish("failed", message.failure, ()))
             return
         for event in message.events:

@@ -41,6 +41,7 @@ class EntityVerbs:
         settings: Limits of executors, for the examples of handlers.
         environ: The environment, likewise.
         threads: Where blocking work runs.
+        trials: Where the examples of handlers run.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class EntityVerbs:
         settings: Settings,
         environ: Mapping[str, str],
         threads: Executor,
+        trials: Executor,
     ) -> None:
         self._entities = Entities(store)
         self._library = library
@@ -59,6 +61,7 @@ class EntityVerbs:
         self._settings = settings
         self._environ = environ
         self._threads = threads
+        self._trials = trials
 
     async def create(self, body: Body) -> Body:
         """Create an entity."""
@@ -97,7 +100,8 @@ class EntityVerbs:
     async def _write(self, write: Callable[[Any], object], body: Body) -> Body:
         kind = _kind(body)
         entity = model.convert(kind, body["kind"], body["fields"])
-        await self._in_thread(lambda: self._check(entity))
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._trials, self._check, entity)
         await self._in_thread(lambda: write(entity))
         await self._in_thread(self._library.refresh)
         name = getattr(entity, f"{body['kind']}_name")

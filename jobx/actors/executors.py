@@ -298,8 +298,8 @@ class ExecutorPool:
 
     def _frame(self, executor: Executor, frame: frames.Frame) -> None:
         if frame["t"] == "ready":
-            executor.state = "ready"
-            executor.pid = frame["pid"]
+            if executor.state == "starting":
+                executor.state = "ready"
             self._pump()
         elif frame["t"] == "result":
             self._answered(executor, frame)

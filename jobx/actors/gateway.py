@@ -60,14 +60,17 @@ class Gateway:
             StoreFull: No room left.
         """
         loop = asyncio.get_running_loop()
+        sock = socket.socket(socket.AF_UNIX)
         before = os.umask(0o177)
         try:
             self._path.unlink(missing_ok=True)
-            self._server = await loop.create_unix_server(self._connect, str(self._path))
+            sock.bind(str(self._path))
         except OSError as error:
+            sock.close()
             raise translate(error, self._path) from error
         finally:
             os.umask(before)
+        self._server = await loop.create_unix_server(self._connect, sock=sock)
 
     async def stop(self) -> None:
         """Stop listening and close every connection."""

@@ -19,8 +19,8 @@ from thespian.actors import ActorAddress
 
 from jobx import model
 from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
-from jobx.actors.request.events import Accepted, from_record
-from jobx.errors import Conflict, InternalError, JobxError, NotFound
+from jobx.actors.request.events import Accepted, Event, from_record
+from jobx.errors import Conflict, InternalError, InvalidInput, JobxError
 from jobx.kv import keys, log, requests
 from jobx.kv.store import Store, Write
 
@@ -185,16 +185,29 @@ class LogWriter:
 def read_log(store: Store, key: RequestKey) -> LogRead:
     """Return the log of a request, with what its coordinator needs to go on; blocks."""
     try:
-        request = requests.get(store, *key)
-        found = [from_record(record) for _, record in log.read(store, *key)]
-        if not found or not isinstance(found[0], Accepted):
-            raise InternalError(f"the log of request {'/'.join(key)} does not begin with accepted")
-        entry = store.get(keys.plan(key.workflow, found[0].plan))
-        if entry is None:
-            raise NotFound("plan", f"{key.workflow}/{found[0].plan}")
-        plan = model.decode(model.Plan, entry.key, entry.value)
+        return _read_log(store, key)
     except JobxError as error:
         return LogRead(key, None, error=error)
     except Exception as error:  # noqa: BLE001 - whoever waits for the log must hear of it
         return LogRead(key, None, error=InternalError(f"{type(error).__name__}: {error}"))
-    return LogRead(key, request, plan, found)
+
+
+def _read_log(store: Store, key: RequestKey) -> LogRead:
+    request = requests.get(store, *key)
+    next_number = log.next_number(store, *key)
+    try:
+        events, plan = _read_events(store, key)
+    except (InternalError, InvalidInput) as error:  # no later try reads anything else
+        return LogRead(key, request, next_number=next_number, error=error)
+    return LogRead(key, request, plan, events, next_number)
+
+
+def _read_events(store: Store, key: RequestKey) -> tuple[list[Event], model.Plan]:
+    name = "/".join(key)
+    found = [from_record(record) for _, record in log.read(store, *key)]
+    if not found or not isinstance(found[0], Accepted):
+        raise InternalError(f"the log of request {name} does not begin with accepted")
+    entry = store.get(keys.plan(key.workflow, found[0].plan))
+    if entry is None:
+        raise InternalError(f"the plan of request {name} is gone")
+    return found, model.decode(model.Plan, entry.key, entry.value)

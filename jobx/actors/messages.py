@@ -52,6 +52,7 @@ class Recover:
     request: model.Request
     plan: model.Plan
     events: list[Event]
+    next_number: int
     reply_to: ActorAddress
     failure: model.Failure | None = None
 
@@ -203,10 +204,15 @@ class CommitRefused:
 
 @dataclass(frozen=True, slots=True)
 class LogRead:
-    """The log of a request, for the supervisor that starts its coordinator anew."""
+    """The log of a request, for the supervisor that starts its coordinator anew.
+
+    With an ``error`` and a ``request``, the log is damaged; with an ``error`` alone, it could not
+    be read this time. ``next_number`` is the number that the next event gets.
+    """
 
     key: RequestKey
     request: model.Request | None
     plan: model.Plan | None = None
     events: list[Event] = field(default_factory=list)
+    next_number: int = 0
     error: JobxError | None = None

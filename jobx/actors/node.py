@@ -167,6 +167,8 @@ class Node:
             deliver=self._deliver,
             supervisor=self._supervisor,
         )
+        # Examples of handlers may take long: they are in no way but their own.
+        self._trials = ThreadPoolExecutor(1, thread_name_prefix="trials")
         self._entity_verbs = EntityVerbs(
             self._store,
             self._library,
@@ -174,6 +176,7 @@ class Node:
             settings=self._settings,
             environ=self._environ,
             threads=self._readers,
+            trials=self._trials,
         )
 
     def _deliver(self, target: Any, message: object) -> None:
@@ -225,6 +228,7 @@ class Node:
             await self._executors.close()
         if hasattr(self, "_readers"):
             self._readers.shutdown(wait=True, cancel_futures=True)
+            self._trials.shutdown(wait=False, cancel_futures=True)
         if hasattr(self, "_system"):
             self._system.shutdown()
         if hasattr(self, "_log"):

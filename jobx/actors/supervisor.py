@@ -26,13 +26,15 @@ from jobx.actors.messages import (
 )
 from jobx.actors.runtime.supervision import RestartBudget, RestartPolicy
 from jobx.actors.services import Services
-from jobx.errors import Conflict, Draining, InternalError, NotFound, Overloaded
+from jobx.errors import Conflict, Draining, InternalError, JobxError, NotFound, Overloaded
 from jobx.kv import keys
 
 #: A coordinator that dies of a fault is rebuilt from its log so often; then its request fails.
 COORDINATOR_POLICY: Final = RestartPolicy(mode="restart", max_restarts=3, window_s=60.0)
 #: How long a log that could not be read waits for the next try.
 READ_AGAIN_S: Final = 2.0
+
+_NO_PLAN: Final = model.Plan(steps={})
 
 _log = logging.getLogger(__name__)
 
@@ -104,7 +106,7 @@ class Supervisor(Actor):
             self._forget(key)
             error = InternalError("the coordinator failed; see the node's log")
             self.send(self.node.gateway, Refused(key, error))
-        elif message.request is None or message.plan is None:
+        elif message.request is None:
             self.wakeupAfter(READ_AGAIN_S, key)
         elif message.request.is_done:
             self._forget(key)
@@ -114,10 +116,11 @@ class Supervisor(Actor):
             self._reading.discard(key)
             recover = Recover(
                 message.request,
-                message.plan,
+                message.plan or _NO_PLAN,
                 message.events,
+                message.next_number,
                 self.node.gateway,
-                self._spent(key),
+                _damaged(message.error) if message.error else self._spent(key),
             )
             self.send(self._start(key), recover)
 
@@ -182,6 +185,10 @@ class Supervisor(Actor):
         self._is_draining = True
         for address in self._open.values():
             self.send(address, message)
+
+
+def _damaged(error: JobxError) -> model.Failure:
+    return model.Failure(kind="internal", type="LogDamaged", message=str(error))
 
 
 _RECEIVE: Final[dict[type, Callable[[Supervisor, Any, ActorAddress], None]]] = {

@@ -39,6 +39,13 @@ def event_write(workflow: str, request_id: str, number: int, record: dict[str, A
     return Create(keys.event(workflow, request_id, number), encode_record(record))
 
 
+def next_number(store: Store, workflow: str, request_id: str) -> int:
+    """Return the number that the next event gets, without reading what the log holds."""
+    prefix = keys.log(workflow, request_id)
+    last = store.range(prefix, limit=1, reverse=True)
+    return int(last[0].key.removeprefix(prefix)) + 1 if last else 0
+
+
 def read(
     store: Store, workflow: str, request_id: str, after: int = -1
 ) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from jobx.actors.request.events import Finished, from_record
-from jobx.kv import log
+from jobx.kv import keys, log
+from jobx.kv.store import Put
 from tests.simulation.executors import unpack_result
 from tests.simulation.simulator import WORKFLOW, Simulation
 
@@ -49,3 +50,17 @@ def test_requests_end_once_and_right_under_faults(block: int, tmp_path: Path) ->
             _check(seed, tmp_path)
         except Exception as error:
             raise AssertionError(f"seed {seed}: {error}") from error
+
+
+def test_a_request_whose_log_is_damaged_ends_with_a_failure_that_says_so(tmp_path: Path) -> None:
+    simulation = Simulation(2, tmp_path)
+    simulation.submit("r0")
+    simulation.scheduler.advance(0.3)
+    simulation.kill_node()
+    simulation.store.commit([Put(keys.event(WORKFLOW, "r0", 0), b"\xc1")])
+    simulation.start_node()
+    simulation.scheduler.advance(60.0)
+    request = simulation.entity("r0")
+    assert request is not None and request.failure is not None
+    assert (request.state, request.failure.type) == ("failed", "LogDamaged")
+    assert simulation.store.range("open/") == []

@@ -24,6 +24,8 @@ PARTITION_BYTES: Final = 4 << 20
 BATCH_S: Final = 0.03
 #: … and after how long an executor gives back what it has not begun with.
 BATCH_LIMIT_S: Final = 0.12
+#: The last batches of a request get smaller, but not by more than this.
+SMALLEST_PART: Final = 8
 #: Most invocations of the first batches of a step, whose pace is not known yet.
 FIRST_BATCH: Final = 16
 
@@ -143,15 +145,18 @@ def _next(state: RequestState, pace: Pace, lanes: int, window: int) -> Work | No
     vertex = state.take_pull(max(window, CHUNK_PAIRS), CHUNK_PAIRS)
     if vertex is not None:
         return PullMapper(vertex, state.attempt((vertex, MAPPER)).number)
-    taken = state.take_range(lambda chunk, first: _fitting(chunk, first, pace, lanes))
+    taken = state.take_range(lambda chunk, first: _fitting(state, chunk, first, pace, lanes))
     return RunMappers(*taken) if taken else None
 
 
-def _fitting(chunk: Chunk, first: int, pace: Pace, lanes: int) -> int:
+def _fitting(state: RequestState, chunk: Chunk, first: int, pace: Pace, lanes: int) -> int:
     """Return how many siblings from ``first`` on make one batch."""
     position = first - chunk.start
-    share = -(-chunk.count // lanes)
-    count = min(pace.batch(chunk.step, share), chunk.count - position)
+    left = chunk.count - position
+    count = pace.batch(chunk.step, -(-chunk.count // lanes))
+    if state.is_at_last_chunk:  # so that all executors end at about the same time
+        count = min(count, max(-(-2 * left // lanes), count // SMALLEST_PART))
+    count = min(count, left)
     while count > 1:
         start, stop = cut(chunk.payload, position, position + count)
         if stop - start <= BATCH_BYTES:

@@ -127,6 +127,11 @@ class RequestState:
             return chunk, first, count
         return None
 
+    @property
+    def is_at_last_chunk(self) -> bool:
+        """Whether nothing is known to follow the siblings that are ready next."""
+        return len(self._ready) == 1 and not self.pulls
+
     def take_reduce(self) -> Target | None:
         """Take a reduction that is ready: (vertex, partition), or None."""
         while self._reduces:

@@ -387,27 +387,31 @@ async def test_reading_comes_after_what_is_being_written() -> None:
         b.store.gate.set()
         _, (reader, answer) = await b.hears(2)
         assert reader == C
-        assert answer == LogRead(A, REQUEST, PLAN, [ACCEPTED, Cancelled(2.0, "why")])
+        assert answer == LogRead(A, REQUEST, PLAN, [ACCEPTED, Cancelled(2.0, "why")], 2)
 
 
 @pytest.mark.parametrize(
-    ("events", "error"),
+    "events",
     [
-        (None, NotFound),
-        ((), InternalError),
-        ((Cancelled(1.0, "why"),), InternalError),
-        ((ACCEPTED,), NotFound),
+        (),
+        (Cancelled(1.0, "why"),),
+        (ACCEPTED,),
     ],
-    ids=["no request", "no events", "not accepted", "no plan"],
+    ids=["no events", "not accepted", "no plan"],
 )
-def test_a_log_that_cannot_be_gone_on_with_is_told_with_its_error(
-    events: Sequence[Accepted | Cancelled] | None, error: type[JobxError]
+def test_a_damaged_log_is_told_with_its_request_and_where_it_ends(
+    events: Sequence[Accepted | Cancelled],
 ) -> None:
     store = MemoryStore()
-    if events is not None:
-        _accepted(store, *events)
+    _accepted(store, *events)
     answer = read_log(store, A)
-    assert isinstance(answer.error, error)
+    assert isinstance(answer.error, InternalError)
+    assert (answer.request, answer.next_number) == (REQUEST, len(events))
+
+
+def test_a_request_that_was_never_accepted_has_no_log() -> None:
+    answer = read_log(MemoryStore(), A)
+    assert isinstance(answer.error, NotFound)
     assert answer.request is None
 
 

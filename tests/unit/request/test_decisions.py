@@ -75,7 +75,7 @@ def test_each_decision_comes_once(state: RequestState) -> None:
     assert _decide(state) == []
 
 
-@pytest.mark.parametrize(("room", "batches"), [(0, 0), (1, 1), (2, 2), (5, 4)])
+@pytest.mark.parametrize(("room", "batches"), [(0, 0), (1, 1), (2, 2), (5, 5)])
 def test_no_more_is_started_than_there_is_room_for(
     state: RequestState, room: int, batches: int
 ) -> None:
@@ -155,7 +155,7 @@ def test_the_first_batch_of_a_step_is_small(state: RequestState) -> None:
 
 def test_few_siblings_of_an_unknown_pace_are_shared_out_evenly(state: RequestState) -> None:
     _children(state, 10)
-    assert _batches(state, Pace()) == [3, 3, 3, 1]
+    assert _batches(state, Pace()) == [3, 3, 2, 1, 1]
 
 
 def test_a_batch_ends_with_its_chunk(state: RequestState) -> None:
@@ -266,3 +266,10 @@ def test_a_reduction_is_wanted_while_its_input_is_complete(state: RequestState) 
     assert chunk_of(state, work) is None
     state.apply(reduced(ROOT, ROOT))
     assert chunk_of(state, work) is None
+
+
+def test_the_last_siblings_are_shared_out_so_that_executors_end_together(
+    state: RequestState,
+) -> None:
+    _children(state, 400)
+    assert _batches(state, _paced(1000, 0.001))[:2] == [200, 125]
