@@ -203,12 +203,14 @@ class Node:
         """
         if self._state == "stopped":
             return
-        self._state = "draining"
+        had_started, self._state = self._state == "running", "draining"
         for periodic in self._periodic:
             periodic.cancel()
         if hasattr(self, "_supervisor"):
             self._deliver(self._supervisor, Drain())
             await self._drain(drain_s)
+            if had_started:
+                self._outside.ended_well()
         await self._release()
         self._state = "stopped"
 
@@ -218,7 +220,6 @@ class Node:
             await asyncio.sleep(0.02)
         await self._log.drain(max(1.0, deadline - time.monotonic()))
         await self._outside.close(max(1.0, deadline - time.monotonic()))
-        self._outside.ended_well()
 
     async def _release(self) -> None:
         """Stop what was started, in the reverse order."""
