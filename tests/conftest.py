@@ -1,7 +1,19 @@
 from __future__ import annotations
 
+import shutil
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.services import absent
 
 # A busy machine is no reason to fail: nothing here asserts how long something takes.
 settings.register_profile("jobx", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("jobx")
+
+
+@pytest.fixture(scope="session")
+def dot() -> None:
+    """Skip what needs Graphviz where it is missing, or fail it where it was promised."""
+    if shutil.which("dot") is None:
+        absent("dot", "needs the program dot of Graphviz")

@@ -109,20 +109,6 @@ class Library:
         pinned.asked = True
         return pinned.digest, pinned.plan, list(pinned.writes)
 
-    def load_plan(self, workflow: str, digest: str) -> model.Plan:
-        """Return a plan by its digest, from the store unless it is current.
-
-        Raises:
-            NotFound: It is not in the store.
-        """
-        known = self._known.get(workflow)
-        if known is not None and known.pinned.digest == digest:
-            return known.pinned.plan
-        entry = self._store.get(keys.plan(workflow, digest))
-        if entry is None:
-            raise NotFound("plan", f"{workflow}/{digest}")
-        return model.decode(model.Plan, f"plan {workflow}/{digest}", entry.value)
-
     def code(self, workflow: str, version: str) -> dict[str, Any]:
         """Return the fields of a ``load`` frame for a handler version; not to be changed.
 

@@ -154,7 +154,7 @@ def test_notes_end_in_a_server_that_does_the_job(
     assert noted(f"mr_kv_request_cleanup test_workflow {request_id}").stdout.startswith("removed")
 
 
-@pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz")
+@pytest.mark.usefixtures("dot")
 def test_request_is_a_picture_over_http(started: Path) -> None:
     _, request_id, _ = _ask(started, "POST", "/job/test_workflow/count_words", BODY)
     status, _, image = _ask(started, "GET", f"/request/test_workflow/{request_id}/graph")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -15,7 +14,7 @@ from jobx.errors import DeadlineExceeded, InternalError, UnsupportedMedia
 from jobx.model import Failure
 from jobx.views import RequestView, TraceNode, TraceView
 
-needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz")
+needs_dot = pytest.mark.usefixtures("dot")
 SVG = "{http://www.w3.org/2000/svg}"
 
 

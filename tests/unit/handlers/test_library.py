@@ -204,26 +204,6 @@ def test_workflow_that_cannot_be_read_stays_as_it_was_known(
     assert known.plan("second")[1].steps == {}
 
 
-def test_load_plan_gives_the_current_plan_without_the_store(known: Library) -> None:
-    digest, plan, _ = known.plan("demo")
-    assert known.load_plan("demo", digest) is plan
-
-
-def test_load_plan_gives_an_older_plan_from_the_store(
-    known: Library, store: MemoryStore, entities: Entities
-) -> None:
-    digest, plan, writes = known.plan("demo")
-    store.commit(writes)
-    entities.create(step("new"))
-    known.refresh()
-    assert known.load_plan("demo", digest) == plan
-
-
-def test_load_plan_that_is_not_stored_is_not_found(known: Library) -> None:
-    with pytest.raises(NotFound, match="plan"):
-        known.load_plan("demo", "0" * 64)
-
-
 def test_code_gives_the_fields_of_a_load_frame(known: Library, entities: Entities) -> None:
     pinned = version(entities, "split")
     assert known.code("demo", pinned) == {

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import shutil
-
 import pytest
 from falcon.testing import TestClient
 
@@ -10,7 +8,7 @@ from jobx.http import graphs
 from tests.support.fake_node import FakeNode
 from tests.unit.http.test_requests import submit
 
-needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz")
+needs_dot = pytest.mark.usefixtures("dot")
 
 
 @pytest.fixture
