@@ -1,25 +1,18 @@
-"""Settings: defaults, then a TOML file, old variables, ``JOBX_*`` variables, then flags.
+"""Settings: what can be set, in which section, and what holds where nothing is said.
 
-The only reader of the environment. A setting ``name`` of section ``[part]`` is the variable
-``JOBX_PART_NAME``. Every wrong setting is refused by its name.
+Where they are read from is the matter of ``jobx.config_sources``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
-import tomllib
-import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-
-from jobx import old_names
-from jobx.errors import ConfigError, quote
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 #: Seconds, at most a year: more is as good as no limit, and no timer takes infinity.
@@ -37,7 +30,8 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Base of all sections. Their text shows no secret."""
 
     def __repr__(self) -> str:
-        fields = (f"{name}={_shown(name, getattr(self, name))}" for name in self.__struct_fields__)
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        fields = (f"{n}={'a secret' if is_secret(n) else repr(v)}" for n, v in values.items())
         return f"{type(self).__name__}({', '.join(fields)})"
 
 
@@ -177,8 +171,8 @@ class ResultSettings(Section, frozen=True, kw_only=True):
     #: Wait before the second try; doubles with each further try, and varies by half.
     backoff_s: PositiveFloat = 1.0
     max_backoff_s: PositiveFloat = 300.0
-    #: One try to send a result that takes longer has failed.
-    time_limit_s: PositiveFloat = 60.0
+    #: One try to deliver a result that takes longer has failed.
+    time_limit_s: PositiveFloat = 300.0
     #: Folder of the writer ``file``; empty: it cannot be used.
     file_path: str = ""
     #: It writes a folder with a file for each key instead of one file.
@@ -279,97 +273,6 @@ class Settings(Section, frozen=True, kw_only=True):
         return self.node.executors or (os.cpu_count() or 1)
 
 
-def load(
-    path: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None
-) -> Settings:
-    """Return the settings.
-
-    Args:
-        path: A TOML file, or None for the one that ``JOBX_CONFIG`` names, if any.
-        environ: The environment, for ``JOBX_*`` variables and those of mr (``old_names``).
-        flags: Settings by dotted name (``node.data_dir``); None values are passed over.
-
-    Raises:
-        ConfigError: The file cannot be read, or a setting is unknown or wrong.
-    """
-    if path is None and environ.get("JOBX_CONFIG"):
-        path = Path(environ["JOBX_CONFIG"])
-    tree: dict[str, dict[str, Any]] = _read(path) if path else {}
-    for section, name, text in _variables(environ):
-        tree.setdefault(section, {})[name] = _parse(section, name, text)
-    for dotted, value in (flags or {}).items():
-        if value is not None:
-            section, _, name = dotted.partition(".")
-            tree.setdefault(section, {})[name] = value
-    return _convert(tree)
-
-
-def _read(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError("file", str(path), str(error)) from error
-    for section, fields in tree.items():
-        if not isinstance(fields, dict):
-            raise ConfigError(section, quote(fields), "must be a section of settings")
-    return tree
-
-
-def _variables(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    sections = {part.upper(): part for part in Settings.__struct_fields__}
-    found = []
-    for setting, text in old_names.settings(environ):
-        section, _, name = setting.partition(".")
-        found.append((section, name, text))
-    for variable, text in sorted(environ.items()):
-        head, _, name = variable.removeprefix(ENV_PREFIX).partition("_")
-        if variable.startswith(ENV_PREFIX) and head in sections and name:
-            found.append((sections[head], name.lower(), text))
-    return found
-
-
-def _parse(section: str, name: str, text: str) -> object:
-    kinds = typing.get_type_hints(typing.get_type_hints(Settings)[section])
-    kind = typing.get_origin(kinds.get(name))
-    if kind is tuple:
-        return [item.strip() for item in text.split(",") if item.strip()]
-    return _parse_table(section, name, text) if kind is dict else text
-
-
-def _parse_table(section: str, name: str, text: str) -> object:
-    try:
-        return json.loads(text or "{}")
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{section}.{name}", _shown(name, text), "must be JSON") from error
-
-
-def _convert(tree: Mapping[str, dict[str, Any]]) -> Settings:
-    parts: dict[str, Any] = {}
-    kinds = typing.get_type_hints(Settings)
-    for section, fields in tree.items():
-        if section not in kinds:
-            known = ", ".join(Settings.__struct_fields__)
-            raise ConfigError(section, "a section", f"unknown; the sections are {known}")
-        parts[section] = _convert_section(section, kinds[section], fields)
-    return Settings(**parts)
-
-
-def _convert_section(section: str, kind: type[Section], fields: Mapping[str, Any]) -> Section:
-    hints = typing.get_type_hints(kind, include_extras=True)
-    checked = {}
-    for name, value in fields.items():
-        setting = f"{section}.{name}"
-        if name not in hints:
-            known = ", ".join(kind.__struct_fields__)
-            raise ConfigError(setting, quote(value), f"unknown; [{section}] knows {known}")
-        try:
-            checked[name] = msgspec.convert(value, hints[name], strict=not isinstance(value, str))
-        except msgspec.ValidationError as error:
-            shown = _shown(name, value) if name.endswith(_SECRET) else quote(value)
-            raise ConfigError(setting, shown, str(error)) from error
-    return kind(**checked)
-
-
 def without_secrets(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """Return an environment without the settings of shared files, and without any secret."""
     prefix = f"{ENV_PREFIX}FILES_"
@@ -377,9 +280,10 @@ def without_secrets(settings: Settings, environ: Mapping[str, str]) -> dict[str,
     return {
         name: text
         for name, text in environ.items()
-        if not name.startswith(prefix) and not name.lower().endswith(_SECRET) and name not in named
+        if not name.startswith(prefix) and not is_secret(name.lower()) and name not in named
     }
 
 
-def _shown(name: str, value: object) -> str:
-    return "a secret" if name.endswith(_SECRET) else repr(value)
+def is_secret(name: str) -> bool:
+    """Return whether nobody may see the value of a setting of that name."""
+    return name.endswith(_SECRET)

@@ -15,12 +15,12 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
 
 import jobx
+from jobx.actors import urls
+from jobx.actors.urls import Target
 from jobx.config import OutboundSettings
 from jobx.errors import ConfigError, DeadlineExceeded, InvalidInput, JobxError, Unavailable
 
@@ -30,43 +30,8 @@ CALL_S: Final = 5.0
 ANSWER_BYTES: Final = 64 << 10
 #: Addresses of one name that are tried.
 _MAX_ADDRESSES: Final = 8
-_PORTS: Final = {"http": 80, "https": 443}
-_HOST: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.(?!-)[a-z0-9_-]{1,63})*")
-_ANY: Final = "*"
-#: IPv6 networks whose addresses stand for IPv4 ones: mapped, compatible, NAT64, Teredo, 6to4.
-_TRANSLATED: Final = tuple(
-    map(
-        ipaddress.ip_network,
-        ("::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16"),
-    )
-)
-
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 #: Returns the addresses of a name, as ``socket.getaddrinfo`` does.
 Resolve: TypeAlias = Callable[[str, int], Iterable[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A URL that was taken apart and allowed.
-
-    Attributes:
-        trusted: The deployment's settings name it, so it may have any address.
-    """
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-    trusted: bool = False
-
-    @property
-    def origin(self) -> str:
-        """Scheme, host and port; what may be shown of a URL, for its path may be a secret."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}"
 
 
 class Outbound:
@@ -87,9 +52,9 @@ class Outbound:
         trusted: Iterable[str] = (),
         resolve: Resolve | None = None,
     ) -> None:
-        self._allowed = [_origin_of(text) for text in settings.allow]
-        self._networks = [_network_of(text) for text in settings.networks]
-        self._trusted = {(t.scheme, t.host, t.port) for t in map(_trusted, trusted) if t}
+        self._allowed = [urls.origin_of(text) for text in settings.allow]
+        self._networks = [urls.network_of(text) for text in settings.networks]
+        self._trusted = {(t.scheme, t.host, t.port) for t in map(urls.trusted, trusted) if t}
         self._resolve = resolve or _addresses_of
         self._settings = settings
 
@@ -99,10 +64,10 @@ class Outbound:
         Raises:
             InvalidInput: It is no URL, or not allowed.
         """
-        target = parse(where, url)
+        target = urls.parse(where, url)
         if (target.scheme, target.host, target.port) in self._trusted:
             return Target(target.scheme, target.host, target.port, target.path, trusted=True)
-        if not any(_matches(origin, target) for origin in self._allowed):
+        if not any(urls.matches(origin, target) for origin in self._allowed):
             reason = "is not among the origins of outbound.allow"
             raise InvalidInput(where, target.origin, reason)
         return target
@@ -167,7 +132,7 @@ class Outbound:
             address = ipaddress.ip_address(text)
         except ValueError:
             return False
-        return is_public(address) or any(address in network for network in self._networks)
+        return urls.is_public(address) or any(address in network for network in self._networks)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -189,36 +154,6 @@ class Outbound:
                 secured.do_handshake()
 
 
-def parse(where: str, url: str) -> Target:
-    """Return a URL taken apart.
-
-    Raises:
-        InvalidInput: It is not one of HTTP, or one that may be read in two ways.
-    """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise InvalidInput(where, "a URL", str(error)) from error
-    if parts.scheme not in _PORTS:
-        raise InvalidInput(where, repr(parts.scheme)[:80], "must begin with http:// or https://")
-    if not url.isascii() or re.search(r"[\x00-\x20\x7f\\]", url):
-        raise InvalidInput(where, "a URL", "holds what a URL may not hold")
-    if "@" in parts.netloc or parts.fragment:
-        raise InvalidInput(where, "a URL", "may hold neither a user nor a fragment")
-    if port == 0 or not _is_host(host):
-        raise InvalidInput(where, repr(parts.hostname)[:80], "is not a host")
-    path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-    return Target(parts.scheme, host, port or _PORTS[parts.scheme], path)
-
-
-def is_public(address: Address) -> bool:
-    """Tell whether an address is one of the public Internet, and is nothing but itself."""
-    if getattr(address, "scope_id", None) or any(address in network for network in _TRANSLATED):
-        return False
-    return address.is_global and not (address.is_multicast or address.is_reserved)
-
-
 def tls_context(settings: OutboundSettings) -> ssl.SSLContext:
     """Return what checks certificates, for HTTP and for mail.
 
@@ -232,50 +167,6 @@ def tls_context(settings: OutboundSettings) -> ssl.SSLContext:
         except OSError as error:
             raise ConfigError("outbound.ca_file", settings.ca_file, _reason(error)) from error
     return context
-
-
-def _is_host(host: str) -> bool:
-    """Tell a name or an address from what only some resolvers read as an address (127.1)."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        last = host.rpartition(".")[2]
-        return bool(_HOST.fullmatch(host)) and not re.match(r"\d+$|0x", last)
-    return "%" not in host
-
-
-def _matches(origin: Target, target: Target) -> bool:
-    if (origin.scheme, origin.port) != (target.scheme, target.port):
-        return False
-    if origin.host.startswith("*."):
-        return target.host.endswith(origin.host[1:])
-    return origin.host in (_ANY, target.host)
-
-
-def _origin_of(text: str) -> Target:
-    wildcard = re.sub(r"^(https?://)\*(?=[.:/]|$)", r"\1any", text)
-    try:
-        target = parse("outbound.allow", wildcard)
-    except InvalidInput as error:
-        raise ConfigError("outbound.allow", repr(text), error.args[2]) from error
-    if target.path != "/":
-        raise ConfigError("outbound.allow", repr(text), "must be an origin, without a path")
-    host = _ANY + target.host[len("any") :] if wildcard != text else target.host
-    return Target(target.scheme, host, target.port, "/")
-
-
-def _network_of(text: str) -> Network:
-    try:
-        return ipaddress.ip_network(text)
-    except ValueError as error:
-        raise ConfigError("outbound.networks", repr(text), str(error)) from error
-
-
-def _trusted(url: str) -> Target | None:
-    try:
-        return parse("URL in settings", url) if url else None
-    except InvalidInput as error:
-        raise ConfigError("URL", error.args[1], error.args[2]) from error
 
 
 def _addresses_of(host: str, port: int) -> list[str]:

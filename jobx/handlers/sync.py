@@ -12,7 +12,8 @@ from typing import Literal, TypeAlias
 from jobx import model
 from jobx.errors import InUse, InvalidInput
 from jobx.handlers import source
-from jobx.kv.entities import Entities, version_of
+from jobx.kv.entities import Entities
+from jobx.kv.versions import version_of
 
 Action: TypeAlias = Literal[
     "added", "updated", "unchanged", "removed", "kept", "skipped", "refused"

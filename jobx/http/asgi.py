@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jobx import config
+from jobx import config_sources
 from jobx.http.app import App, create_app
 from jobx.http.node_client import NodeClient
 
@@ -31,12 +31,12 @@ class Lifespan:
 
 
 def create() -> App:
-    """Return the application as the settings of the environment say (``config.load``).
+    """Return the application as the settings of the environment say (``config_sources.load``).
 
     Raises:
         ConfigError: A setting is wrong.
     """
-    settings = config.load(None, os.environ)
+    settings = config_sources.load(None, os.environ)
     client = NodeClient(settings.gateway_path)
     app = create_app(client, settings.http)
     app.add_middleware(Lifespan(client))

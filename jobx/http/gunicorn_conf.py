@@ -10,7 +10,7 @@ import signal
 from typing import Any
 
 # Every public name here that gunicorn knows is one of its options, and it knows "config".
-from jobx.config import load as _load
+from jobx.config_sources import load as _load
 from jobx.http.asgi import CUT_WAITS
 
 _settings = _load(None, os.environ)

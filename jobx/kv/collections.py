@@ -5,23 +5,20 @@ that nobody else did since it was read: edits of many threads and processes foll
 other, and whoever waits for a change watches one key. An edit that loses its race is done again
 on what is there then.
 
-Values are what handlers may yield (``jobx.values``). An entity in a collection is a reference:
-it is read as it is stored when it is asked for.
+An entity in a collection is a reference: it is read as it is stored when it is asked for.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import random
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar, Final, TypeAlias, TypeVar
+from typing import ClassVar, Final, TypeAlias, TypeVar
 
-from jobx import values
 from jobx.errors import AlreadyExists, Conflict, InvalidInput, NotFound, quote
-from jobx.kv import keys
-from jobx.kv.references import KINDS, AnyEntity, label, name_of, read
+from jobx.kv import items, keys
+from jobx.kv.references import AnyEntity, read
 from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Store, Write
 from jobx.model import Workflow, check_name
 from jobx.values import Value
@@ -43,7 +40,6 @@ MAX_CHILD_CHARACTERS: Final = 200
 
 _FIRST_PAUSE_S: Final = 0.001
 _LAST_PAUSE_S: Final = 0.05
-_KIND_OF: Final = {noun: kind for kind, noun in KINDS.items()}
 
 
 class _Collection:
@@ -72,7 +68,7 @@ class _Collection:
         """
         read(self._store, Workflow, self._workflow)
         try:
-            self._store.commit([Create(self._head, _dump({"edits": 0}))])
+            self._store.commit([Create(self._head, items.dump({"edits": 0}))])
         except Conflict as error:
             raise AlreadyExists(self._noun, self._name) from error
 
@@ -103,7 +99,7 @@ class _Collection:
 
     def get(self, key: str) -> Value:
         """Return the value of a child."""
-        return _load(self._read(key).value)
+        return items.load(self._read(key).value)
 
     def update(self, key: str, change: Change) -> Value:
         """Replace the value of a child by what ``change`` makes of it, and return that.
@@ -113,8 +109,8 @@ class _Collection:
 
         def plan(_: int) -> tuple[list[Write], Value]:
             entry = self._read(key)
-            value = change(_load(entry.value))
-            return [Replace(entry.key, _dump(value), entry.revision)], value
+            value = change(items.load(entry.value))
+            return [Replace(entry.key, items.dump(value), entry.revision)], value
 
         return self._edit(plan)
 
@@ -124,14 +120,14 @@ class _Collection:
 
     def list_data(self, limit: int | None = None) -> Values:
         """Return the values of the children, at most ``limit`` from the head."""
-        return [_load(entry.value) for entry in self._range(limit)]
+        return [items.load(entry.value) for entry in self._range(limit)]
 
     def delete_key(self, key: str) -> None:
         """Remove a child."""
         self._edit(lambda _: ([Delete(self._read(key).key)], None))
 
     def _items(self, limit: int | None) -> Items:
-        return [(self._key_of(entry), _load(entry.value)) for entry in self._range(limit)]
+        return [(self._key_of(entry), items.load(entry.value)) for entry in self._range(limit)]
 
     def _range(self, limit: int | None) -> list[Entry]:
         found = self._store.range(self._prefix, limit=limit)
@@ -159,9 +155,10 @@ class _Collection:
         """Commit what ``plan`` returns; it is given the number of edits so far."""
 
         def numbered(head: Entry) -> tuple[list[Write], T]:
-            edits = _load(head.value)["edits"]
+            edits = items.load(head.value)["edits"]
             writes, result = plan(edits)
-            return [Replace(head.key, _dump({"edits": edits + 1}), head.revision), *writes], result
+            counted = Replace(head.key, items.dump({"edits": edits + 1}), head.revision)
+            return [counted, *writes], result
 
         return self._retry(numbered)
 
@@ -196,7 +193,7 @@ class KvQueue(_Collection):
 
     def add(self, value: Value) -> str:
         """Add a value at the end and return its key."""
-        body = _dump(value)
+        body = items.dump(value)
 
         def plan(edits: int) -> tuple[list[Write], str]:
             key = f"{edits:010d}"
@@ -206,11 +203,11 @@ class KvQueue(_Collection):
 
     def add_entity(self, entity: AnyEntity) -> str:
         """Add a reference to an entity of the workflow at the end and return its key."""
-        return self.add(_reference(self._workflow, entity))
+        return self.add(items.reference(self._workflow, entity))
 
     def get_entity(self, key: str) -> AnyEntity:
         """Return the entity that an item refers to, as it is stored now."""
-        return _entity(self._store, self._workflow, self.get(key))
+        return items.entity(self._store, self._workflow, self.get(key))
 
     def list_keys_with_data(self, limit: int | None = None) -> Items:
         """Return keys and values of the items, at most ``limit`` from the head."""
@@ -223,7 +220,7 @@ class KvQueue(_Collection):
     def list_keys_with_entities(self, limit: int | None = None) -> list[tuple[str, AnyEntity]]:
         """Return keys and entities of the items, at most ``limit`` from the head."""
         return [
-            (key, _entity(self._store, self._workflow, reference))
+            (key, items.entity(self._store, self._workflow, reference))
             for key, reference in self._items(limit)
         ]
 
@@ -251,7 +248,7 @@ class KvTree(_Collection):
             AlreadyExists: There is one of that name.
             InvalidInput: That is no name for a child.
         """
-        full, body = self._prefix + _check_child(key), _dump(value)
+        full, body = self._prefix + _check_child(key), items.dump(value)
 
         def plan(_: int) -> tuple[list[Write], None]:
             if self._store.get(full) is not None:
@@ -262,20 +259,20 @@ class KvTree(_Collection):
 
     def set(self, key: str, value: Value = None) -> None:
         """Add a child or replace its value; raises InvalidInput as ``add``."""
-        write = Put(self._prefix + _check_child(key), _dump(value))
+        write = Put(self._prefix + _check_child(key), items.dump(value))
         self._edit(lambda _: ([write], None))
 
     def add_entity(self, entity: AnyEntity, value: Value = None) -> None:
         """Add a child for an entity of the workflow; raises AlreadyExists as ``add``."""
-        self.add(_child(self._workflow, entity), value)
+        self.add(items.child(self._workflow, entity), value)
 
     def update_entity(self, entity: AnyEntity, change: Change) -> Value:
         """Replace the value of an entity's child; see ``update``."""
-        return self.update(_child(self._workflow, entity), change)
+        return self.update(items.child(self._workflow, entity), change)
 
     def get_data_for_entity(self, entity: AnyEntity) -> Value:
         """Return the value of an entity's child."""
-        return self.get(_child(self._workflow, entity))
+        return self.get(items.child(self._workflow, entity))
 
     def list(self, limit: int | None = None) -> Items:
         """Return names and values of the children, at most ``limit``."""
@@ -289,23 +286,10 @@ class KvTree(_Collection):
         """Return entities and their values, of the first ``limit`` children."""
         found = []
         for key, value in self._items(limit):
-            kind, colon, name = key.partition(":")
-            if colon and kind in _KIND_OF:
-                reference = {"kind": kind, "name": name}
-                found.append((_entity(self._store, self._workflow, reference), value))
+            reference = items.reference_of(key)
+            if reference is not None:
+                found.append((items.entity(self._store, self._workflow, reference), value))
         return found
-
-
-def _dump(value: Value) -> bytes:
-    try:
-        values.check_value(value)
-    except ValueError as error:
-        raise InvalidInput("value in a collection", quote(value), str(error)) from error
-    return json.dumps(values.to_jsonable(value), ensure_ascii=False).encode()
-
-
-def _load(body: bytes) -> Any:
-    return values.from_jsonable(json.loads(body))
 
 
 def _check_child(key: str) -> str:
@@ -313,25 +297,3 @@ def _check_child(key: str) -> str:
         return key
     reason = f"a child's name is 1 to {MAX_CHILD_CHARACTERS} printable characters but '/'"
     raise InvalidInput("child of a tree", quote(key), reason)
-
-
-def _reference(workflow: str, entity: AnyEntity) -> dict[str, Value]:
-    if entity.workflow_name != workflow:
-        where = label(entity.workflow_name, name_of(entity))
-        raise InvalidInput("entity in a collection", where, f"is not of workflow {workflow}")
-    return {"kind": KINDS[type(entity)], "name": name_of(entity) or workflow}
-
-
-def _child(workflow: str, entity: AnyEntity) -> str:
-    reference = _reference(workflow, entity)
-    return f"{reference['kind']}:{reference['name']}"
-
-
-def _entity(store: Store, workflow: str, reference: Value) -> AnyEntity:
-    fields: dict[Any, Value] = reference if isinstance(reference, dict) else {}
-    kind = _KIND_OF.get(fields.get("kind", ""))
-    if kind is None:
-        raise InvalidInput("item of a collection", quote(reference), "refers to no entity")
-    entity: AnyEntity
-    entity, _ = read(store, kind, workflow, None if kind is Workflow else fields.get("name"))
-    return entity

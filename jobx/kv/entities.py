@@ -6,11 +6,9 @@ break only where somebody deletes by force; ``Entities.fault`` tells what is bro
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -33,26 +31,13 @@ from jobx.kv.references import (
     read_all,
 )
 from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Store, Write
+from jobx.kv.versions import complete, handlers_state, version_of
 from jobx.model import Handler, HandlerType, Job, Step, Workflow, decode, encode
 
 T = TypeVar("T")
 Names: TypeAlias = list[str]  # the class below has a method named list
 Steps: TypeAlias = list[Step]
 Writes: TypeAlias = list[Write]
-
-#: What decides what a handler does; its version is a hash over these.
-_VERSIONED: Final = (
-    "workflow_name",  # the names decide as well: a scope factory goes by them
-    "handler_name",
-    "source_code",
-    "source_type",
-    "handler_type",
-    "argument_spec",
-    "required_capability",
-    "retry",
-    "time_limit_s",
-    "per_key",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +279,7 @@ class Entities:
             current = self._store.get(key)
             check(current)
             check_stored(self._store, checked)
-            stored = _complete(checked, current)
+            stored = complete(checked, current)
             writes = _write(key, current, stored)
             return writes and [*writes, *self._beside(stored)], stored
 
@@ -317,38 +302,6 @@ class Entities:
         before, entry = read(self._store, Workflow, workflow)
         after = msgspec.structs.replace(before, handlers_state=state)
         return Replace(entry.key, encode(after), entry.revision)
-
-
-def version_of(handler: Handler) -> str:
-    """Return the hash over all that decides what a handler does."""
-    fields = {name: msgspec.to_builtins(getattr(handler, name)) for name in _VERSIONED}
-    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def handlers_state(versions: Mapping[str, str | None]) -> str | None:
-    """Return the hash over the versions of all handlers of a workflow; None when it has none.
-
-    Args:
-        versions: By name of handler; None for one that is gone.
-    """
-    lines = sorted(f"{name}:{version}" for name, version in versions.items() if version)
-    if not lines:
-        return None
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _complete(entity: E, current: Entry | None) -> E:
-    """Return an entity with the fields that are computed, whatever was asked for."""
-    computed: dict[str, str | None] = {}
-    if isinstance(entity, Handler):
-        computed["version"] = version_of(entity)
-    elif isinstance(entity, Workflow) and current is not None:
-        before = decode(Workflow, current.key, current.value)
-        computed["handlers_state"] = before.handlers_state
-    elif isinstance(entity, Workflow):
-        computed["handlers_state"] = None
-    return msgspec.structs.replace(entity, **computed)
 
 
 def _write(key: str, current: Entry | None, entity: msgspec.Struct) -> list[Write]:

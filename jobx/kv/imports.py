@@ -11,10 +11,11 @@ import msgspec
 from jobx.errors import AlreadyExists
 from jobx.kv import keys
 from jobx.kv.changes import change
-from jobx.kv.entities import WorkflowSnapshot, handlers_state, version_of
+from jobx.kv.entities import WorkflowSnapshot
 from jobx.kv.ranges import scan
 from jobx.kv.references import KINDS, AnyEntity, key_of, name_of
 from jobx.kv.store import Create, Delete, Entry, Put, Replace, Store, Write
+from jobx.kv.versions import handlers_state, version_of
 from jobx.model import Handler, encode
 
 Action: TypeAlias = Literal["added", "updated", "removed"]

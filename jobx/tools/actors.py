@@ -17,7 +17,7 @@ def actors() -> None:
 
 @command(actors, "tree", example="actors tree")
 def tree(call: Call) -> None:
-    """Show the actor tree: name, state, messages in the mailbox, age, address."""
+    """Show the actor tree: name, state, mailbox, age, address."""
     with call.gateway() as gateway:
         answer = gateway.call("actors.tree", {})
     if call.as_json:

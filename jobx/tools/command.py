@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, overload
 
 import click
 
-from jobx import config, model
+from jobx import config_sources, model
 from jobx.config import Settings
 from jobx.errors import NotFound
 from jobx.handlers.examples import checking
@@ -131,7 +131,7 @@ def _settled(body: Body, flags: Mapping[str, str]) -> Body:
         del debug  # the entry reads it, for errors may come before this
         given = {dotted: words.pop(word) for word, dotted in flags.items()}
         given["node.data_dir"] = data
-        return body(Call(config.load(config_file, os.environ, given), as_json), **words)
+        return body(Call(config_sources.load(config_file, os.environ, given), as_json), **words)
 
     return call
 

@@ -34,7 +34,7 @@ def add_commands(group: click.Group, kind: type[Named], example: str) -> None:
         with call.entities() as entities:
             show(call, entities.get(kind, workflow, name))
 
-    listing = f"List the {noun}s of a workflow, and what is broken about them."
+    listing = f"List the {noun}s of a workflow and what is broken in them."
 
     @command(group, "list", example=f"{noun} list wordcount", help=listing)
     @click.argument("workflow")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import click
 
@@ -79,13 +79,12 @@ def get(call: Call, workflow: str, path: str, target: str) -> None:
 @click.argument("source")
 @click.argument("path")
 def put(call: Call, workflow: str, source: str, path: str) -> None:
-    """Copy the file SOURCE here (- is stdin) to PATH; one that is there is replaced."""
+    """Copy the file SOURCE here (- is stdin) to PATH. One that is there is replaced."""
     with call.entities() as entities:
         entities.get(model.Workflow, workflow)
-    with _local(source):
-        opened = sys.stdin.buffer if source == _STDIO else Path(source).open("rb")  # noqa: SIM115
-    with opened, _files(call, workflow) as files, files.open(path, "wb") as target:
-        shutil.copyfileobj(opened, target, _COPY_BYTES)
+    opened = nullcontext(sys.stdin.buffer) if source == _STDIO else _reading(source)
+    with opened as file, _files(call, workflow) as files, files.open(path, "wb") as target:
+        shutil.copyfileobj(file, target, _COPY_BYTES)
     done(call, "stored", "file", f"{workflow}/{path}")
 
 
@@ -132,6 +131,15 @@ def _told(error: OSError) -> JobxError:
     if isinstance(error, ConnectionError | TimeoutError):
         return Unavailable(f"shared files: {reason}")
     return StoreRefused("shared files", f"{reason}: {path}")
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[BinaryIO]:
+    """Open a local file; only errors of opening it are told as its own."""
+    with ExitStack() as stack:
+        with _local(path):
+            file = stack.enter_context(Path(path).open("rb"))
+        yield file
 
 
 @contextmanager

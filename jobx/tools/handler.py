@@ -81,7 +81,7 @@ def create(
 @click.option("--simulate", is_flag=True, help="Change nothing; say what would be done.")
 @click.option("--force", is_flag=True, help="Store unchanged handlers as well.")
 def sync_folder(call: Call, workflow: str, path: Path, simulate: bool, force: bool) -> int:
-    """Bring the handlers of a workflow in line with a folder of source files."""
+    """Bring the handlers of a workflow in line with a folder of files."""
     with call.entities() as entities, call.examples() as check:
         report = sync.sync(entities, workflow, path, simulate, force, trial=check)
     if call.as_json:

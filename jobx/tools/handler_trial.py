@@ -54,10 +54,10 @@ def _test(
     results: str | None,
     session: tuple[str, ...],
 ) -> int:
-    """Run one handler file in a process of its own, without a node or a store.
+    """Run one handler file in a process of its own.
 
-    Shows what it yields, what it leaves in the session, and its output. Without anything to run on,
-    its examples are run, if it has any.
+    It needs no node and no store. Shows what it yields, what it leaves in the session, and its
+    output. Without anything to run on, its examples are run, if it has any.
     """
     handler = load(file)
     if workflow is not None:

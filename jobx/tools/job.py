@@ -14,7 +14,7 @@ from jobx.tools.parsing import parse_argument
 
 @click.group("job")
 def job() -> None:
-    """Jobs: the nouns that requests are posted to, each with its first step."""
+    """Jobs: the nouns that requests are posted to. Each has a first step."""
 
 
 @command(job, "create", example='job create wordcount count "Counts words." files')

@@ -26,7 +26,7 @@ from jobx.views import NodeView
 )
 @click.option("--executors", type=int, help="Executor processes; 0: one for each processor.")
 def node(call: Call) -> None:
-    """The running node; without a command, a node without web workers in the foreground."""
+    """The running node. Without a command: a node in the foreground, without web workers."""
     if click.get_current_context().invoked_subcommand:
         return
     from jobx.actors import node as actors_node  # noqa: PLC0415 - `node status` needs no actors

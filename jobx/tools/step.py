@@ -14,7 +14,7 @@ from jobx.tools.entity_commands import add_commands, done
 
 @click.group("step")
 def step() -> None:
-    """Steps: each binds a mapper, an optional combiner and a reducer."""
+    """Steps: each binds a mapper, a combiner if any, and a reducer."""
 
 
 @command(step, "create", example="step create wordcount files 'Lists files.' list_files '' add_up")
@@ -90,7 +90,7 @@ def update_handlers(
     new: str,
     simulate: bool,
 ) -> None:
-    """Replace a handler by another in every step that uses it as a TYPE."""
+    """Replace a handler in every step that uses it as a TYPE."""
     with call.entities() as entities:
         steps = entities.update_handlers(workflow, handler_type, old, new, simulate)
     if call.as_json:

@@ -53,7 +53,7 @@ def list_all(call: Call) -> None:
 @click.argument("name")
 @force_option
 def delete(call: Call, name: str, force: bool) -> None:
-    """Delete a workflow that holds nothing; with --force, one with all that it holds."""
+    """Delete a workflow that holds nothing. With --force: one with all that it holds."""
     with call.entities() as entities:
         held = entities.delete(model.Workflow, name, force=force)
     deleted(call, "workflow", name, held)
@@ -63,7 +63,7 @@ def delete(call: Call, name: str, force: bool) -> None:
 @click.argument("workflow")
 @click.argument("file", required=False, default="-", type=click.Path(path_type=Path))
 def export(call: Call, workflow: str, file: Path) -> None:
-    """Write a workflow with all its jobs, steps and handlers to FILE, or to stdout."""
+    """Write a workflow with all that it holds to FILE, or to stdout."""
     with call.entities() as entities:
         body = workflow_file.dump(entities.snapshot(workflow))
     if str(file) == "-":
@@ -79,7 +79,7 @@ def export(call: Call, workflow: str, file: Path) -> None:
 @click.option("--simulate", is_flag=True, help="Change nothing; say what would change.")
 @click.option("--replace", is_flag=True, help="It may exist; what is not in the file goes.")
 def import_file(call: Call, *, file: Path, name: str | None, simulate: bool, replace: bool) -> None:
-    """Create a workflow with all that FILE (or stdin: -) holds, or nothing of it."""
+    """Create a workflow with all that FILE holds, or nothing of it. - is stdin."""
     wanted = workflow_file.load(_read(file), name)
     with call.examples() as check:
         for handler in wanted.handlers.values():

@@ -344,7 +344,7 @@ def calls(path: str) -> list[Callable[[FS], Any]]:
     """Return every call of FS with a path."""
     return [
         *[
-            lambda fs, call=call: getattr(fs, call)(path)  # type: ignore[misc]
+            lambda fs, call=call: getattr(fs, call)(path)
             for call in ("mkdir", "ls", "rm", "rmdir", "exists", "isfile", "isdir")
         ],
         lambda fs: fs.get_stat(path),

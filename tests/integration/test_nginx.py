@@ -225,7 +225,6 @@ def test_nginx_has_the_body_limit_of_jobx(conf: str) -> None:
 
 def test_systemd_waits_longer_for_the_end_than_jobx_takes() -> None:
     unit = configparser.ConfigParser(strict=False, interpolation=None)
-    unit.optionxform = str  # type: ignore[assignment, method-assign] - as its documentation says
     unit.read(CONF.with_name("jobx.service"))
 
     assert int(unit["Service"]["TimeoutStopSec"]) > SETTINGS.node.drain_s + serve.GRACE_S

@@ -13,6 +13,24 @@ from jobx.kv.store import Store
 
 WORKFLOW = "w"
 SUM = "def handler(key, values):\n    yield key, sum(values)\n"
+#: Maps ``n`` numbers to the step ``each``.
+FAN = """
+def handler(arguments):
+    yield Map("each")
+    for number in range(arguments["n"]):
+        yield number, number
+"""
+COUNT = "def handler(key, value):\n    yield Return()\n    yield 'n', 1\n"
+ANSWER = "def handler(arguments):\n    yield Return()\n    yield 'answer', 42\n"
+#: Sleeps so many milliseconds.
+SLEEP = """
+import time
+def handler(arguments):
+    yield Return()
+    time.sleep(arguments["ms"] / 1000)
+    yield "slept", 1
+"""
+SLOW = SLEEP.replace("arguments", "key, value", 1).replace('arguments["ms"]', "MS")
 
 
 def define(

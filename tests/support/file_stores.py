@@ -85,9 +85,9 @@ class Stores:
 
 def _new_directory(prefix: str) -> str | None:
     """Return the cap of a new directory, None while the grid is not connected to itself."""
-    request = urllib.request.Request(f"{prefix}/uri?t=mkdir", b"", method="POST")  # noqa: S310
+    request = urllib.request.Request(f"{prefix}/uri?t=mkdir", b"", method="POST")  # noqa: S310 - ours
     try:
-        with urllib.request.urlopen(request, timeout=30.0) as answer:  # noqa: S310 - our own
+        with urllib.request.urlopen(request, timeout=30.0) as answer:  # noqa: S310 - ours
             return str(answer.read().decode())
     except OSError:
         return None

@@ -6,21 +6,22 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import uvloop
 
-from jobx import config
+from jobx import config_sources
 from jobx.actors.node import Node
 from jobx.handlers import runs
 from jobx.kv.requests import new_id
+from jobx.model import Failure
 from jobx.payload import Payload
-from jobx.views import NodeView, Outcome
+from jobx.views import NodeView, Outcome, TraceNode, TraceView
 from tests.support.authoring import WORKFLOW
 from tests.support.processes import alive, descendants
 from tests.support.waiting import eventually
@@ -80,6 +81,10 @@ class LiveNode:
         return states == {"ready"} and status.open_requests == status.queued_batches == 0
 
 
+#: Starts a node with the workflow that ``authoring.define`` makes of the arguments.
+Start: TypeAlias = Callable[..., LiveNode]
+
+
 def outcome_of(future: Future[dict[str, Any]]) -> Outcome:
     """Return what a request ended with."""
     return msgspec.convert(future.result(WAIT_S + 10), Outcome)
@@ -93,10 +98,26 @@ def pairs_of(outcome: Outcome) -> list[tuple[Any, Any]]:
     return list(runs.pairs(payloads, Path(outcome.result.blob_dir)))
 
 
+def failure_of(outcome: Outcome) -> Failure:
+    """Return why a request failed, which it must have."""
+    assert outcome.request.state == "failed"
+    assert outcome.request.failure is not None
+    return outcome.request.failure
+
+
+def trace_of(node: LiveNode, outcome: Outcome) -> TraceNode:
+    """Return the root of a request's trace."""
+    request_id = outcome.request.request_id
+    answer = node.ask("request.trace", workflow=WORKFLOW, request_id=request_id)
+    root = msgspec.convert(answer, TraceView).root
+    assert root is not None
+    return root
+
+
 @contextmanager
 def live_node(data_dir: Path, **flags: Any) -> Iterator[LiveNode]:
     """Run a node; after it no process is left, and no folder of an executor."""
-    settings = config.load(
+    settings = config_sources.load(
         None, {}, {"node.data_dir": str(data_dir), "node.executors": 2} | _dotted(flags)
     )
     loop = uvloop.new_event_loop()

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 from jobx.config import Settings
 from jobx.frames import Frame, FrameSocket
@@ -88,10 +89,10 @@ def _answer(frame: Frame) -> Frame:
     return {**numbers, **texts, "pid": os.getpid(), "capabilities": [], "executors": []}
 
 
-def _stub(part: str, settings: Settings, argument: str, **more: object) -> Child:
+def _stub(part: str, settings: Settings, argument: str, **more: Any) -> Child:
     words = [sys.executable, "-m", __spec__.name, mode, part, argument]
     environ: Mapping[str, str] = dict(os.environ)
-    return Child(part, words, environ, signal.SIGKILL, **more)  # type: ignore[arg-type]
+    return Child(part, words, environ, signal.SIGKILL, **more)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from jobx import config
-from jobx.config import MAX_SOCKET_PATH_BYTES, Settings, load
+from jobx.config import MAX_SOCKET_PATH_BYTES, Section, Settings
+from jobx.config_sources import load
 from jobx.errors import ConfigError
 
 SECTIONS = typing.get_type_hints(Settings)
@@ -194,5 +194,5 @@ def test_no_number_of_executors_means_one_for_each_processor() -> None:
 
 def test_every_section_refuses_unknown_fields() -> None:
     for kind in SECTIONS.values():
-        assert issubclass(kind, config.Section)
+        assert issubclass(kind, Section)
         assert kind.__struct_config__.forbid_unknown_fields

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 import jobx
-from jobx import config, old_names
+from jobx import config_sources, old_names
+from jobx.config import Settings
 from jobx.errors import ConfigError
 from jobx.old_names import VARIABLES
 from jobx.tools.mr import SCRIPTS
 
 MIGRATION = (Path(jobx.__file__).parents[1] / "docs" / "migration.md").read_text()
-KINDS = typing.get_type_hints(config.Settings)
+KINDS = typing.get_type_hints(Settings)
 SETTINGS = [name for name, variable in VARIABLES.items() if variable.fate == "setting"]
 UNUSED = [name for name, variable in VARIABLES.items() if variable.fate == "unused"]
 REFUSED = [name for name, variable in VARIABLES.items() if variable.fate == "refused"]
@@ -54,32 +55,32 @@ def test_old_variable_is_taken_as_a_setting(
     environ: dict[str, str], setting: str, value: object
 ) -> None:
     section, _, name = setting.partition(".")
-    assert getattr(getattr(config.load(None, environ), section), name) == value
+    assert getattr(getattr(config_sources.load(None, environ), section), name) == value
 
 
 def test_kept_requests_are_not_cleaned_up_after_the_quiet_period() -> None:
     environ = {"MR_DO_CLEANUP_REQUESTS": "0", "MR_CLEANUP_MANDATORY_QUIET_PERIOD_S": "5"}
-    assert config.load(None, environ).requests.retention_s == 31_536_000.0
+    assert config_sources.load(None, environ).requests.retention_s == 31_536_000.0
 
 
 def test_new_variable_goes_before_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "jobx.toml"
     path.write_text('[node]\nlog_path = "file"\ncapabilities = ["file"]\n')
     environ = {"MR_SYSTEM_CAPABILITIES": "old", "MR_LOG_FILEPATH": "old"}
-    found = config.load(path, {**environ, "JOBX_NODE_LOG_PATH": "new"}).node
+    found = config_sources.load(path, {**environ, "JOBX_NODE_LOG_PATH": "new"}).node
     assert (found.log_path, found.capabilities) == ("new", ("old",))
 
 
 @pytest.mark.parametrize("name", [*REFUSED, "DUI_EMAIL_ALERTS_SINK_TO_FILE"])
 def test_variable_whose_effect_is_gone_is_refused_by_name(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"setting {name}: is gone; instead: "):
-        config.load(None, {name: "something"})
+        config_sources.load(None, {name: "something"})
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_variable_that_asks_for_what_happens_anyway_is_accepted(name: str) -> None:
     for text in ("", *VARIABLES[name].harmless):
-        assert config.load(None, {name: text}) == config.Settings()
+        assert config_sources.load(None, {name: text}) == Settings()
 
 
 def test_variables_that_say_two_things_of_one_setting_are_refused() -> None:
@@ -89,23 +90,23 @@ def test_variables_that_say_two_things_of_one_setting_are_refused() -> None:
         "MR_LOG_EMAIL_HOOK": "1",
     }
     with pytest.raises(ConfigError, match=r"MR_EMAIL_SMTP_HOSTNAME .* both are mail\.host"):
-        config.load(None, environ)
+        config_sources.load(None, environ)
 
 
 def test_class_that_is_not_of_mr_is_refused_as_a_writer() -> None:
     with pytest.raises(ConfigError, match=r"MR_RESULT_WRITER_FQ_CLASS.*results\.writers"):
-        config.load(None, {"MR_RESULT_WRITER_FQ_CLASS": "ours.FileWriter"})
+        config_sources.load(None, {"MR_RESULT_WRITER_FQ_CLASS": "ours.FileWriter"})
 
 
 @pytest.mark.parametrize("name", UNUSED)
 def test_variable_that_does_nothing_is_accepted_and_told_of(name: str) -> None:
-    assert config.load(None, {name: "x"}) == config.Settings()
+    assert config_sources.load(None, {name: "x"}) == Settings()
     assert old_names.notes({name: "x"}) == [f"{name} is not used: {VARIABLES[name].says}"]
 
 
 @pytest.mark.parametrize("environ", [{"DEBUG": "1"}, {"MR_OURS": "1"}, {"PATH": "/bin"}])
 def test_names_of_others_are_left_alone(environ: dict[str, str]) -> None:
-    assert config.load(None, environ) == config.Settings()
+    assert config_sources.load(None, environ) == Settings()
     assert old_names.notes(environ) == []
 
 

@@ -31,9 +31,7 @@ class ObjectWriter(Writer[ObjectOptions]):
         """Refuse a folder that is not a plain path downwards, and a URL that fsspec cannot open."""
         url = self.place(Names("w", "j", "r"), options)
         try:
-            from fsspec.core import url_to_fs  # noqa: PLC0415 - slow, and few need it
-
-            url_to_fs(url)
+            _open(url)
         except (ImportError, ValueError) as error:
             setting = self.site.settings.results.object_url
             raise ConfigError("results.object_url", repr(setting), str(error)) from error
@@ -54,13 +52,19 @@ class ObjectWriter(Writer[ObjectOptions]):
         Raises:
             Unavailable: The store does not do as told.
         """
-        from fsspec.core import url_to_fs  # noqa: PLC0415
-
         try:
-            files, path = url_to_fs(self.place(result.names, options))
+            files, path = _open(self.place(result.names, options))
             files.makedirs(files._parent(path), exist_ok=True)
             with files.transaction, files.open(path, "wb") as file:
                 for piece in result.lines():
                     file.write(piece)
         except OSError as error:
             raise Unavailable(f"{_WHERE}: {error}", 0.0) from error
+
+
+def _open(url: str) -> tuple[Any, str]:
+    """Return the file system that a URL names, and the path in it."""
+    from fsspec.core import url_to_fs  # noqa: PLC0415 - slow to load, and few deployments need it
+
+    files, path = url_to_fs(url)
+    return files, path

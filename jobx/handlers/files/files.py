@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import io
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any, BinaryIO, Final
 
+from jobx.handlers.files import folders
 from jobx.handlers.files.backend import WORKING, BackEnd, Stat, failure
-from jobx.handlers.files.paths import Parts, PathRefused, normalise, refused
-from jobx.handlers.files.quota import Metered, Quota, QuotaExceeded
+from jobx.handlers.files.naming import named
+from jobx.handlers.files.paths import Parts, normalise, refused
+from jobx.handlers.files.quota import Metered, Quota
 
 _MODES: Final = frozenset({"r", "rt", "rb", "w", "wt", "wb"})
 #: Names of threads that back ends work in begin with this; they are none of an author's.
@@ -19,16 +20,6 @@ OWN_THREADS: Final = "jobx-files"
 _BUFFER_BYTES: Final = 1 << 18
 #: How many names lead to a workflow's folder.
 _HOME_DEPTH: Final = 2
-#: For errors that come without a number.
-_NUMBERS: Final = {
-    FileNotFoundError: errno.ENOENT,
-    FileExistsError: errno.EEXIST,
-    NotADirectoryError: errno.ENOTDIR,
-    IsADirectoryError: errno.EISDIR,
-    PermissionError: errno.EACCES,
-    TimeoutError: errno.ETIMEDOUT,
-    ConnectionError: errno.ECONNRESET,
-}
 
 
 class FS:
@@ -62,22 +53,22 @@ class FS:
             recursive: Make the folders above it too.
             allow_recreate: That it exists is no error.
         """
-        with _named(path):
+        with named(path):
             place = self._entry(path)
             for depth in range(_HOME_DEPTH + 1, len(place) if recursive else 0):
-                self._ensure_folder(place[:depth])
-            self._ensure_folder(place) if allow_recreate else self._back_end.mkdir(place)
+                folders.ensure(self._back_end, place[:depth])
+            folders.ensure(self._back_end, place) if allow_recreate else self._back_end.mkdir(place)
 
     def ls(self, path: str = ".") -> Iterator[tuple[str, Stat]]:
         """Return name and stat of what is in a folder, sorted by name."""
-        with _named(path):
+        with named(path):
             place = self._here(path)
             found = self._back_end.list(place)
         return ((stat.name, stat) for stat in sorted(found, key=lambda stat: stat.name))
 
     def cp(self, source: str, target: str, overwrite: bool = False) -> None:
         """Copy a file to the path ``target``, which may exist only with ``overwrite``."""
-        with _named(source, target):
+        with named(source, target):
             before, after = self._pair(source, target, overwrite)
             stat = self._back_end.stat(before)
             if stat.is_folder:
@@ -89,7 +80,7 @@ class FS:
 
         With ``overwrite`` it may exist: what is there stays, but for files of the same names.
         """
-        with _named(source, target):
+        with named(source, target):
             before, after = self._pair(source, target, overwrite)
             if not self._back_end.stat(before).is_folder:
                 raise failure(errno.ENOTDIR)
@@ -97,54 +88,54 @@ class FS:
 
     def mv(self, source: str, target: str, overwrite: bool = False) -> None:
         """Move a file or folder to the path ``target``; with ``overwrite`` a file is replaced."""
-        with _named(source, target):
+        with named(source, target):
             before, after = self._pair(source, target, overwrite)
             self._back_end.move(before, after)
             self._forget_use()
 
     def rm(self, path: str) -> None:
         """Remove a file."""
-        with _named(path):
+        with named(path):
             place = self._entry(path)
             self._back_end.remove(place)
             self._forget_use()
 
     def rmdir(self, path: str, force: bool = False) -> None:
         """Remove a folder; with ``force`` also one that is not empty, and all in it."""
-        with _named(path):
+        with named(path):
             place = self._entry(path)
             if force:
-                self._empty(place)
+                folders.empty(self._back_end, place)
             self._back_end.rmdir(place)
             self._forget_use()
 
     def exists(self, path: str) -> bool:
         """Tell whether there is a file or folder."""
-        with _named(path):
-            return self._find(self._here(path)) is not None
+        with named(path):
+            return folders.find(self._back_end, self._here(path)) is not None
 
     def isfile(self, path: str) -> bool:
         """Tell whether there is a file."""
-        with _named(path):
-            found = self._find(self._here(path))
+        with named(path):
+            found = folders.find(self._back_end, self._here(path))
         return found is not None and not found.is_folder
 
     def isdir(self, path: str) -> bool:
         """Tell whether there is a folder."""
-        with _named(path):
-            found = self._find(self._here(path))
+        with named(path):
+            found = folders.find(self._back_end, self._here(path))
         return found is not None and found.is_folder
 
     def get_stat(self, path: str) -> Stat:
         """Return what is known of a file or folder."""
-        with _named(path):
+        with named(path):
             place = self._here(path)
             return self._back_end.stat(place)
 
     def get_filesize(self, path: str) -> int:
         """Return the size of a file in bytes."""
         stat = self.get_stat(path)
-        with _named(path):
+        with named(path):
             if stat.is_folder:
                 raise failure(errno.EISDIR)
         return stat.size
@@ -187,7 +178,7 @@ class FS:
 
     @contextmanager
     def _reading(self, path: str) -> Iterator[BinaryIO]:
-        with _named(path):
+        with named(path):
             place = self._entry(path)
             file = self._back_end.read(place)
         with file:
@@ -195,7 +186,7 @@ class FS:
 
     @contextmanager
     def _writing(self, path: str) -> Iterator[BinaryIO]:
-        with _named(path):
+        with named(path):
             place = self._entry(path)
             replaced_bytes = self._size(place)
             draft = self._back_end.draft(place)
@@ -205,7 +196,7 @@ class FS:
             yield file
             if not file.closed:
                 file.flush()
-            with _named(path):
+            with named(path):
                 draft.publish()
             metered.count()
         finally:
@@ -228,7 +219,7 @@ class FS:
         if workflow not in self._quotas:
             home = (WORKING, workflow)
             self._quotas[workflow] = Quota(
-                workflow, self._quota_bytes, lambda: self._use_bytes(home)
+                workflow, self._quota_bytes, lambda: folders.use_bytes(self._back_end, home)
             )
         return self._quotas[workflow]
 
@@ -245,7 +236,7 @@ class FS:
         home = (WORKING, *normalise(self._workflow()))
         if home not in self._homes:
             for depth in range(1, len(home) + 1):
-                self._ensure_folder(home[:depth])
+                folders.ensure(self._back_end, home[:depth])
             self._homes.add(home)
         return home + parts
 
@@ -255,22 +246,9 @@ class FS:
         if new_names[: len(names)] == names:
             raise OSError(errno.EINVAL, "the target is the source, or in it")
         before, after = self._place(names), self._place(new_names)
-        if not overwrite and self._find(after) is not None:
+        if not overwrite and folders.find(self._back_end, after) is not None:
             raise failure(errno.EEXIST)
         return before, after
-
-    def _find(self, place: Parts) -> Stat | None:
-        try:
-            return self._back_end.stat(place)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-
-    def _ensure_folder(self, place: Parts) -> None:
-        try:
-            self._back_end.mkdir(place)
-        except FileExistsError:
-            if not self._back_end.stat(place).is_folder:
-                raise
 
     def _copy(self, before: Parts, after: Parts, size_bytes: int) -> None:
         growth_bytes = size_bytes - self._size(after)
@@ -281,7 +259,7 @@ class FS:
             self._quota.grew(growth_bytes)
 
     def _copy_folder(self, before: Parts, after: Parts) -> None:
-        self._ensure_folder(after)
+        folders.ensure(self._back_end, after)
         for stat in self._back_end.list(before):
             source, target = (*before, stat.name), (*after, stat.name)
             if stat.is_folder:
@@ -289,25 +267,10 @@ class FS:
             else:
                 self._copy(source, target, stat.size)
 
-    def _empty(self, place: Parts) -> None:
-        for stat in self._back_end.list(place):
-            below = (*place, stat.name)
-            if stat.is_folder:
-                self._empty(below)
-                self._back_end.rmdir(below)
-            else:
-                self._back_end.remove(below)
-
     def _size(self, place: Parts) -> int:
         """Return the size of the file at ``place`` if a quota needs it; 0 when there is none."""
-        found = self._find(place) if self._quota_bytes else None
+        found = folders.find(self._back_end, place) if self._quota_bytes else None
         return found.size if found else 0
-
-    def _use_bytes(self, place: Parts) -> int:
-        use_bytes = 0
-        for stat in self._back_end.list(place):
-            use_bytes += self._use_bytes((*place, stat.name)) if stat.is_folder else stat.size
-        return use_bytes
 
     def _forget_use(self) -> None:
         if self._quota is not None:
@@ -336,17 +299,3 @@ def _names(path: str) -> Parts:
     if not parts:
         raise refused("the workflow's own folder stays as it is", path)
     return parts
-
-
-@contextmanager
-def _named(path: str, target: str | None = None) -> Iterator[None]:
-    """Let errors of the back end name the path as author code gave it."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename in (path, target) and error.filename is not None:
-            raise
-        number = error.errno or next((n for c, n in _NUMBERS.items() if isinstance(error, c)), None)
-        reason = error.strerror or (os.strerror(number) if number else str(error))
-        kind = type(error) if isinstance(error, PathRefused | QuotaExceeded) else OSError
-        raise kind(number or errno.EIO, reason, path, None, target) from error

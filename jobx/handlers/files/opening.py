@@ -91,9 +91,9 @@ def _local_wrong(url: SplitResult, settings: FilesSettings) -> str | None:
 
 
 def _memory(url: SplitResult, settings: FilesSettings) -> BackEnd:
-    from fsspec.implementations.memory import MemoryFileSystem  # noqa: PLC0415 - on first use
+    from fsspec.implementations.memory import MemoryFileSystem  # noqa: PLC0415 - slow to load
 
-    from jobx.handlers.files.remote import Memory  # noqa: PLC0415
+    from jobx.handlers.files.remote import Memory  # noqa: PLC0415 - it loads fsspec
 
     fs, root = MemoryFileSystem(), f"/{url.netloc}{url.path}".rstrip("/")
     fs.makedirs(root, exist_ok=True)
@@ -101,8 +101,8 @@ def _memory(url: SplitResult, settings: FilesSettings) -> BackEnd:
 
 
 def _s3(url: SplitResult, settings: FilesSettings) -> BackEnd:
-    from jobx.handlers.files import threads  # noqa: PLC0415
-    from jobx.handlers.files.s3 import S3  # noqa: PLC0415
+    from jobx.handlers.files import threads  # noqa: PLC0415 - it loads fsspec
+    from jobx.handlers.files.s3 import S3  # noqa: PLC0415 - it loads s3fs, an optional package
 
     threads.claim()
     prefix = unquote(url.path).strip("/")
@@ -110,8 +110,8 @@ def _s3(url: SplitResult, settings: FilesSettings) -> BackEnd:
 
 
 def _sftp(url: SplitResult, settings: FilesSettings) -> BackEnd:
-    from jobx.handlers.files import threads  # noqa: PLC0415
-    from jobx.handlers.files.sftp import Sftp  # noqa: PLC0415
+    from jobx.handlers.files import threads  # noqa: PLC0415 - it loads fsspec
+    from jobx.handlers.files.sftp import Sftp  # noqa: PLC0415 - it loads sshfs, an optional package
 
     threads.claim()
     named = {"port": url.port, "username": url.username and unquote(url.username)}
@@ -125,7 +125,7 @@ def _host_wrong(url: SplitResult, settings: FilesSettings) -> str | None:
 
 
 def _tahoe(url: SplitResult, settings: FilesSettings) -> BackEnd:
-    from jobx.handlers.files.tahoe import Tahoe, TahoeFileSystem  # noqa: PLC0415
+    from jobx.handlers.files.tahoe import Tahoe, TahoeFileSystem  # noqa: PLC0415 - it loads fsspec
 
     prefix, cap = settings.tahoe_webapi_url_prefix, settings.tahoe_dir_uri
     return Tahoe(TahoeFileSystem(prefix, cap, settings.timeout_s), "")

@@ -139,7 +139,8 @@ def _signature(source_code: str, handler_type: str) -> _Signature:
 
 def _form(names: tuple[str, ...], handler_type: str) -> Form | None:
     if handler_type != "mapper":
-        return {1: "results", 2: "key"}.get(len(names))  # type: ignore[return-value] # literals
+        forms: dict[int, Form] = {1: "results", 2: "key"}
+        return forms.get(len(names))
     if names == ("args",):
         return "whole"
     return "pair" if names == ("key", "value") else "names"

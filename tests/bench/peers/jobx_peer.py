@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from jobx import config, model
+from jobx import config_sources, model
+from jobx.config import ENV_PREFIX
 from jobx.errors import NodeUnreachable
 from jobx.handlers import runs
 from jobx.handlers.sync import sync
@@ -52,10 +53,10 @@ _LIMIT_S = 600.0
 class JobxPeer(Peer):
     def __init__(self, folder: Path, command: tuple[str, ...] = ("node",)) -> None:
         super().__init__(folder)
-        self.settings = config.load(None, {}, {"node.data_dir": str(folder)})
+        self.settings = config_sources.load(None, {}, {"node.data_dir": str(folder)})
         _create_entities(self.settings.store_path)
         words = (*command, "--data", str(folder), "--executors", str(PROCESSES))
-        environ = {k: v for k, v in os.environ.items() if not k.startswith(config.ENV_PREFIX)}
+        environ = {k: v for k, v in os.environ.items() if not k.startswith(ENV_PREFIX)}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "jobx.tools.cli", *words], env=environ
         )

@@ -19,10 +19,8 @@ def main() -> None:
     server.start()
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"
-    urllib.request.urlopen(  # noqa: S310 - our own server
-        urllib.request.Request(f"{url}/{BUCKET}", method="PUT"),  # noqa: S310
-        timeout=10,
-    ).close()
+    request = urllib.request.Request(f"{url}/{BUCKET}", method="PUT")  # noqa: S310 - ours
+    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - ours
     say(endpoint_url=url, bucket=BUCKET)
     wait_for_parent()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -11,30 +12,29 @@ from hypothesis import strategies as st
 
 from jobx.actors import graph
 from jobx.errors import DeadlineExceeded, InternalError, UnsupportedMedia
-from jobx.model import Failure
+from jobx.model import Failure, RequestState
 from jobx.views import RequestView, TraceNode, TraceView
 
 needs_dot = pytest.mark.usefixtures("dot")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def node(kind: str, number: int, *children: TraceNode, **fields: object) -> TraceNode:
-    known = {"state": "succeeded", "step_name": "s", "handler_name": "h"}
-    made: dict[str, object] = {**known, **fields}
+def node(kind: str, number: int, *children: TraceNode, **fields: Any) -> TraceNode:
+    known = {"state": "succeeded", "step_name": "s", "handler_name": "h", **fields}
     name = f"{kind[0]}{number}"
-    return TraceNode(invocation_id=name, kind=kind, children=[*children], **made)  # type: ignore[arg-type]
+    return TraceNode(invocation_id=name, kind=kind, children=[*children], **known)
 
 
-def leaf(number: int, **fields: object) -> TraceNode:
+def leaf(number: int, **fields: Any) -> TraceNode:
     return node("map", number, node("reduce", number), **fields)
 
 
-def view(root: TraceNode | None, state: str = "succeeded") -> TraceView:
+def view(root: TraceNode | None, state: RequestState = "succeeded") -> TraceView:
     request = RequestView(
         request_id="r1",
         workflow_name="texts",
         job_name="count",
-        state=state,  # type: ignore[arg-type]
+        state=state,
         is_blocking=True,
         accepted_at=0.0,
         result_pairs=2,

@@ -10,7 +10,8 @@ import pytest
 from jobx import model
 from jobx.actors.request.decisions import CHUNK_PAIRS, RunMappers, RunReducer
 from jobx.actors.request.events import Accepted, Done, Mapped
-from jobx.actors.request.state import PARTITIONS, ROOT, RequestState
+from jobx.actors.request.state import PARTITIONS, RequestState
+from jobx.actors.request.tree import ROOT
 from jobx.actors.services import Services
 from jobx.actors.work_frames import HELD_BYTES, SMALL_BYTES, FrameBuilder
 from jobx.config import ExecutorSettings, RequestSettings, Settings
@@ -60,7 +61,7 @@ class Desk:
         self.frames = FrameBuilder(REQUEST, self.state, cast("Services", services))
 
     def mappers(self, first: int, count: int) -> dict[str, Any]:
-        chunk = self.state.chunk_of(first)
+        chunk = self.state.tree.chunk_of(first)
         assert chunk is not None
         return self.frames.mappers(9, RunMappers(chunk, first, count)).frame
 
@@ -114,18 +115,18 @@ def test_a_batch_of_a_chunk_in_a_blob_says_where_its_items_are(tmp_path: Path) -
 
 
 def test_a_run_names_all_handlers_that_it_needs(desk: Desk) -> None:
-    chunk = desk.state.chunks[1]
+    chunk = desk.state.tree.chunks[1]
     run = desk.frames.mappers(9, RunMappers(chunk, 1, 1))
     assert run.versions == ("v-m", "v-c", "v-r")
     assert (run.ticket, tuple(run.key)) == (9, ("flow", "r1"))
-    plain = desk.frames.mappers(9, RunMappers(desk.state.chunks[ROOT], ROOT, 1))
+    plain = desk.frames.mappers(9, RunMappers(desk.state.tree.chunks[ROOT], ROOT, 1))
     assert plain.versions == ("v-m", "v-r")
     assert plain.frame["combiner"] is None
 
 
 def test_a_handler_may_have_a_time_limit_of_its_own(desk: Desk) -> None:
-    own = desk.frames.mappers(9, RunMappers(desk.state.chunks[1], 1, 1))
-    other = desk.frames.mappers(9, RunMappers(desk.state.chunks[ROOT], ROOT, 1))
+    own = desk.frames.mappers(9, RunMappers(desk.state.tree.chunks[1], 1, 1))
+    other = desk.frames.mappers(9, RunMappers(desk.state.tree.chunks[ROOT], ROOT, 1))
     assert (own.time_limit_s, own.frame["time_limit_s"]) == (7.0, 7.0)
     assert (other.time_limit_s, other.frame["time_limit_s"]) == (60.0, 60.0)
 
@@ -164,9 +165,9 @@ def test_a_reduction_below_the_root_needs_no_sync(desk: Desk) -> None:
 
 def test_executors_write_more_into_blobs_once_much_waits_for_reducers(desk: Desk) -> None:
     assert desk.mappers(1, 1)["inline_bytes"] == 5000
-    desk.state.held_bytes = HELD_BYTES + 1
+    desk.state.tree.held_bytes = HELD_BYTES + 1
     assert desk.mappers(1, 1)["inline_bytes"] == SMALL_BYTES
-    desk.state.held_bytes = 4 * HELD_BYTES + 1
+    desk.state.tree.held_bytes = 4 * HELD_BYTES + 1
     assert desk.mappers(1, 1)["inline_bytes"] == 0
 
 

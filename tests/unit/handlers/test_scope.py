@@ -102,7 +102,7 @@ def test_a_reducer_may_only_read_the_session() -> None:
 
 def test_a_step_is_named_by_text() -> None:
     with pytest.raises(TypeError, match="not by a int"):
-        Map(5)  # type: ignore[arg-type]
+        Map(5)  # type: ignore[arg-type]  # that is the test
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from jobx.errors import InvalidInput, TooLarge
 from jobx.handlers import workflow_file
-from jobx.kv.entities import Entities, WorkflowSnapshot, version_of
+from jobx.kv.entities import Entities, WorkflowSnapshot
 from jobx.kv.imports import import_workflow
 from jobx.kv.memory import MemoryStore
+from jobx.kv.versions import version_of
 from jobx.model import Example, Handler, Job, Retry, Step, Workflow
 
 MAPPER = Handler(

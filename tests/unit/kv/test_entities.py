@@ -11,9 +11,10 @@ import pytest
 from jobx.errors import AlreadyExists, Conflict, InUse, InvalidInput, JobxError, NotFound
 from jobx.kv import keys, requests
 from jobx.kv.collections import KvQueue
-from jobx.kv.entities import Entities, version_of
+from jobx.kv.entities import Entities
 from jobx.kv.memory import MemoryStore
 from jobx.kv.sqlite import SqliteStore
+from jobx.kv.versions import version_of
 from jobx.model import Handler, Job, Request, Retry, Step, Workflow, decode
 
 FLOW = Workflow(workflow_name="flow", description="A flow")

@@ -29,12 +29,29 @@ def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Co
             yield from _commands(below, f"{path} {name}")
 
 
+def _groups(group: click.Group) -> Iterator[click.Group]:
+    yield group
+    for name in group.list_commands(click.Context(group)):
+        below = group.get_command(click.Context(group), name)
+        if isinstance(below, click.Group):
+            yield from _groups(below)
+
+
 COMMANDS = dict(_commands(main, "jobx"))
 
 
 @pytest.mark.parametrize("path", COMMANDS)
 def test_command_has_the_shared_options(path: str) -> None:
     assert {param.name for param in COMMANDS[path].params} >= SHARED
+
+
+@pytest.mark.parametrize("group", [*_groups(main)], ids=lambda group: str(group.name))
+def test_list_of_commands_cuts_no_line(group: click.Group) -> None:
+    page = group.get_help(click.Context(group, terminal_width=80))
+    listed = page.partition("Commands:\n")[2].splitlines()
+
+    assert listed
+    assert [line for line in listed if line.endswith(("...", "…"))] == []
 
 
 @pytest.mark.parametrize("path", COMMANDS)

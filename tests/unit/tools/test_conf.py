@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 import jobx
-from jobx import config
+from jobx import config_sources
+from jobx.config import Settings
 
 CONF = Path(jobx.__file__).parents[1] / "conf" / "jobx.toml"
 
@@ -17,7 +18,7 @@ def _uncommented() -> str:
 
 
 def test_annotated_file_holds_every_setting_with_its_default() -> None:
-    defaults = msgspec.to_builtins(config.Settings())
+    defaults = msgspec.to_builtins(Settings())
 
     assert msgspec.to_builtins(tomllib.loads(_uncommented())) == defaults | {
         section: {name: _plain(value) for name, value in fields.items()}
@@ -26,14 +27,14 @@ def test_annotated_file_holds_every_setting_with_its_default() -> None:
 
 
 def test_annotated_file_changes_nothing_as_it_is() -> None:
-    assert config.load(CONF, {}) == config.Settings()
+    assert config_sources.load(CONF, {}) == Settings()
 
 
 def test_annotated_file_is_accepted_without_its_comments(tmp_path: Path) -> None:
     path = tmp_path / "jobx.toml"
     path.write_text(_uncommented())
 
-    assert config.load(path, {}) == config.Settings()
+    assert config_sources.load(path, {}) == Settings()
 
 
 def test_every_setting_is_annotated() -> None:

@@ -114,10 +114,11 @@ def test_script_that_is_gone_says_what_is_there_instead(
 
 
 def test_listener_is_where_its_variables_say(script: Mr, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_LISTEN_HOSTNAME", "0.0.0.0")  # noqa: S104 - it is never opened
+    anywhere = "0.0.0.0"  # noqa: S104 - it is never opened
+    monkeypatch.setenv("HTTP_LISTEN_HOSTNAME", anywhere)
     monkeypatch.setenv("HTTP_LISTEN_PORT", "4444")
     (words,) = script("mr_http_notification_listen")
-    assert words[-4:] == ["--host", "0.0.0.0", "--port", "4444"]  # noqa: S104
+    assert words[-4:] == ["--host", anywhere, "--port", "4444"]
 
 
 @pytest.mark.parametrize(

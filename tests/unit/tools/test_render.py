@@ -4,6 +4,7 @@ import datetime
 import decimal
 import io
 import json
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,9 @@ from jobx.views import ActorView, RequestView, TraceNode, TraceView
 PAIRS = [("a", 1), (b"\x00", decimal.Decimal("1.5")), ((1, 2), {"k": None})]
 
 
-def _node(name: str, *children: TraceNode, **fields: object) -> TraceNode:
+def _node(name: str, *children: TraceNode, **fields: Any) -> TraceNode:
     plain = {"kind": "map", "state": "succeeded", "step_name": "s", "handler_name": "h"}
-    return TraceNode(invocation_id=name, children=list(children), **(plain | fields))  # type: ignore[arg-type]
+    return TraceNode(invocation_id=name, children=list(children), **(plain | fields))
 
 
 def _trace(root: TraceNode | None) -> TraceView:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobx import config
+from jobx import config, config_sources
 from jobx.errors import ConfigError, InUse
 from jobx.tools import exits
 from jobx.tools.serve import listen, variables
@@ -227,7 +227,7 @@ def test_variables_carry_settings_to_a_child(
     )
     settings = config.Settings(node=node, http=config.HttpSettings(bind=bind))
 
-    assert config.load(None, variables(settings)) == settings
+    assert config_sources.load(None, variables(settings)) == settings
 
 
 def test_variables_make_the_data_folder_absolute() -> None:

@@ -1,0 +1,137 @@
+"""URLs that a node may be asked to call: taken apart, and compared with what is allowed."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+from jobx.errors import ConfigError, InvalidInput
+
+_PORTS: Final = {"http": 80, "https": 443}
+_HOST: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.(?!-)[a-z0-9_-]{1,63})*")
+_ANY: Final = "*"
+#: IPv6 networks whose addresses stand for IPv4 ones: mapped, compatible, NAT64, Teredo, 6to4.
+_TRANSLATED: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        ("::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16"),
+    )
+)
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A URL that was taken apart.
+
+    Attributes:
+        trusted: The deployment's settings name it, so it may have any address.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    trusted: bool = False
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port; what may be shown of a URL, for its path may be a secret."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{host}{port}"
+
+
+def parse(where: str, url: str) -> Target:
+    """Return a URL taken apart.
+
+    Raises:
+        InvalidInput: It is not one of HTTP, or one that may be read in two ways.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise InvalidInput(where, "a URL", str(error)) from error
+    if parts.scheme not in _PORTS:
+        raise InvalidInput(where, repr(parts.scheme)[:80], "must begin with http:// or https://")
+    if not url.isascii() or re.search(r"[\x00-\x20\x7f\\]", url):
+        raise InvalidInput(where, "a URL", "holds what a URL may not hold")
+    if "@" in parts.netloc or parts.fragment:
+        raise InvalidInput(where, "a URL", "may hold neither a user nor a fragment")
+    if port == 0 or not _is_host(host):
+        raise InvalidInput(where, repr(parts.hostname)[:80], "is not a host")
+    path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+    return Target(parts.scheme, host, port or _PORTS[parts.scheme], path)
+
+
+def matches(origin: Target, target: Target) -> bool:
+    """Return whether an origin, as ``origin_of`` gives it, allows a target."""
+    if (origin.scheme, origin.port) != (target.scheme, target.port):
+        return False
+    if origin.host.startswith("*."):
+        return target.host.endswith(origin.host[1:])
+    return origin.host in (_ANY, target.host)
+
+
+def origin_of(text: str) -> Target:
+    """Return an origin of ``outbound.allow``, whose host may be ``*`` or begin with ``*.``.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    wildcard = re.sub(r"^(https?://)\*(?=[.:/]|$)", r"\1any", text)
+    try:
+        target = parse("outbound.allow", wildcard)
+    except InvalidInput as error:
+        raise ConfigError("outbound.allow", repr(text), error.args[2]) from error
+    if target.path != "/":
+        raise ConfigError("outbound.allow", repr(text), "must be an origin, without a path")
+    host = _ANY + target.host[len("any") :] if wildcard != text else target.host
+    return Target(target.scheme, host, target.port, "/")
+
+
+def network_of(text: str) -> Network:
+    """Return a network of ``outbound.networks``.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ConfigError("outbound.networks", repr(text), str(error)) from error
+
+
+def trusted(url: str) -> Target | None:
+    """Return a URL of the settings taken apart, None for an empty one.
+
+    Raises:
+        ConfigError: As ``parse`` raises InvalidInput.
+    """
+    try:
+        return parse("URL in settings", url) if url else None
+    except InvalidInput as error:
+        raise ConfigError("URL", error.args[1], error.args[2]) from error
+
+
+def is_public(address: Address) -> bool:
+    """Tell whether an address is one of the public Internet, and is nothing but itself."""
+    if getattr(address, "scope_id", None) or any(address in network for network in _TRANSLATED):
+        return False
+    return address.is_global and not (address.is_multicast or address.is_reserved)
+
+
+def _is_host(host: str) -> bool:
+    """Tell a name or an address from what only some resolvers read as an address (127.1)."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        last = host.rpartition(".")[2]
+        return bool(_HOST.fullmatch(host)) and not re.match(r"\d+$|0x", last)
+    return "%" not in host
