@@ -32,7 +32,7 @@ class RequestView(View, frozen=True, kw_only=True):
     result_bytes: int | None = None
     context: dict[str, Any] = {}
     idempotency_key: str | None = None
-    #: Where the result was sent beside this; not filled in a page of requests.
+    #: Where the result was sent beside this; not filled in the answer to a submit or a wait.
     deliveries: list[Delivery] = []
 
 

@@ -166,6 +166,7 @@ class Node:
             stalled=lambda: self._log.stalled,
             deliver=self._deliver,
             supervisor=self._supervisor,
+            redeliver=self._outside.redeliver,
         )
         # Examples of handlers may take long: they are in no way but their own.
         self._trials = ThreadPoolExecutor(1, thread_name_prefix="trials")

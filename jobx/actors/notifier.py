@@ -19,7 +19,7 @@ from jobx.actors.channels import Channel, Message
 from jobx.actors.folding import Folding
 from jobx.actors.notices import Notice, is_at_least
 from jobx.actors.outbound import Outbound
-from jobx.actors.threads import in_daemon
+from jobx.actors.threads import BoundedCalls
 from jobx.config import Level, Settings
 from jobx.errors import JobxError
 
@@ -29,6 +29,8 @@ MAX_WAITING: Final = 1000
 ATTEMPTS: Final = 6
 #: Wait before the second try; doubles with each further one, and varies by half.
 BACKOFF_S: Final = 1.0
+#: One try to send a message that takes longer has failed.
+SEND_S: Final = 60.0
 _TICK_S: Final = 0.02
 
 _log = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class Lane:
         self.least = least
         self._channel = channel
         self._backoff_s = backoff_s
+        self._calls = BoundedCalls()
         self._waiting: deque[Message] = deque()
         self._sending: asyncio.Task[None] | None = None
         self._lost = 0
@@ -78,9 +81,10 @@ class Lane:
 
     async def _send(self, message: Message) -> Exception | None:
         """Try to send a message a few times; return why it was not, or None."""
+        kind = f"channel {self.name}"
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                await in_daemon("notifier", lambda: self._channel.send(message))
+                await self._calls.run(kind, lambda: self._channel.send(message), SEND_S)
                 return None
             except JobxError as error:
                 if attempt == ATTEMPTS:

@@ -68,6 +68,10 @@ class Outside:
         """Take the result of a finished request to where it goes."""
         self._deliverer.begin(key)
 
+    async def redeliver(self, key: RequestKey) -> None:
+        """Take a result once more to where it goes; see ``Deliverer.redeliver``."""
+        await self._deliverer.redeliver(key)
+
     async def start(self) -> None:
         """Tell when the node before this one did not end well; take its deliveries up."""
         if self._running.exists():

@@ -9,8 +9,9 @@ import msgspec
 
 from jobx import model
 from jobx.errors import InUse, RequestFailed
-from jobx.kv import deliveries
-from jobx.views import Outcome, RequestView, ResultView
+from jobx.kv import deliveries, requests
+from jobx.kv.store import Store
+from jobx.views import Outcome, RequestPage, RequestView, ResultView
 
 
 def request_view(request: model.Request, sent: Sequence[model.Delivery] = ()) -> RequestView:
@@ -32,6 +33,15 @@ def request_view(request: model.Request, sent: Sequence[model.Delivery] = ()) ->
         idempotency_key=request.idempotency_key,
         deliveries=list(sent),
     )
+
+
+def page(
+    store: Store, workflow: str, state: model.RequestState | None, after: str | None, limit: int
+) -> RequestPage:
+    """Return a page of requests with their deliveries, newest first; see ``requests.page``."""
+    found, cursor = requests.page(store, workflow, state, after, limit)
+    views = [request_view(request, deliveries.read(store, request)) for request in found]
+    return RequestPage(requests=views, next=cursor)
 
 
 def result_view(request: model.Request, blob_dir: str) -> ResultView:

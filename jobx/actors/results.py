@@ -12,6 +12,7 @@ import heapq
 import logging
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -19,7 +20,7 @@ import msgspec
 from jobx import model
 from jobx.actors.messages import RequestKey
 from jobx.actors.notices import Notice
-from jobx.actors.threads import in_daemon
+from jobx.actors.threads import BoundedCalls, in_daemon
 from jobx.actors.writers.base import Names, Result
 from jobx.actors.writers.registry import Writers
 from jobx.config import ResultSettings
@@ -76,7 +77,9 @@ class Deliverer:
         self._known: set[RequestKey] = set()
         self._due: list[tuple[float, RequestKey]] = []
         self._active: set[asyncio.Task[None]] = set()
-        self._unsaved: dict[RequestKey, Delivery] = {}
+        self._calls = BoundedCalls()
+        #: How deliveries stand after a try that could not be noted yet; None for one that is gone.
+        self._unsaved: dict[RequestKey, Delivery | None] = {}
         self._has_more = False
         self._is_closing = False
         self._timer: asyncio.Handle | None = None
@@ -90,6 +93,18 @@ class Deliverer:
             return
         self._known.add(key)
         self._again(key, delay_s)
+
+    async def redeliver(self, key: RequestKey) -> None:
+        """Deliver a result again under the same delivery id; one on its way stays as it is.
+
+        Raises:
+            NotFound: Nothing of this request was ever to be delivered.
+            JobxError: The store does not do as told.
+        """
+        if key in self._known:
+            return
+        await in_daemon("delivery", lambda: deliveries.renew(self._store, self._node_id, *key))
+        self.begin(key)
 
     async def resume(self) -> None:
         """Take up what the store holds; raises what the store raises."""
@@ -131,17 +146,19 @@ class Deliverer:
             _, key = heapq.heappop(self._due)
             active = self._loop.create_task(self._deliver(key))
             self._active.add(active)
-            active.add_done_callback(self._delivered)
+            active.add_done_callback(partial(self._delivered, key))
 
-    def _delivered(self, active: asyncio.Task[None]) -> None:
+    def _delivered(self, key: RequestKey, active: asyncio.Task[None]) -> None:
         self._active.discard(active)
         if not active.cancelled() and (error := active.exception()) is not None:
-            _log.error("a delivery is left until the next start", exc_info=error)
+            self._known.discard(key)  # whoever asks for it begins it anew
+            text = "the delivery of %s is left until the next start"
+            _log.error(text, "/".join(key), exc_info=error)
         self._pump()
 
     async def _deliver(self, key: RequestKey) -> None:
         try:
-            delivery = await in_daemon("writer", lambda: self._attempt(key))
+            delivery = await self._attempt(key)
         except JobxError as error:
             _log.warning("the delivery of %s is not noted yet: %s", "/".join(key), error)
             self._again(key, STORE_AGAIN_S)
@@ -150,7 +167,7 @@ class Deliverer:
             self._again(key, self._delay_s(delivery))
             return
         self._known.discard(key)
-        if delivery is not None and delivery.state == "given_up":
+        if delivery is not None and delivery.state == deliveries.GIVEN_UP:
             self._notify(given_up(key, delivery))
         if self._has_more and len(self._known) <= MAX_KNOWN // 2:
             await self.resume()
@@ -159,9 +176,7 @@ class Deliverer:
         left_s = (delivery.next_at or 0.0) - self._now_at()
         return min(max(left_s, 0.0), self._settings.max_backoff_s)
 
-    # In a thread
-
-    def _attempt(self, key: RequestKey) -> Delivery | None:
+    async def _attempt(self, key: RequestKey) -> Delivery | None:
         """Try once and return the delivery as it then stands, None when it is gone.
 
         What cannot be noted is kept, so that the store's trouble repeats no delivery.
@@ -169,33 +184,53 @@ class Deliverer:
         Raises:
             JobxError: The store does not do as told.
         """
-        after = self._unsaved.get(key) or self._try(key)
-        if after is not None:
-            self._unsaved[key] = after
-            if not deliveries.save(self._store, self._node_id, key, after):
-                after = None
-        if after is None:
-            deliveries.drop(self._store, self._node_id, *key)
-        self._unsaved.pop(key, None)
+        if key not in self._unsaved:
+            begun = await in_daemon("delivery", lambda: self._begin(key))
+            self._unsaved[key] = await self._try(*begun) if begun is not None else None
+        after = await in_daemon("delivery", lambda: self._note(key, self._unsaved[key]))
+        del self._unsaved[key]
         return after
 
-    def _try(self, key: RequestKey) -> Delivery | None:
+    async def _try(self, request: model.Request, begun: Delivery) -> Delivery:
+        error = await self._write(request, begun)
+        luck = random.random()  # noqa: S311 - it spreads tries and keeps no secret
+        return after_try(begun, error, self._settings, self._now_at(), luck)
+
+    async def _write(self, request: model.Request, delivery: Delivery) -> Exception | None:
+        """Write a result within its time; return what was wrong, or None."""
+        kind, limit_s = f"result writer {delivery.writer}", self._settings.time_limit_s
+        try:
+            await self._calls.run(kind, lambda: self._call_writer(request, delivery), limit_s)
+        except JobxError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - a writer may be anybody's
+            _log.warning("%s failed", kind, exc_info=True)
+            return error
+        return None
+
+    # In threads
+
+    def _begin(self, key: RequestKey) -> tuple[model.Request, Delivery] | None:
+        """Note that a try begins; None when there is nothing to try."""
         found = deliveries.get(self._store, *key)
         if found is None or found[0].state != deliveries.PENDING:
-            return found[0] if found else None
-        delivery = found[0]
+            return None
         try:
             request = requests.get(self._store, *key)
         except NotFound:
             return None
-        begun = msgspec.structs.replace(delivery, attempts=delivery.attempts + 1)
-        if not deliveries.save(self._store, self._node_id, key, begun):
-            return None
-        error = self._write(request, begun)
-        luck = random.random()  # noqa: S311 - it spreads tries and keeps no secret
-        return after_try(begun, error, self._settings, self._now_at(), luck)
+        begun = msgspec.structs.replace(found[0], attempts=found[0].attempts + 1)
+        is_saved = deliveries.save(self._store, self._node_id, key, begun)
+        return (request, begun) if is_saved else None
 
-    def _write(self, request: model.Request, delivery: Delivery) -> Exception | None:
+    def _note(self, key: RequestKey, after: Delivery | None) -> Delivery | None:
+        """Note how a try has ended, unless the request is gone meanwhile."""
+        if after is not None and deliveries.save(self._store, self._node_id, key, after):
+            return after
+        deliveries.drop(self._store, self._node_id, *key)
+        return None
+
+    def _call_writer(self, request: model.Request, delivery: Delivery) -> None:
         names = Names(request.workflow_name, request.job_name, request.request_id)
         result = Result(
             names,
@@ -205,15 +240,8 @@ class Deliverer:
             self._blobs.path(request.workflow_name, request.request_id),
         )
         given = request.destination.options if request.destination else {}
-        try:
-            writer = self._writers.writer(delivery.writer)
-            writer.write(result, self._writers.options(delivery.writer, given))
-        except JobxError as error:
-            return error
-        except Exception as error:  # noqa: BLE001 - a writer may be anybody's
-            _log.warning("result writer %s failed", delivery.writer, exc_info=True)
-            return error
-        return None
+        writer = self._writers.writer(delivery.writer)
+        writer.write(result, self._writers.options(delivery.writer, given))
 
 
 def after_try(
@@ -239,7 +267,9 @@ def after_try(
     text = str(error) if isinstance(error, JobxError) else f"{type(error).__name__}: {error}"
     failed = msgspec.structs.replace(begun, error=text[:_ERROR_CHARACTERS])
     if begun.attempts >= settings.attempts or isinstance(error, TooLarge | BlobDamaged):
-        return msgspec.structs.replace(failed, state="given_up", next_at=None, ended_at=now_at)
+        return msgspec.structs.replace(
+            failed, state=deliveries.GIVEN_UP, next_at=None, ended_at=now_at
+        )
     wanted_s = error.retry_after_s if isinstance(error, Unavailable) else 0.0
     # The exponent is bounded: a float ends at 2 to the 1024th.
     backoff_s = settings.backoff_s * 2.0 ** min(begun.attempts - 1, 60) * (0.5 + luck)

@@ -19,6 +19,7 @@ from jobx.actors.messages import (
     Drain,
     Ended,
     LogRead,
+    Opened,
     Recover,
     Refused,
     RequestKey,
@@ -27,7 +28,6 @@ from jobx.actors.messages import (
 from jobx.actors.runtime.supervision import RestartBudget, RestartPolicy
 from jobx.actors.services import Services
 from jobx.errors import Conflict, Draining, InternalError, JobxError, NotFound, Overloaded
-from jobx.kv import keys
 
 #: A coordinator that dies of a fault is rebuilt from its log so often; then its request fails.
 COORDINATOR_POLICY: Final = RestartPolicy(mode="restart", max_restarts=3, window_s=60.0)
@@ -71,8 +71,7 @@ class Supervisor(Actor):
         if key in self._open:
             self.send(self._open[key], message)
         elif key in self._reading:
-            known = Conflict(keys.entity("request", *key))
-            self.send(message.reply_to, Refused(key, known))
+            pass  # it was asked for before: all who wait hear what its log says
         elif self._is_draining:
             self.send(message.reply_to, Refused(key, Draining("the node is stopping", 5.0)))
         elif len(self._open) >= self.node.settings.requests.max_open:
@@ -93,7 +92,8 @@ class Supervisor(Actor):
 
     def _read(self, key: RequestKey) -> None:
         self._reading.add(key)
-        self.node.log.read(key, self.myAddress)
+        if not self._is_draining:  # else the next node takes it up
+            self.node.log.read(key, self.myAddress)
 
     def _woken(self, message: WakeupMessage, _: ActorAddress) -> None:
         self._read(message.payload)
@@ -113,16 +113,21 @@ class Supervisor(Actor):
             self.send(self.node.gateway, Ended(message.request))
             self._tell(message.request)
         else:
-            self._reading.discard(key)
-            recover = Recover(
-                message.request,
-                message.plan or _NO_PLAN,
-                message.events,
-                message.next_number,
-                self.node.gateway,
-                _damaged(message.error) if message.error else self._spent(key),
-            )
-            self.send(self._start(key), recover)
+            self.send(self.node.gateway, Opened(message.request))
+            if not self._is_draining:
+                self._take_up(message, message.request)
+
+    def _take_up(self, message: LogRead, request: model.Request) -> None:
+        self._reading.discard(message.key)
+        recover = Recover(
+            request,
+            message.plan or _NO_PLAN,
+            message.events,
+            message.next_number,
+            self.node.gateway,
+            _damaged(message.error) if message.error else self._spent(message.key),
+        )
+        self.send(self._start(message.key), recover)
 
     def _spent(self, key: RequestKey) -> model.Failure | None:
         """Return why a request must fail instead of going on, or None: it goes on."""
@@ -163,16 +168,20 @@ class Supervisor(Actor):
     def _child_exited(self, message: ChildActorExited, _: ActorAddress) -> None:
         """Start a coordinator anew that died before its request had ended."""
         key = self._keys.pop(message.childAddress.addressDetails, None)
-        if key is None or self._is_draining:
+        if key is None:
             return
         del self._open[key]
+        if not self._is_draining:
+            self._note_death(key, message)
+        self._read(key)
+
+    def _note_death(self, key: RequestKey, message: ChildActorExited) -> None:
         details = getattr(message, "details", "it exited")
         _log.error("the coordinator of request %s died: %s", "/".join(key), details)
         self.node.notify(notices.coordinator_died(*key, details))
         budget = self._budgets.setdefault(key, RestartBudget(COORDINATOR_POLICY))
         budget.failed(self.node.now())
         self.node.log.forget(key)
-        self._read(key)
 
     def _describe(self, message: Describe | Cancel, _: ActorAddress) -> None:
         address = self._open.get(message.key)

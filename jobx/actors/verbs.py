@@ -18,11 +18,12 @@ from jobx.actors import graph, presenting, trace
 from jobx.actors.answers import Answers, within
 from jobx.actors.messages import Cancel, Describe, RequestKey, Submit
 from jobx.actors.outcomes import invocation_id, missing_capability
-from jobx.actors.request.state import ROOT
+from jobx.actors.request.tree import ROOT
 from jobx.actors.services import Services
 from jobx.actors.writers.registry import Writers
 from jobx.errors import (
     Conflict,
+    InUse,
     JobxError,
     KeyReused,
     NoCapability,
@@ -35,7 +36,7 @@ from jobx.kv import requests as kv_requests
 from jobx.kv.entities import Entities
 from jobx.kv.store import Store
 from jobx.payload import Payload, pack_offsets
-from jobx.views import Outcome, RequestPage
+from jobx.views import Outcome
 
 Body: TypeAlias = dict[str, Any]
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class Verbs:
         stalled: Returns why nothing can be written now, or None.
         deliver: Sends a message to an actor.
         supervisor: The root of the actors.
+        redeliver: Takes a result once more to where it goes.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Verbs:
         stalled: Callable[[], JobxError | None],
         deliver: Callable[[ActorAddress, object], None],
         supervisor: ActorAddress,
+        redeliver: Callable[[RequestKey], Awaitable[None]],
     ) -> None:
         self._node = node
         self._store = store
@@ -82,6 +85,7 @@ class Verbs:
         self._stalled = stalled
         self._deliver = deliver
         self._supervisor = supervisor
+        self._redeliver = redeliver
         self._threads = threads
         #: Requests that are asked for with an Idempotency-Key, durable or not.
         self._keys: dict[tuple[str, str, str], tuple[str, str]] = {}
@@ -234,11 +238,8 @@ class Verbs:
         """Return a page of requests, newest first."""
         workflow, limit = body["workflow"], body["limit"]
         await self._read(_check_workflow, workflow)
-        page, after = await self._read(
-            kv_requests.page, workflow, body["state"], body["after"], limit
-        )
         return presenting.plain(
-            RequestPage(requests=[presenting.request_view(r) for r in page], next=after)
+            await self._read(presenting.page, workflow, body["state"], body["after"], limit)
         )
 
     async def result(self, body: Body) -> Body:
@@ -286,6 +287,15 @@ class Verbs:
                 raise Unavailable(f"request {key.request_id} is being recovered")
         return presenting.plain(presenting.request_view(request))
 
+    async def deliver(self, body: Body) -> Body:
+        """Deliver the result of a request once more; one that is on its way stays as it is."""
+        key = RequestKey(body["workflow"], body["request_id"])
+        request = await self._describe(key)
+        if not request.is_done:
+            raise InUse("request", key.request_id, "its coordinator: it is still running")
+        await self._redeliver(key)
+        return await self.get(body)
+
     # How
 
     async def _read(self, read: Callable[..., T], *arguments: Any) -> T:
@@ -320,4 +330,5 @@ VERBS: Final[dict[str, Callable[[Verbs, Body], Awaitable[Body]]]] = {
     "request.invocation": Verbs.invocation,
     "request.graph": Verbs.graph,
     "request.cancel": Verbs.cancel,
+    "request.deliver": Verbs.deliver,
 }

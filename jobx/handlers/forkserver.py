@@ -107,7 +107,11 @@ class ForkServer:
         os.makedirs(self._config.temp_dir, exist_ok=True)
         folder = tempfile.mkdtemp(prefix="executor-", dir=self._config.temp_dir)
         parent = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.rmdir(folder)
+            raise
         if pid == 0:
             _become_executor(parent, stream_fd, page_fd, self._config, folder)
         return _Child(pid, os.pidfd_open(pid), folder)

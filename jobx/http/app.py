@@ -32,6 +32,7 @@ def _routes(node: Node, settings: HttpSettings) -> dict[str, Any]:
         "/request/{workflow}": requests.RequestList(node, settings),
         one_request: requests.OneRequest(node, settings, drawing),
         f"{one_request}/result": requests.RequestResult(node, settings),
+        f"{one_request}/delivery": requests.RequestDelivery(node),
         f"{one_request}/trace": requests.RequestTrace(node),
         one_invocation: requests.OneInvocation(node),
         f"{one_invocation}/output": requests.InvocationOutput(node),

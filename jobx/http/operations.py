@@ -142,6 +142,13 @@ def _request_operations() -> list[Operation]:
             problems=(*_EVERY, 406, 409),
         ),
         Operation(
+            "post",
+            f"{_REQUEST}/delivery",
+            "Deliver the result again, under the same delivery id",
+            {202: ref("RequestView")},
+            problems=(*_EVERY, 409),
+        ),
+        Operation(
             "get",
             f"{_REQUEST}/trace",
             "The tree of invocations",

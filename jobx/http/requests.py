@@ -116,6 +116,19 @@ class RequestResult:
     on_head = on_get
 
 
+class RequestDelivery:
+    """``/request/{workflow}/{request_id}/delivery``."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def on_post(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+        """Deliver the result once more, under the same delivery id; 202 and where to look."""
+        headers.query(req)
+        answer = await self._node.call("request.deliver", _name(workflow, request_id))
+        results.send_running(resp, msgspec.convert(answer, RequestView))
+
+
 class RequestTrace:
     """``/request/{workflow}/{request_id}/trace``."""
 

@@ -6,14 +6,17 @@ is either not there or on its way.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
-from jobx.errors import Conflict
+from jobx.errors import Conflict, NotFound
 from jobx.kv import keys
+from jobx.kv.ranges import scan
 from jobx.kv.store import Delete, Entry, Put, Replace, Store, Write
 from jobx.model import Delivery, Request, decode, encode
 
 PENDING: Final = "pending"
+GIVEN_UP: Final = "given_up"
 
 
 def first(request: Request) -> Delivery | None:
@@ -64,6 +67,16 @@ def is_pending(store: Store, workflow: str, request_id: str) -> bool:
     return found is not None and found[0].state == PENDING
 
 
+def given_up(store: Store, workflow: str) -> list[str]:
+    """Return the ids of the requests of a workflow whose delivery was given up."""
+    prefix = keys.delivery(workflow, "")
+    return [
+        entry.key.removeprefix(prefix)
+        for entry in scan(store, prefix)
+        if decode(Delivery, entry.key, entry.value).state == GIVEN_UP
+    ]
+
+
 def undelivered(store: Store, node_id: str, limit: int) -> list[tuple[str, str]]:
     """Return workflow and request id of deliveries that a node has to work off."""
     prefix = keys.undelivered(node_id)
@@ -92,6 +105,28 @@ def save(store: Store, node_id: str, names: tuple[str, str], delivery: Delivery)
     except Conflict:
         return False
     return True
+
+
+def renew(store: Store, node_id: str, workflow: str, request_id: str) -> None:
+    """Make a delivery that has ended due again, as if never tried; a pending one stays as it is.
+
+    Raises:
+        NotFound: There is none.
+    """
+    found = get(store, workflow, request_id)
+    if found is None:
+        raise NotFound("delivery of a result", f"{workflow}/{request_id}")
+    delivery, entry = found
+    if delivery.state == PENDING:
+        return
+    again = Delivery(delivery_id=delivery.delivery_id, writer=delivery.writer, place=delivery.place)
+    with suppress(Conflict):  # somebody else was first
+        store.commit(
+            [
+                Replace(entry.key, encode(again), entry.revision),
+                Put(keys.undelivered(node_id, workflow, request_id), b""),
+            ]
+        )
 
 
 def postpone_writes(marker: str, expires_at: float, workflow: str, request_id: str) -> list[Write]:

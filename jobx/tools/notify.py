@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from jobx.tools.command import Call, command
 
 #: Largest body that is taken.
 MAX_BODY_BYTES: Final = 16 << 20
+_LENGTH: Final = re.compile(r"[0-9]{1,15}")
 _MAX_KNOWN: Final = 10_000
 _CALL_S: Final = 10.0
 #: Headers that are shown; others are not ours.
@@ -38,9 +40,9 @@ def notify() -> None:
     help="Refuse what is not signed with it; else notify.http_key of the settings.",
 )
 def listen(call: Call, host: str, port: int, key: str | None) -> None:
-    """Print the notifications and results that arrive here over HTTP, until Ctrl-C.
+    """Print the notifications and results that arrive here over HTTP.
 
-    A repeat of what has arrived is marked.
+    Ctrl-C ends it. A repeat of what has arrived is marked.
     """
 
     def say(arrival: Arrival) -> None:
@@ -115,12 +117,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
+        if not _LENGTH.fullmatch(length) or int(length) > MAX_BODY_BYTES:
             self._answer(413)
             return
         body = self.rfile.read(int(length))
         key, server = self.server.key, self.server
-        if key and not signing.is_valid(key, self.headers, time.time(), body):  # type: ignore[arg-type] # a Message looks names up in any case
+        if key and not signing.is_valid(key, self.headers, time.time(), body):  # type: ignore[arg-type]  # a Message looks names up in any case
             self._answer(401)
             return
         shown = {name: self.headers[name] for name in _SHOWN if name in self.headers}

@@ -49,16 +49,14 @@ def list_page(
     """List the requests of a workflow, newest first."""
     with call.store() as store:
         Entities(store).get(model.Workflow, workflow)
-        found, cursor = requests.page(store, workflow, state, after, limit)
+        page = presenting.page(store, workflow, state, after, limit)
     if call.as_json:
-        render.say_json(
-            {"requests": [presenting.request_view(entity) for entity in found], "next": cursor}
-        )
+        render.say_json(page)
         return
     columns = ("request", "job", "state", "accepted", "took", "invocations")
-    render.say_table(columns, map(_row, found))
-    if cursor is not None:
-        render.say(f"more: --after {cursor}")
+    render.say_table(columns, map(_row, page.requests))
+    if page.next is not None:
+        render.say(f"more: --after {page.next}")
 
 
 @command(request, "get", example="request get wordcount REQUEST_ID")
@@ -98,7 +96,7 @@ def result(call: Call, workflow: str, request_id: str, form: str) -> None:
 @click.argument("workflow")
 @click.argument("request_id")
 def cancel(call: Call, workflow: str, request_id: str) -> None:
-    """Cancel a request and all its invocations; one that has ended stays as it is.
+    """Cancel a request and all its invocations. One that has ended stays as it is.
 
     Needs the running node.
     """
@@ -111,12 +109,40 @@ def cancel(call: Call, workflow: str, request_id: str) -> None:
         render.say(f"request {workflow}/{request_id} is {view.state}")
 
 
+@command(request, "deliver", example="request deliver wordcount REQUEST_ID")
+@click.argument("workflow")
+@click.argument("request_ids", nargs=-1, metavar="[REQUEST_ID]...")
+def deliver(call: Call, workflow: str, request_ids: tuple[str, ...]) -> None:
+    """Deliver results again: those named, or all that were given up.
+
+    The delivery ids stay the same. Needs the running node.
+    """
+    if not request_ids:
+        with call.store() as store:
+            Entities(store).get(model.Workflow, workflow)
+            request_ids = tuple(deliveries.given_up(store, workflow))
+    views = []
+    with call.gateway() as gateway:
+        for request_id in request_ids:
+            body = {"workflow": workflow, "request_id": request_id}
+            views.append(msgspec.convert(gateway.call("request.deliver", body), RequestView))
+    if call.as_json:
+        render.say_json({"requests": views})
+        return
+    for view in views:
+        sent = ", ".join(map(render.delivery, view.deliveries))
+        render.say(f"request {workflow}/{view.request_id}: {sent}")
+
+
 @command(request, "cleanup", example="request cleanup wordcount REQUEST_ID --simulate")
 @click.argument("workflow")
 @click.argument("request_ids", nargs=-1, metavar="[REQUEST_ID]...")
 @click.option("--simulate", is_flag=True, help="Remove nothing; say what would be removed.")
 def cleanup(call: Call, workflow: str, request_ids: tuple[str, ...], simulate: bool) -> None:
-    """Remove finished requests with their logs and blobs: those named, or all of the workflow."""
+    """Remove finished requests: those named, or all of the workflow.
+
+    Their logs and blobs go with them.
+    """
     removed = []
     with call.store() as store:
         Entities(store).get(model.Workflow, workflow)
@@ -139,7 +165,10 @@ def cleanup(call: Call, workflow: str, request_ids: tuple[str, ...], simulate: b
 )
 @click.option("--detail", is_flag=True, help="Inputs, sessions, output and tracebacks, too.")
 def trace(call: Call, workflow: str, request_id: str, limit: int, detail: bool) -> None:
-    """Show the invocation tree: state, kind, step, attempt, duration, error."""
+    """Show the invocation tree of a request.
+
+    Of each invocation: state, kind, step, attempt, duration, error.
+    """
     with call.store() as store:
         view = traces.read(store, workflow, request_id, limit)
     if call.as_json:
@@ -251,17 +280,17 @@ def _remove(call: Call, store: Store, entity: model.Request) -> None:
     _blobs(call).remove(workflow, request_id)
 
 
-def _row(entity: model.Request) -> tuple[object, ...]:
+def _row(view: RequestView) -> tuple[object, ...]:
     took = ""
-    if entity.finished_at is not None:
-        took = render.duration(entity.finished_at - entity.accepted_at)
+    if view.finished_at is not None:
+        took = render.duration(view.finished_at - view.accepted_at)
     return (
-        entity.request_id,
-        entity.job_name,
-        entity.state,
-        render.instant(entity.accepted_at),
+        view.request_id,
+        view.job_name,
+        view.state,
+        render.instant(view.accepted_at),
         took,
-        entity.counts.invocations,
+        view.counts.invocations,
     )
 
 

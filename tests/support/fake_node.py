@@ -214,6 +214,14 @@ class FakeNode:
     def _request_graph(self, body: Frame) -> Frame:
         return {"dot": dot_text(self._request_trace(body), body["limit"])}
 
+    def _request_deliver(self, body: Frame) -> RequestView:
+        request = self._request(body)
+        if request.state == "running":
+            raise InUse("request", request.request_id, "its coordinator: it is still running")
+        if not request.deliveries:
+            raise NotFound("delivery of a result", request.request_id)
+        return request
+
     def _request_cancel(self, body: Frame) -> RequestView:
         failure = Failure(kind="cancelled", type="Cancelled", message=body["reason"])
         if self._request(body).state == "running":

@@ -22,6 +22,7 @@ def test_signature_of_pieces_is_that_of_the_body() -> None:
         ("key", {signing.DELIVERY_ID: "w/r2"}, 1000.0, BODY),
         ("key", {signing.TIMESTAMP: "1001"}, 1000.0, BODY),
         ("key", {signing.TIMESTAMP: "²"}, 1000.0, BODY),
+        ("key", {signing.TIMESTAMP: "9" * 5000}, 1000.0, BODY),
         ("key", {signing.SIGNATURE: "sha256=ü"}, 1000.0, BODY),
         ("key", {signing.SIGNATURE: ""}, 1000.0, BODY),
     ],

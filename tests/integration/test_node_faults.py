@@ -1,0 +1,171 @@
+"""A real node on a machine that has no room, and with faults of its own."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobx.actors import coordinator, log_writer, node
+from jobx.actors.janitor import Janitor
+from jobx.actors.messages import Committed, Ran
+from jobx.errors import Unavailable
+from tests.support.authoring import ANSWER, COUNT, FAN, WORKFLOW
+from tests.support.http_sink import http_sink
+from tests.support.live_node import LiveNode, Start, live_node, outcome_of, pairs_of
+from tests.support.processes import parent
+from tests.support.waiting import eventually
+
+GOOD = ({"good": ANSWER}, {"good": ("good", "sum")})
+
+
+class FailsOnce:
+    """A call that fails the first time that it should, and then does as ever."""
+
+    def __init__(
+        self, real: Callable[..., Any], error: Exception, should: Callable[..., bool] | None = None
+    ) -> None:
+        self.has_failed = threading.Event()
+        self._real, self._error = real, error
+        self._should = should or (lambda *_, **__: True)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.has_failed.is_set() and self._should(*args, **kwargs):
+            self.has_failed.set()
+            raise self._error
+        return self._real(*args, **kwargs)
+
+
+def no_room(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+# no room
+
+
+@pytest.mark.parametrize(("module", "name"), [(os, "memfd_create"), (socket, "socketpair")])
+def test_executor_that_cannot_be_started_is_started_later(
+    module: Any,
+    name: str,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    live = start(*GOOD, node__executors=1)
+    fails = FailsOnce(getattr(module, name), no_room(errno.EMFILE))
+    monkeypatch.setattr(module, name, fails)
+
+    os.kill(live.pids()[0], signal.SIGKILL)
+    assert fails.has_failed.wait(10)
+
+    assert pairs_of(live.post("good", {})) == [("answer", 42)]
+    assert any("an executor cannot be started now" in message for message in caplog.messages)
+
+
+def test_fork_server_that_cannot_be_started_again_is_started_later(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    live = start(*GOOD)
+    fails = FailsOnce(subprocess.Popen, no_room(errno.ENOMEM))
+    monkeypatch.setattr(subprocess, "Popen", fails)
+
+    os.kill(parent(live.pids()[0]), signal.SIGKILL)
+    assert fails.has_failed.wait(10)
+
+    assert pairs_of(live.post("good", {})) == [("answer", 42)]
+    assert any("fork server" in message for message in caplog.messages)
+
+
+def test_node_that_has_no_room_to_start_says_so_and_starts_when_it_has(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", FailsOnce(subprocess.Popen, no_room(errno.ENOMEM)))
+    with pytest.raises(Unavailable, match="Cannot allocate memory"):
+        start(*GOOD)
+
+    with live_node(tmp_path) as live:
+        assert pairs_of(live.post("good", {})) == [("answer", 42)]
+
+
+# faults of ours
+
+
+def test_fault_in_one_periodic_round_is_logged_and_ends_no_further_ones(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rounds: list[int] = []
+    fails = FailsOnce(lambda _: rounds.append(1), ArithmeticError("a fault of ours"))
+    monkeypatch.setattr(node, "SWEEP_S", 0.01)
+    monkeypatch.setattr(Janitor, "sweep", lambda self: fails(self))
+
+    start(*GOOD)
+    eventually(lambda: len(rounds) > 1)
+
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.getMessage() == "what is done every 0.01 s failed"
+    assert record.exc_info is not None and record.exc_info[0] is ArithmeticError
+
+
+def test_result_is_delivered_though_its_coordinator_dies_after_its_last_event(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = FailsOnce(
+        coordinator._RECEIVE[Committed],
+        ArithmeticError("a fault of ours"),
+        lambda actor, *_: actor.state.finished is not None,
+    )
+    monkeypatch.setitem(coordinator._RECEIVE, Committed, fails)
+    with http_sink() as sink:
+        live = start(*GOOD, results__writer="http", results__http_url=sink.url)
+        assert pairs_of(live.post("good", {})) == [("answer", 42)]
+        eventually(lambda: sink.posts)
+
+    assert fails.has_failed.is_set()
+    assert len(sink.posts) == 1
+    eventually(live.is_idle)
+
+
+def test_nobody_who_waits_for_a_request_is_refused_while_its_coordinator_is_built_again(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_log, gate = log_writer.read_log, threading.Event()
+    is_read = threading.Event()
+
+    def read_when_open(*args: Any) -> Any:
+        is_read.set()
+        assert gate.wait(30)
+        return read_log(*args)
+
+    monkeypatch.setattr(log_writer, "read_log", read_when_open)
+    fails = FailsOnce(coordinator._RECEIVE[Ran], ArithmeticError("a fault of ours"))
+    monkeypatch.setitem(coordinator._RECEIVE, Ran, fails)
+    live = start({"fan": FAN, "each": COUNT}, {"fan": ("fan", "sum"), "each": ("each", "sum")})
+    asked = {"request_id": "r1", "idempotency_key": "k", "fingerprint": "f"}
+    first = live.post_later("fan", {"n": 10}, **asked, is_blocking=False)
+    assert is_read.wait(30)
+
+    waits = live.ask_later("wait", workflow=WORKFLOW, request_id="r1", wait_s=30.0)
+    replayed = live.post_later("fan", {"n": 10}, **{**asked, "request_id": "r2"})
+    _settle(live)
+    again = live.post_later("fan", {"n": 10}, **{**asked, "idempotency_key": None})
+    _settle(live)
+    gate.set()
+
+    assert outcome_of(first).request.request_id == "r1"
+    for future in (waits, replayed, again):
+        assert pairs_of(outcome_of(future)) == [("n", 10)]
+
+
+def _settle(live: LiveNode) -> None:
+    """Let what was asked get as far as it can: reads go one after the other in few threads."""
+    for _ in range(20):
+        live.ask("request.get", workflow=WORKFLOW, request_id="r1")

@@ -1,0 +1,155 @@
+"""The supervisor on virtual time: draining, and coordinators that die at bad moments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobx.actors import coordinator
+from jobx.actors.messages import Committed, Drain, Submit
+from jobx.errors import InternalError
+from tests.simulation.simulator import Simulation
+
+#: A seed whose tree has many levels.
+SEED = 2
+
+
+@pytest.fixture
+def simulation(tmp_path: Path) -> Simulation:
+    return Simulation(SEED, tmp_path)
+
+
+def names(simulation: Simulation) -> list[str]:
+    """Return what the live actors are called."""
+    return [record.name for record in simulation.base.tree()]
+
+
+def until(simulation: Simulation, predicate: Callable[[], object]) -> None:
+    """Let time pass until something is true."""
+    limit_s = simulation.scheduler.now() + 100.0
+    while not predicate():
+        assert simulation.scheduler.now() < limit_s, "it never became true"
+        simulation.scheduler.advance(0.0005)
+
+
+def open_request(simulation: Simulation) -> None:
+    simulation.submit("r0")
+    until(simulation, lambda: "r0" in simulation.opened)
+
+
+def drain(simulation: Simulation) -> None:
+    simulation.base.deliver(simulation.supervisor, Drain())
+
+
+# draining
+
+
+def test_draining_starts_no_request_whose_log_is_read_meanwhile(simulation: Simulation) -> None:
+    open_request(simulation)
+    simulation.kill_node()
+    simulation.start_node()
+    drain(simulation)  # the log is asked for, and not read yet
+
+    simulation.scheduler.advance(60.0)
+
+    assert names(simulation) == ["Supervisor (0 open)"]
+    assert simulation.unfinished(["r0"]) == ["r0"]
+
+
+def test_draining_builds_no_coordinator_again_and_the_next_node_does(
+    simulation: Simulation,
+) -> None:
+    open_request(simulation)
+    drain(simulation)
+    simulation.break_coordinator("r0")
+    simulation.scheduler.advance(60.0)
+    assert names(simulation) == ["Supervisor (0 open)"]
+    assert simulation.unfinished(["r0"]) == ["r0"]
+
+    simulation.kill_node()
+    simulation.start_node()
+    until(simulation, lambda: not simulation.unfinished(["r0"]))
+
+
+def test_draining_refuses_nobody_whose_request_the_next_node_takes_up(
+    simulation: Simulation,
+) -> None:
+    open_request(simulation)
+    drain(simulation)
+    simulation.break_coordinator("r0")
+    simulation.scheduler.advance(1.0)
+
+    simulation.submit("r0")
+    simulation.submit("r1")
+    simulation.scheduler.advance(1.0)
+
+    assert list(simulation.refused) == ["r1"]
+
+
+# coordinators that are being built again
+
+
+@pytest.mark.parametrize("is_blocking", [True, False])
+def test_request_that_is_asked_for_again_while_its_coordinator_is_built_is_refused_to_nobody(
+    is_blocking: bool, simulation: Simulation
+) -> None:
+    open_request(simulation)
+    simulation.opened.clear()
+    simulation.break_coordinator("r0")
+    until(simulation, lambda: names(simulation) == ["Supervisor (0 open)"])
+
+    simulation.submit("r0", is_blocking=is_blocking)
+
+    until(simulation, lambda: "r0" in simulation.opened)
+    until(simulation, lambda: "r0" in simulation.ended)
+    assert simulation.refused == {}
+
+
+def test_all_who_wait_hear_of_a_request_that_was_lost_before_it_was_accepted(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(monkeypatch, Submit, lambda _: True)
+    simulation.submit("r0")
+    until(simulation, lambda: names(simulation) == ["Supervisor (0 open)"])
+    simulation.submit("r0")
+
+    simulation.scheduler.advance(60.0)
+
+    assert isinstance(simulation.refused["r0"].error, InternalError)
+    assert simulation.entity("r0") is None
+
+
+def test_request_whose_coordinator_dies_after_its_last_event_has_ended_once(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = fail(monkeypatch, Committed, lambda actor: actor.state.finished is not None)
+    simulation.submit("r0")
+
+    until(simulation, lambda: "r0" in simulation.ended)
+    simulation.scheduler.advance(60.0)
+
+    assert len(failing) == 1
+    (ended,) = simulation.ended["r0"]
+    assert ended.state == "succeeded"
+    assert simulation.entity("r0") == ended
+    assert names(simulation) == ["Supervisor (0 open)"]
+
+
+def fail(
+    monkeypatch: pytest.MonkeyPatch, kind: type, should: Callable[[Any], bool]
+) -> list[Exception]:
+    """Let coordinators fail at messages of a kind when they should; returns the failures."""
+    real: Any = coordinator._RECEIVE[kind]
+    failures: list[Exception] = []
+
+    def receive(actor: Any, message: Any, sender: Any) -> None:
+        if should(actor):
+            failures.append(ArithmeticError("a fault of ours"))
+            raise failures[-1]
+        real(actor, message, sender)
+
+    monkeypatch.setitem(coordinator._RECEIVE, kind, receive)
+    return failures

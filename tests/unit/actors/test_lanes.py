@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from jobx.actors import notifier
+from jobx.actors.channels import Message, message
+from jobx.actors.notices import Notice
+from jobx.actors.notifier import Lane
+from jobx.actors.threads import MAX_OVERDUE
+
+BOUND_S = 20.0
+NOTICE = Notice(kind="k", level="error", subject="s", cause="c")
+
+
+class GatedChannel:
+    """Takes messages as long as its gate is open, and else hangs."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.tried: list[str] = []
+
+    def send(self, message: Message) -> None:
+        self.tried.append(message.delivery_id)
+        assert self.gate.wait(BOUND_S)
+
+
+def test_channel_that_hangs_loses_its_messages_and_takes_the_next_when_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(notifier, "SEND_S", 0.1)
+    channel = GatedChannel()
+    first, second = (message(NOTICE, "n", 1.0) for _ in range(2))
+
+    async def scenario() -> None:
+        lane = Lane("http", "info", channel, backoff_s=0.001)
+        lane.put(first)
+        await _idle(lane)
+        assert channel.tried == [first.delivery_id] * MAX_OVERDUE
+        channel.gate.set()
+        lane.put(second)
+        await _idle(lane)
+
+    asyncio.run(asyncio.wait_for(scenario(), BOUND_S))
+    assert set(channel.tried[MAX_OVERDUE:]) == {second.delivery_id}
+    assert "notifications by http: 1 were not sent: 4 calls of channel http" in caplog.text
+
+
+async def _idle(lane: Lane) -> None:
+    while not lane.is_idle:
+        await asyncio.sleep(0.001)

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+from falcon.testing import TestClient
+
+from jobx.model import Delivery
+from tests.support.fake_node import FakeNode
+from tests.unit.http.test_requests import submit
+
+
+def test_delivery_begins_again_and_its_request_says_so(client: TestClient, node: FakeNode) -> None:
+    request_id = submit(client, "count", text="a")
+    sent = Delivery(delivery_id=f"texts/{request_id}", writer="http")
+    done = node._requests[request_id]
+    node._requests[request_id] = msgspec.structs.replace(done, deliveries=[sent])
+
+    answer = client.simulate_post(f"/request/texts/{request_id}/delivery")
+
+    assert (answer.status_code, answer.headers["Location"]) == (202, f"/request/texts/{request_id}")
+    assert answer.json["deliveries"][0]["delivery_id"] == f"texts/{request_id}"
+    assert node.last("request.deliver") == {"workflow": "texts", "request_id": request_id}
+
+
+@pytest.mark.parametrize(("job", "status"), [("slow", 409), ("fail", 404)])
+def test_what_has_no_delivery_cannot_be_delivered_again(
+    job: str, status: int, client: TestClient
+) -> None:
+    answer = client.simulate_post(f"/request/texts/{submit(client, job)}/delivery")
+    assert answer.status_code == status
+
+
+def test_delivery_takes_no_query(client: TestClient) -> None:
+    answer = client.simulate_post("/request/texts/r1/delivery", query_string="writer=file")
+    assert (answer.status_code, answer.json["code"]) == (400, "invalid-input")
+
+
+@pytest.mark.parametrize("number", ["9" * 19, "9" * 5000])
+def test_invocation_of_an_over_long_id_is_not_found(
+    number: str, client: TestClient, node: FakeNode
+) -> None:
+    path = f"/request/texts/{submit(client, 'slow')}/invocation/m{number}"
+    assert client.simulate_get(path).status_code == 404
+    assert node.count("request.invocation") == 0
