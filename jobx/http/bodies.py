@@ -11,7 +11,6 @@ import json
 import math
 import re
 import zlib
-from functools import partial
 from typing import Any, Final
 
 from falcon.asgi import Request
@@ -46,11 +45,11 @@ async def document(req: Request, settings: HttpSettings, *, tagged: bool = False
     media_type = _media_type(req.content_type)
     encoding = req.get_header("Content-Encoding")
     body = await _read(req, settings.max_body_bytes)
-    decode = partial(_decode, body, media_type, encoding, settings, tagged)
+    asked = (body, media_type, encoding, settings, tagged)
     if encoding is None and len(body) <= _QUICK_BYTES:
-        return decode()
+        return _decode(*asked)
     # What takes long to read must not hold up all others that this web worker serves.
-    return await asyncio.get_running_loop().run_in_executor(None, decode)
+    return await asyncio.to_thread(_decode, *asked)
 
 
 def _decode(

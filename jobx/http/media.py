@@ -21,6 +21,8 @@ MEDIA_JSON: Final = "application/json"
 MEDIA_MSGPACK: Final = "application/msgpack"
 MEDIA_NDJSON: Final = "application/x-ndjson"
 
+#: Kept, because it is asked once for each pair.
+_encode_json: Final = msgspec.json.Encoder().encode
 #: msgpack: array with a 32-bit length.
 _ARRAY32: Final = struct.Struct(">BI")
 
@@ -37,7 +39,7 @@ class Format:
 
 
 def _json_item(key: Key, value: Value) -> bytes:
-    return msgspec.json.encode([values.to_jsonable(key), values.to_jsonable(value)])
+    return _encode_json((values.to_jsonable(key), values.to_jsonable(value)))
 
 
 def _json_line(key: Key, value: Value) -> bytes:

@@ -222,15 +222,15 @@ class _Link(asyncio.Protocol):
         """
         number = next(self._numbers)
         self._send({"id": number, "verb": verb, "body": body})
-        future = self._answers[number] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future = self._answers[number] = loop.create_future()
         if waits:
             self._waits.add(number)
+        timer = loop.call_later(timeout_s, _expire, future, verb, timeout_s)
         try:
-            async with asyncio.timeout(timeout_s):
-                answer = await future
-        except TimeoutError as error:
-            raise DeadlineExceeded(f"the node's answer to {verb}", timeout_s) from error
+            answer = await future
         finally:
+            timer.cancel()
             del self._answers[number]
             self._waits.discard(number)
         return None if answer is None else _opened(answer)
@@ -273,6 +273,11 @@ class _Link(asyncio.Protocol):
 def _settle(future: asyncio.Future[Frame | None], frame: Frame | None) -> None:
     if not future.done():
         future.set_result(frame)
+
+
+def _expire(future: asyncio.Future[Frame | None], verb: str, timeout_s: float) -> None:
+    if not future.done():
+        future.set_exception(DeadlineExceeded(f"the node's answer to {verb}", timeout_s))
 
 
 def _opened(frame: Frame) -> Frame:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -68,7 +67,7 @@ async def _send_result(
 ) -> None:
     form = accepted.small if result.pairs <= max_inline_pairs else accepted.large
     payloads = [Payload.from_wire(wire) for wire in result.payloads]
-    slices = _slices(payloads, Path(result.blob_dir), form, result.pairs)
+    slices = _slices(payloads, result.blob_dir, form, result.pairs)
     if result.size_bytes <= DIRECT_BYTES and all(one.blob is None for one in payloads):
         first, second = next(slices), next(slices, None)
     else:
@@ -88,7 +87,7 @@ async def _stream(first: bytes, second: bytes, slices: Iterator[bytes]) -> Async
         part = await asyncio.to_thread(next, slices, None)
 
 
-def _slices(payloads: list[Payload], blob_dir: Path, form: Format, count: int) -> Iterator[bytes]:
+def _slices(payloads: list[Payload], blob_dir: str, form: Format, count: int) -> Iterator[bytes]:
     """Yield the body in slices: at least one, each but the last of about SLICE_BYTES."""
     body = bytearray(form.head(count))
     between = b""

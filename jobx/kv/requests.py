@@ -16,7 +16,9 @@ from jobx.model import Request, RequestState, check_name, decode, encode
 
 #: Crockford's base 32: no letters that look like digits, in the order of ASCII.
 _BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"
-_ID_LENGTH: Final = 26
+#: What stands for ten bits, and where in an id of 130 bits each ten begin.
+_LETTERS: Final = tuple(high + low for high in _BASE32 for low in _BASE32)
+_PLACES: Final = range(120, -1, -10)
 _RANDOM_BYTES: Final = 10
 #: A page ends after so many requests even when its filter let few through.
 _MAX_SCANNED: Final = 10_000
@@ -31,8 +33,7 @@ def new_id(now_at: float, random: bytes) -> str:
     """
     tail = int.from_bytes(random[:_RANDOM_BYTES], "big")
     number = (int(now_at * 1000) & ((1 << 48) - 1)) << (8 * _RANDOM_BYTES) | tail
-    places = range(5 * (_ID_LENGTH - 1), -1, -5)
-    return "".join(_BASE32[number >> place & 31] for place in places)
+    return "".join([_LETTERS[number >> place & 1023] for place in _PLACES])
 
 
 def accept_writes(request: Request, node_id: str, fingerprint: str | None = None) -> list[Write]:
