@@ -15,7 +15,7 @@ import datetime
 import decimal
 import math
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgpack
@@ -225,6 +225,13 @@ def partition_of(key: Key, partitions: int) -> int:
     if type(key) is str:
         return zlib.crc32(key.encode()) % partitions
     return zlib.crc32(pack(_numbers_hashed(key))) % partitions
+
+
+def partitions_of(keys: Sequence[Key], partitions: int) -> list[int]:
+    """Return the partitions of many keys at once."""
+    if set(map(type, keys)) == {str}:
+        return [checksum % partitions for checksum in map(zlib.crc32, map(str.encode, keys))]
+    return [partition_of(key, partitions) for key in keys]
 
 
 def _numbers_hashed(key: Key) -> Key:

@@ -53,6 +53,24 @@ def read_items(payload: Payload, blob_dir: Folder) -> Iterator[Item]:
     return chain.from_iterable(_blocks(_Source(payload, blob_dir)))
 
 
+def in_turn(
+    payloads: Iterable[Payload], blob_dir: Folder, partition: int | None = None, partitions: int = 1
+) -> Iterator[list[Item]]:
+    """Yield blocks of items of runs as they stand, one run after the other.
+
+    Takes and raises what ``merge`` does.
+    """
+    sources = _sources(payloads, blob_dir, partition, partitions)
+    return chain.from_iterable(map(_blocks, sources))
+
+
+def size_bytes(
+    payloads: Iterable[Payload], partition: int | None = None, partitions: int = 1
+) -> int:
+    """Return how many bytes are to be read for a partition of runs."""
+    return sum(source.size for source in _sources(payloads, "", partition, partitions))
+
+
 def merge(
     payloads: Iterable[Payload], blob_dir: Folder, partition: int | None = None, partitions: int = 1
 ) -> Iterator[Item]:
@@ -99,6 +117,8 @@ def _merged(
 ) -> Iterator[list[Item]]:
     """Yield blocks of items, none of them empty, all in key order."""
     sources = list(_sources(payloads, blob_dir, partition, partitions))
+    if len(sources) == 1:
+        return _blocks(sources[0])
     if len(sources) <= FAN_IN or sum(source.size for source in sources) <= _SMALL_BYTES:
         return filter(None, _merge(sources))
     return _merge_in_passes(sources)

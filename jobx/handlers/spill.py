@@ -148,25 +148,32 @@ class RunWriter:
         count = 0
         rest = iter(items)
         while block := list(islice(rest, _BLOCK)):
-            for key, packed in self._pack_block(block):
-                body = bodies[values.partition_of(key, parts)] if parts > 1 else bodies[0]
-                body += packed
-                count += 1
+            keys, packed = self._pack_block(block)
+            count += len(packed)
+            if parts == 1:
+                bodies[0] += b"".join(packed)
+                continue
+            for part, item in zip(values.partitions_of(keys, parts), packed, strict=True):
+                bodies[part] += item
         sections = tuple(_ends(bodies)) if parts > 1 else ()
         return self._payload(bodies, count, sections=sections)
 
-    def _pack_block(self, block: list[tuple[Key, Sequence[Value]]]) -> Iterable[tuple[Key, bytes]]:
-        """Return packed items with their keys; quick when no key has many values."""
+    def _pack_block(
+        self, block: list[tuple[Key, Sequence[Value]]]
+    ) -> tuple[Sequence[Key], Sequence[bytes]]:
+        """Return the keys of packed items, and these; quick when no key has many values."""
         keys, lists = zip(*block, strict=True)
         if max(map(len, lists)) == 1 or (
             set(map(type, lists)) == {list} and sum(map(len, lists)) <= _ITEM_VALUES
         ):
             packed = list(map(self._pack, block))
             if max(map(len, packed)) <= _ITEM_BYTES:
-                return zip(keys, packed, strict=True)
-        return (
+                return keys, packed
+        items = [
             (key, item) for key, listed in block for item in pack_items(self._pack, key, listed)
-        )
+        ]
+        keys, packed_items = zip(*items, strict=True)
+        return keys, packed_items
 
     def chunk(self, items: Sequence[bytes], offsets: bytes) -> Payload:
         """Write a chunk of packed items, ``offsets`` being their packed end offsets."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import GeneratorType
 from typing import Any, Final, Protocol, TypeAlias
 
 from jobx.handlers.failures import Misuse, shorten
@@ -95,6 +96,8 @@ def yielded(result: object) -> Iterator[object]:
     Raises:
         Misuse: It cannot be iterated.
     """
+    if type(result) is GeneratorType:  # as most are; the check below takes longer
+        return result
     if result is None:
         return _NOTHING
     if not isinstance(result, Iterable):

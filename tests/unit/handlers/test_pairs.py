@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jobx import values
 from jobx.handlers.failures import Misuse
-from jobx.handlers.pairs import SINGLY, Groups, Intake
+from jobx.handlers.pairs import SLICE, Groups, Intake, Merged
 from jobx.handlers.spill import RunWriter
 
 KEYS = st.one_of(
@@ -58,7 +58,7 @@ def _endless(value: Any) -> Any:
         ((1, _endless(1)), "deeper than 64"),
         ((_endless(1), 1), "deeper than 64"),
         ((1, {(1, 2): 3}), "a list cannot be a key of a map"),
-        ((1, datetime.datetime(2020, 1, 1)), "time zone"),  # noqa: DTZ001
+        ((1, datetime.datetime(2020, 1, 1)), "time zone"),  # noqa: DTZ001 - that is the test
         ((1, decimal.Decimal("NaN")), "decimal"),
     ],
 )
@@ -169,30 +169,78 @@ parts = st.one_of(
 yields = st.one_of(st.tuples(parts, parts), st.sampled_from([3, None, (1, 2, 3), [1, 2]]))
 
 
-def _singly(pairs: list[Any]) -> object:
-    """Return what becomes of pairs that are each taken alone: themselves, or who is refused."""
-    found: list[object] = []
+def _one_by_one(pairs: list[Any]) -> object:
+    """Return the groups of pairs that are each taken alone, or which one is refused."""
+    plain: dict[Any, tuple[Any, list[Any]]] = {}
     for index, pair in enumerate(pairs):
         try:
-            found += Intake(iter([pair])).take()
+            ((key, value),) = Intake(iter([pair])).take()
         except Misuse:
             return index
-    return repr(found)
+        plain.setdefault(values.key_identity(key), (key, []))[1].append(value)
+    return repr(sorted(plain.values(), key=lambda item: values.sort_key(item[0])))
 
 
-def _together(pairs: list[Any]) -> object:
-    """Return the same of pairs that are taken many at once, after the first few."""
-    intake = Intake(iter([*((n, n) for n in range(SINGLY)), *pairs]))
-    intake.take()
-    found: list[object] = []
+@given(st.lists(yields, max_size=5), st.sampled_from([0, SLICE - 1]))
+def test_pairs_are_grouped_as_those_that_are_looked_at_one_by_one(
+    tmp_path_factory: pytest.TempPathFactory, pairs: list[Any], before: int
+) -> None:
+    groups = _groups(tmp_path_factory.getbasetemp())
     try:
-        while not intake.done:
-            found += intake.take()
+        groups.fill(iter([*(("first", n) for n in range(before)), *pairs]))
+        found: object = repr([item for item in _grouped(groups) if item[0] != "first"])
     except Misuse as misuse:
-        return misuse.args[2] - SINGLY
-    return repr(found)
+        found = misuse.args[2] - before
+    assert found == _one_by_one(pairs)
 
 
-@given(st.lists(yields, max_size=5))
-def test_pairs_taken_many_at_once_are_those_taken_singly(pairs: list[Any]) -> None:
-    assert _together(pairs) == _singly(pairs)
+@pytest.mark.parametrize("count", [0, 1, SLICE - 1, SLICE, SLICE + 1, 3 * SLICE])
+def test_every_pair_is_taken_however_many_there_are(tmp_path: Path, count: int) -> None:
+    groups = _groups(tmp_path)
+    groups.fill(("k", number) for number in range(count))
+    assert [listed for _, listed in _grouped(groups)] == [[*range(count)]] * bool(count)
+
+
+def test_what_is_long_is_spilled_before_more_of_it_is_taken(tmp_path: Path) -> None:
+    taken = 0
+
+    def author() -> Iterator[object]:
+        nonlocal taken
+        for number in range(20):
+            assert taken - len(groups.runs) * 5 <= 5
+            taken += 1
+            yield number, "x" * 1_000_000
+
+    groups = _groups(tmp_path, spill_bytes=4 << 20)
+    groups.fill(author())
+    assert taken == 20
+
+
+@given(
+    runs=st.lists(st.lists(st.tuples(KEYS, st.integers(0, 99)), max_size=12), max_size=5),
+    spill_bytes=st.sampled_from([1, 1 << 30]),
+    partitions=st.sampled_from([1, 3]),
+)
+def test_runs_are_put_together_the_same_whether_they_are_merged_or_collected(
+    tmp_path_factory: pytest.TempPathFactory,
+    runs: list[list[Any]],
+    spill_bytes: int,
+    partitions: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("runs")
+    writer = RunWriter(str(folder), "r", 0, partitions)
+    payloads = []
+    for pairs in runs:
+        groups = Groups(writer, 1 << 30)
+        groups.fill(iter(pairs))
+        groups.spill()
+        payloads += groups.payloads()
+    at_once = _groups(folder)
+    at_once.fill(iter([pair for pairs in runs for pair in pairs]))
+    found = [
+        (key, list(listed))
+        for part in range(partitions)
+        for key, listed in Merged(payloads, str(folder), spill_bytes, part, partitions)
+    ]
+    found.sort(key=lambda item: values.sort_key(item[0]))
+    assert repr(found) == repr(_grouped(at_once))
