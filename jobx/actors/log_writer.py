@@ -25,7 +25,7 @@ from jobx.kv import keys, log, requests
 from jobx.kv.store import Store, Write
 
 #: How long an append that is not urgent waits for company.
-LAZY_S: Final = 0.002
+LAZY_S: Final = 0.05
 #: First and longest wait before a commit is tried again.
 RETRY_S: Final = (0.2, 5.0)
 
@@ -61,6 +61,7 @@ class LogWriter:
         self._pending: dict[RequestKey, _Group] = {}
         self._flight: dict[RequestKey, _Group] = {}
         self._refused: set[RequestKey] = set()  # whose owners have not heard of it yet
+        self._readers: dict[RequestKey, ActorAddress] = {}
         self._timer: asyncio.Handle | None = None
         self._is_urgent = False
         self._retry_s = RETRY_S[0]
@@ -85,9 +86,12 @@ class LogWriter:
             group = self._pending[key] = _Group(owner, number, number)
         group.number = number
         group.writes.extend(writes)
-        is_retrying = self.stalled is not None and self._timer is not None
-        if not self._flight and not is_retrying:
+        if not self._flight and not self._is_retrying:
             self._schedule(urgent)
+
+    @property
+    def _is_retrying(self) -> bool:
+        return self.stalled is not None and self._timer is not None
 
     def forget(self, key: RequestKey) -> None:
         """Drop what is not written yet of a request, and that it was refused."""
@@ -97,7 +101,19 @@ class LogWriter:
             self._flight[key].is_forgotten = True
 
     def read(self, key: RequestKey, reply_to: ActorAddress) -> None:
-        """Read a request's log, after what is being written; ``reply_to`` hears LogRead."""
+        """Read a request's log for a new owner; ``reply_to`` hears LogRead.
+
+        What the owner before appended is written first, or refused.
+        """
+        if key in self._pending or key in self._flight:
+            self._readers[key] = reply_to
+            if not self._flight and not self._is_retrying:
+                self._schedule(urgent=True)
+        else:
+            self._read(key, reply_to)
+
+    def _read(self, key: RequestKey, reply_to: ActorAddress) -> None:
+        self._refused.discard(key)  # that was for the owner before
         reading = self._loop.run_in_executor(self._thread, read_log, self._store, key)
         reading.add_done_callback(lambda done: self._deliver(reply_to, done.result()))
 
@@ -157,6 +173,8 @@ class LogWriter:
         else:  # a fault of ours; what was accepted must not wait for ever because of it
             _log.error("a commit failed", exc_info=error)
             self._keep(flight, InternalError(f"a commit failed: {error!r}"))
+        for key in [key for key in self._readers if key not in self._pending]:
+            self._read(key, self._readers.pop(key))
 
     def _refuse(self, key: RequestKey, group: _Group, error: JobxError) -> None:
         if group.is_forgotten:

@@ -30,7 +30,7 @@ class Log(Protocol):
     ) -> None:
         """Write what belongs to event ``number``; ``owner`` hears Committed or CommitRefused.
 
-        What is not urgent may wait a few milliseconds for company. Appends of one request become
+        What is not urgent may wait a moment for company. Appends of one request become
         durable together or in order.
         """
 
@@ -38,7 +38,10 @@ class Log(Protocol):
         """Drop what is not written yet of a request whose log belongs to somebody else."""
 
     def read(self, key: RequestKey, reply_to: ActorAddress) -> None:
-        """Read a request's log; ``reply_to`` hears LogRead."""
+        """Read a request's log for a new owner; ``reply_to`` hears LogRead.
+
+        What the owner before appended is written first, or refused.
+        """
 
 
 class Executors(Protocol):

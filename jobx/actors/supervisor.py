@@ -102,7 +102,7 @@ class Supervisor(Actor):
         key = message.key
         if message.error is not None:
             _log.error("the log of request %s cannot be read: %s", "/".join(key), message.error)
-        if isinstance(message.error, NotFound):  # its coordinator died before it was accepted
+        if isinstance(message.error, NotFound):  # it was refused when its coordinator had died
             self._forget(key)
             error = InternalError("the coordinator failed; see the node's log")
             self.send(self.node.gateway, Refused(key, error))
@@ -181,7 +181,6 @@ class Supervisor(Actor):
         self.node.notify(notices.coordinator_died(*key, details))
         budget = self._budgets.setdefault(key, RestartBudget(COORDINATOR_POLICY))
         budget.failed(self.node.now())
-        self.node.log.forget(key)
 
     def _describe(self, message: Describe | Cancel, _: ActorAddress) -> None:
         address = self._open.get(message.key)

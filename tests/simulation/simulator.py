@@ -78,6 +78,10 @@ class SimulatedLog:
         self.refused.discard(key)
 
     def read(self, key: RequestKey, reply_to: ActorAddress) -> None:
+        if key in self.pending:
+            self.scheduler.call_later(0.001, lambda: self.read(key, reply_to))
+            return
+        self.refused.discard(key)
         self.scheduler.call_later(0.001, lambda: self._deliver(reply_to, read_log(self.store, key)))
 
     def die(self) -> None:
@@ -118,6 +122,7 @@ class Simulation:
             author=self.rng.choice((0.0, 0.1)),
             duplicate=self.rng.choice((0.0, 0.3)),
             unstarted=self.rng.choice((0.0, 0.1)),
+            taken_back=self.rng.choice((0.0, 0.3)),
             blob=self.rng.choice((0.0, 0.0, 0.05)),
         )
         self.node_crash = self.rng.choice((0.0, 0.0, 0.3, 0.7))

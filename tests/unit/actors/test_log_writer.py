@@ -424,3 +424,51 @@ def test_fault_while_a_log_is_read_is_answered(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(MemoryStore, "get", lambda *_: 1 / 0)
     error = read_log(MemoryStore(), A).error
     assert isinstance(error, InternalError) and "ZeroDivisionError" in str(error)
+
+
+# A new owner
+
+
+def _reading(b: Bench, number: int) -> None:
+    """Append an acceptance that nobody hurries, then read the log for a new owner."""
+    writes = [
+        *requests.accept_writes(REQUEST, "n"),
+        Put(keys.plan("flow", "digest"), model.encode(PLAN)),
+        log.event_write(*A, 0, to_record(ACCEPTED)),
+    ]
+    b.writer.append(A, b.owners[A], number, writes, urgent=False)
+    b.writer.read(A, b.owners[C])
+
+
+@in_loop
+async def test_what_was_appended_is_written_before_a_new_owner_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_writer, "LAZY_S", 3600.0)
+    async with bench() as b:
+        _reading(b, 0)
+        (_, committed), (reader, found) = await b.hears(2)
+        assert (committed, reader) == (Committed(0), C)
+        assert isinstance(found, LogRead)
+        assert found.events == [ACCEPTED]
+
+
+@in_loop
+async def test_a_new_owner_reads_that_nothing_is_there_when_it_was_refused() -> None:
+    async with bench() as b:
+        b.store.errors = [FULL]
+        _reading(b, 0)
+        (_, refused), (_, found) = await b.hears(2)
+        assert isinstance(refused, CommitRefused)
+        assert isinstance(found, LogRead)
+        assert isinstance(found.error, NotFound)
+
+
+@in_loop
+async def test_a_new_owner_may_append_though_the_one_before_was_refused() -> None:
+    async with bench() as b:
+        b.store.errors = [FULL]
+        _reading(b, 0)
+        await b.hears(2)
+        b.append(A, 0)
+        assert (await b.hears(3))[2] == (A, Committed(0))
