@@ -7,6 +7,7 @@ It is the only writer of the request's log. What it does is decided by the pure 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from thespian.actors import Actor, ActorAddress, ActorExitRequest, ChildActorExited, WakeupMessage
@@ -33,6 +34,7 @@ from jobx.actors.messages import (
     Refused,
     Run,
     Submit,
+    TakenBack,
 )
 from jobx.actors.outcomes import Outcomes, first_vertex
 from jobx.actors.request.decisions import (
@@ -48,7 +50,8 @@ from jobx.actors.request.decisions import (
     decide,
 )
 from jobx.actors.request.events import Accepted, Adopted, Cancelled, Failed
-from jobx.actors.request.state import MAPPER, ROOT, RequestState
+from jobx.actors.request.state import RequestState
+from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.actors.services import Services
 from jobx.actors.work_frames import FrameBuilder
 from jobx.model import Failure
@@ -157,6 +160,18 @@ class Coordinator(Actor):
             for segment in message.segments:
                 self._outcomes.take(started.work, started.actor, segment)
 
+    def _taken_back(self, message: TakenBack, _: ActorAddress) -> None:
+        """Give back the end of a batch that its executor will not come to."""
+        started = self._started.get(message.ticket)
+        if started is None or self.state.finished is not None:
+            return
+        work = started.work
+        if isinstance(work, RunMappers):
+            stop = work.first + work.count
+            shorter = replace(work, count=message.first - work.first)
+            self._started[message.ticket] = _Started(shorter, started.actor)
+            self._outcomes.give_back(work, message.first, stop)
+
     def _lost(self, message: Lost, _: ActorAddress) -> None:
         started = self._started.pop(message.ticket, None)
         if started is None or self.state.finished is not None:
@@ -168,7 +183,7 @@ class Coordinator(Actor):
             if culprit is not None:
                 self._outcomes.give_back(work, culprit + 1, stop)
         elif isinstance(work, RunReducer) and culprit is None:
-            self.state.give_back_reduce((work.vertex, work.partition), work.gather)
+            self.state.ready.give_back_reduce((work.vertex, work.partition), work.gather)
         elif culprit is None:  # the mapper went with the executor that kept it
             self._outcomes.attempt_failed(work, first_vertex(work), KEEPER_GONE)
         if culprit is not None:
@@ -238,7 +253,7 @@ class Coordinator(Actor):
 
     def _woken(self, message: WakeupMessage, _: ActorAddress) -> None:
         if message.payload != _TIME_LIMIT:
-            self.state.release(message.payload)
+            self.state.ready.release(message.payload)
         elif self.state.is_running and self.state.accepted is not None:
             text = f"the request took longer than {self.state.accepted.time_limit_s:g} s"
             failure = Failure(kind="timeout", type="RequestTimeLimit", message=text)
@@ -251,9 +266,9 @@ class Coordinator(Actor):
         if not self._is_begun or self._is_stopping:
             return
         window = self.node.settings.requests.window
-        lanes = 2 * self.node.executors.slots
+        slots = self.node.executors.slots
         for decision in decide(
-            self.state, self._pace, room=self._room(lanes), lanes=lanes, window=window
+            self.state, self._pace, room=self._room(2 * slots), slots=slots, window=window
         ):
             self._carry_out(decision)
         self._discard_unwanted()
@@ -292,14 +307,14 @@ class Coordinator(Actor):
         for started in self._started.values():
             self.send(started.actor, ActorExitRequest())
         self._started.clear()
-        self.state.discarded.extend(self._outcomes.keepers)
+        self.state.ready.discarded.extend(self._outcomes.keepers)
         self._discard_unwanted()
 
     def _discard_unwanted(self) -> None:
         """Close kept mappers that nobody will ask for more."""
         unwanted, keepers = self._outcomes.unwanted, self._outcomes.keepers
-        unwanted += [(keepers.pop(v), v) for v in self.state.discarded if v in keepers]
-        self.state.discarded.clear()
+        unwanted += [(keepers.pop(v), v) for v in self.state.ready.discarded if v in keepers]
+        self.state.ready.discarded.clear()
         for keeper, vertex in unwanted:
             self.send(keeper, Discard(vertex))
         unwanted.clear()
@@ -309,6 +324,7 @@ _RECEIVE: Final[dict[type, Callable[[Coordinator, Any, ActorAddress], None]]] = 
     Submit: Coordinator._submit,
     Recover: Coordinator._recover,
     Ran: Coordinator._ran,
+    TakenBack: Coordinator._taken_back,
     Lost: Coordinator._lost,
     KeptLost: Coordinator._kept_lost,
     Committed: Coordinator._committed,

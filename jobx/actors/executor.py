@@ -18,7 +18,7 @@ from thespian.actors import ActorAddress
 from jobx import frames
 from jobx.actors.messages import RequestKey
 from jobx.errors import FrameError
-from jobx.handlers.protocol import PROGRESS, TAKEN_BACK, TAKEN_BACK_AT
+from jobx.handlers.protocol import PROGRESS, RECALLED, RECALLED_AT, RSS, RSS_AT
 from jobx.model import Failure
 
 PAGE_BYTES: Final = 4096
@@ -30,6 +30,8 @@ class WorkItem:
 
     Attributes:
         number: Its id on the wire, new each time it is sent.
+        sent_at: When the executor could begin with it, monotonic.
+        stop: The first vertex of a batch that was taken back, 0: none was.
         unstarted: How often an executor died before it came to this item.
         abandoned_at: Monotonic seconds since when nobody waits for it, 0: somebody does.
     """
@@ -42,6 +44,7 @@ class WorkItem:
     owner: ActorAddress
     number: int = 0
     sent_at: float = 0.0
+    stop: int = 0
     unstarted: int = 0
     abandoned_at: float = 0.0
 
@@ -50,6 +53,13 @@ class WorkItem:
         """The vertex that is blamed when nothing better is known."""
         vertex: int = self.frame.get("first", self.frame.get("vertex", 0))
         return vertex
+
+    def left_after(self, vertex: int) -> int:
+        """Return how many invocations of a batch stand after ``vertex``, 0 if it is no batch."""
+        if self.frame["t"] != "map":
+            return 0
+        end: int = self.stop or self.frame["first"] + self.frame["count"]
+        return max(0, end - vertex - 1)
 
     @property
     def is_pinned(self) -> bool:
@@ -74,6 +84,8 @@ class Executor(asyncio.Protocol):
         work: What was sent and not answered, oldest first, by its number.
         waiting: Pinned work that waits for room here.
         kept: Owners of the mappers that are kept suspended here.
+        recalled: The highest number of work that it is to begin nothing more of.
+        recalled_at: When that was said last, monotonic.
         blame: Why the node killed it, None when it did not.
     """
 
@@ -84,11 +96,12 @@ class Executor(asyncio.Protocol):
     pid: int = 0
     state: str = "starting"
     invocations: int = 0
-    rss_bytes: int = 0
     work: dict[int, WorkItem] = field(default_factory=dict)
     waiting: deque[WorkItem] = field(default_factory=deque)
     loaded: set[str] = field(default_factory=set)
     kept: dict[tuple[RequestKey, int], ActorAddress] = field(default_factory=dict)
+    recalled: int = 0
+    recalled_at: float = 0.0
     blame: Failure | None = None
     _last: Progress | None = None
     _transport: asyncio.WriteTransport | None = None
@@ -124,10 +137,16 @@ class Executor(asyncio.Protocol):
         running_s = (time.monotonic_ns() - start_ns) / 1e9 if start_ns else 0.0
         return Progress(number, vertex, running_s)
 
-    def take_back(self, item: WorkItem) -> None:
-        """Take back work that is not at work yet; should it just begin, its answer is dropped."""
-        del self.work[item.number]
-        TAKEN_BACK.pack_into(self.page, TAKEN_BACK_AT, item.number)
+    @property
+    def rss_bytes(self) -> int:
+        """Its resident memory after its last work."""
+        rss_bytes: int = RSS.unpack_from(self.page, RSS_AT)[0]
+        return rss_bytes
+
+    def recall(self, number: int, now: float) -> None:
+        """Have it begin nothing more of its work up to ``number``."""
+        self.recalled, self.recalled_at = number, now
+        RECALLED.pack_into(self.page, RECALLED_AT, number)
 
     def kill(self, blame: Failure, progress: Progress) -> None:
         """Kill the process; ``blame`` is what the work that it was at failed of."""

@@ -1,60 +1,44 @@
 """The pool of executors: who runs what, in which order, and what follows when one dies.
 
 Requests take turns (round robin), so a huge one never starves a small one. An executor has at most
-two work frames: one at work and one behind it, so that it need not wait for the node. A frame
-stuck behind a long one is taken back and given to an executor that is free; an answer that still
-comes for it changes nothing.
+two work frames: one at work and one behind it, so that it need not wait for the node. What is
+better done elsewhere is recalled (see ``balance.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import mmap
-import os
-import shutil
-import socket
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
 from thespian.actors import ActorAddress
 
 from jobx import frames
-from jobx.actors import notices
-from jobx.actors.executor import PAGE_BYTES, Executor, WorkItem
-from jobx.actors.fork_server import ForkServer
-from jobx.actors.losses import KEEPER_GONE, crashed, exited, unsendable
-from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run
+from jobx.actors import balance, notices
+from jobx.actors.executor import Executor, WorkItem
+from jobx.actors.fleet import Fleet
+from jobx.actors.losses import KEEPER_GONE, crashed, unsendable
+from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run, TakenBack
 from jobx.actors.notices import Notice
-from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
-from jobx.config import Settings, without_secrets
-from jobx.errors import DeadlineExceeded, InternalError, JobxError, Unavailable
-from jobx.handlers.executor_config import executor_config
+from jobx.config import Settings
+from jobx.errors import JobxError
 from jobx.model import Failure
 from jobx.views import ExecutorView
 
-#: How often running work is looked at.
+#: How often the time of running work is looked at.
 TICK_S: Final = 0.1
 #: An executor that runs longer than its limit by this much is killed from outside.
 GRACE_S: Final = 1.0
 #: Work whose request is gone gets so long to end by itself.
 ABANDON_S: Final = 0.5
-#: A frame is sent behind one that has run shorter than this …
+#: A frame is sent behind one that has run shorter than this.
 FRESH_S: Final = 0.1
-#: … and taken back when it has waited behind it for longer than this.
-STUCK_S: Final = 0.25
 #: An executor that does not begin with what it has within this is killed.
 START_S: Final = 30.0
 #: Executors that an item may cost before one of them has begun with it; then it is blamed.
 MAX_UNSTARTED: Final = 3
-
-#: A fork server that dies is started again, later and later when it dies often.
-FORK_SERVER: Final = RestartPolicy(max_restarts=10, backoff_s=0.05, max_backoff_s=5.0)
-
-_log = logging.getLogger(__name__)
 
 Deliver = Callable[[ActorAddress, object], None]
 #: Returns the fields of a ``load`` frame for a handler version of a workflow.
@@ -83,21 +67,11 @@ class ExecutorPool:
         self._deliver = deliver
         self._notify = notify
         self._queues: dict[RequestKey, deque[WorkItem]] = {}
-        self._executors: list[Executor] = []
-        self._spawning: dict[int, Executor] = {}
         self._numbers = 0
-        self._temp_dir = temp_dir
-        self._is_closing = False
         self._tick: asyncio.Handle | None = None
-        self._connecting: set[asyncio.Future[Any]] = set()
-        self._fork_server_budget = RestartBudget(FORK_SERVER)
-        self._fork_server = ForkServer(
-            executor_config(settings, environ, temp_dir),
-            without_secrets(settings, environ),
-            on_spawned=self._spawned,
-            on_exit=self._exited,
-            on_gone=self._fork_server_gone,
-        )
+        self._look: asyncio.Handle | None = None
+        self._fleet = Fleet(settings, environ, temp_dir, on_frame=self._frame, on_dead=self._dead)
+        self._executors = self._fleet.executors
 
     # What actors ask
 
@@ -156,6 +130,7 @@ class ExecutorPool:
             for item in executor.work.values():
                 if item.owner == owner:
                     item.abandoned_at = now
+                    executor.recall(max(item.number, executor.recalled), now)
 
     # Life
 
@@ -166,28 +141,15 @@ class ExecutorPool:
             DeadlineExceeded: They are not ready in time.
         """
         self._loop = asyncio.get_running_loop()
-        self._fork_server.start(self._loop)
-        for _ in range(self._count):
-            self._spawn()
-        deadline = self._loop.time() + timeout_s
-        while sum(item.state == "ready" for item in self._executors) < self._count:
-            if self._loop.time() > deadline:
-                raise DeadlineExceeded("the start of the executors", timeout_s)
-            await asyncio.sleep(0.005)
+        await self._fleet.start(timeout_s)
 
     async def close(self) -> None:
         """End all executors; bounded."""
-        self._is_closing = True
-        if self._tick is not None:
-            self._tick.cancel()
-        for executor in self._executors:
-            executor.send({"t": "exit"})
-        deadline = self._loop.time() + ABANDON_S
-        while any(e.state != "dead" for e in self._executors) and self._loop.time() < deadline:
-            await asyncio.sleep(0.01)
-        self._fork_server.stop()
-        for executor in self._executors:
-            executor.close()
+        for timer in (self._tick, self._look):
+            if timer is not None:
+                timer.cancel()
+        await self._fleet.close()
+        self._executors.clear()  # actors that end later still abandon what these had
 
     def views(self) -> list[ExecutorView]:
         """Return the executors as people see them."""
@@ -203,49 +165,13 @@ class ExecutorPool:
             for item in self._executors
         ]
 
-    def _spawn(self) -> None:
-        is_complete = len(self._executors) >= self._count
-        if self._is_closing or is_complete or not self._fork_server.is_up:
-            return
-        try:
-            self._ask_for_executor()
-        except (OSError, InternalError) as error:
-            _log.warning("an executor cannot be started now: %s", error)
-            self._loop.call_later(GRACE_S, self._spawn)
-
-    def _ask_for_executor(self) -> None:
-        with ExitStack() as given:
-            page_fd = os.memfd_create("jobx-page", os.MFD_CLOEXEC)
-            given.callback(os.close, page_fd)
-            os.ftruncate(page_fd, PAGE_BYTES)
-            page = mmap.mmap(page_fd, PAGE_BYTES)
-            ours, theirs = socket.socketpair()
-            given.enter_context(theirs)
-            self._numbers += 1
-            try:
-                self._fork_server.spawn(self._numbers, theirs, page_fd)
-            except InternalError:
-                ours.close()
-                raise
-        ours.setblocking(False)
-        executor = Executor(page, self._frame, self._lost, self._loop.time())
-        self._spawning[self._numbers] = executor
-        self._executors.append(executor)
-        connecting = asyncio.ensure_future(
-            self._loop.create_connection(lambda: executor, sock=ours)
-        )
-        self._connecting.add(connecting)
-        connecting.add_done_callback(self._connecting.discard)
-
-    def _spawned(self, number: int, pid: int) -> None:
-        executor = self._spawning.pop(number, None)
-        if executor is not None:
-            executor.pid = pid
-
     # Work on its way
 
     def _enqueue(self, item: WorkItem) -> None:
         self._queues.setdefault(item.key, deque()).append(item)
+
+    def _requeue(self, item: WorkItem) -> None:
+        self._queues.setdefault(item.key, deque()).appendleft(item)
 
     def _pump(self) -> None:
         """Send queued work to executors with room, one request after the other."""
@@ -259,6 +185,7 @@ class ExecutorPool:
             if queue:
                 self._queues[key] = queue
             self._send(executor, item)
+        self._balance_later()
 
     def _free(self) -> Executor | None:
         """Return an idle executor, else one whose work is young, else None."""
@@ -287,7 +214,7 @@ class ExecutorPool:
             return
         executor.work[item.number] = item
         if self._tick is None:
-            self._tick = self._loop.call_later(TICK_S, self._look)
+            self._tick = self._loop.call_later(TICK_S, self._watch)
 
     def _load(self, executor: Executor, item: WorkItem) -> None:
         """Send the handlers of an item that the executor does not have yet."""
@@ -303,21 +230,24 @@ class ExecutorPool:
             self._pump()
         elif frame["t"] == "result":
             self._answered(executor, frame)
+        elif frame["t"] == "leaving":
+            executor.state = "leaving"
+            self._take_back(executor)
+            self._pump()
 
     def _answered(self, executor: Executor, frame: frames.Frame) -> None:
-        executor.rss_bytes = frame["rss_bytes"]
         item = executor.work.pop(frame["id"], None)
         if item is None or item.abandoned_at:
             self._drop_late(executor, frame, item)
+        elif not frame["segments"]:  # it was recalled before it began
+            self._requeue(item)
         else:
-            self._note_kept(executor, item, frame["segments"])
-            executor.invocations += item.frame.get("count", 1)
-            self._deliver(item.owner, Ran(item.ticket, frame["segments"], self._node_id))
+            executor.invocations += _begun(item, frame["segments"])
+            segments = balance.without_taken(frame["segments"], item.stop)
+            self._note_kept(executor, item, segments)
+            self._deliver(item.owner, Ran(item.ticket, segments, self._node_id))
         for waiting in executor.work.values():
             waiting.sent_at = self._loop.time()
-        if frame.get("leaving"):
-            executor.state = "leaving"
-            self._take_back(executor)
         while executor.waiting and len(executor.work) < 2:
             self._send(executor, executor.waiting.popleft())
         self._pump()
@@ -344,14 +274,41 @@ class ExecutorPool:
 
     # What is looked at now and then
 
-    def _look(self) -> None:
+    def _balance_later(self) -> None:
+        """Look soon at what executors have, while it may be unevenly shared out."""
+        if self._look is None:
+            having = balance.loads(self._executors, self._loop.time())
+            if balance.is_uneven(having, self._idle, self._queues):
+                self._look = self._loop.call_later(balance.BALANCE_S, self._balance)
+
+    @property
+    def _idle(self) -> int:
+        return sum(e.state == "ready" and not e.work for e in self._executors)
+
+    def _balance(self) -> None:
+        """Recall what another could do, and take back what was recalled."""
+        self._look = None
+        now = self._loop.time()
+        having = balance.loads(self._executors, now)
+        for executor, number in balance.recalls(having, self._idle, self._queues):
+            executor.recall(number, now)
+        for load in having:
+            behind, first = balance.not_begun(load, now)
+            if first:
+                load.front.stop = first
+                self._deliver(load.front.owner, TakenBack(load.front.ticket, first))
+            for item in reversed(behind):
+                del load.executor.work[item.number]
+                self._requeue(item)
+        self._pump()
+
+    def _watch(self) -> None:
         self._tick = None
         for executor in list(self._executors):
             if executor.work and executor.state in ("ready", "leaving"):
                 self._enforce(executor)
-        self._free_stuck()
         if any(executor.work for executor in self._executors):
-            self._tick = self._loop.call_later(TICK_S, self._look)
+            self._tick = self._loop.call_later(TICK_S, self._watch)
 
     def _enforce(self, executor: Executor) -> None:
         """Kill an executor that is over its time, or at what nobody waits for."""
@@ -369,85 +326,16 @@ class ExecutorPool:
             abandoned = Failure(kind="cancelled", type="Cancelled", message="abandoned")
             executor.kill(abandoned, progress)
 
-    def _free_stuck(self) -> None:
-        """Take back work that waits behind a long one while another executor is idle."""
-        idle = sum(e.state == "ready" and not e.work for e in self._executors) - self.queued
-        for executor in self._executors:
-            if len(executor.work) < 2 or idle <= 0:
-                continue
-            front, behind = list(executor.work.values())[:2]
-            waited_s = self._loop.time() - max(front.sent_at, behind.sent_at)
-            if behind.is_pinned or waited_s < STUCK_S or behind.abandoned_at:
-                continue
-            executor.take_back(behind)
-            self._queues.setdefault(behind.key, deque()).appendleft(behind)
-            idle -= 1
-        self._pump()
-
     # Death
 
-    def _exited(self, pid: int, status: int) -> None:
-        executor = next((item for item in self._executors if item.pid == pid), None)
-        if executor is not None:
-            self._bury(executor, exited(status))
-
-    def _lost(self, executor: Executor) -> None:
-        """The socket is closed: the exit status follows, unless the process lives on."""
-        if executor.state != "dead":
-            executor.state = "dying"
-            self._loop.call_later(GRACE_S, self._end, executor)
-
-    def _end(self, executor: Executor) -> None:
-        if executor.state != "dead":
-            gone = crashed("the executor closed its connection to the node")
-            executor.kill(gone, executor.progress())
-            self._bury(executor, gone)
-
-    def _fork_server_gone(self) -> None:
-        if self._is_closing:
-            return
-        dead = list(self._executors)
-        for executor in dead:
-            executor.kill_group()  # as the fork server would have done
-        shutil.rmtree(self._temp_dir, ignore_errors=True)
-        for executor in dead:
-            self._bury(executor, crashed("the fork server is gone"))
-        self._spawning.clear()
-        self._start_fork_server_later()
-
-    def _start_fork_server_later(self) -> None:
-        decision = self._fork_server_budget.failed(self._loop.time())
-        delay_s = decision.delay_s if isinstance(decision, Restart) else FORK_SERVER.max_backoff_s
-        self._loop.call_later(delay_s, self._start_fork_server)
-
-    def _start_fork_server(self) -> None:
-        """Start the fork server again, and the executors that it makes."""
-        if self._is_closing:
-            return
-        try:
-            self._fork_server.start(self._loop)
-        except Unavailable as error:
-            _log.warning("%s", error)
-            self._start_fork_server_later()
-            return
-        for _ in range(self._count - len(self._executors)):
-            self._spawn()
-
-    def _bury(self, executor: Executor, crash: Failure) -> None:
-        """Report what a dead executor had, and start another in its place."""
-        if executor.state == "dead":
-            return
-        was_ready, executor.state = executor.state != "starting", "dead"
-        self._executors.remove(executor)
-        self._spawning = {n: e for n, e in self._spawning.items() if e is not executor}
-        blame = executor.blame or crash
-        if (executor.work or not was_ready) and blame.kind != "cancelled" and not self._is_closing:
+    def _dead(self, executor: Executor, blame: Failure, was_ready: bool) -> None:
+        """Report what a dead executor had."""
+        is_told = (executor.work or not was_ready) and blame.kind != "cancelled"
+        if is_told and not self._fleet.is_closing:
             self._notify(notices.executor_died(blame, was_ready))
         self._report_kept(executor)
         self._report_culprit(executor, blame)
         self._take_back(executor)
-        executor.close()
-        self._loop.call_later(0 if was_ready else GRACE_S, self._spawn)
         self._pump()
 
     def _report_culprit(self, executor: Executor, blame: Failure) -> None:
@@ -467,10 +355,10 @@ class ExecutorPool:
     def _take_back(self, executor: Executor) -> None:
         """Take back what an executor will not come to."""
         for item in (*executor.waiting, *reversed(executor.work.values())):
-            if item.is_pinned:
+            if item.is_pinned or item.stop:  # it is not what it was when it was sent
                 self._deliver(item.owner, Lost(item.ticket, None, KEEPER_GONE))
             elif not item.abandoned_at:
-                self._queues.setdefault(item.key, deque()).appendleft(item)
+                self._requeue(item)
         executor.work.clear()
         executor.waiting.clear()
 
@@ -481,3 +369,9 @@ class ExecutorPool:
         for kept, owner in executor.kept.items():
             if kept != spared:
                 self._deliver(owner, KeptLost((kept[1],), KEEPER_GONE))
+
+
+def _begun(item: WorkItem, segments: list[list[Any]]) -> int:
+    count: int = item.frame.get("count", 1)
+    unstarted: int = sum(segment[2] for segment in segments if segment[0] == "unstarted")
+    return count - unstarted

@@ -6,7 +6,7 @@ from typing import Any
 
 from thespian.actors import Actor, ActorAddress, ActorExitRequest
 
-from jobx.actors.messages import Discard, KeptLost, Lost, Pull, Ran, RequestKey, Run
+from jobx.actors.messages import Discard, KeptLost, Lost, Pull, Ran, RequestKey, Run, TakenBack
 from jobx.actors.services import Services
 
 
@@ -44,6 +44,8 @@ class Invocation(Actor):
             self.node.executors.run(message, self.myAddress)
         elif isinstance(message, Ran):
             self._ran(message)
+        elif isinstance(message, TakenBack):
+            self._report(message)
         elif isinstance(message, Lost):
             self._at_work.discard(message.ticket)
             self._report(message)
@@ -75,7 +77,7 @@ class Invocation(Actor):
             self.node.executors.discard(self._key, vertex, self.myAddress)
         self._leave_when_done()
 
-    def _report(self, message: Ran | Lost | KeptLost) -> None:
+    def _report(self, message: Ran | TakenBack | Lost | KeptLost) -> None:
         if self._coordinator is not None:
             self.send(self._coordinator, message)
         self._leave_when_done()

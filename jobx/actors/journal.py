@@ -56,7 +56,7 @@ class Journal:
     def append(self, event: Event, writes: Sequence[Write] = (), *, urgent: bool = False) -> None:
         """Apply an event and append it; ``writes`` become durable with it.
 
-        What is not urgent may wait a few milliseconds for other appends.
+        What is not urgent may wait a moment for other appends.
         """
         number = self._state.events
         self._state.apply(event)
@@ -81,16 +81,9 @@ class Journal:
 
     def snapshot(self) -> model.Request:
         """Return the request's entity as it stands."""
-        state = self._state
-        if state.finished is not None:
+        if self._state.finished is not None:
             return self.request
-        counts = model.Counts(
-            mapped=state.mapped_count,
-            finished=state.finished_count,
-            retried=state.retried_count,
-            invocations=state.invocation_count,
-        )
-        return msgspec.structs.replace(self.request, counts=counts)
+        return msgspec.structs.replace(self.request, counts=self._state.counts)
 
 
 def _ended(request: model.Request, finished: Finished) -> model.Request:

@@ -163,6 +163,17 @@ class Ran:
 
 
 @dataclass(frozen=True, slots=True)
+class TakenBack:
+    """The end of a batch, from vertex ``first`` on, was taken back from its executor unbegun.
+
+    The answer for the rest is still to come.
+    """
+
+    ticket: int
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """An executor died with work in it.
 

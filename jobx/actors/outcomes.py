@@ -14,8 +14,8 @@ from jobx.actors.journal import Journal
 from jobx.actors.request.decisions import Pace, RunMappers, RunReducer, Work, chunk_of
 from jobx.actors.request.events import Done, Failed, Kind, Mapped, Retried
 from jobx.actors.request.retry import next_delay_s
-from jobx.actors.request.state import MAPPER, RequestState, Target
-from jobx.actors.request.tree import Chunk
+from jobx.actors.request.state import RequestState
+from jobx.actors.request.tree import MAPPER, Chunk, Target
 from jobx.config import Settings
 from jobx.errors import InvalidInput
 from jobx.model import Failure, HandlerRef, PlanStep, Retry
@@ -52,7 +52,7 @@ class Outcomes:
     def give_back(self, work: Work, start: int, stop: int) -> None:
         """Make invocations of a batch ready again that got no result."""
         if isinstance(work, RunMappers) and start < stop:
-            self._state.give_back(work.chunk.start, start, stop - start)
+            self._state.ready.give_back(work.chunk.start, start, stop - start)
 
     def attempt_failed(
         self, work: Work, vertex: int, failure: Failure, notes: dict[int, Any] | None = None
@@ -117,12 +117,12 @@ class Outcomes:
             return
         now = self._journal.now_at()
         if payload.count:
-            start = self._state.place(vertex, step, payload.count, digest)
+            start = self._state.tree.place(vertex, step, payload.count, digest)
             self._journal.append(
                 Mapped(now, chunk.start, vertex, step, start, payload.count, payload, digest)
             )
         if more:
-            self._state.pulls[vertex] = None
+            self._state.ready.pulls[vertex] = None
             return
         self.keepers.pop(vertex, None)
         self._pace.record(chunk.step, 1, duration_us / 1e6)
@@ -160,7 +160,7 @@ class Outcomes:
         self.give_back(work, first, first + count)
 
     def _stop_asking(self, vertex: int) -> None:
-        self._state.pulls.pop(vertex, None)
+        self._state.ready.pulls.pop(vertex, None)
         if vertex in self.keepers:
             self.unwanted.append((self.keepers.pop(vertex), vertex))
 
@@ -170,9 +170,9 @@ class Outcomes:
         What needs the blob is held back until then; a reducer comes again by itself.
         """
         blob = failure.input or ""
-        if self._state.is_awaited(blob):
+        if self._state.ready.is_awaited(blob):
             return True
-        found = self._state.producer_of(blob)
+        found = self._state.tree.producer_of(blob)
         if found is None:
             return False
         chunk, first, count = found
@@ -195,7 +195,7 @@ class Outcomes:
         if chunk.depth + 1 > limits.max_tree_depth:
             text = f"mappers map on more than {limits.max_tree_depth} levels deep"
             return Failure(kind="limit", type="TreeTooDeep", message=text)
-        if 0 < limits.max_invocations < self._state.mapped_count + count:
+        if 0 < limits.max_invocations < self._state.tree.mapped_count + count:
             text = f"the request has more than {limits.max_invocations} invocations"
             return Failure(kind="limit", type="TooManyInvocations", message=text)
         missing = missing_capability(self._plan.steps[step], self._capabilities)

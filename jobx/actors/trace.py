@@ -17,7 +17,7 @@ from jobx import model
 from jobx.actors.outcomes import invocation_id
 from jobx.actors.presenting import request_view
 from jobx.actors.request import events
-from jobx.actors.request.state import MAPPER, ROOT
+from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.errors import InvalidInput, NotFound
 from jobx.kv import deliveries, keys, log, requests
 from jobx.kv.store import Store

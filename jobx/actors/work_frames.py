@@ -7,7 +7,8 @@ from typing import Any, Final
 from jobx import model
 from jobx.actors.messages import Pull, RequestKey, Run
 from jobx.actors.request.decisions import BATCH_LIMIT_S, CHUNK_PAIRS, RunMappers, RunReducer
-from jobx.actors.request.state import MAPPER, PARTITIONS, ROOT, RequestState
+from jobx.actors.request.state import PARTITIONS, RequestState
+from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.actors.services import Services
 from jobx.model import HandlerRef
 from jobx.payload import Payload, cut, pack_offsets, unpack_offsets
@@ -62,7 +63,7 @@ class FrameBuilder:
 
     def reducer(self, ticket: int, work: RunReducer) -> Run:
         """Return the work frame of one partition of a reducer."""
-        branch = self._state.branches[work.vertex]
+        branch = self._state.tree.branches[work.vertex]
         reducer = self._state.plan.steps[branch.step].reducer
         frame = self._frame("reduce", branch.step, reducer)
         frame |= {
@@ -79,7 +80,7 @@ class FrameBuilder:
 
     def pull(self, ticket: int, vertex: int) -> Pull:
         """Return the work frame that asks a kept mapper for more."""
-        branch = self._state.branches[vertex]
+        branch = self._state.tree.branches[vertex]
         frame = self._frame("pull", branch.step, self._state.plan.steps[branch.step].mapper)
         frame |= {"vertex": vertex, "sync": False}
         return Pull(ticket, self._key, frame, vertex, frame["time_limit_s"])
@@ -94,7 +95,7 @@ class FrameBuilder:
         }
 
     def _most_inline(self) -> int:
-        held_bytes = self._state.held_bytes
+        held_bytes = self._state.tree.held_bytes
         if held_bytes > 4 * HELD_BYTES:
             return 0
         return SMALL_BYTES if held_bytes > HELD_BYTES else self._inline_bytes

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jobx.errors import JobxError
 from jobx.frames import Frame
@@ -26,6 +26,8 @@ from jobx.handlers.segments import Segment
 from jobx.handlers.work import Work, microseconds, notes_of, now
 from jobx.payload import Payload
 
+#: What one result frame holds before a batch ends early, about.
+SEGMENTS_BYTES: Final = 8 << 20
 _NO_YIELD: Final = object()
 
 
@@ -53,8 +55,7 @@ def failed(frame: Frame, error: BaseException) -> list[Segment]:
     return [["failed", vertex, failure, 0, {}] for vertex in vertices]
 
 
-@dataclass(frozen=True, slots=True)
-class _Leaf:
+class _Leaf(NamedTuple):  # one for each invocation, and quicker to make than a dataclass
     """A mapper that returned data, and what became of its output."""
 
     output: Groups
@@ -79,11 +80,13 @@ def _map(work: Work) -> None:
     given = items(frame)
     give_back_at = now() + int(frame["batch_s"] * 1e9)
     for vertex, item in enumerate(given, first):
-        if len(kept) >= MAX_KEPT or (now() > give_back_at and vertex > first):
+        started = work.begin(vertex)
+        is_over = started > give_back_at or work.segments.size_bytes > SEGMENTS_BYTES
+        if not started or len(kept) >= MAX_KEPT or (is_over and vertex > first):
             work.segments.add(["unstarted", vertex, first + len(given) - vertex])
             return
         invocation = work.invocation(vertex, attempts.get(vertex, 1), given=item)
-        outcome = work.guard(invocation, _map_one, arguments(item, is_root))
+        outcome = work.guard(started, invocation, _map_one, arguments(item, is_root))
         if type(outcome) is _Leaf:
             work.segments.returned(
                 vertex, outcome.output, outcome.reduced, outcome.durations, invocation.notes()
@@ -153,18 +156,10 @@ def _settle(work: Work, chunk: _Chunk) -> None:
     invocation, more = kept.invocation, kept.more
     if more:
         work.bench.keep(kept)
-    work.segments.add(
-        [
-            "mapped",
-            invocation.vertex,
-            kept.step,
-            chunk.payload.to_wire(),
-            chunk.digest,
-            more,
-            microseconds(chunk.duration_ns),
-            {} if more else notes_of(invocation),
-        ]
-    )
+    duration_us = microseconds(chunk.duration_ns)
+    notes = {} if more else notes_of(invocation)
+    fields = [kept.step, chunk.payload.to_wire(), chunk.digest, more, duration_us, notes]
+    work.segments.add(["mapped", invocation.vertex, *fields])
 
 
 def _pull(work: Work) -> None:
@@ -173,7 +168,8 @@ def _pull(work: Work) -> None:
     if kept is None:
         work.segments.add(["failed", frame["vertex"], _not_kept(frame), 0, {}])
         return
-    chunk = work.guard(kept.invocation, _next_chunk, kept, spent_s=kept.spent_s)
+    started = work.begin(kept.invocation.vertex) or now()  # a recall is not for what is kept here
+    chunk = work.guard(started, kept.invocation, _next_chunk, kept, spent_s=kept.spent_s)
     if chunk is not None:
         _settle(work, chunk)
 
@@ -189,8 +185,11 @@ def _not_kept(frame: Frame) -> dict[str, Any]:
 
 def _combine(work: Work) -> None:
     frame = work.frame
+    started = work.begin(frame["vertex"])
+    if not started:
+        return
     invocation = work.invocation(frame["vertex"], frame["attempt"], stage="combiner")
-    outcome = work.guard(invocation, _over_inputs, "combiner", Merged(*_inputs(work)))
+    outcome = work.guard(started, invocation, _over_inputs, "combiner", Merged(*_inputs(work)))
     if outcome is not None:
         payloads, duration_us = outcome
         notes = notes_of(invocation)
@@ -200,12 +199,15 @@ def _combine(work: Work) -> None:
 def _reduce(work: Work) -> None:
     frame = work.frame
     session = frame.get("session") or {}
+    started = work.begin(frame["vertex"])
+    if not started:
+        return
     invocation = work.invocation(
         frame["vertex"], frame["attempt"], stage="reducer", session=session
     )
     part = frame.get("partition", 0)
     grouped = Merged(*_inputs(work), part, frame.get("partitions") or 1)
-    outcome = work.guard(invocation, _over_inputs, "reducer", grouped)
+    outcome = work.guard(started, invocation, _over_inputs, "reducer", grouped)
     if outcome is not None:
         payloads, duration_us = outcome
         notes = notes_of(invocation)

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from mmap import mmap
@@ -26,7 +27,7 @@ from jobx.handlers.bench import Bench, Limits
 from jobx.handlers.files.files import OWN_THREADS, shared_files
 from jobx.handlers.guests import Guests
 from jobx.handlers.output import Capture
-from jobx.handlers.protocol import TAKEN_BACK, TAKEN_BACK_AT
+from jobx.handlers.protocol import RSS, RSS_AT
 from jobx.handlers.scope import Scope
 from jobx.handlers.scope_factories import ScopeFactories
 from jobx.handlers.secrets import Redactor
@@ -34,6 +35,8 @@ from jobx.handlers.secrets import Redactor
 #: Descriptors of the executor itself are at least this, out of the way of author code.
 _LOWEST_OWN: Final = 200
 _PAGE_BYTES: Final = resource.getpagesize()
+#: How often an executor weighs itself at most, since that takes as long as a small invocation.
+_WEIGH_S: Final = 0.1
 _WORK: Final = frozenset({"map", "pull", "combine", "reduce"})
 
 
@@ -140,7 +143,8 @@ class _Executor:
         self._folder = folder
         self._restore()
         self._threads = threading.active_count()
-        self._first_rss_bytes = _rss_bytes()
+        self._first_rss_bytes = self._rss_bytes = _rss_bytes()
+        self._weighed_at = 0.0
 
     def run(self) -> None:
         frames, bench = self._frames, self._bench
@@ -148,7 +152,9 @@ class _Executor:
         while (frame := frames.receive()) is not None:
             kind = frame["t"]
             if kind in _WORK:
-                if self._work(frame):
+                self._work(frame)
+                if self._is_used_up():
+                    frames.send({"t": "leaving"})
                     return
             elif kind == "load":
                 bench.load(frame)
@@ -159,26 +165,15 @@ class _Executor:
             else:
                 raise FrameError(f"an executor knows no frame {kind!r}")
 
-    def _work(self, frame: Frame) -> bool:
-        """Run and answer a work frame; tell whether the executor leaves."""
-        (taken_back,) = TAKEN_BACK.unpack_from(self._bench.page, TAKEN_BACK_AT)
-        segments = [] if frame["id"] == taken_back else batch.run(self._bench, frame)
-        self._restore()
-        rss_bytes = _rss_bytes() + self._bench.guests.rss_bytes()
-        leaving = self._is_used_up(rss_bytes)
-        result = {
-            "t": "result",
-            "id": frame["id"],
-            "request_id": frame["request"]["id"],
-            "segments": segments,
-            "rss_bytes": rss_bytes,
-            "leaving": leaving,
-        }
+    def _work(self, frame: Frame) -> None:
+        """Run and answer a work frame; only then, since somebody waits, clean up after it."""
+        result = {"t": "result", "id": frame["id"], "request_id": frame["request"]["id"]}
+        segments = batch.run(self._bench, frame)
         try:
-            self._frames.send(result)
+            self._frames.send(result | {"segments": segments})
         except FrameError as error:
             self._frames.send(result | {"segments": batch.failed(frame, error)})
-        return leaving
+        self._restore()
 
     def _restore(self) -> None:
         """Undo what author code did to the process, as far as that is cheap."""
@@ -193,19 +188,27 @@ class _Executor:
             os.makedirs(self._folder)
             os.chdir(self._folder)
 
-    def _is_used_up(self, rss_bytes: int) -> bool:
+    def _is_used_up(self) -> bool:
         bench, config = self._bench, self._config
+        if time.monotonic() - self._weighed_at > _WEIGH_S:
+            self._weigh()
         if bench.kept:  # they would be lost, and begun anew, and lost again
             return False
-        growth_bytes = rss_bytes - self._first_rss_bytes
+        growth_bytes = self._rss_bytes - self._first_rss_bytes
         is_old = bench.invocations >= config.recycle_invocations
         return is_old or growth_bytes >= config.recycle_growth_bytes or self._is_haunted()
 
+    def _weigh(self) -> None:
+        self._rss_bytes = _rss_bytes() + self._bench.guests.rss_bytes()
+        RSS.pack_into(self._bench.page, RSS_AT, self._rss_bytes)
+        self._weighed_at = time.monotonic()
+
     def _is_haunted(self) -> bool:
         """Tell whether author code left threads or child processes behind."""
-        authors = (t for t in threading.enumerate() if not t.name.startswith(OWN_THREADS))
-        if sum(1 for _ in authors) > self._threads:
-            return True
+        if threading.active_count() > self._threads:
+            authors = [t for t in threading.enumerate() if not t.name.startswith(OWN_THREADS)]
+            if len(authors) > self._threads:
+                return True
         return self._bench.guests.has_strangers()
 
 

@@ -36,7 +36,9 @@ The item of the root invocation is a list of [name, value]; that of any other is
 Executor to node::
 
     ready   pid; once, when it can take work
-    result  id, request_id, segments, rss_bytes, leaving (true: it exits now, after this frame)
+    result  id, request_id, segments
+    leaving it exits now, with what it was sent meanwhile undone; it is used up, or author code left
+            threads or processes behind
 
 Segments, in order::
 
@@ -51,7 +53,8 @@ Segments, in order::
     ["reduced", vertex, partition, payloads, duration_us, notes]
     ["failed", vertex, failure (fields of model.Failure), duration_us, notes]
     ["unstarted", first, count]
-            not tried: too many mappers are kept here, or the batch has taken its time
+            not tried: too many mappers are kept here, the batch was recalled, or it has taken its
+            time or yielded enough for one frame
 
 ``notes`` maps a vertex to what it left: ``output`` (captured text; ``combiner_output`` and
 ``reducer_output`` of those that ran in the same trip as their mapper), ``session`` (map of what the
@@ -59,8 +62,12 @@ mapper S_SET), ``notices`` (lists of channel, level, handler, template, message,
 that left nothing is absent.
 
 While it works, the executor keeps (id, vertex, monotonic start in ns) in a shared page, so that the
-node can tell which invocation killed it or is over its time. In the same page the node keeps the id
-of the work that it took back from the executor last; that is answered without being begun.
+node can tell which invocation killed it or is over its time. In the same page the node keeps the
+highest id that it recalled: of the frames up to it nothing more is begun. A batch at work gives
+back the rest, a frame that comes later is answered without segments. An executor writes what it
+begins with *before* it looks whether that was recalled, so after a moment the node knows from the
+page what will not be begun, even while an invocation takes hours. After a frame, but
+not after each when they are short, the executor leaves its resident memory there.
 """
 
 from __future__ import annotations
@@ -69,9 +76,13 @@ import struct
 from typing import Final
 
 #: Layout of the shared page: work id, vertex, monotonic nanoseconds of its start (0: idle).
-PROGRESS: Final = struct.Struct("=QQQ")
-#: Where in the page, and how, the node keeps the id of what it took back (0: nothing).
-TAKEN_BACK: Final = struct.Struct("=Q")
-TAKEN_BACK_AT: Final = 64
+#: Aligned, so that each number is written and read in one piece.
+PROGRESS: Final = struct.Struct("@QQQ")
+#: Where in the page, and how, the node keeps the highest id that it recalled (0: nothing).
+RECALLED: Final = struct.Struct("@Q")
+RECALLED_AT: Final = 64
+#: Where and how the executor keeps its resident memory, in bytes.
+RSS: Final = struct.Struct("@Q")
+RSS_AT: Final = 128
 #: Suspended mappers that an executor keeps at most.
 MAX_KEPT: Final = 256

@@ -6,8 +6,10 @@ import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jobx import values
 from jobx.handlers.pairs import Groups
 from jobx.handlers.spill import RunWriter
+from jobx.payload import Payload
 
 Segment = list[Any]
 
@@ -18,6 +20,9 @@ class Segments:
     Args:
         writer: Writes the output of those.
         spill_bytes: How much of it may be held in memory.
+
+    Attributes:
+        size_bytes: What the segments so far hold, about.
     """
 
     def __init__(self, writer: RunWriter, spill_bytes: int) -> None:
@@ -25,10 +30,12 @@ class Segments:
         self._spill_bytes = spill_bytes
         self._segments: list[Segment] = []
         self._returned: _Returned | None = None
+        self.size_bytes = 0
 
     def add(self, segment: Segment) -> None:
         """Append a segment."""
         self._finish_returned()
+        self.size_bytes += len(values.pack(segment))
         self._segments.append(segment)
 
     def returned(
@@ -46,6 +53,8 @@ class Segments:
             output_so_far = Groups(self._writer, self._spill_bytes)
             self._returned = _Returned(vertex, output_so_far, reduced)
         self._returned.take(vertex, output, durations, notes)
+        if notes:
+            self.size_bytes += len(values.pack(notes))
 
     def close(self) -> list[Segment]:
         """Return all segments."""
@@ -54,7 +63,9 @@ class Segments:
 
     def _finish_returned(self) -> None:
         if self._returned is not None:
-            self._segments.append(self._returned.segment())
+            payloads = self._returned.payloads()
+            self.size_bytes += sum(len(payload.inline or b"") for payload in payloads)
+            self._segments.append(self._returned.segment(payloads))
             self._returned = None
 
 
@@ -81,8 +92,11 @@ class _Returned:
         if notes:
             self._notes[vertex] = notes
 
-    def segment(self) -> Segment:
-        payloads = [payload.to_wire() for payload in self._output.payloads()]
+    def payloads(self) -> list[Payload]:
+        return self._output.payloads()
+
+    def segment(self, written: Sequence[Payload]) -> Segment:
+        payloads = [payload.to_wire() for payload in written]
         count = len(self._durations[0])
         durations = b"".join(array.array("I", part).tobytes() for part in self._durations)
         return [

@@ -12,7 +12,7 @@ from jobx.handlers.failures import describe, shorten
 from jobx.handlers.invocation import Invocation
 from jobx.handlers.languages import Grouped, yielded
 from jobx.handlers.pairs import Groups
-from jobx.handlers.protocol import PROGRESS
+from jobx.handlers.protocol import PROGRESS, RECALLED, RECALLED_AT
 from jobx.handlers.segments import Segments
 from jobx.handlers.spill import RunWriter
 from jobx.values import Value
@@ -78,10 +78,23 @@ class Work:
         """Return new groups that spill through ``writer``."""
         return Groups(writer, self.bench.limits.spill_bytes)
 
+    def begin(self, vertex: int) -> int:
+        """Begin with a vertex; return the monotonic nanoseconds of its start, 0: it is recalled."""
+        bench, number = self.bench, self.frame["id"]
+        started = now()
+        PROGRESS.pack_into(bench.page, 0, number, vertex, started)
+        (recalled,) = RECALLED.unpack_from(bench.page, RECALLED_AT)
+        return 0 if recalled >= number else started
+
     def guard(
-        self, invocation: Invocation, body: Callable[..., R], *args: object, spent_s: float = 0.0
+        self,
+        started: int,
+        invocation: Invocation,
+        body: Callable[..., R],
+        *args: object,
+        spent_s: float = 0.0,
     ) -> R | None:
-        """Run ``body(self, invocation, *args)``, which runs author code.
+        """Run ``body(self, invocation, *args)``, which runs author code begun with at ``started``.
 
         Whatever it raises becomes a failed segment; then what it wrote is removed and None is
         returned. ``spent_s`` is how much of its time limit the invocation has used before.
@@ -89,8 +102,6 @@ class Work:
         bench = self.bench
         bench.scope.current = invocation
         bench.invocations += 1
-        started = now()
-        PROGRESS.pack_into(bench.page, 0, self.frame["id"], invocation.vertex, started)
         invocation.deadline = started / 1e9 + self.frame["time_limit_s"] - spent_s
         mark = self.out.written
         try:

@@ -222,8 +222,9 @@ def test_an_endless_handler_is_ended_at_its_time_limit_and_the_executor_goes_on(
     endless = frames.map_(tmp_path, [[1, 1]], time_limit_s=1.0)
     failure = failed(executor.ask(*handlers, endless)["segments"][0])
     assert (failure["kind"], failure["type"]) == ("timeout", "HandlerTimeout")
-    after = executor.ask(frames.map_(tmp_path, [[1, 2]], mapper="e", reducer=None))
-    assert (after["segments"][0][0], after["leaving"]) == ("returned", False)
+    for _ in range(2):  # it does not leave after the first either
+        after = executor.ask(frames.map_(tmp_path, [[1, 2]], mapper="e", reducer=None))
+        assert after["segments"][0][0] == "returned"
 
 
 def test_a_guest_that_dies_fails_its_invocation_and_the_executor_goes_on(
@@ -236,8 +237,9 @@ def test_a_guest_that_dies_fails_its_invocation_and_the_executor_goes_on(
     failure = failed(executor.ask(*handlers, frames.map_(tmp_path, [[1, 1]]))["segments"][0])
     expected = ("author", "Trap") if language.name == "wasm" else ("crash", "GuestCrashed")
     assert (failure["kind"], failure["type"]) == expected
-    after = executor.ask(frames.map_(tmp_path, [[1, 2]], mapper="e", reducer=None))
-    assert (after["segments"][0][0], after["leaving"]) == ("returned", False)
+    for _ in range(2):  # it does not leave after the first either
+        after = executor.ask(frames.map_(tmp_path, [[1, 2]], mapper="e", reducer=None))
+        assert after["segments"][0][0] == "returned"
 
 
 def test_guests_go_with_their_executor(node: Node, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from jobx.handlers.protocol import RECALLED, RECALLED_AT
 from tests.support import frames
 from tests.support.executors import Executor, Node
 from tests.support.waiting import eventually
@@ -288,6 +289,30 @@ def run_named(executor: Executor, folder: Path, source_code: str) -> dict[str, A
     )
 
 
+# Recalls
+
+
+def test_a_batch_that_is_recalled_ends_with_the_invocation_at_work(
+    executor: Executor, tmp_path: Path
+) -> None:
+    wait = "import os\nyield Return()\nwhile not os.path.exists(arguments['k']): pass"
+    gate = tmp_path / "gate"
+    executor.frames.send(frames.load("m", "mapper", wait))
+    executor.frames.send(frames.map_(tmp_path, [["k", str(gate)]] * 5, id=7))
+    executor.frames.send(frames.reduce(tmp_path, [], id=8))
+    eventually(lambda: executor.at_work_on() == (7, 1))
+
+    RECALLED.pack_into(executor.page, RECALLED_AT, 8)
+    gate.touch()
+
+    assert [segment[:3] for segment in executor.ask()["segments"]] == [
+        ["returned", 1, 1],
+        ["unstarted", 2, 4],
+    ]
+    assert executor.ask()["segments"] == []
+    assert executor.ask(frames.reduce(tmp_path, [], id=9))["segments"][0][0] == "reduced"
+
+
 # Leaving
 
 
@@ -303,7 +328,7 @@ def test_an_executor_with_something_left_behind_answers_and_leaves(
     node: Node, executor: Executor, tmp_path: Path, source_code: str
 ) -> None:
     answer = run(executor, tmp_path, f"{source_code}\nyield Return()\nyield 1, 1")
-    assert (answer["segments"][0][0], answer["leaving"]) == ("returned", True)
+    assert (answer["segments"][0][0], executor.leaves()) == ("returned", True)
     assert node.hear() == {"t": "exited", "pid": executor.pid, "status": 0}
 
 
@@ -312,7 +337,8 @@ def test_an_executor_leaves_after_so_many_invocations(tmp_path: Path) -> None:
         executor = node.spawn()
         executor.frames.send(GOOD)
         frame = frames.map_(tmp_path, [[n, n] for n in range(3)], mapper="good", reducer=None)
-        assert [executor.ask(frame)["leaving"] for _ in range(2)] == [False, True]
+        assert [executor.ask(frame)["t"] for _ in range(2)] == ["result", "result"]
+        assert executor.leaves()
 
 
 def test_an_executor_that_keeps_mappers_does_not_leave(tmp_path: Path) -> None:
@@ -320,11 +346,9 @@ def test_an_executor_that_keeps_mappers_does_not_leave(tmp_path: Path) -> None:
         executor = node.spawn()
         grow = "yield Map('t')\nx = b'x' * (arguments['k'] << 20)\nyield 1, 1\nyield x and 2, 2"
         executor.frames.send(frames.load("m", "mapper", grow))
-        leaving = [
-            executor.ask(frames.map_(tmp_path, [["k", size]], first=size, chunk_pairs=1))["leaving"]
-            for size in (1, 25, 30)
-        ]
-        assert leaving == [False, False, False]
+        for size in (1, 25, 30):
+            executor.ask(frames.map_(tmp_path, [["k", size]], first=size, chunk_pairs=1))
+        assert not executor.leaves()
 
 
 # Large things

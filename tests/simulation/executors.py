@@ -11,7 +11,7 @@ from typing import Any
 from thespian.actors import ActorAddress
 
 from jobx import values
-from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run
+from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run, TakenBack
 from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.model import Failure
@@ -33,6 +33,8 @@ class Faults:
     duplicate: float = 0.0
     #: An executor leaves the rest of its batch.
     unstarted: float = 0.0
+    #: The end of a batch is taken back while the rest goes on.
+    taken_back: float = 0.0
     #: A blob is gone when it is read.
     blob: float = 0.0
 
@@ -61,7 +63,7 @@ class SimulatedExecutors:
     abandoned: list[ActorAddress] = field(default_factory=list)
 
     def run(self, work: Run, owner: ActorAddress) -> None:
-        self._later(lambda: self._run(work, owner))
+        self._later(lambda: self._begin(work, owner))
 
     def pull(self, pull: Pull, owner: ActorAddress) -> None:
         self._later(lambda: self._pull(pull, owner))
@@ -85,6 +87,16 @@ class SimulatedExecutors:
         self.base.deliver(owner, message)
         if isinstance(message, Ran) and self.rng.random() < self.faults.duplicate:
             self.base.deliver(owner, message)
+
+    def _begin(self, work: Run, owner: ActorAddress) -> None:
+        count = work.frame.get("count", 1)
+        if count == 1 or self.rng.random() >= self.faults.taken_back:
+            self._run(work, owner)
+            return
+        left = self.rng.randrange(1, count)
+        self._deliver(owner, TakenBack(work.ticket, work.frame["first"] + left))
+        rest = dataclasses.replace(work, frame={**work.frame, "count": left})
+        self._later(lambda: self._run(rest, owner))
 
     def _run(self, work: Run, owner: ActorAddress) -> None:
         if owner in self.abandoned:
@@ -116,9 +128,10 @@ class SimulatedExecutors:
                 for position in range(frame["count"])
             ]
         segments = []
-        for vertex, item in enumerate(items(body, frame["offsets"]), frame["first"]):
+        batch = range(frame["first"], frame["first"] + frame["count"])
+        for vertex, item in zip(batch, items(body, frame["offsets"]), strict=False):
             if self.rng.random() < self.faults.unstarted:
-                segments.append(["unstarted", vertex, frame["first"] + frame["count"] - vertex])
+                segments.append(["unstarted", vertex, batch.stop - vertex])
                 break
             self.executed += 1
             attempt = frame["attempts"].get(vertex, 1)

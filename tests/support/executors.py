@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,12 @@ class Executor:
         answer = self.frames.receive()
         assert answer is not None, "the executor is gone"
         return answer
+
+    def leaves(self) -> bool:
+        """Tell whether it left by itself after the last answer; it has left afterwards."""
+        with suppress(BrokenPipeError):
+            self.frames.send({"t": "exit"})
+        return self.frames.receive() == {"t": "leaving"}
 
     def at_work_on(self) -> tuple[int, int]:
         """Return the work id and vertex in the shared page."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from jobx.actors.request.state import MAPPER, RequestState, Target
-from jobx.actors.request.tree import Chunk
+from jobx.actors.request.ready import Ready
+from jobx.actors.request.state import RequestState
+from jobx.actors.request.tree import MAPPER, Chunk, Target
 from jobx.model import Failure
 from jobx.payload import Payload, cut
 
@@ -19,15 +20,11 @@ CHUNK_PAIRS: Final = 1000
 #: Most bytes of arguments of one batch.
 BATCH_BYTES: Final = 256 << 10
 #: A reduction by key of more input than this is done in partitions, side by side.
-PARTITION_BYTES: Final = 4 << 20
+PARTITION_BYTES: Final = 1 << 20
 #: How long a batch should take …
-BATCH_S: Final = 0.03
+BATCH_S: Final = 0.25
 #: … and after how long an executor gives back what it has not begun with.
-BATCH_LIMIT_S: Final = 0.12
-#: The last batches of a request get smaller, but not by more than this.
-SMALLEST_PART: Final = 8
-#: Most invocations of the first batches of a step, whose pace is not known yet.
-FIRST_BATCH: Final = 16
+BATCH_LIMIT_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,37 +77,25 @@ Decision: TypeAlias = Work | Wait | Finish
 
 
 class Pace:
-    """How fast the steps of a request go, and so how large their batches are."""
+    """How fast the steps of a request go, and so how large their batches may be."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
-        self._largest: dict[str, int] = {}
 
     def record(self, step: str, count: int, seconds: float) -> None:
         """Take the measured duration of a batch of ``count`` invocations."""
         each = seconds / count
         known = self._seconds.get(step)
         self._seconds[step] = each if known is None else 0.7 * known + 0.3 * each
-        self._largest[step] = max(count, self._largest.get(step, 0))
 
-    def batch(self, step: str, share: int) -> int:
-        """Return how many invocations of a step make a batch of about BATCH_S.
-
-        Grows at most eightfold at a time, since the first ones of a step may be the quick ones.
-
-        Args:
-            step: The step.
-            share: What is ready, shared out evenly; not more while the pace is not known.
-        """
-        each = self._seconds.get(step)
-        if each is None:
-            return min(FIRST_BATCH, share)
-        wanted = int(BATCH_S / each) if each * CHUNK_PAIRS > BATCH_S else CHUNK_PAIRS
-        return max(1, min(wanted, 8 * self._largest[step], CHUNK_PAIRS))
+    def batch(self, step: str) -> int:
+        """Return how many invocations of a step take BATCH_S, as far as is known."""
+        each = self._seconds.get(step, 0.0)
+        return max(1, int(BATCH_S / each)) if each * CHUNK_PAIRS > BATCH_S else CHUNK_PAIRS
 
 
 def decide(
-    state: RequestState, pace: Pace, *, room: int, lanes: int, window: int
+    state: RequestState, pace: Pace, *, room: int, slots: int, window: int
 ) -> list[Decision]:
     """Take from the state what to do next.
 
@@ -118,51 +103,63 @@ def decide(
         state: The request as it stands.
         pace: Measured durations.
         room: Work that may be started now.
-        lanes: Work that the request may have started at once.
+        slots: Executors that siblings are shared out over.
         window: Open children that one mapper may have.
     """
     if state.finished is not None:
         return []
     if not state.is_running:
         return [_finish(state)]
-    decisions: list[Decision] = [Wait(*item) for item in state.delayed.items()]
-    state.delayed.clear()
+    decisions: list[Decision] = [Wait(*item) for item in state.ready.delayed.items()]
+    state.ready.delayed.clear()
+    batches = _Batches(state.ready, pace, slots)
     for _ in range(room):
-        work = _next(state, pace, lanes, window)
+        work = _next(state, batches, window)
         if work is None:
             break
         decisions.append(work)
     return decisions
 
 
-def _next(state: RequestState, pace: Pace, lanes: int, window: int) -> Work | None:
+class _Batches:
+    """Sizes the batches that are begun together."""
+
+    def __init__(self, ready: Ready, pace: Pace, slots: int) -> None:
+        self._ready = ready
+        self._pace = pace
+        self._slots = slots
+        self._shares: dict[int, int] = {}
+
+    def fitting(self, chunk: Chunk, first: int, stop: int) -> int:
+        """Return how many of the siblings from ``first`` to ``stop`` make one batch.
+
+        The last ones of a request are shared out evenly, so that all executors have some.
+        """
+        count = min(self._pace.batch(chunk.step), stop - first)
+        if self._ready.is_at_last_chunk:
+            share = self._shares.setdefault(chunk.start, -(-chunk.ready_count // self._slots))
+            count = min(count, share)
+        position = first - chunk.start
+        while count > 1:
+            start, end = cut(chunk.payload, position, position + count)
+            if end - start <= BATCH_BYTES:
+                break
+            count = max(1, min(count - 1, count * BATCH_BYTES // (end - start)))
+        return count
+
+
+def _next(state: RequestState, batches: _Batches, window: int) -> Work | None:
     """Return the next work: what frees memory first, what needs more of it last."""
-    target = state.take_reduce()
+    target = state.ready.take_reduce()
     if target is not None:
-        branch = state.branches[target[0]]
+        branch = state.tree.branches[target[0]]
         inputs = tuple(branch.inputs())
         return RunReducer(*target, branch.partitions, branch.gathers, inputs)
-    vertex = state.take_pull(max(window, CHUNK_PAIRS), CHUNK_PAIRS)
+    vertex = state.ready.take_pull(max(window, CHUNK_PAIRS), CHUNK_PAIRS)
     if vertex is not None:
         return PullMapper(vertex, state.attempt((vertex, MAPPER)).number)
-    taken = state.take_range(lambda chunk, first: _fitting(state, chunk, first, pace, lanes))
+    taken = state.ready.take_range(batches.fitting)
     return RunMappers(*taken) if taken else None
-
-
-def _fitting(state: RequestState, chunk: Chunk, first: int, pace: Pace, lanes: int) -> int:
-    """Return how many siblings from ``first`` on make one batch."""
-    position = first - chunk.start
-    left = chunk.count - position
-    count = pace.batch(chunk.step, -(-chunk.count // lanes))
-    if state.is_at_last_chunk:  # so that all executors end at about the same time
-        count = min(count, max(-(-2 * left // lanes), count // SMALLEST_PART))
-    count = min(count, left)
-    while count > 1:
-        start, stop = cut(chunk.payload, position, position + count)
-        if stop - start <= BATCH_BYTES:
-            break
-        count = max(1, min(count - 1, count * BATCH_BYTES // (stop - start)))
-    return count
 
 
 def _finish(state: RequestState) -> Finish:
@@ -180,8 +177,8 @@ def chunk_of(state: RequestState, work: Work) -> Chunk | None:
     So a result that comes late, when its mapper was begun anew or dropped, changes nothing.
     """
     if isinstance(work, RunMappers):
-        return state.chunks.get(work.chunk.start)
-    branch = state.branches.get(work.vertex)
+        return state.tree.chunks.get(work.chunk.start)
+    branch = state.tree.branches.get(work.vertex)
     if branch is None:
         return None
     if isinstance(work, RunReducer):

@@ -16,7 +16,8 @@ from jobx.actors.outcomes import (
 )
 from jobx.actors.request.decisions import Pace, PullMapper, RunMappers, RunReducer
 from jobx.actors.request.events import Accepted, Done, Event, Failed, Kind, Mapped, Retried
-from jobx.actors.request.state import ROOT, RequestState
+from jobx.actors.request.state import RequestState
+from jobx.actors.request.tree import ROOT
 from jobx.actors.runtime.address import Address
 from jobx.config import NodeSettings, RequestSettings, Settings
 from jobx.model import HandlerRef, Plan, PlanStep, Retry
@@ -69,12 +70,12 @@ class Desk:
         self.journal = FakeJournal(self.state)
         journal = cast("Journal", self.journal)
         self.outcomes = Outcomes(journal, self.state, self.pace, SETTINGS)
-        self.root = RunMappers(self.state.chunks[ROOT], ROOT, 1)
+        self.root = RunMappers(self.state.tree.chunks[ROOT], ROOT, 1)
         self.take_all()
 
     def take_all(self) -> list[int]:
         found = []
-        while (taken := self.state.take_range(lambda *_: 1)) is not None:
+        while (taken := self.state.ready.take_range(lambda *_: 1)) is not None:
             found.append(taken[1])
         return found
 
@@ -89,7 +90,7 @@ class Desk:
         self.state.apply(Mapped(1.0, ROOT, ROOT, "s", 1, payload.count, payload, "d"))
         self.state.apply(done(ROOT, ROOT, outcome="mapped"))
         self.take_all()
-        return RunMappers(self.state.chunks[1], 1, payload.count)
+        return RunMappers(self.state.tree.chunks[1], 1, payload.count)
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_returned_data_becomes_one_event(desk: Desk, is_reduced: bool, outcome: 
 def test_the_pace_of_a_step_is_what_its_batches_took(desk: Desk) -> None:
     durations = array.array("I", [3000, 0, 0]).tobytes()
     desk.hear(desk.root, "returned", 0, 1, [], True, durations, {})
-    assert desk.pace.batch("s", 1000) == 8
+    assert desk.pace.batch("s") == 83
 
 
 def test_a_mapper_with_more_to_yield_is_kept_and_will_be_asked(desk: Desk) -> None:
@@ -138,7 +139,7 @@ def test_a_mapper_with_more_to_yield_is_kept_and_will_be_asked(desk: Desk) -> No
     payload = Payload.from_wire(_chunk_wire(2))
     assert event == Mapped(5.0, 0, 0, "s", 1, 2, payload, "d")
     assert desk.outcomes.keepers == {0: ACTOR}
-    assert desk.state.pulls == {0: None}
+    assert desk.state.ready.pulls == {0: None}
 
 
 def test_the_last_chunk_of_a_mapper_ends_it(desk: Desk) -> None:
@@ -270,7 +271,7 @@ def test_a_kept_mapper_that_failed_is_closed_and_asked_no_more(desk: Desk) -> No
     desk.hear(desk.root, "mapped", 0, "s", _chunk_wire(2), "d", True, 9, {})
     desk.hear(PullMapper(0, 1), "failed", 0, _fields("author"), 1, {})
     assert desk.outcomes.unwanted == [(ACTOR, 0)]
-    assert (desk.outcomes.keepers, desk.state.pulls) == ({}, {})
+    assert (desk.outcomes.keepers, desk.state.ready.pulls) == ({}, {})
 
 
 def test_what_was_not_started_is_ready_again(desk: Desk) -> None:
@@ -308,9 +309,9 @@ def test_a_mapper_that_may_not_map_on_ends_the_request(
 
 def test_a_tree_has_a_greatest_depth(desk: Desk) -> None:
     desk.state.apply(mapped(ROOT, 1, 1))
-    work = RunMappers(desk.state.chunks[1], 1, 1)
+    work = RunMappers(desk.state.tree.chunks[1], 1, 1)
     desk.hear(work, "mapped", 1, "s", _chunk_wire(1), "d", False, 9, {})
-    deepest = RunMappers(desk.state.chunks[2], 2, 1)
+    deepest = RunMappers(desk.state.tree.chunks[2], 2, 1)
     (event,) = desk.hear(deepest, "mapped", 2, "s", _chunk_wire(1), "d", False, 9, {})
     assert isinstance(event, Failed)
     assert event.failure.type == "TreeTooDeep"
@@ -324,13 +325,13 @@ def test_an_input_that_is_gone_runs_again_what_left_it(desk: Desk) -> None:
     in_blob = Payload(2, 9, None, "b1").to_wire()
     desk.hear(work, "returned", 1, 2, [in_blob], True, b"", {})
     desk.hear(work, "returned", 3, 1, [inline(b"x").to_wire()], True, b"", {})
-    desk.state.take_reduce()
+    desk.state.ready.take_reduce()
     reducer = RunReducer(0, 0, 1, 1, ())
     (event,) = desk.hear(reducer, "failed", 0, _lost("b1"), 1, {})
     assert isinstance(event, Retried)
     assert (event.kind, event.chunk, event.first, event.count) == ("map", 1, 1, 2)
     assert desk.take_all() == [1, 2]
-    assert desk.state.take_reduce() is None
+    assert desk.state.ready.take_reduce() is None
 
 
 def test_children_whose_arguments_are_gone_run_when_these_are_there_again(desk: Desk) -> None:
@@ -346,10 +347,10 @@ def test_children_whose_arguments_are_gone_run_when_these_are_there_again(desk: 
 def test_a_kept_mapper_that_must_yield_again_is_closed(desk: Desk) -> None:
     desk.hear(desk.root, "mapped", 0, "s", _chunk_wire(2, "b1"), "d", True, 9, {})
     desk.take_all()
-    children = RunMappers(desk.state.chunks[1], 1, 2)
+    children = RunMappers(desk.state.tree.chunks[1], 1, 2)
     desk.hear(children, "failed", 1, _lost("b1"), 1, {})
     assert desk.outcomes.unwanted == [(ACTOR, 0)]
-    assert (desk.outcomes.keepers, desk.state.pulls) == ({}, {})
+    assert (desk.outcomes.keepers, desk.state.ready.pulls) == ({}, {})
 
 
 def test_a_blob_that_is_gone_again_and_again_ends_the_request(desk: Desk) -> None:
@@ -382,7 +383,7 @@ def test_an_invocation_is_named_by_its_kind_and_vertex(kind: Kind, vertex: int, 
 
 
 def test_the_first_vertex_of_work_is_blamed(desk: Desk) -> None:
-    assert first_vertex(RunMappers(desk.state.chunks[ROOT], 7, 2)) == 7
+    assert first_vertex(RunMappers(desk.state.tree.chunks[ROOT], 7, 2)) == 7
     assert first_vertex(PullMapper(8, 1)) == 8
     assert first_vertex(RunReducer(9, 0, 1, 1, ())) == 9
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jobx import values
 from jobx.handlers import batch
 from jobx.handlers.bench import Bench
-from jobx.handlers.protocol import MAX_KEPT, PROGRESS
+from jobx.handlers.protocol import MAX_KEPT, PROGRESS, RECALLED, RECALLED_AT
 from jobx.model import Failure
 from jobx.payload import Payload, unpack_offsets
 from tests.support import frames
@@ -336,6 +336,88 @@ def test_no_more_mappers_are_kept_than_there_is_room_for(tmp_path: Path) -> None
     segments = run(bench, tmp_path, *items, chunk_pairs=1)
     assert segments[-1] == ["unstarted", MAX_KEPT + 1, 5]
     assert len(segments) == MAX_KEPT + 1
+
+
+# Batches that end early
+
+
+ECHO = "yield Return()\nfor k, v in arguments: yield k, v"
+
+
+def recall(bench: Bench, number: int) -> None:
+    RECALLED.pack_into(bench.page, RECALLED_AT, number)
+
+
+def kinds(segments: Sequence[Any]) -> list[Any]:
+    return [
+        segment[:3] if segment[0] in ("returned", "unstarted") else segment[:2]
+        for segment in segments
+    ]
+
+
+@pytest.mark.parametrize("recalled", [1, 2])
+def test_a_recalled_batch_gives_the_rest_back(tmp_path: Path, recalled: int) -> None:
+    bench = frames.bench(tmp_path, mapper(ECHO), SUM)
+    bench.drain = lambda: recall(bench, recalled)  # as soon as an invocation has ended
+    segments = run(bench, tmp_path, *[[n, n] for n in range(5)])
+    assert kinds(segments) == [["returned", 1, 1], ["unstarted", 2, 4]]
+
+
+@pytest.mark.parametrize(("recalled", "expected"), [(0, "returned"), (1, "unstarted")])
+def test_a_batch_begins_when_only_what_came_before_it_was_recalled(
+    tmp_path: Path, recalled: int, expected: str
+) -> None:
+    bench = frames.bench(tmp_path, mapper(ECHO), SUM)
+    recall(bench, recalled)
+    assert kinds(run(bench, tmp_path, [1, 1], [2, 2])) == [[expected, 1, 2]]
+
+
+def test_a_recalled_reducer_is_not_begun(tmp_path: Path) -> None:
+    bench = frames.bench(tmp_path, SUM)
+    recall(bench, 1)
+    assert batch.run(bench, frames.reduce(tmp_path, [])) == []
+
+
+def test_a_kept_mapper_is_asked_whatever_was_recalled(tmp_path: Path) -> None:
+    bench = frames.bench(tmp_path, mapper("yield Map('t')\nyield 1, 1\nyield 2, 2"))
+    run(bench, tmp_path, [1, 1], chunk_pairs=1)
+    recall(bench, 1)
+    (segment,) = batch.run(bench, frames.work("pull", tmp_path, vertex=1))
+    assert segment[:2] == ["mapped", 1]
+
+
+def test_a_batch_gives_back_what_it_has_not_begun_in_its_time(tmp_path: Path) -> None:
+    bench = frames.bench(tmp_path, mapper(ECHO), SUM)
+    segments = run(bench, tmp_path, [1, 1], [2, 2], [3, 3], batch_s=0.0)
+    assert kinds(segments) == [["returned", 1, 1], ["unstarted", 2, 2]]
+
+
+@pytest.mark.parametrize(
+    "source_code",
+    [
+        "yield Return()\nPRINT('x' * 600)",
+        "yield Return()\nPRINT('x' * 600)\n1 / 0",
+        "yield Return()\nS_SET('k', 'x' * 600)",
+        "yield Return()\nfor n in range(4): NOTIFY('x' * 600)",
+        "yield Return()\nyield 1, 'x' * 600",
+        "yield Map('t')\nyield 1, 'x' * 600",
+        "yield Map('t')\nPRINT('x' * 600)",
+    ],
+)
+def test_a_batch_ends_when_its_answer_is_large(
+    tmp_path: Path, source_code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "SEGMENTS_BYTES", 1000)
+    bench = frames.bench(tmp_path, mapper(source_code))
+    segments = run(bench, tmp_path, *[[n, n] for n in range(9)], reducer=None)
+    assert segments[-1][0] == "unstarted"
+    assert 1 < segments[-1][1] < 9
+
+
+def test_an_executor_that_is_full_of_kept_mappers_gives_back_all(tmp_path: Path) -> None:
+    bench = frames.bench(tmp_path, mapper("yield Map('t')\nyield 1, 1\nyield 2, 2"))
+    run(bench, tmp_path, *[[n, n] for n in range(MAX_KEPT)], chunk_pairs=1)
+    assert run(bench, tmp_path, [1, 1], [2, 2], first=500) == [["unstarted", 500, 2]]
 
 
 DROPPED = (

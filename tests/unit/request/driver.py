@@ -33,8 +33,8 @@ from jobx.actors.request.events import (
     Mapped,
     Retried,
 )
-from jobx.actors.request.state import MAPPER, ROOT, RequestState, Target
-from jobx.actors.request.tree import Chunk
+from jobx.actors.request.state import RequestState
+from jobx.actors.request.tree import MAPPER, ROOT, Chunk, Target
 from jobx.model import Failure, HandlerRef, Plan, PlanStep
 from jobx.payload import Payload, pack_offsets
 
@@ -52,8 +52,8 @@ trees: st.SearchStrategy[Node] = st.recursive(
 
 
 def inline(body: bytes) -> Payload:
-    """Return an output of one pair, or of none when there is no body."""
-    return Payload(bool(body), len(body), body)
+    """Return an output of one pair, or of none when there is no body, in one section."""
+    return Payload(bool(body), len(body), body, sections=(len(body),))
 
 
 def items(count: int, size_bytes: int = 1) -> Payload:
@@ -149,7 +149,7 @@ class Driver:
 
     def turn(self) -> None:
         """Start what may be started, then end one thing."""
-        for decision in decide(self.state, self.pace, room=4, lanes=4, window=1000):
+        for decision in decide(self.state, self.pace, room=4, slots=2, window=1000):
             if isinstance(decision, Finish):
                 self.apply(Finished(0.0, decision.state, decision.failure, decision.result))
                 return
@@ -160,7 +160,7 @@ class Driver:
         self.at_work = [work for work in self.at_work if chunk_of(self.state, work)]
         self._check_nothing_is_at_work_twice()
         if self.waiting and (not self.at_work or self.luck.random() < 0.3):
-            self.state.release(self.waiting.pop(self.luck.randrange(len(self.waiting))))
+            self.state.ready.release(self.waiting.pop(self.luck.randrange(len(self.waiting))))
             return
         assert self.at_work, "nothing is at work, and nothing follows"
         work = self.at_work.pop(self.luck.randrange(len(self.at_work)))
@@ -221,12 +221,12 @@ class Driver:
         del self.rest[vertex][: len(taken)]
         if taken:
             digest = repr(taken)
-            start = self.state.place(vertex, "s", len(taken), digest)
+            start = self.state.tree.place(vertex, "s", len(taken), digest)
             self.nodes.update(enumerate(taken, start))
             payload = self._stored(items(len(taken)))
             self.apply(Mapped(0.0, chunk.start, vertex, "s", start, len(taken), payload, digest))
         if self.rest[vertex]:
-            self.state.pulls[vertex] = None
+            self.state.ready.pulls[vertex] = None
         else:
             self.apply(Done(0.0, "map", chunk.start, vertex, 1, "mapped"))
 
@@ -237,7 +237,7 @@ class Driver:
                 return
         bodies = (self.blobs[p.blob] if p.blob else p.inline or b"" for p in work.inputs)
         body = b"(%b)" % b"".join(bodies) if work.partition == 0 else b""
-        chunk = self.state.branches[work.vertex].chunk.start
+        chunk = self.state.tree.branches[work.vertex].chunk.start
         output = self._payload(body) if work.vertex != ROOT else inline(body)
         done_event = Done(
             0.0, "reduce", chunk, work.vertex, 1, "reduced", (output,), work.partition
@@ -269,17 +269,17 @@ class Driver:
         if isinstance(work, RunMappers):
             culprit = self.luck.randrange(work.first, work.first + work.count)
             stop = work.first + work.count
-            self.state.give_back(work.chunk.start, work.first, culprit - work.first)
-            self.state.give_back(work.chunk.start, culprit + 1, stop - culprit - 1)
+            self.state.ready.give_back(work.chunk.start, work.first, culprit - work.first)
+            self.state.ready.give_back(work.chunk.start, culprit + 1, stop - culprit - 1)
             self.apply(retried(work.chunk.start, culprit, delay_s=delay_s))
         elif isinstance(work, PullMapper):
-            self.apply(retried(self.state.branches[work.vertex].chunk.start, work.vertex))
+            self.apply(retried(self.state.tree.branches[work.vertex].chunk.start, work.vertex))
         elif self.luck.random() < 0.5:
-            self.state.give_back_reduce((work.vertex, work.partition), work.gather)
+            self.state.ready.give_back_reduce((work.vertex, work.partition), work.gather)
         else:
             self.apply(
                 retried(
-                    self.state.branches[work.vertex].chunk.start,
+                    self.state.tree.branches[work.vertex].chunk.start,
                     work.vertex,
                     delay_s=delay_s,
                     kind="reduce",
@@ -288,13 +288,13 @@ class Driver:
             )
 
     def _blob_failed(self, work: Work, vertex: int, blob: str) -> None:
-        if not self.state.is_awaited(blob):
-            found = self.state.producer_of(blob)
+        if not self.state.ready.is_awaited(blob):
+            found = self.state.tree.producer_of(blob)
             assert found is not None, "nobody left the blob"
             failure = Failure(kind="blob", type="BlobDamaged", message="", input=blob)
             self.apply(retried(*found, failure=failure))
         if isinstance(work, RunMappers):
-            self.state.give_back(work.chunk.start, vertex, 1)
+            self.state.ready.give_back(work.chunk.start, vertex, 1)
 
 
 def attempts_of(state: RequestState, vertex: int) -> int:

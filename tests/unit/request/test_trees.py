@@ -8,21 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx.actors.request.state import PARTITIONS, RequestState
+from jobx.model import Counts
 from tests.unit.request.driver import PLAN, Driver, Node, expected, size, trees
 
 lucks = st.integers(0, 1 << 32).map(random.Random)
 
 
-def _counts(state: RequestState) -> tuple[int, int, int]:
-    return state.mapped_count, state.finished_count, state.invocation_count
-
-
 def _assert_nothing_is_left(state: RequestState) -> None:
-    assert list(state.chunks) == [0]
-    assert not state.branches
-    assert not state.pulls
-    assert state.held_bytes == 0
-    assert state.mapped_count == state.finished_count
+    assert list(state.tree.chunks) == [0]
+    assert not state.tree.branches
+    assert not state.ready.pulls
+    assert state.tree.held_bytes == 0
+    assert state.tree.mapped_count == state.tree.finished_count
 
 
 @given(trees, lucks)
@@ -31,7 +28,8 @@ def test_any_order_of_results_gives_the_same_result_and_counts(
 ) -> None:
     driver = Driver(tree, luck)
     assert driver.run() == expected(tree)
-    assert _counts(driver.state) == (size(tree), size(tree), 2 * size(tree))
+    count = size(tree)
+    assert driver.state.counts == Counts(mapped=count, finished=count, invocations=2 * count)
     _assert_nothing_is_left(driver.state)
 
 
@@ -73,9 +71,9 @@ def test_the_log_alone_gives_the_state(tree: Node, luck: random.Random, faults: 
     for event in driver.log:
         replayed.apply(event)
     live = driver.state
-    assert _counts(replayed) == _counts(live)
+    assert replayed.counts == live.counts
     assert (replayed.result, replayed.finished) == (live.result, live.finished)
-    assert (replayed.attempts, replayed.next_vertex) == (live.attempts, live.next_vertex)
+    assert (replayed.attempts, replayed.tree.next_vertex) == (live.attempts, live.tree.next_vertex)
 
 
 @given(trees, lucks, st.floats(0, 0.3))
@@ -90,8 +88,11 @@ def test_duplicates_of_results_change_nothing(
         twice.apply(event)
         if type(event).__name__ in {"Done", "Mapped"}:
             twice.apply(event)
-            assert _counts(twice) == _counts(once)
-            assert (twice.held_bytes, twice.next_vertex) == (once.held_bytes, once.next_vertex)
+            assert twice.counts == once.counts
+            assert (twice.tree.held_bytes, twice.tree.next_vertex) == (
+                once.tree.held_bytes,
+                once.tree.next_vertex,
+            )
     assert twice.result == once.result
 
 

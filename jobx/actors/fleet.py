@@ -1,0 +1,206 @@
+"""The executor processes of a node: started through the fork server, buried and replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import mmap
+import os
+import shutil
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from jobx import frames
+from jobx.actors.executor import PAGE_BYTES, Executor
+from jobx.actors.fork_server import ForkServer
+from jobx.actors.losses import crashed, exited
+from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
+from jobx.config import Settings, without_secrets
+from jobx.errors import DeadlineExceeded, InternalError, Unavailable
+from jobx.handlers.executor_config import executor_config
+from jobx.model import Failure
+
+#: An executor that closed its socket, or cannot be started, gets so long.
+GRACE_S: Final = 1.0
+#: Executors get so long to leave by themselves.
+LEAVE_S: Final = 0.5
+
+#: A fork server that dies is started again, later and later when it dies often.
+FORK_SERVER: Final = RestartPolicy(max_restarts=10, backoff_s=0.05, max_backoff_s=5.0)
+
+_log = logging.getLogger(__name__)
+
+#: Called with an executor that is dead, what it died of, and whether it had ever been ready.
+OnDead = Callable[[Executor, Failure, bool], None]
+
+
+class Fleet:
+    """The executor processes of a node, as many as its settings ask for.
+
+    Args:
+        settings: How many, and what they are given.
+        environ: The environment of the node.
+        temp_dir: Where their private folders are made.
+        on_frame: Hears what executors send.
+        on_dead: Hears of each that is dead; it is replaced.
+
+    Attributes:
+        executors: Those that live, or are being started.
+        is_closing: No more are started.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        temp_dir: Path,
+        *,
+        on_frame: Callable[[Executor, frames.Frame], None],
+        on_dead: OnDead,
+    ) -> None:
+        self.executors: list[Executor] = []
+        self.is_closing = False
+        self._count = settings.executor_count
+        self._temp_dir = temp_dir
+        self._on_frame = on_frame
+        self._on_dead = on_dead
+        self._spawning: dict[int, Executor] = {}
+        self._numbers = 0
+        self._connecting: set[asyncio.Future[Any]] = set()
+        self._fork_server_budget = RestartBudget(FORK_SERVER)
+        self._fork_server = ForkServer(
+            executor_config(settings, environ, temp_dir),
+            without_secrets(settings, environ),
+            on_spawned=self._spawned,
+            on_exit=self._exited,
+            on_gone=self._fork_server_gone,
+        )
+
+    async def start(self, timeout_s: float) -> None:
+        """Start all executors and wait until they can take work.
+
+        Raises:
+            DeadlineExceeded: They are not ready in time.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._fork_server.start(self._loop)
+        for _ in range(self._count):
+            self._spawn()
+        deadline = self._loop.time() + timeout_s
+        while sum(executor.state == "ready" for executor in self.executors) < self._count:
+            if self._loop.time() > deadline:
+                raise DeadlineExceeded("the start of the executors", timeout_s)
+            await asyncio.sleep(0.005)
+
+    async def close(self) -> None:
+        """End all executors; bounded."""
+        self.is_closing = True
+        for executor in self.executors:
+            executor.send({"t": "exit"})
+        deadline = self._loop.time() + LEAVE_S
+        while any(e.state != "dead" for e in self.executors) and self._loop.time() < deadline:
+            await asyncio.sleep(0.01)
+        self._fork_server.stop()
+        for executor in self.executors:
+            executor.state = "dead"
+            executor.close()
+
+    def _spawn(self) -> None:
+        is_complete = len(self.executors) >= self._count
+        if self.is_closing or is_complete or not self._fork_server.is_up:
+            return
+        try:
+            self._ask_for_executor()
+        except (OSError, InternalError) as error:
+            _log.warning("an executor cannot be started now: %s", error)
+            self._loop.call_later(GRACE_S, self._spawn)
+
+    def _ask_for_executor(self) -> None:
+        with ExitStack() as given:
+            page_fd = os.memfd_create("jobx-page", os.MFD_CLOEXEC)
+            given.callback(os.close, page_fd)
+            os.ftruncate(page_fd, PAGE_BYTES)
+            page = mmap.mmap(page_fd, PAGE_BYTES)
+            ours, theirs = socket.socketpair()
+            given.enter_context(theirs)
+            self._numbers += 1
+            try:
+                self._fork_server.spawn(self._numbers, theirs, page_fd)
+            except InternalError:
+                ours.close()
+                raise
+        ours.setblocking(False)
+        executor = Executor(page, self._on_frame, self._lost, self._loop.time())
+        self._spawning[self._numbers] = executor
+        self.executors.append(executor)
+        connecting = asyncio.ensure_future(
+            self._loop.create_connection(lambda: executor, sock=ours)
+        )
+        self._connecting.add(connecting)
+        connecting.add_done_callback(self._connecting.discard)
+
+    def _spawned(self, number: int, pid: int) -> None:
+        executor = self._spawning.pop(number, None)
+        if executor is not None:
+            executor.pid = pid
+
+    def _exited(self, pid: int, status: int) -> None:
+        executor = next((item for item in self.executors if item.pid == pid), None)
+        if executor is not None:
+            self._bury(executor, exited(status))
+
+    def _lost(self, executor: Executor) -> None:
+        """The socket is closed: the exit status follows, unless the process lives on."""
+        if executor.state != "dead":
+            executor.state = "dying"
+            self._loop.call_later(GRACE_S, self._end, executor)
+
+    def _end(self, executor: Executor) -> None:
+        if executor.state != "dead":
+            gone = crashed("the executor closed its connection to the node")
+            executor.kill(gone, executor.progress())
+            self._bury(executor, gone)
+
+    def _fork_server_gone(self) -> None:
+        if self.is_closing:
+            return
+        dead = list(self.executors)
+        for executor in dead:
+            executor.kill_group()  # as the fork server would have done
+        shutil.rmtree(self._temp_dir, ignore_errors=True)
+        for executor in dead:
+            self._bury(executor, crashed("the fork server is gone"))
+        self._spawning.clear()
+        self._start_fork_server_later()
+
+    def _start_fork_server_later(self) -> None:
+        decision = self._fork_server_budget.failed(self._loop.time())
+        delay_s = decision.delay_s if isinstance(decision, Restart) else FORK_SERVER.max_backoff_s
+        self._loop.call_later(delay_s, self._start_fork_server)
+
+    def _start_fork_server(self) -> None:
+        """Start the fork server again, and the executors that it makes."""
+        if self.is_closing:
+            return
+        try:
+            self._fork_server.start(self._loop)
+        except Unavailable as error:
+            _log.warning("%s", error)
+            self._start_fork_server_later()
+            return
+        for _ in range(self._count - len(self.executors)):
+            self._spawn()
+
+    def _bury(self, executor: Executor, crash: Failure) -> None:
+        """Start another in the place of a dead executor."""
+        if executor.state == "dead":
+            return
+        was_ready, executor.state = executor.state != "starting", "dead"
+        self.executors.remove(executor)
+        self._spawning = {n: e for n, e in self._spawning.items() if e is not executor}
+        self._on_dead(executor, executor.blame or crash, was_ready)
+        executor.close()
+        self._loop.call_later(0 if was_ready else GRACE_S, self._spawn)

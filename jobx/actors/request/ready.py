@@ -1,0 +1,170 @@
+"""What of a request is ready to be started: siblings, reductions, and mappers to be asked for more.
+
+All of it is in memory only. What was started is taken with ``take_*`` and given back with
+``give_back*`` when an executor dies under it; ``renew`` makes ready again whatever has no result.
+"""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from jobx.actors.request.tree import MAPPER, Branch, Chunk, Target, Tree
+
+
+class Ready:
+    """What is ready in a tree.
+
+    Attributes:
+        delayed: Targets that wait for their back-off, with the seconds; emptied by ``decide``.
+        pulls: Mappers that have more to yield and are not being asked; filled by the coordinator.
+        discarded: Vertices whose kept mappers are no longer wanted; taken by the coordinator.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self.delayed: dict[Target, float] = {}
+        self.pulls: dict[int, None] = {}
+        self.discarded: list[int] = []
+        self._tree = tree
+        self._chunks: list[tuple[int, int]] = []  # heap of (-depth, chunk): deepest first
+        self._reduces: deque[Target] = deque()
+        self._lost: set[str] = set()  # blobs that are gone and whose invocations run again
+
+    # What is taken
+
+    def take_range(self, most: Callable[[Chunk, int, int], int]) -> tuple[Chunk, int, int] | None:
+        """Take siblings that are ready, deepest first, ``most(chunk, first, stop)`` at most.
+
+        Returns the chunk, the first vertex and the count, or None.
+        """
+        while self._chunks:
+            chunk = self._tree.chunks.get(self._chunks[0][1])
+            if chunk is None or not chunk.ready or chunk.payload.blob in self._lost:
+                heapq.heappop(self._chunks)
+                continue
+            first, stop = chunk.ready[0]
+            count = min(stop - first, max(1, most(chunk, first, stop)))
+            chunk.ready.popleft()
+            if first + count < stop:
+                chunk.ready.appendleft((first + count, stop))
+            elif not chunk.ready:
+                heapq.heappop(self._chunks)
+            return chunk, first, count
+        return None
+
+    @property
+    def is_at_last_chunk(self) -> bool:
+        """Whether nothing is known to follow the siblings that are ready next."""
+        return len(self._chunks) == 1 and not self.pulls
+
+    def take_reduce(self) -> Target | None:
+        """Take a reduction that is ready: (vertex, partition), or None."""
+        while self._reduces:
+            vertex, partition = self._reduces.popleft()
+            branch = self._tree.branches.get(vertex)
+            if branch is not None and partition in branch.idle:
+                branch.idle.remove(partition)
+                return vertex, partition
+        return None
+
+    def take_pull(self, window: int, chunk_pairs: int) -> int | None:
+        """Take a mapper that has more to yield and room for it in its window, or None."""
+        for vertex in self.pulls:
+            branch = self._tree.branches[vertex]
+            # What an earlier attempt yielded is open already, and may wait for being yielded again.
+            if branch.earlier or branch.open + chunk_pairs <= window:
+                del self.pulls[vertex]
+                return vertex
+        return None
+
+    # What becomes ready
+
+    def add_chunk(self, chunk: Chunk) -> None:
+        """Make what is ready of a chunk known, now that its arguments are at hand."""
+        if chunk.ready:
+            heapq.heappush(self._chunks, (-chunk.depth, chunk.start))
+
+    def add_range(self, chunk: Chunk, start: int, stop: int) -> None:
+        """Make siblings of a chunk ready."""
+        if not chunk.ready:
+            heapq.heappush(self._chunks, (-chunk.depth, chunk.start))
+        chunk.ready.append((start, stop))
+
+    def add_reduces(self, branch: Branch) -> None:
+        """Make the partitions of a reducer ready that are not done."""
+        for partition in range(branch.partitions):
+            if partition not in branch.parts:
+                branch.idle.add(partition)
+                self._reduces.append((branch.vertex, partition))
+
+    def give_back(self, chunk_start: int, first: int, count: int) -> None:
+        """Make siblings ready again that were taken and got no result."""
+        chunk = self._tree.chunks.get(chunk_start)
+        if chunk is not None:
+            for start, stop in chunk.finished.gaps(first, first + count):
+                self.add_range(chunk, start, stop)
+
+    def give_back_reduce(self, target: Target, gather: int) -> None:
+        """Make a reduction ready again that was taken, from that gather, and got no result."""
+        branch = self._tree.branches.get(target[0])
+        if branch is not None and branch.partitions and branch.gathers == gather:
+            branch.idle.add(target[1])
+            self._reduces.appendleft(target)
+
+    def release(self, target: Target) -> None:
+        """End the back-off of a target: it is ready."""
+        vertex, partition = target
+        if partition == MAPPER:
+            chunk = self._tree.chunk_of(vertex)
+            if chunk is not None:
+                self.add_range(chunk, vertex, vertex + 1)
+        else:
+            self._reduces.append(target)
+
+    def renew(self) -> None:
+        """Make ready whatever has no result: nothing is at work any more."""
+        self.pulls.clear()
+        self.delayed.clear()
+        self._chunks.clear()
+        self._reduces.clear()
+        branches = self._tree.branches.values()
+        for branch in branches:
+            self.add_reduces(branch)
+        mapped = sorted(branch.vertex for branch in branches if branch.complete)
+        for chunk in self._tree.chunks.values():
+            chunk.ready.clear()
+            for start, stop in chunk.finished.gaps(chunk.start, chunk.start + chunk.count):
+                self._add_between(chunk, start, stop, mapped)
+
+    def _add_between(self, chunk: Chunk, start: int, stop: int, mapped: list[int]) -> None:
+        """Make a range ready but for the vertices in ``mapped`` (ascending)."""
+        for position in range(bisect.bisect_left(mapped, start), bisect.bisect_left(mapped, stop)):
+            if start < mapped[position]:
+                self.add_range(chunk, start, mapped[position])
+            start = mapped[position] + 1
+        if start < stop:
+            self.add_range(chunk, start, stop)
+
+    # What is not wanted any more
+
+    def discard(self, vertices: Iterable[int]) -> None:
+        """Ask the mappers of dropped branches for nothing more."""
+        for vertex in vertices:
+            self.pulls.pop(vertex, None)
+            self.discarded.append(vertex)
+
+    def hold_back(self, blob: str) -> None:
+        """Start nothing that needs a blob: it is gone, and what left it runs again."""
+        self._lost.add(blob)
+
+    def is_awaited(self, blob: str) -> bool:
+        """Whether a blob that is gone will be replaced: what left it is to run again already.
+
+        From then on nothing is started that needs the blob.
+        """
+        branches = self._tree.branches.values()
+        if any(chunk.payload.blob == blob for branch in branches for chunk in branch.earlier):
+            self.hold_back(blob)
+        return blob in self._lost
