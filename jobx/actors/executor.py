@@ -143,6 +143,11 @@ class Executor(asyncio.Protocol):
         rss_bytes: int = RSS.unpack_from(self.page, RSS_AT)[0]
         return rss_bytes
 
+    @property
+    def is_divisible(self) -> bool:
+        """Whether another executor could do some of its work."""
+        return len(self.work) > 1 or any(i.frame.get("count", 1) > 1 for i in self.work.values())
+
     def recall(self, number: int, now: float) -> None:
         """Have it begin nothing more of its work up to ``number``."""
         self.recalled, self.recalled_at = number, now

@@ -276,7 +276,7 @@ class ExecutorPool:
 
     def _balance_later(self) -> None:
         """Look soon at what executors have, while it may be unevenly shared out."""
-        if self._look is None:
+        if self._look is None and any(executor.is_divisible for executor in self._executors):
             having = balance.loads(self._executors, self._loop.time())
             if balance.is_uneven(having, self._idle, self._queues):
                 self._look = self._loop.call_later(balance.BALANCE_S, self._balance)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -152,10 +153,15 @@ class LogWriter:
             return
         self._flight, self._pending = self._pending, {}
         groups = [group.writes for group in self._flight.values()]
-        commit = self._loop.run_in_executor(self._thread, self._store.commit_many, groups)
-        commit.add_done_callback(self._committed)
+        commit = self._thread.submit(self._store.commit_many, groups)
+        commit.add_done_callback(self._call_committed)
 
-    def _committed(self, commit: asyncio.Future[list[Conflict | None]]) -> None:
+    def _call_committed(self, commit: Future[list[Conflict | None]]) -> None:
+        """Go back to the loop; straight, since somebody waits for each of these hops."""
+        with suppress(RuntimeError):  # the loop is closed: nobody hears of it any more
+            self._loop.call_soon_threadsafe(self._committed, commit)
+
+    def _committed(self, commit: Future[list[Conflict | None]]) -> None:
         flight, self._flight = self._flight, {}
         error = commit.exception()
         if error is None:

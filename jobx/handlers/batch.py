@@ -22,8 +22,8 @@ from jobx.handlers.languages import yielded
 from jobx.handlers.pairs import Groups, Merged
 from jobx.handlers.protocol import MAX_KEPT, PROGRESS
 from jobx.handlers.scope import Map, Return
-from jobx.handlers.segments import Segment
-from jobx.handlers.work import Work, microseconds, notes_of, now
+from jobx.handlers.segments import Segment, microseconds
+from jobx.handlers.work import Work, notes_of, now
 from jobx.payload import Payload
 
 #: What one result frame holds before a batch ends early, about.
@@ -60,7 +60,7 @@ class _Leaf(NamedTuple):  # one for each invocation, and quicker to make than a 
 
     output: Groups
     reduced: bool
-    durations: tuple[int, int, int]
+    durations_ns: tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _map(work: Work) -> None:
         outcome = work.guard(started, invocation, _map_one, arguments(item, is_root))
         if type(outcome) is _Leaf:
             work.segments.returned(
-                vertex, outcome.output, outcome.reduced, outcome.durations, invocation.notes()
+                vertex, outcome.output, outcome.reduced, outcome.durations_ns, invocation.notes()
             )
         elif type(outcome) is _Chunk:
             _settle(work, outcome)
@@ -130,16 +130,7 @@ def _return(work: Work, invocation: Invocation, pairs: Iterator[object], started
     reduced = reducer is not None and not (in_parts and output.runs)
     if reduced:
         output = work.stage(invocation, "reducer", reducer, output.grouped(), work.out)
-    ended = now()
-    return _Leaf(
-        output,
-        reduced,
-        (
-            microseconds(mapped - started),
-            microseconds(combined - mapped),
-            microseconds(ended - combined),
-        ),
-    )
+    return _Leaf(output, reduced, (mapped - started, combined - mapped, now() - combined))
 
 
 def _next_chunk(work: Work, invocation: Invocation, kept: KeptMapper) -> _Chunk:

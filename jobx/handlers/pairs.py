@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, islice
 from types import NoneType
 from typing import Any, Final
@@ -255,9 +256,9 @@ def _ordered(
         lists: Values by the identity of their key.
         names: The keys of those identities that are not the key itself.
     """
-    kinds = set(map(type, lists))
-    if kinds <= {str} or kinds <= {int}:
-        return sorted(lists.items(), key=_BY_KEY)
+    if not names:
+        with suppress(TypeError):  # of types that do not compare
+            return sorted(lists.items(), key=_BY_KEY)
     keys = values.sort_keys(names.get(identity, identity) for identity in lists)
     return [(key, lists[values.key_identity(key)]) for key in keys]
 

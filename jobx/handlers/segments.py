@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from jobx import values
 from jobx.handlers.pairs import Groups
@@ -12,6 +12,13 @@ from jobx.handlers.spill import RunWriter
 from jobx.payload import Payload
 
 Segment = list[Any]
+
+_MAX_US: Final = 0xFFFFFFFF
+
+
+def microseconds(duration_ns: int) -> int:
+    """Return nanoseconds as microseconds that fit 32 bits."""
+    return min(duration_ns // 1000, _MAX_US)
 
 
 class Segments:
@@ -43,16 +50,16 @@ class Segments:
         vertex: int,
         output: Groups,
         reduced: bool,
-        durations: Sequence[int],
+        durations_ns: tuple[int, int, int],
         notes: Mapping[str, Any],
     ) -> None:
-        """Add a mapper that returned data, ``durations`` being three in microseconds."""
+        """Add a mapper that returned data: it, its combiner and its reducer took so long."""
         # What still has to be reduced is reduced for each mapper alone.
         if self._returned is None or not (reduced and self._returned.reduced):
             self._finish_returned()
             output_so_far = Groups(self._writer, self._spill_bytes)
             self._returned = _Returned(vertex, output_so_far, reduced)
-        self._returned.take(vertex, output, durations, notes)
+        self._returned.take(vertex, output, durations_ns, notes)
         if notes:
             self.size_bytes += len(values.pack(notes))
 
@@ -78,17 +85,18 @@ class _Returned:
         self._first = first
         self._output = output
         self.reduced = reduced
-        self._durations: tuple[list[int], list[int], list[int]] = ([], [], [])
+        self._durations: list[tuple[int, int, int]] = []
         self._notes: dict[int, Mapping[str, Any]] = {}
 
     def take(
-        self, vertex: int, output: Groups, durations: Sequence[int], notes: Mapping[str, Any]
+        self,
+        vertex: int,
+        output: Groups,
+        durations_ns: tuple[int, int, int],
+        notes: Mapping[str, Any],
     ) -> None:
         self._output.absorb(output)
-        mappers, combiners, reducers = self._durations
-        mappers.append(durations[0])
-        combiners.append(durations[1])
-        reducers.append(durations[2])
+        self._durations.append(durations_ns)
         if notes:
             self._notes[vertex] = notes
 
@@ -97,8 +105,9 @@ class _Returned:
 
     def segment(self, written: Sequence[Payload]) -> Segment:
         payloads = [payload.to_wire() for payload in written]
-        count = len(self._durations[0])
-        durations = b"".join(array.array("I", part).tobytes() for part in self._durations)
+        count = len(self._durations)
+        by_stage = zip(*self._durations, strict=True)
+        durations = b"".join(array.array("I", map(microseconds, part)) for part in by_stage)
         return [
             "returned", self._first, count, payloads, self.reduced, durations, self._notes
         ]  # fmt: skip

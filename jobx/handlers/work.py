@@ -13,19 +13,13 @@ from jobx.handlers.invocation import Invocation
 from jobx.handlers.languages import Grouped, yielded
 from jobx.handlers.pairs import Groups
 from jobx.handlers.protocol import PROGRESS, RECALLED, RECALLED_AT
-from jobx.handlers.segments import Segments
+from jobx.handlers.segments import Segments, microseconds
 from jobx.handlers.spill import RunWriter
 from jobx.values import Value
 
 R = TypeVar("R")
 
 now: Final = time.monotonic_ns
-_MAX_US: Final = 0xFFFFFFFF
-
-
-def microseconds(duration_ns: int) -> int:
-    """Return nanoseconds as microseconds that fit 32 bits."""
-    return min(duration_ns // 1000, _MAX_US)
 
 
 class Work:
@@ -115,7 +109,8 @@ class Work:
             self._failed(invocation, error, started)
             return None
         finally:
-            self.scratch.undo(0)
+            if self.scratch.written:
+                self.scratch.undo(0)
             bench.drain()
             bench.scope.current = None
 
