@@ -19,7 +19,8 @@ from jobx.handlers.inputs import arguments, items
 from jobx.handlers.invocation import Invocation
 from jobx.handlers.kept import KeptMapper, chunk_payload, digest
 from jobx.handlers.languages import yielded
-from jobx.handlers.pairs import Groups, Merged
+from jobx.handlers.merged import Merged
+from jobx.handlers.pairs import Groups
 from jobx.handlers.protocol import MAX_KEPT, PROGRESS
 from jobx.handlers.scope import Map, Return
 from jobx.handlers.segments import Segment, microseconds

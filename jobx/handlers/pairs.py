@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from itertools import chain, islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from types import NoneType
 from typing import Any, Final
 
 from jobx import values
-from jobx.handlers import runs
 from jobx.handlers.failures import Misuse, shorten
-from jobx.handlers.spill import SMALL, RunWriter, SpooledValues
+from jobx.handlers.merged import UNPACKED, VALUE_BYTES, Merged, ordered
+from jobx.handlers.spill import RunWriter
 from jobx.payload import Payload
 from jobx.values import Key, Pair, Value
 
@@ -21,15 +19,9 @@ SLICE: Final = 1024
 _SLICE_BYTES: Final = 4 << 20
 #: Text up to this length is not weighed one by one.
 _SHORT: Final = 128
-#: What a key and a short value take in memory, about.
+#: What a key takes in memory, about.
 _KEY_BYTES: Final = 200
-_VALUE_BYTES: Final = 64
-#: Memory of a list or map for each byte of its packed form, about.
-_UNPACKED: Final = 4
-_BY_KEY: Final = operator.itemgetter(0)
 _IMMUTABLE: Final = frozenset({int, float, str, bytes, bool, NoneType})
-#: Runs that are not larger together are not merged but collected in memory, which is quicker.
-_COLLECTED_BYTES: Final = 1 << 20
 #: Output that is larger in memory is partitioned, so that it can be reduced in parallel.
 SECTIONS_BYTES: Final = 256 << 10
 
@@ -66,7 +58,7 @@ def checked(pair: object, index: int) -> tuple[Key, Value, int]:
         if type(value) not in _IMMUTABLE:
             packed = values.pack(value)
             value = values.unpack(packed)
-            weight_bytes = _UNPACKED * len(packed)
+            weight_bytes = UNPACKED * len(packed)
     except (ValueError, RecursionError) as error:
         raise Misuse("pair", f"pair {index} ({shorten(key)}): {error}", index) from error
     return key, value, weight_bytes + _long_bytes(key) + _long_bytes(value)
@@ -189,7 +181,7 @@ class Groups:
         else:
             is_last = count < SLICE
         self._taken += count
-        self.held_bytes += count * _VALUE_BYTES + (len(lists) - before) * _KEY_BYTES + weight_bytes
+        self.held_bytes += count * VALUE_BYTES + (len(lists) - before) * _KEY_BYTES + weight_bytes
         return not is_last
 
     def _take_checked(self, pair: object, index: int) -> int:
@@ -229,7 +221,7 @@ class Groups:
 
     def _write(self, in_sections: bool) -> None:
         if self._lists:
-            self.runs.append(self._writer.run(_ordered(self._lists, self._keys), in_sections))
+            self.runs.append(self._writer.run(ordered(self._lists, self._keys), in_sections))
             self._lists = {}
             self._keys = {}
             self.held_bytes = 0
@@ -237,7 +229,7 @@ class Groups:
     def grouped(self) -> Iterable[tuple[Key, Sequence[Value]]]:
         """Return all keys in order with all their values; can be iterated more than once."""
         if not self.runs:
-            return _ordered(self._lists, self._keys)
+            return ordered(self._lists, self._keys)
         self.spill()
         return Merged(self.runs, self._writer.folder, self._spill_bytes)
 
@@ -245,113 +237,3 @@ class Groups:
         """Return everything as runs; nothing is held afterwards."""
         self._write(in_sections=bool(self.runs) or self.held_bytes > SECTIONS_BYTES)
         return self.runs
-
-
-def _ordered(
-    lists: Mapping[Any, list[Value]], names: Mapping[Any, Key]
-) -> list[tuple[Key, list[Value]]]:
-    """Return keys in order with their values.
-
-    Args:
-        lists: Values by the identity of their key.
-        names: The keys of those identities that are not the key itself.
-    """
-    if not names:
-        with suppress(TypeError):  # of types that do not compare
-            return sorted(lists.items(), key=_BY_KEY)
-    keys = values.sort_keys(names.get(identity, identity) for identity in lists)
-    return [(key, lists[values.key_identity(key)]) for key in keys]
-
-
-def _collected(blocks: Iterable[list[runs.Item]]) -> list[tuple[Key, list[Value]]]:
-    """Return the keys of blocks of items in order, with their values in the order they came."""
-    lists: dict[Any, list[Value]] = {}
-    names: dict[Any, Key] = {}
-    listed_under = lists.get
-    for block in blocks:
-        for key, more in block:
-            kind = type(key)
-            identity = key
-            if kind is not str and kind is not int:
-                identity = values.key_identity(key)
-                if identity is not key:
-                    names.setdefault(identity, key)
-            listed = listed_under(identity)
-            if listed is None:
-                lists[identity] = more
-            else:
-                listed += more
-    return _ordered(lists, names)
-
-
-class Merged:
-    """Keys in order with their values, read from runs; can be iterated more than once.
-
-    Args:
-        payloads: The runs.
-        blob_dir: The folder of those in blobs.
-        spill_bytes: Values of one key that pass this are spooled to a file.
-        partition: Only the keys of this partition; None means all.
-        partitions: How many partitions there are.
-    """
-
-    def __init__(
-        self,
-        payloads: Sequence[Payload],
-        blob_dir: str,
-        spill_bytes: int,
-        partition: int | None = None,
-        partitions: int = 1,
-    ) -> None:
-        self._payloads = payloads
-        self._blob_dir = blob_dir
-        self._part = (partition, partitions)
-        self._spill_bytes = spill_bytes
-
-    def __iter__(self) -> Iterator[tuple[Key, Sequence[Value]]]:
-        size_bytes = runs.size_bytes(self._payloads, *self._part)
-        if size_bytes > min(_COLLECTED_BYTES, self._spill_bytes):
-            return self._merged()
-        return iter(_collected(runs.in_turn(self._payloads, self._blob_dir, *self._part)))
-
-    def _merged(self) -> Iterator[tuple[Key, Sequence[Value]]]:
-        gathered: _Gathered | None = None
-        for key, lists, is_again in runs.grouped(self._payloads, self._blob_dir, *self._part):
-            if gathered is None or not is_again:
-                if gathered is not None:
-                    yield gathered.key, gathered.values
-                gathered = _Gathered(key, self._spill_bytes)
-            gathered.add(lists)
-        if gathered is not None:
-            yield gathered.key, gathered.values
-
-
-class _Gathered:
-    """One key and its values, spooled to a file once they are too many."""
-
-    __slots__ = ("_spill_bytes", "_weight_bytes", "key", "values")
-
-    def __init__(self, key: Key, spill_bytes: int) -> None:
-        self.key = key
-        self.values: list[Value] | SpooledValues = []
-        self._spill_bytes = spill_bytes
-        self._weight_bytes = 0
-
-    def add(self, lists: Sequence[list[Value]]) -> None:
-        more = lists[0] if len(lists) == 1 else list(chain.from_iterable(lists))
-        if self.values:
-            self.values.extend(more)
-        else:
-            self.values = more
-        self._weight_bytes += _weight_bytes(more)
-        if self._weight_bytes > self._spill_bytes and isinstance(self.values, list):
-            spooled = SpooledValues()
-            spooled.extend(self.values)
-            self.values = spooled
-
-
-def _weight_bytes(listed: Sequence[Value]) -> int:
-    """Return what values take in memory, about."""
-    if SMALL.issuperset(map(type, listed)):
-        return len(listed) * _VALUE_BYTES
-    return len(listed) * _VALUE_BYTES + len(values.pack(listed)) * _UNPACKED

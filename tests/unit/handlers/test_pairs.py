@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from jobx import values
 from jobx.handlers.failures import Misuse
-from jobx.handlers.pairs import SLICE, Groups, Intake, Merged
+from jobx.handlers.merged import Merged
+from jobx.handlers.pairs import SLICE, Groups, Intake
 from jobx.handlers.spill import RunWriter
 
 KEYS = st.one_of(
