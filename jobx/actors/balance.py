@@ -126,7 +126,7 @@ def not_begun(load: Load, now: float) -> tuple[list[WorkItem], int]:
     if progress.number != load.front.number or now - executor.recalled_at < SETTLE_S:
         return [], 0
     behind = [item for item in load.behind if item.number <= executor.recalled]
-    vertex = max(progress.vertex, load.front.first_vertex)  # they may not be of one instant
+    vertex = progress.vertex
     is_recalled = load.left > 0 and load.front.number <= executor.recalled
     return behind, vertex + 1 if is_recalled and load.front.left_after(vertex) else 0
 

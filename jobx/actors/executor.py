@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import mmap
 import os
 import signal
 import time
@@ -11,17 +10,15 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from thespian.actors import ActorAddress
 
 from jobx import frames
 from jobx.actors.messages import RequestKey
 from jobx.errors import FrameError
-from jobx.handlers.protocol import PROGRESS, RECALLED, RECALLED_AT, RSS, RSS_AT
+from jobx.handlers.protocol import Page, vertices_of
 from jobx.model import Failure
-
-PAGE_BYTES: Final = 4096
 
 
 @dataclass(slots=True)
@@ -49,17 +46,21 @@ class WorkItem:
     abandoned_at: float = 0.0
 
     @property
+    def vertices(self) -> range:
+        """The vertices that it still stands for."""
+        vertices = vertices_of(self.frame)
+        return range(vertices.start, self.stop or vertices.stop)
+
+    @property
     def first_vertex(self) -> int:
         """The vertex that is blamed when nothing better is known."""
-        vertex: int = self.frame.get("first", self.frame.get("vertex", 0))
-        return vertex
+        return self.vertices.start
 
     def left_after(self, vertex: int) -> int:
         """Return how many invocations of a batch stand after ``vertex``, 0 if it is no batch."""
         if self.frame["t"] != "map":
             return 0
-        end: int = self.stop or self.frame["first"] + self.frame["count"]
-        return max(0, end - vertex - 1)
+        return max(0, self.vertices.stop - vertex - 1)
 
     @property
     def is_pinned(self) -> bool:
@@ -82,6 +83,7 @@ class Executor(asyncio.Protocol):
 
     Attributes:
         work: What was sent and not answered, oldest first, by its number.
+        was_ready: It could take work once.
         waiting: Pinned work that waits for room here.
         kept: Owners of the mappers that are kept suspended here.
         recalled: The highest number of work that it is to begin nothing more of.
@@ -89,12 +91,13 @@ class Executor(asyncio.Protocol):
         blame: Why the node killed it, None when it did not.
     """
 
-    page: mmap.mmap
+    page: Page
     on_frame: Callable[[Executor, frames.Frame], None]
     on_lost: Callable[[Executor], None]
     born: float
     pid: int = 0
     state: str = "starting"
+    was_ready: bool = False
     invocations: int = 0
     work: dict[int, WorkItem] = field(default_factory=dict)
     waiting: deque[WorkItem] = field(default_factory=deque)
@@ -133,25 +136,29 @@ class Executor(asyncio.Protocol):
         """Return what it is at; of one that was killed, what it was killed for."""
         if self._last is not None:
             return self._last
-        number, vertex, start_ns = PROGRESS.unpack_from(self.page, 0)
+        number, vertex, start_ns = self.page.at_work()
+        item = self.work.get(number)
+        if item is not None and vertex not in vertices_of(item.frame):
+            number = vertex = 0  # it is just beginning
+        elif item is not None:
+            vertex = min(vertex, item.vertices.stop - 1)  # it may have come to what was taken back
         running_s = (time.monotonic_ns() - start_ns) / 1e9 if start_ns else 0.0
         return Progress(number, vertex, running_s)
 
     @property
     def rss_bytes(self) -> int:
         """Its resident memory after its last work."""
-        rss_bytes: int = RSS.unpack_from(self.page, RSS_AT)[0]
-        return rss_bytes
+        return self.page.rss_bytes
 
     @property
     def is_divisible(self) -> bool:
         """Whether another executor could do some of its work."""
-        return len(self.work) > 1 or any(i.frame.get("count", 1) > 1 for i in self.work.values())
+        return len(self.work) > 1 or any(len(item.vertices) > 1 for item in self.work.values())
 
     def recall(self, number: int, now: float) -> None:
         """Have it begin nothing more of its work up to ``number``."""
-        self.recalled, self.recalled_at = number, now
-        RECALLED.pack_into(self.page, RECALLED_AT, number)
+        self.recalled, self.recalled_at = max(number, self.recalled), now
+        self.page.recalled = self.recalled
 
     def kill(self, blame: Failure, progress: Progress) -> None:
         """Kill the process; ``blame`` is what the work that it was at failed of."""

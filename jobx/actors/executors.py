@@ -24,13 +24,14 @@ from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run, Tak
 from jobx.actors.notices import Notice
 from jobx.config import Settings
 from jobx.errors import JobxError
+from jobx.handlers.protocol import vertices_of
 from jobx.model import Failure
 from jobx.views import ExecutorView
 
 #: How often the time of running work is looked at.
 TICK_S: Final = 0.1
 #: An executor that runs longer than its limit by this much is killed from outside.
-GRACE_S: Final = 1.0
+OVERDUE_S: Final = 1.0
 #: Work whose request is gone gets so long to end by itself.
 ABANDON_S: Final = 0.5
 #: A frame is sent behind one that has run shorter than this.
@@ -130,7 +131,7 @@ class ExecutorPool:
             for item in executor.work.values():
                 if item.owner == owner:
                     item.abandoned_at = now
-                    executor.recall(max(item.number, executor.recalled), now)
+                    executor.recall(item.number, now)
 
     # Life
 
@@ -156,13 +157,13 @@ class ExecutorPool:
         now = self._loop.time()
         return [
             ExecutorView(
-                pid=item.pid,
-                state="busy" if item.work and item.state == "ready" else item.state,
-                invocations=item.invocations,
-                rss_bytes=item.rss_bytes,
-                age_s=now - item.born,
+                pid=executor.pid,
+                state="busy" if executor.work and executor.state == "ready" else executor.state,
+                invocations=executor.invocations,
+                rss_bytes=executor.rss_bytes,
+                age_s=now - executor.born,
             )
-            for item in self._executors
+            for executor in self._executors
         ]
 
     # Work on its way
@@ -226,7 +227,7 @@ class ExecutorPool:
     def _frame(self, executor: Executor, frame: frames.Frame) -> None:
         if frame["t"] == "ready":
             if executor.state == "starting":
-                executor.state = "ready"
+                executor.state, executor.was_ready = "ready", True
             self._pump()
         elif frame["t"] == "result":
             self._answered(executor, frame)
@@ -319,7 +320,7 @@ class ExecutorPool:
             if now - front.sent_at > START_S:
                 text = f"the executor did not begin with its work within {START_S:g} s"
                 executor.kill(crashed(text), progress)
-        elif progress.running_s > item.time_limit_s + GRACE_S:
+        elif progress.running_s > item.time_limit_s + OVERDUE_S:
             text = f"the invocation took longer than {item.time_limit_s:g} s"
             executor.kill(Failure(kind="timeout", type="HandlerTimeout", message=text), progress)
         elif item.abandoned_at and now - item.abandoned_at > ABANDON_S:
@@ -328,11 +329,11 @@ class ExecutorPool:
 
     # Death
 
-    def _dead(self, executor: Executor, blame: Failure, was_ready: bool) -> None:
+    def _dead(self, executor: Executor, blame: Failure) -> None:
         """Report what a dead executor had."""
-        is_told = (executor.work or not was_ready) and blame.kind != "cancelled"
+        is_told = (executor.work or not executor.was_ready) and blame.kind != "cancelled"
         if is_told and not self._fleet.is_closing:
-            self._notify(notices.executor_died(blame, was_ready))
+            self._notify(notices.executor_died(blame, executor.was_ready))
         self._report_kept(executor)
         self._report_culprit(executor, blame)
         self._take_back(executor)
@@ -355,7 +356,8 @@ class ExecutorPool:
     def _take_back(self, executor: Executor) -> None:
         """Take back what an executor will not come to."""
         for item in (*executor.waiting, *reversed(executor.work.values())):
-            if item.is_pinned or item.stop:  # it is not what it was when it was sent
+            # Its mapper went with the executor, or its owner has part of it back: they decide.
+            if item.is_pinned or item.stop:
                 self._deliver(item.owner, Lost(item.ticket, None, KEEPER_GONE))
             elif not item.abandoned_at:
                 self._requeue(item)
@@ -372,6 +374,5 @@ class ExecutorPool:
 
 
 def _begun(item: WorkItem, segments: list[list[Any]]) -> int:
-    count: int = item.frame.get("count", 1)
     unstarted: int = sum(segment[2] for segment in segments if segment[0] == "unstarted")
-    return count - unstarted
+    return len(vertices_of(item.frame)) - unstarted

@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from jobx import frames
-from jobx.actors.executor import PAGE_BYTES, Executor
+from jobx.actors.executor import Executor
 from jobx.actors.fork_server import ForkServer
 from jobx.actors.losses import crashed, exited
 from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
 from jobx.config import Settings, without_secrets
 from jobx.errors import DeadlineExceeded, InternalError, Unavailable
 from jobx.handlers.executor_config import executor_config
+from jobx.handlers.protocol import PAGE_BYTES, Page
 from jobx.model import Failure
 
-#: An executor that closed its socket, or cannot be started, gets so long.
-GRACE_S: Final = 1.0
+#: An executor that closed its socket gets so long to end.
+EXIT_S: Final = 1.0
+#: After one that could not be started, or was never ready, it takes so long to the next.
+SPAWN_AGAIN_S: Final = 1.0
 #: Executors get so long to leave by themselves.
 LEAVE_S: Final = 0.5
 
@@ -33,8 +36,8 @@ FORK_SERVER: Final = RestartPolicy(max_restarts=10, backoff_s=0.05, max_backoff_
 
 _log = logging.getLogger(__name__)
 
-#: Called with an executor that is dead, what it died of, and whether it had ever been ready.
-OnDead = Callable[[Executor, Failure, bool], None]
+#: Called with an executor that is dead, and what it died of.
+OnDead = Callable[[Executor, Failure], None]
 
 
 class Fleet:
@@ -116,14 +119,14 @@ class Fleet:
             self._ask_for_executor()
         except (OSError, InternalError) as error:
             _log.warning("an executor cannot be started now: %s", error)
-            self._loop.call_later(GRACE_S, self._spawn)
+            self._loop.call_later(SPAWN_AGAIN_S, self._spawn)
 
     def _ask_for_executor(self) -> None:
         with ExitStack() as given:
             page_fd = os.memfd_create("jobx-page", os.MFD_CLOEXEC)
             given.callback(os.close, page_fd)
             os.ftruncate(page_fd, PAGE_BYTES)
-            page = mmap.mmap(page_fd, PAGE_BYTES)
+            page = Page(mmap.mmap(page_fd, PAGE_BYTES))
             ours, theirs = socket.socketpair()
             given.enter_context(theirs)
             self._numbers += 1
@@ -156,7 +159,7 @@ class Fleet:
         """The socket is closed: the exit status follows, unless the process lives on."""
         if executor.state != "dead":
             executor.state = "dying"
-            self._loop.call_later(GRACE_S, self._end, executor)
+            self._loop.call_later(EXIT_S, self._end, executor)
 
     def _end(self, executor: Executor) -> None:
         if executor.state != "dead":
@@ -198,9 +201,9 @@ class Fleet:
         """Start another in the place of a dead executor."""
         if executor.state == "dead":
             return
-        was_ready, executor.state = executor.state != "starting", "dead"
+        executor.state = "dead"
         self.executors.remove(executor)
         self._spawning = {n: e for n, e in self._spawning.items() if e is not executor}
-        self._on_dead(executor, executor.blame or crash, was_ready)
+        self._on_dead(executor, executor.blame or crash)
         executor.close()
-        self._loop.call_later(0 if was_ready else GRACE_S, self._spawn)
+        self._loop.call_later(0 if executor.was_ready else SPAWN_AGAIN_S, self._spawn)

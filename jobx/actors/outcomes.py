@@ -86,6 +86,9 @@ class Outcomes:
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
+        if chunk.finished.overlaps(first, first + count):  # counts whole or not at all
+            self.give_back(work, first, first + count)
+            return
         self._pace.record(chunk.step, count, sum(unpack_offsets(durations)) / 1e6)
         self._journal.append(
             Done(

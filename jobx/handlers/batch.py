@@ -21,7 +21,7 @@ from jobx.handlers.kept import KeptMapper, chunk_payload, digest
 from jobx.handlers.languages import yielded
 from jobx.handlers.merged import Merged
 from jobx.handlers.pairs import Groups
-from jobx.handlers.protocol import MAX_KEPT, PROGRESS
+from jobx.handlers.protocol import MAX_KEPT, vertices_of
 from jobx.handlers.scope import Map, Return
 from jobx.handlers.segments import Segment, microseconds
 from jobx.handlers.work import Work, notes_of, now
@@ -41,19 +41,23 @@ def run(bench: Bench, frame: Frame) -> list[Segment]:
     work = Work(bench, frame)
     try:
         _RUNS[frame["t"]](work)
-        return work.segments.close()
+        return work.close()
     except JobxError as error:
+        work.abandon()
         return failed(frame, error)
     finally:
-        PROGRESS.pack_into(bench.page, 0, 0, 0, 0)
+        bench.page.rest()
+
+
+def abandon(bench: Bench, frame: Frame) -> None:
+    """Remove what a frame left whose answer cannot be sent."""
+    bench.drop(frame["request"]["id"], vertices_of(frame))
 
 
 def failed(frame: Frame, error: BaseException) -> list[Segment]:
     """Return failed segments for all invocations of a work frame."""
     failure = describe(error) | {"step_name": frame["step"]}
-    first = frame["first"] if "first" in frame else frame["vertex"]
-    vertices = range(first, first + frame.get("count", 1))
-    return [["failed", vertex, failure, 0, {}] for vertex in vertices]
+    return [["failed", vertex, failure, 0, {}] for vertex in vertices_of(frame)]
 
 
 class _Leaf(NamedTuple):  # one for each invocation, and quicker to make than a dataclass
@@ -80,10 +84,11 @@ def _map(work: Work) -> None:
     attempts: Mapping[int, int] = frame.get("attempts") or {}
     given = items(frame)
     give_back_at = now() + int(frame["batch_s"] * 1e9)
+    is_full = False
     for vertex, item in enumerate(given, first):
         started = work.begin(vertex)
-        is_over = started > give_back_at or work.segments.size_bytes > SEGMENTS_BYTES
-        if not started or len(kept) >= MAX_KEPT or (is_over and vertex > first):
+        is_over = is_full or started > give_back_at or work.segments.size_bytes > SEGMENTS_BYTES
+        if not started or (is_over and vertex > first):
             work.segments.add(["unstarted", vertex, first + len(given) - vertex])
             return
         invocation = work.invocation(vertex, attempts.get(vertex, 1), given=item)
@@ -94,6 +99,8 @@ def _map(work: Work) -> None:
             )
         elif type(outcome) is _Chunk:
             _settle(work, outcome)
+            # What comes first is begun in any case: those that are kept may wait for it.
+            is_full = outcome.kept.more and len(kept) >= MAX_KEPT
 
 
 def _map_one(work: Work, invocation: Invocation, given: Arguments) -> _Leaf | _Chunk:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jobx.errors import InternalError
 from jobx.frames import Frame
@@ -14,6 +13,7 @@ from jobx.handlers.guests import Guests
 from jobx.handlers.invocation import Invocation
 from jobx.handlers.kept import KeptMapper
 from jobx.handlers.languages import Loaded, processor
+from jobx.handlers.protocol import Page
 from jobx.handlers.scope import Scope
 from jobx.handlers.scope_factories import ScopeFactories
 from jobx.handlers.secrets import Redactor
@@ -40,7 +40,7 @@ class Bench:
     Args:
         scope: The names for author code.
         alarm: Interrupts invocations that are over their time.
-        page: The shared page for ``PROGRESS``.
+        page: The page shared with the node.
         limits: What an invocation may take.
         drain: Called at the end of each invocation, to collect output that is still on its way.
         guests: Processes that run what is not Python; by default they work in the scratch folder.
@@ -56,7 +56,7 @@ class Bench:
         self,
         scope: Scope,
         alarm: Alarm,
-        page: Any,
+        page: Page,
         limits: Limits,
         *,
         drain: Callable[[], None] = lambda: None,

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from mmap import mmap
 from typing import Any, Final
 
 from jobx.errors import FrameError
@@ -27,7 +26,7 @@ from jobx.handlers.bench import Bench, Limits
 from jobx.handlers.files.files import OWN_THREADS, shared_files
 from jobx.handlers.guests import Guests
 from jobx.handlers.output import Capture
-from jobx.handlers.protocol import RSS, RSS_AT
+from jobx.handlers.protocol import Page
 from jobx.handlers.scope import Scope
 from jobx.handlers.scope_factories import ScopeFactories
 from jobx.handlers.secrets import Redactor
@@ -96,7 +95,7 @@ def close_others(kept: set[int]) -> None:
                 continue
 
 
-def main(stream_fd: int, page: mmap, config: Config, folder: str) -> None:
+def main(stream_fd: int, page: Page, config: Config, folder: str) -> None:
     """Run frames until the node closes its end, sends ``exit``, or this process is used up.
 
     Args:
@@ -143,8 +142,8 @@ class _Executor:
         self._folder = folder
         self._restore()
         self._threads = threading.active_count()
-        self._first_rss_bytes = self._rss_bytes = _rss_bytes()
-        self._weighed_at = 0.0
+        self._weigh()
+        self._first_rss_bytes = self._rss_bytes
 
     def run(self) -> None:
         frames, bench = self._frames, self._bench
@@ -172,6 +171,7 @@ class _Executor:
         try:
             self._frames.send(result | {"segments": segments})
         except FrameError as error:
+            batch.abandon(self._bench, frame)
             self._frames.send(result | {"segments": batch.failed(frame, error)})
         self._restore()
 
@@ -200,7 +200,7 @@ class _Executor:
 
     def _weigh(self) -> None:
         self._rss_bytes = _rss_bytes() + self._bench.guests.rss_bytes()
-        RSS.pack_into(self._bench.page, RSS_AT, self._rss_bytes)
+        self._bench.page.rss_bytes = self._rss_bytes
         self._weighed_at = time.monotonic()
 
     def _is_haunted(self) -> bool:

@@ -34,8 +34,8 @@ from typing import Any, Final
 from jobx import values
 from jobx.handlers import executor, kernel, languages
 from jobx.handlers.executor import Config
+from jobx.handlers.protocol import PAGE_BYTES, Page
 
-PAGE_BYTES: Final = 4096
 _MESSAGE_BYTES: Final = 1 << 12
 _CONFIG_BYTES: Final = 1 << 20
 #: Grouping makes many containers that live on; with the defaults half the time is collections.
@@ -156,8 +156,7 @@ def _become_executor(
         gc.enable()
         gc.set_threshold(*_GC_THRESHOLD)
         _confine(config, folder)
-        with mmap(page_fd, PAGE_BYTES) as page:
-            executor.main(stream_fd, page, config, folder)
+        executor.main(stream_fd, Page(mmap(page_fd, PAGE_BYTES)), config, folder)
         status = 0
     except BaseException:  # noqa: BLE001 - the process ends here, and says why
         traceback.print_exc()

@@ -64,25 +64,106 @@ that left nothing is absent.
 While it works, the executor keeps (id, vertex, monotonic start in ns) in a shared page, so that the
 node can tell which invocation killed it or is over its time. In the same page the node keeps the
 highest id that it recalled: of the frames up to it nothing more is begun. A batch at work gives
-back the rest, a frame that comes later is answered without segments. An executor writes what it
-begins with *before* it looks whether that was recalled, so after a moment the node knows from the
-page what will not be begun, even while an invocation takes hours. After a frame, but
-not after each when they are short, the executor leaves its resident memory there.
+back the rest, one that comes later is given back whole, any other frame is answered without
+segments. An executor writes what it begins with *before* it looks whether that was recalled, so
+after a moment the node knows from the page what will not be begun, even while an invocation takes
+hours. After a frame, but not after each when they are short, the executor leaves its resident
+memory there.
 """
 
 from __future__ import annotations
 
-import struct
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-#: Layout of the shared page: work id, vertex, monotonic nanoseconds of its start (0: idle).
-#: Aligned, so that each number is written and read in one piece.
-PROGRESS: Final = struct.Struct("@QQQ")
-#: Where in the page, and how, the node keeps the highest id that it recalled (0: nothing).
-RECALLED: Final = struct.Struct("@Q")
-RECALLED_AT: Final = 64
-#: Where and how the executor keeps its resident memory, in bytes.
-RSS: Final = struct.Struct("@Q")
-RSS_AT: Final = 128
-#: Suspended mappers that an executor keeps at most.
+PAGE_BYTES: Final = 4096
+#: Suspended mappers after which a batch ends that keeps one more.
 MAX_KEPT: Final = 256
+
+#: Words of the shared page: what the executor is at, and since when (monotonic ns, 0: nothing); the
+#: highest id that the node recalled; the executor's resident memory in bytes.
+_NUMBER: Final = 0
+_VERTEX: Final = 1
+_START: Final = 2
+_RECALLED: Final = 8
+_RSS: Final = 16
+#: Reads of the page until two agree.
+_READS: Final = 10
+
+
+class Page:
+    """The page that a node shares with an executor: words, each written in one piece.
+
+    ``struct`` would not do: it clears what it is about to write.
+
+    Args:
+        memory: What both have mapped; closed with this.
+    """
+
+    __slots__ = ("_memory", "_view", "_words")
+
+    def __init__(self, memory: Any) -> None:
+        self._memory = memory
+        self._view = memoryview(memory)
+        self._words = self._view.cast("Q")
+
+    def begin(self, number: int, vertex: int, start_ns: int) -> None:
+        """Note what the executor begins with."""
+        words = self._words
+        words[_VERTEX] = vertex
+        words[_NUMBER] = number
+        words[_START] = start_ns
+
+    def restart(self, start_ns: int) -> None:
+        """Let the time of what the executor is at count anew."""
+        self._words[_START] = start_ns
+
+    def rest(self) -> None:
+        """Note that the executor is at nothing."""
+        self._words[_START] = 0
+
+    def at_work(self) -> tuple[int, int, int]:
+        """Return number, vertex and start of what the executor is at, zeros when it is nothing.
+
+        The vertex may be none of that work's for an instant while it begins.
+        """
+        found = self._read()
+        for _ in range(_READS):
+            before, found = found, self._read()
+            if found == before:
+                break
+        return found if found[2] else (0, 0, 0)
+
+    def _read(self) -> tuple[int, int, int]:
+        words = self._words
+        return words[_NUMBER], words[_VERTEX], words[_START]
+
+    @property
+    def recalled(self) -> int:
+        """The highest id that the node recalled."""
+        return self._words[_RECALLED]
+
+    @recalled.setter
+    def recalled(self, number: int) -> None:
+        self._words[_RECALLED] = number
+
+    @property
+    def rss_bytes(self) -> int:
+        """The executor's resident memory after its last work."""
+        return self._words[_RSS]
+
+    @rss_bytes.setter
+    def rss_bytes(self, rss_bytes: int) -> None:
+        self._words[_RSS] = rss_bytes
+
+    def close(self) -> None:
+        """Unmap it."""
+        self._words.release()
+        self._view.release()
+        self._memory.close()
+
+
+def vertices_of(frame: Mapping[str, Any]) -> range:
+    """Return the vertices of a work frame."""
+    first = frame["first"] if "first" in frame else frame["vertex"]
+    return range(first, first + frame.get("count", 1))

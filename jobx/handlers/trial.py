@@ -27,6 +27,7 @@ from jobx.errors import FrameError, InternalError, InvalidInput
 from jobx.handlers import runs, source
 from jobx.handlers.executor_config import executor_config
 from jobx.handlers.library import load_fields
+from jobx.handlers.protocol import PAGE_BYTES
 from jobx.payload import Payload, pack_offsets
 from jobx.values import Key, Pair, Value
 
@@ -35,7 +36,6 @@ MAX_CHILDREN: Final = 10_000
 #: How long an executor may take to start, to end, and beyond its handler's time limit.
 GRACE_S: Final = 10.0
 #: What the fork server maps; importing it from there would bring all that executors need.
-_PAGE_BYTES: Final = 4096
 _NAME: Final = "trial"
 
 
@@ -204,7 +204,7 @@ class Trial:
         ours.settimeout(GRACE_S)
         page_fd = os.memfd_create("jobx-page", os.MFD_CLOEXEC)
         try:
-            os.ftruncate(page_fd, _PAGE_BYTES)
+            os.ftruncate(page_fd, PAGE_BYTES)
             spawn = [values.pack({"t": "spawn", "n": 1})]
             socket.send_fds(control, spawn, [theirs.fileno(), page_fd])
         except OSError as error:

@@ -12,8 +12,8 @@ from jobx.handlers.failures import describe, shorten
 from jobx.handlers.invocation import Invocation
 from jobx.handlers.languages import Grouped, yielded
 from jobx.handlers.pairs import Groups
-from jobx.handlers.protocol import PROGRESS, RECALLED, RECALLED_AT
-from jobx.handlers.segments import Segments, microseconds
+from jobx.handlers.protocol import vertices_of
+from jobx.handlers.segments import Segment, Segments, microseconds
 from jobx.handlers.spill import RunWriter
 from jobx.values import Value
 
@@ -74,11 +74,20 @@ class Work:
 
     def begin(self, vertex: int) -> int:
         """Begin with a vertex; return the monotonic nanoseconds of its start, 0: it is recalled."""
-        bench, number = self.bench, self.frame["id"]
+        page, number = self.bench.page, self.frame["id"]
         started = now()
-        PROGRESS.pack_into(bench.page, 0, number, vertex, started)
-        (recalled,) = RECALLED.unpack_from(bench.page, RECALLED_AT)
-        return 0 if recalled >= number else started
+        page.begin(number, vertex, started)
+        return 0 if page.recalled >= number else started
+
+    def close(self) -> list[Segment]:
+        """Return all segments; writing them has a time of its own."""
+        self.bench.page.restart(now())
+        return self.segments.close()
+
+    def abandon(self) -> None:
+        """Remove what was left of a frame that failed as a whole."""
+        self.out.undo(0)
+        self.bench.drop(self.frame["request"]["id"], vertices_of(self.frame))
 
     def guard(
         self,

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from jobx.handlers.protocol import RECALLED, RECALLED_AT
 from tests.support import frames
 from tests.support.executors import Executor, Node
 from tests.support.waiting import eventually
@@ -302,7 +301,7 @@ def test_a_batch_that_is_recalled_ends_with_the_invocation_at_work(
     executor.frames.send(frames.reduce(tmp_path, [], id=8))
     eventually(lambda: executor.at_work_on() == (7, 1))
 
-    RECALLED.pack_into(executor.page, RECALLED_AT, 8)
+    executor.page.recalled = 8
     gate.touch()
 
     assert [segment[:3] for segment in executor.ask()["segments"]] == [

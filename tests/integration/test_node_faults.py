@@ -71,6 +71,27 @@ def test_executor_that_cannot_be_started_is_started_later(
     assert any("an executor cannot be started now" in message for message in caplog.messages)
 
 
+def test_executors_that_die_before_they_are_ready_are_told_of_as_such(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    live = start(*GOOD, node__executors=1)
+    (old,) = live.pids()
+    fleet = live.node._executors._fleet
+    left = [2]
+
+    def kill_first(number: int, pid: int) -> None:
+        fleet._spawned(number, pid)
+        if left[0]:
+            left[0] -= 1
+            os.kill(pid, signal.SIGKILL)
+
+    monkeypatch.setattr(fleet._fork_server, "_on_spawned", kill_first)
+    os.kill(old, signal.SIGKILL)
+
+    assert pairs_of(live.post("good", {})) == [("answer", 42)]
+    assert "before it was ready" in caplog.text
+
+
 def test_fork_server_that_cannot_be_started_again_is_started_later(
     start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from jobx import values
 from jobx.frames import Frame, FrameSocket
-from jobx.handlers.protocol import PROGRESS
+from jobx.handlers.protocol import PAGE_BYTES, Page
 
 WAIT_S = 20.0
 
@@ -27,7 +27,7 @@ class Executor:
     number: int
     pid: int
     frames: FrameSocket
-    page: mmap.mmap
+    page: Page
 
     def ask(self, *sent: Frame) -> Frame:
         """Send frames and return the next answer."""
@@ -45,7 +45,7 @@ class Executor:
 
     def at_work_on(self) -> tuple[int, int]:
         """Return the work id and vertex in the shared page."""
-        work_id, vertex, _ = PROGRESS.unpack_from(self.page, 0)
+        work_id, vertex, _ = self.page.at_work()
         return work_id, vertex
 
 
@@ -89,12 +89,12 @@ class Node:
         ours, theirs = socket.socketpair()
         ours.settimeout(WAIT_S)
         page_fd = os.memfd_create("page")
-        os.ftruncate(page_fd, 4096)
+        os.ftruncate(page_fd, PAGE_BYTES)
         number = len(self._executors) + 1
         with theirs:
             message = values.pack({"t": "spawn", "n": number})
             socket.send_fds(self._control, [message], [theirs.fileno(), page_fd])
-        page = mmap.mmap(page_fd, 4096)
+        page = Page(mmap.mmap(page_fd, PAGE_BYTES))
         os.close(page_fd)
         spawned = self.hear()
         assert (spawned["t"], spawned["n"]) == ("spawned", number)

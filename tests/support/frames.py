@@ -11,6 +11,7 @@ from jobx.handlers import runs
 from jobx.handlers.alarm import Alarm
 from jobx.handlers.bench import Bench, Limits
 from jobx.handlers.guests import Guests
+from jobx.handlers.protocol import PAGE_BYTES, Page
 from jobx.handlers.scope import Scope
 from jobx.handlers.scope_factories import ScopeFactories
 from jobx.payload import Payload
@@ -115,7 +116,7 @@ def bench(
 ) -> Bench:
     """Return a bench with handlers loaded."""
     limits = Limits(output_bytes=1000, spill_bytes=spill_bytes, scratch_dir=str(folder))
-    page = bytearray(4096)
+    page = Page(bytearray(PAGE_BYTES))
     made = Bench(Scope(), NoAlarm(), page, limits, guests=guests, factories=factories)
     for handler in handlers:
         made.load(dict(handler))

@@ -90,6 +90,8 @@ class Ready:
         """Make siblings of a chunk ready."""
         if not chunk.ready:
             heapq.heappush(self._chunks, (-chunk.depth, chunk.start))
+        elif chunk.ready[-1][1] == start:
+            start, _ = chunk.ready.pop()
         chunk.ready.append((start, stop))
 
     def add_reduces(self, branch: Branch) -> None:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx.actors import balance
-from jobx.actors.executor import PAGE_BYTES, Executor, WorkItem
+from jobx.actors.executor import Executor, WorkItem
 from jobx.actors.messages import RequestKey
 from jobx.actors.runtime.address import Address
-from jobx.handlers.protocol import PROGRESS, RECALLED, RECALLED_AT
+from jobx.handlers.protocol import PAGE_BYTES, Page
 
 NOW = 100.0
 LATER = NOW + 2 * balance.SETTLE_S
@@ -31,9 +31,11 @@ def item(kind: str, number: int, key: RequestKey = MINE, first: int = 1, **field
 
 def executor(*work: WorkItem, at: tuple[int, int] = (0, 0), state: str = "ready") -> Executor:
     """Return an executor that has ``work`` and is at a number and vertex."""
-    made = Executor(mmap.mmap(-1, PAGE_BYTES), lambda *_: None, lambda *_: None, 0.0, state=state)
+    made = Executor(
+        Page(mmap.mmap(-1, PAGE_BYTES)), lambda *_: None, lambda *_: None, 0.0, state=state
+    )
     made.work = {each.number: each for each in work}
-    PROGRESS.pack_into(made.page, 0, *at, 1)
+    made.page.begin(*at, 1)
     return made
 
 
@@ -223,10 +225,23 @@ def test_nothing_is_known_of_an_executor_that_has_not_come_to_what_it_has() -> N
     assert not_begun(loaded) == ([], 0)
 
 
-def test_a_batch_that_is_seen_as_it_begins_is_not_taken_back_as_a_whole() -> None:
-    loaded = executor(item("map", 1, first=30), at=(1, 0))
-    loaded.recall(1, NOW)
-    assert not_begun(loaded) == ([], 31)
+@pytest.mark.parametrize("vertex", [0, 29, 40])
+def test_nothing_is_taken_back_while_the_page_shows_what_was_before(vertex: int) -> None:
+    loaded = executor(item("map", 1, first=30), item("map", 2), at=(1, vertex))
+    loaded.recall(2, NOW)
+    assert not_begun(loaded) == ([], 0)
+
+
+def test_what_came_to_the_end_that_was_taken_back_is_still_at_the_vertex_before() -> None:
+    loaded = executor(item("map", 1, stop=4), at=(1, 4))
+    assert (loaded.progress().number, loaded.progress().vertex) == (1, 3)
+
+
+def test_a_recall_is_never_taken_back() -> None:
+    loaded = executor(item("map", 1), item("map", 2), at=(1, 3))
+    for number in (2, 1):
+        loaded.recall(number, NOW)
+    assert (loaded.recalled, loaded.page.recalled) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +258,8 @@ def test_a_batch_that_is_seen_as_it_begins_is_not_taken_back_as_a_whole() -> Non
 def test_the_vertex_after_the_one_at_work_is_the_first_that_is_taken_back(
     front: WorkItem, recalled: int, expected: tuple[list[int], int]
 ) -> None:
-    loaded = executor(front, item("map", 2), at=(1, 3))
+    vertex = 3 if front.frame["t"] == "map" else front.first_vertex
+    loaded = executor(front, item("map", 2), at=(1, vertex))
     loaded.recall(recalled, NOW)
     assert not_begun(loaded) == expected
 
@@ -312,7 +328,7 @@ def test_recalls_reach_what_is_wanted_elsewhere_and_come_to_an_end(
 @given(fleets())
 def test_what_is_taken_back_was_recalled_and_is_still_to_come(fleet: list[Executor]) -> None:
     for load in balance.loads(fleet, NOW):
-        (recalled,) = RECALLED.unpack_from(load.executor.page, RECALLED_AT)
+        recalled = load.executor.page.recalled
         at = load.executor.progress()
         behind, first = balance.not_begun(load, NOW)
         assert all(one.number <= recalled and one is not load.front for one in behind)

@@ -399,3 +399,11 @@ def test_a_step_requires_what_any_of_its_handlers_requires(
         fields[part] = _ref("h", required_capability="gpu")
     assert missing_capability(PlanStep(**fields), frozenset({"general"})) == missing  # type: ignore[arg-type]  # fields of any step
     assert missing_capability(PlanStep(**fields), frozenset({"general", "gpu"})) is None  # type: ignore[arg-type]  # fields of any step
+
+
+def test_what_overlaps_what_is_done_counts_for_nothing_and_its_rest_runs_again(desk: Desk) -> None:
+    work = desk.children(CHUNK)
+    durations = bytes(4 * 3 * 2)
+    assert len(desk.hear(work, "returned", 2, 2, [], True, durations, {})) == 1
+    assert desk.hear(work, "returned", 1, 2, [], True, durations, {}) == []
+    assert desk.take_all() == [1]

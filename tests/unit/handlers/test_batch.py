@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobx import values
+from jobx.errors import StoreFull
 from jobx.handlers import batch
 from jobx.handlers.bench import Bench
-from jobx.handlers.protocol import MAX_KEPT, PROGRESS, RECALLED, RECALLED_AT
+from jobx.handlers.protocol import MAX_KEPT
+from jobx.handlers.spill import RunWriter
 from jobx.model import Failure
 from jobx.payload import Payload, unpack_offsets
 from tests.support import frames
@@ -257,7 +259,7 @@ def test_a_failed_invocation_leaves_no_blobs(tmp_path: Path) -> None:
 def test_progress_is_cleared_at_the_end(tmp_path: Path) -> None:
     bench = frames.bench(tmp_path, WORDS, SUM)
     run(bench, tmp_path, [1, "a"])
-    assert PROGRESS.unpack_from(bench.page, 0) == (0, 0, 0)
+    assert bench.page.at_work() == (0, 0, 0)
 
 
 # Mappers that map on
@@ -345,7 +347,7 @@ ECHO = "yield Return()\nfor k, v in arguments: yield k, v"
 
 
 def recall(bench: Bench, number: int) -> None:
-    RECALLED.pack_into(bench.page, RECALLED_AT, number)
+    bench.page.recalled = number
 
 
 def kinds(segments: Sequence[Any]) -> list[Any]:
@@ -414,10 +416,40 @@ def test_a_batch_ends_when_its_answer_is_large(
     assert 1 < segments[-1][1] < 9
 
 
-def test_an_executor_that_is_full_of_kept_mappers_gives_back_all(tmp_path: Path) -> None:
-    bench = frames.bench(tmp_path, mapper("yield Map('t')\nyield 1, 1\nyield 2, 2"))
-    run(bench, tmp_path, *[[n, n] for n in range(MAX_KEPT)], chunk_pairs=1)
-    assert run(bench, tmp_path, [1, 1], [2, 2], first=500) == [["unstarted", 500, 2]]
+def _full(folder: Path) -> Bench:
+    """Return what keeps as many mappers as it should; its mapper returns what is odd."""
+    source = "key, _ = next(iter(arguments))\nyield Return() if key % 2 else Map('t')\n"
+    bench = frames.bench(folder, mapper(source + "yield 1, 1\nyield 2, 2"), SUM)
+    run(bench, folder, *[[2 * n, 0] for n in range(MAX_KEPT)], chunk_pairs=1)
+    return bench
+
+
+def test_a_batch_ends_with_the_mapper_that_is_kept_beyond_the_bound(tmp_path: Path) -> None:
+    segments = run(_full(tmp_path), tmp_path, [2, 0], [4, 0], first=500, chunk_pairs=1)
+    assert [segment[:2] for segment in segments] == [["mapped", 500], ["unstarted", 501]]
+
+
+def test_what_kept_mappers_may_wait_for_is_run_however_many_they_are(tmp_path: Path) -> None:
+    segments = run(_full(tmp_path), tmp_path, [1, 0], [3, 0], first=500)
+    assert kinds(segments) == [["returned", 500, 2]]
+
+
+def test_nothing_is_left_of_a_batch_whose_output_finds_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = RunWriter.run
+
+    def run_until_full(writer: RunWriter, *given: Any) -> Payload:
+        if writer.written > 1:
+            raise StoreFull("the folder", "no space left")
+        return written(writer, *given)
+
+    monkeypatch.setattr(RunWriter, "run", run_until_full)
+    source = "key, _ = next(iter(arguments))\nyield Return() if key else Map('t')\n"
+    bench = frames.bench(tmp_path / "scratch", mapper(source + "yield 1, 'x' * 90000\nyield 2, 2"))
+    segments = run(bench, tmp_path / "blobs", *[[n, 0] for n in range(4)], reducer=None)
+    assert {segment[0] for segment in segments} == {"failed"}
+    assert (bench.kept, list((tmp_path / "blobs").iterdir())) == ({}, [])
 
 
 DROPPED = (
