@@ -11,7 +11,7 @@ from jobx.actors.request.state import PARTITIONS, RequestState
 from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.actors.services import Services
 from jobx.model import HandlerRef
-from jobx.payload import Payload, cut, pack_offsets, unpack_offsets
+from jobx.payload import Payload, cut
 
 #: Inline bytes that may wait for reducers before executors are told to write blobs …
 HELD_BYTES: Final = 8 << 20
@@ -114,10 +114,6 @@ class FrameBuilder:
 def _items(payload: Payload, position: int, count: int) -> dict[str, Any]:
     """Return the fields that carry ``count`` items of a chunk from ``position`` on."""
     start, stop = cut(payload, position, position + count)
-    ends = unpack_offsets(payload.offsets)[position : position + count]
-    fields: dict[str, Any] = {"offsets": pack_offsets([end - start for end in ends])}
     if payload.inline is not None:
-        fields["pairs"] = payload.inline[start:stop]
-    else:
-        fields["blob"] = {"name": payload.blob, "start": start, "stop": stop}
-    return fields
+        return {"pairs": payload.inline[start:stop]}
+    return {"blob": {"name": payload.blob, "start": start, "stop": stop}}

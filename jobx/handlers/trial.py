@@ -28,7 +28,7 @@ from jobx.handlers import runs, source
 from jobx.handlers.executor_config import executor_config
 from jobx.handlers.library import load_fields
 from jobx.handlers.protocol import PAGE_BYTES
-from jobx.payload import Payload, pack_offsets
+from jobx.payload import Payload
 from jobx.values import Key, Pair, Value
 
 #: Pairs of a mapper that maps on which are looked at; the rest is not asked for.
@@ -111,7 +111,6 @@ class Trial:
             "combiner": None,
             "reducer": None,
             "pairs": body,
-            "offsets": pack_offsets([len(body)]),
             "chunk_pairs": MAX_CHILDREN,
             "batch_s": GRACE_S,
         }

@@ -129,7 +129,7 @@ class SimulatedExecutors:
             ]
         segments = []
         batch = range(frame["first"], frame["first"] + frame["count"])
-        for vertex, item in zip(batch, items(body, frame["offsets"]), strict=False):
+        for vertex, item in zip(batch, items(body), strict=False):
             if self.rng.random() < self.faults.unstarted:
                 segments.append(["unstarted", vertex, batch.stop - vertex])
                 break
@@ -190,7 +190,7 @@ class SimulatedExecutors:
             body = payload.inline if payload.blob is None else self._read(payload.blob)
             if body is None:
                 return _blob_lost(frame["vertex"], payload.blob)
-            for key, numbers in items(body, b""):
+            for key, numbers in items(body):
                 totals[key] += sum(numbers)
         body = run_of({key: [total] for key, total in totals.items()})
         payload = self._payload(len(totals), body, frame["sync"])

@@ -66,7 +66,7 @@ def plan(attempts: int) -> model.Plan:
     )
 
 
-def items(inline: bytes, offsets: bytes) -> list[Any]:
+def items(inline: bytes) -> list[Any]:
     """Return the items of a chunk."""
     stream = values.unpacker(max_bytes=1 << 20)
     stream.feed(inline)
