@@ -97,6 +97,10 @@ class EntityVerbs:
         await self._in_thread(self._library.refresh)
         return {"broken": broken}
 
+    async def refresh(self, _: Body) -> Body:
+        """Look now whether another process has changed entities; return whether one did."""
+        return {"changed": await self._in_thread(self._library.refresh)}
+
     async def _write(self, write: Callable[[Any], object], body: Body) -> Body:
         kind = _kind(body)
         entity = model.convert(kind, body["kind"], body["fields"])
@@ -140,4 +144,5 @@ ENTITY_VERBS: Final[dict[str, Callable[[EntityVerbs, Body], Awaitable[Body]]]] =
     "entity.get": EntityVerbs.get,
     "entity.list": EntityVerbs.list,
     "entity.delete": EntityVerbs.delete,
+    "library.refresh": EntityVerbs.refresh,
 }

@@ -48,7 +48,7 @@ from jobx.views import ActorView, NodeView
 LOCAL: Final = "local"
 #: Threads for blocking reads of the store.
 READERS: Final = 4
-#: How often a change of entities by another process is looked for.
+#: How often a change of entities by a process that says nothing of it is looked for.
 REFRESH_S: Final = 0.5
 #: How often expired requests are looked for.
 SWEEP_S: Final = 10.0
@@ -118,6 +118,7 @@ class Node:
         await self._executors.start()
         await self._outside.start()
         await self._adopt()  # before anybody asks for what is open
+        await self._in_background(self._library.refresh)  # commands had no gateway to tell it by
         self._gateway = Gateway(settings.gateway_path, LOCAL, self.call)
         await self._gateway.start()
         self._periodic = [
@@ -194,7 +195,7 @@ class Node:
         """Take up the requests that were open when the node stopped."""
         opened = await self._in_background(lambda: kv_requests.opened(self._store, LOCAL))
         if opened:
-            _log.info("%d open requests are taken up", len(opened))
+            _log.info("open requests that are taken up: %d", len(opened))
             self._deliver(self._supervisor, Adopt(tuple(RequestKey(*item) for item in opened)))
 
     async def stop(self, drain_s: float) -> None:

@@ -23,10 +23,10 @@ from jobx.actors.services import Services
 from jobx.actors.writers.registry import Writers
 from jobx.errors import (
     Conflict,
-    InUse,
     JobxError,
     KeyReused,
     NoCapability,
+    NotEnded,
     NotFound,
     Unavailable,
 )
@@ -192,7 +192,7 @@ class Verbs:
 
     def _check_step(self, plan: model.Plan, workflow: str, step: str) -> None:
         if step not in plan.steps:
-            raise NotFound("step whose handlers all exist", f"{workflow}/{step}")
+            raise self._library.unplanned(workflow, step)
         offered = frozenset(self._node.settings.node.capabilities)
         missing = missing_capability(plan.steps[step], offered)
         if missing is not None:
@@ -292,7 +292,7 @@ class Verbs:
         key = RequestKey(body["workflow"], body["request_id"])
         request = await self._describe(key)
         if not request.is_done:
-            raise InUse("request", key.request_id, "its coordinator: it is still running")
+            raise NotEnded(key.request_id)
         await self._redeliver(key)
         return await self.get(body)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,18 +39,22 @@ class _Known:
 
     jobs: dict[str, model.Job]
     pinned: _Pinned
+    #: Why the plan leaves out the steps that it leaves out.
+    broken: dict[str, str]
 
 
 class Library:
     """Workflows as the store has them, answered from memory.
 
-    One thread calls the methods, but ``refresh`` may run in another: it replaces what is known in
-    one assignment. A current plan must stay in the store while a node runs: it is written once.
+    One thread calls the methods, but ``refresh`` may run in any: it replaces what is known in one
+    assignment, and what was changed before a call is known when that returns. A current plan must
+    stay in the store while a node runs: it is written once.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._entities = Entities(store)
+        self._refreshing = threading.Lock()  # what is read first must not be kept last
         self._state: str | None = None
         self._known: dict[str, _Known] = {}
         self._per_key: dict[str, bool] = {}
@@ -61,6 +66,10 @@ class Library:
 
         A workflow that cannot be read stays as it was known. Raises what the store raises.
         """
+        with self._refreshing:
+            return self._refresh()
+
+    def _refresh(self) -> bool:
         state = self._entities.state()
         if state == self._state:
             self._confirm_plans()
@@ -109,6 +118,13 @@ class Library:
         pinned.asked = True
         return pinned.digest, pinned.plan, list(pinned.writes)
 
+    def unplanned(self, workflow: str, step: str) -> NotFound:
+        """Return the error for a step that is not in the plan; it says why it is not."""
+        reason = self._workflow(workflow).broken.get(step)
+        if reason is None:
+            return NotFound("step", f"{workflow}/{step}")
+        return NotFound("step that can run", f"{workflow}/{step}: {reason}")
+
     def code(self, workflow: str, version: str) -> dict[str, Any]:
         """Return the fields of a ``load`` frame for a handler version; not to be changed.
 
@@ -141,15 +157,16 @@ class Library:
         except InvalidInput as error:
             _log.warning("workflow %s stays as it was known: %s", workflow, error)
             return old
-        return _Known(snapshot.jobs, self._pinned(snapshot, old))
+        steps, broken = self._pin_steps(snapshot)
+        pinned = self._pinned(workflow, model.Plan(steps=steps), old)
+        return _Known(snapshot.jobs, pinned, broken)
 
-    def _pinned(self, snapshot: WorkflowSnapshot, old: _Known | None) -> _Pinned:
-        plan = model.Plan(steps=self._pin_steps(snapshot))
+    def _pinned(self, workflow: str, plan: model.Plan, old: _Known | None) -> _Pinned:
         body = model.encode(plan)
         digest = hashlib.sha256(body).hexdigest()
         if old is not None and old.pinned.digest == digest:
             return old.pinned
-        key = keys.plan(snapshot.workflow.workflow_name, digest)
+        key = keys.plan(workflow, digest)
         return _Pinned(digest, plan, [] if self._store.get(key) else [Put(key, body)])
 
     def _confirm_plans(self) -> None:
@@ -159,14 +176,18 @@ class Library:
             if unsure and self._store.get(keys.plan(workflow, pinned.digest)):
                 pinned.writes = []
 
-    def _pin_steps(self, snapshot: WorkflowSnapshot) -> dict[str, model.PlanStep]:
-        steps = {}
+    def _pin_steps(
+        self, snapshot: WorkflowSnapshot
+    ) -> tuple[dict[str, model.PlanStep], dict[str, str]]:
+        """Return the steps that can run, and why the others cannot."""
+        steps, broken = {}, {}
         for name, step in sorted(snapshot.steps.items()):
             try:
                 steps[name] = self._pin(step, snapshot.handlers)
             except (InvalidInput, NotFound) as error:
                 _log.warning("step %s/%s cannot run: %s", step.workflow_name, name, error)
-        return steps
+                broken[name] = str(error)
+        return steps, broken
 
     def _pin(self, step: model.Step, handlers: dict[str, model.Handler]) -> model.PlanStep:
         combiner = step.combine_handler_name

@@ -15,7 +15,7 @@ import click
 
 from jobx import config_sources, model
 from jobx.config import Settings
-from jobx.errors import NotFound
+from jobx.errors import JobxError, NodeUnreachable, NotFound
 from jobx.handlers.examples import checking
 from jobx.kv.entities import Entities
 from jobx.kv.sqlite import SqliteStore
@@ -42,12 +42,15 @@ class Call:
         """
         path = self.settings.store_path
         if not path.exists():
-            raise NotFound("store", str(path))
+            hint = "name its folder with --data, or make one with jobx workflow create"
+            raise NotFound("store", f"{path}; {hint}")
         return path
 
     @contextmanager
     def store(self, *, create: bool = False) -> Iterator[SqliteStore]:
         """Open the store for the length of a ``with``; a node may run on it meanwhile.
+
+        What was changed of entities in it, also before it failed, that node knows at the end.
 
         Raises:
             NotFound: There is none, and ``create`` is false.
@@ -55,7 +58,13 @@ class Call:
         """
         path = self.settings.store_path if create else self.find_store()
         with closing(SqliteStore(path)) as store:
-            yield store
+            entities = Entities(store)
+            before = entities.state()
+            try:
+                yield store
+            finally:
+                if entities.state() != before:
+                    self._tell_node()
 
     @contextmanager
     def entities(self, *, create: bool = False) -> Iterator[Entities]:
@@ -72,6 +81,16 @@ class Call:
     def gateway(self) -> GatewayClient:
         """Connect to the node that runs on the data folder; raises NodeUnreachable."""
         return GatewayClient(self.settings.gateway_path)
+
+    def _tell_node(self) -> None:
+        """Have a node, if one runs, read what was changed: what is asked of it next goes by it."""
+        try:
+            with self.gateway() as gateway:
+                gateway.call("library.refresh", {})
+        except NodeUnreachable:
+            pass  # it will read everything when it starts
+        except JobxError as error:
+            click.echo(f"jobx: stored, but the node may not know of it yet: {error}", err=True)
 
 
 @overload

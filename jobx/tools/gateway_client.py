@@ -90,7 +90,8 @@ def _connect(path: Path) -> socket.socket:
         sock.connect(str(path))
     except OSError as error:
         sock.close()
-        raise NodeUnreachable(f"no node runs on {path.parent}") from error
+        hint = "start one with jobx serve, or name another folder with --data"
+        raise NodeUnreachable(f"no node runs on {path.parent}; {hint}") from error
     return sock
 
 

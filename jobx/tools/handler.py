@@ -62,7 +62,7 @@ def create(
         "description": description,
         "handler_type": handler_type,
         "source_type": source_type,
-        "source_code": _read_source(),
+        "source_code": _read_source(f"handler {workflow}/{name}"),
         "argument_spec": arguments,
         "required_capability": capability,
     }
@@ -92,8 +92,10 @@ def sync_folder(call: Call, workflow: str, path: Path, simulate: bool, force: bo
     return exits.INVALID if report.failed else exits.OK
 
 
-def _read_source() -> str:
+def _read_source(where: str) -> str:
     body = sys.stdin.buffer.read(source.MAX_SOURCE_BYTES + 1)
+    if not body.strip():
+        raise InvalidInput(f"{where}, source on stdin", "nothing", "must not be empty")
     if len(body) > source.MAX_SOURCE_BYTES:
         reason = f"must not be larger than {source.MAX_SOURCE_BYTES} bytes"
         raise TooLarge("source on stdin", "more", reason)

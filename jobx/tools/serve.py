@@ -20,6 +20,7 @@ import msgspec
 from jobx import old_names
 from jobx.config import ENV_PREFIX, Settings, without_secrets
 from jobx.errors import ConfigError, DeadlineExceeded, InternalError, InUse, JobxError
+from jobx.kv.leases import FolderLock
 from jobx.tools import exits, render
 from jobx.tools.children import Child, Restarts, describe_end
 from jobx.tools.command import Call, command
@@ -59,7 +60,7 @@ def serve(call: Call) -> int:
     """
     for note in old_names.notes(os.environ):
         click.echo(f"jobx: {note}", err=True)
-    with listen(call.settings.http.bind) as listener:
+    with _listen(call.settings) as listener:
         return Serving(call, listener).run()
 
 
@@ -193,6 +194,19 @@ class Serving:
             if _next_signal(min(left_s, 1.0)) is signal.SIGINT:
                 return None
         return True
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Listen; where that is refused because JobX serves the data folder already, say that."""
+    try:
+        return listen(settings.http.bind)
+    except InUse as error:
+        holder = FolderLock(settings.data_dir).holder()
+        if holder is None:
+            raise
+        pid, role = holder
+        by = f"process {pid} ({role})"
+        raise InUse("data folder", str(settings.data_dir), by) from error
 
 
 def listen(bind: str) -> socket.socket:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ from jobx.handlers.library import Library
 from jobx.kv import keys
 from jobx.kv.entities import Entities
 from jobx.kv.memory import MemoryStore
-from jobx.kv.store import Delete, Put
+from jobx.kv.store import Delete, Entry, Put
 
 MAPPER = "yield MrConfigureToReturn()\nyield from arguments\n"
 REDUCER = "def handler(key, values):\n    yield key, sum(values)\n"
@@ -100,6 +101,32 @@ def test_job_that_is_unknown_is_named(
     with pytest.raises(NotFound) as caught:
         known.job(workflow, job)
     assert str(caught.value) == sentence
+
+
+def test_refresh_is_not_undone_by_one_that_began_before_the_change(
+    store: MemoryStore, entities: Entities, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def get_slowly(key: str) -> Entry | None:
+        if key.startswith(keys.plan("demo", "")) and not reached.is_set():
+            reached.set()
+            go_on.wait(10)
+        return MemoryStore.get(store, key)
+
+    monkeypatch.setattr(store, "get", get_slowly)
+    known = Library(store)
+    before, after = (threading.Thread(target=known.refresh) for _ in range(2))
+    before.start()
+    assert reached.wait(10)
+    entities.put(handler("split", "mapper", MAPPER + "pass\n"))
+    after.start()
+    after.join(0.1)
+    go_on.set()
+    before.join(10)
+    after.join(10)
+
+    assert known.plan("demo")[1].steps["count"].mapper.version == version(entities, "split")
 
 
 def test_plan_pins_the_versions_of_all_handlers(known: Library, entities: Entities) -> None:
@@ -192,6 +219,8 @@ def test_plan_leaves_out_a_step_whose_handler_is_missing(
     store.commit([Delete(keys.entity("handler", "demo", "other"))])
     known.refresh()
     assert sorted(known.plan("demo")[1].steps) == ["count"]
+    assert "demo/broken: there is no reducer named other" in str(known.unplanned("demo", "broken"))
+    assert str(known.unplanned("demo", "nope")) == "there is no step named demo/nope"
 
 
 def test_workflow_that_cannot_be_read_stays_as_it_was_known(

@@ -198,13 +198,16 @@ def test_file_that_cannot_be_used_is_named(words: str, filled: Jobx) -> None:
     ("words", "code", "line"),
     [
         ("workflow create w again", exits.TAKEN, "workflow w exists already"),
-        ("workflow create W! d", exits.INVALID, "workflow W!"),
+        ("workflow create W! d", exits.INVALID, "workflow_name: a name is 1 to 63 of a-z"),
         ("workflow get nope", exits.NOT_FOUND, "there is no workflow named nope"),
         ("workflow delete w", exits.TAKEN, "workflow w is used by"),
         ("job get w nope", exits.NOT_FOUND, "there is no job named w/nope"),
         ("job list nope", exits.NOT_FOUND, "there is no workflow named nope"),
         ("job create w k d nope", exits.NOT_FOUND, "there is no step named w/nope"),
+        ("job create w k d s --writer nope", exits.INVALID, "the writers are inline, email"),
+        ("job create w k d s --writer http -o to=x", exits.INVALID, "its options are url (got to)"),
         ("step create w t d r '' r", exits.INVALID, "mapper"),
+        ("step create w t d m '' ''", exits.INVALID, "a step needs a reducer"),
         ("step delete w s", exits.TAKEN, "step w/s is used by"),
         ("handler delete w m", exits.TAKEN, "handler w/m is used by"),
         ("handler create w h d python cook", exits.USAGE, "'cook' is not one of"),
@@ -219,7 +222,7 @@ def test_file_that_cannot_be_used_is_named(words: str, filled: Jobx) -> None:
         ("request list w --state odd", exits.USAGE, "'odd' is not one of"),
         ("request cancel w r", exits.UNAVAILABLE, "no node runs on"),
         ("actors tree", exits.UNAVAILABLE, "no node runs on"),
-        ("node status", exits.UNAVAILABLE, "no node runs on"),
+        ("node status", exits.UNAVAILABLE, "start one with jobx serve"),
     ],
 )
 def test_refusal_is_one_line_with_its_exit_code(
@@ -240,7 +243,7 @@ def test_folder_without_a_store_is_named_and_not_created(
     result = jobx(*words.split())
 
     assert result.exit_code == exits.NOT_FOUND
-    assert str(folder) in result.stderr
+    assert f"{folder / 'jobx.sqlite'}; name its folder with --data, or make" in result.stderr
     assert not folder.exists()
 
 
@@ -255,6 +258,14 @@ def test_handler_whose_source_is_wrong_is_not_stored(filled: Jobx) -> None:
 
     assert result.exit_code == exits.INVALID
     assert filled("handler", "get", "w", "h").exit_code == exits.NOT_FOUND
+
+
+@pytest.mark.parametrize("stdin", ["", " \n"])
+def test_handler_without_a_source_is_refused_by_name(stdin: str, filled: Jobx) -> None:
+    result = filled("handler", "create", "w", "h", "d", "python", "mapper", stdin=stdin)
+
+    assert result.exit_code == exits.INVALID
+    assert result.stderr.startswith("jobx: handler w/h, source on stdin: must not be empty")
 
 
 def test_handler_source_that_is_not_text_is_refused(filled: Jobx) -> None:

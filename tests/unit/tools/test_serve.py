@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from jobx import config, config_sources
 from jobx.errors import ConfigError, InUse
+from jobx.kv.leases import FolderLock
 from jobx.tools import exits
 from jobx.tools.serve import listen, variables
 from tests.support.processes import alive, descendants, running, words
@@ -141,6 +142,19 @@ def test_serve_names_an_address_that_is_taken(tmp_path: Path) -> None:
 
     assert process.returncode == exits.TAKEN
     assert stderr == f"jobx: address {bind} is used by another process\n"
+
+
+def test_serve_names_who_has_the_data_folder_when_its_address_is_taken_too(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path)
+    lock.acquire()
+    with listen("127.0.0.1:0") as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        with running(_words("good", tmp_path, "--bind", bind)) as process:
+            stderr = process.communicate(timeout=20)[1]
+    lock.release()
+
+    assert process.returncode == exits.TAKEN
+    assert stderr == f"jobx: data folder {tmp_path} is used by process {os.getpid()} (node)\n"
 
 
 def test_listen_refuses_a_taken_address() -> None:
