@@ -9,6 +9,7 @@
     ├─ NotFound                a named thing does not exist
     ├─ AlreadyExists           a named thing exists
     ├─ InUse                   a named thing is referred to, or still at work
+    │  └─ NotEnded             a request still runs
     ├─ Unavailable             try again later
     │  ├─ Overloaded           too much is open
     │  ├─ Draining             the node is stopping
@@ -23,6 +24,7 @@
     ├─ FrameError              bytes from a peer are not a frame
     ├─ BlobDamaged             a blob is missing or its checksum is wrong
     ├─ RequestFailed           a request ended without a result
+    │  └─ RequestCancelled     because somebody cancelled it
     └─ InternalError           a fault of JobX itself
 
 Constructor arguments are the error: they are kept as ``args``, so that an error can be sent
@@ -121,6 +123,16 @@ class InUse(JobxError):
         super().__init__(kind, name, by)
 
 
+class NotEnded(InUse):
+    """A request still runs. Args: request id."""
+
+    code = "not-ended"
+    template = "request {0} has not ended yet"
+
+    def __init__(self, request_id: str) -> None:
+        JobxError.__init__(self, request_id)
+
+
 class Unavailable(JobxError):
     """Try again later. Args: reason, seconds after which a retry makes sense."""
 
@@ -129,6 +141,14 @@ class Unavailable(JobxError):
 
     def __init__(self, reason: str, retry_after_s: float = 1.0) -> None:
         super().__init__(reason, retry_after_s)
+
+    def __str__(self) -> str:
+        return super().__str__() if self.retry_after_s > 0 else self.reason
+
+    @property
+    def reason(self) -> str:
+        """What is in the way, without when to try again."""
+        return str(self.args[0])
 
     @property
     def retry_after_s(self) -> float:
@@ -245,6 +265,16 @@ class RequestFailed(JobxError):
         super().__init__(request_id, error_type, message)
 
 
+class RequestCancelled(RequestFailed):
+    """Somebody cancelled a request. Args: request id, why."""
+
+    code = "request-cancelled"
+    template = "request {0} was cancelled: {1}"
+
+    def __init__(self, request_id: str, reason: str) -> None:
+        JobxError.__init__(self, request_id, reason)
+
+
 class InternalError(JobxError):
     """A fault of JobX itself. Args: reason."""
 
@@ -259,8 +289,14 @@ def quote(value: object, limit: int = 80) -> str:
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # an integer of too many digits, or too deep
-        text = f"a {type(value).__name__}"
+        text = a_kind(value)
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def a_kind(value: object) -> str:
+    """Return what a value is, in words: ``a set``, ``an object``."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
 
 
 def _family(cls: type[JobxError]) -> Iterator[type[JobxError]]:

@@ -304,11 +304,14 @@ class Coordinator(Actor):
 
     def _finish(self, decision: Finish) -> None:
         self._journal.finish(decision)
-        for started in self._started.values():
-            self.send(started.actor, ActorExitRequest())
+        keepers, unwanted = self._outcomes.keepers, self._outcomes.unwanted
+        actors = [started.actor for started in self._started.values()]
+        actors += [*keepers.values(), *(keeper for keeper, _ in unwanted)]
+        for actor in actors:  # with it goes what it keeps
+            self.send(actor, ActorExitRequest())
         self._started.clear()
-        self.state.ready.discarded.extend(self._outcomes.keepers)
-        self._discard_unwanted()
+        keepers.clear()
+        unwanted.clear()
 
     def _discard_unwanted(self) -> None:
         """Close kept mappers that nobody will ask for more."""

@@ -356,10 +356,12 @@ class ExecutorPool:
     def _take_back(self, executor: Executor) -> None:
         """Take back what an executor will not come to."""
         for item in (*executor.waiting, *reversed(executor.work.values())):
+            if item.abandoned_at:
+                continue
             # Its mapper went with the executor, or its owner has part of it back: they decide.
             if item.is_pinned or item.stop:
                 self._deliver(item.owner, Lost(item.ticket, None, KEEPER_GONE))
-            elif not item.abandoned_at:
+            else:
                 self._requeue(item)
         executor.work.clear()
         executor.waiting.clear()

@@ -32,6 +32,7 @@ _COLOURS: Final = {
     "failed": "#c62828",
     "lost": "#c62828",
     "cancelled": "#b26a00",
+    "running": "#1565c0",
 }
 _WAITING: Final = "#607d8b"
 

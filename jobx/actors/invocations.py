@@ -26,6 +26,11 @@ class Invocation(Actor):
         self._kept: set[int] = set()
         self._at_work: set[int] = set()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the actor tree shows it at work: an executor has its work, or is to get it."""
+        return bool(self._at_work)
+
     def describe(self) -> str:
         """Return what the actor tree shows."""
         frame = self._frame

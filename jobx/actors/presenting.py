@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from jobx import model
-from jobx.errors import InUse, RequestFailed
+from jobx.errors import NotEnded, RequestCancelled, RequestFailed
 from jobx.kv import deliveries, requests
 from jobx.kv.store import Store
 from jobx.views import Outcome, RequestPage, RequestView, ResultView
@@ -48,13 +48,15 @@ def result_view(request: model.Request, blob_dir: str) -> ResultView:
     """Return where the result of a request is.
 
     Raises:
-        InUse: The request has not ended.
+        NotEnded: The request still runs.
         RequestFailed: It ended without a result.
     """
     if request.result is None:
         if not request.is_done:
-            raise InUse("request", request.request_id, "its coordinator: it is still running")
+            raise NotEnded(request.request_id)
         failure = request.failure
+        if failure is not None and request.state == "cancelled":
+            raise RequestCancelled(request.request_id, failure.message)
         kind = failure.type if failure else "Unknown"
         raise RequestFailed(request.request_id, kind, failure.message if failure else "")
     return ResultView(

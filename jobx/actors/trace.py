@@ -3,6 +3,9 @@
 Vertices are numbered in the order in which they were mapped, a parent before its children, so the
 first ``limit`` vertices are a tree of their own; a failed invocation and its ancestors are shown as
 well. Of all others only their number is kept.
+
+Of a mapper that has not ended the log knows only whether it mapped on: then it is running, else
+it is pending, also while an executor is at it.
 """
 
 from __future__ import annotations
@@ -13,10 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
 from jobx import model
 from jobx.actors.outcomes import invocation_id
 from jobx.actors.presenting import request_view
 from jobx.actors.request import events
+from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.errors import InvalidInput, NotFound
 from jobx.kv import deliveries, keys, log, requests
@@ -75,26 +81,30 @@ class _Reader:
     """Takes the events of a log one after the other and keeps what is shown."""
 
     def __init__(self, limit: int, wanted: int | None = None) -> None:
-        self.accepted: events.Accepted | None = None
         self.chunks: list[_Chunk] = []
         self.seen: dict[int, _Seen] = {}
+        #: Mappers whose present attempt has mapped on.
+        self.begun: set[int] = set()
         self.limit = limit
         self._wanted = wanted
 
     def take(self, event: events.Event) -> None:
         if isinstance(event, events.Accepted):
-            self.accepted = event
             self._add(ROOT, 1, MAPPER, event.step, event.arguments)
         elif isinstance(event, events.Mapped):
+            self.begun.add(event.parent)
             self._add(event.start, event.count, event.parent, event.step, event.payload)
         elif isinstance(event, events.Done):
             self._done(event)
         elif isinstance(event, events.Retried):
             self._retried(event)
+        elif isinstance(event, events.Adopted):
+            self.begun.clear()
         elif isinstance(event, events.Failed):
             seen = self.seen.setdefault(event.vertex, _Seen())
             seen.failures[event.kind] = event.failure
             seen.attempt = event.attempt
+            self.begun.discard(event.vertex)
             seen.take_notes(event.kind, 0, event.notes.get(event.vertex, {}))
 
     def chunk_of(self, vertex: int) -> _Chunk | None:
@@ -134,6 +144,8 @@ class _Reader:
                 seen.durations_us = (spent[position], 0, 0)
 
     def _retried(self, event: events.Retried) -> None:
+        if event.kind == "map":
+            self.begun.difference_update(range(event.first, event.first + event.count))
         for vertex in self._shown_in(event.first, event.count):
             seen = self.seen.setdefault(vertex, _Seen())
             seen.attempt = event.attempt
@@ -156,7 +168,8 @@ def read(store: Store, workflow: str, request_id: str, limit: int = DEFAULT_LIMI
         NotFound: There is no such request.
     """
     request = requests.get(store, workflow, request_id)
-    reader, plan = _read_log(store, request, _Reader(limit))
+    reader, plan, counts = _read_log(store, request, _Reader(limit))
+    request = msgspec.structs.replace(request, counts=counts)
     if plan is None:
         return TraceView(request=request_view(request), root=None)
     root = _Tree(reader, plan, request).build()
@@ -177,7 +190,7 @@ def invocation(store: Store, workflow: str, request_id: str, wanted: str) -> Tra
         reason = "an invocation id is m, c or r and a number"
         raise InvalidInput("invocation", repr(wanted)[:80], reason)
     vertex = int(wanted[1:])
-    reader, plan = _read_log(store, request, _Reader(0, wanted=vertex))
+    reader, plan, _ = _read_log(store, request, _Reader(0, wanted=vertex))
     chunk = reader.chunk_of(vertex)
     if plan is not None and chunk is not None:
         tree = _Tree(reader, plan, request)
@@ -187,15 +200,26 @@ def invocation(store: Store, workflow: str, request_id: str, wanted: str) -> Tra
     raise NotFound("invocation", f"{workflow}/{request_id}/{wanted}")
 
 
-def _read_log(store: Store, request: model.Request, reader: _Reader) -> tuple[_Reader, Plan | None]:
-    workflow = request.workflow_name
-    for _, record in log.read(store, workflow, request.request_id):
-        reader.take(events.from_record(record))
-    if reader.accepted is None:
-        return reader, None
-    key = keys.plan(workflow, reader.accepted.plan)
+def _read_log(
+    store: Store, request: model.Request, reader: _Reader
+) -> tuple[_Reader, Plan | None, model.Counts]:
+    """Read a log and return what it adds up to; the entity has the counts only at its end."""
+    plan, state = None, None
+    for _, record in log.read(store, request.workflow_name, request.request_id):
+        event = events.from_record(record)
+        reader.take(event)
+        if isinstance(event, events.Accepted):
+            plan = _plan(store, request.workflow_name, event.plan)
+            state = RequestState(plan) if plan is not None and not request.is_done else None
+        if state is not None:
+            state.apply(event)
+    return reader, plan, request.counts if state is None else state.counts
+
+
+def _plan(store: Store, workflow: str, digest: str) -> Plan | None:
+    key = keys.plan(workflow, digest)
     entry = store.get(key)
-    return reader, model.decode(Plan, key, entry.value) if entry else None
+    return model.decode(Plan, key, entry.value) if entry else None
 
 
 class _Tree:
@@ -266,7 +290,7 @@ class _Tree:
         return TraceNode(
             invocation_id=invocation_id(kind, vertex),
             kind=kind,
-            state=self._state(kind, seen),
+            state=self._state(kind, vertex, seen),
             step_name=chunk.step,
             handler_name=ref.handler_name if ref else "",
             attempt=seen.attempt if kind == "map" else 1,
@@ -277,7 +301,9 @@ class _Tree:
             failure=seen.failures.get(kind),
         )
 
-    def _state(self, kind: str, seen: _Seen) -> str:
+    def _state(self, kind: str, vertex: int, seen: _Seen) -> str:
+        if not self._is_done and kind == "map" and not seen.outcome:
+            return "running" if vertex in self._reader.begun else "pending"
         if kind in seen.failures and (self._is_done or not seen.outcome):
             return "failed" if self._is_done else "pending"
         reduced = seen.outcome == "reduced" or bool(seen.reduce_us)

@@ -31,6 +31,7 @@ TABLE: Final[dict[type[JobxError], tuple[int, str]]] = {
     errors.NotFound: (404, "It does not exist"),
     errors.AlreadyExists: (409, "It exists already"),
     errors.InUse: (409, "It is in use"),
+    errors.NotEnded: (409, "It has not ended yet"),
     errors.Conflict: (409, "Somebody else changed it"),
     errors.Unavailable: (503, "Try again later"),
     errors.DeadlineExceeded: (504, "It took too long"),

@@ -12,7 +12,7 @@ from falcon.asgi import Request, Response
 
 from jobx import values
 from jobx.config import HttpSettings
-from jobx.errors import InUse, InvalidInput, NotFound
+from jobx.errors import InvalidInput, NotEnded, NotFound
 from jobx.http import graphs, headers, media, results
 from jobx.http.node_client import Node
 from jobx.model import RequestState, check_name
@@ -82,7 +82,7 @@ class OneRequest:
             limit = f"may have at most {_MAX_REASON_CHARS} characters"
             raise InvalidInput("query parameter reason", repr(reason)[:80], limit)
         requester = headers.requester_ip(req, self._forwarded_header)
-        reason = reason or f"cancelled over HTTP by {requester}"
+        reason = reason or f"over HTTP by {requester}"
         body = {**_name(workflow, request_id), "reason": reason}
         request = msgspec.convert(await self._node.call("request.cancel", body), RequestView)
         if request.state == "running":
@@ -110,7 +110,7 @@ class RequestResult:
             resp.set_header("Preference-Applied", waiting.applied)
         if outcome.request.state == "running":
             resp.set_header("Retry-After", "1")
-            raise InUse("request", request_id, "its coordinator: it is still running")
+            raise NotEnded(request_id)
         await results.send_outcome(resp, outcome, accepted, self._settings.max_inline_pairs)
 
     on_head = on_get

@@ -14,7 +14,7 @@ from jobx import model
 from jobx.actors import graph as graphs
 from jobx.actors import presenting, sessions
 from jobx.actors import trace as traces
-from jobx.errors import InUse, NodeUnreachable, RequestFailed
+from jobx.errors import InUse, NodeUnreachable, NotEnded, RequestCancelled, RequestFailed
 from jobx.handlers import runs
 from jobx.kv import deliveries, keys, requests
 from jobx.kv.blobs import BlobFolder
@@ -28,7 +28,7 @@ from jobx.tools.output import replace_file
 from jobx.views import RequestView, ResultView
 
 #: Why a request ends that somebody cancels here.
-REASON: Final = "cancelled on the command line"
+REASON: Final = "on the command line"
 _PAGE: Final = 100
 FORMATS: Final = click.Choice(("json", "ndjson", "table"))
 
@@ -129,6 +129,8 @@ def deliver(call: Call, workflow: str, request_ids: tuple[str, ...]) -> None:
     if call.as_json:
         render.say_json({"requests": views})
         return
+    if not views:
+        render.say("nothing was given up")
     for view in views:
         sent = ", ".join(map(render.delivery, view.deliveries))
         render.say(f"request {workflow}/{view.request_id}: {sent}")
@@ -230,6 +232,8 @@ def failed(request_id: str, state: str, failure: model.Failure | None) -> Reques
     """Return the error of a request that ended without a result."""
     if failure is None:
         return RequestFailed(request_id, state, "it has no result")
+    if state == "cancelled":
+        return RequestCancelled(request_id, failure.message)
     return RequestFailed(request_id, failure.type, render.cause(failure))
 
 
@@ -252,12 +256,13 @@ def _finished(store: Store, workflow: str, request_ids: Sequence[str]) -> Iterat
     """Yield the requests of these ids, or all of the workflow that have ended when none is given.
 
     Raises:
-        InUse: One of those asked for has not ended; nothing was yielded.
+        NotEnded: One of those asked for still runs; nothing was yielded.
+        InUse: The result of one is on its way; nothing was yielded.
     """
     named = [requests.get(store, workflow, request_id) for request_id in request_ids]
     for entity in named:
         if not entity.is_done:
-            raise InUse("request", entity.request_id, "its coordinator: it is still running")
+            raise NotEnded(entity.request_id)
         if deliveries.is_pending(store, workflow, entity.request_id):
             raise InUse("request", entity.request_id, "its delivery: the result is on its way")
     yield from named

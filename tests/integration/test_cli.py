@@ -238,6 +238,9 @@ def test_request_is_cancelled_on_the_running_node(
 
         assert result.stdout.endswith("is cancelled\n")
         assert process.wait(30) == exits.FAILED
+    failed = jobx("request", "result", "w", str(request["request_id"]))
+    sentence = f"request {request['request_id']} was cancelled: on the command line"
+    assert (failed.exit_code, failed.stderr) == (exits.FAILED, f"jobx: {sentence}\n")
 
 
 @pytest.mark.usefixtures("served")

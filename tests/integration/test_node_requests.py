@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from jobx.model import Retry
 from tests.support.authoring import ANSWER, FAN, SLEEP, SLOW, WORKFLOW, handler
@@ -128,3 +129,31 @@ def test_same_key_at_the_same_time_is_one_request(start: Start) -> None:
     assert len({outcome.request.request_id for outcome in outcomes}) == 1
     assert [outcome.replayed for outcome in outcomes].count(False) == 1
     assert all(pairs_of(outcome) == [("slept", 1)] for outcome in outcomes[::2])
+
+
+@pytest.mark.parametrize("ms", [1, 60_000])
+def test_cancelling_a_fan_out_under_way_leaves_no_dead_letter(start: Start, ms: int) -> None:
+    node = start(
+        {"fan": FAN, "each": SLOW.replace("MS", str(ms))},
+        {"fan": ("fan", "sum"), "each": ("each", "sum")},
+    )
+    for _ in range(3):
+        running = node.post_later("fan", {"n": 100_000}, is_blocking=False)
+        key = {"workflow": WORKFLOW, "request_id": outcome_of(running).request.request_id}
+        eventually(lambda key=key: node.ask("request.get", **key)["counts"]["mapped"] > 1)
+        node.ask("request.cancel", **key, reason="enough")
+        eventually(node.is_idle)
+
+    assert node.status().dead_letters == 0
+
+
+def test_actor_whose_work_an_executor_has_is_shown_busy(start: Start) -> None:
+    node = start({"sleep": SLEEP}, {"sleep": ("sleep", "sum")})
+    running = node.post_later("sleep", {"ms": 60_000}, is_blocking=False)
+    outcome_of(running)
+
+    def states() -> list[str]:
+        (supervisor,) = node.ask("actors.tree")["actors"]
+        return [actor["state"] for c in supervisor["children"] for actor in c["children"]]
+
+    eventually(lambda: states() == ["busy"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from jobx.errors import InUse, NotFound
+from jobx.errors import NotEnded, NotFound
 from jobx.tools.cli import main
 from tests.support.authoring import ANSWER, WORKFLOW
 from tests.support.http_sink import http_sink
@@ -58,9 +58,12 @@ def test_results_that_were_given_up_are_delivered_again_under_the_same_ids(
         rest = deliver(tmp_path)
         eventually(lambda: states(live) == ["delivered"] * 3)
         nothing = deliver(tmp_path)
+        words = ["request", "deliver", WORKFLOW, "--data", str(tmp_path)]
+        said = CliRunner().invoke(main, words).stdout
 
     asked = [[r["request_id"] for r in answer["requests"]] for answer in (named, rest, nothing)]
     assert asked == [["r1"], ["r0", "r2"], []]
+    assert said == "nothing was given up\n"
     ids = [post.headers["X-DELIVERY-ID"] for post in sink.posts]
     assert sorted(ids) == sorted(["w/r0", "w/r1", "w/r2"] * 2)
 
@@ -74,7 +77,7 @@ def test_what_runs_or_goes_nowhere_cannot_be_delivered_again(start: Start, tmp_p
 
     with pytest.raises(NotFound, match="delivery of a result named w/r0"):
         live.ask("request.deliver", workflow=WORKFLOW, request_id="r0")
-    with pytest.raises(InUse, match="it is still running"):
+    with pytest.raises(NotEnded, match="has not ended yet"):
         live.ask("request.deliver", workflow=WORKFLOW, request_id="r1")
     gate.touch()
     running.result(30)

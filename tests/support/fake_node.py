@@ -20,7 +20,15 @@ import msgspec
 
 from jobx import frames, model, values
 from jobx.actors.graph import dot_text
-from jobx.errors import AlreadyExists, InUse, JobxError, KeyReused, NotFound, from_wire
+from jobx.errors import (
+    AlreadyExists,
+    InUse,
+    JobxError,
+    KeyReused,
+    NotEnded,
+    NotFound,
+    from_wire,
+)
 from jobx.frames import Frame
 from jobx.model import Failure
 from jobx.payload import Payload
@@ -217,7 +225,7 @@ class FakeNode:
     def _request_deliver(self, body: Frame) -> RequestView:
         request = self._request(body)
         if request.state == "running":
-            raise InUse("request", request.request_id, "its coordinator: it is still running")
+            raise NotEnded(request.request_id)
         if not request.deliveries:
             raise NotFound("delivery of a result", request.request_id)
         return request

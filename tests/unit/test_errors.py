@@ -93,7 +93,7 @@ def test_braces_in_an_argument_are_told_as_they_are() -> None:
     [
         ("a", "'a'"),
         ([1] * 100, "[1, 1, 1, ..."),
-        (1 << 70_000, "a int"),
+        (1 << 70_000, "an int"),
     ],
     ids=["text", "list", "integer"],
 )
@@ -106,3 +106,12 @@ def test_a_value_deeper_than_the_stack_can_be_quoted() -> None:
     for _ in range(100_000):
         value = [value]
     assert quote(value) == "a list"
+
+
+@pytest.mark.parametrize(
+    ("retry_after_s", "sentence"), [(0.0, "gone"), (0.5, "gone; try again in 0.5 s")]
+)
+def test_a_sentence_tells_when_to_try_again_unless_that_is_now(
+    retry_after_s: float, sentence: str
+) -> None:
+    assert str(Unavailable("gone", retry_after_s)) == sentence

@@ -33,7 +33,12 @@ def refuse(*_: object) -> NoReturn:
 
 @dataclass(frozen=True, slots=True)
 class ActorRecord:
-    """One live actor as it stands. ``parent`` is None for one that the system itself owns."""
+    """One live actor as it stands.
+
+    Attributes:
+        state: ``stopping``; ``queued``: it has mail; ``busy``: it says so; ``idle``.
+        parent: None for an actor that the system itself owns.
+    """
 
     address: str
     name: str
@@ -112,9 +117,14 @@ class Cell:
         return self.actor.__class__ is Endpoint
 
     def record(self, now: float) -> ActorRecord:
-        """Describe the actor, in its own words where it has a ``describe`` method."""
+        """Describe the actor, in its own words where it has ``describe`` and ``is_busy``."""
         mailbox = self.mailbox
-        state = "stopping" if mailbox is None else "queued" if mailbox else "idle"
+        if mailbox is None:
+            state = "stopping"
+        elif mailbox:
+            state = "queued"
+        else:
+            state = "busy" if getattr(self.actor, "is_busy", False) else "idle"
         describe = getattr(self.actor, "describe", None)
         return ActorRecord(
             address=str(self.address),

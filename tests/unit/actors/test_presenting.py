@@ -7,7 +7,7 @@ import pytest
 
 from jobx import model
 from jobx.actors.presenting import outcome, request_view, result_view
-from jobx.errors import InUse, RequestFailed
+from jobx.errors import NotEnded, RequestFailed
 from jobx.payload import Payload
 
 RUNNING = model.Request(
@@ -33,6 +33,7 @@ SUCCEEDED = _ended(
 )
 EMPTY = _ended("succeeded", result=[], result_pairs=0)
 FAILED = _ended("failed", failure=FAILURE)
+ENOUGH = model.Failure(kind="cancelled", type="Cancelled", message="enough")
 
 
 def test_a_view_has_what_the_request_has() -> None:
@@ -58,7 +59,7 @@ def test_an_empty_result_is_a_result() -> None:
 
 
 def test_a_running_request_has_no_result_yet() -> None:
-    with pytest.raises(InUse, match="still running"):
+    with pytest.raises(NotEnded, match="request r1 has not ended yet"):
         result_view(RUNNING, FOLDER)
 
 
@@ -66,12 +67,11 @@ def test_a_running_request_has_no_result_yet() -> None:
     ("request_", "sentence"),
     [
         (FAILED, "request r1 failed: ValueError: wrong"),
-        (_ended("cancelled"), "request r1 failed: Unknown: "),
+        (_ended("failed"), "request r1 failed: Unknown: "),
+        (_ended("cancelled", failure=ENOUGH), "request r1 was cancelled: enough"),
     ],
 )
-def test_a_request_that_failed_says_why_it_has_no_result(
-    request_: model.Request, sentence: str
-) -> None:
+def test_a_request_without_a_result_says_why(request_: model.Request, sentence: str) -> None:
     with pytest.raises(RequestFailed) as raised:
         result_view(request_, FOLDER)
     assert str(raised.value) == sentence

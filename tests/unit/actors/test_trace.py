@@ -10,7 +10,16 @@ import pytest
 
 from jobx import model, values
 from jobx.actors import trace
-from jobx.actors.request.events import Accepted, Done, Event, Failed, Mapped, Retried, to_record
+from jobx.actors.request.events import (
+    Accepted,
+    Adopted,
+    Done,
+    Event,
+    Failed,
+    Mapped,
+    Retried,
+    to_record,
+)
 from jobx.errors import InvalidInput, NotFound
 from jobx.kv import keys, log, requests
 from jobx.kv.memory import MemoryStore
@@ -138,12 +147,12 @@ def test_an_input_in_a_blob_is_not_shown() -> None:
     ("count", "states"),
     [
         (1, {"m0": "pending", "r0": "pending"}),
-        (2, {"m0": "pending", "m1": "pending", "r1": "pending", "r0": "pending"}),
+        (2, {"m0": "running", "m1": "pending", "r1": "pending", "r0": "pending"}),
         (3, {"m0": "succeeded", "m1": "pending", "r1": "pending", "r0": "pending"}),
         (4, {"m0": "succeeded", "m1": "succeeded", "c1": "succeeded", "r0": "pending"}),
     ],
 )
-def test_what_has_not_come_yet_is_pending(count: int, states: dict[str, str]) -> None:
+def test_what_has_not_come_yet_is_running_or_pending(count: int, states: dict[str, str]) -> None:
     found = _states(_root(_store(*WHOLE[:count])))
     assert states.items() <= found.items()
 
@@ -288,3 +297,24 @@ def test_a_reducer_shows_the_output_of_its_partitions_in_their_order() -> None:
     store = _store(ACCEPTED, MAPPED, split, COUNTED, *parts)
     found = [trace.invocation(store, "flow", "r1", name).output for name in ("m0", "r0")]
     assert found == ["mapped", "first later"]
+
+
+def test_a_running_request_is_counted_from_its_log() -> None:
+    counts = trace.read(_store(ACCEPTED, MAPPED, SPLIT, COUNTED), "flow", "r1").request.counts
+    assert (counts.mapped, counts.finished, counts.invocations) == (4, 3, 10)
+
+
+@pytest.mark.parametrize(
+    ("more", "state"),
+    [
+        ((), "pending"),
+        ((MAPPED,), "running"),
+        ((MAPPED, Retried(2.5, "map", 0, 0, 1, 2, 1.0, WRONG)), "pending"),
+        ((MAPPED, Adopted(2.5, "node", 2)), "pending"),
+        ((MAPPED, SPLIT), "succeeded"),
+    ],
+)
+def test_a_mapper_is_running_once_its_attempt_has_mapped_on(
+    more: tuple[Event, ...], state: str
+) -> None:
+    assert _states(_root(_store(ACCEPTED, *more)))["m0"] == state

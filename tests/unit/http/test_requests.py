@@ -70,6 +70,7 @@ def test_unknown_request_is_not_found(client: TestClient, request_id: str) -> No
 def test_result_is_a_conflict_while_the_request_runs(client: TestClient) -> None:
     answer = client.simulate_get(f"/request/texts/{submit(client, 'slow')}/result")
     assert (answer.status_code, answer.headers["Retry-After"]) == (409, "1")
+    assert (answer.json["code"], answer.json["title"]) == ("not-ended", "It has not ended yet")
 
 
 def test_result_waits_when_preferred(client: TestClient, node: FakeNode) -> None:
@@ -116,6 +117,7 @@ def test_result_of_a_cancelled_request_is_a_conflict(client: TestClient) -> None
     client.simulate_delete(path)
     answer = client.simulate_get(f"{path}/result")
     assert (answer.status_code, answer.json["code"]) == (409, "request-cancelled")
+    assert answer.json["detail"].startswith("Cancelled: over HTTP by ")
 
 
 def test_trace_shows_sessions_of_any_value(client: TestClient, node: FakeNode) -> None:

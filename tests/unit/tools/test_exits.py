@@ -10,9 +10,11 @@ from jobx.tools import exits
     ("error", "code"),
     [
         (errors.RequestFailed("r", "ValueError", "no"), 1),
+        (errors.RequestCancelled("r", "enough"), 1),
         (errors.NotFound("job", "w/j"), 3),
         (errors.AlreadyExists("job", "w/j"), 4),
         (errors.InUse("data folder", "d", "process 7"), 4),
+        (errors.NotEnded("r"), 4),
         (errors.Conflict("k"), 4),
         (errors.InvalidInput("name", "''", "empty"), 5),
         (errors.ConfigError("http.bind", "x", "no"), 5),
