@@ -37,6 +37,14 @@ RequestState = Literal["running", "succeeded", "failed", "cancelled"]
 DeliveryState = Literal["pending", "delivered", "given_up"]
 
 _NAME: Final = re.compile(NAME_PATTERN)
+_NAME_REASON: Final = (
+    "a name is 1 to 63 of a-z 0-9 _ . -, starts with a letter or digit, has no '..'"
+)
+#: What a step cannot be without, by the field that names it.
+_NEEDED: Final = {
+    "map_handler_name": "a step needs a mapper",
+    "reduce_handler_name": "a step needs a reducer",
+}
 
 
 class Entity(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -249,8 +257,7 @@ def check_name(where: str, name: object) -> str:
     """
     if isinstance(name, str) and _NAME.match(name) and ".." not in name:
         return name
-    reason = "a name is 1 to 63 of a-z 0-9 _ . -, starts with a letter or digit, has no '..'"
-    raise InvalidInput(where, quote(name), reason)
+    raise InvalidInput(where, quote(name), _NAME_REASON)
 
 
 def convert(kind: type[E], where: str, fields: object) -> E:
@@ -262,7 +269,7 @@ def convert(kind: type[E], where: str, fields: object) -> E:
     try:
         return msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:
-        raise InvalidInput(where, quote(fields, 120), str(error)) from error
+        raise _refusal(where, fields, error) from error
 
 
 def encode(entity: msgspec.Struct) -> bytes:
@@ -278,5 +285,18 @@ def decode(kind: type[E], where: str, body: bytes) -> E:
     """
     try:
         return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise _refusal(where, msgspec.json.decode(body), error) from error
     except msgspec.DecodeError as error:
         raise InvalidInput(where, quote(body, 120), str(error)) from error
+
+
+def _refusal(where: str, fields: object, error: msgspec.ValidationError) -> InvalidInput:
+    """Return why ``fields`` are no entity; of a wrong name in words, not as its pattern."""
+    expected, _, place = str(error).partition(" - at ")
+    field = place.strip("`").removeprefix("$.")
+    if repr(NAME_PATTERN) in expected and isinstance(fields, dict) and field in fields:
+        name = fields[field]
+        reason = _NAME_REASON if name else _NEEDED.get(field, _NAME_REASON)
+        return InvalidInput(f"{where}: {field}", quote(name), reason)
+    return InvalidInput(where, quote(fields, 120), str(error))

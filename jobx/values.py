@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 
 import msgpack
 
-from jobx.errors import InvalidInput, quote
+from jobx.errors import InvalidInput, a_kind, quote
 
 Key: TypeAlias = Any  #: null, bool, int, float, text, bytes, tuple of keys, timestamp, decimal
 Value: TypeAlias = Any  #: a key type, a list of values, or a map of keys to values
@@ -47,7 +47,7 @@ def _default(value: object) -> object:
         return msgpack.ExtType(_EXT_BIG_INT, b"%x" % value)  # Python bounds decimal digits
     if isinstance(value, decimal.Decimal):
         return msgpack.ExtType(_EXT_DECIMAL, str(value).encode())
-    raise TypeError(f"a {type(value).__name__} cannot be a key or a value")
+    raise TypeError(f"{a_kind(value)} cannot be a key or a value")
 
 
 def _ext_hook(code: int, body: bytes) -> object:
@@ -129,7 +129,7 @@ def check_key(key: Key, depth: int = 0) -> Key:
         return tuple(check_key(item, depth + 1) for item in key)
     check_value(key)
     if kind not in _FROZEN:
-        raise ValueError(f"a {kind.__name__} cannot be a key")
+        raise ValueError(f"{a_kind(key)} cannot be a key")
     return key
 
 
@@ -174,7 +174,7 @@ def _check_container(value: Value, depth: int) -> None:
             check_key(key)
             check_value(item, depth + 1)
     elif not isinstance(value, int | bytes):
-        raise ValueError(f"a {type(value).__name__} cannot be a value")
+        raise ValueError(f"{a_kind(value)} cannot be a value")
 
 
 def key_identity(key: Key) -> object:

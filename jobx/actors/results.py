@@ -264,8 +264,7 @@ def after_try(
         return msgspec.structs.replace(
             begun, state="delivered", error=None, next_at=None, ended_at=now_at
         )
-    text = str(error) if isinstance(error, JobxError) else f"{type(error).__name__}: {error}"
-    failed = msgspec.structs.replace(begun, error=text[:_ERROR_CHARACTERS])
+    failed = msgspec.structs.replace(begun, error=_text(error)[:_ERROR_CHARACTERS])
     if begun.attempts >= settings.attempts or isinstance(error, TooLarge | BlobDamaged):
         return msgspec.structs.replace(
             failed, state=deliveries.GIVEN_UP, next_at=None, ended_at=now_at
@@ -275,6 +274,13 @@ def after_try(
     backoff_s = settings.backoff_s * 2.0 ** min(begun.attempts - 1, 60) * (0.5 + luck)
     delay_s = min(max(backoff_s, wanted_s), settings.max_backoff_s)
     return msgspec.structs.replace(failed, next_at=now_at + delay_s)
+
+
+def _text(error: Exception) -> str:
+    """Return what was wrong; when it is tried again is for the delivery to say."""
+    if isinstance(error, Unavailable):
+        return error.reason
+    return str(error) if isinstance(error, JobxError) else f"{type(error).__name__}: {error}"
 
 
 def given_up(key: RequestKey, delivery: Delivery) -> Notice:

@@ -8,7 +8,7 @@ import time
 from types import FrameType
 from typing import Final
 
-from jobx.handlers.failures import HandlerTimeout
+from jobx.handlers.failures import over_time
 
 #: An author who swallows the interruption gets it again after this.
 _AGAIN_S: Final = 0.5
@@ -24,14 +24,16 @@ class Alarm:
     def __init__(self) -> None:
         self._deadline = math.inf
         self._fires_at = math.inf
+        self._limit_s = math.inf
 
     def install(self) -> None:
         """Take over SIGALRM (again)."""
         signal.signal(signal.SIGALRM, self._fired)
 
-    def start(self, deadline: float) -> None:
-        """Interrupt what runs now at ``deadline``, monotonic."""
+    def start(self, deadline: float, limit_s: float) -> None:
+        """Interrupt what runs now at ``deadline``, monotonic: then it has had ``limit_s``."""
         self._deadline = deadline
+        self._limit_s = limit_s
         if deadline < self._fires_at:
             self._set(deadline)
 
@@ -57,4 +59,4 @@ class Alarm:
             return
         self._deadline = time.monotonic() + _AGAIN_S
         self._set(self._deadline)
-        raise HandlerTimeout("the invocation took longer than its time limit")
+        raise over_time(self._limit_s)

@@ -132,7 +132,7 @@ class Bench:
         """Close a suspended mapper; what its ``finally`` blocks raise is nobody's concern."""
         self.scope.current = kept.invocation
         try:
-            self.alarm.start(time.monotonic() + 1.0)
+            self.alarm.start(time.monotonic() + 1.0, 1.0)
             kept.close()
         except BaseException:  # noqa: BLE001, S110 - author code whose outcome is not wanted
             pass

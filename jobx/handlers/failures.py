@@ -63,6 +63,11 @@ class HandlerTimeout(BaseException):
     """An invocation is over its time; no Exception, so that authors do not swallow it."""
 
 
+def over_time(limit_s: float) -> HandlerTimeout:
+    """Return the timeout of an invocation that took longer than ``limit_s``."""
+    return HandlerTimeout(f"the invocation took longer than its time limit of {limit_s:g} s")
+
+
 class RunError(Exception):
     """A program that a handler ran ended with another code than expected."""
 
@@ -123,7 +128,7 @@ def _message(error: BaseException) -> str:
         text = str(error)
     except BaseException as unsayable:  # noqa: BLE001 - author code: anything may come out of __str__
         text = f"(its message cannot be told: __str__ raised {type_name(type(unsayable))})"
-    return text
+    return text or ("no memory is left" if isinstance(error, MemoryError) else "")
 
 
 def _cut(text: str) -> str:

@@ -27,6 +27,7 @@ class Invocation:
         handler: Name of the handler that runs now.
         given: The pair or arguments that a mapper was given, for its failure.
         deadline: Monotonic instant at which the soft time limit ends it.
+        time_limit_s: That limit.
         session: What the mapper stored; one that it was made with is not among its notes.
         output: Captured output as bytes, by stage.
         notices: What author code wants people to know, see ``tell``.
@@ -48,6 +49,7 @@ class Invocation:
         "session",
         "stage",
         "step",
+        "time_limit_s",
         "vertex",
     )
 
@@ -71,14 +73,14 @@ class Invocation:
         self.stage = self._first_stage = stage
         self.given = given
         self.handler = ""
-        self.deadline = math.inf
+        self.deadline = self.time_limit_s = math.inf
         self._owns_session = session is None
         self.session = {} if session is None else session
         self.output: dict[str, list[bytes]] = {}
         self.notices: list[list[str]] = []
         self._redactor = redactor
         self._room = output_bytes
-        self._cut = 0
+        self._cut: dict[str, int] = {}  # bytes by stage
 
     @property
     def id(self) -> str:
@@ -91,7 +93,8 @@ class Invocation:
         if kept:
             self.output.setdefault(self.stage, []).append(kept)
             self._room -= len(kept)
-        self._cut += len(piece) - len(kept)
+        if lost := len(piece) - len(kept):
+            self._cut[self.stage] = self._cut.get(self.stage, 0) + lost
 
     def tell(self, channel: str, level: str, template: str, message: str, text: str) -> None:
         """Keep a notification: its channel (``NOTIFY`` for all), its line, more text.
@@ -108,15 +111,13 @@ class Invocation:
 
     def captured(self) -> dict[str, str]:
         """Return the captured output by stage, without secrets; a last line tells what was cut."""
-        hide, is_cut = self._redactor.body, self._cut > 0
-        texts = {
-            stage: hide(b"".join(pieces), is_cut=is_cut).decode("utf-8", "replace")
-            for stage, pieces in self.output.items()
-        }
-        if is_cut:
-            text = texts.get(self.stage, "")
-            texts[self.stage] = f"{text}\n[{self._cut} bytes of output were cut]\n"
-        return texts
+        return {stage: self._text(stage) for stage in self.output | self._cut}
+
+    def _text(self, stage: str) -> str:
+        cut = self._cut.get(stage, 0)
+        body = self._redactor.body(b"".join(self.output.get(stage, ())), is_cut=cut > 0)
+        text = body.decode("utf-8", "replace")
+        return f"{text}\n[{cut} bytes of output were cut]\n" if cut else text
 
     def notes(self) -> dict[str, Any]:
         """Return what the invocation leaves for its segment, empty when that is nothing."""

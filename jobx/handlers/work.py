@@ -105,11 +105,12 @@ class Work:
         bench = self.bench
         bench.scope.current = invocation
         bench.invocations += 1
-        invocation.deadline = started / 1e9 + self.frame["time_limit_s"] - spent_s
+        limit_s = invocation.time_limit_s = self.frame["time_limit_s"]
+        invocation.deadline = started / 1e9 + limit_s - spent_s
         mark = self.out.written
         try:
             try:
-                bench.alarm.start(invocation.deadline)
+                bench.alarm.start(invocation.deadline, limit_s)
                 return body(self, invocation, *args)
             finally:
                 bench.alarm.stop()
@@ -139,6 +140,7 @@ class Work:
         self, invocation: Invocation, stage: str, version: str, grouped: Grouped, writer: RunWriter
     ) -> Groups:
         """Run a combiner or reducer and return what it yields, grouped."""
+        self.bench.drain()  # what is on its way is of the stage before
         invocation.stage = stage
         handler = self.bench.handler(version, invocation)
         output = self.groups(writer)

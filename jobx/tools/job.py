@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from jobx import model
+from jobx.actors.writers import registry
 from jobx.tools.command import Call, command
 from jobx.tools.entity_commands import add_commands, done
 from jobx.tools.parsing import parse_argument
@@ -46,8 +47,10 @@ def create(
         "description": description,
         "initial_step_name": step,
     }
+    created = model.convert(model.Job, f"job {workflow}/{name}", fields)
+    registry.check_names(created, call.settings.results)
     with call.entities() as entities:
-        entities.create(model.convert(model.Job, f"job {workflow}/{name}", fields))
+        entities.create(created)
     done(call, "created", "job", f"{workflow}/{name}")
 
 

@@ -7,9 +7,11 @@ import decimal
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +23,8 @@ from jobx.views import ActorView, TraceNode, TraceView
 
 #: Wide enough that nothing is cut: ids are there to be copied. A terminal wraps by itself.
 _ANSWER_WIDTH: Final = 10_000
+#: Rows of a table of pairs that are aligned at once.
+_BLOCK_ROWS: Final = 1000
 _STYLES: Final = (
     ("green", ("succeeded", "ready", "idle")),
     ("red", ("failed", "lost", "stopped")),
@@ -86,7 +90,7 @@ def say_pairs(pairs: Iterable[values.Pair], form: str, request_id: str) -> None:
         request_id: Named in the document.
     """
     if form == "table":
-        say_table(("key", "value"), pairs)
+        _say_pair_table(pairs)
         return
     lines = (to_json(pair, indent=None) for pair in pairs)
     if form == "ndjson":
@@ -95,6 +99,20 @@ def say_pairs(pairs: Iterable[values.Pair], form: str, request_id: str) -> None:
     sys.stdout.write(f'{{"request_id": {json.dumps(request_id)}, "result": {{"pairs": [')
     sys.stdout.writelines(f"{',' if number else ''}\n{line}" for number, line in enumerate(lines))
     sys.stdout.write("\n]}}\n")
+
+
+def _say_pair_table(pairs: Iterable[values.Pair]) -> None:
+    """Write pairs as a table, without a rich one: that measures all of its cells first.
+
+    Keys are as wide as the widest so far, block by block.
+    """
+    lines = ([_cell(item).plain for item in pair] for pair in pairs)
+    width = len("key")
+    block = [["key", "value"], *islice(lines, _BLOCK_ROWS)]
+    while block:
+        width = max(width, *(cell_len(key) for key, _ in block))
+        sys.stdout.writelines(f"{set_cell_size(key, width)}  {value}\n" for key, value in block)
+        block = list(islice(lines, _BLOCK_ROWS))
 
 
 def say_trace(view: TraceView, *, detail: bool = False) -> None:

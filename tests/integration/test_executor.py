@@ -194,6 +194,7 @@ def test_an_invocation_over_its_time_is_interrupted_in_its_own_lines(
 ) -> None:
     failed = failure(run(executor, tmp_path, source_code, time_limit_s=0.2))
     assert (failed["kind"], failed["type"]) == ("timeout", "HandlerTimeout")
+    assert failed["message"].endswith(("its time limit of 0.2 s", "at the time limit"))
     assert failed["traceback"].startswith('  File "<handler m>", line ')
     assert works(executor, tmp_path)
 

@@ -103,7 +103,7 @@ def by_kind(segments: Iterable[list[Any]]) -> Mapping[str, list[list[Any]]]:
 class NoAlarm(Alarm):
     """Interrupts nobody: the timer of the process is the test runner's."""
 
-    def start(self, deadline: float) -> None:
+    def start(self, deadline: float, limit_s: float) -> None:
         """Do nothing."""
 
 

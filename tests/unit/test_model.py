@@ -71,6 +71,25 @@ def test_a_wrong_field_is_refused_by_its_name(change: dict[str, Any], place: str
         model.convert(model.Step, "step", STEP | change)
 
 
+@pytest.mark.parametrize(
+    ("field", "wrong", "reason"),
+    [
+        ("step_name", "S!", "a name is 1 to 63 of a-z 0-9 _ . -, starts .*"),
+        ("combine_handler_name", "", "a name is 1 to 63 .*"),
+        ("map_handler_name", "", "a step needs a mapper"),
+        ("reduce_handler_name", "", "a step needs a reducer"),
+        ("reduce_handler_name", "R!", "a name is 1 to 63 .*"),
+    ],
+)
+def test_a_wrong_name_is_refused_in_words(field: str, wrong: str, reason: str) -> None:
+    fields = STEP | {field: wrong}
+    said = rf"^step s: {field}: {reason} \(got '{wrong}'\)$"
+    with pytest.raises(InvalidInput, match=said):
+        model.convert(model.Step, "step s", fields)
+    with pytest.raises(InvalidInput, match=said):
+        model.decode(model.Step, "step s", msgspec.json.encode(fields))
+
+
 @pytest.mark.parametrize("field", STEP)
 def test_a_missing_field_is_refused_by_its_name(field: str) -> None:
     fields = {name: value for name, value in STEP.items() if name != field}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +13,7 @@ from jobx.actors.writers.files import FileWriter
 from jobx.actors.writers.mail import MailWriter
 from jobx.actors.writers.objects import ObjectWriter
 from jobx.actors.writers.post import PostWriter
+from jobx.config import ResultSettings
 from jobx.errors import ConfigError, InvalidInput
 from jobx.model import Destination, Job
 
@@ -34,8 +35,8 @@ class Writers:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        kinds = [*_OWN, *map(_import, site.settings.results.writers)]
-        self._writers = {kind.name: kind(site) for kind in kinds}
+        kinds = _kinds(site.settings.results)
+        self._writers = {name: kind(site) for name, kind in kinds.items()}
         self._check_default()
 
     def choose(self, job: Job, request_id: str, asked: str | None) -> Destination | None:
@@ -78,8 +79,7 @@ class Writers:
         """
         writer = self._writers.get(name)
         if writer is None:
-            known = ", ".join([INLINE, *sorted(self._writers)])
-            raise InvalidInput("result writer", repr(name)[:80], f"the writers are {known}")
+            raise _unknown(name, self._writers)
         return writer
 
     def options(self, name: str, given: Mapping[str, Any]) -> Options:
@@ -106,6 +106,37 @@ class Writers:
             raise
         except InvalidInput as error:
             raise ConfigError("results.writer", repr(name), str(error)) from error
+
+
+def check_names(job: Job, settings: ResultSettings) -> None:
+    """Refuse a job whose writer there is not, or has no such options.
+
+    ``Writers.check`` looks at their values too; this one needs no more than the settings.
+
+    Raises:
+        InvalidInput: The job cannot be right.
+        ConfigError: One of ``results.writers`` is no writer.
+    """
+    name = job.result_writer
+    if name in (None, INLINE):
+        return
+    kinds = _kinds(settings)
+    if name not in kinds:
+        raise _unknown(name, kinds)
+    known = kinds[name].options.__struct_fields__
+    unknown = ", ".join(option for option in job.result_options if option not in known)
+    if unknown:
+        reason = f"its options are {', '.join(known)}" if known else "it has no options"
+        raise InvalidInput(f"options of result writer {name}", unknown[:80], reason)
+
+
+def _kinds(settings: ResultSettings) -> dict[str, type[Writer[Any]]]:
+    return {kind.name: kind for kind in (*_OWN, *map(_import, settings.writers))}
+
+
+def _unknown(name: str, known: Iterable[str]) -> InvalidInput:
+    words = ", ".join([INLINE, *sorted(known)])
+    return InvalidInput("result writer", repr(name)[:80], f"the writers are {words}")
 
 
 def _import(path: str) -> type[Writer[Any]]:

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 from jobx.errors import InvalidInput
 from jobx.handlers import arguments as args
 from jobx.handlers.arguments import Arguments
-from jobx.handlers.failures import GuestFailed, HandlerTimeout, Misuse, show_source
+from jobx.handlers.failures import GuestFailed, Misuse, over_time, show_source
 from jobx.handlers.guests import Guests
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.base import Checked, Loaded
@@ -163,7 +163,8 @@ class _Program:
         store.set_epoch_deadline(1)
         linker = wasmtime.Linker(self.engine)
         linker.define_wasi()
-        with _interrupted(self.engine, self.scope.at_work().deadline), _failures_named():
+        now = self.scope.at_work()
+        with _interrupted(self.engine, now.deadline), _failures_named(now.time_limit_s):
             start: Any = linker.instantiate(store, self.module).exports(store)["_start"]
             start(store)
         if output.is_cut:
@@ -198,7 +199,7 @@ def _interrupted(engine: wasmtime.Engine, deadline: float) -> Iterator[None]:
 
 
 @contextmanager
-def _failures_named() -> Iterator[None]:
+def _failures_named(limit_s: float) -> Iterator[None]:
     """Turn what ends a program badly into failures."""
     import wasmtime  # noqa: PLC0415 - see above
 
@@ -209,16 +210,16 @@ def _failures_named() -> Iterator[None]:
             reason = f"the program ended with code {error.code}"
             raise GuestFailed("author", "ProgramFailed", reason) from error
     except wasmtime.Trap as error:
-        _raise_trap(error)
+        _raise_trap(error, limit_s)
     except wasmtime.WasmtimeError as error:
         raise GuestFailed("author", "WasmError", str(error)) from error
 
 
-def _raise_trap(trap: wasmtime.Trap) -> NoReturn:
+def _raise_trap(trap: wasmtime.Trap, limit_s: float) -> NoReturn:
     import wasmtime  # noqa: PLC0415 - see above
 
     if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
-        raise HandlerTimeout("the invocation took longer than its time limit") from trap
+        raise over_time(limit_s) from trap
     if trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
         raise GuestFailed("limit", "OutOfFuel", "the program burnt all of its fuel") from trap
     names = [frame.func_name or f"function {frame.func_index}" for frame in trap.frames]

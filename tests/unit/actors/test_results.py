@@ -113,6 +113,14 @@ def test_delivery_after_a_try(
     assert after.ended_at == (None if state == "pending" else 100.0)
 
 
+@pytest.mark.parametrize("attempts", [1, 4])
+def test_error_of_a_delivery_does_not_tell_when_to_try_again(attempts: int) -> None:
+    begun = model.Delivery(delivery_id="w/r", writer="http", attempts=attempts)
+    after = after_try(begun, Unavailable("refused", 3.0), LIMITS, 100.0, luck=0.5)
+
+    assert after.error == "refused"
+
+
 def test_backoff_ends_at_its_limit_after_very_many_tries() -> None:
     many = model.Delivery(delivery_id="w/r", writer="http", attempts=900)
     after = after_try(many, Unavailable("x", 0.0), ResultSettings(attempts=1000), 0.0, luck=0.9)

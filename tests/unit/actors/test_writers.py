@@ -15,7 +15,7 @@ from jobx import config
 from jobx.actors import signing
 from jobx.actors.writers.base import Options, Result, Writer
 from jobx.actors.writers.files import file_name
-from jobx.actors.writers.registry import Writers
+from jobx.actors.writers.registry import Writers, check_names
 from jobx.config import ResultSettings, Settings
 from jobx.errors import BlobDamaged, ConfigError, InvalidInput, StoreRefused, TooLarge
 from jobx.model import Job
@@ -24,6 +24,12 @@ from tests.support.mail_sink import PASSWORD, USER, mail_sink
 from tests.support.results import blob_result, result, site
 
 PAIRS = [(1, [2]), ("a/b", 1), ("a/b", 2), ("c", b"\x00")]
+NAMED: Any = {
+    "workflow_name": "w",
+    "job_name": "j",
+    "description": "",
+    "initial_step_name": "s",
+}
 LINES = [[1, [2]], ["a/b", 1], ["a/b", 2], ["c", {"$bytes": "AA=="}]]
 
 
@@ -263,10 +269,28 @@ class Kept(Writer[Options]):
         self.written.append(result.delivery_id)
 
 
+@pytest.mark.parametrize(
+    ("job", "reason"),
+    [
+        ({"result_writer": "nope"}, "the writers are inline, email, file, http, object"),
+        ({"result_writer": "http", "result_options": {"to": 1}}, r"its options are url \(got to"),
+    ],
+)
+def test_job_whose_writer_cannot_be_is_refused_by_the_names_alone(
+    job: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(InvalidInput, match=reason):
+        check_names(Job(**NAMED, **job), ResultSettings())
+
+
+@pytest.mark.parametrize("writer", [None, "inline", "http"])
+def test_job_whose_writer_lacks_settings_passes_by_its_names(writer: str | None) -> None:
+    check_names(Job(**NAMED, result_writer=writer), ResultSettings())
+
+
 def _choose(job: dict[str, Any], asked: str | None = None, **fields: Any) -> str | None:
-    names = {"workflow_name": "w", "job_name": "j", "description": "", "initial_step_name": "s"}
     writers = Writers(site(_results(file_path="/nowhere", **fields)))
-    destination = writers.choose(Job(**names, **job), "r", asked)
+    destination = writers.choose(Job(**NAMED, **job), "r", asked)
     return destination and destination.writer
 
 

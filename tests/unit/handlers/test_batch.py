@@ -167,7 +167,7 @@ FAILURES = [
     ("class Odd(Exception): pass\nraise Odd('x')", "author", "Odd", "x"),
     ("import json\njson.loads('{')", "author", "json.decoder.JSONDecodeError", "Expecting"),
     ("def f(): f()\nf()\nyield", "author", "RecursionError", "maximum recursion"),
-    ("raise MemoryError\nyield", "memory", "MemoryError", ""),
+    ("raise MemoryError\nyield", "memory", "MemoryError", "no memory is left"),
     ("raise ValueError('\\udc80')\nyield", "author", "ValueError", "\\udc80"),
     (
         "class Mute(Exception):\n def __str__(self): raise KeyError\nraise Mute",
@@ -434,6 +434,20 @@ def test_what_kept_mappers_may_wait_for_is_run_however_many_they_are(tmp_path: P
     assert kinds(segments) == [["returned", 500, 2]]
 
 
+def test_output_that_was_cut_is_told_with_the_stage_that_wrote_it(tmp_path: Path) -> None:
+    talkative = mapper("PRINT('x' * 1500)\nyield Return()\nyield 1, 1")
+    adding = "def handler(key, values):\n  {}yield key, sum(values)"
+    marker = "\n[501 bytes of output were cut]\n"
+
+    (quiet,) = run(frames.bench(tmp_path, talkative, reducer(adding.format(""))), tmp_path, [1, 1])
+    assert quiet[-1] == {1: {"output": "x" * 1000 + marker}}
+
+    loud = reducer(adding.format("PRINT('y' * 9); "))
+    (segment,) = run(frames.bench(tmp_path, talkative, loud), tmp_path, [1, 1])
+    assert segment[-1][1]["output"].endswith(marker)
+    assert segment[-1][1]["reducer_output"] == "\n[10 bytes of output were cut]\n"
+
+
 def test_nothing_is_left_of_a_batch_whose_output_finds_no_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -559,3 +573,16 @@ def test_a_damaged_input_of_a_reducer_is_named(tmp_path: Path) -> None:
 def test_durations_have_three_for_each_vertex(tmp_path: Path) -> None:
     (segment,) = run(frames.bench(tmp_path, WORDS, SUM), tmp_path, *[[n, ""] for n in range(7)])
     assert len(array.array("I", segment[5])) == 21
+
+
+def test_output_that_is_on_its_way_is_of_the_stage_that_wrote_it(tmp_path: Path) -> None:
+    bench = frames.bench(tmp_path, mapper(ECHO), SUM)
+    stages: list[str] = []
+
+    def drain() -> None:
+        if (invocation := bench.scope.current) is not None:
+            stages.append(invocation.stage)
+
+    bench.drain = drain
+    run(bench, tmp_path, [1, 1])
+    assert stages == ["mapper", "reducer"]

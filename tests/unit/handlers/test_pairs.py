@@ -52,7 +52,7 @@ def _endless(value: Any) -> Any:
         ((float("nan"), 1), "NaN"),
         ((1, float("nan")), "NaN"),
         ((1, [float("nan")]), "NaN"),
-        ((1, object()), "a object cannot be a value"),
+        ((1, object()), "an object cannot be a value"),
         ((1, "\udc80"), "surrogates"),
         (("\udc80", 1), "surrogates"),
         ((1, ["\udc80"]), "surrogates"),

@@ -65,6 +65,18 @@ def test_table_has_a_pair_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_table_of_many_pairs_is_aligned_by_the_widest_key_so_far(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    render.say_pairs([("a", 1)] * 1000 + [("日本" * 3, 2), ("b", 3)], "table", "r1")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] + lines[-3:] == [
+        *("key  value", "a    1"),
+        *("a    1", "日本日本日本  2", "b             3"),
+    ]
+
+
 def test_table_cuts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     render.say_table(["x"], [["y" * 500]])
 
