@@ -96,6 +96,8 @@ def check(handler: model.Handler) -> None:
     Raises:
         InvalidInput: It cannot, or its language is not known.
     """
+    if not handler.source_code.strip():
+        raise InvalidInput(f"handler {handler.handler_name}", "source code", "must not be empty")
     try:
         languages.processor(handler.source_type).check(handler.source_code, handler.handler_type)
     except InvalidInput as error:

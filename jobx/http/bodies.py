@@ -52,6 +52,17 @@ async def document(req: Request, settings: HttpSettings, *, tagged: bool = False
     return await asyncio.to_thread(_decode, *asked)
 
 
+def refuse(req: Request) -> None:
+    """Check that a request has no body, where none is known.
+
+    Raises:
+        InvalidInput: It has one.
+    """
+    if req.content_length or req.get_header("Transfer-Encoding"):
+        size = f"{req.content_length} bytes" if req.content_length else "of unknown size"
+        raise InvalidInput("body", size, "nothing is to be sent here")
+
+
 def _decode(
     body: bytes, media_type: str, encoding: str | None, settings: HttpSettings, tagged: bool
 ) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from falcon.asgi import Request, Response
 from jobx import values
 from jobx.config import HttpSettings
 from jobx.errors import InvalidInput, NotEnded, NotFound
-from jobx.http import graphs, headers, media, results
+from jobx.http import bodies, graphs, headers, media, results
 from jobx.http.node_client import Node
 from jobx.model import RequestState, check_name
 from jobx.views import Outcome, RequestPage, RequestView, TraceNode, TraceView
@@ -125,6 +125,7 @@ class RequestDelivery:
     async def on_post(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
         """Deliver the result once more, under the same delivery id; 202 and where to look."""
         headers.query(req)
+        bodies.refuse(req)
         answer = await self._node.call("request.deliver", _name(workflow, request_id))
         results.send_running(resp, msgspec.convert(answer, RequestView))
 

@@ -215,3 +215,17 @@ def test_check_refuses_a_syntax_error() -> None:
     handler = source.parse("demo", "count", "python", python("handler_type: mapper") + "yield (")
     with pytest.raises(InvalidInput, match=r"handler count: .*, line 9"):
         source.check(handler)
+
+
+@pytest.mark.parametrize("source_code", ["", " \n"])
+def test_a_handler_without_source_is_refused(source_code: str) -> None:
+    with pytest.raises(InvalidInput, match="must not be empty"):
+        source.check(
+            model.Handler(
+                workflow_name="w",
+                handler_name="h",
+                description="",
+                handler_type="mapper",
+                source_code=source_code,
+            )
+        )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from falcon.testing import TestClient
@@ -32,6 +34,12 @@ def test_what_has_no_delivery_cannot_be_delivered_again(
 
 def test_delivery_takes_no_query(client: TestClient) -> None:
     answer = client.simulate_post("/request/texts/r1/delivery", query_string="writer=file")
+    assert (answer.status_code, answer.json["code"]) == (400, "invalid-input")
+
+
+@pytest.mark.parametrize("sent", [{"body": "{}"}, {"headers": {"Transfer-Encoding": "chunked"}}])
+def test_delivery_takes_no_body(sent: dict[str, Any], client: TestClient) -> None:
+    answer = client.simulate_post("/request/texts/r1/delivery", **sent)
     assert (answer.status_code, answer.json["code"]) == (400, "invalid-input")
 
 
