@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import shutil
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.services import absent
+
+# What a shell has in its background it starts with SIGINT ignored, and that would be inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no reason to fail: nothing here asserts how long something takes.
 settings.register_profile("jobx", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -80,7 +80,7 @@ def run(
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             outcome = runner.run(_request(call, submission))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, asyncio.CancelledError):
             return exits.INTERRUPTED
     request, result = outcome.request, outcome.result
     if result is None:
@@ -109,8 +109,8 @@ def _submission(job: str, arguments: tuple[str, ...], time_limit_s: float | None
 async def _request(call: Call, submission: Frame) -> Outcome:
     """Return the ended request; it is cancelled when this coroutine is."""
     # SIGTERM cancels the request too, else the next node would take it up.
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
+    if task := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     key = {name: submission[name] for name in ("workflow", "request_id")}
     async with _node(call) as ask:
         try:
