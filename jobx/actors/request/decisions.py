@@ -22,9 +22,9 @@ BATCH_BYTES: Final = 256 << 10
 #: A reduction by key of more input than this is done in partitions, side by side.
 PARTITION_BYTES: Final = 1 << 20
 #: How long a batch should take …
-BATCH_S: Final = 0.25
+BATCH_S: Final = 1.0
 #: … and after how long an executor gives back what it has not begun with.
-BATCH_LIMIT_S: Final = 0.5
+BATCH_LIMIT_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)

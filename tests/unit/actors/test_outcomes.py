@@ -129,9 +129,9 @@ def test_returned_data_becomes_one_event(desk: Desk, is_reduced: bool, outcome: 
 
 
 def test_the_pace_of_a_step_is_what_its_batches_took(desk: Desk) -> None:
-    durations = array.array("I", [3000, 0, 0]).tobytes()
+    durations = array.array("I", [20_000, 0, 0]).tobytes()
     desk.hear(desk.root, "returned", 0, 1, [], True, durations, {})
-    assert desk.pace.batch("s") == 83
+    assert desk.pace.batch("s") == 50
 
 
 def test_a_mapper_with_more_to_yield_is_kept_and_will_be_asked(desk: Desk) -> None:
