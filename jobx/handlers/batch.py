@@ -27,8 +27,6 @@ from jobx.handlers.segments import Segment, microseconds
 from jobx.handlers.work import Work, notes_of, now
 from jobx.payload import Payload
 
-#: What one result frame holds before a batch ends early, about.
-SEGMENTS_BYTES: Final = 8 << 20
 _NO_YIELD: Final = object()
 
 
@@ -84,10 +82,11 @@ def _map(work: Work) -> None:
     attempts: Mapping[int, int] = frame.get("attempts") or {}
     given = items(frame)
     give_back_at = now() + int(frame["batch_s"] * 1e9)
+    segments_bytes = work.bench.limits.segments_bytes
     is_full = False
     for vertex, item in enumerate(given, first):
         started = work.begin(vertex)
-        is_over = is_full or started > give_back_at or work.segments.size_bytes > SEGMENTS_BYTES
+        is_over = is_full or started > give_back_at or work.segments.size_bytes > segments_bytes
         if not started or (is_over and vertex > first):
             work.segments.add(["unstarted", vertex, first + len(given) - vertex])
             return
@@ -133,11 +132,11 @@ def _return(work: Work, invocation: Invocation, pairs: Iterator[object], started
     output.fill(pairs)
     mapped = combined = now()
     if combiner:
-        output = work.stage(invocation, "combiner", combiner, output.grouped(), last)
+        output = work.stage(invocation, "combiner", combiner, output, last)
         combined = now()
     reduced = reducer is not None and not (in_parts and output.runs)
     if reduced:
-        output = work.stage(invocation, "reducer", reducer, output.grouped(), work.out)
+        output = work.stage(invocation, "reducer", reducer, output, work.out)
     return _Leaf(output, reduced, (mapped - started, combined - mapped, now() - combined))
 
 

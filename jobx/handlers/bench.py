@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from jobx.errors import InternalError
 from jobx.frames import Frame
@@ -18,20 +19,25 @@ from jobx.handlers.scope import Scope
 from jobx.handlers.scope_factories import ScopeFactories
 from jobx.handlers.secrets import Redactor
 
+#: What one result frame holds before a batch ends early, about.
+SEGMENTS_BYTES: Final = 8 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an invocation may take.
+    """What an invocation may take, and a batch.
 
     Attributes:
         output_bytes: Captured output that is kept.
         spill_bytes: Pairs in memory, by estimate.
         scratch_dir: Where pairs beyond that go meanwhile.
+        segments_bytes: Segments of one answer, after which its batch ends.
     """
 
     output_bytes: int
     spill_bytes: int
     scratch_dir: str
+    segments_bytes: int = SEGMENTS_BYTES
 
 
 class Bench:

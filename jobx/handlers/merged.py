@@ -84,6 +84,10 @@ class Merged:
         self._part = (partition, partitions)
         self._spill_bytes = spill_bytes
 
+    def grouped(self, *, in_order: bool) -> Merged:
+        """Return this."""
+        return self
+
     def __iter__(self) -> Iterator[tuple[Key, Sequence[Value]]]:
         size_bytes = runs.size_bytes(self._payloads, *self._part)
         if size_bytes > min(_COLLECTED_BYTES, self._spill_bytes):

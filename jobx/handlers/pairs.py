@@ -155,7 +155,8 @@ class Groups:
         listed_under = lists.get
         count = weight_bytes = 0
         is_last = False
-        for count, pair in enumerate(islice(yielded, SLICE), 1):
+        for pair in islice(yielded, SLICE):
+            count += 1
             if type(pair) is tuple and len(pair) == 2:
                 key, value = pair
                 kind = type(value)
@@ -226,10 +227,16 @@ class Groups:
             self._keys = {}
             self.held_bytes = 0
 
-    def grouped(self) -> Iterable[tuple[Key, Sequence[Value]]]:
-        """Return all keys in order with all their values; can be iterated more than once."""
+    def grouped(self, *, in_order: bool) -> Iterable[tuple[Key, Sequence[Value]]]:
+        """Return all keys with all their values; can be iterated more than once.
+
+        Args:
+            in_order: Keys are sorted; else they may stand as they came.
+        """
         if not self.runs:
-            return ordered(self._lists, self._keys)
+            if in_order or self._keys:
+                return ordered(self._lists, self._keys)
+            return self._lists.items()
         self.spill()
         return Merged(self.runs, self._writer.folder, self._spill_bytes)
 

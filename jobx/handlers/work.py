@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -10,7 +11,8 @@ from jobx.frames import Frame
 from jobx.handlers.bench import Bench
 from jobx.handlers.failures import describe, shorten
 from jobx.handlers.invocation import Invocation
-from jobx.handlers.languages import Grouped, yielded
+from jobx.handlers.languages import yielded
+from jobx.handlers.merged import Merged
 from jobx.handlers.pairs import Groups
 from jobx.handlers.protocol import vertices_of
 from jobx.handlers.segments import Segment, Segments, microseconds
@@ -132,19 +134,26 @@ class Work:
             "attempt": invocation.attempt,
             "input": None if invocation.given is None else redact(shorten(invocation.given)),
         } | describe(error, redact)
+        # What author code held is let go: if there is no memory, this is where it is.
+        traceback.clear_frames(error.__traceback__)
         self.bench.drain()
         vertex, duration_us = invocation.vertex, microseconds(now() - started)
         self.segments.add(["failed", vertex, failure, duration_us, notes_of(invocation)])
 
     def stage(
-        self, invocation: Invocation, stage: str, version: str, grouped: Grouped, writer: RunWriter
+        self,
+        invocation: Invocation,
+        stage: str,
+        version: str,
+        given: Groups | Merged,
+        writer: RunWriter,
     ) -> Groups:
         """Run a combiner or reducer and return what it yields, grouped."""
         self.bench.drain()  # what is on its way is of the stage before
         invocation.stage = stage
         handler = self.bench.handler(version, invocation)
         output = self.groups(writer)
-        output.fill(yielded(handler.run(grouped)))
+        output.fill(yielded(handler.run(given.grouped(in_order=not handler.in_any_order))))
         return output
 
 

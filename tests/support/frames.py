@@ -9,7 +9,7 @@ from typing import Any
 from jobx import values
 from jobx.handlers import runs
 from jobx.handlers.alarm import Alarm
-from jobx.handlers.bench import Bench, Limits
+from jobx.handlers.bench import SEGMENTS_BYTES, Bench, Limits
 from jobx.handlers.guests import Guests
 from jobx.handlers.protocol import PAGE_BYTES, Page
 from jobx.handlers.scope import Scope
@@ -111,11 +111,12 @@ def bench(
     folder: Path,
     *handlers: Mapping[str, Any],
     spill_bytes: int = 64 << 20,
+    segments_bytes: int = SEGMENTS_BYTES,
     guests: Guests | None = None,
     factories: ScopeFactories | None = None,
 ) -> Bench:
     """Return a bench with handlers loaded."""
-    limits = Limits(output_bytes=1000, spill_bytes=spill_bytes, scratch_dir=str(folder))
+    limits = Limits(1000, spill_bytes, str(folder), segments_bytes)
     page = Page(bytearray(PAGE_BYTES))
     made = Bench(Scope(), NoAlarm(), page, limits, guests=guests, factories=factories)
     for handler in handlers:

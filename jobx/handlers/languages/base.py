@@ -42,11 +42,13 @@ class Loaded:
         per_key: See ``Checked``.
         run: Starts it. A mapper takes its ``Arguments``, a combiner or reducer what is ``Grouped``.
             Returns what it yields, or None.
+        in_any_order: It is called once a key, so its input need not be sorted.
     """
 
     name: str
     per_key: bool
     run: Callable[[Any], Iterable[object] | None]
+    in_any_order: bool = False
 
 
 class Processor(Protocol):

@@ -74,7 +74,8 @@ class Python:
             run = _mapper(run, definition, checked, handler.get("argument_spec") or ())
         else:
             run = _over_keys(run) if checked.per_key else _over_results(run)
-        return Loaded(name, checked.per_key or handler.get("per_key", False), run)
+        per_key = checked.per_key or handler.get("per_key", False)
+        return Loaded(name, per_key, run, in_any_order=checked.per_key)
 
 
 def _parse(source_code: str, name: str) -> ast.Module:

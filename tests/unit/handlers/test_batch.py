@@ -53,6 +53,24 @@ def failure_of(segments: Sequence[Any]) -> Failure:
 # Mappers that return
 
 
+@pytest.mark.parametrize(
+    ("source_code", "told"),
+    [
+        ("def handler(key, values): PRINT(key); yield key, 1", "b\na\n"),
+        ("def handler(results):\n for key, _ in results: PRINT(key); yield key, 1", "a\nb\n"),
+        ("for key, _ in results: PRINT(key); yield key, 1", "a\nb\n"),
+    ],
+)
+def test_only_a_reducer_over_all_keys_has_them_sorted_but_output_is_always_in_order(
+    tmp_path: Path, source_code: str, told: str
+) -> None:
+    bench = frames.bench(tmp_path, mapper("yield Return()\nyield 'b', 1\nyield 'a', 2"))
+    bench.load(reducer(source_code))
+    (segment,) = run(bench, tmp_path, [1, 1])
+    assert segment[6][1]["reducer_output"] == told
+    assert output(segment, tmp_path) == [("a", 1), ("b", 1)]
+
+
 XS = "yield Return()\nfor k, v in arguments: yield 'x', v"
 
 
@@ -406,11 +424,8 @@ def test_a_batch_gives_back_what_it_has_not_begun_in_its_time(tmp_path: Path) ->
         "yield Map('t')\nPRINT('x' * 600)",
     ],
 )
-def test_a_batch_ends_when_its_answer_is_large(
-    tmp_path: Path, source_code: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batch, "SEGMENTS_BYTES", 1000)
-    bench = frames.bench(tmp_path, mapper(source_code))
+def test_a_batch_ends_when_its_answer_is_large(tmp_path: Path, source_code: str) -> None:
+    bench = frames.bench(tmp_path, mapper(source_code), segments_bytes=1000)
     segments = run(bench, tmp_path, *[[n, n] for n in range(9)], reducer=None)
     assert segments[-1][0] == "unstarted"
     assert 1 < segments[-1][1] < 9
@@ -448,6 +463,7 @@ def test_output_that_was_cut_is_told_with_the_stage_that_wrote_it(tmp_path: Path
     assert segment[-1][1]["reducer_output"] == "\n[10 bytes of output were cut]\n"
 
 
+@pytest.mark.interpreted
 def test_nothing_is_left_of_a_batch_whose_output_finds_no_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
