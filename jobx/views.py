@@ -117,6 +117,7 @@ class NodeView(View, frozen=True, kw_only=True):
 
     node_id: str
     version: str
+    is_compiled: bool = False
     pid: int
     state: str
     uptime_s: float

@@ -17,7 +17,7 @@ import msgspec
 import uvloop
 from thespian.actors import ActorSystem
 
-from jobx import __version__
+from jobx import __version__, is_compiled
 from jobx.actors import memory, presenting
 from jobx.actors.answers import Answers
 from jobx.actors.entity_verbs import ENTITY_VERBS, EntityVerbs
@@ -264,6 +264,7 @@ class Node:
         return NodeView(
             node_id=LOCAL,
             version=__version__,
+            is_compiled=is_compiled(),
             pid=os.getpid(),
             state=self._state,
             uptime_s=time.monotonic() - self._born,

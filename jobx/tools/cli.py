@@ -30,6 +30,7 @@ COMMANDS: Final = (
     "actors",
     "node",
 )
+_BUILD: Final = " (compiled)" if jobx.is_compiled() else ""
 
 
 class Cli(click.Group):
@@ -104,7 +105,7 @@ def _leave_the_pipe() -> None:
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(jobx.__version__, prog_name="jobx", message="%(prog)s %(version)s")
+@click.version_option(jobx.__version__, prog_name="jobx", message=f"%(prog)s %(version)s{_BUILD}")
 def main() -> None:
     """JobX runs map/reduce jobs that are asked for over HTTP or right here.
 

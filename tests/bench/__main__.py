@@ -16,6 +16,7 @@ from rich.console import Console
 from tests.bench import environment, languages, table, text, works
 from tests.bench.figures import Figure, median
 from tests.bench.running import Runner
+from tests.support import compiled
 
 
 class _Names(click.ParamType):
@@ -47,18 +48,24 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--languages/--no-languages", "languages_too", default=True, help="JobX's languages as well."
 )
+@click.option(
+    "--compiled/--interpreted", "is_compiled", default=True, help="JobX with compiled executors."
+)
 @click.option("--quick", is_flag=True, help="Small sizes: to see that it works.")
 @click.option("--json", "json_path", type=_PATH, default="build/bench.json", show_default=True)
 @click.option("--peers-env", type=_PATH, default="build/bench-env", show_default=True)
+@click.option("--compiled-folder", type=_PATH, default=compiled.FOLDER, show_default=True)
 @click.option("--folder", type=_PATH, default="build/bench", show_default=True)
 def main(
     *,
     peers: list[str],
     wanted: list[str],
     languages_too: bool,
+    is_compiled: bool,
     quick: bool,
     json_path: Path,
     peers_env: Path,
+    compiled_folder: Path,
     folder: Path,
 ) -> None:
     """Measure, print a table and write the figures, a JSON object a line."""
@@ -71,9 +78,12 @@ def main(
     with console.status("") as status:
         say = _sayer(console, status.update)
         pythons, skipped = environment.pythons(peers, peers_env.absolute(), say)
+        source = compiled.ROOT
+        if is_compiled and "jobx" in peers:
+            source = _compiled(compiled_folder, say)
         say("writing the text")
         text.open_text(folder, (works.QUICK if quick else works.FULL).text_mb)
-        found = list(Runner(pythons, folder, quick).run(wanted, say))
+        found = list(Runner(pythons, source, folder, quick).run(wanted, say))
         with_languages = "jobx" in peers and languages_too
         by_language = list(languages.measure(200 if quick else 2000)) if with_languages else []
     figures = median(item for item in found if isinstance(item, Figure))
@@ -88,6 +98,16 @@ def main(
     for note in [*notes, *failures, f"figures are in {json_path}"]:
         console.print(note, markup=False, highlight=False)
     sys.exit(1 if failures else 0)
+
+
+def _compiled(folder: Path, say: Callable[[str], None]) -> Path:
+    """Return where JobX is compiled, or its source when that cannot be done."""
+    say("compiling JobX")
+    try:
+        return compiled.build(folder)
+    except compiled.CompilerMissingError as error:
+        say(f"JobX runs interpreted: {error}")
+        return compiled.ROOT
 
 
 def _sayer(console: Console, update: Callable[[str], None]) -> Callable[[str], None]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.bench import works
 from tests.bench.figures import Figure
+from tests.support import compiled
 
 _ROOT = Path(__file__).parents[2]
 _PROCESS_S = 600.0
@@ -29,11 +30,13 @@ class Runner:
 
     Attributes:
         pythons: Interpreters by peer.
+        source: Where JobX is: the repository, or a folder where it is compiled.
         folder: Where texts, logs and what peers write are.
         quick: Whether everything is small.
     """
 
     pythons: Mapping[str, Path]
+    source: Path
     folder: Path
     quick: bool
 
@@ -73,7 +76,7 @@ class Runner:
         Raises:
             PeerFailedError: It fails, or takes too long.
         """
-        environ = {**os.environ, "PYTHONPATH": str(_ROOT)}
+        environ = os.environ | compiled.environ(self.source)
         with log.open("w") as output:
             process = subprocess.Popen(
                 words, stdout=output, stderr=output, cwd=_ROOT, env=environ, start_new_session=True

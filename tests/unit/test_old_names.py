@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-import jobx
 from jobx import config_sources, old_names
 from jobx.config import Settings
 from jobx.errors import ConfigError
 from jobx.old_names import VARIABLES
 from jobx.tools.mr import SCRIPTS
 
-MIGRATION = (Path(jobx.__file__).parents[1] / "docs" / "migration.md").read_text()
+MIGRATION = (Path(__file__).parents[2] / "docs" / "migration.md").read_text()
 KINDS = typing.get_type_hints(Settings)
 SETTINGS = [name for name, variable in VARIABLES.items() if variable.fate == "setting"]
 UNUSED = [name for name, variable in VARIABLES.items() if variable.fate == "unused"]

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import jobx
 from jobx.handlers import source
 from tests.support.languages import by_name
 
-PAGE = Path(jobx.__file__).parents[1] / "docs" / "languages.md"
+PAGE = Path(__file__).parents[3] / "docs" / "languages.md"
 LANGUAGES = {"js": "javascript", "wat": "wasm", "sh": "shell"}
 SHOWN = [
     (LANGUAGES[form], text)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-import jobx
 from jobx.handlers.failures import Misuse, describe
 from jobx.handlers.scope import Scope
 from jobx.handlers.scope_factories import HandlerDefinition, ScopeFactories
@@ -122,7 +121,7 @@ def test_a_factory_that_cannot_be_used_is_a_failure(site: Any, path: str, error:
 
 
 def test_the_factory_of_the_documentation_gives_a_secret_to_one_handler_only(site: Any) -> None:
-    page = (Path(jobx.__file__).parents[1] / "docs" / "scope.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "scope.md").read_text(encoding="utf-8")
     (block,) = (b for b in page.split("```") if b.startswith("python\n# /etc/jobx/scope/"))
     exec(block.removeprefix("python"), vars(site))  # noqa: S102 - it is our own page
     site.make = lambda handler, _: site.for_handler(handler, {"ledger_password": "s3cret"})

@@ -15,7 +15,7 @@ from jobx.tools import exits, workflow
 from jobx.tools.cli import main
 from tests.unit.tools.conftest import Jobx
 
-ROOT = Path(package.__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 SHARED = {"data", "config_file", "as_json", "debug"}
 
 

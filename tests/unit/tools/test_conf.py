@@ -6,11 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-import jobx
 from jobx import config_sources
 from jobx.config import Settings
 
-CONF = Path(jobx.__file__).parents[1] / "conf" / "jobx.toml"
+CONF = Path(__file__).parents[3] / "conf" / "jobx.toml"
 
 
 def _uncommented() -> str:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import jobx as package
 from jobx.tools import cli, exits, mr
 from tests.unit.tools.conftest import Jobx
 
-ROOT = Path(package.__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 
 Mr = Callable[..., list[list[str]]]
 

@@ -1,0 +1,48 @@
+"""Compiles the loops that run once a pair or once an invocation, if ``JOBX_COMPILE=1`` asks for it.
+
+All else about the package stands in setup.cfg. What is compiled is the same Python that runs
+otherwise, so without a compiler nothing is missing but speed. An editable install is never
+compiled: there, what runs is what was edited.
+"""
+
+import os
+import sys
+
+from setuptools import Extension, setup
+
+#: What an executor runs for each pair or invocation. Not modules whose types are read at run time,
+#: nor those with generators that clean up: a compiled one that is dropped runs no ``finally``.
+COMPILED = (
+    "values",
+    "handlers/arguments",
+    "handlers/batch",
+    "handlers/bench",
+    "handlers/inputs",
+    "handlers/invocation",
+    "handlers/kept",
+    "handlers/merged",
+    "handlers/pairs",
+    "handlers/protocol",
+    "handlers/segments",
+    "handlers/spill",
+    "handlers/work",
+)
+# The compiler comes with mypy, which checks the very same files in `make types`.
+MYPY = "mypy>=1.15,<3"
+#: Types of other packages are not needed, and not there in an isolated build.
+OPTIONS = ("--config-file=", "--ignore-missing-imports", "--strict", "--no-warn-unused-ignores")
+
+is_wanted = os.environ.get("JOBX_COMPILE", "") not in ("", "0")
+
+
+def extensions() -> list[Extension]:
+    """Return the modules to compile; none while setuptools only asks what a build needs."""
+    if not is_wanted or not {"bdist_wheel", "build_ext"}.intersection(sys.argv):
+        return []
+    from mypyc.build import mypycify  # noqa: PLC0415 - only there when it was asked for
+
+    files = [f"jobx/{name}.py" for name in COMPILED]
+    return mypycify([*OPTIONS, *files], opt_level="3", group_name="jobx")
+
+
+setup(setup_requires=[MYPY] if is_wanted else [], ext_modules=extensions())
