@@ -7,6 +7,7 @@ compiled: there, what runs is what was edited.
 
 import os
 import sys
+import tempfile
 
 from setuptools import Extension, setup
 
@@ -45,4 +46,10 @@ def extensions() -> list[Extension]:
     return mypycify([*OPTIONS, *files], opt_level="3", group_name="jobx")
 
 
-setup(setup_requires=[MYPY] if is_wanted else [], ext_modules=extensions())
+# A build folder that is used again puts modules into the package that the source has no more.
+with tempfile.TemporaryDirectory(prefix="jobx-build-") as fresh:
+    setup(
+        setup_requires=[MYPY] if is_wanted else [],
+        ext_modules=extensions(),
+        options={"build": {"build_base": fresh}},
+    )
