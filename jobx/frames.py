@@ -37,7 +37,7 @@ def encode(frame: Frame) -> bytes:
     return _HEAD.pack(len(body)) + body
 
 
-def decode_body(body: bytes | memoryview) -> Frame:
+def decode_body(body: bytes | bytearray | memoryview) -> Frame:
     """Return the frame whose body is given.
 
     Raises:
@@ -66,21 +66,25 @@ class FrameDecoder:
             FrameError: A length is over the limit or a body is not a frame.
         """
         buffer = self._buffer
-        buffer += chunk
+        if buffer:
+            buffer += chunk
+        data = buffer or chunk  # nearly always whole frames, which need not be kept
         start = 0
         try:
-            while len(buffer) - start >= _HEAD.size:
-                (length,) = _HEAD.unpack_from(buffer, start)
+            while len(data) - start >= _HEAD.size:
+                (length,) = _HEAD.unpack_from(data, start)
                 if length > self._max_bytes:
                     raise FrameError(f"a peer announced a frame of {length} bytes")
                 end = start + _HEAD.size + length
-                if len(buffer) < end:
+                if len(data) < end:
                     break
-                body = bytes(memoryview(buffer)[start + _HEAD.size : end])
+                body = data[start + _HEAD.size : end]
                 start = end
                 yield decode_body(body)
         finally:
-            if start:
+            if data is chunk:
+                buffer += chunk[start:]
+            else:
                 del buffer[:start]
 
 

@@ -40,6 +40,8 @@ _TAG_FLOAT: Final = "$float"
 _TAG_DECIMAL: Final = "$decimal"
 _TAG_TIMESTAMP: Final = "$timestamp"
 _TAG_MAP: Final = "$map"
+#: What a packer begins with; it grows. msgpack's own 256 KiB take longer than most values.
+_PACK_BYTES: Final = 1 << 10
 
 
 def _default(value: object) -> object:
@@ -65,7 +67,7 @@ def packer() -> Callable[[object], bytes]:
     not a value.
     """
     pack: Callable[[object], bytes] = msgpack.Packer(
-        default=_default, datetime=True, strict_types=False
+        default=_default, datetime=True, strict_types=False, buf_size=_PACK_BYTES
     ).pack
     return pack
 
@@ -77,12 +79,12 @@ def pack(value: object) -> bytes:
         InvalidInput: It is not a value.
     """
     try:
-        return bytes(msgpack.packb(value, default=_default, datetime=True, strict_types=False))
+        return packer()(value)
     except (TypeError, ValueError, OverflowError, UnicodeEncodeError) as error:
         raise InvalidInput("value", quote(value), str(error)) from error
 
 
-def unpack(body: bytes | memoryview) -> Any:
+def unpack(body: bytes | bytearray | memoryview) -> Any:
     """Return the value that ``pack`` made bytes of; tuples come back as lists.
 
     Raises:
