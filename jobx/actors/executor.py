@@ -56,6 +56,11 @@ class WorkItem:
         """The vertex that is blamed when nothing better is known."""
         return self.vertices.start
 
+    @property
+    def is_batch(self) -> bool:
+        """Whether it is more than one invocation."""
+        return bool(self.frame.get("count", 1) > 1)
+
     def left_after(self, vertex: int) -> int:
         """Return how many invocations of a batch stand after ``vertex``, 0 if it is no batch."""
         if self.frame["t"] != "map":
@@ -153,7 +158,7 @@ class Executor(asyncio.Protocol):
     @property
     def is_divisible(self) -> bool:
         """Whether another executor could do some of its work."""
-        return len(self.work) > 1 or any(len(item.vertices) > 1 for item in self.work.values())
+        return len(self.work) > 1 or any(item.is_batch for item in self.work.values())
 
     def recall(self, number: int, now: float) -> None:
         """Have it begin nothing more of its work up to ``number``."""

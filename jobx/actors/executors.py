@@ -175,6 +175,12 @@ class ExecutorPool:
         self._queues.setdefault(item.key, deque()).appendleft(item)
 
     def _pump(self) -> None:
+        """Send out queued work, and look soon at how it is shared out if that could be changed."""
+        self._hand_out()
+        if self._look is None and any(executor.is_divisible for executor in self._executors):
+            self._look = self._loop.call_later(balance.BALANCE_S, self._balance)
+
+    def _hand_out(self) -> None:
         """Send queued work to executors with room, one request after the other."""
         while self._queues:
             executor = self._free()
@@ -186,7 +192,6 @@ class ExecutorPool:
             if queue:
                 self._queues[key] = queue
             self._send(executor, item)
-        self._balance_later()
 
     def _free(self) -> Executor | None:
         """Return an idle executor, else one whose work is young, else None."""
@@ -275,19 +280,12 @@ class ExecutorPool:
 
     # What is looked at now and then
 
-    def _balance_later(self) -> None:
-        """Look soon at what executors have, while it may be unevenly shared out."""
-        if self._look is None and any(executor.is_divisible for executor in self._executors):
-            having = balance.loads(self._executors, self._loop.time())
-            if balance.is_uneven(having, self._idle, self._queues):
-                self._look = self._loop.call_later(balance.BALANCE_S, self._balance)
-
     @property
     def _idle(self) -> int:
         return sum(e.state == "ready" and not e.work for e in self._executors)
 
     def _balance(self) -> None:
-        """Recall what another could do, and take back what was recalled."""
+        """Recall what another could do, take back what was recalled, look again if need be."""
         self._look = None
         now = self._loop.time()
         having = balance.loads(self._executors, now)
@@ -301,7 +299,9 @@ class ExecutorPool:
             for item in reversed(behind):
                 del load.executor.work[item.number]
                 self._requeue(item)
-        self._pump()
+        self._hand_out()
+        if balance.is_uneven(balance.loads(self._executors, now), self._idle, self._queues):
+            self._look = self._loop.call_later(balance.BALANCE_S, self._balance)
 
     def _watch(self) -> None:
         self._tick = None
