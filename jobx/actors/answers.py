@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Any, TypeAlias, TypeVar
 
 from thespian.actors import ActorAddress
@@ -62,12 +61,13 @@ class Answers:
         return number, future
 
 
-async def within(awaitable: Awaitable[T], timeout_s: float) -> T | None:
-    """Return what is awaited, or None when it is not there in time."""
+async def within(future: asyncio.Future[T], timeout_s: float) -> T | None:
+    """Return what a future of ours ends with, or None when that is not in time: then it ends so."""
+    timer = asyncio.get_running_loop().call_later(timeout_s, _resolve, (future,), None)
     try:
-        return await asyncio.wait_for(awaitable, timeout_s)
-    except TimeoutError:
-        return None
+        return await future
+    finally:
+        timer.cancel()
 
 
 def _wait_in(waiting: _Waiting, key: RequestKey) -> asyncio.Future[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from thespian.actors import Actor, ActorAddress, ActorExitRequest
 
@@ -41,31 +42,22 @@ class Invocation(Actor):
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 - Thespian's
         """Take the next message."""
-        if isinstance(message, Run):
-            self._coordinator = sender
-            self._key = message.key
-            self._frame = message.frame
-            self._at_work.add(message.ticket)
-            self.node.executors.run(message, self.myAddress)
-        elif isinstance(message, Ran):
-            self._ran(message)
-        elif isinstance(message, TakenBack):
-            self._report(message)
-        elif isinstance(message, Lost):
-            self._at_work.discard(message.ticket)
-            self._report(message)
-        elif isinstance(message, Pull):
-            self._at_work.add(message.ticket)
-            self.node.executors.pull(message, self.myAddress)
-        elif isinstance(message, KeptLost):
-            self._kept.difference_update(message.vertices)
-            self._report(message)
-        elif isinstance(message, Discard):
-            self._discard(message.vertex)
-        elif isinstance(message, ActorExitRequest) and (self._at_work or self._kept):
-            self.node.executors.abandon(self.myAddress)
+        receive = _RECEIVE.get(type(message))
+        if receive is not None:
+            receive(self, message, sender)
 
-    def _ran(self, message: Ran) -> None:
+    def _run(self, message: Run, sender: ActorAddress) -> None:
+        self._coordinator = sender
+        self._key = message.key
+        self._frame = message.frame
+        self._at_work.add(message.ticket)
+        self.node.executors.run(message, self.myAddress)
+
+    def _pull(self, message: Pull, _: ActorAddress) -> None:
+        self._at_work.add(message.ticket)
+        self.node.executors.pull(message, self.myAddress)
+
+    def _ran(self, message: Ran, _: ActorAddress) -> None:
         if message.ticket not in self._at_work:
             return
         self._at_work.discard(message.ticket)
@@ -76,11 +68,27 @@ class Invocation(Actor):
                 self._kept.discard(segment[1])
         self._report(message)
 
-    def _discard(self, vertex: int) -> None:
+    def _lost(self, message: Lost, _: ActorAddress) -> None:
+        self._at_work.discard(message.ticket)
+        self._report(message)
+
+    def _kept_lost(self, message: KeptLost, _: ActorAddress) -> None:
+        self._kept.difference_update(message.vertices)
+        self._report(message)
+
+    def _taken_back(self, message: TakenBack, _: ActorAddress) -> None:
+        self._report(message)
+
+    def _discard(self, message: Discard, _: ActorAddress) -> None:
+        vertex = message.vertex
         if vertex in self._kept and self._key is not None:
             self._kept.discard(vertex)
             self.node.executors.discard(self._key, vertex, self.myAddress)
         self._leave_when_done()
+
+    def _exit(self, _message: ActorExitRequest, _: ActorAddress) -> None:
+        if self._at_work or self._kept:
+            self.node.executors.abandon(self.myAddress)
 
     def _report(self, message: Ran | TakenBack | Lost | KeptLost) -> None:
         if self._coordinator is not None:
@@ -98,3 +106,15 @@ class Mapper(Invocation):
 
 class Reducer(Invocation):
     """Runs one partition of a reducer."""
+
+
+_RECEIVE: Final[dict[type, Callable[[Invocation, Any, ActorAddress], None]]] = {
+    Run: Invocation._run,
+    Pull: Invocation._pull,
+    Ran: Invocation._ran,
+    Lost: Invocation._lost,
+    KeptLost: Invocation._kept_lost,
+    TakenBack: Invocation._taken_back,
+    Discard: Invocation._discard,
+    ActorExitRequest: Invocation._exit,
+}

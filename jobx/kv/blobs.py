@@ -15,8 +15,8 @@ from jobx.model import check_name
 class BlobFolder:
     """One folder for each request: ``<root>/<workflow>/<request id>``.
 
-    Names are checked, so that no path leaves the root. Every method raises StoreFull or
-    StoreRefused when the disk does not do as told.
+    The names that a path is made of are checked, so that none leaves the root. Every method raises
+    StoreFull or StoreRefused when the disk does not do as told.
 
     Args:
         root: The folder of all; it need not exist.
@@ -32,12 +32,12 @@ class BlobFolder:
         Raises:
             InvalidInput: One of the names is not a name.
         """
+        check_name("workflow", workflow)
+        check_name("request", request_id)
         return Path(self.name(workflow, request_id))
 
     def name(self, workflow: str, request_id: str) -> str:
-        """Return what ``path`` returns as text; cheaper, for every request."""
-        check_name("workflow", workflow)
-        check_name("request", request_id)
+        """Return the path of a request that exists, as text; its names were checked before."""
         return f"{self._root_name}/{workflow}/{request_id}"
 
     def create(self, workflow: str, request_id: str) -> Path:
