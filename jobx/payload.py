@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+
+class Payload(Struct, frozen=True):
     """Encoded pairs, inline or in a blob.
 
     Attributes:

@@ -7,9 +7,9 @@ It is the only writer of the request's log. What it does is decided by the pure 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import replace
 from thespian.actors import Actor, ActorAddress, ActorExitRequest, ChildActorExited, WakeupMessage
 
 from jobx import model
@@ -263,7 +263,7 @@ class Coordinator(Actor):
     # Decisions
 
     def _advance(self) -> None:
-        if not self._is_begun or self._is_stopping:
+        if not self._is_begun or self._is_stopping or self.state.finished is not None:
             return
         window = self.node.settings.requests.window
         slots = self.node.executors.slots
@@ -315,9 +315,12 @@ class Coordinator(Actor):
 
     def _discard_unwanted(self) -> None:
         """Close kept mappers that nobody will ask for more."""
-        unwanted, keepers = self._outcomes.unwanted, self._outcomes.keepers
-        unwanted += [(keepers.pop(v), v) for v in self.state.ready.discarded if v in keepers]
-        self.state.ready.discarded.clear()
+        unwanted, discarded = self._outcomes.unwanted, self.state.ready.discarded
+        if not unwanted and not discarded:
+            return
+        keepers = self._outcomes.keepers
+        unwanted += [(keepers.pop(v), v) for v in discarded if v in keepers]
+        discarded.clear()
         for keeper, vertex in unwanted:
             self.send(keeper, Discard(vertex))
         unwanted.clear()

@@ -60,7 +60,8 @@ class Journal:
         """
         number = self._state.events
         self._state.apply(event)
-        self._untold.extend((number, notice) for notice in notices.of_event(self.request, event))
+        for notice in notices.of_event(self.request, event):
+            self._untold.append((number, notice))
         write = kv_log.event_write(*self.key, number, to_record(event))
         self._node.log.append(self.key, self._owner, number, [*writes, write], urgent)
 

@@ -13,9 +13,9 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import Struct
 from thespian.actors import ActorAddress
 
 from jobx import model
@@ -35,14 +35,13 @@ _log = logging.getLogger(__name__)
 Deliver = Callable[[ActorAddress, object], None]
 
 
-@dataclass(slots=True)
-class _Group:
+class _Group(Struct):
     """What one request appended since the last commit."""
 
     owner: ActorAddress
     first: int
     number: int
-    writes: list[Write] = field(default_factory=list)
+    writes: list[Write] = []
     is_forgotten: bool = False
 
 

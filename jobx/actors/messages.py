@@ -5,9 +5,9 @@ Commands are imperative, reports are in the past tense. A request is named by it
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from msgspec import Struct
 from thespian.actors import ActorAddress
 
 from jobx import model
@@ -27,8 +27,7 @@ class RequestKey(NamedTuple):
 # To the supervisor and through it to coordinators
 
 
-@dataclass(frozen=True, slots=True)
-class Submit:
+class Submit(Struct, frozen=True):
     """Start a request; ``reply_to`` hears Opened, then Ended, or Refused."""
 
     request: model.Request
@@ -42,8 +41,7 @@ class Submit:
     reply_to: ActorAddress
 
 
-@dataclass(frozen=True, slots=True)
-class Recover:
+class Recover(Struct, frozen=True):
     """Take a request up from its log.
 
     With a ``failure`` it is not gone on with but ended, since going on has failed too often.
@@ -57,15 +55,13 @@ class Recover:
     failure: model.Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Adopt:
+class Adopt(Struct, frozen=True):
     """Take up every one of these requests from their logs."""
 
     keys: tuple[RequestKey, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Describe:
+class Describe(Struct, frozen=True):
     """Say how a request stands; the answer is Described."""
 
     key: RequestKey
@@ -73,8 +69,7 @@ class Describe:
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Cancel(Struct, frozen=True):
     """End a request without a result; the answer is Described, before it has ended."""
 
     key: RequestKey
@@ -83,38 +78,33 @@ class Cancel:
     ticket: int
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+class Drain(Struct, frozen=True):
     """Stop starting work; what is at work may end."""
 
 
 # From coordinators
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A request is accepted: it is durable."""
 
     request: model.Request
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """A request is finished, and its end is durable."""
 
     request: model.Request
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """A request was not accepted; nothing of it is left."""
 
     key: RequestKey
     error: JobxError
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(Struct, frozen=True):
     """How a request stands; None when no coordinator has it."""
 
     ticket: int
@@ -124,8 +114,7 @@ class Described:
 # Between coordinators and their invocation actors
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """Run one work frame in an executor; the answer is Ran or Lost."""
 
     ticket: int
@@ -135,8 +124,7 @@ class Run:
     time_limit_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Pull:
+class Pull(Struct, frozen=True):
     """Ask a mapper that is kept for its next chunk; the answer is Ran or Lost."""
 
     ticket: int
@@ -146,15 +134,13 @@ class Pull:
     time_limit_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Discard:
+class Discard(Struct, frozen=True):
     """Close a kept mapper."""
 
     vertex: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(Struct, frozen=True):
     """The segments that an executor answered."""
 
     ticket: int
@@ -162,8 +148,7 @@ class Ran:
     node_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class TakenBack:
+class TakenBack(Struct, frozen=True):
     """The end of a batch, from vertex ``first`` on, was taken back from its executor unbegun.
 
     The answer for the rest is still to come.
@@ -173,8 +158,7 @@ class TakenBack:
     first: int
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Struct, frozen=True):
     """An executor died with work in it.
 
     ``culprit`` is the vertex that it was at, None when the work had not been started.
@@ -185,8 +169,7 @@ class Lost:
     failure: model.Failure
 
 
-@dataclass(frozen=True, slots=True)
-class KeptLost:
+class KeptLost(Struct, frozen=True):
     """Kept mappers went with their executor."""
 
     vertices: tuple[int, ...]
@@ -196,15 +179,13 @@ class KeptLost:
 # From the log writer to coordinators
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(Struct, frozen=True):
     """Everything up to event ``number`` is durable."""
 
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class CommitRefused:
+class CommitRefused(Struct, frozen=True):
     """What was appended is not durable and will not be.
 
     A Conflict means that somebody else writes this log.
@@ -213,8 +194,7 @@ class CommitRefused:
     error: JobxError
 
 
-@dataclass(frozen=True, slots=True)
-class LogRead:
+class LogRead(Struct, frozen=True):
     """The log of a request, for the supervisor that starts its coordinator anew.
 
     With an ``error`` and a ``request``, the log is damaged; with an ``error`` alone, it could not
@@ -224,6 +204,6 @@ class LogRead:
     key: RequestKey
     request: model.Request | None
     plan: model.Plan | None = None
-    events: list[Event] = field(default_factory=list)
+    events: list[Event] = []
     next_number: int = 0
     error: JobxError | None = None

@@ -84,7 +84,7 @@ def handler_raised(request: model.Request, failure: model.Failure) -> Notice:
 
 def of_event(request: model.Request, event: Event) -> list[Notice]:
     """Return what there is to tell when an event is durable, but for the end of its request."""
-    if isinstance(event, Done | Failed):
+    if isinstance(event, (Done, Failed)):
         return from_notes(request, event.notes) if event.notes else []
     if isinstance(event, Retried) and event.failure.kind in _AUTHORS:
         return [handler_raised(request, event.failure)]

@@ -58,8 +58,10 @@ class FrameBuilder:
             "reducer": step.reducer.version,
         }
         frame |= _items(chunk.payload, first - chunk.start, count)
-        versions = (step.mapper.version, combiner, step.reducer.version)
-        return self._run(ticket, frame, tuple(v for v in versions if v is not None))
+        versions = [step.mapper.version, step.reducer.version]
+        if combiner is not None:
+            versions.insert(1, combiner)
+        return self._run(ticket, frame, tuple(versions))
 
     def reducer(self, ticket: int, work: RunReducer) -> Run:
         """Return the work frame of one partition of a reducer."""

@@ -7,14 +7,14 @@ called from any thread, and never wait without a bound.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+from msgspec import Struct
 
 from jobx.errors import Conflict
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A key as it was read. ``revision`` grows with every write of the key."""
 
     key: str
@@ -22,24 +22,21 @@ class Entry:
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(Struct, frozen=True):
     """Write ``key`` only if it does not exist."""
 
     key: str
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(Struct, frozen=True):
     """Write ``key``, whatever it holds."""
 
     key: str
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Replace:
+class Replace(Struct, frozen=True):
     """Write ``key`` only if its revision is still ``revision``."""
 
     key: str
@@ -47,16 +44,14 @@ class Replace:
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(Struct, frozen=True):
     """Remove ``key`` if it exists; with ``revision``, only if that is still its revision."""
 
     key: str
     revision: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DeletePrefix:
+class DeletePrefix(Struct, frozen=True):
     """Remove every key that starts with ``prefix``."""
 
     prefix: str

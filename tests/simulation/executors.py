@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import structs
 from thespian.actors import ActorAddress
 
 from jobx import values
@@ -95,7 +95,7 @@ class SimulatedExecutors:
             return
         left = self.rng.randrange(1, count)
         self._deliver(owner, TakenBack(work.ticket, work.frame["first"] + left))
-        rest = dataclasses.replace(work, frame={**work.frame, "count": left})
+        rest = structs.replace(work, frame={**work.frame, "count": left})
         self._later(lambda: self._run(rest, owner))
 
     def _run(self, work: Run, owner: ActorAddress) -> None:
@@ -167,7 +167,7 @@ class SimulatedExecutors:
         if now and self.rng.random() < 0.3:
             assert payload.inline is not None
             name = self._write(payload.inline)
-            payload = dataclasses.replace(payload, inline=None, blob=name)
+            payload = structs.replace(payload, inline=None, blob=name)
         return ["mapped", vertex, step, payload.to_wire(), digest, bool(later), 1, {}]
 
     def _pull(self, pull: Pull, owner: ActorAddress) -> None:

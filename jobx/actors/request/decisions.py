@@ -6,8 +6,9 @@ out and comes back with events, or gives it back.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from jobx.actors.request.ready import Ready
 from jobx.actors.request.state import RequestState
@@ -27,8 +28,7 @@ BATCH_S: Final = 1.0
 BATCH_LIMIT_S: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class RunMappers:
+class RunMappers(Struct, frozen=True):
     """Run ``count`` sibling mappers from vertex ``first`` on, as one batch."""
 
     chunk: Chunk
@@ -36,16 +36,14 @@ class RunMappers:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class PullMapper:
+class PullMapper(Struct, frozen=True):
     """Ask a mapper that is kept, in its attempt ``attempt``, for its next chunk."""
 
     vertex: int
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunReducer:
+class RunReducer(Struct, frozen=True):
     """Run one partition of a reducer on the input that was complete for the ``gather``-th time."""
 
     vertex: int
@@ -55,16 +53,14 @@ class RunReducer:
     inputs: tuple[Payload, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """Release a target after its back-off."""
 
     target: Target
     delay_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Struct, frozen=True):
     """End the request."""
 
     state: str

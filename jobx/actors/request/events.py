@@ -8,12 +8,11 @@ reducer of a mapper share its number. A chunk is a row of siblings, named by its
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
+from msgspec import Struct
 
 from jobx.errors import InternalError
 from jobx.model import Failure
@@ -23,8 +22,7 @@ Kind: TypeAlias = Literal["map", "combine", "reduce"]
 Notes: TypeAlias = dict[int, dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     """The request exists; the root's arguments are the one item of ``arguments``."""
 
     at: float
@@ -37,8 +35,7 @@ class Accepted:
     partition_bytes: int = 1 << 60
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
+class Mapped(Struct, frozen=True):
     """A mapper yielded the next chunk of its children; more may follow."""
 
     at: float
@@ -51,8 +48,7 @@ class Mapped:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """Invocations succeeded.
 
     ``outcome`` of mappers: ``reduced`` (data, their combiner and reducer done as well),
@@ -68,11 +64,10 @@ class Done:
     payloads: tuple[Payload, ...] = ()
     partition: int = 0
     durations: bytes = b""
-    notes: Notes = field(default_factory=dict)
+    notes: Notes = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Retried:
+class Retried(Struct, frozen=True):
     """Invocations did not succeed, or what they left is gone; they will be tried again."""
 
     at: float
@@ -86,8 +81,7 @@ class Retried:
     partition: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """An invocation failed for good."""
 
     at: float
@@ -96,19 +90,17 @@ class Failed:
     vertex: int
     attempt: int
     failure: Failure
-    notes: Notes = field(default_factory=dict)
+    notes: Notes = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(Struct, frozen=True):
     """Somebody asked for the end of the request."""
 
     at: float
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Adopted:
+class Adopted(Struct, frozen=True):
     """A coordinator took the request up again; nothing of before is at work any more."""
 
     at: float
@@ -116,8 +108,7 @@ class Adopted:
     incarnation: int
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """The request ended; nothing follows."""
 
     at: float
@@ -139,17 +130,12 @@ _TAGS: Final[dict[str, type[Event]]] = {
     "finished": Finished,
 }
 _TAG_OF: Final = {kind: tag for tag, kind in _TAGS.items()}
-_FIELDS: Final = {
-    kind: tuple(item.name for item in dataclasses.fields(kind)) for kind in _TAGS.values()
-}
 
 
 def to_record(event: Event) -> dict[str, Any]:
     """Return an event as a map of plain values."""
     kind = type(event)
-    record: dict[str, Any] = {"event": _TAG_OF[kind]}
-    for name in _FIELDS[kind]:
-        record[name] = getattr(event, name)
+    record: dict[str, Any] = {"event": _TAG_OF[kind], **msgspec.structs.asdict(event)}
     for name in _FLAT_FIELDS[kind]:
         if record[name] is not None:
             record[name] = _FLATTEN[name](record[name])
@@ -199,5 +185,6 @@ _REBUILD: Final[dict[str, Callable[[Any], Any]]] = {
     "failure": lambda wire: msgspec.convert(wire, Failure),
 }
 _FLAT_FIELDS: Final = {
-    kind: tuple(name for name in names if name in _FLATTEN) for kind, names in _FIELDS.items()
+    kind: tuple(name for name in kind.__struct_fields__ if name in _FLATTEN)
+    for kind in _TAGS.values()
 }

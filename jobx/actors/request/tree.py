@@ -10,8 +10,9 @@ from __future__ import annotations
 import bisect
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
 
 from jobx.actors.request.events import Mapped
 from jobx.actors.request.ranges import Ranges
@@ -24,8 +25,7 @@ Target: TypeAlias = tuple[int, int]
 MAPPER: Final = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """What ``count`` sibling vertices left for their parent's reducer."""
 
     count: int

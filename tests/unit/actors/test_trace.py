@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import array
-import dataclasses
 import datetime
 from collections.abc import Iterator
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from jobx import model, values
 from jobx.actors import trace
@@ -283,17 +283,17 @@ def test_a_request_that_is_not_there_is_not_found() -> None:
 
 def test_each_kind_of_invocation_shows_its_own_output() -> None:
     notes = {"output": "a", "combiner_output": "b", "reducer_output": "c"}
-    counted = dataclasses.replace(COUNTED, notes={2: notes})
+    counted = structs.replace(COUNTED, notes={2: notes})
     nodes = {n.invocation_id: n for n in _all(_root(_store(ACCEPTED, MAPPED, SPLIT, counted)))}
     assert [nodes[name].output for name in ("m2", "c2", "r2", "m1")] == ["a", "b", "c", None]
 
 
 def test_a_reducer_shows_the_output_of_its_partitions_in_their_order() -> None:
     parts = [
-        dataclasses.replace(SUMMED, partition=number, notes={0: {"output": text}})
+        structs.replace(SUMMED, partition=number, notes={0: {"output": text}})
         for number, text in ((1, "later"), (0, "first "))
     ]
-    split = dataclasses.replace(SPLIT, notes={0: {"output": "mapped"}})
+    split = structs.replace(SPLIT, notes={0: {"output": "mapped"}})
     store = _store(ACCEPTED, MAPPED, split, COUNTED, *parts)
     found = [trace.invocation(store, "flow", "r1", name).output for name in ("m0", "r0")]
     assert found == ["mapped", "first later"]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from jobx import values
 from jobx.errors import BlobDamaged, StoreRefused
@@ -131,7 +131,7 @@ def test_a_damaged_section_is_found(tmp_path: Path, how: str) -> None:
 
 def test_a_section_that_ends_inside_an_item_is_found(tmp_path: Path) -> None:
     payload = RunWriter(str(tmp_path), "r", 1 << 20, 2).run([(n, [n]) for n in range(9)], True)
-    shifted = dataclasses.replace(payload, sections=(payload.sections[0] - 1, payload.size_bytes))
+    shifted = structs.replace(payload, sections=(payload.sections[0] - 1, payload.size_bytes))
     with pytest.raises(BlobDamaged):
         list(runs.merge([shifted], tmp_path, 0, 2))
 

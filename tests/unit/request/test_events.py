@@ -63,9 +63,7 @@ made_of = {
 }
 kinds = (Accepted, Mapped, Done, Retried, Failed, Cancelled, Adopted, Finished)
 events = st.one_of(
-    st.builds(
-        kind, **{name: made_of[name] for name in kind.__dataclass_fields__ if name in made_of}
-    )
+    st.builds(kind, **{name: made_of[name] for name in kind.__struct_fields__ if name in made_of})
     for kind in kinds
 )
 CANCELLED: dict[str, Any] = {"event": "cancelled", "at": 1.0, "reason": "why"}
