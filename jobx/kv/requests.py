@@ -61,7 +61,7 @@ def finish_writes(request: Request, node_id: str, expires_at: float) -> list[Wri
     return [
         Put(_key(workflow, request_id), encode(request)),
         Delete(keys.opened(node_id, workflow, request_id)),
-        Put(keys.finished(expires_at, workflow, request_id), b""),
+        Create(keys.finished(expires_at, workflow, request_id), b""),
     ]
 
 

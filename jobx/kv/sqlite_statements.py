@@ -85,14 +85,16 @@ def write_folded(writer: sqlite3.Connection, folded: Folded) -> None:
 
 
 def _chunks(rows: Iterable[tuple[Any, ...]], marks: str) -> Iterator[tuple[str, list[Any]]]:
-    """Cut rows into powers of two, so that few statements exist and each is prepared once."""
+    """Cut rows into chunks that are powers of two, so that each of few statements is prepared once.
+
+    The last one is filled up with rows of its own, which change nothing when they come again.
+    """
     listed = list(rows)
-    start = 0
-    while left := len(listed) - start:
-        size = min(_MAX_ROWS, 1 << (left.bit_length() - 1))
-        chunk = listed[start : start + size]
+    for start in range(0, len(listed), _MAX_ROWS):
+        chunk = listed[start : start + _MAX_ROWS]
+        size = 1 << (len(chunk) - 1).bit_length()
+        chunk += chunk[: size - len(chunk)]
         yield ", ".join([marks] * size), [item for row in chunk for item in row]
-        start += size
 
 
 def try_group(writer: sqlite3.Connection, group: Sequence[Write]) -> Conflict | None:
