@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
@@ -21,6 +19,7 @@ from thespian.actors import ActorAddress
 from jobx import model
 from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
 from jobx.actors.request.events import Accepted, Event, from_record
+from jobx.actors.threads import SerialThread
 from jobx.errors import Conflict, InternalError, InvalidInput, JobxError
 from jobx.kv import keys, log, requests
 from jobx.kv.store import Store, Write
@@ -57,7 +56,7 @@ class LogWriter:
         self._store = store
         self._loop = loop
         self._deliver = deliver
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
+        self._thread = SerialThread("log-writer", loop)
         self._pending: dict[RequestKey, _Group] = {}
         self._flight: dict[RequestKey, _Group] = {}
         self._refused: set[RequestKey] = set()  # whose owners have not heard of it yet
@@ -114,8 +113,9 @@ class LogWriter:
 
     def _read(self, key: RequestKey, reply_to: ActorAddress) -> None:
         self._refused.discard(key)  # that was for the owner before
-        reading = self._loop.run_in_executor(self._thread, read_log, self._store, key)
-        reading.add_done_callback(lambda done: self._deliver(reply_to, done.result()))
+        self._thread.call(
+            lambda: read_log(self._store, key), lambda found, _: self._deliver(reply_to, found)
+        )
 
     async def drain(self, timeout_s: float) -> bool:
         """Wait until everything is written; False when it is not in time."""
@@ -130,7 +130,7 @@ class LogWriter:
         """Stop the thread; what is not written is lost to this process, not to the log."""
         if self._timer is not None:
             self._timer.cancel()
-        self._thread.shutdown(wait=True)
+        self._thread.close()
 
     def _schedule(self, urgent: bool) -> None:
         if self._timer is not None:
@@ -152,21 +152,16 @@ class LogWriter:
             return
         self._flight, self._pending = self._pending, {}
         groups = [group.writes for group in self._flight.values()]
-        commit = self._thread.submit(self._store.commit_many, groups)
-        commit.add_done_callback(self._call_committed)
+        self._thread.call(lambda: self._store.commit_many(groups), self._committed)
 
-    def _call_committed(self, commit: Future[list[Conflict | None]]) -> None:
-        """Go back to the loop; straight, since somebody waits for each of these hops."""
-        with suppress(RuntimeError):  # the loop is closed: nobody hears of it any more
-            self._loop.call_soon_threadsafe(self._committed, commit)
-
-    def _committed(self, commit: Future[list[Conflict | None]]) -> None:
+    def _committed(
+        self, conflicts: list[Conflict | None] | None, error: BaseException | None
+    ) -> None:
         flight, self._flight = self._flight, {}
-        error = commit.exception()
-        if error is None:
+        if conflicts is not None:
             self.stalled = None
             self._retry_s = RETRY_S[0]
-            for (key, group), conflict in zip(flight.items(), commit.result(), strict=True):
+            for (key, group), conflict in zip(flight.items(), conflicts, strict=True):
                 if conflict is None:
                     self._deliver(group.owner, Committed(group.number))
                 else:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import queue
 import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from jobx.errors import DeadlineExceeded, InternalError, Overloaded
 
@@ -16,6 +17,9 @@ from jobx.errors import DeadlineExceeded, InternalError, Overloaded
 MAX_OVERDUE: Final = 4
 
 T = TypeVar("T")
+#: Hears what a call returned, or what it raised.
+Then: TypeAlias = Callable[[T | None, BaseException | None], object]
+_Asked: TypeAlias = tuple[Callable[[], Any], Then[Any]]
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +75,41 @@ async def in_daemon(name: str, call: Callable[[], T]) -> T:
     for at exit.
     """
     return await _start(name, call)
+
+
+class SerialThread:
+    """One thread that makes calls one after the other; what they return comes back on the loop.
+
+    It takes a third of the time of an executor's one thread, whose futures lock and notify.
+    """
+
+    def __init__(self, name: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        # No longer than there are callers, who each wait for one call.
+        self._calls: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def call(self, call: Callable[[], T], then: Then[T]) -> None:
+        """Have ``call`` made; ``then`` hears of it, unless the loop has been closed meanwhile."""
+        self._calls.put((call, then))
+
+    def close(self) -> None:
+        """End when all calls were made."""
+        self._calls.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (asked := self._calls.get()) is not None:
+            call, then = asked
+            result, failed = None, None
+            try:
+                result = call()
+            except BaseException as error:  # noqa: BLE001 - handed to who asked
+                failed = error
+            with suppress(RuntimeError):  # the loop is closed: nobody hears of it any more
+                self._loop.call_soon_threadsafe(then, result, failed)
+            del asked, call, then, result, failed  # not kept until the next one
 
 
 def _start(name: str, call: Callable[[], T]) -> asyncio.Future[T]:
