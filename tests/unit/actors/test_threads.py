@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobx.actors.threads import MAX_OVERDUE, BoundedCalls
+from jobx.actors.threads import MAX_OVERDUE, BoundedCalls, SerialThread
 from jobx.errors import DeadlineExceeded, InternalError, Overloaded
 
 BOUND_S = 20.0
@@ -112,3 +112,55 @@ def test_failure_of_a_call_that_nobody_waits_for_is_no_trouble(
 
     run(scenario())
     assert caplog.messages == []
+
+
+def test_serial_thread_makes_calls_in_order_one_after_the_other() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        heard: asyncio.Queue[object] = asyncio.Queue()
+        thread = SerialThread("serial", loop)
+        for number in range(3):
+            thread.call(lambda n=number: n, lambda *said: heard.put_nowait(said))  # type: ignore[misc]  # of a default
+        assert [await heard.get() for _ in range(3)] == [(0, None), (1, None), (2, None)]
+        thread.close()
+
+    run(scenario())
+
+
+def test_serial_thread_hands_over_what_a_call_raises_and_goes_on() -> None:
+    async def scenario() -> None:
+        heard: asyncio.Queue[tuple[object, BaseException | None]] = asyncio.Queue()
+        thread = SerialThread("serial", asyncio.get_running_loop())
+        for call in (sys.exit, lambda: 42):
+            thread.call(call, lambda *said: heard.put_nowait(said))
+        _, error = await heard.get()
+        assert isinstance(error, SystemExit)
+        assert await heard.get() == (42, None)
+        thread.close()
+
+    run(scenario())
+
+
+def test_serial_thread_makes_every_call_before_it_is_closed(gate: threading.Event) -> None:
+    async def scenario() -> None:
+        made: list[int] = []
+        thread = SerialThread("serial", asyncio.get_running_loop())
+        thread.call(lambda: gate.wait(BOUND_S), lambda *_: None)
+        thread.call(lambda: made.append(1), lambda *_: None)
+        gate.set()
+        thread.close()
+        assert made == [1]
+
+    run(scenario())
+
+
+def test_serial_thread_outlives_its_loop() -> None:
+    heard: list[object] = []
+
+    async def begin() -> SerialThread:
+        return SerialThread("serial", asyncio.get_running_loop())
+
+    thread = asyncio.run(begin())
+    thread.call(lambda: 42, lambda *said: heard.append(said))
+    thread.close()
+    assert heard == []

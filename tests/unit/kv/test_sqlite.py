@@ -23,7 +23,7 @@ from jobx.errors import (
 )
 from jobx.kv.sqlite import SqliteStore
 from jobx.kv.sqlite_errors import translate, translate_commit
-from jobx.kv.store import Create, Put
+from jobx.kv.store import Create, Delete, Put
 from tests.support.waiting import eventually
 
 OPEN_AND_WRITE = """
@@ -95,6 +95,21 @@ def test_what_was_committed_is_there_when_opened_again(path: Path) -> None:
         assert second.get("a") == before
     finally:
         second.close()
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 255, 256])
+def test_each_kind_of_write_is_one_statement_of_a_few_shapes(
+    store: SqliteStore, count: int
+) -> None:
+    store.commit_many([[Put(f"gone{n}", b"")] for n in range(count)])
+    seen: list[str] = []
+    store._writer.set_trace_callback(seen.append)
+    groups = [[Create(f"c{n}", b"c"), Put(f"p{n}", b"p"), Delete(f"gone{n}")] for n in range(count)]
+    assert store.commit_many(groups) == [None] * count
+    assert [sql.split()[0] for sql in seen] == [
+        "BEGIN", "UPDATE", "INSERT", "INSERT", "DELETE", "COMMIT"
+    ]  # fmt: skip
+    assert len(keys_of(store)) == 2 * count
 
 
 def test_two_stores_on_one_file_share_conditions_and_revisions(
