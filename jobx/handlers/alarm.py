@@ -8,6 +8,7 @@ import time
 from types import FrameType
 from typing import Final
 
+from jobx.handlers import kernel
 from jobx.handlers.failures import over_time
 
 #: An author who swallows the interruption gets it again after this.
@@ -28,7 +29,7 @@ class Alarm:
 
     def install(self) -> None:
         """Take over SIGALRM (again)."""
-        signal.signal(signal.SIGALRM, self._fired)
+        kernel.set_handler(signal.SIGALRM, self._fired)
 
     def start(self, deadline: float, limit_s: float) -> None:
         """Interrupt what runs now at ``deadline``, monotonic: then it has had ``limit_s``."""

@@ -36,6 +36,7 @@ _LOWEST_OWN: Final = 200
 _PAGE_BYTES: Final = resource.getpagesize()
 #: How often an executor weighs itself at most, since that takes as long as a small invocation.
 _WEIGH_S: Final = 0.1
+_DEFAULT: Final = int(signal.SIG_DFL)
 _WORK: Final = frozenset({"map", "pull", "combine", "reduce"})
 
 
@@ -179,8 +180,8 @@ class _Executor:
         """Undo what author code did to the process, as far as that is cheap."""
         self._capture.restore()
         self._bench.alarm.install()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        kernel.set_handler(signal.SIGINT, _DEFAULT)
+        kernel.set_handler(signal.SIGTERM, _DEFAULT)
         os.umask(0o077)
         try:
             os.chdir(self._folder)

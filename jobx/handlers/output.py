@@ -35,7 +35,6 @@ class Capture:
         os.set_blocking(self._pipe, False)
         self._arrived = select.poll()
         self._arrived.register(self._pipe, select.POLLIN)
-        self._expected = [os.fstat(fd) for fd in self._standard()]
         self.restore()
 
     @property
@@ -48,12 +47,9 @@ class Capture:
         threading.Thread(target=self._run, name="output", daemon=True).start()
 
     def restore(self) -> None:
-        """Put the descriptors and streams in place where author code has changed them."""
-        for number, (source, expected) in enumerate(
-            zip(self._standard(), self._expected, strict=True)
-        ):
-            if not _is_same(number, expected):
-                os.dup2(source, number)
+        """Put the descriptors and streams in place, as author code may have changed them."""
+        for number, source in enumerate((self._null, self._write, self._write)):
+            os.dup2(source, number)  # whether it is needed would take longer to find out
         if not isinstance(sys.stdout, CapturedStream):
             sys.stdout = CapturedStream(1, self._take)
         if not isinstance(sys.stderr, CapturedStream):
@@ -70,9 +66,6 @@ class Capture:
             except OSError:  # empty, or closed by author code
                 return
 
-    def _standard(self) -> tuple[int, int, int]:
-        return self._null, self._write, self._write
-
     def _run(self) -> None:
         poll = select.poll()
         poll.register(self._pipe, select.POLLIN)
@@ -80,14 +73,6 @@ class Capture:
             if any(events & ~select.POLLIN for _, events in poll.poll()):
                 return
             self.drain()
-
-
-def _is_same(descriptor: int, expected: os.stat_result) -> bool:
-    try:
-        found = os.fstat(descriptor)
-    except OSError:
-        return False
-    return os.path.samestat(found, expected)
 
 
 class CapturedStream(io.TextIOBase):

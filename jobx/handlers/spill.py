@@ -134,7 +134,13 @@ class RunWriter:
         self._inline_bytes = inline_bytes
         self._sync = sync
         self.written = 0
-        self._pack = values.packer()
+        self._packer: Callable[[object], bytes] | None = None
+
+    @property
+    def _pack(self) -> Callable[[object], bytes]:
+        if self._packer is None:  # its buffer is large, and most writers of scratch write nothing
+            self._packer = values.packer()
+        return self._packer
 
     def run(self, items: Iterable[tuple[Key, Sequence[Value]]], in_sections: bool) -> Payload:
         """Write a run.
@@ -162,16 +168,15 @@ class RunWriter:
         self, block: list[tuple[Key, Sequence[Value]]]
     ) -> tuple[Sequence[Key], Sequence[bytes]]:
         """Return the keys of packed items, and these; quick when no key has many values."""
+        pack = self._pack
         keys, lists = zip(*block, strict=True)
         if max(map(len, lists)) == 1 or (
             set(map(type, lists)) == {list} and sum(map(len, lists)) <= _ITEM_VALUES
         ):
-            packed = list(map(self._pack, block))
+            packed = list(map(pack, block))
             if max(map(len, packed)) <= _ITEM_BYTES:
                 return keys, packed
-        items = [
-            (key, item) for key, listed in block for item in pack_items(self._pack, key, listed)
-        ]
+        items = [(key, item) for key, listed in block for item in pack_items(pack, key, listed)]
         keys, packed_items = zip(*items, strict=True)
         return keys, packed_items
 
