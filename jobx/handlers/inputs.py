@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+import struct
+from typing import Any, Final
 
 from jobx import values
-from jobx.errors import BlobDamaged
+from jobx.errors import BlobDamaged, InvalidInput
 from jobx.frames import Frame
 from jobx.handlers.arguments import Arguments
+
+#: What msgpack puts before the items of an array: what follows, and their number.
+_ARRAY: Final = struct.Struct(">BI")
+_ARRAY_32: Final = 0xDD
 
 
 def items(frame: Frame) -> list[Any]:
@@ -23,14 +28,13 @@ def items(frame: Frame) -> list[Any]:
         blob = frame["blob"]
         where = blob["name"]
         body = _read(os.path.join(frame["blob_dir"], where), blob["start"], blob["stop"])
-    unpacker = values.unpacker()
-    unpacker.feed(body)
+    count = frame["count"]
     try:
-        found = list(unpacker)
-    except (ValueError, TypeError, ArithmeticError) as error:
-        raise BlobDamaged(where, str(error)) from error
-    if len(found) != frame["count"] or not set(map(type, found)) <= {list}:
-        raise BlobDamaged(where, f"it does not hold {frame['count']} items")
+        found: list[Any] = values.unpack(_ARRAY.pack(_ARRAY_32, count) + body)
+    except InvalidInput as error:
+        raise BlobDamaged(where, f"it does not hold {count} items: {error}") from error
+    if not set(map(type, found)) <= {list}:
+        raise BlobDamaged(where, "it holds what is not an item")
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import chain
 from typing import Any, Final
 
@@ -32,9 +31,17 @@ def ordered(
         lists: Values by the identity of their key.
         names: The keys of those identities that are not the key itself.
     """
-    if not names:
-        with suppress(TypeError):  # of types that do not compare
-            return sorted(lists.items(), key=_BY_KEY)
+    if names:
+        return _ordered_by_type(lists, names)
+    try:
+        return sorted(lists.items(), key=_BY_KEY)
+    except TypeError:  # they are of types that do not compare
+        return _ordered_by_type(lists, names)
+
+
+def _ordered_by_type(
+    lists: Mapping[Any, list[Value]], names: Mapping[Any, Key]
+) -> list[tuple[Key, list[Value]]]:
     keys = values.sort_keys(names.get(identity, identity) for identity in lists)
     return [(key, lists[values.key_identity(key)]) for key in keys]
 

@@ -45,7 +45,7 @@ class Work:
             frame["blob_dir"], frame["blob_stem"], frame["inline_bytes"], partitions, frame["sync"]
         )
         self.scratch = RunWriter(bench.limits.scratch_dir, f"scratch-{frame['id']}", 0)
-        self.segments = Segments(self.out, bench.limits.spill_bytes)
+        self.segments = Segments()
 
     def invocation(
         self,
