@@ -44,6 +44,18 @@ class Arguments:
         """Return the keys in order."""
         return self._fields.keys()
 
+    def only_pair(self) -> Pair:
+        """Return the key and the value for ``handler(key, value)``.
+
+        Raises:
+            Misuse: There are more arguments than one, or none.
+        """
+        if len(self._fields) != 1:
+            reason = f"handler(key, value) takes one argument, not {len(self._fields)}"
+            raise Misuse("arguments", reason)
+        (pair,) = self._fields.items()
+        return pair
+
     def __repr__(self) -> str:
         return f"Arguments({self._fields!r})"
 

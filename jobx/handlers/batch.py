@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from jobx.errors import JobxError
 from jobx.frames import Frame
@@ -58,12 +58,15 @@ def failed(frame: Frame, error: BaseException) -> list[Segment]:
     return [["failed", vertex, failure, 0, {}] for vertex in vertices_of(frame)]
 
 
-class _Leaf(NamedTuple):  # one for each invocation, and quicker to make than a dataclass
+class _Leaf:  # one for each invocation, and quicker to make than a dataclass
     """A mapper that returned data, and what became of its output."""
 
-    output: Groups
-    reduced: bool
-    durations_ns: tuple[int, int, int]
+    __slots__ = ("durations_ns", "output", "reduced")
+
+    def __init__(self, output: Groups, reduced: bool, durations_ns: tuple[int, int, int]) -> None:
+        self.output = output
+        self.reduced = reduced
+        self.durations_ns = durations_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,7 @@ def _combine(work: Work) -> None:
     if not started:
         return
     invocation = work.invocation(frame["vertex"], frame["attempt"], stage="combiner")
-    outcome = work.guard(started, invocation, _over_inputs, "combiner", Merged(*_inputs(work)))
+    outcome = work.guard(started, invocation, _over_inputs, Merged(*_inputs(work)))
     if outcome is not None:
         payloads, duration_us = outcome
         notes = notes_of(invocation)
@@ -205,7 +208,7 @@ def _reduce(work: Work) -> None:
     )
     part = frame.get("partition", 0)
     grouped = Merged(*_inputs(work), part, frame.get("partitions") or 1)
-    outcome = work.guard(started, invocation, _over_inputs, "reducer", grouped)
+    outcome = work.guard(started, invocation, _over_inputs, grouped)
     if outcome is not None:
         payloads, duration_us = outcome
         notes = notes_of(invocation)
@@ -217,10 +220,8 @@ def _inputs(work: Work) -> tuple[list[Payload], str, int]:
     return payloads, work.frame["blob_dir"], work.bench.limits.spill_bytes
 
 
-def _over_inputs(
-    work: Work, invocation: Invocation, stage: str, grouped: Merged
-) -> tuple[list[Any], int]:
-    started = now()
+def _over_inputs(work: Work, invocation: Invocation, grouped: Merged) -> tuple[list[Any], int]:
+    started, stage = now(), invocation.stage
     output = work.stage(invocation, stage, work.frame[stage], grouped, work.out)
     payloads = [payload.to_wire() for payload in output.payloads()]
     return payloads, microseconds(now() - started)

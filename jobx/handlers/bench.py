@@ -114,10 +114,11 @@ class Bench:
             InternalError: It was not sent.
             BaseException: Whatever the top level of its module raises.
         """
-        mapper = invocation.handler
-        per_key = self.handler(version, invocation).per_key
-        invocation.handler = mapper
-        return per_key
+        if version not in self._handlers:
+            mapper = invocation.handler
+            self.handler(version, invocation)
+            invocation.handler = mapper
+        return self._handlers[version].per_key
 
     def keep(self, mapper: KeptMapper) -> None:
         """Keep a suspended mapper; one of an earlier attempt is closed."""

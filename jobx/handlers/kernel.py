@@ -13,8 +13,8 @@ DIE_WITH_PARENT: Final = 1
 ADOPT_ORPHANS: Final = 36
 NO_NEW_PRIVILEGES: Final = 38
 
-#: As ``signal.signal``, but knows no enums: to find that of the handler before takes several times as
-#: long as all else.
+#: As ``signal.signal``, but knows no enums: to look for that of the handler before takes several
+#: times as long as all else.
 set_handler: Final[Callable[[int, Any], Any]] = _signal.signal
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 

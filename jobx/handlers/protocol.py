@@ -107,12 +107,14 @@ class Page:
         self._view = memoryview(memory)
         self._words = self._view.cast("Q")
 
-    def begin(self, number: int, vertex: int, start_ns: int) -> None:
-        """Note what the executor begins with."""
+    def begin(self, number: int, vertex: int, start_ns: int) -> bool:
+        """Note what the executor begins with; then tell whether that was recalled before."""
         words = self._words
         words[_VERTEX] = vertex
         words[_NUMBER] = number
         words[_START] = start_ns
+        recalled: int = words[_RECALLED]
+        return recalled >= number
 
     def restart(self, start_ns: int) -> None:
         """Let the time of what the executor is at count anew."""

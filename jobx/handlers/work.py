@@ -19,6 +19,7 @@ from jobx.handlers.segments import Segment, Segments, microseconds
 from jobx.handlers.spill import RunWriter
 from jobx.values import Value
 
+G = TypeVar("G")
 R = TypeVar("R")
 
 now: Final = time.monotonic_ns
@@ -76,10 +77,9 @@ class Work:
 
     def begin(self, vertex: int) -> int:
         """Begin with a vertex; return the monotonic nanoseconds of its start, 0: it is recalled."""
-        page, number = self.bench.page, self.frame["id"]
         started = now()
-        page.begin(number, vertex, started)
-        return 0 if page.recalled >= number else started
+        is_recalled = self.bench.page.begin(self.frame["id"], vertex, started)
+        return 0 if is_recalled else started
 
     def close(self) -> list[Segment]:
         """Return all segments; writing them has a time of its own."""
@@ -95,11 +95,11 @@ class Work:
         self,
         started: int,
         invocation: Invocation,
-        body: Callable[..., R],
-        *args: object,
+        body: Callable[[Work, Invocation, G], R],
+        given: G,
         spent_s: float = 0.0,
     ) -> R | None:
-        """Run ``body(self, invocation, *args)``, which runs author code begun with at ``started``.
+        """Run ``body(self, invocation, given)``, which runs author code begun with at ``started``.
 
         Whatever it raises becomes a failed segment; then what it wrote is removed and None is
         returned. ``spent_s`` is how much of its time limit the invocation has used before.
@@ -113,7 +113,7 @@ class Work:
         try:
             try:
                 bench.alarm.start(invocation.deadline, limit_s)
-                return body(self, invocation, *args)
+                return body(self, invocation, given)
             finally:
                 bench.alarm.stop()
         except BaseException as error:  # noqa: BLE001 - author code may raise anything

@@ -19,11 +19,11 @@ from typing import Any, Final
 from jobx.errors import InvalidInput
 from jobx.handlers import arguments as args
 from jobx.handlers.arguments import Arguments
-from jobx.handlers.failures import Misuse, filename, show_source
+from jobx.handlers.failures import filename, show_source
 from jobx.handlers.guests import Guests
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, yielded
 from jobx.handlers.scope import Scope
-from jobx.values import Key, Pair, Value
+from jobx.values import Key, Value
 
 _HANDLER: Final = "handler"
 _Run = Callable[..., "Iterable[object] | None"]
@@ -188,7 +188,7 @@ def _mapper(
         return run(**args.bind(arguments, required, optional))
 
     def by_pair(arguments: Arguments) -> Iterable[object] | None:
-        return run(*_only_pair(arguments))
+        return run(*arguments.only_pair())
 
     start = run
     if checked.parameters or (definition and not required):
@@ -229,13 +229,6 @@ def _over_keys(run: _Run) -> _Run:
                 yield from yielded(result)
 
     return over_keys
-
-
-def _only_pair(arguments: Arguments) -> Pair:
-    if len(arguments) != 1:
-        reason = f"handler(key, value) takes one argument, not {len(arguments)}"
-        raise Misuse("arguments", reason)
-    return next(iter(arguments))
 
 
 def _by_default(given: ast.arguments) -> tuple[list[str], list[str]]:
