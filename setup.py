@@ -25,6 +25,7 @@ COMPILED = (
     "handlers/pairs",
     "handlers/protocol",
     "handlers/segments",
+    "handlers/sequences",
     "handlers/spill",
     "handlers/work",
 )

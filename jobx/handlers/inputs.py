@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import struct
-from typing import Any, Final
+from typing import Any
 
 from jobx import values
 from jobx.errors import BlobDamaged, InvalidInput
 from jobx.frames import Frame
+from jobx.handlers import sequences
 from jobx.handlers.arguments import Arguments
-
-#: What msgpack puts before the items of an array: what follows, and their number.
-_ARRAY: Final = struct.Struct(">BI")
-_ARRAY_32: Final = 0xDD
 
 
 def items(frame: Frame) -> list[Any]:
@@ -30,7 +26,7 @@ def items(frame: Frame) -> list[Any]:
         body = _read(os.path.join(frame["blob_dir"], where), blob["start"], blob["stop"])
     count = frame["count"]
     try:
-        found: list[Any] = values.unpack(_ARRAY.pack(_ARRAY_32, count) + body)
+        found = sequences.unpack(body, count)
     except InvalidInput as error:
         raise BlobDamaged(where, f"it does not hold {count} items: {error}") from error
     if not set(map(type, found)) <= {list}:

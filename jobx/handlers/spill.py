@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from types import NoneType, TracebackType
-from typing import Any, Final, NoReturn, overload
+from typing import Any, Final, NoReturn, TypeAlias, overload
 
 from jobx import values
 from jobx.errors import StoreFull, StoreRefused
+from jobx.handlers import sequences
 from jobx.payload import Payload
 from jobx.values import Key, Value
 
@@ -30,6 +31,7 @@ _BLOCK: Final = 256
 _READ_BYTES: Final = 1 << 16
 #: Values of these types are small, so that many of them can be packed together.
 SMALL: Final = frozenset({int, float, bool, NoneType})
+_Block: TypeAlias = list[tuple[Key, Sequence[Value]]]
 _SPOOL: Final = "the folder for temporary files"
 
 
@@ -149,33 +151,41 @@ class RunWriter:
             items: Keys with their values, sorted by key.
             in_sections: Partition it by key hash.
         """
-        parts = self.partitions if in_sections else 1
-        bodies = [bytearray() for _ in range(parts)]
+        if in_sections and self.partitions > 1:
+            return self._run_in_sections(items)
+        body = bytearray()
         count = 0
         rest = iter(items)
         while block := list(islice(rest, _BLOCK)):
-            keys, packed = self._pack_block(block)
-            count += len(packed)
-            if parts == 1:
-                bodies[0] += b"".join(packed)
-                continue
-            for part, item in zip(values.partitions_of(keys, parts), packed, strict=True):
-                bodies[part] += item
-        sections = tuple(_ends(bodies)) if parts > 1 else ()
-        return self._payload(bodies, count, sections=sections)
+            packed = sequences.pack(self._pack, block) if _is_small(block) else b""
+            if packed and len(packed) <= _ITEM_BYTES:
+                count += len(block)
+            else:
+                _, split = self._pack_each(block)
+                count += len(split)
+                packed = b"".join(split)
+            body += packed
+        return self._payload([body], count)
 
-    def _pack_block(
-        self, block: list[tuple[Key, Sequence[Value]]]
-    ) -> tuple[Sequence[Key], Sequence[bytes]]:
+    def _run_in_sections(self, items: Iterable[tuple[Key, Sequence[Value]]]) -> Payload:
+        bodies = [bytearray() for _ in range(self.partitions)]
+        count = 0
+        rest = iter(items)
+        while block := list(islice(rest, _BLOCK)):
+            keys, packed = self._pack_each(block)
+            count += len(packed)
+            parts = values.partitions_of(keys, self.partitions)
+            for part, item in zip(parts, packed, strict=True):
+                bodies[part] += item
+        return self._payload(bodies, count, sections=tuple(_ends(bodies)))
+
+    def _pack_each(self, block: _Block) -> tuple[Sequence[Key], Sequence[bytes]]:
         """Return the keys of packed items, and these; quick when no key has many values."""
         pack = self._pack
-        keys, lists = zip(*block, strict=True)
-        if max(map(len, lists)) == 1 or (
-            set(map(type, lists)) == {list} and sum(map(len, lists)) <= _ITEM_VALUES
-        ):
+        if _is_small(block):
             packed = list(map(pack, block))
             if max(map(len, packed)) <= _ITEM_BYTES:
-                return keys, packed
+                return [key for key, _ in block], packed
         items = [(key, item) for key, listed in block for item in pack_items(pack, key, listed)]
         keys, packed_items = zip(*items, strict=True)
         return keys, packed_items
@@ -208,6 +218,14 @@ class RunWriter:
             with suppress(OSError):
                 os.unlink(os.path.join(self.folder, f"{self._stem}-{number}"))
         self.written = mark
+
+
+def _is_small(block: _Block) -> bool:
+    """Tell whether no key has more values than one item holds."""
+    lists = [listed for _, listed in block]
+    return max(map(len, lists)) == 1 or (
+        set(map(type, lists)) == {list} and sum(map(len, lists)) <= _ITEM_VALUES
+    )
 
 
 def _ends(bodies: Iterable[bytes | bytearray]) -> Iterator[int]:

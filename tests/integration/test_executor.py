@@ -262,15 +262,25 @@ def test_a_flood_of_output_is_cut_and_counted(
     assert works(executor, tmp_path)
 
 
-def test_what_author_code_did_to_the_process_is_undone(executor: Executor, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "descriptors",
+    [
+        "for fd in (0, 1, 2): os.close(fd)",
+        "for fd in (0, 1, 2): os.dup2(os.open('/dev/zero', os.O_RDWR), fd)",
+    ],
+)
+def test_what_author_code_did_to_the_process_is_undone(
+    executor: Executor, tmp_path: Path, descriptors: str
+) -> None:
     source = (
         "import os, signal, sys\nos.chdir('/')\nos.umask(0)\nsys.stdout = None\n"
         "for number in (signal.SIGTERM, signal.SIGALRM): signal.signal(number, signal.SIG_IGN)\n"
-        "for fd in (0, 1, 2): os.close(fd)\nyield Return()"
+        f"{descriptors}\nyield Return()"
     )
     assert run(executor, tmp_path, source)["segments"][0][0] == "returned"
     look = (
         "import os, signal\nprint('seen')\nos.write(1, b'too')\nyield Return()\n"
+        "assert not os.read(0, 1)\n"
         "yield os.getcwd(), [os.umask(0), signal.getsignal(signal.SIGTERM) is signal.SIG_DFL]"
     )
     executor.frames.send(frames.load("look", "mapper", look))

@@ -586,6 +586,16 @@ def test_a_damaged_input_of_a_reducer_is_named(tmp_path: Path) -> None:
     assert (failure.kind, failure.input) == ("blob", "b-0")
 
 
+@pytest.mark.parametrize(
+    "damaged", [{"count": 1}, {"count": 3}, {"pairs": values.pack(1) * 2}], ids=str
+)
+def test_a_damaged_chunk_fails_each_of_its_invocations(tmp_path: Path, damaged: Any) -> None:
+    bench = frames.bench(tmp_path, mapper(ECHO), SUM)
+    failures = run(bench, tmp_path, [1, 1], [2, 2], **damaged)
+    assert [segment[1] for segment in failures] == [1, 2, 3][: damaged.get("count", 2)]
+    assert {segment[2]["kind"] for segment in failures} == {"blob"}
+
+
 def test_durations_have_three_for_each_vertex(tmp_path: Path) -> None:
     (segment,) = run(frames.bench(tmp_path, WORDS, SUM), tmp_path, *[[n, ""] for n in range(7)])
     assert len(array.array("I", segment[5])) == 21

@@ -9,7 +9,7 @@ from jobx.handlers.protocol import PAGE_BYTES, Page, vertices_of
 
 def test_a_page_tells_what_an_executor_is_at_until_it_rests() -> None:
     page = Page(bytearray(PAGE_BYTES))
-    page.begin(7, 3, 1000)
+    assert not page.begin(7, 3, 1000)
     assert page.at_work() == (7, 3, 1000)
     page.restart(2000)
     assert page.at_work() == (7, 3, 2000)
@@ -22,7 +22,7 @@ def test_both_ends_of_a_page_see_the_same() -> None:
     node, executor = Page(memory), Page(memory)
     node.recalled = 1 << 40
     executor.rss_bytes = 1 << 41
-    executor.begin(1, 2, 3)
+    assert executor.begin(1, 2, 3)  # and it was recalled
     assert (executor.recalled, node.rss_bytes, node.at_work()) == (1 << 40, 1 << 41, (1, 2, 3))
 
 

@@ -1,0 +1,32 @@
+"""Items one after the other, packed and unpacked at once: an array of msgpack without its head."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from jobx import values
+
+_HEAD: Final = struct.Struct(">BI")
+_ARRAY_32: Final = 0xDD
+#: How many items have a head of one byte, and of three.
+_SHORT: Final = 16
+_MEDIUM: Final = 1 << 16
+
+
+def pack(packer: Callable[[object], bytes], items: Sequence[object]) -> bytes:
+    """Return the items, packed one after the other with a function of ``values.packer``."""
+    count = len(items)
+    head_bytes = 1 if count < _SHORT else 3 if count < _MEDIUM else _HEAD.size
+    return packer(items)[head_bytes:]
+
+
+def unpack(body: bytes, count: int) -> list[Any]:
+    """Return ``count`` packed items.
+
+    Raises:
+        InvalidInput: It does not hold so many.
+    """
+    items: list[Any] = values.unpack(_HEAD.pack(_ARRAY_32, count) + body)
+    return items
