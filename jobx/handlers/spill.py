@@ -136,13 +136,7 @@ class RunWriter:
         self._inline_bytes = inline_bytes
         self._sync = sync
         self.written = 0
-        self._packer: Callable[[object], bytes] | None = None
-
-    @property
-    def _pack(self) -> Callable[[object], bytes]:
-        if self._packer is None:  # its buffer is large, and most writers of scratch write nothing
-            self._packer = values.packer()
-        return self._packer
+        self._pack = values.packer()
 
     def run(self, items: Iterable[tuple[Key, Sequence[Value]]], in_sections: bool) -> Payload:
         """Write a run.
