@@ -1,46 +1,31 @@
-"""The web worker's connection to its node: many calls at once on one Unix socket.
+"""The web worker's way to its node: one connection that is kept up, with back-off.
 
-A client keeps one connection, makes it again with back-off when it is lost, and matches answers
-to calls by number. Two kinds of calls: ``call`` is sent once; ``attend`` is for verbs that may be
-repeated, and is sent again over a new connection when the old one is lost.
+Two kinds of calls: ``call`` is sent once; ``attend`` is for verbs that may be repeated, and is sent
+again over a new connection when the old one is lost.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
+import functools
 import logging
 import random
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
-import jobx
-from jobx import frames
-from jobx.errors import (
-    DeadlineExceeded,
-    FrameError,
-    JobxError,
-    NodeUnreachable,
-    Overloaded,
-    from_wire,
-)
+from jobx.errors import JobxError, NodeUnreachable
 from jobx.frames import Frame
+from jobx.http.node_link import Answer, Link, fulfil
 
-PROTOCOL: Final = 1
 #: How long a call that waits for nothing may take, connecting included.
 CALL_S: Final = 30.0
 #: How long a node may take to answer beyond the wait that it was asked for.
 ANSWER_S: Final = 10.0
 #: How long what waits for nothing outlasts a node that is away.
 PATIENCE_S: Final = 30.0
-#: Calls that may be open at once.
-MAX_CALLS: Final = 10_000
-#: Bytes that a node may leave unread before further calls are refused.
-MAX_UNREAD_BYTES: Final = 64 << 20
 
-_HELLO_S: Final = 5.0
 _FIRST_PAUSE_S: Final = 0.05
 _LAST_PAUSE_S: Final = 1.0
 
@@ -72,16 +57,37 @@ class Node(Protocol):
         """
 
 
+@dataclass(slots=True, eq=False)
+class _Attended:
+    """A call that is sent until it is answered, even when nobody waits for the answer any more.
+
+    Attributes:
+        verb: What is asked.
+        body: What it is asked with, but for the wait.
+        wait_s: How long the caller waits, from ``started`` on.
+        started: On the monotonic clock.
+        until: When it is given up if there is no node.
+        answer: What the caller waits for. Cancelling it does not end the call.
+    """
+
+    verb: str
+    body: Frame
+    wait_s: float
+    started: float
+    until: float
+    answer: asyncio.Future[Frame]
+
+
 class NodeClient:
     """A connection to the gateway at ``path`` that is kept up; for one event loop."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._link: _Link | None = None
+        self._link: Link | None = None
         self._up = asyncio.Event()
         self._fault = "not connected yet"
         self._cut = False
-        self._attending: set[asyncio.Task[Frame]] = set()
+        self._sending: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -91,13 +97,13 @@ class NodeClient:
     async def close(self) -> None:
         """Drop the connection and what waits on it."""
         self.cut_waits()
-        tasks = [*self._attending, *([self._keeper] if self._keeper else [])]
-        for task in tasks:
-            task.cancel()
         link, self._link = self._link, None  # so that its end is no loss
         if link is not None:
             link.close()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            await link.lost.wait()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper, *self._sending])
 
     def cut_waits(self) -> None:
         """End every wait now: those who wait learn how their request stands, for good."""
@@ -117,26 +123,43 @@ class NodeClient:
 
     async def attend(self, verb: str, body: Frame, wait_s: float) -> Frame:
         """See ``Node.attend``."""
-        attending = asyncio.create_task(self._attend(verb, body, wait_s))
-        self._attending.add(attending)
-        attending.add_done_callback(self._attending.discard)
-        return await asyncio.shield(attending)
-
-    async def _attend(self, verb: str, body: Frame, wait_s: float) -> Frame:
-        started = time.monotonic()
-        patience_s = wait_s or PATIENCE_S
+        now = time.monotonic()
         # Nothing is accepted before it is sent, so a node that is not there is told early.
-        until = started + min(patience_s, PATIENCE_S)
-        while True:
-            link = await self._linked(until)
-            until = started + patience_s
-            rest_s = 0.0 if self._cut else max(0.0, started + wait_s - time.monotonic())
-            frame = {**body, "wait_s": rest_s}
-            answer = await link.exchange(verb, frame, rest_s + ANSWER_S, waits=rest_s > 0)
-            if answer is not None:
-                return answer
+        until = now + min(wait_s or PATIENCE_S, PATIENCE_S)
+        answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        call = _Attended(verb, body, wait_s, now, until, answer)
+        if self._link is not None:
+            self._send(self._link, call)
+        else:
+            self._send_when_linked(call)
+        # No task runs for the call, and none is waited for: both cost turns of the loop.
+        return await answer
 
-    async def _linked(self, until: float) -> _Link:
+    def _send(self, link: Link, call: _Attended) -> None:
+        call.until = call.started + (call.wait_s or PATIENCE_S)
+        rest_s = 0.0 if self._cut else max(0.0, call.started + call.wait_s - time.monotonic())
+        body = {**call.body, "wait_s": rest_s}
+        settle = functools.partial(self._settle, call)
+        link.send(call.verb, body, rest_s + ANSWER_S, settle, waits=rest_s > 0)
+
+    def _settle(self, call: _Attended, answer: Answer) -> None:
+        if answer is None:
+            self._send_when_linked(call)
+        else:
+            fulfil(call.answer, answer)
+
+    def _send_when_linked(self, call: _Attended) -> None:
+        sending = asyncio.create_task(self._send_later(call))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+
+    async def _send_later(self, call: _Attended) -> None:
+        try:
+            self._send(await self._linked(call.until), call)
+        except JobxError as error:
+            fulfil(call.answer, error)
+
+    async def _linked(self, until: float) -> Link:
         if self._link is None:
             try:
                 async with asyncio.timeout(max(0.0, until - time.monotonic())):
@@ -160,129 +183,25 @@ class NodeClient:
             await asyncio.sleep(pause_s * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
             pause_s = min(2 * pause_s, _LAST_PAUSE_S)
 
-    async def _connect(self) -> _Link | None:
+    async def _connect(self) -> Link | None:
         """Return a connection that was greeted, or None; ``_fault`` then says why."""
         loop = asyncio.get_running_loop()
         try:
-            _, link = await loop.create_unix_connection(
-                lambda: _Link(self._forget), str(self._path)
-            )
+            _, link = await loop.create_unix_connection(lambda: Link(self._forget), str(self._path))
         except OSError as error:
             self._fault = f"{self._path}: {error.strerror or error}"
             return None
-        self._fault = await _greet(link)
+        self._fault = await link.greet()
         if self._fault:
             link.close()
             return None
         log.info("connected to the node at %s", self._path)
         return link
 
-    def _forget(self, link: _Link, reason: str) -> None:
+    def _forget(self, link: Link, reason: str) -> None:
         if link is self._link:
             self._link = None
             self._fault = reason
             if not self._cut:
                 self._up.clear()
             log.warning("lost the node at %s: %s", self._path, reason)
-
-
-async def _greet(link: _Link) -> str:
-    """Exchange hellos; return what is wrong, or nothing."""
-    hello = {"protocol": PROTOCOL, "role": "http", "version": jobx.__version__}
-    try:
-        answer = await link.exchange("hello", hello, _HELLO_S)
-    except JobxError as error:
-        return str(error)
-    if answer is None:
-        return link.fault
-    if answer.get("protocol") != PROTOCOL:
-        return f"it speaks protocol {answer.get('protocol')!r}, not {PROTOCOL}"
-    return ""
-
-
-class _Link(asyncio.Protocol):
-    """One connection: sends calls, matches answers to them. Never used again once lost."""
-
-    def __init__(self, forget: Callable[[_Link, str], None]) -> None:
-        self.lost = asyncio.Event()
-        self._forget = forget
-        self._numbers = itertools.count()
-        self._answers: dict[int, asyncio.Future[Frame | None]] = {}
-        self._waits: set[int] = set()
-        self._decoder = frames.FrameDecoder()
-        self.fault = "it closed the connection"
-
-    async def exchange(
-        self, verb: str, body: Frame, timeout_s: float, *, waits: bool = False
-    ) -> Frame | None:
-        """Send a call; return its answer, or None when the connection or the wait was cut.
-
-        The call is on its way before anything is awaited, so a cancelled caller takes nothing
-        back.
-        """
-        number = next(self._numbers)
-        self._send({"id": number, "verb": verb, "body": body})
-        loop = asyncio.get_running_loop()
-        future = self._answers[number] = loop.create_future()
-        if waits:
-            self._waits.add(number)
-        timer = loop.call_later(timeout_s, _expire, future, verb, timeout_s)
-        try:
-            answer = await future
-        finally:
-            timer.cancel()
-            del self._answers[number]
-            self._waits.discard(number)
-        return None if answer is None else _opened(answer)
-
-    def close(self) -> None:
-        self._transport.abort()
-
-    def cut_waits(self) -> None:
-        for number in self._waits:
-            _settle(self._answers[number], None)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports have no base in common with asyncio's.
-        self._transport = cast("asyncio.WriteTransport", transport)
-
-    def data_received(self, chunk: bytes) -> None:
-        try:
-            for frame in self._decoder.feed(chunk):
-                future = self._answers.get(frame.get("id", -1))
-                if future is not None:
-                    _settle(future, frame)
-        except FrameError as error:
-            self.fault = str(error)
-            self.close()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._forget(self, str(error) if error else self.fault)
-        for future in self._answers.values():
-            _settle(future, None)
-        self.lost.set()
-
-    def _send(self, frame: Frame) -> None:
-        if len(self._answers) >= MAX_CALLS:
-            raise Overloaded(f"{MAX_CALLS} calls are waiting for the node")
-        if self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
-            raise Overloaded("the node does not read fast enough")
-        self._transport.write(frames.encode(frame))
-
-
-def _settle(future: asyncio.Future[Frame | None], frame: Frame | None) -> None:
-    if not future.done():
-        future.set_result(frame)
-
-
-def _expire(future: asyncio.Future[Frame | None], verb: str, timeout_s: float) -> None:
-    if not future.done():
-        future.set_exception(DeadlineExceeded(f"the node's answer to {verb}", timeout_s))
-
-
-def _opened(frame: Frame) -> Frame:
-    """Return what an answer holds, or raise the error in it."""
-    if "ok" in frame:
-        answer: Frame = frame["ok"]
-        return answer
-    raise from_wire(frame.get("error") or {})

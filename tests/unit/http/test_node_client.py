@@ -10,7 +10,7 @@ import pytest
 
 from jobx import frames
 from jobx.errors import DeadlineExceeded, NodeUnreachable, NotFound, Overloaded
-from jobx.http import node_client
+from jobx.http import node_link
 from jobx.http.node_client import NodeClient
 from tests.support.fake_node import FakeGateway, FakeNode
 from tests.support.waiting import eventually
@@ -224,7 +224,7 @@ def test_wrong_hello_is_said(
 def test_too_many_calls_are_refused(
     node: FakeNode, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_client, "MAX_CALLS", 1)
+    monkeypatch.setattr(node_link, "MAX_CALLS", 1)
 
     async def scene() -> None:
         async with served(node, path), connected(path) as client:

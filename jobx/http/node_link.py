@@ -1,0 +1,156 @@
+"""One connection of a web worker to its node: many calls at once, answers matched by number."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+import jobx
+from jobx import frames
+from jobx.errors import DeadlineExceeded, FrameError, JobxError, Overloaded, from_wire
+from jobx.frames import Frame
+
+PROTOCOL: Final = 1
+#: Calls that may be open at once.
+MAX_CALLS: Final = 10_000
+#: Bytes that a node may leave unread before further calls are refused.
+MAX_UNREAD_BYTES: Final = 64 << 20
+
+_HELLO_S: Final = 5.0
+
+#: What comes of a call: what the node answered, an error, or None when nothing will come.
+Answer: TypeAlias = Frame | JobxError | None
+Settle: TypeAlias = Callable[[Answer], None]
+
+
+class _Open(NamedTuple):
+    """A call that has no answer yet."""
+
+    settle: Settle
+    timer: asyncio.TimerHandle
+    waits: bool
+
+
+class Link(asyncio.Protocol):
+    """One connection: sends calls, matches answers to them. Never used again once lost.
+
+    Args:
+        forget: Told when the connection is lost, and why, before its calls are settled.
+    """
+
+    def __init__(self, forget: Callable[[Link, str], None]) -> None:
+        self.lost = asyncio.Event()
+        self.fault = "it closed the connection"
+        self._forget = forget
+        self._numbers = itertools.count()
+        self._open: dict[int, _Open] = {}
+        self._decoder = frames.FrameDecoder()
+        self._loop = asyncio.get_running_loop()
+
+    def send(
+        self, verb: str, body: Frame, timeout_s: float, settle: Settle, *, waits: bool = False
+    ) -> None:
+        """Send a call; ``settle`` is called once with what comes of it, and never from in here.
+
+        Args:
+            verb: What is asked.
+            body: What it is asked with.
+            timeout_s: How long the node may take.
+            settle: Gets None when the connection is lost, or for one that ``waits`` when waits
+                are cut.
+            waits: It takes long because it was asked to wait.
+
+        Raises:
+            Overloaded: Too much is open or unread.
+        """
+        if len(self._open) >= MAX_CALLS:
+            raise Overloaded(f"{MAX_CALLS} calls are waiting for the node")
+        if self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+            raise Overloaded("the node does not read fast enough")
+        number = next(self._numbers)
+        self._transport.write(frames.encode({"id": number, "verb": verb, "body": body}))
+        timer = self._loop.call_later(timeout_s, self._expire, number, verb, timeout_s)
+        self._open[number] = _Open(settle, timer, waits)
+
+    async def exchange(self, verb: str, body: Frame, timeout_s: float) -> Frame | None:
+        """Send a call; return its answer, or None when the connection was lost.
+
+        The call is on its way before anything is awaited, so a cancelled caller takes nothing
+        back.
+        """
+        future: asyncio.Future[Frame | None] = self._loop.create_future()
+        self.send(verb, body, timeout_s, functools.partial(fulfil, future))
+        return await future
+
+    async def greet(self) -> str:
+        """Exchange hellos; return what is wrong, or nothing."""
+        hello = {"protocol": PROTOCOL, "role": "http", "version": jobx.__version__}
+        try:
+            answer = await self.exchange("hello", hello, _HELLO_S)
+        except JobxError as error:
+            return str(error)
+        if answer is None:
+            return self.fault
+        if answer.get("protocol") != PROTOCOL:
+            return f"it speaks protocol {answer.get('protocol')!r}, not {PROTOCOL}"
+        return ""
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._transport.abort()
+
+    def cut_waits(self) -> None:
+        """Settle every call that waits with None."""
+        for number in [number for number, call in self._open.items() if call.waits]:
+            self._settle(number, None)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take what asyncio connected."""
+        # uvloop's transports have no base in common with asyncio's.
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Settle the calls that a chunk holds answers to."""
+        try:
+            for frame in self._decoder.feed(chunk):
+                self._settle(frame.get("id", -1), _opened(frame))
+        except FrameError as error:
+            self.fault = str(error)
+            self.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Settle every call with None."""
+        self._forget(self, str(error) if error else self.fault)
+        for number in list(self._open):
+            self._settle(number, None)
+        self.lost.set()
+
+    def _expire(self, number: int, verb: str, timeout_s: float) -> None:
+        self._settle(number, DeadlineExceeded(f"the node's answer to {verb}", timeout_s))
+
+    def _settle(self, number: int, answer: Answer) -> None:
+        call = self._open.pop(number, None)
+        if call is not None:
+            call.timer.cancel()
+            call.settle(answer)
+
+
+def fulfil(future: asyncio.Future[Any], answer: Answer) -> None:
+    """Give a future what came of a call, unless who waited for it is gone."""
+    if future.done():
+        return
+    if isinstance(answer, JobxError):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
+def _opened(frame: Frame) -> Frame | JobxError:
+    """Return what an answer holds: what was asked for, or an error."""
+    if "ok" in frame:
+        answer: Frame = frame["ok"]
+        return answer
+    return from_wire(frame.get("error") or {})
