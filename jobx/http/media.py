@@ -1,6 +1,6 @@
 """Media types of results: negotiation, and how a result is written in each.
 
-A format writes pair by pair, so that the same code makes a small body and a long stream.
+A format writes pair by pair for a long stream, and all pairs of a small body at once.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import falcon
@@ -15,35 +16,49 @@ import msgspec
 from falcon.asgi import Request
 
 from jobx import values
-from jobx.values import Key, Value
+from jobx.values import Key, Pair, Value
 
 MEDIA_JSON: Final = "application/json"
 MEDIA_MSGPACK: Final = "application/msgpack"
 MEDIA_NDJSON: Final = "application/x-ndjson"
 
-#: Kept, because it is asked once for each pair.
-_encode_json: Final = msgspec.json.Encoder().encode
+#: Kept, because they are asked once for each pair or body.
+_JSON: Final = msgspec.json.Encoder()
+#: What JSON holds as it is.
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
 #: msgpack: array with a 32-bit length.
 _ARRAY32: Final = struct.Struct(">BI")
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How pairs are written: ``head(count)``, items with ``between`` them, ``foot``."""
+    """How pairs are written: ``head(count)``, items with ``between`` them, ``foot``.
+
+    ``body`` writes all that for pairs that are held already.
+    """
 
     media_type: str
     head: Callable[[int], bytes]
     item: Callable[[Key, Value], bytes]
     between: bytes
     foot: bytes
+    body: Callable[[list[Pair]], bytes]
 
 
 def _json_item(key: Key, value: Value) -> bytes:
-    return _encode_json((values.to_jsonable(key), values.to_jsonable(value)))
+    return _JSON.encode(_jsonable_pair(key, value))
+
+
+def _json_body(pairs: list[Pair]) -> bytes:
+    return _JSON.encode({"result": {"pairs": _jsonable_pairs(pairs)}})
 
 
 def _json_line(key: Key, value: Value) -> bytes:
     return _json_item(key, value) + b"\n"
+
+
+def _json_lines(pairs: list[Pair]) -> bytes:
+    return _JSON.encode_lines(_jsonable_pairs(pairs))
 
 
 def _msgpack_item(key: Key, value: Value) -> bytes:
@@ -55,9 +70,25 @@ def _msgpack_head(count: int) -> bytes:
     return empty[:-1] + _ARRAY32.pack(0xDD, count)
 
 
-JSON: Final = Format(MEDIA_JSON, lambda _count: b'{"result":{"pairs":[', _json_item, b",", b"]}}")
-NDJSON: Final = Format(MEDIA_NDJSON, lambda _count: b"", _json_line, b"", b"")
-MSGPACK: Final = Format(MEDIA_MSGPACK, _msgpack_head, _msgpack_item, b"", b"")
+def _msgpack_body(pairs: list[Pair]) -> bytes:
+    return b"".join([_msgpack_head(len(pairs)), *map(values.pack, pairs)])
+
+
+def _jsonable_pairs(pairs: list[Pair]) -> list[Pair]:
+    if _PLAIN.issuperset(map(type, chain.from_iterable(pairs))):
+        return pairs
+    return [_jsonable_pair(key, value) for key, value in pairs]
+
+
+def _jsonable_pair(key: Key, value: Value) -> Pair:
+    return values.to_jsonable(key), values.to_jsonable(value)
+
+
+JSON: Final = Format(
+    MEDIA_JSON, lambda _count: b'{"result":{"pairs":[', _json_item, b",", b"]}}", _json_body
+)
+NDJSON: Final = Format(MEDIA_NDJSON, lambda _count: b"", _json_line, b"", b"", _json_lines)
+MSGPACK: Final = Format(MEDIA_MSGPACK, _msgpack_head, _msgpack_item, b"", b"", _msgpack_body)
 
 _BY_MEDIA: Final = {one.media_type: one for one in (JSON, NDJSON, MSGPACK)}
 

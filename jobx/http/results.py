@@ -8,22 +8,25 @@ off, without its end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
 from falcon.asgi import Response
 
+from jobx import values
+from jobx.errors import BlobDamaged
 from jobx.handlers import runs
 from jobx.http.errors import send_failure
 from jobx.http.media import MEDIA_JSON, Accepted, Format
 from jobx.model import Delivery
 from jobx.payload import Payload
+from jobx.values import Pair
 from jobx.views import Outcome, RequestView, ResultView
 
 #: A slice ends when it has so many bytes.
 SLICE_BYTES: Final = 256 << 10
-#: A result up to this size that is not in blobs is written without a thread.
+#: A result up to this size that is not in blobs is written at once, without a thread.
 DIRECT_BYTES: Final = 16 << 10
 
 
@@ -67,16 +70,33 @@ async def _send_result(
 ) -> None:
     form = accepted.small if result.pairs <= max_inline_pairs else accepted.large
     payloads = [Payload.from_wire(wire) for wire in result.payloads]
-    slices = _slices(payloads, result.blob_dir, form, result.pairs)
-    if result.size_bytes <= DIRECT_BYTES and all(one.blob is None for one in payloads):
-        first, second = next(slices), next(slices, None)
-    else:
-        first, second = await asyncio.to_thread(lambda: (next(slices), next(slices, None)))
     resp.content_type = form.media_type
+    if result.size_bytes <= DIRECT_BYTES and all(one.blob is None for one in payloads):
+        resp.data = form.body(_listed(payloads, result.pairs))
+        return
+    slices = _slices(payloads, result.blob_dir, form, result.pairs)
+    first, second = await asyncio.to_thread(lambda: (next(slices), next(slices, None)))
     if second is None:
         resp.data = first
     else:
         resp.stream = _stream(first, second, slices)
+
+
+def _listed(payloads: list[Payload], count: int) -> list[Pair]:
+    """Return the pairs of a small result, which are ``count`` and in no blob."""
+    is_ordered = len(payloads) == 1 and not payloads[0].sections
+    items = _items(payloads[0].inline) if is_ordered else runs.merge(payloads, "")
+    pairs = [(key, value) for key, listed in items for value in listed]
+    if len(pairs) != count:
+        raise BlobDamaged("inline", f"it holds {len(pairs)} pairs, not {count}")
+    return pairs
+
+
+def _items(run: bytes | None) -> Iterable[Any]:
+    unpacker: Any = values.unpacker()
+    unpacker.feed(run)
+    items: Iterable[Any] = unpacker
+    return items
 
 
 async def _stream(first: bytes, second: bytes, slices: Iterator[bytes]) -> AsyncIterator[bytes]:

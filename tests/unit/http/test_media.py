@@ -49,6 +49,12 @@ def test_msgpack_holds_every_pair(pairs: list[tuple[Any, Any]]) -> None:
     assert values.unpack(written(MSGPACK, pairs)) == {"result": {"pairs": expected}}
 
 
+@pytest.mark.parametrize("form", [JSON, NDJSON, MSGPACK], ids=lambda form: form.media_type)
+@given(pairs=PAIRS)
+def test_body_at_once_holds_what_a_stream_holds(form: Format, pairs: list[tuple[Any, Any]]) -> None:
+    assert form.body(pairs) == written(form, pairs)
+
+
 @pytest.mark.parametrize(
     ("accept", "small", "large"),
     [
