@@ -26,6 +26,7 @@ _QUICK_BYTES: Final = 64 << 10
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_TEXT: Final = frozenset({str})
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 
@@ -77,7 +78,7 @@ def _decode(
             _check(found, body)
     else:
         found = _decode_msgpack(body, settings.max_depth)
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+    if not isinstance(found, dict) or not _TEXT.issuperset(map(type, found)):
         raise InvalidInput(_WHERE, _shown(body), "must be a map with text keys")
     return found
 

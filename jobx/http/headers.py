@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from falcon.asgi import Request
 
 from jobx.errors import InvalidInput
@@ -20,8 +20,7 @@ _KEY: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 _BOOLEANS: Final = {"true": True, "false": False}
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     """How long a client waits for its answer.
 
     Attributes:

@@ -105,6 +105,8 @@ def _converted(document: dict[str, Any]) -> JobBody:
 
 def _shown_as_json(context: dict[str, Any]) -> dict[str, Any]:
     """Return a context as what JSON can hold: it is shown in every view of its request."""
+    if not context:
+        return {}
     shown = {name: values.to_jsonable(value) for name, value in context.items()}
     try:
         size = len(msgspec.json.encode(shown))

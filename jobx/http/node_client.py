@@ -89,10 +89,12 @@ class NodeClient:
         self._cut = False
         self._sending: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop
 
     async def start(self) -> None:
         """Begin to connect; returns at once, whether a node is there or not."""
-        self._keeper = asyncio.create_task(self._keep_connected())
+        self._loop = asyncio.get_running_loop()  # asking for it is a system call before Python 3.12
+        self._keeper = self._loop.create_task(self._keep_connected())
 
     async def close(self) -> None:
         """Drop the connection and what waits on it."""
@@ -126,7 +128,7 @@ class NodeClient:
         now = time.monotonic()
         # Nothing is accepted before it is sent, so a node that is not there is told early.
         until = now + min(wait_s or PATIENCE_S, PATIENCE_S)
-        answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Frame] = self._loop.create_future()
         call = _Attended(verb, body, wait_s, now, until, answer)
         if self._link is not None:
             self._send(self._link, call)
@@ -149,7 +151,7 @@ class NodeClient:
             fulfil(call.answer, answer)
 
     def _send_when_linked(self, call: _Attended) -> None:
-        sending = asyncio.create_task(self._send_later(call))
+        sending = self._loop.create_task(self._send_later(call))
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
 
@@ -185,9 +187,10 @@ class NodeClient:
 
     async def _connect(self) -> Link | None:
         """Return a connection that was greeted, or None; ``_fault`` then says why."""
-        loop = asyncio.get_running_loop()
         try:
-            _, link = await loop.create_unix_connection(lambda: Link(self._forget), str(self._path))
+            _, link = await self._loop.create_unix_connection(
+                lambda: Link(self._forget), str(self._path)
+            )
         except OSError as error:
             self._fault = f"{self._path}: {error.strerror or error}"
             return None

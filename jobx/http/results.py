@@ -15,10 +15,10 @@ import msgspec
 from falcon.asgi import Response
 
 from jobx import values
-from jobx.errors import BlobDamaged
+from jobx.errors import BlobDamaged, InvalidInput
 from jobx.handlers import runs
 from jobx.http.errors import send_failure
-from jobx.http.media import MEDIA_JSON, Accepted, Format
+from jobx.http.media import ARRAY32, MEDIA_JSON, Accepted, Format
 from jobx.model import Delivery
 from jobx.payload import Payload
 from jobx.values import Pair
@@ -72,7 +72,7 @@ async def _send_result(
     payloads = [Payload.from_wire(wire) for wire in result.payloads]
     resp.content_type = form.media_type
     if result.size_bytes <= DIRECT_BYTES and all(one.blob is None for one in payloads):
-        resp.data = form.body(_listed(payloads, result.pairs))
+        resp.data = form.body(_listed(payloads))
         return
     slices = _slices(payloads, result.blob_dir, form, result.pairs)
     first, second = await asyncio.to_thread(lambda: (next(slices), next(slices, None)))
@@ -82,20 +82,25 @@ async def _send_result(
         resp.stream = _stream(first, second, slices)
 
 
-def _listed(payloads: list[Payload], count: int) -> list[Pair]:
-    """Return the pairs of a small result, which are ``count`` and in no blob."""
-    is_ordered = len(payloads) == 1 and not payloads[0].sections
-    items = _items(payloads[0].inline) if is_ordered else runs.merge(payloads, "")
-    pairs = [(key, value) for key, listed in items for value in listed]
-    if len(pairs) != count:
-        raise BlobDamaged("inline", f"it holds {len(pairs)} pairs, not {count}")
-    return pairs
+def _listed(payloads: list[Payload]) -> list[Pair]:
+    """Return the pairs of a small result that is in no blob.
+
+    Raises:
+        BlobDamaged: They are not what was written.
+    """
+    items: Iterable[Any]
+    if len(payloads) == 1 and not payloads[0].sections:  # one run has its order
+        items = _items(payloads[0])
+    else:
+        items = runs.merge(payloads, "")
+    return [(key, value) for key, listed in items for value in listed]
 
 
-def _items(run: bytes | None) -> Iterable[Any]:
-    unpacker: Any = values.unpacker()
-    unpacker.feed(run)
-    items: Iterable[Any] = unpacker
+def _items(run: Payload) -> list[Any]:
+    try:
+        items: list[Any] = values.unpack(ARRAY32.pack(0xDD, run.count) + (run.inline or b""))
+    except InvalidInput as error:
+        raise BlobDamaged("inline", str(error)) from error
     return items
 
 

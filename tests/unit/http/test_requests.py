@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from falcon.testing import TestClient
 
@@ -154,6 +156,19 @@ def test_damaged_blob_is_an_error_and_not_a_short_result(
     request_id = submit(from_blobs, "pairs", count=3)
     (tmp_path / request_id).unlink()
     answer = from_blobs.simulate_get(f"/request/texts/{request_id}/result")
+    assert (answer.status_code, answer.json["code"]) == (500, "blob-damaged")
+
+
+@pytest.mark.parametrize("damage", [lambda run: run[:-1], lambda run: run + b"\xc0"])
+def test_damaged_small_result_is_an_error_and_not_a_short_result(
+    client: TestClient, node: FakeNode, damage: Callable[[bytes], bytes]
+) -> None:
+    request_id = submit(client, "pairs", count=3)
+    result = node._results[request_id]
+    count, size, run, *more = result.payloads[0]
+    payloads = [[count, size, damage(run), *more]]
+    node._results[request_id] = msgspec.structs.replace(result, payloads=payloads)
+    answer = client.simulate_get(f"/request/texts/{request_id}/result")
     assert (answer.status_code, answer.json["code"]) == (500, "blob-damaged")
 
 
