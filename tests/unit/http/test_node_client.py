@@ -172,6 +172,49 @@ def test_cancelled_caller_does_not_take_its_submit_back(node: FakeNode, path: Pa
     run(scene())
 
 
+def test_submit_whose_caller_was_cancelled_survives_a_killed_node(
+    node: FakeNode, path: Path
+) -> None:
+    async def scene() -> None:
+        async with connected(path) as client:
+            async with served(node, path):
+                submitting = asyncio.create_task(client.attend("submit", SUBMIT, 20.0))
+                await until(lambda: node.count("submit") == 1)
+                submitting.cancel()
+                await asyncio.wait([submitting])
+            again = FakeNode()
+            async with served(again, path):
+                await until(lambda: again.count("submit") == 1)
+        assert again.last("submit")["request_id"] == node.last("submit")["request_id"]
+
+    run(scene())
+
+
+def test_answer_to_a_cancelled_caller_is_dropped(node: FakeNode, path: Path) -> None:
+    async def scene() -> None:
+        async with served(node, path), connected(path) as client:
+            submitting = asyncio.create_task(client.attend("submit", SUBMIT, 20.0))
+            await until(lambda: node.count("submit") == 1)
+            submitting.cancel()
+            await asyncio.wait([submitting])
+            node.release([("k", 1)])
+            assert (await client.call("request.get", GET))["state"] == "succeeded"
+
+    run(scene())
+
+
+def test_closed_client_leaves_nobody_waiting(node: FakeNode, path: Path) -> None:
+    async def scene() -> None:
+        async with served(node, path):
+            async with connected(path) as client:
+                waiting = asyncio.create_task(client.attend("submit", SUBMIT, 20.0))
+                await until(lambda: node.count("submit") == 1)
+            with pytest.raises(NodeUnreachable):
+                await waiting
+
+    run(scene())
+
+
 def test_cut_wait_learns_how_its_request_stands(node: FakeNode, path: Path) -> None:
     async def scene() -> None:
         async with served(node, path), connected(path) as client:
