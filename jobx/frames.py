@@ -65,6 +65,15 @@ class FrameDecoder:
         Raises:
             FrameError: A length is over the limit or a body is not a frame.
         """
+        for body in self.bodies(chunk):
+            yield decode_body(body)
+
+    def bodies(self, chunk: bytes) -> Iterator[bytes]:
+        """Take a chunk and yield the body of each frame that is complete with it.
+
+        Raises:
+            FrameError: A length is over the limit.
+        """
         buffer = self._buffer
         if buffer:
             buffer += chunk
@@ -80,7 +89,7 @@ class FrameDecoder:
                     break
                 body = data[start + _HEAD.size : end]
                 start = end
-                yield decode_body(body)
+                yield body
         finally:
             if data is chunk:
                 buffer += chunk[start:]

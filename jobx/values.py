@@ -52,11 +52,12 @@ def _default(value: object) -> object:
     raise TypeError(f"{a_kind(value)} cannot be a key or a value")
 
 
-def _ext_hook(code: int, body: bytes) -> object:
+def ext_hook(code: int, body: bytes | memoryview) -> object:
+    """Return the value that a msgpack extension of JobX stands for."""
     if code == _EXT_BIG_INT:
-        return int(body, 16)
+        return int(bytes(body), 16)
     if code == _EXT_DECIMAL:
-        return decimal.Decimal(body.decode())
+        return decimal.Decimal(str(body, "ascii"))
     raise ValueError(f"extension type {code} is not used by JobX")
 
 
@@ -92,7 +93,7 @@ def unpack(body: bytes | bytearray | memoryview) -> Any:
     """
     try:
         return msgpack.unpackb(
-            body, timestamp=3, strict_map_key=False, ext_hook=_ext_hook, raw=False
+            body, timestamp=3, strict_map_key=False, ext_hook=ext_hook, raw=False
         )
     except (ValueError, TypeError, ArithmeticError, msgpack.UnpackException) as error:
         # An unhashable map key is a TypeError, a bad decimal or timestamp an ArithmeticError.
@@ -105,7 +106,7 @@ def unpacker(stream: object = None, max_bytes: int = 1 << 31) -> Any:
         stream,
         timestamp=3,
         strict_map_key=False,
-        ext_hook=_ext_hook,
+        ext_hook=ext_hook,
         raw=False,
         max_buffer_size=max_bytes,
         read_size=1 << 16,

@@ -19,7 +19,6 @@ from jobx.http.node_client import Node
 from jobx.kv.requests import new_id
 from jobx.model import Name, Seconds, check_name
 from jobx.values import Value
-from jobx.views import Outcome
 
 #: Largest context, as JSON.
 MAX_CONTEXT_BYTES: Final = 16 << 10
@@ -63,8 +62,7 @@ class Jobs:
             "is_blocking": waiting.is_blocking,
             **(await self._asked(req)),
         }
-        answer = await self._node.attend("submit", submit, waiting.wait_s)
-        outcome = msgspec.convert(answer, Outcome)
+        outcome = await self._node.attend("submit", submit, waiting.wait_s)
         resp.set_header("X-MR-REQUEST-ID", outcome.request.request_id)
         resp.set_header("X-FULFILLED-BY", self._host)
         if waiting.applied:

@@ -15,9 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+import msgspec
+
+from jobx import values
 from jobx.errors import JobxError, NodeUnreachable
 from jobx.frames import Frame
 from jobx.http.node_link import Answer, Link, fulfil
+from jobx.views import Outcome
 
 #: How long a call that waits for nothing may take, connecting included.
 CALL_S: Final = 30.0
@@ -28,6 +32,8 @@ PATIENCE_S: Final = 30.0
 
 _FIRST_PAUSE_S: Final = 0.05
 _LAST_PAUSE_S: Final = 1.0
+
+_OUTCOME: Final = msgspec.msgpack.Decoder(Outcome, ext_hook=values.ext_hook)
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +50,7 @@ class Node(Protocol):
             JobxError: The node's own error.
         """
 
-    async def attend(self, verb: str, body: Frame, wait_s: float) -> Frame:
+    async def attend(self, verb: str, body: Frame, wait_s: float) -> Outcome:
         """Return the answer to a verb that waits, and that may be repeated.
 
         The node gets ``body`` with ``wait_s``: what is left of the wait. Cancelling the caller
@@ -75,7 +81,7 @@ class _Attended:
     wait_s: float
     started: float
     until: float
-    answer: asyncio.Future[Frame]
+    answer: asyncio.Future[msgspec.Raw]
 
 
 class NodeClient:
@@ -123,19 +129,19 @@ class NodeClient:
             raise NodeUnreachable("the node went away before it answered")
         return answer
 
-    async def attend(self, verb: str, body: Frame, wait_s: float) -> Frame:
+    async def attend(self, verb: str, body: Frame, wait_s: float) -> Outcome:
         """See ``Node.attend``."""
         now = time.monotonic()
         # Nothing is accepted before it is sent, so a node that is not there is told early.
         until = now + min(wait_s or PATIENCE_S, PATIENCE_S)
-        answer: asyncio.Future[Frame] = self._loop.create_future()
+        answer: asyncio.Future[msgspec.Raw] = self._loop.create_future()
         call = _Attended(verb, body, wait_s, now, until, answer)
         if self._link is not None:
             self._send(self._link, call)
         else:
             self._send_when_linked(call)
         # No task runs for the call, and none is waited for: both cost turns of the loop.
-        return await answer
+        return _OUTCOME.decode(await answer)
 
     def _send(self, link: Link, call: _Attended) -> None:
         call.until = call.started + (call.wait_s or PATIENCE_S)

@@ -8,8 +8,10 @@ import itertools
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
+import msgspec
+
 import jobx
-from jobx import frames
+from jobx import frames, values
 from jobx.errors import DeadlineExceeded, FrameError, JobxError, Overloaded, from_wire
 from jobx.frames import Frame
 
@@ -21,9 +23,21 @@ MAX_UNREAD_BYTES: Final = 64 << 20
 
 _HELLO_S: Final = 5.0
 
-#: What comes of a call: what the node answered, an error, or None when nothing will come.
-Answer: TypeAlias = Frame | JobxError | None
+#: What comes of a call: what the node answered, as msgpack, an error, or None when nothing will
+#: come.
+Answer: TypeAlias = msgspec.Raw | JobxError | None
 Settle: TypeAlias = Callable[[Answer], None]
+
+
+class _Reply(msgspec.Struct):
+    """A frame of the node. What it answers is left to who asked: most is of one known type."""
+
+    id: int = -1
+    ok: msgspec.Raw = msgspec.Raw()
+    error: dict[str, Any] | None = None
+
+
+_REPLY: Final = msgspec.msgpack.Decoder(_Reply, ext_hook=values.ext_hook)
 
 
 class _Open(NamedTuple):
@@ -81,9 +95,10 @@ class Link(asyncio.Protocol):
         The call is on its way before anything is awaited, so a cancelled caller takes nothing
         back.
         """
-        future: asyncio.Future[Frame | None] = self._loop.create_future()
+        future: asyncio.Future[msgspec.Raw | None] = self._loop.create_future()
         self.send(verb, body, timeout_s, functools.partial(fulfil, future))
-        return await future
+        answer = await future
+        return None if answer is None else frames.decode_body(answer)
 
     async def greet(self) -> str:
         """Exchange hellos; return what is wrong, or nothing."""
@@ -115,9 +130,10 @@ class Link(asyncio.Protocol):
     def data_received(self, chunk: bytes) -> None:
         """Settle the calls that a chunk holds answers to."""
         try:
-            for frame in self._decoder.feed(chunk):
-                self._settle(frame.get("id", -1), _opened(frame))
-        except FrameError as error:
+            for body in self._decoder.bodies(chunk):
+                reply = _REPLY.decode(body)
+                self._settle(reply.id, reply.ok if reply.error is None else from_wire(reply.error))
+        except (FrameError, msgspec.MsgspecError) as error:
             self.fault = str(error)
             self.close()
 
@@ -146,11 +162,3 @@ def fulfil(future: asyncio.Future[Any], answer: Answer) -> None:
         future.set_exception(answer)
     else:
         future.set_result(answer)
-
-
-def _opened(frame: Frame) -> Frame | JobxError:
-    """Return what an answer holds: what was asked for, or an error."""
-    if "ok" in frame:
-        answer: Frame = frame["ok"]
-        return answer
-    return from_wire(frame.get("error") or {})

@@ -16,7 +16,7 @@ from jobx.errors import InvalidInput, NotEnded, NotFound
 from jobx.http import bodies, graphs, headers, media, results
 from jobx.http.node_client import Node
 from jobx.model import RequestState, check_name
-from jobx.views import Outcome, RequestPage, RequestView, TraceNode, TraceView
+from jobx.views import RequestPage, RequestView, TraceNode, TraceView
 
 STATES: Final = typing.get_args(RequestState)
 #: Invocations that a trace shows unless the client asks for more.
@@ -103,8 +103,7 @@ class RequestResult:
         headers.query(req)
         waiting = headers.waiting_if_preferred(req, self._settings.max_wait_s)
         accepted = media.accepted(req)
-        answer = await self._node.attend("wait", _name(workflow, request_id), waiting.wait_s)
-        outcome = msgspec.convert(answer, Outcome)
+        outcome = await self._node.attend("wait", _name(workflow, request_id), waiting.wait_s)
         resp.set_header("X-MR-REQUEST-ID", request_id)
         if waiting.applied:
             resp.set_header("Preference-Applied", waiting.applied)

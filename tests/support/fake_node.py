@@ -77,9 +77,9 @@ class FakeNode:
         answer: Frame = received["ok"]
         return answer
 
-    async def attend(self, verb: str, body: Frame, wait_s: float) -> Frame:
+    async def attend(self, verb: str, body: Frame, wait_s: float) -> Outcome:
         """Answer a verb that waits."""
-        return await self.call(verb, {**body, "wait_s": wait_s})
+        return msgspec.convert(await self.call(verb, {**body, "wait_s": wait_s}), Outcome)
 
     async def answer(self, frame: Frame) -> Frame:
         """Return the answer to a frame."""

@@ -69,7 +69,7 @@ def test_answers_reach_their_callers_in_any_order(node: FakeNode, path: Path) ->
             views = await asyncio.gather(*(client.call("request.get", GET) for _ in range(50)))
             assert {view["state"] for view in views} == {"running"}
             node.release([("k", 1)])
-            assert (await slow)["request"]["state"] == "succeeded"
+            assert (await slow).request.state == "succeeded"
             assert node.count("hello") == 1
 
     run(scene())
@@ -137,7 +137,7 @@ def test_submit_survives_a_killed_node_under_the_same_id(node: FakeNode, path: P
             async with served(again, path):
                 await until(lambda: again.count("submit") == 1)
                 again.release([("k", 1)])
-                assert (await submitting)["request"]["state"] == "succeeded"
+                assert (await submitting).request.state == "succeeded"
         first, second = node.last("submit"), again.last("submit")
         assert first["request_id"] == second["request_id"]
         assert second["wait_s"] < first["wait_s"]
@@ -221,7 +221,7 @@ def test_cut_wait_learns_how_its_request_stands(node: FakeNode, path: Path) -> N
             submitting = asyncio.create_task(client.attend("submit", SUBMIT, 20.0))
             await until(lambda: node.count("submit") == 1)
             client.cut_waits()
-            assert (await submitting)["request"]["state"] == "running"
+            assert (await submitting).request.state == "running"
             assert (node.count("submit"), node.last("submit")["wait_s"]) == (2, 0.0)
 
     run(scene())
