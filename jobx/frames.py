@@ -68,7 +68,7 @@ class FrameDecoder:
         for body in self.bodies(chunk):
             yield decode_body(body)
 
-    def bodies(self, chunk: bytes) -> Iterator[bytes]:
+    def bodies(self, chunk: bytes) -> Iterator[bytes | bytearray]:
         """Take a chunk and yield the body of each frame that is complete with it.
 
         Raises:
