@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
 from thespian.actors import ActorAddress
@@ -15,9 +16,14 @@ _Waiting: TypeAlias = dict[RequestKey, list[asyncio.Future[Any]]]
 
 
 class Answers:
-    """The mailbox of the gateway. Runs on the node's loop."""
+    """The mailbox of the gateway. Runs on the node's loop.
 
-    def __init__(self) -> None:
+    Args:
+        hurry: Called when the only one who waits has an answer, which then goes before all else.
+    """
+
+    def __init__(self, hurry: Callable[[], object] = lambda: None) -> None:
+        self._hurry = hurry
         self._opened: _Waiting = {}
         self._ended: _Waiting = {}
         self._asked: _Waiting = {}
@@ -30,6 +36,8 @@ class Answers:
             key = _key(message.request)
             for waiting in (self._opened, self._ended, self._asked):
                 _resolve(waiting.pop(key, ()), message.request)
+            if not self._ended:
+                self._hurry()
         elif isinstance(message, Opened):
             _resolve(self._opened.pop(_key(message.request), ()), message.request)
         elif isinstance(message, Described):

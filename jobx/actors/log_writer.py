@@ -47,15 +47,28 @@ class _Group(Struct):
 class LogWriter:
     """Commits appends; runs on the node's loop, blocks only its own thread.
 
+    Args:
+        store: Where they go.
+        loop: The node's.
+        deliver: Sends a message to an actor.
+        hurry: Called when a commit is to begin in the loop's next turn.
+
     Attributes:
         stalled: Why the last commit failed, None when it did not.
     """
 
-    def __init__(self, store: Store, loop: asyncio.AbstractEventLoop, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        store: Store,
+        loop: asyncio.AbstractEventLoop,
+        deliver: Deliver,
+        hurry: Callable[[], object] = lambda: None,
+    ) -> None:
         self.stalled: JobxError | None = None
         self._store = store
         self._loop = loop
         self._deliver = deliver
+        self._hurry = hurry
         self._thread = SerialThread("log-writer", loop)
         self._pending: dict[RequestKey, _Group] = {}
         self._flight: dict[RequestKey, _Group] = {}
@@ -140,6 +153,7 @@ class LogWriter:
         self._is_urgent = urgent
         if urgent:
             self._timer = self._loop.call_soon(self._flush)
+            self._hurry()
         else:
             self._timer = self._loop.call_later(LAZY_S, self._flush)
 

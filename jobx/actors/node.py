@@ -99,11 +99,11 @@ class Node:
         self._blobs = BlobFolder(data_dir / "blobs")
         self._library = Library(self._store)
         self._background = ThreadPoolExecutor(1, thread_name_prefix="background")
-        self._answers = Answers()
+        self._answers = Answers(self._yield_soon)
         incarnation = time.time_ns()
         await self._in_background(self._prepare)
         self._outside = Outside(LOCAL, settings, self._store, self._blobs, self._library)
-        self._log = LogWriter(self._store, loop, self._deliver)
+        self._log = LogWriter(self._store, loop, self._deliver, self._yield_soon)
         self._executors = ExecutorPool(
             settings,
             self._environ,
@@ -183,6 +183,9 @@ class Node:
 
     def _deliver(self, target: Any, message: object) -> None:
         self._base.deliver(target, message)
+
+    def _yield_soon(self) -> None:
+        self._base.yield_soon()
 
     def _prepare(self) -> None:
         """Remove what a dead node left, and read what workflows there are; in a thread."""

@@ -94,6 +94,7 @@ class Engine:
         self._run_queue: deque[Cell] = deque()
         self._is_awake = False
         self._is_running = False
+        self._is_yielding = False
         self._is_closed = False
         self._created = self._exited = self._failed = self._delivered = 0
 
@@ -125,10 +126,15 @@ class Engine:
             return
         mailbox.append((message, sender))
 
+    def yield_soon(self) -> None:
+        """Give the loop a turn after the message at hand: something there is waited for."""
+        self._is_yielding = self._is_running
+
     def _run(self) -> None:
         try:
             self._run_slice()
         finally:
+            self._is_yielding = False
             self._is_awake = bool(self._run_queue)
             if self._is_awake:
                 self.scheduler.call_soon(self._run)
@@ -139,7 +145,7 @@ class Engine:
         self._is_running = True
         try:
             for count in range(1, self.limits.slice_messages + 1):
-                if not queue:
+                if not queue or self._is_yielding:
                     return
                 self._run_next(queue)
                 if not count % _LOOK_EVERY and now() >= stop_at:
