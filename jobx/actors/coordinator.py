@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
-from thespian.actors import Actor, ActorAddress, ActorExitRequest, ChildActorExited, WakeupMessage
+from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited, WakeupMessage
 
 from jobx import model
 from jobx.actors.invocations import Invocation, Mapper, Reducer
@@ -52,6 +52,7 @@ from jobx.actors.request.decisions import (
 from jobx.actors.request.events import Accepted, Adopted, Cancelled, Failed
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import MAPPER, ROOT
+from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.services import Services
 from jobx.actors.work_frames import FrameBuilder
 from jobx.model import Failure
@@ -68,7 +69,7 @@ class _Started(NamedTuple):
     actor: ActorAddress
 
 
-class Coordinator(Actor):
+class Coordinator(LoopActor):
     """Owns one request."""
 
     node: Services
@@ -228,7 +229,7 @@ class Coordinator(Actor):
         self._is_stopping = True
         self.send(self._reply_to, report)
         self.send(self._parent, report)
-        self.send(self.myAddress, ActorExitRequest())
+        self.leave()
 
     # Questions and orders
 

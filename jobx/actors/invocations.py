@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from thespian.actors import Actor, ActorAddress, ActorExitRequest
+from thespian.actors import ActorAddress, ActorExitRequest
 
 from jobx.actors.messages import Discard, KeptLost, Lost, Pull, Ran, RequestKey, Run, TakenBack
+from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.services import Services
 
 
-class Invocation(Actor):
+class Invocation(LoopActor):
     """Runs one work frame in an executor and reports to its coordinator.
 
     It ends when its work has been reported and it keeps no suspended mapper.
@@ -97,7 +98,7 @@ class Invocation(Actor):
 
     def _leave_when_done(self) -> None:
         if not self._at_work and not self._kept:
-            self.send(self.myAddress, ActorExitRequest())
+            self.leave()
 
 
 class Mapper(Invocation):

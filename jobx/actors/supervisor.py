@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-from thespian.actors import Actor, ActorAddress, ChildActorExited, WakeupMessage
+from thespian.actors import ActorAddress, ChildActorExited, WakeupMessage
 
 from jobx import model
 from jobx.actors import notices
@@ -25,6 +25,7 @@ from jobx.actors.messages import (
     RequestKey,
     Submit,
 )
+from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.supervision import RestartBudget, RestartPolicy
 from jobx.actors.services import Services
 from jobx.errors import Conflict, Draining, InternalError, JobxError, NotFound, Overloaded
@@ -39,7 +40,7 @@ _NO_PLAN: Final = model.Plan(steps={})
 _log = logging.getLogger(__name__)
 
 
-class Supervisor(Actor):
+class Supervisor(LoopActor):
     """Starts a coordinator for each request and watches it."""
 
     node: Services

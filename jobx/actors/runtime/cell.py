@@ -78,6 +78,7 @@ class Cell:
 
     Attributes:
         actor: The actor, or an endpoint; None once it is gone.
+        is_leaving: It exits after the message at hand.
         mailbox: Unread mail; None from the moment at which it begins to stop.
         children: Live children in the order of their creation; a set without its disorder.
         notice: What the parent will be told when all children are gone.
@@ -90,6 +91,7 @@ class Cell:
         "born_s",
         "children",
         "globalName",
+        "is_leaving",
         "mailbox",
         "notice",
         "parent",
@@ -106,6 +108,7 @@ class Cell:
         self.born_s = born_s
         self.mailbox: deque[tuple[Any, ActorAddress]] | None = deque()
         self.globalName = ""
+        self.is_leaving = False
         # Most actors are short-lived leaves, so these are made when they are needed.
         self.children: dict[Cell, None] | None = None
         self.wakeups: set[Wakeup] | None = None

@@ -168,7 +168,9 @@ class Engine:
             if not isinstance(error, Exception):
                 raise
         else:
-            if isinstance(message, ActorExitRequest) and not cell.is_endpoint:
+            if cell.is_leaving:
+                self._stop(cell, ChildActorExited(cell.address))
+            elif isinstance(message, ActorExitRequest) and not cell.is_endpoint:
                 self._stop(cell, ChildActorExited(cell.address), message.isRecursive)
 
     # Birth.
