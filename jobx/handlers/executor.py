@@ -106,6 +106,7 @@ def main(stream_fd: int, page: Page, config: Config, folder: str) -> None:
         folder: The private folder, already the working directory.
     """
     kernel.prctl(kernel.ADOPT_ORPHANS, 1)
+    kernel.give_way()  # to the node, which would else be interrupted by each frame that it sends
     scope = Scope()
     if config.files is not None:
         scope.add("FS", shared_files(config.files, scope.workflow))

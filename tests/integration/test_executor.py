@@ -73,6 +73,10 @@ def test_an_executor_is_confined(executor: Executor, tmp_path: Path) -> None:
     assert seen["fds"][:3] == [0, 1, 2]
 
 
+def test_an_executor_does_not_interrupt_others_when_it_wakes_up(executor: Executor) -> None:
+    assert os.sched_getscheduler(executor.pid) == os.SCHED_BATCH
+
+
 def test_executors_end_with_the_node(tmp_path: Path) -> None:
     with Node(tmp_path / "tmp") as node:
         pids = [node.spawn().pid for _ in range(2)]
