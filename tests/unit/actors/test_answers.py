@@ -124,6 +124,22 @@ def test_mail_that_nobody_waits_for_is_passed_over() -> None:
         answers.receive(message, SENDER)
 
 
+def test_an_answer_is_hurried_to_the_only_one_who_waits() -> None:
+    async def scenario() -> None:
+        hurried: list[bool] = []
+        answers = Answers(lambda: hurried.append(True))
+        waiting = [answers.ended(KEY), answers.ended(ELSE)]
+        answers.receive(Ended(REQUEST), SENDER)
+        seen = [len(hurried)]
+        waiting[1].cancel()
+        await asyncio.sleep(0)
+        waiting[0] = answers.ended(KEY)
+        answers.receive(Ended(REQUEST), SENDER)
+        assert [*seen, len(hurried)] == [0, 1]
+
+    asyncio.run(scenario())
+
+
 def test_within_returns_what_comes_in_time_and_nothing_else() -> None:
     async def scenario() -> None:
         answers = Answers()

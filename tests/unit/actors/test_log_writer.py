@@ -71,7 +71,11 @@ class Bench:
         self.heard: list[tuple[RequestKey | None, object]] = []
         self.owners = {key: Address("n", 1, number) for number, key in enumerate((A, B, C))}
         loop = asyncio.get_running_loop()
-        self.writer = LogWriter(store, loop, self._deliver)
+        self.hurried = 0
+        self.writer = LogWriter(store, loop, self._deliver, self._hurry)
+
+    def _hurry(self) -> None:
+        self.hurried += 1
 
     def _deliver(self, owner: object, message: object) -> None:
         key = next((key for key, address in self.owners.items() if address == owner), None)
@@ -164,6 +168,18 @@ async def test_what_is_not_urgent_waits_for_what_is(_never_lazy: None) -> None:
         b.append(C, 0, urgent=False)
         assert await b.writer.drain(10)
         assert b.store.commits == [[["a0"], ["b0"], ["c0"]]]
+
+
+@in_loop
+async def test_the_loop_is_hurried_to_a_commit_that_can_begin() -> None:
+    async with bench() as b:
+        b.append(A, 0, urgent=False)
+        seen = [b.hurried]
+        b.append(B, 0)
+        b.append(C, 0)
+        seen.append(b.hurried)
+        assert await b.writer.drain(10)
+        assert seen == [0, 1]
 
 
 @in_loop

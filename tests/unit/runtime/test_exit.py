@@ -14,6 +14,7 @@ from thespian.actors import (
     ChildActorExited,
 )
 
+from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.engine import Limits
 from tests.unit.runtime.stage import Note, Player, Stage
 
@@ -28,6 +29,10 @@ class Family(Player):
             self.node.append(("told", self.myAddress, message.childAddress))
         else:
             message(self)
+
+
+class Leaver(Family, LoopActor):
+    """Leaves, and sends, as the actors of a node do."""
 
 
 class Spares(Player):
@@ -53,6 +58,37 @@ def test_an_exit_is_asked_of_parents_first_and_done_by_children_first(stage: Sta
     asked = [("exit", address) for address in below]
     assert stage.seen == [*asked, ("told", top, below[0])]
     assert stage.alive == [str(top)]
+
+
+def test_an_actor_that_leaves_reads_no_more(stage: Stage) -> None:
+    top = stage.create(Family)
+    child = stage.child(top, Leaver)
+    stage.send(child, lambda actor: actor.leave())
+    stage.send(child, lambda actor: actor.node.append("read"))
+    stage.run()
+    assert stage.seen == [("told", top, child)]
+    assert stage.base.counters().dead_letters == 1
+
+
+def test_an_actor_that_leaves_lets_its_children_go_first(stage: Stage) -> None:
+    top = stage.create(Family)
+    parent = stage.child(top, Leaver)
+    child = stage.child(parent, Family)
+    stage.play(parent, lambda actor: actor.leave())
+    assert stage.seen == [("exit", child), ("told", top, parent)]
+    assert stage.alive == [str(top)]
+
+
+def test_an_actor_says_the_last_things_while_it_leaves(stage: Stage) -> None:
+    leaver = stage.create(Leaver)
+
+    def go(actor: Leaver) -> None:
+        actor.leave()
+        actor.send(stage.audience, Note("gone"))
+
+    stage.play(leaver, go)
+    assert stage.mail == [(Note("gone"), leaver)]
+    assert stage.alive == []
 
 
 def test_an_actor_waits_for_the_last_of_its_children(stage: Stage) -> None:

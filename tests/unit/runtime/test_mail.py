@@ -87,6 +87,27 @@ def test_a_slice_ends_when_its_time_is_up() -> None:
     assert read == [16]
 
 
+def test_a_slice_ends_when_the_loop_is_to_have_a_turn(stage: Stage) -> None:
+    player = stage.create()
+    for act in (1, lambda _: stage.base.yield_soon(), 2, 3):
+        stage.send(player, act)
+    read: list[list[int]] = []
+    stage.scheduler.call_soon(lambda: read.append(list(stage.seen)))
+    stage.run()
+    assert (read, stage.seen) == ([[1]], [1, 2, 3])
+
+
+def test_yielding_while_no_message_is_at_hand_changes_nothing(stage: Stage) -> None:
+    player = stage.create()
+    stage.base.yield_soon()
+    for number in range(3):
+        stage.send(player, number)
+    read: list[list[int]] = []
+    stage.scheduler.call_soon(lambda: read.append(list(stage.seen)))
+    stage.run()
+    assert read == [[0, 1, 2]]
+
+
 def test_a_full_mailbox_sends_what_is_too_much_to_dead_letters(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
