@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
-from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited, WakeupMessage
+from thespian.actors import ActorAddress, ActorExitRequest, WakeupMessage
 
 from jobx import model
 from jobx.actors.invocations import Invocation, Mapper, Reducer
@@ -53,6 +53,7 @@ from jobx.actors.request.events import Accepted, Adopted, Cancelled, Failed
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.actors.runtime.actor import LoopActor
+from jobx.actors.runtime.cell import ChildFailed
 from jobx.actors.services import Services
 from jobx.actors.work_frames import FrameBuilder
 from jobx.model import Failure
@@ -199,9 +200,10 @@ class Coordinator(LoopActor):
                 attempt = self.state.attempt((vertex, MAPPER)).number
                 self._outcomes.attempt_failed(PullMapper(vertex, attempt), vertex, message.failure)
 
-    def _child_exited(self, message: ChildActorExited, sender: ActorAddress) -> None:
+    def _child_failed(self, message: ChildFailed, sender: ActorAddress) -> None:
         """Give back what an invocation actor had that died of a fault of ours."""
         child = message.childAddress
+        self.node.executors.abandon(child)
         failure = Failure(kind="crash", type="ActorDied", message="see the node's log")
         for ticket, started in list(self._started.items()):
             if started.actor == child:
@@ -336,7 +338,7 @@ _RECEIVE: Final[dict[type, Callable[[Coordinator, Any, ActorAddress], None]]] = 
     KeptLost: Coordinator._kept_lost,
     Committed: Coordinator._committed,
     CommitRefused: Coordinator._commit_refused,
-    ChildActorExited: Coordinator._child_exited,
+    ChildFailed: Coordinator._child_failed,  # one that exits by itself leaves nothing behind
     Cancel: Coordinator._cancel,
     Describe: Coordinator._describe,
     Drain: Coordinator._drain,

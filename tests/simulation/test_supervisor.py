@@ -1,4 +1,4 @@
-"""The supervisor on virtual time: draining, and coordinators that die at bad moments."""
+"""Actors on virtual time: draining, and coordinators and invocations that die at bad moments."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from jobx.actors import coordinator
-from jobx.actors.messages import Committed, Drain, Submit
+from jobx.actors import coordinator, invocations
+from jobx.actors.messages import Committed, Drain, Ran, Run, Submit
 from jobx.errors import InternalError
 from tests.simulation.simulator import Simulation
 
@@ -111,7 +111,7 @@ def test_request_that_is_asked_for_again_while_its_coordinator_is_built_is_refus
 def test_all_who_wait_hear_of_a_request_that_was_lost_before_it_was_accepted(
     simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fail(monkeypatch, Submit, lambda _: True)
+    fail(monkeypatch, coordinator, Submit, lambda _: True)
     simulation.submit("r0")
     until(simulation, lambda: names(simulation) == ["Supervisor (0 open)"])
     simulation.submit("r0")
@@ -125,7 +125,9 @@ def test_all_who_wait_hear_of_a_request_that_was_lost_before_it_was_accepted(
 def test_request_whose_coordinator_dies_after_its_last_event_has_ended_once(
     simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failing = fail(monkeypatch, Committed, lambda actor: actor.state.finished is not None)
+    failing = fail(
+        monkeypatch, coordinator, Committed, lambda actor: actor.state.finished is not None
+    )
     simulation.submit("r0")
 
     until(simulation, lambda: "r0" in simulation.ended)
@@ -138,11 +140,25 @@ def test_request_whose_coordinator_dies_after_its_last_event_has_ended_once(
     assert names(simulation) == ["Supervisor (0 open)"]
 
 
+@pytest.mark.parametrize("kind", [Run, Ran])
+def test_request_goes_on_when_an_invocation_actor_dies(
+    kind: type, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = iter([True])
+    failing = fail(monkeypatch, invocations, kind, lambda _: next(once, False))
+    simulation.submit("r0")
+
+    until(simulation, lambda: "r0" in simulation.ended)
+
+    assert len(failing) == 1
+    assert [ended.state for ended in simulation.ended["r0"]] == ["succeeded"]
+
+
 def fail(
-    monkeypatch: pytest.MonkeyPatch, kind: type, should: Callable[[Any], bool]
+    monkeypatch: pytest.MonkeyPatch, module: Any, kind: type, should: Callable[[Any], bool]
 ) -> list[Exception]:
-    """Let coordinators fail at messages of a kind when they should; returns the failures."""
-    real: Any = coordinator._RECEIVE[kind]
+    """Let a module's actors fail at messages of a kind when they should; returns the failures."""
+    real: Any = module._RECEIVE[kind]
     failures: list[Exception] = []
 
     def receive(actor: Any, message: Any, sender: Any) -> None:
@@ -151,5 +167,5 @@ def fail(
             raise failures[-1]
         real(actor, message, sender)
 
-    monkeypatch.setitem(coordinator._RECEIVE, kind, receive)
+    monkeypatch.setitem(module._RECEIVE, kind, receive)
     return failures
