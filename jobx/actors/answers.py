@@ -19,7 +19,8 @@ class Answers:
     """The mailbox of the gateway. Runs on the node's loop.
 
     Args:
-        hurry: Called when the only one who waits has an answer, which then goes before all else.
+        hurry: Called when nobody waits for another request than the one that has ended: then its
+            answer goes before all else.
     """
 
     def __init__(self, hurry: Callable[[], object] = lambda: None) -> None:
@@ -34,10 +35,10 @@ class Answers:
         """Take the mail of supervisor and coordinators."""
         if isinstance(message, Ended):
             key = _key(message.request)
+            if key in self._ended and len(self._ended) == 1:
+                self._hurry()
             for waiting in (self._opened, self._ended, self._asked):
                 _resolve(waiting.pop(key, ()), message.request)
-            if not self._ended:
-                self._hurry()
         elif isinstance(message, Opened):
             _resolve(self._opened.pop(_key(message.request), ()), message.request)
         elif isinstance(message, Described):

@@ -15,7 +15,8 @@ from typing import Any, Final
 from jobx.actors.executor import Executor, WorkItem
 from jobx.actors.messages import RequestKey
 
-#: While executors are idle or requests wait, it is looked so often at what the others have.
+#: So long after work was sent or answered it is looked at what executors have, and so often while
+#: one is idle or requests wait.
 BALANCE_S: Final = 0.003
 #: What would end within this is not worth being moved.
 WORTH_S: Final = 0.002

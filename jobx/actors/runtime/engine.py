@@ -134,7 +134,6 @@ class Engine:
         try:
             self._run_slice()
         finally:
-            self._is_yielding = False
             self._is_awake = bool(self._run_queue)
             if self._is_awake:
                 self.scheduler.call_soon(self._run)
@@ -142,7 +141,7 @@ class Engine:
     def _run_slice(self) -> None:
         queue, now = self._run_queue, self.scheduler.now
         stop_at = now() + self.limits.slice_s
-        self._is_running = True
+        self._is_running, self._is_yielding = True, False
         try:
             for count in range(1, self.limits.slice_messages + 1):
                 if not queue or self._is_yielding:

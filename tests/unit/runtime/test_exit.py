@@ -213,6 +213,16 @@ def test_a_shutdown_from_an_endpoint_is_done_after_its_message(stage: Stage) -> 
     assert stage.alive == []
 
 
+def test_a_shutdown_goes_on_when_the_loop_is_to_have_a_turn(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    player = stage.create()
+    stage.send(player, lambda _: stage.base.yield_soon())
+    stage.base.shutdown()
+    assert stage.alive == []
+    assert caplog.messages == []
+
+
 def test_a_shutdown_drops_who_does_not_exit_in_time(caplog: pytest.LogCaptureFixture) -> None:
     stage = Stage(Limits(stop_s=0.0))
     stage.create()
