@@ -18,7 +18,7 @@ from typing import Final, Protocol
 import msgspec
 
 from jobx import values
-from jobx.errors import JobxError, NodeUnreachable
+from jobx.errors import FrameError, JobxError, NodeUnreachable
 from jobx.frames import Frame
 from jobx.http.node_link import Answer, Link, fulfil
 from jobx.views import Outcome
@@ -141,7 +141,7 @@ class NodeClient:
         else:
             self._send_when_linked(call)
         # No task runs for the call, and none is waited for: both cost turns of the loop.
-        return _OUTCOME.decode(await answer)
+        return _outcome(await answer)
 
     def _send(self, link: Link, call: _Attended) -> None:
         call.until = call.started + (call.wait_s or PATIENCE_S)
@@ -166,6 +166,9 @@ class NodeClient:
             self._send(await self._linked(call.until), call)
         except JobxError as error:
             fulfil(call.answer, error)
+        except BaseException:
+            call.answer.cancel()  # whoever waits has no time limit of his own
+            raise
 
     async def _linked(self, until: float) -> Link:
         if self._link is None:
@@ -214,3 +217,10 @@ class NodeClient:
             if not self._cut:
                 self._up.clear()
             log.warning("lost the node at %s: %s", self._path, reason)
+
+
+def _outcome(answer: msgspec.Raw) -> Outcome:
+    try:
+        return _OUTCOME.decode(answer)
+    except (ValueError, ArithmeticError) as error:  # msgspec's are ValueErrors
+        raise FrameError(f"the node's answer is no outcome: {error}") from error

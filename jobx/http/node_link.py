@@ -132,8 +132,8 @@ class Link(asyncio.Protocol):
         try:
             for body in self._decoder.bodies(chunk):
                 reply = _REPLY.decode(body)
-                self._settle(reply.id, reply.ok if reply.error is None else from_wire(reply.error))
-        except (FrameError, msgspec.MsgspecError) as error:
+                self._settle(reply.id, reply.ok or from_wire(reply.error or {}))
+        except (FrameError, ValueError, ArithmeticError) as error:  # msgspec's are ValueErrors
             self.fault = str(error)
             self.close()
 

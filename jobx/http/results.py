@@ -8,7 +8,7 @@ off, without its end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -21,12 +21,12 @@ from jobx.http.errors import send_failure
 from jobx.http.media import ARRAY32, MEDIA_JSON, Accepted, Format
 from jobx.model import Delivery
 from jobx.payload import Payload
-from jobx.values import Pair
 from jobx.views import Outcome, RequestView, ResultView
 
 #: A slice ends when it has so many bytes.
 SLICE_BYTES: Final = 256 << 10
-#: A result up to this size that is not in blobs is written at once, without a thread.
+#: A result up to this size that is not in blobs is written at once, without a thread, if that
+#: makes no more than one slice.
 DIRECT_BYTES: Final = 16 << 10
 
 
@@ -72,8 +72,11 @@ async def _send_result(
     payloads = [Payload.from_wire(wire) for wire in result.payloads]
     resp.content_type = form.media_type
     if result.size_bytes <= DIRECT_BYTES and all(one.blob is None for one in payloads):
-        resp.data = form.body(_listed(payloads))
-        return
+        items = _items(payloads)
+        most = max((len(listed) for _, listed in items), default=0)
+        if result.size_bytes * most <= SLICE_BYTES:  # each value gets a key of its own
+            resp.data = form.body([(key, value) for key, listed in items for value in listed])
+            return
     slices = _slices(payloads, result.blob_dir, form, result.pairs)
     first, second = await asyncio.to_thread(lambda: (next(slices), next(slices, None)))
     if second is None:
@@ -82,21 +85,15 @@ async def _send_result(
         resp.stream = _stream(first, second, slices)
 
 
-def _listed(payloads: list[Payload]) -> list[Pair]:
-    """Return the pairs of a small result that is in no blob.
+def _items(payloads: list[Payload]) -> list[Any]:
+    """Return the items of a small result that is in no blob: keys, each with its values.
 
     Raises:
         BlobDamaged: They are not what was written.
     """
-    items: Iterable[Any]
-    if len(payloads) == 1 and not payloads[0].sections:  # one run has its order
-        items = _items(payloads[0])
-    else:
-        items = runs.merge(payloads, "")
-    return [(key, value) for key, listed in items for value in listed]
-
-
-def _items(run: Payload) -> list[Any]:
+    if len(payloads) != 1 or payloads[0].sections:
+        return list(runs.merge(payloads, ""))
+    (run,) = payloads  # it has its order
     try:
         items: list[Any] = values.unpack(ARRAY32.pack(0xDD, run.count) + (run.inline or b""))
     except InvalidInput as error:

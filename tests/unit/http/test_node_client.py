@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from jobx import frames
-from jobx.errors import DeadlineExceeded, NodeUnreachable, NotFound, Overloaded
+from jobx.errors import (
+    DeadlineExceeded,
+    FrameError,
+    JobxError,
+    NodeUnreachable,
+    NotFound,
+    Overloaded,
+)
 from jobx.http import node_link
 from jobx.http.node_client import NodeClient
 from tests.support.fake_node import FakeGateway, FakeNode
@@ -262,6 +269,44 @@ def test_wrong_hello_is_said(
                 await client.call("node.status", {}, 0.3)
 
     run(scene())
+
+
+HELLO = frames.encode({"id": 0, "ok": {"protocol": 1}})
+
+
+def _packed(body: bytes) -> bytes:
+    return len(body).to_bytes(4, "big") + body
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (frames.encode({"id": 1}), JobxError),
+        (frames.encode({"id": 1, "ok": {"request": 5}}), FrameError),
+        (_packed(b"\x82\xa2id\x01\xa2ok\xc1"), NodeUnreachable),  # what msgpack never uses
+        (_packed(b"\x82\xa2id\x01\xa5error\x81\xa1a\xa1\xff"), NodeUnreachable),  # no UTF-8
+        (_packed(b"\x82\xa2id\x01\xa5error\x81\xa1a\xd4\x02x"), NodeUnreachable),  # no decimal
+    ],
+    ids=["empty", "other", "damaged", "text", "decimal"],
+)
+def test_reply_that_is_none_is_an_error_of_ours(
+    path: Path, reply: bytes, error: type[JobxError], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        decoder, asked = frames.FrameDecoder(), 0
+        while chunk := await reader.read(1 << 16):
+            for _ in decoder.feed(chunk):
+                writer.write(reply if asked else HELLO)
+                asked += 1
+        writer.close()
+
+    async def scene() -> None:
+        async with await asyncio.start_unix_server(serve, str(path)), connected(path) as client:
+            with pytest.raises(error):
+                await client.attend("submit", SUBMIT, 0.2)
+
+    run(scene())
+    assert "asyncio" not in {record.name for record in caplog.records}
 
 
 def test_too_many_calls_are_refused(
