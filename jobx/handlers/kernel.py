@@ -29,7 +29,8 @@ def prctl(option: int, argument: int) -> None:
 def give_way() -> None:
     """Have this process, and all that it starts, interrupt no other one when it wakes up.
 
-    It gets no less of the processors for that.
+    It gets no less of the processors for that. What was chosen for it otherwise stays.
     """
     with suppress(OSError):  # a sandbox may forbid it, and nothing depends on it
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

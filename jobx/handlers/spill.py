@@ -149,16 +149,19 @@ class RunWriter:
             return self._run_in_sections(items)
         body = bytearray()
         count = 0
+        is_small = True
         rest = iter(items)
         while block := list(islice(rest, _BLOCK)):
-            packed = sequences.pack(self._pack, block) if _is_small(block) else b""
-            if packed and len(packed) <= _ITEM_BYTES:
+            packed = sequences.pack(self._pack, block) if is_small and _is_few(block) else b""
+            is_small = 0 < len(packed) <= _ITEM_BYTES  # else the blocks that follow hardly are
+            if is_small:
                 count += len(block)
-            else:
-                _, split = self._pack_each(block)
-                count += len(split)
-                packed = b"".join(split)
-            body += packed
+                body += packed
+                continue
+            del packed
+            _, split = self._pack_each(block)
+            count += len(split)
+            body += b"".join(split)
         return self._payload([body], count)
 
     def _run_in_sections(self, items: Iterable[tuple[Key, Sequence[Value]]]) -> Payload:
@@ -176,7 +179,7 @@ class RunWriter:
     def _pack_each(self, block: _Block) -> tuple[Sequence[Key], Sequence[bytes]]:
         """Return the keys of packed items, and these; quick when no key has many values."""
         pack = self._pack
-        if _is_small(block):
+        if _is_few(block):
             packed = list(map(pack, block))
             if max(map(len, packed)) <= _ITEM_BYTES:
                 return [key for key, _ in block], packed
@@ -214,7 +217,7 @@ class RunWriter:
         self.written = mark
 
 
-def _is_small(block: _Block) -> bool:
+def _is_few(block: _Block) -> bool:
     """Tell whether no key has more values than one item holds."""
     lists = [listed for _, listed in block]
     return max(map(len, lists)) == 1 or (
