@@ -25,7 +25,7 @@ WORKS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 #: Works that take seconds: all peers do them several times in turns, and the median counts.
-IN_ROUNDS: Final = frozenset({"one", "http_one", "16", "http_16"})
+IN_ROUNDS: Final = frozenset({"one", "http_one", "16", "http_16", "wordcount", "wordcount_pairs"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
