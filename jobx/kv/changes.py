@@ -7,7 +7,9 @@ uses a handler. A change that loses its race is planned again.
 
 from __future__ import annotations
 
+import random
 import secrets
+import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
@@ -19,6 +21,8 @@ T = TypeVar("T")
 
 #: Each time that a change loses its race another one wins: many suffice for many editors.
 ATTEMPTS: Final = 20
+#: Who has lost waits for up to this, so that the same one does not lose to all others in turn.
+PAUSE_S: Final = 0.01
 
 
 def change(store: Store, plan: Callable[[], tuple[list[Write], T]]) -> T:
@@ -41,6 +45,7 @@ def change(store: Store, plan: Callable[[], tuple[list[Write], T]]) -> T:
             return result
         except Conflict as conflict:
             lost = conflict
+            time.sleep(random.uniform(0, PAUSE_S))  # noqa: S311 - no secret
     raise lost
 
 
