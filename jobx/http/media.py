@@ -27,7 +27,7 @@ _JSON: Final = msgspec.json.Encoder()
 #: What JSON holds as it is.
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 #: msgpack: array with a 32-bit length.
-ARRAY32: Final = struct.Struct(">BI")
+_ARRAY32: Final = struct.Struct(">BI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def _msgpack_item(key: Key, value: Value) -> bytes:
 
 def _msgpack_head(count: int) -> bytes:
     empty = values.pack({"result": {"pairs": []}})
-    return empty[:-1] + ARRAY32.pack(0xDD, count)
+    return empty[:-1] + _ARRAY32.pack(0xDD, count)
 
 
 def _msgpack_body(pairs: list[Pair]) -> bytes:

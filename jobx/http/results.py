@@ -14,11 +14,10 @@ from typing import Any, Final
 import msgspec
 from falcon.asgi import Response
 
-from jobx import values
 from jobx.errors import BlobDamaged, InvalidInput
-from jobx.handlers import runs
+from jobx.handlers import runs, sequences
 from jobx.http.errors import send_failure
-from jobx.http.media import ARRAY32, MEDIA_JSON, Accepted, Format
+from jobx.http.media import MEDIA_JSON, Accepted, Format
 from jobx.model import Delivery
 from jobx.payload import Payload
 from jobx.views import Outcome, RequestView, ResultView
@@ -95,10 +94,9 @@ def _items(payloads: list[Payload]) -> list[Any]:
         return list(runs.merge(payloads, ""))
     (run,) = payloads  # it has its order
     try:
-        items: list[Any] = values.unpack(ARRAY32.pack(0xDD, run.count) + (run.inline or b""))
+        return sequences.unpack(run.inline or b"", run.count)
     except InvalidInput as error:
         raise BlobDamaged("inline", str(error)) from error
-    return items
 
 
 async def _stream(first: bytes, second: bytes, slices: Iterator[bytes]) -> AsyncIterator[bytes]:
