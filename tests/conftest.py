@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import shutil
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.compiled import CompilerMissingError
+from tests.support.fault.rules import Faults
 from tests.support.services import absent
 
 # What a shell has in its background it starts with SIGINT ignored, and that would be inherited.
@@ -21,3 +24,12 @@ def dot() -> None:
     """Skip what needs Graphviz where it is missing, or fail it where it was promised."""
     if shutil.which("dot") is None:
         absent("dot", "needs the program dot of Graphviz")
+
+
+@pytest.fixture
+def faults(tmp_path: Path) -> Faults:
+    """Faults of the operating system, for processes that are started with ``faults.environ``."""
+    try:
+        return Faults(tmp_path / "fault")
+    except CompilerMissingError as error:
+        absent("cc", str(error))
