@@ -56,6 +56,7 @@ from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.cell import ChildFailed
 from jobx.actors.services import Services
 from jobx.actors.work_frames import FrameBuilder
+from jobx.errors import Conflict, InternalError
 from jobx.model import Failure
 
 #: Events that may be on their way to the disk before nothing new is started.
@@ -221,15 +222,19 @@ class Coordinator(LoopActor):
             self.send(self._reply_to, Opened(self._journal.request))
 
     def _commit_refused(self, message: CommitRefused, _: ActorAddress) -> None:
-        """Stop at once: the request was never accepted, or somebody else coordinates it."""
+        """Stop at once: the request was never accepted, or cannot go on from here."""
         self._is_refused = True
         self._answer_asked(lambda: None)
-        self.node.log.forget(self._journal.key)
-        self._leave(Refused(self._journal.key, message.error))
+        key, error = self._journal.key, message.error
+        self.node.log.forget(key)
+        is_elsewhere = isinstance(error, Conflict)
+        may_exist = not is_elsewhere and (self._is_opened or isinstance(error, InternalError))
+        self._leave(Refused(key, error, may_exist), is_told=not may_exist)
 
-    def _leave(self, report: Ended | Refused) -> None:
+    def _leave(self, report: Ended | Refused, *, is_told: bool = True) -> None:
         self._is_stopping = True
-        self.send(self._reply_to, report)
+        if is_told:
+            self.send(self._reply_to, report)
         self.send(self._parent, report)
         self.leave()
 

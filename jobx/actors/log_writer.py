@@ -1,9 +1,10 @@
 """The log writer: many requests append, one commit at a time syncs them to disk together.
 
-Appends collect while a commit is under way and go out with the next one (group commit). All
-that one request appended meanwhile is one group: it becomes durable together or not at all.
-When the store has no room or does not answer, what was accepted is kept and tried again; a
-request that is not durable yet is refused instead, so that its caller hears of it.
+Appends collect while a commit is under way and go out with the next one (group commit). What one
+append brings is a unit: durable together or not at all; the units of a request are written in
+order. When the store has no room or does not answer, what was accepted is kept and tried again; a
+request of which nothing was written is refused instead, so that its caller hears of it. What may
+have been written is tried until it is known.
 """
 
 from __future__ import annotations
@@ -11,37 +12,60 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 from thespian.actors import ActorAddress
 
 from jobx import model
+from jobx.actors.commits import STORE_FAULTS, commit
 from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
 from jobx.actors.request.events import Accepted, Event, from_record
 from jobx.actors.threads import SerialThread
-from jobx.errors import Conflict, InternalError, InvalidInput, JobxError
+from jobx.errors import InternalError, InvalidInput, JobxError, OutcomeUnknown
 from jobx.kv import keys, log, requests
-from jobx.kv.store import Store, Write
+from jobx.kv.store import Delete, Outcome, Store, Unit, Write
 
 #: How long an append that is not urgent waits for company.
 LAZY_S: Final = 0.05
 #: First and longest wait before a commit is tried again.
 RETRY_S: Final = (0.2, 5.0)
+#: When nothing was written for so long, it is tried whether anything can be.
+PROBE_S: Final = 10.0
 
 _log = logging.getLogger(__name__)
 
 Deliver = Callable[[ActorAddress, object], None]
 
 
+class _Append(NamedTuple):
+    """What belongs to one event."""
+
+    number: int
+    unit: Unit
+
+
 class _Group(Struct):
-    """What one request appended since the last commit."""
+    """What one request appended since the last commit.
+
+    Attributes:
+        is_forgotten: Nobody waits for it any more.
+        is_in_doubt: Its first append may have been written.
+    """
 
     owner: ActorAddress
-    first: int
-    number: int
-    writes: list[Write] = []
+    appends: list[_Append] = []
     is_forgotten: bool = False
+    is_in_doubt: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing of the request has been written."""
+        return self.appends[0].number == 0 and not self.is_in_doubt
+
+
+def _ignore(_: object) -> None:
+    """Do nothing: nobody listens."""
 
 
 class LogWriter:
@@ -52,6 +76,7 @@ class LogWriter:
         loop: The node's.
         deliver: Sends a message to an actor.
         hurry: Called when a commit is to begin in the loop's next turn.
+        told: Hears why nothing can be written now, and None when it can be again.
 
     Attributes:
         stalled: Why the last commit failed, None when it did not.
@@ -63,12 +88,14 @@ class LogWriter:
         loop: asyncio.AbstractEventLoop,
         deliver: Deliver,
         hurry: Callable[[], object] = lambda: None,
+        told: Callable[[JobxError | None], object] = _ignore,
     ) -> None:
         self.stalled: JobxError | None = None
         self._store = store
         self._loop = loop
         self._deliver = deliver
         self._hurry = hurry
+        self._told = told
         self._thread = SerialThread("log-writer", loop)
         self._pending: dict[RequestKey, _Group] = {}
         self._flight: dict[RequestKey, _Group] = {}
@@ -76,7 +103,10 @@ class LogWriter:
         self._readers: dict[RequestKey, ActorAddress] = {}
         self._timer: asyncio.Handle | None = None
         self._is_urgent = False
+        self._is_committing = False
         self._retry_s = RETRY_S[0]
+        self._commits = 0
+        self._probe_timer = loop.call_later(PROBE_S, self._look, 0)
 
     def append(
         self,
@@ -95,10 +125,9 @@ class LogWriter:
             return
         group = self._pending.get(key)
         if group is None:
-            group = self._pending[key] = _Group(owner, number, number)
-        group.number = number
-        group.writes.extend(writes)
-        if not self._flight and not self._is_retrying:
+            group = self._pending[key] = _Group(owner)
+        group.appends.append(_Append(number, writes))
+        if not self._is_committing and not self._is_retrying:
             self._schedule(urgent)
 
     @property
@@ -119,7 +148,7 @@ class LogWriter:
         """
         if key in self._pending or key in self._flight:
             self._readers[key] = reply_to
-            if not self._flight and not self._is_retrying:
+            if not self._is_committing and not self._is_retrying:
                 self._schedule(urgent=True)
         else:
             self._read(key, reply_to)
@@ -141,6 +170,7 @@ class LogWriter:
 
     def close(self) -> None:
         """Stop the thread; what is not written is lost to this process, not to the log."""
+        self._probe_timer.cancel()
         if self._timer is not None:
             self._timer.cancel()
         self._thread.close()
@@ -159,59 +189,66 @@ class LogWriter:
 
     def _flush(self) -> None:
         self._timer = None
-        if self._flight:
+        if self._is_committing:
             return
-        if not self._pending:
-            self.stalled = None  # nothing is left to try it with: who comes next will see
-            return
+        self._is_committing = True
         self._flight, self._pending = self._pending, {}
-        groups = [group.writes for group in self._flight.values()]
-        self._thread.call(lambda: self._store.commit_many(groups), self._committed)
+        chains = [[append.unit for append in group.appends] for group in self._flight.values()]
+        chains = chains or [[[Delete(keys.PROBE)]]]  # shows whether the store takes anything again
+        self._thread.call(lambda: commit(self._store, chains), self._committed)
 
-    def _committed(
-        self, conflicts: list[Conflict | None] | None, error: BaseException | None
-    ) -> None:
+    def _look(self, commits: int) -> None:
+        """See whether anything can be written, when nothing was for a while."""
+        if commits == self._commits and self._timer is None:
+            self._flush()
+        self._probe_timer = self._loop.call_later(PROBE_S, self._look, self._commits)
+
+    def _committed(self, outcomes: list[Outcome] | None, error: BaseException | None) -> None:
         flight, self._flight = self._flight, {}
-        if conflicts is not None:
-            self.stalled = None
-            self._retry_s = RETRY_S[0]
-            for (key, group), conflict in zip(flight.items(), conflicts, strict=True):
-                if conflict is None:
-                    self._deliver(group.owner, Committed(group.number))
-                else:
-                    self._refuse(key, group, conflict)
-            if self._pending:
-                self._schedule(urgent=True)
-        elif isinstance(error, JobxError):
-            self._keep(flight, error)
-        else:  # a fault of ours; what was accepted must not wait for ever because of it
-            _log.error("a commit failed", exc_info=error)
-            self._keep(flight, InternalError(f"a commit failed: {error!r}"))
+        self._is_committing = False
+        self._commits += 1
+        if outcomes is None:
+            failed = Outcome(0, InternalError(f"a commit failed: {error!r}"))
+            outcomes = [failed] * (len(flight) or 1)
+        for (key, group), outcome in zip(flight.items(), outcomes, strict=False):
+            self._settle(key, group, outcome)
+        faults = (one.error for one in outcomes if isinstance(one.error, STORE_FAULTS))
+        self._go_on(next(faults, None))
         for key in [key for key in self._readers if key not in self._pending]:
             self._read(key, self._readers.pop(key))
 
-    def _refuse(self, key: RequestKey, group: _Group, error: JobxError) -> None:
-        if group.is_forgotten:
+    def _go_on(self, fault: JobxError | None) -> None:
+        """Commit what is left, at once or after a while."""
+        before, self.stalled = self.stalled, fault
+        if (before is None) != (fault is None):
+            self._told(fault)
+        if fault is not None:
+            self._timer = self._loop.call_later(self._retry_s, self._flush)
+            self._retry_s = min(self._retry_s * 2, RETRY_S[1])
             return
-        self._pending.pop(key, None)
-        self._refused.add(key)
-        self._deliver(group.owner, CommitRefused(error))
+        self._retry_s = RETRY_S[0]
+        if self._pending:
+            self._schedule(urgent=True)
 
-    def _keep(self, flight: dict[RequestKey, _Group], error: JobxError) -> None:
-        """Refuse requests that are not durable yet, keep the writes of all others."""
-        self.stalled = error
-        for key, group in flight.items():
-            if group.first == 0:
-                self._refuse(key, group, error)
-            if group.first == 0 or group.is_forgotten:
-                continue
-            newer = self._pending.get(key)
-            if newer is not None:
-                group.number = newer.number
-                group.writes.extend(newer.writes)
-            self._pending[key] = group
-        self._timer = self._loop.call_later(self._retry_s, self._flush)
-        self._retry_s = min(self._retry_s * 2, RETRY_S[1])
+    def _settle(self, key: RequestKey, group: _Group, outcome: Outcome) -> None:
+        """Tell the owner what is written, keep what is to be tried again, refuse the rest."""
+        if outcome.done:
+            self._deliver(group.owner, Committed(group.appends[outcome.done - 1].number))
+            del group.appends[: outcome.done]
+            group.is_in_doubt = False
+        error = outcome.error
+        if error is None or group.is_forgotten:
+            return
+        group.is_in_doubt |= isinstance(error, OutcomeUnknown)
+        if group.is_new or not isinstance(error, STORE_FAULTS):
+            self._pending.pop(key, None)
+            self._refused.add(key)
+            self._deliver(group.owner, CommitRefused(error))
+            return
+        newer = self._pending.get(key)
+        if newer is not None:
+            group.appends += newer.appends
+        self._pending[key] = group
 
 
 def read_log(store: Store, key: RequestKey) -> LogRead:

@@ -98,10 +98,15 @@ class Ended(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """A request was not accepted; nothing of it is left."""
+    """A request was not accepted, or goes on elsewhere; nothing of it is left here.
+
+    With ``may_exist`` its log must say how it stands: what its coordinator last appended cannot be
+    written, and never will be.
+    """
 
     key: RequestKey
     error: JobxError
+    may_exist: bool = False
 
 
 class Described(Struct, frozen=True):
@@ -188,7 +193,7 @@ class Committed(Struct, frozen=True):
 class CommitRefused(Struct, frozen=True):
     """What was appended is not durable and will not be.
 
-    A Conflict means that somebody else writes this log.
+    A Conflict means that somebody else writes this log; after another error nobody does.
     """
 
     error: JobxError

@@ -28,7 +28,15 @@ from jobx.actors.messages import (
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.supervision import RestartBudget, RestartPolicy
 from jobx.actors.services import Services
-from jobx.errors import Conflict, Draining, InternalError, JobxError, NotFound, Overloaded
+from jobx.errors import (
+    Conflict,
+    Draining,
+    InternalError,
+    JobxError,
+    NotFound,
+    Overloaded,
+    TooLarge,
+)
 
 #: A coordinator that dies of a fault is rebuilt from its log so often; then its request fails.
 COORDINATOR_POLICY: Final = RestartPolicy(mode="restart", max_restarts=3, window_s=60.0)
@@ -50,6 +58,8 @@ class Supervisor(LoopActor):
         self._open: dict[RequestKey, ActorAddress] = {}
         self._keys: dict[object, RequestKey] = {}
         self._budgets: dict[RequestKey, RestartBudget] = {}
+        #: Why requests must end that are taken up: what they came to cannot be written.
+        self._unwritable: dict[RequestKey, model.Failure] = {}
         #: Requests that are taken up as soon as their log is read.
         self._reading: set[RequestKey] = set()
         self._is_draining = False
@@ -132,6 +142,8 @@ class Supervisor(LoopActor):
 
     def _spent(self, key: RequestKey) -> model.Failure | None:
         """Return why a request must fail instead of going on, or None: it goes on."""
+        if key in self._unwritable:
+            return self._unwritable[key]
         budget = self._budgets.get(key)
         if budget is None or not budget.is_spent:
             return None
@@ -153,9 +165,16 @@ class Supervisor(LoopActor):
             self.node.deliver(RequestKey(request.workflow_name, request.request_id))
 
     def _refused(self, message: Refused, sender: ActorAddress) -> None:
-        if isinstance(message.error, Conflict):
-            _log.info("request %s is coordinated by somebody else", "/".join(message.key))
-        self._close(message.key, sender)
+        key, error = message.key, message.error
+        if isinstance(error, Conflict):
+            _log.info("request %s is coordinated by somebody else", "/".join(key))
+        is_again = key in self._unwritable
+        self._close(key, sender)
+        if message.may_exist:
+            _log.error("request %s cannot go on: %s", "/".join(key), error)
+            self._unwritable[key] = _limit(error)
+            self._reading.add(key)
+            self.wakeupAfter(READ_AGAIN_S if is_again else 0.0, key)
 
     def _close(self, key: RequestKey, address: ActorAddress) -> None:
         self._open.pop(key, None)
@@ -165,6 +184,7 @@ class Supervisor(LoopActor):
     def _forget(self, key: RequestKey) -> None:
         self._reading.discard(key)
         self._budgets.pop(key, None)
+        self._unwritable.pop(key, None)
 
     def _child_exited(self, message: ChildActorExited, _: ActorAddress) -> None:
         """Start a coordinator anew that died before its request had ended."""
@@ -194,6 +214,11 @@ class Supervisor(LoopActor):
         self._is_draining = True
         for address in self._open.values():
             self.send(address, message)
+
+
+def _limit(error: JobxError) -> model.Failure:
+    kind = "limit" if isinstance(error, TooLarge) else "internal"
+    return model.Failure(kind=kind, type="EventRefused", message=str(error))
 
 
 def _damaged(error: JobxError) -> model.Failure:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from typing import Any, Final, TypeAlias, TypeVar
 
 from thespian.actors import ActorAddress
@@ -28,6 +29,8 @@ from jobx.errors import (
     NoCapability,
     NotEnded,
     NotFound,
+    OutcomeUnknown,
+    StoreRefused,
     Unavailable,
 )
 from jobx.handlers.library import Library
@@ -43,6 +46,8 @@ T = TypeVar("T")
 
 #: How long a cancelled request gets to end before its state is answered as it is.
 CANCEL_WAIT_S: Final = 2.0
+#: How often the store is asked for the end of a request that no coordinator here has.
+LOOK_S: Final = 0.5
 #: How long actors may take to answer a question.
 ANSWER_S: Final = 5.0
 
@@ -118,8 +123,12 @@ class Verbs:
         return self._outcome(request or await self._describe_asked(key))
 
     async def _find_other(self, key: RequestKey, conflict: Conflict, body: Body) -> Body:
-        """Return the request that took the id, or the client's key, before this one."""
-        if conflict.args[0] == keys.entity("request", *key):
+        """Return the request that took the id, or the client's key, before this one.
+
+        Or this one, when somebody else coordinates it now.
+        """
+        taken = conflict.args[0]
+        if taken == keys.entity("request", *key) or taken.startswith(keys.log(*key)):
             return await self._wait(key, body["wait_s"] if body["is_blocking"] else 0.0)
         client_key = body["idempotency_key"]
         if client_key is not None:
@@ -157,6 +166,8 @@ class Verbs:
     def _build(self, body: Body) -> Submit:
         """Check what is asked for and return the order to start it."""
         stalled = self._stalled()
+        if isinstance(stalled, OutcomeUnknown):
+            raise StoreRefused(*stalled.args)  # of others' writes: nothing of this one was begun
         if stalled is not None:
             raise stalled
         workflow, job_name = body["workflow"], body["job"]
@@ -203,30 +214,45 @@ class Verbs:
         return await self._wait(RequestKey(body["workflow"], body["request_id"]), body["wait_s"])
 
     async def _wait(self, key: RequestKey, wait_s: float) -> Body:
-        ended = self._answers.ended(key)
-        try:
-            request = await self._describe(key)
-            if not request.is_done and wait_s > 0:
-                request = await within(ended, wait_s) or await self._describe(key)
-        finally:
-            ended.cancel()
-        return self._outcome(request)
+        deadline = self._node.now() + wait_s
+        while True:
+            ended = self._answers.ended(key)
+            try:
+                request, is_here = await self._find(key)
+                left_s = deadline - self._node.now()
+                if request.is_done or left_s <= 0:
+                    return self._outcome(request)
+                with suppress(Conflict):  # somebody else coordinates it: the store tells its end
+                    last = await within(ended, left_s if is_here else min(left_s, LOOK_S))
+                    if last is not None:
+                        return self._outcome(last)
+            finally:
+                ended.cancel()
 
     async def _describe(self, key: RequestKey) -> model.Request:
         """Return a request as it stands: from its coordinator, else from the store."""
+        return (await self._find(key))[0]
+
+    async def _find(self, key: RequestKey) -> tuple[model.Request, bool]:
+        """Return a request as it stands, and whether a coordinator of this node has it."""
         ticket, future = self._answers.ticket(key)
         self._deliver(self._supervisor, Describe(key, self._node.gateway, ticket))
         request = await within(future, ANSWER_S)
-        if request is None:
-            request = await self._read(kv_requests.get, *key)
-        return request
+        if request is not None:
+            return request, True
+        return await self._read(kv_requests.get, *key), False
 
     async def _describe_asked(self, key: RequestKey) -> model.Request:
-        """Return a request that was asked for as it stands, once it is durable."""
+        """Return a request that was asked for as it stands, once it is durable.
+
+        Raises:
+            OutcomeUnknown: It has not been written so far, and may still be.
+        """
         try:
             return await self._describe(key)
         except NotFound as error:
-            raise Unavailable("the request could not be written yet") from error
+            reason = "the store has not answered yet; look for the request later"
+            raise OutcomeUnknown(f"request {key.request_id}", reason) from error
 
     async def get(self, body: Body) -> Body:
         """Return a request as it stands."""

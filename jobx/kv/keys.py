@@ -24,6 +24,8 @@ from typing import Final
 ENTITIES_STATE: Final = "entities_state"
 OPEN: Final = "open/"
 FINISHED: Final = "finished/"
+#: Nobody writes it; deleting it shows whether anything can be written.
+PROBE: Final = "probe"
 
 
 def workflow(name: str) -> str:

@@ -7,15 +7,33 @@ import time
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
-from jobx.errors import Conflict, StoreRefused
+from jobx.errors import Conflict, JobxError, StoreRefused
 from jobx.kv.ranges import span
-from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Write
+from jobx.kv.store import (
+    Chain,
+    Create,
+    Delete,
+    DeletePrefix,
+    Entry,
+    Limits,
+    Outcome,
+    Put,
+    Replace,
+    Unit,
+    Write,
+)
+from jobx.kv.writes import name_of, too_large
 
 
 class MemoryStore:
-    """The contract of ``Store`` on a dictionary and a sorted list of its keys."""
+    """The contract of ``Store`` on a dictionary and a sorted list of its keys.
 
-    def __init__(self) -> None:
+    Args:
+        limits: What one unit may have.
+    """
+
+    def __init__(self, *, limits: Limits = Limits()) -> None:  # noqa: B008 - it is frozen
+        self._limits = limits
         self._changed = threading.Condition()
         self._entries: dict[str, Entry] = {}
         self._keys: list[str] = []
@@ -44,17 +62,17 @@ class MemoryStore:
                 keys.reverse()
             return [self._entries[key] for key in keys[:limit]]
 
-    def commit(self, writes: Sequence[Write]) -> None:
+    def commit(self, writes: Unit) -> None:
         """See ``Store.commit``."""
-        (conflict,) = self.commit_many([writes])
-        if conflict is not None:
-            raise conflict
+        (outcome,) = self.commit_many([[writes]])
+        if outcome.error is not None:
+            raise outcome.error
 
-    def commit_many(self, groups: Sequence[Sequence[Write]]) -> list[Conflict | None]:
+    def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
         """See ``Store.commit_many``."""
         with self._changed:
             self._check_open()
-            outcomes = [self._try_group(group) for group in groups]
+            outcomes = list(map(self._try_chain, chains))
             self._changed.notify_all()
             return outcomes
 
@@ -87,14 +105,21 @@ class MemoryStore:
         end = len(self._keys) if high is None else bisect_left(self._keys, high)
         return self._keys[bisect_left(self._keys, low) : end]
 
-    def _try_group(self, group: Sequence[Write]) -> Conflict | None:
+    def _try_chain(self, chain: Chain) -> Outcome:
+        for done, unit in enumerate(chain):
+            error = too_large(unit, self._limits) or self._try_unit(unit)
+            if error is not None:
+                return Outcome(done, error)
+        return Outcome(len(chain))
+
+    def _try_unit(self, unit: Unit) -> JobxError | None:
         undo: list[tuple[str, Entry | None]] = []
         self._revision += 1
-        for write in group:
+        for write in unit:
             if not self._apply(write, undo):
                 for key, entry in reversed(undo):
                     self._set(key, entry)
-                return Conflict(write.prefix if isinstance(write, DeletePrefix) else write.key)
+                return Conflict(name_of(write))
         return None
 
     def _apply(self, write: Write, undo: list[tuple[str, Entry | None]]) -> bool:

@@ -4,9 +4,9 @@ One connection writes, behind a lock; readers are borrowed from a pool. The data
 mode with ``synchronous=FULL``: what was committed survives the loss of power.
 
 A commit costs as few statements as can be, because each one lets go of the interpreter's lock
-and may wait several milliseconds to get it back from a busy event loop. So all groups of a
+and may wait several milliseconds to get it back from a busy event loop. So all units of a
 commit are first tried as one, with many rows a statement; only when a condition fails is each
-group tried alone.
+unit tried alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from jobx.errors import Conflict, StoreRefused, StoreUnavailable
+from jobx.errors import StoreRefused, StoreUnavailable
 from jobx.kv.folders import create_folder
 from jobx.kv.sqlite_errors import translate, translate_commit
 from jobx.kv.sqlite_statements import (
@@ -28,11 +28,11 @@ from jobx.kv.sqlite_statements import (
     Collision,
     select,
     select_one,
-    try_group,
+    try_unit,
     write_folded,
 )
-from jobx.kv.store import Entry, Write
-from jobx.kv.writes import fold
+from jobx.kv.store import Chain, Entry, Limits, Outcome, Unit
+from jobx.kv.writes import fold, too_large
 
 #: How often a waiting reader looks for writes of other processes.
 _POLL_S: Final = 0.05
@@ -46,6 +46,7 @@ class SqliteStore:
     Args:
         path: The file; it and its folder are created.
         busy_timeout_s: How long a write waits for those of other threads and processes.
+        limits: What one unit may have.
 
     Raises:
         StoreRefused: The file cannot be opened or written, is damaged, is not a store, or was
@@ -54,8 +55,15 @@ class SqliteStore:
         StoreUnavailable: It was locked for too long.
     """
 
-    def __init__(self, path: Path, *, busy_timeout_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        busy_timeout_s: float = 5.0,
+        limits: Limits = Limits(),  # noqa: B008 - it is frozen
+    ) -> None:
         self._path = path.absolute()
+        self._limits = limits
         self._busy_timeout_s = busy_timeout_s
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
@@ -90,22 +98,31 @@ class SqliteStore:
         with self._reader() as reader:
             return select(reader, prefix, after, limit, reverse)
 
-    def commit(self, writes: Sequence[Write]) -> None:
+    def commit(self, writes: Unit) -> None:
         """See ``Store.commit``."""
-        (conflict,) = self.commit_many([writes])
-        if conflict is not None:
-            raise conflict
+        (outcome,) = self.commit_many([[writes]])
+        if outcome.error is not None:
+            raise outcome.error
 
-    def commit_many(self, groups: Sequence[Sequence[Write]]) -> list[Conflict | None]:
+    def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
         """See ``Store.commit_many``."""
-        folded = fold(groups)
-        if folded is not None:
-            with suppress(Collision):
-                with self._transaction() as writer:
-                    write_folded(writer, folded)
-                return [None] * len(groups)
+        units = [unit for chain in chains for unit in chain]
+        if not any(too_large(unit, self._limits) for unit in units):
+            folded = fold(units)
+            if folded is not None:
+                with suppress(Collision):
+                    with self._transaction() as writer:
+                        write_folded(writer, folded)
+                    return [Outcome(len(chain)) for chain in chains]
         with self._transaction() as writer:
-            return [try_group(writer, group) for group in groups]
+            return [self._try_chain(writer, chain) for chain in chains]
+
+    def _try_chain(self, writer: sqlite3.Connection, chain: Chain) -> Outcome:
+        for done, unit in enumerate(chain):
+            error = too_large(unit, self._limits) or try_unit(writer, unit)
+            if error is not None:
+                return Outcome(done, error)
+        return Outcome(len(chain))
 
     def wait(self, key: str, revision: int, timeout_s: float) -> Entry | None:
         """See ``Store.wait``."""

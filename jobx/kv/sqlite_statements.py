@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from jobx.errors import Conflict
 from jobx.kv.ranges import prefix_end, span
-from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Write
-from jobx.kv.writes import Folded
+from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Unit, Write
+from jobx.kv.writes import Folded, name_of
 
 SCHEMA: Final = 1
 #: Rows of one statement: two variables a row stay under the 999 of old builds.
@@ -97,19 +97,15 @@ def _chunks(rows: Iterable[tuple[Any, ...]], marks: str) -> Iterator[tuple[str, 
         yield ", ".join([marks] * size), [item for row in chunk for item in row]
 
 
-def try_group(writer: sqlite3.Connection, group: Sequence[Write]) -> Conflict | None:
-    """Do a group, all or none, inside a transaction; return its conflict or None."""
+def try_unit(writer: sqlite3.Connection, unit: Unit) -> Conflict | None:
+    """Do a unit, all or none, inside a transaction; return its conflict or None."""
     writer.execute("SAVEPOINT one")
     _next_revision(writer)
-    conflict = next((Conflict(_name(w)) for w in group if not _apply(writer, w)), None)
+    conflict = next((Conflict(name_of(w)) for w in unit if not _apply(writer, w)), None)
     if conflict is not None:
         writer.execute("ROLLBACK TO one")
     writer.execute("RELEASE one")
     return conflict
-
-
-def _name(write: Write) -> str:
-    return write.prefix if isinstance(write, DeletePrefix) else write.key
 
 
 def _apply(writer: sqlite3.Connection, write: Write) -> bool:

@@ -1,5 +1,8 @@
 """The store's contract: small values under text keys, written by conditional transactions.
 
+Writes come in *units*, each all or nothing, and units in *chains*: a unit is written only behind
+those before it. Each chain has an outcome of its own, so what is wrong with one concerns no other.
+
 Every back end (SQLite, memory, etcd) passes the same contract suite. Methods block, may be
 called from any thread, and never wait without a bound.
 """
@@ -11,7 +14,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
-from jobx.errors import Conflict
+from jobx.errors import JobxError
 
 
 class Entry(Struct, frozen=True):
@@ -58,6 +61,29 @@ class DeletePrefix(Struct, frozen=True):
 
 
 Write: TypeAlias = Create | Put | Replace | Delete | DeletePrefix
+Unit: TypeAlias = Sequence[Write]
+Chain: TypeAlias = Sequence[Unit]
+
+
+class Limits(Struct, frozen=True):
+    """What one unit may have: so many writes, and so many bytes of keys and values."""
+
+    writes: int = 1 << 20
+    size_bytes: int = 64 << 20
+
+
+class Outcome(Struct, frozen=True):
+    """What became of a chain.
+
+    Attributes:
+        done: So many of its units, from the first on, are durable.
+        error: Why the next one is not, None when all are. Conflict, TooLarge: it was not written,
+            and never will be as it is. OutcomeUnknown: it may have been written. StoreUnavailable,
+            StoreFull, StoreRefused: it was not written this time.
+    """
+
+    done: int
+    error: JobxError | None = None
 
 
 class Store(Protocol):
@@ -88,20 +114,22 @@ class Store(Protocol):
             reverse: Last key first.
         """
 
-    def commit(self, writes: Sequence[Write]) -> None:
+    def commit(self, writes: Unit) -> None:
         """Do all writes or none, durably when it returns.
 
         Raises:
             Conflict: A condition did not hold; nothing was written. Names the key.
+            TooLarge: They are more than one unit may have; nothing was written.
             StoreFull: No room; nothing was written.
-            OutcomeUnknown: The write was sent and no answer came.
+            OutcomeUnknown: The write was sent and no answer came. Reading back tells: until what
+                was asked for has been written by somebody, or is overwritten, it may still appear.
         """
 
-    def commit_many(self, groups: Sequence[Sequence[Write]]) -> list[Conflict | None]:
-        """Commit independent groups together, each all or none; one sync to disk for all.
+    def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
+        """Commit independent chains together, with as few syncs to disk as can be.
 
-        A conflict in one group does not touch the others. Returns, for each group, None or
-        its conflict. Raises as ``commit`` for what concerns all.
+        Returns the outcome of each chain. Raises as ``commit`` what concerns them all: then no
+        unit of any was written, or, for OutcomeUnknown, each may have been.
         """
 
     def wait(self, key: str, revision: int, timeout_s: float) -> Entry | None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from jobx.kv.store import Create, Delete, Put, Write
+from jobx.errors import TooLarge
+from jobx.kv.store import Create, Delete, DeletePrefix, Limits, Put, Replace, Unit, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,33 @@ class Folded:
         return True
 
 
-def fold(groups: Sequence[Sequence[Write]]) -> Folded | None:
-    """Return all groups as one, or None when they must be done one after the other."""
+def fold(units: Iterable[Unit]) -> Folded | None:
+    """Return all units as one, or None when they must be done one after the other."""
     folded = Folded()
-    for group in groups:
-        for write in group:
+    for unit in units:
+        for write in unit:
             if not folded.add(write):
                 return None
     return folded
+
+
+def name_of(write: Write) -> str:
+    """Return the key of a write, or its prefix."""
+    return write.prefix if isinstance(write, DeletePrefix) else write.key
+
+
+def too_large(unit: Unit, limits: Limits) -> TooLarge | None:
+    """Return what is wrong with a unit that has more than one may have."""
+    if len(unit) > limits.writes:
+        reason = f"may have at most {limits.writes} writes"
+        return TooLarge(f"what is written with {name_of(unit[0])}", f"{len(unit)} writes", reason)
+    size = sum(map(_size, unit))
+    if size <= limits.size_bytes:
+        return None
+    reason = f"may have at most {limits.size_bytes} bytes"
+    return TooLarge(f"what is written with {name_of(unit[-1])}", f"{size} bytes", reason)
+
+
+def _size(write: Write) -> int:
+    value = write.value if isinstance(write, Create | Put | Replace) else b""
+    return len(name_of(write)) + len(value)

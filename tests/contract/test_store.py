@@ -12,14 +12,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from jobx.errors import Conflict, StoreRefused
+from jobx.errors import Conflict, StoreRefused, TooLarge
 from jobx.kv.memory import MemoryStore
 from jobx.kv.sqlite import SqliteStore
-from jobx.kv.store import Create, Delete, DeletePrefix, Put, Replace, Store, Write
+from jobx.kv.store import (
+    Create,
+    Delete,
+    DeletePrefix,
+    Limits,
+    Outcome,
+    Put,
+    Replace,
+    Store,
+    Write,
+)
 
 BACK_ENDS: dict[str, Callable[[Path], Store]] = {
     "memory": lambda _: MemoryStore(),
     "sqlite": lambda folder: SqliteStore(folder / "store.db"),
+}
+#: The same where a unit may have little.
+LITTLE = Limits(writes=8, size_bytes=1000)
+SMALL: dict[str, Callable[[Path], Store]] = {
+    "memory": lambda _: MemoryStore(limits=LITTLE),
+    "sqlite": lambda folder: SqliteStore(folder / "store.db", limits=LITTLE),
 }
 #: Neighbours in every way that a prefix range can get wrong, in key order.
 AWKWARD = [
@@ -122,20 +138,49 @@ def test_replace_and_delete_succeed_at_their_revision(store: Store) -> None:
     assert content(store) == {"a": b"2"}
 
 
-def test_commit_many_does_the_groups_without_a_conflict(store: Store) -> None:
+def test_commit_many_does_the_chains_without_a_conflict(store: Store) -> None:
     store.commit([Create("taken", b"old")])
-    groups: list[list[Write]] = [
+    units: list[list[Write]] = [
         [Create("a", b"1")],
         [Put("x", b""), Create("taken", b"new")],
         [Create("b", b"2")],
     ]
-    assert outcomes(store, groups) == [None, ("taken",), None]
+    assert outcomes(store, [[unit] for unit in units]) == [(1, None), (0, "taken"), (1, None)]
     assert content(store) == {"a": b"1", "b": b"2", "taken": b"old"}
 
 
-def test_commit_many_gives_a_key_to_the_first_group_that_creates_it(store: Store) -> None:
-    groups: list[list[Write]] = [[Create("a", b"first")], [Create("a", b"second")]]
-    assert outcomes(store, groups) == [None, ("a",)]
+def test_a_chain_is_written_up_to_the_unit_that_conflicts(store: Store) -> None:
+    store.commit([Create("taken", b"old")])
+    chains: list[list[list[Write]]] = [
+        [[Create("a", b"1")], [Put("x", b""), Create("taken", b"new")], [Create("b", b"2")]],
+        [[Create("c", b"3")], [Put("c", b"4")]],
+    ]
+    assert outcomes(store, chains) == [(1, "taken"), (2, None)]
+    assert content(store) == {"a": b"1", "c": b"4", "taken": b"old"}
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+@pytest.mark.parametrize(
+    "large",
+    [[Put("large", b"x" * 2000)], [Put(f"{number}", b"") for number in range(9)]],
+    ids=["bytes", "writes"],
+)
+def test_a_unit_that_is_too_large_concerns_its_own_chain_from_there_on(
+    name: str, large: list[Write], tmp_path: Path
+) -> None:
+    store = SMALL[name](tmp_path)
+    found = store.commit_many([[[Put("a", b"")], large, [Put("b", b"")]], [[Put("c", b"")]]])
+    assert [one.done for one in found] == [1, 1]
+    assert isinstance(found[0].error, TooLarge) and found[1].error is None
+    assert set(content(store)) == {"a", "c"}
+    with pytest.raises(TooLarge):
+        store.commit(large)
+    store.close()
+
+
+def test_commit_many_gives_a_key_to_the_first_chain_that_creates_it(store: Store) -> None:
+    chains: list[list[list[Write]]] = [[[Create("a", b"first")]], [[Create("a", b"second")]]]
+    assert outcomes(store, chains) == [(1, None), (0, "a")]
     assert content(store) == {"a": b"first"}
 
 
@@ -143,15 +188,15 @@ def test_commit_many_of_nothing_is_fine(store: Store) -> None:
     assert store.commit_many([]) == []
 
 
-def test_a_later_group_sees_what_an_earlier_one_wrote(store: Store) -> None:
+def test_a_later_unit_sees_what_an_earlier_one_wrote(store: Store) -> None:
     accept: list[Write] = [Create("entity", b"running"), Put("open", b"")]
     finish: list[Write] = [Put("entity", b"done"), Delete("open")]
-    assert store.commit_many([accept, finish]) == [None, None]
+    assert store.commit_many([[accept, finish]]) == [Outcome(2)]
     assert content(store) == {"entity": b"done"}
 
 
 def test_many_rows_at_once_are_all_written(store: Store) -> None:
-    store.commit_many([[Create(f"{number:04}", b"")] for number in range(1000)])
+    store.commit_many([[[Create(f"{number:04}", b"")]] for number in range(1000)])
     assert [entry.key for entry in store.range("")] == [f"{number:04}" for number in range(1000)]
 
 
@@ -239,7 +284,7 @@ def test_a_closed_store_refuses_everything(store: Store) -> None:
         lambda: store.get("a"),
         lambda: store.range(""),
         lambda: store.commit([Put("a", b"")]),
-        lambda: store.commit_many([[Create("a", b"")]]),
+        lambda: store.commit_many([[[Create("a", b"")]]]),
         lambda: store.wait("a", 0, 1.0),
     ]
     for call in calls:
@@ -270,7 +315,7 @@ def test_of_many_threads_that_create_a_key_one_wins(store: Store) -> None:
 
     def create(number: int) -> bool:
         start.wait(10)
-        return store.commit_many([[Create("a", str(number).encode())]]) == [None]
+        return store.commit_many([[[Create("a", str(number).encode())]]]) == [Outcome(1)]
 
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(create, range(4))) == 1
@@ -288,7 +333,8 @@ WRITES = st.one_of(
     st.builds(Delete, KEYS, st.none() | REVISIONS),
     st.builds(DeletePrefix, st.sampled_from(["", "a", "a/", "a/b", "\U0010ffff"])),
 )
-COMMITS = st.lists(st.lists(st.lists(WRITES, max_size=4), max_size=5), max_size=6)
+CHAINS = st.lists(st.lists(WRITES, max_size=4), max_size=3)
+COMMITS = st.lists(st.lists(CHAINS, max_size=4), max_size=6)
 
 
 def own_revision(store: Store, write: Write) -> Write:
@@ -298,9 +344,11 @@ def own_revision(store: Store, write: Write) -> Write:
     return replace(write, revision=entry.revision if entry else NEVER)
 
 
-def outcomes(store: Store, groups: list[list[Write]]) -> list[tuple[object, ...] | None]:
-    own = [[own_revision(store, write) for write in group] for group in groups]
-    return [conflict.args if conflict else None for conflict in store.commit_many(own)]
+def outcomes(store: Store, chains: list[list[list[Write]]]) -> list[tuple[int, object]]:
+    """Return how far each chain came, and the key of its conflict."""
+    own = [[[own_revision(store, write) for write in unit] for unit in chain] for chain in chains]
+    found = store.commit_many(own)
+    return [(one.done, one.error.args[0] if one.error else None) for one in found]
 
 
 @pytest.mark.parametrize("name", [name for name in BACK_ENDS if name != "memory"])
@@ -310,12 +358,12 @@ def outcomes(store: Store, groups: list[list[Write]]) -> list[tuple[object, ...]
 )
 @given(commits=COMMITS)
 def test_a_back_end_does_as_the_reference_does(
-    name: str, tmp_path_factory: pytest.TempPathFactory, commits: list[list[list[Write]]]
+    name: str, tmp_path_factory: pytest.TempPathFactory, commits: list[list[list[list[Write]]]]
 ) -> None:
     reference, other = MemoryStore(), BACK_ENDS[name](tmp_path_factory.mktemp("store"))
     try:
-        for groups in commits:
-            assert outcomes(other, groups) == outcomes(reference, groups)
+        for chains in commits:
+            assert outcomes(other, chains) == outcomes(reference, chains)
             assert content(other) == content(reference)
     finally:
         other.close()

@@ -89,14 +89,14 @@ class SimulatedLog:
         self.is_dead = True
         groups = list(self.pending.values())
         for group in groups[: self.rng.randrange(len(groups) + 1)]:
-            self.store.commit_many([group.writes])
+            self.store.commit_many([[group.writes]])
 
     def _commit(self) -> None:
         if self.is_dead:
             return
         groups, self.pending = self.pending, {}
         for key, group in groups.items():
-            conflict = self.store.commit_many([group.writes])[0]
+            conflict = self.store.commit_many([[group.writes]])[0].error
             if conflict is not None:
                 self.refused.add(key)
             report = CommitRefused(conflict) if conflict else Committed(group.number)

@@ -10,9 +10,9 @@ from typing import Any
 from jobx.actors.log_writer import LogWriter
 from jobx.actors.messages import CommitRefused, Committed, RequestKey
 from jobx.actors.runtime.address import Address
-from jobx.errors import Conflict, StoreFull
+from jobx.errors import StoreFull
 from jobx.kv.memory import MemoryStore
-from jobx.kv.store import Create, Write
+from jobx.kv.store import Chain, Create, Outcome, Write
 
 KEY = RequestKey("w", "r")
 OLD, NEW = Address("n", 1, 1), Address("n", 1, 2)
@@ -26,11 +26,11 @@ class FullStore(MemoryStore):
         self.is_full = True
         self.go = threading.Event()
 
-    def commit_many(self, groups: Sequence[Sequence[Write]]) -> list[Conflict | None]:
+    def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
         assert self.go.wait(10)
         if self.is_full:
             raise StoreFull("here", "no room")
-        return super().commit_many(groups)
+        return super().commit_many(chains)
 
 
 async def _settle(writer: LogWriter) -> None:
@@ -50,6 +50,7 @@ def test_request_that_is_not_durable_is_refused_and_the_writer_tries_again() -> 
         writer.append(KEY, OLD, 0, _write(0), urgent=True)
         await _settle(writer)
         assert isinstance(writer.stalled, StoreFull)
+        store.is_full = False
         async with asyncio.timeout(10):
             while writer.stalled is not None:
                 await asyncio.sleep(0.01)

@@ -27,7 +27,8 @@ from jobx.errors import (
 )
 from jobx.kv import keys, log, requests
 from jobx.kv.memory import MemoryStore
-from jobx.kv.store import Create, Put, Write
+from jobx.kv.store import Chain, Create, Outcome, Put, Write
+from jobx.kv.writes import name_of
 from jobx.payload import EMPTY
 from tests.unit.request.driver import PLAN
 
@@ -43,7 +44,7 @@ class ScriptedStore(MemoryStore):
     """A store whose commits can be held up and go wrong.
 
     Attributes:
-        commits: The keys of all writes that were tried, by commit and group.
+        commits: The keys of all writes that were tried, by commit and chain.
         errors: What the next commits end with.
         gate: Commits wait while it is not set.
     """
@@ -55,12 +56,14 @@ class ScriptedStore(MemoryStore):
         self.gate = threading.Event()
         self.gate.set()
 
-    def commit_many(self, groups: Sequence[Sequence[Write]]) -> list[Conflict | None]:
-        self.commits.append([[write.key for write in group] for group in groups])  # type: ignore[union-attr]  # no test writes by prefix
+    def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
+        self.commits.append(
+            [[name_of(write) for unit in chain for write in unit] for chain in chains]
+        )
         assert self.gate.wait(10)
         if self.errors:
             raise self.errors.pop(0)
-        return super().commit_many(groups)
+        return super().commit_many(chains)
 
 
 class Bench:

@@ -23,7 +23,7 @@ from jobx.errors import (
 )
 from jobx.kv.sqlite import SqliteStore
 from jobx.kv.sqlite_errors import translate, translate_commit
-from jobx.kv.store import Create, Delete, Put
+from jobx.kv.store import Create, Delete, Outcome, Put
 from tests.support.waiting import eventually
 
 OPEN_AND_WRITE = """
@@ -44,7 +44,7 @@ store = SqliteStore(Path(sys.argv[1]))
 for number in range(1 << 30):
     groups = [[Create(f"{sys.argv[2]}/{number}/{group}/{part}", b"x" * 500) for part in range(3)]
               for group in range(20)]
-    store.commit_many(groups)
+    store.commit_many([[group] for group in groups])
     print(number, flush=True)
 """
 
@@ -101,11 +101,11 @@ def test_what_was_committed_is_there_when_opened_again(path: Path) -> None:
 def test_each_kind_of_write_is_one_statement_of_a_few_shapes(
     store: SqliteStore, count: int
 ) -> None:
-    store.commit_many([[Put(f"gone{n}", b"")] for n in range(count)])
+    store.commit_many([[[Put(f"gone{n}", b"")] for n in range(count)]])
     seen: list[str] = []
     store._writer.set_trace_callback(seen.append)
-    groups = [[Create(f"c{n}", b"c"), Put(f"p{n}", b"p"), Delete(f"gone{n}")] for n in range(count)]
-    assert store.commit_many(groups) == [None] * count
+    units = [[Create(f"c{n}", b"c"), Put(f"p{n}", b"p"), Delete(f"gone{n}")] for n in range(count)]
+    assert store.commit_many([units]) == [Outcome(count)]
     assert [sql.split()[0] for sql in seen] == [
         "BEGIN", "UPDATE", "INSERT", "INSERT", "DELETE", "COMMIT"
     ]  # fmt: skip
@@ -248,10 +248,10 @@ def test_a_full_store_keeps_what_it_has_and_works_again(store: SqliteStore) -> N
     (pages,) = store._writer.execute("PRAGMA page_count").fetchone()
     store._writer.execute(f"PRAGMA max_page_count = {pages + 3}")
     with pytest.raises(StoreFull):
-        store.commit_many([[Put("a", b"2")], [Create("b", b"x" * 100_000)]])
+        store.commit_many([[[Put("a", b"2")], [Create("b", b"x" * 100_000)]]])
     assert [entry.value for entry in store.range("")] == [b"1"]
     store._writer.execute(f"PRAGMA max_page_count = {1 << 20}")
-    store.commit_many([[Put("a", b"2")], [Create("b", b"x" * 100_000)]])
+    store.commit_many([[[Put("a", b"2")], [Create("b", b"x" * 100_000)]]])
     assert keys_of(store) == ["a", "b"]
 
 

@@ -1,0 +1,78 @@
+"""What becomes of what is committed: each chain of writes gets an outcome, whatever happens.
+
+A conditional write tells its own from anybody else's: what is there under its key, byte for byte,
+was written by it, though its answer may have been lost.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+from jobx.errors import (
+    Conflict,
+    InternalError,
+    JobxError,
+    OutcomeUnknown,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+)
+from jobx.kv.store import Chain, Create, Outcome, Store, Unit
+
+#: What is wrong with the store, and not with what it was given.
+StoreFault: TypeAlias = StoreUnavailable | StoreFull | StoreRefused | OutcomeUnknown
+STORE_FAULTS: Final = (StoreUnavailable, StoreFull, StoreRefused, OutcomeUnknown)
+
+_log = logging.getLogger(__name__)
+
+
+def commit(store: Store, chains: Sequence[Chain]) -> list[Outcome]:
+    """Commit chains and return the outcome of each; raises nothing. Blocks.
+
+    The last write of each unit is the one that says whose it is: nobody ever rewrites its key.
+    An error that is no fault of the store concerns its own chain: each is then tried alone.
+    """
+    try:
+        outcomes = store.commit_many(chains)
+    except STORE_FAULTS as error:
+        return [Outcome(0, error)] * len(chains)
+    except Exception:  # noqa: BLE001 - what was accepted must not wait for ever because of it
+        _log.exception("a commit failed")
+        outcomes = [_commit_alone(store, chain) for chain in chains]
+    return [_settled(store, *found) for found in zip(chains, outcomes, strict=True)]
+
+
+def _commit_alone(store: Store, chain: Chain) -> Outcome:
+    try:
+        return store.commit_many([chain])[0]
+    except JobxError as error:
+        return Outcome(0, error)
+    except Exception as error:  # noqa: BLE001 - see above
+        _log.exception("a commit failed")
+        return Outcome(0, InternalError(f"a commit failed: {error!r}"))
+
+
+def _settled(store: Store, chain: Chain, outcome: Outcome) -> Outcome:
+    """Return an outcome in which nothing conflicts with what the chain itself wrote before."""
+    while isinstance(outcome.error, Conflict):
+        try:
+            if not _is_written(store, chain[outcome.done]):
+                return outcome
+        except JobxError as error:
+            return Outcome(outcome.done, OutcomeUnknown(outcome.error.args[0], str(error)))
+        done = outcome.done + 1
+        if done == len(chain):
+            return Outcome(done)
+        rest = _commit_alone(store, chain[done:])
+        outcome = Outcome(done + rest.done, rest.error)
+    return outcome
+
+
+def _is_written(store: Store, unit: Unit) -> bool:
+    mine = unit[-1]
+    if not isinstance(mine, Create):
+        return False
+    entry = store.get(mine.key)
+    return entry is not None and entry.value == mine.value

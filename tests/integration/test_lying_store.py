@@ -1,0 +1,101 @@
+"""A real node on a store whose commits go wrong: at every commit, in every way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from jobx.actors import node as node_module
+from jobx.errors import JobxError, NotFound, OutcomeUnknown
+from jobx.views import Outcome
+from tests.support.authoring import COUNT, FAN, WORKFLOW, define
+from tests.support.live_node import LiveNode, live_node, pairs_of
+from tests.support.lying_store import LIES, Lie, Lies, lying_sqlite, open_markers
+from tests.support.waiting import eventually
+
+REQUEST_ID = "01arz3ndektsv4rrffq69g5fav"
+#: So slow that what comes before is committed without it.
+SLOW_COUNT = COUNT.replace("    yield 'n'", "    import time; time.sleep(0.1)\n    yield 'n'")
+HANDLERS = {"fan": FAN, "count": SLOW_COUNT}
+STEPS = {"fan": ("fan", "sum"), "each": ("count", "sum")}
+#: Commits with events that such a request has at least.
+COMMITS = 3
+#: What nothing was written of is refused at the first commit.
+REFUSED_AT_ONCE = {"too large", "full", "refused", "silent", "bug"}
+#: What never can be written ends its request by name.
+FAILED_LATER = {"too large", "bug"}
+
+
+def _post(node: LiveNode) -> str:
+    """Start a request and return the state that it ends in, or the code that refused it."""
+    try:
+        node.post("fan", {"n": 3}, request_id=REQUEST_ID, is_blocking=False)
+    except JobxError as error:
+        return error.code
+    return eventually(lambda: _ended(node), timeout_s=20)
+
+
+def _ended(node: LiveNode) -> str | None:
+    try:
+        found = node.ask("request.get", workflow=WORKFLOW, request_id=REQUEST_ID)
+    except NotFound:
+        return None
+    return None if found["state"] == "running" else str(found["state"])
+
+
+@pytest.mark.parametrize("number", range(COMMITS))
+@pytest.mark.parametrize("lie", LIES)
+def test_no_request_is_left_running_whatever_a_commit_ends_with(
+    lie: Lie, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(tmp_path, HANDLERS, STEPS)
+    lies = Lies({number: lie})
+    monkeypatch.setattr(node_module, "SqliteStore", lying_sqlite(lies))
+    with live_node(tmp_path) as node:
+        state = _post(node)
+        if number == 0 and lie in REFUSED_AT_ONCE:
+            assert state not in ("succeeded", "failed")
+        elif lie in FAILED_LATER:
+            assert state == "failed"
+        else:
+            assert state == "succeeded"
+            assert lies.events > number
+        assert eventually(node.is_idle, timeout_s=20)
+        assert open_markers(node.node._store) == []
+        assert eventually(lambda: _succeeds(node), timeout_s=20)
+
+
+def _succeeds(node: LiveNode) -> bool:
+    try:
+        return pairs_of(node.post("fan", {"n": 3})) == [("n", 3)]
+    except JobxError:  # it is not looked yet whether the store takes anything again
+        return False
+
+
+def test_what_the_store_has_not_answered_is_told_as_unknown_by_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(tmp_path, HANDLERS, STEPS)
+    lies = Lies(dict.fromkeys(range(100), "lost, unanswered"))
+    monkeypatch.setattr(node_module, "SqliteStore", lying_sqlite(lies))
+    with live_node(tmp_path) as node:
+        with pytest.raises(OutcomeUnknown, match=REQUEST_ID):
+            node.post("fan", {"n": 3}, request_id=REQUEST_ID, wait_s=0.1)
+        lies.due.clear()
+        outcome = eventually(lambda: _waited(node), timeout_s=20)
+        assert pairs_of(outcome) == [("n", 3)]
+
+
+def _waited(node: LiveNode) -> Outcome | None:
+    try:
+        return _result(node)
+    except NotFound:
+        return None
+
+
+def _result(node: LiveNode) -> Outcome | None:
+    answer = node.ask("wait", workflow=WORKFLOW, request_id=REQUEST_ID, wait_s=5.0)
+    outcome = msgspec.convert(answer, Outcome)
+    return outcome if outcome.result is not None else None
