@@ -22,7 +22,9 @@
     ├─ OutcomeUnknown          a write may or may not have happened
     ├─ Conflict                a conditional write lost its race
     ├─ FrameError              bytes from a peer are not a frame
-    ├─ BlobDamaged             a blob is missing or its checksum is wrong
+    ├─ Damaged                 what was written is not what is there
+    │  ├─ BlobDamaged          a blob is missing or its checksum is wrong
+    │  └─ EntryDamaged         an entry of the store is not what was written
     ├─ RequestFailed           a request ended without a result
     │  └─ RequestCancelled     because somebody cancelled it
     └─ InternalError           a fault of JobX itself
@@ -245,14 +247,28 @@ class FrameError(JobxError):
         super().__init__(reason)
 
 
-class BlobDamaged(JobxError):
+class Damaged(JobxError):
+    """What was written is not what is there. Args: name, reason."""
+
+    code = "damaged"
+    template = "{0}: {1}"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+
+
+class BlobDamaged(Damaged):
     """A blob is missing or is not what was written. Args: name, reason."""
 
     code = "blob-damaged"
     template = "blob {0}: {1}"
 
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(name, reason)
+
+class EntryDamaged(Damaged):
+    """An entry of the store is not what was written. Args: key, reason."""
+
+    code = "entry-damaged"
+    template = "entry {0} of the store: {1}"
 
 
 class RequestFailed(JobxError):

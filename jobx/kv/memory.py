@@ -7,7 +7,7 @@ import time
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
-from jobx.errors import Conflict, JobxError, StoreRefused
+from jobx.errors import Conflict, EntryDamaged, JobxError, StoreRefused
 from jobx.kv.ranges import span
 from jobx.kv.store import (
     Chain,
@@ -53,6 +53,7 @@ class MemoryStore:
         after: str | None = None,
         limit: int | None = None,
         reverse: bool = False,
+        damaged: list[EntryDamaged] | None = None,
     ) -> list[Entry]:
         """See ``Store.range``."""
         with self._changed:

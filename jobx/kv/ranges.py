@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from jobx.errors import EntryDamaged
 from jobx.kv.store import Entry, Store
 
 _LAST: Final = 0x10FFFF
@@ -39,10 +40,11 @@ def scan(
     after: str | None = None,
     reverse: bool = False,
     page: int = 256,
+    damaged: list[EntryDamaged] | None = None,
 ) -> Iterator[Entry]:
     """Yield entries as ``Store.range`` would return them, reading ``page`` of them at a time."""
     while True:
-        entries = store.range(prefix, after=after, limit=page, reverse=reverse)
+        entries = store.range(prefix, after=after, limit=page, reverse=reverse, damaged=damaged)
         yield from entries
         if len(entries) < page:
             return

@@ -19,15 +19,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from jobx.errors import StoreRefused, StoreUnavailable
+from jobx.errors import EntryDamaged, StoreRefused, StoreUnavailable
 from jobx.kv.folders import create_folder
+from jobx.kv.ranges import span
 from jobx.kv.sqlite_errors import translate, translate_commit
+from jobx.kv.sqlite_reading import select, select_one
 from jobx.kv.sqlite_statements import (
+    CHANGES,
     SCHEMA,
     TABLES,
     Collision,
-    select,
-    select_one,
     try_unit,
     write_folded,
 )
@@ -93,10 +94,12 @@ class SqliteStore:
         after: str | None = None,
         limit: int | None = None,
         reverse: bool = False,
+        damaged: list[EntryDamaged] | None = None,
     ) -> list[Entry]:
         """See ``Store.range``."""
+        bounds = span(prefix, after, reverse)
         with self._reader() as reader:
-            return select(reader, prefix, after, limit, reverse)
+            return select(reader, bounds, limit, reverse, damaged)
 
     def commit(self, writes: Unit) -> None:
         """See ``Store.commit``."""
@@ -142,6 +145,28 @@ class SqliteStore:
                     return None
                 self._pause(commits, min(left_s, _POLL_S))
 
+    def size_bytes(self) -> int:
+        """Return the size of the file, without its log."""
+        with self._reader() as reader:
+            ((pages, page_bytes),) = reader.execute(
+                "SELECT page_count, page_size FROM pragma_page_count, pragma_page_size"
+            )
+        return int(pages * page_bytes)
+
+    def check(self) -> None:
+        """Check that every page is where it should be; it reads all of the file.
+
+        Entries are checked when they are read.
+
+        Raises:
+            StoreRefused: The file is damaged.
+        """
+        with self._reader() as reader:
+            ((found,),) = reader.execute("PRAGMA quick_check(1)").fetchall()
+        if found != b"ok":
+            reason = found.decode(errors="replace").splitlines()[-1]
+            raise StoreRefused(str(self._path), f"it is damaged ({reason}); restore a backup of it")
+
     def close(self) -> None:
         """See ``Store.close``."""
         self._closed = True
@@ -176,6 +201,10 @@ class SqliteStore:
             (schema,) = writer.execute("PRAGMA user_version").fetchone()
             if schema == 0:
                 self._create_tables(writer)
+            for older in range(schema or SCHEMA, SCHEMA):
+                writer.execute(CHANGES[older])
+            if schema != SCHEMA:
+                writer.execute(f"PRAGMA user_version = {SCHEMA}")
             # Refuses a file that is read-only now rather than at the first request.
             writer.execute("UPDATE counter SET revision = revision WHERE false")
 
@@ -199,7 +228,6 @@ class SqliteStore:
             raise StoreRefused(str(self._path), "it is a database of something else")
         for statement in TABLES:
             writer.execute(statement)
-        writer.execute(f"PRAGMA user_version = {SCHEMA}")
 
     @contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
@@ -220,7 +248,9 @@ class SqliteStore:
         try:
             return self._idle.pop()
         except IndexError:
-            return self._connect()
+            reader = self._connect()
+            reader.text_factory = bytes  # a damaged key may be no text
+            return reader
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

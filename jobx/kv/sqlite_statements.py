@@ -1,65 +1,49 @@
-"""The statements of the SQLite store: its tables, one entry, and the writes of a transaction."""
+"""The statements of the SQLite store: its tables, and the writes of a transaction."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from jobx.errors import Conflict
-from jobx.kv.ranges import prefix_end, span
-from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Unit, Write
+from jobx.kv.ranges import prefix_end
+from jobx.kv.sqlite_reading import checksum_of
+from jobx.kv.store import Create, Delete, DeletePrefix, Put, Replace, Unit, Write
 from jobx.kv.writes import Folded, name_of
 
-SCHEMA: Final = 1
-#: Rows of one statement: two variables a row stay under the 999 of old builds.
+SCHEMA: Final = 2
+#: Rows of one statement: three variables a row stay under the 999 of old builds.
 _MAX_ROWS: Final = 256
 TABLES: Final = (
-    "CREATE TABLE kv (key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL)"
-    " WITHOUT ROWID",
+    "CREATE TABLE kv (key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL,"
+    " checksum INTEGER) WITHOUT ROWID",
     # Revisions are store-wide, so that a key that comes back never has an old one.
     "CREATE TABLE counter (revision INTEGER NOT NULL)",
     "INSERT INTO counter VALUES (0)",
 )
+#: What makes tables of a schema those of the next one; entries from before have no checksum.
+CHANGES: Final = {1: "ALTER TABLE kv ADD COLUMN checksum INTEGER"}
 # IGNORE and ROLLBACK spare SQLite the statement journal, which doubles the time of many rows.
-_ROWS: Final = "INTO kv SELECT column1, column2, revision FROM counter, (VALUES "
+_ROWS: Final = (
+    "INTO kv (key, value, checksum, revision)"
+    " SELECT column1, column2, column3, revision FROM counter, (VALUES "
+)
 _INSERT: Final = f"INSERT OR IGNORE {_ROWS}"
 _UPSERT: Final = f"INSERT OR ROLLBACK {_ROWS}"
 _UPSERT_END: Final = (
     ") WHERE true"  # keeps ON from being read as a join's
-    " ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = excluded.revision"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = excluded.revision,"
+    " checksum = excluded.checksum"
 )
 _REPLACE: Final = (
-    "UPDATE kv SET value = ?, revision = (SELECT revision FROM counter)"
+    "UPDATE kv SET value = ?, checksum = ?, revision = (SELECT revision FROM counter)"
     " WHERE key = ? AND revision = ?"
 )
 
 
 class Collision(Exception):
     """A key to create exists; which one is not known."""
-
-
-def select_one(reader: sqlite3.Connection, key: str) -> Entry | None:
-    """Return the entry of a key, or None."""
-    row = reader.execute("SELECT key, value, revision FROM kv WHERE key = ?", (key,)).fetchone()
-    return Entry(*row) if row else None
-
-
-def select(
-    reader: sqlite3.Connection, prefix: str, after: str | None, limit: int | None, reverse: bool
-) -> list[Entry]:
-    """Return entries as ``Store.range`` does."""
-    where, bounds = _between(*span(prefix, after, reverse))
-    order = "DESC" if reverse else "ASC"
-    query = f"SELECT key, value, revision FROM kv WHERE {where} ORDER BY key {order} LIMIT ?"  # noqa: S608 - only constants
-    rows = reader.execute(query, (*bounds, -1 if limit is None else limit))
-    return [Entry(*row) for row in rows.fetchall()]
-
-
-def _between(low: str, high: str | None) -> tuple[str, tuple[str, ...]]:
-    if high is None:
-        return "key >= ?", (low,)
-    return "key >= ? AND key < ?", (low, high)
 
 
 def _next_revision(writer: sqlite3.Connection) -> None:
@@ -74,14 +58,19 @@ def write_folded(writer: sqlite3.Connection, folded: Folded) -> None:
     """
     _next_revision(writer)
     created = 0
-    for rows, variables in _chunks(folded.creates.items(), "(?, ?)"):
+    for rows, variables in _chunks(_summed(folded.creates), "(?, ?, ?)"):
         created += writer.execute(f"{_INSERT}{rows})", variables).rowcount
     if created < len(folded.creates):
         raise Collision
-    for rows, variables in _chunks(folded.puts.items(), "(?, ?)"):
+    for rows, variables in _chunks(_summed(folded.puts), "(?, ?, ?)"):
         writer.execute(f"{_UPSERT}{rows}{_UPSERT_END}", variables)
     for rows, variables in _chunks(((key,) for key in folded.deletes), "?"):
         writer.execute(f"DELETE FROM kv WHERE key IN ({rows})", variables)  # noqa: S608 - only marks
+
+
+def _summed(values: Mapping[str, bytes]) -> Iterator[tuple[str, bytes, int]]:
+    for key, value in values.items():
+        yield key, value, checksum_of(key.encode(), value)
 
 
 def _chunks(rows: Iterable[tuple[Any, ...]], marks: str) -> Iterator[tuple[str, list[Any]]]:
@@ -112,17 +101,23 @@ def _apply(writer: sqlite3.Connection, write: Write) -> bool:
     """Do a write if its condition holds; return whether it held."""
     match write:
         case Create(key, value):
-            return writer.execute(f"{_INSERT}(?, ?))", (key, value)).rowcount == 1
+            row = (key, value, checksum_of(key.encode(), value))
+            return writer.execute(f"{_INSERT}(?, ?, ?))", row).rowcount == 1
         case Put(key, value):
-            writer.execute(f"{_UPSERT}(?, ?){_UPSERT_END}", (key, value))
+            row = (key, value, checksum_of(key.encode(), value))
+            writer.execute(f"{_UPSERT}(?, ?, ?){_UPSERT_END}", row)
         case Replace(key, value, revision):
-            return writer.execute(_REPLACE, (value, key, revision)).rowcount == 1
+            bound = (value, checksum_of(key.encode(), value), key, revision)
+            return writer.execute(_REPLACE, bound).rowcount == 1
         case Delete(key, None):
             writer.execute("DELETE FROM kv WHERE key = ?", (key,))
         case Delete(key, revision):
             query = "DELETE FROM kv WHERE key = ? AND revision = ?"
             return writer.execute(query, (key, revision)).rowcount == 1
         case DeletePrefix(prefix):
-            where, bounds = _between(prefix, prefix_end(prefix))
-            writer.execute(f"DELETE FROM kv WHERE {where}", bounds)  # noqa: S608 - only constants
+            end = prefix_end(prefix)
+            if end is None:
+                writer.execute("DELETE FROM kv WHERE key >= ?", (prefix,))
+            else:
+                writer.execute("DELETE FROM kv WHERE key >= ? AND key < ?", (prefix, end))
     return True

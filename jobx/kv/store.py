@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
-from jobx.errors import JobxError
+from jobx.errors import EntryDamaged, JobxError
 
 
 class Entry(Struct, frozen=True):
@@ -92,6 +92,7 @@ class Store(Protocol):
     Raises, from every method:
         StoreUnavailable: The store does not answer; nothing was written.
         StoreRefused: The store is damaged, read-only or closed.
+        EntryDamaged: An entry that was to be read is not what was written.
     """
 
     def get(self, key: str) -> Entry | None:
@@ -104,6 +105,7 @@ class Store(Protocol):
         after: str | None = None,
         limit: int | None = None,
         reverse: bool = False,
+        damaged: list[EntryDamaged] | None = None,
     ) -> list[Entry]:
         """Return entries whose keys start with ``prefix``, in key order (bytes of UTF-8).
 
@@ -112,6 +114,7 @@ class Store(Protocol):
             after: Only keys beyond this one (before it when ``reverse``).
             limit: At most so many entries.
             reverse: Last key first.
+            damaged: Takes what is wrong with entries that cannot be read, in place of an error.
         """
 
     def commit(self, writes: Unit) -> None:
