@@ -17,6 +17,8 @@ import msgspec
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 #: Seconds, at most a year: more is as good as no limit, and no timer takes infinity.
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
+#: A name or an address, without a port.
+HostName = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?)$")]
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
 ENV_PREFIX: Final = "JOBX_"
@@ -58,9 +60,23 @@ class HttpSettings(Section, frozen=True, kw_only=True):
 
     #: ``HOST:PORT`` or ``unix:PATH``.
     bind: str = "127.0.0.1:8080"
+    #: Group whose members may connect to a Unix socket too; empty: only this user may.
+    socket_group: str = ""
     workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
+    #: Names that clients may call this server by, beside loopback and the address of ``bind``.
+    hosts: tuple[HostName, ...] = ()
     #: Largest request body, before and after decompression.
     max_body_bytes: PositiveInt = 8 << 20
+    #: Lists, maps and what is in them, in one request body.
+    max_items: PositiveInt = 1_000_000
+    #: What all bodies that one web worker holds may take together.
+    bodies_bytes: PositiveInt = 256 << 20
+    #: A head that takes longer to arrive is not waited for.
+    head_s: PositiveFloat = 10.0
+    #: A body that takes longer to arrive is not waited for.
+    body_s: PositiveFloat = 60.0
+    #: Connections that one web worker has open at once, if it may open so many files.
+    max_connections: PositiveInt = 10_000
     #: Deepest nesting of a JSON body.
     max_depth: Annotated[int, msgspec.Meta(ge=2, le=64)] = 32
     #: Longest that a blocking request waits; it then gets 202 and a location.

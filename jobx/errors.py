@@ -5,7 +5,10 @@
     │  ├─ ConfigError          a setting
     │  ├─ TooLarge             a size limit
     │  ├─ UnsupportedMedia     a media type that is not spoken here
-    │  └─ KeyReused            an Idempotency-Key came back with another body
+    │  ├─ KeyReused            an Idempotency-Key came back with another body
+    │  ├─ ForeignOrigin        a browser asks for a page of another origin
+    │  ├─ WrongHost            a client means another server
+    │  └─ BodyTooSlow          a body did not arrive in time
     ├─ NotFound                a named thing does not exist
     ├─ AlreadyExists           a named thing exists
     ├─ InUse                   a named thing is referred to, or still at work
@@ -93,6 +96,24 @@ class KeyReused(InvalidInput):
     """An Idempotency-Key came back with another body. Args: where, value (as text), reason."""
 
     code = "key-reused"
+
+
+class ForeignOrigin(InvalidInput):
+    """A browser asks in the name of a page of another origin. Args: where, value, reason."""
+
+    code = "foreign-origin"
+
+
+class WrongHost(InvalidInput):
+    """A client means a server of another name. Args: where, value (as text), reason."""
+
+    code = "wrong-host"
+
+
+class BodyTooSlow(InvalidInput):
+    """A body did not arrive in time. Args: where, value (as text), reason."""
+
+    code = "body-too-slow"
 
 
 class NotFound(JobxError):

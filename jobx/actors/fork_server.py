@@ -83,7 +83,7 @@ class ForkServer:
         loop.add_reader(ours.fileno(), self._readable)
 
     def _start_process(self, control: socket.socket) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "jobx.handlers.forkserver", str(control.fileno())]
+        command = [sys.executable, "-P", "-m", "jobx.handlers.forkserver", str(control.fileno())]
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command,
             pass_fds=[control.fileno()],

@@ -183,7 +183,7 @@ class Trial:
         self._stack.enter_context(ours)
         with theirs:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "jobx.handlers.forkserver", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "jobx.handlers.forkserver", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=without_secrets(self._settings, self._environ),

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from jobx import config_sources
-from jobx.http.app import App, create_app
+from jobx.http.app import create_app
+from jobx.http.door import Door
 from jobx.http.node_client import NodeClient
 
 #: Key in the state of the ASGI lifespan: a function that ends all waits, for the server's hooks.
@@ -30,7 +31,7 @@ class Lifespan:
         await self._client.close()
 
 
-def create() -> App:
+def create() -> Door:
     """Return the application as the settings of the environment say (``config_sources.load``).
 
     Raises:
@@ -40,4 +41,4 @@ def create() -> App:
     client = NodeClient(settings.gateway_path)
     app = create_app(client, settings.http)
     app.add_middleware(Lifespan(client))
-    return app
+    return Door(app, settings.http)

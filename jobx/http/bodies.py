@@ -11,6 +11,7 @@ import json
 import math
 import re
 import zlib
+from collections.abc import Iterable
 from typing import Any, Final
 
 from falcon.asgi import Request
@@ -18,11 +19,20 @@ from falcon.asgi import Request
 from jobx import values
 from jobx.config import HttpSettings
 from jobx.errors import InvalidInput, TooLarge, UnsupportedMedia
+from jobx.http import packed
+from jobx.http.intake import INTAKE
 from jobx.http.media import MEDIA_JSON, MEDIA_MSGPACK
 
 _WHERE: Final = "body"
 #: A body up to this is decoded within a millisecond or two.
-_QUICK_BYTES: Final = 64 << 10
+_QUICK_BYTES: Final = {MEDIA_JSON: 64 << 10, MEDIA_MSGPACK: 8 << 10}
+#: A body up to this is of no weight when it is decoded.
+_SMALL_BYTES: Final = 4 << 10
+#: What an item takes at least when it is decoded: an object, and a place in a list or map.
+_ITEM_BYTES: Final = 64
+#: What begins items in JSON.
+_SEPARATORS: Final = (b",", b":", b"[", b"{")
+_SPOKEN: Final = f"send {MEDIA_JSON} or {MEDIA_MSGPACK}, and say which"
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -46,11 +56,17 @@ async def document(req: Request, settings: HttpSettings, *, tagged: bool = False
     media_type = _media_type(req.content_type)
     encoding = req.get_header("Content-Encoding")
     body = await _read(req, settings.max_body_bytes)
-    asked = (body, media_type, encoding, settings, tagged)
-    if encoding is None and len(body) <= _QUICK_BYTES:
-        return _decode(*asked)
+    if encoding is None and len(body) <= _QUICK_BYTES[media_type]:
+        _take(req, _decoded_bytes(body, media_type, settings.max_items))
+        return _decode(body, media_type, settings, tagged)
     # What takes long to read must not hold up all others that this web worker serves.
-    return await asyncio.to_thread(_decode, *asked)
+    if encoding is not None:
+        name = encoding.strip().lower()
+        body = await asyncio.to_thread(_decompress, body, name, settings.max_body_bytes)
+        _take(req, len(body))
+    decoded = await asyncio.to_thread(_decoded_bytes, body, media_type, settings.max_items)
+    _take(req, decoded)
+    return await asyncio.to_thread(_decode, body, media_type, settings, tagged)
 
 
 def refuse(req: Request) -> None:
@@ -64,11 +80,35 @@ def refuse(req: Request) -> None:
         raise InvalidInput("body", size, "nothing is to be sent here")
 
 
-def _decode(
-    body: bytes, media_type: str, encoding: str | None, settings: HttpSettings, tagged: bool
-) -> dict[str, Any]:
-    if encoding is not None:
-        body = _decompress(body, encoding.strip().lower(), settings.max_body_bytes)
+def _take(req: Request, count: int) -> None:
+    intake = req.scope.get(INTAKE)
+    if intake is not None:
+        intake.take(count)
+
+
+def _decoded_bytes(body: bytes, media_type: str, max_items: int) -> int:
+    """Return about how much memory a body takes beyond its own bytes, without decoding it.
+
+    Raises:
+        TooLarge: It holds more items than it may.
+    """
+    if len(body) <= _SMALL_BYTES:
+        return 0
+    if media_type == MEDIA_MSGPACK:
+        return _ITEM_BYTES * packed.count_items(body, max_items)
+    count = _separators(body)
+    if count > max_items:
+        count = _separators(_STRING.sub(b"", body))
+    if count > max_items:
+        raise TooLarge(_WHERE, f"{count} items", f"may have at most {max_items} items")
+    return _ITEM_BYTES * count
+
+
+def _separators(body: bytes) -> int:
+    return sum(map(body.count, _SEPARATORS))
+
+
+def _decode(body: bytes, media_type: str, settings: HttpSettings, tagged: bool) -> dict[str, Any]:
     if not body:
         raise InvalidInput(_WHERE, "nothing", "is empty; a map is needed, such as {}")
     if media_type == MEDIA_JSON:
@@ -130,17 +170,21 @@ def _check(found: Any, body: bytes) -> None:
 
 
 def _media_type(content_type: str | None) -> str:
-    """Return which of the two types a body has; JSON where nothing is said."""
-    if content_type is None or content_type == MEDIA_JSON:
+    """Return which of the two types a body has.
+
+    One that names none is refused: any page can have a browser send such a body anywhere.
+    """
+    if content_type == MEDIA_JSON:
         return MEDIA_JSON
+    if content_type is None:
+        raise UnsupportedMedia("header Content-Type", "none", _SPOKEN)
     name, _, parameters = content_type.lower().partition(";")
     name, parameters = name.strip(), parameters.strip().replace('"', "")
     if name == MEDIA_JSON and parameters in ("", "charset=utf-8", "charset=utf8"):
         return MEDIA_JSON
     if name in (MEDIA_MSGPACK, "application/x-msgpack"):
         return MEDIA_MSGPACK
-    reason = f"send {MEDIA_JSON} or {MEDIA_MSGPACK}"
-    raise UnsupportedMedia("header Content-Type", content_type[:80], reason)
+    raise UnsupportedMedia("header Content-Type", content_type[:80], _SPOKEN)
 
 
 async def _read(req: Request, max_bytes: int) -> bytes:
@@ -206,10 +250,16 @@ def _is_deeper(body: bytes, max_depth: int) -> bool:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in names if names.count(name) > 1)
+        repeated = repeated_name(name for name, _ in pairs)
         raise ValueError(f"has the name {repeated[:80]!r} twice in one map")
     return fields
+
+
+def repeated_name(names: Iterable[str]) -> str:
+    """Return the first name that stands twice; one must."""
+    seen: set[str] = set()
+    # set.add returns None, which is false.
+    return next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
 
 
 def _float(text: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import falcon
@@ -28,6 +29,9 @@ TABLE: Final[dict[type[JobxError], tuple[int, str]]] = {
     errors.TooLarge: (413, "The request is too large"),
     errors.UnsupportedMedia: (415, "The media type is not spoken here"),
     errors.KeyReused: (422, "The Idempotency-Key belongs to another request"),
+    errors.ForeignOrigin: (403, "It is not for pages of other origins"),
+    errors.WrongHost: (421, "It is not for this server"),
+    errors.BodyTooSlow: (408, "The request took too long"),
     errors.NotFound: (404, "It does not exist"),
     errors.AlreadyExists: (409, "It exists already"),
     errors.InUse: (409, "It is in use"),
@@ -89,6 +93,14 @@ def send_problem(
     resp: falcon.asgi.Response, status: int, title: str, detail: str, code: str, **more: Any
 ) -> None:
     """Make ``resp`` a problem document; ``more`` are further fields of ``Problem``."""
+    resp.status = status
+    resp.content_type = MEDIA_PROBLEM
+    resp.stream = None
+    resp.data = problem_document(status, title, detail, code, **more)
+
+
+def problem_document(status: int, title: str, detail: str, code: str, **more: Any) -> bytes:
+    """Return a problem document; ``more`` are further fields of ``Problem``."""
     problem = Problem(
         type=f"urn:jobx:problem:{code}",
         title=title,
@@ -97,10 +109,19 @@ def send_problem(
         code=code,
         **more,
     )
-    resp.status = status
-    resp.content_type = MEDIA_PROBLEM
-    resp.stream = None
-    resp.data = msgspec.json.encode(problem)
+    return msgspec.json.encode(problem)
+
+
+async def answer(send: Callable[[dict[str, Any]], Awaitable[None]], error: JobxError) -> None:
+    """Answer an ASGI request with the problem that an error is."""
+    status, title = status_of(type(error))
+    body = problem_document(status, title, str(error), error.code)
+    headers = [
+        (b"content-type", MEDIA_PROBLEM.encode()),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def send_failure(resp: falcon.asgi.Response, request: RequestView) -> None:

@@ -18,12 +18,12 @@ _settings = _load(None, os.environ)
 bind = _settings.http.bind
 workers = _settings.http.workers
 # One event loop a web worker: a client that waits costs a connection and no thread.
-worker_class = "asgi"
+worker_class = "jobx.http.web_worker.WebWorker"
 # A web worker that cannot start its application is a fault, not something to run without.
 asgi_lifespan = "on"
 # A handler is cancelled so many seconds after its client left. Requests go on all the same.
 asgi_disconnect_grace_period = 3
-worker_connections = 10_000
+worker_connections = _settings.http.max_connections
 
 # Waits end node.drain_s after SIGTERM: those who still wait get 202 and a location. What is left
 # are seconds for answers on their way; then gunicorn kills the web worker.
@@ -50,6 +50,11 @@ loglevel = _settings.node.log_level
 def on_starting(server: Any) -> None:
     """Leave a Unix socket that was inherited to the parent, who needs it for the next gunicorn."""
     server.systemd = True
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    """Tell a web worker what gunicorn has no option for."""
+    worker.head_s = _settings.http.head_s
 
 
 def post_worker_init(worker: Any) -> None:

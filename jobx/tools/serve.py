@@ -6,6 +6,7 @@ import errno
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -199,7 +200,7 @@ class Serving:
 def _listen(settings: Settings) -> socket.socket:
     """Listen; where that is refused because JobX serves the data folder already, say that."""
     try:
-        return listen(settings.http.bind)
+        return listen(settings.http.bind, settings.http.socket_group)
     except InUse as error:
         holder = FolderLock(settings.data_dir).holder()
         if holder is None:
@@ -209,12 +210,13 @@ def _listen(settings: Settings) -> socket.socket:
         raise InUse("data folder", str(settings.data_dir), by) from error
 
 
-def listen(bind: str) -> socket.socket:
+def listen(bind: str, group: str = "") -> socket.socket:
     """Return a listening socket; the web workers inherit it, so its address is theirs for good.
 
     Args:
         bind: ``HOST:PORT``, an IPv6 host in brackets, port 0 for a free one; or ``unix:PATH``: a
-            socket that every user of the machine may connect to, as to a port.
+            socket that only this user may connect to (mode 0600).
+        group: Members of this group may connect to it too (mode 0660).
 
     Raises:
         ConfigError: It is no address of this machine.
@@ -222,7 +224,7 @@ def listen(bind: str) -> socket.socket:
     """
     try:
         if bind.startswith(_UNIX):
-            return _listen_unix(Path(bind.removeprefix(_UNIX)))
+            return _listen_unix(Path(bind.removeprefix(_UNIX)), group)
         host, _, port = bind.rpartition(":")
         if not host or not port.isdecimal() or int(port) > 0xFFFF:
             raise ConfigError("http.bind", repr(bind), "must be HOST:PORT or unix:PATH")
@@ -232,17 +234,25 @@ def listen(bind: str) -> socket.socket:
         raise _bind_error(bind, error) from error
 
 
-def _listen_unix(path: Path) -> socket.socket:
+def _listen_unix(path: Path, group: str) -> socket.socket:
     if path.is_socket() and not _is_answered(path):
         path.unlink()  # left by a process that was killed
     listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)  # from its first instant it is nobody else's
     try:
         listener.bind(str(path.absolute()))
-        path.chmod(0o666)
+        if group:
+            shutil.chown(path, group=group)
+            path.chmod(0o660)
         listener.listen(_BACKLOG)
+    except LookupError as error:
+        listener.close()
+        raise ConfigError("http.socket_group", repr(group), "there is no such group") from error
     except BaseException:
         listener.close()
         raise
+    finally:
+        os.umask(before)
     return listener
 
 
@@ -263,6 +273,8 @@ def variables(settings: Settings) -> dict[str, str]:
             value = getattr(part, name)
             found[f"{ENV_PREFIX}{section}_{name}".upper()] = _text(value)
     found[f"{ENV_PREFIX}NODE_DATA_DIR"] = str(settings.data_dir)
+    if settings.node.log_path:
+        found[f"{ENV_PREFIX}NODE_LOG_PATH"] = str(Path(settings.node.log_path).absolute())
     return found
 
 
@@ -278,15 +290,16 @@ def _environ(settings: Settings) -> Mapping[str, str]:
 
 
 def _node_child(settings: Settings) -> Child:
-    words = [sys.executable, "-m", "jobx.tools.cli", "node"]
+    words = [sys.executable, "-P", "-m", "jobx.tools.cli", "node"]
     # Its log is durable and a new node wants its lock: it need not drain as an orphan.
     return Child("node", words, _environ(settings), signal.SIGKILL)
 
 
 def _web_child(settings: Settings, listener: socket.socket) -> Child:
     number = listener.fileno()
-    options = ["-c", "python:jobx.http.gunicorn_conf", "--bind", f"fd://{number}"]
-    words = [sys.executable, "-m", "gunicorn", *options, "jobx.http.asgi:create()"]
+    # gunicorn imports from the folder that it is in: one that nobody writes to.
+    options = ["--chdir", "/", "-c", "python:jobx.http.gunicorn_conf", "--bind", f"fd://{number}"]
+    words = [sys.executable, "-P", "-m", "gunicorn", *options, "jobx.http.asgi:create()"]
     # SIGQUIT makes gunicorn take its workers along, at once.
     environ = without_secrets(settings, _environ(settings))
     return Child("web server", words, environ, signal.SIGQUIT, (number,))

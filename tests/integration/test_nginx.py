@@ -65,7 +65,8 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     data_dir.mkdir()
     define(data_dir, HANDLERS, {"count": ("count", "keep")})
     command = ["-m", "jobx.tools.cli", "serve", "--data", str(data_dir), "--executors", "1"]
-    with running([*command, "--bind", f"unix:{upstream}"]) as process:
+    bind = ["--bind", f"unix:{upstream}"]
+    with running([*command, *bind], JOBX_HTTP_HOSTS="jobx.example.com") as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith(f"serving unix:{upstream}")
         with nginx(upstream, folder) as port:
@@ -105,7 +106,9 @@ def test_large_result_is_streamed_whole(proxied: Proxied) -> None:
 
 def test_body_over_the_limit_is_refused_by_nginx(proxied: Proxied) -> None:
     limit = SETTINGS.http.max_body_bytes
-    answer = proxied.send(f"POST /job/w/count HTTP/1.1\nHost: a\nContent-Length: {limit + 1}\n\n")
+    answer = proxied.send(
+        f"POST /job/w/count HTTP/1.1\nHost: localhost\nContent-Length: {limit + 1}\n\n"
+    )
     head, _, body = answer.partition(b"\r\n\r\n")
 
     assert (head.split()[1], json.loads(body)["code"]) == (b"413", "too-large")
@@ -120,10 +123,17 @@ def test_body_that_is_too_large_unpacked_is_refused_by_jobx(proxied: Proxied) ->
     assert b"proxy" not in body
 
 
-def test_length_and_chunks_at_once_are_refused(proxied: Proxied) -> None:
-    head = "POST /job/w/count HTTP/1.1\nHost: a\nContent-Length: 5\nTransfer-Encoding: chunked\n\n"
+@pytest.mark.parametrize(
+    ("host", "status"), [("jobx.example.com", b"200"), ("evil.example", b"421")]
+)
+def test_only_names_of_the_settings_are_served(host: str, status: bytes, proxied: Proxied) -> None:
+    assert proxied.send(f"GET /health/live HTTP/1.1\nHost: {host}\n\n").split()[1] == status
 
-    assert proxied.send(f"{head}0\n\n").split()[1] == b"400"
+
+def test_length_and_chunks_at_once_are_refused(proxied: Proxied) -> None:
+    head = "POST /job/w/count HTTP/1.1\nHost: localhost\nContent-Length: 5\n"
+
+    assert proxied.send(f"{head}Transfer-Encoding: chunked\n\n0\n\n").split()[1] == b"400"
 
 
 @pytest.mark.parametrize("path", ["/workflow", "/workflow/w/handler/count", "/node", "/actors"])
@@ -134,7 +144,7 @@ def test_what_changes_or_shows_the_machine_is_for_this_machine_only(
 
     assert (status, json.loads(body)["code"]) == (403, "forbidden")
     assert headers["Content-Type"] == "application/problem+json"
-    assert proxied.send(f"GET {path} HTTP/1.1\nHost: a\n\n").split()[1] == b"200"
+    assert proxied.send(f"GET {path} HTTP/1.1\nHost: localhost\n\n").split()[1] == b"200"
 
 
 def test_static_page_explains_the_addresses(proxied: Proxied) -> None:
@@ -163,7 +173,7 @@ def test_folder_of_static_files_is_found_without_its_slash(proxied: Proxied) -> 
     ],
 )
 def test_nothing_but_static_files_is_found_at_their_address(path: str, proxied: Proxied) -> None:
-    assert proxied.send(f"GET {path} HTTP/1.1\nHost: a\n\n").split()[1] == b"404"
+    assert proxied.send(f"GET {path} HTTP/1.1\nHost: localhost\n\n").split()[1] == b"404"
 
 
 # with a stub behind, or none

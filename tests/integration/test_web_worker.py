@@ -114,7 +114,8 @@ def test_body_over_the_limit_is_refused_by_its_announcement(web: Web) -> None:
 
 
 def test_chunked_body_over_the_limit_is_refused_before_its_end(web: Web) -> None:
-    head = b"POST /job/texts/count HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = b"POST /job/texts/count HTTP/1.1\r\nHost: localhost\r\n"
+    head += b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunk = b"1000\r\n" + b" " * 4096 + b"\r\n"
     with socket.create_connection(("127.0.0.1", web.port), timeout=20) as client:
         client.sendall(head + chunk * 3)

@@ -28,3 +28,15 @@ def test_every_link_of_a_document_leads_somewhere(document: Path) -> None:
 
 def test_readme_stays_under_120_lines() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 120
+
+
+def test_every_threat_names_a_test_that_exists() -> None:
+    text = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+    section = text.partition("\n## Threats\n")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][1:]
+    assert rows
+    for row in rows:
+        found = re.fullmatch(r"\| .+ \| .+ \| `(tests/\S+\.py)::(test_\w+)` \|", row)
+        assert found, row
+        source = (ROOT / found[1]).read_text(encoding="utf-8")
+        assert re.search(rf"^(async )?def {found[2]}\(", source, re.MULTILINE), row

@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx import values
+from jobx.config import HttpSettings
 from jobx.errors import InvalidInput
+from jobx.http import bodies
+from jobx.http.app import create_app
 from jobx.http.bodies import decode_json
 from tests.support.fake_node import FakeNode
 
@@ -48,6 +51,7 @@ HOSTILE = {
     "far too deep": (b"[" * 90_000, {}, 400, "deeper than 16"),
     "far too deep maps": (b'{"a":' * 15_000, {}, 400, "deeper than 16"),
     "too large": (b" " * 100_001, {}, 413, "100001 bytes"),
+    "no type": (GOOD, {"Content-Type": ""}, 415, "Content-Type"),
     "form": (b"a=b", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "urlencoded"),
     "other charset": (GOOD, {"Content-Type": "application/json; charset=utf-16"}, 415, "utf-16"),
     "other encoding": (GOOD, {"Content-Encoding": "br"}, 415, "br"),
@@ -59,6 +63,7 @@ HOSTILE = {
     "msgpack and more": (values.pack({}) + b"\0", MSGPACK, 400, "packed value"),
     "msgpack too deep": (b"\x91" * 1000 + b"\xc0", MSGPACK, 400, "deeper than 16"),
     "msgpack far too deep": (b"\x91" * 90_000, MSGPACK, 400, "packed value"),
+    "msgpack lists without end": (b"\xdd\0\xff\0\0" * 9000, MSGPACK, 400, "more than it has"),
     "msgpack announces much": (b"\xdf\xff\xff\xff\xff", MSGPACK, 400, "packed value"),
     "msgpack list as key": (b"\x81\x91\x01\x02", MSGPACK, 400, "unhashable"),
     "msgpack number as name": (values.pack({1: 2}), MSGPACK, 400, "text keys"),
@@ -129,7 +134,47 @@ def test_wrong_query_is_refused_by_name(client: TestClient, node: FakeNode, quer
     ],
 )
 def test_good_body_is_accepted(client: TestClient, body: bytes, headers: dict[str, str]) -> None:
+    headers = {"Content-Type": "application/json", **headers}
     assert client.simulate_post(PATH, body=body, headers=headers).status_code == 200
+
+
+def test_body_without_a_type_is_refused(client: TestClient, node: FakeNode) -> None:
+    answer = client.simulate_post(PATH, body=GOOD)
+    assert (answer.status_code, answer.json["code"]) == (415, "unsupported-media")
+    assert node.calls == []
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b'{"arguments": {"text": [' + b"0," * 6000 + b"0]}}", {}),
+        (b'{"arguments": {"text": [' + b"[]," * 6000 + b"0]}}", {}),
+        (gzip.compress(b'{"arguments": {"text": [' + b"[]," * 6000 + b"0]}}"), GZIP),
+        (values.pack({"arguments": {"text": [0] * 6000}}), MSGPACK),
+    ],
+)
+def test_many_small_items_are_too_much(
+    node: FakeNode, body: bytes, headers: dict[str, str]
+) -> None:
+    client = TestClient(create_app(node, HttpSettings(max_items=5000)))
+    headers = {"Content-Type": "application/json", **headers}
+    answer = client.simulate_post(PATH, body=body, headers=headers)
+    assert (answer.status_code, node.calls) == (413, [])
+    assert "at most 5000 items" in answer.json["detail"]
+
+
+def test_separators_in_text_are_no_items(node: FakeNode) -> None:
+    client = TestClient(create_app(node, HttpSettings(max_items=5000)))
+    body = b'{"arguments": {"text": "' + b",:[{" * 20_000 + b'"}}'
+    headers = {"Content-Type": "application/json"}
+    assert client.simulate_post(PATH, body=body, headers=headers).status_code == 200
+
+
+@given(st.lists(st.text(max_size=2), min_size=1), st.data())
+def test_repeated_name_is_found(names: list[str], data: st.DataObject) -> None:
+    names = list(dict.fromkeys(names))
+    repeated = data.draw(st.sampled_from(names))
+    assert bodies.repeated_name([*names, repeated]) == repeated
 
 
 def depth_of(value: Any) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import grp
 import http.client
 import json
 import os
@@ -175,11 +176,22 @@ def test_listen_takes_ipv6_in_brackets() -> None:
         assert listener.family is socket.AF_INET6
 
 
-def test_listen_takes_a_unix_socket_that_everybody_may_connect_to(tmp_path: Path) -> None:
+def test_listen_takes_a_unix_socket_that_only_this_user_may_connect_to(tmp_path: Path) -> None:
     path = tmp_path / "web.sock"
     with listen(f"unix:{path}") as listener:
         assert listener.family is socket.AF_UNIX
-        assert path.stat().st_mode & 0o777 == 0o666
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_listen_lets_a_group_connect_to_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "web.sock"
+    with listen(f"unix:{path}", grp.getgrgid(os.getgid()).gr_name):
+        assert (path.stat().st_mode & 0o777, path.stat().st_gid) == (0o660, os.getgid())
+
+
+def test_listen_refuses_a_group_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"http\.socket_group.*'nobodys-group'"):
+        listen(f"unix:{tmp_path / 'web.sock'}", "nobodys-group")
 
 
 def test_listen_refuses_a_unix_socket_that_somebody_listens_on(tmp_path: Path) -> None:

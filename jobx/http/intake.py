@@ -1,0 +1,95 @@
+"""Bodies on their way in: how many bytes one web worker holds of all of them, and for how long.
+
+What a body takes counts until its request is answered, as it is kept to be sent to the node again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from jobx.errors import BodyTooSlow, Overloaded
+
+Event = dict[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+
+#: Key of a request's intake in its ASGI scope.
+INTAKE: Final = "jobx.intake"
+#: What is told to clients that came when others' bodies filled the budget.
+RETRY_S: Final = 1.0
+
+_NOTHING_YET: Final = {"type": "http.request", "body": b"", "more_body": True}
+
+
+class Budget:
+    """Bytes that all bodies of a web worker may take together."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self.taken_bytes = 0
+
+    def take(self, count: int, own: int) -> None:
+        """Take ``count`` bytes more for who has ``own`` already; who is alone always may.
+
+        Raises:
+            Overloaded: The bodies of others fill it.
+        """
+        wanted = self.taken_bytes + count
+        if wanted > self._most_bytes and self.taken_bytes > own:
+            raise Overloaded(f"bodies of {self.taken_bytes} bytes are in flight", RETRY_S)
+        self.taken_bytes = wanted
+
+
+class Intake:
+    """The body of one request: received under a budget and until a deadline.
+
+    Nothing is received before the application wants a body, so that what is refused by its head
+    is refused at once, and a client that asks (``Expect``) is told to go on only when it may.
+    """
+
+    def __init__(self, receive: Receive, budget: Budget, limit_s: float) -> None:
+        self._receive = receive
+        self._budget = budget
+        self._limit_s = limit_s
+        self._deadline: float | None = None
+        self._taken_bytes = 0
+
+    async def receive(self) -> Event:
+        """Return the next ASGI event; the first is made up.
+
+        Raises:
+            Overloaded: The bodies of others fill the budget.
+            BodyTooSlow: The body is not there in time.
+        """
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._limit_s
+            return _NOTHING_YET
+        event = await self._next(self._deadline - time.monotonic())
+        body = event.get("body")
+        if body:
+            self.take(len(body))
+        return event
+
+    def take(self, count: int) -> None:
+        """Take bytes of the budget until this request ends.
+
+        Raises:
+            Overloaded: The bodies of others fill it.
+        """
+        self._budget.take(count, self._taken_bytes)
+        self._taken_bytes += count
+
+    def close(self) -> None:
+        """Give back what was taken."""
+        self._budget.taken_bytes -= self._taken_bytes
+        self._taken_bytes = 0
+
+    async def _next(self, left_s: float) -> Event:
+        try:
+            async with asyncio.timeout(max(0.0, left_s)):
+                return await self._receive()
+        except TimeoutError as error:
+            limit = f"must be there within {self._limit_s:g} s"
+            raise BodyTooSlow("body", f"{self._taken_bytes} bytes", limit) from error

@@ -1,0 +1,134 @@
+"""Whom a request comes from, by what browsers say of it: pure decisions over raw headers.
+
+A browser sends requests in the name of any page that it shows. Three headers that no page can
+choose tell them apart: ``Host`` names whom the browser meant, so a name that somebody rebound to
+this address gives itself away; ``Origin`` and ``Sec-Fetch-Site`` name the page that asks.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from jobx.errors import ForeignOrigin, InvalidInput, WrongHost, quote
+
+#: Header names and values as ASGI has them; names are in lower case.
+Headers = Mapping[bytes, bytes]
+
+_LOCAL: Final = "localhost"
+_UNIX: Final = "unix:"
+_FOREIGN_SITES: Final = frozenset({b"cross-site", b"same-site"})
+_ELSEWHERE: Final = "a page of another origin asks"
+#: What a bind or a malformed header may give that is the name of nobody.
+_NOBODY: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - a comparison
+_SAFE: Final = frozenset({"GET", "HEAD"})
+_DEFAULT_PORTS: Final = {b"http": b":80", b"https": b":443"}
+
+
+class Hosts:
+    """The names that are ours: loopback, the address that is bound, and those of the settings.
+
+    Args:
+        bind: ``http.bind``.
+        names: ``http.hosts``: names and addresses without a port.
+    """
+
+    def __init__(self, bind: str, names: Iterable[str]) -> None:
+        bound = "" if bind.startswith(_UNIX) else bind.rpartition(":")[0]
+        ours = {_name(name.lower().strip("[]")) for name in (_LOCAL, bound, *names)}
+        self._names = frozenset(ours - _NOBODY)
+        self._seen: bytes | None = None
+
+    def check(self, host: bytes, connected_to: str | None) -> None:
+        """Check that a Host header is one of ours; any port will do.
+
+        Args:
+            host: The header's value.
+            connected_to: The address that the connection came to, unless on a Unix socket.
+
+        Raises:
+            WrongHost: It is not.
+        """
+        if host == self._seen:  # most clients name the one host
+            return
+        name = _name(_without_port(host.decode("latin-1")).lower())
+        if name in self._names or _is_loopback(name):
+            self._seen = host
+        elif name in _NOBODY or name != _name(connected_to or ""):
+            reason = "is no name of this JobX; http.hosts can have it"
+            raise WrongHost("header Host", quote(host.decode("latin-1")), reason)
+
+
+def check_origin(method: str, headers: Headers, host: bytes | None) -> None:
+    """Check that no page of elsewhere asks; a link that a person follows is fine.
+
+    Raises:
+        ForeignOrigin: One does.
+    """
+    site = headers.get(b"sec-fetch-site")
+    if site is not None and site in _FOREIGN_SITES and not _is_navigation(method, headers):
+        raise ForeignOrigin("header Sec-Fetch-Site", quote(site.decode("latin-1")), _ELSEWHERE)
+    origin = headers.get(b"origin")
+    if origin is not None and not _is_same(origin.lower(), host):
+        raise ForeignOrigin("header Origin", quote(origin.decode("latin-1")), _ELSEWHERE)
+
+
+def one_host(headers: Iterable[tuple[bytes, bytes]], http_version: str) -> bytes | None:
+    """Return the Host header; None where HTTP/1.0 has none.
+
+    Raises:
+        InvalidInput: There is more than one, or HTTP/1.1 has none.
+    """
+    found = [value for name, value in headers if name == b"host"]
+    if len(found) == 1:
+        return found[0]
+    if found or http_version != "1.0":
+        raise InvalidInput("header Host", f"{len(found)} of it", "must stand once")
+    return None
+
+
+def _is_navigation(method: str, headers: Headers) -> bool:
+    return (
+        method in _SAFE
+        and headers.get(b"sec-fetch-mode") == b"navigate"
+        and headers.get(b"sec-fetch-dest") == b"document"
+    )
+
+
+def _is_same(origin: bytes, host: bytes | None) -> bool:
+    scheme, _, authority = origin.partition(b"://")
+    if host is None or not authority:
+        return False
+    host, port = host.lower(), _DEFAULT_PORTS.get(scheme, b"")
+    return authority == host or authority + port == host or authority == host + port
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        address, closed, port = host[1:].partition("]")
+        return address if closed and (not port or _is_port(port)) else ""
+    name, colon, port = host.partition(":")
+    return name if not colon or _is_port(f":{port}") else ""
+
+
+def _is_port(text: str) -> bool:
+    return text == ":" or (text[0] == ":" and text[1:].isascii() and text[1:].isdigit())
+
+
+def _name(host: str) -> str:
+    """Return a host as it is compared: addresses have one form."""
+    address = _address(host)
+    return host if address is None else str(address)
+
+
+def _is_loopback(host: str) -> bool:
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None

@@ -1,0 +1,74 @@
+"""How many items msgpack bytes hold, without decoding them.
+
+A decoder makes room for as many items as a list announces, so what is announced is checked
+against what is there before it sees a byte.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jobx.errors import InvalidInput, TooLarge
+
+#: Bytes of a token whose size its first byte says: of single values, extensions among them.
+_SIZES: Final = (
+    dict.fromkeys((*range(128), *range(224, 256), 192, 194, 195), 1)
+    | dict.fromkeys(range(128, 160), 1)
+    | {byte: 1 + (byte & 31) for byte in range(0xA0, 0xC0)}
+    | {0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9, 0xCA: 5, 0xCB: 9}
+    | {0xD4: 3, 0xD5: 4, 0xD6: 6, 0xD7: 10, 0xD8: 18}
+)
+#: Bytes of the length behind the first byte, for bytes, text and extensions.
+_LENGTHS: Final = {
+    0xC4: 1,
+    0xC5: 2,
+    0xC6: 4,
+    0xD9: 1,
+    0xDA: 2,
+    0xDB: 4,
+    0xC7: 1,
+    0xC8: 2,
+    0xC9: 4,
+}
+_EXTENSIONS: Final = frozenset({0xC7, 0xC8, 0xC9})
+#: Bytes of the length, and items for each one that is counted, for lists and maps.
+_CONTAINERS: Final = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
+
+
+def count_items(body: bytes, most: int) -> int:
+    """Return how many values, lists, maps and keys msgpack bytes hold.
+
+    Raises:
+        TooLarge: They hold more than ``most``.
+        InvalidInput: They announce more than they hold, or are no msgpack.
+    """
+    at = count = 0
+    owed = 1
+    while at < len(body) and owed:
+        size, inner = _token(body, at)
+        at += size
+        owed += inner - 1
+        count += 1
+        if owed > len(body) - at:
+            raise InvalidInput("packed value", f"{len(body)} bytes", "announces more than it has")
+        if count > most:
+            raise TooLarge("body", f"over {most} items", f"may have at most {most} items")
+    return count
+
+
+def _token(body: bytes, at: int) -> tuple[int, int]:
+    """Return the size of the token at a place, and how many items it says that follow."""
+    first = body[at]
+    size = _SIZES.get(first)
+    if size is not None:
+        if 0x80 <= first < 0xA0:
+            return 1, (first & 15) * (2 if first < 0x90 else 1)
+        return size, 0
+    width = _LENGTHS.get(first)
+    if width is not None:
+        length = int.from_bytes(body[at + 1 : at + 1 + width])
+        return 1 + width + length + (first in _EXTENSIONS), 0
+    if first not in _CONTAINERS:
+        raise InvalidInput("packed value", f"the byte {first:#x}", "is no msgpack")
+    width, each = _CONTAINERS[first]
+    return 1 + width, int.from_bytes(body[at + 1 : at + 1 + width]) * each

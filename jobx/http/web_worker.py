@@ -1,0 +1,202 @@
+"""A web worker of gunicorn that bounds what gunicorn does not: connections, and heads in time.
+
+Connections that say nothing are the first to go: each has ``http.head_s`` for a head, and where
+there are as many as may be, the one that has been silent longest makes room. Where none is
+silent, there is room for a few more, which get nothing but ``/health``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import resource
+import time
+from contextlib import suppress
+from typing import Any, Final
+
+from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.workers import gasgi
+
+from jobx.http.errors import MEDIA_PROBLEM, problem_document
+
+#: Files that a web worker needs beside its connections.
+_OTHER_FILES: Final = 256
+#: Connections beyond the limit that get nothing but ``/health``.
+_ROOM: Final = 64
+#: Largest head: the first line and all headers.
+_MAX_HEAD_BYTES: Final = 64 << 10
+#: How long what a client still sends is thrown away, so that it can read its answer.
+_LINGER_S: Final = 1.0
+_SWEEP_S: Final = 1.0
+#: How often it is logged at most that connections are refused.
+_WORD_S: Final = 60.0
+_TITLES: Final = {
+    400: ("invalid-input", "The request is wrong"),
+    408: ("head-too-slow", "The request took too long"),
+    414: ("too-large", "The address is too long"),
+    431: ("too-large", "The headers are too large"),
+    503: ("overloaded", "Try again later"),
+}
+
+log = logging.getLogger(__name__)
+
+
+def connection_limit(wanted: int) -> int:
+    """Raise this process' limit of open files as far as allowed; return how many may be clients.
+
+    Args:
+        wanted: As many connections would do.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    need = wanted + _ROOM + _OTHER_FILES
+    if soft < need:
+        allowed = need if hard == resource.RLIM_INFINITY else min(need, hard)
+        with suppress(ValueError, OSError):  # a sandbox may forbid what the limits allow
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(wanted, soft - _ROOM - _OTHER_FILES))
+
+
+class WebWorker(gasgi.ASGIWorker):
+    """A web worker whose connections are counted and timed.
+
+    Attributes:
+        head_s: How long a head may take to arrive.
+        connection_limit: Connections that may be open.
+        silent: Connections on which a head is awaited, the longest first, and when that ends.
+    """
+
+    head_s = 10.0
+
+    def _setup_event_loop(self) -> None:
+        super()._setup_event_loop()
+        self.connection_limit = connection_limit(self.worker_connections)
+        self.silent: dict[Connection, float] = {}
+        self._last_word = -math.inf
+        gasgi.ASGIProtocol = Connection  # its server takes no other class, but goes by this name
+        self.loop.call_later(_SWEEP_S, self._sweep)
+
+    def make_room(self) -> bool:
+        """Return whether one more connection may be open, when a silent one is closed for it."""
+        if self.nr_conns <= self.connection_limit:
+            return True
+        self._say_full()
+        longest = next(iter(self.silent), None)
+        if longest is None:
+            return False
+        longest.end()
+        return True
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        while self.silent:
+            longest = next(iter(self.silent))
+            if self.silent[longest] > now:
+                break
+            longest.time_out()
+        self.loop.call_later(_SWEEP_S, self._sweep)
+
+    def _say_full(self) -> None:
+        now = time.monotonic()
+        if now - self._last_word >= _WORD_S:
+            self._last_word = now
+            log.warning(
+                "%d connections are open, the most that may be: silent ones are closed",
+                self.connection_limit,
+            )
+
+
+class Connection(ASGIProtocol):
+    """One connection."""
+
+    worker: WebWorker
+    _has_place = True
+    _head_bytes = 0
+    _lingers = False
+    _closed: bool
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Take a place, or one of the few that are kept for questions of health."""
+        super().connection_made(transport)
+        self._has_place = self.worker.make_room()
+        if not self._has_place and self.worker.nr_conns > self.worker.connection_limit + _ROOM:
+            self.end()
+            return
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        self.worker.silent.pop(self, None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent; a head may have so many bytes only."""
+        if self._lingers:
+            return
+        super().data_received(data)
+        if self in self.worker.silent:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MAX_HEAD_BYTES:
+                self._refuse(431, f"a head may have at most {_MAX_HEAD_BYTES} bytes")
+
+    def end(self) -> None:
+        """Close the connection at once."""
+        self.worker.silent.pop(self, None)
+        self.transport.abort()
+
+    def time_out(self) -> None:
+        """Close a connection whose head did not come; say so to one that began it."""
+        if self._head_bytes:
+            self._refuse(408, "the head did not arrive in time")
+        else:
+            self.end()
+
+    def _await_head(self) -> None:
+        self._head_bytes = 0
+        self.worker.silent[self] = time.monotonic() + self.worker.head_s
+
+    def _arm_keepalive_timer(self) -> None:
+        super()._arm_keepalive_timer()
+        self._await_head()
+
+    def _on_headers_complete(self) -> Any:
+        self.worker.silent.pop(self, None)
+        answer = super()._on_headers_complete()
+        if not self._has_place and not self._current_request.path.startswith("/health/"):
+            self._refuse(503, "as many connections are open as may be", [("Retry-After", "1")])
+        return answer
+
+    def _refuse(self, status: int, reason: str, headers: Any = ()) -> None:
+        self.worker.silent.pop(self, None)
+        self._send_error_response(status, reason, headers)
+        self._close_transport()
+
+    def _send_error_response(self, status: int, message: str, extra_headers: Any = ()) -> None:
+        """Answer with a problem document, as everything else is."""
+        code, title = _TITLES.get(status, ("internal" if status >= 500 else "invalid-input", ""))
+        body = problem_document(status, title or self._get_reason_phrase(status), message, code)
+        fields = [
+            ("Content-Type", MEDIA_PROBLEM),
+            ("Content-Length", str(len(body))),
+            ("Connection", "close"),
+            *extra_headers,
+        ]
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
+        head = f"HTTP/1.1 {status} {self._get_reason_phrase(status)}\r\n{lines}\r\n"
+        self._safe_write(head.encode("latin-1") + body)
+
+    def _close_transport(self) -> None:
+        """Close; where a body is still on its way, first let the client read its answer.
+
+        A socket that is closed with bytes unread is reset, and the answer is lost with it.
+        """
+        receiver = self._body_receiver
+        if self._closed or receiver is None or receiver._complete:
+            super()._close_transport()
+            return
+        self._closed = self._lingers = True
+        with suppress(OSError, RuntimeError):
+            self.transport.write_eof()
+        self._resume_reading()
+        self.worker.loop.call_later(_LINGER_S, self.transport.close)
