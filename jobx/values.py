@@ -246,6 +246,16 @@ def _numbers_hashed(key: Key) -> Key:
     return key
 
 
+def first_repeated(names: Iterable[str]) -> str:
+    """Return the first name that stands twice; empty if none does."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""
+
+
 def to_jsonable(value: Value) -> Any:
     """Return ``value`` as what JSON can hold; ``from_jsonable`` undoes it."""
     kind = type(value)

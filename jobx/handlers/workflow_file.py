@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from jobx import model
+from jobx import model, values
 from jobx.errors import InvalidInput, TooLarge, quote
 from jobx.handlers import source
 from jobx.kv.entities import WorkflowSnapshot
@@ -108,8 +108,8 @@ def _parse(body: bytes) -> _Document:
 def _unrepeated(items: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(items)
     if len(found) < len(items):
-        names = [name for name, _ in items]
-        raise ValueError(f"{next(n for n in names if names.count(n) > 1)!r} stands there twice")
+        repeated = values.first_repeated(name for name, _ in items)
+        raise ValueError(f"{quote(repeated)} stands there twice")
     return found
 
 

@@ -11,7 +11,6 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Iterable
 from typing import Any, Final
 
 from falcon.asgi import Request
@@ -250,16 +249,9 @@ def _is_deeper(body: bytes, max_depth: int) -> bool:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        repeated = repeated_name(name for name, _ in pairs)
+        repeated = values.first_repeated(name for name, _ in pairs)
         raise ValueError(f"has the name {repeated[:80]!r} twice in one map")
     return fields
-
-
-def repeated_name(names: Iterable[str]) -> str:
-    """Return the first name that stands twice; one must."""
-    seen: set[str] = set()
-    # set.add returns None, which is false.
-    return next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
 
 
 def _float(text: str) -> float:

@@ -346,3 +346,11 @@ def test_a_tag_that_holds_what_it_should_not_is_refused(tagged: dict[str, Any]) 
 def test_what_is_no_value_is_left_for_the_encoder_to_refuse() -> None:
     thing = object()
     assert values.to_jsonable(thing) is thing
+
+
+@given(st.lists(st.text(max_size=2), min_size=1), st.data())
+def test_first_repeated_name_is_found(names: list[str], data: st.DataObject) -> None:
+    names = list(dict.fromkeys(names))
+    repeated = data.draw(st.sampled_from(names))
+    assert values.first_repeated([*names, repeated, *names]) == repeated
+    assert values.first_repeated(names) == ""
