@@ -28,6 +28,7 @@
     ├─ Damaged                 what was written is not what is there
     │  ├─ BlobDamaged          a blob is missing or its checksum is wrong
     │  └─ EntryDamaged         an entry of the store is not what was written
+    ├─ HandlerFailed           one run of a handler failed, outside of a request
     ├─ RequestFailed           a request ended without a result
     │  └─ RequestCancelled     because somebody cancelled it
     └─ InternalError           a fault of JobX itself
@@ -290,6 +291,16 @@ class EntryDamaged(Damaged):
 
     code = "entry-damaged"
     template = "entry {0} of the store: {1}"
+
+
+class HandlerFailed(JobxError):
+    """One run of a handler failed, outside of a request. Args: handler, error type, message."""
+
+    code = "handler-failed"
+    template = "handler {0} failed: {1}: {2}"
+
+    def __init__(self, handler: str, error_type: str, message: str) -> None:
+        super().__init__(handler, error_type, message)
 
 
 class RequestFailed(JobxError):

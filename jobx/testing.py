@@ -33,7 +33,7 @@ import uvloop
 from jobx import model
 from jobx.actors.node import Node
 from jobx.config import Settings
-from jobx.errors import DeadlineExceeded, InvalidInput
+from jobx.errors import DeadlineExceeded, InvalidInput, RequestFailed
 from jobx.handlers import runs, sync
 from jobx.handlers.trial import Trial, TrialResult, load
 from jobx.kv import requests
@@ -95,15 +95,29 @@ class JobResult:
 
     Attributes:
         state: ``succeeded``, ``failed`` or ``cancelled``.
-        pairs: The result in key order, empty when there is none.
+        result: The result in key order, empty when there is none; see ``pairs``.
         failure: Why it failed, None when it did not.
         trace: Its invocations, the first thousand of them.
+        request_id: Its id.
     """
 
     state: str
-    pairs: list[Pair] = field(default_factory=list)
+    result: list[Pair] = field(default_factory=list)
     failure: model.Failure | None = None
     trace: TraceView | None = None
+    request_id: str = ""
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The result in key order.
+
+        Raises:
+            RequestFailed: There is none.
+        """
+        failure = self.failure
+        if failure is not None:
+            raise RequestFailed(self.request_id, failure.type, failure.message)
+        return self.result
 
 
 class LocalWorkflow:
@@ -194,7 +208,7 @@ class LocalWorkflow:
         pairs: list[Pair] = []
         if result is not None:
             pairs = list(runs.pairs(map(Payload.from_wire, result.payloads), result.blob_dir))
-        return JobResult(request.state, pairs, request.failure, trace)
+        return JobResult(request.state, pairs, request.failure, trace, request.request_id)
 
     def _store(self, entities: Entities) -> None:
         """Store the handlers, and a step and a job for each of the steps."""

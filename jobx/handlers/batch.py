@@ -19,10 +19,10 @@ from jobx.handlers.inputs import arguments, items
 from jobx.handlers.invocation import Invocation
 from jobx.handlers.kept import KeptMapper, chunk_payload, digest
 from jobx.handlers.languages import yielded
+from jobx.handlers.markers import Map, Return
 from jobx.handlers.merged import Merged
 from jobx.handlers.pairs import Groups
 from jobx.handlers.protocol import MAX_KEPT, vertices_of
-from jobx.handlers.scope import Map, Return
 from jobx.handlers.segments import Segment, microseconds
 from jobx.handlers.work import Work, notes_of, now
 from jobx.payload import Payload
@@ -121,7 +121,8 @@ def _map_one(work: Work, invocation: Invocation, given: Arguments) -> _Leaf | _C
     raise Misuse(
         "protocol",
         "a mapper yields MrConfigureToMap(step) or MrConfigureToReturn() first, then pairs; "
-        f"this one began with {shorten(marker)}",
+        f"this one began with {shorten(marker)}"
+        + (", uncalled" if marker is Map or marker is Return else ""),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from jobx import values
 from jobx.handlers.failures import Misuse, shorten
+from jobx.handlers.markers import Map, Return
 from jobx.handlers.merged import UNPACKED, VALUE_BYTES, Merged, ordered
 from jobx.handlers.spill import RunWriter
 from jobx.payload import Payload
@@ -49,7 +50,9 @@ def checked(pair: object, index: int) -> tuple[Key, Value, int]:
         if _is_plain(key) and _is_plain(value):
             return key, value, 0
     if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise Misuse("pair", f"pair {index} is not a key and a value: {shorten(pair)}", index)
+        hint = " (a marker comes once, first, from a mapper)" if _is_marker(pair) else ""
+        text = f"pair {index} is not a key and a value: {shorten(pair)}{hint}"
+        raise Misuse("pair", text, index)
     key, value = pair
     weight_bytes = 0
     try:
@@ -62,6 +65,10 @@ def checked(pair: object, index: int) -> tuple[Key, Value, int]:
     except (ValueError, RecursionError) as error:
         raise Misuse("pair", f"pair {index} ({shorten(key)}): {error}", index) from error
     return key, value, weight_bytes + _long_bytes(key) + _long_bytes(value)
+
+
+def _is_marker(pair: object) -> bool:
+    return isinstance(pair, Map | Return) or pair is Map or pair is Return
 
 
 def _is_plain(part: Any) -> bool:

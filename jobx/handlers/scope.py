@@ -17,28 +17,12 @@ from typing import Any, Final
 from jobx import values
 from jobx.handlers import programs
 from jobx.handlers.invocation import Invocation
+from jobx.handlers.markers import Map, Return
 from jobx.handlers.pairs import snapshot
 from jobx.values import Value
 
 SEP: Final = "/"
 _REQUIRED: Final = object()
-
-
-class Map:
-    """A mapper's first yield: each pair that follows becomes a mapper of ``step``."""
-
-    __slots__ = ("step",)
-
-    def __init__(self, step: str) -> None:
-        if not isinstance(step, str):
-            raise TypeError(f"a step is named by text, not by a {type(step).__name__}")
-        self.step = step
-
-
-class Return:
-    """A mapper's first yield: each pair that follows is part of its result."""
-
-    __slots__ = ()
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ import msgspec
 
 from jobx import frames, model, values
 from jobx.config import Settings, without_secrets
-from jobx.errors import FrameError, InternalError, InvalidInput
+from jobx.errors import FrameError, HandlerFailed, InternalError, InvalidInput
 from jobx.handlers import runs, source
 from jobx.handlers.executor_config import executor_config
 from jobx.handlers.library import load_fields
@@ -44,18 +44,30 @@ class TrialResult:
     """What became of one run of a handler.
 
     Attributes:
-        pairs: What it yielded: sorted by key, but for a mapper that maps on.
+        yielded: What it yielded, nothing when it failed; see ``pairs``.
         step: The step that a mapper maps on to, None when it returns.
         output: Captured output.
         session: What a mapper left for its reducer.
         failure: Why it failed, None when it did not.
     """
 
-    pairs: list[Pair] = field(default_factory=list)
+    yielded: list[Pair] = field(default_factory=list)
     step: str | None = None
     output: str = ""
     session: dict[str, Value] = field(default_factory=dict)
     failure: model.Failure | None = None
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """What it yielded: sorted by key, but for a mapper that maps on.
+
+        Raises:
+            HandlerFailed: It failed, and so yielded nothing that counts.
+        """
+        failure = self.failure
+        if failure is not None:
+            raise HandlerFailed(failure.handler_name or _NAME, failure.type, failure.message)
+        return self.yielded
 
 
 class Trial:

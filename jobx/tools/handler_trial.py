@@ -16,7 +16,7 @@ from jobx.handlers.starting import starting_file
 from jobx.handlers.trial import Trial, TrialResult, load
 from jobx.tools import exits, render
 from jobx.tools.command import Call, command
-from jobx.tools.parsing import parse_argument, parse_json
+from jobx.tools.parsing import parse_arguments, parse_json
 
 
 def add_trial_commands(group: click.Group) -> None:
@@ -72,12 +72,12 @@ def _test(
     with Trial(call.settings, os.environ) as trial:
         if handler.handler_type != "mapper":
             grouped = groups_in("--results", parse_json("--results", results or "[]"))
-            result = trial.reduce(handler, grouped, dict(map(parse_argument, session)))
+            result = trial.reduce(handler, grouped, parse_arguments("--session", session))
         elif pair is not None:
             mapped = pairs_in("--pair", [parse_json("--pair", pair)])
             result = trial.map(handler, pair=mapped[0])
         else:
-            result = trial.map(handler, arguments=dict(map(parse_argument, arguments)))
+            result = trial.map(handler, arguments=parse_arguments("-a", arguments))
     _say(call, result)
     return exits.OK if result.failure is None else exits.FAILED
 
@@ -116,7 +116,7 @@ def _say(call: Call, result: TrialResult) -> None:
     if call.as_json:
         render.say_json(
             {
-                "pairs": result.pairs,
+                "pairs": result.yielded,
                 "step": result.step,
                 "output": result.output,
                 "session": result.session,
@@ -126,7 +126,7 @@ def _say(call: Call, result: TrialResult) -> None:
         return
     if result.step is not None:
         render.say(f"maps to {result.step}:")
-    for pair in result.pairs:
+    for pair in result.yielded:
         render.say(render.to_json(pair, indent=None))
     if result.session:
         render.say(f"session: {render.to_json(result.session, indent=None)}")

@@ -10,7 +10,7 @@ from jobx import model
 from jobx.actors.writers import registry
 from jobx.tools.command import Call, command
 from jobx.tools.entity_commands import add_commands, done
-from jobx.tools.parsing import parse_argument
+from jobx.tools.parsing import parse_arguments
 
 
 @click.group("job")
@@ -41,7 +41,7 @@ def create(
     """Create a job that starts with STEP."""
     fields = {
         **result,
-        "result_options": dict(map(parse_argument, result["result_options"])),
+        "result_options": parse_arguments("--result-option", result["result_options"]),
         "workflow_name": workflow,
         "job_name": name,
         "description": description,

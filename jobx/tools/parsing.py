@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from jobx import values
 from jobx.errors import InvalidInput, quote
 
 
-def parse_argument(text: str) -> tuple[str, values.Value]:
-    """Return name and value of ``NAME=VALUE``.
+class _TextAlone(ValueError):
+    """What JSON readers take and JSON has not: it is text."""
+
+
+def parse_arguments(option: str, texts: Iterable[str]) -> dict[str, values.Value]:
+    """Return what an option says that is given once for each name.
 
     Raises:
-        InvalidInput: There is no name.
+        InvalidInput: It says something twice, or not as ``NAME=VALUE``.
+    """
+    found: dict[str, values.Value] = {}
+    for text in texts:
+        name, value = parse_argument(text)
+        if name in found:
+            reason = f"gives {name!r} twice; a list is one argument: {name}=[1,2]"
+            raise InvalidInput(f"option {option}", quote(text), reason)
+        found[name] = value
+    return found
+
+
+def parse_argument(text: str) -> tuple[str, values.Value]:
+    """Return name and value of ``NAME=VALUE``: JSON if it is JSON, else text.
+
+    Raises:
+        InvalidInput: There is no name, or JSON that is no value.
     """
     name, equals, body = text.partition("=")
     if not name or not equals:
         raise InvalidInput("argument", repr(text), "must be NAME=VALUE")
     try:
-        value = json.loads(body, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        value = json.loads(body, parse_constant=_refuse, object_pairs_hook=_unrepeated)
+    except (json.JSONDecodeError, _TextAlone):
         return name, body
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, RecursionError) and not body.rstrip().endswith(("]", "}")):
+            return name, body  # what opens so much and closes nothing is no JSON
+        raise InvalidInput(f"argument {name}", quote(body), str(error)) from error
     return name, values.from_jsonable(value)
 
 
@@ -44,10 +69,17 @@ def parse_json(where: str, text: str) -> Any:
         InvalidInput: It is not JSON; ``where`` says whose.
     """
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, object_pairs_hook=_unrepeated)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(where, quote(text), f"is not JSON: {error}") from error
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is text")  # NaN and Infinity are not JSON
+    raise _TextAlone(f"{constant} is text")  # NaN and Infinity are not JSON
+
+
+def _unrepeated(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(items)
+    if len(found) < len(items):
+        raise ValueError("it gives a name twice")
+    return found

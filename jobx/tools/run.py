@@ -24,7 +24,7 @@ from jobx.model import Counts, check_name
 from jobx.tools import exits, render
 from jobx.tools.command import Call, command
 from jobx.tools.gateway_client import ANSWER_S
-from jobx.tools.parsing import parse_argument, parse_context
+from jobx.tools.parsing import parse_arguments, parse_context
 from jobx.tools.request import FORMATS, REASON, failed, say_result
 from jobx.views import Outcome
 
@@ -97,7 +97,7 @@ def _submission(job: str, arguments: tuple[str, ...], time_limit_s: float | None
         "request_id": requests.new_id(time.time(), os.urandom(10)),
         "workflow": check_name("workflow name", workflow),
         "job": check_name("job name", name),
-        "arguments": [list(parse_argument(text)) for text in arguments],
+        "arguments": [list(item) for item in parse_arguments("-a", arguments).items()],
         "is_blocking": True,
         "wait_s": _POLL_S,
         "idempotency_key": None,

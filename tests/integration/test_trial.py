@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from jobx import model
 from jobx.config import ExecutorSettings, RequestSettings, Settings
-from jobx.errors import DeadlineExceeded, InvalidInput, NotFound
+from jobx.errors import DeadlineExceeded, HandlerFailed, InvalidInput, NotFound, RequestFailed
 from jobx.handlers.examples import check_examples, checking
 from jobx.testing import LocalWorkflow, run_handler
 from jobx.tools import exits
@@ -35,7 +35,7 @@ FILES = {
     "sleep": ("mapper", "import time\nyield Return()\ntime.sleep(60)\n"),
     "leave": ("mapper", "S_SET('lang', 'en')\nprint('here I am')\nyield Return()\nyield 'k', 1\n"),
     "lang": ("reducer", "for key, values in results:\n    yield key, S_GET('lang')\n"),
-    "break": ("reducer", "for key, values in results:\n    raise LookupError(key)\n"),
+    "break": ("reducer", "for key, values in results:\n    raise LookupError(key)\nyield\n"),
     "die": ("mapper", "import os\nyield Return()\nos._exit(3)\n"),
 }
 
@@ -174,8 +174,11 @@ def test_reducer_reads_the_session_that_it_is_given(folder: Path) -> None:
 
 
 def test_exception_of_an_author_is_a_failure_with_its_own_lines(folder: Path) -> None:
-    failure = run_handler(folder / "break.py", results=[("k", [1])]).failure
+    result = run_handler(folder / "break.py", results=[("k", [1])])
+    failure = result.failure
 
+    with pytest.raises(HandlerFailed, match="handler break failed: LookupError: k"):
+        assert result.pairs == []
     assert failure is not None
     assert (failure.kind, failure.type, failure.message) == ("author", "LookupError", "k")
     assert "raise LookupError(key)" in failure.traceback
@@ -247,7 +250,9 @@ def test_failed_job_says_why_and_the_next_one_runs(folder: Path, tmp_path: Path)
         failed = workflow.run("break", {"text": "a"})
         after = workflow.run("count", {"text": "a"})
 
-    assert (failed.state, failed.pairs, after.pairs) == ("failed", [], [("a", 1)])
+    assert (failed.state, after.pairs) == ("failed", [("a", 1)])
+    with pytest.raises(RequestFailed, match="LookupError"):
+        assert failed.pairs == []
     assert failed.failure is not None
     assert failed.failure.handler_name == "break"
 

@@ -81,7 +81,8 @@ class Executable:
                 return lines.reduce_call(scope, given)
 
             answer = lines.Answer(scope)
-            with closing(program.talk(scope, call, lambda: answer.has_ended)) as written:
+            talk = program.talk(scope, call, lambda: answer.has_ended, answer.late)
+            with closing(talk) as written:
                 yield from answer.yielded(written)
 
         return run

@@ -6,7 +6,9 @@ is not of the protocol is its output.
 
 from __future__ import annotations
 
+import difflib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -14,14 +16,17 @@ from typing import Any, Final
 from jobx import values
 from jobx.errors import InvalidInput
 from jobx.handlers.arguments import Arguments
-from jobx.handlers.failures import GuestFailed, Misuse, filename
+from jobx.handlers.failures import GuestFailed, Misuse, filename, shorten
 from jobx.handlers.languages.base import Grouped, context
+from jobx.handlers.markers import Map, Return
 from jobx.handlers.pairs import Intake, snapshot
-from jobx.handlers.scope import Map, Return, Scope
+from jobx.handlers.scope import Scope
 from jobx.handlers.spill import SpooledValues
 from jobx.values import Pair, Value
 
 END: Final = b'{"end":true}\n'
+#: How alike words are of which one is taken for a slip of the other.
+_NEAR: Final = 0.75
 _CALLS: Final = {"combiner": "combine", "reducer": "reduce"}
 
 
@@ -64,6 +69,9 @@ def _context(scope: Scope) -> dict[str, Value]:
 class Answer:
     """What a program answers to a call, line by line.
 
+    A line that begins as one of the protocol is one: if it cannot be read, the call has failed.
+    Any other line is output; a call that is answered by nothing else has failed too.
+
     Args:
         scope: Takes output and what is set in the session.
 
@@ -80,26 +88,48 @@ class Answer:
 
         Raises:
             GuestFailed: The program said that it failed.
-            Misuse: A line of the protocol holds what it should not.
+            Misuse: A line of the protocol holds what it should not; the message has its number.
         """
-        for line in lines:
-            word, content = _parse(line)
+        output = Unread('a line of the protocol, such as {"pair":[key,value]}')
+        for number, line in enumerate(lines, 1):
+            word, content = _parse(line, number)
+            if word is not None:
+                output.is_answered = True
             if word == "pair":
-                yield _pair(content)
+                yield _pair(content, number)
             elif word is None:
                 self._scope.take(line + b"\n")
+                output.note(line, number)
             elif word == "end":
-                self.has_ended = True
+                self._take_end(content)
                 return
             else:
                 yield from _TAKE[word](self, content)
+        output.check()
+
+    def late(self, line: bytes) -> None:
+        """Take a line that came after the end: output, if it is that.
+
+        Raises:
+            Misuse: It is of the protocol, and belongs to no call.
+        """
+        if _HEAD.match(line):
+            raise Misuse(
+                "protocol", f"after its end it wrote {shorten(line.decode(errors='replace'))}"
+            )
+        self._scope.take(line + b"\n")
+
+    def _take_end(self, content: Any) -> None:
+        _check_true("end", content)
+        self.has_ended = True
 
     def _marker_map(self, step: Any) -> Iterator[object]:
-        if not isinstance(step, str):
-            raise Misuse("protocol", f'"map" names a step by text, not {dump(step).decode()}')
+        if not isinstance(step, str) or not step:
+            raise Misuse("protocol", f'"map" names a step by text, not {shorten(step)}')
         yield Map(step)
 
-    def _marker_return(self, _: Any) -> Iterator[object]:
+    def _marker_return(self, content: Any) -> Iterator[object]:
+        _check_true("return", content)
         yield Return()
 
     def _take_session(self, content: Any) -> Iterable[object]:
@@ -132,29 +162,91 @@ _TAKE: Final[Mapping[str, Callable[[Answer, Any], Iterable[object]]]] = {
     "error": Answer._take_error,
 }
 _WORDS: Final = frozenset({"pair", "end", *_TAKE})
+#: What a line of the protocol begins with; whatever follows, it is not output.
+_HEAD: Final = re.compile(rb'\s*\{\s*"(\w{1,16})"\s*:')
 
 
-def _parse(line: bytes) -> tuple[str | None, Any]:
-    """Return the word of a line and what it holds; no word when it is not of the protocol."""
-    if not line.startswith(b"{"):
+class Unread:
+    """The output of a program that was to answer, for when that is all it wrote.
+
+    Args:
+        wanted: What an answer is, in words.
+
+    Attributes:
+        is_answered: Something of an answer came.
+    """
+
+    def __init__(self, wanted: str) -> None:
+        self.is_answered = False
+        self._wanted = wanted
+        self._first = ""
+        self._count = 0
+
+    def note(self, line: bytes, number: int) -> None:
+        """Take a line of output."""
+        if not self._first and line.strip():
+            self._first = f"line {number} is {shorten(line.decode('utf-8', 'replace'))}"
+        self._count += 1
+
+    def check(self) -> None:
+        """See that there was an answer, or no output either.
+
+        Raises:
+            Misuse: There was none.
+        """
+        if self._first and not self.is_answered:
+            reason = (
+                f"none of its {self._count} lines is {self._wanted}; {self._first}"
+                " (what is no answer goes to the standard error)"
+            )
+            raise Misuse("protocol", reason)
+
+
+def _parse(line: bytes, number: int) -> tuple[str | None, Any]:
+    """Return the word of a line and what it holds; no word when it is not of the protocol.
+
+    Raises:
+        Misuse: It begins as a line of the protocol and is none.
+    """
+    head = _HEAD.match(line)
+    if head is None:
+        return None, None
+    word = head[1].decode("utf-8", "replace")
+    if word not in _WORDS:
+        near = difflib.get_close_matches(word.lower(), _WORDS, 1, _NEAR)
+        if near:
+            reason = f'the protocol has no "{word}"; near is "{near[0]}"'
+            raise Misuse("protocol", f"line {number}: {reason}")
         return None, None
     try:
-        document = json.loads(line)
-    except (ValueError, RecursionError):
-        return None, None
+        document = json.loads(line.decode(), object_pairs_hook=_unrepeated)
+    except (ValueError, RecursionError) as error:
+        raise Misuse("protocol", f'line {number}: "{word}" cannot be read: {error}') from error
     if len(document) != 1:
-        return None, None
-    ((word, content),) = document.items()
-    return (word, content) if word in _WORDS else (None, None)
+        reason = f'"{word}" stands alone, not with {shorten([*document][1])}'
+        raise Misuse("protocol", f"line {number}: {reason}")
+    return word, document[word]
 
 
-def _pair(content: Any) -> object:
+def _unrepeated(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(items)
+    if len(found) < len(items):
+        raise ValueError("a name stands there twice")
+    return found
+
+
+def _check_true(word: str, content: Any) -> None:
+    if content is not True:
+        raise Misuse("protocol", f'"{word}" is followed by true, not {shorten(content)}')
+
+
+def _pair(content: Any, number: int) -> object:
     if not isinstance(content, list) or len(content) != 2:
         return content  # what takes the pairs says what is wrong
     try:
         return (values.from_jsonable(content[0]), values.from_jsonable(content[1]))
     except InvalidInput as error:
-        raise Misuse("pair", str(error)) from error
+        raise Misuse("pair", f"line {number}: {error}") from error
 
 
 def held(stream: Iterator[object]) -> Iterable[object]:

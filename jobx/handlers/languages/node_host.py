@@ -19,8 +19,9 @@ from jobx.frames import Frame, FrameSocket
 from jobx.handlers.failures import GuestFailed, HandlerTimeout, describe, filename
 from jobx.handlers.guests import Guests
 from jobx.handlers.languages.base import Grouped, context
+from jobx.handlers.markers import Map, Return
 from jobx.handlers.pairs import snapshot
-from jobx.handlers.scope import Map, Return, Scope
+from jobx.handlers.scope import Scope
 from jobx.values import Pair, Value
 
 #: The program that runs JavaScript.

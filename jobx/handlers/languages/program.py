@@ -7,7 +7,7 @@ import re
 import select
 import subprocess
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import IO, Final, cast
 
 from jobx.handlers.failures import Frame, GuestFailed, Misuse, filename
@@ -46,6 +46,7 @@ class Program:
         scope: Scope,
         call: Callable[[], Iterator[bytes]],
         is_over: Callable[[], bool],
+        late: Callable[[bytes], object],
         environment: Mapping[str, str] | None = None,
     ) -> Generator[bytes, None, None]:
         """Send a call and yield the lines of the answer; close it where the answer ends.
@@ -54,6 +55,7 @@ class Program:
             scope: Takes what the program writes to its standard error.
             call: Returns the lines of the call.
             is_over: Tells whether the last line was the end of the answer.
+            late: Takes lines that came with that end and after it.
             environment: Run the program for this call alone, in this environment: its input ends
                 with the call.
 
@@ -65,16 +67,20 @@ class Program:
         guest = idle or self._start(environment)
         is_answered = False
         exchange = _Exchange(guest, call(), closes=environment is not None)
-        for line in self._lines(exchange, guest, scope, is_over):
-            is_answered = True
-            yield line
+        with closing(self._lines(exchange, guest, scope, is_over, late)) as lines:
+            for line in lines:
+                is_answered = True
+                yield line
         if idle and not is_answered:  # it had ended after its last answer
-            yield from self.talk(scope, call, is_over, environment)
+            yield from self.talk(scope, call, is_over, late, environment)
 
     def _take_idle(self) -> subprocess.Popen[bytes] | None:
-        """Return the program that waits for a call, if it does: nobody else has it meanwhile."""
+        """Return the program that waits for a call, if it does: nobody else has it meanwhile.
+
+        One that wrote since its last answer is out of step: that is no answer to the next call.
+        """
         idle, self._idle = self._idle, None
-        if idle is not None and idle.poll() is not None:
+        if idle is not None and (idle.poll() is not None or _has_written(idle)):
             self._guests.end(idle)
             return None
         return idle
@@ -90,20 +96,26 @@ class Program:
         guest: subprocess.Popen[bytes],
         scope: Scope,
         is_over: Callable[[], bool],
-    ) -> Iterator[bytes]:
+        late: Callable[[bytes], object],
+    ) -> Generator[bytes, None, None]:
         tail = _Tail(scope)
+        ahead: Iterator[bytes] = iter(())
         try:
             for is_output, pieces in exchange.run():
                 if is_output:
-                    yield from pieces
+                    ahead = iter(pieces)
+                    yield from ahead
                 else:
                     tail.take(pieces)
             tail.take(exchange.rest())
             self._check_end(self._guests.end(guest, _END_S), tail)
         except GeneratorExit:
             tail.take(exchange.rest())
-            if is_over() and exchange.is_settled:
-                self._idle = guest
+            if is_over():
+                for line in ahead:
+                    late(line)
+                if exchange.is_settled:
+                    self._idle = guest
             raise
         finally:
             if guest is not self._idle:
@@ -124,6 +136,12 @@ class Program:
         place = re.escape(self._path) + r"""["',]*[:,]? ?(?:line )?(\d+)"""
         lines = [int(found) for found in re.findall(place, complaint)]
         return [(filename(self._name), line, "handler") for line in lines[-1:]]
+
+
+def _has_written(guest: subprocess.Popen[bytes]) -> bool:
+    poll = select.poll()
+    poll.register(cast("IO[bytes]", guest.stdout), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class _Tail:

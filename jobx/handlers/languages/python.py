@@ -1,33 +1,41 @@
 """Handlers in Python, in two forms.
 
-*Bare statements* are the body of a generator over ``arguments`` (mapper) or ``results``. A *module*
-defines ``handler`` at its top level. Source that yields at its top level is bare statements even
-when it defines a ``handler``.
+*Bare statements* are the body of a function over ``arguments`` (mapper) or ``results``. A *module*
+defines ``handler`` at its top level. Source that yields at its top level is bare statements, and
+so is one that returns there and defines no ``handler``.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from itertools import chain, starmap
-from types import CodeType, GeneratorType
+from types import GeneratorType
 from typing import Any, Final
 
-from jobx.errors import InvalidInput
 from jobx.handlers import arguments as args
 from jobx.handlers.arguments import Arguments
-from jobx.handlers.failures import filename, show_source
+from jobx.handlers.failures import Misuse, shorten, show_source
 from jobx.handlers.guests import Guests
+from jobx.handlers.languages import python_source as source
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, yielded
+from jobx.handlers.languages.python_source import HANDLER, Definition, Outline
+from jobx.handlers.markers import Map, Return
 from jobx.handlers.scope import Scope
 from jobx.values import Key, Value
 
-_HANDLER: Final = "handler"
 _Run = Callable[..., "Iterable[object] | None"]
-_NEW_SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_PAIR: Final = 2
 
 
 class Python:
@@ -36,19 +44,25 @@ class Python:
     endings = (".py",)
 
     def read(self, source_code: str, handler_type: str) -> Checked:
-        """Check source code without running any of it.
+        """Tell what the signature says.
 
         Raises:
             InvalidInput: A syntax error or a wrong signature; the message names the line.
         """
-        module = _parse(source_code, _HANDLER)
-        definition = _definition(module)
-        _compile(module if definition else _as_function(module, handler_type), _HANDLER)
-        if definition is None:
-            return Checked()
-        return _check_signature(definition, handler_type)
+        return _checked(source.parse(source_code, HANDLER), handler_type)
 
-    check = read
+    def check(self, source_code: str, handler_type: str) -> Checked:
+        """Check source code without running any of it.
+
+        Raises:
+            InvalidInput: A syntax error, a wrong signature, or a handler that cannot give anything
+                or loses what it gives; the message names the line.
+        """
+        outline = source.parse(source_code, HANDLER)
+        source.compiled(outline, HANDLER, handler_type)
+        checked = _checked(outline, handler_type)
+        source.check_gives(outline)
+        return checked
 
     def load(self, handler: Mapping[str, Any], scope: Scope, guests: Guests) -> Loaded:
         """Make a handler ready to run; the top level of a module runs now.
@@ -58,126 +72,71 @@ class Python:
             BaseException: Whatever its top level raises.
         """
         name, handler_type = handler["name"], handler["handler_type"]
-        module = _parse(handler["source_code"], name)
-        definition = _definition(module)
-        checked = Checked()
-        if definition is None:
-            module = _as_function(module, handler_type)
-        else:
-            checked = _check_signature(definition, handler_type)
-        code = _compile(module, name)
+        outline = source.parse(handler["source_code"], name)
+        checked = _checked(outline, handler_type)
+        code = source.compiled(outline, name, handler_type)
         show_source(name, handler["source_code"])
         names = scope.names(name)
         exec(code, names)  # noqa: S102 - this is what an executor is for
-        run: Any = names[_HANDLER]
+        defined: Any = names[HANDLER]
+        run = _giving(defined, outline, handler_type)
         if handler_type == "mapper":
-            run = _mapper(run, definition, checked, handler.get("argument_spec") or ())
+            run = _mapper(run, outline.definition, checked, handler.get("argument_spec") or ())
         else:
             run = _over_keys(run) if checked.per_key else _over_results(run)
         per_key = checked.per_key or handler.get("per_key", False)
         return Loaded(name, per_key, run, in_any_order=checked.per_key)
 
 
-def _parse(source_code: str, name: str) -> ast.Module:
-    with _faults_named():
-        return ast.parse(source_code, filename(name))
+def _checked(outline: Outline, handler_type: str) -> Checked:
+    if outline.definition is not None:
+        return source.check_signature(outline.definition, handler_type)
+    if not outline.yields and not outline.returned:
+        source.check_gives(outline)
+    return Checked()
 
 
-def _compile(module: ast.Module, name: str) -> CodeType:
-    with _faults_named():
-        return compile(module, filename(name), "exec", dont_inherit=True)
+def _giving(run: _Run, outline: Outline, handler_type: str) -> _Run:
+    """Return a handler that gives all that its function yields or returns, or fails."""
+    if inspect.isgeneratorfunction(run) and not outline.loses:
+        return run  # nothing is between author code and what takes its pairs
+    one_pair = None if handler_type == "mapper" else _PAIR
+    return lambda *given, **named: _returned(run(*given, **named), one_pair)
 
 
-@contextmanager
-def _faults_named() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the author's style is not ours to judge
-        try:
-            yield
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise _invalid(error) from error
+def _returned(result: object, one_pair: int | None) -> Iterable[object] | None:
+    """Return what a function gave; refuse what would be taken for pairs and is none."""
+    if type(result) is GeneratorType:
+        return _whole(result)
+    reason = ""
+    if isinstance(result, Mapping):
+        reason = "a handler returned a map: return its .items()"
+    elif isinstance(result, str | bytes | bytearray):
+        reason = f"a handler yields or returns pairs, not {shorten(result)}"
+    elif isinstance(result, Map | Return):
+        reason = "a handler returned a marker alone: yield it, then pairs"
+    elif type(result) is tuple and len(result) == one_pair:
+        reason = f"a handler returned one pair, {shorten(result)}: yield it, or return a list"
+    elif isinstance(result, Coroutine | AsyncIterator):
+        reason = f"a handler cannot be async: it returned {shorten(result)}"
+        if isinstance(result, Coroutine):
+            result.close()  # else Python warns that nobody awaited it
+    if reason:
+        raise Misuse("protocol", reason)
+    return yielded(result)
 
 
-def _invalid(error: BaseException) -> InvalidInput:
-    if isinstance(error, SyntaxError):
-        return _wrong_at(error.lineno or 1, (error.text or "").strip(), error.msg)
-    return InvalidInput("handler source", "source code", f"it cannot be compiled: {error}")
-
-
-def _wrong_at(line: int, text: str, reason: str) -> InvalidInput:
-    return InvalidInput(f"handler source, line {line}", text[:80], reason)
-
-
-def _definition(module: ast.Module) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
-    """Return the top-level ``handler`` of the module form, None for bare statements."""
-    with _faults_named():  # an expression may nest deeper than the stack
-        yields = any(map(_yields, module.body))
-    if yields:
-        return None
-    definitions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    for statement in reversed(module.body):
-        if isinstance(statement, definitions) and statement.name == _HANDLER:
-            return statement
-    return None
-
-
-def _yields(node: ast.AST) -> bool:
-    if isinstance(node, ast.Yield | ast.YieldFrom):
-        return True
-    if isinstance(node, _NEW_SCOPES):
-        return False
-    return any(map(_yields, ast.iter_child_nodes(node)))
-
-
-def _as_function(module: ast.Module, handler_type: str) -> ast.Module:
-    """Return a module that defines a generator with the bare statements as its body."""
-    body = list(module.body)
-    if body and _is_docstring(body[0]):
-        del body[0]
-    futures = [node for node in body if _is_future(node)]
-    body = [node for node in body if not _is_future(node)]
-    parameter = "arguments" if handler_type == "mapper" else "results"
-    # A function is a generator if a yield stands in it, also one that is never reached.
-    wrapped = ast.parse(f"def {_HANDLER}({parameter}):\n if False: yield")
-    function: Any = wrapped.body[0]
-    function.body = [*body, *function.body]
-    wrapped.body = [*futures, function]
-    return wrapped
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-def _is_future(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
-
-
-def _check_signature(
-    definition: ast.FunctionDef | ast.AsyncFunctionDef, handler_type: str
-) -> Checked:
-    line, text = definition.lineno, f"def {_HANDLER}({ast.unparse(definition.args)})"
-    if isinstance(definition, ast.AsyncFunctionDef):
-        raise _wrong_at(line, f"async {text}", "a handler cannot be async")
-    given = definition.args
-    if given.vararg or given.kwarg or given.posonlyargs:
-        raise _wrong_at(line, text, "a handler takes named parameters only")
-    names = tuple(parameter.arg for parameter in given.args + given.kwonlyargs)
-    if handler_type == "mapper":
-        whole = names in (("arguments",), ("key", "value"))
-        return Checked(parameters=() if whole else names)
-    if len(names) not in (1, 2) or given.kwonlyargs:
-        raise _wrong_at(line, text, f"a {handler_type} takes (key, values) or (results)")
-    return Checked(per_key=len(names) == 2)
+def _whole(generator: Generator[object, None, object]) -> Iterator[object]:
+    """Yield what a generator yields, and refuse what it returns, for nobody would see that."""
+    lost = yield from generator
+    if lost is not None:
+        reason = f"a handler returned {shorten(lost)} beside its yields: yield it as well"
+        raise Misuse("protocol", reason)
 
 
 def _mapper(
     run: _Run,
-    definition: ast.FunctionDef | ast.AsyncFunctionDef | None,
+    definition: Definition | None,
     checked: Checked,
     spec: args.Spec,
 ) -> _Run:
@@ -222,11 +181,7 @@ def _over_keys(run: _Run) -> _Run:
 
     def over_keys(grouped: Grouped) -> Iterator[object]:
         for key, listed in grouped:
-            result = run(key, listed)
-            if type(result) is GeneratorType:
-                yield from result
-            else:
-                yield from yielded(result)
+            yield from run(key, listed) or ()
 
     return over_keys
 

@@ -9,11 +9,13 @@ from contextlib import closing
 from typing import Final
 
 from jobx.handlers.arguments import Arguments
+from jobx.handlers.failures import Misuse, shorten
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.base import Grouped
 from jobx.handlers.languages.executable import Executable
 from jobx.handlers.languages.program import Program
-from jobx.handlers.scope import Map, Return, Scope
+from jobx.handlers.markers import Map, Return
+from jobx.handlers.scope import Scope
 from jobx.values import Value
 
 _ESCAPED: Final = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
@@ -37,7 +39,9 @@ class Shell(Executable):
     ) -> Callable[[Arguments | Grouped], Iterator[object]]:
         def run(given: Arguments | Grouped) -> Iterator[object]:
             pairs = _of_arguments(given) if isinstance(given, Arguments) else _of_groups(given)
-            talk = program.talk(scope, lambda: iter(pairs), lambda: False, _environment(scope))
+            talk = program.talk(
+                scope, lambda: iter(pairs), lambda: False, scope.take, _environment(scope)
+            )
             with closing(talk) as written:
                 yield from _yielded(written, scope)
 
@@ -84,32 +88,56 @@ def _environment(scope: Scope) -> dict[str, str]:
 
 
 def _yielded(answered: Iterable[bytes], scope: Scope) -> Iterator[object]:
-    """Yield what lines mean; a mapper that does not map on returns."""
-    invocation = scope.at_work()
-    has_begun = invocation.stage != "mapper"
-    for raw in answered:
+    """Yield what lines mean; a mapper that does not map on returns.
+
+    Raises:
+        Misuse: A line with a tab, or one that begins with ``map``, is not what it begins as; or
+            there are only lines of neither kind.
+    """
+    has_begun = scope.at_work().stage != "mapper"
+    output = lines.Unread("a pair, key⇥value")
+    for number, raw in enumerate(answered, 1):
         line = raw.decode("utf-8", "surrogateescape")
         cells = line.split("\t")
-        if len(cells) == 1 and not has_begun and line.startswith(_MAP):
+        if len(cells) == 1 and not line.startswith(_MAP):
+            scope.take(raw + b"\n")
+            output.note(raw, number)
+            continue
+        output.is_answered = True
+        if len(cells) == 1:
+            yield _step(line, number, has_begun)
             has_begun = True
-            yield Map(line.removeprefix(_MAP).strip())
         elif len(cells) == 3 and cells[0] == _SESSION:
-            scope.set_session(_text(cells[1]), _value(cells[2]))
+            scope.set_session(_text(cells[1]), _value(cells[2], number))
         elif len(cells) == 2:
             if not has_begun:
                 has_begun = True
                 yield Return()
-            yield _text(cells[0]), _value(cells[1])
+            yield _text(cells[0]), _value(cells[1], number)
         else:
-            scope.take(raw + b"\n")
+            reason = f"has {len(cells) - 1} tabs; a pair has one, and \\t is a tab in a cell"
+            raise Misuse("protocol", f"line {number} {reason}: {shorten(line)}")
+    output.check()
+
+
+def _step(line: str, number: int, has_begun: bool) -> Map:
+    """Return the marker that a line ``map STEP`` stands for."""
+    step = line.removeprefix(_MAP).strip()
+    if has_begun or not step:
+        reason = "maps on, which a mapper does once, before its pairs, with a step"
+        raise Misuse("protocol", f"line {number} {reason}: {shorten(line)}")
+    return Map(step)
 
 
 def _text(cell: str) -> str:
     return _TO_PLAIN.sub(lambda found: _PLAIN[found[0]], cell) if "\\" in cell else cell
 
 
-def _value(cell: str) -> Value:
+def _value(cell: str, number: int) -> Value:
     """Return a number where the cell is written as one, else text."""
     if _INTEGER.fullmatch(cell):
-        return int(cell)
+        try:
+            return int(cell)
+        except ValueError as error:  # more digits than Python reads
+            raise Misuse("protocol", f"line {number}: {error}") from error
     return float(cell) if _NUMBER.fullmatch(cell) else _text(cell)

@@ -147,7 +147,10 @@ class _Program:
                 self._start(stdin.name, output)
             file.seek(0)
             written = (line.removesuffix(b"\n") for line in file)
-            yield from lines.Answer(self.scope).yielded(written)
+            answer = lines.Answer(self.scope)
+            yield from answer.yielded(written)
+            for line in written:
+                answer.late(line)
 
     def _start(self, stdin: str, output: _Output) -> None:
         import wasmtime  # noqa: PLC0415 - see above

@@ -125,7 +125,7 @@ def test_a_program_that_reads_nothing_until_it_has_written_all_does_not_block(
 
 
 def test_what_is_not_of_the_protocol_is_output(guests: Guests) -> None:
-    said = ['{"return":true}', "[1]", '{"other":1}', '{"pair":1,"end":2}', "{", '{"log":"x"}']
+    said = ['{"return":true}', "[1]", '{"other":1}', '{"a":1,"pair":2}', "{", '{"log":"x"}']
     made = bench(guests, m=once(f"cat <<'END'\n{chr(10).join(said)}\nEND", "echo oops >&2"))
     (segment,) = run(made, [1, 1], reducer=None)
     output = segment[6][1]["output"]
@@ -147,6 +147,7 @@ def test_values_that_json_has_not_are_tagged(guests: Guests) -> None:
         ('{"pair":[{"$bytes":"!"},1]}', "pair"),
         ('{"pair":[1,2]}', "protocol"),
         ('{"return":true}{"x"', "protocol"),
+        ('{"pair":[1,2],"end":true}', "protocol"),
     ],
 )
 def test_a_wrong_line_fails_its_invocation(guests: Guests, line: str, kind: str) -> None:

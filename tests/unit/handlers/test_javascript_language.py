@@ -66,8 +66,8 @@ def test_the_form_is_read_from_the_declaration(kind: str, source: str, checked: 
 @pytest.mark.parametrize(
     ("source", "where"),
     [
-        ("function* handler(key, values) {}", "handler source:"),
-        ("export const handler = function* () {};", "handler source:"),
+        ("\nfunction* handler(key, values) {}", "line 2: must declare"),
+        ("export const handler = function* () {};", "line 1: must declare"),
         ("\nexport function* handler(a, b, c) {}", "line 2"),
         ("export function* handler(...all) {}", "plain parameters"),
         ("export function* handler({ a, b }) {}", "plain parameters"),
@@ -92,7 +92,7 @@ def test_a_check_runs_nothing_of_the_module(tmp_path: Path) -> None:
     source = (
         "import fs from 'node:fs';\n"
         f"fs.writeFileSync({str(tmp_path / 'ran')!r}, '');\n"
-        "export function* handler(args) {}"
+        "export function* handler(args) { yield Return(); }"
     )
     processor("javascript").check(source, "mapper")
     assert not (tmp_path / "ran").exists()
@@ -253,7 +253,7 @@ def test_a_loop_over_results_inside_another_is_refused(guests: Guests) -> None:
     ("body", "expected"),
     [
         ("return [Return(), [1, 2]]", [(1, 2)]),
-        ("return undefined", []),
+        ("return null", []),
         ("return Promise.resolve([Return(), [1, 2]])", [(1, 2)]),
     ],
 )

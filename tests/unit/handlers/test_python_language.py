@@ -33,15 +33,15 @@ def test_an_unknown_language_is_refused_with_the_known_ones() -> None:
     ("handler_type", "source_code", "checked"),
     [
         ("mapper", "yield 1", Checked()),
-        ("mapper", "", Checked()),
-        ("mapper", "def handler(arguments): pass", Checked()),
-        ("mapper", "def handler(key, value): pass", Checked()),
-        ("mapper", "def handler(a, *, b=1): pass", Checked(parameters=("a", "b"))),
-        ("mapper", "def handler(): pass\nyield 1", Checked()),
+        ("mapper", "def handler(arguments): yield 1", Checked()),
+        ("mapper", "def handler(key, value): yield 1", Checked()),
+        ("mapper", "def handler(a, *, b=1): yield 1", Checked(parameters=("a", "b"))),
+        ("mapper", "def handler(): pass\nyield handler()", Checked()),
         ("reducer", "yield 1", Checked()),
-        ("reducer", "def handler(results): pass", Checked()),
-        ("reducer", "def handler(word, counts): pass", Checked(per_key=True)),
-        ("combiner", "def handler(key, values): pass", Checked(per_key=True)),
+        ("reducer", "return results", Checked()),
+        ("reducer", "def handler(results): return results", Checked()),
+        ("reducer", "def handler(word, counts): yield 1", Checked(per_key=True)),
+        ("combiner", "def handler(key, values): raise ValueError", Checked(per_key=True)),
     ],
 )
 def test_a_check_tells_the_form(handler_type: str, source_code: str, checked: Checked) -> None:
@@ -71,7 +71,7 @@ def test_a_check_refuses_wrong_source_with_its_line(
 
 
 def test_a_check_runs_nothing() -> None:
-    PYTHON.check("raise SystemExit\ndef handler(arguments): pass", "mapper")
+    PYTHON.check("raise SystemExit\ndef handler(arguments): yield 1", "mapper")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_check_runs_nothing() -> None:
     [
         ("'''Doc.'''\nfor pair in arguments: yield pair", ROOT, [("a", 1), ("b", "2")]),
         ("from __future__ import annotations\nimport math\nyield math.pi > 3", ROOT, [True]),
-        ("if False: pass", ROOT, []),
+        ("if False: yield", ROOT, []),
         ("def handler(arguments): return [arguments['a']]", ROOT, [1]),
         ("def handler(b, a): yield a, b", ROOT, [(1, "2")]),
         ("def handler(b, a): yield a, b", PAIR, [(3, "4")]),

@@ -6,7 +6,8 @@ import pytest
 
 from jobx.handlers.failures import HandlerTimeout, RunError
 from jobx.handlers.invocation import Invocation
-from jobx.handlers.scope import Map, Scope, join
+from jobx.handlers.markers import Map
+from jobx.handlers.scope import Scope, join
 from tests.support.frames import REQUEST
 
 

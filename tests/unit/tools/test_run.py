@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jobx.errors import InvalidInput
 from jobx.tools import exits
-from jobx.tools.parsing import parse_argument
+from jobx.tools.parsing import parse_argument, parse_arguments
 from tests.unit.tools.conftest import Jobx
 
 
@@ -64,3 +64,14 @@ def test_run_refuses_in_one_line_what_cannot_run(
 
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (code, "", 1)
     assert line in result.stderr
+
+
+def test_an_argument_that_is_given_twice_is_refused_by_name() -> None:
+    with pytest.raises(InvalidInput, match=r"option -a: gives 'x' twice"):
+        parse_arguments("-a", ["x=1", "y=2", "x=2"])
+
+
+@pytest.mark.parametrize("body", ['{"a":1,"a":2}', "[" * 100_000 + "]" * 100_000])
+def test_json_that_is_no_value_is_not_taken_for_text(body: str) -> None:
+    with pytest.raises(InvalidInput, match="argument n"):
+        parse_argument(f"n={body}")

@@ -98,34 +98,46 @@ function eachKey(call, grouped) {
   const next = () => {
     for (;;) {
       const step = inner.next();
-      if (step instanceof Promise) return step.then((settled) => (settled.done ? following() : settled));
+      if (step instanceof Promise) return step.then((settled) => (settled.done ? following(settled.value) : settled));
       if (!step.done) return step;
+      refuseLost(step.value);
       const key = keys.next();
       if (key.done) return key;
       inner = iterate(call(...key.value));
     }
   };
-  const following = () => {
+  const following = (lost) => {
+    refuseLost(lost);
     inner = [][Symbol.iterator]();
     return next();
   };
   return { next, return: () => inner.return?.() };
 }
 
+/** Refuse what a generator returns beside what it yields: nobody would see it. */
+function refuseLost(value) {
+  if (value === undefined || value === null) return;
+  throw new Misuse('protocol', `a handler returned ${nameOf(value)} beside its yields: yield it as well`);
+}
+
 /** Return what a handler gave as an iterator, sync or async. */
 function iterate(given) {
-  if (given === undefined || given === null) return [][Symbol.iterator]();
+  if (given === undefined) {
+    throw new Misuse('protocol', 'a handler returned nothing: yield pairs, or return them ([] for none)');
+  }
+  if (given === null) return [][Symbol.iterator]();
   if (typeof given === 'object') {
     if (given[Symbol.asyncIterator]) return given[Symbol.asyncIterator]();
     if (given[Symbol.iterator]) return given[Symbol.iterator]();
     if (typeof given.then === 'function') return later(given);
   }
+  if (isMarker(given)) throw new Misuse('protocol', 'a handler returned a marker alone: yield it, then pairs');
   throw new Misuse('protocol', `a handler yields or returns pairs, not ${nameOf(given)}`);
 }
 
 async function* later(promise) {
   const given = await promise;
-  yield* { [Symbol.asyncIterator]: () => iterate(given) };
+  return yield* { [Symbol.asyncIterator]: () => iterate(given) };
 }
 
 /** Keys with their values; each loop asks the executor for them anew, and ends a loop before it. */
@@ -157,6 +169,7 @@ async function advance(run, number) {
     let step = run.iterator.next();
     if (step instanceof Promise) step = await step;
     if (step.done) {
+      refuseLost(step.value);
       batch.done = true;
       runs.delete(number);
       break;
@@ -174,7 +187,7 @@ function isMarker(value) {
 
 function add(run, pair) {
   const index = run.count++;
-  if (isMarker(pair)) throw new Misuse('pair', `pair ${index} is not a key and a value: a marker`, index);
+  if (isMarker(pair)) throw new Misuse('pair', `pair ${index} is not a key and a value: a marker (it comes once, first, from a mapper)`, index);
   try {
     packer.add(pair);
   } catch (error) {

@@ -10,6 +10,7 @@ const LEVELS = ['debug', 'info', 'warning', 'error', 'critical'];
 export class MapTo {
   constructor(step) {
     if (typeof step !== 'string') throw new TypeError('a step is named by text');
+    if (step === '') throw new RangeError('a step is named by text that is not empty');
     this.step = step;
   }
 }
