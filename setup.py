@@ -14,6 +14,9 @@ from setuptools import Extension, setup
 #: What an executor runs for each pair or invocation. Not modules whose types are read at run time,
 #: nor those with generators that clean up: a compiled one that is dropped runs no ``finally``.
 COMPILED = (
+    "key_hashes",
+    "tagged_json",
+    "value_rules",
     "values",
     "handlers/arguments",
     "handlers/batch",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from jobx.handlers.failures import Misuse, shorten
-from jobx.values import Key, Pair, Value
+from jobx.values import MAX_DIGITS, Key, Pair, Value
 
 Spec: TypeAlias = Sequence[Sequence[str]]  #: [name, type] of each argument
 
@@ -103,7 +104,7 @@ def _cast_value(name: str, kind: str, value: Value) -> Value:
         return _CASTS[kind](value)
     except KeyError:
         raise Misuse("arguments", f"argument {name}: there is no type named {kind}") from None
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         reason = f"argument {name}: {shorten(value)} is not a valid {kind}"
         raise Misuse("arguments", reason) from error
 
@@ -135,13 +136,24 @@ def bind(
 def _text(value: Value) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, int | float):
+    if isinstance(value, int | float):  # of no more digits than Python writes
         return str(value)
     raise TypeError("not a text")
 
 
 def _integer(value: Value) -> int:
+    if isinstance(value, Decimal):
+        return _integer_of_decimal(value)
     if isinstance(value, float) and not value.is_integer():
+        raise ValueError("has a fraction")
+    return int(value)
+
+
+def _integer_of_decimal(value: Decimal) -> int:
+    """Return a decimal as an integer; one of a million digits would take minutes to make."""
+    if value.adjusted() >= MAX_DIGITS:
+        raise ValueError(f"has more than {MAX_DIGITS} digits")
+    if value != value.to_integral_value():
         raise ValueError("has a fraction")
     return int(value)
 

@@ -9,7 +9,9 @@ from typing import Any, Final
 
 from jobx import values
 from jobx.handlers import runs
-from jobx.handlers.spill import SMALL, SpooledValues
+from jobx.handlers.spill import SMALL
+from jobx.handlers.spooled import SpooledValues
+from jobx.key_hashes import LEAST_SHARED, HashCounts
 from jobx.payload import Payload
 from jobx.values import Key, Value
 
@@ -47,7 +49,12 @@ def _ordered_by_type(
 
 
 def _collected(blocks: Iterable[list[runs.Item]]) -> list[tuple[Key, list[Value]]]:
-    """Return the keys of blocks of items in order, with their values in the order they came."""
+    """Return the keys of blocks of items in order, with their values in the order they came.
+
+    Raises:
+        ValueError: Too many keys have the same hash.
+    """
+    hashes = HashCounts()
     lists: dict[Any, list[Value]] = {}
     names: dict[Any, Key] = {}
     listed_under = lists.get
@@ -60,10 +67,12 @@ def _collected(blocks: Iterable[list[runs.Item]]) -> list[tuple[Key, list[Value]
                 if identity is not key:
                     names.setdefault(identity, key)
             listed = listed_under(identity)
-            if listed is None:
-                lists[identity] = more
-            else:
+            if listed is not None:
                 listed += more
+                continue
+            lists[identity] = more
+            if kind is not str and (kind is not int or abs(key) >= LEAST_SHARED):
+                hashes.add(identity)
     return ordered(lists, names)
 
 
@@ -99,7 +108,10 @@ class Merged:
         size_bytes = runs.size_bytes(self._payloads, *self._part)
         if size_bytes > min(_COLLECTED_BYTES, self._spill_bytes):
             return self._merged()
-        return iter(_collected(runs.in_turn(self._payloads, self._blob_dir, *self._part)))
+        try:
+            return iter(_collected(runs.in_turn(self._payloads, self._blob_dir, *self._part)))
+        except ValueError:  # keys of one hash, which only sorting brings together quickly
+            return self._merged()
 
     def _merged(self) -> Iterator[tuple[Key, Sequence[Value]]]:
         gathered: _Gathered | None = None

@@ -12,6 +12,7 @@ from jobx.handlers.failures import Misuse, shorten
 from jobx.handlers.markers import Map, Return
 from jobx.handlers.merged import UNPACKED, VALUE_BYTES, Merged, ordered
 from jobx.handlers.spill import RunWriter
+from jobx.key_hashes import HashCounts
 from jobx.payload import Payload
 from jobx.values import Key, Pair, Value
 
@@ -22,6 +23,8 @@ _SLICE_BYTES: Final = 4 << 20
 _SHORT: Final = 128
 #: What a key takes in memory, about.
 _KEY_BYTES: Final = 200
+#: Integers up to this are values, and as keys have a hash of their own.
+_SMALL_BITS: Final = 60
 _IMMUTABLE: Final = frozenset({int, float, str, bytes, bool, NoneType})
 #: Output that is larger in memory is partitioned, so that it can be reduced in parallel.
 SECTIONS_BYTES: Final = 256 << 10
@@ -50,9 +53,7 @@ def checked(pair: object, index: int) -> tuple[Key, Value, int]:
         if _is_plain(key) and _is_plain(value):
             return key, value, 0
     if not isinstance(pair, tuple | list) or len(pair) != 2:
-        hint = " (a marker comes once, first, from a mapper)" if _is_marker(pair) else ""
-        text = f"pair {index} is not a key and a value: {shorten(pair)}{hint}"
-        raise Misuse("pair", text, index)
+        raise _no_pair(pair, index)
     key, value = pair
     weight_bytes = 0
     try:
@@ -67,6 +68,11 @@ def checked(pair: object, index: int) -> tuple[Key, Value, int]:
     return key, value, weight_bytes + _long_bytes(key) + _long_bytes(value)
 
 
+def _no_pair(pair: object, index: int) -> Misuse:
+    hint = " (a marker comes once, first, from a mapper)" if _is_marker(pair) else ""
+    return Misuse("pair", f"pair {index} is not a key and a value: {shorten(pair)}{hint}", index)
+
+
 def _is_marker(pair: object) -> bool:
     return isinstance(pair, Map | Return) or pair is Map or pair is Return
 
@@ -74,7 +80,9 @@ def _is_marker(pair: object) -> bool:
 def _is_plain(part: Any) -> bool:
     """Tell whether a key or a value is surely one, immutable, and short."""
     kind = type(part)
-    return kind is int or (kind is str and len(part) < _SHORT and part.isascii())
+    if kind is int:
+        return bool(part.bit_length() <= _SMALL_BITS)
+    return kind is str and len(part) < _SHORT and part.isascii()
 
 
 def _long_bytes(value: Value) -> int:
@@ -127,13 +135,23 @@ class Groups:
         held_bytes: Estimate of what is in memory.
     """
 
-    __slots__ = ("_keys", "_lists", "_spill_bytes", "_taken", "_writer", "held_bytes", "runs")
+    __slots__ = (
+        "_hashes",
+        "_keys",
+        "_lists",
+        "_spill_bytes",
+        "_taken",
+        "_writer",
+        "held_bytes",
+        "runs",
+    )
 
     def __init__(self, writer: RunWriter, spill_bytes: int) -> None:
         self._writer = writer
         self._spill_bytes = spill_bytes
         self._lists: dict[Any, list[Value]] = {}
         self._keys: dict[Any, Key] = {}  # of those identities that are not the key itself
+        self._hashes = HashCounts()
         self._taken = 0
         self.runs: list[Payload] = []
         self.held_bytes = 0
@@ -142,7 +160,8 @@ class Groups:
         """Take all pairs that author code yields.
 
         Raises:
-            Misuse: Something is not a pair, or holds what cannot be a key or a value.
+            Misuse: Something is not a pair, or holds what cannot be a key or a value, or too many
+                keys have the same hash.
             StoreFull: There is no room for a run.
         """
         self._taken = 0
@@ -164,11 +183,14 @@ class Groups:
         is_last = False
         for pair in islice(yielded, SLICE):
             count += 1
-            if type(pair) is tuple and len(pair) == 2:
-                key, value = pair
+            if type(pair) is tuple:
+                try:
+                    key, value = pair
+                except ValueError as error:
+                    raise _no_pair(pair, self._taken + count - 1) from error
                 kind = type(value)
                 if (
-                    kind is int
+                    (kind is int and value.bit_length() <= _SMALL_BITS)
                     or (kind is str and len(value) < _SHORT and value.isascii())
                     or (kind is float and value == value)  # noqa: PLR0124 - not NaN
                     or kind is bool
@@ -180,7 +202,11 @@ class Groups:
                         if listed is not None:
                             listed.append(value)
                             continue
-                        if kind is int or (len(key) < _SHORT and key.isascii()):
+                        if (
+                            key.bit_length() <= _SMALL_BITS
+                            if kind is int
+                            else len(key) < _SHORT and key.isascii()
+                        ):
                             lists[key] = [value]
                             continue
             weight_bytes += self._take_checked(pair, self._taken + count - 1)
@@ -196,9 +222,17 @@ class Groups:
         """Take a pair that needs a closer look; return its weight in bytes."""
         key, value, weight_bytes = checked(pair, index)
         identity = values.key_identity(key)
+        listed = self._lists.get(identity)
+        if listed is not None:
+            listed.append(value)
+            return weight_bytes
+        try:
+            self._hashes.add(identity)
+        except ValueError as error:
+            raise Misuse("pair", f"pair {index} ({shorten(key)}): {error}", index) from error
         if identity is not key:
-            self._keys.setdefault(identity, key)
-        self._lists.setdefault(identity, []).append(value)
+            self._keys[identity] = key
+        self._lists[identity] = [value]
         return weight_bytes
 
     def absorb(self, other: Groups) -> None:
@@ -206,6 +240,9 @@ class Groups:
         if other.runs:
             self.spill()
             self.runs += other.runs
+        if not self._hashes.joined(other._hashes):
+            self.spill()
+            self._hashes.joined(other._hashes)
         lists = self._lists
         if lists:
             listed_under = lists.get
@@ -232,6 +269,7 @@ class Groups:
             self.runs.append(self._writer.run(ordered(self._lists, self._keys), in_sections))
             self._lists = {}
             self._keys = {}
+            self._hashes.clear()
             self.held_bytes = 0
 
     def grouped(self, *, in_order: bool) -> Iterable[tuple[Key, Sequence[Value]]]:

@@ -1,4 +1,4 @@
-"""Writing runs and chunks: inline when they are small, else blobs; and values too many to hold.
+"""Writing runs and chunks: inline when they are small, else blobs.
 
 A blob becomes visible whole: it is written beside its name and renamed.
 """
@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import chain, islice
+from itertools import islice
 from types import NoneType, TracebackType
-from typing import Any, Final, NoReturn, TypeAlias, overload
+from typing import Any, Final, NoReturn, TypeAlias
 
 from jobx import values
 from jobx.errors import StoreFull, StoreRefused
@@ -24,15 +23,13 @@ from jobx.values import Key, Value
 #: A packed item is split when it is larger, so that readers need not hold all values of a key.
 _ITEM_BYTES: Final = 1 << 18
 #: Values of a key that are packed into one item at most.
-_ITEM_VALUES: Final = 1024
-_BUFFER_BYTES: Final = 1 << 20
+ITEM_VALUES: Final = 1024
+BUFFER_BYTES: Final = 1 << 20
 #: Keys of a run that are packed at once.
 _BLOCK: Final = 256
-_READ_BYTES: Final = 1 << 16
 #: Values of these types are small, so that many of them can be packed together.
 SMALL: Final = frozenset({int, float, bool, NoneType})
 _Block: TypeAlias = list[tuple[Key, Sequence[Value]]]
-_SPOOL: Final = "the folder for temporary files"
 
 
 class BlobFile:
@@ -52,14 +49,14 @@ class BlobFile:
             os.makedirs(folder, exist_ok=True)
             self._file = open(f"{self._path}.part", "wb", buffering=0)  # noqa: SIM115 - see __exit__
         except OSError as error:
-            _refuse(folder, error)
+            refuse(folder, error)
 
     def write(self, body: bytes | bytearray) -> None:
         """Append bytes."""
         try:
             self._file.write(body)
         except OSError as error:
-            _refuse(self._path, error)
+            refuse(self._path, error)
         self.size_bytes += len(body)
         self.checksum = zlib.crc32(body, self.checksum)
 
@@ -73,7 +70,7 @@ class BlobFile:
             if self._sync:
                 _sync_folders(self._path)
         except OSError as error:
-            _refuse(self._path, error)
+            refuse(self._path, error)
 
     def __enter__(self) -> BlobFile:
         return self
@@ -92,7 +89,8 @@ class BlobFile:
             os.unlink(f"{self._path}.part")
 
 
-def _refuse(where: str, error: OSError) -> NoReturn:
+def refuse(where: str, error: OSError) -> NoReturn:
+    """Raise what a failure to write is: no room, or a place that cannot be written."""
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         raise StoreFull(where, reason) from error
@@ -221,7 +219,7 @@ def _is_few(block: _Block) -> bool:
     """Tell whether no key has more values than one item holds."""
     lists = [listed for _, listed in block]
     return max(map(len, lists)) == 1 or (
-        set(map(type, lists)) == {list} and sum(map(len, lists)) <= _ITEM_VALUES
+        set(map(type, lists)) == {list} and sum(map(len, lists)) <= ITEM_VALUES
     )
 
 
@@ -239,7 +237,7 @@ def pack_items(
     held: list[Value] = []
     for value in listed:
         held.append(value)
-        if len(held) == _ITEM_VALUES:
+        if len(held) == ITEM_VALUES:
             yield from _split(pack, key, held)
             held = []
     if held:
@@ -265,70 +263,8 @@ def write_run(folder: str, name: str, items: Iterable[Sequence[Any]]) -> Payload
         for item in items:
             buffer += pack(item)
             count += 1
-            if len(buffer) > _BUFFER_BYTES:
+            if len(buffer) > BUFFER_BYTES:
                 blob.write(buffer)
                 buffer.clear()
         blob.write(buffer)
     return Payload(count, blob.size_bytes, None, name, blob.checksum)
-
-
-class SpooledValues(Sequence[Value]):
-    """The values of a hot key, in an unnamed file: sized, and iterable any number of times."""
-
-    def __init__(self) -> None:
-        self._pack = values.packer()
-        self._count = 0
-        try:
-            self._file = tempfile.TemporaryFile(buffering=_BUFFER_BYTES)  # noqa: SIM115 - lives on
-        except OSError as error:
-            _refuse(_SPOOL, error)
-
-    def __del__(self) -> None:
-        with suppress(AttributeError, OSError):  # it may never have been made
-            self._file.close()
-
-    def extend(self, more: Iterable[Value]) -> None:
-        """Append values.
-
-        Raises:
-            StoreFull: No room is left.
-        """
-        rest = iter(more)
-        try:
-            while block := list(islice(rest, _ITEM_VALUES)):
-                self._count += len(block)
-                if SMALL.issuperset(map(type, block)):
-                    self._file.write(self._pack(block))
-                    continue
-                for value in block:
-                    self._file.write(self._pack((value,)))
-            self._file.flush()
-        except OSError as error:
-            _refuse(_SPOOL, error)
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[Value]:
-        return chain.from_iterable(self._blocks())
-
-    def _blocks(self) -> Iterator[list[Value]]:
-        unpacker = values.unpacker()
-        offset = 0
-        while chunk := os.pread(self._file.fileno(), _READ_BYTES, offset):
-            offset += len(chunk)
-            unpacker.feed(chunk)
-            yield from unpacker
-
-    @overload
-    def __getitem__(self, index: int) -> Value: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Value]: ...
-    def __getitem__(self, index: int | slice) -> Value:
-        """Return one value or a list of them; reads from the first on."""
-        wanted = range(self._count)[index]
-        if isinstance(wanted, range):
-            chosen = set(wanted)
-            found = [value for number, value in enumerate(self) if number in chosen]
-            return found if wanted.step > 0 else found[::-1]
-        return next(value for number, value in enumerate(self) if number == wanted)

@@ -138,14 +138,15 @@ def decode_json(body: bytes, max_depth: int) -> Any:
     except UnicodeDecodeError as error:
         raise InvalidInput(_WHERE, _shown(body), f"is not UTF-8: {error.reason}") from error
     except ValueError as error:
-        raise InvalidInput(_WHERE, _shown(body), str(error)) from error
+        # Python says of too many digits what a program could set.
+        raise InvalidInput(_WHERE, _shown(body), str(error).partition("; use sys.")[0]) from error
     if b"\\u" in body:
         _check(found, body)  # half a surrogate pair is no text
     return found
 
 
 def _decode_msgpack(body: bytes, max_depth: int) -> Any:
-    found = values.unpack(body)
+    found = values.unpack_foreign(body)
     level = [found]
     for _ in range(max_depth + 1):
         level = [inner for item in level for inner in _items(item)]

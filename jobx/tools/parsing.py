@@ -42,12 +42,26 @@ def parse_argument(text: str) -> tuple[str, values.Value]:
     try:
         value = json.loads(body, parse_constant=_refuse, object_pairs_hook=_unrepeated)
     except (json.JSONDecodeError, _TextAlone):
-        return name, body
+        return name, _checked(name, body)
     except (ValueError, RecursionError) as error:
         if isinstance(error, RecursionError) and not body.rstrip().endswith(("]", "}")):
             return name, body  # what opens so much and closes nothing is no JSON
-        raise InvalidInput(f"argument {name}", quote(body), str(error)) from error
-    return name, values.from_jsonable(value)
+        raise InvalidInput(f"argument {name}", quote(body), _reason(error)) from error
+    return name, _checked(name, values.from_jsonable(value))
+
+
+def _checked(name: str, value: values.Value) -> values.Value:
+    try:
+        values.check_value(value)
+    except ValueError as error:
+        raise InvalidInput(f"argument {name}", quote(value), str(error)) from error
+    return value
+
+
+def _reason(error: ValueError | RecursionError) -> str:
+    if isinstance(error, RecursionError):
+        return f"lists and maps nest deeper than {values.MAX_DEPTH}"
+    return str(error).partition("; use sys.")[0]
 
 
 def parse_context(text: str) -> dict[str, values.Value]:

@@ -21,7 +21,7 @@ from jobx.handlers.languages.base import Grouped, context
 from jobx.handlers.markers import Map, Return
 from jobx.handlers.pairs import Intake, snapshot
 from jobx.handlers.scope import Scope
-from jobx.handlers.spill import SpooledValues
+from jobx.handlers.spooled import SpooledValues
 from jobx.values import Pair, Value
 
 END: Final = b'{"end":true}\n'

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from jobx.handlers.arguments import Arguments, bind, cast
-from jobx.handlers.failures import Misuse
+from jobx.handlers.failures import Misuse, shorten
 
 ROOT = Arguments({"a": "1", "b": 2}, is_root=True)
 
@@ -23,6 +24,8 @@ def test_arguments_are_pairs_and_are_found_by_key() -> None:
         ("str", 5, "5"),
         ("int", "7", 7),
         ("int", 7.0, 7),
+        ("int", Decimal("7E+2"), 700),
+        ("float", Decimal("1E+9999999"), float("inf")),
         ("float", "1.5", 1.5),
         ("float", 2, 2.0),
         ("bool", "false", False),
@@ -47,6 +50,12 @@ def test_a_value_is_cast_to_the_type_of_its_argument(kind: str, given: Any, expe
         ("int", "seven"),
         ("int", 7.5),
         ("int", float("inf")),
+        ("int", Decimal("7.5")),
+        ("int", Decimal("1E+1000000")),
+        ("int", Decimal("1E+999999999999")),
+        ("int", Decimal("1E-999999999999")),
+        ("int", "1" * 1_000_000),
+        ("float", 10**400),
         ("float", "nan"),
         ("bool", "maybe"),
         ("bool", [1]),
@@ -60,7 +69,7 @@ def test_a_value_that_cannot_be_cast_is_refused_with_name_value_and_type(
 ) -> None:
     with pytest.raises(Misuse) as refused:
         cast(Arguments({"a": given}, is_root=True), [["a", kind]])
-    assert str(refused.value) == f"argument a: {given!r} is not a valid {kind}"
+    assert str(refused.value) == f"argument a: {shorten(given)} is not a valid {kind}"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+"""Values as what JSON can hold, and values of it.
+
+What JSON lacks gets a tag: bytes, infinities, decimals, timestamps, maps with other keys than text.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import decimal
+import math
+from collections.abc import Callable
+from typing import Any, Final
+
+from jobx.errors import InvalidInput, a_kind, quote
+from jobx.value_rules import (
+    MAX_DECIMAL_TEXT,
+    Key,
+    Listed,
+    Value,
+    check_map_key,
+    check_value,
+    decimal_of,
+    map_of_pairs,
+    since_epoch,
+)
+
+_TAG_BYTES: Final = "$bytes"
+_TAG_FLOAT: Final = "$float"
+_TAG_DECIMAL: Final = "$decimal"
+_TAG_TIMESTAMP: Final = "$timestamp"
+_TAG_MAP: Final = "$map"
+
+
+def to_jsonable(value: Value) -> Any:
+    """Return ``value`` as what JSON can hold; ``from_jsonable`` undoes it."""
+    kind = type(value)
+    if kind in (str, int, bool) or value is None:
+        return value
+    if kind is float:
+        return value if math.isfinite(value) else {_TAG_FLOAT: repr(value)}
+    if isinstance(value, list | tuple | Listed):
+        return [to_jsonable(item) for item in value]
+    if isinstance(value, dict):
+        if all(isinstance(key, str) for key in value) and not _is_tag(value):
+            return {key: to_jsonable(item) for key, item in value.items()}
+        return {_TAG_MAP: [[to_jsonable(k), to_jsonable(v)] for k, v in value.items()]}
+    if isinstance(value, bytes):
+        return {_TAG_BYTES: base64.b64encode(value).decode()}
+    if isinstance(value, decimal.Decimal):
+        return {_TAG_DECIMAL: str(value)}
+    if isinstance(value, datetime.datetime):
+        return {_TAG_TIMESTAMP: value.isoformat()}
+    return value
+
+
+def from_jsonable(value: Any) -> Value:
+    """Return the value that ``to_jsonable`` wrote as ``value``.
+
+    Raises:
+        InvalidInput: A tag holds what it should not.
+    """
+    if isinstance(value, list):
+        return [from_jsonable(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if not _is_tag(value):
+        return {key: from_jsonable(item) for key, item in value.items()}
+    ((tag, body),) = value.items()
+    try:
+        return _FROM_TAG[tag](body)
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise InvalidInput(f"JSON value tagged {tag}", quote(body), str(error)) from error
+
+
+def _is_tag(value: dict[Any, Any]) -> bool:
+    return len(value) == 1 and next(iter(value)) in _FROM_TAG
+
+
+def _text(body: Any, max_characters: int = MAX_DECIMAL_TEXT) -> str:
+    if not isinstance(body, str):
+        raise TypeError(f"holds {a_kind(body)}, not a text")
+    if len(body) > max_characters:
+        raise ValueError(f"holds a text of {len(body)} characters; at most {max_characters}")
+    return body
+
+
+def _float_from_text(body: Any) -> float:
+    number = float(_text(body))
+    check_value(number)
+    return number
+
+
+def _timestamp_from_text(body: Any) -> datetime.datetime:
+    timestamp = datetime.datetime.fromisoformat(_text(body))
+    since_epoch(timestamp)
+    return timestamp
+
+
+def _map_from_items(items: Any) -> dict[Key, Value]:
+    if not isinstance(items, list) or not all(type(item) is list for item in items):
+        raise TypeError("holds no list of lists of a key and a value")
+    pairs = [(check_map_key(from_jsonable(key)), from_jsonable(value)) for key, value in items]
+    return map_of_pairs(pairs)
+
+
+_FROM_TAG: Final[dict[str, Callable[[Any], Value]]] = {
+    _TAG_BYTES: lambda body: base64.b64decode(body, validate=True),
+    _TAG_FLOAT: _float_from_text,
+    _TAG_DECIMAL: lambda body: decimal_of(_text(body)),
+    _TAG_TIMESTAMP: _timestamp_from_text,
+    _TAG_MAP: _map_from_items,
+}

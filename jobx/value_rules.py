@@ -1,0 +1,195 @@
+"""What a key or a value may be: each rule is asked by every reader and every writer of values.
+
+Values: null, booleans, integers and decimals of up to ``MAX_DIGITS`` digits, floats but NaN, text
+of whole characters, bytes, lists, maps, timestamps with a time zone that are of the years 1 to 9999
+in UTC. Keys: the hashable ones, a list becoming a tuple.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+import msgpack
+
+from jobx import key_hashes
+from jobx.errors import a_kind
+
+Key: TypeAlias = Any  #: null, bool, int, float, text, bytes, tuple of keys, timestamp, decimal
+Value: TypeAlias = Any  #: a key type, a list of values, or a map of keys to values
+Pair: TypeAlias = tuple[Key, Value]
+
+#: How deep lists and maps may nest inside one value.
+MAX_DEPTH: Final = 64
+#: Digits of an integer or a decimal. As many as Python writes as text: that takes time that is
+#: quadratic.
+MAX_DIGITS: Final = 4300
+#: Characters of a decimal as text: its digits, a sign, a point, zeros, an exponent.
+MAX_DECIMAL_TEXT: Final = MAX_DIGITS + 40
+EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+_FIRST: Final = datetime.datetime.min.replace(tzinfo=datetime.UTC) - EPOCH
+_LAST: Final = datetime.datetime.max.replace(tzinfo=datetime.UTC) - EPOCH
+#: Integers are values below this, and above its negative.
+BEYOND: Final = 10**MAX_DIGITS
+_PLAIN: Final = frozenset({bytes, bool, type(None)})
+_FROZEN: Final = _PLAIN | {int, str, float, decimal.Decimal, datetime.datetime}
+
+
+class Listed(Iterable[Any]):
+    """What is no list, yet stands for one as a value: it has a length and can be iterated."""
+
+    __slots__ = ()
+
+
+def freeze(key: Key) -> Key:
+    """Return ``key`` with every list in it turned into a tuple, so that it can be hashed."""
+    if isinstance(key, list | tuple):
+        return tuple(freeze(item) for item in key)
+    return key
+
+
+def check_key(key: Key, depth: int = 0) -> Key:
+    """Return ``key``, lists turned into tuples.
+
+    Raises:
+        ValueError: It cannot be a key; the message says why.
+    """
+    kind = type(key)
+    if isinstance(key, list | tuple):
+        _check_depth(depth)
+        return tuple(check_key(item, depth + 1) for item in key)
+    check_value(key)
+    if kind not in _FROZEN:
+        raise ValueError(f"{a_kind(key)} cannot be a key")
+    return key
+
+
+def check_map_key(key: Key) -> Key:
+    """Return ``key`` when it can be a key of a map that is a value.
+
+    Raises:
+        ValueError: It cannot; the message says why.
+    """
+    if isinstance(key, list | tuple):
+        raise ValueError("a list cannot be a key of a map")
+    return check_key(key)
+
+
+def check_value(value: Value, depth: int = 0) -> None:
+    """Check that ``value`` may be a value.
+
+    Raises:
+        ValueError: It may not; the message says why.
+    """
+    if isinstance(value, str):
+        if not value.isascii():
+            value.encode()  # refuses lone surrogates, which have no bytes
+    elif type(value) in _PLAIN:
+        return
+    elif isinstance(value, int):
+        check_integer(value)
+    elif isinstance(value, float):
+        if value != value:  # noqa: PLR0124 - the test for NaN
+            raise ValueError("NaN is neither a key nor a value")
+    elif isinstance(value, decimal.Decimal):
+        decimal_text(value)
+    elif isinstance(value, datetime.datetime):
+        since_epoch(value)
+    else:
+        _check_container(value, depth)
+
+
+def check_integer(number: int) -> None:
+    """Check that an integer may be a value.
+
+    Raises:
+        ValueError: It has too many digits.
+    """
+    if not -BEYOND < number < BEYOND:
+        raise too_many_digits("an integer")
+
+
+def decimal_text(number: decimal.Decimal) -> str:
+    """Return a decimal as text.
+
+    Raises:
+        ValueError: It is not finite or has too many digits.
+    """
+    text = str(number)
+    if not number.is_finite():
+        raise ValueError(f"the decimal {text[:40]} is neither a key nor a value")
+    if len(text) > MAX_DIGITS and len(number.as_tuple().digits) > MAX_DIGITS:
+        raise too_many_digits("a decimal")
+    return text
+
+
+def decimal_of(text: str) -> decimal.Decimal:
+    """Return the decimal that a text says.
+
+    Raises:
+        ValueError: It says none that is a value.
+        ArithmeticError: It says none.
+    """
+    if len(text) > MAX_DECIMAL_TEXT:
+        raise too_many_digits("a decimal")
+    number = decimal.Decimal(text)
+    decimal_text(number)
+    return number
+
+
+def too_many_digits(what: str) -> ValueError:
+    """Return what is raised of a number of too many digits."""
+    return ValueError(f"{what} of more than {MAX_DIGITS} digits is neither a key nor a value")
+
+
+def since_epoch(value: datetime.datetime) -> datetime.timedelta:
+    """Return how long after the epoch a timestamp is.
+
+    Raises:
+        ValueError: It has no time zone, or UTC has no such year.
+    """
+    if value.utcoffset() is None:
+        raise ValueError("a timestamp needs a time zone")
+    since = value - EPOCH
+    if not _FIRST <= since <= _LAST:
+        raise ValueError("a timestamp must be of the years 1 to 9999 in UTC")
+    return since
+
+
+def _check_depth(depth: int) -> None:
+    if depth >= MAX_DEPTH:
+        raise ValueError(f"lists and maps nest deeper than {MAX_DEPTH}")
+
+
+def _check_container(value: Value, depth: int) -> None:
+    _check_depth(depth)
+    if isinstance(value, msgpack.ExtType):
+        raise ValueError(f"{a_kind(value)} cannot be a value")
+    if isinstance(value, list | tuple | Listed):
+        for item in value:
+            check_value(item, depth + 1)
+    elif isinstance(value, dict):
+        key_hashes.check(value)
+        for key, item in value.items():
+            check_map_key(key)
+            check_value(item, depth + 1)
+    elif not isinstance(value, bytes):
+        raise ValueError(f"{a_kind(value)} cannot be a value")
+
+
+def map_of_pairs(pairs: Sequence[tuple[Key, Value]]) -> dict[Key, Value]:
+    """Return a map of pairs, in time linear in them.
+
+    Raises:
+        ValueError: A key is there twice, or too many have the same hash.
+        TypeError: What is no key is one.
+    """
+    keys = [freeze(key) for key, _ in pairs]
+    key_hashes.check(keys)
+    found = dict(zip(keys, (value for _, value in pairs), strict=True))
+    if len(found) != len(keys):
+        raise ValueError("a map has a key twice")
+    return found
