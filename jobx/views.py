@@ -100,6 +100,8 @@ class ActorView(View, frozen=True, kw_only=True):
     mailbox: int
     age_s: float
     children: list[ActorView] = []
+    #: Children that are not shown because the view is bounded.
+    hidden: int = 0
 
 
 class ExecutorView(View, frozen=True, kw_only=True):

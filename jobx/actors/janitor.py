@@ -1,26 +1,45 @@
-"""The janitor: removes what nobody needs any more. All it needs to know is in the store."""
+"""The janitor: removes what nobody needs any more, in slices, in a thread of its own.
+
+What it removes it finds by index: requests by their end, plans and code by what refers to them.
+After each of its commits it leaves the store to others for as long as that has taken.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from jobx import model
-from jobx.actors.messages import RequestKey
-from jobx.actors.request.events import Accepted, from_record
+from jobx.actors import code_sweep
 from jobx.config import FilesSettings
-from jobx.errors import JobxError, NotFound, Unavailable
+from jobx.errors import JobxError, Unavailable
 from jobx.handlers.files import opening
-from jobx.kv import deliveries, keys, log, requests
+from jobx.handlers.library import Library
+from jobx.kv import deliveries, kept, keys
 from jobx.kv.blobs import BlobFolder
-from jobx.kv.store import Delete, Store
+from jobx.kv.kept import Kept
+from jobx.kv.store import Store, Write
 
-#: Requests that are looked at at once, and batches of one round.
-BATCH: Final = 200
-MAX_BATCHES: Final = 100
-#: How much longer a request is kept whose result is still on its way.
-DELIVERY_S: Final = 600.0
+#: Requests that are removed with one commit: at first, and within which bounds.
+BATCH: Final = 128
+MIN_BATCH: Final = 64
+MAX_BATCH: Final = 512
+#: How long one commit should take; batches grow and shrink towards it.
+COMMIT_S: Final = 0.03
+#: Events of a request that are removed with one commit, when it has more.
+LOG_SLICE: Final = 1000
+#: Requests of 1.0.0 that are listed with one commit.
+UPGRADE_BATCH: Final = 64
+#: How much longer a request is kept whose result is still on its way, or whose blobs stay.
+LATER_S: Final = 600.0
+#: How long a blob folder has no request before it is removed: it may be about to be accepted.
+ORPHAN_S: Final = 600.0
+#: Folders that are looked at between two pauses, and of which it is remembered that they have none.
+FOLDERS: Final = 100
+MAX_ORPHANS: Final = 10_000
+_LEAST_PAUSE_S: Final = 0.002
 
 _log = logging.getLogger(__name__)
 
@@ -28,46 +47,167 @@ _log = logging.getLogger(__name__)
 class Janitor:
     """Removes expired requests, folders without a request, and code that no request needs.
 
+    Its methods block, for long where there is much to do: run them in a thread, one at a time.
+    ``stop`` may be called from any.
+
     Args:
         store: Where requests are.
         blobs: Where their large values are.
+        library: What the node knows of workflows.
+        retention_s: How long a finished request is kept.
         now_at: The wall clock: retention is promised to people.
+        now: Monotonic seconds.
     """
 
-    def __init__(self, store: Store, blobs: BlobFolder, now_at: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        blobs: BlobFolder,
+        library: Library,
+        *,
+        retention_s: float,
+        now_at: Callable[[], float],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._blobs = blobs
+        self._library = library
+        self._retention_s = retention_s
         self._now_at = now_at
+        self._now = now
+        self._stopping = threading.Event()
+        self._batch = BATCH
+        #: Folders that had no request when they were looked at.
+        self._orphans: list[tuple[str, str]] = []
+        self._orphans_until = 0.0
+        self._folders: Iterator[tuple[str, str]] | None = None
+
+    def stop(self) -> None:
+        """End what is under way within one slice, for good."""
+        self._stopping.set()
 
     def sweep(self) -> int:
-        """Remove expired requests; return how many. Blocks; run it in a thread."""
+        """Remove all requests that have expired; return how many."""
+        self._upgrade()
         removed = 0
-        for _ in range(MAX_BATCHES):
-            found = self._sweep_batch()
-            removed += found
-            if found < BATCH:
+        while not self._stopping.is_set():
+            before_at, limit = self._now_at() - self._retention_s, self._batch
+            found = kept.expired(self._store, before_at, limit)
+            removed += self._remove(found)
+            if len(found) < limit:
                 break
         return removed
 
-    def _sweep_batch(self) -> int:
+    def _upgrade(self) -> None:
+        """List what 1.0.0 finished; there is some once, after an upgrade."""
+        while not self._stopping.is_set():
+            units = kept.upgrade(self._store, UPGRADE_BATCH)
+            if not units:
+                break
+            self._commit(units)
+
+    def _remove(self, found: Sequence[Kept]) -> int:
+        """Remove finished requests: their blobs first, so that nothing can be left behind."""
+        units: list[list[Write]] = []
         removed = 0
-        now_at = self._now_at()
-        for marker, workflow, request_id in requests.expired(self._store, now_at, BATCH):
-            if deliveries.is_pending(self._store, workflow, request_id):
-                later = now_at + DELIVERY_S
-                self._store.commit(deliveries.postpone_writes(marker, later, workflow, request_id))
+        for item in found:
+            if self._stopping.is_set():
+                break
+            if self._must_stay(item) or not self._remove_blobs(item):
+                later = self._now_at() - self._retention_s + LATER_S
+                units.append(kept.postpone_writes(self._store, item, later))
                 continue
-            remove(self._store, self._blobs, marker, RequestKey(workflow, request_id))
-            removed += 1
+            if self._shorten(item):
+                units.append(kept.purge_writes(item))
+                removed += 1
+        self._commit(units)
         return removed
 
+    def _must_stay(self, item: Kept) -> bool:
+        names = item.workflow, item.request_id
+        return item.has_delivery and deliveries.is_pending(self._store, *names)
+
+    def _remove_blobs(self, item: Kept) -> bool:
+        """Remove what a request has in blobs; return whether nothing of it is left."""
+        try:
+            return self._blobs.remove(item.workflow, item.request_id, self._stopping.is_set)
+        except JobxError as error:
+            name = f"{item.workflow}/{item.request_id}"
+            _log.warning("request %s stays for now, as its blobs do: %s", name, error)
+            return False
+
+    def _shorten(self, item: Kept) -> bool:
+        """Remove a long log in slices, once its request is out of sight; False when stopped."""
+        if item.events <= LOG_SLICE:
+            return True
+        self._commit([kept.hide_writes(item)])
+        for first in range(0, item.events, LOG_SLICE):
+            if self._stopping.is_set():
+                return False  # the rest is found by its marker
+            self._commit([kept.log_writes(item, first, LOG_SLICE)])
+        return True
+
+    def _commit(self, units: list[list[Write]]) -> None:
+        """Commit, leave the store to others for as long, and size the next batch by that."""
+        if not any(units):
+            return
+        began = self._now()
+        outcomes = self._store.commit_many([[unit] for unit in units])
+        took_s = self._now() - began
+        wanted = int(self._batch * COMMIT_S / max(took_s, 1e-3))
+        self._batch = max(MIN_BATCH, min(MAX_BATCH, 2 * self._batch, wanted))
+        self._pause(took_s)
+        for outcome in outcomes:
+            if outcome.error is not None:
+                raise outcome.error
+
+    def _pause(self, took_s: float) -> None:
+        self._stopping.wait(max(took_s, _LEAST_PAUSE_S))
+
     def sweep_folders(self) -> int:
-        """Remove blob folders whose request is gone; return how many. Run it at start."""
+        """Remove blob folders that a dead node left without a request; return how many.
+
+        One is removed only when it had no request ``ORPHAN_S`` ago and has none now.
+        """
+        removed = self._remove_orphans()
+        if self._folders is None:
+            self._folders = self._blobs.requests()
+        began = self._now()
+        for count, names in enumerate(self._folders, 1):
+            is_orphan = self._store.get(keys.entity("request", *names)) is None
+            if is_orphan and len(self._orphans) < MAX_ORPHANS:
+                self._orphans.append(names)
+                self._orphans_until = self._now() + ORPHAN_S
+            if count % FOLDERS == 0:
+                self._pause(self._now() - began)
+                began = self._now()
+            if self._stopping.is_set():
+                break
+        return removed
+
+    def _remove_orphans(self) -> int:
+        if not self._orphans or self._now() < self._orphans_until:
+            return 0
+        orphans, self._orphans = self._orphans, []
         removed = 0
-        for workflow, request_id in self._blobs.requests():
-            if self._store.get(keys.entity("request", workflow, request_id)) is None:
-                self._blobs.remove(workflow, request_id)
-                removed += 1
+        for names in orphans:
+            if self._stopping.is_set():
+                break
+            if self._store.get(keys.entity("request", *names)) is None:
+                removed += self._blobs.remove(*names, self._stopping.is_set)
+        return removed
+
+    def sweep_code(self) -> int:
+        """Remove plans and handler versions that nothing needs; return how many keys."""
+        if not kept.is_upgraded(self._store):
+            return 0  # what 1.0.0 finished does not say yet what it refers to
+        removed = 0
+        for workflow in code_sweep.workflows(self._store):
+            began = self._now()
+            removed += code_sweep.sweep(self._store, self._library, workflow)
+            self._pause(self._now() - began)
+            if self._stopping.is_set():
+                break
         return removed
 
     def sweep_files(self, settings: FilesSettings) -> int:
@@ -85,66 +225,3 @@ class Janitor:
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise Unavailable(f"shared files were not cleaned: {reason}") from error
-
-    def sweep_code(self) -> int:
-        """Remove plans and handler versions that neither a handler nor an open request needs.
-
-        Run it at start, before requests are taken. Returns how many keys were removed.
-        """
-        plans, versions = self._needed()
-        unneeded = []
-        for entry in self._store.range("plans/"):
-            _, workflow, digest = entry.key.split("/")
-            if (workflow, digest) not in plans:
-                unneeded.append(entry.key)
-        for entry in self._store.range("code/"):
-            _, workflow, version = entry.key.split("/")
-            if (workflow, version) not in versions:
-                unneeded.append(entry.key)
-        if unneeded:
-            self._store.commit([Delete(key) for key in unneeded])
-        return len(unneeded)
-
-    def _needed(self) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-        """Return the plans that kept requests refer to, and the code that those and handlers do."""
-        plans: set[tuple[str, str]] = set()
-        for entry in self._store.range(keys.entities("request")):
-            _, _, workflow, request_id = entry.key.split("/")
-            first = self._store.get(keys.event(workflow, request_id, 0))
-            if first is not None:
-                accepted = from_record(log.decode_record(first.value))
-                if isinstance(accepted, Accepted):
-                    plans.add((workflow, accepted.plan))
-        versions: set[tuple[str, str]] = set()
-        for entry in self._store.range(keys.entities("handler")):
-            handler = model.decode(model.Handler, entry.key, entry.value)
-            versions.add((handler.workflow_name, handler.version or ""))
-        for workflow, digest in plans:
-            entry_of_plan = self._store.get(keys.plan(workflow, digest))
-            if entry_of_plan is not None:
-                plan = model.decode(model.Plan, entry_of_plan.key, entry_of_plan.value)
-                versions |= {(workflow, version) for version in _versions(plan)}
-        return plans, versions
-
-
-def remove(store: Store, blobs: BlobFolder, marker: str, key: RequestKey) -> None:
-    """Remove a finished request: its blobs first, so that nothing can be left behind."""
-    try:
-        blobs.remove(*key)
-    except JobxError as error:
-        _log.warning("the blobs of request %s stay: %s", "/".join(key), error)
-    try:
-        request = requests.get(store, *key)
-    except NotFound:
-        request = None
-    store.commit(requests.purge_writes(marker, *key, request))
-
-
-def _versions(plan: model.Plan) -> set[str]:
-    refs = [
-        ref
-        for step in plan.steps.values()
-        for ref in (step.mapper, step.combiner, step.reducer)
-        if ref is not None
-    ]
-    return {ref.version for ref in refs}

@@ -75,8 +75,10 @@ class Journal:
         """Append the last event, with the request's entity and indexes."""
         finished = Finished(self.now_at(), decision.state, decision.failure, decision.result)
         self.request = _ended(self.snapshot(), finished)
-        expires_at = finished.at + self._node.settings.requests.retention_s
-        writes = kv_requests.finish_writes(self.request, self._node.node_id, expires_at)
+        accepted = self._state.accepted
+        plan = accepted.plan if accepted is not None else ""
+        events = self._state.events + 1
+        writes = kv_requests.finish_writes(self.request, self._node.node_id, plan, events)
         writes += deliveries.begin_writes(self.request, self._node.node_id)
         self.append(finished, writes, urgent=True)
 

@@ -27,7 +27,6 @@ from jobx.actors.janitor import Janitor
 from jobx.actors.log_writer import LogWriter
 from jobx.actors.messages import Adopt, Drain, RequestKey
 from jobx.actors.outside import Outside
-from jobx.actors.runtime.cell import ActorRecord
 from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.actors.services import Services
@@ -42,16 +41,20 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.folders import create_folder
 from jobx.kv.leases import FolderLock
 from jobx.kv.sqlite import SqliteStore
-from jobx.views import ActorView, NodeView
+from jobx.views import NodeView
 
 #: The id of a node that is alone with its store.
 LOCAL: Final = "local"
 #: Threads for blocking reads of the store.
 READERS: Final = 4
+#: Actors that are described at once, which takes some 10 ms of the loop.
+MAX_ACTORS: Final = 1000
 #: How often a change of entities by a process that says nothing of it is looked for.
 REFRESH_S: Final = 0.5
 #: How often expired requests are looked for.
 SWEEP_S: Final = 10.0
+#: How often plans, code and blob folders that nothing needs are looked for.
+SWEEP_UNNEEDED_S: Final = 600.0
 #: How often shared files that nobody finished are looked for.
 CLEAN_S: Final = 3600.0
 
@@ -99,9 +102,17 @@ class Node:
         self._blobs = BlobFolder(data_dir / "blobs")
         self._library = Library(self._store)
         self._background = ThreadPoolExecutor(1, thread_name_prefix="background")
+        self._sweeping = ThreadPoolExecutor(1, thread_name_prefix="janitor")
         self._answers = Answers(self._yield_soon)
         incarnation = time.time_ns()
-        await self._in_background(self._prepare)
+        self._janitor = Janitor(
+            self._store,
+            self._blobs,
+            self._library,
+            retention_s=settings.requests.retention_s,
+            now_at=time.time,
+        )
+        await self._in_background(self._library.refresh)
         self._outside = Outside(LOCAL, settings, self._store, self._blobs, self._library)
         self._log = LogWriter(self._store, loop, self._deliver, self._yield_soon)
         self._executors = ExecutorPool(
@@ -123,7 +134,10 @@ class Node:
         await self._gateway.start()
         self._periodic = [
             asyncio.create_task(self._repeat(REFRESH_S, self._library.refresh, self._outside.look)),
-            asyncio.create_task(self._repeat(SWEEP_S, self._janitor.sweep)),
+            asyncio.create_task(self._repeat(SWEEP_S, self._janitor.sweep, run=self._in_janitor)),
+            asyncio.create_task(
+                self._repeat(SWEEP_UNNEEDED_S, self._sweep_unneeded, run=self._in_janitor)
+            ),
             asyncio.create_task(self._repeat(CLEAN_S, self._clean_files, run=asyncio.to_thread)),
         ]
         self._state = "running"
@@ -187,13 +201,6 @@ class Node:
     def _yield_soon(self) -> None:
         self._base.yield_soon()
 
-    def _prepare(self) -> None:
-        """Remove what a dead node left, and read what workflows there are; in a thread."""
-        self._janitor = Janitor(self._store, self._blobs, time.time)
-        self._janitor.sweep_folders()
-        self._janitor.sweep_code()
-        self._library.refresh()
-
     async def _adopt(self) -> None:
         """Take up the requests that were open when the node stopped."""
         opened = await self._in_background(lambda: kv_requests.opened(self._store, LOCAL))
@@ -211,6 +218,8 @@ class Node:
         had_started, self._state = self._state == "running", "draining"
         for periodic in self._periodic:
             periodic.cancel()
+        if hasattr(self, "_janitor"):
+            self._janitor.stop()
         if hasattr(self, "_supervisor"):
             self._deliver(self._supervisor, Drain())
             await self._drain(drain_s)
@@ -241,6 +250,7 @@ class Node:
             self._log.close()
         if hasattr(self, "_background"):
             self._background.shutdown(wait=True)
+            self._sweeping.shutdown(wait=True, cancel_futures=True)
         if hasattr(self, "_store"):
             self._store.close()
         self._lock.release()
@@ -258,12 +268,12 @@ class Node:
         if verb == "node.status":
             return presenting.plain(self.view())
         if verb == "actors.tree":
-            return {"actors": msgspec.to_builtins(_nest(self._base.tree()))}
+            records = self._base.tree(min(body.get("limit") or MAX_ACTORS, MAX_ACTORS))
+            return {"actors": msgspec.to_builtins(presenting.actor_trees(records))}
         raise InvalidInput("verb", quote(verb), "is not known here")
 
     def view(self) -> NodeView:
         """Return the node as people see it."""
-        records = self._base.tree()
         return NodeView(
             node_id=LOCAL,
             version=__version__,
@@ -273,7 +283,7 @@ class Node:
             uptime_s=time.monotonic() - self._born,
             data_dir=str(self._settings.data_dir),
             capabilities=list(self._settings.node.capabilities),
-            open_requests=sum(record.name.startswith("Coordinator") for record in records),
+            open_requests=self._base.count_children(self._supervisor),
             queued_batches=self._executors.queued,
             dead_letters=self._base.counters().dead_letters,
             rss_bytes=memory.rss_bytes(),
@@ -282,6 +292,13 @@ class Node:
 
     async def _in_background(self, call: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._background, call)
+
+    async def _in_janitor(self, call: Callable[[], object]) -> object:
+        return await asyncio.get_running_loop().run_in_executor(self._sweeping, call)
+
+    def _sweep_unneeded(self) -> None:
+        self._janitor.sweep_folders()
+        self._janitor.sweep_code()
 
     def _clean_files(self) -> int:
         return self._janitor.sweep_files(self._settings.files)
@@ -311,22 +328,6 @@ class _Body(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         raise InvalidInput("body of a verb", quote(sorted(self)), f"lacks {name!r}")
-
-
-def _nest(records: list[ActorRecord]) -> list[ActorView]:
-    """Return flat records, parents before children, as trees."""
-    children: dict[str | None, list[ActorView]] = {}
-    for record in reversed(records):
-        view = ActorView(
-            address=record.address,
-            name=record.name,
-            state=record.state,
-            mailbox=record.mailbox,
-            age_s=record.age_s,
-            children=children.pop(record.address, []),
-        )
-        children.setdefault(record.parent, []).insert(0, view)
-    return children.get(None, [])
 
 
 def _fresh_folder(path: Path) -> Path:

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from jobx import model
+from jobx.actors.runtime.cell import ActorRecord
 from jobx.errors import NotEnded, RequestCancelled, RequestFailed
 from jobx.kv import deliveries, requests
 from jobx.kv.store import Store
-from jobx.views import Outcome, RequestPage, RequestView, ResultView
+from jobx.views import ActorView, Outcome, RequestPage, RequestView, ResultView
 
 
 def request_view(request: model.Request, sent: Sequence[model.Delivery] = ()) -> RequestView:
@@ -77,6 +78,24 @@ def outcome(request: model.Request, blob_dir: str, *, replayed: bool = False) ->
         delivery=deliveries.first(request),
         replayed=replayed,
     )
+
+
+def actor_trees(records: Sequence[ActorRecord]) -> list[ActorView]:
+    """Return flat records, parents before children, as trees."""
+    below: dict[str | None, list[ActorView]] = {}
+    for record in reversed(records):  # children first
+        children = below.pop(record.address, [])
+        view = ActorView(
+            address=record.address,
+            name=record.name,
+            state=record.state,
+            mailbox=record.mailbox,
+            age_s=record.age_s,
+            children=children[::-1],
+            hidden=record.children - len(children),
+        )
+        below.setdefault(record.parent, []).append(view)
+    return below.get(None, [])[::-1]
 
 
 def plain(view: msgspec.Struct) -> dict[str, Any]:

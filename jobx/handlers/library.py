@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections import OrderedDict
-from collections.abc import Iterable
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +21,8 @@ from jobx.kv.store import Put, Store, Write
 
 #: Code that is kept decoded, by size of its source; the handler used last always stays.
 CODE_CACHE_BYTES: Final = 8 << 20
+#: How long a plan is held that is not current any more: requests with it may not be durable yet.
+HELD_S: Final = 600.0
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +35,16 @@ class _Pinned:
     plan: model.Plan
     writes: list[Write]
     asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """A plan that was current until a moment ago, and the versions that it needs."""
+
+    until: float
+    workflow: str
+    digest: str
+    versions: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +63,16 @@ class Library:
     One thread calls the methods, but ``refresh`` may run in any: it replaces what is known in one
     assignment, and what was changed before a call is known when that returns. A current plan must
     stay in the store while a node runs: it is written once.
+
+    Args:
+        store: Where workflows are.
+        now: Monotonic seconds.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, now: Callable[[], float] = time.monotonic) -> None:
         self._store = store
+        self._now = now
+        self._past: deque[_Past] = deque()
         self._entities = Entities(store)
         self._refreshing = threading.Lock()  # what is read first must not be kept last
         self._state: str | None = None
@@ -79,10 +99,41 @@ class Library:
             name = workflow.workflow_name
             if (fresh := self._read(name)) is not None:
                 known[name] = fresh
+        self._note_past(known)
         self._known = known
         self._state = state
         self._forget_checks(known.values())
         return True
+
+    def _note_past(self, known: dict[str, _Known]) -> None:
+        """Note the plans that are not current any more."""
+        until = self._now() + HELD_S
+        for name, old in self._known.items():
+            if name not in known or known[name].pinned is not old.pinned:
+                versions = frozenset(versions_of(old.pinned.plan))
+                self._past.append(_Past(until, name, old.pinned.digest, versions))
+        self._forget_past()
+
+    def _forget_past(self) -> None:
+        while self._past and self._past[0].until < self._now():
+            self._past.popleft()
+
+    @contextmanager
+    def holding(self, workflow: str) -> Iterator[tuple[set[str], set[str]]]:
+        """Give the plans and the code of a workflow that requests on their way may refer to.
+
+        No further plan becomes current until the end of the ``with``.
+        """
+        with self._refreshing:
+            self._forget_past()
+            past = [item for item in self._past if item.workflow == workflow]
+            digests = {item.digest for item in past}
+            versions = {version for item in past for version in item.versions}
+            known = self._known.get(workflow)
+            if known is not None:
+                digests.add(known.pinned.digest)
+                versions |= versions_of(known.pinned.plan)
+            yield digests, versions
 
     def job(self, workflow: str, job: str) -> model.Job:
         """Return a job.
@@ -235,6 +286,16 @@ class Library:
         while self._code_bytes > CODE_CACHE_BYTES and len(self._code) > 1:
             _, dropped = self._code.popitem(last=False)
             self._code_bytes -= len(dropped["source_code"])
+
+
+def versions_of(plan: model.Plan) -> set[str]:
+    """Return the handler versions that a plan needs."""
+    return {
+        ref.version
+        for step in plan.steps.values()
+        for ref in (step.mapper, step.combiner, step.reducer)
+        if ref is not None
+    }
 
 
 def load_fields(handler: model.Handler, version: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jobx.errors import InvalidInput
@@ -46,18 +46,26 @@ class BlobFolder:
         create_folder(path)
         return path
 
-    def remove(self, workflow: str, request_id: str) -> None:
-        """Remove the folder of a request and all in it; a missing one is fine."""
+    def remove(
+        self, workflow: str, request_id: str, is_stopping: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Remove the folder of a request and all in it; a missing one is fine.
+
+        Returns whether it is gone: it is not when ``is_stopping`` meanwhile.
+        """
         path = self.path(workflow, request_id)
         try:
-            shutil.rmtree(path)
+            if not _clear(path, is_stopping):
+                return False
+            path.rmdir()
         except FileNotFoundError:
-            return
+            pass
         except OSError as error:
             raise translate(error, path) from error
+        return True
 
     def requests(self) -> Iterator[tuple[str, str]]:
-        """Yield the workflow and the id of every request that has a folder, in order."""
+        """Yield the workflow and the id of every request that has a folder, in no order."""
         for workflow in _folders(self._root):
             for request in _folders(workflow):
                 yield workflow.name, request.name
@@ -67,15 +75,33 @@ class BlobFolder:
         return sum(_sizes(self._root))
 
 
-def _folders(parent: Path) -> list[Path]:
+def _clear(path: Path, is_stopping: Callable[[], bool]) -> bool:
+    """Remove what is in a folder; return False when it was stopped. No link is followed."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        with os.scandir(folder) as items:
+            for item in items:
+                if is_stopping():
+                    return False
+                if item.is_dir(follow_symlinks=False):
+                    shutil.rmtree(item.name, dir_fd=folder)
+                else:
+                    os.unlink(item.name, dir_fd=folder)
+    finally:
+        os.close(folder)
+    return True
+
+
+def _folders(parent: Path) -> Iterator[Path]:
     try:
         with os.scandir(parent) as items:
-            found = [item.name for item in items if item.is_dir(follow_symlinks=False)]
+            for item in items:
+                if item.is_dir(follow_symlinks=False) and _is_name(item.name):
+                    yield parent / item.name
     except FileNotFoundError:
-        return []
+        return
     except OSError as error:
         raise translate(error, parent) from error
-    return [parent / name for name in sorted(found) if _is_name(name)]
 
 
 def _is_name(text: str) -> bool:

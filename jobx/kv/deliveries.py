@@ -40,13 +40,6 @@ def begin_writes(request: Request, node_id: str) -> list[Write]:
     ]
 
 
-def purge_writes(request: Request) -> list[Write]:
-    """Return what removes the delivery of a request; a node drops its marker by itself."""
-    if request.destination is None:
-        return []
-    return [Delete(keys.delivery(request.workflow_name, request.request_id))]
-
-
 def read(store: Store, request: Request) -> list[Delivery]:
     """Return the deliveries of a request: one, or none."""
     if first(request) is None:
@@ -127,8 +120,3 @@ def renew(store: Store, node_id: str, workflow: str, request_id: str) -> None:
                 Put(keys.undelivered(node_id, workflow, request_id), b""),
             ]
         )
-
-
-def postpone_writes(marker: str, expires_at: float, workflow: str, request_id: str) -> list[Write]:
-    """Return what makes a finished request expire later, ``marker`` being its finished marker."""
-    return [Delete(marker), Put(keys.finished(expires_at, workflow, request_id), b"")]

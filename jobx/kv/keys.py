@@ -6,7 +6,9 @@
     plans/<workflow>/<hash>                   steps and handler versions by content
     requests/<workflow>/<id>/log/<n>          the events of a request
     open/<node>/<workflow>/<id>               requests that a node coordinates
-    finished/<finished_at>/<workflow>/<id>    finished requests in the order they expire
+    kept/<workflow>/<plan>/<finished_at>/<id> finished requests, by plan and by end
+    listed/<workflow>/<state>/<newest first>  finished requests, by state and from the newest on
+    finished/<expires_at>/<workflow>/<id>     what 1.0.0 wrote in place of these two
     deliveries/<workflow>/<id>                how far a result is on its way, JSON
     undelivered/<node>/<workflow>/<id>        deliveries that a node works off
     idempotency/<workflow>/<job>/<key>        the request that a client's key stands for
@@ -26,6 +28,13 @@ OPEN: Final = "open/"
 FINISHED: Final = "finished/"
 #: Nobody writes it; deleting it shows whether anything can be written.
 PROBE: Final = "probe"
+KEPT: Final = "kept/"
+#: So much of a plan's digest is in the key of a kept request. Should two plans share it, both stay.
+_PLAN_CHARACTERS: Final = 16
+#: Names sort backwards when each of their letters stands for its opposite, and an end comes last.
+_LETTERS: Final = "-.0123456789_abcdefghijklmnopqrstuvwxyz"
+_OPPOSITES: Final = str.maketrans(_LETTERS, _LETTERS[::-1])
+_END: Final = "~"
 
 
 def workflow(name: str) -> str:
@@ -70,9 +79,34 @@ def opened(node_id: str, workflow_name: str, request_id: str) -> str:
     return f"open/{node_id}/{workflow_name}/{request_id}"
 
 
-def finished(finished_at: float, workflow_name: str, request_id: str) -> str:
-    """Return the key under which the janitor finds a finished request, oldest first."""
-    return f"finished/{int(finished_at * 1000):015d}/{workflow_name}/{request_id}"
+def kept_with(workflow_name: str, plan_digest: str) -> str:
+    """Return the prefix of the finished requests of a plan, by end; ``''`` is an unknown plan."""
+    return f"{KEPT}{workflow_name}/{plan_digest[:_PLAN_CHARACTERS] or '-'}/"
+
+
+def kept(workflow_name: str, plan_digest: str, finished_at: float, request_id: str) -> str:
+    """Return the key under which the janitor finds a finished request."""
+    return f"{kept_with(workflow_name, plan_digest)}{instant(finished_at)}/{request_id}"
+
+
+def instant(at: float) -> str:
+    """Return a wall-clock instant as text that sorts by time, to the millisecond."""
+    return f"{max(0, int(at * 1000)):015d}"
+
+
+def listed(workflow_name: str, state: str, request_id: str = "") -> str:
+    """Return the key of a request in the list of its state; the list's prefix without one."""
+    return f"listed/{workflow_name}/{state}/" + (newest_first(request_id) if request_id else "")
+
+
+def newest_first(request_id: str) -> str:
+    """Return text that sorts the other way round than request ids do."""
+    return request_id.translate(_OPPOSITES) + _END
+
+
+def request_id_of(newest_first_text: str) -> str:
+    """Return the request id that ``newest_first`` made a text of."""
+    return newest_first_text.removesuffix(_END).translate(_OPPOSITES)
 
 
 def delivery(workflow_name: str, request_id: str) -> str:

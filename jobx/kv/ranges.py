@@ -49,3 +49,16 @@ def scan(
         if len(entries) < page:
             return
         after = entries[-1].key
+
+
+def branches(store: Store, prefix: str, levels: int = 1) -> Iterator[str]:
+    """Yield the distinct beginnings of keys, ``levels`` names below ``prefix``, in order.
+
+    Each costs one read, however many keys begin with it.
+    """
+    after = None
+    while entries := store.range(prefix, after=after, limit=1):
+        names = entries[0].key.removeprefix(prefix).split("/")[:levels]
+        branch = prefix + "/".join(names)
+        yield f"{branch}/"
+        after = f"{branch}0"  # the character behind the slash: beyond all that this one has

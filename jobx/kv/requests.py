@@ -1,4 +1,4 @@
-"""The request's entity and the indexes beside it: which are open, which expire, which were asked.
+"""The request's entity and the indexes beside it: which are open, which ended, which were asked.
 
 Writes are built here and committed by the caller, together with the events they belong to.
 """
@@ -9,9 +9,9 @@ import json
 from typing import Final
 
 from jobx.errors import NotFound
-from jobx.kv import deliveries, keys
-from jobx.kv.ranges import scan
-from jobx.kv.store import Create, Delete, DeletePrefix, Put, Store, Write
+from jobx.kv import kept, keys
+from jobx.kv.ranges import branches, scan
+from jobx.kv.store import Create, Delete, Put, Store, Write
 from jobx.model import Request, RequestState, check_name, decode, encode
 
 #: Crockford's base 32: no letters that look like digits, in the order of ASCII.
@@ -20,8 +20,7 @@ _BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _LETTERS: Final = tuple(high + low for high in _BASE32 for low in _BASE32)
 _PLACES: Final = range(120, -1, -10)
 _RANDOM_BYTES: Final = 10
-#: A page ends after so many requests even when its filter let few through.
-_MAX_SCANNED: Final = 10_000
+_STATES: Final = ("running", *kept.ENDED)
 
 
 def new_id(now_at: float, random: bytes) -> str:
@@ -55,37 +54,23 @@ def accept_writes(request: Request, node_id: str, fingerprint: str | None = None
     return writes
 
 
-def finish_writes(request: Request, node_id: str, expires_at: float) -> list[Write]:
-    """Return what makes a request finished: its last entity, no open marker, when it expires."""
+def finish_writes(
+    request: Request, node_id: str, plan_digest: str = "", events: int = 0
+) -> list[Write]:
+    """Return what makes a request finished: its last entity, no open marker, what lists it.
+
+    Args:
+        request: The request as it ended.
+        node_id: The node that coordinated it.
+        plan_digest: The plan that it refers to, ``''`` for an unknown one.
+        events: How many events its log has, the last one among them.
+    """
     workflow, request_id = request.workflow_name, request.request_id
     return [
         Put(_key(workflow, request_id), encode(request)),
         Delete(keys.opened(node_id, workflow, request_id)),
-        Create(keys.finished(expires_at, workflow, request_id), b""),
+        *kept.begin_writes(request, plan_digest, events),
     ]
-
-
-def purge_writes(
-    marker: str, workflow: str, request_id: str, request: Request | None
-) -> list[Write]:
-    """Return what removes all traces of a request from the store.
-
-    Args:
-        marker: The key of its finished marker, as ``expired`` gives it.
-        workflow: Its workflow.
-        request_id: Its id.
-        request: Its entity, whose idempotency key goes too; None when it is gone already.
-    """
-    writes: list[Write] = [
-        Delete(_key(workflow, request_id)),
-        DeletePrefix(keys.log(workflow, request_id)),
-        Delete(marker),
-    ]
-    if request is not None:
-        writes += deliveries.purge_writes(request)
-        if request.idempotency_key is not None:
-            writes.append(Delete(_idempotency(request, request.idempotency_key)))
-    return writes
 
 
 def get(store: Store, workflow: str, request_id: str) -> Request:
@@ -112,25 +97,24 @@ def page(
 ) -> tuple[list[Request], str | None]:
     """Return requests of a workflow, newest first, and the cursor of the page behind or None.
 
+    It reads as many requests as it returns, however many there are.
+
     Args:
         store: Where they are.
         workflow: Their workflow.
-        state: Only those in this state. A page may then hold fewer than ``limit`` and still
-            have one behind it.
+        state: Only those in this state. One that leaves it meanwhile is left out.
         after: The cursor that the page before gave.
         limit: At most so many.
     """
-    prefix = keys.entities("request", check_name("workflow", workflow))
-    cursor = None if after is None else prefix + check_name("after", after)
-    found: list[Request] = []
-    for scanned, entry in enumerate(scan(store, prefix, after=cursor, reverse=True)):
-        if len(found) == limit or scanned == _MAX_SCANNED:
-            return found, after
-        request = decode(Request, entry.key, entry.value)
-        after = request.request_id
-        if state is None or request.state == state:
-            found.append(request)
-    return found, None
+    check_name("workflow", workflow)
+    if after is not None:
+        check_name("after", after)
+    states = _STATES if state is None else (state,)
+    ids = kept.listed(store, workflow, states, after, limit + 1)
+    entries = [store.get(_key(workflow, request_id)) for request_id in ids[:limit]]
+    found = [decode(Request, entry.key, entry.value) for entry in entries if entry is not None]
+    shown = [request for request in found if state in (None, request.state)]
+    return shown, ids[limit - 1] if len(ids) > limit else None
 
 
 def opened(store: Store, node_id: str) -> list[tuple[str, str]]:
@@ -138,25 +122,14 @@ def opened(store: Store, node_id: str) -> list[tuple[str, str]]:
     return [_tail(entry.key) for entry in scan(store, f"{keys.OPEN}{node_id}/")]
 
 
-def open_in(store: Store, workflow: str, limit: int) -> list[str]:
+def open_in(store: Store, workflow: str, limit: int | None = None) -> list[str]:
     """Return the ids of open requests of a workflow, on any node; at most ``limit``."""
     found: list[str] = []
-    for entry in scan(store, keys.OPEN):
-        owner, request_id = _tail(entry.key)
-        if owner == workflow:
-            found.append(request_id)
+    for node in branches(store, keys.OPEN):
+        left = None if limit is None else limit - len(found)
+        found += [_tail(e.key)[1] for e in store.range(f"{node}{workflow}/", limit=left)]
         if len(found) == limit:
             break
-    return found
-
-
-def expired(store: Store, now_at: float, limit: int) -> list[tuple[str, str, str]]:
-    """Return finished requests that have expired: finished marker, workflow, id; oldest first."""
-    found = []
-    for entry in store.range(keys.FINISHED, limit=limit):
-        if entry.key >= keys.finished(now_at, "", ""):
-            break
-        found.append((entry.key, *_tail(entry.key)))
     return found
 
 

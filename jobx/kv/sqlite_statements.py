@@ -40,6 +40,9 @@ _REPLACE: Final = (
     "UPDATE kv SET value = ?, checksum = ?, revision = (SELECT revision FROM counter)"
     " WHERE key = ? AND revision = ?"
 )
+#: The ranges come first: each is looked up in the table, not the table in them.
+_DELETE_RANGES: Final = "DELETE FROM kv WHERE key IN (SELECT key FROM (VALUES "
+_IN_RANGE: Final = "key >= column1 AND key < column2"
 
 
 class Collision(Exception):
@@ -66,6 +69,9 @@ def write_folded(writer: sqlite3.Connection, folded: Folded) -> None:
         writer.execute(f"{_UPSERT}{rows}{_UPSERT_END}", variables)
     for rows, variables in _chunks(((key,) for key in folded.deletes), "?"):
         writer.execute(f"DELETE FROM kv WHERE key IN ({rows})", variables)  # noqa: S608 - only marks
+    bounds = ((prefix, prefix_end(prefix)) for prefix in folded.prefixes)
+    for rows, variables in _chunks(bounds, "(?, ?)"):
+        writer.execute(f"{_DELETE_RANGES}{rows}) CROSS JOIN kv ON {_IN_RANGE})", variables)
 
 
 def _summed(values: Mapping[str, bytes]) -> Iterator[tuple[str, bytes, int]]:

@@ -7,18 +7,27 @@ from dataclasses import dataclass, field
 
 from jobx.errors import TooLarge
 from jobx.kv.store import Create, Delete, DeletePrefix, Limits, Put, Replace, Unit, Write
+from jobx.kv.ranges import prefix_end
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """Writes of distinct keys, by kind, in no order. Right only if every create succeeds."""
+    """Writes of distinct keys, by kind, in no order. Right only if every create succeeds.
+
+    No key that is written is under a prefix that is deleted.
+    """
 
     creates: dict[str, bytes] = field(default_factory=dict)
     puts: dict[str, bytes] = field(default_factory=dict)
     deletes: set[str] = field(default_factory=set)
+    prefixes: set[str] = field(default_factory=set)
 
     def add(self, write: Write) -> bool:
         """Take in a write that follows the others; False when it cannot be folded."""
+        if isinstance(write, DeletePrefix):
+            return self._add_prefix(write.prefix)
+        if any(write.key.startswith(prefix) for prefix in self.prefixes):
+            return isinstance(write, Delete) and write.revision is None
         if isinstance(write, Create):
             if write.key in self.creates or write.key in self.puts or write.key in self.deletes:
                 return False
@@ -33,6 +42,14 @@ class Folded:
             self.deletes.add(write.key)
         else:
             return False
+        return True
+
+    def _add_prefix(self, prefix: str) -> bool:
+        if prefix_end(prefix) is None:
+            return False
+        if any(key.startswith(prefix) for keys in (self.creates, self.puts) for key in keys):
+            return False
+        self.prefixes.add(prefix)
         return True
 
 

@@ -235,6 +235,8 @@ def _grow_actors(tree: Tree, actor: ActorView) -> None:
     branch = tree.add(line)
     for below in actor.children:
         _grow_actors(branch, below)
+    if actor.hidden:
+        branch.add(Text(f"{actor.hidden:,} more", style="dim"))
 
 
 def _cell(value: object) -> Text:

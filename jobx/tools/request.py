@@ -16,7 +16,7 @@ from jobx.actors import presenting, sessions
 from jobx.actors import trace as traces
 from jobx.errors import InUse, NodeUnreachable, NotEnded, RequestCancelled, RequestFailed
 from jobx.handlers import runs
-from jobx.kv import deliveries, keys, requests
+from jobx.kv import deliveries, kept, requests
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.entities import Entities
 from jobx.kv.store import Store
@@ -278,10 +278,7 @@ def _finished(store: Store, workflow: str, request_ids: Sequence[str]) -> Iterat
 
 def _remove(call: Call, store: Store, entity: model.Request) -> None:
     workflow, request_id = entity.workflow_name, entity.request_id
-    # Should retention have changed since, a marker stays that the janitor removes in its time.
-    expires_at = (entity.finished_at or 0.0) + call.settings.requests.retention_s
-    marker = keys.finished(expires_at, workflow, request_id)
-    store.commit(requests.purge_writes(marker, workflow, request_id, entity))
+    store.commit(kept.purge_writes(kept.find(store, entity)))
     _blobs(call).remove(workflow, request_id)
 
 

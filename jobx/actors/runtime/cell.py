@@ -38,6 +38,7 @@ class ActorRecord:
     Attributes:
         state: ``stopping``; ``queued``: it has mail; ``busy``: it says so; ``idle``.
         parent: None for an actor that the system itself owns.
+        children: How many live children it has.
     """
 
     address: str
@@ -46,6 +47,7 @@ class ActorRecord:
     mailbox: int
     age_s: float
     parent: str | None
+    children: int
 
 
 class ChildFailed(ChildActorExited):
@@ -136,6 +138,7 @@ class Cell:
             mailbox=len(mailbox or ()),
             age_s=now - self.born_s,
             parent=str(self.parent.address) if self.parent else None,
+            children=len(self.children or ()),
         )
 
     # What thespian.actors.Actor asks of its _myRef.

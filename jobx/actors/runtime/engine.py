@@ -302,10 +302,20 @@ class Engine:
         else:
             self.capabilities[name] = value
 
-    def tree(self) -> list[ActorRecord]:
-        """Describe all live actors, in the order of their creation."""
+    def tree(self, limit: int | None = None) -> list[ActorRecord]:
+        """Describe live actors, in the order of their creation: parents before their children.
+
+        Args:
+            limit: At most so many, and no more work than for them.
+        """
         now = self.scheduler.now()
-        return [cell.record(now) for cell in self._actors()]
+        living = (cell for cell in self._cells.values() if not cell.is_endpoint)
+        return [cell.record(now) for cell in itertools.islice(living, limit)]
+
+    def count_children(self, address: ActorAddress) -> int:
+        """Return how many live children an actor has; 0 when it is gone."""
+        cell = self._cells.get(address.addressDetails)
+        return len(cell.children or ()) if cell is not None else 0
 
     def counters(self) -> Counters:
         """Return what happened so far."""

@@ -77,7 +77,7 @@ class Bench:
         """Let a request end whose result goes to a writer."""
         request = finished(Destination(writer=writer, place="p"), [("a", 1)])
         request = msgspec.structs.replace(request, request_id=request_id)
-        writes = requests.finish_writes(request, "n", 10.0)
+        writes = requests.finish_writes(request, "n")
         self.store.commit([*writes, *deliveries.begin_writes(request, "n")])
         return RequestKey(request.workflow_name, request_id)
 
@@ -250,7 +250,7 @@ def test_page_of_requests_shows_their_deliveries(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.finish("r1", "quick")
     plain = msgspec.structs.replace(finished(None, []), request_id="r2")
-    bench.store.commit(requests.finish_writes(plain, "n", 10.0))
+    bench.store.commit(requests.finish_writes(plain, "n"))
 
     page = presenting.page(bench.store, "texts", None, None, 10)
 

@@ -15,7 +15,8 @@ from jobx.actors.results import Deliverer, after_try
 from jobx.actors.writers.registry import Writers
 from jobx.config import ResultSettings, Settings
 from jobx.errors import BlobDamaged, StoreUnavailable, TooLarge, Unavailable
-from jobx.kv import deliveries, keys, requests
+from jobx.handlers.library import Library
+from jobx.kv import deliveries, kept, requests
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
 from jobx.kv.store import Delete
@@ -46,7 +47,7 @@ class Bench:
         self.request = finished(destination, [("a", 1)])
         self.store.commit(
             [
-                *requests.finish_writes(self.request, "n", 10.0),
+                *requests.finish_writes(self.request, "n"),
                 *deliveries.begin_writes(self.request, "n"),
             ]
         )
@@ -191,8 +192,7 @@ def test_try_that_was_begun_by_a_killed_node_counts(tmp_path: Path, sink: HttpSi
 
 def test_marker_of_a_request_that_is_gone_is_dropped(tmp_path: Path, sink: HttpSink) -> None:
     bench = Bench(tmp_path, sink.url)
-    marker = keys.finished(10.0, *KEY)
-    bench.store.commit(requests.purge_writes(marker, *KEY, bench.request))
+    bench.store.commit(kept.purge_writes(kept.find(bench.store, bench.request)))
 
     assert bench.run() is None
     assert sink.posts == []
@@ -200,13 +200,21 @@ def test_marker_of_a_request_that_is_gone_is_dropped(tmp_path: Path, sink: HttpS
 
 def test_janitor_keeps_a_request_whose_result_is_on_its_way(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "http://127.0.0.1:1/")
-    janitor = Janitor(bench.store, BlobFolder(tmp_path), lambda: 1000.0)
+    now_at = 1000.0
+    janitor = Janitor(
+        bench.store,
+        BlobFolder(tmp_path),
+        Library(bench.store),
+        retention_s=10.0,
+        now_at=lambda: now_at,
+    )
 
     assert janitor.sweep() == 0
     assert requests.get(bench.store, *KEY)
     ended = model.Delivery(delivery_id="texts/r1", writer="http", state="given_up")
     assert deliveries.save(bench.store, "n", KEY, ended)
-    assert Janitor(bench.store, BlobFolder(tmp_path), lambda: 9000.0).sweep() == 1
+    now_at = 9000.0
+    assert janitor.sweep() == 1
     assert bench.store.range("deliveries/") == []
 
 

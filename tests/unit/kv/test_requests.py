@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from jobx import model
 from jobx.errors import Conflict, InvalidInput, NotFound
-from jobx.kv import keys, log, requests
+from jobx.kv import keys, requests
 from jobx.kv.memory import MemoryStore
+from jobx.kv.store import Put
 from jobx.model import Request
 
 TIMES = st.floats(0, 2**48 / 1000 - 1)
@@ -36,9 +37,9 @@ def accept(store: MemoryStore, *accepted: Request) -> None:
         store.commit(requests.accept_writes(one, "node1", "print"))
 
 
-def finish(store: MemoryStore, one: Request, expires_at: float) -> Request:
-    done = msgspec.structs.replace(one, state="succeeded", is_done=True)
-    store.commit(requests.finish_writes(done, "node1", expires_at))
+def finish(store: MemoryStore, one: Request, finished_at: float = 10.0) -> Request:
+    done = msgspec.structs.replace(one, state="succeeded", is_done=True, finished_at=finished_at)
+    store.commit(requests.finish_writes(done, "node1"))
     return done
 
 
@@ -136,15 +137,6 @@ def test_pages_of_a_state_hold_that_state_only(store: MemoryStore) -> None:
     assert found == ["r6", "r4", "r1"]
 
 
-def test_a_page_ends_when_its_filter_lets_too_few_through(
-    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    accept(store, *(request(f"r{number}") for number in range(5)))
-    monkeypatch.setattr(requests, "_MAX_SCANNED", 3)
-    assert requests.page(store, "flow", "failed") == ([], "r2")
-    assert requests.page(store, "flow", "failed", after="r2") == ([], None)
-
-
 def test_open_in_finds_the_open_requests_of_a_workflow_on_all_nodes(store: MemoryStore) -> None:
     for number, workflow in enumerate(["flow", "other", "flow", "flow"]):
         one = request(f"r{number}", workflow_name=workflow)
@@ -153,29 +145,16 @@ def test_open_in_finds_the_open_requests_of_a_workflow_on_all_nodes(store: Memor
     assert requests.open_in(store, "flow", 2) == ["r0", "r2"]
 
 
-def test_expired_gives_the_oldest_first_and_no_more_than_asked(store: MemoryStore) -> None:
-    for number, expires_at in enumerate([30.0, 10.0, 20.0, 99999.0]):
-        accept(store, request(f"r{number}"))
-        finish(store, request(f"r{number}"), expires_at)
-    found = requests.expired(store, 50.0, 9)
-    assert [request_id for _, _, request_id in found] == ["r1", "r2", "r0"]
-    assert requests.expired(store, 50.0, 2) == found[:2]
-    assert requests.expired(store, 9.9, 9) == []
+def test_a_page_of_all_holds_what_runs_and_what_has_ended_by_age(store: MemoryStore) -> None:
+    accept(store, *(request(f"r{number}") for number in range(6)))
+    for number in (0, 3, 4):
+        finish(store, request(f"r{number}"))
+    assert ids(requests.page(store, "flow")[0]) == ["r5", "r4", "r3", "r2", "r1", "r0"]
+    assert ids(requests.page(store, "flow", "running")[0]) == ["r5", "r2", "r1"]
 
 
-def test_purge_leaves_no_trace_of_a_request_and_all_of_others(store: MemoryStore) -> None:
-    accept(store, request("r10"))
-    kept = store.range("")
-    accept(store, request("r1", idempotency_key="key"))
-    store.commit([log.event_write("flow", "r1", number, {}) for number in range(3)])
-    done = finish(store, request("r1", idempotency_key="key"), 10.0)
-    ((marker, workflow, request_id),) = requests.expired(store, 11.0, 9)
-    store.commit(requests.purge_writes(marker, workflow, request_id, done))
-    assert store.range("") == kept
-
-
-def test_purge_of_a_request_whose_entity_is_gone_takes_its_marker(store: MemoryStore) -> None:
-    finish(store, request("r1"), 10.0)
-    ((marker, *names),) = requests.expired(store, 11.0, 9)
-    store.commit(requests.purge_writes(marker, *names, None))
-    assert store.range("") == []
+def test_a_request_that_leaves_a_state_while_it_is_listed_is_left_out(store: MemoryStore) -> None:
+    accept(store, request("r1"))
+    done = msgspec.structs.replace(request("r1"), state="failed", is_done=True)
+    store.commit([Put(keys.entity("request", "flow", "r1"), model.encode(done))])
+    assert requests.page(store, "flow", "running") == ([], None)

@@ -1,0 +1,77 @@
+"""Removes plans and handler versions that nothing needs: no handler, no request, no node.
+
+A plan is needed while it is current, was so a moment ago (a request with it may be on its way to
+the store), or is the plan of a request that is open or kept. Code is needed by handlers and plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from jobx import model
+from jobx.errors import InvalidInput
+from jobx.handlers.library import Library, versions_of
+from jobx.kv import kept, keys, requests
+from jobx.kv.changes import change
+from jobx.kv.ranges import branches, scan
+from jobx.kv.references import read_all
+from jobx.kv.store import Delete, Store, Write
+
+#: Keys that one commit removes; the next sweep removes further ones.
+MAX_REMOVED: Final = 100
+#: Values that are read at once: one may be the source of a whole program.
+_PAGE: Final = 8
+
+
+def workflows(store: Store) -> Iterator[str]:
+    """Yield the workflows that have plans or code, also those that exist no more."""
+    found = {b.split("/")[1] for prefix in ("plans/", "code/") for b in branches(store, prefix)}
+    yield from sorted(found)
+
+
+def sweep(store: Store, library: Library, workflow: str) -> int:
+    """Remove what nothing needs of a workflow; return how many keys.
+
+    No handler changes while it is decided (``change``), and no plan becomes current
+    (``Library.holding``).
+    """
+
+    def plan() -> tuple[list[Write], int]:
+        unneeded = [*_unneeded(store, workflow, digests, versions)][:MAX_REMOVED]
+        return [Delete(key) for key in unneeded], len(unneeded)
+
+    with library.holding(workflow) as (digests, versions):
+        return change(store, plan)
+
+
+def _unneeded(store: Store, workflow: str, digests: set[str], versions: set[str]) -> Iterator[str]:
+    """Yield keys of plans and code, given what the node itself needs."""
+    needed = set(versions)
+    opened: set[str] | None = None
+    for entry in scan(store, keys.plan(workflow, ""), page=_PAGE):
+        digest = entry.key.rsplit("/", 1)[1]
+        if digest not in digests:
+            if opened is None:  # before what is kept: a request that ends is in one of the two
+                opened = _opened(store, workflow)
+            if digest not in opened and not kept.has_plan(store, workflow, digest):
+                yield entry.key
+                continue
+        needed |= versions_of(_decode(entry.key, entry.value))
+    needed |= {handler.version or "" for handler in read_all(store, model.Handler, workflow)}
+    for entry in scan(store, keys.code(workflow, ""), page=_PAGE):
+        if entry.key.rsplit("/", 1)[1] not in needed:
+            yield entry.key
+
+
+def _opened(store: Store, workflow: str) -> set[str]:
+    """Return the plans of open requests."""
+    found = requests.open_in(store, workflow)
+    return {kept.plan_of(store, workflow, request_id) for request_id in found}
+
+
+def _decode(key: str, value: bytes) -> model.Plan:
+    try:
+        return model.decode(model.Plan, key, value)
+    except InvalidInput:  # whoever reads it says so
+        return model.Plan(steps={})

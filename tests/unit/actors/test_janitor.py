@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobx.actors import janitor as janitor_module
+from jobx.actors.janitor import Janitor
+from jobx.errors import StoreRefused
+from jobx.handlers.library import Library
+from jobx.kv import keys, log, requests
+from jobx.kv.blobs import BlobFolder
+from jobx.kv.memory import MemoryStore
+from jobx.kv.store import Chain, Delete, Outcome, Put
+from tests.support.history import keep
+
+DAY_S = 86_400.0
+PLAN = "a" * 64
+
+
+class Clock:
+    """Both clocks of a janitor, and what it pauses for."""
+
+    at = 1_000_000.0
+    now = 0.0
+
+
+class Recording(MemoryStore):
+    """Notes the commits that remove something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits: list[Sequence[Chain]] = []
+        self.before: Callable[[], None] = lambda: None
+
+    def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
+        self.before()
+        self.commits.append(chains)
+        return super().commit_many(chains)
+
+
+class Bench:
+    """A janitor on a store in memory, whose pauses take no time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = Clock()
+        self.store = Recording()
+        self.blobs = BlobFolder(folder)
+        self.library = Library(self.store)
+        self.janitor = self.start()
+
+    def start(self, retention_s: float = DAY_S) -> Janitor:
+        """Return a janitor as a node that starts has it."""
+        return Janitor(
+            self.store,
+            self.blobs,
+            self.library,
+            retention_s=retention_s,
+            now_at=lambda: self.clock.at,
+            now=lambda: self.clock.now,
+        )
+
+    def keep(self, count: int, ended_ago_s: float = 2 * DAY_S) -> None:
+        """Have requests that ended a time ago."""
+        names = ("flow", "j")
+        keep(self.store, names, PLAN, count, first_at=self.clock.at - ended_ago_s, every_s=1e-3)
+        self.store.commits.clear()
+
+    def left(self) -> list[str]:
+        """Return the ids of the requests that are kept."""
+        return [request.request_id for request in requests.page(self.store, "flow", limit=5000)[0]]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr(janitor_module, "_LEAST_PAUSE_S", 0.0)
+    return Bench(tmp_path / "blobs")
+
+
+def test_all_that_expired_goes_and_nothing_else(bench: Bench) -> None:
+    bench.keep(3, ended_ago_s=DAY_S - 60)
+    young = bench.left()
+    bench.keep(1000)
+    assert bench.janitor.sweep() == 1000
+    assert bench.left() == young
+    assert bench.janitor.sweep() == 0
+
+
+def test_many_requests_go_with_one_commit(bench: Bench) -> None:
+    bench.keep(1000)
+    bench.janitor.sweep()
+    assert len(bench.store.commits) <= 1000 / janitor_module.MIN_BATCH
+
+
+def test_a_shortened_retention_counts_for_what_is_there(bench: Bench) -> None:
+    bench.keep(5, ended_ago_s=60.0)
+    assert bench.janitor.sweep() == 0
+    assert bench.start(retention_s=30.0).sweep() == 5
+
+
+def test_a_lengthened_retention_counts_for_what_is_there(bench: Bench) -> None:
+    bench.keep(5)
+    assert bench.start(retention_s=3 * DAY_S).sweep() == 0
+
+
+def test_batches_shrink_where_commits_are_slow_and_grow_where_they_are_fast(bench: Bench) -> None:
+    sizes = []
+
+    def slow() -> None:
+        bench.clock.now += 1.0
+        sizes.append(bench.janitor._batch)
+
+    bench.keep(2000)
+    bench.store.before = slow
+    bench.janitor._pause = lambda _: None  # type: ignore[method-assign]
+    bench.janitor.sweep()
+    assert sizes[-1] == janitor_module.MIN_BATCH
+
+    bench.store.before = lambda: sizes.append(bench.janitor._batch)
+    bench.keep(4000)
+    bench.janitor.sweep()
+    assert sizes[-1] == janitor_module.MAX_BATCH
+
+
+def test_the_store_is_left_to_others_for_as_long_as_a_commit_took(bench: Bench) -> None:
+    paused: list[float] = []
+
+    def slow() -> None:
+        bench.clock.now += 0.25
+
+    bench.keep(100)
+    bench.store.before = slow
+    bench.janitor._pause = paused.append  # type: ignore[method-assign]
+    bench.janitor.sweep()
+    assert paused == [0.25]
+
+
+def test_a_stop_ends_a_sweep_after_its_slice_and_the_next_one_goes_on(bench: Bench) -> None:
+    bench.keep(1000)
+    bench.store.before = bench.janitor.stop
+    removed = bench.janitor.sweep()
+    assert 0 < removed <= janitor_module.BATCH
+    assert len(bench.left()) == 1000 - removed
+    assert bench.start().sweep() == 1000 - removed
+
+
+def test_a_long_log_goes_in_slices_and_is_out_of_sight_before(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(janitor_module, "LOG_SLICE", 2)
+    bench.keep(1)
+    (request_id,) = bench.left()
+    seen: list[tuple[bool, int]] = []
+
+    def look() -> None:
+        entity = bench.store.get(keys.entity("request", "flow", request_id))
+        seen.append((entity is not None, len(bench.store.range("requests/"))))
+
+    bench.store.before = look
+    assert bench.janitor.sweep() == 1
+    assert seen == [(True, 3), (False, 3), (False, 1), (False, 0)]
+    assert bench.store.range("") == []
+
+
+def test_a_removal_that_was_cut_short_is_ended_by_the_next_sweep(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(janitor_module, "LOG_SLICE", 1)
+    bench.keep(1)
+    bench.store.before = bench.janitor.stop
+    bench.janitor.sweep()
+    assert bench.store.range("requests/")
+
+    bench.store.before = lambda: None
+    bench.start().sweep()
+    assert bench.store.range("") == []
+
+
+def test_blobs_go_before_their_request(bench: Bench) -> None:
+    bench.keep(1)
+    (request_id,) = bench.left()
+    (bench.blobs.create("flow", request_id) / "b").write_bytes(b"x")
+    bench.store.before = lambda: seen.append(list(bench.blobs.requests()))
+    seen: list[list[tuple[str, str]]] = []
+    bench.janitor.sweep()
+    assert seen == [[]]
+
+
+def test_a_request_whose_blobs_stay_stays_and_is_in_no_other_ones_way(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.keep(3)
+    stuck, *_ = bench.left()
+    remove = bench.blobs.remove
+
+    def fail(workflow: str, request_id: str, *more: Any) -> bool:
+        if request_id == stuck:
+            raise StoreRefused("blobs", "they are somebody else's")
+        return remove(workflow, request_id, *more)
+
+    monkeypatch.setattr(bench.blobs, "remove", fail)
+    assert bench.janitor.sweep() == 2
+    assert bench.janitor.sweep() == 0
+    assert bench.left() == [stuck]
+    assert "stays for now" in caplog.text
+
+    monkeypatch.undo()
+    bench.clock.at += janitor_module.LATER_S + 1
+    assert bench.janitor.sweep() == 1
+
+
+# blob folders
+
+
+def test_a_folder_without_a_request_goes_once_it_had_none_for_long(bench: Bench) -> None:
+    bench.keep(1, ended_ago_s=60.0)
+    (known,) = bench.left()
+    for request_id in (known, "orphan"):
+        bench.blobs.create("flow", request_id)
+
+    assert bench.janitor.sweep_folders() == 0
+    assert bench.janitor.sweep_folders() == 0
+    bench.clock.now += janitor_module.ORPHAN_S + 1
+    assert bench.janitor.sweep_folders() == 1
+    assert list(bench.blobs.requests()) == [("flow", known)]
+
+
+def test_the_folder_of_a_request_that_is_accepted_meanwhile_stays(bench: Bench) -> None:
+    bench.blobs.create("flow", "r1")
+    bench.janitor.sweep_folders()
+    bench.store.commit([Put(keys.entity("request", "flow", "r1"), b"{}")])
+    bench.clock.now += janitor_module.ORPHAN_S + 1
+    assert bench.janitor.sweep_folders() == 0
+    assert list(bench.blobs.requests()) == [("flow", "r1")]
+
+
+def test_folders_are_looked_through_once_a_start(bench: Bench) -> None:
+    bench.janitor.sweep_folders()
+    bench.blobs.create("flow", "r1")
+    for _ in range(3):
+        bench.clock.now += janitor_module.ORPHAN_S + 1
+        assert bench.janitor.sweep_folders() == 0
+
+
+# what 1.0.0 left
+
+
+def test_a_sweep_lists_what_an_older_version_finished(bench: Bench) -> None:
+    bench.keep(5, ended_ago_s=60.0)
+    for entry in [*bench.store.range(keys.KEPT), *bench.store.range("listed/")]:
+        bench.store.commit([Delete(entry.key)])
+    for entry in bench.store.range("entities/request/"):
+        request_id = entry.key.rsplit("/", 1)[1]
+        marker = f"{keys.FINISHED}{0:015d}/flow/{request_id}"
+        bench.store.commit([Put(marker, b"")])
+    assert bench.left() == []
+    assert bench.janitor.sweep() == 0
+    assert len(bench.left()) == 5
+    assert bench.start(retention_s=30.0).sweep() == 5
+    assert bench.store.range("") == []
+
+
+def test_code_is_not_swept_before_all_that_an_older_version_finished_is_listed(
+    bench: Bench,
+) -> None:
+    bench.store.commit([Put(keys.plan("flow", "p"), b'{"steps":{}}')])
+    bench.store.commit([Put(f"{keys.FINISHED}{0:015d}/flow/r1", b"")])
+    assert bench.janitor.sweep_code() == 0
+    bench.store.commit([Delete(f"{keys.FINISHED}{0:015d}/flow/r1")])
+    assert bench.janitor.sweep_code() == 1
+
+
+def test_stop_from_another_thread_ends_a_pause(bench: Bench) -> None:
+    thread = threading.Thread(target=bench.janitor._pause, args=(600.0,))
+    thread.start()
+    bench.janitor.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_logs_of_others_stay(bench: Bench) -> None:
+    bench.store.commit([log.event_write("flow", "other", 0, {})])
+    bench.keep(2)
+    bench.janitor.sweep()
+    assert [entry.key for entry in bench.store.range("")] == [keys.event("flow", "other", 0)]
