@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from jobx.errors import TooLarge
-from jobx.kv.store import Create, Delete, DeletePrefix, Limits, Put, Replace, Unit, Write
 from jobx.kv.ranges import prefix_end
+from jobx.kv.store import Create, Delete, DeletePrefix, Limits, Put, Replace, Unit, Write
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,8 +191,11 @@ def test_no_plan_becomes_current_while_it_is_decided_what_goes(bench: Bench) -> 
 
 def test_a_sweep_reads_nothing_of_what_is_kept(bench: Bench) -> None:
     bench.accept("r1")
-    keep(bench.store, ("flow", "j"), bench.library.plan("flow")[0], 50, first_at=1.0)
     bench.change(1)
+    digest, _, writes = bench.library.plan("flow")
+    bench.store.commit(writes)
+    keep(bench.store, ("flow", "j"), digest, 50, first_at=1.0)
+    bench.change(2)
     bench.later()
     read: list[str] = []
     get, scan = bench.store.get, bench.store.range
