@@ -94,6 +94,11 @@ class RequestSettings(Section, frozen=True, kw_only=True):
 
     #: Requests that may be open at once; further ones get 503.
     max_open: PositiveInt = 10_000
+    #: What open requests may hold in the node's memory; further ones get 503. 0 means an eighth
+    #: of the memory that the node may have.
+    max_open_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    #: A request that was at work at so many deaths of the node, alone at the last one, fails.
+    node_deaths: Annotated[int, msgspec.Meta(ge=2, le=100)] = 3
     #: A request that takes longer fails.
     time_limit_s: PositiveFloat = 86_400.0
     #: One invocation that takes longer fails, unless its handler says otherwise.

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 from thespian.actors import ActorAddress
 
 from jobx import model
-from jobx.actors.messages import Described, Ended, Opened, Refused, RequestKey
+from jobx.actors.messages import Described, Ended, Opened, Probed, Refused, RequestKey
 
 T = TypeVar("T")
 _Waiting: TypeAlias = dict[RequestKey, list[asyncio.Future[Any]]]
@@ -30,6 +30,7 @@ class Answers:
         self._asked: _Waiting = {}
         self._tickets: dict[int, asyncio.Future[model.Request | None]] = {}
         self._asked_count = 0
+        self._probes: dict[int, asyncio.Future[bool]] = {}
 
     def receive(self, message: Any, _: ActorAddress) -> None:
         """Take the mail of supervisor and coordinators."""
@@ -49,6 +50,21 @@ class Answers:
             for refused in self._opened.pop(message.key, []) + self._ended.pop(message.key, []):
                 if not refused.done():
                     refused.set_exception(message.error)
+
+    def probed(self, message: Probed, _: ActorAddress) -> None:
+        """Take the answer to a Probe."""
+        probe = self._probes.pop(message.ticket, None)
+        if probe is not None and not probe.done():
+            probe.set_result(True)
+
+    def probe(self) -> tuple[int, asyncio.Future[bool]]:
+        """Return a number for a Probe and the future of its answer."""
+        self._asked_count += 1
+        number = self._asked_count
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._probes[number] = future
+        future.add_done_callback(lambda _: self._probes.pop(number, None))
+        return number, future
 
     def opened(self, key: RequestKey) -> asyncio.Future[model.Request]:
         """Return a future that ends when the request is durable."""

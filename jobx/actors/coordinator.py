@@ -82,6 +82,7 @@ class Coordinator(LoopActor):
         self._pace = Pace()
         self._started: dict[int, _Started] = {}
         self._tickets = 0
+        self._held_bytes = -1
         #: Questions that are answered once the request is durable.
         self._asked: list[Describe | Cancel] = []
         self._is_begun = False
@@ -125,10 +126,6 @@ class Coordinator(LoopActor):
     def _recover(self, message: Recover, sender: ActorAddress) -> None:
         self._begin(message.request, message.plan, message.reply_to, sender)
         self._is_opened = True
-        if message.failure is not None:
-            self.state.events = message.next_number
-            self._journal.finish(Finish("failed", message.failure, ()))
-            return
         for event in message.events:
             self.state.apply(event)
         self._journal.committed = self.state.events - 1
@@ -280,6 +277,14 @@ class Coordinator(LoopActor):
         ):
             self._carry_out(decision)
         self._discard_unwanted()
+        self._weigh()
+
+    def _weigh(self) -> None:
+        """Tell how much memory the request holds, when that has changed."""
+        held_bytes = self.state.tree.held_bytes + self.state.tree.chunk_bytes
+        if held_bytes != self._held_bytes:
+            self._held_bytes = held_bytes
+            self.node.budget.hold(self._journal.key, held_bytes)
 
     def _room(self, lanes: int) -> int:
         if self._journal.uncommitted > MAX_UNCOMMITTED:

@@ -23,7 +23,7 @@ from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
 from jobx.actors.request.events import Accepted, Event, from_record
 from jobx.actors.threads import SerialThread
 from jobx.errors import InternalError, InvalidInput, JobxError, OutcomeUnknown
-from jobx.kv import keys, log, requests
+from jobx.kv import keys, lives, log, requests
 from jobx.kv.store import Delete, Outcome, Store, Unit, Write
 
 #: How long an append that is not urgent waits for company.
@@ -100,7 +100,7 @@ class LogWriter:
         self._pending: dict[RequestKey, _Group] = {}
         self._flight: dict[RequestKey, _Group] = {}
         self._refused: set[RequestKey] = set()  # whose owners have not heard of it yet
-        self._readers: dict[RequestKey, ActorAddress] = {}
+        self._readers: dict[RequestKey, tuple[ActorAddress, bool]] = {}
         self._timer: asyncio.Handle | None = None
         self._is_urgent = False
         self._is_committing = False
@@ -141,23 +141,29 @@ class LogWriter:
         if key in self._flight:
             self._flight[key].is_forgotten = True
 
-    def read(self, key: RequestKey, reply_to: ActorAddress) -> None:
+    def read(self, key: RequestKey, reply_to: ActorAddress, *, has_events: bool = True) -> None:
         """Read a request's log for a new owner; ``reply_to`` hears LogRead.
 
-        What the owner before appended is written first, or refused.
+        What the owner before appended is written first, or refused. Who ends the request needs
+        no events.
         """
         if key in self._pending or key in self._flight:
-            self._readers[key] = reply_to
+            self._readers[key] = (reply_to, has_events)
             if not self._is_committing and not self._is_retrying:
                 self._schedule(urgent=True)
         else:
-            self._read(key, reply_to)
+            self._read(key, reply_to, has_events)
 
-    def _read(self, key: RequestKey, reply_to: ActorAddress) -> None:
+    def _read(self, key: RequestKey, reply_to: ActorAddress, has_events: bool) -> None:
         self._refused.discard(key)  # that was for the owner before
         self._thread.call(
-            lambda: read_log(self._store, key), lambda found, _: self._deliver(reply_to, found)
+            lambda: read_log(self._store, key, has_events=has_events),
+            lambda found, _: self._deliver(reply_to, found),
         )
+
+    def mark(self, requests: Sequence[lives.OpenRequest]) -> None:
+        """Mark open requests, before anything of them is read that is asked for later."""
+        self._thread.call(lambda: lives.mark(self._store, requests), _marked)
 
     async def drain(self, timeout_s: float) -> bool:
         """Wait until everything is written; False when it is not in time."""
@@ -215,7 +221,7 @@ class LogWriter:
         faults = (one.error for one in outcomes if isinstance(one.error, STORE_FAULTS))
         self._go_on(next(faults, None))
         for key in [key for key in self._readers if key not in self._pending]:
-            self._read(key, self._readers.pop(key))
+            self._read(key, *self._readers.pop(key))
 
     def _go_on(self, fault: JobxError | None) -> None:
         """Commit what is left, at once or after a while."""
@@ -251,19 +257,26 @@ class LogWriter:
         self._pending[key] = group
 
 
-def read_log(store: Store, key: RequestKey) -> LogRead:
+def _marked(_: object, error: BaseException | None) -> None:
+    if error is not None:  # they go on; a death of the node is counted for none of them
+        _log.warning("open requests could not be marked: %s", error)
+
+
+def read_log(store: Store, key: RequestKey, *, has_events: bool = True) -> LogRead:
     """Return the log of a request, with what its coordinator needs to go on; blocks."""
     try:
-        return _read_log(store, key)
+        return _read_log(store, key, has_events)
     except JobxError as error:
         return LogRead(key, None, error=error)
     except Exception as error:  # noqa: BLE001 - whoever waits for the log must hear of it
         return LogRead(key, None, error=InternalError(f"{type(error).__name__}: {error}"))
 
 
-def _read_log(store: Store, key: RequestKey) -> LogRead:
+def _read_log(store: Store, key: RequestKey, has_events: bool) -> LogRead:
     request = requests.get(store, *key)
     next_number = log.next_number(store, *key)
+    if not has_events:
+        return LogRead(key, request, next_number=next_number)
     try:
         events, plan = _read_events(store, key)
     except (InternalError, InvalidInput) as error:  # no later try reads anything else

@@ -42,23 +42,53 @@ class Submit(Struct, frozen=True):
 
 
 class Recover(Struct, frozen=True):
-    """Take a request up from its log.
-
-    With a ``failure`` it is not gone on with but ended, since going on has failed too often.
-    """
+    """Take a request up from its log."""
 
     request: model.Request
     plan: model.Plan
     events: list[Event]
-    next_number: int
     reply_to: ActorAddress
-    failure: model.Failure | None = None
+
+
+class Close(Struct, frozen=True):
+    """End a request with a failure, as event ``next_number``, without going on with it."""
+
+    request: model.Request
+    next_number: int
+    failure: model.Failure
+    reply_to: ActorAddress
 
 
 class Adopt(Struct, frozen=True):
-    """Take up every one of these requests from their logs."""
+    """Take up every one of these requests from their logs, a few at a time."""
 
-    keys: tuple[RequestKey, ...]
+    requests: tuple[Waiting, ...]
+
+
+class Waiting(Struct, frozen=True):
+    """A request of an earlier life that waits to be taken up.
+
+    Attributes:
+        deaths: Deaths of the node while it was at work.
+        is_set_aside: It is not taken up but ended.
+    """
+
+    key: RequestKey
+    deaths: int = 0
+    is_set_aside: bool = False
+
+
+class Probe(Struct, frozen=True):
+    """Say that actors are at work; the answer is Probed."""
+
+    reply_to: ActorAddress
+    ticket: int
+
+
+class Probed(Struct, frozen=True):
+    """The supervisor takes messages."""
+
+    ticket: int
 
 
 class Describe(Struct, frozen=True):

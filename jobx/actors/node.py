@@ -15,28 +15,31 @@ from typing import Any, Final
 
 import msgspec
 import uvloop
-from thespian.actors import ActorSystem
+from thespian.actors import ActorSystem, ChildActorExited
 
 from jobx import __version__, is_compiled
-from jobx.actors import memory, presenting
+from jobx.actors import memory, presenting, recovery
 from jobx.actors.answers import Answers
+from jobx.actors.budget import OpenBudget
+from jobx.actors.clock import ServiceClock, boot_id
 from jobx.actors.entity_verbs import ENTITY_VERBS, EntityVerbs
 from jobx.actors.executors import ExecutorPool
 from jobx.actors.gateway import Gateway
 from jobx.actors.janitor import Janitor
 from jobx.actors.log_writer import LogWriter
-from jobx.actors.messages import Adopt, Drain, RequestKey
+from jobx.actors.messages import Adopt, Drain, Probe, Waiting
 from jobx.actors.outside import Outside
+from jobx.actors.readiness import Readiness
 from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.actors.services import Services
 from jobx.actors.supervisor import Supervisor
 from jobx.actors.verbs import VERBS, Verbs
 from jobx.config import Settings
-from jobx.errors import InvalidInput, JobxError, quote
+from jobx.errors import InternalError, InvalidInput, JobxError, quote
 from jobx.handlers.files import opening
 from jobx.handlers.library import Library
-from jobx.kv import requests as kv_requests
+from jobx.kv import lives
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.folders import create_folder
 from jobx.kv.leases import FolderLock
@@ -73,8 +76,12 @@ class Node:
         self._settings = settings
         self._environ = environ
         self._lock = FolderLock(settings.data_dir, "node")
+        self._fault: str | None = None
+        self._is_hastened = False
         self._state = "starting"
         self._periodic: list[asyncio.Task[None]] = []
+        #: Set when the node cannot go on.
+        self.lost = asyncio.Event()
 
     async def start(self) -> None:
         """Take the data folder, start everything, take up what was open.
@@ -104,16 +111,19 @@ class Node:
         self._background = ThreadPoolExecutor(1, thread_name_prefix="background")
         self._sweeping = ThreadPoolExecutor(1, thread_name_prefix="janitor")
         self._answers = Answers(self._yield_soon)
-        incarnation = time.time_ns()
+        await self._in_background(self._begin_life)
+        incarnation = self._life.incarnation
         self._janitor = Janitor(
             self._store,
             self._blobs,
             self._library,
             retention_s=settings.requests.retention_s,
-            now_at=time.time,
+            now_at=self._clock.now_at,
         )
         await self._in_background(self._library.refresh)
-        self._outside = Outside(LOCAL, settings, self._store, self._blobs, self._library)
+        self._outside = Outside(
+            LOCAL, settings, self._store, self._blobs, self._library, now_at=self._clock.now_at
+        )
         self._log = LogWriter(self._store, loop, self._deliver, self._yield_soon)
         self._executors = ExecutorPool(
             settings,
@@ -138,6 +148,7 @@ class Node:
             asyncio.create_task(
                 self._repeat(SWEEP_UNNEEDED_S, self._sweep_unneeded, run=self._in_janitor)
             ),
+            asyncio.create_task(self._repeat(SWEEP_S, self._note_clock)),
             asyncio.create_task(self._repeat(CLEAN_S, self._clean_files, run=asyncio.to_thread)),
         ]
         self._state = "running"
@@ -150,7 +161,10 @@ class Node:
             incarnation=incarnation,
             capabilities=capabilities,
             services=None,
+            root_exited=self._root_exited,
         )
+        gateway = self._base.endpoint(self._answers.receive)
+        self._listener = self._base.endpoint(self._answers.probed)
         services = Services(
             node_id=LOCAL,
             incarnation=incarnation,
@@ -159,15 +173,29 @@ class Node:
             executors=self._executors,
             blobs=self._blobs,
             now=time.monotonic,
-            now_at=time.time,
-            gateway=self._base.endpoint(self._answers.receive),
+            now_at=self._clock.now_at,
+            gateway=gateway,
             notify=self._outside.notify,
             deliver=self._outside.deliver,
+            budget=OpenBudget(self._settings.requests.max_open_bytes or memory.limit_bytes() // 8),
         )
         self._base.services = services
         self._system = ActorSystem(systemBase=self._base, transientUnique=True)
         self._supervisor = self._system.createActor(Supervisor)
         self._start_verbs(services)
+        self._readiness = Readiness([self._fault_of, self._stall_of], self._probe)
+
+    def _probe(self) -> asyncio.Future[bool]:
+        ticket, future = self._answers.probe()
+        self._deliver(self._supervisor, Probe(self._listener, ticket))
+        return future
+
+    def _fault_of(self) -> str | None:
+        return self._fault
+
+    def _stall_of(self) -> str | None:
+        stalled = self._log.stalled
+        return None if stalled is None else f"the log cannot be written: {stalled}"
 
     def _start_verbs(self, services: Services) -> None:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
@@ -201,12 +229,46 @@ class Node:
     def _yield_soon(self) -> None:
         self._base.yield_soon()
 
+    def _begin_life(self) -> None:
+        """Read what the last life left and note this one; in a thread."""
+        last = lives.last(self._store, LOCAL)
+        self._clock = ServiceClock(last, boot_id())
+        incarnation = max(last.incarnation + 1, time.time_ns())
+        self._last_life = last.incarnation
+        self._life = self._clock.note(lives.Life(incarnation=incarnation))
+        lives.begin(self._store, LOCAL, self._life)
+
+    def _note_clock(self) -> None:
+        life = self._clock.note(self._life)
+        if life is not self._life:
+            lives.begin(self._store, LOCAL, life)
+            self._life = life
+
     async def _adopt(self) -> None:
-        """Take up the requests that were open when the node stopped."""
-        opened = await self._in_background(lambda: kv_requests.opened(self._store, LOCAL))
-        if opened:
-            _log.info("open requests that are taken up: %d", len(opened))
-            self._deliver(self._supervisor, Adopt(tuple(RequestKey(*item) for item in opened)))
+        """Have the requests taken up that were open when the node stopped."""
+        waiting = await self._in_background(self._charge)
+        if waiting:
+            _log.info("open requests that are taken up: %d", len(waiting))
+            self._deliver(self._supervisor, Adopt(tuple(waiting)))
+
+    def _charge(self) -> list[Waiting]:
+        """Return what is open, charged with the death of the last life; in a thread."""
+        opened = lives.opened(self._store, LOCAL)
+        limit, was_lost = self._settings.requests.node_deaths, self._outside.was_lost
+        waiting = recovery.charge(opened, self._last_life, was_lost=was_lost, limit=limit)
+        lives.mark(self._store, recovery.charges(opened, waiting))
+        return waiting
+
+    def _root_exited(self, notice: ChildActorExited) -> None:
+        """End the node: without its supervisor no request would ever begin or end."""
+        self.fail(f"the supervisor died: {getattr(notice, 'reason', 'it exited')}")
+
+    def fail(self, reason: str) -> None:
+        """Say that the node cannot go on; who runs it ends it."""
+        if self._fault is None:
+            self._fault = reason
+            _log.critical("the node cannot go on: %s", reason)
+            self.lost.set()
 
     async def stop(self, drain_s: float) -> None:
         """Take nothing new, let running work end within ``drain_s``, stop everything.
@@ -215,7 +277,8 @@ class Node:
         """
         if self._state == "stopped":
             return
-        had_started, self._state = self._state == "running", "draining"
+        had_started = self._state == "running" and self._fault is None
+        self._state = "draining"
         for periodic in self._periodic:
             periodic.cancel()
         if hasattr(self, "_janitor"):
@@ -228,10 +291,16 @@ class Node:
         await self._release()
         self._state = "stopped"
 
+    def hasten(self) -> None:
+        """End the drain at once, if the node is draining; what is at work goes on later."""
+        self._is_hastened = True
+
     async def _drain(self, drain_s: float) -> None:
         deadline = time.monotonic() + drain_s
-        while self._executors.is_busy and time.monotonic() < deadline:
+        while self._executors.is_busy and time.monotonic() < deadline and not self._is_hastened:
             await asyncio.sleep(0.02)
+        if self._is_hastened:
+            deadline = time.monotonic()
         await self._log.drain(max(1.0, deadline - time.monotonic()))
         await self._outside.close(max(1.0, deadline - time.monotonic()))
 
@@ -265,6 +334,8 @@ class Node:
             return await VERBS[verb](self._verbs, _Body(body))
         if verb in ENTITY_VERBS:
             return await ENTITY_VERBS[verb](self._entity_verbs, _Body(body))
+        if verb == "node.ready":
+            return {"state": self._state, "trouble": await self._readiness.trouble()}
         if verb == "node.status":
             return presenting.plain(self.view())
         if verb == "actors.tree":
@@ -351,7 +422,26 @@ async def _run(settings: Settings, environ: Mapping[str, str]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        loop.add_signal_handler(number, lambda: None)  # the log follows its file by itself
     node = Node(settings, environ)
+    loop.set_exception_handler(lambda _, context: _take_fault(node, context))
     await node.start()
-    await stopped.wait()
+    waits = [loop.create_task(event.wait()) for event in (stopped, node.lost)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for waiting in waits:
+        waiting.cancel()
+    if node.lost.is_set():
+        await node.stop(0.0)
+        raise InternalError("the node cannot go on; see its log")
+    for number in (signal.SIGTERM, signal.SIGINT):  # a second one: do not wait for work
+        loop.add_signal_handler(number, node.hasten)
     await node.stop(settings.node.drain_s)
+
+
+def _take_fault(node: Node, context: dict[str, Any]) -> None:
+    """End the node when a callback of its loop failed: what that was to do is never done."""
+    error, text = context.get("exception"), context.get("message", "")
+    _log.error("%s", text, exc_info=error)
+    if text.startswith("Exception in callback") and error is not None:
+        node.fail(f"{text}: {error!r}")

@@ -127,14 +127,13 @@ def coordinator_died(workflow: str, request_id: str, details: object) -> Notice:
     )
 
 
-def coordinator_given_up(workflow: str, request_id: str) -> Notice:
-    """Return the notification of a coordinator that reached its restart limit."""
+def coordinator_given_up(workflow: str, request_id: str, failure: model.Failure) -> Notice:
+    """Return the notification of a request that ends since going on with it is the fault."""
     return Notice(
         kind="coordinator.given_up",
         level="critical",
-        subject=f"the coordinator of request {workflow}/{request_id} died too often;"
-        " the request fails",
-        cause=workflow,
+        subject=f"request {workflow}/{request_id} is not gone on with: {failure.message}",
+        cause=f"{workflow}/{failure.type}",
         workflow=workflow,
         request_id=request_id,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,7 @@ class Outside:
         store: Where deliveries are.
         blobs: Where large results are.
         library: Whose handlers' changes are told.
+        now_at: The service clock.
 
     Raises:
         ConfigError: A channel or a writer cannot work as it is set.
@@ -44,6 +46,8 @@ class Outside:
         store: Store,
         blobs: BlobFolder,
         library: Library,
+        *,
+        now_at: Callable[[], float],
     ) -> None:
         outbound, notify, results = settings.outbound, settings.notify, settings.results
         if outbound.ca_file:
@@ -51,14 +55,16 @@ class Outside:
         clocks = Clocks(time.monotonic, time.time)
         calls = Outbound(outbound, [notify.http_url])
         self._notifier = Notifier(node_id, settings, calls, clocks)
-        self.writers = Writers(Site(settings, Outbound(outbound, [results.http_url]), time.time))
+        self.writers = Writers(Site(settings, Outbound(outbound, [results.http_url]), now_at))
         self._deliverer = Deliverer(
-            node_id, store, blobs, self.writers, results, notify=self.notify, now_at=time.time
+            node_id, store, blobs, self.writers, results, notify=self.notify, now_at=now_at
         )
         self._node_id = node_id
         self._library = library
         self._versions = library.versions()
         self._running = settings.data_dir / RUNNING
+        #: Whether the life before this one did not end well.
+        self.was_lost = self._running.exists()
 
     def notify(self, notice: Notice) -> None:
         """Tell people of something."""
@@ -74,7 +80,7 @@ class Outside:
 
     async def start(self) -> None:
         """Tell when the node before this one did not end well; take its deliveries up."""
-        if self._running.exists():
+        if self.was_lost:
             self.notify(_node_back(self._node_id, self._running))
         self._running.touch()
         await self._deliverer.resume()

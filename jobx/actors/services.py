@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from thespian.actors import ActorAddress
 
+from jobx.actors.budget import OpenBudget
 from jobx.actors.messages import Pull, RequestKey, Run
 from jobx.actors.notices import Notice
 from jobx.config import Settings
+from jobx.kv.lives import OpenRequest
 from jobx.kv.store import Write
 
 if TYPE_CHECKING:
@@ -37,11 +40,15 @@ class Log(Protocol):
     def forget(self, key: RequestKey) -> None:
         """Drop what is not written yet of a request whose log belongs to somebody else."""
 
-    def read(self, key: RequestKey, reply_to: ActorAddress) -> None:
+    def read(self, key: RequestKey, reply_to: ActorAddress, *, has_events: bool = True) -> None:
         """Read a request's log for a new owner; ``reply_to`` hears LogRead.
 
-        What the owner before appended is written first, or refused.
+        What the owner before appended is written first, or refused. Who ends the request needs
+        no events.
         """
+
+    def mark(self, requests: Sequence[OpenRequest]) -> None:
+        """Mark open requests, before anything of them is read that is asked for later."""
 
 
 class Executors(Protocol):
@@ -81,6 +88,7 @@ class Services:
         gateway: Hears how requests end that nobody in particular asked about.
         notify: Tells people of something.
         deliver: Takes the result of a finished request to where it goes, if it goes anywhere.
+        budget: What open requests may hold in memory.
     """
 
     node_id: str
@@ -94,3 +102,4 @@ class Services:
     gateway: ActorAddress
     notify: Callable[[Notice], None] = _ignore
     deliver: Callable[[RequestKey], None] = _ignore
+    budget: OpenBudget = field(default_factory=lambda: OpenBudget(sys.maxsize))

@@ -9,24 +9,29 @@ from typing import Any, Final
 from thespian.actors import ActorAddress, ChildActorExited, WakeupMessage
 
 from jobx import model
-from jobx.actors import notices
+from jobx.actors import notices, recovery
+from jobx.actors.closer import Closer
 from jobx.actors.coordinator import Coordinator
 from jobx.actors.messages import (
     Adopt,
     Cancel,
+    Close,
     Describe,
     Described,
     Drain,
     Ended,
     LogRead,
     Opened,
+    Probe,
+    Probed,
     Recover,
     Refused,
     RequestKey,
     Submit,
 )
+from jobx.actors.recovery import Recovery
+from jobx.actors.restarts import Restarts
 from jobx.actors.runtime.actor import LoopActor
-from jobx.actors.runtime.supervision import RestartBudget, RestartPolicy
 from jobx.actors.services import Services
 from jobx.errors import (
     Conflict,
@@ -38,12 +43,13 @@ from jobx.errors import (
     TooLarge,
 )
 
-#: A coordinator that dies of a fault is rebuilt from its log so often; then its request fails.
-COORDINATOR_POLICY: Final = RestartPolicy(mode="restart", max_restarts=3, window_s=60.0)
 #: How long a log that could not be read waits for the next try.
 READ_AGAIN_S: Final = 2.0
+#: How often it is looked for room for requests that wait to be taken up.
+LOOK_S: Final = 0.5
 
 _NO_PLAN: Final = model.Plan(steps={})
+_LOOK: Final = "look"
 
 _log = logging.getLogger(__name__)
 
@@ -57,11 +63,13 @@ class Supervisor(LoopActor):
         super().__init__()
         self._open: dict[RequestKey, ActorAddress] = {}
         self._keys: dict[object, RequestKey] = {}
-        self._budgets: dict[RequestKey, RestartBudget] = {}
-        #: Why requests must end that are taken up: what they came to cannot be written.
-        self._unwritable: dict[RequestKey, model.Failure] = {}
-        #: Requests that are taken up as soon as their log is read.
+        self._restarts = Restarts()
+        #: Requests that are taken up as soon as it is their turn and their log is read.
         self._reading: set[RequestKey] = set()
+        self._recovery = Recovery(limit=1)
+        #: Why requests must end instead of being taken up.
+        self._endings: dict[RequestKey, model.Failure] = {}
+        self._is_looking = False
         self._is_draining = False
 
     def describe(self) -> str:
@@ -76,38 +84,95 @@ class Supervisor(LoopActor):
         if receive is not None:
             receive(self, message, sender)
 
+    # What is asked for
+
     def _submit(self, message: Submit, _: ActorAddress) -> None:
         request = message.request
         key = RequestKey(request.workflow_name, request.request_id)
         if key in self._open:
             self.send(self._open[key], message)
         elif key in self._reading:
-            pass  # it was asked for before: all who wait hear what its log says
-        elif self._is_draining:
-            self.send(message.reply_to, Refused(key, Draining("the node is stopping", 5.0)))
-        elif len(self._open) >= self.node.settings.requests.max_open:
-            reason = f"{len(self._open)} requests are open"
-            self.send(message.reply_to, Refused(key, Overloaded(reason, 1.0)))
+            self._recovery.hurry(key)  # all who wait hear what its log says
+        elif (refusal := self._refusal(key, message)) is not None:
+            self.send(message.reply_to, Refused(key, refusal))
         else:
-            self.send(self._start(key), message)
+            self.send(self._start(key, Coordinator), message)
 
-    def _start(self, key: RequestKey) -> ActorAddress:
-        address = self.createActor(Coordinator)
+    def _refusal(self, key: RequestKey, message: Submit) -> JobxError | None:
+        """Return why a new request is not accepted, or None: there is room for it."""
+        if self._is_draining:
+            return Draining("the node is stopping", 5.0)
+        if len(self._open) >= self.node.settings.requests.max_open:
+            return Overloaded(f"{len(self._open)} requests are open", 1.0)
+        if len(self._recovery) and not self.node.budget.has_room:
+            return Overloaded(f"{len(self._recovery)} open requests wait for memory", 1.0)
+        try:
+            self.node.budget.admit(key, len(message.arguments.inline or b""))
+        except Overloaded as error:
+            return error
+        return None
+
+    def _start(self, key: RequestKey, kind: type[Coordinator | Closer]) -> ActorAddress:
+        address = self.createActor(kind)
         self._open[key] = address
         self._keys[address.addressDetails] = key
         return address
 
+    def _describe(self, message: Describe | Cancel, _: ActorAddress) -> None:
+        address = self._open.get(message.key)
+        if address is None:
+            self._recovery.hurry(message.key)
+            self.send(message.reply_to, Described(message.ticket, None))
+        else:
+            self.send(address, message)
+
+    def _probe(self, message: Probe, _: ActorAddress) -> None:
+        self.send(message.reply_to, Probed(message.ticket))
+
+    def _drain(self, message: Drain, _: ActorAddress) -> None:
+        self._is_draining = True
+        for address in self._open.values():
+            self.send(address, message)
+
+    # What is taken up
+
     def _adopt(self, message: Adopt, _: ActorAddress) -> None:
-        for key in message.keys:
-            self._read(key)
+        self._recovery = Recovery(self.node.settings.requests.node_deaths)
+        self._recovery.add(message.requests)
+        self._reading.update(waiting.key for waiting in message.requests)
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Take up what there is room for, and look again as long as something waits."""
+        if self._is_draining:
+            return  # the next node takes it up
+        now, whose = self.node.now(), (self.node.node_id, self.node.incarnation)
+        pardoned = self._recovery.pardon(now)
+        taken = self._recovery.take(now, has_room=self.node.budget.has_room)
+        marked = [pardoned, *taken] if pardoned is not None else taken
+        if marked:
+            self.node.log.mark([self._recovery.mark(waiting, *whose) for waiting in marked])
+        for waiting in taken:
+            self._restarts.rebuilt(waiting.key, now)
+            if waiting.is_set_aside:
+                self._endings[waiting.key] = recovery.failure(waiting)
+            self._read(waiting.key)
+        if not self._is_looking and (len(self._recovery) or self._recovery.is_watching):
+            self._is_looking = True
+            self.wakeupAfter(LOOK_S, _LOOK)
 
     def _read(self, key: RequestKey) -> None:
         self._reading.add(key)
         if not self._is_draining:  # else the next node takes it up
-            self.node.log.read(key, self.myAddress)
+            goes_on = key not in self._endings and self._restarts.failure(key) is None
+            self.node.log.read(key, self.myAddress, has_events=goes_on)
 
     def _woken(self, message: WakeupMessage, _: ActorAddress) -> None:
-        self._read(message.payload)
+        if message.payload is _LOOK:
+            self._is_looking = False
+            self._take_up()
+        else:
+            self._read(message.payload)
 
     def _log_read(self, message: LogRead, _: ActorAddress) -> None:
         key = message.key
@@ -126,30 +191,33 @@ class Supervisor(LoopActor):
         else:
             self.send(self.node.gateway, Opened(message.request))
             if not self._is_draining:
-                self._take_up(message, message.request)
+                self._go_on(message, message.request)
+        self._recovery.read(key)
+        self._take_up()
 
-    def _take_up(self, message: LogRead, request: model.Request) -> None:
-        self._reading.discard(message.key)
-        recover = Recover(
-            request,
-            message.plan or _NO_PLAN,
-            message.events,
-            message.next_number,
-            self.node.gateway,
-            _damaged(message.error) if message.error else self._spent(message.key),
-        )
-        self.send(self._start(message.key), recover)
+    def _go_on(self, message: LogRead, request: model.Request) -> None:
+        """Start what goes on with a request, or what ends it."""
+        key, gateway = message.key, self.node.gateway
+        self._reading.discard(key)
+        failure = self._failure(message)
+        if failure is None:
+            recover = Recover(request, message.plan or _NO_PLAN, message.events, gateway)
+            self.send(self._start(key, Coordinator), recover)
+        else:
+            close = Close(request, message.next_number, failure, gateway)
+            self.send(self._start(key, Closer), close)
 
-    def _spent(self, key: RequestKey) -> model.Failure | None:
-        """Return why a request must fail instead of going on, or None: it goes on."""
-        if key in self._unwritable:
-            return self._unwritable[key]
-        budget = self._budgets.get(key)
-        if budget is None or not budget.is_spent:
-            return None
-        self.node.notify(notices.coordinator_given_up(*key))
-        text = "its coordinator failed too often; see the node's log"
-        return model.Failure(kind="internal", type="CoordinatorFailed", message=text)
+    def _failure(self, message: LogRead) -> model.Failure | None:
+        """Return why a request must end instead of going on, or None: it goes on."""
+        if message.error is not None:
+            return _damaged(message.error)
+        failure = self._endings.get(message.key) or self._restarts.failure(message.key)
+        if failure is not None:
+            _log.error("request %s is not gone on with: %s", "/".join(message.key), failure.message)
+            self.node.notify(notices.coordinator_given_up(*message.key, failure))
+        return failure
+
+    # What has ended, and what died
 
     def _ended(self, message: Ended, sender: ActorAddress) -> None:
         request = message.request
@@ -168,11 +236,11 @@ class Supervisor(LoopActor):
         key, error = message.key, message.error
         if isinstance(error, Conflict):
             _log.info("request %s is coordinated by somebody else", "/".join(key))
-        is_again = key in self._unwritable
+        is_again = key in self._endings
         self._close(key, sender)
         if message.may_exist:
             _log.error("request %s cannot go on: %s", "/".join(key), error)
-            self._unwritable[key] = _limit(error)
+            self._endings[key] = _unwritable(error)
             self._reading.add(key)
             self.wakeupAfter(READ_AGAIN_S if is_again else 0.0, key)
 
@@ -183,8 +251,10 @@ class Supervisor(LoopActor):
 
     def _forget(self, key: RequestKey) -> None:
         self._reading.discard(key)
-        self._budgets.pop(key, None)
-        self._unwritable.pop(key, None)
+        self._restarts.forget(key)
+        self._endings.pop(key, None)
+        self._recovery.ended(key)
+        self.node.budget.release(key)
 
     def _child_exited(self, message: ChildActorExited, _: ActorAddress) -> None:
         """Start a coordinator anew that died before its request had ended."""
@@ -192,31 +262,24 @@ class Supervisor(LoopActor):
         if key is None:
             return
         del self._open[key]
-        if not self._is_draining:
-            self._note_death(key, message)
-        self._read(key)
-
-    def _note_death(self, key: RequestKey, message: ChildActorExited) -> None:
+        self.node.budget.release(key)
+        self._reading.add(key)
+        if self._is_draining:
+            return  # the next node takes it up
         details = getattr(message, "details", "it exited")
         _log.error("the coordinator of request %s died: %s", "/".join(key), details)
-        self.node.notify(notices.coordinator_died(*key, details))
-        budget = self._budgets.setdefault(key, RestartBudget(COORDINATOR_POLICY))
-        budget.failed(self.node.now())
-
-    def _describe(self, message: Describe | Cancel, _: ActorAddress) -> None:
-        address = self._open.get(message.key)
-        if address is None:
-            self.send(message.reply_to, Described(message.ticket, None))
+        reason = getattr(message, "reason", "an exit without a reason")
+        delay_s = self._restarts.died(key, self.node.now(), reason)
+        if delay_s is None:
+            text = "request %s cannot be ended; it is left until the node is started again"
+            _log.critical(text, "/".join(key))
+            self._recovery.ended(key)
         else:
-            self.send(address, message)
-
-    def _drain(self, message: Drain, _: ActorAddress) -> None:
-        self._is_draining = True
-        for address in self._open.values():
-            self.send(address, message)
+            self.node.notify(notices.coordinator_died(*key, details))
+            self.wakeupAfter(delay_s, key)
 
 
-def _limit(error: JobxError) -> model.Failure:
+def _unwritable(error: JobxError) -> model.Failure:
     kind = "limit" if isinstance(error, TooLarge) else "internal"
     return model.Failure(kind=kind, type="EventRefused", message=str(error))
 
@@ -233,6 +296,7 @@ _RECEIVE: Final[dict[type, Callable[[Supervisor, Any, ActorAddress], None]]] = {
     Refused: Supervisor._refused,
     Describe: Supervisor._describe,
     Cancel: Supervisor._describe,
+    Probe: Supervisor._probe,
     Drain: Supervisor._drain,
     WakeupMessage: Supervisor._woken,
 }

@@ -189,7 +189,9 @@ class Verbs:
             idempotency_key=body["idempotency_key"],
         )
         limit_s = self._node.settings.requests.time_limit_s
-        accept = kv_requests.accept_writes(request, self._node.node_id, body["fingerprint"])
+        accept = kv_requests.accept_writes(
+            request, self._node.node_id, body["fingerprint"], self._node.incarnation
+        )
         return Submit(
             request=request,
             step=job.initial_step_name,

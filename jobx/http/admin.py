@@ -6,7 +6,7 @@ import msgspec
 from falcon.asgi import Request, Response
 
 import jobx
-from jobx.errors import Draining
+from jobx.errors import DeadlineExceeded, Draining, Unavailable
 from jobx.http import headers, results
 from jobx.http.node_client import Node
 from jobx.views import ActorView, NodeView
@@ -59,9 +59,14 @@ class Ready:
     async def on_get(self, req: Request, resp: Response) -> None:
         """Say so, or 503 and why not."""
         headers.query(req)
-        node = msgspec.convert(await self._node.call("node.status", {}, READY_S), NodeView)
-        if node.state == "draining":
+        try:
+            node = await self._node.call("node.ready", {}, READY_S)
+        except DeadlineExceeded as error:
+            raise Unavailable(f"the node does not answer: {error}") from error
+        if node["state"] == "draining":
             raise Draining("the node is stopping")
+        if node["trouble"] is not None:
+            raise Unavailable(node["trouble"])
         results.send_json(resp, Health("ready"))
 
     on_head = on_get

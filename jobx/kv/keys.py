@@ -5,7 +5,8 @@
     code/<workflow>/<version>                 handlers by content, kept while a request needs them
     plans/<workflow>/<hash>                   steps and handler versions by content
     requests/<workflow>/<id>/log/<n>          the events of a request
-    open/<node>/<workflow>/<id>               requests that a node coordinates
+    open/<node>/<workflow>/<id>               requests that a node coordinates, with a mark, JSON
+    lives/<node>                              what the last start of a node left, JSON
     kept/<workflow>/<plan>/<finished_at>/<id> finished requests, by plan and by end
     listed/<workflow>/<state>/<newest first>  finished requests, by state and from the newest on
     finished/<expires_at>/<workflow>/<id>     what 1.0.0 wrote in place of these two
@@ -77,6 +78,11 @@ def event(workflow_name: str, request_id: str, number: int) -> str:
 def opened(node_id: str, workflow_name: str, request_id: str) -> str:
     """Return the key that says that a node coordinates a request."""
     return f"open/{node_id}/{workflow_name}/{request_id}"
+
+
+def life(node_id: str) -> str:
+    """Return the key of what the last start of a node left."""
+    return f"lives/{node_id}"
 
 
 def kept_with(workflow_name: str, plan_digest: str) -> str:

@@ -9,7 +9,7 @@ import json
 from typing import Final
 
 from jobx.errors import NotFound
-from jobx.kv import kept, keys
+from jobx.kv import kept, keys, lives
 from jobx.kv.ranges import branches, scan
 from jobx.kv.store import Create, Delete, Put, Store, Write
 from jobx.model import Request, RequestState, check_name, decode, encode
@@ -35,7 +35,9 @@ def new_id(now_at: float, random: bytes) -> str:
     return "".join([_LETTERS[number >> place & 1023] for place in _PLACES])
 
 
-def accept_writes(request: Request, node_id: str, fingerprint: str | None = None) -> list[Write]:
+def accept_writes(
+    request: Request, node_id: str, fingerprint: str | None = None, life: int = 0
+) -> list[Write]:
     """Return what makes a request accepted: its entity, its open marker, its idempotency key.
 
     Args:
@@ -43,10 +45,14 @@ def accept_writes(request: Request, node_id: str, fingerprint: str | None = None
         node_id: The node that coordinates it.
         fingerprint: A hash of what was asked for, stored under the request's idempotency key
             when it has one; a Conflict names that key when it was used before.
+        life: Incarnation of the node; see ``lives``.
     """
     writes: list[Write] = [
         Create(_key(request.workflow_name, request.request_id), encode(request)),
-        Put(keys.opened(node_id, request.workflow_name, request.request_id), b""),
+        Put(
+            keys.opened(node_id, request.workflow_name, request.request_id),
+            lives.encode(lives.Mark(life=life)),
+        ),
     ]
     if fingerprint is not None and request.idempotency_key is not None:
         body = json.dumps({"request_id": request.request_id, "fingerprint": fingerprint})

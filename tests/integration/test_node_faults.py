@@ -161,10 +161,10 @@ def test_nobody_who_waits_for_a_request_is_refused_while_its_coordinator_is_buil
     read_log, gate = log_writer.read_log, threading.Event()
     is_read = threading.Event()
 
-    def read_when_open(*args: Any) -> Any:
+    def read_when_open(*args: Any, **named: Any) -> Any:
         is_read.set()
         assert gate.wait(30)
-        return read_log(*args)
+        return read_log(*args, **named)
 
     monkeypatch.setattr(log_writer, "read_log", read_when_open)
     fails = FailsOnce(coordinator._RECEIVE[Ran], ArithmeticError("a fault of ours"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from thespian.actors import ActorAddress, ActorSystem
 
 from jobx import model, values
+from jobx.actors import recovery
 from jobx.actors.log_writer import read_log
 from jobx.actors.messages import (
     Adopt,
@@ -29,7 +32,7 @@ from jobx.actors.runtime.system import LoopSystemBase
 from jobx.actors.services import Services
 from jobx.actors.supervisor import Supervisor
 from jobx.config import RequestSettings, Settings
-from jobx.kv import keys, requests
+from jobx.kv import keys, lives, requests
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
 from jobx.kv.store import Put, Write
@@ -77,12 +80,21 @@ class SimulatedLog:
         self.pending.pop(key, None)
         self.refused.discard(key)
 
-    def read(self, key: RequestKey, reply_to: ActorAddress) -> None:
+    def read(self, key: RequestKey, reply_to: ActorAddress, *, has_events: bool = True) -> None:
         if key in self.pending:
-            self.scheduler.call_later(0.001, lambda: self.read(key, reply_to))
+            again = functools.partial(self.read, key, reply_to, has_events=has_events)
+            self.scheduler.call_later(0.001, again)
             return
         self.refused.discard(key)
-        self.scheduler.call_later(0.001, lambda: self._deliver(reply_to, read_log(self.store, key)))
+
+        def answer() -> None:
+            self._deliver(reply_to, read_log(self.store, key, has_events=has_events))
+
+        self.scheduler.call_later(0.001, answer)
+
+    def mark(self, requests: Sequence[lives.OpenRequest]) -> None:
+        if not self.is_dead:
+            lives.mark(self.store, requests)
 
     def die(self) -> None:
         """Stop; of what is not reported, a first part may have reached the store."""
@@ -110,7 +122,7 @@ class SimulatedLog:
 class Simulation:
     """One store, one node after the other, some requests."""
 
-    def __init__(self, seed: int, tmp: Path) -> None:
+    def __init__(self, seed: int, tmp: Path, node_deaths: int = 100) -> None:
         self.rng = random.Random(seed)
         self.scheduler = VirtualScheduler(seed)
         self.store = MemoryStore()
@@ -136,13 +148,17 @@ class Simulation:
         self.cancelled: set[str] = set()
         self.crashes = 0
         self.coordinator_faults = 0
+        #: So many that what is killed at random ends all the same.
+        self.node_deaths = node_deaths
         self._incarnation = 0
         self.start_node()
 
     def start_node(self) -> None:
         """Start a node on what the store holds."""
         self._incarnation += 1
-        limits = RequestSettings(window=1001, time_limit_s=100_000.0, lost_attempts=50)
+        limits = RequestSettings(
+            window=1001, time_limit_s=100_000.0, lost_attempts=50, node_deaths=self.node_deaths
+        )
         settings = Settings(requests=limits)
         self.executors = SimulatedExecutors(
             self.world, self.rng, self.scheduler, self.faults, self.blobs
@@ -170,9 +186,12 @@ class Simulation:
         )
         system = ActorSystem(systemBase=self.base, transientUnique=True)
         self.supervisor = system.createActor(Supervisor)
-        opened = requests.opened(self.store, "sim")
-        if opened:
-            self.base.deliver(self.supervisor, Adopt(tuple(RequestKey(*item) for item in opened)))
+        opened = lives.opened(self.store, "sim")
+        was_lost, limit = self.crashes > 0, limits.node_deaths
+        waiting = recovery.charge(opened, self._incarnation - 1, was_lost=was_lost, limit=limit)
+        lives.mark(self.store, recovery.charges(opened, waiting))
+        if waiting:
+            self.base.deliver(self.supervisor, Adopt(tuple(waiting)))
 
     def kill_node(self) -> None:
         """Lose everything but the store and those blobs that reached the disk."""
@@ -204,7 +223,10 @@ class Simulation:
                 plan=self.plan,
                 arguments=Payload(1, len(item), item, offsets=pack_offsets([len(item)])),
                 time_limit_s=100_000.0,
-                writes=(plan_write, *requests.accept_writes(request, "sim", "")),
+                writes=(
+                    plan_write,
+                    *requests.accept_writes(request, "sim", "", self._incarnation),
+                ),
                 reply_to=self._gateway,
             ),
         )

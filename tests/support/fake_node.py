@@ -60,6 +60,7 @@ class FakeNode:
         self.failure = Failure(kind="author", type="ValueError", message="no such word")
         self.error: JobxError | Exception | None = None
         self.state = "running"
+        self.trouble: str | None = None
         self.session: dict[str, Any] | None = None
         self._blob_dir = blob_dir
         self._requests: dict[str, RequestView] = {}
@@ -277,6 +278,9 @@ class FakeNode:
 
     def _entity_name(self, kind: str, fields: Frame) -> tuple[str, str, str]:
         return kind, fields.get("workflow_name", ""), fields.get(f"{kind}_name", "")
+
+    def _node_ready(self, body: Frame) -> Frame:
+        return {"state": self.state, "trouble": self.trouble}
 
     def _node_status(self, body: Frame) -> NodeView:
         return NodeView(

@@ -45,6 +45,7 @@ class Chunk:
         "depth",
         "digest",
         "finished",
+        "held_bytes",
         "parent",
         "payload",
         "ready",
@@ -58,6 +59,7 @@ class Chunk:
         self.parent = event.parent
         self.step = event.step
         self.payload = event.payload
+        self.held_bytes = len(event.payload.inline or b"")
         self.digest = event.digest
         self.depth = depth
         self.finished = Ranges()
@@ -164,6 +166,7 @@ class Tree:
         mapped_count: Mappers that count, in all.
         finished_count: Those that have a final result.
         held_bytes: Inline bytes that wait for reducers.
+        chunk_bytes: Inline bytes of the chunks.
     """
 
     def __init__(self) -> None:
@@ -173,6 +176,7 @@ class Tree:
         self.mapped_count = 0
         self.finished_count = 0
         self.held_bytes = 0
+        self.chunk_bytes = 0
         self._starts: list[int] = []  # of all chunks ever, ascending
 
     # What is asked
@@ -215,6 +219,7 @@ class Tree:
         """Add the next chunk of a branch, or the root, which has no parent."""
         chunk = Chunk(event, parent.chunk.depth + 1 if parent is not None else 0)
         self.chunks[chunk.start] = chunk
+        self.chunk_bytes += chunk.held_bytes
         self._starts.append(chunk.start)
         self.next_vertex = chunk.start + chunk.count
         self.mapped_count += chunk.count
@@ -277,7 +282,7 @@ class Tree:
         del self.branches[branch.vertex]
         self.held_bytes -= branch.inline_bytes
         for chunk in branch.chunks:
-            del self.chunks[chunk.start]
+            self._drop_chunk(chunk)
 
     def drop_earlier(self, branch: Branch) -> list[int]:
         """Drop the children that the current attempt did not yield again.
@@ -306,7 +311,7 @@ class Tree:
         waiting = list(chunks)
         while waiting:  # a loop, since a tree may be deeper than the stack
             chunk = waiting.pop()
-            del self.chunks[chunk.start]
+            self._drop_chunk(chunk)
             self.mapped_count -= chunk.count
             self.finished_count -= chunk.finished.size
             for vertex in range(chunk.start, chunk.start + chunk.count):
@@ -314,6 +319,10 @@ class Tree:
                     dropped.append(vertex)
                     waiting += self._drop_branch(vertex)
         return dropped
+
+    def _drop_chunk(self, chunk: Chunk) -> None:
+        del self.chunks[chunk.start]
+        self.chunk_bytes -= chunk.held_bytes
 
     def _drop_branch(self, vertex: int) -> list[Chunk]:
         """Drop a branch and return the chunks below it."""

@@ -81,6 +81,7 @@ class Cell:
     Attributes:
         actor: The actor, or an endpoint; None once it is gone.
         is_leaving: It exits after the message at hand.
+        is_root: The system owns it, and no actor did.
         mailbox: Unread mail; None from the moment at which it begins to stop.
         children: Live children in the order of their creation; a set without its disorder.
         notice: What the parent will be told when all children are gone.
@@ -94,6 +95,7 @@ class Cell:
         "children",
         "globalName",
         "is_leaving",
+        "is_root",
         "mailbox",
         "notice",
         "parent",
@@ -111,6 +113,7 @@ class Cell:
         self.mailbox: deque[tuple[Any, ActorAddress]] | None = deque()
         self.globalName = ""
         self.is_leaving = False
+        self.is_root = parent is None
         # Most actors are short-lived leaves, so these are made when they are needed.
         self.children: dict[Cell, None] | None = None
         self.wakeups: set[Wakeup] | None = None

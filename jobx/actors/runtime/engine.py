@@ -6,7 +6,7 @@ import itertools
 import logging
 import traceback
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,8 +28,6 @@ from jobx.actors.runtime.placement import Placement
 from jobx.actors.runtime.scheduler import Scheduler
 from jobx.actors.runtime.wakeups import Wakeups
 
-#: Messages between two looks at the clock.
-_LOOK_EVERY: Final = 16
 #: What a full mailbox still takes: no more than there are children and timers, and waited for.
 _VITAL: Final = (ActorExitRequest, ChildActorExited, WakeupMessage)
 _LOG: Final = logging.getLogger(__name__)
@@ -41,7 +39,7 @@ class Limits:
 
     Attributes:
         slice_messages: Messages after which the loop gets a turn.
-        slice_s: Seconds after which the loop gets a turn, looked at every 16 messages.
+        slice_s: Seconds after which the loop gets a turn.
         mailbox: Unread messages of one actor above which more go to dead letters.
         call_s: How long ``ask``, ``listen`` and ``createActor`` of other threads wait at most.
         stop_s: How long actors may take to exit at ``shutdown``.
@@ -77,6 +75,7 @@ class Engine:
         services: object,
         placement: Placement,
         limits: Limits,
+        root_exited: Callable[[ChildActorExited], object],
     ) -> None:
         self.scheduler = scheduler
         self.capabilities = dict(capabilities)
@@ -96,6 +95,7 @@ class Engine:
         self._is_running = False
         self._is_yielding = False
         self._is_closed = False
+        self._root_exited = root_exited
         self._created = self._exited = self._failed = self._delivered = 0
 
     # Mail.
@@ -143,11 +143,11 @@ class Engine:
         stop_at = now() + self.limits.slice_s
         self._is_running, self._is_yielding = True, False
         try:
-            for count in range(1, self.limits.slice_messages + 1):
+            for _ in range(self.limits.slice_messages):
                 if not queue or self._is_yielding:
                     return
                 self._run_next(queue)
-                if not count % _LOOK_EVERY and now() >= stop_at:
+                if now() >= stop_at:
                     return
         finally:
             self._is_running = False
@@ -189,9 +189,9 @@ class Engine:
         Raises:
             NoCompatibleSystemForActor: No node offers what is required.
             InvalidActorSpecification: The class is not an Actor. Names are not looked up.
-            ActorSystemFailure: The parent, or the whole system, is about to stop.
+            ActorSystemFailure: The parent is dead, or the system stops and no actor calls.
         """
-        if self._is_closed or (parent is not None and parent.mailbox is None):
+        if (parent is None and self._is_closed) or (parent is not None and parent.mailbox is None):
             raise ActorSystemFailure("who is about to stop creates nothing new")
         if not isinstance(actor_class, type) or not issubclass(actor_class, Actor):
             raise InvalidActorSpecification(repr(actor_class), "it must be a subclass of Actor")
@@ -202,6 +202,10 @@ class Engine:
             if elsewhere is not None:
                 return elsewhere
         address = self.new_address()
+        if self._is_closed and parent is not None:
+            # An exception would kill the parent in the middle of what it does to end well.
+            self.deliver(parent.address, ChildActorExited(address))
+            return address
         try:
             actor = actor_class()
         except Exception as error:
@@ -269,6 +273,7 @@ class Engine:
             self._exited += 1
             parent = cell.parent
             if parent is None or parent.children is None:
+                self._tell_root(cell)
                 return
             del parent.children[cell]
             if parent.mailbox is not None:
@@ -277,6 +282,11 @@ class Engine:
             if parent.children:
                 return
             cell = parent
+
+    def _tell_root(self, cell: Cell) -> None:
+        """Tell of an actor that the system owned, unless the system itself is stopping."""
+        if cell.notice is not None and cell.is_root and not self._is_closed:
+            self._root_exited(cell.notice)
 
     # The system.
 
@@ -350,7 +360,13 @@ class Engine:
 
 def _failure(address: Address, name: str, error: BaseException) -> ChildFailed:
     """Log an exception that stopped an actor, and tell it as text, so that no frame is kept."""
-    _LOG.error("%s, a %s, failed", address, name, exc_info=error)
-    told = traceback.TracebackException.from_exception(error)
-    reason = "".join(told.format_exception_only()).strip()
-    return ChildFailed(address, type(error).__name__, reason, "".join(told.format()))
+    kind = type(error).__name__
+    try:
+        told = traceback.TracebackException.from_exception(error)
+        reason = "".join(told.format_exception_only()).strip()
+        details = "".join(told.format())
+    except Exception:  # noqa: BLE001 - an exception may be anything, and its death must be told
+        reason = f"{kind}, which cannot be shown"
+        details = "".join([*traceback.format_tb(error.__traceback__), reason])
+    _LOG.error("%s, a %s, failed: %s", address, name, details)
+    return ChildFailed(address, kind, reason, details)

@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from thespian.actors import Actor, ActorAddress
+from thespian.actors import Actor, ActorAddress, ChildActorExited
 
 from jobx.actors.runtime.address import Address
 from jobx.actors.runtime.cell import Receive, refuse
@@ -45,6 +45,7 @@ class LoopSystemBase(Engine):
         services: Becomes the attribute ``node`` of every actor, before its first message.
         placement: Decides where an actor is created.
         limits: What keeps the system within bounds; see ``Limits`` for the defaults.
+        root_exited: Hears of an actor without a parent that is gone, unless the system stops.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class LoopSystemBase(Engine):
         services: object,
         placement: Placement = place_here,
         limits: Limits | None = None,
+        root_exited: Callable[[ChildActorExited], object] = lambda _: None,
     ) -> None:
         super().__init__(
             scheduler,
@@ -65,6 +67,7 @@ class LoopSystemBase(Engine):
             services=services,
             placement=placement,
             limits=limits or Limits(),
+            root_exited=root_exited,
         )
         self._external = self.external_clone()
 

@@ -1,0 +1,51 @@
+"""How much memory open requests may hold, in bytes: what each holds, and whether more fits."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jobx.errors import Overloaded
+
+#: How long a caller waits before it asks again.
+AGAIN_S: Final = 1.0
+
+
+class OpenBudget:
+    """Counts what open requests hold: their arguments, mapped pairs and results in memory.
+
+    A request that is alone always fits, so that the largest one can run.
+
+    Args:
+        limit_bytes: What all may hold together.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.held_bytes = 0
+        self._held: dict[object, int] = {}
+
+    @property
+    def has_room(self) -> bool:
+        """Whether anything more fits."""
+        return self.held_bytes < self.limit_bytes or not self._held
+
+    def admit(self, key: object, size_bytes: int) -> None:
+        """Count a request that holds ``size_bytes``.
+
+        Raises:
+            Overloaded: It does not fit; it is not counted.
+        """
+        others_bytes = self.held_bytes - self._held.get(key, 0)
+        if others_bytes + size_bytes > self.limit_bytes and others_bytes:
+            reason = f"open requests hold {others_bytes} bytes of {self.limit_bytes}"
+            raise Overloaded(reason, AGAIN_S)
+        self.hold(key, size_bytes)
+
+    def hold(self, key: object, size_bytes: int) -> None:
+        """Take note of how much a request holds now, whatever fits."""
+        self.held_bytes += size_bytes - self._held.get(key, 0)
+        self._held[key] = size_bytes
+
+    def release(self, key: object) -> None:
+        """Forget a request that holds nothing any more."""
+        self.held_bytes -= self._held.pop(key, 0)

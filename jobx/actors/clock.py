@@ -1,0 +1,85 @@
+"""The service clock: the wall clock without its jumps.
+
+What is promised to people in days (how long a result is kept, how long a request may take) must
+not depend on somebody setting the clock of the machine. So the service clock goes on with the
+time since the boot, and follows the wall clock by at most a tenth of what has passed: a wall clock
+that is set a day ahead is reached in ten days, one that is set back an hour in ten hours. It never
+goes back. Across restarts it goes on too; only over a boot of the machine the wall clock alone
+says how long that took.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from msgspec.structs import replace
+
+from jobx.kv.lives import Life
+
+#: Seconds by which it approaches the wall clock in a second.
+RATE: Final = 0.1
+#: It is noted anew when what was noted is off by more.
+_TOLERANCE_S: Final = 1.0
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_s() -> float:
+    """Return the seconds since the machine was booted, also those in which it slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def boot_id() -> str:
+    """Return what names this boot of the machine."""
+    return _BOOT_ID.read_text(encoding="ascii").strip()
+
+
+class ServiceClock:
+    """Seconds since the epoch, for all that is decided by them; from any thread.
+
+    Args:
+        last: Where the last life of the node left off.
+        boot: Which boot of the machine this is.
+        wall_at: The wall clock.
+        since_s: Seconds since the boot.
+    """
+
+    def __init__(
+        self,
+        last: Life,
+        boot: str,
+        *,
+        wall_at: Callable[[], float] = time.time,
+        since_s: Callable[[], float] = boot_s,
+    ) -> None:
+        self._boot = boot
+        self._wall_at = wall_at
+        self._since_s = since_s
+        self._lock = threading.Lock()
+        self._seen_s = since_s()
+        if last.boot == boot and self._seen_s >= last.boot_s:
+            self._at = last.at + self._seen_s - last.boot_s
+        else:
+            self._at = max(last.at, wall_at())
+
+    def now_at(self) -> float:
+        """Return the time; it never goes back."""
+        with self._lock:
+            seen_s = self._since_s()
+            passed_s = max(0.0, seen_s - self._seen_s)
+            away_s = self._wall_at() - self._at - passed_s
+            most_s = RATE * passed_s
+            self._at += passed_s + max(-most_s, min(most_s, away_s))
+            self._seen_s = seen_s
+            return self._at
+
+    def note(self, life: Life) -> Life:
+        """Return a life that says what the clock says; the same when that is near enough."""
+        at, seen_s = self.now_at(), self._seen_s
+        expected_at = life.at + seen_s - life.boot_s
+        if life.boot == self._boot and abs(at - expected_at) <= _TOLERANCE_S:
+            return life
+        return replace(life, boot=self._boot, boot_s=seen_s, at=at)

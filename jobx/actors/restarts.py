@@ -1,0 +1,79 @@
+"""Whether a coordinator that died is started again, and when. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jobx import model
+from jobx.actors.messages import RequestKey
+from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
+
+#: A coordinator is rebuilt from its log so often; when it dies once more, its request fails.
+COORDINATOR_POLICY: Final = RestartPolicy(mode="restart", max_restarts=3, window_s=60.0)
+#: What ends a request may die so often too; then the request is left until the next start.
+CLOSER_POLICY: Final = RestartPolicy(mode="restart", max_restarts=2, window_s=60.0, backoff_s=1.0)
+#: Restarts over all coordinators are no closer to each other, so that a fault that many share
+#: leaves the loop to the others.
+SPACE_S: Final = 0.05
+
+
+class _Record:
+    """The deaths of one request's coordinator."""
+
+    __slots__ = ("budget", "closer", "count", "reason")
+
+    def __init__(self) -> None:
+        self.budget = RestartBudget(COORDINATOR_POLICY)
+        self.closer: RestartBudget | None = None
+        self.count = 0
+        self.reason = ""
+
+
+class Restarts:
+    """Counts the deaths of coordinators and decides after each."""
+
+    def __init__(self) -> None:
+        self._records: dict[RequestKey, _Record] = {}
+        #: When requests of an earlier life were taken up: that was a rebuild as well.
+        self._rebuilt: dict[RequestKey, float] = {}
+        self._next_s = 0.0
+
+    def rebuilt(self, key: RequestKey, now: float) -> None:
+        """Note that a coordinator is built from its log though none died in this life."""
+        self._rebuilt[key] = now
+
+    def died(self, key: RequestKey, now: float, reason: str) -> float | None:
+        """Count a death; return the delay of the next start, or None: it is left alone."""
+        record = self._records.get(key)
+        if record is None:
+            record = self._records[key] = _Record()
+            if key in self._rebuilt:
+                record.budget.failed(self._rebuilt[key])
+        if record.closer is not None:
+            decision = record.closer.failed(now)
+            return self._spaced(now, decision.delay_s) if isinstance(decision, Restart) else None
+        record.count += 1
+        record.reason = reason
+        decision = record.budget.failed(now)
+        if isinstance(decision, Restart):
+            return self._spaced(now, decision.delay_s)
+        record.closer = RestartBudget(CLOSER_POLICY)
+        return self._spaced(now, 0.0)
+
+    def failure(self, key: RequestKey) -> model.Failure | None:
+        """Return why a request must end instead of going on, or None: it goes on."""
+        record = self._records.get(key)
+        if record is None or record.closer is None:
+            return None
+        text = f"the coordinator of request {'/'.join(key)} failed {record.count} times;"
+        text += f" the last time with {record.reason}"
+        return model.Failure(kind="internal", type="CoordinatorFailed", message=text)
+
+    def forget(self, key: RequestKey) -> None:
+        """Forget a request that has ended."""
+        self._records.pop(key, None)
+        self._rebuilt.pop(key, None)
+
+    def _spaced(self, now: float, delay_s: float) -> float:
+        self._next_s = max(self._next_s + SPACE_S, now + delay_s)
+        return self._next_s - now
