@@ -29,6 +29,7 @@
     │  ├─ BlobDamaged          a blob is missing or its checksum is wrong
     │  └─ EntryDamaged         an entry of the store is not what was written
     ├─ HandlerFailed           one run of a handler failed, outside of a request
+    ├─ BlobUnreadable          a blob is there and cannot be read: the disk, or permissions
     ├─ RequestFailed           a request ended without a result
     │  └─ RequestCancelled     because somebody cancelled it
     └─ InternalError           a fault of JobX itself
@@ -301,6 +302,16 @@ class HandlerFailed(JobxError):
 
     def __init__(self, handler: str, error_type: str, message: str) -> None:
         super().__init__(handler, error_type, message)
+
+
+class BlobUnreadable(JobxError):
+    """A blob is there and cannot be read: the disk, or permissions. Args: name, reason."""
+
+    code = "blob-unreadable"
+    template = "blob {0} cannot be read: {1}"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
 
 
 class RequestFailed(JobxError):

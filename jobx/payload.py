@@ -29,6 +29,8 @@ class Payload(Struct, frozen=True):
             empty for a run.
         sections: For a run partitioned by key hash, the end offset of each partition; empty
             when the run is not partitioned.
+        sums: For a chunk or sections in a blob, the CRC-32 of each item or section, packed as
+            offsets are; empty where they were written before there were any.
     """
 
     count: int
@@ -38,6 +40,7 @@ class Payload(Struct, frozen=True):
     checksum: int = 0
     offsets: bytes = b""
     sections: tuple[int, ...] = ()
+    sums: bytes = b""
 
     def to_wire(self) -> list[Any]:
         """Return the payload as a list of plain values."""
@@ -49,25 +52,27 @@ class Payload(Struct, frozen=True):
             self.checksum,
             self.offsets,
             list(self.sections),
+            self.sums,
         ]
 
     @staticmethod
     def from_wire(wire: Sequence[Any]) -> Payload:
         """Return the payload that ``to_wire`` made ``wire`` of."""
-        count, size_bytes, inline, blob, checksum, offsets, sections = wire
-        return Payload(count, size_bytes, inline, blob, checksum, offsets, tuple(sections))
+        count, size_bytes, inline, blob, checksum, offsets, sections, *rest = wire
+        sums = rest[0] if rest else b""
+        return Payload(count, size_bytes, inline, blob, checksum, offsets, tuple(sections), sums)
 
 
 EMPTY: Final = Payload(count=0, size_bytes=0, inline=b"")
 
 
 def pack_offsets(ends: Sequence[int]) -> bytes:
-    """Return end offsets as packed unsigned 32-bit integers, native order."""
+    """Return end offsets, or checksums, as packed unsigned 32-bit integers, native order."""
     return array.array("I", ends).tobytes()
 
 
 def unpack_offsets(packed: bytes) -> array.array[int]:
-    """Return the end offsets that ``pack_offsets`` packed."""
+    """Return the numbers that ``pack_offsets`` packed."""
     ends = array.array("I")
     ends.frombytes(packed)
     return ends

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Final
 
-from jobx.errors import FrameError, JobxError, Unavailable
+from jobx.errors import FrameError, JobxError, StoreRefused, Unavailable
 from jobx.model import Failure
 
 #: A mapper was kept suspended in an executor that is gone.
@@ -41,8 +41,8 @@ def unsendable(error: JobxError) -> Failure:
 
     What a store does not give right now is tried again, as what found no room is.
     """
-    if isinstance(error, Unavailable):
-        kind = "full"
+    if isinstance(error, Unavailable | StoreRefused):
+        kind = "disk"
     else:
         kind = "limit" if isinstance(error, FrameError) else "internal"
     return Failure(kind=kind, type=type(error).__name__, message=str(error))

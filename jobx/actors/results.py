@@ -24,11 +24,20 @@ from jobx.actors.threads import BoundedCalls, in_daemon
 from jobx.actors.writers.base import Names, Result
 from jobx.actors.writers.registry import Writers
 from jobx.config import ResultSettings
-from jobx.errors import BlobDamaged, JobxError, NotFound, TooLarge, Unavailable
+from jobx.errors import (
+    BlobDamaged,
+    BlobUnreadable,
+    JobxError,
+    NotFound,
+    StoreUnavailable,
+    TooLarge,
+    Unavailable,
+)
 from jobx.kv import deliveries, requests
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.store import Store
 from jobx.model import Delivery
+from jobx.system_errors import is_own_lack
 
 #: Deliveries that are tried at the same time.
 CONCURRENT: Final = 4
@@ -265,6 +274,11 @@ def after_try(
             begun, state="delivered", error=None, next_at=None, ended_at=now_at
         )
     failed = msgspec.structs.replace(begun, error=_text(error)[:_ERROR_CHARACTERS])
+    if isinstance(error, StoreUnavailable | BlobUnreadable) or is_own_lack(error):
+        # Nothing was tried: it was this node that lacked descriptors, memory, or the right to read.
+        return msgspec.structs.replace(
+            failed, attempts=begun.attempts - 1, next_at=now_at + settings.backoff_s * (0.5 + luck)
+        )
     if begun.attempts >= settings.attempts or isinstance(error, TooLarge | BlobDamaged):
         return msgspec.structs.replace(
             failed, state=deliveries.GIVEN_UP, next_at=None, ended_at=now_at

@@ -11,7 +11,7 @@ from jobx.actors.request.state import PARTITIONS, RequestState
 from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.actors.services import Services
 from jobx.model import HandlerRef
-from jobx.payload import Payload, cut
+from jobx.payload import Payload, cut, pack_offsets
 
 #: Inline bytes that may wait for reducers before executors are told to write blobs …
 HELD_BYTES: Final = 8 << 20
@@ -118,4 +118,12 @@ def _items(payload: Payload, position: int, count: int) -> dict[str, Any]:
     start, stop = cut(payload, position, position + count)
     if payload.inline is not None:
         return {"pairs": payload.inline[start:stop]}
-    return {"blob": {"name": payload.blob, "start": start, "stop": stop}}
+    ends, sums = b"", b""
+    if payload.sums:
+        part = slice(4 * position, 4 * (position + count))
+        ends, sums = payload.offsets[part], payload.sums[part]
+    elif stop - start == payload.size_bytes:
+        ends, sums = pack_offsets([stop]), pack_offsets([payload.checksum])
+    return {
+        "blob": {"name": payload.blob, "start": start, "stop": stop, "ends": ends, "sums": sums}
+    }

@@ -8,10 +8,19 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 
-from jobx.errors import BlobDamaged, JobxError, StoreFull
+from jobx.errors import (
+    BlobDamaged,
+    BlobUnreadable,
+    JobxError,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+)
 
 Frame: TypeAlias = tuple[str, int, str]  #: file name, line, function
 
+#: What makes whatever left the blob run again.
+_BLOB: Final = (BlobDamaged, BlobUnreadable)
 _MAX_MESSAGE: Final = 4096
 #: Author frames that are shown of a traceback: the outermost and the innermost ones.
 _OUTER_FRAMES: Final = 5
@@ -78,7 +87,7 @@ def filename(handler_name: str) -> str:
 
 
 def describe(error: BaseException, redact: Callable[[str], str] = str) -> dict[str, Any]:
-    """Return an exception as fields of a failure; a damaged blob is named as its ``input``.
+    """Return an exception as fields of a failure; what blob it is about is its ``input``.
 
     Args:
         error: The exception.
@@ -96,7 +105,7 @@ def describe(error: BaseException, redact: Callable[[str], str] = str) -> dict[s
         "message": _cut(redact(message)),
         "traceback": redact(_show(frames)),
         "pair": pair,
-        **({"input": error.args[0]} if isinstance(error, BlobDamaged) else {}),
+        **({"input": error.args[0]} if isinstance(error, _BLOB) else {}),
     }
 
 
@@ -108,10 +117,12 @@ def _classify(error: BaseException) -> tuple[str, str]:
         return "timeout", name
     if isinstance(error, MemoryError):
         return "memory", name
-    if isinstance(error, BlobDamaged):
+    if isinstance(error, _BLOB):
         return "blob", name
     if isinstance(error, StoreFull):
         return "full", name
+    if isinstance(error, StoreRefused | StoreUnavailable):
+        return "disk", name
     return ("internal" if isinstance(error, JobxError) else "author"), name
 
 

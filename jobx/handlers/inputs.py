@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from typing import Any
 
 from jobx import values
@@ -10,6 +11,8 @@ from jobx.errors import BlobDamaged, InvalidInput
 from jobx.frames import Frame
 from jobx.handlers import sequences
 from jobx.handlers.arguments import Arguments
+from jobx.payload import unpack_offsets
+from jobx.system_errors import translate_read
 
 
 def items(frame: Frame) -> list[Any]:
@@ -17,13 +20,14 @@ def items(frame: Frame) -> list[Any]:
 
     Raises:
         BlobDamaged: The blob they are in is missing, or holds something else.
+        BlobUnreadable: It is there and cannot be read.
     """
     where = "the frame"
     body = frame.get("pairs")
     if body is None:
         blob = frame["blob"]
         where = blob["name"]
-        body = _read(os.path.join(frame["blob_dir"], where), blob["start"], blob["stop"])
+        body = _read(frame["blob_dir"], blob)
     count = frame["count"]
     try:
         found = sequences.unpack(body, count)
@@ -34,12 +38,22 @@ def items(frame: Frame) -> list[Any]:
     return found
 
 
-def _read(path: str, start: int, stop: int) -> bytes:
+def _read(folder: str, blob: Frame) -> bytes:
+    """Return the part of a blob that a frame names, each of its pieces checked."""
+    name, start, stop = blob["name"], blob["start"], blob["stop"]
     try:
-        with open(path, "rb", buffering=0) as blob:
-            return os.pread(blob.fileno(), stop - start, start)
+        with open(os.path.join(folder, name), "rb", buffering=0) as file:
+            body = os.pread(file.fileno(), stop - start, start)
     except OSError as error:
-        raise BlobDamaged(os.path.basename(path), error.strerror or str(error)) from error
+        raise translate_read(error, name) from error
+    at = 0
+    for end, checksum in zip(
+        unpack_offsets(blob["ends"]), unpack_offsets(blob["sums"]), strict=True
+    ):
+        if zlib.crc32(body[at : end - start]) != checksum:
+            raise BlobDamaged(name, "its checksum is wrong")
+        at = end - start
+    return body
 
 
 def arguments(item: list[Any], is_root: bool) -> Arguments:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from jobx import model
-from jobx.errors import InvalidInput, NotFound
+from jobx.errors import EntryDamaged, InvalidInput, NotFound
 from jobx.handlers import languages
 from jobx.kv import keys
 from jobx.kv.entities import Entities, WorkflowSnapshot
 from jobx.kv.store import Put, Store, Write
+from jobx.kv.versions import version_of
 
 #: Code that is kept decoded, by size of its source; the handler used last always stays.
 CODE_CACHE_BYTES: Final = 8 << 20
@@ -181,6 +182,7 @@ class Library:
 
         Raises:
             NotFound: The version is not in the store.
+            EntryDamaged: What is there is not that version.
         """
         key = keys.code(workflow, version)
         if key in self._code:
@@ -189,7 +191,10 @@ class Library:
         entry = self._store.get(key)
         if entry is None:
             raise NotFound("handler version", f"{workflow}/{version}")
-        fields = load_fields(model.decode(model.Handler, f"handler {key}", entry.value), version)
+        handler = model.decode(model.Handler, f"handler {key}", entry.value)
+        if version_of(handler) != version:
+            raise EntryDamaged(key, "it is not the code that its name is a hash of")
+        fields = load_fields(handler, version)
         self._keep_code(key, fields)
         return fields
 

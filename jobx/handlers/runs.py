@@ -15,14 +15,15 @@ import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from typing import Any, Final, TypeAlias
 
 from jobx import values
 from jobx.errors import BlobDamaged
 from jobx.handlers.spill import write_run
-from jobx.payload import Payload
+from jobx.payload import Payload, unpack_offsets
+from jobx.system_errors import translate_read
 from jobx.values import Key, Pair, Value
 
 #: A key, and some of its values (run) or its value (chunk).
@@ -85,8 +86,8 @@ def merge(
         partitions: How many partitions there are.
 
     Raises:
-        BlobDamaged: A blob is missing or not what was written. A single section is not checked by
-            its sum but by the blob's size and the form of its items.
+        BlobDamaged: A blob is missing or not what was written; found at its end at the latest.
+        BlobUnreadable: A blob is there and cannot be read.
         StoreFull: There is no room for the passes between.
     """
     return chain.from_iterable(_merged(payloads, blob_dir, partition, partitions))
@@ -154,6 +155,13 @@ class _Source:
     stop: int | None = None
     partition: int | None = None
     partitions: int = 1
+    #: CRC-32 of the section; None where it is not known.
+    checksum: int | None = None
+
+    @property
+    def expected(self) -> int | None:
+        """CRC-32 of what is read; None where it is not known."""
+        return self.payload.checksum if self.stop is None else self.checksum
 
     @property
     def size(self) -> int:
@@ -166,18 +174,25 @@ def _sources(
     if partitions <= 1:
         partition = None
     for payload in payloads:
-        ends = payload.sections
-        if partition is None or len(ends) == partitions:
-            for number, stop in enumerate(ends):
-                start = ends[number - 1] if number else 0
-                if stop > start and partition in (None, number):
-                    yield _Source(payload, blob_dir, start, stop)
-        if not ends:
-            yield _Source(payload, blob_dir, 0, None, partition, partitions)
-        elif partition is not None and len(ends) != partitions:
-            whole = _sources([payload], blob_dir, None, 1)
-            for part in whole:
-                yield _Source(payload, blob_dir, part.start, part.stop, partition, partitions)
+        is_cut = partition is not None and len(payload.sections) == partitions
+        for number, source in enumerate(_whole(payload, blob_dir)):
+            if is_cut and number != partition:
+                continue
+            if source.size > 0 or not payload.sections:
+                chosen = None if is_cut else partition
+                yield replace(source, partition=chosen, partitions=partitions)
+
+
+def _whole(payload: Payload, blob_dir: Folder) -> Iterator[_Source]:
+    """Yield a run as its sections, or as a whole when it has none."""
+    if not payload.sections:
+        yield _Source(payload, blob_dir)
+    sums = unpack_offsets(payload.sums)
+    start = 0
+    for number, stop in enumerate(payload.sections):
+        checksum = sums[number] if sums else None
+        yield _Source(payload, blob_dir, start, stop, checksum=checksum)
+        start = stop
 
 
 def _blocks(source: _Source) -> Iterator[list[Item]]:
@@ -219,29 +234,49 @@ def _chunks(source: _Source) -> Iterator[bytes]:
         for at in range(0, len(body), _BLOCK_BYTES):
             yield body[at : at + _BLOCK_BYTES]
         return
-    name = payload.blob or ""
-    try:
-        with open(os.path.join(source.blob_dir, name), "rb", buffering=0) as blob:
-            if os.fstat(blob.fileno()).st_size != payload.size_bytes:
-                raise BlobDamaged(name, "its size is wrong")
-            blob.seek(source.start)
-            yield from _checked_chunks(blob, source)
-    except OSError as error:
-        raise BlobDamaged(name, error.strerror or str(error)) from error
-
-
-def _checked_chunks(blob: Any, source: _Source) -> Iterator[bytes]:
     checksum = 0
-    left = source.size
-    while left:
-        chunk = blob.read(min(_BLOCK_BYTES, left))
-        if not chunk:
-            raise BlobDamaged(source.payload.blob or "", "it is too short")
-        left -= len(chunk)
+    for chunk in _blob_chunks(source, payload.blob or ""):
         checksum = zlib.crc32(chunk, checksum)
         yield chunk
-    if source.stop is None and checksum != source.payload.checksum:
-        raise BlobDamaged(source.payload.blob or "", "its checksum is wrong")
+    if source.expected not in (None, checksum):
+        raise BlobDamaged(payload.blob or "", "its checksum is wrong")
+
+
+def _blob_chunks(source: _Source, name: str) -> Iterator[bytes]:
+    """Yield what is in a blob; it is open only while a chunk of it is read, not between."""
+    path = os.path.join(source.blob_dir, name)
+    at, stop = source.start, source.start + source.size
+    while True:
+        try:
+            blob = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                size = os.fstat(blob).st_size
+                chunk = os.pread(blob, min(_BLOCK_BYTES, stop - at), at)
+            finally:
+                os.close(blob)
+        except OSError as error:
+            raise translate_read(error, name) from error
+        if size != source.payload.size_bytes:
+            raise BlobDamaged(name, "its size is wrong")
+        if not chunk and at < stop:
+            raise BlobDamaged(name, "it is too short")
+        yield chunk
+        at += len(chunk)
+        if at >= stop:
+            return
+
+
+def verify(payloads: Iterable[Payload], blob_dir: Folder) -> None:
+    """Read all blobs of payloads and check them, without unpacking anything.
+
+    Raises:
+        BlobDamaged: A blob is missing or not what was written.
+        BlobUnreadable: A blob is there and cannot be read.
+    """
+    for source in _sources(payloads, blob_dir, None, 1):
+        if source.payload.blob is not None:
+            for _ in _chunks(source):
+                pass
 
 
 class _Stream:

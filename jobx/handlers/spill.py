@@ -5,7 +5,6 @@ A blob becomes visible whole: it is written beside its name and renamed.
 
 from __future__ import annotations
 
-import errno
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,10 +13,12 @@ from itertools import islice
 from types import NoneType, TracebackType
 from typing import Any, Final, NoReturn, TypeAlias
 
+from msgspec.structs import replace
+
 from jobx import values
-from jobx.errors import StoreFull, StoreRefused
 from jobx.handlers import sequences
-from jobx.payload import Payload
+from jobx.payload import Payload, pack_offsets
+from jobx.system_errors import translate
 from jobx.values import Key, Value
 
 #: A packed item is split when it is larger, so that readers need not hold all values of a key.
@@ -38,6 +39,7 @@ class BlobFile:
     Raises:
         StoreFull: No room is left.
         StoreRefused: The folder cannot be written.
+        StoreUnavailable: The process lacks descriptors or memory.
     """
 
     def __init__(self, folder: str, name: str, sync: bool = False) -> None:
@@ -51,17 +53,22 @@ class BlobFile:
         except OSError as error:
             refuse(folder, error)
 
-    def write(self, body: bytes | bytearray) -> None:
-        """Append bytes."""
+    def write(self, body: bytes | bytearray) -> int:
+        """Append bytes and return their CRC-32."""
         try:
             self._file.write(body)
         except OSError as error:
             refuse(self._path, error)
         self.size_bytes += len(body)
         self.checksum = zlib.crc32(body, self.checksum)
+        return zlib.crc32(body)
 
     def commit(self) -> None:
-        """Make the blob visible under its name; on disk too when it is synced."""
+        """Make the blob visible under its name; on disk too when it is synced.
+
+        When that fails nothing is left of it: what a failed sync has lost, no later sync of the
+        same file tells of.
+        """
         try:
             if self._sync:
                 os.fsync(self._file.fileno())
@@ -70,7 +77,15 @@ class BlobFile:
             if self._sync:
                 _sync_folders(self._path)
         except OSError as error:
+            self._remove()
             refuse(self._path, error)
+
+    def _remove(self) -> None:
+        with suppress(OSError):
+            self._file.close()
+        for path in (f"{self._path}.part", self._path):
+            with suppress(OSError):
+                os.unlink(path)
 
     def __enter__(self) -> BlobFile:
         return self
@@ -83,18 +98,13 @@ class BlobFile:
     ) -> None:
         if kind is None:
             self.commit()
-            return
-        self._file.close()
-        with suppress(OSError):
-            os.unlink(f"{self._path}.part")
+        else:
+            self._remove()
 
 
 def refuse(where: str, error: OSError) -> NoReturn:
     """Raise what a failure to write is: no room, or a place that cannot be written."""
-    reason = error.strerror or str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        raise StoreFull(where, reason) from error
-    raise StoreRefused(where, reason) from error
+    raise translate(error, where) from error
 
 
 def _sync_folders(path: str) -> None:
@@ -187,7 +197,10 @@ class RunWriter:
 
     def chunk(self, items: Sequence[bytes], offsets: bytes) -> Payload:
         """Write a chunk of packed items, ``offsets`` being their packed end offsets."""
-        return self._payload([b"".join(items)], len(items), offsets=offsets)
+        written = self._payload([b"".join(items)], len(items), offsets=offsets)
+        if written.blob is None:
+            return written
+        return replace(written, sums=pack_offsets(list(map(zlib.crc32, items))))
 
     def _payload(
         self,
@@ -203,9 +216,9 @@ class RunWriter:
         name = f"{self._stem}-{self.written}"
         self.written += 1
         with BlobFile(self.folder, name, self._sync) as blob:
-            for body in bodies:
-                blob.write(body)
-        return Payload(count, size, None, name, blob.checksum, offsets, sections)
+            sums = [blob.write(body) for body in bodies]
+        packed = pack_offsets(sums) if sections else b""
+        return Payload(count, size, None, name, blob.checksum, offsets, sections, packed)
 
     def undo(self, mark: int) -> None:
         """Remove the blobs that were written since ``written`` was ``mark``."""

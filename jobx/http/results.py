@@ -1,8 +1,8 @@
 """Answers of a request: the view, the failure, or the pairs of the result, small or streamed.
 
-Blobs are read in threads, a slice at a time. The first slice is read before the status goes out,
-so that what is wrong with a small result is still an error; a stream that breaks later is cut
-off, without its end.
+Blobs are read in threads, a slice at a time. All of them are checked before the status goes out,
+so that what is wrong with a result is still an error; a stream that breaks later is cut off,
+without its end.
 """
 
 from __future__ import annotations
@@ -77,11 +77,19 @@ async def _send_result(
             resp.data = form.body([(key, value) for key, listed in items for value in listed])
             return
     slices = _slices(payloads, result.blob_dir, form, result.pairs)
-    first, second = await asyncio.to_thread(lambda: (next(slices), next(slices, None)))
+    first, second = await asyncio.to_thread(_begin, payloads, result.blob_dir, slices)
     if second is None:
         resp.data = first
     else:
         resp.stream = _stream(first, second, slices)
+
+
+def _begin(
+    payloads: list[Payload], blob_dir: str, slices: Iterator[bytes]
+) -> tuple[bytes, bytes | None]:
+    """Return the first two slices, once all that is to come has been checked."""
+    runs.verify(payloads, blob_dir)
+    return next(slices), next(slices, None)
 
 
 def _items(payloads: list[Payload]) -> list[Any]:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 from pathlib import Path
-from typing import Final
 
-from jobx.errors import JobxError, StoreFull, StoreRefused, StoreUnavailable
-
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN})
+from jobx import system_errors
+from jobx.errors import JobxError
 
 
 def translate(error: OSError, path: Path) -> JobxError:
     """Return the error that a caller can decide on."""
-    reason = error.strerror or str(error)
-    if error.errno in _FULL:
-        return StoreFull(str(path), reason)
-    if error.errno in _PASSING:
-        return StoreUnavailable(f"{path}: {reason}")
-    return StoreRefused(str(path), reason)
+    return system_errors.translate(error, str(path))
 
 
 def create_folder(path: Path) -> None:

@@ -11,8 +11,10 @@ from jobx.model import Failure, Retry
 LOSSES: Final = frozenset({"crash", "blob"})
 #: Failures that a handler's own policy decides about.
 FAULTS: Final = frozenset({"author", "timeout", "memory"})
-#: An invocation that found no room on the disk is tried again after this, until there is some.
-FULL_S: Final = 2.0
+#: The disk is full or does not do as told, or the executor lacks descriptors: nobody's fault here.
+DISK: Final = frozenset({"full", "disk"})
+#: After this an invocation is tried again that failed by it, until that is over.
+DISK_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ def next_delay_s(
         return 0.0 if spent.losses < lost_attempts else None
     if failure.kind == "lost":
         return 0.0
-    if failure.kind == "full":
-        return FULL_S
+    if failure.kind in DISK:
+        return DISK_S
     if failure.kind not in FAULTS or spent.faults >= policy.attempts:
         return None
     if policy.on and not _named(failure.type, policy.on):

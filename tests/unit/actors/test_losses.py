@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobx.actors.losses import exited, unsendable
-from jobx.errors import FrameError, JobxError, NotFound, StoreUnavailable
+from jobx.errors import FrameError, JobxError, NotFound, StoreRefused, StoreUnavailable
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,8 @@ def test_exit_status_is_named(status: int, text: str) -> None:
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (StoreUnavailable("the store does not answer"), "full"),
+        (StoreUnavailable("the store does not answer"), "disk"),
+        (StoreRefused("the store", "disk I/O error"), "disk"),
         (FrameError("a frame is too large"), "limit"),
         (NotFound("handler version", "flow/1"), "internal"),
     ],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from jobx.actors.notices import Notice
 from jobx.actors.results import Deliverer, after_try
 from jobx.actors.writers.registry import Writers
 from jobx.config import ResultSettings, Settings
-from jobx.errors import BlobDamaged, StoreUnavailable, TooLarge, Unavailable
+from jobx.errors import BlobDamaged, BlobUnreadable, StoreUnavailable, TooLarge, Unavailable
 from jobx.handlers.library import Library
 from jobx.kv import deliveries, kept, requests
 from jobx.kv.blobs import BlobFolder
@@ -220,3 +221,29 @@ def test_janitor_keeps_a_request_whose_result_is_on_its_way(tmp_path: Path) -> N
 
 def test_request_without_a_destination_has_no_delivery() -> None:
     assert deliveries.begin_writes(finished(None, []), "n") == []
+
+
+def _without_descriptors() -> Unavailable:
+    try:
+        try:
+            raise OSError(errno.EMFILE, "Too many open files")
+        except OSError as error:
+            raise Unavailable("the receiver cannot be reached", 0.0) from error
+    except Unavailable as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        StoreUnavailable("blob b: Too many open files"),
+        BlobUnreadable("b", "Permission denied"),
+        _without_descriptors(),
+    ],
+    ids=["blob", "permission", "socket"],
+)
+def test_what_the_node_itself_lacks_uses_up_no_try(error: Exception) -> None:
+    begun = model.Delivery(delivery_id="w/r", writer="http", attempts=4)
+    after = after_try(begun, error, LIMITS, 100.0, luck=0.5)
+
+    assert (after.state, after.attempts, after.next_at) == ("pending", 3, 101.0)

@@ -99,10 +99,22 @@ def test_a_batch_carries_its_own_items(desk: Desk, first: int, count: int, pairs
 
 
 def test_a_batch_of_a_chunk_in_a_blob_says_where_its_items_are(tmp_path: Path) -> None:
-    in_blob = Payload(4, 10, None, "b1", 77, CHILDREN.offsets)
+    sums = pack_offsets([5, 6, 7, 8])
+    in_blob = Payload(4, 10, None, "b1", 77, CHILDREN.offsets, sums=sums)
     frame = Desk(tmp_path, in_blob).mappers(2, 2)
-    assert frame["blob"] == {"name": "b1", "start": 1, "stop": 6}
+    ends = CHILDREN.offsets[4:12]
+    asked = {"name": "b1", "start": 1, "stop": 6, "ends": ends, "sums": pack_offsets([6, 7])}
+    assert frame["blob"] == asked
     assert "pairs" not in frame
+
+
+@pytest.mark.parametrize(("count", "sums"), [(4, [77]), (2, [])], ids=["whole", "part"])
+def test_a_blob_of_items_without_checksums_is_checked_where_all_of_it_is_read(
+    count: int, sums: list[int], tmp_path: Path
+) -> None:
+    in_blob = Payload(4, 10, None, "b1", 77, CHILDREN.offsets)
+    frame = Desk(tmp_path, in_blob).mappers(1, count)
+    assert frame["blob"]["sums"] == pack_offsets(sums)
 
 
 def test_a_run_names_all_handlers_that_it_needs(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from jobx.handlers.bench import Bench
 from jobx.handlers.protocol import MAX_KEPT
 from jobx.handlers.spill import RunWriter
 from jobx.model import Failure
-from jobx.payload import Payload, unpack_offsets
+from jobx.payload import Payload, pack_offsets, unpack_offsets
 from tests.support import frames
 
 SUM = frames.load("r", "reducer", "def handler(key, values): yield key, sum(values)")
@@ -159,10 +160,34 @@ def test_the_root_gets_the_arguments_of_the_request(tmp_path: Path) -> None:
     assert output(segment, tmp_path) == [("x", 7)]
 
 
+_NO_BLOB = {"name": "x", "start": 0, "stop": 9, "ends": b"", "sums": b""}
+
+
+def _second_of(packed: list[bytes]) -> dict[str, Any]:
+    """Return the fields of a frame that name the second of two items."""
+    stop = sum(map(len, packed))
+    ends, sums = pack_offsets([stop]), pack_offsets([zlib.crc32(packed[1])])
+    return {"name": "chunk", "start": len(packed[0]), "stop": stop, "ends": ends, "sums": sums}
+
+
+def test_an_item_that_is_not_what_was_written_is_found_and_those_beside_it_are_not_asked(
+    tmp_path: Path,
+) -> None:
+    packed = [values.pack([1, "a"]), values.pack([2, "bb"])]
+    bench = frames.bench(tmp_path, WORDS, SUM)
+    found = []
+    for body in (b"\0" + packed[0][1:] + packed[1], packed[0] + packed[1][:-1] + b"c"):
+        (tmp_path / "chunk").write_bytes(body)
+        frame = frames.map_(tmp_path, [0], pairs=None, blob=_second_of(packed))
+        (segment,) = batch.run(bench, frame)
+        found.append(segment[0])
+    assert found == ["returned", "failed"]
+
+
 def test_items_are_cut_out_of_the_blob_of_their_chunk(tmp_path: Path) -> None:
     packed = [values.pack([1, "a"]), values.pack([2, "bb"])]
     (tmp_path / "chunk").write_bytes(b"".join(packed))
-    where = {"name": "chunk", "start": len(packed[0]), "stop": sum(map(len, packed))}
+    where = _second_of(packed)
     bench = frames.bench(tmp_path, WORDS, SUM)
     frame = frames.map_(tmp_path, [0], pairs=None, blob=where)
     (segment,) = batch.run(bench, frame)
@@ -170,7 +195,7 @@ def test_items_are_cut_out_of_the_blob_of_their_chunk(tmp_path: Path) -> None:
 
 
 def test_an_input_that_is_gone_names_the_blob_for_each_vertex(tmp_path: Path) -> None:
-    frame = frames.map_(tmp_path, [0, 0], pairs=None, blob={"name": "x", "start": 0, "stop": 9})
+    frame = frames.map_(tmp_path, [0, 0], pairs=None, blob=_NO_BLOB)
     segments = batch.run(frames.bench(tmp_path, WORDS, SUM), frame)
     assert [segment[1] for segment in segments] == [1, 2]
     failure = msgspec.convert(segments[0][2], Failure)

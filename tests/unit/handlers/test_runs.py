@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from jobx import values
-from jobx.errors import BlobDamaged, StoreRefused
+from jobx.errors import BlobDamaged, BlobUnreadable, StoreRefused, StoreUnavailable
 from jobx.handlers import runs
 from jobx.handlers.spill import RunWriter
 from jobx.payload import Payload
@@ -121,12 +123,64 @@ def test_a_damaged_blob_is_found(tmp_path: Path, how: str) -> None:
         list(runs.read_items(payload, tmp_path))
 
 
-@pytest.mark.parametrize("how", ["missing", "short", "zeros"])
+@pytest.mark.parametrize("how", ["missing", "short", "zeros", "bit"])
 def test_a_damaged_section_is_found(tmp_path: Path, how: str) -> None:
     payload = RunWriter(str(tmp_path), "r", 0, 2).run([(n, [n]) for n in range(100)], True)
     _spoil(tmp_path / str(payload.blob), how)
     with pytest.raises(BlobDamaged, match="r-0"):
         list(runs.merge([payload], tmp_path, 1, 2))
+
+
+def test_what_is_damaged_in_another_section_is_nothing_to_a_reader_of_one(tmp_path: Path) -> None:
+    payload = RunWriter(str(tmp_path), "r", 0, 2).run([(n, [n]) for n in range(100)], True)
+    _spoil(tmp_path / str(payload.blob), "bit")
+    found = {key for key, _ in runs.merge([payload], tmp_path, 0, 2)}
+    assert found == {key for key in range(100) if values.partition_of(key, 2) == 0}
+    with pytest.raises(BlobDamaged, match="r-0"):
+        runs.verify([payload], tmp_path)
+
+
+def test_sections_that_were_written_before_there_were_checksums_are_read(tmp_path: Path) -> None:
+    payload = RunWriter(str(tmp_path), "r", 0, 2).run([(n, [n]) for n in range(100)], True)
+    old = Payload.from_wire(payload.to_wire()[:-1])
+    assert len(list(runs.merge([old], tmp_path))) == 100
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.EMFILE, StoreUnavailable),
+        (errno.ENFILE, StoreUnavailable),
+        (errno.ENOMEM, StoreUnavailable),
+        (errno.EACCES, BlobUnreadable),
+        (errno.EIO, BlobUnreadable),
+        (errno.ENOENT, BlobDamaged),
+    ],
+    ids=lambda value: errno.errorcode[value] if isinstance(value, int) else "",
+)
+@pytest.mark.parametrize("call", ["open", "pread"])
+def test_a_blob_that_cannot_be_read_is_damaged_only_if_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, kind: type
+) -> None:
+    payload = RunWriter(str(tmp_path), "r", 0).run([(n, [n]) for n in range(100)], False)
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(kind, match="r-0") as caught:
+        list(runs.read_items(payload, tmp_path))
+    assert type(caught.value) is kind
+
+
+def test_blobs_are_not_open_while_nobody_takes_what_is_in_them(tmp_path: Path) -> None:
+    writer = RunWriter(str(tmp_path), "r", 0)
+    payloads = [writer.run([(n, ["x" * 100_000]) for n in range(5)], False) for _ in range(20)]
+    before = len(os.listdir("/proc/self/fd"))
+    reading = runs.pairs(payloads, tmp_path)
+    for _ in range(30):
+        next(reading)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_section_that_ends_inside_an_item_is_found(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobx.actors.request.retry import FIRST, FULL_S, Attempt, next_delay_s
+from jobx.actors.request.retry import DISK_S, FIRST, Attempt, next_delay_s
 from jobx.model import Failure, Retry
 
 LOST_ATTEMPTS = 3
@@ -100,8 +100,9 @@ def test_an_attempt_counts_what_ended_it(kind: str, after: Attempt) -> None:
     assert FIRST.after(_failure(kind)) == after
 
 
-def test_what_found_the_disk_full_is_tried_again_for_as_long_as_it_takes() -> None:
+@pytest.mark.parametrize("kind", ["full", "disk"])
+def test_what_the_disk_did_not_take_is_tried_again_for_as_long_as_it_takes(kind: str) -> None:
     attempt = FIRST
     for _ in range(LOST_ATTEMPTS + 1):
-        assert _delay(Retry(), _failure("full"), attempt) == FULL_S
-        attempt = attempt.after(_failure("full"))
+        assert _delay(Retry(), _failure(kind), attempt) == DISK_S
+        attempt = attempt.after(_failure(kind))

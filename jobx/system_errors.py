@@ -1,0 +1,50 @@
+"""What errors of the operating system mean: a full disk, a passing lack, or a refusal."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+from jobx.errors import (
+    BlobDamaged,
+    BlobUnreadable,
+    JobxError,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+)
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: What a process lacks for a moment: descriptors, memory.
+LACKS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_PASSING: Final = LACKS | {errno.EINTR, errno.EAGAIN}
+_MISSING: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
+
+
+def translate(error: OSError, where: str) -> JobxError:
+    """Return the error that a caller can decide on; ``where`` is the path."""
+    reason = error.strerror or str(error)
+    if error.errno in FULL:
+        return StoreFull(where, reason)
+    if error.errno in _PASSING:
+        return StoreUnavailable(f"{where}: {reason}")
+    return StoreRefused(where, reason)
+
+
+def translate_read(error: OSError, name: str) -> JobxError:
+    """Return the error of a blob that could not be read: only a missing one is damaged."""
+    reason = error.strerror or str(error)
+    if error.errno in _MISSING:
+        return BlobDamaged(name, reason)
+    if error.errno in _PASSING:
+        return StoreUnavailable(f"blob {name}: {reason}")
+    return BlobUnreadable(name, reason)
+
+
+def is_own_lack(error: BaseException | None) -> bool:
+    """Tell whether an error comes from what this process itself had too little of."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in LACKS:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
