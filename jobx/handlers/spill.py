@@ -54,9 +54,11 @@ class BlobFile:
             refuse(folder, error)
 
     def write(self, body: bytes | bytearray) -> int:
-        """Append bytes and return their CRC-32."""
+        """Append bytes and return their CRC-32; a disk that is nearly full takes them in parts."""
+        left = memoryview(body)
         try:
-            self._file.write(body)
+            while left:
+                left = left[self._file.write(left) :]
         except OSError as error:
             refuse(self._path, error)
         self.size_bytes += len(body)

@@ -210,3 +210,15 @@ def test_a_dead_disk_is_met_in_reading_and_writing(faults: Faults, tmp_path: Pat
     faults.set(dead_disk(tmp_path / "d"))
     found = probed(faults, tmp_path / "d", "open", "rename", "mkdir")
     assert found == dict.fromkeys(("open", "rename", "mkdir"), errno.EIO)
+
+
+def test_blobs_are_whole_where_the_disk_takes_a_part_at_once(
+    faults: Faults, tmp_path: Path
+) -> None:
+    big = "def handler(arguments):\n    yield Return()\n    yield 'text', 'x' * 1_000_000\n"
+    first = "def handler(key, values):\n    yield key, values[0]\n"
+    define(tmp_path / "data", {"big": big, "first": first}, {"big": ("big", "first")})
+    with served(tmp_path / "data", **faults.environ) as serving:
+        faults.set(Fault(calls=("write",), path=f"{tmp_path}/data/blobs/*", at_most_bytes=1000))
+        assert serving.post("big", {}).pairs == [["text", "x" * 1_000_000]]
+        assert faults.hits() > 1000

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from tests.support.authoring import WORKFLOW
 from tests.support.processes import alive, descendants, parent, words
@@ -44,8 +44,11 @@ class Answer(NamedTuple):
 class Served:
     """A serving process; the processes below it by what they do."""
 
-    def __init__(self, data_dir: Path, environ: dict[str, str]) -> None:
+    def __init__(
+        self, data_dir: Path, environ: dict[str, str], stderr: IO[str] | None = None
+    ) -> None:
         self._data_dir = data_dir
+        self._stderr = stderr
         self._environ = {**os.environ, "JOBX_NODE_LOG_LEVEL": "error", **environ}
         self._seen: set[int] = set()
         self.port = 0
@@ -56,7 +59,12 @@ class Served:
         command = [sys.executable, "-m", "jobx.tools.cli", "serve", "--executors", "2"]
         command += ["--data", str(self._data_dir), "--bind", f"127.0.0.1:{self.port}"]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=self._environ, start_new_session=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            text=True,
+            env=self._environ,
+            start_new_session=True,
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -106,8 +114,11 @@ class Served:
 
     def web_workers(self) -> list[int]:
         """Return the web workers."""
-        (server,) = self._below(self.process.pid, "gunicorn")
-        return self._below(server, "gunicorn")
+        return self._below(self.web_server(), "gunicorn")
+
+    def web_server(self) -> int:
+        """Return the process above the web workers."""
+        return self._below(self.process.pid, "gunicorn")[0]
 
     def _below(self, pid: int, word: str) -> list[int]:
         found = sorted(child for child in descendants(pid) if parent(child) == pid)

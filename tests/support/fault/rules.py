@@ -123,6 +123,12 @@ class Faults:
         self._put("@Q", _GENERATION_OFFSET, generation + 1)
         self._put("@I", _COUNT_OFFSET, len(rules))
 
+    @property
+    def is_set(self) -> bool:
+        """Whether any rule holds."""
+        (count,) = struct.unpack_from("@I", self._table, _COUNT_OFFSET)
+        return bool(count)
+
     def clear(self) -> None:
         """Let nothing fail; what waits goes on."""
         self.set()

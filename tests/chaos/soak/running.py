@@ -1,0 +1,341 @@
+"""One soak from its first process to its last."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any, Final
+
+from jobx import model
+from jobx.kv.entities import Entities
+from jobx.kv.sqlite import SqliteStore
+from tests.chaos.soak import leftovers, plan
+from tests.chaos.soak.clients import Client
+from tests.chaos.soak.faults import Striker, cont
+from tests.chaos.soak.history import Delivered, History, Stored, Violation
+from tests.chaos.soak.jobs import JOBS, Job
+from tests.chaos.soak.plan import Ask, digest
+from tests.support.authoring import SUM, WORKFLOW, handler
+from tests.support.fault.rules import Faults
+from tests.support.http_sink import Post, http_sink
+from tests.support.processes import descendants
+from tests.support.served import Served
+from tests.support.waiting import eventually
+
+#: The writer of each job that has one.
+WRITERS: Final = {name: job.writer for name, job in JOBS.items() if job.writer}
+#: Asks of a round of quiet work, after which descriptors and memory are compared.
+_QUIET_ASKS: Final = 300
+_QUIET_JOBS: Final = ("one", "narrow", "combined", "session", "big", "keys", "posted")
+_SETTLE_S: Final = 90.0
+
+
+class Soak:
+    """Runs ``serve`` in a folder under clients and faults, and keeps what was seen.
+
+    Args:
+        folder: Everything of it is below.
+        seed: Decides asks and faults.
+        rate: Asks a second.
+        clients: How many ask at once.
+        retention_s: How long ended requests are kept.
+        faults: By name, with weights.
+        pause_s: Mean time between two faults.
+        jobs: Names of jobs; all when there are none.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int,
+        rate: float,
+        clients: int,
+        retention_s: float,
+        faults: dict[str, float],
+        pause_s: float,
+        jobs: tuple[str, ...] = (),
+    ) -> None:
+        self._folder = folder
+        self._seed = seed
+        self._rate = rate
+        self._clients = clients
+        self._retention_s = retention_s
+        self._weights = faults
+        self._pause_s = pause_s
+        self._jobs = jobs or available()
+        self._data_dir = folder / "data"
+        self._temporary = folder / "temporary"
+        self._results = folder / "results"
+        self.history = History()
+
+    def run(self, seconds: float) -> float:
+        """Soak for so long, let everything end, and look at what is left; return the seconds that
+        asks were made for."""
+        for path in (self._temporary, self._results):
+            path.mkdir(parents=True, exist_ok=True)
+        define(self._data_dir, self._jobs)
+        at_start = leftovers.keys_of(self._data_dir)
+        faults = Faults(self._folder / "fault")
+        log = self._folder / "serve.log"
+        with http_sink() as sink, log.open("a") as stderr:
+            sink.answer = lambda post: self._receive(sink.posts, post)
+            serving = Served(self._data_dir, self._environ(sink.url) | faults.environ, stderr)
+            serving.start()
+            try:
+                began = time.monotonic()
+                self._strain(serving, faults, seconds, stderr)
+                took_s = time.monotonic() - began
+                self._calm(serving)
+                self._finish(serving, at_start, sink.url, stderr)
+            finally:
+                cont(descendants(serving.process.pid))
+                if serving.process.poll() is None:
+                    serving.kill_all()
+        return took_s
+
+    def remove(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self._folder)
+
+    def _environ(self, sink_url: str) -> dict[str, str]:
+        return {
+            "TMPDIR": str(self._temporary),
+            "JOBX_NODE_LOG_LEVEL": "warning",
+            "JOBX_HTTP_WORKERS": "2",
+            "JOBX_HTTP_MAX_WAIT_S": "30",
+            "JOBX_REQUESTS_LOST_ATTEMPTS": "20",
+            "JOBX_REQUESTS_RETENTION_S": f"{self._retention_s:g}",
+            "JOBX_RESULTS_HTTP_URL": sink_url,
+            "JOBX_RESULTS_FILE_PATH": str(self._results),
+            "JOBX_RESULTS_BACKOFF_S": "0.2",
+            "JOBX_RESULTS_MAX_BACKOFF_S": "3",
+            "JOBX_RESULTS_ATTEMPTS": "1000",
+            "JOBX_NOTIFY_LOG_LEVEL": "critical",
+        }
+
+    # Under load and faults
+
+    def _strain(self, serving: Served, faults: Faults, seconds: float, log: IO[str]) -> None:
+        stop = threading.Event()
+        keeper = threading.RLock()
+        striker = Striker(
+            serving,
+            history=self.history,
+            faults=faults,
+            data_dir=self._data_dir,
+            keeper=keeper,
+            log=log,
+        )
+        threads = [threading.Thread(target=striker.watch, args=(stop,))]
+        for kind in (plan.PROCESS_FAULTS, plan.MACHINE_FAULTS):
+            chosen = {name: self._weights[name] for name in kind if name in self._weights}
+            strikes = plan.strikes(self._seed, chosen, self._pause_s)
+            threads.append(threading.Thread(target=striker.run, args=(strikes, stop)))
+        for thread in threads:
+            thread.start()
+        asks = (plan.ask(self._seed, n, self._jobs) for n in range(10**9))
+        self._ask(serving.port, asks, seconds)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        faults.clear()
+        faults.jump(0.0)
+
+    def _ask(self, port: int, asks: Iterator[Ask], seconds: float) -> None:
+        """Make asks at the rate, as far as the clients keep up with it, until time is over."""
+        todo: queue.Queue[Ask | None] = queue.Queue(self._clients)
+        client = Client(port, self.history)
+
+        def work() -> None:
+            while (ask := todo.get()) is not None:
+                client.run(ask)
+
+        threads = [threading.Thread(target=work) for _ in range(self._clients)]
+        for thread in threads:
+            thread.start()
+        began = time.monotonic()
+        for number, ask in enumerate(asks):
+            due = began + number / self._rate
+            if due > began + seconds or time.monotonic() > began + seconds:
+                break
+            time.sleep(max(0.0, due - time.monotonic()))
+            todo.put(ask)
+        for _ in threads:
+            todo.put(None)
+        for thread in threads:
+            thread.join()
+
+    # Afterwards
+
+    def _calm(self, serving: Served) -> None:
+        """Do two equal rounds of quiet work; the second leaves nothing that the first did not."""
+        eventually(lambda: self._is_idle(serving), timeout_s=_SETTLE_S)
+        uses = []
+        for number in range(2):
+            first = plan.QUIET * (number + 1)
+            jobs = tuple(name for name in _QUIET_JOBS if name in self._jobs) or self._jobs
+            asks = [plan.ask(self._seed, first + n, jobs) for n in range(_QUIET_ASKS)]
+            self._ask(serving.port, iter(asks), 1e9)
+            eventually(lambda: self._is_idle(serving), timeout_s=_SETTLE_S)
+            uses.append(leftovers.use_of(serving))
+        self.history.met += leftovers.grown(*uses)
+
+    def _is_idle(self, serving: Served) -> bool:
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            node = serving.ask("GET", "/node", None, 30.0, {}).body
+            return node["open_requests"] == node["queued_batches"] == 0 and self._all_delivered()
+        return False
+
+    def _all_delivered(self) -> bool:
+        ended = {
+            (WRITERS[self.history.asks[n].job], f"{WORKFLOW}/{ending.request_id}")
+            for n, ending in list(self.history.endings.items())
+            if self.history.asks[n].job in WRITERS and ending.state == "succeeded"
+        }
+        came = {("http", one.delivery_id) for one in list(self.history.delivered["http"])}
+        folder = self._results / WORKFLOW
+        came |= {("file", f"{WORKFLOW}/{path.stem}") for path in folder.glob("*.ndjson")}
+        return ended <= came
+
+    def _finish(self, serving: Served, at_start: set[str], url: str, stderr: IO[str]) -> None:
+        """Stop it, look at what is left, and let its retention end."""
+        self.history.stored += self._stored(serving)
+        self._stop(serving)
+        self._read_files()
+        self.history.met += leftovers.files_of(self._data_dir, self._temporary)
+        brief = self._environ(url) | {"JOBX_REQUESTS_RETENTION_S": "1"}
+        again = Served(self._data_dir, brief, stderr)
+        again.start()
+        with self._told("left request"):
+            eventually(lambda: self._stored(again) == [], timeout_s=40.0)
+        with self._told("left blob"):
+            eventually(lambda: leftovers.blobs_of(self._data_dir) in ([], [WORKFLOW]), 30.0)
+        self._stop(again)
+        left = sorted(leftovers.keys_of(self._data_dir) - at_start)
+        self.history.met += [Violation("left key", key) for key in left]
+        self.history.met += leftovers.files_of(self._data_dir, self._temporary)
+
+    @contextmanager
+    def _told(self, kind: str) -> Iterator[None]:
+        try:
+            yield
+        except AssertionError as error:
+            self.history.met.append(Violation(kind, str(error)))
+
+    def _stop(self, serving: Served) -> None:
+        began = time.monotonic()
+        code = serving.stop()
+        took_s = time.monotonic() - began
+        if code != 0 or took_s > 10:
+            told = f"an idle serve ended with code {code} after {took_s:.1f} s"
+            self.history.met.append(Violation("exit", told))
+        left = leftovers.processes_of(self._folder)
+        self.history.met += [Violation("left process", one) for one in left]
+
+    def _stored(self, serving: Served) -> list[Stored]:
+        found: list[Stored] = []
+        after = ""
+        while True:
+            path = f"/request/{WORKFLOW}?limit=1000{after}"
+            page = serving.ask("GET", path, None, 60.0, {}).body
+            for one in page["requests"]:
+                number = one["context"].get("ask", -1)
+                found.append(Stored(number, one["request_id"], one["state"]))
+            if page["next"] is None:
+                return found
+            after = f"&after={page['next']}"
+
+    # Receivers of results
+
+    def _receive(self, posts: list[Post], post: Post) -> tuple[int, dict[str, str]]:
+        """Take what is posted, but for one in ten that is refused."""
+        posts.clear()
+        delivery_id = post.headers["X-DELIVERY-ID"]
+        if hash((delivery_id, time.monotonic())) % 10 == 0:
+            return 503, {}
+        pairs = json.loads(post.body)["result"]["pairs"]
+        one = Delivered(delivery_id, digest(pairs), time.monotonic())
+        self.history.delivered["http"].append(one)
+        return 204, {}
+
+    def _read_files(self) -> None:
+        for path in sorted((self._results / WORKFLOW).glob("*")):
+            if path.suffix != ".ndjson":
+                self.history.met.append(Violation("left file", str(path)))
+                continue
+            pairs = [json.loads(line) for line in path.read_text().splitlines()]
+            one = Delivered(f"{WORKFLOW}/{path.stem}", digest(pairs), 0.0)
+            self.history.delivered["file"].append(one)
+
+
+def available() -> tuple[str, ...]:
+    """Return the jobs whose languages run here."""
+    has = {"javascript": shutil.which("node"), "wasm": find_spec("wasmtime")}
+    return tuple(name for name, job in JOBS.items() if has.get(job.language, True))
+
+
+def define(data_dir: Path, jobs: tuple[str, ...]) -> None:
+    """Create the workflow with these jobs."""
+    store = SqliteStore(data_dir / "jobx.sqlite")
+    try:
+        entities = Entities(store)
+        entities.create(model.Workflow(workflow_name=WORKFLOW, description=""))
+        entities.create(handler("sum", "reducer", SUM))
+        for name in jobs:
+            _define_job(entities.create, name, JOBS[name])
+    finally:
+        store.close()
+
+
+def _define_job(create: Callable[[Any], Any], name: str, job: Job) -> None:
+    reducer = f"{name}_reduce"
+    language = {"source_type": job.language}
+    create(handler(reducer, "reducer", job.reducer, **_reducing(job)))
+    create(handler(f"{name}_map", "mapper", job.mapper, **language, **(job.options or {})))
+    combiner = None
+    if job.combiner is not None:
+        combiner = f"{name}_combine"
+        create(handler(combiner, "combiner", job.combiner))
+    _define_step(create, name, f"{name}_map", combiner, reducer)
+    for step, (source, options) in (job.steps or {}).items():
+        create(handler(f"{step}_map", "mapper", source, **options))
+        _define_step(create, step, f"{step}_map", None, "sum")
+    writer = {} if job.writer is None else {"result_writer": job.writer}
+    create(
+        model.Job(
+            workflow_name=WORKFLOW,
+            job_name=name,
+            description="",
+            initial_step_name=name,
+            **writer,  # type: ignore[arg-type]
+        )
+    )
+
+
+def _reducing(job: Job) -> dict[str, Any]:
+    is_python = job.reducer.startswith(("def handler", "import"))
+    return {} if is_python and job.language == "shell" else {"source_type": job.language}
+
+
+def _define_step(
+    create: Callable[[Any], Any], name: str, mapper: str, combiner: str | None, reducer: str
+) -> None:
+    create(
+        model.Step(
+            workflow_name=WORKFLOW,
+            step_name=name,
+            description="",
+            map_handler_name=mapper,
+            combine_handler_name=combiner,
+            reduce_handler_name=reducer,
+        )
+    )
