@@ -7,6 +7,8 @@ it hold more than ``max_bytes``.
 
 from __future__ import annotations
 
+import os
+import select
 import socket
 import struct
 from collections.abc import Iterator
@@ -130,6 +132,18 @@ class FrameSocket:
         if len(body) < length:
             raise FrameError("the stream ended inside a frame")
         return decode_body(body)
+
+    def let_go(self) -> None:
+        """Part with the peer, in a process that was forked and must not answer it."""
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, self._sock.fileno(), inheritable=False)
+        os.close(null)
+
+    def is_pending(self) -> bool:
+        """Tell whether something can be read at once, beyond what was read ahead."""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         """Close the socket; a second close does nothing."""

@@ -2,18 +2,22 @@
 
 Batches are large, so that nobody waits for the node. What keeps that fair is that an executor can
 be told at any time to begin with nothing more of what it has. No decision here waits for one, which
-may be inside an invocation of an hour.
+may be inside an invocation of an hour. What an executor has not begun with is not recalled before
+it does, for else what takes longer to read than a turn lasts would never begin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Final
 
+from jobx.actors import placing
+from jobx.actors.backlog import Queue
 from jobx.actors.executor import Executor, WorkItem
-from jobx.actors.messages import RequestKey
+from jobx.actors.paces import LONG_S
 
 #: So long after work was sent or answered it is looked at what executors have, and so often while
 #: one is idle or requests wait.
@@ -36,7 +40,10 @@ class Load:
         left: Invocations of that which it has not begun.
         behind: What it comes to afterwards and another could do.
         remaining_s: How long all that can be moved would take here, by what was seen so far.
-        age_s: For how long it has had ``front``.
+        age_s: For how long it has been at ``front``.
+        is_begun: It has begun with ``front``.
+        running_s: For how long it has been at the invocation that it is at.
+        held_s: For how long its workflow has had it.
     """
 
     executor: Executor
@@ -45,10 +52,15 @@ class Load:
     behind: list[WorkItem]
     remaining_s: float
     age_s: float
+    is_begun: bool
+    running_s: float
+    held_s: float
 
     @property
     def recallable(self) -> list[WorkItem]:
         """Work that a recall would have an effect on, in order."""
+        if not self.is_begun:
+            return []
         items = [self.front, *self.behind] if self.left else self.behind
         return [item for item in items if item.number > self.executor.recalled]
 
@@ -66,10 +78,25 @@ class Load:
         own = takewhile(lambda item: item.key == self.front.key, self.recallable)
         return max((item.number for item in own), default=0)
 
-    def is_in_the_way(self, waiting: Collection[RequestKey]) -> bool:
+    def is_in_the_way(self, waiting: Sequence[Queue]) -> bool:
         """Whether a request waits for the executor while another one's work goes on there."""
-        keys = {*waiting, *(item.key for item in self.behind)}
-        return self.turn > 0 and bool(keys - {self.front.key})
+        if self.turn == 0:
+            return False
+        if any(item.key != self.front.key for item in self.behind):
+            return True
+        return any(map(self._is_wanted, waiting))
+
+    def _is_wanted(self, queue: Queue) -> bool:
+        own = self.front.key.workflow
+        if any(name != own for name in queue.workflows(2)):
+            return True
+        requests = queue.requests(own)
+        return len(requests) > 1 or (len(requests) == 1 and self.front.key not in requests)
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether what comes behind is held up by an invocation that takes long."""
+        return self.running_s >= LONG_S and any(item in self.recallable for item in self.behind)
 
 
 def loads(executors: Sequence[Executor], now: float) -> list[Load]:
@@ -81,39 +108,92 @@ def _load(executor: Executor, now: float) -> Load:
     front, *others = executor.work.values()
     progress = executor.progress()
     first = front.first_vertex
-    vertex = progress.vertex if progress.number == front.number else first - 1
+    is_begun = progress.number == front.number
+    vertex = progress.vertex if is_begun else first - 1
     left = 0 if front.abandoned_at else front.left_after(vertex)
-    age_s = now - front.sent_at
+    age_s = now - max(front.sent_at, executor.page.begun_at(front.number)) if is_begun else 0.0
     remaining_s = age_s / max(vertex - first, 1) * left if left else age_s
     behind = [item for item in others if not item.is_pinned and not item.abandoned_at]
-    return Load(executor, front, left, behind, remaining_s, age_s)
+    return Load(
+        executor,
+        front,
+        left,
+        behind,
+        remaining_s,
+        age_s,
+        is_begun,
+        progress.running_s if is_begun else 0.0,
+        now - executor.since,
+    )
 
 
-def is_uneven(having: Sequence[Load], idle: int, waiting: Collection[RequestKey]) -> bool:
+def idle(executors: Sequence[Executor], now: float) -> Counter[str]:
+    """Return how many executors have nothing to do, by the workflow that they could work for.
+
+    Those that could work for any are under "".
+    """
+    found: Counter[str] = Counter()
+    for executor in executors:
+        if executor.state == "ready" and executor.has_seat and not executor.work:
+            is_free = not executor.is_used or now - executor.idle_since >= placing.IDLE_S
+            found["" if is_free else executor.workflow] += 1
+    return found
+
+
+def is_uneven(having: Sequence[Load], idle: Counter[str], waiting: Sequence[Queue]) -> bool:
     """Tell whether something may have to be recalled before long, or is being recalled."""
+    is_wanted = bool(idle) or any(waiting)
     return any(
-        load.is_settling or (idle and load.recallable) or load.is_in_the_way(waiting)
+        load.is_settling
+        or (is_wanted and not load.is_begun)
+        or (idle and load.recallable)
+        or load.is_in_the_way(waiting)
         for load in having
     )
 
 
 def recalls(
-    having: Sequence[Load], idle: int, waiting: Collection[RequestKey]
+    having: Sequence[Load], idle: Counter[str], waiting: Sequence[Queue]
 ) -> list[tuple[Executor, int]]:
     """Return executors with the number up to which their work is to be recalled.
 
     Args:
         having: The executors that have work.
-        idle: How many have none.
-        waiting: The requests that wait for one.
+        idle: See there.
+        waiting: What waits for an executor and may have one.
     """
-    if idle and not waiting:
-        worth = [load for load in having if load.recallable and load.remaining_s > WORTH_S]
-        worth.sort(key=lambda load: load.remaining_s, reverse=True)
-        unserved = max(0, idle - sum(load.is_settling for load in having))
-        return [(load.executor, load.recallable[-1].number) for load in worth[:unserved]]
-    ended = [load for load in having if load.age_s >= TURN_S and load.is_in_the_way(waiting)]
-    return [(load.executor, load.turn) for load in ended]
+    if idle and not any(waiting):
+        return _for_idle(having, idle)
+    ended = [
+        load
+        for load in having
+        if min(load.age_s, load.held_s) >= TURN_S and load.is_in_the_way(waiting)
+    ]
+    held_up = [load for load in having if load.holds_up and load not in ended]
+    return [(load.executor, load.turn) for load in ended] + [
+        (load.executor, load.recallable[-1].number) for load in held_up
+    ]
+
+
+def _for_idle(having: Sequence[Load], idle: Counter[str]) -> list[tuple[Executor, int]]:
+    left = idle.copy()
+    for load in having:
+        if load.is_settling:
+            _take(left, load.executor.workflow)
+    worth = [load for load in having if load.recallable and load.remaining_s > WORTH_S]
+    worth.sort(key=lambda load: load.remaining_s, reverse=True)
+    return [
+        (load.executor, load.recallable[-1].number)
+        for load in worth
+        if _take(left, load.executor.workflow)
+    ]
+
+
+def _take(left: Counter[str], workflow: str) -> bool:
+    """Take an idle executor for a workflow; False when there is none that it could have."""
+    kind = workflow if left[workflow] > 0 else ""
+    left[kind] -= 1
+    return left[kind] >= 0
 
 
 def not_begun(load: Load, now: float) -> tuple[list[WorkItem], int]:

@@ -30,6 +30,9 @@ class WorkItem:
         sent_at: When the executor could begin with it, monotonic.
         stop: The first vertex of a batch that was taken back, 0: none was.
         unstarted: How often an executor died before it came to this item.
+        returned: How often an executor gave it back before it began with it.
+        is_long: It is known that its invocations take long.
+        place: Where it stands in the backlog, 0: it does not wait there.
         abandoned_at: Monotonic seconds since when nobody waits for it, 0: somebody does.
     """
 
@@ -44,6 +47,9 @@ class WorkItem:
     stop: int = 0
     unstarted: int = 0
     abandoned_at: float = 0.0
+    returned: int = 0
+    is_long: bool = False
+    place: int = 0
 
     @property
     def vertices(self) -> range:
@@ -88,11 +94,20 @@ class Executor(asyncio.Protocol):
 
     Attributes:
         work: What was sent and not answered, oldest first, by its number.
+        state: ``starting``, ``ready``, ``parked`` (it has lost its seat to another workflow),
+            ``leaving`` (it said so), ``dying`` (it was killed, or closed its socket), ``dead``.
+        state_since: When it came into that state, monotonic.
+        workflow: The workflow that it belongs to, "" none yet.
+        has_seat: It is given work.
+        since: When its workflow had work for it first after it got the seat, monotonic.
+        idle_since: Since when it has no work, monotonic.
         was_ready: It could take work once.
+        is_used: It was sent something.
         waiting: Pinned work that waits for room here.
         kept: Owners of the mappers that are kept suspended here.
         recalled: The highest number of work that it is to begin nothing more of.
         recalled_at: When that was said last, monotonic.
+        stopped_looks: How often in a row it was seen stopped by a signal.
         blame: Why the node killed it, None when it did not.
     """
 
@@ -101,8 +116,14 @@ class Executor(asyncio.Protocol):
     on_lost: Callable[[Executor], None]
     born: float
     pid: int = 0
+    workflow: str = ""
     state: str = "starting"
+    state_since: float = 0.0
+    has_seat: bool = True
+    since: float = 0.0
+    idle_since: float = 0.0
     was_ready: bool = False
+    is_used: bool = False
     invocations: int = 0
     work: dict[int, WorkItem] = field(default_factory=dict)
     waiting: deque[WorkItem] = field(default_factory=deque)
@@ -111,9 +132,14 @@ class Executor(asyncio.Protocol):
     recalled: int = 0
     recalled_at: float = 0.0
     blame: Failure | None = None
+    stopped_looks: int = 0
     _last: Progress | None = None
     _transport: asyncio.WriteTransport | None = None
     _decoder: frames.FrameDecoder = field(default_factory=frames.FrameDecoder)
+
+    def enter(self, state: str, now: float) -> None:
+        """Come into a state."""
+        self.state, self.state_since = state, now
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -170,7 +196,7 @@ class Executor(asyncio.Protocol):
         if self.blame is None and self.pid:
             self.blame = blame
             self._last = progress
-            self.state = "dying"
+            self.enter("dying", time.monotonic())
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 

@@ -1,13 +1,15 @@
 """The pool of executors: who runs what, in which order, and what follows when one dies.
 
-Requests take turns (round robin), so a huge one never starves a small one. An executor has at most
-two work frames: one at work and one behind it, so that it need not wait for the node. What is
-better done elsewhere is recalled (see ``balance.py``).
+Requests take turns (round robin), so a huge one never starves a small one. An executor belongs to
+one workflow (``placing.py`` decides which work it is given), and has at most two work frames: one
+at work and one behind it, so that it need not wait for the node. What is better done elsewhere is
+recalled (``balance.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,12 +18,14 @@ from typing import Any, Final
 from thespian.actors import ActorAddress
 
 from jobx import frames
-from jobx.actors import balance, notices
+from jobx.actors import balance, limits, notices, placing
+from jobx.actors.backlog import Backlog, Queue
 from jobx.actors.executor import Executor, WorkItem
-from jobx.actors.fleet import Fleet
-from jobx.actors.losses import KEEPER_GONE, crashed, unsendable
+from jobx.actors.fleet import Fleet, late
+from jobx.actors.losses import KEEPER_GONE, unsendable
 from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run, TakenBack
 from jobx.actors.notices import Notice
+from jobx.actors.paces import Paces
 from jobx.config import Settings
 from jobx.errors import JobxError
 from jobx.handlers.protocol import vertices_of
@@ -30,14 +34,8 @@ from jobx.views import ExecutorView
 
 #: How often the time of running work is looked at.
 TICK_S: Final = 0.1
-#: An executor that runs longer than its limit by this much is killed from outside.
-OVERDUE_S: Final = 1.0
-#: Work whose request is gone gets so long to end by itself.
-ABANDON_S: Final = 0.5
-#: A frame is sent behind one that has run shorter than this.
-FRESH_S: Final = 0.1
-#: An executor that does not begin with what it has within this is killed.
-START_S: Final = 30.0
+#: How often it is looked whether work that waits may be sent by now.
+WAITING_S: Final = 0.02
 #: Executors that an item may cost before one of them has begun with it; then it is blamed.
 MAX_UNSTARTED: Final = 3
 
@@ -67,9 +65,14 @@ class ExecutorPool:
         self._load_code = load_code
         self._deliver = deliver
         self._notify = notify
-        self._queues: dict[RequestKey, deque[WorkItem]] = {}
+        self._backlog = Backlog()
+        self._paces = Paces()
+        self._kept_by: dict[ActorAddress, set[tuple[RequestKey, int]]] = {}
+        self._short_at = self._long_at = -math.inf
+        self._is_draining = False
         self._numbers = 0
         self._tick: asyncio.Handle | None = None
+        self._watched_at = 0.0
         self._look: asyncio.Handle | None = None
         self._fleet = Fleet(settings, environ, temp_dir, on_frame=self._frame, on_dead=self._dead)
         self._executors = self._fleet.executors
@@ -84,12 +87,17 @@ class ExecutorPool:
     @property
     def queued(self) -> int:
         """Work frames that wait for an executor."""
-        return sum(map(len, self._queues.values()))
+        return len(self._backlog)
 
     @property
     def is_busy(self) -> bool:
         """Whether any executor has work."""
         return any(executor.work for executor in self._executors)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no executor can be had, None: they can; quick to ask."""
+        return self._fleet.trouble
 
     def run(self, work: Run, owner: ActorAddress) -> None:
         """Run a work frame as soon as an executor has room; ``owner`` hears Ran or Lost."""
@@ -103,6 +111,8 @@ class ExecutorPool:
         keeper = self._keeper(pull.key, pull.vertex, owner)
         if keeper is None:
             self._deliver(owner, Lost(pull.ticket, None, KEEPER_GONE))
+        elif self._is_draining:
+            return  # the mapper begins anew when the node does
         elif len(keeper.work) < 2:
             self._send(keeper, item)
         else:
@@ -112,26 +122,29 @@ class ExecutorPool:
         """Close a kept mapper of ``owner``."""
         keeper = self._keeper(key, vertex, owner)
         if keeper is not None:
-            del keeper.kept[key, vertex]
+            self._forget_kept(keeper, key, vertex)
             keeper.send({"t": "drop", "request_id": key.request_id, "vertices": [vertex]})
 
     def abandon(self, owner: ActorAddress) -> None:
         """Forget all of an owner; what it has at work gets a moment to end by itself."""
         now = self._loop.time()
-        for key, queue in list(self._queues.items()):
-            left = deque(item for item in queue if item.owner != owner)
-            if left:
-                self._queues[key] = left
-            else:
-                del self._queues[key]
+        self._backlog.drop(owner)
+        for key, vertex in list(self._kept_by.get(owner, ())):
+            self.discard(key, vertex, owner)
         for executor in self._executors:
-            executor.waiting = deque(i for i in executor.waiting if i.owner != owner)
-            for key, vertex in [k for k, who in executor.kept.items() if who == owner]:
-                self.discard(key, vertex, owner)
+            if executor.waiting:
+                executor.waiting = deque(i for i in executor.waiting if i.owner != owner)
             for item in executor.work.values():
                 if item.owner == owner:
                     item.abandoned_at = now
                     executor.recall(item.number, now)
+
+    def drain(self) -> None:
+        """Send nothing more; what is at work ends with the invocation that it is at."""
+        self._is_draining = True
+        for executor in self._executors:
+            executor.waiting.clear()
+            executor.recall(self._numbers, self._loop.time())
 
     # Life
 
@@ -168,50 +181,59 @@ class ExecutorPool:
 
     # Work on its way
 
-    def _enqueue(self, item: WorkItem) -> None:
-        self._queues.setdefault(item.key, deque()).append(item)
-
-    def _requeue(self, item: WorkItem) -> None:
-        self._queues.setdefault(item.key, deque()).appendleft(item)
+    def _enqueue(self, item: WorkItem, *, first: bool = False) -> None:
+        self._backlog.add(item, is_long=self._paces.is_long(item), first=first)
 
     def _pump(self) -> None:
         """Send out queued work, and look soon at how it is shared out if that could be changed."""
         self._hand_out()
-        if self._look is None and any(executor.is_divisible for executor in self._executors):
-            self._look = self._loop.call_later(balance.BALANCE_S, self._balance)
+        if self._look is None:
+            if any(executor.is_divisible for executor in self._executors):
+                self._look = self._loop.call_later(balance.BALANCE_S, self._balance)
+            elif self._may_be_sent_later:
+                self._look = self._loop.call_later(WAITING_S, self._balance)
+
+    @property
+    def _may_be_sent_later(self) -> bool:
+        """Whether work waits though executors are idle."""
+        return len(self._backlog) > 0 and any(
+            executor.state == "ready" and executor.has_seat and not executor.work
+            for executor in self._executors
+        )
 
     def _hand_out(self) -> None:
-        """Send queued work to executors with room, one request after the other."""
-        while self._queues:
-            executor = self._free()
-            if executor is None:
+        """Send queued work to executors with room: workflows take turns, and requests in them."""
+        while self._backlog and not self._is_draining:
+            now = self._loop.time()
+            choice = placing.choose(self._executors, self._backlog, self._share(now), now)
+            if choice is None:
                 break
-            key = next(iter(self._queues))
-            queue = self._queues.pop(key)
-            item = queue.popleft()
-            if queue:
-                self._queues[key] = queue
-            self._send(executor, item)
-
-    def _free(self) -> Executor | None:
-        """Return an idle executor, else one whose work is young, else None."""
-        second = None
-        for executor in self._executors:
-            if executor.state != "ready" or executor.waiting:
+            if choice.is_change:
+                self._fleet.change(choice.executor, choice.workflow)
                 continue
-            if not executor.work:
-                return executor
-            if len(executor.work) == 1 and second is None:
-                (item,) = executor.work.values()
-                if self._loop.time() - item.sent_at < FRESH_S:
-                    second = executor
-        return second
+            item = self._backlog.take(choice.workflow, is_long=choice.is_long)
+            if self._paces.is_long(item) != choice.is_long:  # it is known better since
+                self._enqueue(item)
+                continue
+            if item.is_long:
+                self._long_at = now
+            elif not self._paces.is_of_long_job(item):
+                self._short_at = now
+            self._send(choice.executor, item)
+
+    def _share(self, now: float) -> placing.Share:
+        having = [e for e in self._executors if e.has_seat and e.work]
+        at_work = sum(any(item.is_long for item in e.work.values()) for e in having)
+        return placing.Share(self._count, at_work, now - self._short_at, now - self._long_at)
 
     def _send(self, executor: Executor, item: WorkItem) -> None:
         self._numbers += 1
         item.number = self._numbers
         item.sent_at = self._loop.time()
         stem = f"{self._stem}-{item.number:x}"
+        if not executor.is_used:
+            executor.is_used, executor.workflow = True, item.key.workflow
+            executor.since = item.sent_at
         try:
             self._load(executor, item)
             executor.send({**item.frame, "id": item.number, "blob_stem": stem})
@@ -219,8 +241,7 @@ class ExecutorPool:
             self._deliver(item.owner, Lost(item.ticket, item.first_vertex, unsendable(error)))
             return
         executor.work[item.number] = item
-        if self._tick is None:
-            self._tick = self._loop.call_later(TICK_S, self._watch)
+        self._watch_later()
 
     def _load(self, executor: Executor, item: WorkItem) -> None:
         """Send the handlers of an item that the executor does not have yet."""
@@ -232,28 +253,36 @@ class ExecutorPool:
     def _frame(self, executor: Executor, frame: frames.Frame) -> None:
         if frame["t"] == "ready":
             if executor.state == "starting":
-                executor.state, executor.was_ready = "ready", True
+                executor.enter("ready", self._loop.time())
+                executor.was_ready = True
             self._pump()
         elif frame["t"] == "result":
             self._answered(executor, frame)
         elif frame["t"] == "leaving":
-            executor.state = "leaving"
+            executor.enter("leaving", self._loop.time())
             self._take_back(executor)
             self._pump()
 
     def _answered(self, executor: Executor, frame: frames.Frame) -> None:
+        now = self._loop.time()
         item = executor.work.pop(frame["id"], None)
+        if not executor.work:
+            executor.idle_since = now
         if item is None or item.abandoned_at:
             self._drop_late(executor, frame, item)
         elif not frame["segments"]:  # it was recalled before it began
-            self._requeue(item)
+            item.returned += 1
+            self._enqueue(item, first=True)
         else:
-            executor.invocations += _begun(item, frame["segments"])
+            begun = _begun(item, frame["segments"])
+            executor.invocations += begun
+            if begun:
+                self._paces.ended(item, (now - item.sent_at) / begun)
             segments = balance.without_taken(frame["segments"], item.stop)
             self._note_kept(executor, item, segments)
             self._deliver(item.owner, Ran(item.ticket, segments, self._node_id))
         for waiting in executor.work.values():
-            waiting.sent_at = self._loop.time()
+            waiting.sent_at = now
         while executor.waiting and len(executor.work) < 2:
             self._send(executor, executor.waiting.popleft())
         self._pump()
@@ -262,8 +291,17 @@ class ExecutorPool:
         for segment in segments:
             if segment[0] == "mapped" and segment[5]:
                 executor.kept[item.key, segment[1]] = item.owner
+                self._kept_by.setdefault(item.owner, set()).add((item.key, segment[1]))
             elif segment[0] in ("mapped", "failed"):
-                executor.kept.pop((item.key, segment[1]), None)
+                self._forget_kept(executor, item.key, segment[1])
+
+    def _forget_kept(self, executor: Executor, key: RequestKey, vertex: int) -> None:
+        owner = executor.kept.pop((key, vertex), None)
+        kept = self._kept_by.get(owner) if owner is not None else None
+        if kept is not None:
+            kept.discard((key, vertex))
+            if not kept:
+                del self._kept_by[owner]
 
     def _drop_late(self, executor: Executor, frame: frames.Frame, item: WorkItem | None) -> None:
         """Close the mappers that an answer nobody waits for would keep."""
@@ -274,64 +312,82 @@ class ExecutorPool:
 
     def _keeper(self, key: RequestKey, vertex: int, owner: ActorAddress) -> Executor | None:
         for executor in self._executors:
-            if executor.kept.get((key, vertex)) == owner and executor.state == "ready":
+            is_here = executor.state in ("ready", "parked")
+            if is_here and executor.kept.get((key, vertex)) == owner:
                 return executor
         return None
 
     # What is looked at now and then
 
-    @property
-    def _idle(self) -> int:
-        return sum(e.state == "ready" and not e.work for e in self._executors)
-
     def _balance(self) -> None:
         """Recall what another could do, take back what was recalled, look again if need be."""
         self._look = None
+        if self._is_draining:
+            return
         now = self._loop.time()
+        waiting = self._sendable(now)
         having = balance.loads(self._executors, now)
-        for executor, number in balance.recalls(having, self._idle, self._queues):
+        idle = balance.idle(self._executors, now)
+        movable = having if len(waiting) > 1 else [one for one in having if not one.front.is_long]
+        for executor, number in balance.recalls(movable, idle, waiting):
             executor.recall(number, now)
         for load in having:
-            behind, first = balance.not_begun(load, now)
-            if first:
-                load.front.stop = first
-                self._deliver(load.front.owner, TakenBack(load.front.ticket, first))
-            for item in reversed(behind):
-                del load.executor.work[item.number]
-                self._requeue(item)
+            self._regain(load, now)
         self._hand_out()
-        if balance.is_uneven(balance.loads(self._executors, now), self._idle, self._queues):
+        now, idle = self._loop.time(), balance.idle(self._executors, now)
+        if balance.is_uneven(balance.loads(self._executors, now), idle, waiting):
             self._look = self._loop.call_later(balance.BALANCE_S, self._balance)
+        elif self._may_be_sent_later:
+            self._look = self._loop.call_later(WAITING_S, self._balance)
+
+    def _sendable(self, now: float) -> list[Queue]:
+        return [queue for _, queue in self._share(now).order(self._backlog)]
+
+    def _regain(self, load: balance.Load, now: float) -> None:
+        """Take back what an executor will not come to."""
+        behind, first = balance.not_begun(load, now)
+        if first:
+            load.front.stop = first
+            self._deliver(load.front.owner, TakenBack(load.front.ticket, first))
+        for item in reversed(behind):
+            del load.executor.work[item.number]
+            self._enqueue(item, first=True)
 
     def _watch(self) -> None:
+        now = self._loop.time()
+        is_late = late(self._watched_at, TICK_S, now)  # this process stood still: answers are here
+        for executor in list(self._executors) if not is_late else ():
+            if executor.work and executor.state in ("ready", "parked", "leaving"):
+                self._note_pace(executor)
+                blame = limits.overdue(executor, now)
+                if blame is not None:
+                    executor.kill(blame, executor.progress())
         self._tick = None
-        for executor in list(self._executors):
-            if executor.work and executor.state in ("ready", "leaving"):
-                self._enforce(executor)
         if any(executor.work for executor in self._executors):
+            self._watch_later()
+
+    def _watch_later(self) -> None:
+        if self._tick is None:
+            self._watched_at = self._loop.time()
             self._tick = self._loop.call_later(TICK_S, self._watch)
 
-    def _enforce(self, executor: Executor) -> None:
-        """Kill an executor that is over its time, or at what nobody waits for."""
-        progress, now = executor.progress(), self._loop.time()
+    def _note_pace(self, executor: Executor) -> None:
+        """Note that an invocation takes long while it does, and free what waits behind it."""
+        progress = executor.progress()
         item = executor.work.get(progress.number)
-        if item is None:  # it is at nothing, or at what was taken back as it began
-            front = next(iter(executor.work.values()))
-            if now - front.sent_at > START_S:
-                text = f"the executor did not begin with its work within {START_S:g} s"
-                executor.kill(crashed(text), progress)
-        elif progress.running_s > item.time_limit_s + OVERDUE_S:
-            text = f"the invocation took longer than {item.time_limit_s:g} s"
-            executor.kill(Failure(kind="timeout", type="HandlerTimeout", message=text), progress)
-        elif item.abandoned_at and now - item.abandoned_at > ABANDON_S:
-            abandoned = Failure(kind="cancelled", type="Cancelled", message="abandoned")
-            executor.kill(abandoned, progress)
+        if item is not None and self._paces.saw(item, progress.running_s):
+            item.is_long = True
+            if self._look is None and len(executor.work) > 1:
+                self._look = self._loop.call_later(balance.BALANCE_S, self._balance)
 
     # Death
 
     def _dead(self, executor: Executor, blame: Failure) -> None:
         """Report what a dead executor had."""
-        is_told = (executor.work or not executor.was_ready) and blame.kind != "cancelled"
+        is_told = (executor.work or not executor.was_ready) and blame.kind not in (
+            "cancelled",
+            "lost",
+        )
         if is_told and not self._fleet.is_closing:
             self._notify(notices.executor_died(blame, executor.was_ready))
         self._report_kept(executor)
@@ -362,7 +418,7 @@ class ExecutorPool:
             if item.is_pinned or item.stop:
                 self._deliver(item.owner, Lost(item.ticket, None, KEEPER_GONE))
             else:
-                self._requeue(item)
+                self._enqueue(item, first=True)
         executor.work.clear()
         executor.waiting.clear()
 
@@ -370,7 +426,8 @@ class ExecutorPool:
         """Report kept mappers as lost, but for one that was itself at work and is reported so."""
         at_work = executor.work.get(executor.progress().number)
         spared = at_work and at_work.is_pinned and (at_work.key, at_work.first_vertex)
-        for kept, owner in executor.kept.items():
+        for kept, owner in list(executor.kept.items()):
+            self._forget_kept(executor, *kept)
             if kept != spared:
                 self._deliver(owner, KeptLost((kept[1],), KEEPER_GONE))
 

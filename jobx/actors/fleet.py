@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from jobx import frames
+from jobx.actors import limits
 from jobx.actors.executor import Executor
 from jobx.actors.fork_server import ForkServer
-from jobx.actors.losses import crashed, exited
+from jobx.actors.losses import EVICTED, crashed, exited
 from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
 from jobx.config import Settings, without_secrets
 from jobx.errors import DeadlineExceeded, InternalError, Unavailable
@@ -30,6 +31,13 @@ EXIT_S: Final = 1.0
 SPAWN_AGAIN_S: Final = 1.0
 #: Executors get so long to leave by themselves.
 LEAVE_S: Final = 0.5
+#: How often it is looked at whether all processes do what they are expected to.
+LOOK_S: Final = 1.0
+#: Looks in a row that a fork server does not answer until it is replaced, or an executor is stopped
+#: until it is, or nothing can be had until that is called trouble.
+GONE_LOOKS: Final = 10
+STOPPED_LOOKS: Final = 2
+DOUBT_LOOKS: Final = 2
 
 #: A fork server that dies is started again, later and later when it dies often.
 FORK_SERVER: Final = RestartPolicy(max_restarts=10, backoff_s=0.05, max_backoff_s=5.0)
@@ -72,6 +80,10 @@ class Fleet:
         self._on_dead = on_dead
         self._spawning: dict[int, Executor] = {}
         self._numbers = 0
+        self._looking: asyncio.Handle | None = None
+        self._looked_at = 0.0
+        self._unanswered = 0
+        self._without_any = 0
         self._connecting: set[asyncio.Future[Any]] = set()
         self._fork_server_budget = RestartBudget(FORK_SERVER)
         self._fork_server = ForkServer(
@@ -92,6 +104,8 @@ class Fleet:
         self._fork_server.start(self._loop)
         for _ in range(self._count):
             self._spawn()
+        self._looked_at = self._loop.time()
+        self._looking = self._loop.call_later(LOOK_S, self._look)
         deadline = self._loop.time() + timeout_s
         while sum(executor.state == "ready" for executor in self.executors) < self._count:
             if self._loop.time() > deadline:
@@ -101,6 +115,8 @@ class Fleet:
     async def close(self) -> None:
         """End all executors; bounded."""
         self.is_closing = True
+        if self._looking is not None:
+            self._looking.cancel()
         for executor in self.executors:
             executor.send({"t": "exit"})
         deadline = self._loop.time() + LEAVE_S
@@ -108,20 +124,96 @@ class Fleet:
             await asyncio.sleep(0.01)
         self._fork_server.stop()
         for executor in self.executors:
-            executor.state = "dead"
+            executor.enter("dead", self._loop.time())
             executor.close()
 
-    def _spawn(self) -> None:
-        is_complete = len(self.executors) >= self._count
+    @property
+    def trouble(self) -> str | None:
+        """Why no executor can be had, None: they can."""
+        if not self._fork_server.is_up:
+            return "the fork server of the executors is gone"
+        if self._unanswered > DOUBT_LOOKS:
+            return "the fork server of the executors does not answer"
+        if self._without_any > DOUBT_LOOKS:
+            return "no executor is ready"
+        return None
+
+    def change(self, executor: Executor, workflow: str) -> None:
+        """Give the seat of an executor that has no work to another workflow.
+
+        That has it at once if an executor of its own is parked, else a new one is started.
+        """
+        now = self._loop.time()
+        executor.has_seat = False
+        executor.enter("parked", now)
+        parked = [e for e in self.executors if e.state == "parked"]
+        again = next((e for e in parked if e.workflow == workflow), None)
+        if again is None:
+            self._spawn(workflow)
+        else:
+            again.has_seat, again.since = True, now
+            again.enter("ready", now)
+            parked.remove(again)
+        if len(parked) > self._count:
+            self._evict(parked)
+
+    def _evict(self, parked: list[Executor]) -> None:
+        """End the one that is least missed of too many that are parked."""
+        gone = min(parked, key=lambda e: (bool(e.work), bool(e.kept), e.state_since))
+        gone.kill(EVICTED, gone.progress())
+
+    def _spawn(self, workflow: str = "") -> None:
+        is_complete = sum(executor.has_seat for executor in self.executors) >= self._count
         if self.is_closing or is_complete or not self._fork_server.is_up:
             return
         try:
-            self._ask_for_executor()
+            self._ask_for_executor(workflow)
         except (OSError, InternalError) as error:
             _log.warning("an executor cannot be started now: %s", error)
             self._loop.call_later(SPAWN_AGAIN_S, self._spawn)
 
-    def _ask_for_executor(self) -> None:
+    # What is looked at now and then
+
+    def _look(self) -> None:
+        """See that all processes do what they are expected to, and replace those that do not."""
+        now = self._loop.time()
+        self._looking = self._loop.call_later(LOOK_S, self._look)
+        if late(self._looked_at, LOOK_S, now):  # this process stood still, not they
+            self._looked_at = now
+            return
+        self._looked_at = now
+        is_any_ready = any(executor.state == "ready" for executor in self.executors)
+        self._without_any = 0 if is_any_ready else self._without_any + 1
+        self._look_at_fork_server()
+        for executor in list(self.executors):
+            self._look_at(executor, now)
+
+    def _look_at_fork_server(self) -> None:
+        if not self._fork_server.is_up:
+            return
+        self._unanswered = self._fork_server.unanswered
+        if self._unanswered >= GONE_LOOKS:
+            _log.error("the fork server does not answer; it is replaced, with all executors")
+            self._unanswered = 0
+            self._fork_server.kill()
+            self._fork_server_gone()
+        else:
+            self._fork_server.ping()
+
+    def _look_at(self, executor: Executor, now: float) -> None:
+        blame = limits.overstayed(executor, now)
+        is_stopped = executor.pid and executor.progress().number == 0 and stopped(executor.pid)
+        executor.stopped_looks = executor.stopped_looks + 1 if is_stopped else 0
+        if executor.stopped_looks >= STOPPED_LOOKS:
+            blame = blame or crashed("the executor was stopped by a signal")
+        if blame is None:
+            return
+        is_hopeless = executor.state == "dying" or not executor.pid
+        executor.kill(blame, executor.progress())
+        if is_hopeless:
+            self._bury(executor, blame)
+
+    def _ask_for_executor(self, workflow: str) -> None:
         with ExitStack() as given:
             page_fd = os.memfd_create("jobx-page", os.MFD_CLOEXEC)
             given.callback(os.close, page_fd)
@@ -136,7 +228,10 @@ class Fleet:
                 ours.close()
                 raise
         ours.setblocking(False)
-        executor = Executor(page, self._on_frame, self._lost, self._loop.time())
+        now = self._loop.time()
+        executor = Executor(
+            page, self._on_frame, self._lost, now, workflow=workflow, state_since=now, since=now
+        )
         self._spawning[self._numbers] = executor
         self.executors.append(executor)
         connecting = asyncio.ensure_future(
@@ -158,7 +253,7 @@ class Fleet:
     def _lost(self, executor: Executor) -> None:
         """The socket is closed: the exit status follows, unless the process lives on."""
         if executor.state != "dead":
-            executor.state = "dying"
+            executor.enter("dying", self._loop.time())
             self._loop.call_later(EXIT_S, self._end, executor)
 
     def _end(self, executor: Executor) -> None:
@@ -171,6 +266,7 @@ class Fleet:
         if self.is_closing:
             return
         dead = list(self.executors)
+        self._unanswered = 0
         for executor in dead:
             executor.kill_group()  # as the fork server would have done
         shutil.rmtree(self._temp_dir, ignore_errors=True)
@@ -194,16 +290,30 @@ class Fleet:
             _log.warning("%s", error)
             self._start_fork_server_later()
             return
-        for _ in range(self._count - len(self.executors)):
+        for _ in range(self._count):
             self._spawn()
 
     def _bury(self, executor: Executor, crash: Failure) -> None:
         """Start another in the place of a dead executor."""
         if executor.state == "dead":
             return
-        executor.state = "dead"
+        executor.enter("dead", self._loop.time())
         self.executors.remove(executor)
         self._spawning = {n: e for n, e in self._spawning.items() if e is not executor}
         self._on_dead(executor, executor.blame or crash)
         executor.close()
         self._loop.call_later(0 if executor.was_ready else SPAWN_AGAIN_S, self._spawn)
+
+
+def late(before: float, every_s: float, now: float) -> bool:
+    """Tell whether what is done every so often comes so late that this process stood still."""
+    return now - before > 2 * every_s + 1.0
+
+
+def stopped(pid: int) -> bool:
+    """Tell whether a process is stopped by a signal."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as stat:
+            return stat.read(512).rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])
+    except OSError:
+        return False

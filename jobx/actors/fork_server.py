@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from jobx import values
@@ -52,6 +53,12 @@ class ForkServer:
         self._on_gone = on_gone
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._pings = self._answered = 0
+
+    @property
+    def unanswered(self) -> int:
+        """How often in a row it was pinged without an answer; it answers in order."""
+        return self._pings - self._answered
 
     @property
     def is_up(self) -> bool:
@@ -80,6 +87,7 @@ class ForkServer:
             raise _no_room(error) from error
         self._control = ours
         self._loop = loop
+        self._pings = self._answered = 0
         loop.add_reader(ours.fileno(), self._readable)
 
     def _start_process(self, control: socket.socket) -> subprocess.Popen[bytes]:
@@ -106,6 +114,20 @@ class ForkServer:
         except OSError as error:
             raise InternalError(f"the fork server is gone: {error}") from error
 
+    def ping(self) -> None:
+        """Ask whether it is there; what it cannot take counts as unanswered."""
+        self._pings += 1
+        if self._control is not None:
+            with suppress(OSError):
+                self._control.send(values.pack({"t": "ping", "n": self._pings}))
+
+    def kill(self) -> None:
+        """End a fork server that does not do what it is told, and with it its executors."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self.stop()
+
     def stop(self) -> None:
         """End the fork server and its executors; bounded."""
         self._disconnect()
@@ -130,7 +152,7 @@ class ForkServer:
         if message:
             self._take(message)
         else:
-            self.stop()
+            self.kill()  # it is gone, or has nobody to tell
             self._on_gone()
 
     def _take(self, message: bytes) -> None:
@@ -140,6 +162,8 @@ class ForkServer:
             raise InternalError(f"the fork server sent what is no message: {error}") from error
         if fields["t"] == "spawned":
             self._on_spawned(fields["n"], fields["pid"])
+        elif fields["t"] == "pong":
+            self._answered = fields["n"]
         elif fields["t"] == "exited":
             self._on_exit(fields["pid"], fields["status"])
 

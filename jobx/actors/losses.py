@@ -15,6 +15,13 @@ KEEPER_GONE: Final = Failure(
     message="the executor that kept the mapper is gone",
 )
 
+#: An executor was parked that kept mappers suspended, and there were too many.
+EVICTED: Final = Failure(
+    kind="lost",
+    type="ExecutorLost",
+    message="other workflows needed the room of the executor that kept the mapper",
+)
+
 
 def crashed(text: str) -> Failure:
     """Return the failure of what an executor was at when it went; ``text`` says how."""

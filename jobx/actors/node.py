@@ -183,7 +183,9 @@ class Node:
         self._system = ActorSystem(systemBase=self._base, transientUnique=True)
         self._supervisor = self._system.createActor(Supervisor)
         self._start_verbs(services)
-        self._readiness = Readiness([self._fault_of, self._stall_of], self._probe)
+        self._readiness = Readiness(
+            [self._fault_of, self._stall_of, lambda: self._executors.trouble], self._probe
+        )
 
     def _probe(self) -> asyncio.Future[bool]:
         ticket, future = self._answers.probe()
@@ -297,6 +299,7 @@ class Node:
 
     async def _drain(self, drain_s: float) -> None:
         deadline = time.monotonic() + drain_s
+        self._executors.drain()
         while self._executors.is_busy and time.monotonic() < deadline and not self._is_hastened:
             await asyncio.sleep(0.02)
         if self._is_hastened:

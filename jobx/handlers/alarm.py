@@ -11,6 +11,8 @@ from typing import Final
 from jobx.handlers import kernel
 from jobx.handlers.failures import over_time
 
+#: What the files of the import system are called.
+IMPORT_SYSTEM: Final = "<frozen importlib"
 #: An author who swallows the interruption gets it again after this.
 _AGAIN_S: Final = 0.5
 
@@ -20,16 +22,21 @@ class Alarm:
 
     The timer of the process is set only when it would come too late: one that comes too early
     finds that there is time left and is set again. So starting and stopping cost next to nothing.
+
+    Attributes:
+        cut_import: It interrupted an import, which leaves modules that are not whole.
     """
 
     def __init__(self) -> None:
+        self.cut_import = False
         self._deadline = math.inf
         self._fires_at = math.inf
         self._limit_s = math.inf
 
     def install(self) -> None:
-        """Take over SIGALRM (again)."""
+        """Take over SIGALRM and its timer (again)."""
         kernel.set_handler(signal.SIGALRM, self._fired)
+        self.close()
 
     def start(self, deadline: float, limit_s: float) -> None:
         """Interrupt what runs now at ``deadline``, monotonic: then it has had ``limit_s``."""
@@ -60,4 +67,13 @@ class Alarm:
             return
         self._deadline = time.monotonic() + _AGAIN_S
         self._set(self._deadline)
+        self.cut_import = self.cut_import or _is_importing(frame)
         raise over_time(self._limit_s)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(IMPORT_SYSTEM):
+            return True
+        frame = frame.f_back
+    return False

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from jobx.errors import InternalError
 from jobx.frames import Frame
-from jobx.handlers.alarm import Alarm
+from jobx.handlers.alarm import IMPORT_SYSTEM, Alarm
+from jobx.handlers.forked import Forked, end
 from jobx.handlers.guests import Guests
 from jobx.handlers.invocation import Invocation
 from jobx.handlers.kept import KeptMapper
@@ -56,6 +59,7 @@ class Bench:
     Attributes:
         invocations: Invocations that ran.
         kept: Suspended mappers by request id and vertex.
+        forked: Tells a process that author code forked from this one.
     """
 
     def __init__(
@@ -79,9 +83,25 @@ class Bench:
         self.redactor = redactor or Redactor()
         self._factories = factories or ScopeFactories({}, {})
         self.invocations = 0
+        self.forked = Forked()
+        self._has_cut_import = False
         self.kept: dict[tuple[str, int], KeptMapper] = {}
         self._sources: dict[str, Frame] = {}
         self._handlers: dict[str, Loaded] = {}
+
+    @property
+    def is_spoilt(self) -> bool:
+        """Whether an import was cut, so that a module may be there in part, for all handlers."""
+        return self._has_cut_import or self.alarm.cut_import
+
+    def note_cut_import(self, error: BaseException) -> None:
+        """Note it when an invocation ran out of memory or stack inside of an import."""
+        if isinstance(error, MemoryError | RecursionError):
+            files = (
+                frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)
+            )
+            if any(file.startswith(IMPORT_SYSTEM) for file in files):
+                self._has_cut_import = True
 
     def load(self, frame: Frame) -> None:
         """Take a handler; it is compiled when it is first used."""
@@ -140,9 +160,11 @@ class Bench:
         self.scope.current = kept.invocation
         try:
             self.alarm.start(time.monotonic() + 1.0, 1.0)
-            kept.close()
+            kept.invocation.context.run(kept.close)
         except BaseException:  # noqa: BLE001, S110 - author code whose outcome is not wanted
             pass
         finally:
+            if self.forked.is_copy:
+                end(sys.exception())
             self.alarm.stop()
             self.scope.current = None

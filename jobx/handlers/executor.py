@@ -1,7 +1,9 @@
 """Main of an executor: the process that runs author code and nothing else.
 
-It reads frames, runs them and answers, until the node closes its end. Whatever author code does to
-the process is either undone after a batch or ends the process; it never reaches another one.
+It reads frames, runs them and answers, until the node closes its end. All of them are of one
+workflow. What author code does to the process is undone after a work frame or before another
+request's code runs, or ends the process; what of it may stay within the workflow says
+``docs/guarantees.md``.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
-import signal
 import socket
 import sys
 import threading
@@ -30,13 +31,13 @@ from jobx.handlers.protocol import Page
 from jobx.handlers.scope import Scope
 from jobx.handlers.scope_factories import ScopeFactories
 from jobx.handlers.secrets import Redactor
+from jobx.handlers.surroundings import Surroundings
 
 #: Descriptors of the executor itself are at least this, out of the way of author code.
 _LOWEST_OWN: Final = 200
 _PAGE_BYTES: Final = resource.getpagesize()
 #: How often an executor weighs itself at most, since that takes as long as a small invocation.
 _WEIGH_S: Final = 0.1
-_DEFAULT: Final = int(signal.SIG_DFL)
 _WORK: Final = frozenset({"map", "pull", "combine", "reduce"})
 
 
@@ -141,7 +142,10 @@ class _Executor:
         self._capture = capture
         self._frames = frames
         self._config = config
-        self._folder = folder
+        self._surroundings = Surroundings(folder)
+        self._request_id = ""
+        self._is_clean = self._is_whole = True
+        bench.forked.watch(self._let_go)
         self._restore()
         self._threads = threading.active_count()
         self._weigh()
@@ -168,36 +172,58 @@ class _Executor:
 
     def _work(self, frame: Frame) -> None:
         """Run and answer a work frame; only then, since somebody waits, clean up after it."""
-        result = {"t": "result", "id": frame["id"], "request_id": frame["request"]["id"]}
+        page, request_id = self._bench.page, frame["request"]["id"]
+        page.take_up(frame["id"], time.monotonic_ns())
+        if request_id != self._request_id:
+            self._clean()
+            self._request_id = request_id
+        result = {"t": "result", "id": frame["id"], "request_id": request_id}
+        self._is_clean = False
         segments = batch.run(self._bench, frame)
+        self._bench.forked.check()
+        page.take_up(frame["id"], time.monotonic_ns())
         try:
             self._frames.send(result | {"segments": segments})
         except FrameError as error:
             batch.abandon(self._bench, frame)
             self._frames.send(result | {"segments": batch.failed(frame, error)})
         self._restore()
+        page.take_up(0, 0)
+        if not self._frames.is_pending():  # nobody waits meanwhile
+            self._clean()
 
     def _restore(self) -> None:
-        """Undo what author code did to the process, as far as that is cheap."""
+        """Undo what author code did to what the next work frame needs, of whatever request."""
         self._capture.restore()
+        self._surroundings.restore_signals()
         self._bench.alarm.install()
-        kernel.set_handler(signal.SIGINT, _DEFAULT)
-        kernel.set_handler(signal.SIGTERM, _DEFAULT)
-        os.umask(0o077)
-        try:
-            os.chdir(self._folder)
-        except FileNotFoundError:
-            os.makedirs(self._folder)
-            os.chdir(self._folder)
+        self._surroundings.restore_folder()
+
+    def _clean(self) -> None:
+        """Undo what author code of a request did to the process, before another one's runs."""
+        if self._is_clean:
+            return
+        self._is_whole = self._surroundings.restore()
+        if not self._bench.kept:  # those are suspended in the middle of what they do
+            self._surroundings.remove_files()
+            self._bench.guests.restore()
+        self._is_clean = True
+
+    def _let_go(self) -> None:
+        """Part with what is of the process that was asked, in one that was forked from it."""
+        self._frames.let_go()
+        self._bench.page.let_go()
 
     def _is_used_up(self) -> bool:
         bench, config = self._bench, self._config
         if time.monotonic() - self._weighed_at > _WEIGH_S:
             self._weigh()
+        if bench.is_spoilt:
+            return True
         if bench.kept:  # they would be lost, and begun anew, and lost again
             return False
         growth_bytes = self._rss_bytes - self._first_rss_bytes
-        is_old = bench.invocations >= config.recycle_invocations
+        is_old = bench.invocations >= config.recycle_invocations or not self._is_whole
         return is_old or growth_bytes >= config.recycle_growth_bytes or self._is_haunted()
 
     def _weigh(self) -> None:

@@ -5,8 +5,10 @@ sends ``executor.Config`` as JSON over it before anything else. It never held a 
 thread of the node, so what it forks is clean. Messages are packed maps::
 
     node to fork server    spawn    n, with a stream socket and a page of PAGE_BYTES as descriptors
+                           ping     n
     fork server to node    spawned  n, pid
                            exited   pid, status (exit code; negative: the signal)
+                           pong     n
 
 When the node closes its end or dies, all executors and what they started are killed, and the
 fork server ends. Executors die with the fork server even when it is killed.
@@ -89,6 +91,9 @@ class ForkServer:
         if not message:
             return False
         fields = values.unpack(message)
+        if fields["t"] == "ping":
+            self._tell({"t": "pong", "n": fields["n"]})
+            return True
         stream_fd, page_fd = descriptors
         try:
             child = self._fork(stream_fd, page_fd)

@@ -46,6 +46,7 @@ class Guests:
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._kept: dict[object, Any] = {}
         self._closing = ExitStack()
+        self._restoring: list[Callable[[], object]] = []
 
     def keep(self, make: Callable[[Guests], T]) -> T:
         """Return what ``make`` returned when it was first asked for in this executor."""
@@ -57,6 +58,15 @@ class Guests:
     def on_close(self, close: Callable[[], object]) -> None:
         """Call ``close`` when guests are closed."""
         self._closing.callback(close)
+
+    def on_restore(self, restore: Callable[[], object]) -> None:
+        """Call ``restore`` when what author code of a request left is to be put back."""
+        self._restoring.append(restore)
+
+    def restore(self) -> None:
+        """Put back what author code of a request left in guests."""
+        for restore in self._restoring:
+            restore()
 
     def start(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
         """Start a guest; ``options`` are those of Popen.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextvars import Context
 from typing import Any, Final
 
 from jobx.handlers.secrets import Redactor
@@ -19,6 +20,7 @@ class Invocation:
     """One execution of author code, with what it leaves.
 
     Attributes:
+        context: What its code sets for itself, its decimal context too; nobody else finds it.
         request: The request's id, workflow, job and context.
         step: Name of the step.
         vertex: Number of the invocation in its request.
@@ -40,6 +42,7 @@ class Invocation:
         "_redactor",
         "_room",
         "attempt",
+        "context",
         "deadline",
         "given",
         "handler",
@@ -66,6 +69,7 @@ class Invocation:
         given: object = None,
         redactor: Redactor = _NOTHING_HIDDEN,
     ) -> None:
+        self.context = Context()
         self.request = request
         self.step = step
         self.vertex = vertex

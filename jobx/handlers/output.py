@@ -50,9 +50,9 @@ class Capture:
         """Put the descriptors and streams in place, as author code may have changed them."""
         for number, source in enumerate((self._null, self._write, self._write)):
             os.dup2(source, number)  # whether it is needed would take longer to find out
-        if not isinstance(sys.stdout, CapturedStream):
+        if _is_lost(sys.stdout):
             sys.stdout = CapturedStream(1, self._take)
-        if not isinstance(sys.stderr, CapturedStream):
+        if _is_lost(sys.stderr):
             sys.stderr = CapturedStream(2, self._take)
 
     def drain(self) -> None:
@@ -73,6 +73,10 @@ class Capture:
             if any(events & ~select.POLLIN for _, events in poll.poll()):
                 return
             self.drain()
+
+
+def _is_lost(stream: object) -> bool:
+    return not isinstance(stream, CapturedStream) or stream.closed or stream.buffer.closed
 
 
 class CapturedStream(io.TextIOBase):

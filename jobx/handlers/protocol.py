@@ -62,13 +62,14 @@ mapper S_SET), ``notices`` (lists of channel, level, handler, template, message,
 that left nothing is absent.
 
 While it works, the executor keeps (id, vertex, monotonic start in ns) in a shared page, so that the
-node can tell which invocation killed it or is over its time. In the same page the node keeps the
-highest id that it recalled: of the frames up to it nothing more is begun. A batch at work gives
-back the rest, one that comes later is given back whole, any other frame is answered without
-segments. An executor writes what it begins with *before* it looks whether that was recalled, so
-after a moment the node knows from the page what will not be begun, even while an invocation takes
-hours. After a frame, but not after each when they are short, the executor leaves its resident
-memory there.
+node can tell which invocation killed it or is over its time, and before and after that the id of
+the frame that it reads or answers. In the same page the node keeps the highest id that it recalled:
+of the frames up to it nothing more is begun. A batch at work gives back the rest, one that comes
+later is given back whole, any other frame is answered without segments. What comes first is not
+recalled before it is begun with. An executor writes what it begins with *before* it looks whether
+that was recalled, so after a moment the node knows from the page what will not be begun, even while
+an invocation takes hours. After a frame, but not after each when they are short, the executor
+leaves its resident memory there.
 """
 
 from __future__ import annotations
@@ -80,11 +81,16 @@ PAGE_BYTES: Final = 4096
 #: Suspended mappers after which a batch ends that keeps one more.
 MAX_KEPT: Final = 256
 
-#: Words of the shared page: what the executor is at, and since when (monotonic ns, 0: nothing); the
-#: highest id that the node recalled; the executor's resident memory in bytes.
+#: Words of the shared page: the invocation that the executor is at, and since when (monotonic ns,
+#: 0: none); the work frame that it has taken up (0: none), and since when it reads or answers it;
+#: when it began with the first invocation of ``_NUMBER``; the highest id that the node recalled;
+#: the executor's resident memory in bytes.
 _NUMBER: Final = 0
 _VERTEX: Final = 1
 _START: Final = 2
+_TAKEN: Final = 3
+_SINCE: Final = 4
+_BEGUN: Final = 5
 _RECALLED: Final = 8
 _RSS: Final = 16
 #: Reads of the page until two agree.
@@ -110,11 +116,27 @@ class Page:
     def begin(self, number: int, vertex: int, start_ns: int) -> bool:
         """Note what the executor begins with; then tell whether that was recalled before."""
         words = self._words
+        if words[_NUMBER] != number:
+            words[_BEGUN] = start_ns
         words[_VERTEX] = vertex
         words[_NUMBER] = number
         words[_START] = start_ns
         recalled: int = words[_RECALLED]
         return recalled >= number
+
+    def take_up(self, number: int, now_ns: int) -> None:
+        """Note the work frame that the executor reads or answers from now on, 0: none."""
+        self._words[_SINCE] = now_ns
+        self._words[_TAKEN] = number
+
+    def passage(self) -> tuple[int, float]:
+        """Return the work frame that was taken up, and since when (monotonic s) it is read."""
+        return self._words[_TAKEN], self._words[_SINCE] / 1e9
+
+    def begun_at(self, number: int) -> float:
+        """Return when the executor began with a work frame, monotonic seconds, 0.0: it has not."""
+        words = self._words
+        return words[_BEGUN] / 1e9 if words[_NUMBER] == number else 0.0
 
     def restart(self, start_ns: int) -> None:
         """Let the time of what the executor is at count anew."""
@@ -157,6 +179,10 @@ class Page:
     @rss_bytes.setter
     def rss_bytes(self, rss_bytes: int) -> None:
         self._words[_RSS] = rss_bytes
+
+    def let_go(self) -> None:
+        """Write to memory of this process from now on, which nobody shares."""
+        self._words = memoryview(bytearray(self._view)).cast("Q")
 
     def close(self) -> None:
         """Unmap it."""

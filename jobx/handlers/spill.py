@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from jobx import values
 from jobx.handlers import sequences
+from jobx.handlers.forked import end
 from jobx.payload import Payload, pack_offsets
 from jobx.system_errors import translate
 from jobx.values import Key, Value
@@ -147,6 +148,7 @@ class RunWriter:
         self._sync = sync
         self.written = 0
         self._pack = values.packer()
+        self._pid = os.getpid()
 
     def run(self, items: Iterable[tuple[Key, Sequence[Value]]], in_sections: bool) -> Payload:
         """Write a run.
@@ -215,6 +217,8 @@ class RunWriter:
         if size <= self._inline_bytes:
             inline = b"".join(bodies)
             return Payload(count, size, inline, offsets=offsets, sections=sections)
+        if os.getpid() != self._pid:  # a copy that author code forked, in the place of another
+            end(None)
         name = f"{self._stem}-{self.written}"
         self.written += 1
         with BlobFile(self.folder, name, self._sync) as blob:

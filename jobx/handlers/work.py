@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, Final, TypeVar
 from jobx.frames import Frame
 from jobx.handlers.bench import Bench
 from jobx.handlers.failures import describe, shorten
+from jobx.handlers.forked import end
 from jobx.handlers.invocation import Invocation
 from jobx.handlers.languages import yielded
 from jobx.handlers.merged import Merged
@@ -76,7 +78,9 @@ class Work:
         return Groups(writer, self.bench.limits.spill_bytes)
 
     def begin(self, vertex: int) -> int:
-        """Begin with a vertex; return the monotonic nanoseconds of its start, 0: it is recalled."""
+        """Begin with a vertex; return the monotonic nanoseconds of its start, 0: it is not to."""
+        if self.bench.is_spoilt:
+            return 0
         started = now()
         is_recalled = self.bench.page.begin(self.frame["id"], vertex, started)
         return 0 if is_recalled else started
@@ -113,11 +117,14 @@ class Work:
         try:
             try:
                 bench.alarm.start(invocation.deadline, limit_s)
-                return body(self, invocation, given)
+                return invocation.context.run(body, self, invocation, given)
             finally:
+                if bench.forked.is_copy:
+                    end(sys.exception())
                 bench.alarm.stop()
         except BaseException as error:  # noqa: BLE001 - author code may raise anything
             self.out.undo(mark)
+            bench.note_cut_import(error)
             self._failed(invocation, error, started)
             return None
         finally:

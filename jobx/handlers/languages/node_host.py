@@ -94,7 +94,9 @@ class NodeHost:
         self._numbers = itertools.count(1)
         self._link: _Link | None = None
         self._is_busy = False
+        self._is_used = False
         guests.on_close(self._disconnect)
+        guests.on_restore(self._restore)
 
     def map(self, handler: Handler, pairs: Sequence[Pair]) -> Iterator[object]:
         """Return what a mapper yields; its code runs meanwhile.
@@ -144,9 +146,27 @@ class NodeHost:
             self._ask(link, scope, {"t": "close", "run": run})
             link.socket.settimeout(None)
 
+    def _restore(self) -> None:
+        """Have the process put back what handlers changed; replace it when it cannot."""
+        link = self._link
+        if link is None or not self._is_used:
+            return
+        self._is_used = False
+        answer = None
+        with suppress(OSError, FrameError):
+            link.socket.settimeout(_CLOSE_S)
+            link.frames.send({"t": "restore"})
+            while (answer := link.frames.receive()) is not None and answer["t"] == "output":
+                continue  # of the request that is over
+            link.socket.settimeout(None)
+        if answer is None or answer["t"] != "done":
+            self._disconnect()
+            self._guests.end(link.guest)
+
     def _loaded(self, handler: Handler) -> _Link:
         """Return the link to a process that has loaded a handler."""
         link = self._link = self._link or self._start()
+        self._is_used = True
         if handler.version in link.loaded:
             return link
         path = Path(self._guests.folder, f"handler-{handler.version}.mjs")

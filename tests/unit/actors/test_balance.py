@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import mmap
+import time
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobx.actors import balance
+from jobx.actors import balance, placing
+from jobx.actors.backlog import Backlog, Queue
 from jobx.actors.executor import Executor, WorkItem
 from jobx.actors.messages import RequestKey
+from jobx.actors.paces import LONG_S
 from jobx.actors.runtime.address import Address
 from jobx.handlers.protocol import PAGE_BYTES, Page
 
@@ -36,17 +41,31 @@ def executor(*work: WorkItem, at: tuple[int, int] = (0, 0), state: str = "ready"
     )
     made.work = {each.number: each for each in work}
     made.page.begin(*at, 1)
+    made.page.restart(time.monotonic_ns())
     return made
+
+
+def free(idle: int) -> Counter[str]:
+    """Return so many idle executors that could work for any workflow."""
+    return Counter({"": idle} if idle else {})
+
+
+def queues(keys: Iterable[RequestKey]) -> list[Queue]:
+    """Return what waits when something of some requests does."""
+    backlog = Backlog()
+    for number, key in enumerate(keys, 100):
+        backlog.add(item("map", number, key), is_long=False)
+    return [backlog.short]
 
 
 def recalls(
     *executors: Executor, idle: int = 0, waiting: tuple[RequestKey, ...] = ()
 ) -> list[tuple[Executor, int]]:
-    return balance.recalls(balance.loads(executors, NOW), idle, waiting)
+    return balance.recalls(balance.loads(executors, NOW), free(idle), queues(waiting))
 
 
 def is_uneven(*executors: Executor, idle: int = 0, waiting: tuple[RequestKey, ...] = ()) -> bool:
-    return balance.is_uneven(balance.loads(executors, NOW), idle, waiting)
+    return balance.is_uneven(balance.loads(executors, NOW), free(idle), queues(waiting))
 
 
 def not_begun(of: Executor, now: float = LATER) -> tuple[list[int], int]:
@@ -62,7 +81,7 @@ def not_begun(of: Executor, now: float = LATER) -> tuple[list[int], int]:
 @pytest.mark.parametrize(
     ("front", "at", "left", "remaining_s"),
     [
-        (item("map", 1), (0, 0), 10, 10.0),
+        (item("map", 1), (0, 0), 10, 0.0),
         (item("map", 1), (1, 1), 9, 9.0),
         (item("map", 1), (1, 3), 7, 3.5),
         (item("map", 1), (1, 10), 0, 1.0),
@@ -125,6 +144,45 @@ def test_what_has_nothing_left_is_not_recalled(front: WorkItem, at: tuple[int, i
     assert recalls(loaded, idle=1) == []
     assert recalls(loaded, waiting=(OTHER,)) == []
     assert not is_uneven(loaded, idle=1, waiting=(OTHER,))
+
+
+@pytest.mark.parametrize("at", [(0, 0), (9, 3), (1, 0)])
+def test_what_an_executor_has_not_begun_with_is_not_recalled_but_watched(
+    at: tuple[int, int],
+) -> None:
+    loaded = executor(item("map", 1), item("map", 2, OTHER), at=at)
+    assert recalls(loaded, idle=1) == recalls(loaded, waiting=(OTHER,)) == []
+    assert is_uneven(loaded, idle=1)
+    assert is_uneven(loaded, waiting=(OTHER,))
+    assert not is_uneven(loaded)
+
+
+def test_a_turn_counts_from_when_the_executor_began() -> None:
+    loaded = executor(item("map", 1, sent_at=NOW - 60), at=(1, 1))
+    begun_ns = int((NOW - balance.TURN_S / 2) * 1e9)
+    loaded.page.begin(9, 1, begun_ns)
+    loaded.page.begin(1, 1, begun_ns)
+    loaded.page.restart(time.monotonic_ns())
+    assert recalls(loaded, waiting=(OTHER,)) == []
+    (load,) = balance.loads([loaded], NOW)
+    assert load.age_s == pytest.approx(balance.TURN_S / 2)
+
+
+def test_what_waits_behind_an_invocation_that_takes_long_is_recalled() -> None:
+    loaded = executor(item("reduce", 1), item("map", 2), at=(1, 1))
+    loaded.page.restart(time.monotonic_ns() - int(2e9 * LONG_S))
+    assert recalls(loaded, waiting=(MINE,)) == [(loaded, 2)]
+
+
+def test_an_executor_of_another_workflow_is_nobody_s_before_it_was_idle_for_a_moment() -> None:
+    loaded, other = executor(item("map", 1), at=(1, 1)), executor()
+    loaded.workflow, other.workflow, other.is_used = "w", "v", True
+    for idle_s, found in ((0.0, {"v": 1}), (2 * placing.IDLE_S, {"": 1})):
+        other.idle_since = NOW - idle_s
+        idle = balance.idle([loaded, other], NOW)
+        assert idle == found
+        recalled = balance.recalls(balance.loads([loaded], NOW), idle, queues(()))
+        assert recalled == ([(loaded, 1)] if "" in found else [])
 
 
 def test_what_soon_ends_is_not_recalled_but_watched() -> None:
@@ -312,10 +370,10 @@ def test_recalls_reach_what_is_wanted_elsewhere_and_come_to_an_end(
     idle = sum(not one.work for one in fleet)
     for _ in range(2 * len(fleet) + 1):
         having = balance.loads(fleet, NOW)
-        found = balance.recalls(having, idle, waiting)
+        found = balance.recalls(having, free(idle), queues(waiting))
         if not found:
             return
-        assert balance.is_uneven(having, idle, waiting)
+        assert balance.is_uneven(having, free(idle), queues(waiting))
         assert len(found) <= idle or waiting or not idle
         for one, number in found:
             assert number > one.recalled

@@ -6,7 +6,9 @@
 //                   start  run, version, request, invocation, given, groups, last
 //                   next   run, remaining_s
 //                   close  run
+//                   restore
 //   answers         done
+//                   spoilt (to restore: this process is to be replaced)
 //                   batch  marker (text, null: none), items (packed, one after the other), done
 //                   fail   kind, type, message, frames, pair
 //   meanwhile       output bytes; no answer
@@ -18,6 +20,7 @@ import { pathToFileURL } from 'node:url';
 
 import { Port } from './port.mjs';
 import { MapTo, Scope, ToReturn } from './scope.mjs';
+import { Surroundings } from './surroundings.mjs';
 import { nameOf, Packer, unpackAll } from './values.mjs';
 
 const BATCH_PAIRS = 1000;
@@ -43,7 +46,7 @@ const handlers = new Map();
 const runs = new Map();
 const packer = new Packer();
 
-const SERVE = { load, start, next: (frame) => advance(resume(frame), frame.run), close };
+const SERVE = { load, start, next: (frame) => advance(resume(frame), frame.run), close, restore };
 
 async function load({ version, path, form, parameters, required, names }) {
   scope.offer(names);
@@ -203,6 +206,13 @@ async function close({ run }) {
   return { t: 'done' };
 }
 
+/** Put back what handlers of a request have changed that those of another one would find. */
+async function restore() {
+  const isWhole = await surroundings.restore((object, key) => object === globalThis && scope.offered.has(key));
+  port.discard(); // the request that it is from is over
+  return { t: isWhole ? 'done' : 'spoilt' };
+}
+
 function failure(error) {
   const known = error instanceof Error;
   const [kind, pair] = error instanceof Misuse ? [error.kind, error.pair] : ['author', null];
@@ -236,6 +246,7 @@ for (const event of ['uncaughtException', 'unhandledRejection']) {
 }
 // A handler may await what nothing on the event loop will bring; then its time limit ends it.
 setInterval(() => {}, 2 ** 30);
+const surroundings = new Surroundings();
 
 for (let frame; (frame = port.read()) !== null;) {
   let answer;

@@ -45,11 +45,16 @@ export class Port {
     if (this.#outputBytes > OUTPUT_BYTES) this.flush();
   }
 
+  /** Forget captured output that was not sent. */
+  discard() {
+    this.#output = [];
+    this.#outputBytes = 0;
+  }
+
   flush() {
     if (this.#output.length === 0) return;
     const bytes = Buffer.concat(this.#output);
-    this.#output = [];
-    this.#outputBytes = 0;
+    this.discard();
     this.#send({ t: 'output', bytes });
   }
 

@@ -21,6 +21,7 @@ export class ToReturn {}
 /** The globals of handlers. ``scope.current`` is the invocation at work. */
 export class Scope {
   current = null;
+  offered = new Set();
   #port;
 
   constructor(port) {
@@ -45,7 +46,9 @@ export class Scope {
   /** Let handlers see names of the executor's scope: each has a value or is called there. */
   offer(names) {
     for (const name of Object.keys(names)) {
-      if (!(name in globalThis)) this.#define(name, () => this.current?.names[name]);
+      if (name in globalThis) continue;
+      this.#define(name, () => this.current?.names[name]);
+      this.offered.add(name);
     }
   }
 

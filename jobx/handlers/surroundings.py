@@ -1,0 +1,264 @@
+"""What author code finds around it in the process, put back when it has changed it.
+
+Looking is cheap, and putting back is rare. What cannot be put back is told: the executor leaves.
+"""
+
+from __future__ import annotations
+
+import _signal  # type: ignore[import-not-found]  # the part of ``signal`` that is in C
+import builtins
+import decimal
+import gc
+import locale
+import logging
+import os
+import random
+import resource
+import shutil
+import signal
+import socket
+import sys
+import time
+import warnings
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from operator import itemgetter
+from types import ModuleType
+from typing import Any, Final
+
+#: Modules whose names are put back: what handlers use most, of what every executor has loaded.
+_WATCHED: Final = (
+    "builtins",
+    "sys",
+    "os",
+    "posixpath",
+    "time",
+    "math",
+    "random",
+    "json",
+    "decimal",
+    "datetime",
+    "re",
+    "io",
+    "threading",
+    "tempfile",
+    "subprocess",
+    "logging",
+    "warnings",
+    "locale",
+    "gc",
+    "signal",
+)
+#: Names of ``sys`` that other code of the executor looks after, or Python itself.
+_NOT_WATCHED: Final = frozenset({"stdout", "stderr", "last_exc", "last_type", "last_value"})
+_SIGNALS: Final = tuple(
+    int(number)
+    for number in signal.valid_signals()
+    if number not in {signal.SIGKILL, signal.SIGSTOP, signal.SIGALRM}
+)
+_LIMITS: Final = tuple(
+    sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
+)
+_TIMERS: Final = (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+_SEED_BYTES: Final = 16
+#: Files that guests have in the private folder.
+_OWN_FILES: Final = "handler-"
+
+
+class Surroundings:
+    """Looks after the state of a process that author code shares with the code of others.
+
+    Args:
+        folder: The private folder, which is the working directory.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._modules = {name: _Module(sys.modules[name]) for name in _WATCHED}
+        self._environment, self._variables = os.environ, dict(os.environ)
+        self._encoded = _encoded(os.environ)
+        self._builtins = frozenset(builtins.__dict__)
+        self._zone = _zone()
+        self._handlers = [_signal.getsignal(number) for number in _SIGNALS]
+        self._mask = signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        self._limits = [resource.getrlimit(number) for number in _LIMITS]
+        self._priority = os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0)
+        self._affinity = os.sched_getaffinity(0)
+        self._settings = [(take, give, take()) for take, give in _SETTINGS]
+
+    def restore_signals(self) -> None:
+        """Put back what interrupts; quick enough for after each work frame."""
+        for number, handler in zip(_SIGNALS, self._handlers, strict=True):
+            if _signal.getsignal(number) is not handler:
+                _signal.signal(number, handler)
+        _signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def restore_folder(self) -> None:
+        """Put back the working directory, which may have been removed, and new files' mode."""
+        os.umask(0o077)
+        try:
+            os.chdir(self._folder)
+        except FileNotFoundError:
+            os.makedirs(self._folder)
+            os.chdir(self._folder)
+
+    def restore(self) -> bool:
+        """Put back all the rest; False: something of it cannot be."""
+        for name, module in self._modules.items():
+            module.restore(name)
+        self._restore_builtins()
+        self._restore_environment()
+        for take, give, before in self._settings:
+            if take() != before:
+                give(before)
+        for number in _TIMERS:
+            signal.setitimer(number, 0)
+        random.seed(os.urandom(_SEED_BYTES))
+        if os.sched_getaffinity(0) != self._affinity:
+            with suppress(OSError):
+                os.sched_setaffinity(0, self._affinity)
+        priority = os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0)
+        return self._restore_limits() and priority == self._priority
+
+    def remove_files(self) -> None:
+        """Remove what author code left in the private folder."""
+        with os.scandir(self._folder) as entries:
+            left = [entry for entry in entries if not entry.name.startswith(_OWN_FILES)]
+        for entry in left:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+    def _restore_builtins(self) -> None:
+        """Remove what author code added, which every handler would find in scope."""
+        names = builtins.__dict__
+        if len(names) != len(self._builtins):
+            for name in names.keys() - self._builtins:
+                del names[name]
+
+    def _restore_environment(self) -> None:
+        os.environ = self._environment  # noqa: B003 - the very same, if it was replaced
+        if _encoded(os.environ) != self._encoded:
+            os.environ.clear()
+            os.environ.update(self._variables)
+        if _zone() != self._zone:
+            time.tzset()
+
+    def _restore_limits(self) -> bool:
+        is_whole = True
+        for number, before in zip(_LIMITS, self._limits, strict=True):
+            if resource.getrlimit(number) != before:
+                try:
+                    resource.setrlimit(number, before)
+                except (ValueError, OSError):  # the hard limit was lowered
+                    is_whole = False
+        return is_whole
+
+
+class _Module:
+    """The public functions and classes of a module as they were."""
+
+    __slots__ = ("_before", "_module", "_names", "_take")
+
+    def __init__(self, module: ModuleType) -> None:
+        own = module.__dict__.items()
+        is_builtins = module is builtins
+        watched = {
+            name: thing
+            for name, thing in own
+            if (callable(thing) or isinstance(thing, ModuleType))
+            and name not in _NOT_WATCHED
+            and (is_builtins or not name.startswith("_"))
+        }
+        self._module = module
+        self._names = tuple(watched)
+        self._take = itemgetter(*watched)
+        self._before = tuple(watched.values())
+
+    def restore(self, name: str) -> None:
+        """Put back what is another thing now, or gone."""
+        if sys.modules.get(name) is not self._module:
+            sys.modules[name] = self._module
+        names = self._module.__dict__
+        try:
+            is_whole = self._take(names) == self._before
+        except KeyError:
+            is_whole = False
+        if not is_whole:
+            names.update(zip(self._names, self._before, strict=True))
+
+
+def _encoded(environment: Any) -> dict[bytes, bytes]:
+    """Return a copy of variables as they are kept: decoding them takes longer than all else."""
+    return dict(environment._data)
+
+
+def _zone() -> tuple[Any, ...]:
+    return time.tzname, time.timezone, time.altzone, time.daylight
+
+
+def _filters() -> list[Any]:
+    return list(warnings.filters)
+
+
+def _set_filters(before: Collection[Any]) -> None:
+    warnings.filters[:] = before  # type: ignore[index]  # a list, which its type does not say
+    warnings.simplefilter("default", append=True)  # tells the module that they have changed
+    warnings.filters[:] = before  # type: ignore[index]
+
+
+def _root_log() -> tuple[Any, ...]:
+    root = logging.root
+    lists = tuple(root.handlers), tuple(root.filters)
+    return (*lists, root.level, root.disabled, root.manager.disable)
+
+
+def _set_root_log(before: tuple[Any, ...]) -> None:
+    root = logging.root
+    handlers, filters, level, root.disabled, root.manager.disable = before
+    root.handlers[:], root.filters[:] = handlers, filters
+    root.setLevel(level)
+
+
+def _decimal_defaults() -> tuple[Any, ...]:
+    default = decimal.DefaultContext
+    fields = default.prec, default.rounding, default.Emin, default.Emax, default.capitals
+    return (*fields, default.clamp, tuple(default.traps.values()))
+
+
+def _set_decimal_defaults(before: tuple[Any, ...]) -> None:
+    default = decimal.DefaultContext
+    default.prec, default.rounding, default.Emin, default.Emax, default.capitals = before[:5]
+    default.clamp = before[5]
+    default.traps.update(zip(list(default.traps), before[6], strict=True))
+    default.clear_flags()
+
+
+def _lists() -> tuple[list[Any], ...]:
+    return list(sys.path), list(sys.meta_path), list(sys.path_hooks), list(sys.argv)
+
+
+def _set_lists(before: tuple[list[Any], ...]) -> None:
+    sys.path[:], sys.meta_path[:], sys.path_hooks[:], sys.argv[:] = before
+
+
+#: What is read, and what sets it.
+_SETTINGS: Final[tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...]] = (
+    (sys.getrecursionlimit, sys.setrecursionlimit),
+    (sys.getswitchinterval, sys.setswitchinterval),
+    (sys.get_int_max_str_digits, sys.set_int_max_str_digits),
+    (sys.gettrace, sys.settrace),
+    (sys.getprofile, sys.setprofile),
+    (gc.isenabled, lambda is_enabled: gc.enable() if is_enabled else gc.disable()),
+    (gc.get_threshold, lambda threshold: gc.set_threshold(*threshold)),
+    (gc.get_debug, gc.set_debug),
+    (socket.getdefaulttimeout, socket.setdefaulttimeout),
+    (lambda: locale.setlocale(locale.LC_ALL), lambda name: locale.setlocale(locale.LC_ALL, name)),
+    (_filters, _set_filters),
+    (_root_log, _set_root_log),
+    (_decimal_defaults, _set_decimal_defaults),
+    (_lists, _set_lists),
+)
