@@ -48,6 +48,8 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     capabilities: tuple[str, ...] = ("general",)
     #: How long a stopping node waits for running work.
     drain_s: PositiveFloat = 10.0
+    #: A node or a web server that stands still for so long is killed and started again.
+    watchdog_s: Annotated[float, msgspec.Meta(ge=3, le=31_536_000)] = 30.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     #: File that the log is appended to; empty: the log goes to stderr.
     log_path: str = ""

@@ -54,6 +54,8 @@ READERS: Final = 4
 MAX_ACTORS: Final = 1000
 #: How often a change of entities by a process that says nothing of it is looked for.
 REFRESH_S: Final = 0.5
+#: How often it is told that the loop turns.
+BEAT_S: Final = 1.0
 #: How often expired requests are looked for.
 SWEEP_S: Final = 10.0
 #: How often plans, code and blob folders that nothing needs are looked for.
@@ -410,17 +412,24 @@ def _fresh_folder(path: Path) -> Path:
     return path
 
 
-def main(settings: Settings, environ: Mapping[str, str]) -> None:
+def main(
+    settings: Settings, environ: Mapping[str, str], beat: Callable[[], None] | None = None
+) -> None:
     """Run a node in the foreground until SIGTERM or SIGINT.
+
+    Args:
+        settings: All settings.
+        environ: The environment, for executors and their fork server.
+        beat: Called every second as long as the node's loop turns.
 
     Raises:
         JobxError: It cannot start; see ``Node.start``.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(settings, environ))
+        runner.run(_run(settings, environ, beat or (lambda: None)))
 
 
-async def _run(settings: Settings, environ: Mapping[str, str]) -> None:
+async def _run(settings: Settings, environ: Mapping[str, str], beat: Callable[[], None]) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -429,6 +438,7 @@ async def _run(settings: Settings, environ: Mapping[str, str]) -> None:
         loop.add_signal_handler(number, lambda: None)  # the log follows its file by itself
     node = Node(settings, environ)
     loop.set_exception_handler(lambda _, context: _take_fault(node, context))
+    beating = loop.create_task(_beat(beat))
     await node.start()
     waits = [loop.create_task(event.wait()) for event in (stopped, node.lost)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -440,6 +450,13 @@ async def _run(settings: Settings, environ: Mapping[str, str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # a second one: do not wait for work
         loop.add_signal_handler(number, node.hasten)
     await node.stop(settings.node.drain_s)
+    beating.cancel()
+
+
+async def _beat(beat: Callable[[], None]) -> None:
+    while True:
+        beat()
+        await asyncio.sleep(BEAT_S)
 
 
 def _take_fault(node: Node, context: dict[str, Any]) -> None:

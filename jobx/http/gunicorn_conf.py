@@ -11,6 +11,8 @@ from typing import Any
 
 # Every public name here that gunicorn knows is one of its options, and it knows "config".
 from jobx.config_sources import load as _load
+from jobx.handlers.kernel import DIE_WITH_PARENT as _DIE_WITH_PARENT
+from jobx.handlers.kernel import prctl as _prctl
 from jobx.http.asgi import CUT_WAITS
 
 _settings = _load(None, os.environ)
@@ -25,8 +27,8 @@ asgi_lifespan = "on"
 asgi_disconnect_grace_period = 3
 worker_connections = _settings.http.max_connections
 
-# Waits end node.drain_s after SIGTERM: those who still wait get 202 and a location. What is left
-# are seconds for answers on their way; then gunicorn kills the web worker.
+# Waits end a little before node.drain_s after SIGTERM: those who still wait get 202 and a location.
+# What is left are seconds for answers on their way; then gunicorn kills the web worker.
 graceful_timeout = int(_settings.node.drain_s) + 5
 # A web worker whose loop stands still for so long is replaced; a body must not pause longer.
 timeout = 60
@@ -53,8 +55,16 @@ def on_starting(server: Any) -> None:
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    """Tell a web worker what gunicorn has no option for."""
+    """Have a web worker end with its server, and tell it what gunicorn has no option for."""
+    _prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != worker.ppid:  # the server died before the tie held
+        os._exit(1)
     worker.head_s = _settings.http.head_s
+
+
+def _cut_s(drain_s: float) -> float:
+    """Return when waits end, so that what is told then arrives within ``drain_s``."""
+    return max(drain_s - 1.0, drain_s / 2)
 
 
 def post_worker_init(worker: Any) -> None:
@@ -65,6 +75,7 @@ def post_worker_init(worker: Any) -> None:
 
     def stop() -> None:
         worker.handle_exit_signal()
-        worker.loop.call_later(_settings.node.drain_s, cut_waits)
+        worker.end_silent()
+        worker.loop.call_later(_cut_s(_settings.node.drain_s), cut_waits)
 
     worker.loop.add_signal_handler(signal.SIGTERM, stop)

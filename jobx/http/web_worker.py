@@ -88,6 +88,11 @@ class WebWorker(gasgi.ASGIWorker):
         longest.end()
         return True
 
+    def end_silent(self) -> None:
+        """Close the connections on which nothing was sent yet: this web worker is stopping."""
+        for connection in list(self.silent):
+            connection.end_if_silent()
+
     def _sweep(self) -> None:
         now = time.monotonic()
         while self.silent:
@@ -144,6 +149,11 @@ class Connection(ASGIProtocol):
         """Close the connection at once."""
         self.worker.silent.pop(self, None)
         self.transport.abort()
+
+    def end_if_silent(self) -> None:
+        """Close the connection unless its client has begun to send something."""
+        if not self._head_bytes:
+            self.end()
 
     def time_out(self) -> None:
         """Close a connection whose head did not come; say so to one that began it."""

@@ -74,7 +74,7 @@ class Child:
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal, unless it has ended."""
-        if self._process is not None:
+        if self._process is not None and self.running:
             self._process.send_signal(number)
 
     def kill(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from logging.handlers import WatchedFileHandler
@@ -13,6 +14,7 @@ from jobx.config import NodeSettings
 from jobx.errors import ConfigError
 from jobx.tools import render
 from jobx.tools.command import Call, command
+from jobx.tools.watchdog import beat
 from jobx.views import NodeView
 
 
@@ -25,14 +27,16 @@ from jobx.views import NodeView
     invoke_without_command=True,
 )
 @click.option("--executors", type=int, help="Executor processes; 0: one for each processor.")
-def node(call: Call) -> None:
+@click.option("--heartbeat-fd", type=int, hidden=True, help="Where it is written that it lives.")
+def node(call: Call, *, heartbeat_fd: int | None) -> None:
     """The running node. Without a command: a node in the foreground, without web workers."""
     if click.get_current_context().invoked_subcommand:
         return
     from jobx.actors import node as actors_node  # noqa: PLC0415 - `node status` needs no actors
 
     _start_log(call.settings.node)
-    actors_node.main(call.settings, os.environ)
+    still_alive = None if heartbeat_fd is None else functools.partial(beat, heartbeat_fd)
+    actors_node.main(call.settings, os.environ, still_alive)
 
 
 def _start_log(settings: NodeSettings) -> None:

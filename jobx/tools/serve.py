@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,20 +23,27 @@ from jobx import old_names
 from jobx.config import ENV_PREFIX, Settings, without_secrets
 from jobx.errors import ConfigError, DeadlineExceeded, InternalError, InUse, JobxError
 from jobx.kv.leases import FolderLock
-from jobx.tools import exits, render
+from jobx.tools import exits, render, systemd
 from jobx.tools.children import Child, Restarts, describe_end
 from jobx.tools.command import Call, command
+from jobx.tools.watchdog import Heartbeat, Stillness, is_stopped
 from jobx.views import NodeView
 
 #: How long the node, and then the web workers, may take to answer.
 START_S: Final = 30.0
-#: What stopping may take beyond node.drain_s before everything is killed.
+#: What the web workers may take beyond node.drain_s, for answers that are on their way.
+WEB_GRACE_S: Final = 1.0
+#: What the node may take beyond node.drain_s to end in good order, before it is killed.
 GRACE_S: Final = 5.0
+#: How often the children are looked at.
+_LOOK_S: Final = 1.0
 _UNIX: Final = "unix:"
 _TICK_S: Final = 0.05
 _BACKLOG: Final = 2048
-_STOPPING: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-_SIGNALS: Final = _STOPPING | {signal.SIGCHLD}
+_STOPPING: Final = frozenset({signal.SIGINT, signal.SIGTERM})
+#: Have the web workers open their log anew; the node follows the file by itself.
+_REOPENING: Final = frozenset({signal.SIGHUP, signal.SIGUSR1})
+_SIGNALS: Final = _STOPPING | _REOPENING | {signal.SIGCHLD, signal.SIGUSR2}
 
 
 class Stopped(Exception):
@@ -76,10 +84,13 @@ class Serving:
         self._settings = call.settings
         self._listener = listener
         self._address = listener.getsockname()
-        self._node = _node_child(call.settings)
+        self._heartbeat = Heartbeat()
+        self._node = _node_child(call.settings, self._heartbeat.write_fd)
         self._web = _web_child(call.settings, listener)
         self._restarts = {child: Restarts() for child in (self._node, self._web)}
         self._due: dict[Child, float] = {}
+        limit_s = call.settings.node.watchdog_s
+        self._stillness = {child: Stillness(limit_s) for child in (self._node, self._web)}
 
     def run(self) -> int:
         """Serve until a signal, and return the exit code; leaves no process behind.
@@ -97,6 +108,7 @@ class Serving:
         finally:
             self._web.kill()
             self._node.kill()
+            self._heartbeat.close()
             if isinstance(self._address, str):
                 Path(self._address).unlink(missing_ok=True)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -113,6 +125,7 @@ class Serving:
         else:
             render.say(f"serving {url} (data {data_dir}, {executors} executors)")
         sys.stdout.flush()
+        systemd.notify(os.environ, "READY=1")
 
     def _until(self, child: Child, answers: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_S
@@ -141,7 +154,7 @@ class Serving:
         connection = http.client.HTTPConnection("localhost", timeout=1.0)
         try:
             connection.sock = _dial(self._listener.family, self._address)
-            connection.request("GET", "/health/ready")
+            connection.request("GET", "/health/live")
             return connection.getresponse().status == http.client.OK
         except (OSError, http.client.HTTPException):
             return False
@@ -151,10 +164,28 @@ class Serving:
     def _watch(self) -> None:
         while True:
             for child in (self._node, self._web):
+                self._end_if_still(child)
                 self._revive(child)
             waits = [due - time.monotonic() for due in self._due.values()]
-            if _next_signal(max(0.0, min(waits, default=1.0))) in _STOPPING:
+            number = _next_signal(max(0.0, min([*waits, _LOOK_S])))
+            if number in _STOPPING:
                 return
+            if number in _REOPENING:
+                self._web.send(signal.SIGUSR1)
+
+    def _end_if_still(self, child: Child) -> None:
+        """Kill a child that stands still, so that it is started again."""
+        if child is self._node:
+            is_alive = self._heartbeat.was_heard()
+            if is_alive:
+                systemd.notify(os.environ, "WATCHDOG=1")
+        else:
+            is_alive = child.pid is None or not is_stopped(child.pid)
+        is_late = self._stillness[child].look(time.monotonic(), is_alive=is_alive)
+        if is_late and child.running:
+            limit_s = self._settings.node.watchdog_s
+            _say(f"the {child.name} has stood still for {limit_s:g} s; killing it")
+            child.kill()
 
     def _revive(self, child: Child) -> None:
         now = time.monotonic()
@@ -162,28 +193,36 @@ class Serving:
         if due is not None and due <= now:
             del self._due[child]
             child.start()
+            self._stillness[child].reset()
         elif due is None and (code := child.ended()) is not None:
             delay_s = self._restarts[child].delay_s(now)
             if delay_s is None:
                 raise InternalError(f"the {child.name} {describe_end(code)} too often")
-            click.echo(f"jobx: the {child.name} {describe_end(code)}; starting it again", err=True)
+            _say(f"the {child.name} {describe_end(code)}; starting it again")
             self._due[child] = now + delay_s
 
     def _drain(self) -> int:
-        """Let the web workers answer who waits, then let the node finish; return the exit code."""
-        started = time.monotonic()
+        """Let the web workers answer who waits, then let the node finish; return the exit code.
+
+        Both together have ``node.drain_s``: the web workers end their waits before that is over,
+        and a second SIGTERM has the node wait no longer for work. It still ends in good order.
+        """
+        deadline = time.monotonic() + self._settings.node.drain_s
+        systemd.notify(os.environ, "STOPPING=1")
         self._listener.close()
         self._web.send(signal.SIGTERM)
-        patience = self._settings.node.drain_s
-        if self._ends([self._web], started + patience) is None:
-            return exits.INTERRUPTED
-        self._node.send(signal.SIGTERM)
-        ended = self._ends([self._web, self._node], started + patience + GRACE_S)
+        ended = self._ends([self._web], deadline + WEB_GRACE_S)
+        for patience_s in (deadline - time.monotonic(), GRACE_S):
+            if ended is None:
+                return exits.INTERRUPTED
+            self._node.send(signal.SIGTERM)
+            ended = self._ends([self._node], time.monotonic() + patience_s)
+            if ended:
+                break
         if ended is None:
             return exits.INTERRUPTED
         if not ended:
-            line = "jobx: what still ran was killed; open requests go on with the next start"
-            click.echo(line, err=True)
+            _say("what still ran was killed; open requests go on with the next start")
         return exits.OK
 
     def _ends(self, children: list[Child], deadline: float) -> bool | None:
@@ -285,14 +324,22 @@ def _text(value: object) -> str:
 
 
 def _environ(settings: Settings) -> Mapping[str, str]:
-    inherited = {k: v for k, v in os.environ.items() if k != f"{ENV_PREFIX}CONFIG"}
+    own = {f"{ENV_PREFIX}CONFIG", *systemd.VARIABLES}
+    inherited = {k: v for k, v in os.environ.items() if k not in own}
     return inherited | variables(settings)
 
 
-def _node_child(settings: Settings) -> Child:
+def _say(line: str) -> None:
+    """Write a line to stderr, unless nobody is there any more to read it."""
+    with suppress(OSError):
+        click.echo(f"jobx: {line}", err=True)
+
+
+def _node_child(settings: Settings, heartbeat_fd: int) -> Child:
     words = [sys.executable, "-P", "-m", "jobx.tools.cli", "node"]
+    words += ["--heartbeat-fd", str(heartbeat_fd)]
     # Its log is durable and a new node wants its lock: it need not drain as an orphan.
-    return Child("node", words, _environ(settings), signal.SIGKILL)
+    return Child("node", words, _environ(settings), signal.SIGKILL, (heartbeat_fd,))
 
 
 def _web_child(settings: Settings, listener: socket.socket) -> Child:
@@ -300,14 +347,14 @@ def _web_child(settings: Settings, listener: socket.socket) -> Child:
     # gunicorn imports from the folder that it is in: one that nobody writes to.
     options = ["--chdir", "/", "-c", "python:jobx.http.gunicorn_conf", "--bind", f"fd://{number}"]
     words = [sys.executable, "-P", "-m", "gunicorn", *options, "jobx.http.asgi:create()"]
-    # SIGQUIT makes gunicorn take its workers along, at once.
     environ = without_secrets(settings, _environ(settings))
-    return Child("web server", words, environ, signal.SIGQUIT, (number,))
+    return Child("web server", words, environ, signal.SIGKILL, (number,))
 
 
 def _next_signal(timeout_s: float) -> signal.Signals | None:
     found = signal.sigtimedwait(_SIGNALS, timeout_s)
-    return signal.Signals(found.si_signo) if found else None
+    # Without a signal there is a number all the same, 0, when this process was stopped meanwhile.
+    return signal.Signals(found.si_signo) if found and found.si_signo else None
 
 
 def _url(address: Any) -> str:

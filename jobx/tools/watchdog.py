@@ -1,0 +1,77 @@
+"""Notices processes that stand still: a node by its heartbeat, others by what the kernel says."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+#: A wait of ours that took longer says that we were stopped, not that others stood still.
+_LONGEST_LOOK_S: Final = 1.5
+_CHUNK_BYTES: Final = 4096
+
+
+class Heartbeat:
+    """A pipe into which a node writes as long as its loop turns.
+
+    Attributes:
+        write_fd: What the node inherits.
+    """
+
+    def __init__(self) -> None:
+        self._read_fd, self.write_fd = os.pipe()
+        os.set_blocking(self._read_fd, False)
+        os.set_blocking(self.write_fd, False)
+
+    def was_heard(self) -> bool:
+        """Return whether the node has written since the last look."""
+        heard = False
+        with suppress(BlockingIOError):
+            while os.read(self._read_fd, _CHUNK_BYTES):
+                heard = True
+        return heard
+
+    def close(self) -> None:
+        """Close the pipe."""
+        os.close(self._read_fd)
+        os.close(self.write_fd)
+
+
+class Stillness:
+    """How long a process has stood still, by looks at it.
+
+    Time between two looks counts only as far as a look takes at most, so that a stop of this
+    process, or of the whole machine, is held against nobody.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._still_s = 0.0
+        self._looked: float | None = None
+
+    def reset(self) -> None:
+        """Begin anew: the process has just been started."""
+        self._still_s, self._looked = 0.0, None
+
+    def look(self, now: float, *, is_alive: bool) -> bool:
+        """Take a look at monotonic ``now``; return whether it has stood still for too long."""
+        since_s = 0.0 if self._looked is None else min(now - self._looked, _LONGEST_LOOK_S)
+        self._looked = now
+        self._still_s = 0.0 if is_alive else self._still_s + since_s
+        return self._still_s >= self._limit_s
+
+
+def is_stopped(pid: int) -> bool:
+    """Return whether a process was stopped by a signal, or by who traces it."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] in ("T", "t")
+
+
+def beat(write_fd: int) -> None:
+    """Write a heartbeat; a pipe that is full says that it is not missed."""
+    with suppress(OSError):
+        os.write(write_fd, b".")

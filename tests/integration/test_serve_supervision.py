@@ -1,0 +1,134 @@
+"""``jobx serve`` and its children: stopped, signalled, killed as they start, standing still."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.authoring import ANSWER, SLEEP, define
+from tests.support.processes import alive, descendants
+from tests.support.served import Answer, Served, served
+from tests.support.waiting import eventually
+
+DRAIN_S = 4.0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("served")
+    define(made, {"answer": ANSWER}, {"a": ("answer", "sum")})
+    return made
+
+
+@pytest.fixture(scope="module")
+def serving(folder: Path) -> Iterator[Served]:
+    variables = {"JOBX_NODE_WATCHDOG_S": "3", "JOBX_NODE_DRAIN_S": str(DRAIN_S)}
+    with served(folder, **variables) as found:
+        yield found
+
+
+def works(serving: Served) -> bool:
+    """Whether a request gets its result."""
+    with contextlib.suppress(OSError):
+        return serving.post("a", {}).body["result"]["pairs"] == [["answer", 42]]
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_that_asks_for_no_end_ends_nothing(
+    number: signal.Signals, serving: Served
+) -> None:
+    before = descendants(serving.process.pid)
+    for pid in (serving.process.pid, serving.node()):
+        os.kill(pid, number)
+
+    assert works(serving)
+    assert serving.process.poll() is None
+    assert serving.node() in before
+    assert set(serving.web_workers()) <= before
+
+
+def test_it_goes_on_after_it_was_stopped_for_longer_than_its_waits(serving: Served) -> None:
+    node = serving.node()
+    os.kill(serving.process.pid, signal.SIGSTOP)
+    time.sleep(4.0)  # it is what is tested: longer than any wait, and than the watchdog's limit
+    os.kill(serving.process.pid, signal.SIGCONT)
+
+    assert works(serving)
+    assert serving.process.poll() is None
+    assert serving.node() == node
+
+
+def test_a_node_that_stands_still_is_started_again(serving: Served) -> None:
+    node = serving.node()
+    os.kill(node, signal.SIGSTOP)
+
+    eventually(lambda: not alive(node), timeout_s=20)
+    eventually(lambda: works(serving), timeout_s=20)
+    assert serving.node() != node
+
+
+def test_a_web_server_that_stands_still_is_started_again(serving: Served) -> None:
+    (server,) = serving._below(serving.process.pid, "gunicorn")
+    os.kill(server, signal.SIGSTOP)
+
+    eventually(lambda: not alive(server), timeout_s=20)
+    eventually(lambda: works(serving), timeout_s=20)
+
+
+def test_a_stop_with_a_waiting_client_takes_the_drain_time_and_ends_well(
+    tmp_path: Path,
+) -> None:
+    define(tmp_path, {"sleep": SLEEP}, {"s": ("sleep", "sum")})
+    with served(tmp_path, JOBX_NODE_DRAIN_S=str(DRAIN_S)) as serving:
+        answers: list[Answer] = []
+        waiting = threading.Thread(target=lambda: answers.append(serving.post("s", {"ms": 60_000})))
+        waiting.start()
+        eventually(lambda: serving.ask("GET", "/node", None, 5.0, {}).body["open_requests"] == 1)
+        began = time.monotonic()
+        assert serving.stop() == 0
+        took_s = time.monotonic() - began
+        waiting.join(10)
+
+    assert answers[0].status == 202
+    assert answers[0].headers["Location"]
+    assert took_s < DRAIN_S + 4.0
+    assert not (tmp_path / "running").exists()
+
+
+@pytest.mark.parametrize("delay_s", [0.3, 0.8, 1.2, 1.6, 2.0, 2.6])
+def test_nothing_outlives_it_when_it_is_killed_while_it_starts(
+    delay_s: float, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "jobx.tools.cli", "serve", "--executors", "1"]
+    command += ["--data", str(tmp_path / "data"), "--bind", f"unix:{tmp_path / 'sock'}"]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        time.sleep(delay_s)  # what it is at then differs from run to run, and none may matter
+        process.kill()
+
+    eventually(lambda: not _of(tmp_path), timeout_s=3)
+
+
+def _of(folder: Path) -> list[int]:
+    """Return the processes that have something to do with a folder."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and int(entry) != os.getpid():
+            with contextlib.suppress(OSError):
+                told = [
+                    Path(f"/proc/{entry}/{file}").read_bytes() for file in ("environ", "cmdline")
+                ]
+                if os.fsencode(folder) in b"".join(told) and alive(int(entry)):
+                    found.append(int(entry))
+    return found
