@@ -19,6 +19,7 @@
     │  ├─ NoCapability         no node offers the capability
     │  ├─ NodeUnreachable      nobody answers at the gateway
     │  └─ StoreUnavailable     the store does not answer; nothing was written
+    ├─ NodeLost                the node went away before it answered
     ├─ DeadlineExceeded        a bounded wait ran out
     ├─ StoreFull               no room left: nothing was written
     ├─ StoreRefused            the store cannot be opened or written as it is
@@ -36,7 +37,8 @@
 
 Constructor arguments are the error: they are kept as ``args``, so that an error can be sent
 to another process as its code and arguments (``to_wire``) and raised there again
-(``from_wire``). The sentence is made by ``__str__``.
+(``from_wire``). The sentence is made by ``__str__``. What a class means for who gets it stands in
+``jobx/meanings.py``.
 """
 
 from __future__ import annotations
@@ -211,6 +213,15 @@ class StoreUnavailable(Unavailable):
     code = "store-unavailable"
 
 
+class NodeLost(JobxError):
+    """The node went away before it answered; it may have done as asked. Args: reason."""
+
+    code = "node-lost"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+
+
 class DeadlineExceeded(JobxError):
     """A bounded wait ran out. Args: what was waited for, seconds."""
 
@@ -245,7 +256,7 @@ class OutcomeUnknown(JobxError):
     """A write may or may not have happened: read back before repeating it. Args: key, reason."""
 
     code = "outcome-unknown"
-    template = "the outcome of writing {0} is unknown: {1}"
+    template = "it is not known what became of {0}: {1}"
 
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(key, reason)

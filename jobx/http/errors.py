@@ -14,34 +14,15 @@ import msgspec
 
 from jobx import errors
 from jobx.errors import JobxError, Unavailable
+from jobx.meanings import meaning_of
 from jobx.model import Failure
 from jobx.views import RequestView
 
 MEDIA_PROBLEM: Final = "application/problem+json"
+#: Where a resource leaves the id of a request that may exist, in the context of what it answers.
+REQUEST_ID: Final = "request_id"
 #: Longest value of a header that repeats an author's words.
 MAX_HEADER_CHARS: Final = 500
-
-#: Error class to status and title; a class that is not here has those of its base.
-TABLE: Final[dict[type[JobxError], tuple[int, str]]] = {
-    errors.JobxError: (500, "JobX failed"),
-    errors.InvalidInput: (400, "The request is wrong"),
-    errors.ConfigError: (500, "JobX is set up wrong"),
-    errors.TooLarge: (413, "The request is too large"),
-    errors.UnsupportedMedia: (415, "The media type is not spoken here"),
-    errors.KeyReused: (422, "The Idempotency-Key belongs to another request"),
-    errors.ForeignOrigin: (403, "It is not for pages of other origins"),
-    errors.WrongHost: (421, "It is not for this server"),
-    errors.BodyTooSlow: (408, "The request took too long"),
-    errors.NotFound: (404, "It does not exist"),
-    errors.AlreadyExists: (409, "It exists already"),
-    errors.InUse: (409, "It is in use"),
-    errors.NotEnded: (409, "It has not ended yet"),
-    errors.Conflict: (409, "Somebody else changed it"),
-    errors.Unavailable: (503, "Try again later"),
-    errors.DeadlineExceeded: (504, "It took too long"),
-    errors.StoreFull: (507, "The store is full"),
-    errors.StoreRefused: (507, "The store cannot be written"),
-}
 
 #: Code of a problem that Falcon finds, by status.
 _FALCON_CODES: Final = {
@@ -58,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A problem document. The fields behind ``code`` are those of a failed request."""
+    """A problem document. The fields behind ``again`` are those of a failed request."""
 
     type: str
     title: str
@@ -68,6 +49,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str
     #: What to look for in the log, for a fault of JobX itself.
     error_id: str | None = None
+    #: What may have happened of what was asked for: ``nothing``, ``maybe`` or ``done``.
+    happened: str | None = None
+    #: Whose doing it is: ``caller``, ``author``, ``operator``, ``environment`` or ``ours``.
+    fault: str | None = None
+    #: What has to be before it is tried again: ``later`` (time), ``look`` (at what has happened),
+    #: ``changed`` (ask for something else), ``mended`` (the system), or ``never``.
+    again: str | None = None
     request_id: str | None = None
     invocation_id: str | None = None
     #: ``author``, ``pair``, ``protocol``, ``timeout``, ``memory``, ``crash``, ``lost``, …
@@ -86,7 +74,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def status_of(kind: type[JobxError]) -> tuple[int, str]:
     """Return the status and the title of an error class."""
-    return next(TABLE[base] for base in kind.__mro__ if base in TABLE)
+    meaning = meaning_of(kind)
+    return meaning.status, meaning.title
 
 
 def send_problem(
@@ -166,14 +155,24 @@ def install(app: falcon.asgi.App[Any, Any]) -> None:
 
 
 async def _on_error(
-    _req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Any, _params: dict[str, Any]
+    req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Any, _params: dict[str, Any]
 ) -> None:
-    status, title = status_of(type(error))
-    if isinstance(error, Unavailable):
+    meaning = meaning_of(type(error))
+    if isinstance(error, Unavailable):  # of which nothing has happened
         resp.set_header("Retry-After", str(max(1, math.ceil(error.retry_after_s))))
     if isinstance(error, errors.UnsupportedMedia):
         resp.set_header("Accept-Encoding", "gzip")
-    send_problem(resp, status, title, str(error), error.code)
+    send_problem(
+        resp,
+        meaning.status,
+        meaning.title,
+        str(error),
+        error.code,
+        happened=meaning.happened,
+        fault=meaning.fault,
+        again=meaning.again,
+        request_id=getattr(req.context, REQUEST_ID, None),
+    )
 
 
 async def _on_http_error(

@@ -13,10 +13,12 @@ from falcon.asgi import Request, Response
 
 from jobx import values
 from jobx.config import HttpSettings
-from jobx.errors import InvalidInput, TooLarge
+from jobx.errors import InvalidInput, JobxError, TooLarge
 from jobx.http import bodies, headers, media, results
+from jobx.http.errors import REQUEST_ID
 from jobx.http.node_client import Node
 from jobx.kv.requests import new_id
+from jobx.meanings import may_have_happened
 from jobx.model import Name, Seconds, check_name
 from jobx.values import Value
 
@@ -62,7 +64,12 @@ class Jobs:
             "is_blocking": waiting.is_blocking,
             **(await self._asked(req)),
         }
-        outcome = await self._node.attend("submit", submit, waiting.wait_s)
+        try:
+            outcome = await self._node.attend("submit", submit, waiting.wait_s)
+        except JobxError as error:
+            if may_have_happened(error):
+                _name_what_may_exist(req, resp, workflow, str(submit["request_id"]))
+            raise
         resp.set_header("X-MR-REQUEST-ID", outcome.request.request_id)
         resp.set_header("X-FULFILLED-BY", self._host)
         if waiting.applied:
@@ -91,6 +98,12 @@ class Jobs:
             "idempotency_key": key,
             "fingerprint": _fingerprint(arguments, context, body.result_writer) if key else "",
         }
+
+
+def _name_what_may_exist(req: Request, resp: Response, workflow: str, request_id: str) -> None:
+    setattr(req.context, REQUEST_ID, request_id)
+    resp.set_header("X-MR-REQUEST-ID", request_id)
+    resp.set_header("Location", f"/request/{workflow}/{request_id}")
 
 
 def _converted(document: dict[str, Any]) -> JobBody:

@@ -18,7 +18,15 @@ from typing import Final, Protocol
 import msgspec
 
 from jobx import values
-from jobx.errors import FrameError, JobxError, NodeUnreachable
+from jobx.errors import (
+    FrameError,
+    JobxError,
+    NodeLost,
+    NodeUnreachable,
+    StoreFull,
+    StoreRefused,
+    Unavailable,
+)
 from jobx.frames import Frame
 from jobx.http.node_link import Answer, Link, fulfil
 from jobx.views import Outcome
@@ -30,6 +38,7 @@ ANSWER_S: Final = 10.0
 #: How long what waits for nothing outlasts a node that is away.
 PATIENCE_S: Final = 30.0
 
+_WENT_AWAY: Final = "the node went away before it answered"
 _FIRST_PAUSE_S: Final = 0.05
 _LAST_PAUSE_S: Final = 1.0
 
@@ -45,7 +54,8 @@ class Node(Protocol):
         """Return the node's answer to a verb.
 
         Raises:
-            NodeUnreachable: Nobody answers at the gateway, or the connection was lost.
+            NodeUnreachable: Nobody answers at the gateway; nothing was asked.
+            NodeLost: The connection was lost before the answer came.
             DeadlineExceeded: The node took longer than ``timeout_s``.
             JobxError: The node's own error.
         """
@@ -57,7 +67,9 @@ class Node(Protocol):
         does not cancel the call.
 
         Raises:
-            NodeUnreachable: The node stayed away longer than the wait (30 s where it is 0).
+            NodeUnreachable: The node stayed away longer than the wait (30 s where it is 0);
+                nothing was asked.
+            NodeLost: It went away after it was asked, and did not come back or cannot say.
             DeadlineExceeded: The node is there and does not answer.
             JobxError: The node's own error.
         """
@@ -74,6 +86,7 @@ class _Attended:
         started: On the monotonic clock.
         until: When it is given up if there is no node.
         answer: What the caller waits for. Cancelling it does not end the call.
+        was_lost: It was asked over a connection that was lost before the answer came.
     """
 
     verb: str
@@ -82,6 +95,14 @@ class _Attended:
     started: float
     until: float
     answer: asyncio.Future[msgspec.Raw]
+    was_lost: bool = False
+
+    def fail(self, error: JobxError) -> None:
+        """End with an error; what was asked before may have happened, whatever is said now."""
+        if self.was_lost and isinstance(error, Unavailable | StoreFull | StoreRefused):
+            reason = error.reason if isinstance(error, Unavailable) else str(error)
+            error = NodeLost(f"{_WENT_AWAY}, and now: {reason}")
+        fulfil(self.answer, error)
 
 
 class NodeClient:
@@ -126,7 +147,7 @@ class NodeClient:
         link = await self._linked(deadline)
         answer = await link.exchange(verb, body, deadline - time.monotonic())
         if answer is None:
-            raise NodeUnreachable("the node went away before it answered")
+            raise NodeLost(_WENT_AWAY)
         return answer
 
     async def attend(self, verb: str, body: Frame, wait_s: float) -> Outcome:
@@ -152,7 +173,10 @@ class NodeClient:
 
     def _settle(self, call: _Attended, answer: Answer) -> None:
         if answer is None:
+            call.was_lost = True
             self._send_when_linked(call)
+        elif isinstance(answer, JobxError):
+            call.fail(answer)
         else:
             fulfil(call.answer, answer)
 
@@ -165,7 +189,7 @@ class NodeClient:
         try:
             self._send(await self._linked(call.until), call)
         except JobxError as error:
-            fulfil(call.answer, error)
+            call.fail(error)
         except BaseException:
             call.answer.cancel()  # whoever waits has no time limit of his own
             raise

@@ -9,7 +9,14 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import jobx
-from jobx.errors import DeadlineExceeded, FrameError, JobxError, NodeUnreachable, from_wire
+from jobx.errors import (
+    DeadlineExceeded,
+    FrameError,
+    JobxError,
+    NodeLost,
+    NodeUnreachable,
+    from_wire,
+)
 from jobx.frames import Frame, FrameSocket
 
 PROTOCOL: Final = 1
@@ -33,6 +40,9 @@ class GatewayClient:
         try:
             greeting = {"protocol": PROTOCOL, "role": "tools", "version": jobx.__version__}
             self.call("hello", greeting)
+        except NodeLost as error:
+            self.close()
+            raise NodeUnreachable(error.args[0]) from error  # nothing was asked yet
         except BaseException:
             self.close()
             raise
@@ -42,7 +52,7 @@ class GatewayClient:
 
         Raises:
             JobxError: The node's own error, raised here again.
-            NodeUnreachable: The node went away.
+            NodeLost: The node went away before it answered.
             DeadlineExceeded: No answer came in time; the connection is of no more use.
         """
         number = next(self._numbers)
@@ -53,7 +63,7 @@ class GatewayClient:
         except TimeoutError as error:
             raise DeadlineExceeded(f"the node's answer to {verb}", timeout_s) from error
         except OSError as error:
-            raise self._unreachable(error.strerror or str(error)) from error
+            raise self._lost(error.strerror or str(error)) from error
         if "error" in answer:
             raise _rebuilt(answer["error"])
         return answer.get("ok")
@@ -77,10 +87,10 @@ class GatewayClient:
         while (answer := self._frames.receive()) is not None:
             if answer.get("id") == number:
                 return answer
-        raise self._unreachable("it closed the connection")
+        raise self._lost("it closed the connection")
 
-    def _unreachable(self, reason: str) -> NodeUnreachable:
-        return NodeUnreachable(f"the node at {self._path} does not answer: {reason}")
+    def _lost(self, reason: str) -> NodeLost:
+        return NodeLost(f"the node at {self._path} went away before it answered: {reason}")
 
 
 def _connect(path: Path) -> socket.socket:

@@ -17,9 +17,10 @@ import msgspec
 import uvloop
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from jobx.errors import InvalidInput, JobxError, NodeUnreachable
+from jobx.errors import InvalidInput, JobxError, NodeUnreachable, OutcomeUnknown
 from jobx.frames import Frame
 from jobx.kv import requests
+from jobx.meanings import may_have_happened
 from jobx.model import Counts, check_name
 from jobx.tools import exits, render
 from jobx.tools.command import Call, command
@@ -113,14 +114,20 @@ async def _request(call: Call, submission: Frame) -> Outcome:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     key = {name: submission[name] for name in ("workflow", "request_id")}
     async with _node(call) as ask:
+        is_there = False
         try:
             outcome = await _outcome(ask("submit", submission))
+            is_there = True
             with _progress_bar() as show:
                 while outcome.request.state == "running":
                     show(outcome.request.counts)
                     outcome = await _outcome(ask("wait", {**key, "wait_s": _POLL_S}))
         except asyncio.CancelledError:
             await _cancel(ask, key)
+            raise
+        except JobxError as error:
+            if is_there or may_have_happened(error):
+                raise OutcomeUnknown(f"request {'/'.join(key.values())}", str(error)) from error
             raise
     return outcome
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jobx import errors, values
+from jobx import errors, meanings, values
 from jobx.errors import Conflict, InternalError, JobxError, Unavailable, from_wire, quote
 
 ARGUMENTS = {"str": "some words", "float": 2.5}
@@ -42,6 +42,21 @@ def test_an_error_comes_back_from_the_wire_with_its_class_and_sentence(
     assert type(again) is cls
     assert str(again) == str(error)
     assert again.args == error.args
+
+
+@pytest.mark.parametrize("cls", ALL, ids=_named)
+def test_what_says_when_to_try_again_promises_that_nothing_was_started(
+    cls: type[JobxError],
+) -> None:
+    meaning = meanings.meaning_of(cls)
+    assert (meaning.again == "later") <= (meaning.happened == "nothing")
+    assert issubclass(cls, Unavailable) <= (meaning.happened == "nothing")
+
+
+@pytest.mark.parametrize("cls", ALL, ids=_named)
+def test_what_may_have_happened_is_to_be_looked_at_first(cls: type[JobxError]) -> None:
+    meaning = meanings.meaning_of(cls)
+    assert (meaning.happened == "maybe") <= (meaning.again == "look")
 
 
 def test_each_class_has_a_code_of_its_own() -> None:

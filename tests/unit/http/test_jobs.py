@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import inspect
 import json
 import socket
 
 import pytest
 from falcon.testing import Result, TestClient
 
-from jobx import values
+from jobx import meanings, values
 from jobx.errors import (
     DeadlineExceeded,
     Draining,
     InternalError,
+    JobxError,
     NodeUnreachable,
     Overloaded,
     StoreFull,
@@ -177,6 +179,30 @@ def test_errors_of_the_node_become_problems(
     answer = post(client)
     assert (answer.status_code, answer.json["status"]) == (status, status)
     assert answer.headers.get("Retry-After") == retry_after
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in meanings.TABLE if kind is not JobxError],
+    ids=lambda kind: kind.__name__,
+)
+def test_an_answer_promises_that_nothing_was_started_or_names_what_may_exist(
+    client: TestClient, node: FakeNode, kind: type[JobxError]
+) -> None:
+    arguments = {"str": "text", "float": 1.0}
+    wanted = inspect.signature(kind).parameters.values()
+    node.error = kind(*(arguments.get(one.annotation, "text") for one in wanted))
+    answer = post(client)
+    meaning = meanings.meaning_of(kind)
+    told = {name: answer.json[name] for name in ("happened", "fault", "again", "status", "title")}
+    assert told == {name: getattr(meaning, name) for name in told}
+    request_id = node.last("submit")["request_id"]
+    if meaning.happened == "nothing":
+        assert "X-MR-REQUEST-ID" not in answer.headers and "request_id" not in answer.json
+    else:
+        assert "Retry-After" not in answer.headers
+        assert answer.headers["Location"] == f"/request/texts/{request_id}"
+        assert answer.headers["X-MR-REQUEST-ID"] == answer.json["request_id"] == request_id
 
 
 def test_unexpected_error_is_logged_under_the_id_that_the_client_gets(

@@ -13,6 +13,7 @@ from jobx.errors import (
     DeadlineExceeded,
     FrameError,
     JobxError,
+    NodeLost,
     NodeUnreachable,
     NotFound,
     Overloaded,
@@ -128,7 +129,7 @@ def test_lost_connection_fails_a_call_at_once(node: FakeNode, path: Path) -> Non
             waiting = asyncio.create_task(client.call("wait", {**GET, "wait_s": 20.0}))
             await until(lambda: node.count("wait"))
             await gateway.kill()
-            with pytest.raises(NodeUnreachable, match="went away"):
+            with pytest.raises(NodeLost, match="went away"):
                 await waiting
 
     run(scene())
@@ -160,7 +161,7 @@ def test_submit_gives_up_when_the_node_stays_away_longer_than_the_wait(
             async with served(node, path):
                 submitting = asyncio.create_task(client.attend("submit", SUBMIT, 0.5))
                 await until(lambda: node.count("submit") == 1)
-            with pytest.raises(NodeUnreachable):
+            with pytest.raises(NodeLost):
                 await submitting
 
     run(scene())
@@ -216,7 +217,7 @@ def test_closed_client_leaves_nobody_waiting(node: FakeNode, path: Path) -> None
             async with connected(path) as client:
                 waiting = asyncio.create_task(client.attend("submit", SUBMIT, 20.0))
                 await until(lambda: node.count("submit") == 1)
-            with pytest.raises(NodeUnreachable):
+            with pytest.raises(NodeLost):
                 await waiting
 
     run(scene())
@@ -283,9 +284,9 @@ def _packed(body: bytes) -> bytes:
     [
         (frames.encode({"id": 1}), JobxError),
         (frames.encode({"id": 1, "ok": {"request": 5}}), FrameError),
-        (_packed(b"\x82\xa2id\x01\xa2ok\xc1"), NodeUnreachable),  # what msgpack never uses
-        (_packed(b"\x82\xa2id\x01\xa5error\x81\xa1a\xa1\xff"), NodeUnreachable),  # no UTF-8
-        (_packed(b"\x82\xa2id\x01\xa5error\x81\xa1a\xd4\x02x"), NodeUnreachable),  # no decimal
+        (_packed(b"\x82\xa2id\x01\xa2ok\xc1"), NodeLost),  # what msgpack never uses
+        (_packed(b"\x82\xa2id\x01\xa5error\x81\xa1a\xa1\xff"), NodeLost),  # no UTF-8
+        (_packed(b"\x82\xa2id\x01\xa5error\x81\xa1a\xd4\x02x"), NodeLost),  # no decimal
     ],
     ids=["empty", "other", "damaged", "text", "decimal"],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import jobx
-from jobx.errors import DeadlineExceeded, InternalError, NodeUnreachable, NotFound
+from jobx.errors import DeadlineExceeded, InternalError, NodeLost, NodeUnreachable, NotFound
 from jobx.frames import Frame, FrameSocket
 from jobx.tools.gateway_client import GatewayClient
 
@@ -83,7 +83,7 @@ def test_client_gives_up_when_no_answer_comes_in_time(gateway: Serve) -> None:
 def test_client_says_when_the_node_goes_away(gateway: Serve) -> None:
     path = gateway(lambda _: None)
 
-    with GatewayClient(path) as client, pytest.raises(NodeUnreachable, match="closed"):
+    with GatewayClient(path) as client, pytest.raises(NodeLost, match="closed"):
         client.call("node.status", {})
 
 

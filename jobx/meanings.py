@@ -1,0 +1,116 @@
+"""What each class of error means for who gets it: one table, from which all doors answer.
+
+A class that is not in the table means what its base does.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from jobx import errors
+from jobx.errors import JobxError
+
+#: What may have happened of what was asked for: nothing, perhaps all of it, or all of it.
+Happened: TypeAlias = Literal["nothing", "maybe", "done"]
+#: Whose doing it is; ``author`` is who wrote a handler, ``operator`` who runs JobX.
+Fault: TypeAlias = Literal["caller", "author", "operator", "ours", "environment"]
+#: What has to be before it is tried again: nothing but time, a look at what has happened, another
+#: ask, a mended system, or nothing will do.
+Again: TypeAlias = Literal["later", "look", "changed", "mended", "never"]
+
+# Exit codes of the command line; docs/commands.md has them.
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+NOT_FOUND: Final = 3
+TAKEN: Final = 4
+INVALID: Final = 5
+UNAVAILABLE: Final = 6
+STORE: Final = 7
+UNKNOWN: Final = 8
+INTERNAL: Final = 70
+INTERRUPTED: Final = 130
+
+
+class Meaning(NamedTuple):
+    """One row. After how long it may be tried again an error of ``Unavailable`` says itself."""
+
+    happened: Happened
+    fault: Fault
+    again: Again
+    status: int
+    title: str
+    exit_code: int
+
+
+_ROWS: Final[dict[type[JobxError], tuple[Happened, Fault, Again, int, str, int]]] = {
+    errors.JobxError: ("maybe", "ours", "look", 500, "JobX failed", INTERNAL),
+    errors.InvalidInput: (
+        "nothing", "caller", "changed", 400, "The request is wrong", INVALID,
+    ),
+    errors.ConfigError: (
+        "nothing", "operator", "mended", 500, "JobX is set up wrong", INVALID,
+    ),
+    errors.TooLarge: (
+        "nothing", "caller", "changed", 413, "The request is too large", INVALID,
+    ),
+    errors.UnsupportedMedia: (
+        "nothing", "caller", "changed", 415, "The media type is not spoken here", INVALID,
+    ),
+    errors.KeyReused: (
+        "nothing", "caller", "changed", 422,
+        "The Idempotency-Key belongs to another request", INVALID,
+    ),
+    errors.ForeignOrigin: (
+        "nothing", "caller", "never", 403, "It is not for pages of other origins", INVALID,
+    ),
+    errors.WrongHost: (
+        "nothing", "caller", "changed", 421, "It is not for this server", INVALID,
+    ),
+    errors.BodyTooSlow: (
+        "nothing", "caller", "changed", 408, "The request took too long", INVALID,
+    ),
+    errors.NotFound: ("nothing", "caller", "changed", 404, "It does not exist", NOT_FOUND),
+    errors.AlreadyExists: ("nothing", "caller", "changed", 409, "It exists already", TAKEN),
+    errors.InUse: ("nothing", "caller", "changed", 409, "It is in use", TAKEN),
+    errors.NotEnded: ("nothing", "caller", "later", 409, "It has not ended yet", TAKEN),
+    errors.Conflict: ("nothing", "caller", "look", 409, "Somebody else changed it", TAKEN),
+    errors.Unavailable: (
+        "nothing", "environment", "later", 503, "Try again later", UNAVAILABLE,
+    ),
+    errors.NodeLost: ("maybe", "environment", "look", 504, "It took too long", UNKNOWN),
+    errors.DeadlineExceeded: (
+        "maybe", "environment", "look", 504, "It took too long", UNAVAILABLE,
+    ),
+    errors.OutcomeUnknown: (
+        "maybe", "environment", "look", 504, "It may have happened", UNKNOWN,
+    ),
+    errors.StoreFull: ("nothing", "operator", "mended", 507, "The store is full", STORE),
+    errors.StoreRefused: (
+        "nothing", "operator", "mended", 507, "The store cannot be written", STORE,
+    ),
+    errors.FrameError: ("maybe", "ours", "look", 500, "JobX failed", INTERNAL),
+    errors.Damaged: (
+        "nothing", "environment", "mended", 500, "What was written is damaged", STORE,
+    ),
+    errors.BlobUnreadable: (
+        "nothing", "operator", "mended", 500, "What was written cannot be read", STORE,
+    ),
+    errors.HandlerFailed: ("done", "author", "mended", 500, "The handler failed", FAILED),
+    errors.RequestFailed: ("done", "author", "mended", 500, "The request failed", FAILED),
+    errors.RequestCancelled: (
+        "done", "caller", "changed", 409, "The request was cancelled", FAILED,
+    ),
+    errors.InternalError: ("maybe", "ours", "look", 500, "JobX failed", INTERNAL),
+}  # fmt: skip
+TABLE: Final = {cls: Meaning(*row) for cls, row in _ROWS.items()}
+
+
+def meaning_of(kind: type[JobxError]) -> Meaning:
+    """Return what an error class means."""
+    return next(TABLE[base] for base in kind.__mro__ if base in TABLE)
+
+
+def may_have_happened(error: JobxError) -> bool:
+    """Tell whether what was asked for may have been done, or begun."""
+    return meaning_of(type(error)).happened != "nothing"
