@@ -22,6 +22,16 @@ HostName = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9._-]+|\[?[0-9A-Fa-f
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
 ENV_PREFIX: Final = "JOBX_"
+#: Variables of that prefix that are no settings: the file of settings, what builds and tests JobX,
+#: and what handlers in shell get, which may call commands of JobX.
+OTHER_VARIABLES: Final = frozenset(
+    ENV_PREFIX + name
+    for name in (
+        *("CONFIG", "COMPILE", "REQUIRE_SERVICES"),
+        *("CHAOS_REQUESTS", "CHAOS_S", "CHAOS_SEED"),
+        *("CALL", "REQUEST", "WORKFLOW", "JOB", "STEP", "VERTEX", "ATTEMPT"),
+    )
+)
 #: Ends of names of settings whose values are shown to nobody.
 _SECRET: Final = ("password", "_key", "_uri", "options", "secrets")
 #: Longest name that a Unix socket may have, with its closing zero byte: 108.

@@ -6,17 +6,18 @@ Each overrides those before it, and all of them the defaults. A setting ``name``
 
 from __future__ import annotations
 
+import difflib
 import json
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from jobx import old_names
-from jobx.config import ENV_PREFIX, Section, Settings, is_secret
+from jobx.config import ENV_PREFIX, OTHER_VARIABLES, Section, Settings, is_secret
 from jobx.errors import ConfigError, quote
 
 
@@ -42,7 +43,32 @@ def load(
         if value is not None:
             section, _, name = dotted.partition(".")
             tree.setdefault(section, {})[name] = value
-    return _convert(tree)
+    settings = _convert(tree)
+    _refuse_unknown(environ, settings)
+    return settings
+
+
+def _refuse_unknown(environ: Mapping[str, str], settings: Settings) -> None:
+    """Refuse ``JOBX_*`` variables that mean nothing: most are a setting's with a slip in it."""
+    named = {source.removeprefix("env:") for source in settings.scope.secrets.values()}
+    others = OTHER_VARIABLES | named | set(settings.executors.environment)
+    known = {
+        f"{ENV_PREFIX}{section}_{name}".upper()
+        for section in settings.__struct_fields__
+        for name in getattr(settings, section).__struct_fields__
+    }
+    for variable in sorted(environ):
+        if variable.startswith(ENV_PREFIX) and variable not in known | others:
+            raise ConfigError(variable, "a variable", _unknown(variable, known))
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    """Return that a name is unknown, and which is near."""
+    names = sorted([*known, f"{ENV_PREFIX}CONFIG"])
+    tail = name.removeprefix(ENV_PREFIX)
+    near = [one for one in names if one.endswith(f"_{tail}")]
+    near += difflib.get_close_matches(name, names, 1)
+    return f"no such setting; is it {near[0]}?" if near else "no such setting"
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
@@ -102,7 +128,9 @@ def _convert_section(section: str, kind: type[Section], fields: Mapping[str, Any
         setting = f"{section}.{name}"
         if name not in hints:
             known = ", ".join(kind.__struct_fields__)
-            raise ConfigError(setting, quote(value), f"unknown; [{section}] knows {known}")
+            near = difflib.get_close_matches(name, hints, 1)
+            meant = f"is it {near[0]}? " if near else ""
+            raise ConfigError(setting, quote(value), f"unknown; {meant}[{section}] knows {known}")
         try:
             checked[name] = msgspec.convert(value, hints[name], strict=not isinstance(value, str))
         except msgspec.ValidationError as error:

@@ -60,7 +60,7 @@ def test_every_setting_can_be_set_by_its_variable(
 
 
 def test_nothing_said_means_the_defaults() -> None:
-    assert load(None, {"PATH": "/bin", "JOBX_ELSEWHERE_X": "1", "JOBX_NODE": "x"}) == Settings()
+    assert load(None, {"PATH": "/bin", "ELSEWHERE_X": "1"}) == Settings()
 
 
 def test_flags_come_before_variables_and_these_before_the_file(tmp_path: Path) -> None:
@@ -196,3 +196,37 @@ def test_every_section_refuses_unknown_fields() -> None:
     for kind in SECTIONS.values():
         assert issubclass(kind, Section)
         assert kind.__struct_config__.forbid_unknown_fields
+
+
+@pytest.mark.parametrize(
+    ("variable", "near"),
+    [
+        ("JOBX_DATA_DIR", "JOBX_NODE_DATA_DIR"),
+        ("JOBX_NOD_DATA_DIR", "JOBX_NODE_DATA_DIR"),
+        ("JOBX_BIND", "JOBX_HTTP_BIND"),
+        ("JOBX_NODE_EXECUTOR", "executors"),
+        ("JOBX_CONFIGURATION", "JOBX_CONFIG"),
+        ("JOBX_NODE", "no such setting"),
+    ],
+)
+def test_a_variable_that_means_nothing_is_refused_with_the_name_that_is_near(
+    variable: str, near: str
+) -> None:
+    with pytest.raises(ConfigError, match=near):
+        load(None, {variable: "1"})
+
+
+def test_a_variable_that_is_near_nothing_is_refused_by_its_name() -> None:
+    with pytest.raises(ConfigError, match="JOBX_QQXXZZ"):
+        load(None, {"JOBX_QQXXZZ": "1"})
+
+
+@pytest.mark.parametrize("variable", ["JOBX_CONFIG", "JOBX_REQUIRE_SERVICES", "JOBX_WORKFLOW"])
+def test_a_variable_that_is_no_setting_is_left_alone(variable: str) -> None:
+    load(None, {variable: ""})
+
+
+def test_a_variable_that_a_setting_names_may_be_called_anything() -> None:
+    secrets = {"JOBX_SCOPE_SECRETS": '{"key": "env:JOBX_MY_KEY"}', "JOBX_MY_KEY": "k"}
+    seen = {"JOBX_EXECUTORS_ENVIRONMENT": "PATH,JOBX_STAGE", "JOBX_STAGE": "test"}
+    load(None, {**secrets, **seen})
