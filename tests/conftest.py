@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import signal
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,8 +15,12 @@ from tests.support.services import absent
 # What a shell has in its background it starts with SIGINT ignored, and that would be inherited.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A busy machine is no reason to fail: nothing here asserts how long something takes.
-settings.register_profile("jobx", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A busy machine is no reason to fail: nothing here asserts how long something takes. Examples are
+# the same in each run, so that a failure is of what was changed; ``--hypothesis-profile=search``
+# looks for new ones, and what that finds becomes an ``@example``.
+_COMMON: Final[dict[str, Any]] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("jobx", derandomize=True, **_COMMON)
+settings.register_profile("search", max_examples=1000, print_blob=True, **_COMMON)
 settings.load_profile("jobx")
 
 

@@ -96,7 +96,9 @@ def _forms(secret: str) -> Iterator[str]:
     body = secret.encode("utf-8", "surrogatepass")
     forms = [secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], repr(body)[2:-1]]
     for short in (shorten(secret)[1:-1], shorten(body)[2:-1]):
-        forms += short.split("...")
-    for form in (*forms, *secret.splitlines()):
+        if short not in forms:
+            forms += short.split("...")
+    # Lines as output has them, which a line feed ends; what else may end one is text in it.
+    for form in (*forms, *re.split(r"\r?\n", secret)):
         if len(form) >= SHORTEST:
             yield form

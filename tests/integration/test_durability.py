@@ -16,6 +16,7 @@ from jobx.errors import StoreFull
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.sqlite import SqliteStore
 from tests.support.authoring import WORKFLOW, define
+from tests.support.disks import small_disk
 from tests.support.live_node import LiveNode, live_node, pairs_of
 from tests.support.processes import running
 from tests.support.served import Served, served
@@ -62,15 +63,8 @@ STEPS = {
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A small file system of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounting = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mounting, capture_output=True, check=False).returncode:
-        pytest.skip("needs to be root and allowed to mount, to make a small disk")
-    try:
+    with small_disk(tmp_path / "disk", DISK_BYTES) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def fill(folder: Path) -> Path:

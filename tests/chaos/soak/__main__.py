@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.chaos.soak import plan, report
 from tests.chaos.soak.history import check
-from tests.chaos.soak.running import WRITERS, Soak
+from tests.chaos.soak.running import ORPHANS_S, WRITERS, Soak
 from tests.support.authoring import WORKFLOW
 
 
@@ -37,6 +37,7 @@ def main(words: list[str]) -> int:
         retention_s=options.retention,
         faults={name: plan.FAULTS[name] for name in options.faults.split(",") if name},
         pause_s=options.pause,
+        orphans_s=ORPHANS_S if options.minutes >= 20 else 0.0,
         jobs=tuple(name for name in options.jobs.split(",") if name),
     )
     began = time.monotonic()

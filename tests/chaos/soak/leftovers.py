@@ -93,6 +93,6 @@ def keys_of(data_dir: Path) -> set[str]:
 
 
 def blobs_of(data_dir: Path) -> list[str]:
-    """Return the files and folders of blobs."""
+    """Return the folders of requests that have blobs."""
     root = data_dir / "blobs"
-    return [str(path.relative_to(root)) for path in sorted(root.rglob("*"))]
+    return [str(path.relative_to(root)) for path in sorted(root.glob("*/*"))]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobx.errors import ConfigError
@@ -68,10 +68,21 @@ def test_what_is_too_short_is_not_hidden() -> None:
 
 
 @given(st.text(), st.lists(st.text(max_size=20)))
+@example("000000", ["\x85000000\r"])
+@example("000000", ["...000000..."])
+@example("000000", ["\n000000\n"])
 def test_text_without_a_secret_stays_as_it_is(text: str, secrets: list[str]) -> None:
-    redactor = Redactor(f"\x00{secret}\x01" for secret in secrets)
-    plain = text.replace("\x00", "").replace("\x01", "")
-    assert redactor.text(plain) == plain
+    """No line and no other part of a secret is in the text: each begins with a NUL."""
+    whole = ["\x00" + secret.replace("\n", "\n\x00") + "\x00" for secret in secrets]
+    plain = text.replace("\x00", "")
+    assert Redactor(whole).text(plain) == plain
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_line_of_a_secret_is_what_a_line_feed_ends(end: str) -> None:
+    redactor = Redactor([f"first-line{end}second\x85line{end}"])
+    assert redactor.text("first-line, second") == "***, second"
+    assert redactor.text("second\x85line") == "***"
 
 
 def test_a_failure_hides_a_secret_in_its_message_even_where_it_is_cut() -> None:

@@ -24,6 +24,7 @@ from jobx.errors import (
 from jobx.kv.sqlite import SqliteStore
 from jobx.kv.sqlite_errors import translate, translate_commit
 from jobx.kv.store import Create, Delete, Outcome, Put
+from tests.support.disks import small_disk
 from tests.support.waiting import eventually
 
 OPEN_AND_WRITE = """
@@ -62,18 +63,9 @@ def store(path: Path) -> Iterator[SqliteStore]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("mounting a small disk is not allowed here")
-    yield disk
-    subprocess.run(["umount", "-l", str(disk)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", 1 << 20) as folder:
+        yield folder
 
 
 def start(code: str, *arguments: object) -> subprocess.Popen[str]:
@@ -255,9 +247,9 @@ def test_a_full_store_keeps_what_it_has_and_works_again(store: SqliteStore) -> N
     assert keys_of(store) == ["a", "b"]
 
 
-def test_a_full_disk_loses_nothing_and_works_again_with_room(small_disk: Path) -> None:
-    store = SqliteStore(small_disk / "store.db")
-    ballast = small_disk / "ballast"
+def test_a_full_disk_loses_nothing_and_works_again_with_room(disk: Path) -> None:
+    store = SqliteStore(disk / "store.db")
+    ballast = disk / "ballast"
     ballast.write_bytes(b"x" * 300_000)
     written = 0
     try:
@@ -273,15 +265,15 @@ def test_a_full_disk_loses_nothing_and_works_again_with_room(small_disk: Path) -
         store.close()
 
 
-def test_a_full_disk_cannot_be_opened_and_can_with_room(small_disk: Path) -> None:
-    ballast = small_disk / "ballast"
+def test_a_full_disk_cannot_be_opened_and_can_with_room(disk: Path) -> None:
+    ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
         while True:
             file.write(b"x" * 4096)
     with pytest.raises(StoreFull):
-        SqliteStore(small_disk / "store.db")
+        SqliteStore(disk / "store.db")
     ballast.unlink()
-    SqliteStore(small_disk / "store.db").close()
+    SqliteStore(disk / "store.db").close()
 
 
 @pytest.mark.parametrize(
