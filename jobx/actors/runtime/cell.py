@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from thespian.actors import Actor, ActorAddress, ActorSystemFailure, ChildActorExited
+from thespian.system.messages.status import Thespian_ActorStatus
 
 from jobx.actors.runtime.address import Address
 
@@ -111,7 +112,7 @@ class Cell:
         self.parent = parent
         self.born_s = born_s
         self.mailbox: deque[tuple[Any, ActorAddress]] | None = deque()
-        self.globalName = ""
+        self.globalName: str | None = None
         self.is_leaving = False
         self.is_root = parent is None
         # Most actors are short-lived leaves, so these are made when they are needed.
@@ -143,6 +144,15 @@ class Cell:
             parent=str(self.parent.address) if self.parent else None,
             children=len(self.children or ()),
         )
+
+    def status(self, admin: ActorAddress) -> Thespian_ActorStatus:
+        """Describe the actor to who sent it a Thespian_StatusReq."""
+        status = Thespian_ActorStatus(self.address, type(self.actor).__name__, admin)
+        for child in self.children or ():
+            status.addChild(child.address)
+        for message, sender in self.mailbox or ():
+            status.addPendingMessage(sender, self.address, type(message).__name__)
+        return status
 
     # What thespian.actors.Actor asks of its _myRef.
 

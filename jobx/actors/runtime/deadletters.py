@@ -26,16 +26,16 @@ class DeadLetters:
         self.count = 0
         self._deliver = deliver
         self._now = now
-        self._handlers: dict[object, ActorAddress] = {}
+        self._handler: ActorAddress | None = None
         self._since_s = 0.0
         self._logged = 0
 
     def handle(self, address: ActorAddress, enable: bool) -> None:
-        """Begin or end to send DeadEnvelopes to ``address``."""
+        """Begin or end to send DeadEnvelopes to ``address``; the newest that asks gets them."""
         if enable:
-            self._handlers[address.addressDetails] = address
-        else:
-            self._handlers.pop(address.addressDetails, None)
+            self._handler = address
+        elif self._handler == address:
+            self._handler = None
 
     def take(
         self, target: ActorAddress, message: Any, sender: ActorAddress, level: int = logging.DEBUG
@@ -48,9 +48,8 @@ class DeadLetters:
         if _LOG.isEnabledFor(level) and self._may_log():
             _LOG.log(level, "%s did not get a %s", target, type(message).__name__)
         # No envelope in an envelope: one handler that is full would fill itself.
-        if self._handlers and not isinstance(message, DeadEnvelope):
-            for handler in list(self._handlers.values()):
-                self._deliver(handler, DeadEnvelope(target, message), sender)
+        if self._handler is not None and not isinstance(message, DeadEnvelope):
+            self._deliver(self._handler, DeadEnvelope(target, message), sender)
 
     def _may_log(self) -> bool:
         now = self._now()

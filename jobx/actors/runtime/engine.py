@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import logging
 import traceback
@@ -20,6 +21,7 @@ from thespian.actors import (
     PoisonMessage,
     WakeupMessage,
 )
+from thespian.system.messages.status import Thespian_StatusReq
 
 from jobx.actors.runtime.address import Address
 from jobx.actors.runtime.cell import ActorRecord, Cell, ChildFailed, Endpoint, Receive
@@ -28,6 +30,8 @@ from jobx.actors.runtime.placement import Placement
 from jobx.actors.runtime.scheduler import Scheduler
 from jobx.actors.runtime.wakeups import Wakeups
 
+#: What an ``__init__`` may take.
+_INIT_ARGUMENTS: Final = ("capabilities", "requirements")
 #: What a full mailbox still takes: no more than there are children and timers, and waited for.
 _VITAL: Final = (ActorExitRequest, ChildActorExited, WakeupMessage)
 _LOG: Final = logging.getLogger(__name__)
@@ -89,6 +93,8 @@ class Engine:
         self._system_address = Address(*node, 0)
         self._cells: dict[object, Cell] = {}
         self._names: dict[str, Cell] = {}
+        #: Which arguments the ``__init__`` of a class takes.
+        self._wanted: dict[type[Actor], tuple[str, ...]] = {}
         # A cell stands here exactly while its mailbox holds mail, or did when it was stopped.
         self._run_queue: deque[Cell] = deque()
         self._is_awake = False
@@ -160,6 +166,9 @@ class Engine:
         if cell.mailbox:
             queue.append(cell)
         self._delivered += 1
+        if message.__class__ is Thespian_StatusReq and not cell.is_endpoint:
+            self.deliver(sender, cell.status(self._system_address), cell.address)
+            return
         try:
             cell.actor.receiveMessage(message, sender)
         except BaseException as error:
@@ -207,7 +216,7 @@ class Engine:
             self.deliver(parent.address, ChildActorExited(address))
             return address
         try:
-            actor = actor_class()
+            actor = self._make(actor_class, requirements)
         except Exception as error:
             if parent is None:
                 raise
@@ -219,6 +228,18 @@ class Engine:
         actor.node = self.services
         self._register(cell, global_name)
         return address
+
+    def _make(self, actor_class: type[Actor], requirements: Mapping[str, object] | None) -> Actor:
+        """Make an actor, handing its ``__init__`` what it asks for by name, as Thespian does."""
+        wanted = self._wanted.get(actor_class)
+        if wanted is None:
+            parameters = inspect.signature(actor_class).parameters
+            wanted = tuple(name for name in _INIT_ARGUMENTS if name in parameters)
+            self._wanted[actor_class] = wanted
+        if not wanted:
+            return actor_class()
+        given = {"capabilities": dict(self.capabilities), "requirements": requirements}
+        return actor_class(**{name: given[name] for name in wanted})
 
     def _register(self, cell: Cell, global_name: str | None) -> None:
         self._created += 1
@@ -261,7 +282,8 @@ class Engine:
         unread, cell.mailbox = cell.mailbox, None
         self.wakeups.cancel(cell)
         self.dead_letters.handle(cell.address, False)
-        self._names.pop(cell.globalName, None)
+        if cell.globalName is not None:
+            self._names.pop(cell.globalName, None)
         for message, sender in unread or ():
             self.dead_letters.take(cell.address, message, sender)
 
@@ -365,7 +387,7 @@ def _failure(address: Address, name: str, error: BaseException) -> ChildFailed:
         told = traceback.TracebackException.from_exception(error)
         reason = "".join(told.format_exception_only()).strip()
         details = "".join(told.format())
-    except Exception:  # noqa: BLE001 - an exception may be anything, and its death must be told
+    except BaseException:  # noqa: BLE001 - whatever it raises, the death must be told
         reason = f"{kind}, which cannot be shown"
         details = "".join([*traceback.format_tb(error.__traceback__), reason])
     _LOG.error("%s, a %s, failed: %s", address, name, details)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Final, Generic, TypeVar
+
+from jobx.errors import InvalidInput
 
 T = TypeVar("T")
 
@@ -15,8 +18,15 @@ _SWEEP_ABOVE: Final = 64
 
 
 def seconds(period: float | timedelta) -> float:
-    """Return a period, as Thespian takes them, in seconds."""
-    return period.total_seconds() if isinstance(period, timedelta) else float(period)
+    """Return a period, as Thespian takes them, in seconds; none is over before it begins.
+
+    Raises:
+        InvalidInput: It is no period at all.
+    """
+    found = period.total_seconds() if isinstance(period, timedelta) else float(period)
+    if math.isnan(found):
+        raise InvalidInput("period", repr(period), "must be seconds or a timedelta")
+    return max(0.0, found)
 
 
 class AgendaTimer(Generic[T]):

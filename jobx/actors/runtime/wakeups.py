@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from thespian.actors import WakeupMessage
 
@@ -12,6 +13,9 @@ from jobx.actors.runtime.timers import Agenda, AgendaTimer, seconds
 
 if TYPE_CHECKING:
     from jobx.actors.runtime.scheduler import Scheduler, Timer
+
+#: The loop's alarm is never further away.
+_LONGEST_S: Final = 86_400.0
 
 Wakeup: TypeAlias = AgendaTimer[tuple[Cell, WakeupMessage]]
 
@@ -32,6 +36,8 @@ class Wakeups:
     def add(self, cell: Cell, period: float | timedelta, payload: object) -> None:
         """Wake ``cell`` in ``period``."""
         due_s = self._scheduler.now() + seconds(period)
+        if due_s == math.inf:
+            return  # it is never due
         wakeup = self._agenda.add(due_s, (cell, WakeupMessage(period, payload)))
         if cell.wakeups is None:
             cell.wakeups = set()
@@ -50,7 +56,9 @@ class Wakeups:
                 return
             self._alarm.cancel()
         self._alarm_s = due_s
-        self._alarm = self._scheduler.call_later(due_s - self._scheduler.now(), self._ring)
+        # No loop takes any number of seconds, and it is looked again when the alarm rings.
+        delay_s = min(due_s - self._scheduler.now(), _LONGEST_S)
+        self._alarm = self._scheduler.call_later(delay_s, self._ring)
 
     def _ring(self) -> None:
         self._alarm = None
