@@ -18,7 +18,7 @@ import uvloop
 from thespian.actors import ActorSystem, ChildActorExited
 
 from jobx import __version__, is_compiled
-from jobx.actors import memory, presenting, recovery
+from jobx.actors import memory, notices, presenting, recovery
 from jobx.actors.answers import Answers
 from jobx.actors.budget import OpenBudget
 from jobx.actors.clock import ServiceClock, boot_id
@@ -34,12 +34,13 @@ from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.actors.services import Services
 from jobx.actors.supervisor import Supervisor
+from jobx.actors.threads import in_daemon
 from jobx.actors.verbs import VERBS, Verbs
 from jobx.config import Settings
 from jobx.errors import InternalError, InvalidInput, JobxError, quote
 from jobx.handlers.files import opening
 from jobx.handlers.library import Library
-from jobx.kv import lives
+from jobx.kv import data_folder, lives
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.folders import create_folder
 from jobx.kv.leases import FolderLock
@@ -60,6 +61,10 @@ BEAT_S: Final = 1.0
 SWEEP_S: Final = 10.0
 #: How often plans, code and blob folders that nothing needs are looked for.
 SWEEP_UNNEEDED_S: Final = 600.0
+#: A store up to this size is checked at each start, a larger one behind it.
+CHECKED_BYTES: Final = 64 << 20
+#: When a larger one is, as it takes a while and the disk.
+CHECK_AFTER_S: Final = 60.0
 #: How often shared files that nobody finished are looked for.
 CLEAN_S: Final = 3600.0
 
@@ -79,6 +84,7 @@ class Node:
         self._environ = environ
         self._lock = FolderLock(settings.data_dir, "node")
         self._fault: str | None = None
+        self._damage: str | None = None
         self._is_hastened = False
         self._state = "starting"
         self._periodic: list[asyncio.Task[None]] = []
@@ -107,12 +113,14 @@ class Node:
         settings, data_dir = self._settings, self._settings.data_dir
         opening.check(settings.files)
         self._born = time.monotonic()
+        data_folder.check_usable(data_dir)
         self._store = SqliteStore(settings.store_path)
         self._blobs = BlobFolder(data_dir / "blobs")
         self._library = Library(self._store)
         self._background = ThreadPoolExecutor(1, thread_name_prefix="background")
         self._sweeping = ThreadPoolExecutor(1, thread_name_prefix="janitor")
         self._answers = Answers(self._yield_soon)
+        await self._in_background(self._check_store)
         await self._in_background(self._begin_life)
         incarnation = self._life.incarnation
         self._janitor = Janitor(
@@ -126,7 +134,9 @@ class Node:
         self._outside = Outside(
             LOCAL, settings, self._store, self._blobs, self._library, now_at=self._clock.now_at
         )
-        self._log = LogWriter(self._store, loop, self._deliver, self._yield_soon)
+        self._log = LogWriter(
+            self._store, loop, self._deliver, self._yield_soon, self._tell_of_store
+        )
         self._executors = ExecutorPool(
             settings,
             self._environ,
@@ -151,6 +161,7 @@ class Node:
                 self._repeat(SWEEP_UNNEEDED_S, self._sweep_unneeded, run=self._in_janitor)
             ),
             asyncio.create_task(self._repeat(SWEEP_S, self._note_clock)),
+            asyncio.create_task(self._check_later()),
             asyncio.create_task(self._repeat(CLEAN_S, self._clean_files, run=asyncio.to_thread)),
         ]
         self._state = "running"
@@ -198,6 +209,8 @@ class Node:
         return self._fault
 
     def _stall_of(self) -> str | None:
+        if self._damage is not None:
+            return self._damage
         stalled = self._log.stalled
         return None if stalled is None else f"the log cannot be written: {stalled}"
 
@@ -232,6 +245,31 @@ class Node:
 
     def _yield_soon(self) -> None:
         self._base.yield_soon()
+
+    def _check_store(self) -> None:
+        """Refuse a store that is not the folder's, or is damaged; in a thread."""
+        data_folder.confirm_store(self._store, self._settings.data_dir)
+        if self._store.size_bytes() <= CHECKED_BYTES:
+            self._store.check()
+
+    async def _check_later(self) -> None:
+        """Look for damage in a store that is too large for that at a start."""
+        await asyncio.sleep(CHECK_AFTER_S)
+        try:
+            if self._store.size_bytes() > CHECKED_BYTES:
+                await in_daemon("store-check", self._store.check)
+        except JobxError as error:
+            self._damage = str(error)
+            self._tell_of_store(error)
+
+    def _tell_of_store(self, fault: JobxError | None) -> None:
+        """Tell once that nothing can be written, and once that it can be again."""
+        if fault is None:
+            _log.warning("the store can be written again")
+            self._outside.notify(notices.store_back(LOCAL))
+        else:
+            _log.error("nothing can be written, and nothing is accepted until then: %s", fault)
+            self._outside.notify(notices.store_stalled(LOCAL, fault))
 
     def _begin_life(self) -> None:
         """Read what the last life left and note this one; in a thread."""

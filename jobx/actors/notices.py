@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 from jobx import model
 from jobx.actors.request.events import Done, Event, Failed, Retried
 from jobx.config import Level
+from jobx.errors import JobxError
 
 Channel: TypeAlias = Literal["email", "http"]
 
@@ -50,6 +51,27 @@ class Notice:
 def is_at_least(level: Level, least: Level) -> bool:
     """Tell whether a level reaches another."""
     return LEVELS.index(level) >= LEVELS.index(least)
+
+
+def store_stalled(node_id: str, error: JobxError) -> Notice:
+    """Return the notification that nothing can be written."""
+    return Notice(
+        kind="store.stalled",
+        level="critical",
+        subject=f"node {node_id} cannot write: {error}",
+        cause=node_id,
+        text="What was accepted waits and goes on by itself; nothing new is accepted until then.",
+    )
+
+
+def store_back(node_id: str) -> Notice:
+    """Return the notification that everything can be written again."""
+    return Notice(
+        kind="store.back",
+        level="warning",
+        subject=f"node {node_id} can write again",
+        cause=node_id,
+    )
 
 
 def request_failed(request: model.Request) -> Notice:

@@ -1,6 +1,7 @@
 """The key space: every key is built here.
 
     entities/<class>/<workflow>[/<name>]      entities, JSON
+    store_id                                  the id of the store, which its folder has as well
     entities_state                            changes with every change of an entity
     code/<workflow>/<version>                 handlers by content, kept while a request needs them
     plans/<workflow>/<hash>                   steps and handler versions by content
@@ -27,6 +28,8 @@ from typing import Final
 ENTITIES_STATE: Final = "entities_state"
 OPEN: Final = "open/"
 FINISHED: Final = "finished/"
+#: The id that a store shares with the folder that it is in.
+STORE_ID: Final = "store_id"
 #: Nobody writes it; deleting it shows whether anything can be written.
 PROBE: Final = "probe"
 KEPT: Final = "kept/"

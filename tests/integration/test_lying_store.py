@@ -7,8 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from jobx.actors import log_writer
 from jobx.actors import node as node_module
-from jobx.errors import JobxError, NotFound, OutcomeUnknown
+from jobx.errors import JobxError, NotFound, OutcomeUnknown, StoreRefused
 from jobx.views import Outcome
 from tests.support.authoring import COUNT, FAN, WORKFLOW, define
 from tests.support.live_node import LiveNode, live_node, pairs_of
@@ -99,3 +100,30 @@ def _result(node: LiveNode) -> Outcome | None:
     answer = node.ask("wait", workflow=WORKFLOW, request_id=REQUEST_ID, wait_s=5.0)
     outcome = msgspec.convert(answer, Outcome)
     return outcome if outcome.result is not None else None
+
+
+def _is_ready(node: LiveNode) -> bool:
+    return node.ask("node.ready")["trouble"] is None
+
+
+def test_a_dead_disk_is_told_once_and_forgotten_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    define(tmp_path, HANDLERS, STEPS)
+    lies = Lies({})
+    monkeypatch.setattr(node_module, "SqliteStore", lying_sqlite(lies))
+    monkeypatch.setattr(log_writer, "PROBE_S", 0.05)
+    with live_node(tmp_path) as node:
+        assert _is_ready(node)
+        lies.is_dead = True
+        assert eventually(lambda: not _is_ready(node), timeout_s=20)
+        with pytest.raises(StoreRefused, match="read-only"):
+            node.post("fan", {"n": 3})
+        lies.is_dead = False
+        assert eventually(lambda: _is_ready(node), timeout_s=20)
+        assert pairs_of(node.post("fan", {"n": 3})) == [("n", 3)]
+    told = [record.getMessage() for record in caplog.records]
+    assert sum("nothing can be written" in line for line in told) == 1
+    assert sum("can be written again" in line for line in told) == 1
+    assert sum("store.stalled" in line for line in told) == 1
+    assert sum("store.back" in line for line in told) == 1

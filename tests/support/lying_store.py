@@ -41,17 +41,21 @@ class Lies:
         events: Commits that brought events so far.
         due: What happens to the commits that come, by their number. A ``"bug"`` is there again
             when the same is committed alone.
+        is_dead: Nothing can be written at all.
     """
 
     def __init__(self, due: dict[int, Lie]) -> None:
         self.events = 0
         self.due = dict(due)
+        self.is_dead = False
         self._tried_alone: set[int] = set()
 
     def tell(
         self, commit: Callable[[Sequence[Chain]], list[Outcome]], chains: Sequence[Chain]
     ) -> list[Outcome]:
         """Commit chains, or not, and answer, or not."""
+        if self.is_dead:
+            raise _RAISED["refused"]
         if not any(map(_has_event, chains)):
             return commit(chains)
         lie = self.due.pop(self.events, None)

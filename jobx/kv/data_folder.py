@@ -1,0 +1,117 @@
+"""Whether a data folder can be used: by this user, and with the store that is in it.
+
+A folder and its store are born together, and each has the same id. So a store that was emptied,
+lost or exchanged is not taken for a new one, whose blobs would be nobody's and removed.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from jobx.errors import StoreRefused
+from jobx.kv import keys
+from jobx.kv.folders import translate
+from jobx.kv.store import Create, Store
+
+#: The folder's half of the id.
+ID_NAME: Final = "store_id"
+_ID_BYTES: Final = 16
+_STORE: Final = "jobx.sqlite"
+_WRITTEN: Final = (_STORE, f"{_STORE}-wal", f"{_STORE}-shm", "tmp", "blobs", "running", ID_NAME)
+
+
+def check_usable(data_dir: Path) -> None:
+    """Check that all that a node writes to can be written; what is not there yet is fine.
+
+    Raises:
+        StoreRefused: Something is another user's; names it and what to do.
+    """
+    owner = os.stat(data_dir).st_uid
+    if os.geteuid() == 0 and owner != 0:
+        reason = (
+            f"it belongs to {_user(owner)} and this is root, whose files that user could not write"
+        )
+        raise StoreRefused(str(data_dir), f"{reason}; run it as {_user(owner)}")
+    refused = [path for path in _written(data_dir) if not os.access(path, os.R_OK | os.W_OK)]
+    if refused:
+        others = f" (and {len(refused) - 1} more in {data_dir})" if len(refused) > 1 else ""
+        mine, whose = _user(os.geteuid()), _user(os.stat(refused[0]).st_uid)
+        reason = f"it belongs to {whose} and {mine} may not write it{others}"
+        raise StoreRefused(str(refused[0]), f"{reason}; run chown -R {mine} {data_dir}")
+
+
+def confirm_store(store: Store, data_dir: Path) -> None:
+    """Check that a store is the one that the folder was used with; the first one is.
+
+    Raises:
+        StoreRefused: It was emptied, lost or exchanged; says what to do.
+    """
+    path = data_dir / ID_NAME
+    entry = store.get(keys.STORE_ID)
+    mine, folders = entry.value if entry else None, _read(path)
+    if mine is not None and folders in (None, mine):
+        if folders is None:  # the store was copied here
+            _write(path, mine)
+        return
+    if folders is None and not _is_emptied(store, data_dir):
+        new = secrets.token_hex(_ID_BYTES).encode()
+        store.commit([Create(keys.STORE_ID, new)])
+        _write(path, new)
+        return
+    what = "is another one" if mine else "is empty or new"
+    reason = (
+        f"the store in it {what}, while the folder was used with one that had requests or blobs; "
+        f"put jobx.sqlite back, from a backup if need be, or move blobs and {ID_NAME} away"
+    )
+    raise StoreRefused(str(data_dir), reason)
+
+
+def _is_emptied(store: Store, data_dir: Path) -> bool:
+    """Tell whether there are blobs of whose workflows the store knows nothing at all."""
+    has_blobs = any((data_dir / "blobs").glob("*/*"))
+    return has_blobs and not store.range(keys.entities("workflow"), limit=1, damaged=[])
+
+
+def _written(data_dir: Path) -> Iterator[Path]:
+    names = (
+        "jobx.sqlite",
+        "jobx.sqlite-wal",
+        "jobx.sqlite-shm",
+        "tmp",
+        "blobs",
+        "running",
+        ID_NAME,
+    )
+    paths = [data_dir, *(data_dir / name for name in names)]
+    yield from (path for path in paths if path.exists())
+    yield from (data_dir / "blobs").glob("*")
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes().strip() or None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise translate(error, path) from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_bytes(content)
+        part.rename(path)
+    except OSError as error:
+        raise translate(error, path) from error
