@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -40,9 +41,10 @@ _STEPS = {
     "words": "yield_words",
     "fan_keys": "fan_keys",
     "keys": "distinct_keys",
+    "sleep": "sleep",
 }
 #: First steps by job.
-_JOBS = {"one": "number", "fan": "fan", "words": "split", "keys": "fan_keys"}
+_JOBS = {"one": "number", "fan": "fan", "words": "split", "keys": "fan_keys", "sleep": "sleep"}
 
 _START_S = 30.0
 _STOP_S = 30.0
@@ -54,7 +56,7 @@ class JobxPeer(Peer):
     def __init__(self, folder: Path, command: tuple[str, ...] = ("node",)) -> None:
         super().__init__(folder)
         self.settings = config_sources.load(None, {}, {"node.data_dir": str(folder)})
-        _create_entities(self.settings.store_path)
+        create_entities(self.settings.store_path)
         words = (*command, "--data", str(folder), "--executors", str(PROCESSES))
         environ = {k: v for k, v in os.environ.items() if not k.startswith(ENV_PREFIX)}
         self._process = subprocess.Popen(
@@ -109,7 +111,8 @@ class JobxPeer(Peer):
         self._process.wait(timeout=_STOP_S)
 
 
-def _create_entities(path: Path) -> None:
+def create_entities(path: Path) -> None:
+    """Store the workflow of all works."""
     with closing(SqliteStore(path)) as store:
         entities = Entities(store)
         about = {"workflow_name": WORKFLOW, "description": "benchmark"}
@@ -125,7 +128,19 @@ def _create_entities(path: Path) -> None:
 
 def _ask(gateway: GatewayClient, job: str, **arguments: Value) -> Iterator[Pair]:
     """Return the pairs of the result of a request, when it has ended."""
-    submission = {
+    asked = submission(job, **arguments)
+    answer = gateway.call("submit", asked, 2 * _WAIT_S)
+    while answer["request"]["state"] == "running":
+        answer = gateway.call("wait", asked, 2 * _WAIT_S)
+    if answer["result"] is None:
+        raise work.WrongResultError(f"{job}: {answer['request']}")
+    result = answer["result"]
+    return runs.pairs(map(Payload.from_wire, result["payloads"]), result["blob_dir"])
+
+
+def submission(job: str, **arguments: Value) -> dict[str, Any]:
+    """Return what a node is asked to do a job with."""
+    return {
         "request_id": requests.new_id(time.time(), os.urandom(10)),
         "workflow": WORKFLOW,
         "job": job,
@@ -137,13 +152,6 @@ def _ask(gateway: GatewayClient, job: str, **arguments: Value) -> Iterator[Pair]
         "fingerprint": "",
         "time_limit_s": _LIMIT_S,
     }
-    answer = gateway.call("submit", submission, 2 * _WAIT_S)
-    while answer["request"]["state"] == "running":
-        answer = gateway.call("wait", submission, 2 * _WAIT_S)
-    if answer["result"] is None:
-        raise work.WrongResultError(f"{job}: {answer['request']}")
-    result = answer["result"]
-    return runs.pairs(map(Payload.from_wire, result["payloads"]), result["blob_dir"])
 
 
 if __name__ == "__main__":
