@@ -37,19 +37,22 @@ def define(
     data_dir: Path,
     handlers: Mapping[str, str],
     steps: Mapping[str, tuple[str, ...]],
+    workflow: str = WORKFLOW,
+    /,
     **options: Mapping[str, Any],
 ) -> None:
-    """Create the workflow ``w`` with a job for each of its steps.
+    """Create a workflow with a job for each of its steps.
 
     Args:
         data_dir: Where the store is.
         handlers: Source by name; ``sum`` is there already.
         steps: Mapper and reducer, or mapper, combiner and reducer, by the step's name.
+        workflow: Its name.
         options: Further fields of handlers, by name.
     """
     store = SqliteStore(data_dir / "jobx.sqlite")
     try:
-        write(store, handlers, steps, **options)
+        write(store, handlers, steps, workflow, **options)
     finally:
         store.close()
 
@@ -58,18 +61,21 @@ def write(
     store: Store,
     handlers: Mapping[str, str],
     steps: Mapping[str, tuple[str, ...]],
+    workflow: str = WORKFLOW,
+    /,
     **options: Mapping[str, Any],
 ) -> None:
     """See ``define``."""
     entities = Entities(store)
-    entities.create(model.Workflow(workflow_name=WORKFLOW, description=""))
+    entities.create(model.Workflow(workflow_name=workflow, description=""))
     kinds = {name: kind for names in steps.values() for name, kind in _kinds(names)}
     for name, source in {"sum": SUM, **handlers}.items():
-        entities.create(handler(name, kinds.get(name, "reducer"), source, **options.get(name, {})))
+        fields = {"workflow_name": workflow, **options.get(name, {})}
+        entities.create(handler(name, kinds.get(name, "reducer"), source, **fields))
     for step, names in steps.items():
         entities.create(
             model.Step(
-                workflow_name=WORKFLOW,
+                workflow_name=workflow,
                 step_name=step,
                 description="",
                 map_handler_name=names[0],
@@ -78,19 +84,21 @@ def write(
             )
         )
         entities.create(
-            model.Job(workflow_name=WORKFLOW, job_name=step, description="", initial_step_name=step)
+            model.Job(workflow_name=workflow, job_name=step, description="", initial_step_name=step)
         )
 
 
 def handler(name: str, kind: Any, source: str, **fields: Any) -> model.Handler:
-    """Return a handler of the workflow ``w``."""
+    """Return a handler, of the workflow ``w`` unless the fields say another."""
     return model.Handler(
-        workflow_name=WORKFLOW,
-        handler_name=name,
-        description="",
-        handler_type=kind,
-        source_code=source,
-        **fields,
+        **{
+            "workflow_name": WORKFLOW,
+            "handler_name": name,
+            "description": "",
+            "handler_type": kind,
+            "source_code": source,
+            **fields,
+        }
     )
 
 

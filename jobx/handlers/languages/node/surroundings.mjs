@@ -6,6 +6,14 @@ const { setImmediate, Promise, Set: Names } = globalThis;
 const { chdir, cwd, getActiveResourcesInfo, listeners, on, removeAllListeners } = process;
 const LISTENED = ['uncaughtException', 'unhandledRejection', 'exit', 'beforeExit', 'warning'];
 
+// Standard streams, and what is about to end.
+const HARMLESS = ['PipeWrap', 'TTYWrap', 'FileHandle', 'CloseReq'];
+
+/** How much goes on: timers, sockets, and so on. */
+function active() {
+  return apply(getActiveResourcesInfo, process, []).filter((name) => !HARMLESS.includes(name)).length;
+}
+
 /** Objects that all code of a process has in common. */
 function* shared() {
   yield globalThis;
@@ -63,17 +71,16 @@ export class Surroundings {
   #environment = { ...process.env };
   #folder = process.cwd();
   #listeners = LISTENED.map((event) => [event, process.listeners(event)]);
-  #resources = process.getActiveResourcesInfo().length;
+  #active = active();
 
   /** Put back what handlers have changed; false: something goes on, or cannot be put back. */
   async restore(isOurs) {
     await new Promise((resolve) => setImmediate(resolve)); // what nobody waits for is told now
-    if (apply(getActiveResourcesInfo, process, []).length > this.#resources) return false;
-    for (const known of this.#known) {
-      if (!known.restore(isOurs)) return false;
+    for (let at = 0; at < this.#known.length; at++) {
+      if (!this.#known[at].restore(isOurs)) return false;
     }
     this.#restoreProcess();
-    return true;
+    return active() <= this.#active;
   }
 
   #restoreProcess() {

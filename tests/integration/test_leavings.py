@@ -1,0 +1,335 @@
+"""What handlers leave behind: nothing for another workflow, and for another request what is said.
+
+Each row runs in one request; another request of the same workflow looks for it, and then one of
+another workflow, in a node that has one executor at work at a time.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.authoring import define
+from tests.support.live_node import LiveNode, live_node, pairs_of
+
+PYTHON = """
+def handler(code, look):
+    yield Return()
+    exec(code, {})
+    yield "seen", repr(eval(look, {}))
+"""
+JAVASCRIPT = """
+/**
+ * Runs code.
+ */
+export async function* handler(code, look) {
+  yield Return();
+  await (0, eval)(`(async () => { ${code} })()`);
+  yield ["seen", String(await (0, eval)(`(async () => (${look}))()`))];
+}
+"""
+FIRST = "def handler(key, values):\n    yield key, values[0]\n"
+IMPORT = "__import__('importlib').import_module"
+
+#: What is left, and how it is looked for.
+PYTHON_ROWS = {
+    "decimal precision": (
+        "import decimal; decimal.getcontext().prec = 3",
+        "__import__('decimal').Decimal(1) / 3",
+    ),
+    "a decimal context": (
+        "import decimal; decimal.setcontext(decimal.BasicContext)",
+        "__import__('decimal').getcontext().rounding",
+    ),
+    "decimal defaults": (
+        "import decimal; decimal.DefaultContext.prec = 3",
+        "__import__('decimal').Context().prec",
+    ),
+    "decimal traps": (
+        "import decimal; decimal.DefaultContext.traps[decimal.Inexact] = True",
+        "__import__('decimal').Context().traps[__import__('decimal').Inexact]",
+    ),
+    "children ignored": (
+        "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)",
+        "__import__('subprocess').call(['false'])",
+    ),
+    "a signal handler": (
+        "import signal; signal.signal(signal.SIGUSR1, lambda *_: None)",
+        f"{IMPORT}('signal').getsignal(10)",
+    ),
+    "signals blocked": (
+        "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])",
+        f"{IMPORT}('signal').pthread_sigmask(0, [])",
+    ),
+    "a timer": (
+        "import signal; signal.setitimer(signal.ITIMER_VIRTUAL, 3600)",
+        f"{IMPORT}('signal').getitimer(1)",
+    ),
+    "a variable": ("import os; os.environ['LEFT'] = '1'", "__import__('os').environ.get('LEFT')"),
+    "a variable removed": (
+        "import os; del os.environ['TMPDIR']",
+        "'TMPDIR' in __import__('os').environ",
+    ),
+    "the variables replaced": ("import os; os.environ = {}", "len(__import__('os').environ)"),
+    "a variable for programs": (
+        "import os; os.environ['LEFT'] = '1'",
+        "__import__('subprocess').run('echo $LEFT', shell=True, capture_output=True).stdout",
+    ),
+    "the time zone": (
+        "import os, time; os.environ['TZ'] = 'Asia/Tokyo'; time.tzset()",
+        "__import__('time').timezone",
+    ),
+    "the recursion limit": (
+        "import sys; sys.setrecursionlimit(321)",
+        "__import__('sys').getrecursionlimit()",
+    ),
+    "the switch interval": (
+        "import sys; sys.setswitchinterval(1)",
+        "__import__('sys').getswitchinterval()",
+    ),
+    "digits of integers": (
+        "import sys; sys.set_int_max_str_digits(700)",
+        "__import__('sys').get_int_max_str_digits()",
+    ),
+    "a trace function": (
+        "import sys; sys.settrace(lambda *_: None)",
+        "__import__('sys').gettrace()",
+    ),
+    "a profile function": (
+        "import sys; sys.setprofile(lambda *_: None)",
+        "__import__('sys').getprofile()",
+    ),
+    "stdout closed": ("import sys; sys.stdout.close()", "__import__('sys').stdout.closed"),
+    "stdout replaced": (
+        "import io, sys; sys.stdout = io.StringIO()",
+        "type(__import__('sys').stdout).__name__",
+    ),
+    "stderr gone": ("import sys; sys.stderr = None", "__import__('sys').stderr is None"),
+    "descriptors closed": (
+        "import os; os.close(1); os.close(2)",
+        "[__import__('os').fstat(n).st_mode for n in (1, 2)]",
+    ),
+    "few files": (
+        "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (64, r.getrlimit(r.RLIMIT_NOFILE)[1]))",
+        f"{IMPORT}('resource').getrlimit(7)[0]",
+    ),
+    "few files for good": (
+        "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (300, 300))",
+        f"{IMPORT}('resource').getrlimit(7)",
+    ),
+    "small files": (
+        "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (1 << 20, -1))",
+        f"{IMPORT}('resource').getrlimit(1)",
+    ),
+    "a low priority": ("import os; os.nice(3)", "__import__('os').getpriority(0, 0)"),
+    "few processors": (
+        "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])",
+        "len(__import__('os').sched_getaffinity(0))",
+    ),
+    "the folder": ("import os; os.chdir('/')", "__import__('os').getcwd() == '/'"),
+    "the mode of files": ("import os; os.umask(0)", "__import__('os').umask(0o77)"),
+    "a builtin replaced": (
+        "import builtins; builtins.sum = lambda _: 99",
+        "sum([1, 2])",
+    ),
+    "a builtin added": (
+        "import builtins; builtins.left = 1",
+        "hasattr(__import__('builtins'), 'left')",
+    ),
+    "a builtin removed": ("import builtins; del builtins.divmod", "divmod(7, 2)"),
+    "imports replaced": (
+        "import builtins; real = builtins.__import__\n"
+        "builtins.__import__ = lambda *a, **k: real(*a, **k)",
+        "type(__import__).__name__",
+    ),
+    "time replaced": ("import time; time.time = lambda: 0.0", "__import__('time').time() > 1"),
+    "sleep replaced": (
+        "import time; time.sleep = lambda _: None",
+        "type(__import__('time').sleep).__name__",
+    ),
+    "json replaced": ("import json; json.dumps = str", "__import__('json').dumps('a')"),
+    "a function removed": ("import os; del os.getcwd", "hasattr(__import__('os'), 'getcwd')"),
+    "a module replaced": (
+        "import sys, types; sys.modules['json'] = types.ModuleType('json')",
+        "hasattr(__import__('json'), 'dumps')",
+    ),
+    "a module removed": (
+        "import sys; del sys.modules['random']",
+        "'random' in __import__('sys').modules",
+    ),
+    "the path": ("import sys; sys.path.insert(0, '/left')", "'/left' in __import__('sys').path"),
+    "an import hook": (
+        "import sys; sys.meta_path.insert(0, type('Hook', (), {'find_spec': lambda *_: None})())",
+        "len(__import__('sys').meta_path)",
+    ),
+    "the locale": (
+        "import locale; locale.setlocale(locale.LC_ALL, 'C.UTF-8')",
+        f"{IMPORT}('locale').setlocale(6)",
+    ),
+    "the random seed": (
+        "import random; random.seed(1)",
+        "__import__('random').random() == 0.13436424411240122",
+    ),
+    "warnings": (
+        "import warnings; warnings.simplefilter('error')",
+        f"[f[0] for f in {IMPORT}('warnings').filters]",
+    ),
+    "a log handler": (
+        "import logging; logging.root.addHandler(logging.NullHandler())",
+        f"len({IMPORT}('logging').root.handlers)",
+    ),
+    "logs disabled": (
+        "import logging; logging.disable(50)",
+        f"{IMPORT}('logging').root.manager.disable",
+    ),
+    "the collector": ("import gc; gc.disable()", "__import__('gc').isenabled()"),
+    "its thresholds": ("import gc; gc.set_threshold(1)", "__import__('gc').get_threshold()"),
+    "a socket timeout": (
+        "import socket; socket.setdefaulttimeout(1)",
+        f"{IMPORT}('socket').getdefaulttimeout()",
+    ),
+    "a file": ("open('left', 'w').close()", "__import__('os').path.exists('left')"),
+    "a folder of files": (
+        "import os; os.makedirs('a/b'); open('a/b/left', 'w').close()",
+        "__import__('os').listdir()",
+    ),
+    "a temporary file": (
+        "import tempfile; tempfile.mkstemp(prefix='left')",
+        "[n for n in __import__('os').listdir() if n.startswith('left')]",
+    ),
+    "a thread": (
+        "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()",
+        f"len({IMPORT}('threading').enumerate())",
+    ),
+    "a process": (
+        "import subprocess; subprocess.Popen(['sleep', '60'])",
+        "len(open('/proc/thread-self/children').read().split())",
+    ),
+    "a context variable": (
+        "import contextvars as c, string; string.var = c.ContextVar('var'); string.var.set(1)",
+        "getattr(__import__('string'), 'var', __import__('contextvars').ContextVar('v')).get(0)",
+    ),
+}
+#: What stays for further requests of the workflow, while the executor lives.
+STAYS = {
+    "a name in a module that is not watched": (
+        "import string; string.left = 1",
+        "hasattr(__import__('string'), 'left')",
+    ),
+    "an import": ("import wave", "'wave' in __import__('sys').modules"),
+}
+JAVASCRIPT_ROWS = {
+    "a prototype changed": ("Array.prototype.map = () => 'left';", "[1].map((one) => one)"),
+    "a prototype extended": ("Object.prototype.left = 1;", "({}).left"),
+    "a prototype frozen": ("Object.freeze(Array.prototype);", "Object.isFrozen(Array.prototype)"),
+    "a function replaced": ("Math.max = () => 99;", "Math.max(1, 2)"),
+    "a function removed": ("delete JSON.parse;", "typeof JSON.parse"),
+    "a global": ("globalThis.left = 1;", "typeof left"),
+    "a global for good": (
+        "Object.defineProperty(globalThis, 'kept', { value: 1 });",
+        "typeof kept",
+    ),
+    "a global replaced": ("globalThis.parseInt = () => 99;", "parseInt('1')"),
+    "a timer": (
+        "setInterval(() => { globalThis.ticks = (globalThis.ticks ?? 0) + 1; }, 1);",
+        "new Promise((done) => setTimeout(() => done(typeof ticks), 20))",
+    ),
+    "a variable": ("process.env.LEFT = '1';", "process.env.LEFT"),
+    "the folder": ("process.chdir('/');", "process.cwd() === '/'"),
+    "a listener": ("process.on('exit', () => {});", "process.listenerCount('exit')"),
+    "the parent of a prototype": (
+        "Object.setPrototypeOf(Map.prototype, Set.prototype);",
+        "new Map() instanceof Set",
+    ),
+    "a file": (
+        "(await import('node:fs')).writeFileSync('left', '');",
+        "(await import('node:fs')).existsSync('left')",
+    ),
+}
+SHELL = "#!/bin/sh\n# Runs code.\ncut -f 2 | sh | sed 's/^/seen\\t/'\n"
+SHELL_ROWS = {
+    "a file": ("touch left", "ls left 2>/dev/null | wc -l"),
+    "a variable": ("export LEFT=1", 'echo "\\"[$LEFT]\\""'),
+    "a limit": ("ulimit -n 64", "ulimit -n"),
+    "a process": ("sleep 60 > /dev/null 2>&1 &", "echo 1"),
+}
+JOBS = {
+    "python": ("py", "first"),
+    "javascript": ("js", "first"),
+    "shell": ("sh", "first"),
+}
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveNode]:
+    folder = tmp_path_factory.mktemp("node")
+    handlers = {"py": PYTHON, "js": JAVASCRIPT, "sh": SHELL, "first": FIRST}
+    languages = {"js": {"source_type": "javascript"}, "sh": {"source_type": "shell"}}
+    for workflow in ("one", "two"):
+        define(folder, handlers, JOBS, workflow, **languages)
+    with live_node(folder, node__executors=1) as started:
+        yield started
+
+
+def ask(node: LiveNode, workflow: str, language: str, code: str, look: str) -> Any:
+    arguments = {"code": code, "look": look}
+    if language == "shell":
+        arguments = {"code": f"{code}\n" if look == "" else f"{look}\n"}
+    pairs = dict(pairs_of(node.post(language, arguments, workflow=workflow)))
+    return pairs.get("seen")
+
+
+NOTHING = {"python": "0", "javascript": "0", "shell": ""}
+
+
+def rows(language: str, table: dict[str, tuple[str, str]]) -> list[Any]:
+    is_missing = language == "javascript" and shutil.which("node") is None
+    marks = [pytest.mark.skip(reason="node is not installed")] if is_missing else []
+    return [
+        pytest.param(language, *row, id=f"{language}: {name}", marks=marks)
+        for name, row in table.items()
+    ]
+
+
+ALL = [
+    *rows("python", PYTHON_ROWS),
+    *rows("javascript", JAVASCRIPT_ROWS),
+    *rows("shell", SHELL_ROWS),
+]
+
+
+@pytest.mark.parametrize(("language", "code", "look"), ALL)
+def test_another_request_does_not_find_it(
+    node: LiveNode, language: str, code: str, look: str
+) -> None:
+    before = ask(node, "one", language, "", look)
+    ask(node, "one", language, code, NOTHING[language])
+    assert ask(node, "one", language, "", look) == before
+
+
+@pytest.mark.parametrize(("language", "code", "look"), [*ALL, *rows("python", STAYS)])
+def test_another_workflow_does_not_find_it(
+    node: LiveNode, language: str, code: str, look: str
+) -> None:
+    before = ask(node, "two", language, "", look)
+    ask(node, "one", language, code, NOTHING[language])
+    assert ask(node, "two", language, "", look) == before
+
+
+@pytest.mark.parametrize(("language", "code", "look"), rows("python", STAYS))
+def test_what_is_documented_to_stay_does(
+    node: LiveNode, language: str, code: str, look: str
+) -> None:
+    ask(node, "one", language, code, NOTHING[language])
+    assert ask(node, "one", language, "", look) == "True"
+
+
+def test_executors_of_workflows_have_nothing_in_common(node: LiveNode) -> None:
+    look = "__import__('os').getpid()"
+    seen = {
+        name: {ask(node, name, "python", "", look) for _ in range(3)} for name in ("one", "two")
+    }
+    assert not seen["one"] & seen["two"]
