@@ -328,7 +328,8 @@ class ExecutorPool:
         waiting = self._sendable(now)
         having = balance.loads(self._executors, now)
         idle = balance.idle(self._executors, now)
-        movable = having if len(waiting) > 1 else [one for one in having if not one.front.is_long]
+        is_long_sent = len(waiting) > 1
+        movable = [one for one in having if is_long_sent or one.holds_up or not one.front.is_long]
         for executor, number in balance.recalls(movable, idle, waiting):
             executor.recall(number, now)
         for load in having:
