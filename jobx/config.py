@@ -292,13 +292,14 @@ class Settings(Section, frozen=True, kw_only=True):
     def gateway_path(self) -> Path:
         """The socket of the node's gateway.
 
-        It is in the data folder, unless that has too long a path for the name of a socket.
+        It is in the data folder, unless that has too long a path for the name of a socket: then it
+        is in a folder of this user's own among the temporary ones.
         """
         path = self.data_dir / "gateway.sock"
         if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
             return path
         digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:20]
-        return Path(tempfile.gettempdir()) / f"jobx-{os.getuid()}-{digest}.sock"
+        return Path(tempfile.gettempdir()) / f"jobx-{os.getuid()}" / f"{digest}.sock"
 
     @property
     def executor_count(self) -> int:

@@ -17,19 +17,18 @@ import asyncio
 import logging
 import os
 import socket
-import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
 from jobx import __version__, frames
 from jobx.errors import FrameError, InternalError, InvalidInput, JobxError, Overloaded
-from jobx.kv.folders import translate
+from jobx.kv.folders import own_folder, translate
+from jobx.peers import is_ours, peer_of
 
 PROTOCOL: Final = 1
 #: Calls that one connection may have open at once.
 MAX_CALLS: Final = 20_000
-_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 
 Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -56,10 +55,11 @@ class Gateway:
         """Listen. The caller holds the lock of the data folder, so an old socket is nobody's.
 
         Raises:
-            StoreRefused: The socket cannot be made.
+            StoreRefused: The socket cannot be made, or its folder is somebody else's.
             StoreFull: No room left.
         """
         loop = asyncio.get_running_loop()
+        own_folder(self._path.parent)
         sock = socket.socket(socket.AF_UNIX)
         before = os.umask(0o177)
         try:
@@ -98,10 +98,9 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         sock = transport.get_extra_info("socket")
-        body = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        pid, uid, _ = _CREDENTIALS.unpack(body)
-        if uid not in (0, os.geteuid()):
-            _log.warning("process %d of user %d is not let in", pid, uid)
+        peer = peer_of(sock)
+        if not is_ours(peer):
+            _log.warning("process %d of user %d is not let in", peer.pid, peer.uid)
             transport.close()
             return
         self._transport = transport  # type: ignore[assignment]  # a stream server's can write

@@ -13,6 +13,7 @@ from email.utils import formatdate
 from functools import cached_property
 from typing import Final
 
+from jobx import printable
 from jobx.actors.outbound import tls_context
 from jobx.config import Settings
 from jobx.errors import ConfigError, InvalidInput, Unavailable
@@ -90,10 +91,20 @@ def compose(sender: str, to: Sequence[str], subject: str) -> EmailMessage:
     mail = EmailMessage()
     mail["From"] = _address(sender)
     mail["To"] = tuple(map(_address, to))
-    mail["Subject"] = " ".join(subject.split())[:_SUBJECT_CHARACTERS]
+    mail["Subject"] = _one_line(subject)
     mail["Date"] = formatdate()
     mail["Auto-Submitted"] = "auto-generated"
     return mail
+
+
+def _one_line(text: str) -> str:
+    """Return text as what a head may hold.
+
+    A head's encoded words (``=?utf-8?q?...?=``) are decoded where it is made and where it is read,
+    and what they hold may be the end of a line: text has none.
+    """
+    line = printable.line(" ".join(text.split()))[:_SUBJECT_CHARACTERS]
+    return line.replace("=?", "= ?").encode("utf-8", "replace").decode()
 
 
 def _address(text: str) -> Address:

@@ -82,7 +82,7 @@ class Outside:
         """Tell when the node before this one did not end well; take its deliveries up."""
         if self.was_lost:
             self.notify(_node_back(self._node_id, self._running))
-        self._running.touch()
+        self._running.touch(mode=0o600)
         await self._deliverer.resume()
 
     def look(self) -> None:

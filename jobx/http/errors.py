@@ -189,6 +189,6 @@ async def _on_fault(
     req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Any, _params: dict[str, Any]
 ) -> None:
     error_id = uuid.uuid4().hex
-    log.error("error %s in %s %s", error_id, req.method, req.path, exc_info=error)
+    log.error("error %s in %s %r", error_id, req.method, req.path, exc_info=error)
     detail = f"a fault of JobX itself; its log names it as {error_id}"
     send_problem(resp, *status_of(JobxError), detail, errors.InternalError.code, error_id=error_id)

@@ -14,6 +14,7 @@ from jobx.config_sources import load as _load
 from jobx.handlers.kernel import DIE_WITH_PARENT as _DIE_WITH_PARENT
 from jobx.handlers.kernel import prctl as _prctl
 from jobx.http.asgi import CUT_WAITS
+from jobx.logs import start as _start_log
 
 _settings = _load(None, os.environ)
 
@@ -59,6 +60,7 @@ def post_fork(_server: Any, worker: Any) -> None:
     _prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != worker.ppid:  # the server died before the tie held
         os._exit(1)
+    _start_log(_settings.node)
     worker.head_s = _settings.http.head_s
 
 

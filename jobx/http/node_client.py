@@ -29,6 +29,7 @@ from jobx.errors import (
 )
 from jobx.frames import Frame
 from jobx.http.node_link import Answer, Link, fulfil
+from jobx.peers import check_node
 from jobx.views import Outcome
 
 #: How long a call that waits for nothing may take, connecting included.
@@ -221,13 +222,18 @@ class NodeClient:
     async def _connect(self) -> Link | None:
         """Return a connection that was greeted, or None; ``_fault`` then says why."""
         try:
-            _, link = await self._loop.create_unix_connection(
+            transport, link = await self._loop.create_unix_connection(
                 lambda: Link(self._forget), str(self._path)
             )
         except OSError as error:
             self._fault = f"{self._path}: {error.strerror or error}"
             return None
-        self._fault = await link.greet()
+        try:
+            check_node(transport.get_extra_info("socket"), self._path)
+        except NodeUnreachable as error:
+            self._fault = error.reason
+        else:
+            self._fault = await link.greet()
         if self._fault:
             link.close()
             return None

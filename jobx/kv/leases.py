@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from jobx.errors import InUse
-from jobx.kv.folders import create_folder, translate
+from jobx.kv.folders import close_to_others, own_folder, translate
 
 #: A reader of the lock holds it for an instant: that alone must not refuse an owner.
 _TRY_FOR_S: Final = 0.25
@@ -45,7 +45,8 @@ class FolderLock:
             StoreRefused: The folder cannot be created or written.
             StoreFull: No room left.
         """
-        create_folder(self._folder)
+        own_folder(self._folder)
+        close_to_others(self.path)
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:

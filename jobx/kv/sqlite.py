@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from jobx.errors import EntryDamaged, StoreRefused, StoreUnavailable
-from jobx.kv.folders import create_folder
+from jobx.kv.folders import born_private, close_to_others, own_folder
 from jobx.kv.ranges import span
 from jobx.kv.sqlite_errors import translate, translate_commit
 from jobx.kv.sqlite_reading import select, select_one
@@ -35,6 +35,8 @@ from jobx.kv.sqlite_statements import (
 from jobx.kv.store import Chain, Entry, Limits, Outcome, Unit
 from jobx.kv.writes import fold, too_large
 
+#: Ends of the names of a database and of what SQLite puts beside it, with the database's mode.
+_ENDS: Final = ("", "-wal", "-shm")
 #: How often a waiting reader looks for writes of other processes.
 _POLL_S: Final = 0.05
 _CHECKPOINT_PAGES: Final = 4000
@@ -71,14 +73,12 @@ class SqliteStore:
         self._changed = threading.Condition()
         self._commits = 0
         self._closed = False
-        create_folder(self._path.parent)
+        own_folder(self._path.parent)
+        for end in _ENDS:
+            close_to_others(self._path.with_name(self._path.name + end))
         try:
-            self._writer = self._connect()
-            try:
-                self._prepare()
-            except BaseException:
-                self._writer.close()
-                raise
+            with born_private():
+                self._open()
         except sqlite3.Error as error:
             raise translate(error, self._path) from error
 
@@ -178,6 +178,14 @@ class SqliteStore:
                 self._writer.execute("PRAGMA busy_timeout = 0")
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._writer.close()
+
+    def _open(self) -> None:
+        self._writer = self._connect()
+        try:
+            self._prepare()
+        except BaseException:
+            self._writer.close()
+            raise
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(

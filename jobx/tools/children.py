@@ -24,6 +24,7 @@ class Child:
         environ: Its whole environment.
         orphan_signal: What it gets when this process dies.
         pass_fds: Descriptors that it inherits under their numbers.
+        folder: Where it starts, if not where this process is.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class Child:
         environ: Mapping[str, str],
         orphan_signal: signal.Signals,
         pass_fds: Sequence[int] = (),
+        folder: str | None = None,
     ) -> None:
         self.name = name
         self._command = list(command)
         self._environ = dict(environ)
         self._orphan_signal = orphan_signal
         self._pass_fds = tuple(pass_fds)
+        self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -51,6 +54,7 @@ class Child:
         self._process = subprocess.Popen(  # noqa: S603 - a command of our own
             self._command,
             env=self._environ,
+            cwd=self._folder,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             pass_fds=self._pass_fds,

@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 import jobx
+from jobx import printable
 from jobx.errors import JobxError
 from jobx.tools import exits
 
@@ -72,7 +73,7 @@ class Cli(click.Group):
             code = super().main(words, prog_name or "jobx", complete_var, False, **extra)
         except Exception as error:  # noqa: BLE001 - the one place where every error ends
             if "--debug" in words:
-                traceback.print_exc()
+                click.echo(printable.lines(traceback.format_exc()), err=True)
             code = report(error)
         sys.exit(code or exits.OK)
 
@@ -83,7 +84,7 @@ def report(error: Exception) -> int:
         error.show()
         return exits.USAGE
     line, code = _judge(error)
-    click.echo(f"jobx: {' '.join(line.split())}", err=True)
+    click.echo(f"jobx: {printable.line(' '.join(line.split()))}", err=True)
     return code
 
 

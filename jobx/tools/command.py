@@ -19,6 +19,7 @@ from jobx.errors import JobxError, NodeUnreachable, NotFound
 from jobx.handlers.examples import checking
 from jobx.kv.entities import Entities
 from jobx.kv.sqlite import SqliteStore
+from jobx.tools import render
 from jobx.tools.gateway_client import GatewayClient
 
 _NO_FLAGS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -90,7 +91,7 @@ class Call:
         except NodeUnreachable:
             pass  # it will read everything when it starts
         except JobxError as error:
-            click.echo(f"jobx: stored, but the node may not know of it yet: {error}", err=True)
+            render.complain(f"stored, but the node may not know of it yet: {error}")
 
 
 @overload

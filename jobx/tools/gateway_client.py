@@ -18,6 +18,7 @@ from jobx.errors import (
     from_wire,
 )
 from jobx.frames import Frame, FrameSocket
+from jobx.peers import check_node
 
 PROTOCOL: Final = 1
 #: How long a node may take to answer a verb that waits for nothing.
@@ -102,6 +103,11 @@ def _connect(path: Path) -> socket.socket:
         sock.close()
         hint = "start one with jobx serve, or name another folder with --data"
         raise NodeUnreachable(f"no node runs on {path.parent}; {hint}") from error
+    try:
+        check_node(sock, path)
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 

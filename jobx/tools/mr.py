@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 
 import click
 
+from jobx import printable
 from jobx.tools import cli, exits
 
 Words: TypeAlias = list[str]
@@ -35,7 +36,7 @@ def main() -> None:
     try:
         commands = SCRIPTS[name](sys.argv[1:])
     except click.ClickException as error:
-        click.echo(f"{name}: {error.format_message()}", err=True)
+        click.echo(f"{name}: {printable.line(error.format_message())}", err=True)
         sys.exit(exits.USAGE)
     for words in commands[:-1]:
         _run(words)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
-from logging.handlers import WatchedFileHandler
 
 import click
 import msgspec
 
-from jobx.config import NodeSettings
-from jobx.errors import ConfigError
+from jobx import logs
 from jobx.tools import render
 from jobx.tools.command import Call, command
 from jobx.tools.watchdog import beat
@@ -34,18 +31,9 @@ def node(call: Call, *, heartbeat_fd: int | None) -> None:
         return
     from jobx.actors import node as actors_node  # noqa: PLC0415 - `node status` needs no actors
 
-    _start_log(call.settings.node)
+    logs.start(call.settings.node)
     still_alive = None if heartbeat_fd is None else functools.partial(beat, heartbeat_fd)
     actors_node.main(call.settings, os.environ, still_alive)
-
-
-def _start_log(settings: NodeSettings) -> None:
-    try:
-        to_file = [WatchedFileHandler(settings.log_path)] if settings.log_path else None
-    except OSError as error:
-        raise ConfigError("node.log_path", repr(settings.log_path), str(error.strerror)) from error
-    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(level=settings.log_level.upper(), format=form, handlers=to_file)
 
 
 @command(node, "status", example="node status")

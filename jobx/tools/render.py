@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
+import click
 import msgspec
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -17,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from jobx import values
+from jobx import printable, values
 from jobx.model import Counts, Delivery, Failure
 from jobx.views import ActorView, TraceNode, TraceView
 
@@ -45,16 +46,25 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def say(line: str) -> None:
-    """Write a line of text to stdout."""
-    console().print(line, soft_wrap=True)
+    """Write text to stdout, of one line or more."""
+    console().print(printable.lines(line), soft_wrap=True)
+
+
+def complain(line: str) -> None:
+    """Write one line to stderr, in the name of this program."""
+    click.echo(f"jobx: {printable.line(line)}", err=True)
 
 
 def to_json(answer: Any, *, indent: int | None = 2) -> str:
-    """Return entities, views and plain values as JSON text; see ``values.to_jsonable``."""
+    """Return entities, views and plain values as JSON text; see ``values.to_jsonable``.
+
+    It is for programs and seen by people, so that nothing in it acts on a terminal.
+    """
     plain = msgspec.to_builtins(
         answer, builtin_types=(bytes, decimal.Decimal, datetime.datetime), str_keys=False
     )
-    return json.dumps(values.to_jsonable(plain), indent=indent, ensure_ascii=False)
+    text = json.dumps(values.to_jsonable(plain), indent=indent, ensure_ascii=False)
+    return printable.json_text(text)
 
 
 def say_json(answer: Any) -> None:
@@ -77,7 +87,8 @@ def say_fields(fields: Mapping[str, object]) -> None:
     table.add_column(overflow="fold")
     for name, value in fields.items():
         if value is not None:
-            table.add_row(name, _cell(value))
+            shown = Text(printable.lines(value)) if isinstance(value, str) else _cell(value)
+            table.add_row(name, shown)
     console().print(table)
 
 
@@ -127,7 +138,7 @@ def say_trace(view: TraceView, *, detail: bool = False) -> None:
     if view.root is not None:
         _grow(tree, view.root, detail)
     for sent in view.deliveries:
-        tree.add(f"delivery {delivery(sent)}")
+        tree.add(Text(f"delivery {printable.line(delivery(sent))}"))
     console().print(tree)
 
 
@@ -215,7 +226,7 @@ def _add_details(branch: Tree, node: TraceNode) -> None:
         shown["traceback"] = node.failure.traceback
     for name, text in shown.items():
         if text:
-            branch.add(Text.assemble((f"{name}: ", "bold"), text.rstrip()))
+            branch.add(Text.assemble((f"{name}: ", "bold"), printable.lines(text.rstrip())))
 
 
 def _trace_line(node: TraceNode) -> Text:
@@ -225,12 +236,12 @@ def _trace_line(node: TraceNode) -> Text:
     if node.duration_s is not None:
         line.append(f"  {duration(node.duration_s)}", style="dim")
     if node.failure is not None:
-        line.append(f"  {failure(node.failure)}", style="red")
+        line.append(f"  {printable.line(failure(node.failure))}", style="red")
     return line.append(f"  {node.invocation_id}", style="dim")
 
 
 def _grow_actors(tree: Tree, actor: ActorView) -> None:
-    line = Text.assemble(f"{actor.name} ", _state(actor.state))
+    line = Text.assemble(f"{printable.line(actor.name)} ", _state(actor.state))
     line.append(f"  mailbox {actor.mailbox}  {duration(actor.age_s)}  {actor.address}", style="dim")
     branch = tree.add(line)
     for below in actor.children:
@@ -247,4 +258,4 @@ def _cell(value: object) -> Text:
 
 def _state(word: str) -> Text:
     style = next((style for style, words in _STYLES if word in words), "")
-    return Text(word, style=style)
+    return Text(printable.line(word), style=style)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -17,6 +16,7 @@ import msgspec
 import uvloop
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from jobx import logs
 from jobx.errors import InvalidInput, JobxError, NodeUnreachable, OutcomeUnknown
 from jobx.frames import Frame
 from jobx.kv import requests
@@ -138,7 +138,7 @@ async def _cancel(ask: Ask, key: Frame) -> None:
         line = "was cancelled"
     except JobxError as error:
         line = f"was not cancelled: {error}"
-    click.echo(f"jobx: request {key['workflow']}/{key['request_id']} {line}", err=True)
+    render.complain(f"request {key['workflow']}/{key['request_id']} {line}")
 
 
 async def _outcome(answer: Awaitable[Any]) -> Outcome:
@@ -162,7 +162,7 @@ async def _node(call: Call) -> AsyncIterator[Ask]:
         return
     from jobx.actors.node import Node  # noqa: PLC0415 - most commands need no actors
 
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logs.write_to(logging.StreamHandler(), "warning")
     logging.getLogger("jobx.notify").addFilter(_is_news)
     node = Node(call.settings, os.environ)
     await node.start()

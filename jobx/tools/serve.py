@@ -68,7 +68,7 @@ def serve(call: Call) -> int:
     The first signal drains: no new requests, running work may end. A second Ctrl-C kills.
     """
     for note in old_names.notes(os.environ):
-        click.echo(f"jobx: {note}", err=True)
+        render.complain(note)
     with _listen(call.settings) as listener:
         return Serving(call, listener).run()
 
@@ -344,11 +344,11 @@ def _node_child(settings: Settings, heartbeat_fd: int) -> Child:
 
 def _web_child(settings: Settings, listener: socket.socket) -> Child:
     number = listener.fileno()
-    # gunicorn imports from the folder that it is in: one that nobody writes to.
-    options = ["--chdir", "/", "-c", "python:jobx.http.gunicorn_conf", "--bind", f"fd://{number}"]
+    options = ["-c", "python:jobx.http.gunicorn_conf", "--bind", f"fd://{number}"]
     words = [sys.executable, "-P", "-m", "gunicorn", *options, "jobx.http.asgi:create()"]
     environ = without_secrets(settings, _environ(settings))
-    return Child("web server", words, environ, signal.SIGKILL, (number,))
+    # gunicorn imports from the folder that it is in: one that nobody writes to.
+    return Child("web server", words, environ, signal.SIGKILL, (number,), "/")
 
 
 def _next_signal(timeout_s: float) -> signal.Signals | None:

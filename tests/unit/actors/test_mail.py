@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from email.header import decode_header
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,11 @@ from jobx.config import MailSettings, Settings
 from jobx.errors import ConfigError, InvalidInput, Unavailable
 from tests.support.http_sink import free_port
 from tests.support.mail_sink import PASSWORD, USER, MailSink, mail_sink
+
+#: Those of a mail, and those that the server of the tests adds.
+HEADERS = {"From", "To", "Subject", "Date", "Auto-Submitted", "MIME-Version"} | {
+    *("Content-Type", "Content-Transfer-Encoding", "X-Peer", "X-MailFrom", "X-RcptTo")
+}
 
 
 @pytest.fixture
@@ -48,6 +54,32 @@ def test_subject_is_one_short_line(tmp_path: Path, sink: MailSink) -> None:
     assert mail["Bcc"] is None
     assert mail["Subject"].startswith("a Bcc: b@example.com xxx")
     assert len(mail["Subject"]) == 200
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "=?utf-8?q?=0d=0aBcc:_b@example.com=0d=0a?=",
+        "=?utf-8?b?DQpCY2M6IGJAZXhhbXBsZS5jb20NCg==?=",
+        "=?utf-8?q?a?= =?utf-8?q?=0aBcc:_b@example.com?=",
+        "=\x00?utf-8?q?=0aBcc:_b@example.com?=",
+        "= ?utf-8?q?=0aBcc:_b@example.com?=",
+        "a\x0bBcc: b@example.com\x0c\x85b\u2028c",
+        "\ud800\x1b[2J\x00",
+        "==??utf-8?q?=0aBcc:_b@example.com?=",
+    ],
+)
+def test_subject_cannot_become_another_header(subject: str, tmp_path: Path, sink: MailSink) -> None:
+    _send(_settings(tmp_path, sink.port), subject=subject)
+
+    (mail,) = sink.mails
+    assert mail["Bcc"] is None
+    assert set(mail.keys()) <= HEADERS
+    shown = "".join(
+        text.decode(kind or "ascii") if isinstance(text, bytes) else text
+        for text, kind in decode_header(mail["Subject"])
+    )
+    assert not any(ord(char) < 32 for char in shown)
 
 
 def test_some_receivers_may_be_refused(tmp_path: Path, sink: MailSink) -> None:

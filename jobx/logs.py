@@ -1,0 +1,49 @@
+"""The log of a process: where it goes, and how a line of it looks."""
+
+from __future__ import annotations
+
+import logging
+from logging.handlers import WatchedFileHandler
+from typing import Any, Final
+
+from jobx import printable
+from jobx.config import NodeSettings
+from jobx.errors import ConfigError
+
+_FORM: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class Formatter(logging.Formatter):
+    """A line for each message, whatever foreign text it quotes; below it, what was raised."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name in logging
+        """Return the line."""
+        return printable.line(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - its name in logging
+        """Return the traceback."""
+        return printable.lines(super().formatException(ei))
+
+
+def start(settings: NodeSettings) -> None:
+    """Have the log of this process written as the settings say.
+
+    Raises:
+        ConfigError: Its file cannot be written.
+    """
+    write_to(_handler(settings.log_path), settings.log_level)
+
+
+def write_to(handler: logging.Handler, level: str) -> None:
+    """Have the log of this process written by a handler, from a level on."""
+    handler.setFormatter(Formatter(_FORM))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+def _handler(path: str) -> logging.Handler:
+    if not path:
+        return logging.StreamHandler()
+    try:
+        return WatchedFileHandler(path)
+    except OSError as error:
+        raise ConfigError("node.log_path", repr(path), str(error.strerror)) from error
