@@ -34,6 +34,7 @@ class Child:
         environ: Mapping[str, str],
         orphan_signal: signal.Signals,
         pass_fds: Sequence[int] = (),
+        *,
         folder: str | None = None,
     ) -> None:
         self.name = name

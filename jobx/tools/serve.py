@@ -348,7 +348,7 @@ def _web_child(settings: Settings, listener: socket.socket) -> Child:
     words = [sys.executable, "-P", "-m", "gunicorn", *options, "jobx.http.asgi:create()"]
     environ = without_secrets(settings, _environ(settings))
     # gunicorn imports from the folder that it is in: one that nobody writes to.
-    return Child("web server", words, environ, signal.SIGKILL, (number,), "/")
+    return Child("web server", words, environ, signal.SIGKILL, (number,), folder="/")
 
 
 def _next_signal(timeout_s: float) -> signal.Signals | None:
