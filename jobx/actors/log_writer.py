@@ -22,7 +22,7 @@ from jobx.actors.commits import STORE_FAULTS, commit
 from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
 from jobx.actors.request.events import Accepted, Event, from_record
 from jobx.actors.threads import SerialThread
-from jobx.errors import InternalError, InvalidInput, JobxError, OutcomeUnknown
+from jobx.errors import EntryDamaged, InternalError, InvalidInput, JobxError, OutcomeUnknown
 from jobx.kv import keys, lives, log, requests
 from jobx.kv.store import Delete, Outcome, Store, Unit, Write
 
@@ -279,7 +279,7 @@ def _read_log(store: Store, key: RequestKey, has_events: bool) -> LogRead:
         return LogRead(key, request, next_number=next_number)
     try:
         events, plan = _read_events(store, key)
-    except (InternalError, InvalidInput) as error:  # no later try reads anything else
+    except (InternalError, InvalidInput, EntryDamaged) as error:  # no later try reads anything else
         return LogRead(key, request, next_number=next_number, error=error)
     return LogRead(key, request, plan, events, next_number)
 

@@ -36,6 +36,7 @@ from jobx.actors.services import Services
 from jobx.errors import (
     Conflict,
     Draining,
+    EntryDamaged,
     InternalError,
     JobxError,
     NotFound,
@@ -182,6 +183,9 @@ class Supervisor(LoopActor):
             self._forget(key)
             error = InternalError("the coordinator failed; see the node's log")
             self.send(self.node.gateway, Refused(key, error))
+        elif isinstance(message.error, EntryDamaged) and message.request is None:
+            self._forget(key)  # it is left as it is: no later try reads anything else
+            self.send(self.node.gateway, Refused(key, message.error))
         elif message.request is None:
             self.wakeupAfter(READ_AGAIN_S, key)
         elif message.request.is_done:

@@ -7,13 +7,13 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from jobx import model
-from jobx.errors import EntryDamaged, InvalidInput, NotFound
+from jobx.errors import EntryDamaged, InvalidInput, JobxError, NotFound
 from jobx.handlers import languages
 from jobx.kv import keys
 from jobx.kv.entities import Entities, WorkflowSnapshot
@@ -55,7 +55,11 @@ class _Known:
     jobs: dict[str, model.Job]
     pinned: _Pinned
     #: Why the plan leaves out the steps that it leaves out.
-    broken: dict[str, str]
+    broken: dict[str, JobxError]
+    #: Why jobs, steps and handlers cannot be read, by kind and name.
+    faults: dict[tuple[str, str], EntryDamaged]
+    #: Why the workflow itself cannot be.
+    fault: JobxError | None = None
 
 
 class Library:
@@ -85,7 +89,8 @@ class Library:
     def refresh(self) -> bool:
         """Read workflows anew when an entity changed since; return whether one did.
 
-        A workflow that cannot be read stays as it was known. Raises what the store raises.
+        A workflow of which something cannot be read stays as it was known. Where it never was,
+        what cannot be read answers why, and the rest runs. Raises what the store raises.
         """
         with self._refreshing:
             return self._refresh()
@@ -96,8 +101,7 @@ class Library:
             self._confirm_plans()
             return False
         known = {}
-        for workflow in self._entities.list(model.Workflow):
-            name = workflow.workflow_name
+        for name in self._names():
             if (fresh := self._read(name)) is not None:
                 known[name] = fresh
         self._note_past(known)
@@ -105,6 +109,12 @@ class Library:
         self._state = state
         self._forget_checks(known.values())
         return True
+
+    def _names(self) -> list[str]:
+        prefix = keys.entities("workflow")
+        damaged: list[EntryDamaged] = []
+        found = [entry.key for entry in self._store.range(prefix, damaged=damaged)]
+        return [key.removeprefix(prefix) for key in [*found, *(error.args[0] for error in damaged)]]
 
     def _note_past(self, known: dict[str, _Known]) -> None:
         """Note the plans that are not current any more."""
@@ -141,8 +151,12 @@ class Library:
 
         Raises:
             NotFound: The workflow or the job does not exist.
+            EntryDamaged: One of them cannot be read.
         """
-        found = self._workflow(workflow).jobs.get(job)
+        known = self._workflow(workflow)
+        found = known.jobs.get(job)
+        if found is None and ("job", job) in known.faults:
+            raise known.faults["job", job]
         if found is None:
             raise NotFound("job", f"{workflow}/{job}")
         return found
@@ -170,11 +184,14 @@ class Library:
         pinned.asked = True
         return pinned.digest, pinned.plan, list(pinned.writes)
 
-    def unplanned(self, workflow: str, step: str) -> NotFound:
+    def unplanned(self, workflow: str, step: str) -> JobxError:
         """Return the error for a step that is not in the plan; it says why it is not."""
-        reason = self._workflow(workflow).broken.get(step)
+        known = self._workflow(workflow)
+        reason = known.faults.get(("step", step)) or known.broken.get(step)
         if reason is None:
             return NotFound("step", f"{workflow}/{step}")
+        if isinstance(reason, EntryDamaged):
+            return reason
         return NotFound("step that can run", f"{workflow}/{step}: {reason}")
 
     def code(self, workflow: str, version: str) -> dict[str, Any]:
@@ -202,20 +219,27 @@ class Library:
         known = self._known.get(name)
         if known is None:
             raise NotFound("workflow", name)
+        if known.fault is not None:
+            raise known.fault
         return known
 
     def _read(self, workflow: str) -> _Known | None:
         old = self._known.get(workflow)
+        faults: dict[tuple[str, str], EntryDamaged] = {}
         try:
-            snapshot = self._entities.snapshot(workflow)
+            snapshot = self._entities.snapshot(workflow, faults)
         except NotFound:  # deleted since it was listed
             return None
-        except InvalidInput as error:
-            _log.warning("workflow %s stays as it was known: %s", workflow, error)
+        except (InvalidInput, EntryDamaged) as error:
+            _log.error("workflow %s cannot be read: %s", workflow, error)
+            return old or _Known({}, _Pinned("", model.Plan(steps={}), []), {}, {}, error)
+        for (kind, name), fault in faults.items():
+            _log.error("%s %s/%s cannot be read: %s", kind, workflow, name, fault)
+        if faults and old is not None:
             return old
-        steps, broken = self._pin_steps(snapshot)
+        steps, broken = self._pin_steps(snapshot, faults)
         pinned = self._pinned(workflow, model.Plan(steps=steps), old)
-        return _Known(snapshot.jobs, pinned, broken)
+        return _Known(snapshot.jobs, pinned, broken, faults)
 
     def _pinned(self, workflow: str, plan: model.Plan, old: _Known | None) -> _Pinned:
         body = model.encode(plan)
@@ -233,16 +257,23 @@ class Library:
                 pinned.writes = []
 
     def _pin_steps(
-        self, snapshot: WorkflowSnapshot
-    ) -> tuple[dict[str, model.PlanStep], dict[str, str]]:
+        self, snapshot: WorkflowSnapshot, faults: Mapping[tuple[str, str], EntryDamaged]
+    ) -> tuple[dict[str, model.PlanStep], dict[str, JobxError]]:
         """Return the steps that can run, and why the others cannot."""
-        steps, broken = {}, {}
+        steps: dict[str, model.PlanStep] = {}
+        broken: dict[str, JobxError] = {}
         for name, step in sorted(snapshot.steps.items()):
             try:
                 steps[name] = self._pin(step, snapshot.handlers)
             except (InvalidInput, NotFound) as error:
                 _log.warning("step %s/%s cannot run: %s", step.workflow_name, name, error)
-                broken[name] = str(error)
+                fields = (
+                    step.map_handler_name,
+                    step.combine_handler_name,
+                    step.reduce_handler_name,
+                )
+                damaged = (faults.get(("handler", field or "")) for field in fields)
+                broken[name] = next(filter(None, damaged), error)
         return steps, broken
 
     def _pin(self, step: model.Step, handlers: dict[str, model.Handler]) -> model.PlanStep:

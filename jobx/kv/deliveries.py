@@ -11,9 +11,10 @@ from typing import Final
 
 from jobx.errors import Conflict, NotFound
 from jobx.kv import keys
+from jobx.kv.entries import decoded
 from jobx.kv.ranges import scan
 from jobx.kv.store import Delete, Entry, Put, Replace, Store, Write
-from jobx.model import Delivery, Request, decode, encode
+from jobx.model import Delivery, Request, encode
 
 PENDING: Final = "pending"
 GIVEN_UP: Final = "given_up"
@@ -51,7 +52,7 @@ def read(store: Store, request: Request) -> list[Delivery]:
 def get(store: Store, workflow: str, request_id: str) -> tuple[Delivery, Entry] | None:
     """Return a delivery and its entry, or None."""
     entry = store.get(keys.delivery(workflow, request_id))
-    return (decode(Delivery, entry.key, entry.value), entry) if entry else None
+    return (decoded(Delivery, entry), entry) if entry else None
 
 
 def is_pending(store: Store, workflow: str, request_id: str) -> bool:
@@ -66,7 +67,7 @@ def given_up(store: Store, workflow: str) -> list[str]:
     return [
         entry.key.removeprefix(prefix)
         for entry in scan(store, prefix)
-        if decode(Delivery, entry.key, entry.value).state == GIVEN_UP
+        if decoded(Delivery, entry).state == GIVEN_UP
     ]
 
 

@@ -12,9 +12,10 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from jobx.errors import AlreadyExists, Conflict, InUse, InvalidInput, NotFound
+from jobx.errors import AlreadyExists, Conflict, EntryDamaged, InUse, InvalidInput, NotFound
 from jobx.kv import keys
 from jobx.kv.changes import ATTEMPTS, change
+from jobx.kv.entries import decoded
 from jobx.kv.references import (
     HANDLER_FIELDS,
     KINDS,
@@ -86,7 +87,7 @@ class Entities:
         prefix = keys.entities(KINDS[kind], workflow)
         cursor = None if after is None else prefix + after
         entries = self._store.range(prefix, after=cursor, limit=limit)
-        return [decode(kind, entry.key, entry.value) for entry in entries]
+        return [decoded(kind, entry) for entry in entries]
 
     def create(self, entity: E) -> E:
         """Store a new entity and return it as stored.
@@ -252,8 +253,14 @@ class Entities:
         entry = self._store.get(keys.ENTITIES_STATE)
         return entry.value.decode() if entry else ""
 
-    def snapshot(self, workflow: str) -> WorkflowSnapshot:
+    def snapshot(
+        self, workflow: str, faults: dict[tuple[str, str], EntryDamaged] | None = None
+    ) -> WorkflowSnapshot:
         """Return a workflow and all in it.
+
+        Args:
+            workflow: Its name.
+            faults: Takes why what is in it cannot be read, by kind and name, in place of an error.
 
         Raises:
             Conflict: Others keep changing entities.
@@ -262,9 +269,12 @@ class Entities:
             state = self.state()
             found = WorkflowSnapshot(
                 self.get(Workflow, workflow),
-                {job.job_name: job for job in read_all(self._store, Job, workflow)},
-                {step.step_name: step for step in read_all(self._store, Step, workflow)},
-                {item.handler_name: item for item in read_all(self._store, Handler, workflow)},
+                {job.job_name: job for job in read_all(self._store, Job, workflow, faults)},
+                {step.step_name: step for step in read_all(self._store, Step, workflow, faults)},
+                {
+                    item.handler_name: item
+                    for item in read_all(self._store, Handler, workflow, faults)
+                },
             )
             if self.state() == state:
                 return found

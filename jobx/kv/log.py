@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from jobx import values
-from jobx.errors import InternalError
+from jobx.errors import EntryDamaged, InvalidInput
 from jobx.kv import keys
 from jobx.kv.ranges import scan
 from jobx.kv.store import Create, Store
@@ -52,13 +52,15 @@ def read(
     """Yield the number and the plain values of every event beyond ``after``, in order.
 
     Raises:
-        InternalError: An event is missing.
+        EntryDamaged: An event is missing, or is not what was written.
     """
     prefix = keys.log(workflow, request_id)
     cursor = keys.event(workflow, request_id, after) if after >= 0 else None
     for expected, entry in enumerate(scan(store, prefix, after=cursor, page=_PAGE), after + 1):
         if int(entry.key.removeprefix(prefix)) != expected:
-            raise InternalError(
-                f"the log of request {workflow}/{request_id} lacks event {expected}"
-            )
-        yield expected, decode_record(entry.value)
+            raise EntryDamaged(keys.event(workflow, request_id, expected), "it is missing")
+        try:
+            record = decode_record(entry.value)
+        except InvalidInput as error:
+            raise EntryDamaged(entry.key, f"it is no event: {error}") from error
+        yield expected, record

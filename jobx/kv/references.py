@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Final, TypeAlias, TypeVar
 
-from jobx.errors import InUse, InvalidInput, NotFound
+from jobx.errors import EntryDamaged, InUse, InvalidInput, NotFound
 from jobx.kv import keys, requests
+from jobx.kv.entries import decoded
 from jobx.kv.ranges import scan
 from jobx.kv.store import Entry, Store
-from jobx.model import Handler, HandlerType, Job, Step, Workflow, check_name, decode
+from jobx.model import Handler, HandlerType, Job, Step, Workflow, check_name
 
 AnyEntity: TypeAlias = Workflow | Job | Step | Handler
 E = TypeVar("E", bound=AnyEntity)
@@ -72,13 +73,35 @@ def read(store: Store, kind: type[E], workflow: str, name: str | None = None) ->
     entry = store.get(key_of(kind, workflow, name))
     if entry is None:
         raise NotFound(KINDS[kind], label(workflow, name))
-    return decode(kind, entry.key, entry.value), entry
+    return decoded(kind, entry), entry
 
 
-def read_all(store: Store, kind: type[E], workflow: str) -> Iterator[E]:
-    """Yield the entities of a kind in a workflow, by name."""
-    for entry in scan(store, keys.entities(KINDS[kind], workflow)):
-        yield decode(kind, entry.key, entry.value)
+def read_all(
+    store: Store,
+    kind: type[E],
+    workflow: str,
+    faults: dict[tuple[str, str], EntryDamaged] | None = None,
+) -> Iterator[E]:
+    """Yield the entities of a kind in a workflow, by name.
+
+    Args:
+        store: Where they are.
+        kind: Their class.
+        workflow: Their workflow.
+        faults: Takes why entities cannot be read, by kind and name, in place of an error.
+    """
+    damaged: list[EntryDamaged] | None = None if faults is None else []
+    for entry in scan(store, keys.entities(KINDS[kind], workflow), damaged=damaged):
+        try:
+            yield decoded(kind, entry)
+        except EntryDamaged as error:
+            if damaged is None:
+                raise
+            damaged.append(error)
+    if faults is not None:
+        faults |= {
+            (KINDS[kind], error.args[0].rpartition("/")[2]): error for error in damaged or ()
+        }
 
 
 def check_stored(store: Store, entity: AnyEntity) -> None:

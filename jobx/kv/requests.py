@@ -10,9 +10,10 @@ from typing import Final
 
 from jobx.errors import NotFound
 from jobx.kv import kept, keys, lives
+from jobx.kv.entries import decoded
 from jobx.kv.ranges import branches, scan
 from jobx.kv.store import Create, Delete, Put, Store, Write
-from jobx.model import Request, RequestState, check_name, decode, encode
+from jobx.model import Request, RequestState, check_name, encode
 
 #: Crockford's base 32: no letters that look like digits, in the order of ASCII.
 _BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -91,7 +92,7 @@ def get(store: Store, workflow: str, request_id: str) -> Request:
     entry = store.get(_key(workflow, request_id))
     if entry is None:
         raise NotFound("request", f"{workflow}/{request_id}")
-    return decode(Request, entry.key, entry.value)
+    return decoded(Request, entry)
 
 
 def page(
@@ -118,7 +119,7 @@ def page(
     states = _STATES if state is None else (state,)
     ids = kept.listed(store, workflow, states, after, limit + 1)
     entries = [store.get(_key(workflow, request_id)) for request_id in ids[:limit]]
-    found = [decode(Request, entry.key, entry.value) for entry in entries if entry is not None]
+    found = [decoded(Request, entry) for entry in entries if entry is not None]
     shown = [request for request in found if state in (None, request.state)]
     return shown, ids[limit - 1] if len(ids) > limit else None
 

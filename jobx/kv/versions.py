@@ -9,9 +9,10 @@ from typing import Final
 
 import msgspec
 
+from jobx.kv.entries import decoded
 from jobx.kv.references import E
 from jobx.kv.store import Entry
-from jobx.model import Handler, Workflow, decode
+from jobx.model import Handler, Workflow
 
 #: What decides what a handler does; its version is a hash over these.
 _VERSIONED: Final = (
@@ -53,7 +54,7 @@ def complete(entity: E, current: Entry | None) -> E:
     if isinstance(entity, Handler):
         computed["version"] = version_of(entity)
     elif isinstance(entity, Workflow) and current is not None:
-        before = decode(Workflow, current.key, current.value)
+        before = decoded(Workflow, current)
         computed["handlers_state"] = before.handlers_state
     elif isinstance(entity, Workflow):
         computed["handlers_state"] = None

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from jobx import model
-from jobx.errors import NotFound
+from jobx.errors import EntryDamaged, NotFound
 from jobx.handlers import library
 from jobx.handlers.library import Library
 from jobx.kv import keys
@@ -271,3 +271,76 @@ def test_code_is_kept_up_to_a_size(
     known.code("demo", total)
     with pytest.raises(NotFound):
         known.code("demo", split)
+
+
+# Entities that cannot be read
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("workflow", None), ("job", "j"), ("step", "s"), ("handler", "m")]
+)
+def test_an_entity_that_cannot_be_read_answers_so_and_is_in_no_way_of_others(
+    kind: str, name: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = MemoryStore()
+    for workflow in ("good", "spoiled"):
+        _write_workflow(store, workflow)
+    key = keys.workflow("spoiled") if name is None else keys.entity(kind, "spoiled", name)
+    store.commit([Put(key, b"{}")])
+    library = Library(store)
+
+    library.refresh()
+
+    with pytest.raises(EntryDamaged, match=key):
+        _what_runs(library, "spoiled")
+    assert _what_runs(library, "good") == ["s"]
+    assert f"{kind} spoiled" in caplog.text
+    assert key in caplog.text
+
+
+def _what_runs(library: Library, workflow: str) -> list[str]:
+    """Return the steps of a workflow that its job ``j`` may run."""
+    job = library.job(workflow, "j")
+    _, plan, _ = library.plan(workflow)
+    if job.initial_step_name not in plan.steps:
+        raise library.unplanned(workflow, job.initial_step_name)
+    return list(plan.steps)
+
+
+def _write_workflow(store: MemoryStore, workflow: str) -> None:
+    entities = Entities(store)
+    entities.create(model.Workflow(workflow_name=workflow, description=""))
+    for handler, kind in (("m", "mapper"), ("r", "reducer")):
+        source = "yield Return()\nyield 1, 1" if kind == "mapper" else "yield 1, 1"
+        entities.create(
+            model.Handler(
+                workflow_name=workflow,
+                handler_name=handler,
+                description="",
+                source_type="python",
+                handler_type=kind,  # type: ignore[arg-type]  # one of the literals
+                source_code=source,
+            )
+        )
+    entities.create(
+        model.Step(
+            workflow_name=workflow,
+            step_name="s",
+            description="",
+            map_handler_name="m",
+            reduce_handler_name="r",
+        )
+    )
+    entities.create(
+        model.Job(workflow_name=workflow, job_name="j", description="", initial_step_name="s")
+    )
+
+
+def test_code_that_is_not_what_its_version_says_is_not_given_out() -> None:
+    store = MemoryStore()
+    _write_workflow(store, "w")
+    handler = Entities(store).get(model.Handler, "w", "m")
+    altered = msgspec.structs.replace(handler, source_code="yield Return()\nyield 1, 2")
+    store.commit([Put(keys.code("w", handler.version or ""), model.encode(altered))])
+    with pytest.raises(EntryDamaged, match="hash"):
+        Library(store).code("w", handler.version or "")
