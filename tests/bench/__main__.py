@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from tests.bench import environment, languages, table, text, works
+from tests.bench import environment, history, languages, table, text, works
 from tests.bench.figures import Figure, median
 from tests.bench.running import Runner
 from tests.support import compiled
@@ -48,6 +48,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--languages/--no-languages", "languages_too", default=True, help="JobX's languages as well."
 )
+@click.option("--history/--no-history", "history_too", default=True, help="A node with a past.")
 @click.option(
     "--compiled/--interpreted", "is_compiled", default=True, help="JobX with compiled executors."
 )
@@ -61,6 +62,7 @@ def main(
     peers: list[str],
     wanted: list[str],
     languages_too: bool,
+    history_too: bool,
     is_compiled: bool,
     quick: bool,
     json_path: Path,
@@ -86,14 +88,18 @@ def main(
         found = list(Runner(pythons, source, folder, quick).run(wanted, say))
         with_languages = "jobx" in peers and languages_too
         by_language = list(languages.measure(200 if quick else 2000)) if with_languages else []
+        with_history = "jobx" in peers and history_too
+        past = list(history.measure(folder, list(history.ROWS), quick)) if with_history else []
     figures = median(item for item in found if isinstance(item, Figure))
     failures = [item for item in found if isinstance(item, str)]
     json_path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [f"{figure.to_json()}\n" for figure in (*figures, *by_language)]
+    lines = [f"{figure.to_json()}\n" for figure in (*figures, *by_language, *past)]
     json_path.write_text("".join(lines))
     console.print(table.draw(figures))
     if by_language:
         console.print(languages.draw(by_language))
+    if past:
+        console.print(history.draw(past))
     notes = [f"{peer} was skipped: {reason}" for peer, reason in skipped.items()]
     for note in [*notes, *failures, f"figures are in {json_path}"]:
         console.print(note, markup=False, highlight=False)

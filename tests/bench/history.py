@@ -372,9 +372,10 @@ ROWS: dict[str, Callable[[Path, Sizes], Iterator[Figure]]] = {
 }
 
 
-def measure(folder: Path, wanted: list[str], sizes: Sizes) -> Iterator[Figure]:
+def measure(folder: Path, wanted: list[str], quick: bool) -> Iterator[Figure]:
     """Yield the figures of all rows that are wanted; what is written goes below ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
+    sizes = QUICK if quick else FULL
     for name in wanted:
         with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=folder) as own:
             yield from ROWS[name](Path(own), sizes)
@@ -419,7 +420,7 @@ def _ratio(figure: Figure, other: Figure | None) -> str:
 def main(wanted: tuple[str, ...], quick: bool, folder: Path) -> None:
     """Print figures as they come, then the table."""
     found = []
-    for figure in measure(folder.absolute(), list(wanted or ROWS), QUICK if quick else FULL):
+    for figure in measure(folder.absolute(), list(wanted or ROWS), quick):
         click.echo(figure.to_json())
         found.append(figure)
     Console(width=140).print(draw(found))
