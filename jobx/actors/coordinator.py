@@ -187,7 +187,7 @@ class Coordinator(LoopActor):
         elif culprit is None:  # the mapper went with the executor that kept it
             self._outcomes.attempt_failed(work, first_vertex(work), KEEPER_GONE)
         if culprit is not None:
-            self._outcomes.attempt_failed(work, culprit, message.failure)
+            self._outcomes.attempt_failed(work, culprit, message.failure, stage=message.stage)
 
     def _kept_lost(self, message: KeptLost, sender: ActorAddress) -> None:
         if self.state.finished is not None:

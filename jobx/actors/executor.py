@@ -81,11 +81,15 @@ class WorkItem:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What an executor is at: number of the work (0: nothing), vertex, seconds since its start."""
+    """What an executor is at: number of the work (0: nothing), vertex, seconds since its start.
+
+    ``stage`` is what of a mapper's trip it is at; its time counts from the start of that.
+    """
 
     number: int
     vertex: int
     running_s: float
+    stage: str = "mapper"
 
 
 @dataclass(slots=True)
@@ -174,7 +178,8 @@ class Executor(asyncio.Protocol):
         elif item is not None:
             vertex = min(vertex, item.vertices.stop - 1)  # it may have come to what was taken back
         running_s = (time.monotonic_ns() - start_ns) / 1e9 if start_ns else 0.0
-        return Progress(number, vertex, running_s)
+        is_trip = item is not None and item.frame["t"] == "map"
+        return Progress(number, vertex, running_s, self.page.stage if is_trip else "mapper")
 
     @property
     def rss_bytes(self) -> int:

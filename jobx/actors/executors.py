@@ -400,15 +400,16 @@ class ExecutorPool:
         """Report what an executor died of: what it was at, or could not begin with again."""
         progress = executor.progress()
         culprit, vertex = executor.work.get(progress.number), progress.vertex
+        stage = progress.stage
         if progress.number == 0 and executor.work:
             front = next(iter(executor.work.values()))
             front.unstarted += 1
             if front.unstarted >= MAX_UNSTARTED:
-                culprit, vertex = front, front.first_vertex
+                culprit, vertex, stage = front, front.first_vertex, "mapper"
         if culprit is not None:
             del executor.work[culprit.number]
             if not culprit.abandoned_at:
-                self._deliver(culprit.owner, Lost(culprit.ticket, vertex, blame))
+                self._deliver(culprit.owner, Lost(culprit.ticket, vertex, blame, stage))
 
     def _take_back(self, executor: Executor) -> None:
         """Take back what an executor will not come to."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from jobx.actors.executor import Executor
 from jobx.actors.losses import crashed
+from jobx.handlers.protocol import limit_s_of
 from jobx.model import Failure
 
 #: An invocation that runs longer than its limit by this much costs its executor.
@@ -28,8 +29,9 @@ def overdue(executor: Executor, now: float) -> Failure | None:
     item = executor.work.get(progress.number)
     if item is None:  # it reads, or answers, or was taken back what it began with
         return _overdue_between(executor, now)
-    if progress.running_s > item.time_limit_s + OVERDUE_S:
-        text = f"the invocation took longer than {item.time_limit_s:g} s"
+    limit_s = limit_s_of(item.frame, progress.stage)
+    if progress.running_s > limit_s + OVERDUE_S:
+        text = f"the invocation took longer than {limit_s:g} s"
         return Failure(kind="timeout", type="HandlerTimeout", message=text)
     if item.abandoned_at and now - item.abandoned_at > ABANDON_S:
         return Failure(kind="cancelled", type="Cancelled", message="abandoned")

@@ -196,12 +196,14 @@ class TakenBack(Struct, frozen=True):
 class Lost(Struct, frozen=True):
     """An executor died with work in it.
 
-    ``culprit`` is the vertex that it was at, None when the work had not been started.
+    ``culprit`` is the vertex that it was at, None when the work had not been started; ``stage`` is
+    what of that vertex it was at: the mapper, or its combiner or reducer in the same trip.
     """
 
     ticket: int
     culprit: int | None
     failure: model.Failure
+    stage: str = "mapper"
 
 
 class KeptLost(Struct, frozen=True):

@@ -15,7 +15,7 @@ from jobx.actors.request.decisions import Pace, RunMappers, RunReducer, Work, ch
 from jobx.actors.request.events import Done, Failed, Kind, Mapped, Retried
 from jobx.actors.request.retry import next_delay_s
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import MAPPER, Chunk, Target
+from jobx.actors.request.tree import COMBINER, MAPPER, Chunk, Target
 from jobx.config import Settings
 from jobx.errors import InvalidInput
 from jobx.model import Failure, HandlerRef, PlanStep, Retry
@@ -55,9 +55,17 @@ class Outcomes:
             self._state.ready.give_back(work.chunk.start, start, stop - start)
 
     def attempt_failed(
-        self, work: Work, vertex: int, failure: Failure, notes: dict[int, Any] | None = None
+        self,
+        work: Work,
+        vertex: int,
+        failure: Failure,
+        notes: dict[int, Any] | None = None,
+        stage: str = "mapper",
     ) -> None:
-        """Try an invocation again, or let its failure end the request."""
+        """Try an invocation again, or let its failure end the request.
+
+        ``stage`` is what failed of a mapper's trip: it, its combiner or its reducer.
+        """
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
@@ -65,7 +73,7 @@ class Outcomes:
         if failure.kind == "blob" and self._is_made_again(failure):
             self.give_back(work, vertex, vertex + 1)
             return
-        kind, target = _target(work, vertex)
+        kind, target = _target(work, vertex, stage)
         ref = _handler(self._plan.steps[chunk.step], kind)
         attempt = self._state.attempt(target)
         failure = _complete(failure, chunk, ref, kind, vertex)
@@ -155,8 +163,8 @@ class Outcomes:
         )
 
     def _failed(self, work: Work, _: ActorAddress, fields: list[Any]) -> None:
-        vertex, failure, _duration_us, notes = fields
-        self.attempt_failed(work, vertex, msgspec.convert(failure, Failure), notes)
+        vertex, failure, _duration_us, notes, *stage = fields
+        self.attempt_failed(work, vertex, msgspec.convert(failure, Failure), notes, *stage)
 
     def _unstarted(self, work: Work, _: ActorAddress, fields: list[Any]) -> None:
         first, count = fields
@@ -226,13 +234,15 @@ def first_vertex(work: Work) -> int:
     return work.first if isinstance(work, RunMappers) else work.vertex
 
 
-def _target(work: Work, vertex: int) -> tuple[Kind, Target]:
+def _target(work: Work, vertex: int, stage: str) -> tuple[Kind, Target]:
     if isinstance(work, RunReducer):
         return "reduce", (vertex, work.partition)
-    return "map", (vertex, MAPPER)
+    return _TRIED[stage][0], (vertex, _TRIED[stage][1])
 
 
 def _handler(step: PlanStep, kind: Kind) -> HandlerRef:
+    if kind == "combine" and step.combiner is not None:
+        return step.combiner
     return step.reducer if kind == "reduce" else step.mapper
 
 
@@ -267,6 +277,12 @@ def _pack_durations(duration_us: int) -> bytes:
     return array.array("I", [min(duration_us, 0xFFFFFFFF)]).tobytes()
 
 
+#: What is tried by the stage of a mapper's trip.
+_TRIED: Final[dict[str, tuple[Kind, int]]] = {
+    "mapper": ("map", MAPPER),
+    "combiner": ("combine", COMBINER),
+    "reducer": ("reduce", 0),
+}
 _SEGMENTS: Final[dict[str, Callable[..., None]]] = {
     "returned": Outcomes._returned,
     "mapped": Outcomes._mapped,

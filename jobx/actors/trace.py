@@ -55,7 +55,7 @@ class _Chunk:
 class _Seen:
     """What the log says of one vertex that is shown."""
 
-    attempt: int = 1
+    attempts: dict[str, int] = field(default_factory=dict)
     outcome: str = ""
     durations_us: tuple[int, int, int] = (0, 0, 0)
     reduce_us: dict[int, int] = field(default_factory=dict)
@@ -101,11 +101,19 @@ class _Reader:
         elif isinstance(event, events.Adopted):
             self.begun.clear()
         elif isinstance(event, events.Failed):
-            seen = self.seen.setdefault(event.vertex, _Seen())
-            seen.failures[event.kind] = event.failure
-            seen.attempt = event.attempt
-            self.begun.discard(event.vertex)
-            seen.take_notes(event.kind, 0, event.notes.get(event.vertex, {}))
+            self._failed(event)
+
+    def _failed(self, event: events.Failed) -> None:
+        seen = self.seen.setdefault(event.vertex, _Seen())
+        seen.failures[event.kind] = event.failure
+        seen.attempts[event.kind] = event.attempt
+        self.begun.discard(event.vertex)
+        notes = event.notes.get(event.vertex, {})
+        if event.kind == "map" or seen.outcome:
+            seen.take_notes(event.kind, 0, notes)
+        else:  # in the trip of its mapper, which had succeeded
+            seen.outcome = "combined"
+            seen.take_notes("map", 0, notes)
 
     def chunk_of(self, vertex: int) -> _Chunk | None:
         position = bisect.bisect_right(self.chunks, vertex, key=lambda chunk: chunk.start) - 1
@@ -148,11 +156,13 @@ class _Reader:
             self.begun.difference_update(range(event.first, event.first + event.count))
         for vertex in self._shown_in(event.first, event.count):
             seen = self.seen.setdefault(vertex, _Seen())
-            seen.attempt = event.attempt
+            seen.attempts[event.kind] = event.attempt
             seen.failures[event.kind] = event.failure
             if event.kind == "map":
                 seen.outcome = ""
                 seen.reduce_us.clear()
+            elif not seen.outcome:  # in the trip of its mapper, which runs again with it
+                seen.attempts["map"] = seen.attempts.get("map", 1) + 1
 
 
 def read(store: Store, workflow: str, request_id: str, limit: int = DEFAULT_LIMIT) -> TraceView:
@@ -293,7 +303,7 @@ class _Tree:
             state=self._state(kind, vertex, seen),
             step_name=chunk.step,
             handler_name=ref.handler_name if ref else "",
-            attempt=seen.attempt if kind == "map" else 1,
+            attempt=seen.attempts.get(kind, 1),
             duration_s=_duration_s(kind, seen),
             input=_input(chunk, vertex) if kind == "map" else None,
             output=seen.output(kind),

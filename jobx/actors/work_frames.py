@@ -8,9 +8,9 @@ from jobx import model
 from jobx.actors.messages import Pull, RequestKey, Run
 from jobx.actors.request.decisions import BATCH_LIMIT_S, CHUNK_PAIRS, RunMappers, RunReducer
 from jobx.actors.request.state import PARTITIONS, RequestState
-from jobx.actors.request.tree import MAPPER, ROOT
+from jobx.actors.request.tree import COMBINER, MAPPER, ROOT
 from jobx.actors.services import Services
-from jobx.model import HandlerRef
+from jobx.model import HandlerRef, PlanStep
 from jobx.payload import Payload, cut, pack_offsets
 
 #: Inline bytes that may wait for reducers before executors are told to write blobs …
@@ -52,11 +52,18 @@ class FrameBuilder:
             "count": count,
             "root": first == ROOT,
             "sync": first == ROOT,
-            "attempts": self._attempts(first, count),
+            "attempts": self._attempts(first, count, MAPPER),
             "mapper": step.mapper.version,
             "combiner": combiner,
             "reducer": step.reducer.version,
+            "keeps": step.reducer.retry.attempts > 1,
+            "limits_s": self._later_limits(step),
         }
+        if self._state.attempts:
+            frame["later_attempts"] = {
+                "combiner": self._attempts(first, count, COMBINER),
+                "reducer": self._attempts(first, count, 0),
+            }
         frame |= _items(chunk.payload, first - chunk.start, count)
         versions = [step.mapper.version, step.reducer.version]
         if combiner is not None:
@@ -105,12 +112,19 @@ class FrameBuilder:
     def _run(self, ticket: int, frame: dict[str, Any], versions: tuple[str, ...]) -> Run:
         return Run(ticket, self._key, frame, versions, frame["time_limit_s"])
 
-    def _attempts(self, first: int, count: int) -> dict[int, int]:
+    def _later_limits(self, step: PlanStep) -> dict[str, float]:
+        """Return the time limits of what runs in the trip of a mapper, where it differs."""
+        own = {"combiner": step.combiner, "reducer": step.reducer}
+        limits_s = {stage: ref.time_limit_s or self._limit_s for stage, ref in own.items() if ref}
+        mapper_s = step.mapper.time_limit_s or self._limit_s
+        return {stage: limit_s for stage, limit_s in limits_s.items() if limit_s != mapper_s}
+
+    def _attempts(self, first: int, count: int, what: int) -> dict[int, int]:
         attempts = self._state.attempts
         if not attempts:
             return {}
         batch = range(first, first + count)
-        return {v: attempts[v, MAPPER].number for v in batch if (v, MAPPER) in attempts}
+        return {v: attempts[v, what].number for v in batch if (v, what) in attempts}
 
 
 def _items(payload: Payload, position: int, count: int) -> dict[str, Any]:

@@ -131,14 +131,17 @@ def _return(work: Work, invocation: Invocation, pairs: Iterator[object], started
     frame = work.frame
     combiner, reducer = frame["combiner"], frame["reducer"]
     in_parts = reducer is None or (work.in_parts and work.bench.per_key(reducer, invocation))
-    last = work.out if in_parts else work.scratch
+    keeps = reducer is not None and work.keeps
+    last = work.keeping if keeps else work.out if in_parts else work.scratch
     output = work.groups(work.scratch if combiner else last)
     output.fill(pairs)
     mapped = combined = now()
     if combiner:
         output = work.stage(invocation, "combiner", combiner, output, last)
         combined = now()
-    reduced = reducer is not None and not (in_parts and output.runs)
+    reduced = reducer is not None and not ((in_parts or keeps) and output.runs)
+    if reduced and keeps:
+        work.keep(invocation, output, (mapped - started, combined - mapped, 0))
     if reduced:
         output = work.stage(invocation, "reducer", reducer, output, work.out)
     return _Leaf(output, reduced, (mapped - started, combined - mapped, now() - combined))

@@ -130,14 +130,16 @@ class Bench:
     def per_key(self, version: str, invocation: Invocation) -> bool:
         """Tell whether a reducer is called once a key.
 
-        Raises:
-            InternalError: It was not sent.
-            BaseException: Whatever the top level of its module raises.
+        False when it cannot be loaded, too.
         """
         if version not in self._handlers:
             mapper = invocation.handler
-            self.handler(version, invocation)
-            invocation.handler = mapper
+            try:
+                self.handler(version, invocation)
+            except Exception:  # noqa: BLE001 - its own invocation finds the same, and is blamed
+                return False
+            finally:
+                invocation.handler = mapper
         return self._handlers[version].per_key
 
     def keep(self, mapper: KeptMapper) -> None:

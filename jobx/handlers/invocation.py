@@ -91,6 +91,16 @@ class Invocation:
         """The id of what runs now in its request: ``m0``, ``c17``, ``r17``."""
         return f"{self.stage[0]}{self.vertex}"
 
+    @property
+    def is_later(self) -> bool:
+        """Whether a combiner or reducer runs now in the trip of its mapper."""
+        return self.stage != self._first_stage
+
+    @property
+    def is_told_input(self) -> bool:
+        """Whether what was given is the input of what runs now."""
+        return self.given is not None and not self.is_later
+
     def write(self, piece: bytes) -> None:
         """Keep captured output, as much as there is room for."""
         kept = piece[: self._room]

@@ -21,12 +21,18 @@ context), ``step`` (its name), ``blob_dir`` (folder of the request's blobs), ``b
 of names of blobs written for this frame), ``inline_bytes``, ``time_limit_s`` (for one invocation),
 ``sync`` (blobs are synced to disk before the result is sent).
 
+The combiner and the reducer of a mapper that returns run in the same trip, and are invocations of
+their own all the same: ``limits_s`` and ``later_attempts`` of a map frame are theirs.
+
     map     first, count, root (bool), attempts (map: vertex to attempt, 1 if absent), mapper,
             combiner (or None), reducer (or None: stop after the combiner) as versions,
             pairs (bytes of the chunk's items) or blob (map: name, start, stop in bytes),
             chunk_pairs (most pairs of one mapped chunk), batch_s (seconds after which what has not
             been begun with is given back),
-            partitions (run sections of an output that was too large for memory)
+            partitions (run sections of an output that was too large for memory),
+            limits_s (map: ``combiner`` and ``reducer`` to the time limit of each),
+            later_attempts (map: ``combiner`` and ``reducer`` to such a map as ``attempts``),
+            keeps (bool: a reducer that fails may be tried again, on the same output)
     combine vertex, attempt, combiner, inputs, partitions
     reduce  vertex, attempt, reducer, inputs (payloads in order; values of a key keep it),
             partition, partitions (1: all keys), session (what the mapper left)
@@ -52,6 +58,9 @@ Segments, in order::
     ["combined", vertex, payloads, duration_us, notes]
     ["reduced", vertex, partition, payloads, duration_us, notes]
     ["failed", vertex, failure (fields of model.Failure), duration_us, notes]
+    ["failed", vertex, failure, duration_us, notes, stage]
+            the ``combiner`` or the ``reducer`` that ran in the trip of its mapper. With ``keeps``
+            the mapper comes before it as ``returned``, not reduced; without, it has to run again.
     ["unstarted", first, count]
             not tried: too many mappers are kept here, the batch was recalled, or it has taken its
             time or yielded enough for one frame
@@ -61,7 +70,7 @@ Segments, in order::
 mapper S_SET), ``notices`` (lists of channel, level, handler, template, message, text). A vertex
 that left nothing is absent.
 
-While it works, the executor keeps (id, vertex, monotonic start in ns) in a shared page, so that the
+While it works, the executor keeps (id, vertex, start in monotonic ns, stage) in a shared page; so the
 node can tell which invocation killed it or is over its time, and before and after that the id of
 the frame that it reads or answers. In the same page the node keeps the highest id that it recalled:
 of the frames up to it nothing more is begun. A batch at work gives back the rest, one that comes
@@ -78,6 +87,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 PAGE_BYTES: Final = 4096
+#: What runs for a vertex, in order.
+STAGES: Final = ("mapper", "combiner", "reducer")
 #: Suspended mappers after which a batch ends that keeps one more.
 MAX_KEPT: Final = 256
 
@@ -91,6 +102,7 @@ _START: Final = 2
 _TAKEN: Final = 3
 _SINCE: Final = 4
 _BEGUN: Final = 5
+_STAGE: Final = 6
 _RECALLED: Final = 8
 _RSS: Final = 16
 #: Reads of the page until two agree.
@@ -118,6 +130,7 @@ class Page:
         words = self._words
         if words[_NUMBER] != number:
             words[_BEGUN] = start_ns
+        words[_STAGE] = 0
         words[_VERTEX] = vertex
         words[_NUMBER] = number
         words[_START] = start_ns
@@ -138,8 +151,9 @@ class Page:
         words = self._words
         return words[_BEGUN] / 1e9 if words[_NUMBER] == number else 0.0
 
-    def restart(self, start_ns: int) -> None:
-        """Let the time of what the executor is at count anew."""
+    def restart(self, start_ns: int, stage: str = "mapper") -> None:
+        """Let the time of what the executor is at count anew, from ``stage`` of its trip on."""
+        self._words[_STAGE] = STAGES.index(stage)
         self._words[_START] = start_ns
 
     def rest(self) -> None:
@@ -161,6 +175,11 @@ class Page:
     def _read(self) -> tuple[int, int, int]:
         words = self._words
         return words[_NUMBER], words[_VERTEX], words[_START]
+
+    @property
+    def stage(self) -> str:
+        """What of a mapper's trip the executor is at, or was at when it died."""
+        return STAGES[min(self._words[_STAGE], len(STAGES) - 1)]
 
     @property
     def recalled(self) -> int:
@@ -189,6 +208,12 @@ class Page:
         self._words.release()
         self._view.release()
         self._memory.close()
+
+
+def limit_s_of(frame: Mapping[str, Any], stage: str) -> float:
+    """Return the time limit of a work frame's invocation, or of a later stage of its trip."""
+    limits_s: Mapping[str, float] = frame.get("limits_s") or {}
+    return limits_s.get(stage, frame["time_limit_s"])
 
 
 def vertices_of(frame: Mapping[str, Any]) -> range:

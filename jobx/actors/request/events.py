@@ -68,7 +68,10 @@ class Done(Struct, frozen=True):
 
 
 class Retried(Struct, frozen=True):
-    """Invocations did not succeed, or what they left is gone; they will be tried again."""
+    """Invocations did not succeed, or what they left is gone; they will be tried again.
+
+    A combiner, and a reducer whose input is not kept, are tried again with their mapper.
+    """
 
     at: float
     kind: Kind

@@ -125,6 +125,11 @@ class Ready:
         else:
             self._reduces.append(target)
 
+    def withhold(self, target: Target) -> None:
+        """Take back that a reduction is ready."""
+        if target in self._reduces:
+            self._reduces.remove(target)
+
     def renew(self) -> None:
         """Make ready whatever has no result: nothing is at work any more."""
         self.pulls.clear()

@@ -24,12 +24,14 @@ from jobx.actors.request.events import (
 )
 from jobx.actors.request.ready import Ready
 from jobx.actors.request.retry import FIRST, Attempt
-from jobx.actors.request.tree import MAPPER, ROOT, Branch, Chunk, Output, Target, Tree
+from jobx.actors.request.tree import COMBINER, MAPPER, ROOT, Branch, Chunk, Output, Target, Tree
 from jobx.model import Counts, Failure, Plan
 from jobx.payload import Payload
 
 #: Partitions of a reduction that is too large for one; fixed, so that results depend on no node.
 PARTITIONS: Final = 8
+#: Why a mapper runs again whose combiner or reducer failed in the same trip.
+_WITH_ITS_MAPPER: Final = Failure(kind="lost", type="Lost", message="its output was not kept")
 
 
 class RequestState:
@@ -175,8 +177,8 @@ class RequestState:
         chunk = self.tree.chunks.get(event.chunk)
         if chunk is None:
             return
-        if event.kind == "reduce":
-            self._reduce_retried(event)
+        if event.kind != "map":
+            self._later_retried(event, chunk)
             return
         first, stop = event.first, event.first + event.count
         if event.failure.kind == "blob":
@@ -190,13 +192,20 @@ class RequestState:
         if not event.delay_s:
             self.ready.add_range(chunk, first, stop)
 
-    def _reduce_retried(self, event: Retried) -> None:
-        target = (event.first, event.partition)
+    def _later_retried(self, event: Retried, chunk: Chunk) -> None:
+        """Try a combiner or reducer again: alone if its input is kept, else with its mapper."""
+        vertex = event.first
+        target = (vertex, COMBINER if event.kind == "combine" else event.partition)
         self.attempts[target] = self.attempt(target).after(event.failure)
-        branch = self.tree.branches.get(event.first)
-        if branch is None or not branch.partitions:
-            return
-        branch.idle.add(event.partition)
+        branch = self.tree.branches.get(vertex)
+        if event.kind == "reduce" and branch is not None and branch.partitions:
+            self.ready.withhold(target)
+            branch.idle.add(event.partition)
+        elif chunk.finished.overlaps(vertex, vertex + 1):
+            return  # it was of an earlier attempt
+        else:
+            target = (vertex, MAPPER)
+            self._restart(vertex, _WITH_ITS_MAPPER)
         if event.delay_s:
             self.ready.delayed[target] = event.delay_s
         else:

@@ -20,9 +20,11 @@ from jobx.payload import Payload
 
 ROOT: Final = 0
 
-#: What is tried: a mapper (vertex, -1) or one partition of a reducer (vertex, partition).
+#: What is tried: a mapper (vertex, -1), its combiner (vertex, -2) or one partition of its reducer
+#: (vertex, partition); a reducer in the trip of its mapper is partition 0.
 Target: TypeAlias = tuple[int, int]
 MAPPER: Final = -1
+COMBINER: Final = -2
 
 
 class Output(Struct, frozen=True):
