@@ -179,6 +179,8 @@ class Failure(Entity, frozen=True, kw_only=True):
     input: str | None = None
     #: Index of the yielded pair that did not fit.
     pair: int | None = None
+    #: The classes that an exception is of as well, nearest first.
+    bases: tuple[str, ...] = ()
 
 
 class Counts(Entity, frozen=True, kw_only=True):

@@ -22,6 +22,8 @@ Frame: TypeAlias = tuple[str, int, str]  #: file name, line, function
 #: What makes whatever left the blob run again.
 _BLOB: Final = (BlobDamaged, BlobUnreadable)
 _MAX_MESSAGE: Final = 4096
+#: Base classes of an exception that are told.
+_MAX_BASES: Final = 32
 #: Author frames that are shown of a traceback: the outermost and the innermost ones.
 _OUTER_FRAMES: Final = 5
 _INNER_FRAMES: Final = 20
@@ -95,16 +97,19 @@ def describe(error: BaseException, redact: Callable[[str], str] = str) -> dict[s
     """
     if isinstance(error, GuestFailed):
         kind, name, message, frames, pair = error.args
+        bases: list[str] = []
     else:
         kind, name = _classify(error)
         message, frames = _message(error), _own_frames(error.__traceback__)
         pair = error.args[2] if isinstance(error, Misuse) else None
+        bases = [redact(type_name(base)) for base in type(error).__mro__[1:-1][:_MAX_BASES]]
     return {
         "kind": kind,
         "type": redact(name),
         "message": _cut(redact(message)),
         "traceback": redact(_show(frames)),
         "pair": pair,
+        "bases": bases,
         **({"input": error.args[0]} if isinstance(error, _BLOB) else {}),
     }
 

@@ -70,15 +70,15 @@ Segments, in order::
 mapper S_SET), ``notices`` (lists of channel, level, handler, template, message, text). A vertex
 that left nothing is absent.
 
-While it works, the executor keeps (id, vertex, start in monotonic ns, stage) in a shared page; so the
-node can tell which invocation killed it or is over its time, and before and after that the id of
-the frame that it reads or answers. In the same page the node keeps the highest id that it recalled:
-of the frames up to it nothing more is begun. A batch at work gives back the rest, one that comes
-later is given back whole, any other frame is answered without segments. What comes first is not
-recalled before it is begun with. An executor writes what it begins with *before* it looks whether
-that was recalled, so after a moment the node knows from the page what will not be begun, even while
-an invocation takes hours. After a frame, but not after each when they are short, the executor
-leaves its resident memory there.
+While it works, the executor keeps (id, vertex, monotonic start in ns, stage) in a shared page, so
+that the node can tell which invocation killed it or is over its time, and before and after that the
+id of the frame that it reads or answers. In the same page the node keeps the highest id that it
+recalled: of the frames up to it nothing more is begun. A batch at work gives back the rest, one
+that comes later is given back whole, any other frame is answered without segments. What comes first
+is not recalled before it is begun with. An executor writes what it begins with *before* it looks
+whether that was recalled, so after a moment the node knows from the page what will not be begun,
+even while an invocation takes hours. After a frame, but not after each when they are short, the
+executor leaves its resident memory there.
 """
 
 from __future__ import annotations

@@ -68,10 +68,12 @@ def next_delay_s(
         return DISK_S
     if failure.kind not in FAULTS or spent.faults >= policy.attempts:
         return None
-    if policy.on and not _named(failure.type, policy.on):
+    if policy.on and not _named(failure, policy.on):
         return None
     return min(policy.backoff_s * 2.0 ** (spent.faults - 1), policy.max_backoff_s)
 
 
-def _named(error_type: str, names: tuple[str, ...]) -> bool:
-    return error_type in names or error_type.rpartition(".")[2] in names
+def _named(failure: Failure, names: tuple[str, ...]) -> bool:
+    """Tell whether a policy names the class of an exception, or one that it is derived from."""
+    classes = (failure.type, *failure.bases)
+    return any(name in names or name.rpartition(".")[2] in names for name in classes)

@@ -639,3 +639,75 @@ def test_output_that_is_on_its_way_is_of_the_stage_that_wrote_it(tmp_path: Path)
     bench.drain = drain
     run(bench, tmp_path, [1, 1])
     assert stages == ["mapper", "reducer"]
+
+
+# Combiners and reducers in the trip of their mapper
+
+TOLD = "PRINT('mapped')\nyield Return()\nyield 'a', 1\nyield 'b', 2"
+RAISES = "def handler(results):\n PRINT('reduced')\n raise ConnectionResetError('no')\n yield"
+
+
+def test_a_reducer_that_fails_after_its_mapper_is_named_and_the_mapper_is_not(
+    tmp_path: Path,
+) -> None:
+    bench = frames.bench(tmp_path, mapper(TOLD), reducer(RAISES))
+    (segment,) = run(bench, tmp_path, [1, 1], later_attempts={"combiner": {}, "reducer": {1: 4}})
+    failure = msgspec.convert(segment[2], Failure)
+    assert (segment[0], segment[5:]) == ("failed", ["reducer"])
+    assert (failure.handler_name, failure.attempt, failure.input) == ("r", 4, None)
+    assert failure.bases[:2] == ("ConnectionError", "OSError")
+    assert segment[4] == {1: {"output": "mapped\n", "reducer_output": "reduced\n"}}
+
+
+@pytest.mark.parametrize("inline_bytes", [0, 1 << 16])
+@pytest.mark.parametrize("combiner", [None, "c"])
+def test_a_reducer_that_may_be_tried_again_leaves_what_its_mapper_yielded_as_it_was(
+    tmp_path: Path, inline_bytes: int, combiner: str | None
+) -> None:
+    spoils = "for _, values in results: values.clear()\nraise ValueError\nyield"
+    same = frames.load(
+        "c", "combiner", "def handler(results): return ((k, v[0]) for k, v in results)"
+    )
+    bench = frames.bench(tmp_path, mapper(TOLD), reducer(spoils), same)
+    options = {"keeps": True, "inline_bytes": inline_bytes, "combiner": combiner}
+    mapped, failed = run(bench, tmp_path, [1, 1], **options)
+    assert (mapped[:3], mapped[4], mapped[6]) == (
+        ["returned", 1, 1], False, {1: {"output": "mapped\n"}}
+    )  # fmt: skip
+    assert output(mapped, tmp_path) == [("a", 1), ("b", 2)]
+    assert (failed[0], failed[4], failed[5]) == ("failed", {}, "reducer")
+
+
+@pytest.mark.parametrize("inline_bytes", [0, 1 << 16])
+def test_what_was_kept_for_a_reducer_that_succeeds_is_removed(
+    tmp_path: Path, inline_bytes: int
+) -> None:
+    bench = frames.bench(tmp_path, mapper(TOLD), SUM)
+    (segment,) = run(bench, tmp_path, [1, 1], [2, 2], keeps=True, inline_bytes=inline_bytes)
+    assert segment[4] is True
+    assert [path.name for path in tmp_path.iterdir() if "-k" in path.name] == []
+
+
+@pytest.mark.parametrize("late", ["combiner", "reducer"])
+def test_each_stage_of_a_trip_has_its_own_time_limit(tmp_path: Path, late: str) -> None:
+    tells = "for k, v in results: yield k, INVOCATION.remaining_s()"
+    quick = "for k, v in results: yield k, v[0]"
+    sources = {"combiner": quick, "reducer": quick, late: tells}
+    loads = [frames.load(kind[0], kind, source) for kind, source in sources.items()]
+    bench = frames.bench(tmp_path, mapper("yield Return()\nyield 1, 1"), *loads)
+    (segment,) = run(bench, tmp_path, [1, 1], combiner="c", limits_s={late: 500.0})
+    ((_, remaining_s),) = output(segment, tmp_path)
+    assert 10.0 < remaining_s <= 500.0
+
+
+def test_a_reducer_that_cannot_be_loaded_is_the_one_that_failed(tmp_path: Path) -> None:
+    bench = frames.bench(tmp_path, mapper(TOLD), reducer("1 / 0\ndef handler(key, values): yield"))
+    (segment,) = run(bench, tmp_path, [1, 1], partitions=8)
+    assert (segment[2]["handler_name"], segment[5]) == ("r", "reducer")
+
+
+def test_a_reducer_finds_no_decimal_context_of_its_mapper(tmp_path: Path) -> None:
+    sets = "import decimal\ndecimal.getcontext().prec = 3\nyield Return()\nyield 1, 1"
+    told = "import decimal\nfor k, v in results: yield k, decimal.getcontext().prec"
+    (segment,) = run(frames.bench(tmp_path, mapper(sets), reducer(told)), tmp_path, [1, 1])
+    assert output(segment, tmp_path) == [(1, 28)]

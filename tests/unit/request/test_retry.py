@@ -46,6 +46,26 @@ def test_back_off_of_the_last_of_a_hundred_attempts_is_still_the_cap() -> None:
 
 
 @pytest.mark.parametrize(
+    ("named", "is_retried"),
+    [
+        (("ConnectionResetError",), True),
+        (("OSError",), True),
+        (("Exception",), True),
+        (("mine.NetError",), True),
+        (("NetError",), True),
+        (("ValueError",), False),
+        (("other.NetError",), False),
+    ],
+)
+def test_a_class_that_is_named_stands_for_those_derived_from_it(
+    named: tuple[str, ...], is_retried: bool
+) -> None:
+    bases = ("mine.NetError", "ConnectionError", "OSError", "Exception", "BaseException")
+    failure = Failure(kind="author", type="ConnectionResetError", message="", bases=bases)
+    assert (_delay(Retry(attempts=2, on=named), failure) is not None) == is_retried
+
+
+@pytest.mark.parametrize(
     ("error_type", "named", "is_retried"),
     [
         ("ValueError", (), True),

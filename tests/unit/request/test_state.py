@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from jobx.actors.request.events import Accepted, Adopted, Cancelled, Done, Failed
+from jobx.actors.request.events import Accepted, Adopted, Cancelled, Done, Failed, Kind
+from jobx.actors.request.retry import Attempt
 from jobx.actors.request.state import PARTITIONS, RequestState
-from jobx.actors.request.tree import MAPPER, ROOT, Target
+from jobx.actors.request.tree import COMBINER, MAPPER, ROOT, Target
 from jobx.model import Failure, HandlerRef, Plan, PlanStep
 from jobx.payload import Payload
 from tests.unit.request.driver import (
@@ -569,3 +570,43 @@ def test_a_wide_tree_is_taken_up_again_without_a_scan_for_each_child(
 
 def test_the_acceptance_is_kept(state: RequestState) -> None:
     assert isinstance(state.accepted, Accepted)
+
+
+# Combiners and reducers in the trip of their mapper
+
+
+@pytest.mark.parametrize(("kind", "target"), [("combine", COMBINER), ("reduce", 0)])
+@pytest.mark.parametrize("delay_s", [0.0, 3.0])
+def test_what_fails_in_the_trip_of_its_mapper_is_tried_again_with_it_and_counted_alone(
+    parent: RequestState, kind: Kind, target: int, delay_s: float
+) -> None:
+    assert _take_all(parent) == [1, 2, 3, 4]
+    parent.apply(retried(1, 2, kind=kind, failure=AUTHOR, delay_s=delay_s))
+    assert parent.attempt((2, target)) == Attempt(number=2, faults=1)
+    assert parent.attempt((2, MAPPER)) == Attempt(number=2)
+    assert parent.ready.delayed == ({(2, MAPPER): delay_s} if delay_s else {})
+    assert _take_all(parent) == ([] if delay_s else [2])
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 3.0])
+def test_a_reducer_whose_input_was_kept_is_tried_again_alone(
+    parent: RequestState, delay_s: float
+) -> None:
+    _take_all(parent)
+    parent.apply(done(1, 2, outcome="combined", body=b"kept"))
+    parent.apply(retried(1, 2, kind="reduce", failure=AUTHOR, delay_s=delay_s))
+    assert parent.attempts == {(2, 0): Attempt(number=2, faults=1)}
+    assert parent.ready.delayed == ({(2, 0): delay_s} if delay_s else {})
+    assert parent.ready.take_reduce() == (None if delay_s else (2, 0))
+    assert parent.ready.take_reduce() is None
+    assert _take_all(parent) == []
+    if delay_s:
+        parent.ready.release((2, 0))
+        assert parent.ready.take_reduce() == (2, 0)
+
+
+def test_a_late_failure_in_a_trip_that_has_a_result_changes_nothing(parent: RequestState) -> None:
+    _take_all(parent)
+    parent.apply(done(1, 2))
+    parent.apply(retried(1, 2, kind="combine", failure=AUTHOR))
+    assert _take_all(parent) == []
