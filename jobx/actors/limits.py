@@ -29,7 +29,7 @@ def overdue(executor: Executor, now: float) -> Failure | None:
     item = executor.work.get(progress.number)
     if item is None:  # it reads, or answers, or was taken back what it began with
         return _overdue_between(executor, now)
-    limit_s = limit_s_of(item.frame, progress.stage)
+    limit_s = limit_s_of(item.frame, progress.stage, item.time_limit_s)
     if progress.running_s > limit_s + OVERDUE_S:
         text = f"the invocation took longer than {limit_s:g} s"
         return Failure(kind="timeout", type="HandlerTimeout", message=text)

@@ -210,10 +210,10 @@ class Page:
         self._memory.close()
 
 
-def limit_s_of(frame: Mapping[str, Any], stage: str) -> float:
-    """Return the time limit of a work frame's invocation, or of a later stage of its trip."""
+def limit_s_of(frame: Mapping[str, Any], stage: str, limit_s: float) -> float:
+    """Return the time limit of a stage of a work frame, whose invocations have ``limit_s``."""
     limits_s: Mapping[str, float] = frame.get("limits_s") or {}
-    return limits_s.get(stage, frame["time_limit_s"])
+    return limits_s.get(stage, limit_s)
 
 
 def vertices_of(frame: Mapping[str, Any]) -> range:

@@ -60,7 +60,9 @@ class Work:
         )
         self.keeps = frame.get("keeps", False)
         self._kept: Callable[[Mapping[str, Any]], None] | None = None
-        self._limits_s = {stage: limit_s_of(frame, stage) for stage in STAGES}
+        self._limits_s = {
+            stage: limit_s_of(frame, stage, frame["time_limit_s"]) for stage in STAGES
+        }
         self._later_attempts: Mapping[str, Mapping[int, int]] = frame.get("later_attempts") or {}
         self.segments = Segments()
 
