@@ -13,7 +13,7 @@ from jobx import model
 from jobx.actors.presenting import plain
 from jobx.actors.writers.registry import Writers
 from jobx.config import Settings
-from jobx.errors import InvalidInput
+from jobx.errors import DeadlineExceeded, InvalidInput
 from jobx.handlers import source
 from jobx.handlers.examples import check_examples
 from jobx.handlers.library import Library
@@ -22,6 +22,9 @@ from jobx.kv.store import Store
 
 Body: TypeAlias = dict[str, Any]
 T = TypeVar("T")
+
+#: How long checks and examples of a handler may take, in all: less than those who ask wait.
+CHECK_S: Final = 25.0
 
 _KINDS: Final[dict[str, type[Any]]] = {
     "workflow": model.Workflow,
@@ -104,20 +107,28 @@ class EntityVerbs:
     async def _write(self, write: Callable[[Any], object], body: Body) -> Body:
         kind = _kind(body)
         entity = model.convert(kind, body["kind"], body["fields"])
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._trials, self._check, entity)
+        if isinstance(entity, model.Handler):
+            await self._try(entity)
+        elif isinstance(entity, model.Job):
+            await self._in_thread(lambda: self._writers.check(entity))
         await self._in_thread(lambda: write(entity))
         await self._in_thread(self._library.refresh)
         name = getattr(entity, f"{body['kind']}_name")
         return {"entity": plain(await self._read(kind, entity.workflow_name, name))}
 
-    def _check(self, entity: msgspec.Struct) -> None:
-        """Refuse what could be stored and could not run; blocks while examples run."""
-        if isinstance(entity, model.Job):
-            self._writers.check(entity)
-        elif isinstance(entity, model.Handler):
-            source.check(entity)
-            check_examples(entity, self._settings, self._environ)
+    async def _try(self, handler: model.Handler) -> None:
+        """Refuse what could be stored and could not run; who asks hears of it in time."""
+        loop = asyncio.get_running_loop()
+        tried = loop.run_in_executor(self._trials, self._check, handler)
+        try:
+            await asyncio.wait_for(tried, CHECK_S)
+        except TimeoutError as error:
+            what = f"checking handler {handler.handler_name}, which was not stored,"
+            raise DeadlineExceeded(what, CHECK_S) from error
+
+    def _check(self, handler: model.Handler) -> None:
+        source.check(handler)
+        check_examples(handler, self._settings, self._environ)
 
     async def _read(self, kind: type[Any], workflow: str, name: str | None) -> msgspec.Struct:
         wanted = None if kind is model.Workflow else name

@@ -51,6 +51,8 @@ from jobx.views import NodeView
 LOCAL: Final = "local"
 #: Threads for blocking reads of the store.
 READERS: Final = 4
+#: Handlers whose examples run at the same time, at most.
+TRIALS: Final = 4
 #: Actors that are described at once, which takes some 10 ms of the loop.
 MAX_ACTORS: Final = 1000
 #: How often a change of entities by a process that says nothing of it is looked for.
@@ -229,7 +231,7 @@ class Node:
             redeliver=self._outside.redeliver,
         )
         # Examples of handlers may take long: they are in no way but their own.
-        self._trials = ThreadPoolExecutor(1, thread_name_prefix="trials")
+        self._trials = ThreadPoolExecutor(TRIALS, thread_name_prefix="trials")
         self._entity_verbs = EntityVerbs(
             self._store,
             self._library,

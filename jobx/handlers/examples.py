@@ -15,7 +15,7 @@ from jobx.handlers.trial import Trial, TrialResult
 from jobx.values import Key, Pair, Value
 
 #: How long an example may take, whatever its handler may.
-EXAMPLE_LIMIT_S: Final = 60.0
+EXAMPLE_LIMIT_S: Final = 10.0
 _MAX_CHARS: Final = 500
 
 

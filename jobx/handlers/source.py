@@ -9,7 +9,7 @@ import msgspec
 
 from jobx import model
 from jobx.errors import InvalidInput, TooLarge
-from jobx.handlers import header, languages
+from jobx.handlers import checks, header, languages
 
 MAX_SOURCE_BYTES: Final = 1 << 20
 #: What ``required_capability`` is where nothing, or the original's ``none``, is said.
@@ -99,7 +99,7 @@ def check(handler: model.Handler) -> None:
     if not handler.source_code.strip():
         raise InvalidInput(f"handler {handler.handler_name}", "source code", "must not be empty")
     try:
-        languages.processor(handler.source_type).check(handler.source_code, handler.handler_type)
+        checks.check(handler.source_type, handler.source_code, handler.handler_type)
     except InvalidInput as error:
         where, value, reason = error.args
         raise InvalidInput(f"handler {handler.handler_name}: {where}", value, reason) from error
