@@ -108,6 +108,8 @@ class FrameSocket:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._stream = sock.makefile("rb", buffering=1 << 16)
+        self._arrived = select.poll()
+        self._arrived.register(sock, select.POLLIN)
 
     def send(self, frame: Frame) -> None:
         """Write one frame; raises OSError when the peer is gone."""
@@ -141,9 +143,7 @@ class FrameSocket:
 
     def is_pending(self) -> bool:
         """Tell whether something can be read at once, beyond what was read ahead."""
-        poll = select.poll()
-        poll.register(self._sock, select.POLLIN)
-        return bool(poll.poll(0))
+        return bool(self._arrived.poll(0))
 
     def close(self) -> None:
         """Close the socket; a second close does nothing."""

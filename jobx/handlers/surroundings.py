@@ -83,6 +83,8 @@ class Surroundings:
         self._mask = signal.pthread_sigmask(signal.SIG_SETMASK, ())
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         self._limits = [resource.getrlimit(number) for number in _LIMITS]
+        # Author code that imports it shows that it may have changed limits: they are many to ask.
+        sys.modules.pop("resource", None)
         self._priority = os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0)
         self._affinity = os.sched_getaffinity(0)
         self._settings = [(take, give, take()) for take, give in _SETTINGS]
@@ -148,6 +150,8 @@ class Surroundings:
             time.tzset()
 
     def _restore_limits(self) -> bool:
+        if "resource" not in sys.modules:
+            return True
         is_whole = True
         for number, before in zip(_LIMITS, self._limits, strict=True):
             if resource.getrlimit(number) != before:
