@@ -182,6 +182,11 @@ class Executor(asyncio.Protocol):
         return Progress(number, vertex, running_s, self.page.stage if is_trip else "mapper")
 
     @property
+    def is_idle(self) -> bool:
+        """Whether it could begin at once with what it is sent."""
+        return not self.work and self.state == "ready" and self.has_seat and not self.waiting
+
+    @property
     def rss_bytes(self) -> int:
         """Its resident memory after its last work."""
         return self.page.rss_bytes

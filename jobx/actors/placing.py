@@ -77,10 +77,24 @@ def choose(
     seats = [e for e in executors if e.has_seat and e.state in ("starting", "ready")]
     for is_long, queue in share.order(backlog):
         if queue:
+            at_once = _idle_of_the_only(executors, queue)
+            if at_once is not None:
+                return Choice(at_once, at_once.workflow, is_long)
             view = _View(seats, queue, now)
             choice = view.for_idle() or (None if is_long else view.behind())
             if choice is not None:
                 return replace(choice, is_long=is_long)
+    return None
+
+
+def _idle_of_the_only(executors: Sequence[Executor], queue: Queue) -> Executor | None:
+    """Return an idle executor of the only workflow that waits, if there is only one."""
+    names = list(queue.workflows(2))
+    if len(names) > 1:
+        return None
+    for executor in executors:
+        if executor.workflow == names[0] and executor.is_idle:
+            return executor
     return None
 
 
@@ -98,7 +112,7 @@ class _View:
 
     def for_idle(self) -> Choice | None:
         """Return what an idle executor is to do."""
-        idle = [executor for executor in self._ready if not executor.work]
+        idle = [executor for executor in self._ready if executor.is_idle]
         for executor in idle:
             if executor.workflow in self._queue:
                 if executor.is_used and self._is_due(executor):

@@ -74,7 +74,8 @@ class Surroundings:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._modules = {name: _Module(sys.modules[name]) for name in _WATCHED}
+        loaded = [name for name in _WATCHED if name in sys.modules]
+        self._modules = {name: _Module(sys.modules[name]) for name in loaded}
         self._environment, self._variables = os.environ, dict(os.environ)
         self._encoded = _encoded(os.environ)
         self._builtins = frozenset(builtins.__dict__)
