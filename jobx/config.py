@@ -289,6 +289,11 @@ class Settings(Section, frozen=True, kw_only=True):
         return self.data_dir / "jobx.sqlite"
 
     @property
+    def blob_path(self) -> Path:
+        """The folder of the large values of requests."""
+        return self.data_dir / "blobs"
+
+    @property
     def gateway_path(self) -> Path:
         """The socket of the node's gateway.
 

@@ -6,6 +6,7 @@
     │  ├─ TooLarge             a size limit
     │  ├─ UnsupportedMedia     a media type that is not spoken here
     │  ├─ KeyReused            an Idempotency-Key came back with another body
+    │  ├─ ArgumentsRefused     a job does not take these arguments
     │  ├─ ForeignOrigin        a browser asks for a page of another origin
     │  ├─ WrongHost            a client means another server
     │  └─ BodyTooSlow          a body did not arrive in time
@@ -100,6 +101,12 @@ class KeyReused(InvalidInput):
     """An Idempotency-Key came back with another body. Args: where, value (as text), reason."""
 
     code = "key-reused"
+
+
+class ArgumentsRefused(InvalidInput):
+    """A job does not take these arguments. Args: job, value (as text), reason."""
+
+    code = "arguments"
 
 
 class ForeignOrigin(InvalidInput):

@@ -61,6 +61,9 @@ _ROWS: Final[dict[type[JobxError], tuple[Happened, Fault, Again, int, str, int]]
         "nothing", "caller", "changed", 422,
         "The Idempotency-Key belongs to another request", INVALID,
     ),
+    errors.ArgumentsRefused: (
+        "nothing", "caller", "changed", 422, "The job does not take these arguments", INVALID,
+    ),
     errors.ForeignOrigin: (
         "nothing", "caller", "never", 403, "It is not for pages of other origins", INVALID,
     ),

@@ -34,7 +34,7 @@ from jobx import model
 from jobx.actors.node import Node
 from jobx.config import Settings
 from jobx.errors import DeadlineExceeded, InvalidInput, RequestFailed
-from jobx.handlers import runs, sync
+from jobx.handlers import root_input, runs, sync
 from jobx.handlers.trial import Trial, TrialResult, load
 from jobx.kv import requests
 from jobx.kv.entities import Entities
@@ -191,7 +191,7 @@ class LocalWorkflow:
             "request_id": requests.new_id(time.time(), os.urandom(10)),
             "workflow": _WORKFLOW,
             "job": step,
-            "arguments": [[name, value] for name, value in (arguments or {}).items()],
+            "arguments": root_input.wire(arguments or {}),
             "context": {},
             "is_blocking": True,
             "wait_s": self._timeout_s,

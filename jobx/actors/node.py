@@ -117,7 +117,7 @@ class Node:
         self._born = time.monotonic()
         data_folder.check_usable(data_dir)
         self._store = SqliteStore(settings.store_path)
-        self._blobs = BlobFolder(data_dir / "blobs")
+        self._blobs = BlobFolder(settings.blob_path)
         self._library = Library(self._store)
         self._background = ThreadPoolExecutor(1, thread_name_prefix="background")
         self._sweeping = ThreadPoolExecutor(1, thread_name_prefix="janitor")

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from thespian.actors import ActorAddress
 
-from jobx import model, values
+from jobx import model
 from jobx.actors import graph, presenting, trace
 from jobx.actors.answers import Answers, within
 from jobx.actors.messages import Cancel, Describe, RequestKey, Submit
@@ -34,11 +34,13 @@ from jobx.errors import (
     Unavailable,
 )
 from jobx.handlers.library import Library
+from jobx.handlers.root_input import RootInputs
 from jobx.kv import deliveries, keys
 from jobx.kv import requests as kv_requests
 from jobx.kv.entities import Entities
 from jobx.kv.store import Store
-from jobx.payload import Payload, pack_offsets
+from jobx.meanings import may_have_happened
+from jobx.payload import Payload
 from jobx.views import Outcome
 
 Body: TypeAlias = dict[str, Any]
@@ -50,6 +52,10 @@ CANCEL_WAIT_S: Final = 2.0
 LOOK_S: Final = 0.5
 #: How long actors may take to answer a question.
 ANSWER_S: Final = 5.0
+#: Where a payload on its way has its bytes.
+_INLINE: Final = 2
+#: Arguments up to this are checked on the loop.
+QUICK_BYTES: Final = 4 << 10
 
 
 class Verbs:
@@ -92,11 +98,41 @@ class Verbs:
         self._supervisor = supervisor
         self._redeliver = redeliver
         self._threads = threads
+        self._inputs = RootInputs(node.blobs, node.settings.executors.inline_bytes)
         #: Requests that are asked for with an Idempotency-Key, durable or not.
         self._keys: dict[tuple[str, str, str], tuple[str, str]] = {}
 
     async def submit(self, body: Body) -> Body:
-        """Start a request, or find the one that was started before; see ``http/node_client.py``."""
+        """Start a request, or find the one that was started before; see ``http/node_client.py``.
+
+        The arguments come packed, or in a blob: it is removed when they start nothing.
+        """
+        item = body["arguments"][_INLINE]
+        if item is not None and len(item) > self._inputs.inline_bytes:
+            key = body["workflow"], model.check_name("request", body["request_id"])
+            payload = await self._in_thread(lambda: self._inputs.keep(*key, item))
+            body = {**body, "arguments": payload.to_wire()}
+        try:
+            outcome = await self._submit(body)
+        except JobxError as error:
+            if not may_have_happened(error):
+                await self._drop_arguments(body)
+            raise
+        if outcome["request"]["request_id"] != body["request_id"]:
+            await self._drop_arguments(body)
+        return outcome
+
+    async def _drop_arguments(self, body: Body) -> None:
+        key = RequestKey(body["workflow"], body["request_id"])
+        if Payload.from_wire(body["arguments"]).blob is None:
+            return
+        try:
+            await self._describe(key)
+        except NotFound:
+            with suppress(JobxError):  # else the janitor finds them
+                await self._in_thread(lambda: self._inputs.drop(*key))
+
+    async def _submit(self, body: Body) -> Body:
         workflow, job_name = body["workflow"], body["job"]
         client_key = body["idempotency_key"]
         if client_key is not None:
@@ -104,6 +140,7 @@ class Verbs:
             if first is not None:
                 return await self._replay(workflow, first, body)
         message = await self._build_known(body)
+        await self._check_arguments(message)
         key = RequestKey(workflow, message.request.request_id)
         slot = (workflow, job_name, client_key)
         if client_key is not None:
@@ -197,11 +234,31 @@ class Verbs:
             step=job.initial_step_name,
             plan_digest=digest,
             plan=plan,
-            arguments=_pack_arguments(body["arguments"]),
+            arguments=Payload.from_wire(body["arguments"]),
             time_limit_s=min(body["time_limit_s"] or limit_s, limit_s),
             writes=(*plan_writes, *accept),
             reply_to=self._node.gateway,
         )
+
+    async def _check_arguments(self, message: Submit) -> None:
+        """Check that the first mapper takes the arguments, as far as its spec tells.
+
+        Raises:
+            ArgumentsRefused: It does not.
+        """
+        request, payload = message.request, message.arguments
+        takes = self._library.takes(request.workflow_name, message.step)
+        if takes is None:
+            return
+
+        def check() -> None:
+            given = self._inputs.read(request.workflow_name, request.request_id, payload)
+            takes.check(f"{request.workflow_name}/{request.job_name}", given)
+
+        if payload.inline is not None and len(payload.inline) <= QUICK_BYTES:
+            check()
+        else:
+            await self._in_thread(check)
 
     def _check_step(self, plan: model.Plan, workflow: str, step: str) -> None:
         if step not in plan.steps:
@@ -340,12 +397,6 @@ class Verbs:
 
 def _check_workflow(store: Store, workflow: str) -> None:
     Entities(store).get(model.Workflow, workflow)
-
-
-def _pack_arguments(arguments: Any) -> Payload:
-    """Return the one item of a root's chunk: a list of [name, value]."""
-    item = values.pack(arguments)
-    return Payload(1, len(item), item, offsets=pack_offsets([len(item)]))
 
 
 VERBS: Final[dict[str, Callable[[Verbs, Body], Awaitable[Body]]]] = {

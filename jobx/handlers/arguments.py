@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
+from jobx.errors import ArgumentsRefused, quote
 from jobx.handlers.failures import Misuse, shorten
 from jobx.values import MAX_DIGITS, Key, Pair, Value
 
@@ -79,6 +81,30 @@ def cast(arguments: Arguments, spec: Spec, optional: Collection[str] = ()) -> Ar
     if isinstance(value, dict):
         return Arguments({key: _cast_fields(value, types)})
     return Arguments(_cast_fields({key: value}, types))
+
+
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What a mapper takes, as far as its header says."""
+
+    spec: Spec
+    optional: Collection[str] = ()
+
+    def check(self, job: str, given: dict[Key, Value]) -> None:
+        """Check the arguments of a request for a job before it is accepted.
+
+        Raises:
+            ArgumentsRefused: The mapper would refuse them.
+        """
+        try:
+            cast(Arguments(given, is_root=True), self.spec, self.optional)
+        except Misuse as error:
+            known = ", ".join(self._shown(name, kind) for name, kind in self.spec)
+            reason = f"{error}; it takes {known}"
+            raise ArgumentsRefused(f"job {job}", quote(list(given)), reason) from error
+
+    def _shown(self, name: str, kind: str) -> str:
+        return f"{name}: {kind}{' or nothing' if name in self.optional else ''}"
 
 
 def _check_names(arguments: Arguments, types: Mapping[str, str], optional: Collection[str]) -> None:

@@ -9,12 +9,13 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jobx import model
 from jobx.errors import EntryDamaged, InvalidInput, JobxError, NotFound
 from jobx.handlers import languages
+from jobx.handlers.arguments import Takes
 from jobx.kv import keys
 from jobx.kv.entities import Entities, WorkflowSnapshot
 from jobx.kv.store import Put, Store, Write
@@ -60,6 +61,8 @@ class _Known:
     faults: dict[tuple[str, str], EntryDamaged]
     #: Why the workflow itself cannot be.
     fault: JobxError | None = None
+    #: What the mappers of steps take, of those that say it.
+    takes: Mapping[str, Takes] = field(default_factory=dict)
 
 
 class Library:
@@ -184,6 +187,10 @@ class Library:
         pinned.asked = True
         return pinned.digest, pinned.plan, list(pinned.writes)
 
+    def takes(self, workflow: str, step: str) -> Takes | None:
+        """Return what the mapper of a step takes, None when its header does not say."""
+        return self._workflow(workflow).takes.get(step)
+
     def unplanned(self, workflow: str, step: str) -> JobxError:
         """Return the error for a step that is not in the plan; it says why it is not."""
         known = self._workflow(workflow)
@@ -239,7 +246,19 @@ class Library:
             return old
         steps, broken = self._pin_steps(snapshot, faults)
         pinned = self._pinned(workflow, model.Plan(steps=steps), old)
-        return _Known(snapshot.jobs, pinned, broken, faults)
+        takes = {
+            name: found
+            for name in steps
+            if (found := self._takes(snapshot.handlers[snapshot.steps[name].map_handler_name]))
+        }
+        return _Known(snapshot.jobs, pinned, broken, faults, takes=takes)
+
+    def _takes(self, handler: model.Handler) -> Takes | None:
+        if not handler.argument_spec:
+            return None
+        processor = languages.processor(handler.source_type)
+        checked = processor.read(handler.source_code, handler.handler_type)
+        return Takes(handler.argument_spec, checked.optional)
 
     def _pinned(self, workflow: str, plan: model.Plan, old: _Known | None) -> _Pinned:
         body = model.encode(plan)

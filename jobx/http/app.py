@@ -8,27 +8,34 @@ import falcon.asgi
 import msgspec
 
 from jobx.config import HttpSettings
+from jobx.handlers.root_input import RootInputs
 from jobx.http import admin, entities, errors, graphs, jobs, openapi, requests
 from jobx.http.node_client import Node
 
 App = falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]
 
 
-def create_app(node: Node, settings: HttpSettings) -> App:
-    """Return the ASGI application of a web worker that talks to ``node``."""
+def create_app(node: Node, settings: HttpSettings, inputs: RootInputs | None = None) -> App:
+    """Return the ASGI application of a web worker that talks to ``node``.
+
+    Args:
+        node: What answers.
+        settings: The limits.
+        inputs: Where large arguments are kept; without one they go to the node as they are.
+    """
     app: App = falcon.asgi.App()
     errors.install(app)
-    for path, resource in _routes(node, settings).items():
+    for path, resource in _routes(node, settings, inputs).items():
         app.add_route(path, resource)
     return app
 
 
-def _routes(node: Node, settings: HttpSettings) -> dict[str, Any]:
+def _routes(node: Node, settings: HttpSettings, inputs: RootInputs | None) -> dict[str, Any]:
     one_request = "/request/{workflow}/{request_id}"
     one_invocation = f"{one_request}/invocation/{{invocation_id}}"
     drawing = graphs.Drawing(node)
     routes = {
-        "/job/{workflow}/{job}": jobs.Jobs(node, settings),
+        "/job/{workflow}/{job}": jobs.Jobs(node, settings, inputs),
         "/request/{workflow}": requests.RequestList(node, settings),
         one_request: requests.OneRequest(node, settings, drawing),
         f"{one_request}/result": requests.RequestResult(node, settings),

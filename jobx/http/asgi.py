@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from jobx import config_sources
+from jobx.handlers.root_input import RootInputs
 from jobx.http.app import create_app
 from jobx.http.door import Door
 from jobx.http.node_client import NodeClient
+from jobx.kv.blobs import BlobFolder
 
 #: Key in the state of the ASGI lifespan: a function that ends all waits, for the server's hooks.
 CUT_WAITS: Final = "jobx.cut_waits"
@@ -39,6 +41,7 @@ def create() -> Door:
     """
     settings = config_sources.load(None, os.environ)
     client = NodeClient(settings.gateway_path)
-    app = create_app(client, settings.http)
+    inputs = RootInputs(BlobFolder(settings.blob_path), settings.executors.inline_bytes)
+    app = create_app(client, settings.http, inputs)
     app.add_middleware(Lifespan(client))
     return Door(app, settings.http)

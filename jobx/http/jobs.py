@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import socket
@@ -14,6 +15,8 @@ from falcon.asgi import Request, Response
 from jobx import values
 from jobx.config import HttpSettings
 from jobx.errors import InvalidInput, JobxError, TooLarge
+from jobx.handlers import root_input
+from jobx.handlers.root_input import RootInputs
 from jobx.http import bodies, headers, media, results
 from jobx.http.errors import REQUEST_ID
 from jobx.http.node_client import Node
@@ -27,6 +30,10 @@ MAX_CONTEXT_BYTES: Final = 16 << 10
 
 #: Random bytes in the id of a request.
 _RANDOM_BYTES: Final = 10
+#: What is asked for with a larger body is packed in a thread.
+_QUICK_BYTES: Final = 32 << 10
+#: msgpack: array of less than sixteen items; its length is added.
+_SHORT_ARRAY: Final = 0x90
 
 
 class JobBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,9 +52,10 @@ class JobBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Jobs:
     """``/job/{workflow}/{job}``."""
 
-    def __init__(self, node: Node, settings: HttpSettings) -> None:
+    def __init__(self, node: Node, settings: HttpSettings, inputs: RootInputs | None) -> None:
         self._node = node
         self._settings = settings
+        self._inputs = inputs
         self._host = socket.gethostname()
 
     async def on_post(self, req: Request, resp: Response, workflow: str, job: str) -> None:
@@ -62,8 +70,8 @@ class Jobs:
             # Ours, so that the submit can be sent again when the node comes back.
             "request_id": new_id(time.time(), os.urandom(_RANDOM_BYTES)),
             "is_blocking": waiting.is_blocking,
-            **(await self._asked(req)),
         }
+        submit |= await self._asked(req, submit)
         try:
             outcome = await self._node.attend("submit", submit, waiting.wait_s)
         except JobxError as error:
@@ -83,20 +91,36 @@ class Jobs:
         else:
             results.send_running(resp, outcome.request)
 
-    async def _asked(self, req: Request) -> dict[str, Value]:
+    async def _asked(self, req: Request, submit: dict[str, Any]) -> dict[str, Value]:
         key = headers.idempotency_key(req)
         document = await bodies.document(req, self._settings, tagged=True)
-        body = _converted(document)
-        arguments = [[name, value] for name, value in body.arguments.items()]
-        context = _shown_as_json(body.context)
         requester = headers.requester_ip(req, self._settings.forwarded_header)
+        is_small = (req.content_length or _QUICK_BYTES) < _QUICK_BYTES
+        if is_small and not req.get_header("Content-Encoding"):
+            asked = self._packed(document, key, submit)
+        else:
+            asked = await asyncio.to_thread(self._packed, document, key, submit)
+        asked["context"] |= {"requester_ip": requester}
+        return asked
+
+    def _packed(
+        self, document: dict[str, Any], key: str | None, submit: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return what is asked for, with the arguments as the node carries them."""
+        body = _converted(document)
+        context = _shown_as_json(body.context)
+        item = root_input.pack(body.arguments)
+        if self._inputs is None:
+            payload = root_input.inline(item)
+        else:
+            payload = self._inputs.keep(submit["workflow"], submit["request_id"], item)
         return {
-            "arguments": arguments,
-            "context": context | {"requester_ip": requester},
+            "arguments": payload.to_wire(),
+            "context": context,
             "time_limit_s": body.time_limit_s,
             "result_writer": body.result_writer,
             "idempotency_key": key,
-            "fingerprint": _fingerprint(arguments, context, body.result_writer) if key else "",
+            "fingerprint": _fingerprint(item, context, body.result_writer) if key else "",
         }
 
 
@@ -129,6 +153,8 @@ def _shown_as_json(context: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _fingerprint(arguments: Value, context: Value, writer: str | None) -> str:
-    asked = [arguments, context, writer] if writer else [arguments, context]
-    return hashlib.sha256(values.pack(asked)).hexdigest()
+def _fingerprint(packed_arguments: bytes, context: Value, writer: str | None) -> str:
+    """Return the digest of what is asked for: of a packed list of arguments, context, writer."""
+    others = [context, writer] if writer else [context]
+    head = bytes([_SHORT_ARRAY + 1 + len(others)])
+    return hashlib.sha256(b"".join([head, packed_arguments, *map(values.pack, others)])).hexdigest()

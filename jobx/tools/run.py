@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from jobx import logs
 from jobx.errors import InvalidInput, JobxError, NodeUnreachable, OutcomeUnknown
 from jobx.frames import Frame
+from jobx.handlers import root_input
 from jobx.kv import requests
 from jobx.meanings import may_have_happened
 from jobx.model import Counts, check_name
@@ -98,7 +99,7 @@ def _submission(job: str, arguments: tuple[str, ...], time_limit_s: float | None
         "request_id": requests.new_id(time.time(), os.urandom(10)),
         "workflow": check_name("workflow name", workflow),
         "job": check_name("job name", name),
-        "arguments": [list(item) for item in parse_arguments("-a", arguments).items()],
+        "arguments": root_input.wire(parse_arguments("-a", arguments)),
         "is_blocking": True,
         "wait_s": _POLL_S,
         "idempotency_key": None,

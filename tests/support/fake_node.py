@@ -141,7 +141,7 @@ class FakeNode:
             context=body["context"],
             idempotency_key=body["idempotency_key"],
         )
-        arguments = dict(body["arguments"])
+        arguments = dict(values.unpack(Payload.from_wire(body["arguments"]).inline or b"\x90"))
         if body["job"] == "count":
             self._succeed(request_id, sorted(Counter(arguments["text"].split()).items()))
         elif body["job"] == "pairs":

@@ -17,7 +17,7 @@ import uvloop
 
 from jobx import config_sources
 from jobx.actors.node import Node
-from jobx.handlers import runs
+from jobx.handlers import root_input, runs
 from jobx.kv.requests import new_id
 from jobx.model import Failure
 from jobx.payload import Payload
@@ -56,7 +56,7 @@ class LiveNode:
             "request_id": new_id(time.time(), os.urandom(10)),
             "workflow": WORKFLOW,
             "job": job,
-            "arguments": [[name, value] for name, value in arguments.items()],
+            "arguments": root_input.wire(arguments),
             "context": {},
             "is_blocking": True,
             "wait_s": WAIT_S,

@@ -27,10 +27,12 @@ class Checked:
         per_key: A combiner or reducer that treats each key alone, so its input may be partitioned.
         parameters: Names that a mapper takes one by one; empty when it takes its arguments or
             its pair as a whole.
+        optional: Names of parameters that have a default.
     """
 
     per_key: bool = False
     parameters: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class _Signature:
     @property
     def checked(self) -> Checked:
         names = (*self.required, *self.optional) if self.form == "names" else ()
-        return Checked(per_key=self.form == "key", parameters=names)
+        return Checked(self.form == "key", names, self.optional)
 
 
 class JavaScript:

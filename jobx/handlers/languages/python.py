@@ -7,7 +7,6 @@ so is one that returns there and defines no ``handler``.
 
 from __future__ import annotations
 
-import ast
 import inspect
 from collections.abc import (
     AsyncIterator,
@@ -141,7 +140,7 @@ def _mapper(
     spec: args.Spec,
 ) -> _Run:
     """Return a function of ``Arguments`` that starts a mapper of any form."""
-    required, optional = _by_default(definition.args) if definition else ([], [])
+    required, optional = source.by_default(definition.args) if definition else ([], [])
 
     def by_name(arguments: Arguments) -> Iterable[object] | None:
         return run(**args.bind(arguments, required, optional))
@@ -184,13 +183,3 @@ def _over_keys(run: _Run) -> _Run:
             yield from run(key, listed) or ()
 
     return over_keys
-
-
-def _by_default(given: ast.arguments) -> tuple[list[str], list[str]]:
-    """Return the names of parameters without default, and of those with one."""
-    defaults = [None] * (len(given.args) - len(given.defaults)) + list(given.defaults)
-    positional = zip(given.args, defaults, strict=True)
-    parameters = [*positional, *zip(given.kwonlyargs, given.kw_defaults, strict=True)]
-    required = [parameter.arg for parameter, default in parameters if default is None]
-    optional = [parameter.arg for parameter, default in parameters if default is not None]
-    return required, optional

@@ -95,10 +95,20 @@ def check_signature(definition: Definition, handler_type: str) -> Checked:
     names = tuple(parameter.arg for parameter in given.args + given.kwonlyargs)
     if handler_type == "mapper":
         whole = names in (("arguments",), ("key", "value"))
-        return Checked(parameters=() if whole else names)
+        return Checked(False, () if whole else names, tuple(by_default(given)[1]))
     if len(names) not in (1, 2) or given.kwonlyargs or (names[:-1] and names[0] in _SWAPPED):
         raise _wrong_at(line, text, f"a {handler_type} takes (key, values) or (results)")
     return Checked(per_key=len(names) == 2)
+
+
+def by_default(given: ast.arguments) -> tuple[list[str], list[str]]:
+    """Return the names of parameters without default, and of those with one."""
+    defaults = [None] * (len(given.args) - len(given.defaults)) + list(given.defaults)
+    positional = zip(given.args, defaults, strict=True)
+    parameters = [*positional, *zip(given.kwonlyargs, given.kw_defaults, strict=True)]
+    required = [parameter.arg for parameter, default in parameters if default is None]
+    optional = [parameter.arg for parameter, default in parameters if default is not None]
+    return required, optional
 
 
 def check_gives(outline: Outline) -> None:

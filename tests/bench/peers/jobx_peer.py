@@ -16,7 +16,7 @@ import msgspec
 from jobx import config_sources, model
 from jobx.config import ENV_PREFIX
 from jobx.errors import NodeUnreachable
-from jobx.handlers import runs
+from jobx.handlers import root_input, runs
 from jobx.handlers.sync import sync
 from jobx.kv import requests
 from jobx.kv.entities import Entities
@@ -144,7 +144,7 @@ def submission(job: str, **arguments: Value) -> dict[str, Any]:
         "request_id": requests.new_id(time.time(), os.urandom(10)),
         "workflow": WORKFLOW,
         "job": job,
-        "arguments": [list(argument) for argument in arguments.items()],
+        "arguments": root_input.wire(arguments),
         "context": {},
         "is_blocking": True,
         "wait_s": _WAIT_S,

@@ -18,6 +18,7 @@ from jobx.errors import (
     NotFound,
     Overloaded,
 )
+from jobx.handlers import root_input
 from jobx.http import node_link
 from jobx.http.node_client import NodeClient
 from tests.support.fake_node import FakeGateway, FakeNode
@@ -27,7 +28,7 @@ SUBMIT = {
     "workflow": "texts",
     "job": "slow",
     "request_id": "r1",
-    "arguments": [],
+    "arguments": root_input.wire({}),
     "context": {},
     "is_blocking": True,
     "idempotency_key": None,
