@@ -78,7 +78,7 @@ class HttpSettings(Section, frozen=True, kw_only=True):
     #: Names that clients may call this server by, beside loopback and the address of ``bind``.
     hosts: tuple[HostName, ...] = ()
     #: Largest request body, before and after decompression.
-    max_body_bytes: PositiveInt = 8 << 20
+    max_body_bytes: Annotated[int, msgspec.Meta(ge=1, le=60 << 20)] = 8 << 20
     #: Lists, maps and what is in them, in one request body.
     max_items: PositiveInt = 1_000_000
     #: What all bodies that one web worker holds may take together.

@@ -142,7 +142,12 @@ class _Connection(asyncio.Protocol):
             reason = f"this node speaks {PROTOCOL}; use tools of its version, {__version__}"
             self._refuse(number, InvalidInput("protocol", repr(body.get("protocol")), reason))
             return
-        about = {"protocol": PROTOCOL, "node_id": self._node_id, "version": __version__}
+        about = {
+            "protocol": PROTOCOL,
+            "node_id": self._node_id,
+            "version": __version__,
+            "pid": os.getpid(),
+        }
         self._write({"id": number, "ok": about})
 
     async def _answer(self, number: int, verb: str, body: dict[str, Any]) -> None:

@@ -40,6 +40,9 @@ ANSWER_S: Final = 10.0
 PATIENCE_S: Final = 30.0
 
 _WENT_AWAY: Final = "the node went away before it answered"
+#: A connection that is lost so soon after a call was sent may have been closed because of it.
+BROKEN_S: Final = 1.0
+
 _FIRST_PAUSE_S: Final = 0.05
 _LAST_PAUSE_S: Final = 1.0
 
@@ -88,6 +91,10 @@ class _Attended:
         until: When it is given up if there is no node.
         answer: What the caller waits for. Cancelling it does not end the call.
         was_lost: It was asked over a connection that was lost before the answer came.
+        sent: When it was sent last, and to which process.
+        pid: See there.
+        broke: The connection was lost within a second of that …
+        breaks: … and how often the node was there all the same.
     """
 
     verb: str
@@ -97,6 +104,22 @@ class _Attended:
     until: float
     answer: asyncio.Future[msgspec.Raw]
     was_lost: bool = False
+    sent: float = 0.0
+    pid: int = 0
+    broke: bool = False
+    breaks: int = 0
+
+    def check_breaks(self, pid: int, now: float) -> None:
+        """Take note that the call is sent to a node.
+
+        Raises:
+            FrameError: It broke two connections of the same node: it is not sent a third time.
+        """
+        if self.broke and pid and pid == self.pid:
+            self.breaks += 1
+        if self.breaks > 1:
+            raise FrameError(f"the node closed the connection each time {self.verb} was sent")
+        self.sent, self.pid, self.broke = now, pid, False
 
     def fail(self, error: JobxError) -> None:
         """End with an error; what was asked before may have happened, whatever is said now."""
@@ -166,6 +189,7 @@ class NodeClient:
         return _outcome(await answer)
 
     def _send(self, link: Link, call: _Attended) -> None:
+        call.check_breaks(link.pid, time.monotonic())
         call.until = call.started + (call.wait_s or PATIENCE_S)
         rest_s = 0.0 if self._cut else max(0.0, call.started + call.wait_s - time.monotonic())
         body = {**call.body, "wait_s": rest_s}
@@ -175,6 +199,7 @@ class NodeClient:
     def _settle(self, call: _Attended, answer: Answer) -> None:
         if answer is None:
             call.was_lost = True
+            call.broke = time.monotonic() - call.sent < BROKEN_S
             self._send_when_linked(call)
         elif isinstance(answer, JobxError):
             call.fail(answer)

@@ -57,6 +57,7 @@ class Link(asyncio.Protocol):
 
     def __init__(self, forget: Callable[[Link, str], None]) -> None:
         self.lost = asyncio.Event()
+        self.pid = 0
         self.fault = "it closed the connection"
         self._forget = forget
         self._numbers = itertools.count()
@@ -111,6 +112,7 @@ class Link(asyncio.Protocol):
             return self.fault
         if answer.get("protocol") != PROTOCOL:
             return f"it speaks protocol {answer.get('protocol')!r}, not {PROTOCOL}"
+        self.pid = answer.get("pid") or 0
         return ""
 
     def close(self) -> None:

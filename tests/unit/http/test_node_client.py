@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
 from jobx import frames
+from jobx.actors.gateway import Gateway
 from jobx.errors import (
     DeadlineExceeded,
     FrameError,
@@ -324,5 +326,24 @@ def test_too_many_calls_are_refused(
                 await client.call("node.status", {})
             node.release([])
             await submitting
+
+    run(scene())
+
+
+def test_a_frame_that_breaks_two_connections_is_an_error_and_not_sent_again(path: Path) -> None:
+    async def answer(verb: str, body: Any) -> dict[str, Any]:
+        return {"verb": verb}
+
+    async def scene() -> None:
+        gateway = Gateway(path, "n", answer)
+        await gateway.start()
+        try:
+            async with connected(path) as client:
+                body = {**SUBMIT, "context": {"n": msgpack.ExtType(99, b"x")}}
+                with pytest.raises(FrameError, match="each time submit was sent"):
+                    await client.attend("submit", body, 300.0)
+                assert await client.call("node.status", {}) == {"verb": "node.status"}
+        finally:
+            await gateway.stop()
 
     run(scene())
