@@ -31,6 +31,7 @@ class Payload(Struct, frozen=True):
             when the run is not partitioned.
         sums: For a chunk or sections in a blob, the CRC-32 of each item or section, packed as
             offsets are; empty where they were written before there were any.
+        pairs: For a run, the number of its pairs; 0 in runs of 1.0.0, which do not say.
     """
 
     count: int
@@ -41,6 +42,12 @@ class Payload(Struct, frozen=True):
     offsets: bytes = b""
     sections: tuple[int, ...] = ()
     sums: bytes = b""
+    pairs: int = 0
+
+    @property
+    def pair_count(self) -> int:
+        """Number of pairs: an item of a run has all values of its key, or some."""
+        return self.pairs or self.count
 
     def to_wire(self) -> list[Any]:
         """Return the payload as a list of plain values."""
@@ -53,6 +60,7 @@ class Payload(Struct, frozen=True):
             self.offsets,
             list(self.sections),
             self.sums,
+            self.pairs,
         ]
 
     @staticmethod
@@ -60,7 +68,9 @@ class Payload(Struct, frozen=True):
         """Return the payload that ``to_wire`` made ``wire`` of."""
         count, size_bytes, inline, blob, checksum, offsets, sections, *rest = wire
         sums = rest[0] if rest else b""
-        return Payload(count, size_bytes, inline, blob, checksum, offsets, tuple(sections), sums)
+        pairs = rest[1] if len(rest) > 1 else 0
+        ends = tuple(sections)
+        return Payload(count, size_bytes, inline, blob, checksum, offsets, ends, sums, pairs)
 
 
 EMPTY: Final = Payload(count=0, size_bytes=0, inline=b"")

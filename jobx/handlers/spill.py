@@ -160,10 +160,11 @@ class RunWriter:
         if in_sections and self.partitions > 1:
             return self._run_in_sections(items)
         body = bytearray()
-        count = 0
+        count = pairs = 0
         is_small = True
         rest = iter(items)
         while block := list(islice(rest, _BLOCK)):
+            pairs += sum([len(listed) for _, listed in block])
             packed = sequences.pack(self._pack, block) if is_small and _is_few(block) else b""
             is_small = 0 < len(packed) <= _ITEM_BYTES  # else the blocks that follow hardly are
             if is_small:
@@ -174,19 +175,21 @@ class RunWriter:
             _, split = self._pack_each(block)
             count += len(split)
             body += b"".join(split)
-        return self._payload([body], count)
+        return replace(self._payload([body], count), pairs=pairs)
 
     def _run_in_sections(self, items: Iterable[tuple[Key, Sequence[Value]]]) -> Payload:
         bodies = [bytearray() for _ in range(self.partitions)]
-        count = 0
+        count = pairs = 0
         rest = iter(items)
         while block := list(islice(rest, _BLOCK)):
+            pairs += sum([len(listed) for _, listed in block])
             keys, packed = self._pack_each(block)
             count += len(packed)
             parts = values.partitions_of(keys, self.partitions)
             for part, item in zip(parts, packed, strict=True):
                 bodies[part] += item
-        return self._payload(bodies, count, sections=tuple(_ends(bodies)))
+        written = self._payload(bodies, count, sections=tuple(_ends(bodies)))
+        return replace(written, pairs=pairs)
 
     def _pack_each(self, block: _Block) -> tuple[Sequence[Key], Sequence[bytes]]:
         """Return the keys of packed items, and these; quick when no key has many values."""

@@ -9,7 +9,9 @@ import pytest
 from jobx.errors import ArgumentsRefused
 from jobx.handlers.arguments import Takes
 from jobx.handlers.root_input import BLOB, RootInputs, pack
+from jobx.handlers.spill import RunWriter
 from jobx.kv.blobs import BlobFolder
+from jobx.payload import Payload
 
 TAKES = Takes((("n", "int"), ("text", "str")), ("text",))
 
@@ -44,3 +46,14 @@ def test_large_arguments_are_a_blob_and_small_ones_are_not(tmp_path: Path) -> No
     assert inputs.read("w", "r2", payload) == {"a": "x" * 1000}
     inputs.drop("w", "r2")
     assert not (tmp_path / "w" / "r2").exists()
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+def test_a_run_says_how_many_pairs_it_has_and_not_only_keys(
+    tmp_path: Path, partitions: int
+) -> None:
+    items = [("a", [1, 2, 3]), ("b", [4]), ("c", list(range(5000)))]
+    payload = RunWriter(str(tmp_path), "run", 1 << 20, partitions).run(items, in_sections=True)
+    assert payload.pair_count == 5004
+    assert Payload.from_wire(payload.to_wire()).pair_count == 5004
+    assert Payload.from_wire(payload.to_wire()[:7]).pair_count == payload.count
