@@ -33,7 +33,7 @@ EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _FIRST: Final = datetime.datetime.min.replace(tzinfo=datetime.UTC) - EPOCH
 _LAST: Final = datetime.datetime.max.replace(tzinfo=datetime.UTC) - EPOCH
 #: Integers are values below this, and above its negative.
-BEYOND: Final = 10**MAX_DIGITS
+BEYOND: Final = pow(10, MAX_DIGITS)  # mypyc 2.4.1 crashes on a constant of that size
 _PLAIN: Final = frozenset({bytes, bool, type(None)})
 _FROZEN: Final = _PLAIN | {int, str, float, decimal.Decimal, datetime.datetime}
 

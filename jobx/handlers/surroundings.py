@@ -212,7 +212,7 @@ def _filters() -> list[Any]:
 def _set_filters(before: Collection[Any]) -> None:
     warnings.filters[:] = before  # type: ignore[index]  # a list, which its type does not say
     warnings.simplefilter("default", append=True)  # tells the module that they have changed
-    warnings.filters[:] = before  # type: ignore[index]
+    warnings.filters[:] = before  # type: ignore[index]  # a list, whatever its type says
 
 
 def _root_log() -> tuple[Any, ...]:

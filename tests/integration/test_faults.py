@@ -90,7 +90,7 @@ def test_without_rules_nothing_fails(faults: Faults, tmp_path: Path) -> None:
 def test_a_call_ends_with_the_error_of_its_rule_and_no_other_does(
     faults: Faults, tmp_path: Path, call: str
 ) -> None:
-    faults.set(Fault(calls=(call,), path=f"{tmp_path}/d*", error=errno.EDQUOT))  # type: ignore[arg-type]
+    faults.set(Fault(calls=(call,), path=f"{tmp_path}/d*", error=errno.EDQUOT))  # type: ignore[arg-type]  # a name of Call
     expected = {name: errno.EDQUOT if name == call else 0 for name in (call, "open", "read")}
     assert probed(faults, tmp_path / "d", call, "open", "read") == expected
 

@@ -23,17 +23,17 @@ class _Counting:
 
     def get(self, key: str) -> Entry | None:
         self.reads += 1
-        found: Entry | None = super().get(key)  # type: ignore[misc]
+        found: Entry | None = super().get(key)  # type: ignore[misc]  # a mixin before a store
         return found
 
     def range(self, prefix: str, **how: Any) -> list[Entry]:
-        found: list[Entry] = super().range(prefix, **how)  # type: ignore[misc]
+        found: list[Entry] = super().range(prefix, **how)  # type: ignore[misc]  # a mixin before a store
         self.reads += 1 + len(found)
         return found
 
     def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
         self.writes += sum(len(unit) for chain in chains for unit in chain)
-        outcomes: list[Outcome] = super().commit_many(chains)  # type: ignore[misc]
+        outcomes: list[Outcome] = super().commit_many(chains)  # type: ignore[misc]  # a mixin before a store
         return outcomes
 
 

@@ -336,7 +336,7 @@ def _define_job(create: Callable[[Any], Any], name: str, job: Job) -> None:
             job_name=name,
             description="",
             initial_step_name=name,
-            **writer,  # type: ignore[arg-type]
+            **writer,  # type: ignore[arg-type]  # fields of a job
         )
     )
 

@@ -96,7 +96,7 @@ def test_forgetting_an_owner_looks_at_nobody_else_s_work() -> None:
 
     class Watched(WorkItem):
         @property
-        def key(self) -> RequestKey:  # type: ignore[override]
+        def key(self) -> RequestKey:  # type: ignore[override]  # a key of the test
             asked.append(self)
             return RequestKey("w", f"r{id(self)}")
 

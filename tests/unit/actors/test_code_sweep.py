@@ -199,8 +199,8 @@ def test_a_sweep_reads_nothing_of_what_is_kept(bench: Bench) -> None:
     bench.later()
     read: list[str] = []
     get, scan = bench.store.get, bench.store.range
-    bench.store.get = lambda key: (read.append(key), get(key))[1]  # type: ignore[method-assign]
-    bench.store.range = lambda prefix, **how: [  # type: ignore[method-assign]
+    bench.store.get = lambda key: (read.append(key), get(key))[1]  # type: ignore[method-assign]  # counts what is read
+    bench.store.range = lambda prefix, **how: [  # type: ignore[method-assign]  # counts what is read
         (read.append(entry.key), entry)[1] for entry in scan(prefix, **how)
     ]
     assert bench.sweep() == 0

@@ -115,7 +115,7 @@ def test_batches_shrink_where_commits_are_slow_and_grow_where_they_are_fast(benc
 
     bench.keep(2000)
     bench.store.before = slow
-    bench.janitor._pause = lambda _: None  # type: ignore[method-assign]
+    bench.janitor._pause = lambda _: None  # type: ignore[method-assign]  # no pause in a test
     bench.janitor.sweep()
     assert sizes[-1] == janitor_module.MIN_BATCH
 
@@ -133,7 +133,7 @@ def test_the_store_is_left_to_others_for_as_long_as_a_commit_took(bench: Bench) 
 
     bench.keep(100)
     bench.store.before = slow
-    bench.janitor._pause = paused.append  # type: ignore[method-assign]
+    bench.janitor._pause = paused.append  # type: ignore[method-assign]  # no pause in a test
     bench.janitor.sweep()
     assert paused == [0.25]
 

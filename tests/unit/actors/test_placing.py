@@ -68,7 +68,7 @@ def test_work_goes_to_a_new_executor_before_it_waits_behind_other() -> None:
 def test_work_never_goes_to_an_executor_of_another_workflow() -> None:
     busy = executor("v", item("v", sent_at=NOW))
     assert choose(waiting("w"), busy) is None
-    assert choose(waiting("w"), busy, executor("v")).is_change  # type: ignore[union-attr]
+    assert choose(waiting("w"), busy, executor("v")).is_change  # type: ignore[union-attr]  # a place is found
 
 
 @pytest.mark.parametrize("state", ["starting", "parked", "leaving", "dying"])

@@ -44,7 +44,7 @@ def finish(
 def keep(store: MemoryStore, request_id: str, finished_at: float = 10.0, **how: object) -> Request:
     one = request(request_id)
     accept(store, one)
-    return finish(store, one, finished_at, **how)  # type: ignore[arg-type]
+    return finish(store, one, finished_at, **how)  # type: ignore[arg-type]  # fields of a request
 
 
 @given(names=st.lists(NAMES))

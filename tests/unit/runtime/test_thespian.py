@@ -115,7 +115,7 @@ class Unspeakable(ValueError):
     """An exception that nobody can look at."""
 
     @property
-    def __cause__(self) -> Any:  # type: ignore[override]
+    def __cause__(self) -> Any:  # type: ignore[override]  # what the test is about
         raise SystemExit("no cause for you")
 
     @__cause__.setter
@@ -138,14 +138,14 @@ def test_a_death_is_told_whatever_the_exception_does(kind: Any, stage: Stage) ->
     stage.play(child, fail)
     (exited,) = [seen for seen in stage.seen if isinstance(seen, ChildActorExited)]
     assert exited.childAddress == child
-    assert kind.__name__ in exited.reason  # type: ignore[attr-defined]
+    assert kind.__name__ in exited.reason  # type: ignore[attr-defined]  # a failure was told
     assert stage.alive == [str(parent)]
 
 
 def test_slow_messages_hold_the_loop_no_longer_than_a_slice_and_one_message() -> None:
     stage = Stage(Limits(slice_s=0.05))
     clock = iter(range(1_000_000))
-    stage.scheduler.now = lambda: next(clock) * 0.02  # type: ignore[method-assign]
+    stage.scheduler.now = lambda: next(clock) * 0.02  # type: ignore[method-assign]  # a clock of the test
     player = stage.create()
     for number in range(100):
         stage.send(player, number)
