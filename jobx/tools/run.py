@@ -17,7 +17,15 @@ import uvloop
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from jobx import logs
-from jobx.errors import InvalidInput, JobxError, NodeUnreachable, OutcomeUnknown
+from jobx.errors import (
+    Draining,
+    InUse,
+    InvalidInput,
+    JobxError,
+    NodeLost,
+    NodeUnreachable,
+    OutcomeUnknown,
+)
 from jobx.frames import Frame
 from jobx.handlers import root_input
 from jobx.kv import requests
@@ -32,6 +40,9 @@ from jobx.views import Outcome
 
 #: How often progress is shown; the end is seen at once.
 _POLL_S: Final = 0.2
+
+#: How long a run looks for a node after the one that it asked has ended.
+HANDOVER_S: Final = 60.0
 
 #: Sends a verb and its body to a node, gives its answer or raises its error.
 Ask: TypeAlias = Callable[[str, Frame], Awaitable[Any]]
@@ -113,6 +124,31 @@ async def _request(call: Call, submission: Frame) -> Outcome:
     # SIGTERM cancels the request too, else the next node would take it up.
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    # A node may be another run's, and end with that: then its request is found again by its id.
+    until, lost = 0.0, ""
+    while True:
+        until = until or time.monotonic() + HANDOVER_S
+        try:
+            return await _on_a_node(call, submission)
+        except _HandedOver as error:
+            until = until if lost == str(error) else 0.0  # the same again and again has an end
+            lost = str(error)
+            render.complain(f"the node has ended ({lost}); the request is taken up again")
+        except (NodeUnreachable, Draining, InUse):
+            if time.monotonic() > until and not lost:
+                raise
+        if until and time.monotonic() > until:
+            request = f"request {submission['workflow']}/{submission['request_id']}"
+            raise OutcomeUnknown(request, lost)
+        await asyncio.sleep(_POLL_S)
+
+
+async def _on_a_node(call: Call, submission: Frame) -> Outcome:
+    """Return the ended request.
+
+    Raises:
+        _HandedOver: The node went before, and may have the request.
+    """
     key = {name: submission[name] for name in ("workflow", "request_id")}
     async with _node(call) as ask:
         is_there = False
@@ -126,11 +162,17 @@ async def _request(call: Call, submission: Frame) -> Outcome:
         except asyncio.CancelledError:
             await _cancel(ask, key)
             raise
+        except (NodeUnreachable, Draining, NodeLost) as error:
+            raise _HandedOver(str(error)) from error
         except JobxError as error:
             if is_there or may_have_happened(error):
                 raise OutcomeUnknown(f"request {'/'.join(key.values())}", str(error)) from error
             raise
     return outcome
+
+
+class _HandedOver(Exception):
+    """The node that was asked is gone, or goes."""
 
 
 async def _cancel(ask: Ask, key: Frame) -> None:
