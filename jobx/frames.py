@@ -21,6 +21,8 @@ Frame: TypeAlias = dict[str, Any]
 
 #: Largest body of a frame. Larger values travel as blobs, so nothing comes near it.
 MAX_FRAME_BYTES: Final = 64 << 20
+#: Bytes in which the number of a frame is looked for.
+_PEEK_BYTES: Final = 64
 _HEAD: Final = struct.Struct(">I")
 
 
@@ -52,6 +54,16 @@ def decode_body(body: bytes | bytearray | memoryview) -> Frame:
     if not isinstance(frame, dict):
         raise FrameError(f"a frame must be a map, not a {type(frame).__name__}")
     return frame
+
+
+def number_of(body: bytes | bytearray | memoryview) -> int | None:
+    """Return the ``id`` among the first two fields of a frame, None when it cannot be seen.
+
+    The rest is not decoded, so it may be told whose a frame is that cannot be.
+    """
+    items = values.first_items(body[:_PEEK_BYTES], 4)
+    fields = zip(items[::2], items[1::2], strict=False)
+    return next((item for name, item in fields if name == "id" and type(item) is int), None)
 
 
 class FrameDecoder:

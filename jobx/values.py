@@ -51,6 +51,7 @@ __all__ = [
     "check_map_key",
     "check_value",
     "ext_hook",
+    "first_items",
     "first_repeated",
     "freeze",
     "from_jsonable",
@@ -187,6 +188,22 @@ def unpacker(stream: object = None, max_bytes: int = 1 << 31, *, is_foreign: boo
         read_size=1 << 16,
         object_pairs_hook=map_of_pairs if is_foreign else None,
     )
+
+
+def first_items(body: bytes | bytearray | memoryview, count: int) -> list[Any]:
+    """Return up to ``count`` keys and values, in turn, with which a packed map begins.
+
+    There are fewer where it has fewer or the bytes end, and none when it is no map.
+    """
+    reader = unpacker()
+    reader.feed(body)
+    found: list[Any] = []
+    try:
+        for _ in range(min(count, 2 * reader.read_map_header())):
+            found.append(reader.unpack())
+    except (ValueError, TypeError, ArithmeticError, msgpack.UnpackException):
+        return found
+    return found
 
 
 def key_identity(key: Key) -> object:

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -150,13 +150,17 @@ class Executor(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # a stream socket's can write
 
     def data_received(self, chunk: bytes) -> None:
-        """Hand each complete frame to the pool; what is no frame costs the executor."""
+        """Hand each complete frame to the pool; one that cannot be read as ``unread``."""
+        for frame in self._read(chunk):
+            self.on_frame(self, frame)
+
+    def _read(self, chunk: bytes) -> Iterator[frames.Frame]:
+        body: bytes | bytearray = b""
         try:
-            for frame in self._decoder.feed(chunk):
-                self.on_frame(self, frame)
+            for body in self._decoder.bodies(chunk):
+                yield frames.decode_body(body)
         except FrameError as error:
-            bad = Failure(kind="crash", type="BadFrame", message=str(error))
-            self.kill(bad, self.progress())
+            yield {"t": "unread", "id": frames.number_of(body), "reason": str(error)}
 
     def connection_lost(self, _: Exception | None) -> None:
         """Tell the pool."""

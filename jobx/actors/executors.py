@@ -22,7 +22,7 @@ from jobx.actors import balance, limits, notices, placing
 from jobx.actors.backlog import Backlog, Queue
 from jobx.actors.executor import Executor, WorkItem
 from jobx.actors.fleet import Fleet, late
-from jobx.actors.losses import KEEPER_GONE, unsendable
+from jobx.actors.losses import KEEPER_GONE, unread, unsendable
 from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run, TakenBack
 from jobx.actors.notices import Notice
 from jobx.actors.paces import Paces
@@ -262,6 +262,22 @@ class ExecutorPool:
             executor.enter("leaving", self._loop.time())
             self._take_back(executor)
             self._pump()
+        elif frame["t"] == "unread":
+            self._unread(executor, frame)
+
+    def _unread(self, executor: Executor, frame: frames.Frame) -> None:
+        """Fail, by name, the work whose answer cannot be read, and replace the executor."""
+        if executor.blame is not None:
+            return
+        blame = unread(frame["reason"])
+        front = next(iter(executor.work), 0)  # answers come in the order of the work
+        item = executor.work.pop(frame["id"] if frame["id"] in executor.work else front, None)
+        if item is not None and not item.abandoned_at:
+            self._notify(notices.executor_died(blame, True))
+            self._deliver(item.owner, Lost(item.ticket, item.first_vertex, blame))
+        self._take_back(executor)
+        executor.kill(blame, executor.progress())
+        self._pump()
 
     def _answered(self, executor: Executor, frame: frames.Frame) -> None:
         now = self._loop.time()

@@ -114,8 +114,8 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, chunk: bytes) -> None:
         try:
-            for frame in self._decoder.feed(chunk):
-                self._take(frame)
+            for body in self._decoder.bodies(chunk):
+                self._take_body(body)
         except (FrameError, InvalidInput) as error:
             _log.warning("a peer of the gateway is cut off: %s", error)
             self.close()
@@ -123,6 +123,16 @@ class _Connection(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+    def _take_body(self, body: bytes | bytearray) -> None:
+        """Take a frame; one that is none costs the call that it is, and no other."""
+        try:
+            self._take(frames.decode_body(body))
+        except (FrameError, InvalidInput) as error:
+            number = frames.number_of(body)
+            if number is None:
+                raise
+            self._refuse(number, InvalidInput("call", f"{len(body)} bytes", str(error)))
 
     def _take(self, frame: frames.Frame) -> None:
         number, verb, body = frame.get("id"), frame.get("verb"), frame.get("body")
@@ -162,7 +172,11 @@ class _Connection(asyncio.Protocol):
             self._refuse(number, InternalError(f"verb {verb} failed; see the node's log"))
 
     def _refuse(self, number: int, error: JobxError) -> None:
-        self._write({"id": number, "error": error.to_wire()})
+        try:
+            self._write({"id": number, "error": error.to_wire()})
+        except FrameError as fault:
+            told = InternalError(f"an error ({error.code}) cannot be sent: {fault}")
+            self._write({"id": number, "error": told.to_wire()})
 
     def _write(self, frame: frames.Frame) -> None:
         if self._transport is not None and not self._transport.is_closing():

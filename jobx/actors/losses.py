@@ -43,6 +43,12 @@ def exited(status: int) -> Failure:
     return crashed(f"the executor was ended by {name}")
 
 
+def unread(reason: str) -> Failure:
+    """Return the failure of work that an executor answered with what cannot be read."""
+    message = f"the executor's answer cannot be read: {reason}"
+    return Failure(kind="protocol", type="BadFrame", message=message)
+
+
 def unsendable(error: JobxError) -> Failure:
     """Return the failure of what cannot be sent to an executor.
 

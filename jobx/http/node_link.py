@@ -133,9 +133,8 @@ class Link(asyncio.Protocol):
         """Settle the calls that a chunk holds answers to."""
         try:
             for body in self._decoder.bodies(chunk):
-                reply = _REPLY.decode(body)
-                self._settle(reply.id, reply.ok or from_wire(reply.error or {}))
-        except (FrameError, ValueError, ArithmeticError) as error:  # msgspec's are ValueErrors
+                self._take(body)
+        except FrameError as error:
             self.fault = str(error)
             self.close()
 
@@ -145,6 +144,23 @@ class Link(asyncio.Protocol):
         for number in list(self._open):
             self._settle(number, None)
         self.lost.set()
+
+    def _take(self, body: bytes | bytearray) -> None:
+        """Settle the call that a frame answers; one that cannot be read is its error alone.
+
+        Raises:
+            FrameError: It cannot be seen which call that is.
+        """
+        try:
+            reply = _REPLY.decode(body)
+            answer = reply.ok or from_wire(reply.error or {})
+        except (ValueError, ArithmeticError) as error:  # msgspec's are ValueErrors
+            number = frames.number_of(body)
+            if number is None:
+                raise FrameError(f"the node's answer cannot be read: {error}") from error
+            self._settle(number, FrameError(f"the node's answer cannot be read: {error}"))
+        else:
+            self._settle(reply.id, answer)
 
     def _expire(self, number: int, verb: str, timeout_s: float) -> None:
         self._settle(number, DeadlineExceeded(f"the node's answer to {verb}", timeout_s))

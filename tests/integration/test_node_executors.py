@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from jobx import frames
 from jobx.actors import limits
 from tests.support.authoring import ANSWER, COUNT, FAN, SLOW
 from tests.support.live_node import Start, failure_of, outcome_of, pairs_of, trace_of
@@ -205,3 +206,51 @@ def test_executor_is_replaced_after_so_many_invocations(start: Start) -> None:
     assert pairs_of(node.post("fan", {"n": 2000})) == [("n", 2000)]
 
     eventually(lambda: not any(map(alive, old)))
+
+
+#: Author code that writes to the executor's own connection what no node can read.
+SCRIBBLE = """
+import os, socket
+def handler(arguments):
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            peer = socket.socket(fileno=os.dup(int(name)))
+            if peer.family == socket.AF_UNIX and peer.type == socket.SOCK_STREAM:
+                peer.sendall(bytes.fromhex("BODY"))
+        except OSError:
+            continue
+    yield Return()
+    yield "answer", 1
+"""
+
+
+@pytest.mark.parametrize(
+    "body", ["00000001c1", "00000001ff", "00000007" + "83a26964c07fc1", "ffffffff"]
+)
+def test_answer_that_cannot_be_read_fails_its_work_by_name_and_is_not_tried_again(
+    body: str, start: Start
+) -> None:
+    node = start(
+        {"scribble": SCRIBBLE.replace("BODY", body), "good": ANSWER},
+        {"bad": ("scribble", "sum"), "good": ("good", "sum")},
+        node__executors=1,
+    )
+    (old,) = node.pids()
+    bad, good = node.post_later("bad", {}), node.post_later("good", {})
+
+    failure = failure_of(outcome_of(bad))
+    assert (failure.kind, failure.type, failure.attempt) == ("protocol", "BadFrame", 1)
+    assert failure.invocation_id == "m0"
+    assert pairs_of(outcome_of(good)) == [("answer", 42)]
+    assert eventually(node.pids) != [old]
+
+
+def test_work_too_large_for_a_frame_fails_by_name(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = start({"good": ANSWER}, {"good": ("good", "sum")}, node__executors=1)
+    monkeypatch.setattr(frames, "MAX_FRAME_BYTES", 2000)
+
+    failure = failure_of(node.post("good", {"text": "x" * 3000}))
+    assert (failure.kind, failure.type, failure.invocation_id) == ("limit", "FrameError", "m0")
+    assert pairs_of(node.post("good", {})) == [("answer", 42)]

@@ -14,6 +14,7 @@ from jobx.actors.gateway import Gateway
 from jobx.errors import (
     DeadlineExceeded,
     FrameError,
+    InvalidInput,
     JobxError,
     NodeLost,
     NodeUnreachable,
@@ -287,9 +288,9 @@ def _packed(body: bytes) -> bytes:
     [
         (frames.encode({"id": 1}), JobxError),
         (frames.encode({"id": 1, "ok": {"request": 5}}), FrameError),
-        (_packed(b"\x82\xa2id\x01\xa2ok\xc1"), NodeLost),  # what msgpack never uses
-        (_packed(b"\x82\xa2id\x01\xa5error\x81\xa1a\xa1\xff"), NodeLost),  # no UTF-8
-        (_packed(b"\x82\xa2id\x01\xa5error\x81\xa1a\xd4\x02x"), NodeLost),  # no decimal
+        (_packed(b"\x82\xa2id\x01\xa2ok\xc1"), FrameError),  # what msgpack never uses
+        (_packed(b"\x82\xa2id\x01\xa5error\x81\xa1a\xa1\xff"), FrameError),  # no UTF-8
+        (_packed(b"\x82\xa2id\x01\xa5error\x81\xa1a\xd4\x02x"), FrameError),  # no decimal
     ],
     ids=["empty", "other", "damaged", "text", "decimal"],
 )
@@ -330,7 +331,30 @@ def test_too_many_calls_are_refused(
     run(scene())
 
 
-def test_a_frame_that_breaks_two_connections_is_an_error_and_not_sent_again(path: Path) -> None:
+def test_a_reply_that_cannot_be_read_is_an_error_of_its_call_alone(path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        decoder = frames.FrameDecoder()
+        while chunk := await reader.read(1 << 16):
+            for asked in decoder.feed(chunk):
+                number = asked["id"]
+                if number == 1:
+                    writer.write(_packed(b"\x82\xa2id\x01\xa2ok\xc1"))
+                else:
+                    writer.write(frames.encode({"id": number, "ok": {"protocol": 1}}))
+        writer.close()
+
+    async def scene() -> None:
+        async with await asyncio.start_unix_server(serve, str(path)), connected(path) as client:
+            await until(lambda: client._link is not None)
+            asked = [client.call("node.status", {}, 5) for _ in range(3)]
+            answers = await asyncio.gather(*asked, return_exceptions=True)
+            assert isinstance(answers[0], FrameError)
+            assert answers[1:] == [{"protocol": 1}] * 2
+
+    run(scene())
+
+
+def test_a_frame_that_the_node_cannot_read_is_an_error_of_its_caller(path: Path) -> None:
     async def answer(verb: str, body: Any) -> dict[str, Any]:
         return {"verb": verb}
 
@@ -340,10 +364,31 @@ def test_a_frame_that_breaks_two_connections_is_an_error_and_not_sent_again(path
         try:
             async with connected(path) as client:
                 body = {**SUBMIT, "context": {"n": msgpack.ExtType(99, b"x")}}
-                with pytest.raises(FrameError, match="each time submit was sent"):
+                with pytest.raises(InvalidInput, match="extension type 99"):
                     await client.attend("submit", body, 300.0)
                 assert await client.call("node.status", {}) == {"verb": "node.status"}
         finally:
             await gateway.stop()
+
+    run(scene())
+
+
+def test_a_call_that_breaks_two_connections_is_an_error_and_not_sent_again(path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        decoder = frames.FrameDecoder()
+        while chunk := await reader.read(1 << 16):
+            for asked in decoder.feed(chunk):
+                if asked["verb"] == "submit":
+                    writer.close()
+                    return
+                answer = {"protocol": 1, "pid": 7, "verb": asked["verb"]}
+                writer.write(frames.encode({"id": asked["id"], "ok": answer}))
+        writer.close()
+
+    async def scene() -> None:
+        async with await asyncio.start_unix_server(serve, str(path)), connected(path) as client:
+            with pytest.raises(FrameError, match="each time submit was sent"):
+                await client.attend("submit", SUBMIT, 300.0)
+            assert (await client.call("node.status", {}))["verb"] == "node.status"
 
     run(scene())
