@@ -18,7 +18,8 @@ KNOWN_CODES: Final = frozenset(
     {
         *("", "request-failed", "request-cancelled", "not-ended", "deadline-exceeded"),
         *("overloaded", "draining", "node-unreachable", "store-unavailable", "unavailable"),
-        *("store-full", "store-refused", "outcome-unknown", "conflict"),
+        *("store-full", "store-refused", "outcome-unknown", "conflict", "node-lost"),
+        *("blob-unreadable"),
     }
 )
 
@@ -35,6 +36,12 @@ class Attempt:
     has_retry_after: bool = False
     began_at: float = 0.0
     ended_at: float = 0.0
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether it says that its request exists; others name what may."""
+        told = self.status in (200, 202) or self.code in ("request-failed", "not-ended")
+        return told and self.request_id is not None
 
     @property
     def may_exist(self) -> bool:
@@ -173,7 +180,7 @@ def _doubled(history: History) -> Iterator[Violation]:
     may_exist: Counter[int] = Counter()
     for attempt in history.attempts:
         may_exist[attempt.ask] += attempt.may_exist
-        if attempt.request_id:
+        if attempt.request_id and attempt.is_accepted:
             found[attempt.ask].add(attempt.request_id)
     for stored in history.stored:
         found[stored.ask].add(stored.request_id)
@@ -186,9 +193,10 @@ def _doubled(history: History) -> Iterator[Violation]:
 
 
 def _lost(history: History) -> Iterator[Violation]:
-    """What had an id is found again."""
+    """What was accepted is found again."""
+    accepted = {one.request_id for one in history.attempts if one.is_accepted}
     for attempt in history.attempts:
-        if attempt.method == "GET" and attempt.status == 404:
+        if attempt.method == "GET" and attempt.status == 404 and attempt.request_id in accepted:
             ask = history.asks[attempt.ask]
             yield Violation("lost", f"{_name(ask)}: request {attempt.request_id} is not found")
 

@@ -48,6 +48,13 @@ def test_a_good_history_has_nothing_in_it(ask: Ask) -> None:
     assert check(history(ask), "w", {"posted": "http"}) == []
 
 
+def test_an_id_that_only_may_exist_need_not() -> None:
+    seen = history()
+    seen.attempts.append(Attempt(0, "POST", 504, "outcome-unknown", "r1"))
+    seen.attempts.append(Attempt(0, "GET", 404, "not-found", "r1"))
+    assert kinds(seen) == set()
+
+
 def test_a_job_that_must_fail_may() -> None:
     seen = history(WRONG)
     seen.endings = {0: FAILURE}
