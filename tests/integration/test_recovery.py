@@ -1,0 +1,101 @@
+"""Requests that the node dies of, and those beside them, with real processes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.support.authoring import ANSWER, SLEEP, WORKFLOW, define
+from tests.support.served import Answer, Served, served
+from tests.support.waiting import eventually
+
+#: Kills the node that it runs under: the parent of the fork server.
+POISON = """
+import os, signal
+def handler(arguments):
+    yield Return()
+    stat = open(f"/proc/{os.getppid()}/stat").read()
+    os.kill(int(stat.rpartition(")")[2].split()[1]), signal.SIGKILL)
+    yield "never", 1
+"""
+
+
+def begin(serving: Served, job: str, **arguments: int) -> str:
+    """Post a job and return the id of its request, which runs on."""
+    answer = serving.post(job, arguments, Prefer="respond-async")
+    assert answer.status == 202, answer
+    return answer.request_id
+
+
+def end_of(serving: Served, request_id: str) -> Answer:
+    """Return a request when it has ended."""
+
+    def ended() -> Answer | None:
+        answer = serving.get(request_id)
+        is_ended = answer.status == 200 and answer.body["state"] != "running"
+        return answer if is_ended else None
+
+    found: Answer | None = eventually(ended, timeout_s=90)
+    assert found is not None
+    return found
+
+
+def test_a_request_that_the_node_dies_of_fails_by_name_and_all_others_end(tmp_path: Path) -> None:
+    handlers = {"answer": ANSWER, "sleep": SLEEP, "poison": POISON}
+    steps = {"a": ("answer", "sum"), "s": ("sleep", "sum"), "p": ("poison", "sum")}
+    define(tmp_path, handlers, steps)
+    with served(tmp_path) as serving:
+        innocent = [begin(serving, "s", ms=1500) for _ in range(5)]
+        poison = begin(serving, "p")
+        innocent += [begin(serving, "s", ms=1500) for _ in range(2)]
+
+        request = end_of(serving, poison).body
+        assert request["state"] == "failed"
+        assert request["failure"]["type"] == "NodeDied"
+        assert "3 times" in request["failure"]["message"]
+        for request_id in innocent:
+            assert end_of(serving, request_id).body["state"] == "succeeded"
+        assert serving.post("a", {}).pairs == [["answer", 42]]
+
+
+def test_requests_beyond_the_budget_of_memory_are_refused_before_they_are_accepted(
+    tmp_path: Path,
+) -> None:
+    define(tmp_path, {"sleep": SLEEP}, {"s": ("sleep", "sum")})
+    with served(tmp_path, JOBX_REQUESTS_MAX_OPEN_BYTES=str(256 << 10)) as serving:
+        filler = "x" * (50 << 10)
+        answers = [
+            serving.post("s", {"ms": 3000, "filler": filler}, Prefer="respond-async")
+            for _ in range(12)
+        ]
+        statuses = [answer.status for answer in answers]
+        refused = [answer for answer in answers if answer.status == 503]
+        assert statuses.count(202) in range(4, 7)
+        assert len(refused) == 12 - statuses.count(202)
+        assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
+        assert {answer.body["type"] for answer in refused} == {"urn:jobx:problem:overloaded"}
+
+        accepted = [answer.request_id for answer in answers if answer.status == 202]
+        for request_id in accepted:
+            assert end_of(serving, request_id).body["state"] == "succeeded"
+        listed = serving.ask("GET", f"/request/{WORKFLOW}", None, 10.0, {}).body["requests"]
+        assert len(listed) == len(accepted)
+        assert serving.post("s", {"ms": 1, "filler": filler}).status == 200
+
+
+def test_many_open_requests_are_taken_up_while_the_node_answers(tmp_path: Path) -> None:
+    define(
+        tmp_path,
+        {"sleep": SLEEP, "answer": ANSWER},
+        {"s": ("sleep", "sum"), "a": ("answer", "sum")},
+    )
+    with served(tmp_path) as serving:
+        opened = [begin(serving, "s", ms=20) for _ in range(150)]
+        serving.kill_all()
+        serving.start()
+        began = time.monotonic()
+        assert serving.ask("GET", "/health/ready", None, 10.0, {}).status == 200
+        assert serving.post("a", {}).status == 200
+        assert time.monotonic() - began < 30.0
+        for request_id in opened:
+            assert end_of(serving, request_id).body["state"] == "succeeded"
