@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -19,6 +19,8 @@ from tests.support.processes import alive, descendants, parent, words
 from tests.support.waiting import eventually
 
 START_S = 60.0
+#: The module that runs the command line.
+LAUNCH = ("jobx.tools.cli",)
 
 
 class Answer(NamedTuple):
@@ -45,8 +47,13 @@ class Served:
     """A serving process; the processes below it by what they do."""
 
     def __init__(
-        self, data_dir: Path, environ: dict[str, str], stderr: IO[str] | None = None
+        self,
+        data_dir: Path,
+        environ: dict[str, str],
+        stderr: IO[str] | None = None,
+        launch: Sequence[str] = LAUNCH,
     ) -> None:
+        self._launch = launch
         self._data_dir = data_dir
         self._stderr = stderr
         self._environ = {**os.environ, "JOBX_NODE_LOG_LEVEL": "error", **environ}
@@ -56,7 +63,7 @@ class Served:
 
     def start(self) -> None:
         """Start it, on the same port as before when there was one, and wait until it answers."""
-        command = [sys.executable, "-m", "jobx.tools.cli", "serve", "--executors", "2"]
+        command = [sys.executable, "-m", *self._launch, "serve", "--executors", "2"]
         command += ["--data", str(self._data_dir), "--bind", f"127.0.0.1:{self.port}"]
         self.process = subprocess.Popen(
             command,
@@ -160,9 +167,9 @@ def kill(pid: int) -> None:
 
 
 @contextmanager
-def served(data_dir: Path, **environ: str) -> Iterator[Served]:
+def served(data_dir: Path, launch: Sequence[str] = LAUNCH, **environ: str) -> Iterator[Served]:
     """Serve a data folder; in the end no process is left, whatever happened."""
-    serving = Served(data_dir, environ)
+    serving = Served(data_dir, environ, launch=launch)
     serving.start()
     try:
         yield serving

@@ -1,0 +1,49 @@
+"""Actors of a real node die once at each of their messages; see also ``tests/simulation``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.authoring import COUNT, FAN, define
+from tests.support.served import Served, served
+from tests.support.waiting import eventually
+
+PLACES = [
+    *[("supervisor", kind) for kind in ("Submit", "Describe", "Ended", "Probe")],
+    *[("coordinator", kind) for kind in ("Submit", "Committed", "Ran")],
+    *[("invocations", kind) for kind in ("Run", "Ran", "Pull")],
+]
+
+
+def is_ready(serving: Served) -> bool:
+    return serving.ask("GET", "/health/ready", None, 10.0, {}).status == 200
+
+
+@pytest.mark.parametrize(("module", "kind"), PLACES)
+def test_a_request_ends_when_an_actor_dies_and_ready_is_told_truly(
+    module: str, kind: str, tmp_path: Path
+) -> None:
+    define(
+        tmp_path, {"fan": FAN, "count": COUNT}, {"fan": ("fan", "sum"), "each": ("count", "sum")}
+    )
+    came = tmp_path / "came"
+    launch = ("tests.support.dying_node", module, kind, str(came))
+    with served(tmp_path, launch) as serving:
+        node = serving.node()
+        if kind == "Probe":
+            eventually(lambda: is_ready(serving) or serving.node() != node)
+        answer = serving.post("fan", {"n": 2500})
+        if kind == "Describe":
+            serving.get(answer.request_id)
+
+        if answer.status == 200:
+            assert answer.pairs == [["n", 2500]]
+        else:  # it was never accepted, and that is said by name
+            assert (kind, answer.status) == ("Submit", 500)
+            assert answer.body["type"].startswith("urn:jobx:problem:")
+        eventually(came.exists)
+        eventually(lambda: is_ready(serving), timeout_s=30)
+        assert serving.post("fan", {"n": 10}).pairs == [["n", 10]]
+        assert (serving.node() != node) == (module == "supervisor")

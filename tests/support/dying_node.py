@@ -1,0 +1,49 @@
+"""``jobx serve`` whose node has an actor die once at a message of a kind.
+
+Run as ``python -m tests.support.dying_node MODULE KIND FILE serve …``: the first actor of
+``jobx.actors.MODULE`` that gets a KIND makes FILE and dies.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from jobx.config import Settings
+from jobx.tools import serve
+from jobx.tools.children import Child
+from jobx.tools.cli import main
+
+
+def _arm(module_name: str, kind_name: str, file: Path) -> None:
+    module = importlib.import_module(f"jobx.actors.{module_name}")
+    (kind,) = [one for one in module._RECEIVE if one.__name__ == kind_name]
+    real = module._RECEIVE[kind]
+
+    def receive(actor: Any, message: Any, sender: Any) -> None:
+        try:
+            file.touch(exist_ok=False)
+        except FileExistsError:
+            real(actor, message, sender)
+        else:
+            raise ArithmeticError("a fault of ours")
+
+    module._RECEIVE[kind] = receive
+
+
+def _node_child(settings: Settings, heartbeat_fd: int) -> Child:
+    words = [sys.executable, "-m", __spec__.name, *sys.argv[1:4]]
+    words += ["node", "--heartbeat-fd", str(heartbeat_fd)]
+    return Child("node", words, serve._environ(settings), signal.SIGKILL, (heartbeat_fd,))
+
+
+if __name__ == "__main__":
+    module_name, kind_name, path, command, *rest = sys.argv[1:]
+    if command == "node":
+        _arm(module_name, kind_name, Path(path))
+    else:
+        serve._node_child = _node_child
+    main([command, *rest])
