@@ -38,8 +38,8 @@ _QUIET_JOBS: Final = ("one", "narrow", "combined", "session", "big", "keys", "po
 _SETTLE_S: Final = 90.0
 #: How long a blob folder that has no request may stay: the janitor's limit, and a round of it.
 ORPHANS_S: Final = 680.0
-#: Prefixes of keys of which there is one for each node.
-_STAYS: Final = ("lives/",)
+#: Prefixes of keys of which there is one for each node or store.
+_STAYS: Final = ("lives/", "store_id")
 
 
 class Soak:
