@@ -13,10 +13,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from jobx.errors import InvalidInput, a_kind, quote
+from jobx.listed import Listed
 from jobx.value_rules import (
     MAX_DECIMAL_TEXT,
     Key,
-    Listed,
     Value,
     check_map_key,
     check_value,

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 import msgpack
 
 from jobx import key_hashes
 from jobx.errors import a_kind
+from jobx.listed import Listed
 
 Key: TypeAlias = Any  #: null, bool, int, float, text, bytes, tuple of keys, timestamp, decimal
 Value: TypeAlias = Any  #: a key type, a list of values, or a map of keys to values
@@ -36,12 +37,6 @@ _LAST: Final = datetime.datetime.max.replace(tzinfo=datetime.UTC) - EPOCH
 BEYOND: Final = pow(10, MAX_DIGITS)  # mypyc 2.4.1 crashes on a constant of that size
 _PLAIN: Final = frozenset({bytes, bool, type(None)})
 _FROZEN: Final = _PLAIN | {int, str, float, decimal.Decimal, datetime.datetime}
-
-
-class Listed(Iterable[Any]):
-    """What is no list, yet stands for one as a value: it has a length and can be iterated."""
-
-    __slots__ = ()
 
 
 def freeze(key: Key) -> Key:

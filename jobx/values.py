@@ -19,13 +19,13 @@ from typing import Any, Final
 import msgpack
 
 from jobx.errors import InvalidInput, a_kind, quote
+from jobx.listed import Listed
 from jobx.tagged_json import from_jsonable, to_jsonable
 from jobx.value_rules import (
     BEYOND,
     MAX_DEPTH,
     MAX_DIGITS,
     Key,
-    Listed,
     Pair,
     Value,
     check_integer,
@@ -44,7 +44,6 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_DIGITS",
     "Key",
-    "Listed",
     "Pair",
     "Value",
     "check_key",

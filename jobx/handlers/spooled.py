@@ -13,7 +13,8 @@ from typing import Any, Final, overload
 
 from jobx import values
 from jobx.handlers.spill import BUFFER_BYTES, ITEM_VALUES, SMALL, refuse
-from jobx.values import Listed, Value
+from jobx.listed import Listed
+from jobx.values import Value
 
 #: Values are read again in blocks: one ends when it has so many bytes, or ``ITEM_VALUES`` values.
 _BLOCK_BYTES: Final = 1 << 16

@@ -46,7 +46,11 @@ def returned(guests: Guests, body: str, *items: Any, **fields: Any) -> list[Any]
     [
         ("mapper", "export function* handler(args) {}", Checked()),
         ("mapper", "export default function* (key, value) {}", Checked()),
-        ("mapper", "export async function* handler(a, b = 1) {}", Checked(parameters=("a", "b"))),
+        (
+            "mapper",
+            "export async function* handler(a, b = 1) {}",
+            Checked(parameters=("a", "b"), optional=("b",)),
+        ),
         ("mapper", "export function handler() {}", Checked()),
         ("reducer", "export function* handler(key, values) {}", Checked(per_key=True)),
         ("reducer", "export default function* handler(results) {}", Checked()),

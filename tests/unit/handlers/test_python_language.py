@@ -35,7 +35,11 @@ def test_an_unknown_language_is_refused_with_the_known_ones() -> None:
         ("mapper", "yield 1", Checked()),
         ("mapper", "def handler(arguments): yield 1", Checked()),
         ("mapper", "def handler(key, value): yield 1", Checked()),
-        ("mapper", "def handler(a, *, b=1): yield 1", Checked(parameters=("a", "b"))),
+        (
+            "mapper",
+            "def handler(a, *, b=1): yield 1",
+            Checked(parameters=("a", "b"), optional=("b",)),
+        ),
         ("mapper", "def handler(): pass\nyield handler()", Checked()),
         ("reducer", "yield 1", Checked()),
         ("reducer", "return results", Checked()),
