@@ -131,20 +131,21 @@ class FrameSocket:
         """Return the next frame, or None when the peer closed the stream between frames.
 
         Raises:
-            FrameError: The stream ended inside a frame, or holds something else.
+            ConnectionError: The stream ended inside a frame.
+            FrameError: The stream holds something else.
             TimeoutError: The socket has a timeout and it ran out.
         """
         head = self._stream.read(_HEAD.size)
         if not head:
             return None
         if len(head) < _HEAD.size:
-            raise FrameError("the stream ended inside a frame's head")
+            raise ConnectionResetError("the stream ended inside a frame's head")
         (length,) = _HEAD.unpack(head)
         if length > MAX_FRAME_BYTES:
             raise FrameError(f"a peer announced a frame of {length} bytes")
         body = self._stream.read(length)
         if len(body) < length:
-            raise FrameError("the stream ended inside a frame")
+            raise ConnectionResetError("the stream ended inside a frame")
         return decode_body(body)
 
     def let_go(self) -> None:

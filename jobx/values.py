@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgpack
 
 from jobx.errors import InvalidInput, a_kind, quote
+from jobx.json_reading import NotJson, first_repeated, read_json
 from jobx.listed import Listed
 from jobx.tagged_json import from_jsonable, to_jsonable
 from jobx.value_rules import (
@@ -44,6 +45,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_DIGITS",
     "Key",
+    "NotJson",
     "Pair",
     "Value",
     "check_key",
@@ -59,11 +61,13 @@ __all__ = [
     "packer",
     "partition_of",
     "partitions_of",
+    "read_json",
     "sort_key",
     "sort_keys",
     "to_jsonable",
     "unpack",
     "unpack_foreign",
+    "unpack_items",
     "unpacker",
 ]
 
@@ -189,6 +193,22 @@ def unpacker(stream: object = None, max_bytes: int = 1 << 31, *, is_foreign: boo
     )
 
 
+def unpack_items(body: bytes | bytearray | memoryview) -> tuple[list[Any], str]:
+    """Return the values that are packed one after the other, as ``unpack_foreign`` gives one.
+
+    What comes with them says why the one that follows them is none, empty when all are values.
+    """
+    reader = unpacker(is_foreign=True)
+    reader.feed(body)
+    found: list[Any] = []
+    try:
+        for item in reader:
+            found.append(item)
+    except (ValueError, TypeError, ArithmeticError, msgpack.UnpackException) as error:
+        return found, str(error)
+    return found, "" if reader.tell() == len(body) else "it ends early"
+
+
 def first_items(body: bytes | bytearray | memoryview, count: int) -> list[Any]:
     """Return up to ``count`` keys and values, in turn, with which a packed map begins.
 
@@ -269,13 +289,3 @@ def _numbers_hashed(key: Key) -> Key:
     if isinstance(key, int | float | decimal.Decimal) and not isinstance(key, bool):
         return hash(key)
     return key
-
-
-def first_repeated(names: Iterable[str]) -> str:
-    """Return the first name that stands twice; empty if none does."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return ""

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import yaml
 
+from jobx import values
 from jobx.errors import InvalidInput, TooLarge
 
 #: Largest header, description included. Reading YAML takes time, so it stays well under a source.
@@ -46,7 +47,11 @@ def read(where: str, source_type: str, text: str) -> tuple[str, dict[str, Any]]:
     if header is None:
         reason = "must start with a description, a line '**' and metadata"
         raise InvalidInput(f"{where}, header", "none", reason)
-    if len(header.encode(errors="replace")) > MAX_HEADER_BYTES:
+    try:
+        size_bytes = len(header.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"{where}, header", "a lone surrogate", "must be UTF-8") from error
+    if size_bytes > MAX_HEADER_BYTES:
         reason = f"must not be larger than {MAX_HEADER_BYTES} bytes"
         raise TooLarge(f"{where}, header", f"{len(header)} characters", reason)
     mark = _MARK.search(header)
@@ -124,6 +129,7 @@ def _parse(where: str, form: str, text: str) -> dict[str, Any]:
         raise InvalidInput(where, f"**{form}", "must be announced by '**', '**yaml' or '**json'")
     try:
         metadata = reader(text)
+        json.dumps(metadata, ensure_ascii=False).encode()  # refuses lone surrogates
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = f"cannot be read as {form}: {_one_line(error)}"
         raise InvalidInput(where, repr(text.strip()[:60]), reason) from error
@@ -170,15 +176,6 @@ def _read_yaml(text: str) -> Any:
     return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader that accepts less
 
 
-def _read_json(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_map_without_repeats)
-
-
-def _map_without_repeats(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    _refuse_repeats(key for key, _ in items)
-    return dict(items)
-
-
 def _refuse_repeats(keys: Iterable[Any]) -> None:
     seen: set[str] = set()
     for key in map(repr, keys):
@@ -187,4 +184,4 @@ def _refuse_repeats(keys: Iterable[Any]) -> None:
         seen.add(key)
 
 
-_READERS: Final[dict[str, Callable[[str], Any]]] = {"yaml": _read_yaml, "json": _read_json}
+_READERS: Final[dict[str, Callable[[str], Any]]] = {"yaml": _read_yaml, "json": values.read_json}

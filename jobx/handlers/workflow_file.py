@@ -94,8 +94,8 @@ def _parse(body: bytes) -> _Document:
         reason = f"must not be larger than {MAX_FILE_BYTES} bytes"
         raise TooLarge("file", f"{len(body)} bytes", reason)
     try:
-        found = json.loads(body, object_pairs_hook=_unrepeated, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
+        found = values.read_json(body.decode("utf-8-sig"))
+    except ValueError as error:
         raise InvalidInput("file", quote(body), f"is not JSON: {error}") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise InvalidInput("file", quote(found), f'must have the format "{FORMAT}"')
@@ -103,18 +103,6 @@ def _parse(body: bytes) -> _Document:
         reason = f"this JobX reads version {VERSION}"
         raise InvalidInput("file, version", quote(found.get("version")), reason)
     return model.convert(_Document, "file", found)
-
-
-def _unrepeated(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(items)
-    if len(found) < len(items):
-        repeated = values.first_repeated(name for name, _ in items)
-        raise ValueError(f"{quote(repeated)} stands there twice")
-    return found
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
 
 
 def _entities(kind: type[E], workflow: str, described: list[dict[str, Any]]) -> dict[str, E]:

@@ -10,7 +10,6 @@ import falcon
 import msgspec
 from falcon.asgi import Request, Response
 
-from jobx import values
 from jobx.config import HttpSettings
 from jobx.errors import InvalidInput, NotEnded, NotFound
 from jobx.http import bodies, graphs, headers, media, results
@@ -140,7 +139,6 @@ class RequestTrace:
         limit = headers.page_limit(headers.query(req, "limit"), MAX_TRACE, TRACE_LIMIT)
         body = {**_name(workflow, request_id), "limit": limit}
         answer = await self._node.call("request.trace", body)
-        _make_sessions_jsonable(answer.get("root"))
         results.send_json(resp, msgspec.convert(answer, TraceView))
 
     on_head = on_get
@@ -209,15 +207,4 @@ def _name(workflow: str, request_id: str, invocation_id: str | None = None) -> d
 
 async def _invocation(node: Node, name: dict[str, Any]) -> TraceNode:
     answer = await node.call("request.invocation", name)
-    _make_sessions_jsonable(answer)
     return msgspec.convert(answer, TraceNode)
-
-
-def _make_sessions_jsonable(root: dict[str, Any] | None) -> None:
-    """Replace the sessions in a trace by what JSON can hold; they may have any value."""
-    nodes = [root] if root else []
-    while nodes:
-        node = nodes.pop()
-        if node.get("session"):
-            node["session"] = values.to_jsonable(node["session"])
-        nodes.extend(node.get("children", ()))

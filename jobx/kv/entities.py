@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from jobx.errors import AlreadyExists, Conflict, EntryDamaged, InUse, InvalidInput, NotFound
+from jobx.errors import AlreadyExists, Conflict, EntryDamaged, InUse, InvalidInput, NotFound, quote
 from jobx.kv import keys
 from jobx.kv.changes import ATTEMPTS, change
 from jobx.kv.entries import decoded
@@ -282,7 +282,7 @@ class Entities:
 
     def _store_entity(self, entity: E, check: Callable[[Entry | None], None]) -> E:
         # Decoding what will be stored finds every wrong field before anybody has to read it.
-        checked = decode(type(entity), KINDS[type(entity)], encode(entity))
+        checked = _as_stored(entity)
         key = key_of(type(checked), checked.workflow_name, name_of(checked))
 
         def plan() -> tuple[Writes, E]:
@@ -312,6 +312,24 @@ class Entities:
         before, entry = read(self._store, Workflow, workflow)
         after = msgspec.structs.replace(before, handlers_state=state)
         return Replace(entry.key, encode(after), entry.revision)
+
+
+def _as_stored(entity: E) -> E:
+    """Return an entity as it comes back from the store.
+
+    Raises:
+        InvalidInput: A field is wrong, or holds what is no JSON and would come back as another.
+    """
+    kind = KINDS[type(entity)]
+    try:
+        body = encode(entity)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InvalidInput(kind, quote(entity), f"cannot be written as JSON: {error}") from error
+    stored = decode(type(entity), kind, body)
+    if stored != entity:
+        reason = "holds what JSON has not; write it with a tag, such as $bytes or $float"
+        raise InvalidInput(kind, quote(entity), reason)
+    return stored
 
 
 def _write(key: str, current: Entry | None, entity: msgspec.Struct) -> list[Write]:

@@ -9,7 +9,7 @@ from typing import get_args
 import click
 import msgspec
 
-from jobx import model
+from jobx import model, values
 from jobx.errors import InvalidInput
 from jobx.handlers.examples import groups_in, pairs_in
 from jobx.handlers.starting import starting_file
@@ -116,10 +116,10 @@ def _say(call: Call, result: TrialResult) -> None:
     if call.as_json:
         render.say_json(
             {
-                "pairs": result.yielded,
+                "pairs": values.to_jsonable(result.yielded),
                 "step": result.step,
                 "output": result.output,
-                "session": result.session,
+                "session": values.to_jsonable(result.session),
                 "failure": msgspec.to_builtins(result.failure),
             }
         )
@@ -127,9 +127,9 @@ def _say(call: Call, result: TrialResult) -> None:
     if result.step is not None:
         render.say(f"maps to {result.step}:")
     for pair in result.yielded:
-        render.say(render.to_json(pair, indent=None))
+        render.say(render.to_json(values.to_jsonable(pair), indent=None))
     if result.session:
-        render.say(f"session: {render.to_json(result.session, indent=None)}")
+        render.say(f"session: {render.to_json(values.to_jsonable(result.session), indent=None)}")
     if result.output:
         render.say(f"output:\n{result.output.rstrip()}")
     if result.failure is not None:

@@ -10,10 +10,6 @@ from jobx import values
 from jobx.errors import InvalidInput, quote
 
 
-class _TextAlone(ValueError):
-    """What JSON readers take and JSON has not: it is text."""
-
-
 def parse_arguments(option: str, texts: Iterable[str]) -> dict[str, values.Value]:
     """Return what an option says that is given once for each name.
 
@@ -40,13 +36,14 @@ def parse_argument(text: str) -> tuple[str, values.Value]:
     if not name or not equals:
         raise InvalidInput("argument", repr(text), "must be NAME=VALUE")
     try:
-        value = json.loads(body, parse_constant=_refuse, object_pairs_hook=_unrepeated)
-    except (json.JSONDecodeError, _TextAlone):
+        value = values.read_json(body)
+    except (json.JSONDecodeError, values.NotJson):
         return name, _checked(name, body)
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, RecursionError) and not body.rstrip().endswith(("]", "}")):
+    except ValueError as error:
+        is_deep = isinstance(error.__cause__, RecursionError)
+        if is_deep and not body.rstrip().endswith(("]", "}")):
             return name, body  # what opens so much and closes nothing is no JSON
-        raise InvalidInput(f"argument {name}", quote(body), _reason(error)) from error
+        raise InvalidInput(f"argument {name}", quote(body), str(error)) from error
     return name, _checked(name, values.from_jsonable(value))
 
 
@@ -56,12 +53,6 @@ def _checked(name: str, value: values.Value) -> values.Value:
     except ValueError as error:
         raise InvalidInput(f"argument {name}", quote(value), str(error)) from error
     return value
-
-
-def _reason(error: ValueError | RecursionError) -> str:
-    if isinstance(error, RecursionError):
-        return f"lists and maps nest deeper than {values.MAX_DEPTH}"
-    return str(error).partition("; use sys.")[0]
 
 
 def parse_context(text: str) -> dict[str, values.Value]:
@@ -83,17 +74,6 @@ def parse_json(where: str, text: str) -> Any:
         InvalidInput: It is not JSON; ``where`` says whose.
     """
     try:
-        return json.loads(text, parse_constant=_refuse, object_pairs_hook=_unrepeated)
-    except (ValueError, RecursionError) as error:
+        return values.read_json(text)
+    except ValueError as error:
         raise InvalidInput(where, quote(text), f"is not JSON: {error}") from error
-
-
-def _refuse(constant: str) -> None:
-    raise _TextAlone(f"{constant} is text")  # NaN and Infinity are not JSON
-
-
-def _unrepeated(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(items)
-    if len(found) < len(items):
-        raise ValueError("it gives a name twice")
-    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import decimal
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,14 +55,12 @@ def complain(line: str) -> None:
 
 
 def to_json(answer: Any, *, indent: int | None = 2) -> str:
-    """Return entities, views and plain values as JSON text; see ``values.to_jsonable``.
+    """Return entities, views and what JSON holds as JSON text; values are tagged before.
 
     It is for programs and seen by people, so that nothing in it acts on a terminal.
     """
-    plain = msgspec.to_builtins(
-        answer, builtin_types=(bytes, decimal.Decimal, datetime.datetime), str_keys=False
-    )
-    text = json.dumps(values.to_jsonable(plain), indent=indent, ensure_ascii=False)
+    plain = msgspec.to_builtins(answer)
+    text = json.dumps(plain, indent=indent, ensure_ascii=False)
     return printable.json_text(text)
 
 
@@ -103,7 +100,7 @@ def say_pairs(pairs: Iterable[values.Pair], form: str, request_id: str) -> None:
     if form == "table":
         _say_pair_table(pairs)
         return
-    lines = (to_json(pair, indent=None) for pair in pairs)
+    lines = (to_json(values.to_jsonable(pair), indent=None) for pair in pairs)
     if form == "ndjson":
         sys.stdout.writelines(f"{line}\n" for line in lines)
         return
@@ -117,7 +114,7 @@ def _say_pair_table(pairs: Iterable[values.Pair]) -> None:
 
     Keys are as wide as the widest so far, block by block.
     """
-    lines = ([_cell(item).plain for item in pair] for pair in pairs)
+    lines = ([_cell(item).plain for item in values.to_jsonable(pair)] for pair in pairs)
     width = len("key")
     block = [["key", "value"], *islice(lines, _BLOCK_ROWS)]
     while block:

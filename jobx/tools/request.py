@@ -25,6 +25,7 @@ from jobx.tools import render
 from jobx.tools.command import Call, command
 from jobx.tools.entity_commands import done
 from jobx.tools.output import replace_file
+from jobx.values import to_jsonable
 from jobx.views import RequestView, ResultView
 
 #: Why a request ends that somebody cancels here.
@@ -216,9 +217,13 @@ def show_sessions(call: Call, workflow: str, request_id: str) -> None:
     with call.store() as store:
         found = dict(sessions.read(store, workflow, request_id))
     if call.as_json:
-        render.say_json({"sessions": found})
+        render.say_json({"sessions": {name: to_jsonable(one) for name, one in found.items()}})
         return
-    rows = [(name, key, value) for name, pairs in found.items() for key, value in pairs.items()]
+    rows = [
+        (name, key, to_jsonable(value))
+        for name, pairs in found.items()
+        for key, value in pairs.items()
+    ]
     render.say_table(("invocation", "key", "value"), rows)
 
 

@@ -209,7 +209,7 @@ class FakeNode:
             state="succeeded",
             step_name="first",
             handler_name="words",
-            session=self.session,
+            session=values.to_jsonable(self.session),
         )
         return TraceView(request=self._request(body), root=root)
 

@@ -114,13 +114,11 @@ def test_a_peer_that_closes_between_frames_ends_the_stream(
 @pytest.mark.parametrize(
     ("stream", "reason"),
     [
-        (b"\0\0", "inside a frame's head"),
-        (HEAD.pack(5) + b"\x81", "inside a frame$"),
         (HEAD.pack(frames.MAX_FRAME_BYTES + 1), "announced"),
         (HEAD.pack(1) + b"\x01", "must be a map"),
     ],
 )
-def test_a_stream_that_ends_badly_or_holds_something_else_is_refused(
+def test_a_stream_that_holds_something_else_is_refused(
     ends: tuple[FrameSocket, socket.socket], stream: bytes, reason: str
 ) -> None:
     framed, bare = ends
@@ -128,6 +126,35 @@ def test_a_stream_that_ends_badly_or_holds_something_else_is_refused(
     bare.close()
     with pytest.raises(FrameError, match=reason):
         framed.receive()
+
+
+@pytest.mark.parametrize(
+    ("stream", "reason"),
+    [(b"\0\0", "inside a frame's head"), (HEAD.pack(5) + b"\x81", "inside a frame$")],
+)
+def test_a_stream_that_ends_inside_a_frame_is_a_connection_that_was_lost(
+    ends: tuple[FrameSocket, socket.socket], stream: bytes, reason: str
+) -> None:
+    framed, bare = ends
+    bare.sendall(stream)
+    bare.close()
+    with pytest.raises(ConnectionError, match=reason):
+        framed.receive()
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_number_of_a_frame_is_seen_though_the_rest_cannot_be_read(place: int) -> None:
+    fields = [b"\xa1t\xa1x", b"\xa2id\xcd\x01\x00"]
+    body = b"\x84" + b"".join(fields if place else fields[::-1]) + b"\xc1"
+    assert frames.number_of(body) == 256
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\xc1", b"\x07", b"\x80", b"\x81\xa2id", b"\x81\xa2id\xa1x", b"\x81\xa2id\xc3"],
+)
+def test_a_frame_without_a_number_has_none(body: bytes) -> None:
+    assert frames.number_of(body) is None
 
 
 def test_a_socket_with_a_timeout_does_not_wait_for_ever() -> None:

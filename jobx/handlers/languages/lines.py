@@ -219,20 +219,13 @@ def _parse(line: bytes, number: int) -> tuple[str | None, Any]:
             raise Misuse("protocol", f"line {number}: {reason}")
         return None, None
     try:
-        document = json.loads(line.decode(), object_pairs_hook=_unrepeated)
-    except (ValueError, RecursionError) as error:
+        document = values.read_json(line.decode())
+    except ValueError as error:
         raise Misuse("protocol", f'line {number}: "{word}" cannot be read: {error}') from error
     if len(document) != 1:
         reason = f'"{word}" stands alone, not with {shorten([*document][1])}'
         raise Misuse("protocol", f"line {number}: {reason}")
     return word, document[word]
-
-
-def _unrepeated(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(items)
-    if len(found) < len(items):
-        raise ValueError("a name stands there twice")
-    return found
 
 
 def _check_true(word: str, content: Any) -> None:

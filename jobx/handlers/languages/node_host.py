@@ -7,7 +7,7 @@ import itertools
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,13 +16,13 @@ from typing import Any, Final
 from jobx import values
 from jobx.errors import FrameError
 from jobx.frames import Frame, FrameSocket
-from jobx.handlers.failures import GuestFailed, HandlerTimeout, describe, filename
+from jobx.handlers.failures import GuestFailed, HandlerTimeout, Misuse, describe, filename
 from jobx.handlers.guests import Guests
 from jobx.handlers.languages.base import Grouped, context
 from jobx.handlers.markers import Map, Return
 from jobx.handlers.pairs import snapshot
 from jobx.handlers.scope import Scope
-from jobx.values import Pair, Value
+from jobx.values import Key, Pair, Value
 
 #: The program that runs JavaScript.
 NODE: Final = "node"
@@ -124,8 +124,11 @@ class NodeHost:
         try:
             if answer["marker"] is not None:
                 yield Map(answer["marker"]) if answer["marker"] else Return()
+            count = 0
             while True:
-                yield from _items(answer["items"])
+                items = _items(answer["items"], count)
+                count += len(items)
+                yield from items
                 if answer["done"]:
                     return
                 if link is not self._link:
@@ -207,8 +210,13 @@ class NodeHost:
             return self._exchange(link, scope, frame, sender)
         except GuestFailed:
             raise
-        except (OSError, FrameError) as error:
+        except OSError as error:
             raise self._crashed(link) from error
+        except FrameError as error:
+            self._disconnect()
+            self._guests.end(link.guest)
+            reason = f"what {_NAME} wrote cannot be read: {error}"
+            raise GuestFailed("protocol", "BadFrame", reason) from error
         except BaseException:
             self._disconnect()
             self._guests.end(link.guest)
@@ -226,7 +234,7 @@ class NodeHost:
             elif kind == "log":
                 scope.log(answer["level"], answer["message"])
             elif kind == "call":
-                frames.send(_call(scope, answer["name"], answer["args"]))
+                _answer(frames, _call(scope, answer["name"], answer["args"]))
             elif kind == "more" and sender is not None:
                 frames.send({"t": "groups", **sender.part(answer["again"])})
             elif kind == "fail":
@@ -283,17 +291,44 @@ def _pieces(grouped: Grouped) -> Iterator[bytes]:
         some = list(itertools.islice(rest, _SENT_VALUES))
         while True:
             more = list(itertools.islice(rest, _SENT_VALUES))
-            yield pack([key, some, not more])
+            yield from _cut(pack, key, some, not more)
             if not more:
                 break
             some = more
 
 
-def _items(packed: bytes) -> Iterator[object]:
-    unpacker = values.unpacker()
-    unpacker.feed(packed)
-    for item in unpacker:
-        yield tuple(item) if type(item) is list else item
+def _cut(
+    pack: Callable[[object], bytes], key: Key, some: list[Value], is_last: bool
+) -> Iterator[bytes]:
+    """Yield a key with values, in halves of halves where they are long."""
+    piece = pack([key, some, is_last])
+    if len(piece) <= _SENT_BYTES or len(some) == 1:
+        yield piece
+        return
+    half = len(some) // 2
+    yield from _cut(pack, key, some[:half], False)
+    yield from _cut(pack, key, some[half:], is_last)
+
+
+def _items(packed: bytes, first: int) -> list[object]:
+    """Return what was packed in the process; ``first`` is the index of the first pair.
+
+    Raises:
+        Misuse: One is no pair of values.
+    """
+    items, wrong = values.unpack_items(packed)
+    if wrong:
+        index = first + len(items)
+        raise Misuse("pair", f"pair {index}: {wrong}", index)
+    return [tuple(item) if type(item) is list else item for item in items]
+
+
+def _answer(frames: FrameSocket, answer: Frame) -> None:
+    """Send what a call gave; what is too large for that is a failure of the call."""
+    try:
+        frames.send(answer)
+    except FrameError as error:
+        frames.send({"t": "raise", "type": "ValueError", "message": str(error)})
 
 
 def _names(handler: Handler) -> dict[str, dict[str, Value]]:
@@ -313,10 +348,10 @@ def _meaning(thing: object) -> dict[str, Value]:
         return {}
 
 
-def _call(scope: Scope, name: str, args: Sequence[Value]) -> Frame:
+def _call(scope: Scope, name: str, args: bytes) -> Frame:
     """Call a name of the scope for the process; a failure goes back there."""
     try:
-        return {"t": "answer", "value": _plain(_named(scope, name)(*args))}
+        return {"t": "answer", "value": _plain(_named(scope, name)(*values.unpack_foreign(args)))}
     except HandlerTimeout:
         raise
     except BaseException as error:  # noqa: BLE001 - the handler that called decides what it is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -140,4 +141,9 @@ def _value(cell: str, number: int) -> Value:
             return int(cell)
         except ValueError as error:  # more digits than Python reads
             raise Misuse("protocol", f"line {number}: {error}") from error
-    return float(cell) if _NUMBER.fullmatch(cell) else _text(cell)
+    if not _NUMBER.fullmatch(cell):
+        return _text(cell)
+    value = float(cell)
+    if math.isinf(value):
+        raise Misuse("protocol", f"line {number}: the number {shorten(cell)} is out of range")
+    return value

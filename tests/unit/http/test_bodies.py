@@ -36,7 +36,7 @@ HOSTILE = {
     "not a map": (b"[1]", {}, 400, "must be a map"),
     "not utf-8": (b'{"arguments": {"text": "\xff"}}', {}, 400, "not UTF-8"),
     "byte order mark": (b"\xef\xbb\xbf" + GOOD, {}, 400, "is not JSON"),
-    "half a surrogate pair": (b'{"arguments": {"text": "\\ud800"}}', {}, 400, "surrogates"),
+    "half a surrogate pair": (b'{"arguments": {"text": "\\ud800"}}', {}, 400, "surrogate pair"),
     "unknown member": (b'{"colour": 1}', {}, 400, "colour"),
     "arguments not a map": (b'{"arguments": [1]}', {}, 400, "$.arguments"),
     "negative limit": (b'{"time_limit_s": -1}', {}, 400, "$.time_limit_s"),

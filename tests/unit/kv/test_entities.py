@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,7 @@ from jobx.kv.entities import Entities
 from jobx.kv.memory import MemoryStore
 from jobx.kv.sqlite import SqliteStore
 from jobx.kv.versions import version_of
-from jobx.model import Handler, Job, Request, Retry, Step, Workflow, decode
+from jobx.model import Example, Handler, Job, Request, Retry, Step, Workflow, decode
 
 FLOW = Workflow(workflow_name="flow", description="A flow")
 STEP = Step(
@@ -117,6 +118,15 @@ def test_what_is_no_name_is_refused(entities: Entities, name: Any) -> None:
 def test_a_wrong_field_is_refused_before_it_is_stored(entities: Entities, entity: Job) -> None:
     assert isinstance(refused(lambda: entities.put(entity)), InvalidInput)
     assert entities.list(Job, "flow") == [JOB]
+
+
+@pytest.mark.parametrize(
+    "argument", [b"x", float("inf"), {1: 2}, datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)]
+)
+def test_what_json_has_not_is_refused_and_not_changed(entities: Entities, argument: Any) -> None:
+    examples = [Example(arguments={"x": argument}, expected=[])]
+    with pytest.raises(InvalidInput, match="JSON"):
+        entities.put(handler("split", "mapper", examples=tuple(examples)))
 
 
 @pytest.mark.parametrize(

@@ -132,13 +132,20 @@ def test_actors_show_their_mailboxes(capsys: pytest.CaptureFixture[str]) -> None
     ]
 
 
-def test_json_keeps_what_json_has_no_word_for() -> None:
+@pytest.mark.parametrize("form", ["json", "ndjson", "table"])
+def test_pairs_keep_what_json_has_no_word_for(
+    form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     at = datetime.datetime(2024, 1, 2, tzinfo=datetime.UTC)
+    render.say_pairs([(at, b"x")], form, "r1")
+    written = capsys.readouterr().out
+    assert '{"$timestamp": "2024-01-02T00:00:00+00:00"}' in written
+    assert '{"$bytes": "eA=="}' in written
 
-    assert json.loads(render.to_json({"at": at, "b": b"x"})) == {
-        "at": {"$timestamp": "2024-01-02T00:00:00+00:00"},
-        "b": {"$bytes": "eA=="},
-    }
+
+def test_tags_that_entities_and_views_hold_stay_as_they_are() -> None:
+    tagged = {"arguments": {"x": {"$bytes": "eA=="}}}
+    assert json.loads(render.to_json(tagged)) == tagged
 
 
 @pytest.mark.parametrize(

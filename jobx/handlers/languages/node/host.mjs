@@ -13,7 +13,7 @@
 //                   fail   kind, type, message, frames, pair
 //   meanwhile       output bytes; no answer
 //                   log    level, message; no answer
-//                   call   name, args           answered by answer (value) or raise (type, message)
+//                   call   name, args (packed)  answered by answer (value) or raise (type, message)
 //                   more   again                answered by groups (groups, last)
 
 import { pathToFileURL } from 'node:url';
@@ -192,7 +192,7 @@ function add(run, pair) {
   const index = run.count++;
   if (isMarker(pair)) throw new Misuse('pair', `pair ${index} is not a key and a value: a marker (it comes once, first, from a mapper)`, index);
   try {
-    packer.add(pair);
+    packer.addAll(pair);
   } catch (error) {
     throw new Misuse('pair', `pair ${index}: ${error.message}`, index);
   }
@@ -216,7 +216,7 @@ async function restore() {
 function failure(error) {
   const known = error instanceof Error;
   const [kind, pair] = error instanceof Misuse ? [error.kind, error.pair] : ['author', null];
-  const type = known ? String(error.name) : nameOf(error).replace(/^an? /, '');
+  const type = known ? text(error.name) : text(nameOf(error)).replace(/^an? /, '');
   return { t: 'fail', kind, type, message: text(known ? error.message : error), frames: frames(error), pair };
 }
 
@@ -232,7 +232,7 @@ function text(value) {
 function frames(error) {
   const lines = error instanceof Error ? String(error.stack).split('\n') : [];
   const found = lines.map((line) => FRAME.exec(line)).filter(Boolean);
-  if (found.length > 0) return found.reverse().map(([, name, url, line]) => [url, Number(line), name ?? '']);
+  if (found.length > 0) return found.reverse().map(([, name, url, line]) => [url, Number(line), text(name ?? '')]);
   const headline = HEADLINE.exec(lines[0] ?? '');
   return headline ? [[headline[1], Number(headline[2]), '']] : [];
 }
@@ -249,15 +249,13 @@ setInterval(() => {}, 2 ** 30);
 const surroundings = new Surroundings();
 
 for (let frame; (frame = port.read()) !== null;) {
-  let answer;
   try {
-    answer = await SERVE[frame.t](frame);
+    port.write(await SERVE[frame.t](frame));
   } catch (error) {
     packer.take();
     runs.delete(frame.run);
-    answer = failure(error);
+    port.write(failure(error));
   }
-  port.write(answer);
   scope.current = null;
 }
 process.reallyExit(0);

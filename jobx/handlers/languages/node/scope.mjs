@@ -2,7 +2,7 @@
 
 import { format } from 'node:util';
 
-import { Decimal } from './values.mjs';
+import { Decimal, Packer } from './values.mjs';
 
 const LEVELS = ['debug', 'info', 'warning', 'error', 'critical'];
 
@@ -23,6 +23,7 @@ export class Scope {
   current = null;
   offered = new Set();
   #port;
+  #packer = new Packer();
 
   constructor(port) {
     this.#port = port;
@@ -82,7 +83,7 @@ export class Scope {
   }
 
   #call(name, args) {
-    const answer = this.#port.ask({ t: 'call', name, args });
+    const answer = this.#port.ask({ t: 'call', name, args: this.#packer.addAll(args).take() });
     if (answer === null) process.reallyExit(0);
     if (answer.t === 'answer') return answer.value;
     const error = new Error(answer.message);

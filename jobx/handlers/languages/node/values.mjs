@@ -4,7 +4,6 @@ const MAX_DEPTH = 64;
 const EXT_TIMESTAMP = -1;
 const EXT_BIG_INT = 1;
 const EXT_DECIMAL = 2;
-const NANOSECONDS = 1_000_000_000n;
 
 /** A decimal number as its text: JavaScript has none of its own. */
 export class Decimal {
@@ -24,9 +23,18 @@ export class Packer {
 
   /** Append a value; what cannot be one throws a TypeError and appends nothing. */
   add(value) {
+    return this.#add(value, 0);
+  }
+
+  /** Append an array of values, such as a pair, that is no value itself. */
+  addAll(values) {
+    return this.#add(values, -1);
+  }
+
+  #add(value, depth) {
     const before = this.size;
     try {
-      this.#any(value, 0);
+      this.#any(value, depth);
     } catch (error) {
       this.size = before;
       throw error;
@@ -278,7 +286,7 @@ function date(body) {
   } else {
     [nanoseconds, seconds] = [BigInt(body.readUInt32BE(0)), body.readBigInt64BE(4)];
   }
-  return new Date(Number((seconds * NANOSECONDS + nanoseconds) / 1_000_000n));
+  return new Date(Number(seconds * 1000n + nanoseconds / 1_000_000n));
 }
 
 function exact(value) {
