@@ -110,7 +110,7 @@ class RequestSettings(Section, frozen=True, kw_only=True):
     #: of the memory that the node may have.
     max_open_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     #: A request that was at work at so many deaths of the node, alone at the last one, fails.
-    node_deaths: Annotated[int, msgspec.Meta(ge=2, le=100)] = 3
+    node_deaths: Annotated[int, msgspec.Meta(ge=2, le=100)] = 5
     #: A request that takes longer fails.
     time_limit_s: PositiveFloat = 86_400.0
     #: One invocation that takes longer fails, unless its handler says otherwise.

@@ -28,6 +28,7 @@ from jobx.actors.messages import (
     KeptLost,
     Lost,
     Opened,
+    Progressed,
     Pull,
     Ran,
     Recover,
@@ -86,6 +87,7 @@ class Coordinator(LoopActor):
         #: Questions that are answered once the request is durable.
         self._asked: list[Describe | Cancel] = []
         self._is_begun = False
+        self._is_recovered = False
         self._is_opened = False
         self._is_stopping = False
         self._is_refused = False
@@ -125,7 +127,7 @@ class Coordinator(LoopActor):
 
     def _recover(self, message: Recover, sender: ActorAddress) -> None:
         self._begin(message.request, message.plan, message.reply_to, sender)
-        self._is_opened = True
+        self._is_opened = self._is_recovered = True
         for event in message.events:
             self.state.apply(event)
         self._journal.committed = self.state.events - 1
@@ -211,6 +213,9 @@ class Coordinator(LoopActor):
 
     def _committed(self, message: Committed, _: ActorAddress) -> None:
         self._journal.became_durable(message.number)
+        if self._is_recovered and self._journal.has_progressed:
+            self._is_recovered = False
+            self.send(self._parent, Progressed(self._journal.key))
         self._answer_asked(self._journal.snapshot)
         if self.state.finished is not None and not self._journal.uncommitted:
             self._leave(Ended(self._journal.request))

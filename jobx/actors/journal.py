@@ -13,6 +13,7 @@ from jobx import model
 from jobx.actors import notices
 from jobx.actors.messages import RequestKey
 from jobx.actors.notices import Notice
+from jobx.actors.recovery import shows_progress
 from jobx.actors.request.decisions import Finish
 from jobx.actors.request.events import Event, Finished, to_record
 from jobx.actors.request.state import RequestState
@@ -39,6 +40,7 @@ class Journal:
         self.key = RequestKey(request.workflow_name, request.request_id)
         self.request = request
         self.committed = -1
+        self._progress: int | None = None
         self._untold: deque[tuple[int, Notice]] = deque(maxlen=MAX_UNTOLD)
         self._node = node
         self._owner = owner
@@ -48,6 +50,11 @@ class Journal:
     def uncommitted(self) -> int:
         """Events that are not durable yet."""
         return self._state.events - 1 - self.committed
+
+    @property
+    def has_progressed(self) -> bool:
+        """Whether an event that shows progress is durable since this journal was begun."""
+        return self._progress is not None and self.committed >= self._progress
 
     def now_at(self) -> float:
         """Return the wall clock, for people who read the log."""
@@ -60,9 +67,12 @@ class Journal:
         """
         number = self._state.events
         self._state.apply(event)
+        record = to_record(event)
+        if self._progress is None and shows_progress([record["event"]]):
+            self._progress = number
         for notice in notices.of_event(self.request, event):
             self._untold.append((number, notice))
-        write = kv_log.event_write(*self.key, number, to_record(event))
+        write = kv_log.event_write(*self.key, number, record)
         self._node.log.append(self.key, self._owner, number, [*writes, write], urgent)
 
     def became_durable(self, number: int) -> None:

@@ -20,6 +20,7 @@ from thespian.actors import ActorAddress
 from jobx import model
 from jobx.actors.commits import STORE_FAULTS, commit
 from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
+from jobx.actors.recovery import shows_progress
 from jobx.actors.request.events import Accepted, Event, from_record
 from jobx.actors.threads import SerialThread
 from jobx.errors import EntryDamaged, InternalError, InvalidInput, JobxError, OutcomeUnknown
@@ -32,6 +33,9 @@ LAZY_S: Final = 0.05
 RETRY_S: Final = (0.2, 5.0)
 #: When nothing was written for so long, it is tried whether anything can be.
 PROBE_S: Final = 10.0
+
+#: Events that are looked at together for what shows progress; most often the first one does.
+_FEW: Final = 4
 
 _log = logging.getLogger(__name__)
 
@@ -162,8 +166,8 @@ class LogWriter:
         )
 
     def mark(self, requests: Sequence[lives.OpenRequest]) -> None:
-        """Mark open requests, before anything of them is read that is asked for later."""
-        self._thread.call(lambda: lives.mark(self._store, requests), _marked)
+        """Mark requests that are taken up, before anything is read that is asked for later."""
+        self._thread.call(lambda: lives.take_up(self._store, requests), _marked)
 
     async def drain(self, timeout_s: float) -> bool:
         """Wait until everything is written; False when it is not in time."""
@@ -260,6 +264,17 @@ class LogWriter:
 def _marked(_: object, error: BaseException | None) -> None:
     if error is not None:  # they go on; a death of the node is counted for none of them
         _log.warning("open requests could not be marked: %s", error)
+
+
+def has_progressed(store: Store, request: lives.OpenRequest) -> bool:
+    """Return whether a request got further since it was marked; blocks."""
+    since = log.read(
+        store, request.workflow, request.request_id, request.mark.events - 1, page=_FEW
+    )
+    try:
+        return shows_progress(str(record.get("event")) for _, record in since)
+    except EntryDamaged:  # whoever reads it says so
+        return True
 
 
 def read_log(store: Store, key: RequestKey, *, has_events: bool = True) -> LogRead:

@@ -69,13 +69,15 @@ class Waiting(Struct, frozen=True):
     """A request of an earlier life that waits to be taken up.
 
     Attributes:
-        deaths: Deaths of the node while it was at work.
+        deaths: Deaths of the node in a row while it was at work and got nowhere.
         is_set_aside: It is not taken up but ended.
+        turn: How many suspects came before it when it was taken up last.
     """
 
     key: RequestKey
     deaths: int = 0
     is_set_aside: bool = False
+    turn: int = 0
 
 
 class Probe(Struct, frozen=True):
@@ -125,6 +127,12 @@ class Ended(Struct, frozen=True):
     """A request is finished, and its end is durable."""
 
     request: model.Request
+
+
+class Progressed(Struct, frozen=True):
+    """A request that was taken up got further than before, and that is durable."""
+
+    key: RequestKey
 
 
 class Refused(Struct, frozen=True):

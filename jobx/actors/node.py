@@ -26,7 +26,7 @@ from jobx.actors.entity_verbs import ENTITY_VERBS, EntityVerbs
 from jobx.actors.executors import ExecutorPool
 from jobx.actors.gateway import Gateway
 from jobx.actors.janitor import Janitor
-from jobx.actors.log_writer import LogWriter
+from jobx.actors.log_writer import LogWriter, has_progressed
 from jobx.actors.messages import Adopt, Drain, Probe, Waiting
 from jobx.actors.outside import Outside
 from jobx.actors.readiness import Readiness
@@ -299,7 +299,13 @@ class Node:
         """Return what is open, charged with the death of the last life; in a thread."""
         opened = lives.opened(self._store, LOCAL)
         limit, was_lost = self._settings.requests.node_deaths, self._outside.was_lost
-        waiting = recovery.charge(opened, self._last_life, was_lost=was_lost, limit=limit)
+        waiting = recovery.charge(
+            opened,
+            self._last_life,
+            was_lost=was_lost,
+            limit=limit,
+            progressed=lambda one: has_progressed(self._store, one),
+        )
         lives.mark(self._store, recovery.charges(opened, waiting))
         return waiting
 

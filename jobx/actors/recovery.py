@@ -1,15 +1,21 @@
 """In which order open requests are taken up at a start, and which is set aside. Pure.
 
-A few are taken up at a time. A request that was at work at several deaths of the node is a
-suspect: suspects are taken up last, and one at a time. So a death while one is at work alone
-names the culprit, and the others go on. A suspect is alone until it has ended, or until it has
-lasted for its probation, which doubles with each death.
+What kills a node may come from outside, and then it names nobody. So a death counts for a request
+only if the request was at work and got nowhere in that life: its log has no event that shows
+progress. A request for which two deaths in a row count is a suspect, and is tried:
+
+- It waits first, longer after each death. A death meanwhile for which nobody at work accounts
+  came from outside: that acquits all who wait.
+- Then it is at work without any other suspect, until it gets further, has ended, or has lasted
+  for its probation, which also doubles with each death. Getting further acquits.
+
+Only what the node died of in such a trial, after enough deaths, is set aside.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec.structs import replace
@@ -20,49 +26,86 @@ from jobx.kv.lives import Mark, OpenRequest
 
 #: Logs that are read at the same time.
 AT_ONCE: Final = 4
-#: How long those that are no suspects get to show that they are none, before a suspect follows.
-SETTLE_S: Final = 5.0
-#: How long a suspect with the least deaths is at work alone.
-PROBATION_S: Final = 60.0
+#: Deaths in a row that make a suspect; fewer where fewer are the limit.
+SUSPICIOUS: Final = 2
+#: How long a suspect with the fewest and with many deaths waits after a start. It keeps deaths far
+#: enough from each other for who restarts the node, too.
+HOLD_S: Final = (12.0, 60.0)
+#: How long what is no suspect is at work, at least, before a suspect follows.
+SETTLE_S: Final = 2.0
+#: How long a suspect with the fewest deaths is at work alone.
+PROBATION_S: Final = 20.0
 MAX_PROBATION_S: Final = 86_400.0
+
+#: Events that come of being at work, without getting further.
+_NO_PROGRESS: Final = frozenset({"accepted", "adopted", "retried"})
+
+
+def shows_progress(events: Iterable[str]) -> bool:
+    """Return whether a log got further by events of these names."""
+    return any(event not in _NO_PROGRESS for event in events)
+
+
+def suspicious(limit: int) -> int:
+    """Return the deaths that make a suspect, where so many set a request aside."""
+    return min(SUSPICIOUS, limit - 1)
 
 
 def charge(
-    found: Iterable[OpenRequest], last_life: int, *, was_lost: bool, limit: int
+    found: Iterable[OpenRequest],
+    last_life: int,
+    *,
+    was_lost: bool,
+    limit: int,
+    progressed: Callable[[OpenRequest], bool],
 ) -> list[Waiting]:
-    """Return open requests as they wait for a new life, charged with the death of the last one.
+    """Return open requests as they wait for a new life, with the death of the last one counted.
 
     Args:
         found: What is open.
         last_life: Incarnation of the life before.
         was_lost: It did not end by being stopped.
         limit: Deaths at which a request is set aside, if it was alone at the last one.
+        progressed: Whether a request got further in the life in which it was marked.
     """
     found = list(found)
-    at_work = [was_lost and request.mark.life == last_life for request in found]
-    alone = [was and request.mark.is_alone for was, request in zip(at_work, found, strict=True)]
-    charged = alone if any(alone) else at_work
+    stuck = [
+        one.mark.life == last_life and (was_lost or one.mark.deaths > 0) and not progressed(one)
+        for one in found
+    ]
+    is_nobody = was_lost and not any(stuck)
     waiting = []
-    for request, is_charged, was_alone in zip(found, charged, alone, strict=True):
-        deaths = request.mark.deaths + is_charged
-        key = RequestKey(request.workflow, request.request_id)
-        waiting.append(Waiting(key, deaths, was_alone and deaths >= limit))
+    for one, is_stuck in zip(found, stuck, strict=True):
+        mark, has_waited = one.mark, one.mark.life != last_life
+        is_counted = was_lost and is_stuck
+        is_set_aside = _is_verdict(mark) or (
+            is_counted and mark.is_alone and mark.deaths + 1 >= limit
+        )
+        is_acquitted = not is_stuck and (is_nobody or not has_waited)
+        deaths = 0 if is_acquitted and not is_set_aside else mark.deaths + is_counted
+        key = RequestKey(one.workflow, one.request_id)
+        waiting.append(Waiting(key, deaths, is_set_aside, mark.turn))
     return waiting
 
 
+def _is_verdict(mark: Mark) -> bool:
+    """Whether a request was set aside before, and has not ended since."""
+    return mark.life == 0 and mark.is_alone
+
+
 def charges(found: Iterable[OpenRequest], waiting: Iterable[Waiting]) -> list[OpenRequest]:
-    """Return what is to be written before anything is taken up: the deaths that are new."""
+    """Return what is to be written before anything is taken up: the counts that are new."""
     return [
-        replace(request, mark=Mark(request.mark.life, charged.deaths))
-        for request, charged in zip(found, waiting, strict=True)
-        if charged.deaths != request.mark.deaths
+        replace(one, mark=Mark(0, charged.deaths, charged.is_set_aside, turn=charged.turn))
+        for one, charged in zip(found, waiting, strict=True)
+        if charged.deaths != one.mark.deaths
     ]
 
 
 def failure(waiting: Waiting) -> model.Failure:
     """Return why a request is ended that is set aside."""
-    text = f"the node died {waiting.deaths} times while request {'/'.join(waiting.key)} ran"
-    return model.Failure(kind="internal", type="NodeDied", message=text)
+    text = f"the node died {waiting.deaths} times in a row while request {'/'.join(waiting.key)}"
+    return model.Failure(kind="internal", type="NodeDied", message=f"{text} ran and got nowhere")
 
 
 class Recovery:
@@ -73,29 +116,34 @@ class Recovery:
     """
 
     def __init__(self, limit: int) -> None:
-        self._suspicious = max(1, limit - 1)
+        self._suspicious = suspicious(limit)
         self._plain: OrderedDict[RequestKey, Waiting] = OrderedDict()
-        self._suspects: deque[Waiting] = deque()
+        self._suspects: list[Waiting] = []  # the next one is the last
         self._reading: set[RequestKey] = set()
-        self._alone: Waiting | None = None
-        self._alone_until = 0.0
+        #: Suspects at work that got no further yet, in the order in which they were taken up.
+        self._unproven: dict[RequestKey, Waiting] = {}
+        self._tried: RequestKey | None = None
+        self._tried_until = 0.0
+        self._turns = 0
+        self._began_s: float | None = None
         self._settled_s = 0.0
 
     def add(self, waiting: Iterable[Waiting]) -> None:
-        """Let requests wait."""
+        """Let requests wait; of suspects those with few deaths and a late turn come first."""
         for item in waiting:
             if item.is_set_aside or item.deaths < self._suspicious:
                 self._plain[item.key] = item
             else:
                 self._suspects.append(item)
+        self._suspects.sort(key=lambda item: (-item.deaths, item.turn))
 
     def __len__(self) -> int:
         return len(self._plain) + len(self._suspects)
 
     @property
     def is_watching(self) -> bool:
-        """Whether a suspect is at work alone."""
-        return self._alone is not None
+        """Whether a suspect is tried."""
+        return self._tried is not None
 
     def hurry(self, key: RequestKey) -> None:
         """Take a request up next, since somebody asks for it; a suspect waits for its turn."""
@@ -106,18 +154,19 @@ class Recovery:
         """Note that the log of a request was read, so that the next may be."""
         self._reading.discard(key)
 
-    def ended(self, key: RequestKey) -> None:
-        """Note that a request is not at work any more."""
+    def acquit(self, key: RequestKey) -> None:
+        """Note that a request got further, or is not at work any more."""
         self._reading.discard(key)
-        if self._alone is not None and self._alone.key == key:
-            self._alone = None
+        self._unproven.pop(key, None)
+        if key == self._tried:
+            self._tried = None
 
     def pardon(self, now: float) -> Waiting | None:
         """Return the suspect whose probation is over, once."""
-        if self._alone is None or now < self._alone_until:
+        if self._tried is None or now < self._tried_until:
             return None
-        pardoned, self._alone = self._alone, None
-        return pardoned
+        pardoned, self._tried = self._tried, None
+        return self._unproven[pardoned]
 
     def take(self, now: float, *, has_room: bool) -> list[Waiting]:
         """Take what is to be taken up now; the last one may be a suspect.
@@ -126,27 +175,40 @@ class Recovery:
             now: Monotonic seconds.
             has_room: Whether memory has room for more.
         """
+        self._began_s = now if self._began_s is None else self._began_s
         taken: list[Waiting] = []
         while self._plain and has_room and len(self._reading) < AT_ONCE:
-            taken.append(self._note(self._plain.popitem(last=False)[1]))
+            taken.append(self._plain.popitem(last=False)[1])
+            self._reading.add(taken[-1].key)
             self._settled_s = now + SETTLE_S
-        if has_room and self._suspects and self._is_settled(now):
-            self._alone = self._note(self._suspects.popleft())
-            doublings = min(self._alone.deaths - self._suspicious, 20)
-            self._alone_until = now + min(PROBATION_S * 2.0**doublings, MAX_PROBATION_S)
-            taken.append(self._alone)
+        if self._suspects and has_room and self._may_try(self._suspects[-1], now):
+            taken.append(self._try(self._suspects.pop(), now))
         return taken
 
-    def _is_settled(self, now: float) -> bool:
-        """Whether a death from now on would be that of the next suspect."""
-        is_busy = self._plain or self._reading or self._alone is not None
-        return not is_busy and now >= self._settled_s
+    def _may_try(self, suspect: Waiting, now: float) -> bool:
+        """Whether a death from now on would be told from those before."""
+        is_busy = self._plain or self._reading or self._tried is not None
+        hold_s = _doubled(HOLD_S[0], suspect.deaths - self._suspicious, HOLD_S[1])
+        return not is_busy and now >= max(self._settled_s, (self._began_s or 0.0) + hold_s)
+
+    def _try(self, suspect: Waiting, now: float) -> Waiting:
+        suspect = replace(suspect, turn=self._turns)
+        self._turns += 1
+        self._tried = suspect.key
+        doublings = suspect.deaths - self._suspicious
+        self._tried_until = now + _doubled(PROBATION_S, doublings, MAX_PROBATION_S)
+        self._unproven[suspect.key] = suspect
+        self._reading.add(suspect.key)
+        return suspect
 
     def mark(self, waiting: Waiting, node_id: str, life: int) -> OpenRequest:
         """Return the mark of a request that is taken up, or was pardoned."""
-        mark = Mark(life, waiting.deaths, waiting is self._alone)
+        is_alone = waiting.key == self._tried and len(self._unproven) == 1
+        mark = Mark(life, waiting.deaths, is_alone, turn=waiting.turn)
+        if waiting.is_set_aside:
+            mark = Mark(0, waiting.deaths, is_alone=True)
         return OpenRequest(node_id, *waiting.key, mark)
 
-    def _note(self, waiting: Waiting) -> Waiting:
-        self._reading.add(waiting.key)
-        return waiting
+
+def _doubled(first_s: float, times: int, most_s: float) -> float:
+    return min(first_s * 2.0 ** min(times, 30), most_s)

@@ -24,6 +24,7 @@ from jobx.actors.messages import (
     Opened,
     Probe,
     Probed,
+    Progressed,
     Recover,
     Refused,
     RequestKey,
@@ -162,6 +163,11 @@ class Supervisor(LoopActor):
             self._is_looking = True
             self.wakeupAfter(LOOK_S, _LOOK)
 
+    def _progressed(self, message: Progressed, _: ActorAddress) -> None:
+        """Let the next suspect follow: this one is none any more."""
+        self._recovery.acquit(message.key)
+        self._take_up()
+
     def _read(self, key: RequestKey) -> None:
         self._reading.add(key)
         if not self._is_draining:  # else the next node takes it up
@@ -257,7 +263,7 @@ class Supervisor(LoopActor):
         self._reading.discard(key)
         self._restarts.forget(key)
         self._endings.pop(key, None)
-        self._recovery.ended(key)
+        self._recovery.acquit(key)
         self.node.budget.release(key)
 
     def _child_exited(self, message: ChildActorExited, _: ActorAddress) -> None:
@@ -277,7 +283,7 @@ class Supervisor(LoopActor):
         if delay_s is None:
             text = "request %s cannot be ended; it is left until the node is started again"
             _log.critical(text, "/".join(key))
-            self._recovery.ended(key)
+            self._recovery.acquit(key)
         else:
             self.node.notify(notices.coordinator_died(*key, details))
             self.wakeupAfter(delay_s, key)
@@ -297,6 +303,7 @@ _RECEIVE: Final[dict[type, Callable[[Supervisor, Any, ActorAddress], None]]] = {
     Adopt: Supervisor._adopt,
     LogRead: Supervisor._log_read,
     Ended: Supervisor._ended,
+    Progressed: Supervisor._progressed,
     Refused: Supervisor._refused,
     Describe: Supervisor._describe,
     Cancel: Supervisor._describe,

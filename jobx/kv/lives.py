@@ -1,7 +1,8 @@
 """The lives of a node, and what was at work in each: durable, so that a death can be traced.
 
 Every start of a node is a life with an incarnation that grows. The open marker of a request says
-in which life it was taken up last, and how many lives ended by a death while it was at work.
+in which life it was taken up last, and how many lives in a row ended by a death while it was at
+work and got nowhere.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from jobx.errors import InternalError
-from jobx.kv import keys
+from jobx.kv import keys, log
 from jobx.kv.ranges import scan
 from jobx.kv.store import Put, Replace, Store
 
@@ -37,14 +39,19 @@ class Mark(msgspec.Struct, frozen=True):
     """What an open marker says of its request.
 
     Attributes:
-        life: Incarnation of the life in which it was accepted or taken up last.
-        deaths: Deaths of the node while it was at work.
+        life: Incarnation of the life in which it was accepted or taken up last; 0 when what
+            follows was said of it since then. With ``is_alone`` that is: it is to be ended.
+        deaths: Deaths of the node in a row while it was at work and got nowhere.
         is_alone: It is at work without any other suspect.
+        events: How many events its log had when it was taken up.
+        turn: How many suspects were taken up before it in that life.
     """
 
     life: int = 0
     deaths: int = 0
     is_alone: bool = False
+    events: int = 0
+    turn: int = 0
 
 
 class OpenRequest(msgspec.Struct, frozen=True):
@@ -86,6 +93,15 @@ def opened(store: Store, node_id: str) -> list[OpenRequest]:
         _, workflow, request_id = entry.key.rsplit("/", 2)
         found.append(OpenRequest(node_id, workflow, request_id, _mark(entry.value)))
     return found
+
+
+def take_up(store: Store, requests: Iterable[OpenRequest]) -> None:
+    """Write marks of requests that are taken up, with the number of their next events."""
+    counted = []
+    for one in requests:
+        events = log.next_number(store, one.workflow, one.request_id)
+        counted.append(replace(one, mark=replace(one.mark, events=events)))
+    mark(store, counted)
 
 
 def mark(store: Store, requests: Iterable[OpenRequest]) -> None:

@@ -47,16 +47,18 @@ def next_number(store: Store, workflow: str, request_id: str) -> int:
 
 
 def read(
-    store: Store, workflow: str, request_id: str, after: int = -1
+    store: Store, workflow: str, request_id: str, after: int = -1, page: int = _PAGE
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the number and the plain values of every event beyond ``after``, in order.
+
+    It holds at most ``page`` of them in memory.
 
     Raises:
         EntryDamaged: An event is missing, or is not what was written.
     """
     prefix = keys.log(workflow, request_id)
     cursor = keys.event(workflow, request_id, after) if after >= 0 else None
-    for expected, entry in enumerate(scan(store, prefix, after=cursor, page=_PAGE), after + 1):
+    for expected, entry in enumerate(scan(store, prefix, after=cursor, page=page), after + 1):
         if int(entry.key.removeprefix(prefix)) != expected:
             raise EntryDamaged(keys.event(workflow, request_id, expected), "it is missing")
         try:

@@ -52,7 +52,7 @@ def accept_writes(
         Create(_key(request.workflow_name, request.request_id), encode(request)),
         Put(
             keys.opened(node_id, request.workflow_name, request.request_id),
-            lives.encode(lives.Mark(life=life)),
+            lives.encode(lives.Mark(life=life, events=1)),
         ),
     ]
     if fingerprint is not None and request.idempotency_key is not None:

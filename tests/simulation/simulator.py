@@ -13,7 +13,7 @@ from thespian.actors import ActorAddress, ActorSystem
 
 from jobx import model, values
 from jobx.actors import recovery
-from jobx.actors.log_writer import read_log
+from jobx.actors.log_writer import has_progressed, read_log
 from jobx.actors.messages import (
     Adopt,
     Cancel,
@@ -94,7 +94,7 @@ class SimulatedLog:
 
     def mark(self, requests: Sequence[lives.OpenRequest]) -> None:
         if not self.is_dead:
-            lives.mark(self.store, requests)
+            lives.take_up(self.store, requests)
 
     def die(self) -> None:
         """Stop; of what is not reported, a first part may have reached the store."""
@@ -188,7 +188,13 @@ class Simulation:
         self.supervisor = system.createActor(Supervisor)
         opened = lives.opened(self.store, "sim")
         was_lost, limit = self.crashes > 0, limits.node_deaths
-        waiting = recovery.charge(opened, self._incarnation - 1, was_lost=was_lost, limit=limit)
+        waiting = recovery.charge(
+            opened,
+            self._incarnation - 1,
+            was_lost=was_lost,
+            limit=limit,
+            progressed=lambda one: has_progressed(self.store, one),
+        )
         lives.mark(self.store, recovery.charges(opened, waiting))
         if waiting:
             self.base.deliver(self.supervisor, Adopt(tuple(waiting)))

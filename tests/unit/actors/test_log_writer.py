@@ -12,7 +12,7 @@ import pytest
 
 from jobx import model
 from jobx.actors import log_writer
-from jobx.actors.log_writer import LogWriter, read_log
+from jobx.actors.log_writer import LogWriter, has_progressed, read_log
 from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
 from jobx.actors.request.events import Accepted, Cancelled, to_record
 from jobx.actors.runtime.address import Address
@@ -25,7 +25,7 @@ from jobx.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from jobx.kv import keys, log, requests
+from jobx.kv import keys, lives, log, requests
 from jobx.kv.memory import MemoryStore
 from jobx.kv.store import Chain, Create, Outcome, Put, Write
 from jobx.kv.writes import name_of
@@ -491,3 +491,23 @@ async def test_a_new_owner_may_append_though_the_one_before_was_refused() -> Non
         await b.hears(2)
         b.append(A, 0)
         assert (await b.hears(3))[2] == (A, Committed(0))
+
+
+@pytest.mark.parametrize(
+    ("names", "events", "expected"),
+    [
+        (["accepted"], 1, False),
+        (["accepted", "adopted", *["retried"] * 9], 1, False),
+        (["accepted", "adopted", *["retried"] * 9, "mapped"], 1, True),
+        (["accepted", "mapped", "done"], 3, False),
+        (["accepted", "mapped", "adopted", "done"], 2, True),
+    ],
+)
+def test_progress_is_looked_for_behind_the_mark(
+    names: list[str], events: int, expected: bool
+) -> None:
+    store = MemoryStore()
+    for number, name in enumerate(names):
+        store.commit([log.event_write("w", "r", number, {"event": name})])
+    marked = lives.OpenRequest("n", "w", "r", lives.Mark(events=events))
+    assert has_progressed(store, marked) is expected
