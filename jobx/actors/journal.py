@@ -11,6 +11,7 @@ from thespian.actors import ActorAddress
 
 from jobx import model
 from jobx.actors import notices
+from jobx.actors.endings import ended
 from jobx.actors.messages import RequestKey
 from jobx.actors.notices import Notice
 from jobx.actors.recovery import shows_progress
@@ -84,7 +85,7 @@ class Journal:
     def finish(self, decision: Finish) -> None:
         """Append the last event, with the request's entity and indexes."""
         finished = Finished(self.now_at(), decision.state, decision.failure, decision.result)
-        self.request = _ended(self.snapshot(), finished)
+        self.request = ended(self.snapshot(), finished)
         accepted = self._state.accepted
         plan = accepted.plan if accepted is not None else ""
         events = self._state.events + 1
@@ -97,18 +98,3 @@ class Journal:
         if self._state.finished is not None:
             return self.request
         return msgspec.structs.replace(self.request, counts=self._state.counts)
-
-
-def _ended(request: model.Request, finished: Finished) -> model.Request:
-    failure = finished.failure
-    succeeded = finished.state == "succeeded"
-    return msgspec.structs.replace(
-        request,
-        state=finished.state,
-        is_done=True,
-        finished_at=finished.at,
-        failure=failure,
-        failed_invocation_id=failure.invocation_id if failure else None,
-        result=finished.result if succeeded else None,
-        result_pairs=sum(item.pair_count for item in finished.result) if succeeded else None,
-    )

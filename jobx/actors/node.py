@@ -44,11 +44,10 @@ from jobx.kv import data_folder, lives
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.folders import create_folder
 from jobx.kv.leases import FolderLock
+from jobx.kv.lives import LOCAL
 from jobx.kv.sqlite import SqliteStore
 from jobx.views import NodeView
 
-#: The id of a node that is alone with its store.
-LOCAL: Final = "local"
 #: Threads for blocking reads of the store.
 READERS: Final = 4
 #: Handlers whose examples run at the same time, at most.

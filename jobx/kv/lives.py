@@ -18,6 +18,9 @@ from jobx.kv import keys, log
 from jobx.kv.ranges import scan
 from jobx.kv.store import Put, Replace, Store
 
+#: The id of a node that is alone with its store.
+LOCAL: Final = "local"
+
 
 class Life(msgspec.Struct, frozen=True):
     """What a start of a node leaves for the next one.

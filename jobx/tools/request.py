@@ -11,14 +11,16 @@ import click
 import msgspec
 
 from jobx import model
+from jobx.actors import endings, presenting, sessions
 from jobx.actors import graph as graphs
-from jobx.actors import presenting, sessions
 from jobx.actors import trace as traces
 from jobx.errors import InUse, NodeUnreachable, NotEnded, RequestCancelled, RequestFailed
 from jobx.handlers import runs
 from jobx.kv import deliveries, kept, requests
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.entities import Entities
+from jobx.kv.leases import FolderLock
+from jobx.kv.lives import LOCAL
 from jobx.kv.store import Store
 from jobx.payload import Payload
 from jobx.tools import render
@@ -55,7 +57,8 @@ def list_page(
         render.say_json(page)
         return
     columns = ("request", "job", "state", "accepted", "took", "invocations")
-    render.say_table(columns, map(_row, page.requests))
+    waits = _waits(call)
+    render.say_table(columns, (_row(view, waits=waits) for view in page.requests))
     if page.next is not None:
         render.say(f"more: --after {page.next}")
 
@@ -70,6 +73,7 @@ def get(call: Call, workflow: str, request_id: str) -> None:
         render.say_json(view)
         return
     fields = {name: getattr(view, name) for name in RequestView.__struct_fields__}
+    fields["state"] = _state(view, waits=_waits(call))
     fields["accepted_at"] = render.instant(view.accepted_at)
     fields["finished_at"] = render.instant(view.finished_at) or None
     fields["counts"] = render.progress(view.counts)
@@ -99,11 +103,14 @@ def result(call: Call, workflow: str, request_id: str, form: str) -> None:
 def cancel(call: Call, workflow: str, request_id: str) -> None:
     """Cancel a request and all its invocations. One that has ended stays as it is.
 
-    Needs the running node.
+    Where no node runs, it is cancelled in the store.
     """
     body = {"workflow": workflow, "request_id": request_id, "reason": REASON}
-    with call.gateway() as gateway:
-        view = msgspec.convert(gateway.call("request.cancel", body), RequestView)
+    try:
+        with call.gateway() as gateway:
+            view = msgspec.convert(gateway.call("request.cancel", body), RequestView)
+    except NodeUnreachable:
+        view = _cancel_stored(call, workflow, request_id)
     if call.as_json:
         render.say_json(view)
     else:
@@ -242,6 +249,19 @@ def failed(request_id: str, state: str, failure: model.Failure | None) -> Reques
     return RequestFailed(request_id, failure.type, render.cause(failure))
 
 
+def _cancel_stored(call: Call, workflow: str, request_id: str) -> RequestView:
+    """Cancel a request while no node runs, and keep any from starting meanwhile."""
+    call.find_store()
+    lock = FolderLock(call.settings.data_dir, "request cancel")
+    lock.acquire()
+    try:
+        with call.store() as store:
+            entity = endings.cancel(store, LOCAL, workflow, request_id, REASON)
+            return presenting.request_view(entity, deliveries.read(store, entity))
+    finally:
+        lock.release()
+
+
 def _stored(call: Call, workflow: str, request_id: str) -> RequestView:
     with call.store() as store:
         entity = requests.get(store, workflow, request_id)
@@ -287,14 +307,23 @@ def _remove(call: Call, store: Store, entity: model.Request) -> None:
     _blobs(call).remove(workflow, request_id)
 
 
-def _row(view: RequestView) -> tuple[object, ...]:
+def _waits(call: Call) -> bool:
+    """Whether no node works on what is open."""
+    return FolderLock(call.settings.data_dir).holder() is None
+
+
+def _state(view: RequestView, *, waits: bool) -> str:
+    return "running (waits for a node)" if waits and view.state == "running" else view.state
+
+
+def _row(view: RequestView, *, waits: bool) -> tuple[object, ...]:
     took = ""
     if view.finished_at is not None:
         took = render.duration(view.finished_at - view.accepted_at)
     return (
         view.request_id,
         view.job_name,
-        view.state,
+        _state(view, waits=waits),
         render.instant(view.accepted_at),
         took,
         view.counts.invocations,

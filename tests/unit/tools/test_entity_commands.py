@@ -220,7 +220,7 @@ def test_file_that_cannot_be_used_is_named(words: str, filled: Jobx) -> None:
         ("request get w nope", exits.NOT_FOUND, "request"),
         ("request list nope", exits.NOT_FOUND, "there is no workflow named nope"),
         ("request list w --state odd", exits.USAGE, "'odd' is not one of"),
-        ("request cancel w r", exits.UNAVAILABLE, "no node runs on"),
+        ("request cancel w r", exits.NOT_FOUND, "request"),
         ("actors tree", exits.UNAVAILABLE, "no node runs on"),
         ("node status", exits.UNAVAILABLE, "start one with jobx serve"),
     ],

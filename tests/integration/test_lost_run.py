@@ -1,0 +1,93 @@
+"""A ``jobx run`` that is killed with its node: its request waits, is ended, or is gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobx.kv import keys, log
+from jobx.kv.leases import FolderLock
+from jobx.kv.sqlite import SqliteStore
+from tests.support.authoring import ANSWER, SLEEP, WORKFLOW, define
+from tests.support.processes import alive, descendants
+from tests.support.served import kill, served
+from tests.support.waiting import eventually
+
+
+def _jobx(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "jobx.tools.cli", *words, "--data", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def lost(tmp_path: Path) -> tuple[Path, str]:
+    """A folder, and a request in it whose ``jobx run`` was killed."""
+    folder = tmp_path / "d"
+    define(
+        folder, {"slow": SLEEP, "answer": ANSWER}, {"s": ("slow", "sum"), "a": ("answer", "sum")}
+    )
+    # A blocking request is durable with its result, or as soon as something lasts.
+    command = [sys.executable, "-P", "-m", "jobx.tools.cli", "run", "w/s", "-a", "ms=3000"]
+    with subprocess.Popen([*command, "--data", str(folder)], stderr=subprocess.DEVNULL) as process:
+        found = eventually(lambda: _running(folder))
+        below = descendants(process.pid)
+        kill(process.pid)
+    eventually(lambda: not any(map(alive, below)))
+    return folder, found
+
+
+def _running(folder: Path) -> str | None:
+    page = json.loads(_jobx(folder, "request", "list", WORKFLOW, "--json").stdout)
+    return next((str(request["request_id"]) for request in page["requests"]), None)
+
+
+def test_it_is_said_that_no_node_works_on_it(lost: tuple[Path, str]) -> None:
+    folder, request_id = lost
+    assert (
+        "running (waits for a node)" in _jobx(folder, "request", "get", WORKFLOW, request_id).stdout
+    )
+    assert "waits for a node" in _jobx(folder, "request", "list", WORKFLOW).stdout
+
+
+def test_it_is_cancelled_without_a_node(lost: tuple[Path, str]) -> None:
+    folder, request_id = lost
+    for _ in range(2):  # one that has ended stays as it is
+        result = _jobx(folder, "request", "cancel", WORKFLOW, request_id)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.endswith("is cancelled\n")
+    store = SqliteStore(folder / "jobx.sqlite")
+    events = [record["event"] for _, record in log.read(store, WORKFLOW, request_id)]
+    left = store.range(keys.OPEN)
+    store.close()
+    assert (events, left) == (["accepted", "cancelled", "finished"], [])
+    assert _jobx(folder, "run", "w/a").returncode == 0
+    assert "cancelled" in _jobx(folder, "request", "trace", WORKFLOW, request_id).stdout
+
+
+def test_it_is_not_cancelled_behind_the_back_of_a_node_that_starts(lost: tuple[Path, str]) -> None:
+    folder, request_id = lost
+    lock = FolderLock(folder)
+    lock.acquire()
+    try:
+        result = _jobx(folder, "request", "cancel", WORKFLOW, request_id)
+    finally:
+        lock.release()
+    assert result.returncode == 4
+    expected = f"jobx: data folder {folder} is used by process {os.getpid()} (node)\n"
+    assert result.stderr == expected
+
+
+def test_the_next_node_goes_on_with_it(lost: tuple[Path, str]) -> None:
+    folder, request_id = lost
+    with served(folder) as serving:
+        assert serving.get(request_id, "/result", Prefer="wait=30").pairs == [["slept", 1]]
