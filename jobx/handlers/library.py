@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from jobx import model
 from jobx.errors import EntryDamaged, InvalidInput, JobxError, NotFound
-from jobx.handlers import languages
+from jobx.handlers import checks
 from jobx.handlers.arguments import Takes
+from jobx.handlers.languages.base import Checked
 from jobx.kv import keys
 from jobx.kv.entities import Entities, WorkflowSnapshot
 from jobx.kv.store import Put, Store, Write
@@ -85,7 +86,7 @@ class Library:
         self._refreshing = threading.Lock()  # what is read first must not be kept last
         self._state: str | None = None
         self._known: dict[str, _Known] = {}
-        self._per_key: dict[str, bool] = {}
+        self._checked_before: dict[str, Checked] = {}
         self._code: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._code_bytes = 0
 
@@ -256,9 +257,10 @@ class Library:
     def _takes(self, handler: model.Handler) -> Takes | None:
         if not handler.argument_spec:
             return None
-        processor = languages.processor(handler.source_type)
-        checked = processor.read(handler.source_code, handler.handler_type)
-        return Takes(handler.argument_spec, checked.optional)
+        try:
+            return Takes(handler.argument_spec, self._checked(handler).optional)
+        except InvalidInput:  # of a language, or a version of it, that this node does not read
+            return None
 
     def _pinned(self, workflow: str, plan: model.Plan, old: _Known | None) -> _Pinned:
         body = model.encode(plan)
@@ -315,25 +317,30 @@ class Library:
             required_capability=handler.required_capability,
             retry=handler.retry,
             time_limit_s=handler.time_limit_s,
-            per_key=kind != "mapper" and self._is_per_key(handler.version, handler),
+            per_key=kind != "mapper" and self._is_per_key(handler),
         )
 
-    def _is_per_key(self, version: str, handler: model.Handler) -> bool:
-        if version not in self._per_key:
-            processor = languages.processor(handler.source_type)
-            checked = processor.read(handler.source_code, handler.handler_type)
-            self._per_key[version] = checked.per_key or handler.per_key
-        return self._per_key[version]
+    def _is_per_key(self, handler: model.Handler) -> bool:
+        return self._checked(handler).per_key or handler.per_key
+
+    def _checked(self, handler: model.Handler) -> Checked:
+        """Return what is known of a handler, read once for each version."""
+        version = handler.version or ""
+        if version not in self._checked_before:
+            self._checked_before[version] = checks.read(
+                handler.source_type, handler.source_code, handler.handler_type
+            )
+        return self._checked_before[version]
 
     def _forget_checks(self, known: Iterable[_Known]) -> None:
         used = {
             ref.version
             for workflow in known
             for step in workflow.pinned.plan.steps.values()
-            for ref in (step.combiner, step.reducer)
+            for ref in (step.mapper, step.combiner, step.reducer)
             if ref is not None
         }
-        self._per_key = {v: flag for v, flag in self._per_key.items() if v in used}
+        self._checked_before = {v: read for v, read in self._checked_before.items() if v in used}
 
     def _keep_code(self, key: str, fields: dict[str, Any]) -> None:
         self._code[key] = fields
