@@ -152,6 +152,12 @@ class _Loader(yaml.SafeLoader):
             raise ValueError("aliases are not accepted")
         return super().compose_node(parent, index)
 
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        # Each token is held against each level that is open.
+        if self.flow_level >= values.MAX_DEPTH:
+            raise ValueError(f"lists and maps nest deeper than {values.MAX_DEPTH}")
+        super().fetch_flow_collection_start(token)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = (self.construct_object(key, deep=True) for key, _ in node.value)
         _refuse_repeats(keys)

@@ -171,7 +171,8 @@ class _Exchange:
         self._stdin, self._stdout, self._stderr = cast("tuple[IO[bytes], ...]", streams)
         self._sent: Iterator[bytes] | None = sent
         self._pending = memoryview(b"")
-        self._unfinished = b""
+        self._unfinished: list[bytes] = []  # pieces of a line that has no end yet
+        self._unfinished_bytes = 0
         self._closes = closes
         self._poll = select.poll()
         self._poll.register(self._stdout, select.POLLIN)
@@ -197,7 +198,8 @@ class _Exchange:
                 elif descriptor == stderr:
                     self._poll.unregister(descriptor)
                 else:
-                    last, self._unfinished = self._unfinished, b""
+                    last = b"".join(self._unfinished)
+                    self._unfinished = []
                     yield True, [last] if last else []
                     return
 
@@ -211,8 +213,14 @@ class _Exchange:
             return
 
     def _lines(self, chunk: bytes) -> list[bytes]:
-        *lines, self._unfinished = (self._unfinished + chunk).split(b"\n")
-        if len(self._unfinished) > MAX_LINE_BYTES:
+        *lines, last = chunk.split(b"\n")
+        if lines:
+            lines[0] = b"".join([*self._unfinished, lines[0]])
+            self._unfinished, self._unfinished_bytes = [], 0
+        if last:
+            self._unfinished.append(last)
+            self._unfinished_bytes += len(last)
+        if self._unfinished_bytes > MAX_LINE_BYTES:
             raise Misuse("protocol", f"a line is longer than {MAX_LINE_BYTES} bytes")
         return lines
 
