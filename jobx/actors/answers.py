@@ -12,7 +12,9 @@ from jobx import model
 from jobx.actors.messages import Described, Ended, Opened, Probed, Refused, RequestKey
 
 T = TypeVar("T")
-_Waiting: TypeAlias = dict[RequestKey, list[asyncio.Future[Any]]]
+#: A group is in order, and each leaves it at once, however many wait.
+_Group: TypeAlias = dict[asyncio.Future[Any], None]
+_Waiting: TypeAlias = dict[RequestKey, _Group]
 
 
 class Answers:
@@ -47,9 +49,10 @@ class Answers:
             _resolve([future] if future is not None else (), message.request)
         elif isinstance(message, Refused):
             _resolve(self._asked.pop(message.key, ()), None)
-            for refused in self._opened.pop(message.key, []) + self._ended.pop(message.key, []):
-                if not refused.done():
-                    refused.set_exception(message.error)
+            for waiting in (self._opened, self._ended):
+                for refused in waiting.pop(message.key, {}):
+                    if not refused.done():
+                        refused.set_exception(message.error)
 
     def probed(self, message: Probed, _: ActorAddress) -> None:
         """Take the answer to a Probe."""
@@ -97,8 +100,7 @@ async def within(future: asyncio.Future[T], timeout_s: float) -> T | None:
 
 def _wait_in(waiting: _Waiting, key: RequestKey) -> asyncio.Future[Any]:
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    group = waiting.setdefault(key, [])
-    group.append(future)
+    waiting.setdefault(key, {})[future] = None
     future.add_done_callback(lambda done: _leave(waiting, key, done))
     return future
 
@@ -109,7 +111,7 @@ def _leave(waiting: _Waiting, key: RequestKey, future: asyncio.Future[Any]) -> N
         future.exception()  # else a refusal that came after its asker had left would be logged
     group = waiting.get(key)
     if group is not None and future in group:
-        group.remove(future)
+        del group[future]
         if not group:
             del waiting[key]
 

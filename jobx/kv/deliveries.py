@@ -6,6 +6,7 @@ is either not there or on its way.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -61,14 +62,12 @@ def is_pending(store: Store, workflow: str, request_id: str) -> bool:
     return found is not None and found[0].state == PENDING
 
 
-def given_up(store: Store, workflow: str) -> list[str]:
-    """Return the ids of the requests of a workflow whose delivery was given up."""
+def given_up(store: Store, workflow: str) -> Iterator[str]:
+    """Yield the ids of the requests of a workflow whose delivery was given up."""
     prefix = keys.delivery(workflow, "")
-    return [
-        entry.key.removeprefix(prefix)
-        for entry in scan(store, prefix)
-        if decoded(Delivery, entry).state == GIVEN_UP
-    ]
+    for entry in scan(store, prefix):
+        if decoded(Delivery, entry).state == GIVEN_UP:
+            yield entry.key.removeprefix(prefix)
 
 
 def undelivered(store: Store, node_id: str, limit: int) -> list[tuple[str, str]]:

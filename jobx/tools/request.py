@@ -125,23 +125,23 @@ def deliver(call: Call, workflow: str, request_ids: tuple[str, ...]) -> None:
 
     The delivery ids stay the same. Needs the running node.
     """
-    if not request_ids:
-        with call.store() as store:
+    views, count = [], 0
+    with call.gateway() as gateway, call.store() as store:
+        if not request_ids:
             Entities(store).get(model.Workflow, workflow)
-            request_ids = tuple(deliveries.given_up(store, workflow))
-    views = []
-    with call.gateway() as gateway:
-        for request_id in request_ids:
+        for request_id in request_ids or deliveries.given_up(store, workflow):
             body = {"workflow": workflow, "request_id": request_id}
-            views.append(msgspec.convert(gateway.call("request.deliver", body), RequestView))
+            view = msgspec.convert(gateway.call("request.deliver", body), RequestView)
+            if call.as_json:
+                views.append(view)
+                continue
+            count += 1
+            sent = ", ".join(map(render.delivery, view.deliveries))
+            render.say(f"request {workflow}/{request_id}: {sent}")
     if call.as_json:
         render.say_json({"requests": views})
-        return
-    if not views:
+    elif not count:
         render.say("nothing was given up")
-    for view in views:
-        sent = ", ".join(map(render.delivery, view.deliveries))
-        render.say(f"request {workflow}/{view.request_id}: {sent}")
 
 
 @command(request, "cleanup", example="request cleanup wordcount REQUEST_ID --simulate")

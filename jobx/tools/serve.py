@@ -131,7 +131,10 @@ class Serving:
         deadline = time.monotonic() + START_S
         while not answers():
             if (code := child.ended()) is not None:
-                raise self._start_failed(child, code)
+                if code >= 0:
+                    raise self._start_failed(child, code)
+                self._revive(child)  # it was killed, and may have a better time now
+                deadline = time.monotonic() + START_S
             if time.monotonic() > deadline:
                 raise DeadlineExceeded(f"starting the {child.name}", START_S)
             if _next_signal(_TICK_S) in _STOPPING:

@@ -2,7 +2,8 @@
 
 Run as ``python -m tests.support.serve_stubs MODE serve …``; the stand-ins are this module too.
 MODE: ``good``; ``deaf`` (the node ignores SIGTERM); ``frail`` (the node dies, again and again);
-``refused`` (the node exits with 4); ``broken`` (the web server exits with 3).
+``refused`` (the node exits with 4); ``broken`` (the web server exits with 3); ``late`` (each is
+killed at its first start, and notes that in the folder ``STUB_MARKS``).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from jobx.tools.cli import main
 
 def node(mode: str, data_dir: Path) -> None:
     """Answer at the gateway; keep an executor in a process group of its own."""
+    _die_once(mode, "node")
     if mode == "refused":
         sys.stderr.write("jobx: data folder d is used by process 1 (node)\n")
         sys.exit(4)
@@ -49,6 +51,7 @@ def node(mode: str, data_dir: Path) -> None:
 
 def web(mode: str, number: int) -> None:
     """Answer every GET on an inherited socket."""
+    _die_once(mode, "web")
     if mode == "broken":
         sys.exit(3)
     signal.signal(signal.SIGTERM, _leave)
@@ -56,6 +59,14 @@ def web(mode: str, number: int) -> None:
     server.socket.close()
     server.socket = socket.socket(fileno=number)
     server.serve_forever()
+
+
+def _die_once(mode: str, part: str) -> None:
+    if mode == "late":
+        mark = Path(os.environ["STUB_MARKS"]) / f"{part} was killed"
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class _Handler(BaseHTTPRequestHandler):

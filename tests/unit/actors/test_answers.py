@@ -155,3 +155,29 @@ def test_within_returns_what_comes_in_time_and_nothing_else() -> None:
             await within(refused, 5)
 
     asyncio.run(scenario())
+
+
+def test_all_who_wait_for_one_request_leave_with_work_that_is_linear() -> None:
+    """Each leaves by a few comparisons of futures, wherever in the row it waits."""
+    compared = 0
+
+    class Counted(asyncio.Future[None]):
+        __hash__ = asyncio.Future.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return self is other
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        loop.create_future = lambda: Counted(loop=loop)  # type: ignore[method-assign,assignment]
+        answers = Answers()
+        waiting = [answers.ended(KEY) for _ in range(1000)]
+        for future in reversed(waiting):
+            future.cancel()
+        await asyncio.sleep(0)
+        answers.receive(Ended(REQUEST), SENDER)
+
+    asyncio.run(scenario())
+    assert compared < 10_000

@@ -209,8 +209,8 @@ def test_given_up_deliveries_of_a_workflow_are_found(tmp_path: Path) -> None:
     ended = Delivery(delivery_id="texts/r1", writer="quick", state="given_up")
     assert deliveries.save(bench.store, "n", keys[1], ended)
 
-    assert deliveries.given_up(bench.store, "texts") == ["r1"]
-    assert deliveries.given_up(bench.store, "text") == []
+    assert list(deliveries.given_up(bench.store, "texts")) == ["r1"]
+    assert list(deliveries.given_up(bench.store, "text")) == []
 
 
 def test_fault_of_ours_in_a_delivery_is_logged_with_its_request_and_can_be_made_good(

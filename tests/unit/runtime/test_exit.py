@@ -3,7 +3,7 @@ from __future__ import annotations
 import gc
 import logging
 import weakref
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from thespian.actors import (
@@ -183,6 +183,37 @@ def test_the_tree_shows_live_actors_in_the_order_of_their_creation(stage: Stage)
         (str(second), "the second", "queued", 1, str(first)),
     ]
     assert {record.age_s for record in stage.base.tree()} == {2.0}
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_no_more_actors_are_described_than_are_shown(limit: int, stage: Stage) -> None:
+    described = []
+
+    class Described(Player):
+        def describe(self) -> str:
+            described.append(self)
+            return "one of many"
+
+    for _ in range(20):
+        stage.create(Described)
+    assert len(stage.base.tree(limit)) == len(described) == limit
+
+
+def test_children_are_counted_without_looking_at_any_actor(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unread(dict[object, object]):
+        def __iter__(self) -> NoReturn:
+            raise AssertionError("every actor was looked at")
+
+        items = values = keys = __iter__  # type: ignore[assignment]
+
+    parent = stage.create()
+    children = [stage.child(parent) for _ in range(5)]
+    stage.child(children[0])
+    monkeypatch.setattr(stage.base, "_cells", Unread(stage.base._cells.items()))
+    assert stage.base.count_children(parent) == 5
+    assert stage.base.count_children(children[1]) == 0
 
 
 def test_a_shutdown_exits_all_actors_and_reads_what_was_sent_before(stage: Stage) -> None:

@@ -119,6 +119,20 @@ def test_serve_gives_up_on_a_node_that_dies_again_and_again(tmp_path: Path) -> N
     assert len(stderr) == 6
 
 
+def test_what_is_killed_while_it_starts_is_started_again(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    with running(_words("late", tmp_path / "d"), STUB_MARKS=str(marks)) as process:
+        url = _announced(process)["url"]
+        assert eventually(lambda: _answers(url))
+        assert process.stderr is not None
+        lines = [process.stderr.readline() for _ in range(2)]
+
+    assert {path.name for path in marks.iterdir()} == {"node was killed", "web was killed"}
+    for part, line in zip(("node", "web"), lines, strict=True):
+        assert line == f"jobx: the {part} was killed by SIGKILL; starting it again\n"
+
+
 def test_serve_exits_as_its_node_does_when_that_cannot_start(tmp_path: Path) -> None:
     with running(_words("refused", tmp_path)) as process:
         stdout, stderr = process.communicate(timeout=20)
