@@ -13,7 +13,7 @@ import sys
 from typing import Any, Final
 
 from jobx.errors import InvalidInput
-from jobx.handlers import languages
+from jobx.handlers import kernel, languages
 from jobx.handlers.languages.base import Checked
 
 #: What a check may take, of the clock, of the processor, and of memory.
@@ -85,8 +85,8 @@ def _too_much(what: str) -> InvalidInput:
 
 
 def _main() -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    kernel.limit(resource.RLIMIT_CPU, CPU_S)
+    kernel.limit(resource.RLIMIT_AS, MEMORY_BYTES)
     what, source_type, source_code, handler_type = json.load(sys.stdin)
     processor = languages.processor(source_type)
     asked = processor.check if what == "check" else processor.read

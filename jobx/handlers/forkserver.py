@@ -173,9 +173,9 @@ def _confine(config: Config, folder: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     kernel.prctl(kernel.NO_NEW_PRIVILEGES, 1)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    kernel.limit(resource.RLIMIT_CORE, 0)
     if config.memory_bytes:
-        resource.setrlimit(resource.RLIMIT_AS, (config.memory_bytes, config.memory_bytes))
+        kernel.limit(resource.RLIMIT_AS, config.memory_bytes)
     os.environ.clear()
     os.environ.update(config.environment)
     os.environ["TMPDIR"] = tempfile.tempdir = folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # the part of ``signal`` that is in C
 import ctypes
 import os
+import resource
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -24,6 +25,14 @@ def prctl(option: int, argument: int) -> None:
     """Set an option of this process; raises OSError when the kernel refuses."""
     if _LIBC.prctl(option, argument, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def limit(number: int, most: int) -> None:
+    """Limit this process, and all that it starts, to ``most`` or to what it may have anyhow."""
+    _, hard = resource.getrlimit(number)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(number, (most, most))
 
 
 def give_way() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -132,3 +134,18 @@ def _of(folder: Path) -> list[int]:
                 if os.fsencode(folder) in b"".join(told) and alive(int(entry)):
                     found.append(int(entry))
     return found
+
+
+@pytest.mark.parametrize(
+    ("option", "most"),
+    [("-v", 3_000_000), ("-n", 64), ("-t", 1000), ("-s", 1024), ("-f", 1_000_000)],
+)
+def test_it_serves_under_limits_of_who_starts_it(option: str, most: int, tmp_path: Path) -> None:
+    define(tmp_path / "d", {"answer": ANSWER}, {"a": ("answer", "sum")})
+    words = [sys.executable, "-m", "jobx.tools.cli", "run", "w/a", "--data", str(tmp_path / "d")]
+    script = f"ulimit {option} {most}; exec {shlex.join(words)}"
+    run = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout)["result"] == {"pairs": [["answer", 42]]}

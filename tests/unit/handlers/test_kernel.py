@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tests.support.processes import running
+
 SEEN = """
 import os, sys
 from jobx.handlers import kernel
@@ -27,3 +29,15 @@ def test_a_process_gives_way_unless_a_policy_was_chosen_for_it(before: str, afte
         [sys.executable, "-c", SEEN, before, after], capture_output=True, text=True, check=True
     )
     assert ran.stdout == "True\n"
+
+
+@pytest.mark.parametrize(("hard", "expected"), [(50, 50), (500, 100)])
+def test_a_limit_is_no_more_than_this_process_may_have(hard: int, expected: int) -> None:
+    """``ulimit`` of who starts the node may be lower than what is set."""
+    program = (
+        "import resource; from jobx.handlers import kernel; number = resource.RLIMIT_NOFILE;"
+        f"resource.setrlimit(number, ({hard}, {hard})); kernel.limit(number, 100);"
+        "print(*resource.getrlimit(number))"
+    )
+    with running(["-c", program]) as process:
+        assert process.communicate(timeout=30)[0].split() == [str(expected)] * 2
