@@ -15,6 +15,15 @@ MAX_EQUAL: Final = 100
 #: Integers below have a hash that is theirs alone.
 LEAST_SHARED: Final = (1 << 61) - 1
 
+#: Maps of so many keys are quick however they were chosen.
+_FEW: Final = 4096
+#: Steps that a key may take on average until it has found its place; ordinary ones take up to 45.
+_MAX_STEPS: Final = 100
+_ANY: Final = 10_000
+_TEXT: Final = frozenset({str, bytes})
+_PERTURB_BITS: Final = 5
+_HASH_MASK: Final = (1 << 64) - 1
+
 _REASON: Final = f"more than {MAX_EQUAL} keys have the same hash"
 
 
@@ -29,6 +38,42 @@ def check(keys: Collection[Any]) -> None:
     ((_, count),) = Counter(map(hash, keys)).most_common(1)
     if count > MAX_EQUAL:
         raise ValueError(_REASON)
+
+
+def check_ways(keys: Collection[Any], few: int = _FEW) -> None:
+    """Check that keys of different hashes do not all look for room in the same places of a dict.
+
+    That goes the ways that a dict would go, in linear time. Few keys, and text, are let through.
+
+    Raises:
+        ValueError: They do.
+    """
+    if len(keys) <= few or _TEXT.issuperset(map(type, keys)):
+        return
+    steps, size = 0, 8
+    taken = bytearray(size)
+    hashes = list(map(hash, keys))
+    for count, hashed in enumerate(hashes):
+        if count >= 2 * size // 3:  # a dict grows
+            size = 1 << (3 * count - 1).bit_length()
+            taken = bytearray(size)
+            for before in hashes[:count]:
+                steps += _place(taken, before)
+        steps += _place(taken, hashed)
+        if steps > _MAX_STEPS * count + _ANY:
+            raise ValueError("too many keys take the same ways through their hashes")
+
+
+def _place(taken: bytearray, hashed: int) -> int:
+    """Take a place as a dict does; return how many others were looked at."""
+    mask = len(taken) - 1
+    at, rest, steps = hashed & mask, hashed & _HASH_MASK, 0
+    while taken[at]:
+        rest >>= _PERTURB_BITS
+        at = (5 * at + rest + 1) & mask
+        steps += 1
+    taken[at] = 1
+    return steps
 
 
 class HashCounts:

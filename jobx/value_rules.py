@@ -184,6 +184,7 @@ def map_of_pairs(pairs: Sequence[tuple[Key, Value]]) -> dict[Key, Value]:
     """
     keys = [freeze(key) for key, _ in pairs]
     key_hashes.check(keys)
+    key_hashes.check_ways(keys)
     found = dict(zip(keys, (value for _, value in pairs), strict=True))
     if len(found) != len(keys):
         raise ValueError("a map has a key twice")

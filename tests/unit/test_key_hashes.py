@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -95,6 +96,42 @@ def test_as_many_keys_of_one_hash_as_are_allowed_are_a_map() -> None:
     assert values.from_jsonable(values.to_jsonable(found)) == found
 
 
+def _same_ways(size: int) -> list[int]:
+    """Return keys of different hashes that all look for room in one half of a dict of a size."""
+    half, at = [], 0
+    for _ in range(size // 2):
+        half.append(at)
+        at = (5 * at + 1) % size  # where a dict looks in the end
+    places = {place: index for index, place in enumerate(half)}
+    chosen = random.Random(1)
+    keys = list(half)
+    while len(keys) < 2 * size // 3 - 1:
+        key = rest = chosen.getrandbits(30)
+        at = key % size
+        while at in places and rest:
+            rest >>= 5
+            at = (5 * at + rest + 1) % size
+        if places.get(at, size) < size // 8:
+            keys.append(key)
+    return keys
+
+
+def test_keys_that_go_the_same_ways_are_refused() -> None:
+    keys = list(dict.fromkeys(_same_ways(8192)))
+    assert len(keys) > 4096
+    with pytest.raises(ValueError, match="same ways"):
+        key_hashes.check_ways(keys)
+    with pytest.raises(InvalidInput, match="same ways"):
+        values.unpack_foreign(_packed(keys))
+    with pytest.raises(InvalidInput, match="same ways"):
+        values.from_jsonable({"$map": [[key, 0] for key in keys]})
+
+
+@pytest.mark.parametrize("shift", range(0, 56, 4))
+def test_numbers_of_any_spacing_are_keys(shift: int) -> None:
+    key_hashes.check_ways([n << shift for n in range(20_000)])
+
+
 def _ordinary() -> Iterator[tuple[str, list[Any]]]:
     count = 5_000
     yield "floats", [n / 7 for n in range(count)]
@@ -113,6 +150,7 @@ def test_ordinary_keys_are_never_taken_for_colliding_ones(
     groups.fill((key, 1) for key in keys)
     assert len(list(groups.grouped(in_order=True))) == len(keys)
     key_hashes.check(keys)
+    key_hashes.check_ways(keys, few=0)
 
 
 def test_outputs_of_many_mappers_with_keys_of_one_hash_are_brought_together(tmp_path: Any) -> None:
