@@ -206,7 +206,7 @@ def test_children_are_counted_without_looking_at_any_actor(
         def __iter__(self) -> NoReturn:
             raise AssertionError("every actor was looked at")
 
-        items = values = keys = __iter__  # type: ignore[assignment]
+        items = values = keys = __iter__  # type: ignore[assignment]  # it is what counts
 
     parent = stage.create()
     children = [stage.child(parent) for _ in range(5)]
