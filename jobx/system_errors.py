@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from jobx.errors import (
@@ -29,6 +31,15 @@ def translate(error: OSError, where: str) -> JobxError:
     if error.errno in _PASSING:
         return StoreUnavailable(f"{where}: {reason}")
     return StoreRefused(where, reason)
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Turn an error of the operating system into what a caller can decide on."""
+    try:
+        yield
+    except OSError as error:
+        raise translate(error, where) from error
 
 
 def translate_read(error: OSError, name: str) -> JobxError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,11 +12,19 @@ from typing import Any, Final, TypeVar
 
 from jobx.handlers import kernel
 from jobx.handlers.failures import GuestFailed
+from jobx.system_errors import translate
 
 T = TypeVar("T")
 
 #: A guest that closed its end gets so long to end.
 _END_S: Final = 1.0
+#: What is wrong with a program that does not start; all else is what the machine lacks.
+_OF_PROGRAM: Final = frozenset(
+    {
+        *(errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.ELOOP),
+        *(errno.ENAMETOOLONG, errno.E2BIG, errno.EINVAL),
+    }
+)
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -73,6 +82,7 @@ class Guests:
 
         Raises:
             GuestFailed: Its program cannot be started (kind ``capability``).
+            StoreUnavailable, StoreRefused: The machine lacks what a start takes.
         """
         try:
             guest = subprocess.Popen(  # noqa: S603 - this is what an executor is for
@@ -82,6 +92,8 @@ class Guests:
                 **options,
             )
         except (OSError, subprocess.SubprocessError) as error:
+            if isinstance(error, OSError) and error.errno not in _OF_PROGRAM:
+                raise translate(error, argv[0]) from error
             reason = f"{argv[0]} cannot be started on this node: {error}"
             raise GuestFailed("capability", "RuntimeMissing", reason) from error
         self._running[guest.pid] = guest

@@ -23,7 +23,7 @@ from jobx import values
 from jobx.errors import BlobDamaged
 from jobx.handlers.spill import write_run
 from jobx.payload import Payload, unpack_offsets
-from jobx.system_errors import translate_read
+from jobx.system_errors import translate_read, translated
 from jobx.values import Key, Pair, Value
 
 #: A key, and some of its values (run) or its value (chunk).
@@ -364,11 +364,16 @@ def _sort_key_of_item(item: Item) -> Any:
     return values.sort_key(item[0])
 
 
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="merge-", ignore_cleanup_errors=True)
+
+
 def _merge_in_passes(sources: Sequence[_Source]) -> Iterator[list[Item]]:
     """Merge neighbours into runs on disk until few enough are left."""
     with ExitStack() as folders:
         while len(sources) > FAN_IN:
-            folder = folders.enter_context(tempfile.TemporaryDirectory(prefix="merge-"))
+            with translated("the temporary folder"):
+                folder = folders.enter_context(_temporary())
             merged: list[_Source] = []
             rest = list(sources)
             while rest and (excess := len(merged) + len(rest) - FAN_IN) > 0:

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from jobx.errors import StoreUnavailable
 from jobx.handlers.failures import Misuse, describe, shorten
+from jobx.system_errors import is_own_lack
 
 #: In place of a workflow: all that have no factory of their own.
 ANY_WORKFLOW: Final = "*"
@@ -75,6 +77,8 @@ class ScopeFactories:
         try:
             names = self._make(path, is_shared=workflow not in self._paths)(handler)
         except (Exception, SystemExit) as error:
+            if is_own_lack(error):
+                raise StoreUnavailable(f"{where}: {_told(error)}") from error
             raise Misuse("scope", f"{where} failed: {_told(error)}") from error
         fault = _fault(names, reserved)
         if fault is not None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import GeneratorType
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from jobx.handlers.failures import Misuse, shorten
 from jobx.handlers.guests import Guests
 from jobx.handlers.scope import Scope
+from jobx.system_errors import translated
 from jobx.values import Key, Value
+
+P = TypeVar("P", bound="Processor")
 
 #: Keys in order with their values; can be iterated more than once.
 Grouped: TypeAlias = Iterable[tuple[Key, Sequence[Value]]]
@@ -92,6 +96,29 @@ class Processor(Protocol):
             BaseException: Whatever its top level raises.
         """
         ...
+
+
+_Load: TypeAlias = "Callable[[P, Mapping[str, Any], Scope, Guests], Loaded]"
+
+
+def without_author_code(load: _Load[P]) -> _Load[P]:
+    """Let what the operating system refuses here be no author's failure, while loading and later.
+
+    For a processor whose handlers run in a guest: all that runs in the executor is of JobX.
+    """
+
+    @functools.wraps(load)
+    def loading(processor: P, handler: Mapping[str, Any], scope: Scope, guests: Guests) -> Loaded:
+        with translated(guests.folder):
+            loaded = load(processor, handler, scope, guests)
+        return replace(loaded, run=lambda given: _run(loaded, given, guests.folder))
+
+    return loading
+
+
+def _run(loaded: Loaded, given: Any, folder: str) -> Iterator[object]:
+    with translated(folder):
+        yield from loaded.run(given) or ()
 
 
 def yielded(result: object) -> Iterator[object]:

@@ -17,7 +17,7 @@ from jobx.handlers.arguments import Arguments
 from jobx.handlers.failures import GuestFailed, show_source
 from jobx.handlers.guests import Guests
 from jobx.handlers.languages import lines
-from jobx.handlers.languages.base import Checked, Grouped, Loaded
+from jobx.handlers.languages.base import Checked, Grouped, Loaded, without_author_code
 from jobx.handlers.languages.program import Program
 from jobx.handlers.scope import Scope
 
@@ -53,6 +53,7 @@ class Executable:
             _check_syntax(shell, source_code)
         return checked
 
+    @without_author_code
     def load(self, handler: Mapping[str, Any], scope: Scope, guests: Guests) -> Loaded:
         """Make a handler ready to run; its program starts when it is first called.
 

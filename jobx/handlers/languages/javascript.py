@@ -17,7 +17,7 @@ from jobx.handlers import arguments as args
 from jobx.handlers.arguments import Arguments
 from jobx.handlers.failures import Misuse, show_source
 from jobx.handlers.guests import Guests
-from jobx.handlers.languages.base import Checked, Loaded
+from jobx.handlers.languages.base import Checked, Loaded, without_author_code
 from jobx.handlers.languages.node_host import NODE, Handler, NodeHost
 from jobx.handlers.scope import Scope
 
@@ -100,6 +100,7 @@ class JavaScript:
             raise InvalidInput(signature.where, signature.text, reason)
         return signature.checked
 
+    @without_author_code
     def load(self, handler: Mapping[str, Any], scope: Scope, guests: Guests) -> Loaded:
         """Make a handler ready to run; the node process loads it when it is first called.
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from jobx import values
-from jobx.errors import FrameError
+from jobx.errors import FrameError, JobxError
 from jobx.frames import Frame, FrameSocket
 from jobx.handlers.failures import GuestFailed, HandlerTimeout, Misuse, describe, filename
 from jobx.handlers.guests import Guests
@@ -198,7 +198,7 @@ class NodeHost:
             argv = [NODE, str(_HOST), str(end)]
             try:
                 guest = self._guests.start(argv, stdin=subprocess.DEVNULL, pass_fds=(end,))
-            except GuestFailed:
+            except JobxError:
                 ours.close()
                 raise
         return _Link(guest, ours, FrameSocket(ours), {})

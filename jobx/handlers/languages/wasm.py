@@ -9,21 +9,23 @@ from __future__ import annotations
 import base64
 import binascii
 import errno
+import os
 import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 
-from jobx.errors import InvalidInput
+from jobx.errors import InvalidInput, StoreUnavailable
 from jobx.handlers import arguments as args
 from jobx.handlers.arguments import Arguments
 from jobx.handlers.failures import GuestFailed, Misuse, over_time, show_source
 from jobx.handlers.guests import Guests
 from jobx.handlers.languages import lines
-from jobx.handlers.languages.base import Checked, Loaded
+from jobx.handlers.languages.base import Checked, Loaded, without_author_code
 from jobx.handlers.scope import Scope
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class Wasm:
         _compile(engine, source_code)
         return Checked()
 
+    @without_author_code
     def load(self, handler: Mapping[str, Any], scope: Scope, guests: Guests) -> Loaded:
         """Compile the module.
 
@@ -141,10 +144,8 @@ class _Program:
         folder = self.guests.folder
         with tempfile.SpooledTemporaryFile(_HELD_BYTES, dir=folder) as file:
             output = _Output(file)
-            with tempfile.NamedTemporaryFile(dir=folder) as stdin:
-                stdin.writelines(call)
-                stdin.flush()
-                self._start(stdin.name, output)
+            with _kept(call, folder) as stdin:
+                self._start(stdin, output)
             file.seek(0)
             written = (line.removesuffix(b"\n") for line in file)
             answer = lines.Answer(self.scope)
@@ -156,7 +157,10 @@ class _Program:
         import wasmtime  # noqa: PLC0415 - see above
 
         wasi = wasmtime.WasiConfig()
-        wasi.stdin_file = stdin
+        try:
+            wasi.stdin_file = stdin
+        except wasmtime.WasmtimeError as error:  # the file is there, and was written just now
+            raise StoreUnavailable(f"{stdin}: {error}") from error
         wasi.stdout_custom = output.write
         wasi.stderr_custom = self.scope.take
         store = wasmtime.Store(self.engine)
@@ -167,11 +171,35 @@ class _Program:
         linker = wasmtime.Linker(self.engine)
         linker.define_wasi()
         now = self.scope.at_work()
-        with _interrupted(self.engine, now.deadline), _failures_named(now.time_limit_s):
-            start: Any = linker.instantiate(store, self.module).exports(store)["_start"]
-            start(store)
+        try:
+            with _interrupted(self.engine, now.deadline), _failures_named(now.time_limit_s):
+                start: Any = linker.instantiate(store, self.module).exports(store)["_start"]
+                start(store)
+        finally:
+            output.check()
         if output.is_cut:
             raise Misuse("protocol", f"it wrote more than {_MAX_OUTPUT_BYTES} bytes")
+
+
+@contextmanager
+def _kept(call: Iterable[bytes], folder: str) -> Iterator[str]:
+    """Write a call to a file and yield its path.
+
+    It is in memory unless it is large: a program would take a disk that fails for its own failure.
+    """
+    rest, held, size_bytes = iter(call), [], 0
+    while size_bytes <= _HELD_BYTES and (line := next(rest, b"")):
+        held.append(line)
+        size_bytes += len(line)
+    file: IO[bytes]
+    if size_bytes <= _HELD_BYTES:
+        file = open(os.memfd_create("call"), "wb")  # noqa: SIM115 - closed below
+    else:
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed below
+    with file:
+        file.writelines(chain(held, rest))
+        file.flush()
+        yield f"/proc/self/fd/{file.fileno()}"
 
 
 class _Output:
@@ -179,13 +207,25 @@ class _Output:
 
     def __init__(self, file: IO[bytes]) -> None:
         self.is_cut = False
+        self._refused: OSError | None = None
         self._file = file
         self._room = _MAX_OUTPUT_BYTES
 
     def write(self, piece: bytes) -> int:
         self._room -= len(piece)
         self.is_cut = self._room < 0
-        return -errno.EFBIG if self.is_cut else self._file.write(piece)
+        if self.is_cut:
+            return -errno.EFBIG
+        try:
+            return self._file.write(piece)
+        except OSError as error:
+            self._refused = error
+            return -errno.EIO
+
+    def check(self) -> None:
+        """Raise the error of a file that did not take it all, whatever the program made of it."""
+        if self._refused is not None:
+            raise self._refused
 
 
 @contextmanager
@@ -193,7 +233,10 @@ def _interrupted(engine: wasmtime.Engine, deadline: float) -> Iterator[None]:
     """Trap what runs at ``deadline``: signals do not reach Python while a module runs."""
     left_s = min(max(deadline - time.monotonic(), 0.0), threading.TIMEOUT_MAX)
     timer = threading.Timer(left_s, engine.increment_epoch)
-    timer.start()
+    try:
+        timer.start()
+    except RuntimeError as error:
+        raise StoreUnavailable(f"a thread for the time limit: {error}") from error
     try:
         yield
     finally:

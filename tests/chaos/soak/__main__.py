@@ -25,6 +25,9 @@ def main(words: list[str]) -> int:
     parser.add_argument("--faults", default=",".join(plan.FAULTS), help="names, with commas")
     parser.add_argument("--jobs", default="", help="names, with commas; all unless given")
     parser.add_argument("--retention", type=float, default=240.0, help="requests.retention_s")
+    parser.add_argument(
+        "--orphans", type=float, help="seconds to wait for the end of blobs without a request"
+    )
     parser.add_argument("--folder", type=Path, help="where it works; else a new temporary one")
     options = parser.parse_args(words)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="jobx-soak-"))
@@ -37,7 +40,7 @@ def main(words: list[str]) -> int:
         retention_s=options.retention,
         faults={name: plan.FAULTS[name] for name in options.faults.split(",") if name},
         pause_s=options.pause,
-        orphans_s=ORPHANS_S if options.minutes >= 20 else 0.0,
+        orphans_s=_orphans_s(options),
         jobs=tuple(name for name in options.jobs.split(",") if name),
     )
     began = time.monotonic()
@@ -51,6 +54,12 @@ def main(words: list[str]) -> int:
     elif options.folder is None:
         soak.remove()
     return 1 if violations else 0
+
+
+def _orphans_s(options: argparse.Namespace) -> float:
+    if options.orphans is not None:
+        return float(options.orphans)
+    return ORPHANS_S if options.minutes >= 20 else 0.0
 
 
 def say(line: str) -> None:

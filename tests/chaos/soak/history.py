@@ -19,7 +19,7 @@ KNOWN_CODES: Final = frozenset(
         *("", "request-failed", "request-cancelled", "not-ended", "deadline-exceeded"),
         *("overloaded", "draining", "node-unreachable", "store-unavailable", "unavailable"),
         *("store-full", "store-refused", "outcome-unknown", "conflict", "node-lost"),
-        *("blob-unreadable"),
+        "blob-unreadable",
     }
 )
 

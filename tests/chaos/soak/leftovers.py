@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from jobx.handlers.library import Library
+from jobx.kv import keys
 from jobx.kv.sqlite import SqliteStore
 from tests.chaos.soak.history import Violation
 from tests.support.processes import alive, words
@@ -88,6 +90,17 @@ def keys_of(data_dir: Path) -> set[str]:
     store = SqliteStore(data_dir / "jobx.sqlite")
     try:
         return {entry.key for entry in store.range("")}
+    finally:
+        store.close()
+
+
+def current_plan(data_dir: Path, workflow: str) -> str:
+    """Return the key of the plan that a workflow's next request would have."""
+    store = SqliteStore(data_dir / "jobx.sqlite")
+    try:
+        library = Library(store)
+        library.refresh()
+        return keys.plan(workflow, library.plan(workflow)[0])
     finally:
         store.close()
 
