@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -65,10 +66,8 @@ class FileWriter(Writer[FileOptions]):
         path = self._path(result.names, options)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if options.per_key:
-                _write_folder(path, result.pairs())
-            else:
-                _write_file(path, result.lines())
+            if not path.exists():  # else it appeared whole
+                _write_whole(path, result, options)
             _sync(path.parent)
         except OSError as error:
             raise translate(error, path) from error
@@ -104,35 +103,45 @@ def _escape(text: bytes) -> str:
     return f"%2E{escaped[1:]}" if escaped.startswith(".") else escaped
 
 
-def _write_file(path: Path, pieces: Iterable[bytes]) -> None:
-    partial = _partial(path)
+def _write_whole(path: Path, result: Result, options: FileOptions) -> None:
+    """Write beside the path, and rename; what failed leaves nothing, on a full disk above all."""
+    partial = path.with_name(f".{path.name}.partial")
+    _remove(partial)  # of a node that was killed
+    try:
+        if options.per_key:
+            _write_folder(partial, result.pairs())
+        else:
+            _write_file(partial, result.lines())
+        partial.rename(path)
+    except BaseException:
+        _remove(partial)
+        raise
+
+
+def _remove(partial: Path) -> None:
+    with suppress(OSError):
+        partial.unlink()
+    shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_file(partial: Path, pieces: Iterable[bytes]) -> None:
     with open(partial, "wb") as file:
         file.writelines(pieces)
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(path)
 
 
-def _write_folder(path: Path, pairs: Iterator[Pair]) -> None:
-    if path.exists():  # it appeared whole
-        return
-    partial = _partial(path)
-    shutil.rmtree(partial, ignore_errors=True)
+def _write_folder(partial: Path, pairs: Iterator[Pair]) -> None:
     partial.mkdir()
     for (_, key), group in groupby(pairs, lambda pair: (values.key_identity(pair[0]), pair[0])):
         with open(partial / file_name(key), "wb") as file:
             file.writelines(json_line(value) for _, value in group)
     os.sync()  # a sync for each of many small files takes a disk for itself
-    partial.rename(path)
 
 
 def json_line(value: Value) -> bytes:
     """Return a value as a line of JSON."""
     return msgspec.json.encode(values.to_jsonable(value)) + b"\n"
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial")
 
 
 def _sync(folder: Path) -> None:

@@ -163,8 +163,7 @@ class NodeHost:
                 continue  # of the request that is over
             link.socket.settimeout(None)
         if answer is None or answer["t"] != "done":
-            self._disconnect()
-            self._guests.end(link.guest)
+            self._end(link)
 
     def _loaded(self, handler: Handler) -> _Link:
         """Return the link to a process that has loaded a handler."""
@@ -186,8 +185,10 @@ class NodeHost:
         link.loaded[handler.version] = handler
         try:
             self._ask(link, handler.scope, frame)
-        except GuestFailed:
+        except GuestFailed as error:
             del link.loaded[handler.version]
+            if error.args[0] == "disk":  # node remembers that it could not read a module
+                self._end(link)
             raise
         return link
 
@@ -213,13 +214,11 @@ class NodeHost:
         except OSError as error:
             raise self._crashed(link) from error
         except FrameError as error:
-            self._disconnect()
-            self._guests.end(link.guest)
+            self._end(link)
             reason = f"what {_NAME} wrote cannot be read: {error}"
             raise GuestFailed("protocol", "BadFrame", reason) from error
         except BaseException:
-            self._disconnect()
-            self._guests.end(link.guest)
+            self._end(link)
             raise
         finally:
             self._is_busy = False
@@ -246,6 +245,10 @@ class NodeHost:
     def _crashed(self, link: _Link) -> GuestFailed:
         self._disconnect()
         return self._guests.crashed(link.guest, _NAME)
+
+    def _end(self, link: _Link) -> None:
+        self._disconnect()
+        self._guests.end(link.guest)
 
     def _disconnect(self) -> None:
         link, self._link = self._link, None

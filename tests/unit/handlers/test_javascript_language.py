@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -342,3 +343,17 @@ def test_memory_that_runs_out_fails_the_invocation(
     monkeypatch.setenv("NODE_OPTIONS", "--max-old-space-size=32")
     made = mapper(guests, "const all = [];\nfor (;;) all.push(new Array(1000).fill(key));")
     assert failed(run(made, [1, 1])[0])["kind"] == "memory"
+
+
+# What the machine lacks
+
+
+def test_a_node_process_without_descriptors_is_no_failure_of_the_author(guests: Guests) -> None:
+    made = mapper(guests, "yield Return(); yield [key, process.pid]")
+    second = "export function* handler(key, value) { yield Return(); yield [key, 'second'] }"
+    made.load(load("n", "mapper", second))
+    ((_, node),) = pairs(made, run(made, [1, 1], reducer=None)[0])
+    _, hard = resource.prlimit(node, resource.RLIMIT_NOFILE)
+    resource.prlimit(node, resource.RLIMIT_NOFILE, (1, hard))
+    assert failed(run(made, [1, 1], reducer=None, mapper="n")[0])["kind"] == "disk"
+    assert pairs(made, run(made, [1, 1], reducer=None, mapper="n")[0]) == [(1, "second")]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jobx.errors import StoreUnavailable
 from jobx.handlers.failures import Misuse, describe
 from jobx.handlers.scope import Scope
 from jobx.handlers.scope_factories import HandlerDefinition, ScopeFactories
@@ -104,6 +106,15 @@ def test_a_factory_that_fails_is_named_with_the_handler(site: Any, make: Any, re
     assert (told["kind"], told["type"]) == ("scope", "ScopeError")
     assert told["message"].startswith("scope factory site_scope:make of workflow w for handler h ")
     assert reason in told["message"]
+
+
+def test_a_factory_that_finds_no_descriptors_is_nobodys_failure(site: Any) -> None:
+    def scope(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    site.scope = scope
+    with pytest.raises(StoreUnavailable, match="site_scope:scope"):
+        names("site_scope:scope")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import base64
+import errno
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,3 +134,35 @@ def test_wasm_is_refused_by_name_where_there_is_no_wasmtime(
         processor("wasm").check(WASM.echo, "mapper")
     failure = failed(one(guests, wat("x"), [1, 1])[1])
     assert (failure["kind"], failure["type"]) == ("capability", "RuntimeMissing")
+
+
+@pytest.mark.parametrize(
+    "lack", [errno.ENOSPC, errno.EMFILE, errno.EIO, errno.ENOMEM], ids=errno.errorcode.get
+)
+@pytest.mark.parametrize("where", ["memfd_create", "open"])
+def test_a_call_that_cannot_be_written_is_no_failure_of_the_author(
+    guests: Guests, monkeypatch: pytest.MonkeyPatch, lack: int, where: str
+) -> None:
+    made, _ = one(guests, WASM.echo, [1, 2])
+    given = [1, 2] if where == "memfd_create" else [1, "x" * 2_000_000]
+
+    def refuse(*_: Any, **__: Any) -> int:
+        raise OSError(lack, os.strerror(lack))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, where, refuse)
+        found = failed(run(made, given, reducer=None)[0])
+    assert found["kind"] == ("full" if lack == errno.ENOSPC else "disk")
+    assert pairs(made, run(made, [1, 2], reducer=None)[0]) == [(1, 2)]
+
+
+def test_a_file_that_takes_no_more_output_is_no_failure_of_the_author(
+    guests: Guests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, _ = one(guests, WASM.echo, [1, 2])
+
+    def refuse(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "write", refuse)
+    assert failed(run(made, [1, 2], reducer=None)[0])["kind"] == "full"

@@ -28,12 +28,20 @@ const BATCH_BYTES = 1 << 18;
 const FRAME = /^\s*at (?:async )?(?:(.*?) \()?(file:\/\/[^\s:]+):(\d+):\d+\)?$/;
 const HEADLINE = /^(file:\/\/[^\s:]+):(\d+)$/;
 
+/** What the machine lacks, or its disk, when a handler's file is read. */
+const LACKS = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EIO', 'EAGAIN']);
+
 /** A handler that breaks its contract, or a pair that is not one. */
 class Misuse extends Error {
   constructor(kind, message, pair = null) {
     super(message);
     Object.assign(this, { kind, pair, name: kind === 'pair' ? 'PairError' : 'ProtocolError' });
   }
+}
+
+/** What is no author's failure: it is tried again. */
+class StoreUnavailable extends Error {
+  name = 'StoreUnavailable';
 }
 
 class SystemExit extends Error {
@@ -53,7 +61,9 @@ async function load({ version, path, form, parameters, required, names }) {
   const meanings = Object.entries(names).map(([name, known]) => [name, scope.meaning(name, known)]);
   const handler = { form, parameters, names: Object.fromEntries(meanings) };
   scope.current = { names: handler.names };
-  const module = await import(pathToFileURL(path));
+  const module = await import(pathToFileURL(path)).catch((error) => {
+    throw LACKS.has(error?.code) && error.path === path ? new StoreUnavailable(error.message) : error;
+  });
   handler.call = module.handler ?? module.default;
   if (typeof handler.call !== 'function') throw new Misuse('protocol', 'it exports no handler');
   if (handler.call.length !== required) {
@@ -215,7 +225,8 @@ async function restore() {
 
 function failure(error) {
   const known = error instanceof Error;
-  const [kind, pair] = error instanceof Misuse ? [error.kind, error.pair] : ['author', null];
+  const ours = error instanceof StoreUnavailable ? 'disk' : 'author';
+  const [kind, pair] = error instanceof Misuse ? [error.kind, error.pair] : [ours, null];
   const type = known ? text(error.name) : text(nameOf(error)).replace(/^an? /, '');
   return { t: 'fail', kind, type, message: text(known ? error.message : error), frames: frames(error), pair };
 }
