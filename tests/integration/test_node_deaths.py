@@ -95,4 +95,4 @@ def _result(serving: Served, request_id: str) -> Any:
         answer = serving.get(request_id, "/result", Prefer="wait=5")
     except OSError:
         return None
-    return answer if answer.status not in (202, 503, 504) else None
+    return None if answer.status in (202, 409, 503, 504) else answer  # 409: it has not ended
