@@ -80,7 +80,7 @@ class HttpSettings(Section, frozen=True, kw_only=True):
     #: Largest request body, before and after decompression.
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1, le=60 << 20)] = 8 << 20
     #: Lists, maps and what is in them, in one request body.
-    max_items: PositiveInt = 1_000_000
+    max_items: PositiveInt = 250_000
     #: What all bodies that one web worker holds may take together.
     bodies_bytes: PositiveInt = 256 << 20
     #: A head that takes longer to arrive is not waited for.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from logging.handlers import WatchedFileHandler
+from pathlib import Path
 from typing import Any, Final
 
 from jobx import printable
@@ -44,6 +45,9 @@ def _handler(path: str) -> logging.Handler:
     if not path:
         return logging.StreamHandler()
     try:
+        Path(path).touch(
+            0o600
+        )  # it quotes what callers send; the mode of one that exists is its owner's
         return WatchedFileHandler(path)
     except OSError as error:
         raise ConfigError("node.log_path", repr(path), str(error.strerror)) from error

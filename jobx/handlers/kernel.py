@@ -14,6 +14,13 @@ from typing import Any, Final
 DIE_WITH_PARENT: Final = 1
 ADOPT_ORPHANS: Final = 36
 NO_NEW_PRIVILEGES: Final = 38
+#: Options of mallopt(3).
+_TRIM_THRESHOLD: Final = -1
+_MMAP_THRESHOLD: Final = -3
+_ARENAS: Final = -8
+
+#: Memory of so many bytes at once goes back to the system when it is freed.
+_LARGE_BYTES: Final = 32 << 10
 
 #: As ``signal.signal``, but knows no enums: to look for that of the handler before takes several
 #: times as long as all else.
@@ -33,6 +40,17 @@ def limit(number: int, most: int) -> None:
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)
     resource.setrlimit(number, (most, most))
+
+
+def give_back_memory() -> None:
+    """Have what this process frees go back to the system, also what its threads took."""
+    with suppress(AttributeError):  # another C library has no such options, or needs none
+        for option, number in (
+            (_MMAP_THRESHOLD, _LARGE_BYTES),
+            (_TRIM_THRESHOLD, 32 * _LARGE_BYTES),
+            (_ARENAS, 1),
+        ):
+            _LIBC.mallopt(option, number)
 
 
 def give_way() -> None:

@@ -34,6 +34,25 @@ SMALL: Final = frozenset({int, float, bool, NoneType})
 _Block: TypeAlias = list[tuple[Key, Sequence[Value]]]
 
 
+def _make_folder(folder: str) -> None:
+    """Create a folder and those above it for their owner only, whatever an author's umask says."""
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        above = os.path.dirname(folder)
+        if not above:
+            raise
+        _make_folder(above)
+        with suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 class BlobFile:
     """A blob that is being written; it does not exist before ``commit``.
 
@@ -49,8 +68,10 @@ class BlobFile:
         self._path = os.path.join(folder, name)
         self._sync = sync
         try:
-            os.makedirs(folder, exist_ok=True)
-            self._file = open(f"{self._path}.part", "wb", buffering=0)  # noqa: SIM115 - see __exit__
+            _make_folder(folder)
+            self._file = open(  # noqa: SIM115 - see __exit__
+                f"{self._path}.part", "wb", buffering=0, opener=_open_private
+            )
         except OSError as error:
             refuse(folder, error)
 

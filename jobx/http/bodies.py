@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import zlib
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from falcon.asgi import Request
 
@@ -14,9 +16,13 @@ from jobx import values
 from jobx.config import HttpSettings
 from jobx.errors import InvalidInput, TooLarge, UnsupportedMedia
 from jobx.http import packed
-from jobx.http.intake import INTAKE
+from jobx.http.intake import INTAKE, Intake
 from jobx.http.media import MEDIA_JSON, MEDIA_MSGPACK
 
+T = TypeVar("T")
+
+#: Lists, maps and what is in them, in the body of an entity: its node takes them apart on its loop.
+ENTITY_ITEMS: Final = 20_000
 _WHERE: Final = "body"
 #: A body up to this is decoded within a millisecond or two.
 _QUICK_BYTES: Final = {MEDIA_JSON: 64 << 10, MEDIA_MSGPACK: 8 << 10}
@@ -34,33 +40,58 @@ _TEXT: Final = frozenset({str})
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
 
-async def document(req: Request, settings: HttpSettings, *, tagged: bool = False) -> dict[str, Any]:
-    """Return the body, which must be one JSON or msgpack map with text keys.
+async def entity(req: Request, settings: HttpSettings) -> dict[str, Any]:
+    """Return the fields of an entity: a body of few items (see ``document``)."""
+    return await document(req, settings, dict, max_items=ENTITY_ITEMS)
+
+
+async def document(
+    req: Request,
+    settings: HttpSettings,
+    take: Callable[[dict[str, Any]], T],
+    *,
+    tagged: bool = False,
+    max_items: int | None = None,
+) -> T:
+    """Return what ``take`` makes of the body, which must be one JSON or msgpack map with text keys.
+
+    Large bodies are read in a thread, one after the other: the interpreter does not let others
+    work beside what reads them, and what they take while they are read is held once.
 
     Args:
         req: The request.
         settings: The limits.
+        take: Called with the map where it was read, so that the map is not held any longer.
         tagged: The tags of ``values.to_jsonable`` stand for values in JSON.
+        max_items: Fewer items than the settings allow.
 
     Raises:
-        TooLarge: It is larger than ``max_body_bytes``, as sent or decompressed.
+        TooLarge: It is larger than ``max_body_bytes``, as sent or decompressed, or in items.
         UnsupportedMedia: Its type or encoding is not spoken here.
         InvalidInput: It is malformed, nests deeper than ``max_depth`` or is not a map.
     """
     media_type = _media_type(req.content_type)
     encoding = req.get_header("Content-Encoding")
+    most = min(settings.max_items, max_items or settings.max_items)
     body = await _read(req, settings.max_body_bytes)
     if encoding is None and len(body) <= _QUICK_BYTES[media_type]:
-        _take(req, _decoded_bytes(body, media_type, settings.max_items))
-        return _decode(body, media_type, settings, tagged)
-    # What takes long to read must not hold up all others that this web worker serves.
-    if encoding is not None:
-        name = encoding.strip().lower()
-        body = await asyncio.to_thread(_decompress, body, name, settings.max_body_bytes)
-        _take(req, len(body))
-    decoded = await asyncio.to_thread(_decoded_bytes, body, media_type, settings.max_items)
-    _take(req, decoded)
-    return await asyncio.to_thread(_decode, body, media_type, settings, tagged)
+        _take(req, _decoded_bytes(body, media_type, most))
+        return take(_decode(body, media_type, settings, tagged))
+    intake = _intake(req)
+    async with intake.turn if intake else contextlib.nullcontext():
+        if encoding is not None:
+            name = encoding.strip().lower()
+            body = await asyncio.to_thread(_decompress, body, name, settings.max_body_bytes)
+            _take(req, len(body))
+        _take(req, await asyncio.to_thread(_decoded_bytes, body, media_type, most))
+        return await asyncio.to_thread(lambda: take(_decode(body, media_type, settings, tagged)))
+
+
+def let_go(req: Request, kept_bytes: int) -> None:
+    """Give back what was taken for a body of which no more than ``kept_bytes`` is held."""
+    intake = _intake(req)
+    if intake is not None:
+        intake.let_go(kept_bytes)
 
 
 def refuse(req: Request) -> None:
@@ -74,8 +105,13 @@ def refuse(req: Request) -> None:
         raise InvalidInput("body", size, "nothing is to be sent here")
 
 
+def _intake(req: Request) -> Intake | None:
+    found: Intake | None = req.scope.get(INTAKE)
+    return found
+
+
 def _take(req: Request, count: int) -> None:
-    intake = req.scope.get(INTAKE)
+    intake = _intake(req)
     if intake is not None:
         intake.take(count)
 
@@ -91,7 +127,11 @@ def _decoded_bytes(body: bytes, media_type: str, max_items: int) -> int:
     if media_type == MEDIA_MSGPACK:
         return _ITEM_BYTES * packed.count_items(body, max_items)
     count = _separators(body)
-    if count > max_items:
+    # What may be within strings is not counted, unless there are more strings than items may be.
+    quotes = body.count(b'"') - body.count(rb"\"")
+    if quotes > 2 * max_items:
+        count = quotes // 2
+    elif count > max_items:
         count = _separators(_STRING.sub(b"", body))
     if count > max_items:
         raise TooLarge(_WHERE, f"{count} items", f"may have at most {max_items} items")

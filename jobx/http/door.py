@@ -56,6 +56,7 @@ class Door:
         host = headers.get(b"host")
         if host is None or len(headers) != len(listed):
             host = origins.one_host(listed, scope["http_version"])
+            origins.check_once(listed)
         server = scope["server"]
         if host is not None:
             self._hosts.check(host, server[0] if server else None)

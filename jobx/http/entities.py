@@ -66,7 +66,7 @@ class EntityList:
     async def on_post(self, req: Request, resp: Response, workflow: str | None = None) -> None:
         """Create an entity."""
         headers.query(req)
-        fields = await bodies.document(req, self._settings)
+        fields = await bodies.entity(req, self._settings)
         if workflow is not None:
             _put_name(fields, "workflow_name", check_name("workflow", workflow))
         name = check_name(self._kind.name_field, fields.get(self._kind.name_field))
@@ -100,7 +100,7 @@ class OneEntity:
         """Create or replace the entity."""
         headers.query(req)
         self._named(workflow, name)
-        fields = await bodies.document(req, self._settings)
+        fields = await bodies.entity(req, self._settings)
         _put_name(fields, "workflow_name", workflow)
         if name is not None:
             _put_name(fields, self._kind.name_field, name)

@@ -12,6 +12,7 @@ from typing import Any
 # Every public name here that gunicorn knows is one of its options, and it knows "config".
 from jobx.config_sources import load as _load
 from jobx.handlers.kernel import DIE_WITH_PARENT as _DIE_WITH_PARENT
+from jobx.handlers.kernel import give_back_memory as _give_back_memory
 from jobx.handlers.kernel import prctl as _prctl
 from jobx.http.asgi import CUT_WAITS
 from jobx.logs import start as _start_log
@@ -45,6 +46,9 @@ limit_request_field_size = 8190
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - heartbeats need a file in memory
 
+# Nothing that a web server creates is for other users.
+umask = 0o077
+
 accesslog = None
 errorlog = _settings.node.log_path or "-"
 loglevel = _settings.node.log_level
@@ -60,6 +64,7 @@ def post_fork(_server: Any, worker: Any) -> None:
     _prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != worker.ppid:  # the server died before the tie held
         os._exit(1)
+    _give_back_memory()
     _start_log(_settings.node)
     worker.head_s = _settings.http.head_s
 

@@ -24,11 +24,17 @@ _NOTHING_YET: Final = {"type": "http.request", "body": b"", "more_body": True}
 
 
 class Budget:
-    """Bytes that all bodies of a web worker may take together."""
+    """Bytes that all bodies of a web worker may take together.
+
+    Attributes:
+        taken_bytes: What they take.
+        turn: Held by the one whose large body is being decoded.
+    """
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self.taken_bytes = 0
+        self.turn = asyncio.Lock()
 
     def take(self, count: int, own: int) -> None:
         """Take ``count`` bytes more for who has ``own`` already; who is alone always may.
@@ -55,6 +61,7 @@ class Intake:
         self._limit_s = limit_s
         self._deadline: float | None = None
         self._taken_bytes = 0
+        self.turn = budget.turn
 
     async def receive(self) -> Event:
         """Return the next ASGI event; the first is made up.
@@ -81,10 +88,15 @@ class Intake:
         self._budget.take(count, self._taken_bytes)
         self._taken_bytes += count
 
+    def let_go(self, kept_bytes: int) -> None:
+        """Give back what was taken beyond ``kept_bytes``."""
+        spare_bytes = max(0, self._taken_bytes - kept_bytes)
+        self._budget.taken_bytes -= spare_bytes
+        self._taken_bytes -= spare_bytes
+
     def close(self) -> None:
-        """Give back what was taken."""
-        self._budget.taken_bytes -= self._taken_bytes
-        self._taken_bytes = 0
+        """Give back all that was taken."""
+        self.let_go(0)
 
     async def _next(self, left_s: float) -> Event:
         try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import os
 import socket
 import time
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from falcon.asgi import Request, Response
@@ -23,6 +24,7 @@ from jobx.http.node_client import Node
 from jobx.kv.requests import new_id
 from jobx.meanings import may_have_happened
 from jobx.model import Name, Seconds, check_name
+from jobx.payload import Payload
 from jobx.values import Value
 
 #: Largest context, as JSON.
@@ -30,10 +32,15 @@ MAX_CONTEXT_BYTES: Final = 16 << 10
 
 #: Random bytes in the id of a request.
 _RANDOM_BYTES: Final = 10
-#: What is asked for with a larger body is packed in a thread.
-_QUICK_BYTES: Final = 32 << 10
 #: msgpack: array of less than sixteen items; its length is added.
 _SHORT_ARRAY: Final = 0x90
+
+
+class _Asked(NamedTuple):
+    """What is posted to a job, with its arguments packed."""
+
+    item: bytes
+    fields: dict[str, Any]
 
 
 class JobBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,35 +100,34 @@ class Jobs:
 
     async def _asked(self, req: Request, submit: dict[str, Any]) -> dict[str, Value]:
         key = headers.idempotency_key(req)
-        document = await bodies.document(req, self._settings, tagged=True)
+        take = functools.partial(_packed, key)
+        asked = await bodies.document(req, self._settings, take, tagged=True)
         requester = headers.requester_ip(req, self._settings.forwarded_header)
-        is_small = (req.content_length or _QUICK_BYTES) < _QUICK_BYTES
-        if is_small and not req.get_header("Content-Encoding"):
-            asked = self._packed(document, key, submit)
-        else:
-            asked = await asyncio.to_thread(self._packed, document, key, submit)
-        asked["context"] |= {"requester_ip": requester}
-        return asked
+        asked.fields["context"] |= {"requester_ip": requester}
+        payload = await self._kept(asked.item, submit)
+        bodies.let_go(req, len(payload.inline or b""))
+        return {**asked.fields, "arguments": payload.to_wire()}
 
-    def _packed(
-        self, document: dict[str, Any], key: str | None, submit: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Return what is asked for, with the arguments as the node carries them."""
-        body = _converted(document)
-        context = _shown_as_json(body.context)
-        item = root_input.pack(body.arguments)
-        if self._inputs is None:
-            payload = root_input.inline(item)
-        else:
-            payload = self._inputs.keep(submit["workflow"], submit["request_id"], item)
-        return {
-            "arguments": payload.to_wire(),
-            "context": context,
-            "time_limit_s": body.time_limit_s,
-            "result_writer": body.result_writer,
-            "idempotency_key": key,
-            "fingerprint": _fingerprint(item, context, body.result_writer) if key else "",
-        }
+    async def _kept(self, item: bytes, submit: dict[str, Any]) -> Payload:
+        """Return packed arguments as the node carries them."""
+        if self._inputs is None or len(item) <= self._inputs.inline_bytes:
+            return root_input.inline(item)
+        workflow, request_id = submit["workflow"], submit["request_id"]
+        return await asyncio.to_thread(self._inputs.keep, workflow, request_id, item)
+
+
+def _packed(key: str | None, document: dict[str, Any]) -> _Asked:
+    body = _converted(document)
+    context = _shown_as_json(body.context)
+    item = root_input.pack(body.arguments)
+    fields = {
+        "context": context,
+        "time_limit_s": body.time_limit_s,
+        "result_writer": body.result_writer,
+        "idempotency_key": key,
+        "fingerprint": _fingerprint(item, context, body.result_writer) if key else "",
+    }
+    return _Asked(item, fields)
 
 
 def _name_what_may_exist(req: Request, resp: Response, workflow: str, request_id: str) -> None:

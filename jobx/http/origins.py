@@ -18,12 +18,14 @@ Headers = Mapping[bytes, bytes]
 
 _LOCAL: Final = "localhost"
 _UNIX: Final = "unix:"
-_FOREIGN_SITES: Final = frozenset({b"cross-site", b"same-site"})
+_OWN_SITES: Final = frozenset({b"same-origin", b"none"})
 _ELSEWHERE: Final = "a page of another origin asks"
 #: What a bind or a malformed header may give that is the name of nobody.
 _NOBODY: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - a comparison
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _DEFAULT_PORTS: Final = {b"http": b":80", b"https": b":443"}
+#: What a browser says of whom it asks for; each stands once at most.
+_TELLING: Final = (b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest")
 
 
 class Hosts:
@@ -67,7 +69,7 @@ def check_origin(method: str, headers: Headers, host: bytes | None) -> None:
         ForeignOrigin: One does.
     """
     site = headers.get(b"sec-fetch-site")
-    if site is not None and site in _FOREIGN_SITES and not _is_navigation(method, headers):
+    if site is not None and site not in _OWN_SITES and not _is_navigation(method, headers):
         raise ForeignOrigin("header Sec-Fetch-Site", quote(site.decode("latin-1")), _ELSEWHERE)
     origin = headers.get(b"origin")
     if origin is not None and not _is_same(origin.lower(), host):
@@ -88,6 +90,18 @@ def one_host(headers: Iterable[tuple[bytes, bytes]], http_version: str) -> bytes
     return None
 
 
+def check_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Check that what tells pages apart stands once.
+
+    Raises:
+        InvalidInput: One stands twice.
+    """
+    names = [name for name, _ in headers]
+    for name in _TELLING:
+        if names.count(name) > 1:
+            raise InvalidInput(f"header {name.decode()}", "more than one", "must stand once")
+
+
 def _is_navigation(method: str, headers: Headers) -> bool:
     return (
         method in _SAFE
@@ -98,9 +112,10 @@ def _is_navigation(method: str, headers: Headers) -> bool:
 
 def _is_same(origin: bytes, host: bytes | None) -> bool:
     scheme, _, authority = origin.partition(b"://")
-    if host is None or not authority:
+    port = _DEFAULT_PORTS.get(scheme)
+    if host is None or port is None:
         return False
-    host, port = host.lower(), _DEFAULT_PORTS.get(scheme, b"")
+    host = host.lower()
     return authority == host or authority + port == host or authority == host + port
 
 

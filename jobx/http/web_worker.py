@@ -26,6 +26,8 @@ _OTHER_FILES: Final = 256
 _ROOM: Final = 64
 #: Largest head: the first line and all headers.
 _MAX_HEAD_BYTES: Final = 64 << 10
+#: How long a client that sends no more is believed to wait: one that left looks alike.
+_HALF_OPEN_S: Final = 10.0
 #: How long what a client still sends is thrown away, so that it can read its answer.
 _LINGER_S: Final = 1.0
 _SWEEP_S: Final = 1.0
@@ -119,6 +121,7 @@ class Connection(ASGIProtocol):
     _has_place = True
     _head_bytes = 0
     _lingers = False
+    _is_answering = False
     _closed: bool
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -144,6 +147,18 @@ class Connection(ASGIProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > _MAX_HEAD_BYTES:
                 self._refuse(431, f"a head may have at most {_MAX_HEAD_BYTES} bytes")
+
+    def eof_received(self) -> bool:
+        """Keep a connection for a while whose client waits for an answer and sends no more."""
+        receiver = self._body_receiver
+        if self in self.worker.silent or receiver is None or not receiver._complete:
+            return False
+        self.worker.loop.call_later(_HALF_OPEN_S, self._end_half_open)
+        return True
+
+    def _end_half_open(self) -> None:
+        if not self._is_answering:
+            self.transport.close()
 
     def end(self) -> None:
         """Close the connection at once."""
@@ -172,10 +187,15 @@ class Connection(ASGIProtocol):
 
     def _on_headers_complete(self) -> Any:
         self.worker.silent.pop(self, None)
+        self._is_answering = False
         answer = super()._on_headers_complete()
         if not self._has_place and not self._current_request.path.startswith("/health/"):
             self._refuse(503, "as many connections are open as may be", [("Retry-After", "1")])
         return answer
+
+    def _send_response_start(self, *answer: Any, **options: Any) -> None:
+        self._is_answering = True
+        super()._send_response_start(*answer, **options)
 
     def _refuse(self, status: int, reason: str, headers: Any = ()) -> None:
         self.worker.silent.pop(self, None)

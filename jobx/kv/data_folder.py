@@ -15,7 +15,7 @@ from typing import Final
 
 from jobx.errors import StoreRefused
 from jobx.kv import keys
-from jobx.kv.folders import translate
+from jobx.kv.folders import born_private, close_to_others, translate
 from jobx.kv.store import Create, Store
 
 #: The folder's half of the id.
@@ -52,6 +52,7 @@ def confirm_store(store: Store, data_dir: Path) -> None:
         StoreRefused: It was emptied, lost or exchanged; says what to do.
     """
     path = data_dir / ID_NAME
+    close_to_others(path)
     entry = store.get(keys.STORE_ID)
     mine, folders = entry.value if entry else None, _read(path)
     if mine is not None and folders in (None, mine):
@@ -111,7 +112,8 @@ def _read(path: Path) -> bytes | None:
 def _write(path: Path, content: bytes) -> None:
     part = path.with_name(f"{path.name}.part")
     try:
-        part.write_bytes(content)
+        with born_private():
+            part.write_bytes(content)
         part.rename(path)
     except OSError as error:
         raise translate(error, path) from error

@@ -64,6 +64,22 @@ def test_body_that_does_not_end_is_a_problem(serving: Served) -> None:
     assert sent(serving, text) == (408, "body-too-slow")
 
 
+def test_client_that_sends_no_more_gets_its_answer(serving: Served) -> None:
+    text = f"POST /workflow HTTP/1.1\r\n{HEAD}Content-Length: 2\r\n\r\n{{}}"
+    with connected(serving) as client:
+        client.sendall(text.encode())
+        client.shutdown(socket.SHUT_WR)
+        assert answered(client) == (400, "invalid-input")
+
+
+def test_half_a_body_is_the_end(serving: Served) -> None:
+    text = f"POST /workflow HTTP/1.1\r\n{HEAD}Content-Length: 20\r\n\r\n{{}}"
+    with connected(serving) as client:
+        client.sendall(text.encode())
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1) == b""
+
+
 @pytest.mark.parametrize("expect", ["", "Expect: 100-continue\r\n"])
 @pytest.mark.parametrize(
     ("target", "more", "problem"),

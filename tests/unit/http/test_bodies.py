@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import time
 from typing import Any
 
 import pytest
@@ -13,7 +15,8 @@ from jobx import values
 from jobx.config import HttpSettings
 from jobx.errors import InvalidInput
 from jobx.http.app import create_app
-from jobx.http.bodies import decode_json
+from jobx.http.bodies import ENTITY_ITEMS, decode_json, document
+from jobx.http.intake import INTAKE, Budget, Intake
 from tests.support.fake_node import FakeNode
 
 PATH = "/job/texts/count"
@@ -158,6 +161,7 @@ def test_body_without_a_type_is_refused(client: TestClient, node: FakeNode) -> N
     [
         (b'{"arguments": {"text": [' + b"0," * 6000 + b"0]}}", {}),
         (b'{"arguments": {"text": [' + b"[]," * 6000 + b"0]}}", {}),
+        (b'{"arguments": {"text": [' + b'"",' * 6000 + b"0]}}", {}),
         (gzip.compress(b'{"arguments": {"text": [' + b"[]," * 6000 + b"0]}}", mtime=0), GZIP),
         (values.pack({"arguments": {"text": [0] * 6000}}), MSGPACK),
     ],
@@ -177,6 +181,57 @@ def test_separators_in_text_are_no_items(node: FakeNode) -> None:
     body = b'{"arguments": {"text": "' + b",:[{" * 20_000 + b'"}}'
     headers = {"Content-Type": "application/json"}
     assert client.simulate_post(PATH, body=body, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("text", [rb"\"", rb"\\", rb"\\\",,"])
+def test_quotes_in_text_are_no_items(node: FakeNode, text: bytes) -> None:
+    client = TestClient(create_app(node, HttpSettings(max_items=5000)))
+    body = b'{"arguments": {"text": "' + text * 20_000 + b'"}}'
+    headers = {"Content-Type": "application/json"}
+    assert client.simulate_post(PATH, body=body, headers=headers).status_code == 200
+
+
+def test_entity_has_few_items(client: TestClient, node: FakeNode) -> None:
+    body = b'{"description": [' + b"0," * ENTITY_ITEMS + b"0]}"
+    headers = {"Content-Type": "application/json"}
+    answer = client.simulate_put("/workflow/texts", body=body, headers=headers)
+    assert (answer.status_code, node.calls) == (413, [])
+
+
+class LargePost:
+    """What a large body is read from."""
+
+    content_type = "application/json"
+    body = b'{"text": "' + b"a" * 100_000 + b'"}'
+    content_length = len(body)
+
+    def __init__(self, budget: Budget) -> None:
+        self.stream = self
+        self.scope = {INTAKE: Intake(self.read, budget, 10.0)}  # type: ignore[arg-type]
+
+    def get_header(self, _name: str) -> None:
+        return None
+
+    async def read(self) -> bytes:
+        return self.body
+
+
+def test_large_bodies_are_decoded_one_after_the_other() -> None:
+    budget, at_work, most = Budget(1 << 30), [0], [0]
+
+    def take(document: dict[str, Any]) -> int:
+        at_work[0] += 1
+        most[0] = max(most[0], at_work[0])
+        time.sleep(0.005)  # as long as others could begin
+        at_work[0] -= 1
+        return len(document)
+
+    async def come() -> list[int]:
+        posts: list[Any] = [LargePost(budget) for _ in range(8)]
+        asked = (document(post, HttpSettings(), take) for post in posts)
+        return await asyncio.gather(*asked)
+
+    assert (asyncio.run(come()), most) == ([1] * 8, [1])
 
 
 def depth_of(value: Any) -> int:

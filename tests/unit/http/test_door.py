@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from jobx.config import HttpSettings
-from jobx.errors import JobxError
+from jobx.errors import JobxError, Overloaded
 from jobx.http.door import Door
-from jobx.http.intake import INTAKE
+from jobx.http.intake import INTAKE, Budget, Intake
 
 HOST = (b"host", b"localhost")
 SETTINGS = HttpSettings(max_body_bytes=1000, bodies_bytes=1500, body_s=0.05)
@@ -157,3 +157,25 @@ def test_body_that_is_alone_may_be_larger_than_the_budget() -> None:
         visitor.body.put_nowait(b"x" * 1000)
     run(visitor.come())
     assert inside.faults == []
+
+
+def test_budget_of_what_is_held_no_more_is_for_others() -> None:
+    budget = Budget(1000)
+    first, second = (Intake(asyncio.Queue[Any]().get, budget, 1.0) for _ in range(2))
+    first.take(900)
+    first.let_go(100)
+    second.take(800)
+    with pytest.raises(Overloaded):
+        second.take(200)
+    first.close()
+    second.take(200)
+    second.close()
+    assert budget.taken_bytes == 0
+
+
+@pytest.mark.parametrize("name", [b"origin", b"sec-fetch-site"])
+def test_what_tells_pages_apart_stands_once(name: bytes) -> None:
+    inside = Inside()
+    first, second = (name, b"http://evil.example"), (name, b"none")
+    visitor = Visitor(Door(inside, SETTINGS), HOST, first, second)
+    assert (run(visitor.come()), inside.scopes) == (400, [])

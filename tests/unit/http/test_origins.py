@@ -154,3 +154,19 @@ def test_host_stands_once() -> None:
 def test_missing_or_second_host_is_refused(listed: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(InvalidInput, match="header Host"):
         one_host(listed, "1.1")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {b"sec-fetch-site": b"Cross-Site"},
+        {b"sec-fetch-site": b"something-new"},
+        {b"sec-fetch-site": b""},
+        {b"origin": b"://localhost"},
+        {b"origin": b"file://localhost"},
+        {b"origin": b"chrome-extension://localhost"},
+    ],
+)
+def test_what_is_not_known_to_be_ours_is_elsewhere(headers: dict[bytes, bytes]) -> None:
+    with pytest.raises(ForeignOrigin):
+        check_origin("POST", headers, b"localhost")

@@ -1,0 +1,65 @@
+"""What other users of the machine find of a JobX whose user closes nothing by himself: nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.authoring import WORKFLOW
+from tests.support.served import Served, served
+
+MAPPER = """def handler(arguments):
+    yield Return()
+    open("left", "w").write("x")
+    yield "a", "b" * 200_000
+"""
+REDUCER = "def handler(key, values):\n    yield key, list(values)\n"
+ENTITIES = {
+    "": {"description": ""},
+    "/handler/m": {"handler_type": "mapper", "source_code": MAPPER},
+    "/handler/r": {"handler_type": "reducer", "source_code": REDUCER},
+    "/step/s": {"map_handler_name": "m", "reduce_handler_name": "r"},
+    "/job/j": {"initial_step_name": "s"},
+}
+
+
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def create(one: Served) -> None:
+    for path, fields in ENTITIES.items():
+        body = {"description": "", **fields}
+        if "handler" in path:
+            body |= {"source_type": "python", "argument_spec": []}
+        answer = one.ask("PUT", f"/workflow/{WORKFLOW}{path}", body, 60, {})
+        assert answer.status in (200, 201), answer
+
+
+def for_others(folder: Path) -> list[str]:
+    return [
+        f"{stat.S_IMODE(path.lstat().st_mode):o} {path.name}"
+        for path in (folder, *folder.rglob("*"))
+        if not path.is_symlink() and path.lstat().st_mode & 0o077
+    ]
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_nothing_that_serve_makes_is_for_others(tmp_path: Path) -> None:
+    data, log = tmp_path / "d", tmp_path / "log" / "jobx.log"
+    log.parent.mkdir(mode=0o700)
+    with served(data, JOBX_NODE_LOG_PATH=str(log), JOBX_NODE_LOG_LEVEL="info") as one:
+        create(one)
+        answer = one.post("j", {"large": "x" * 200_000})
+        assert len(answer.pairs) == 1
+        found = [*for_others(data), *for_others(log.parent)]
+        assert log.stat().st_size > 0
+    assert found == []
+    assert for_others(data) == []
