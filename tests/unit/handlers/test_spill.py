@@ -30,7 +30,7 @@ def _fail(monkeypatch: pytest.MonkeyPatch, call: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda row: errno.errorcode[row[0]])
-@pytest.mark.parametrize("call", ["makedirs", "fsync", "rename"])
+@pytest.mark.parametrize("call", ["mkdir", "fsync", "rename"])
 def test_a_blob_that_the_disk_does_not_take_leaves_nothing_and_its_attempt_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, outcome: tuple[int, type, str]
 ) -> None:
