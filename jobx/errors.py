@@ -46,6 +46,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import ClassVar
 
 
@@ -364,10 +365,24 @@ class InternalError(JobxError):
 def quote(value: object, limit: int = 80) -> str:
     """Return a value of any size and depth as text of at most ``limit`` characters."""
     try:
-        text = repr(value)
+        text = repr(_beginning(value, limit))
     except (ValueError, RecursionError):  # an integer of too many digits, or too deep
         text = a_kind(value)
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def _beginning(value: object, limit: int, depth: int = 4) -> object:
+    """Return what a value begins with: all that is seen of its first ``limit`` characters."""
+    if type(value) in (str, bytes):
+        return value[:limit]  # type: ignore[index]
+    if not depth:
+        return value
+    if type(value) is list:
+        return [_beginning(item, limit, depth - 1) for item in value[:limit]]
+    if type(value) is dict:
+        items = islice(value.items(), limit)
+        return {key: _beginning(item, limit, depth - 1) for key, item in items}
+    return value
 
 
 def a_kind(value: object) -> str:

@@ -60,6 +60,11 @@ def first_repeated(names: Iterable[str]) -> str:
     return ""
 
 
+def _integer(text: str) -> int:
+    """Return an integer; unlike the parser's own reading this lets others work between two."""
+    return int(text)
+
+
 def _float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
@@ -74,5 +79,5 @@ def _constant(name: str) -> float:
 #: Not msgspec: only the standard library lets repeated names, infinite numbers and the place of a
 #: mistake be seen.
 _JSON: Final = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_float, parse_constant=_constant
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
 )

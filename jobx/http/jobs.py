@@ -148,15 +148,22 @@ def _shown_as_json(context: dict[str, Any]) -> dict[str, Any]:
     """Return a context as what JSON can hold: it is shown in every view of its request."""
     if not context:
         return {}
+    packed_bytes = len(values.pack(context))
+    if packed_bytes > 4 * MAX_CONTEXT_BYTES:  # so it is as JSON, too
+        raise _context_too_large(packed_bytes)
     shown = {name: values.to_jsonable(value) for name, value in context.items()}
     try:
         size = len(msgspec.json.encode(shown))
     except ValueError as error:  # an integer of thousands of digits
         raise InvalidInput("body.context", "a map", str(error)) from error
     if size > MAX_CONTEXT_BYTES:
-        limit = f"may have at most {MAX_CONTEXT_BYTES} bytes"
-        raise TooLarge("body.context", f"{size} bytes", limit)
+        raise _context_too_large(size)
     return shown
+
+
+def _context_too_large(size: int) -> TooLarge:
+    limit = f"may have at most {MAX_CONTEXT_BYTES} bytes"
+    return TooLarge("body.context", f"{size} bytes", limit)
 
 
 def _fingerprint(packed_arguments: bytes, context: Value, writer: str | None) -> str:

@@ -130,3 +130,19 @@ def test_a_sentence_tells_when_to_try_again_unless_that_is_now(
     retry_after_s: float, sentence: str
 ) -> None:
     assert str(Unavailable("gone", retry_after_s)) == sentence
+
+
+@pytest.mark.parametrize(
+    "value", ["a" * 500, b"a" * 500, [0] * 500, {"a": ["b" * 500]}, {1: [[2]]}]
+)
+def test_quote_is_the_beginning_of_what_python_writes(value: object) -> None:
+    text = repr(value)
+    assert quote(value) == (text if len(text) <= 80 else f"{text[:77]}...")
+
+
+def test_quote_looks_at_the_beginning_only() -> None:
+    class Unseen:
+        def __repr__(self) -> str:
+            raise AssertionError("it was looked at")
+
+    assert quote({"a": [*range(100), Unseen()]}).startswith("{'a': [0, 1, 2")
