@@ -373,8 +373,8 @@ def quote(value: object, limit: int = 80) -> str:
 
 def _beginning(value: object, limit: int, depth: int = 4) -> object:
     """Return what a value begins with: all that is seen of its first ``limit`` characters."""
-    if type(value) in (str, bytes):
-        return value[:limit]  # type: ignore[index]
+    if isinstance(value, str | bytes):
+        return value[:limit]
     if not depth:
         return value
     if type(value) is list:
