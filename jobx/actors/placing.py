@@ -74,12 +74,12 @@ def choose(
     executors: Sequence[Executor], backlog: Backlog, share: Share, now: float
 ) -> Choice | None:
     """Return what is to be done next, None: nothing can be."""
-    seats = [e for e in executors if e.has_seat and e.state in ("starting", "ready")]
     for is_long, queue in share.order(backlog):
         if queue:
             at_once = _idle_of_the_only(executors, queue)
             if at_once is not None:
                 return Choice(at_once, at_once.workflow, is_long)
+            seats = [e for e in executors if e.has_seat and e.state in ("starting", "ready")]
             view = _View(seats, queue, now)
             choice = view.for_idle() or (None if is_long else view.behind())
             if choice is not None:

@@ -38,6 +38,8 @@ _LOWEST_OWN: Final = 200
 _PAGE_BYTES: Final = resource.getpagesize()
 #: How often an executor weighs itself at most, since that takes as long as a small invocation.
 _WEIGH_S: Final = 0.1
+#: How often it looks for names of modules that were replaced without setting an attribute.
+_THOROUGH_S: Final = 0.1
 _WORK: Final = frozenset({"map", "pull", "combine", "reduce"})
 
 
@@ -145,6 +147,7 @@ class _Executor:
         self._surroundings = Surroundings(folder)
         self._request_id = ""
         self._is_clean = self._is_whole = True
+        self._thorough_at = 0.0
         bench.forked.watch(self._let_go)
         self._restore()
         self._threads = threading.active_count()
@@ -203,7 +206,11 @@ class _Executor:
         """Undo what author code of a request did to the process, before another one's runs."""
         if self._is_clean:
             return
-        self._is_whole = self._surroundings.restore()
+        now = time.monotonic()
+        is_thorough = now >= self._thorough_at
+        if is_thorough:
+            self._thorough_at = now + _THOROUGH_S
+        self._is_whole = self._surroundings.restore(is_thorough=is_thorough)
         if not self._bench.kept:  # those are suspended in the middle of what they do
             self._surroundings.remove_files()
             self._bench.guests.restore()

@@ -6,7 +6,6 @@ Looking is cheap, and putting back is rare. What cannot be put back is told: the
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # the part of ``signal`` that is in C
-import builtins
 import decimal
 import gc
 import locale
@@ -22,9 +21,9 @@ import time
 import warnings
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from operator import itemgetter
-from types import ModuleType
 from typing import Any, Final
+
+from jobx.handlers.modules import Modules
 
 #: Modules whose names are put back: what handlers use most, of what every executor has loaded.
 _WATCHED: Final = (
@@ -74,11 +73,9 @@ class Surroundings:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        loaded = [name for name in _WATCHED if name in sys.modules]
-        self._modules = {name: _Module(sys.modules[name]) for name in loaded}
+        self._modules = Modules(_WATCHED, _NOT_WATCHED)
         self._environment, self._variables = os.environ, dict(os.environ)
         self._encoded = _encoded(os.environ)
-        self._builtins = frozenset(builtins.__dict__)
         self._zone = _zone()
         self._handlers = [_signal.getsignal(number) for number in _SIGNALS]
         self._mask = signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -106,11 +103,13 @@ class Surroundings:
             os.makedirs(self._folder)
             os.chdir(self._folder)
 
-    def restore(self) -> bool:
-        """Put back all the rest; False: something of it cannot be."""
-        for name, module in self._modules.items():
-            module.restore(name)
-        self._restore_builtins()
+    def restore(self, *, is_thorough: bool = False) -> bool:
+        """Put back all the rest; False: something of it cannot be.
+
+        Args:
+            is_thorough: Look at all modules, also at those whose attributes nobody has set.
+        """
+        self._modules.restore(is_thorough=is_thorough)
         self._restore_environment()
         for take, give, before in self._settings:
             if take() != before:
@@ -126,24 +125,17 @@ class Surroundings:
 
     def remove_files(self) -> None:
         """Remove what author code left in the private folder."""
-        with os.scandir(self._folder) as entries:
-            left = [entry for entry in entries if not entry.name.startswith(_OWN_FILES)]
-        for entry in left:
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
-            else:
-                with suppress(OSError):
-                    os.unlink(entry.path)
-
-    def _restore_builtins(self) -> None:
-        """Remove what author code added, which every handler would find in scope."""
-        names = builtins.__dict__
-        if len(names) != len(self._builtins):
-            for name in names.keys() - self._builtins:
-                del names[name]
+        for name in os.listdir(self._folder):
+            if not name.startswith(_OWN_FILES):
+                path = os.path.join(self._folder, name)
+                try:
+                    os.unlink(path)
+                except OSError:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def _restore_environment(self) -> None:
-        os.environ = self._environment  # noqa: B003 - the very same, if it was replaced
+        if os.environ is not self._environment:
+            os.environ = self._environment  # noqa: B003 - the very same
         if _encoded(os.environ) != self._encoded:
             os.environ.clear()
             os.environ.update(self._variables)
@@ -161,39 +153,6 @@ class Surroundings:
                 except (ValueError, OSError):  # the hard limit was lowered
                     is_whole = False
         return is_whole
-
-
-class _Module:
-    """The public functions and classes of a module as they were."""
-
-    __slots__ = ("_before", "_module", "_names", "_take")
-
-    def __init__(self, module: ModuleType) -> None:
-        own = module.__dict__.items()
-        is_builtins = module is builtins
-        watched = {
-            name: thing
-            for name, thing in own
-            if (callable(thing) or isinstance(thing, ModuleType))
-            and name not in _NOT_WATCHED
-            and (is_builtins or not name.startswith("_"))
-        }
-        self._module = module
-        self._names = tuple(watched)
-        self._take = itemgetter(*watched)
-        self._before = tuple(watched.values())
-
-    def restore(self, name: str) -> None:
-        """Put back what is another thing now, or gone."""
-        if sys.modules.get(name) is not self._module:
-            sys.modules[name] = self._module
-        names = self._module.__dict__
-        try:
-            is_whole = self._take(names) == self._before
-        except KeyError:
-            is_whole = False
-        if not is_whole:
-            names.update(zip(self._names, self._before, strict=True))
 
 
 def _encoded(environment: Any) -> dict[bytes, bytes]:
