@@ -14,15 +14,15 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from jobx.errors import EntryDamaged, StoreRefused, StoreUnavailable
 from jobx.kv.folders import born_private, close_to_others, own_folder
 from jobx.kv.ranges import span
-from jobx.kv.sqlite_errors import translate, translate_commit
+from jobx.kv.sqlite_errors import may_pass, translate, translate_commit
 from jobx.kv.sqlite_reading import select, select_one
 from jobx.kv.sqlite_statements import (
     CHANGES,
@@ -34,6 +34,8 @@ from jobx.kv.sqlite_statements import (
 )
 from jobx.kv.store import Chain, Entry, Limits, Outcome, Unit
 from jobx.kv.writes import fold, too_large
+
+T = TypeVar("T")
 
 #: Ends of the names of a database and of what SQLite puts beside it, with the database's mode.
 _ENDS: Final = ("", "-wal", "-shm")
@@ -84,8 +86,7 @@ class SqliteStore:
 
     def get(self, key: str) -> Entry | None:
         """See ``Store.get``."""
-        with self._reader() as reader:
-            return select_one(reader, key)
+        return self._read(lambda reader: select_one(reader, key))
 
     def range(
         self,
@@ -98,8 +99,14 @@ class SqliteStore:
     ) -> list[Entry]:
         """See ``Store.range``."""
         bounds = span(prefix, after, reverse)
-        with self._reader() as reader:
+        told = len(damaged or ())
+
+        def ask(reader: sqlite3.Connection) -> list[Entry]:
+            if damaged is not None:
+                del damaged[told:]
             return select(reader, bounds, limit, reverse, damaged)
+
+        return self._read(ask)
 
     def commit(self, writes: Unit) -> None:
         """See ``Store.commit``."""
@@ -236,6 +243,17 @@ class SqliteStore:
             raise StoreRefused(str(self._path), "it is a database of something else")
         for statement in TABLES:
             writer.execute(statement)
+
+    def _read(self, ask: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what ``ask`` reads; where the disk failed it is read once more."""
+        try:
+            with self._reader() as reader:
+                return ask(reader)
+        except StoreRefused as error:
+            if not may_pass(error.__cause__):
+                raise
+        with self._reader() as reader:
+            return ask(reader)
 
     @contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:

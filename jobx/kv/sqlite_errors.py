@@ -24,7 +24,6 @@ _REFUSED: Final = frozenset(
     {
         sqlite3.SQLITE_AUTH,
         sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_FORMAT,
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_NOLFS,
@@ -33,6 +32,8 @@ _REFUSED: Final = frozenset(
         sqlite3.SQLITE_READONLY,
     }
 )
+#: What a COMMIT says that may yet come to life; a read that failed is called corrupt as well.
+_UNKNOWN: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT})
 #: What SQLite also says when it finds no room for its shared memory or its log.
 _MAYBE_FULL: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 
@@ -42,6 +43,8 @@ def translate(error: sqlite3.Error, path: Path) -> JobxError:
     code = _code(error)
     if code == sqlite3.SQLITE_FULL or (code in _MAYBE_FULL and _is_full(path)):
         return StoreFull(str(path), str(error))
+    if code == sqlite3.SQLITE_CORRUPT:
+        return StoreRefused(str(path), f"{error}, or the disk fails to read it")
     if code in _WAITING:
         return StoreUnavailable(f"{path}: {error}")
     if code in _REFUSED:
@@ -54,9 +57,14 @@ def translate(error: sqlite3.Error, path: Path) -> JobxError:
 def translate_commit(error: sqlite3.Error, path: Path) -> JobxError:
     """Return the error of a COMMIT: after a failed sync, a crash may still bring it to life."""
     known = translate(error, path)
-    if _code(error) == sqlite3.SQLITE_IOERR and not isinstance(known, StoreFull):
+    if _code(error) in _UNKNOWN and not isinstance(known, StoreFull):
         return OutcomeUnknown(str(path), str(error))
     return known
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Tell whether the disk may have failed once to read; SQLite also calls that corrupt."""
+    return isinstance(error, sqlite3.Error) and _code(error) in _UNKNOWN
 
 
 def _code(error: sqlite3.Error) -> int:

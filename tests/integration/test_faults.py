@@ -174,6 +174,41 @@ print(time.time(), time.monotonic())
     assert abs(wall - time.time()) < 3600
 
 
+READ = """
+import sys
+from pathlib import Path
+from jobx.errors import JobxError
+from jobx.kv.sqlite import SqliteStore
+from jobx.kv.store import Put
+store = SqliteStore(Path(sys.argv[1]))
+store.commit_many([[[Put(f"k{n}", bytes(3000))]] for n in range(100)])
+print("written", flush=True)
+sys.stdin.readline()
+for ask in (lambda: store.get("k7"), lambda: store.range("k")):
+    try: ask()
+    except JobxError as error: print(error)
+    else: print("read")
+"""
+
+
+@pytest.mark.parametrize(("times", "is_read"), [(1, True), (None, False)])
+def test_a_read_that_fails_once_is_no_damage_of_the_store(
+    faults: Faults, tmp_path: Path, times: int | None, is_read: bool
+) -> None:
+    path = tmp_path / "store" / "jobx.sqlite"
+    command = [sys.executable, "-c", READ, str(path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, text=True, env=faults.environ
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "written\n"
+        faults.set(Fault(calls=("read",), path=f"{path}-wal", error=errno.EIO, count=times))
+        lines = process.communicate("\n", timeout=60)[0].splitlines()
+    assert faults.hits() > 0
+    assert [line == "read" for line in lines] == [is_read] * 2
+
+
 @pytest.mark.parametrize(
     "sick",
     [Fault(calls=("write",), error=errno.ENOSPC), Fault(calls=("sync",), error=errno.EIO)],

@@ -283,7 +283,7 @@ def test_a_full_disk_cannot_be_opened_and_can_with_room(disk: Path) -> None:
         (sqlite3.SQLITE_BUSY_SNAPSHOT, StoreUnavailable, StoreUnavailable),
         (sqlite3.SQLITE_NOMEM, StoreUnavailable, StoreUnavailable),
         (sqlite3.SQLITE_IOERR_FSYNC, StoreRefused, OutcomeUnknown),
-        (sqlite3.SQLITE_CORRUPT, StoreRefused, StoreRefused),
+        (sqlite3.SQLITE_CORRUPT, StoreRefused, OutcomeUnknown),
         (sqlite3.SQLITE_READONLY_DIRECTORY, StoreRefused, StoreRefused),
         (sqlite3.SQLITE_TOOBIG, TooLarge, TooLarge),
         (sqlite3.SQLITE_MISUSE, InternalError, InternalError),
