@@ -67,7 +67,6 @@ __all__ = [
     "to_jsonable",
     "unpack",
     "unpack_foreign",
-    "unpack_items",
     "unpacker",
 ]
 
@@ -191,22 +190,6 @@ def unpacker(stream: object = None, max_bytes: int = 1 << 31, *, is_foreign: boo
         read_size=1 << 16,
         object_pairs_hook=map_of_pairs if is_foreign else None,
     )
-
-
-def unpack_items(body: bytes | bytearray | memoryview) -> tuple[list[Any], str]:
-    """Return the values that are packed one after the other, as ``unpack_foreign`` gives one.
-
-    What comes with them says why the one that follows them is none, empty when all are values.
-    """
-    reader = unpacker(is_foreign=True)
-    reader.feed(body)
-    found: list[Any] = []
-    try:
-        for item in reader:
-            found.append(item)
-    except (ValueError, TypeError, ArithmeticError, msgpack.UnpackException) as error:
-        return found, str(error)
-    return found, "" if reader.tell() == len(body) else "it ends early"
 
 
 def first_items(body: bytes | bytearray | memoryview, count: int) -> list[Any]:

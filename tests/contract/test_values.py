@@ -32,7 +32,7 @@ def test_a_value_nests_as_deep_as_it_may(name: str, depth: int, maps: bool) -> N
 
 @pytest.mark.parametrize("name", PATHS)
 @given(value=edges.some_values)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_any_value_comes_back_with_its_type(name: str, value: Any) -> None:
     assert edges.same(PATHS[name](value), value)
 

@@ -133,7 +133,7 @@ def test_a_value_comes_back_from_a_filter_as_the_page_says(
 
 @pytest.mark.parametrize("language", ["python", "executable", "javascript"])
 @given(sent=st.lists(st.tuples(edges.some_keys, edges.some_values), min_size=5, max_size=20))
-@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_pair_comes_back_from_a_handler(
     echo: Callable[..., Any], language: str, sent: list[Any]
 ) -> None:

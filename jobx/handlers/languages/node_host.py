@@ -7,7 +7,7 @@ import itertools
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -126,9 +126,7 @@ class NodeHost:
                 yield Map(answer["marker"]) if answer["marker"] else Return()
             count = 0
             while True:
-                items = _items(answer["items"], count)
-                count += len(items)
-                yield from items
+                count = yield from _items(answer["items"], count)
                 if answer["done"]:
                     return
                 if link is not self._link:
@@ -294,36 +292,49 @@ def _pieces(grouped: Grouped) -> Iterator[bytes]:
         some = list(itertools.islice(rest, _SENT_VALUES))
         while True:
             more = list(itertools.islice(rest, _SENT_VALUES))
-            yield from _cut(pack, key, some, not more)
+            piece = pack([key, some, not more])
+            if len(piece) > _SENT_BYTES and len(some) > 1:
+                yield from _halved(pack, key, some, not more)
+            else:
+                yield piece
             if not more:
                 break
             some = more
 
 
-def _cut(
+def _halved(
     pack: Callable[[object], bytes], key: Key, some: list[Value], is_last: bool
 ) -> Iterator[bytes]:
-    """Yield a key with values, in halves of halves where they are long."""
-    piece = pack([key, some, is_last])
-    if len(piece) <= _SENT_BYTES or len(some) == 1:
-        yield piece
-        return
+    """Yield a key with long values in halves, and in halves of these while they are too large."""
     half = len(some) // 2
-    yield from _cut(pack, key, some[:half], False)
-    yield from _cut(pack, key, some[half:], is_last)
+    for part, ends in ((some[:half], False), (some[half:], is_last)):
+        piece = pack([key, part, ends])
+        if len(piece) > _SENT_BYTES and len(part) > 1:
+            yield from _halved(pack, key, part, ends)
+        else:
+            yield piece
 
 
-def _items(packed: bytes, first: int) -> list[object]:
-    """Return what was packed in the process; ``first`` is the index of the first pair.
+def _items(packed: bytes, first: int) -> Generator[object, None, int]:
+    """Yield what was packed in the process; return the index of the pair that comes next.
+
+    Args:
+        packed: The pairs, one after the other.
+        first: The index of the first.
 
     Raises:
         Misuse: One is no pair of values.
     """
-    items, wrong = values.unpack_items(packed)
-    if wrong:
-        index = first + len(items)
-        raise Misuse("pair", f"pair {index}: {wrong}", index)
-    return [tuple(item) if type(item) is list else item for item in items]
+    reader = values.unpacker(is_foreign=True)
+    reader.feed(packed)
+    index = first
+    try:
+        for item in reader:  # one by one: many at once are work for the garbage collector
+            yield tuple(item) if type(item) is list else item
+            index += 1
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise Misuse("pair", f"pair {index}: {error}", index) from error
+    return index
 
 
 def _answer(frames: FrameSocket, answer: Frame) -> None:
