@@ -25,6 +25,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--faults", default=",".join(plan.FAULTS), help="names, with commas")
     parser.add_argument("--jobs", default="", help="names, with commas; all unless given")
     parser.add_argument("--retention", type=float, default=240.0, help="requests.retention_s")
+    parser.add_argument("--aged", type=int, default=0, help="requests that ended before")
     parser.add_argument(
         "--orphans", type=float, help="seconds to wait for the end of blobs without a request"
     )
@@ -40,6 +41,7 @@ def main(words: list[str]) -> int:
         retention_s=options.retention,
         faults={name: plan.FAULTS[name] for name in options.faults.split(",") if name},
         pause_s=options.pause,
+        aged=options.aged,
         orphans_s=_orphans_s(options),
         jobs=tuple(name for name in options.jobs.split(",") if name),
     )

@@ -22,6 +22,8 @@ from tests.support.served import Served, kill
 #: ``serve`` gives up a child that dies more often than five times a minute.
 _DEATHS_A_MINUTE: Final = 4
 _RESTART_S: Final = 60.0
+#: So long after the disk has healed ``serve`` may say that a child could not start meanwhile.
+_GIVES_UP_S: Final = 5.0
 _JUMPS_S: Final = (3600.0, -3600.0, 86_400.0, -86_400.0)
 
 
@@ -54,6 +56,7 @@ class Striker:
         self._keeper = keeper
         self._log = log
         self._deaths: dict[str, deque[float]] = {}
+        self._healed_at = float("-inf")
 
     def run(self, strikes: Iterator[Strike], stop: threading.Event) -> None:
         """Do one strike after the other."""
@@ -165,7 +168,7 @@ class Striker:
                 return
             except AssertionError as error:
                 after_s = time.monotonic() - began
-                if not self._is_sick():
+                if not self._was_sick(began):
                     self._met("start", f"serve did not start, after {after_s:.1f} s: {error}")
                 self._serving.kill_all()
             if time.monotonic() > deadline:
@@ -180,7 +183,7 @@ class Striker:
             try:
                 code = self._serving.process.poll()
                 if code is not None and not stop.is_set():
-                    if not self._is_sick():
+                    if not self._was_sick(time.monotonic() - _GIVES_UP_S):
                         self._met("exit", f"serve ended by itself with code {code}")
                     self._serving.kill_all()
                     self.start()
@@ -191,9 +194,9 @@ class Striker:
 
     # The machine
 
-    def _is_sick(self) -> bool:
-        """Whether the disk is so that a start may be refused."""
-        return self._faults.is_set
+    def _was_sick(self, since: float) -> bool:
+        """Whether the disk was so at any time since an instant that a start may be refused."""
+        return self._faults.is_set or self._healed_at > since
 
     def _hurt(self, strike: Strike, stop: threading.Event) -> None:
         if strike.fault == "clock":
@@ -203,6 +206,7 @@ class Striker:
             return
         self._faults.set(_machine_faults(strike, self._data_dir))
         stop.wait(strike.lasts_s)
+        self._healed_at = time.monotonic()
         self._faults.clear()
 
     def _met(self, kind: str, detail: str) -> None:

@@ -105,7 +105,8 @@ def _text(rng: random.Random) -> Arguments:
 
 
 def _letters(arguments: Arguments) -> Expected:
-    return [[letter, count] for letter, count in sorted(Counter(arguments["text"]).items())]
+    counts: Counter[str] = Counter(arguments["text"])
+    return [[letter, count] for letter, count in sorted(counts.items())]
 
 
 def _language(language: Language, weight: float) -> Job:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from jobx import model
+from jobx.handlers.library import Library
 from jobx.kv.entities import Entities
 from jobx.kv.sqlite import SqliteStore
 from tests.chaos.soak import leftovers, plan
@@ -25,6 +26,7 @@ from tests.chaos.soak.jobs import JOBS, Job
 from tests.chaos.soak.plan import Ask, digest
 from tests.support.authoring import SUM, WORKFLOW, handler
 from tests.support.fault.rules import Faults
+from tests.support.history import keep
 from tests.support.http_sink import Post, http_sink
 from tests.support.processes import descendants
 from tests.support.served import Served
@@ -54,6 +56,7 @@ class Soak:
         faults: By name, with weights.
         pause_s: Mean time between two faults.
         jobs: Names of jobs; all when there are none.
+        aged: How many ended requests the store has before.
         orphans_s: How long to wait for the end of blob folders without a request; 0: not at all.
     """
 
@@ -68,6 +71,7 @@ class Soak:
         faults: dict[str, float],
         pause_s: float,
         jobs: tuple[str, ...] = (),
+        aged: int = 0,
         orphans_s: float = 0.0,
     ) -> None:
         self._folder = folder
@@ -78,6 +82,7 @@ class Soak:
         self._weights = faults
         self._pause_s = pause_s
         self._jobs = jobs or available()
+        self._aged = aged
         self._orphans_s = orphans_s
         self._data_dir = folder / "data"
         self._temporary = folder / "temporary"
@@ -91,6 +96,8 @@ class Soak:
             path.mkdir(parents=True, exist_ok=True)
         define(self._data_dir, self._jobs)
         at_start = leftovers.keys_of(self._data_dir)
+        if self._aged:
+            age(self._data_dir, self._jobs[0], self._aged, self._retention_s)
         faults = Faults(self._folder / "fault")
         log = self._folder / "serve.log"
         with http_sink() as sink, log.open("a") as stderr:
@@ -264,6 +271,8 @@ class Soak:
             page = serving.ask("GET", path, None, 60.0, {}).body
             for one in page["requests"]:
                 number = one["context"].get("ask", -1)
+                if number < 0 and self._aged:
+                    continue
                 found.append(Stored(number, one["request_id"], one["state"]))
             if page["next"] is None:
                 return found
@@ -315,6 +324,17 @@ def define(data_dir: Path, jobs: tuple[str, ...]) -> None:
             _define_job(entities.create, name, JOBS[name])
     finally:
         store.close()
+
+
+def age(data_dir: Path, job: str, count: int, within_s: float) -> None:
+    """Give a store so many requests that ended one after the other in the last seconds."""
+    with contextlib.closing(SqliteStore(data_dir / "jobx.sqlite")) as store:
+        library = Library(store)
+        library.refresh()
+        digest, _, writes = library.plan(WORKFLOW)
+        store.commit(writes)
+        first_at = time.time() - within_s
+        keep(store, (WORKFLOW, job), digest, count, first_at=first_at, every_s=within_s / count)
 
 
 def _define_job(create: Callable[[Any], Any], name: str, job: Job) -> None:
