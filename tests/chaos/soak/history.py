@@ -119,6 +119,8 @@ class History:
     delivered: dict[str, list[Delivered]] = field(default_factory=lambda: {"http": [], "file": []})
     stored: list[Stored] = field(default_factory=list)
     struck: list[Struck] = field(default_factory=list)
+    #: Descriptors and bytes of memory of long-lived processes, after each round of quiet work.
+    uses: list[dict[str, tuple[int, int]]] = field(default_factory=list)
     #: What the soak itself met: a server that ended, a start that failed, what was left behind.
     met: list[Violation] = field(default_factory=list)
 

@@ -31,6 +31,10 @@ def lines(history: History, took_s: float, violations: Sequence[Violation]) -> I
         f"{writer} {len(found)}" for writer, found in history.delivered.items()
     )
     yield f"{'struck':<20} {_counts(Counter(one.fault for one in history.struck))}"
+    for name in sorted(history.uses[-1] if history.uses else ()):
+        told = [use.get(name, (0, 0)) for use in history.uses]
+        rounds = ", then ".join(f"{rss >> 20} MiB and {fds} descriptors" for fds, rss in told)
+        yield f"{name:<20} {rounds}"
     yield f"{'violations':<20} {_counts(Counter(one.kind for one in violations)) or 'none'}"
     for kind in sorted({one.kind for one in violations}):
         of_kind = [one.detail for one in violations if one.kind == kind]

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import astuple
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Final
@@ -38,6 +39,7 @@ WRITERS: Final = {name: job.writer for name, job in JOBS.items() if job.writer}
 _QUIET_ASKS: Final = 300
 _QUIET_JOBS: Final = ("one", "narrow", "combined", "session", "big", "keys", "posted")
 _SETTLE_S: Final = 90.0
+_CLOSE_S: Final = 15.0
 #: How long a blob folder that has no request may stay: the janitor's limit, and a round of it.
 ORPHANS_S: Final = 680.0
 #: Prefixes of keys of which there is one for each node or store.
@@ -193,15 +195,18 @@ class Soak:
     def _calm(self, serving: Served) -> None:
         """Do two equal rounds of quiet work; the second leaves nothing that the first did not."""
         eventually(lambda: self._is_idle(serving), timeout_s=_SETTLE_S)
-        uses = []
+        uses: list[dict[str, leftovers.Use]] = []
         for number in range(2):
             first = plan.QUIET * (number + 1)
             jobs = tuple(name for name in _QUIET_JOBS if name in self._jobs) or self._jobs
             asks = [plan.ask(self._seed, first + n, jobs) for n in range(_QUIET_ASKS)]
             self._ask(serving.port, iter(asks), 1e9)
             eventually(lambda: self._is_idle(serving), timeout_s=_SETTLE_S)
+            if uses:  # connections whose clients have left may be there for a moment
+                eventually_or(lambda: not _grown_since(uses[0], serving), _CLOSE_S)
             uses.append(leftovers.use_of(serving))
         self.history.met += leftovers.grown(*uses)
+        self.history.uses += ({name: astuple(one) for name, one in use.items()} for use in uses)
 
     def _is_idle(self, serving: Served) -> bool:
         with contextlib.suppress(OSError, ValueError, KeyError):
@@ -299,6 +304,10 @@ class Soak:
             pairs = [json.loads(line) for line in path.read_text().splitlines()]
             one = Delivered(f"{WORKFLOW}/{path.stem}", digest(pairs), 0.0)
             self.history.delivered["file"].append(one)
+
+
+def _grown_since(before: dict[str, leftovers.Use], serving: Served) -> list[Violation]:
+    return list(leftovers.grown(before, leftovers.use_of(serving)))
 
 
 def eventually_or(predicate: Callable[[], bool], timeout_s: float) -> None:
