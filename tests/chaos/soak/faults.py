@@ -22,8 +22,10 @@ from tests.support.served import Served, kill
 #: ``serve`` gives up a child that dies more often than five times a minute.
 _DEATHS_A_MINUTE: Final = 4
 _RESTART_S: Final = 60.0
-#: So long after the disk has healed ``serve`` may say that a child could not start meanwhile.
-_GIVES_UP_S: Final = 5.0
+#: ``serve`` counts deaths of a child for so long, those by a sick disk among them.
+_COUNTED_S: Final = 65.0
+#: What is looked at of the end of the log.
+_TAIL_BYTES: Final = 4096
 _JUMPS_S: Final = (3600.0, -3600.0, 86_400.0, -86_400.0)
 
 
@@ -150,7 +152,7 @@ class Striker:
             return True
         deaths = self._deaths.setdefault(part, deque())
         now = time.monotonic()
-        while deaths and deaths[0] < now - 65:
+        while deaths and deaths[0] < now - _COUNTED_S:
             deaths.popleft()
         if len(deaths) >= _DEATHS_A_MINUTE:
             return False
@@ -183,7 +185,7 @@ class Striker:
             try:
                 code = self._serving.process.poll()
                 if code is not None and not stop.is_set():
-                    if not self._was_sick(time.monotonic() - _GIVES_UP_S):
+                    if not (self._gave_up() and self._was_sick(time.monotonic() - _COUNTED_S)):
                         self._met("exit", f"serve ended by itself with code {code}")
                     self._serving.kill_all()
                     self.start()
@@ -197,6 +199,12 @@ class Striker:
     def _was_sick(self, since: float) -> bool:
         """Whether the disk was so at any time since an instant that a start may be refused."""
         return self._faults.is_set or self._healed_at > since
+
+    def _gave_up(self) -> bool:
+        """Whether ``serve`` said that it starts a child no more that died too often."""
+        with Path(self._log.name).open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            return b" too often\n" in log.read()
 
     def _hurt(self, strike: Strike, stop: threading.Event) -> None:
         if strike.fault == "clock":
