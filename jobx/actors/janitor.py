@@ -109,17 +109,24 @@ class Janitor:
     def _remove(self, found: Sequence[Kept]) -> int:
         """Remove finished requests: their blobs first, so that nothing can be left behind."""
         units: list[list[Write]] = []
+        refused: list[str] = []
         removed = 0
         for item in found:
             if self._stopping.is_set():
                 break
-            if self._must_stay(item) or not self._remove_blobs(item):
+            if self._must_stay(item) or not self._remove_blobs(item, refused):
                 later = self._now_at() - self._retention_s + LATER_S
                 units.append(kept.postpone_writes(self._store, item, later))
                 continue
             if self._shorten(item):
                 units.append(kept.purge_writes(item))
                 removed += 1
+        if refused:  # they have one reason, as a rule: a line for each would fill a log
+            _log.warning(
+                "requests stay for now, as their blobs do: %d, the first %s",
+                len(refused),
+                refused[0],
+            )
         self._commit(units)
         return removed
 
@@ -127,13 +134,15 @@ class Janitor:
         names = item.workflow, item.request_id
         return item.has_delivery and deliveries.is_pending(self._store, *names)
 
-    def _remove_blobs(self, item: Kept) -> bool:
-        """Remove what a request has in blobs; return whether nothing of it is left."""
+    def _remove_blobs(self, item: Kept, refused: list[str]) -> bool:
+        """Remove what a request has in blobs; return whether nothing of it is left.
+
+        ``refused`` takes what the disk said against it.
+        """
         try:
             return self._blobs.remove(item.workflow, item.request_id, self._stopping.is_set)
         except JobxError as error:
-            name = f"{item.workflow}/{item.request_id}"
-            _log.warning("request %s stays for now, as its blobs do: %s", name, error)
+            refused.append(f"{item.workflow}/{item.request_id}: {error}")
             return False
 
     def _shorten(self, item: Kept) -> bool:
