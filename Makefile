@@ -25,7 +25,7 @@ imports: $(VENV)/.developed
 
 # The pure core is covered to its last branch.
 core: $(VENV)/.developed
-	$(BIN)/pytest --quiet tests/unit/request --cov=jobx.actors.request --cov-branch \
+	$(BIN)/pytest --quiet tests/unit/actors/request --cov=jobx.actors.request --cov-branch \
 		--cov-report=term-missing --cov-fail-under=100
 
 pytest: $(VENV)/.developed

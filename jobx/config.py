@@ -1,6 +1,6 @@
 """Settings: what can be set, in which section, and what holds where nothing is said.
 
-Where they are read from is the matter of ``jobx.config_sources``.
+Where they are read from is the matter of ``jobx.config_loading``.
 """
 
 from __future__ import annotations

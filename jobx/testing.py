@@ -34,11 +34,12 @@ from jobx import model
 from jobx.actors.node import Node
 from jobx.config import Settings
 from jobx.errors import DeadlineExceeded, InvalidInput, RequestFailed
-from jobx.handlers import root_input, runs, sync
-from jobx.handlers.trial import Trial, TrialResult, load
-from jobx.kv import requests
-from jobx.kv.entities import Entities
-from jobx.kv.sqlite import SqliteStore
+from jobx.handlers.authoring import sync
+from jobx.handlers.pairs import root_input, run_reader
+from jobx.handlers.trial.single_run import Trial, TrialResult, load
+from jobx.kv.entities.entities import Entities
+from jobx.kv.requests import request_entity
+from jobx.kv.sqlite.store import SqliteStore
 from jobx.payload import Payload
 from jobx.values import Key, Pair, Value
 from jobx.views import Outcome, TraceView
@@ -188,7 +189,7 @@ class LocalWorkflow:
             DeadlineExceeded: It took longer than ``timeout_s``.
         """
         body = {
-            "request_id": requests.new_id(time.time(), os.urandom(10)),
+            "request_id": request_entity.new_id(time.time(), os.urandom(10)),
             "workflow": _WORKFLOW,
             "job": step,
             "arguments": root_input.wire(arguments or {}),
@@ -207,7 +208,7 @@ class LocalWorkflow:
         trace = msgspec.convert(self._wait(self._node.call("request.trace", named)), TraceView)
         pairs: list[Pair] = []
         if result is not None:
-            pairs = list(runs.pairs(map(Payload.from_wire, result.payloads), result.blob_dir))
+            pairs = list(run_reader.pairs(map(Payload.from_wire, result.payloads), result.blob_dir))
         return JobResult(request.state, pairs, request.failure, trace, request.request_id)
 
     def _store(self, entities: Entities) -> None:

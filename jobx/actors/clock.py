@@ -18,7 +18,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from jobx.kv.lives import Life
+from jobx.kv.requests.lives import Life
 
 #: Seconds by which it approaches the wall clock in a second.
 RATE: Final = 0.1

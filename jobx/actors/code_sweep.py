@@ -11,11 +11,12 @@ from typing import Final
 
 from jobx import model
 from jobx.errors import InvalidInput
-from jobx.handlers.library import Library, versions_of
-from jobx.kv import kept, keys, requests
-from jobx.kv.changes import change
-from jobx.kv.ranges import branches, scan
-from jobx.kv.references import read_all
+from jobx.handlers.authoring.library import Library, versions_of
+from jobx.kv import keys
+from jobx.kv.entities.references import read_all
+from jobx.kv.entities.transactions import change
+from jobx.kv.prefixes import branches, scan
+from jobx.kv.requests import kept, request_entity
 from jobx.kv.store import Delete, Store, Write
 
 #: Keys that one commit removes; the next sweep removes further ones.
@@ -66,7 +67,7 @@ def _unneeded(store: Store, workflow: str, digests: set[str], versions: set[str]
 
 def _opened(store: Store, workflow: str) -> set[str]:
     """Return the plans of open requests."""
-    found = requests.open_in(store, workflow)
+    found = request_entity.open_in(store, workflow)
     return {kept.plan_of(store, workflow, request_id) for request_id in found}
 
 

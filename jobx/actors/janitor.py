@@ -15,11 +15,12 @@ from typing import Final
 from jobx.actors import code_sweep
 from jobx.config import FilesSettings
 from jobx.errors import JobxError, Unavailable
+from jobx.handlers.authoring.library import Library
 from jobx.handlers.files import opening
-from jobx.handlers.library import Library
-from jobx.kv import deliveries, kept, keys
+from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
-from jobx.kv.kept import Kept
+from jobx.kv.requests import deliveries, kept
+from jobx.kv.requests.kept import Kept
 from jobx.kv.store import Store, Write
 
 #: Requests that are removed with one commit: at first, and within which bounds.

@@ -24,7 +24,8 @@ from jobx.actors.recovery import shows_progress
 from jobx.actors.request.events import Accepted, Event, from_record
 from jobx.actors.threads import SerialThread
 from jobx.errors import EntryDamaged, InternalError, InvalidInput, JobxError, OutcomeUnknown
-from jobx.kv import keys, lives, log, requests
+from jobx.kv import keys
+from jobx.kv.requests import event_log, lives, request_entity
 from jobx.kv.store import Delete, Outcome, Store, Unit, Write
 
 #: How long an append that is not urgent waits for company.
@@ -268,7 +269,7 @@ def _marked(_: object, error: BaseException | None) -> None:
 
 def has_progressed(store: Store, request: lives.OpenRequest) -> bool:
     """Return whether a request got further since it was marked; blocks."""
-    since = log.read(
+    since = event_log.read(
         store, request.workflow, request.request_id, request.mark.events - 1, page=_FEW
     )
     try:
@@ -288,8 +289,8 @@ def read_log(store: Store, key: RequestKey, *, has_events: bool = True) -> LogRe
 
 
 def _read_log(store: Store, key: RequestKey, has_events: bool) -> LogRead:
-    request = requests.get(store, *key)
-    next_number = log.next_number(store, *key)
+    request = request_entity.get(store, *key)
+    next_number = event_log.next_number(store, *key)
     if not has_events:
         return LogRead(key, request, next_number=next_number)
     try:
@@ -301,7 +302,7 @@ def _read_log(store: Store, key: RequestKey, has_events: bool) -> LogRead:
 
 def _read_events(store: Store, key: RequestKey) -> tuple[list[Event], model.Plan]:
     name = "/".join(key)
-    found = [from_record(record) for _, record in log.read(store, *key)]
+    found = [from_record(record) for _, record in event_log.read(store, *key)]
     if not found or not isinstance(found[0], Accepted):
         raise InternalError(f"the log of request {name} does not begin with accepted")
     entry = store.get(keys.plan(key.workflow, found[0].plan))

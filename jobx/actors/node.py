@@ -18,34 +18,37 @@ import uvloop
 from thespian.actors import ActorSystem, ChildActorExited
 
 from jobx import __version__, is_compiled
-from jobx.actors import memory, notices, presenting, recovery
-from jobx.actors.answers import Answers
+from jobx.actors import notification, recovery
 from jobx.actors.budget import OpenBudget
 from jobx.actors.clock import ServiceClock, boot_id
-from jobx.actors.entity_verbs import ENTITY_VERBS, EntityVerbs
-from jobx.actors.executors import ExecutorPool
-from jobx.actors.gateway import Gateway
+from jobx.actors.coordination.supervisor import Supervisor
+from jobx.actors.egress.outside import Outside
+from jobx.actors.executors.pool import ExecutorPool
+from jobx.actors.gateway.entity_verbs import ENTITY_VERBS, EntityVerbs
+from jobx.actors.gateway.request_verbs import VERBS, Verbs
+from jobx.actors.gateway.server import Gateway
+from jobx.actors.gateway.waiters import Answers
+from jobx.actors.inspection import view_builders
 from jobx.actors.janitor import Janitor
 from jobx.actors.log_writer import LogWriter, has_progressed
 from jobx.actors.messages import Adopt, Drain, Probe, Waiting
-from jobx.actors.outside import Outside
+from jobx.actors.ports import Services
 from jobx.actors.readiness import Readiness
 from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.actors.runtime.system import LoopSystemBase
-from jobx.actors.services import Services
-from jobx.actors.supervisor import Supervisor
 from jobx.actors.threads import in_daemon
-from jobx.actors.verbs import VERBS, Verbs
 from jobx.config import Settings
 from jobx.errors import InternalError, InvalidInput, JobxError, quote
+from jobx.handlers.authoring.library import Library
 from jobx.handlers.files import opening
-from jobx.handlers.library import Library
-from jobx.kv import data_folder, lives
+from jobx.kv import data_folder
 from jobx.kv.blobs import BlobFolder
-from jobx.kv.folders import create_folder
-from jobx.kv.leases import FolderLock
-from jobx.kv.lives import LOCAL
-from jobx.kv.sqlite import SqliteStore
+from jobx.kv.folder_lock import FolderLock
+from jobx.kv.requests import lives
+from jobx.kv.requests.lives import LOCAL
+from jobx.kv.sqlite.store import SqliteStore
+from jobx.system import processes
+from jobx.system.disk import create_folder
 from jobx.views import NodeView
 
 #: Threads for blocking reads of the store.
@@ -191,7 +194,9 @@ class Node:
             gateway=gateway,
             notify=self._outside.notify,
             deliver=self._outside.deliver,
-            budget=OpenBudget(self._settings.requests.max_open_bytes or memory.limit_bytes() // 8),
+            budget=OpenBudget(
+                self._settings.requests.max_open_bytes or processes.limit_bytes() // 8
+            ),
         )
         self._base.services = services
         self._system = ActorSystem(systemBase=self._base, transientUnique=True)
@@ -267,10 +272,10 @@ class Node:
         """Tell once that nothing can be written, and once that it can be again."""
         if fault is None:
             _log.warning("the store can be written again")
-            self._outside.notify(notices.store_back(LOCAL))
+            self._outside.notify(notification.store_back(LOCAL))
         else:
             _log.error("nothing can be written, and nothing is accepted until then: %s", fault)
-            self._outside.notify(notices.store_stalled(LOCAL, fault))
+            self._outside.notify(notification.store_stalled(LOCAL, fault))
 
     def _begin_life(self) -> None:
         """Read what the last life left and note this one; in a thread."""
@@ -387,10 +392,10 @@ class Node:
         if verb == "node.ready":
             return {"state": self._state, "trouble": await self._readiness.trouble()}
         if verb == "node.status":
-            return presenting.plain(self.view())
+            return view_builders.plain(self.view())
         if verb == "actors.tree":
             records = self._base.tree(min(body.get("limit") or MAX_ACTORS, MAX_ACTORS))
-            return {"actors": msgspec.to_builtins(presenting.actor_trees(records))}
+            return {"actors": msgspec.to_builtins(view_builders.actor_trees(records))}
         raise InvalidInput("verb", quote(verb), "is not known here")
 
     def view(self) -> NodeView:
@@ -407,7 +412,7 @@ class Node:
             open_requests=self._base.count_children(self._supervisor),
             queued_batches=self._executors.queued,
             dead_letters=self._base.counters().dead_letters,
-            rss_bytes=memory.rss_bytes(),
+            rss_bytes=processes.rss_bytes(),
             executors=self._executors.views(),
         )
 

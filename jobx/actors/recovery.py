@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from jobx import model
 from jobx.actors.messages import RequestKey, Waiting
-from jobx.kv.lives import Mark, OpenRequest
+from jobx.kv.requests.lives import Mark, OpenRequest
 
 #: Logs that are read at the same time.
 AT_ONCE: Final = 4

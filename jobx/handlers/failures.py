@@ -28,7 +28,7 @@ _MAX_BASES: Final = 32
 _OUTER_FRAMES: Final = 5
 _INNER_FRAMES: Final = 20
 #: Modules whose name is left out of an exception's type.
-_OWN_MODULES: Final = ("builtins", "handler(", "jobx.handlers.", "jobx.errors")
+_OWN_MODULES: Final = ("builtins", "handler(", "jobx.handlers.", "jobx.system.", "jobx.errors")
 
 #: The failure's type by the kind of a Misuse.
 _MISUSES: Final = {

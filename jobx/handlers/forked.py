@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from jobx.handlers.output import CapturedStream
+from jobx.handlers.capture import CapturedStream
 
 
 class Forked:

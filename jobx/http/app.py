@@ -8,9 +8,11 @@ import falcon.asgi
 import msgspec
 
 from jobx.config import HttpSettings
-from jobx.handlers.root_input import RootInputs
-from jobx.http import admin, entities, errors, graphs, jobs, openapi, requests
-from jobx.http.node_client import Node
+from jobx.handlers.pairs.root_input import RootInputs
+from jobx.http import errors
+from jobx.http.node.client import Node
+from jobx.http.openapi import document as openapi
+from jobx.http.resources import admin, entities, graphs, jobs, requests
 
 App = falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]
 

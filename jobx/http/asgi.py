@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from jobx import config_sources
-from jobx.handlers.root_input import RootInputs
+from jobx import config_loading
+from jobx.handlers.pairs.root_input import RootInputs
 from jobx.http.app import create_app
-from jobx.http.door import Door
-from jobx.http.node_client import NodeClient
+from jobx.http.door.door import Door
+from jobx.http.node.client import NodeClient
 from jobx.kv.blobs import BlobFolder
 
 #: Key in the state of the ASGI lifespan: a function that ends all waits, for the server's hooks.
@@ -39,7 +39,7 @@ def create() -> Door:
     Raises:
         ConfigError: A setting is wrong.
     """
-    settings = config_sources.load(None, os.environ)
+    settings = config_loading.load(None, os.environ)
     client = NodeClient(settings.gateway_path)
     inputs = RootInputs(BlobFolder(settings.blob_path), settings.executors.inline_bytes)
     app = create_app(client, settings.http, inputs)

@@ -10,12 +10,12 @@ import signal
 from typing import Any
 
 # Every public name here that gunicorn knows is one of its options, and it knows "config".
-from jobx.config_sources import load as _load
-from jobx.handlers.kernel import DIE_WITH_PARENT as _DIE_WITH_PARENT
-from jobx.handlers.kernel import give_back_memory as _give_back_memory
-from jobx.handlers.kernel import prctl as _prctl
+from jobx.config_loading import load as _load
 from jobx.http.asgi import CUT_WAITS
 from jobx.logs import start as _start_log
+from jobx.system.kernel import DIE_WITH_PARENT as _DIE_WITH_PARENT
+from jobx.system.kernel import give_back_memory as _give_back_memory
+from jobx.system.kernel import prctl as _prctl
 
 _settings = _load(None, os.environ)
 

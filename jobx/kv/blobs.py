@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jobx.errors import InvalidInput
-from jobx.kv.folders import create_folder, translate
 from jobx.model import check_name
+from jobx.system.disk import create_folder, translate
 
 
 class BlobFolder:

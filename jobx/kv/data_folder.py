@@ -15,8 +15,8 @@ from typing import Final
 
 from jobx.errors import StoreRefused
 from jobx.kv import keys
-from jobx.kv.folders import born_private, close_to_others, translate
 from jobx.kv.store import Create, Store
+from jobx.system.disk import born_private, close_to_others, translate
 
 #: The folder's half of the id.
 ID_NAME: Final = "store_id"

@@ -8,7 +8,7 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 
 from jobx.errors import Conflict, EntryDamaged, JobxError, StoreRefused
-from jobx.kv.ranges import span
+from jobx.kv.prefixes import span
 from jobx.kv.store import (
     Chain,
     Create,
@@ -22,7 +22,7 @@ from jobx.kv.store import (
     Unit,
     Write,
 )
-from jobx.kv.writes import name_of, too_large
+from jobx.kv.write_batch import name_of, too_large
 
 
 class MemoryStore:

@@ -14,7 +14,7 @@ import click
 import jobx
 from jobx import printable
 from jobx.errors import JobxError
-from jobx.tools import exits
+from jobx.tools.shared import exits
 
 #: Each is a module of this package that holds a command of the same name.
 COMMANDS: Final = (
@@ -45,7 +45,7 @@ class Cli(click.Group):
         """Return the command of that name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"jobx.tools.{cmd_name}")
+        module = importlib.import_module(f"jobx.tools.commands.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         return command
 

@@ -18,7 +18,8 @@ from typing import Final, TypeAlias
 import click
 
 from jobx import printable
-from jobx.tools import cli, exits
+from jobx.tools import cli
+from jobx.tools.shared import exits
 
 Words: TypeAlias = list[str]
 #: Takes the arguments of a script; gives the commands that do its work, one after the other.

@@ -28,11 +28,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from jobx import config_sources
-from jobx.handlers.library import Library
-from jobx.kv import kept
-from jobx.kv.sqlite import SqliteStore
-from jobx.tools.gateway_client import GatewayClient
+from jobx import config_loading
+from jobx.handlers.authoring.library import Library
+from jobx.kv.requests import kept
+from jobx.kv.sqlite.store import SqliteStore
+from jobx.tools.shared.gateway_client import GatewayClient
 from tests.bench import work
 from tests.bench.figures import Figure
 from tests.bench.peers.jobx_peer import WORKFLOW, create_entities, submission
@@ -89,7 +89,7 @@ class Server:
     """
 
     def __init__(self, folder: Path, environ: dict[str, str], *flags: str) -> None:
-        self.settings = config_sources.load(None, {}, {"node.data_dir": str(folder)})
+        self.settings = config_loading.load(None, {}, {"node.data_dir": str(folder)})
         command = [sys.executable, "-m", "jobx.tools.cli", "serve", "--executors", "2"]
         command += ["--data", str(folder), "--bind", "127.0.0.1:0", *flags]
         env = {**os.environ, "JOBX_NODE_LOG_LEVEL": "error", **environ}

@@ -23,9 +23,10 @@ from typing import Any
 import pytest
 
 from jobx.actors.request.events import Finished, from_record
-from jobx.kv import keys, log, requests
+from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
-from jobx.kv.sqlite import SqliteStore
+from jobx.kv.requests import event_log, request_entity
+from jobx.kv.sqlite.store import SqliteStore
 from jobx.model import Retry
 from tests.support.authoring import WORKFLOW, define
 from tests.support.served import Answer, Served, kill, served
@@ -278,8 +279,10 @@ def _check_store(data_dir: Path, accepted: set[str]) -> None:
         stored = {entry.key.removeprefix(prefix) for entry in store.range(prefix)}
         assert stored == accepted
         for request_id in stored:
-            assert requests.get(store, WORKFLOW, request_id).state == "succeeded"
-            events = [from_record(record) for _, record in log.read(store, WORKFLOW, request_id)]
+            assert request_entity.get(store, WORKFLOW, request_id).state == "succeeded"
+            events = [
+                from_record(record) for _, record in event_log.read(store, WORKFLOW, request_id)
+            ]
             assert [isinstance(event, Finished) for event in events].count(True) == 1
             assert isinstance(events[-1], Finished)
         assert store.range(keys.OPEN) == []

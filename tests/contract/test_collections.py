@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from jobx.errors import AlreadyExists, InvalidInput, NotFound
-from jobx.kv.collections import KvQueue, KvTree
-from jobx.kv.entities import Entities
-from jobx.kv.sqlite import SqliteStore
+from jobx.kv.collections.collections import KvQueue, KvTree
+from jobx.kv.entities.entities import Entities
+from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Store
 from jobx.model import Handler, Workflow
 from tests.contract.test_store import BACK_ENDS
@@ -298,8 +298,8 @@ def test_delete_among_adders_leaves_nothing_behind(store: Store) -> None:
 
 ADDER = """
 import sys, pathlib
-from jobx.kv.collections import KvQueue, KvTree
-from jobx.kv.sqlite import SqliteStore
+from jobx.kv.collections.collections import KvQueue, KvTree
+from jobx.kv.sqlite.store import SqliteStore
 opened = SqliteStore(pathlib.Path(sys.argv[1]))
 for number in range(10):
     KvQueue(opened, "flow", "q").add([int(sys.argv[2]), number])

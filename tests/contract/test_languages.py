@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from jobx.errors import InvalidInput
-from jobx.handlers import batch
-from jobx.handlers.bench import Bench
-from jobx.handlers.guests import Guests
+from jobx.handlers.execution import batch
+from jobx.handlers.execution.state import Bench
 from jobx.handlers.languages import processor
+from jobx.handlers.languages.child_processes import Guests
 from tests.support import frames
 from tests.support.executors import Node
 from tests.support.guests import (

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from jobx.errors import Conflict, StoreRefused, TooLarge
 from jobx.kv.memory import MemoryStore
-from jobx.kv.sqlite import SqliteStore
+from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import (
     Create,
     Delete,

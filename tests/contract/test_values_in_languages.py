@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobx import values
-from jobx.handlers.bench import Bench
+from jobx.handlers.execution.state import Bench
 from tests.support import edges, frames
 from tests.support.guests import failed, hosting, pairs, run
 from tests.support.languages import JAVASCRIPT, PYTHON, WASM

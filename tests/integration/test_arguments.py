@@ -11,7 +11,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from jobx import config_sources
+from jobx import config_loading
 from jobx.errors import InvalidInput
 from jobx.kv.blobs import BlobFolder
 from tests.support.authoring import WORKFLOW, define
@@ -143,7 +143,7 @@ def test_a_request_counts_its_pairs(serving: Served) -> None:
 
 def test_a_body_limit_beyond_what_a_frame_carries_is_refused_at_the_start() -> None:
     limit = 60 << 20
-    settings = config_sources.load(None, {"JOBX_HTTP_MAX_BODY_BYTES": str(limit)}, {})
+    settings = config_loading.load(None, {"JOBX_HTTP_MAX_BODY_BYTES": str(limit)}, {})
     assert settings.http.max_body_bytes == limit
     with pytest.raises(InvalidInput, match=rf"http\.max_body_bytes.*{limit}"):
-        config_sources.load(None, {"JOBX_HTTP_MAX_BODY_BYTES": str(limit + 1)}, {})
+        config_loading.load(None, {"JOBX_HTTP_MAX_BODY_BYTES": str(limit + 1)}, {})

@@ -13,8 +13,8 @@ from subprocess import Popen
 import pytest
 from click.testing import CliRunner, Result
 
-from jobx.tools import exits
 from jobx.tools.cli import main
+from jobx.tools.shared import exits
 from tests.support.processes import alive, descendants, parent, running, words
 from tests.support.waiting import eventually
 

@@ -14,7 +14,7 @@ import pytest
 from jobx.actors import node as node_module
 from jobx.errors import StoreFull
 from jobx.kv.blobs import BlobFolder
-from jobx.kv.sqlite import SqliteStore
+from jobx.kv.sqlite.store import SqliteStore
 from tests.support.authoring import WORKFLOW, define
 from tests.support.disks import small_disk
 from tests.support.live_node import LiveNode, live_node, pairs_of

@@ -54,7 +54,7 @@ STORE = """
 import sys
 from pathlib import Path
 from jobx.errors import JobxError
-from jobx.kv.sqlite import SqliteStore
+from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Put
 store = SqliteStore(Path(sys.argv[1]))
 for number in range(int(sys.argv[2])):
@@ -178,7 +178,7 @@ READ = """
 import sys
 from pathlib import Path
 from jobx.errors import JobxError
-from jobx.kv.sqlite import SqliteStore
+from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Put
 store = SqliteStore(Path(sys.argv[1]))
 store.commit_many([[[Put(f"k{n}", bytes(3000))]] for n in range(100)])

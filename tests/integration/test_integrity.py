@@ -15,17 +15,18 @@ from typing import Any, TypeAlias
 import pytest
 
 from jobx import model
-from jobx.actors import trace
+from jobx.actors.coordination.work_frames import _items
+from jobx.actors.inspection import trace
 from jobx.actors.log_writer import read_log
 from jobx.actors.messages import RequestKey
 from jobx.actors.request.events import Mapped
-from jobx.actors.work_frames import _items
 from jobx.errors import JobxError
-from jobx.handlers import inputs, runs
-from jobx.handlers.library import Library
-from jobx.kv import requests
-from jobx.kv.entities import Entities
-from jobx.kv.sqlite import SqliteStore
+from jobx.handlers.authoring.library import Library
+from jobx.handlers.execution import inputs
+from jobx.handlers.pairs import run_reader
+from jobx.kv.entities.entities import Entities
+from jobx.kv.requests import request_entity
+from jobx.kv.sqlite.store import SqliteStore
 from tests.support.authoring import WORKFLOW, define
 from tests.support.live_node import live_node
 
@@ -105,7 +106,7 @@ def _readings(
         yield f"code {name}", lambda n=name: _code(library, n)
     for request_id in ids:
         blobs = folder / "blobs" / WORKFLOW / request_id
-        yield f"request {request_id}", lambda i=request_id: requests.get(store, WORKFLOW, i)
+        yield f"request {request_id}", lambda i=request_id: request_entity.get(store, WORKFLOW, i)
         yield f"log {request_id}", lambda i=request_id: _log(store, i)
         yield f"trace {request_id}", lambda i=request_id: trace.read(store, WORKFLOW, i, 1000)
         yield f"result {request_id}", lambda i=request_id, b=blobs: _result(store, b, i)
@@ -128,9 +129,9 @@ def _log(store: SqliteStore, request_id: str) -> Any:
 
 
 def _result(store: SqliteStore, blobs: Path, request_id: str) -> Any:
-    request = requests.get(store, WORKFLOW, request_id)
-    runs.verify(request.result or (), blobs)
-    return list(runs.pairs(request.result or (), blobs))
+    request = request_entity.get(store, WORKFLOW, request_id)
+    run_reader.verify(request.result or (), blobs)
+    return list(run_reader.pairs(request.result or (), blobs))
 
 
 def _inputs(store: SqliteStore, blobs: Path, request_id: str) -> Any:

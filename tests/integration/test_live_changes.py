@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from jobx.actors import node as actors_node
 from jobx.errors import StoreUnavailable
-from jobx.handlers.library import Library
+from jobx.handlers.authoring.library import Library
 from jobx.tools.cli import main
 from tests.support.authoring import ANSWER, SUM
 from tests.support.live_node import LiveNode, Start, pairs_of

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from jobx.kv import keys, log
-from jobx.kv.leases import FolderLock
-from jobx.kv.sqlite import SqliteStore
+from jobx.kv import keys
+from jobx.kv.folder_lock import FolderLock
+from jobx.kv.requests import event_log
+from jobx.kv.sqlite.store import SqliteStore
 from tests.support.authoring import ANSWER, SLEEP, WORKFLOW, define
 from tests.support.processes import alive, descendants
 from tests.support.served import kill, served
@@ -66,7 +67,7 @@ def test_it_is_cancelled_without_a_node(lost: tuple[Path, str]) -> None:
         assert (result.returncode, result.stderr) == (0, "")
         assert result.stdout.endswith("is cancelled\n")
     store = SqliteStore(folder / "jobx.sqlite")
-    events = [record["event"] for _, record in log.read(store, WORKFLOW, request_id)]
+    events = [record["event"] for _, record in event_log.read(store, WORKFLOW, request_id)]
     left = store.range(keys.OPEN)
     store.close()
     assert (events, left) == (["accepted", "cancelled", "finished"], [])

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from jobx.config import Settings
-from jobx.tools import serve
+from jobx.tools.commands import serve
 from tests.support.authoring import define
 from tests.support.nginx import CONF, nginx, program
 from tests.support.processes import running

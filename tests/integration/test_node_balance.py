@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobx.actors import work_frames
+from jobx.actors.coordination import work_frames
 from tests.support.authoring import ANSWER, FAN, WORKFLOW, define
 from tests.support.live_node import LiveNode, Start, live_node, outcome_of, pairs_of
 from tests.support.waiting import eventually

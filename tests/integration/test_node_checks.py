@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobx.actors import entity_verbs
+from jobx.actors.gateway import entity_verbs
 from jobx.errors import DeadlineExceeded, NotFound
 from jobx.model import Example
 from tests.support.authoring import ANSWER, WORKFLOW

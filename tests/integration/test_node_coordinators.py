@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from jobx.actors import coordinator
+from jobx.actors.coordination import coordinator
 from jobx.actors.messages import Ran
 from jobx.views import Outcome
 from tests.support.authoring import ANSWER, COUNT, FAN, WORKFLOW

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobx import frames
-from jobx.actors import limits
+from jobx.actors.executors import limits
 from tests.support.authoring import ANSWER, COUNT, FAN, SLOW
 from tests.support.live_node import Start, failure_of, outcome_of, pairs_of, trace_of
 from tests.support.processes import alive, parent, words

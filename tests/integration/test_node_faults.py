@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from jobx.actors import coordinator, log_writer, node
+from jobx.actors import log_writer, node
+from jobx.actors.coordination import coordinator
 from jobx.actors.janitor import Janitor
 from jobx.actors.messages import Committed, Ran
 from jobx.errors import Unavailable

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from jobx.actors import node as node_module
-from jobx.kv import kept
-from jobx.kv.sqlite import SqliteStore
+from jobx.kv.requests import kept
+from jobx.kv.sqlite.store import SqliteStore
 from tests.support.authoring import WORKFLOW, define
 from tests.support.counting_store import CountingSqlite
 from tests.support.history import keep

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobx.actors import fleet, limits
+from jobx.actors.executors import limits, processes
 from tests.support.authoring import ANSWER, FAN, SLEEP, define
 from tests.support.live_node import LiveNode, Start, live_node, outcome_of, pairs_of
 from tests.support.processes import alive, parent
@@ -171,8 +171,8 @@ def test_drain_ends_with_what_is_at_work_and_sends_nothing_more(tmp_path: Path) 
 def test_fork_server_that_stands_still_is_replaced(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fleet, "LOOK_S", 0.05)
-    monkeypatch.setattr(fleet, "GONE_LOOKS", 40)
+    monkeypatch.setattr(processes, "LOOK_S", 0.05)
+    monkeypatch.setattr(processes, "GONE_LOOKS", 40)
     node = start({"answer": ANSWER}, {"small": ("answer", "sum")})
     old = node.pids()
     server = parent(old[0])
@@ -188,8 +188,8 @@ def test_fork_server_that_stands_still_is_replaced(
 
 
 def test_node_without_an_executor_says_so(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fleet, "LOOK_S", 0.05)
-    monkeypatch.setattr(fleet, "GONE_LOOKS", 10**9)
+    monkeypatch.setattr(processes, "LOOK_S", 0.05)
+    monkeypatch.setattr(processes, "GONE_LOOKS", 10**9)
     node = start({"answer": ANSWER}, {"small": ("answer", "sum")}, node__executors=1)
     server = parent(node.pids()[0])
 
@@ -207,7 +207,7 @@ def test_node_without_an_executor_says_so(start: Start, monkeypatch: pytest.Monk
 def test_idle_executor_that_is_stopped_is_replaced(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fleet, "LOOK_S", 0.05)
+    monkeypatch.setattr(processes, "LOOK_S", 0.05)
     node = start({"answer": ANSWER}, {"small": ("answer", "sum")}, node__executors=1)
     (old,) = node.pids()
 
@@ -221,7 +221,7 @@ def test_executor_that_says_it_leaves_and_stays_is_killed(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A handler that makes the end of the process hang is as good as any other way to stay."""
-    monkeypatch.setattr(fleet, "LOOK_S", 0.05)
+    monkeypatch.setattr(processes, "LOOK_S", 0.05)
     monkeypatch.setattr(limits, "LEAVE_S", 0.2)
     stays = (
         "import os, subprocess, time\ndef handler(arguments):\n    yield Return()\n"

@@ -16,8 +16,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from jobx.tools import exits
 from jobx.tools.mr import SCRIPTS
+from jobx.tools.shared import exits
 from tests.support.waiting import eventually
 
 NOTES = """

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from jobx.actors import signing
+from jobx.actors.egress import signing
 from jobx.tools.cli import main
 from tests.support.http_sink import HttpSink, Post, free_port, http_sink
 from tests.support.processes import descendants, running, words

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from jobx.tools import exits
 from jobx.tools.cli import main
+from jobx.tools.shared import exits
 from tests.support.authoring import WORKFLOW, define
 from tests.support.http_sink import HttpSink, http_sink
 from tests.support.live_node import LiveNode, live_node, pairs_of

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 
 from jobx import values
 from jobx.config import FilesSettings
-from jobx.tools import exits
 from jobx.tools.cli import main
+from jobx.tools.shared import exits
 from tests.support import frames
 from tests.support.executors import Executor, Node
 from tests.support.file_stores import Stores, stores

@@ -14,10 +14,10 @@ from click.testing import CliRunner, Result
 from jobx import model
 from jobx.config import ExecutorSettings, RequestSettings, Settings
 from jobx.errors import DeadlineExceeded, HandlerFailed, InvalidInput, NotFound, RequestFailed
-from jobx.handlers.examples import check_examples, checking
+from jobx.handlers.trial.examples import check_examples, checking
 from jobx.testing import LocalWorkflow, run_handler
-from jobx.tools import exits
 from jobx.tools.cli import main
+from jobx.tools.shared import exits
 from tests.support.authoring import handler
 from tests.support.languages import JAVASCRIPT
 

@@ -13,6 +13,7 @@ from thespian.actors import ActorAddress, ActorSystem
 
 from jobx import model, values
 from jobx.actors import recovery
+from jobx.actors.coordination.supervisor import Supervisor
 from jobx.actors.log_writer import has_progressed, read_log
 from jobx.actors.messages import (
     Adopt,
@@ -26,15 +27,15 @@ from jobx.actors.messages import (
     RequestKey,
     Submit,
 )
+from jobx.actors.ports import Services
 from jobx.actors.runtime.address import Address
 from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
-from jobx.actors.services import Services
-from jobx.actors.supervisor import Supervisor
 from jobx.config import RequestSettings, Settings
-from jobx.kv import keys, lives, requests
+from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
+from jobx.kv.requests import lives, request_entity
 from jobx.kv.store import Put, Write
 from jobx.payload import Payload, pack_offsets
 from tests.simulation.executors import GONE, Faults, SimulatedExecutors
@@ -231,7 +232,7 @@ class Simulation:
                 time_limit_s=100_000.0,
                 writes=(
                     plan_write,
-                    *requests.accept_writes(request, "sim", "", self._incarnation),
+                    *request_entity.accept_writes(request, "sim", "", self._incarnation),
                 ),
                 reply_to=self._gateway,
             ),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobx.actors import coordinator, invocations
+from jobx.actors.coordination import coordinator, invocations
 from jobx.actors.messages import Committed, Drain, Ran, Run, Submit
 from jobx.errors import InternalError
 from tests.simulation.simulator import Simulation

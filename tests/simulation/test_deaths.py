@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from thespian.actors import ActorExitRequest, WakeupMessage
 
-from jobx.actors import coordinator, invocations, supervisor
+from jobx.actors.coordination import coordinator, invocations, supervisor
 from jobx.actors.messages import (
     Cancel,
     CommitRefused,

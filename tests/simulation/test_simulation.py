@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from jobx.actors.request.events import Finished, from_record
-from jobx.kv import keys, log
+from jobx.kv import keys
+from jobx.kv.requests import event_log
 from jobx.kv.store import Put
 from tests.simulation.executors import unpack_result
 from tests.simulation.simulator import WORKFLOW, Simulation
@@ -35,7 +36,9 @@ def _check(seed: int, tmp: Path) -> None:
             assert unpack_result(request.result or ()) == expected
         lives = 1 + simulation.crashes + simulation.coordinator_faults
         assert len(simulation.ended.get(name, [])) <= lives
-        events = [from_record(record) for _, record in log.read(simulation.store, WORKFLOW, name)]
+        events = [
+            from_record(record) for _, record in event_log.read(simulation.store, WORKFLOW, name)
+        ]
         assert [isinstance(event, Finished) for event in events].count(True) == 1
         assert isinstance(events[-1], Finished)
     assert simulation.store.range("open/") == []

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jobx import model
-from jobx.kv.entities import Entities
-from jobx.kv.sqlite import SqliteStore
+from jobx.kv.entities.entities import Entities
+from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Store
 
 WORKFLOW = "w"

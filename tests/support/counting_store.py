@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobx.kv.memory import MemoryStore
-from jobx.kv.sqlite import SqliteStore
+from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Chain, Entry, Outcome
 
 

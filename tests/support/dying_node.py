@@ -1,7 +1,7 @@
 """``jobx serve`` whose node has an actor die once at a message of a kind.
 
 Run as ``python -m tests.support.dying_node MODULE KIND FILE serve …``: the first actor of
-``jobx.actors.MODULE`` that gets a KIND makes FILE and dies.
+``jobx.actors.coordination.MODULE`` that gets a KIND makes FILE and dies.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from jobx.config import Settings
-from jobx.tools import serve
-from jobx.tools.children import Child
 from jobx.tools.cli import main
+from jobx.tools.commands import serve
+from jobx.tools.serving.children import Child
 
 
 def _arm(module_name: str, kind_name: str, file: Path) -> None:
-    module = importlib.import_module(f"jobx.actors.{module_name}")
+    module = importlib.import_module(f"jobx.actors.coordination.{module_name}")
     (kind,) = [one for one in module._RECEIVE if one.__name__ == kind_name]
     real = module._RECEIVE[kind]
 

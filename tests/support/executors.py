@@ -15,7 +15,7 @@ from typing import Any
 
 from jobx import values
 from jobx.frames import Frame, FrameSocket
-from jobx.handlers.protocol import PAGE_BYTES, Page
+from jobx.handlers.execution.protocol import PAGE_BYTES, Page
 
 WAIT_S = 20.0
 
@@ -68,7 +68,7 @@ class Node:
     def __enter__(self) -> Node:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(WAIT_S)
-        module = [sys.executable, "-m", "jobx.handlers.forkserver"]
+        module = [sys.executable, "-m", "jobx.handlers.execution.fork_server"]
         with theirs:
             self.process = subprocess.Popen(
                 [*module, str(theirs.fileno())],

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from jobx import frames, model, values
-from jobx.actors.graph import dot_text
+from jobx.actors.inspection.graph import dot_text
 from jobx.errors import (
     AlreadyExists,
     InUse,

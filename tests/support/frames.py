@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from jobx import values
-from jobx.handlers import runs
-from jobx.handlers.alarm import Alarm
-from jobx.handlers.bench import SEGMENTS_BYTES, Bench, Limits
-from jobx.handlers.guests import Guests
-from jobx.handlers.protocol import PAGE_BYTES, Page
-from jobx.handlers.scope import Scope
-from jobx.handlers.scope_factories import ScopeFactories
+from jobx.handlers.execution.protocol import PAGE_BYTES, Page
+from jobx.handlers.execution.state import SEGMENTS_BYTES, Bench, Limits
+from jobx.handlers.execution.time_limit import Alarm
+from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.pairs import run_reader
+from jobx.handlers.scope.factories import ScopeFactories
+from jobx.handlers.scope.names import Scope
 from jobx.payload import Payload
 
 REQUEST = {"id": "r1", "workflow": "w", "job": "j", "context": {"who": "me"}}
@@ -84,12 +84,12 @@ def reduce(blob_dir: Path, inputs: Iterable[Payload], **fields: Any) -> dict[str
 
 def pairs(wires: Iterable[Any], blob_dir: Path) -> list[tuple[Any, Any]]:
     """Return the pairs of payload wires in key order."""
-    return list(runs.pairs(map(Payload.from_wire, wires), str(blob_dir)))
+    return list(run_reader.pairs(map(Payload.from_wire, wires), str(blob_dir)))
 
 
 def children(wire: Any, blob_dir: Path) -> list[Any]:
     """Return the items of a chunk's payload wire."""
-    return list(runs.read_items(Payload.from_wire(wire), str(blob_dir)))
+    return list(run_reader.read_items(Payload.from_wire(wire), str(blob_dir)))
 
 
 def by_kind(segments: Iterable[list[Any]]) -> Mapping[str, list[list[Any]]]:

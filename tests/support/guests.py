@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jobx.handlers import batch
-from jobx.handlers.bench import Bench
-from jobx.handlers.guests import Guests
+from jobx.handlers.execution import batch
+from jobx.handlers.execution.state import Bench
+from jobx.handlers.languages.child_processes import Guests
 from tests.support import frames
 
 PROGRAMS = ("/bin", "/usr/bin")

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 from jobx import values
 from jobx.actors.request.events import Accepted, Done, Finished, to_record
-from jobx.kv import log, requests
+from jobx.kv.requests import event_log, request_entity
 from jobx.kv.store import Store, Write
 from jobx.model import Counts, Failure, Request
 from jobx.payload import Payload, pack_offsets
@@ -55,7 +55,7 @@ def _chunks(units: Iterator[Unit]) -> Iterator[list[Unit]]:
 def _writes(names: tuple[str, str], plan: str, at: float, number: int, is_failed: bool) -> Unit:
     """Return what a small request that mapped and reduced once leaves."""
     workflow, job = names
-    request_id = requests.new_id(at, number.to_bytes(10, "big"))
+    request_id = request_entity.new_id(at, number.to_bytes(10, "big"))
     failure = Failure(kind="author", type="ValueError", message="no such word")
     result = () if is_failed else (_pairs([["total", number]]),)
     request = Request(
@@ -81,10 +81,10 @@ def _writes(names: tuple[str, str], plan: str, at: float, number: int, is_failed
         Finished(at + 0.005, state, failure if is_failed else None, result),
     )
     return [
-        *requests.accept_writes(request, "local"),
-        *requests.finish_writes(request, "local", plan, len(events)),
+        *request_entity.accept_writes(request, "local"),
+        *request_entity.finish_writes(request, "local", plan, len(events)),
         *(
-            log.event_write(workflow, request_id, n, to_record(event))
+            event_log.event_write(workflow, request_id, n, to_record(event))
             for n, event in enumerate(events)
         ),
     ]

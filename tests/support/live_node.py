@@ -15,10 +15,10 @@ from typing import Any, TypeAlias
 import msgspec
 import uvloop
 
-from jobx import config_sources
+from jobx import config_loading
 from jobx.actors.node import Node
-from jobx.handlers import root_input, runs
-from jobx.kv.requests import new_id
+from jobx.handlers.pairs import root_input, run_reader
+from jobx.kv.requests.request_entity import new_id
 from jobx.model import Failure
 from jobx.payload import Payload
 from jobx.views import NodeView, Outcome, TraceNode, TraceView
@@ -95,7 +95,7 @@ def pairs_of(outcome: Outcome) -> list[tuple[Any, Any]]:
     assert outcome.request.state == "succeeded", outcome.request.failure
     assert outcome.result is not None
     payloads = [Payload.from_wire(wire) for wire in outcome.result.payloads]
-    return list(runs.pairs(payloads, Path(outcome.result.blob_dir)))
+    return list(run_reader.pairs(payloads, Path(outcome.result.blob_dir)))
 
 
 def failure_of(outcome: Outcome) -> Failure:
@@ -117,7 +117,7 @@ def trace_of(node: LiveNode, outcome: Outcome) -> TraceNode:
 @contextmanager
 def live_node(data_dir: Path, **flags: Any) -> Iterator[LiveNode]:
     """Run a node; after it no process is left, and no folder of an executor."""
-    settings = config_sources.load(
+    settings = config_loading.load(
         None, {}, {"node.data_dir": str(data_dir), "node.executors": 2} | _dotted(flags)
     )
     loop = uvloop.new_event_loop()

@@ -15,9 +15,9 @@ from jobx.errors import (
     TooLarge,
 )
 from jobx.kv.memory import MemoryStore
-from jobx.kv.sqlite import SqliteStore
+from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Chain, Outcome
-from jobx.kv.writes import name_of
+from jobx.kv.write_batch import name_of
 
 #: What a commit may end with beside the truth.
 Lie: TypeAlias = Literal[

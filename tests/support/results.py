@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from jobx import model, values
-from jobx.actors.outbound import Outbound
-from jobx.actors.writers.base import Names, Result, Site
+from jobx.actors.egress.http_client import Outbound
+from jobx.actors.egress.writers.base import Names, Result, Site
 from jobx.config import Settings
 from jobx.payload import Payload
 

@@ -20,9 +20,9 @@ from typing import Any
 
 from jobx.config import Settings
 from jobx.frames import Frame, FrameSocket
-from jobx.tools import serve
-from jobx.tools.children import Child, _tie
 from jobx.tools.cli import main
+from jobx.tools.commands import serve
+from jobx.tools.serving.children import Child, _tie
 
 
 def node(mode: str, data_dir: Path) -> None:

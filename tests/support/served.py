@@ -113,11 +113,11 @@ class Served:
 
     def fork_server(self) -> int:
         """Return the fork server."""
-        return self._below(self.node(), "jobx.handlers.forkserver")[0]
+        return self._below(self.node(), "jobx.handlers.execution.fork_server")[0]
 
     def executors(self) -> list[int]:
         """Return the executors."""
-        return self._below(self.fork_server(), "jobx.handlers.forkserver")
+        return self._below(self.fork_server(), "jobx.handlers.execution.fork_server")
 
     def web_workers(self) -> list[int]:
         """Return the web workers."""

@@ -11,19 +11,19 @@ from typing import Any, Final
 from falcon import testing
 
 from jobx import frames, values
-from jobx.actors.writers.registry import Writers
+from jobx.actors.egress.writers.registry import Writers
 from jobx.config import HttpSettings, ResultSettings, Settings
 from jobx.errors import InvalidInput, JobxError
 from jobx.frames import Frame
-from jobx.handlers import runs
 from jobx.handlers.languages import lines
-from jobx.handlers.pairs import Groups, snapshot
-from jobx.handlers.scope import Scope
-from jobx.handlers.spill import RunWriter
+from jobx.handlers.pairs import run_reader
+from jobx.handlers.pairs.grouping import Groups, snapshot
+from jobx.handlers.pairs.run_writer import RunWriter
+from jobx.handlers.scope.names import Scope
 from jobx.http.app import create_app
-from jobx.kv import items
+from jobx.kv.collections import items
 from jobx.payload import Payload
-from jobx.tools.parsing import parse_argument
+from jobx.tools.shared.parsing import parse_argument
 from jobx.values import Value
 from tests.support.fake_node import FakeNode
 from tests.support.results import result, site
@@ -100,7 +100,7 @@ def grouped(value: Value) -> Value:
     with TemporaryDirectory() as folder:
         groups = Groups(RunWriter(folder, "run", 0), 1 << 30)
         groups.fill(iter([("k", value)]))
-        ((_, back),) = runs.pairs(groups.payloads(), folder)
+        ((_, back),) = run_reader.pairs(groups.payloads(), folder)
         return back
 
 

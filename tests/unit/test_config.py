@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from jobx.config import MAX_SOCKET_PATH_BYTES, Section, Settings
-from jobx.config_sources import load
+from jobx.config_loading import load
 from jobx.errors import ConfigError
 
 SECTIONS = typing.get_type_hints(Settings)

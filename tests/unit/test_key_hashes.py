@@ -13,9 +13,9 @@ import pytest
 from jobx import key_hashes, values
 from jobx.errors import InvalidInput
 from jobx.handlers.failures import Misuse
-from jobx.handlers.merged import Merged
-from jobx.handlers.pairs import Groups
-from jobx.handlers.spill import RunWriter
+from jobx.handlers.pairs.grouping import Groups
+from jobx.handlers.pairs.merged_groups import Merged
+from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.key_hashes import HashCounts
 
 SHARED = (1 << 61) - 1

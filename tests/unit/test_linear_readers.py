@@ -13,13 +13,15 @@ import pytest
 from falcon import testing
 from falcon.asgi import Request
 
-from jobx import config_sources, frames, model, values
+from jobx import config_loading, frames, model, values
 from jobx.errors import JobxError
-from jobx.handlers import header, workflow_file
+from jobx.handlers.authoring import header, workflow_file
 from jobx.handlers.languages import lines, processor, shell
-from jobx.handlers.scope import Scope
-from jobx.http import bodies, headers, media, origins, packed
-from jobx.tools.parsing import parse_arguments
+from jobx.handlers.scope.names import Scope
+from jobx.http.door import origins
+from jobx.http.reading import bodies, headers, packed
+from jobx.http.writing import media
+from jobx.tools.shared.parsing import parse_arguments
 
 #: How much larger the second input is, and how much more it may take: a busy machine is slow.
 TIMES: Final = 4
@@ -89,7 +91,7 @@ def _cells(text: str) -> object:
 
 
 def _variable(text: str) -> object:
-    return config_sources.load(None, {f"JOBX_{text}": "1"}, {})
+    return config_loading.load(None, {f"JOBX_{text}": "1"}, {})
 
 
 def _name(text: str) -> object:

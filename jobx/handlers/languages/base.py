@@ -10,9 +10,9 @@ from types import GeneratorType
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from jobx.handlers.failures import Misuse, shorten
-from jobx.handlers.guests import Guests
-from jobx.handlers.scope import Scope
-from jobx.system_errors import translated
+from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.scope.names import Scope
+from jobx.system.errors import translated
 from jobx.values import Key, Value
 
 P = TypeVar("P", bound="Processor")

@@ -12,14 +12,14 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from jobx.errors import InvalidInput
-from jobx.handlers import arguments as args
-from jobx.handlers.arguments import Arguments
 from jobx.handlers.failures import GuestFailed, show_source
-from jobx.handlers.guests import Guests
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, without_author_code
+from jobx.handlers.languages.child_processes import Guests
 from jobx.handlers.languages.program import Program
-from jobx.handlers.scope import Scope
+from jobx.handlers.scope import arguments as args
+from jobx.handlers.scope.arguments import Arguments
+from jobx.handlers.scope.names import Scope
 
 _CHECK_S: Final = 30.0
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "ksh", "zsh"})

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from jobx.errors import InvalidInput
-from jobx.handlers import arguments as args
-from jobx.handlers.arguments import Arguments
 from jobx.handlers.failures import Misuse, show_source
-from jobx.handlers.guests import Guests
 from jobx.handlers.languages.base import Checked, Loaded, without_author_code
+from jobx.handlers.languages.child_processes import Guests
 from jobx.handlers.languages.node_host import NODE, Handler, NodeHost
-from jobx.handlers.scope import Scope
+from jobx.handlers.scope import arguments as args
+from jobx.handlers.scope.arguments import Arguments
+from jobx.handlers.scope.names import Scope
 
 Form: TypeAlias = Literal["whole", "pair", "names", "key", "results"]
 

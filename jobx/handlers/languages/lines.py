@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from jobx import values
 from jobx.errors import InvalidInput
-from jobx.handlers.arguments import Arguments
 from jobx.handlers.failures import GuestFailed, Misuse, filename, shorten
 from jobx.handlers.languages.base import Grouped, context
 from jobx.handlers.markers import Map, Return
-from jobx.handlers.pairs import Intake, snapshot
-from jobx.handlers.scope import Scope
-from jobx.handlers.spooled import SpooledValues
+from jobx.handlers.pairs.grouping import Intake, snapshot
+from jobx.handlers.pairs.spooled import SpooledValues
+from jobx.handlers.scope.arguments import Arguments
+from jobx.handlers.scope.names import Scope
 from jobx.values import Pair, Value
 
 END: Final = b'{"end":true}\n'

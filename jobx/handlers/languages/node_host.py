@@ -17,11 +17,11 @@ from jobx import values
 from jobx.errors import FrameError, JobxError
 from jobx.frames import Frame, FrameSocket
 from jobx.handlers.failures import GuestFailed, HandlerTimeout, Misuse, describe, filename
-from jobx.handlers.guests import Guests
 from jobx.handlers.languages.base import Grouped, context
+from jobx.handlers.languages.child_processes import Guests
 from jobx.handlers.markers import Map, Return
-from jobx.handlers.pairs import snapshot
-from jobx.handlers.scope import Scope
+from jobx.handlers.pairs.grouping import snapshot
+from jobx.handlers.scope.names import Scope
 from jobx.values import Key, Pair, Value
 
 #: The program that runs JavaScript.

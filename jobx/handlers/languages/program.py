@@ -11,8 +11,8 @@ from contextlib import closing, suppress
 from typing import IO, Final, cast
 
 from jobx.handlers.failures import Frame, GuestFailed, Misuse, filename
-from jobx.handlers.guests import Guests, how
-from jobx.handlers.scope import Scope
+from jobx.handlers.languages.child_processes import Guests, how
+from jobx.handlers.scope.names import Scope
 
 _READ_BYTES: Final = 1 << 16
 _WRITE_BYTES: Final = 1 << 16

@@ -22,15 +22,15 @@ from itertools import chain, starmap
 from types import GeneratorType
 from typing import Any, Final
 
-from jobx.handlers import arguments as args
-from jobx.handlers.arguments import Arguments
 from jobx.handlers.failures import Misuse, shorten, show_source
-from jobx.handlers.guests import Guests
 from jobx.handlers.languages import python_source as source
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, yielded
+from jobx.handlers.languages.child_processes import Guests
 from jobx.handlers.languages.python_source import HANDLER, Definition, Outline
 from jobx.handlers.markers import Map, Return
-from jobx.handlers.scope import Scope
+from jobx.handlers.scope import arguments as args
+from jobx.handlers.scope.arguments import Arguments
+from jobx.handlers.scope.names import Scope
 from jobx.values import Key, Value
 
 _Run = Callable[..., "Iterable[object] | None"]

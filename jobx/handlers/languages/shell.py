@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Final
 
-from jobx.handlers.arguments import Arguments
 from jobx.handlers.failures import Misuse, shorten
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.base import Grouped
 from jobx.handlers.languages.executable import Executable
 from jobx.handlers.languages.program import Program
 from jobx.handlers.markers import Map, Return
-from jobx.handlers.scope import Scope
+from jobx.handlers.scope.arguments import Arguments
+from jobx.handlers.scope.names import Scope
 from jobx.values import Value
 
 _ESCAPED: Final = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}

@@ -20,13 +20,13 @@ from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 
 from jobx.errors import InvalidInput, StoreUnavailable
-from jobx.handlers import arguments as args
-from jobx.handlers.arguments import Arguments
 from jobx.handlers.failures import GuestFailed, Misuse, over_time, show_source
-from jobx.handlers.guests import Guests
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.base import Checked, Loaded, without_author_code
-from jobx.handlers.scope import Scope
+from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.scope import arguments as args
+from jobx.handlers.scope.arguments import Arguments
+from jobx.handlers.scope.names import Scope
 
 if TYPE_CHECKING:
     import wasmtime

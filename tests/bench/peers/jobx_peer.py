@@ -13,16 +13,16 @@ from typing import Any
 
 import msgspec
 
-from jobx import config_sources, model
+from jobx import config_loading, model
 from jobx.config import ENV_PREFIX
 from jobx.errors import NodeUnreachable
-from jobx.handlers import root_input, runs
-from jobx.handlers.sync import sync
-from jobx.kv import requests
-from jobx.kv.entities import Entities
-from jobx.kv.sqlite import SqliteStore
+from jobx.handlers.authoring.sync import sync
+from jobx.handlers.pairs import root_input, run_reader
+from jobx.kv.entities.entities import Entities
+from jobx.kv.requests import request_entity
+from jobx.kv.sqlite.store import SqliteStore
 from jobx.payload import Payload
-from jobx.tools.gateway_client import GatewayClient
+from jobx.tools.shared.gateway_client import GatewayClient
 from jobx.values import Pair, Value
 from jobx.views import NodeView
 from tests.bench import measure, work
@@ -55,7 +55,7 @@ _LIMIT_S = 600.0
 class JobxPeer(Peer):
     def __init__(self, folder: Path, command: tuple[str, ...] = ("node",)) -> None:
         super().__init__(folder)
-        self.settings = config_sources.load(None, {}, {"node.data_dir": str(folder)})
+        self.settings = config_loading.load(None, {}, {"node.data_dir": str(folder)})
         create_entities(self.settings.store_path)
         words = (*command, "--data", str(folder), "--executors", str(PROCESSES))
         environ = {k: v for k, v in os.environ.items() if not k.startswith(ENV_PREFIX)}
@@ -135,13 +135,13 @@ def _ask(gateway: GatewayClient, job: str, **arguments: Value) -> Iterator[Pair]
     if answer["result"] is None:
         raise work.WrongResultError(f"{job}: {answer['request']}")
     result = answer["result"]
-    return runs.pairs(map(Payload.from_wire, result["payloads"]), result["blob_dir"])
+    return run_reader.pairs(map(Payload.from_wire, result["payloads"]), result["blob_dir"])
 
 
 def submission(job: str, **arguments: Value) -> dict[str, Any]:
     """Return what a node is asked to do a job with."""
     return {
-        "request_id": requests.new_id(time.time(), os.urandom(10)),
+        "request_id": request_entity.new_id(time.time(), os.urandom(10)),
         "workflow": WORKFLOW,
         "job": job,
         "arguments": root_input.wire(arguments),

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from jobx.handlers.library import Library
+from jobx.handlers.authoring.library import Library
 from jobx.kv import keys
-from jobx.kv.sqlite import SqliteStore
+from jobx.kv.sqlite.store import SqliteStore
 from tests.chaos.soak.history import Violation
 from tests.support.processes import alive, words
 from tests.support.served import Served

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from jobx import model
-from jobx.handlers.library import Library
-from jobx.kv.entities import Entities
-from jobx.kv.sqlite import SqliteStore
+from jobx.handlers.authoring.library import Library
+from jobx.kv.entities.entities import Entities
+from jobx.kv.sqlite.store import SqliteStore
 from tests.chaos.soak import leftovers, plan
 from tests.chaos.soak.clients import Client
 from tests.chaos.soak.faults import Striker, cont

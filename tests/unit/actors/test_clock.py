@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from jobx.actors.clock import RATE, ServiceClock
-from jobx.kv.lives import Life
+from jobx.kv.requests.lives import Life
 
 DAY_S = 86_400.0
 NEW = Life()

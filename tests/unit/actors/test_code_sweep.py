@@ -6,11 +6,12 @@ import pytest
 
 from jobx import model
 from jobx.actors import code_sweep
-from jobx.handlers import library as library_module
-from jobx.handlers.library import Library
-from jobx.kv import kept, keys, log, requests
-from jobx.kv.entities import Entities
+from jobx.handlers.authoring import library as library_module
+from jobx.handlers.authoring.library import Library
+from jobx.kv import keys
+from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
+from jobx.kv.requests import event_log, kept, request_entity
 from jobx.model import Request
 from tests.support.history import keep
 
@@ -66,8 +67,10 @@ class Bench:
             invocation_id="m0",
             accepted_at=1.0,
         )
-        accepted = log.event_write("flow", request_id, 0, {"event": "accepted", "plan": digest})
-        self.store.commit([*writes, *requests.accept_writes(request, "local"), accepted])
+        accepted = event_log.event_write(
+            "flow", request_id, 0, {"event": "accepted", "plan": digest}
+        )
+        self.store.commit([*writes, *request_entity.accept_writes(request, "local"), accepted])
         return digest
 
     def later(self) -> None:
@@ -117,7 +120,7 @@ def test_the_plan_and_code_of_an_open_request_stay_until_it_is_purged(bench: Ben
         state="failed",
         is_done=True,
     )
-    bench.store.commit(requests.finish_writes(done, "local", old, 2))
+    bench.store.commit(request_entity.finish_writes(done, "local", old, 2))
     assert bench.sweep() == 0
 
     bench.store.commit(kept.purge_writes(kept.find(bench.store, done)))

@@ -13,19 +13,20 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from jobx import config_sources
-from jobx.actors import presenting, results
+from jobx import config_loading
+from jobx.actors.egress import deliverer as results
+from jobx.actors.egress.deliverer import Deliverer
+from jobx.actors.egress.writers.base import Options, Result, Writer
+from jobx.actors.egress.writers.registry import Writers
+from jobx.actors.inspection import view_builders
 from jobx.actors.messages import RequestKey
-from jobx.actors.notices import Notice
-from jobx.actors.results import Deliverer
+from jobx.actors.notification import Notice
 from jobx.actors.threads import MAX_OVERDUE
-from jobx.actors.writers.base import Options, Result, Writer
-from jobx.actors.writers.registry import Writers
 from jobx.config import ResultSettings, Settings
 from jobx.errors import ConfigError, NotFound
-from jobx.kv import deliveries, requests
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
+from jobx.kv.requests import deliveries, request_entity
 from jobx.model import Delivery, Destination
 from tests.support.results import finished, site
 
@@ -77,7 +78,7 @@ class Bench:
         """Let a request end whose result goes to a writer."""
         request = finished(Destination(writer=writer, place="p"), [("a", 1)])
         request = msgspec.structs.replace(request, request_id=request_id)
-        writes = requests.finish_writes(request, "n")
+        writes = request_entity.finish_writes(request, "n")
         self.store.commit([*writes, *deliveries.begin_writes(request, "n")])
         return RequestKey(request.workflow_name, request_id)
 
@@ -151,7 +152,7 @@ def test_writer_that_hangs_for_ever_is_not_called_any_more_and_holds_up_no_other
 @pytest.mark.parametrize("text", ["0", "-1", "inf", "soon"])
 def test_time_limit_of_a_try_that_is_none_is_refused_by_its_name(text: str) -> None:
     with pytest.raises(ConfigError, match=r"results\.time_limit_s"):
-        config_sources.load(None, {"JOBX_RESULTS_TIME_LIMIT_S": text})
+        config_loading.load(None, {"JOBX_RESULTS_TIME_LIMIT_S": text})
 
 
 @pytest.mark.parametrize("state", ["given_up", "delivered"])
@@ -250,9 +251,9 @@ def test_page_of_requests_shows_their_deliveries(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.finish("r1", "quick")
     plain = msgspec.structs.replace(finished(None, []), request_id="r2")
-    bench.store.commit(requests.finish_writes(plain, "n"))
+    bench.store.commit(request_entity.finish_writes(plain, "n"))
 
-    page = presenting.page(bench.store, "texts", None, None, 10)
+    page = view_builders.page(bench.store, "texts", None, None, 10)
 
     assert [(v.request_id, [d.state for d in v.deliveries]) for v in page.requests] == [
         ("r2", []),

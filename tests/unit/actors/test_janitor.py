@@ -10,10 +10,11 @@ import pytest
 from jobx.actors import janitor as janitor_module
 from jobx.actors.janitor import Janitor
 from jobx.errors import StoreRefused
-from jobx.handlers.library import Library
-from jobx.kv import keys, log, requests
+from jobx.handlers.authoring.library import Library
+from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
+from jobx.kv.requests import event_log, request_entity
 from jobx.kv.store import Chain, Delete, Outcome, Put
 from tests.support.history import keep
 
@@ -71,7 +72,9 @@ class Bench:
 
     def left(self) -> list[str]:
         """Return the ids of the requests that are kept."""
-        return [request.request_id for request in requests.page(self.store, "flow", limit=5000)[0]]
+        return [
+            request.request_id for request in request_entity.page(self.store, "flow", limit=5000)[0]
+        ]
 
 
 @pytest.fixture
@@ -282,7 +285,7 @@ def test_stop_from_another_thread_ends_a_pause(bench: Bench) -> None:
 
 
 def test_logs_of_others_stay(bench: Bench) -> None:
-    bench.store.commit([log.event_write("flow", "other", 0, {})])
+    bench.store.commit([event_log.event_write("flow", "other", 0, {})])
     bench.keep(2)
     bench.janitor.sweep()
     assert [entry.key for entry in bench.store.range("")] == [keys.event("flow", "other", 0)]

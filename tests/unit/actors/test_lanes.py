@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
-from jobx.actors import notifier
-from jobx.actors.channels import Message, message
-from jobx.actors.notices import Notice
-from jobx.actors.notifier import Lane
+from jobx.actors.egress.notifications import notifier
+from jobx.actors.egress.notifications.channels import Message, message
+from jobx.actors.egress.notifications.notifier import Lane
+from jobx.actors.notification import Notice
 from jobx.actors.threads import MAX_OVERDUE
 
 BOUND_S = 20.0

@@ -25,12 +25,13 @@ from jobx.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from jobx.kv import keys, lives, log, requests
+from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
+from jobx.kv.requests import event_log, lives, request_entity
 from jobx.kv.store import Chain, Create, Outcome, Put, Write
-from jobx.kv.writes import name_of
+from jobx.kv.write_batch import name_of
 from jobx.payload import EMPTY
-from tests.unit.request.driver import PLAN
+from tests.unit.actors.request.driver import PLAN
 
 FULL = StoreFull("the store", "no space left")
 A, B, C = (RequestKey("flow", name) for name in ("a", "b", "c"))
@@ -387,9 +388,9 @@ async def test_closing_stops_what_waits(_never_lazy: None) -> None:
 
 
 def _accepted(store: MemoryStore, *events: Accepted | Cancelled) -> None:
-    writes: list[Write] = list(requests.accept_writes(REQUEST, "node"))
+    writes: list[Write] = list(request_entity.accept_writes(REQUEST, "node"))
     for number, event in enumerate(events):
-        writes.append(log.event_write("flow", "a", number, to_record(event)))
+        writes.append(event_log.event_write("flow", "a", number, to_record(event)))
     store.commit(writes)
 
 
@@ -399,7 +400,7 @@ async def test_reading_comes_after_what_is_being_written() -> None:
         _accepted(b.store, ACCEPTED)
         b.store.commit([Put(keys.plan("flow", "digest"), model.encode(PLAN))])
         b.store.gate.clear()
-        second = log.event_write("flow", "a", 1, to_record(Cancelled(2.0, "why")))
+        second = event_log.event_write("flow", "a", 1, to_record(Cancelled(2.0, "why")))
         b.writer.append(A, b.owners[A], 1, [second], True)
         await until(lambda: len(b.store.commits) == 3)
         b.writer.read(A, b.owners[C])
@@ -451,9 +452,9 @@ def test_fault_while_a_log_is_read_is_answered(monkeypatch: pytest.MonkeyPatch) 
 def _reading(b: Bench, number: int) -> None:
     """Append an acceptance that nobody hurries, then read the log for a new owner."""
     writes = [
-        *requests.accept_writes(REQUEST, "n"),
+        *request_entity.accept_writes(REQUEST, "n"),
         Put(keys.plan("flow", "digest"), model.encode(PLAN)),
-        log.event_write(*A, 0, to_record(ACCEPTED)),
+        event_log.event_write(*A, 0, to_record(ACCEPTED)),
     ]
     b.writer.append(A, b.owners[A], number, writes, urgent=False)
     b.writer.read(A, b.owners[C])
@@ -508,6 +509,6 @@ def test_progress_is_looked_for_behind_the_mark(
 ) -> None:
     store = MemoryStore()
     for number, name in enumerate(names):
-        store.commit([log.event_write("w", "r", number, {"event": name})])
+        store.commit([event_log.event_write("w", "r", number, {"event": name})])
     marked = lives.OpenRequest("n", "w", "r", lives.Mark(events=events))
     assert has_progressed(store, marked) is expected

@@ -9,7 +9,7 @@ import pytest
 from jobx.actors import recovery
 from jobx.actors.messages import RequestKey, Waiting
 from jobx.actors.recovery import AT_ONCE, HOLD_S, PROBATION_S, SETTLE_S, Recovery, charges
-from jobx.kv.lives import Mark, OpenRequest
+from jobx.kv.requests.lives import Mark, OpenRequest
 
 LIMIT = 5
 LAST = 7

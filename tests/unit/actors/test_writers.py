@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx import config
-from jobx.actors import signing
-from jobx.actors.writers.base import Options, Result, Writer
-from jobx.actors.writers.files import file_name
-from jobx.actors.writers.registry import Writers, check_names
+from jobx.actors.egress import signing
+from jobx.actors.egress.writers.base import Options, Result, Writer
+from jobx.actors.egress.writers.files import file_name
+from jobx.actors.egress.writers.registry import Writers, check_names
 from jobx.config import ResultSettings, Settings
 from jobx.errors import BlobDamaged, ConfigError, InvalidInput, StoreRefused, TooLarge
 from jobx.model import Job

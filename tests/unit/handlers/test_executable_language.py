@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from jobx.errors import InvalidInput
-from jobx.handlers import batch
-from jobx.handlers.bench import Bench
-from jobx.handlers.guests import Guests
+from jobx.handlers.execution import batch
+from jobx.handlers.execution.state import Bench
 from jobx.handlers.languages import Checked, by_ending, processor
+from jobx.handlers.languages.child_processes import Guests
 from tests.support import frames
 from tests.support.guests import children, failed, hosting, pairs, run
 from tests.support.languages import EXECUTABLE, PYTHON
@@ -66,7 +66,7 @@ def test_nothing_tells_whether_keys_are_treated_alone_but_the_metadata(guests: G
 
 
 def _invocation(made: Bench) -> Any:
-    from jobx.handlers.invocation import Invocation
+    from jobx.handlers.scope.invocation import Invocation
 
     return Invocation(frames.REQUEST, "s", 1, 1, output_bytes=10)
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from jobx.errors import InvalidInput
-from jobx.handlers.bench import Bench
-from jobx.handlers.guests import Guests
+from jobx.handlers.execution.state import Bench
 from jobx.handlers.languages import Checked, processor
+from jobx.handlers.languages.child_processes import Guests
 from tests.support import frames
 from tests.support.guests import children, failed, hosting, pairs, run
 from tests.support.languages import JAVASCRIPT
@@ -321,7 +321,7 @@ def test_a_mapper_resumes_after_its_process_died_as_lost(guests: Guests) -> None
 
 
 def _pull(made: Bench) -> Any:
-    from jobx.handlers import batch
+    from jobx.handlers.execution import batch
 
     fields = {"mapper": "m", "combiner": None, "reducer": None, "vertex": 1, "chunk_pairs": 500}
     (segment,) = batch.run(made, frames.work("pull", Path(made.guests.folder), **fields))

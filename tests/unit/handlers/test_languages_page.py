@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobx.handlers import source
+from jobx.handlers.authoring import source
 from tests.support.languages import by_name
 
 PAGE = Path(__file__).parents[3] / "docs" / "languages.md"

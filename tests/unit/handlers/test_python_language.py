@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from jobx.errors import InvalidInput
-from jobx.handlers.arguments import Arguments
 from jobx.handlers.failures import Misuse
-from jobx.handlers.guests import Guests
 from jobx.handlers.languages import Checked, processor
-from jobx.handlers.scope import Scope
+from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.scope.arguments import Arguments
+from jobx.handlers.scope.names import Scope
 from tests.support.frames import load
 
 PYTHON = processor("python")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from jobx.errors import InvalidInput
-from jobx.handlers.guests import Guests
 from jobx.handlers.languages import processor
+from jobx.handlers.languages.child_processes import Guests
 from tests.support import frames
 from tests.support.guests import failed, hosting, pairs, run
 from tests.support.languages import WASM, wat

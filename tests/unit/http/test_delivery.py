@@ -8,7 +8,7 @@ from falcon.testing import TestClient
 
 from jobx.model import Delivery
 from tests.support.fake_node import FakeNode
-from tests.unit.http.test_requests import submit
+from tests.unit.http.resources.test_requests import submit
 
 
 def test_delivery_begins_again_and_its_request_says_so(client: TestClient, node: FakeNode) -> None:

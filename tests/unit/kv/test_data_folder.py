@@ -11,7 +11,7 @@ import pytest
 from jobx import model
 from jobx.errors import StoreRefused
 from jobx.kv import data_folder
-from jobx.kv.entities import Entities
+from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
 
 

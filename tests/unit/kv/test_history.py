@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from jobx.kv import deliveries, kept, references, requests
+from jobx.kv.entities import references
+from jobx.kv.requests import deliveries, kept, request_entity
 from jobx.model import Request
 from tests.support.counting_store import CountingMemory, CountingSqlite
 from tests.support.history import keep
@@ -28,7 +29,7 @@ BACK_ENDS: dict[str, Callable[[Path], Counting]] = {
 
 def finish(store: Counting) -> None:
     done = msgspec.structs.replace(OPEN, state="failed", is_done=True, finished_at=2e9)
-    store.commit(requests.finish_writes(done, "local", PLAN, 3))
+    store.commit(request_entity.finish_writes(done, "local", PLAN, 3))
 
 
 def purge(store: Counting) -> None:
@@ -38,23 +39,25 @@ def purge(store: Counting) -> None:
 
 
 def walk(store: Counting) -> None:
-    first, cursor = requests.page(store, "flow", "succeeded", limit=10)
-    second, _ = requests.page(store, "flow", "succeeded", cursor, limit=10)
+    first, cursor = request_entity.page(store, "flow", "succeeded", limit=10)
+    second, _ = request_entity.page(store, "flow", "succeeded", cursor, limit=10)
     assert len(first) == len(second) == 10
 
 
 STEPS: dict[str, Callable[[Counting], object]] = {
-    "what is open at a start": lambda store: requests.opened(store, "local"),
-    "what is open in a workflow": lambda store: requests.open_in(store, "flow"),
+    "what is open at a start": lambda store: request_entity.opened(store, "local"),
+    "what is open in a workflow": lambda store: request_entity.open_in(store, "flow"),
     "what is in the way of a deletion": lambda store: list(
         references._open_requests(store, "flow")
     ),
     "undelivered": lambda store: deliveries.undelivered(store, "local", 100),
-    "accept": lambda store: store.commit(requests.accept_writes(OPEN, "local")),
+    "accept": lambda store: store.commit(request_entity.accept_writes(OPEN, "local")),
     "finish": finish,
-    "page": lambda store: requests.page(store, "flow", limit=10),
-    "page of the failed": lambda store: requests.page(store, "flow", "failed", limit=10),
-    "page of the cancelled": lambda store: requests.page(store, "flow", "cancelled", limit=10),
+    "page": lambda store: request_entity.page(store, "flow", limit=10),
+    "page of the failed": lambda store: request_entity.page(store, "flow", "failed", limit=10),
+    "page of the cancelled": lambda store: request_entity.page(
+        store, "flow", "cancelled", limit=10
+    ),
     "pages": walk,
     "nothing expired": lambda store: kept.expired(store, 1.0, 20),
     "a batch that expired": purge,

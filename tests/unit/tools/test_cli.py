@@ -11,8 +11,9 @@ import pytest
 
 import jobx as package
 from jobx.errors import NotFound
-from jobx.tools import exits, workflow
 from jobx.tools.cli import main
+from jobx.tools.commands import workflow
+from jobx.tools.shared import exits
 from tests.unit.tools.conftest import Jobx
 
 ROOT = Path(__file__).parents[3]
@@ -151,7 +152,7 @@ def test_reader_that_leaves_early_is_no_error() -> None:
     program = (
         "import click\n"
         "from jobx.tools.cli import main\n"
-        "from jobx.tools import render\n"
+        "from jobx.tools.shared import render\n"
         "@main.command('spill')\n"
         "def spill():\n"
         "    for _ in range(100_000): render.say('x' * 100)\n"
@@ -184,4 +185,4 @@ def _make_fail(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         raise error
 
     monkeypatch.setattr(workflow, "show_all", fail)
-    monkeypatch.setattr("jobx.tools.command.Call.entities", fail)
+    monkeypatch.setattr("jobx.tools.shared.command.Call.entities", fail)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from jobx import config_sources
+from jobx import config_loading
 from jobx.config import Settings
 
 CONF = Path(__file__).parents[3] / "conf" / "jobx.toml"
@@ -26,14 +26,14 @@ def test_annotated_file_holds_every_setting_with_its_default() -> None:
 
 
 def test_annotated_file_changes_nothing_as_it_is() -> None:
-    assert config_sources.load(CONF, {}) == Settings()
+    assert config_loading.load(CONF, {}) == Settings()
 
 
 def test_annotated_file_is_accepted_without_its_comments(tmp_path: Path) -> None:
     path = tmp_path / "jobx.toml"
     path.write_text(_uncommented())
 
-    assert config_sources.load(path, {}) == Settings()
+    assert config_loading.load(path, {}) == Settings()
 
 
 def test_every_setting_is_annotated() -> None:

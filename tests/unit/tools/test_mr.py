@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jobx.tools import cli, exits, mr
+from jobx.tools import cli, mr
+from jobx.tools.shared import exits
 from tests.unit.tools.conftest import Jobx
 
 ROOT = Path(__file__).parents[3]

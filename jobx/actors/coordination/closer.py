@@ -1,0 +1,67 @@
+"""The closer: ends a request that is not gone on with, by writing its last event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from thespian.actors import ActorAddress
+
+from jobx import model
+from jobx.actors.coordination.journal import Journal
+from jobx.actors.messages import (
+    Cancel,
+    Close,
+    CommitRefused,
+    Committed,
+    Describe,
+    Described,
+    Ended,
+    Refused,
+)
+from jobx.actors.ports import Services
+from jobx.actors.request.decisions import Finish
+from jobx.actors.request.state import RequestState
+from jobx.actors.runtime.actor import LoopActor
+from jobx.errors import Conflict
+
+_NO_PLAN = model.Plan(steps={})
+
+
+class Closer(LoopActor):
+    """Stands in a coordinator's place where going on is the fault.
+
+    It reads no event and no plan, so whatever is wrong with these cannot stop it.
+    """
+
+    node: Services
+    _journal: Journal
+
+    def describe(self) -> str:
+        """Return what the actor tree shows."""
+        return "Closer"
+
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 - Thespian's
+        """Take the next message."""
+        if isinstance(message, Close):
+            self._close(message, sender)
+        elif isinstance(message, Committed):
+            self._journal.became_durable(message.number)
+            self._report(Ended(self._journal.request))
+        elif isinstance(message, CommitRefused):
+            self.node.log.forget(self._journal.key)
+            may_exist = not isinstance(message.error, Conflict)
+            self._report(Refused(self._journal.key, message.error, may_exist))
+        elif isinstance(message, Describe | Cancel):
+            self.send(message.reply_to, Described(message.ticket, None))  # the store knows
+
+    def _close(self, message: Close, sender: ActorAddress) -> None:
+        self._parent, self._reply_to = sender, message.reply_to
+        state = RequestState(_NO_PLAN)
+        state.events = message.next_number
+        self._journal = Journal(self.node, self.myAddress, message.request, state)
+        self._journal.finish(Finish("failed", message.failure, ()))
+
+    def _report(self, report: Ended | Refused) -> None:
+        self.send(self._reply_to, report)
+        self.send(self._parent, report)
+        self.leave()

@@ -1,0 +1,69 @@
+"""How a request ends: its last entity, and the end of one that no node works on."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from jobx import model
+from jobx.actors.clock import ServiceClock, boot_id
+from jobx.actors.request.events import Accepted, Cancelled, Event, Finished, from_record, to_record
+from jobx.errors import EntryDamaged, InternalError
+from jobx.kv.requests import event_log, lives, request_entity
+from jobx.kv.store import Store, Write
+
+
+def ended(request: model.Request, finished: Finished) -> model.Request:
+    """Return a request's entity as it is after its last event."""
+    failure = finished.failure
+    succeeded = finished.state == "succeeded"
+    return replace(
+        request,
+        state=finished.state,
+        is_done=True,
+        finished_at=finished.at,
+        failure=failure,
+        failed_invocation_id=failure.invocation_id if failure else None,
+        result=finished.result if succeeded else None,
+        result_pairs=sum(item.pair_count for item in finished.result) if succeeded else None,
+    )
+
+
+def cancel(
+    store: Store, node_id: str, workflow: str, request_id: str, reason: str
+) -> model.Request:
+    """Cancel a request of a node that does not run; who calls holds the lock of its folder.
+
+    One that has ended stays as it is.
+
+    Raises:
+        NotFound: There is no such request.
+        StoreFull: It is open still, as is after any error of the store.
+    """
+    request = request_entity.get(store, workflow, request_id)
+    if request.is_done:
+        return request
+    now_at = ServiceClock(lives.last(store, node_id), boot_id()).now_at()
+    failure = model.Failure(kind="cancelled", type="Cancelled", message=reason)
+    finished = Finished(now_at, "cancelled", failure)
+    events: list[Event] = [Cancelled(now_at, reason), finished]
+    number = event_log.next_number(store, workflow, request_id)
+    request = ended(request, finished)
+    writes: list[Write] = [
+        event_log.event_write(workflow, request_id, number + n, to_record(event))
+        for n, event in enumerate(events)
+    ]
+    plan = _plan(store, workflow, request_id)
+    store.commit(
+        [*writes, *request_entity.finish_writes(request, node_id, plan, number + len(events))]
+    )
+    return request
+
+
+def _plan(store: Store, workflow: str, request_id: str) -> str:
+    """Return the plan that a request refers to, ``''`` when its log does not tell."""
+    try:
+        _, record = next(event_log.read(store, workflow, request_id, page=1))
+        first = from_record(record)
+    except (StopIteration, EntryDamaged, InternalError):
+        return ""
+    return first.plan if isinstance(first, Accepted) else ""

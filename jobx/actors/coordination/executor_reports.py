@@ -1,0 +1,292 @@
+"""What an executor's answers mean for a request: segments and failures become events."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+from thespian.actors import ActorAddress
+
+from jobx import values
+from jobx.actors.coordination.journal import Journal
+from jobx.actors.request.decisions import Pace, RunMappers, RunReducer, Work, chunk_of
+from jobx.actors.request.events import Done, Failed, Kind, Mapped, Retried
+from jobx.actors.request.retry import next_delay_s
+from jobx.actors.request.state import RequestState
+from jobx.actors.request.tree import COMBINER, MAPPER, Chunk, Target
+from jobx.config import Settings
+from jobx.errors import InvalidInput
+from jobx.model import Failure, HandlerRef, PlanStep, Retry
+from jobx.payload import Payload, cut, unpack_offsets
+
+#: How much of an invocation's input a failure quotes.
+QUOTED_CHARACTERS: Final = 200
+
+
+class Outcomes:
+    """Turns what executors answer into events of one request.
+
+    Attributes:
+        keepers: The actors of mappers that are kept suspended, by vertex.
+        unwanted: Kept mappers that nobody will ask for more: their actor and vertex.
+    """
+
+    def __init__(
+        self, journal: Journal, state: RequestState, pace: Pace, settings: Settings
+    ) -> None:
+        self.keepers: dict[int, ActorAddress] = {}
+        self.unwanted: list[tuple[ActorAddress, int]] = []
+        self._journal = journal
+        self._state = state
+        self._plan = state.plan
+        self._pace = pace
+        self._limits = settings.requests
+        self._capabilities = frozenset(settings.node.capabilities)
+
+    def take(self, work: Work, actor: ActorAddress, segment: list[Any]) -> None:
+        """Take one segment of an answer; see ``handlers/execution/protocol.py`` for their forms."""
+        _SEGMENTS[segment[0]](self, work, actor, segment[1:])
+
+    def give_back(self, work: Work, start: int, stop: int) -> None:
+        """Make invocations of a batch ready again that got no result."""
+        if isinstance(work, RunMappers) and start < stop:
+            self._state.ready.give_back(work.chunk.start, start, stop - start)
+
+    def attempt_failed(
+        self,
+        work: Work,
+        vertex: int,
+        failure: Failure,
+        notes: dict[int, Any] | None = None,
+        stage: str = "mapper",
+    ) -> None:
+        """Try an invocation again, or let its failure end the request.
+
+        ``stage`` is what failed of a mapper's trip: it, its combiner or its reducer.
+        """
+        chunk = chunk_of(self._state, work)
+        if chunk is None:
+            return
+        self._stop_asking(vertex)
+        if failure.kind == "blob" and self._is_made_again(failure):
+            self.give_back(work, vertex, vertex + 1)
+            return
+        kind, target = _target(work, vertex, stage)
+        ref = _handler(self._plan.steps[chunk.step], kind)
+        attempt = self._state.attempt(target)
+        failure = _complete(failure, chunk, ref, kind, vertex)
+        failure = msgspec.structs.replace(failure, attempt=attempt.number)
+        now = self._journal.now_at()
+        delay_s = next_delay_s(ref.retry, failure, attempt, self._limits.lost_attempts)
+        if delay_s is None:
+            failed = Failed(now, kind, chunk.start, vertex, attempt.number, failure, notes or {})
+            self._journal.append(failed, urgent=True)
+        else:
+            number, partition = attempt.number + 1, max(target[1], 0)
+            self._journal.append(
+                Retried(now, kind, chunk.start, vertex, 1, number, delay_s, failure, partition)
+            )
+
+    def _returned(self, work: Work, _: ActorAddress, fields: list[Any]) -> None:
+        first, count, payloads, reduced, durations, notes = fields
+        chunk = chunk_of(self._state, work)
+        if chunk is None:
+            return
+        if chunk.finished.overlaps(first, first + count):  # counts whole or not at all
+            self.give_back(work, first, first + count)
+            return
+        self._pace.record(chunk.step, count, sum(unpack_offsets(durations)) / 1e6)
+        self._journal.append(
+            Done(
+                self._journal.now_at(),
+                "map",
+                chunk.start,
+                first,
+                count,
+                "reduced" if reduced else "combined",
+                tuple(map(Payload.from_wire, payloads)),
+                durations=durations,
+                notes=notes,
+            )
+        )
+
+    def _mapped(self, work: Work, actor: ActorAddress, fields: list[Any]) -> None:
+        vertex, step, wire, digest, more, duration_us, notes = fields
+        chunk = chunk_of(self._state, work)
+        if chunk is None:
+            if more:
+                self.unwanted.append((actor, vertex))
+            return
+        if more:
+            self.keepers[vertex] = actor
+        payload = Payload.from_wire(wire)
+        refusal = self._refusal(chunk, step, payload.count)
+        if refusal is not None:
+            self.attempt_failed(work, vertex, refusal, notes)
+            return
+        now = self._journal.now_at()
+        if payload.count:
+            start = self._state.tree.place(vertex, step, payload.count, digest)
+            self._journal.append(
+                Mapped(now, chunk.start, vertex, step, start, payload.count, payload, digest)
+            )
+        if more:
+            self._state.ready.pulls[vertex] = None
+            return
+        self.keepers.pop(vertex, None)
+        self._pace.record(chunk.step, 1, duration_us / 1e6)
+        packed = _pack_durations(duration_us)
+        self._journal.append(
+            Done(now, "map", chunk.start, vertex, 1, "mapped", durations=packed, notes=notes)
+        )
+
+    def _reduced(self, work: Work, _: ActorAddress, fields: list[Any]) -> None:
+        vertex, partition, payloads, duration_us, notes = fields
+        chunk = chunk_of(self._state, work)
+        if chunk is None:
+            return
+        self._journal.append(
+            Done(
+                self._journal.now_at(),
+                "reduce",
+                chunk.start,
+                vertex,
+                1,
+                "reduced",
+                tuple(map(Payload.from_wire, payloads)),
+                partition,
+                _pack_durations(duration_us),
+                notes,
+            )
+        )
+
+    def _failed(self, work: Work, _: ActorAddress, fields: list[Any]) -> None:
+        vertex, failure, _duration_us, notes, *stage = fields
+        self.attempt_failed(work, vertex, msgspec.convert(failure, Failure), notes, *stage)
+
+    def _unstarted(self, work: Work, _: ActorAddress, fields: list[Any]) -> None:
+        first, count = fields
+        self.give_back(work, first, first + count)
+
+    def _stop_asking(self, vertex: int) -> None:
+        self._state.ready.pulls.pop(vertex, None)
+        if vertex in self.keepers:
+            self.unwanted.append((self.keepers.pop(vertex), vertex))
+
+    def _is_made_again(self, failure: Failure) -> bool:
+        """Run again what left a blob that is missing or damaged; False when that is no use.
+
+        What needs the blob is held back until then; a reducer comes again by itself.
+        """
+        blob = failure.input or ""
+        if self._state.ready.is_awaited(blob):
+            return True
+        found = self._state.tree.producer_of(blob)
+        if found is None:
+            return False
+        chunk, first, count = found
+        attempt = self._state.attempt((first, MAPPER))
+        if next_delay_s(Retry(), failure, attempt, self._limits.lost_attempts) is None:
+            return False
+        self._stop_asking(first)
+        number = attempt.number + 1
+        now = self._journal.now_at()
+        self._journal.append(Retried(now, "map", chunk, first, count, number, 0.0, failure))
+        return True
+
+    def _refusal(self, chunk: Chunk, step: str, count: int) -> Failure | None:
+        """Return why a mapper may not map on, or None: it may."""
+        limits = self._limits
+        if step not in self._plan.steps:
+            known = ", ".join(sorted(self._plan.steps))
+            text = f"there is no step {step!r} to map to; the workflow has {known}"
+            return Failure(kind="protocol", type="UnknownStep", message=text)
+        if chunk.depth + 1 > limits.max_tree_depth:
+            text = f"mappers map on more than {limits.max_tree_depth} levels deep"
+            return Failure(kind="limit", type="TreeTooDeep", message=text)
+        if 0 < limits.max_invocations < self._state.tree.mapped_count + count:
+            text = f"the request has more than {limits.max_invocations} invocations"
+            return Failure(kind="limit", type="TooManyInvocations", message=text)
+        missing = missing_capability(self._plan.steps[step], self._capabilities)
+        if missing is not None:
+            text = f"no node offers the capability {missing!r} that step {step!r} requires"
+            return Failure(kind="capability", type="NoCapability", message=text)
+        return None
+
+
+def missing_capability(step: PlanStep, offered: frozenset[str]) -> str | None:
+    """Return a capability that a step requires and nobody offers, or None."""
+    for ref in (step.mapper, step.combiner, step.reducer):
+        if ref is not None and ref.required_capability not in offered:
+            return ref.required_capability
+    return None
+
+
+def invocation_id(kind: Kind, vertex: int) -> str:
+    """Return the id of an invocation inside its request: m0 is the root mapper."""
+    return f"{kind[0]}{vertex}"
+
+
+def first_vertex(work: Work) -> int:
+    """Return the vertex that is blamed when nothing is known of what killed an executor."""
+    return work.first if isinstance(work, RunMappers) else work.vertex
+
+
+def _target(work: Work, vertex: int, stage: str) -> tuple[Kind, Target]:
+    if isinstance(work, RunReducer):
+        return "reduce", (vertex, work.partition)
+    return _TRIED[stage][0], (vertex, _TRIED[stage][1])
+
+
+def _handler(step: PlanStep, kind: Kind) -> HandlerRef:
+    if kind == "combine" and step.combiner is not None:
+        return step.combiner
+    return step.reducer if kind == "reduce" else step.mapper
+
+
+def _complete(failure: Failure, chunk: Chunk, ref: HandlerRef, kind: Kind, vertex: int) -> Failure:
+    """Return a failure that says which invocation failed, and on what."""
+    quoted = failure.input
+    if quoted is None and kind == "map":
+        quoted = _quote(chunk, vertex)
+    return msgspec.structs.replace(
+        failure,
+        invocation_id=failure.invocation_id or invocation_id(kind, vertex),
+        handler_name=failure.handler_name or ref.handler_name,
+        step_name=chunk.step,
+        input=quoted,
+    )
+
+
+def _quote(chunk: Chunk, vertex: int) -> str | None:
+    """Return the shortened input of a mapper, as far as it is at hand."""
+    if chunk.payload.inline is None:
+        return None
+    position = vertex - chunk.start
+    start, stop = cut(chunk.payload, position, position + 1)
+    try:
+        text = repr(values.unpack(chunk.payload.inline[start:stop]))
+    except InvalidInput:
+        return None
+    return text if len(text) <= QUOTED_CHARACTERS else f"{text[: QUOTED_CHARACTERS - 3]}..."
+
+
+def _pack_durations(duration_us: int) -> bytes:
+    return array.array("I", [min(duration_us, 0xFFFFFFFF)]).tobytes()
+
+
+#: What is tried by the stage of a mapper's trip.
+_TRIED: Final[dict[str, tuple[Kind, int]]] = {
+    "mapper": ("map", MAPPER),
+    "combiner": ("combine", COMBINER),
+    "reducer": ("reduce", 0),
+}
+_SEGMENTS: Final[dict[str, Callable[..., None]]] = {
+    "returned": Outcomes._returned,
+    "mapped": Outcomes._mapped,
+    "reduced": Outcomes._reduced,
+    "failed": Outcomes._failed,
+    "unstarted": Outcomes._unstarted,
+}

@@ -1,0 +1,98 @@
+"""The journal of a coordinator: each event is applied to the state and appended to the log."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from thespian.actors import ActorAddress
+
+from jobx import model
+from jobx.actors import notification
+from jobx.actors.coordination.endings import ended
+from jobx.actors.messages import RequestKey
+from jobx.actors.notification import Notice
+from jobx.actors.ports import Services
+from jobx.actors.recovery import shows_progress
+from jobx.actors.request.decisions import Finish
+from jobx.actors.request.events import Event, Finished, to_record
+from jobx.actors.request.state import RequestState
+from jobx.kv.requests import deliveries, event_log, request_entity
+from jobx.kv.store import Write
+
+#: Notifications of events that are not durable yet; of more than that the oldest go untold.
+MAX_UNTOLD: Final = 10_000
+
+
+class Journal:
+    """Writes the log of one request.
+
+    Attributes:
+        committed: Number of the last event that is durable, -1 before the first.
+    """
+
+    def __init__(
+        self, node: Services, owner: ActorAddress, request: model.Request, state: RequestState
+    ) -> None:
+        self.key = RequestKey(request.workflow_name, request.request_id)
+        self.request = request
+        self.committed = -1
+        self._progress: int | None = None
+        self._untold: deque[tuple[int, Notice]] = deque(maxlen=MAX_UNTOLD)
+        self._node = node
+        self._owner = owner
+        self._state = state
+
+    @property
+    def uncommitted(self) -> int:
+        """Events that are not durable yet."""
+        return self._state.events - 1 - self.committed
+
+    @property
+    def has_progressed(self) -> bool:
+        """Whether an event that shows progress is durable since this journal was begun."""
+        return self._progress is not None and self.committed >= self._progress
+
+    def now_at(self) -> float:
+        """Return the wall clock, for people who read the log."""
+        return self._node.now_at()
+
+    def append(self, event: Event, writes: Sequence[Write] = (), *, urgent: bool = False) -> None:
+        """Apply an event and append it; ``writes`` become durable with it.
+
+        What is not urgent may wait a moment for other appends.
+        """
+        number = self._state.events
+        self._state.apply(event)
+        record = to_record(event)
+        if self._progress is None and shows_progress([record["event"]]):
+            self._progress = number
+        for notice in notification.of_event(self.request, event):
+            self._untold.append((number, notice))
+        write = event_log.event_write(*self.key, number, record)
+        self._node.log.append(self.key, self._owner, number, [*writes, write], urgent)
+
+    def became_durable(self, number: int) -> None:
+        """Take note that everything up to event ``number`` is durable, and tell of it."""
+        self.committed = number
+        while self._untold and self._untold[0][0] <= number:
+            self._node.notify(self._untold.popleft()[1])
+
+    def finish(self, decision: Finish) -> None:
+        """Append the last event, with the request's entity and indexes."""
+        finished = Finished(self.now_at(), decision.state, decision.failure, decision.result)
+        self.request = ended(self.snapshot(), finished)
+        accepted = self._state.accepted
+        plan = accepted.plan if accepted is not None else ""
+        events = self._state.events + 1
+        writes = request_entity.finish_writes(self.request, self._node.node_id, plan, events)
+        writes += deliveries.begin_writes(self.request, self._node.node_id)
+        self.append(finished, writes, urgent=True)
+
+    def snapshot(self) -> model.Request:
+        """Return the request's entity as it stands."""
+        if self._state.finished is not None:
+            return self.request
+        return msgspec.structs.replace(self.request, counts=self._state.counts)

@@ -1,0 +1,313 @@
+"""The supervisor: the root of a node's actors; starts coordinators and starts them anew."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from thespian.actors import ActorAddress, ChildActorExited, WakeupMessage
+
+from jobx import model
+from jobx.actors import notification, recovery
+from jobx.actors.coordination.closer import Closer
+from jobx.actors.coordination.coordinator import Coordinator
+from jobx.actors.coordination.restarts import Restarts
+from jobx.actors.messages import (
+    Adopt,
+    Cancel,
+    Close,
+    Describe,
+    Described,
+    Drain,
+    Ended,
+    LogRead,
+    Opened,
+    Probe,
+    Probed,
+    Progressed,
+    Recover,
+    Refused,
+    RequestKey,
+    Submit,
+)
+from jobx.actors.ports import Services
+from jobx.actors.recovery import Recovery
+from jobx.actors.runtime.actor import LoopActor
+from jobx.errors import (
+    Conflict,
+    Draining,
+    EntryDamaged,
+    InternalError,
+    JobxError,
+    NotFound,
+    Overloaded,
+    TooLarge,
+)
+
+#: How long a log that could not be read waits for the next try.
+READ_AGAIN_S: Final = 2.0
+#: How often it is looked for room for requests that wait to be taken up.
+LOOK_S: Final = 0.5
+
+_NO_PLAN: Final = model.Plan(steps={})
+_LOOK: Final = "look"
+
+_log = logging.getLogger(__name__)
+
+
+class Supervisor(LoopActor):
+    """Starts a coordinator for each request and watches it."""
+
+    node: Services
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open: dict[RequestKey, ActorAddress] = {}
+        self._keys: dict[object, RequestKey] = {}
+        self._restarts = Restarts()
+        #: Requests that are taken up as soon as it is their turn and their log is read.
+        self._reading: set[RequestKey] = set()
+        self._recovery = Recovery(limit=1)
+        #: Why requests must end instead of being taken up.
+        self._endings: dict[RequestKey, model.Failure] = {}
+        self._is_looking = False
+        self._is_draining = False
+
+    def describe(self) -> str:
+        """Return what the actor tree shows."""
+        return f"Supervisor ({len(self._open)} open)"
+
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 - Thespian's
+        """Take the next message."""
+        receive = _RECEIVE.get(type(message))
+        if receive is None and isinstance(message, ChildActorExited):
+            receive = Supervisor._child_exited
+        if receive is not None:
+            receive(self, message, sender)
+
+    # What is asked for
+
+    def _submit(self, message: Submit, _: ActorAddress) -> None:
+        request = message.request
+        key = RequestKey(request.workflow_name, request.request_id)
+        if key in self._open:
+            self.send(self._open[key], message)
+        elif key in self._reading:
+            self._recovery.hurry(key)  # all who wait hear what its log says
+        elif (refusal := self._refusal(key, message)) is not None:
+            self.send(message.reply_to, Refused(key, refusal))
+        else:
+            self.send(self._start(key, Coordinator), message)
+
+    def _refusal(self, key: RequestKey, message: Submit) -> JobxError | None:
+        """Return why a new request is not accepted, or None: there is room for it."""
+        if self._is_draining:
+            return Draining("the node is stopping", 5.0)
+        if len(self._open) >= self.node.settings.requests.max_open:
+            return Overloaded(f"{len(self._open)} requests are open", 1.0)
+        if len(self._recovery) and not self.node.budget.has_room:
+            return Overloaded(f"{len(self._recovery)} open requests wait for memory", 1.0)
+        try:
+            self.node.budget.admit(key, len(message.arguments.inline or b""))
+        except Overloaded as error:
+            return error
+        return None
+
+    def _start(self, key: RequestKey, kind: type[Coordinator | Closer]) -> ActorAddress:
+        address = self.createActor(kind)
+        self._open[key] = address
+        self._keys[address.addressDetails] = key
+        return address
+
+    def _describe(self, message: Describe | Cancel, _: ActorAddress) -> None:
+        address = self._open.get(message.key)
+        if address is None:
+            self._recovery.hurry(message.key)
+            self.send(message.reply_to, Described(message.ticket, None))
+        else:
+            self.send(address, message)
+
+    def _probe(self, message: Probe, _: ActorAddress) -> None:
+        self.send(message.reply_to, Probed(message.ticket))
+
+    def _drain(self, message: Drain, _: ActorAddress) -> None:
+        self._is_draining = True
+        for address in self._open.values():
+            self.send(address, message)
+
+    # What is taken up
+
+    def _adopt(self, message: Adopt, _: ActorAddress) -> None:
+        self._recovery = Recovery(self.node.settings.requests.node_deaths)
+        self._recovery.add(message.requests)
+        self._reading.update(waiting.key for waiting in message.requests)
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Take up what there is room for, and look again as long as something waits."""
+        if self._is_draining:
+            return  # the next node takes it up
+        now, whose = self.node.now(), (self.node.node_id, self.node.incarnation)
+        pardoned = self._recovery.pardon(now)
+        taken = self._recovery.take(now, has_room=self.node.budget.has_room)
+        marked = [pardoned, *taken] if pardoned is not None else taken
+        if marked:
+            self.node.log.mark([self._recovery.mark(waiting, *whose) for waiting in marked])
+        for waiting in taken:
+            self._restarts.rebuilt(waiting.key, now)
+            if waiting.is_set_aside:
+                self._endings[waiting.key] = recovery.failure(waiting)
+            self._read(waiting.key)
+        if not self._is_looking and (len(self._recovery) or self._recovery.is_watching):
+            self._is_looking = True
+            self.wakeupAfter(LOOK_S, _LOOK)
+
+    def _progressed(self, message: Progressed, _: ActorAddress) -> None:
+        """Let the next suspect follow: this one is none any more."""
+        self._recovery.acquit(message.key)
+        self._take_up()
+
+    def _read(self, key: RequestKey) -> None:
+        self._reading.add(key)
+        if not self._is_draining:  # else the next node takes it up
+            goes_on = key not in self._endings and self._restarts.failure(key) is None
+            self.node.log.read(key, self.myAddress, has_events=goes_on)
+
+    def _woken(self, message: WakeupMessage, _: ActorAddress) -> None:
+        if message.payload is _LOOK:
+            self._is_looking = False
+            self._take_up()
+        else:
+            self._read(message.payload)
+
+    def _log_read(self, message: LogRead, _: ActorAddress) -> None:
+        key = message.key
+        if message.error is not None:
+            _log.error("the log of request %s cannot be read: %s", "/".join(key), message.error)
+        if isinstance(message.error, NotFound):  # it was refused when its coordinator had died
+            self._forget(key)
+            error = InternalError("the coordinator failed; see the node's log")
+            self.send(self.node.gateway, Refused(key, error))
+        elif isinstance(message.error, EntryDamaged) and message.request is None:
+            self._forget(key)  # it is left as it is: no later try reads anything else
+            self.send(self.node.gateway, Refused(key, message.error))
+        elif message.request is None:
+            self.wakeupAfter(READ_AGAIN_S, key)
+        elif message.request.is_done:
+            self._forget(key)
+            self.send(self.node.gateway, Ended(message.request))
+            self._tell(message.request)
+        else:
+            self.send(self.node.gateway, Opened(message.request))
+            if not self._is_draining:
+                self._go_on(message, message.request)
+        self._recovery.read(key)
+        self._take_up()
+
+    def _go_on(self, message: LogRead, request: model.Request) -> None:
+        """Start what goes on with a request, or what ends it."""
+        key, gateway = message.key, self.node.gateway
+        self._reading.discard(key)
+        failure = self._failure(message)
+        if failure is None:
+            recover = Recover(request, message.plan or _NO_PLAN, message.events, gateway)
+            self.send(self._start(key, Coordinator), recover)
+        else:
+            close = Close(request, message.next_number, failure, gateway)
+            self.send(self._start(key, Closer), close)
+
+    def _failure(self, message: LogRead) -> model.Failure | None:
+        """Return why a request must end instead of going on, or None: it goes on."""
+        if message.error is not None:
+            return _damaged(message.error)
+        failure = self._endings.get(message.key) or self._restarts.failure(message.key)
+        if failure is not None:
+            _log.error("request %s is not gone on with: %s", "/".join(message.key), failure.message)
+            self.node.notify(notification.coordinator_given_up(*message.key, failure))
+        return failure
+
+    # What has ended, and what died
+
+    def _ended(self, message: Ended, sender: ActorAddress) -> None:
+        request = message.request
+        key = RequestKey(request.workflow_name, request.request_id)
+        self._close(key, sender)
+        self._tell(request)
+
+    def _tell(self, request: model.Request) -> None:
+        """Let what a request ended with go where it is to go."""
+        if request.state == "failed":
+            self.node.notify(notification.request_failed(request))
+        elif request.destination is not None and request.result is not None:
+            self.node.deliver(RequestKey(request.workflow_name, request.request_id))
+
+    def _refused(self, message: Refused, sender: ActorAddress) -> None:
+        key, error = message.key, message.error
+        if isinstance(error, Conflict):
+            _log.info("request %s is coordinated by somebody else", "/".join(key))
+        is_again = key in self._endings
+        self._close(key, sender)
+        if message.may_exist:
+            _log.error("request %s cannot go on: %s", "/".join(key), error)
+            self._endings[key] = _unwritable(error)
+            self._reading.add(key)
+            self.wakeupAfter(READ_AGAIN_S if is_again else 0.0, key)
+
+    def _close(self, key: RequestKey, address: ActorAddress) -> None:
+        self._open.pop(key, None)
+        self._keys.pop(address.addressDetails, None)
+        self._forget(key)
+
+    def _forget(self, key: RequestKey) -> None:
+        self._reading.discard(key)
+        self._restarts.forget(key)
+        self._endings.pop(key, None)
+        self._recovery.acquit(key)
+        self.node.budget.release(key)
+
+    def _child_exited(self, message: ChildActorExited, _: ActorAddress) -> None:
+        """Start a coordinator anew that died before its request had ended."""
+        key = self._keys.pop(message.childAddress.addressDetails, None)
+        if key is None:
+            return
+        del self._open[key]
+        self.node.budget.release(key)
+        self._reading.add(key)
+        if self._is_draining:
+            return  # the next node takes it up
+        details = getattr(message, "details", "it exited")
+        _log.error("the coordinator of request %s died: %s", "/".join(key), details)
+        reason = getattr(message, "reason", "an exit without a reason")
+        delay_s = self._restarts.died(key, self.node.now(), reason)
+        if delay_s is None:
+            text = "request %s cannot be ended; it is left until the node is started again"
+            _log.critical(text, "/".join(key))
+            self._recovery.acquit(key)
+        else:
+            self.node.notify(notification.coordinator_died(*key, details))
+            self.wakeupAfter(delay_s, key)
+
+
+def _unwritable(error: JobxError) -> model.Failure:
+    kind = "limit" if isinstance(error, TooLarge) else "internal"
+    return model.Failure(kind=kind, type="EventRefused", message=str(error))
+
+
+def _damaged(error: JobxError) -> model.Failure:
+    return model.Failure(kind="internal", type="LogDamaged", message=str(error))
+
+
+_RECEIVE: Final[dict[type, Callable[[Supervisor, Any, ActorAddress], None]]] = {
+    Submit: Supervisor._submit,
+    Adopt: Supervisor._adopt,
+    LogRead: Supervisor._log_read,
+    Ended: Supervisor._ended,
+    Progressed: Supervisor._progressed,
+    Refused: Supervisor._refused,
+    Describe: Supervisor._describe,
+    Cancel: Supervisor._describe,
+    Probe: Supervisor._probe,
+    Drain: Supervisor._drain,
+    WakeupMessage: Supervisor._woken,
+}

@@ -1,0 +1,143 @@
+"""Builds the work frames of a request; their form is in ``handlers/execution/protocol.py``."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from jobx import model
+from jobx.actors.messages import Pull, RequestKey, Run
+from jobx.actors.ports import Services
+from jobx.actors.request.decisions import BATCH_LIMIT_S, CHUNK_PAIRS, RunMappers, RunReducer
+from jobx.actors.request.state import PARTITIONS, RequestState
+from jobx.actors.request.tree import COMBINER, MAPPER, ROOT
+from jobx.model import HandlerRef, PlanStep
+from jobx.payload import Payload, cut, pack_offsets
+
+#: Inline bytes that may wait for reducers before executors are told to write blobs …
+HELD_BYTES: Final = 8 << 20
+#: … for everything larger than this; beyond four times as much, for everything, since all that a
+#: reducer reads must fit into one frame.
+SMALL_BYTES: Final = 1 << 10
+
+
+class FrameBuilder:
+    """Builds the work frames of one request."""
+
+    def __init__(self, request: model.Request, state: RequestState, node: Services) -> None:
+        self._key = RequestKey(request.workflow_name, request.request_id)
+        self._state = state
+        self._limit_s = node.settings.requests.invocation_time_limit_s
+        self._inline_bytes = node.settings.executors.inline_bytes
+        self._common = {
+            "request": {
+                "id": request.request_id,
+                "workflow": request.workflow_name,
+                "job": request.job_name,
+                "context": request.context,
+            },
+            "blob_dir": node.blobs.name(*self._key),
+            "chunk_pairs": CHUNK_PAIRS,
+            "batch_s": BATCH_LIMIT_S,
+            "partitions": PARTITIONS,
+        }
+
+    def mappers(self, ticket: int, work: RunMappers) -> Run:
+        """Return the work frame of a batch of mappers."""
+        chunk, first, count = work.chunk, work.first, work.count
+        step = self._state.plan.steps[chunk.step]
+        combiner = step.combiner.version if step.combiner else None
+        frame = self._frame("map", chunk.step, step.mapper)
+        frame |= {
+            "first": first,
+            "count": count,
+            "root": first == ROOT,
+            "sync": first == ROOT,
+            "attempts": self._attempts(first, count, MAPPER),
+            "mapper": step.mapper.version,
+            "combiner": combiner,
+            "reducer": step.reducer.version,
+            "keeps": step.reducer.retry.attempts > 1,
+            "limits_s": self._later_limits(step),
+        }
+        if self._state.attempts:
+            frame["later_attempts"] = {
+                "combiner": self._attempts(first, count, COMBINER),
+                "reducer": self._attempts(first, count, 0),
+            }
+        frame |= _items(chunk.payload, first - chunk.start, count)
+        versions = [step.mapper.version, step.reducer.version]
+        if combiner is not None:
+            versions.insert(1, combiner)
+        return self._run(ticket, frame, tuple(versions))
+
+    def reducer(self, ticket: int, work: RunReducer) -> Run:
+        """Return the work frame of one partition of a reducer."""
+        branch = self._state.tree.branches[work.vertex]
+        reducer = self._state.plan.steps[branch.step].reducer
+        frame = self._frame("reduce", branch.step, reducer)
+        frame |= {
+            "vertex": work.vertex,
+            "attempt": self._state.attempt((work.vertex, work.partition)).number,
+            "sync": work.vertex == ROOT,
+            "reducer": reducer.version,
+            "inputs": [item.to_wire() for item in work.inputs],
+            "partition": work.partition,
+            "partitions": work.partitions,
+            "session": branch.session,
+        }
+        return self._run(ticket, frame, (reducer.version,))
+
+    def pull(self, ticket: int, vertex: int) -> Pull:
+        """Return the work frame that asks a kept mapper for more."""
+        branch = self._state.tree.branches[vertex]
+        frame = self._frame("pull", branch.step, self._state.plan.steps[branch.step].mapper)
+        frame |= {"vertex": vertex, "sync": False}
+        return Pull(ticket, self._key, frame, vertex, frame["time_limit_s"])
+
+    def _frame(self, kind: str, step: str, ref: HandlerRef) -> dict[str, Any]:
+        return {
+            "t": kind,
+            **self._common,
+            "step": step,
+            "inline_bytes": self._most_inline(),
+            "time_limit_s": ref.time_limit_s or self._limit_s,
+        }
+
+    def _most_inline(self) -> int:
+        held_bytes = self._state.tree.held_bytes
+        if held_bytes > 4 * HELD_BYTES:
+            return 0
+        return SMALL_BYTES if held_bytes > HELD_BYTES else self._inline_bytes
+
+    def _run(self, ticket: int, frame: dict[str, Any], versions: tuple[str, ...]) -> Run:
+        return Run(ticket, self._key, frame, versions, frame["time_limit_s"])
+
+    def _later_limits(self, step: PlanStep) -> dict[str, float]:
+        """Return the time limits of what runs in the trip of a mapper, where it differs."""
+        own = {"combiner": step.combiner, "reducer": step.reducer}
+        limits_s = {stage: ref.time_limit_s or self._limit_s for stage, ref in own.items() if ref}
+        mapper_s = step.mapper.time_limit_s or self._limit_s
+        return {stage: limit_s for stage, limit_s in limits_s.items() if limit_s != mapper_s}
+
+    def _attempts(self, first: int, count: int, what: int) -> dict[int, int]:
+        attempts = self._state.attempts
+        if not attempts:
+            return {}
+        batch = range(first, first + count)
+        return {v: attempts[v, what].number for v in batch if (v, what) in attempts}
+
+
+def _items(payload: Payload, position: int, count: int) -> dict[str, Any]:
+    """Return the fields that carry ``count`` items of a chunk from ``position`` on."""
+    start, stop = cut(payload, position, position + count)
+    if payload.inline is not None:
+        return {"pairs": payload.inline[start:stop]}
+    ends, sums = b"", b""
+    if payload.sums:
+        part = slice(4 * position, 4 * (position + count))
+        ends, sums = payload.offsets[part], payload.sums[part]
+    elif stop - start == payload.size_bytes:
+        ends, sums = pack_offsets([stop]), pack_offsets([payload.checksum])
+    return {
+        "blob": {"name": payload.blob, "start": start, "stop": stop, "ends": ends, "sums": sums}
+    }

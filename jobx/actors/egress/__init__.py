@@ -1,0 +1,1 @@
+"""What leaves a node: results, mail, HTTP calls, notifications."""

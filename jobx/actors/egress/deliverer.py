@@ -1,0 +1,310 @@
+"""Takes results to where they go, after they are durable, until that has worked or is given up.
+
+That a result is to be delivered is committed with the last event of its request; every try is
+noted before it begins and when it has ended. So a killed node goes on where it was, and what it
+cannot know (the receiver has it, the note is missing) it does again under the same delivery id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from jobx import model
+from jobx.actors.egress.writers.base import Names, Result
+from jobx.actors.egress.writers.registry import Writers
+from jobx.actors.messages import RequestKey
+from jobx.actors.notification import Notice
+from jobx.actors.threads import BoundedCalls, in_daemon
+from jobx.config import ResultSettings
+from jobx.errors import (
+    BlobDamaged,
+    BlobUnreadable,
+    JobxError,
+    NotFound,
+    StoreUnavailable,
+    TooLarge,
+    Unavailable,
+)
+from jobx.kv.blobs import BlobFolder
+from jobx.kv.requests import deliveries, request_entity
+from jobx.kv.store import Store
+from jobx.model import Delivery
+from jobx.system.errors import is_own_lack
+
+#: Deliveries that are tried at the same time.
+CONCURRENT: Final = 4
+#: Deliveries that are kept in mind; further ones are read from the store when there is room.
+MAX_KNOWN: Final = 10_000
+#: How long a store that does not do as told is left alone.
+STORE_AGAIN_S: Final = 2.0
+_ERROR_CHARACTERS: Final = 300
+_TICK_S: Final = 0.02
+
+_log = logging.getLogger(__name__)
+
+
+class Deliverer:
+    """Works off the deliveries of a node; runs on its loop, writers run in threads.
+
+    Args:
+        node_id: Whose deliveries.
+        store: Where they are.
+        blobs: Where large results are.
+        writers: What takes them away.
+        settings: How hard it tries.
+        notify: Hears what is given up.
+        now_at: The wall clock: due times outlive the process.
+    """
+
+    def __init__(
+        self,
+        node_id: str,
+        store: Store,
+        blobs: BlobFolder,
+        writers: Writers,
+        settings: ResultSettings,
+        *,
+        notify: Callable[[Notice], None],
+        now_at: Callable[[], float],
+    ) -> None:
+        self._node_id = node_id
+        self._store = store
+        self._blobs = blobs
+        self._writers = writers
+        self._settings = settings
+        self._notify = notify
+        self._now_at = now_at
+        self._loop = asyncio.get_running_loop()
+        self._known: set[RequestKey] = set()
+        self._due: list[tuple[float, RequestKey]] = []
+        self._active: set[asyncio.Task[None]] = set()
+        self._calls = BoundedCalls()
+        #: How deliveries stand after a try that could not be noted yet; None for one that is gone.
+        self._unsaved: dict[RequestKey, Delivery | None] = {}
+        self._has_more = False
+        self._is_closing = False
+        self._timer: asyncio.Handle | None = None
+
+    def begin(self, key: RequestKey, delay_s: float = 0.0) -> None:
+        """Deliver the result of a request, if it is to be delivered at all."""
+        if key in self._known:
+            return
+        if len(self._known) >= MAX_KNOWN:
+            self._has_more = True
+            return
+        self._known.add(key)
+        self._again(key, delay_s)
+
+    async def redeliver(self, key: RequestKey) -> None:
+        """Deliver a result again under the same delivery id; one on its way stays as it is.
+
+        Raises:
+            NotFound: Nothing of this request was ever to be delivered.
+            JobxError: The store does not do as told.
+        """
+        if key in self._known:
+            return
+        await in_daemon("delivery", lambda: deliveries.renew(self._store, self._node_id, *key))
+        self.begin(key)
+
+    async def resume(self) -> None:
+        """Take up what the store holds; raises what the store raises."""
+        limit = MAX_KNOWN + 1
+        found = await in_daemon(
+            "deliveries", lambda: deliveries.undelivered(self._store, self._node_id, limit)
+        )
+        self._has_more = len(found) == limit
+        for names in found:
+            self.begin(RequestKey(*names))
+
+    async def close(self, timeout_s: float) -> None:
+        """Let what is due end within a time; the rest goes on when the next node starts."""
+        deadline = self._loop.time() + timeout_s
+        while self._is_busy() and self._loop.time() < deadline:
+            await asyncio.sleep(_TICK_S)
+        self._is_closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for active in self._active:
+            active.cancel()
+
+    def _is_busy(self) -> bool:
+        return bool(self._active) or bool(self._due and self._due[0][0] <= self._loop.time())
+
+    def _again(self, key: RequestKey, delay_s: float) -> None:
+        heapq.heappush(self._due, (self._loop.time() + delay_s, key))
+        self._pump()
+
+    def _pump(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._due and len(self._active) < CONCURRENT and not self._is_closing:
+            due = self._due[0][0]
+            if due > self._loop.time():
+                self._timer = self._loop.call_at(due, self._pump)
+                return
+            _, key = heapq.heappop(self._due)
+            active = self._loop.create_task(self._deliver(key))
+            self._active.add(active)
+            active.add_done_callback(partial(self._delivered, key))
+
+    def _delivered(self, key: RequestKey, active: asyncio.Task[None]) -> None:
+        self._active.discard(active)
+        if not active.cancelled() and (error := active.exception()) is not None:
+            self._known.discard(key)  # whoever asks for it begins it anew
+            text = "the delivery of %s is left until the next start"
+            _log.error(text, "/".join(key), exc_info=error)
+        self._pump()
+
+    async def _deliver(self, key: RequestKey) -> None:
+        try:
+            delivery = await self._attempt(key)
+        except JobxError as error:
+            _log.warning("the delivery of %s is not noted yet: %s", "/".join(key), error)
+            self._again(key, STORE_AGAIN_S)
+            return
+        if delivery is not None and delivery.state == deliveries.PENDING:
+            self._again(key, self._delay_s(delivery))
+            return
+        self._known.discard(key)
+        if delivery is not None and delivery.state == deliveries.GIVEN_UP:
+            self._notify(given_up(key, delivery))
+        if self._has_more and len(self._known) <= MAX_KNOWN // 2:
+            await self.resume()
+
+    def _delay_s(self, delivery: Delivery) -> float:
+        left_s = (delivery.next_at or 0.0) - self._now_at()
+        return min(max(left_s, 0.0), self._settings.max_backoff_s)
+
+    async def _attempt(self, key: RequestKey) -> Delivery | None:
+        """Try once and return the delivery as it then stands, None when it is gone.
+
+        What cannot be noted is kept, so that the store's trouble repeats no delivery.
+
+        Raises:
+            JobxError: The store does not do as told.
+        """
+        if key not in self._unsaved:
+            begun = await in_daemon("delivery", lambda: self._begin(key))
+            self._unsaved[key] = await self._try(*begun) if begun is not None else None
+        after = await in_daemon("delivery", lambda: self._note(key, self._unsaved[key]))
+        del self._unsaved[key]
+        return after
+
+    async def _try(self, request: model.Request, begun: Delivery) -> Delivery:
+        error = await self._write(request, begun)
+        luck = random.random()  # noqa: S311 - it spreads tries and keeps no secret
+        return after_try(begun, error, self._settings, self._now_at(), luck)
+
+    async def _write(self, request: model.Request, delivery: Delivery) -> Exception | None:
+        """Write a result within its time; return what was wrong, or None."""
+        kind, limit_s = f"result writer {delivery.writer}", self._settings.time_limit_s
+        try:
+            await self._calls.run(kind, lambda: self._call_writer(request, delivery), limit_s)
+        except JobxError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - a writer may be anybody's
+            _log.warning("%s failed", kind, exc_info=True)
+            return error
+        return None
+
+    # In threads
+
+    def _begin(self, key: RequestKey) -> tuple[model.Request, Delivery] | None:
+        """Note that a try begins; None when there is nothing to try."""
+        found = deliveries.get(self._store, *key)
+        if found is None or found[0].state != deliveries.PENDING:
+            return None
+        try:
+            request = request_entity.get(self._store, *key)
+        except NotFound:
+            return None
+        begun = msgspec.structs.replace(found[0], attempts=found[0].attempts + 1)
+        is_saved = deliveries.save(self._store, self._node_id, key, begun)
+        return (request, begun) if is_saved else None
+
+    def _note(self, key: RequestKey, after: Delivery | None) -> Delivery | None:
+        """Note how a try has ended, unless the request is gone meanwhile."""
+        if after is not None and deliveries.save(self._store, self._node_id, key, after):
+            return after
+        deliveries.drop(self._store, self._node_id, *key)
+        return None
+
+    def _call_writer(self, request: model.Request, delivery: Delivery) -> None:
+        names = Names(request.workflow_name, request.job_name, request.request_id)
+        result = Result(
+            names,
+            delivery.delivery_id,
+            request.result_pairs or 0,
+            request.result or (),
+            self._blobs.path(request.workflow_name, request.request_id),
+        )
+        given = request.destination.options if request.destination else {}
+        writer = self._writers.writer(delivery.writer)
+        writer.write(result, self._writers.options(delivery.writer, given))
+
+
+def after_try(
+    begun: Delivery,
+    error: Exception | None,
+    settings: ResultSettings,
+    now_at: float,
+    luck: float,
+) -> Delivery:
+    """Return a delivery as it stands after a try.
+
+    Args:
+        begun: As it stood, the try counted already.
+        error: What was wrong, None for nothing.
+        settings: How often and how soon it is tried again.
+        now_at: The wall clock.
+        luck: A random number below 1, which spreads tries.
+    """
+    if error is None:
+        return msgspec.structs.replace(
+            begun, state="delivered", error=None, next_at=None, ended_at=now_at
+        )
+    failed = msgspec.structs.replace(begun, error=_text(error)[:_ERROR_CHARACTERS])
+    if isinstance(error, StoreUnavailable | BlobUnreadable) or is_own_lack(error):
+        # Nothing was tried: it was this node that lacked descriptors, memory, or the right to read.
+        return msgspec.structs.replace(
+            failed, attempts=begun.attempts - 1, next_at=now_at + settings.backoff_s * (0.5 + luck)
+        )
+    if begun.attempts >= settings.attempts or isinstance(error, TooLarge | BlobDamaged):
+        return msgspec.structs.replace(
+            failed, state=deliveries.GIVEN_UP, next_at=None, ended_at=now_at
+        )
+    wanted_s = error.retry_after_s if isinstance(error, Unavailable) else 0.0
+    # The exponent is bounded: a float ends at 2 to the 1024th.
+    backoff_s = settings.backoff_s * 2.0 ** min(begun.attempts - 1, 60) * (0.5 + luck)
+    delay_s = min(max(backoff_s, wanted_s), settings.max_backoff_s)
+    return msgspec.structs.replace(failed, next_at=now_at + delay_s)
+
+
+def _text(error: Exception) -> str:
+    """Return what was wrong; when it is tried again is for the delivery to say."""
+    if isinstance(error, Unavailable):
+        return error.reason
+    return str(error) if isinstance(error, JobxError) else f"{type(error).__name__}: {error}"
+
+
+def given_up(key: RequestKey, delivery: Delivery) -> Notice:
+    """Return the notification of a delivery that was given up."""
+    return Notice(
+        kind="delivery.given_up",
+        level="error",
+        cause=f"{key.workflow}/{delivery.writer}/{delivery.place}",
+        subject=f"the result of {'/'.join(key)} was not delivered by {delivery.writer}",
+        text=f"to {delivery.place}, in {delivery.attempts} tries; last: {delivery.error}",
+        workflow=key.workflow,
+        request_id=key.request_id,
+    )

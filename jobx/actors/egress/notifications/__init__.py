@@ -1,0 +1,1 @@
+"""Notifications: throttled, and sent over channels."""

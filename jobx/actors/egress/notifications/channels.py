@@ -1,0 +1,143 @@
+"""The ways a notification goes out: the log, mail, HTTP."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from string import Template
+from typing import Final, Protocol
+
+import msgspec
+
+from jobx.actors.egress import signing
+from jobx.actors.egress.http_client import Outbound
+from jobx.actors.egress.mailer import Mailer, compose
+from jobx.actors.notification import Notice
+from jobx.config import Settings
+from jobx.errors import ConfigError
+
+_LEVELS: Final = logging.getLevelNamesMapping()
+_LINE_CHARACTERS: Final = 1000
+
+_log = logging.getLogger("jobx.notify")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A notification on its way.
+
+    Attributes:
+        delivery_id: The same in every try to send it.
+        at: When it was made, wall clock.
+        node_id: Where it comes from.
+    """
+
+    delivery_id: str
+    at: float
+    node_id: str
+    notice: Notice
+
+
+class Channel(Protocol):
+    """Sends messages; blocks."""
+
+    def send(self, message: Message) -> None:
+        """Send a message.
+
+        Raises:
+            JobxError: It was not taken.
+        """
+
+
+def message(notice: Notice, node_id: str, now_at: float) -> Message:
+    """Return a notice as a message with an id of its own."""
+    return Message(secrets.token_hex(12), now_at, node_id, notice)
+
+
+def to_log(notice: Notice) -> None:
+    """Write a notice to the log, one line."""
+    repeats = f" ({notice.count} times)" if notice.count > 1 else ""
+    _log.log(_LEVELS[notice.level.upper()], "%s: %s%s", notice.kind, _line(notice), repeats)
+
+
+class MailChannel:
+    """Mails notifications.
+
+    Raises:
+        ConfigError: Something that mail needs is not set.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        if not settings.mail.sender:
+            raise ConfigError("mail.sender", "''", "must be set for notify.email_to")
+        self._settings = settings
+        self._mailer = Mailer(settings)
+        compose(settings.mail.sender, settings.notify.email_to, "")
+
+    def send(self, message: Message) -> None:
+        """Send a mail."""
+        notify = self._settings.notify
+        mail = compose(self._settings.mail.sender, notify.email_to, self._subject(message))
+        mail["Message-ID"] = f"<{message.delivery_id}@jobx>"
+        mail[signing.DELIVERY_ID] = message.delivery_id
+        mail.set_content(_body(message))
+        self._mailer.send(mail)
+
+    def _subject(self, message: Message) -> str:
+        notice = message.notice
+        return Template(self._settings.notify.email_subject).safe_substitute(
+            level=notice.level,
+            subject=notice.subject,
+            node=message.node_id,
+            workflow=notice.workflow or "",
+            request_id=notice.request_id or "",
+        )
+
+
+class HttpChannel:
+    """Posts notifications as JSON, signed."""
+
+    def __init__(self, settings: Settings, outbound: Outbound, now_at: Callable[[], float]) -> None:
+        self._key = settings.notify.http_key
+        self._outbound = outbound
+        self._now_at = now_at
+        self._target = outbound.check("notify.http_url", settings.notify.http_url)
+
+    def send(self, message: Message) -> None:
+        """Post a message."""
+        body = msgspec.json.encode(_fields(message))
+        headers = {
+            "Content-Type": "application/json",
+            **signing.headers(self._key, message.delivery_id, self._now_at(), [body]),
+        }
+        self._outbound.post(self._target, [body], len(body), headers)
+
+
+def _line(notice: Notice) -> str:
+    """Return the subject as what one line of a log may hold."""
+    return "".join(c if c.isprintable() else " " for c in notice.subject[:_LINE_CHARACTERS])
+
+
+def _fields(message: Message) -> dict[str, object]:
+    notice = message.notice
+    return {
+        "delivery_id": message.delivery_id,
+        "at": message.at,
+        "node": message.node_id,
+        "kind": notice.kind,
+        "level": notice.level,
+        "count": notice.count,
+        "workflow": notice.workflow,
+        "request_id": notice.request_id,
+        "subject": notice.subject,
+        "text": notice.text,
+    }
+
+
+def _body(message: Message) -> str:
+    notice, fields = message.notice, _fields(message)
+    names = ("kind", "level", "count", "node", "workflow", "request_id")
+    lines = [f"{name}: {fields[name]}" for name in names if fields[name] is not None]
+    return "\n".join([notice.subject, "", *lines, "", notice.text, ""])

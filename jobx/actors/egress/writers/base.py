@@ -1,0 +1,158 @@
+"""What a result writer is, and what it is given.
+
+To write one's own, subclass ``Writer`` and name it in ``results.writers``; see docs/writers.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any, ClassVar, Final, Generic, TypeVar
+
+import msgspec
+
+from jobx import values
+from jobx.actors.egress.http_client import Outbound
+from jobx.config import Settings
+from jobx.errors import InvalidInput
+from jobx.handlers.pairs import run_reader
+from jobx.payload import Payload
+from jobx.values import Key, Pair, Value
+
+#: About how much of a document is handed on at once.
+PIECE_BYTES: Final = 64 << 10
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the options of a writer: what a job may say in ``result_options``."""
+
+
+O = TypeVar("O", bound=Options)  # noqa: E741 - options
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a writer may use of the node that it works on."""
+
+    settings: Settings
+    outbound: Outbound
+    now_at: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What names a request."""
+
+    workflow: str
+    job: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A result that is to be written; it is durable, and can be read as often as needed.
+
+    Attributes:
+        names: Whose it is.
+        delivery_id: The same each time that this result is written.
+        count: How many pairs it has.
+    """
+
+    names: Names
+    delivery_id: str
+    count: int
+    payloads: tuple[Payload, ...]
+    blob_dir: Path
+
+    def pairs(self) -> Iterator[Pair]:
+        """Yield the pairs in key order, read as they are asked for.
+
+        Raises:
+            BlobDamaged: The result cannot be read.
+        """
+        return run_reader.pairs(self.payloads, self.blob_dir)
+
+    def document(self) -> Iterator[bytes]:
+        """Yield the JSON document that ``GET /request/…/result`` gives, in pieces."""
+        lines = (json_item(key, value) for key, value in self.pairs())
+        yield from _pieces(b'{"result":{"pairs":[', lines, b",", b"]}}")
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield the pairs as JSON, ``[key, value]`` a line, in pieces."""
+        yield from _pieces(b"", (json_item(*pair) + b"\n" for pair in self.pairs()), b"", b"")
+
+
+class Writer(Generic[O]):
+    """Takes results somewhere. Methods block and run in threads, several at a time.
+
+    A result may be written more than once (a node is killed between writing and noting it), so
+    writing again must change nothing, or carry ``Result.delivery_id`` for the receiver to see.
+
+    Attributes:
+        name: What jobs and settings call it.
+        options: The class of its options.
+    """
+
+    name: ClassVar[str]
+    options: ClassVar[type[Any]] = Options
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def defaults(self) -> Mapping[str, Any]:
+        """Return options as the deployment sets them; a job's are taken in place of them."""
+        return {}
+
+    def check(self, options: O) -> None:
+        """Refuse options that cannot work; called when a request is accepted.
+
+        Raises:
+            InvalidInput: They cannot.
+        """
+
+    def place(self, names: Names, options: O) -> str:
+        """Return where a result goes, for people; it must hold no secret."""
+        del names, options
+        return self.name
+
+    def write(self, result: Result, options: O) -> None:
+        """Write a result, all of it or nothing.
+
+        Raises:
+            InvalidInput: It can never work; the delivery is given up.
+            Exception: It did not work now; it is tried again.
+        """
+        raise NotImplementedError
+
+
+def json_item(key: Key, value: Value) -> bytes:
+    """Return a pair as JSON; what JSON lacks is tagged, see ``values.to_jsonable``."""
+    return msgspec.json.encode([values.to_jsonable(key), values.to_jsonable(value)])
+
+
+def fill(where: str, template: str, **words: object) -> str:
+    """Return a template with ``$name`` replaced.
+
+    Raises:
+        InvalidInput: It holds a name that there is not.
+    """
+    try:
+        return Template(template).substitute(words)
+    except (KeyError, ValueError) as error:
+        known = ", ".join(f"${word}" for word in words)
+        raise InvalidInput(where, repr(template)[:80], f"may hold {known} and $$") from error
+
+
+def _pieces(head: bytes, items: Iterator[bytes], between: bytes, foot: bytes) -> Iterator[bytes]:
+    piece = bytearray(head)
+    for number, item in enumerate(items):
+        if number:
+            piece += between
+        piece += item
+        if len(piece) >= PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    piece += foot
+    yield bytes(piece)

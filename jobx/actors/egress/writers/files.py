@@ -1,0 +1,152 @@
+"""The writer ``file``: a file for each result, or a folder with a file for each key."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import groupby
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from jobx import values
+from jobx.actors.egress.writers.base import Names, Options, Result, Writer
+from jobx.errors import InvalidInput
+from jobx.model import check_name
+from jobx.system.disk import translate
+from jobx.values import Key, Pair, Value
+
+_WHERE: Final = "result writer file"
+_UNSAFE: Final = re.compile(rb"[^A-Za-z0-9_.-]")
+#: Longest name that is not shortened; file systems take 255 bytes.
+_MAX_NAME: Final = 200
+
+
+class FileOptions(Options, frozen=True, kw_only=True):
+    """Options of the writer ``file``."""
+
+    #: A folder below ``results.file_path``, names parted by ``/``.
+    folder: str = ""
+    per_key: bool = False
+
+
+class FileWriter(Writer[FileOptions]):
+    """Writes ``<file_path>/<folder>/<workflow>/<request id>.ndjson``, ``[key, value]`` a line.
+
+    With ``per_key`` it is a folder ``<request id>`` with a file for each key, a value a line.
+    Either appears whole, and only when it is on the disk.
+    """
+
+    name: ClassVar[str] = "file"
+    options: ClassVar[type[Any]] = FileOptions
+
+    def defaults(self) -> Mapping[str, Any]:
+        """Return the deployment's form."""
+        return {"per_key": self.site.settings.results.file_per_key}
+
+    def check(self, options: FileOptions) -> None:
+        """Refuse a folder that is not a plain path downwards."""
+        self._path(Names("w", "j", "r"), options)
+
+    def place(self, names: Names, options: FileOptions) -> str:
+        """Return the path."""
+        return str(self._path(names, options))
+
+    def write(self, result: Result, options: FileOptions) -> None:
+        """Write the result; again changes nothing.
+
+        Raises:
+            StoreFull, StoreRefused: The disk does not do as told.
+        """
+        path = self._path(result.names, options)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():  # else it appeared whole
+                _write_whole(path, result, options)
+            _sync(path.parent)
+        except OSError as error:
+            raise translate(error, path) from error
+
+    def _path(self, names: Names, options: FileOptions) -> Path:
+        root = self.site.settings.results.file_path
+        if not root:
+            raise InvalidInput(_WHERE, "no folder", "needs results.file_path")
+        below = [
+            check_name(f"{_WHERE}: folder", part) for part in options.folder.split("/") if part
+        ]
+        name = names.request_id if options.per_key else f"{names.request_id}.ndjson"
+        return Path(root).expanduser().absolute().joinpath(*below, names.workflow, name)
+
+
+def file_name(key: Key) -> str:
+    """Return the file name of a key: no two keys share one, and none leaves its folder.
+
+    Text stays as it is but for what is not a letter, digit, ``_``, ``-`` or ``.`` (``%41``).
+    Other keys are ``=`` and their JSON. Long names are cut and end with a hash.
+    """
+    if isinstance(key, str) and key:
+        name = _escape(key.encode("utf-8", "surrogatepass"))
+    else:
+        name = "=" + _escape(msgspec.json.encode(values.to_jsonable(key)))
+    if len(name) > _MAX_NAME:
+        return f"{name[:_MAX_NAME]}~{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+    return name
+
+
+def _escape(text: bytes) -> str:
+    escaped = _UNSAFE.sub(lambda found: b"%%%02X" % found[0][0], text).decode()
+    return f"%2E{escaped[1:]}" if escaped.startswith(".") else escaped
+
+
+def _write_whole(path: Path, result: Result, options: FileOptions) -> None:
+    """Write beside the path, and rename; what failed leaves nothing, on a full disk above all."""
+    partial = path.with_name(f".{path.name}.partial")
+    _remove(partial)  # of a node that was killed
+    try:
+        if options.per_key:
+            _write_folder(partial, result.pairs())
+        else:
+            _write_file(partial, result.lines())
+        partial.rename(path)
+    except BaseException:
+        _remove(partial)
+        raise
+
+
+def _remove(partial: Path) -> None:
+    with suppress(OSError):
+        partial.unlink()
+    shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_file(partial: Path, pieces: Iterable[bytes]) -> None:
+    with open(partial, "wb") as file:
+        file.writelines(pieces)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_folder(partial: Path, pairs: Iterator[Pair]) -> None:
+    partial.mkdir()
+    for (_, key), group in groupby(pairs, lambda pair: (values.key_identity(pair[0]), pair[0])):
+        with open(partial / file_name(key), "wb") as file:
+            file.writelines(json_line(value) for _, value in group)
+    os.sync()  # a sync for each of many small files takes a disk for itself
+
+
+def json_line(value: Value) -> bytes:
+    """Return a value as a line of JSON."""
+    return msgspec.json.encode(values.to_jsonable(value)) + b"\n"
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

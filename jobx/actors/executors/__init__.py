@@ -1,0 +1,1 @@
+"""The pool of executor processes: started, given work, watched, replaced."""

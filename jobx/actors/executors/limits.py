@@ -1,0 +1,61 @@
+"""How long an executor may be in what it is at."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from jobx.actors.executor_failures import crashed
+from jobx.actors.executors.process import Executor
+from jobx.handlers.execution.protocol import limit_s_of
+from jobx.model import Failure
+
+#: An invocation that runs longer than its limit by this much costs its executor.
+OVERDUE_S: Final = 1.0
+#: Work whose request is gone gets so long to end by itself.
+ABANDON_S: Final = 0.5
+#: An executor has so long to take up what it was sent …
+START_S: Final = 30.0
+#: … to read it, and to send its answer, however large they are …
+PASSAGE_S: Final = 300.0
+#: … to be ready after it was asked for …
+STARTING_S: Final = 15.0
+#: … and to go after it said that it leaves.
+LEAVE_S: Final = 2.0
+
+
+def overdue(executor: Executor, now: float) -> Failure | None:
+    """Return why an executor that has work is to be killed, None: it is not."""
+    progress = executor.progress()
+    item = executor.work.get(progress.number)
+    if item is None:  # it reads, or answers, or was taken back what it began with
+        return _overdue_between(executor, now)
+    limit_s = limit_s_of(item.frame, progress.stage, item.time_limit_s)
+    if progress.running_s > limit_s + OVERDUE_S:
+        text = f"the invocation took longer than {limit_s:g} s"
+        return Failure(kind="timeout", type="HandlerTimeout", message=text)
+    if item.abandoned_at and now - item.abandoned_at > ABANDON_S:
+        return Failure(kind="cancelled", type="Cancelled", message="abandoned")
+    return None
+
+
+def _overdue_between(executor: Executor, now: float) -> Failure | None:
+    front = next(iter(executor.work.values()))
+    number, since = executor.page.passage()
+    if number == front.number:
+        if now - since > PASSAGE_S:
+            return crashed(f"the executor read its work, or answered, for {PASSAGE_S:g} s")
+    elif now - front.sent_at > START_S:
+        return crashed(f"the executor did not begin with its work within {START_S:g} s")
+    return None
+
+
+def overstayed(executor: Executor, now: float) -> Failure | None:
+    """Return why an executor that starts or leaves is to be replaced, None: it is not."""
+    for_s = now - executor.state_since
+    if executor.state == "starting" and for_s > STARTING_S:
+        return crashed(f"the executor was not ready within {STARTING_S:g} s")
+    if executor.state == "leaving" and for_s > LEAVE_S:
+        return crashed(f"the executor said that it leaves, and was there after {LEAVE_S:g} s")
+    if executor.state == "dying" and for_s > LEAVE_S:
+        return crashed("the executor was killed, and its end was not told")
+    return None

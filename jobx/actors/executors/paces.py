@@ -1,0 +1,56 @@
+"""Which work takes long, by what was seen of it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from jobx.actors.executors.process import WorkItem
+
+#: An invocation that takes longer than this is long.
+LONG_S: Final = 1.0
+#: Steps and jobs of which that is remembered.
+_REMEMBERED: Final = 4096
+_Name = tuple[str, ...]
+
+
+class Paces:
+    """Remembers which steps have long invocations, and which jobs have such steps.
+
+    What is not known is short.
+    """
+
+    def __init__(self) -> None:
+        self._long: OrderedDict[_Name, None] = OrderedDict()
+
+    def is_long(self, item: WorkItem) -> bool:
+        """Whether invocations of the kind took long when they were seen last."""
+        return _step(item) in self._long
+
+    def is_of_long_job(self, item: WorkItem) -> bool:
+        """Whether some step of its job takes long."""
+        return _job(item) in self._long
+
+    def saw(self, item: WorkItem, invocation_s: float) -> bool:
+        """Note how long an invocation took, or takes so far; return whether that is long."""
+        if invocation_s < LONG_S:
+            return False
+        for name in (_step(item), _job(item)):
+            self._long[name] = None
+            self._long.move_to_end(name)
+        while len(self._long) > _REMEMBERED:
+            self._long.popitem(last=False)
+        return True
+
+    def ended(self, item: WorkItem, invocation_s: float) -> None:
+        """Note how long an invocation took; a step that was long is not for ever."""
+        if not self.saw(item, invocation_s) and invocation_s < LONG_S / 2:
+            self._long.pop(_step(item), None)
+
+
+def _job(item: WorkItem) -> _Name:
+    return item.key.workflow, item.frame["request"]["job"]
+
+
+def _step(item: WorkItem) -> _Name:
+    return (*_job(item), item.frame["t"], item.frame["step"])

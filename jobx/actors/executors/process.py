@@ -1,0 +1,227 @@
+"""One executor process as the node sees it: its socket, its shared page, the work it has."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from thespian.actors import ActorAddress
+
+from jobx import frames
+from jobx.actors.messages import RequestKey
+from jobx.errors import FrameError
+from jobx.handlers.execution.protocol import Page, vertices_of
+from jobx.model import Failure
+
+
+@dataclass(slots=True)
+class WorkItem:
+    """A work frame on its way through the pool.
+
+    Attributes:
+        number: Its id on the wire, new each time it is sent.
+        sent_at: When the executor could begin with it, monotonic.
+        stop: The first vertex of a batch that was taken back, 0: none was.
+        unstarted: How often an executor died before it came to this item.
+        returned: How often an executor gave it back before it began with it.
+        is_long: It is known that its invocations take long.
+        place: Where it stands in the backlog, 0: it does not wait there.
+        abandoned_at: Monotonic seconds since when nobody waits for it, 0: somebody does.
+    """
+
+    ticket: int
+    key: RequestKey
+    frame: dict[str, Any]
+    versions: tuple[str, ...]
+    time_limit_s: float
+    owner: ActorAddress
+    number: int = 0
+    sent_at: float = 0.0
+    stop: int = 0
+    unstarted: int = 0
+    abandoned_at: float = 0.0
+    returned: int = 0
+    is_long: bool = False
+    place: int = 0
+
+    @property
+    def vertices(self) -> range:
+        """The vertices that it still stands for."""
+        vertices = vertices_of(self.frame)
+        return range(vertices.start, self.stop or vertices.stop)
+
+    @property
+    def first_vertex(self) -> int:
+        """The vertex that is blamed when nothing better is known."""
+        return self.vertices.start
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether it is more than one invocation."""
+        return bool(self.frame.get("count", 1) > 1)
+
+    def left_after(self, vertex: int) -> int:
+        """Return how many invocations of a batch stand after ``vertex``, 0 if it is no batch."""
+        if self.frame["t"] != "map":
+            return 0
+        return max(0, self.vertices.stop - vertex - 1)
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether only the executor that keeps the mapper can do it."""
+        return bool(self.frame["t"] == "pull")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What an executor is at: number of the work (0: nothing), vertex, seconds since its start.
+
+    ``stage`` is what of a mapper's trip it is at; its time counts from the start of that.
+    """
+
+    number: int
+    vertex: int
+    running_s: float
+    stage: str = "mapper"
+
+
+@dataclass(slots=True)
+class Executor(asyncio.Protocol):
+    """One executor process; the pool decides, this knows.
+
+    Attributes:
+        work: What was sent and not answered, oldest first, by its number.
+        state: ``starting``, ``ready``, ``parked`` (it has lost its seat to another workflow),
+            ``leaving`` (it said so), ``dying`` (it was killed, or closed its socket), ``dead``.
+        state_since: When it came into that state, monotonic.
+        workflow: The workflow that it belongs to, "" none yet.
+        has_seat: It is given work.
+        since: When its workflow had work for it first after it got the seat, monotonic.
+        idle_since: Since when it has no work, monotonic.
+        was_ready: It could take work once.
+        is_used: It was sent something.
+        waiting: Pinned work that waits for room here.
+        kept: Owners of the mappers that are kept suspended here.
+        recalled: The highest number of work that it is to begin nothing more of.
+        recalled_at: When that was said last, monotonic.
+        stopped_looks: How often in a row it was seen stopped by a signal.
+        blame: Why the node killed it, None when it did not.
+    """
+
+    page: Page
+    on_frame: Callable[[Executor, frames.Frame], None]
+    on_lost: Callable[[Executor], None]
+    born: float
+    pid: int = 0
+    workflow: str = ""
+    state: str = "starting"
+    state_since: float = 0.0
+    has_seat: bool = True
+    since: float = 0.0
+    idle_since: float = 0.0
+    was_ready: bool = False
+    is_used: bool = False
+    invocations: int = 0
+    work: dict[int, WorkItem] = field(default_factory=dict)
+    waiting: deque[WorkItem] = field(default_factory=deque)
+    loaded: set[str] = field(default_factory=set)
+    kept: dict[tuple[RequestKey, int], ActorAddress] = field(default_factory=dict)
+    recalled: int = 0
+    recalled_at: float = 0.0
+    blame: Failure | None = None
+    stopped_looks: int = 0
+    _last: Progress | None = None
+    _transport: asyncio.WriteTransport | None = None
+    _decoder: frames.FrameDecoder = field(default_factory=frames.FrameDecoder)
+
+    def enter(self, state: str, now: float) -> None:
+        """Come into a state."""
+        self.state, self.state_since = state, now
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = transport  # type: ignore[assignment]  # a stream socket's can write
+
+    def data_received(self, chunk: bytes) -> None:
+        """Hand each complete frame to the pool; one that cannot be read as ``unread``."""
+        for frame in self._read(chunk):
+            self.on_frame(self, frame)
+
+    def _read(self, chunk: bytes) -> Iterator[frames.Frame]:
+        body: bytes | bytearray = b""
+        try:
+            for body in self._decoder.bodies(chunk):
+                yield frames.decode_body(body)
+        except FrameError as error:
+            yield {"t": "unread", "id": frames.number_of(body), "reason": str(error)}
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Tell the pool."""
+        self.on_lost(self)
+
+    def send(self, frame: frames.Frame) -> None:
+        """Send a frame; one to an executor that is gone is dropped, its death is reported."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frames.encode(frame))
+
+    def progress(self) -> Progress:
+        """Return what it is at; of one that was killed, what it was killed for."""
+        if self._last is not None:
+            return self._last
+        number, vertex, start_ns = self.page.at_work()
+        item = self.work.get(number)
+        if item is not None and vertex not in vertices_of(item.frame):
+            number = vertex = 0  # it is just beginning
+        elif item is not None:
+            vertex = min(vertex, item.vertices.stop - 1)  # it may have come to what was taken back
+        running_s = (time.monotonic_ns() - start_ns) / 1e9 if start_ns else 0.0
+        is_trip = item is not None and item.frame["t"] == "map"
+        return Progress(number, vertex, running_s, self.page.stage if is_trip else "mapper")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it could begin at once with what it is sent."""
+        return not self.work and self.state == "ready" and self.has_seat and not self.waiting
+
+    @property
+    def rss_bytes(self) -> int:
+        """Its resident memory after its last work."""
+        return self.page.rss_bytes
+
+    @property
+    def is_divisible(self) -> bool:
+        """Whether another executor could do some of its work."""
+        return len(self.work) > 1 or any(item.is_batch for item in self.work.values())
+
+    def recall(self, number: int, now: float) -> None:
+        """Have it begin nothing more of its work up to ``number``."""
+        self.recalled, self.recalled_at = max(number, self.recalled), now
+        self.page.recalled = self.recalled
+
+    def kill(self, blame: Failure, progress: Progress) -> None:
+        """Kill the process; ``blame`` is what the work that it was at failed of."""
+        if self.blame is None and self.pid:
+            self.blame = blame
+            self._last = progress
+            self.enter("dying", time.monotonic())
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+
+    def kill_group(self) -> None:
+        """Kill it and all that it started."""
+        if self.pid:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Close the socket and the page."""
+        if self._transport is not None:
+            self._transport.close()
+        self.page.close()

@@ -1,0 +1,319 @@
+"""The executor processes of a node: started through the fork server, buried and replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import mmap
+import os
+import shutil
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from jobx import frames
+from jobx.actors.executor_failures import EVICTED, crashed, exited
+from jobx.actors.executors import limits
+from jobx.actors.executors.fork_server_client import ForkServer
+from jobx.actors.executors.process import Executor
+from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
+from jobx.config import Settings, without_secrets
+from jobx.errors import DeadlineExceeded, InternalError, Unavailable
+from jobx.handlers.execution.protocol import PAGE_BYTES, Page
+from jobx.handlers.execution.settings import executor_config
+from jobx.model import Failure
+
+#: An executor that closed its socket gets so long to end.
+EXIT_S: Final = 1.0
+#: After one that could not be started, or was never ready, it takes so long to the next.
+SPAWN_AGAIN_S: Final = 1.0
+#: Executors get so long to leave by themselves.
+LEAVE_S: Final = 0.5
+#: How often it is looked at whether all processes do what they are expected to.
+LOOK_S: Final = 1.0
+#: Looks in a row that a fork server does not answer until it is replaced, or an executor is stopped
+#: until it is, or nothing can be had until that is called trouble.
+GONE_LOOKS: Final = 10
+STOPPED_LOOKS: Final = 2
+DOUBT_LOOKS: Final = 2
+
+#: A fork server that dies is started again, later and later when it dies often.
+FORK_SERVER: Final = RestartPolicy(max_restarts=10, backoff_s=0.05, max_backoff_s=5.0)
+
+_log = logging.getLogger(__name__)
+
+#: Called with an executor that is dead, and what it died of.
+OnDead = Callable[[Executor, Failure], None]
+
+
+class Fleet:
+    """The executor processes of a node, as many as its settings ask for.
+
+    Args:
+        settings: How many, and what they are given.
+        environ: The environment of the node.
+        temp_dir: Where their private folders are made.
+        on_frame: Hears what executors send.
+        on_dead: Hears of each that is dead; it is replaced.
+
+    Attributes:
+        executors: Those that live, or are being started.
+        is_closing: No more are started.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        temp_dir: Path,
+        *,
+        on_frame: Callable[[Executor, frames.Frame], None],
+        on_dead: OnDead,
+    ) -> None:
+        self.executors: list[Executor] = []
+        self.is_closing = False
+        self._count = settings.executor_count
+        self._temp_dir = temp_dir
+        self._on_frame = on_frame
+        self._on_dead = on_dead
+        self._spawning: dict[int, Executor] = {}
+        self._numbers = 0
+        self._looking: asyncio.Handle | None = None
+        self._looked_at = 0.0
+        self._unanswered = 0
+        self._without_any = 0
+        self._connecting: set[asyncio.Future[Any]] = set()
+        self._fork_server_budget = RestartBudget(FORK_SERVER)
+        self._fork_server = ForkServer(
+            executor_config(settings, environ, temp_dir),
+            without_secrets(settings, environ),
+            on_spawned=self._spawned,
+            on_exit=self._exited,
+            on_gone=self._fork_server_gone,
+        )
+
+    async def start(self, timeout_s: float) -> None:
+        """Start all executors and wait until they can take work.
+
+        Raises:
+            DeadlineExceeded: They are not ready in time.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._fork_server.start(self._loop)
+        for _ in range(self._count):
+            self._spawn()
+        self._looked_at = self._loop.time()
+        self._looking = self._loop.call_later(LOOK_S, self._look)
+        deadline = self._loop.time() + timeout_s
+        while sum(executor.state == "ready" for executor in self.executors) < self._count:
+            if self._loop.time() > deadline:
+                raise DeadlineExceeded("the start of the executors", timeout_s)
+            await asyncio.sleep(0.005)
+
+    async def close(self) -> None:
+        """End all executors; bounded."""
+        self.is_closing = True
+        if self._looking is not None:
+            self._looking.cancel()
+        for executor in self.executors:
+            executor.send({"t": "exit"})
+        deadline = self._loop.time() + LEAVE_S
+        while any(e.state != "dead" for e in self.executors) and self._loop.time() < deadline:
+            await asyncio.sleep(0.01)
+        self._fork_server.stop()
+        for executor in self.executors:
+            executor.enter("dead", self._loop.time())
+            executor.close()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why no executor can be had, None: they can."""
+        if not self._fork_server.is_up:
+            return "the fork server of the executors is gone"
+        if self._unanswered > DOUBT_LOOKS:
+            return "the fork server of the executors does not answer"
+        if self._without_any > DOUBT_LOOKS:
+            return "no executor is ready"
+        return None
+
+    def change(self, executor: Executor, workflow: str) -> None:
+        """Give the seat of an executor that has no work to another workflow.
+
+        That has it at once if an executor of its own is parked, else a new one is started.
+        """
+        now = self._loop.time()
+        executor.has_seat = False
+        executor.enter("parked", now)
+        parked = [e for e in self.executors if e.state == "parked"]
+        again = next((e for e in parked if e.workflow == workflow), None)
+        if again is None:
+            self._spawn(workflow)
+        else:
+            again.has_seat, again.since = True, now
+            again.enter("ready", now)
+            parked.remove(again)
+        if len(parked) > self._count:
+            self._evict(parked)
+
+    def _evict(self, parked: list[Executor]) -> None:
+        """End the one that is least missed of too many that are parked."""
+        gone = min(parked, key=lambda e: (bool(e.work), bool(e.kept), e.state_since))
+        gone.kill(EVICTED, gone.progress())
+
+    def _spawn(self, workflow: str = "") -> None:
+        is_complete = sum(executor.has_seat for executor in self.executors) >= self._count
+        if self.is_closing or is_complete or not self._fork_server.is_up:
+            return
+        try:
+            self._ask_for_executor(workflow)
+        except (OSError, InternalError) as error:
+            _log.warning("an executor cannot be started now: %s", error)
+            self._loop.call_later(SPAWN_AGAIN_S, self._spawn)
+
+    # What is looked at now and then
+
+    def _look(self) -> None:
+        """See that all processes do what they are expected to, and replace those that do not."""
+        now = self._loop.time()
+        self._looking = self._loop.call_later(LOOK_S, self._look)
+        if late(self._looked_at, LOOK_S, now):  # this process stood still, not they
+            self._looked_at = now
+            return
+        self._looked_at = now
+        is_any_ready = any(executor.state == "ready" for executor in self.executors)
+        self._without_any = 0 if is_any_ready else self._without_any + 1
+        self._look_at_fork_server()
+        for executor in list(self.executors):
+            self._look_at(executor, now)
+
+    def _look_at_fork_server(self) -> None:
+        if not self._fork_server.is_up:
+            return
+        self._unanswered = self._fork_server.unanswered
+        if self._unanswered >= GONE_LOOKS:
+            _log.error("the fork server does not answer; it is replaced, with all executors")
+            self._unanswered = 0
+            self._fork_server.kill()
+            self._fork_server_gone()
+        else:
+            self._fork_server.ping()
+
+    def _look_at(self, executor: Executor, now: float) -> None:
+        blame = limits.overstayed(executor, now)
+        is_stopped = executor.pid and executor.progress().number == 0 and stopped(executor.pid)
+        executor.stopped_looks = executor.stopped_looks + 1 if is_stopped else 0
+        if executor.stopped_looks >= STOPPED_LOOKS:
+            blame = blame or crashed("the executor was stopped by a signal")
+        if blame is None:
+            return
+        is_hopeless = executor.state == "dying" or not executor.pid
+        executor.kill(blame, executor.progress())
+        if is_hopeless:
+            self._bury(executor, blame)
+
+    def _ask_for_executor(self, workflow: str) -> None:
+        with ExitStack() as given:
+            page_fd = os.memfd_create("jobx-page", os.MFD_CLOEXEC)
+            given.callback(os.close, page_fd)
+            os.ftruncate(page_fd, PAGE_BYTES)
+            page = Page(mmap.mmap(page_fd, PAGE_BYTES))
+            ours, theirs = socket.socketpair()
+            given.enter_context(theirs)
+            self._numbers += 1
+            try:
+                self._fork_server.spawn(self._numbers, theirs, page_fd)
+            except InternalError:
+                ours.close()
+                raise
+        ours.setblocking(False)
+        now = self._loop.time()
+        executor = Executor(
+            page, self._on_frame, self._lost, now, workflow=workflow, state_since=now, since=now
+        )
+        self._spawning[self._numbers] = executor
+        self.executors.append(executor)
+        connecting = asyncio.ensure_future(
+            self._loop.create_connection(lambda: executor, sock=ours)
+        )
+        self._connecting.add(connecting)
+        connecting.add_done_callback(self._connecting.discard)
+
+    def _spawned(self, number: int, pid: int) -> None:
+        executor = self._spawning.pop(number, None)
+        if executor is not None:
+            executor.pid = pid
+
+    def _exited(self, pid: int, status: int) -> None:
+        executor = next((item for item in self.executors if item.pid == pid), None)
+        if executor is not None:
+            self._bury(executor, exited(status))
+
+    def _lost(self, executor: Executor) -> None:
+        """The socket is closed: the exit status follows, unless the process lives on."""
+        if executor.state != "dead":
+            executor.enter("dying", self._loop.time())
+            self._loop.call_later(EXIT_S, self._end, executor)
+
+    def _end(self, executor: Executor) -> None:
+        if executor.state != "dead":
+            gone = crashed("the executor closed its connection to the node")
+            executor.kill(gone, executor.progress())
+            self._bury(executor, gone)
+
+    def _fork_server_gone(self) -> None:
+        if self.is_closing:
+            return
+        dead = list(self.executors)
+        self._unanswered = 0
+        for executor in dead:
+            executor.kill_group()  # as the fork server would have done
+        shutil.rmtree(self._temp_dir, ignore_errors=True)
+        for executor in dead:
+            self._bury(executor, crashed("the fork server is gone"))
+        self._spawning.clear()
+        self._start_fork_server_later()
+
+    def _start_fork_server_later(self) -> None:
+        decision = self._fork_server_budget.failed(self._loop.time())
+        delay_s = decision.delay_s if isinstance(decision, Restart) else FORK_SERVER.max_backoff_s
+        self._loop.call_later(delay_s, self._start_fork_server)
+
+    def _start_fork_server(self) -> None:
+        """Start the fork server again, and the executors that it makes."""
+        if self.is_closing:
+            return
+        try:
+            self._fork_server.start(self._loop)
+        except Unavailable as error:
+            _log.warning("%s", error)
+            self._start_fork_server_later()
+            return
+        for _ in range(self._count):
+            self._spawn()
+
+    def _bury(self, executor: Executor, crash: Failure) -> None:
+        """Start another in the place of a dead executor."""
+        if executor.state == "dead":
+            return
+        executor.enter("dead", self._loop.time())
+        self.executors.remove(executor)
+        self._spawning = {n: e for n, e in self._spawning.items() if e is not executor}
+        self._on_dead(executor, executor.blame or crash)
+        executor.close()
+        self._loop.call_later(0 if executor.was_ready else SPAWN_AGAIN_S, self._spawn)
+
+
+def late(before: float, every_s: float, now: float) -> bool:
+    """Tell whether what is done every so often comes so late that this process stood still."""
+    return now - before > 2 * every_s + 1.0
+
+
+def stopped(pid: int) -> bool:
+    """Tell whether a process is stopped by a signal."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as stat:
+            return stat.read(512).rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])
+    except OSError:
+        return False

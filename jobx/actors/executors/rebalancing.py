@@ -1,0 +1,230 @@
+"""Which work is called back from executors: for one that is idle, or for a request that waits.
+
+Batches are large, so that nobody waits for the node. What keeps that fair is that an executor can
+be told at any time to begin with nothing more of what it has. No decision here waits for one, which
+may be inside an invocation of an hour. What an executor has not begun with is not recalled before
+it does, for else what takes longer to read than a turn lasts would never begin.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, Final
+
+from jobx.actors.executors import placing
+from jobx.actors.executors.backlog import Queue
+from jobx.actors.executors.paces import LONG_S
+from jobx.actors.executors.process import Executor, WorkItem
+
+#: So long after work was sent or answered it is looked at what executors have, and so often while
+#: one is idle or requests wait.
+BALANCE_S: Final = 0.003
+#: What would end within this is not worth being moved.
+WORTH_S: Final = 0.002
+#: How long a batch goes on while other requests wait.
+TURN_S: Final = 0.03
+#: So long after a recall an executor has seen it, whatever it was about to begin.
+SETTLE_S: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What an executor has.
+
+    Attributes:
+        executor: The executor.
+        front: What it is at, or comes to next.
+        left: Invocations of that which it has not begun.
+        behind: What it comes to afterwards and another could do.
+        remaining_s: How long all that can be moved would take here, by what was seen so far.
+        age_s: For how long it has been at ``front``.
+        is_begun: It has begun with ``front``.
+        running_s: For how long it has been at the invocation that it is at.
+        held_s: For how long its workflow has had it.
+    """
+
+    executor: Executor
+    front: WorkItem
+    left: int
+    behind: list[WorkItem]
+    remaining_s: float
+    age_s: float
+    is_begun: bool
+    running_s: float
+    held_s: float
+
+    @property
+    def recallable(self) -> list[WorkItem]:
+        """Work that a recall would have an effect on, in order."""
+        if not self.is_begun:
+            return []
+        items = [self.front, *self.behind] if self.left else self.behind
+        return [item for item in items if item.number > self.executor.recalled]
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether a recall is on its way."""
+        recalled = self.executor.recalled
+        return any(item.number <= recalled for item in self.behind) or (
+            self.left > 0 and self.front.number <= recalled
+        )
+
+    @property
+    def turn(self) -> int:
+        """The last number of what could be recalled of the request in front, 0: nothing."""
+        own = takewhile(lambda item: item.key == self.front.key, self.recallable)
+        return max((item.number for item in own), default=0)
+
+    def is_in_the_way(self, waiting: Sequence[Queue]) -> bool:
+        """Whether a request waits for the executor while another one's work goes on there."""
+        if self.turn == 0:
+            return False
+        if any(item.key != self.front.key for item in self.behind):
+            return True
+        return any(map(self._is_wanted, waiting))
+
+    def _is_wanted(self, queue: Queue) -> bool:
+        own = self.front.key.workflow
+        if any(name != own for name in queue.workflows(2)):
+            return True
+        requests = queue.requests(own)
+        return len(requests) > 1 or (len(requests) == 1 and self.front.key not in requests)
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether what comes behind is held up by an invocation that takes long."""
+        return self.running_s >= LONG_S and any(item in self.recallable for item in self.behind)
+
+
+def loads(executors: Sequence[Executor], now: float) -> list[Load]:
+    """Return what each executor has that has anything; ``now`` is monotonic."""
+    return [_load(e, now) for e in executors if e.work and e.state == "ready"]
+
+
+def _load(executor: Executor, now: float) -> Load:
+    front, *others = executor.work.values()
+    progress = executor.progress()
+    first = front.first_vertex
+    is_begun = progress.number == front.number
+    vertex = progress.vertex if is_begun else first - 1
+    left = 0 if front.abandoned_at else front.left_after(vertex)
+    age_s = now - max(front.sent_at, executor.page.begun_at(front.number)) if is_begun else 0.0
+    remaining_s = age_s / max(vertex - first, 1) * left if left else age_s
+    behind = [item for item in others if not item.is_pinned and not item.abandoned_at]
+    return Load(
+        executor,
+        front,
+        left,
+        behind,
+        remaining_s,
+        age_s,
+        is_begun,
+        progress.running_s if is_begun else 0.0,
+        now - executor.since,
+    )
+
+
+def idle(executors: Sequence[Executor], now: float) -> Counter[str]:
+    """Return how many executors have nothing to do, by the workflow that they could work for.
+
+    Those that could work for any are under "".
+    """
+    found: Counter[str] = Counter()
+    for executor in executors:
+        if executor.state == "ready" and executor.has_seat and not executor.work:
+            is_free = not executor.is_used or now - executor.idle_since >= placing.IDLE_S
+            found["" if is_free else executor.workflow] += 1
+    return found
+
+
+def is_uneven(having: Sequence[Load], idle: Counter[str], waiting: Sequence[Queue]) -> bool:
+    """Tell whether something may have to be recalled before long, or is being recalled."""
+    is_wanted = bool(idle) or any(waiting)
+    return any(
+        load.is_settling
+        or (is_wanted and not load.is_begun)
+        or (idle and load.recallable)
+        or load.is_in_the_way(waiting)
+        for load in having
+    )
+
+
+def recalls(
+    having: Sequence[Load], idle: Counter[str], waiting: Sequence[Queue]
+) -> list[tuple[Executor, int]]:
+    """Return executors with the number up to which their work is to be recalled.
+
+    Args:
+        having: The executors that have work.
+        idle: See there.
+        waiting: What waits for an executor and may have one.
+    """
+    if idle and not any(waiting):
+        return _for_idle(having, idle)
+    ended = [
+        load
+        for load in having
+        if min(load.age_s, load.held_s) >= TURN_S and load.is_in_the_way(waiting)
+    ]
+    held_up = [load for load in having if load.holds_up and load not in ended]
+    return [(load.executor, load.turn) for load in ended] + [
+        (load.executor, load.recallable[-1].number) for load in held_up
+    ]
+
+
+def _for_idle(having: Sequence[Load], idle: Counter[str]) -> list[tuple[Executor, int]]:
+    left = idle.copy()
+    for load in having:
+        if load.is_settling:
+            _take(left, load.executor.workflow)
+    worth = [load for load in having if load.recallable and load.remaining_s > WORTH_S]
+    worth.sort(key=lambda load: load.remaining_s, reverse=True)
+    return [
+        (load.executor, load.recallable[-1].number)
+        for load in worth
+        if _take(left, load.executor.workflow)
+    ]
+
+
+def _take(left: Counter[str], workflow: str) -> bool:
+    """Take an idle executor for a workflow; False when there is none that it could have."""
+    kind = workflow if left[workflow] > 0 else ""
+    left[kind] -= 1
+    return left[kind] >= 0
+
+
+def not_begun(load: Load, now: float) -> tuple[list[WorkItem], int]:
+    """Return what an executor will not come to after a recall that has settled.
+
+    Returns:
+        The work that it has not begun; and the first vertex of ``front`` that it has not, 0: none.
+    """
+    executor = load.executor
+    progress = executor.progress()
+    if progress.number != load.front.number or now - executor.recalled_at < SETTLE_S:
+        return [], 0
+    behind = [item for item in load.behind if item.number <= executor.recalled]
+    vertex = progress.vertex
+    is_recalled = load.left > 0 and load.front.number <= executor.recalled
+    return behind, vertex + 1 if is_recalled and load.front.left_after(vertex) else 0
+
+
+def without_taken(segments: list[list[Any]], stop: int) -> list[list[Any]]:
+    """Return segments without what they say of the end of a batch that was taken back.
+
+    An answer may say of all invocations that they failed, and of all the rest that it is unstarted.
+
+    Args:
+        segments: The answer.
+        stop: The first vertex that was taken back, 0: none was.
+    """
+    if not stop:
+        return segments
+    return [
+        ["unstarted", segment[1], stop - segment[1]] if segment[0] == "unstarted" else segment
+        for segment in segments
+        if segment[1] < stop
+    ]

@@ -1,0 +1,183 @@
+"""The gateway: the Unix socket through which web workers and tools talk to a node.
+
+Frames of ``jobx/frames.py``, many calls at once on one connection::
+
+    client  {"id": 0, "verb": "hello", "body": {"protocol": 1, "role": …, "version": …}}
+    node    {"id": 0, "ok": {"protocol": 1, "node_id": …, "version": …}}
+    client  {"id": n, "verb": …, "body": map}        n > 0, chosen by the client
+    node    {"id": n, "ok": map}  or  {"id": n, "error": JobxError.to_wire()}
+
+Only processes of the node's own user (and root) get in; the socket's mode says so, and the
+credentials of each peer are checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from jobx import __version__, frames
+from jobx.errors import FrameError, InternalError, InvalidInput, JobxError, Overloaded
+from jobx.system.disk import own_folder, translate
+from jobx.system.peers import is_ours, peer_of
+
+PROTOCOL: Final = 1
+#: Calls that one connection may have open at once.
+MAX_CALLS: Final = 20_000
+
+Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+_log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """Serves the verbs of a node on a Unix socket.
+
+    Args:
+        path: Where the socket is.
+        node_id: Told to every peer.
+        call: Answers one question.
+    """
+
+    def __init__(self, path: Path, node_id: str, call: Call) -> None:
+        self._path = path
+        self._node_id = node_id
+        self._call = call
+        self._server: asyncio.AbstractServer | None = None
+        self._connections: set[_Connection] = set()
+
+    async def start(self) -> None:
+        """Listen. The caller holds the lock of the data folder, so an old socket is nobody's.
+
+        Raises:
+            StoreRefused: The socket cannot be made, or its folder is somebody else's.
+            StoreFull: No room left.
+        """
+        loop = asyncio.get_running_loop()
+        own_folder(self._path.parent)
+        sock = socket.socket(socket.AF_UNIX)
+        before = os.umask(0o177)
+        try:
+            self._path.unlink(missing_ok=True)
+            sock.bind(str(self._path))
+        except OSError as error:
+            sock.close()
+            raise translate(error, self._path) from error
+        finally:
+            os.umask(before)
+        self._server = await loop.create_unix_server(self._connect, sock=sock)
+
+    async def stop(self) -> None:
+        """Stop listening and close every connection."""
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+        for connection in list(self._connections):
+            connection.close()
+        await asyncio.sleep(0)
+
+    def _connect(self) -> _Connection:
+        return _Connection(self._node_id, self._call, self._connections)
+
+
+class _Connection(asyncio.Protocol):
+    """One peer."""
+
+    def __init__(self, node_id: str, call: Call, connections: set[_Connection]) -> None:
+        self._node_id = node_id
+        self._call = call
+        self._connections = connections
+        self._decoder = frames.FrameDecoder()
+        self._open: set[asyncio.Task[None]] = set()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        sock = transport.get_extra_info("socket")
+        peer = peer_of(sock)
+        if not is_ours(peer):
+            _log.warning("process %d of user %d is not let in", peer.pid, peer.uid)
+            transport.close()
+            return
+        self._transport = transport  # type: ignore[assignment]  # a stream server's can write
+        self._connections.add(self)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Stop answering; requests go on, only the waits of this peer end."""
+        self._connections.discard(self)
+        for call in self._open:
+            call.cancel()
+
+    def data_received(self, chunk: bytes) -> None:
+        try:
+            for body in self._decoder.bodies(chunk):
+                self._take_body(body)
+        except (FrameError, InvalidInput) as error:
+            _log.warning("a peer of the gateway is cut off: %s", error)
+            self.close()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+    def _take_body(self, body: bytes | bytearray) -> None:
+        """Take a frame; one that is none costs the call that it is, and no other."""
+        try:
+            self._take(frames.decode_body(body))
+        except (FrameError, InvalidInput) as error:
+            number = frames.number_of(body)
+            if number is None:
+                raise
+            self._refuse(number, InvalidInput("call", f"{len(body)} bytes", str(error)))
+
+    def _take(self, frame: frames.Frame) -> None:
+        number, verb, body = frame.get("id"), frame.get("verb"), frame.get("body")
+        if not isinstance(number, int) or not isinstance(verb, str) or not isinstance(body, dict):
+            raise InvalidInput("frame of a peer", repr(sorted(frame))[:80], "needs id, verb, body")
+        if verb == "hello":
+            self._hello(number, body)
+        elif len(self._open) >= MAX_CALLS:
+            self._refuse(number, Overloaded(f"{MAX_CALLS} calls are open on one connection"))
+        else:
+            call = asyncio.get_running_loop().create_task(self._answer(number, verb, body))
+            self._open.add(call)
+            call.add_done_callback(self._open.discard)
+
+    def _hello(self, number: int, body: dict[str, Any]) -> None:
+        if body.get("protocol") != PROTOCOL:
+            reason = f"this node speaks {PROTOCOL}; use tools of its version, {__version__}"
+            self._refuse(number, InvalidInput("protocol", repr(body.get("protocol")), reason))
+            return
+        about = {
+            "protocol": PROTOCOL,
+            "node_id": self._node_id,
+            "version": __version__,
+            "pid": os.getpid(),
+        }
+        self._write({"id": number, "ok": about})
+
+    async def _answer(self, number: int, verb: str, body: dict[str, Any]) -> None:
+        try:
+            self._write({"id": number, "ok": await self._call(verb, body)})
+        except FrameError as error:
+            self._refuse(number, InternalError(f"the answer to {verb} cannot be sent: {error}"))
+        except JobxError as error:
+            self._refuse(number, error)
+        except Exception:  # noqa: BLE001 - a fault in one verb must not cost the connection
+            _log.exception("verb %s failed", verb)
+            self._refuse(number, InternalError(f"verb {verb} failed; see the node's log"))
+
+    def _refuse(self, number: int, error: JobxError) -> None:
+        try:
+            self._write({"id": number, "error": error.to_wire()})
+        except FrameError as fault:
+            told = InternalError(f"an error ({error.code}) cannot be sent: {fault}")
+            self._write({"id": number, "error": told.to_wire()})
+
+    def _write(self, frame: frames.Frame) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frames.encode(frame))

@@ -1,0 +1,28 @@
+"""What the mappers of a request left in their sessions, read from its log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jobx.actors.coordination.executor_reports import invocation_id
+from jobx.actors.request import events
+from jobx.kv.requests import event_log, request_entity
+from jobx.kv.store import Store
+from jobx.values import Value
+
+
+def read(store: Store, workflow: str, request_id: str) -> Iterator[tuple[str, dict[str, Value]]]:
+    """Yield mapper invocations that have a session, each with its session, as they ended.
+
+    An invocation that ran again after it had ended comes again; what comes last counts.
+
+    Raises:
+        NotFound: There is no such request.
+    """
+    request_entity.get(store, workflow, request_id)
+    for _, record in event_log.read(store, workflow, request_id):
+        event = events.from_record(record)
+        if isinstance(event, events.Done | events.Failed):
+            for vertex, notes in sorted(event.notes.items()):
+                if notes.get("session"):
+                    yield invocation_id("map", vertex), notes["session"]

@@ -1,0 +1,344 @@
+"""The trace of a request: its invocation tree, read from its log.
+
+Vertices are numbered in the order in which they were mapped, a parent before its children, so the
+first ``limit`` vertices are a tree of their own; a failed invocation and its ancestors are shown as
+well. Of all others only their number is kept.
+
+Of a mapper that has not ended the log knows only whether it mapped on: then it is running, else
+it is pending, also while an executor is at it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from jobx import model
+from jobx.actors.coordination.executor_reports import invocation_id
+from jobx.actors.inspection.view_builders import request_view
+from jobx.actors.request import events
+from jobx.actors.request.state import RequestState
+from jobx.actors.request.tree import MAPPER, ROOT
+from jobx.errors import InvalidInput, NotFound
+from jobx.kv import keys
+from jobx.kv.requests import deliveries, event_log, request_entity
+from jobx.kv.store import Store
+from jobx.model import Failure, Plan, PlanStep
+from jobx.payload import Payload, cut, unpack_offsets
+from jobx.values import to_jsonable, unpack
+from jobx.views import TraceNode, TraceView
+
+#: Vertices that a trace shows unless it is told otherwise.
+DEFAULT_LIMIT: Final = 1000
+#: How much of an input is shown.
+INPUT_CHARACTERS: Final = 200
+#: Notes of a mapper about what ran after it in the same trip.
+_LATER_OUTPUTS: Final = {"combiner_output": "combine", "reducer_output": "reduce"}
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Siblings as they were mapped; the payload is kept for those that are shown."""
+
+    start: int
+    count: int
+    parent: int
+    step: str
+    payload: Payload | None
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the log says of one vertex that is shown."""
+
+    attempts: dict[str, int] = field(default_factory=dict)
+    outcome: str = ""
+    durations_us: tuple[int, int, int] = (0, 0, 0)
+    reduce_us: dict[int, int] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    session: dict[str, Any] = field(default_factory=dict)
+    #: Captured output by kind and partition.
+    outputs: dict[tuple[str, int], str] = field(default_factory=dict)
+
+    def take_notes(self, kind: events.Kind, partition: int, notes: dict[str, Any]) -> None:
+        if kind == "map":
+            self.outputs.clear()
+            self.session = notes.get("session", {})
+        for name, its_kind in {"output": kind, **_LATER_OUTPUTS}.items():
+            if name in notes:
+                self.outputs[its_kind, partition] = notes[name]
+
+    def output(self, kind: str) -> str | None:
+        parts = sorted(key for key in self.outputs if key[0] == kind)
+        return "".join(self.outputs[key] for key in parts) if parts else None
+
+
+class _Reader:
+    """Takes the events of a log one after the other and keeps what is shown."""
+
+    def __init__(self, limit: int, wanted: int | None = None) -> None:
+        self.chunks: list[_Chunk] = []
+        self.seen: dict[int, _Seen] = {}
+        #: Mappers whose present attempt has mapped on.
+        self.begun: set[int] = set()
+        self.limit = limit
+        self._wanted = wanted
+
+    def take(self, event: events.Event) -> None:
+        if isinstance(event, events.Accepted):
+            self._add(ROOT, 1, MAPPER, event.step, event.arguments)
+        elif isinstance(event, events.Mapped):
+            self.begun.add(event.parent)
+            self._add(event.start, event.count, event.parent, event.step, event.payload)
+        elif isinstance(event, events.Done):
+            self._done(event)
+        elif isinstance(event, events.Retried):
+            self._retried(event)
+        elif isinstance(event, events.Adopted):
+            self.begun.clear()
+        elif isinstance(event, events.Failed):
+            self._failed(event)
+
+    def _failed(self, event: events.Failed) -> None:
+        seen = self.seen.setdefault(event.vertex, _Seen())
+        seen.failures[event.kind] = event.failure
+        seen.attempts[event.kind] = event.attempt
+        self.begun.discard(event.vertex)
+        notes = event.notes.get(event.vertex, {})
+        if event.kind == "map" or seen.outcome:
+            seen.take_notes(event.kind, 0, notes)
+        else:  # in the trip of its mapper, which had succeeded
+            seen.outcome = "combined"
+            seen.take_notes("map", 0, notes)
+
+    def chunk_of(self, vertex: int) -> _Chunk | None:
+        position = bisect.bisect_right(self.chunks, vertex, key=lambda chunk: chunk.start) - 1
+        if position < 0:
+            return None
+        chunk = self.chunks[position]
+        return chunk if vertex < chunk.start + chunk.count else None
+
+    def _add(self, start: int, count: int, parent: int, step: str, payload: Payload) -> None:
+        if self.chunks and start <= self.chunks[-1].start:
+            return  # the same children, yielded again by a later attempt
+        kept = payload if self._shown_in(start, count) else None
+        self.chunks.append(_Chunk(start, count, parent, step, kept))
+
+    def _shown_in(self, first: int, count: int) -> range:
+        if self._wanted is not None:
+            return range(max(first, self._wanted), min(first + count, self._wanted + 1))
+        return range(first, min(first + count, self.limit))
+
+    def _done(self, event: events.Done) -> None:
+        spent = unpack_offsets(event.durations)
+        for vertex in self._shown_in(event.first, event.count):
+            seen = self.seen.setdefault(vertex, _Seen())
+            seen.take_notes(event.kind, event.partition, event.notes.get(vertex, {}))
+            if event.kind == "reduce":
+                seen.reduce_us[event.partition] = spent[0] if spent else 0
+                seen.failures.pop("reduce", None)
+                continue
+            seen.outcome = event.outcome
+            seen.failures.clear()
+            position, count = vertex - event.first, event.count
+            if len(spent) == 3 * count:
+                by_kind = spent[position], spent[count + position], spent[2 * count + position]
+                seen.durations_us = by_kind
+            elif spent:
+                seen.durations_us = (spent[position], 0, 0)
+
+    def _retried(self, event: events.Retried) -> None:
+        if event.kind == "map":
+            self.begun.difference_update(range(event.first, event.first + event.count))
+        for vertex in self._shown_in(event.first, event.count):
+            seen = self.seen.setdefault(vertex, _Seen())
+            seen.attempts[event.kind] = event.attempt
+            seen.failures[event.kind] = event.failure
+            if event.kind == "map":
+                seen.outcome = ""
+                seen.reduce_us.clear()
+            elif not seen.outcome:  # in the trip of its mapper, which runs again with it
+                seen.attempts["map"] = seen.attempts.get("map", 1) + 1
+
+
+def read(store: Store, workflow: str, request_id: str, limit: int = DEFAULT_LIMIT) -> TraceView:
+    """Return the invocation tree of a request.
+
+    Args:
+        store: Where the request is.
+        workflow: Its workflow.
+        request_id: Its id.
+        limit: Most mapper invocations that are shown.
+
+    Raises:
+        NotFound: There is no such request.
+    """
+    request = request_entity.get(store, workflow, request_id)
+    reader, plan, counts = _read_log(store, request, _Reader(limit))
+    request = msgspec.structs.replace(request, counts=counts)
+    if plan is None:
+        return TraceView(request=request_view(request), root=None)
+    root = _Tree(reader, plan, request).build()
+    return TraceView(
+        request=request_view(request), root=root, deliveries=deliveries.read(store, request)
+    )
+
+
+def invocation(store: Store, workflow: str, request_id: str, wanted: str) -> TraceNode:
+    """Return one invocation of a request, by its id (``m0``, ``c17``, ``r17``).
+
+    Raises:
+        NotFound: There is no such request or invocation.
+        InvalidInput: That is no invocation id.
+    """
+    request = request_entity.get(store, workflow, request_id)
+    if re.fullmatch("[mcr][0-9]{1,18}", wanted) is None:
+        reason = "an invocation id is m, c or r and a number"
+        raise InvalidInput("invocation", repr(wanted)[:80], reason)
+    vertex = int(wanted[1:])
+    reader, plan, _ = _read_log(store, request, _Reader(0, wanted=vertex))
+    chunk = reader.chunk_of(vertex)
+    if plan is not None and chunk is not None:
+        tree = _Tree(reader, plan, request)
+        for node in tree.nodes_of(vertex, chunk):
+            if node.invocation_id == wanted:
+                return node
+    raise NotFound("invocation", f"{workflow}/{request_id}/{wanted}")
+
+
+def _read_log(
+    store: Store, request: model.Request, reader: _Reader
+) -> tuple[_Reader, Plan | None, model.Counts]:
+    """Read a log and return what it adds up to; the entity has the counts only at its end."""
+    plan, state = None, None
+    for _, record in event_log.read(store, request.workflow_name, request.request_id):
+        event = events.from_record(record)
+        reader.take(event)
+        if isinstance(event, events.Accepted):
+            plan = _plan(store, request.workflow_name, event.plan)
+            state = RequestState(plan) if plan is not None and not request.is_done else None
+        if state is not None:
+            state.apply(event)
+    return reader, plan, request.counts if state is None else state.counts
+
+
+def _plan(store: Store, workflow: str, digest: str) -> Plan | None:
+    key = keys.plan(workflow, digest)
+    entry = store.get(key)
+    return model.decode(Plan, key, entry.value) if entry else None
+
+
+class _Tree:
+    """Builds trace nodes of what a reader kept."""
+
+    def __init__(self, reader: _Reader, plan: Plan, request: model.Request) -> None:
+        self._reader = reader
+        self._plan = plan
+        self._is_done = request.is_done
+        self._children: dict[int, list[_Chunk]] = {}
+        for chunk in reader.chunks:
+            self._children.setdefault(chunk.parent, []).append(chunk)
+
+    def build(self) -> TraceNode | None:
+        """Return the tree; built from the leaves up, since it may be deeper than the stack."""
+        built: dict[int, TraceNode] = {}
+        for vertex in sorted(self._shown(), reverse=True):
+            chunk = self._reader.chunk_of(vertex)
+            if chunk is not None:
+                built[vertex] = self._mapper(vertex, chunk, built)
+        return built.get(ROOT)
+
+    def nodes_of(self, vertex: int, chunk: _Chunk) -> Iterator[TraceNode]:
+        """Yield the mapper, the combiner and the reducer of a vertex, without children."""
+        seen = self._reader.seen.get(vertex, _Seen())
+        step = self._plan.steps[chunk.step]
+        yield self._node("map", vertex, chunk, step, seen)
+        if step.combiner is not None and seen.outcome in ("reduced", "combined"):
+            yield self._node("combine", vertex, chunk, step, seen)
+        yield self._node("reduce", vertex, chunk, step, seen)
+
+    def _shown(self) -> set[int]:
+        last = self._reader.chunks[-1] if self._reader.chunks else None
+        stop = last.start + last.count if last else 0
+        shown = set(range(min(stop, self._reader.limit)))
+        for vertex in self._reader.seen:
+            above: int = vertex
+            while above not in shown and above >= 0:
+                shown.add(above)
+                chunk = self._reader.chunk_of(above)
+                above = chunk.parent if chunk else -1
+        return shown
+
+    def _mapper(self, vertex: int, chunk: _Chunk, built: dict[int, TraceNode]) -> TraceNode:
+        mapper, *others = self.nodes_of(vertex, chunk)
+        combiners, reducer = others[:-1], others[-1]
+        below, hidden = [], 0
+        for siblings in self._children.get(vertex, ()):
+            shown = [
+                built.pop(v)
+                for v in range(siblings.start, siblings.start + siblings.count)
+                if v in built
+            ]
+            below.extend(shown)
+            hidden += siblings.count - len(shown)
+        children = [*combiners, *below, reducer]
+        return TraceNode(
+            **{name: getattr(mapper, name) for name in _OWN_FIELDS},
+            children=children,
+            hidden=hidden,
+        )
+
+    def _node(
+        self, kind: events.Kind, vertex: int, chunk: _Chunk, step: PlanStep, seen: _Seen
+    ) -> TraceNode:
+        ref = {"map": step.mapper, "combine": step.combiner, "reduce": step.reducer}[kind]
+        session = seen.session if kind == "map" else None
+        return TraceNode(
+            invocation_id=invocation_id(kind, vertex),
+            kind=kind,
+            state=self._state(kind, vertex, seen),
+            step_name=chunk.step,
+            handler_name=ref.handler_name if ref else "",
+            attempt=seen.attempts.get(kind, 1),
+            duration_s=_duration_s(kind, seen),
+            input=_input(chunk, vertex) if kind == "map" else None,
+            output=seen.output(kind),
+            session=to_jsonable(session) if session else None,
+            failure=seen.failures.get(kind),
+        )
+
+    def _state(self, kind: str, vertex: int, seen: _Seen) -> str:
+        if not self._is_done and kind == "map" and not seen.outcome:
+            return "running" if vertex in self._reader.begun else "pending"
+        if kind in seen.failures and (self._is_done or not seen.outcome):
+            return "failed" if self._is_done else "pending"
+        reduced = seen.outcome == "reduced" or bool(seen.reduce_us)
+        if reduced if kind == "reduce" else seen.outcome:
+            return "succeeded"
+        return "cancelled" if self._is_done else "pending"
+
+
+_OWN_FIELDS: Final = tuple(
+    name for name in TraceNode.__struct_fields__ if name not in ("children", "hidden")
+)
+
+
+def _duration_s(kind: events.Kind, seen: _Seen) -> float | None:
+    if kind == "reduce" and seen.reduce_us:
+        return sum(seen.reduce_us.values()) / 1e6
+    spent = seen.durations_us[("map", "combine", "reduce").index(kind)]
+    return spent / 1e6 if seen.outcome and (spent or kind == "map") else None
+
+
+def _input(chunk: _Chunk, vertex: int) -> str | None:
+    payload = chunk.payload
+    if payload is None or payload.inline is None:
+        return None
+    start, stop = cut(payload, vertex - chunk.start, vertex - chunk.start + 1)
+    text = repr(unpack(payload.inline[start:stop]))
+    return text if len(text) <= INPUT_CHARACTERS else f"{text[: INPUT_CHARACTERS - 3]}..."

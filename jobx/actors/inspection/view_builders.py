@@ -1,0 +1,104 @@
+"""How requests look from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from jobx import model
+from jobx.actors.runtime.cell import ActorRecord
+from jobx.errors import NotEnded, RequestCancelled, RequestFailed
+from jobx.kv.requests import deliveries, request_entity
+from jobx.kv.store import Store
+from jobx.views import ActorView, Outcome, RequestPage, RequestView, ResultView
+
+
+def request_view(request: model.Request, sent: Sequence[model.Delivery] = ()) -> RequestView:
+    """Return a request as people see it; ``sent`` says where its result went."""
+    result = request.result
+    return RequestView(
+        request_id=request.request_id,
+        workflow_name=request.workflow_name,
+        job_name=request.job_name,
+        state=request.state,
+        is_blocking=request.is_blocking,
+        accepted_at=request.accepted_at,
+        finished_at=request.finished_at,
+        counts=request.counts,
+        failure=request.failure,
+        result_pairs=request.result_pairs,
+        result_bytes=None if result is None else sum(item.size_bytes for item in result),
+        context=request.context,
+        idempotency_key=request.idempotency_key,
+        deliveries=list(sent),
+    )
+
+
+def page(
+    store: Store, workflow: str, state: model.RequestState | None, after: str | None, limit: int
+) -> RequestPage:
+    """Return a page of requests with their deliveries, newest first; see ``requests.page``."""
+    found, cursor = request_entity.page(store, workflow, state, after, limit)
+    views = [request_view(request, deliveries.read(store, request)) for request in found]
+    return RequestPage(requests=views, next=cursor)
+
+
+def result_view(request: model.Request, blob_dir: str) -> ResultView:
+    """Return where the result of a request is.
+
+    Raises:
+        NotEnded: The request still runs.
+        RequestFailed: It ended without a result.
+    """
+    if request.result is None:
+        if not request.is_done:
+            raise NotEnded(request.request_id)
+        failure = request.failure
+        if failure is not None and request.state == "cancelled":
+            raise RequestCancelled(request.request_id, failure.message)
+        kind = failure.type if failure else "Unknown"
+        raise RequestFailed(request.request_id, kind, failure.message if failure else "")
+    return ResultView(
+        request_id=request.request_id,
+        pairs=request.result_pairs or 0,
+        size_bytes=sum(item.size_bytes for item in request.result),
+        payloads=[item.to_wire() for item in request.result],
+        blob_dir=blob_dir,
+    )
+
+
+def outcome(request: model.Request, blob_dir: str, *, replayed: bool = False) -> Outcome:
+    """Return what a submit or a wait gives."""
+    result = result_view(request, blob_dir) if request.result is not None else None
+    return Outcome(
+        request=request_view(request),
+        result=result,
+        delivery=deliveries.first(request),
+        replayed=replayed,
+    )
+
+
+def actor_trees(records: Sequence[ActorRecord]) -> list[ActorView]:
+    """Return flat records, parents before children, as trees."""
+    below: dict[str | None, list[ActorView]] = {}
+    for record in reversed(records):  # children first
+        children = below.pop(record.address, [])
+        view = ActorView(
+            address=record.address,
+            name=record.name,
+            state=record.state,
+            mailbox=record.mailbox,
+            age_s=record.age_s,
+            children=children[::-1],
+            hidden=record.children - len(children),
+        )
+        below.setdefault(record.parent, []).append(view)
+    return below.get(None, [])[::-1]
+
+
+def plain(view: msgspec.Struct) -> dict[str, Any]:
+    """Return a view or an entity as a map of plain values."""
+    fields: dict[str, Any] = msgspec.to_builtins(view, builtin_types=(bytes,))
+    return fields

@@ -1,0 +1,142 @@
+"""Where settings come from: a TOML file, old variables, ``JOBX_*`` variables, then flags.
+
+Each overrides those before it, and all of them the defaults. A setting ``name`` of section
+``[part]`` is the variable ``JOBX_PART_NAME``. Every wrong setting is refused by its name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from jobx import mr_variables
+from jobx.config import ENV_PREFIX, OTHER_VARIABLES, Section, Settings, is_secret
+from jobx.errors import ConfigError, quote
+
+
+def load(
+    path: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None
+) -> Settings:
+    """Return the settings.
+
+    Args:
+        path: A TOML file, or None for the one that ``JOBX_CONFIG`` names, if any.
+        environ: The environment, for ``JOBX_*`` variables and those of mr (``old_names``).
+        flags: Settings by dotted name (``node.data_dir``); None values are passed over.
+
+    Raises:
+        ConfigError: The file cannot be read, or a setting is unknown or wrong.
+    """
+    if path is None and environ.get("JOBX_CONFIG"):
+        path = Path(environ["JOBX_CONFIG"])
+    tree: dict[str, dict[str, Any]] = _read(path) if path else {}
+    for section, name, text in _variables(environ):
+        tree.setdefault(section, {})[name] = _parse(section, name, text)
+    for dotted, value in (flags or {}).items():
+        if value is not None:
+            section, _, name = dotted.partition(".")
+            tree.setdefault(section, {})[name] = value
+    settings = _convert(tree)
+    _refuse_unknown(environ, settings)
+    return settings
+
+
+def _refuse_unknown(environ: Mapping[str, str], settings: Settings) -> None:
+    """Refuse ``JOBX_*`` variables that mean nothing: most are a setting's with a slip in it."""
+    named = {source.removeprefix("env:") for source in settings.scope.secrets.values()}
+    others = OTHER_VARIABLES | named | set(settings.executors.environment)
+    known = {
+        f"{ENV_PREFIX}{section}_{name}".upper()
+        for section in settings.__struct_fields__
+        for name in getattr(settings, section).__struct_fields__
+    }
+    for variable in sorted(environ):
+        if variable.startswith(ENV_PREFIX) and variable not in known | others:
+            raise ConfigError(variable, "a variable", _unknown(variable, known))
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    """Return that a name is unknown, and which is near."""
+    names = sorted([*known, f"{ENV_PREFIX}CONFIG"])
+    tail = name.removeprefix(ENV_PREFIX)
+    near = [one for one in names if one.endswith(f"_{tail}")]
+    near += difflib.get_close_matches(name, names, 1)
+    return f"no such setting; is it {near[0]}?" if near else "no such setting"
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError("file", str(path), str(error)) from error
+    for section, fields in tree.items():
+        if not isinstance(fields, dict):
+            raise ConfigError(section, quote(fields), "must be a section of settings")
+    return tree
+
+
+def _variables(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    sections = {part.upper(): part for part in Settings.__struct_fields__}
+    found = []
+    for setting, text in mr_variables.settings(environ):
+        section, _, name = setting.partition(".")
+        found.append((section, name, text))
+    for variable, text in sorted(environ.items()):
+        head, _, name = variable.removeprefix(ENV_PREFIX).partition("_")
+        if variable.startswith(ENV_PREFIX) and head in sections and name:
+            found.append((sections[head], name.lower(), text))
+    return found
+
+
+def _parse(section: str, name: str, text: str) -> object:
+    kinds = typing.get_type_hints(typing.get_type_hints(Settings)[section])
+    kind = typing.get_origin(kinds.get(name))
+    if kind is tuple:
+        return [item.strip() for item in text.split(",") if item.strip()]
+    return _parse_table(section, name, text) if kind is dict else text
+
+
+def _parse_table(section: str, name: str, text: str) -> object:
+    try:
+        return json.loads(text or "{}")
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{section}.{name}", _shown(name, text), "must be JSON") from error
+
+
+def _convert(tree: Mapping[str, dict[str, Any]]) -> Settings:
+    parts: dict[str, Any] = {}
+    kinds = typing.get_type_hints(Settings)
+    for section, fields in tree.items():
+        if section not in kinds:
+            known = ", ".join(Settings.__struct_fields__)
+            raise ConfigError(section, "a section", f"unknown; the sections are {known}")
+        parts[section] = _convert_section(section, kinds[section], fields)
+    return Settings(**parts)
+
+
+def _convert_section(section: str, kind: type[Section], fields: Mapping[str, Any]) -> Section:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    checked = {}
+    for name, value in fields.items():
+        setting = f"{section}.{name}"
+        if name not in hints:
+            known = ", ".join(kind.__struct_fields__)
+            near = difflib.get_close_matches(name, hints, 1)
+            meant = f"is it {near[0]}? " if near else ""
+            raise ConfigError(setting, quote(value), f"unknown; {meant}[{section}] knows {known}")
+        try:
+            checked[name] = msgspec.convert(value, hints[name], strict=not isinstance(value, str))
+        except msgspec.ValidationError as error:
+            raise ConfigError(setting, _shown(name, value), str(error)) from error
+    return kind(**checked)
+
+
+def _shown(name: str, value: object) -> str:
+    return "a secret" if is_secret(name) else quote(value)

@@ -1,0 +1,1 @@
+"""How handlers come into the store: headers, checks of source, synced folders."""

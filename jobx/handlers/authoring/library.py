@@ -1,0 +1,374 @@
+"""What a node knows of workflows: jobs, plans and code, kept in memory and read anew on change."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from jobx import model
+from jobx.errors import EntryDamaged, InvalidInput, JobxError, NotFound
+from jobx.handlers.authoring import checks
+from jobx.handlers.languages.base import Checked
+from jobx.handlers.scope.arguments import Takes
+from jobx.kv import keys
+from jobx.kv.entities.entities import Entities, WorkflowSnapshot
+from jobx.kv.entities.versions import version_of
+from jobx.kv.store import Put, Store, Write
+
+#: Code that is kept decoded, by size of its source; the handler used last always stays.
+CODE_CACHE_BYTES: Final = 8 << 20
+#: How long a plan is held that is not current any more: requests with it may not be durable yet.
+HELD_S: Final = 600.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Pinned:
+    """A plan. ``writes`` are emptied once it was asked for and then seen in the store."""
+
+    digest: str
+    plan: model.Plan
+    writes: list[Write]
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """A plan that was current until a moment ago, and the versions that it needs."""
+
+    until: float
+    workflow: str
+    digest: str
+    versions: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """One workflow as it was read."""
+
+    jobs: dict[str, model.Job]
+    pinned: _Pinned
+    #: Why the plan leaves out the steps that it leaves out.
+    broken: dict[str, JobxError]
+    #: Why jobs, steps and handlers cannot be read, by kind and name.
+    faults: dict[tuple[str, str], EntryDamaged]
+    #: Why the workflow itself cannot be.
+    fault: JobxError | None = None
+    #: What the mappers of steps take, of those that say it.
+    takes: Mapping[str, Takes] = field(default_factory=dict)
+
+
+class Library:
+    """Workflows as the store has them, answered from memory.
+
+    One thread calls the methods, but ``refresh`` may run in any: it replaces what is known in one
+    assignment, and what was changed before a call is known when that returns. A current plan must
+    stay in the store while a node runs: it is written once.
+
+    Args:
+        store: Where workflows are.
+        now: Monotonic seconds.
+    """
+
+    def __init__(self, store: Store, now: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._now = now
+        self._past: deque[_Past] = deque()
+        self._entities = Entities(store)
+        self._refreshing = threading.Lock()  # what is read first must not be kept last
+        self._state: str | None = None
+        self._known: dict[str, _Known] = {}
+        self._checked_before: dict[str, Checked] = {}
+        self._code: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._code_bytes = 0
+
+    def refresh(self) -> bool:
+        """Read workflows anew when an entity changed since; return whether one did.
+
+        A workflow of which something cannot be read stays as it was known. Where it never was,
+        what cannot be read answers why, and the rest runs. Raises what the store raises.
+        """
+        with self._refreshing:
+            return self._refresh()
+
+    def _refresh(self) -> bool:
+        state = self._entities.state()
+        if state == self._state:
+            self._confirm_plans()
+            return False
+        known = {}
+        for name in self._names():
+            if (fresh := self._read(name)) is not None:
+                known[name] = fresh
+        self._note_past(known)
+        self._known = known
+        self._state = state
+        self._forget_checks(known.values())
+        return True
+
+    def _names(self) -> list[str]:
+        prefix = keys.entities("workflow")
+        damaged: list[EntryDamaged] = []
+        found = [entry.key for entry in self._store.range(prefix, damaged=damaged)]
+        return [key.removeprefix(prefix) for key in [*found, *(error.args[0] for error in damaged)]]
+
+    def _note_past(self, known: dict[str, _Known]) -> None:
+        """Note the plans that are not current any more."""
+        until = self._now() + HELD_S
+        for name, old in self._known.items():
+            if name not in known or known[name].pinned is not old.pinned:
+                versions = frozenset(versions_of(old.pinned.plan))
+                self._past.append(_Past(until, name, old.pinned.digest, versions))
+        self._forget_past()
+
+    def _forget_past(self) -> None:
+        while self._past and self._past[0].until < self._now():
+            self._past.popleft()
+
+    @contextmanager
+    def holding(self, workflow: str) -> Iterator[tuple[set[str], set[str]]]:
+        """Give the plans and the code of a workflow that requests on their way may refer to.
+
+        No further plan becomes current until the end of the ``with``.
+        """
+        with self._refreshing:
+            self._forget_past()
+            past = [item for item in self._past if item.workflow == workflow]
+            digests = {item.digest for item in past}
+            versions = {version for item in past for version in item.versions}
+            known = self._known.get(workflow)
+            if known is not None:
+                digests.add(known.pinned.digest)
+                versions |= versions_of(known.pinned.plan)
+            yield digests, versions
+
+    def job(self, workflow: str, job: str) -> model.Job:
+        """Return a job.
+
+        Raises:
+            NotFound: The workflow or the job does not exist.
+            EntryDamaged: One of them cannot be read.
+        """
+        known = self._workflow(workflow)
+        found = known.jobs.get(job)
+        if found is None and ("job", job) in known.faults:
+            raise known.faults["job", job]
+        if found is None:
+            raise NotFound("job", f"{workflow}/{job}")
+        return found
+
+    def versions(self) -> dict[tuple[str, str], str]:
+        """Return the versions of all handlers that steps use, by workflow and name."""
+        return {
+            (workflow, ref.handler_name): ref.version
+            for workflow, known in self._known.items()
+            for step in known.pinned.plan.steps.values()
+            for ref in (step.mapper, step.combiner, step.reducer)
+            if ref is not None
+        }
+
+    def plan(self, workflow: str) -> tuple[str, model.Plan, list[Write]]:
+        """Return the digest of a workflow's plan, the plan, and what must be written to keep it.
+
+        The plan holds the steps whose handlers all exist. Commit the writes together with what
+        refers to the digest; there are none once the plan is known to be in the store.
+
+        Raises:
+            NotFound: The workflow does not exist.
+        """
+        pinned = self._workflow(workflow).pinned
+        pinned.asked = True
+        return pinned.digest, pinned.plan, list(pinned.writes)
+
+    def takes(self, workflow: str, step: str) -> Takes | None:
+        """Return what the mapper of a step takes, None when its header does not say."""
+        return self._workflow(workflow).takes.get(step)
+
+    def unplanned(self, workflow: str, step: str) -> JobxError:
+        """Return the error for a step that is not in the plan; it says why it is not."""
+        known = self._workflow(workflow)
+        reason = known.faults.get(("step", step)) or known.broken.get(step)
+        if reason is None:
+            return NotFound("step", f"{workflow}/{step}")
+        if isinstance(reason, EntryDamaged):
+            return reason
+        return NotFound("step that can run", f"{workflow}/{step}: {reason}")
+
+    def code(self, workflow: str, version: str) -> dict[str, Any]:
+        """Return the fields of a ``load`` frame for a handler version; not to be changed.
+
+        Raises:
+            NotFound: The version is not in the store.
+            EntryDamaged: What is there is not that version.
+        """
+        key = keys.code(workflow, version)
+        if key in self._code:
+            self._code.move_to_end(key)
+            return self._code[key]
+        entry = self._store.get(key)
+        if entry is None:
+            raise NotFound("handler version", f"{workflow}/{version}")
+        handler = model.decode(model.Handler, f"handler {key}", entry.value)
+        if version_of(handler) != version:
+            raise EntryDamaged(key, "it is not the code that its name is a hash of")
+        fields = load_fields(handler, version)
+        self._keep_code(key, fields)
+        return fields
+
+    def _workflow(self, name: str) -> _Known:
+        known = self._known.get(name)
+        if known is None:
+            raise NotFound("workflow", name)
+        if known.fault is not None:
+            raise known.fault
+        return known
+
+    def _read(self, workflow: str) -> _Known | None:
+        old = self._known.get(workflow)
+        faults: dict[tuple[str, str], EntryDamaged] = {}
+        try:
+            snapshot = self._entities.snapshot(workflow, faults)
+        except NotFound:  # deleted since it was listed
+            return None
+        except (InvalidInput, EntryDamaged) as error:
+            _log.error("workflow %s cannot be read: %s", workflow, error)
+            return old or _Known({}, _Pinned("", model.Plan(steps={}), []), {}, {}, error)
+        for (kind, name), fault in faults.items():
+            _log.error("%s %s/%s cannot be read: %s", kind, workflow, name, fault)
+        if faults and old is not None:
+            return old
+        steps, broken = self._pin_steps(snapshot, faults)
+        pinned = self._pinned(workflow, model.Plan(steps=steps), old)
+        takes = {
+            name: found
+            for name in steps
+            if (found := self._takes(snapshot.handlers[snapshot.steps[name].map_handler_name]))
+        }
+        return _Known(snapshot.jobs, pinned, broken, faults, takes=takes)
+
+    def _takes(self, handler: model.Handler) -> Takes | None:
+        if not handler.argument_spec:
+            return None
+        try:
+            return Takes(handler.argument_spec, self._checked(handler).optional)
+        except InvalidInput:  # of a language, or a version of it, that this node does not read
+            return None
+
+    def _pinned(self, workflow: str, plan: model.Plan, old: _Known | None) -> _Pinned:
+        body = model.encode(plan)
+        digest = hashlib.sha256(body).hexdigest()
+        if old is not None and old.pinned.digest == digest:
+            return old.pinned
+        key = keys.plan(workflow, digest)
+        return _Pinned(digest, plan, [] if self._store.get(key) else [Put(key, body)])
+
+    def _confirm_plans(self) -> None:
+        for workflow, known in self._known.items():
+            pinned = known.pinned
+            unsure = pinned.asked and pinned.writes
+            if unsure and self._store.get(keys.plan(workflow, pinned.digest)):
+                pinned.writes = []
+
+    def _pin_steps(
+        self, snapshot: WorkflowSnapshot, faults: Mapping[tuple[str, str], EntryDamaged]
+    ) -> tuple[dict[str, model.PlanStep], dict[str, JobxError]]:
+        """Return the steps that can run, and why the others cannot."""
+        steps: dict[str, model.PlanStep] = {}
+        broken: dict[str, JobxError] = {}
+        for name, step in sorted(snapshot.steps.items()):
+            try:
+                steps[name] = self._pin(step, snapshot.handlers)
+            except (InvalidInput, NotFound) as error:
+                _log.warning("step %s/%s cannot run: %s", step.workflow_name, name, error)
+                fields = (
+                    step.map_handler_name,
+                    step.combine_handler_name,
+                    step.reduce_handler_name,
+                )
+                damaged = (faults.get(("handler", field or "")) for field in fields)
+                broken[name] = next(filter(None, damaged), error)
+        return steps, broken
+
+    def _pin(self, step: model.Step, handlers: dict[str, model.Handler]) -> model.PlanStep:
+        combiner = step.combine_handler_name
+        return model.PlanStep(
+            mapper=self._ref(handlers, step.map_handler_name, "mapper"),
+            combiner=self._ref(handlers, combiner, "combiner") if combiner else None,
+            reducer=self._ref(handlers, step.reduce_handler_name, "reducer"),
+        )
+
+    def _ref(
+        self, handlers: dict[str, model.Handler], name: str, kind: model.HandlerType
+    ) -> model.HandlerRef:
+        handler = handlers.get(name)
+        if handler is None or handler.version is None or handler.handler_type != kind:
+            raise NotFound(kind, name)
+        return model.HandlerRef(
+            handler_name=name,
+            version=handler.version,
+            required_capability=handler.required_capability,
+            retry=handler.retry,
+            time_limit_s=handler.time_limit_s,
+            per_key=kind != "mapper" and self._is_per_key(handler),
+        )
+
+    def _is_per_key(self, handler: model.Handler) -> bool:
+        return self._checked(handler).per_key or handler.per_key
+
+    def _checked(self, handler: model.Handler) -> Checked:
+        """Return what is known of a handler, read once for each version."""
+        version = handler.version or ""
+        if version not in self._checked_before:
+            self._checked_before[version] = checks.read(
+                handler.source_type, handler.source_code, handler.handler_type
+            )
+        return self._checked_before[version]
+
+    def _forget_checks(self, known: Iterable[_Known]) -> None:
+        used = {
+            ref.version
+            for workflow in known
+            for step in workflow.pinned.plan.steps.values()
+            for ref in (step.mapper, step.combiner, step.reducer)
+            if ref is not None
+        }
+        self._checked_before = {v: read for v, read in self._checked_before.items() if v in used}
+
+    def _keep_code(self, key: str, fields: dict[str, Any]) -> None:
+        self._code[key] = fields
+        self._code_bytes += len(fields["source_code"])
+        while self._code_bytes > CODE_CACHE_BYTES and len(self._code) > 1:
+            _, dropped = self._code.popitem(last=False)
+            self._code_bytes -= len(dropped["source_code"])
+
+
+def versions_of(plan: model.Plan) -> set[str]:
+    """Return the handler versions that a plan needs."""
+    return {
+        ref.version
+        for step in plan.steps.values()
+        for ref in (step.mapper, step.combiner, step.reducer)
+        if ref is not None
+    }
+
+
+def load_fields(handler: model.Handler, version: str) -> dict[str, Any]:
+    """Return the fields of a ``load`` frame."""
+    return {
+        "version": version,
+        "name": handler.handler_name,
+        "workflow": handler.workflow_name,
+        "handler_type": handler.handler_type,
+        "source_type": handler.source_type,
+        "source_code": handler.source_code,
+        "argument_spec": [list(argument) for argument in handler.argument_spec],
+        "per_key": handler.per_key,
+    }

@@ -1,0 +1,176 @@
+"""From a handler's source file to a handler: name, language, header, checks."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Final, get_args
+
+import msgspec
+
+from jobx import model
+from jobx.errors import InvalidInput, TooLarge
+from jobx.handlers import languages
+from jobx.handlers.authoring import checks, header
+
+MAX_SOURCE_BYTES: Final = 1 << 20
+#: What ``required_capability`` is where nothing, or the original's ``none``, is said.
+GENERAL: Final = "general"
+
+_TYPES: Final = ", ".join(get_args(model.ArgumentType))
+#: Each key of the metadata: its type, and what it accepts in words.
+_KEYS: Final[dict[str, tuple[Any, str]]] = {
+    "handler_type": (model.HandlerType, "must be mapper, combiner or reducer"),
+    "argument_spec": (
+        tuple[tuple[Annotated[str, msgspec.Meta(min_length=1)], model.ArgumentType], ...],
+        f"must be a list of [name, type] where type is one of {_TYPES}",
+    ),
+    "required_capability": (model.Name, "must be a name (a-z 0-9 _ . -) or 'none'"),
+    "per_key": (bool, "must be true or false"),
+    "retry": (model.Retry, "must be a map of attempts, backoff_s, max_backoff_s and on"),
+    "time_limit_s": (model.Seconds, "must be a number of seconds above 0"),
+    "examples": (
+        tuple[model.Example, ...],
+        "must be a list of maps of arguments and expected, expected being a list of pairs",
+    ),
+}
+_ALIASES: Final = {"timeout": "time_limit_s"}
+
+
+def parse(workflow: str, name: str, source_type: str, text: str) -> model.Handler:
+    """Return the handler that a source with its header stands for; the source is not checked.
+
+    Args:
+        workflow: Name of its workflow.
+        name: Name of the handler.
+        source_type: Its language.
+        text: The source, header included.
+
+    Raises:
+        InvalidInput: A name, the header or the metadata is wrong; says where and what is accepted.
+        TooLarge: The source is larger than MAX_SOURCE_BYTES.
+    """
+    where = f"handler {model.check_name('handler name', name)}"
+    _check_size(where, text)
+    description, metadata = header.read(where, source_type, text)
+    return model.Handler(
+        workflow_name=model.check_name("workflow name", workflow),
+        handler_name=name,
+        description=description,
+        source_type=model.check_name(f"{where}, language", source_type),
+        source_code=text,
+        **_fields(where, metadata),
+    )
+
+
+def read(path: Path) -> str:
+    """Return the text of a handler's file, and no more of it than shows that it is too large.
+
+    Raises:
+        InvalidInput: It cannot be read, or is not UTF-8.
+    """
+    try:
+        with path.open("rb") as stream:
+            body = stream.read(MAX_SOURCE_BYTES + 1)
+        return body.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput("file", path.name, str(error)) from error
+
+
+def name_of(path: PurePath) -> str:
+    """Return the name of the handler in the file at ``path``, which is relative to its folder.
+
+    Raises:
+        InvalidInput: The path does not make a name.
+    """
+    name = "_".join(path.with_suffix("").parts)
+    return model.check_name(f"handler file {path}", name)
+
+
+def source_type_of(suffix: str) -> str | None:
+    """Return the language of files that end in ``suffix``, or None when it is not known."""
+    return languages.by_ending(suffix)
+
+
+def check(handler: model.Handler) -> None:
+    """Check that the source of a handler can be loaded: its syntax and its signature.
+
+    Raises:
+        InvalidInput: It cannot, or its language is not known.
+    """
+    if not handler.source_code.strip():
+        raise InvalidInput(f"handler {handler.handler_name}", "source code", "must not be empty")
+    try:
+        checks.check(handler.source_type, handler.source_code, handler.handler_type)
+    except InvalidInput as error:
+        where, value, reason = error.args
+        raise InvalidInput(f"handler {handler.handler_name}: {where}", value, reason) from error
+
+
+def _check_size(where: str, text: str) -> None:
+    try:
+        size_bytes = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"{where}, source", "a lone surrogate", "must be UTF-8") from error
+    if size_bytes > MAX_SOURCE_BYTES:
+        reason = f"must not be larger than {MAX_SOURCE_BYTES} bytes"
+        raise TooLarge(f"{where}, source", f"{size_bytes} bytes", reason)
+
+
+def _fields(where: str, metadata: dict[str, Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for key, value in metadata.items():
+        field = _ALIASES.get(key, key)
+        if field not in _KEYS:
+            known = ", ".join((*_KEYS, *_ALIASES))
+            raise InvalidInput(f"{where}, metadata key", repr(key), f"unknown; known are {known}")
+        if field in fields:
+            raise InvalidInput(f"{where}, metadata key", repr(key), f"repeats {field}")
+        fields[field] = _convert(f"{where}, {key}", field, value)
+    if "handler_type" not in fields:
+        raise InvalidInput(f"{where}, handler_type", "nothing", _KEYS["handler_type"][1])
+    return fields
+
+
+def _convert(where: str, field: str, value: Any) -> Any:
+    kind, accepted = _KEYS[field]
+    try:
+        converted = msgspec.convert(_plain(field, value), kind)
+    except msgspec.ValidationError as error:
+        reason = f"{accepted} ({error})"
+        raise InvalidInput(where, repr(value)[:120], reason) from error
+    if field == "argument_spec":
+        _check_unique(where, [name for name, _ in converted])
+    return converted
+
+
+def _plain(field: str, value: Any) -> Any:
+    """Return what was written in one of the accepted ways in the one way that is kept."""
+    if field == "required_capability" and value in (None, "none"):
+        return GENERAL
+    if field == "argument_spec":
+        return _plain_spec(value)
+    return value
+
+
+def _plain_spec(value: Any) -> Any:
+    if value is None:
+        return ()
+    if isinstance(value, dict):
+        return list(value.items())
+    if isinstance(value, list):
+        return [_plain_argument(item) for item in value]
+    return value
+
+
+def _plain_argument(item: Any) -> Any:
+    if isinstance(item, dict) and item.keys() == {"name", "type"}:
+        return item["name"], item["type"]
+    return item
+
+
+def _check_unique(where: str, names: list[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InvalidInput(where, repr(name), "an argument is named twice")
+        seen.add(name)

@@ -1,0 +1,1 @@
+"""The executor: a child process that runs author code and nothing else."""

@@ -1,0 +1,239 @@
+"""Running one work frame: author code in, segments out. No I/O but blobs.
+
+An invocation that fails ends itself and nobody else: what it yielded and wrote is dropped, and
+the batch goes on with the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jobx.errors import JobxError
+from jobx.frames import Frame
+from jobx.handlers.execution.frame_run import Work, notes_of, now
+from jobx.handlers.execution.inputs import arguments, items
+from jobx.handlers.execution.protocol import MAX_KEPT, vertices_of
+from jobx.handlers.execution.segments import Segment, microseconds
+from jobx.handlers.execution.state import Bench
+from jobx.handlers.execution.suspended import KeptMapper, chunk_payload, digest
+from jobx.handlers.failures import Misuse, describe, shorten
+from jobx.handlers.languages import yielded
+from jobx.handlers.markers import Map, Return
+from jobx.handlers.pairs.grouping import Groups
+from jobx.handlers.pairs.merged_groups import Merged
+from jobx.handlers.scope.arguments import Arguments
+from jobx.handlers.scope.invocation import Invocation
+from jobx.payload import Payload
+
+_NO_YIELD: Final = object()
+
+
+def run(bench: Bench, frame: Frame) -> list[Segment]:
+    """Run a work frame and return its segments.
+
+    A frame that cannot be run at all (its input is damaged, there is no room for its output)
+    gives a failed segment for each of its invocations.
+    """
+    work = Work(bench, frame)
+    try:
+        _RUNS[frame["t"]](work)
+        return work.close()
+    except JobxError as error:
+        work.abandon()
+        return failed(frame, error)
+    finally:
+        bench.page.rest()
+
+
+def abandon(bench: Bench, frame: Frame) -> None:
+    """Remove what a frame left whose answer cannot be sent."""
+    bench.drop(frame["request"]["id"], vertices_of(frame))
+
+
+def failed(frame: Frame, error: BaseException) -> list[Segment]:
+    """Return failed segments for all invocations of a work frame."""
+    failure = describe(error) | {"step_name": frame["step"]}
+    return [["failed", vertex, failure, 0, {}] for vertex in vertices_of(frame)]
+
+
+class _Leaf:  # one for each invocation, and quicker to make than a dataclass
+    """A mapper that returned data, and what became of its output."""
+
+    __slots__ = ("durations_ns", "output", "reduced")
+
+    def __init__(self, output: Groups, reduced: bool, durations_ns: tuple[int, int, int]) -> None:
+        self.output = output
+        self.reduced = reduced
+        self.durations_ns = durations_ns
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """The next children of a mapper."""
+
+    kept: KeptMapper
+    payload: Payload
+    digest: str
+    duration_ns: int
+
+
+def _map(work: Work) -> None:
+    frame, kept = work.frame, work.bench.kept
+    first, is_root = frame["first"], frame["root"]
+    attempts: Mapping[int, int] = frame.get("attempts") or {}
+    given = items(frame)
+    give_back_at = now() + int(frame["batch_s"] * 1e9)
+    segments_bytes = work.bench.limits.segments_bytes
+    is_full = False
+    for vertex, item in enumerate(given, first):
+        started = work.begin(vertex)
+        is_over = is_full or started > give_back_at or work.segments.size_bytes > segments_bytes
+        if not started or (is_over and vertex > first):
+            work.segments.add(["unstarted", vertex, first + len(given) - vertex])
+            return
+        invocation = work.invocation(vertex, attempts.get(vertex, 1), given=item)
+        outcome = work.guard(started, invocation, _map_one, arguments(item, is_root))
+        if type(outcome) is _Leaf:
+            work.segments.returned(
+                vertex, outcome.output, outcome.reduced, outcome.durations_ns, invocation.notes()
+            )
+        elif type(outcome) is _Chunk:
+            _settle(work, outcome)
+            # What comes first is begun in any case: those that are kept may wait for it.
+            is_full = outcome.kept.more and len(kept) >= MAX_KEPT
+
+
+def _map_one(work: Work, invocation: Invocation, given: Arguments) -> _Leaf | _Chunk:
+    started = now()
+    mapper = work.bench.handler(work.frame["mapper"], invocation)
+    pairs = yielded(mapper.run(given))
+    marker = next(pairs, _NO_YIELD)
+    if type(marker) is Return or marker is _NO_YIELD:
+        return _return(work, invocation, pairs, started)
+    if type(marker) is Map:
+        frame = work.frame
+        kept = KeptMapper(
+            invocation, marker.step, pairs, frame["chunk_pairs"], frame["inline_bytes"]
+        )
+        return _next_chunk(work, invocation, kept)
+    raise Misuse(
+        "protocol",
+        "a mapper yields MrConfigureToMap(step) or MrConfigureToReturn() first, then pairs; "
+        f"this one began with {shorten(marker)}"
+        + (", uncalled" if marker is Map or marker is Return else ""),
+    )
+
+
+def _return(work: Work, invocation: Invocation, pairs: Iterator[object], started: int) -> _Leaf:
+    """Take a mapper's output, combine it, and reduce it unless that is better done in parts."""
+    frame = work.frame
+    combiner, reducer = frame["combiner"], frame["reducer"]
+    in_parts = reducer is None or (work.in_parts and work.bench.per_key(reducer, invocation))
+    keeps = reducer is not None and work.keeps
+    last = work.keeping if keeps else work.out if in_parts else work.scratch
+    output = work.groups(work.scratch if combiner else last)
+    output.fill(pairs)
+    mapped = combined = now()
+    if combiner:
+        output = work.stage(invocation, "combiner", combiner, output, last)
+        combined = now()
+    reduced = reducer is not None and not ((in_parts or keeps) and output.runs)
+    if reduced and keeps:
+        work.keep(invocation, output, (mapped - started, combined - mapped, 0))
+    if reduced:
+        output = work.stage(invocation, "reducer", reducer, output, work.out)
+    return _Leaf(output, reduced, (mapped - started, combined - mapped, now() - combined))
+
+
+def _next_chunk(work: Work, invocation: Invocation, kept: KeptMapper) -> _Chunk:
+    started = now()
+    taken = kept.next_items()
+    payload = chunk_payload(taken, work.out)
+    duration_ns = now() - started
+    kept.spent_s += duration_ns / 1e9
+    return _Chunk(kept, payload, digest(taken), duration_ns)
+
+
+def _settle(work: Work, chunk: _Chunk) -> None:
+    kept = chunk.kept
+    invocation, more = kept.invocation, kept.more
+    if more:
+        work.bench.keep(kept)
+    duration_us = microseconds(chunk.duration_ns)
+    notes = {} if more else notes_of(invocation)
+    fields = [kept.step, chunk.payload.to_wire(), chunk.digest, more, duration_us, notes]
+    work.segments.add(["mapped", invocation.vertex, *fields])
+
+
+def _pull(work: Work) -> None:
+    frame = work.frame
+    kept = work.bench.kept.pop((frame["request"]["id"], frame["vertex"]), None)
+    if kept is None:
+        work.segments.add(["failed", frame["vertex"], _not_kept(frame), 0, {}])
+        return
+    started = work.begin(kept.invocation.vertex) or now()  # a recall is not for what is kept here
+    chunk = work.guard(started, kept.invocation, _next_chunk, kept, spent_s=kept.spent_s)
+    if chunk is not None:
+        _settle(work, chunk)
+
+
+def _not_kept(frame: Frame) -> dict[str, Any]:
+    return {
+        "kind": "lost",
+        "type": "Lost",
+        "message": "the mapper is not suspended in this executor",
+        "step_name": frame["step"],
+    }
+
+
+def _combine(work: Work) -> None:
+    frame = work.frame
+    started = work.begin(frame["vertex"])
+    if not started:
+        return
+    invocation = work.invocation(frame["vertex"], frame["attempt"], stage="combiner")
+    outcome = work.guard(started, invocation, _over_inputs, Merged(*_inputs(work)))
+    if outcome is not None:
+        payloads, duration_us = outcome
+        notes = notes_of(invocation)
+        work.segments.add(["combined", invocation.vertex, payloads, duration_us, notes])
+
+
+def _reduce(work: Work) -> None:
+    frame = work.frame
+    session = frame.get("session") or {}
+    started = work.begin(frame["vertex"])
+    if not started:
+        return
+    invocation = work.invocation(
+        frame["vertex"], frame["attempt"], stage="reducer", session=session
+    )
+    part = frame.get("partition", 0)
+    grouped = Merged(*_inputs(work), part, frame.get("partitions") or 1)
+    outcome = work.guard(started, invocation, _over_inputs, grouped)
+    if outcome is not None:
+        payloads, duration_us = outcome
+        notes = notes_of(invocation)
+        work.segments.add(["reduced", invocation.vertex, part, payloads, duration_us, notes])
+
+
+def _inputs(work: Work) -> tuple[list[Payload], str, int]:
+    payloads = [Payload.from_wire(wire) for wire in work.frame["inputs"]]
+    return payloads, work.frame["blob_dir"], work.bench.limits.spill_bytes
+
+
+def _over_inputs(work: Work, invocation: Invocation, grouped: Merged) -> tuple[list[Any], int]:
+    started, stage = now(), invocation.stage
+    output = work.stage(invocation, stage, work.frame[stage], grouped, work.out)
+    payloads = [payload.to_wire() for payload in output.payloads()]
+    return payloads, microseconds(now() - started)
+
+
+_RUNS: Final[Mapping[str, Callable[[Work], None]]] = {
+    "map": _map,
+    "pull": _pull,
+    "combine": _combine,
+    "reduce": _reduce,
+}

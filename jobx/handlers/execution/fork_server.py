@@ -1,0 +1,206 @@
+"""Main of the fork server: makes executors for a node, and tells it when they are gone.
+
+``python -m jobx.handlers.execution.fork_server CONTROL_FD``: the node gives one SOCK_SEQPACKET
+socket, and sends ``executor.Config`` as JSON over it before anything else. It never held a socket,
+a lock or a thread of the node, so what it forks is clean. Messages are packed maps::
+
+    node to fork server    spawn    n, with a stream socket and a page of PAGE_BYTES as descriptors
+                           ping     n
+    fork server to node    spawned  n, pid
+                           exited   pid, status (exit code; negative: the signal)
+                           pong     n
+
+When the node closes its end or dies, all executors and what they started are killed, and the
+fork server ends. Executors die with the fork server even when it is killed.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import random
+import resource
+import selectors
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from mmap import mmap
+from typing import Any, Final
+
+from jobx import values
+from jobx.handlers import languages
+from jobx.handlers.execution import main as executor
+from jobx.handlers.execution.main import Config
+from jobx.handlers.execution.protocol import PAGE_BYTES, Page
+from jobx.system import kernel
+
+_MESSAGE_BYTES: Final = 1 << 12
+_CONFIG_BYTES: Final = 1 << 20
+#: Grouping makes many containers that live on; with the defaults half the time is collections.
+_GC_THRESHOLD: Final = (100_000, 50, 50)
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    pid: int
+    pidfd: int
+    folder: str
+
+
+class ForkServer:
+    """Makes executors on demand.
+
+    Args:
+        control: The socket to the node.
+        config: What executors are given.
+    """
+
+    def __init__(self, control: socket.socket, config: Config) -> None:
+        self._control = control
+        self._config = config
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(control, selectors.EVENT_READ)
+        self._children: dict[int, _Child] = {}
+
+    def run(self) -> None:
+        """Serve until the node is gone."""
+        try:
+            while True:
+                for key, _ in self._selector.select():
+                    if key.data is not None:
+                        self._reap(key.data)
+                    elif not self._serve():
+                        return
+        finally:
+            for child in self._children.values():
+                _kill(child)
+            for child in self._children.values():
+                os.waitpid(child.pid, 0)
+                _forget(child)
+
+    def _serve(self) -> bool:
+        """Take one message; False when the node is gone."""
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 2)
+        except ConnectionError:
+            return False
+        if not message:
+            return False
+        fields = values.unpack(message)
+        if fields["t"] == "ping":
+            self._tell({"t": "pong", "n": fields["n"]})
+            return True
+        stream_fd, page_fd = descriptors
+        try:
+            child = self._fork(stream_fd, page_fd)
+        except OSError:  # no room, no memory: the node sees its stream closed and asks again
+            traceback.print_exc()
+            return True
+        finally:
+            os.close(stream_fd)
+            os.close(page_fd)
+        self._children[child.pid] = child
+        self._selector.register(child.pidfd, selectors.EVENT_READ, child)
+        self._tell({"t": "spawned", "n": fields["n"], "pid": child.pid})
+        return True
+
+    def _fork(self, stream_fd: int, page_fd: int) -> _Child:
+        os.makedirs(self._config.temp_dir, exist_ok=True)
+        folder = tempfile.mkdtemp(prefix="executor-", dir=self._config.temp_dir)
+        parent = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.rmdir(folder)
+            raise
+        if pid == 0:
+            _become_executor(parent, stream_fd, page_fd, self._config, folder)
+        return _Child(pid, os.pidfd_open(pid), folder)
+
+    def _reap(self, child: _Child) -> None:
+        _, status = os.waitpid(child.pid, 0)
+        self._selector.unregister(child.pidfd)
+        del self._children[child.pid]
+        _kill(child)
+        _forget(child)
+        code = os.waitstatus_to_exitcode(status)
+        self._tell({"t": "exited", "pid": child.pid, "status": code})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        with suppress(ConnectionError):  # the end of the control socket is seen when it is read
+            self._control.send(values.pack(message))
+
+
+def _kill(child: _Child) -> None:
+    """Kill an executor and what it started; a new one may not lead its group yet."""
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def _forget(child: _Child) -> None:
+    os.close(child.pidfd)
+    shutil.rmtree(child.folder, ignore_errors=True)
+
+
+def _become_executor(
+    parent: int, stream_fd: int, page_fd: int, config: Config, folder: str
+) -> None:
+    """Turn this new process into an executor; does not return."""
+    status = 1
+    try:
+        os.setsid()
+        kernel.prctl(kernel.DIE_WITH_PARENT, signal.SIGKILL)
+        if os.getppid() != parent:
+            return
+        gc.enable()
+        gc.set_threshold(*_GC_THRESHOLD)
+        _confine(config, folder)
+        executor.main(stream_fd, Page(mmap(page_fd, PAGE_BYTES)), config, folder)
+        status = 0
+    except BaseException:  # noqa: BLE001 - the process ends here, and says why
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _confine(config: Config, folder: str) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    kernel.prctl(kernel.NO_NEW_PRIVILEGES, 1)
+    kernel.limit(resource.RLIMIT_CORE, 0)
+    if config.memory_bytes:
+        kernel.limit(resource.RLIMIT_AS, config.memory_bytes)
+    os.environ.clear()
+    os.environ.update(config.environment)
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    os.chdir(folder)
+    random.seed()
+
+
+def main(arguments: list[str]) -> None:
+    """Run the fork server with the arguments of the command line."""
+    (control_fd,) = arguments
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the node, which drains first
+    control = socket.socket(fileno=int(control_fd))
+    control.set_inheritable(False)
+    config = control.recv(_CONFIG_BYTES)
+    if not config:
+        return  # the node is gone
+    languages.processor("python")  # what most executors need, they share
+    # Collections and reference counts of what is loaded now would copy shared pages.
+    gc.disable()
+    gc.collect()
+    gc.freeze()
+    ForkServer(control, Config(**json.loads(config))).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

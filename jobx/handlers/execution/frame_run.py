@@ -1,0 +1,229 @@
+"""One work frame at work: where its output goes, and the guard under which author code runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextvars import Context
+from typing import Any, Final, TypeVar
+
+from jobx.frames import Frame
+from jobx.handlers.execution.protocol import STAGES, limit_s_of, vertices_of
+from jobx.handlers.execution.segments import Segment, Segments, microseconds
+from jobx.handlers.execution.state import Bench
+from jobx.handlers.failures import describe, shorten
+from jobx.handlers.forked import end
+from jobx.handlers.languages import yielded
+from jobx.handlers.pairs.grouping import Groups
+from jobx.handlers.pairs.merged_groups import Merged
+from jobx.handlers.pairs.run_writer import RunWriter
+from jobx.handlers.scope.invocation import Invocation
+from jobx.values import Value
+
+G = TypeVar("G")
+R = TypeVar("R")
+
+now: Final = time.monotonic_ns
+
+
+class Work:
+    """A work frame.
+
+    Attributes:
+        bench: What the executor keeps.
+        frame: The frame.
+        segments: What the result frame will hold.
+        out: Writes what leaves the executor.
+        scratch: Writes what does not.
+        in_parts: Output may be reduced in parts.
+        keeps: Output of mappers is kept until their reducer is done, which may be tried again.
+        keeping: Writes it.
+    """
+
+    def __init__(self, bench: Bench, frame: Frame) -> None:
+        partitions = frame.get("partitions") or 1
+        self.bench = bench
+        self.frame = frame
+        self.in_parts = partitions > 1
+        self.out = RunWriter(
+            frame["blob_dir"], frame["blob_stem"], frame["inline_bytes"], partitions, frame["sync"]
+        )
+        self.scratch = RunWriter(bench.limits.scratch_dir, f"scratch-{frame['id']}", 0)
+        self.keeping = RunWriter(
+            frame["blob_dir"],
+            f"{frame['blob_stem']}-k",
+            frame["inline_bytes"],
+            partitions,
+            frame["sync"],
+        )
+        self.keeps = frame.get("keeps", False)
+        self._kept: Callable[[Mapping[str, Any]], None] | None = None
+        self._limits_s = {
+            stage: limit_s_of(frame, stage, frame["time_limit_s"]) for stage in STAGES
+        }
+        self._later_attempts: Mapping[str, Mapping[int, int]] = frame.get("later_attempts") or {}
+        self.segments = Segments()
+
+    def invocation(
+        self,
+        vertex: int,
+        attempt: int,
+        *,
+        stage: str = "mapper",
+        session: dict[str, Value] | None = None,
+        given: object = None,
+    ) -> Invocation:
+        """Return a new invocation of this frame."""
+        frame = self.frame
+        return Invocation(
+            frame["request"],
+            frame["step"],
+            vertex,
+            attempt,
+            output_bytes=self.bench.limits.output_bytes,
+            stage=stage,
+            session=session,
+            given=given,
+            redactor=self.bench.redactor,
+        )
+
+    def groups(self, writer: RunWriter) -> Groups:
+        """Return new groups that spill through ``writer``."""
+        return Groups(writer, self.bench.limits.spill_bytes)
+
+    def begin(self, vertex: int) -> int:
+        """Begin with a vertex; return the monotonic nanoseconds of its start, 0: it is not to."""
+        if self.bench.is_spoilt:
+            return 0
+        started = now()
+        is_recalled = self.bench.page.begin(self.frame["id"], vertex, started)
+        return 0 if is_recalled else started
+
+    def close(self) -> list[Segment]:
+        """Return all segments; writing them has a time of its own."""
+        self.bench.page.restart(now())
+        return self.segments.close()
+
+    def abandon(self) -> None:
+        """Remove what was left of a frame that failed as a whole."""
+        self.out.undo(0)
+        self.keeping.undo(0)
+        self.bench.drop(self.frame["request"]["id"], vertices_of(self.frame))
+
+    def guard(
+        self,
+        started: int,
+        invocation: Invocation,
+        body: Callable[[Work, Invocation, G], R],
+        given: G,
+        spent_s: float = 0.0,
+    ) -> R | None:
+        """Run ``body(self, invocation, given)``, which runs author code begun with at ``started``.
+
+        Whatever it raises becomes a failed segment; then what it wrote is removed and None is
+        returned. ``spent_s`` is how much of its time limit the invocation has used before.
+        """
+        bench = self.bench
+        bench.scope.current = invocation
+        bench.invocations += 1
+        mark, kept_mark = self.out.written, self.keeping.written
+        try:
+            try:
+                self._limit(invocation, started, spent_s)
+                result = invocation.context.run(body, self, invocation, given)
+            finally:
+                if bench.forked.is_copy:
+                    end(sys.exception())
+                bench.alarm.stop()
+            if self._kept is not None:
+                self.keeping.undo(kept_mark)
+            return result
+        except BaseException as error:  # noqa: BLE001 - author code may raise anything
+            self.out.undo(mark)
+            if self._kept is None:
+                self.keeping.undo(kept_mark)
+            bench.note_cut_import(error)
+            self._failed(invocation, error, started)
+            return None
+        finally:
+            if self.scratch.written:
+                self.scratch.undo(0)
+            self._kept = None
+            bench.drain()
+            bench.scope.current = None
+
+    def _limit(self, invocation: Invocation, started: int, spent_s: float = 0.0) -> None:
+        """Let the time limit of the invocation's stage count from ``started`` on."""
+        limit_s = invocation.time_limit_s = self._limits_s[invocation.stage]
+        invocation.deadline = started / 1e9 + limit_s - spent_s
+        self.bench.alarm.start(invocation.deadline, limit_s)
+
+    def _failed(self, invocation: Invocation, error: BaseException, started: int) -> None:
+        redact = self.bench.redactor.text
+        failure = {
+            "handler_name": invocation.handler or None,
+            "step_name": invocation.step,
+            "attempt": invocation.attempt,
+            "input": redact(shorten(invocation.given)) if invocation.is_told_input else None,
+        } | describe(error, redact)
+        # What author code held is let go: if there is no memory, this is where it is.
+        traceback.clear_frames(error.__traceback__)
+        self.bench.drain()
+        vertex, duration_us = invocation.vertex, microseconds(now() - started)
+        notes = invocation.notes()
+        if self._kept is not None:
+            own = f"{invocation.stage}_output"
+            self._kept({name: note for name, note in notes.items() if name != own})
+            notes = {"output": notes[own]} if own in notes else {}
+        segment = ["failed", vertex, failure, duration_us, {vertex: notes} if notes else {}]
+        self.segments.add([*segment, invocation.stage] if invocation.is_later else segment)
+
+    def keep(
+        self, invocation: Invocation, output: Groups, durations_ns: tuple[int, int, int]
+    ) -> None:
+        """Keep what a mapper left, as it is, for when its reducer fails, which runs next."""
+        output.payloads()
+        vertex, segments = invocation.vertex, self.segments
+        self._kept = lambda notes: segments.returned(vertex, output, False, durations_ns, notes)
+
+    def _next_stage(self, invocation: Invocation, stage: str) -> None:
+        """Begin with a combiner or reducer in the trip of its mapper."""
+        started = now()
+        invocation.stage = stage
+        attempts = self._later_attempts
+        invocation.attempt = attempts[stage].get(invocation.vertex, 1) if attempts else 1
+        self.bench.page.restart(started, stage)
+        self._limit(invocation, started)
+
+    def stage(
+        self,
+        invocation: Invocation,
+        stage: str,
+        version: str,
+        given: Groups | Merged,
+        writer: RunWriter,
+    ) -> Groups:
+        """Run a combiner or reducer and return what it yields, grouped."""
+        self.bench.drain()  # what is on its way is of the stage before
+        if invocation.stage != stage:
+            self._next_stage(invocation, stage)
+        handler = self.bench.handler(version, invocation)
+        output = self.groups(writer)
+        grouped = given.grouped(in_order=not handler.in_any_order)
+
+        def fill() -> None:
+            output.fill(yielded(handler.run(grouped)))
+
+        if invocation.is_later:  # it finds nothing of what its mapper set for itself
+            Context().run(fill)
+        else:
+            fill()
+        return output
+
+
+def notes_of(invocation: Invocation) -> dict[int, Any]:
+    """Return the notes of a segment of one invocation."""
+    notes = invocation.notes()
+    return {invocation.vertex: notes} if notes else {}

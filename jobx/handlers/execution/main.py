@@ -1,0 +1,253 @@
+"""Main of an executor: the process that runs author code and nothing else.
+
+It reads frames, runs them and answers, until the node closes its end. All of them are of one
+workflow. What author code does to the process is undone after a work frame or before another
+request's code runs, or ends the process; what of it may stay within the workflow says
+``docs/guarantees.md``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from jobx.errors import FrameError
+from jobx.frames import Frame, FrameSocket
+from jobx.handlers.capture import Capture
+from jobx.handlers.execution import batch
+from jobx.handlers.execution.protocol import Page
+from jobx.handlers.execution.state import Bench, Limits
+from jobx.handlers.execution.surroundings import Surroundings
+from jobx.handlers.execution.time_limit import Alarm
+from jobx.handlers.files.files import OWN_THREADS, shared_files
+from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.scope.factories import ScopeFactories
+from jobx.handlers.scope.names import Scope
+from jobx.handlers.scope.secrets import Redactor
+from jobx.system import kernel
+
+#: Descriptors of the executor itself are at least this, out of the way of author code.
+_LOWEST_OWN: Final = 200
+_PAGE_BYTES: Final = resource.getpagesize()
+#: How often an executor weighs itself at most, since that takes as long as a small invocation.
+_WEIGH_S: Final = 0.1
+#: How often it looks for names of modules that were replaced without setting an attribute.
+_THOROUGH_S: Final = 0.1
+_WORK: Final = frozenset({"map", "pull", "combine", "reduce"})
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the fork server was told about executors.
+
+    Attributes:
+        memory_bytes: Address space of the process; 0 means no limit.
+        output_bytes: Captured output of one invocation that is kept.
+        spill_bytes: Pairs that one invocation may hold in memory, by estimate.
+        recycle_invocations: It leaves after this many …
+        recycle_growth_bytes: … or when its resident memory grew by this much.
+        environment: The environment of author code.
+        temp_dir: Where the private folders of executors are made.
+        programs: Folders whose programs may run handlers.
+        wasm_fuel: What one invocation of a WebAssembly module may burn.
+        wasm_memory_bytes: Memory of a WebAssembly module.
+        files: ``config.FilesSettings`` as plain values, None when there are no shared files.
+        factories: Scope factories by workflow.
+        factory_path: Folders that these are imported from.
+        secrets: What they are handed, by name.
+    """
+
+    memory_bytes: int
+    output_bytes: int
+    spill_bytes: int
+    recycle_invocations: int
+    recycle_growth_bytes: int
+    environment: Mapping[str, str]
+    temp_dir: str
+    programs: Sequence[str] = ()
+    wasm_fuel: int = 0
+    wasm_memory_bytes: int = 0
+    files: Mapping[str, Any] | None = None
+    factories: Mapping[str, str] = field(default_factory=dict)
+    factory_path: Sequence[str] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def lift(descriptor: int) -> int:
+    """Move a descriptor out of the way of author code and return its new number."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = _LOWEST_OWN if soft > 2 * _LOWEST_OWN else 3
+    lifted = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, lowest)
+    os.close(descriptor)
+    return lifted
+
+
+def close_others(kept: set[int]) -> None:
+    """Close all descriptors but those given."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in kept:
+            try:
+                os.close(int(name))
+            except OSError:  # the one that listed the folder
+                continue
+
+
+def main(stream_fd: int, page: Page, config: Config, folder: str) -> None:
+    """Run frames until the node closes its end, sends ``exit``, or this process is used up.
+
+    Args:
+        stream_fd: Socket to the node.
+        page: The page shared with it.
+        config: See there.
+        folder: The private folder, already the working directory.
+    """
+    kernel.prctl(kernel.ADOPT_ORPHANS, 1)
+    kernel.give_way()  # to the node, which would else be interrupted by each frame that it sends
+    scope = Scope()
+    if config.files is not None:
+        scope.add("FS", shared_files(config.files, scope.workflow))
+    capture = Capture(lift, scope.take)
+    stream_fd = lift(stream_fd)
+    close_others({stream_fd, *capture.descriptors})
+    capture.start()
+    alarm = Alarm()
+    limits = Limits(config.output_bytes, config.spill_bytes, folder)
+    guests = Guests(folder, config.programs, config.wasm_fuel, config.wasm_memory_bytes)
+    sys.path += config.factory_path  # last: they hide nothing that is installed
+    bench = Bench(
+        scope,
+        alarm,
+        page,
+        limits,
+        drain=capture.drain,
+        guests=guests,
+        factories=ScopeFactories(config.factories, config.secrets),
+        redactor=Redactor(config.secrets.values()),
+    )
+    frames = FrameSocket(socket.socket(fileno=stream_fd))
+    executor = _Executor(bench, capture, frames, config, folder)
+    executor.run()
+
+
+class _Executor:
+    def __init__(
+        self, bench: Bench, capture: Capture, frames: FrameSocket, config: Config, folder: str
+    ) -> None:
+        self._bench = bench
+        self._capture = capture
+        self._frames = frames
+        self._config = config
+        self._surroundings = Surroundings(folder)
+        self._request_id = ""
+        self._is_clean = self._is_whole = True
+        self._thorough_at = 0.0
+        bench.forked.watch(self._let_go)
+        self._restore()
+        self._threads = threading.active_count()
+        self._weigh()
+        self._first_rss_bytes = self._rss_bytes
+
+    def run(self) -> None:
+        frames, bench = self._frames, self._bench
+        frames.send({"t": "ready", "pid": os.getpid()})
+        while (frame := frames.receive()) is not None:
+            kind = frame["t"]
+            if kind in _WORK:
+                self._work(frame)
+                if self._is_used_up():
+                    frames.send({"t": "leaving"})
+                    return
+            elif kind == "load":
+                bench.load(frame)
+            elif kind == "drop":
+                bench.drop(frame["request_id"], frame["vertices"])
+            elif kind == "exit":
+                return
+            else:
+                raise FrameError(f"an executor knows no frame {kind!r}")
+
+    def _work(self, frame: Frame) -> None:
+        """Run and answer a work frame; only then, since somebody waits, clean up after it."""
+        page, request_id = self._bench.page, frame["request"]["id"]
+        page.take_up(frame["id"], time.monotonic_ns())
+        if request_id != self._request_id:
+            self._clean()
+            self._request_id = request_id
+        result = {"t": "result", "id": frame["id"], "request_id": request_id}
+        self._is_clean = False
+        segments = batch.run(self._bench, frame)
+        self._bench.forked.check()
+        page.take_up(frame["id"], time.monotonic_ns())
+        try:
+            self._frames.send(result | {"segments": segments})
+        except FrameError as error:
+            batch.abandon(self._bench, frame)
+            self._frames.send(result | {"segments": batch.failed(frame, error)})
+        self._restore()
+        page.take_up(0, 0)
+        if not self._frames.is_pending():  # nobody waits meanwhile
+            self._clean()
+
+    def _restore(self) -> None:
+        """Undo what author code did to what the next work frame needs, of whatever request."""
+        self._capture.restore()
+        self._surroundings.restore_signals()
+        self._bench.alarm.install()
+        self._surroundings.restore_folder()
+
+    def _clean(self) -> None:
+        """Undo what author code of a request did to the process, before another one's runs."""
+        if self._is_clean:
+            return
+        now = time.monotonic()
+        is_thorough = now >= self._thorough_at
+        if is_thorough:
+            self._thorough_at = now + _THOROUGH_S
+        self._is_whole = self._surroundings.restore(is_thorough=is_thorough)
+        if not self._bench.kept:  # those are suspended in the middle of what they do
+            self._surroundings.remove_files()
+            self._bench.guests.restore()
+        self._is_clean = True
+
+    def _let_go(self) -> None:
+        """Part with what is of the process that was asked, in one that was forked from it."""
+        self._frames.let_go()
+        self._bench.page.let_go()
+
+    def _is_used_up(self) -> bool:
+        bench, config = self._bench, self._config
+        if time.monotonic() - self._weighed_at > _WEIGH_S:
+            self._weigh()
+        if bench.is_spoilt:
+            return True
+        if bench.kept:  # they would be lost, and begun anew, and lost again
+            return False
+        growth_bytes = self._rss_bytes - self._first_rss_bytes
+        is_old = bench.invocations >= config.recycle_invocations or not self._is_whole
+        return is_old or growth_bytes >= config.recycle_growth_bytes or self._is_haunted()
+
+    def _weigh(self) -> None:
+        self._rss_bytes = _rss_bytes() + self._bench.guests.rss_bytes()
+        self._bench.page.rss_bytes = self._rss_bytes
+        self._weighed_at = time.monotonic()
+
+    def _is_haunted(self) -> bool:
+        """Tell whether author code left threads or child processes behind."""
+        if threading.active_count() > self._threads:
+            authors = [t for t in threading.enumerate() if not t.name.startswith(OWN_THREADS)]
+            if len(authors) > self._threads:
+                return True
+        return self._bench.guests.has_strangers()
+
+
+def _rss_bytes() -> int:
+    with open("/proc/self/statm", "rb", buffering=0) as statm:
+        return int(statm.read().split()[1]) * _PAGE_BYTES

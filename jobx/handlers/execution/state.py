@@ -1,0 +1,172 @@
+"""What an executor keeps from frame to frame."""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from jobx.errors import InternalError
+from jobx.frames import Frame
+from jobx.handlers.execution.protocol import Page
+from jobx.handlers.execution.suspended import KeptMapper
+from jobx.handlers.execution.time_limit import IMPORT_SYSTEM, Alarm
+from jobx.handlers.forked import Forked, end
+from jobx.handlers.languages import Loaded, processor
+from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.scope.factories import ScopeFactories
+from jobx.handlers.scope.invocation import Invocation
+from jobx.handlers.scope.names import Scope
+from jobx.handlers.scope.secrets import Redactor
+
+#: What one result frame holds before a batch ends early, about.
+SEGMENTS_BYTES: Final = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an invocation may take, and a batch.
+
+    Attributes:
+        output_bytes: Captured output that is kept.
+        spill_bytes: Pairs in memory, by estimate.
+        scratch_dir: Where pairs beyond that go meanwhile.
+        segments_bytes: Segments of one answer, after which its batch ends.
+    """
+
+    output_bytes: int
+    spill_bytes: int
+    scratch_dir: str
+    segments_bytes: int = SEGMENTS_BYTES
+
+
+class Bench:
+    """What an executor keeps from frame to frame: handlers and suspended mappers.
+
+    Args:
+        scope: The names for author code.
+        alarm: Interrupts invocations that are over their time.
+        page: The page shared with the node.
+        limits: What an invocation may take.
+        drain: Called at the end of each invocation, to collect output that is still on its way.
+        guests: Processes that run what is not Python; by default they work in the scratch folder.
+        factories: Add names for some handlers.
+        redactor: Hides the secrets that those were handed.
+
+    Attributes:
+        invocations: Invocations that ran.
+        kept: Suspended mappers by request id and vertex.
+        forked: Tells a process that author code forked from this one.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        alarm: Alarm,
+        page: Page,
+        limits: Limits,
+        *,
+        drain: Callable[[], None] = lambda: None,
+        guests: Guests | None = None,
+        factories: ScopeFactories | None = None,
+        redactor: Redactor | None = None,
+    ) -> None:
+        self.scope = scope
+        self.alarm = alarm
+        self.page = page
+        self.limits = limits
+        self.drain = drain
+        self.guests = guests or Guests(limits.scratch_dir)
+        self.redactor = redactor or Redactor()
+        self._factories = factories or ScopeFactories({}, {})
+        self.invocations = 0
+        self.forked = Forked()
+        self._has_cut_import = False
+        self.kept: dict[tuple[str, int], KeptMapper] = {}
+        self._sources: dict[str, Frame] = {}
+        self._handlers: dict[str, Loaded] = {}
+
+    @property
+    def is_spoilt(self) -> bool:
+        """Whether an import was cut, so that a module may be there in part, for all handlers."""
+        return self._has_cut_import or self.alarm.cut_import
+
+    def note_cut_import(self, error: BaseException) -> None:
+        """Note it when an invocation ran out of memory or stack inside of an import."""
+        if isinstance(error, MemoryError | RecursionError):
+            files = (
+                frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)
+            )
+            if any(file.startswith(IMPORT_SYSTEM) for file in files):
+                self._has_cut_import = True
+
+    def load(self, frame: Frame) -> None:
+        """Take a handler; it is compiled when it is first used."""
+        self._sources[frame["version"]] = frame
+
+    def handler(self, version: str, invocation: Invocation) -> Loaded:
+        """Return a handler for the invocation that is to run it.
+
+        Raises:
+            InternalError: It was not sent.
+            Misuse: Its scope factory failed.
+            BaseException: Whatever the top level of its module raises.
+        """
+        loaded = self._handlers.get(version)
+        if loaded is None:
+            source = self._sources.get(version)
+            if source is None:
+                raise InternalError(f"handler {version} was not sent to this executor")
+            invocation.handler = source["name"]
+            scope = self.scope.extended(self._factories.names(source, self.scope.reserved))
+            loaded = processor(source["source_type"]).load(source, scope, self.guests)
+            self._handlers[version] = loaded
+        invocation.handler = loaded.name
+        return loaded
+
+    def per_key(self, version: str, invocation: Invocation) -> bool:
+        """Tell whether a reducer is called once a key.
+
+        False when it cannot be loaded, too.
+        """
+        if version not in self._handlers:
+            mapper = invocation.handler
+            try:
+                self.handler(version, invocation)
+            except Exception:  # noqa: BLE001 - its own invocation finds the same, and is blamed
+                return False
+            finally:
+                invocation.handler = mapper
+        return self._handlers[version].per_key
+
+    def keep(self, mapper: KeptMapper) -> None:
+        """Keep a suspended mapper; one of an earlier attempt is closed."""
+        owner = (mapper.invocation.request["id"], mapper.invocation.vertex)
+        before = self.kept.pop(owner, None)
+        if before is not None:
+            self.discard(before)
+        self.kept[owner] = mapper
+
+    def drop(self, request_id: str, vertices: Sequence[int] | None) -> None:
+        """Close suspended mappers of a request, all of them when ``vertices`` is None."""
+        wanted = None if vertices is None else set(vertices)
+        for owner, vertex in list(self.kept):
+            if owner == request_id and (wanted is None or vertex in wanted):
+                self.discard(self.kept.pop((owner, vertex)))
+
+    def discard(self, kept: KeptMapper) -> None:
+        """Close a suspended mapper; what its ``finally`` blocks raise is nobody's concern."""
+        self.scope.current = kept.invocation
+        try:
+            self.alarm.start(time.monotonic() + 1.0, 1.0)
+            kept.invocation.context.run(kept.close)
+        except BaseException:  # noqa: BLE001, S110 - author code whose outcome is not wanted
+            pass
+        finally:
+            if self.forked.is_copy:
+                end(sys.exception())
+            self.alarm.stop()
+            self.scope.current = None

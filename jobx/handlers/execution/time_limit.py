@@ -1,0 +1,79 @@
+"""The soft time limit: an invocation that is over its time is interrupted in its own code."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from types import FrameType
+from typing import Final
+
+from jobx.handlers.failures import over_time
+from jobx.system import kernel
+
+#: What the files of the import system are called.
+IMPORT_SYSTEM: Final = "<frozen importlib"
+#: An author who swallows the interruption gets it again after this.
+_AGAIN_S: Final = 0.5
+
+
+class Alarm:
+    """Raises HandlerTimeout in the main thread when a deadline passes.
+
+    The timer of the process is set only when it would come too late: one that comes too early
+    finds that there is time left and is set again. So starting and stopping cost next to nothing.
+
+    Attributes:
+        cut_import: It interrupted an import, which leaves modules that are not whole.
+    """
+
+    def __init__(self) -> None:
+        self.cut_import = False
+        self._deadline = math.inf
+        self._fires_at = math.inf
+        self._limit_s = math.inf
+
+    def install(self) -> None:
+        """Take over SIGALRM and its timer (again)."""
+        kernel.set_handler(signal.SIGALRM, self._fired)
+        self.close()
+
+    def start(self, deadline: float, limit_s: float) -> None:
+        """Interrupt what runs now at ``deadline``, monotonic: then it has had ``limit_s``."""
+        self._deadline = deadline
+        self._limit_s = limit_s
+        if deadline < self._fires_at:
+            self._set(deadline)
+
+    def stop(self) -> None:
+        """Let what runs now run."""
+        self._deadline = math.inf
+
+    def close(self) -> None:
+        """Stop the timer."""
+        self._deadline = self._fires_at = math.inf
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _set(self, instant: float) -> None:
+        self._fires_at = instant
+        signal.setitimer(signal.ITIMER_REAL, max(instant - time.monotonic(), 1e-6))
+
+    def _fired(self, signum: int, frame: FrameType | None) -> None:
+        self._fires_at = math.inf
+        if math.isinf(self._deadline):
+            return
+        if time.monotonic() < self._deadline:
+            self._set(self._deadline)
+            return
+        self._deadline = time.monotonic() + _AGAIN_S
+        self._set(self._deadline)
+        self.cut_import = self.cut_import or _is_importing(frame)
+        raise over_time(self._limit_s)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(IMPORT_SYSTEM):
+            return True
+        frame = frame.f_back
+    return False

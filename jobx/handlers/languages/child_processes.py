@@ -1,0 +1,178 @@
+"""Guests: processes that run author code for an executor, in languages other than Python."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from typing import Any, Final, TypeVar
+
+from jobx.handlers.failures import GuestFailed
+from jobx.system import kernel
+from jobx.system.errors import translate
+
+T = TypeVar("T")
+
+#: A guest that closed its end gets so long to end.
+_END_S: Final = 1.0
+#: What is wrong with a program that does not start; all else is what the machine lacks.
+_OF_PROGRAM: Final = frozenset(
+    {
+        *(errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.ELOOP),
+        *(errno.ENAMETOOLONG, errno.E2BIG, errno.EINVAL),
+    }
+)
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+class Guests:
+    """The guests of an executor, and what they are given.
+
+    A guest belongs to the process group of its executor, so it goes when that goes. What it
+    started and left behind becomes a child of the executor, which adopts orphans.
+
+    Args:
+        folder: The private folder of the executor, where guests work and find their source.
+        programs: Folders whose programs may run handlers.
+        wasm_fuel: What one invocation of a WebAssembly module may burn; about one an instruction.
+        wasm_memory_bytes: Memory of a WebAssembly module.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        programs: Sequence[str] = (),
+        wasm_fuel: int = 0,
+        wasm_memory_bytes: int = 0,
+    ) -> None:
+        self.folder = folder
+        self.programs = tuple(programs)
+        self.wasm_fuel = wasm_fuel
+        self.wasm_memory_bytes = wasm_memory_bytes
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._kept: dict[object, Any] = {}
+        self._closing = ExitStack()
+        self._restoring: list[Callable[[], object]] = []
+
+    def keep(self, make: Callable[[Guests], T]) -> T:
+        """Return what ``make`` returned when it was first asked for in this executor."""
+        if make not in self._kept:
+            self._kept[make] = make(self)
+        kept: T = self._kept[make]
+        return kept
+
+    def on_close(self, close: Callable[[], object]) -> None:
+        """Call ``close`` when guests are closed."""
+        self._closing.callback(close)
+
+    def on_restore(self, restore: Callable[[], object]) -> None:
+        """Call ``restore`` when what author code of a request left is to be put back."""
+        self._restoring.append(restore)
+
+    def restore(self) -> None:
+        """Put back what author code of a request left in guests."""
+        for restore in self._restoring:
+            restore()
+
+    def start(self, argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
+        """Start a guest; ``options`` are those of Popen.
+
+        Raises:
+            GuestFailed: Its program cannot be started (kind ``capability``).
+            StoreUnavailable, StoreRefused: The machine lacks what a start takes.
+        """
+        try:
+            guest = subprocess.Popen(  # noqa: S603 - this is what an executor is for
+                argv,
+                cwd=self.folder,
+                preexec_fn=_die_with_executor,  # noqa: PLW1509 - one call of libc harms no thread
+                **options,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            if isinstance(error, OSError) and error.errno not in _OF_PROGRAM:
+                raise translate(error, argv[0]) from error
+            reason = f"{argv[0]} cannot be started on this node: {error}"
+            raise GuestFailed("capability", "RuntimeMissing", reason) from error
+        self._running[guest.pid] = guest
+        return guest
+
+    def end(self, guest: subprocess.Popen[bytes], patience_s: float = 0.0) -> int:
+        """End a guest and return its exit code, negative when a signal ended it.
+
+        Args:
+            guest: The guest.
+            patience_s: It may take so long to end by itself.
+        """
+        try:
+            guest.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            guest.kill()
+            guest.wait()
+        finally:
+            for stream in (guest.stdin, guest.stdout, guest.stderr):
+                if stream is not None:
+                    with suppress(OSError):  # what is still in its buffer has no reader
+                        stream.close()
+        self._running.pop(guest.pid, None)
+        return guest.returncode
+
+    def close(self) -> None:
+        """End all guests; for processes that go on without them."""
+        self._closing.close()
+        for guest in list(self._running.values()):
+            self.end(guest)
+        self._kept.clear()
+
+    def crashed(self, guest: subprocess.Popen[bytes], name: str) -> GuestFailed:
+        """Return the failure of a guest that closed its end in the middle of its work."""
+        code = self.end(guest, _END_S)
+        if code == -signal.SIGABRT:
+            return GuestFailed("memory", "MemoryError", f"{name} ran out of memory and aborted")
+        return GuestFailed("crash", "GuestCrashed", f"{name} {how(code)}")
+
+    def rss_bytes(self) -> int:
+        """Return the resident memory of all guests."""
+        return sum(map(_rss_bytes, self._running))
+
+    def has_strangers(self) -> bool:
+        """Tell whether this process has children, dead ones included, that are not guests."""
+        if self._running:
+            return bool(_children() - self._running.keys())
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return True
+
+
+def how(code: int) -> str:
+    """Return in words how a process ended."""
+    if code >= 0:
+        return f"ended with code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"
+
+
+def _die_with_executor() -> None:
+    kernel.prctl(kernel.DIE_WITH_PARENT, signal.SIGKILL)
+
+
+def _children() -> set[int]:
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb", buffering=0) as children:
+            return set(map(int, children.read().split()))
+    except OSError:  # a kernel that does not tell
+        return set()
+
+
+def _rss_bytes(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/statm", "rb", buffering=0) as statm:
+            return int(statm.read().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError):  # it has just ended
+        return 0

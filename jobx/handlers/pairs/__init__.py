@@ -1,0 +1,1 @@
+"""Keys and values on their way: grouped, sorted, spilled to disk, merged."""

@@ -1,0 +1,89 @@
+"""The arguments of a request on their way to its first mapper: small ones inline, else in a blob.
+
+Who asks packs them; a node carries them as they are, and nobody but the executor holds large ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jobx import values
+from jobx.errors import InvalidInput, StoreRefused
+from jobx.handlers.pairs.run_writer import BlobFile
+from jobx.kv.blobs import BlobFolder
+from jobx.payload import Payload, pack_offsets
+from jobx.values import Value
+
+BLOB: Final = "arguments"
+
+
+def pack(arguments: Mapping[str, Value]) -> bytes:
+    """Return arguments as the one item of a root's chunk: a list of [name, value].
+
+    Raises:
+        InvalidInput: One is no value.
+    """
+    return values.pack([[name, value] for name, value in arguments.items()])
+
+
+def inline(item: bytes) -> Payload:
+    """Return packed arguments as a chunk that holds them."""
+    return Payload(1, len(item), item, offsets=pack_offsets([len(item)]))
+
+
+def wire(arguments: Mapping[str, Value]) -> list[Any]:
+    """Return arguments as the verb ``submit`` takes them, inline."""
+    return inline(pack(arguments)).to_wire()
+
+
+class RootInputs:
+    """Where packed arguments are until their request has expired.
+
+    Args:
+        blobs: The folders of requests.
+        inline_bytes: Up to this they are in the request's log; larger ones are synced blobs.
+    """
+
+    def __init__(self, blobs: BlobFolder, inline_bytes: int) -> None:
+        self._blobs = blobs
+        self.inline_bytes = inline_bytes
+
+    def keep(self, workflow: str, request_id: str, item: bytes) -> Payload:
+        """Return the chunk of packed arguments, on disk if they are large; then it blocks.
+
+        Raises:
+            StoreFull: There is no room.
+            StoreRefused: They cannot be written.
+        """
+        if len(item) <= self.inline_bytes:
+            return inline(item)
+        folder = self._blobs.path(workflow, request_id)
+        with BlobFile(str(folder), BLOB, sync=True) as blob:
+            blob.write(item)
+        ends, sums = pack_offsets([len(item)]), pack_offsets([blob.checksum])
+        return Payload(1, len(item), None, BLOB, blob.checksum, ends, sums=sums)
+
+    def read(self, workflow: str, request_id: str, payload: Payload) -> dict[str, Any]:
+        """Return the arguments of a chunk; blocks if they are in a blob.
+
+        Raises:
+            InvalidInput: They are no arguments.
+            StoreRefused: They cannot be read.
+        """
+        item = payload.inline
+        if item is None:
+            path = self._blobs.path(workflow, request_id) / (payload.blob or BLOB)
+            try:
+                item = path.read_bytes()
+            except OSError as error:
+                raise StoreRefused(str(path), error.strerror or str(error)) from error
+        found = values.unpack_foreign(item)
+        try:
+            return dict(found)
+        except (TypeError, ValueError) as error:
+            raise InvalidInput("arguments", f"{len(item)} bytes", "are no pairs") from error
+
+    def drop(self, workflow: str, request_id: str) -> None:
+        """Remove the arguments of a request that was not accepted; blocks."""
+        self._blobs.remove(workflow, request_id)

@@ -1,0 +1,313 @@
+"""Writing runs and chunks: inline when they are small, else blobs.
+
+A blob becomes visible whole: it is written beside its name and renamed.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from types import NoneType, TracebackType
+from typing import Any, Final, NoReturn, TypeAlias
+
+from msgspec.structs import replace
+
+from jobx import values
+from jobx.handlers.forked import end
+from jobx.handlers.pairs import sequences
+from jobx.payload import Payload, pack_offsets
+from jobx.system.errors import translate
+from jobx.values import Key, Value
+
+#: A packed item is split when it is larger, so that readers need not hold all values of a key.
+_ITEM_BYTES: Final = 1 << 18
+#: Values of a key that are packed into one item at most.
+ITEM_VALUES: Final = 1024
+BUFFER_BYTES: Final = 1 << 20
+#: Keys of a run that are packed at once.
+_BLOCK: Final = 256
+#: Values of these types are small, so that many of them can be packed together.
+SMALL: Final = frozenset({int, float, bool, NoneType})
+_Block: TypeAlias = list[tuple[Key, Sequence[Value]]]
+
+
+def _make_folder(folder: str) -> None:
+    """Create a folder and those above it for their owner only, whatever an author's umask says."""
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        pass
+    except FileNotFoundError:
+        above = os.path.dirname(folder)
+        if not above:
+            raise
+        _make_folder(above)
+        with suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+class BlobFile:
+    """A blob that is being written; it does not exist before ``commit``.
+
+    Raises:
+        StoreFull: No room is left.
+        StoreRefused: The folder cannot be written.
+        StoreUnavailable: The process lacks descriptors or memory.
+    """
+
+    def __init__(self, folder: str, name: str, sync: bool = False) -> None:
+        self.size_bytes = 0
+        self.checksum = 0
+        self._path = os.path.join(folder, name)
+        self._sync = sync
+        try:
+            _make_folder(folder)
+            self._file = open(  # noqa: SIM115 - see __exit__
+                f"{self._path}.part", "wb", buffering=0, opener=_open_private
+            )
+        except OSError as error:
+            refuse(folder, error)
+
+    def write(self, body: bytes | bytearray) -> int:
+        """Append bytes and return their CRC-32; a disk that is nearly full takes them in parts."""
+        left = memoryview(body)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            refuse(self._path, error)
+        self.size_bytes += len(body)
+        self.checksum = zlib.crc32(body, self.checksum)
+        return zlib.crc32(body)
+
+    def commit(self) -> None:
+        """Make the blob visible under its name; on disk too when it is synced.
+
+        When that fails nothing is left of it: what a failed sync has lost, no later sync of the
+        same file tells of.
+        """
+        try:
+            if self._sync:
+                os.fsync(self._file.fileno())
+            self._file.close()
+            os.rename(f"{self._path}.part", self._path)
+            if self._sync:
+                _sync_folders(self._path)
+        except OSError as error:
+            self._remove()
+            refuse(self._path, error)
+
+    def _remove(self) -> None:
+        with suppress(OSError):
+            self._file.close()
+        for path in (f"{self._path}.part", self._path):
+            with suppress(OSError):
+                os.unlink(path)
+
+    def __enter__(self) -> BlobFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            self._remove()
+
+
+def refuse(where: str, error: OSError) -> NoReturn:
+    """Raise what a failure to write is: no room, or a place that cannot be written."""
+    raise translate(error, where) from error
+
+
+def _sync_folders(path: str) -> None:
+    """Make the name of a blob survive the loss of power.
+
+    Its folder, ``<root>/<workflow>/<request>``, may be new, and the one above as well.
+    """
+    for _ in range(3):
+        path = os.path.dirname(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class RunWriter:
+    """Writes payloads of one work frame.
+
+    Args:
+        folder: Where blobs go; made when it is missing.
+        stem: Blobs are named ``<stem>-<n>``.
+        inline_bytes: What is not larger stays inline.
+        partitions: Sections of a run that is asked for in sections.
+        sync: Blobs are synced to disk.
+
+    Attributes:
+        written: Blobs that were written so far.
+    """
+
+    def __init__(
+        self, folder: str, stem: str, inline_bytes: int, partitions: int = 1, sync: bool = False
+    ) -> None:
+        self.partitions = partitions
+        self.folder = folder
+        self._stem = stem
+        self._inline_bytes = inline_bytes
+        self._sync = sync
+        self.written = 0
+        self._pack = values.packer()
+        self._pid = os.getpid()
+
+    def run(self, items: Iterable[tuple[Key, Sequence[Value]]], in_sections: bool) -> Payload:
+        """Write a run.
+
+        Args:
+            items: Keys with their values, sorted by key.
+            in_sections: Partition it by key hash.
+        """
+        if in_sections and self.partitions > 1:
+            return self._run_in_sections(items)
+        body = bytearray()
+        count = pairs = 0
+        is_small = True
+        rest = iter(items)
+        while block := list(islice(rest, _BLOCK)):
+            pairs += sum([len(listed) for _, listed in block])
+            packed = sequences.pack(self._pack, block) if is_small and _is_few(block) else b""
+            is_small = 0 < len(packed) <= _ITEM_BYTES  # else the blocks that follow hardly are
+            if is_small:
+                count += len(block)
+                body += packed
+                continue
+            del packed
+            _, split = self._pack_each(block)
+            count += len(split)
+            body += b"".join(split)
+        return replace(self._payload([body], count), pairs=pairs)
+
+    def _run_in_sections(self, items: Iterable[tuple[Key, Sequence[Value]]]) -> Payload:
+        bodies = [bytearray() for _ in range(self.partitions)]
+        count = pairs = 0
+        rest = iter(items)
+        while block := list(islice(rest, _BLOCK)):
+            pairs += sum([len(listed) for _, listed in block])
+            keys, packed = self._pack_each(block)
+            count += len(packed)
+            parts = values.partitions_of(keys, self.partitions)
+            for part, item in zip(parts, packed, strict=True):
+                bodies[part] += item
+        written = self._payload(bodies, count, sections=tuple(_ends(bodies)))
+        return replace(written, pairs=pairs)
+
+    def _pack_each(self, block: _Block) -> tuple[Sequence[Key], Sequence[bytes]]:
+        """Return the keys of packed items, and these; quick when no key has many values."""
+        pack = self._pack
+        if _is_few(block):
+            packed = list(map(pack, block))
+            if max(map(len, packed)) <= _ITEM_BYTES:
+                return [key for key, _ in block], packed
+        items = [(key, item) for key, listed in block for item in pack_items(pack, key, listed)]
+        keys, packed_items = zip(*items, strict=True)
+        return keys, packed_items
+
+    def chunk(self, items: Sequence[bytes], offsets: bytes) -> Payload:
+        """Write a chunk of packed items, ``offsets`` being their packed end offsets."""
+        written = self._payload([b"".join(items)], len(items), offsets=offsets)
+        if written.blob is None:
+            return written
+        return replace(written, sums=pack_offsets(list(map(zlib.crc32, items))))
+
+    def _payload(
+        self,
+        bodies: Sequence[bytes | bytearray],
+        count: int,
+        offsets: bytes = b"",
+        sections: tuple[int, ...] = (),
+    ) -> Payload:
+        size = sum(map(len, bodies))
+        if size <= self._inline_bytes:
+            inline = b"".join(bodies)
+            return Payload(count, size, inline, offsets=offsets, sections=sections)
+        if os.getpid() != self._pid:  # a copy that author code forked, in the place of another
+            end(None)
+        name = f"{self._stem}-{self.written}"
+        self.written += 1
+        with BlobFile(self.folder, name, self._sync) as blob:
+            sums = [blob.write(body) for body in bodies]
+        packed = pack_offsets(sums) if sections else b""
+        return Payload(count, size, None, name, blob.checksum, offsets, sections, packed)
+
+    def undo(self, mark: int) -> None:
+        """Remove the blobs that were written since ``written`` was ``mark``."""
+        for number in range(mark, self.written):
+            with suppress(OSError):
+                os.unlink(os.path.join(self.folder, f"{self._stem}-{number}"))
+        self.written = mark
+
+
+def _is_few(block: _Block) -> bool:
+    """Tell whether no key has more values than one item holds."""
+    lists = [listed for _, listed in block]
+    return max(map(len, lists)) == 1 or (
+        set(map(type, lists)) == {list} and sum(map(len, lists)) <= ITEM_VALUES
+    )
+
+
+def _ends(bodies: Iterable[bytes | bytearray]) -> Iterator[int]:
+    end = 0
+    for body in bodies:
+        end += len(body)
+        yield end
+
+
+def pack_items(
+    pack: Callable[[object], bytes], key: Key, listed: Sequence[Value]
+) -> Iterator[bytes]:
+    """Yield packed items of a run that together hold all values of a key."""
+    held: list[Value] = []
+    for value in listed:
+        held.append(value)
+        if len(held) == ITEM_VALUES:
+            yield from _split(pack, key, held)
+            held = []
+    if held:
+        yield from _split(pack, key, held)
+
+
+def _split(pack: Callable[[object], bytes], key: Key, listed: list[Value]) -> Iterator[bytes]:
+    packed = pack((key, listed))
+    if len(packed) <= _ITEM_BYTES or len(listed) == 1:
+        yield packed
+        return
+    middle = len(listed) // 2
+    yield from _split(pack, key, listed[:middle])
+    yield from _split(pack, key, listed[middle:])
+
+
+def write_run(folder: str, name: str, items: Iterable[Sequence[Any]]) -> Payload:
+    """Write a run of any size as a blob while its items come."""
+    pack = values.packer()
+    count = 0
+    buffer = bytearray()
+    with BlobFile(folder, name) as blob:
+        for item in items:
+            buffer += pack(item)
+            count += 1
+            if len(buffer) > BUFFER_BYTES:
+                blob.write(buffer)
+                buffer.clear()
+        blob.write(buffer)
+    return Payload(count, blob.size_bytes, None, name, blob.checksum)

@@ -1,0 +1,1 @@
+"""What author code finds in its scope."""

@@ -1,0 +1,151 @@
+"""An invocation as it runs in an executor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextvars import Context
+from typing import Any, Final
+
+from jobx.handlers.scope.secrets import Redactor
+from jobx.values import Value
+
+#: Notifications of one invocation, and the length of each of their parts.
+MAX_NOTICES: Final = 16
+NOTICE_CHARACTERS: Final = 2000
+_NOTHING_HIDDEN: Final = Redactor()
+
+
+class Invocation:
+    """One execution of author code, with what it leaves.
+
+    Attributes:
+        context: What its code sets for itself, its decimal context too; nobody else finds it.
+        request: The request's id, workflow, job and context.
+        step: Name of the step.
+        vertex: Number of the invocation in its request.
+        attempt: Which try this is, from 1.
+        stage: ``mapper``, ``combiner`` or ``reducer``: what runs now.
+        handler: Name of the handler that runs now.
+        given: The pair or arguments that a mapper was given, for its failure.
+        deadline: Monotonic instant at which the soft time limit ends it.
+        time_limit_s: That limit.
+        session: What the mapper stored; one that it was made with is not among its notes.
+        output: Captured output as bytes, by stage.
+        notices: What author code wants people to know, see ``tell``.
+    """
+
+    __slots__ = (
+        "_cut",
+        "_first_stage",
+        "_owns_session",
+        "_redactor",
+        "_room",
+        "attempt",
+        "context",
+        "deadline",
+        "given",
+        "handler",
+        "notices",
+        "output",
+        "request",
+        "session",
+        "stage",
+        "step",
+        "time_limit_s",
+        "vertex",
+    )
+
+    def __init__(
+        self,
+        request: Mapping[str, Any],
+        step: str,
+        vertex: int,
+        attempt: int,
+        *,
+        output_bytes: int,
+        stage: str = "mapper",
+        session: dict[str, Value] | None = None,
+        given: object = None,
+        redactor: Redactor = _NOTHING_HIDDEN,
+    ) -> None:
+        self.context = Context()
+        self.request = request
+        self.step = step
+        self.vertex = vertex
+        self.attempt = attempt
+        self.stage = self._first_stage = stage
+        self.given = given
+        self.handler = ""
+        self.deadline = self.time_limit_s = math.inf
+        self._owns_session = session is None
+        self.session = {} if session is None else session
+        self.output: dict[str, list[bytes]] = {}
+        self.notices: list[list[str]] = []
+        self._redactor = redactor
+        self._room = output_bytes
+        self._cut: dict[str, int] = {}  # bytes by stage
+
+    @property
+    def id(self) -> str:
+        """The id of what runs now in its request: ``m0``, ``c17``, ``r17``."""
+        return f"{self.stage[0]}{self.vertex}"
+
+    @property
+    def is_later(self) -> bool:
+        """Whether a combiner or reducer runs now in the trip of its mapper."""
+        return self.stage != self._first_stage
+
+    @property
+    def is_told_input(self) -> bool:
+        """Whether what was given is the input of what runs now."""
+        return self.given is not None and not self.is_later
+
+    def write(self, piece: bytes) -> None:
+        """Keep captured output, as much as there is room for."""
+        kept = piece[: self._room]
+        if kept:
+            self.output.setdefault(self.stage, []).append(kept)
+            self._room -= len(kept)
+        if lost := len(piece) - len(kept):
+            self._cut[self.stage] = self._cut.get(self.stage, 0) + lost
+
+    def tell(self, channel: str, level: str, template: str, message: str, text: str) -> None:
+        """Keep a notification: its channel (``NOTIFY`` for all), its line, more text.
+
+        What is too long is cut. What is too many goes to the captured output instead.
+        """
+        if len(self.notices) == MAX_NOTICES:
+            line = f"{channel} {level}, one of too many: {message}\n"
+            self.write(line.encode("utf-8", "backslashreplace"))
+            return
+        parts = map(self._redactor.text, (template, message, text))
+        cut = [_printable(part[:NOTICE_CHARACTERS]) for part in parts]
+        self.notices.append([channel, level, self.handler, *cut])
+
+    def captured(self) -> dict[str, str]:
+        """Return the captured output by stage, without secrets; a last line tells what was cut."""
+        return {stage: self._text(stage) for stage in self.output | self._cut}
+
+    def _text(self, stage: str) -> str:
+        cut = self._cut.get(stage, 0)
+        body = self._redactor.body(b"".join(self.output.get(stage, ())), is_cut=cut > 0)
+        text = body.decode("utf-8", "replace")
+        return f"{text}\n[{cut} bytes of output were cut]\n" if cut else text
+
+    def notes(self) -> dict[str, Any]:
+        """Return what the invocation leaves for its segment, empty when that is nothing."""
+        notes: dict[str, Any] = {}
+        if self.output or self._cut:
+            for stage, text in self.captured().items():
+                notes["output" if stage == self._first_stage else f"{stage}_output"] = text
+        if self.session and self._owns_session:
+            notes["session"] = self.session
+        if self.notices:
+            notes["notices"] = self.notices
+        return notes
+
+
+def _printable(text: str) -> str:
+    """Return text that can be encoded; half a surrogate pair cannot."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,1 @@
+"""Handlers tried without a request: single runs and examples."""

@@ -1,0 +1,294 @@
+"""One handler on trial: run in an executor of its own, outside of any request.
+
+For the examples of handlers, for ``jobx handler test`` and for tests of authors: what runs is
+what a node would run, with the same limits, in a process that is thrown away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import msgspec
+
+from jobx import frames, model, values
+from jobx.config import Settings, without_secrets
+from jobx.errors import FrameError, HandlerFailed, InternalError, InvalidInput
+from jobx.handlers.authoring import source
+from jobx.handlers.authoring.library import load_fields
+from jobx.handlers.execution.protocol import PAGE_BYTES
+from jobx.handlers.execution.settings import executor_config
+from jobx.handlers.pairs import run_reader
+from jobx.payload import Payload
+from jobx.values import Key, Pair, Value
+
+#: Pairs of a mapper that maps on which are looked at; the rest is not asked for.
+MAX_CHILDREN: Final = 10_000
+#: How long an executor may take to start, to end, and beyond its handler's time limit.
+GRACE_S: Final = 10.0
+#: What the fork server maps; importing it from there would bring all that executors need.
+_NAME: Final = "trial"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """What became of one run of a handler.
+
+    Attributes:
+        yielded: What it yielded, nothing when it failed; see ``pairs``.
+        step: The step that a mapper maps on to, None when it returns.
+        output: Captured output.
+        session: What a mapper left for its reducer.
+        failure: Why it failed, None when it did not.
+    """
+
+    yielded: list[Pair] = field(default_factory=list)
+    step: str | None = None
+    output: str = ""
+    session: dict[str, Value] = field(default_factory=dict)
+    failure: model.Failure | None = None
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """What it yielded: sorted by key, but for a mapper that maps on.
+
+        Raises:
+            HandlerFailed: It failed, and so yielded nothing that counts.
+        """
+        failure = self.failure
+        if failure is not None:
+            raise HandlerFailed(failure.handler_name or _NAME, failure.type, failure.message)
+        return self.yielded
+
+
+class Trial:
+    """Runs handlers, each run in an executor of its own; a context manager.
+
+    Nothing is started before the first run.
+
+    Args:
+        settings: Limits of executors.
+        environ: The environment, of which author code sees what the settings allow.
+        limit_s: Longest that one run may take, if its handler may take longer.
+    """
+
+    def __init__(
+        self, settings: Settings, environ: Mapping[str, str], limit_s: float | None = None
+    ) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._limit_s = limit_s or settings.requests.invocation_time_limit_s
+        self._stack = ExitStack()
+        self._control: socket.socket | None = None
+        self._blob_dir = ""
+
+    def __enter__(self) -> Trial:
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
+        self._control = None
+        self._stack.close()
+
+    def map(
+        self,
+        handler: model.Handler,
+        *,
+        arguments: Mapping[str, Value] | None = None,
+        pair: Pair | None = None,
+    ) -> TrialResult:
+        """Run a mapper on a request's arguments, or on the one pair that was mapped to it.
+
+        Raises:
+            InvalidInput: What it is given cannot be a value.
+            InternalError: There was no executor to run it.
+        """
+        item = list(map(list, (arguments or {}).items())) if pair is None else list(pair)
+        body = values.pack(item)
+        fields = {
+            "first": 0,
+            "count": 1,
+            "root": pair is None,
+            "mapper": _NAME,
+            "combiner": None,
+            "reducer": None,
+            "pairs": body,
+            "chunk_pairs": MAX_CHILDREN,
+            "batch_s": GRACE_S,
+        }
+        return self._run(handler, "map", fields)
+
+    def reduce(
+        self,
+        handler: model.Handler,
+        results: Sequence[tuple[Key, Sequence[Value]]],
+        session: Mapping[str, Value] | None = None,
+    ) -> TrialResult:
+        """Run a combiner or a reducer over grouped pairs, which reach it in key order.
+
+        Raises:
+            InvalidInput: What it is given cannot be a key or a value.
+            InternalError: There was no executor to run it.
+        """
+        ordered = sorted(results, key=lambda item: values.sort_key(values.freeze(item[0])))
+        body = b"".join(values.pack([key, list(listed)]) for key, listed in ordered)
+        fields = {
+            "vertex": 0,
+            "attempt": 1,
+            handler.handler_type: _NAME,
+            "inputs": [Payload(len(ordered), len(body), body).to_wire()],
+            "partition": 0,
+            "session": dict(session or {}),
+        }
+        return self._run(
+            handler, "combine" if handler.handler_type == "combiner" else "reduce", fields
+        )
+
+    def _run(self, handler: model.Handler, kind: str, fields: dict[str, Any]) -> TrialResult:
+        limit_s = min(handler.time_limit_s or self._limit_s, self._limit_s)
+        sock = self._executor()
+        with closing(frames.FrameSocket(sock)) as stream:
+            if not _is_ready(stream):
+                raise InternalError("an executor for trials did not start")
+            sock.settimeout(limit_s + GRACE_S)
+            stream.send({"t": "load", **load_fields(handler, _NAME)})
+            stream.send(self._frame(handler, kind, limit_s) | fields)
+            try:
+                answer = _receive(stream)
+            except TimeoutError:
+                text = f"it did not end within {limit_s:g} s, nor did its time limit stop it"
+                return TrialResult(failure=_failure("timeout", "HandlerTimeout", text))
+        if answer is None:
+            text = "it ended the process that it ran in"
+            return TrialResult(failure=_failure("crash", "ExecutorCrashed", text))
+        return _read(answer["segments"][0], self._blob_dir)
+
+    def _frame(self, handler: model.Handler, kind: str, limit_s: float) -> dict[str, Any]:
+        workflow = handler.workflow_name
+        return {
+            "t": kind,
+            "id": 1,
+            "request": {"id": _NAME, "workflow": workflow, "job": _NAME, "context": {}},
+            "step": _NAME,
+            "blob_dir": self._blob_dir,
+            "blob_stem": _NAME,
+            "inline_bytes": self._settings.executors.inline_bytes,
+            "time_limit_s": limit_s,
+            "sync": False,
+            "partitions": 1,
+        }
+
+    def _start(self) -> socket.socket:
+        """Start a fork server, which ends with this trial; return the socket to it."""
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="jobx-trial-"))
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._stack.enter_context(ours)
+        with theirs:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "jobx.handlers.execution.fork_server",
+                    str(theirs.fileno()),
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=without_secrets(self._settings, self._environ),
+                start_new_session=True,
+            )
+        self._stack.callback(_end, ours, process)
+        config = executor_config(self._settings, self._environ, Path(folder, "tmp"))
+        ours.settimeout(GRACE_S)
+        ours.send(json.dumps(config).encode())
+        self._blob_dir = os.path.join(folder, "blobs")
+        return ours
+
+    def _executor(self) -> socket.socket:
+        """Start an executor and return the socket to it."""
+        control = self._control = self._control or self._start()
+        ours, theirs = socket.socketpair()
+        ours.settimeout(GRACE_S)
+        page_fd = os.memfd_create("jobx-page", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(page_fd, PAGE_BYTES)
+            spawn = [values.pack({"t": "spawn", "n": 1})]
+            socket.send_fds(control, spawn, [theirs.fileno(), page_fd])
+        except OSError as error:
+            ours.close()
+            raise InternalError(f"the fork server for trials is gone: {error}") from error
+        finally:
+            os.close(page_fd)
+            theirs.close()
+        return ours
+
+
+def load(file: Path) -> model.Handler:
+    """Return the handler in a file, checked as when it is stored.
+
+    Raises:
+        InvalidInput: The file does not make a handler.
+        TooLarge: It is too large for one.
+    """
+    source_type = source.source_type_of(file.suffix)
+    if source_type is None:
+        raise InvalidInput("file", file.name, "no language is known for files that end so")
+    name = source.name_of(Path(file.name))
+    handler = source.parse(_NAME, name, source_type, source.read(file))
+    source.check(handler)
+    return handler
+
+
+def _end(control: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    control.close()
+    try:
+        process.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(GRACE_S)
+
+
+def _is_ready(stream: frames.FrameSocket) -> bool:
+    try:
+        return _receive(stream) is not None
+    except TimeoutError:
+        return False
+
+
+def _receive(stream: frames.FrameSocket) -> frames.Frame | None:
+    """Return the next frame, None when the executor is gone; raises TimeoutError."""
+    try:
+        return stream.receive()
+    except (ConnectionError, FrameError):
+        return None
+
+
+def _read(segment: list[Any], blob_dir: str) -> TrialResult:
+    """Return what a segment says."""
+    kind = segment[0]
+    note = segment[-1].get(0, {})
+    output, session = note.get("output", ""), note.get("session", {})
+    if kind == "failed":
+        failure = msgspec.convert(segment[2], model.Failure)
+        return TrialResult(output=output, session=session, failure=failure)
+    if kind == "mapped":
+        children = run_reader.read_items(Payload.from_wire(segment[3]), blob_dir)
+        return TrialResult([(key, value) for key, value in children], segment[2], output, session)
+    wires = segment[2] if kind == "combined" else segment[3]
+    pairs = list(run_reader.pairs(map(Payload.from_wire, wires), blob_dir))
+    return TrialResult(pairs, None, output, session)
+
+
+def _failure(kind: str, error_type: str, message: str) -> model.Failure:
+    return model.Failure(kind=kind, type=error_type, message=message)

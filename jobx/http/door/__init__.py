@@ -1,0 +1,1 @@
+"""The door in front of the application: who may come in."""

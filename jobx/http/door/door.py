@@ -1,0 +1,78 @@
+"""The door in front of the whole application: nothing is served that did not come through it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from jobx.config import HttpSettings
+from jobx.errors import JobxError, TooLarge
+from jobx.http import errors
+from jobx.http.door import origins
+from jobx.http.reading.intake import INTAKE, Budget, Intake, Receive
+
+Scope = dict[str, Any]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Door:
+    """An ASGI application that lets in what may come in, and refuses the rest by its head.
+
+    Args:
+        app: What is behind it.
+        settings: Our names, and the limits of bodies.
+    """
+
+    def __init__(self, app: Application, settings: HttpSettings) -> None:
+        self._app = app
+        self._hosts = origins.Hosts(settings.bind, settings.hosts)
+        self._budget = Budget(settings.bodies_bytes)
+        self._max_body_bytes = settings.max_body_bytes
+        self._body_s = settings.body_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope."""
+        if scope["type"] != "http":
+            await self._pass_lifespan(scope, receive, send)
+            return
+        try:
+            has_body = self._admit(scope)
+        except JobxError as error:
+            await errors.answer(send, error)
+            return
+        if not has_body:
+            await self._app(scope, receive, send)
+            return
+        scope[INTAKE] = intake = Intake(receive, self._budget, self._body_s)
+        try:
+            await self._app(scope, intake.receive, send)
+        finally:
+            intake.close()
+
+    def _admit(self, scope: Scope) -> bool:
+        """Return whether a request that may come in has a body."""
+        listed = scope["headers"]
+        headers: dict[bytes, bytes] = dict(listed)
+        host = headers.get(b"host")
+        if host is None or len(headers) != len(listed):
+            host = origins.one_host(listed, scope["http_version"])
+            origins.check_once(listed)
+        server = scope["server"]
+        if host is not None:
+            self._hosts.check(host, server[0] if server else None)
+        origins.check_origin(scope["method"], headers, host)
+        length = headers.get(b"content-length")
+        if length is None:
+            return b"transfer-encoding" in headers
+        if int(length) > self._max_body_bytes:  # the server lets in digits only
+            limit = f"may have at most {self._max_body_bytes} bytes"
+            raise TooLarge("body", f"{length[:80].decode()} bytes", limit)
+        return length != b"0"
+
+    async def _pass_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        await receive()  # a WebSocket's handshake: there is none here
+        await send({"type": "websocket.close"})

@@ -1,0 +1,1 @@
+"""The way from a web process to its node."""

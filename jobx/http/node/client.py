@@ -1,0 +1,281 @@
+"""The web worker's way to its node: one connection that is kept up, with back-off.
+
+Two kinds of calls: ``call`` is sent once; ``attend`` is for verbs that may be repeated, and is sent
+again over a new connection when the old one is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from jobx import values
+from jobx.errors import (
+    FrameError,
+    JobxError,
+    NodeLost,
+    NodeUnreachable,
+    StoreFull,
+    StoreRefused,
+    Unavailable,
+)
+from jobx.frames import Frame
+from jobx.http.node.link import Answer, Link, fulfil
+from jobx.system.peers import check_node
+from jobx.views import Outcome
+
+#: How long a call that waits for nothing may take, connecting included.
+CALL_S: Final = 30.0
+#: How long a node may take to answer beyond the wait that it was asked for.
+ANSWER_S: Final = 10.0
+#: How long what waits for nothing outlasts a node that is away.
+PATIENCE_S: Final = 30.0
+
+_WENT_AWAY: Final = "the node went away before it answered"
+#: A connection that is lost so soon after a call was sent may have been closed because of it.
+BROKEN_S: Final = 1.0
+
+_FIRST_PAUSE_S: Final = 0.05
+_LAST_PAUSE_S: Final = 1.0
+
+_OUTCOME: Final = msgspec.msgpack.Decoder(Outcome, ext_hook=values.ext_hook)
+
+log = logging.getLogger(__name__)
+
+
+class Node(Protocol):
+    """What the web application needs of a node."""
+
+    async def call(self, verb: str, body: Frame, timeout_s: float = CALL_S) -> Frame:
+        """Return the node's answer to a verb.
+
+        Raises:
+            NodeUnreachable: Nobody answers at the gateway; nothing was asked.
+            NodeLost: The connection was lost before the answer came.
+            DeadlineExceeded: The node took longer than ``timeout_s``.
+            JobxError: The node's own error.
+        """
+
+    async def attend(self, verb: str, body: Frame, wait_s: float) -> Outcome:
+        """Return the answer to a verb that waits, and that may be repeated.
+
+        The node gets ``body`` with ``wait_s``: what is left of the wait. Cancelling the caller
+        does not cancel the call.
+
+        Raises:
+            NodeUnreachable: The node stayed away longer than the wait (30 s where it is 0);
+                nothing was asked.
+            NodeLost: It went away after it was asked, and did not come back or cannot say.
+            DeadlineExceeded: The node is there and does not answer.
+            JobxError: The node's own error.
+        """
+
+
+@dataclass(slots=True, eq=False)
+class _Attended:
+    """A call that is sent until it is answered, even when nobody waits for the answer any more.
+
+    Attributes:
+        verb: What is asked.
+        body: What it is asked with, but for the wait.
+        wait_s: How long the caller waits, from ``started`` on.
+        started: On the monotonic clock.
+        until: When it is given up if there is no node.
+        answer: What the caller waits for. Cancelling it does not end the call.
+        was_lost: It was asked over a connection that was lost before the answer came.
+        sent: When it was sent last, and to which process.
+        pid: See there.
+        broke: The connection was lost within a second of that …
+        breaks: … and how often the node was there all the same.
+    """
+
+    verb: str
+    body: Frame
+    wait_s: float
+    started: float
+    until: float
+    answer: asyncio.Future[msgspec.Raw]
+    was_lost: bool = False
+    sent: float = 0.0
+    pid: int = 0
+    broke: bool = False
+    breaks: int = 0
+
+    def check_breaks(self, pid: int, now: float) -> None:
+        """Take note that the call is sent to a node.
+
+        Raises:
+            FrameError: It broke two connections of the same node: it is not sent a third time.
+        """
+        if self.broke and pid and pid == self.pid:
+            self.breaks += 1
+        if self.breaks > 1:
+            raise FrameError(f"the node closed the connection each time {self.verb} was sent")
+        self.sent, self.pid, self.broke = now, pid, False
+
+    def fail(self, error: JobxError) -> None:
+        """End with an error; what was asked before may have happened, whatever is said now."""
+        if self.was_lost and isinstance(error, Unavailable | StoreFull | StoreRefused):
+            reason = error.reason if isinstance(error, Unavailable) else str(error)
+            error = NodeLost(f"{_WENT_AWAY}, and now: {reason}")
+        fulfil(self.answer, error)
+
+
+class NodeClient:
+    """A connection to the gateway at ``path`` that is kept up; for one event loop."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._link: Link | None = None
+        self._up = asyncio.Event()
+        self._fault = "not connected yet"
+        self._cut = False
+        self._sending: set[asyncio.Task[None]] = set()
+        self._keeper: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop
+
+    async def start(self) -> None:
+        """Begin to connect; returns at once, whether a node is there or not."""
+        self._loop = asyncio.get_running_loop()  # asking for it is a system call before Python 3.12
+        self._keeper = self._loop.create_task(self._keep_connected())
+
+    async def close(self) -> None:
+        """Drop the connection and what waits on it."""
+        self.cut_waits()
+        link, self._link = self._link, None  # so that its end is no loss
+        if link is not None:
+            link.close()
+            await link.lost.wait()
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper, *self._sending])
+
+    def cut_waits(self) -> None:
+        """End every wait now: those who wait learn how their request stands, for good."""
+        self._cut = True
+        self._up.set()
+        if self._link is not None:
+            self._link.cut_waits()
+
+    async def call(self, verb: str, body: Frame, timeout_s: float = CALL_S) -> Frame:
+        """See ``Node.call``."""
+        deadline = time.monotonic() + timeout_s
+        link = await self._linked(deadline)
+        answer = await link.exchange(verb, body, deadline - time.monotonic())
+        if answer is None:
+            raise NodeLost(_WENT_AWAY)
+        return answer
+
+    async def attend(self, verb: str, body: Frame, wait_s: float) -> Outcome:
+        """See ``Node.attend``."""
+        now = time.monotonic()
+        # Nothing is accepted before it is sent, so a node that is not there is told early.
+        until = now + min(wait_s or PATIENCE_S, PATIENCE_S)
+        answer: asyncio.Future[msgspec.Raw] = self._loop.create_future()
+        call = _Attended(verb, body, wait_s, now, until, answer)
+        if self._link is not None:
+            self._send(self._link, call)
+        else:
+            self._send_when_linked(call)
+        # No task runs for the call, and none is waited for: both cost turns of the loop.
+        return _outcome(await answer)
+
+    def _send(self, link: Link, call: _Attended) -> None:
+        call.check_breaks(link.pid, time.monotonic())
+        call.until = call.started + (call.wait_s or PATIENCE_S)
+        rest_s = 0.0 if self._cut else max(0.0, call.started + call.wait_s - time.monotonic())
+        body = {**call.body, "wait_s": rest_s}
+        settle = functools.partial(self._settle, call)
+        link.send(call.verb, body, rest_s + ANSWER_S, settle, waits=rest_s > 0)
+
+    def _settle(self, call: _Attended, answer: Answer) -> None:
+        if answer is None:
+            call.was_lost = True
+            call.broke = time.monotonic() - call.sent < BROKEN_S
+            self._send_when_linked(call)
+        elif isinstance(answer, JobxError):
+            call.fail(answer)
+        else:
+            fulfil(call.answer, answer)
+
+    def _send_when_linked(self, call: _Attended) -> None:
+        sending = self._loop.create_task(self._send_later(call))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+
+    async def _send_later(self, call: _Attended) -> None:
+        try:
+            self._send(await self._linked(call.until), call)
+        except JobxError as error:
+            call.fail(error)
+        except BaseException:
+            call.answer.cancel()  # whoever waits has no time limit of his own
+            raise
+
+    async def _linked(self, until: float) -> Link:
+        if self._link is None:
+            try:
+                async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                    await self._up.wait()
+            except TimeoutError:
+                pass
+        if self._link is None:
+            raise NodeUnreachable(f"no node answers: {self._fault}")
+        return self._link
+
+    async def _keep_connected(self) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            link = await self._connect()
+            if link is not None:
+                pause_s = _FIRST_PAUSE_S
+                self._link = link
+                self._up.set()
+                await link.lost.wait()
+            # A spread, so that the web workers of one node do not come back in step.
+            await asyncio.sleep(pause_s * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
+            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+
+    async def _connect(self) -> Link | None:
+        """Return a connection that was greeted, or None; ``_fault`` then says why."""
+        try:
+            transport, link = await self._loop.create_unix_connection(
+                lambda: Link(self._forget), str(self._path)
+            )
+        except OSError as error:
+            self._fault = f"{self._path}: {error.strerror or error}"
+            return None
+        try:
+            check_node(transport.get_extra_info("socket"), self._path)
+        except NodeUnreachable as error:
+            self._fault = error.reason
+        else:
+            self._fault = await link.greet()
+        if self._fault:
+            link.close()
+            return None
+        log.info("connected to the node at %s", self._path)
+        return link
+
+    def _forget(self, link: Link, reason: str) -> None:
+        if link is self._link:
+            self._link = None
+            self._fault = reason
+            if not self._cut:
+                self._up.clear()
+            log.warning("lost the node at %s: %s", self._path, reason)
+
+
+def _outcome(answer: msgspec.Raw) -> Outcome:
+    try:
+        return _OUTCOME.decode(answer)
+    except (ValueError, ArithmeticError) as error:  # msgspec's are ValueErrors
+        raise FrameError(f"the node's answer is no outcome: {error}") from error

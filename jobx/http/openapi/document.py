@@ -1,0 +1,162 @@
+"""The description of the HTTP interface, OpenAPI 3.1, made from the types that it speaks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+import jobx
+from jobx import model, views
+from jobx.http.errors import MEDIA_PROBLEM, Problem
+from jobx.http.openapi.operations import (
+    ENTITIES,
+    PICTURE,
+    REF,
+    TEXT,
+    Operation,
+    Schema,
+    operations,
+    ref,
+)
+from jobx.http.resources import graphs
+from jobx.http.resources.admin import ActorTree, Health
+from jobx.http.resources.jobs import JobBody
+from jobx.http.writing.media import MEDIA_JSON, MEDIA_MSGPACK, MEDIA_NDJSON
+
+_PROBLEMS: Final = {
+    400: "Something in the request is wrong; the detail names it.",
+    404: "What the address names does not exist.",
+    406: "The client takes none of the media types.",
+    409: "It exists already, is in use, is still running or was cancelled.",
+    413: "The body is larger than http.max_body_bytes.",
+    415: "The body's media type or encoding is not spoken here.",
+    422: "The Idempotency-Key belongs to a request with another body.",
+    500: "The handler raised (X-MR-EXCEPTION-TYPE, -MESSAGE), or JobX failed (error_id).",
+    503: "Try again after Retry-After seconds.",
+    504: "It took too long.",
+    507: "The store is full or cannot be written.",
+}
+
+
+def document() -> Schema:
+    """Return the OpenAPI document as plain values."""
+    types = [
+        Problem,
+        JobBody,
+        Health,
+        ActorTree,
+        *(views.RequestView, views.RequestPage, views.TraceView, views.NodeView),
+        *(model.Workflow, model.Job, model.Step, model.Handler),
+    ]
+    _, schemas = msgspec.json.schema_components(types, ref_template=REF)
+    schemas |= {f"{kind}Body": _entity_body(schemas[kind]) for kind in ENTITIES}
+    schemas["Result"] = _RESULT
+    paths: dict[str, Schema] = {}
+    for operation in operations():
+        paths.setdefault(operation.path, {})[operation.method] = _described(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "JobX",
+            "version": jobx.__version__,
+            "description": "Map/reduce jobs over HTTP. Errors are problem documents (RFC 9457).",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+_RESULT: Final[Schema] = {
+    "title": "Result",
+    "description": "Pairs in key order; or none, and where they are delivered. What JSON lacks is "
+    "tagged: $bytes, $float, $decimal, $timestamp, $map.",
+    "type": "object",
+    "required": ["result"],
+    "properties": {
+        "result": {
+            "type": "object",
+            "properties": {
+                "pairs": {
+                    "type": "array",
+                    "items": {"type": "array", "minItems": 2, "maxItems": 2},
+                }
+            },
+        },
+        "delivery": ref("Delivery"),
+    },
+}
+
+
+def _entity_body(schema: Schema) -> Schema:
+    """Return an entity's schema with the names optional that the address gives."""
+    names = ("workflow_name", f"{schema['title'].lower()}_name")
+    required = [name for name in schema["required"] if name not in names]
+    return {**schema, "title": f"{schema['title']}Body", "required": required}
+
+
+def _described(operation: Operation) -> Schema:
+    names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
+    described: Schema = {
+        "summary": operation.summary,
+        "operationId": f"{operation.method}{operation.path}".translate(_ID_CHARS).strip("_"),
+        "parameters": [*map(_path_parameter, names), *operation.parameters],
+        "responses": _responses(operation),
+    }
+    if operation.body is not None:
+        described["requestBody"] = {
+            "required": True,
+            "content": _content(operation.body, MEDIA_JSON, MEDIA_MSGPACK),
+        }
+    return described
+
+
+_ID_CHARS: Final = str.maketrans({"/": "_", "{": None, "}": None, ".": "_"})
+
+
+def _path_parameter(name: str) -> Schema:
+    pattern = {"type": "string"} if name in ("request_id", "invocation_id") else _NAME
+    return {"name": name, "in": "path", "required": True, "schema": pattern}
+
+
+_NAME: Final = {"type": "string", "pattern": model.NAME_PATTERN}
+
+
+def _responses(operation: Operation) -> Schema:
+    responses: Schema = {
+        str(status): _response(operation, status, schema)
+        for status, schema in operation.answers.items()
+    }
+    for status in sorted(operation.problems):
+        content = _content(ref("Problem"), MEDIA_PROBLEM)
+        responses[str(status)] = {"description": _PROBLEMS[status], "content": content}
+    return responses
+
+
+def _response(operation: Operation, status: int, schema: Schema | None) -> Schema:
+    response: Schema = {"description": operation.summary}
+    if schema is not None:
+        response["content"] = _content(schema, *_media_types(operation, schema))
+    headers = dict(operation.headers)
+    if status in (201, 202):
+        headers["Location"] = "Where to look for it."
+    if headers:
+        text = {"type": "string"}
+        response["headers"] = {
+            name: {"description": words, "schema": text} for name, words in headers.items()
+        }
+    return response
+
+
+def _media_types(operation: Operation, schema: Schema) -> tuple[str, ...]:
+    if schema == TEXT:
+        return ("text/plain",)
+    if schema == ref("Result"):
+        return (MEDIA_JSON, MEDIA_NDJSON, MEDIA_MSGPACK)
+    return tuple(graphs.MEDIA) if schema == PICTURE else (MEDIA_JSON,)
+
+
+def _content(schema: Schema, *media_types: str) -> Schema:
+    return {media_type: {"schema": schema} for media_type in media_types}

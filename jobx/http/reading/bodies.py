@@ -1,0 +1,282 @@
+"""Request bodies: read, decompressed, checked and decoded within limits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import zlib
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from falcon.asgi import Request
+
+from jobx import values
+from jobx.config import HttpSettings
+from jobx.errors import InvalidInput, TooLarge, UnsupportedMedia
+from jobx.http.reading import packed
+from jobx.http.reading.intake import INTAKE, Intake
+from jobx.http.writing.media import MEDIA_JSON, MEDIA_MSGPACK
+
+T = TypeVar("T")
+
+#: Lists, maps and what is in them, in the body of an entity: its node takes them apart on its loop.
+ENTITY_ITEMS: Final = 20_000
+_WHERE: Final = "body"
+#: A body up to this is decoded within a millisecond or two.
+_QUICK_BYTES: Final = {MEDIA_JSON: 64 << 10, MEDIA_MSGPACK: 8 << 10}
+#: A body up to this is of no weight when it is decoded.
+_SMALL_BYTES: Final = 4 << 10
+#: What an item takes at least when it is decoded: an object, and a place in a list or map.
+_ITEM_BYTES: Final = 64
+#: What begins items in JSON.
+_SEPARATORS: Final = (b",", b":", b"[", b"{")
+_SPOKEN: Final = f"send {MEDIA_JSON} or {MEDIA_MSGPACK}, and say which"
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_TEXT: Final = frozenset({str})
+_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+
+
+async def entity(req: Request, settings: HttpSettings) -> dict[str, Any]:
+    """Return the fields of an entity: a body of few items (see ``document``)."""
+    return await document(req, settings, dict, max_items=ENTITY_ITEMS)
+
+
+async def document(
+    req: Request,
+    settings: HttpSettings,
+    take: Callable[[dict[str, Any]], T],
+    *,
+    tagged: bool = False,
+    max_items: int | None = None,
+) -> T:
+    """Return what ``take`` makes of the body, which must be one JSON or msgpack map with text keys.
+
+    Large bodies are read in a thread, one after the other: the interpreter does not let others
+    work beside what reads them, and what they take while they are read is held once.
+
+    Args:
+        req: The request.
+        settings: The limits.
+        take: Called with the map where it was read, so that the map is not held any longer.
+        tagged: The tags of ``values.to_jsonable`` stand for values in JSON.
+        max_items: Fewer items than the settings allow.
+
+    Raises:
+        TooLarge: It is larger than ``max_body_bytes``, as sent or decompressed, or in items.
+        UnsupportedMedia: Its type or encoding is not spoken here.
+        InvalidInput: It is malformed, nests deeper than ``max_depth`` or is not a map.
+    """
+    media_type = _media_type(req.content_type)
+    encoding = req.get_header("Content-Encoding")
+    most = min(settings.max_items, max_items or settings.max_items)
+    body = await _read(req, settings.max_body_bytes)
+    if encoding is None and len(body) <= _QUICK_BYTES[media_type]:
+        _take(req, _decoded_bytes(body, media_type, most))
+        return take(_decode(body, media_type, settings, tagged))
+    intake = _intake(req)
+    async with intake.turn if intake else contextlib.nullcontext():
+        if encoding is not None:
+            name = encoding.strip().lower()
+            body = await asyncio.to_thread(_decompress, body, name, settings.max_body_bytes)
+            _take(req, len(body))
+        _take(req, await asyncio.to_thread(_decoded_bytes, body, media_type, most))
+        return await asyncio.to_thread(lambda: take(_decode(body, media_type, settings, tagged)))
+
+
+def let_go(req: Request, kept_bytes: int) -> None:
+    """Give back what was taken for a body of which no more than ``kept_bytes`` is held."""
+    intake = _intake(req)
+    if intake is not None:
+        intake.let_go(kept_bytes)
+
+
+def refuse(req: Request) -> None:
+    """Check that a request has no body, where none is known.
+
+    Raises:
+        InvalidInput: It has one.
+    """
+    if req.content_length or req.get_header("Transfer-Encoding"):
+        size = f"{req.content_length} bytes" if req.content_length else "of unknown size"
+        raise InvalidInput("body", size, "nothing is to be sent here")
+
+
+def _intake(req: Request) -> Intake | None:
+    found: Intake | None = req.scope.get(INTAKE)
+    return found
+
+
+def _take(req: Request, count: int) -> None:
+    intake = _intake(req)
+    if intake is not None:
+        intake.take(count)
+
+
+def _decoded_bytes(body: bytes, media_type: str, max_items: int) -> int:
+    """Return about how much memory a body takes beyond its own bytes, without decoding it.
+
+    Raises:
+        TooLarge: It holds more items than it may.
+    """
+    if len(body) <= _SMALL_BYTES:
+        return 0
+    if media_type == MEDIA_MSGPACK:
+        return _ITEM_BYTES * packed.count_items(body, max_items)
+    count = _separators(body)
+    # What may be within strings is not counted, unless there are more strings than items may be.
+    quotes = body.count(b'"') - body.count(rb"\"")
+    if quotes > 2 * max_items:
+        count = quotes // 2
+    elif count > max_items:
+        count = _separators(_STRING.sub(b"", body))
+    if count > max_items:
+        raise TooLarge(_WHERE, f"{count} items", f"may have at most {max_items} items")
+    return _ITEM_BYTES * count
+
+
+def _separators(body: bytes) -> int:
+    return sum(map(body.count, _SEPARATORS))
+
+
+def _decode(body: bytes, media_type: str, settings: HttpSettings, tagged: bool) -> dict[str, Any]:
+    if not body:
+        raise InvalidInput(_WHERE, "nothing", "is empty; a map is needed, such as {}")
+    if media_type == MEDIA_JSON:
+        found = decode_json(body, settings.max_depth)
+        if tagged and b'"$' in body:
+            found = values.from_jsonable(found)
+            _check(found, body)
+    else:
+        found = _decode_msgpack(body, settings.max_depth)
+    if not isinstance(found, dict) or not _TEXT.issuperset(map(type, found)):
+        raise InvalidInput(_WHERE, _shown(body), "must be a map with text keys")
+    return found
+
+
+def decode_json(body: bytes, max_depth: int) -> Any:
+    """Return what a JSON body holds.
+
+    Raises:
+        InvalidInput: It is malformed or nests deeper than ``max_depth``.
+    """
+    if _is_deeper(body, max_depth):
+        raise InvalidInput(_WHERE, _shown(body), f"nests deeper than {max_depth}")
+    try:
+        return values.read_json(body.decode())
+    except json.JSONDecodeError as error:
+        place = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        raise InvalidInput(_WHERE, _shown(body), f"is not JSON: {place}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(_WHERE, _shown(body), f"is not UTF-8: {error.reason}") from error
+    except ValueError as error:
+        raise InvalidInput(_WHERE, _shown(body), str(error)) from error
+
+
+def _decode_msgpack(body: bytes, max_depth: int) -> Any:
+    found = values.unpack_foreign(body)
+    level = [found]
+    for _ in range(max_depth + 1):
+        level = [inner for item in level for inner in _items(item)]
+    if any(isinstance(item, dict | list) for item in level):
+        raise InvalidInput(_WHERE, _shown(body), f"nests deeper than {max_depth}")
+    _check(found, body)
+    return found
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _check(found: Any, body: bytes) -> None:
+    try:
+        values.check_value(found)
+    except ValueError as error:
+        raise InvalidInput(_WHERE, _shown(body), str(error)) from error
+
+
+def _media_type(content_type: str | None) -> str:
+    """Return which of the two types a body has.
+
+    One that names none is refused: any page can have a browser send such a body anywhere.
+    """
+    if content_type == MEDIA_JSON:
+        return MEDIA_JSON
+    if content_type is None:
+        raise UnsupportedMedia("header Content-Type", "none", _SPOKEN)
+    name, _, parameters = content_type.lower().partition(";")
+    name, parameters = name.strip(), parameters.strip().replace('"', "")
+    if name == MEDIA_JSON and parameters in ("", "charset=utf-8", "charset=utf8"):
+        return MEDIA_JSON
+    if name in (MEDIA_MSGPACK, "application/x-msgpack"):
+        return MEDIA_MSGPACK
+    raise UnsupportedMedia("header Content-Type", content_type[:80], _SPOKEN)
+
+
+async def _read(req: Request, max_bytes: int) -> bytes:
+    length = req.content_length
+    if length is not None and length > max_bytes:
+        raise _too_large(f"{length} bytes", max_bytes)
+    if length is not None:
+        body = await req.stream.read()
+    else:
+        body = await _read_unannounced(req, max_bytes)
+    if length is not None and len(body) != length:
+        raise InvalidInput(_WHERE, f"{len(body)} bytes", f"ended early, {length} were announced")
+    return body
+
+
+async def _read_unannounced(req: Request, max_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in req.stream:
+        body += chunk
+        if len(body) > max_bytes:
+            raise _too_large("a chunked body", max_bytes)
+    return bytes(body)
+
+
+def _decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    if encoding == "identity":
+        return body
+    if encoding not in ("gzip", "x-gzip"):
+        raise UnsupportedMedia("header Content-Encoding", encoding[:80], "only gzip is spoken here")
+    inflate = zlib.decompressobj(_GZIP_WINDOW)
+    try:
+        inflated = inflate.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        raise InvalidInput(_WHERE, _shown(body), f"is not gzip: {error}") from error
+    if len(inflated) > max_bytes:
+        raise _too_large("a compressed body", max_bytes)
+    if not inflate.eof or inflate.unused_data:
+        raise InvalidInput(_WHERE, _shown(body), "is not one whole gzip member")
+    return inflated
+
+
+def _too_large(value: str, max_bytes: int) -> TooLarge:
+    return TooLarge(_WHERE, value, f"may have at most {max_bytes} bytes")
+
+
+def _is_deeper(body: bytes, max_depth: int) -> bool:
+    """Say whether brackets nest deeper than ``max_depth``, in time linear in the body.
+
+    Taking out each ``[]`` lowers the depth by one. What cannot be taken out is not balanced: the
+    parser will find it, unless it is so much that the parser itself would go too deep.
+    """
+    if body.count(b"[") + body.count(b"{") <= max_depth:
+        return False
+    left = _STRING.sub(b"", body).translate(_BRACKETS, _NO_BRACKETS)
+    for _ in range(max_depth):
+        shorter = left.replace(b"[]", b"")
+        if len(shorter) == len(left):
+            return left.count(b"[") > max_depth
+        left = shorter
+    return b"[" in left
+
+
+def _shown(body: bytes) -> str:
+    return repr(body[:80])[:80]

@@ -1,0 +1,1 @@
+"""One resource a noun: what each address answers."""

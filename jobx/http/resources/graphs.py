@@ -1,0 +1,77 @@
+"""Requests as pictures: their invocation trees, drawn by Graphviz in the web worker."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import falcon
+from falcon.asgi import Request, Response
+
+from jobx.actors.inspection import graph
+from jobx.errors import Overloaded, UnsupportedMedia
+from jobx.http.node.client import Node
+from jobx.http.writing.media import MEDIA_JSON
+
+#: What a graph may be asked for as; the first is the default.
+MEDIA: Final[dict[str, graph.Form]] = {
+    "image/svg+xml": "svg",
+    "image/png": "png",
+    "text/vnd.graphviz": "dot",
+}
+#: Graphs that one web worker draws at once.
+MAX_DRAWN: Final = 2
+
+# A picture that is opened by itself must not be able to do anything.
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+
+
+class Drawing:
+    """Draws requests for one web worker, a few at a time."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._places = asyncio.Semaphore(MAX_DRAWN)
+
+    async def send(self, resp: Response, media_type: str, name: dict[str, Any]) -> None:
+        """Make ``resp`` the graph of a request.
+
+        Raises:
+            falcon.HTTPNotAcceptable: Graphviz is not installed.
+            Overloaded: Others are being drawn.
+            JobxError: What the node and ``graph.draw`` raise.
+        """
+        if self._places.locked():
+            raise Overloaded(f"{MAX_DRAWN} graphs are being drawn", 2.0)
+        form = MEDIA[media_type]
+        async with self._places:
+            body = {**name, "limit": graph.LIMITS[form]}
+            answer = await self._node.call("request.graph", body)
+            try:
+                resp.data = await asyncio.to_thread(graph.draw, answer["dot"], form)
+            except UnsupportedMedia as error:
+                raise falcon.HTTPNotAcceptable(description=str(error)) from error
+        resp.content_type = media_type
+        resp.set_header("Vary", "Accept")
+        resp.set_header("Content-Security-Policy", _POLICY)
+        resp.set_header("X-Content-Type-Options", "nosniff")
+
+
+def chosen(req: Request) -> str:
+    """Return the media type that a client takes a graph as.
+
+    Raises:
+        falcon.HTTPNotAcceptable: It takes none of them.
+    """
+    media_type = req.client_prefers(tuple(MEDIA))
+    if media_type is None:
+        raise falcon.HTTPNotAcceptable(description=f"graphs come as {', '.join(MEDIA)}")
+    return media_type
+
+
+def preferred(req: Request) -> str | None:
+    """Return the media type of a picture that a client likes better than JSON, or None."""
+    if "image/" not in (req.get_header("Accept") or ""):
+        return None
+    media_type = req.client_prefers((MEDIA_JSON, *MEDIA))
+    return None if media_type == MEDIA_JSON else media_type

@@ -1,0 +1,212 @@
+"""Requests as they stand: listing, view, result, trace, graph, cancel."""
+
+from __future__ import annotations
+
+import re
+import typing
+from typing import Any, Final
+
+import falcon
+import msgspec
+from falcon.asgi import Request, Response
+
+from jobx.config import HttpSettings
+from jobx.errors import InvalidInput, NotEnded, NotFound
+from jobx.http.node.client import Node
+from jobx.http.reading import bodies, headers
+from jobx.http.resources import graphs
+from jobx.http.writing import media, results
+from jobx.model import RequestState, check_name
+from jobx.views import RequestPage, RequestView, TraceNode, TraceView
+
+STATES: Final = typing.get_args(RequestState)
+#: Invocations that a trace shows unless the client asks for more.
+TRACE_LIMIT: Final = 1000
+MAX_TRACE: Final = 100_000
+
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_INVOCATION_ID: Final = re.compile(r"[mcr](0|[1-9][0-9]{0,17})")
+_MAX_REASON_CHARS: Final = 500
+
+
+class RequestList:
+    """``/request/{workflow}``."""
+
+    def __init__(self, node: Node, settings: HttpSettings) -> None:
+        self._node = node
+        self._max_page = settings.max_page
+
+    async def on_get(self, req: Request, resp: Response, workflow: str) -> None:
+        """Answer with a page of requests, newest first."""
+        asked = headers.query(req, "state", "limit", "after")
+        state = asked.get("state")
+        if state is not None and state not in STATES:
+            reason = f"must be one of {', '.join(STATES)}"
+            raise InvalidInput("query parameter state", repr(state)[:80], reason)
+        body = {
+            "workflow": check_name("workflow", workflow),
+            "state": state,
+            "after": asked.get("after"),
+            "limit": headers.page_limit(asked, self._max_page),
+        }
+        page = msgspec.convert(await self._node.call("request.list", body), RequestPage)
+        results.send_json(resp, page)
+
+    on_head = on_get
+
+
+class OneRequest:
+    """``/request/{workflow}/{request_id}``."""
+
+    def __init__(self, node: Node, settings: HttpSettings, drawing: graphs.Drawing) -> None:
+        self._node = node
+        self._forwarded_header = settings.forwarded_header
+        self._drawing = drawing
+
+    async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+        """Answer with the request as it stands; with its graph if a picture is preferred."""
+        headers.query(req)
+        name = _name(workflow, request_id)
+        picture = graphs.preferred(req)
+        if picture is not None:
+            await self._drawing.send(resp, picture, name)
+            return
+        answer = await self._node.call("request.get", name)
+        results.send_json(resp, msgspec.convert(answer, RequestView))
+
+    on_head = on_get
+
+    async def on_delete(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+        """Cancel the request and all of its tree; 202 while that goes on."""
+        reason = headers.query(req, "reason").get("reason", "")
+        if len(reason) > _MAX_REASON_CHARS:
+            limit = f"may have at most {_MAX_REASON_CHARS} characters"
+            raise InvalidInput("query parameter reason", repr(reason)[:80], limit)
+        requester = headers.requester_ip(req, self._forwarded_header)
+        reason = reason or f"over HTTP by {requester}"
+        body = {**_name(workflow, request_id), "reason": reason}
+        request = msgspec.convert(await self._node.call("request.cancel", body), RequestView)
+        if request.state == "running":
+            results.send_running(resp, request)
+        else:
+            results.send_json(resp, request)
+
+
+class RequestResult:
+    """``/request/{workflow}/{request_id}/result``."""
+
+    def __init__(self, node: Node, settings: HttpSettings) -> None:
+        self._node = node
+        self._settings = settings
+
+    async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+        """Answer with what the request ended with; ``Prefer: wait=N`` waits for its end."""
+        headers.query(req)
+        waiting = headers.waiting_if_preferred(req, self._settings.max_wait_s)
+        accepted = media.accepted(req)
+        outcome = await self._node.attend("wait", _name(workflow, request_id), waiting.wait_s)
+        resp.set_header("X-MR-REQUEST-ID", request_id)
+        if waiting.applied:
+            resp.set_header("Preference-Applied", waiting.applied)
+        if outcome.request.state == "running":
+            resp.set_header("Retry-After", "1")
+            raise NotEnded(request_id)
+        await results.send_outcome(resp, outcome, accepted, self._settings.max_inline_pairs)
+
+    on_head = on_get
+
+
+class RequestDelivery:
+    """``/request/{workflow}/{request_id}/delivery``."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def on_post(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+        """Deliver the result once more, under the same delivery id; 202 and where to look."""
+        headers.query(req)
+        bodies.refuse(req)
+        answer = await self._node.call("request.deliver", _name(workflow, request_id))
+        results.send_running(resp, msgspec.convert(answer, RequestView))
+
+
+class RequestTrace:
+    """``/request/{workflow}/{request_id}/trace``."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+        """Answer with the invocation tree."""
+        limit = headers.page_limit(headers.query(req, "limit"), MAX_TRACE, TRACE_LIMIT)
+        body = {**_name(workflow, request_id), "limit": limit}
+        answer = await self._node.call("request.trace", body)
+        results.send_json(resp, msgspec.convert(answer, TraceView))
+
+    on_head = on_get
+
+
+class OneInvocation:
+    """``/request/{workflow}/{request_id}/invocation/{invocation_id}``."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def on_get(
+        self, req: Request, resp: Response, workflow: str, request_id: str, invocation_id: str
+    ) -> None:
+        """Answer with one invocation."""
+        headers.query(req)
+        body = _name(workflow, request_id, invocation_id)
+        results.send_json(resp, await _invocation(self._node, body))
+
+    on_head = on_get
+
+
+class InvocationOutput:
+    """``/request/{workflow}/{request_id}/invocation/{invocation_id}/output``."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def on_get(
+        self, req: Request, resp: Response, workflow: str, request_id: str, invocation_id: str
+    ) -> None:
+        """Answer with what an invocation wrote, as text."""
+        headers.query(req)
+        found = await _invocation(self._node, _name(workflow, request_id, invocation_id))
+        resp.content_type = falcon.MEDIA_TEXT
+        resp.text = found.output or ""
+
+    on_head = on_get
+
+
+class RequestGraph:
+    """``/request/{workflow}/{request_id}/graph``."""
+
+    def __init__(self, drawing: graphs.Drawing) -> None:
+        self._drawing = drawing
+
+    async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+        """Answer with the invocation tree as a picture, or as text for Graphviz."""
+        headers.query(req)
+        await self._drawing.send(resp, graphs.chosen(req), _name(workflow, request_id))
+
+    on_head = on_get
+
+
+def _name(workflow: str, request_id: str, invocation_id: str | None = None) -> dict[str, Any]:
+    check_name("workflow", workflow)
+    if not _ID.fullmatch(request_id):
+        raise NotFound("request", request_id[:80])
+    name = {"workflow": workflow, "request_id": request_id}
+    if invocation_id is None:
+        return name
+    if not _INVOCATION_ID.fullmatch(invocation_id):
+        raise NotFound("invocation", invocation_id[:80])
+    return {**name, "invocation_id": invocation_id}
+
+
+async def _invocation(node: Node, name: dict[str, Any]) -> TraceNode:
+    answer = await node.call("request.invocation", name)
+    return msgspec.convert(answer, TraceNode)

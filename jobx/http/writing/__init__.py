@@ -1,0 +1,1 @@
+"""What goes out: media types and results."""

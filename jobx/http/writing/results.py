@@ -1,0 +1,130 @@
+"""Answers of a request: the view, the failure, or the pairs of the result, small or streamed.
+
+Blobs are read in threads, a slice at a time. All of them are checked before the status goes out,
+so that what is wrong with a result is still an error; a stream that breaks later is cut off,
+without its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Final
+
+import msgspec
+from falcon.asgi import Response
+
+from jobx.errors import BlobDamaged, InvalidInput
+from jobx.handlers.pairs import run_reader, sequences
+from jobx.http.errors import send_failure
+from jobx.http.writing.media import MEDIA_JSON, Accepted, Format
+from jobx.model import Delivery
+from jobx.payload import Payload
+from jobx.views import Outcome, RequestView, ResultView
+
+#: A slice ends when it has so many bytes.
+SLICE_BYTES: Final = 256 << 10
+#: A result up to this size that is not in blobs is written at once, without a thread, if that
+#: makes no more than one slice.
+DIRECT_BYTES: Final = 16 << 10
+
+
+def send_json(resp: Response, answer: Any, status: int = 200) -> None:
+    """Make ``resp`` a JSON document of plain values or views."""
+    resp.status = status
+    resp.content_type = MEDIA_JSON
+    resp.data = msgspec.json.encode(answer)
+
+
+def send_running(resp: Response, request: RequestView, status: int = 202) -> None:
+    """Make ``resp`` say that a request goes on, and where to look for it."""
+    resp.set_header("Location", f"/request/{request.workflow_name}/{request.request_id}")
+    send_json(resp, request, status)
+
+
+def send_delivery(resp: Response, request: RequestView, delivery: Delivery) -> None:
+    """Make ``resp`` say where the result goes, in place of the result."""
+    resp.set_header("Location", f"/request/{request.workflow_name}/{request.request_id}")
+    send_json(resp, {"result": {}, "delivery": delivery})
+
+
+async def send_outcome(
+    resp: Response, outcome: Outcome, accepted: Accepted, max_inline_pairs: int
+) -> None:
+    """Make ``resp`` what a finished request ended with, or 202 while it runs.
+
+    Raises:
+        BlobDamaged: The result cannot be read.
+    """
+    if outcome.result is not None:
+        await _send_result(resp, outcome.result, accepted, max_inline_pairs)
+    elif outcome.request.state == "running":
+        send_running(resp, outcome.request)
+    else:
+        send_failure(resp, outcome.request)
+
+
+async def _send_result(
+    resp: Response, result: ResultView, accepted: Accepted, max_inline_pairs: int
+) -> None:
+    form = accepted.small if result.pairs <= max_inline_pairs else accepted.large
+    payloads = [Payload.from_wire(wire) for wire in result.payloads]
+    resp.content_type = form.media_type
+    if result.size_bytes <= DIRECT_BYTES and all(one.blob is None for one in payloads):
+        items = _items(payloads)
+        most = max((len(listed) for _, listed in items), default=0)
+        if result.size_bytes * most <= SLICE_BYTES:  # each value gets a key of its own
+            resp.data = form.body([(key, value) for key, listed in items for value in listed])
+            return
+    slices = _slices(payloads, result.blob_dir, form, result.pairs)
+    first, second = await asyncio.to_thread(_begin, payloads, result.blob_dir, slices)
+    if second is None:
+        resp.data = first
+    else:
+        resp.stream = _stream(first, second, slices)
+
+
+def _begin(
+    payloads: list[Payload], blob_dir: str, slices: Iterator[bytes]
+) -> tuple[bytes, bytes | None]:
+    """Return the first two slices, once all that is to come has been checked."""
+    run_reader.verify(payloads, blob_dir)
+    return next(slices), next(slices, None)
+
+
+def _items(payloads: list[Payload]) -> list[Any]:
+    """Return the items of a small result that is in no blob: keys, each with its values.
+
+    Raises:
+        BlobDamaged: They are not what was written.
+    """
+    if len(payloads) != 1 or payloads[0].sections:
+        return list(run_reader.merge(payloads, ""))
+    (run,) = payloads  # it has its order
+    try:
+        return sequences.unpack(run.inline or b"", run.count)
+    except InvalidInput as error:
+        raise BlobDamaged("inline", str(error)) from error
+
+
+async def _stream(first: bytes, second: bytes, slices: Iterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    part: bytes | None = second
+    while part is not None:
+        yield part
+        part = await asyncio.to_thread(next, slices, None)
+
+
+def _slices(payloads: list[Payload], blob_dir: str, form: Format, count: int) -> Iterator[bytes]:
+    """Yield the body in slices: at least one, each but the last of about SLICE_BYTES."""
+    body = bytearray(form.head(count))
+    between = b""
+    for key, value in run_reader.pairs(payloads, blob_dir):
+        body += between
+        body += form.item(key, value)
+        between = form.between
+        if len(body) >= SLICE_BYTES:
+            yield bytes(body)
+            body.clear()
+    body += form.foot
+    yield bytes(body)

@@ -1,0 +1,300 @@
+"""Collections in a store: queues (in the order of adding) and trees (by name).
+
+A collection is a head and its children, all JSON. Every edit replaces the head, on the condition
+that nobody else did since it was read: edits of many threads and processes follow one after the
+other, and whoever waits for a change watches one key. An edit that loses its race is done again
+on what is there then.
+
+An entity in a collection is a reference: it is read as it is stored when it is asked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Callable
+from typing import ClassVar, Final, TypeAlias, TypeVar
+
+from jobx.errors import AlreadyExists, Conflict, InvalidInput, NotFound, quote
+from jobx.kv import keys
+from jobx.kv.collections import items
+from jobx.kv.entities.references import AnyEntity, read
+from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Store, Write
+from jobx.model import Workflow, check_name
+from jobx.values import Value
+
+T = TypeVar("T")
+Change: TypeAlias = Callable[[Value], Value]
+Texts: TypeAlias = list[str]  # the class KvTree has a method named list
+Values: TypeAlias = list[Value]
+Items: TypeAlias = list[tuple[str, Value]]
+Entities: TypeAlias = list[AnyEntity]
+EntityItems: TypeAlias = list[tuple[AnyEntity, Value]]
+
+#: How long an edit is tried again while others win.
+EDIT_S: Final = 10.0
+#: Longest wait for a change.
+MAX_WAIT_S: Final = 3600.0
+#: Longest name of a child of a tree.
+MAX_CHILD_CHARACTERS: Final = 200
+
+_FIRST_PAUSE_S: Final = 0.001
+_LAST_PAUSE_S: Final = 0.05
+
+
+class _Collection:
+    """What queues and trees share.
+
+    Every method but ``create`` and ``exists`` raises NotFound when the collection, or the child
+    that is asked for, does not exist; an edit raises Conflict when others win for ``EDIT_S``. All
+    raise what the store raises.
+    """
+
+    _noun: ClassVar[str]
+
+    def __init__(self, store: Store, workflow: str, root: str, name: str) -> None:
+        self._store = store
+        self._workflow = check_name("workflow", workflow)
+        self._name = f"{workflow}/{check_name(self._noun, name)}"
+        self._head = root + name
+        self._prefix = f"{self._head}/"
+
+    def create(self) -> None:
+        """Create the collection, empty.
+
+        Raises:
+            AlreadyExists: There is one of that name.
+            NotFound: The workflow does not exist.
+        """
+        read(self._store, Workflow, self._workflow)
+        try:
+            self._store.commit([Create(self._head, items.dump({"edits": 0}))])
+        except Conflict as error:
+            raise AlreadyExists(self._noun, self._name) from error
+
+    def exists(self) -> bool:
+        """Return whether the collection exists."""
+        return self._store.get(self._head) is not None
+
+    def delete(self) -> None:
+        """Remove the collection with all that is in it."""
+
+        def remove(head: Entry) -> tuple[list[Write], None]:
+            return [Delete(head.key, head.revision), DeletePrefix(self._prefix)], None
+
+        self._retry(remove)
+
+    def revision(self) -> int:
+        """Return what changes with every edit, for ``wait_for_change``."""
+        return self._read_head().revision
+
+    def wait_for_change(self, revision: int, timeout_s: float) -> int | None:
+        """Wait until the collection has another revision than ``revision``, and return that.
+
+        An edit between reading the revision and waiting is seen. None means that the time ran
+        out (``MAX_WAIT_S`` at most) or that the collection is gone.
+        """
+        entry = self._store.wait(self._head, revision, min(timeout_s, MAX_WAIT_S))
+        return entry.revision if entry else None
+
+    def get(self, key: str) -> Value:
+        """Return the value of a child."""
+        return items.load(self._read(key).value)
+
+    def update(self, key: str, change: Change) -> Value:
+        """Replace the value of a child by what ``change`` makes of it, and return that.
+
+        ``change`` is called again, with the newer value, when somebody else was faster.
+        """
+
+        def plan(_: int) -> tuple[list[Write], Value]:
+            entry = self._read(key)
+            value = change(items.load(entry.value))
+            return [Replace(entry.key, items.dump(value), entry.revision)], value
+
+        return self._edit(plan)
+
+    def list_keys(self, limit: int | None = None) -> Texts:
+        """Return the keys of the children, at most ``limit`` from the head."""
+        return [self._key_of(entry) for entry in self._range(limit)]
+
+    def list_data(self, limit: int | None = None) -> Values:
+        """Return the values of the children, at most ``limit`` from the head."""
+        return [items.load(entry.value) for entry in self._range(limit)]
+
+    def delete_key(self, key: str) -> None:
+        """Remove a child."""
+        self._edit(lambda _: ([Delete(self._read(key).key)], None))
+
+    def _items(self, limit: int | None) -> Items:
+        return [(self._key_of(entry), items.load(entry.value)) for entry in self._range(limit)]
+
+    def _range(self, limit: int | None) -> list[Entry]:
+        found = self._store.range(self._prefix, limit=limit)
+        if not found:
+            self._read_head()
+        return found
+
+    def _key_of(self, entry: Entry) -> str:
+        return entry.key.removeprefix(self._prefix)
+
+    def _read(self, key: str) -> Entry:
+        entry = self._store.get(self._prefix + key)
+        if entry is None:
+            self._read_head()
+            raise NotFound(f"child of {self._noun} {self._name}", repr(key))
+        return entry
+
+    def _read_head(self) -> Entry:
+        head = self._store.get(self._head)
+        if head is None:
+            raise NotFound(self._noun, self._name)
+        return head
+
+    def _edit(self, plan: Callable[[int], tuple[list[Write], T]]) -> T:
+        """Commit what ``plan`` returns; it is given the number of edits so far."""
+
+        def numbered(head: Entry) -> tuple[list[Write], T]:
+            edits = items.load(head.value)["edits"]
+            writes, result = plan(edits)
+            counted = Replace(head.key, items.dump({"edits": edits + 1}), head.revision)
+            return [counted, *writes], result
+
+        return self._retry(numbered)
+
+    def _retry(self, plan: Callable[[Entry], tuple[list[Write], T]]) -> T:
+        deadline = time.monotonic() + EDIT_S
+        for attempt in itertools.count():
+            writes, result = plan(self._read_head())
+            try:
+                self._store.commit(writes)
+                break
+            except Conflict:
+                if time.monotonic() > deadline:
+                    raise
+            longest_s = min(_FIRST_PAUSE_S * 2 ** min(attempt, 10), _LAST_PAUSE_S)
+            time.sleep(random.uniform(0.0, longest_s))  # noqa: S311 - a spread, no secret
+        return result
+
+
+class KvQueue(_Collection):
+    """A directory of items in the order in which they were added; their keys sort like that.
+
+    Args:
+        store: Where it is.
+        workflow: The workflow that it belongs to.
+        name: Its name in there.
+    """
+
+    _noun = "queue"
+
+    def __init__(self, store: Store, workflow: str, name: str) -> None:
+        super().__init__(store, workflow, keys.queues(workflow), name)
+
+    def add(self, value: Value) -> str:
+        """Add a value at the end and return its key."""
+        body = items.dump(value)
+
+        def plan(edits: int) -> tuple[list[Write], str]:
+            key = f"{edits:010d}"
+            return [Create(self._prefix + key, body)], key
+
+        return self._edit(plan)
+
+    def add_entity(self, entity: AnyEntity) -> str:
+        """Add a reference to an entity of the workflow at the end and return its key."""
+        return self.add(items.reference(self._workflow, entity))
+
+    def get_entity(self, key: str) -> AnyEntity:
+        """Return the entity that an item refers to, as it is stored now."""
+        return items.entity(self._store, self._workflow, self.get(key))
+
+    def list_keys_with_data(self, limit: int | None = None) -> Items:
+        """Return keys and values of the items, at most ``limit`` from the head."""
+        return self._items(limit)
+
+    def list_entities(self, limit: int | None = None) -> Entities:
+        """Return the entities that the items refer to, at most ``limit`` from the head."""
+        return [entity for _, entity in self.list_keys_with_entities(limit)]
+
+    def list_keys_with_entities(self, limit: int | None = None) -> list[tuple[str, AnyEntity]]:
+        """Return keys and entities of the items, at most ``limit`` from the head."""
+        return [
+            (key, items.entity(self._store, self._workflow, reference))
+            for key, reference in self._items(limit)
+        ]
+
+
+class KvTree(_Collection):
+    """A set of named children, each with a value or none, in the order of their names.
+
+    A child that stands for an entity is named ``<kind>:<name>``.
+
+    Args:
+        store: Where it is.
+        workflow: The workflow that it belongs to.
+        name: Its name in there.
+    """
+
+    _noun = "tree"
+
+    def __init__(self, store: Store, workflow: str, name: str) -> None:
+        super().__init__(store, workflow, keys.trees(workflow), name)
+
+    def add(self, key: str, value: Value = None) -> None:
+        """Add a child.
+
+        Raises:
+            AlreadyExists: There is one of that name.
+            InvalidInput: That is no name for a child.
+        """
+        full, body = self._prefix + _check_child(key), items.dump(value)
+
+        def plan(_: int) -> tuple[list[Write], None]:
+            if self._store.get(full) is not None:
+                raise AlreadyExists(f"child of tree {self._name}", repr(key))
+            return [Create(full, body)], None
+
+        self._edit(plan)
+
+    def set(self, key: str, value: Value = None) -> None:
+        """Add a child or replace its value; raises InvalidInput as ``add``."""
+        write = Put(self._prefix + _check_child(key), items.dump(value))
+        self._edit(lambda _: ([write], None))
+
+    def add_entity(self, entity: AnyEntity, value: Value = None) -> None:
+        """Add a child for an entity of the workflow; raises AlreadyExists as ``add``."""
+        self.add(items.child(self._workflow, entity), value)
+
+    def update_entity(self, entity: AnyEntity, change: Change) -> Value:
+        """Replace the value of an entity's child; see ``update``."""
+        return self.update(items.child(self._workflow, entity), change)
+
+    def get_data_for_entity(self, entity: AnyEntity) -> Value:
+        """Return the value of an entity's child."""
+        return self.get(items.child(self._workflow, entity))
+
+    def list(self, limit: int | None = None) -> Items:
+        """Return names and values of the children, at most ``limit``."""
+        return self._items(limit)
+
+    def list_entities(self, limit: int | None = None) -> Entities:
+        """Return the entities that children stand for, of the first ``limit`` children."""
+        return [entity for entity, _ in self.list_entities_and_data(limit)]
+
+    def list_entities_and_data(self, limit: int | None = None) -> EntityItems:
+        """Return entities and their values, of the first ``limit`` children."""
+        found = []
+        for key, value in self._items(limit):
+            reference = items.reference_of(key)
+            if reference is not None:
+                found.append((items.entity(self._store, self._workflow, reference), value))
+        return found
+
+
+def _check_child(key: str) -> str:
+    if 0 < len(key) <= MAX_CHILD_CHARACTERS and "/" not in key and key.isprintable():
+        return key
+    reason = f"a child's name is 1 to {MAX_CHILD_CHARACTERS} printable characters but '/'"
+    raise InvalidInput("child of a tree", quote(key), reason)

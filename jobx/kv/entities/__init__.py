@@ -1,0 +1,1 @@
+"""Workflows, jobs, steps and handlers in the store."""

@@ -1,0 +1,340 @@
+"""Workflows, jobs, steps and handlers in a store, with references that always hold.
+
+They hold because every change is checked against all that it depends on (``transactions.py``), and
+break only where somebody deletes by force; ``Entities.fault`` tells what is broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+
+from jobx.errors import AlreadyExists, Conflict, EntryDamaged, InUse, InvalidInput, NotFound, quote
+from jobx.kv import keys
+from jobx.kv.entities.references import (
+    HANDLER_FIELDS,
+    KINDS,
+    AnyEntity,
+    E,
+    check_deleted,
+    check_handler,
+    check_stored,
+    contents,
+    key_of,
+    label,
+    name_of,
+    read,
+    read_all,
+)
+from jobx.kv.entities.transactions import ATTEMPTS, change
+from jobx.kv.entities.versions import complete, handlers_state, version_of
+from jobx.kv.entries import decoded
+from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Store, Write
+from jobx.model import Handler, HandlerType, Job, Step, Workflow, decode, encode
+
+T = TypeVar("T")
+Names: TypeAlias = list[str]  # the class below has a method named list
+Steps: TypeAlias = list[Step]
+Writes: TypeAlias = list[Write]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowSnapshot:
+    """A workflow and all in it, by name, as they were at one instant."""
+
+    workflow: Workflow
+    jobs: dict[str, Job]
+    steps: dict[str, Step]
+    handlers: dict[str, Handler]
+
+
+class Entities:
+    """Typed access to the entities of a store.
+
+    Every method raises InvalidInput for a name that is not one, NotFound for what does not
+    exist (kinds "workflow", "job", "step", "handler"), and what the store raises. Every change
+    raises Conflict when others keep changing entities under it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, kind: type[E], workflow: str, name: str | None = None) -> E:
+        """Return an entity; for a workflow ``name`` is None."""
+        entity, _ = read(self._store, kind, workflow, name)
+        return entity
+
+    def list(
+        self,
+        kind: type[E],
+        workflow: str | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> list[E]:
+        """Return entities by name.
+
+        Args:
+            kind: Their class.
+            workflow: Only those of this workflow; None for all workflows. None for Workflow.
+            after: Only those behind this name (``workflow/name`` when no workflow is given).
+            limit: At most so many.
+        """
+        if workflow is not None:
+            read(self._store, Workflow, workflow)
+        prefix = keys.entities(KINDS[kind], workflow)
+        cursor = None if after is None else prefix + after
+        entries = self._store.range(prefix, after=cursor, limit=limit)
+        return [decoded(kind, entry) for entry in entries]
+
+    def create(self, entity: E) -> E:
+        """Store a new entity and return it as stored.
+
+        Raises:
+            AlreadyExists: There is one of that name.
+            NotFound: What it refers to does not exist.
+            InvalidInput: A field is wrong, or a handler is of another type than needed.
+        """
+
+        def check(current: Entry | None) -> None:
+            if current is not None:
+                name = label(entity.workflow_name, name_of(entity))
+                raise AlreadyExists(KINDS[type(entity)], name)
+
+        return self._store_entity(entity, check)
+
+    def put(self, entity: E) -> E:
+        """Create or replace an entity and return it as stored. Raises as ``create`` otherwise.
+
+        Raises:
+            InUse: A handler would change its type while steps use it.
+        """
+        return self._store_entity(entity, lambda _: None)
+
+    def replace(self, entity: E, revision: int | None = None) -> E:
+        """Replace an entity and return it as stored. Raises as ``put`` otherwise.
+
+        Args:
+            entity: The new content.
+            revision: Replace only this revision of it.
+
+        Raises:
+            NotFound: There is none of that name.
+            Conflict: It has another revision.
+        """
+
+        def check(current: Entry | None) -> None:
+            if current is None:
+                name = label(entity.workflow_name, name_of(entity))
+                raise NotFound(KINDS[type(entity)], name)
+            if revision is not None and current.revision != revision:
+                raise Conflict(current.key)
+
+        return self._store_entity(entity, check)
+
+    def delete(
+        self, kind: type[E], workflow: str, name: str | None = None, *, force: bool = False
+    ) -> Names:
+        """Remove an entity, and return what that broke.
+
+        Args:
+            kind: Its class.
+            workflow: Its workflow.
+            name: Its name; None for the workflow itself.
+            force: Remove it though something refers to it, and a workflow with all in it: that is
+                what is returned (``step files``, ``job count``). Else nothing is.
+
+        Raises:
+            InUse: Something refers to it; or the workflow still holds something. An open request
+                is in the way of force, too.
+        """
+
+        def plan() -> tuple[Writes, Names]:
+            entity, entry = read(self._store, kind, workflow, name)
+            broken = check_deleted(self._store, entity, force)
+            writes: Writes = [Delete(entry.key, entry.revision)]
+            if isinstance(entity, Handler):
+                writes.append(self._handlers_state(workflow, {entity.handler_name: None}))
+            elif isinstance(entity, Workflow) and broken:
+                writes += [DeletePrefix(prefix) for _, prefix in contents(workflow)]
+            return writes, broken
+
+        return change(self._store, plan)
+
+    def fault(self, entity: AnyEntity) -> str | None:
+        """Return why an entity cannot work: what it refers to is gone, or is not what it was."""
+        try:
+            check_stored(self._store, entity)
+        except (NotFound, InvalidInput, InUse) as error:
+            return str(error)
+        return None
+
+    def steps_using(self, workflow: str, handler_name: str) -> Steps:
+        """Return the steps that use a handler, by name."""
+        fields = HANDLER_FIELDS.values()
+        return [
+            step
+            for step in read_all(self._store, Step, workflow)
+            if any(getattr(step, field) == handler_name for field in fields)
+        ]
+
+    def set_handlers(
+        self,
+        workflow: str,
+        step: str,
+        mapper: str | None = None,
+        combiner: str | None = None,
+        reducer: str | None = None,
+    ) -> Step:
+        """Give a step other handlers and return it; None keeps one, ``''`` takes the combiner away.
+
+        Raises:
+            InvalidInput: A handler is of another type than needed.
+        """
+        asked: dict[HandlerType, str | None] = {
+            "mapper": mapper,
+            "combiner": combiner,
+            "reducer": reducer,
+        }
+        changes: dict[str, Any] = {
+            HANDLER_FIELDS[kind]: name for kind, name in asked.items() if name is not None
+        }
+        if combiner == "":
+            changes[HANDLER_FIELDS["combiner"]] = None
+
+        def plan() -> tuple[Writes, Step]:
+            before, entry = read(self._store, Step, workflow, step)
+            after = msgspec.structs.replace(before, **changes)
+            check_stored(self._store, after)
+            return _write(entry.key, entry, after), after
+
+        return change(self._store, plan)
+
+    def update_handlers(
+        self,
+        workflow: str,
+        handler_type: HandlerType,
+        from_name: str,
+        to_name: str,
+        simulate: bool = False,
+    ) -> Names:
+        """Swap a handler for another in all steps that use it, and return the steps' names.
+
+        Args:
+            workflow: Where.
+            handler_type: As what the steps use it.
+            from_name: The handler that they use.
+            to_name: The handler that they get.
+            simulate: Change nothing.
+
+        Raises:
+            InvalidInput: One of the handlers is of another type.
+        """
+        field = HANDLER_FIELDS[handler_type]
+
+        def plan() -> tuple[Writes, Names]:
+            for name in (from_name, to_name):
+                check_handler(self._store, workflow, name, handler_type, handler_type)
+            writes: Writes = []
+            names = []
+            for step in self.steps_using(workflow, from_name):
+                if getattr(step, field) == from_name:
+                    after = msgspec.structs.replace(step, **{field: to_name})
+                    writes.append(Put(key_of(Step, workflow, step.step_name), encode(after)))
+                    names.append(step.step_name)
+            return [] if simulate else writes, names
+
+        return change(self._store, plan)
+
+    def state(self) -> str:
+        """Return the token that changes with every change of an entity; ``''`` before the first."""
+        entry = self._store.get(keys.ENTITIES_STATE)
+        return entry.value.decode() if entry else ""
+
+    def snapshot(
+        self, workflow: str, faults: dict[tuple[str, str], EntryDamaged] | None = None
+    ) -> WorkflowSnapshot:
+        """Return a workflow and all in it.
+
+        Args:
+            workflow: Its name.
+            faults: Takes why what is in it cannot be read, by kind and name, in place of an error.
+
+        Raises:
+            Conflict: Others keep changing entities.
+        """
+        for _ in range(ATTEMPTS):
+            state = self.state()
+            found = WorkflowSnapshot(
+                self.get(Workflow, workflow),
+                {job.job_name: job for job in read_all(self._store, Job, workflow, faults)},
+                {step.step_name: step for step in read_all(self._store, Step, workflow, faults)},
+                {
+                    item.handler_name: item
+                    for item in read_all(self._store, Handler, workflow, faults)
+                },
+            )
+            if self.state() == state:
+                return found
+        raise Conflict(keys.ENTITIES_STATE)
+
+    def _store_entity(self, entity: E, check: Callable[[Entry | None], None]) -> E:
+        # Decoding what will be stored finds every wrong field before anybody has to read it.
+        checked = _as_stored(entity)
+        key = key_of(type(checked), checked.workflow_name, name_of(checked))
+
+        def plan() -> tuple[Writes, E]:
+            current = self._store.get(key)
+            check(current)
+            check_stored(self._store, checked)
+            stored = complete(checked, current)
+            writes = _write(key, current, stored)
+            return writes and [*writes, *self._beside(stored)], stored
+
+        return change(self._store, plan)
+
+    def _beside(self, entity: AnyEntity) -> Writes:
+        """Return what is written together with an entity that changes."""
+        if not isinstance(entity, Handler):
+            return []
+        workflow, version = entity.workflow_name, entity.version or version_of(entity)
+        code = Put(keys.code(workflow, version), encode(entity))
+        return [code, self._handlers_state(workflow, {entity.handler_name: version})]
+
+    def _handlers_state(self, workflow: str, changes: dict[str, str | None]) -> Write:
+        """Return the write of a workflow whose handlers get other versions, None for removed."""
+        versions = {
+            item.handler_name: item.version for item in read_all(self._store, Handler, workflow)
+        }
+        state = handlers_state(versions | changes)
+        before, entry = read(self._store, Workflow, workflow)
+        after = msgspec.structs.replace(before, handlers_state=state)
+        return Replace(entry.key, encode(after), entry.revision)
+
+
+def _as_stored(entity: E) -> E:
+    """Return an entity as it comes back from the store.
+
+    Raises:
+        InvalidInput: A field is wrong, or holds what is no JSON and would come back as another.
+    """
+    kind = KINDS[type(entity)]
+    try:
+        body = encode(entity)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InvalidInput(kind, quote(entity), f"cannot be written as JSON: {error}") from error
+    stored = decode(type(entity), kind, body)
+    if stored != entity:
+        reason = "holds what JSON has not; write it with a tag, such as $bytes or $float"
+        raise InvalidInput(kind, quote(entity), reason)
+    return stored
+
+
+def _write(key: str, current: Entry | None, entity: msgspec.Struct) -> list[Write]:
+    """Return the write of an entity; none when it is stored like this already."""
+    body = encode(entity)
+    if current is None:
+        return [Create(key, body)]
+    return [] if current.value == body else [Replace(key, body, current.revision)]

@@ -1,0 +1,61 @@
+"""Versions of handlers, and of all handlers of a workflow: fields of entities that are computed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from jobx.kv.entities.references import E
+from jobx.kv.entries import decoded
+from jobx.kv.store import Entry
+from jobx.model import Handler, Workflow
+
+#: What decides what a handler does; its version is a hash over these.
+_VERSIONED: Final = (
+    "workflow_name",  # the names decide as well: a scope factory goes by them
+    "handler_name",
+    "source_code",
+    "source_type",
+    "handler_type",
+    "argument_spec",
+    "required_capability",
+    "retry",
+    "time_limit_s",
+    "per_key",
+)
+
+
+def version_of(handler: Handler) -> str:
+    """Return the hash over all that decides what a handler does."""
+    fields = {name: msgspec.to_builtins(getattr(handler, name)) for name in _VERSIONED}
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def handlers_state(versions: Mapping[str, str | None]) -> str | None:
+    """Return the hash over the versions of all handlers of a workflow; None when it has none.
+
+    Args:
+        versions: By name of handler; None for one that is gone.
+    """
+    lines = sorted(f"{name}:{version}" for name, version in versions.items() if version)
+    if not lines:
+        return None
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def complete(entity: E, current: Entry | None) -> E:
+    """Return an entity with the fields that are computed, whatever was asked for."""
+    computed: dict[str, str | None] = {}
+    if isinstance(entity, Handler):
+        computed["version"] = version_of(entity)
+    elif isinstance(entity, Workflow) and current is not None:
+        before = decoded(Workflow, current)
+        computed["handlers_state"] = before.handlers_state
+    elif isinstance(entity, Workflow):
+        computed["handlers_state"] = None
+    return msgspec.structs.replace(entity, **computed)

@@ -1,0 +1,1 @@
+"""Requests in the store: their entity, their log of events, their deliveries."""

@@ -1,0 +1,122 @@
+"""Deliveries: how far the results of finished requests are on their way to where they go.
+
+The writes that begin one are committed together with the request's last event, so that a result
+is either not there or on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+from jobx.errors import Conflict, NotFound
+from jobx.kv import keys
+from jobx.kv.entries import decoded
+from jobx.kv.prefixes import scan
+from jobx.kv.store import Delete, Entry, Put, Replace, Store, Write
+from jobx.model import Delivery, Request, encode
+
+PENDING: Final = "pending"
+GIVEN_UP: Final = "given_up"
+
+
+def first(request: Request) -> Delivery | None:
+    """Return the delivery that a request with a result begins with, or None: it needs none."""
+    destination = request.destination
+    if destination is None or request.result is None:
+        return None
+    delivery_id = f"{request.workflow_name}/{request.request_id}"
+    return Delivery(delivery_id=delivery_id, writer=destination.writer, place=destination.place)
+
+
+def begin_writes(request: Request, node_id: str) -> list[Write]:
+    """Return what makes a delivery due on a node; nothing for a request that needs none."""
+    delivery = first(request)
+    if delivery is None:
+        return []
+    names = request.workflow_name, request.request_id
+    return [
+        Put(keys.delivery(*names), encode(delivery)),
+        Put(keys.undelivered(node_id, *names), b""),
+    ]
+
+
+def read(store: Store, request: Request) -> list[Delivery]:
+    """Return the deliveries of a request: one, or none."""
+    if first(request) is None:
+        return []
+    found = get(store, request.workflow_name, request.request_id)
+    return [found[0]] if found else []
+
+
+def get(store: Store, workflow: str, request_id: str) -> tuple[Delivery, Entry] | None:
+    """Return a delivery and its entry, or None."""
+    entry = store.get(keys.delivery(workflow, request_id))
+    return (decoded(Delivery, entry), entry) if entry else None
+
+
+def is_pending(store: Store, workflow: str, request_id: str) -> bool:
+    """Tell whether the result of a request is still on its way."""
+    found = get(store, workflow, request_id)
+    return found is not None and found[0].state == PENDING
+
+
+def given_up(store: Store, workflow: str) -> Iterator[str]:
+    """Yield the ids of the requests of a workflow whose delivery was given up."""
+    prefix = keys.delivery(workflow, "")
+    for entry in scan(store, prefix):
+        if decoded(Delivery, entry).state == GIVEN_UP:
+            yield entry.key.removeprefix(prefix)
+
+
+def undelivered(store: Store, node_id: str, limit: int) -> list[tuple[str, str]]:
+    """Return workflow and request id of deliveries that a node has to work off."""
+    prefix = keys.undelivered(node_id)
+    found = (entry.key.removeprefix(prefix) for entry in store.range(prefix, limit=limit))
+    return [(workflow, request_id) for workflow, _, request_id in (k.partition("/") for k in found)]
+
+
+def drop(store: Store, node_id: str, workflow: str, request_id: str) -> None:
+    """Take a delivery that does not exist off a node's list."""
+    store.commit([Delete(keys.undelivered(node_id, workflow, request_id))])
+
+
+def save(store: Store, node_id: str, names: tuple[str, str], delivery: Delivery) -> bool:
+    """Write a delivery as it stands now; when it has ended, take it off the node's list.
+
+    Returns False when the request is gone meanwhile, and nothing is written.
+    """
+    found = get(store, *names)
+    if found is None:
+        return False
+    writes: list[Write] = [Replace(found[1].key, encode(delivery), found[1].revision)]
+    if delivery.state != PENDING:
+        writes.append(Delete(keys.undelivered(node_id, *names)))
+    try:
+        store.commit(writes)
+    except Conflict:
+        return False
+    return True
+
+
+def renew(store: Store, node_id: str, workflow: str, request_id: str) -> None:
+    """Make a delivery that has ended due again, as if never tried; a pending one stays as it is.
+
+    Raises:
+        NotFound: There is none.
+    """
+    found = get(store, workflow, request_id)
+    if found is None:
+        raise NotFound("delivery of a result", f"{workflow}/{request_id}")
+    delivery, entry = found
+    if delivery.state == PENDING:
+        return
+    again = Delivery(delivery_id=delivery.delivery_id, writer=delivery.writer, place=delivery.place)
+    with suppress(Conflict):  # somebody else was first
+        store.commit(
+            [
+                Replace(entry.key, encode(again), entry.revision),
+                Put(keys.undelivered(node_id, workflow, request_id), b""),
+            ]
+        )

@@ -1,0 +1,249 @@
+"""Finished requests that are kept: found by their end, by their plan and by their state.
+
+Writes are built here and committed by the caller, together with what they belong to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from jobx.errors import InvalidInput
+from jobx.kv import keys
+from jobx.kv.prefixes import branches
+from jobx.kv.requests import event_log
+from jobx.kv.store import Delete, DeletePrefix, Put, Store, Write
+from jobx.model import Request
+
+#: The states of requests that have ended.
+ENDED: Final = ("succeeded", "failed", "cancelled")
+
+
+class _Mark(Struct, frozen=True, array_like=True):
+    """What the key of a kept request holds: all that its removal must know."""
+
+    state: str
+    events: int
+    has_delivery: bool = False
+    #: The key of its Idempotency-Key, where it has one.
+    idempotency: str = ""
+
+
+class Kept(Struct, frozen=True):
+    """A finished request as the janitor finds it.
+
+    Attributes:
+        marker: The key that it is found under.
+        workflow: Its workflow.
+        request_id: Its id.
+        state: What it ended with.
+        events: How many events its log has.
+        has_delivery: Whether its result goes somewhere.
+        idempotency: The key of its Idempotency-Key, or nothing.
+    """
+
+    marker: str
+    workflow: str
+    request_id: str
+    state: str
+    events: int
+    has_delivery: bool
+    idempotency: str
+
+
+_DECODER: Final = msgspec.json.Decoder(_Mark)
+
+
+def begin_writes(request: Request, plan_digest: str, events: int) -> list[Write]:
+    """Return what lists a request that has ended.
+
+    Args:
+        request: The request as it ended.
+        plan_digest: The plan that it refers to, ``''`` for an unknown one.
+        events: How many events its log has.
+    """
+    marker, mark = _mark(request, plan_digest, events)
+    listed_key = keys.listed(request.workflow_name, request.state, request.request_id)
+    return [Put(marker, msgspec.json.encode(mark)), Put(listed_key, b"")]
+
+
+def _mark(request: Request, plan_digest: str, events: int) -> tuple[str, _Mark]:
+    """Return the key that a request is found under, and what it holds."""
+    names = request.workflow_name, request.request_id
+    idempotency = ""
+    if request.idempotency_key is not None:
+        idempotency = keys.idempotency(names[0], request.job_name, request.idempotency_key)
+    marker = keys.kept(names[0], plan_digest, request.finished_at or 0.0, names[1])
+    return marker, _Mark(request.state, events, request.destination is not None, idempotency)
+
+
+def expired(store: Store, before_at: float, limit: int) -> list[Kept]:
+    """Return at most ``limit`` requests that ended before an instant; oldest first of each plan."""
+    found: list[Kept] = []
+    for branch in branches(store, keys.KEPT, levels=2):
+        end = branch + keys.instant(before_at)
+        for entry in store.range(branch, limit=limit - len(found)):
+            if entry.key >= end:
+                break
+            found.append(_read(entry.key, entry.value))
+        if len(found) == limit:
+            break
+    return found
+
+
+def find(store: Store, request: Request) -> Kept:
+    """Return a finished request as the janitor would find it.
+
+    Where its key is another one than its end says, that stays, and the janitor removes it in time.
+    """
+    names = request.workflow_name, request.request_id
+    end = keys.instant(request.finished_at or 0.0)
+    for branch in branches(store, f"{keys.KEPT}{names[0]}/"):
+        entry = store.get(f"{branch}{end}/{names[1]}")
+        if entry is not None:
+            return _read(entry.key, entry.value)
+    marker, mark = _mark(request, "", 0)
+    return Kept(marker, *names, *msgspec.structs.astuple(mark))
+
+
+def has_plan(store: Store, workflow: str, plan_digest: str) -> bool:
+    """Tell whether a finished request that is kept refers to a plan."""
+    return bool(store.range(keys.kept_with(workflow, plan_digest), limit=1))
+
+
+def purge_writes(kept: Kept) -> list[Write]:
+    """Return what removes all traces of a request from the store."""
+    return [
+        *hide_writes(kept),
+        DeletePrefix(keys.log(kept.workflow, kept.request_id)),
+        Delete(kept.marker),
+    ]
+
+
+def hide_writes(kept: Kept) -> list[Write]:
+    """Return what removes a request but for its log, and for what the janitor finds it by."""
+    names = kept.workflow, kept.request_id
+    writes: list[Write] = [
+        Delete(keys.entity("request", *names)),
+        Delete(keys.listed(names[0], kept.state, names[1])),
+    ]
+    if kept.has_delivery:
+        writes.append(Delete(keys.delivery(*names)))
+    if kept.idempotency:
+        writes.append(Delete(kept.idempotency))
+    return writes
+
+
+def log_writes(kept: Kept, first: int, limit: int) -> list[Write]:
+    """Return what removes up to ``limit`` events of a request's log from number ``first`` on."""
+    stop = min(first + limit, kept.events)
+    names = kept.workflow, kept.request_id
+    return [Delete(keys.event(*names, number)) for number in range(first, stop)]
+
+
+def postpone_writes(store: Store, kept: Kept, finished_at: float) -> list[Write]:
+    """Return what makes a request expire as if it had ended at another instant."""
+    entry = store.get(kept.marker)
+    if entry is None:
+        return []
+    branch, _, request_id = kept.marker.rsplit("/", 2)
+    later = f"{branch}/{keys.instant(finished_at)}/{request_id}"
+    return [Delete(kept.marker), Put(later, entry.value)]
+
+
+def plan_of(store: Store, workflow: str, request_id: str) -> str:
+    """Return the digest of the plan that a request refers to; ``''`` when its log cannot tell."""
+    first = store.get(keys.event(workflow, request_id, 0))
+    if first is None:
+        return ""
+    try:
+        return str(event_log.decode_record(first.value).get("plan", ""))
+    except (InvalidInput, AttributeError):
+        return ""
+
+
+def listed(
+    store: Store, workflow: str, states: tuple[str, ...], after: str | None, limit: int
+) -> list[str]:
+    """Return ids of requests in these states, newest first.
+
+    Args:
+        store: Where they are.
+        workflow: Their workflow.
+        states: In which states; ``running`` is one.
+        after: Only those behind this id.
+        limit: At most so many.
+    """
+    found: set[str] = set()
+    if "running" in states:  # first: one that ends meanwhile is found twice, and not never
+        found.update(_running(store, workflow, after, limit))
+    for state in ENDED:
+        if state in states:
+            prefix = keys.listed(workflow, state)
+            cursor = prefix + keys.newest_first(after) if after is not None else None
+            entries = store.range(prefix, after=cursor, limit=limit)
+            found.update(keys.request_id_of(e.key.removeprefix(prefix)) for e in entries)
+    return sorted(found, reverse=True)[:limit]
+
+
+def _running(store: Store, workflow: str, after: str | None, limit: int) -> Iterator[str]:
+    """Yield the newest open requests of a workflow on each node."""
+    for node in branches(store, keys.OPEN):
+        prefix = f"{node}{workflow}/"
+        cursor = prefix + after if after is not None else None
+        for entry in store.range(prefix, after=cursor, limit=limit, reverse=True):
+            yield entry.key.removeprefix(prefix)
+
+
+def _read(marker: str, value: bytes) -> Kept:
+    _, workflow, _, _, request_id = marker.split("/")
+    try:
+        mark = _DECODER.decode(value)
+    except msgspec.DecodeError:  # nothing but its removal depends on it
+        mark = _Mark("failed", 0)
+    return Kept(marker, workflow, request_id, *msgspec.structs.astuple(mark))
+
+
+# What 1.0.0 wrote
+
+
+def upgrade(store: Store, limit: int) -> list[list[Write]]:
+    """Return what lists up to ``limit`` requests that 1.0.0 finished; nothing when all are.
+
+    One list of writes a request.
+    """
+    units: list[list[Write]] = []
+    for entry in store.range(keys.FINISHED, limit=limit):
+        _, expires_ms, workflow, request_id = entry.key.split("/")
+        writes: list[Write] = [Delete(entry.key)]
+        found = store.get(keys.entity("request", workflow, request_id))
+        if found is not None:
+            request = _old(found.value, workflow, request_id, int(expires_ms) / 1000)
+            events = event_log.next_number(store, workflow, request_id)
+            writes += begin_writes(request, plan_of(store, workflow, request_id), events)
+        units.append(writes)
+    return units
+
+
+def is_upgraded(store: Store) -> bool:
+    """Tell whether every request that 1.0.0 finished is listed."""
+    return not store.range(keys.FINISHED, limit=1)
+
+
+def _old(value: bytes, workflow: str, request_id: str, expires_at: float) -> Request:
+    try:
+        return msgspec.json.decode(value, type=Request)
+    except msgspec.DecodeError:  # it is listed all the same, so that it expires
+        return Request(
+            workflow_name=workflow,
+            request_id=request_id,
+            job_name="unknown",
+            invocation_id="m0",
+            state="failed",
+            is_done=True,
+            accepted_at=expires_at,
+            finished_at=expires_at,
+        )

@@ -1,0 +1,128 @@
+"""The lives of a node, and what was at work in each: durable, so that a death can be traced.
+
+Every start of a node is a life with an incarnation that grows. The open marker of a request says
+in which life it was taken up last, and how many lives in a row ended by a death while it was at
+work and got nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from jobx.errors import InternalError
+from jobx.kv import keys
+from jobx.kv.prefixes import scan
+from jobx.kv.requests import event_log
+from jobx.kv.store import Put, Replace, Store
+
+#: The id of a node that is alone with its store.
+LOCAL: Final = "local"
+
+
+class Life(msgspec.Struct, frozen=True):
+    """What a start of a node leaves for the next one.
+
+    Attributes:
+        incarnation: Grows with every start, whatever the wall clock does.
+        boot: Which boot of the machine it was.
+        boot_s: Seconds since that boot …
+        at: … when the service clock said this.
+    """
+
+    incarnation: int = 0
+    boot: str = ""
+    boot_s: float = 0.0
+    at: float = 0.0
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """What an open marker says of its request.
+
+    Attributes:
+        life: Incarnation of the life in which it was accepted or taken up last; 0 when what
+            follows was said of it since then. With ``is_alone`` that is: it is to be ended.
+        deaths: Deaths of the node in a row while it was at work and got nowhere.
+        is_alone: It is at work without any other suspect.
+        events: How many events its log had when it was taken up.
+        turn: How many suspects were taken up before it in that life.
+    """
+
+    life: int = 0
+    deaths: int = 0
+    is_alone: bool = False
+    events: int = 0
+    turn: int = 0
+
+
+class OpenRequest(msgspec.Struct, frozen=True):
+    """A request that a node coordinates, and its mark."""
+
+    node_id: str
+    workflow: str
+    request_id: str
+    mark: Mark
+
+
+_LIFE: Final = msgspec.json.Decoder(Life)
+_MARK: Final = msgspec.json.Decoder(Mark)
+
+
+def last(store: Store, node_id: str) -> Life:
+    """Return what the last start of a node left; an empty life before the first."""
+    entry = store.get(keys.life(node_id))
+    try:
+        return Life() if entry is None else _LIFE.decode(entry.value)
+    except msgspec.DecodeError as error:
+        raise InternalError(f"what the store holds under {keys.life(node_id)}: {error}") from error
+
+
+def begin(store: Store, node_id: str, life: Life) -> None:
+    """Note a life; durable when it returns."""
+    store.commit([Put(keys.life(node_id), msgspec.json.encode(life))])
+
+
+def encode(mark: Mark) -> bytes:
+    """Return the value of an open marker."""
+    return msgspec.json.encode(mark)
+
+
+def opened(store: Store, node_id: str) -> list[OpenRequest]:
+    """Return every request that a node coordinates, with its mark; oldest first."""
+    found = []
+    for entry in scan(store, f"{keys.OPEN}{node_id}/"):
+        _, workflow, request_id = entry.key.rsplit("/", 2)
+        found.append(OpenRequest(node_id, workflow, request_id, _mark(entry.value)))
+    return found
+
+
+def take_up(store: Store, requests: Iterable[OpenRequest]) -> None:
+    """Write marks of requests that are taken up, with the number of their next events."""
+    counted = []
+    for one in requests:
+        events = event_log.next_number(store, one.workflow, one.request_id)
+        counted.append(replace(one, mark=replace(one.mark, events=events)))
+    mark(store, counted)
+
+
+def mark(store: Store, requests: Iterable[OpenRequest]) -> None:
+    """Write marks of requests that are still open; those that have ended stay so."""
+    chains = []
+    for request in requests:
+        key = keys.opened(request.node_id, request.workflow, request.request_id)
+        entry = store.get(key)
+        if entry is not None:
+            chains.append([[Replace(key, encode(request.mark), entry.revision)]])
+    if chains:
+        store.commit_many(chains)  # a conflict says that it has ended meanwhile
+
+
+def _mark(value: bytes) -> Mark:
+    """Return a mark; what cannot be read suspects nobody."""
+    try:
+        return _MARK.decode(value)
+    except msgspec.DecodeError:
+        return Mark()

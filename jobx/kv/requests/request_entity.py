@@ -1,0 +1,163 @@
+"""The request's entity and the indexes beside it: which are open, which ended, which were asked.
+
+Writes are built here and committed by the caller, together with the events they belong to.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from jobx.errors import NotFound
+from jobx.kv import keys
+from jobx.kv.entries import decoded
+from jobx.kv.prefixes import branches, scan
+from jobx.kv.requests import kept, lives
+from jobx.kv.store import Create, Delete, Put, Store, Write
+from jobx.model import Request, RequestState, check_name, encode
+
+#: Crockford's base 32: no letters that look like digits, in the order of ASCII.
+_BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+#: What stands for ten bits, and where in an id of 130 bits each ten begin.
+_LETTERS: Final = tuple(high + low for high in _BASE32 for low in _BASE32)
+_PLACES: Final = range(120, -1, -10)
+_RANDOM_BYTES: Final = 10
+_STATES: Final = ("running", *kept.ENDED)
+
+
+def new_id(now_at: float, random: bytes) -> str:
+    """Return a request id of 26 characters: ids sort by time, to the millisecond.
+
+    Args:
+        now_at: The wall clock.
+        random: Ten random bytes.
+    """
+    tail = int.from_bytes(random[:_RANDOM_BYTES], "big")
+    number = (int(now_at * 1000) & ((1 << 48) - 1)) << (8 * _RANDOM_BYTES) | tail
+    return "".join([_LETTERS[number >> place & 1023] for place in _PLACES])
+
+
+def accept_writes(
+    request: Request, node_id: str, fingerprint: str | None = None, life: int = 0
+) -> list[Write]:
+    """Return what makes a request accepted: its entity, its open marker, its idempotency key.
+
+    Args:
+        request: The request; a Conflict names its key when its id was taken.
+        node_id: The node that coordinates it.
+        fingerprint: A hash of what was asked for, stored under the request's idempotency key
+            when it has one; a Conflict names that key when it was used before.
+        life: Incarnation of the node; see ``lives``.
+    """
+    writes: list[Write] = [
+        Create(_key(request.workflow_name, request.request_id), encode(request)),
+        Put(
+            keys.opened(node_id, request.workflow_name, request.request_id),
+            lives.encode(lives.Mark(life=life, events=1)),
+        ),
+    ]
+    if fingerprint is not None and request.idempotency_key is not None:
+        body = json.dumps({"request_id": request.request_id, "fingerprint": fingerprint})
+        writes.append(Create(_idempotency(request, request.idempotency_key), body.encode()))
+    return writes
+
+
+def finish_writes(
+    request: Request, node_id: str, plan_digest: str = "", events: int = 0
+) -> list[Write]:
+    """Return what makes a request finished: its last entity, no open marker, what lists it.
+
+    Args:
+        request: The request as it ended.
+        node_id: The node that coordinated it.
+        plan_digest: The plan that it refers to, ``''`` for an unknown one.
+        events: How many events its log has, the last one among them.
+    """
+    workflow, request_id = request.workflow_name, request.request_id
+    return [
+        Put(_key(workflow, request_id), encode(request)),
+        Delete(keys.opened(node_id, workflow, request_id)),
+        *kept.begin_writes(request, plan_digest, events),
+    ]
+
+
+def get(store: Store, workflow: str, request_id: str) -> Request:
+    """Return a request.
+
+    Raises:
+        NotFound: There is none.
+        InvalidInput: One of the names is not a name.
+    """
+    check_name("workflow", workflow)
+    check_name("request", request_id)
+    entry = store.get(_key(workflow, request_id))
+    if entry is None:
+        raise NotFound("request", f"{workflow}/{request_id}")
+    return decoded(Request, entry)
+
+
+def page(
+    store: Store,
+    workflow: str,
+    state: RequestState | None = None,
+    after: str | None = None,
+    limit: int = 50,
+) -> tuple[list[Request], str | None]:
+    """Return requests of a workflow, newest first, and the cursor of the page behind or None.
+
+    It reads as many requests as it returns, however many there are.
+
+    Args:
+        store: Where they are.
+        workflow: Their workflow.
+        state: Only those in this state. One that leaves it meanwhile is left out.
+        after: The cursor that the page before gave.
+        limit: At most so many.
+    """
+    check_name("workflow", workflow)
+    if after is not None:
+        check_name("after", after)
+    states = _STATES if state is None else (state,)
+    ids = kept.listed(store, workflow, states, after, limit + 1)
+    entries = [store.get(_key(workflow, request_id)) for request_id in ids[:limit]]
+    found = [decoded(Request, entry) for entry in entries if entry is not None]
+    shown = [request for request in found if state in (None, request.state)]
+    return shown, ids[limit - 1] if len(ids) > limit else None
+
+
+def opened(store: Store, node_id: str) -> list[tuple[str, str]]:
+    """Return the workflow and the id of every request that a node coordinates."""
+    return [_tail(entry.key) for entry in scan(store, f"{keys.OPEN}{node_id}/")]
+
+
+def open_in(store: Store, workflow: str, limit: int | None = None) -> list[str]:
+    """Return the ids of open requests of a workflow, on any node; at most ``limit``."""
+    found: list[str] = []
+    for node in branches(store, keys.OPEN):
+        left = None if limit is None else limit - len(found)
+        found += [_tail(e.key)[1] for e in store.range(f"{node}{workflow}/", limit=left)]
+        if len(found) == limit:
+            break
+    return found
+
+
+def idempotent(store: Store, workflow: str, job: str, client_key: str) -> tuple[str, str] | None:
+    """Return the request id and the fingerprint that a client's key stands for, or None."""
+    entry = store.get(keys.idempotency(workflow, job, client_key))
+    if entry is None:
+        return None
+    body = json.loads(entry.value)
+    return body["request_id"], body["fingerprint"]
+
+
+def _key(workflow: str, request_id: str) -> str:
+    return keys.entity("request", workflow, request_id)
+
+
+def _idempotency(request: Request, client_key: str) -> str:
+    return keys.idempotency(request.workflow_name, request.job_name, client_key)
+
+
+def _tail(key: str) -> tuple[str, str]:
+    _, workflow, request_id = key.rsplit("/", 2)
+    return workflow, request_id

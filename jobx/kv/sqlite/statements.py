@@ -1,0 +1,129 @@
+"""The statements of the SQLite store: its tables, and the writes of a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from jobx.errors import Conflict
+from jobx.kv.prefixes import prefix_end
+from jobx.kv.sqlite.reading import checksum_of
+from jobx.kv.store import Create, Delete, DeletePrefix, Put, Replace, Unit, Write
+from jobx.kv.write_batch import Folded, name_of
+
+SCHEMA: Final = 2
+#: Rows of one statement: three variables a row stay under the 999 of old builds.
+_MAX_ROWS: Final = 256
+TABLES: Final = (
+    "CREATE TABLE kv (key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL,"
+    " checksum INTEGER) WITHOUT ROWID",
+    # Revisions are store-wide, so that a key that comes back never has an old one.
+    "CREATE TABLE counter (revision INTEGER NOT NULL)",
+    "INSERT INTO counter VALUES (0)",
+)
+#: What makes tables of a schema those of the next one; entries from before have no checksum.
+CHANGES: Final = {1: "ALTER TABLE kv ADD COLUMN checksum INTEGER"}
+# IGNORE and ROLLBACK spare SQLite the statement journal, which doubles the time of many rows.
+_ROWS: Final = (
+    "INTO kv (key, value, checksum, revision)"
+    " SELECT column1, column2, column3, revision FROM counter, (VALUES "
+)
+_INSERT: Final = f"INSERT OR IGNORE {_ROWS}"
+_UPSERT: Final = f"INSERT OR ROLLBACK {_ROWS}"
+_UPSERT_END: Final = (
+    ") WHERE true"  # keeps ON from being read as a join's
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value, revision = excluded.revision,"
+    " checksum = excluded.checksum"
+)
+_REPLACE: Final = (
+    "UPDATE kv SET value = ?, checksum = ?, revision = (SELECT revision FROM counter)"
+    " WHERE key = ? AND revision = ?"
+)
+#: The ranges come first: each is looked up in the table, not the table in them.
+_DELETE_RANGES: Final = "DELETE FROM kv WHERE key IN (SELECT key FROM (VALUES "
+_IN_RANGE: Final = "key >= column1 AND key < column2"
+
+
+class Collision(Exception):
+    """A key to create exists; which one is not known."""
+
+
+def _next_revision(writer: sqlite3.Connection) -> None:
+    writer.execute("UPDATE counter SET revision = revision + 1")
+
+
+def write_folded(writer: sqlite3.Connection, folded: Folded) -> None:
+    """Do folded writes inside a transaction.
+
+    Raises:
+        Collision: One of the keys to create exists; the transaction must be rolled back.
+    """
+    _next_revision(writer)
+    created = 0
+    for rows, variables in _chunks(_summed(folded.creates), "(?, ?, ?)"):
+        created += writer.execute(f"{_INSERT}{rows})", variables).rowcount
+    if created < len(folded.creates):
+        raise Collision
+    for rows, variables in _chunks(_summed(folded.puts), "(?, ?, ?)"):
+        writer.execute(f"{_UPSERT}{rows}{_UPSERT_END}", variables)
+    for rows, variables in _chunks(((key,) for key in folded.deletes), "?"):
+        writer.execute(f"DELETE FROM kv WHERE key IN ({rows})", variables)  # noqa: S608 - only marks
+    bounds = ((prefix, prefix_end(prefix)) for prefix in folded.prefixes)
+    for rows, variables in _chunks(bounds, "(?, ?)"):
+        writer.execute(f"{_DELETE_RANGES}{rows}) CROSS JOIN kv ON {_IN_RANGE})", variables)
+
+
+def _summed(values: Mapping[str, bytes]) -> Iterator[tuple[str, bytes, int]]:
+    for key, value in values.items():
+        yield key, value, checksum_of(key.encode(), value)
+
+
+def _chunks(rows: Iterable[tuple[Any, ...]], marks: str) -> Iterator[tuple[str, list[Any]]]:
+    """Cut rows into chunks that are powers of two, so that each of few statements is prepared once.
+
+    The last one is filled up with rows of its own, which change nothing when they come again.
+    """
+    listed = list(rows)
+    for start in range(0, len(listed), _MAX_ROWS):
+        chunk = listed[start : start + _MAX_ROWS]
+        size = 1 << (len(chunk) - 1).bit_length()
+        chunk += chunk[: size - len(chunk)]
+        yield ", ".join([marks] * size), [item for row in chunk for item in row]
+
+
+def try_unit(writer: sqlite3.Connection, unit: Unit) -> Conflict | None:
+    """Do a unit, all or none, inside a transaction; return its conflict or None."""
+    writer.execute("SAVEPOINT one")
+    _next_revision(writer)
+    conflict = next((Conflict(name_of(w)) for w in unit if not _apply(writer, w)), None)
+    if conflict is not None:
+        writer.execute("ROLLBACK TO one")
+    writer.execute("RELEASE one")
+    return conflict
+
+
+def _apply(writer: sqlite3.Connection, write: Write) -> bool:
+    """Do a write if its condition holds; return whether it held."""
+    match write:
+        case Create(key, value):
+            row = (key, value, checksum_of(key.encode(), value))
+            return writer.execute(f"{_INSERT}(?, ?, ?))", row).rowcount == 1
+        case Put(key, value):
+            row = (key, value, checksum_of(key.encode(), value))
+            writer.execute(f"{_UPSERT}(?, ?, ?){_UPSERT_END}", row)
+        case Replace(key, value, revision):
+            bound = (value, checksum_of(key.encode(), value), key, revision)
+            return writer.execute(_REPLACE, bound).rowcount == 1
+        case Delete(key, None):
+            writer.execute("DELETE FROM kv WHERE key = ?", (key,))
+        case Delete(key, revision):
+            query = "DELETE FROM kv WHERE key = ? AND revision = ?"
+            return writer.execute(query, (key, revision)).rowcount == 1
+        case DeletePrefix(prefix):
+            end = prefix_end(prefix)
+            if end is None:
+                writer.execute("DELETE FROM kv WHERE key >= ?", (prefix,))
+            else:
+                writer.execute("DELETE FROM kv WHERE key >= ? AND key < ?", (prefix, end))
+    return True

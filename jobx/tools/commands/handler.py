@@ -1,0 +1,109 @@
+"""``jobx handler``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from jobx import model
+from jobx.errors import InvalidInput, TooLarge
+from jobx.handlers.authoring import source, sync
+from jobx.tools.commands.handler_trial import add_trial_commands
+from jobx.tools.shared import exits, render
+from jobx.tools.shared.command import Call, command
+from jobx.tools.shared.entity_commands import add_commands, done
+
+_ARGUMENT_TYPES = click.Choice(get_args(model.ArgumentType))
+
+
+@click.group("handler")
+def handler() -> None:
+    """Handlers: the bodies of author code that steps bind."""
+
+
+@command(
+    handler,
+    "create",
+    example="handler create wordcount add_up 'Adds up.' python reducer < add_up.py",
+)
+@click.argument("workflow")
+@click.argument("name")
+@click.argument("description")
+@click.argument("source_type")
+@click.argument("handler_type", type=click.Choice(get_args(model.HandlerType)))
+@click.option(
+    "-a",
+    "--argument",
+    "arguments",
+    type=(str, _ARGUMENT_TYPES),
+    multiple=True,
+    metavar="NAME TYPE",
+    help="An argument that the handler takes; once for each.",
+)
+@click.option("-r", "--capability", default="general", help="What a node must offer to run it.")
+def create(
+    call: Call,
+    *,
+    workflow: str,
+    name: str,
+    description: str,
+    source_type: str,
+    handler_type: model.HandlerType,
+    arguments: tuple[tuple[str, str], ...],
+    capability: str,
+) -> None:
+    """Store a handler whose source is read from stdin."""
+    fields = {
+        "workflow_name": workflow,
+        "handler_name": name,
+        "description": description,
+        "handler_type": handler_type,
+        "source_type": source_type,
+        "source_code": _read_source(f"handler {workflow}/{name}"),
+        "argument_spec": arguments,
+        "required_capability": capability,
+    }
+    entity = model.convert(model.Handler, f"handler {workflow}/{name}", fields)
+    source.check(entity)
+    with call.examples() as check:
+        check(entity)
+    with call.entities() as entities:
+        entities.create(entity)
+    done(call, "created", "handler", f"{workflow}/{name}")
+
+
+@command(handler, "sync", example="handler sync wordcount examples/wordcount/handlers --simulate")
+@click.argument("workflow")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--simulate", is_flag=True, help="Change nothing; say what would be done.")
+@click.option("--force", is_flag=True, help="Store unchanged handlers as well.")
+def sync_folder(call: Call, workflow: str, path: Path, simulate: bool, force: bool) -> int:
+    """Bring the handlers of a workflow in line with a folder of files."""
+    with call.entities() as entities, call.examples() as check:
+        report = sync.sync(entities, workflow, path, simulate, force, trial=check)
+    if call.as_json:
+        render.say_json({"simulated": report.simulated, "handlers": report.rows})
+    else:
+        rows = ((row.handler, row.action, row.reason) for row in report.rows)
+        render.say_table(("handler", "would be" if simulate else "action", "reason"), rows)
+    return exits.INVALID if report.failed else exits.OK
+
+
+def _read_source(where: str) -> str:
+    body = sys.stdin.buffer.read(source.MAX_SOURCE_BYTES + 1)
+    if not body.strip():
+        raise InvalidInput(f"{where}, source on stdin", "nothing", "must not be empty")
+    if len(body) > source.MAX_SOURCE_BYTES:
+        reason = f"must not be larger than {source.MAX_SOURCE_BYTES} bytes"
+        raise TooLarge("source on stdin", "more", reason)
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput("source on stdin", str(error), "must be UTF-8") from error
+
+
+add_commands(handler, model.Handler, "add_up")
+add_trial_commands(handler)

@@ -1,0 +1,136 @@
+"""``jobx handler test`` and ``jobx handler new``: what authors do before they store a handler."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import get_args
+
+import click
+import msgspec
+
+from jobx import model, values
+from jobx.errors import InvalidInput
+from jobx.handlers.authoring.templates import starting_file
+from jobx.handlers.trial.examples import groups_in, pairs_in
+from jobx.handlers.trial.single_run import Trial, TrialResult, load
+from jobx.tools.shared import exits, render
+from jobx.tools.shared.command import Call, command
+from jobx.tools.shared.parsing import parse_arguments, parse_json
+
+
+def add_trial_commands(group: click.Group) -> None:
+    """Give the group of handlers its ``test`` and its ``new``."""
+    command(group, "test", example='handler test count_words.py -a text="to be or not to be"')(
+        _test
+    )
+    command(group, "new", example="handler new --type reducer > add_up.py")(_new)
+
+
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "-a",
+    "--argument",
+    "arguments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="For a mapper: an argument of the request; VALUE is JSON if it is, else text.",
+)
+@click.option("--pair", metavar="JSON", help="For a mapper: the [key, value] mapped to it.")
+@click.option(
+    "--results", metavar="JSON", help="For a combiner or reducer: a list of [key, [value, …]]."
+)
+@click.option(
+    "--session", multiple=True, metavar="KEY=VALUE", help="For a reducer: what the mapper left."
+)
+@click.option("--workflow", help="The workflow whose scope and shared files it finds.")
+def _test(
+    call: Call,
+    *,
+    file: Path,
+    workflow: str | None,
+    arguments: tuple[str, ...],
+    pair: str | None,
+    results: str | None,
+    session: tuple[str, ...],
+) -> int:
+    """Run one handler file in a process of its own.
+
+    It needs no node and no store. Shows what it yields, what it leaves in the session, and its
+    output. Without anything to run on, its examples are run, if it has any.
+    """
+    handler = load(file)
+    if workflow is not None:
+        name = model.check_name("workflow", workflow)
+        handler = msgspec.structs.replace(handler, workflow_name=name)
+    _check_fit(handler, mapper=bool(arguments or pair), other=bool(results or session))
+    if handler.examples and not (arguments or pair or results):
+        with call.examples() as check:
+            check(handler)
+        _say_examples(call, len(handler.examples))
+        return exits.OK
+    with Trial(call.settings, os.environ) as trial:
+        if handler.handler_type != "mapper":
+            grouped = groups_in("--results", parse_json("--results", results or "[]"))
+            result = trial.reduce(handler, grouped, parse_arguments("--session", session))
+        elif pair is not None:
+            mapped = pairs_in("--pair", [parse_json("--pair", pair)])
+            result = trial.map(handler, pair=mapped[0])
+        else:
+            result = trial.map(handler, arguments=parse_arguments("-a", arguments))
+    _say(call, result)
+    return exits.OK if result.failure is None else exits.FAILED
+
+
+@click.option(
+    "--type",
+    "handler_type",
+    type=click.Choice(get_args(model.HandlerType)),
+    default="mapper",
+    show_default=True,
+    help="What it is.",
+)
+@click.option("--language", default="python", show_default=True, help="What it is written in.")
+def _new(call: Call, *, handler_type: model.HandlerType, language: str) -> None:
+    """Write the file that a new handler starts from to stdout."""
+    del call
+    render.say(starting_file(language, handler_type).rstrip("\n"))
+
+
+def _check_fit(handler: model.Handler, *, mapper: bool, other: bool) -> None:
+    """Refuse what is for another type of handler."""
+    if handler.handler_type == "mapper" and other:
+        raise InvalidInput("option", "--results or --session", "a mapper takes -a or --pair")
+    if handler.handler_type != "mapper" and mapper:
+        raise InvalidInput("option", "-a or --pair", f"a {handler.handler_type} takes --results")
+
+
+def _say_examples(call: Call, count: int) -> None:
+    if call.as_json:
+        render.say_json({"examples": count})
+    else:
+        render.say("1 example holds" if count == 1 else f"{count} examples hold")
+
+
+def _say(call: Call, result: TrialResult) -> None:
+    if call.as_json:
+        render.say_json(
+            {
+                "pairs": values.to_jsonable(result.yielded),
+                "step": result.step,
+                "output": result.output,
+                "session": values.to_jsonable(result.session),
+                "failure": msgspec.to_builtins(result.failure),
+            }
+        )
+        return
+    if result.step is not None:
+        render.say(f"maps to {result.step}:")
+    for pair in result.yielded:
+        render.say(render.to_json(values.to_jsonable(pair), indent=None))
+    if result.session:
+        render.say(f"session: {render.to_json(values.to_jsonable(result.session), indent=None)}")
+    if result.output:
+        render.say(f"output:\n{result.output.rstrip()}")
+    if result.failure is not None:
+        render.say(f"{result.failure.traceback}failed: {render.failure(result.failure)}")

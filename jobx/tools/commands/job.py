@@ -1,0 +1,57 @@
+"""``jobx job``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from jobx import model
+from jobx.actors.egress.writers import registry
+from jobx.tools.shared.command import Call, command
+from jobx.tools.shared.entity_commands import add_commands, done
+from jobx.tools.shared.parsing import parse_arguments
+
+
+@click.group("job")
+def job() -> None:
+    """Jobs: the nouns that requests are posted to. Each has a first step."""
+
+
+@command(job, "create", example='job create wordcount count "Counts words." files')
+@click.argument("workflow")
+@click.argument("name")
+@click.argument("description")
+@click.argument("step")
+@click.option(
+    "--writer", "result_writer", metavar="NAME", help="What takes its results; see docs/writers.md."
+)
+@click.option(
+    "-o",
+    "--option",
+    "result_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of that writer; VALUE is read as JSON if it is JSON, else as text.",
+)
+@click.option("--writer-choice", is_flag=True, help="Requests may choose another writer.")
+def create(
+    call: Call, workflow: str, name: str, description: str, step: str, **result: Any
+) -> None:
+    """Create a job that starts with STEP."""
+    fields = {
+        **result,
+        "result_options": parse_arguments("--result-option", result["result_options"]),
+        "workflow_name": workflow,
+        "job_name": name,
+        "description": description,
+        "initial_step_name": step,
+    }
+    created = model.convert(model.Job, f"job {workflow}/{name}", fields)
+    registry.check_names(created, call.settings.results)
+    with call.entities() as entities:
+        entities.create(created)
+    done(call, "created", "job", f"{workflow}/{name}")
+
+
+add_commands(job, model.Job, "count")

@@ -1,0 +1,59 @@
+"""``jobx node``: be a node in the foreground (as ``jobx serve`` needs it), or ask a running one."""
+
+from __future__ import annotations
+
+import functools
+import os
+
+import click
+import msgspec
+
+from jobx import logs
+from jobx.tools.serving.watchdog import beat
+from jobx.tools.shared import render
+from jobx.tools.shared.command import Call, command
+from jobx.views import NodeView
+
+
+@command(
+    None,
+    "node",
+    example="node status",
+    flags={"executors": "node.executors"},
+    cls=click.Group,
+    invoke_without_command=True,
+)
+@click.option("--executors", type=int, help="Executor processes; 0: one for each processor.")
+@click.option("--heartbeat-fd", type=int, hidden=True, help="Where it is written that it lives.")
+def node(call: Call, *, heartbeat_fd: int | None) -> None:
+    """The running node. Without a command: a node in the foreground, without web workers."""
+    if click.get_current_context().invoked_subcommand:
+        return
+    from jobx.actors import node as actors_node  # noqa: PLC0415 - `node status` needs no actors
+
+    logs.start(call.settings.node)
+    still_alive = None if heartbeat_fd is None else functools.partial(beat, heartbeat_fd)
+    actors_node.main(call.settings, os.environ, still_alive)
+
+
+@command(node, "status", example="node status")
+def status(call: Call) -> None:
+    """Show what runs: state, open requests, memory, executors."""
+    with call.gateway() as gateway:
+        view = msgspec.convert(gateway.call("node.status", {}), NodeView)
+    if call.as_json:
+        render.say_json(view)
+        return
+    fields = {name: getattr(view, name) for name in NodeView.__struct_fields__}
+    executors = fields.pop("executors")
+    fields["uptime_s"] = render.duration(view.uptime_s)
+    fields["rss_bytes"] = render.size(view.rss_bytes)
+    render.say_fields(fields)
+    columns = ("executor", "state", "invocations", "memory", "age")
+    render.say_table(
+        columns,
+        (
+            (e.pid, e.state, e.invocations, render.size(e.rss_bytes), render.duration(e.age_s))
+            for e in executors
+        ),
+    )

@@ -1,0 +1,146 @@
+"""``jobx notify``."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+import click
+
+from jobx.actors.egress import signing
+from jobx.tools.shared import render
+from jobx.tools.shared.command import Call, command
+
+#: Largest body that is taken.
+MAX_BODY_BYTES: Final = 16 << 20
+_LENGTH: Final = re.compile(r"[0-9]{1,15}")
+_MAX_KNOWN: Final = 10_000
+_CALL_S: Final = 10.0
+#: Headers that are shown; others are not ours.
+_SHOWN: Final = (signing.DELIVERY_ID, "X-WORKFLOW-NAME", "X-JOB-NAME", "X-REQUEST-ID")
+
+
+@click.group("notify")
+def notify() -> None:
+    """Notifications: what a node tells people."""
+
+
+@command(notify, "listen", example="notify listen --port 3333")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=3333, show_default=True)
+@click.option(
+    "--key",
+    envvar="JOBX_NOTIFY_HTTP_KEY",
+    help="Refuse what is not signed with it; else notify.http_key of the settings.",
+)
+def listen(call: Call, host: str, port: int, key: str | None) -> None:
+    """Print the notifications and results that arrive here over HTTP.
+
+    Ctrl-C ends it. A repeat of what has arrived is marked.
+    """
+
+    def say(arrival: Arrival) -> None:
+        if call.as_json:
+            render.say(render.to_json(arrival.fields(), indent=None))
+        else:
+            render.say(arrival.line())
+
+    server = Listener(host, port, key or call.settings.notify.http_key, say)
+    if not call.as_json:
+        render.say(f"listening on http://{host}:{server.server_port}/")
+    with server:
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What was posted."""
+
+    headers: Mapping[str, str]
+    body: Any
+    is_repeat: bool
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {"headers": self.headers, "repeat": self.is_repeat, "body": self.body}
+
+    def line(self) -> str:
+        """Return it as a line."""
+        body = self.body if isinstance(self.body, dict) else {}
+        if "kind" in body:
+            many = f" ({body['count']} times)" if body.get("count", 1) > 1 else ""
+            text = f"{body.get('level')} {body['kind']}: {body.get('subject')}{many}"
+        else:
+            named = " ".join(f"{name}={value}" for name, value in self.headers.items())
+            text = f"{named} {json.dumps(self.body)[:2000]}"
+        return f"{'(repeat) ' if self.is_repeat else ''}{text}"
+
+
+class Listener(ThreadingHTTPServer):
+    """Takes POSTs and hands them on.
+
+    Args:
+        host: Where to listen.
+        port: 0 takes a free one.
+        key: What must have signed them; empty: nothing.
+        say: Gets what arrived; called by several threads.
+    """
+
+    def __init__(self, host: str, port: int, key: str, say: Callable[[Arrival], None]) -> None:
+        super().__init__((host, port), _Handler)
+        self.key = key
+        self.say = say
+        self._known: OrderedDict[str, None] = OrderedDict()
+
+    def is_repeat(self, delivery_id: str) -> bool:
+        """Tell whether a delivery id was seen before, and remember it."""
+        if delivery_id in self._known:
+            return True
+        self._known[delivery_id] = None
+        if len(self._known) > _MAX_KNOWN:
+            self._known.popitem(last=False)
+        return False
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Listener
+    timeout = _CALL_S
+
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if not _LENGTH.fullmatch(length) or int(length) > MAX_BODY_BYTES:
+            self._answer(413)
+            return
+        body = self.rfile.read(int(length))
+        key, server = self.server.key, self.server
+        if key and not signing.is_valid(key, self.headers, time.time(), body):  # type: ignore[arg-type]  # a Message looks names up in any case
+            self._answer(401)
+            return
+        shown = {name: self.headers[name] for name in _SHOWN if name in self.headers}
+        repeat = server.is_repeat(shown.get(signing.DELIVERY_ID, ""))
+        server.say(Arrival(shown, _decoded(body), repeat))
+        self._answer(204)
+
+    def _answer(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: what arrives is said."""
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body.decode("utf-8", "replace")

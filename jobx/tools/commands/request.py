@@ -1,0 +1,335 @@
+"""``jobx request``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, get_args
+
+import click
+import msgspec
+
+from jobx import model
+from jobx.actors.coordination import endings
+from jobx.actors.inspection import graph as graphs
+from jobx.actors.inspection import sessions, view_builders
+from jobx.actors.inspection import trace as traces
+from jobx.errors import InUse, NodeUnreachable, NotEnded, RequestCancelled, RequestFailed
+from jobx.handlers.pairs import run_reader
+from jobx.kv.blobs import BlobFolder
+from jobx.kv.entities.entities import Entities
+from jobx.kv.folder_lock import FolderLock
+from jobx.kv.requests import deliveries, kept, request_entity
+from jobx.kv.requests.lives import LOCAL
+from jobx.kv.store import Store
+from jobx.payload import Payload
+from jobx.tools.shared import render
+from jobx.tools.shared.command import Call, command
+from jobx.tools.shared.entity_commands import done
+from jobx.tools.shared.output import replace_file
+from jobx.values import to_jsonable
+from jobx.views import RequestView, ResultView
+
+#: Why a request ends that somebody cancels here.
+REASON: Final = "on the command line"
+_PAGE: Final = 100
+FORMATS: Final = click.Choice(("json", "ndjson", "table"))
+
+
+@click.group("request")
+def request() -> None:
+    """Requests: what was asked for, how far it is, what came of it."""
+
+
+@command(request, "list", example="request list wordcount --state failed --limit 20")
+@click.argument("workflow")
+@click.option("--state", type=click.Choice(get_args(model.RequestState)), help="Only these.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option("--after", metavar="CURSOR", help="The page behind; `next` of the page before.")
+def list_page(
+    call: Call, workflow: str, state: model.RequestState | None, limit: int, after: str | None
+) -> None:
+    """List the requests of a workflow, newest first."""
+    with call.store() as store:
+        Entities(store).get(model.Workflow, workflow)
+        page = view_builders.page(store, workflow, state, after, limit)
+    if call.as_json:
+        render.say_json(page)
+        return
+    columns = ("request", "job", "state", "accepted", "took", "invocations")
+    waits = _waits(call)
+    render.say_table(columns, (_row(view, waits=waits) for view in page.requests))
+    if page.next is not None:
+        render.say(f"more: --after {page.next}")
+
+
+@command(request, "get", example="request get wordcount REQUEST_ID")
+@click.argument("workflow")
+@click.argument("request_id")
+def get(call: Call, workflow: str, request_id: str) -> None:
+    """Show a request; its counts are live while a node runs."""
+    view = _live(call, workflow, request_id) or _stored(call, workflow, request_id)
+    if call.as_json:
+        render.say_json(view)
+        return
+    fields = {name: getattr(view, name) for name in RequestView.__struct_fields__}
+    fields["state"] = _state(view, waits=_waits(call))
+    fields["accepted_at"] = render.instant(view.accepted_at)
+    fields["finished_at"] = render.instant(view.finished_at) or None
+    fields["counts"] = render.progress(view.counts)
+    fields["failure"] = view.failure and render.failure(view.failure)
+    fields["deliveries"] = "\n".join(map(render.delivery, view.deliveries)) or None
+    render.say_fields(fields)
+    if view.failure and view.failure.traceback:
+        render.say(f"\n{view.failure.traceback.rstrip()}")
+
+
+@command(request, "result", example="request result wordcount REQUEST_ID --format ndjson")
+@click.argument("workflow")
+@click.argument("request_id")
+@click.option("--format", "form", type=FORMATS, default="json", show_default=True)
+def result(call: Call, workflow: str, request_id: str, form: str) -> None:
+    """Write the result of a request to stdout."""
+    with call.store() as store:
+        entity = request_entity.get(store, workflow, request_id)
+    if entity.is_done and entity.result is None:
+        raise failed(request_id, entity.state, entity.failure)
+    say_result(view_builders.result_view(entity, _blobs(call).name(workflow, request_id)), form)
+
+
+@command(request, "cancel", example="request cancel wordcount REQUEST_ID")
+@click.argument("workflow")
+@click.argument("request_id")
+def cancel(call: Call, workflow: str, request_id: str) -> None:
+    """Cancel a request and all its invocations. One that has ended stays as it is.
+
+    Where no node runs, it is cancelled in the store.
+    """
+    body = {"workflow": workflow, "request_id": request_id, "reason": REASON}
+    try:
+        with call.gateway() as gateway:
+            view = msgspec.convert(gateway.call("request.cancel", body), RequestView)
+    except NodeUnreachable:
+        view = _cancel_stored(call, workflow, request_id)
+    if call.as_json:
+        render.say_json(view)
+    else:
+        render.say(f"request {workflow}/{request_id} is {view.state}")
+
+
+@command(request, "deliver", example="request deliver wordcount REQUEST_ID")
+@click.argument("workflow")
+@click.argument("request_ids", nargs=-1, metavar="[REQUEST_ID]...")
+def deliver(call: Call, workflow: str, request_ids: tuple[str, ...]) -> None:
+    """Deliver results again: those named, or all that were given up.
+
+    The delivery ids stay the same. Needs the running node.
+    """
+    views, count = [], 0
+    with call.gateway() as gateway, call.store() as store:
+        if not request_ids:
+            Entities(store).get(model.Workflow, workflow)
+        for request_id in request_ids or deliveries.given_up(store, workflow):
+            body = {"workflow": workflow, "request_id": request_id}
+            view = msgspec.convert(gateway.call("request.deliver", body), RequestView)
+            if call.as_json:
+                views.append(view)
+                continue
+            count += 1
+            sent = ", ".join(map(render.delivery, view.deliveries))
+            render.say(f"request {workflow}/{request_id}: {sent}")
+    if call.as_json:
+        render.say_json({"requests": views})
+    elif not count:
+        render.say("nothing was given up")
+
+
+@command(request, "cleanup", example="request cleanup wordcount REQUEST_ID --simulate")
+@click.argument("workflow")
+@click.argument("request_ids", nargs=-1, metavar="[REQUEST_ID]...")
+@click.option("--simulate", is_flag=True, help="Remove nothing; say what would be removed.")
+def cleanup(call: Call, workflow: str, request_ids: tuple[str, ...], simulate: bool) -> None:
+    """Remove finished requests: those named, or all of the workflow.
+
+    Their logs and blobs go with them.
+    """
+    removed = []
+    with call.store() as store:
+        Entities(store).get(model.Workflow, workflow)
+        for entity in _finished(store, workflow, request_ids):
+            if not simulate:
+                _remove(call, store, entity)
+            removed.append(entity.request_id)
+    if call.as_json:
+        render.say_json({"simulated": simulate, "requests": removed})
+        return
+    for request_id in removed:
+        render.say(f"{'would remove' if simulate else 'removed'} request {workflow}/{request_id}")
+
+
+@command(request, "trace", example="request trace wordcount REQUEST_ID --limit 50")
+@click.argument("workflow")
+@click.argument("request_id")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Invocations."
+)
+@click.option("--detail", is_flag=True, help="Inputs, sessions, output and tracebacks, too.")
+def trace(call: Call, workflow: str, request_id: str, limit: int, detail: bool) -> None:
+    """Show the invocation tree of a request.
+
+    Of each invocation: state, kind, step, attempt, duration, error.
+    """
+    with call.store() as store:
+        view = traces.read(store, workflow, request_id, limit)
+    if call.as_json:
+        render.say_json(view)
+    else:
+        render.say_trace(view, detail=detail)
+
+
+@command(request, "graph", example="request graph wordcount REQUEST_ID --format svg -o tree.svg")
+@click.argument("workflow")
+@click.argument("request_id")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(tuple(graphs.LIMITS)),
+    default="dot",
+    show_default=True,
+    help="svg and png need Graphviz.",
+)
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Not to stdout."
+)
+def graph(
+    call: Call, workflow: str, request_id: str, form: graphs.Form, output: Path | None
+) -> None:
+    """Draw the invocation tree of a request."""
+    limit = graphs.LIMITS[form]
+    with call.store() as store:
+        view = traces.read(store, workflow, request_id, limit)
+    image = graphs.draw(graphs.dot_text(view, limit), form)
+    if output is None:
+        sys.stdout.buffer.write(image)
+        return
+    replace_file(output, image)
+    done(call, "drew", "request", f"{workflow}/{request_id}")
+
+
+@command(request, "sessions", example="request sessions wordcount REQUEST_ID")
+@click.argument("workflow")
+@click.argument("request_id")
+def show_sessions(call: Call, workflow: str, request_id: str) -> None:
+    """Show what each mapper invocation left in its session."""
+    with call.store() as store:
+        found = dict(sessions.read(store, workflow, request_id))
+    if call.as_json:
+        render.say_json({"sessions": {name: to_jsonable(one) for name, one in found.items()}})
+        return
+    rows = [
+        (name, key, to_jsonable(value))
+        for name, pairs in found.items()
+        for key, value in pairs.items()
+    ]
+    render.say_table(("invocation", "key", "value"), rows)
+
+
+def say_result(result: ResultView, form: str) -> None:
+    """Write the pairs of a result to stdout, read from where they are."""
+    payloads = list(map(Payload.from_wire, result.payloads))
+    render.say_pairs(run_reader.pairs(payloads, result.blob_dir), form, result.request_id)
+
+
+def failed(request_id: str, state: str, failure: model.Failure | None) -> RequestFailed:
+    """Return the error of a request that ended without a result."""
+    if failure is None:
+        return RequestFailed(request_id, state, "it has no result")
+    if state == "cancelled":
+        return RequestCancelled(request_id, failure.message)
+    return RequestFailed(request_id, failure.type, render.cause(failure))
+
+
+def _cancel_stored(call: Call, workflow: str, request_id: str) -> RequestView:
+    """Cancel a request while no node runs, and keep any from starting meanwhile."""
+    call.find_store()
+    lock = FolderLock(call.settings.data_dir, "request cancel")
+    lock.acquire()
+    try:
+        with call.store() as store:
+            entity = endings.cancel(store, LOCAL, workflow, request_id, REASON)
+            return view_builders.request_view(entity, deliveries.read(store, entity))
+    finally:
+        lock.release()
+
+
+def _stored(call: Call, workflow: str, request_id: str) -> RequestView:
+    with call.store() as store:
+        entity = request_entity.get(store, workflow, request_id)
+        return view_builders.request_view(entity, deliveries.read(store, entity))
+
+
+def _live(call: Call, workflow: str, request_id: str) -> RequestView | None:
+    try:
+        with call.gateway() as gateway:
+            body = {"workflow": workflow, "request_id": request_id}
+            return msgspec.convert(gateway.call("request.get", body), RequestView)
+    except NodeUnreachable:
+        return None
+
+
+def _finished(store: Store, workflow: str, request_ids: Sequence[str]) -> Iterator[model.Request]:
+    """Yield the requests of these ids, or all of the workflow that have ended when none is given.
+
+    Raises:
+        NotEnded: One of those asked for still runs; nothing was yielded.
+        InUse: The result of one is on its way; nothing was yielded.
+    """
+    named = [request_entity.get(store, workflow, request_id) for request_id in request_ids]
+    for entity in named:
+        if not entity.is_done:
+            raise NotEnded(entity.request_id)
+        if deliveries.is_pending(store, workflow, entity.request_id):
+            raise InUse("request", entity.request_id, "its delivery: the result is on its way")
+    yield from named
+    after = None
+    while not request_ids:
+        found, after = request_entity.page(store, workflow, None, after, _PAGE)
+        for entity in found:
+            if entity.is_done and not deliveries.is_pending(store, workflow, entity.request_id):
+                yield entity
+        if after is None:
+            return
+
+
+def _remove(call: Call, store: Store, entity: model.Request) -> None:
+    workflow, request_id = entity.workflow_name, entity.request_id
+    store.commit(kept.purge_writes(kept.find(store, entity)))
+    _blobs(call).remove(workflow, request_id)
+
+
+def _waits(call: Call) -> bool:
+    """Whether no node works on what is open."""
+    return FolderLock(call.settings.data_dir).holder() is None
+
+
+def _state(view: RequestView, *, waits: bool) -> str:
+    return "running (waits for a node)" if waits and view.state == "running" else view.state
+
+
+def _row(view: RequestView, *, waits: bool) -> tuple[object, ...]:
+    took = ""
+    if view.finished_at is not None:
+        took = render.duration(view.finished_at - view.accepted_at)
+    return (
+        view.request_id,
+        view.job_name,
+        _state(view, waits=waits),
+        render.instant(view.accepted_at),
+        took,
+        view.counts.invocations,
+    )
+
+
+def _blobs(call: Call) -> BlobFolder:
+    return BlobFolder(call.settings.data_dir / "blobs")

@@ -1,0 +1,252 @@
+"""``jobx run``: one request without HTTP, on the running node or on one of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, TypeAlias
+
+import click
+import msgspec
+import uvloop
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from jobx import logs
+from jobx.errors import (
+    Draining,
+    InUse,
+    InvalidInput,
+    JobxError,
+    NodeLost,
+    NodeUnreachable,
+    OutcomeUnknown,
+)
+from jobx.frames import Frame
+from jobx.handlers.pairs import root_input
+from jobx.kv.requests import request_entity
+from jobx.meanings import may_have_happened
+from jobx.model import Counts, check_name
+from jobx.tools.commands.request import FORMATS, REASON, failed, say_result
+from jobx.tools.shared import exits, render
+from jobx.tools.shared.command import Call, command
+from jobx.tools.shared.gateway_client import ANSWER_S
+from jobx.tools.shared.parsing import parse_arguments, parse_context
+from jobx.views import Outcome
+
+#: How often progress is shown; the end is seen at once.
+_POLL_S: Final = 0.2
+
+#: How long a run looks for a node after the one that it asked has ended.
+HANDOVER_S: Final = 60.0
+
+#: Sends a verb and its body to a node, gives its answer or raises its error.
+Ask: TypeAlias = Callable[[str, Frame], Awaitable[Any]]
+
+
+@command(
+    None,
+    "run",
+    example="run wordcount/count -a folder=/usr/share/doc --format table",
+    flags={"executors": "node.executors"},
+)
+@click.argument("job", metavar="WORKFLOW/JOB")
+@click.option(
+    "-a",
+    "--argument",
+    "arguments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An argument; VALUE is read as JSON if it is JSON, else as text.",
+)
+@click.option("--format", "form", type=FORMATS, default="json", show_default=True)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Fail what takes longer.",
+)
+@click.option("--context", metavar="JSON", help="A map that is shown wherever the request is.")
+@click.option("--executors", type=int, help="Executor processes; 0: one for each processor.")
+def run(
+    call: Call,
+    *,
+    job: str,
+    arguments: tuple[str, ...],
+    form: str,
+    time_limit: float | None,
+    context: str | None,
+) -> int:
+    """Run one request here and write its result to stdout.
+
+    A node that runs on the data folder does the work; else one is started for it alone. Ctrl-C
+    cancels the request.
+    """
+    submission = {
+        **_submission(job, arguments, time_limit),
+        "context": {} if context is None else parse_context(context),
+    }
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            outcome = runner.run(_request(call, submission))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            return exits.INTERRUPTED
+    request, result = outcome.request, outcome.result
+    if result is None:
+        raise failed(request.request_id, request.state, request.failure)
+    say_result(result, form)
+    return exits.OK
+
+
+def _submission(job: str, arguments: tuple[str, ...], time_limit_s: float | None) -> Frame:
+    workflow, slash, name = job.partition("/")
+    if not slash:
+        raise InvalidInput("job", repr(job), "must be WORKFLOW/JOB")
+    return {
+        "request_id": request_entity.new_id(time.time(), os.urandom(10)),
+        "workflow": check_name("workflow name", workflow),
+        "job": check_name("job name", name),
+        "arguments": root_input.wire(parse_arguments("-a", arguments)),
+        "is_blocking": True,
+        "wait_s": _POLL_S,
+        "idempotency_key": None,
+        "fingerprint": "",
+        "time_limit_s": time_limit_s,
+    }
+
+
+async def _request(call: Call, submission: Frame) -> Outcome:
+    """Return the ended request; it is cancelled when this coroutine is."""
+    # SIGTERM cancels the request too, else the next node would take it up.
+    if task := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    # A node may be another run's, and end with that: then its request is found again by its id.
+    until, lost = 0.0, ""
+    while True:
+        until = until or time.monotonic() + HANDOVER_S
+        try:
+            return await _on_a_node(call, submission)
+        except _HandedOver as error:
+            until = until if lost == str(error) else 0.0  # the same again and again has an end
+            lost = str(error)
+            render.complain(f"the node has ended ({lost}); the request is taken up again")
+        except (NodeUnreachable, Draining, InUse):
+            if time.monotonic() > until and not lost:
+                raise
+        if until and time.monotonic() > until:
+            request = f"request {submission['workflow']}/{submission['request_id']}"
+            raise OutcomeUnknown(request, lost)
+        await asyncio.sleep(_POLL_S)
+
+
+async def _on_a_node(call: Call, submission: Frame) -> Outcome:
+    """Return the ended request.
+
+    Raises:
+        _HandedOver: The node went before, and may have the request.
+    """
+    key = {name: submission[name] for name in ("workflow", "request_id")}
+    async with _node(call) as ask:
+        is_there = False
+        try:
+            outcome = await _outcome(ask("submit", submission))
+            is_there = True
+            with _progress_bar() as show:
+                while outcome.request.state == "running":
+                    show(outcome.request.counts)
+                    outcome = await _outcome(ask("wait", {**key, "wait_s": _POLL_S}))
+        except asyncio.CancelledError:
+            await _cancel(ask, key)
+            raise
+        except (NodeUnreachable, Draining, NodeLost) as error:
+            raise _HandedOver(str(error)) from error
+        except JobxError as error:
+            if is_there or may_have_happened(error):
+                raise OutcomeUnknown(f"request {'/'.join(key.values())}", str(error)) from error
+            raise
+    return outcome
+
+
+class _HandedOver(Exception):
+    """The node that was asked is gone, or goes."""
+
+
+async def _cancel(ask: Ask, key: Frame) -> None:
+    try:
+        await ask("request.cancel", {**key, "reason": REASON})
+        line = "was cancelled"
+    except JobxError as error:
+        line = f"was not cancelled: {error}"
+    render.complain(f"request {key['workflow']}/{key['request_id']} {line}")
+
+
+async def _outcome(answer: Awaitable[Any]) -> Outcome:
+    return msgspec.convert(await answer, Outcome)
+
+
+@asynccontextmanager
+async def _node(call: Call) -> AsyncIterator[Ask]:
+    """Give the way to ask the running node, or one that is started here and stopped after."""
+
+    def ask_running(verb: str, body: Frame) -> Any:
+        # A connection for each, so that one that is still waiting is in nobody's way.
+        with call.gateway() as gateway:
+            return gateway.call(verb, body, ANSWER_S + body.get("wait_s", 0.0))
+
+    async def ask(verb: str, body: Frame) -> Any:
+        return await asyncio.to_thread(ask_running, verb, body)
+
+    if await asyncio.to_thread(_runs, call):
+        yield ask
+        return
+    from jobx.actors.node import Node  # noqa: PLC0415 - most commands need no actors
+
+    logs.write_to(logging.StreamHandler(), "warning")
+    logging.getLogger("jobx.notify").addFilter(_is_news)
+    node = Node(call.settings, os.environ)
+    await node.start()
+    try:
+        yield node.call
+    finally:
+        await node.stop(call.settings.node.drain_s)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Pass over the notice of the one request's failure, which the command itself tells."""
+    return not (isinstance(record.args, tuple) and record.args[:1] == ("request.failed",))
+
+
+def _runs(call: Call) -> bool:
+    try:
+        call.gateway().close()
+    except NodeUnreachable:
+        call.find_store()
+        return False
+    return True
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Callable[[Counts], None]]:
+    """Give what shows how far a request is: a bar on stderr if that is a terminal."""
+    columns = (
+        TextColumn("mappers"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[retried]}"),
+        TimeElapsedColumn(),
+    )
+    console = render.console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        line = bar.add_task("mappers", total=None, retried="")
+
+        def show(counts: Counts) -> None:
+            retried = f"{counts.retried:,} retried" if counts.retried else ""
+            bar.update(line, total=counts.mapped, completed=counts.finished, retried=retried)
+
+        yield show

@@ -1,0 +1,393 @@
+"""``jobx serve``: a node and its web workers, started, watched and stopped together."""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from jobx import mr_variables
+from jobx.config import ENV_PREFIX, Settings, without_secrets
+from jobx.errors import ConfigError, DeadlineExceeded, InternalError, InUse, JobxError
+from jobx.kv.folder_lock import FolderLock
+from jobx.tools.serving import systemd
+from jobx.tools.serving.children import Child, Restarts, describe_end
+from jobx.tools.serving.watchdog import Heartbeat, Stillness, is_stopped
+from jobx.tools.shared import exits, render
+from jobx.tools.shared.command import Call, command
+from jobx.views import NodeView
+
+#: How long the node, and then the web workers, may take to answer.
+START_S: Final = 30.0
+#: What the web workers may take beyond node.drain_s, for answers that are on their way.
+WEB_GRACE_S: Final = 1.0
+#: What the node may take beyond node.drain_s to end in good order, before it is killed.
+GRACE_S: Final = 5.0
+#: How often the children are looked at.
+_LOOK_S: Final = 1.0
+_UNIX: Final = "unix:"
+_TICK_S: Final = 0.05
+_BACKLOG: Final = 2048
+_STOPPING: Final = frozenset({signal.SIGINT, signal.SIGTERM})
+#: Have the web workers open their log anew; the node follows the file by itself.
+_REOPENING: Final = frozenset({signal.SIGHUP, signal.SIGUSR1})
+_SIGNALS: Final = _STOPPING | _REOPENING | {signal.SIGCHLD, signal.SIGUSR2}
+
+
+class Stopped(Exception):
+    """Somebody asked for the end before everything was up."""
+
+
+@command(
+    None,
+    "serve",
+    example="serve --data jobx-data --bind 127.0.0.1:8080 --executors 4",
+    flags={"bind": "http.bind", "executors": "node.executors"},
+)
+@click.option(
+    "--bind",
+    metavar="ADDRESS",
+    help="Where to listen: HOST:PORT (port 0: a free one) or unix:PATH.",
+)
+@click.option("--executors", type=int, help="Executor processes; 0: one for each processor.")
+def serve(call: Call) -> int:
+    """Run a node and its web workers until Ctrl-C or SIGTERM.
+
+    The first signal drains: no new requests, running work may end. A second Ctrl-C kills.
+    """
+    for note in mr_variables.notes(os.environ):
+        render.complain(note)
+    with _listen(call.settings) as listener:
+        return Serving(call, listener).run()
+
+
+class Serving:
+    """The parent of a node process and a gunicorn process.
+
+    Signals are blocked and waited for, so that nothing interrupts a decision.
+    """
+
+    def __init__(self, call: Call, listener: socket.socket) -> None:
+        self._call = call
+        self._settings = call.settings
+        self._listener = listener
+        self._address = listener.getsockname()
+        self._heartbeat = Heartbeat()
+        self._node = _node_child(call.settings, self._heartbeat.write_fd)
+        self._web = _web_child(call.settings, listener)
+        self._restarts = {child: Restarts() for child in (self._node, self._web)}
+        self._due: dict[Child, float] = {}
+        limit_s = call.settings.node.watchdog_s
+        self._stillness = {child: Stillness(limit_s) for child in (self._node, self._web)}
+
+    def run(self) -> int:
+        """Serve until a signal, and return the exit code; leaves no process behind.
+
+        Raises:
+            JobxError: It could not start, or a child died too often.
+        """
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            self._start()
+            self._watch()
+            return self._drain()
+        except Stopped:
+            return self._drain()
+        finally:
+            self._web.kill()
+            self._node.kill()
+            self._heartbeat.close()
+            if isinstance(self._address, str):
+                Path(self._address).unlink(missing_ok=True)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def _start(self) -> None:
+        self._node.start()
+        self._until(self._node, self._node_answers)
+        self._web.start()
+        self._until(self._web, self._web_answers)
+        url, executors = _url(self._address), self._settings.executor_count
+        data_dir = str(self._settings.data_dir)
+        if self._call.as_json:
+            render.say_json({"url": url, "data_dir": data_dir, "executors": executors})
+        else:
+            render.say(f"serving {url} (data {data_dir}, {executors} executors)")
+        sys.stdout.flush()
+        systemd.notify(os.environ, "READY=1")
+
+    def _until(self, child: Child, answers: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_S
+        while not answers():
+            if (code := child.ended()) is not None:
+                if code >= 0:
+                    raise self._start_failed(child, code)
+                self._revive(child)  # it was killed, and may have a better time now
+                deadline = time.monotonic() + START_S
+            if time.monotonic() > deadline:
+                raise DeadlineExceeded(f"starting the {child.name}", START_S)
+            if _next_signal(_TICK_S) in _STOPPING:
+                raise Stopped
+
+    def _start_failed(self, child: Child, code: int) -> Exception:
+        if child is self._node and code > 0:  # it has said why, in one line
+            return click.exceptions.Exit(code)
+        return InternalError(f"the {child.name} {describe_end(code)} while it started")
+
+    def _node_answers(self) -> bool:
+        try:
+            with self._call.gateway() as gateway:
+                view = msgspec.convert(gateway.call("node.status", {}), NodeView)
+        except JobxError:
+            return False
+        return view.pid == self._node.pid  # else it is another node, and ours will say so
+
+    def _web_answers(self) -> bool:
+        connection = http.client.HTTPConnection("localhost", timeout=1.0)
+        try:
+            connection.sock = _dial(self._listener.family, self._address)
+            connection.request("GET", "/health/live")
+            return connection.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _watch(self) -> None:
+        while True:
+            for child in (self._node, self._web):
+                self._end_if_still(child)
+                self._revive(child)
+            waits = [due - time.monotonic() for due in self._due.values()]
+            number = _next_signal(max(0.0, min([*waits, _LOOK_S])))
+            if number in _STOPPING:
+                return
+            if number in _REOPENING:
+                self._web.send(signal.SIGUSR1)
+
+    def _end_if_still(self, child: Child) -> None:
+        """Kill a child that stands still, so that it is started again."""
+        if child is self._node:
+            is_alive = self._heartbeat.was_heard()
+            if is_alive:
+                systemd.notify(os.environ, "WATCHDOG=1")
+        else:
+            is_alive = child.pid is None or not is_stopped(child.pid)
+        is_late = self._stillness[child].look(time.monotonic(), is_alive=is_alive)
+        if is_late and child.running:
+            limit_s = self._settings.node.watchdog_s
+            _say(f"the {child.name} has stood still for {limit_s:g} s; killing it")
+            child.kill()
+
+    def _revive(self, child: Child) -> None:
+        now = time.monotonic()
+        due = self._due.get(child)
+        if due is not None and due <= now:
+            del self._due[child]
+            child.start()
+            self._stillness[child].reset()
+        elif due is None and (code := child.ended()) is not None:
+            delay_s = self._restarts[child].delay_s(now)
+            if delay_s is None:
+                raise InternalError(f"the {child.name} {describe_end(code)} too often")
+            _say(f"the {child.name} {describe_end(code)}; starting it again")
+            self._due[child] = now + delay_s
+
+    def _drain(self) -> int:
+        """Let the web workers answer who waits, then let the node finish; return the exit code.
+
+        Both together have ``node.drain_s``: the web workers end their waits before that is over,
+        and a second SIGTERM has the node wait no longer for work. It still ends in good order.
+        """
+        deadline = time.monotonic() + self._settings.node.drain_s
+        systemd.notify(os.environ, "STOPPING=1")
+        self._listener.close()
+        self._web.send(signal.SIGTERM)
+        ended = self._ends([self._web], deadline + WEB_GRACE_S)
+        for patience_s in (deadline - time.monotonic(), GRACE_S):
+            if ended is None:
+                return exits.INTERRUPTED
+            self._node.send(signal.SIGTERM)
+            ended = self._ends([self._node], time.monotonic() + patience_s)
+            if ended:
+                break
+        if ended is None:
+            return exits.INTERRUPTED
+        if not ended:
+            _say("what still ran was killed; open requests go on with the next start")
+        return exits.OK
+
+    def _ends(self, children: list[Child], deadline: float) -> bool | None:
+        """Return whether all end in time, or None as soon as a Ctrl-C says not to wait."""
+        while any(child.running for child in children):
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return False
+            if _next_signal(min(left_s, 1.0)) is signal.SIGINT:
+                return None
+        return True
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Listen; where that is refused because JobX serves the data folder already, say that."""
+    try:
+        return listen(settings.http.bind, settings.http.socket_group)
+    except InUse as error:
+        holder = FolderLock(settings.data_dir).holder()
+        if holder is None:
+            raise
+        pid, role = holder
+        by = f"process {pid} ({role})"
+        raise InUse("data folder", str(settings.data_dir), by) from error
+
+
+def listen(bind: str, group: str = "") -> socket.socket:
+    """Return a listening socket; the web workers inherit it, so its address is theirs for good.
+
+    Args:
+        bind: ``HOST:PORT``, an IPv6 host in brackets, port 0 for a free one; or ``unix:PATH``: a
+            socket that only this user may connect to (mode 0600).
+        group: Members of this group may connect to it too (mode 0660).
+
+    Raises:
+        ConfigError: It is no address of this machine.
+        InUse: Somebody listens there.
+    """
+    try:
+        if bind.startswith(_UNIX):
+            return _listen_unix(Path(bind.removeprefix(_UNIX)), group)
+        host, _, port = bind.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 0xFFFF:
+            raise ConfigError("http.bind", repr(bind), "must be HOST:PORT or unix:PATH")
+        family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise _bind_error(bind, error) from error
+
+
+def _listen_unix(path: Path, group: str) -> socket.socket:
+    if path.is_socket() and not _is_answered(path):
+        path.unlink()  # left by a process that was killed
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)  # from its first instant it is nobody else's
+    try:
+        listener.bind(str(path.absolute()))
+        if group:
+            shutil.chown(path, group=group)
+            path.chmod(0o660)
+        listener.listen(_BACKLOG)
+    except LookupError as error:
+        listener.close()
+        raise ConfigError("http.socket_group", repr(group), "there is no such group") from error
+    except BaseException:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+    return listener
+
+
+def _is_answered(path: Path) -> bool:
+    try:
+        _dial(socket.AF_UNIX, str(path)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """Return settings as the ``JOBX_*`` variables that ``config_sources.load`` reads them from."""
+    found = {}
+    for section in settings.__struct_fields__:
+        part = getattr(settings, section)
+        for name in part.__struct_fields__:
+            value = getattr(part, name)
+            found[f"{ENV_PREFIX}{section}_{name}".upper()] = _text(value)
+    found[f"{ENV_PREFIX}NODE_DATA_DIR"] = str(settings.data_dir)
+    if settings.node.log_path:
+        found[f"{ENV_PREFIX}NODE_LOG_PATH"] = str(Path(settings.node.log_path).absolute())
+    return found
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def _environ(settings: Settings) -> Mapping[str, str]:
+    own = {f"{ENV_PREFIX}CONFIG", *systemd.VARIABLES}
+    inherited = {k: v for k, v in os.environ.items() if k not in own}
+    return inherited | variables(settings)
+
+
+def _say(line: str) -> None:
+    """Write a line to stderr, unless nobody is there any more to read it."""
+    with suppress(OSError):
+        click.echo(f"jobx: {line}", err=True)
+
+
+def _node_child(settings: Settings, heartbeat_fd: int) -> Child:
+    words = [sys.executable, "-P", "-m", "jobx.tools.cli", "node"]
+    words += ["--heartbeat-fd", str(heartbeat_fd)]
+    # Its log is durable and a new node wants its lock: it need not drain as an orphan.
+    return Child("node", words, _environ(settings), signal.SIGKILL, (heartbeat_fd,))
+
+
+def _web_child(settings: Settings, listener: socket.socket) -> Child:
+    number = listener.fileno()
+    options = ["-c", "python:jobx.http.gunicorn_conf", "--bind", f"fd://{number}"]
+    words = [sys.executable, "-P", "-m", "gunicorn", *options, "jobx.http.asgi:create()"]
+    environ = without_secrets(settings, _environ(settings))
+    # gunicorn imports from the folder that it is in: one that nobody writes to.
+    return Child("web server", words, environ, signal.SIGKILL, (number,), folder="/")
+
+
+def _next_signal(timeout_s: float) -> signal.Signals | None:
+    found = signal.sigtimedwait(_SIGNALS, timeout_s)
+    # Without a signal there is a number all the same, 0, when this process was stopped meanwhile.
+    return signal.Signals(found.si_signo) if found and found.si_signo else None
+
+
+def _url(address: Any) -> str:
+    """Return how this machine reaches what listens at a socket's address."""
+    if isinstance(address, str):
+        return f"{_UNIX}{address}"
+    host, port = _reachable(address)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _dial(family: int, address: Any) -> socket.socket:
+    sock = socket.socket(family)
+    sock.settimeout(1.0)
+    try:
+        sock.connect(address if isinstance(address, str) else _reachable(address))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _reachable(address: Any) -> tuple[str, int]:
+    host, port = address[:2]
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 - a comparison
+
+
+def _bind_error(bind: str, error: OSError) -> JobxError:
+    if isinstance(error, PermissionError):
+        return ConfigError("http.bind", repr(bind), "this user may not listen there")
+    if error.errno == errno.EADDRINUSE:
+        return InUse("address", bind, "another process")
+    return ConfigError("http.bind", repr(bind), error.strerror or str(error))

@@ -1,0 +1,1 @@
+"""What commands share: exits, output, parsing, tables, the gateway's client."""

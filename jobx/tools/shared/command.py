@@ -1,0 +1,174 @@
+"""What all commands share: options, settings, the way to the store and to a running node."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, TypeVar, overload
+
+import click
+
+from jobx import config_loading, model
+from jobx.config import Settings
+from jobx.errors import JobxError, NodeUnreachable, NotFound
+from jobx.handlers.trial.examples import checking
+from jobx.kv.entities.entities import Entities
+from jobx.kv.sqlite.store import SqliteStore
+from jobx.tools.shared import render
+from jobx.tools.shared.gateway_client import GatewayClient
+
+_NO_FLAGS: Final[Mapping[str, str]] = MappingProxyType({})
+
+Body = Callable[..., int | None]
+C = TypeVar("C", bound=click.Command)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a command: its settings, and whether it answers with JSON."""
+
+    settings: Settings
+    as_json: bool
+
+    def find_store(self) -> Path:
+        """Return the path of the store.
+
+        Raises:
+            NotFound: There is none.
+        """
+        path = self.settings.store_path
+        if not path.exists():
+            hint = "name its folder with --data, or make one with jobx workflow create"
+            raise NotFound("store", f"{path}; {hint}")
+        return path
+
+    @contextmanager
+    def store(self, *, create: bool = False) -> Iterator[SqliteStore]:
+        """Open the store for the length of a ``with``; a node may run on it meanwhile.
+
+        What was changed of entities in it, also before it failed, that node knows at the end.
+
+        Raises:
+            NotFound: There is none, and ``create`` is false.
+            StoreRefused: It cannot be opened.
+        """
+        path = self.settings.store_path if create else self.find_store()
+        with closing(SqliteStore(path)) as store:
+            entities = Entities(store)
+            before = entities.state()
+            try:
+                yield store
+            finally:
+                if entities.state() != before:
+                    self._tell_node()
+
+    @contextmanager
+    def entities(self, *, create: bool = False) -> Iterator[Entities]:
+        """Open the store's entities for the length of a ``with``; raises as ``store``."""
+        with self.store(create=create) as store:
+            yield Entities(store)
+
+    @contextmanager
+    def examples(self) -> Iterator[Callable[[model.Handler], None]]:
+        """Give what runs a handler's examples; it raises InvalidInput when one does not hold."""
+        with checking(self.settings, os.environ) as check:
+            yield check
+
+    def gateway(self) -> GatewayClient:
+        """Connect to the node that runs on the data folder; raises NodeUnreachable."""
+        return GatewayClient(self.settings.gateway_path)
+
+    def _tell_node(self) -> None:
+        """Have a node, if one runs, read what was changed: what is asked of it next goes by it."""
+        try:
+            with self.gateway() as gateway:
+                gateway.call("library.refresh", {})
+        except NodeUnreachable:
+            pass  # it will read everything when it starts
+        except JobxError as error:
+            render.complain(f"stored, but the node may not know of it yet: {error}")
+
+
+@overload
+def command(
+    group: click.Group | None,
+    name: str,
+    *,
+    example: str,
+    flags: Mapping[str, str] = ...,
+    cls: type[C],
+    **attributes: Any,
+) -> Callable[[Body], C]: ...
+
+
+@overload
+def command(
+    group: click.Group | None,
+    name: str,
+    *,
+    example: str,
+    flags: Mapping[str, str] = ...,
+    **attributes: Any,
+) -> Callable[[Body], click.Command]: ...
+
+
+def command(
+    group: click.Group | None,
+    name: str,
+    *,
+    example: str,
+    flags: Mapping[str, str] = _NO_FLAGS,
+    **attributes: Any,
+) -> Callable[[Body], Any]:
+    """Make a function a command; it takes a ``Call`` and its own parameters.
+
+    Args:
+        group: The group that it joins, or None.
+        name: How it is called.
+        example: A line that shows it, without the leading ``jobx``; part of its help.
+        flags: Parameters that are settings, by dotted name; they are not handed on.
+        attributes: More of the click command.
+    """
+    register = group.command if group else click.command
+
+    def decorate(body: Body) -> Any:
+        call = _with_options(_settled(body, flags))
+        return register(name, epilog=f"\b\nExample:\n  jobx {example}", **attributes)(call)
+
+    return decorate
+
+
+def _settled(body: Body, flags: Mapping[str, str]) -> Body:
+    @functools.wraps(body)
+    def call(
+        data: str | None, config_file: Path | None, as_json: bool, debug: bool, **words: Any
+    ) -> int | None:
+        del debug  # the entry reads it, for errors may come before this
+        given = {dotted: words.pop(word) for word, dotted in flags.items()}
+        given["node.data_dir"] = data
+        return body(Call(config_loading.load(config_file, os.environ, given), as_json), **words)
+
+    return call
+
+
+def _with_options(call: Body) -> Body:
+    shared = (
+        click.option("--data", metavar="DIR", help="Data folder (setting node.data_dir)."),
+        click.option(
+            "--config",
+            "config_file",
+            metavar="FILE",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Settings, a TOML file (or JOBX_CONFIG).",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Answer with JSON."),
+        click.option("--debug", is_flag=True, help="Show where an error came from."),
+    )
+    for option in reversed(shared):
+        call = option(call)
+    return call

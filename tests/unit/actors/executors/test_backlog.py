@@ -1,0 +1,113 @@
+"""What waits for executors: turns, owners, and work that does not grow with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobx.actors.executors.backlog import Backlog
+from jobx.actors.executors.process import WorkItem
+from jobx.actors.messages import RequestKey
+from jobx.actors.runtime.address import Address
+
+
+def item(number: int, workflow: str = "w", request: str = "r", owner: int = 1) -> WorkItem:
+    frame: dict[str, Any] = {"t": "map", "first": 1, "count": 1}
+    key = RequestKey(workflow, request)
+    return WorkItem(number, key, frame, (), 1.0, Address("local", 1, owner))
+
+
+def taken(backlog: Backlog, workflow: str = "w") -> list[int]:
+    found = []
+    while workflow in backlog.short:
+        found.append(backlog.take(workflow, is_long=False).ticket)
+    return found
+
+
+def test_requests_of_a_workflow_take_turns() -> None:
+    backlog = Backlog()
+    for number, request in enumerate("aaabc"):
+        backlog.add(item(number, request=request), is_long=False)
+    assert taken(backlog) == [0, 3, 4, 1, 2]
+
+
+def test_workflows_take_turns() -> None:
+    backlog = Backlog()
+    for number, workflow in enumerate("vvw"):
+        backlog.add(item(number, workflow), is_long=False)
+    assert list(backlog.short.workflows(2)) == ["v", "w"]
+    backlog.take("v", is_long=False)
+    assert list(backlog.short.workflows(2)) == ["w", "v"]
+
+
+def test_what_is_given_back_comes_first_of_its_request() -> None:
+    backlog = Backlog()
+    backlog.add(item(1), is_long=False)
+    backlog.add(item(2), is_long=False, first=True)
+    assert taken(backlog) == [2, 1]
+
+
+def test_an_owner_s_work_is_forgotten_wherever_it_waits() -> None:
+    backlog = Backlog()
+    for number, is_long in enumerate([False, True, False, True]):
+        backlog.add(item(number, owner=number % 2 + number // 2), is_long=is_long)
+    backlog.drop(Address("local", 1, 1))
+    backlog.drop(Address("local", 1, 99))
+    assert (len(backlog.short), len(backlog.long)) == (1, 1)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("vw"),
+            st.sampled_from("ab"),
+            st.integers(1, 3),
+            st.booleans(),
+            st.booleans(),
+        ),
+        max_size=30,
+    ),
+    st.lists(st.integers(1, 3), max_size=2),
+)
+def test_everything_is_counted_and_taken_once(
+    added: list[tuple[str, str, int, bool, bool]], dropped: list[int]
+) -> None:
+    backlog = Backlog()
+    for number, (workflow, request, owner, is_long, first) in enumerate(added):
+        backlog.add(item(number, workflow, request, owner), is_long=is_long, first=first)
+    for owner in dropped:
+        backlog.drop(Address("local", 1, owner))
+    left = {number for number, row in enumerate(added) if row[2] not in dropped}
+    assert len(backlog) == len(left)
+    found = []
+    for workflow in "vw":
+        for is_long, queue in ((False, backlog.short), (True, backlog.long)):
+            count = queue.count(workflow)
+            found += [backlog.take(workflow, is_long=is_long).ticket for _ in range(count)]
+    assert sorted(found) == sorted(left)
+    assert not backlog
+
+
+def test_forgetting_an_owner_looks_at_nobody_else_s_work() -> None:
+    """Work that is looked at has its address asked for; a thousand others are not."""
+    backlog, asked = Backlog(), []
+
+    class Watched(WorkItem):
+        @property
+        def key(self) -> RequestKey:  # type: ignore[override]  # a key of the test
+            asked.append(self)
+            return RequestKey("w", f"r{id(self)}")
+
+        @key.setter
+        def key(self, _: RequestKey) -> None: ...
+
+    for number in range(1000):
+        plain = item(number, owner=number)
+        fields = (plain.ticket, plain.key, plain.frame, (), 1.0, plain.owner)
+        backlog.add(Watched(*fields), is_long=False)
+    asked.clear()
+    backlog.drop(Address("local", 1, 500))
+    assert len(set(map(id, asked))) == 1
+    assert len(backlog) == 999

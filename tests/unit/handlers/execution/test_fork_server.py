@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from jobx import values
+from jobx.config import NodeSettings, Settings
+from jobx.handlers.execution.fork_server import ForkServer
+from jobx.handlers.execution.main import Config
+from jobx.handlers.execution.settings import executor_config
+
+
+def test_executor_that_cannot_be_made_closes_its_stream_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fork() -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", fork)
+    settings = Settings(node=NodeSettings(data_dir=str(tmp_path)))
+    config = Config(**executor_config(settings, {}, tmp_path))
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    stream, given = socket.socketpair()
+    with ours, theirs, stream:
+        server = ForkServer(theirs, config)
+        with given:
+            message = values.pack({"t": "spawn", "n": 1})
+            socket.send_fds(ours, [message], [given.fileno(), given.fileno()])
+        assert server._serve()  # and it goes on
+        stream.settimeout(10)
+        assert stream.recv(1) == b""
+        server._selector.close()
+
+    assert list(tmp_path.iterdir()) == []
+    assert "Resource temporarily unavailable" in capsys.readouterr().err

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import falcon.inspect
+import pytest
+from falcon.testing import TestClient
+
+from jobx.errors import NodeUnreachable
+from jobx.http.openapi.document import document
+from tests.support.fake_node import FakeNode
+
+
+@pytest.mark.parametrize("path", ["/", "/health/live", "/openapi.json"])
+def test_web_worker_answers_without_a_node(client: TestClient, node: FakeNode, path: str) -> None:
+    node.error = NodeUnreachable("gone")
+    assert client.simulate_get(path).status_code == 200
+
+
+def test_ready_when_the_node_answers(client: TestClient) -> None:
+    assert client.simulate_get("/health/ready").json == {"status": "ready"}
+
+
+def test_not_ready_when_the_node_is_gone(client: TestClient, node: FakeNode) -> None:
+    node.error = NodeUnreachable("gone")
+    answer = client.simulate_get("/health/ready")
+    assert (answer.status_code, answer.json["detail"]) == (503, "gone; try again in 1 s")
+
+
+def test_not_ready_while_the_node_drains(client: TestClient, node: FakeNode) -> None:
+    node.state = "draining"
+    assert client.simulate_get("/health/ready").status_code == 503
+
+
+def test_node_and_actors_are_shown(client: TestClient) -> None:
+    assert client.simulate_get("/node").json["node_id"] == "fake"
+    assert client.simulate_get("/actors").json["actors"][0]["name"] == "Supervisor"
+
+
+def test_unknown_address_is_a_problem(client: TestClient) -> None:
+    answer = client.simulate_get("/nowhere")
+    assert (answer.status_code, answer.json["code"]) == (404, "no-route")
+
+
+def test_wrong_method_is_a_problem_that_names_the_right_ones(client: TestClient) -> None:
+    answer = client.simulate_put("/job/texts/count")
+    assert (answer.status_code, answer.json["code"]) == (405, "method-not-allowed")
+    assert answer.headers["Allow"] == "POST, OPTIONS"
+
+
+def test_options_names_the_methods(client: TestClient) -> None:
+    assert "POST" in client.simulate_options("/job/texts/count").headers["Allow"]
+
+
+@pytest.mark.parametrize("path", ["/", "/node", "/health/live", "/request/texts", "/workflow"])
+def test_unknown_query_parameter_is_refused(client: TestClient, path: str) -> None:
+    assert client.simulate_get(path, params={"colour": "red"}).status_code == 400
+
+
+def test_description_has_every_route(client: TestClient) -> None:
+    served = {
+        (route.path, method.method.lower())
+        for route in falcon.inspect.inspect_routes(client.app)
+        for method in route.methods
+        if not method.internal and method.method != "HEAD"
+    }
+    paths = client.simulate_get("/openapi.json").json["paths"]
+    assert {(path, method) for path, item in paths.items() for method in item} == served
+
+
+def operations() -> list[tuple[str, dict[str, Any]]]:
+    paths = document()["paths"]
+    return [(path, operation) for path, item in paths.items() for operation in item.values()]
+
+
+def test_every_reference_of_the_description_leads_somewhere() -> None:
+    described = document()
+    names = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described)))
+    assert names <= set(described["components"]["schemas"])
+
+
+def test_operations_have_ids_of_their_own() -> None:
+    ids = [operation["operationId"] for _, operation in operations()]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(("path", "operation"), operations())
+def test_operation_describes_its_path_and_answers(path: str, operation: dict[str, Any]) -> None:
+    named = {one["name"] for one in operation["parameters"] if one["in"] == "path"}
+    assert named == set(re.findall(r"{(\w+)}", path))
+    assert all(response["description"] for response in operation["responses"].values())
+    assert "400" in operation["responses"]

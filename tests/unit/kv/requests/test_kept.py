@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobx.kv import keys
+from jobx.kv.memory import MemoryStore
+from jobx.kv.requests import event_log, kept, request_entity
+from jobx.kv.store import Create, Put
+from jobx.model import Destination, Request, RequestState
+
+NAMES = st.text("-.0123456789_abcxyz", min_size=1, max_size=6)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+def request(request_id: str, workflow: str = "flow", **fields: object) -> Request:
+    known: dict[str, object] = {"job_name": "count", "invocation_id": "m0", "accepted_at": 1.0}
+    return Request(workflow_name=workflow, request_id=request_id, **{**known, **fields})
+
+
+def accept(store: MemoryStore, *accepted: Request) -> None:
+    for one in accepted:
+        store.commit(request_entity.accept_writes(one, "node1", "print"))
+
+
+def finish(
+    store: MemoryStore,
+    one: Request,
+    finished_at: float = 10.0,
+    *,
+    state: RequestState = "succeeded",
+    plan: str = "",
+) -> Request:
+    done = msgspec.structs.replace(one, state=state, is_done=True, finished_at=finished_at)
+    store.commit(request_entity.finish_writes(done, "node1", plan, 3))
+    return done
+
+
+def keep(store: MemoryStore, request_id: str, finished_at: float = 10.0, **how: object) -> Request:
+    one = request(request_id)
+    accept(store, one)
+    return finish(store, one, finished_at, **how)  # type: ignore[arg-type]  # fields of a request
+
+
+@given(names=st.lists(NAMES))
+def test_ids_turned_round_sort_the_other_way_and_come_back(names: list[str]) -> None:
+    turned = sorted(map(keys.newest_first, names))
+    assert [keys.request_id_of(text) for text in turned] == sorted(names, reverse=True)
+
+
+def test_expired_are_those_that_ended_before_an_instant(store: MemoryStore) -> None:
+    for number, finished_at in enumerate([30.0, 10.0, 20.0, 99_999.0]):
+        keep(store, f"r{number}", finished_at)
+    assert [one.request_id for one in kept.expired(store, 25.0, 9)] == ["r1", "r2"]
+    assert kept.expired(store, 10.0, 9) == []
+
+
+def test_expired_of_all_plans_and_workflows_are_found_and_no_more_than_asked(
+    store: MemoryStore,
+) -> None:
+    for number, workflow in enumerate(["a", "a0", "b", "b"]):
+        finish(store, request(f"r{number}", workflow), plan=f"{number % 3}" * 64)
+    names = [(one.workflow, one.request_id) for one in kept.expired(store, 25.0, 9)]
+    assert names == [("a", "r0"), ("a0", "r1"), ("b", "r3"), ("b", "r2")]
+    assert len(kept.expired(store, 25.0, 3)) == 3
+
+
+def test_purge_leaves_no_trace_of_a_request_and_all_of_others(store: MemoryStore) -> None:
+    accept(store, request("r10"))
+    others = store.range("")
+    one = request("r1", idempotency_key="key", destination=Destination(writer="w", place="p"))
+    accept(store, one)
+    store.commit([event_log.event_write("flow", "r1", number, {}) for number in range(3)])
+    store.commit([Put(keys.delivery("flow", "r1"), b"{}")])
+    finish(store, one)
+    (found,) = kept.expired(store, 11.0, 9)
+    store.commit(kept.purge_writes(found))
+    assert store.range("") == others
+
+
+@pytest.mark.parametrize("plan", ["", "abc" * 20])
+def test_a_finished_request_is_found_as_the_janitor_finds_it(store: MemoryStore, plan: str) -> None:
+    done = keep(store, "r1", 10.0, plan=plan)
+    assert [kept.find(store, done)] == kept.expired(store, 11.0, 9)
+
+
+def test_a_postponed_request_expires_as_if_it_had_ended_later(store: MemoryStore) -> None:
+    keep(store, "r1")
+    (found,) = kept.expired(store, 11.0, 9)
+    store.commit(kept.postpone_writes(store, found, 20.0))
+    assert kept.expired(store, 11.0, 9) == []
+    assert [one.request_id for one in kept.expired(store, 21.0, 9)] == ["r1"]
+
+
+def test_a_plan_is_had_as_long_as_a_request_of_it_is_kept(store: MemoryStore) -> None:
+    keep(store, "r1", plan="a" * 64)
+    assert kept.has_plan(store, "flow", "a" * 64)
+    assert not kept.has_plan(store, "flow", "b" * 64)
+    (found,) = kept.expired(store, 11.0, 9)
+    store.commit(kept.purge_writes(found))
+    assert not kept.has_plan(store, "flow", "a" * 64)
+
+
+def test_what_marks_a_request_and_cannot_be_read_is_no_reason_to_keep_it(
+    store: MemoryStore,
+) -> None:
+    store.commit([Create(keys.kept("flow", "", 1.0, "r1"), b"?")])
+    (found,) = kept.expired(store, 2.0, 9)
+    store.commit(kept.purge_writes(found))
+    assert store.range("") == []
+
+
+# What 1.0.0 wrote
+
+
+def old(store: MemoryStore, request_id: str, **fields: object) -> Request:
+    """Store a finished request as 1.0.0 did."""
+    done = request(request_id, is_done=True, finished_at=10.0, **{"state": "failed", **fields})
+    store.commit(
+        [
+            Put(keys.entity("request", "flow", request_id), msgspec.json.encode(done)),
+            event_log.event_write("flow", request_id, 0, {"event": "accepted", "plan": "p" * 64}),
+            event_log.event_write("flow", request_id, 1, {"event": "finished"}),
+            Put(f"{keys.FINISHED}{86410000:015d}/flow/{request_id}", b""),
+        ]
+    )
+    return done
+
+
+def upgrade(store: MemoryStore) -> None:
+    while units := kept.upgrade(store, 2):
+        for unit in units:
+            store.commit(unit)
+
+
+def test_what_an_older_version_finished_is_listed_and_expires(store: MemoryStore) -> None:
+    for number in range(5):
+        old(store, f"r{number}")
+    assert not kept.is_upgraded(store)
+    upgrade(store)
+    assert kept.is_upgraded(store)
+    found, _ = request_entity.page(store, "flow", "failed")
+    assert [one.request_id for one in found] == ["r4", "r3", "r2", "r1", "r0"]
+    assert kept.has_plan(store, "flow", "p" * 64)
+    for one in kept.expired(store, 11.0, 9):
+        assert one.events == 2
+        store.commit(kept.purge_writes(one))
+    assert store.range("") == []
+
+
+def test_marks_of_an_older_version_go_though_their_request_is_gone_or_unreadable(
+    store: MemoryStore,
+) -> None:
+    store.commit([Put(f"{keys.FINISHED}{5000:015d}/flow/r1", b"")])
+    store.commit([Put(f"{keys.FINISHED}{5000:015d}/flow/r2", b"")])
+    store.commit([Put(keys.entity("request", "flow", "r2"), b"?")])
+    upgrade(store)
+    for one in kept.expired(store, 6.0, 9):
+        store.commit(kept.purge_writes(one))
+    assert store.range("") == []

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import re
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobx import model
+from jobx.errors import Conflict, InvalidInput, NotFound
+from jobx.kv import keys
+from jobx.kv.memory import MemoryStore
+from jobx.kv.requests import request_entity
+from jobx.kv.store import Put
+from jobx.model import Request
+
+TIMES = st.floats(0, 2**48 / 1000 - 1)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+def request(request_id: str, **fields: object) -> Request:
+    known: dict[str, object] = {
+        "workflow_name": "flow",
+        "job_name": "count",
+        "invocation_id": "i1",
+        "accepted_at": 1.0,
+    }
+    return Request(request_id=request_id, **{**known, **fields})
+
+
+def accept(store: MemoryStore, *accepted: Request) -> None:
+    for one in accepted:
+        store.commit(request_entity.accept_writes(one, "node1", "print"))
+
+
+def finish(store: MemoryStore, one: Request, finished_at: float = 10.0) -> Request:
+    done = msgspec.structs.replace(one, state="succeeded", is_done=True, finished_at=finished_at)
+    store.commit(request_entity.finish_writes(done, "node1"))
+    return done
+
+
+def ids(found: list[Request]) -> list[str]:
+    return [one.request_id for one in found]
+
+
+@given(now_at=TIMES, random=st.binary(min_size=10, max_size=10))
+def test_an_id_is_a_name_of_26_characters(now_at: float, random: bytes) -> None:
+    made = request_entity.new_id(now_at, random)
+    assert re.fullmatch(r"[0-7][0-9a-hjkmnp-tv-z]{25}", made)
+    assert model.check_name("request", made) == made
+
+
+@given(times=st.lists(TIMES, min_size=2), randoms=st.binary(min_size=20, max_size=20))
+def test_ids_sort_by_time(times: list[float], randoms: bytes) -> None:
+    made = [request_entity.new_id(at, randoms[:10]) for at in sorted(times)]
+    assert made == sorted(made)
+    assert request_entity.new_id(times[0], b"\xff" * 10) < request_entity.new_id(
+        times[0] + 0.002, b"\0" * 10
+    )
+
+
+def test_ids_of_one_instant_differ_by_their_random_bytes() -> None:
+    made = {request_entity.new_id(1.0, bytes([number] * 10)) for number in range(256)}
+    assert len(made) == 256
+
+
+def test_an_accepted_request_is_stored_and_open(store: MemoryStore) -> None:
+    accept(store, request("r1"))
+    assert request_entity.get(store, "flow", "r1") == request("r1")
+    assert request_entity.opened(store, "node1") == [("flow", "r1")]
+    assert request_entity.opened(store, "node") == []
+
+
+def test_an_id_is_accepted_once(store: MemoryStore) -> None:
+    accept(store, request("r1"))
+    with pytest.raises(Conflict):
+        accept(store, request("r1"))
+
+
+def test_a_finished_request_is_stored_and_no_longer_open(store: MemoryStore) -> None:
+    accept(store, request("r1"))
+    done = finish(store, request("r1"), 10.0)
+    assert request_entity.get(store, "flow", "r1") == done
+    assert request_entity.opened(store, "node1") == []
+
+
+def test_get_names_the_request_that_does_not_exist(store: MemoryStore) -> None:
+    with pytest.raises(NotFound, match="no request named flow/r1"):
+        request_entity.get(store, "flow", "r1")
+
+
+@pytest.mark.parametrize("names", [("flow", "../x"), ("a/b", "r1")])
+def test_get_refuses_what_is_no_name(store: MemoryStore, names: tuple[str, str]) -> None:
+    with pytest.raises(InvalidInput):
+        request_entity.get(store, *names)
+
+
+def test_a_client_key_stands_for_its_first_request(store: MemoryStore) -> None:
+    accept(store, request("r1", idempotency_key="any/thing é"))
+    with pytest.raises(Conflict) as caught:
+        accept(store, request("r2", idempotency_key="any/thing é"))
+    assert caught.value.args == (keys.idempotency("flow", "count", "any/thing é"),)
+    assert request_entity.idempotent(store, "flow", "count", "any/thing é") == ("r1", "print")
+    assert request_entity.opened(store, "node1") == [("flow", "r1")]
+
+
+def test_an_unknown_client_key_stands_for_nothing(store: MemoryStore) -> None:
+    assert request_entity.idempotent(store, "flow", "count", "key") is None
+
+
+def test_pages_run_from_the_newest_to_the_oldest(store: MemoryStore) -> None:
+    accept(store, *(request(f"r{number}") for number in range(5)))
+    accept(store, request("r9", workflow_name="flow2"))
+    first, cursor = request_entity.page(store, "flow", limit=3)
+    second, end = request_entity.page(store, "flow", after=cursor, limit=3)
+    assert (ids(first), ids(second), end) == (["r4", "r3", "r2"], ["r1", "r0"], None)
+
+
+def test_a_page_that_holds_all_has_none_behind_it(store: MemoryStore) -> None:
+    accept(store, request("r0"), request("r1"))
+    assert request_entity.page(store, "flow", limit=2)[1] is None
+
+
+def test_pages_of_a_state_hold_that_state_only(store: MemoryStore) -> None:
+    accept(store, *(request(f"r{number}") for number in range(8)))
+    for number in (1, 4, 6):
+        finish(store, request(f"r{number}"), 10.0)
+    found: list[str] = []
+    cursor = None
+    while True:
+        page, cursor = request_entity.page(store, "flow", "succeeded", after=cursor, limit=2)
+        found += ids(page)
+        if cursor is None:
+            break
+    assert found == ["r6", "r4", "r1"]
+
+
+def test_open_in_finds_the_open_requests_of_a_workflow_on_all_nodes(store: MemoryStore) -> None:
+    for number, workflow in enumerate(["flow", "other", "flow", "flow"]):
+        one = request(f"r{number}", workflow_name=workflow)
+        store.commit(request_entity.accept_writes(one, f"node{number}"))
+    assert request_entity.open_in(store, "flow", 9) == ["r0", "r2", "r3"]
+    assert request_entity.open_in(store, "flow", 2) == ["r0", "r2"]
+
+
+def test_a_page_of_all_holds_what_runs_and_what_has_ended_by_age(store: MemoryStore) -> None:
+    accept(store, *(request(f"r{number}") for number in range(6)))
+    for number in (0, 3, 4):
+        finish(store, request(f"r{number}"))
+    assert ids(request_entity.page(store, "flow")[0]) == ["r5", "r4", "r3", "r2", "r1", "r0"]
+    assert ids(request_entity.page(store, "flow", "running")[0]) == ["r5", "r2", "r1"]
+
+
+def test_a_request_that_leaves_a_state_while_it_is_listed_is_left_out(store: MemoryStore) -> None:
+    accept(store, request("r1"))
+    done = msgspec.structs.replace(request("r1"), state="failed", is_done=True)
+    store.commit([Put(keys.entity("request", "flow", "r1"), model.encode(done))])
+    assert request_entity.page(store, "flow", "running") == ([], None)

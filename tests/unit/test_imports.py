@@ -1,0 +1,183 @@
+"""What each room may import: third-party packages everywhere, and all else in the strict rooms.
+
+The layers of setup.cfg say which room is above which. What they cannot say is here: a room that is
+pure, a package that stays behind its adapter, a contract that hides what implements it.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+
+#: Third-party packages by room; a room that is not named here has those of the room around it.
+PACKAGES: Final[dict[str, set[str]]] = {
+    "jobx": set(),
+    "jobx.config": {"msgspec"},
+    "jobx.config_loading": {"msgspec"},
+    "jobx.model": {"msgspec"},
+    "jobx.payload": {"msgspec"},
+    "jobx.questions": {"msgspec"},
+    "jobx.testing": {"msgspec", "uvloop"},
+    "jobx.value_rules": {"msgpack"},
+    "jobx.values": {"msgpack"},
+    "jobx.views": {"msgspec"},
+    "jobx.kv": {"msgspec"},
+    "jobx.handlers": set(),
+    "jobx.handlers.authoring": {"msgspec", "yaml"},
+    "jobx.handlers.execution": {"msgspec"},
+    "jobx.handlers.files": {"msgspec", "fsspec"},
+    "jobx.handlers.files.s3": {"fsspec", "s3fs"},
+    "jobx.handlers.files.sftp": {"asyncssh", "fsspec", "sshfs"},
+    "jobx.handlers.languages.wasm": {"wasmtime"},
+    "jobx.handlers.pairs": {"msgspec"},
+    "jobx.handlers.trial": {"msgspec"},
+    "jobx.actors": {"msgspec", "thespian"},
+    "jobx.actors.node": {"msgspec", "thespian", "uvloop"},
+    "jobx.actors.egress": {"msgspec"},
+    "jobx.actors.egress.writers": {"msgspec", "fsspec"},
+    "jobx.actors.request": {"msgspec"},
+    "jobx.http": {"falcon", "msgspec"},
+    "jobx.http.gunicorn_conf": {"gunicorn"},
+    "jobx.http.web_worker": {"falcon", "gunicorn", "msgspec"},
+    "jobx.tools": {"click", "msgspec", "rich"},
+    "jobx.tools.commands.run": {"click", "msgspec", "rich", "uvloop"},
+}
+
+#: Modules of the standard library that these rooms may import; all others have the whole of it.
+STANDARD: Final[dict[str, set[str]]] = {
+    "jobx.actors.coordination": {"array", "collections", "logging", "typing"},
+    "jobx.actors.request": {"bisect", "collections", "dataclasses", "heapq", "typing"},
+    "jobx.actors.runtime": {
+        *("asyncio", "collections", "concurrent", "dataclasses", "datetime", "heapq", "inspect"),
+        *("itertools", "logging", "math", "queue", "random", "time", "traceback", "typing"),
+    },
+    "jobx.handlers.execution": {
+        *("_signal", "array", "builtins", "collections", "contextlib", "contextvars"),
+        *("dataclasses", "decimal", "fcntl", "gc", "hashlib", "io", "json", "locale", "logging"),
+        *(
+            "math",
+            "mmap",
+            "operator",
+            "os",
+            "pathlib",
+            "random",
+            "resource",
+            "select",
+            "selectors",
+            "shutil",
+        ),
+        *("signal", "socket", "sys", "tempfile", "threading", "time", "traceback", "types"),
+        *("typing", "warnings", "zlib"),
+    },
+}
+
+#: Rooms of the package that these may import beside themselves; all others go by the layers.
+ROOMS: Final[dict[str, set[str]]] = {
+    "jobx.actors.request": {"jobx.errors", "jobx.model", "jobx.payload"},
+    "jobx.actors.runtime": {"jobx.errors"},
+    "jobx.actors.coordination": {
+        *("jobx.actors.executor_failures", "jobx.actors.messages", "jobx.actors.notification"),
+        *("jobx.actors.clock", "jobx.actors.ports", "jobx.actors.recovery", "jobx.actors.request"),
+        *("jobx.actors.runtime", "jobx.config", "jobx.errors", "jobx.kv.blobs", "jobx.kv.requests"),
+        *("jobx.kv.store", "jobx.meanings", "jobx.model", "jobx.payload", "jobx.values"),
+    },
+    "jobx.http": {
+        *("jobx.actors.inspection", "jobx.config", "jobx.config_loading", "jobx.errors"),
+        *("jobx.frames", "jobx.handlers.pairs", "jobx.json_reading", "jobx.kv.requests"),
+        *("jobx.kv.blobs", "jobx.logs", "jobx.meanings", "jobx.model", "jobx.payload"),
+        *("jobx.printable", "jobx.system", "jobx.tagged_json", "jobx.values", "jobx.views"),
+    },
+}
+
+#: Lines that must not be there, though an import of them works.
+FORBIDDEN: Final = [
+    *(
+        ("jobx/actors/request/state.py", line)
+        for line in (
+            "import random",
+            "import datetime",
+            "import sqlite3",
+            "import pathlib",
+            "import secrets",
+            "import fsspec",
+            "from jobx.actors.egress import urls",
+            "from jobx import config_loading",
+        )
+    ),
+    ("jobx/actors/runtime/engine.py", "from jobx.actors.egress import urls"),
+    ("jobx/actors/runtime/engine.py", "from jobx import config"),
+    ("jobx/actors/coordination/supervisor.py", "from jobx.kv.sqlite.store import SqliteStore"),
+    (
+        "jobx/actors/coordination/coordinator.py",
+        "from jobx.actors.executors.pool import ExecutorPool",
+    ),
+    ("jobx/http/resources/jobs.py", "from jobx.kv.sqlite.store import SqliteStore"),
+    ("jobx/http/resources/jobs.py", "from jobx.actors.node import Node"),
+    ("jobx/kv/sqlite/store.py", "import rich"),
+    ("jobx/kv/sqlite/store.py", "import click"),
+    ("jobx/kv/sqlite/store.py", "import uvloop"),
+    ("jobx/handlers/execution/batch.py", "import asyncio"),
+    ("jobx/frames.py", "import msgpack"),
+]
+
+
+def module_name(path: Path) -> str:
+    """Return the dotted name of a file of the package."""
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+def imported(source: str) -> Iterator[str]:
+    """Yield the dotted names that a module imports, at its top or inside of a function."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module != "__future__":
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_within(name: str, rooms: set[str]) -> bool:
+    """Tell whether a dotted name is one of the rooms, or in one of them."""
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
+def narrowest(module: str, table: dict[str, set[str]]) -> str | None:
+    """Return the smallest room of a table that a module is in."""
+    rooms = [room for room in table if is_within(module, {room})]
+    return max(rooms, key=len, default=None)
+
+
+def refused(module: str, source: str) -> list[str]:
+    """Return the imports of a module that its room does not permit."""
+    return [name for name in imported(source) if not is_permitted(module, name)]
+
+
+def is_permitted(module: str, name: str) -> bool:
+    """Tell whether a module may import a name."""
+    root = name.partition(".")[0]
+    if root == "jobx":
+        room = narrowest(module, ROOMS)
+        return room is None or name == "jobx" or is_within(name, {*ROOMS[room], room})
+    if root in sys.stdlib_module_names:
+        room = narrowest(module, STANDARD)
+        return room is None or root in STANDARD[room]
+    return root in PACKAGES[narrowest(module, PACKAGES) or "jobx"]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("jobx/**/*.py")), ids=module_name)
+def test_module_imports_what_its_room_permits(path: Path) -> None:
+    assert refused(module_name(path), path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(("file", "line"), FORBIDDEN)
+def test_forbidden_import_is_refused(file: str, line: str) -> None:
+    path = ROOT / file
+    source = f"{line}\n{path.read_text(encoding='utf-8')}"
+    assert set(imported(line)) <= set(refused(module_name(path), source))

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import grp
+import http.client
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+from subprocess import Popen
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobx import config, config_loading
+from jobx.errors import ConfigError, InUse
+from jobx.kv.folder_lock import FolderLock
+from jobx.tools.commands.serve import listen, variables
+from jobx.tools.shared import exits
+from tests.support.processes import alive, descendants, running, words
+from tests.support.waiting import eventually
+
+STUBS = ("-m", "tests.support.serve_stubs")
+
+
+def _words(mode: str, folder: Path, *more: str) -> list[str]:
+    return [*STUBS, mode, "serve", "--data", str(folder), "--bind", "127.0.0.1:0", "--json", *more]
+
+
+def _announced(process: Popen[str]) -> dict[str, object]:
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(5)]
+    return dict(json.loads("".join(lines)))
+
+
+def _answers(url: object) -> bool:
+    connection = http.client.HTTPConnection(str(url).removeprefix("http://"), timeout=2)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status == http.client.OK
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_serve_drains_and_leaves_nothing_behind_on_a_signal(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with running(_words("good", tmp_path)) as process:
+        _announced(process)
+        below = descendants(process.pid)
+        process.send_signal(number)
+
+        assert process.wait(20) == exits.OK
+        assert len(below) == 3
+        assert [pid for pid in below if alive(pid)] == []
+
+
+def test_second_ctrl_c_kills_at_once(tmp_path: Path) -> None:
+    with running(_words("deaf", tmp_path)) as process:
+        url = _announced(process)["url"]
+        below = descendants(process.pid)
+        process.send_signal(signal.SIGINT)
+        eventually(lambda: not _answers(url))
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(10) == exits.INTERRUPTED
+        assert [pid for pid in below if alive(pid)] == []
+
+
+def test_node_that_does_not_stop_is_killed_when_time_is_up(tmp_path: Path) -> None:
+    with running(_words("deaf", tmp_path), JOBX_NODE_DRAIN_S="0.1") as process:
+        _announced(process)
+        below = descendants(process.pid)
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(20) == exits.OK
+        assert [pid for pid in below if alive(pid)] == []
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("jobx: what still ran was killed")
+
+
+def test_children_die_when_serve_is_killed(tmp_path: Path) -> None:
+    with running(_words("good", tmp_path)) as process:
+        _announced(process)
+        below = descendants(process.pid)
+        stubs = {_named(below, "node"), _named(below, "web")}
+        process.kill()
+
+        assert eventually(lambda: not any(map(alive, stubs)))
+
+
+@pytest.mark.parametrize("part", ["node", "web"])
+def test_dead_child_is_started_again_and_what_it_left_is_killed(part: str, tmp_path: Path) -> None:
+    with running(_words("good", tmp_path)) as process:
+        url = _announced(process)["url"]
+        before = descendants(process.pid)
+        victim = _named(before, part)
+        lost = {victim, *descendants(victim)}
+        os.kill(victim, signal.SIGKILL)
+
+        assert eventually(lambda: len(descendants(process.pid)) == len(before))
+        assert [pid for pid in lost if alive(pid)] == []
+        assert eventually(lambda: _answers(url))
+        assert process.stderr is not None
+        assert process.stderr.readline().endswith("was killed by SIGKILL; starting it again\n")
+
+
+def test_serve_gives_up_on_a_node_that_dies_again_and_again(tmp_path: Path) -> None:
+    with running(_words("frail", tmp_path)) as process:
+        stderr = process.communicate(timeout=60)[1].splitlines()
+
+    assert process.returncode == exits.INTERNAL
+    assert stderr[-1] == "jobx: the node was killed by SIGKILL too often"
+    assert len(stderr) == 6
+
+
+def test_what_is_killed_while_it_starts_is_started_again(tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    with running(_words("late", tmp_path / "d"), STUB_MARKS=str(marks)) as process:
+        url = _announced(process)["url"]
+        assert eventually(lambda: _answers(url))
+        assert process.stderr is not None
+        lines = [process.stderr.readline() for _ in range(2)]
+
+    assert {path.name for path in marks.iterdir()} == {"node was killed", "web was killed"}
+    for part, line in zip(("node", "web"), lines, strict=True):
+        assert line == f"jobx: the {part} was killed by SIGKILL; starting it again\n"
+
+
+def test_serve_exits_as_its_node_does_when_that_cannot_start(tmp_path: Path) -> None:
+    with running(_words("refused", tmp_path)) as process:
+        stdout, stderr = process.communicate(timeout=20)
+
+    assert (process.returncode, stdout) == (exits.TAKEN, "")
+    assert stderr == "jobx: data folder d is used by process 1 (node)\n"
+
+
+def test_serve_says_so_when_the_web_server_cannot_start(tmp_path: Path) -> None:
+    with running(_words("broken", tmp_path)) as process:
+        stderr = process.communicate(timeout=20)[1]
+
+    assert process.returncode == exits.INTERNAL
+    assert stderr == "jobx: the web ended with code 3 while it started\n"
+
+
+def test_serve_names_an_address_that_is_taken(tmp_path: Path) -> None:
+    with listen("127.0.0.1:0") as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        with running(_words("good", tmp_path, "--bind", bind)) as process:
+            stderr = process.communicate(timeout=20)[1]
+
+    assert process.returncode == exits.TAKEN
+    assert stderr == f"jobx: address {bind} is used by another process\n"
+
+
+def test_serve_names_who_has_the_data_folder_when_its_address_is_taken_too(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path)
+    lock.acquire()
+    with listen("127.0.0.1:0") as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        with running(_words("good", tmp_path, "--bind", bind)) as process:
+            stderr = process.communicate(timeout=20)[1]
+    lock.release()
+
+    assert process.returncode == exits.TAKEN
+    assert stderr == f"jobx: data folder {tmp_path} is used by process {os.getpid()} (node)\n"
+
+
+def test_listen_refuses_a_taken_address() -> None:
+    with listen("127.0.0.1:0") as taken, pytest.raises(InUse):
+        listen(f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+@pytest.mark.parametrize(
+    "bind", ["", "8080", "localhost", ":80", "localhost:x", "localhost:70000", "203.0.113.9:8080"]
+)
+def test_listen_refuses_what_is_no_address_here(bind: str) -> None:
+    with pytest.raises(ConfigError, match=r"http\.bind"):
+        listen(bind)
+
+
+def test_listen_takes_ipv6_in_brackets() -> None:
+    with listen("[::1]:0") as listener:
+        assert listener.family is socket.AF_INET6
+
+
+def test_listen_takes_a_unix_socket_that_only_this_user_may_connect_to(tmp_path: Path) -> None:
+    path = tmp_path / "web.sock"
+    with listen(f"unix:{path}") as listener:
+        assert listener.family is socket.AF_UNIX
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_listen_lets_a_group_connect_to_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "web.sock"
+    with listen(f"unix:{path}", grp.getgrgid(os.getgid()).gr_name):
+        assert (path.stat().st_mode & 0o777, path.stat().st_gid) == (0o660, os.getgid())
+
+
+def test_listen_refuses_a_group_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"http\.socket_group.*'nobodys-group'"):
+        listen(f"unix:{tmp_path / 'web.sock'}", "nobodys-group")
+
+
+def test_listen_refuses_a_unix_socket_that_somebody_listens_on(tmp_path: Path) -> None:
+    bind = f"unix:{tmp_path / 'web.sock'}"
+    with listen(bind), pytest.raises(InUse, match=r"web\.sock is used by another process"):
+        listen(bind)
+
+
+def test_listen_takes_over_a_unix_socket_that_was_left_behind(tmp_path: Path) -> None:
+    bind = f"unix:{tmp_path / 'web.sock'}"
+    listen(bind).close()
+    listen(bind).close()
+
+
+@pytest.mark.parametrize("name", ["file", "nowhere/web.sock", "x" * 200, ""])
+def test_listen_leaves_alone_what_is_no_socket(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises((ConfigError, InUse), match=r"unix:"):
+        listen(f"unix:{tmp_path / name}")
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_serve_listens_on_a_unix_socket_and_removes_it(tmp_path: Path) -> None:
+    path = tmp_path / "web.sock"
+    with running(_words("good", tmp_path, "--bind", f"unix:{path}")) as process:
+        assert _announced(process)["url"] == f"unix:{path}"
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(20) == exits.OK
+    assert not path.exists()
+
+
+def test_serve_says_which_old_variables_do_nothing(tmp_path: Path) -> None:
+    with running(_words("good", tmp_path), MR_ETCD_HOST="h") as process:
+        _announced(process)
+        assert process.stderr is not None
+        line = process.stderr.readline()
+    assert line.startswith("jobx: MR_ETCD_HOST is not used: the store is embedded")
+
+
+def test_serve_refuses_an_old_variable_that_cannot_be_followed(tmp_path: Path) -> None:
+    with running(_words("good", tmp_path), MR_CONSUME="0") as process:
+        stderr = process.communicate(timeout=20)[1]
+    assert process.returncode == exits.INVALID
+    assert stderr.startswith("jobx: setting MR_CONSUME: is gone; instead: ")
+
+
+@given(
+    executors=st.integers(0, 256),
+    drain_s=st.floats(0.001, 1e6),
+    capabilities=st.lists(st.from_regex(r"[a-z]+", fullmatch=True)),
+    bind=st.text(st.characters(categories=("L", "N", "P")), max_size=20),
+)
+def test_variables_carry_settings_to_a_child(
+    executors: int, drain_s: float, capabilities: list[str], bind: str
+) -> None:
+    node = config.NodeSettings(
+        data_dir="/d", executors=executors, drain_s=drain_s, capabilities=tuple(capabilities)
+    )
+    settings = config.Settings(node=node, http=config.HttpSettings(bind=bind))
+
+    assert config_loading.load(None, variables(settings)) == settings
+
+
+def test_variables_make_the_data_folder_absolute() -> None:
+    relative = msgspec.structs.replace(config.NodeSettings(), data_dir="here")
+
+    assert variables(config.Settings(node=relative))["JOBX_NODE_DATA_DIR"].startswith("/")
+
+
+def _named(pids: set[int], part: str) -> int:
+    return next(pid for pid in pids if part in words(pid))

@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import datetime
+import decimal
+import io
+import json
+from typing import Any
+
+import pytest
+
+from jobx.model import Counts, Failure
+from jobx.tools.shared import render
+from jobx.views import ActorView, RequestView, TraceNode, TraceView
+
+PAIRS = [("a", 1), (b"\x00", decimal.Decimal("1.5")), ((1, 2), {"k": None})]
+
+
+def _node(name: str, *children: TraceNode, **fields: Any) -> TraceNode:
+    plain = {"kind": "map", "state": "succeeded", "step_name": "s", "handler_name": "h"}
+    return TraceNode(invocation_id=name, children=list(children), **(plain | fields))
+
+
+def _trace(root: TraceNode | None) -> TraceView:
+    request = RequestView(
+        request_id="r1",
+        workflow_name="w",
+        job_name="j",
+        state="running",
+        is_blocking=True,
+        accepted_at=0.0,
+        counts=Counts(mapped=3000, finished=1, retried=2),
+    )
+    return TraceView(request=request, root=root)
+
+
+def test_pairs_are_one_json_document(capsys: pytest.CaptureFixture[str]) -> None:
+    render.say_pairs(PAIRS, "json", "r1")
+
+    assert json.loads(capsys.readouterr().out) == {
+        "request_id": "r1",
+        "result": {
+            "pairs": [["a", 1], [{"$bytes": "AA=="}, {"$decimal": "1.5"}], [[1, 2], {"k": None}]]
+        },
+    }
+
+
+def test_no_pairs_are_a_json_document_too(capsys: pytest.CaptureFixture[str]) -> None:
+    render.say_pairs([], "json", "r1")
+
+    assert json.loads(capsys.readouterr().out)["result"] == {"pairs": []}
+
+
+def test_ndjson_has_a_pair_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    render.say_pairs(PAIRS[:1] * 2, "ndjson", "r1")
+
+    assert capsys.readouterr().out == '["a", 1]\n["a", 1]\n'
+
+
+def test_table_has_a_pair_a_row(capsys: pytest.CaptureFixture[str]) -> None:
+    render.say_pairs(PAIRS[:1], "table", "r1")
+
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["key", "value"],
+        ["a", "1"],
+    ]
+
+
+def test_table_of_many_pairs_is_aligned_by_the_widest_key_so_far(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    render.say_pairs([("a", 1)] * 1000 + [("日本" * 3, 2), ("b", 3)], "table", "r1")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] + lines[-3:] == [
+        *("key  value", "a    1"),
+        *("a    1", "日本日本日本  2", "b             3"),
+    ]
+
+
+def test_table_cuts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    render.say_table(["x"], [["y" * 500]])
+
+    assert "y" * 500 in capsys.readouterr().out
+
+
+def test_markup_in_a_value_stays_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    render.say_fields({"name": "[red]x[/red] :smile:"})
+
+    assert "[red]x[/red] :smile:" in capsys.readouterr().out
+
+
+def test_trace_shows_state_step_attempt_duration_and_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    failure = Failure(kind="author", type="ValueError", message="no", handler_name="h", input="7")
+    bad = _node("i2", state="failed", attempt=3, failure=failure)
+    render.say_trace(_trace(_node("i1", bad, duration_s=0.0125, hidden=990)))
+
+    assert capsys.readouterr().out.splitlines() == [
+        "w/j r1 running  1 of 3,000 mappers finished, 2 retried",
+        "└── succeeded map s/h  12.5 ms  i1",
+        "    ├── failed map s/h  attempt 3  ValueError: no (in h on 7)  i2",
+        "    └── … 990 more",
+    ]
+
+
+def test_trace_keeps_the_order_of_children(capsys: pytest.CaptureFixture[str]) -> None:
+    render.say_trace(_trace(_node("i0", _node("i1"), _node("i2"), _node("i3"))))
+
+    ends = [line.split()[-1] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert ends == ["i0", "i1", "i2", "i3"]
+
+
+def test_trace_of_a_request_without_invocations_is_its_head(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    render.say_trace(_trace(None))
+
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_actors_show_their_mailboxes(capsys: pytest.CaptureFixture[str]) -> None:
+    child = ActorView(address="n-1-2", name="Coordinator", state="running", mailbox=4, age_s=61.0)
+    top = ActorView(
+        address="n-1-1", name="Supervisor", state="idle", mailbox=0, age_s=0.5, children=[child]
+    )
+    render.say_actors([top])
+
+    assert capsys.readouterr().out.splitlines() == [
+        "Supervisor idle  mailbox 0  500.0 ms  n-1-1",
+        "└── Coordinator running  mailbox 4  61.0 s  n-1-2",
+    ]
+
+
+@pytest.mark.parametrize("form", ["json", "ndjson", "table"])
+def test_pairs_keep_what_json_has_no_word_for(
+    form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = datetime.datetime(2024, 1, 2, tzinfo=datetime.UTC)
+    render.say_pairs([(at, b"x")], form, "r1")
+    written = capsys.readouterr().out
+    assert '{"$timestamp": "2024-01-02T00:00:00+00:00"}' in written
+    assert '{"$bytes": "eA=="}' in written
+
+
+def test_tags_that_entities_and_views_hold_stay_as_they_are() -> None:
+    tagged = {"arguments": {"x": {"$bytes": "eA=="}}}
+    assert json.loads(render.to_json(tagged)) == tagged
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "text"), [(0.0000123, "12 us"), (0.0123, "12.3 ms"), (3661.0, "3,661.0 s")]
+)
+def test_duration_is_told_in_the_unit_that_suits(duration_s: float, text: str) -> None:
+    assert render.duration(duration_s) == text
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(0, "0 B"), (2048, "2.0 KiB"), (5 << 20, "5.0 MiB"), (3 << 30, "3.0 GiB")],
+)
+def test_size_is_told_in_the_unit_that_suits(size_bytes: int, text: str) -> None:
+    assert render.size(size_bytes) == text
+
+
+@pytest.mark.parametrize(("variable", "coloured"), [("TERM", True), ("NO_COLOR", False)])
+def test_colour_is_for_terminals_that_want_it(
+    variable: str, coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(variable, "xterm")
+    screen = _Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+
+    render.say_table(["state"], [["failed"]])
+
+    assert ("\x1b[31m" in screen.getvalue()) == coloured
+
+
+def test_no_colour_goes_into_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    render.say_table(["state"], [["failed"]])
+
+    assert "\x1b" not in capsys.readouterr().out
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
