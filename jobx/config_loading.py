@@ -28,7 +28,7 @@ def load(
 
     Args:
         path: A TOML file, or None for the one that ``JOBX_CONFIG`` names, if any.
-        environ: The environment, for ``JOBX_*`` variables and those of mr (``old_names``).
+        environ: The environment, for ``JOBX_*`` variables and those of mr (``mr_variables``).
         flags: Settings by dotted name (``node.data_dir``); None values are passed over.
 
     Raises:

@@ -34,7 +34,7 @@ class Lifespan:
 
 
 def create() -> Door:
-    """Return the application as the settings of the environment say (``config_sources.load``).
+    """Return the application as the settings of the environment say (``config_loading.load``).
 
     Raises:
         ConfigError: A setting is wrong.

@@ -308,7 +308,7 @@ def _is_answered(path: Path) -> bool:
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    """Return settings as the ``JOBX_*`` variables that ``config_sources.load`` reads them from."""
+    """Return settings as the ``JOBX_*`` variables that ``config_loading.load`` reads them from."""
     found = {}
     for section in settings.__struct_fields__:
         part = getattr(settings, section)

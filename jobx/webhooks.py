@@ -1,0 +1,8 @@
+"""For who receives what a node posts: whether it is signed with the key; see docs/notifications.md.
+
+A facade: this name stays where it is, whatever moves behind it.
+"""
+
+from jobx.actors.egress.signing import is_valid
+
+__all__ = ["is_valid"]
