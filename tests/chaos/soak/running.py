@@ -40,6 +40,8 @@ _QUIET_ASKS: Final = 300
 _QUIET_JOBS: Final = ("one", "narrow", "combined", "session", "big", "keys", "posted")
 _SETTLE_S: Final = 90.0
 _CLOSE_S: Final = 15.0
+#: Farther than any jump of the clock.
+_BEYOND_S: Final = 2 * 86_400.0
 #: How long a blob folder that has no request may stay: the janitor's limit, and a round of it.
 ORPHANS_S: Final = 680.0
 #: Prefixes of keys of which there is one for each node or store.
@@ -111,7 +113,7 @@ class Soak:
                 self._strain(serving, faults, seconds, stderr)
                 took_s = time.monotonic() - began
                 self._calm(serving)
-                self._finish(serving, at_start, sink.url, stderr)
+                self._finish(serving, faults, at_start, sink.url, stderr)
             finally:
                 cont(descendants(serving.process.pid))
                 if serving.process.poll() is None:
@@ -225,13 +227,16 @@ class Soak:
         came |= {("file", f"{WORKFLOW}/{path.stem}") for path in folder.glob("*.ndjson")}
         return ended <= came
 
-    def _finish(self, serving: Served, at_start: set[str], url: str, stderr: IO[str]) -> None:
+    def _finish(
+        self, serving: Served, faults: Faults, at_start: set[str], url: str, stderr: IO[str]
+    ) -> None:
         """Stop it, look at what is left, and let its retention end."""
         self.history.stored += self._stored(serving)
         self._stop(serving)
         self._read_files()
         self.history.met += leftovers.files_of(self._data_dir, self._temporary)
-        brief = self._environ(url) | {"JOBX_REQUESTS_RETENTION_S": "1"}
+        faults.jump(_BEYOND_S)  # what ended while the clock was ahead is old by then, too
+        brief = self._environ(url) | faults.environ | {"JOBX_REQUESTS_RETENTION_S": "1"}
         again = Served(self._data_dir, brief, stderr)
         again.start()
         with self._told("left request"):
