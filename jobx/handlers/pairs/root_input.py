@@ -6,10 +6,11 @@ Who asks packs them; a node carries them as they are, and nobody but the executo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from jobx import values
-from jobx.errors import InvalidInput, StoreRefused
+from jobx.errors import InvalidInput, JobxError, StoreRefused
 from jobx.handlers.pairs.run_writer import BlobFile
 from jobx.kv.blobs import BlobFolder
 from jobx.payload import Payload, pack_offsets
@@ -59,8 +60,13 @@ class RootInputs:
         if len(item) <= self.inline_bytes:
             return inline(item)
         folder = self._blobs.path(workflow, request_id)
-        with BlobFile(str(folder), BLOB, sync=True) as blob:
-            blob.write(item)
+        try:
+            with BlobFile(str(folder), BLOB, sync=True) as blob:
+                blob.write(item)
+        except JobxError:
+            with suppress(OSError):  # it is there already, and holds something
+                folder.rmdir()
+            raise
         ends, sums = pack_offsets([len(item)]), pack_offsets([blob.checksum])
         return Payload(1, len(item), None, BLOB, blob.checksum, ends, sums=sums)
 

@@ -42,8 +42,8 @@ _SETTLE_S: Final = 90.0
 _CLOSE_S: Final = 15.0
 #: Farther than any jump of the clock.
 _BEYOND_S: Final = 2 * 86_400.0
-#: How long a blob folder that has no request may stay: the janitor's limit, and a round of it.
-ORPHANS_S: Final = 680.0
+#: How long a blob folder that has no request may stay: two rounds of the janitor, and its limit.
+ORPHANS_S: Final = 1300.0
 #: Prefixes of keys of which there is one for each node or store.
 _STAYS: Final = ("lives/", "store_id")
 
@@ -131,6 +131,7 @@ class Soak:
             "JOBX_HTTP_WORKERS": "2",
             "JOBX_HTTP_MAX_WAIT_S": "30",
             "JOBX_REQUESTS_LOST_ATTEMPTS": "20",
+            "JOBX_REQUESTS_NODE_DEATHS": "20",
             "JOBX_REQUESTS_RETENTION_S": f"{self._retention_s:g}",
             "JOBX_RESULTS_HTTP_URL": sink_url,
             "JOBX_RESULTS_FILE_PATH": str(self._results),

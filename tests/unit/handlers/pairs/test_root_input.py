@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from jobx.errors import ArgumentsRefused
+from jobx.errors import ArgumentsRefused, StoreFull
 from jobx.handlers.pairs.root_input import BLOB, RootInputs, pack
-from jobx.handlers.pairs.run_writer import RunWriter
+from jobx.handlers.pairs.run_writer import BlobFile, RunWriter
 from jobx.handlers.scope.arguments import Takes
 from jobx.kv.blobs import BlobFolder
 from jobx.payload import Payload
@@ -57,3 +59,26 @@ def test_a_run_says_how_many_pairs_it_has_and_not_only_keys(
     assert payload.pair_count == 5004
     assert Payload.from_wire(payload.to_wire()).pair_count == 5004
     assert Payload.from_wire(payload.to_wire()[:7]).pair_count == payload.count
+
+
+@pytest.mark.parametrize("call", ["open", "write", "fsync"])
+def test_arguments_that_cannot_be_written_leave_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    inputs = RootInputs(BlobFolder(tmp_path), inline_bytes=10)
+    if call == "fsync":
+        monkeypatch.setattr(os, "fsync", refuse)
+    elif call == "open":
+        monkeypatch.setattr("builtins.open", refuse)
+    else:
+        monkeypatch.setattr(BlobFile, "write", lambda *_: refuse_as_full())
+    with pytest.raises(StoreFull):
+        inputs.keep("w", "r", b"x" * 100)
+    assert list(BlobFolder(tmp_path).requests()) == []
+
+
+def refuse_as_full() -> None:
+    raise StoreFull("blobs", "no room")
