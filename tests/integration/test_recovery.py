@@ -9,16 +9,6 @@ from tests.support.authoring import ANSWER, SLEEP, WORKFLOW, define
 from tests.support.served import Answer, Served, served
 from tests.support.waiting import eventually
 
-#: Kills the node that it runs under: the parent of the fork server.
-POISON = """
-import os, signal
-def handler(arguments):
-    yield Return()
-    stat = open(f"/proc/{os.getppid()}/stat").read()
-    os.kill(int(stat.rpartition(")")[2].split()[1]), signal.SIGKILL)
-    yield "never", 1
-"""
-
 
 def begin(serving: Served, job: str, **arguments: int) -> str:
     """Post a job and return the id of its request, which runs on."""
@@ -38,24 +28,6 @@ def end_of(serving: Served, request_id: str) -> Answer:
     found: Answer | None = eventually(ended, timeout_s=90)
     assert found is not None
     return found
-
-
-def test_a_request_that_the_node_dies_of_fails_by_name_and_all_others_end(tmp_path: Path) -> None:
-    handlers = {"answer": ANSWER, "sleep": SLEEP, "poison": POISON}
-    steps = {"a": ("answer", "sum"), "s": ("sleep", "sum"), "p": ("poison", "sum")}
-    define(tmp_path, handlers, steps)
-    with served(tmp_path) as serving:
-        innocent = [begin(serving, "s", ms=1500) for _ in range(5)]
-        poison = begin(serving, "p")
-        innocent += [begin(serving, "s", ms=1500) for _ in range(2)]
-
-        request = end_of(serving, poison).body
-        assert request["state"] == "failed"
-        assert request["failure"]["type"] == "NodeDied"
-        assert "3 times" in request["failure"]["message"]
-        for request_id in innocent:
-            assert end_of(serving, request_id).body["state"] == "succeeded"
-        assert serving.post("a", {}).pairs == [["answer", 42]]
 
 
 def test_requests_beyond_the_budget_of_memory_are_refused_before_they_are_accepted(

@@ -15,6 +15,7 @@ from jobx.actors.messages import (
     Describe,
     Drain,
     Probe,
+    Progressed,
     Ran,
     Refused,
     RequestKey,
@@ -57,6 +58,7 @@ def provoke(simulation: Simulation, kind: type) -> None:
         ActorExitRequest: Cancel(key, "what is at work goes", gateway, 1),
         Drain: Drain(),
         Probe: Probe(gateway, 1),
+        Progressed: Progressed(key),
     }
     if kind in asked:
         simulation.base.deliver(simulation.supervisor, asked[kind])

@@ -111,7 +111,11 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, list | tuple):
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, dict):
-        return same(list(map(list, left.items())), list(map(list, right.items())))
+        pairs = zip(left.items(), right.items(), strict=False)
+        return len(left) == len(right) and all(
+            (same(mine, yours) or mine == yours == 0) and same(value, other)
+            for (mine, value), (yours, other) in pairs  # a Map of JavaScript has one zero
+        )
     if isinstance(left, decimal.Decimal):
         return str(left) == str(right)
     return bool(left == right)

@@ -35,7 +35,7 @@ def test_a_process_gives_way_unless_a_policy_was_chosen_for_it(before: str, afte
 def test_a_limit_is_no_more_than_this_process_may_have(hard: int, expected: int) -> None:
     """``ulimit`` of who starts the node may be lower than what is set."""
     program = (
-        "import resource; from jobx.handlers import kernel; number = resource.RLIMIT_NOFILE;"
+        "import resource; from jobx.system import kernel; number = resource.RLIMIT_NOFILE;"
         f"resource.setrlimit(number, ({hard}, {hard})); kernel.limit(number, 100);"
         "print(*resource.getrlimit(number))"
     )
