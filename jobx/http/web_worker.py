@@ -197,6 +197,13 @@ class Connection(ASGIProtocol):
         self._is_answering = True
         super()._send_response_start(*answer, **options)
 
+    def _handle_h1c_exception(self, exc: Exception) -> bool:
+        """Refuse what the parser itself does not expect: a length of thousands of digits."""
+        if isinstance(exc, ValueError):
+            self._refuse(400, "the head cannot be read")
+            return True
+        return bool(super()._handle_h1c_exception(exc))
+
     def _refuse(self, status: int, reason: str, headers: Any = ()) -> None:
         self.worker.silent.pop(self, None)
         self._send_error_response(status, reason, headers)
