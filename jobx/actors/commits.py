@@ -19,7 +19,7 @@ from jobx.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from jobx.kv.store import Chain, Create, Outcome, Store, Unit
+from jobx.kv.store import Chain, CommitOutcome, Create, Store, Unit
 
 #: What is wrong with the store, and not with what it was given.
 StoreFault: TypeAlias = StoreUnavailable | StoreFull | StoreRefused | OutcomeUnknown
@@ -28,7 +28,7 @@ STORE_FAULTS: Final = (StoreUnavailable, StoreFull, StoreRefused, OutcomeUnknown
 _log = logging.getLogger(__name__)
 
 
-def commit(store: Store, chains: Sequence[Chain]) -> list[Outcome]:
+def commit(store: Store, chains: Sequence[Chain]) -> list[CommitOutcome]:
     """Commit chains and return the outcome of each; raises nothing. Blocks.
 
     The last write of each unit is the one that says whose it is: nobody ever rewrites its key.
@@ -37,36 +37,36 @@ def commit(store: Store, chains: Sequence[Chain]) -> list[Outcome]:
     try:
         outcomes = store.commit_many(chains)
     except STORE_FAULTS as error:
-        return [Outcome(0, error)] * len(chains)
+        return [CommitOutcome(0, error)] * len(chains)
     except Exception:  # noqa: BLE001 - what was accepted must not wait for ever because of it
         _log.exception("a commit failed")
         outcomes = [_commit_alone(store, chain) for chain in chains]
     return [_settled(store, *found) for found in zip(chains, outcomes, strict=True)]
 
 
-def _commit_alone(store: Store, chain: Chain) -> Outcome:
+def _commit_alone(store: Store, chain: Chain) -> CommitOutcome:
     try:
         return store.commit_many([chain])[0]
     except JobxError as error:
-        return Outcome(0, error)
+        return CommitOutcome(0, error)
     except Exception as error:  # noqa: BLE001 - see above
         _log.exception("a commit failed")
-        return Outcome(0, InternalError(f"a commit failed: {error!r}"))
+        return CommitOutcome(0, InternalError(f"a commit failed: {error!r}"))
 
 
-def _settled(store: Store, chain: Chain, outcome: Outcome) -> Outcome:
+def _settled(store: Store, chain: Chain, outcome: CommitOutcome) -> CommitOutcome:
     """Return an outcome in which nothing conflicts with what the chain itself wrote before."""
     while isinstance(outcome.error, Conflict):
         try:
             if not _is_written(store, chain[outcome.done]):
                 return outcome
         except JobxError as error:
-            return Outcome(outcome.done, OutcomeUnknown(outcome.error.args[0], str(error)))
+            return CommitOutcome(outcome.done, OutcomeUnknown(outcome.error.args[0], str(error)))
         done = outcome.done + 1
         if done == len(chain):
-            return Outcome(done)
+            return CommitOutcome(done)
         rest = _commit_alone(store, chain[done:])
-        outcome = Outcome(done + rest.done, rest.error)
+        outcome = CommitOutcome(done + rest.done, rest.error)
     return outcome
 
 

@@ -20,7 +20,7 @@ from jobx.handlers.files import opening
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.requests import deliveries, kept
-from jobx.kv.requests.kept import Kept
+from jobx.kv.requests.kept import FinishedRequest
 from jobx.kv.store import Store, Write
 
 #: Requests that are removed with one commit: at first, and within which bounds.
@@ -107,7 +107,7 @@ class Janitor:
                 break
             self._commit(units)
 
-    def _remove(self, found: Sequence[Kept]) -> int:
+    def _remove(self, found: Sequence[FinishedRequest]) -> int:
         """Remove finished requests: their blobs first, so that nothing can be left behind."""
         units: list[list[Write]] = []
         refused: list[str] = []
@@ -131,11 +131,11 @@ class Janitor:
         self._commit(units)
         return removed
 
-    def _must_stay(self, item: Kept) -> bool:
+    def _must_stay(self, item: FinishedRequest) -> bool:
         names = item.workflow, item.request_id
         return item.has_delivery and deliveries.is_pending(self._store, *names)
 
-    def _remove_blobs(self, item: Kept, refused: list[str]) -> bool:
+    def _remove_blobs(self, item: FinishedRequest, refused: list[str]) -> bool:
         """Remove what a request has in blobs; return whether nothing of it is left.
 
         ``refused`` takes what the disk said against it.
@@ -146,7 +146,7 @@ class Janitor:
             refused.append(f"{item.workflow}/{item.request_id}: {error}")
             return False
 
-    def _shorten(self, item: Kept) -> bool:
+    def _shorten(self, item: FinishedRequest) -> bool:
         """Remove a long log in slices, once its request is out of sight; False when stopped."""
         if item.events <= LOG_SLICE:
             return True

@@ -26,7 +26,7 @@ from jobx.actors.threads import SerialThread
 from jobx.errors import EntryDamaged, InternalError, InvalidInput, JobxError, OutcomeUnknown
 from jobx.kv import keys
 from jobx.kv.requests import event_log, lives, request_entity
-from jobx.kv.store import Delete, Outcome, Store, Unit, Write
+from jobx.kv.store import CommitOutcome, Delete, Store, Unit, Write
 
 #: How long an append that is not urgent waits for company.
 LAZY_S: Final = 0.05
@@ -214,12 +214,12 @@ class LogWriter:
             self._flush()
         self._probe_timer = self._loop.call_later(PROBE_S, self._look, self._commits)
 
-    def _committed(self, outcomes: list[Outcome] | None, error: BaseException | None) -> None:
+    def _committed(self, outcomes: list[CommitOutcome] | None, error: BaseException | None) -> None:
         flight, self._flight = self._flight, {}
         self._is_committing = False
         self._commits += 1
         if outcomes is None:
-            failed = Outcome(0, InternalError(f"a commit failed: {error!r}"))
+            failed = CommitOutcome(0, InternalError(f"a commit failed: {error!r}"))
             outcomes = [failed] * (len(flight) or 1)
         for (key, group), outcome in zip(flight.items(), outcomes, strict=False):
             self._settle(key, group, outcome)
@@ -241,7 +241,7 @@ class LogWriter:
         if self._pending:
             self._schedule(urgent=True)
 
-    def _settle(self, key: RequestKey, group: _Group, outcome: Outcome) -> None:
+    def _settle(self, key: RequestKey, group: _Group, outcome: CommitOutcome) -> None:
         """Tell the owner what is written, keep what is to be tried again, refuse the rest."""
         if outcome.done:
             self._deliver(group.owner, Committed(group.appends[outcome.done - 1].number))

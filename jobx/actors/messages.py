@@ -215,7 +215,7 @@ class Lost(Struct, frozen=True):
 
 
 class KeptLost(Struct, frozen=True):
-    """Kept mappers went with their executor."""
+    """Suspended mappers went with their executor."""
 
     vertices: tuple[int, ...]
     failure: model.Failure

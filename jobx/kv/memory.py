@@ -11,12 +11,12 @@ from jobx.errors import Conflict, EntryDamaged, JobxError, StoreRefused
 from jobx.kv.prefixes import span
 from jobx.kv.store import (
     Chain,
+    CommitOutcome,
     Create,
     Delete,
     DeletePrefix,
     Entry,
     Limits,
-    Outcome,
     Put,
     Replace,
     Unit,
@@ -69,7 +69,7 @@ class MemoryStore:
         if outcome.error is not None:
             raise outcome.error
 
-    def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
+    def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         """See ``Store.commit_many``."""
         with self._changed:
             self._check_open()
@@ -106,12 +106,12 @@ class MemoryStore:
         end = len(self._keys) if high is None else bisect_left(self._keys, high)
         return self._keys[bisect_left(self._keys, low) : end]
 
-    def _try_chain(self, chain: Chain) -> Outcome:
+    def _try_chain(self, chain: Chain) -> CommitOutcome:
         for done, unit in enumerate(chain):
             error = too_large(unit, self._limits) or self._try_unit(unit)
             if error is not None:
-                return Outcome(done, error)
-        return Outcome(len(chain))
+                return CommitOutcome(done, error)
+        return CommitOutcome(len(chain))
 
     def _try_unit(self, unit: Unit) -> JobxError | None:
         undo: list[tuple[str, Entry | None]] = []

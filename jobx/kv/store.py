@@ -72,7 +72,7 @@ class Limits(Struct, frozen=True):
     size_bytes: int = 64 << 20
 
 
-class Outcome(Struct, frozen=True):
+class CommitOutcome(Struct, frozen=True):
     """What became of a chain.
 
     Attributes:
@@ -128,7 +128,7 @@ class Store(Protocol):
                 was asked for has been written by somebody, or is overwritten, it may still appear.
         """
 
-    def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
+    def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         """Commit independent chains together, with as few syncs to disk as can be.
 
         Returns the outcome of each chain. Raises as ``commit`` what concerns them all: then no

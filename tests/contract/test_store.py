@@ -16,11 +16,11 @@ from jobx.errors import Conflict, StoreRefused, TooLarge
 from jobx.kv.memory import MemoryStore
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import (
+    CommitOutcome,
     Create,
     Delete,
     DeletePrefix,
     Limits,
-    Outcome,
     Put,
     Replace,
     Store,
@@ -191,7 +191,7 @@ def test_commit_many_of_nothing_is_fine(store: Store) -> None:
 def test_a_later_unit_sees_what_an_earlier_one_wrote(store: Store) -> None:
     accept: list[Write] = [Create("entity", b"running"), Put("open", b"")]
     finish: list[Write] = [Put("entity", b"done"), Delete("open")]
-    assert store.commit_many([[accept, finish]]) == [Outcome(2)]
+    assert store.commit_many([[accept, finish]]) == [CommitOutcome(2)]
     assert content(store) == {"entity": b"done"}
 
 
@@ -315,7 +315,7 @@ def test_of_many_threads_that_create_a_key_one_wins(store: Store) -> None:
 
     def create(number: int) -> bool:
         start.wait(10)
-        return store.commit_many([[[Create("a", str(number).encode())]]]) == [Outcome(1)]
+        return store.commit_many([[[Create("a", str(number).encode())]]]) == [CommitOutcome(1)]
 
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(create, range(4))) == 1

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobx.kv.memory import MemoryStore
 from jobx.kv.sqlite.store import SqliteStore
-from jobx.kv.store import Chain, Entry, Outcome
+from jobx.kv.store import Chain, CommitOutcome, Entry
 
 
 class _Counting:
@@ -31,9 +31,9 @@ class _Counting:
         self.reads += 1 + len(found)
         return found
 
-    def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
+    def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         self.writes += sum(len(unit) for chain in chains for unit in chain)
-        outcomes: list[Outcome] = super().commit_many(chains)  # type: ignore[misc]  # a mixin before a store
+        outcomes: list[CommitOutcome] = super().commit_many(chains)  # type: ignore[misc]  # a mixin before a store
         return outcomes
 
 

@@ -16,7 +16,7 @@ from jobx.errors import (
 )
 from jobx.kv.memory import MemoryStore
 from jobx.kv.sqlite.store import SqliteStore
-from jobx.kv.store import Chain, Outcome
+from jobx.kv.store import Chain, CommitOutcome
 from jobx.kv.write_batch import name_of
 
 #: What a commit may end with beside the truth.
@@ -51,8 +51,8 @@ class Lies:
         self._tried_alone: set[int] = set()
 
     def tell(
-        self, commit: Callable[[Sequence[Chain]], list[Outcome]], chains: Sequence[Chain]
-    ) -> list[Outcome]:
+        self, commit: Callable[[Sequence[Chain]], list[CommitOutcome]], chains: Sequence[Chain]
+    ) -> list[CommitOutcome]:
         """Commit chains, or not, and answer, or not."""
         if self.is_dead:
             raise _RAISED["refused"]
@@ -71,7 +71,9 @@ class Lies:
                 self._tried_alone.add(self.events)
             raise ZeroDivisionError(InternalError.code)
         elif lie == "too large":
-            return [Outcome(0, TooLarge("an event", "many bytes", "may have few"))] * len(chains)
+            return [CommitOutcome(0, TooLarge("an event", "many bytes", "may have few"))] * len(
+                chains
+            )
         elif lie is not None:
             raise _RAISED[lie]
         return commit(chains)
@@ -88,7 +90,7 @@ class LyingMemoryStore(MemoryStore):
         super().__init__()
         self._lies = lies
 
-    def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
+    def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         return self._lies.tell(super().commit_many, chains)
 
 
@@ -96,7 +98,7 @@ def lying_sqlite(lies: Lies) -> type[SqliteStore]:
     """Return the class of a SQLite store that lies."""
 
     class LyingSqliteStore(SqliteStore):
-        def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
+        def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
             return lies.tell(super().commit_many, chains)
 
     return LyingSqliteStore

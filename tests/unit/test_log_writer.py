@@ -12,7 +12,7 @@ from jobx.actors.messages import CommitRefused, Committed, RequestKey
 from jobx.actors.runtime.address import Address
 from jobx.errors import StoreFull
 from jobx.kv.memory import MemoryStore
-from jobx.kv.store import Chain, Create, Outcome, Write
+from jobx.kv.store import Chain, CommitOutcome, Create, Write
 
 KEY = RequestKey("w", "r")
 OLD, NEW = Address("n", 1, 1), Address("n", 1, 2)
@@ -26,7 +26,7 @@ class FullStore(MemoryStore):
         self.is_full = True
         self.go = threading.Event()
 
-    def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
+    def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         assert self.go.wait(10)
         if self.is_full:
             raise StoreFull("here", "no room")

@@ -30,7 +30,7 @@ class Outcomes:
 
     Attributes:
         keepers: The actors of mappers that are kept suspended, by vertex.
-        unwanted: Kept mappers that nobody will ask for more: their actor and vertex.
+        unwanted: Suspended mappers that nobody will ask for more: their actor and vertex.
     """
 
     def __init__(

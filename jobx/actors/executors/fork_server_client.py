@@ -26,7 +26,7 @@ OnExit = Callable[[int, int], None]
 OnSpawned = Callable[[int, int], None]
 
 
-class ForkServer:
+class ForkServerClient:
     """Starts the fork server and talks to it over one socket.
 
     Args:

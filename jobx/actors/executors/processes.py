@@ -16,7 +16,7 @@ from typing import Any, Final
 from jobx import frames
 from jobx.actors.executor_failures import EVICTED, crashed, exited
 from jobx.actors.executors import limits
-from jobx.actors.executors.fork_server_client import ForkServer
+from jobx.actors.executors.fork_server_client import ForkServerClient
 from jobx.actors.executors.process import Executor
 from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
 from jobx.config import Settings, without_secrets
@@ -86,7 +86,7 @@ class Fleet:
         self._without_any = 0
         self._connecting: set[asyncio.Future[Any]] = set()
         self._fork_server_budget = RestartBudget(FORK_SERVER)
-        self._fork_server = ForkServer(
+        self._fork_server = ForkServerClient(
             executor_config(settings, environ, temp_dir),
             without_secrets(settings, environ),
             on_spawned=self._spawned,

@@ -42,7 +42,7 @@ _LATER_OUTPUTS: Final = {"combiner_output": "combine", "reducer_output": "reduce
 
 
 @dataclass(slots=True)
-class _Chunk:
+class _TracedChunk:
     """Siblings as they were mapped; the payload is kept for those that are shown."""
 
     start: int
@@ -82,7 +82,7 @@ class _Reader:
     """Takes the events of a log one after the other and keeps what is shown."""
 
     def __init__(self, limit: int, wanted: int | None = None) -> None:
-        self.chunks: list[_Chunk] = []
+        self.chunks: list[_TracedChunk] = []
         self.seen: dict[int, _Seen] = {}
         #: Mappers whose present attempt has mapped on.
         self.begun: set[int] = set()
@@ -116,7 +116,7 @@ class _Reader:
             seen.outcome = "combined"
             seen.take_notes("map", 0, notes)
 
-    def chunk_of(self, vertex: int) -> _Chunk | None:
+    def chunk_of(self, vertex: int) -> _TracedChunk | None:
         position = bisect.bisect_right(self.chunks, vertex, key=lambda chunk: chunk.start) - 1
         if position < 0:
             return None
@@ -127,7 +127,7 @@ class _Reader:
         if self.chunks and start <= self.chunks[-1].start:
             return  # the same children, yielded again by a later attempt
         kept = payload if self._shown_in(start, count) else None
-        self.chunks.append(_Chunk(start, count, parent, step, kept))
+        self.chunks.append(_TracedChunk(start, count, parent, step, kept))
 
     def _shown_in(self, first: int, count: int) -> range:
         if self._wanted is not None:
@@ -240,7 +240,7 @@ class _Tree:
         self._reader = reader
         self._plan = plan
         self._is_done = request.is_done
-        self._children: dict[int, list[_Chunk]] = {}
+        self._children: dict[int, list[_TracedChunk]] = {}
         for chunk in reader.chunks:
             self._children.setdefault(chunk.parent, []).append(chunk)
 
@@ -253,7 +253,7 @@ class _Tree:
                 built[vertex] = self._mapper(vertex, chunk, built)
         return built.get(ROOT)
 
-    def nodes_of(self, vertex: int, chunk: _Chunk) -> Iterator[TraceNode]:
+    def nodes_of(self, vertex: int, chunk: _TracedChunk) -> Iterator[TraceNode]:
         """Yield the mapper, the combiner and the reducer of a vertex, without children."""
         seen = self._reader.seen.get(vertex, _Seen())
         step = self._plan.steps[chunk.step]
@@ -274,7 +274,7 @@ class _Tree:
                 above = chunk.parent if chunk else -1
         return shown
 
-    def _mapper(self, vertex: int, chunk: _Chunk, built: dict[int, TraceNode]) -> TraceNode:
+    def _mapper(self, vertex: int, chunk: _TracedChunk, built: dict[int, TraceNode]) -> TraceNode:
         mapper, *others = self.nodes_of(vertex, chunk)
         combiners, reducer = others[:-1], others[-1]
         below, hidden = [], 0
@@ -294,7 +294,7 @@ class _Tree:
         )
 
     def _node(
-        self, kind: events.Kind, vertex: int, chunk: _Chunk, step: PlanStep, seen: _Seen
+        self, kind: events.Kind, vertex: int, chunk: _TracedChunk, step: PlanStep, seen: _Seen
     ) -> TraceNode:
         ref = {"map": step.mapper, "combine": step.combiner, "reduce": step.reducer}[kind]
         session = seen.session if kind == "map" else None
@@ -335,7 +335,7 @@ def _duration_s(kind: events.Kind, seen: _Seen) -> float | None:
     return spent / 1e6 if seen.outcome and (spent or kind == "map") else None
 
 
-def _input(chunk: _Chunk, vertex: int) -> str | None:
+def _input(chunk: _TracedChunk, vertex: int) -> str | None:
     payload = chunk.payload
     if payload is None or payload.inline is None:
         return None

@@ -38,7 +38,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class EngineLimits:
     """What keeps an actor system within bounds.
 
     Attributes:
@@ -78,7 +78,7 @@ class Engine:
         capabilities: Mapping[str, object],
         services: object,
         placement: Placement,
-        limits: Limits,
+        limits: EngineLimits,
         root_exited: Callable[[ChildActorExited], object],
     ) -> None:
         self.scheduler = scheduler

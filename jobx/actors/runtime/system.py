@@ -28,7 +28,7 @@ from thespian.actors import Actor, ActorAddress, ChildActorExited
 
 from jobx.actors.runtime.address import Address
 from jobx.actors.runtime.cell import Receive, refuse
-from jobx.actors.runtime.engine import Engine, Limits
+from jobx.actors.runtime.engine import Engine, EngineLimits
 from jobx.actors.runtime.external import External, call_and_wait
 from jobx.actors.runtime.placement import Placement, place_here
 from jobx.actors.runtime.scheduler import Scheduler
@@ -44,7 +44,7 @@ class LoopSystemBase(Engine):
         capabilities: What ``targetActorRequirements`` are checked against.
         services: Becomes the attribute ``node`` of every actor, before its first message.
         placement: Decides where an actor is created.
-        limits: What keeps the system within bounds; see ``Limits`` for the defaults.
+        limits: What keeps the system within bounds; see ``EngineLimits`` for the defaults.
         root_exited: Hears of an actor without a parent that is gone, unless the system stops.
     """
 
@@ -57,7 +57,7 @@ class LoopSystemBase(Engine):
         capabilities: Mapping[str, object],
         services: object,
         placement: Placement = place_here,
-        limits: Limits | None = None,
+        limits: EngineLimits | None = None,
         root_exited: Callable[[ChildActorExited], object] = lambda _: None,
     ) -> None:
         super().__init__(
@@ -66,7 +66,7 @@ class LoopSystemBase(Engine):
             capabilities=capabilities,
             services=services,
             placement=placement,
-            limits=limits or Limits(),
+            limits=limits or EngineLimits(),
             root_exited=root_exited,
         )
         self._external = self.external_clone()

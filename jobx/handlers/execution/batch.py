@@ -17,7 +17,7 @@ from jobx.handlers.execution.inputs import arguments, items
 from jobx.handlers.execution.protocol import MAX_KEPT, vertices_of
 from jobx.handlers.execution.segments import Segment, microseconds
 from jobx.handlers.execution.state import Bench
-from jobx.handlers.execution.suspended import KeptMapper, chunk_payload, digest
+from jobx.handlers.execution.suspended import SuspendedMapper, chunk_payload, digest
 from jobx.handlers.failures import Misuse, describe, shorten
 from jobx.handlers.languages import yielded
 from jobx.handlers.markers import Map, Return
@@ -73,7 +73,7 @@ class _Leaf:  # one for each invocation, and quicker to make than a dataclass
 class _Chunk:
     """The next children of a mapper."""
 
-    kept: KeptMapper
+    kept: SuspendedMapper
     payload: Payload
     digest: str
     duration_ns: int
@@ -114,7 +114,7 @@ def _map_one(work: Work, invocation: Invocation, given: Arguments) -> _Leaf | _C
         return _return(work, invocation, pairs, started)
     if type(marker) is Map:
         frame = work.frame
-        kept = KeptMapper(
+        kept = SuspendedMapper(
             invocation, marker.step, pairs, frame["chunk_pairs"], frame["inline_bytes"]
         )
         return _next_chunk(work, invocation, kept)
@@ -147,7 +147,7 @@ def _return(work: Work, invocation: Invocation, pairs: Iterator[object], started
     return _Leaf(output, reduced, (mapped - started, combined - mapped, now() - combined))
 
 
-def _next_chunk(work: Work, invocation: Invocation, kept: KeptMapper) -> _Chunk:
+def _next_chunk(work: Work, invocation: Invocation, kept: SuspendedMapper) -> _Chunk:
     started = now()
     taken = kept.next_items()
     payload = chunk_payload(taken, work.out)

@@ -12,7 +12,7 @@ from typing import Final
 from jobx.errors import InternalError
 from jobx.frames import Frame
 from jobx.handlers.execution.protocol import Page
-from jobx.handlers.execution.suspended import KeptMapper
+from jobx.handlers.execution.suspended import SuspendedMapper
 from jobx.handlers.execution.time_limit import IMPORT_SYSTEM, Alarm
 from jobx.handlers.forked import Forked, end
 from jobx.handlers.languages import Loaded, processor
@@ -85,7 +85,7 @@ class Bench:
         self.invocations = 0
         self.forked = Forked()
         self._has_cut_import = False
-        self.kept: dict[tuple[str, int], KeptMapper] = {}
+        self.kept: dict[tuple[str, int], SuspendedMapper] = {}
         self._sources: dict[str, Frame] = {}
         self._handlers: dict[str, Loaded] = {}
 
@@ -142,7 +142,7 @@ class Bench:
                 invocation.handler = mapper
         return self._handlers[version].per_key
 
-    def keep(self, mapper: KeptMapper) -> None:
+    def keep(self, mapper: SuspendedMapper) -> None:
         """Keep a suspended mapper; one of an earlier attempt is closed."""
         owner = (mapper.invocation.request["id"], mapper.invocation.vertex)
         before = self.kept.pop(owner, None)
@@ -157,7 +157,7 @@ class Bench:
             if owner == request_id and (wanted is None or vertex in wanted):
                 self.discard(self.kept.pop((owner, vertex)))
 
-    def discard(self, kept: KeptMapper) -> None:
+    def discard(self, kept: SuspendedMapper) -> None:
         """Close a suspended mapper; what its ``finally`` blocks raise is nobody's concern."""
         self.scope.current = kept.invocation
         try:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from jobx import values
-from jobx.handlers.pairs.grouping import Intake
+from jobx.handlers.pairs.grouping import PairReader
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.invocation import Invocation
 from jobx.payload import Payload, pack_offsets
 
 
-class KeptMapper:
+class SuspendedMapper:
     """A mapper that yielded ``Map(step)``.
 
     Chunks end by number of pairs and by bytes only, so a mapper that yields the same gives the
@@ -43,7 +43,7 @@ class KeptMapper:
         self.step = step
         self.spent_s = 0.0
         self._pairs = pairs
-        self._intake = Intake(pairs)
+        self._intake = PairReader(pairs)
         self._chunk_pairs = chunk_pairs
         self._chunk_bytes = chunk_bytes
         self._ahead: deque[bytes] = deque()

@@ -18,7 +18,7 @@ from jobx.errors import InvalidInput
 from jobx.handlers.failures import GuestFailed, Misuse, filename, shorten
 from jobx.handlers.languages.base import Grouped, context
 from jobx.handlers.markers import Map, Return
-from jobx.handlers.pairs.grouping import Intake, snapshot
+from jobx.handlers.pairs.grouping import PairReader, snapshot
 from jobx.handlers.pairs.spooled import SpooledValues
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope
@@ -253,14 +253,14 @@ def held(stream: Iterator[object]) -> Iterable[object]:
             yield marker
         yield from stream
         return
-    intake = Intake(stream)
+    intake = PairReader(stream)
     taken = intake.take()
     pairs = taken if intake.done else _spooled(taken, intake)
     yield marker
     yield from pairs
 
 
-def _spooled(taken: list[Pair], intake: Intake) -> Iterable[object]:
+def _spooled(taken: list[Pair], intake: PairReader) -> Iterable[object]:
     spooled = SpooledValues()
     spooled.extend(taken)
     for more in iter(intake.take, []):

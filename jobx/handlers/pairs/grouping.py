@@ -89,7 +89,7 @@ def _long_bytes(value: Value) -> int:
     return len(value) if isinstance(value, str | bytes) else 0
 
 
-class Intake:
+class PairReader:
     """Takes pairs from author code in order and checks each.
 
     Attributes:

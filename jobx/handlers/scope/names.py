@@ -56,7 +56,7 @@ class Scope:
             "SEP": SEP,
             "JOIN": join,
             "FS": None,
-            "LOG": Log(self.log),
+            "LOG": AuthorLog(self.log),
             "NOTIFY": Notify("NOTIFY", self.at_work),
             "EMAIL": Notify("EMAIL", self.at_work),
             "HTTP": Notify("HTTP", self.at_work),
@@ -223,7 +223,7 @@ class InvocationContext:
         return self._scope.at_work().deadline - time.monotonic()
 
 
-class Log:
+class AuthorLog:
     """LOG: lines in the captured output, called as a logger is.
 
     Args:
@@ -261,7 +261,7 @@ class Log:
         self._take(level, f"{_filled(message, args)}\n{more}".rstrip("\n"))
 
 
-class Notify(Log):
+class Notify(AuthorLog):
     """NOTIFY, EMAIL, HTTP: as LOG, but people are told when the invocation has ended.
 
     Args:

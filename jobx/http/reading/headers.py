@@ -20,7 +20,7 @@ _KEY: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
 _BOOLEANS: Final = {"true": True, "false": False}
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class WaitPreference(msgspec.Struct, frozen=True):
     """How long a client waits for its answer.
 
     Attributes:
@@ -34,7 +34,7 @@ class Waiting(msgspec.Struct, frozen=True):
     applied: str = ""
 
 
-def waiting(req: Request, max_wait_s: float) -> Waiting:
+def waiting(req: Request, max_wait_s: float) -> WaitPreference:
     """Return how long the client waits: ``?blocking=``, then ``Prefer``, else ``max_wait_s``.
 
     Raises:
@@ -45,15 +45,15 @@ def waiting(req: Request, max_wait_s: float) -> Waiting:
         raise InvalidInput("query parameter blocking", repr(blocking), "must be true or false")
     prefer = preferences(req.get_header("Prefer"))
     if blocking == "false":
-        return Waiting(is_blocking=False, wait_s=0.0)
+        return WaitPreference(is_blocking=False, wait_s=0.0)
     if "wait" in prefer:
         return _waiting_for(prefer["wait"], max_wait_s)
     if "respond-async" in prefer and blocking is None:
-        return Waiting(is_blocking=False, wait_s=0.0, applied="respond-async")
-    return Waiting(is_blocking=True, wait_s=max_wait_s)
+        return WaitPreference(is_blocking=False, wait_s=0.0, applied="respond-async")
+    return WaitPreference(is_blocking=True, wait_s=max_wait_s)
 
 
-def waiting_if_preferred(req: Request, max_wait_s: float) -> Waiting:
+def waiting_if_preferred(req: Request, max_wait_s: float) -> WaitPreference:
     """Return how long the client waits: as ``Prefer: wait=N`` says, else not at all.
 
     Raises:
@@ -61,7 +61,7 @@ def waiting_if_preferred(req: Request, max_wait_s: float) -> Waiting:
     """
     text = preferences(req.get_header("Prefer")).get("wait")
     if text is None:
-        return Waiting(is_blocking=True, wait_s=0.0)
+        return WaitPreference(is_blocking=True, wait_s=0.0)
     return _waiting_for(text, max_wait_s)
 
 
@@ -167,9 +167,9 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _waiting_for(text: str, max_wait_s: float) -> Waiting:
+def _waiting_for(text: str, max_wait_s: float) -> WaitPreference:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         reason = "wait must be a number of seconds"
         raise InvalidInput("header Prefer", f"wait={text[:80]}", reason)
     wait_s = min(float(text), max_wait_s)
-    return Waiting(is_blocking=True, wait_s=wait_s, applied=f"wait={wait_s:g}")
+    return WaitPreference(is_blocking=True, wait_s=wait_s, applied=f"wait={wait_s:g}")

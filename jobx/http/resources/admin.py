@@ -40,7 +40,7 @@ class Root:
     on_head = on_get
 
 
-class Live:
+class HealthLive:
     """``/health/live``: the web worker answers."""
 
     async def on_get(self, req: Request, resp: Response) -> None:
@@ -51,7 +51,7 @@ class Live:
     on_head = on_get
 
 
-class Ready:
+class HealthReady:
     """``/health/ready``: the node answers and takes requests."""
 
     def __init__(self, node: Node) -> None:

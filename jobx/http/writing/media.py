@@ -94,23 +94,23 @@ _BY_MEDIA: Final = {one.media_type: one for one in (JSON, NDJSON, MSGPACK)}
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedFormats:
     """The formats that a client takes: for a small result, and for one that is streamed."""
 
     small: Format
     large: Format
 
 
-_ANY: Final = Accepted(JSON, NDJSON)
+_ANY: Final = AcceptedFormats(JSON, NDJSON)
 _COMMON: Final = {
     "*/*": _ANY,
-    MEDIA_JSON: Accepted(JSON, JSON),
-    MEDIA_NDJSON: Accepted(NDJSON, NDJSON),
-    MEDIA_MSGPACK: Accepted(MSGPACK, MSGPACK),
+    MEDIA_JSON: AcceptedFormats(JSON, JSON),
+    MEDIA_NDJSON: AcceptedFormats(NDJSON, NDJSON),
+    MEDIA_MSGPACK: AcceptedFormats(MSGPACK, MSGPACK),
 }
 
 
-def accepted(req: Request) -> Accepted:
+def accepted(req: Request) -> AcceptedFormats:
     """Return the formats for the client's Accept header.
 
     A client that takes both gets JSON while the result is small and NDJSON when it is large; one
@@ -130,4 +130,4 @@ def accepted(req: Request) -> Accepted:
         raise falcon.HTTPNotAcceptable(description=f"results come as {', '.join(_BY_MEDIA)}")
     small = _BY_MEDIA[media_type]
     takes_lines = small is JSON and req.client_accepts(MEDIA_NDJSON)
-    return Accepted(small, NDJSON if takes_lines else small)
+    return AcceptedFormats(small, NDJSON if takes_lines else small)

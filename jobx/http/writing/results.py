@@ -17,7 +17,7 @@ from falcon.asgi import Response
 from jobx.errors import BlobDamaged, InvalidInput
 from jobx.handlers.pairs import run_reader, sequences
 from jobx.http.errors import send_failure
-from jobx.http.writing.media import MEDIA_JSON, Accepted, Format
+from jobx.http.writing.media import MEDIA_JSON, AcceptedFormats, Format
 from jobx.model import Delivery
 from jobx.payload import Payload
 from jobx.views import Outcome, RequestView, ResultView
@@ -49,7 +49,7 @@ def send_delivery(resp: Response, request: RequestView, delivery: Delivery) -> N
 
 
 async def send_outcome(
-    resp: Response, outcome: Outcome, accepted: Accepted, max_inline_pairs: int
+    resp: Response, outcome: Outcome, accepted: AcceptedFormats, max_inline_pairs: int
 ) -> None:
     """Make ``resp`` what a finished request ended with, or 202 while it runs.
 
@@ -65,7 +65,7 @@ async def send_outcome(
 
 
 async def _send_result(
-    resp: Response, result: ResultView, accepted: Accepted, max_inline_pairs: int
+    resp: Response, result: ResultView, accepted: AcceptedFormats, max_inline_pairs: int
 ) -> None:
     form = accepted.small if result.pairs <= max_inline_pairs else accepted.large
     payloads = [Payload.from_wire(wire) for wire in result.payloads]

@@ -32,7 +32,7 @@ class _Mark(Struct, frozen=True, array_like=True):
     idempotency: str = ""
 
 
-class Kept(Struct, frozen=True):
+class FinishedRequest(Struct, frozen=True):
     """A finished request as the janitor finds it.
 
     Attributes:
@@ -80,9 +80,9 @@ def _mark(request: Request, plan_digest: str, events: int) -> tuple[str, _Mark]:
     return marker, _Mark(request.state, events, request.destination is not None, idempotency)
 
 
-def expired(store: Store, before_at: float, limit: int) -> list[Kept]:
+def expired(store: Store, before_at: float, limit: int) -> list[FinishedRequest]:
     """Return at most ``limit`` requests that ended before an instant; oldest first of each plan."""
-    found: list[Kept] = []
+    found: list[FinishedRequest] = []
     for branch in branches(store, keys.KEPT, levels=2):
         end = branch + keys.instant(before_at)
         for entry in store.range(branch, limit=limit - len(found)):
@@ -94,7 +94,7 @@ def expired(store: Store, before_at: float, limit: int) -> list[Kept]:
     return found
 
 
-def find(store: Store, request: Request) -> Kept:
+def find(store: Store, request: Request) -> FinishedRequest:
     """Return a finished request as the janitor would find it.
 
     Where its key is another one than its end says, that stays, and the janitor removes it in time.
@@ -106,7 +106,7 @@ def find(store: Store, request: Request) -> Kept:
         if entry is not None:
             return _read(entry.key, entry.value)
     marker, mark = _mark(request, "", 0)
-    return Kept(marker, *names, *msgspec.structs.astuple(mark))
+    return FinishedRequest(marker, *names, *msgspec.structs.astuple(mark))
 
 
 def has_plan(store: Store, workflow: str, plan_digest: str) -> bool:
@@ -114,7 +114,7 @@ def has_plan(store: Store, workflow: str, plan_digest: str) -> bool:
     return bool(store.range(keys.kept_with(workflow, plan_digest), limit=1))
 
 
-def purge_writes(kept: Kept) -> list[Write]:
+def purge_writes(kept: FinishedRequest) -> list[Write]:
     """Return what removes all traces of a request from the store."""
     return [
         *hide_writes(kept),
@@ -123,7 +123,7 @@ def purge_writes(kept: Kept) -> list[Write]:
     ]
 
 
-def hide_writes(kept: Kept) -> list[Write]:
+def hide_writes(kept: FinishedRequest) -> list[Write]:
     """Return what removes a request but for its log, and for what the janitor finds it by."""
     names = kept.workflow, kept.request_id
     writes: list[Write] = [
@@ -137,14 +137,14 @@ def hide_writes(kept: Kept) -> list[Write]:
     return writes
 
 
-def log_writes(kept: Kept, first: int, limit: int) -> list[Write]:
+def log_writes(kept: FinishedRequest, first: int, limit: int) -> list[Write]:
     """Return what removes up to ``limit`` events of a request's log from number ``first`` on."""
     stop = min(first + limit, kept.events)
     names = kept.workflow, kept.request_id
     return [Delete(keys.event(*names, number)) for number in range(first, stop)]
 
 
-def postpone_writes(store: Store, kept: Kept, finished_at: float) -> list[Write]:
+def postpone_writes(store: Store, kept: FinishedRequest, finished_at: float) -> list[Write]:
     """Return what makes a request expire as if it had ended at another instant."""
     entry = store.get(kept.marker)
     if entry is None:
@@ -198,13 +198,13 @@ def _running(store: Store, workflow: str, after: str | None, limit: int) -> Iter
             yield entry.key.removeprefix(prefix)
 
 
-def _read(marker: str, value: bytes) -> Kept:
+def _read(marker: str, value: bytes) -> FinishedRequest:
     _, workflow, _, _, request_id = marker.split("/")
     try:
         mark = _DECODER.decode(value)
     except msgspec.DecodeError:  # nothing but its removal depends on it
         mark = _Mark("failed", 0)
-    return Kept(marker, workflow, request_id, *msgspec.structs.astuple(mark))
+    return FinishedRequest(marker, workflow, request_id, *msgspec.structs.astuple(mark))
 
 
 # What 1.0.0 wrote

@@ -31,7 +31,7 @@ from jobx.kv.sqlite.statements import (
     try_unit,
     write_folded,
 )
-from jobx.kv.store import Chain, Entry, Limits, Outcome, Unit
+from jobx.kv.store import Chain, CommitOutcome, Entry, Limits, Unit
 from jobx.kv.write_batch import fold, too_large
 from jobx.system.disk import born_private, close_to_others, own_folder
 
@@ -114,7 +114,7 @@ class SqliteStore:
         if outcome.error is not None:
             raise outcome.error
 
-    def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
+    def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         """See ``Store.commit_many``."""
         units = [unit for chain in chains for unit in chain]
         if not any(too_large(unit, self._limits) for unit in units):
@@ -123,16 +123,16 @@ class SqliteStore:
                 with suppress(Collision):
                     with self._transaction() as writer:
                         write_folded(writer, folded)
-                    return [Outcome(len(chain)) for chain in chains]
+                    return [CommitOutcome(len(chain)) for chain in chains]
         with self._transaction() as writer:
             return [self._try_chain(writer, chain) for chain in chains]
 
-    def _try_chain(self, writer: sqlite3.Connection, chain: Chain) -> Outcome:
+    def _try_chain(self, writer: sqlite3.Connection, chain: Chain) -> CommitOutcome:
         for done, unit in enumerate(chain):
             error = too_large(unit, self._limits) or try_unit(writer, unit)
             if error is not None:
-                return Outcome(done, error)
-        return Outcome(len(chain))
+                return CommitOutcome(done, error)
+        return CommitOutcome(len(chain))
 
     def wait(self, key: str, revision: int, timeout_s: float) -> Entry | None:
         """See ``Store.wait``."""

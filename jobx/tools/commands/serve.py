@@ -24,7 +24,7 @@ from jobx.config import ENV_PREFIX, Settings, without_secrets
 from jobx.errors import ConfigError, DeadlineExceeded, InternalError, InUse, JobxError
 from jobx.kv.folder_lock import FolderLock
 from jobx.tools.serving import systemd
-from jobx.tools.serving.children import Child, Restarts, describe_end
+from jobx.tools.serving.children import Child, ChildRestarts, describe_end
 from jobx.tools.serving.watchdog import Heartbeat, Stillness, is_stopped
 from jobx.tools.shared import exits, render
 from jobx.tools.shared.command import Call, command
@@ -88,7 +88,7 @@ class Serving:
         self._heartbeat = Heartbeat()
         self._node = _node_child(call.settings, self._heartbeat.write_fd)
         self._web = _web_child(call.settings, listener)
-        self._restarts = {child: Restarts() for child in (self._node, self._web)}
+        self._restarts = {child: ChildRestarts() for child in (self._node, self._web)}
         self._due: dict[Child, float] = {}
         limit_s = call.settings.node.watchdog_s
         self._stillness = {child: Stillness(limit_s) for child in (self._node, self._web)}

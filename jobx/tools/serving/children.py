@@ -90,7 +90,7 @@ class Child:
         self._process.wait(timeout=10.0)
 
 
-class Restarts:
+class ChildRestarts:
     """Decides whether, and how soon, what died is started again."""
 
     def __init__(self, limit: int = 5, window_s: float = 60.0, backoff_s: float = 0.1) -> None:

@@ -15,7 +15,7 @@ from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log, request_entity
-from jobx.kv.store import Chain, Delete, Outcome, Put
+from jobx.kv.store import Chain, CommitOutcome, Delete, Put
 from tests.support.history import keep
 
 DAY_S = 86_400.0
@@ -37,7 +37,7 @@ class Recording(MemoryStore):
         self.commits: list[Sequence[Chain]] = []
         self.before: Callable[[], None] = lambda: None
 
-    def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
+    def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         self.before()
         self.commits.append(chains)
         return super().commit_many(chains)

@@ -28,7 +28,7 @@ from jobx.errors import (
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log, lives, request_entity
-from jobx.kv.store import Chain, Create, Outcome, Put, Write
+from jobx.kv.store import Chain, CommitOutcome, Create, Put, Write
 from jobx.kv.write_batch import name_of
 from jobx.payload import EMPTY
 from tests.unit.actors.request.driver import PLAN
@@ -57,7 +57,7 @@ class ScriptedStore(MemoryStore):
         self.gate = threading.Event()
         self.gate.set()
 
-    def commit_many(self, chains: Sequence[Chain]) -> list[Outcome]:
+    def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         self.commits.append(
             [[name_of(write) for unit in chain for write in unit] for chain in chains]
         )

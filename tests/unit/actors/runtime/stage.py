@@ -8,7 +8,7 @@ from typing import Any
 
 from thespian.actors import Actor, ActorAddress
 
-from jobx.actors.runtime.engine import Limits
+from jobx.actors.runtime.engine import EngineLimits
 from jobx.actors.runtime.placement import Placement, place_here
 from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
@@ -39,7 +39,9 @@ class Player(Actor):
 class Stage:
     """One system with its virtual scheduler."""
 
-    def __init__(self, limits: Limits | None = None, placement: Placement = place_here) -> None:
+    def __init__(
+        self, limits: EngineLimits | None = None, placement: Placement = place_here
+    ) -> None:
         self.seen: list[Any] = []
         self.mail: list[tuple[Any, ActorAddress]] = []
         self.scheduler = VirtualScheduler()

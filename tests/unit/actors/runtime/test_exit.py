@@ -15,7 +15,7 @@ from thespian.actors import (
 )
 
 from jobx.actors.runtime.actor import LoopActor
-from jobx.actors.runtime.engine import Limits
+from jobx.actors.runtime.engine import EngineLimits
 from tests.unit.actors.runtime.stage import Note, Player, Stage
 
 
@@ -255,7 +255,7 @@ def test_a_shutdown_goes_on_when_the_loop_is_to_have_a_turn(
 
 
 def test_a_shutdown_drops_who_does_not_exit_in_time(caplog: pytest.LogCaptureFixture) -> None:
-    stage = Stage(Limits(stop_s=0.0))
+    stage = Stage(EngineLimits(stop_s=0.0))
     stage.create()
     stage.base.shutdown()
     assert stage.alive == []

@@ -11,7 +11,7 @@ import pytest
 import uvloop
 from thespian.actors import Actor, ActorAddress, ActorSystem, PoisonMessage, WakeupMessage
 
-from jobx.actors.runtime.engine import Limits
+from jobx.actors.runtime.engine import EngineLimits
 from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.errors import DeadlineExceeded, InternalError
@@ -44,7 +44,7 @@ class Running:
             incarnation=1,
             capabilities={},
             services=None,
-            limits=Limits(call_s=10.0),
+            limits=EngineLimits(call_s=10.0),
         )
         self.system = ActorSystem(systemBase=self.base, transientUnique=True)
         self._thread = threading.Thread(target=loop.run_forever)
@@ -166,7 +166,7 @@ def test_a_call_into_a_loop_that_does_not_run_ends_in_time() -> None:
         incarnation=1,
         capabilities={},
         services=None,
-        limits=Limits(call_s=0.01),
+        limits=EngineLimits(call_s=0.01),
     )
     with pytest.raises(DeadlineExceeded):
         base.newPrimaryActor(Echo)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from thespian.actors import ActorExitRequest, DeadEnvelope
 
-from jobx.actors.runtime.engine import Limits
+from jobx.actors.runtime.engine import EngineLimits
 from tests.unit.actors.runtime.stage import Note, Player, Stage
 
 SENDS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=60)
@@ -18,7 +18,7 @@ SENDS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=60)
 def test_messages_keep_their_order_between_each_sender_and_receiver(
     sends: list[tuple[int, int]], slice_messages: int
 ) -> None:
-    stage = Stage(Limits(slice_messages=slice_messages))
+    stage = Stage(EngineLimits(slice_messages=slice_messages))
     players = [stage.create() for _ in range(4)]
     for number, (source, target) in enumerate(sends):
         send = (source, target, number)
@@ -63,7 +63,7 @@ def test_a_flooded_actor_does_not_keep_others_waiting(stage: Stage) -> None:
 
 
 def test_a_chatty_pair_lets_timers_ring() -> None:
-    stage = Stage(Limits(slice_messages=8))
+    stage = Stage(EngineLimits(slice_messages=8))
     first, second = stage.create(), stage.create()
 
     def chat(me: Any) -> None:
@@ -77,7 +77,7 @@ def test_a_chatty_pair_lets_timers_ring() -> None:
 
 
 def test_a_slice_ends_when_its_time_is_up() -> None:
-    stage = Stage(Limits(slice_messages=1_000, slice_s=0.0))
+    stage = Stage(EngineLimits(slice_messages=1_000, slice_s=0.0))
     player = stage.create()
     for number in range(100):
         stage.send(player, number)
@@ -111,7 +111,7 @@ def test_yielding_while_no_message_is_at_hand_changes_nothing(stage: Stage) -> N
 def test_a_full_mailbox_sends_what_is_too_much_to_dead_letters(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    stage = Stage(Limits(mailbox=2))
+    stage = Stage(EngineLimits(mailbox=2))
     player = stage.create()
     for number in range(5):
         stage.send(player, number)
@@ -122,7 +122,7 @@ def test_a_full_mailbox_sends_what_is_too_much_to_dead_letters(
 
 
 def test_a_full_mailbox_still_takes_an_exit_request() -> None:
-    stage = Stage(Limits(mailbox=1))
+    stage = Stage(EngineLimits(mailbox=1))
     player = stage.create()
     stage.send(player, Note("one"))
     stage.play(player, ActorExitRequest())
@@ -150,7 +150,7 @@ def test_a_handler_that_left_gets_no_dead_letters(stage: Stage) -> None:
 
 
 def test_a_full_handler_of_dead_letters_ends_the_matter() -> None:
-    stage = Stage(Limits(mailbox=2))
+    stage = Stage(EngineLimits(mailbox=2))
     dead, reader = stage.create(), stage.create()
     stage.play(dead, ActorExitRequest())
     stage.play(reader, lambda me: me.handleDeadLetters())

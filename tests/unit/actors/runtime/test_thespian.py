@@ -9,7 +9,7 @@ import pytest
 from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited, DeadEnvelope
 from thespian.system.messages.status import Thespian_ActorStatus, Thespian_StatusReq
 
-from jobx.actors.runtime.engine import Limits
+from jobx.actors.runtime.engine import EngineLimits
 from jobx.errors import InvalidInput
 from tests.unit.actors.runtime.stage import Note, Player, Stage
 
@@ -143,7 +143,7 @@ def test_a_death_is_told_whatever_the_exception_does(kind: Any, stage: Stage) ->
 
 
 def test_slow_messages_hold_the_loop_no_longer_than_a_slice_and_one_message() -> None:
-    stage = Stage(Limits(slice_s=0.05))
+    stage = Stage(EngineLimits(slice_s=0.05))
     clock = iter(range(1_000_000))
     stage.scheduler.now = lambda: next(clock) * 0.02  # type: ignore[method-assign]  # a clock of the test
     player = stage.create()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jobx import values
 from jobx.handlers.failures import Misuse
-from jobx.handlers.pairs.grouping import SLICE, Groups, Intake
+from jobx.handlers.pairs.grouping import SLICE, Groups, PairReader
 from jobx.handlers.pairs.merged_groups import Merged
 from jobx.handlers.pairs.run_writer import RunWriter
 
@@ -64,14 +64,14 @@ def _endless(value: Any) -> Any:
     ],
 )
 def test_a_pair_that_does_not_fit_is_refused_with_its_index(pair: object, reason: str) -> None:
-    intake = Intake(iter([(0, 0), (1, 1), pair]))
+    intake = PairReader(iter([(0, 0), (1, 1), pair]))
     with pytest.raises(Misuse, match=reason) as refused:
         intake.take()
     assert refused.value.args[2] == 2
 
 
 def test_the_index_counts_on_from_slice_to_slice() -> None:
-    intake = Intake(iter([(n, n) for n in range(5)] + [3]))
+    intake = PairReader(iter([(n, n) for n in range(5)] + [3]))
     intake.take(2)
     intake.take(2)
     with pytest.raises(Misuse, match="pair 5"):
@@ -85,15 +85,15 @@ def test_a_value_is_copied_when_it_is_yielded() -> None:
             listed.append(number)
             yield "k", listed
 
-    assert [value for _, value in Intake(author()).take()] == [[0], [0, 1], [0, 1, 2]]
+    assert [value for _, value in PairReader(author()).take()] == [[0], [0, 1], [0, 1, 2]]
 
 
 def test_tuples_arrive_as_lists_and_list_keys_as_tuples() -> None:
-    assert Intake(iter([([1, [2]], (1, (2,)))])).take() == [((1, (2,)), [1, [2]])]
+    assert PairReader(iter([([1, [2]], (1, (2,)))])).take() == [((1, (2,)), [1, [2]])]
 
 
 def test_long_values_end_a_slice_early() -> None:
-    intake = Intake(iter([(n, "x" * 1_000_000) for n in range(10)]))
+    intake = PairReader(iter([(n, "x" * 1_000_000) for n in range(10)]))
     assert len(intake.take()) == 5
     assert not intake.done
 
@@ -180,7 +180,7 @@ def _one_by_one(pairs: list[Any]) -> object:
     plain: dict[Any, tuple[Any, list[Any]]] = {}
     for index, pair in enumerate(pairs):
         try:
-            ((key, value),) = Intake(iter([pair])).take()
+            ((key, value),) = PairReader(iter([pair])).take()
         except Misuse:
             return index
         plain.setdefault(values.key_identity(key), (key, []))[1].append(value)

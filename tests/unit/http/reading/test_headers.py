@@ -45,7 +45,7 @@ def test_waiting_follows_query_then_preference(
     query: str, prefer: str, is_blocking: bool, wait_s: float, applied: str
 ) -> None:
     req = create_asgi_req(query_string=query, headers={"Prefer": prefer})
-    assert headers.waiting(req, 60.0) == headers.Waiting(is_blocking, wait_s, applied)
+    assert headers.waiting(req, 60.0) == headers.WaitPreference(is_blocking, wait_s, applied)
 
 
 @pytest.mark.parametrize(

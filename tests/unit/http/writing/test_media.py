@@ -70,4 +70,4 @@ def test_body_at_once_holds_what_a_stream_holds(form: Format, pairs: list[tuple[
 )
 def test_accept_header_chooses_the_format(accept: str | None, small: Format, large: Format) -> None:
     headers = {} if accept is None else {"Accept": accept}
-    assert media.accepted(create_asgi_req(headers=headers)) == media.Accepted(small, large)
+    assert media.accepted(create_asgi_req(headers=headers)) == media.AcceptedFormats(small, large)

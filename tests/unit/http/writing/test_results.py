@@ -13,7 +13,7 @@ from jobx.http.writing import media, results
 from jobx.values import Value
 from jobx.views import ResultView
 
-JSON = media.Accepted(media.JSON, media.JSON)
+JSON = media.AcceptedFormats(media.JSON, media.JSON)
 
 
 def sent(items: Sequence[tuple[str, list[Value]]]) -> Response:

@@ -23,7 +23,7 @@ from jobx.errors import (
 )
 from jobx.kv.sqlite.errors import translate, translate_commit
 from jobx.kv.sqlite.store import SqliteStore
-from jobx.kv.store import Create, Delete, Outcome, Put
+from jobx.kv.store import CommitOutcome, Create, Delete, Put
 from tests.support.disks import small_disk
 from tests.support.waiting import eventually
 
@@ -97,7 +97,7 @@ def test_each_kind_of_write_is_one_statement_of_a_few_shapes(
     seen: list[str] = []
     store._writer.set_trace_callback(seen.append)
     units = [[Create(f"c{n}", b"c"), Put(f"p{n}", b"p"), Delete(f"gone{n}")] for n in range(count)]
-    assert store.commit_many([units]) == [Outcome(count)]
+    assert store.commit_many([units]) == [CommitOutcome(count)]
     assert [sql.split()[0] for sql in seen] == [
         "BEGIN", "UPDATE", "INSERT", "INSERT", "DELETE", "COMMIT"
     ]  # fmt: skip
