@@ -24,6 +24,10 @@ class OpenBudget:
         self.held_bytes = 0
         self._held: dict[object, int] = {}
 
+    def __contains__(self, key: object) -> bool:
+        """Whether a request is counted; from any thread."""
+        return key in self._held
+
     @property
     def has_room(self) -> bool:
         """Whether anything more fits."""

@@ -9,15 +9,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from jobx.actors import code_sweep
+from jobx.actors.orphans import Names, Orphans
 from jobx.config import FilesSettings
 from jobx.errors import JobxError, Unavailable
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.files import opening
-from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.requests import deliveries, kept
 from jobx.kv.requests.kept import FinishedRequest
@@ -35,11 +35,6 @@ LOG_SLICE: Final = 1000
 UPGRADE_BATCH: Final = 64
 #: How much longer a request is kept whose result is still on its way, or whose blobs stay.
 LATER_S: Final = 600.0
-#: How long a blob folder has no request before it is removed: it may be about to be accepted.
-ORPHAN_S: Final = 600.0
-#: Folders that are looked at between two pauses, and of which it is remembered that they have none.
-FOLDERS: Final = 100
-MAX_ORPHANS: Final = 10_000
 _LEAST_PAUSE_S: Final = 0.002
 
 _log = logging.getLogger(__name__)
@@ -58,6 +53,7 @@ class Janitor:
         retention_s: How long a finished request is kept.
         now_at: The wall clock: retention is promised to people.
         now: Monotonic seconds.
+        is_open: Tells whether the node works at a request; from any thread.
     """
 
     def __init__(
@@ -69,6 +65,7 @@ class Janitor:
         retention_s: float,
         now_at: Callable[[], float],
         now: Callable[[], float] = time.monotonic,
+        is_open: Callable[[Names], bool] = lambda _: False,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -78,10 +75,7 @@ class Janitor:
         self._now = now
         self._stopping = threading.Event()
         self._batch = BATCH
-        #: Folders that had no request when they were looked at.
-        self._orphans: list[tuple[str, str]] = []
-        self._orphans_until = 0.0
-        self._folders: Iterator[tuple[str, str]] | None = None
+        self._orphans = Orphans(store, blobs, is_open)
 
     def stop(self) -> None:
         """End what is under way within one slice, for good."""
@@ -175,37 +169,11 @@ class Janitor:
         self._stopping.wait(max(took_s, _LEAST_PAUSE_S))
 
     def sweep_folders(self) -> int:
-        """Remove blob folders that a dead node left without a request; return how many.
+        """Look for blob folders without a request, one piece of all a call; return how many went.
 
-        One is removed only when it had no request ``ORPHAN_S`` ago and has none now.
+        Call it as often as ``sweep``: what has had no request for ``orphans.ROUNDS`` calls goes.
         """
-        removed = self._remove_orphans()
-        if self._folders is None:
-            self._folders = self._blobs.requests()
-        began = self._now()
-        for count, names in enumerate(self._folders, 1):
-            is_orphan = self._store.get(keys.entity("request", *names)) is None
-            if is_orphan and len(self._orphans) < MAX_ORPHANS:
-                self._orphans.append(names)
-                self._orphans_until = self._now() + ORPHAN_S
-            if count % FOLDERS == 0:
-                self._pause(self._now() - began)
-                began = self._now()
-            if self._stopping.is_set():
-                break
-        return removed
-
-    def _remove_orphans(self) -> int:
-        if not self._orphans or self._now() < self._orphans_until:
-            return 0
-        orphans, self._orphans = self._orphans, []
-        removed = 0
-        for names in orphans:
-            if self._stopping.is_set():
-                break
-            if self._store.get(keys.entity("request", *names)) is None:
-                removed += self._blobs.remove(*names, self._stopping.is_set)
-        return removed
+        return self._orphans.sweep(self._stopping.is_set)
 
     def sweep_code(self) -> int:
         """Remove plans and handler versions that nothing needs; return how many keys."""

@@ -61,10 +61,10 @@ MAX_ACTORS: Final = 1000
 REFRESH_S: Final = 0.5
 #: How often it is told that the loop turns.
 BEAT_S: Final = 1.0
-#: How often expired requests are looked for.
+#: How often expired requests, and blob folders without a request, are looked for.
 SWEEP_S: Final = 10.0
-#: How often plans, code and blob folders that nothing needs are looked for.
-SWEEP_UNNEEDED_S: Final = 600.0
+#: How often plans and code that nothing needs are looked for.
+SWEEP_CODE_S: Final = 600.0
 #: A store up to this size is checked at each start, a larger one behind it.
 CHECKED_BYTES: Final = 64 << 20
 #: When a larger one is, as it takes a while and the disk.
@@ -127,12 +127,14 @@ class Node:
         await self._in_background(self._check_store)
         await self._in_background(self._begin_life)
         incarnation = self._life.incarnation
+        self._budget = OpenBudget(settings.requests.max_open_bytes or processes.limit_bytes() // 8)
         self._janitor = Janitor(
             self._store,
             self._blobs,
             self._library,
             retention_s=settings.requests.retention_s,
             now_at=self._clock.now_at,
+            is_open=self._budget.__contains__,
         )
         await self._in_background(self._library.refresh)
         self._outside = Outside(
@@ -160,9 +162,9 @@ class Node:
         await self._gateway.start()
         self._periodic = [
             asyncio.create_task(self._repeat(REFRESH_S, self._library.refresh, self._outside.look)),
-            asyncio.create_task(self._repeat(SWEEP_S, self._janitor.sweep, run=self._in_janitor)),
+            asyncio.create_task(self._repeat(SWEEP_S, self._sweep, run=self._in_janitor)),
             asyncio.create_task(
-                self._repeat(SWEEP_UNNEEDED_S, self._sweep_unneeded, run=self._in_janitor)
+                self._repeat(SWEEP_CODE_S, self._janitor.sweep_code, run=self._in_janitor)
             ),
             asyncio.create_task(self._repeat(SWEEP_S, self._note_clock)),
             asyncio.create_task(self._check_later()),
@@ -194,9 +196,7 @@ class Node:
             gateway=gateway,
             notify=self._outside.notify,
             deliver=self._outside.deliver,
-            budget=OpenBudget(
-                self._settings.requests.max_open_bytes or processes.limit_bytes() // 8
-            ),
+            budget=self._budget,
         )
         self._base.services = services
         self._system = ActorSystem(systemBase=self._base, transientUnique=True)
@@ -422,9 +422,9 @@ class Node:
     async def _in_janitor(self, call: Callable[[], object]) -> object:
         return await asyncio.get_running_loop().run_in_executor(self._sweeping, call)
 
-    def _sweep_unneeded(self) -> None:
+    def _sweep(self) -> None:
+        self._janitor.sweep()
         self._janitor.sweep_folders()
-        self._janitor.sweep_code()
 
     def _clean_files(self) -> int:
         return self._janitor.sweep_files(self._settings.files)

@@ -215,39 +215,6 @@ def test_a_request_whose_blobs_stay_stays_and_is_in_no_other_ones_way(
     assert bench.janitor.sweep() == 1
 
 
-# blob folders
-
-
-def test_a_folder_without_a_request_goes_once_it_had_none_for_long(bench: Bench) -> None:
-    bench.keep(1, ended_ago_s=60.0)
-    (known,) = bench.left()
-    for request_id in (known, "orphan"):
-        bench.blobs.create("flow", request_id)
-
-    assert bench.janitor.sweep_folders() == 0
-    assert bench.janitor.sweep_folders() == 0
-    bench.clock.now += janitor_module.ORPHAN_S + 1
-    assert bench.janitor.sweep_folders() == 1
-    assert list(bench.blobs.requests()) == [("flow", known)]
-
-
-def test_the_folder_of_a_request_that_is_accepted_meanwhile_stays(bench: Bench) -> None:
-    bench.blobs.create("flow", "r1")
-    bench.janitor.sweep_folders()
-    bench.store.commit([Put(keys.entity("request", "flow", "r1"), b"{}")])
-    bench.clock.now += janitor_module.ORPHAN_S + 1
-    assert bench.janitor.sweep_folders() == 0
-    assert list(bench.blobs.requests()) == [("flow", "r1")]
-
-
-def test_folders_are_looked_through_once_a_start(bench: Bench) -> None:
-    bench.janitor.sweep_folders()
-    bench.blobs.create("flow", "r1")
-    for _ in range(3):
-        bench.clock.now += janitor_module.ORPHAN_S + 1
-        assert bench.janitor.sweep_folders() == 0
-
-
 # what 1.0.0 left
 
 
