@@ -42,7 +42,7 @@ _SETTLE_S: Final = 90.0
 _CLOSE_S: Final = 15.0
 #: Farther than any jump of the clock.
 _BEYOND_S: Final = 2 * 86_400.0
-#: How long a blob folder that has no request may stay: 60 rounds of the janitor, and room for slow ones.
+#: How long a blob folder that has no request may stay: 60 rounds of the janitor, some of them slow.
 ORPHANS_S: Final = 900.0
 #: Prefixes of keys of which there is one for each node or store.
 _STAYS: Final = ("lives/", "store_id")
