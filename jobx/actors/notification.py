@@ -1,4 +1,4 @@
-"""Notifications as values: what there is to tell, and what of it is the same again."""
+"""Notifications as values, and what makes one a repeat of another."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _CHANNELS: Final[dict[str, Channel | None]] = {"NOTIFY": None, "EMAIL": "email",
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
-    """Something that somebody should hear of.
+class Notification:
+    """Something that people should hear of.
 
     Attributes:
         kind: What it is about: ``request.failed``, ``handler``, …
         level: How much it matters.
-        subject: It in a line.
-        cause: With ``kind``, what a repeat shares with the first.
-        text: More of it, in lines.
+        subject: One line.
+        cause: With ``kind``, what repeats have in common.
+        text: Details, any number of lines.
         channel: The only channel that it is for, None for all.
-        count: How many it stands for.
+        count: How many notifications it stands for.
     """
 
     kind: str
@@ -49,24 +49,24 @@ class Notice:
 
 
 def is_at_least(level: Level, least: Level) -> bool:
-    """Tell whether a level reaches another."""
+    """Tell whether a level is at least another."""
     return LEVELS.index(level) >= LEVELS.index(least)
 
 
-def store_stalled(node_id: str, error: JobxError) -> Notice:
-    """Return the notification that nothing can be written."""
-    return Notice(
+def store_stalled(node_id: str, error: JobxError) -> Notification:
+    """Return the notification that the store takes no writes."""
+    return Notification(
         kind="store.stalled",
         level="critical",
         subject=f"node {node_id} cannot write: {error}",
         cause=node_id,
-        text="What was accepted waits and goes on by itself; nothing new is accepted until then.",
+        text="Accepted requests wait and resume by themselves. Until then no request is accepted.",
     )
 
 
-def store_back(node_id: str) -> Notice:
-    """Return the notification that everything can be written again."""
-    return Notice(
+def store_back(node_id: str) -> Notification:
+    """Return the notification that the store takes writes again."""
+    return Notification(
         kind="store.back",
         level="warning",
         subject=f"node {node_id} can write again",
@@ -74,12 +74,12 @@ def store_back(node_id: str) -> Notice:
     )
 
 
-def request_failed(request: model.Request) -> Notice:
+def request_failed(request: model.Request) -> Notification:
     """Return the notification of a request that failed."""
     failure = request.failure or model.Failure(kind="internal", type="Unknown", message="")
     where = f"{request.workflow_name}/{request.job_name}"
     handler = f" in {failure.handler_name}" if failure.handler_name else ""
-    return Notice(
+    return Notification(
         kind="request.failed",
         level="error",
         subject=f"request {request.request_id} of {where} failed: {_cause_of(failure)}{handler}",
@@ -90,10 +90,10 @@ def request_failed(request: model.Request) -> Notice:
     )
 
 
-def handler_raised(request: model.Request, failure: model.Failure) -> Notice:
+def handler_raised(request: model.Request, failure: model.Failure) -> Notification:
     """Return the notification of an author's exception that is tried again."""
     where = f"{request.workflow_name}/{failure.handler_name}"
-    return Notice(
+    return Notification(
         kind="handler.raised",
         level="warning",
         subject=f"handler {where} raised {_cause_of(failure)}; it is tried again",
@@ -104,8 +104,8 @@ def handler_raised(request: model.Request, failure: model.Failure) -> Notice:
     )
 
 
-def of_event(request: model.Request, event: Event) -> list[Notice]:
-    """Return what there is to tell when an event is durable, but for the end of its request."""
+def of_event(request: model.Request, event: Event) -> list[Notification]:
+    """Return the notifications of a durable event, except for the end of its request."""
     if isinstance(event, (Done, Failed)):
         return from_notes(request, event.notes) if event.notes else []
     if isinstance(event, Retried) and event.failure.kind in _AUTHORS:
@@ -113,21 +113,23 @@ def of_event(request: model.Request, event: Event) -> list[Notice]:
     return []
 
 
-def from_notes(request: model.Request, notes: Mapping[int, Mapping[str, Any]]) -> list[Notice]:
-    """Return what handlers had to tell, from the notes of an event; repeats are counted."""
-    found: dict[tuple[Any, ...], Notice] = {}
+def from_notes(
+    request: model.Request, notes: Mapping[int, Mapping[str, Any]]
+) -> list[Notification]:
+    """Return the notifications of handlers in the notes of an event; repeats are merged."""
+    found: dict[tuple[Any, ...], Notification] = {}
     for note in notes.values():
-        for wire in note.get("notices", ()):
-            notice = _from_wire(request, wire)
-            same = (notice.channel, notice.level, notice.cause)
+        for wire in note.get("notifications", ()):
+            notification = _from_wire(request, wire)
+            same = (notification.channel, notification.level, notification.cause)
             count = found[same].count + 1 if same in found else 1
-            found[same] = replace(notice, count=count)
+            found[same] = replace(notification, count=count)
     return list(found.values())
 
 
-def executor_died(blame: model.Failure, was_ready: bool) -> Notice:
-    """Return the notification of an executor that died at work, or before it could take any."""
-    return Notice(
+def executor_died(blame: model.Failure, was_ready: bool) -> Notification:
+    """Return the notification of an executor that died, at work or before it was ready."""
+    return Notification(
         kind="executor.died",
         level="warning" if was_ready else "error",
         subject=f"an executor died {'at work' if was_ready else 'before it was ready'}"
@@ -136,12 +138,12 @@ def executor_died(blame: model.Failure, was_ready: bool) -> Notice:
     )
 
 
-def coordinator_died(workflow: str, request_id: str, details: object) -> Notice:
-    """Return the notification of a coordinator that is rebuilt from its log."""
-    return Notice(
+def coordinator_died(workflow: str, request_id: str, details: object) -> Notification:
+    """Return the notification of a coordinator that died and is rebuilt from its log."""
+    return Notification(
         kind="coordinator.died",
         level="error",
-        subject=f"the coordinator of request {workflow}/{request_id} died and is started anew",
+        subject=f"the coordinator of request {workflow}/{request_id} died and is rebuilt",
         cause=workflow,
         text=str(details),
         workflow=workflow,
@@ -149,12 +151,12 @@ def coordinator_died(workflow: str, request_id: str, details: object) -> Notice:
     )
 
 
-def coordinator_given_up(workflow: str, request_id: str, failure: model.Failure) -> Notice:
-    """Return the notification of a request that ends since going on with it is the fault."""
-    return Notice(
+def coordinator_given_up(workflow: str, request_id: str, failure: model.Failure) -> Notification:
+    """Return the notification of a request that is ended because it keeps failing."""
+    return Notification(
         kind="coordinator.given_up",
         level="critical",
-        subject=f"request {workflow}/{request_id} is not gone on with: {failure.message}",
+        subject=f"request {workflow}/{request_id} is given up: {failure.message}",
         cause=f"{workflow}/{failure.type}",
         workflow=workflow,
         request_id=request_id,
@@ -163,8 +165,8 @@ def coordinator_given_up(workflow: str, request_id: str, failure: model.Failure)
 
 def handlers_changed(
     before: Mapping[tuple[str, str], str], after: Mapping[tuple[str, str], str]
-) -> list[Notice]:
-    """Return a notification for each workflow whose handlers have other versions than before."""
+) -> list[Notification]:
+    """Return a notification for each workflow whose handlers have new versions."""
     changed = sorted(
         name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
     )
@@ -174,11 +176,11 @@ def handlers_changed(
     return [_handlers_changed(*item) for item in by_workflow.items()]
 
 
-def _handlers_changed(workflow: str, handlers: Sequence[str]) -> Notice:
-    return Notice(
+def _handlers_changed(workflow: str, handlers: Sequence[str]) -> Notification:
+    return Notification(
         kind="handler.changed",
         level="info",
-        subject=f"workflow {workflow} runs other code: {_listed(handlers)}",
+        subject=f"workflow {workflow} runs new code: {_listed(handlers)}",
         cause=workflow,
         workflow=workflow,
     )
@@ -190,12 +192,12 @@ def _listed(names: Iterable[str], most: int = 10) -> str:
     return ", ".join(listed[:most]) + more
 
 
-def _from_wire(request: model.Request, wire: Sequence[Any]) -> Notice:
+def _from_wire(request: model.Request, wire: Sequence[Any]) -> Notification:
     channel, level, handler, template, message, text = wire
     where = f"{request.workflow_name}/{handler}"
-    # What differs in its numbers only is the same: "row 17 is bad".
+    # Messages that differ only in their numbers are repeats: "row 17 is bad".
     same = _DIGITS.sub("#", template)[:_CAUSE_CHARACTERS]
-    return Notice(
+    return Notification(
         kind="handler",
         level=cast("Level", level if level in LEVELS else "info"),
         subject=message,

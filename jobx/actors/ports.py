@@ -11,7 +11,7 @@ from thespian.actors import ActorAddress
 
 from jobx.actors.budget import OpenBudget
 from jobx.actors.messages import Pull, RequestKey, Run
-from jobx.actors.notification import Notice
+from jobx.actors.notification import Notification
 from jobx.config import Settings
 from jobx.kv.requests.lives import OpenRequest
 from jobx.kv.store import Write
@@ -100,6 +100,6 @@ class Services:
     now: Callable[[], float]
     now_at: Callable[[], float]
     gateway: ActorAddress
-    notify: Callable[[Notice], None] = _ignore
+    notify: Callable[[Notification], None] = _ignore
     deliver: Callable[[RequestKey], None] = _ignore
     budget: OpenBudget = field(default_factory=lambda: OpenBudget(sys.maxsize))

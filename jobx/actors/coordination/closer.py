@@ -1,4 +1,4 @@
-"""The closer: ends a request that is not gone on with, by writing its last event."""
+"""The closer: ends a request that cannot go on, by writing its last event."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from jobx import model
 from jobx.actors import notification
 from jobx.actors.coordination.endings import ended
 from jobx.actors.messages import RequestKey
-from jobx.actors.notification import Notice
+from jobx.actors.notification import Notification
 from jobx.actors.ports import Services
 from jobx.actors.recovery import shows_progress
 from jobx.actors.request.decisions import Finish
@@ -40,7 +40,7 @@ class Journal:
         self.request = request
         self.committed = -1
         self._progress: int | None = None
-        self._untold: deque[tuple[int, Notice]] = deque(maxlen=MAX_UNTOLD)
+        self._untold: deque[tuple[int, Notification]] = deque(maxlen=MAX_UNTOLD)
         self._node = node
         self._owner = owner
         self._state = state
@@ -69,8 +69,8 @@ class Journal:
         record = to_record(event)
         if self._progress is None and shows_progress([record["event"]]):
             self._progress = number
-        for notice in notification.of_event(self.request, event):
-            self._untold.append((number, notice))
+        for untold in notification.of_event(self.request, event):
+            self._untold.append((number, untold))
         write = event_log.event_write(*self.key, number, record)
         self._node.log.append(self.key, self._owner, number, [*writes, write], urgent)
 

@@ -223,7 +223,7 @@ class Supervisor(LoopActor):
             return _damaged(message.error)
         failure = self._endings.get(message.key) or self._restarts.failure(message.key)
         if failure is not None:
-            _log.error("request %s is not gone on with: %s", "/".join(message.key), failure.message)
+            _log.error("request %s is given up: %s", "/".join(message.key), failure.message)
             self.node.notify(notification.coordinator_given_up(*message.key, failure))
         return failure
 

@@ -21,7 +21,7 @@ from jobx import model
 from jobx.actors.egress.writers.base import Names, Result
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.messages import RequestKey
-from jobx.actors.notification import Notice
+from jobx.actors.notification import Notification
 from jobx.actors.threads import BoundedCalls, in_daemon
 from jobx.config import ResultSettings
 from jobx.errors import (
@@ -72,7 +72,7 @@ class Deliverer:
         writers: Writers,
         settings: ResultSettings,
         *,
-        notify: Callable[[Notice], None],
+        notify: Callable[[Notification], None],
         now_at: Callable[[], float],
     ) -> None:
         self._node_id = node_id
@@ -297,9 +297,9 @@ def _text(error: Exception) -> str:
     return str(error) if isinstance(error, JobxError) else f"{type(error).__name__}: {error}"
 
 
-def given_up(key: RequestKey, delivery: Delivery) -> Notice:
+def given_up(key: RequestKey, delivery: Delivery) -> Notification:
     """Return the notification of a delivery that was given up."""
-    return Notice(
+    return Notification(
         kind="delivery.given_up",
         level="error",
         cause=f"{key.workflow}/{delivery.writer}/{delivery.place}",

@@ -13,7 +13,7 @@ from jobx.actors.egress.notifications.notifier import Clocks, Notifier
 from jobx.actors.egress.writers.base import Site
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.messages import RequestKey
-from jobx.actors.notification import Notice, handlers_changed
+from jobx.actors.notification import Notification, handlers_changed
 from jobx.config import Settings
 from jobx.handlers.authoring.library import Library
 from jobx.kv.blobs import BlobFolder
@@ -66,9 +66,9 @@ class Outside:
         #: Whether the life before this one did not end well.
         self.was_lost = self._running.exists()
 
-    def notify(self, notice: Notice) -> None:
+    def notify(self, notification: Notification) -> None:
         """Tell people of something."""
-        self._notifier.notify(notice)
+        self._notifier.notify(notification)
 
     def deliver(self, key: RequestKey) -> None:
         """Take the result of a finished request to where it goes."""
@@ -89,8 +89,8 @@ class Outside:
         """Tell of handlers that have changed since the last look."""
         before, self._versions = self._versions, self._library.versions()
         if before != self._versions:
-            for notice in handlers_changed(before, self._versions):
-                self.notify(notice)
+            for notification in handlers_changed(before, self._versions):
+                self.notify(notification)
 
     async def close(self, timeout_s: float) -> None:
         """Let what is due go out within a time."""
@@ -102,9 +102,9 @@ class Outside:
         self._running.unlink(missing_ok=True)
 
 
-def _node_back(node_id: str, running: Path) -> Notice:
+def _node_back(node_id: str, running: Path) -> Notification:
     started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(running.stat().st_mtime))
-    return Notice(
+    return Notification(
         kind="node.back",
         level="warning",
         subject=f"node {node_id} is back; the one started at {started} was lost",

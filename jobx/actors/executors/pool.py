@@ -26,7 +26,7 @@ from jobx.actors.executors.paces import Paces
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.processes import Fleet, late
 from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run, TakenBack
-from jobx.actors.notification import Notice
+from jobx.actors.notification import Notification
 from jobx.config import Settings
 from jobx.errors import JobxError
 from jobx.handlers.execution.protocol import vertices_of
@@ -58,7 +58,7 @@ class ExecutorPool:
         temp_dir: Path,
         load_code: LoadCode,
         deliver: Deliver,
-        notify: Callable[[Notice], None],
+        notify: Callable[[Notification], None],
     ) -> None:
         self._count = settings.executor_count
         self._node_id = node_id

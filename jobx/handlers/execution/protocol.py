@@ -67,8 +67,8 @@ Segments, in order::
 
 ``notes`` maps a vertex to what it left: ``output`` (captured text; ``combiner_output`` and
 ``reducer_output`` of those that ran in the same trip as their mapper), ``session`` (map of what the
-mapper S_SET), ``notices`` (lists of channel, level, handler, template, message, text). A vertex
-that left nothing is absent.
+mapper S_SET), ``notifications`` (lists of channel, level, handler, template, message, text). A
+vertex that left nothing is absent.
 
 While it works, the executor keeps (id, vertex, monotonic start in ns, stage) in a shared page, so
 that the node can tell which invocation killed it or is over its time, and before and after that the

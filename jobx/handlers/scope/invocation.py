@@ -11,8 +11,8 @@ from jobx.handlers.scope.secrets import Redactor
 from jobx.values import Value
 
 #: Notifications of one invocation, and the length of each of their parts.
-MAX_NOTICES: Final = 16
-NOTICE_CHARACTERS: Final = 2000
+MAX_NOTIFICATIONS: Final = 16
+NOTIFICATION_CHARACTERS: Final = 2000
 _NOTHING_HIDDEN: Final = Redactor()
 
 
@@ -32,7 +32,7 @@ class Invocation:
         time_limit_s: That limit.
         session: What the mapper stored; one that it was made with is not among its notes.
         output: Captured output as bytes, by stage.
-        notices: What author code wants people to know, see ``tell``.
+        notifications: What author code wants people to know, see ``tell``.
     """
 
     __slots__ = (
@@ -46,7 +46,7 @@ class Invocation:
         "deadline",
         "given",
         "handler",
-        "notices",
+        "notifications",
         "output",
         "request",
         "session",
@@ -81,7 +81,7 @@ class Invocation:
         self._owns_session = session is None
         self.session = {} if session is None else session
         self.output: dict[str, list[bytes]] = {}
-        self.notices: list[list[str]] = []
+        self.notifications: list[list[str]] = []
         self._redactor = redactor
         self._room = output_bytes
         self._cut: dict[str, int] = {}  # bytes by stage
@@ -115,13 +115,13 @@ class Invocation:
 
         What is too long is cut. What is too many goes to the captured output instead.
         """
-        if len(self.notices) == MAX_NOTICES:
+        if len(self.notifications) == MAX_NOTIFICATIONS:
             line = f"{channel} {level}, one of too many: {message}\n"
             self.write(line.encode("utf-8", "backslashreplace"))
             return
         parts = map(self._redactor.text, (template, message, text))
-        cut = [_printable(part[:NOTICE_CHARACTERS]) for part in parts]
-        self.notices.append([channel, level, self.handler, *cut])
+        cut = [_printable(part[:NOTIFICATION_CHARACTERS]) for part in parts]
+        self.notifications.append([channel, level, self.handler, *cut])
 
     def captured(self) -> dict[str, str]:
         """Return the captured output by stage, without secrets; a last line tells what was cut."""
@@ -141,8 +141,8 @@ class Invocation:
                 notes["output" if stage == self._first_stage else f"{stage}_output"] = text
         if self.session and self._owns_session:
             notes["session"] = self.session
-        if self.notices:
-            notes["notices"] = self.notices
+        if self.notifications:
+            notes["notifications"] = self.notifications
         return notes
 
 

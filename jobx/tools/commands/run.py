@@ -216,7 +216,7 @@ async def _node(call: Call) -> AsyncIterator[Ask]:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Pass over the notice of the one request's failure, which the command itself tells."""
+    """Pass over the notification of the one request's failure, which the command itself tells."""
     return not (isinstance(record.args, tuple) and record.args[:1] == ("request.failed",))
 
 

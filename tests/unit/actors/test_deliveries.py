@@ -20,7 +20,7 @@ from jobx.actors.egress.writers.base import Options, Result, Writer
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.inspection import view_builders
 from jobx.actors.messages import RequestKey
-from jobx.actors.notification import Notice
+from jobx.actors.notification import Notification
 from jobx.actors.threads import MAX_OVERDUE
 from jobx.config import ResultSettings, Settings
 from jobx.errors import ConfigError, NotFound
@@ -71,7 +71,7 @@ class Bench:
             results=ResultSettings(**{**defaults, "writers": paths, **settings})
         )
         self.store = MemoryStore()
-        self.told: list[Notice] = []
+        self.told: list[Notification] = []
         self._folder = folder
 
     def finish(self, request_id: str, writer: str) -> RequestKey:
@@ -146,7 +146,7 @@ def test_writer_that_hangs_for_ever_is_not_called_any_more_and_holds_up_no_other
     assert {delivery.attempts for delivery in ended} == {3}
     texts = {delivery.error for delivery in ended}
     assert all(text and text.startswith("4 calls of result writer gated are") for text in texts)
-    assert [notice.kind for notice in bench.told] == ["delivery.given_up"] * MAX_OVERDUE
+    assert [notification.kind for notification in bench.told] == ["delivery.given_up"] * MAX_OVERDUE
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "inf", "soon"])

@@ -14,7 +14,7 @@ import msgspec
 from jobx.actors.egress import signing
 from jobx.actors.egress.http_client import Outbound
 from jobx.actors.egress.mailer import Mailer, compose
-from jobx.actors.notification import Notice
+from jobx.actors.notification import Notification
 from jobx.config import Settings
 from jobx.errors import ConfigError
 
@@ -37,7 +37,7 @@ class Message:
     delivery_id: str
     at: float
     node_id: str
-    notice: Notice
+    notification: Notification
 
 
 class Channel(Protocol):
@@ -51,15 +51,21 @@ class Channel(Protocol):
         """
 
 
-def message(notice: Notice, node_id: str, now_at: float) -> Message:
-    """Return a notice as a message with an id of its own."""
-    return Message(secrets.token_hex(12), now_at, node_id, notice)
+def message(notification: Notification, node_id: str, now_at: float) -> Message:
+    """Return a notification as a message with an id of its own."""
+    return Message(secrets.token_hex(12), now_at, node_id, notification)
 
 
-def to_log(notice: Notice) -> None:
-    """Write a notice to the log, one line."""
-    repeats = f" ({notice.count} times)" if notice.count > 1 else ""
-    _log.log(_LEVELS[notice.level.upper()], "%s: %s%s", notice.kind, _line(notice), repeats)
+def to_log(notification: Notification) -> None:
+    """Write a notification to the log, one line."""
+    repeats = f" ({notification.count} times)" if notification.count > 1 else ""
+    _log.log(
+        _LEVELS[notification.level.upper()],
+        "%s: %s%s",
+        notification.kind,
+        _line(notification),
+        repeats,
+    )
 
 
 class MailChannel:
@@ -86,13 +92,13 @@ class MailChannel:
         self._mailer.send(mail)
 
     def _subject(self, message: Message) -> str:
-        notice = message.notice
+        notification = message.notification
         return Template(self._settings.notify.email_subject).safe_substitute(
-            level=notice.level,
-            subject=notice.subject,
+            level=notification.level,
+            subject=notification.subject,
             node=message.node_id,
-            workflow=notice.workflow or "",
-            request_id=notice.request_id or "",
+            workflow=notification.workflow or "",
+            request_id=notification.request_id or "",
         )
 
 
@@ -115,29 +121,29 @@ class HttpChannel:
         self._outbound.post(self._target, [body], len(body), headers)
 
 
-def _line(notice: Notice) -> str:
+def _line(notification: Notification) -> str:
     """Return the subject as what one line of a log may hold."""
-    return "".join(c if c.isprintable() else " " for c in notice.subject[:_LINE_CHARACTERS])
+    return "".join(c if c.isprintable() else " " for c in notification.subject[:_LINE_CHARACTERS])
 
 
 def _fields(message: Message) -> dict[str, object]:
-    notice = message.notice
+    notification = message.notification
     return {
         "delivery_id": message.delivery_id,
         "at": message.at,
         "node": message.node_id,
-        "kind": notice.kind,
-        "level": notice.level,
-        "count": notice.count,
-        "workflow": notice.workflow,
-        "request_id": notice.request_id,
-        "subject": notice.subject,
-        "text": notice.text,
+        "kind": notification.kind,
+        "level": notification.level,
+        "count": notification.count,
+        "workflow": notification.workflow,
+        "request_id": notification.request_id,
+        "subject": notification.subject,
+        "text": notification.text,
     }
 
 
 def _body(message: Message) -> str:
-    notice, fields = message.notice, _fields(message)
+    notification, fields = message.notification, _fields(message)
     names = ("kind", "level", "count", "node", "workflow", "request_id")
     lines = [f"{name}: {fields[name]}" for name in names if fields[name] is not None]
-    return "\n".join([notice.subject, "", *lines, "", notice.text, ""])
+    return "\n".join([notification.subject, "", *lines, "", notification.text, ""])

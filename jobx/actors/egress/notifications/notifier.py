@@ -1,7 +1,7 @@
-"""Tells people: folds repeats, then hands each message to the channels that are for it.
+"""Sends notifications: throttles repeats, then gives each message to its channels.
 
-Best effort, on purpose: what waits for a channel is in memory and bounded, and a channel that
-fails is nobody's trouble but its own.
+This is best effort on purpose: messages wait for a channel in bounded memory, and a channel that
+fails affects no other.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Final
 from jobx.actors.egress.http_client import Outbound
 from jobx.actors.egress.notifications import channels
 from jobx.actors.egress.notifications.channels import Channel, Message
-from jobx.actors.egress.notifications.throttle import Folding
-from jobx.actors.notification import Notice, is_at_least
+from jobx.actors.egress.notifications.throttle import Throttle
+from jobx.actors.notification import Notification, is_at_least
 from jobx.actors.threads import BoundedCalls
 from jobx.config import Level, Settings
 from jobx.errors import JobxError
@@ -36,8 +36,8 @@ _TICK_S: Final = 0.02
 _log = logging.getLogger(__name__)
 
 
-class Lane:
-    """The messages of one channel, one after the other; runs on the node's loop."""
+class ChannelQueue:
+    """Sends the messages of one channel one after the other; runs on the node's loop."""
 
     def __init__(self, name: str, least: Level, channel: Channel, backoff_s: float = BACKOFF_S):
         self.name = name
@@ -51,11 +51,11 @@ class Lane:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is left to be sent."""
+        """Whether nothing is left to send."""
         return not self._waiting
 
     def put(self, message: Message) -> None:
-        """Send a message when those before it have gone."""
+        """Send a message after those before it; when the queue is full, drop the oldest."""
         if len(self._waiting) == MAX_WAITING:
             self._waiting.popleft()
             self._lost += 1
@@ -80,7 +80,7 @@ class Lane:
         self._sending = None
 
     async def _send(self, message: Message) -> Exception | None:
-        """Try to send a message a few times; return why it was not, or None."""
+        """Send a message, with retries; return the error of the last try, or None."""
         kind = f"channel {self.name}"
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -110,16 +110,16 @@ class Clocks:
 
 
 class Notifier:
-    """Tells people what happens on a node; ``notify`` is called on its loop.
+    """Tells people what happens on a node; call ``notify`` on its loop.
 
     Args:
         node_id: The node.
         settings: Which channels, and from which level on.
-        outbound: The way out for HTTP.
+        outbound: The HTTP client.
         clocks: The clocks.
 
     Raises:
-        ConfigError: A channel cannot work as it is set.
+        ConfigError: A channel cannot work with these settings.
     """
 
     def __init__(
@@ -128,33 +128,33 @@ class Notifier:
         self._node_id = node_id
         self._log_level = settings.notify.log_level
         self._clocks = clocks
-        self._folding = Folding()
+        self._throttle = Throttle()
         self._timer: asyncio.Handle | None = None
-        self._lanes = _lanes(settings, outbound, clocks.now_at)
+        self._queues = _queues(settings, outbound, clocks.now_at)
 
-    def notify(self, notice: Notice) -> None:
-        """Tell of something, now or folded with others of its cause."""
-        message = self._folding.take(notice, self._clocks.now())
+    def notify(self, notification: Notification) -> None:
+        """Send a notification now, or later together with others of its cause."""
+        message = self._throttle.take(notification, self._clocks.now())
         if message is not None:
             self._tell(message)
         if self._timer is None:
             self._schedule()
 
     async def close(self, timeout_s: float) -> None:
-        """Tell what was held back and wait a moment for the channels."""
+        """Send what was held back, and wait up to ``timeout_s`` for the channels."""
         if self._timer is not None:
             self._timer.cancel()
-        for notice in self._folding.flush():
-            self._tell(notice)
+        for notification in self._throttle.flush():
+            self._tell(notification)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
-        while not all(lane.is_idle for lane in self._lanes) and loop.time() < deadline:
+        while not all(queue.is_idle for queue in self._queues) and loop.time() < deadline:
             await asyncio.sleep(_TICK_S)
-        for lane in self._lanes:
-            lane.cancel()
+        for queue in self._queues:
+            queue.cancel()
 
     def _schedule(self) -> None:
-        due = self._folding.next_due()
+        due = self._throttle.next_due()
         if due is None:
             self._timer = None
             return
@@ -162,26 +162,28 @@ class Notifier:
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._tell_due)
 
     def _tell_due(self) -> None:
-        for notice in self._folding.due(self._clocks.now()):
-            self._tell(notice)
+        for notification in self._throttle.due(self._clocks.now()):
+            self._tell(notification)
         self._schedule()
 
-    def _tell(self, notice: Notice) -> None:
-        lanes = [lane for lane in self._lanes if notice.channel in (None, lane.name)]
-        # What is for a channel that is not set up is better in the log than nowhere.
-        is_for_log = notice.channel is None or not lanes
-        if is_for_log and is_at_least(notice.level, self._log_level):
-            channels.to_log(notice)
-        for lane in lanes:
-            if is_at_least(notice.level, lane.least):
-                lane.put(channels.message(notice, self._node_id, self._clocks.now_at()))
+    def _tell(self, notification: Notification) -> None:
+        queues = [queue for queue in self._queues if notification.channel in (None, queue.name)]
+        # A notification for a channel that is not set up goes to the log, rather than nowhere.
+        is_for_log = notification.channel is None or not queues
+        if is_for_log and is_at_least(notification.level, self._log_level):
+            channels.to_log(notification)
+        for queue in queues:
+            if is_at_least(notification.level, queue.least):
+                queue.put(channels.message(notification, self._node_id, self._clocks.now_at()))
 
 
-def _lanes(settings: Settings, outbound: Outbound, now_at: Callable[[], float]) -> list[Lane]:
-    notify, lanes = settings.notify, []
+def _queues(
+    settings: Settings, outbound: Outbound, now_at: Callable[[], float]
+) -> list[ChannelQueue]:
+    notify, queues = settings.notify, []
     if notify.email_to:
-        lanes.append(Lane("email", notify.email_level, channels.MailChannel(settings)))
+        queues.append(ChannelQueue("email", notify.email_level, channels.MailChannel(settings)))
     if notify.http_url:
         http = channels.HttpChannel(settings, outbound, now_at)
-        lanes.append(Lane("http", notify.http_level, http))
-    return lanes
+        queues.append(ChannelQueue("http", notify.http_level, http))
+    return queues

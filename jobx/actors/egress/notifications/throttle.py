@@ -1,6 +1,6 @@
-"""Folds repeated notifications: the first of a cause at once, then one a minute with a count.
+"""Throttles repeated notifications: the first of a cause goes out at once, then one a minute.
 
-Pure: the clock is what it is told.
+Each later one carries the number of repeats. Pure: the caller passes the time.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import heapq
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from jobx.actors.notification import Notice
+from jobx.actors.notification import Notification
 
 #: At most one message of a cause in this time.
 INTERVAL_S: Final = 60.0
-#: Causes that are told apart at a time; all others share one.
+#: Causes that are counted one by one at a time; all others share one count.
 MAX_CAUSES: Final = 256
 
 Cause: TypeAlias = tuple[str, str, str | None, str]
@@ -22,13 +22,13 @@ _OTHERS: Final = "others"
 
 @dataclass(slots=True)
 class _Window:
-    """A cause that was told of; ``last`` is the newest of those that were not."""
+    """A cause that was sent lately; ``last`` is the newest repeat that was held back."""
 
-    last: Notice | None = None
+    last: Notification | None = None
 
 
-class Folding:
-    """What to tell when; takes notices and gives messages, each a notice with a count."""
+class Throttle:
+    """Decides when a notification goes out, and merges repeats into one with a count."""
 
     def __init__(self, interval_s: float = INTERVAL_S, max_causes: int = MAX_CAUSES) -> None:
         self._interval_s = interval_s
@@ -37,26 +37,31 @@ class Folding:
         self._ends: list[tuple[float, int, Cause]] = []
         self._opened = 0
 
-    def take(self, notice: Notice, now: float) -> Notice | None:
-        """Return the message of a notice, or None when it is told of later.
+    def take(self, notification: Notification, now: float) -> Notification | None:
+        """Return the notification to send now, or None when it is held back.
 
         Args:
-            notice: What happened.
+            notification: What happened.
             now: Monotonic seconds.
         """
-        cause: Cause = (notice.kind, notice.level, notice.channel, notice.cause)
+        cause: Cause = (
+            notification.kind,
+            notification.level,
+            notification.channel,
+            notification.cause,
+        )
         if cause not in self._windows and len(self._windows) >= self._max_causes:
-            cause = (_OTHERS, notice.level, notice.channel, "")
+            cause = (_OTHERS, notification.level, notification.channel, "")
         window = self._windows.get(cause)
         if window is None:
             self._open(cause, now)
-            return notice
+            return notification
         told = window.last.count if window.last else 0
-        window.last = replace(notice, count=told + notice.count)
+        window.last = replace(notification, count=told + notification.count)
         return None
 
-    def due(self, now: float) -> list[Notice]:
-        """Return the messages whose time has come."""
+    def due(self, now: float) -> list[Notification]:
+        """Return the held-back notifications that are due."""
         messages = []
         while self._ends and self._ends[0][0] <= now:
             *_, cause = heapq.heappop(self._ends)
@@ -67,11 +72,11 @@ class Folding:
         return messages
 
     def next_due(self) -> float | None:
-        """Return when ``due`` should be asked next, None for never."""
+        """Return when to call ``due`` next, None for never."""
         return self._ends[0][0] if self._ends else None
 
-    def flush(self) -> list[Notice]:
-        """Return all that was not told of yet, and forget everything."""
+    def flush(self) -> list[Notification]:
+        """Return everything that was held back, and forget it."""
         messages = [window.last for window in self._windows.values() if window.last]
         self._windows.clear()
         self._ends.clear()

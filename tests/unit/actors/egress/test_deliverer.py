@@ -13,7 +13,7 @@ from jobx.actors.egress.deliverer import Deliverer, after_try
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.janitor import Janitor
 from jobx.actors.messages import RequestKey
-from jobx.actors.notification import Notice
+from jobx.actors.notification import Notification
 from jobx.config import ResultSettings, Settings
 from jobx.errors import BlobDamaged, BlobUnreadable, StoreUnavailable, TooLarge, Unavailable
 from jobx.handlers.authoring.library import Library
@@ -43,7 +43,7 @@ class Bench:
         self.settings = Settings(results=ResultSettings(**{**defaults, **results}))
         self.store = FlakyStore()
         self.folder = folder
-        self.told: list[Notice] = []
+        self.told: list[Notification] = []
         destination = Destination(writer="http", place="p")
         self.request = finished(destination, [("a", 1)])
         self.store.commit(
@@ -161,10 +161,10 @@ def test_delivery_that_is_given_up_is_told_with_its_last_error(
 
     assert delivery is not None
     assert (delivery.state, delivery.attempts) == ("given_up", 3)
-    (notice,) = bench.told
-    assert (notice.kind, notice.level) == ("delivery.given_up", "error")
-    assert "answered 500" in notice.text
-    assert "hidden" not in f"{notice}{delivery}"
+    (notification,) = bench.told
+    assert (notification.kind, notification.level) == ("delivery.given_up", "error")
+    assert "answered 500" in notification.text
+    assert "hidden" not in f"{notification}{delivery}"
 
 
 def test_trouble_of_the_store_repeats_no_delivery(

@@ -108,4 +108,4 @@ def test_output_that_is_cut_in_a_secret_does_not_show_its_head(room: int) -> Non
 def test_a_notification_hides_secrets() -> None:
     invocation = _invocation(0)
     invocation.tell("NOTIFY", "info", "%s", f"the key is {HUSH}", f"trace {HUSH}")
-    assert invocation.notices == [["NOTIFY", "info", "", "%s", "the key is ***", "trace ***"]]
+    assert invocation.notifications == [["NOTIFY", "info", "", "%s", "the key is ***", "trace ***"]]

@@ -15,14 +15,14 @@ from jobx.actors.egress import signing
 from jobx.actors.egress.http_client import Outbound
 from jobx.actors.egress.notifications import notifier as notifiers
 from jobx.actors.egress.notifications.notifier import Clocks, Notifier
-from jobx.actors.notification import Notice, from_notes, handlers_changed
+from jobx.actors.notification import Notification, from_notes, handlers_changed
 from jobx.config import NotifySettings, Settings
 from jobx.errors import ConfigError
 from tests.support.http_sink import HttpSink, free_port, http_sink
 from tests.support.mail_sink import PASSWORD, USER, mail_sink
 from tests.support.results import finished
 
-ERROR = Notice(
+ERROR = Notification(
     kind="request.failed",
     level="error",
     subject="it broke",
@@ -38,13 +38,13 @@ def sink() -> Iterator[HttpSink]:
         yield sink
 
 
-def _tell(settings: Settings, *notices: Notice) -> None:
+def _tell(settings: Settings, *notifications: Notification) -> None:
     async def tell() -> None:
         clocks = Clocks(time.monotonic, time.time)
         outbound = Outbound(settings.outbound, [settings.notify.http_url])
         notifier = Notifier("n1", settings, outbound, clocks)
-        for notice in notices:
-            notifier.notify(notice)
+        for notification in notifications:
+            notifier.notify(notification)
         await notifier.close(5.0)
 
     asyncio.run(tell())
@@ -54,8 +54,8 @@ def _notify(**fields: Any) -> Settings:
     return Settings(notify=NotifySettings(**fields))
 
 
-def _level(level: Any, **fields: Any) -> Notice:
-    return Notice(kind="k", level=level, subject=level, cause=level, **fields)
+def _level(level: Any, **fields: Any) -> Notification:
+    return Notification(kind="k", level=level, subject=level, cause=level, **fields)
 
 
 def test_notification_is_posted_signed_with_an_id(sink: HttpSink) -> None:
@@ -76,7 +76,7 @@ def test_notification_is_posted_signed_with_an_id(sink: HttpSink) -> None:
 
 
 def test_repeated_try_has_the_same_id(sink: HttpSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notifiers.Lane.__init__, "__defaults__", (0.01,))
+    monkeypatch.setattr(notifiers.ChannelQueue.__init__, "__defaults__", (0.01,))
     sink.answer = lambda _: (503 if len(sink.posts) < 3 else 204, {})
     _tell(_notify(http_url=sink.url), ERROR)
 
@@ -120,8 +120,10 @@ def test_notification_for_a_channel_that_is_not_set_up_goes_to_the_log(
 
 
 def test_line_in_the_log_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    notice = Notice(kind="k", level="error", subject="a\nERROR forged\x1b[2J", cause="c")
-    _tell(Settings(), notice)
+    notification = Notification(
+        kind="k", level="error", subject="a\nERROR forged\x1b[2J", cause="c"
+    )
+    _tell(Settings(), notification)
 
     assert caplog.messages == ["k: a ERROR forged [2J"]
 
@@ -129,7 +131,7 @@ def test_line_in_the_log_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
 def test_channel_that_is_down_is_nobodys_trouble_and_keeps_no_secret(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifiers.Lane.__init__, "__defaults__", (0.001,))
+    monkeypatch.setattr(notifiers.ChannelQueue.__init__, "__defaults__", (0.001,))
     url = f"http://127.0.0.1:{free_port()}/?token=hidden"
     _tell(_notify(http_url=url, http_key="planted-http-secret"), ERROR)
 
@@ -166,9 +168,11 @@ def test_mail_without_a_sender_is_refused_by_its_setting() -> None:
 def test_what_handlers_tell_is_one_cause_where_only_numbers_differ() -> None:
     wires = [["NOTIFY", "info", "h", f"row {n} is bad", f"row {n} is bad", ""] for n in range(9)]
     mails = [["EMAIL", "error", "h", "%s", "done", ""]]
-    notices = from_notes(finished(None, []), {0: {"notices": wires}, 3: {"notices": mails}})
+    notifications = from_notes(
+        finished(None, []), {0: {"notifications": wires}, 3: {"notifications": mails}}
+    )
 
-    assert [(n.channel, n.level, n.subject, n.count) for n in notices] == [
+    assert [(n.channel, n.level, n.subject, n.count) for n in notifications] == [
         (None, "info", "row 8 is bad", 9),
         ("email", "error", "done", 1),
     ]
@@ -178,7 +182,7 @@ def test_changed_handlers_are_told_once_a_workflow() -> None:
     before = {("w", "a"): "1", ("w", "b"): "1", ("v", "c"): "1", ("u", "d"): "1"}
     after = {("w", "a"): "2", ("w", "e"): "1", ("u", "d"): "1", ("w", "b"): "1"}
 
-    assert [notice.subject for notice in handlers_changed(before, after)] == [
-        "workflow v runs other code: c",
-        "workflow w runs other code: a, e",
+    assert [notification.subject for notification in handlers_changed(before, after)] == [
+        "workflow v runs new code: c",
+        "workflow w runs new code: a, e",
     ]

@@ -7,12 +7,12 @@ import pytest
 
 from jobx.actors.egress.notifications import notifier
 from jobx.actors.egress.notifications.channels import Message, message
-from jobx.actors.egress.notifications.notifier import Lane
-from jobx.actors.notification import Notice
+from jobx.actors.egress.notifications.notifier import ChannelQueue
+from jobx.actors.notification import Notification
 from jobx.actors.threads import MAX_OVERDUE
 
 BOUND_S = 20.0
-NOTICE = Notice(kind="k", level="error", subject="s", cause="c")
+NOTICE = Notification(kind="k", level="error", subject="s", cause="c")
 
 
 class GatedChannel:
@@ -35,19 +35,19 @@ def test_channel_that_hangs_loses_its_messages_and_takes_the_next_when_it_goes_o
     first, second = (message(NOTICE, "n", 1.0) for _ in range(2))
 
     async def scenario() -> None:
-        lane = Lane("http", "info", channel, backoff_s=0.001)
-        lane.put(first)
-        await _idle(lane)
+        queue = ChannelQueue("http", "info", channel, backoff_s=0.001)
+        queue.put(first)
+        await _idle(queue)
         assert channel.tried == [first.delivery_id] * MAX_OVERDUE
         channel.gate.set()
-        lane.put(second)
-        await _idle(lane)
+        queue.put(second)
+        await _idle(queue)
 
     asyncio.run(asyncio.wait_for(scenario(), BOUND_S))
     assert set(channel.tried[MAX_OVERDUE:]) == {second.delivery_id}
     assert "notifications by http: 1 were not sent: 4 calls of channel http" in caplog.text
 
 
-async def _idle(lane: Lane) -> None:
-    while not lane.is_idle:
+async def _idle(queue: ChannelQueue) -> None:
+    while not queue.is_idle:
         await asyncio.sleep(0.001)

@@ -8,15 +8,15 @@ from typing import Any, cast
 import pytest
 
 from jobx.actors.coordination.journal import Journal
-from jobx.actors.notification import Notice, of_event
+from jobx.actors.notification import Notification, of_event
 from jobx.actors.request.events import Done, Event, Failed, Retried
-from jobx.handlers.scope.invocation import MAX_NOTICES, NOTICE_CHARACTERS, Invocation
+from jobx.handlers.scope.invocation import MAX_NOTIFICATIONS, NOTIFICATION_CHARACTERS, Invocation
 from jobx.handlers.scope.names import Scope
 from jobx.model import Failure
 from tests.support.results import finished
 
 REQUEST = finished(None, [])
-TOLD = {0: {"notices": [["NOTIFY", "info", "h", "done", "done", ""]]}}
+TOLD = {0: {"notifications": [["NOTIFY", "info", "h", "done", "done", ""]]}}
 RAISED = Failure(kind="author", type="ValueError", message="no", handler_name="h")
 
 
@@ -35,11 +35,11 @@ def _retried(failure: Failure) -> Event:
     ],
 )
 def test_event_has_this_to_tell(event: Event, kinds: list[str]) -> None:
-    assert [notice.kind for notice in of_event(REQUEST, event)] == kinds
+    assert [notification.kind for notification in of_event(REQUEST, event)] == kinds
 
 
 def test_nothing_is_told_before_its_event_is_durable() -> None:
-    told: list[Notice] = []
+    told: list[Notification] = []
     state = SimpleNamespace(events=0)
     state.apply = lambda _: setattr(state, "events", state.events + 1)
     log = SimpleNamespace(append=lambda *_: None)
@@ -69,7 +69,7 @@ def test_handlers_tell_by_name_of_the_channel() -> None:
     invocation = _tell(("NOTIFY", "EMAIL", "HTTP"), "%s of 2", 1)
 
     assert invocation.notes() == {
-        "notices": [
+        "notifications": [
             [channel, "error", "h", "%s of 2", "1 of 2", ""]
             for channel in ("NOTIFY", "EMAIL", "HTTP")
         ]
@@ -84,20 +84,20 @@ def test_exception_is_told_with_its_traceback() -> None:
     except ValueError:
         cast("Any", scope.names("h")["NOTIFY"]).exception("it broke")
 
-    (notice,) = scope.current.notices
-    assert notice[4] == "it broke"
-    assert "no such luck" in notice[5]
+    (notification,) = scope.current.notifications
+    assert notification[4] == "it broke"
+    assert "no such luck" in notification[5]
 
 
 def test_too_many_notifications_go_to_the_output() -> None:
-    invocation = _tell(("NOTIFY",) * (MAX_NOTICES + 2), "x")
+    invocation = _tell(("NOTIFY",) * (MAX_NOTIFICATIONS + 2), "x")
 
-    assert len(invocation.notices) == MAX_NOTICES
+    assert len(invocation.notifications) == MAX_NOTIFICATIONS
     assert invocation.notes()["output"].count("one of too many: x\n") == 2
 
 
 def test_long_notifications_and_half_characters_are_made_to_fit() -> None:
     invocation = _tell(("NOTIFY",), "\ud800" + "x" * 10_000)
 
-    assert invocation.notices[0][4].startswith("\\ud800x")
-    assert len(invocation.notices[0][4]) < NOTICE_CHARACTERS + 10
+    assert invocation.notifications[0][4].startswith("\\ud800x")
+    assert len(invocation.notifications[0][4]) < NOTIFICATION_CHARACTERS + 10
