@@ -43,7 +43,7 @@ def sweep(store: Store, library: Library, workflow: str) -> int:
         return [Delete(key) for key in unneeded], len(unneeded)
 
     with library.holding(workflow) as (digests, versions):
-        return change(store, plan)
+        return change(store, workflow, plan)
 
 
 def _unneeded(store: Store, workflow: str, digests: set[str], versions: set[str]) -> Iterator[str]:

@@ -289,14 +289,19 @@ def read_log(store: Store, key: RequestKey, *, has_events: bool = True) -> LogRe
 
 
 def _read_log(store: Store, key: RequestKey, has_events: bool) -> LogRead:
-    request = request_entity.get(store, *key)
-    next_number = event_log.next_number(store, *key)
+    """Read the log before the entity, which then is no older than the last event that was read."""
     if not has_events:
-        return LogRead(key, request, next_number=next_number)
+        next_number = event_log.next_number(store, *key)
+        return LogRead(key, request_entity.get(store, *key), next_number=next_number)
+    fault: JobxError | None = None
     try:
         events, plan = _read_events(store, key)
+        next_number = len(events)
     except (InternalError, InvalidInput, EntryDamaged) as error:  # no later try reads anything else
-        return LogRead(key, request, next_number=next_number, error=error)
+        fault, next_number = error, event_log.next_number(store, *key)
+    request = request_entity.get(store, *key)
+    if fault is not None:
+        return LogRead(key, request, next_number=next_number, error=fault)
     return LogRead(key, request, plan, events, next_number)
 
 

@@ -2,7 +2,7 @@
 
     entities/<class>/<workflow>[/<name>]      entities, JSON
     store_id                                  the id of the store, which its folder has as well
-    entities_state                            changes with every change of an entity
+    entities_state/<workflow>                 changes with every change of an entity of it
     code/<workflow>/<version>                 handlers by content, kept while a request needs them
     plans/<workflow>/<hash>                   steps and handler versions by content
     requests/<workflow>/<id>/log/<n>          the events of a request
@@ -25,7 +25,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-ENTITIES_STATE: Final = "entities_state"
+ENTITIES_STATE: Final = "entities_state/"
 OPEN: Final = "open/"
 FINISHED: Final = "finished/"
 #: The id that a store shares with the folder that it is in.
@@ -56,6 +56,11 @@ def entities(kind: str, workflow_name: str | None = None) -> str:
     if workflow_name is None:
         return f"entities/{kind}/"
     return f"entities/{kind}/{workflow_name}/"
+
+
+def entities_state(workflow_name: str) -> str:
+    """Return the key that changes with every change of an entity of a workflow."""
+    return f"{ENTITIES_STATE}{workflow_name}"
 
 
 def code(workflow_name: str, version: str) -> str:

@@ -53,9 +53,8 @@ def cancel(
         for n, event in enumerate(events)
     ]
     plan = _plan(store, workflow, request_id)
-    store.commit(
-        [*writes, *request_entity.finish_writes(request, node_id, plan, number + len(events))]
-    )
+    finish = request_entity.finish_writes(request, node_id, plan, number + len(events))
+    store.commit([*finish, *writes])
     return request
 
 

@@ -84,14 +84,14 @@ class Library:
         self._past: deque[_Past] = deque()
         self._entities = Entities(store)
         self._refreshing = threading.Lock()  # what is read first must not be kept last
-        self._state: str | None = None
+        self._states: dict[str, bytes] | None = None
         self._known: dict[str, _Known] = {}
         self._checked_before: dict[str, Checked] = {}
         self._code: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._code_bytes = 0
 
     def refresh(self) -> bool:
-        """Read workflows anew when an entity changed since; return whether one did.
+        """Read anew the workflows of which an entity changed since; return whether one did.
 
         A workflow of which something cannot be read stays as it was known. Where it never was,
         what cannot be read answers why, and the rest runs. Raises what the store raises.
@@ -100,17 +100,20 @@ class Library:
             return self._refresh()
 
     def _refresh(self) -> bool:
-        state = self._entities.state()
-        if state == self._state:
+        states = self._entities.states()
+        if states == self._states:
             self._confirm_plans()
             return False
+        before = self._states or {}
         known = {}
         for name in self._names():
-            if (fresh := self._read(name)) is not None:
+            old = self._known.get(name)
+            is_same = old is not None and states.get(name) == before.get(name)
+            if (fresh := old if is_same else self._read(name)) is not None:
                 known[name] = fresh
         self._note_past(known)
         self._known = known
-        self._state = state
+        self._states = states
         self._forget_checks(known.values())
         return True
 

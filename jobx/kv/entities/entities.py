@@ -32,6 +32,7 @@ from jobx.kv.entities.references import (
 from jobx.kv.entities.transactions import ATTEMPTS, change
 from jobx.kv.entities.versions import complete, handlers_state, version_of
 from jobx.kv.entries import decoded
+from jobx.kv.prefixes import scan
 from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Store, Write
 from jobx.model import Handler, HandlerType, Job, Step, Workflow, decode, encode
 
@@ -161,7 +162,7 @@ class Entities:
                 writes += [DeletePrefix(prefix) for _, prefix in contents(workflow)]
             return writes, broken
 
-        return change(self._store, plan)
+        return change(self._store, workflow, plan)
 
     def fault(self, entity: AnyEntity) -> str | None:
         """Return why an entity cannot work: what it refers to is gone, or is not what it was."""
@@ -210,7 +211,7 @@ class Entities:
             check_stored(self._store, after)
             return _write(entry.key, entry, after), after
 
-        return change(self._store, plan)
+        return change(self._store, workflow, plan)
 
     def update_handlers(
         self,
@@ -246,12 +247,19 @@ class Entities:
                     names.append(step.step_name)
             return [] if simulate else writes, names
 
-        return change(self._store, plan)
+        return change(self._store, workflow, plan)
 
-    def state(self) -> str:
-        """Return the token that changes with every change of an entity; ``''`` before the first."""
-        entry = self._store.get(keys.ENTITIES_STATE)
-        return entry.value.decode() if entry else ""
+    def states(self) -> dict[str, bytes]:
+        """Return, by workflow, the token that changes with every change of an entity of it.
+
+        Workflows that are gone still have one.
+        """
+        found = scan(self._store, keys.ENTITIES_STATE)
+        return {entry.key.removeprefix(keys.ENTITIES_STATE): entry.value for entry in found}
+
+    def _state(self, workflow: str) -> bytes:
+        entry = self._store.get(keys.entities_state(workflow))
+        return entry.value if entry else b""
 
     def snapshot(
         self, workflow: str, faults: dict[tuple[str, str], EntryDamaged] | None = None
@@ -266,7 +274,7 @@ class Entities:
             Conflict: Others keep changing entities.
         """
         for _ in range(ATTEMPTS):
-            state = self.state()
+            state = self._state(workflow)
             found = WorkflowSnapshot(
                 self.get(Workflow, workflow),
                 {job.job_name: job for job in read_all(self._store, Job, workflow, faults)},
@@ -276,9 +284,9 @@ class Entities:
                     for item in read_all(self._store, Handler, workflow, faults)
                 },
             )
-            if self.state() == state:
+            if self._state(workflow) == state:
                 return found
-        raise Conflict(keys.ENTITIES_STATE)
+        raise Conflict(keys.entities_state(workflow))
 
     def _store_entity(self, entity: E, check: Callable[[Entry | None], None]) -> E:
         # Decoding what will be stored finds every wrong field before anybody has to read it.
@@ -293,7 +301,7 @@ class Entities:
             writes = _write(key, current, stored)
             return writes and [*writes, *self._beside(stored)], stored
 
-        return change(self._store, plan)
+        return change(self._store, checked.workflow_name, plan)
 
     def _beside(self, entity: AnyEntity) -> Writes:
         """Return what is written together with an entity that changes."""

@@ -68,7 +68,7 @@ def import_workflow(
             writes.append(Delete(key))
         return [] if simulate else writes, rows
 
-    return change(store, plan)
+    return change(store, workflow, plan)
 
 
 def _stored(store: Store, workflow: str) -> Iterable[Entry]:

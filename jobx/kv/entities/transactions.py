@@ -1,8 +1,8 @@
 """Changes of entities: what was read for one must still hold when it is committed.
 
-Every change replaces one token (``keys.ENTITIES_STATE``), on the condition that nobody else did
-since it began to read. That covers what a condition on single keys cannot, such as that no step
-uses a handler. A change that loses its race is planned again.
+Every change replaces the token of its workflow (``keys.entities_state``), on the condition that
+nobody else did since it began to read. That covers what a condition on single keys cannot, such as
+that no step uses a handler. A change that loses its race is planned again.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ ATTEMPTS: Final = 20
 PAUSE_S: Final = 0.01
 
 
-def change(store: Store, plan: Callable[[], tuple[list[Write], T]]) -> T:
-    """Commit what ``plan`` returns, if no entity was changed since it began to read.
+def change(store: Store, workflow: str, plan: Callable[[], tuple[list[Write], T]]) -> T:
+    """Commit what ``plan`` returns, if no entity of the workflow changed since it began to read.
+
+    The token of a workflow that is deleted stays, so that one that comes back has another one.
 
     Returns:
         The other thing that ``plan`` returned. Nothing is committed when it wants no writes.
@@ -34,14 +36,15 @@ def change(store: Store, plan: Callable[[], tuple[list[Write], T]]) -> T:
     Raises:
         Conflict: Others keep changing entities.
     """
-    lost = Conflict(keys.ENTITIES_STATE)
+    key = keys.entities_state(workflow)
+    lost = Conflict(key)
     for _ in range(ATTEMPTS):
-        state = store.get(keys.ENTITIES_STATE)
+        state = store.get(key)
         writes, result = plan()
         if not writes:
             return result
         try:
-            store.commit([*writes, _next_state(state)])
+            store.commit([*writes, _next_state(key, state)])
             return result
         except Conflict as conflict:
             lost = conflict
@@ -49,8 +52,8 @@ def change(store: Store, plan: Callable[[], tuple[list[Write], T]]) -> T:
     raise lost
 
 
-def _next_state(current: Entry | None) -> Write:
+def _next_state(key: str, current: Entry | None) -> Write:
     token = secrets.token_hex(8).encode()
     if current is None:
-        return Create(keys.ENTITIES_STATE, token)
-    return Replace(keys.ENTITIES_STATE, token, current.revision)
+        return Create(key, token)
+    return Replace(key, token, current.revision)

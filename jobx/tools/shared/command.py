@@ -60,11 +60,11 @@ class Call:
         path = self.settings.store_path if create else self.find_store()
         with closing(SqliteStore(path)) as store:
             entities = Entities(store)
-            before = entities.state()
+            before = entities.states()
             try:
                 yield store
             finally:
-                if entities.state() != before:
+                if entities.states() != before:
                     self._tell_node()
 
     @contextmanager

@@ -14,6 +14,7 @@ from jobx.kv import keys
 from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
 from jobx.kv.store import Delete, Entry, Put
+from tests.support.counting_store import CountingMemory
 
 MAPPER = "yield MrConfigureToReturn()\nyield from arguments\n"
 REDUCER = "def handler(key, values):\n    yield key, sum(values)\n"
@@ -77,6 +78,22 @@ def test_refresh_says_whether_an_entity_changed(known: Library, entities: Entiti
     entities.create(step("other"))
     assert known.refresh() is True
     assert known.refresh() is False
+
+
+def test_refresh_reads_only_the_workflow_that_changed() -> None:
+    store = CountingMemory()
+    entities, known = Entities(store), Library(store)
+
+    def change(name: str) -> int:
+        """Return how many reads a change costs."""
+        entities.put(model.Workflow(workflow_name=name, description=f"{store.writes}"))
+        store.reads = 0
+        assert known.refresh()
+        return store.reads
+
+    first = change("w0")
+    second = change("w1")
+    assert second - first == 2  # the name of the other one in a list, and its state
 
 
 def test_job_is_answered_as_of_the_last_refresh(known: Library, entities: Entities) -> None:

@@ -64,12 +64,12 @@ def test_sync_adds_every_handler_under_the_name_of_its_path(
 
 def test_sync_stores_nothing_when_nothing_changed(entities: Entities, folder: Path) -> None:
     sync(entities, "demo", folder)
-    state = entities.state()
+    state = entities.states()
     assert actions(sync(entities, "demo", folder)) == {
         "text_split": "unchanged",
         "total": "unchanged",
     }
-    assert entities.state() == state
+    assert entities.states() == state
 
 
 def test_sync_stores_handlers_of_the_same_version_when_forced(
@@ -117,12 +117,12 @@ def test_sync_changes_nothing_when_it_simulates(entities: Entities, folder: Path
     (folder / "total.py").unlink()
     (folder / "text" / "split.py").write_text(source("mapper", "# new"))
     (folder / "other.py").write_text(source("mapper"))
-    state = entities.state()
+    state = entities.states()
 
     report = sync(entities, "demo", folder, simulate=True)
     assert report.simulated
     assert actions(report) == {"other": "added", "text_split": "updated", "total": "removed"}
-    assert entities.state() == state
+    assert entities.states() == state
 
 
 @pytest.mark.parametrize(

@@ -294,7 +294,7 @@ def test_replace_needs_the_entity_and_its_revision(entities: Entities, store: Me
 
 def test_state_changes_with_every_change_and_with_nothing_else(store: MemoryStore) -> None:
     entities = Entities(store)
-    seen = [entities.state()]
+    seen = [entities.states()]
     for change in (
         lambda: entities.create(FLOW),
         lambda: entities.create(HANDLERS[0]),
@@ -302,12 +302,31 @@ def test_state_changes_with_every_change_and_with_nothing_else(store: MemoryStor
         lambda: entities.delete(Handler, "flow", "add"),
     ):
         change()
-        seen.append(entities.state())
+        seen.append(entities.states())
     entities.put(FLOW)
     refused(lambda: entities.create(FLOW))
-    assert seen[0] == ""
-    assert len(set(seen)) == 5
-    assert entities.state() == seen[-1]
+    assert seen[0] == {}
+    assert len({state.get("flow") for state in seen}) == 5
+    assert entities.states() == seen[-1]
+
+
+def test_a_change_leaves_the_state_of_other_workflows_as_it_is(entities: Entities) -> None:
+    before = entities.states()
+    entities.create(Workflow(workflow_name="other", description=""))
+    after = entities.states()
+    assert after.pop("other")
+    assert after == before
+
+
+def test_a_workflow_that_comes_back_has_another_state(store: MemoryStore) -> None:
+    entities = Entities(store)
+    seen = []
+    for _ in range(2):
+        entities.create(FLOW)
+        seen.append(entities.states()["flow"])
+        entities.delete(Workflow, "flow")
+        seen.append(entities.states()["flow"])
+    assert len(set(seen)) == 4
 
 
 @pytest.mark.parametrize(
@@ -388,12 +407,12 @@ def test_update_handlers_swaps_a_handler_in_all_its_steps(entities: Entities) ->
     entities.create(changed(STEP, step_name="second"))
     entities.create(handler("other", "mapper"))
     entities.create(changed(STEP, step_name="third", map_handler_name="other"))
-    before = entities.state()
+    before = entities.states()
     assert entities.update_handlers("flow", "mapper", "split", "other", simulate=True) == [
         "first",
         "second",
     ]
-    assert entities.state() == before
+    assert entities.states() == before
     entities.update_handlers("flow", "mapper", "split", "other")
     assert entities.steps_using("flow", "split") == []
 

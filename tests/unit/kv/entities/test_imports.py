@@ -60,7 +60,8 @@ def test_imported_workflow_is_as_if_it_had_been_created(store: MemoryStore) -> N
     for entity in (WANTED.workflow, MAPPER, REDUCER, STEP, JOB):
         Entities(other).create(entity)
     found, expected = everything(store), everything(other)
-    assert found.pop(keys.ENTITIES_STATE) != expected.pop(keys.ENTITIES_STATE)
+    state = keys.entities_state("flow")
+    assert found.pop(state) != expected.pop(state)
     assert found == expected
 
 
