@@ -149,7 +149,7 @@ class Node:
             node_id=LOCAL,
             incarnation=incarnation,
             temp_dir=_fresh_folder(data_dir / "tmp"),
-            load_code=self._library.code,
+            library=self._library,
             deliver=self._deliver,
             notify=self._outside.notify,
         )

@@ -12,8 +12,9 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from thespian.actors import ActorAddress
 
@@ -28,7 +29,7 @@ from jobx.actors.executors.processes import Fleet, late
 from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run, TakenBack
 from jobx.actors.notification import Notification
 from jobx.config import Settings
-from jobx.errors import JobxError
+from jobx.errors import InternalError, JobxError
 from jobx.handlers.execution.protocol import vertices_of
 from jobx.model import Failure
 from jobx.views import ExecutorView
@@ -41,8 +42,16 @@ WAITING_S: Final = 0.02
 MAX_UNSTARTED: Final = 3
 
 Deliver = Callable[[ActorAddress, object], None]
-#: Returns the fields of a ``load`` frame for a handler version of a workflow.
-LoadCode = Callable[[str, str], dict[str, Any]]
+
+
+class Code(Protocol):
+    """Knows the fields of a ``load`` frame for a handler version of a workflow."""
+
+    def known_code(self, workflow: str, version: str) -> dict[str, Any] | None:
+        """Return them, None when they have to be read first."""
+
+    def code(self, workflow: str, version: str) -> dict[str, Any]:
+        """Return them; blocks, in any thread, and raises a JobxError when they cannot be had."""
 
 
 class ExecutorPool:
@@ -56,14 +65,16 @@ class ExecutorPool:
         node_id: str,
         incarnation: int,
         temp_dir: Path,
-        load_code: LoadCode,
+        library: Code,
         deliver: Deliver,
         notify: Callable[[Notification], None],
     ) -> None:
         self._count = settings.executor_count
         self._node_id = node_id
         self._stem = f"{incarnation:x}"
-        self._load_code = load_code
+        self._library = library
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="code")
+        self._reading: dict[asyncio.Task[None], WorkItem] = {}
         self._deliver = deliver
         self._notify = notify
         self._backlog = Backlog()
@@ -88,7 +99,7 @@ class ExecutorPool:
     @property
     def queued(self) -> int:
         """Work frames that wait for an executor."""
-        return len(self._backlog)
+        return len(self._backlog) + len(self._reading)
 
     @property
     def is_busy(self) -> bool:
@@ -103,6 +114,14 @@ class ExecutorPool:
     def run(self, work: Run, owner: ActorAddress) -> None:
         """Run a work frame as soon as an executor has room; ``owner`` hears Ran or Lost."""
         item = WorkItem(work.ticket, work.key, work.frame, work.versions, work.time_limit_s, owner)
+        for version in item.versions:
+            known = self._library.known_code(item.key.workflow, version)
+            if known is None:
+                task = self._loop.create_task(self._read_code(item))
+                self._reading[task] = item
+                task.add_done_callback(self._reading.pop)
+                return
+            item.code[version] = known
         self._enqueue(item)
         self._pump()
 
@@ -130,6 +149,9 @@ class ExecutorPool:
         """Forget all of an owner; what it has at work gets a moment to end by itself."""
         now = self._loop.time()
         self._backlog.drop(owner)
+        for task, item in self._reading.items():
+            if item.owner == owner:
+                task.cancel()
         for key, vertex in list(self._kept_by.get(owner, ())):
             self.discard(key, vertex, owner)
         for executor in self._executors:
@@ -163,6 +185,9 @@ class ExecutorPool:
         for timer in (self._tick, self._look):
             if timer is not None:
                 timer.cancel()
+        for task in self._reading:
+            task.cancel()
+        self._reader.shutdown(wait=False, cancel_futures=True)
         await self._fleet.close()
         self._executors.clear()  # actors that end later still abandon what these had
 
@@ -244,11 +269,25 @@ class ExecutorPool:
         executor.work[item.number] = item
         self._watch_later()
 
+    async def _read_code(self, item: WorkItem) -> None:
+        """Read the handlers of an item in a thread, then run it."""
+        try:
+            for version in item.versions:
+                item.code[version] = await self._loop.run_in_executor(
+                    self._reader, self._library.code, item.key.workflow, version
+                )
+        except Exception as error:  # noqa: BLE001 - whoever waits for the item must hear of it
+            failed = error if isinstance(error, JobxError) else InternalError(repr(error))
+            self._deliver(item.owner, Lost(item.ticket, item.first_vertex, unsendable(failed)))
+            return
+        self._enqueue(item)
+        self._pump()
+
     def _load(self, executor: Executor, item: WorkItem) -> None:
         """Send the handlers of an item that the executor does not have yet."""
         for version in item.versions:
             if version not in executor.loaded:
-                executor.send({"t": "load", **self._load_code(item.key.workflow, version)})
+                executor.send({"t": "load", **item.code[version]})
                 executor.loaded.add(version)
 
     def _frame(self, executor: Executor, frame: frames.Frame) -> None:

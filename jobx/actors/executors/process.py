@@ -33,6 +33,7 @@ class WorkItem:
         returned: How often an executor gave it back before it began with it.
         is_long: It is known that its invocations take long.
         place: Where it stands in the backlog, 0: it does not wait there.
+        code: The fields of a ``load`` frame for each of its versions.
         abandoned_at: Monotonic seconds since when nobody waits for it, 0: somebody does.
     """
 
@@ -50,6 +51,7 @@ class WorkItem:
     returned: int = 0
     is_long: bool = False
     place: int = 0
+    code: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def vertices(self) -> range:

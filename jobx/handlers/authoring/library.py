@@ -69,9 +69,9 @@ class _Known:
 class Library:
     """Workflows as the store has them, answered from memory.
 
-    One thread calls the methods, but ``refresh`` may run in any: it replaces what is known in one
-    assignment, and what was changed before a call is known when that returns. A current plan must
-    stay in the store while a node runs: it is written once.
+    One thread calls the methods, but ``refresh`` and ``code`` may run in any. A refresh replaces
+    what is known in one assignment, and what was changed before a call is known when that returns.
+    A current plan must stay in the store while a node runs: it is written once.
 
     Args:
         store: Where workflows are.
@@ -87,6 +87,7 @@ class Library:
         self._states: dict[str, bytes] | None = None
         self._known: dict[str, _Known] = {}
         self._checked_before: dict[str, Checked] = {}
+        self._code_lock = threading.Lock()
         self._code: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._code_bytes = 0
 
@@ -206,16 +207,16 @@ class Library:
         return NotFound("step that can run", f"{workflow}/{step}: {reason}")
 
     def code(self, workflow: str, version: str) -> dict[str, Any]:
-        """Return the fields of a ``load`` frame for a handler version; not to be changed.
+        """Return the fields of a ``load`` frame for a handler version; not to be changed. Blocks.
 
         Raises:
             NotFound: The version is not in the store.
             EntryDamaged: What is there is not that version.
         """
+        known = self.known_code(workflow, version)
+        if known is not None:
+            return known
         key = keys.code(workflow, version)
-        if key in self._code:
-            self._code.move_to_end(key)
-            return self._code[key]
         entry = self._store.get(key)
         if entry is None:
             raise NotFound("handler version", f"{workflow}/{version}")
@@ -225,6 +226,14 @@ class Library:
         fields = load_fields(handler, version)
         self._keep_code(key, fields)
         return fields
+
+    def known_code(self, workflow: str, version: str) -> dict[str, Any] | None:
+        """Return what ``code`` would, None when that had to read it first."""
+        key = keys.code(workflow, version)
+        with self._code_lock:
+            if key in self._code:
+                self._code.move_to_end(key)
+            return self._code.get(key)
 
     def _workflow(self, name: str) -> _Known:
         known = self._known.get(name)
@@ -346,11 +355,14 @@ class Library:
         self._checked_before = {v: read for v, read in self._checked_before.items() if v in used}
 
     def _keep_code(self, key: str, fields: dict[str, Any]) -> None:
-        self._code[key] = fields
-        self._code_bytes += len(fields["source_code"])
-        while self._code_bytes > CODE_CACHE_BYTES and len(self._code) > 1:
-            _, dropped = self._code.popitem(last=False)
-            self._code_bytes -= len(dropped["source_code"])
+        with self._code_lock:
+            if key in self._code:  # another thread read it as well
+                return
+            self._code[key] = fields
+            self._code_bytes += len(fields["source_code"])
+            while self._code_bytes > CODE_CACHE_BYTES and len(self._code) > 1:
+                _, dropped = self._code.popitem(last=False)
+                self._code_bytes -= len(dropped["source_code"])
 
 
 def versions_of(plan: model.Plan) -> set[str]:
