@@ -19,6 +19,13 @@ PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
 #: A name or an address, without a port.
 HostName = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?)$")]
+#: Keys as Standard Webhooks has them, ``whsec_`` and base64, or any other text without blanks.
+SigningKeys = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^((whsec_([A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2,4}={0,2}|(?!whsec_)\S+)( +|$))*$"
+    ),
+]
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
 ENV_PREFIX: Final = "JOBX_"
@@ -188,8 +195,8 @@ class NotifySettings(Section, frozen=True, kw_only=True):
     #: Where notifications are posted to; empty: nowhere.
     http_url: str = ""
     http_level: Level = "info"
-    #: Key of the signature of what is posted; empty: not signed.
-    http_key: str = ""
+    #: Keys that sign what is posted, blanks between them; empty: not signed.
+    http_key: SigningKeys = ""
 
 
 class ResultSettings(Section, frozen=True, kw_only=True):
@@ -218,8 +225,8 @@ class ResultSettings(Section, frozen=True, kw_only=True):
     email_max_bytes: PositiveInt = 10 << 20
     #: Where the writer ``http`` posts to.
     http_url: str = ""
-    #: Key of the signature of what it posts; empty: not signed.
-    http_key: str = ""
+    #: Keys that sign what it posts, blanks between them; empty: not signed.
+    http_key: SigningKeys = ""
     #: Folder of the writer ``object``, a URL that fsspec opens.
     object_url: str = ""
 

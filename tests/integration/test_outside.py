@@ -119,7 +119,7 @@ def test_result_reaches_a_target_that_is_down_at_first_once(tmp_path: Path, jobx
             eventually(lambda: _deliveries(address, request_id)[0]["state"] == "delivered")
 
     assert tried
-    assert [post.headers["X-DELIVERY-ID"] for post in sink.posts] == [delivery["delivery_id"]]
+    assert [post.headers["webhook-id"] for post in sink.posts] == [delivery["delivery_id"]]
     assert json.loads(sink.posts[0].body) == {"result": {"pairs": [["a", 1]]}}
     shown = jobx("request", "trace", "w", request_id)["deliveries"]
     assert (shown[0]["state"], shown[0]["place"]) == ("delivered", f"http://127.0.0.1:{port}")
@@ -147,7 +147,7 @@ def test_result_that_a_killed_node_had_begun_to_send_comes_with_the_same_id(
             request_id = delivery["delivery_id"].removeprefix("w/")
             eventually(lambda: _is_delivered(address, request_id), 20)
 
-    assert [post.headers["X-DELIVERY-ID"] for post in sink.posts] == [delivery["delivery_id"]] * 2
+    assert [post.headers["webhook-id"] for post in sink.posts] == [delivery["delivery_id"]] * 2
 
 
 def _is_delivered(address: str, request_id: str) -> bool:
@@ -184,7 +184,7 @@ def test_notifications_arrive_and_no_secret_is_anywhere(tmp_path: Path, jobx: In
         signing.is_valid(
             SECRETS["JOBX_NOTIFY_HTTP_KEY" if _kind(post) else "JOBX_RESULTS_HTTP_KEY"],
             post.headers,
-            float(post.headers["X-TIMESTAMP"]),
+            float(post.headers["webhook-timestamp"]),
             post.body,
         )
         for post in sink.posts

@@ -64,7 +64,7 @@ def test_results_that_were_given_up_are_delivered_again_under_the_same_ids(
     asked = [[r["request_id"] for r in answer["requests"]] for answer in (named, rest, nothing)]
     assert asked == [["r1"], ["r0", "r2"], []]
     assert said == "nothing was given up\n"
-    ids = [post.headers["X-DELIVERY-ID"] for post in sink.posts]
+    ids = [post.headers["webhook-id"] for post in sink.posts]
     assert sorted(ids) == sorted(["w/r0", "w/r1", "w/r2"] * 2)
 
 

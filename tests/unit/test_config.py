@@ -114,6 +114,8 @@ def test_a_list_is_set_by_text_with_commas(text: str, capabilities: tuple[str, .
         ("[executors]\nenvironment = [1]", "executors.environment"),
         ("[scope.factories]\nw = 'no_colon'", "scope.factories"),
         ("[scope.secrets]\ntoken = 'the secret itself'", "scope.secrets"),
+        ("[notify]\nhttp_key = 'whsec_!'", "notify.http_key"),
+        ("[results]\nhttp_key = 'whsec_AAAA whsec_A'", "results.http_key"),
         ("[kitchen]\nsink = 1", "kitchen"),
         ("node = 5", "node"),
         ("[[node]]\nexecutors = 1", "node"),

@@ -18,6 +18,8 @@ from jobx.actors.egress.http_client import tls_context
 from jobx.config import Settings
 from jobx.errors import ConfigError, InvalidInput, Unavailable
 
+#: Header of mail whose repeats have the same one; servers may replace a Message-ID.
+DELIVERY_ID: Final = "X-DELIVERY-ID"
 #: How long the server may take for each step.
 STEP_S: Final = 10.0
 _SUBJECT_CHARACTERS: Final = 200

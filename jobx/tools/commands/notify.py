@@ -51,7 +51,9 @@ def listen(call: Call, host: str, port: int, key: str | None) -> None:
         else:
             render.say(arrival.line())
 
-    server = Listener(host, port, key or call.settings.notify.http_key, say)
+    keys = key or call.settings.notify.http_key
+    signing.parsed(keys)
+    server = Listener(host, port, keys, say)
     if not call.as_json:
         render.say(f"listening on http://{host}:{server.server_port}/")
     with server:

@@ -294,7 +294,7 @@ class Soak:
     def _receive(self, posts: list[Post], post: Post) -> tuple[int, dict[str, str]]:
         """Take what is posted, but for one in ten that is refused."""
         posts.clear()
-        delivery_id = post.headers["X-DELIVERY-ID"]
+        delivery_id = post.headers["webhook-id"]
         if hash((delivery_id, time.monotonic())) % 10 == 0:
             return 503, {}
         pairs = json.loads(post.body)["result"]["pairs"]

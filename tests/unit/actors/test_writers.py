@@ -165,13 +165,13 @@ def test_http_writer_posts_the_signed_document_with_names(tmp_path: Path) -> Non
 
     (post,) = sink.posts
     assert json.loads(post.body) == {"result": {"pairs": LINES}}
-    assert {name: post.headers[name] for name in post.headers if name.startswith("X-")} == {
+    assert {name: post.headers[name] for name in post.headers if name[:2] in ("X-", "we")} == {
         "X-REQUEST-ID": "r1",
         "X-WORKFLOW-NAME": "texts",
         "X-JOB-NAME": "count",
-        "X-DELIVERY-ID": "texts/r1",
-        "X-TIMESTAMP": "1000",
-        "X-SIGNATURE": post.headers["X-SIGNATURE"],
+        "webhook-id": "texts/r1",
+        "webhook-timestamp": "1000",
+        "webhook-signature": post.headers["webhook-signature"],
     }
     assert signing.is_valid("k", post.headers, 1000.0, post.body)
 

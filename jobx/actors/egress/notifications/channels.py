@@ -13,7 +13,7 @@ import msgspec
 
 from jobx.actors.egress import signing
 from jobx.actors.egress.http_client import Outbound
-from jobx.actors.egress.mailer import Mailer, compose
+from jobx.actors.egress.mailer import DELIVERY_ID, Mailer, compose
 from jobx.actors.notification import Notification
 from jobx.config import Settings
 from jobx.errors import ConfigError
@@ -87,7 +87,7 @@ class MailChannel:
         notify = self._settings.notify
         mail = compose(self._settings.mail.sender, notify.email_to, self._subject(message))
         mail["Message-ID"] = f"<{message.delivery_id}@jobx>"
-        mail[signing.DELIVERY_ID] = message.delivery_id
+        mail[DELIVERY_ID] = message.delivery_id
         mail.set_content(_body(message))
         self._mailer.send(mail)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from jobx.actors.egress import signing
-from jobx.actors.egress.mailer import Mailer, compose
+from jobx.actors.egress.mailer import DELIVERY_ID, Mailer, compose
 from jobx.actors.egress.writers.base import Names, Options, Result, Site, Writer, fill
 from jobx.errors import ConfigError, InvalidInput, TooLarge
 
@@ -61,7 +60,7 @@ class MailWriter(Writer[MailOptions]):
         mail = compose(self.site.settings.mail.sender, options.to, subject)
         # Names are atoms of RFC 5322, and so is the "/" between them.
         mail["Message-ID"] = f"<{result.delivery_id}@jobx>"
-        mail[signing.DELIVERY_ID] = result.delivery_id
+        mail[DELIVERY_ID] = result.delivery_id
         mail.set_content(body)
         mail.add_attachment(
             self._attachment(result),

@@ -136,7 +136,7 @@ def test_result_is_delivered_once_and_noted(tmp_path: Path, sink: HttpSink) -> N
 
     assert delivery is not None
     assert (delivery.state, delivery.attempts, delivery.error) == ("delivered", 1, None)
-    assert [post.headers["X-DELIVERY-ID"] for post in sink.posts] == ["texts/r1"]
+    assert [post.headers["webhook-id"] for post in sink.posts] == ["texts/r1"]
     assert bench.told == []
 
 
@@ -149,7 +149,7 @@ def test_target_that_is_down_gets_it_when_it_is_back(tmp_path: Path, sink: HttpS
 
     assert delivery is not None
     assert (delivery.state, delivery.attempts) == ("delivered", 6)
-    assert {post.headers["X-DELIVERY-ID"] for post in sink.posts} == {"texts/r1"}
+    assert {post.headers["webhook-id"] for post in sink.posts} == {"texts/r1"}
 
 
 def test_delivery_that_is_given_up_is_told_with_its_last_error(

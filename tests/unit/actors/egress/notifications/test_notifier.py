@@ -64,7 +64,7 @@ def test_notification_is_posted_signed_with_an_id(sink: HttpSink) -> None:
     (post,) = sink.posts
     assert signing.is_valid("k", post.headers, time.time(), post.body)
     body = json.loads(post.body)
-    assert body["delivery_id"] == post.headers["X-DELIVERY-ID"]
+    assert body["delivery_id"] == post.headers["webhook-id"]
     assert {name: body[name] for name in ("node", "kind", "level", "count", "subject", "text")} == {
         "node": "n1",
         "kind": "request.failed",
@@ -80,7 +80,7 @@ def test_repeated_try_has_the_same_id(sink: HttpSink, monkeypatch: pytest.Monkey
     sink.answer = lambda _: (503 if len(sink.posts) < 3 else 204, {})
     _tell(_notify(http_url=sink.url), ERROR)
 
-    assert len({post.headers["X-DELIVERY-ID"] for post in sink.posts}) == 1
+    assert len({post.headers["webhook-id"] for post in sink.posts}) == 1
     assert len(sink.posts) == 3
 
 
