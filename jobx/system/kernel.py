@@ -54,9 +54,11 @@ def give_back_memory() -> None:
 
 
 def give_way() -> None:
-    """Have this process, and all that it starts, interrupt no other one when it wakes up.
+    """Let this process, and all that it starts, interrupt no other process when it wakes up.
 
-    It gets no less of the processors for that. What was chosen for it otherwise stays.
+    Otherwise the kernel lets an executor interrupt the node in the very call that sends it a
+    frame, and the node comes back to cold caches. With 16 clients this saves about a tenth of the
+    time. The process gets no less of the processors. A policy that somebody chose for it stays.
     """
     with suppress(OSError):  # a sandbox may forbid it, and nothing depends on it
         if os.sched_getscheduler(0) == os.SCHED_OTHER:
