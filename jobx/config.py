@@ -90,6 +90,10 @@ class HttpSettings(Section, frozen=True, kw_only=True):
     max_items: PositiveInt = 250_000
     #: What all bodies that one web worker holds may take together.
     bodies_bytes: PositiveInt = 256 << 20
+    #: What large answers that one web worker has in flight may take together.
+    answers_bytes: PositiveInt = 256 << 20
+    #: A client that has taken next to nothing of its answer for so long is cut off.
+    stall_s: PositiveFloat = 60.0
     #: A head that takes longer to arrive is not waited for.
     head_s: PositiveFloat = 10.0
     #: A body that takes longer to arrive is not waited for.

@@ -67,6 +67,7 @@ def post_fork(_server: Any, worker: Any) -> None:
     _give_back_memory()
     _start_log(_settings.node)
     worker.head_s = _settings.http.head_s
+    worker.stall_s = _settings.http.stall_s
 
 
 def _cut_s(drain_s: float) -> float:

@@ -8,9 +8,12 @@ silent, there is room for a few more, which get nothing but ``/health``.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import math
 import resource
+import struct
+import termios
 import time
 from contextlib import suppress
 from typing import Any, Final
@@ -31,8 +34,11 @@ _HALF_OPEN_S: Final = 10.0
 #: How long what a client still sends is thrown away, so that it can read its answer.
 _LINGER_S: Final = 1.0
 _SWEEP_S: Final = 1.0
+#: What a client must take of its answer within ``http.stall_s``.
+_LEAST_BYTES: Final = 16 << 10
 #: How often it is logged at most that connections are refused.
 _WORD_S: Final = 60.0
+_INT: Final = struct.Struct("i")
 _TITLES: Final = {
     400: ("invalid-input", "The request is wrong"),
     408: ("head-too-slow", "The request took too long"),
@@ -65,11 +71,13 @@ class WebWorker(gasgi.ASGIWorker):
 
     Attributes:
         head_s: How long a head may take to arrive.
+        stall_s: How long a client may take nothing of an answer.
         connection_limit: Connections that may be open.
         silent: Connections on which a head is awaited, the longest first, and when that ends.
     """
 
     head_s = 10.0
+    stall_s = 60.0
 
     def _setup_event_loop(self) -> None:
         super()._setup_event_loop()
@@ -123,6 +131,7 @@ class Connection(ASGIProtocol):
     _lingers = False
     _is_answering = False
     _closed: bool
+    _stall: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take a place, or one of the few that are kept for questions of health."""
@@ -136,6 +145,7 @@ class Connection(ASGIProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place back."""
         self.worker.silent.pop(self, None)
+        self._let_flow()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -159,6 +169,40 @@ class Connection(ASGIProtocol):
     def _end_half_open(self) -> None:
         if not self._is_answering:
             self.transport.close()
+
+    def pause_writing(self) -> None:
+        """Watch that the client takes what waits for it."""
+        super().pause_writing()
+        self._watch_flow(self._unsent_bytes())
+
+    def resume_writing(self) -> None:
+        """Go on: the client has taken enough for now."""
+        self._let_flow()
+        super().resume_writing()
+
+    def _watch_flow(self, unsent_bytes: int) -> None:
+        self._stall = self.worker.loop.call_later(
+            self.worker.stall_s, self._look_at_flow, unsent_bytes
+        )
+
+    def _let_flow(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+    def _look_at_flow(self, before_bytes: int) -> None:
+        unsent_bytes = self._unsent_bytes()
+        if before_bytes - unsent_bytes < _LEAST_BYTES:
+            self.end()
+        else:
+            self._watch_flow(unsent_bytes)
+
+    def _unsent_bytes(self) -> int:
+        """Return what is on its way: in the transport, and in the kernel until it is taken."""
+        connection = self.transport.get_extra_info("socket")
+        queued = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(_INT.size))
+        (queued_bytes,) = _INT.unpack(queued)
+        return int(self.transport.get_write_buffer_size() + queued_bytes)
 
     def end(self) -> None:
         """Close the connection at once."""

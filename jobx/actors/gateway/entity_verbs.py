@@ -79,16 +79,14 @@ class EntityVerbs:
         return {"entity": plain(await self._read(_kind(body), body["workflow"], body["name"]))}
 
     async def list(self, body: Body) -> Body:
-        """Return entities of a class, by name."""
+        """Return a page of entities of a class, by name."""
         kind, workflow, after, limit = _kind(body), body["workflow"], body["after"], body["limit"]
-        if workflow is not None:
-            await self._read(model.Workflow, workflow, None)
-        found = await self._in_thread(
-            lambda: self._entities.list(kind, workflow, after=after, limit=limit + 1)
-        )
-        shown = [plain(entity) for entity in found[:limit]]
-        last = shown[-1][f"{body['kind']}_name"] if len(found) > limit else None
-        return {"entities": shown, "next": last}
+
+        def read() -> Body:
+            found, cursor = self._entities.page(kind, workflow, after, limit)
+            return {"entities": [plain(entity) for entity in found], "next": cursor}
+
+        return await self._in_thread(read)
 
     async def delete(self, body: Body) -> Body:
         """Delete an entity that nothing refers to, or by ``force``; return what that broke."""

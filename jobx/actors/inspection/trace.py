@@ -30,13 +30,16 @@ from jobx.kv.requests import deliveries, event_log, request_entity
 from jobx.kv.store import Store
 from jobx.model import Failure, Plan, PlanStep
 from jobx.payload import Payload, cut, unpack_offsets
-from jobx.values import to_jsonable, unpack
+from jobx.values import pack, to_jsonable, unpack
 from jobx.views import TraceNode, TraceView
 
 #: Vertices that a trace shows unless it is told otherwise.
 DEFAULT_LIMIT: Final = 1000
 #: How much of an input is shown.
 INPUT_CHARACTERS: Final = 200
+#: Output and sessions that a trace shows; of what comes later it says that it is left out.
+TEXT_BYTES: Final = 8 << 20
+LEFT_OUT: Final = "left out, as the trace has a lot already; ask for this invocation alone"
 #: Notes of a mapper about what ran after it in the same trip.
 _LATER_OUTPUTS: Final = {"combiner_output": "combine", "reducer_output": "reduce"}
 
@@ -88,6 +91,7 @@ class _Reader:
         self.begun: set[int] = set()
         self.limit = limit
         self._wanted = wanted
+        self._left_bytes = TEXT_BYTES
 
     def take(self, event: events.Event) -> None:
         if isinstance(event, events.Accepted):
@@ -109,12 +113,19 @@ class _Reader:
         seen.failures[event.kind] = event.failure
         seen.attempts[event.kind] = event.attempt
         self.begun.discard(event.vertex)
-        notes = event.notes.get(event.vertex, {})
+        notes = self._notes(event.notes.get(event.vertex, {}))
         if event.kind == "map" or seen.outcome:
             seen.take_notes(event.kind, 0, notes)
         else:  # in the trip of its mapper, which had succeeded
             seen.outcome = "combined"
             seen.take_notes("map", 0, notes)
+
+    def _notes(self, notes: dict[str, Any]) -> dict[str, Any]:
+        """Return notes as far as there is room for them."""
+        if not notes or self._wanted is not None:
+            return notes
+        self._left_bytes -= len(pack(notes))
+        return notes if self._left_bytes >= 0 else {"output": LEFT_OUT}
 
     def chunk_of(self, vertex: int) -> _TracedChunk | None:
         position = bisect.bisect_right(self.chunks, vertex, key=lambda chunk: chunk.start) - 1
@@ -138,7 +149,8 @@ class _Reader:
         spent = unpack_offsets(event.durations)
         for vertex in self._shown_in(event.first, event.count):
             seen = self.seen.setdefault(vertex, _Seen())
-            seen.take_notes(event.kind, event.partition, event.notes.get(vertex, {}))
+            notes = self._notes(event.notes.get(vertex, {}))
+            seen.take_notes(event.kind, event.partition, notes)
             if event.kind == "reduce":
                 seen.reduce_us[event.partition] = spent[0] if spent else 0
                 seen.failures.pop("reduce", None)

@@ -72,6 +72,16 @@ def size_bytes(
     return sum(source.size for source in _sources(payloads, "", partition, partitions))
 
 
+def ahead_bytes(payloads: Iterable[Payload]) -> int:
+    """Return about how many bytes of runs are read ahead while they are merged."""
+    ahead = [
+        min(source.size, 2 * max(_BLOCK_BYTES, source.payload.size_bytes // source.payload.count))
+        for source in _sources(payloads, "", None, 1)
+        if source.payload.count
+    ]
+    return sum(sorted(ahead, reverse=True)[:FAN_IN])
+
+
 def merge(
     payloads: Iterable[Payload], blob_dir: Folder, partition: int | None = None, partitions: int = 1
 ) -> Iterator[Item]:

@@ -8,8 +8,10 @@ from typing import Any
 from jobx.config import HttpSettings
 from jobx.errors import JobxError, TooLarge
 from jobx.http import errors
+from jobx.http.byte_budget import ByteBudget
 from jobx.http.door import origins
-from jobx.http.reading.intake import INTAKE, Budget, Intake, Receive
+from jobx.http.reading.intake import INTAKE, Intake, Receive
+from jobx.http.writing import held
 
 Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -21,13 +23,14 @@ class Door:
 
     Args:
         app: What is behind it.
-        settings: Our names, and the limits of bodies.
+        settings: Our names, and the limits of bodies and answers.
     """
 
     def __init__(self, app: Application, settings: HttpSettings) -> None:
         self._app = app
         self._hosts = origins.Hosts(settings.bind, settings.hosts)
-        self._budget = Budget(settings.bodies_bytes)
+        self._bodies = ByteBudget("bodies", settings.bodies_bytes)
+        self._answers = ByteBudget("answers", settings.answers_bytes)
         self._max_body_bytes = settings.max_body_bytes
         self._body_s = settings.body_s
 
@@ -41,10 +44,17 @@ class Door:
         except JobxError as error:
             await errors.answer(send, error)
             return
-        if not has_body:
-            await self._app(scope, receive, send)
-            return
-        scope[INTAKE] = intake = Intake(receive, self._budget, self._body_s)
+        scope[held.ANSWERS] = self._answers
+        try:
+            if has_body:
+                await self._take_in(scope, receive, send)
+            else:
+                await self._app(scope, receive, send)
+        finally:
+            held.give_back(scope)
+
+    async def _take_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[INTAKE] = intake = Intake(receive, self._bodies, self._body_s)
         try:
             await self._app(scope, intake.receive, send)
         finally:

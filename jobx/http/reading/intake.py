@@ -10,42 +10,15 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from jobx.errors import BodyTooSlow, Overloaded
+from jobx.errors import BodyTooSlow
+from jobx.http.byte_budget import ByteBudget
 
 Event = dict[str, Any]
 Receive = Callable[[], Awaitable[Event]]
 
 #: Key of a request's intake in its ASGI scope.
 INTAKE: Final = "jobx.intake"
-#: What is told to clients that came when others' bodies filled the budget.
-RETRY_S: Final = 1.0
-
 _NOTHING_YET: Final = {"type": "http.request", "body": b"", "more_body": True}
-
-
-class Budget:
-    """Bytes that all bodies of a web worker may take together.
-
-    Attributes:
-        taken_bytes: What they take.
-        turn: Held by the one whose large body is being decoded.
-    """
-
-    def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self.taken_bytes = 0
-        self.turn = asyncio.Lock()
-
-    def take(self, count: int, own: int) -> None:
-        """Take ``count`` bytes more for who has ``own`` already; who is alone always may.
-
-        Raises:
-            Overloaded: The bodies of others fill it.
-        """
-        wanted = self.taken_bytes + count
-        if wanted > self._most_bytes and self.taken_bytes > own:
-            raise Overloaded(f"bodies of {self.taken_bytes} bytes are in flight", RETRY_S)
-        self.taken_bytes = wanted
 
 
 class Intake:
@@ -55,7 +28,7 @@ class Intake:
     is refused at once, and a client that asks (``Expect``) is told to go on only when it may.
     """
 
-    def __init__(self, receive: Receive, budget: Budget, limit_s: float) -> None:
+    def __init__(self, receive: Receive, budget: ByteBudget, limit_s: float) -> None:
         self._receive = receive
         self._budget = budget
         self._limit_s = limit_s
@@ -91,7 +64,7 @@ class Intake:
     def let_go(self, kept_bytes: int) -> None:
         """Give back what was taken beyond ``kept_bytes``."""
         spare_bytes = max(0, self._taken_bytes - kept_bytes)
-        self._budget.taken_bytes -= spare_bytes
+        self._budget.give_back(spare_bytes)
         self._taken_bytes -= spare_bytes
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from jobx.config import HttpSettings
 from jobx.errors import InvalidInput
 from jobx.http.node.client import Node
 from jobx.http.reading import bodies, headers
-from jobx.http.writing import results
+from jobx.http.writing import held, results
 from jobx.model import check_name
 
 
@@ -54,12 +54,13 @@ class EntityList:
     async def on_get(self, req: Request, resp: Response, workflow: str | None = None) -> None:
         """Answer with a page of entities, by name."""
         asked = headers.query(req, "limit", "after")
-        body = {
+        body: dict[str, Any] = {
             "kind": self._kind.name,
             "workflow": workflow and check_name("workflow", workflow),
             "after": asked.get("after"),
             "limit": headers.page_limit(asked, self._settings.max_page),
         }
+        held.hold_page(req, body["limit"])
         results.send_json(resp, await self._node.call("entity.list", body))
 
     on_head = on_get

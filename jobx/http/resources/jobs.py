@@ -15,7 +15,7 @@ from falcon.asgi import Request, Response
 
 from jobx import values
 from jobx.config import HttpSettings
-from jobx.errors import InvalidInput, JobxError, TooLarge
+from jobx.errors import InvalidInput, JobxError, Overloaded, TooLarge
 from jobx.handlers.pairs import root_input
 from jobx.handlers.pairs.root_input import RootInputs
 from jobx.http.errors import REQUEST_ID
@@ -95,7 +95,12 @@ class Jobs:
         if waiting.is_blocking and outcome.result and outcome.delivery:
             results.send_delivery(resp, outcome.request, outcome.delivery)
         elif waiting.is_blocking:
-            await results.send_outcome(resp, outcome, accepted, self._settings.max_inline_pairs)
+            try:
+                await results.send_outcome(
+                    req, resp, outcome, accepted, self._settings.max_inline_pairs
+                )
+            except Overloaded:  # it is done, and its result can be had later
+                results.send_running(resp, outcome.request)
         else:
             results.send_running(resp, outcome.request)
 

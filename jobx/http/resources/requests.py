@@ -15,7 +15,7 @@ from jobx.errors import InvalidInput, NotEnded, NotFound
 from jobx.http.node.client import Node
 from jobx.http.reading import bodies, headers
 from jobx.http.resources import graphs
-from jobx.http.writing import media, results
+from jobx.http.writing import held, media, results
 from jobx.model import RequestState, check_name
 from jobx.views import RequestPage, RequestView, TraceNode, TraceView
 
@@ -43,12 +43,14 @@ class RequestList:
         if state is not None and state not in STATES:
             reason = f"must be one of {', '.join(STATES)}"
             raise InvalidInput("query parameter state", repr(state)[:80], reason)
+        limit = headers.page_limit(asked, self._max_page)
         body = {
             "workflow": check_name("workflow", workflow),
             "state": state,
             "after": asked.get("after"),
-            "limit": headers.page_limit(asked, self._max_page),
+            "limit": limit,
         }
+        held.hold_page(req, limit)
         page = msgspec.convert(await self._node.call("request.list", body), RequestPage)
         results.send_json(resp, page)
 
@@ -111,7 +113,7 @@ class RequestResult:
         if outcome.request.state == "running":
             resp.set_header("Retry-After", "1")
             raise NotEnded(request_id)
-        await results.send_outcome(resp, outcome, accepted, self._settings.max_inline_pairs)
+        await results.send_outcome(req, resp, outcome, accepted, self._settings.max_inline_pairs)
 
     on_head = on_get
 
@@ -140,6 +142,7 @@ class RequestTrace:
         """Answer with the invocation tree."""
         limit = headers.page_limit(headers.query(req, "limit"), MAX_TRACE, TRACE_LIMIT)
         body = {**_name(workflow, request_id), "limit": limit}
+        held.hold_trace(req, limit)
         answer = await self._node.call("request.trace", body)
         results.send_json(resp, msgspec.convert(answer, TraceView))
 

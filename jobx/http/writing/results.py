@@ -12,21 +12,27 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import msgspec
-from falcon.asgi import Response
+from falcon.asgi import Request, Response
 
 from jobx.errors import BlobDamaged, InvalidInput
 from jobx.handlers.pairs import run_reader, sequences
 from jobx.http.errors import send_failure
+from jobx.http.writing import held
 from jobx.http.writing.media import MEDIA_JSON, AcceptedFormats, Format
 from jobx.model import Delivery
 from jobx.payload import Payload
 from jobx.views import Outcome, RequestView, ResultView
 
 #: A slice ends when it has so many bytes.
-SLICE_BYTES: Final = 256 << 10
+SLICE_BYTES: Final = 64 << 10
+#: Slices that a stream has in memory: one made, one to be sent, one that the connection has.
+_SLICES: Final = 4
+#: How much more memory items take than bytes in a blob.
+_UNPACKED: Final = 8
 #: A result up to this size that is not in blobs is written at once, without a thread, if that
-#: makes no more than one slice.
+#: makes no larger body than this.
 DIRECT_BYTES: Final = 16 << 10
+_DIRECT_BODY_BYTES: Final = 256 << 10
 
 
 def send_json(resp: Response, answer: Any, status: int = 200) -> None:
@@ -49,15 +55,23 @@ def send_delivery(resp: Response, request: RequestView, delivery: Delivery) -> N
 
 
 async def send_outcome(
-    resp: Response, outcome: Outcome, accepted: AcceptedFormats, max_inline_pairs: int
+    req: Request, resp: Response, outcome: Outcome, accepted: AcceptedFormats, max_pairs: int
 ) -> None:
     """Make ``resp`` what a finished request ended with, or 202 while it runs.
 
+    Args:
+        req: What is answered.
+        resp: Its answer.
+        outcome: What the request ended with.
+        accepted: What its client takes.
+        max_pairs: A result with more is not sent as one JSON document.
+
     Raises:
         BlobDamaged: The result cannot be read.
+        Overloaded: Answers in flight leave no memory for it; nothing of ``resp`` is set.
     """
     if outcome.result is not None:
-        await _send_result(resp, outcome.result, accepted, max_inline_pairs)
+        await _send_result(req, resp, outcome.result, accepted, max_pairs)
     elif outcome.request.state == "running":
         send_running(resp, outcome.request)
     else:
@@ -65,23 +79,30 @@ async def send_outcome(
 
 
 async def _send_result(
-    resp: Response, result: ResultView, accepted: AcceptedFormats, max_inline_pairs: int
+    req: Request, resp: Response, result: ResultView, accepted: AcceptedFormats, max_pairs: int
 ) -> None:
-    form = accepted.small if result.pairs <= max_inline_pairs else accepted.large
+    form = accepted.small if result.pairs <= max_pairs else accepted.large
     payloads = [Payload.from_wire(wire) for wire in result.payloads]
-    resp.content_type = form.media_type
     if result.size_bytes <= DIRECT_BYTES and all(one.blob is None for one in payloads):
         items = _items(payloads)
         most = max((len(listed) for _, listed in items), default=0)
-        if result.size_bytes * most <= SLICE_BYTES:  # each value gets a key of its own
+        if result.size_bytes * most <= _DIRECT_BODY_BYTES:  # each value gets a key of its own
+            resp.content_type = form.media_type
             resp.data = form.body([(key, value) for key, listed in items for value in listed])
             return
+    held.hold(req, _held_bytes(payloads))
+    resp.content_type = form.media_type
     slices = _slices(payloads, result.blob_dir, form, result.pairs)
     first, second = await asyncio.to_thread(_begin, payloads, result.blob_dir, slices)
     if second is None:
         resp.data = first
     else:
-        resp.stream = _stream(first, second, slices)
+        resp.stream = _stream([second, first], slices)
+
+
+def _held_bytes(payloads: list[Payload]) -> int:
+    """Return about how much memory a result takes while it is read and sent slice by slice."""
+    return _SLICES * SLICE_BYTES + _UNPACKED * run_reader.ahead_bytes(payloads)
 
 
 def _begin(
@@ -107,12 +128,14 @@ def _items(payloads: list[Payload]) -> list[Any]:
         raise BlobDamaged("inline", str(error)) from error
 
 
-async def _stream(first: bytes, second: bytes, slices: Iterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    part: bytes | None = second
-    while part is not None:
-        yield part
-        part = await asyncio.to_thread(next, slices, None)
+async def _stream(ready: list[bytes], slices: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield slices, the last of those that are ready first; none is kept while it is sent."""
+    while ready:
+        yield ready.pop()
+    while part := await asyncio.to_thread(next, slices, b""):
+        ready.append(part)
+        del part
+        yield ready.pop()
 
 
 def _slices(payloads: list[Payload], blob_dir: str, form: Format, count: int) -> Iterator[bytes]:

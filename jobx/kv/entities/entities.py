@@ -6,13 +6,23 @@ break only where somebody deletes by force; ``Entities.fault`` tells what is bro
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from jobx.errors import AlreadyExists, Conflict, EntryDamaged, InUse, InvalidInput, NotFound, quote
+from jobx.errors import (
+    AlreadyExists,
+    Conflict,
+    EntryDamaged,
+    InUse,
+    InvalidInput,
+    NotFound,
+    TooLarge,
+    quote,
+)
 from jobx.kv import keys
 from jobx.kv.entities.references import (
     HANDLER_FIELDS,
@@ -40,6 +50,13 @@ T = TypeVar("T")
 Names: TypeAlias = list[str]  # the class below has a method named list
 Steps: TypeAlias = list[Step]
 Writes: TypeAlias = list[Write]
+Page: TypeAlias = list[E]
+#: What the entities of one page take in the store.
+PAGE_BYTES: Final = 1 << 20
+#: Entities that are read at once, since each may be large.
+_FEW: Final = 16
+#: Longest description of a handler; other kinds have their own in ``model.py``.
+MAX_DESCRIPTION: Final = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +85,39 @@ class Entities:
         entity, _ = read(self._store, kind, workflow, name)
         return entity
 
-    def list(
+    def page(
         self,
         kind: type[E],
         workflow: str | None = None,
         after: str | None = None,
         limit: int | None = None,
-    ) -> list[E]:
-        """Return entities by name.
+        most_bytes: int = PAGE_BYTES,
+    ) -> tuple[Page[E], str | None]:
+        """Return entities by name, and the cursor of those behind them, or None.
 
         Args:
             kind: Their class.
             workflow: Only those of this workflow; None for all workflows. None for Workflow.
             after: Only those behind this name (``workflow/name`` when no workflow is given).
             limit: At most so many.
+            most_bytes: At most as many as take so much in the store, but one in any case.
         """
         if workflow is not None:
             read(self._store, Workflow, workflow)
         prefix = keys.entities(KINDS[kind], workflow)
-        cursor = None if after is None else prefix + after
-        entries = self._store.range(prefix, after=cursor, limit=limit)
-        return [decoded(kind, entry) for entry in entries]
+        behind = None if after is None else prefix + after
+        found: dict[str, E] = {}
+        left_bytes = most_bytes
+        for entry in scan(self._store, prefix, after=behind, page=_FEW):
+            left_bytes -= len(entry.value)
+            if found and (left_bytes < 0 or len(found) == limit):
+                return [*found.values()], [*found][-1]
+            found[entry.key.removeprefix(prefix)] = decoded(kind, entry)
+        return [*found.values()], None
+
+    def list(self, kind: type[E], workflow: str | None = None) -> list[E]:
+        """Return all entities of a kind by name, however much that is; see ``page``."""
+        return self.page(kind, workflow, most_bytes=sys.maxsize)[0]
 
     def create(self, entity: E) -> E:
         """Store a new entity and return it as stored.
@@ -327,8 +356,12 @@ def _as_stored(entity: E) -> E:
 
     Raises:
         InvalidInput: A field is wrong, or holds what is no JSON and would come back as another.
+        TooLarge: Its description is.
     """
     kind = KINDS[type(entity)]
+    if len(entity.description) > MAX_DESCRIPTION:
+        limit = f"may have at most {MAX_DESCRIPTION} characters"
+        raise TooLarge(f"{kind}: description", f"{len(entity.description)} characters", limit)
     try:
         body = encode(entity)
     except (ValueError, TypeError, OverflowError) as error:

@@ -23,6 +23,8 @@ _LETTERS: Final = tuple(high + low for high in _BASE32 for low in _BASE32)
 _PLACES: Final = range(120, -1, -10)
 _RANDOM_BYTES: Final = 10
 _STATES: Final = ("running", *kept.ENDED)
+#: What the requests of one page take in the store.
+PAGE_BYTES: Final = 1 << 20
 
 
 def new_id(now_at: float, random: bytes) -> str:
@@ -112,17 +114,28 @@ def page(
         workflow: Their workflow.
         state: Only those in this state. One that leaves it meanwhile is left out.
         after: The cursor that the page before gave.
-        limit: At most so many.
+        limit: At most so many; fewer where they take more than ``PAGE_BYTES`` in the store.
     """
     check_name("workflow", workflow)
     if after is not None:
         check_name("after", after)
     states = _STATES if state is None else (state,)
     ids = kept.listed(store, workflow, states, after, limit + 1)
-    entries = [store.get(_key(workflow, request_id)) for request_id in ids[:limit]]
-    found = [decoded(Request, entry) for entry in entries if entry is not None]
-    shown = [request for request in found if state in (None, request.state)]
-    return shown, ids[limit - 1] if len(ids) > limit else None
+    shown: list[Request] = []
+    left_bytes = PAGE_BYTES
+    cursor = after
+    for count, request_id in enumerate(ids):
+        entry = store.get(_key(workflow, request_id))
+        left_bytes -= 0 if entry is None else len(entry.value)
+        if count == limit or (left_bytes < 0 and shown):
+            return shown, cursor
+        cursor = request_id
+        if entry is None:
+            continue
+        request = decoded(Request, entry)
+        if state in (None, request.state):
+            shown.append(request)
+    return shown, None
 
 
 def opened(store: Store, node_id: str) -> list[tuple[str, str]]:

@@ -322,3 +322,14 @@ def test_a_mapper_is_running_once_its_attempt_has_mapped_on(
     more: tuple[Event, ...], state: str
 ) -> None:
     assert _states(_root(_store(ACCEPTED, *more)))["m0"] == state
+
+
+def test_output_beyond_what_a_trace_may_hold_is_had_by_invocation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted = structs.replace(COUNTED, notes={1: {"output": "a" * 90}, 2: {"output": "b" * 90}})
+    store = _store(ACCEPTED, MAPPED, SPLIT, counted)
+    monkeypatch.setattr(trace, "TEXT_BYTES", 150)
+    nodes = {n.invocation_id: n.output for n in _all(_root(store))}
+    assert (nodes["m1"], nodes["m2"]) == ("a" * 90, trace.LEFT_OUT)
+    assert trace.invocation(store, "flow", "r1", "m2").output == "b" * 90

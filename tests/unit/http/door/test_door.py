@@ -8,8 +8,9 @@ import pytest
 
 from jobx.config import HttpSettings
 from jobx.errors import JobxError, Overloaded
+from jobx.http.byte_budget import ByteBudget
 from jobx.http.door.door import Door
-from jobx.http.reading.intake import INTAKE, Budget, Intake
+from jobx.http.reading.intake import INTAKE, Intake
 
 HOST = (b"host", b"localhost")
 SETTINGS = HttpSettings(max_body_bytes=1000, bodies_bytes=1500, body_s=0.05)
@@ -160,7 +161,7 @@ def test_body_that_is_alone_may_be_larger_than_the_budget() -> None:
 
 
 def test_budget_of_what_is_held_no_more_is_for_others() -> None:
-    budget = Budget(1000)
+    budget = ByteBudget("bodies", 1000)
     first, second = (Intake(asyncio.Queue[Any]().get, budget, 1.0) for _ in range(2))
     first.take(900)
     first.let_go(100)

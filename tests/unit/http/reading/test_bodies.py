@@ -15,8 +15,9 @@ from jobx import values
 from jobx.config import HttpSettings
 from jobx.errors import InvalidInput
 from jobx.http.app import create_app
+from jobx.http.byte_budget import ByteBudget
 from jobx.http.reading.bodies import ENTITY_ITEMS, decode_json, document
-from jobx.http.reading.intake import INTAKE, Budget, Intake
+from jobx.http.reading.intake import INTAKE, Intake
 from tests.support.fake_node import FakeNode
 
 PATH = "/job/texts/count"
@@ -205,7 +206,7 @@ class LargePost:
     body = b'{"text": "' + b"a" * 100_000 + b'"}'
     content_length = len(body)
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: ByteBudget) -> None:
         self.stream = self
         nothing: Any = self.read
         self.scope = {INTAKE: Intake(nothing, budget, 10.0)}
@@ -218,7 +219,7 @@ class LargePost:
 
 
 def test_large_bodies_are_decoded_one_after_the_other() -> None:
-    budget, at_work, most = Budget(1 << 30), [0], [0]
+    budget, at_work, most = ByteBudget("bodies", 1 << 30), [0], [0]
 
     def take(document: dict[str, Any]) -> int:
         at_work[0] += 1

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from falcon import testing
 from falcon.asgi import Response
 
 from jobx.handlers.pairs.run_writer import RunWriter
@@ -28,7 +29,7 @@ def sent(items: Sequence[tuple[str, list[Value]]]) -> Response:
         blob_dir="",
     )
     response = Response()
-    asyncio.run(results._send_result(response, view, JSON, 1 << 20))
+    asyncio.run(results._send_result(testing.create_asgi_req(), response, view, JSON, 1 << 20))
     return response
 
 

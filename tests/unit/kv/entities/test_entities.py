@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from jobx.errors import AlreadyExists, Conflict, InUse, InvalidInput, JobxError, NotFound
+from jobx.errors import AlreadyExists, Conflict, InUse, InvalidInput, JobxError, NotFound, TooLarge
 from jobx.kv import keys
 from jobx.kv.collections.collections import KvQueue
 from jobx.kv.entities.entities import Entities
@@ -267,7 +267,32 @@ def test_a_workflow_with_an_open_request_cannot_be_deleted(store: MemoryStore) -
 def test_list_gives_entities_by_name_in_pages(entities: Entities) -> None:
     names = [one.handler_name for one in entities.list(Handler, "flow")]
     assert names == ["add", "split", "total"]
-    assert [one.handler_name for one in entities.list(Handler, "flow", "add", 1)] == ["split"]
+    found, cursor = entities.page(Handler, "flow", "add", 1)
+    assert ([one.handler_name for one in found], cursor) == (["split"], "split")
+    assert entities.page(Handler, "flow", "split", 1)[1] is None
+
+
+def test_a_page_ends_early_where_entities_are_large(entities: Entities) -> None:
+    found, cursor = entities.page(Handler, "flow", most_bytes=1)
+    assert ([one.handler_name for one in found], cursor) == (["add"], "add")
+
+
+def test_pages_of_all_workflows_go_on_behind_their_cursor(entities: Entities) -> None:
+    entities.create(changed(FLOW, workflow_name="flow2"))
+    entities.create(handler("add", "combiner", workflow_name="flow2"))
+    names, cursor = [], None
+    while True:
+        found, cursor = entities.page(Handler, after=cursor, limit=2)
+        names += [f"{one.workflow_name}/{one.handler_name}" for one in found]
+        if cursor is None:
+            break
+    assert names == ["flow/add", "flow/split", "flow/total", "flow2/add"]
+
+
+def test_a_description_has_a_limit(entities: Entities) -> None:
+    large = changed(handler("long", "mapper"), description="x" * 65_537)
+    assert isinstance(refused(lambda: entities.create(large)), TooLarge)
+    entities.create(changed(large, description="x" * 65_536))
 
 
 def test_list_without_a_workflow_spans_all_of_them(entities: Entities) -> None:
@@ -275,7 +300,7 @@ def test_list_without_a_workflow_spans_all_of_them(entities: Entities) -> None:
     entities.create(handler("add", "combiner", workflow_name="flow2"))
     assert len(entities.list(Handler)) == 4
     assert [one.workflow_name for one in entities.list(Workflow)] == ["flow", "flow2"]
-    assert len(entities.list(Handler, after="flow/total")) == 1
+    assert len(entities.page(Handler, after="flow/total")[0]) == 1
 
 
 def test_list_names_a_workflow_that_does_not_exist(entities: Entities) -> None:

@@ -161,3 +161,14 @@ def test_a_request_that_leaves_a_state_while_it_is_listed_is_left_out(store: Mem
     done = msgspec.structs.replace(request("r1"), state="failed", is_done=True)
     store.commit([Put(keys.entity("request", "flow", "r1"), model.encode(done))])
     assert request_entity.page(store, "flow", "running") == ([], None)
+
+
+def test_a_page_ends_early_where_requests_are_large(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_entity, "PAGE_BYTES", 1)
+    accept(store, request("r1"), request("r2"))
+    first, cursor = request_entity.page(store, "flow")
+    assert (ids(first), cursor) == (["r2"], "r2")
+    second, cursor = request_entity.page(store, "flow", after=cursor)
+    assert (ids(second), cursor) == (["r1"], None)
