@@ -65,10 +65,10 @@ class Executors(Protocol):
         """Ask the executor that keeps a mapper of ``owner``; it hears Ran or Lost."""
 
     def discard(self, key: RequestKey, vertex: int, owner: ActorAddress) -> None:
-        """Close a kept mapper of ``owner``."""
+        """Close a suspended mapper of ``owner``."""
 
-    def abandon(self, owner: ActorAddress) -> None:
-        """Forget all of an owner: its queued work, its kept mappers, its running work.
+    def abandon(self, key: RequestKey, owner: ActorAddress) -> None:
+        """Forget all of an owner: its queued work, its suspended mappers, its running work.
 
         Running work gets a moment to end by itself, then its executor is replaced.
         """

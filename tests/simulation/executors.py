@@ -73,10 +73,10 @@ class SimulatedExecutors:
         if entry is not None and entry[0] == owner:
             del self.kept[key, vertex]
 
-    def abandon(self, owner: ActorAddress) -> None:
+    def abandon(self, key: RequestKey, owner: ActorAddress) -> None:
         self.abandoned.append(owner)
-        for key in [k for k, entry in self.kept.items() if entry[0] == owner]:
-            del self.kept[key]
+        for kept in [k for k, entry in self.kept.items() if entry[0] == owner]:
+            del self.kept[kept]
 
     def _later(self, call: Any) -> None:
         delay_s = self.rng.choice((0.0, 0.001, 0.01, 0.5))

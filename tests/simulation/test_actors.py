@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from jobx.actors.coordination import coordinator, invocations
-from jobx.actors.messages import Committed, Drain, Ran, Run, Submit
+from jobx.actors.coordination import batches, coordinator
+from jobx.actors.coordination.batches import Batch
+from jobx.actors.coordination.coordinator import Coordinator
+from jobx.actors.messages import Committed, Drain, Ran
 from jobx.errors import InternalError
 from tests.simulation.simulator import Simulation
 
@@ -111,7 +113,7 @@ def test_request_that_is_asked_for_again_while_its_coordinator_is_built_is_refus
 def test_all_who_wait_hear_of_a_request_that_was_lost_before_it_was_accepted(
     simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fail(monkeypatch, coordinator, Submit, lambda _: True)
+    fail_at_birth(monkeypatch, Coordinator)
     simulation.submit("r0")
     until(simulation, lambda: names(simulation) == ["Supervisor (0 open)"])
     simulation.submit("r0")
@@ -140,18 +142,44 @@ def test_request_whose_coordinator_dies_after_its_last_event_has_ended_once(
     assert names(simulation) == ["Supervisor (0 open)"]
 
 
-@pytest.mark.parametrize("kind", [Run, Ran])
-def test_request_goes_on_when_an_invocation_actor_dies(
-    kind: type, simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+def test_request_goes_on_when_a_batch_dies_of_an_answer(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     once = iter([True])
-    failing = fail(monkeypatch, invocations, kind, lambda _: next(once, False))
+    failing = fail(monkeypatch, batches, Ran, lambda _: next(once, False))
     simulation.submit("r0")
 
     until(simulation, lambda: "r0" in simulation.ended)
 
     assert len(failing) == 1
     assert [ended.state for ended in simulation.ended["r0"]] == ["succeeded"]
+
+
+def test_request_goes_on_when_a_batch_dies_at_its_birth(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = fail_at_birth(monkeypatch, Batch)
+    simulation.submit("r0")
+
+    until(simulation, lambda: "r0" in simulation.ended)
+
+    assert len(failing) == 1
+    assert [ended.state for ended in simulation.ended["r0"]] == ["succeeded"]
+
+
+def fail_at_birth(monkeypatch: pytest.MonkeyPatch, kind: Any) -> list[Exception]:
+    """Let the next actor of a kind fail in its ``__init__``; returns the failure."""
+    real = kind.__init__
+    failures: list[Exception] = []
+
+    def init(actor: Any, *arguments: Any) -> None:
+        if not failures:
+            failures.append(ArithmeticError("a fault of ours"))
+            raise failures[-1]
+        real(actor, *arguments)
+
+    monkeypatch.setattr(kind, "__init__", init)
+    return failures
 
 
 def fail(
@@ -161,11 +189,11 @@ def fail(
     real: Any = module._RECEIVE[kind]
     failures: list[Exception] = []
 
-    def receive(actor: Any, message: Any, sender: Any) -> None:
+    def receive(actor: Any, *arguments: Any) -> None:
         if should(actor):
             failures.append(ArithmeticError("a fault of ours"))
             raise failures[-1]
-        real(actor, message, sender)
+        real(actor, *arguments)
 
     monkeypatch.setitem(module._RECEIVE, kind, receive)
     return failures

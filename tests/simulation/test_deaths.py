@@ -8,17 +8,22 @@ from typing import Any
 import pytest
 from thespian.actors import ActorExitRequest, WakeupMessage
 
-from jobx.actors.coordination import coordinator, invocations, supervisor
+from jobx.actors.coordination import batches, coordinator, supervisor
+from jobx.actors.coordination.batches import Batch
+from jobx.actors.coordination.coordinator import Coordinator
 from jobx.actors.messages import (
+    Adopt,
     Cancel,
     CommitRefused,
     Describe,
     Drain,
+    LogRead,
     Probe,
     Progressed,
     Ran,
     Refused,
     RequestKey,
+    Submit,
 )
 from jobx.actors.runtime.cell import ChildFailed
 from jobx.kv import keys
@@ -29,27 +34,36 @@ from tests.simulation.simulator import WORKFLOW, Simulation
 SEEDS = 120
 PLACES = [
     pytest.param(module, kind, id=f"{module.__name__.rpartition('.')[2]}-{kind.__name__}")
-    for module in (supervisor, coordinator, invocations)
+    for module in (supervisor, coordinator, batches)
     for kind in module._RECEIVE
+]
+#: Methods by which actors are born.
+BIRTHS = [
+    pytest.param(actor, name, id=f"{actor.__name__}.{name}")
+    for actor, name in ((Coordinator, "_accept"), (Coordinator, "_recover"), (Batch, "__init__"))
 ]
 
 
 class Death:
     """Has an actor die at its next message of a kind, once."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Any, kind: type) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, place: Any, kind: Any) -> None:
         self.came = False
-        self._real = module._RECEIVE[kind]
-        monkeypatch.setitem(module._RECEIVE, kind, self)
+        if isinstance(kind, str):
+            self._real = getattr(place, kind)
+            monkeypatch.setattr(place, kind, lambda *arguments: self(*arguments))
+        else:
+            self._real = place._RECEIVE[kind]
+            monkeypatch.setitem(place._RECEIVE, kind, self)
 
-    def __call__(self, actor: Any, message: Any, sender: Any) -> None:
+    def __call__(self, actor: Any, *message: Any) -> None:
         if not self.came:
             self.came = True
             raise ArithmeticError("a fault of ours")
-        self._real(actor, message, sender)
+        self._real(actor, *message)
 
 
-def provoke(simulation: Simulation, kind: type) -> None:
+def provoke(simulation: Simulation, kind: Any) -> None:
     """Do what brings a message of a kind about that does not come by itself."""
     key, gateway = RequestKey(WORKFLOW, "r0"), simulation._gateway
     asked = {
@@ -62,11 +76,13 @@ def provoke(simulation: Simulation, kind: type) -> None:
     }
     if kind in asked:
         simulation.base.deliver(simulation.supervisor, asked[kind])
+    elif kind is Submit:
+        simulation.submit("r0")
     elif kind is WakeupMessage:
         simulation.break_coordinator("r0")
 
 
-def live(simulation: Simulation, death: Death, kind: type) -> bool:
+def live(simulation: Simulation, death: Death, kind: Any) -> bool:
     """Run a request; return whether it has ended, in this life of the node or in the next one."""
     lost: list[Any] = []
     simulation.base._root_exited = lost.append
@@ -92,16 +108,16 @@ def live(simulation: Simulation, death: Death, kind: type) -> bool:
     return False
 
 
-@pytest.mark.parametrize(("module", "kind"), PLACES)
-def test_a_request_ends_whatever_actor_dies_at_whatever_message(
-    module: Any, kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("place", "kind"), PLACES + BIRTHS)
+def test_a_request_ends_whatever_actor_dies_at_its_birth_or_at_whatever_message(
+    place: Any, kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seed in range(SEEDS):
         with monkeypatch.context() as patched:
-            death = Death(patched, module, kind)
+            death = Death(patched, place, kind)
             simulation = Simulation(seed, tmp_path)
             if kind is ChildFailed:
-                Death(patched, invocations, Ran)
+                Death(patched, batches, Ran)
             if kind in (CommitRefused, Refused):  # somebody else has written its log
                 simulation.store.commit([Put(keys.event(WORKFLOW, "r0", 0), b"")])
             if _needs_a_life_before(kind):
@@ -121,8 +137,8 @@ def test_a_request_ends_whatever_actor_dies_at_whatever_message(
         else:
             assert request.state == "cancelled" or request.failure is not None
         return
-    pytest.fail(f"no run had a {kind.__name__}")
+    pytest.fail(f"no run had a {kind}")
 
 
-def _needs_a_life_before(kind: type) -> bool:
-    return kind.__name__ in ("Adopt", "LogRead", "Recover")
+def _needs_a_life_before(kind: Any) -> bool:
+    return kind in (Adopt, LogRead, "_recover")

@@ -31,20 +31,28 @@ class Closer(LoopActor):
     """Stands in a coordinator's place where going on is the fault.
 
     It reads no event and no plan, so whatever is wrong with these cannot stop it.
+
+    Args:
+        close: The request, and what it fails with.
     """
 
     node: Services
-    _journal: Journal
+
+    def __init__(self, close: Close) -> None:
+        super().__init__()
+        self._reply_to = close.reply_to
+        state = RequestState(_NO_PLAN)
+        state.events = close.next_number
+        self._journal = Journal(self.node, self.myAddress, close.request, state)
+        self._journal.finish(Finish("failed", close.failure, ()))
 
     def describe(self) -> str:
         """Return what the actor tree shows."""
-        return "Closer"
+        return "Closer " + "/".join(self._journal.key)
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 - Thespian's
         """Take the next message."""
-        if isinstance(message, Close):
-            self._close(message, sender)
-        elif isinstance(message, Committed):
+        if isinstance(message, Committed):
             self._journal.became_durable(message.number)
             self._report(Ended(self._journal.request))
         elif isinstance(message, CommitRefused):
@@ -54,14 +62,7 @@ class Closer(LoopActor):
         elif isinstance(message, Describe | Cancel):
             self.send(message.reply_to, Described(message.ticket, None))  # the store knows
 
-    def _close(self, message: Close, sender: ActorAddress) -> None:
-        self._parent, self._reply_to = sender, message.reply_to
-        state = RequestState(_NO_PLAN)
-        state.events = message.next_number
-        self._journal = Journal(self.node, self.myAddress, message.request, state)
-        self._journal.finish(Finish("failed", message.failure, ()))
-
     def _report(self, report: Ended | Refused) -> None:
         self.send(self._reply_to, report)
-        self.send(self._parent, report)
+        self.send(self.parent, report)
         self.leave()

@@ -7,14 +7,14 @@ It is the only writer of the request's log. What it does is decided by the pure 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from msgspec.structs import replace
 from thespian.actors import ActorAddress, ActorExitRequest, WakeupMessage
 
 from jobx import model
+from jobx.actors.coordination.batches import Batch
 from jobx.actors.coordination.executor_reports import Outcomes, first_vertex
-from jobx.actors.coordination.invocations import Invocation, Mapper, Reducer
 from jobx.actors.coordination.journal import Journal
 from jobx.actors.coordination.work_frames import FrameBuilder
 from jobx.actors.executor_failures import KEEPER_GONE
@@ -31,7 +31,6 @@ from jobx.actors.messages import (
     Lost,
     Opened,
     Progressed,
-    Pull,
     Ran,
     Recover,
     Refused,
@@ -66,93 +65,86 @@ _TIME_LIMIT: Final = "time limit"
 
 
 class _Started(NamedTuple):
-    """Work that an invocation actor has."""
+    """Work that a batch has."""
 
     work: Work
-    actor: ActorAddress
+    batch: ActorAddress
 
 
 class Coordinator(LoopActor):
-    """Owns one request."""
+    """Owns one request.
+
+    Args:
+        begin: What it begins with: a new request, or the log of one that is open.
+    """
 
     node: Services
-    state: RequestState
 
-    def __init__(self) -> None:
+    def __init__(self, begin: Submit | Recover) -> None:
         super().__init__()
+        #: ``proving``: it was taken up and got no further yet. ``closed``: it starts nothing more,
+        #: for the node is draining, or it has left.
+        self._phase: Literal["proving", "open", "closed"] = "open"
+        self._reply_to = begin.reply_to
+        self.state = RequestState(begin.plan)
+        self._journal = Journal(self.node, self.myAddress, begin.request, self.state)
         self._pace = Pace()
+        self._outcomes = Outcomes(self._journal, self.state, self._pace, self.node.settings)
+        self._frames = FrameBuilder(begin.request, self.state, self.node)
         self._started: dict[int, _Started] = {}
         self._tickets = 0
         self._held_bytes = -1
         #: Questions that are answered once the request is durable.
         self._asked: list[Describe | Cancel] = []
-        self._is_begun = False
-        self._is_recovered = False
-        self._is_opened = False
-        self._is_stopping = False
-        self._is_refused = False
+        if isinstance(begin, Submit):
+            self._accept(begin)
+        else:
+            self._recover(begin)
+        self._advance()
 
     def describe(self) -> str:
         """Return what the actor tree shows."""
-        return "Coordinator " + ("/".join(self._journal.key) if self._is_begun else "(new)")
+        return "Coordinator " + "/".join(self._journal.key)
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 - Thespian's
         """Take the next message, then do what the state says."""
         receive = _RECEIVE.get(type(message))
-        if receive is not None and not self._is_refused:
+        if receive is not None:
             receive(self, message, sender)
             self._advance()
 
     # Beginning
 
-    def _submit(self, message: Submit, sender: ActorAddress) -> None:
-        if self._is_begun:  # a caller that lost its connection asks again
-            if self._is_opened:
-                self.send(self._reply_to, Opened(self._journal.request))
-            return
-        request = message.request
-        self._begin(request, message.plan, message.reply_to, sender)
+    def _accept(self, begin: Submit) -> None:
+        request = begin.request
         accepted = Accepted(
             at=request.accepted_at,
             job=request.job_name,
-            step=message.step,
-            plan=message.plan_digest,
-            arguments=message.arguments,
-            time_limit_s=message.time_limit_s,
+            step=begin.step,
+            plan=begin.plan_digest,
+            arguments=begin.arguments,
+            time_limit_s=begin.time_limit_s,
             partition_bytes=min(PARTITION_BYTES, self.node.settings.executors.spill_bytes),
         )
         # A blocking caller hears of the request with its result, so both may share a commit.
-        self._journal.append(accepted, message.writes, urgent=not request.is_blocking)
-        self._limit(message.time_limit_s)
+        self._journal.append(accepted, begin.writes, urgent=not request.is_blocking)
+        self.wakeupAfter(begin.time_limit_s, _TIME_LIMIT)
 
-    def _recover(self, message: Recover, sender: ActorAddress) -> None:
-        self._begin(message.request, message.plan, message.reply_to, sender)
-        self._is_opened = self._is_recovered = True
-        for event in message.events:
-            self.state.apply(event)
-        self._journal.committed = self.state.events - 1
+    def _recover(self, begin: Recover) -> None:
+        self._phase = "proving"
+        self._journal.replay(begin.events)
         self._journal.append(
             Adopted(self._journal.now_at(), self.node.node_id, self.node.incarnation)
         )
         accepted = self.state.accepted
         if accepted is not None:
-            spent_s = self._journal.now_at() - accepted.at
-            self._limit(min(max(accepted.time_limit_s - spent_s, 0.0), accepted.time_limit_s))
+            left_s = accepted.time_limit_s - (self._journal.now_at() - accepted.at)
+            self.wakeupAfter(min(max(left_s, 0.0), accepted.time_limit_s), _TIME_LIMIT)
 
-    def _begin(
-        self, request: model.Request, plan: model.Plan, reply_to: ActorAddress, parent: ActorAddress
-    ) -> None:
-        settings = self.node.settings
-        self._reply_to = reply_to
-        self._parent = parent
-        self.state = RequestState(plan)
-        self._journal = Journal(self.node, self.myAddress, request, self.state)
-        self._outcomes = Outcomes(self._journal, self.state, self._pace, settings)
-        self._frames = FrameBuilder(request, self.state, self.node)
-        self._is_begun = True
-
-    def _limit(self, seconds: float) -> None:
-        self.wakeupAfter(seconds, _TIME_LIMIT)
+    def _submitted(self, _message: Submit, _: ActorAddress) -> None:
+        """Answer a caller that lost its connection and asks again."""
+        if self._journal.is_accepted:
+            self.send(self._reply_to, Opened(self._journal.request))
 
     # Reports
 
@@ -160,7 +152,7 @@ class Coordinator(LoopActor):
         started = self._started.pop(message.ticket, None)
         if started is not None and self.state.finished is None:
             for segment in message.segments:
-                self._outcomes.take(started.work, started.actor, segment)
+                self._outcomes.take(started.work, started.batch, segment)
 
     def _taken_back(self, message: TakenBack, _: ActorAddress) -> None:
         """Give back the end of a batch that its executor will not come to."""
@@ -171,7 +163,7 @@ class Coordinator(LoopActor):
         if isinstance(work, RunMappers):
             stop = work.first + work.count
             shorter = replace(work, count=message.first - work.first)
-            self._started[message.ticket] = _Started(shorter, started.actor)
+            self._started[message.ticket] = _Started(shorter, started.batch)
             self._outcomes.give_back(work, message.first, stop)
 
     def _lost(self, message: Lost, _: ActorAddress) -> None:
@@ -194,50 +186,60 @@ class Coordinator(LoopActor):
     def _kept_lost(self, message: KeptLost, sender: ActorAddress) -> None:
         if self.state.finished is not None:
             return
+        asked = {
+            started.work.vertex: ticket
+            for ticket, started in self._started.items()
+            if isinstance(started.work, PullMapper) and started.batch == sender
+        }
+        suspended = self.state.ready.suspended
         for vertex in message.vertices:
-            if self._outcomes.keepers.get(vertex) == sender:
-                del self._outcomes.keepers[vertex]
-                attempt = self.state.attempt((vertex, MAPPER)).number
-                self._outcomes.attempt_failed(PullMapper(vertex, attempt), vertex, message.failure)
+            if vertex in asked:  # the batch may have left before it was asked
+                del self._started[asked[vertex]]
+            elif suspended.get(vertex) == sender:
+                del suspended[vertex]
+            else:
+                continue
+            attempt = self.state.attempt((vertex, MAPPER)).number
+            self._outcomes.attempt_failed(PullMapper(vertex, attempt), vertex, message.failure)
 
     def _child_failed(self, message: ChildFailed, sender: ActorAddress) -> None:
-        """Give back what an invocation actor had that died of a fault of ours."""
+        """Give back what a batch had that died of a fault of ours."""
         child = message.childAddress
-        self.node.executors.abandon(child)
+        self.node.executors.abandon(self._journal.key, child)
         failure = Failure(kind="crash", type="ActorDied", message="see the node's log")
         for ticket, started in list(self._started.items()):
-            if started.actor == child:
+            if started.batch == child:
                 self._lost(Lost(ticket, first_vertex(started.work), failure), sender)
-        kept = [v for v, keeper in self._outcomes.keepers.items() if keeper == child]
+        kept = [v for v, keeper in self.state.ready.suspended.items() if keeper == child]
         self._kept_lost(KeptLost(tuple(kept), failure), child)
 
     def _committed(self, message: Committed, _: ActorAddress) -> None:
+        was_accepted = self._journal.is_accepted
         self._journal.became_durable(message.number)
-        if self._is_recovered and self._journal.has_progressed:
-            self._is_recovered = False
-            self.send(self._parent, Progressed(self._journal.key))
+        if self._phase == "proving" and self._journal.has_progressed:
+            self._phase = "open"
+            self.send(self.parent, Progressed(self._journal.key))
         self._answer_asked(self._journal.snapshot)
         if self.state.finished is not None and not self._journal.uncommitted:
             self._leave(Ended(self._journal.request))
-        elif not self._is_opened:
-            self._is_opened = True
+        elif not was_accepted:
             self.send(self._reply_to, Opened(self._journal.request))
 
     def _commit_refused(self, message: CommitRefused, _: ActorAddress) -> None:
         """Stop at once: the request was never accepted, or cannot go on from here."""
-        self._is_refused = True
         self._answer_asked(lambda: None)
         key, error = self._journal.key, message.error
         self.node.log.forget(key)
         is_elsewhere = isinstance(error, Conflict)
-        may_exist = not is_elsewhere and (self._is_opened or isinstance(error, InternalError))
+        is_unclear = self._journal.is_accepted or isinstance(error, InternalError)
+        may_exist = is_unclear and not is_elsewhere
         self._leave(Refused(key, error, may_exist), is_told=not may_exist)
 
     def _leave(self, report: Ended | Refused, *, is_told: bool = True) -> None:
-        self._is_stopping = True
+        self._phase = "closed"
         if is_told:
             self.send(self._reply_to, report)
-        self.send(self._parent, report)
+        self.send(self.parent, report)
         self.leave()
 
     # Questions and orders
@@ -250,7 +252,7 @@ class Coordinator(LoopActor):
 
     def _describe(self, message: Describe | Cancel, _: ActorAddress) -> None:
         self._asked.append(message)
-        if self._is_opened:
+        if self._journal.is_accepted:
             self._answer_asked(self._journal.snapshot)
 
     def _answer_asked(self, snapshot: Callable[[], model.Request | None]) -> None:
@@ -259,7 +261,7 @@ class Coordinator(LoopActor):
         self._asked.clear()
 
     def _drain(self, _message: Drain, _: ActorAddress) -> None:
-        self._is_stopping = True
+        self._phase = "closed"
 
     def _woken(self, message: WakeupMessage, _: ActorAddress) -> None:
         if message.payload != _TIME_LIMIT:
@@ -273,7 +275,7 @@ class Coordinator(LoopActor):
     # Decisions
 
     def _advance(self) -> None:
-        if not self._is_begun or self._is_stopping or self.state.finished is not None:
+        if self._phase == "closed" or self.state.finished is not None:
             return
         window = self.node.settings.requests.window
         slots = self.node.executors.slots
@@ -281,7 +283,7 @@ class Coordinator(LoopActor):
             self.state, self._pace, room=self._room(2 * slots), slots=slots, window=window
         ):
             self._carry_out(decision)
-        self._discard_unwanted()
+        self._close_discarded()
         self._weigh()
 
     def _weigh(self) -> None:
@@ -298,23 +300,20 @@ class Coordinator(LoopActor):
 
     def _carry_out(self, decision: Decision) -> None:
         if isinstance(decision, RunMappers):
-            self._start(Mapper, decision, self._frames.mappers(self._ticket(), decision))
+            self._start(decision, self._frames.mappers(self._ticket(), decision))
         elif isinstance(decision, RunReducer):
-            self._start(Reducer, decision, self._frames.reducer(self._ticket(), decision))
+            self._start(decision, self._frames.reducer(self._ticket(), decision))
         elif isinstance(decision, PullMapper):
-            actor = self._outcomes.keepers[decision.vertex]
-            self._send(decision, actor, self._frames.pull(self._ticket(), decision.vertex))
+            pull = self._frames.pull(self._ticket(), decision.vertex)
+            self._started[pull.ticket] = _Started(decision, decision.keeper)
+            self.send(decision.keeper, pull)
         elif isinstance(decision, Wait):
             self.wakeupAfter(decision.delay_s, decision.target)
         else:
             self._finish(decision)
 
-    def _start(self, kind: type[Invocation], work: Work, run: Run) -> None:
-        self._send(work, self.createActor(kind), run)
-
-    def _send(self, work: Work, actor: ActorAddress, message: Run | Pull) -> None:
-        self._started[message.ticket] = _Started(work, actor)
-        self.send(actor, message)
+    def _start(self, work: Work, run: Run) -> None:
+        self._started[run.ticket] = _Started(work, self.create(Batch, run))
 
     def _ticket(self) -> int:
         self._tickets += 1
@@ -322,31 +321,25 @@ class Coordinator(LoopActor):
 
     def _finish(self, decision: Finish) -> None:
         self._journal.finish(decision)
-        keepers, unwanted = self._outcomes.keepers, self._outcomes.unwanted
-        actors = [started.actor for started in self._started.values()]
-        actors += [*keepers.values(), *(keeper for keeper, _ in unwanted)]
-        for actor in actors:  # with it goes what it keeps
-            self.send(actor, ActorExitRequest())
+        ready = self.state.ready
+        batches = [started.batch for started in self._started.values()]
+        batches += [*ready.suspended.values(), *(keeper for keeper, _ in ready.discarded)]
+        for batch in batches:  # with it goes what it keeps
+            self.send(batch, ActorExitRequest())
         self._started.clear()
-        keepers.clear()
-        unwanted.clear()
+        ready.suspended.clear()
+        ready.discarded.clear()
 
-    def _discard_unwanted(self) -> None:
-        """Close kept mappers that nobody will ask for more."""
-        unwanted, discarded = self._outcomes.unwanted, self.state.ready.discarded
-        if not unwanted and not discarded:
-            return
-        keepers = self._outcomes.keepers
-        unwanted += [(keepers.pop(v), v) for v in discarded if v in keepers]
-        discarded.clear()
-        for keeper, vertex in unwanted:
+    def _close_discarded(self) -> None:
+        """Close suspended mappers that nobody will ask for more."""
+        discarded = self.state.ready.discarded
+        for keeper, vertex in discarded:
             self.send(keeper, Discard(vertex))
-        unwanted.clear()
+        discarded.clear()
 
 
 _RECEIVE: Final[dict[type, Callable[[Coordinator, Any, ActorAddress], None]]] = {
-    Submit: Coordinator._submit,
-    Recover: Coordinator._recover,
+    Submit: Coordinator._submitted,
     Ran: Coordinator._ran,
     TakenBack: Coordinator._taken_back,
     Lost: Coordinator._lost,

@@ -26,18 +26,11 @@ QUOTED_CHARACTERS: Final = 200
 
 
 class Outcomes:
-    """Turns what executors answer into events of one request.
-
-    Attributes:
-        keepers: The actors of mappers that are kept suspended, by vertex.
-        unwanted: Suspended mappers that nobody will ask for more: their actor and vertex.
-    """
+    """Turns what executors answer into events of one request."""
 
     def __init__(
         self, journal: Journal, state: RequestState, pace: Pace, settings: Settings
     ) -> None:
-        self.keepers: dict[int, ActorAddress] = {}
-        self.unwanted: list[tuple[ActorAddress, int]] = []
         self._journal = journal
         self._state = state
         self._plan = state.plan
@@ -69,7 +62,6 @@ class Outcomes:
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
-        self._stop_asking(vertex)
         if failure.kind == "blob" and self._is_made_again(failure):
             self.give_back(work, vertex, vertex + 1)
             return
@@ -117,10 +109,10 @@ class Outcomes:
         chunk = chunk_of(self._state, work)
         if chunk is None:
             if more:
-                self.unwanted.append((actor, vertex))
+                self._state.ready.discarded.append((actor, vertex))
             return
         if more:
-            self.keepers[vertex] = actor
+            self._state.ready.suspended[vertex] = actor
         payload = Payload.from_wire(wire)
         refusal = self._refusal(chunk, step, payload.count)
         if refusal is not None:
@@ -133,9 +125,7 @@ class Outcomes:
                 Mapped(now, chunk.start, vertex, step, start, payload.count, payload, digest)
             )
         if more:
-            self._state.ready.pulls[vertex] = None
             return
-        self.keepers.pop(vertex, None)
         self._pace.record(chunk.step, 1, duration_us / 1e6)
         packed = _pack_durations(duration_us)
         self._journal.append(
@@ -170,11 +160,6 @@ class Outcomes:
         first, count = fields
         self.give_back(work, first, first + count)
 
-    def _stop_asking(self, vertex: int) -> None:
-        self._state.ready.pulls.pop(vertex, None)
-        if vertex in self.keepers:
-            self.unwanted.append((self.keepers.pop(vertex), vertex))
-
     def _is_made_again(self, failure: Failure) -> bool:
         """Run again what left a blob that is missing or damaged; False when that is no use.
 
@@ -190,7 +175,6 @@ class Outcomes:
         attempt = self._state.attempt((first, MAPPER))
         if next_delay_s(Retry(), failure, attempt, self._limits.lost_attempts) is None:
             return False
-        self._stop_asking(first)
         number = attempt.number + 1
         now = self._journal.now_at()
         self._journal.append(Retried(now, "map", chunk, first, count, number, 0.0, failure))

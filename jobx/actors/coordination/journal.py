@@ -51,6 +51,11 @@ class Journal:
         return self._state.events - 1 - self.committed
 
     @property
+    def is_accepted(self) -> bool:
+        """Whether the request is durable."""
+        return self.committed >= 0
+
+    @property
     def has_progressed(self) -> bool:
         """Whether an event that shows progress is durable since this journal was begun."""
         return self._progress is not None and self.committed >= self._progress
@@ -58,6 +63,12 @@ class Journal:
     def now_at(self) -> float:
         """Return the wall clock, for people who read the log."""
         return self._node.now_at()
+
+    def replay(self, events: Sequence[Event]) -> None:
+        """Apply what the log has already."""
+        for event in events:
+            self._state.apply(event)
+        self.committed = self._state.events - 1
 
     def append(self, event: Event, writes: Sequence[Write] = (), *, urgent: bool = False) -> None:
         """Apply an event and append it; ``writes`` become durable with it.

@@ -98,7 +98,7 @@ class Supervisor(LoopActor):
         elif (refusal := self._refusal(key, message)) is not None:
             self.send(message.reply_to, Refused(key, refusal))
         else:
-            self.send(self._start(key, Coordinator), message)
+            self._start(key, Coordinator, message)
 
     def _refusal(self, key: RequestKey, message: Submit) -> JobxError | None:
         """Return why a new request is not accepted, or None: there is room for it."""
@@ -114,11 +114,11 @@ class Supervisor(LoopActor):
             return error
         return None
 
-    def _start(self, key: RequestKey, kind: type[Coordinator | Closer]) -> ActorAddress:
-        address = self.createActor(kind)
-        self._open[key] = address
+    def _start(
+        self, key: RequestKey, kind: type[Coordinator | Closer], begin: Submit | Recover | Close
+    ) -> None:
+        address = self._open[key] = self.create(kind, begin)
         self._keys[address.addressDetails] = key
-        return address
 
     def _describe(self, message: Describe | Cancel, _: ActorAddress) -> None:
         address = self._open.get(message.key)
@@ -212,10 +212,10 @@ class Supervisor(LoopActor):
         failure = self._failure(message)
         if failure is None:
             recover = Recover(request, message.plan or _NO_PLAN, message.events, gateway)
-            self.send(self._start(key, Coordinator), recover)
+            self._start(key, Coordinator, recover)
         else:
             close = Close(request, message.next_number, failure, gateway)
-            self.send(self._start(key, Closer), close)
+            self._start(key, Closer, close)
 
     def _failure(self, message: LogRead) -> model.Failure | None:
         """Return why a request must end instead of going on, or None: it goes on."""

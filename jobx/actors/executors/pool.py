@@ -79,7 +79,6 @@ class ExecutorPool:
         self._notify = notify
         self._backlog = Backlog()
         self._paces = Paces()
-        self._kept_by: dict[ActorAddress, set[tuple[RequestKey, int]]] = {}
         self._short_at = self._long_at = -math.inf
         self._is_draining = False
         self._numbers = 0
@@ -128,7 +127,7 @@ class ExecutorPool:
     def pull(self, pull: Pull, owner: ActorAddress) -> None:
         """Ask the executor that keeps a mapper of ``owner``; it hears Ran or Lost."""
         item = WorkItem(pull.ticket, pull.key, pull.frame, (), pull.time_limit_s, owner)
-        keeper = self._keeper(pull.key, pull.vertex, owner)
+        keeper = self._keeper(pull.vertex, owner)
         if keeper is None:
             self._deliver(owner, Lost(pull.ticket, None, KEEPER_GONE))
         elif self._is_draining:
@@ -139,22 +138,23 @@ class ExecutorPool:
             keeper.waiting.append(item)
 
     def discard(self, key: RequestKey, vertex: int, owner: ActorAddress) -> None:
-        """Close a kept mapper of ``owner``."""
-        keeper = self._keeper(key, vertex, owner)
+        """Close a suspended mapper of ``owner``."""
+        keeper = self._keeper(vertex, owner)
         if keeper is not None:
-            self._forget_kept(keeper, key, vertex)
+            keeper.release(owner, vertex)
             keeper.send({"t": "drop", "request_id": key.request_id, "vertices": [vertex]})
 
-    def abandon(self, owner: ActorAddress) -> None:
+    def abandon(self, key: RequestKey, owner: ActorAddress) -> None:
         """Forget all of an owner; what it has at work gets a moment to end by itself."""
         now = self._loop.time()
         self._backlog.drop(owner)
         for task, item in self._reading.items():
             if item.owner == owner:
                 task.cancel()
-        for key, vertex in list(self._kept_by.get(owner, ())):
-            self.discard(key, vertex, owner)
         for executor in self._executors:
+            suspended = list(executor.suspended.pop(owner, ()))
+            if suspended:
+                executor.send({"t": "drop", "request_id": key.request_id, "vertices": suspended})
             if executor.waiting:
                 executor.waiting = deque(i for i in executor.waiting if i.owner != owner)
             for item in executor.work.values():
@@ -314,6 +314,7 @@ class ExecutorPool:
         item = executor.work.pop(frame["id"] if frame["id"] in executor.work else front, None)
         if item is not None and not item.abandoned_at:
             self._notify(notification.executor_died(blame, True))
+            executor.release(item.owner, item.first_vertex)
             self._deliver(item.owner, Lost(item.ticket, item.first_vertex, blame))
         self._take_back(executor)
         executor.kill(blame, executor.progress())
@@ -335,29 +336,13 @@ class ExecutorPool:
             if begun:
                 self._paces.ended(item, (now - item.sent_at) / begun)
             segments = rebalancing.without_taken(frame["segments"], item.stop)
-            self._note_kept(executor, item, segments)
+            _note_suspended(executor, item.owner, segments)
             self._deliver(item.owner, Ran(item.ticket, segments, self._node_id))
         for waiting in executor.work.values():
             waiting.sent_at = now
         while executor.waiting and len(executor.work) < 2:
             self._send(executor, executor.waiting.popleft())
         self._pump()
-
-    def _note_kept(self, executor: Executor, item: WorkItem, segments: list[list[Any]]) -> None:
-        for segment in segments:
-            if segment[0] == "mapped" and segment[5]:
-                executor.kept[item.key, segment[1]] = item.owner
-                self._kept_by.setdefault(item.owner, set()).add((item.key, segment[1]))
-            elif segment[0] in ("mapped", "failed"):
-                self._forget_kept(executor, item.key, segment[1])
-
-    def _forget_kept(self, executor: Executor, key: RequestKey, vertex: int) -> None:
-        owner = executor.kept.pop((key, vertex), None)
-        kept = self._kept_by.get(owner) if owner is not None else None
-        if kept is not None:
-            kept.discard((key, vertex))
-            if not kept:
-                del self._kept_by[owner]
 
     def _drop_late(self, executor: Executor, frame: frames.Frame, item: WorkItem | None) -> None:
         """Close the mappers that an answer nobody waits for would keep."""
@@ -366,10 +351,10 @@ class ExecutorPool:
             request_id = frame.get("request_id") or (item.key.request_id if item else None)
             executor.send({"t": "drop", "request_id": request_id, "vertices": kept})
 
-    def _keeper(self, key: RequestKey, vertex: int, owner: ActorAddress) -> Executor | None:
+    def _keeper(self, vertex: int, owner: ActorAddress) -> Executor | None:
         for executor in self._executors:
-            is_here = executor.state in ("ready", "parked")
-            if is_here and executor.kept.get((key, vertex)) == owner:
+            is_here = vertex in executor.suspended.get(owner, ())
+            if is_here and executor.state in ("ready", "parked"):
                 return executor
         return None
 
@@ -447,9 +432,11 @@ class ExecutorPool:
         )
         if is_told and not self._fleet.is_closing:
             self._notify(notification.executor_died(blame, executor.was_ready))
-        self._report_kept(executor)
         self._report_culprit(executor, blame)
         self._take_back(executor)
+        for owner, vertices in executor.suspended.items():
+            self._deliver(owner, KeptLost(tuple(vertices), KEEPER_GONE))
+        executor.suspended.clear()
         self._pump()
 
     def _report_culprit(self, executor: Executor, blame: Failure) -> None:
@@ -465,6 +452,7 @@ class ExecutorPool:
         if culprit is not None:
             del executor.work[culprit.number]
             if not culprit.abandoned_at:
+                executor.release(culprit.owner, vertex)
                 self._deliver(culprit.owner, Lost(culprit.ticket, vertex, blame, stage))
 
     def _take_back(self, executor: Executor) -> None:
@@ -474,20 +462,20 @@ class ExecutorPool:
                 continue
             # Its mapper went with the executor, or its owner has part of it back: they decide.
             if item.is_pinned or item.stop:
+                executor.release(item.owner, item.first_vertex)
                 self._deliver(item.owner, Lost(item.ticket, None, KEEPER_GONE))
             else:
                 self._enqueue(item, first=True)
         executor.work.clear()
         executor.waiting.clear()
 
-    def _report_kept(self, executor: Executor) -> None:
-        """Report kept mappers as lost, but for one that was itself at work and is reported so."""
-        at_work = executor.work.get(executor.progress().number)
-        spared = at_work and at_work.is_pinned and (at_work.key, at_work.first_vertex)
-        for kept, owner in list(executor.kept.items()):
-            self._forget_kept(executor, *kept)
-            if kept != spared:
-                self._deliver(owner, KeptLost((kept[1],), KEEPER_GONE))
+
+def _note_suspended(executor: Executor, owner: ActorAddress, segments: list[list[Any]]) -> None:
+    for segment in segments:
+        if segment[0] == "mapped" and segment[5]:
+            executor.suspended.setdefault(owner, set()).add(segment[1])
+        elif segment[0] in ("mapped", "failed"):
+            executor.release(owner, segment[1])
 
 
 def _begun(item: WorkItem, segments: list[list[Any]]) -> int:

@@ -110,7 +110,7 @@ class Executor(asyncio.Protocol):
         was_ready: It could take work once.
         is_used: It was sent something.
         waiting: Pinned work that waits for room here.
-        kept: Owners of the mappers that are kept suspended here.
+        suspended: The mappers that are suspended here, by their owners.
         recalled: The highest number of work that it is to begin nothing more of.
         recalled_at: When that was said last, monotonic.
         stopped_looks: How often in a row it was seen stopped by a signal.
@@ -134,7 +134,7 @@ class Executor(asyncio.Protocol):
     work: dict[int, WorkItem] = field(default_factory=dict)
     waiting: deque[WorkItem] = field(default_factory=deque)
     loaded: set[str] = field(default_factory=set)
-    kept: dict[tuple[RequestKey, int], ActorAddress] = field(default_factory=dict)
+    suspended: dict[ActorAddress, set[int]] = field(default_factory=dict)
     recalled: int = 0
     recalled_at: float = 0.0
     blame: Failure | None = None
@@ -186,6 +186,14 @@ class Executor(asyncio.Protocol):
         running_s = (time.monotonic_ns() - start_ns) / 1e9 if start_ns else 0.0
         is_trip = item is not None and item.frame["t"] == "map"
         return Progress(number, vertex, running_s, self.page.stage if is_trip else "mapper")
+
+    def release(self, owner: ActorAddress, vertex: int) -> None:
+        """Take note that a mapper is not suspended here any more."""
+        vertices = self.suspended.get(owner)
+        if vertices is not None:
+            vertices.discard(vertex)
+            if not vertices:
+                del self.suspended[owner]
 
     @property
     def is_idle(self) -> bool:

@@ -159,7 +159,7 @@ class Fleet:
 
     def _evict(self, parked: list[Executor]) -> None:
         """End the one that is least missed of too many that are parked."""
-        gone = min(parked, key=lambda e: (bool(e.work), bool(e.kept), e.state_since))
+        gone = min(parked, key=lambda e: (bool(e.work), bool(e.suspended), e.state_since))
         gone.kill(EVICTED, gone.progress())
 
     def _spawn(self, workflow: str = "") -> None:

@@ -6,7 +6,7 @@ out and comes back with events, or gives it back.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
@@ -37,10 +37,11 @@ class RunMappers(Struct, frozen=True):
 
 
 class PullMapper(Struct, frozen=True):
-    """Ask a mapper that is kept, in its attempt ``attempt``, for its next chunk."""
+    """Ask a suspended mapper, in its attempt ``attempt``, for its next chunk."""
 
     vertex: int
     attempt: int
+    keeper: Any = None
 
 
 class RunReducer(Struct, frozen=True):
@@ -151,9 +152,10 @@ def _next(state: RequestState, batches: _Batches, window: int) -> Work | None:
         branch = state.tree.branches[target[0]]
         inputs = tuple(branch.inputs())
         return RunReducer(*target, branch.partitions, branch.gathers, inputs)
-    vertex = state.ready.take_pull(max(window, CHUNK_PAIRS), CHUNK_PAIRS)
-    if vertex is not None:
-        return PullMapper(vertex, state.attempt((vertex, MAPPER)).number)
+    asked = state.ready.take_pull(max(window, CHUNK_PAIRS), CHUNK_PAIRS)
+    if asked is not None:
+        vertex, keeper = asked
+        return PullMapper(vertex, state.attempt((vertex, MAPPER)).number, keeper)
     taken = state.ready.take_range(batches.fitting)
     return RunMappers(*taken) if taken else None
 

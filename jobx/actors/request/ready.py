@@ -10,6 +10,7 @@ import bisect
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from jobx.actors.request.tree import MAPPER, Branch, Chunk, Target, Tree
 
@@ -19,14 +20,16 @@ class Ready:
 
     Attributes:
         delayed: Targets that wait for their back-off, with the seconds; emptied by ``decide``.
-        pulls: Mappers that have more to yield and are not being asked; filled by the coordinator.
-        discarded: Vertices whose kept mappers are no longer wanted; taken by the coordinator.
+        suspended: Mappers that have more to yield and are not being asked, with who keeps them;
+            filled by the coordinator.
+        discarded: Suspended mappers that are no longer wanted, after their keepers; taken by the
+            coordinator.
     """
 
     def __init__(self, tree: Tree) -> None:
         self.delayed: dict[Target, float] = {}
-        self.pulls: dict[int, None] = {}
-        self.discarded: list[int] = []
+        self.suspended: dict[int, Any] = {}
+        self.discarded: list[tuple[Any, int]] = []
         self._tree = tree
         self._chunks: list[tuple[int, int]] = []  # heap of (-depth, chunk): deepest first
         self._reduces: deque[Target] = deque()
@@ -57,7 +60,7 @@ class Ready:
     @property
     def is_at_last_chunk(self) -> bool:
         """Whether nothing is known to follow the siblings that are ready next."""
-        return len(self._chunks) == 1 and not self.pulls
+        return len(self._chunks) == 1 and not self.suspended
 
     def take_reduce(self) -> Target | None:
         """Take a reduction that is ready: (vertex, partition), or None."""
@@ -69,14 +72,14 @@ class Ready:
                 return vertex, partition
         return None
 
-    def take_pull(self, window: int, chunk_pairs: int) -> int | None:
-        """Take a mapper that has more to yield and room for it in its window, or None."""
-        for vertex in self.pulls:
+    def take_pull(self, window: int, chunk_pairs: int) -> tuple[int, Any] | None:
+        """Take a mapper that has more to yield and room for it in its window, and its keeper."""
+        for vertex, keeper in self.suspended.items():
             branch = self._tree.branches[vertex]
             # What an earlier attempt yielded is open already, and may wait for being yielded again.
             if branch.earlier or branch.open + chunk_pairs <= window:
-                del self.pulls[vertex]
-                return vertex
+                del self.suspended[vertex]
+                return vertex, keeper
         return None
 
     # What becomes ready
@@ -132,7 +135,7 @@ class Ready:
 
     def renew(self) -> None:
         """Make ready whatever has no result: nothing is at work any more."""
-        self.pulls.clear()
+        self.suspended.clear()
         self.delayed.clear()
         self._chunks.clear()
         self._reduces.clear()
@@ -157,10 +160,10 @@ class Ready:
     # What is not wanted any more
 
     def discard(self, vertices: Iterable[int]) -> None:
-        """Ask the mappers of dropped branches for nothing more."""
+        """Ask these mappers for nothing more; one that is being asked goes with its answer."""
         for vertex in vertices:
-            self.pulls.pop(vertex, None)
-            self.discarded.append(vertex)
+            if vertex in self.suspended:
+                self.discarded.append((self.suspended.pop(vertex), vertex))
 
     def hold_back(self, blob: str) -> None:
         """Start nothing that needs a blob: it is gone, and what left it runs again."""

@@ -224,7 +224,7 @@ class RequestState:
         branch = self.tree.branches.get(vertex)
         if branch is not None:
             self.tree.restart(branch)
-            self.ready.pulls.pop(vertex, None)
+        self.ready.discard((vertex,))
 
     def _adopted(self, event: Adopted) -> None:
         lost = Failure(kind="lost", type="NodeRestarted", message="the node was restarted")

@@ -187,13 +187,22 @@ class Engine:
         self,
         parent: Cell | None,
         actor_class: type[Actor],
-        requirements: Mapping[str, object] | None,
-        global_name: str | None,
+        requirements: Mapping[str, object] | None = None,
+        global_name: str | None = None,
+        arguments: tuple[Any, ...] = (),
     ) -> ActorAddress:
         """Create an actor; it exists, and its ``__init__`` ran, when the call returns.
 
-        An exception in the ``__init__`` of a child gives a ChildFailed to the parent and the
-        address of a dead actor. That of an actor without a parent is raised.
+        An ``__init__`` may do all that an actor may do: send, create children, ask its services. An
+        exception in that of a child gives a ChildFailed to the parent, and the address is that of
+        a dead actor. In that of an actor without a parent it is raised.
+
+        Args:
+            parent: Who creates it; None: the system owns it.
+            actor_class: What it is.
+            requirements: Capabilities that its node must offer.
+            global_name: An actor of that name which lives is returned instead.
+            arguments: What its ``__init__`` is given.
 
         Raises:
             NoCompatibleSystemForActor: No node offers what is required.
@@ -215,31 +224,46 @@ class Engine:
             # An exception would kill the parent in the middle of what it does to end well.
             self.deliver(parent.address, ChildActorExited(address))
             return address
-        try:
-            actor = self._make(actor_class, requirements)
-        except Exception as error:
-            if parent is None:
-                raise
-            self._failed += 1
-            self.deliver(parent.address, _failure(address, actor_class.__name__, error))
-            return address
+        actor = Actor.__new__(actor_class)
         cell = Cell(self, address, actor, parent, self.scheduler.now())
         actor._myRef = cell
         actor.node = self.services
         self._register(cell, global_name)
+        self._init(cell, actor_class, requirements, arguments)
         return address
 
-    def _make(self, actor_class: type[Actor], requirements: Mapping[str, object] | None) -> Actor:
-        """Make an actor, handing its ``__init__`` what it asks for by name, as Thespian does."""
+    def _init(
+        self,
+        cell: Cell,
+        actor_class: type[Actor],
+        requirements: Mapping[str, object] | None,
+        arguments: tuple[Any, ...],
+    ) -> None:
+        try:
+            actor_class.__init__(
+                cell.actor, *arguments, **self._asked_for(actor_class, requirements)
+            )
+        except Exception as error:
+            if cell.parent is None:
+                cell.is_root = False  # who creates it hears the exception
+                self._stop(cell, ChildActorExited(cell.address))
+                raise
+            self._failed += 1
+            self._stop(cell, _failure(cell.address, actor_class.__name__, error))
+
+    def _asked_for(
+        self, actor_class: type[Actor], requirements: Mapping[str, object] | None
+    ) -> dict[str, object]:
+        """Return what an ``__init__`` asks for by name, as Thespian hands it out."""
         wanted = self._wanted.get(actor_class)
         if wanted is None:
             parameters = inspect.signature(actor_class).parameters
             wanted = tuple(name for name in _INIT_ARGUMENTS if name in parameters)
             self._wanted[actor_class] = wanted
         if not wanted:
-            return actor_class()
+            return {}
         given = {"capabilities": dict(self.capabilities), "requirements": requirements}
-        return actor_class(**{name: given[name] for name in wanted})
+        return {name: given[name] for name in wanted}
 
     def _register(self, cell: Cell, global_name: str | None) -> None:
         self._created += 1

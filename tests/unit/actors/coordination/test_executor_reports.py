@@ -85,6 +85,12 @@ class Desk:
         self.outcomes.take(work, ACTOR, list(segment))
         return [event for event, _ in self.journal.appended[before:]]
 
+    def pull(self) -> PullMapper:
+        """Take a suspended mapper, to be asked for more."""
+        taken = self.state.ready.take_pull(1000, 1)
+        assert taken is not None
+        return PullMapper(taken[0], 1, taken[1])
+
     def children(self, payload: Payload) -> RunMappers:
         """Let the root map children and be done; they are at work."""
         self.state.apply(Mapped(1.0, ROOT, ROOT, "s", 1, payload.count, payload, "d"))
@@ -138,16 +144,14 @@ def test_a_mapper_with_more_to_yield_is_kept_and_will_be_asked(desk: Desk) -> No
     (event,) = desk.hear(desk.root, "mapped", 0, "s", _chunk_wire(2), "d", True, 9, {})
     payload = Payload.from_wire(_chunk_wire(2))
     assert event == Mapped(5.0, 0, 0, "s", 1, 2, payload, "d")
-    assert desk.outcomes.keepers == {0: ACTOR}
-    assert desk.state.ready.pulls == {0: None}
+    assert desk.state.ready.suspended == {0: ACTOR}
 
 
 def test_the_last_chunk_of_a_mapper_ends_it(desk: Desk) -> None:
     desk.hear(desk.root, "mapped", 0, "s", _chunk_wire(2), "d", True, 9, {})
-    pull = PullMapper(0, 1)
-    events = desk.hear(pull, "mapped", 0, "s", _chunk_wire(1), "e", False, 9, {0: {}})
+    events = desk.hear(desk.pull(), "mapped", 0, "s", _chunk_wire(1), "e", False, 9, {0: {}})
     assert [type(event) for event in events] == [Mapped, Done]
-    assert desk.outcomes.keepers == {}
+    assert desk.state.ready.suspended == {}
 
 
 def test_a_mapper_without_children_is_just_done(desk: Desk) -> None:
@@ -194,10 +198,10 @@ def _again(vertex: int) -> Retried:
 
 def test_a_mapper_of_an_older_attempt_is_closed_and_its_chunk_is_not_taken(desk: Desk) -> None:
     desk.hear(desk.root, "mapped", 0, "s", _chunk_wire(2), "d", True, 9, {})
+    stale = desk.pull()
     desk.state.apply(_again(ROOT))
-    stale = PullMapper(0, 1)
     assert desk.hear(stale, "mapped", 0, "s", _chunk_wire(2), "e", True, 9, {}) == []
-    assert desk.outcomes.unwanted == [(ACTOR, 0)]
+    assert desk.state.ready.discarded == [(ACTOR, 0)]
     assert desk.hear(stale, "mapped", 0, "s", _chunk_wire(2), "e", False, 9, {}) == []
 
 
@@ -267,11 +271,10 @@ def test_a_failed_reduction_names_the_reducer_and_its_partition(desk: Desk) -> N
     assert (failure.invocation_id, failure.handler_name, failure.input) == ("r0", "sum", None)
 
 
-def test_a_kept_mapper_that_failed_is_closed_and_asked_no_more(desk: Desk) -> None:
+def test_a_suspended_mapper_that_failed_is_asked_no_more(desk: Desk) -> None:
     desk.hear(desk.root, "mapped", 0, "s", _chunk_wire(2), "d", True, 9, {})
-    desk.hear(PullMapper(0, 1), "failed", 0, _fields("author"), 1, {})
-    assert desk.outcomes.unwanted == [(ACTOR, 0)]
-    assert (desk.outcomes.keepers, desk.state.ready.pulls) == ({}, {})
+    desk.hear(desk.pull(), "failed", 0, _fields("author"), 1, {})
+    assert desk.state.ready.suspended == {}
 
 
 def test_what_was_not_started_is_ready_again(desk: Desk) -> None:
@@ -304,7 +307,6 @@ def test_a_mapper_that_may_not_map_on_ends_the_request(
     (event,) = desk.hear(desk.root, "mapped", 0, step, _chunk_wire(count), "d", True, 9, {})
     assert isinstance(event, Failed)
     assert (event.failure.kind, event.failure.type) == (kind, error_type)
-    assert desk.outcomes.unwanted == [(ACTOR, 0)]
 
 
 def test_a_tree_has_a_greatest_depth(desk: Desk) -> None:
@@ -344,13 +346,13 @@ def test_children_whose_arguments_are_gone_run_when_these_are_there_again(desk: 
     assert sorted(desk.take_all()) == [1, 2, 3]
 
 
-def test_a_kept_mapper_that_must_yield_again_is_closed(desk: Desk) -> None:
+def test_a_suspended_mapper_that_must_yield_again_is_closed(desk: Desk) -> None:
     desk.hear(desk.root, "mapped", 0, "s", _chunk_wire(2, "b1"), "d", True, 9, {})
     desk.take_all()
     children = RunMappers(desk.state.tree.chunks[1], 1, 2)
     desk.hear(children, "failed", 1, _lost("b1"), 1, {})
-    assert desk.outcomes.unwanted == [(ACTOR, 0)]
-    assert (desk.outcomes.keepers, desk.state.ready.pulls) == ({}, {})
+    assert desk.state.ready.discarded == [(ACTOR, 0)]
+    assert desk.state.ready.suspended == {}
 
 
 def test_a_blob_that_is_gone_again_and_again_ends_the_request(desk: Desk) -> None:

@@ -226,7 +226,7 @@ class Driver:
             payload = self._stored(items(len(taken)))
             self.apply(Mapped(0.0, chunk.start, vertex, "s", start, len(taken), payload, digest))
         if self.rest[vertex]:
-            self.state.ready.pulls[vertex] = None
+            self.state.ready.suspended[vertex] = None
         else:
             self.apply(Done(0.0, "map", chunk.start, vertex, 1, "mapped"))
 

@@ -88,7 +88,7 @@ def test_reductions_come_first_then_pulls_then_new_mappers(state: RequestState) 
     _decide(state, room=0)
     state.apply(done(1, 1, outcome="combined", body=b"x"))
     state.apply(mapped(2, 4, 1, chunk=1))
-    state.ready.pulls[2] = None
+    state.ready.suspended[2] = None
     kinds = [type(decision) for decision in _decide(state, 3)]
     assert kinds == [RunReducer, PullMapper, RunMappers]
 
@@ -167,7 +167,7 @@ def test_what_is_given_back_is_shared_out_evenly_again(state: RequestState) -> N
 def test_siblings_that_others_follow_are_not_shared_out(state: RequestState) -> None:
     _decide(state)
     state.apply(mapped(ROOT, 1, 10))
-    state.ready.pulls[ROOT] = None
+    state.ready.suspended[ROOT] = None
     state.tree.branches[ROOT].open = 4000  # its window is full
     assert _batches(state, Pace()) == [10]
 

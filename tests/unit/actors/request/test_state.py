@@ -24,6 +24,7 @@ from tests.unit.actors.request.driver import (
 ADOPTED = Adopted(0.0, "node", 2)
 AUTHOR = Failure(kind="author", type="ValueError", message="")
 CRASH = Failure(kind="crash", type="Crash", message="")
+KEEPER = "who keeps it"
 
 
 @pytest.fixture
@@ -172,10 +173,10 @@ def test_a_mapper_is_pulled_only_while_its_window_has_room_for_a_chunk(
     state: RequestState,
 ) -> None:
     state.apply(mapped(ROOT, 1, 4))
-    state.ready.pulls[ROOT] = None
+    state.ready.suspended[ROOT] = KEEPER
     assert state.ready.take_pull(window=5, chunk_pairs=2) is None
     state.apply(done(1, 1))
-    assert state.ready.take_pull(window=5, chunk_pairs=2) == ROOT
+    assert state.ready.take_pull(window=5, chunk_pairs=2) == (ROOT, KEEPER)
     assert state.ready.take_pull(window=5, chunk_pairs=2) is None
 
 
@@ -183,8 +184,8 @@ def test_a_mapper_whose_window_is_full_does_not_stop_the_next(parent: RequestSta
     _take_all(parent)
     parent.apply(mapped(1, 5, 4, chunk=1))
     parent.apply(mapped(2, 9, 1, chunk=1))
-    parent.ready.pulls.update({1: None, 2: None})
-    assert parent.ready.take_pull(window=3, chunk_pairs=2) == 2
+    parent.ready.suspended.update({1: KEEPER, 2: KEEPER})
+    assert parent.ready.take_pull(window=3, chunk_pairs=2) == (2, KEEPER)
 
 
 def test_a_window_full_of_what_an_earlier_attempt_yielded_does_not_stop_the_new_one(
@@ -194,8 +195,8 @@ def test_a_window_full_of_what_an_earlier_attempt_yielded_does_not_stop_the_new_
     state.apply(mapped(ROOT, 3, 2, digest="b"))
     state.apply(retried(ROOT, ROOT))
     state.apply(mapped(ROOT, 1, 2, digest="a"))
-    state.ready.pulls[ROOT] = None
-    assert state.ready.take_pull(window=4, chunk_pairs=2) == ROOT
+    state.ready.suspended[ROOT] = KEEPER
+    assert state.ready.take_pull(window=4, chunk_pairs=2) == (ROOT, KEEPER)
 
 
 def test_a_reduction_that_was_taken_is_not_ready_until_it_is_given_back(
@@ -299,9 +300,10 @@ def test_another_chunk_from_a_new_attempt_drops_what_came_of_the_earlier_ones(
     state.apply(mapped(2, 3, 1, chunk=1))
     state.apply(mapped(3, 4, 1, chunk=3))
     state.apply(done(4, 4, body=b"dropped too"))
+    state.ready.suspended.update({2: KEEPER, 3: KEEPER})
     state.apply(retried(ROOT, ROOT))
     state.apply(mapped(ROOT, 5, 1, digest="b"))
-    assert sorted(state.ready.discarded) == [2, 3]
+    assert sorted(state.ready.discarded) == [(KEEPER, 2), (KEEPER, 3)]
     assert sorted(state.tree.chunks) == [ROOT, 5]
     assert sorted(state.tree.branches) == [ROOT]
     assert (state.tree.mapped_count, state.tree.finished_count, state.tree.held_bytes) == (2, 0, 0)
@@ -342,6 +344,7 @@ def test_a_mapper_that_mapped_and_now_returns_leaves_nothing_of_its_children(
 def test_a_tree_deeper_than_the_stack_can_be_dropped(state: RequestState) -> None:
     for depth in range(5000):
         state.apply(mapped(depth, depth + 1, 1, chunk=depth))
+        state.ready.suspended[depth] = KEEPER
     state.apply(retried(ROOT, ROOT))
     state.apply(done(ROOT, ROOT, body=b"data"))
     assert list(state.tree.chunks) == [ROOT]
@@ -540,9 +543,9 @@ def test_a_mapper_that_had_more_to_yield_begins_anew_when_taken_up_again(
     state: RequestState,
 ) -> None:
     state.apply(mapped(ROOT, 1, 2))
-    state.ready.pulls[ROOT] = None
+    state.ready.suspended[ROOT] = KEEPER
     state.apply(ADOPTED)
-    assert state.ready.pulls == {}
+    assert state.ready.suspended == {}
     assert _take_all(state) == [1, 2, ROOT]
     assert attempts_of(state, ROOT) == 2
     assert state.tree.place(ROOT, "s", 2, "") == 1

@@ -17,7 +17,7 @@ lucks = st.integers(0, 1 << 32).map(random.Random)
 def _assert_nothing_is_left(state: RequestState) -> None:
     assert list(state.tree.chunks) == [0]
     assert not state.tree.branches
-    assert not state.ready.pulls
+    assert not state.ready.suspended
     assert state.tree.held_bytes == 0
     assert state.tree.mapped_count == state.tree.finished_count
 
