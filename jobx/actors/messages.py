@@ -154,7 +154,7 @@ class Described(Struct, frozen=True):
     request: model.Request | None
 
 
-# Between coordinators and their invocation actors
+# Between coordinators and their batches
 
 
 class Run(Struct, frozen=True):
@@ -168,7 +168,7 @@ class Run(Struct, frozen=True):
 
 
 class Pull(Struct, frozen=True):
-    """Ask a mapper that is kept for its next chunk; the answer is Ran or Lost."""
+    """Ask a suspended mapper for its next chunk; the answer is Ran or Lost."""
 
     ticket: int
     key: RequestKey
