@@ -10,7 +10,7 @@ called from any thread, and never wait without a bound.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, final
 
 from msgspec import Struct
 
@@ -47,6 +47,7 @@ class Replace(Struct, frozen=True):
     revision: int
 
 
+@final  # told by its type alone
 class Delete(Struct, frozen=True):
     """Remove ``key`` if it exists; with ``revision``, only if that is still its revision."""
 
@@ -54,6 +55,7 @@ class Delete(Struct, frozen=True):
     revision: int | None = None
 
 
+@final  # told by its type alone
 class DeletePrefix(Struct, frozen=True):
     """Remove every key that starts with ``prefix``."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from jobx.errors import TooLarge
 from jobx.kv.prefixes import prefix_end
@@ -22,29 +23,38 @@ class Folded:
     deletes: set[str] = field(default_factory=set)
     prefixes: set[str] = field(default_factory=set)
 
-    def add(self, write: Write) -> bool:
-        """Take in a write that follows the others; False when it cannot be folded."""
-        if isinstance(write, DeletePrefix):
-            return self._add_prefix(write.prefix)
-        if any(write.key.startswith(prefix) for prefix in self.prefixes):
-            return isinstance(write, Delete) and write.revision is None
-        if isinstance(write, Create):
-            if write.key in self.creates or write.key in self.puts or write.key in self.deletes:
-                return False
-            self.creates[write.key] = write.value
-        elif isinstance(write, Put):
-            self.deletes.discard(write.key)
-            (self.creates if write.key in self.creates else self.puts)[write.key] = write.value
-        elif isinstance(write, Delete) and write.revision is None:
-            if write.key in self.creates:
-                return False
-            self.puts.pop(write.key, None)
-            self.deletes.add(write.key)
-        else:
+    def create(self, write: Create) -> bool:
+        """Take in a create that follows the others; False when it cannot be folded."""
+        key = write.key
+        if key in self.creates or key in self.puts or key in self.deletes:
             return False
+        if self.prefixes and self._is_gone(key):
+            return False
+        self.creates[key] = write.value
         return True
 
-    def _add_prefix(self, prefix: str) -> bool:
+    def put(self, write: Put) -> bool:
+        """Take in a put, likewise."""
+        key = write.key
+        if self.prefixes and self._is_gone(key):
+            return False
+        self.deletes.discard(key)
+        (self.creates if key in self.creates else self.puts)[key] = write.value
+        return True
+
+    def delete(self, write: Delete) -> bool:
+        """Take in a delete, likewise."""
+        key = write.key
+        if write.revision is not None or key in self.creates:
+            return False
+        if not self._is_gone(key):
+            self.puts.pop(key, None)
+            self.deletes.add(key)
+        return True
+
+    def delete_prefix(self, write: DeletePrefix) -> bool:
+        """Take in the delete of a prefix, likewise."""
+        prefix = write.prefix
         if prefix_end(prefix) is None:
             return False
         if any(key.startswith(prefix) for keys in (self.creates, self.puts) for key in keys):
@@ -52,15 +62,25 @@ class Folded:
         self.prefixes.add(prefix)
         return True
 
+    def _is_gone(self, key: str) -> bool:
+        return any(map(key.startswith, self.prefixes))
 
-def fold(units: Iterable[Unit]) -> Folded | None:
-    """Return all units as one, or None when they must be done one after the other."""
+
+_FOLD: Final[dict[type[Write], Callable[[Folded, Any], bool]]] = {
+    Create: Folded.create,
+    Put: Folded.put,
+    Replace: lambda *_: False,
+    Delete: Folded.delete,
+    DeletePrefix: Folded.delete_prefix,
+}
+
+
+def fold(writes: Unit) -> Folded | None:
+    """Return writes by kind, or None when they must be done one after the other."""
     folded = Folded()
-    for unit in units:
-        for write in unit:
-            if not folded.add(write):
-                return None
-    return folded
+    if all(_FOLD[type(write)](folded, write) for write in writes):
+        return folded
+    return None
 
 
 def name_of(write: Write) -> str:
@@ -81,5 +101,8 @@ def too_large(unit: Unit, limits: Limits) -> TooLarge | None:
 
 
 def _size(write: Write) -> int:
-    value = write.value if isinstance(write, Create | Put | Replace) else b""
-    return len(name_of(write)) + len(value)
+    if type(write) is DeletePrefix:
+        return len(write.prefix)
+    if type(write) is Delete:
+        return len(write.key)
+    return len(write.key) + len(write.value)

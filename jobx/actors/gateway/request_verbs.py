@@ -164,14 +164,13 @@ class Verbs:
 
         Or this one, when somebody else coordinates it now.
         """
-        taken = conflict.args[0]
-        if taken == keys.entity("request", *key) or taken.startswith(keys.log(*key)):
-            return await self._wait(key, body["wait_s"] if body["is_blocking"] else 0.0)
         client_key = body["idempotency_key"]
-        if client_key is not None:
-            first = await self._first_request(key.workflow, body["job"], client_key)
-            if first is not None:
-                return await self._replay(key.workflow, first, body)
+        names = key.workflow, body["job"]
+        if client_key is None or conflict.args[0] != keys.idempotency(*names, client_key):
+            return await self._wait(key, body["wait_s"] if body["is_blocking"] else 0.0)
+        first = await self._first_request(*names, client_key)
+        if first is not None:
+            return await self._replay(key.workflow, first, body)
         raise conflict
 
     async def _first_request(

@@ -15,7 +15,7 @@ from jobx.errors import InvalidInput
 from jobx.kv import keys
 from jobx.kv.prefixes import branches
 from jobx.kv.requests import event_log
-from jobx.kv.store import Delete, DeletePrefix, Put, Store, Write
+from jobx.kv.store import Create, Delete, DeletePrefix, Put, Store, Write
 from jobx.model import Request
 
 #: The states of requests that have ended.
@@ -67,7 +67,7 @@ def begin_writes(request: Request, plan_digest: str, events: int) -> list[Write]
     """
     marker, mark = _mark(request, plan_digest, events)
     listed_key = keys.listed(request.workflow_name, request.state, request.request_id)
-    return [Put(marker, msgspec.json.encode(mark)), Put(listed_key, b"")]
+    return [Create(marker, msgspec.json.encode(mark)), Create(listed_key, b"")]
 
 
 def _mark(request: Request, plan_digest: str, events: int) -> tuple[str, _Mark]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from jobx.errors import Conflict
@@ -27,7 +27,7 @@ CHANGES: Final = {1: "ALTER TABLE kv ADD COLUMN checksum INTEGER"}
 # IGNORE and ROLLBACK spare SQLite the statement journal, which doubles the time of many rows.
 _ROWS: Final = (
     "INTO kv (key, value, checksum, revision)"
-    " SELECT column1, column2, column3, revision FROM counter, (VALUES "
+    " SELECT column1, column2, column3, (SELECT revision FROM counter) FROM (VALUES "
 )
 _INSERT: Final = f"INSERT OR IGNORE {_ROWS}"
 _UPSERT: Final = f"INSERT OR ROLLBACK {_ROWS}"
@@ -61,35 +61,41 @@ def write_folded(writer: sqlite3.Connection, folded: Folded) -> None:
     """
     _next_revision(writer)
     created = 0
-    for rows, variables in _chunks(_summed(folded.creates), "(?, ?, ?)"):
-        created += writer.execute(f"{_INSERT}{rows})", variables).rowcount
+    for marks, variables in _chunks(_summed(folded.creates), "(?, ?, ?)"):
+        created += writer.execute(f"{_INSERT}{marks})", variables).rowcount
     if created < len(folded.creates):
         raise Collision
-    for rows, variables in _chunks(_summed(folded.puts), "(?, ?, ?)"):
-        writer.execute(f"{_UPSERT}{rows}{_UPSERT_END}", variables)
-    for rows, variables in _chunks(((key,) for key in folded.deletes), "?"):
-        writer.execute(f"DELETE FROM kv WHERE key IN ({rows})", variables)  # noqa: S608 - only marks
-    bounds = ((prefix, prefix_end(prefix)) for prefix in folded.prefixes)
-    for rows, variables in _chunks(bounds, "(?, ?)"):
-        writer.execute(f"{_DELETE_RANGES}{rows}) CROSS JOIN kv ON {_IN_RANGE})", variables)
+    for marks, variables in _chunks(_summed(folded.puts), "(?, ?, ?)"):
+        writer.execute(f"{_UPSERT}{marks}{_UPSERT_END}", variables)
+    for marks, variables in _chunks(list(folded.deletes), "?"):
+        writer.execute(f"DELETE FROM kv WHERE key IN ({marks})", variables)  # noqa: S608 - only marks
+    bounds = [bound for prefix in folded.prefixes for bound in (prefix, prefix_end(prefix))]
+    for marks, variables in _chunks(bounds, "(?, ?)"):
+        writer.execute(f"{_DELETE_RANGES}{marks}) CROSS JOIN kv ON {_IN_RANGE})", variables)
 
 
-def _summed(values: Mapping[str, bytes]) -> Iterator[tuple[str, bytes, int]]:
+def _summed(values: Mapping[str, bytes]) -> list[Any]:
+    """Return keys, values and checksums, one after the other."""
+    found: list[Any] = []
     for key, value in values.items():
-        yield key, value, checksum_of(key.encode(), value)
+        found += (key, value, checksum_of(key.encode(), value))
+    return found
 
 
-def _chunks(rows: Iterable[tuple[Any, ...]], marks: str) -> Iterator[tuple[str, list[Any]]]:
-    """Cut rows into chunks that are powers of two, so that each of few statements is prepared once.
+def _chunks(variables: list[Any], row: str) -> Iterator[tuple[str, list[Any]]]:
+    """Cut the variables of rows into chunks; yield the marks and the variables of each.
 
-    The last one is filled up with rows of its own, which change nothing when they come again.
+    Chunks have few sizes, so that each of few statements is prepared once: all up to eight rows,
+    beyond that four between one power of two and the next. The last chunk is filled up with rows
+    of its own, which change nothing when they come again.
     """
-    listed = list(rows)
-    for start in range(0, len(listed), _MAX_ROWS):
-        chunk = listed[start : start + _MAX_ROWS]
-        size = 1 << (len(chunk) - 1).bit_length()
-        chunk += chunk[: size - len(chunk)]
-        yield ", ".join([marks] * size), [item for row in chunk for item in row]
+    width = row.count("?")
+    for start in range(0, len(variables), _MAX_ROWS * width):
+        chunk = variables[start : start + _MAX_ROWS * width]
+        rows = len(chunk) // width
+        step = max(1, (1 << (rows - 1).bit_length()) >> 3)
+        missing = -rows % step
+        yield ", ".join([row] * (rows + missing)), chunk + chunk[: missing * width]
 
 
 def try_unit(writer: sqlite3.Connection, unit: Unit) -> Conflict | None:

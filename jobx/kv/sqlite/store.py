@@ -116,14 +116,13 @@ class SqliteStore:
 
     def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         """See ``Store.commit_many``."""
-        units = [unit for chain in chains for unit in chain]
-        if not any(too_large(unit, self._limits) for unit in units):
-            folded = fold(units)
-            if folded is not None:
-                with suppress(Collision):
-                    with self._transaction() as writer:
-                        write_folded(writer, folded)
-                    return [CommitOutcome(len(chain)) for chain in chains]
+        together = [write for chain in chains for unit in chain for write in unit]
+        folded = None if too_large(together, self._limits) else fold(together)
+        if folded is not None:
+            with suppress(Collision):
+                with self._transaction() as writer:
+                    write_folded(writer, folded)
+                return [CommitOutcome(len(chain)) for chain in chains]
         with self._transaction() as writer:
             return [self._try_chain(writer, chain) for chain in chains]
 
