@@ -205,7 +205,8 @@ class LocalWorkflow:
         if request.state == "running":
             raise DeadlineExceeded(f"a request of {step}", self._timeout_s)
         named = {"workflow": _WORKFLOW, "request_id": request.request_id, "limit": _TRACE_LIMIT}
-        trace = msgspec.convert(self._wait(self._node.call("request.trace", named)), TraceView)
+        answer = self._wait(self._node.call("request.trace", named))
+        trace = msgspec.json.decode(answer["json"], type=TraceView)
         pairs: list[Pair] = []
         if result is not None:
             pairs = list(run_reader.pairs(map(Payload.from_wire, result.payloads), result.blob_dir))

@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from jobx import frames, model, values
+from jobx.actors.inspection import trace_json
 from jobx.actors.inspection.graph import dot_text
 from jobx.errors import (
     AlreadyExists,
@@ -202,7 +203,10 @@ class FakeNode:
         more = len(found) > len(page)
         return RequestPage(requests=page, next=page[-1].request_id if more else None)
 
-    def _request_trace(self, body: Frame) -> TraceView:
+    def _request_trace(self, body: Frame) -> Frame:
+        return {"json": trace_json.encode(self._trace(body))}
+
+    def _trace(self, body: Frame) -> TraceView:
         root = TraceNode(
             invocation_id="i0",
             kind="map",
@@ -214,14 +218,14 @@ class FakeNode:
         return TraceView(request=self._request(body), root=root)
 
     def _request_invocation(self, body: Frame) -> TraceNode:
-        root = self._request_trace(body).root
+        root = self._trace(body).root
         assert root is not None
         if body["invocation_id"] != "m0":
             raise NotFound("invocation", body["invocation_id"])
         return msgspec.structs.replace(root, invocation_id="m0", output="é, printed\n")
 
     def _request_graph(self, body: Frame) -> Frame:
-        return {"dot": dot_text(self._request_trace(body), body["limit"])}
+        return {"dot": dot_text(self._trace(body), body["limit"])}
 
     def _request_deliver(self, body: Frame) -> RequestView:
         request = self._request(body)

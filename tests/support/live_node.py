@@ -109,7 +109,7 @@ def trace_of(node: LiveNode, outcome: Outcome) -> TraceNode:
     """Return the root of a request's trace."""
     request_id = outcome.request.request_id
     answer = node.ask("request.trace", workflow=WORKFLOW, request_id=request_id)
-    root = msgspec.convert(answer, TraceView).root
+    root = msgspec.json.decode(answer["json"], type=TraceView).root
     assert root is not None
     return root
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 
 @contextmanager
@@ -28,13 +29,38 @@ def running(command: Sequence[str], **environ: str) -> Iterator[subprocess.Popen
         process.communicate(timeout=30)
 
 
+class Life(NamedTuple):
+    """One process for good: its id may be another's later, but not with the same start."""
+
+    pid: int
+    #: In clock ticks since the boot.
+    started: int
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it still lives."""
+        return alive(self.pid) and life(self.pid) == self
+
+
+def life(pid: int) -> Life | None:
+    """Return which process has an id now, None when there is none."""
+    fields = _stat(pid)
+    return Life(pid, int(fields[19])) if fields else None
+
+
 def alive(pid: int) -> bool:
     """Return whether a process lives; one that is dead and not reaped does not."""
+    fields = _stat(pid)
+    return bool(fields) and fields[0] not in ("Z", "X")
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of a process from its state on, none when it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
+        return []
+    return stat.rpartition(")")[2].split()
 
 
 def descendants(pid: int) -> set[int]:
@@ -63,8 +89,5 @@ def words(pid: int) -> list[str]:
 
 def parent(pid: int) -> int:
     """Return the id of a process's parent; 0 when the process is gone."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return int(stat.rpartition(")")[2].split()[1])
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0

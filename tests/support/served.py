@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from tests.support.authoring import WORKFLOW
-from tests.support.processes import alive, descendants, parent, words
+from tests.support.processes import Life, descendants, life, parent, words
 from tests.support.waiting import eventually
 
 START_S = 60.0
@@ -57,7 +57,7 @@ class Served:
         self._data_dir = data_dir
         self._stderr = stderr
         self._environ = {**os.environ, "JOBX_NODE_LOG_LEVEL": "error", **environ}
-        self._seen: set[int] = set()
+        self._seen: set[Life] = set()
         self.port = 0
         self.process: subprocess.Popen[str]
 
@@ -81,7 +81,7 @@ class Served:
 
     def note(self) -> None:
         """Remember the processes there are, to see later that they are gone."""
-        self._seen |= descendants(self.process.pid)
+        self._seen |= {one for pid in descendants(self.process.pid) if (one := life(pid))}
 
     def stop(self) -> int:
         """Stop it; return its exit code. Nothing of it is left."""
@@ -94,8 +94,10 @@ class Served:
     def kill_all(self) -> None:
         """Kill every process of it at once."""
         self.note()
-        for pid in (self.process.pid, *self._seen):
-            kill(pid)
+        self.process.kill()
+        for one in self._seen:
+            if one.goes_on:
+                kill(one.pid)
         self.process.wait(60)
         self.expect_gone()
 
@@ -103,7 +105,8 @@ class Served:
         """Wait until no process is left that was ever seen."""
         if self.process.stdout is not None:
             self.process.stdout.close()
-        eventually(lambda: not any(map(alive, self._seen)), timeout_s=30)
+        self._seen = {one for one in self._seen if one.goes_on}
+        eventually(lambda: not any(one.goes_on for one in self._seen), timeout_s=30)
 
     # Who is who
 

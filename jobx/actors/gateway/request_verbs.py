@@ -18,7 +18,7 @@ from jobx import model
 from jobx.actors.coordination.executor_reports import invocation_id, missing_capability
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.gateway.waiters import Answers, within
-from jobx.actors.inspection import graph, trace, view_builders
+from jobx.actors.inspection import graph, trace, trace_json, view_builders
 from jobx.actors.messages import Cancel, Describe, RequestKey, Submit
 from jobx.actors.ports import Services
 from jobx.actors.request.tree import ROOT
@@ -333,11 +333,13 @@ class Verbs:
         return view_builders.plain(view_builders.result_view(request, self._node.blobs.name(*key)))
 
     async def trace(self, body: Body) -> Body:
-        """Return the invocation tree of a request."""
-        limit = body.get("limit") or trace.DEFAULT_LIMIT
-        return view_builders.plain(
-            await self._read(trace.read, body["workflow"], body["request_id"], limit)
-        )
+        """Return the invocation tree of a request, as the JSON of a TraceView."""
+        key, limit = (body["workflow"], body["request_id"]), body.get("limit")
+
+        def write(store: Store) -> bytes:
+            return trace_json.encode(trace.read(store, *key, limit or trace.DEFAULT_LIMIT))
+
+        return {"json": await self._read(write)}
 
     async def invocation(self, body: Body) -> Body:
         """Return one invocation of a request."""

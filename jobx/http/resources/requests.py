@@ -17,7 +17,7 @@ from jobx.http.reading import bodies, headers
 from jobx.http.resources import graphs
 from jobx.http.writing import held, media, results
 from jobx.model import RequestState, check_name
-from jobx.views import RequestPage, RequestView, TraceNode, TraceView
+from jobx.views import RequestPage, RequestView, TraceNode
 
 STATES: Final = typing.get_args(RequestState)
 #: Invocations that a trace shows unless the client asks for more.
@@ -144,7 +144,7 @@ class RequestTrace:
         body = {**_name(workflow, request_id), "limit": limit}
         held.hold_trace(req, limit)
         answer = await self._node.call("request.trace", body)
-        results.send_json(resp, msgspec.convert(answer, TraceView))
+        results.send_text(resp, answer["json"])
 
     on_head = on_get
 

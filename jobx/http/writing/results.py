@@ -42,6 +42,12 @@ def send_json(resp: Response, answer: Any, status: int = 200) -> None:
     resp.data = msgspec.json.encode(answer)
 
 
+def send_text(resp: Response, text: bytes) -> None:
+    """Make ``resp`` a JSON document that the node has written."""
+    resp.content_type = MEDIA_JSON
+    resp.data = text
+
+
 def send_running(resp: Response, request: RequestView, status: int = 202) -> None:
     """Make ``resp`` say that a request goes on, and where to look for it."""
     resp.set_header("Location", f"/request/{request.workflow_name}/{request.request_id}")
