@@ -33,9 +33,17 @@ def encode(frame: Frame) -> bytes:
         FrameError: The frame is larger than MAX_FRAME_BYTES or holds what is not a value.
     """
     try:
-        body = values.pack(frame)
+        return with_head(values.pack(frame))
     except InvalidInput as error:
         raise FrameError(str(error)) from error
+
+
+def with_head(body: bytes) -> bytes:
+    """Return the body of a frame as bytes, head included.
+
+    Raises:
+        FrameError: It is larger than MAX_FRAME_BYTES.
+    """
     if len(body) > MAX_FRAME_BYTES:
         raise FrameError(f"a frame of {len(body)} bytes is larger than {MAX_FRAME_BYTES}")
     return _HEAD.pack(len(body)) + body
@@ -125,10 +133,19 @@ class FrameSocket:
 
     def send(self, frame: Frame) -> None:
         """Write one frame; raises OSError when the peer is gone."""
-        self._sock.sendall(encode(frame))
+        self.send_bytes(encode(frame))
+
+    def send_bytes(self, frame: bytes) -> None:
+        """Write one frame that is encoded; raises OSError when the peer is gone."""
+        self._sock.sendall(frame)
 
     def receive(self) -> Frame | None:
-        """Return the next frame, or None when the peer closed the stream between frames.
+        """Return the next frame; see ``receive_body``."""
+        body = self.receive_body()
+        return None if body is None else decode_body(body)
+
+    def receive_body(self) -> bytes | None:
+        """Return the body of the next frame, or None when the peer closed the stream between two.
 
         Raises:
             ConnectionError: The stream ended inside a frame.
@@ -143,10 +160,10 @@ class FrameSocket:
         (length,) = _HEAD.unpack(head)
         if length > MAX_FRAME_BYTES:
             raise FrameError(f"a peer announced a frame of {length} bytes")
-        body = self._stream.read(length)
+        body: bytes = self._stream.read(length)
         if len(body) < length:
             raise ConnectionResetError("the stream ended inside a frame")
-        return decode_body(body)
+        return body
 
     def let_go(self) -> None:
         """Part with the peer, in a process that was forked and must not answer it."""

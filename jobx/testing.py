@@ -41,8 +41,9 @@ from jobx.kv.entities.entities import Entities
 from jobx.kv.requests import request_entity
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.payload import Payload
+from jobx.questions import GetTrace, SubmitJob
 from jobx.values import Key, Pair, Value
-from jobx.views import Outcome, TraceView
+from jobx.views import TraceView
 
 __all__ = ["JobResult", "LocalWorkflow", "TrialResult", "run_handler"]
 
@@ -53,7 +54,6 @@ T = TypeVar("T")
 _WORKFLOW: Final = "local"
 #: How long the node may take to start, to stop, and to answer beyond the time of a request.
 _GRACE_S: Final = 30.0
-_TRACE_LIMIT: Final = 1000
 
 
 def run_handler(
@@ -188,29 +188,25 @@ class LocalWorkflow:
             NotFound: There is no such step.
             DeadlineExceeded: It took longer than ``timeout_s``.
         """
-        body = {
-            "request_id": request_entity.new_id(time.time(), os.urandom(10)),
-            "workflow": _WORKFLOW,
-            "job": step,
-            "arguments": root_input.wire(arguments or {}),
-            "context": {},
-            "is_blocking": True,
-            "wait_s": self._timeout_s,
-            "idempotency_key": None,
-            "fingerprint": "",
-            "time_limit_s": None,
-        }
-        outcome = msgspec.convert(self._wait(self._node.call("submit", body)), Outcome)
+        request_id = request_entity.new_id(time.time(), os.urandom(10))
+        submit = SubmitJob(
+            workflow=_WORKFLOW,
+            request_id=request_id,
+            job=step,
+            arguments=root_input.pack(arguments or {}),
+            wait_s=self._timeout_s,
+        )
+        outcome = self._wait(self._node.call(submit))
         request, result = outcome.request, outcome.result
         if request.state == "running":
             raise DeadlineExceeded(f"a request of {step}", self._timeout_s)
-        named = {"workflow": _WORKFLOW, "request_id": request.request_id, "limit": _TRACE_LIMIT}
-        answer = self._wait(self._node.call("request.trace", named))
-        trace = msgspec.json.decode(answer["json"], type=TraceView)
+        question = GetTrace(workflow=_WORKFLOW, request_id=request_id)
+        text = self._wait(self._node.call(question)).json
+        trace = msgspec.json.decode(text, type=TraceView)
         pairs: list[Pair] = []
         if result is not None:
             pairs = list(run_reader.pairs(map(Payload.from_wire, result.payloads), result.blob_dir))
-        return JobResult(request.state, pairs, request.failure, trace, request.request_id)
+        return JobResult(request.state, pairs, request.failure, trace, request_id)
 
     def _store(self, entities: Entities) -> None:
         """Store the handlers, and a step and a job for each of the steps."""

@@ -74,6 +74,8 @@ __all__ = [
 _QUICK_KEYS: Final = 128
 _MAX_HEX: Final = len(f"-{BEYOND:x}")
 _DAY_S: Final = 86_400
+#: What packed lists of less than sixteen items begin with.
+_SHORT_LISTS: Final = range(0x90, 0xA0)
 
 _EXT_BIG_INT: Final = 1
 _EXT_DECIMAL: Final = 2
@@ -193,15 +195,17 @@ def unpacker(stream: object = None, max_bytes: int = 1 << 31, *, is_foreign: boo
 
 
 def first_items(body: bytes | bytearray | memoryview, count: int) -> list[Any]:
-    """Return up to ``count`` keys and values, in turn, with which a packed map begins.
+    """Return up to ``count`` items with which a packed list begins, or keys and values of a map.
 
-    There are fewer where it has fewer or the bytes end, and none when it is no map.
+    There are fewer where it has fewer or the bytes end, and none when it is neither.
     """
     reader = unpacker()
     reader.feed(body)
     found: list[Any] = []
     try:
-        for _ in range(min(count, 2 * reader.read_map_header())):
+        is_list = bool(body) and body[0] in _SHORT_LISTS
+        length = reader.read_array_header() if is_list else 2 * reader.read_map_header()
+        for _ in range(min(count, length)):
             found.append(reader.unpack())
     except (ValueError, TypeError, ArithmeticError, msgpack.UnpackException):
         return found

@@ -91,6 +91,12 @@ class TraceView(View, frozen=True, kw_only=True):
     deliveries: list[Delivery] = []
 
 
+class TraceJson(View, frozen=True, kw_only=True):
+    """The JSON of a TraceView, see ``actors/inspection/trace_json.py``."""
+
+    json: bytes
+
+
 class ActorView(View, frozen=True, kw_only=True):
     """One live actor."""
 
@@ -114,6 +120,12 @@ class ExecutorView(View, frozen=True, kw_only=True):
     age_s: float
 
 
+class ActorTree(View, frozen=True, kw_only=True):
+    """The live actors of a node, by their roots."""
+
+    actors: list[ActorView]
+
+
 class NodeView(View, frozen=True, kw_only=True):
     """A running node."""
 
@@ -130,3 +142,50 @@ class NodeView(View, frozen=True, kw_only=True):
     dead_letters: int
     rss_bytes: int
     executors: list[ExecutorView]
+
+
+class Greeting(View, frozen=True, kw_only=True):
+    """How a node greets a peer."""
+
+    protocol: int
+    node_id: str = ""
+    version: str = ""
+    pid: int = 0
+
+
+class ReadinessView(View, frozen=True, kw_only=True):
+    """Whether a node takes requests, and what is in the way."""
+
+    state: str
+    trouble: str | None = None
+
+
+class GraphView(View, frozen=True, kw_only=True):
+    """A graph in the language of Graphviz."""
+
+    dot: str
+
+
+class EntityView(View, frozen=True, kw_only=True):
+    """The fields of one entity."""
+
+    entity: dict[str, Any]
+
+
+class EntityPage(View, frozen=True, kw_only=True):
+    """A page of entities of a kind, by name. ``next`` is the cursor of the page behind, or None."""
+
+    entities: list[dict[str, Any]]
+    next: str | None = None
+
+
+class DeletionView(View, frozen=True, kw_only=True):
+    """What a deletion broke, or took with it."""
+
+    broken: list[str]
+
+
+class RefreshView(View, frozen=True, kw_only=True):
+    """Whether entities had changed."""
+
+    changed: bool

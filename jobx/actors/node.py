@@ -11,9 +11,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
-import msgspec
 import uvloop
 from thespian.actors import ActorSystem, ChildActorExited
 
@@ -38,7 +37,7 @@ from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.actors.threads import in_daemon
 from jobx.config import Settings
-from jobx.errors import InternalError, InvalidInput, JobxError, quote
+from jobx.errors import InternalError, JobxError
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.files import opening
 from jobx.kv import data_folder
@@ -47,9 +46,12 @@ from jobx.kv.folder_lock import FolderLock
 from jobx.kv.requests import lives
 from jobx.kv.requests.lives import LOCAL
 from jobx.kv.sqlite.store import SqliteStore
+from jobx.questions import GetReadiness, ListActors, Question
 from jobx.system import processes
 from jobx.system.disk import create_folder
-from jobx.views import NodeView
+from jobx.views import ActorTree, NodeView, ReadinessView, View
+
+A = TypeVar("A", bound=View)
 
 #: Threads for blocking reads of the store.
 READERS: Final = 4
@@ -379,24 +381,26 @@ class Node:
             self._store.close()
         self._lock.release()
 
-    async def call(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def call(self, question: Question[A]) -> A:
         """Answer one question, as the gateway does.
 
         Raises:
-            JobxError: What the verb raises; InvalidInput for an unknown verb or a wrong body.
+            JobxError: What the verb raises.
         """
-        if verb in VERBS:
-            return await VERBS[verb](self._verbs, _Body(body))
-        if verb in ENTITY_VERBS:
-            return await ENTITY_VERBS[verb](self._entity_verbs, _Body(body))
-        if verb == "node.ready":
-            return {"state": self._state, "trouble": await self._readiness.trouble()}
-        if verb == "node.status":
-            return view_builders.plain(self.view())
-        if verb == "actors.tree":
-            records = self._base.tree(min(body.get("limit") or MAX_ACTORS, MAX_ACTORS))
-            return {"actors": msgspec.to_builtins(view_builders.actor_trees(records))}
-        raise InvalidInput("verb", quote(verb), "is not known here")
+        return cast("A", await self._answer(question))
+
+    async def _answer(self, question: Question[Any]) -> View:
+        kind = type(question)
+        if kind in VERBS:
+            return await VERBS[kind](self._verbs, question)
+        if kind in ENTITY_VERBS:
+            return await ENTITY_VERBS[kind](self._entity_verbs, question)
+        if isinstance(question, GetReadiness):
+            return ReadinessView(state=self._state, trouble=await self._readiness.trouble())
+        if isinstance(question, ListActors):
+            records = self._base.tree(min(question.limit or MAX_ACTORS, MAX_ACTORS))
+            return ActorTree(actors=view_builders.actor_trees(records))
+        return self.view()
 
     def view(self) -> NodeView:
         """Return the node as people see it."""
@@ -447,13 +451,6 @@ class Node:
                 _log.warning("what is done every %g s was not: %s", every_s, error)
             except Exception:  # noqa: BLE001 - a fault in one round must not end all further ones
                 _log.exception("what is done every %g s failed", every_s)
-
-
-class _Body(dict[str, Any]):
-    """A body whose reader is told what it lacks."""
-
-    def __missing__(self, name: str) -> Any:
-        raise InvalidInput("body of a verb", quote(sorted(self)), f"lacks {name!r}")
 
 
 def _fresh_folder(path: Path) -> Path:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
@@ -32,6 +33,7 @@ from jobx import config_loading
 from jobx.handlers.authoring.library import Library
 from jobx.kv.requests import kept
 from jobx.kv.sqlite.store import SqliteStore
+from jobx.questions import CancelRequest, GetNode
 from jobx.tools.shared.gateway_client import GatewayClient
 from tests.bench import work
 from tests.bench.figures import Figure
@@ -345,22 +347,22 @@ def _gateway(server: Server) -> GatewayClient:
 
 
 def _submit(gateway: GatewayClient, sleep_ms: float) -> str:
-    body = submission("sleep", ms=sleep_ms)
-    gateway.call("submit", {**body, "is_blocking": False, "wait_s": 0.0}, 60.0)
-    return str(body["request_id"])
+    asked = submission("sleep", ms=sleep_ms)
+    gateway.call(msgspec.structs.replace(asked, is_blocking=False, wait_s=0.0), 60.0)
+    return asked.request_id
 
 
 def _cancel(gateway: GatewayClient, ids: list[str]) -> None:
     for request_id in ids:
-        body = {"workflow": WORKFLOW, "request_id": request_id, "reason": "the bench"}
-        gateway.call("request.cancel", body, 60.0)
+        asked = CancelRequest(workflow=WORKFLOW, request_id=request_id, reason="the bench")
+        gateway.call(asked, 60.0)
 
 
 def _asked(gateway: GatewayClient, times: int) -> list[float]:
     taken = []
     for _ in range(times):
         began = time.perf_counter()
-        gateway.call("node.status", {}, 60.0)
+        gateway.call(GetNode(), 60.0)
         taken.append(time.perf_counter() - began)
     return taken
 

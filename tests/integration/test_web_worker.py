@@ -102,7 +102,7 @@ def test_large_result_is_streamed_whole(web: Web) -> None:
 
 def test_client_that_leaves_does_not_cancel_its_request(web: Web) -> None:
     web.post_slow().close()
-    request_id = web.node.last("submit")["request_id"]
+    request_id = web.node.last("submit").request_id
     web.release()
     status, _, _ = web.ask("GET", f"/request/texts/{request_id}/result", Prefer="wait=5")
     assert (status, web.node.count("request.cancel")) == (200, 0)
@@ -143,7 +143,7 @@ def test_wait_that_outlasts_the_drain_gets_a_location(web: Web) -> None:
     waiting = web.post_slow()
     web.process.send_signal(signal.SIGTERM)
     answer = waiting.getresponse()
-    request_id = web.node.last("submit")["request_id"]
+    request_id = web.node.last("submit").request_id
     assert (answer.status, answer.headers["Location"]) == (202, f"/request/texts/{request_id}")
     waiting.close()
     assert web.process.wait(20) == 0

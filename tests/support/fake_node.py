@@ -14,36 +14,59 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from jobx import frames, model, values
+from jobx import model, questions, values
+from jobx.actors.gateway.server import Gateway, _Connection
 from jobx.actors.inspection import trace_json
 from jobx.actors.inspection.graph import dot_text
-from jobx.errors import (
-    AlreadyExists,
-    InUse,
-    JobxError,
-    KeyReused,
-    NotEnded,
-    NotFound,
-    from_wire,
-)
-from jobx.frames import Frame
+from jobx.errors import AlreadyExists, InUse, JobxError, KeyReused, NotEnded, NotFound
 from jobx.model import Failure
 from jobx.payload import Payload
+from jobx.questions import (
+    Attended,
+    AwaitRequest,
+    CancelRequest,
+    CreateEntity,
+    DeleteEntity,
+    DeliverResult,
+    GetEntity,
+    GetGraph,
+    GetInvocation,
+    GetNode,
+    GetReadiness,
+    GetRequest,
+    GetTrace,
+    ListActors,
+    ListEntities,
+    ListRequests,
+    OfRequest,
+    PutEntity,
+    Question,
+    SubmitJob,
+)
 from jobx.views import (
+    ActorTree,
     ActorView,
+    DeletionView,
+    EntityPage,
+    EntityView,
+    GraphView,
     NodeView,
     Outcome,
+    ReadinessView,
     RequestPage,
     RequestView,
     ResultView,
+    TraceJson,
     TraceNode,
     TraceView,
+    View,
 )
 
+A = TypeVar("A", bound=View)
 JOBS = ("count", "pairs", "fail", "slow")
 KINDS = {
     "workflow": model.Workflow,
@@ -54,10 +77,10 @@ KINDS = {
 
 
 class FakeNode:
-    """Answers every verb of the gateway; what it was asked is in ``calls``."""
+    """Answers every question of the gateway; what it was asked is in ``calls``."""
 
     def __init__(self, blob_dir: Path | None = None) -> None:
-        self.calls: list[tuple[str, Frame]] = []
+        self.calls: list[Question[Any]] = []
         self.failure = Failure(kind="author", type="ValueError", message="no such word")
         self.error: JobxError | Exception | None = None
         self.state = "running"
@@ -70,39 +93,37 @@ class FakeNode:
         self._entities: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._finished: dict[str, asyncio.Event] = {}
 
-    async def call(self, verb: str, body: Frame, timeout_s: float = 1.0) -> Frame:
-        """Answer as over the gateway: through the frame codec, errors through their wires."""
-        sent = frames.decode_body(frames.encode({"id": 1, "verb": verb, "body": body})[4:])
-        received = frames.decode_body(frames.encode(await self.answer(sent))[4:])
-        if "error" in received:
-            raise from_wire(received["error"])
-        answer: Frame = received["ok"]
-        return answer
-
-    async def attend(self, verb: str, body: Frame, wait_s: float) -> Outcome:
-        """Answer a verb that waits."""
-        return msgspec.convert(await self.call(verb, {**body, "wait_s": wait_s}), Outcome)
-
-    async def answer(self, frame: Frame) -> Frame:
-        """Return the answer to a frame."""
-        verb, body = frame["verb"], frame["body"]
-        self.calls.append((verb, body))
+    async def call(self, question: Question[A], timeout_s: float = 1.0) -> A:
+        """Answer as over the gateway: through the codec of the wire."""
+        _, asked = questions.decode_call(questions.encode_call(1, question)[4:])
         try:
-            if self.error is not None:
-                raise self.error
-            answer = getattr(self, "_" + verb.replace(".", "_"))(body)
-            ok = await answer if asyncio.iscoroutine(answer) else answer
+            sent = questions.encode_answer(1, await self.answer(asked))
         except JobxError as error:
-            return {"id": frame["id"], "error": error.to_wire()}
-        return {"id": frame["id"], "ok": msgspec.to_builtins(ok, builtin_types=(bytes,))}
+            sent = questions.encode_error(1, error)
+        _, reply = questions.decode_reply(sent[4:])
+        if isinstance(reply, JobxError):
+            raise reply
+        return questions.decode_answer(question, reply)
 
-    def last(self, verb: str) -> Frame:
-        """Return the body of the last call of a verb."""
-        return next(body for name, body in reversed(self.calls) if name == verb)
+    async def attend(self, question: Attended) -> Outcome:
+        """Answer a question that waits."""
+        return await self.call(question)
+
+    async def answer(self, question: Question[Any]) -> View:
+        """Return the answer to a question, as ``Node.call`` does."""
+        self.calls.append(question)
+        if self.error is not None:
+            raise self.error
+        answer = getattr(self, "_" + question.verb.replace(".", "_"))(question)
+        return await answer if asyncio.iscoroutine(answer) else answer
+
+    def last(self, verb: str) -> Any:
+        """Return the last question of a verb."""
+        return next(asked for asked in reversed(self.calls) if asked.verb == verb)
 
     def count(self, verb: str) -> int:
         """Return how often a verb was called."""
-        return sum(name == verb for name, _ in self.calls)
+        return sum(asked.verb == verb for asked in self.calls)
 
     def release(self, pairs: list[tuple[Any, Any]]) -> None:
         """Finish every request that is running; in the node's event loop."""
@@ -110,46 +131,43 @@ class FakeNode:
             if request.state == "running":
                 self._succeed(request.request_id, pairs)
 
-    def _hello(self, body: Frame) -> Frame:
-        return {"protocol": 1, "node_id": "fake", "version": body["version"]}
-
-    async def _submit(self, body: Frame) -> Outcome:
-        key, fingerprint = body["idempotency_key"], body["fingerprint"]
+    async def _submit(self, asked: SubmitJob) -> Outcome:
+        key, fingerprint = asked.idempotency_key, asked.fingerprint
         if key in self._keys:
             request_id, first = self._keys[key]
             if first != fingerprint:
                 raise KeyReused("header Idempotency-Key", key, "came with another body before")
-            return await self._outcome(request_id, body["wait_s"], replayed=True)
-        request_id = body["request_id"]
+            return await self._outcome(request_id, asked.wait_s, replayed=True)
+        request_id = asked.request_id
         if key:
             self._keys[key] = (request_id, fingerprint)
         if request_id not in self._requests:
-            self._accept(body)
-        return await self._outcome(request_id, body["wait_s"])
+            self._accept(asked)
+        return await self._outcome(request_id, asked.wait_s)
 
-    def _accept(self, body: Frame) -> None:
-        if body["job"] not in JOBS:
-            raise NotFound("job", body["job"])
-        request_id = body["request_id"]
+    def _accept(self, asked: SubmitJob) -> None:
+        if asked.job not in JOBS:
+            raise NotFound("job", asked.job)
+        request_id = asked.request_id
         self._finished[request_id] = asyncio.Event()
         self._requests[request_id] = RequestView(
             request_id=request_id,
-            workflow_name=body["workflow"],
-            job_name=body["job"],
+            workflow_name=asked.workflow,
+            job_name=asked.job,
             state="running",
-            is_blocking=body["is_blocking"],
+            is_blocking=asked.is_blocking,
             accepted_at=time.time(),
-            context=body["context"],
-            idempotency_key=body["idempotency_key"],
+            context=asked.context,
+            idempotency_key=asked.idempotency_key,
         )
-        arguments = dict(values.unpack(Payload.from_wire(body["arguments"]).inline or b"\x90"))
-        if body["job"] == "count":
+        arguments = dict(values.unpack(asked.arguments))
+        if asked.job == "count":
             self._succeed(request_id, sorted(Counter(arguments["text"].split()).items()))
-        elif body["job"] == "pairs":
+        elif asked.job == "pairs":
             self._succeed(
                 request_id, [(n, arguments.get("value", n)) for n in range(arguments["count"])]
             )
-        elif body["job"] == "fail":
+        elif asked.job == "fail":
             self._finish(request_id, state="failed", failure=self.failure)
 
     def _succeed(self, request_id: str, pairs: list[tuple[Any, Any]]) -> None:
@@ -180,33 +198,33 @@ class FakeNode:
         request, result = self._requests[request_id], self._results.get(request_id)
         return Outcome(request=request, result=result, replayed=replayed)
 
-    async def _wait(self, body: Frame) -> Outcome:
-        self._request(body)
-        return await self._outcome(body["request_id"], body["wait_s"])
+    async def _wait(self, asked: AwaitRequest) -> Outcome:
+        self._request(asked)
+        return await self._outcome(asked.request_id, asked.wait_s)
 
-    def _request(self, body: Frame) -> RequestView:
-        request = self._requests.get(body["request_id"])
-        if request is None or request.workflow_name != body["workflow"]:
-            raise NotFound("request", body["request_id"])
+    def _request(self, asked: OfRequest[Any]) -> RequestView:
+        request = self._requests.get(asked.request_id)
+        if request is None or request.workflow_name != asked.workflow:
+            raise NotFound("request", asked.request_id)
         return request
 
-    def _request_get(self, body: Frame) -> RequestView:
-        return self._request(body)
+    def _request_get(self, asked: GetRequest) -> RequestView:
+        return self._request(asked)
 
-    def _request_list(self, body: Frame) -> RequestPage:
+    def _request_list(self, asked: ListRequests) -> RequestPage:
         newest_first = list(reversed(self._requests.values()))
-        if body["after"]:
+        if asked.after:
             ids = [request.request_id for request in newest_first]
-            newest_first = newest_first[ids.index(body["after"]) + 1 :]
-        found = [one for one in newest_first if body["state"] in (None, one.state)]
-        page = found[: body["limit"]]
+            newest_first = newest_first[ids.index(asked.after) + 1 :]
+        found = [one for one in newest_first if asked.state in (None, one.state)]
+        page = found[: asked.limit]
         more = len(found) > len(page)
         return RequestPage(requests=page, next=page[-1].request_id if more else None)
 
-    def _request_trace(self, body: Frame) -> Frame:
-        return {"json": trace_json.encode(self._trace(body))}
+    def _request_trace(self, asked: GetTrace) -> TraceJson:
+        return TraceJson(json=trace_json.encode(self._trace(asked)))
 
-    def _trace(self, body: Frame) -> TraceView:
+    def _trace(self, asked: OfRequest[Any]) -> TraceView:
         root = TraceNode(
             invocation_id="i0",
             kind="map",
@@ -215,78 +233,78 @@ class FakeNode:
             handler_name="words",
             session=values.to_jsonable(self.session),
         )
-        return TraceView(request=self._request(body), root=root)
+        return TraceView(request=self._request(asked), root=root)
 
-    def _request_invocation(self, body: Frame) -> TraceNode:
-        root = self._trace(body).root
+    def _request_invocation(self, asked: GetInvocation) -> TraceNode:
+        root = self._trace(asked).root
         assert root is not None
-        if body["invocation_id"] != "m0":
-            raise NotFound("invocation", body["invocation_id"])
+        if asked.invocation_id != "m0":
+            raise NotFound("invocation", asked.invocation_id)
         return msgspec.structs.replace(root, invocation_id="m0", output="é, printed\n")
 
-    def _request_graph(self, body: Frame) -> Frame:
-        return {"dot": dot_text(self._trace(body), body["limit"])}
+    def _request_graph(self, asked: GetGraph) -> GraphView:
+        return GraphView(dot=dot_text(self._trace(asked), asked.limit))
 
-    def _request_deliver(self, body: Frame) -> RequestView:
-        request = self._request(body)
+    def _request_deliver(self, asked: DeliverResult) -> RequestView:
+        request = self._request(asked)
         if request.state == "running":
             raise NotEnded(request.request_id)
         if not request.deliveries:
             raise NotFound("delivery of a result", request.request_id)
         return request
 
-    def _request_cancel(self, body: Frame) -> RequestView:
-        failure = Failure(kind="cancelled", type="Cancelled", message=body["reason"])
-        if self._request(body).state == "running":
-            self._finish(body["request_id"], state="cancelled", failure=failure)
-        return self._request(body)
+    def _request_cancel(self, asked: CancelRequest) -> RequestView:
+        failure = Failure(kind="cancelled", type="Cancelled", message=asked.reason)
+        if self._request(asked).state == "running":
+            self._finish(asked.request_id, state="cancelled", failure=failure)
+        return self._request(asked)
 
-    def _entity_create(self, body: Frame) -> Frame:
-        name = self._entity_name(body["kind"], body["fields"])
+    def _entity_create(self, asked: CreateEntity) -> EntityView:
+        name = self._entity_name(asked.kind, values.unpack(memoryview(asked.fields)))
         if name in self._entities:
-            raise AlreadyExists(body["kind"], name[2])
-        return self._entity_put(body)
+            raise AlreadyExists(asked.kind, name[2])
+        return self._entity_put(asked)
 
-    def _entity_put(self, body: Frame) -> Frame:
-        entity = model.convert(KINDS[body["kind"]], body["kind"], body["fields"])
-        fields: dict[str, Any] = msgspec.to_builtins(entity)
-        self._entities[self._entity_name(body["kind"], fields)] = fields
-        return {"entity": fields}
+    def _entity_put(self, asked: CreateEntity | PutEntity) -> EntityView:
+        given = values.unpack(memoryview(asked.fields))
+        fields = msgspec.to_builtins(model.convert(KINDS[asked.kind], asked.kind, given))
+        self._entities[self._entity_name(asked.kind, fields)] = fields
+        return EntityView(entity=fields)
 
-    def _entity_get(self, body: Frame) -> Frame:
-        found = self._entities.get((body["kind"], body["workflow"], body["name"]))
+    def _entity_get(self, asked: GetEntity | DeleteEntity) -> EntityView:
+        found = self._entities.get((asked.kind, asked.workflow, asked.name))
         if found is None:
-            raise NotFound(body["kind"], body["name"])
-        return {"entity": found}
+            raise NotFound(asked.kind, asked.name)
+        return EntityView(entity=found)
 
-    def _entity_delete(self, body: Frame) -> Frame:
-        self._entity_get(body)
-        used = body["kind"] == "workflow" and len(self._entities) > 1
-        if used and not body["force"]:
-            raise InUse("workflow", body["name"], "its jobs")
-        del self._entities[body["kind"], body["workflow"], body["name"]]
-        return {"broken": ["job count"] if used else []}
+    def _entity_delete(self, asked: DeleteEntity) -> DeletionView:
+        self._entity_get(asked)
+        used = asked.kind == "workflow" and len(self._entities) > 1
+        if used and not asked.force:
+            raise InUse("workflow", asked.name, "its jobs")
+        del self._entities[asked.kind, asked.workflow, asked.name]
+        return DeletionView(broken=["job count"] if used else [])
 
-    def _entity_list(self, body: Frame) -> Frame:
+    def _entity_list(self, asked: ListEntities) -> EntityPage:
         names = sorted(
             name
             for name in self._entities
-            if name[0] == body["kind"]
-            and body["workflow"] in (None, name[1])
-            and name[2] > (body["after"] or "")
+            if name[0] == asked.kind
+            and asked.workflow in (None, name[1])
+            and name[2] > (asked.after or "")
         )
-        page = names[: body["limit"]]
+        page = names[: asked.limit]
         more = len(names) > len(page)
         entities = [self._entities[name] for name in page]
-        return {"entities": entities, "next": page[-1][2] if more else None}
+        return EntityPage(entities=entities, next=page[-1][2] if more else None)
 
-    def _entity_name(self, kind: str, fields: Frame) -> tuple[str, str, str]:
+    def _entity_name(self, kind: str, fields: dict[str, Any]) -> tuple[str, str, str]:
         return kind, fields.get("workflow_name", ""), fields.get(f"{kind}_name", "")
 
-    def _node_ready(self, body: Frame) -> Frame:
-        return {"state": self.state, "trouble": self.trouble}
+    def _node_ready(self, asked: GetReadiness) -> ReadinessView:
+        return ReadinessView(state=self.state, trouble=self.trouble)
 
-    def _node_status(self, body: Frame) -> NodeView:
+    def _node_status(self, asked: GetNode) -> NodeView:
         return NodeView(
             node_id="fake",
             version="1",
@@ -302,52 +320,32 @@ class FakeNode:
             executors=[],
         )
 
-    def _actors_tree(self, body: Frame) -> Frame:
+    def _actors_tree(self, asked: ListActors) -> ActorTree:
         actor = ActorView(address="a1", name="Supervisor", state="idle", mailbox=0, age_s=1.0)
-        return {"actors": [actor]}
+        return ActorTree(actors=[actor])
 
 
-class FakeGateway:
+class FakeGateway(Gateway):
     """Serves a fake node at a Unix socket; in one event loop."""
 
     def __init__(self, node: FakeNode, path: Path) -> None:
-        self._node = node
-        self._path = path
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._answering: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-
-    async def start(self) -> None:
-        """Listen."""
-        self._path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._serve, str(self._path))
+        super().__init__(path, "fake", node.answer)
 
     async def kill(self) -> None:
         """Vanish, as a killed process does: no answer, no farewell."""
-        assert self._server is not None
-        self._server.close()
-        for answering in self._answering:
-            answering.cancel()
-        for writer in self._writers:
-            writer.transport.abort()
-        await asyncio.sleep(0)
+        for connection in list(self._connections):
+            connection.vanish()
+        await self.stop()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
-        decoder = frames.FrameDecoder()
-        with contextlib.suppress(ConnectionError):
-            while chunk := await reader.read(1 << 16):
-                for frame in decoder.feed(chunk):
-                    answering = asyncio.create_task(self._answer(frame, writer))
-                    self._answering.add(answering)
-                    answering.add_done_callback(self._answering.discard)
-        self._writers.discard(writer)
-        writer.close()
+    def _connect(self) -> _Connection:
+        return _Vanishing(self._node_id, self._call, self._connections)
 
-    async def _answer(self, frame: Frame, writer: asyncio.StreamWriter) -> None:
-        answer = frames.encode(await self._node.answer(frame))
-        if not writer.is_closing():
-            writer.write(answer)
+
+class _Vanishing(_Connection):
+    def vanish(self) -> None:
+        """Drop the connection with what was not sent."""
+        if self._transport is not None:
+            self._transport.abort()
 
 
 @contextlib.contextmanager

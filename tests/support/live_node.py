@@ -15,12 +15,13 @@ from typing import Any, TypeAlias
 import msgspec
 import uvloop
 
-from jobx import config_loading
+from jobx import config_loading, values
 from jobx.actors.node import Node
 from jobx.handlers.pairs import root_input, run_reader
 from jobx.kv.requests.request_entity import new_id
 from jobx.model import Failure
 from jobx.payload import Payload
+from jobx.questions import QUESTIONS, Question
 from jobx.views import NodeView, Outcome, TraceNode, TraceView
 from tests.support.authoring import WORKFLOW
 from tests.support.processes import alive, descendants
@@ -42,7 +43,19 @@ class LiveNode:
 
     def ask_later(self, verb: str, **body: Any) -> Future[dict[str, Any]]:
         """Ask, and return the future of the answer."""
-        return asyncio.run_coroutine_threadsafe(self.node.call(verb, body), self._loop)
+        if "fields" in body:
+            body["fields"] = msgspec.Raw(values.pack(body["fields"]))
+        return self._later(QUESTIONS[verb](**body))
+
+    def _later(self, question: Question[Any]) -> Future[dict[str, Any]]:
+        return asyncio.run_coroutine_threadsafe(self._call(question), self._loop)
+
+    async def _call(self, question: Question[Any]) -> dict[str, Any]:
+        """Return an answer as plain values, as they come over the wire."""
+        view: dict[str, Any] = msgspec.to_builtins(
+            await self.node.call(question), builtin_types=(bytes,)
+        )
+        return view
 
     def post(self, job: str, arguments: dict[str, Any], **more: Any) -> Outcome:
         """Run a request and return what it ended with."""
@@ -56,13 +69,8 @@ class LiveNode:
             "request_id": new_id(time.time(), os.urandom(10)),
             "workflow": WORKFLOW,
             "job": job,
-            "arguments": root_input.wire(arguments),
-            "context": {},
-            "is_blocking": True,
+            "arguments": root_input.pack(arguments),
             "wait_s": WAIT_S,
-            "idempotency_key": None,
-            "fingerprint": "",
-            "time_limit_s": None,
         }
         return self.ask_later("submit", **{**body, **more})
 

@@ -18,11 +18,16 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from jobx import questions
 from jobx.config import Settings
-from jobx.frames import Frame, FrameSocket
+from jobx.frames import FrameSocket
+from jobx.questions import PROTOCOL, Hello, Question
 from jobx.tools.cli import main
 from jobx.tools.commands import serve
 from jobx.tools.serving.children import Child, _tie
+from jobx.views import Greeting, NodeView, View
 
 
 def node(mode: str, data_dir: Path) -> None:
@@ -85,19 +90,19 @@ def _leave(*_: object) -> None:
 
 def _attend(peer: socket.socket) -> None:
     frames = FrameSocket(peer)
-    while (frame := frames.receive()) is not None:
-        frames.send({"id": frame["id"], "ok": _answer(frame)})
+    while (body := frames.receive_body()) is not None:
+        number, question = questions.decode_call(body)
+        frames.send_bytes(questions.encode_answer(number, _answer(question)))
     frames.close()
 
 
-def _answer(frame: Frame) -> Frame:
-    if frame["verb"] == "hello":
-        return {"protocol": 1, "node_id": "n", "version": "0"}
-    numbers = dict.fromkeys(
-        ("uptime_s", "open_requests", "queued_batches", "dead_letters", "rss_bytes"), 0
-    )
+def _answer(question: Question[Any]) -> View:
+    if isinstance(question, Hello):
+        return Greeting(protocol=PROTOCOL)
+    numbers = ("uptime_s", "open_requests", "queued_batches", "dead_letters", "rss_bytes")
     texts = dict.fromkeys(("node_id", "version", "state", "data_dir"), "")
-    return {**numbers, **texts, "pid": os.getpid(), "capabilities": [], "executors": []}
+    fields = {**dict.fromkeys(numbers, 0), **texts, "capabilities": [], "executors": []}
+    return msgspec.convert({**fields, "pid": os.getpid()}, NodeView)
 
 
 def _stub(part: str, settings: Settings, argument: str, **more: Any) -> Child:

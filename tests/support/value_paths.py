@@ -8,13 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import msgspec
 from falcon import testing
 
 from jobx import frames, values
 from jobx.actors.egress.writers.registry import Writers
 from jobx.config import HttpSettings, ResultSettings, Settings
 from jobx.errors import InvalidInput, JobxError
-from jobx.frames import Frame
 from jobx.handlers.languages import lines
 from jobx.handlers.pairs import run_reader
 from jobx.handlers.pairs.grouping import Groups, snapshot
@@ -22,7 +22,7 @@ from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.names import Scope
 from jobx.http.app import create_app
 from jobx.kv.collections import items
-from jobx.payload import Payload
+from jobx.questions import SubmitJob
 from jobx.tools.shared.parsing import parse_argument
 from jobx.values import Value
 from tests.support.fake_node import FakeNode
@@ -34,11 +34,10 @@ Path_ = Callable[[Value], Value]
 class EchoNode(FakeNode):
     """A node whose jobs give their arguments back."""
 
-    def _accept(self, body: Frame) -> None:
-        packed = Payload.from_wire(body["arguments"]).inline or b"\x90"
-        given = dict(values.unpack(packed))
-        super()._accept({**body, "job": "slow"})
-        self._succeed(body["request_id"], list(given.items()))
+    def _accept(self, asked: SubmitJob) -> None:
+        given = dict(values.unpack(asked.arguments))
+        super()._accept(msgspec.structs.replace(asked, job="slow"))
+        self._succeed(asked.request_id, list(given.items()))
 
 
 NODE: Final = EchoNode()

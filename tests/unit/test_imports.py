@@ -92,7 +92,8 @@ ROOMS: Final[dict[str, set[str]]] = {
         *("jobx.actors.inspection", "jobx.config", "jobx.config_loading", "jobx.errors"),
         *("jobx.frames", "jobx.handlers.pairs", "jobx.json_reading", "jobx.kv.requests"),
         *("jobx.kv.blobs", "jobx.logs", "jobx.meanings", "jobx.model", "jobx.payload"),
-        *("jobx.printable", "jobx.system", "jobx.tagged_json", "jobx.values", "jobx.views"),
+        *("jobx.printable", "jobx.questions", "jobx.system", "jobx.tagged_json", "jobx.values"),
+        "jobx.views",
     },
 }
 

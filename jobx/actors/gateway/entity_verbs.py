@@ -1,26 +1,33 @@
-"""What can be asked of a node about workflows, jobs, steps and handlers: verbs of its gateway."""
+"""What a node answers about workflows, jobs, steps and handlers."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
-import msgspec
-
-from jobx import model
+from jobx import model, values
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.inspection.view_builders import plain
 from jobx.config import Settings
-from jobx.errors import DeadlineExceeded, InvalidInput
+from jobx.errors import DeadlineExceeded, InvalidInput, quote
 from jobx.handlers.authoring import source
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.trial.examples import check_examples
 from jobx.kv.entities.entities import Entities
 from jobx.kv.store import Store
+from jobx.questions import (
+    CreateEntity,
+    DeleteEntity,
+    GetEntity,
+    ListEntities,
+    PutEntity,
+    Question,
+    RefreshLibrary,
+)
+from jobx.views import DeletionView, EntityPage, EntityView, RefreshView, View
 
-Body: TypeAlias = dict[str, Any]
 T = TypeVar("T")
 
 #: How long checks and examples of a handler may take, in all: less than those who ask wait.
@@ -66,53 +73,56 @@ class EntityVerbs:
         self._threads = threads
         self._trials = trials
 
-    async def create(self, body: Body) -> Body:
+    async def create(self, asked: CreateEntity) -> EntityView:
         """Create an entity."""
-        return await self._write(self._entities.create, body)
+        return await self._write(self._entities.create, asked)
 
-    async def put(self, body: Body) -> Body:
+    async def put(self, asked: PutEntity) -> EntityView:
         """Create or replace an entity."""
-        return await self._write(self._entities.put, body)
+        return await self._write(self._entities.put, asked)
 
-    async def get(self, body: Body) -> Body:
+    async def get(self, asked: GetEntity) -> EntityView:
         """Return an entity."""
-        return {"entity": plain(await self._read(_kind(body), body["workflow"], body["name"]))}
+        return await self._read(_kind(asked.kind), asked.workflow, asked.name)
 
-    async def list(self, body: Body) -> Body:
+    async def list(self, asked: ListEntities) -> EntityPage:
         """Return a page of entities of a class, by name."""
-        kind, workflow, after, limit = _kind(body), body["workflow"], body["after"], body["limit"]
+        kind = _kind(asked.kind)
 
-        def read() -> Body:
-            found, cursor = self._entities.page(kind, workflow, after, limit)
-            return {"entities": [plain(entity) for entity in found], "next": cursor}
+        def read() -> EntityPage:
+            found, cursor = self._entities.page(kind, asked.workflow, asked.after, asked.limit)
+            return EntityPage(entities=[plain(entity) for entity in found], next=cursor)
 
         return await self._in_thread(read)
 
-    async def delete(self, body: Body) -> Body:
+    async def delete(self, asked: DeleteEntity) -> DeletionView:
         """Delete an entity that nothing refers to, or by ``force``; return what that broke."""
-        kind, workflow, force = _kind(body), body["workflow"], body.get("force", False)
-        name = None if kind is model.Workflow else body["name"]
+        kind, workflow, force = _kind(asked.kind), asked.workflow, asked.force
+        name = None if kind is model.Workflow else asked.name
         broken = await self._in_thread(
             lambda: self._entities.delete(kind, workflow, name, force=force)
         )
         await self._in_thread(self._library.refresh)
-        return {"broken": broken}
+        return DeletionView(broken=broken)
 
-    async def refresh(self, _: Body) -> Body:
+    async def refresh(self, _: RefreshLibrary) -> RefreshView:
         """Look now whether another process has changed entities; return whether one did."""
-        return {"changed": await self._in_thread(self._library.refresh)}
+        return RefreshView(changed=await self._in_thread(self._library.refresh))
 
-    async def _write(self, write: Callable[[Any], object], body: Body) -> Body:
-        kind = _kind(body)
-        entity = model.convert(kind, body["kind"], body["fields"])
+    async def _write(
+        self, write: Callable[[Any], object], asked: CreateEntity | PutEntity
+    ) -> EntityView:
+        kind = _kind(asked.kind)
+        fields = values.unpack(memoryview(asked.fields))
+        entity = model.convert(kind, asked.kind, fields)
         if isinstance(entity, model.Handler):
             await self._try(entity)
         elif isinstance(entity, model.Job):
             await self._in_thread(lambda: self._writers.check(entity))
         await self._in_thread(lambda: write(entity))
         await self._in_thread(self._library.refresh)
-        name = getattr(entity, f"{body['kind']}_name")
-        return {"entity": plain(await self._read(kind, entity.workflow_name, name))}
+        name = getattr(entity, f"{asked.kind}_name")
+        return await self._read(kind, entity.workflow_name, name)
 
     async def _try(self, handler: model.Handler) -> None:
         """Refuse what could be stored and could not run; who asks hears of it in time."""
@@ -128,30 +138,27 @@ class EntityVerbs:
         source.check(handler)
         check_examples(handler, self._settings, self._environ)
 
-    async def _read(self, kind: type[Any], workflow: str, name: str | None) -> msgspec.Struct:
+    async def _read(self, kind: type[Any], workflow: str, name: str | None) -> EntityView:
         wanted = None if kind is model.Workflow else name
-        entity: msgspec.Struct = await self._in_thread(
-            lambda: self._entities.get(kind, workflow, wanted)
-        )
-        return entity
+        found = await self._in_thread(lambda: self._entities.get(kind, workflow, wanted))
+        return EntityView(entity=plain(found))
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
 
-def _kind(body: Body) -> type[Any]:
-    kind = _KINDS.get(body["kind"])
+def _kind(name: str) -> type[Any]:
+    kind = _KINDS.get(name)
     if kind is None:
-        reason = f"the kinds are {', '.join(_KINDS)}"
-        raise InvalidInput("entity kind", repr(body["kind"])[:80], reason)
+        raise InvalidInput("entity kind", quote(name), f"the kinds are {', '.join(_KINDS)}")
     return kind
 
 
-ENTITY_VERBS: Final[dict[str, Callable[[EntityVerbs, Body], Awaitable[Body]]]] = {
-    "entity.create": EntityVerbs.create,
-    "entity.put": EntityVerbs.put,
-    "entity.get": EntityVerbs.get,
-    "entity.list": EntityVerbs.list,
-    "entity.delete": EntityVerbs.delete,
-    "library.refresh": EntityVerbs.refresh,
+ENTITY_VERBS: Final[dict[type[Question[Any]], Callable[[EntityVerbs, Any], Awaitable[View]]]] = {
+    CreateEntity: EntityVerbs.create,
+    PutEntity: EntityVerbs.put,
+    GetEntity: EntityVerbs.get,
+    ListEntities: EntityVerbs.list,
+    DeleteEntity: EntityVerbs.delete,
+    RefreshLibrary: EntityVerbs.refresh,
 }

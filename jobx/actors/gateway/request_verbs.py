@@ -1,7 +1,7 @@
-"""What can be asked of a node about requests: verbs of its gateway.
+"""What a node answers about requests.
 
-Every verb takes a map and gives a map, both of plain values. Blocking reads of the store run in
-threads; everything else runs on the node's loop.
+Every verb takes its question (``jobx/questions.py``) and returns its view. Blocking reads of the
+store run in threads; everything else runs on the node's loop.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
+import msgspec
 from thespian.actors import ActorAddress
 
 from jobx import model
@@ -34,16 +35,38 @@ from jobx.errors import (
     Unavailable,
 )
 from jobx.handlers.authoring.library import Library
+from jobx.handlers.pairs import root_input
 from jobx.handlers.pairs.root_input import RootInputs
 from jobx.kv import keys
 from jobx.kv.entities.entities import Entities
 from jobx.kv.requests import deliveries, request_entity
 from jobx.kv.store import Store
 from jobx.meanings import may_have_happened
-from jobx.payload import Payload
-from jobx.views import Outcome
+from jobx.questions import (
+    AwaitRequest,
+    CancelRequest,
+    DeliverResult,
+    GetGraph,
+    GetInvocation,
+    GetRequest,
+    GetResult,
+    GetTrace,
+    ListRequests,
+    OfRequest,
+    Question,
+    SubmitJob,
+)
+from jobx.views import (
+    GraphView,
+    Outcome,
+    RequestPage,
+    RequestView,
+    ResultView,
+    TraceJson,
+    TraceNode,
+    View,
+)
 
-Body: TypeAlias = dict[str, Any]
 T = TypeVar("T")
 
 #: How long a cancelled request gets to end before its state is answered as it is.
@@ -52,8 +75,6 @@ CANCEL_WAIT_S: Final = 2.0
 LOOK_S: Final = 0.5
 #: How long actors may take to answer a question.
 ANSWER_S: Final = 5.0
-#: Where a payload on its way has its bytes.
-_INLINE: Final = 2
 #: Arguments up to this are checked on the loop.
 QUICK_BYTES: Final = 4 << 10
 
@@ -102,111 +123,109 @@ class Verbs:
         #: Requests that are asked for with an Idempotency-Key, durable or not.
         self._keys: dict[tuple[str, str, str], tuple[str, str]] = {}
 
-    async def submit(self, body: Body) -> Body:
+    async def submit(self, asked: SubmitJob) -> Outcome:
         """Start a request, or find the one that was started before; see ``http/node/client.py``.
 
-        The arguments come packed, or in a blob: it is removed when they start nothing.
+        Arguments that are in a blob are removed when they start nothing.
         """
-        item = body["arguments"][_INLINE]
-        if item is not None and len(item) > self._inputs.inline_bytes:
-            key = body["workflow"], model.check_name("request", body["request_id"])
-            payload = await self._in_thread(lambda: self._inputs.keep(*key, item))
-            body = {**body, "arguments": payload.to_wire()}
+        item = asked.arguments
+        if isinstance(item, bytes) and len(item) > self._inputs.inline_bytes:
+            key = asked.workflow, model.check_name("request", asked.request_id)
+            kept = await self._in_thread(lambda: self._inputs.keep(*key, item))
+            asked = msgspec.structs.replace(asked, arguments=kept)
         try:
-            outcome = await self._submit(body)
+            outcome = await self._submit(asked)
         except JobxError as error:
             if not may_have_happened(error):
-                await self._drop_arguments(body)
+                await self._drop_arguments(asked)
             raise
-        if outcome["request"]["request_id"] != body["request_id"]:
-            await self._drop_arguments(body)
+        if outcome.request.request_id != asked.request_id:
+            await self._drop_arguments(asked)
         return outcome
 
-    async def _drop_arguments(self, body: Body) -> None:
-        key = RequestKey(body["workflow"], body["request_id"])
-        if Payload.from_wire(body["arguments"]).blob is None:
+    async def _drop_arguments(self, asked: SubmitJob) -> None:
+        if isinstance(asked.arguments, bytes):
             return
+        key = _key(asked)
         try:
             await self._describe(key)
         except NotFound:
             with suppress(JobxError):  # else the janitor finds them
                 await self._in_thread(lambda: self._inputs.drop(*key))
 
-    async def _submit(self, body: Body) -> Body:
-        workflow, job_name = body["workflow"], body["job"]
-        client_key = body["idempotency_key"]
+    async def _submit(self, asked: SubmitJob) -> Outcome:
+        client_key = asked.idempotency_key
         if client_key is not None:
-            first = await self._first_request(workflow, job_name, client_key)
+            first = await self._first_request(asked, client_key)
             if first is not None:
-                return await self._replay(workflow, first, body)
-        message = await self._build_known(body)
+                return await self._replay(first, asked)
+        message = await self._build_known(asked)
         await self._check_arguments(message)
-        key = RequestKey(workflow, message.request.request_id)
-        slot = (workflow, job_name, client_key)
+        key = RequestKey(asked.workflow, message.request.request_id)
+        slot = (asked.workflow, asked.job, client_key or "")
         if client_key is not None:
-            self._keys[slot] = (key.request_id, body["fingerprint"])
+            self._keys[slot] = (key.request_id, asked.fingerprint)
         try:
-            return await self._start(key, message, body["wait_s"])
+            return await self._start(key, message, asked.wait_s)
         except Conflict as error:
-            return await self._find_other(key, error, body)
+            return await self._find_other(key, error, asked)
         finally:
             self._keys.pop(slot, None)
 
-    async def _start(self, key: RequestKey, message: Submit, wait_s: float) -> Body:
+    async def _start(self, key: RequestKey, message: Submit, wait_s: float) -> Outcome:
         is_blocking = message.request.is_blocking
         future = self._answers.ended(key) if is_blocking else self._answers.opened(key)
         self._deliver(self._supervisor, message)
         request = await within(future, wait_s if is_blocking else ANSWER_S)
         return self._outcome(request or await self._describe_asked(key))
 
-    async def _find_other(self, key: RequestKey, conflict: Conflict, body: Body) -> Body:
+    async def _find_other(self, key: RequestKey, conflict: Conflict, asked: SubmitJob) -> Outcome:
         """Return the request that took the id, or the client's key, before this one.
 
         Or this one, when somebody else coordinates it now.
         """
-        client_key = body["idempotency_key"]
-        names = key.workflow, body["job"]
+        client_key = asked.idempotency_key
+        names = key.workflow, asked.job
         if client_key is None or conflict.args[0] != keys.idempotency(*names, client_key):
-            return await self._wait(key, body["wait_s"] if body["is_blocking"] else 0.0)
-        first = await self._first_request(*names, client_key)
+            return await self._wait(key, asked.wait_s if asked.is_blocking else 0.0)
+        first = await self._first_request(asked, client_key)
         if first is not None:
-            return await self._replay(key.workflow, first, body)
+            return await self._replay(first, asked)
         raise conflict
 
-    async def _first_request(
-        self, workflow: str, job: str, client_key: str
-    ) -> tuple[str, str] | None:
-        stored = await self._read(request_entity.idempotent, workflow, job, client_key)
+    async def _first_request(self, asked: SubmitJob, client_key: str) -> tuple[str, str] | None:
+        slot = (asked.workflow, asked.job, client_key)
+        stored = await self._read(request_entity.idempotent, *slot)
         # Looked at last: nothing comes between this and what the caller does about it.
-        return stored or self._keys.get((workflow, job, client_key))
+        return stored or self._keys.get(slot)
 
-    async def _replay(self, workflow: str, first: tuple[str, str], body: Body) -> Body:
+    async def _replay(self, first: tuple[str, str], asked: SubmitJob) -> Outcome:
         request_id, fingerprint = first
-        if fingerprint != body["fingerprint"]:
+        if fingerprint != asked.fingerprint:
             reason = f"request {request_id} was asked for with it, and with another body"
-            raise KeyReused("Idempotency-Key", repr(body["idempotency_key"])[:80], reason)
-        key = RequestKey(workflow, request_id)
+            raise KeyReused("Idempotency-Key", repr(asked.idempotency_key)[:80], reason)
+        key = RequestKey(asked.workflow, request_id)
         await self._describe_asked(key)
-        wait_s = body["wait_s"] if body["is_blocking"] else 0.0
-        return {**await self._wait(key, wait_s), "replayed": True}
+        outcome = await self._wait(key, asked.wait_s if asked.is_blocking else 0.0)
+        return msgspec.structs.replace(outcome, replayed=True)
 
-    async def _build_known(self, body: Body) -> Submit:
+    async def _build_known(self, asked: SubmitJob) -> Submit:
         """Return the order to start a request, also of a job that was created a moment ago."""
         try:
-            return self._build(body)
+            return self._build(asked)
         except NotFound:
             if not await self._in_thread(self._library.refresh):
                 raise
-        return self._build(body)
+        return self._build(asked)
 
-    def _build(self, body: Body) -> Submit:
+    def _build(self, asked: SubmitJob) -> Submit:
         """Check what is asked for and return the order to start it."""
         stalled = self._stalled()
         if isinstance(stalled, OutcomeUnknown):
             raise StoreRefused(*stalled.args)  # of others' writes: nothing of this one was begun
         if stalled is not None:
             raise stalled
-        workflow, job_name = body["workflow"], body["job"]
+        workflow, job_name = asked.workflow, asked.job
         served = self._node.settings.node.workflows
         if served and workflow not in served:
             raise NotFound("workflow in this node's node.workflows", workflow)
@@ -215,26 +234,26 @@ class Verbs:
         self._check_step(plan, workflow, job.initial_step_name)
         request = model.Request(
             workflow_name=workflow,
-            request_id=model.check_name("request", body["request_id"]),
+            request_id=model.check_name("request", asked.request_id),
             job_name=job_name,
             invocation_id=invocation_id("map", ROOT),
-            is_blocking=body["is_blocking"],
-            context=body["context"],
+            is_blocking=asked.is_blocking,
+            context=asked.context,
             accepted_at=self._node.now_at(),
-            destination=self._writers.choose(job, body["request_id"], body.get("result_writer")),
-            idempotency_key=body["idempotency_key"],
+            destination=self._writers.choose(job, asked.request_id, asked.result_writer),
+            idempotency_key=asked.idempotency_key,
         )
         limit_s = self._node.settings.requests.time_limit_s
         accept = request_entity.accept_writes(
-            request, self._node.node_id, body["fingerprint"], self._node.incarnation
+            request, self._node.node_id, asked.fingerprint, self._node.incarnation
         )
         return Submit(
             request=request,
             step=job.initial_step_name,
             plan_digest=digest,
             plan=plan,
-            arguments=Payload.from_wire(body["arguments"]),
-            time_limit_s=min(body["time_limit_s"] or limit_s, limit_s),
+            arguments=root_input.chunk(asked.arguments),
+            time_limit_s=min(asked.time_limit_s or limit_s, limit_s),
             writes=(*plan_writes, *accept),
             reply_to=self._node.gateway,
         )
@@ -267,11 +286,11 @@ class Verbs:
         if missing is not None:
             raise NoCapability(f"no node offers the capability {missing!r} of step {step!r}", 5.0)
 
-    async def wait(self, body: Body) -> Body:
+    async def wait(self, asked: AwaitRequest) -> Outcome:
         """Wait until a request has ended, or the time is over."""
-        return await self._wait(RequestKey(body["workflow"], body["request_id"]), body["wait_s"])
+        return await self._wait(_key(asked), asked.wait_s)
 
-    async def _wait(self, key: RequestKey, wait_s: float) -> Body:
+    async def _wait(self, key: RequestKey, wait_s: float) -> Outcome:
         deadline = self._node.now() + wait_s
         while True:
             ended = self._answers.ended(key)
@@ -312,55 +331,50 @@ class Verbs:
             reason = "the store has not answered yet; look for the request later"
             raise OutcomeUnknown(f"request {key.request_id}", reason) from error
 
-    async def get(self, body: Body) -> Body:
+    async def get(self, asked: OfRequest[RequestView]) -> RequestView:
         """Return a request as it stands."""
-        request = await self._describe(RequestKey(body["workflow"], body["request_id"]))
-        sent = await self._read(deliveries.read, request)
-        return view_builders.plain(view_builders.request_view(request, sent))
+        request = await self._describe(_key(asked))
+        return view_builders.request_view(request, await self._read(deliveries.read, request))
 
-    async def list(self, body: Body) -> Body:
+    async def list(self, asked: ListRequests) -> RequestPage:
         """Return a page of requests, newest first."""
-        workflow, limit = body["workflow"], body["limit"]
+        workflow = asked.workflow
         await self._read(_check_workflow, workflow)
-        return view_builders.plain(
-            await self._read(view_builders.page, workflow, body["state"], body["after"], limit)
-        )
+        return await self._read(view_builders.page, workflow, asked.state, asked.after, asked.limit)
 
-    async def result(self, body: Body) -> Body:
+    async def result(self, asked: GetResult) -> ResultView:
         """Return where the result of a request is."""
-        key = RequestKey(body["workflow"], body["request_id"])
-        request = await self._describe(key)
-        return view_builders.plain(view_builders.result_view(request, self._node.blobs.name(*key)))
+        key = _key(asked)
+        return view_builders.result_view(await self._describe(key), self._node.blobs.name(*key))
 
-    async def trace(self, body: Body) -> Body:
-        """Return the invocation tree of a request, as the JSON of a TraceView."""
-        key, limit = (body["workflow"], body["request_id"]), body.get("limit")
+    async def trace(self, asked: GetTrace) -> TraceJson:
+        """Return the invocation tree of a request."""
+        key, limit = _key(asked), asked.limit
 
         def write(store: Store) -> bytes:
-            return trace_json.encode(trace.read(store, *key, limit or trace.DEFAULT_LIMIT))
+            return trace_json.encode(trace.read(store, *key, limit))
 
-        return {"json": await self._read(write)}
+        return TraceJson(json=await self._read(write))
 
-    async def invocation(self, body: Body) -> Body:
+    async def invocation(self, asked: GetInvocation) -> TraceNode:
         """Return one invocation of a request."""
-        named = (body["workflow"], body["request_id"], body["invocation_id"])
-        return view_builders.plain(await self._read(trace.invocation, *named))
+        return await self._read(trace.invocation, *_key(asked), asked.invocation_id)
 
-    async def graph(self, body: Body) -> Body:
+    async def graph(self, asked: GetGraph) -> GraphView:
         """Return the graph of a request's invocation tree as DOT text."""
-        key, limit = (body["workflow"], body["request_id"]), body["limit"]
+        key, limit = _key(asked), asked.limit
 
         def write(store: Store) -> str:
             return graph.dot_text(trace.read(store, *key, limit), limit)
 
-        return {"dot": await self._read(write)}
+        return GraphView(dot=await self._read(write))
 
-    async def cancel(self, body: Body) -> Body:
+    async def cancel(self, asked: CancelRequest) -> RequestView:
         """End a request without a result; one that has ended stays as it is."""
-        key = RequestKey(body["workflow"], body["request_id"])
+        key = _key(asked)
         ended = self._answers.ended(key)
         ticket, future = self._answers.ticket(key)
-        self._deliver(self._supervisor, Cancel(key, body["reason"], self._node.gateway, ticket))
+        self._deliver(self._supervisor, Cancel(key, asked.reason, self._node.gateway, ticket))
         try:
             request = await within(future, ANSWER_S)
             if request is not None:
@@ -371,16 +385,16 @@ class Verbs:
             request = await self._read(request_entity.get, *key)
             if not request.is_done:
                 raise Unavailable(f"request {key.request_id} is being recovered")
-        return view_builders.plain(view_builders.request_view(request))
+        return view_builders.request_view(request)
 
-    async def deliver(self, body: Body) -> Body:
+    async def deliver(self, asked: DeliverResult) -> RequestView:
         """Deliver the result of a request once more; one that is on its way stays as it is."""
-        key = RequestKey(body["workflow"], body["request_id"])
+        key = _key(asked)
         request = await self._describe(key)
         if not request.is_done:
             raise NotEnded(key.request_id)
         await self._redeliver(key)
-        return await self.get(body)
+        return await self.get(asked)
 
     # How
 
@@ -390,25 +404,28 @@ class Verbs:
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
-    def _outcome(self, request: model.Request) -> Body:
+    def _outcome(self, request: model.Request) -> Outcome:
         blob_dir = self._node.blobs.name(request.workflow_name, request.request_id)
-        outcome: Outcome = view_builders.outcome(request, blob_dir)
-        return view_builders.plain(outcome)
+        return view_builders.outcome(request, blob_dir)
+
+
+def _key(asked: OfRequest[Any]) -> RequestKey:
+    return RequestKey(asked.workflow, asked.request_id)
 
 
 def _check_workflow(store: Store, workflow: str) -> None:
     Entities(store).get(model.Workflow, workflow)
 
 
-VERBS: Final[dict[str, Callable[[Verbs, Body], Awaitable[Body]]]] = {
-    "submit": Verbs.submit,
-    "wait": Verbs.wait,
-    "request.get": Verbs.get,
-    "request.list": Verbs.list,
-    "request.result": Verbs.result,
-    "request.trace": Verbs.trace,
-    "request.invocation": Verbs.invocation,
-    "request.graph": Verbs.graph,
-    "request.cancel": Verbs.cancel,
-    "request.deliver": Verbs.deliver,
+VERBS: Final[dict[type[Question[Any]], Callable[[Verbs, Any], Awaitable[View]]]] = {
+    SubmitJob: Verbs.submit,
+    AwaitRequest: Verbs.wait,
+    GetRequest: Verbs.get,
+    ListRequests: Verbs.list,
+    GetResult: Verbs.result,
+    GetTrace: Verbs.trace,
+    GetInvocation: Verbs.invocation,
+    GetGraph: Verbs.graph,
+    CancelRequest: Verbs.cancel,
+    DeliverResult: Verbs.deliver,
 }

@@ -1,14 +1,7 @@
 """The gateway: the Unix socket through which web workers and tools talk to a node.
 
-Frames of ``jobx/frames.py``, many calls at once on one connection::
-
-    client  {"id": 0, "verb": "hello", "body": {"protocol": 1, "role": …, "version": …}}
-    node    {"id": 0, "ok": {"protocol": 1, "node_id": …, "version": …}}
-    client  {"id": n, "verb": …, "body": map}        n > 0, chosen by the client
-    node    {"id": n, "ok": map}  or  {"id": n, "error": JobxError.to_wire()}
-
-Only processes of the node's own user (and root) get in; the socket's mode says so, and the
-credentials of each peer are checked.
+What travels is in ``jobx/questions.py``. Only processes of the node's own user (and root) get in;
+the socket's mode says so, and the credentials of each peer are checked.
 """
 
 from __future__ import annotations
@@ -19,18 +12,19 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from jobx import __version__, frames
+from jobx import __version__, frames, questions
 from jobx.errors import FrameError, InternalError, InvalidInput, JobxError, Overloaded
+from jobx.questions import PROTOCOL, Hello, Question
 from jobx.system.disk import own_folder, translate
 from jobx.system.peers import is_ours, peer_of
+from jobx.views import Greeting, View
 
-PROTOCOL: Final = 1
 #: Calls that one connection may have open at once.
 MAX_CALLS: Final = 20_000
 
-Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+Call: TypeAlias = Callable[[Question[Any]], Awaitable[View]]
 
 _log = logging.getLogger(__name__)
 
@@ -125,59 +119,53 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def _take_body(self, body: bytes | bytearray) -> None:
-        """Take a frame; one that is none costs the call that it is, and no other."""
+        """Take a frame; one that is no question costs the call that it is, and no other."""
         try:
-            self._take(frames.decode_body(body))
-        except (FrameError, InvalidInput) as error:
-            number = frames.number_of(body)
-            if number is None:
+            number, question = questions.decode_call(body)
+        except InvalidInput as error:
+            found = questions.number_of(body)
+            if found is None:
                 raise
-            self._refuse(number, InvalidInput("call", f"{len(body)} bytes", str(error)))
-
-    def _take(self, frame: frames.Frame) -> None:
-        number, verb, body = frame.get("id"), frame.get("verb"), frame.get("body")
-        if not isinstance(number, int) or not isinstance(verb, str) or not isinstance(body, dict):
-            raise InvalidInput("frame of a peer", repr(sorted(frame))[:80], "needs id, verb, body")
-        if verb == "hello":
-            self._hello(number, body)
+            self._refuse(found, error)
+            return
+        if isinstance(question, Hello):
+            self._greet(number, question)
         elif len(self._open) >= MAX_CALLS:
             self._refuse(number, Overloaded(f"{MAX_CALLS} calls are open on one connection"))
         else:
-            call = asyncio.get_running_loop().create_task(self._answer(number, verb, body))
+            call = asyncio.get_running_loop().create_task(self._answer(number, question))
             self._open.add(call)
             call.add_done_callback(self._open.discard)
 
-    def _hello(self, number: int, body: dict[str, Any]) -> None:
-        if body.get("protocol") != PROTOCOL:
+    def _greet(self, number: int, hello: Hello) -> None:
+        if hello.protocol != PROTOCOL:
             reason = f"this node speaks {PROTOCOL}; use tools of its version, {__version__}"
-            self._refuse(number, InvalidInput("protocol", repr(body.get("protocol")), reason))
+            self._refuse(number, InvalidInput("protocol", repr(hello.protocol), reason))
             return
-        about = {
-            "protocol": PROTOCOL,
-            "node_id": self._node_id,
-            "version": __version__,
-            "pid": os.getpid(),
-        }
-        self._write({"id": number, "ok": about})
+        greeting = Greeting(
+            protocol=PROTOCOL, node_id=self._node_id, version=__version__, pid=os.getpid()
+        )
+        self._write(questions.encode_answer(number, greeting))
 
-    async def _answer(self, number: int, verb: str, body: dict[str, Any]) -> None:
+    async def _answer(self, number: int, question: Question[Any]) -> None:
         try:
-            self._write({"id": number, "ok": await self._call(verb, body)})
+            self._write(questions.encode_answer(number, await self._call(question)))
         except FrameError as error:
-            self._refuse(number, InternalError(f"the answer to {verb} cannot be sent: {error}"))
+            reason = f"the answer to {question.verb} cannot be sent: {error}"
+            self._refuse(number, InternalError(reason))
         except JobxError as error:
             self._refuse(number, error)
         except Exception:  # noqa: BLE001 - a fault in one verb must not cost the connection
-            _log.exception("verb %s failed", verb)
-            self._refuse(number, InternalError(f"verb {verb} failed; see the node's log"))
+            _log.exception("verb %s failed", question.verb)
+            self._refuse(number, InternalError(f"verb {question.verb} failed; see the node's log"))
 
     def _refuse(self, number: int, error: JobxError) -> None:
         try:
-            self._write({"id": number, "error": error.to_wire()})
+            self._write(questions.encode_error(number, error))
         except FrameError as fault:
             told = InternalError(f"an error ({error.code}) cannot be sent: {fault}")
-            self._write({"id": number, "error": told.to_wire()})
+            self._write(questions.encode_error(number, told))
 
-    def _write(self, frame: frames.Frame) -> None:
+    def _write(self, frame: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(frames.encode(frame))
+            self._transport.write(frame)

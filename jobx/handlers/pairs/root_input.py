@@ -14,6 +14,7 @@ from jobx.errors import InvalidInput, JobxError, StoreRefused
 from jobx.handlers.pairs.run_writer import BlobFile
 from jobx.kv.blobs import BlobFolder
 from jobx.payload import Payload, pack_offsets
+from jobx.questions import KeptArguments
 from jobx.values import Value
 
 BLOB: Final = "arguments"
@@ -28,14 +29,13 @@ def pack(arguments: Mapping[str, Value]) -> bytes:
     return values.pack([[name, value] for name, value in arguments.items()])
 
 
-def inline(item: bytes) -> Payload:
-    """Return packed arguments as a chunk that holds them."""
-    return Payload(1, len(item), item, offsets=pack_offsets([len(item)]))
-
-
-def wire(arguments: Mapping[str, Value]) -> list[Any]:
-    """Return arguments as the verb ``submit`` takes them, inline."""
-    return inline(pack(arguments)).to_wire()
+def chunk(arguments: bytes | KeptArguments) -> Payload:
+    """Return packed arguments, or where they are, as the chunk that a request begins with."""
+    if isinstance(arguments, bytes):
+        return Payload(1, len(arguments), arguments, offsets=pack_offsets([len(arguments)]))
+    size, checksum = arguments.size_bytes, arguments.checksum
+    ends, sums = pack_offsets([size]), pack_offsets([checksum])
+    return Payload(1, size, None, BLOB, checksum, ends, sums=sums)
 
 
 class RootInputs:
@@ -50,15 +50,15 @@ class RootInputs:
         self._blobs = blobs
         self.inline_bytes = inline_bytes
 
-    def keep(self, workflow: str, request_id: str, item: bytes) -> Payload:
-        """Return the chunk of packed arguments, on disk if they are large; then it blocks.
+    def keep(self, workflow: str, request_id: str, item: bytes) -> bytes | KeptArguments:
+        """Return packed arguments as a node takes them, on disk if they are large; then it blocks.
 
         Raises:
             StoreFull: There is no room.
             StoreRefused: They cannot be written.
         """
         if len(item) <= self.inline_bytes:
-            return inline(item)
+            return item
         folder = self._blobs.path(workflow, request_id)
         try:
             with BlobFile(str(folder), BLOB, sync=True) as blob:
@@ -67,8 +67,7 @@ class RootInputs:
             with suppress(OSError):  # it is there already, and holds something
                 folder.rmdir()
             raise
-        ends, sums = pack_offsets([len(item)]), pack_offsets([blob.checksum])
-        return Payload(1, len(item), None, BLOB, blob.checksum, ends, sums=sums)
+        return KeptArguments(len(item), blob.checksum)
 
     def read(self, workflow: str, request_id: str, payload: Payload) -> dict[str, Any]:
         """Return the arguments of a chunk; blocks if they are in a blob.

@@ -13,11 +13,11 @@ import random
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from jobx import values
+from jobx import questions
 from jobx.errors import (
     FrameError,
     JobxError,
@@ -27,10 +27,12 @@ from jobx.errors import (
     StoreRefused,
     Unavailable,
 )
-from jobx.frames import Frame
 from jobx.http.node.link import Answer, Link, fulfil
+from jobx.questions import Attended, Question
 from jobx.system.peers import check_node
-from jobx.views import Outcome
+from jobx.views import Outcome, View
+
+A = TypeVar("A", bound=View)
 
 #: How long a call that waits for nothing may take, connecting included.
 CALL_S: Final = 30.0
@@ -46,16 +48,14 @@ BROKEN_S: Final = 1.0
 _FIRST_PAUSE_S: Final = 0.05
 _LAST_PAUSE_S: Final = 1.0
 
-_OUTCOME: Final = msgspec.msgpack.Decoder(Outcome, ext_hook=values.ext_hook)
-
 log = logging.getLogger(__name__)
 
 
 class Node(Protocol):
     """What the web application needs of a node."""
 
-    async def call(self, verb: str, body: Frame, timeout_s: float = CALL_S) -> Frame:
-        """Return the node's answer to a verb.
+    async def call(self, question: Question[A], timeout_s: float = CALL_S) -> A:
+        """Return the node's answer to a question.
 
         Raises:
             NodeUnreachable: Nobody answers at the gateway; nothing was asked.
@@ -64,11 +64,11 @@ class Node(Protocol):
             JobxError: The node's own error.
         """
 
-    async def attend(self, verb: str, body: Frame, wait_s: float) -> Outcome:
-        """Return the answer to a verb that waits, and that may be repeated.
+    async def attend(self, question: Attended) -> Outcome:
+        """Return the answer to a question that waits, and that may be repeated.
 
-        The node gets ``body`` with ``wait_s``: what is left of the wait. Cancelling the caller
-        does not cancel the call.
+        The node gets it with what is left of ``wait_s``. Cancelling the caller does not cancel the
+        call.
 
         Raises:
             NodeUnreachable: The node stayed away longer than the wait (30 s where it is 0);
@@ -84,9 +84,7 @@ class _Attended:
     """A call that is sent until it is answered, even when nobody waits for the answer any more.
 
     Attributes:
-        verb: What is asked.
-        body: What it is asked with, but for the wait.
-        wait_s: How long the caller waits, from ``started`` on.
+        question: What is asked; its ``wait_s`` counts from ``started`` on.
         started: On the monotonic clock.
         until: When it is given up if there is no node.
         answer: What the caller waits for. Cancelling it does not end the call.
@@ -97,9 +95,7 @@ class _Attended:
         breaks: … and how often the node was there all the same.
     """
 
-    verb: str
-    body: Frame
-    wait_s: float
+    question: Attended
     started: float
     until: float
     answer: asyncio.Future[msgspec.Raw]
@@ -118,7 +114,8 @@ class _Attended:
         if self.broke and pid and pid == self.pid:
             self.breaks += 1
         if self.breaks > 1:
-            raise FrameError(f"the node closed the connection each time {self.verb} was sent")
+            verb = self.question.verb
+            raise FrameError(f"the node closed the connection each time {verb} was sent")
         self.sent, self.pid, self.broke = now, pid, False
 
     def fail(self, error: JobxError) -> None:
@@ -165,36 +162,37 @@ class NodeClient:
         if self._link is not None:
             self._link.cut_waits()
 
-    async def call(self, verb: str, body: Frame, timeout_s: float = CALL_S) -> Frame:
+    async def call(self, question: Question[A], timeout_s: float = CALL_S) -> A:
         """See ``Node.call``."""
         deadline = time.monotonic() + timeout_s
         link = await self._linked(deadline)
-        answer = await link.exchange(verb, body, deadline - time.monotonic())
+        answer = await link.exchange(question, deadline - time.monotonic())
         if answer is None:
             raise NodeLost(_WENT_AWAY)
         return answer
 
-    async def attend(self, verb: str, body: Frame, wait_s: float) -> Outcome:
+    async def attend(self, question: Attended) -> Outcome:
         """See ``Node.attend``."""
         now = time.monotonic()
         # Nothing is accepted before it is sent, so a node that is not there is told early.
-        until = now + min(wait_s or PATIENCE_S, PATIENCE_S)
+        until = now + min(question.wait_s or PATIENCE_S, PATIENCE_S)
         answer: asyncio.Future[msgspec.Raw] = self._loop.create_future()
-        call = _Attended(verb, body, wait_s, now, until, answer)
+        call = _Attended(question, now, until, answer)
         if self._link is not None:
             self._send(self._link, call)
         else:
             self._send_when_linked(call)
         # No task runs for the call, and none is waited for: both cost turns of the loop.
-        return _outcome(await answer)
+        return questions.decode_answer(question, await answer)
 
     def _send(self, link: Link, call: _Attended) -> None:
-        call.check_breaks(link.pid, time.monotonic())
-        call.until = call.started + (call.wait_s or PATIENCE_S)
-        rest_s = 0.0 if self._cut else max(0.0, call.started + call.wait_s - time.monotonic())
-        body = {**call.body, "wait_s": rest_s}
+        now, wait_s = time.monotonic(), call.question.wait_s
+        call.check_breaks(link.pid, now)
+        call.until = call.started + (wait_s or PATIENCE_S)
+        rest_s = 0.0 if self._cut else max(0.0, call.started + wait_s - now)
+        question = msgspec.structs.replace(call.question, wait_s=rest_s)
         settle = functools.partial(self._settle, call)
-        link.send(call.verb, body, rest_s + ANSWER_S, settle, waits=rest_s > 0)
+        link.send(question, rest_s + ANSWER_S, settle, waits=rest_s > 0)
 
     def _settle(self, call: _Attended, answer: Answer) -> None:
         if answer is None:
@@ -272,10 +270,3 @@ class NodeClient:
             if not self._cut:
                 self._up.clear()
             log.warning("lost the node at %s: %s", self._path, reason)
-
-
-def _outcome(answer: msgspec.Raw) -> Outcome:
-    try:
-        return _OUTCOME.decode(answer)
-    except (ValueError, ArithmeticError) as error:  # msgspec's are ValueErrors
-        raise FrameError(f"the node's answer is no outcome: {error}") from error

@@ -6,16 +6,17 @@ import asyncio
 import functools
 import itertools
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
 import msgspec
 
 import jobx
-from jobx import frames, values
-from jobx.errors import DeadlineExceeded, FrameError, JobxError, Overloaded, from_wire
-from jobx.frames import Frame
+from jobx import frames, questions
+from jobx.errors import DeadlineExceeded, FrameError, JobxError, Overloaded
+from jobx.questions import PROTOCOL, Hello, Question
+from jobx.views import View
 
-PROTOCOL: Final = 1
+A = TypeVar("A", bound=View)
 #: Calls that may be open at once.
 MAX_CALLS: Final = 10_000
 #: Bytes that a node may leave unread before further calls are refused.
@@ -27,17 +28,6 @@ _HELLO_S: Final = 5.0
 #: come.
 Answer: TypeAlias = msgspec.Raw | JobxError | None
 Settle: TypeAlias = Callable[[Answer], None]
-
-
-class _Reply(msgspec.Struct):
-    """A frame of the node. What it answers is left to who asked: most is of one known type."""
-
-    id: int = -1
-    ok: msgspec.Raw = msgspec.Raw()
-    error: dict[str, Any] | None = None
-
-
-_REPLY: Final = msgspec.msgpack.Decoder(_Reply, ext_hook=values.ext_hook)
 
 
 class _Open(NamedTuple):
@@ -66,13 +56,12 @@ class Link(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
 
     def send(
-        self, verb: str, body: Frame, timeout_s: float, settle: Settle, *, waits: bool = False
+        self, question: Question[Any], timeout_s: float, settle: Settle, *, waits: bool = False
     ) -> None:
         """Send a call; ``settle`` is called once with what comes of it, and never from in here.
 
         Args:
-            verb: What is asked.
-            body: What it is asked with.
+            question: What is asked.
             timeout_s: How long the node may take.
             settle: Gets None when the connection is lost, or for one that ``waits`` when waits
                 are cut.
@@ -86,33 +75,33 @@ class Link(asyncio.Protocol):
         if self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             raise Overloaded("the node does not read fast enough")
         number = next(self._numbers)
-        self._transport.write(frames.encode({"id": number, "verb": verb, "body": body}))
-        timer = self._loop.call_later(timeout_s, self._expire, number, verb, timeout_s)
+        self._transport.write(questions.encode_call(number, question))
+        timer = self._loop.call_later(timeout_s, self._expire, number, question, timeout_s)
         self._open[number] = _Open(settle, timer, waits)
 
-    async def exchange(self, verb: str, body: Frame, timeout_s: float) -> Frame | None:
+    async def exchange(self, question: Question[A], timeout_s: float) -> A | None:
         """Send a call; return its answer, or None when the connection was lost.
 
         The call is on its way before anything is awaited, so a cancelled caller takes nothing
         back.
         """
         future: asyncio.Future[msgspec.Raw | None] = self._loop.create_future()
-        self.send(verb, body, timeout_s, functools.partial(fulfil, future))
+        self.send(question, timeout_s, functools.partial(fulfil, future))
         answer = await future
-        return None if answer is None else frames.decode_body(answer)
+        return None if answer is None else questions.decode_answer(question, answer)
 
     async def greet(self) -> str:
         """Exchange hellos; return what is wrong, or nothing."""
-        hello = {"protocol": PROTOCOL, "role": "http", "version": jobx.__version__}
+        hello = Hello(protocol=PROTOCOL, role="http", version=jobx.__version__)
         try:
-            answer = await self.exchange("hello", hello, _HELLO_S)
+            answer = await self.exchange(hello, _HELLO_S)
         except JobxError as error:
             return str(error)
         if answer is None:
             return self.fault
-        if answer.get("protocol") != PROTOCOL:
-            return f"it speaks protocol {answer.get('protocol')!r}, not {PROTOCOL}"
-        self.pid = answer.get("pid") or 0
+        if answer.protocol != PROTOCOL:
+            return f"it speaks protocol {answer.protocol}, not {PROTOCOL}"
+        self.pid = answer.pid
         return ""
 
     def close(self) -> None:
@@ -152,18 +141,16 @@ class Link(asyncio.Protocol):
             FrameError: It cannot be seen which call that is.
         """
         try:
-            reply = _REPLY.decode(body)
-            answer = reply.ok or from_wire(reply.error or {})
-        except (ValueError, ArithmeticError) as error:  # msgspec's are ValueErrors
-            number = frames.number_of(body)
-            if number is None:
-                raise FrameError(f"the node's answer cannot be read: {error}") from error
-            self._settle(number, FrameError(f"the node's answer cannot be read: {error}"))
-        else:
-            self._settle(reply.id, answer)
+            number, answer = questions.decode_reply(body)
+        except FrameError as error:
+            found = questions.number_of(body)
+            if found is None:
+                raise
+            number, answer = found, error
+        self._settle(number, answer)
 
-    def _expire(self, number: int, verb: str, timeout_s: float) -> None:
-        self._settle(number, DeadlineExceeded(f"the node's answer to {verb}", timeout_s))
+    def _expire(self, number: int, question: Question[Any], timeout_s: float) -> None:
+        self._settle(number, DeadlineExceeded(f"the node's answer to {question.verb}", timeout_s))
 
     def _settle(self, number: int, answer: Answer) -> None:
         call = self._open.pop(number, None)

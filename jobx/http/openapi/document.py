@@ -20,7 +20,7 @@ from jobx.http.openapi.operations import (
     ref,
 )
 from jobx.http.resources import graphs
-from jobx.http.resources.admin import ActorTree, Health
+from jobx.http.resources.admin import Health
 from jobx.http.resources.jobs import JobBody
 from jobx.http.writing.media import MEDIA_JSON, MEDIA_MSGPACK, MEDIA_NDJSON
 
@@ -45,8 +45,7 @@ def document() -> Schema:
         Problem,
         JobBody,
         Health,
-        ActorTree,
-        *(views.RequestView, views.RequestPage, views.TraceView, views.NodeView),
+        *(views.ActorTree, views.RequestView, views.RequestPage, views.TraceView, views.NodeView),
         *(model.Workflow, model.Job, model.Step, model.Handler),
     ]
     _, schemas = msgspec.json.schema_components(types, ref_template=REF)

@@ -10,7 +10,7 @@ from jobx.errors import DeadlineExceeded, Draining, Unavailable
 from jobx.http.node.client import Node
 from jobx.http.reading import headers
 from jobx.http.writing import results
-from jobx.views import ActorView, NodeView
+from jobx.questions import GetNode, GetReadiness, ListActors
 
 #: How long readiness waits for the node.
 READY_S = 2.0
@@ -20,12 +20,6 @@ class Health(msgspec.Struct, frozen=True):
     """That something is well."""
 
     status: str
-
-
-class ActorTree(msgspec.Struct, frozen=True):
-    """The live actors of a node, by their roots."""
-
-    actors: list[ActorView]
 
 
 class Root:
@@ -61,13 +55,13 @@ class HealthReady:
         """Say so, or 503 and why not."""
         headers.query(req)
         try:
-            node = await self._node.call("node.ready", {}, READY_S)
+            node = await self._node.call(GetReadiness(), READY_S)
         except DeadlineExceeded as error:
             raise Unavailable(f"the node does not answer: {error}") from error
-        if node["state"] == "draining":
+        if node.state == "draining":
             raise Draining("the node is stopping")
-        if node["trouble"] is not None:
-            raise Unavailable(node["trouble"])
+        if node.trouble is not None:
+            raise Unavailable(node.trouble)
         results.send_json(resp, Health("ready"))
 
     on_head = on_get
@@ -82,7 +76,7 @@ class NodeStatus:
     async def on_get(self, req: Request, resp: Response) -> None:
         """Answer with the node's state."""
         headers.query(req)
-        results.send_json(resp, msgspec.convert(await self._node.call("node.status", {}), NodeView))
+        results.send_json(resp, await self._node.call(GetNode()))
 
     on_head = on_get
 
@@ -96,8 +90,7 @@ class Actors:
     async def on_get(self, req: Request, resp: Response) -> None:
         """Answer with the tree of live actors."""
         headers.query(req)
-        answer = await self._node.call("actors.tree", {})
-        results.send_json(resp, msgspec.convert(answer, ActorTree))
+        results.send_json(resp, await self._node.call(ListActors()))
 
     on_head = on_get
 

@@ -6,16 +6,19 @@ The node checks the fields, as it does for the command line; here only names are
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
+import msgspec
 from falcon.asgi import Request, Response
 
+from jobx import values
 from jobx.config import HttpSettings
 from jobx.errors import InvalidInput
 from jobx.http.node.client import Node
 from jobx.http.reading import bodies, headers
 from jobx.http.writing import held, results
 from jobx.model import check_name
+from jobx.questions import CreateEntity, DeleteEntity, GetEntity, ListEntities, PutEntity
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,14 @@ class EntityList:
     async def on_get(self, req: Request, resp: Response, workflow: str | None = None) -> None:
         """Answer with a page of entities, by name."""
         asked = headers.query(req, "limit", "after")
-        body: dict[str, Any] = {
-            "kind": self._kind.name,
-            "workflow": workflow and check_name("workflow", workflow),
-            "after": asked.get("after"),
-            "limit": headers.page_limit(asked, self._settings.max_page),
-        }
-        held.hold_page(req, body["limit"])
-        results.send_json(resp, await self._node.call("entity.list", body))
+        question = ListEntities(
+            kind=self._kind.name,
+            workflow=workflow and check_name("workflow", workflow),
+            after=asked.get("after"),
+            limit=headers.page_limit(asked, self._settings.max_page),
+        )
+        held.hold_page(req, question.limit)
+        results.send_json(resp, await self._node.call(question))
 
     on_head = on_get
 
@@ -72,10 +75,10 @@ class EntityList:
         if workflow is not None:
             _put_name(fields, "workflow_name", check_name("workflow", workflow))
         name = check_name(self._kind.name_field, fields.get(self._kind.name_field))
-        body = {"kind": self._kind.name, "fields": fields}
-        answer = await self._node.call("entity.create", body)
+        question = CreateEntity(kind=self._kind.name, fields=_packed(fields))
+        answer = await self._node.call(question)
         resp.set_header("Location", f"{self._kind.root.format(workflow=workflow)}/{name}")
-        results.send_json(resp, answer["entity"], 201)
+        results.send_json(resp, answer.entity, 201)
 
 
 class OneEntity:
@@ -91,8 +94,9 @@ class OneEntity:
     ) -> None:
         """Answer with the entity."""
         headers.query(req)
-        answer = await self._node.call("entity.get", self._named(workflow, name))
-        results.send_json(resp, answer["entity"])
+        question = GetEntity(kind=self._kind.name, **self._key(workflow, name))
+        answer = await self._node.call(question)
+        results.send_json(resp, answer.entity)
 
     on_head = on_get
 
@@ -101,31 +105,41 @@ class OneEntity:
     ) -> None:
         """Create or replace the entity."""
         headers.query(req)
-        self._named(workflow, name)
+        self._key(workflow, name)
         fields = await bodies.entity(req, self._settings)
         _put_name(fields, "workflow_name", workflow)
         if name is not None:
             _put_name(fields, self._kind.name_field, name)
-        answer = await self._node.call("entity.put", {"kind": self._kind.name, "fields": fields})
-        results.send_json(resp, answer["entity"])
+        question = PutEntity(kind=self._kind.name, fields=_packed(fields))
+        answer = await self._node.call(question)
+        results.send_json(resp, answer.entity)
 
     async def on_delete(
         self, req: Request, resp: Response, workflow: str, name: str | None = None
     ) -> None:
         """Delete the entity; with ``?force=true`` though it is in use, and say what that broke."""
         force = headers.flag(req, "force")
-        body = {**self._named(workflow, name), "force": force}
-        answer = await self._node.call("entity.delete", body)
+        question = DeleteEntity(kind=self._kind.name, **self._key(workflow, name), force=force)
+        answer = await self._node.call(question)
         if force:
-            results.send_json(resp, {"broken": answer["broken"]})
+            results.send_json(resp, answer)
         else:
             resp.status = 204
 
-    def _named(self, workflow: str, name: str | None) -> dict[str, Any]:
+    def _key(self, workflow: str, name: str | None) -> _Key:
         check_name("workflow", workflow)
         if name is not None:
             check_name(self._kind.name, name)
-        return {"kind": self._kind.name, "workflow": workflow, "name": name or workflow}
+        return {"workflow": workflow, "name": name or workflow}
+
+
+class _Key(TypedDict):
+    workflow: str
+    name: str
+
+
+def _packed(fields: dict[str, Any]) -> msgspec.Raw:
+    return msgspec.Raw(values.pack(fields))
 
 
 def _put_name(fields: dict[str, Any], field: str, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Final, TypedDict
 
 import falcon
 from falcon.asgi import Request, Response
@@ -12,6 +12,7 @@ from jobx.actors.inspection import graph
 from jobx.errors import Overloaded, UnsupportedMedia
 from jobx.http.node.client import Node
 from jobx.http.writing.media import MEDIA_JSON
+from jobx.questions import GetGraph
 
 #: What a graph may be asked for as; the first is the default.
 MEDIA: Final[dict[str, graph.Form]] = {
@@ -26,6 +27,13 @@ MAX_DRAWN: Final = 2
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
+class Key(TypedDict):
+    """What names a request in the questions about it."""
+
+    workflow: str
+    request_id: str
+
+
 class Drawing:
     """Draws requests for one web worker, a few at a time."""
 
@@ -33,7 +41,7 @@ class Drawing:
         self._node = node
         self._places = asyncio.Semaphore(MAX_DRAWN)
 
-    async def send(self, resp: Response, media_type: str, name: dict[str, Any]) -> None:
+    async def send(self, resp: Response, media_type: str, key: Key) -> None:
         """Make ``resp`` the graph of a request.
 
         Raises:
@@ -45,10 +53,9 @@ class Drawing:
             raise Overloaded(f"{MAX_DRAWN} graphs are being drawn", 2.0)
         form = MEDIA[media_type]
         async with self._places:
-            body = {**name, "limit": graph.LIMITS[form]}
-            answer = await self._node.call("request.graph", body)
+            answer = await self._node.call(GetGraph(**key, limit=graph.LIMITS[form]))
             try:
-                resp.data = await asyncio.to_thread(graph.draw, answer["dot"], form)
+                resp.data = await asyncio.to_thread(graph.draw, answer.dot, form)
             except UnsupportedMedia as error:
                 raise falcon.HTTPNotAcceptable(description=str(error)) from error
         resp.content_type = media_type

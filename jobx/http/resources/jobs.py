@@ -8,7 +8,7 @@ import hashlib
 import os
 import socket
 import time
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from falcon.asgi import Request, Response
@@ -25,7 +25,7 @@ from jobx.http.writing import media, results
 from jobx.kv.requests.request_entity import new_id
 from jobx.meanings import may_have_happened
 from jobx.model import Name, Seconds, check_name
-from jobx.payload import Payload
+from jobx.questions import SubmitJob
 from jobx.values import Value
 
 #: Largest context, as JSON.
@@ -35,13 +35,6 @@ MAX_CONTEXT_BYTES: Final = 16 << 10
 _RANDOM_BYTES: Final = 10
 #: msgpack: array of less than sixteen items; its length is added.
 _SHORT_ARRAY: Final = 0x90
-
-
-class _Asked(NamedTuple):
-    """What is posted to a job, with its arguments packed."""
-
-    item: bytes
-    fields: dict[str, Any]
 
 
 class JobBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,19 +65,21 @@ class Jobs:
         check_name("job", job)
         waiting = headers.waiting(req, self._settings.max_wait_s)
         accepted = media.accepted(req)
-        submit = {
-            "workflow": workflow,
-            "job": job,
+        question = SubmitJob(
+            workflow=workflow,
+            job=job,
             # Ours, so that the submit can be sent again when the node comes back.
-            "request_id": new_id(time.time(), os.urandom(_RANDOM_BYTES)),
-            "is_blocking": waiting.is_blocking,
-        }
-        submit |= await self._asked(req, submit)
+            request_id=new_id(time.time(), os.urandom(_RANDOM_BYTES)),
+            is_blocking=waiting.is_blocking,
+            wait_s=waiting.wait_s,
+            idempotency_key=headers.idempotency_key(req),
+        )
+        question = await self._with_body(question, req)
         try:
-            outcome = await self._node.attend("submit", submit, waiting.wait_s)
+            outcome = await self._node.attend(question)
         except JobxError as error:
             if may_have_happened(error):
-                _name_what_may_exist(req, resp, workflow, str(submit["request_id"]))
+                _name_what_may_exist(req, resp, workflow, question.request_id)
             raise
         resp.set_header("X-MR-REQUEST-ID", outcome.request.request_id)
         resp.set_header("X-FULFILLED-BY", self._host)
@@ -104,36 +99,36 @@ class Jobs:
         else:
             results.send_running(resp, outcome.request)
 
-    async def _asked(self, req: Request, submit: dict[str, Any]) -> dict[str, Value]:
-        key = headers.idempotency_key(req)
-        take = functools.partial(_packed, key)
-        asked = await bodies.document(req, self._settings, take, tagged=True)
+    async def _with_body(self, question: SubmitJob, req: Request) -> SubmitJob:
+        """Return a question with what the body says, its arguments on disk if they are large."""
         requester = headers.requester_ip(req, self._settings.forwarded_header)
-        asked.fields["context"] |= {"requester_ip": requester}
-        payload = await self._kept(asked.item, submit)
-        bodies.let_go(req, len(payload.inline or b""))
-        return {**asked.fields, "arguments": payload.to_wire()}
+        read = functools.partial(_read, question, requester)
+        asked, item = await bodies.document(req, self._settings, read, tagged=True)
+        inputs = self._inputs
+        if inputs is None or len(item) <= inputs.inline_bytes:
+            bodies.let_go(req, len(item))
+            return asked
+        key = asked.workflow, asked.request_id
+        kept = await asyncio.to_thread(inputs.keep, *key, item)
+        bodies.let_go(req, 0)
+        return msgspec.structs.replace(asked, arguments=kept)
 
-    async def _kept(self, item: bytes, submit: dict[str, Any]) -> Payload:
-        """Return packed arguments as the node carries them."""
-        if self._inputs is None or len(item) <= self._inputs.inline_bytes:
-            return root_input.inline(item)
-        workflow, request_id = submit["workflow"], submit["request_id"]
-        return await asyncio.to_thread(self._inputs.keep, workflow, request_id, item)
 
-
-def _packed(key: str | None, document: dict[str, Any]) -> _Asked:
+def _read(question: SubmitJob, requester: str, document: dict[str, Any]) -> tuple[SubmitJob, bytes]:
+    """Return a question with what a body says, and its packed arguments."""
     body = _converted(document)
     context = _shown_as_json(body.context)
     item = root_input.pack(body.arguments)
-    fields = {
-        "context": context,
-        "time_limit_s": body.time_limit_s,
-        "result_writer": body.result_writer,
-        "idempotency_key": key,
-        "fingerprint": _fingerprint(item, context, body.result_writer) if key else "",
-    }
-    return _Asked(item, fields)
+    is_keyed = question.idempotency_key is not None
+    asked = msgspec.structs.replace(
+        question,
+        arguments=item,
+        context={**context, "requester_ip": requester},
+        fingerprint=_fingerprint(item, context, body.result_writer) if is_keyed else "",
+        time_limit_s=body.time_limit_s,
+        result_writer=body.result_writer,
+    )
+    return asked, item
 
 
 def _name_what_may_exist(req: Request, resp: Response, workflow: str, request_id: str) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import typing
-from typing import Any, Final
+from typing import Final, cast
 
 import falcon
-import msgspec
 from falcon.asgi import Request, Response
 
 from jobx.config import HttpSettings
@@ -17,7 +16,15 @@ from jobx.http.reading import bodies, headers
 from jobx.http.resources import graphs
 from jobx.http.writing import held, media, results
 from jobx.model import RequestState, check_name
-from jobx.views import RequestPage, RequestView, TraceNode
+from jobx.questions import (
+    AwaitRequest,
+    CancelRequest,
+    DeliverResult,
+    GetInvocation,
+    GetRequest,
+    GetTrace,
+    ListRequests,
+)
 
 STATES: Final = typing.get_args(RequestState)
 #: Invocations that a trace shows unless the client asks for more.
@@ -43,16 +50,14 @@ class RequestList:
         if state is not None and state not in STATES:
             reason = f"must be one of {', '.join(STATES)}"
             raise InvalidInput("query parameter state", repr(state)[:80], reason)
-        limit = headers.page_limit(asked, self._max_page)
-        body = {
-            "workflow": check_name("workflow", workflow),
-            "state": state,
-            "after": asked.get("after"),
-            "limit": limit,
-        }
-        held.hold_page(req, limit)
-        page = msgspec.convert(await self._node.call("request.list", body), RequestPage)
-        results.send_json(resp, page)
+        question = ListRequests(
+            workflow=check_name("workflow", workflow),
+            state=cast("RequestState | None", state),
+            after=asked.get("after"),
+            limit=headers.page_limit(asked, self._max_page),
+        )
+        held.hold_page(req, question.limit)
+        results.send_json(resp, await self._node.call(question))
 
     on_head = on_get
 
@@ -68,13 +73,12 @@ class OneRequest:
     async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
         """Answer with the request as it stands; with its graph if a picture is preferred."""
         headers.query(req)
-        name = _name(workflow, request_id)
+        key = _key(workflow, request_id)
         picture = graphs.preferred(req)
         if picture is not None:
-            await self._drawing.send(resp, picture, name)
-            return
-        answer = await self._node.call("request.get", name)
-        results.send_json(resp, msgspec.convert(answer, RequestView))
+            await self._drawing.send(resp, picture, key)
+        else:
+            results.send_json(resp, await self._node.call(GetRequest(**key)))
 
     on_head = on_get
 
@@ -86,8 +90,8 @@ class OneRequest:
             raise InvalidInput("query parameter reason", repr(reason)[:80], limit)
         requester = headers.requester_ip(req, self._forwarded_header)
         reason = reason or f"over HTTP by {requester}"
-        body = {**_name(workflow, request_id), "reason": reason}
-        request = msgspec.convert(await self._node.call("request.cancel", body), RequestView)
+        question = CancelRequest(**_key(workflow, request_id), reason=reason)
+        request = await self._node.call(question)
         if request.state == "running":
             results.send_running(resp, request)
         else:
@@ -106,7 +110,8 @@ class RequestResult:
         headers.query(req)
         waiting = headers.waiting_if_preferred(req, self._settings.max_wait_s)
         accepted = media.accepted(req)
-        outcome = await self._node.attend("wait", _name(workflow, request_id), waiting.wait_s)
+        question = AwaitRequest(**_key(workflow, request_id), wait_s=waiting.wait_s)
+        outcome = await self._node.attend(question)
         resp.set_header("X-MR-REQUEST-ID", request_id)
         if waiting.applied:
             resp.set_header("Preference-Applied", waiting.applied)
@@ -128,8 +133,8 @@ class RequestDelivery:
         """Deliver the result once more, under the same delivery id; 202 and where to look."""
         headers.query(req)
         bodies.refuse(req)
-        answer = await self._node.call("request.deliver", _name(workflow, request_id))
-        results.send_running(resp, msgspec.convert(answer, RequestView))
+        question = DeliverResult(**_key(workflow, request_id))
+        results.send_running(resp, await self._node.call(question))
 
 
 class RequestTrace:
@@ -141,10 +146,9 @@ class RequestTrace:
     async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
         """Answer with the invocation tree."""
         limit = headers.page_limit(headers.query(req, "limit"), MAX_TRACE, TRACE_LIMIT)
-        body = {**_name(workflow, request_id), "limit": limit}
+        question = GetTrace(**_key(workflow, request_id), limit=limit)
         held.hold_trace(req, limit)
-        answer = await self._node.call("request.trace", body)
-        results.send_text(resp, answer["json"])
+        results.send_text(resp, (await self._node.call(question)).json)
 
     on_head = on_get
 
@@ -160,8 +164,8 @@ class OneInvocation:
     ) -> None:
         """Answer with one invocation."""
         headers.query(req)
-        body = _name(workflow, request_id, invocation_id)
-        results.send_json(resp, await _invocation(self._node, body))
+        question = _invocation(workflow, request_id, invocation_id)
+        results.send_json(resp, await self._node.call(question))
 
     on_head = on_get
 
@@ -177,7 +181,7 @@ class InvocationOutput:
     ) -> None:
         """Answer with what an invocation wrote, as text."""
         headers.query(req)
-        found = await _invocation(self._node, _name(workflow, request_id, invocation_id))
+        found = await self._node.call(_invocation(workflow, request_id, invocation_id))
         resp.content_type = falcon.MEDIA_TEXT
         resp.text = found.output or ""
 
@@ -193,23 +197,20 @@ class RequestGraph:
     async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
         """Answer with the invocation tree as a picture, or as text for Graphviz."""
         headers.query(req)
-        await self._drawing.send(resp, graphs.chosen(req), _name(workflow, request_id))
+        await self._drawing.send(resp, graphs.chosen(req), _key(workflow, request_id))
 
     on_head = on_get
 
 
-def _name(workflow: str, request_id: str, invocation_id: str | None = None) -> dict[str, Any]:
+def _key(workflow: str, request_id: str) -> graphs.Key:
     check_name("workflow", workflow)
     if not _ID.fullmatch(request_id):
         raise NotFound("request", request_id[:80])
-    name = {"workflow": workflow, "request_id": request_id}
-    if invocation_id is None:
-        return name
+    return {"workflow": workflow, "request_id": request_id}
+
+
+def _invocation(workflow: str, request_id: str, invocation_id: str) -> GetInvocation:
+    key = _key(workflow, request_id)
     if not _INVOCATION_ID.fullmatch(invocation_id):
         raise NotFound("invocation", invocation_id[:80])
-    return {**name, "invocation_id": invocation_id}
-
-
-async def _invocation(node: Node, name: dict[str, Any]) -> TraceNode:
-    answer = await node.call("request.invocation", name)
-    return msgspec.convert(answer, TraceNode)
+    return GetInvocation(**key, invocation_id=invocation_id)

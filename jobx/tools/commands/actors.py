@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import click
-import msgspec
 
+from jobx.questions import ListActors
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
-from jobx.views import ActorView
 
 
 @click.group("actors")
@@ -19,8 +18,8 @@ def actors() -> None:
 def tree(call: Call) -> None:
     """Show the actor tree: name, state, mailbox, age, address."""
     with call.gateway() as gateway:
-        answer = gateway.call("actors.tree", {})
+        answer = gateway.call(ListActors())
     if call.as_json:
         render.say_json(answer)
     else:
-        render.say_actors(msgspec.convert(answer["actors"], list[ActorView]))
+        render.say_actors(answer.actors)

@@ -6,9 +6,9 @@ import functools
 import os
 
 import click
-import msgspec
 
 from jobx import logs
+from jobx.questions import GetNode
 from jobx.tools.serving.watchdog import beat
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
@@ -40,7 +40,7 @@ def node(call: Call, *, heartbeat_fd: int | None) -> None:
 def status(call: Call) -> None:
     """Show what runs: state, open requests, memory, executors."""
     with call.gateway() as gateway:
-        view = msgspec.convert(gateway.call("node.status", {}), NodeView)
+        view = gateway.call(GetNode())
     if call.as_json:
         render.say_json(view)
         return

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final, get_args
 
 import click
-import msgspec
 
 from jobx import model
 from jobx.actors.coordination import endings
@@ -24,6 +23,7 @@ from jobx.kv.requests import deliveries, kept, request_entity
 from jobx.kv.requests.lives import LOCAL
 from jobx.kv.store import Store
 from jobx.payload import Payload
+from jobx.questions import CancelRequest, DeliverResult, GetRequest
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
 from jobx.tools.shared.entity_commands import done
@@ -106,10 +106,10 @@ def cancel(call: Call, workflow: str, request_id: str) -> None:
 
     Where no node runs, it is cancelled in the store.
     """
-    body = {"workflow": workflow, "request_id": request_id, "reason": REASON}
+    question = CancelRequest(workflow=workflow, request_id=request_id, reason=REASON)
     try:
         with call.gateway() as gateway:
-            view = msgspec.convert(gateway.call("request.cancel", body), RequestView)
+            view = gateway.call(question)
     except NodeUnreachable:
         view = _cancel_stored(call, workflow, request_id)
     if call.as_json:
@@ -131,8 +131,7 @@ def deliver(call: Call, workflow: str, request_ids: tuple[str, ...]) -> None:
         if not request_ids:
             Entities(store).get(model.Workflow, workflow)
         for request_id in request_ids or deliveries.given_up(store, workflow):
-            body = {"workflow": workflow, "request_id": request_id}
-            view = msgspec.convert(gateway.call("request.deliver", body), RequestView)
+            view = gateway.call(DeliverResult(workflow=workflow, request_id=request_id))
             if call.as_json:
                 views.append(view)
                 continue
@@ -272,8 +271,7 @@ def _stored(call: Call, workflow: str, request_id: str) -> RequestView:
 def _live(call: Call, workflow: str, request_id: str) -> RequestView | None:
     try:
         with call.gateway() as gateway:
-            body = {"workflow": workflow, "request_id": request_id}
-            return msgspec.convert(gateway.call("request.get", body), RequestView)
+            return gateway.call(GetRequest(workflow=workflow, request_id=request_id))
     except NodeUnreachable:
         return None
 

@@ -7,12 +7,11 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeVar
 
 import click
-import msgspec
 import uvloop
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -26,17 +25,18 @@ from jobx.errors import (
     NodeUnreachable,
     OutcomeUnknown,
 )
-from jobx.frames import Frame
 from jobx.handlers.pairs import root_input
 from jobx.kv.requests import request_entity
 from jobx.meanings import may_have_happened
 from jobx.model import Counts, check_name
+from jobx.questions import AwaitRequest, CancelRequest, Question, SubmitJob
 from jobx.tools.commands.request import FORMATS, REASON, failed, say_result
 from jobx.tools.shared import exits, render
 from jobx.tools.shared.command import Call, command
-from jobx.tools.shared.gateway_client import ANSWER_S
 from jobx.tools.shared.parsing import parse_arguments, parse_context
-from jobx.views import Outcome
+from jobx.views import Outcome, View
+
+A = TypeVar("A", bound=View)
 
 #: How often progress is shown; the end is seen at once.
 _POLL_S: Final = 0.2
@@ -44,8 +44,12 @@ _POLL_S: Final = 0.2
 #: How long a run looks for a node after the one that it asked has ended.
 HANDOVER_S: Final = 60.0
 
-#: Sends a verb and its body to a node, gives its answer or raises its error.
-Ask: TypeAlias = Callable[[str, Frame], Awaitable[Any]]
+
+class Ask(Protocol):
+    """Asks a node; gives its answer or raises its error."""
+
+    async def __call__(self, question: Question[A]) -> A:
+        """See ``Node.call``."""
 
 
 @command(
@@ -86,10 +90,8 @@ def run(
     A node that runs on the data folder does the work; else one is started for it alone. Ctrl-C
     cancels the request.
     """
-    submission = {
-        **_submission(job, arguments, time_limit),
-        "context": {} if context is None else parse_context(context),
-    }
+    shown = {} if context is None else parse_context(context)
+    submission = _submission(job, arguments, time_limit, shown)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             outcome = runner.run(_request(call, submission))
@@ -102,24 +104,24 @@ def run(
     return exits.OK
 
 
-def _submission(job: str, arguments: tuple[str, ...], time_limit_s: float | None) -> Frame:
+def _submission(
+    job: str, arguments: tuple[str, ...], time_limit_s: float | None, context: dict[str, Any]
+) -> SubmitJob:
     workflow, slash, name = job.partition("/")
     if not slash:
         raise InvalidInput("job", repr(job), "must be WORKFLOW/JOB")
-    return {
-        "request_id": request_entity.new_id(time.time(), os.urandom(10)),
-        "workflow": check_name("workflow name", workflow),
-        "job": check_name("job name", name),
-        "arguments": root_input.wire(parse_arguments("-a", arguments)),
-        "is_blocking": True,
-        "wait_s": _POLL_S,
-        "idempotency_key": None,
-        "fingerprint": "",
-        "time_limit_s": time_limit_s,
-    }
+    return SubmitJob(
+        workflow=check_name("workflow name", workflow),
+        request_id=request_entity.new_id(time.time(), os.urandom(10)),
+        job=check_name("job name", name),
+        arguments=root_input.pack(parse_arguments("-a", arguments)),
+        context=context,
+        wait_s=_POLL_S,
+        time_limit_s=time_limit_s,
+    )
 
 
-async def _request(call: Call, submission: Frame) -> Outcome:
+async def _request(call: Call, submission: SubmitJob) -> Outcome:
     """Return the ended request; it is cancelled when this coroutine is."""
     # SIGTERM cancels the request too, else the next node would take it up.
     if task := asyncio.current_task():
@@ -138,35 +140,35 @@ async def _request(call: Call, submission: Frame) -> Outcome:
             if time.monotonic() > until and not lost:
                 raise
         if until and time.monotonic() > until:
-            request = f"request {submission['workflow']}/{submission['request_id']}"
-            raise OutcomeUnknown(request, lost)
+            raise OutcomeUnknown(_named(submission), lost)
         await asyncio.sleep(_POLL_S)
 
 
-async def _on_a_node(call: Call, submission: Frame) -> Outcome:
+async def _on_a_node(call: Call, submission: SubmitJob) -> Outcome:
     """Return the ended request.
 
     Raises:
         _HandedOver: The node went before, and may have the request.
     """
-    key = {name: submission[name] for name in ("workflow", "request_id")}
+    workflow, request_id = submission.workflow, submission.request_id
+    wait = AwaitRequest(workflow=workflow, request_id=request_id, wait_s=_POLL_S)
     async with _node(call) as ask:
         is_there = False
         try:
-            outcome = await _outcome(ask("submit", submission))
+            outcome = await ask(submission)
             is_there = True
             with _progress_bar() as show:
                 while outcome.request.state == "running":
                     show(outcome.request.counts)
-                    outcome = await _outcome(ask("wait", {**key, "wait_s": _POLL_S}))
+                    outcome = await ask(wait)
         except asyncio.CancelledError:
-            await _cancel(ask, key)
+            await _cancel(ask, submission)
             raise
         except (NodeUnreachable, Draining, NodeLost) as error:
             raise _HandedOver(str(error)) from error
         except JobxError as error:
             if is_there or may_have_happened(error):
-                raise OutcomeUnknown(f"request {'/'.join(key.values())}", str(error)) from error
+                raise OutcomeUnknown(_named(submission), str(error)) from error
             raise
     return outcome
 
@@ -175,30 +177,31 @@ class _HandedOver(Exception):
     """The node that was asked is gone, or goes."""
 
 
-async def _cancel(ask: Ask, key: Frame) -> None:
+async def _cancel(ask: Ask, submission: SubmitJob) -> None:
+    workflow, request_id = submission.workflow, submission.request_id
     try:
-        await ask("request.cancel", {**key, "reason": REASON})
+        await ask(CancelRequest(workflow=workflow, request_id=request_id, reason=REASON))
         line = "was cancelled"
     except JobxError as error:
         line = f"was not cancelled: {error}"
-    render.complain(f"request {key['workflow']}/{key['request_id']} {line}")
+    render.complain(f"{_named(submission)} {line}")
 
 
-async def _outcome(answer: Awaitable[Any]) -> Outcome:
-    return msgspec.convert(await answer, Outcome)
+def _named(submission: SubmitJob) -> str:
+    return f"request {submission.workflow}/{submission.request_id}"
 
 
 @asynccontextmanager
 async def _node(call: Call) -> AsyncIterator[Ask]:
     """Give the way to ask the running node, or one that is started here and stopped after."""
 
-    def ask_running(verb: str, body: Frame) -> Any:
+    def ask_running(question: Question[A]) -> A:
         # A connection for each, so that one that is still waiting is in nobody's way.
         with call.gateway() as gateway:
-            return gateway.call(verb, body, ANSWER_S + body.get("wait_s", 0.0))
+            return gateway.call(question)
 
-    async def ask(verb: str, body: Frame) -> Any:
-        return await asyncio.to_thread(ask_running, verb, body)
+    async def ask(question: Question[A]) -> A:
+        return await asyncio.to_thread(ask_running, question)
 
     if await asyncio.to_thread(_runs, call):
         yield ask

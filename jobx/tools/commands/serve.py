@@ -17,18 +17,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import msgspec
 
 from jobx import mr_variables
 from jobx.config import ENV_PREFIX, Settings, without_secrets
 from jobx.errors import ConfigError, DeadlineExceeded, InternalError, InUse, JobxError
 from jobx.kv.folder_lock import FolderLock
+from jobx.questions import GetNode
 from jobx.tools.serving import systemd
 from jobx.tools.serving.children import Child, ChildRestarts, describe_end
 from jobx.tools.serving.watchdog import Heartbeat, Stillness, is_stopped
 from jobx.tools.shared import exits, render
 from jobx.tools.shared.command import Call, command
-from jobx.views import NodeView
 
 #: How long the node, and then the web workers, may take to answer.
 START_S: Final = 30.0
@@ -149,7 +148,7 @@ class Serving:
     def _node_answers(self) -> bool:
         try:
             with self._call.gateway() as gateway:
-                view = msgspec.convert(gateway.call("node.status", {}), NodeView)
+                view = gateway.call(GetNode())
         except JobxError:
             return False
         return view.pid == self._node.pid  # else it is another node, and ours will say so

@@ -19,6 +19,7 @@ from jobx.errors import JobxError, NodeUnreachable, NotFound
 from jobx.handlers.trial.examples import checking
 from jobx.kv.entities.entities import Entities
 from jobx.kv.sqlite.store import SqliteStore
+from jobx.questions import RefreshLibrary
 from jobx.tools.shared import render
 from jobx.tools.shared.gateway_client import GatewayClient
 
@@ -87,7 +88,7 @@ class Call:
         """Have a node, if one runs, read what was changed: what is asked of it next goes by it."""
         try:
             with self.gateway() as gateway:
-                gateway.call("library.refresh", {})
+                gateway.call(RefreshLibrary())
         except NodeUnreachable:
             pass  # it will read everything when it starts
         except JobxError as error:

@@ -6,21 +6,19 @@ import itertools
 import socket
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self, TypeVar
+
+import msgspec
 
 import jobx
-from jobx.errors import (
-    DeadlineExceeded,
-    FrameError,
-    JobxError,
-    NodeLost,
-    NodeUnreachable,
-    from_wire,
-)
-from jobx.frames import Frame, FrameSocket
+from jobx import questions
+from jobx.errors import DeadlineExceeded, JobxError, NodeLost, NodeUnreachable
+from jobx.frames import FrameSocket
+from jobx.questions import PROTOCOL, Attended, Hello, Question
 from jobx.system.peers import check_node
+from jobx.views import View
 
-PROTOCOL: Final = 1
+A = TypeVar("A", bound=View)
 #: How long a node may take to answer a verb that waits for nothing.
 ANSWER_S: Final = 10.0
 
@@ -39,8 +37,7 @@ class GatewayClient:
         self._sock = _connect(path)
         self._frames = FrameSocket(self._sock)
         try:
-            greeting = {"protocol": PROTOCOL, "role": "tools", "version": jobx.__version__}
-            self.call("hello", greeting)
+            self.call(Hello(protocol=PROTOCOL, role="tools", version=jobx.__version__))
         except NodeLost as error:
             self.close()
             raise NodeUnreachable(error.args[0]) from error  # nothing was asked yet
@@ -48,8 +45,8 @@ class GatewayClient:
             self.close()
             raise
 
-    def call(self, verb: str, body: Frame, timeout_s: float = ANSWER_S) -> Any:
-        """Return the node's answer.
+    def call(self, question: Question[A], timeout_s: float = ANSWER_S) -> A:
+        """Return the node's answer, which may take longer by as much as is waited for.
 
         Raises:
             JobxError: The node's own error, raised here again.
@@ -57,17 +54,18 @@ class GatewayClient:
             DeadlineExceeded: No answer came in time; the connection is of no more use.
         """
         number = next(self._numbers)
+        timeout_s += question.wait_s if isinstance(question, Attended) else 0.0
         self._sock.settimeout(timeout_s)
         try:
-            self._frames.send({"id": number, "verb": verb, "body": body})
+            self._frames.send_bytes(questions.encode_call(number, question))
             answer = self._answer(number)
         except TimeoutError as error:
-            raise DeadlineExceeded(f"the node's answer to {verb}", timeout_s) from error
+            raise DeadlineExceeded(f"the node's answer to {question.verb}", timeout_s) from error
         except OSError as error:
             raise self._lost(error.strerror or str(error)) from error
-        if "error" in answer:
-            raise _rebuilt(answer["error"])
-        return answer.get("ok")
+        if isinstance(answer, JobxError):
+            raise answer
+        return questions.decode_answer(question, answer)
 
     def close(self) -> None:
         """Close the connection; a second close does nothing."""
@@ -84,9 +82,10 @@ class GatewayClient:
     ) -> None:
         self.close()
 
-    def _answer(self, number: int) -> Frame:
-        while (answer := self._frames.receive()) is not None:
-            if answer.get("id") == number:
+    def _answer(self, number: int) -> msgspec.Raw | JobxError:
+        while (body := self._frames.receive_body()) is not None:
+            found, answer = questions.decode_reply(body)
+            if found == number:
                 return answer
         raise self._lost("it closed the connection")
 
@@ -109,9 +108,3 @@ def _connect(path: Path) -> socket.socket:
         sock.close()
         raise
     return sock
-
-
-def _rebuilt(wire: Any) -> JobxError:
-    if isinstance(wire, dict):
-        return from_wire(wire)
-    return FrameError(f"a node sent an error that is not a map: {wire!r}")

@@ -9,9 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from jobx import config_loading, model
 from jobx.config import ENV_PREFIX
@@ -22,9 +19,9 @@ from jobx.kv.entities.entities import Entities
 from jobx.kv.requests import request_entity
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.payload import Payload
+from jobx.questions import AwaitRequest, GetNode, SubmitJob
 from jobx.tools.shared.gateway_client import GatewayClient
 from jobx.values import Pair, Value
-from jobx.views import NodeView
 from tests.bench import measure, work
 from tests.bench.peers.base import Call, Peer
 from tests.bench.works import PROCESSES
@@ -63,8 +60,7 @@ class JobxPeer(Peer):
             [sys.executable, "-m", "jobx.tools.cli", *words], env=environ
         )
         self._gateway: GatewayClient = eventually(self._connect, _START_S)
-        view = msgspec.convert(self._gateway.call("node.status", {}), NodeView)
-        self._node_pid = view.pid
+        self._node_pid = self._gateway.call(GetNode()).pid
 
     def _connect(self) -> GatewayClient | None:
         if self._process.poll() is not None:
@@ -129,29 +125,26 @@ def create_entities(path: Path) -> None:
 def _ask(gateway: GatewayClient, job: str, **arguments: Value) -> Iterator[Pair]:
     """Return the pairs of the result of a request, when it has ended."""
     asked = submission(job, **arguments)
-    answer = gateway.call("submit", asked, 2 * _WAIT_S)
-    while answer["request"]["state"] == "running":
-        answer = gateway.call("wait", asked, 2 * _WAIT_S)
-    if answer["result"] is None:
-        raise work.WrongResultError(f"{job}: {answer['request']}")
-    result = answer["result"]
-    return run_reader.pairs(map(Payload.from_wire, result["payloads"]), result["blob_dir"])
+    wait = AwaitRequest(workflow=WORKFLOW, request_id=asked.request_id, wait_s=_WAIT_S)
+    answer = gateway.call(asked)
+    while answer.request.state == "running":
+        answer = gateway.call(wait)
+    result = answer.result
+    if result is None:
+        raise work.WrongResultError(f"{job}: {answer.request}")
+    return run_reader.pairs(map(Payload.from_wire, result.payloads), result.blob_dir)
 
 
-def submission(job: str, **arguments: Value) -> dict[str, Any]:
+def submission(job: str, **arguments: Value) -> SubmitJob:
     """Return what a node is asked to do a job with."""
-    return {
-        "request_id": request_entity.new_id(time.time(), os.urandom(10)),
-        "workflow": WORKFLOW,
-        "job": job,
-        "arguments": root_input.wire(arguments),
-        "context": {},
-        "is_blocking": True,
-        "wait_s": _WAIT_S,
-        "idempotency_key": None,
-        "fingerprint": "",
-        "time_limit_s": _LIMIT_S,
-    }
+    return SubmitJob(
+        workflow=WORKFLOW,
+        request_id=request_entity.new_id(time.time(), os.urandom(10)),
+        job=job,
+        arguments=root_input.pack(arguments),
+        wait_s=_WAIT_S,
+        time_limit_s=_LIMIT_S,
+    )
 
 
 if __name__ == "__main__":

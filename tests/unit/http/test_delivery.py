@@ -7,6 +7,7 @@ import pytest
 from falcon.testing import TestClient
 
 from jobx.model import Delivery
+from jobx.questions import DeliverResult
 from tests.support.fake_node import FakeNode
 from tests.unit.http.resources.test_requests import submit
 
@@ -21,7 +22,7 @@ def test_delivery_begins_again_and_its_request_says_so(client: TestClient, node:
 
     assert (answer.status_code, answer.headers["Location"]) == (202, f"/request/texts/{request_id}")
     assert answer.json["deliveries"][0]["delivery_id"] == f"texts/{request_id}"
-    assert node.last("request.deliver") == {"workflow": "texts", "request_id": request_id}
+    assert node.last("request.deliver") == DeliverResult(workflow="texts", request_id=request_id)
 
 
 @pytest.mark.parametrize(("job", "status"), [("slow", 409), ("fail", 404)])

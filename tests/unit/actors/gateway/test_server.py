@@ -7,33 +7,36 @@ from typing import Any
 
 import pytest
 
-from jobx import frames
-from jobx.actors.gateway.server import PROTOCOL, Gateway
-from jobx.errors import InvalidInput, NotFound, from_wire
+from jobx import frames, questions, values
+from jobx.actors.gateway.server import Gateway
+from jobx.errors import InvalidInput, JobxError, NotFound, from_wire
+from jobx.questions import PROTOCOL, GetEntity, Hello, Question
+from jobx.views import EntityView, View
 
-HELLO = {"id": 0, "verb": "hello", "body": {"protocol": PROTOCOL, "role": "test", "version": "1"}}
+HELLO = Hello(protocol=PROTOCOL, role="test", version="1")
 
 
-async def _answer(verb: str, body: dict[str, Any]) -> dict[str, Any]:
-    if verb == "fail":
+async def _answer(question: Question[Any]) -> View:
+    assert isinstance(question, GetEntity)
+    if question.name == "fail":
         raise NotFound("job", "x")
-    if verb == "unspeakable":
+    if question.name == "unspeakable":
         raise NotFound("job", "\ud800")
-    if verb == "fault":
+    if question.name == "fault":
         raise ZeroDivisionError
-    return {"echo": body, "long": b"x" * body.get("size_bytes", 0)}
+    return EntityView(entity={"echo": question.name, "long": 20 * question.kind})
 
 
-async def _ask(path: Path, *asked: frames.Frame) -> list[frames.Frame]:
-    """Return what a gateway answers to frames, in the order of its answers."""
+async def _ask(path: Path, *asked: Question[Any]) -> list[Any]:
+    """Return what a gateway answers to questions, in the order of its answers."""
     reader, writer = await asyncio.open_unix_connection(str(path))
-    writer.write(b"".join(map(frames.encode, asked)))
+    writer.write(b"".join(questions.encode_call(n, one) for n, one in enumerate(asked)))
     decoder, answers = frames.FrameDecoder(), []
     while len(answers) < len(asked):
         chunk = await asyncio.wait_for(reader.read(1 << 16), 10)
         if not chunk:
             break
-        answers += decoder.feed(chunk)
+        answers += map(values.unpack, decoder.bodies(chunk))
     writer.close()
     await writer.wait_closed()
     return answers
@@ -51,21 +54,25 @@ def _served(tmp_path: Path, talk: Callable[[Path], Awaitable[Any]]) -> Any:
     return asyncio.run(run())
 
 
-def _one(tmp_path: Path, verb: str, **body: Any) -> frames.Frame:
-    asked = {"id": 1, "verb": verb, "body": body}
+def _one(tmp_path: Path, name: str, kind: str = "") -> Any:
+    asked = GetEntity(kind=kind, workflow="w", name=name)
     return _served(tmp_path, lambda path: _ask(path, HELLO, asked))[1]
 
 
+def _error(tmp_path: Path, name: str, kind: str = "") -> JobxError:
+    return from_wire(_one(tmp_path, name, kind)[2])
+
+
 def test_an_answer_has_the_number_of_its_question(tmp_path: Path) -> None:
-    assert _one(tmp_path, "echo", a=1) == {"id": 1, "ok": {"echo": {"a": 1}, "long": b""}}
+    assert _one(tmp_path, "a", "job") == [1, {"entity": {"echo": "a", "long": 20 * "job"}}]
 
 
 def test_an_error_comes_as_itself(tmp_path: Path) -> None:
-    assert from_wire(_one(tmp_path, "fail")["error"]).args == ("job", "x")
+    assert _error(tmp_path, "fail").args == ("job", "x")
 
 
 def test_a_fault_is_answered_and_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert _one(tmp_path, "fault")["error"]["code"] == "internal"
+    assert _error(tmp_path, "fault").code == "internal"
     assert "ZeroDivisionError" in caplog.text
 
 
@@ -73,29 +80,27 @@ def test_an_answer_that_is_too_large_for_a_frame_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frames, "MAX_FRAME_BYTES", 1000)
-    assert _one(tmp_path, "echo", size_bytes=2000)["error"]["code"] == "internal"
+    assert _error(tmp_path, "a", "x" * 120).code == "internal"
 
 
 def test_a_peer_of_another_protocol_is_refused_by_its_number(tmp_path: Path) -> None:
-    hello = {**HELLO, "body": {"protocol": 99}}
-    (answer,) = _served(tmp_path, lambda path: _ask(path, hello))
-    assert "99" in str(from_wire(answer["error"]))
-
-
-def _framed(body: bytes) -> bytes:
-    return len(body).to_bytes(4) + body
+    (answer,) = _served(tmp_path, lambda path: _ask(path, Hello(protocol=99)))
+    assert "99" in str(from_wire(answer[2]))
 
 
 #: Bodies of call 2 that are no question.
 UNREADABLE = {
-    "no code": b"\x83\xa2id\x02\xa4verb\xc1",
-    "no text": b"\x83\xa2id\x02\xa4verb\xa4echo\xa4body\x81\xa1a\xa1\xff",
-    "extension": b"\x83\xa2id\x02\xa4verb\xa4echo\xa4body\x81\xa1a\xd4\x63x",
-    "timestamp": b"\x82\xa2id\x02\xa4body\x81\xa1a\xc7\x0c\xff" + b"\xff" * 12,
-    "cut": b"\x83\xa2id\x02\xa4verb",
-    "deep": b"\x82\xa2id\x02\xa4body" + b"\x91" * 3000 + b"\x01",
-    "no verb": b"\x81\xa2id\x02",
-    "no body": b"\x83\xa2id\x02\xa4verb\xa4echo\xa4body\x07",
+    "no code": b"\x92\x02\x94\xaaentity.get\xc1",
+    "no text": b"\x92\x02\x94\xaaentity.get\xa1\xff\xa1w\xa1n",
+    "extension": b"\x92\x02\x96\xa6submit\xa1w\xa1r\xa1j\xc4\x00\x81\xa1a\xd4\x63x",
+    "timestamp": b"\x92\x02\x94\xaaentity.get\xc7\x0c\xff" + b"\xff" * 12,
+    "cut": b"\x92\x02\x94\xaaentity.get",
+    "deep": b"\x92\x02\x93\xadentity.create\xa1k" + b"\x91" * 3000 + b"\x01",
+    "no question": b"\x91\x02",
+    "no verb": b"\x92\x02\x90",
+    "unknown verb": b"\x92\x02\x91\xa3new",
+    "no fields": b"\x92\x02\x91\xaaentity.get",
+    "a map": b"\x92\x02\x81\xaaentity.get\xc0",
 }
 
 
@@ -105,23 +110,25 @@ def test_a_frame_that_cannot_be_read_is_an_error_of_its_call_alone(
 ) -> None:
     async def talk(path: Path) -> dict[int, Any]:
         reader, writer = await asyncio.open_unix_connection(str(path))
-        good = [frames.encode({"id": n, "verb": "echo", "body": {"n": n}}) for n in (1, 3)]
-        writer.write(frames.encode(HELLO) + good[0] + _framed(body) + good[1])
+        one = GetEntity(kind="job", workflow="w", name="n")
+        good = [questions.encode_call(n, one) for n in (1, 3)]
+        hello = questions.encode_call(0, HELLO)
+        writer.write(hello + good[0] + frames.with_head(body) + good[1])
         decoder, answers = frames.FrameDecoder(), {}
         while len(answers) < 4:
             chunk = await asyncio.wait_for(reader.read(1 << 16), 10)
             assert chunk, "the connection was cut"
-            answers.update({answer["id"]: answer for answer in decoder.feed(chunk)})
+            answers.update({n: rest for n, *rest in map(values.unpack, decoder.bodies(chunk))})
         writer.close()
         return answers
 
     answers = _served(tmp_path, talk)
-    assert [answers[n]["ok"]["echo"] for n in (1, 3)] == [{"n": 1}, {"n": 3}]
-    assert isinstance(from_wire(answers[2]["error"]), InvalidInput)
+    assert [answers[n][0]["entity"]["echo"] for n in (1, 3)] == ["n", "n"]
+    assert isinstance(from_wire(answers[2][1]), InvalidInput)
 
 
 @pytest.mark.parametrize(
-    "sent", [frames.encode({"id": "x"}), _framed(b"\xc1"), _framed(b"\x81\xc1"), b"\xff" * 8]
+    "sent", [frames.encode({"id": 1}), *map(frames.with_head, (b"\xc1", b"\x91\xc1")), b"\xff" * 8]
 )
 def test_what_has_no_number_ends_the_connection(tmp_path: Path, sent: bytes) -> None:
     async def talk(path: Path) -> bytes:
@@ -135,8 +142,7 @@ def test_what_has_no_number_ends_the_connection(tmp_path: Path, sent: bytes) -> 
 
 
 def test_an_error_that_cannot_be_sent_is_answered_all_the_same(tmp_path: Path) -> None:
-    told = from_wire(_one(tmp_path, "unspeakable")["error"])
-    assert "not-found" in str(told)
+    assert "not-found" in str(_error(tmp_path, "unspeakable"))
 
 
 def test_nobody_else_may_open_the_socket(tmp_path: Path) -> None:

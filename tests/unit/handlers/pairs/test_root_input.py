@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobx.errors import ArgumentsRefused, StoreFull
-from jobx.handlers.pairs.root_input import BLOB, RootInputs, pack
+from jobx.handlers.pairs.root_input import BLOB, RootInputs, chunk, pack
 from jobx.handlers.pairs.run_writer import BlobFile, RunWriter
 from jobx.handlers.scope.arguments import Takes
 from jobx.kv.blobs import BlobFolder
@@ -41,8 +41,8 @@ def test_arguments_that_fit_are_taken() -> None:
 def test_large_arguments_are_a_blob_and_small_ones_are_not(tmp_path: Path) -> None:
     inputs = RootInputs(BlobFolder(tmp_path), inline_bytes=1000)
     small, large = pack({"a": "x"}), pack({"a": "x" * 1000})
-    assert inputs.keep("w", "r1", small).inline == small
-    payload = inputs.keep("w", "r2", large)
+    assert inputs.keep("w", "r1", small) == small
+    payload = chunk(inputs.keep("w", "r2", large))
     assert payload.inline is None
     assert (tmp_path / "w" / "r2" / BLOB).read_bytes() == large
     assert inputs.read("w", "r2", payload) == {"a": "x" * 1000}

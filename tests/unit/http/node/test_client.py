@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
-import msgpack
+import msgspec
 import pytest
 
 from jobx import frames
 from jobx.actors.gateway.server import Gateway
 from jobx.errors import (
     DeadlineExceeded,
+    Draining,
     FrameError,
     InvalidInput,
     JobxError,
@@ -21,23 +22,30 @@ from jobx.errors import (
     NotFound,
     Overloaded,
 )
-from jobx.handlers.pairs import root_input
 from jobx.http.node import link
 from jobx.http.node.client import NodeClient
+from jobx.questions import (
+    PROTOCOL,
+    AwaitRequest,
+    GetNode,
+    GetRequest,
+    Question,
+    SubmitJob,
+    decode_call,
+    encode_answer,
+    encode_error,
+)
+from jobx.views import Greeting, View
 from tests.support.fake_node import FakeGateway, FakeNode
 from tests.support.waiting import eventually
 
-SUBMIT = {
-    "workflow": "texts",
-    "job": "slow",
-    "request_id": "r1",
-    "arguments": root_input.wire({}),
-    "context": {},
-    "is_blocking": True,
-    "idempotency_key": None,
-    "fingerprint": "",
-}
-GET = {"workflow": "texts", "request_id": "r1"}
+SUBMIT = SubmitJob(workflow="texts", request_id="r1", job="slow", wait_s=20.0)
+GET = GetRequest(workflow="texts", request_id="r1")
+WAIT = AwaitRequest(workflow="texts", request_id="r1", wait_s=20.0)
+
+
+def _after(wait_s: float) -> SubmitJob:
+    return msgspec.structs.replace(SUBMIT, wait_s=wait_s)
 
 
 @pytest.fixture
@@ -75,14 +83,14 @@ def run(scene: Coroutine[Any, Any, None]) -> None:
 
 def test_answers_reach_their_callers_in_any_order(node: FakeNode, path: Path) -> None:
     async def scene() -> None:
-        async with served(node, path), connected(path) as client:
-            slow = asyncio.create_task(client.attend("submit", SUBMIT, 20.0))
+        async with served(node, path) as gateway, connected(path) as client:
+            slow = asyncio.create_task(client.attend(SUBMIT))
             await until(lambda: node.count("submit"))
-            views = await asyncio.gather(*(client.call("request.get", GET) for _ in range(50)))
-            assert {view["state"] for view in views} == {"running"}
+            views = await asyncio.gather(*(client.call(GET) for _ in range(50)))
+            assert {view.state for view in views} == {"running"}
             node.release([("k", 1)])
             assert (await slow).request.state == "succeeded"
-            assert node.count("hello") == 1
+            assert len(gateway._connections) == 1
 
     run(scene())
 
@@ -91,7 +99,7 @@ def test_error_of_the_node_is_raised_as_it_was(node: FakeNode, path: Path) -> No
     async def scene() -> None:
         async with served(node, path), connected(path) as client:
             with pytest.raises(NotFound, match="there is no request named r1"):
-                await client.call("request.get", GET)
+                await client.call(GET)
 
     run(scene())
 
@@ -100,7 +108,7 @@ def test_call_without_a_node_fails_at_its_deadline(path: Path) -> None:
     async def scene() -> None:
         async with connected(path) as client:
             with pytest.raises(NodeUnreachable, match="No such file"):
-                await client.call("node.status", {}, 0.05)
+                await client.call(GetNode(), 0.05)
 
     run(scene())
 
@@ -108,10 +116,10 @@ def test_call_without_a_node_fails_at_its_deadline(path: Path) -> None:
 def test_call_to_a_node_that_comes_in_time_succeeds(node: FakeNode, path: Path) -> None:
     async def scene() -> None:
         async with connected(path) as client:
-            calling = asyncio.create_task(client.call("node.status", {}))
+            calling = asyncio.create_task(client.call(GetNode()))
             await asyncio.sleep(0)
             async with served(node, path):
-                assert (await calling)["node_id"] == "fake"
+                assert (await calling).node_id == "fake"
 
     run(scene())
 
@@ -119,9 +127,9 @@ def test_call_to_a_node_that_comes_in_time_succeeds(node: FakeNode, path: Path) 
 def test_call_that_is_not_answered_fails_at_its_deadline(node: FakeNode, path: Path) -> None:
     async def scene() -> None:
         async with served(node, path), connected(path) as client:
-            await client.attend("submit", SUBMIT, 0.0)
+            await client.attend(_after(0.0))
             with pytest.raises(DeadlineExceeded, match="wait took longer"):
-                await client.call("wait", {**GET, "wait_s": 20.0}, 0.05)
+                await client.call(WAIT, 0.05)
 
     run(scene())
 
@@ -129,8 +137,8 @@ def test_call_that_is_not_answered_fails_at_its_deadline(node: FakeNode, path: P
 def test_lost_connection_fails_a_call_at_once(node: FakeNode, path: Path) -> None:
     async def scene() -> None:
         async with served(node, path) as gateway, connected(path) as client:
-            await client.attend("submit", SUBMIT, 0.0)
-            waiting = asyncio.create_task(client.call("wait", {**GET, "wait_s": 20.0}))
+            await client.attend(_after(0.0))
+            waiting = asyncio.create_task(client.call(WAIT))
             await until(lambda: node.count("wait"))
             await gateway.kill()
             with pytest.raises(NodeLost, match="went away"):
@@ -143,7 +151,7 @@ def test_submit_survives_a_killed_node_under_the_same_id(node: FakeNode, path: P
     async def scene() -> None:
         async with connected(path) as client:
             async with served(node, path):
-                submitting = asyncio.create_task(client.attend("submit", SUBMIT, 20.0))
+                submitting = asyncio.create_task(client.attend(SUBMIT))
                 await until(lambda: node.count("submit") == 1)
             again = FakeNode()
             async with served(again, path):
@@ -151,8 +159,8 @@ def test_submit_survives_a_killed_node_under_the_same_id(node: FakeNode, path: P
                 again.release([("k", 1)])
                 assert (await submitting).request.state == "succeeded"
         first, second = node.last("submit"), again.last("submit")
-        assert first["request_id"] == second["request_id"]
-        assert second["wait_s"] < first["wait_s"]
+        assert first.request_id == second.request_id
+        assert second.wait_s < first.wait_s
 
     run(scene())
 
@@ -163,7 +171,7 @@ def test_submit_gives_up_when_the_node_stays_away_longer_than_the_wait(
     async def scene() -> None:
         async with connected(path) as client:
             async with served(node, path):
-                submitting = asyncio.create_task(client.attend("submit", SUBMIT, 0.5))
+                submitting = asyncio.create_task(client.attend(_after(0.5)))
                 await until(lambda: node.count("submit") == 1)
             with pytest.raises(NodeLost):
                 await submitting
@@ -174,7 +182,7 @@ def test_submit_gives_up_when_the_node_stays_away_longer_than_the_wait(
 def test_cancelled_caller_does_not_take_its_submit_back(node: FakeNode, path: Path) -> None:
     async def scene() -> None:
         async with connected(path) as client:
-            submitting = asyncio.create_task(client.attend("submit", SUBMIT, 20.0))
+            submitting = asyncio.create_task(client.attend(SUBMIT))
             await asyncio.sleep(0)
             submitting.cancel()
             await asyncio.wait([submitting])
@@ -190,14 +198,14 @@ def test_submit_whose_caller_was_cancelled_survives_a_killed_node(
     async def scene() -> None:
         async with connected(path) as client:
             async with served(node, path):
-                submitting = asyncio.create_task(client.attend("submit", SUBMIT, 20.0))
+                submitting = asyncio.create_task(client.attend(SUBMIT))
                 await until(lambda: node.count("submit") == 1)
                 submitting.cancel()
                 await asyncio.wait([submitting])
             again = FakeNode()
             async with served(again, path):
                 await until(lambda: again.count("submit") == 1)
-        assert again.last("submit")["request_id"] == node.last("submit")["request_id"]
+        assert again.last("submit").request_id == node.last("submit").request_id
 
     run(scene())
 
@@ -205,12 +213,12 @@ def test_submit_whose_caller_was_cancelled_survives_a_killed_node(
 def test_answer_to_a_cancelled_caller_is_dropped(node: FakeNode, path: Path) -> None:
     async def scene() -> None:
         async with served(node, path), connected(path) as client:
-            submitting = asyncio.create_task(client.attend("submit", SUBMIT, 20.0))
+            submitting = asyncio.create_task(client.attend(SUBMIT))
             await until(lambda: node.count("submit") == 1)
             submitting.cancel()
             await asyncio.wait([submitting])
             node.release([("k", 1)])
-            assert (await client.call("request.get", GET))["state"] == "succeeded"
+            assert (await client.call(GET)).state == "succeeded"
 
     run(scene())
 
@@ -219,7 +227,7 @@ def test_closed_client_leaves_nobody_waiting(node: FakeNode, path: Path) -> None
     async def scene() -> None:
         async with served(node, path):
             async with connected(path) as client:
-                waiting = asyncio.create_task(client.attend("submit", SUBMIT, 20.0))
+                waiting = asyncio.create_task(client.attend(SUBMIT))
                 await until(lambda: node.count("submit") == 1)
             with pytest.raises(NodeLost):
                 await waiting
@@ -230,11 +238,11 @@ def test_closed_client_leaves_nobody_waiting(node: FakeNode, path: Path) -> None
 def test_cut_wait_learns_how_its_request_stands(node: FakeNode, path: Path) -> None:
     async def scene() -> None:
         async with served(node, path), connected(path) as client:
-            submitting = asyncio.create_task(client.attend("submit", SUBMIT, 20.0))
+            submitting = asyncio.create_task(client.attend(SUBMIT))
             await until(lambda: node.count("submit") == 1)
             client.cut_waits()
             assert (await submitting).request.state == "running"
-            assert (node.count("submit"), node.last("submit")["wait_s"]) == (2, 0.0)
+            assert (node.count("submit"), node.last("submit").wait_s) == (2, 0.0)
 
     run(scene())
 
@@ -242,7 +250,7 @@ def test_cut_wait_learns_how_its_request_stands(node: FakeNode, path: Path) -> N
 def test_cut_wait_for_a_node_that_is_away_ends(path: Path) -> None:
     async def scene() -> None:
         async with connected(path) as client:
-            submitting = asyncio.create_task(client.attend("submit", SUBMIT, 20.0))
+            submitting = asyncio.create_task(client.attend(SUBMIT))
             await asyncio.sleep(0)
             client.cut_waits()
             with pytest.raises(NodeUnreachable):
@@ -254,9 +262,9 @@ def test_cut_wait_for_a_node_that_is_away_ends(path: Path) -> None:
 @pytest.mark.parametrize(
     ("hello", "reason"),
     [
-        (frames.encode({"id": 0, "ok": {"protocol": 2}}), "it speaks protocol 2, not 1"),
+        (encode_answer(0, Greeting(protocol=99)), "it speaks protocol 99, not 2"),
         (b"\xff\xff\xff\xff", "a frame of 4294967295 bytes"),
-        (frames.encode({"id": 0, "error": {"code": "draining", "args": ["stopping", 1]}}), "stop"),
+        (encode_error(0, Draining("stopping")), "stop"),
     ],
     ids=["protocol", "garbage", "error"],
 )
@@ -271,26 +279,23 @@ def test_wrong_hello_is_said(
     async def scene() -> None:
         async with await asyncio.start_unix_server(greet, str(path)), connected(path) as client:
             with pytest.raises(NodeUnreachable, match=reason):
-                await client.call("node.status", {}, 0.3)
+                await client.call(GetNode(), 0.3)
 
     run(scene())
 
 
-HELLO = frames.encode({"id": 0, "ok": {"protocol": 1}})
-
-
-def _packed(body: bytes) -> bytes:
-    return len(body).to_bytes(4, "big") + body
+HELLO = encode_answer(0, Greeting(protocol=PROTOCOL, pid=7))
+NODE = FakeNode()._node_status(GetNode())
 
 
 @pytest.mark.parametrize(
     ("reply", "error"),
     [
-        (frames.encode({"id": 1}), JobxError),
-        (frames.encode({"id": 1, "ok": {"request": 5}}), FrameError),
-        (_packed(b"\x82\xa2id\x01\xa2ok\xc1"), FrameError),  # what msgpack never uses
-        (_packed(b"\x82\xa2id\x01\xa5error\x81\xa1a\xa1\xff"), FrameError),  # no UTF-8
-        (_packed(b"\x82\xa2id\x01\xa5error\x81\xa1a\xd4\x02x"), FrameError),  # no decimal
+        (frames.with_head(b"\x91\x01"), JobxError),
+        (frames.with_head(b"\x92\x01\x81\xa7request\x05"), FrameError),
+        (frames.with_head(b"\x92\x01\xc1"), FrameError),  # what msgpack never uses
+        (frames.with_head(b"\x93\x01\xc0\x81\xa1a\xa1\xff"), FrameError),  # no UTF-8
+        (frames.with_head(b"\x93\x01\xc0\x81\xa1a\xd4\x02x"), FrameError),  # no decimal
     ],
     ids=["empty", "other", "damaged", "text", "decimal"],
 )
@@ -300,7 +305,7 @@ def test_reply_that_is_none_is_an_error_of_ours(
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         decoder, asked = frames.FrameDecoder(), 0
         while chunk := await reader.read(1 << 16):
-            for _ in decoder.feed(chunk):
+            for _ in decoder.bodies(chunk):
                 writer.write(reply if asked else HELLO)
                 asked += 1
         writer.close()
@@ -308,7 +313,7 @@ def test_reply_that_is_none_is_an_error_of_ours(
     async def scene() -> None:
         async with await asyncio.start_unix_server(serve, str(path)), connected(path) as client:
             with pytest.raises(error):
-                await client.attend("submit", SUBMIT, 0.2)
+                await client.attend(_after(0.2))
 
     run(scene())
     assert "asyncio" not in {record.name for record in caplog.records}
@@ -321,10 +326,10 @@ def test_too_many_calls_are_refused(
 
     async def scene() -> None:
         async with served(node, path), connected(path) as client:
-            submitting = asyncio.create_task(client.attend("submit", SUBMIT, 20.0))
+            submitting = asyncio.create_task(client.attend(SUBMIT))
             await until(lambda: node.count("submit") == 1)
             with pytest.raises(Overloaded):
-                await client.call("node.status", {})
+                await client.call(GetNode())
             node.release([])
             await submitting
 
@@ -335,38 +340,35 @@ def test_a_reply_that_cannot_be_read_is_an_error_of_its_call_alone(path: Path) -
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         decoder = frames.FrameDecoder()
         while chunk := await reader.read(1 << 16):
-            for asked in decoder.feed(chunk):
-                number = asked["id"]
-                if number == 1:
-                    writer.write(_packed(b"\x82\xa2id\x01\xa2ok\xc1"))
-                else:
-                    writer.write(frames.encode({"id": number, "ok": {"protocol": 1}}))
+            for number, _ in map(decode_call, decoder.bodies(chunk)):
+                bad = frames.with_head(b"\x92\x01\xc1")
+                writer.write((HELLO, bad)[number] if number < 2 else encode_answer(number, NODE))
         writer.close()
 
     async def scene() -> None:
         async with await asyncio.start_unix_server(serve, str(path)), connected(path) as client:
             await until(lambda: client._link is not None)
-            asked = [client.call("node.status", {}, 5) for _ in range(3)]
+            asked = [client.call(GetNode(), 5) for _ in range(3)]
             answers = await asyncio.gather(*asked, return_exceptions=True)
             assert isinstance(answers[0], FrameError)
-            assert answers[1:] == [{"protocol": 1}] * 2
+            assert answers[1:] == [NODE] * 2
 
     run(scene())
 
 
 def test_a_frame_that_the_node_cannot_read_is_an_error_of_its_caller(path: Path) -> None:
-    async def answer(verb: str, body: Any) -> dict[str, Any]:
-        return {"verb": verb}
+    async def answer(_: Question[Any]) -> View:
+        return NODE
 
     async def scene() -> None:
         gateway = Gateway(path, "n", answer)
         await gateway.start()
         try:
             async with connected(path) as client:
-                body = {**SUBMIT, "context": {"n": msgpack.ExtType(99, b"x")}}
+                context = {"n": msgspec.msgpack.Ext(99, b"x")}
                 with pytest.raises(InvalidInput, match="extension type 99"):
-                    await client.attend("submit", body, 300.0)
-                assert await client.call("node.status", {}) == {"verb": "node.status"}
+                    await client.attend(msgspec.structs.replace(SUBMIT, context=context))
+                assert await client.call(GetNode()) == NODE
         finally:
             await gateway.stop()
 
@@ -377,18 +379,17 @@ def test_a_call_that_breaks_two_connections_is_an_error_and_not_sent_again(path:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         decoder = frames.FrameDecoder()
         while chunk := await reader.read(1 << 16):
-            for asked in decoder.feed(chunk):
-                if asked["verb"] == "submit":
+            for number, question in map(decode_call, decoder.bodies(chunk)):
+                if isinstance(question, SubmitJob):
                     writer.close()
                     return
-                answer = {"protocol": 1, "pid": 7, "verb": asked["verb"]}
-                writer.write(frames.encode({"id": asked["id"], "ok": answer}))
+                writer.write(encode_answer(number, NODE) if number else HELLO)
         writer.close()
 
     async def scene() -> None:
         async with await asyncio.start_unix_server(serve, str(path)), connected(path) as client:
             with pytest.raises(FrameError, match="each time submit was sent"):
-                await client.attend("submit", SUBMIT, 300.0)
-            assert (await client.call("node.status", {}))["verb"] == "node.status"
+                await client.attend(_after(300.0))
+            assert await client.call(GetNode()) == NODE
 
     run(scene())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from falcon.testing import TestClient
 
+from jobx import values
 from tests.support.fake_node import FakeNode
 
 JOB = {"job_name": "count", "description": "counts", "initial_step_name": "first"}
@@ -96,7 +97,7 @@ def test_tags_in_an_entity_stay_what_they_are(client: TestClient, node: FakeNode
     examples = [{"arguments": {"a": {"$bytes": "AA=="}}, "expected": []}]
     fields = {**FIELDS["handler"], "examples": examples}
     client.simulate_post("/workflow/texts/handler", json=fields)
-    assert node.last("entity.create")["fields"]["examples"] == examples
+    assert values.unpack(node.last("entity.create").fields)["examples"] == examples
 
 
 def test_unknown_kind_has_no_address(client: TestClient) -> None:

@@ -66,7 +66,7 @@ def test_node_is_asked_for_no_more_than_can_be_drawn(
     client: TestClient, node: FakeNode, path: str, accept: str, form: graph.Form
 ) -> None:
     client.simulate_get(f"{path}/graph", headers={"Accept": accept})
-    assert node.last("request.graph")["limit"] == graph.LIMITS[form]
+    assert node.last("request.graph").limit == graph.LIMITS[form]
 
 
 def test_graph_of_another_kind_is_not_acceptable(client: TestClient, path: str) -> None:

@@ -20,7 +20,6 @@ from jobx.errors import (
     StoreRefused,
 )
 from jobx.model import Failure
-from jobx.payload import Payload
 from tests.support.fake_node import FakeNode
 
 COUNT = "/job/texts/count"
@@ -33,7 +32,7 @@ def post(client: TestClient, path: str = COUNT, body: object = WORDS, **more: ob
 
 def _arguments(node: FakeNode) -> Any:
     """Return the arguments of the last submit, which the node gets packed."""
-    return values.unpack(Payload.from_wire(node.last("submit")["arguments"]).inline or b"")
+    return values.unpack(node.last("submit").arguments)
 
 
 def test_post_answers_with_the_pairs(client: TestClient) -> None:
@@ -43,7 +42,7 @@ def test_post_answers_with_the_pairs(client: TestClient) -> None:
 
 def test_post_names_request_and_host(client: TestClient, node: FakeNode) -> None:
     answer = post(client)
-    assert answer.headers["X-MR-REQUEST-ID"] == node.last("submit")["request_id"]
+    assert answer.headers["X-MR-REQUEST-ID"] == node.last("submit").request_id
     assert answer.headers["X-FULFILLED-BY"] == socket.gethostname()
 
 
@@ -65,20 +64,20 @@ def test_post_undoes_tags_in_arguments(client: TestClient, node: FakeNode) -> No
 def test_post_passes_context_and_time_limit(client: TestClient, node: FakeNode) -> None:
     post(client, body={**WORDS, "context": {"who": "me"}, "time_limit_s": 7})
     submit = node.last("submit")
-    assert (submit["context"]["who"], submit["time_limit_s"]) == ("me", 7.0)
+    assert (submit.context["who"], submit.time_limit_s) == ("me", 7.0)
 
 
 def test_post_does_not_let_a_client_name_its_own_address(
     client: TestClient, node: FakeNode
 ) -> None:
     post(client, body={**WORDS, "context": {"requester_ip": "9.9.9.9"}})
-    assert node.last("submit")["context"]["requester_ip"] == "127.0.0.1"
+    assert node.last("submit").context["requester_ip"] == "127.0.0.1"
 
 
 def test_post_waits_as_long_as_the_setting_says(client: TestClient, node: FakeNode) -> None:
     post(client)
     submit = node.last("submit")
-    assert (submit["is_blocking"], submit["wait_s"]) == (True, 300.0)
+    assert (submit.is_blocking, submit.wait_s) == (True, 300.0)
 
 
 @pytest.mark.parametrize(
@@ -92,9 +91,9 @@ def test_post_answers_at_once_when_asked(
     answer = post(client, **asked)
     submit = node.last("submit")
     assert answer.status_code == 202
-    assert answer.headers["Location"] == f"/request/texts/{submit['request_id']}"
-    assert answer.json["request_id"] == submit["request_id"]
-    assert (submit["is_blocking"], submit["wait_s"]) == (False, 0.0)
+    assert answer.headers["Location"] == f"/request/texts/{submit.request_id}"
+    assert answer.json["request_id"] == submit.request_id
+    assert (submit.is_blocking, submit.wait_s) == (False, 0.0)
 
 
 def test_post_gives_a_location_when_the_wait_runs_out(client: TestClient) -> None:
@@ -105,7 +104,7 @@ def test_post_gives_a_location_when_the_wait_runs_out(client: TestClient) -> Non
 
 def test_post_never_waits_longer_than_the_setting(client: TestClient, node: FakeNode) -> None:
     answer = post(client, headers={"Prefer": "wait=9999"})
-    assert node.last("submit")["wait_s"] == 300.0
+    assert node.last("submit").wait_s == 300.0
     assert answer.headers["Preference-Applied"] == "wait=300"
 
 
@@ -203,7 +202,7 @@ def test_an_answer_promises_that_nothing_was_started_or_names_what_may_exist(
     meaning = meanings.meaning_of(kind)
     told = {name: answer.json[name] for name in ("happened", "fault", "again", "status", "title")}
     assert told == {name: getattr(meaning, name) for name in told}
-    request_id = node.last("submit")["request_id"]
+    request_id = node.last("submit").request_id
     if meaning.happened == "nothing":
         assert "X-MR-REQUEST-ID" not in answer.headers and "request_id" not in answer.json
     else:
@@ -242,12 +241,12 @@ def test_accept_that_cannot_be_met_starts_nothing(client: TestClient, node: Fake
 
 def test_proxy_on_this_machine_names_the_client(client: TestClient, node: FakeNode) -> None:
     post(client, headers={"X-Forwarded-For": "6.6.6.6, 10.1.2.3", "Forwarded": "for=7.7.7.7"})
-    assert node.last("submit")["context"]["requester_ip"] == "10.1.2.3"
+    assert node.last("submit").context["requester_ip"] == "10.1.2.3"
 
 
 def test_client_elsewhere_cannot_name_another(client: TestClient, node: FakeNode) -> None:
     post(client, remote_addr="10.9.9.9", headers={"X-Forwarded-For": "6.6.6.6"})
-    assert node.last("submit")["context"]["requester_ip"] == "10.9.9.9"
+    assert node.last("submit").context["requester_ip"] == "10.9.9.9"
 
 
 def test_large_result_is_streamed_as_lines(client: TestClient) -> None:

@@ -4,15 +4,28 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import jobx
+from jobx import questions, values
 from jobx.errors import DeadlineExceeded, InternalError, NodeLost, NodeUnreachable, NotFound
-from jobx.frames import Frame, FrameSocket
+from jobx.frames import FrameSocket, with_head
+from jobx.questions import (
+    PROTOCOL,
+    GetReadiness,
+    GetRequest,
+    Hello,
+    Question,
+    encode_answer,
+    encode_error,
+)
 from jobx.tools.shared.gateway_client import GatewayClient
+from jobx.views import Greeting, ReadinessView
 
-Answer = Callable[[Frame], Frame | None]
+#: The reply to a call by its number, None to close the connection.
+Answer = Callable[[int, Question[Any]], bytes | None]
 Serve = Callable[[Answer], Path]
 
 
@@ -24,11 +37,12 @@ def gateway(tmp_path: Path) -> Iterator[Serve]:
 
     def attend(answer: Answer) -> None:
         frames = FrameSocket(listener.accept()[0])
-        while (frame := frames.receive()) is not None:
-            reply = _hello(frame) if frame["verb"] == "hello" else answer(frame)
+        while (body := frames.receive_body()) is not None:
+            number, question = questions.decode_call(body)
+            reply = _greet(question) if isinstance(question, Hello) else answer(number, question)
             if reply is None:
                 break
-            frames.send(reply)
+            frames.send_bytes(reply)
         frames.close()
 
     def serve(answer: Answer) -> Path:
@@ -45,46 +59,45 @@ def gateway(tmp_path: Path) -> Iterator[Serve]:
             thread.join(10)
 
 
-def test_client_greets_and_gives_the_answer_to_a_verb(gateway: Serve) -> None:
-    path = gateway(lambda frame: {"id": frame["id"], "ok": {"echo": frame["body"]}})
+def test_client_greets_and_gives_the_answer_to_a_question(gateway: Serve) -> None:
+    path = gateway(lambda number, _: encode_answer(number, ReadinessView(state="running")))
 
     with GatewayClient(path) as client:
-        assert client.call("x", {"n": 1}) == {"echo": {"n": 1}}
+        assert client.call(GetReadiness()) == ReadinessView(state="running")
 
 
 def test_client_passes_over_answers_to_other_calls(gateway: Serve) -> None:
     seen: list[int] = []
 
-    def late(frame: Frame) -> Frame:
-        seen.append(frame["id"])
-        return {"id": seen[0], "ok": len(seen)}
+    def late(number: int, _: Question[Any]) -> bytes:
+        seen.append(number)
+        return encode_answer(seen[0], ReadinessView(state="running"))
 
     with GatewayClient(gateway(late)) as client:
-        client.call("x", {})
+        client.call(GetReadiness())
         with pytest.raises(DeadlineExceeded):
-            client.call("x", {}, timeout_s=0.2)
+            client.call(GetReadiness(), timeout_s=0.2)
 
 
 def test_client_raises_the_error_of_the_node(gateway: Serve) -> None:
-    error = NotFound("request", "w/r")
-    path = gateway(lambda frame: {"id": frame["id"], "error": error.to_wire()})
+    path = gateway(lambda number, _: encode_error(number, NotFound("request", "w/r")))
 
     with GatewayClient(path) as client, pytest.raises(NotFound, match="w/r"):
-        client.call("request.get", {})
+        client.call(GetRequest(workflow="w", request_id="r"))
 
 
 def test_client_gives_up_when_no_answer_comes_in_time(gateway: Serve) -> None:
-    path = gateway(lambda frame: {"id": -1, "ok": None})
+    path = gateway(lambda *_: encode_answer(-1, ReadinessView(state="running")))
 
-    with GatewayClient(path) as client, pytest.raises(DeadlineExceeded, match=r"node\.status"):
-        client.call("node.status", {}, timeout_s=0.1)
+    with GatewayClient(path) as client, pytest.raises(DeadlineExceeded, match=r"node\.ready"):
+        client.call(GetReadiness(), timeout_s=0.1)
 
 
 def test_client_says_when_the_node_goes_away(gateway: Serve) -> None:
-    path = gateway(lambda _: None)
+    path = gateway(lambda *_: None)
 
     with GatewayClient(path) as client, pytest.raises(NodeLost, match="closed"):
-        client.call("node.status", {})
+        client.call(GetReadiness())
 
 
 def test_client_names_the_folder_that_no_node_runs_on(tmp_path: Path) -> None:
@@ -102,16 +115,12 @@ def test_client_finds_no_node_behind_a_socket_that_was_left(tmp_path: Path) -> N
 
 
 def test_client_takes_an_error_that_is_none_as_a_fault(gateway: Serve) -> None:
-    path = gateway(lambda frame: {"id": frame["id"], "error": {"code": "new", "args": []}})
+    path = gateway(lambda number, _: with_head(values.pack([number, None, {"code": "new"}])))
 
     with GatewayClient(path) as client, pytest.raises(InternalError):
-        client.call("x", {})
+        client.call(GetReadiness())
 
 
-def _hello(frame: Frame) -> Frame:
-    assert frame == {
-        "id": 0,
-        "verb": "hello",
-        "body": {"protocol": 1, "role": "tools", "version": jobx.__version__},
-    }
-    return {"id": 0, "ok": {"protocol": 1, "node_id": "n", "version": "0"}}
+def _greet(hello: Hello) -> bytes:
+    assert hello == Hello(protocol=PROTOCOL, role="tools", version=jobx.__version__)
+    return encode_answer(0, Greeting(protocol=PROTOCOL, node_id="n"))

@@ -1,0 +1,371 @@
+"""What can be asked of a node over its gateway, and what answers it: the other half of ``views``.
+
+One struct a verb; the type parameter of its base is the view that answers it, so both ends of the
+wire are typed by one line. Frames (``jobx/frames.py``) hold lists, many calls at once on one
+connection::
+
+    client  [0, ["hello", protocol, …]]
+    node    [0, Greeting]
+    client  [n, [verb, field, …]]       n > 0, chosen by the client
+    node    [n, view]  or  [n, nil, JobxError.to_wire()]
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+import re
+import typing
+from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from jobx import frames, values
+from jobx.errors import FrameError, InvalidInput, JobxError, from_wire, quote
+from jobx.model import Count, RequestState
+from jobx.views import (
+    ActorTree,
+    DeletionView,
+    EntityPage,
+    EntityView,
+    GraphView,
+    Greeting,
+    NodeView,
+    Outcome,
+    ReadinessView,
+    RefreshView,
+    RequestPage,
+    RequestView,
+    ResultView,
+    TraceJson,
+    TraceNode,
+    View,
+)
+
+#: Of the link between a node and who asks it; both ends speak the same.
+PROTOCOL: Final = 2
+
+_MAX_WAIT_S: Final = 31_536_000
+
+A = TypeVar("A", bound=View)
+#: A name or an id; who answers checks more.
+Text: TypeAlias = Annotated[str, Meta(max_length=128)]
+Long: TypeAlias = Annotated[str, Meta(max_length=4096)]
+WaitSeconds: TypeAlias = Annotated[float, Meta(ge=0, le=_MAX_WAIT_S)]
+Limit: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+class Question(
+    Struct, Generic[A], frozen=True, kw_only=True, array_like=True, forbid_unknown_fields=True
+):
+    """Base of all questions. ``A``: what answers it."""
+
+    @property
+    def verb(self) -> str:
+        """What is asked, in a word."""
+        return str(self.__struct_config__.tag)
+
+
+class Hello(Question[Greeting], frozen=True, tag="hello", forbid_unknown_fields=False):
+    """What each peer says first; later protocols may say more."""
+
+    protocol: int
+    role: Text = ""
+    version: Text = ""
+
+
+class KeptArguments(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Packed arguments that are in a blob; see ``handlers/pairs/root_input.py``."""
+
+    size_bytes: Count
+    checksum: Count
+
+
+class OfRequest(Question[A], Generic[A], frozen=True, kw_only=True):
+    """Base of questions about one request."""
+
+    workflow: Text
+    request_id: Text
+
+
+class SubmitJob(OfRequest[Outcome], frozen=True, kw_only=True, tag="submit"):
+    """Start a request, or find the one that was started before, and wait for it.
+
+    Attributes:
+        job: What is posted to.
+        arguments: Packed (``root_input.pack``), or where they are.
+        context: Anything that JSON can hold.
+        is_blocking: The answer waits for the end, up to ``wait_s``; else until it is durable.
+        wait_s: How long the caller waits.
+        idempotency_key: The client's own name of the request, or None …
+        fingerprint: … and the digest of what was asked for with it.
+        time_limit_s: The request fails when it takes longer; None: as the settings say.
+        result_writer: What takes the result, where the job lets requests choose.
+    """
+
+    job: Text
+    arguments: bytes | KeptArguments = b"\x90"
+    context: dict[str, Any] = {}
+    is_blocking: bool = True
+    wait_s: WaitSeconds = 0.0
+    idempotency_key: Long | None = None
+    fingerprint: Text = ""
+    time_limit_s: float | None = None
+    result_writer: Text | None = None
+
+
+class AwaitRequest(OfRequest[Outcome], frozen=True, kw_only=True, tag="wait"):
+    """Wait until a request has ended, or the time is over."""
+
+    wait_s: WaitSeconds = 0.0
+
+
+class GetRequest(OfRequest[RequestView], frozen=True, kw_only=True, tag="request.get"):
+    """A request as it stands."""
+
+
+class ListRequests(Question[RequestPage], frozen=True, kw_only=True, tag="request.list"):
+    """A page of requests, newest first: in a state, behind a cursor."""
+
+    workflow: Text
+    state: RequestState | None = None
+    after: Long | None = None
+    limit: Limit
+
+
+class GetResult(OfRequest[ResultView], frozen=True, kw_only=True, tag="request.result"):
+    """Where the result of a request is."""
+
+
+class GetTrace(OfRequest[TraceJson], frozen=True, kw_only=True, tag="request.trace"):
+    """The invocation tree of a request, up to so many invocations."""
+
+    limit: Limit = 1000
+
+
+class GetInvocation(OfRequest[TraceNode], frozen=True, kw_only=True, tag="request.invocation"):
+    """One invocation of a request."""
+
+    invocation_id: Text
+
+
+class GetGraph(OfRequest[GraphView], frozen=True, kw_only=True, tag="request.graph"):
+    """The graph of a request's invocation tree, up to so many invocations."""
+
+    limit: Limit
+
+
+class CancelRequest(OfRequest[RequestView], frozen=True, kw_only=True, tag="request.cancel"):
+    """End a request without a result; one that has ended stays as it is."""
+
+    reason: Long
+
+
+class DeliverResult(OfRequest[RequestView], frozen=True, kw_only=True, tag="request.deliver"):
+    """Deliver the result of a request once more."""
+
+
+class CreateEntity(Question[EntityView], frozen=True, kw_only=True, tag="entity.create"):
+    """Create an entity of a kind; its fields are a packed map (``values.pack``)."""
+
+    kind: Text
+    fields: msgspec.Raw
+
+
+class PutEntity(Question[EntityView], frozen=True, kw_only=True, tag="entity.put"):
+    """Create or replace an entity; see ``CreateEntity``."""
+
+    kind: Text
+    fields: msgspec.Raw
+
+
+class GetEntity(Question[EntityView], frozen=True, kw_only=True, tag="entity.get"):
+    """An entity; a workflow is named twice."""
+
+    kind: Text
+    workflow: Text
+    name: Text
+
+
+class ListEntities(Question[EntityPage], frozen=True, kw_only=True, tag="entity.list"):
+    """Entities of a kind, by name, behind a name; of all workflows where none is named."""
+
+    kind: Text
+    workflow: Text | None = None
+    after: Long | None = None
+    limit: Limit
+
+
+class DeleteEntity(Question[DeletionView], frozen=True, kw_only=True, tag="entity.delete"):
+    """Delete an entity that nothing refers to, or by ``force``."""
+
+    kind: Text
+    workflow: Text
+    name: Text
+    force: bool = False
+
+
+class RefreshLibrary(Question[RefreshView], frozen=True, tag="library.refresh"):
+    """Look now whether another process has changed entities."""
+
+
+class GetReadiness(Question[ReadinessView], frozen=True, tag="node.ready"):
+    """Whether the node takes requests."""
+
+
+class GetNode(Question[NodeView], frozen=True, tag="node.status"):
+    """The node."""
+
+
+class ListActors(Question[ActorTree], frozen=True, kw_only=True, tag="actors.tree"):
+    """The live actors, up to so many."""
+
+    limit: Limit | None = None
+
+
+#: What may be asked again when the node was lost: it waits.
+Attended: TypeAlias = SubmitJob | AwaitRequest
+
+#: Every question by its verb.
+QUESTIONS: Final[dict[str, type[Question[Any]]]] = {
+    str(kind.__struct_config__.tag): kind
+    for kind in (
+        *(Hello, SubmitJob, AwaitRequest, GetRequest, ListRequests, GetResult, GetTrace),
+        *(GetInvocation, GetGraph, CancelRequest, DeliverResult),
+        *(CreateEntity, PutEntity, GetEntity, ListEntities, DeleteEntity, RefreshLibrary),
+        *(GetReadiness, GetNode, ListActors),
+    )
+}
+
+
+def answer_type(kind: type[Question[A]]) -> type[A]:
+    """Return the type of view that answers a kind of question."""
+    (base,) = kind.__orig_bases__  # type: ignore[attr-defined]  # what ``Generic`` leaves
+    found: type[A] = typing.get_args(base)[0]
+    return found
+
+
+class _Reply(Struct, array_like=True):
+    """A frame of the node. What it answers is read by who asked."""
+
+    id: int
+    ok: msgspec.Raw = msgspec.Raw()
+    error: dict[str, Any] | None = None
+
+
+class _Verb(Struct, array_like=True):
+    verb: str = ""
+
+
+class _Beginning(Struct, array_like=True):
+    """What a call is, when all else of it is left out."""
+
+    id: int
+    question: _Verb
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_CALL: Final = msgspec.msgpack.Decoder(
+    tuple[int, functools.reduce(operator.or_, QUESTIONS.values())],  # type: ignore[misc]
+    ext_hook=values.ext_hook,
+)
+_REPLY: Final = msgspec.msgpack.Decoder(_Reply, ext_hook=values.ext_hook)
+_BEGINNING: Final = msgspec.msgpack.Decoder(_Beginning)
+_ANSWERS: Final = {
+    kind: msgspec.msgpack.Decoder(answer_type(kind), ext_hook=values.ext_hook)
+    for kind in QUESTIONS.values()
+}
+#: Where msgspec says that a field of a question is wrong.
+_PLACE: Final = re.compile(r" - at `\$\[1\]\[(\d+)\](.*)`$")
+#: What msgspec raises for bytes: its own errors are ValueErrors.
+_UNREADABLE: Final = (ValueError, ArithmeticError, RecursionError)
+
+
+def encode_call(number: int, question: Question[Any]) -> bytes:
+    """Return a question as a frame; raises FrameError when it cannot be sent."""
+    return _encode((number, question))
+
+
+def encode_answer(number: int, view: View) -> bytes:
+    """Return the answer to a call as a frame; raises FrameError when it cannot be sent."""
+    return _encode((number, view))
+
+
+def encode_error(number: int, error: JobxError) -> bytes:
+    """Return the error of a call as a frame; raises FrameError when it cannot be sent."""
+    return _encode((number, None, error.to_wire()))
+
+
+def decode_call(body: bytes | bytearray) -> tuple[int, Question[Any]]:
+    """Return the number and the question of a frame's body.
+
+    Raises:
+        InvalidInput: It is no question that is known here, or lacks something.
+    """
+    try:
+        return _CALL.decode(body)  # type: ignore[no-any-return]
+    except _UNREADABLE as error:
+        raise _refusal(body, error) from error
+
+
+def decode_reply(body: bytes | bytearray) -> tuple[int, msgspec.Raw | JobxError]:
+    """Return the number of a frame's body, and the packed answer or the error in it.
+
+    Raises:
+        FrameError: It is no answer.
+    """
+    try:
+        reply = _REPLY.decode(body)
+    except _UNREADABLE as error:
+        raise FrameError(f"the node's answer cannot be read: {error}") from error
+    failed = reply.error is not None or not reply.ok
+    return reply.id, from_wire(reply.error or {}) if failed else reply.ok
+
+
+def decode_answer(question: Question[A], answer: msgspec.Raw) -> A:
+    """Return the view that answers a question.
+
+    Raises:
+        FrameError: It is none.
+    """
+    try:
+        return _ANSWERS[type(question)].decode(answer)  # type: ignore[no-any-return]
+    except _UNREADABLE as error:
+        raise FrameError(f"the node's answer to {question.verb} is none: {error}") from error
+
+
+def number_of(body: bytes | bytearray) -> int | None:
+    """Return the number with which a frame's body begins, None when it cannot be seen.
+
+    The rest is not decoded, so it may be told whose a frame is that cannot be.
+    """
+    first = values.first_items(body[:16], 1)
+    return first[0] if first and type(first[0]) is int else None
+
+
+def _encode(frame: tuple[Any, ...]) -> bytes:
+    try:
+        return frames.with_head(_ENCODER.encode(frame))
+    except OverflowError:  # msgspec knows no integers beyond 64 bits
+        plain = msgspec.to_builtins(frame, builtin_types=(bytes,))
+        return frames.encode(plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise FrameError(str(error)) from error
+
+
+def _refusal(body: bytes | bytearray, error: Exception) -> InvalidInput:
+    """Return what is wrong with a call, by the names of verb and field."""
+    size = f"{len(body)} bytes"
+    try:
+        verb = _BEGINNING.decode(body).question.verb
+    except _UNREADABLE:
+        return InvalidInput("call", size, str(error))
+    kind = QUESTIONS.get(verb)
+    if kind is None:
+        return InvalidInput("verb", quote(verb), "is not known here")
+    reason, place = str(error), _PLACE.search(str(error))
+    if place is None:
+        return InvalidInput(verb, size, reason.partition(" - at ")[0])
+    field = kind.__struct_fields__[int(place[1]) - 1]
+    return InvalidInput(f"{verb}: {field}{place[2]}", size, reason[: place.start()])
