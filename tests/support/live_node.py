@@ -44,7 +44,7 @@ class LiveNode:
     def ask_later(self, verb: str, **body: Any) -> Future[dict[str, Any]]:
         """Ask, and return the future of the answer."""
         if "fields" in body:
-            body["fields"] = msgspec.Raw(values.pack(body["fields"]))
+            body["fields"] = msgspec.Raw(values.pack(msgspec.to_builtins(body["fields"])))
         return self._later(QUESTIONS[verb](**body))
 
     def _later(self, question: Question[Any]) -> Future[dict[str, Any]]:
