@@ -6,10 +6,11 @@ break only where somebody deletes by force; ``Entities.fault`` tells what is bro
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -46,6 +47,8 @@ from jobx.kv.prefixes import scan
 from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Store, Write
 from jobx.model import Handler, HandlerType, Job, Step, Workflow, decode, encode
 
+_log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 Names: TypeAlias = list[str]  # the class below has a method named list
 Steps: TypeAlias = list[Step]
@@ -57,6 +60,13 @@ PAGE_BYTES: Final = 1 << 20
 _FEW: Final = 16
 #: Longest description of a handler; other kinds have their own in ``model.py``.
 MAX_DESCRIPTION: Final = 65_536
+
+
+class _Current(NamedTuple):
+    """What is stored under the key of an entity; None and None: it is damaged."""
+
+    value: bytes | None
+    revision: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +138,7 @@ class Entities:
             InvalidInput: A field is wrong, or a handler is of another type than needed.
         """
 
-        def check(current: Entry | None) -> None:
+        def check(current: _Current | None) -> None:
             if current is not None:
                 name = label(entity.workflow_name, name_of(entity))
                 raise AlreadyExists(KINDS[type(entity)], name)
@@ -155,12 +165,12 @@ class Entities:
             Conflict: It has another revision.
         """
 
-        def check(current: Entry | None) -> None:
+        def check(current: _Current | None) -> None:
+            name = label(entity.workflow_name, name_of(entity))
             if current is None:
-                name = label(entity.workflow_name, name_of(entity))
                 raise NotFound(KINDS[type(entity)], name)
             if revision is not None and current.revision != revision:
-                raise Conflict(current.key)
+                raise Conflict(f"{KINDS[type(entity)]} {name}")
 
         return self._store_entity(entity, check)
 
@@ -182,12 +192,15 @@ class Entities:
         """
 
         def plan() -> tuple[Writes, Names]:
-            entity, entry = read(self._store, kind, workflow, name)
-            broken = check_deleted(self._store, entity, force)
-            writes: Writes = [Delete(entry.key, entry.revision)]
-            if isinstance(entity, Handler):
-                writes.append(self._handlers_state(workflow, {entity.handler_name: None}))
-            elif isinstance(entity, Workflow) and broken:
+            key = key_of(kind, workflow, name)
+            current = self._find(key)
+            if current is None:
+                raise NotFound(KINDS[kind], label(workflow, name))
+            broken = check_deleted(self._store, kind, workflow, name, force)
+            writes: Writes = [Delete(key, current.revision)]
+            if kind is Handler and name is not None:
+                writes.append(self._handlers_state(workflow, {name: None}))
+            elif kind is Workflow and broken:
                 writes += [DeletePrefix(prefix) for _, prefix in contents(workflow)]
             return writes, broken
 
@@ -317,38 +330,58 @@ class Entities:
                 return found
         raise Conflict(keys.entities_state(workflow))
 
-    def _store_entity(self, entity: E, check: Callable[[Entry | None], None]) -> E:
+    def _store_entity(self, entity: E, check: Callable[[_Current | None], None]) -> E:
         # Decoding what will be stored finds every wrong field before anybody has to read it.
         checked = _as_stored(entity)
-        key = key_of(type(checked), checked.workflow_name, name_of(checked))
+        workflow = checked.workflow_name
+        key = key_of(type(checked), workflow, name_of(checked))
 
         def plan() -> tuple[Writes, E]:
-            current = self._store.get(key)
+            current = self._find(key)
             check(current)
             check_stored(self._store, checked)
-            stored = complete(checked, current)
+            is_workflow = isinstance(checked, Workflow)
+            state = self._state_of_handlers(workflow, {}) if is_workflow else None
+            stored = complete(checked, state)
             writes = _write(key, current, stored)
-            return writes and [*writes, *self._beside(stored)], stored
+            return writes + self._beside(stored, is_changed=bool(writes)), stored
 
-        return change(self._store, checked.workflow_name, plan)
+        return change(self._store, workflow, plan)
 
-    def _beside(self, entity: AnyEntity) -> Writes:
-        """Return what is written together with an entity that changes."""
+    def _find(self, key: str) -> _Current | None:
+        """Return an entity as it is stored, None when it is not; a damaged one is logged."""
+        try:
+            entry = self._store.get(key)
+        except EntryDamaged as error:
+            _log.warning("%s; it is to be replaced or removed", error)
+            return _Current(None, None)
+        return None if entry is None else _Current(entry.value, entry.revision)
+
+    def _beside(self, entity: AnyEntity, is_changed: bool) -> Writes:
+        """Return what is written together with an entity, beside its own change."""
         if not isinstance(entity, Handler):
             return []
         workflow, version = entity.workflow_name, entity.version or version_of(entity)
-        code = Put(keys.code(workflow, version), encode(entity))
-        return [code, self._handlers_state(workflow, {entity.handler_name: version})]
+        key = keys.code(workflow, version)
+        if not is_changed:
+            current = self._find(key)
+            return [] if current and current.value is not None else [Put(key, encode(entity))]
+        state = self._handlers_state(workflow, {entity.handler_name: version})
+        return [Put(key, encode(entity)), state]
 
     def _handlers_state(self, workflow: str, changes: dict[str, str | None]) -> Write:
         """Return the write of a workflow whose handlers get other versions, None for removed."""
-        versions = {
-            item.handler_name: item.version for item in read_all(self._store, Handler, workflow)
-        }
-        state = handlers_state(versions | changes)
         before, entry = read(self._store, Workflow, workflow)
-        after = msgspec.structs.replace(before, handlers_state=state)
+        after = msgspec.structs.replace(
+            before, handlers_state=self._state_of_handlers(workflow, changes)
+        )
         return Replace(entry.key, encode(after), entry.revision)
+
+    def _state_of_handlers(self, workflow: str, changes: Mapping[str, str | None]) -> str | None:
+        """Return the state of the handlers of a workflow, of those that are not damaged."""
+        handlers = read_all(self._store, Handler, workflow, {})
+        versions = {one.handler_name: one.version for one in handlers}
+        return handlers_state({**versions, **changes})
 
 
 def _as_stored(entity: E) -> E:
@@ -373,9 +406,11 @@ def _as_stored(entity: E) -> E:
     return stored
 
 
-def _write(key: str, current: Entry | None, entity: msgspec.Struct) -> list[Write]:
+def _write(key: str, current: _Current | Entry | None, entity: msgspec.Struct) -> list[Write]:
     """Return the write of an entity; none when it is stored like this already."""
     body = encode(entity)
     if current is None:
         return [Create(key, body)]
+    if current.revision is None:
+        return [Put(key, body)]  # no other change of entities can come between
     return [] if current.value == body else [Replace(key, body, current.revision)]

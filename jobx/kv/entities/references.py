@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final, TypeAlias, TypeVar
 
 from jobx.errors import EntryDamaged, InUse, InvalidInput, NotFound
@@ -122,10 +122,13 @@ def check_stored(store: Store, entity: AnyEntity) -> None:
         _check_handlers(store, entity)
     else:
         others = {field for kind, field in HANDLER_FIELDS.items() if kind != entity.handler_type}
-        _refuse(entity, _steps(store, entity.workflow_name, entity.handler_name, others))
+        users = _steps(store, entity.workflow_name, entity.handler_name, others)
+        _refuse("handler", label(entity.workflow_name, entity.handler_name), users)
 
 
-def check_deleted(store: Store, entity: AnyEntity, force: bool = False) -> list[str]:
+def check_deleted(
+    store: Store, kind: type[Any], workflow: str, name: str | None, force: bool = False
+) -> list[str]:
     """Check that an entity may be removed, and return what breaks or goes with it, by name.
 
     Nothing does unless ``force``: then all that refers to it is returned in place of an error. The
@@ -134,12 +137,13 @@ def check_deleted(store: Store, entity: AnyEntity, force: bool = False) -> list[
     Raises:
         InUse: Something refers to it; the error names the first few.
     """
+    named = KINDS[kind], label(workflow, name)
     if not force:
-        _refuse(entity, _users(store, entity))
+        _refuse(*named, _users(store, kind, workflow, name))
         return []
-    if isinstance(entity, Workflow):
-        _refuse(entity, _open_requests(store, entity.workflow_name))
-    return list(_users(store, entity))
+    if kind is Workflow:
+        _refuse(*named, _open_requests(store, workflow))
+    return list(_users(store, kind, workflow, name))
 
 
 def check_handler(
@@ -164,30 +168,33 @@ def _check_handlers(store: Store, step: Step) -> None:
             check_handler(store, step.workflow_name, name, handler_type, where)
 
 
-def _steps(store: Store, workflow: str, handler: str, fields: Iterable[str]) -> Iterator[str]:
-    for step in read_all(store, Step, workflow):
+def _steps(
+    store: Store, workflow: str, handler: str | None, fields: Iterable[str]
+) -> Iterator[str]:
+    for step in read_all(store, Step, workflow, {}):  # a damaged one works with no handler
         if any(getattr(step, field) == handler for field in fields):
             yield f"step {step.step_name}"
 
 
-def _users(store: Store, entity: AnyEntity) -> Iterator[str]:
-    """Yield what refers to an entity, or is in it."""
-    workflow = entity.workflow_name
-    if isinstance(entity, Workflow):
+def _users(store: Store, kind: type[AnyEntity], workflow: str, name: str | None) -> Iterator[str]:
+    """Yield what refers to an entity, or is in it, as far as it is not damaged."""
+    if kind is Workflow:
         yield from _held(store, workflow)
-    elif isinstance(entity, Step):
-        for job in read_all(store, Job, workflow):
-            if job.initial_step_name == entity.step_name:
+    elif kind is Step:
+        for job in read_all(store, Job, workflow, {}):
+            if job.initial_step_name == name:
                 yield f"job {job.job_name}"
-    elif isinstance(entity, Handler):
-        yield from _steps(store, workflow, entity.handler_name, HANDLER_FIELDS.values())
+    elif kind is Handler:
+        yield from _steps(store, workflow, name, HANDLER_FIELDS.values())
 
 
 def _held(store: Store, workflow: str) -> Iterator[str]:
     for noun, prefix in contents(workflow):
-        for entry in scan(store, prefix):
-            name = entry.key.removeprefix(prefix)
-            if "/" not in name:  # else it is in a collection
+        damaged: list[EntryDamaged] = []
+        found = (entry.key for entry in scan(store, prefix, damaged=damaged))
+        for key in chain(found, (error.args[0] for error in damaged)):
+            name = key.removeprefix(prefix)
+            if key.startswith(prefix) and "/" not in name:  # else it is in a collection
                 yield f"{noun} {name}"
     yield from _open_requests(store, workflow)
 
@@ -197,8 +204,8 @@ def _open_requests(store: Store, workflow: str) -> Iterator[str]:
         yield f"open request {request_id}"
 
 
-def _refuse(entity: AnyEntity, users: Iterable[str]) -> None:
+def _refuse(noun: str, name: str, users: Iterable[str]) -> None:
     named = list(islice(users, _NAMED + 1))
     if named:
         by = ", ".join(named[:_NAMED]) + (" and others" if len(named) > _NAMED else "")
-        raise InUse(KINDS[type(entity)], label(entity.workflow_name, name_of(entity)), by)
+        raise InUse(noun, name, by)

@@ -10,8 +10,6 @@ from typing import Final
 import msgspec
 
 from jobx.kv.entities.references import E
-from jobx.kv.entries import decoded
-from jobx.kv.store import Entry
 from jobx.model import Handler, Workflow
 
 #: What decides what a handler does; its version is a hash over these.
@@ -48,14 +46,16 @@ def handlers_state(versions: Mapping[str, str | None]) -> str | None:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def complete(entity: E, current: Entry | None) -> E:
-    """Return an entity with the fields that are computed, whatever was asked for."""
+def complete(entity: E, state: str | None) -> E:
+    """Return an entity with the fields that are computed, whatever was asked for.
+
+    Args:
+        entity: The entity.
+        state: The state of all handlers, for a workflow.
+    """
     computed: dict[str, str | None] = {}
     if isinstance(entity, Handler):
         computed["version"] = version_of(entity)
-    elif isinstance(entity, Workflow) and current is not None:
-        before = decoded(Workflow, current)
-        computed["handlers_state"] = before.handlers_state
     elif isinstance(entity, Workflow):
-        computed["handlers_state"] = None
+        computed["handlers_state"] = state
     return msgspec.structs.replace(entity, **computed)
