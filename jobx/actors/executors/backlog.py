@@ -1,22 +1,19 @@
 """Work that waits for an executor, by workflow and request.
 
 Nothing here takes longer the more there waits: workflows take turns, the requests of each do, and
-what an owner has is found without a search.
+of one request no more waits than it has started.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Collection, Iterator
 from itertools import islice
-from typing import TypeAlias
 
 from thespian.actors import ActorAddress
 
 from jobx.actors.executors.process import WorkItem
 from jobx.actors.messages import RequestKey
-
-_Items: TypeAlias = "OrderedDict[int, WorkItem]"
 
 
 class _Turns:
@@ -26,23 +23,29 @@ class _Turns:
 
     def __init__(self) -> None:
         self.count = 0
-        self.requests: OrderedDict[RequestKey, _Items] = OrderedDict()
+        self.requests: OrderedDict[RequestKey, deque[WorkItem]] = OrderedDict()
 
 
 class Queue:
-    """Work of all workflows; each takes its turn, as do the requests in each."""
+    """Work of all workflows; each takes its turn, as do the requests in each.
 
-    def __init__(self) -> None:
+    Attributes:
+        is_long: What waits here is known to take long.
+        count: How much waits.
+    """
+
+    def __init__(self, *, is_long: bool = False) -> None:
+        self.is_long = is_long
+        self.count = 0
         self._workflows: OrderedDict[str, _Turns] = OrderedDict()
-        self._count = 0
 
     def __len__(self) -> int:
-        return self._count
+        return self.count
 
     def __contains__(self, workflow: object) -> bool:
         return workflow in self._workflows
 
-    def count(self, workflow: str) -> int:
+    def count_of(self, workflow: str) -> int:
         """Return how much waits of a workflow."""
         turns = self._workflows.get(workflow)
         return turns.count if turns else 0
@@ -58,43 +61,50 @@ class Queue:
 
     def peek(self, workflow: str) -> WorkItem:
         """Return what comes next of a workflow."""
-        items = next(iter(self._workflows[workflow].requests.values()))
-        return next(iter(items.values()))
+        return next(iter(self._workflows[workflow].requests.values()))[0]
 
     def take(self, workflow: str) -> WorkItem:
         """Return and forget what comes next of a workflow."""
-        item = self.peek(workflow)
-        self.remove(item)
-        turns = self._workflows.get(workflow)
-        if turns is not None:
-            self._workflows.move_to_end(workflow)
-            if item.key in turns.requests:
-                turns.requests.move_to_end(item.key)
+        turns = self._workflows[workflow]
+        key, items = next(iter(turns.requests.items()))
+        item = items.popleft()
+        self._workflows.move_to_end(workflow)
+        turns.requests.move_to_end(key)
+        self._left(turns, key, 1)
         return item
 
-    def add(self, item: WorkItem, place: int, *, first: bool) -> None:
+    def add(self, item: WorkItem, *, first: bool) -> None:
         """Add work; ``first``: before what else waits of its request."""
-        turns = self._workflows.setdefault(item.key.workflow, _Turns())
-        items = turns.requests.setdefault(item.key, OrderedDict())
-        items[place] = item
+        key = item.key
+        turns = self._workflows.get(key.workflow)
+        if turns is None:
+            turns = self._workflows[key.workflow] = _Turns()
+        items = turns.requests.get(key)
+        if items is None:
+            items = turns.requests[key] = deque()
         if first:
-            items.move_to_end(place, last=False)
-        item.place = place
+            items.appendleft(item)
+        else:
+            items.append(item)
         turns.count += 1
-        self._count += 1
+        self.count += 1
 
-    def remove(self, item: WorkItem) -> None:
-        """Forget work."""
-        turns = self._workflows[item.key.workflow]
-        items = turns.requests[item.key]
-        del items[item.place]
-        item.place = 0
-        turns.count -= 1
-        self._count -= 1
-        if not items:
-            del turns.requests[item.key]
+    def drop(self, key: RequestKey, owner: ActorAddress) -> None:
+        """Forget all that waits of an owner, whose request is known."""
+        turns = self._workflows.get(key.workflow)
+        items = turns.requests.get(key) if turns else None
+        if turns is None or items is None:
+            return
+        turns.requests[key] = deque(item for item in items if item.owner != owner)
+        self._left(turns, key, len(items) - len(turns.requests[key]))
+
+    def _left(self, turns: _Turns, key: RequestKey, count: int) -> None:
+        turns.count -= count
+        self.count -= count
+        if not turns.requests[key]:
+            del turns.requests[key]
         if not turns.requests:
-            del self._workflows[item.key.workflow]
+            del self._workflows[key.workflow]
 
 
 class Backlog:
@@ -102,36 +112,17 @@ class Backlog:
 
     def __init__(self) -> None:
         self.short = Queue()
-        self.long = Queue()
-        self._places = 0
-        self._owned: dict[ActorAddress, dict[int, WorkItem]] = {}
+        self.long = Queue(is_long=True)
 
     def __len__(self) -> int:
-        return len(self.short) + len(self.long)
+        return self.short.count + self.long.count
 
     def add(self, item: WorkItem, *, is_long: bool, first: bool = False) -> None:
         """Let work wait; ``first``: before what else waits of its request."""
-        self._places += 1
         item.is_long = is_long
-        self._owned.setdefault(item.owner, {})[self._places] = item
-        self._queue(item).add(item, self._places, first=first)
+        (self.long if is_long else self.short).add(item, first=first)
 
-    def take(self, workflow: str, *, is_long: bool) -> WorkItem:
-        """Return and forget what comes next of a workflow."""
-        queue = self.long if is_long else self.short
-        self._disown(queue.peek(workflow))
-        return queue.take(workflow)
-
-    def drop(self, owner: ActorAddress) -> None:
-        """Forget all that waits of an owner."""
-        for item in self._owned.pop(owner, {}).values():
-            self._queue(item).remove(item)
-
-    def _queue(self, item: WorkItem) -> Queue:
-        return self.long if item.is_long else self.short
-
-    def _disown(self, item: WorkItem) -> None:
-        owned = self._owned[item.owner]
-        del owned[item.place]
-        if not owned:
-            del self._owned[item.owner]
+    def drop(self, key: RequestKey, owner: ActorAddress) -> None:
+        """Forget all that waits of an owner, whose request is known."""
+        self.short.drop(key, owner)
+        self.long.drop(key, owner)

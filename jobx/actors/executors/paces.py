@@ -25,11 +25,11 @@ class Paces:
 
     def is_long(self, item: WorkItem) -> bool:
         """Whether invocations of the kind took long when they were seen last."""
-        return _step(item) in self._long
+        return bool(self._long) and _step(item) in self._long
 
     def is_of_long_job(self, item: WorkItem) -> bool:
         """Whether some step of its job takes long."""
-        return _job(item) in self._long
+        return bool(self._long) and _job(item) in self._long
 
     def saw(self, item: WorkItem, invocation_s: float) -> bool:
         """Note how long an invocation took, or takes so far; return whether that is long."""
@@ -44,7 +44,9 @@ class Paces:
 
     def ended(self, item: WorkItem, invocation_s: float) -> None:
         """Note how long an invocation took; a step that was long is not for ever."""
-        if not self.saw(item, invocation_s) and invocation_s < LONG_S / 2:
+        if self.saw(item, invocation_s) or not self._long:
+            return
+        if invocation_s < LONG_S / 2:
             self._long.pop(_step(item), None)
 
 

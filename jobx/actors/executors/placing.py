@@ -10,9 +10,11 @@ processes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Final
+
+from msgspec import Struct
 
 from jobx.actors.executors.backlog import Backlog, Queue
 from jobx.actors.executors.process import Executor
@@ -29,9 +31,8 @@ RESERVE_S: Final = 10.0
 PATIENCE_S: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """An executor for what comes next of a workflow.
+class Choice(Struct, frozen=True):
+    """An executor for what comes next of a workflow in a queue.
 
     Attributes:
         is_change: Its seat is to be given to that workflow; else it is sent the work.
@@ -39,12 +40,11 @@ class Choice:
 
     executor: Executor
     workflow: str
-    is_long: bool = False
+    queue: Queue
     is_change: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Struct, frozen=True):
     """What long work may have of the executors.
 
     Attributes:
@@ -59,88 +59,107 @@ class Share:
     short_s: float
     long_s: float
 
-    def order(self, backlog: Backlog) -> list[tuple[bool, Queue]]:
-        """Return what may be sent now, what goes first first, each with whether it is long."""
+    def order(self, backlog: Backlog) -> list[Queue]:
+        """Return what may be sent now, what goes first first."""
         is_reserved = self.short_s < RESERVE_S or len(backlog.short) > 0
         most = max(1, self.seats - 1) if is_reserved else self.seats
-        short, long = (False, backlog.short), (True, backlog.long)
         if self.long_at_work >= most:
-            return [short]
+            return [backlog.short]
         is_their_turn = self.long_at_work == 0 and self.long_s >= PATIENCE_S
-        return [long, short] if is_their_turn else [short, long]
+        both = [backlog.short, backlog.long]
+        return both[::-1] if is_their_turn else both
 
 
-def choose(
-    executors: Sequence[Executor], backlog: Backlog, share: Share, now: float
-) -> Choice | None:
-    """Return what is to be done next, None: nothing can be."""
-    for is_long, queue in share.order(backlog):
-        if queue:
-            at_once = _idle_of_the_only(executors, queue)
-            if at_once is not None:
-                return Choice(at_once, at_once.workflow, is_long)
-            seats = [e for e in executors if e.has_seat and e.state in ("starting", "ready")]
-            view = _View(seats, queue, now)
-            choice = view.for_idle() or (None if is_long else view.behind())
-            if choice is not None:
-                return replace(choice, is_long=is_long)
-    return None
+def choose(executors: Sequence[Executor], queues: Iterable[Queue], now: float) -> Choice | None:
+    """Return what is to be done next, None: nothing can be.
 
-
-def _idle_of_the_only(executors: Sequence[Executor], queue: Queue) -> Executor | None:
-    """Return an idle executor of the only workflow that waits, if there is only one."""
-    names = list(queue.workflows(2))
-    if len(names) > 1:
+    Args:
+        executors: All there are.
+        queues: What may be sent, what goes first first.
+        now: Monotonic.
+    """
+    free = [
+        one
+        for one in executors
+        if len(one.work) < 2 and one.has_seat and one.state == "ready" and not one.waiting
+    ]
+    if not free:
         return None
-    for executor in executors:
-        if executor.workflow == names[0] and executor.is_idle:
-            return executor
+    for queue in queues:
+        if queue.count:
+            view = _View(executors, free, queue, now)
+            choice = view.for_idle() or (None if queue.is_long else view.behind())
+            if choice is not None:
+                return choice
     return None
 
 
 class _View:
-    """The executors as they are for one queue that has something."""
+    """The executors as they are for one queue that has something.
 
-    def __init__(self, seats: Sequence[Executor], queue: Queue, now: float) -> None:
+    Args:
+        executors: All there are.
+        free: Those that could be sent something.
+        queue: The queue.
+        now: Monotonic.
+    """
+
+    def __init__(
+        self, executors: Sequence[Executor], free: Sequence[Executor], queue: Queue, now: float
+    ) -> None:
+        self._executors = executors
+        self._free = free
         self._queue = queue
         self._now = now
-        self._held = held = Counter(executor.workflow for executor in seats)
+        names = list(queue.workflows(len(executors) + 1))
         #: The workflow that waits and has the fewest seats.
-        self._needy = min(queue.workflows(len(seats) + 1), key=lambda name: held[name])
-        self._ready = [e for e in seats if e.state == "ready" and not e.waiting]
-        self._coming = sum(e.state == "starting" and e.workflow in ("", self._needy) for e in seats)
+        self._needy = names[0] if len(names) == 1 else min(names, key=self._held.__getitem__)
+
+    @cached_property
+    def _seats(self) -> list[Executor]:
+        return [e for e in self._executors if e.has_seat and e.state in ("starting", "ready")]
+
+    @cached_property
+    def _held(self) -> Counter[str]:
+        """How many seats each workflow has."""
+        return Counter(executor.workflow for executor in self._seats)
 
     def for_idle(self) -> Choice | None:
         """Return what an idle executor is to do."""
-        idle = [executor for executor in self._ready if executor.is_idle]
+        idle = [executor for executor in self._free if not executor.work]
         for executor in idle:
             if executor.workflow in self._queue:
                 if executor.is_used and self._is_due(executor):
-                    return Choice(executor, self._needy, is_change=True)
-                return Choice(executor, executor.workflow)
+                    return Choice(executor, self._needy, self._queue, is_change=True)
+                return Choice(executor, executor.workflow, self._queue)
         for executor in idle:
             if not executor.is_used:
-                return Choice(executor, self._needy)
+                return Choice(executor, self._needy, self._queue)
         return self._change(min(idle, key=lambda one: one.idle_since)) if idle else None
 
     def _change(self, executor: Executor) -> Choice | None:
         """Give an idle executor whose workflow has nothing to do to the one that waits."""
         is_time = not self._held[self._needy] or self._now - executor.idle_since >= IDLE_S
-        if is_time and self._queue.count(self._needy) > self._coming:
-            return Choice(executor, self._needy, is_change=True)
+        if is_time and self._queue.count_of(self._needy) > self._coming():
+            return Choice(executor, self._needy, self._queue, is_change=True)
         return None
+
+    def _coming(self) -> int:
+        """Return how many executors that start the workflow that waits may have."""
+        coming = (one for one in self._seats if one.state == "starting")
+        return sum(one.workflow in ("", self._needy) for one in coming)
 
     def behind(self) -> Choice | None:
         """Let work wait at an executor whose work is young, so that it need not wait for us."""
-        for executor in self._ready:
-            if len(executor.work) != 1 or executor.workflow not in self._queue:
+        for executor in self._free:
+            if not executor.work or executor.workflow not in self._queue:
                 continue
             (front,) = executor.work.values()
             is_young = self._now - front.sent_at < FRESH_S and not front.is_long
             # What was given back is to be what an executor begins with.
             was_back = self._queue.peek(executor.workflow).returned
             if is_young and not was_back and not self._is_due(executor):
-                return Choice(executor, executor.workflow)
+                return Choice(executor, executor.workflow, self._queue)
         return None
 
     def _is_due(self, executor: Executor) -> bool:

@@ -30,7 +30,6 @@ from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run, Tak
 from jobx.actors.notification import Notification
 from jobx.config import Settings
 from jobx.errors import InternalError, JobxError
-from jobx.handlers.execution.protocol import vertices_of
 from jobx.model import Failure
 from jobx.views import ExecutorView
 
@@ -147,7 +146,7 @@ class ExecutorPool:
     def abandon(self, key: RequestKey, owner: ActorAddress) -> None:
         """Forget all of an owner; what it has at work gets a moment to end by itself."""
         now = self._loop.time()
-        self._backlog.drop(owner)
+        self._backlog.drop(key, owner)
         for task, item in self._reading.items():
             if item.owner == owner:
                 task.cancel()
@@ -231,14 +230,16 @@ class ExecutorPool:
         """Send queued work to executors with room: workflows take turns, and requests in them."""
         while self._backlog and not self._is_draining:
             now = self._loop.time()
-            choice = placing.choose(self._executors, self._backlog, self._share(now), now)
+            short, long = self._backlog.short, self._backlog.long
+            queues = self._sendable(now) if long.count else [short]
+            choice = placing.choose(self._executors, queues, now)
             if choice is None:
                 break
             if choice.is_change:
                 self._fleet.change(choice.executor, choice.workflow)
                 continue
-            item = self._backlog.take(choice.workflow, is_long=choice.is_long)
-            if self._paces.is_long(item) != choice.is_long:  # it is known better since
+            item = choice.queue.take(choice.workflow)
+            if self._paces.is_long(item) != item.is_long:  # it is known better since
                 self._enqueue(item)
                 continue
             if item.is_long:
@@ -246,11 +247,6 @@ class ExecutorPool:
             elif not self._paces.is_of_long_job(item):
                 self._short_at = now
             self._send(choice.executor, item)
-
-    def _share(self, now: float) -> placing.Share:
-        having = [e for e in self._executors if e.has_seat and e.work]
-        at_work = sum(any(item.is_long for item in e.work.values()) for e in having)
-        return placing.Share(self._count, at_work, now - self._short_at, now - self._long_at)
 
     def _send(self, executor: Executor, item: WorkItem) -> None:
         self._numbers += 1
@@ -383,7 +379,11 @@ class ExecutorPool:
             self._look = self._loop.call_later(WAITING_S, self._balance)
 
     def _sendable(self, now: float) -> list[Queue]:
-        return [queue for _, queue in self._share(now).order(self._backlog)]
+        """Return what may be sent now, what goes first first."""
+        having = [e for e in self._executors if e.has_seat and e.work]
+        at_work = sum(any(item.is_long for item in e.work.values()) for e in having)
+        share = placing.Share(self._count, at_work, now - self._short_at, now - self._long_at)
+        return share.order(self._backlog)
 
     def _regain(self, load: rebalancing.Load, now: float) -> None:
         """Take back what an executor will not come to."""
@@ -479,5 +479,6 @@ def _note_suspended(executor: Executor, owner: ActorAddress, segments: list[list
 
 
 def _begun(item: WorkItem, segments: list[list[Any]]) -> int:
-    unstarted: int = sum(segment[2] for segment in segments if segment[0] == "unstarted")
-    return len(vertices_of(item.frame)) - unstarted
+    unstarted: int = sum([segment[2] for segment in segments if segment[0] == "unstarted"])
+    count: int = item.frame.get("count", 1)
+    return count - unstarted

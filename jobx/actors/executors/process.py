@@ -7,11 +7,12 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
 from thespian.actors import ActorAddress
 
 from jobx import frames
@@ -21,8 +22,7 @@ from jobx.handlers.execution.protocol import Page, vertices_of
 from jobx.model import Failure
 
 
-@dataclass(slots=True)
-class WorkItem:
+class WorkItem(Struct, eq=False):
     """A work frame on its way through the pool.
 
     Attributes:
@@ -32,7 +32,6 @@ class WorkItem:
         unstarted: How often an executor died before it came to this item.
         returned: How often an executor gave it back before it began with it.
         is_long: It is known that its invocations take long.
-        place: Where it stands in the backlog, 0: it does not wait there.
         code: The fields of a ``load`` frame for each of its versions.
         abandoned_at: Monotonic seconds since when nobody waits for it, 0: somebody does.
     """
@@ -50,8 +49,7 @@ class WorkItem:
     abandoned_at: float = 0.0
     returned: int = 0
     is_long: bool = False
-    place: int = 0
-    code: dict[str, dict[str, Any]] = field(default_factory=dict)
+    code: dict[str, dict[str, Any]] = {}
 
     @property
     def vertices(self) -> range:
@@ -153,16 +151,15 @@ class Executor(asyncio.Protocol):
 
     def data_received(self, chunk: bytes) -> None:
         """Hand each complete frame to the pool; one that cannot be read as ``unread``."""
-        for frame in self._read(chunk):
-            self.on_frame(self, frame)
-
-    def _read(self, chunk: bytes) -> Iterator[frames.Frame]:
+        found: list[frames.Frame] = []
         body: bytes | bytearray = b""
         try:
             for body in self._decoder.bodies(chunk):
-                yield frames.decode_body(body)
+                found.append(frames.decode_body(body))
         except FrameError as error:
-            yield {"t": "unread", "id": frames.number_of(body), "reason": str(error)}
+            found.append({"t": "unread", "id": frames.number_of(body), "reason": str(error)})
+        for frame in found:
+            self.on_frame(self, frame)
 
     def connection_lost(self, _: Exception | None) -> None:
         """Tell the pool."""
@@ -196,11 +193,6 @@ class Executor(asyncio.Protocol):
                 del self.suspended[owner]
 
     @property
-    def is_idle(self) -> bool:
-        """Whether it could begin at once with what it is sent."""
-        return not self.work and self.state == "ready" and self.has_seat and not self.waiting
-
-    @property
     def rss_bytes(self) -> int:
         """Its resident memory after its last work."""
         return self.page.rss_bytes
@@ -208,7 +200,10 @@ class Executor(asyncio.Protocol):
     @property
     def is_divisible(self) -> bool:
         """Whether another executor could do some of its work."""
-        return len(self.work) > 1 or any(item.is_batch for item in self.work.values())
+        if len(self.work) != 1:
+            return len(self.work) > 1
+        (item,) = self.work.values()
+        return item.is_batch
 
     def recall(self, number: int, now: float) -> None:
         """Have it begin nothing more of its work up to ``number``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 from hypothesis import given
@@ -22,7 +23,7 @@ def item(number: int, workflow: str = "w", request: str = "r", owner: int = 1) -
 def taken(backlog: Backlog, workflow: str = "w") -> list[int]:
     found = []
     while workflow in backlog.short:
-        found.append(backlog.take(workflow, is_long=False).ticket)
+        found.append(backlog.short.take(workflow).ticket)
     return found
 
 
@@ -38,7 +39,7 @@ def test_workflows_take_turns() -> None:
     for number, workflow in enumerate("vvw"):
         backlog.add(item(number, workflow), is_long=False)
     assert list(backlog.short.workflows(2)) == ["v", "w"]
-    backlog.take("v", is_long=False)
+    backlog.short.take("v")
     assert list(backlog.short.workflows(2)) == ["w", "v"]
 
 
@@ -53,8 +54,9 @@ def test_an_owner_s_work_is_forgotten_wherever_it_waits() -> None:
     backlog = Backlog()
     for number, is_long in enumerate([False, True, False, True]):
         backlog.add(item(number, owner=number % 2 + number // 2), is_long=is_long)
-    backlog.drop(Address("local", 1, 1))
-    backlog.drop(Address("local", 1, 99))
+    backlog.drop(RequestKey("w", "r"), Address("local", 1, 1))
+    backlog.drop(RequestKey("w", "r"), Address("local", 1, 99))
+    backlog.drop(RequestKey("w", "other"), Address("local", 1, 0))
     assert (len(backlog.short), len(backlog.long)) == (1, 1)
 
 
@@ -78,36 +80,33 @@ def test_everything_is_counted_and_taken_once(
     for number, (workflow, request, owner, is_long, first) in enumerate(added):
         backlog.add(item(number, workflow, request, owner), is_long=is_long, first=first)
     for owner in dropped:
-        backlog.drop(Address("local", 1, owner))
+        for workflow, request in product("vw", "ab"):
+            backlog.drop(RequestKey(workflow, request), Address("local", 1, owner))
     left = {number for number, row in enumerate(added) if row[2] not in dropped}
     assert len(backlog) == len(left)
     found = []
     for workflow in "vw":
-        for is_long, queue in ((False, backlog.short), (True, backlog.long)):
-            count = queue.count(workflow)
-            found += [backlog.take(workflow, is_long=is_long).ticket for _ in range(count)]
+        for queue in (backlog.short, backlog.long):
+            found += [queue.take(workflow).ticket for _ in range(queue.count_of(workflow))]
     assert sorted(found) == sorted(left)
     assert not backlog
 
 
-def test_forgetting_an_owner_looks_at_nobody_else_s_work() -> None:
-    """Work that is looked at has its address asked for; a thousand others are not."""
+def test_forgetting_an_owner_looks_at_no_other_request_s_work() -> None:
+    """Work that is looked at has its owner asked for; a thousand others are not."""
     backlog, asked = Backlog(), []
 
-    class Watched(WorkItem):
-        @property
-        def key(self) -> RequestKey:  # type: ignore[override]  # a key of the test
+    class Owner(Address):
+        def __eq__(self, other: object) -> bool:
             asked.append(self)
-            return RequestKey("w", f"r{id(self)}")
+            return super().__eq__(other)
 
-        @key.setter
-        def key(self, _: RequestKey) -> None: ...
+        __hash__ = Address.__hash__
 
     for number in range(1000):
-        plain = item(number, owner=number)
-        fields = (plain.ticket, plain.key, plain.frame, (), 1.0, plain.owner)
-        backlog.add(Watched(*fields), is_long=False)
-    asked.clear()
-    backlog.drop(Address("local", 1, 500))
-    assert len(set(map(id, asked))) == 1
+        one = item(number, request=f"r{number}")
+        one.owner = Owner("local", 1, number)
+        backlog.add(one, is_long=False)
+    backlog.drop(RequestKey("w", "r500"), Address("local", 1, 500))
+    assert len(asked) == 1
     assert len(backlog) == 999
