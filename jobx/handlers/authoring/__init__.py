@@ -1,1 +1,1 @@
-"""How handlers come into the store: headers, checks of source, synced folders."""
+"""How handlers get into the store: headers, checks of sources, synced folders."""

@@ -1,8 +1,7 @@
-"""Checks of source that take much for what they are given, in a process of their own.
+"""Checks of sources that may need much time or memory, in a process with limits.
 
-``python -m jobx.handlers.authoring.checks`` reads what is asked (check or read), a language,
-a source and a type from its standard input as JSON and writes what is known of it,
-or what is wrong with it.
+``python -m jobx.handlers.authoring.checks`` reads a question (check or read), a language, a source
+and a type from standard input as JSON, and writes the answer or the error.
 """
 
 from __future__ import annotations
@@ -18,24 +17,24 @@ from jobx.handlers import languages
 from jobx.handlers.languages.base import Checked
 from jobx.system import kernel
 
-#: What a check may take, of the clock, of the processor, and of memory.
+#: Limits of a check: wall time, processor time, memory.
 LIMIT_S: Final = 20.0
 CPU_S: Final = 15
 MEMORY_BYTES: Final = 1 << 30
-#: A source up to this takes less than 100 ms in any language that is parsed in Python …
+#: Python parses a source up to this in less than 100 ms, in any language …
 SMALL_BYTES: Final = 32 << 10
-#: … or so much less for each ``finally``: what stands there is compiled again for each way out of
-#: what it guards, and so twice as often with each that stands in another.
+#: … or this much less for each ``finally``, which is compiled again for each way out of the code
+#: that it guards, and so twice as often for each level of nesting.
 _FINALLY_BITS: Final = 3
 _COMPILED: Final = "wasm"
 _PARSED: Final = "python"
 
 
 def check(source_type: str, source_code: str, handler_type: str) -> None:
-    """Check a source; what may take much is checked in a process with limits.
+    """Check a source; large ones in a process with limits.
 
     Raises:
-        InvalidInput: It is wrong (the message names the line), or took more than it may.
+        InvalidInput: It is wrong (the message names the line), or it exceeded a limit.
     """
     finals = source_code.count("finally")
     if source_type == _COMPILED or _may_take_much(source_type, source_code, finals):
@@ -45,10 +44,10 @@ def check(source_type: str, source_code: str, handler_type: str) -> None:
 
 
 def read(source_type: str, source_code: str, handler_type: str) -> Checked:
-    """Return what is known of a source without running it, as ``check`` does.
+    """Return what a source says without running it, in the same way as ``check``.
 
     Raises:
-        InvalidInput: It cannot be told, or took more than it may.
+        InvalidInput: It cannot be read, or it exceeded a limit.
     """
     if _may_take_much(source_type, source_code, 0):
         per_key, parameters, optional = _ask_outside(

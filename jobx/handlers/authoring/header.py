@@ -1,8 +1,8 @@
 """The header of a handler's source: a description, a line ``**``, then metadata.
 
-It stands where the language keeps its leading remarks: the docstring in Python, the first comment
-elsewhere. ``**`` and ``**yaml`` announce YAML, ``**json`` announces JSON. The metadata is read
-as plain values and nothing else: no tags, no aliases, and words such as ``on`` and ``no`` are text.
+It is the docstring in Python, and the first comment in other languages. ``**`` and ``**yaml``
+announce YAML, ``**json`` announces JSON. The metadata has only plain values: no tags, no aliases,
+and words such as ``on`` and ``no`` are text.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import yaml
 from jobx import values
 from jobx.errors import InvalidInput, TooLarge
 
-#: Largest header, description included. Reading YAML takes time, so it stays well under a source.
+#: Largest header, with its description. It is far below a source, because YAML is slow to read.
 MAX_HEADER_BYTES: Final = 64 << 10
 
 _MARK: Final = re.compile(r"^\*\*(\w*)$", re.MULTILINE)
@@ -35,8 +35,8 @@ def read(where: str, source_type: str, text: str) -> tuple[str, dict[str, Any]]:
     """Return the description and the metadata of a handler's source.
 
     Args:
-        where: Whose source it is, for errors.
-        source_type: Language of the source; decides what its header looks like.
+        where: The owner of the source, for errors.
+        source_type: Language of the source; it decides the form of the header.
         text: The source.
 
     Raises:
@@ -63,7 +63,7 @@ def read(where: str, source_type: str, text: str) -> tuple[str, dict[str, Any]]:
 
 
 def _docstring(text: str) -> str | None:
-    # Only the first token of code is read: whether the rest is Python is checked elsewhere.
+    # Only the first token of code is read; the rest is checked elsewhere.
     try:
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type == tokenize.STRING:
@@ -77,7 +77,7 @@ def _docstring(text: str) -> str | None:
 
 def _text(literal: str) -> str | None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an odd escape in a description is no matter
+        warnings.simplefilter("ignore")  # an odd escape in a description is harmless
         value = ast.literal_eval(literal)
     return inspect.cleandoc(value) if isinstance(value, str) else None
 
@@ -145,7 +145,7 @@ def _one_line(error: Exception) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as JSON has it: scalars of the core schema, no aliases, no repeated keys."""
+    """YAML restricted to JSON: scalars of the core schema, no aliases, no repeated keys."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -153,7 +153,7 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
-        # Each token is held against each level that is open.
+        # YAML compares each token with each open level.
         if self.flow_level >= values.MAX_DEPTH:
             raise ValueError(f"lists and maps nest deeper than {values.MAX_DEPTH}")
         super().fetch_flow_collection_start(token)

@@ -1,4 +1,4 @@
-"""What a node knows of workflows: jobs, plans and code, kept in memory and read anew on change."""
+"""The node's knowledge of workflows: jobs, plans and code, in memory, read again on change."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from jobx.kv.entities.entities import Entities, WorkflowSnapshot
 from jobx.kv.entities.versions import version_of
 from jobx.kv.store import Put, Store, Write
 
-#: Code that is kept decoded, by size of its source; the handler used last always stays.
+#: Decoded code in memory, by size of its source; the handler used last always stays.
 CODE_CACHE_BYTES: Final = 8 << 20
-#: How long a plan is held that is not current any more: requests with it may not be durable yet.
+#: How long a plan is kept after it was current: requests with it may not be durable yet.
 HELD_S: Final = 600.0
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Pinned:
-    """A plan. ``writes`` are emptied once it was asked for and then seen in the store."""
+    """A plan. ``writes`` is empty once the plan is known to be in the store."""
 
     digest: str
     plan: model.Plan
@@ -42,7 +42,7 @@ class _Pinned:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """A plan that was current until a moment ago, and the versions that it needs."""
+    """A plan that was current a moment ago, and the versions that it needs."""
 
     until: float
     workflow: str
@@ -52,26 +52,26 @@ class _Past:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """One workflow as it was read."""
+    """One workflow as it was last read."""
 
     jobs: dict[str, model.Job]
     pinned: _Pinned
-    #: Why the plan leaves out the steps that it leaves out.
+    #: Why the plan omits steps, by step.
     broken: dict[str, JobxError]
     #: Why jobs, steps and handlers cannot be read, by kind and name.
     faults: dict[tuple[str, str], EntryDamaged]
-    #: Why the workflow itself cannot be.
+    #: Why the workflow itself cannot be read.
     fault: JobxError | None = None
-    #: What the mappers of steps take, of those that say it.
+    #: The arguments that mappers of steps take, if their headers say so.
     takes: Mapping[str, Takes] = field(default_factory=dict)
 
 
 class Library:
-    """Workflows as the store has them, answered from memory.
+    """Workflows of the store, answered from memory.
 
-    One thread calls the methods, but ``refresh`` and ``code`` may run in any. A refresh replaces
-    what is known in one assignment, and what was changed before a call is known when that returns.
-    A current plan must stay in the store while a node runs: it is written once.
+    One thread calls the methods, except that any thread may call ``refresh`` and ``code``. A
+    refresh replaces the knowledge in one assignment, and sees every change made before the call. A
+    current plan must stay in the store while a node runs, because it is written only once.
 
     Args:
         store: Where workflows are.
@@ -83,7 +83,7 @@ class Library:
         self._now = now
         self._past: deque[_Past] = deque()
         self._entities = Entities(store)
-        self._refreshing = threading.Lock()  # what is read first must not be kept last
+        self._refreshing = threading.Lock()  # an older read must not replace a newer one
         self._states: dict[str, bytes] | None = None
         self._known: dict[str, _Known] = {}
         self._checked_before: dict[str, Checked] = {}
@@ -92,10 +92,11 @@ class Library:
         self._code_bytes = 0
 
     def refresh(self) -> bool:
-        """Read anew the workflows of which an entity changed since; return whether one did.
+        """Read the workflows that changed since the last refresh; return whether one did.
 
-        A workflow of which something cannot be read stays as it was known. Where it never was,
-        what cannot be read answers why, and the rest runs. Raises what the store raises.
+        If a part of a known workflow cannot be read, the old knowledge stays. If the workflow was
+        never known, that part answers with its error, and the rest works. Raises the errors of the
+        store.
         """
         with self._refreshing:
             return self._refresh()
@@ -125,7 +126,7 @@ class Library:
         return [key.removeprefix(prefix) for key in [*found, *(error.args[0] for error in damaged)]]
 
     def _note_past(self, known: dict[str, _Known]) -> None:
-        """Note the plans that are not current any more."""
+        """Remember the plans that are no longer current."""
         until = self._now() + HELD_S
         for name, old in self._known.items():
             if name not in known or known[name].pinned is not old.pinned:
@@ -139,9 +140,9 @@ class Library:
 
     @contextmanager
     def holding(self, workflow: str) -> Iterator[tuple[set[str], set[str]]]:
-        """Give the plans and the code of a workflow that requests on their way may refer to.
+        """Yield the plans and the code of a workflow that unwritten requests may refer to.
 
-        No further plan becomes current until the end of the ``with``.
+        No other plan becomes current before the end of the ``with``.
         """
         with self._refreshing:
             self._forget_past()
@@ -180,10 +181,10 @@ class Library:
         }
 
     def plan(self, workflow: str) -> tuple[str, model.Plan, list[Write]]:
-        """Return the digest of a workflow's plan, the plan, and what must be written to keep it.
+        """Return the digest of a workflow's plan, the plan, and the writes that store it.
 
-        The plan holds the steps whose handlers all exist. Commit the writes together with what
-        refers to the digest; there are none once the plan is known to be in the store.
+        The plan has the steps whose handlers all exist. Commit the writes together with the first
+        reference to the digest. There are none once the plan is known to be in the store.
 
         Raises:
             NotFound: The workflow does not exist.
@@ -193,11 +194,11 @@ class Library:
         return pinned.digest, pinned.plan, list(pinned.writes)
 
     def takes(self, workflow: str, step: str) -> Takes | None:
-        """Return what the mapper of a step takes, None when its header does not say."""
+        """Return the arguments that the mapper of a step takes, None if its header does not say."""
         return self._workflow(workflow).takes.get(step)
 
     def unplanned(self, workflow: str, step: str) -> JobxError:
-        """Return the error for a step that is not in the plan; it says why it is not."""
+        """Return the error for a step that is not in the plan, with the reason."""
         known = self._workflow(workflow)
         reason = known.faults.get(("step", step)) or known.broken.get(step)
         if reason is None:
@@ -211,7 +212,7 @@ class Library:
 
         Raises:
             NotFound: The version is not in the store.
-            EntryDamaged: What is there is not that version.
+            EntryDamaged: The stored code is not that version.
         """
         known = self.known_code(workflow, version)
         if known is not None:
@@ -228,7 +229,7 @@ class Library:
         return fields
 
     def known_code(self, workflow: str, version: str) -> dict[str, Any] | None:
-        """Return what ``code`` would, None when that had to read it first."""
+        """Return what ``code`` returns if it is in memory, else None."""
         key = keys.code(workflow, version)
         with self._code_lock:
             if key in self._code:
@@ -248,7 +249,7 @@ class Library:
         faults: dict[tuple[str, str], EntryDamaged] = {}
         try:
             snapshot = self._entities.snapshot(workflow, faults)
-        except NotFound:  # deleted since it was listed
+        except NotFound:  # it was deleted after it was listed
             return None
         except (InvalidInput, EntryDamaged) as error:
             _log.error("workflow %s cannot be read: %s", workflow, error)
@@ -271,7 +272,7 @@ class Library:
             return None
         try:
             return Takes(handler.argument_spec, self._checked(handler).optional)
-        except InvalidInput:  # of a language, or a version of it, that this node does not read
+        except InvalidInput:  # its language, or the version of it, is unknown to this node
             return None
 
     def _pinned(self, workflow: str, plan: model.Plan, old: _Known | None) -> _Pinned:
@@ -356,7 +357,7 @@ class Library:
 
     def _keep_code(self, key: str, fields: dict[str, Any]) -> None:
         with self._code_lock:
-            if key in self._code:  # another thread read it as well
+            if key in self._code:  # another thread also read it
                 return
             self._code[key] = fields
             self._code_bytes += len(fields["source_code"])

@@ -13,7 +13,7 @@ from jobx.handlers import languages
 from jobx.handlers.authoring import checks, header
 
 MAX_SOURCE_BYTES: Final = 1 << 20
-#: What ``required_capability`` is where nothing, or the original's ``none``, is said.
+#: The default of ``required_capability``, also for the original's ``none``.
 GENERAL: Final = "general"
 
 _TYPES: Final = ", ".join(get_args(model.ArgumentType))
@@ -37,7 +37,7 @@ _ALIASES: Final = {"timeout": "time_limit_s"}
 
 
 def parse(workflow: str, name: str, source_type: str, text: str) -> model.Handler:
-    """Return the handler that a source with its header stands for; the source is not checked.
+    """Return the handler of a source with a header; the source is not checked.
 
     Args:
         workflow: Name of its workflow.
@@ -46,7 +46,7 @@ def parse(workflow: str, name: str, source_type: str, text: str) -> model.Handle
         text: The source, header included.
 
     Raises:
-        InvalidInput: A name, the header or the metadata is wrong; says where and what is accepted.
+        InvalidInput: A name, the header or the metadata is wrong; the error says what is accepted.
         TooLarge: The source is larger than MAX_SOURCE_BYTES.
     """
     where = f"handler {model.check_name('handler name', name)}"
@@ -63,7 +63,7 @@ def parse(workflow: str, name: str, source_type: str, text: str) -> model.Handle
 
 
 def read(path: Path) -> str:
-    """Return the text of a handler's file, and no more of it than shows that it is too large.
+    """Return the text of a handler's file; of a file that is too large, only the beginning.
 
     Raises:
         InvalidInput: It cannot be read, or is not UTF-8.
@@ -87,7 +87,7 @@ def name_of(path: PurePath) -> str:
 
 
 def source_type_of(suffix: str) -> str | None:
-    """Return the language of files that end in ``suffix``, or None when it is not known."""
+    """Return the language of files that end in ``suffix``, or None if it is unknown."""
     return languages.by_ending(suffix)
 
 
@@ -95,7 +95,7 @@ def check(handler: model.Handler) -> None:
     """Check that the source of a handler can be loaded: its syntax and its signature.
 
     Raises:
-        InvalidInput: It cannot, or its language is not known.
+        InvalidInput: It cannot, or its language is unknown.
     """
     if not handler.source_code.strip():
         raise InvalidInput(f"handler {handler.handler_name}", "source code", "must not be empty")
@@ -144,7 +144,7 @@ def _convert(where: str, field: str, value: Any) -> Any:
 
 
 def _plain(field: str, value: Any) -> Any:
-    """Return what was written in one of the accepted ways in the one way that is kept."""
+    """Return metadata in the one form that is stored, from any accepted form."""
     if field == "required_capability" and value in (None, "none"):
         return GENERAL
     if field == "argument_spec":

@@ -1,4 +1,4 @@
-"""Bring a workflow's handlers in line with a folder of source files."""
+"""Make a workflow's handlers equal to a folder of source files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Action: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class SyncRow:
-    """What became of a handler, or of a file that gives none (``handler`` is then its path)."""
+    """The outcome for a handler, or for a file that is none (then ``handler`` is its path)."""
 
     handler: str
     action: Action
@@ -31,7 +31,7 @@ class SyncRow:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What a sync did, or would do when ``simulated``: files first, then handlers without one."""
+    """What a sync did, or would do if ``simulated``: files first, then handlers without a file."""
 
     rows: tuple[SyncRow, ...]
     simulated: bool
@@ -51,16 +51,16 @@ def sync(
     *,
     trial: Callable[[model.Handler], None] = lambda _: None,
 ) -> SyncReport:
-    """Store the new and the changed handlers of a folder, remove those that have no file there.
+    """Store the new and changed handlers of a folder, and remove those without a file.
 
-    A handler that a step refers to is kept. A file that gives no handler is refused, and the
-    others go on; what is stored under its name stays.
+    A handler that a step uses is kept. A file that is no handler is refused; the others are
+    stored, and a stored handler of its name stays.
 
     Args:
         entities: Where handlers are stored.
         workflow: Name of the workflow.
-        folder: Folder of handler files, with folders in it to any depth.
-        simulate: Change nothing, only report.
+        folder: Folder of handler files, at any depth.
+        simulate: Only report, and change nothing.
         force: Store unchanged handlers as well.
         trial: Runs the examples of a handler before it is stored; raises InvalidInput.
 
@@ -131,7 +131,7 @@ class _Run:
 
 
 def _sort_out(folder: Path) -> tuple[list[SyncRow], dict[str, list[PurePath]]]:
-    """Return rows for files that give no handler, and the other files by name of handler."""
+    """Return rows for files that are no handlers, and the other files by name of handler."""
     rows: list[SyncRow] = []
     named: dict[str, list[PurePath]] = defaultdict(list)
     for path in _files(folder):
@@ -146,7 +146,7 @@ def _sort_out(folder: Path) -> tuple[list[SyncRow], dict[str, list[PurePath]]]:
 
 
 def _files(folder: Path) -> list[PurePath]:
-    """Return the files below ``folder``, relative to it, but for what hides behind ``.``."""
+    """Return the files below ``folder``, relative to it, without names that begin with ``.``."""
 
     def refuse(error: OSError) -> None:
         raise InvalidInput(

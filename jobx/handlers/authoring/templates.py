@@ -1,4 +1,4 @@
-"""The file that a new handler starts from, by language and type: a header, then a body."""
+"""Templates of new handlers, by language and type: a header, then a body."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ examples:
 
 @dataclass(frozen=True, slots=True)
 class _Language:
-    """What differs from language to language; a combiner has the body of a reducer.
+    """The parts that differ between languages; a combiner has the body of a reducer.
 
     Attributes:
-        before: What stands before the header.
-        mark: What each line of the header begins with.
-        after: What stands after the header.
+        before: Text before the header.
+        mark: Start of each line of the header.
+        after: Text after the header.
         mapper: Body of a mapper.
         reducer: Body of a reducer.
     """
@@ -125,14 +125,14 @@ for line in sys.stdin:
 
 
 def starting_file(source_type: str, handler_type: model.HandlerType) -> str:
-    """Return the source that a new handler starts from; its examples hold.
+    """Return the template of a handler; its examples hold.
 
     Raises:
-        InvalidInput: There is none in that language.
+        InvalidInput: There is no template in that language.
     """
     language = _LANGUAGES.get(source_type)
     if language is None:
-        reason = f"has no starting file; these have one: {', '.join(sorted(_LANGUAGES))}"
+        reason = f"has no template; these languages have one: {', '.join(sorted(_LANGUAGES))}"
         raise InvalidInput("language", repr(source_type), reason)
     is_mapper = handler_type == "mapper"
     header = _MAPPER if is_mapper else _REDUCER.replace("reducer", handler_type)

@@ -1,11 +1,11 @@
-"""A workflow as one file: JSON that reads well, compares well, and always has the same bytes.
+"""A workflow as one file: readable JSON that is easy to compare and always has the same bytes.
 
     {"format": "jobx-workflow", "version": 1,
      "workflow": {"workflow_name": …, "description": …},
      "jobs": […], "steps": […], "handlers": […]}
 
-Entities stand by name, with all their fields but what follows from the rest: the name of the
-workflow, the versions of handlers.
+Entities are sorted by name. They have all their fields except those that follow from the rest: the
+name of the workflow, the versions of handlers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ E = TypeVar("E", Job, Step, Handler)
 
 FORMAT: Final = "jobx-workflow"
 VERSION: Final = 1
-#: Largest file that is read.
+#: Largest file that is accepted.
 MAX_FILE_BYTES: Final = 64 << 20
 
 _COMPUTED: Final = ("workflow_name", "version")
@@ -58,11 +58,11 @@ def dump(snapshot: WorkflowSnapshot) -> bytes:
 
 
 def load(body: bytes, name: str | None = None) -> WorkflowSnapshot:
-    """Return the workflow that a file holds, all of it checked: fields, references, sources.
+    """Return the workflow in a file, after a check of its fields, references and sources.
 
     Args:
         body: The bytes of the file.
-        name: The workflow's name in place of the one in the file.
+        name: A name for the workflow instead of the one in the file.
 
     Raises:
         InvalidInput: Something in the file is wrong; the error names the entity and the field.

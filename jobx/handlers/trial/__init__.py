@@ -1,1 +1,1 @@
-"""Handlers tried without a request: single runs and examples."""
+"""Runs of handlers without a request: single runs and examples."""

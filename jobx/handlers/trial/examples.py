@@ -1,4 +1,4 @@
-"""The examples that a handler brings along: run before it is stored, to refuse one that fails."""
+"""The examples in a handler's header; they run before it is stored, and refuse it if one fails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jobx.errors import InvalidInput, quote
 from jobx.handlers.trial.single_run import Trial, TrialResult
 from jobx.values import Key, Pair, Value
 
-#: How long an example may take, whatever its handler may.
+#: Time limit of an example, whatever the limit of its handler.
 EXAMPLE_LIMIT_S: Final = 10.0
 _MAX_CHARS: Final = 500
 
@@ -29,14 +29,14 @@ def check_examples(handler: model.Handler, settings: Settings, environ: Mapping[
 def checking(
     settings: Settings, environ: Mapping[str, str]
 ) -> Iterator[Callable[[model.Handler], None]]:
-    """Give a function that runs the examples of a handler, for any number of handlers.
+    """Yield a function that runs the examples of a handler, for any number of handlers.
 
-    It raises InvalidInput when one does not give what it says, which names the example and what
-    came instead; and InternalError when there was no executor to run it.
+    The function raises InvalidInput if an example does not hold, with the example and its actual
+    output. It raises InternalError if no executor could run it.
 
     Args:
         settings: Limits of executors.
-        environ: The environment, of which author code sees what the settings allow.
+        environ: The environment; author code sees of it what the settings allow.
     """
     with Trial(settings, environ, EXAMPLE_LIMIT_S) as trial:
         yield partial(_check_all, trial)
@@ -61,8 +61,8 @@ def _run_example(
 ) -> TrialResult:
     """Run a handler on the arguments of an example.
 
-    For a mapper these are a map (a request's arguments) or a list of a key and a value (the pair
-    that was mapped to it); for others a list of keys with lists of values.
+    For a mapper these are a map (the arguments of a request) or a list of a key and a value (a
+    mapped pair). For others they are a list of keys with lists of values.
     """
     given = example.arguments
     if handler.handler_type != "mapper":
@@ -76,10 +76,10 @@ def _run_example(
 
 
 def pairs_in(where: str, written: object) -> list[Pair]:
-    """Return the pairs that a list of ``[key, value]`` stands for, see ``values.from_jsonable``.
+    """Return the pairs in a list of ``[key, value]``, see ``values.from_jsonable``.
 
     Raises:
-        InvalidInput: It is no such list; ``where`` says whose.
+        InvalidInput: It is no such list; the error says ``where``.
     """
     pairs: list[Pair] = []
     for item in _list(where, written):
@@ -95,7 +95,7 @@ def pairs_in(where: str, written: object) -> list[Pair]:
 
 
 def groups_in(where: str, written: object) -> list[tuple[Key, list[Value]]]:
-    """Return the grouped pairs that a list of ``[key, [value, …]]`` stands for; as ``pairs_in``."""
+    """Return the grouped pairs in a list of ``[key, [value, …]]``; raises as ``pairs_in``."""
     return [(key, _list(f"{where}, values", listed)) for key, listed in pairs_in(where, written)]
 
 
@@ -106,13 +106,13 @@ def _list(where: str, written: object) -> list[Any]:
 
 
 def _in_order(pairs: Sequence[Pair]) -> list[Any]:
-    """Return pairs in the order of their keys, for that is how they reach anybody."""
+    """Return pairs in key order, in which everybody gets them."""
     ordered = sorted(pairs, key=lambda pair: values.sort_key(pair[0]))
     return [[values.to_jsonable(key), values.to_jsonable(value)] for key, value in ordered]
 
 
 def _same(left: Any, right: Any) -> bool:
-    """Tell whether plain values are equal; unlike in Python, True is not 1."""
+    """Tell whether plain values are equal; unlike in Python, True does not equal 1."""
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(_same, left, right))
     if isinstance(left, dict) and isinstance(right, dict):

@@ -1,7 +1,7 @@
-"""One handler on trial: run in an executor of its own, outside of any request.
+"""Runs one handler in its own executor, outside any request.
 
-For the examples of handlers, for ``jobx handler test`` and for tests of authors: what runs is
-what a node would run, with the same limits, in a process that is thrown away.
+This serves the examples of handlers, ``jobx handler test`` and the tests of authors. A handler runs
+as in a node, with the same limits, in a process that is then thrown away.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from jobx.handlers.pairs import run_reader
 from jobx.payload import Payload
 from jobx.values import Key, Pair, Value
 
-#: Pairs of a mapper that maps on which are looked at; the rest is not asked for.
+#: Pairs that are read from a mapper that maps on; further ones are not asked for.
 MAX_CHILDREN: Final = 10_000
-#: How long an executor may take to start, to end, and beyond its handler's time limit.
+#: Time limit of an executor's start, of its end, and beyond the time limit of its handler.
 GRACE_S: Final = 10.0
-#: What the fork server maps; importing it from there would bring all that executors need.
+#: Size of the fork server's page; importing it from there would import all that executors need.
 _NAME: Final = "trial"
 
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What became of one run of a handler.
+    """The outcome of one run of a handler.
 
     Attributes:
-        yielded: What it yielded, nothing when it failed; see ``pairs``.
-        step: The step that a mapper maps on to, None when it returns.
+        yielded: The yielded pairs, none if it failed; see ``pairs``.
+        step: The step that a mapper maps on to, None if it returns.
         output: Captured output.
         session: What a mapper left for its reducer.
-        failure: Why it failed, None when it did not.
+        failure: Why it failed, or None.
     """
 
     yielded: list[Pair] = field(default_factory=list)
@@ -60,10 +60,10 @@ class TrialResult:
 
     @property
     def pairs(self) -> list[Pair]:
-        """What it yielded: sorted by key, but for a mapper that maps on.
+        """The yielded pairs, sorted by key except for a mapper that maps on.
 
         Raises:
-            HandlerFailed: It failed, and so yielded nothing that counts.
+            HandlerFailed: It failed, so no pair counts.
         """
         failure = self.failure
         if failure is not None:
@@ -72,14 +72,14 @@ class TrialResult:
 
 
 class Trial:
-    """Runs handlers, each run in an executor of its own; a context manager.
+    """Runs handlers, each run in its own executor; a context manager.
 
-    Nothing is started before the first run.
+    The first run starts the fork server.
 
     Args:
         settings: Limits of executors.
-        environ: The environment, of which author code sees what the settings allow.
-        limit_s: Longest that one run may take, if its handler may take longer.
+        environ: The environment; author code sees of it what the settings allow.
+        limit_s: Time limit of one run, if that of its handler is longer.
     """
 
     def __init__(
@@ -108,11 +108,11 @@ class Trial:
         arguments: Mapping[str, Value] | None = None,
         pair: Pair | None = None,
     ) -> TrialResult:
-        """Run a mapper on a request's arguments, or on the one pair that was mapped to it.
+        """Run a mapper on the arguments of a request, or on one mapped pair.
 
         Raises:
-            InvalidInput: What it is given cannot be a value.
-            InternalError: There was no executor to run it.
+            InvalidInput: Its input cannot be a value.
+            InternalError: No executor could run it.
         """
         item = list(map(list, (arguments or {}).items())) if pair is None else list(pair)
         body = values.pack(item)
@@ -135,11 +135,11 @@ class Trial:
         results: Sequence[tuple[Key, Sequence[Value]]],
         session: Mapping[str, Value] | None = None,
     ) -> TrialResult:
-        """Run a combiner or a reducer over grouped pairs, which reach it in key order.
+        """Run a combiner or a reducer over grouped pairs, in key order.
 
         Raises:
-            InvalidInput: What it is given cannot be a key or a value.
-            InternalError: There was no executor to run it.
+            InvalidInput: Its input cannot be a key or a value.
+            InternalError: No executor could run it.
         """
         ordered = sorted(results, key=lambda item: values.sort_key(values.freeze(item[0])))
         body = b"".join(values.pack([key, list(listed)]) for key, listed in ordered)
@@ -190,7 +190,7 @@ class Trial:
         }
 
     def _start(self) -> socket.socket:
-        """Start a fork server, which ends with this trial; return the socket to it."""
+        """Start a fork server, which ends with this trial; return its socket."""
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="jobx-trial-"))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._stack.enter_context(ours)
@@ -216,7 +216,7 @@ class Trial:
         return ours
 
     def _executor(self) -> socket.socket:
-        """Start an executor and return the socket to it."""
+        """Start an executor and return its socket."""
         control = self._control = self._control or self._start()
         ours, theirs = socket.socketpair()
         ours.settimeout(GRACE_S)
@@ -235,11 +235,11 @@ class Trial:
 
 
 def load(file: Path) -> model.Handler:
-    """Return the handler in a file, checked as when it is stored.
+    """Return the handler in a file, after the checks of storing.
 
     Raises:
-        InvalidInput: The file does not make a handler.
-        TooLarge: It is too large for one.
+        InvalidInput: The file is no handler.
+        TooLarge: It is too large for a handler.
     """
     source_type = source.source_type_of(file.suffix)
     if source_type is None:
@@ -267,7 +267,7 @@ def _is_ready(stream: frames.FrameSocket) -> bool:
 
 
 def _receive(stream: frames.FrameSocket) -> frames.Frame | None:
-    """Return the next frame, None when the executor is gone; raises TimeoutError."""
+    """Return the next frame, None if the executor is gone; raises TimeoutError."""
     try:
         return stream.receive()
     except (ConnectionError, FrameError):
@@ -275,7 +275,7 @@ def _receive(stream: frames.FrameSocket) -> frames.Frame | None:
 
 
 def _read(segment: list[Any], blob_dir: str) -> TrialResult:
-    """Return what a segment says."""
+    """Return the outcome in a segment."""
     kind = segment[0]
     note = segment[-1].get(0, {})
     output, session = note.get("output", ""), note.get("session", {})

@@ -1,4 +1,4 @@
-"""The description of the HTTP interface, OpenAPI 3.1, made from the types that it speaks."""
+"""The OpenAPI 3.1 document of the HTTP interface, generated from its types."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from jobx.http.writing.media import MEDIA_JSON, MEDIA_MSGPACK, MEDIA_NDJSON
 
 _PROBLEMS: Final = {
     400: "Something in the request is wrong; the detail names it.",
-    404: "What the address names does not exist.",
-    406: "The client takes none of the media types.",
+    404: "The address names something that does not exist.",
+    406: "The client accepts none of the media types.",
     409: "It exists already, is in use, is still running or was cancelled.",
     413: "The body is larger than http.max_body_bytes.",
-    415: "The body's media type or encoding is not spoken here.",
+    415: "The media type or encoding of the body is not supported.",
     422: "The Idempotency-Key belongs to a request with another body.",
     500: "The handler raised (X-MR-EXCEPTION-TYPE, -MESSAGE), or JobX failed (error_id).",
     503: "Try again after Retry-After seconds.",
@@ -90,7 +90,7 @@ _RESULT: Final[Schema] = {
 
 
 def _entity_body(schema: Schema) -> Schema:
-    """Return an entity's schema with the names optional that the address gives."""
+    """Return an entity's schema in which the names from the address are optional."""
     names = ("workflow_name", f"{schema['title'].lower()}_name")
     required = [name for name in schema["required"] if name not in names]
     return {**schema, "title": f"{schema['title']}Body", "required": required}

@@ -1,4 +1,4 @@
-"""What the HTTP interface offers: every operation, in short; ``openapi`` writes it out."""
+"""All operations of the HTTP interface, in short; ``document`` writes them out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Schema = dict[str, Any]
 PICTURE: Final[Schema] = {"type": "string", "format": "binary"}
 #: Schema of plain text.
 TEXT: Final[Schema] = {"type": "string"}
-#: The kinds of entities, as their schemas are called.
+#: The kinds of entities, by the names of their schemas.
 ENTITIES: Final = ("Workflow", "Job", "Step", "Handler")
 REF: Final = "#/components/schemas/{name}"
 
@@ -27,13 +27,13 @@ class Operation:
 
     Attributes:
         method: In lower case.
-        path: As Falcon's router takes it.
+        path: In the form of Falcon's router.
         summary: One line.
         answers: Schema by status, None for no body.
-        parameters: Beyond those in the path.
-        body: Schema of the request body, if there is one.
+        parameters: In addition to those in the path.
+        body: Schema of the request body, if any.
         problems: Statuses of problem documents.
-        headers: Headers of the answers, with what they hold.
+        headers: Headers of the answers, with their meaning.
     """
 
     method: str
@@ -123,7 +123,7 @@ def _request_operations() -> list[Operation]:
         Operation(
             "get",
             _REQUEST,
-            "How a request stands; its graph where a picture is preferred",
+            "The state of a request; its graph if a picture is preferred",
             {200: ref("RequestView")},
         ),
         Operation(
@@ -136,7 +136,7 @@ def _request_operations() -> list[Operation]:
         Operation(
             "get",
             f"{_REQUEST}/result",
-            "What a request ended with",
+            "The result or failure of a request",
             {200: ref("Result")},
             (_PREFER,),
             problems=(*_EVERY, 406, 409),

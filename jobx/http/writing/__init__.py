@@ -1,1 +1,1 @@
-"""What goes out: media types and results."""
+"""Answers: media types and results."""

@@ -1,4 +1,4 @@
-"""Media types of results: negotiation, and how a result is written in each.
+"""Media types of results: negotiation, and the writing of results in each.
 
 A format writes pair by pair for a long stream, and all pairs of a small body at once.
 """
@@ -22,9 +22,9 @@ MEDIA_JSON: Final = "application/json"
 MEDIA_MSGPACK: Final = "application/msgpack"
 MEDIA_NDJSON: Final = "application/x-ndjson"
 
-#: Kept, because they are asked once for each pair or body.
+#: Bound once, because they are called for each pair or body.
 _JSON: Final = msgspec.json.Encoder()
-#: What JSON holds as it is.
+#: Values that JSON has.
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
 #: msgpack: array with a 32-bit length.
 _ARRAY32: Final = struct.Struct(">BI")
@@ -34,7 +34,7 @@ _ARRAY32: Final = struct.Struct(">BI")
 class Format:
     """How pairs are written: ``head(count)``, items with ``between`` them, ``foot``.
 
-    ``body`` writes all that for pairs that are held already.
+    ``body`` writes all of this for pairs in memory.
     """
 
     media_type: str
@@ -95,7 +95,7 @@ _BY_MEDIA: Final = {one.media_type: one for one in (JSON, NDJSON, MSGPACK)}
 
 @dataclass(frozen=True, slots=True)
 class AcceptedFormats:
-    """The formats that a client takes: for a small result, and for one that is streamed."""
+    """The formats that a client accepts: for a small result, and for a streamed one."""
 
     small: Format
     large: Format
@@ -113,11 +113,11 @@ _COMMON: Final = {
 def accepted(req: Request) -> AcceptedFormats:
     """Return the formats for the client's Accept header.
 
-    A client that takes both gets JSON while the result is small and NDJSON when it is large; one
-    that takes JSON alone gets a large result as one JSON document, streamed.
+    A client that accepts both gets small results as JSON and large ones as NDJSON. A client that
+    accepts only JSON gets a large result as one JSON document, streamed.
 
     Raises:
-        falcon.HTTPNotAcceptable: It takes none of them.
+        falcon.HTTPNotAcceptable: It accepts none of them.
     """
     header = req.get_header("Accept")
     if header is None:

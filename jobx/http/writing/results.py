@@ -1,8 +1,7 @@
-"""Answers of a request: the view, the failure, or the pairs of the result, small or streamed.
+"""Answers about a request: its view, its failure, or the pairs of its result, small or streamed.
 
-Blobs are read in threads, a slice at a time. All of them are checked before the status goes out,
-so that what is wrong with a result is still an error; a stream that breaks later is cut off,
-without its end.
+Threads read blobs, a slice at a time. All blobs are checked before the status is sent, so that a
+damaged result is still an error. A stream that fails later is cut off without the final chunk.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from jobx.model import Delivery
 from jobx.payload import Payload
 from jobx.views import Outcome, RequestView, ResultView
 
-#: A slice ends when it has so many bytes.
+#: A slice ends at this size.
 SLICE_BYTES: Final = 64 << 10
 #: Slices that a stream has in memory: one made, one to be sent, one that the connection has.
 _SLICES: Final = 4
@@ -49,13 +48,13 @@ def send_text(resp: Response, text: bytes) -> None:
 
 
 def send_running(resp: Response, request: RequestView, status: int = 202) -> None:
-    """Make ``resp`` say that a request goes on, and where to look for it."""
+    """Make ``resp`` say that a request still runs, with its location."""
     resp.set_header("Location", f"/request/{request.workflow_name}/{request.request_id}")
     send_json(resp, request, status)
 
 
 def send_delivery(resp: Response, request: RequestView, delivery: Delivery) -> None:
-    """Make ``resp`` say where the result goes, in place of the result."""
+    """Make ``resp`` say where the result goes, instead of the result."""
     resp.set_header("Location", f"/request/{request.workflow_name}/{request.request_id}")
     send_json(resp, {"result": {}, "delivery": delivery})
 
@@ -63,7 +62,7 @@ def send_delivery(resp: Response, request: RequestView, delivery: Delivery) -> N
 async def send_outcome(
     req: Request, resp: Response, outcome: Outcome, accepted: AcceptedFormats, max_pairs: int
 ) -> None:
-    """Make ``resp`` what a finished request ended with, or 202 while it runs.
+    """Make ``resp`` the result or failure of a request, or 202 while it runs.
 
     Args:
         req: What is answered.
@@ -92,7 +91,7 @@ async def _send_result(
     if result.size_bytes <= DIRECT_BYTES and all(one.blob is None for one in payloads):
         items = _items(payloads)
         most = max((len(listed) for _, listed in items), default=0)
-        if result.size_bytes * most <= _DIRECT_BODY_BYTES:  # each value gets a key of its own
+        if result.size_bytes * most <= _DIRECT_BODY_BYTES:  # each value gets its own key
             resp.content_type = form.media_type
             resp.data = form.body([(key, value) for key, listed in items for value in listed])
             return
@@ -114,7 +113,7 @@ def _held_bytes(payloads: list[Payload]) -> int:
 def _begin(
     payloads: list[Payload], blob_dir: str, slices: Iterator[bytes]
 ) -> tuple[bytes, bytes | None]:
-    """Return the first two slices, once all that is to come has been checked."""
+    """Return the first two slices, after a check of all blobs."""
     run_reader.verify(payloads, blob_dir)
     return next(slices), next(slices, None)
 

@@ -1,11 +1,11 @@
 """Collections in a store: queues (in the order of adding) and trees (by name).
 
 A collection is a head and its children, all JSON. Every edit replaces the head, on the condition
-that nobody else did since it was read: edits of many threads and processes follow one after the
-other, and whoever waits for a change watches one key. An edit that loses its race is done again
-on what is there then.
+that nobody replaced it since it was read. So edits of many threads and processes happen one after
+the other, and a wait for a change watches one key. An edit that loses its race is repeated on the
+new content.
 
-An entity in a collection is a reference: it is read as it is stored when it is asked for.
+An entity in a collection is a reference; reading it returns its present state.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from jobx.values import Value
 
 T = TypeVar("T")
 Change: TypeAlias = Callable[[Value], Value]
-Texts: TypeAlias = list[str]  # the class KvTree has a method named list
+Texts: TypeAlias = list[str]  # KvTree has a method named "list"
 Values: TypeAlias = list[Value]
 Items: TypeAlias = list[tuple[str, Value]]
 Entities: TypeAlias = list[AnyEntity]
 EntityItems: TypeAlias = list[tuple[AnyEntity, Value]]
 
-#: How long an edit is tried again while others win.
+#: How long an edit is repeated while others win.
 EDIT_S: Final = 10.0
 #: Longest wait for a change.
 MAX_WAIT_S: Final = 3600.0
@@ -46,9 +46,9 @@ _LAST_PAUSE_S: Final = 0.05
 class _Collection:
     """What queues and trees share.
 
-    Every method but ``create`` and ``exists`` raises NotFound when the collection, or the child
-    that is asked for, does not exist; an edit raises Conflict when others win for ``EDIT_S``. All
-    raise what the store raises.
+    Every method but ``create`` and ``exists`` raises NotFound if the collection or the child does
+    not exist. An edit raises Conflict if others win for ``EDIT_S``. All raise the errors of the
+    store.
     """
 
     _noun: ClassVar[str]
@@ -61,10 +61,10 @@ class _Collection:
         self._prefix = f"{self._head}/"
 
     def create(self) -> None:
-        """Create the collection, empty.
+        """Create an empty collection.
 
         Raises:
-            AlreadyExists: There is one of that name.
+            AlreadyExists: A collection of that name exists.
             NotFound: The workflow does not exist.
         """
         read(self._store, Workflow, self._workflow)
@@ -78,7 +78,7 @@ class _Collection:
         return self._store.get(self._head) is not None
 
     def delete(self) -> None:
-        """Remove the collection with all that is in it."""
+        """Remove the collection with everything in it."""
 
         def remove(head: Entry) -> tuple[list[Write], None]:
             return [Delete(head.key, head.revision), DeletePrefix(self._prefix)], None
@@ -86,11 +86,11 @@ class _Collection:
         self._retry(remove)
 
     def revision(self) -> int:
-        """Return what changes with every edit, for ``wait_for_change``."""
+        """Return the revision, which every edit changes, for ``wait_for_change``."""
         return self._read_head().revision
 
     def wait_for_change(self, revision: int, timeout_s: float) -> int | None:
-        """Wait until the collection has another revision than ``revision``, and return that.
+        """Wait until the collection has another revision than ``revision``, and return it.
 
         An edit between reading the revision and waiting is seen. None means that the time ran
         out (``MAX_WAIT_S`` at most) or that the collection is gone.
@@ -103,7 +103,7 @@ class _Collection:
         return items.load(self._read(key).value)
 
     def update(self, key: str, change: Change) -> Value:
-        """Replace the value of a child by what ``change`` makes of it, and return that.
+        """Replace the value of a child by ``change(value)``, and return that.
 
         ``change`` is called again, with the newer value, when somebody else was faster.
         """
@@ -153,7 +153,7 @@ class _Collection:
         return head
 
     def _edit(self, plan: Callable[[int], tuple[list[Write], T]]) -> T:
-        """Commit what ``plan`` returns; it is given the number of edits so far."""
+        """Commit the writes of ``plan``, which gets the number of edits so far."""
 
         def numbered(head: Entry) -> tuple[list[Write], T]:
             edits = items.load(head.value)["edits"]
@@ -179,12 +179,12 @@ class _Collection:
 
 
 class KvQueue(_Collection):
-    """A directory of items in the order in which they were added; their keys sort like that.
+    """A directory of items in the order in which they were added; their keys sort in this order.
 
     Args:
         store: Where it is.
         workflow: The workflow that it belongs to.
-        name: Its name in there.
+        name: Its name in the workflow.
     """
 
     _noun = "queue"
@@ -207,7 +207,7 @@ class KvQueue(_Collection):
         return self.add(items.reference(self._workflow, entity))
 
     def get_entity(self, key: str) -> AnyEntity:
-        """Return the entity that an item refers to, as it is stored now."""
+        """Return the present state of the entity that an item refers to."""
         return items.entity(self._store, self._workflow, self.get(key))
 
     def list_keys_with_data(self, limit: int | None = None) -> Items:
@@ -227,14 +227,14 @@ class KvQueue(_Collection):
 
 
 class KvTree(_Collection):
-    """A set of named children, each with a value or none, in the order of their names.
+    """A set of named children, with or without values, in the order of their names.
 
     A child that stands for an entity is named ``<kind>:<name>``.
 
     Args:
         store: Where it is.
         workflow: The workflow that it belongs to.
-        name: Its name in there.
+        name: Its name in the workflow.
     """
 
     _noun = "tree"
@@ -247,7 +247,7 @@ class KvTree(_Collection):
 
         Raises:
             AlreadyExists: There is one of that name.
-            InvalidInput: That is no name for a child.
+            InvalidInput: The name is invalid.
         """
         full, body = self._prefix + _check_child(key), items.dump(value)
 

@@ -1,4 +1,4 @@
-"""What stands in a collection: values that handlers may yield, and references to entities."""
+"""Items of collections: values that handlers may yield, and references to entities."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def dump(value: Value) -> bytes:
     """Return a value as it is stored.
 
     Raises:
-        InvalidInput: It is none that handlers may yield.
+        InvalidInput: Handlers may not yield it.
     """
     try:
         values.check_value(value)
@@ -32,7 +32,7 @@ def dump(value: Value) -> bytes:
 
 
 def load(body: bytes) -> Any:
-    """Return the value that is stored like this."""
+    """Return the value of a stored item."""
     return values.from_jsonable(json.loads(body))
 
 
@@ -40,7 +40,7 @@ def reference(workflow: str, entity: AnyEntity) -> Reference:
     """Return the reference to an entity.
 
     Raises:
-        InvalidInput: It is of another workflow.
+        InvalidInput: It belongs to another workflow.
     """
     if entity.workflow_name != workflow:
         where = label(entity.workflow_name, name_of(entity))
@@ -55,17 +55,17 @@ def child(workflow: str, entity: AnyEntity) -> str:
 
 
 def reference_of(child_name: str) -> Reference | None:
-    """Return the reference to the entity that a child stands for; None if it stands for none."""
+    """Return the reference to the entity of a child, or None if it has no entity."""
     kind, colon, name = child_name.partition(":")
     return {"kind": kind, "name": name} if colon and kind in _KIND_OF else None
 
 
 def entity(store: Store, workflow: str, item: Value) -> AnyEntity:
-    """Return the entity that an item refers to, as it is stored now.
+    """Return the present state of the entity that an item refers to.
 
     Raises:
-        InvalidInput: It is no reference.
-        NotFound: The entity is gone.
+        InvalidInput: It is not a reference.
+        NotFound: The entity does not exist.
     """
     fields: dict[Any, Value] = item if isinstance(item, dict) else {}
     kind = _KIND_OF.get(fields.get("kind", ""))

@@ -1,7 +1,7 @@
 """Workflows, jobs, steps and handlers in a store, with references that always hold.
 
-They hold because every change is checked against all that it depends on (``transactions.py``), and
-break only where somebody deletes by force; ``Entities.fault`` tells what is broken.
+Every change is checked against everything that it depends on (``transactions.py``). Only a forced
+deletion breaks references; ``Entities.fault`` says which.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ from jobx.model import Handler, HandlerType, Job, Step, Workflow, decode, encode
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Names: TypeAlias = list[str]  # the class below has a method named list
+Names: TypeAlias = list[str]  # the class below has a method named "list"
 Steps: TypeAlias = list[Step]
 Writes: TypeAlias = list[Write]
 Page: TypeAlias = list[E]
-#: What the entities of one page take in the store.
+#: Bytes that the entities of one page take in the store.
 PAGE_BYTES: Final = 1 << 20
-#: Entities that are read at once, since each may be large.
+#: Entities that are read at once; each may be large.
 _FEW: Final = 16
-#: Longest description of a handler; other kinds have their own in ``model.py``.
+#: Longest description of a handler; ``model.py`` has the limits of other kinds.
 MAX_DESCRIPTION: Final = 65_536
 
 
@@ -71,7 +71,7 @@ class _Current(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WorkflowSnapshot:
-    """A workflow and all in it, by name, as they were at one instant."""
+    """A workflow and everything in it, by name, as it was at one instant."""
 
     workflow: Workflow
     jobs: dict[str, Job]
@@ -82,9 +82,9 @@ class WorkflowSnapshot:
 class Entities:
     """Typed access to the entities of a store.
 
-    Every method raises InvalidInput for a name that is not one, NotFound for what does not
-    exist (kinds "workflow", "job", "step", "handler"), and what the store raises. Every change
-    raises Conflict when others keep changing entities under it.
+    Every method raises InvalidInput for an invalid name, NotFound for an entity that does not
+    exist (kinds "workflow", "job", "step", "handler"), and the errors of the store. Every change
+    raises Conflict when others keep changing entities meanwhile.
     """
 
     def __init__(self, store: Store) -> None:
@@ -103,14 +103,14 @@ class Entities:
         limit: int | None = None,
         most_bytes: int = PAGE_BYTES,
     ) -> tuple[Page[E], str | None]:
-        """Return entities by name, and the cursor of those behind them, or None.
+        """Return a page of entities by name, and the cursor of the next page, or None.
 
         Args:
             kind: Their class.
             workflow: Only those of this workflow; None for all workflows. None for Workflow.
-            after: Only those behind this name (``workflow/name`` when no workflow is given).
-            limit: At most so many.
-            most_bytes: At most as many as take so much in the store, but one in any case.
+            after: Only those after this name (``workflow/name`` when no workflow is given).
+            limit: Largest number of entities.
+            most_bytes: Largest size of the page in the store; a page has at least one entity.
         """
         if workflow is not None:
             read(self._store, Workflow, workflow)
@@ -126,15 +126,15 @@ class Entities:
         return [*found.values()], None
 
     def list(self, kind: type[E], workflow: str | None = None) -> list[E]:
-        """Return all entities of a kind by name, however much that is; see ``page``."""
+        """Return all entities of a kind by name, without a limit; see ``page``."""
         return self.page(kind, workflow, most_bytes=sys.maxsize)[0]
 
     def create(self, entity: E) -> E:
         """Store a new entity and return it as stored.
 
         Raises:
-            AlreadyExists: There is one of that name.
-            NotFound: What it refers to does not exist.
+            AlreadyExists: An entity of that name exists.
+            NotFound: It refers to something that does not exist.
             InvalidInput: A field is wrong, or a handler is of another type than needed.
         """
 
@@ -146,7 +146,7 @@ class Entities:
         return self._store_entity(entity, check)
 
     def put(self, entity: E) -> E:
-        """Create or replace an entity and return it as stored. Raises as ``create`` otherwise.
+        """Create or replace an entity and return it as stored. Otherwise raises as ``create``.
 
         Raises:
             InUse: A handler would change its type while steps use it.
@@ -154,14 +154,14 @@ class Entities:
         return self._store_entity(entity, lambda _: None)
 
     def replace(self, entity: E, revision: int | None = None) -> E:
-        """Replace an entity and return it as stored. Raises as ``put`` otherwise.
+        """Replace an entity and return it as stored. Otherwise raises as ``put``.
 
         Args:
             entity: The new content.
             revision: Replace only this revision of it.
 
         Raises:
-            NotFound: There is none of that name.
+            NotFound: No entity has that name.
             Conflict: It has another revision.
         """
 
@@ -177,18 +177,18 @@ class Entities:
     def delete(
         self, kind: type[E], workflow: str, name: str | None = None, *, force: bool = False
     ) -> Names:
-        """Remove an entity, and return what that broke.
+        """Remove an entity, and return what this broke.
 
         Args:
             kind: Its class.
             workflow: Its workflow.
             name: Its name; None for the workflow itself.
-            force: Remove it though something refers to it, and a workflow with all in it: that is
-                what is returned (``step files``, ``job count``). Else nothing is.
+            force: Remove it even if something refers to it, and a workflow with everything in it.
+                Returns the affected entities (``step files``, ``job count``); otherwise nothing.
 
         Raises:
-            InUse: Something refers to it; or the workflow still holds something. An open request
-                is in the way of force, too.
+            InUse: Something refers to it, or the workflow is not empty. An open request prevents
+                a forced deletion, too.
         """
 
         def plan() -> tuple[Writes, Names]:
@@ -207,7 +207,7 @@ class Entities:
         return change(self._store, workflow, plan)
 
     def fault(self, entity: AnyEntity) -> str | None:
-        """Return why an entity cannot work: what it refers to is gone, or is not what it was."""
+        """Return why an entity cannot work: a reference that is gone or has changed; else None."""
         try:
             check_stored(self._store, entity)
         except (NotFound, InvalidInput, InUse) as error:
@@ -231,7 +231,7 @@ class Entities:
         combiner: str | None = None,
         reducer: str | None = None,
     ) -> Step:
-        """Give a step other handlers and return it; None keeps one, ``''`` takes the combiner away.
+        """Give a step other handlers and return it; None keeps one, ``''`` removes the combiner.
 
         Raises:
             InvalidInput: A handler is of another type than needed.
@@ -263,13 +263,13 @@ class Entities:
         to_name: str,
         simulate: bool = False,
     ) -> Names:
-        """Swap a handler for another in all steps that use it, and return the steps' names.
+        """Replace a handler by another in all steps that use it, and return the steps' names.
 
         Args:
             workflow: Where.
-            handler_type: As what the steps use it.
-            from_name: The handler that they use.
-            to_name: The handler that they get.
+            handler_type: The type as which the steps use it.
+            from_name: The present handler.
+            to_name: The new handler.
             simulate: Change nothing.
 
         Raises:
@@ -292,9 +292,9 @@ class Entities:
         return change(self._store, workflow, plan)
 
     def states(self) -> dict[str, bytes]:
-        """Return, by workflow, the token that changes with every change of an entity of it.
+        """Return, by workflow, the token that every change of one of its entities replaces.
 
-        Workflows that are gone still have one.
+        Deleted workflows still have one.
         """
         found = scan(self._store, keys.ENTITIES_STATE)
         return {entry.key.removeprefix(keys.ENTITIES_STATE): entry.value for entry in found}
@@ -306,11 +306,11 @@ class Entities:
     def snapshot(
         self, workflow: str, faults: dict[tuple[str, str], EntryDamaged] | None = None
     ) -> WorkflowSnapshot:
-        """Return a workflow and all in it.
+        """Return a workflow and everything in it.
 
         Args:
             workflow: Its name.
-            faults: Takes why what is in it cannot be read, by kind and name, in place of an error.
+            faults: Collects, by kind and name, why entities cannot be read, instead of an error.
 
         Raises:
             Conflict: Others keep changing entities.
@@ -331,7 +331,7 @@ class Entities:
         raise Conflict(keys.entities_state(workflow))
 
     def _store_entity(self, entity: E, check: Callable[[_Current | None], None]) -> E:
-        # Decoding what will be stored finds every wrong field before anybody has to read it.
+        # Decoding the stored form finds every wrong field now, and not when it is read.
         checked = _as_stored(entity)
         workflow = checked.workflow_name
         key = key_of(type(checked), workflow, name_of(checked))
@@ -370,7 +370,7 @@ class Entities:
         return [Put(key, encode(entity)), state]
 
     def _handlers_state(self, workflow: str, changes: dict[str, str | None]) -> Write:
-        """Return the write of a workflow whose handlers get other versions, None for removed."""
+        """Return the write of a workflow whose handlers change versions, None for removed."""
         before, entry = read(self._store, Workflow, workflow)
         after = msgspec.structs.replace(
             before, handlers_state=self._state_of_handlers(workflow, changes)
@@ -388,8 +388,8 @@ def _as_stored(entity: E) -> E:
     """Return an entity as it comes back from the store.
 
     Raises:
-        InvalidInput: A field is wrong, or holds what is no JSON and would come back as another.
-        TooLarge: Its description is.
+        InvalidInput: A field is wrong, or JSON would change it.
+        TooLarge: The description is too long.
     """
     kind = KINDS[type(entity)]
     if len(entity.description) > MAX_DESCRIPTION:
@@ -401,13 +401,13 @@ def _as_stored(entity: E) -> E:
         raise InvalidInput(kind, quote(entity), f"cannot be written as JSON: {error}") from error
     stored = decode(type(entity), kind, body)
     if stored != entity:
-        reason = "holds what JSON has not; write it with a tag, such as $bytes or $float"
+        reason = "has a value that JSON lacks; write it with a tag, such as $bytes or $float"
         raise InvalidInput(kind, quote(entity), reason)
     return stored
 
 
 def _write(key: str, current: _Current | Entry | None, entity: msgspec.Struct) -> list[Write]:
-    """Return the write of an entity; none when it is stored like this already."""
+    """Return the write of an entity, or None if it is stored in this form already."""
     body = encode(entity)
     if current is None:
         return [Create(key, body)]

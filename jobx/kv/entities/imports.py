@@ -1,4 +1,4 @@
-"""A whole workflow put into a store at once: all of it or nothing."""
+"""Writes a whole workflow to a store at once: all of it or nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Action: TypeAlias = Literal["added", "updated", "removed"]
 
 @dataclass(frozen=True, slots=True)
 class ImportRow:
-    """What became of one entity. What stayed as it was has no row."""
+    """The change of one entity. An unchanged entity has no row."""
 
     kind: str
     name: str
@@ -33,18 +33,18 @@ class ImportRow:
 def import_workflow(
     store: Store, wanted: WorkflowSnapshot, *, replace: bool = False, simulate: bool = False
 ) -> list[ImportRow]:
-    """Make a workflow what ``wanted`` says, in one commit, and return what that changed.
+    """Make a workflow equal to ``wanted`` in one commit, and return the changes.
 
     Running requests keep the code that they started with.
 
     Args:
-        store: Where it goes.
-        wanted: The workflow; that its references hold is the caller's to check.
-        replace: A workflow of that name may exist: it gets all that is wanted and loses the rest.
+        store: The store.
+        wanted: The workflow; the caller has checked its references.
+        replace: A workflow of that name may exist; entities that are not wanted are removed.
         simulate: Change nothing.
 
     Raises:
-        AlreadyExists: There is such a workflow, and ``replace`` is false.
+        AlreadyExists: The workflow exists, and ``replace`` is false.
         Conflict: Others keep changing entities.
     """
     workflow = wanted.workflow.workflow_name
@@ -80,7 +80,7 @@ def _stored(store: Store, workflow: str) -> Iterable[Entry]:
 
 
 def _completed(wanted: WorkflowSnapshot) -> Iterable[AnyEntity]:
-    """Yield all entities with the fields that are computed."""
+    """Yield all entities with their computed fields."""
     handlers = [
         msgspec.structs.replace(handler, version=version_of(handler))
         for handler in wanted.handlers.values()
@@ -93,7 +93,7 @@ def _completed(wanted: WorkflowSnapshot) -> Iterable[AnyEntity]:
 
 
 def _write(key: str, stored: Entry | None, entity: AnyEntity) -> tuple[Action, list[Write]] | None:
-    """Return what makes a stored entity the wanted one, None when it is already."""
+    """Return the write that makes a stored entity equal to the wanted one, or None."""
     body = encode(entity)
     if stored is not None and stored.value == body:
         return None

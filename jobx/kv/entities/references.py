@@ -1,4 +1,4 @@
-"""Which entities refer to which, checked both ways. Reads only; the caller commits."""
+"""Checks references between entities in both directions. Reads only; the caller commits."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _NAMED: Final = 3
 
 
 def key_of(kind: type[Any], workflow: str, name: str | None) -> str:
-    """Return the key of an entity; a workflow has no other name than its own.
+    """Return the key of an entity; ``name`` is None for a workflow.
 
     Raises:
-        InvalidInput: One of the names is not a name.
+        InvalidInput: One of the names is invalid.
     """
     check_name("workflow", workflow)
     if kind is Workflow:
@@ -46,7 +46,7 @@ def key_of(kind: type[Any], workflow: str, name: str | None) -> str:
 
 
 def contents(workflow: str) -> list[tuple[str, str]]:
-    """Return the kinds of what a workflow holds, each with the prefix of its keys."""
+    """Return the kinds of entities in a workflow, each with the prefix of its keys."""
     named = [(kind, keys.entities(kind, workflow)) for kind in ("job", "step", "handler")]
     return [*named, ("queue", keys.queues(workflow)), ("tree", keys.trees(workflow))]
 
@@ -65,11 +65,11 @@ def name_of(entity: AnyEntity) -> str | None:
 
 
 def read(store: Store, kind: type[E], workflow: str, name: str | None = None) -> tuple[E, Entry]:
-    """Return an entity and how it is stored.
+    """Return an entity and its entry in the store.
 
     Raises:
-        NotFound: There is none.
-        InvalidInput: One of the names is not a name.
+        NotFound: It does not exist.
+        InvalidInput: One of the names is invalid.
     """
     entry = store.get(key_of(kind, workflow, name))
     if entry is None:
@@ -89,7 +89,7 @@ def read_all(
         store: Where they are.
         kind: Their class.
         workflow: Their workflow.
-        faults: Takes why entities cannot be read, by kind and name, in place of an error.
+        faults: Collects, by kind and name, why entities cannot be read, instead of an error.
     """
     damaged: list[EntryDamaged] | None = None if faults is None else []
     for entry in scan(store, keys.entities(KINDS[kind], workflow), damaged=damaged):
@@ -106,7 +106,7 @@ def read_all(
 
 
 def check_stored(store: Store, entity: AnyEntity) -> None:
-    """Check that all that an entity refers to exists and fits, and that its users stay right.
+    """Check that the references of an entity exist and fit, and that its users stay valid.
 
     Raises:
         NotFound: The workflow, the initial step or a handler does not exist.
@@ -131,8 +131,8 @@ def check_deleted(
 ) -> list[str]:
     """Check that an entity may be removed, and return what breaks or goes with it, by name.
 
-    Nothing does unless ``force``: then all that refers to it is returned in place of an error. The
-    open requests of a workflow are in its way all the same.
+    Without ``force`` this is nothing, or an error. With it, everything that refers to the entity
+    is returned. Open requests of a workflow prevent its removal in both cases.
 
     Raises:
         InUse: Something refers to it; the error names the first few.
@@ -153,7 +153,7 @@ def check_handler(
 
     Raises:
         NotFound: It does not exist.
-        InvalidInput: It is of another type; the error names ``where`` it was asked for.
+        InvalidInput: It has another type; the error names ``where`` it was needed.
     """
     handler, _ = read(store, Handler, workflow, name)
     if handler.handler_type != handler_type:
@@ -194,7 +194,7 @@ def _held(store: Store, workflow: str) -> Iterator[str]:
         found = (entry.key for entry in scan(store, prefix, damaged=damaged))
         for key in chain(found, (error.args[0] for error in damaged)):
             name = key.removeprefix(prefix)
-            if key.startswith(prefix) and "/" not in name:  # else it is in a collection
+            if key.startswith(prefix) and "/" not in name:  # otherwise it is in a collection
                 yield f"{noun} {name}"
     yield from _open_requests(store, workflow)
 

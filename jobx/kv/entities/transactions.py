@@ -1,8 +1,8 @@
-"""Changes of entities: what was read for one must still hold when it is committed.
+"""Changes of entities: everything read for a change must still hold at its commit.
 
 Every change replaces the token of its workflow (``keys.entities_state``), on the condition that
-nobody else did since it began to read. That covers what a condition on single keys cannot, such as
-that no step uses a handler. A change that loses its race is planned again.
+nobody replaced it since the change began to read. This covers what a condition on single keys
+cannot, such as "no step uses this handler". A change that loses its race is planned again.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from jobx.kv.store import Create, Entry, Replace, Store, Write
 
 T = TypeVar("T")
 
-#: Each time that a change loses its race another one wins: many suffice for many editors.
+#: Tries of one change. Each time it loses a race another one wins, so these suffice.
 ATTEMPTS: Final = 20
-#: Who has lost waits for up to this, so that the same one does not lose to all others in turn.
+#: A change that lost waits for up to this, so that it does not lose to all others in turn.
 PAUSE_S: Final = 0.01
 
 
 def change(store: Store, workflow: str, plan: Callable[[], tuple[list[Write], T]]) -> T:
-    """Commit what ``plan`` returns, if no entity of the workflow changed since it began to read.
+    """Commit the writes of ``plan``, if no entity of the workflow changed since it began to read.
 
-    The token of a workflow that is deleted stays, so that one that comes back has another one.
+    The token of a deleted workflow stays, so that a new workflow of its name gets another token.
 
     Returns:
-        The other thing that ``plan`` returned. Nothing is committed when it wants no writes.
+        The second item that ``plan`` returned. Without writes nothing is committed.
 
     Raises:
         Conflict: Others keep changing entities.

@@ -1,4 +1,4 @@
-"""Versions of handlers, and of all handlers of a workflow: fields of entities that are computed."""
+"""Computed fields of entities: versions of handlers, and of all handlers of a workflow."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import msgspec
 from jobx.kv.entities.references import E
 from jobx.model import Handler, Workflow
 
-#: What decides what a handler does; its version is a hash over these.
+#: The fields that decide what a handler does; its version is a hash over them.
 _VERSIONED: Final = (
-    "workflow_name",  # the names decide as well: a scope factory goes by them
+    "workflow_name",  # names count, because a scope factory uses them
     "handler_name",
     "source_code",
     "source_type",
@@ -28,7 +28,7 @@ _VERSIONED: Final = (
 
 
 def version_of(handler: Handler) -> str:
-    """Return the hash over all that decides what a handler does."""
+    """Return the hash over the fields that decide what a handler does."""
     fields = {name: msgspec.to_builtins(getattr(handler, name)) for name in _VERSIONED}
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
@@ -38,7 +38,7 @@ def handlers_state(versions: Mapping[str, str | None]) -> str | None:
     """Return the hash over the versions of all handlers of a workflow; None when it has none.
 
     Args:
-        versions: By name of handler; None for one that is gone.
+        versions: By name of handler; None for a removed one.
     """
     lines = sorted(f"{name}:{version}" for name, version in versions.items() if version)
     if not lines:
@@ -47,7 +47,7 @@ def handlers_state(versions: Mapping[str, str | None]) -> str | None:
 
 
 def complete(entity: E, state: str | None) -> E:
-    """Return an entity with the fields that are computed, whatever was asked for.
+    """Return an entity with its computed fields, whatever the caller put there.
 
     Args:
         entity: The entity.
