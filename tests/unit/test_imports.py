@@ -39,7 +39,7 @@ PACKAGES: Final[dict[str, set[str]]] = {
     "jobx.handlers.pairs": {"msgspec"},
     "jobx.handlers.trial": {"msgspec"},
     "jobx.actors": {"msgspec", "thespian"},
-    "jobx.actors.node": {"msgspec", "thespian", "uvloop"},
+    "jobx.actors.foreground": {"uvloop"},
     "jobx.actors.egress": {"msgspec"},
     "jobx.actors.egress.writers": {"msgspec", "fsspec"},
     "jobx.actors.request": {"msgspec"},

@@ -24,6 +24,7 @@ from jobx.errors import DeadlineExceeded, InternalError, Unavailable
 from jobx.handlers.execution.protocol import PAGE_BYTES, Page
 from jobx.handlers.execution.settings import executor_config
 from jobx.model import Failure
+from jobx.system.disk import create_folder
 
 #: An executor that closed its socket gets so long to end.
 EXIT_S: Final = 1.0
@@ -101,6 +102,8 @@ class Fleet:
             DeadlineExceeded: They are not ready in time.
         """
         self._loop = asyncio.get_running_loop()
+        shutil.rmtree(self._temp_dir, ignore_errors=True)
+        create_folder(self._temp_dir)
         self._fork_server.start(self._loop)
         for _ in range(self._count):
             self._spawn()

@@ -29,11 +29,11 @@ def node(call: Call, *, heartbeat_fd: int | None) -> None:
     """The running node. Without a command: a node in the foreground, without web workers."""
     if click.get_current_context().invoked_subcommand:
         return
-    from jobx.actors import node as actors_node  # noqa: PLC0415 - `node status` needs no actors
+    from jobx.actors import foreground  # noqa: PLC0415 - `node status` needs no actors
 
     logs.start(call.settings.node)
     still_alive = None if heartbeat_fd is None else functools.partial(beat, heartbeat_fd)
-    actors_node.main(call.settings, os.environ, still_alive)
+    foreground.main(call.settings, os.environ, still_alive)
 
 
 @command(node, "status", example="node status")

@@ -31,6 +31,8 @@ ATTEMPTS: Final = 6
 BACKOFF_S: Final = 1.0
 #: One try to send a message that takes longer has failed.
 SEND_S: Final = 60.0
+#: So long they may be waited for at the end.
+CLOSE_S: Final = 2.0
 _TICK_S: Final = 0.02
 
 _log = logging.getLogger(__name__)
@@ -141,13 +143,13 @@ class Notifier:
             self._schedule()
 
     async def close(self, timeout_s: float) -> None:
-        """Send what was held back, and wait up to ``timeout_s`` for the channels."""
+        """Send what was held back, and wait up to ``timeout_s``, or CLOSE_S, for the channels."""
         if self._timer is not None:
             self._timer.cancel()
         for notification in self._throttle.flush():
             self._tell(notification)
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout_s
+        deadline = loop.time() + min(timeout_s, CLOSE_S)
         while not all(queue.is_idle for queue in self._queues) and loop.time() < deadline:
             await asyncio.sleep(_TICK_S)
         for queue in self._queues:

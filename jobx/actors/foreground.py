@@ -1,0 +1,80 @@
+"""Runs a node as a process of its own: its loop, its signals, its heartbeat."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import uvloop
+
+from jobx.actors.node import Node
+from jobx.config import Settings
+from jobx.errors import InternalError
+
+#: How often it is told that the loop turns.
+BEAT_S: Final = 1.0
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+#: A terminal that is closed, or a log that is rotated, stops nothing: the log follows its file.
+_IGNORED: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+_log = logging.getLogger(__name__)
+
+
+def main(
+    settings: Settings, environ: Mapping[str, str], beat: Callable[[], None] | None = None
+) -> None:
+    """Run a node in the foreground until SIGTERM or SIGINT.
+
+    Args:
+        settings: All settings.
+        environ: The environment, for executors and their fork server.
+        beat: Called every second as long as the node's loop turns.
+
+    Raises:
+        JobxError: It cannot start; see ``Node.start``.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(settings, environ, beat or (lambda: None)))
+
+
+async def _run(settings: Settings, environ: Mapping[str, str], beat: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    _on_signals(_STOPS, stopped.set)
+    _on_signals(_IGNORED, lambda: None)
+    node = Node(settings, environ)
+    loop.set_exception_handler(lambda _, context: _take_fault(node, context))
+    beating = loop.create_task(_beat(beat))
+    await node.start()
+    waits = [loop.create_task(event.wait()) for event in (stopped, node.lost)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for waiting in waits:
+        waiting.cancel()
+    if node.lost.is_set():
+        await node.stop(0.0)
+        raise InternalError("the node cannot go on; see its log")
+    _on_signals(_STOPS, node.hasten)  # a second one: do not wait for work
+    await node.stop(settings.node.drain_s)
+    beating.cancel()
+
+
+def _on_signals(numbers: tuple[signal.Signals, ...], call: Callable[[], None]) -> None:
+    for number in numbers:
+        asyncio.get_running_loop().add_signal_handler(number, call)
+
+
+async def _beat(beat: Callable[[], None]) -> None:
+    while True:
+        beat()
+        await asyncio.sleep(BEAT_S)
+
+
+def _take_fault(node: Node, context: dict[str, Any]) -> None:
+    """End the node when a callback of its loop failed: what that was to do is never done."""
+    error, text = context.get("exception"), context.get("message", "")
+    _log.error("%s", text, exc_info=error)
+    if text.startswith("Exception in callback") and error is not None:
+        node.fail(f"{text}: {error!r}")

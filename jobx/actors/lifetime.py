@@ -1,0 +1,90 @@
+"""The life of a node: when it began, how the one before ended, and what that left open."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+from jobx.actors import recovery
+from jobx.actors.clock import ServiceClock, boot_id
+from jobx.actors.log_writer import has_progressed
+from jobx.actors.messages import Waiting
+from jobx.actors.notification import Notification
+from jobx.kv.requests import lives
+from jobx.kv.store import Store
+
+#: A file of this name is in the data folder while a node runs on it.
+RUNNING: Final = "running"
+
+
+class Lifetime:
+    """Reads what the last life of a node left, and notes this one. All but ``clock`` blocks.
+
+    Args:
+        node_id: The node.
+        store: Where lives are noted.
+        data_dir: Where it is seen whether the last one ended well.
+
+    Attributes:
+        incarnation: The number of this life, which grows with each.
+        clock: The service clock, which goes on from life to life.
+        was_lost: Whether the last life did not end by being stopped.
+    """
+
+    def __init__(self, node_id: str, store: Store, data_dir: Path) -> None:
+        self._node_id = node_id
+        self._store = store
+        self._running = data_dir / RUNNING
+        self.was_lost = self._running.exists()
+        last = lives.last(store, node_id)
+        self._last_incarnation = last.incarnation
+        self.clock = ServiceClock(last, boot_id())
+        self.incarnation = max(last.incarnation + 1, time.time_ns())
+        self._noted = self.clock.note(lives.Life(incarnation=self.incarnation))
+        lives.begin(store, node_id, self._noted)
+
+    def note_clock(self) -> None:
+        """Note what the clock says, when that is far from what is noted."""
+        life = self.clock.note(self._noted)
+        if life is not self._noted:
+            lives.begin(self._store, self._node_id, life)
+            self._noted = life
+
+    def take_up(self, limit: int) -> list[Waiting]:
+        """Return what is open, charged with the death of the last life.
+
+        Args:
+            limit: Deaths at which a request is set aside.
+        """
+        opened = lives.opened(self._store, self._node_id)
+        waiting = recovery.charge(
+            opened,
+            self._last_incarnation,
+            was_lost=self.was_lost,
+            limit=limit,
+            progressed=lambda one: has_progressed(self._store, one),
+        )
+        lives.mark(self._store, recovery.charges(opened, waiting))
+        return waiting
+
+    def runs(self) -> Notification | None:
+        """Note that the node runs; return what is to be told of the last life."""
+        found = _node_back(self._node_id, self._running) if self.was_lost else None
+        self._running.touch(mode=0o600)
+        return found
+
+    def ended_well(self) -> None:
+        """Note that the node was stopped, and not killed."""
+        self._running.unlink(missing_ok=True)
+
+
+def _node_back(node_id: str, running: Path) -> Notification:
+    started = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(running.stat().st_mtime))
+    return Notification(
+        kind="node.back",
+        level="warning",
+        subject=f"node {node_id} is back; the one started at {started} was lost",
+        cause=node_id,
+        text="It was killed, or its machine went down. What was open is taken up.",
+    )

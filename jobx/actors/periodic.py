@@ -1,0 +1,65 @@
+"""What a node does now and then, for as long as it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any
+
+from jobx.errors import JobxError
+
+_log = logging.getLogger(__name__)
+
+
+class Periodic:
+    """Repeats calls, each in a thread; a round that fails ends no further ones."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def every(
+        self,
+        every_s: float,
+        threads: Executor | None,
+        *calls: Callable[[], object],
+        after: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Make calls one after the other, in a thread, and then ``after`` on the loop.
+
+        Args:
+            every_s: How long to wait before each round.
+            threads: Where they run; None: in the threads of the loop.
+            calls: What is called.
+            after: What is called when none of them raised.
+        """
+        self.once(self._repeat(every_s, threads, calls, after))
+
+    def once(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something on the loop, beside all else."""
+        self._tasks.append(asyncio.get_running_loop().create_task(work))
+
+    def stop(self) -> None:
+        """Begin nothing more; what a thread is at goes on."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _repeat(
+        self,
+        every_s: float,
+        threads: Executor | None,
+        calls: tuple[Callable[[], object], ...],
+        after: Callable[[], object],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                for call in calls:
+                    await loop.run_in_executor(threads, call)
+                after()
+            except JobxError as error:
+                _log.warning("periodic task failed (every %g s): %s", every_s, error)
+            except Exception:  # noqa: BLE001 - a fault in one round must not end all further ones
+                _log.exception("periodic task failed (every %g s)", every_s)
