@@ -1,1 +1,1 @@
-"""What leaves a node: results, mail, HTTP calls, notifications."""
+"""Everything that leaves a node: results, mail, HTTP calls, notifications."""

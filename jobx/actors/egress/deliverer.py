@@ -1,8 +1,8 @@
-"""Takes results to where they go, after they are durable, until that has worked or is given up.
+"""Delivers durable results until this has worked or is given up.
 
-That a result is to be delivered is committed with the last event of its request; every try is
-noted before it begins and when it has ended. So a killed node goes on where it was, and what it
-cannot know (the receiver has it, the note is missing) it does again under the same delivery id.
+The decision to deliver is committed with the last event of a request. Every try is recorded before
+it begins and after it has ended. So the node continues after a kill. If the receiver may have a
+result whose record is missing, the node delivers it again under the same delivery id.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from jobx.system.errors import is_own_lack
 
 #: Deliveries that are tried at the same time.
 CONCURRENT: Final = 4
-#: Deliveries that are kept in mind; further ones are read from the store when there is room.
+#: Deliveries in memory; further ones are read from the store when there is room.
 MAX_KNOWN: Final = 10_000
-#: How long a store that does not do as told is left alone.
+#: Pause after the store failed.
 STORE_AGAIN_S: Final = 2.0
 _ERROR_CHARACTERS: Final = 300
 _TICK_S: Final = 0.02
@@ -52,15 +52,15 @@ _log = logging.getLogger(__name__)
 
 
 class Deliverer:
-    """Works off the deliveries of a node; runs on its loop, writers run in threads.
+    """Carries out the deliveries of a node. It runs on the node's loop, writers run in threads.
 
     Args:
-        node_id: Whose deliveries.
-        store: Where they are.
+        node_id: The node.
+        store: Where deliveries are.
         blobs: Where large results are.
-        writers: What takes them away.
-        settings: How hard it tries.
-        notify: Hears what is given up.
+        writers: The result writers.
+        settings: Limits and retries.
+        notify: Gets a notification for each delivery that is given up.
         now_at: The wall clock: due times outlive the process.
     """
 
@@ -87,14 +87,14 @@ class Deliverer:
         self._due: list[tuple[float, RequestKey]] = []
         self._active: set[asyncio.Task[None]] = set()
         self._calls = BoundedCalls()
-        #: How deliveries stand after a try that could not be noted yet; None for one that is gone.
+        #: Deliveries after a try that could not be recorded yet; None for a removed one.
         self._unsaved: dict[RequestKey, Delivery | None] = {}
         self._has_more = False
         self._is_closing = False
         self._timer: asyncio.Handle | None = None
 
     def begin(self, key: RequestKey, delay_s: float = 0.0) -> None:
-        """Deliver the result of a request, if it is to be delivered at all."""
+        """Deliver the result of a request, if it has a destination."""
         if key in self._known:
             return
         if len(self._known) >= MAX_KNOWN:
@@ -104,11 +104,11 @@ class Deliverer:
         self._again(key, delay_s)
 
     async def redeliver(self, key: RequestKey) -> None:
-        """Deliver a result again under the same delivery id; one on its way stays as it is.
+        """Deliver a result again under the same delivery id; one in progress is not changed.
 
         Raises:
-            NotFound: Nothing of this request was ever to be delivered.
-            JobxError: The store does not do as told.
+            NotFound: The request had nothing to deliver.
+            JobxError: The store failed.
         """
         if key in self._known:
             return
@@ -116,7 +116,7 @@ class Deliverer:
         self.begin(key)
 
     async def resume(self) -> None:
-        """Take up what the store holds; raises what the store raises."""
+        """Resume the deliveries in the store; raises the errors of the store."""
         limit = MAX_KNOWN + 1
         found = await in_daemon(
             "deliveries", lambda: deliveries.undelivered(self._store, self._node_id, limit)
@@ -126,7 +126,7 @@ class Deliverer:
             self.begin(RequestKey(*names))
 
     async def close(self, timeout_s: float) -> None:
-        """Let what is due end within a time; the rest goes on when the next node starts."""
+        """Wait up to a time for due deliveries; the rest continues when the next node starts."""
         deadline = self._loop.time() + timeout_s
         while self._is_busy() and self._loop.time() < deadline:
             await asyncio.sleep(_TICK_S)
@@ -160,7 +160,7 @@ class Deliverer:
     def _delivered(self, key: RequestKey, active: asyncio.Task[None]) -> None:
         self._active.discard(active)
         if not active.cancelled() and (error := active.exception()) is not None:
-            self._known.discard(key)  # whoever asks for it begins it anew
+            self._known.discard(key)  # the next call restarts it
             text = "the delivery of %s is left until the next start"
             _log.error(text, "/".join(key), exc_info=error)
         self._pump()
@@ -169,7 +169,7 @@ class Deliverer:
         try:
             delivery = await self._attempt(key)
         except JobxError as error:
-            _log.warning("the delivery of %s is not noted yet: %s", "/".join(key), error)
+            _log.warning("the delivery of %s is not recorded yet: %s", "/".join(key), error)
             self._again(key, STORE_AGAIN_S)
             return
         if delivery is not None and delivery.state == deliveries.PENDING:
@@ -186,12 +186,12 @@ class Deliverer:
         return min(max(left_s, 0.0), self._settings.max_backoff_s)
 
     async def _attempt(self, key: RequestKey) -> Delivery | None:
-        """Try once and return the delivery as it then stands, None when it is gone.
+        """Try once and return the new state of the delivery, None if it was removed.
 
-        What cannot be noted is kept, so that the store's trouble repeats no delivery.
+        An outcome that cannot be recorded is kept, so that a failing store repeats no delivery.
 
         Raises:
-            JobxError: The store does not do as told.
+            JobxError: The store failed.
         """
         if key not in self._unsaved:
             begun = await in_daemon("delivery", lambda: self._begin(key))
@@ -206,7 +206,7 @@ class Deliverer:
         return after_try(begun, error, self._settings, self._now_at(), luck)
 
     async def _write(self, request: model.Request, delivery: Delivery) -> Exception | None:
-        """Write a result within its time; return what was wrong, or None."""
+        """Write a result within its time limit; return the error, or None."""
         kind, limit_s = f"result writer {delivery.writer}", self._settings.time_limit_s
         try:
             await self._calls.run(kind, lambda: self._call_writer(request, delivery), limit_s)
@@ -220,7 +220,7 @@ class Deliverer:
     # In threads
 
     def _begin(self, key: RequestKey) -> tuple[model.Request, Delivery] | None:
-        """Note that a try begins; None when there is nothing to try."""
+        """Record the start of a try; return None if there is nothing to try."""
         found = deliveries.get(self._store, *key)
         if found is None or found[0].state != deliveries.PENDING:
             return None
@@ -233,7 +233,7 @@ class Deliverer:
         return (request, begun) if is_saved else None
 
     def _note(self, key: RequestKey, after: Delivery | None) -> Delivery | None:
-        """Note how a try has ended, unless the request is gone meanwhile."""
+        """Record the outcome of a try, unless the request was removed meanwhile."""
         if after is not None and deliveries.save(self._store, self._node_id, key, after):
             return after
         deliveries.drop(self._store, self._node_id, *key)
@@ -260,12 +260,12 @@ def after_try(
     now_at: float,
     luck: float,
 ) -> Delivery:
-    """Return a delivery as it stands after a try.
+    """Return the state of a delivery after a try.
 
     Args:
-        begun: As it stood, the try counted already.
-        error: What was wrong, None for nothing.
-        settings: How often and how soon it is tried again.
+        begun: The state before, with the try counted.
+        error: Why the try failed, or None.
+        settings: Number and spacing of tries.
         now_at: The wall clock.
         luck: A random number below 1, which spreads tries.
     """
@@ -275,7 +275,7 @@ def after_try(
         )
     failed = msgspec.structs.replace(begun, error=_text(error)[:_ERROR_CHARACTERS])
     if isinstance(error, StoreUnavailable | BlobUnreadable) or is_own_lack(error):
-        # Nothing was tried: it was this node that lacked descriptors, memory, or the right to read.
+        # Nothing was tried: this node lacked descriptors, memory, or the right to read.
         return msgspec.structs.replace(
             failed, attempts=begun.attempts - 1, next_at=now_at + settings.backoff_s * (0.5 + luck)
         )
@@ -284,14 +284,14 @@ def after_try(
             failed, state=deliveries.GIVEN_UP, next_at=None, ended_at=now_at
         )
     wanted_s = error.retry_after_s if isinstance(error, Unavailable) else 0.0
-    # The exponent is bounded: a float ends at 2 to the 1024th.
+    # The exponent is bounded, because a float ends at 2 to the 1024th.
     backoff_s = settings.backoff_s * 2.0 ** min(begun.attempts - 1, 60) * (0.5 + luck)
     delay_s = min(max(backoff_s, wanted_s), settings.max_backoff_s)
     return msgspec.structs.replace(failed, next_at=now_at + delay_s)
 
 
 def _text(error: Exception) -> str:
-    """Return what was wrong; when it is tried again is for the delivery to say."""
+    """Return the error as text, without the time of the next try, which the delivery has."""
     if isinstance(error, Unavailable):
         return error.reason
     return str(error) if isinstance(error, JobxError) else f"{type(error).__name__}: {error}"

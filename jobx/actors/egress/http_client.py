@@ -1,8 +1,8 @@
-"""Calls out of the node over HTTP, to allowed addresses only.
+"""HTTP calls out of the node, to allowed addresses only.
 
-A name is resolved once, every address that it has is checked, and the connection goes to one that
-was checked, so that a name which changes its mind reaches nothing else. Redirects are not
-followed. What is answered is read up to a limit and within one, and thrown away.
+A name is resolved once, all its addresses are checked, and the connection goes to a checked one. So
+a name that changes its address reaches nothing else. Redirects are not followed. The answer is read
+within limits of size and time, and thrown away.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from jobx.actors.egress.urls import Target
 from jobx.config import OutboundSettings
 from jobx.errors import ConfigError, DeadlineExceeded, InvalidInput, JobxError, Unavailable
 
-#: How long connecting, and then the answer, may take.
+#: Time limit of connecting, and of the answer.
 CALL_S: Final = 5.0
-#: How much of an answer is read.
+#: Bytes of an answer that are read.
 ANSWER_BYTES: Final = 64 << 10
 #: Addresses of one name that are tried.
 _MAX_ADDRESSES: Final = 8
@@ -39,7 +39,7 @@ class Outbound:
 
     Args:
         settings: What is allowed.
-        trusted: URLs that the deployment's settings name; empty ones are passed over.
+        trusted: URLs from the deployment's settings; empty ones are ignored.
         resolve: Returns the addresses of a name.
 
     Raises:
@@ -62,7 +62,7 @@ class Outbound:
         """Return an allowed URL as a target; its name is not resolved yet.
 
         Raises:
-            InvalidInput: It is no URL, or not allowed.
+            InvalidInput: It is no URL, or is not allowed.
         """
         target = urls.parse(where, url)
         if (target.scheme, target.host, target.port) in self._trusted:
@@ -80,14 +80,14 @@ class Outbound:
         headers: Mapping[str, str],
         timeout_s: float = CALL_S,
     ) -> None:
-        """Post a body; return when it was answered with a status of 2xx.
+        """Post a body; return after an answer with a status of 2xx.
 
         Args:
-            target: Where, as ``check`` gave it.
+            target: A target of ``check``.
             body: The body in pieces.
-            size_bytes: The size of all of them.
+            size_bytes: Size of the body.
             headers: Further headers.
-            timeout_s: How long sending may take, beside connecting and the answer.
+            timeout_s: Time limit of sending, in addition to connecting and the answer.
 
         Raises:
             InvalidInput: The name has an address that is not allowed.
@@ -109,7 +109,7 @@ class Outbound:
             raise Unavailable(f"{target.origin} answered {status}{hint}", retry_after_s)
 
     def addresses(self, target: Target) -> list[str]:
-        """Resolve the name of a target and return its addresses, all of them checked.
+        """Resolve the name of a target and return its checked addresses.
 
         Raises:
             InvalidInput: One of them is not allowed.
@@ -155,7 +155,7 @@ class Outbound:
 
 
 def tls_context(settings: OutboundSettings) -> ssl.SSLContext:
-    """Return what checks certificates, for HTTP and for mail.
+    """Return the TLS context that checks certificates, for HTTP and mail.
 
     Raises:
         ConfigError: ``outbound.ca_file`` cannot be read.
@@ -186,13 +186,13 @@ def _open(addresses: Sequence[str], port: int) -> socket.socket:
 
 @contextmanager
 def _deadline(connection: http.client.HTTPConnection, what: str, limit_s: float) -> Iterator[None]:
-    """Cut a connection when the limit is over; a time-out of each read would bound no drip."""
+    """Cut a connection after a time limit; a time-out per read would not bound a slow drip."""
     cut = threading.Event()
 
     def expire() -> None:
         cut.set()
         with suppress(OSError):
-            # Not the method of a TLS socket, which would first take itself apart under its user.
+            # Not the method of a TLS socket, which would first detach itself while it is in use.
             socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
     timer = threading.Timer(limit_s, expire)
@@ -224,7 +224,7 @@ def _send(
 
 
 def _answer(connection: http.client.HTTPConnection) -> tuple[int, float]:
-    """Return the status, and the seconds that are asked for before the next try."""
+    """Return the status, and the requested seconds before the next try."""
     response = connection.getresponse()
     response.read(ANSWER_BYTES)
     wanted = response.headers.get("Retry-After", "")

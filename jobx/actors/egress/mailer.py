@@ -1,4 +1,4 @@
-"""Mail: made here, handed to the server that the settings name."""
+"""Mail: composed here, sent to the server of the settings."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from jobx.actors.egress.http_client import tls_context
 from jobx.config import Settings
 from jobx.errors import ConfigError, InvalidInput, Unavailable
 
-#: Header of mail whose repeats have the same one; servers may replace a Message-ID.
+#: Header that is the same in repeats of a mail; servers may replace a Message-ID.
 DELIVERY_ID: Final = "X-DELIVERY-ID"
-#: How long the server may take for each step.
+#: Time limit of each step of the server.
 STEP_S: Final = 10.0
 _SUBJECT_CHARACTERS: Final = 200
 
 
 class Mailer:
-    """Sends mail, on a connection of its own each time. Blocks.
+    """Sends mail, each on a new connection. Blocks.
 
     Args:
         settings: ``[mail]``, and the authorities of ``[outbound]``.
@@ -47,17 +47,17 @@ class Mailer:
         return tls_context(self._authorities)
 
     def send(self, mail: EmailMessage) -> None:
-        """Hand over one mail.
+        """Send one mail.
 
         Raises:
-            Unavailable: The server did not take it, for one of its receivers or at all.
+            Unavailable: The server refused it, or refused one of its receivers.
         """
         host = self._settings.host
         try:
             with self._connected() as server:
                 refused = server.send_message(mail)
         except smtplib.SMTPResponseException as error:
-            # What the server says may quote what it was told.
+            # The server's answer may quote the password.
             reason = f"mail server {host} answered {error.smtp_code} ({type(error).__name__})"
             raise Unavailable(reason, 0.0) from None
         except (OSError, smtplib.SMTPException) as error:
@@ -85,10 +85,10 @@ class Mailer:
 
 
 def compose(sender: str, to: Sequence[str], subject: str) -> EmailMessage:
-    """Return a mail without a body; the subject is made one short line.
+    """Return a mail without a body; its subject is one short line.
 
     Raises:
-        InvalidInput: One of the addresses is none.
+        InvalidInput: One of the addresses is invalid.
     """
     mail = EmailMessage()
     mail["From"] = _address(sender)
@@ -100,10 +100,10 @@ def compose(sender: str, to: Sequence[str], subject: str) -> EmailMessage:
 
 
 def _one_line(text: str) -> str:
-    """Return text as what a head may hold.
+    """Return text that is safe in a header.
 
-    A head's encoded words (``=?utf-8?q?...?=``) are decoded where it is made and where it is read,
-    and what they hold may be the end of a line: text has none.
+    Encoded words (``=?utf-8?q?...?=``) in a header are decoded by its writer and by its reader, and
+    may contain the end of a line. So they are taken out.
     """
     line = printable.line(" ".join(text.split()))[:_SUBJECT_CHARACTERS]
     return line.replace("=?", "= ?").encode("utf-8", "replace").decode()

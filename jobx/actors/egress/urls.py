@@ -1,4 +1,4 @@
-"""URLs that a node may be asked to call: taken apart, and compared with what is allowed."""
+"""Parses the URLs that a node may call, and compares them with the allowed ones."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL that was taken apart.
+    """A parsed URL.
 
     Attributes:
-        trusted: The deployment's settings name it, so it may have any address.
+        trusted: It is from the deployment's settings, so it may have any address.
     """
 
     scheme: str
@@ -41,17 +41,17 @@ class Target:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port; what may be shown of a URL, for its path may be a secret."""
+        """Scheme, host and port: the part of a URL that may be shown; the path may be a secret."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}"
 
 
 def parse(where: str, url: str) -> Target:
-    """Return a URL taken apart.
+    """Return a parsed URL.
 
     Raises:
-        InvalidInput: It is not one of HTTP, or one that may be read in two ways.
+        InvalidInput: It is not an HTTP URL, or it is ambiguous.
     """
     try:
         parts = urlsplit(url)
@@ -61,9 +61,9 @@ def parse(where: str, url: str) -> Target:
     if parts.scheme not in _PORTS:
         raise InvalidInput(where, repr(parts.scheme)[:80], "must begin with http:// or https://")
     if not url.isascii() or re.search(r"[\x00-\x20\x7f\\]", url):
-        raise InvalidInput(where, "a URL", "holds what a URL may not hold")
+        raise InvalidInput(where, "a URL", "contains characters that a URL may not have")
     if "@" in parts.netloc or parts.fragment:
-        raise InvalidInput(where, "a URL", "may hold neither a user nor a fragment")
+        raise InvalidInput(where, "a URL", "may have neither a user nor a fragment")
     if port == 0 or not _is_host(host):
         raise InvalidInput(where, repr(parts.hostname)[:80], "is not a host")
     path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
@@ -71,7 +71,7 @@ def parse(where: str, url: str) -> Target:
 
 
 def matches(origin: Target, target: Target) -> bool:
-    """Return whether an origin, as ``origin_of`` gives it, allows a target."""
+    """Return whether an origin of ``origin_of`` allows a target."""
     if (origin.scheme, origin.port) != (target.scheme, target.port):
         return False
     if origin.host.startswith("*."):
@@ -83,7 +83,7 @@ def origin_of(text: str) -> Target:
     """Return an origin of ``outbound.allow``, whose host may be ``*`` or begin with ``*.``.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: It is invalid.
     """
     wildcard = re.sub(r"^(https?://)\*(?=[.:/]|$)", r"\1any", text)
     try:
@@ -100,7 +100,7 @@ def network_of(text: str) -> Network:
     """Return a network of ``outbound.networks``.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: It is invalid.
     """
     try:
         return ipaddress.ip_network(text)
@@ -109,7 +109,7 @@ def network_of(text: str) -> Network:
 
 
 def trusted(url: str) -> Target | None:
-    """Return a URL of the settings taken apart, None for an empty one.
+    """Return a parsed URL of the settings, None for an empty one.
 
     Raises:
         ConfigError: As ``parse`` raises InvalidInput.
@@ -121,14 +121,14 @@ def trusted(url: str) -> Target | None:
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether an address is one of the public Internet, and is nothing but itself."""
+    """Tell whether an address is public and does not stand for another address."""
     if getattr(address, "scope_id", None) or any(address in network for network in _TRANSLATED):
         return False
     return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
 def _is_host(host: str) -> bool:
-    """Tell a name or an address from what only some resolvers read as an address (127.1)."""
+    """Tell whether it is a name or an address that all resolvers read alike (unlike 127.1)."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

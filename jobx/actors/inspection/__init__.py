@@ -1,1 +1,1 @@
-"""What people see of a node and of a request: traces, graphs, sessions, views."""
+"""What people see of nodes and requests: traces, graphs, sessions, views."""

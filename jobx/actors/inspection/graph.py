@@ -1,7 +1,7 @@
 """The picture of a request: its invocation tree as a graph, written in DOT, drawn by Graphviz.
 
-Names, inputs and messages are the authors': they stand in quoted labels only, cut to a length, and
-never become attributes, so a drawing holds no address and no code of theirs.
+Names, inputs and messages are author text. They appear only in quoted labels of limited length and
+never become attributes, so author text puts no address and no code into a drawing.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from jobx.views import TraceNode, TraceView
 
 Form: TypeAlias = Literal["dot", "svg", "png"]
 
-#: Invocations that a graph shows; drawing takes seconds beyond.
+#: Invocations that a graph shows; drawing more takes seconds.
 LIMITS: Final[dict[Form, int]] = {"dot": 10_000, "svg": 2000, "png": 500}
-#: Longest that drawing may take.
+#: Time limit of a drawing.
 DRAW_S: Final = 15.0
 MAX_IMAGE_BYTES: Final = 32 << 20
 
@@ -42,8 +42,8 @@ def dot_text(view: TraceView, limit: int) -> str:
 
     Args:
         view: The trace of the request.
-        limit: Most invocations that are shown, those next to the root first; of others it is
-            said how many there are.
+        limit: Largest number of invocations, those next to the root first. The graph says how
+            many are left out.
     """
     return "\n".join(("digraph request {", *_HEAD, *_body(view, limit), "}", ""))
 
@@ -79,7 +79,7 @@ def draw(text: str, form: Form) -> bytes:
 
 
 def quoted(*lines: str) -> str:
-    """Return lines of any text as a label of DOT that shows just them, each of them shortened."""
+    """Return lines of any text as a label of DOT that shows exactly them, each shortened."""
     return '"' + "\\n".join(map(_escaped, lines)) + '"'
 
 
@@ -104,7 +104,7 @@ def _body(view: TraceView, limit: int) -> Iterator[str]:
 
 
 class _Family:
-    """A mapper, what combines and reduces what it gives, and the mappers that it mapped to."""
+    """A mapper, its combiner and reducer, and the mappers that it mapped to."""
 
     __slots__ = ("below", "mapper", "own")
 
@@ -120,7 +120,7 @@ class _Family:
 
 
 def _tree(root: TraceNode, limit: int) -> Iterator[str]:
-    """Yield the invocations and what leads from one to the other, those next to the root first."""
+    """Yield the invocations and the edges between them, those next to the root first."""
     todo = deque([_Family(root)])
     left = limit - len(todo[0].own)
     while todo:
@@ -171,7 +171,7 @@ def _escaped(text: str) -> str:
     line = " ".join(text.split())
     if len(line) > _LINE_CHARACTERS:
         line = f"{line[: _LINE_CHARACTERS - 1]}…"
-    # Labels know entities (&) and escapes (\\) of their own.
+    # Labels interpret entities (&) and escapes (\\).
     shown = "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line
     )

@@ -1,4 +1,4 @@
-"""What the mappers of a request left in their sessions, read from its log."""
+"""The sessions of a request's mappers, read from its log."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from jobx.values import Value
 
 
 def read(store: Store, workflow: str, request_id: str) -> Iterator[tuple[str, dict[str, Value]]]:
-    """Yield mapper invocations that have a session, each with its session, as they ended.
+    """Yield mapper invocations with a session, each with its session, in the order they ended.
 
-    An invocation that ran again after it had ended comes again; what comes last counts.
+    An invocation that ran again appears again; its last session counts.
 
     Raises:
         NotFound: There is no such request.

@@ -1,11 +1,11 @@
 """The trace of a request: its invocation tree, read from its log.
 
-Vertices are numbered in the order in which they were mapped, a parent before its children, so the
-first ``limit`` vertices are a tree of their own; a failed invocation and its ancestors are shown as
-well. Of all others only their number is kept.
+Vertices are numbered in the order in which they were mapped, a parent before its children. So the
+first ``limit`` vertices are a tree. A failed invocation and its ancestors are shown as well. All
+others are only counted.
 
-Of a mapper that has not ended the log knows only whether it mapped on: then it is running, else
-it is pending, also while an executor is at it.
+The log knows of a mapper that has not ended only whether it mapped on. If so it is running; else it
+is pending, even while an executor runs it.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from jobx.payload import Payload, cut, unpack_offsets
 from jobx.values import pack, to_jsonable, unpack
 from jobx.views import TraceNode, TraceView
 
-#: Vertices that a trace shows unless it is told otherwise.
+#: Vertices that a trace shows by default.
 DEFAULT_LIMIT: Final = 1000
-#: How much of an input is shown.
+#: Shown characters of an input.
 INPUT_CHARACTERS: Final = 200
-#: Output and sessions that a trace shows; of what comes later it says that it is left out.
+#: Bytes of output and sessions in a trace; further ones are replaced by a remark.
 TEXT_BYTES: Final = 8 << 20
-LEFT_OUT: Final = "left out, as the trace has a lot already; ask for this invocation alone"
-#: Notes of a mapper about what ran after it in the same trip.
+LEFT_OUT: Final = "left out, because the trace is large; ask for this invocation alone"
+#: Notes of a mapper about its combiner and reducer in the same trip.
 _LATER_OUTPUTS: Final = {"combiner_output": "combine", "reducer_output": "reduce"}
 
 
 @dataclass(slots=True)
 class _TracedChunk:
-    """Siblings as they were mapped; the payload is kept for those that are shown."""
+    """Siblings of one chunk; the payload is kept if some of them are shown."""
 
     start: int
     count: int
@@ -57,7 +57,7 @@ class _TracedChunk:
 
 @dataclass(slots=True)
 class _Seen:
-    """What the log says of one vertex that is shown."""
+    """What the log says about one shown vertex."""
 
     attempts: dict[str, int] = field(default_factory=dict)
     outcome: str = ""
@@ -82,12 +82,12 @@ class _Seen:
 
 
 class _Reader:
-    """Takes the events of a log one after the other and keeps what is shown."""
+    """Takes the events of a log one after the other and keeps what the trace shows."""
 
     def __init__(self, limit: int, wanted: int | None = None) -> None:
         self.chunks: list[_TracedChunk] = []
         self.seen: dict[int, _Seen] = {}
-        #: Mappers whose present attempt has mapped on.
+        #: Mappers that have mapped on in their present attempt.
         self.begun: set[int] = set()
         self.limit = limit
         self._wanted = wanted
@@ -116,12 +116,12 @@ class _Reader:
         notes = self._notes(event.notes.get(event.vertex, {}))
         if event.kind == "map" or seen.outcome:
             seen.take_notes(event.kind, 0, notes)
-        else:  # in the trip of its mapper, which had succeeded
+        else:  # it ran in the trip of its mapper, which had succeeded
             seen.outcome = "combined"
             seen.take_notes("map", 0, notes)
 
     def _notes(self, notes: dict[str, Any]) -> dict[str, Any]:
-        """Return notes as far as there is room for them."""
+        """Return notes as far as the trace has room for them."""
         if not notes or self._wanted is not None:
             return notes
         self._left_bytes -= len(pack(notes))
@@ -136,7 +136,7 @@ class _Reader:
 
     def _add(self, start: int, count: int, parent: int, step: str, payload: Payload) -> None:
         if self.chunks and start <= self.chunks[-1].start:
-            return  # the same children, yielded again by a later attempt
+            return  # a later attempt yielded the same children again
         kept = payload if self._shown_in(start, count) else None
         self.chunks.append(_TracedChunk(start, count, parent, step, kept))
 
@@ -174,7 +174,7 @@ class _Reader:
             if event.kind == "map":
                 seen.outcome = ""
                 seen.reduce_us.clear()
-            elif not seen.outcome:  # in the trip of its mapper, which runs again with it
+            elif not seen.outcome:  # it ran in the trip of its mapper, which runs again with it
                 seen.attempts["map"] = seen.attempts.get("map", 1) + 1
 
 
@@ -185,7 +185,7 @@ def read(store: Store, workflow: str, request_id: str, limit: int = DEFAULT_LIMI
         store: Where the request is.
         workflow: Its workflow.
         request_id: Its id.
-        limit: Most mapper invocations that are shown.
+        limit: Largest number of mapper invocations.
 
     Raises:
         NotFound: There is no such request.
@@ -206,7 +206,7 @@ def invocation(store: Store, workflow: str, request_id: str, wanted: str) -> Tra
 
     Raises:
         NotFound: There is no such request or invocation.
-        InvalidInput: That is no invocation id.
+        InvalidInput: It is no invocation id.
     """
     request = request_entity.get(store, workflow, request_id)
     if re.fullmatch("[mcr][0-9]{1,18}", wanted) is None:
@@ -226,7 +226,7 @@ def invocation(store: Store, workflow: str, request_id: str, wanted: str) -> Tra
 def _read_log(
     store: Store, request: model.Request, reader: _Reader
 ) -> tuple[_Reader, Plan | None, model.Counts]:
-    """Read a log and return what it adds up to; the entity has the counts only at its end."""
+    """Read a log and return its sum; the entity gets the counts only at its end."""
     plan, state = None, None
     for _, record in event_log.read(store, request.workflow_name, request.request_id):
         event = events.from_record(record)
@@ -246,7 +246,7 @@ def _plan(store: Store, workflow: str, digest: str) -> Plan | None:
 
 
 class _Tree:
-    """Builds trace nodes of what a reader kept."""
+    """Builds trace nodes from what a reader kept."""
 
     def __init__(self, reader: _Reader, plan: Plan, request: model.Request) -> None:
         self._reader = reader
@@ -257,7 +257,7 @@ class _Tree:
             self._children.setdefault(chunk.parent, []).append(chunk)
 
     def build(self) -> TraceNode | None:
-        """Return the tree; built from the leaves up, since it may be deeper than the stack."""
+        """Return the tree, built from the leaves up, because it may be deeper than the stack."""
         built: dict[int, TraceNode] = {}
         for vertex in sorted(self._shown(), reverse=True):
             chunk = self._reader.chunk_of(vertex)

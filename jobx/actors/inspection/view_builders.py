@@ -1,4 +1,4 @@
-"""How requests look from outside."""
+"""Builds views of requests and actors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jobx.views import ActorView, Outcome, RequestPage, RequestView, ResultView
 
 
 def request_view(request: model.Request, sent: Sequence[model.Delivery] = ()) -> RequestView:
-    """Return a request as people see it; ``sent`` says where its result went."""
+    """Return the view of a request; ``sent`` is its delivery."""
     result = request.result
     return RequestView(
         request_id=request.request_id,
@@ -70,7 +70,7 @@ def result_view(request: model.Request, blob_dir: str) -> ResultView:
 
 
 def outcome(request: model.Request, blob_dir: str, *, replayed: bool = False) -> Outcome:
-    """Return what a submit or a wait gives."""
+    """Return the answer to a submit or a wait."""
     result = result_view(request, blob_dir) if request.result is not None else None
     return Outcome(
         request=request_view(request),

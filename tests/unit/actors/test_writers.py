@@ -313,7 +313,7 @@ def test_request_goes_before_job_and_job_before_deployment(
 
 
 def test_request_may_choose_only_where_the_job_lets_it() -> None:
-    with pytest.raises(InvalidInput, match="lets requests choose no writer"):
+    with pytest.raises(InvalidInput, match="does not let requests choose a writer"):
         _choose({}, "file")
 
 

@@ -1,4 +1,4 @@
-"""The ways a notification goes out: the log, mail, HTTP."""
+"""Channels of notifications: the log, mail, HTTP."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _log = logging.getLogger("jobx.notify")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A notification on its way.
+    """A notification with an id and a time, to be sent.
 
     Attributes:
         delivery_id: The same in every try to send it.
         at: When it was made, wall clock.
-        node_id: Where it comes from.
+        node_id: The sending node.
     """
 
     delivery_id: str
@@ -47,12 +47,12 @@ class Channel(Protocol):
         """Send a message.
 
         Raises:
-            JobxError: It was not taken.
+            JobxError: It was not accepted.
         """
 
 
 def message(notification: Notification, node_id: str, now_at: float) -> Message:
-    """Return a notification as a message with an id of its own."""
+    """Return a notification as a message with a new id."""
     return Message(secrets.token_hex(12), now_at, node_id, notification)
 
 
@@ -122,7 +122,7 @@ class HttpChannel:
 
 
 def _line(notification: Notification) -> str:
-    """Return the subject as what one line of a log may hold."""
+    """Return the subject as one printable line."""
     return "".join(c if c.isprintable() else " " for c in notification.subject[:_LINE_CHARACTERS])
 
 

@@ -1,1 +1,1 @@
-"""Result writers: what takes the result of a finished request somewhere else."""
+"""Result writers take the results of finished requests somewhere else."""

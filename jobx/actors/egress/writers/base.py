@@ -1,6 +1,6 @@
-"""What a result writer is, and what it is given.
+"""The base of result writers, and what they get.
 
-To write one's own, subclass ``Writer`` and name it in ``results.writers``; see docs/writers.md.
+For your own writer, subclass ``Writer`` and name it in ``results.writers``; see docs/writers.md.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from jobx.handlers.pairs import run_reader
 from jobx.payload import Payload
 from jobx.values import Key, Pair, Value
 
-#: About how much of a document is handed on at once.
+#: Approximate size of the pieces of a document.
 PIECE_BYTES: Final = 64 << 10
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of the options of a writer: what a job may say in ``result_options``."""
+    """Base of the options of a writer; a job sets them in ``result_options``."""
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - options
@@ -34,7 +34,7 @@ O = TypeVar("O", bound=Options)  # noqa: E741 - options
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a writer may use of the node that it works on."""
+    """What a writer may use of its node."""
 
     settings: Settings
     outbound: Outbound
@@ -43,7 +43,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What names a request."""
+    """The names of a request."""
 
     workflow: str
     job: str
@@ -52,11 +52,11 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A result that is to be written; it is durable, and can be read as often as needed.
+    """A durable result to be written; it can be read as often as needed.
 
     Attributes:
-        names: Whose it is.
-        delivery_id: The same each time that this result is written.
+        names: Its request.
+        delivery_id: The same in every try to write this result.
         count: How many pairs it has.
     """
 
@@ -67,7 +67,7 @@ class Result:
     blob_dir: Path
 
     def pairs(self) -> Iterator[Pair]:
-        """Yield the pairs in key order, read as they are asked for.
+        """Yield the pairs in key order; they are read on demand.
 
         Raises:
             BlobDamaged: The result cannot be read.
@@ -75,7 +75,7 @@ class Result:
         return run_reader.pairs(self.payloads, self.blob_dir)
 
     def document(self) -> Iterator[bytes]:
-        """Yield the JSON document that ``GET /request/…/result`` gives, in pieces."""
+        """Yield the JSON document of ``GET /request/…/result`` in pieces."""
         lines = (json_item(key, value) for key, value in self.pairs())
         yield from _pieces(b'{"result":{"pairs":[', lines, b",", b"]}}")
 
@@ -87,11 +87,11 @@ class Result:
 class Writer(Generic[O]):
     """Takes results somewhere. Methods block and run in threads, several at a time.
 
-    A result may be written more than once (a node is killed between writing and noting it), so
-    writing again must change nothing, or carry ``Result.delivery_id`` for the receiver to see.
+    A result may be written more than once (a node is killed between writing and recording it). So a
+    repeat must change nothing, or show ``Result.delivery_id`` to the receiver.
 
     Attributes:
-        name: What jobs and settings call it.
+        name: Its name in jobs and settings.
         options: The class of its options.
     """
 
@@ -102,18 +102,18 @@ class Writer(Generic[O]):
         self.site = site
 
     def defaults(self) -> Mapping[str, Any]:
-        """Return options as the deployment sets them; a job's are taken in place of them."""
+        """Return the deployment's options; those of a job replace them."""
         return {}
 
     def check(self, options: O) -> None:
-        """Refuse options that cannot work; called when a request is accepted.
+        """Refuse options that cannot work; called before a request is accepted.
 
         Raises:
-            InvalidInput: They cannot.
+            InvalidInput: An option is wrong or missing.
         """
 
     def place(self, names: Names, options: O) -> str:
-        """Return where a result goes, for people; it must hold no secret."""
+        """Return where a result goes, for people; without secrets."""
         del names, options
         return self.name
 
@@ -122,7 +122,7 @@ class Writer(Generic[O]):
 
         Raises:
             InvalidInput: It can never work; the delivery is given up.
-            Exception: It did not work now; it is tried again.
+            Exception: It failed; it is tried again.
         """
         raise NotImplementedError
 
@@ -136,7 +136,7 @@ def fill(where: str, template: str, **words: object) -> str:
     """Return a template with ``$name`` replaced.
 
     Raises:
-        InvalidInput: It holds a name that there is not.
+        InvalidInput: It has an unknown name.
     """
     try:
         return Template(template).substitute(words)

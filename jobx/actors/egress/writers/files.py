@@ -23,14 +23,14 @@ from jobx.values import Key, Pair, Value
 
 _WHERE: Final = "result writer file"
 _UNSAFE: Final = re.compile(rb"[^A-Za-z0-9_.-]")
-#: Longest name that is not shortened; file systems take 255 bytes.
+#: Longest name that is not shortened; file systems allow 255 bytes.
 _MAX_NAME: Final = 200
 
 
 class FileOptions(Options, frozen=True, kw_only=True):
     """Options of the writer ``file``."""
 
-    #: A folder below ``results.file_path``, names parted by ``/``.
+    #: A folder below ``results.file_path``, names separated by ``/``.
     folder: str = ""
     per_key: bool = False
 
@@ -39,14 +39,14 @@ class FileWriter(Writer[FileOptions]):
     """Writes ``<file_path>/<folder>/<workflow>/<request id>.ndjson``, ``[key, value]`` a line.
 
     With ``per_key`` it is a folder ``<request id>`` with a file for each key, a value a line.
-    Either appears whole, and only when it is on the disk.
+    Either appears as a whole, once it is on the disk.
     """
 
     name: ClassVar[str] = "file"
     options: ClassVar[type[Any]] = FileOptions
 
     def defaults(self) -> Mapping[str, Any]:
-        """Return the deployment's form."""
+        """Return the deployment's options."""
         return {"per_key": self.site.settings.results.file_per_key}
 
     def check(self, options: FileOptions) -> None:
@@ -58,15 +58,15 @@ class FileWriter(Writer[FileOptions]):
         return str(self._path(names, options))
 
     def write(self, result: Result, options: FileOptions) -> None:
-        """Write the result; again changes nothing.
+        """Write the result; a repeat changes nothing.
 
         Raises:
-            StoreFull, StoreRefused: The disk does not do as told.
+            StoreFull, StoreRefused: The disk failed.
         """
         path = self._path(result.names, options)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.exists():  # else it appeared whole
+            if not path.exists():  # otherwise it appeared as a whole
                 _write_whole(path, result, options)
             _sync(path.parent)
         except OSError as error:
@@ -86,8 +86,9 @@ class FileWriter(Writer[FileOptions]):
 def file_name(key: Key) -> str:
     """Return the file name of a key: no two keys share one, and none leaves its folder.
 
-    Text stays as it is but for what is not a letter, digit, ``_``, ``-`` or ``.`` (``%41``).
-    Other keys are ``=`` and their JSON. Long names are cut and end with a hash.
+    Text is unchanged, except that characters other than letters, digits, ``_``, ``-`` and ``.``
+    are encoded (``%41``). Other keys are ``=`` and their JSON. Long names are cut and end with a
+    hash.
     """
     if isinstance(key, str) and key:
         name = _escape(key.encode("utf-8", "surrogatepass"))
@@ -104,9 +105,9 @@ def _escape(text: bytes) -> str:
 
 
 def _write_whole(path: Path, result: Result, options: FileOptions) -> None:
-    """Write beside the path, and rename; what failed leaves nothing, on a full disk above all."""
+    """Write a temporary file and rename it; a failure leaves nothing, not even on a full disk."""
     partial = path.with_name(f".{path.name}.partial")
-    _remove(partial)  # of a node that was killed
+    _remove(partial)  # a killed node left it
     try:
         if options.per_key:
             _write_folder(partial, result.pairs())
@@ -136,7 +137,7 @@ def _write_folder(partial: Path, pairs: Iterator[Pair]) -> None:
     for (_, key), group in groupby(pairs, lambda pair: (values.key_identity(pair[0]), pair[0])):
         with open(partial / file_name(key), "wb") as file:
             file.writelines(json_line(value) for _, value in group)
-    os.sync()  # a sync for each of many small files takes a disk for itself
+    os.sync()  # a sync for each of many small files would occupy the disk
 
 
 def json_line(value: Value) -> bytes:

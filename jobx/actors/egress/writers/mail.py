@@ -41,7 +41,7 @@ class MailWriter(Writer[MailOptions]):
         }
 
     def check(self, options: MailOptions) -> None:
-        """Refuse to mail to or from nobody, and a template that cannot be filled."""
+        """Refuse missing addresses, and a template that cannot be filled."""
         if not self.site.settings.mail.sender:
             raise ConfigError("mail.sender", "''", "must be set before results can be mailed")
         if not options.to:

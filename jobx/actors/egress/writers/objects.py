@@ -14,14 +14,14 @@ _WHERE: Final = "result writer object"
 class ObjectOptions(Options, frozen=True, kw_only=True):
     """Options of the writer ``object``."""
 
-    #: A folder below ``results.object_url``, names parted by ``/``.
+    #: A folder below ``results.object_url``, names separated by ``/``.
     folder: str = ""
 
 
 class ObjectWriter(Writer[ObjectOptions]):
     """Writes ``<object_url>/<folder>/<workflow>/<request id>.ndjson``, ``[key, value]`` a line.
 
-    The object appears whole where the store can do that; writing it again replaces it by itself.
+    The object appears as a whole if the store can do that; a repeat replaces it by itself.
     """
 
     name: ClassVar[str] = "object"
@@ -37,7 +37,7 @@ class ObjectWriter(Writer[ObjectOptions]):
             raise ConfigError("results.object_url", repr(setting), str(error)) from error
 
     def place(self, names: Names, options: ObjectOptions) -> str:
-        """Return the URL; credentials are the store's own matter and not in it."""
+        """Return the URL; credentials are not part of it."""
         url = self.site.settings.results.object_url.rstrip("/")
         if not url:
             raise InvalidInput(_WHERE, "no URL", "needs results.object_url")
@@ -50,7 +50,7 @@ class ObjectWriter(Writer[ObjectOptions]):
         """Write the result.
 
         Raises:
-            Unavailable: The store does not do as told.
+            Unavailable: The store failed.
         """
         try:
             files, path = _open(self.place(result.names, options))

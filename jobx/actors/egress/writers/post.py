@@ -13,14 +13,14 @@ from jobx.errors import InvalidInput
 class PostOptions(Options, frozen=True, kw_only=True):
     """Options of the writer ``http``."""
 
-    #: Where to; it must be one of the settings' own or be allowed by ``outbound.allow``.
+    #: The receiver; it must be in the settings or be allowed by ``outbound.allow``.
     url: str = ""
 
 
 class PostWriter(Writer[PostOptions]):
     """Posts the document that GET of the result gives; the receiver answers with 2xx.
 
-    The result is read several times: for its size, its signature, and to be sent.
+    The result is read several times: for its size, for its signature, and to send it.
     """
 
     name: ClassVar[str] = "http"
@@ -31,7 +31,7 @@ class PostWriter(Writer[PostOptions]):
         return {"url": self.site.settings.results.http_url}
 
     def check(self, options: PostOptions) -> None:
-        """Refuse a URL that is none or is not allowed."""
+        """Refuse an invalid URL, and one that is not allowed."""
         if not options.url:
             raise InvalidInput("result writer http", "no url", "needs results.http_url or a url")
         self.site.outbound.check("result writer http", options.url)

@@ -1,4 +1,4 @@
-"""The writers that a node has, and which of them a request gets."""
+"""The writers of a node, and the choice of one for a request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobx.config import ResultSettings
 from jobx.errors import ConfigError, InvalidInput
 from jobx.model import Destination, Job
 
-#: The result is in the answer, and nowhere else.
+#: The writer of results that are only in the answer.
 INLINE: Final = "inline"
 _OWN: Final[tuple[type[Writer[Any]], ...]] = (FileWriter, MailWriter, ObjectWriter, PostWriter)
 _NO_OPTIONS: Final[Mapping[str, Any]] = {}
@@ -30,7 +30,7 @@ class Writers:
         site: What writers may use.
 
     Raises:
-        ConfigError: One of ``results.writers`` is no writer, or ``results.writer`` is not known.
+        ConfigError: One of ``results.writers`` is no writer, or ``results.writer`` is unknown.
     """
 
     def __init__(self, site: Site) -> None:
@@ -40,26 +40,26 @@ class Writers:
         self._check_default()
 
     def choose(self, job: Job, request_id: str, asked: str | None) -> Destination | None:
-        """Return where the result of a request goes; None when it is only in the answer.
+        """Return the destination of a request's result; None if it is only in the answer.
 
         Args:
             job: Its job.
             request_id: Its id.
-            asked: The writer that the request asks for, or None.
+            asked: The writer of the request, or None.
 
         Raises:
-            InvalidInput: The job lets no request choose, or the writer cannot do it.
+            InvalidInput: Requests of the job may not choose, or an option of the writer is wrong.
             ConfigError: The deployment lacks what the writer needs.
         """
         default = job.result_writer or self._site.settings.results.writer
         if asked not in (None, default) and not job.writer_choice:
-            reason = f"job {job.job_name} lets requests choose no writer"
+            reason = f"job {job.job_name} does not let requests choose a writer"
             raise InvalidInput("result_writer", repr(asked)[:80], reason)
         name = asked or default
         if name == INLINE:
             return None
         writer = self.writer(name)
-        # A job's options are those of the writer that it names.
+        # The options of a job belong to its own writer.
         given = job.result_options if name == job.result_writer else _NO_OPTIONS
         options = self.options(name, given)
         writer.check(options)
@@ -68,7 +68,7 @@ class Writers:
         return Destination(writer=name, options=dict(given), place=place)
 
     def check(self, job: Job) -> None:
-        """Refuse a job whose writer cannot do what it says; raises as ``choose``."""
+        """Refuse a job whose writer cannot work with its options; raises as ``choose``."""
         self.choose(job, "r", None)
 
     def writer(self, name: str) -> Writer[Any]:
@@ -83,7 +83,7 @@ class Writers:
         return writer
 
     def options(self, name: str, given: Mapping[str, Any]) -> Options:
-        """Return the options of a writer: what is given, else what the deployment says.
+        """Return the options of a writer: the given ones, then the deployment's.
 
         Raises:
             InvalidInput: One is unknown or wrong.
@@ -109,12 +109,12 @@ class Writers:
 
 
 def check_names(job: Job, settings: ResultSettings) -> None:
-    """Refuse a job whose writer there is not, or has no such options.
+    """Refuse a job with an unknown writer or unknown options.
 
-    ``Writers.check`` looks at their values too; this one needs no more than the settings.
+    ``Writers.check`` checks their values too; this function needs only the settings.
 
     Raises:
-        InvalidInput: The job cannot be right.
+        InvalidInput: The writer or an option is wrong.
         ConfigError: One of ``results.writers`` is no writer.
     """
     name = job.result_writer
