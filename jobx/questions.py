@@ -364,8 +364,10 @@ def _refusal(body: bytes | bytearray, error: Exception) -> InvalidInput:
     kind = QUESTIONS.get(verb)
     if kind is None:
         return InvalidInput("verb", quote(verb), "is not known here")
-    reason, place = str(error), _PLACE.search(str(error))
+    fields, reason, place = kind.__struct_fields__, str(error), _PLACE.search(str(error))
+    if reason.startswith("Expected `array` of at "):
+        return InvalidInput(verb, size, f"takes {', '.join(fields)}")
     if place is None:
-        return InvalidInput(verb, size, reason.partition(" - at ")[0])
-    field = kind.__struct_fields__[int(place[1]) - 1]
+        return InvalidInput(verb, size, reason)
+    field = fields[int(place[1]) - 1]
     return InvalidInput(f"{verb}: {field}{place[2]}", size, reason[: place.start()])

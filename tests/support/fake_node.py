@@ -1,97 +1,250 @@
-"""A node that keeps its requests and entities in memory, and a gateway that serves it.
+"""A node without actors, executors and disk, and a gateway that serves it.
 
-It runs four jobs: ``count`` (the words of the argument ``text``), ``pairs`` (as many pairs as the
-argument ``count`` says), ``fail`` (with the node's ``failure``) and ``slow`` (until ``release``).
+It answers with the verbs of a node, over a store in memory. What it lacks is behind them: instead
+of its actors a ``Desk`` ends each request at once, as ``texts`` says of its job.
 """
 
 from __future__ import annotations
 
+import array
 import asyncio
 import contextlib
 import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from jobx import model, questions, values
-from jobx.actors.gateway.server import Gateway, _Connection
-from jobx.actors.inspection import trace_json
-from jobx.actors.inspection.graph import dot_text
-from jobx.errors import AlreadyExists, InUse, JobxError, KeyReused, NotEnded, NotFound
+from jobx.actors.coordination.endings import ended
+from jobx.actors.egress.writers.registry import Writers
+from jobx.actors.gateway.entity_verbs import ENTITY_VERBS, EntityVerbs
+from jobx.actors.gateway.request_verbs import VERBS, Verbs
+from jobx.actors.gateway.server import Gateway
+from jobx.actors.gateway.waiters import Answers
+from jobx.actors.messages import (
+    Cancel,
+    Describe,
+    Described,
+    Ended,
+    Opened,
+    Refused,
+    RequestKey,
+    Submit,
+)
+from jobx.actors.ports import Services
+from jobx.actors.request.events import Accepted, Cancelled, Done, Event, Failed, Finished, to_record
+from jobx.config import ExecutorSettings, Settings
+from jobx.errors import Conflict, JobxError
+from jobx.handlers.authoring import source
+from jobx.handlers.authoring.library import Library
+from jobx.kv.blobs import BlobFolder
+from jobx.kv.memory import MemoryStore
+from jobx.kv.requests import deliveries, event_log, request_entity
+from jobx.kv.store import Write
 from jobx.model import Failure
 from jobx.payload import Payload
-from jobx.questions import (
-    Attended,
-    AwaitRequest,
-    CancelRequest,
-    CreateEntity,
-    DeleteEntity,
-    DeliverResult,
-    GetEntity,
-    GetGraph,
-    GetInvocation,
-    GetNode,
-    GetReadiness,
-    GetRequest,
-    GetTrace,
-    ListActors,
-    ListEntities,
-    ListRequests,
-    OfRequest,
-    PutEntity,
-    Question,
-    SubmitJob,
-)
-from jobx.views import (
-    ActorTree,
-    ActorView,
-    DeletionView,
-    EntityPage,
-    EntityView,
-    GraphView,
-    NodeView,
-    Outcome,
-    ReadinessView,
-    RequestPage,
-    RequestView,
-    ResultView,
-    TraceJson,
-    TraceNode,
-    TraceView,
-    View,
-)
+from jobx.questions import Attended, GetNode, GetReadiness, ListActors, Question
+from jobx.views import ActorTree, ActorView, NodeView, Outcome, ReadinessView, View
+from tests.support import texts
+from tests.support.results import site
 
 A = TypeVar("A", bound=View)
-JOBS = ("count", "pairs", "fail", "slow")
-KINDS = {
-    "workflow": model.Workflow,
-    "job": model.Job,
-    "step": model.Step,
-    "handler": model.Handler,
-}
+T = TypeVar("T")
+Pairs = list[tuple[Any, Any]]
+
+_ID = "fake"
+VIEW = NodeView(
+    node_id=_ID,
+    version="1",
+    pid=1,
+    state="running",
+    uptime_s=1.0,
+    data_dir="/nowhere",
+    capabilities=["general"],
+    open_requests=0,
+    queued_batches=0,
+    dead_letters=0,
+    rss_bytes=1,
+    executors=[],
+)
+
+
+class Desk:
+    """Takes what is for the actors of a node, and ends each request at once.
+
+    Args:
+        store: Where requests are.
+        answers: Hears what becomes of them.
+        blobs: Where results go, None: they stay inline.
+    """
+
+    def __init__(self, store: MemoryStore, answers: Answers, blobs: BlobFolder | None) -> None:
+        self._store = store
+        self._answers = answers
+        self._blobs = blobs
+        self._open: dict[RequestKey, Submit] = {}
+        self.failure = Failure(kind="author", type="ValueError", message="no such word")
+        self.session: dict[str, Any] | None = None
+
+    def deliver(self, _: object, message: object) -> None:
+        """Take a message for the supervisor."""
+        if isinstance(message, Submit):
+            self._start(message)
+        elif isinstance(message, Cancel):
+            self._cancel(message)
+        elif isinstance(message, Describe):
+            order = self._open.get(message.key)
+            self._tell(Described(message.ticket, order and order.request))
+
+    def release(self, pairs: Pairs) -> None:
+        """Finish every request that is running; in the node's event loop."""
+        for key in list(self._open):
+            self.succeed(key, pairs)
+
+    def pairs_of(self, job: str, arguments: dict[str, Any]) -> Pairs | None:
+        """Return the result of a job, or None: it goes on."""
+        if job == "count":
+            return sorted(Counter(arguments["text"].split()).items())
+        if job == "pairs":
+            return [(n, arguments.get("value", n)) for n in range(arguments["count"])]
+        return None
+
+    def _start(self, order: Submit) -> None:
+        request = order.request
+        key = RequestKey(request.workflow_name, request.request_id)
+        accepted = Accepted(
+            request.accepted_at,
+            request.job_name,
+            order.step,
+            order.plan_digest,
+            order.arguments,
+            order.time_limit_s,
+        )
+        try:
+            self._commit(key, 0, [accepted], order.writes)
+        except Conflict as error:
+            self._tell(Refused(key, error))
+            return
+        self._open[key] = order
+        self._tell(Opened(request))
+        job, arguments = request.job_name, dict(values.unpack(order.arguments.inline or b"\x90"))
+        pairs = self.pairs_of(job, arguments)
+        if job == "fail":
+            lost = Failed(time.time(), "map", 0, 0, 1, self.failure)
+            self._finish(key, lost, Finished(time.time(), "failed", self.failure))
+        elif pairs is not None:
+            self.succeed(key, pairs)
+
+    def succeed(self, key: RequestKey, pairs: Pairs) -> None:
+        """End a request with a result."""
+        run = b"".join(values.pack([name, [value]]) for name, value in pairs)
+        payload = Payload(len(pairs), len(run), inline=run)
+        if self._blobs is not None:
+            (self._blobs.create(*key) / "run").write_bytes(run)
+            payload = Payload(len(pairs), len(run), blob="run", checksum=zlib.crc32(run))
+        notes: dict[str, Any] = {"output": "é, printed\n"}
+        if self.session is not None:
+            notes["session"] = self.session
+        durations = array.array("I", [1, 1, 1]).tobytes()
+        done = Done(
+            time.time(),
+            "map",
+            0,
+            0,
+            1,
+            "reduced",
+            durations=durations,
+            notes={0: notes},
+        )
+        self._finish(key, done, Finished(time.time(), "succeeded", None, (payload,)))
+
+    def _cancel(self, message: Cancel) -> None:
+        if message.key in self._open:
+            failure = Failure(kind="cancelled", type="Cancelled", message=message.reason)
+            finished = Finished(time.time(), "cancelled", failure)
+            self._finish(message.key, Cancelled(time.time(), message.reason), finished)
+        else:
+            self._tell(Described(message.ticket, None))
+
+    def _finish(self, key: RequestKey, last: Event, finished: Finished) -> None:
+        order = self._open.pop(key)
+        request = ended(order.request, finished)
+        writes = request_entity.finish_writes(request, _ID, order.plan_digest, 3)
+        writes += deliveries.begin_writes(request, _ID)
+        self._commit(key, 1, [last, finished], writes)
+        self._tell(Ended(request))
+
+    def _commit(
+        self, key: RequestKey, first: int, events: list[Event], writes: tuple[Write, ...] | Any
+    ) -> None:
+        logged = (
+            event_log.event_write(*key, first + n, to_record(event))
+            for n, event in enumerate(events)
+        )
+        self._store.commit([*writes, *logged])
+
+    def _tell(self, message: object) -> None:
+        self._answers.receive(message, None)
 
 
 class FakeNode:
-    """Answers every question of the gateway; what it was asked is in ``calls``."""
+    """Answers every question of the gateway; what it was asked is in ``calls``.
 
-    def __init__(self, blob_dir: Path | None = None) -> None:
+    Args:
+        folder: Where results go, None: they stay inline.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
         self.calls: list[Question[Any]] = []
-        self.failure = Failure(kind="author", type="ValueError", message="no such word")
         self.error: JobxError | Exception | None = None
         self.state = "running"
         self.trouble: str | None = None
-        self.session: dict[str, Any] | None = None
-        self._blob_dir = blob_dir
-        self._requests: dict[str, RequestView] = {}
-        self._results: dict[str, ResultView] = {}
-        self._keys: dict[str, tuple[str, str]] = {}
-        self._entities: dict[tuple[str, str, str], dict[str, Any]] = {}
-        self._finished: dict[str, asyncio.Event] = {}
+        self.store = MemoryStore()
+        texts.write(self.store)
+        library, answers = Library(self.store), Answers()
+        library.refresh()
+        inline = ExecutorSettings(inline_bytes=1 << 30)
+        settings, threads = Settings(executors=inline), _Inline()
+        writers = Writers(site(settings))
+        blobs = BlobFolder(folder or Path("/nowhere"))
+        self.desk = self._desk(answers, blobs if folder else None)
+        nothing: Any = None
+        services = Services(
+            node_id=_ID,
+            incarnation=1,
+            settings=settings,
+            log=nothing,
+            executors=nothing,
+            blobs=blobs,
+            now=time.monotonic,
+            now_at=time.time,
+            gateway=nothing,
+        )
+        self._verbs = Verbs(
+            services,
+            self.store,
+            library,
+            answers,
+            writers,
+            threads=threads,
+            stalled=lambda: None,
+            deliver=self.desk.deliver,
+            supervisor=nothing,
+            redeliver=self._redeliver,
+        )
+        self._entity_verbs = _UntriedVerbs(
+            self.store,
+            library,
+            writers,
+            settings=settings,
+            environ={},
+            threads=threads,
+            trials=threads,
+        )
 
     async def call(self, question: Question[A], timeout_s: float = 1.0) -> A:
         """Answer as over the gateway: through the codec of the wire."""
@@ -114,8 +267,18 @@ class FakeNode:
         self.calls.append(question)
         if self.error is not None:
             raise self.error
-        answer = getattr(self, "_" + question.verb.replace(".", "_"))(question)
-        return await answer if asyncio.iscoroutine(answer) else answer
+        kind = type(question)
+        if kind in VERBS:
+            return await VERBS[kind](self._verbs, question)
+        if kind in ENTITY_VERBS:
+            return await ENTITY_VERBS[kind](self._entity_verbs, question)
+        if isinstance(question, GetReadiness):
+            return ReadinessView(state=self.state, trouble=self.trouble)
+        if isinstance(question, ListActors):
+            actor = ActorView(address="a1", name="Supervisor", state="idle", mailbox=0, age_s=1.0)
+            return ActorTree(actors=[actor])
+        assert isinstance(question, GetNode)
+        return VIEW
 
     def last(self, verb: str) -> Any:
         """Return the last question of a verb."""
@@ -125,227 +288,49 @@ class FakeNode:
         """Return how often a verb was called."""
         return sum(asked.verb == verb for asked in self.calls)
 
-    def release(self, pairs: list[tuple[Any, Any]]) -> None:
+    def release(self, pairs: Pairs) -> None:
         """Finish every request that is running; in the node's event loop."""
-        for request in list(self._requests.values()):
-            if request.state == "running":
-                self._succeed(request.request_id, pairs)
+        self.desk.release(pairs)
 
-    async def _submit(self, asked: SubmitJob) -> Outcome:
-        key, fingerprint = asked.idempotency_key, asked.fingerprint
-        if key in self._keys:
-            request_id, first = self._keys[key]
-            if first != fingerprint:
-                raise KeyReused("header Idempotency-Key", key, "came with another body before")
-            return await self._outcome(request_id, asked.wait_s, replayed=True)
-        request_id = asked.request_id
-        if key:
-            self._keys[key] = (request_id, fingerprint)
-        if request_id not in self._requests:
-            self._accept(asked)
-        return await self._outcome(request_id, asked.wait_s)
+    def _desk(self, answers: Answers, blobs: BlobFolder | None) -> Desk:
+        return Desk(self.store, answers, blobs)
 
-    def _accept(self, asked: SubmitJob) -> None:
-        if asked.job not in JOBS:
-            raise NotFound("job", asked.job)
-        request_id = asked.request_id
-        self._finished[request_id] = asyncio.Event()
-        self._requests[request_id] = RequestView(
-            request_id=request_id,
-            workflow_name=asked.workflow,
-            job_name=asked.job,
-            state="running",
-            is_blocking=asked.is_blocking,
-            accepted_at=time.time(),
-            context=asked.context,
-            idempotency_key=asked.idempotency_key,
-        )
-        arguments = dict(values.unpack(asked.arguments))
-        if asked.job == "count":
-            self._succeed(request_id, sorted(Counter(arguments["text"].split()).items()))
-        elif asked.job == "pairs":
-            self._succeed(
-                request_id, [(n, arguments.get("value", n)) for n in range(arguments["count"])]
-            )
-        elif asked.job == "fail":
-            self._finish(request_id, state="failed", failure=self.failure)
+    async def _redeliver(self, key: RequestKey) -> None:
+        deliveries.renew(self.store, _ID, *key)
 
-    def _succeed(self, request_id: str, pairs: list[tuple[Any, Any]]) -> None:
-        run = b"".join(values.pack([key, [value]]) for key, value in pairs)
-        payload = Payload(len(pairs), len(run), inline=run)
-        if self._blob_dir is not None:
-            (self._blob_dir / request_id).write_bytes(run)
-            payload = Payload(len(pairs), len(run), blob=request_id, checksum=zlib.crc32(run))
-        self._results[request_id] = ResultView(
-            request_id=request_id,
-            pairs=len(pairs),
-            size_bytes=len(run),
-            payloads=[payload.to_wire()],
-            blob_dir=str(self._blob_dir or "/nowhere"),
-        )
-        self._finish(request_id, state="succeeded", result_pairs=len(pairs))
 
-    def _finish(self, request_id: str, **changes: Any) -> None:
-        request = self._requests[request_id]
-        changed = msgspec.structs.replace(request, finished_at=time.time(), **changes)
-        self._requests[request_id] = changed
-        self._finished[request_id].set()
+class _UntriedVerbs(EntityVerbs):
+    """Runs no examples of handlers, which takes processes."""
 
-    async def _outcome(self, request_id: str, wait_s: float, replayed: bool = False) -> Outcome:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await self._finished[request_id].wait()
-        request, result = self._requests[request_id], self._results.get(request_id)
-        return Outcome(request=request, result=result, replayed=replayed)
+    def _check(self, handler: model.Handler) -> None:
+        source.check(handler)
 
-    async def _wait(self, asked: AwaitRequest) -> Outcome:
-        self._request(asked)
-        return await self._outcome(asked.request_id, asked.wait_s)
 
-    def _request(self, asked: OfRequest[Any]) -> RequestView:
-        request = self._requests.get(asked.request_id)
-        if request is None or request.workflow_name != asked.workflow:
-            raise NotFound("request", asked.request_id)
-        return request
+class _Inline(Executor):
+    """Runs what is for a thread at once."""
 
-    def _request_get(self, asked: GetRequest) -> RequestView:
-        return self._request(asked)
-
-    def _request_list(self, asked: ListRequests) -> RequestPage:
-        newest_first = list(reversed(self._requests.values()))
-        if asked.after:
-            ids = [request.request_id for request in newest_first]
-            newest_first = newest_first[ids.index(asked.after) + 1 :]
-        found = [one for one in newest_first if asked.state in (None, one.state)]
-        page = found[: asked.limit]
-        more = len(found) > len(page)
-        return RequestPage(requests=page, next=page[-1].request_id if more else None)
-
-    def _request_trace(self, asked: GetTrace) -> TraceJson:
-        return TraceJson(json=trace_json.encode(self._trace(asked)))
-
-    def _trace(self, asked: OfRequest[Any]) -> TraceView:
-        root = TraceNode(
-            invocation_id="i0",
-            kind="map",
-            state="succeeded",
-            step_name="first",
-            handler_name="words",
-            session=values.to_jsonable(self.session),
-        )
-        return TraceView(request=self._request(asked), root=root)
-
-    def _request_invocation(self, asked: GetInvocation) -> TraceNode:
-        root = self._trace(asked).root
-        assert root is not None
-        if asked.invocation_id != "m0":
-            raise NotFound("invocation", asked.invocation_id)
-        return msgspec.structs.replace(root, invocation_id="m0", output="é, printed\n")
-
-    def _request_graph(self, asked: GetGraph) -> GraphView:
-        return GraphView(dot=dot_text(self._trace(asked), asked.limit))
-
-    def _request_deliver(self, asked: DeliverResult) -> RequestView:
-        request = self._request(asked)
-        if request.state == "running":
-            raise NotEnded(request.request_id)
-        if not request.deliveries:
-            raise NotFound("delivery of a result", request.request_id)
-        return request
-
-    def _request_cancel(self, asked: CancelRequest) -> RequestView:
-        failure = Failure(kind="cancelled", type="Cancelled", message=asked.reason)
-        if self._request(asked).state == "running":
-            self._finish(asked.request_id, state="cancelled", failure=failure)
-        return self._request(asked)
-
-    def _entity_create(self, asked: CreateEntity) -> EntityView:
-        name = self._entity_name(asked.kind, values.unpack(memoryview(asked.fields)))
-        if name in self._entities:
-            raise AlreadyExists(asked.kind, name[2])
-        return self._entity_put(asked)
-
-    def _entity_put(self, asked: CreateEntity | PutEntity) -> EntityView:
-        given = values.unpack(memoryview(asked.fields))
-        fields = msgspec.to_builtins(model.convert(KINDS[asked.kind], asked.kind, given))
-        self._entities[self._entity_name(asked.kind, fields)] = fields
-        return EntityView(entity=fields)
-
-    def _entity_get(self, asked: GetEntity | DeleteEntity) -> EntityView:
-        found = self._entities.get((asked.kind, asked.workflow, asked.name))
-        if found is None:
-            raise NotFound(asked.kind, asked.name)
-        return EntityView(entity=found)
-
-    def _entity_delete(self, asked: DeleteEntity) -> DeletionView:
-        self._entity_get(asked)
-        used = asked.kind == "workflow" and len(self._entities) > 1
-        if used and not asked.force:
-            raise InUse("workflow", asked.name, "its jobs")
-        del self._entities[asked.kind, asked.workflow, asked.name]
-        return DeletionView(broken=["job count"] if used else [])
-
-    def _entity_list(self, asked: ListEntities) -> EntityPage:
-        names = sorted(
-            name
-            for name in self._entities
-            if name[0] == asked.kind
-            and asked.workflow in (None, name[1])
-            and name[2] > (asked.after or "")
-        )
-        page = names[: asked.limit]
-        more = len(names) > len(page)
-        entities = [self._entities[name] for name in page]
-        return EntityPage(entities=entities, next=page[-1][2] if more else None)
-
-    def _entity_name(self, kind: str, fields: dict[str, Any]) -> tuple[str, str, str]:
-        return kind, fields.get("workflow_name", ""), fields.get(f"{kind}_name", "")
-
-    def _node_ready(self, asked: GetReadiness) -> ReadinessView:
-        return ReadinessView(state=self.state, trouble=self.trouble)
-
-    def _node_status(self, asked: GetNode) -> NodeView:
-        return NodeView(
-            node_id="fake",
-            version="1",
-            pid=1,
-            state=self.state,
-            uptime_s=1.0,
-            data_dir="/nowhere",
-            capabilities=["general"],
-            open_requests=0,
-            queued_batches=0,
-            dead_letters=0,
-            rss_bytes=1,
-            executors=[],
-        )
-
-    def _actors_tree(self, asked: ListActors) -> ActorTree:
-        actor = ActorView(address="a1", name="Supervisor", state="idle", mailbox=0, age_s=1.0)
-        return ActorTree(actors=[actor])
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        done: Future[T] = Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - it is the caller's
+            done.set_exception(error)
+        return done
 
 
 class FakeGateway(Gateway):
     """Serves a fake node at a Unix socket; in one event loop."""
 
     def __init__(self, node: FakeNode, path: Path) -> None:
-        super().__init__(path, "fake", node.answer)
+        super().__init__(path, _ID, node.answer)
 
     async def kill(self) -> None:
         """Vanish, as a killed process does: no answer, no farewell."""
         for connection in list(self._connections):
-            connection.vanish()
+            transport = connection._transport
+            assert transport is not None
+            transport.abort()
         await self.stop()
-
-    def _connect(self) -> _Connection:
-        return _Vanishing(self._node_id, self._call, self._connections)
-
-
-class _Vanishing(_Connection):
-    def vanish(self) -> None:
-        """Drop the connection with what was not sent."""
-        if self._transport is not None:
-            self._transport.abort()
 
 
 @contextlib.contextmanager

@@ -8,11 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-import msgspec
 from falcon import testing
 
 from jobx import frames, values
 from jobx.actors.egress.writers.registry import Writers
+from jobx.actors.gateway.waiters import Answers
 from jobx.config import HttpSettings, ResultSettings, Settings
 from jobx.errors import InvalidInput, JobxError
 from jobx.handlers.languages import lines
@@ -21,23 +21,28 @@ from jobx.handlers.pairs.grouping import Groups, snapshot
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.names import Scope
 from jobx.http.app import create_app
+from jobx.kv.blobs import BlobFolder
 from jobx.kv.collections import items
-from jobx.questions import SubmitJob
 from jobx.tools.shared.parsing import parse_argument
 from jobx.values import Value
-from tests.support.fake_node import FakeNode
+from tests.support.fake_node import Desk, FakeNode
 from tests.support.results import result, site
 
 Path_ = Callable[[Value], Value]
 
 
+class Echo(Desk):
+    """Gives the arguments of every job back."""
+
+    def pairs_of(self, job: str, arguments: dict[str, Any]) -> list[tuple[Any, Any]]:
+        return list(arguments.items())
+
+
 class EchoNode(FakeNode):
     """A node whose jobs give their arguments back."""
 
-    def _accept(self, asked: SubmitJob) -> None:
-        given = dict(values.unpack(asked.arguments))
-        super()._accept(msgspec.structs.replace(asked, job="slow"))
-        self._succeed(asked.request_id, list(given.items()))
+    def _desk(self, answers: Answers, blobs: BlobFolder | None) -> Desk:
+        return Echo(self.store, answers, blobs)
 
 
 NODE: Final = EchoNode()
@@ -114,10 +119,10 @@ def line(value: Value) -> Value:
 
 def trace(value: Value) -> Value:
     """In the session of an invocation, as its trace shows it."""
+    NODE.desk.session = {"v": snapshot(value)}
     response = CLIENT.simulate_post(
         "/job/texts/slow", body=b"{}", headers={"Content-Type": "application/json"}
     )
-    NODE.session = {"v": snapshot(value)}
     address = f"/request/texts/{response.headers['x-mr-request-id']}/trace"
     shown = json.loads(CLIENT.simulate_get(address).content)["root"]["session"]
     return values.from_jsonable(shown)["v"]
@@ -150,7 +155,7 @@ def over_http(form: str, accept: str) -> Path_:
 
     def go(value: Value) -> Value:
         response = CLIENT.simulate_post(
-            "/job/texts/echo",
+            "/job/texts/count",
             body=_body_of(value, form),
             headers={"Content-Type": f"application/{form}", "Accept": accept},
         )

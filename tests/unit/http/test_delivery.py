@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 from falcon.testing import TestClient
+from msgspec.structs import replace
 
-from jobx.model import Delivery
+from jobx.kv import keys
+from jobx.kv.requests import deliveries, request_entity
+from jobx.kv.store import Put
+from jobx.model import Destination, encode
 from jobx.questions import DeliverResult
 from tests.support.fake_node import FakeNode
 from tests.unit.http.resources.test_requests import submit
@@ -14,9 +17,10 @@ from tests.unit.http.resources.test_requests import submit
 
 def test_delivery_begins_again_and_its_request_says_so(client: TestClient, node: FakeNode) -> None:
     request_id = submit(client, "count", text="a")
-    sent = Delivery(delivery_id=f"texts/{request_id}", writer="http")
-    done = node._requests[request_id]
-    node._requests[request_id] = msgspec.structs.replace(done, deliveries=[sent])
+    done = request_entity.get(node.store, "texts", request_id)
+    goes = replace(done, destination=Destination(writer="post", place="http://a"))
+    entry = Put(keys.entity("request", "texts", request_id), encode(goes))
+    node.store.commit([entry, *deliveries.begin_writes(goes, "fake")])
 
     answer = client.simulate_post(f"/request/texts/{request_id}/delivery")
 

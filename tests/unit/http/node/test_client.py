@@ -36,7 +36,7 @@ from jobx.questions import (
     encode_error,
 )
 from jobx.views import Greeting, View
-from tests.support.fake_node import FakeGateway, FakeNode
+from tests.support.fake_node import VIEW, FakeGateway, FakeNode
 from tests.support.waiting import eventually
 
 SUBMIT = SubmitJob(workflow="texts", request_id="r1", job="slow", wait_s=20.0)
@@ -98,7 +98,7 @@ def test_answers_reach_their_callers_in_any_order(node: FakeNode, path: Path) ->
 def test_error_of_the_node_is_raised_as_it_was(node: FakeNode, path: Path) -> None:
     async def scene() -> None:
         async with served(node, path), connected(path) as client:
-            with pytest.raises(NotFound, match="there is no request named r1"):
+            with pytest.raises(NotFound, match="there is no request named texts/r1"):
                 await client.call(GET)
 
     run(scene())
@@ -285,7 +285,6 @@ def test_wrong_hello_is_said(
 
 
 HELLO = encode_answer(0, Greeting(protocol=PROTOCOL, pid=7))
-NODE = FakeNode()._node_status(GetNode())
 
 
 @pytest.mark.parametrize(
@@ -342,7 +341,7 @@ def test_a_reply_that_cannot_be_read_is_an_error_of_its_call_alone(path: Path) -
         while chunk := await reader.read(1 << 16):
             for number, _ in map(decode_call, decoder.bodies(chunk)):
                 bad = frames.with_head(b"\x92\x01\xc1")
-                writer.write((HELLO, bad)[number] if number < 2 else encode_answer(number, NODE))
+                writer.write((HELLO, bad)[number] if number < 2 else encode_answer(number, VIEW))
         writer.close()
 
     async def scene() -> None:
@@ -351,14 +350,14 @@ def test_a_reply_that_cannot_be_read_is_an_error_of_its_call_alone(path: Path) -
             asked = [client.call(GetNode(), 5) for _ in range(3)]
             answers = await asyncio.gather(*asked, return_exceptions=True)
             assert isinstance(answers[0], FrameError)
-            assert answers[1:] == [NODE] * 2
+            assert answers[1:] == [VIEW] * 2
 
     run(scene())
 
 
 def test_a_frame_that_the_node_cannot_read_is_an_error_of_its_caller(path: Path) -> None:
     async def answer(_: Question[Any]) -> View:
-        return NODE
+        return VIEW
 
     async def scene() -> None:
         gateway = Gateway(path, "n", answer)
@@ -368,7 +367,7 @@ def test_a_frame_that_the_node_cannot_read_is_an_error_of_its_caller(path: Path)
                 context = {"n": msgspec.msgpack.Ext(99, b"x")}
                 with pytest.raises(InvalidInput, match="extension type 99"):
                     await client.attend(msgspec.structs.replace(SUBMIT, context=context))
-                assert await client.call(GetNode()) == NODE
+                assert await client.call(GetNode()) == VIEW
         finally:
             await gateway.stop()
 
@@ -383,13 +382,13 @@ def test_a_call_that_breaks_two_connections_is_an_error_and_not_sent_again(path:
                 if isinstance(question, SubmitJob):
                     writer.close()
                     return
-                writer.write(encode_answer(number, NODE) if number else HELLO)
+                writer.write(encode_answer(number, VIEW) if number else HELLO)
         writer.close()
 
     async def scene() -> None:
         async with await asyncio.start_unix_server(serve, str(path)), connected(path) as client:
             with pytest.raises(FrameError, match="each time submit was sent"):
                 await client.attend(_after(300.0))
-            assert await client.call(GetNode()) == NODE
+            assert await client.call(GetNode()) == VIEW
 
     run(scene())

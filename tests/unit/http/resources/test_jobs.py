@@ -130,7 +130,7 @@ def test_msgpack_body_and_answer(client: TestClient) -> None:
 def test_failed_request_is_a_problem_that_names_the_fault(
     client: TestClient, node: FakeNode
 ) -> None:
-    node.failure = Failure(
+    node.desk.failure = Failure(
         kind="pair", type="ValueError", message="no", traceback="line 3", invocation_id="i9", pair=4
     )
     answer = post(client, "/job/texts/fail")
@@ -153,13 +153,13 @@ def test_failed_request_is_a_problem_that_names_the_fault(
 def test_status_of_a_failed_request_follows_its_kind(
     client: TestClient, node: FakeNode, kind: str, status: int
 ) -> None:
-    node.failure = Failure(kind=kind, type="X", message="y")
+    node.desk.failure = Failure(kind=kind, type="X", message="y")
     assert post(client, "/job/texts/fail").status_code == status
 
 
 def test_exception_headers_hold_what_headers_may(client: TestClient, node: FakeNode) -> None:
     message = "é\r\nSet-Cookie: a=b\x00\x85→" + "x" * 10_000
-    node.failure = Failure(kind="author", type="E", message=message)
+    node.desk.failure = Failure(kind="author", type="E", message=message)
     header = post(client, "/job/texts/fail").headers["X-MR-EXCEPTION-MESSAGE"]
     assert header.startswith("é  Set-Cookie: a=b  ?xxx")
     assert len(header) == 500
@@ -224,7 +224,8 @@ def test_unexpected_error_is_logged_under_the_id_that_the_client_gets(
 
 def test_unknown_job_is_not_found(client: TestClient) -> None:
     answer = post(client, "/job/texts/nothing")
-    assert (answer.status_code, answer.json["detail"]) == (404, "there is no job named nothing")
+    detail = "there is no job named texts/nothing"
+    assert (answer.status_code, answer.json["detail"]) == (404, detail)
 
 
 @pytest.mark.parametrize("path", ["/job/Texts/count", "/job/texts/c%20d", "/job/texts/.."])

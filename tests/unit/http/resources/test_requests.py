@@ -5,16 +5,19 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import pytest
 from falcon.testing import TestClient
+from msgspec.structs import replace
 
 from jobx.config import HttpSettings
 from jobx.errors import BlobDamaged
 from jobx.handlers.pairs import run_reader
 from jobx.http.app import create_app
 from jobx.http.writing import results
-from jobx.model import Failure
+from jobx.kv import keys
+from jobx.kv.requests import request_entity
+from jobx.kv.store import Put
+from jobx.model import Failure, encode
 from tests.support.fake_node import FakeNode
 
 
@@ -32,7 +35,7 @@ def test_view_shows_how_a_request_stands(client: TestClient) -> None:
 
 
 def test_list_pages_newest_first(client: TestClient) -> None:
-    ids = [submit(client, "slow") for _ in range(3)]
+    ids = sorted(submit(client, "slow") for _ in range(3))
     first = client.simulate_get("/request/texts", params={"limit": "2"}).json
     rest = client.simulate_get("/request/texts", params={"after": first["next"]}).json
     shown = [one["request_id"] for one in first["requests"] + rest["requests"]]
@@ -84,7 +87,7 @@ def test_result_waits_when_preferred(client: TestClient, node: FakeNode) -> None
 
 
 def test_result_of_a_failed_request_is_its_problem(client: TestClient, node: FakeNode) -> None:
-    node.failure = Failure(kind="timeout", type="TimeLimit", message="slow", traceback="t")
+    node.desk.failure = Failure(kind="timeout", type="TimeLimit", message="slow", traceback="t")
     answer = client.simulate_get(f"/request/texts/{submit(client, 'fail')}/result")
     assert (answer.status_code, answer.json["traceback"]) == (504, "t")
 
@@ -125,8 +128,8 @@ def test_result_of_a_cancelled_request_is_a_conflict(client: TestClient) -> None
 
 def test_trace_shows_sessions_of_any_value(client: TestClient, node: FakeNode) -> None:
     moment = datetime.datetime(2024, 1, 2, tzinfo=datetime.UTC)
-    node.session = {"seen": {1: b"\0"}, "at": moment}
-    request_id = submit(client, "slow")
+    node.desk.session = {"seen": {1: b"\0"}, "at": moment}
+    request_id = submit(client, "count", text="a")
     trace = client.simulate_get(f"/request/texts/{request_id}/trace", params={"limit": "5"}).json
     assert trace["root"]["session"]["seen"] == {"$map": [[1, {"$bytes": "AA=="}]]}
     assert node.last("request.trace").limit == 5
@@ -155,7 +158,7 @@ def test_damaged_blob_is_an_error_and_not_a_short_result(
     from_blobs: TestClient, tmp_path: Path
 ) -> None:
     request_id = submit(from_blobs, "pairs", count=3)
-    (tmp_path / request_id).unlink()
+    (tmp_path / "texts" / request_id / "run").unlink()
     answer = from_blobs.simulate_get(f"/request/texts/{request_id}/result")
     assert (answer.status_code, answer.json["code"]) == (500, "blob-damaged")
 
@@ -165,17 +168,19 @@ def test_damaged_small_result_is_an_error_and_not_a_short_result(
     client: TestClient, node: FakeNode, damage: Callable[[bytes], bytes]
 ) -> None:
     request_id = submit(client, "pairs", count=3)
-    result = node._results[request_id]
-    count, size, run, *more = result.payloads[0]
-    payloads = [[count, size, damage(run), *more]]
-    node._results[request_id] = msgspec.structs.replace(result, payloads=payloads)
+    request = request_entity.get(node.store, "texts", request_id)
+    assert request.result is not None
+    (run,) = request.result
+    damaged = replace(run, inline=damage(run.inline or b""))
+    entry = encode(replace(request, result=(damaged,)))
+    node.store.commit([Put(keys.entity("request", "texts", request_id), entry)])
     answer = client.simulate_get(f"/request/texts/{request_id}/result")
     assert (answer.status_code, answer.json["code"]) == (500, "blob-damaged")
 
 
 def _spoiled(client: TestClient, folder: Path) -> str:
     request_id = submit(client, "pairs", count=5000, value="v" * 1000)
-    blob = folder / request_id
+    blob = folder / "texts" / request_id / "run"
     blob.write_bytes(blob.read_bytes()[:-1] + b"w")
     return request_id
 
@@ -198,7 +203,7 @@ def test_stream_of_a_blob_that_is_damaged_while_it_is_sent_is_cut_off(
 
 
 def test_an_invocation_is_shown_with_its_session(client: TestClient, node: FakeNode) -> None:
-    node.session = {"seen": b"\x01"}
+    node.desk.session = {"seen": b"\x01"}
     path = f"/request/texts/{submit(client, 'count', text='a')}/invocation/m0"
     shown = client.simulate_get(path).json
     assert (shown["invocation_id"], shown["output"]) == ("m0", "é, printed\n")
@@ -227,7 +232,9 @@ def test_invocation_of_an_unknown_request_is_not_found(client: TestClient, part:
 
 
 def test_result_that_lacked_a_capability_is_unavailable(client: TestClient, node: FakeNode) -> None:
-    node.failure = Failure(kind="capability", type="NoCapability", message="no node offers 'gpu'")
+    node.desk.failure = Failure(
+        kind="capability", type="NoCapability", message="no node offers 'gpu'"
+    )
     answer = client.simulate_get(f"/request/texts/{submit(client, 'fail')}/result")
     assert (answer.status_code, answer.json["kind"]) == (503, "capability")
     assert "'gpu'" in answer.json["detail"]
