@@ -16,7 +16,7 @@ from jobx import printable
 from jobx.errors import JobxError
 from jobx.tools.shared import exits
 
-#: Each is a module of this package that holds a command of the same name.
+#: Each is a module of this package with a command of the same name.
 COMMANDS: Final = (
     "serve",
     "run",
@@ -50,7 +50,7 @@ class Cli(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command to its last byte of output; a reader that has gone is no error."""
+        """Run a command to its last byte of output; a closed reader is no error."""
         try:
             code = super().invoke(ctx)
             sys.stdout.flush()
@@ -67,7 +67,7 @@ class Cli(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run the command that ``args`` (default: of the process) name, and exit."""
+        """Run the command of ``args`` (default: those of the process), and exit."""
         words = list(sys.argv[1:] if args is None else args)
         try:
             code = super().main(words, prog_name or "jobx", complete_var, False, **extra)
@@ -79,7 +79,7 @@ class Cli(click.Group):
 
 
 def report(error: Exception) -> int:
-    """Say on stderr, in one line, what was wrong; return the exit code."""
+    """Write an error to stderr as one line; return the exit code."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return exits.USAGE
@@ -101,7 +101,7 @@ def _judge(error: Exception) -> tuple[str, int]:
 
 
 def _leave_the_pipe() -> None:
-    # Whoever read our output has seen enough; the interpreter's last flush must not complain.
+    # The reader of our output has closed it; the interpreter's last flush must not complain.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,7 +1,7 @@
 """The scripts of ``mr`` 0.3.5: each is a command of ``jobx`` under its old name.
 
-All of them are this module's ``main``, which looks at the name that it was called by. They take the
-old arguments, and the options that every command of ``jobx`` takes.
+All of them are this module's ``main``, which looks at its own name. They take the old arguments,
+and the common options of ``jobx``.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from jobx.tools import cli
 from jobx.tools.shared import exits
 
 Words: TypeAlias = list[str]
-#: Takes the arguments of a script; gives the commands that do its work, one after the other.
+#: Takes the arguments of a script; returns the commands that do its work, one after the other.
 Script: TypeAlias = Callable[[Words], list[Words]]
 
-#: Where the web server of the original listened, and where old nginx settings look for it.
+#: The socket of the original's web server, which old nginx settings use.
 SOCKET: Final = "unix:/tmp/mr.gunicorn.sock"
-#: Where the production script of the original wrote its log.
+#: The log file of the original's production script.
 LOG_PATH: Final = "/var/log/jobx.log"
 
 
 def main() -> None:
-    """Do what the script does that this process was called as, and exit."""
+    """Run the script that this process was called as, and exit."""
     name = Path(sys.argv[0]).name
     try:
         commands = SCRIPTS[name](sys.argv[1:])
@@ -76,7 +76,7 @@ def _list_steps(given: Words) -> list[Words]:
 
 
 def _create_handler(given: Words) -> list[Words]:
-    """The original's word for any node was ``none``."""
+    """Return the command; the original's word for any node was ``none``."""
     pairs = zip(["", *given], given, strict=False)
     options = ("-r", "--capability")
     words = ["general" if word == "none" and before in options else word for before, word in pairs]
@@ -92,7 +92,7 @@ def _create_request(given: Words) -> list[Words]:
     asked, others = parser.parse_known_args(given)
     words = ["run", f"{asked.workflow}/{asked.job}", *others]
     for name, value in asked.a:
-        # It was text, whatever it looks like; the handler's argument spec casts it.
+        # Values were always text; the handler's argument spec casts them.
         words += ["-a", f"{name}={json.dumps(value)}"]
     return [[*words, "--context", asked.c] if asked.c else words]
 
@@ -118,9 +118,9 @@ def _serve(log_path: str) -> Script:
 
 
 def set_defaults(environ: MutableMapping[str, str], log_path: str) -> None:
-    """Set what the original's start scripts set, where the settings do not say it."""
+    """Set what the original's start scripts set, unless the settings have it."""
     if environ.get("JOBX_CONFIG"):
-        return  # whoever has settings of the new kind has them all
+        return  # a file of new settings has everything
     environ.setdefault("JOBX_HTTP_BIND", SOCKET)
     if log_path and not environ.get("MR_LOG_FILEPATH"):
         environ.setdefault("JOBX_NODE_LOG_PATH", log_path)

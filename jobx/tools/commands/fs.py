@@ -35,7 +35,7 @@ _STDIO: Final = "-"
 
 @click.group("fs")
 def fs() -> None:
-    """Shared files: what the handlers of a workflow find in FS."""
+    """Shared files: the files that handlers of a workflow find in FS."""
 
 
 @command(fs, "ls", example="fs ls thumbnails out")
@@ -65,7 +65,7 @@ def ls(call: Call, workflow: str, path: str) -> None:
 @click.argument("path")
 @click.argument("target", default=_STDIO)
 def get(call: Call, workflow: str, path: str, target: str) -> None:
-    """Copy a file to TARGET here, or to stdout."""
+    """Copy a file to the local file TARGET, or to stdout."""
     with _files(call, workflow) as files, files.open(path, "rb") as source:
         if target == _STDIO:
             shutil.copyfileobj(source, sys.stdout.buffer, _COPY_BYTES)
@@ -79,7 +79,7 @@ def get(call: Call, workflow: str, path: str, target: str) -> None:
 @click.argument("source")
 @click.argument("path")
 def put(call: Call, workflow: str, source: str, path: str) -> None:
-    """Copy the file SOURCE here (- is stdin) to PATH. One that is there is replaced."""
+    """Copy the local file SOURCE (- is stdin) to PATH. An existing file is replaced."""
     with call.entities() as entities:
         entities.get(model.Workflow, workflow)
     opened = nullcontext(sys.stdin.buffer) if source == _STDIO else _reading(source)
@@ -91,9 +91,9 @@ def put(call: Call, workflow: str, source: str, path: str) -> None:
 @command(fs, "rm", example="fs rm thumbnails out --recursive")
 @click.argument("workflow")
 @click.argument("path")
-@click.option("--recursive", is_flag=True, help="Remove a folder and all in it.")
+@click.option("--recursive", is_flag=True, help="Remove a folder and everything in it.")
 def rm(call: Call, workflow: str, path: str, recursive: bool) -> None:
-    """Remove a file, or a folder with all in it."""
+    """Remove a file, or a folder with everything in it."""
     with _files(call, workflow) as files:
         if recursive and files.isdir(path):
             files.rmdir(path, force=True)
@@ -104,7 +104,7 @@ def rm(call: Call, workflow: str, path: str, recursive: bool) -> None:
 
 @contextmanager
 def _files(call: Call, workflow: str) -> Iterator[FS]:
-    """Give a workflow's shared files, whose errors are those of commands."""
+    """Yield a workflow's shared files; their errors become those of commands."""
     settings = call.settings.files
     if not settings.location:
         raise InvalidInput("setting files.url", "''", "there are no shared files without it")
@@ -135,7 +135,7 @@ def _told(error: OSError) -> JobxError:
 
 @contextmanager
 def _reading(path: str) -> Iterator[BinaryIO]:
-    """Open a local file; only errors of opening it are told as its own."""
+    """Open a local file; only errors of opening it count as errors of the local file."""
     with ExitStack() as stack:
         with _local(path):
             file = stack.enter_context(Path(path).open("rb"))
@@ -144,7 +144,7 @@ def _reading(path: str) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _local(path: str) -> Iterator[None]:
-    """Let errors of a local file be told apart from those of a shared one."""
+    """Mark errors of a local file, to tell them apart from those of a shared file."""
     try:
         yield
     except OSError as error:

@@ -41,7 +41,7 @@ def handler() -> None:
     type=(str, _ARGUMENT_TYPES),
     multiple=True,
     metavar="NAME TYPE",
-    help="An argument that the handler takes; once for each.",
+    help="An argument of the handler; may be repeated.",
 )
 @click.option("-r", "--capability", default="general", help="What a node must offer to run it.")
 def create(
@@ -55,7 +55,7 @@ def create(
     arguments: tuple[tuple[str, str], ...],
     capability: str,
 ) -> None:
-    """Store a handler whose source is read from stdin."""
+    """Store a handler with a source from stdin."""
     fields = {
         "workflow_name": workflow,
         "handler_name": name,
@@ -78,10 +78,10 @@ def create(
 @command(handler, "sync", example="handler sync wordcount examples/wordcount/handlers --simulate")
 @click.argument("workflow")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.option("--simulate", is_flag=True, help="Change nothing; say what would be done.")
+@click.option("--simulate", is_flag=True, help="Change nothing; show what would be done.")
 @click.option("--force", is_flag=True, help="Store unchanged handlers as well.")
 def sync_folder(call: Call, workflow: str, path: Path, simulate: bool, force: bool) -> int:
-    """Bring the handlers of a workflow in line with a folder of files."""
+    """Make the handlers of a workflow equal to a folder of files."""
     with call.entities() as entities, call.examples() as check:
         report = sync.sync(entities, workflow, path, simulate, force, trial=check)
     if call.as_json:

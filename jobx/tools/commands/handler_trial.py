@@ -1,4 +1,4 @@
-"""``jobx handler test`` and ``jobx handler new``: what authors do before they store a handler."""
+"""``jobx handler test`` and ``jobx handler new``: work on a handler before it is stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jobx.tools.shared.parsing import parse_arguments, parse_json
 
 
 def add_trial_commands(group: click.Group) -> None:
-    """Give the group of handlers its ``test`` and its ``new``."""
+    """Add ``test`` and ``new`` to the group of handlers."""
     command(group, "test", example='handler test count_words.py -a text="to be or not to be"')(
         _test
     )
@@ -34,16 +34,16 @@ def add_trial_commands(group: click.Group) -> None:
     "arguments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="For a mapper: an argument of the request; VALUE is JSON if it is, else text.",
+    help="For a mapper: an argument of the request; VALUE is JSON, or else text.",
 )
-@click.option("--pair", metavar="JSON", help="For a mapper: the [key, value] mapped to it.")
+@click.option("--pair", metavar="JSON", help="For a mapper: the mapped pair, [key, value].")
 @click.option(
     "--results", metavar="JSON", help="For a combiner or reducer: a list of [key, [value, …]]."
 )
 @click.option(
     "--session", multiple=True, metavar="KEY=VALUE", help="For a reducer: what the mapper left."
 )
-@click.option("--workflow", help="The workflow whose scope and shared files it finds.")
+@click.option("--workflow", help="The workflow whose scope and shared files it gets.")
 def _test(
     call: Call,
     *,
@@ -54,10 +54,10 @@ def _test(
     results: str | None,
     session: tuple[str, ...],
 ) -> int:
-    """Run one handler file in a process of its own.
+    """Run one handler file in a separate process.
 
-    It needs no node and no store. Shows what it yields, what it leaves in the session, and its
-    output. Without anything to run on, its examples are run, if it has any.
+    It needs no node and no store. It shows the yielded pairs, the session and the output. Without
+    input it runs the examples of the handler.
     """
     handler = load(file)
     if workflow is not None:
@@ -90,15 +90,17 @@ def _test(
     show_default=True,
     help="What it is.",
 )
-@click.option("--language", default="python", show_default=True, help="What it is written in.")
+@click.option(
+    "--language", default="python", show_default=True, help="The language of the handler."
+)
 def _new(call: Call, *, handler_type: model.HandlerType, language: str) -> None:
-    """Write the file that a new handler starts from to stdout."""
+    """Write a template of a handler to stdout."""
     del call
     render.say(starting_file(language, handler_type).rstrip("\n"))
 
 
 def _check_fit(handler: model.Handler, *, mapper: bool, other: bool) -> None:
-    """Refuse what is for another type of handler."""
+    """Refuse input for another type of handler."""
     if handler.handler_type == "mapper" and other:
         raise InvalidInput("option", "--results or --session", "a mapper takes -a or --pair")
     if handler.handler_type != "mapper" and mapper:

@@ -12,7 +12,7 @@ from jobx.views import TraceNode
 
 @click.group("invocation")
 def invocation() -> None:
-    """Invocations: single executions of a handler on an input."""
+    """Invocations: single runs of a handler on an input."""
 
 
 @command(invocation, "get", example="invocation get wordcount REQUEST_ID INVOCATION_ID")
@@ -39,7 +39,7 @@ def get(call: Call, workflow: str, request_id: str, invocation_id: str) -> None:
 @click.argument("request_id")
 @click.argument("invocation_id")
 def output(call: Call, workflow: str, request_id: str, invocation_id: str) -> None:
-    """Write what an invocation wrote and logged to stdout."""
+    """Write the captured output of an invocation to stdout."""
     with call.store() as store:
         found = trace.invocation(store, workflow, request_id, invocation_id)
     if call.as_json:

@@ -24,7 +24,10 @@ def job() -> None:
 @click.argument("description")
 @click.argument("step")
 @click.option(
-    "--writer", "result_writer", metavar="NAME", help="What takes its results; see docs/writers.md."
+    "--writer",
+    "result_writer",
+    metavar="NAME",
+    help="The writer of its results; see docs/writers.md.",
 )
 @click.option(
     "-o",
@@ -32,7 +35,7 @@ def job() -> None:
     "result_options",
     multiple=True,
     metavar="NAME=VALUE",
-    help="An option of that writer; VALUE is read as JSON if it is JSON, else as text.",
+    help="An option of that writer; VALUE is JSON, or else text.",
 )
 @click.option("--writer-choice", is_flag=True, help="Requests may choose another writer.")
 def create(

@@ -1,4 +1,4 @@
-"""``jobx node``: be a node in the foreground (as ``jobx serve`` needs it), or ask a running one."""
+"""``jobx node``: runs a node in the foreground (as for ``jobx serve``), or asks a running one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from jobx.views import NodeView
     invoke_without_command=True,
 )
 @click.option("--executors", type=int, help="Executor processes; 0: one for each processor.")
-@click.option("--heartbeat-fd", type=int, hidden=True, help="Where it is written that it lives.")
+@click.option("--heartbeat-fd", type=int, hidden=True, help="Descriptor for heartbeats.")
 def node(call: Call, *, heartbeat_fd: int | None) -> None:
     """The running node. Without a command: a node in the foreground, without web workers."""
     if click.get_current_context().invoked_subcommand:
@@ -38,7 +38,7 @@ def node(call: Call, *, heartbeat_fd: int | None) -> None:
 
 @command(node, "status", example="node status")
 def status(call: Call) -> None:
-    """Show what runs: state, open requests, memory, executors."""
+    """Show the state, open requests, memory and executors."""
     with call.gateway() as gateway:
         view = gateway.call(GetNode())
     if call.as_json:

@@ -17,18 +17,18 @@ from jobx.actors.egress import signing
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
 
-#: Largest body that is taken.
+#: Largest accepted body.
 MAX_BODY_BYTES: Final = 16 << 20
 _LENGTH: Final = re.compile(r"[0-9]{1,15}")
 _MAX_KNOWN: Final = 10_000
 _CALL_S: Final = 10.0
-#: Headers that are shown; others are not ours.
+#: Headers that are shown; JobX does not send others.
 _SHOWN: Final = (signing.DELIVERY_ID, "X-WORKFLOW-NAME", "X-JOB-NAME", "X-REQUEST-ID")
 
 
 @click.group("notify")
 def notify() -> None:
-    """Notifications: what a node tells people."""
+    """Notifications: what a node reports to people."""
 
 
 @command(notify, "listen", example="notify listen --port 3333")
@@ -37,12 +37,12 @@ def notify() -> None:
 @click.option(
     "--key",
     envvar="JOBX_NOTIFY_HTTP_KEY",
-    help="Refuse what is not signed with it; else notify.http_key of the settings.",
+    help="Refuse posts that are not signed with it; default: notify.http_key.",
 )
 def listen(call: Call, host: str, port: int, key: str | None) -> None:
-    """Print the notifications and results that arrive here over HTTP.
+    """Print the notifications and results that arrive over HTTP.
 
-    Ctrl-C ends it. A repeat of what has arrived is marked.
+    Ctrl-C ends it. Repeats are marked.
     """
 
     def say(arrival: Arrival) -> None:
@@ -65,7 +65,7 @@ def listen(call: Call, host: str, port: int, key: str | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What was posted."""
+    """One post."""
 
     headers: Mapping[str, str]
     body: Any
@@ -88,13 +88,13 @@ class Arrival:
 
 
 class Listener(ThreadingHTTPServer):
-    """Takes POSTs and hands them on.
+    """Accepts POSTs and passes them on.
 
     Args:
         host: Where to listen.
         port: 0 takes a free one.
-        key: What must have signed them; empty: nothing.
-        say: Gets what arrived; called by several threads.
+        key: The key that must have signed them; empty: none.
+        say: Gets each arrival; called by several threads.
     """
 
     def __init__(self, host: str, port: int, key: str, say: Callable[[Arrival], None]) -> None:
@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: what arrives is said."""
+        """Write nothing: arrivals are printed elsewhere."""
 
 
 def _decoded(body: bytes) -> Any:

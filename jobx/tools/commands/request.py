@@ -31,7 +31,7 @@ from jobx.tools.shared.output import replace_file
 from jobx.values import to_jsonable
 from jobx.views import RequestView, ResultView
 
-#: Why a request ends that somebody cancels here.
+#: The reason of a request that is cancelled here.
 REASON: Final = "on the command line"
 _PAGE: Final = 100
 FORMATS: Final = click.Choice(("json", "ndjson", "table"))
@@ -39,14 +39,14 @@ FORMATS: Final = click.Choice(("json", "ndjson", "table"))
 
 @click.group("request")
 def request() -> None:
-    """Requests: what was asked for, how far it is, what came of it."""
+    """Requests: their states, results and traces."""
 
 
 @command(request, "list", example="request list wordcount --state failed --limit 20")
 @click.argument("workflow")
 @click.option("--state", type=click.Choice(get_args(model.RequestState)), help="Only these.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
-@click.option("--after", metavar="CURSOR", help="The page behind; `next` of the page before.")
+@click.option("--after", metavar="CURSOR", help="The next page; `next` of the page before.")
 def list_page(
     call: Call, workflow: str, state: model.RequestState | None, limit: int, after: str | None
 ) -> None:
@@ -102,9 +102,9 @@ def result(call: Call, workflow: str, request_id: str, form: str) -> None:
 @click.argument("workflow")
 @click.argument("request_id")
 def cancel(call: Call, workflow: str, request_id: str) -> None:
-    """Cancel a request and all its invocations. One that has ended stays as it is.
+    """Cancel a request and all its invocations. One that has ended is not changed.
 
-    Where no node runs, it is cancelled in the store.
+    If no node runs, the request is cancelled in the store.
     """
     question = CancelRequest(workflow=workflow, request_id=request_id, reason=REASON)
     try:
@@ -124,7 +124,7 @@ def cancel(call: Call, workflow: str, request_id: str) -> None:
 def deliver(call: Call, workflow: str, request_ids: tuple[str, ...]) -> None:
     """Deliver results again: those named, or all that were given up.
 
-    The delivery ids stay the same. Needs the running node.
+    The delivery ids stay the same. It needs the running node.
     """
     views, count = [], 0
     with call.gateway() as gateway, call.store() as store:
@@ -147,11 +147,11 @@ def deliver(call: Call, workflow: str, request_ids: tuple[str, ...]) -> None:
 @command(request, "cleanup", example="request cleanup wordcount REQUEST_ID --simulate")
 @click.argument("workflow")
 @click.argument("request_ids", nargs=-1, metavar="[REQUEST_ID]...")
-@click.option("--simulate", is_flag=True, help="Remove nothing; say what would be removed.")
+@click.option("--simulate", is_flag=True, help="Remove nothing; show what would be removed.")
 def cleanup(call: Call, workflow: str, request_ids: tuple[str, ...], simulate: bool) -> None:
     """Remove finished requests: those named, or all of the workflow.
 
-    Their logs and blobs go with them.
+    Their logs and blobs are removed too.
     """
     removed = []
     with call.store() as store:
@@ -173,11 +173,11 @@ def cleanup(call: Call, workflow: str, request_ids: tuple[str, ...], simulate: b
 @click.option(
     "--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Invocations."
 )
-@click.option("--detail", is_flag=True, help="Inputs, sessions, output and tracebacks, too.")
+@click.option("--detail", is_flag=True, help="Also show inputs, sessions, output and tracebacks.")
 def trace(call: Call, workflow: str, request_id: str, limit: int, detail: bool) -> None:
     """Show the invocation tree of a request.
 
-    Of each invocation: state, kind, step, attempt, duration, error.
+    It has state, kind, step, attempt, duration and error of each invocation.
     """
     with call.store() as store:
         view = traces.read(store, workflow, request_id, limit)
@@ -235,7 +235,7 @@ def show_sessions(call: Call, workflow: str, request_id: str) -> None:
 
 
 def say_result(result: ResultView, form: str) -> None:
-    """Write the pairs of a result to stdout, read from where they are."""
+    """Write the pairs of a result to stdout, from the store or from blobs."""
     payloads = list(map(Payload.from_wire, result.payloads))
     render.say_pairs(run_reader.pairs(payloads, result.blob_dir), form, result.request_id)
 
@@ -250,7 +250,7 @@ def failed(request_id: str, state: str, failure: model.Failure | None) -> Reques
 
 
 def _cancel_stored(call: Call, workflow: str, request_id: str) -> RequestView:
-    """Cancel a request while no node runs, and keep any from starting meanwhile."""
+    """Cancel a request while no node runs, and keep a node from starting meanwhile."""
     call.find_store()
     lock = FolderLock(call.settings.data_dir, "request cancel")
     lock.acquire()
@@ -277,18 +277,18 @@ def _live(call: Call, workflow: str, request_id: str) -> RequestView | None:
 
 
 def _finished(store: Store, workflow: str, request_ids: Sequence[str]) -> Iterator[model.Request]:
-    """Yield the requests of these ids, or all of the workflow that have ended when none is given.
+    """Yield the requests of these ids; without ids all finished requests of the workflow.
 
     Raises:
-        NotEnded: One of those asked for still runs; nothing was yielded.
-        InUse: The result of one is on its way; nothing was yielded.
+        NotEnded: One of the named requests still runs; nothing was yielded.
+        InUse: The result of one is being delivered; nothing was yielded.
     """
     named = [request_entity.get(store, workflow, request_id) for request_id in request_ids]
     for entity in named:
         if not entity.is_done:
             raise NotEnded(entity.request_id)
         if deliveries.is_pending(store, workflow, entity.request_id):
-            raise InUse("request", entity.request_id, "its delivery: the result is on its way")
+            raise InUse("request", entity.request_id, "its delivery, which is in progress")
     yield from named
     after = None
     while not request_ids:
@@ -307,7 +307,7 @@ def _remove(call: Call, store: Store, entity: model.Request) -> None:
 
 
 def _waits(call: Call) -> bool:
-    """Whether no node works on what is open."""
+    """Whether no node works on open requests."""
     return FolderLock(call.settings.data_dir).holder() is None
 
 

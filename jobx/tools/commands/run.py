@@ -1,4 +1,4 @@
-"""``jobx run``: one request without HTTP, on the running node or on one of its own."""
+"""``jobx run``: one request without HTTP, on the running node or on its own node."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ from jobx.views import Outcome, View
 
 A = TypeVar("A", bound=View)
 
-#: How often progress is shown; the end is seen at once.
+#: How often progress is shown; the end shows at once.
 _POLL_S: Final = 0.2
 
-#: How long a run looks for a node after the one that it asked has ended.
+#: How long a run looks for a node after its own has ended.
 HANDOVER_S: Final = 60.0
 
 
@@ -65,16 +65,16 @@ class Ask(Protocol):
     "arguments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="An argument; VALUE is read as JSON if it is JSON, else as text.",
+    help="An argument; VALUE is JSON, or else text.",
 )
 @click.option("--format", "form", type=FORMATS, default="json", show_default=True)
 @click.option(
     "--time-limit",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Fail what takes longer.",
+    help="Fail the request if it takes longer.",
 )
-@click.option("--context", metavar="JSON", help="A map that is shown wherever the request is.")
+@click.option("--context", metavar="JSON", help="A map that is shown with the request.")
 @click.option("--executors", type=int, help="Executor processes; 0: one for each processor.")
 def run(
     call: Call,
@@ -85,10 +85,10 @@ def run(
     time_limit: float | None,
     context: str | None,
 ) -> int:
-    """Run one request here and write its result to stdout.
+    """Run one request and write its result to stdout.
 
-    A node that runs on the data folder does the work; else one is started for it alone. Ctrl-C
-    cancels the request.
+    The node on the data folder does the work. If none runs, the command starts one. Ctrl-C cancels
+    the request.
     """
     shown = {} if context is None else parse_context(context)
     submission = _submission(job, arguments, time_limit, shown)
@@ -122,20 +122,20 @@ def _submission(
 
 
 async def _request(call: Call, submission: SubmitJob) -> Outcome:
-    """Return the ended request; it is cancelled when this coroutine is."""
-    # SIGTERM cancels the request too, else the next node would take it up.
+    """Return the ended request; cancelling this coroutine cancels it."""
+    # SIGTERM cancels the request too; otherwise the next node would continue it.
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    # A node may be another run's, and end with that: then its request is found again by its id.
+    # The node may belong to another run and end with it; then the request is found by its id.
     until, lost = 0.0, ""
     while True:
         until = until or time.monotonic() + HANDOVER_S
         try:
             return await _on_a_node(call, submission)
         except _HandedOver as error:
-            until = until if lost == str(error) else 0.0  # the same again and again has an end
+            until = until if lost == str(error) else 0.0  # the same failure again and again ends
             lost = str(error)
-            render.complain(f"the node has ended ({lost}); the request is taken up again")
+            render.complain(f"the node has ended ({lost}); the request continues")
         except (NodeUnreachable, Draining, InUse):
             if time.monotonic() > until and not lost:
                 raise

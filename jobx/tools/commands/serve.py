@@ -29,25 +29,25 @@ from jobx.tools.serving.watchdog import Heartbeat, Stillness, is_stopped
 from jobx.tools.shared import exits, render
 from jobx.tools.shared.command import Call, command
 
-#: How long the node, and then the web workers, may take to answer.
+#: Time limit for the first answer of the node, and then of the web workers.
 START_S: Final = 30.0
-#: What the web workers may take beyond node.drain_s, for answers that are on their way.
+#: Extra time of the web workers after node.drain_s, for answers in progress.
 WEB_GRACE_S: Final = 1.0
-#: What the node may take beyond node.drain_s to end in good order, before it is killed.
+#: Extra time of the node after node.drain_s to end cleanly, before it is killed.
 GRACE_S: Final = 5.0
-#: How often the children are looked at.
+#: How often the children are checked.
 _LOOK_S: Final = 1.0
 _UNIX: Final = "unix:"
 _TICK_S: Final = 0.05
 _BACKLOG: Final = 2048
 _STOPPING: Final = frozenset({signal.SIGINT, signal.SIGTERM})
-#: Have the web workers open their log anew; the node follows the file by itself.
+#: Make the web workers reopen their log; the node notices a rotated file by itself.
 _REOPENING: Final = frozenset({signal.SIGHUP, signal.SIGUSR1})
 _SIGNALS: Final = _STOPPING | _REOPENING | {signal.SIGCHLD, signal.SIGUSR2}
 
 
 class Stopped(Exception):
-    """Somebody asked for the end before everything was up."""
+    """A stop was requested before everything was up."""
 
 
 @command(
@@ -65,7 +65,7 @@ class Stopped(Exception):
 def serve(call: Call) -> int:
     """Run a node and its web workers until Ctrl-C or SIGTERM.
 
-    The first signal drains: no new requests, running work may end. A second Ctrl-C kills.
+    The first signal drains: no new requests, waiting clients get answers. A second Ctrl-C kills.
     """
     for note in mr_variables.notes(os.environ):
         render.complain(note)
@@ -133,7 +133,7 @@ class Serving:
             if (code := child.ended()) is not None:
                 if code >= 0:
                     raise self._start_failed(child, code)
-                self._revive(child)  # it was killed, and may have a better time now
+                self._revive(child)  # it was killed, and may succeed now
                 deadline = time.monotonic() + START_S
             if time.monotonic() > deadline:
                 raise DeadlineExceeded(f"starting the {child.name}", START_S)
@@ -141,7 +141,7 @@ class Serving:
                 raise Stopped
 
     def _start_failed(self, child: Child, code: int) -> Exception:
-        if child is self._node and code > 0:  # it has said why, in one line
+        if child is self._node and code > 0:  # it has already written why
             return click.exceptions.Exit(code)
         return InternalError(f"the {child.name} {describe_end(code)} while it started")
 
@@ -151,7 +151,7 @@ class Serving:
                 view = gateway.call(GetNode())
         except JobxError:
             return False
-        return view.pid == self._node.pid  # else it is another node, and ours will say so
+        return view.pid == self._node.pid  # otherwise it is another node, and ours will say so
 
     def _web_answers(self) -> bool:
         connection = http.client.HTTPConnection("localhost", timeout=1.0)
@@ -177,7 +177,7 @@ class Serving:
                 self._web.send(signal.SIGUSR1)
 
     def _end_if_still(self, child: Child) -> None:
-        """Kill a child that stands still, so that it is started again."""
+        """Kill a hanging child, so that it is restarted."""
         if child is self._node:
             is_alive = self._heartbeat.was_heard()
             if is_alive:
@@ -205,10 +205,10 @@ class Serving:
             self._due[child] = now + delay_s
 
     def _drain(self) -> int:
-        """Let the web workers answer who waits, then let the node finish; return the exit code.
+        """Let the web workers answer clients, then let the node finish; return the exit code.
 
-        Both together have ``node.drain_s``: the web workers end their waits before that is over,
-        and a second SIGTERM has the node wait no longer for work. It still ends in good order.
+        Both together have ``node.drain_s``. The web workers end their waits before that, and a
+        second SIGTERM makes the node stop waiting for work. It still ends cleanly.
         """
         deadline = time.monotonic() + self._settings.node.drain_s
         systemd.notify(os.environ, "STOPPING=1")
@@ -225,11 +225,11 @@ class Serving:
         if ended is None:
             return exits.INTERRUPTED
         if not ended:
-            _say("what still ran was killed; open requests go on with the next start")
+            _say("the rest was killed; open requests continue with the next start")
         return exits.OK
 
     def _ends(self, children: list[Child], deadline: float) -> bool | None:
-        """Return whether all end in time, or None as soon as a Ctrl-C says not to wait."""
+        """Return whether all end in time, or None as soon as a Ctrl-C stops the wait."""
         while any(child.running for child in children):
             left_s = deadline - time.monotonic()
             if left_s <= 0:
@@ -240,7 +240,7 @@ class Serving:
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """Listen; where that is refused because JobX serves the data folder already, say that."""
+    """Listen; if JobX already serves the data folder, report that instead of the address."""
     try:
         return listen(settings.http.bind, settings.http.socket_group)
     except InUse as error:
@@ -253,16 +253,16 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def listen(bind: str, group: str = "") -> socket.socket:
-    """Return a listening socket; the web workers inherit it, so its address is theirs for good.
+    """Return a listening socket; the web workers inherit it, so the address stays reserved.
 
     Args:
-        bind: ``HOST:PORT``, an IPv6 host in brackets, port 0 for a free one; or ``unix:PATH``: a
-            socket that only this user may connect to (mode 0600).
-        group: Members of this group may connect to it too (mode 0660).
+        bind: ``HOST:PORT``, an IPv6 host in brackets, port 0 for a free one; or ``unix:PATH``, a
+            socket for this user alone (mode 0600).
+        group: Members of this group may connect too (mode 0660).
 
     Raises:
-        ConfigError: It is no address of this machine.
-        InUse: Somebody listens there.
+        ConfigError: It is not an address of this machine.
+        InUse: Another process listens there.
     """
     try:
         if bind.startswith(_UNIX):
@@ -278,9 +278,9 @@ def listen(bind: str, group: str = "") -> socket.socket:
 
 def _listen_unix(path: Path, group: str) -> socket.socket:
     if path.is_socket() and not _is_answered(path):
-        path.unlink()  # left by a process that was killed
+        path.unlink()  # a killed process left it
     listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)  # from its first instant it is nobody else's
+    before = os.umask(0o177)  # it is private from its first instant
     try:
         listener.bind(str(path.absolute()))
         if group:
@@ -307,7 +307,7 @@ def _is_answered(path: Path) -> bool:
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    """Return settings as the ``JOBX_*`` variables that ``config_loading.load`` reads them from."""
+    """Return settings as ``JOBX_*`` variables, as ``config_loading.load`` reads them."""
     found = {}
     for section in settings.__struct_fields__:
         part = getattr(settings, section)
@@ -333,7 +333,7 @@ def _environ(settings: Settings) -> Mapping[str, str]:
 
 
 def _say(line: str) -> None:
-    """Write a line to stderr, unless nobody is there any more to read it."""
+    """Write a line to stderr, unless its reader is gone."""
     with suppress(OSError):
         click.echo(f"jobx: {line}", err=True)
 
@@ -341,7 +341,7 @@ def _say(line: str) -> None:
 def _node_child(settings: Settings, heartbeat_fd: int) -> Child:
     words = [sys.executable, "-P", "-m", "jobx.tools.cli", "node"]
     words += ["--heartbeat-fd", str(heartbeat_fd)]
-    # Its log is durable and a new node wants its lock: it need not drain as an orphan.
+    # Its log is durable and a new node needs its lock, so an orphaned node need not drain.
     return Child("node", words, _environ(settings), signal.SIGKILL, (heartbeat_fd,))
 
 
@@ -350,18 +350,18 @@ def _web_child(settings: Settings, listener: socket.socket) -> Child:
     options = ["-c", "python:jobx.http.gunicorn_conf", "--bind", f"fd://{number}"]
     words = [sys.executable, "-P", "-m", "gunicorn", *options, "jobx.http.asgi:create()"]
     environ = without_secrets(settings, _environ(settings))
-    # gunicorn imports from the folder that it is in: one that nobody writes to.
+    # gunicorn imports from its working folder, so it gets one that nobody writes to.
     return Child("web server", words, environ, signal.SIGKILL, (number,), folder="/")
 
 
 def _next_signal(timeout_s: float) -> signal.Signals | None:
     found = signal.sigtimedwait(_SIGNALS, timeout_s)
-    # Without a signal there is a number all the same, 0, when this process was stopped meanwhile.
+    # Without a signal the number is 0, when this process was stopped meanwhile.
     return signal.Signals(found.si_signo) if found and found.si_signo else None
 
 
 def _url(address: Any) -> str:
-    """Return how this machine reaches what listens at a socket's address."""
+    """Return the URL under which this machine reaches a socket's address."""
     if isinstance(address, str):
         return f"{_UNIX}{address}"
     host, port = _reachable(address)

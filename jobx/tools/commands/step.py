@@ -14,7 +14,7 @@ from jobx.tools.shared.entity_commands import add_commands, done
 
 @click.group("step")
 def step() -> None:
-    """Steps: each binds a mapper, a combiner if any, and a reducer."""
+    """Steps: each binds a mapper, an optional combiner, and a reducer."""
 
 
 @command(step, "create", example="step create wordcount files 'Lists files.' list_files '' add_up")
@@ -80,7 +80,7 @@ def set_handler(
 @click.argument("handler_type", metavar="TYPE", type=click.Choice(get_args(model.HandlerType)))
 @click.argument("old", metavar="FROM")
 @click.argument("new", metavar="TO")
-@click.option("--simulate", is_flag=True, help="Change nothing; say which steps would change.")
+@click.option("--simulate", is_flag=True, help="Change nothing; show which steps would change.")
 def update_handlers(
     call: Call,
     *,

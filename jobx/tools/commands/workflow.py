@@ -27,7 +27,7 @@ def workflow() -> None:
 @click.argument("name")
 @click.argument("description")
 def create(call: Call, name: str, description: str) -> None:
-    """Create a workflow, and the data folder when there is none."""
+    """Create a workflow, and the data folder if there is none."""
     fields = {"workflow_name": name, "description": description}
     with call.entities(create=True) as entities:
         entities.create(model.convert(model.Workflow, f"workflow {name}", fields))
@@ -53,7 +53,7 @@ def list_all(call: Call) -> None:
 @click.argument("name")
 @force_option
 def delete(call: Call, name: str, force: bool) -> None:
-    """Delete a workflow that holds nothing. With --force: one with all that it holds."""
+    """Delete an empty workflow. With --force, delete everything in it as well."""
     with call.entities() as entities:
         held = entities.delete(model.Workflow, name, force=force)
     deleted(call, "workflow", name, held)
@@ -63,7 +63,7 @@ def delete(call: Call, name: str, force: bool) -> None:
 @click.argument("workflow")
 @click.argument("file", required=False, default="-", type=click.Path(path_type=Path))
 def export(call: Call, workflow: str, file: Path) -> None:
-    """Write a workflow with all that it holds to FILE, or to stdout."""
+    """Write a workflow with everything in it to FILE, or to stdout."""
     with call.entities() as entities:
         body = workflow_file.dump(entities.snapshot(workflow))
     if str(file) == "-":
@@ -75,11 +75,13 @@ def export(call: Call, workflow: str, file: Path) -> None:
 
 @command(workflow, "import", example="workflow import wordcount.json --name wordcount2 --simulate")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--name", metavar="NEW", help="Its name, in place of the one in the file.")
-@click.option("--simulate", is_flag=True, help="Change nothing; say what would change.")
-@click.option("--replace", is_flag=True, help="It may exist; what is not in the file goes.")
+@click.option("--name", metavar="NEW", help="A name instead of the one in the file.")
+@click.option("--simulate", is_flag=True, help="Change nothing; show what would change.")
+@click.option(
+    "--replace", is_flag=True, help="Replace an existing workflow; remove what is not in the file."
+)
 def import_file(call: Call, *, file: Path, name: str | None, simulate: bool, replace: bool) -> None:
-    """Create a workflow with all that FILE holds, or nothing of it. - is stdin."""
+    """Create the workflow in FILE (- is stdin), all of it or nothing."""
     wanted = workflow_file.load(_read(file), name)
     with call.examples() as check:
         for handler in wanted.handlers.values():
@@ -96,7 +98,7 @@ def _say_rows(call: Call, name: str, rows: Sequence[ImportRow], simulate: bool) 
         columns = ("kind", "name", "would be" if simulate else "action")
         render.say_table(columns, ((row.kind, row.name, row.action) for row in rows))
     else:
-        render.say(f"workflow {name} is like that already")
+        render.say(f"workflow {name} is unchanged")
 
 
 def _read(file: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Processes that must not outlive the one that started them."""
+"""Processes that must not outlive their parent."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
-#: Passes over the process table; more than one, for what is killed may be forking.
+#: Passes over the process table; more than one, because a process may fork while it is killed.
 _SWEEPS: Final = 3
 
 
 class Child:
-    """A process, restartable, in a session of its own that dies with this process.
+    """A restartable process in its own session, which dies with this process.
 
     Args:
-        name: What people call it.
+        name: Its name in messages.
         command: Program and arguments.
         environ: Its whole environment.
-        orphan_signal: What it gets when this process dies.
+        orphan_signal: The signal that it gets when this process dies.
         pass_fds: Descriptors that it inherits under their numbers.
-        folder: Where it starts, if not where this process is.
+        folder: Its working folder; default: that of this process.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Child:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start it, also again; the calling thread must live as long as this process."""
+        """Start or restart it; the calling thread must live as long as this process."""
         self._process = subprocess.Popen(  # noqa: S603 - a command of our own
             self._command,
             env=self._environ,
@@ -63,7 +63,7 @@ class Child:
         )
 
     def ended(self) -> int | None:
-        """Return its exit code (minus a signal) once it has ended, and kill what it left behind."""
+        """Return its exit code (minus a signal) once it has ended; kill what it left behind."""
         if self._process is None:
             return None
         running = self._process.returncode is None
@@ -91,7 +91,7 @@ class Child:
 
 
 class ChildRestarts:
-    """Decides whether, and how soon, what died is started again."""
+    """Decides whether, and how soon, a dead child is restarted."""
 
     def __init__(self, limit: int = 5, window_s: float = 60.0, backoff_s: float = 0.1) -> None:
         self._limit = limit
@@ -110,7 +110,7 @@ class ChildRestarts:
 
 
 def kill_session(session: int) -> None:
-    """Kill every process of a session, also those that made a process group of their own."""
+    """Kill every process of a session, including those in their own process groups."""
     for _ in range(_SWEEPS):
         for entry in os.listdir("/proc"):
             if entry.isdigit():

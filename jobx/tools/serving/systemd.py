@@ -1,4 +1,4 @@
-"""What systemd is told by a service of ``Type=notify``; see sd_notify(3)."""
+"""Reports to systemd, for a service of ``Type=notify``; see sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ VARIABLES: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 def notify(environ: Mapping[str, str], state: str) -> None:
-    """Tell a state (``READY=1``, ``STOPPING=1``, ``WATCHDOG=1``) if somebody wants to hear it."""
+    """Report a state (``READY=1``, ``STOPPING=1``, ``WATCHDOG=1``) if systemd listens."""
     address = environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return

@@ -1,4 +1,4 @@
-"""Notices processes that stand still: a node by its heartbeat, others by what the kernel says."""
+"""Detects hanging processes: a node by its heartbeat, others by their state in the kernel."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-#: A wait of ours that took longer says that we were stopped, not that others stood still.
+#: If our own wait took longer, we were stopped ourselves, and no other process hung.
 _LONGEST_LOOK_S: Final = 1.5
 _CHUNK_BYTES: Final = 4096
 
 
 class Heartbeat:
-    """A pipe into which a node writes as long as its loop turns.
+    """A pipe to which a node writes while its loop turns.
 
     Attributes:
-        write_fd: What the node inherits.
+        write_fd: The end that the node inherits.
     """
 
     def __init__(self) -> None:
@@ -39,10 +39,10 @@ class Heartbeat:
 
 
 class Stillness:
-    """How long a process has stood still, by looks at it.
+    """Measures how long a process has hung, by repeated looks.
 
-    Time between two looks counts only as far as a look takes at most, so that a stop of this
-    process, or of the whole machine, is held against nobody.
+    The time between two looks counts only up to a limit, so a stop of this process, or of the
+    machine, is not counted.
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -51,11 +51,11 @@ class Stillness:
         self._looked: float | None = None
 
     def reset(self) -> None:
-        """Begin anew: the process has just been started."""
+        """Start over, because the process was restarted."""
         self._still_s, self._looked = 0.0, None
 
     def look(self, now: float, *, is_alive: bool) -> bool:
-        """Take a look at monotonic ``now``; return whether it has stood still for too long."""
+        """Look at monotonic ``now``; return whether the process has hung for too long."""
         since_s = 0.0 if self._looked is None else min(now - self._looked, _LONGEST_LOOK_S)
         self._looked = now
         self._still_s = 0.0 if is_alive else self._still_s + since_s
@@ -63,7 +63,7 @@ class Stillness:
 
 
 def is_stopped(pid: int) -> bool:
-    """Return whether a process was stopped by a signal, or by who traces it."""
+    """Return whether a process was stopped by a signal or a tracer."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -72,6 +72,6 @@ def is_stopped(pid: int) -> bool:
 
 
 def beat(write_fd: int) -> None:
-    """Write a heartbeat; a pipe that is full says that it is not missed."""
+    """Write a heartbeat; if the pipe is full, none is missing."""
     with suppress(OSError):
         os.write(write_fd, b".")

@@ -1,1 +1,1 @@
-"""What commands share: exits, output, parsing, tables, the gateway's client."""
+"""Shared parts of commands: exits, output, parsing, tables, the gateway's client."""

@@ -1,4 +1,4 @@
-"""What all commands share: options, settings, the way to the store and to a running node."""
+"""Shared by all commands: options, settings, access to the store and to a running node."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Call:
         """Return the path of the store.
 
         Raises:
-            NotFound: There is none.
+            NotFound: It does not exist.
         """
         path = self.settings.store_path
         if not path.exists():
-            hint = "name its folder with --data, or make one with jobx workflow create"
+            hint = "name its folder with --data, or create one with jobx workflow create"
             raise NotFound("store", f"{path}; {hint}")
         return path
 
@@ -52,10 +52,10 @@ class Call:
     def store(self, *, create: bool = False) -> Iterator[SqliteStore]:
         """Open the store for the length of a ``with``; a node may run on it meanwhile.
 
-        What was changed of entities in it, also before it failed, that node knows at the end.
+        At the end that node knows every change of entities, even if the block failed.
 
         Raises:
-            NotFound: There is none, and ``create`` is false.
+            NotFound: It does not exist, and ``create`` is false.
             StoreRefused: It cannot be opened.
         """
         path = self.settings.store_path if create else self.find_store()
@@ -76,7 +76,7 @@ class Call:
 
     @contextmanager
     def examples(self) -> Iterator[Callable[[model.Handler], None]]:
-        """Give what runs a handler's examples; it raises InvalidInput when one does not hold."""
+        """Yield a function that runs a handler's examples; it raises InvalidInput if one fails."""
         with checking(self.settings, os.environ) as check:
             yield check
 
@@ -85,12 +85,12 @@ class Call:
         return GatewayClient(self.settings.gateway_path)
 
     def _tell_node(self) -> None:
-        """Have a node, if one runs, read what was changed: what is asked of it next goes by it."""
+        """Make a running node read the changes, so that its next answer includes them."""
         try:
             with self.gateway() as gateway:
                 gateway.call(RefreshLibrary())
         except NodeUnreachable:
-            pass  # it will read everything when it starts
+            pass  # a node reads everything when it starts
         except JobxError as error:
             render.complain(f"stored, but the node may not know of it yet: {error}")
 
@@ -130,10 +130,10 @@ def command(
 
     Args:
         group: The group that it joins, or None.
-        name: How it is called.
-        example: A line that shows it, without the leading ``jobx``; part of its help.
-        flags: Parameters that are settings, by dotted name; they are not handed on.
-        attributes: More of the click command.
+        name: Its name.
+        example: An example for its help, without the leading ``jobx``.
+        flags: Parameters that are settings, by dotted name; the function does not get them.
+        attributes: Further attributes of the click command.
     """
     register = group.command if group else click.command
 
@@ -149,7 +149,7 @@ def _settled(body: Body, flags: Mapping[str, str]) -> Body:
     def call(
         data: str | None, config_file: Path | None, as_json: bool, debug: bool, **words: Any
     ) -> int | None:
-        del debug  # the entry reads it, for errors may come before this
+        del debug  # the entry point reads it, because errors may come before this
         given = {dotted: words.pop(word) for word, dotted in flags.items()}
         given["node.data_dir"] = data
         return body(Call(config_loading.load(config_file, os.environ, given), as_json), **words)

@@ -1,4 +1,4 @@
-"""What the nouns share: ``create`` as it ends, ``get``, ``list``, ``delete``, how they show."""
+"""Shared by the nouns: the end of ``create``, ``get``, ``list``, ``delete``, and their output."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Named = model.Job | model.Step | model.Handler
 F = TypeVar("F", bound=Callable[..., Any])
 
 force_option = click.option(
-    "--force", is_flag=True, help="Delete it though it is in use, and say what that breaks."
+    "--force", is_flag=True, help="Delete it even if it is in use, and list what that breaks."
 )
 
 
 def add_commands(group: click.Group, kind: type[Named], example: str) -> None:
-    """Add ``get``, ``list`` and ``delete`` to the group of a noun that lives in a workflow."""
+    """Add ``get``, ``list`` and ``delete`` to the group of a noun inside workflows."""
     noun = str(group.name)
 
     @command(group, "get", example=f"{noun} get wordcount {example}", help=f"Show a {noun}.")
@@ -38,7 +38,9 @@ def add_commands(group: click.Group, kind: type[Named], example: str) -> None:
 
     @command(group, "list", example=f"{noun} list wordcount", help=listing)
     @click.argument("workflow")
-    @click.option("--by", type=click.Choice(_columns(kind)), help="Sort by this, not by name.")
+    @click.option(
+        "--by", type=click.Choice(_columns(kind)), help="Sort by this instead of by name."
+    )
     def list_all(call: Call, workflow: str, by: str | None) -> None:
         with call.entities() as entities:
             found = entities.list(kind, workflow)
@@ -84,7 +86,7 @@ def show_all(
 ) -> None:
     """Write entities of a class to stdout: an array, or a table with a column for each field.
 
-    What is ``computed``, a text or None for each entity by its name, are further fields or columns.
+    ``computed`` gives further fields or columns: a text or None for each entity, by its name.
     """
     if call.as_json:
         plain = [msgspec.to_builtins(entity) for entity in entities]
@@ -102,7 +104,7 @@ def show_all(
 
 
 def done(call: Call, verb: str, noun: str, name: str) -> None:
-    """Say what was done to what."""
+    """Print what was done to an entity."""
     if call.as_json:
         render.say_json({"done": verb, "kind": noun, "name": name})
     else:
@@ -110,7 +112,7 @@ def done(call: Call, verb: str, noun: str, name: str) -> None:
 
 
 def deleted(call: Call, noun: str, name: str, broken: Sequence[str]) -> None:
-    """Say that something was deleted, and what that broke."""
+    """Print that an entity was deleted, and what that broke."""
     if call.as_json:
         render.say_json({"done": "deleted", "kind": noun, "name": name, "broken": broken})
         return
@@ -125,7 +127,7 @@ def _as_it_is(command: F) -> F:
 
 
 def _required(step: msgspec.Struct, capabilities: Mapping[str, str]) -> str | None:
-    """Return what a step requires beside ``general``, by what its handlers do; None: nothing."""
+    """Return the capabilities that a step requires, except ``general``; None if there are none."""
     names = (getattr(step, field) for field in HANDLER_FIELDS.values())
     found = {capabilities[name] for name in names if name in capabilities}
     return ", ".join(sorted(found - {"general"})) or None

@@ -1,4 +1,4 @@
-"""Exit codes of the command line: as ``jobx/meanings.py`` has them."""
+"""Exit codes of the command line, from ``jobx/meanings.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that go to a file."""
+"""Answers written to a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jobx.errors import InvalidInput
 
 
 def replace_file(path: Path, body: bytes) -> None:
-    """Write a file that is whole at every instant, over the one that may be there.
+    """Write or replace a file as a whole.
 
     Raises:
         InvalidInput: It cannot be written.

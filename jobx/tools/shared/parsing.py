@@ -1,4 +1,4 @@
-"""What people type as values."""
+"""Parses values that people type."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from jobx.errors import InvalidInput, quote
 
 
 def parse_arguments(option: str, texts: Iterable[str]) -> dict[str, values.Value]:
-    """Return what an option says that is given once for each name.
+    """Return the values of a repeatable option, by name.
 
     Raises:
-        InvalidInput: It says something twice, or not as ``NAME=VALUE``.
+        InvalidInput: A name is repeated, or an item is not ``NAME=VALUE``.
     """
     found: dict[str, values.Value] = {}
     for text in texts:
@@ -27,10 +27,10 @@ def parse_arguments(option: str, texts: Iterable[str]) -> dict[str, values.Value
 
 
 def parse_argument(text: str) -> tuple[str, values.Value]:
-    """Return name and value of ``NAME=VALUE``: JSON if it is JSON, else text.
+    """Return name and value of ``NAME=VALUE``; the value is JSON, or else text.
 
     Raises:
-        InvalidInput: There is no name, or JSON that is no value.
+        InvalidInput: The name is missing, or the JSON is not a value.
     """
     name, equals, body = text.partition("=")
     if not name or not equals:
@@ -42,7 +42,7 @@ def parse_argument(text: str) -> tuple[str, values.Value]:
     except ValueError as error:
         is_deep = isinstance(error.__cause__, RecursionError)
         if is_deep and not body.rstrip().endswith(("]", "}")):
-            return name, body  # what opens so much and closes nothing is no JSON
+            return name, body  # so many open brackets are not JSON
         raise InvalidInput(f"argument {name}", quote(body), str(error)) from error
     return name, _checked(name, values.from_jsonable(value))
 
@@ -56,7 +56,7 @@ def _checked(name: str, value: values.Value) -> values.Value:
 
 
 def parse_context(text: str) -> dict[str, values.Value]:
-    """Return the map that a request's context is.
+    """Return the context of a request, a map.
 
     Raises:
         InvalidInput: The text is not a JSON map.
@@ -68,10 +68,10 @@ def parse_context(text: str) -> dict[str, values.Value]:
 
 
 def parse_json(where: str, text: str) -> Any:
-    """Return what a JSON text says, tags as they stand.
+    """Return the content of a JSON text, with its tags.
 
     Raises:
-        InvalidInput: It is not JSON; ``where`` says whose.
+        InvalidInput: It is not JSON; the error says ``where``.
     """
     try:
         return values.read_json(text)

@@ -1,4 +1,4 @@
-"""How answers look: tables and trees for people, JSON for programs."""
+"""Writes answers: tables and trees for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jobx import printable, values
 from jobx.model import Counts, Delivery, Failure
 from jobx.views import ActorView, TraceNode, TraceView
 
-#: Wide enough that nothing is cut: ids are there to be copied. A terminal wraps by itself.
+#: Wide enough that nothing is cut, because people copy ids. A terminal wraps by itself.
 _ANSWER_WIDTH: Final = 10_000
 #: Rows of a table of pairs that are aligned at once.
 _BLOCK_ROWS: Final = 1000
@@ -39,25 +39,25 @@ class _Console(Console):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console on stdout (for answers) or stderr; colour only if that is a terminal."""
+    """Return a console on stdout (for answers) or stderr; with colour only on a terminal."""
     stream, width = (sys.stderr, None) if stderr else (sys.stdout, _ANSWER_WIDTH)
     return _Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
 def say(line: str) -> None:
-    """Write text to stdout, of one line or more."""
+    """Write one or more lines to stdout."""
     console().print(printable.lines(line), soft_wrap=True)
 
 
 def complain(line: str) -> None:
-    """Write one line to stderr, in the name of this program."""
+    """Write one line to stderr, after the name of the program."""
     click.echo(f"jobx: {printable.line(line)}", err=True)
 
 
 def to_json(answer: Any, *, indent: int | None = 2) -> str:
-    """Return entities, views and what JSON holds as JSON text; values are tagged before.
+    """Return entities, views and JSON values as JSON text; the caller has tagged other values.
 
-    It is for programs and seen by people, so that nothing in it acts on a terminal.
+    Programs read it and people see it, so nothing in it can control a terminal.
     """
     plain = msgspec.to_builtins(answer)
     text = json.dumps(plain, indent=indent, ensure_ascii=False)
@@ -70,7 +70,7 @@ def say_json(answer: Any) -> None:
 
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table to stdout, its columns named in the head."""
+    """Write a table with column names to stdout."""
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*map(_cell, row))
@@ -93,9 +93,9 @@ def say_pairs(pairs: Iterable[values.Pair], form: str, request_id: str) -> None:
     """Write the pairs of a result to stdout.
 
     Args:
-        pairs: They are written as they come, but for a table.
+        pairs: Written as they come, except for a table.
         form: ``json`` (one document), ``ndjson`` (a pair a line) or ``table``.
-        request_id: Named in the document.
+        request_id: The id in the document.
     """
     if form == "table":
         _say_pair_table(pairs)
@@ -110,7 +110,7 @@ def say_pairs(pairs: Iterable[values.Pair], form: str, request_id: str) -> None:
 
 
 def _say_pair_table(pairs: Iterable[values.Pair]) -> None:
-    """Write pairs as a table, without a rich one: that measures all of its cells first.
+    """Write pairs as a table. A table of rich would first measure all its cells.
 
     Keys are as wide as the widest so far, block by block.
     """
@@ -124,7 +124,7 @@ def _say_pair_table(pairs: Iterable[values.Pair]) -> None:
 
 
 def say_trace(view: TraceView, *, detail: bool = False) -> None:
-    """Write the invocation tree of a request to stdout; with details, what each was and left."""
+    """Write the invocation tree of a request to stdout; details add inputs, output and sessions."""
     request = view.request
     head = Text.assemble(
         f"{request.workflow_name}/{request.job_name} {request.request_id} ",
@@ -148,7 +148,7 @@ def say_actors(actors: Sequence[ActorView]) -> None:
 
 
 def progress(counts: Counts) -> str:
-    """Return how far a request is, in words."""
+    """Return the progress of a request in words."""
     text = f"{counts.finished:,} of {counts.mapped:,} mappers finished"
     return f"{text}, {counts.retried:,} retried" if counts.retried else text
 
@@ -180,7 +180,7 @@ def size(size_bytes: int) -> str:
 
 
 def delivery(sent: Delivery) -> str:
-    """Return how far a result is on its way, in one line."""
+    """Return the state of a delivery in one line."""
     tries = f", {sent.attempts} tries" if sent.attempts != 1 else ""
     error = f": {sent.error}" if sent.error else ""
     return f"{sent.state.replace('_', ' ')} by {sent.writer} to {sent.place}{tries}{error}"
@@ -200,7 +200,7 @@ def cause(failed: Failure) -> str:
 
 
 def _grow(tree: Tree, root: TraceNode, detail: bool) -> None:
-    # A stack of our own, for a mapper may map on a thousand levels deep.
+    # An explicit stack, because a mapper may map on a thousand levels deep.
     todo: list[tuple[Tree, TraceNode | Text]] = [(tree, root)]
     while todo:
         parent, node = todo.pop()

@@ -81,7 +81,7 @@ def test_node_that_does_not_stop_is_killed_when_time_is_up(tmp_path: Path) -> No
         assert process.wait(20) == exits.OK
         assert [pid for pid in below if alive(pid)] == []
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("jobx: what still ran was killed")
+        assert process.stderr.readline().startswith("jobx: the rest was killed")
 
 
 def test_children_die_when_serve_is_killed(tmp_path: Path) -> None:

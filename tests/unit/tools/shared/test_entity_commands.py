@@ -174,7 +174,7 @@ def test_import_refuses_what_exists_and_replaces_it_when_told(filled: Jobx) -> N
     assert replaced["changes"] == simulated["changes"]
     assert {"kind": "handler", "name": "more", "action": "removed"} in replaced["changes"]
     again = filled("workflow", "import", "-", "--replace", stdin=body)
-    assert again.stdout == "workflow w is like that already\n"
+    assert again.stdout == "workflow w is unchanged\n"
 
 
 def test_import_that_is_wrong_changes_nothing(filled: Jobx) -> None:
@@ -243,7 +243,7 @@ def test_folder_without_a_store_is_named_and_not_created(
     result = jobx(*words.split())
 
     assert result.exit_code == exits.NOT_FOUND
-    assert f"{folder / 'jobx.sqlite'}; name its folder with --data, or make" in result.stderr
+    assert f"{folder / 'jobx.sqlite'}; name its folder with --data, or create" in result.stderr
     assert not folder.exists()
 
 
