@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -19,6 +21,8 @@ from jobx.errors import (
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: What a process lacks for a moment: descriptors, memory.
 LACKS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+#: Descriptors that a resolver needs, with some to spare.
+_SPARE: Final = 4
 _PASSING: Final = LACKS | {errno.EINTR, errno.EAGAIN}
 _MISSING: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 
@@ -59,3 +63,28 @@ def is_own_lack(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def confirm_room(error: BaseException | None) -> None:
+    """Raise what this process lacked, where an error does not say so.
+
+    A resolver that can open no file says that it does not know the name.
+
+    Raises:
+        OSError: There is no room for descriptors, or there was none for memory.
+    """
+    while error is not None:
+        if isinstance(error, socket.gaierror):
+            if error.errno == socket.EAI_MEMORY:
+                raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from error
+            _open_some()
+        error = error.__cause__ or error.__context__
+
+
+def _open_some() -> None:
+    opened: list[int] = []
+    try:
+        opened += (os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(_SPARE))
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)

@@ -56,7 +56,9 @@ class Served:
         self._launch = launch
         self._data_dir = data_dir
         self._stderr = stderr
-        self._environ = {**os.environ, "JOBX_NODE_LOG_LEVEL": "error", **environ}
+        # Variables of tests themselves are no settings, and would be refused.
+        around = {name: text for name, text in os.environ.items() if not name.startswith("JOBX_")}
+        self._environ = {**around, "JOBX_NODE_LOG_LEVEL": "error", **environ}
         self._seen: set[Life] = set()
         self.port = 0
         self.process: subprocess.Popen[str]

@@ -60,7 +60,18 @@ STANDARD: Final[dict[str, set[str]]] = {
     },
     "jobx.handlers.execution": {
         *("_signal", "array", "builtins", "collections", "contextlib", "contextvars"),
-        *("dataclasses", "decimal", "fcntl", "gc", "hashlib", "io", "json", "locale", "logging"),
+        *(
+            "dataclasses",
+            "decimal",
+            "errno",
+            "fcntl",
+            "gc",
+            "hashlib",
+            "io",
+            "json",
+            "locale",
+            "logging",
+        ),
         *(
             "math",
             "mmap",

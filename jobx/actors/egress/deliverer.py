@@ -37,7 +37,7 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.requests import deliveries, request_entity
 from jobx.kv.store import Store
 from jobx.model import Delivery
-from jobx.system.errors import is_own_lack
+from jobx.system.errors import confirm_room, is_own_lack
 
 #: Deliveries that are tried at the same time.
 CONCURRENT: Final = 4
@@ -250,7 +250,11 @@ class Deliverer:
         )
         given = request.destination.options if request.destination else {}
         writer = self._writers.writer(delivery.writer)
-        writer.write(result, self._writers.options(delivery.writer, given))
+        try:
+            writer.write(result, self._writers.options(delivery.writer, given))
+        except Exception as error:
+            confirm_room(error)
+            raise
 
 
 def after_try(

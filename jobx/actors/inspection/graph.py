@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
 from jobx.errors import DeadlineExceeded, InternalError, UnsupportedMedia
+from jobx.system.errors import translate
 from jobx.views import TraceNode, TraceView
 
 Form: TypeAlias = Literal["dot", "svg", "png"]
@@ -71,6 +72,8 @@ def draw(text: str, form: Form) -> bytes:
         )
     except subprocess.TimeoutExpired as error:
         raise DeadlineExceeded("drawing the graph", DRAW_S) from error
+    except OSError as error:
+        raise translate(error, _PROGRAM) from error
     if done.returncode:
         raise InternalError(f"{_PROGRAM} failed: {done.stderr.decode(errors='replace')[:200]}")
     if len(done.stdout) > MAX_IMAGE_BYTES:

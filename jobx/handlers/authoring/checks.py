@@ -12,10 +12,11 @@ import subprocess
 import sys
 from typing import Any, Final
 
-from jobx.errors import InvalidInput
+from jobx.errors import InvalidInput, Unavailable
 from jobx.handlers import languages
 from jobx.handlers.languages.base import Checked
 from jobx.system import kernel
+from jobx.system.errors import translate
 
 #: Limits of a check: wall time, processor time, memory.
 LIMIT_S: Final = 20.0
@@ -27,6 +28,8 @@ SMALL_BYTES: Final = 32 << 10
 #: that it guards, and so twice as often for each level of nesting.
 _FINALLY_BITS: Final = 3
 _COMPILED: Final = "wasm"
+#: Characters that are told of what a check that failed by itself wrote.
+_SHOWN: Final = 200
 _PARSED: Final = "python"
 
 
@@ -73,8 +76,13 @@ def _ask_outside(asked: list[str]) -> list[Any]:
         )
     except subprocess.TimeoutExpired as error:
         raise _too_much(f"more than {LIMIT_S:g} s") from error
-    if done.returncode != 0:
+    except OSError as error:
+        raise translate(error, "the check of a handler") from error
+    if done.returncode < 0 or b"MemoryError" in done.stderr:
         raise _too_much(f"more than {CPU_S} s or {MEMORY_BYTES} bytes of memory")
+    if done.returncode > 0:
+        last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        raise Unavailable(f"a handler cannot be checked now: {last[:_SHOWN]}")
     answer: dict[str, list[Any]] = json.loads(done.stdout)
     if "wrong" in answer:
         raise InvalidInput(*answer["wrong"])

@@ -16,6 +16,7 @@ fork server ends. Executors die with the fork server even when it is killed.
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -41,6 +42,8 @@ from jobx.handlers.execution.protocol import PAGE_BYTES, Page
 from jobx.system import kernel
 
 _MESSAGE_BYTES: Final = 1 << 12
+#: Descriptors that come with a message: an executor's stream and its shared page.
+_GIVEN: Final = 2
 _CONFIG_BYTES: Final = 1 << 20
 #: Grouping makes many containers that live on; with the defaults half the time is collections.
 _GC_THRESHOLD: Final = (100_000, 50, 50)
@@ -87,7 +90,7 @@ class ForkServer:
     def _serve(self) -> bool:
         """Take one message; False when the node is gone."""
         try:
-            message, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, 2)
+            message, descriptors, _, _ = socket.recv_fds(self._control, _MESSAGE_BYTES, _GIVEN)
         except ConnectionError:
             return False
         if not message:
@@ -96,21 +99,23 @@ class ForkServer:
         if fields["t"] == "ping":
             self._tell({"t": "pong", "n": fields["n"]})
             return True
-        stream_fd, page_fd = descriptors
         try:
-            child = self._fork(stream_fd, page_fd)
-        except OSError:  # no room, no memory: the node sees its stream closed and asks again
-            traceback.print_exc()
+            child = self._fork(descriptors)
+        except OSError as error:
+            # No room, no memory, no descriptors: the node sees its stream closed and asks again.
+            sys.stderr.write(f"an executor cannot be made now: {error}\n")
             return True
         finally:
-            os.close(stream_fd)
-            os.close(page_fd)
+            for descriptor in descriptors:
+                os.close(descriptor)
         self._children[child.pid] = child
         self._selector.register(child.pidfd, selectors.EVENT_READ, child)
         self._tell({"t": "spawned", "n": fields["n"], "pid": child.pid})
         return True
 
-    def _fork(self, stream_fd: int, page_fd: int) -> _Child:
+    def _fork(self, descriptors: list[int]) -> _Child:
+        if len(descriptors) < _GIVEN:  # the kernel drops those that there is no room for
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         os.makedirs(self._config.temp_dir, exist_ok=True)
         folder = tempfile.mkdtemp(prefix="executor-", dir=self._config.temp_dir)
         parent = os.getpid()
@@ -120,8 +125,15 @@ class ForkServer:
             os.rmdir(folder)
             raise
         if pid == 0:
+            stream_fd, page_fd = descriptors
             _become_executor(parent, stream_fd, page_fd, self._config, folder)
-        return _Child(pid, os.pidfd_open(pid), folder)
+        try:
+            return _Child(pid, os.pidfd_open(pid), folder)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def _reap(self, child: _Child) -> None:
         _, status = os.waitpid(child.pid, 0)

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from jobx.errors import InvalidInput
+from jobx.errors import InvalidInput, Unavailable
 from jobx.handlers.failures import GuestFailed, show_source
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, without_author_code
@@ -20,6 +20,7 @@ from jobx.handlers.languages.program import Program
 from jobx.handlers.scope import arguments as args
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope
+from jobx.system.errors import translate
 
 _CHECK_S: Final = 30.0
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "ksh", "zsh"})
@@ -136,8 +137,12 @@ def _check_syntax(shell: str, source_code: str) -> None:
             check=False,
             timeout=_CHECK_S,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
+        raise translate(error, "the check of a handler") from error
+    except subprocess.TimeoutExpired as error:
         raise InvalidInput("handler source", shell, f"it cannot check it: {error}") from error
+    if done.returncode < 0:
+        raise Unavailable(f"the check of a handler was ended by signal {-done.returncode}")
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip()
         fault = _FAULT.search(said)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from jobx.errors import InvalidInput
+from jobx.errors import InvalidInput, Unavailable
 from jobx.handlers.failures import Misuse, show_source
 from jobx.handlers.languages.base import Checked, Loaded, without_author_code
 from jobx.handlers.languages.child_processes import Guests
@@ -20,6 +20,7 @@ from jobx.handlers.languages.node_host import NODE, Handler, NodeHost
 from jobx.handlers.scope import arguments as args
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope
+from jobx.system.errors import translate
 
 Form: TypeAlias = Literal["whole", "pair", "names", "key", "results"]
 
@@ -219,22 +220,26 @@ def _end(source_code: str, found: re.Match[str], unclosed: set[str]) -> int:
     return found.end() if closed is None else closed.end()
 
 
+def _checked(node: str, source_code: str) -> subprocess.CompletedProcess[bytes]:
+    with tempfile.TemporaryDirectory(prefix="jobx-check-") as folder:
+        path = Path(folder) / "handler.mjs"
+        path.write_text(source_code, encoding="utf-8")
+        argv = [node, "--check", str(path)]  # it reads a module and runs nothing of it
+        return subprocess.run(argv, capture_output=True, check=False, timeout=_CHECK_S)  # noqa: S603
+
+
 def _check_syntax(source_code: str) -> None:
     node = shutil.which(NODE)
     if node is None:
         raise InvalidInput("source_type", "javascript", f"{NODE} is not installed on this machine")
-    with tempfile.TemporaryDirectory(prefix="jobx-check-") as folder:
-        path = Path(folder) / "handler.mjs"
-        path.write_text(source_code, encoding="utf-8")
-        argv = [node, "--check", str(path)]
-        try:
-            done = subprocess.run(  # noqa: S603 - --check reads a module and runs nothing of it
-                argv, capture_output=True, check=False, timeout=_CHECK_S
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise InvalidInput(
-                "source_type", "javascript", f"node cannot check it: {error}"
-            ) from error
+    try:
+        done = _checked(node, source_code)
+    except OSError as error:
+        raise translate(error, "the check of a handler") from error
+    except subprocess.TimeoutExpired as error:
+        raise InvalidInput("source_type", "javascript", f"node cannot check it: {error}") from error
+    if done.returncode < 0:
+        raise Unavailable(f"the check of a handler was ended by signal {-done.returncode}")
     if done.returncode == 0:
         return
     said = done.stderr.decode("utf-8", "replace")

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import errno
+import os
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -7,7 +11,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from jobx.errors import InvalidInput
+from jobx.errors import InvalidInput, Unavailable
 from jobx.handlers.authoring import checks
 from jobx.handlers.languages import processor
 from tests.support.services import absent
@@ -138,3 +142,36 @@ def test_a_check_that_runs_out_of_time_refuses(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(checks, "LIMIT_S", 0.01)
     with pytest.raises(InvalidInput, match=r"takes more than 0\.01 s"):
         checks.check("python", "#" + "x" * checks.SMALL_BYTES + "\nyield 1", "mapper")
+
+
+def _lacking(*_: object, **__: object) -> None:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+def _dying(*_: object, **__: object) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.CompletedProcess([], 1, b"", b"ImportError: Too many open files in system")
+
+
+def _killed(*_: object, **__: object) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.CompletedProcess([], -9, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("source_type", "source", "run"),
+    [
+        ("python", "x = 1\n" * 10_000, _lacking),
+        ("python", "x = 1\n" * 10_000, _dying),
+        ("javascript", "export function handler() {}", _lacking),
+        ("javascript", "export function handler() {}", _killed),
+        ("executable", "#!/bin/sh\ncat\n", _lacking),
+        ("executable", "#!/bin/sh\ncat\n", _killed),
+    ],
+)
+def test_what_the_machine_lacks_for_a_check_is_no_fault_of_a_source(
+    source_type: str, source: str, run: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if source_type == "javascript" and shutil.which("node") is None:
+        absent("node", "JavaScript is checked by node")
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(Unavailable):
+        checks.check(source_type, source, "mapper")

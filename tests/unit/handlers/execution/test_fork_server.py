@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,32 @@ from jobx.handlers.execution.main import Config
 from jobx.handlers.execution.settings import executor_config
 
 
-def test_executor_that_cannot_be_made_closes_its_stream_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fork() -> int:
-        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+def _no_fork() -> int:
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    monkeypatch.setattr(os, "fork", fork)
+
+def _no_pidfd(_: int) -> int:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+@pytest.mark.parametrize(
+    ("patched", "reason"),
+    [
+        ({"fork": _no_fork}, errno.EAGAIN),
+        ({"pidfd_open": _no_pidfd}, errno.EMFILE),
+        ({}, errno.EMFILE),
+    ],
+    ids=["no process", "no descriptor for it", "a descriptor is lost on the way"],
+)
+def test_executor_that_cannot_be_made_closes_its_stream_and_leaves_nothing(
+    patched: dict[str, Callable[..., int]],
+    reason: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, fails in patched.items():
+        monkeypatch.setattr(os, name, fails)
     settings = Settings(node=NodeSettings(data_dir=str(tmp_path)))
     config = Config(**executor_config(settings, {}, tmp_path))
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -29,11 +49,13 @@ def test_executor_that_cannot_be_made_closes_its_stream_and_leaves_nothing(
         server = ForkServer(theirs, config)
         with given:
             message = values.pack({"t": "spawn", "n": 1})
-            socket.send_fds(ours, [message], [given.fileno(), given.fileno()])
+            socket.send_fds(ours, [message], [given.fileno()] * (2 if patched else 1))
         assert server._serve()  # and it goes on
         stream.settimeout(10)
         assert stream.recv(1) == b""
         server._selector.close()
 
     assert list(tmp_path.iterdir()) == []
-    assert "Resource temporarily unavailable" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert os.strerror(reason) in told
+    assert told.count("\n") == 1
