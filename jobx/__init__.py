@@ -6,6 +6,6 @@ __version__ = "1.0.0"
 
 
 def is_compiled() -> bool:
-    """Tell whether this is a build whose executors run compiled code; setup.py makes those."""
+    """Tell whether executors run compiled code in this build; setup.py compiles it."""
     spec = find_spec("jobx.values")
     return spec is not None and not str(spec.origin).endswith(".py")

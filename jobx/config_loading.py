@@ -1,6 +1,6 @@
-"""Where settings come from: a TOML file, old variables, ``JOBX_*`` variables, then flags.
+"""Loads settings from a TOML file, old variables, ``JOBX_*`` variables and flags.
 
-Each overrides those before it, and all of them the defaults. A setting ``name`` of section
+Each overrides those before it, and all override the defaults. A setting ``name`` of section
 ``[part]`` is the variable ``JOBX_PART_NAME``. Every wrong setting is refused by its name.
 """
 
@@ -27,9 +27,9 @@ def load(
     """Return the settings.
 
     Args:
-        path: A TOML file, or None for the one that ``JOBX_CONFIG`` names, if any.
+        path: A TOML file, or None for the file of ``JOBX_CONFIG``, if any.
         environ: The environment, for ``JOBX_*`` variables and those of mr (``mr_variables``).
-        flags: Settings by dotted name (``node.data_dir``); None values are passed over.
+        flags: Settings by dotted name (``node.data_dir``); None values are ignored.
 
     Raises:
         ConfigError: The file cannot be read, or a setting is unknown or wrong.
@@ -49,7 +49,7 @@ def load(
 
 
 def _refuse_unknown(environ: Mapping[str, str], settings: Settings) -> None:
-    """Refuse ``JOBX_*`` variables that mean nothing: most are a setting's with a slip in it."""
+    """Refuse unknown ``JOBX_*`` variables: most are misspelled settings."""
     named = {source.removeprefix("env:") for source in settings.scope.secrets.values()}
     others = OTHER_VARIABLES | named | set(settings.executors.environment)
     known = {
@@ -63,7 +63,7 @@ def _refuse_unknown(environ: Mapping[str, str], settings: Settings) -> None:
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    """Return that a name is unknown, and which is near."""
+    """Return the error for an unknown name, with the most similar name."""
     names = sorted([*known, f"{ENV_PREFIX}CONFIG"])
     tail = name.removeprefix(ENV_PREFIX)
     near = [one for one in names if one.endswith(f"_{tail}")]

@@ -1,6 +1,6 @@
 """Queues and trees in the store, for programs that use JobX as a library; see docs/collections.md.
 
-A facade: these names stay where they are, whatever moves behind them.
+A facade: these names stay here, whatever moves behind them.
 """
 
 from jobx.kv.collections.collections import KvQueue, KvTree

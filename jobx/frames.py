@@ -21,7 +21,7 @@ Frame: TypeAlias = dict[str, Any]
 
 #: Largest body of a frame. Larger values travel as blobs, so nothing comes near it.
 MAX_FRAME_BYTES: Final = 64 << 20
-#: Bytes in which the number of a frame is looked for.
+#: Beginning of a frame in which its number is searched.
 _PEEK_BYTES: Final = 64
 _HEAD: Final = struct.Struct(">I")
 
@@ -30,7 +30,7 @@ def encode(frame: Frame) -> bytes:
     """Return ``frame`` as bytes, head included.
 
     Raises:
-        FrameError: The frame is larger than MAX_FRAME_BYTES or holds what is not a value.
+        FrameError: The frame is larger than MAX_FRAME_BYTES or contains something that is no value.
     """
     try:
         return with_head(values.pack(frame))
@@ -75,14 +75,14 @@ def number_of(body: bytes | bytearray | memoryview) -> int | None:
 
 
 class FrameDecoder:
-    """Turns the chunks of a stream into frames; keeps what is not complete yet."""
+    """Turns the chunks of a stream into frames; buffers incomplete ones."""
 
     def __init__(self, max_bytes: int = MAX_FRAME_BYTES) -> None:
         self._buffer = bytearray()
         self._max_bytes = max_bytes
 
     def feed(self, chunk: bytes) -> Iterator[Frame]:
-        """Take a chunk and yield each frame that is complete with it.
+        """Take a chunk and yield each frame that it completes.
 
         Raises:
             FrameError: A length is over the limit or a body is not a frame.
@@ -91,7 +91,7 @@ class FrameDecoder:
             yield decode_body(body)
 
     def bodies(self, chunk: bytes) -> Iterator[bytes | bytearray]:
-        """Take a chunk and yield the body of each frame that is complete with it.
+        """Take a chunk and yield the body of each frame that it completes.
 
         Raises:
             FrameError: A length is over the limit.
@@ -99,7 +99,7 @@ class FrameDecoder:
         buffer = self._buffer
         if buffer:
             buffer += chunk
-        data = buffer or chunk  # nearly always whole frames, which need not be kept
+        data = buffer or chunk  # nearly always whole frames, which need no buffer
         start = 0
         try:
             while len(data) - start >= _HEAD.size:
@@ -136,7 +136,7 @@ class FrameSocket:
         self.send_bytes(encode(frame))
 
     def send_bytes(self, frame: bytes) -> None:
-        """Write one frame that is encoded; raises OSError when the peer is gone."""
+        """Write one encoded frame; raises OSError when the peer is gone."""
         self._sock.sendall(frame)
 
     def receive(self) -> Frame | None:
@@ -149,7 +149,7 @@ class FrameSocket:
 
         Raises:
             ConnectionError: The stream ended inside a frame.
-            FrameError: The stream holds something else.
+            FrameError: The stream contains something else.
             TimeoutError: The socket has a timeout and it ran out.
         """
         head = self._stream.read(_HEAD.size)
@@ -166,13 +166,13 @@ class FrameSocket:
         return body
 
     def let_go(self) -> None:
-        """Part with the peer, in a process that was forked and must not answer it."""
+        """Drop the connection in a forked process, which must not answer the peer."""
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, self._sock.fileno(), inheritable=False)
         os.close(null)
 
     def is_pending(self) -> bool:
-        """Tell whether something can be read at once, beyond what was read ahead."""
+        """Tell whether a frame can be read at once, beyond what was read ahead."""
         return bool(self._arrived.poll(0))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""JSON as all that is foreign is read: strictly, so that what one reader takes no other refuses."""
+"""Strict reading of JSON, for all foreign text, so that all readers accept the same."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any, Final
 from jobx.errors import quote
 from jobx.value_rules import MAX_DEPTH
 
-#: What JSON may write that is no text: half a surrogate pair. Whole pairs are looked at as well.
+#: Escapes of JSON that may be half a surrogate pair, which is no text; whole pairs match as well.
 _HALF_PAIR: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class NotJson(ValueError):
-    """A text has what readers of JSON take and JSON has not, such as NaN."""
+    """A text contains something that parsers accept and JSON does not have, such as NaN."""
 
 
 def read_json(text: str) -> Any:
-    """Return what a JSON text says, tags as they stand: no more than JSON has, and only values.
+    """Return the content of a strict JSON text, with its tags; only values are accepted.
 
     Raises:
-        ValueError: It has a name twice in one map, a number that is no value, half a surrogate
-            pair, or nests too deep; a json.JSONDecodeError or NotJson: it is not JSON.
+        ValueError: It repeats a name in a map, has a number that is no value or half a surrogate
+            pair, or nests too deep. A json.JSONDecodeError or NotJson: it is not JSON.
     """
     try:
         found = _JSON.decode(text)
@@ -37,7 +37,7 @@ def read_json(text: str) -> Any:
     except UnicodeEncodeError as error:
         raise ValueError("has text with half a surrogate pair") from error
     except ValueError as error:
-        # Python says of too many digits what a program could set.
+        # Python's own message about too many digits names a setting of Python.
         raise ValueError(str(error).partition("; use sys.")[0]) from error
     return found
 
@@ -51,7 +51,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def first_repeated(names: Iterable[str]) -> str:
-    """Return the first name that stands twice; empty if none does."""
+    """Return the first repeated name; empty if there is none."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -61,7 +61,7 @@ def first_repeated(names: Iterable[str]) -> str:
 
 
 def _integer(text: str) -> int:
-    """Return an integer; unlike the parser's own reading this lets others work between two."""
+    """Return an integer; unlike the parser's own reading this lets other threads run in between."""
     return int(text)
 
 
@@ -76,8 +76,8 @@ def _constant(name: str) -> float:
     raise NotJson(f"has {name}, which is not JSON")
 
 
-#: Not msgspec: only the standard library lets repeated names, infinite numbers and the place of a
-#: mistake be seen.
+#: Not msgspec: only the standard library shows repeated names, infinite numbers and the place of a
+#: mistake.
 _JSON: Final = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
 )

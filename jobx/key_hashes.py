@@ -1,7 +1,7 @@
-"""Keys whose hashes are equal: a dict or set of many of them takes time that is quadratic.
+"""Keys with equal hashes: a dict or set of many of them takes quadratic time.
 
-Text and bytes have a hash that nobody outside knows; of numbers, lists and timestamps anybody can
-make as many with one hash as he likes. Only such keys are ever equal in more than a few.
+The hashes of text and bytes are secret. But anybody can make many numbers, lists and timestamps
+with one hash. Only such keys ever share a hash in more than a few cases.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any, Final
 
 #: Keys of one map, or one group of pairs, that may share a hash.
 MAX_EQUAL: Final = 100
-#: Integers below have a hash that is theirs alone.
+#: Integers below this have unique hashes.
 LEAST_SHARED: Final = (1 << 61) - 1
 
-#: Maps of so many keys are quick however they were chosen.
+#: Maps of up to so many keys are quick, whatever the keys.
 _FEW: Final = 4096
-#: Steps that a key may take on average until it has found its place; ordinary ones take up to 45.
+#: Average probes per key until it finds a place; ordinary keys take up to 45.
 _MAX_STEPS: Final = 100
 _ANY: Final = 10_000
 _TEXT: Final = frozenset({str, bytes})
@@ -41,9 +41,9 @@ def check(keys: Collection[Any]) -> None:
 
 
 def check_ways(keys: Collection[Any], few: int = _FEW) -> None:
-    """Check that keys of different hashes do not all look for room in the same places of a dict.
+    """Check that keys of different hashes do not probe the same places of a dict.
 
-    That goes the ways that a dict would go, in linear time. Few keys, and text, are let through.
+    The check probes like a dict, in linear time. It skips small maps and text keys.
 
     Raises:
         ValueError: They do.
@@ -65,7 +65,7 @@ def check_ways(keys: Collection[Any], few: int = _FEW) -> None:
 
 
 def _place(taken: bytearray, hashed: int) -> int:
-    """Take a place as a dict does; return how many others were looked at."""
+    """Take a place as a dict does; return the number of probed places."""
     mask = len(taken) - 1
     at, rest, steps = hashed & mask, hashed & _HASH_MASK, 0
     while taken[at]:
@@ -77,7 +77,7 @@ def _place(taken: bytearray, hashed: int) -> int:
 
 
 class HashCounts:
-    """Counts the keys of a growing map by hash, as far as others may have theirs."""
+    """Counts the keys of a growing map by hash, except keys with unique hashes."""
 
     __slots__ = ("_counts",)
 
@@ -85,10 +85,10 @@ class HashCounts:
         self._counts: Counter[int] = Counter()
 
     def add(self, key: Any) -> None:
-        """Count a key that is new.
+        """Count a new key.
 
         Raises:
-            ValueError: Too many have its hash.
+            ValueError: Too many keys have its hash.
         """
         if type(key) is str or type(key) is bytes:
             return
@@ -98,7 +98,7 @@ class HashCounts:
             raise ValueError(_REASON)
 
     def joined(self, other: HashCounts) -> bool:
-        """Take over the counts of another; False, with nothing done, when that is too many."""
+        """Add the counts of another; return False, and change nothing, if that is too many."""
         mine, theirs = self._counts, other._counts
         if any(count + mine[hashed] > MAX_EQUAL for hashed, count in theirs.items()):
             return False
@@ -106,5 +106,5 @@ class HashCounts:
         return True
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start over."""
         self._counts.clear()

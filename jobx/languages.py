@@ -1,6 +1,6 @@
-"""What a language of one's own is made of; see docs/languages.md.
+"""The parts of your own language; see docs/languages.md.
 
-A facade: these names stay where they are, whatever moves behind them.
+A facade: these names stay here, whatever moves behind them.
 """
 
 from jobx.handlers.languages.base import Checked, Loaded, Processor

@@ -1,4 +1,4 @@
-"""What stands for a list. On its own, because a class that is compiled is not derived from."""
+"""The base of list-like values; a separate module, because compiled classes have no subclasses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from typing import Any
 
 
 class Listed(Iterable[Any]):
-    """What is no list, yet stands for one as a value: it has a length and can be iterated."""
+    """A value that reads as a list: it has a length and can be iterated."""
 
     __slots__ = ()

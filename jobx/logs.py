@@ -1,4 +1,4 @@
-"""The log of a process: where it goes, and how a line of it looks."""
+"""The log of a process: its destination and the form of its lines."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FORM: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class Formatter(logging.Formatter):
-    """A line for each message, whatever foreign text it quotes; below it, what was raised."""
+    """Formats each message as one line, whatever foreign text it quotes; then the traceback."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name in logging
         """Return the line."""
@@ -27,7 +27,7 @@ class Formatter(logging.Formatter):
 
 
 def start(settings: NodeSettings) -> None:
-    """Have the log of this process written as the settings say.
+    """Start the log of this process, with the settings.
 
     Raises:
         ConfigError: Its file cannot be written.
@@ -36,7 +36,7 @@ def start(settings: NodeSettings) -> None:
 
 
 def write_to(handler: logging.Handler, level: str) -> None:
-    """Have the log of this process written by a handler, from a level on."""
+    """Send the log of this process to a handler, from a level on."""
     handler.setFormatter(Formatter(_FORM))
     logging.basicConfig(level=level.upper(), handlers=[handler])
 
@@ -47,7 +47,7 @@ def _handler(path: str) -> logging.Handler:
     try:
         Path(path).touch(
             0o600
-        )  # it quotes what callers send; the mode of one that exists is its owner's
+        )  # it quotes input of callers; the mode of an existing file is its owner's choice
         return WatchedFileHandler(path)
     except OSError as error:
         raise ConfigError("node.log_path", repr(path), str(error.strerror)) from error

@@ -1,6 +1,6 @@
-"""What each class of error means for who gets it: one table, from which all doors answer.
+"""The meaning of each class of error, in one table, for HTTP and the command line.
 
-A class that is not in the table means what its base does.
+A class that is not in the table has the meaning of its base.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from jobx import errors
 from jobx.errors import JobxError
 
-#: What may have happened of what was asked for: nothing, perhaps all of it, or all of it.
+#: What happened before the error: nothing, perhaps everything, or everything.
 Happened: TypeAlias = Literal["nothing", "maybe", "done"]
-#: Whose doing it is; ``author`` is who wrote a handler, ``operator`` who runs JobX.
+#: Who caused it; ``author`` wrote the handler, ``operator`` runs JobX.
 Fault: TypeAlias = Literal["caller", "author", "operator", "ours", "environment"]
-#: What has to be before it is tried again: nothing but time, a look at what has happened, another
-#: ask, a mended system, or nothing will do.
+#: What must come before another try: time, a look at what happened, a changed call, a mended
+#: system; or no try can succeed.
 Again: TypeAlias = Literal["later", "look", "changed", "mended", "never"]
 
 # Exit codes of the command line; docs/commands.md has them.
@@ -33,7 +33,7 @@ INTERRUPTED: Final = 130
 
 
 class Meaning(NamedTuple):
-    """One row. After how long it may be tried again an error of ``Unavailable`` says itself."""
+    """One row. An error of ``Unavailable`` itself has the time before another try."""
 
     happened: Happened
     fault: Fault
@@ -110,10 +110,10 @@ TABLE: Final = {cls: Meaning(*row) for cls, row in _ROWS.items()}
 
 
 def meaning_of(kind: type[JobxError]) -> Meaning:
-    """Return what an error class means."""
+    """Return the meaning of an error class."""
     return next(TABLE[base] for base in kind.__mro__ if base in TABLE)
 
 
 def may_have_happened(error: JobxError) -> bool:
-    """Tell whether what was asked for may have been done, or begun."""
+    """Tell whether the failed call may have been carried out, or started."""
     return meaning_of(type(error)).happened != "nothing"

@@ -1,6 +1,6 @@
-"""The entities that are stored: workflow, job, step, handler, request.
+"""The stored entities: workflow, job, step, handler, request.
 
-Fields have the original's names, so that an entity reads with plain tools at its old path.
+Fields have the original's names, so that plain tools can read an entity at its old path.
 Entities are frozen; a change is a copy with ``msgspec.structs.replace``. Decoding is strict:
 an unknown field or a wrong type is refused with its place.
 """
@@ -15,7 +15,7 @@ import msgspec
 from jobx.errors import InvalidInput, quote
 from jobx.payload import Payload
 
-#: The look-ahead is there since ``$`` also matches before a newline at the end.
+#: The look-ahead is needed because ``$`` also matches before a final newline.
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_.-]{0,62}$(?!\n)"
 Name = Annotated[
     str,
@@ -40,7 +40,7 @@ _NAME: Final = re.compile(NAME_PATTERN)
 _NAME_REASON: Final = (
     "a name is 1 to 63 of a-z 0-9 _ . -, starts with a letter or digit, has no '..'"
 )
-#: What a step cannot be without, by the field that names it.
+#: Required handlers of a step, by field.
 _NEEDED: Final = {
     "map_handler_name": "a step needs a mapper",
     "reduce_handler_name": "a step needs a reducer",
@@ -67,9 +67,9 @@ class Job(Entity, frozen=True, kw_only=True):
     job_name: Name
     description: Description
     initial_step_name: Name
-    #: What takes the results of its requests; None means the deployment's (``results.writer``).
+    #: Writer of the results of its requests; None means the deployment's (``results.writer``).
     result_writer: Name | None = None
-    #: Options of that writer, in place of the deployment's.
+    #: Options of that writer, instead of the deployment's.
     result_options: dict[str, Any] = {}
     #: A request may choose another writer.
     writer_choice: bool = False
@@ -87,11 +87,11 @@ class Step(Entity, frozen=True, kw_only=True):
 
 
 class Retry(Entity, frozen=True, kw_only=True):
-    """When an invocation whose handler raised is tried again.
+    """When an invocation is retried after its handler raised.
 
-    Losing an executor (crash, kill, memory limit) is counted apart, see
-    ``requests.lost_attempts`` in the settings; an author's exception is final unless ``attempts``
-    says otherwise.
+    Lost executors (crash, kill, memory limit) are counted separately, see
+    ``requests.lost_attempts`` in the settings. An author's exception is final unless ``attempts``
+    is more than 1.
     """
 
     #: Tries in all, the first included.
@@ -99,12 +99,12 @@ class Retry(Entity, frozen=True, kw_only=True):
     #: Wait before the second try; doubles with each further try.
     backoff_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)] = 0.1
     max_backoff_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_SECONDS)] = 30.0
-    #: Exception class names that are worth another try; empty means every one.
+    #: Names of exception classes that are retried; empty means all.
     on: tuple[str, ...] = ()
 
 
 class Example(Entity, frozen=True, kw_only=True):
-    """Arguments and the pairs that they must give; run when the handler is stored."""
+    """Arguments and the expected pairs; it runs when the handler is stored."""
 
     arguments: Any = None
     expected: list[list[Any]] = []
@@ -121,7 +121,7 @@ class Handler(Entity, frozen=True, kw_only=True):
     source_code: str
     argument_spec: tuple[tuple[str, ArgumentType], ...] = ()
     required_capability: Name = "general"
-    #: SHA-256 over all that decides what the handler does; set when it is stored.
+    #: SHA-256 over everything that decides what the handler does; set when it is stored.
     version: str | None = None
     retry: Retry = Retry()
     time_limit_s: Seconds | None = None
@@ -131,7 +131,7 @@ class Handler(Entity, frozen=True, kw_only=True):
 
 
 class HandlerRef(Entity, frozen=True, kw_only=True):
-    """A handler as a plan pins it."""
+    """A handler in a plan."""
 
     handler_name: Name
     version: str
@@ -143,7 +143,7 @@ class HandlerRef(Entity, frozen=True, kw_only=True):
 
 
 class PlanStep(Entity, frozen=True, kw_only=True):
-    """A step as a plan pins it."""
+    """A step in a plan."""
 
     mapper: HandlerRef
     combiner: HandlerRef | None = None
@@ -159,8 +159,8 @@ class Plan(Entity, frozen=True, kw_only=True):
 class Failure(Entity, frozen=True, kw_only=True):
     """Why an invocation or a request ended without a result.
 
-    ``kind`` says whose fault it is: ``author`` (an exception in a handler), ``pair`` (a pair that
-    is not one), ``protocol`` (a handler that breaks its contract), ``arguments``, ``scope`` (a
+    ``kind`` says whose fault it is: ``author`` (an exception in a handler), ``pair`` (an
+    invalid pair), ``protocol`` (a handler that breaks its contract), ``arguments``, ``scope`` (a
     scope factory failed), ``timeout``, ``memory``, ``crash`` (the executor, or a guest of it,
     died), ``lost``, ``capability`` (no node offers it, or what runs it is missing), ``blob`` (a
     stored value is gone), ``full`` (no room on the disk), ``cancelled``, ``limit`` or ``internal``.
@@ -175,18 +175,18 @@ class Failure(Entity, frozen=True, kw_only=True):
     handler_name: str | None = None
     step_name: str | None = None
     attempt: int = 1
-    #: The pair that the failed invocation was given, shortened.
+    #: The input of the failed invocation, shortened.
     input: str | None = None
     #: Index of the yielded pair that did not fit.
     pair: int | None = None
-    #: The classes that an exception is of as well, nearest first.
+    #: The base classes of an exception, nearest first.
     bases: tuple[str, ...] = ()
 
 
 class Counts(Entity, frozen=True, kw_only=True):
     """How many invocations of a request are in which state."""
 
-    #: Mapper invocations that are known so far.
+    #: Known mapper invocations.
     mapped: Count = 0
     #: Mapper invocations whose result (or failure) is final.
     finished: Count = 0
@@ -200,30 +200,30 @@ class Destination(Entity, frozen=True, kw_only=True):
 
     writer: Name
     options: dict[str, Any] = {}
-    #: Where that is, for people; holds no secret.
+    #: The place, for people; it contains no secret.
     place: str = ""
 
 
 class Delivery(Entity, frozen=True, kw_only=True):
-    """How far a result is on its way to its destination."""
+    """The state of the delivery of a result."""
 
-    #: The same in every try, so that a receiver can drop what it has.
+    #: The same in every try, so that a receiver can drop repeats.
     delivery_id: str
     writer: Name
     place: str = ""
     state: DeliveryState = "pending"
-    #: Tries that were begun.
+    #: Started tries.
     attempts: Count = 0
-    #: What was wrong with the last try.
+    #: Error of the last try.
     error: str | None = None
     #: When the next try is due, at the earliest.
     next_at: float | None = None
-    #: When it was delivered or given up.
+    #: Time of the delivery, or when it was given up.
     ended_at: float | None = None
 
 
 class Request(Entity, frozen=True, kw_only=True):
-    """One received job request; written at accept and at finish."""
+    """One request; written when it is accepted and when it has ended."""
 
     workflow_name: Name
     request_id: str
@@ -239,11 +239,11 @@ class Request(Entity, frozen=True, kw_only=True):
     failed_invocation_id: str | None = None
     failure: Failure | None = None
     counts: Counts = Counts()
-    #: Where the pairs of the result are, None until there is one.
+    #: Where the pairs of the result are; None before there is one.
     result: tuple[Payload, ...] | None = None
     #: Pairs in the result.
     result_pairs: int | None = None
-    #: Where the result goes beside the store, None for nowhere.
+    #: Destination of the result in addition to the store, None if there is none.
     destination: Destination | None = None
     idempotency_key: str | None = None
 
@@ -252,10 +252,10 @@ E = TypeVar("E", bound=msgspec.Struct)
 
 
 def check_name(where: str, name: object) -> str:
-    """Return ``name`` when it may name an entity.
+    """Return ``name`` if it is a valid name of an entity.
 
     Raises:
-        InvalidInput: It may not.
+        InvalidInput: It is not.
     """
     if isinstance(name, str) and _NAME.match(name) and ".." not in name:
         return name
@@ -280,7 +280,7 @@ def encode(entity: msgspec.Struct) -> bytes:
 
 
 def decode(kind: type[E], where: str, body: bytes) -> E:
-    """Return the entity that a JSON body holds.
+    """Return the entity in a JSON body.
 
     Raises:
         InvalidInput: The body is not JSON or not such an entity.
@@ -294,7 +294,7 @@ def decode(kind: type[E], where: str, body: bytes) -> E:
 
 
 def _refusal(where: str, fields: object, error: msgspec.ValidationError) -> InvalidInput:
-    """Return why ``fields`` are no entity; of a wrong name in words, not as its pattern."""
+    """Return why ``fields`` are no entity; it describes a wrong name in words, not by a pattern."""
     expected, _, place = str(error).partition(" - at ")
     field = place.strip("`").removeprefix("$.")
     if repr(NAME_PATTERN) in expected and isinstance(fields, dict) and field in fields:

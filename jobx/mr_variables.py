@@ -1,8 +1,8 @@
-"""The environment variables of ``mr`` 0.3.5, and what has become of each.
+"""The environment variables of ``mr`` 0.3.5, and their fates.
 
-Those that still mean something give settings. Those whose effect is gone are refused by name,
-unless they ask for what happens anyway. Of those that nobody will miss it is said, when JobX starts
-serving, that they do nothing.
+Variables that still mean something become settings. Variables whose effect is gone are refused by
+name, unless they ask for what happens anyway. For the rest JobX reports at start that they do
+nothing.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Final, Literal, TypeAlias
 from jobx.errors import ConfigError
 
 Environ: TypeAlias = Mapping[str, str]
-#: Takes a variable's text and the whole environment; gives the setting's text, None for none.
+#: Takes a variable's text and the whole environment; returns the setting's text, or None.
 Convert: TypeAlias = Callable[[str, Environ], str | None]
 Fate: TypeAlias = Literal["setting", "part", "refused", "unused", "ignored"]
 
-#: The longest that a setting of seconds can be: a year.
+#: The largest setting in seconds: a year.
 _FOR_GOOD_S: Final = "31536000"
 
 
@@ -34,12 +34,12 @@ class Variable:
     """One variable.
 
     Attributes:
-        fate: ``setting`` (it gives ``says``, a setting by dotted name), ``part`` (it counts with
-            another one, which ``says`` names), ``refused``, ``unused`` (that is said when JobX
-            starts to serve), ``ignored`` (its name is not ours alone; nothing is said).
-        says: The setting; or what is there instead.
+        fate: ``setting`` (it sets ``says``, a setting by dotted name), ``part`` (it counts with
+            another one, which ``says`` names), ``refused``, ``unused`` (JobX reports this at
+            start), ``ignored`` (other programs use the name, so nothing is reported).
+        says: The setting; or the replacement.
         harmless: Texts that ask for what happens anyway: they are accepted and do nothing.
-        convert: Makes the setting's text of the variable's.
+        convert: Returns the setting's text for the variable's.
     """
 
     fate: Fate
@@ -61,7 +61,7 @@ def _unused(says: str) -> Variable:
 
 
 def _if_hooked(hook: str) -> Convert:
-    """Return what takes a variable only where its channel is switched on."""
+    """Return a conversion that uses a variable only if its channel is switched on."""
     return lambda text, environ: text if environ.get(hook) == "1" else None
 
 
@@ -74,7 +74,7 @@ def _retention(text: str, environ: Environ) -> str | None:
 
 
 def _header(text: str, _: Environ) -> str | None:
-    """Return the HTTP header that a name of WSGI's stands for; none for the peer itself."""
+    """Return the HTTP header of a WSGI name; none for the peer itself."""
     return text.removeprefix("HTTP_").replace("_", "-").title() if text != "REMOTE_ADDR" else ""
 
 
@@ -88,7 +88,7 @@ def _hook_url(text: str, environ: Environ) -> str | None:
 
 
 def _writer(text: str, _: Environ) -> str | None:
-    """Return the writer that the name of a class of mr's stands for, by the word in it."""
+    """Return the writer for the name of a class of mr, by the word in it."""
     found = re.search("inline|file|email|http", text.rpartition(".")[2].lower())
     if text.startswith("mr.") and found:
         return found[0]
@@ -179,11 +179,11 @@ _NAMED_SINK: Final = re.compile(r"DUI_EMAIL_\w+_SINK_TO_FILE")
 
 
 def settings(environ: Environ) -> list[tuple[str, str]]:
-    """Return the settings that old variables give: dotted name and text.
+    """Return the settings of old variables: dotted name and text.
 
     Raises:
-        ConfigError: A variable asks for what is gone; it says what is there instead. Or two give
-            one setting different texts.
+        ConfigError: A variable asks for something that is gone; the error names the replacement.
+            Or two variables set one setting differently.
     """
     found: dict[str, tuple[str, str]] = {}
     for name, variable, text in _given(environ):
@@ -200,7 +200,7 @@ def settings(environ: Environ) -> list[tuple[str, str]]:
 
 
 def notes(environ: Environ) -> list[str]:
-    """Return a line for each variable that is set and does nothing any more."""
+    """Return a line for each variable that is set and no longer does anything."""
     return [
         f"{name} is not used: {variable.says}"
         for name, variable, _ in _given(environ)

@@ -1,4 +1,4 @@
-"""Encoded pairs on their way: in the frame and the event themselves, or in a blob.
+"""Encoded pairs in transit: inside a frame and an event, or in a blob.
 
 Two encodings, both a plain sequence of msgpack items without head or foot:
 
@@ -30,8 +30,8 @@ class Payload(Struct, frozen=True):
         sections: For a run partitioned by key hash, the end offset of each partition; empty
             when the run is not partitioned.
         sums: For a chunk or sections in a blob, the CRC-32 of each item or section, packed as
-            offsets are; empty where they were written before there were any.
-        pairs: For a run, the number of its pairs; 0 in runs of 1.0.0, which do not say.
+            offsets are; empty in old data.
+        pairs: For a run, the number of its pairs; 0 in runs of 1.0.0, which lack it.
     """
 
     count: int
@@ -65,7 +65,7 @@ class Payload(Struct, frozen=True):
 
     @staticmethod
     def from_wire(wire: Sequence[Any]) -> Payload:
-        """Return the payload that ``to_wire`` made ``wire`` of."""
+        """Return the payload of a list of ``to_wire``."""
         count, size_bytes, inline, blob, checksum, offsets, sections, *rest = wire
         sums = rest[0] if rest else b""
         pairs = rest[1] if len(rest) > 1 else 0

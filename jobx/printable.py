@@ -1,7 +1,7 @@
-"""Foreign text as what a terminal or a log may be given: what would act on it is spelled out.
+"""Makes foreign text safe for terminals and logs.
 
-Control characters move the cursor, rename the window, answer for the person at the keyboard;
-marks of direction make text read as another. Each becomes its escape, as in Python's literals.
+Control characters move the cursor, rename the window or answer for the person at the keyboard.
+Direction marks make text look like other text. Each becomes its escape, as in Python's literals.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-#: Categories of what is written as its escape: controls, formats, surrogates, separators.
+#: Categories of escaped characters: controls, formats, surrogates, separators.
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-#: Formats that scripts and emoji are written with.
+#: Format characters that scripts and emoji need.
 _JOINERS: Final = frozenset("\u200c\u200d")
 
 
 class _Escapes(dict[int, str]):
-    """What ``str.translate`` puts for each character, found as it is met."""
+    """A table for ``str.translate``, filled on demand."""
 
     def __init__(self, kept: str, *, as_json: bool = False) -> None:
         super().__init__({ord(char): char for char in kept})
@@ -36,12 +36,12 @@ def line(text: str) -> str:
 
 
 def lines(text: str) -> str:
-    """Return text whose lines and tabs stay as they are."""
+    """Return text with its line breaks and tabs."""
     return text if text.isprintable() else text.translate(_Escapes("\n\t"))
 
 
 def json_text(text: str) -> str:
-    """Return a JSON document that says the same, without a character that acts."""
+    """Return an equal JSON document without unsafe characters."""
     return text if text.isprintable() else text.translate(_Escapes("\n\t", as_json=True))
 
 

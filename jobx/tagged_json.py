@@ -1,6 +1,7 @@
-"""Values as what JSON can hold, and values of it.
+"""Converts values to JSON's types and back.
 
-What JSON lacks gets a tag: bytes, infinities, decimals, timestamps, maps with other keys than text.
+Values that JSON lacks get a tag: bytes, infinities, decimals, timestamps, maps with keys that are
+not text.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _TAG_MAP: Final = "$map"
 
 
 def to_jsonable(value: Value) -> Any:
-    """Return ``value`` as what JSON can hold; ``from_jsonable`` undoes it."""
+    """Return ``value`` in JSON's types; ``from_jsonable`` undoes it."""
     kind = type(value)
     if kind in (str, int, bool) or value is None:
         return value
@@ -55,10 +56,10 @@ def to_jsonable(value: Value) -> Any:
 
 
 def from_jsonable(value: Any) -> Value:
-    """Return the value that ``to_jsonable`` wrote as ``value``.
+    """Return the value that ``to_jsonable`` converted to ``value``.
 
     Raises:
-        InvalidInput: A tag holds what it should not.
+        InvalidInput: The content of a tag is wrong.
     """
     if isinstance(value, list):
         return [from_jsonable(item) for item in value]

@@ -11,7 +11,7 @@
         with LocalWorkflow("handlers", steps, tmp_path) as workflow:
             assert workflow.run("count", {"text": "to be"}).pairs == [("be", 1), ("to", 1)]
 
-Both run author code where a node runs it: in executor processes, with its limits.
+Both run author code as a node does: in executor processes, with limits.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ StepNames: TypeAlias = tuple[str, str | None, str]
 T = TypeVar("T")
 
 _WORKFLOW: Final = "local"
-#: How long the node may take to start, to stop, and to answer beyond the time of a request.
+#: Time limit of the node's start, of its stop, and of an answer beyond the time of a request.
 _GRACE_S: Final = 30.0
 
 
@@ -65,18 +65,18 @@ def run_handler(
     session: Mapping[str, Value] | None = None,
     settings: Settings | None = None,
 ) -> TrialResult:
-    """Run one handler file in a process of its own.
+    """Run one handler file in a separate process.
 
     Args:
         file: The handler's file.
         arguments: For a mapper: a request's arguments.
-        pair: For a mapper: the pair that was mapped to it, instead of arguments.
+        pair: For a mapper: a mapped pair, instead of arguments.
         results: For a combiner or reducer: keys with their values.
         session: For a reducer: what the mapper left.
-        settings: Limits; the defaults when None.
+        settings: Limits; None means the defaults.
 
     Raises:
-        InvalidInput: The file is not a handler, or one of another type than what it is given.
+        InvalidInput: The file is not a handler, or its type does not fit the input.
     """
     handler = load(Path(file))
     is_mapper = handler.handler_type == "mapper"
@@ -92,13 +92,13 @@ def run_handler(
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """What became of one request of a local workflow.
+    """The outcome of one request of a local workflow.
 
     Attributes:
         state: ``succeeded``, ``failed`` or ``cancelled``.
-        result: The result in key order, empty when there is none; see ``pairs``.
-        failure: Why it failed, None when it did not.
-        trace: Its invocations, the first thousand of them.
+        result: The result in key order, empty if there is none; see ``pairs``.
+        failure: Why it failed, or None.
+        trace: Its first thousand invocations.
         request_id: Its id.
     """
 
@@ -122,15 +122,15 @@ class JobResult:
 
 
 class LocalWorkflow:
-    """A workflow on a node of this process; a context manager.
+    """A workflow on a node in this process; a context manager.
 
     Args:
         handlers: Folder of handler files.
         steps: Steps by name. Each is also a job of the same name.
         folder: Empty folder for the node's state, such as pytest's ``tmp_path``.
         executors: Executor processes.
-        timeout_s: Longest that one request may take.
-        settings: Further settings; the defaults when None.
+        timeout_s: Time limit of one request.
+        settings: Further settings; None means the defaults.
     """
 
     def __init__(
@@ -156,8 +156,8 @@ class LocalWorkflow:
         """Store the workflow and start the node.
 
         Raises:
-            InvalidInput: A file is not a handler, or a name is no name.
-            NotFound: A step names a handler that has no file.
+            InvalidInput: A file is not a handler, or a name is invalid.
+            NotFound: A step names a handler without a file.
         """
         self._settings.data_dir.mkdir(parents=True, exist_ok=True)
         with closing(SqliteStore(self._settings.store_path)) as store:

@@ -1,4 +1,4 @@
-"""What a key or a value may be: each rule is asked by every reader and every writer of values.
+"""Rules for keys and values, which every reader and writer of values applies.
 
 Values: null, booleans, integers and decimals of up to ``MAX_DIGITS`` digits, floats but NaN, text
 of whole characters, bytes, lists, maps, timestamps with a time zone that are of the years 1 to 9999
@@ -22,10 +22,10 @@ Key: TypeAlias = Any  #: null, bool, int, float, text, bytes, tuple of keys, tim
 Value: TypeAlias = Any  #: a key type, a list of values, or a map of keys to values
 Pair: TypeAlias = tuple[Key, Value]
 
-#: How deep lists and maps may nest inside one value.
+#: Nesting of lists and maps inside one value.
 MAX_DEPTH: Final = 64
-#: Digits of an integer or a decimal. As many as Python writes as text: that takes time that is
-#: quadratic.
+#: Digits of an integer or a decimal. This is Python's own limit for text, which takes quadratic
+#: time.
 MAX_DIGITS: Final = 4300
 #: Characters of a decimal as text: its digits, a sign, a point, zeros, an exponent.
 MAX_DECIMAL_TEXT: Final = MAX_DIGITS + 40
@@ -40,14 +40,14 @@ _FROZEN: Final = _PLAIN | {int, str, float, decimal.Decimal, datetime.datetime}
 
 
 def freeze(key: Key) -> Key:
-    """Return ``key`` with every list in it turned into a tuple, so that it can be hashed."""
+    """Return ``key`` with every list in it as a tuple, so that it can be hashed."""
     if isinstance(key, list | tuple):
         return tuple(freeze(item) for item in key)
     return key
 
 
 def check_key(key: Key, depth: int = 0) -> Key:
-    """Return ``key``, lists turned into tuples.
+    """Return ``key`` with lists as tuples.
 
     Raises:
         ValueError: It cannot be a key; the message says why.
@@ -63,7 +63,7 @@ def check_key(key: Key, depth: int = 0) -> Key:
 
 
 def check_map_key(key: Key) -> Key:
-    """Return ``key`` when it can be a key of a map that is a value.
+    """Return ``key`` if it can be a key of a map.
 
     Raises:
         ValueError: It cannot; the message says why.
@@ -122,11 +122,11 @@ def decimal_text(number: decimal.Decimal) -> str:
 
 
 def decimal_of(text: str) -> decimal.Decimal:
-    """Return the decimal that a text says.
+    """Return the decimal in a text.
 
     Raises:
-        ValueError: It says none that is a value.
-        ArithmeticError: It says none.
+        ValueError: The decimal is not a value.
+        ArithmeticError: The text is no decimal.
     """
     if len(text) > MAX_DECIMAL_TEXT:
         raise too_many_digits("a decimal")
@@ -136,12 +136,12 @@ def decimal_of(text: str) -> decimal.Decimal:
 
 
 def too_many_digits(what: str) -> ValueError:
-    """Return what is raised of a number of too many digits."""
+    """Return the error for a number with too many digits."""
     return ValueError(f"{what} of more than {MAX_DIGITS} digits is neither a key nor a value")
 
 
 def since_epoch(value: datetime.datetime) -> datetime.timedelta:
-    """Return how long after the epoch a timestamp is.
+    """Return the time between the epoch and a timestamp.
 
     Raises:
         ValueError: It has no time zone, or UTC has no such year.

@@ -1,4 +1,4 @@
-"""For who receives what a node posts: whether it is signed with the key; see docs/notifications.md.
+"""For receivers of posts of a node: checks signatures; see docs/notifications.md.
 
 A facade: this name stays where it is, whatever moves behind it.
 """

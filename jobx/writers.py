@@ -1,4 +1,4 @@
-"""What a result writer of one's own is made of; see docs/writers.md.
+"""The parts of your own result writer; see docs/writers.md.
 
 A facade: these names stay where they are, whatever moves behind them.
 """
