@@ -1,4 +1,4 @@
-"""JobX: an actor runtime for map/reduce jobs that are asked for over HTTP."""
+"""JobX: an actor runtime for map/reduce jobs over HTTP."""
 
 from importlib.util import find_spec
 

@@ -1,6 +1,8 @@
-"""What actors say to each other. Frozen, passed by reference inside a node.
+"""Messages between actors. They are frozen and passed by reference inside a node.
 
-Commands are imperative, reports are in the past tense. A request is named by its ``RequestKey``.
+Commands are imperative, reports are in the past tense. A ``RequestKey`` names a request. In order:
+to the supervisor and through it to coordinators, from coordinators, between coordinators and their
+batches, and from the log writer to coordinators.
 """
 
 from __future__ import annotations
@@ -22,9 +24,6 @@ class RequestKey(NamedTuple):
 
     workflow: str
     request_id: str
-
-
-# To the supervisor and through it to coordinators
 
 
 class Submit(Struct, frozen=True):
@@ -114,9 +113,6 @@ class Drain(Struct, frozen=True):
     """Stop starting work; what is at work may end."""
 
 
-# From coordinators
-
-
 class Opened(Struct, frozen=True):
     """A request is accepted: it is durable."""
 
@@ -152,9 +148,6 @@ class Described(Struct, frozen=True):
 
     ticket: int
     request: model.Request | None
-
-
-# Between coordinators and their batches
 
 
 class Run(Struct, frozen=True):
@@ -219,9 +212,6 @@ class KeptLost(Struct, frozen=True):
 
     vertices: tuple[int, ...]
     failure: model.Failure
-
-
-# From the log writer to coordinators
 
 
 class Committed(Struct, frozen=True):

@@ -136,8 +136,6 @@ class Node:
             _log.critical("the node cannot go on: %s", reason)
             self.lost.set()
 
-    # What it is made of
-
     async def _start(self) -> None:
         """Start all parts, each on those before it; they stop in the reverse order."""
         await self._start_store()
@@ -319,8 +317,6 @@ class Node:
         periodic.every(CLEAN_S, None, lambda: janitor.sweep_files(files))
         periodic.once(self._health.check_later())
 
-    # How it ends
-
     async def _drain(self) -> None:
         self._base.deliver(self._supervisor, Drain())
         self._executors.drain()
@@ -344,8 +340,6 @@ class Node:
         """End the node: without its supervisor no request would ever begin or end."""
         self.fail(f"the supervisor died: {getattr(notice, 'reason', 'it exited')}")
 
-    # What it is asked
-
     async def call(self, question: Question[A]) -> A:
         """Answer one question, as the gateway does.
 
@@ -364,8 +358,6 @@ class Node:
         stalled = self._log.stalled
         written = None if stalled is None else f"the log cannot be written: {stalled}"
         return self._health.trouble or written
-
-    # Threads
 
     def _threads(
         self, count: int, name: str, *, wait: bool = True, cancel_futures: bool = False

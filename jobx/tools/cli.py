@@ -108,7 +108,7 @@ def _leave_the_pipe() -> None:
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(jobx.__version__, prog_name="jobx", message=f"%(prog)s %(version)s{_BUILD}")
 def main() -> None:
-    """JobX runs map/reduce jobs that are asked for over HTTP or right here.
+    """JobX runs map/reduce jobs, over HTTP or right here.
 
     Every command takes --data, --config, --json and --help; the exit codes are in
     docs/commands.md.

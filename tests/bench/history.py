@@ -142,9 +142,6 @@ class Server:
         self._process.wait(timeout=60)
 
 
-# kept
-
-
 def kept_rows(folder: Path, sizes: Sizes) -> Iterator[Figure]:
     """Yield a start, a POST and pages beside many kept requests, and beside none."""
     empty = _store(folder / "empty", FEW, ended_ago_s=_DAY_S / 2)
@@ -233,9 +230,6 @@ def _store(folder: Path, count: int, *, ended_ago_s: float) -> Path:
     return folder
 
 
-# retention
-
-
 def retention_rows(folder: Path, sizes: Sizes) -> Iterator[Figure]:
     """Yield requests accepted a second and removed a second, on a disk whose sync takes 10 ms."""
     faults = Faults(folder / "faults")
@@ -314,9 +308,6 @@ def _load(server: Server) -> Iterator[Callable[[], int]]:
         stopping.set()
         for thread in threads:
             thread.join()
-
-
-# cancel
 
 
 def cancel_rows(folder: Path, sizes: Sizes) -> Iterator[Figure]:

@@ -67,9 +67,6 @@ def collection(request: pytest.FixtureRequest, store: Store) -> Any:
     return request.param(store, "flow", "c")
 
 
-# What both are
-
-
 def test_collection_exists_from_create_to_delete(collection: Any) -> None:
     seen = [collection.exists()]
     collection.create()
@@ -162,9 +159,6 @@ def test_children_are_json_for_plain_tools(store: Store, queue: KvQueue, tree: K
     assert [json.loads(entry.value) for entry in entries] == [{"a": 1}, [1]]
 
 
-# Queues
-
-
 def test_queue_lists_in_the_order_of_adding_from_its_head(queue: KvQueue) -> None:
     added = [queue.add(number) for number in (3, 1, 2)]
     assert added == sorted(added) == queue.list_keys()
@@ -207,9 +201,6 @@ def test_entity_of_another_workflow_is_refused(queue: KvQueue, tree: KvTree) -> 
             add(OTHER_FLOW)
 
 
-# Trees
-
-
 def test_tree_lists_by_name(tree: KvTree) -> None:
     for name in ("b", "a", "é"):
         tree.add(name, name.upper())
@@ -243,9 +234,6 @@ def test_tree_keeps_values_for_entities(tree: KvTree, store: Store) -> None:
     assert tree.get_data_for_entity(stored) == 2
     assert tree.list_entities() == [stored, flow]
     assert tree.list_entities_and_data() == [(stored, 2), (flow, None)]
-
-
-# Many at once
 
 
 def test_adding_by_many_threads_loses_nothing_and_keeps_their_order(queue: KvQueue) -> None:
@@ -324,9 +312,6 @@ def test_processes_that_edit_at_once_lose_nothing(tmp_path: Path) -> None:
     assert sorted(queue.list_data()) == expected
     assert tree.get("count") == 30
     store.close()
-
-
-# Waiting
 
 
 def test_wait_sees_an_edit_that_came_before_it(queue: KvQueue) -> None:

@@ -204,9 +204,6 @@ def test_a_check_refuses_wrong_syntax(language: Language) -> None:
         processor(language.name).check(language.broken, "mapper")
 
 
-# In executors of their own
-
-
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     config = {"programs": PROGRAMS, "wasm_fuel": FUEL, "wasm_memory_bytes": MEMORY_BYTES}

@@ -130,9 +130,6 @@ def packed(**fields: Any) -> msgspec.Raw:
     return msgspec.Raw(values.pack(fields))
 
 
-# Requests
-
-
 def test_a_request_succeeds_with_its_pairs(node: Asked) -> None:
     outcome = node.run("count", text="to be or not to be")
     assert (outcome.request.state, outcome.request.result_pairs) == ("succeeded", 4)
@@ -202,9 +199,6 @@ def test_a_cursor_that_no_request_has_is_a_place_among_them(node: Asked) -> None
     assert (page.requests, page.next) == ([], None)
 
 
-# Entities
-
-
 def test_an_entity_is_created_read_listed_replaced_and_deleted(node: Asked) -> None:
     names = {"workflow": "made", "name": "made"}
     fields = packed(workflow_name="made", description="a")
@@ -241,17 +235,12 @@ def test_a_forced_deletion_says_what_it_broke(node: Asked) -> None:
     assert broken == ["handler h"]
 
 
-# The node
-
-
 def test_a_node_says_how_it_is(node: Asked) -> None:
     ready = node.ask(GetReadiness())
     assert (ready.state, ready.trouble) == ("running", None)
     assert node.ask(GetNode()).state == "running"
     assert node.ask(ListActors(limit=1)).actors[0].name.startswith("Supervisor")
 
-
-# What is refused
 
 MADE: Final = packed(workflow_name="texts", description="")
 STEP: Final = packed(
@@ -362,9 +351,6 @@ def test_an_invocation_that_is_not_there_is_refused(
     assert told(refused.value) == error.format(key["request_id"])
 
 
-# What is no question
-
-
 @pytest.mark.parametrize(
     ("sent", "error"),
     [
@@ -384,9 +370,6 @@ def test_what_is_no_question_is_refused_by_the_name_of_its_field(
     node: Asked, sent: Any, error: str
 ) -> None:
     assert told(node.ask_packed(sent)).startswith(f"invalid-input: {error}")
-
-
-# The suite itself
 
 
 def test_the_suite_asks_every_question() -> None:

@@ -99,9 +99,6 @@ def _requests(jobx: Jobx, *words: str) -> list[dict[str, object]]:
     return found
 
 
-# run, with a node of its own
-
-
 @pytest.mark.usefixtures("jobx")
 def test_run_writes_the_result_as_json(folder: Path) -> None:
     code, stdout, stderr = _run(folder, "w/numbers", "-a", "n=10")
@@ -155,9 +152,6 @@ def test_interrupted_run_cancels_its_request_and_leaves_nothing(
     assert eventually(lambda: not any(map(alive, below)))
 
 
-# what is left of a request
-
-
 def test_finished_request_is_listed_shown_traced_and_removed(folder: Path, jobx: Jobx) -> None:
     _run(folder, "w/numbers", "-a", "n=3")
     (request,) = _requests(jobx, "--state", "succeeded")
@@ -187,9 +181,6 @@ def test_failed_request_has_no_result_and_shows_the_lines_of_its_author(
     assert (result.exit_code, "no such luck" in result.stderr) == (exits.FAILED, True)
     shown = jobx("request", "get", "w", str(request["request_id"])).stdout
     assert "raise ValueError('no such luck')" in shown
-
-
-# serve
 
 
 def test_serve_answers_a_job_and_stops_without_a_trace(

@@ -78,9 +78,6 @@ def fill(folder: Path) -> Path:
     return ballast
 
 
-# no room
-
-
 @pytest.mark.parametrize("size", [10, 200_000], ids=["inline", "blob"])
 def test_full_disk_refuses_new_requests_and_loses_no_accepted_one(
     size: int, disk: Path, tmp_path: Path
@@ -135,9 +132,6 @@ def _is_full(node: LiveNode) -> bool:
     return False
 
 
-# no folder
-
-
 def test_read_only_data_folder_refuses_to_start_by_name(disk: Path) -> None:
     define(disk, HANDLERS, STEPS)
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
@@ -158,9 +152,6 @@ def test_second_node_on_a_data_folder_is_refused_by_name(tmp_path: Path) -> None
 
     assert process.returncode == 4
     assert stderr == f"jobx: data folder {tmp_path} is used by process {os.getpid()} (node)\n"
-
-
-# lost and damaged files
 
 
 @pytest.mark.parametrize("lose", ["unlink", "truncate", "overwrite"])
@@ -213,9 +204,6 @@ def test_damaged_result_is_reported_by_name(lose: str, tmp_path: Path) -> None:
 
     assert (answer.status, answer.body["code"]) == (500, "blob-damaged")
     assert blob.name in answer.body["detail"]
-
-
-# what is kept, what is removed
 
 
 def test_expired_request_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,9 +54,6 @@ def output(answer: dict[str, Any]) -> str:
     return str(notes[1]["output"])
 
 
-# The process
-
-
 def test_an_executor_is_confined(executor: Executor, tmp_path: Path) -> None:
     source = (
         "import os, resource\nyield Return()\n"
@@ -162,9 +159,6 @@ def test_what_an_executor_left_is_killed_and_removed(
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-# Failures that cost only the invocation
-
-
 @pytest.mark.parametrize(
     ("source_code", "kind", "type_name"),
     [
@@ -223,9 +217,6 @@ def test_a_suspended_mapper_uses_up_one_time_limit_in_all(
             break
         answer = executor.ask(frames.work("pull", tmp_path, vertex=1, **fields))
     assert failure(answer)["kind"] == "timeout"
-
-
-# Output
 
 
 @pytest.mark.parametrize(
@@ -303,9 +294,6 @@ def run_named(executor: Executor, folder: Path, source_code: str) -> dict[str, A
     )
 
 
-# Recalls
-
-
 def test_a_batch_that_is_recalled_ends_with_the_invocation_at_work(
     executor: Executor, tmp_path: Path
 ) -> None:
@@ -325,9 +313,6 @@ def test_a_batch_that_is_recalled_ends_with_the_invocation_at_work(
     ]
     assert executor.ask()["segments"] == []
     assert executor.ask(frames.reduce(tmp_path, [], id=9))["segments"][0][0] == "reduced"
-
-
-# Leaving
 
 
 @pytest.mark.parametrize(
@@ -363,9 +348,6 @@ def test_an_executor_that_keeps_mappers_does_not_leave(tmp_path: Path) -> None:
         for size in (1, 25, 30):
             executor.ask(frames.map_(tmp_path, [["k", size]], first=size, chunk_pairs=1))
         assert not executor.leaves()
-
-
-# Large things
 
 
 def test_a_large_answer_goes_through_blobs(executor: Executor, tmp_path: Path) -> None:

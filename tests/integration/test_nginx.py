@@ -78,9 +78,6 @@ def conf() -> str:
     return CONF.read_text()
 
 
-# with JobX behind
-
-
 def test_post_is_answered_through_nginx(proxied: Proxied) -> None:
     status, headers, body = proxied.ask("POST", "/job/w/count", {"arguments": {"n": 2}})
 
@@ -176,9 +173,6 @@ def test_nothing_but_static_files_is_found_at_their_address(path: str, proxied: 
     assert proxied.send(f"GET {path} HTTP/1.1\nHost: localhost\n\n").split()[1] == b"404"
 
 
-# with a stub behind, or none
-
-
 def test_piece_of_an_answer_arrives_before_the_next_is_written(tmp_path: Path) -> None:
     """Each piece is only written when the one before was received: a buffer would block it."""
     upstream = tmp_path / "s"
@@ -218,9 +212,6 @@ def _write_pieces(listener: socket.socket, received: threading.Semaphore) -> Non
             connection.sendall(b"7\r\n[%d, 1]\n\r\n" % number)
             assert received.acquire(timeout=20)
         connection.sendall(b"0\r\n\r\n")
-
-
-# what must agree with the settings
 
 
 def test_nginx_waits_longer_than_jobx_lets_clients_wait(conf: str) -> None:

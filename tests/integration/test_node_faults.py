@@ -50,9 +50,6 @@ def no_room(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-# no room
-
-
 @pytest.mark.parametrize(("module", "name"), [(os, "memfd_create"), (socket, "socketpair")])
 def test_executor_that_cannot_be_started_is_started_later(
     module: Any,
@@ -116,9 +113,6 @@ def test_node_that_has_no_room_to_start_says_so_and_starts_when_it_has(
 
     with live_node(tmp_path) as live:
         assert pairs_of(live.post("good", {})) == [("answer", 42)]
-
-
-# faults of ours
 
 
 def test_fault_in_one_periodic_round_is_logged_and_ends_no_further_ones(

@@ -165,9 +165,6 @@ def test_drain_ends_with_what_is_at_work_and_sends_nothing_more(tmp_path: Path) 
         assert not node.node._executors.is_busy
 
 
-# What stands still
-
-
 def test_fork_server_that_stands_still_is_replaced(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -288,8 +288,6 @@ def test_a_program_ends_with_the_time_of_its_invocation(plain_node: LiveNode) ->
     assert (failure.kind, failure.type) == ("timeout", "HandlerTimeout")
 
 
-# Capabilities
-
 GPU = {"required_capability": "gpu"}
 
 

@@ -74,9 +74,6 @@ def check() -> Iterator[Check]:
         yield check
 
 
-# examples
-
-
 def with_example(kind: str, source: str, arguments: object, expected: list[Any]) -> model.Handler:
     example = model.Example(arguments=arguments, expected=expected)
     return handler("h", kind, source, examples=(example,))
@@ -143,9 +140,6 @@ def test_example_does_not_see_what_another_left_in_the_module(check: Check) -> N
 
 def test_handler_without_examples_starts_no_process() -> None:
     check_examples(handler("h", "mapper", COUNT), Settings(), {"PYTHONHOME": "/nowhere"})
-
-
-# run_handler
 
 
 def test_mapper_runs_on_arguments(folder: Path) -> None:
@@ -229,9 +223,6 @@ def test_file_that_is_not_a_handler_is_refused(folder: Path) -> None:
         run_handler(folder / "bare.py")
 
 
-# LocalWorkflow
-
-
 def test_job_runs_through_all_its_steps(folder: Path, tmp_path: Path) -> None:
     write(folder / "add_up_too.py", "combiner", ADD_UP)
     steps = {"count": ("count", "add_up_too", "add_up"), "spread": ("spread", None, "add_up")}
@@ -279,9 +270,6 @@ def test_workflow_that_does_not_fit_together_is_refused(
 ) -> None:
     with pytest.raises(error), LocalWorkflow(folder, steps, tmp_path / "d"):
         pass
-
-
-# the commands
 
 
 def test_command_runs_a_mapper_on_arguments(jobx: Jobx) -> None:

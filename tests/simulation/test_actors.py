@@ -46,9 +46,6 @@ def drain(simulation: Simulation) -> None:
     simulation.base.deliver(simulation.supervisor, Drain())
 
 
-# draining
-
-
 def test_draining_starts_no_request_whose_log_is_read_meanwhile(simulation: Simulation) -> None:
     open_request(simulation)
     simulation.kill_node()
@@ -89,9 +86,6 @@ def test_draining_refuses_nobody_whose_request_the_next_node_takes_up(
     simulation.scheduler.advance(1.0)
 
     assert list(simulation.refused) == ["r1"]
-
-
-# coordinators that are being built again
 
 
 @pytest.mark.parametrize("is_blocking", [True, False])

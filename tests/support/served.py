@@ -110,8 +110,6 @@ class Served:
         self._seen = {one for one in self._seen if one.goes_on}
         eventually(lambda: not any(one.goes_on for one in self._seen), timeout_s=30)
 
-    # Who is who
-
     def node(self) -> int:
         """Return the node's process."""
         return self._below(self.process.pid, "node")[0]
@@ -137,8 +135,6 @@ class Served:
         with contextlib.suppress(OSError):
             return [child for child in found if word in words(child)]
         return []
-
-    # Over HTTP
 
     def post(
         self, job: str, arguments: dict[str, Any], *, timeout_s: float = 60.0, **headers: str

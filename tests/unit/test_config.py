@@ -160,9 +160,6 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_path(
         load(path, {})
 
 
-# What follows from settings
-
-
 def test_paths_are_in_the_data_folder() -> None:
     settings = load(None, {"JOBX_NODE_DATA_DIR": "/srv/jobx"})
     assert settings.store_path == Path("/srv/jobx/jobx.sqlite")

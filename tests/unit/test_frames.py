@@ -90,9 +90,6 @@ def test_a_frame_over_the_limit_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> 
         frames.encode({"t": "x" * 10})
 
 
-# Over a socket
-
-
 def test_frames_go_both_ways_over_a_socket(ends: tuple[FrameSocket, socket.socket]) -> None:
     framed, bare = ends
     framed.send({"t": "ready"})

@@ -69,9 +69,6 @@ def _same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-# Bytes
-
-
 @given(some_values)
 def test_a_value_comes_back_from_its_bytes_with_its_types(value: Any) -> None:
     values.check_value(value)
@@ -143,9 +140,6 @@ def test_bytes_of_no_value_are_refused(body: bytes) -> None:
         values.unpack(body)
 
 
-# What may be a value
-
-
 @pytest.mark.parametrize(
     "value",
     [
@@ -208,9 +202,6 @@ def test_lists_in_a_key_become_tuples_all_the_way_down() -> None:
     assert values.freeze([1, ["a", []]]) == (1, ("a", ()))
 
 
-# Order and identity
-
-
 @given(some_keys, some_keys)
 def test_two_keys_are_the_same_when_neither_stands_before_the_other(left: Any, right: Any) -> None:
     one, other = values.sort_key(left), values.sort_key(right)
@@ -264,9 +255,6 @@ def test_a_kind_of_text_or_number_stands_where_the_plain_one_does(value: Any, pl
     assert values.unpack(values.pack(value)) == plain
 
 
-# Partitions
-
-
 @given(some_keys, some_keys, st.integers(1, 64))
 def test_the_same_key_is_in_the_same_partition(left: Any, right: Any, partitions: int) -> None:
     place = values.partition_of(left, partitions)
@@ -286,9 +274,6 @@ def test_the_partition_of_a_key_never_changes(key: Any, partition: int) -> None:
 def test_keys_spread_over_all_partitions() -> None:
     places = [values.partition_of(f"key {n}", 8) for n in range(800)]
     assert all(50 < places.count(place) < 150 for place in range(8))
-
-
-# JSON
 
 
 @given(some_values)

@@ -113,8 +113,6 @@ class Coordinator(LoopActor):
             receive(self, message, sender)
             self._advance()
 
-    # Beginning
-
     def _accept(self, begin: Submit) -> None:
         request = begin.request
         accepted = Accepted(
@@ -145,8 +143,6 @@ class Coordinator(LoopActor):
         """Answer a caller that lost its connection and asks again."""
         if self._journal.is_accepted:
             self.send(self._reply_to, Opened(self._journal.request))
-
-    # Reports
 
     def _ran(self, message: Ran, _: ActorAddress) -> None:
         started = self._started.pop(message.ticket, None)
@@ -242,8 +238,6 @@ class Coordinator(LoopActor):
         self.send(self.parent, report)
         self.leave()
 
-    # Questions and orders
-
     def _cancel(self, message: Cancel, sender: ActorAddress) -> None:
         if self.state.is_running:
             cancelled = Cancelled(self._journal.now_at(), message.reason)
@@ -271,8 +265,6 @@ class Coordinator(LoopActor):
             failure = Failure(kind="timeout", type="RequestTimeLimit", message=text)
             failed = Failed(self._journal.now_at(), "map", ROOT, ROOT, 1, failure)
             self._journal.append(failed, urgent=True)
-
-    # Decisions
 
     def _advance(self) -> None:
         if self._phase == "closed" or self.state.finished is not None:

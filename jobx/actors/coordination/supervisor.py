@@ -86,8 +86,6 @@ class Supervisor(LoopActor):
         if receive is not None:
             receive(self, message, sender)
 
-    # What is asked for
-
     def _submit(self, message: Submit, _: ActorAddress) -> None:
         request = message.request
         key = RequestKey(request.workflow_name, request.request_id)
@@ -135,8 +133,6 @@ class Supervisor(LoopActor):
         self._is_draining = True
         for address in self._open.values():
             self.send(address, message)
-
-    # What is taken up
 
     def _adopt(self, message: Adopt, _: ActorAddress) -> None:
         self._recovery = Recovery(self.node.settings.requests.node_deaths)
@@ -226,8 +222,6 @@ class Supervisor(LoopActor):
             _log.error("request %s is given up: %s", "/".join(message.key), failure.message)
             self.node.notify(notification.coordinator_given_up(*message.key, failure))
         return failure
-
-    # What has ended, and what died
 
     def _ended(self, message: Ended, sender: ActorAddress) -> None:
         request = message.request

@@ -217,8 +217,6 @@ class Deliverer:
             return error
         return None
 
-    # In threads
-
     def _begin(self, key: RequestKey) -> tuple[model.Request, Delivery] | None:
         """Record the start of a try; return None if there is nothing to try."""
         found = deliveries.get(self._store, *key)

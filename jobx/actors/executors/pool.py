@@ -87,8 +87,6 @@ class ExecutorPool:
         self._fleet = Fleet(settings, environ, temp_dir, on_frame=self._frame, on_dead=self._dead)
         self._executors = self._fleet.executors
 
-    # What actors ask
-
     @property
     def slots(self) -> int:
         """Executors that this node has."""
@@ -168,8 +166,6 @@ class ExecutorPool:
             executor.waiting.clear()
             executor.recall(self._numbers, self._loop.time())
 
-    # Life
-
     async def start(self, timeout_s: float = 30.0) -> None:
         """Start all executors and wait until they can take work.
 
@@ -203,8 +199,6 @@ class ExecutorPool:
             )
             for executor in self._executors
         ]
-
-    # Work on its way
 
     def _enqueue(self, item: WorkItem, *, first: bool = False) -> None:
         self._backlog.add(item, is_long=self._paces.is_long(item), first=first)
@@ -354,8 +348,6 @@ class ExecutorPool:
                 return executor
         return None
 
-    # What is looked at now and then
-
     def _balance(self) -> None:
         """Recall what another could do, take back what was recalled, look again if need be."""
         self._look = None
@@ -421,8 +413,6 @@ class ExecutorPool:
             item.is_long = True
             if self._look is None and len(executor.work) > 1:
                 self._look = self._loop.call_later(rebalancing.BALANCE_S, self._balance)
-
-    # Death
 
     def _dead(self, executor: Executor, blame: Failure) -> None:
         """Report what a dead executor had."""

@@ -175,8 +175,6 @@ class Fleet:
             _log.warning("an executor cannot be started now: %s", error)
             self._loop.call_later(SPAWN_AGAIN_S, self._spawn)
 
-    # What is looked at now and then
-
     def _look(self) -> None:
         """See that all processes do what they are expected to, and replace those that do not."""
         now = self._loop.time()

@@ -396,8 +396,6 @@ class Verbs:
         await self._redeliver(key)
         return await self.get(asked)
 
-    # How
-
     async def _read(self, read: Callable[..., T], *arguments: Any) -> T:
         return await self._in_thread(lambda: read(self._store, *arguments))
 

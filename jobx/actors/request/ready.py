@@ -35,8 +35,6 @@ class Ready:
         self._reduces: deque[Target] = deque()
         self._lost: set[str] = set()  # blobs that are gone and whose invocations run again
 
-    # What is taken
-
     def take_range(self, most: Callable[[Chunk, int, int], int]) -> tuple[Chunk, int, int] | None:
         """Take siblings that are ready, deepest first, ``most(chunk, first, stop)`` at most.
 
@@ -81,8 +79,6 @@ class Ready:
                 del self.suspended[vertex]
                 return vertex, keeper
         return None
-
-    # What becomes ready
 
     def add_chunk(self, chunk: Chunk) -> None:
         """Make what is ready of a chunk known, now that its arguments are at hand."""
@@ -156,8 +152,6 @@ class Ready:
             start = mapped[position] + 1
         if start < stop:
             self.add_range(chunk, start, stop)
-
-    # What is not wanted any more
 
     def discard(self, vertices: Iterable[int]) -> None:
         """Ask these mappers for nothing more; one that is being asked goes with its answer."""

@@ -83,8 +83,6 @@ class RequestState:
         """Return where the tries of a target stand."""
         return self.attempts.get(target, FIRST)
 
-    # The root, and what mappers yield
-
     def _accepted(self, event: Accepted) -> None:
         self.accepted = event
         self.partition_bytes = event.partition_bytes
@@ -105,8 +103,6 @@ class RequestState:
         else:
             return  # a duplicate
         self.ready.add_chunk(chunk)
-
-    # What is done
 
     def _done(self, event: Done) -> None:
         if event.kind == "reduce":
@@ -170,8 +166,6 @@ class RequestState:
         branch.gather(PARTITIONS if is_parted else 1)
         self.ready.add_reduces(branch)
 
-    # What goes wrong
-
     def _retried(self, event: Retried) -> None:
         self.retried_count += event.count
         chunk = self.tree.chunks.get(event.chunk)
@@ -232,8 +226,6 @@ class RequestState:
             if not branch.complete:
                 self._restart(branch.vertex, lost)
         self.ready.renew()
-
-    # The end
 
     def _failed(self, event: Failed) -> None:
         if self.failure is None:

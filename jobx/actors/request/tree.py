@@ -181,8 +181,6 @@ class Tree:
         self.chunk_bytes = 0
         self._starts: list[int] = []  # of all chunks ever, ascending
 
-    # What is asked
-
     def place(self, parent: int, step: str, count: int, digest: str) -> int:
         """Return the first vertex that the next chunk of ``parent`` gets.
 
@@ -214,8 +212,6 @@ class Tree:
                 if chunk.payload.blob == blob:
                     return branch.chunk.start, branch.vertex, 1
         return None
-
-    # What grows it
 
     def add(self, event: Mapped, parent: Branch | None) -> Chunk:
         """Add the next chunk of a branch, or the root, which has no parent."""
@@ -258,8 +254,6 @@ class Tree:
             self.keep_output(parent, first, Output(count, payloads))
         parent.open -= count
         return parent
-
-    # What goes
 
     def unsettle(self, chunk: Chunk, first: int, count: int) -> None:
         """Take a final result back whose blob is gone."""

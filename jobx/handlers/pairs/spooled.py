@@ -90,8 +90,6 @@ class SpooledValues(Listed, MutableSequence[Value]):
         self._length += count
         self._offsets.append(self._offsets[-1] + len(body))
 
-    # What reads
-
     def __len__(self) -> int:
         return self._length if self._held is None else len(self._held)
 
@@ -181,8 +179,6 @@ class SpooledValues(Listed, MutableSequence[Value]):
 
     def __repr__(self) -> str:
         return repr(self.copy())
-
-    # What changes
 
     def _loaded(self) -> list[Value]:
         if self._held is None:

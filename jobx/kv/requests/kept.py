@@ -207,9 +207,6 @@ def _read(marker: str, value: bytes) -> FinishedRequest:
     return FinishedRequest(marker, workflow, request_id, *msgspec.structs.astuple(mark))
 
 
-# What 1.0.0 wrote
-
-
 def upgrade(store: Store, limit: int) -> list[list[Write]]:
     """Return what lists up to ``limit`` requests that 1.0.0 finished; nothing when all are.
 

@@ -88,8 +88,6 @@ class Striker:
         self._hurt(strike, stop)
         return True
 
-    # Processes
-
     def _kill(self, part: str, luck: float) -> bool:
         if not self._may_die(part):
             return False
@@ -193,8 +191,6 @@ class Striker:
                 self._met("striker", f"watching: {type(error).__name__}: {error}")
             finally:
                 self._keeper.release()
-
-    # The machine
 
     def _was_sick(self, since: float) -> bool:
         """Whether the disk was so at any time since an instant that a start may be refused."""

@@ -141,8 +141,6 @@ class Soak:
             "JOBX_NOTIFY_LOG_LEVEL": "critical",
         }
 
-    # Under load and faults
-
     def _strain(self, serving: Served, faults: Faults, seconds: float, log: IO[str]) -> None:
         stop = threading.Event()
         keeper = threading.RLock()
@@ -192,8 +190,6 @@ class Soak:
             todo.put(None)
         for thread in threads:
             thread.join()
-
-    # Afterwards
 
     def _calm(self, serving: Served) -> None:
         """Do two equal rounds of quiet work; the second leaves nothing that the first did not."""
@@ -288,8 +284,6 @@ class Soak:
             if page["next"] is None:
                 return found
             after = f"&after={page['next']}"
-
-    # Receivers of results
 
     def _receive(self, posts: list[Post], post: Post) -> tuple[int, dict[str, str]]:
         """Take what is posted, but for one in ten that is refused."""

@@ -215,9 +215,6 @@ def test_a_request_whose_blobs_stay_stays_and_is_in_no_other_ones_way(
     assert bench.janitor.sweep() == 1
 
 
-# what 1.0.0 left
-
-
 def test_a_sweep_lists_what_an_older_version_finished(bench: Bench) -> None:
     bench.keep(5, ended_ago_s=60.0)
     for entry in [*bench.store.range(keys.KEPT), *bench.store.range("listed/")]:

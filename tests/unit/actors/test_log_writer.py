@@ -136,9 +136,6 @@ def _never_lazy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_writer, "LAZY_S", 3600.0)
 
 
-# Group commit
-
-
 @in_loop
 async def test_what_is_appended_in_one_turn_is_one_commit() -> None:
     async with bench() as b:
@@ -193,9 +190,6 @@ async def test_what_is_not_urgent_is_written_all_the_same() -> None:
         b.append(B, 0, urgent=False)
         assert await b.hears(2) == [(A, Committed(0)), (B, Committed(0))]
         assert len(b.store.commits) == 1
-
-
-# Conflicts
 
 
 @in_loop
@@ -260,9 +254,6 @@ async def test_nobody_hears_of_a_refusal_of_what_was_forgotten_meanwhile() -> No
         b.append(A, 4)
         b.store.gate.set()
         assert await b.hears(1) == [(A, Committed(4))]
-
-
-# A store without room
 
 
 @pytest.mark.parametrize("error", [FULL, StoreUnavailable("no answer")])
@@ -384,9 +375,6 @@ async def test_closing_stops_what_waits(_never_lazy: None) -> None:
         assert b.store.commits == []
 
 
-# Reading
-
-
 def _accepted(store: MemoryStore, *events: Accepted | Cancelled) -> None:
     writes: list[Write] = list(request_entity.accept_writes(REQUEST, "node"))
     for number, event in enumerate(events):
@@ -444,9 +432,6 @@ def test_fault_while_a_log_is_read_is_answered(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(MemoryStore, "get", lambda *_: 1 / 0)
     error = read_log(MemoryStore(), A).error
     assert isinstance(error, InternalError) and "ZeroDivisionError" in str(error)
-
-
-# A new owner
 
 
 def _reading(b: Bench, number: int) -> None:

@@ -49,9 +49,6 @@ def _contents(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in files}
 
 
-# file
-
-
 def test_file_writer_writes_a_pair_a_line(tmp_path: Path) -> None:
     _write(_results(file_path=str(tmp_path)), "file", result(PAIRS), folder="a/b")
 
@@ -155,9 +152,6 @@ def test_file_name_escapes(key: Any, name: str) -> None:
     assert file_name(key) == name
 
 
-# http
-
-
 def test_http_writer_posts_the_signed_document_with_names(tmp_path: Path) -> None:
     with http_sink() as sink:
         settings = _results(http_url=sink.url, http_key="k")
@@ -188,9 +182,6 @@ def test_place_of_the_http_writer_shows_no_token() -> None:
 
     assert destination is not None
     assert (destination.place, destination.options) == ("https://h.example.com", {})
-
-
-# email
 
 
 def _mail_settings(folder: Path, port: int, **fields: Any) -> Settings:
@@ -240,9 +231,6 @@ def test_mail_options_that_cannot_work_are_refused(options: dict[str, Any]) -> N
         _write(_mail_settings(Path("/nowhere"), 1), "email", result(PAIRS), **options)
 
 
-# object
-
-
 @pytest.mark.parametrize("scheme", ["memory://results", "file://{}/results"])
 def test_object_writer_writes_a_pair_a_line(tmp_path: Path, scheme: str) -> None:
     url = scheme.format(tmp_path)
@@ -256,9 +244,6 @@ def test_object_writer_writes_a_pair_a_line(tmp_path: Path, scheme: str) -> None
 def test_object_url_that_fsspec_does_not_know_is_refused() -> None:
     with pytest.raises(ConfigError, match="object_url"):
         Writers(site(_results(writer="object", object_url="nope://x")))
-
-
-# one's own, and which
 
 
 class Kept(Writer[Options]):

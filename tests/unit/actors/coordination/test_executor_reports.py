@@ -121,9 +121,6 @@ CHUNK = Payload.from_wire(_chunk_wire(3))
 IN_BLOB = Payload.from_wire(_chunk_wire(3, "b1"))
 
 
-# What went well
-
-
 @pytest.mark.parametrize(("is_reduced", "outcome"), [(True, "reduced"), (False, "combined")])
 def test_returned_data_becomes_one_event(desk: Desk, is_reduced: bool, outcome: str) -> None:
     durations = array.array("I", [1, 2, 3]).tobytes()
@@ -169,9 +166,6 @@ def test_a_reduction_becomes_one_event(desk: Desk) -> None:
     )
 
 
-# What comes late
-
-
 @pytest.mark.parametrize(
     "segment",
     [
@@ -208,9 +202,6 @@ def test_a_mapper_of_an_older_attempt_is_closed_and_its_chunk_is_not_taken(desk:
 def test_a_reduction_of_an_older_input_changes_nothing(desk: Desk) -> None:
     desk.hear(desk.root, "mapped", 0, "s", EMPTY.to_wire(), "", False, 1, {})
     assert desk.hear(RunReducer(0, 0, 1, 7, ()), "reduced", 0, 0, [], 7, {}) == []
-
-
-# What went wrong
 
 
 def test_a_fault_is_tried_again_as_the_handler_says_and_then_ends_the_request(
@@ -290,9 +281,6 @@ def test_an_empty_part_of_a_batch_is_not_given_back(desk: Desk) -> None:
     assert desk.take_all() == []
 
 
-# Mappers that may not map on
-
-
 @pytest.mark.parametrize(
     ("step", "count", "kind", "error_type"),
     [
@@ -317,9 +305,6 @@ def test_a_tree_has_a_greatest_depth(desk: Desk) -> None:
     (event,) = desk.hear(deepest, "mapped", 2, "s", _chunk_wire(1), "d", False, 9, {})
     assert isinstance(event, Failed)
     assert event.failure.type == "TreeTooDeep"
-
-
-# Blobs that are gone
 
 
 def test_an_input_that_is_gone_runs_again_what_left_it(desk: Desk) -> None:
@@ -372,9 +357,6 @@ def test_a_blob_that_nobody_left_counts_against_who_needs_it(desk: Desk) -> None
         assert desk.state.is_running
         desk.hear(desk.root, "failed", 0, _lost("unknown"), 1, {})
     assert desk.state.failure is not None
-
-
-# By themselves
 
 
 @pytest.mark.parametrize(

@@ -158,9 +158,6 @@ def test_what_was_given_back_waits_behind_nothing() -> None:
     assert choose(backlog, executor("w", item("w", sent_at=NOW))) is None
 
 
-# What takes long
-
-
 @pytest.mark.parametrize(
     ("seats", "long_at_work", "short_s", "is_sent"),
     [

@@ -75,9 +75,6 @@ def not_begun(of: Executor, now: float = LATER) -> tuple[list[int], int]:
     return [one.number for one in behind], first
 
 
-# What executors have
-
-
 @pytest.mark.parametrize(
     ("front", "at", "left", "remaining_s"),
     [
@@ -108,9 +105,6 @@ def test_what_others_could_do_is_neither_pinned_nor_abandoned() -> None:
 def test_executors_that_have_nothing_or_take_nothing_are_left_out() -> None:
     others = [executor(item("map", n), state=s) for n, s in enumerate(("leaving", "dying"), 1)]
     assert rebalancing.loads([executor(), *others], NOW) == []
-
-
-# For executors that are idle
 
 
 def test_the_one_with_most_time_left_is_recalled_for_one_that_is_idle() -> None:
@@ -221,9 +215,6 @@ def test_nothing_is_recalled_for_an_idle_executor_when_requests_wait() -> None:
     assert recalls(executor(item("map", 1), at=(1, 1)), idle=1, waiting=(MINE,)) == []
 
 
-# For requests that wait
-
-
 @pytest.mark.parametrize(
     ("age_s", "waiting", "expected"),
     [
@@ -264,9 +255,6 @@ def test_nobody_watches_an_invocation_that_stands_in_the_way_and_cannot_be_recal
     loaded = executor(item("reduce", 1), item("map", 2, OTHER), at=(1, 1))
     assert recalls(loaded, waiting=(MINE,)) == []
     assert not is_uneven(loaded, waiting=(MINE,))
-
-
-# What is taken back
 
 
 def test_what_is_not_begun_is_known_only_after_a_moment() -> None:
@@ -322,17 +310,12 @@ def test_the_vertex_after_the_one_at_work_is_the_first_that_is_taken_back(
     assert not_begun(loaded) == expected
 
 
-# Answers to what was taken back in part
-
-
 def test_an_answer_says_nothing_of_what_was_taken_back() -> None:
     answer = [["returned", 1, 3], ["failed", 4], ["unstarted", 5, 6], ["failed", 9], ["mapped", 7]]
     assert rebalancing.without_taken(answer, 0) == answer
     assert rebalancing.without_taken(answer, 6) == [*answer[:2], ["unstarted", 5, 1]]
     assert rebalancing.without_taken(answer, 5) == answer[:2]
 
-
-# Properties
 
 kinds = st.sampled_from(["map", "reduce", "pull"])
 requests = st.sampled_from([MINE, OTHER, RequestKey("w", "third")])

@@ -250,9 +250,6 @@ def test_a_request_whose_plan_is_gone_has_no_tree() -> None:
     assert trace.read(store, "flow", "r1").root is None
 
 
-# One invocation
-
-
 @pytest.mark.parametrize("wanted", ["m0", "r0", "m1", "c2", "r3"])
 def test_one_invocation_is_what_the_tree_shows_of_it(wanted: str) -> None:
     store = _store(*WHOLE)

@@ -180,8 +180,6 @@ class Driver:
                 counted[work.vertex] += 1
         assert not counted or max(counted.values()) == 1
 
-    # What goes well
-
     def _end(self, work: Work) -> None:
         if isinstance(work, PullMapper):
             self._yield_chunk(chunk_of(self.state, work), work.vertex)
@@ -254,8 +252,6 @@ class Driver:
         name = f"b{self.luck.randrange(1 << 60)}"
         self.blobs[name] = payload.inline or b""
         return Payload(payload.count, payload.size_bytes, None, name, offsets=payload.offsets)
-
-    # What goes wrong
 
     def _lacks(self, payload: Payload) -> bool:
         return payload.blob is not None and payload.blob not in self.blobs

@@ -67,9 +67,6 @@ def _paced(count: int, seconds: float) -> Pace:
     return pace
 
 
-# What comes next
-
-
 def test_each_decision_comes_once(state: RequestState) -> None:
     assert _decide(state) == [RunMappers(state.tree.chunks[ROOT], ROOT, 1)]
     assert _decide(state) == []
@@ -108,9 +105,6 @@ def test_delays_are_handed_out_once_and_without_room(state: RequestState) -> Non
     assert _decide(state) == []
 
 
-# The end
-
-
 @pytest.mark.parametrize(
     ("event", "end"),
     [
@@ -143,9 +137,6 @@ def test_nothing_is_started_once_a_request_has_failed(state: RequestState) -> No
     state.apply(retried(1, 1, delay_s=5.0))
     state.apply(Failed(0.0, "map", 1, 2, 1, AUTHOR))
     assert _decide(state) == [Finish("failed", AUTHOR, ())]
-
-
-# Batches
 
 
 @pytest.mark.parametrize("pace", [Pace(), None], ids=["unknown", "quick"])
@@ -201,9 +192,6 @@ def _items_ending(ends: list[int]) -> Payload:
     return Payload(len(ends), ends[-1], b"", offsets=pack_offsets(ends))
 
 
-# The pace
-
-
 @pytest.mark.parametrize(
     ("count", "seconds", "batch"),
     [
@@ -245,9 +233,6 @@ def test_the_pace_follows_a_step_that_slows_down_but_not_at_once() -> None:
     pace = _paced(100, 1.0)
     pace.record("s", 100, 10.0)
     assert 10 < pace.batch("s") < 100
-
-
-# What is still wanted
 
 
 def test_work_is_wanted_until_its_mapper_begins_anew_or_is_dropped(state: RequestState) -> None:

@@ -66,9 +66,6 @@ def _in_blob(blob: str, count: int = 1) -> Payload:
     return Payload(count, 10, None, blob, offsets=items(count).offsets)
 
 
-# The root
-
-
 def test_a_root_that_returns_data_is_the_result(state: RequestState) -> None:
     state.apply(done(ROOT, ROOT, body=b"all"))
     assert state.result == (inline(b"all"),)
@@ -139,9 +136,6 @@ def test_the_first_failure_is_the_one_that_is_told(state: RequestState) -> None:
     state.apply(Failed(0.0, "map", ROOT, ROOT, 1, AUTHOR))
     state.apply(Failed(0.0, "map", ROOT, ROOT, 1, CRASH))
     assert state.failure == AUTHOR
-
-
-# What is taken
 
 
 def test_the_deepest_siblings_are_taken_first_and_in_order(parent: RequestState) -> None:
@@ -218,9 +212,6 @@ def test_a_reduction_of_an_older_input_is_not_given_back(
     state.ready.take_reduce()
     state.ready.give_back_reduce(target, gather)
     assert state.ready.take_reduce() is None
-
-
-# Trying again
 
 
 def test_a_retried_mapper_is_ready_at_once_or_after_its_delay(parent: RequestState) -> None:
@@ -351,9 +342,6 @@ def test_a_tree_deeper_than_the_stack_can_be_dropped(state: RequestState) -> Non
     assert len(state.ready.discarded) == 5000
 
 
-# Late and twice
-
-
 @pytest.mark.parametrize(
     "event",
     [
@@ -392,9 +380,6 @@ def test_the_end_of_a_delay_of_what_was_dropped_starts_nothing(state: RequestSta
     _take_all(state)
     state.ready.release((1, MAPPER))
     assert _take_all(state) == []
-
-
-# Lost blobs
 
 
 def test_siblings_whose_output_is_gone_run_again_and_their_parent_waits(
@@ -482,9 +467,6 @@ def test_a_chunk_that_is_given_back_in_pieces_is_still_the_last_one(state: Reque
     assert [_take(state, 9) for _ in range(3)] == [(1, 1, 2), (1, 5, 2), None]
 
 
-# Partitions
-
-
 def _partitioned(
     *, per_key: bool = True, size_bytes: int = 101, sections: tuple[int, ...] = (50, 101)
 ) -> RequestState:
@@ -523,9 +505,6 @@ def test_partitions_are_put_together_in_their_order_whatever_order_they_end_in()
         state.apply(reduced(ROOT, ROOT, partition, b"again"))
     assert state.result is not None
     assert b"".join(item.inline or b"" for item in state.result) == b"01234567"
-
-
-# Taking up again
 
 
 def test_a_request_taken_up_again_runs_what_has_no_result(parent: RequestState) -> None:
@@ -573,9 +552,6 @@ def test_a_wide_tree_is_taken_up_again_without_a_scan_for_each_child(
 
 def test_the_acceptance_is_kept(state: RequestState) -> None:
     assert isinstance(state.accepted, Accepted)
-
-
-# Combiners and reducers in the trip of their mapper
 
 
 @pytest.mark.parametrize(("kind", "target"), [("combine", COMBINER), ("reduce", 0)])

@@ -290,9 +290,6 @@ def test_code_is_kept_up_to_a_size(
         known.code("demo", split)
 
 
-# Entities that cannot be read
-
-
 @pytest.mark.parametrize(
     ("kind", "name"), [("workflow", None), ("job", "j"), ("step", "s"), ("handler", "m")]
 )

@@ -51,9 +51,6 @@ def failure_of(segments: Sequence[Any]) -> Failure:
     return msgspec.convert(segment[2], Failure)
 
 
-# Mappers that return
-
-
 @pytest.mark.parametrize(
     ("source_code", "told"),
     [
@@ -202,9 +199,6 @@ def test_an_input_that_is_gone_names_the_blob_for_each_vertex(tmp_path: Path) ->
     assert (failure.kind, failure.input) == ("blob", "x")
 
 
-# Failures
-
-
 FAILURES = [
     ("yield Return()\nyield 1 / 0, 1", "author", "ZeroDivisionError", "division by zero"),
     ("import sys\nsys.exit(3)\nyield", "author", "SystemExit", "3"),
@@ -307,9 +301,6 @@ def test_progress_is_cleared_at_the_end(tmp_path: Path) -> None:
     assert bench.page.at_work() == (0, 0, 0)
 
 
-# Mappers that map on
-
-
 def test_a_mapper_that_maps_to_nothing_has_an_empty_chunk(tmp_path: Path) -> None:
     (segment,) = run(frames.bench(tmp_path, mapper("yield Map('t')")), tmp_path, [1, 1])
     assert segment[:3] == ["mapped", 1, "t"]
@@ -383,9 +374,6 @@ def test_no_more_mappers_are_kept_than_there_is_room_for(tmp_path: Path) -> None
     segments = run(bench, tmp_path, *items, chunk_pairs=1)
     assert segments[-1] == ["unstarted", MAX_KEPT + 1, 5]
     assert len(segments) == MAX_KEPT + 1
-
-
-# Batches that end early
 
 
 ECHO = "yield Return()\nfor k, v in arguments: yield k, v"
@@ -528,9 +516,6 @@ def test_dropped_mappers_are_closed_whatever_they_raise(
     bench.drop("r1", None)
 
 
-# Sessions
-
-
 def test_in_one_trip_the_reducer_reads_what_the_mapper_left(tmp_path: Path) -> None:
     source = mapper("S_SET('k', [arguments['a']])\nyield Return()")
     bench = frames.bench(tmp_path, source, reducer("yield S_LIST()[0], S_GET('k')"))
@@ -543,9 +528,6 @@ def test_a_reducer_of_its_own_trip_reads_the_session_but_does_not_write_it(tmp_p
     bench = frames.bench(tmp_path, reducer("yield 1, S_GET('k')\nS_SET('k', 1)"))
     failure = failure_of(batch.run(bench, frames.reduce(tmp_path, [], session={"k": 5})))
     assert failure.type == "PermissionError"
-
-
-# Reduce and combine
 
 
 def _leaves(folder: Path, spill_bytes: int, partitions: int, inline_bytes: int) -> list[Payload]:
@@ -640,8 +622,6 @@ def test_output_that_is_on_its_way_is_of_the_stage_that_wrote_it(tmp_path: Path)
     run(bench, tmp_path, [1, 1])
     assert stages == ["mapper", "reducer"]
 
-
-# Combiners and reducers in the trip of their mapper
 
 TOLD = "PRINT('mapped')\nyield Return()\nyield 'a', 1\nyield 'b', 2"
 RAISES = "def handler(results):\n PRINT('reduced')\n raise ConnectionResetError('no')\n yield"

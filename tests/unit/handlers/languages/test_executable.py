@@ -171,8 +171,6 @@ def test_an_exit_code_is_a_failure_with_what_was_said_last(guests: Guests) -> No
     assert failure["message"] == "/bin/sh ended with code 3: no luck"
 
 
-# Filters
-
 COUNT_WORDS = "#!/bin/sh\ncut -f 2 | tr ' ' '\\n' | sort | uniq -c | awk '{print $2 \"\\t\" $1}'"
 ADD_UP = (
     "#!/bin/sh\nawk -F '\\t' '$1 != k { if (NR > 1) print k \"\\t\" n; k = $1; n = 0 } "

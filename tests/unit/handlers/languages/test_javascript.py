@@ -39,9 +39,6 @@ def returned(guests: Guests, body: str, *items: Any, **fields: Any) -> list[Any]
     return [pair for one in run(made, *items, reducer=None, **fields) for pair in pairs(made, one)]
 
 
-# Signatures
-
-
 @pytest.mark.parametrize(
     ("kind", "source", "checked"),
     [
@@ -118,9 +115,6 @@ def test_an_invocation_without_node_fails_for_want_of_a_capability(
     failure = failed(run(mapper(guests, ""), [1, 1])[0])
     assert (failure["kind"], failure["type"]) == ("capability", "RuntimeMissing")
     assert "node cannot be started" in failure["message"]
-
-
-# Values
 
 
 INSTANT = datetime.datetime(2024, 5, 6, 7, 8, 9, 123000, tzinfo=datetime.UTC)
@@ -203,9 +197,6 @@ def test_what_is_no_value_is_refused_with_its_index(
     failure = failed(run(made, [1, 1], reducer=None)[0])
     assert (failure["kind"], failure["pair"]) == ("pair", 1)
     assert reason in failure["message"]
-
-
-# Calls
 
 
 def test_arguments_come_by_name_and_defaults_fill_what_is_absent(guests: Guests) -> None:
@@ -343,9 +334,6 @@ def test_memory_that_runs_out_fails_the_invocation(
     monkeypatch.setenv("NODE_OPTIONS", "--max-old-space-size=32")
     made = mapper(guests, "const all = [];\nfor (;;) all.push(new Array(1000).fill(key));")
     assert failed(run(made, [1, 1])[0])["kind"] == "memory"
-
-
-# What the machine lacks
 
 
 def test_a_node_process_without_descriptors_is_no_failure_of_the_author(guests: Guests) -> None:

@@ -116,9 +116,6 @@ def test_what_marks_a_request_and_cannot_be_read_is_no_reason_to_keep_it(
     assert store.range("") == []
 
 
-# What 1.0.0 wrote
-
-
 def old(store: MemoryStore, request_id: str, **fields: object) -> Request:
     """Store a finished request as 1.0.0 did."""
     done = request(request_id, is_done=True, finished_at=10.0, **{"state": "failed", **fields})
