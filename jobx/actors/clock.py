@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -22,6 +22,8 @@ from jobx.kv.requests.lives import Life
 
 #: Seconds by which it approaches the wall clock in a second.
 RATE: Final = 0.1
+#: It looks at the wall clock no more often, as this costs more than all else it does.
+LOOK_S: Final = 0.1
 #: It is noted anew when what was noted is off by more.
 _TOLERANCE_S: Final = 1.0
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -35,6 +37,27 @@ def boot_s() -> float:
 def boot_id() -> str:
     """Return what names this boot of the machine."""
     return _BOOT_ID.read_text(encoding="ascii").strip()
+
+
+class _Look(NamedTuple):
+    """What was seen of the wall clock last.
+
+    Attributes:
+        at: What the service clock said …
+        seen_s: … so many seconds after the boot.
+        away_s: How far the wall clock was ahead of it.
+    """
+
+    at: float
+    seen_s: float
+    away_s: float
+
+    def after(self, passed_s: float) -> float:
+        """Return what the service clock says so many seconds later."""
+        most_s = RATE * passed_s
+        if -most_s <= self.away_s <= most_s:
+            return self.at + passed_s + self.away_s
+        return self.at + passed_s + (most_s if self.away_s > 0 else -most_s)
 
 
 class ServiceClock:
@@ -59,26 +82,30 @@ class ServiceClock:
         self._wall_at = wall_at
         self._since_s = since_s
         self._lock = threading.Lock()
-        self._seen_s = since_s()
-        if last.boot == boot and self._seen_s >= last.boot_s:
-            self._at = last.at + self._seen_s - last.boot_s
+        seen_s = since_s()
+        if last.boot == boot and seen_s >= last.boot_s:
+            at = last.at + seen_s - last.boot_s
         else:
-            self._at = max(last.at, wall_at())
+            at = max(last.at, wall_at())
+        self._last = _Look(at, seen_s, wall_at() - at)
 
     def now_at(self) -> float:
         """Return the time; it never goes back."""
+        last = self._last
+        passed_s = self._since_s() - last.seen_s
+        return last.after(passed_s) if 0.0 <= passed_s < LOOK_S else self._look().at
+
+    def _look(self) -> _Look:
         with self._lock:
-            seen_s = self._since_s()
-            passed_s = max(0.0, seen_s - self._seen_s)
-            away_s = self._wall_at() - self._at - passed_s
-            most_s = RATE * passed_s
-            self._at += passed_s + max(-most_s, min(most_s, away_s))
-            self._seen_s = seen_s
-            return self._at
+            last = self._last
+            seen_s = max(self._since_s(), last.seen_s)
+            at = last.after(seen_s - last.seen_s)
+            self._last = _Look(at, seen_s, self._wall_at() - at)
+            return self._last
 
     def note(self, life: Life) -> Life:
         """Return a life that says what the clock says; the same when that is near enough."""
-        at, seen_s = self.now_at(), self._seen_s
+        at, seen_s, _ = self._look()
         expected_at = life.at + seen_s - life.boot_s
         if life.boot == self._boot and abs(at - expected_at) <= _TOLERANCE_S:
             return life

@@ -36,8 +36,8 @@ KEPT: Final = "kept/"
 #: So much of a plan's digest is in the key of a kept request. Should two plans share it, both stay.
 _PLAN_CHARACTERS: Final = 16
 #: Names sort backwards when each of their letters stands for its opposite, and an end comes last.
-_LETTERS: Final = "-.0123456789_abcdefghijklmnopqrstuvwxyz"
-_OPPOSITES: Final = str.maketrans(_LETTERS, _LETTERS[::-1])
+_LETTERS: Final = b"-.0123456789_abcdefghijklmnopqrstuvwxyz"
+_OPPOSITES: Final = bytes.maketrans(_LETTERS, _LETTERS[::-1])
 _END: Final = "~"
 
 
@@ -115,12 +115,16 @@ def listed(workflow_name: str, state: str, request_id: str = "") -> str:
 
 def newest_first(request_id: str) -> str:
     """Return text that sorts the other way round than request ids do."""
-    return request_id.translate(_OPPOSITES) + _END
+    return _reversed(request_id) + _END
 
 
 def request_id_of(newest_first_text: str) -> str:
     """Return the request id that ``newest_first`` made a text of."""
-    return newest_first_text.removesuffix(_END).translate(_OPPOSITES)
+    return _reversed(newest_first_text.removesuffix(_END))
+
+
+def _reversed(name: str) -> str:
+    return name.encode().translate(_OPPOSITES).decode()
 
 
 def delivery(workflow_name: str, request_id: str) -> str:

@@ -78,6 +78,7 @@ class Coordinator(LoopActor):
         begin: What it begins with: a new request, or the log of one that is open.
     """
 
+    hears_exits = False  # a batch that exits by itself leaves nothing behind
     node: Services
 
     def __init__(self, begin: Submit | Recover) -> None:
@@ -275,7 +276,8 @@ class Coordinator(LoopActor):
             self.state, self._pace, room=self._room(2 * slots), slots=slots, window=window
         ):
             self._carry_out(decision)
-        self._close_discarded()
+        if self.state.ready.discarded:
+            self._close_discarded()
         self._weigh()
 
     def _weigh(self) -> None:
@@ -338,7 +340,7 @@ _RECEIVE: Final[dict[type, Callable[[Coordinator, Any, ActorAddress], None]]] = 
     KeptLost: Coordinator._kept_lost,
     Committed: Coordinator._committed,
     CommitRefused: Coordinator._commit_refused,
-    ChildFailed: Coordinator._child_failed,  # one that exits by itself leaves nothing behind
+    ChildFailed: Coordinator._child_failed,
     Cancel: Coordinator._cancel,
     Describe: Coordinator._describe,
     Drain: Coordinator._drain,

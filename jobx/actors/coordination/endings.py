@@ -24,7 +24,7 @@ def ended(request: model.Request, finished: Finished) -> model.Request:
         failure=failure,
         failed_invocation_id=failure.invocation_id if failure else None,
         result=finished.result if succeeded else None,
-        result_pairs=sum(item.pair_count for item in finished.result) if succeeded else None,
+        result_pairs=sum([item.pair_count for item in finished.result]) if succeeded else None,
     )
 
 

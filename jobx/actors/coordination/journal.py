@@ -39,7 +39,8 @@ class Journal:
         self.key = RequestKey(request.workflow_name, request.request_id)
         self.request = request
         self.committed = -1
-        self._progress: int | None = None
+        #: The first event that shows progress; what is new has none to show.
+        self._progress: int | None = 0
         self._untold: deque[tuple[int, Notification]] = deque(maxlen=MAX_UNTOLD)
         self._node = node
         self._owner = owner
@@ -57,7 +58,7 @@ class Journal:
 
     @property
     def has_progressed(self) -> bool:
-        """Whether an event that shows progress is durable since this journal was begun."""
+        """Whether an event that shows progress is durable since the log was replayed."""
         return self._progress is not None and self.committed >= self._progress
 
     def now_at(self) -> float:
@@ -68,6 +69,7 @@ class Journal:
         """Apply what the log has already."""
         for event in events:
             self._state.apply(event)
+        self._progress = None
         self.committed = self._state.events - 1
 
     def append(self, event: Event, writes: Sequence[Write] = (), *, urgent: bool = False) -> None:

@@ -114,10 +114,13 @@ class FrameBuilder:
 
     def _later_limits(self, step: PlanStep) -> dict[str, float]:
         """Return the time limits of what runs in the trip of a mapper, where it differs."""
-        own = {"combiner": step.combiner, "reducer": step.reducer}
-        limits_s = {stage: ref.time_limit_s or self._limit_s for stage, ref in own.items() if ref}
+        found: dict[str, float] = {}
         mapper_s = step.mapper.time_limit_s or self._limit_s
-        return {stage: limit_s for stage, limit_s in limits_s.items() if limit_s != mapper_s}
+        for stage, ref in (("combiner", step.combiner), ("reducer", step.reducer)):
+            limit_s = (ref and ref.time_limit_s) or self._limit_s
+            if ref is not None and limit_s != mapper_s:
+                found[stage] = limit_s
+        return found
 
     def _attempts(self, first: int, count: int, what: int) -> dict[int, int]:
         attempts = self._state.attempts

@@ -110,14 +110,6 @@ class ExecutorPool:
     def run(self, work: Run, owner: ActorAddress) -> None:
         """Run a work frame as soon as an executor has room; ``owner`` hears Ran or Lost."""
         item = WorkItem(work.ticket, work.key, work.frame, work.versions, work.time_limit_s, owner)
-        for version in item.versions:
-            known = self._library.known_code(item.key.workflow, version)
-            if known is None:
-                task = self._loop.create_task(self._read_code(item))
-                self._reading[task] = item
-                task.add_done_callback(self._reading.pop)
-                return
-            item.code[version] = known
         self._enqueue(item)
         self._pump()
 
@@ -243,6 +235,11 @@ class ExecutorPool:
             self._send(choice.executor, item)
 
     def _send(self, executor: Executor, item: WorkItem) -> None:
+        if not self._knows_code(executor, item):
+            task = self._loop.create_task(self._read_code(item))
+            self._reading[task] = item
+            task.add_done_callback(self._reading.pop)
+            return
         self._numbers += 1
         item.number = self._numbers
         item.sent_at = self._loop.time()
@@ -259,6 +256,16 @@ class ExecutorPool:
         executor.work[item.number] = item
         self._watch_later()
 
+    def _knows_code(self, executor: Executor, item: WorkItem) -> bool:
+        """Whether the handlers of an item that the executor does not have are at hand."""
+        for version in item.versions:
+            if version not in executor.loaded and version not in item.code:
+                known = self._library.known_code(item.key.workflow, version)
+                if known is None:
+                    return False
+                item.code[version] = known
+        return True
+
     async def _read_code(self, item: WorkItem) -> None:
         """Read the handlers of an item in a thread, then run it."""
         try:
@@ -270,7 +277,7 @@ class ExecutorPool:
             failed = error if isinstance(error, JobxError) else InternalError(repr(error))
             self._deliver(item.owner, Lost(item.ticket, item.first_vertex, unsendable(failed)))
             return
-        self._enqueue(item)
+        self._enqueue(item, first=True)
         self._pump()
 
     def _load(self, executor: Executor, item: WorkItem) -> None:

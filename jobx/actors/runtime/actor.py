@@ -12,7 +12,12 @@ class LoopActor(Actor):
 
     It runs on a ``LoopSystemBase`` only. Its ``__init__`` is given the arguments of ``create``, and
     may do all that the actor may do later.
+
+    Attributes:
+        hears_exits: It is told when a child exits that did not fail.
     """
+
+    hears_exits = True
 
     @property
     def parent(self) -> ActorAddress:

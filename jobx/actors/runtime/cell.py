@@ -81,6 +81,7 @@ class Cell:
 
     Attributes:
         actor: The actor, or an endpoint; None once it is gone.
+        hears_exits: It is told when a child exits that did not fail.
         is_leaving: It exits after the message at hand.
         is_root: The system owns it, and no actor did.
         mailbox: Unread mail; None from the moment at which it begins to stop.
@@ -95,6 +96,7 @@ class Cell:
         "born_s",
         "children",
         "globalName",
+        "hears_exits",
         "is_leaving",
         "is_root",
         "mailbox",
@@ -113,6 +115,7 @@ class Cell:
         self.born_s = born_s
         self.mailbox: deque[tuple[Any, ActorAddress]] | None = deque()
         self.globalName: str | None = None
+        self.hears_exits = True
         self.is_leaving = False
         self.is_root = parent is None
         # Most actors are short-lived leaves, so these are made when they are needed.

@@ -9,7 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from thespian.actors import (
     Actor,
@@ -67,6 +67,20 @@ class Counters:
     dead_letters: int
 
 
+class _Kind(NamedTuple):
+    """What is to be known of a class of actors.
+
+    Attributes:
+        wanted: What its ``__init__`` asks for by name, as Thespian hands it out.
+        is_placed: It says itself where it can be.
+        hears_exits: It is told when a child exits that did not fail.
+    """
+
+    wanted: tuple[str, ...]
+    is_placed: bool
+    hears_exits: bool
+
+
 class Engine:
     """Runs actors. See ``LoopSystemBase`` for the arguments."""
 
@@ -93,8 +107,7 @@ class Engine:
         self._system_address = Address(*node, 0)
         self._cells: dict[object, Cell] = {}
         self._names: dict[str, Cell] = {}
-        #: Which arguments the ``__init__`` of a class takes.
-        self._wanted: dict[type[Actor], tuple[str, ...]] = {}
+        self._kinds: dict[type[Actor], _Kind] = {}
         # A cell stands here exactly while its mailbox holds mail, or did when it was stopped.
         self._run_queue: deque[Cell] = deque()
         self._is_awake = False
@@ -211,11 +224,10 @@ class Engine:
         """
         if (parent is None and self._is_closed) or (parent is not None and parent.mailbox is None):
             raise ActorSystemFailure("who is about to stop creates nothing new")
-        if not isinstance(actor_class, type) or not issubclass(actor_class, Actor):
-            raise InvalidActorSpecification(repr(actor_class), "it must be a subclass of Actor")
         if global_name and (named := self._names.get(global_name)):
             return named.address
-        if requirements or hasattr(actor_class, "actorSystemCapabilityCheck"):
+        kind = self._kinds.get(actor_class) or self._look_at(actor_class)
+        if requirements or kind.is_placed:
             elsewhere = self._placement(actor_class, requirements or {}, self.capabilities)
             if elsewhere is not None:
                 return elsewhere
@@ -226,44 +238,40 @@ class Engine:
             return address
         actor = Actor.__new__(actor_class)
         cell = Cell(self, address, actor, parent, self.scheduler.now())
+        cell.hears_exits = kind.hears_exits
         actor._myRef = cell
         actor.node = self.services
         self._register(cell, global_name)
-        self._init(cell, actor_class, requirements, arguments)
+        self._init(cell, arguments, self._asked_for(kind, requirements) if kind.wanted else {})
         return address
 
-    def _init(
-        self,
-        cell: Cell,
-        actor_class: type[Actor],
-        requirements: Mapping[str, object] | None,
-        arguments: tuple[Any, ...],
-    ) -> None:
+    def _init(self, cell: Cell, arguments: tuple[Any, ...], asked_for: dict[str, object]) -> None:
         try:
-            actor_class.__init__(
-                cell.actor, *arguments, **self._asked_for(actor_class, requirements)
-            )
+            cell.actor.__init__(*arguments, **asked_for)
         except Exception as error:
             if cell.parent is None:
                 cell.is_root = False  # who creates it hears the exception
                 self._stop(cell, ChildActorExited(cell.address))
                 raise
             self._failed += 1
-            self._stop(cell, _failure(cell.address, actor_class.__name__, error))
+            self._stop(cell, _failure(cell.address, type(cell.actor).__name__, error))
+
+    def _look_at(self, actor_class: type[Actor]) -> _Kind:
+        if not isinstance(actor_class, type) or not issubclass(actor_class, Actor):
+            raise InvalidActorSpecification(repr(actor_class), "it must be a subclass of Actor")
+        parameters = inspect.signature(actor_class).parameters
+        kind = self._kinds[actor_class] = _Kind(
+            tuple(name for name in _INIT_ARGUMENTS if name in parameters),
+            hasattr(actor_class, "actorSystemCapabilityCheck"),
+            getattr(actor_class, "hears_exits", True),
+        )
+        return kind
 
     def _asked_for(
-        self, actor_class: type[Actor], requirements: Mapping[str, object] | None
+        self, kind: _Kind, requirements: Mapping[str, object] | None
     ) -> dict[str, object]:
-        """Return what an ``__init__`` asks for by name, as Thespian hands it out."""
-        wanted = self._wanted.get(actor_class)
-        if wanted is None:
-            parameters = inspect.signature(actor_class).parameters
-            wanted = tuple(name for name in _INIT_ARGUMENTS if name in parameters)
-            self._wanted[actor_class] = wanted
-        if not wanted:
-            return {}
         given = {"capabilities": dict(self.capabilities), "requirements": requirements}
-        return {name: given[name] for name in wanted}
+        return {name: given[name] for name in kind.wanted}
 
     def _register(self, cell: Cell, global_name: str | None) -> None:
         self._created += 1
@@ -323,7 +331,8 @@ class Engine:
                 return
             del parent.children[cell]
             if parent.mailbox is not None:
-                self.deliver(parent.address, cell.notice)
+                if parent.hears_exits or isinstance(cell.notice, ChildFailed):
+                    self.deliver(parent.address, cell.notice)
                 return
             if parent.children:
                 return

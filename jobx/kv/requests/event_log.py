@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
+
+import msgspec
 
 from jobx import values
 from jobx.errors import EntryDamaged, InvalidInput
@@ -13,10 +16,18 @@ from jobx.kv.store import Create, Store
 
 #: Events read at once; one may have 64 KiB.
 _PAGE: Final = 256
+_PLAIN: Final = msgspec.msgpack.Encoder()
 
 
 def encode_record(record: dict[str, Any]) -> bytes:
-    """Return an event's plain values as the bytes that are stored."""
+    """Return an event's plain values as the bytes that are stored.
+
+    Raises:
+        InvalidInput: They hold what is no value.
+    """
+    if not record.get("notes"):  # only these hold what authors wrote, which msgspec may take else
+        with suppress(TypeError, ValueError, OverflowError):
+            return _PLAIN.encode(record)
     return values.pack(record)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobx.actors.clock import RATE, ServiceClock
+from jobx.actors.clock import LOOK_S, RATE, ServiceClock
 from jobx.kv.requests.lives import Life
 
 DAY_S = 86_400.0
@@ -83,3 +83,16 @@ def test_it_is_noted_anew_only_when_that_differs() -> None:
     noted = clock.note(life)
     assert noted.incarnation == 4
     assert machine.clock(noted).now_at() == pytest.approx(clock.now_at())
+
+
+def test_between_looks_at_the_wall_clock_it_neither_jumps_nor_goes_back() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    machine.pass_s(LOOK_S)
+    machine.wall_at += DAY_S
+    before = clock.now_at()
+    for _ in range(50):
+        machine.pass_s(LOOK_S / 7)
+        now = clock.now_at()
+        assert 0.0 < now - before <= LOOK_S / 7 * (1 + RATE) + 1e-6
+        before = now

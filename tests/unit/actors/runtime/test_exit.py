@@ -35,6 +35,12 @@ class Leaver(Family, LoopActor):
     """Leaves, and sends, as the actors of a node do."""
 
 
+class Deaf(Family):
+    """Does not care which of its children exit, unless they fail."""
+
+    hears_exits = False
+
+
 class Spares(Player):
     """Leaves its children alone when it exits."""
 
@@ -89,6 +95,16 @@ def test_an_actor_says_the_last_things_while_it_leaves(stage: Stage) -> None:
     stage.play(leaver, go)
     assert stage.mail == [(Note("gone"), leaver)]
     assert stage.alive == []
+
+
+def test_an_actor_that_does_not_care_is_told_of_failures_alone(stage: Stage) -> None:
+    deaf = stage.create(Deaf)
+    leaving, failing = stage.child(deaf, Family), stage.child(deaf, Family)
+    stage.play(leaving, ActorExitRequest())
+    assert stage.seen == [("exit", leaving)]
+    stage.play(failing, lambda _: 1 / 0)
+    assert stage.seen[1:] == [("told", deaf, failing)]
+    assert stage.alive == [str(deaf)]
 
 
 def test_an_actor_waits_for_the_last_of_its_children(stage: Stage) -> None:

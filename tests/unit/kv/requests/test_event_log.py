@@ -1,8 +1,14 @@
 from __future__ import annotations
 
-import pytest
+from decimal import Decimal
+from typing import Any
 
-from jobx.errors import Conflict, EntryDamaged
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobx import values
+from jobx.errors import Conflict, EntryDamaged, InvalidInput
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log
@@ -48,3 +54,30 @@ def test_a_second_writer_of_an_event_gets_a_conflict(store: MemoryStore) -> None
 def test_a_record_keeps_values_that_json_has_not() -> None:
     record = {"bytes": b"\xff", "big": 1 << 100, "none": None}
     assert event_log.decode_record(event_log.encode_record(record)) == record
+
+
+@given(
+    st.dictionaries(
+        st.text(),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False)
+        | st.text()
+        | st.binary()
+        | st.lists(st.integers()),
+        max_size=5,
+    )
+)
+def test_the_bytes_of_a_record_are_those_of_its_values(record: dict[str, Any]) -> None:
+    assert event_log.encode_record(record) == values.pack(record)
+
+
+def test_what_authors_wrote_is_kept_as_it_is() -> None:
+    record = {"notes": {1: {"session": {"price": Decimal("1.50")}}}}
+    assert event_log.decode_record(event_log.encode_record(record)) == record
+
+
+def test_a_record_that_is_no_values_is_refused() -> None:
+    with pytest.raises(InvalidInput):
+        event_log.encode_record({"text": "\ud800"})
