@@ -69,14 +69,32 @@ class JobxError(Exception):
         return {"code": self.code, "args": list(self.args)}
 
 
-class InvalidInput(JobxError):
+class _One(Exception):
+    """Takes one text."""
+
+    def __init__(self, first: str, /) -> None:
+        super().__init__(first)
+
+
+class _Two(Exception):
+    """Takes two texts."""
+
+    def __init__(self, first: str, second: str, /) -> None:
+        super().__init__(first, second)
+
+
+class _Three(Exception):
+    """Takes three texts."""
+
+    def __init__(self, first: str, second: str, third: str, /) -> None:
+        super().__init__(first, second, third)
+
+
+class InvalidInput(_Three, JobxError):
     """Something that was asked for is wrong. Args: where, value (as text), reason."""
 
     code = "invalid-input"
     template = "{0}: {2} (got {1})"
-
-    def __init__(self, where: str, value: str, reason: str) -> None:
-        super().__init__(where, value, reason)
 
 
 class ConfigError(InvalidInput):
@@ -128,34 +146,25 @@ class BodyTooSlow(InvalidInput):
     code = "body-too-slow"
 
 
-class NotFound(JobxError):
+class NotFound(_Two, JobxError):
     """A named thing does not exist. Args: kind, name."""
 
     code = "not-found"
     template = "there is no {0} named {1}"
 
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(kind, name)
 
-
-class AlreadyExists(JobxError):
+class AlreadyExists(_Two, JobxError):
     """A named thing exists. Args: kind, name."""
 
     code = "already-exists"
     template = "{0} {1} exists already"
 
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(kind, name)
 
-
-class InUse(JobxError):
+class InUse(_Three, JobxError):
     """A named thing is referred to, or still at work. Args: kind, name, by whom."""
 
     code = "in-use"
     template = "{0} {1} is used by {2}"
-
-    def __init__(self, kind: str, name: str, by: str) -> None:
-        super().__init__(kind, name, by)
 
 
 class NotEnded(InUse):
@@ -221,13 +230,10 @@ class StoreUnavailable(Unavailable):
     code = "store-unavailable"
 
 
-class NodeLost(JobxError):
+class NodeLost(_One, JobxError):
     """The node went away before it answered; it may have done as asked. Args: reason."""
 
     code = "node-lost"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
 
 
 class DeadlineExceeded(JobxError):
@@ -240,63 +246,45 @@ class DeadlineExceeded(JobxError):
         super().__init__(what, timeout_s)
 
 
-class StoreFull(JobxError):
+class StoreFull(_Two, JobxError):
     """There is no room left; nothing was written. Args: where, reason."""
 
     code = "store-full"
     template = "no room left in {0}: {1}"
 
-    def __init__(self, where: str, reason: str) -> None:
-        super().__init__(where, reason)
 
-
-class StoreRefused(JobxError):
+class StoreRefused(_Two, JobxError):
     """The store cannot be opened or written as it is. Args: where, reason."""
 
     code = "store-refused"
     template = "cannot use {0}: {1}"
 
-    def __init__(self, where: str, reason: str) -> None:
-        super().__init__(where, reason)
 
-
-class OutcomeUnknown(JobxError):
+class OutcomeUnknown(_Two, JobxError):
     """A write may or may not have happened: read back before repeating it. Args: key, reason."""
 
     code = "outcome-unknown"
     template = "it is not known what became of {0}: {1}"
 
-    def __init__(self, key: str, reason: str) -> None:
-        super().__init__(key, reason)
 
-
-class Conflict(JobxError):
+class Conflict(_One, JobxError):
     """A conditional write lost its race; nothing was written. Args: key."""
 
     code = "conflict"
     template = "{0} was changed by somebody else"
 
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
 
-
-class FrameError(JobxError):
+class FrameError(_One, JobxError):
     """Bytes from a peer are not a frame. Args: reason."""
 
     code = "frame"
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
 
-
-class Damaged(JobxError):
+class Damaged(_Two, JobxError):
     """What was written is not what is there. Args: name, reason."""
 
     code = "damaged"
     template = "{0}: {1}"
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(name, reason)
 
 
 class BlobDamaged(Damaged):
@@ -313,34 +301,25 @@ class EntryDamaged(Damaged):
     template = "entry {0} of the store: {1}"
 
 
-class HandlerFailed(JobxError):
+class HandlerFailed(_Three, JobxError):
     """One run of a handler failed, outside of a request. Args: handler, error type, message."""
 
     code = "handler-failed"
     template = "handler {0} failed: {1}: {2}"
 
-    def __init__(self, handler: str, error_type: str, message: str) -> None:
-        super().__init__(handler, error_type, message)
 
-
-class BlobUnreadable(JobxError):
+class BlobUnreadable(_Two, JobxError):
     """A blob is there and cannot be read: the disk, or permissions. Args: name, reason."""
 
     code = "blob-unreadable"
     template = "blob {0} cannot be read: {1}"
 
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(name, reason)
 
-
-class RequestFailed(JobxError):
+class RequestFailed(_Three, JobxError):
     """A request ended without a result. Args: request id, error type, message."""
 
     code = "request-failed"
     template = "request {0} failed: {1}: {2}"
-
-    def __init__(self, request_id: str, error_type: str, message: str) -> None:
-        super().__init__(request_id, error_type, message)
 
 
 class RequestCancelled(RequestFailed):
@@ -353,13 +332,10 @@ class RequestCancelled(RequestFailed):
         JobxError.__init__(self, request_id, reason)
 
 
-class InternalError(JobxError):
+class InternalError(_One, JobxError):
     """A fault of JobX itself. Args: reason."""
 
     code = "internal"
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
 
 
 def quote(value: object, limit: int = 80) -> str:

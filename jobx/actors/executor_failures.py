@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 from typing import Final
 
 from jobx.errors import FrameError, JobxError, StoreRefused, Unavailable
 from jobx.model import Failure
+from jobx.system import processes
 
 #: A mapper was kept suspended in an executor that is gone.
 KEEPER_GONE: Final = Failure(
@@ -34,13 +34,7 @@ def exited(status: int) -> Failure:
     Args:
         status: Its exit code, or minus the number of the signal that ended it.
     """
-    if status >= 0:
-        return crashed(f"the executor exited with code {status}")
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = f"signal {-status}"
-    return crashed(f"the executor was ended by {name}")
+    return crashed(f"the executor {processes.how_ended(status)}")
 
 
 def unread(reason: str) -> Failure:

@@ -27,6 +27,7 @@ from jobx.errors import EntryDamaged, InternalError, InvalidInput, JobxError, Ou
 from jobx.kv import keys
 from jobx.kv.requests import event_log, lives, request_entity
 from jobx.kv.store import CommitOutcome, Delete, Store, Unit, Write
+from jobx.system.backoff import doubled
 
 #: How long an append that is not urgent waits for company.
 LAZY_S: Final = 0.05
@@ -109,7 +110,7 @@ class LogWriter:
         self._timer: asyncio.Handle | None = None
         self._is_urgent = False
         self._is_committing = False
-        self._retry_s = RETRY_S[0]
+        self._failed = 0
         self._commits = 0
         self._probe_timer = loop.call_later(PROBE_S, self._look, 0)
 
@@ -234,10 +235,11 @@ class LogWriter:
         if (before is None) != (fault is None):
             self._told(fault)
         if fault is not None:
-            self._timer = self._loop.call_later(self._retry_s, self._flush)
-            self._retry_s = min(self._retry_s * 2, RETRY_S[1])
+            delay_s = doubled(RETRY_S[0], self._failed, RETRY_S[1])
+            self._timer = self._loop.call_later(delay_s, self._flush)
+            self._failed += 1
             return
-        self._retry_s = RETRY_S[0]
+        self._failed = 0
         if self._pending:
             self._schedule(urgent=True)
 

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from jobx import model
 from jobx.actors.messages import RequestKey, Waiting
 from jobx.kv.requests.lives import Mark, OpenRequest
+from jobx.system.backoff import doubled
 
 #: Logs that are read at the same time.
 AT_ONCE: Final = 4
@@ -188,7 +189,7 @@ class Recovery:
     def _may_try(self, suspect: Waiting, now: float) -> bool:
         """Whether a death from now on would be told from those before."""
         is_busy = self._plain or self._reading or self._tried is not None
-        hold_s = _doubled(HOLD_S[0], suspect.deaths - self._suspicious, HOLD_S[1])
+        hold_s = doubled(HOLD_S[0], suspect.deaths - self._suspicious, HOLD_S[1])
         return not is_busy and now >= max(self._settled_s, (self._began_s or 0.0) + hold_s)
 
     def _try(self, suspect: Waiting, now: float) -> Waiting:
@@ -196,7 +197,7 @@ class Recovery:
         self._turns += 1
         self._tried = suspect.key
         doublings = suspect.deaths - self._suspicious
-        self._tried_until = now + _doubled(PROBATION_S, doublings, MAX_PROBATION_S)
+        self._tried_until = now + doubled(PROBATION_S, doublings, MAX_PROBATION_S)
         self._unproven[suspect.key] = suspect
         self._reading.add(suspect.key)
         return suspect
@@ -208,7 +209,3 @@ class Recovery:
         if waiting.is_set_aside:
             mark = Mark(0, waiting.deaths, is_alone=True)
         return OpenRequest(node_id, *waiting.key, mark)
-
-
-def _doubled(first_s: float, times: int, most_s: float) -> float:
-    return min(first_s * 2.0 ** min(times, 30), most_s)

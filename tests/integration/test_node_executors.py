@@ -34,11 +34,11 @@ def mapper(body: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("body", "kind", "text"),
     [
-        ("os._exit(3)", "crash", "exited with code 3"),
+        ("os._exit(3)", "crash", "ended with code 3"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "crash", "SIGKILL"),
         ("ctypes.string_at(0)", "crash", "SIGSEGV"),
         ("os.abort()", "crash", "SIGABRT"),
-        ("os.closerange(0, 4096)", "crash", "exited with code"),
+        ("os.closerange(0, 4096)", "crash", "ended with code"),
         (f"{DEAF}\nos.closerange(0, 4096)\nwhile True: pass", "crash", "closed its connection"),
         ("sys.exit('enough')", "author", "enough"),
         ("raise KeyboardInterrupt", "author", ""),

@@ -16,6 +16,7 @@ from jobx.config import Settings
 from jobx.tools.cli import main
 from jobx.tools.commands import serve
 from jobx.tools.serving.children import Child
+from jobx.tools.serving.programs import environ_of
 
 
 def _arm(module_name: str, kind_name: str, file: Path) -> None:
@@ -23,11 +24,11 @@ def _arm(module_name: str, kind_name: str, file: Path) -> None:
     (kind,) = [one for one in module._RECEIVE if one.__name__ == kind_name]
     real = module._RECEIVE[kind]
 
-    def receive(actor: Any, message: Any, sender: Any) -> None:
+    def receive(*arguments: Any) -> None:
         try:
             file.touch(exist_ok=False)
         except FileExistsError:
-            real(actor, message, sender)
+            real(*arguments)
         else:
             raise ArithmeticError("a fault of ours")
 
@@ -37,7 +38,7 @@ def _arm(module_name: str, kind_name: str, file: Path) -> None:
 def _node_child(settings: Settings, heartbeat_fd: int) -> Child:
     words = [sys.executable, "-m", __spec__.name, *sys.argv[1:4]]
     words += ["node", "--heartbeat-fd", str(heartbeat_fd)]
-    return Child("node", words, serve._environ(settings), signal.SIGKILL, (heartbeat_fd,))
+    return Child("node", words, environ_of(settings), signal.SIGKILL, (heartbeat_fd,))
 
 
 if __name__ == "__main__":
@@ -45,5 +46,5 @@ if __name__ == "__main__":
     if command == "node":
         _arm(module_name, kind_name, Path(path))
     else:
-        serve._node_child = _node_child
+        serve.node_child = _node_child
     main([command, *rest])

@@ -118,8 +118,8 @@ if __name__ == "__main__":
     elif part == "web":
         web(mode, int(rest[0]))
     else:
-        serve._node_child = lambda settings, _: _stub("node", settings, str(settings.data_dir))
-        serve._web_child = lambda settings, listener: _stub(
+        serve.node_child = lambda settings, _: _stub("node", settings, str(settings.data_dir))
+        serve.web_child = lambda settings, listener: _stub(
             "web", settings, str(listener.fileno()), pass_fds=(listener.fileno(),)
         )
         main([part, *rest])

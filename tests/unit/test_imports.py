@@ -91,8 +91,8 @@ STANDARD: Final[dict[str, set[str]]] = {
 
 #: Rooms of the package that these may import beside themselves; all others go by the layers.
 ROOMS: Final[dict[str, set[str]]] = {
-    "jobx.actors.request": {"jobx.errors", "jobx.model", "jobx.payload"},
-    "jobx.actors.runtime": {"jobx.errors"},
+    "jobx.actors.request": {"jobx.errors", "jobx.model", "jobx.payload", "jobx.system.backoff"},
+    "jobx.actors.runtime": {"jobx.errors", "jobx.system.backoff"},
     "jobx.actors.coordination": {
         *("jobx.actors.executor_failures", "jobx.actors.messages", "jobx.actors.notification"),
         *("jobx.actors.clock", "jobx.actors.ports", "jobx.actors.recovery", "jobx.actors.request"),

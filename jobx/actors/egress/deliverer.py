@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-import random
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -37,6 +37,7 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.requests import deliveries, request_entity
 from jobx.kv.store import Store
 from jobx.model import Delivery
+from jobx.system.backoff import doubled, luck, spread
 from jobx.system.errors import confirm_room, is_own_lack
 
 #: Deliveries that are tried at the same time.
@@ -202,8 +203,7 @@ class Deliverer:
 
     async def _try(self, request: model.Request, begun: Delivery) -> Delivery:
         error = await self._write(request, begun)
-        luck = random.random()  # noqa: S311 - it spreads tries and keeps no secret
-        return after_try(begun, error, self._settings, self._now_at(), luck)
+        return after_try(begun, error, self._settings, self._now_at(), luck())
 
     async def _write(self, request: model.Request, delivery: Delivery) -> Exception | None:
         """Write a result within its time limit; return the error, or None."""
@@ -279,15 +279,14 @@ def after_try(
     if isinstance(error, StoreUnavailable | BlobUnreadable) or is_own_lack(error):
         # Nothing was tried: this node lacked descriptors, memory, or the right to read.
         return msgspec.structs.replace(
-            failed, attempts=begun.attempts - 1, next_at=now_at + settings.backoff_s * (0.5 + luck)
+            failed, attempts=begun.attempts - 1, next_at=now_at + spread(settings.backoff_s, luck)
         )
     if begun.attempts >= settings.attempts or isinstance(error, TooLarge | BlobDamaged):
         return msgspec.structs.replace(
             failed, state=deliveries.GIVEN_UP, next_at=None, ended_at=now_at
         )
     wanted_s = error.retry_after_s if isinstance(error, Unavailable) else 0.0
-    # The exponent is bounded, because a float ends at 2 to the 1024th.
-    backoff_s = settings.backoff_s * 2.0 ** min(begun.attempts - 1, 60) * (0.5 + luck)
+    backoff_s = spread(doubled(settings.backoff_s, begun.attempts - 1, math.inf), luck)
     delay_s = min(max(backoff_s, wanted_s), settings.max_backoff_s)
     return msgspec.structs.replace(failed, next_at=now_at + delay_s)
 

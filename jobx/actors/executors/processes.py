@@ -25,6 +25,7 @@ from jobx.handlers.execution.protocol import PAGE_BYTES, Page
 from jobx.handlers.execution.settings import executor_config
 from jobx.model import Failure
 from jobx.system.disk import create_folder
+from jobx.system.processes import is_stopped
 
 #: An executor that closed its socket gets so long to end.
 EXIT_S: Final = 1.0
@@ -203,8 +204,9 @@ class Fleet:
 
     def _look_at(self, executor: Executor, now: float) -> None:
         blame = limits.overstayed(executor, now)
-        is_stopped = executor.pid and executor.progress().number == 0 and stopped(executor.pid)
-        executor.stopped_looks = executor.stopped_looks + 1 if is_stopped else 0
+        is_free = executor.pid and executor.progress().number == 0
+        is_still = is_free and is_stopped(executor.pid)
+        executor.stopped_looks = executor.stopped_looks + 1 if is_still else 0
         if executor.stopped_looks >= STOPPED_LOOKS:
             blame = blame or crashed("the executor was stopped by a signal")
         if blame is None:
@@ -309,12 +311,3 @@ class Fleet:
 def late(before: float, every_s: float, now: float) -> bool:
     """Tell whether what is done every so often comes so late that this process stood still."""
     return now - before > 2 * every_s + 1.0
-
-
-def stopped(pid: int) -> bool:
-    """Tell whether a process is stopped by a signal."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as stat:
-            return stat.read(512).rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])
-    except OSError:
-        return False

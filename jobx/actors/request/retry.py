@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from jobx.model import Failure, Retry
+from jobx.system.backoff import doubled
 
 #: Failures that are nobody's exception: the executor under the invocation, or a blob, is gone.
 LOSSES: Final = frozenset({"crash", "blob"})
@@ -70,7 +71,7 @@ def next_delay_s(
         return None
     if policy.on and not _named(failure, policy.on):
         return None
-    return min(policy.backoff_s * 2.0 ** (spent.faults - 1), policy.max_backoff_s)
+    return doubled(policy.backoff_s, spent.faults - 1, policy.max_backoff_s)
 
 
 def _named(failure: Failure, names: tuple[str, ...]) -> bool:

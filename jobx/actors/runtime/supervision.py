@@ -14,6 +14,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from jobx.system.backoff import doubled
+
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
@@ -77,7 +79,5 @@ class RestartBudget:
             failures.popleft()
         self.is_spent = policy.mode == "stop" or len(failures) > policy.max_restarts
         if not self.is_spent:
-            # The exponent is bounded so that a large budget cannot overflow a float.
-            doublings = min(len(failures) - 1, 64)
-            return Restart(min(policy.backoff_s * 2.0**doublings, policy.max_backoff_s))
+            return Restart(doubled(policy.backoff_s, len(failures) - 1, policy.max_backoff_s))
         return Escalate() if policy.mode == "escalate" else GiveUp()

@@ -32,11 +32,10 @@ from jobx.handlers.languages.child_processes import Guests
 from jobx.handlers.scope.factories import ScopeFactories
 from jobx.handlers.scope.names import Scope
 from jobx.handlers.scope.secrets import Redactor
-from jobx.system import kernel
+from jobx.system import kernel, processes
 
 #: Descriptors of the executor itself are at least this, out of the way of author code.
 _LOWEST_OWN: Final = 200
-_PAGE_BYTES: Final = resource.getpagesize()
 #: How often an executor weighs itself at most, since that takes as long as a small invocation.
 _WEIGH_S: Final = 0.1
 #: How often it looks for names of modules that were replaced without setting an attribute.
@@ -235,7 +234,7 @@ class _Executor:
         return is_old or growth_bytes >= config.recycle_growth_bytes or self._is_haunted()
 
     def _weigh(self) -> None:
-        self._rss_bytes = _rss_bytes() + self._bench.guests.rss_bytes()
+        self._rss_bytes = processes.rss_bytes() + self._bench.guests.rss_bytes()
         self._bench.page.rss_bytes = self._rss_bytes
         self._weighed_at = time.monotonic()
 
@@ -246,8 +245,3 @@ class _Executor:
             if len(authors) > self._threads:
                 return True
         return self._bench.guests.has_strangers()
-
-
-def _rss_bytes() -> int:
-    with open("/proc/self/statm", "rb", buffering=0) as statm:
-        return int(statm.read().split()[1]) * _PAGE_BYTES

@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from typing import Any, Final, TypeVar
 
 from jobx.handlers.failures import GuestFailed
-from jobx.system import kernel
+from jobx.system import kernel, processes
 from jobx.system.errors import translate
 
 T = TypeVar("T")
@@ -25,7 +25,6 @@ _OF_PROGRAM: Final = frozenset(
         *(errno.ENAMETOOLONG, errno.E2BIG, errno.EINVAL),
     }
 )
-_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class Guests:
@@ -131,11 +130,11 @@ class Guests:
         code = self.end(guest, _END_S)
         if code == -signal.SIGABRT:
             return GuestFailed("memory", "MemoryError", f"{name} ran out of memory and aborted")
-        return GuestFailed("crash", "GuestCrashed", f"{name} {how(code)}")
+        return GuestFailed("crash", "GuestCrashed", f"{name} {processes.how_ended(code)}")
 
     def rss_bytes(self) -> int:
         """Return the resident memory of all guests."""
-        return sum(map(_rss_bytes, self._running))
+        return sum(map(processes.rss_bytes, self._running))
 
     def has_strangers(self) -> bool:
         """Tell whether this process has children, dead ones included, that are not guests."""
@@ -148,16 +147,6 @@ class Guests:
         return True
 
 
-def how(code: int) -> str:
-    """Return in words how a process ended."""
-    if code >= 0:
-        return f"ended with code {code}"
-    try:
-        return f"was ended by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was ended by signal {-code}"
-
-
 def _die_with_executor() -> None:
     kernel.prctl(kernel.DIE_WITH_PARENT, signal.SIGKILL)
 
@@ -168,11 +157,3 @@ def _children() -> set[int]:
             return set(map(int, children.read().split()))
     except OSError:  # a kernel that does not tell
         return set()
-
-
-def _rss_bytes(pid: int) -> int:
-    try:
-        with open(f"/proc/{pid}/statm", "rb", buffering=0) as statm:
-            return int(statm.read().split()[1]) * _PAGE_BYTES
-    except (OSError, IndexError):  # it has just ended
-        return 0

@@ -11,8 +11,9 @@ from contextlib import closing, suppress
 from typing import IO, Final, cast
 
 from jobx.handlers.failures import Frame, GuestFailed, Misuse, filename
-from jobx.handlers.languages.child_processes import Guests, how
+from jobx.handlers.languages.child_processes import Guests
 from jobx.handlers.scope.names import Scope
+from jobx.system import processes
 
 _READ_BYTES: Final = 1 << 16
 _WRITE_BYTES: Final = 1 << 16
@@ -124,11 +125,13 @@ class Program:
     def _check_end(self, code: int, tail: _Tail) -> None:
         """See how a program ended that closed its output."""
         if code < 0:
-            raise GuestFailed("crash", "GuestCrashed", f"{self._argv[0]} {how(code)}")
+            raise GuestFailed(
+                "crash", "GuestCrashed", f"{self._argv[0]} {processes.how_ended(code)}"
+            )
         if code > 0:
             text = tail.text.replace(self._path, self._name).strip()
             said = text.rsplit("\n", 1)[-1]
-            reason = f"{self._argv[0]} {how(code)}" + (f": {said}" if said else "")
+            reason = f"{self._argv[0]} {processes.how_ended(code)}" + (f": {said}" if said else "")
             raise GuestFailed("author", "ProgramFailed", reason, self._frames(tail.text))
 
     def _frames(self, complaint: str) -> list[Frame]:

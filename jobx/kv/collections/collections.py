@@ -11,7 +11,6 @@ An entity in a collection is a reference; reading it returns its present state.
 from __future__ import annotations
 
 import itertools
-import random
 import time
 from collections.abc import Callable
 from typing import ClassVar, Final, TypeAlias, TypeVar
@@ -22,6 +21,7 @@ from jobx.kv.collections import items
 from jobx.kv.entities.references import AnyEntity, read
 from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Store, Write
 from jobx.model import Workflow, check_name
+from jobx.system import backoff
 from jobx.values import Value
 
 T = TypeVar("T")
@@ -173,8 +173,7 @@ class _Collection:
             except Conflict:
                 if time.monotonic() > deadline:
                     raise
-            longest_s = min(_FIRST_PAUSE_S * 2 ** min(attempt, 10), _LAST_PAUSE_S)
-            time.sleep(random.uniform(0.0, longest_s))  # noqa: S311 - a spread, no secret
+            time.sleep(backoff.luck() * backoff.doubled(_FIRST_PAUSE_S, attempt, _LAST_PAUSE_S))
         return result
 
 

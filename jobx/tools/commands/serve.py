@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import errno
 import http.client
-import json
 import os
-import shutil
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from jobx import mr_variables
-from jobx.config import ENV_PREFIX, Settings, without_secrets
-from jobx.errors import ConfigError, DeadlineExceeded, InternalError, InUse, JobxError
-from jobx.kv.folder_lock import FolderLock
+from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
+from jobx.errors import DeadlineExceeded, InternalError, JobxError
 from jobx.questions import GetNode
+from jobx.system.processes import how_ended, is_stopped
 from jobx.tools.serving import systemd
-from jobx.tools.serving.children import Child, ChildRestarts, describe_end
-from jobx.tools.serving.watchdog import Heartbeat, Stillness, is_stopped
+from jobx.tools.serving.children import Child
+from jobx.tools.serving.listening import dial, listen_for, url_of
+from jobx.tools.serving.programs import node_child, web_child
+from jobx.tools.serving.watchdog import Heartbeat, Stillness
 from jobx.tools.shared import exits, render
 from jobx.tools.shared.command import Call, command
 
@@ -35,11 +34,11 @@ START_S: Final = 30.0
 WEB_GRACE_S: Final = 1.0
 #: Extra time of the node after node.drain_s to end cleanly, before it is killed.
 GRACE_S: Final = 5.0
+#: A child that dies more often than this is not started again.
+RESTARTS: Final = RestartPolicy(max_restarts=5)
 #: How often the children are checked.
 _LOOK_S: Final = 1.0
-_UNIX: Final = "unix:"
 _TICK_S: Final = 0.05
-_BACKLOG: Final = 2048
 _STOPPING: Final = frozenset({signal.SIGINT, signal.SIGTERM})
 #: Make the web workers reopen their log; the node notices a rotated file by itself.
 _REOPENING: Final = frozenset({signal.SIGHUP, signal.SIGUSR1})
@@ -69,7 +68,7 @@ def serve(call: Call) -> int:
     """
     for note in mr_variables.notes(os.environ):
         render.complain(note)
-    with _listen(call.settings) as listener:
+    with listen_for(call.settings) as listener:
         return Serving(call, listener).run()
 
 
@@ -85,9 +84,9 @@ class Serving:
         self._listener = listener
         self._address = listener.getsockname()
         self._heartbeat = Heartbeat()
-        self._node = _node_child(call.settings, self._heartbeat.write_fd)
-        self._web = _web_child(call.settings, listener)
-        self._restarts = {child: ChildRestarts() for child in (self._node, self._web)}
+        self._node = node_child(call.settings, self._heartbeat.write_fd)
+        self._web = web_child(call.settings, listener)
+        self._restarts = {child: RestartBudget(RESTARTS) for child in (self._node, self._web)}
         self._due: dict[Child, float] = {}
         limit_s = call.settings.node.watchdog_s
         self._stillness = {child: Stillness(limit_s) for child in (self._node, self._web)}
@@ -118,7 +117,7 @@ class Serving:
         self._until(self._node, self._node_answers)
         self._web.start()
         self._until(self._web, self._web_answers)
-        url, executors = _url(self._address), self._settings.executor_count
+        url, executors = url_of(self._address), self._settings.executor_count
         data_dir = str(self._settings.data_dir)
         if self._call.as_json:
             render.say_json({"url": url, "data_dir": data_dir, "executors": executors})
@@ -143,7 +142,7 @@ class Serving:
     def _start_failed(self, child: Child, code: int) -> Exception:
         if child is self._node and code > 0:  # it has already written why
             return click.exceptions.Exit(code)
-        return InternalError(f"the {child.name} {describe_end(code)} while it started")
+        return InternalError(f"the {child.name} {how_ended(code)} while it started")
 
     def _node_answers(self) -> bool:
         try:
@@ -156,7 +155,7 @@ class Serving:
     def _web_answers(self) -> bool:
         connection = http.client.HTTPConnection("localhost", timeout=1.0)
         try:
-            connection.sock = _dial(self._listener.family, self._address)
+            connection.sock = dial(self._listener.family, self._address)
             connection.request("GET", "/health/live")
             return connection.getresponse().status == http.client.OK
         except (OSError, http.client.HTTPException):
@@ -198,11 +197,11 @@ class Serving:
             child.start()
             self._stillness[child].reset()
         elif due is None and (code := child.ended()) is not None:
-            delay_s = self._restarts[child].delay_s(now)
-            if delay_s is None:
-                raise InternalError(f"the {child.name} {describe_end(code)} too often")
-            _say(f"the {child.name} {describe_end(code)}; starting it again")
-            self._due[child] = now + delay_s
+            decision = self._restarts[child].failed(now)
+            if not isinstance(decision, Restart):
+                raise InternalError(f"the {child.name} {how_ended(code)} too often")
+            _say(f"the {child.name} {how_ended(code)}; starting it again")
+            self._due[child] = now + decision.delay_s
 
     def _drain(self) -> int:
         """Let the web workers answer clients, then let the node finish; return the exit code.
@@ -239,154 +238,13 @@ class Serving:
         return True
 
 
-def _listen(settings: Settings) -> socket.socket:
-    """Listen; if JobX already serves the data folder, report that instead of the address."""
-    try:
-        return listen(settings.http.bind, settings.http.socket_group)
-    except InUse as error:
-        holder = FolderLock(settings.data_dir).holder()
-        if holder is None:
-            raise
-        pid, role = holder
-        by = f"process {pid} ({role})"
-        raise InUse("data folder", str(settings.data_dir), by) from error
-
-
-def listen(bind: str, group: str = "") -> socket.socket:
-    """Return a listening socket; the web workers inherit it, so the address stays reserved.
-
-    Args:
-        bind: ``HOST:PORT``, an IPv6 host in brackets, port 0 for a free one; or ``unix:PATH``, a
-            socket for this user alone (mode 0600).
-        group: Members of this group may connect too (mode 0660).
-
-    Raises:
-        ConfigError: It is not an address of this machine.
-        InUse: Another process listens there.
-    """
-    try:
-        if bind.startswith(_UNIX):
-            return _listen_unix(Path(bind.removeprefix(_UNIX)), group)
-        host, _, port = bind.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 0xFFFF:
-            raise ConfigError("http.bind", repr(bind), "must be HOST:PORT or unix:PATH")
-        family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
-        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise _bind_error(bind, error) from error
-
-
-def _listen_unix(path: Path, group: str) -> socket.socket:
-    if path.is_socket() and not _is_answered(path):
-        path.unlink()  # a killed process left it
-    listener = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o177)  # it is private from its first instant
-    try:
-        listener.bind(str(path.absolute()))
-        if group:
-            shutil.chown(path, group=group)
-            path.chmod(0o660)
-        listener.listen(_BACKLOG)
-    except LookupError as error:
-        listener.close()
-        raise ConfigError("http.socket_group", repr(group), "there is no such group") from error
-    except BaseException:
-        listener.close()
-        raise
-    finally:
-        os.umask(before)
-    return listener
-
-
-def _is_answered(path: Path) -> bool:
-    try:
-        _dial(socket.AF_UNIX, str(path)).close()
-    except ConnectionRefusedError:
-        return False
-    return True
-
-
-def variables(settings: Settings) -> dict[str, str]:
-    """Return settings as ``JOBX_*`` variables, as ``config_loading.load`` reads them."""
-    found = {}
-    for section in settings.__struct_fields__:
-        part = getattr(settings, section)
-        for name in part.__struct_fields__:
-            value = getattr(part, name)
-            found[f"{ENV_PREFIX}{section}_{name}".upper()] = _text(value)
-    found[f"{ENV_PREFIX}NODE_DATA_DIR"] = str(settings.data_dir)
-    if settings.node.log_path:
-        found[f"{ENV_PREFIX}NODE_LOG_PATH"] = str(Path(settings.node.log_path).absolute())
-    return found
-
-
-def _text(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return json.dumps(value) if isinstance(value, dict) else str(value)
-
-
-def _environ(settings: Settings) -> Mapping[str, str]:
-    own = {f"{ENV_PREFIX}CONFIG", *systemd.VARIABLES}
-    inherited = {k: v for k, v in os.environ.items() if k not in own}
-    return inherited | variables(settings)
-
-
 def _say(line: str) -> None:
     """Write a line to stderr, unless its reader is gone."""
     with suppress(OSError):
         click.echo(f"jobx: {line}", err=True)
 
 
-def _node_child(settings: Settings, heartbeat_fd: int) -> Child:
-    words = [sys.executable, "-P", "-m", "jobx.tools.cli", "node"]
-    words += ["--heartbeat-fd", str(heartbeat_fd)]
-    # Its log is durable and a new node needs its lock, so an orphaned node need not drain.
-    return Child("node", words, _environ(settings), signal.SIGKILL, (heartbeat_fd,))
-
-
-def _web_child(settings: Settings, listener: socket.socket) -> Child:
-    number = listener.fileno()
-    options = ["-c", "python:jobx.http.gunicorn_conf", "--bind", f"fd://{number}"]
-    words = [sys.executable, "-P", "-m", "gunicorn", *options, "jobx.http.asgi:create()"]
-    environ = without_secrets(settings, _environ(settings))
-    # gunicorn imports from its working folder, so it gets one that nobody writes to.
-    return Child("web server", words, environ, signal.SIGKILL, (number,), folder="/")
-
-
 def _next_signal(timeout_s: float) -> signal.Signals | None:
     found = signal.sigtimedwait(_SIGNALS, timeout_s)
     # Without a signal the number is 0, when this process was stopped meanwhile.
     return signal.Signals(found.si_signo) if found and found.si_signo else None
-
-
-def _url(address: Any) -> str:
-    """Return the URL under which this machine reaches a socket's address."""
-    if isinstance(address, str):
-        return f"{_UNIX}{address}"
-    host, port = _reachable(address)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _dial(family: int, address: Any) -> socket.socket:
-    sock = socket.socket(family)
-    sock.settimeout(1.0)
-    try:
-        sock.connect(address if isinstance(address, str) else _reachable(address))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _reachable(address: Any) -> tuple[str, int]:
-    host, port = address[:2]
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104 - a comparison
-
-
-def _bind_error(bind: str, error: OSError) -> JobxError:
-    if isinstance(error, PermissionError):
-        return ConfigError("http.bind", repr(bind), "this user may not listen there")
-    if error.errno == errno.EADDRINUSE:
-        return InUse("address", bind, "another process")
-    return ConfigError("http.bind", repr(bind), error.strerror or str(error))

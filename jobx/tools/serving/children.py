@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-_PR_SET_PDEATHSIG: Final = 1
+from jobx.system import kernel
+
 #: Passes over the process table; more than one, because a process may fork while it is killed.
 _SWEEPS: Final = 3
 
@@ -90,38 +89,12 @@ class Child:
         self._process.wait(timeout=10.0)
 
 
-class ChildRestarts:
-    """Decides whether, and how soon, a dead child is restarted."""
-
-    def __init__(self, limit: int = 5, window_s: float = 60.0, backoff_s: float = 0.1) -> None:
-        self._limit = limit
-        self._window_s = window_s
-        self._backoff_s = backoff_s
-        self._deaths: deque[float] = deque()
-
-    def delay_s(self, now: float) -> float | None:
-        """Count a death at monotonic ``now``; return the wait before a restart, None for never."""
-        while self._deaths and self._deaths[0] <= now - self._window_s:
-            self._deaths.popleft()
-        if len(self._deaths) >= self._limit:
-            return None
-        self._deaths.append(now)
-        return self._backoff_s * float(2 ** (len(self._deaths) - 1))
-
-
 def kill_session(session: int) -> None:
     """Kill every process of a session, including those in their own process groups."""
     for _ in range(_SWEEPS):
         for entry in os.listdir("/proc"):
             if entry.isdigit():
                 _kill_member(int(entry), session)
-
-
-def describe_end(code: int) -> str:
-    """Return an exit code of a process in words."""
-    if code >= 0:
-        return f"ended with code {code}"
-    return f"was killed by {signal.Signals(-code).name}"
 
 
 def _kill_member(pid: int, session: int) -> None:
@@ -133,10 +106,8 @@ def _kill_member(pid: int, session: int) -> None:
 
 
 def _tie(parent: int, orphan_signal: signal.Signals) -> Callable[[], None]:
-    libc = ctypes.CDLL(None)  # loaded before the fork: afterwards it could deadlock
-
     def tie() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(orphan_signal))
+        kernel.prctl(kernel.DIE_WITH_PARENT, orphan_signal)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         if os.getppid() != parent:  # it died before the tie held
             os._exit(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 #: If our own wait took longer, we were stopped ourselves, and no other process hung.
@@ -60,15 +59,6 @@ class Stillness:
         self._looked = now
         self._still_s = 0.0 if is_alive else self._still_s + since_s
         return self._still_s >= self._limit_s
-
-
-def is_stopped(pid: int) -> bool:
-    """Return whether a process was stopped by a signal or a tracer."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] in ("T", "t")
 
 
 def beat(write_fd: int) -> None:

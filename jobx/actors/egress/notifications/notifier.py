@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,13 +21,15 @@ from jobx.actors.notification import Notification, is_at_least
 from jobx.actors.threads import BoundedCalls
 from jobx.config import Level, Settings
 from jobx.errors import JobxError
+from jobx.system import backoff
 
 #: Messages that wait for one channel; older ones are dropped for newer ones.
 MAX_WAITING: Final = 1000
 #: Tries of one message.
 ATTEMPTS: Final = 6
-#: Wait before the second try; doubles with each further one, and varies by half.
+#: Wait before the second try; doubles with each further one up to the other, and varies by half.
 BACKOFF_S: Final = 1.0
+MAX_BACKOFF_S: Final = 60.0
 #: One try to send a message that takes longer has failed.
 SEND_S: Final = 60.0
 #: So long they may be waited for at the end.
@@ -94,8 +95,8 @@ class ChannelQueue:
             except Exception as error:  # noqa: BLE001 - no fault here may reach a request
                 _log.warning("notifications by %s failed", self.name, exc_info=True)
                 return error
-            spread = 0.5 + random.random()  # noqa: S311 - it spreads tries and keeps no secret
-            await asyncio.sleep(self._backoff_s * 2 ** (attempt - 1) * spread)
+            delay_s = backoff.doubled(self._backoff_s, attempt - 1, MAX_BACKOFF_S)
+            await asyncio.sleep(backoff.spread(delay_s, backoff.luck()))
         return None
 
     def _trouble(self, error: Exception) -> tuple[str, int, Exception]:

@@ -1,23 +1,16 @@
 from __future__ import annotations
 
-import grp
 import http.client
 import json
 import os
 import signal
-import socket
 from pathlib import Path
 from subprocess import Popen
 
-import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from jobx import config, config_loading
-from jobx.errors import ConfigError, InUse
 from jobx.kv.folder_lock import FolderLock
-from jobx.tools.commands.serve import listen, variables
+from jobx.tools.serving.listening import listen
 from jobx.tools.shared import exits
 from tests.support.processes import alive, descendants, running, words
 from tests.support.waiting import eventually
@@ -172,62 +165,6 @@ def test_serve_names_who_has_the_data_folder_when_its_address_is_taken_too(tmp_p
     assert stderr == f"jobx: data folder {tmp_path} is used by process {os.getpid()} (node)\n"
 
 
-def test_listen_refuses_a_taken_address() -> None:
-    with listen("127.0.0.1:0") as taken, pytest.raises(InUse):
-        listen(f"127.0.0.1:{taken.getsockname()[1]}")
-
-
-@pytest.mark.parametrize(
-    "bind", ["", "8080", "localhost", ":80", "localhost:x", "localhost:70000", "203.0.113.9:8080"]
-)
-def test_listen_refuses_what_is_no_address_here(bind: str) -> None:
-    with pytest.raises(ConfigError, match=r"http\.bind"):
-        listen(bind)
-
-
-def test_listen_takes_ipv6_in_brackets() -> None:
-    with listen("[::1]:0") as listener:
-        assert listener.family is socket.AF_INET6
-
-
-def test_listen_takes_a_unix_socket_that_only_this_user_may_connect_to(tmp_path: Path) -> None:
-    path = tmp_path / "web.sock"
-    with listen(f"unix:{path}") as listener:
-        assert listener.family is socket.AF_UNIX
-        assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_listen_lets_a_group_connect_to_a_unix_socket(tmp_path: Path) -> None:
-    path = tmp_path / "web.sock"
-    with listen(f"unix:{path}", grp.getgrgid(os.getgid()).gr_name):
-        assert (path.stat().st_mode & 0o777, path.stat().st_gid) == (0o660, os.getgid())
-
-
-def test_listen_refuses_a_group_that_does_not_exist(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"http\.socket_group.*'nobodys-group'"):
-        listen(f"unix:{tmp_path / 'web.sock'}", "nobodys-group")
-
-
-def test_listen_refuses_a_unix_socket_that_somebody_listens_on(tmp_path: Path) -> None:
-    bind = f"unix:{tmp_path / 'web.sock'}"
-    with listen(bind), pytest.raises(InUse, match=r"web\.sock is used by another process"):
-        listen(bind)
-
-
-def test_listen_takes_over_a_unix_socket_that_was_left_behind(tmp_path: Path) -> None:
-    bind = f"unix:{tmp_path / 'web.sock'}"
-    listen(bind).close()
-    listen(bind).close()
-
-
-@pytest.mark.parametrize("name", ["file", "nowhere/web.sock", "x" * 200, ""])
-def test_listen_leaves_alone_what_is_no_socket(name: str, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("kept")
-    with pytest.raises((ConfigError, InUse), match=r"unix:"):
-        listen(f"unix:{tmp_path / name}")
-    assert (tmp_path / "file").read_text() == "kept"
-
-
 def test_serve_listens_on_a_unix_socket_and_removes_it(tmp_path: Path) -> None:
     path = tmp_path / "web.sock"
     with running(_words("good", tmp_path, "--bind", f"unix:{path}")) as process:
@@ -251,29 +188,6 @@ def test_serve_refuses_an_old_variable_that_cannot_be_followed(tmp_path: Path) -
         stderr = process.communicate(timeout=20)[1]
     assert process.returncode == exits.INVALID
     assert stderr.startswith("jobx: setting MR_CONSUME: is gone; instead: ")
-
-
-@given(
-    executors=st.integers(0, 256),
-    drain_s=st.floats(0.001, 1e6),
-    capabilities=st.lists(st.from_regex(r"[a-z]+", fullmatch=True)),
-    bind=st.text(st.characters(categories=("L", "N", "P")), max_size=20),
-)
-def test_variables_carry_settings_to_a_child(
-    executors: int, drain_s: float, capabilities: list[str], bind: str
-) -> None:
-    node = config.NodeSettings(
-        data_dir="/d", executors=executors, drain_s=drain_s, capabilities=tuple(capabilities)
-    )
-    settings = config.Settings(node=node, http=config.HttpSettings(bind=bind))
-
-    assert config_loading.load(None, variables(settings)) == settings
-
-
-def test_variables_make_the_data_folder_absolute() -> None:
-    relative = msgspec.structs.replace(config.NodeSettings(), data_dir="here")
-
-    assert variables(config.Settings(node=relative))["JOBX_NODE_DATA_DIR"].startswith("/")
 
 
 def _named(pids: set[int], part: str) -> int:

@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import subprocess
 from pathlib import Path
 
 from jobx.tools.serving import systemd
-from jobx.tools.serving.watchdog import Heartbeat, Stillness, beat, is_stopped
-from tests.support.waiting import eventually
+from jobx.tools.serving.watchdog import Heartbeat, Stillness, beat
 
 
 def test_what_shows_no_life_for_long_enough_stands_still() -> None:
@@ -44,15 +40,6 @@ def test_heartbeats_that_nobody_hears_hold_up_nobody() -> None:
         beat(heartbeat.write_fd)
     assert heartbeat.was_heard()
     heartbeat.close()
-
-
-def test_a_stopped_process_is_seen() -> None:
-    with subprocess.Popen(["/bin/sleep", "60"]) as process:
-        assert not is_stopped(process.pid)
-        os.kill(process.pid, signal.SIGSTOP)
-        eventually(lambda: is_stopped(process.pid))
-        process.kill()
-    assert not is_stopped(process.pid)
 
 
 def test_systemd_is_told_where_it_wants_to_hear(tmp_path: Path) -> None:
