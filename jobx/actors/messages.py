@@ -207,7 +207,7 @@ class Lost(Struct, frozen=True):
     stage: str = "mapper"
 
 
-class KeptLost(Struct, frozen=True):
+class SuspendedLost(Struct, frozen=True):
     """Suspended mappers went with their executor."""
 
     vertices: tuple[int, ...]

@@ -10,14 +10,14 @@ import msgspec
 from jobx.config import HttpSettings
 from jobx.handlers.pairs.root_input import RootInputs
 from jobx.http import errors
-from jobx.http.node.client import Node
+from jobx.http.node.client import NodePort
 from jobx.http.openapi import document as openapi
 from jobx.http.resources import admin, entities, graphs, jobs, requests
 
 App = falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]
 
 
-def create_app(node: Node, settings: HttpSettings, inputs: RootInputs | None = None) -> App:
+def create_app(node: NodePort, settings: HttpSettings, inputs: RootInputs | None = None) -> App:
     """Return the ASGI application of a web worker that talks to ``node``.
 
     Args:
@@ -32,7 +32,7 @@ def create_app(node: Node, settings: HttpSettings, inputs: RootInputs | None = N
     return app
 
 
-def _routes(node: Node, settings: HttpSettings, inputs: RootInputs | None) -> dict[str, Any]:
+def _routes(node: NodePort, settings: HttpSettings, inputs: RootInputs | None) -> dict[str, Any]:
     one_request = "/request/{workflow}/{request_id}"
     one_invocation = f"{one_request}/invocation/{{invocation_id}}"
     drawing = graphs.Drawing(node)

@@ -19,7 +19,7 @@ from rich.table import Table
 from tests.bench.figures import Figure
 from tests.bench.work import check
 from tests.support import frames
-from tests.support.executors import Executor, Node
+from tests.support.executors import Executor, ExecutorHost
 from tests.support.guests import FUEL, MEMORY_BYTES, PROGRAMS
 from tests.support.languages import EXECUTABLE, JAVASCRIPT, LANGUAGES, WASM, Language
 
@@ -39,7 +39,7 @@ def measure(calls: int = 2000) -> Iterator[Figure]:
     config = {"programs": PROGRAMS, "wasm_fuel": FUEL, "wasm_memory_bytes": MEMORY_BYTES}
     with (
         tempfile.TemporaryDirectory() as folder,
-        Node(Path(folder) / "executors", memory_bytes=4 << 30, **config) as node,
+        ExecutorHost(Path(folder) / "executors", memory_bytes=4 << 30, **config) as node,
     ):
         for language in LANGUAGES:
             if _NEEDS.get(language, lambda: True)():

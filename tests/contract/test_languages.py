@@ -16,7 +16,7 @@ from jobx.handlers.execution.state import Bench
 from jobx.handlers.languages import processor
 from jobx.handlers.languages.child_processes import Guests
 from tests.support import frames
-from tests.support.executors import Node
+from tests.support.executors import ExecutorHost
 from tests.support.guests import (
     FUEL,
     MEMORY_BYTES,
@@ -205,14 +205,14 @@ def test_a_check_refuses_wrong_syntax(language: Language) -> None:
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExecutorHost]:
     config = {"programs": PROGRAMS, "wasm_fuel": FUEL, "wasm_memory_bytes": MEMORY_BYTES}
-    with Node(tmp_path_factory.mktemp("node"), memory_bytes=4 << 30, **config) as made:
+    with ExecutorHost(tmp_path_factory.mktemp("node"), memory_bytes=4 << 30, **config) as made:
         yield made
 
 
 def test_an_endless_handler_is_ended_at_its_time_limit_and_the_executor_goes_on(
-    node: Node, language: Language, tmp_path: Path
+    node: ExecutorHost, language: Language, tmp_path: Path
 ) -> None:
     executor = node.spawn()
     handlers = [load(language, "m", "mapper", "spin"), load(language, "e", "mapper", "echo")]
@@ -225,7 +225,7 @@ def test_an_endless_handler_is_ended_at_its_time_limit_and_the_executor_goes_on(
 
 
 def test_a_guest_that_dies_fails_its_invocation_and_the_executor_goes_on(
-    node: Node, language: Language, tmp_path: Path
+    node: ExecutorHost, language: Language, tmp_path: Path
 ) -> None:
     if language is PYTHON:
         pytest.skip("its handlers run in the executor itself")
@@ -239,7 +239,7 @@ def test_a_guest_that_dies_fails_its_invocation_and_the_executor_goes_on(
         assert after["segments"][0][0] == "returned"
 
 
-def test_guests_go_with_their_executor(node: Node, tmp_path: Path) -> None:
+def test_guests_go_with_their_executor(node: ExecutorHost, tmp_path: Path) -> None:
     language = JAVASCRIPT
     language.need()
     executor = node.spawn()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support import frames
-from tests.support.executors import Executor, Node
+from tests.support.executors import Executor, ExecutorHost
 from tests.support.waiting import eventually
 
 GOOD = frames.load("good", "mapper", "yield Return()\nfor k, v in arguments: yield k, v")
@@ -19,13 +19,13 @@ SUM = frames.load("r", "reducer", "def handler(key, values): yield key, sum(valu
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    with Node(tmp_path / "tmp", memory_bytes=600 << 20) as started:
+def node(tmp_path: Path) -> Iterator[ExecutorHost]:
+    with ExecutorHost(tmp_path / "tmp", memory_bytes=600 << 20) as started:
         yield started
 
 
 @pytest.fixture
-def executor(node: Node) -> Executor:
+def executor(node: ExecutorHost) -> Executor:
     made = node.spawn()
     made.frames.send(GOOD)
     made.frames.send(SUM)
@@ -75,7 +75,7 @@ def test_an_executor_does_not_interrupt_others_when_it_wakes_up(executor: Execut
 
 
 def test_executors_end_with_the_node(tmp_path: Path) -> None:
-    with Node(tmp_path / "tmp") as node:
+    with ExecutorHost(tmp_path / "tmp") as node:
         pids = [node.spawn().pid for _ in range(2)]
     assert node.process.returncode == 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
@@ -83,7 +83,7 @@ def test_executors_end_with_the_node(tmp_path: Path) -> None:
 
 
 def test_executors_end_with_the_fork_server(tmp_path: Path) -> None:
-    with Node(tmp_path / "tmp") as node:
+    with ExecutorHost(tmp_path / "tmp") as node:
         pid = node.spawn().pid
         node.process.kill()
         node.process.wait(10)
@@ -97,7 +97,7 @@ def _is_gone(pid: int) -> bool:
         return True
 
 
-def test_an_executor_leaves_when_it_is_told_or_its_socket_is_closed(node: Node) -> None:
+def test_an_executor_leaves_when_it_is_told_or_its_socket_is_closed(node: ExecutorHost) -> None:
     told, closed = node.spawn(), node.spawn()
     told.frames.send({"t": "exit"})
     assert node.hear() == {"t": "exited", "pid": told.pid, "status": 0}
@@ -105,7 +105,7 @@ def test_an_executor_leaves_when_it_is_told_or_its_socket_is_closed(node: Node) 
     assert node.hear() == {"t": "exited", "pid": closed.pid, "status": 0}
 
 
-def test_what_is_no_frame_costs_the_executor(node: Node) -> None:
+def test_what_is_no_frame_costs_the_executor(node: ExecutorHost) -> None:
     executor = node.spawn()
     executor.frames.send({"t": "dance"})
     assert node.hear() == {"t": "exited", "pid": executor.pid, "status": 1}
@@ -123,7 +123,7 @@ def test_what_is_no_frame_costs_the_executor(node: Node) -> None:
     ],
 )
 def test_an_executor_that_dies_is_reported_with_what_it_was_at(
-    node: Node, executor: Executor, tmp_path: Path, source_code: str, status: int
+    node: ExecutorHost, executor: Executor, tmp_path: Path, source_code: str, status: int
 ) -> None:
     load = frames.load("m", "mapper", f"yield Return()\nif 3 in arguments:\n {source_code!s}")
     load["source_code"] = "yield Return()\nif 3 in arguments:\n" + "\n".join(
@@ -138,7 +138,7 @@ def test_an_executor_that_dies_is_reported_with_what_it_was_at(
     assert works_anew(node, tmp_path)
 
 
-def works_anew(node: Node, folder: Path) -> bool:
+def works_anew(node: ExecutorHost, folder: Path) -> bool:
     executor = node.spawn()
     executor.frames.send(GOOD)
     executor.frames.send(SUM)
@@ -146,7 +146,7 @@ def works_anew(node: Node, folder: Path) -> bool:
 
 
 def test_what_an_executor_left_is_killed_and_removed(
-    node: Node, executor: Executor, tmp_path: Path
+    node: ExecutorHost, executor: Executor, tmp_path: Path
 ) -> None:
     source = (
         "import subprocess, os\nchild = subprocess.Popen(['sleep', '60'])\n"
@@ -324,7 +324,7 @@ def test_a_batch_that_is_recalled_ends_with_the_invocation_at_work(
     ],
 )
 def test_an_executor_with_something_left_behind_answers_and_leaves(
-    node: Node, executor: Executor, tmp_path: Path, source_code: str
+    node: ExecutorHost, executor: Executor, tmp_path: Path, source_code: str
 ) -> None:
     answer = run(executor, tmp_path, f"{source_code}\nyield Return()\nyield 1, 1")
     assert (answer["segments"][0][0], executor.leaves()) == ("returned", True)
@@ -332,7 +332,7 @@ def test_an_executor_with_something_left_behind_answers_and_leaves(
 
 
 def test_an_executor_leaves_after_so_many_invocations(tmp_path: Path) -> None:
-    with Node(tmp_path / "tmp", recycle_invocations=5) as node:
+    with ExecutorHost(tmp_path / "tmp", recycle_invocations=5) as node:
         executor = node.spawn()
         executor.frames.send(GOOD)
         frame = frames.map_(tmp_path, [[n, n] for n in range(3)], mapper="good", reducer=None)
@@ -341,7 +341,7 @@ def test_an_executor_leaves_after_so_many_invocations(tmp_path: Path) -> None:
 
 
 def test_an_executor_that_keeps_mappers_does_not_leave(tmp_path: Path) -> None:
-    with Node(tmp_path / "tmp", recycle_growth_bytes=20 << 20) as node:
+    with ExecutorHost(tmp_path / "tmp", recycle_growth_bytes=20 << 20) as node:
         executor = node.spawn()
         grow = "yield Map('t')\nx = b'x' * (arguments['k'] << 20)\nyield 1, 1\nyield x and 2, 2"
         executor.frames.send(frames.load("m", "mapper", grow))
@@ -359,7 +359,7 @@ def test_a_large_answer_goes_through_blobs(executor: Executor, tmp_path: Path) -
 
 
 def test_a_result_that_is_too_large_fails_its_invocations(tmp_path: Path) -> None:
-    with Node(tmp_path / "tmp") as node:
+    with ExecutorHost(tmp_path / "tmp") as node:
         executor = node.spawn()
         source = "yield Return()\nS_SET('k', b'x' * (65 << 20))"
         answer = run(executor, tmp_path, source)

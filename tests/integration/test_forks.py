@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from tests.support import frames
-from tests.support.executors import Executor, Node
+from tests.support.executors import Executor, ExecutorHost
 
 GOOD = "import os\nyield Return()\nyield 'pid', os.getpid()"
 
 
 @pytest.fixture
 def executor(tmp_path: Path) -> Iterator[Executor]:
-    with Node(tmp_path / "tmp") as node:
+    with ExecutorHost(tmp_path / "tmp") as node:
         yield node.spawn()
 
 

@@ -16,7 +16,7 @@ from jobx.config import FilesSettings
 from jobx.tools.cli import main
 from jobx.tools.shared import exits
 from tests.support import frames
-from tests.support.executors import Executor, Node
+from tests.support.executors import Executor, ExecutorHost
 from tests.support.file_stores import Stores, stores
 
 __all__ = ["stores"]
@@ -37,9 +37,9 @@ def handler(key, values):
 """
 
 
-def node(folder: Path, settings: FilesSettings | None) -> Node:
+def node(folder: Path, settings: FilesSettings | None) -> ExecutorHost:
     files = settings and msgspec.to_builtins(settings)
-    return Node(folder / "tmp", memory_bytes=2 << 30, files=files)
+    return ExecutorHost(folder / "tmp", memory_bytes=2 << 30, files=files)
 
 
 def map_frame(folder: Path, workflow: str = "w", **fields: Any) -> dict[str, Any]:

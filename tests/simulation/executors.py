@@ -11,7 +11,7 @@ from msgspec import structs
 from thespian.actors import ActorAddress
 
 from jobx import values
-from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run, TakenBack
+from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost, TakenBack
 from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.model import Failure
@@ -117,7 +117,7 @@ class SimulatedExecutors:
         for key, entry in list(self.kept.items()):
             if self.rng.random() < 0.5 and not (isinstance(work, Pull) and key[1] == culprit):
                 del self.kept[key]
-                self._deliver(entry[0], KeptLost((key[1],), GONE))
+                self._deliver(entry[0], SuspendedLost((key[1],), GONE))
 
     def _map(self, work: Run, owner: ActorAddress) -> list[list[Any]]:
         frame = work.frame

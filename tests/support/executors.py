@@ -49,7 +49,7 @@ class Executor:
         return work_id, vertex
 
 
-class Node:
+class ExecutorHost:
     """Starts a fork server; a context manager that ends it."""
 
     def __init__(self, temp_dir: Path, **config: Any) -> None:
@@ -65,7 +65,7 @@ class Node:
         }
         self._executors: list[Executor] = []
 
-    def __enter__(self) -> Node:
+    def __enter__(self) -> ExecutorHost:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(WAIT_S)
         module = [sys.executable, "-m", "jobx.handlers.execution.fork_server"]

@@ -263,7 +263,7 @@ class FakeNode:
         return await self.call(question)
 
     async def answer(self, question: Question[Any]) -> View:
-        """Return the answer to a question, as ``Node.call`` does."""
+        """Return the answer to a question, as ``NodePort.call`` does."""
         self.calls.append(question)
         if self.error is not None:
             raise self.error

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from thespian.actors import ActorAddress, ActorExitRequest
 
-from jobx.actors.messages import Discard, KeptLost, Lost, Pull, Ran, Run, TakenBack
+from jobx.actors.messages import Discard, Lost, Pull, Ran, Run, SuspendedLost, TakenBack
 from jobx.actors.ports import Services
 from jobx.actors.runtime.actor import LoopActor
 
@@ -71,7 +71,7 @@ class Batch(LoopActor):
             self._close(asked)
         self._report(message)
 
-    def _kept_lost(self, message: KeptLost) -> None:
+    def _suspended_lost(self, message: SuspendedLost) -> None:
         self._suspended.difference_update(message.vertices)
         self._report(message)
 
@@ -89,7 +89,7 @@ class Batch(LoopActor):
         if self._at_work or self._suspended:
             self.node.executors.abandon(self._run.key, self.myAddress)
 
-    def _report(self, message: Ran | TakenBack | Lost | KeptLost) -> None:
+    def _report(self, message: Ran | TakenBack | Lost | SuspendedLost) -> None:
         self.send(self.parent, message)
         self._leave_when_done()
 
@@ -102,7 +102,7 @@ _RECEIVE: Final[dict[type, Callable[[Batch, Any], None]]] = {
     Pull: Batch._pull,
     Ran: Batch._ran,
     Lost: Batch._lost,
-    KeptLost: Batch._kept_lost,
+    SuspendedLost: Batch._suspended_lost,
     TakenBack: Batch._report,
     Discard: Batch._discard,
     ActorExitRequest: Batch._exit,

@@ -14,7 +14,7 @@ from thespian.actors import ActorAddress, ActorExitRequest, WakeupMessage
 
 from jobx import model
 from jobx.actors.coordination.batches import Batch
-from jobx.actors.coordination.executor_reports import Outcomes, first_vertex
+from jobx.actors.coordination.executor_reports import ExecutorReports, first_vertex
 from jobx.actors.coordination.journal import Journal
 from jobx.actors.coordination.work_frames import FrameBuilder
 from jobx.actors.executor_failures import KEEPER_GONE
@@ -27,7 +27,6 @@ from jobx.actors.messages import (
     Discard,
     Drain,
     Ended,
-    KeptLost,
     Lost,
     Opened,
     Progressed,
@@ -36,6 +35,7 @@ from jobx.actors.messages import (
     Refused,
     Run,
     Submit,
+    SuspendedLost,
     TakenBack,
 )
 from jobx.actors.ports import Services
@@ -90,7 +90,7 @@ class Coordinator(LoopActor):
         self.state = RequestState(begin.plan)
         self._journal = Journal(self.node, self.myAddress, begin.request, self.state)
         self._pace = Pace()
-        self._outcomes = Outcomes(self._journal, self.state, self._pace, self.node.settings)
+        self._reports = ExecutorReports(self._journal, self.state, self._pace, self.node.settings)
         self._frames = FrameBuilder(begin.request, self.state, self.node)
         self._started: dict[int, _Started] = {}
         self._tickets = 0
@@ -149,7 +149,7 @@ class Coordinator(LoopActor):
         started = self._started.pop(message.ticket, None)
         if started is not None and self.state.finished is None:
             for segment in message.segments:
-                self._outcomes.take(started.work, started.batch, segment)
+                self._reports.take(started.work, started.batch, segment)
 
     def _taken_back(self, message: TakenBack, _: ActorAddress) -> None:
         """Give back the end of a batch that its executor will not come to."""
@@ -161,7 +161,7 @@ class Coordinator(LoopActor):
             stop = work.first + work.count
             shorter = replace(work, count=message.first - work.first)
             self._started[message.ticket] = _Started(shorter, started.batch)
-            self._outcomes.give_back(work, message.first, stop)
+            self._reports.give_back(work, message.first, stop)
 
     def _lost(self, message: Lost, _: ActorAddress) -> None:
         started = self._started.pop(message.ticket, None)
@@ -170,17 +170,17 @@ class Coordinator(LoopActor):
         work, culprit = started.work, message.culprit
         if isinstance(work, RunMappers):
             stop = work.first + work.count
-            self._outcomes.give_back(work, work.first, stop if culprit is None else culprit)
+            self._reports.give_back(work, work.first, stop if culprit is None else culprit)
             if culprit is not None:
-                self._outcomes.give_back(work, culprit + 1, stop)
+                self._reports.give_back(work, culprit + 1, stop)
         elif isinstance(work, RunReducer) and culprit is None:
             self.state.ready.give_back_reduce((work.vertex, work.partition), work.gather)
         elif culprit is None:  # the mapper went with the executor that kept it
-            self._outcomes.attempt_failed(work, first_vertex(work), KEEPER_GONE)
+            self._reports.attempt_failed(work, first_vertex(work), KEEPER_GONE)
         if culprit is not None:
-            self._outcomes.attempt_failed(work, culprit, message.failure, stage=message.stage)
+            self._reports.attempt_failed(work, culprit, message.failure, stage=message.stage)
 
-    def _kept_lost(self, message: KeptLost, sender: ActorAddress) -> None:
+    def _suspended_lost(self, message: SuspendedLost, sender: ActorAddress) -> None:
         if self.state.finished is not None:
             return
         asked = {
@@ -197,7 +197,7 @@ class Coordinator(LoopActor):
             else:
                 continue
             attempt = self.state.attempt((vertex, MAPPER)).number
-            self._outcomes.attempt_failed(PullMapper(vertex, attempt), vertex, message.failure)
+            self._reports.attempt_failed(PullMapper(vertex, attempt), vertex, message.failure)
 
     def _child_failed(self, message: ChildFailed, sender: ActorAddress) -> None:
         """Give back what a batch had that died of a fault of ours."""
@@ -208,7 +208,7 @@ class Coordinator(LoopActor):
             if started.batch == child:
                 self._lost(Lost(ticket, first_vertex(started.work), failure), sender)
         kept = [v for v, keeper in self.state.ready.suspended.items() if keeper == child]
-        self._kept_lost(KeptLost(tuple(kept), failure), child)
+        self._suspended_lost(SuspendedLost(tuple(kept), failure), child)
 
     def _committed(self, message: Committed, _: ActorAddress) -> None:
         was_accepted = self._journal.is_accepted
@@ -337,7 +337,7 @@ _RECEIVE: Final[dict[type, Callable[[Coordinator, Any, ActorAddress], None]]] = 
     Ran: Coordinator._ran,
     TakenBack: Coordinator._taken_back,
     Lost: Coordinator._lost,
-    KeptLost: Coordinator._kept_lost,
+    SuspendedLost: Coordinator._suspended_lost,
     Committed: Coordinator._committed,
     CommitRefused: Coordinator._commit_refused,
     ChildFailed: Coordinator._child_failed,

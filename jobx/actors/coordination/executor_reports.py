@@ -25,7 +25,7 @@ from jobx.payload import Payload, cut, unpack_offsets
 QUOTED_CHARACTERS: Final = 200
 
 
-class Outcomes:
+class ExecutorReports:
     """Turns what executors answer into events of one request."""
 
     def __init__(
@@ -268,9 +268,9 @@ _TRIED: Final[dict[str, tuple[Kind, int]]] = {
     "reducer": ("reduce", 0),
 }
 _SEGMENTS: Final[dict[str, Callable[..., None]]] = {
-    "returned": Outcomes._returned,
-    "mapped": Outcomes._mapped,
-    "reduced": Outcomes._reduced,
-    "failed": Outcomes._failed,
-    "unstarted": Outcomes._unstarted,
+    "returned": ExecutorReports._returned,
+    "mapped": ExecutorReports._mapped,
+    "reduced": ExecutorReports._reduced,
+    "failed": ExecutorReports._failed,
+    "unstarted": ExecutorReports._unstarted,
 }

@@ -26,7 +26,7 @@ from jobx.actors.executors.backlog import Backlog, Queue
 from jobx.actors.executors.paces import Paces
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.processes import Fleet, late
-from jobx.actors.messages import KeptLost, Lost, Pull, Ran, RequestKey, Run, TakenBack
+from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost, TakenBack
 from jobx.actors.notification import Notification
 from jobx.config import Settings
 from jobx.errors import InternalError, JobxError
@@ -432,7 +432,7 @@ class ExecutorPool:
         self._report_culprit(executor, blame)
         self._take_back(executor)
         for owner, vertices in executor.suspended.items():
-            self._deliver(owner, KeptLost(tuple(vertices), KEEPER_GONE))
+            self._deliver(owner, SuspendedLost(tuple(vertices), KEEPER_GONE))
         executor.suspended.clear()
         self._pump()
 

@@ -51,7 +51,7 @@ _LAST_PAUSE_S: Final = 1.0
 log = logging.getLogger(__name__)
 
 
-class Node(Protocol):
+class NodePort(Protocol):
     """What the web application needs of a node."""
 
     async def call(self, question: Question[A], timeout_s: float = CALL_S) -> A:
@@ -163,7 +163,7 @@ class NodeClient:
             self._link.cut_waits()
 
     async def call(self, question: Question[A], timeout_s: float = CALL_S) -> A:
-        """See ``Node.call``."""
+        """See ``NodePort.call``."""
         deadline = time.monotonic() + timeout_s
         link = await self._linked(deadline)
         answer = await link.exchange(question, deadline - time.monotonic())
@@ -172,7 +172,7 @@ class NodeClient:
         return answer
 
     async def attend(self, question: Attended) -> Outcome:
-        """See ``Node.attend``."""
+        """See ``NodePort.attend``."""
         now = time.monotonic()
         # Nothing is accepted before it is sent, so a node that is not there is told early.
         until = now + min(question.wait_s or PATIENCE_S, PATIENCE_S)

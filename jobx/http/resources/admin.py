@@ -7,7 +7,7 @@ from falcon.asgi import Request, Response
 
 import jobx
 from jobx.errors import DeadlineExceeded, Draining, Unavailable
-from jobx.http.node.client import Node
+from jobx.http.node.client import NodePort
 from jobx.http.reading import headers
 from jobx.http.writing import results
 from jobx.questions import GetNode, GetReadiness, ListActors
@@ -48,7 +48,7 @@ class HealthLive:
 class HealthReady:
     """``/health/ready``: the node answers and takes requests."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: NodePort) -> None:
         self._node = node
 
     async def on_get(self, req: Request, resp: Response) -> None:
@@ -70,7 +70,7 @@ class HealthReady:
 class NodeStatus:
     """``/node``."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: NodePort) -> None:
         self._node = node
 
     async def on_get(self, req: Request, resp: Response) -> None:
@@ -84,7 +84,7 @@ class NodeStatus:
 class Actors:
     """``/actors``."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: NodePort) -> None:
         self._node = node
 
     async def on_get(self, req: Request, resp: Response) -> None:

@@ -14,7 +14,7 @@ from falcon.asgi import Request, Response
 from jobx import values
 from jobx.config import HttpSettings
 from jobx.errors import InvalidInput
-from jobx.http.node.client import Node
+from jobx.http.node.client import NodePort
 from jobx.http.reading import bodies, headers
 from jobx.http.writing import held, results
 from jobx.model import check_name
@@ -49,7 +49,7 @@ KINDS: Final = (
 class EntityList:
     """All entities of a kind: ``/workflow`` or ``/workflow/{workflow}/{kind}``."""
 
-    def __init__(self, node: Node, settings: HttpSettings, kind: Kind) -> None:
+    def __init__(self, node: NodePort, settings: HttpSettings, kind: Kind) -> None:
         self._node = node
         self._settings = settings
         self._kind = kind
@@ -84,7 +84,7 @@ class EntityList:
 class OneEntity:
     """One entity: ``/workflow/{name}`` or ``/workflow/{workflow}/{kind}/{name}``."""
 
-    def __init__(self, node: Node, settings: HttpSettings, kind: Kind) -> None:
+    def __init__(self, node: NodePort, settings: HttpSettings, kind: Kind) -> None:
         self._node = node
         self._settings = settings
         self._kind = kind

@@ -10,7 +10,7 @@ from falcon.asgi import Request, Response
 
 from jobx.actors.inspection import graph
 from jobx.errors import Overloaded, UnsupportedMedia
-from jobx.http.node.client import Node
+from jobx.http.node.client import NodePort
 from jobx.http.writing.media import MEDIA_JSON
 from jobx.questions import GetGraph
 
@@ -37,7 +37,7 @@ class Key(TypedDict):
 class Drawing:
     """Draws requests for one web worker, a few at a time."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: NodePort) -> None:
         self._node = node
         self._places = asyncio.Semaphore(MAX_DRAWN)
 

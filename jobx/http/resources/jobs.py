@@ -19,7 +19,7 @@ from jobx.errors import InvalidInput, JobxError, Overloaded, TooLarge
 from jobx.handlers.pairs import root_input
 from jobx.handlers.pairs.root_input import RootInputs
 from jobx.http.errors import REQUEST_ID
-from jobx.http.node.client import Node
+from jobx.http.node.client import NodePort
 from jobx.http.reading import bodies, headers
 from jobx.http.writing import media, results
 from jobx.kv.requests.request_entity import new_id
@@ -53,7 +53,7 @@ class JobBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Jobs:
     """``/job/{workflow}/{job}``."""
 
-    def __init__(self, node: Node, settings: HttpSettings, inputs: RootInputs | None) -> None:
+    def __init__(self, node: NodePort, settings: HttpSettings, inputs: RootInputs | None) -> None:
         self._node = node
         self._settings = settings
         self._inputs = inputs

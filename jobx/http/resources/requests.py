@@ -11,7 +11,7 @@ from falcon.asgi import Request, Response
 
 from jobx.config import HttpSettings
 from jobx.errors import InvalidInput, NotEnded, NotFound
-from jobx.http.node.client import Node
+from jobx.http.node.client import NodePort
 from jobx.http.reading import bodies, headers
 from jobx.http.resources import graphs
 from jobx.http.writing import held, media, results
@@ -39,7 +39,7 @@ _MAX_REASON_CHARS: Final = 500
 class RequestList:
     """``/request/{workflow}``."""
 
-    def __init__(self, node: Node, settings: HttpSettings) -> None:
+    def __init__(self, node: NodePort, settings: HttpSettings) -> None:
         self._node = node
         self._max_page = settings.max_page
 
@@ -65,7 +65,7 @@ class RequestList:
 class OneRequest:
     """``/request/{workflow}/{request_id}``."""
 
-    def __init__(self, node: Node, settings: HttpSettings, drawing: graphs.Drawing) -> None:
+    def __init__(self, node: NodePort, settings: HttpSettings, drawing: graphs.Drawing) -> None:
         self._node = node
         self._forwarded_header = settings.forwarded_header
         self._drawing = drawing
@@ -101,7 +101,7 @@ class OneRequest:
 class RequestResult:
     """``/request/{workflow}/{request_id}/result``."""
 
-    def __init__(self, node: Node, settings: HttpSettings) -> None:
+    def __init__(self, node: NodePort, settings: HttpSettings) -> None:
         self._node = node
         self._settings = settings
 
@@ -126,7 +126,7 @@ class RequestResult:
 class RequestDelivery:
     """``/request/{workflow}/{request_id}/delivery``."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: NodePort) -> None:
         self._node = node
 
     async def on_post(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
@@ -140,7 +140,7 @@ class RequestDelivery:
 class RequestTrace:
     """``/request/{workflow}/{request_id}/trace``."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: NodePort) -> None:
         self._node = node
 
     async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
@@ -156,7 +156,7 @@ class RequestTrace:
 class OneInvocation:
     """``/request/{workflow}/{request_id}/invocation/{invocation_id}``."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: NodePort) -> None:
         self._node = node
 
     async def on_get(
@@ -173,7 +173,7 @@ class OneInvocation:
 class InvocationOutput:
     """``/request/{workflow}/{request_id}/invocation/{invocation_id}/output``."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: NodePort) -> None:
         self._node = node
 
     async def on_get(

@@ -49,7 +49,7 @@ class Ask(Protocol):
     """Asks a node; gives its answer or raises its error."""
 
     async def __call__(self, question: Question[A]) -> A:
-        """See ``Node.call``."""
+        """See ``NodePort.call``."""
 
 
 @command(

@@ -8,7 +8,7 @@ import pytest
 from jobx import values
 from jobx.actors.coordination.executor_reports import (
     QUOTED_CHARACTERS,
-    Outcomes,
+    ExecutorReports,
     first_vertex,
     invocation_id,
     missing_capability,
@@ -69,7 +69,7 @@ class Desk:
         self.pace = Pace()
         self.journal = FakeJournal(self.state)
         journal = cast("Journal", self.journal)
-        self.outcomes = Outcomes(journal, self.state, self.pace, SETTINGS)
+        self.outcomes = ExecutorReports(journal, self.state, self.pace, SETTINGS)
         self.root = RunMappers(self.state.tree.chunks[ROOT], ROOT, 1)
         self.take_all()
 
