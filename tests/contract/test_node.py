@@ -257,7 +257,7 @@ REFUSED: Final[list[tuple[Question[Any], str]]] = [
     (SubmitJob(**{**ABSENT, "request_id": "A b"}, job="slow"),
      "invalid-input: request: a name is "),
     (SubmitJob(**ABSENT, job="slow", result_writer="post"),
-     "invalid-input: result_writer: job slow lets requests choose no writer (got 'post')"),
+     "invalid-input: result_writer: job slow does not let requests choose a writer (got 'post')"),
     *((question, "not-found: there is no request named texts/absent") for question in (
         AwaitRequest(**ABSENT), GetRequest(**ABSENT), GetResult(**ABSENT), GetTrace(**ABSENT),
         DeliverResult(**ABSENT), GetInvocation(**ABSENT, invocation_id="m0"),
