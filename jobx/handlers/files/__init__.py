@@ -1,1 +1,1 @@
-"""``FS``: files that all handlers of a workflow share, in a folder of its own on any back end."""
+"""``FS``: files that the handlers of a workflow share, in its own folder on any back end."""

@@ -1,4 +1,4 @@
-"""What a back end of ``FS`` does."""
+"""The contract of back ends of ``FS``."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import BinaryIO, Final, Literal, Protocol
 
 from jobx.handlers.files.paths import Parts
 
-#: Folder of the workflows' folders, and of files that are not whole yet, below the URL.
+#: Folders below the URL: of the workflows' folders, and of unfinished files.
 WORKING: Final = "working"
 TEMPORARY: Final = "temporary"
 
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What is known of a file or folder.
+    """The metadata of a file or folder.
 
     Attributes:
-        name: Its last name.
+        name: The last name of its path.
         type: ``file`` or ``directory``.
         size: Bytes of a file, 0 for a folder.
-        modified_at: When it was last written, or None where the store does not know.
+        modified_at: When it was last written, or None if the store does not know.
     """
 
     name: str
@@ -43,20 +43,20 @@ class Stat:
 
 
 class Draft(Protocol):
-    """A file that nobody sees yet.
+    """A file that is not visible yet.
 
     Attributes:
-        file: What to write into, without a buffer.
+        file: An unbuffered file to write to.
     """
 
     file: BinaryIO
 
     def publish(self) -> None:
-        """Let it take its place, all at once; a file that was there is gone then."""
+        """Move it to its place at once; this replaces an existing file."""
         ...
 
     def close(self) -> None:
-        """Drop it, unless it was published."""
+        """Discard it, unless it was published."""
         ...
 
 
@@ -64,19 +64,19 @@ class BackEnd(Protocol):
     """A store of files and folders.
 
     Paths are names from the root downwards, at least one, each checked by ``paths.normalise``.
-    Every method raises the OSError that the system would raise; what it says holds no secret.
+    Every method raises the OSError that the system would raise, without secrets in its text.
     """
 
     def stat(self, path: Parts) -> Stat:
-        """Return what is known of a file or folder."""
+        """Return the metadata of a file or folder."""
         ...
 
     def list(self, path: Parts) -> Sequence[Stat]:
-        """Return what is in a folder, in any order."""
+        """Return the entries of a folder, in any order."""
         ...
 
     def mkdir(self, path: Parts) -> None:
-        """Make a folder in one that exists."""
+        """Create a folder in an existing one."""
         ...
 
     def rmdir(self, path: Parts) -> None:
@@ -100,14 +100,14 @@ class BackEnd(Protocol):
         ...
 
     def draft(self, path: Parts) -> Draft:
-        """Begin a file that is to take its place at ``path`` as a whole; close it in the end."""
+        """Start a file that appears at ``path`` as a whole; close it at the end."""
         ...
 
     def clean(self, before_at: float) -> int:
-        """Remove what writers that died before then have left; return how many there were."""
+        """Remove the leftovers of writers that died before then; return their number."""
         ...
 
 
 def failure(number: int) -> OSError:
-    """Return the system's error of that number."""
+    """Return the system's error with that number."""
     return OSError(number, os.strerror(number))

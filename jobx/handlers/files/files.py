@@ -15,24 +15,24 @@ from jobx.handlers.files.paths import Parts, normalise, refused
 from jobx.handlers.files.quota import Metered, Quota
 
 _MODES: Final = frozenset({"r", "rt", "rb", "w", "wt", "wb"})
-#: Names of threads that back ends work in begin with this; they are none of an author's.
+#: Name prefix of the threads of back ends, to tell them from threads of authors.
 OWN_THREADS: Final = "jobx-files"
 _BUFFER_BYTES: Final = 1 << 18
-#: How many names lead to a workflow's folder.
+#: Number of names in the path of a workflow's folder.
 _HOME_DEPTH: Final = 2
 
 
 class FS:
-    """Files and folders below the folder of the current workflow, which is made on first use.
+    """Files and folders below the folder of the current workflow, which is created on first use.
 
-    Paths are relative to that folder, with ``/`` between names; ``.`` is the folder itself. One
+    Paths are relative to that folder, with ``/`` between names; ``.`` is the folder itself. A path
     that may lead out of it raises PathRefused, a PermissionError, before the back end is asked.
     Errors are those of the system (FileNotFoundError and so on), with the path as it was given.
 
     Args:
         workflow: Returns the name of the current workflow.
         connect: Opens the back end; called when it is first used.
-        quota_bytes: What the files of one workflow may take together; 0 means no limit.
+        quota_bytes: Size of all files of one workflow together; 0 means no limit.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class FS:
         self._quotas: dict[str, Quota] = {}
 
     def mkdir(self, path: str, recursive: bool = False, allow_recreate: bool = False) -> None:
-        """Make a folder.
+        """Create a folder.
 
         Args:
             path: The folder.
-            recursive: Make the folders above it too.
-            allow_recreate: That it exists is no error.
+            recursive: Also create its parents.
+            allow_recreate: Accept an existing folder.
         """
         with named(path):
             place = self._entry(path)
@@ -60,7 +60,7 @@ class FS:
             folders.ensure(self._back_end, place) if allow_recreate else self._back_end.mkdir(place)
 
     def ls(self, path: str = ".") -> Iterator[tuple[str, Stat]]:
-        """Return name and stat of what is in a folder, sorted by name."""
+        """Return name and stat of the entries of a folder, sorted by name."""
         with named(path):
             place = self._here(path)
             found = self._back_end.list(place)
@@ -76,9 +76,9 @@ class FS:
             self._copy(before, after, stat.size)
 
     def cpr(self, source: str, target: str, overwrite: bool = False) -> None:
-        """Copy a folder and all in it to the path ``target``.
+        """Copy a folder and everything in it to the path ``target``.
 
-        With ``overwrite`` it may exist: what is there stays, but for files of the same names.
+        With ``overwrite`` the target may exist; only files of the same names are replaced.
         """
         with named(source, target):
             before, after = self._pair(source, target, overwrite)
@@ -87,7 +87,7 @@ class FS:
             self._copy_folder(before, after)
 
     def mv(self, source: str, target: str, overwrite: bool = False) -> None:
-        """Move a file or folder to the path ``target``; with ``overwrite`` a file is replaced."""
+        """Move a file or folder to the path ``target``; ``overwrite`` replaces a file."""
         with named(source, target):
             before, after = self._pair(source, target, overwrite)
             self._back_end.move(before, after)
@@ -101,7 +101,7 @@ class FS:
             self._forget_use()
 
     def rmdir(self, path: str, force: bool = False) -> None:
-        """Remove a folder; with ``force`` also one that is not empty, and all in it."""
+        """Remove a folder; with ``force`` also a full one with everything in it."""
         with named(path):
             place = self._entry(path)
             if force:
@@ -110,24 +110,24 @@ class FS:
             self._forget_use()
 
     def exists(self, path: str) -> bool:
-        """Tell whether there is a file or folder."""
+        """Tell whether a file or folder exists."""
         with named(path):
             return folders.find(self._back_end, self._here(path)) is not None
 
     def isfile(self, path: str) -> bool:
-        """Tell whether there is a file."""
+        """Tell whether the path is a file."""
         with named(path):
             found = folders.find(self._back_end, self._here(path))
         return found is not None and not found.is_folder
 
     def isdir(self, path: str) -> bool:
-        """Tell whether there is a folder."""
+        """Tell whether the path is a folder."""
         with named(path):
             found = folders.find(self._back_end, self._here(path))
         return found is not None and found.is_folder
 
     def get_stat(self, path: str) -> Stat:
-        """Return what is known of a file or folder."""
+        """Return the metadata of a file or folder."""
         with named(path):
             place = self._here(path)
             return self._back_end.stat(place)
@@ -151,18 +151,18 @@ class FS:
     ) -> Iterator[IO[Any]]:
         """Open a file for the length of a ``with``.
 
-        A file that is written takes its place as a whole when the block ends well: nobody sees
-        half of it, and when the block raises it is as it was before.
+        A written file appears as a whole when the block ends well. Nobody sees half of it, and if
+        the block raises, nothing changes.
 
         Args:
             path: The file.
             mode: ``r``, ``rb``, ``w`` or ``wb``.
-            encoding: Of text.
-            errors: What becomes of text that does not fit it; see ``codecs``.
+            encoding: Encoding of text.
+            errors: Handling of encoding errors; see ``codecs``.
             newline: See ``io.TextIOWrapper``.
 
         Raises:
-            ValueError: Another mode. A file changes only as a whole, so none can be appended to.
+            ValueError: Another mode. A file changes only as a whole, so there is no appending.
         """
         if mode not in _MODES:
             raise ValueError(f"mode {mode!r} is none of r, rb, w, wb: a file changes as a whole")
@@ -228,11 +228,11 @@ class FS:
         return self._place(normalise(path))
 
     def _entry(self, path: str) -> Parts:
-        """Return the place of a path, which may not."""
+        """Return the place of a path, which may not be the workflow's folder."""
         return self._place(_names(path))
 
     def _place(self, parts: Parts) -> Parts:
-        """Return where the back end has what is at ``parts`` of the current workflow's folder."""
+        """Return the back end's path of ``parts`` in the current workflow's folder."""
         home = (WORKING, *normalise(self._workflow()))
         if home not in self._homes:
             for depth in range(1, len(home) + 1):
@@ -241,7 +241,7 @@ class FS:
         return home + parts
 
     def _pair(self, source: str, target: str, overwrite: bool) -> tuple[Parts, Parts]:
-        """Return the places of what is copied or moved and of what it becomes."""
+        """Return the places of the source and the target of a copy or move."""
         names, new_names = _names(source), _names(target)
         if new_names[: len(names)] == names:
             raise OSError(errno.EINVAL, "the target is the source, or in it")
@@ -278,7 +278,7 @@ class FS:
 
 
 def shared_files(settings: Mapping[str, Any], workflow: Callable[[], str]) -> FS:
-    """Return ``FS`` as the settings say; the back end is opened, and loaded, on first use.
+    """Return ``FS`` for the settings; the back end is loaded and opened on first use.
 
     Args:
         settings: ``config.FilesSettings`` as plain values.

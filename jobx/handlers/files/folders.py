@@ -1,4 +1,4 @@
-"""What takes several calls of a back end."""
+"""Operations that need several calls of a back end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from jobx.handlers.files.paths import Parts
 
 
 def find(back_end: BackEnd, place: Parts) -> Stat | None:
-    """Return what is known of a file or folder; None when there is none."""
+    """Return the metadata of a file or folder, or None if it does not exist."""
     try:
         return back_end.stat(place)
     except (FileNotFoundError, NotADirectoryError):
@@ -15,7 +15,7 @@ def find(back_end: BackEnd, place: Parts) -> Stat | None:
 
 
 def ensure(back_end: BackEnd, place: Parts) -> None:
-    """Make a folder in one that exists, unless it is there; raises FileExistsError for a file."""
+    """Create a folder in an existing one, unless it exists; raises FileExistsError for a file."""
     try:
         back_end.mkdir(place)
     except FileExistsError:
@@ -24,7 +24,7 @@ def ensure(back_end: BackEnd, place: Parts) -> None:
 
 
 def empty(back_end: BackEnd, place: Parts) -> None:
-    """Remove all that is in a folder."""
+    """Remove everything in a folder."""
     for stat in back_end.list(place):
         below = (*place, stat.name)
         if stat.is_folder:
@@ -35,7 +35,7 @@ def empty(back_end: BackEnd, place: Parts) -> None:
 
 
 def use_bytes(back_end: BackEnd, place: Parts) -> int:
-    """Return what the files in a folder and below it take."""
+    """Return the size of all files in a folder and below it."""
     sizes = (
         use_bytes(back_end, (*place, stat.name)) if stat.is_folder else stat.size
         for stat in back_end.list(place)

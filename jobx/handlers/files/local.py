@@ -1,7 +1,7 @@
 """A folder of this machine, or one that all nodes mount.
 
-Every step goes from an open folder to a name in it, and no step follows a link, so what other
-processes rename or link meanwhile leads nobody out.
+Every step goes from an open folder to a name in it, and no step follows a link. So other processes
+cannot lead a path out of the folder by renaming or linking.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DRAFT: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXE
 class Local:
     """A back end on a folder that exists.
 
-    New files and folders get the permissions of that folder, so that it says who may read them.
+    New files and folders get the permissions of that folder, which decides who may read them.
 
     Args:
         root: The folder.
@@ -41,17 +41,17 @@ class Local:
         self._file_mode, self._folder_mode = mode & 0o666, mode & 0o2777
 
     def stat(self, path: Parts) -> Stat:
-        """Return what is known of a file or folder."""
+        """Return the metadata of a file or folder."""
         with self._parent(path) as folder:
             return _stat(path[-1], _lstat(path[-1], folder))
 
     def list(self, path: Parts) -> list[Stat]:
-        """Return what is in a folder; links and devices are left out."""
+        """Return the entries of a folder, without links and devices."""
         with self._folder(path) as folder, os.scandir(folder) as entries:
             return [found for entry in entries if (found := _listed(entry)) is not None]
 
     def mkdir(self, path: Parts) -> None:
-        """Make a folder in one that exists."""
+        """Create a folder in an existing one."""
         with self._parent(path) as folder:
             os.mkdir(path[-1], dir_fd=folder)
             made = _open_folder(path[-1], folder)
@@ -86,7 +86,7 @@ class Local:
             copied.publish()
 
     def read(self, path: Parts) -> BinaryIO:
-        """Open a file; one that is replaced meanwhile is read to its own end."""
+        """Open a file; if it is replaced meanwhile, the old version is read to its end."""
         with self._parent(path) as folder:
             if stat.S_ISDIR(_lstat(path[-1], folder).st_mode):
                 raise failure(errno.EISDIR)
@@ -99,7 +99,7 @@ class Local:
         return file
 
     def draft(self, path: Parts) -> LocalDraft:
-        """Begin a file that is to take its place at ``path`` as a whole; close it in the end."""
+        """Start a file that appears at ``path`` as a whole; close it at the end."""
         with self._parent(path) as folder, self._drafts() as drafts:
             _check_target(path[-1], folder)
             return LocalDraft(
@@ -107,7 +107,7 @@ class Local:
             )
 
     def clean(self, before_at: float) -> int:
-        """Remove what writers that died before then have left; return how many there were."""
+        """Remove the leftovers of writers that died before then; return their number."""
         removed = 0
         with self._drafts() as drafts, os.scandir(drafts) as entries:
             for entry in entries:
@@ -147,8 +147,8 @@ class LocalDraft:
     """A file in the folder for drafts, to be renamed to its place.
 
     Args:
-        folder: The folder of that place, open; it is closed with the draft.
-        drafts: The folder of drafts, open; likewise.
+        folder: The open folder of that place; it is closed with the draft.
+        drafts: The open folder of drafts; likewise.
         name: The file's name in ``folder``.
         mode: Its permissions.
         fsync: It is on disk before it takes its place.
@@ -169,7 +169,7 @@ class LocalDraft:
             raise
 
     def publish(self) -> None:
-        """Let it take its place, all at once; a file that was there is gone then."""
+        """Move it to its place at once; this replaces an existing file."""
         os.fchmod(self.file.fileno(), self._mode)
         if self._fsync:
             os.fsync(self.file.fileno())
@@ -180,7 +180,7 @@ class LocalDraft:
             os.fsync(self._folder)
 
     def close(self) -> None:
-        """Drop it, unless it was published."""
+        """Discard it, unless it was published."""
         try:
             self.file.close()
             if not self._is_published:
@@ -195,7 +195,7 @@ def _open_folder(name: str, folder: int) -> int:
     try:
         return os.open(name, _FOLDER, dir_fd=folder)
     except NotADirectoryError:
-        _lstat(name, folder)  # a link is told apart from a file
+        _lstat(name, folder)  # a link is not a file
         raise
 
 

@@ -25,7 +25,7 @@ _NUMBERS: Final = {
 
 @contextmanager
 def named(path: str, target: str | None = None) -> Iterator[None]:
-    """Let errors of the back end name the path as author code gave it."""
+    """Make errors of the back end name the path as author code gave it."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Back ends by URL: what the settings name is checked at start, and opened on first use."""
+"""Back ends by URL: the settings are checked at start, and the back end is opened on first use."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class _Kind:
 
     Attributes:
         open: Opens one.
-        wrong: Returns what is wrong with its settings, None if nothing is.
-        module: What it needs beyond JobX's own requirements.
-        extra: The extra of JobX that brings it.
+        wrong: Returns the error in its settings, or None.
+        module: Module that it needs in addition to JobX's own requirements.
+        extra: The extra of JobX with that module.
     """
 
     open: Callable[[SplitResult, FilesSettings], BackEnd]
@@ -36,12 +36,12 @@ class _Kind:
 
 
 def from_plain(settings: Mapping[str, Any]) -> FilesSettings:
-    """Return settings that came as plain values."""
+    """Return settings from plain values."""
     return msgspec.convert(settings, FilesSettings)
 
 
 def check(settings: FilesSettings) -> None:
-    """Refuse settings of which no back end can be made; asks nobody but this machine.
+    """Refuse settings that cannot make a back end, without contacting it.
 
     Raises:
         ConfigError: Something is wrong, or an extra is not installed.

@@ -1,7 +1,7 @@
 """The one way from a path of author code to names below the workflow's folder.
 
-What passes is a list of plain names, so no back end ever sees ``..``, an absolute path, a scheme,
-or a separator that it may read in a way of its own. This comes before any back end is asked.
+The result is a list of plain names. So no back end ever sees ``..``, an absolute path, a scheme, or
+a separator that it may interpret in its own way. This happens before any back end is asked.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _UNWRITABLE: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 class PathRefused(PermissionError):
-    """A path that FS does not take: ``filename`` is the path, ``strerror`` says why."""
+    """A path that FS refuses: ``filename`` is the path, ``strerror`` says why."""
 
 
 def refused(reason: str, path: str | None = None) -> PathRefused:
-    """Return the error that says why a path is not taken."""
+    """Return the error for a refused path."""
     return PathRefused(errno.EPERM, reason, path)
 
 
@@ -40,7 +40,7 @@ def normalise(path: str | os.PathLike[str]) -> Parts:
     """Return the names that lead to ``path`` from the workflow's folder, which is ``.``.
 
     Raises:
-        PathRefused: The path is none, or may lead out of the folder on some back end.
+        PathRefused: The path is invalid, or may lead out of the folder on some back end.
     """
     text = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str):
@@ -84,7 +84,7 @@ def _wrong_name(name: str) -> str | None:
 
 
 def _plain(name: str) -> str:
-    """Return what a back end might make of a name that undoes encodings and looks."""
+    """Return the plain form of a name, without encodings and look-alike characters."""
     before = None
     while before != name:
         before, name = name, unicodedata.normalize("NFKC", unquote(name))

@@ -1,4 +1,4 @@
-"""How much a workflow may keep."""
+"""The quota of a workflow."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import time
 from collections.abc import Callable
 from typing import Any, BinaryIO, Final
 
-#: What others write and remove is noticed after this at the latest.
+#: Changes by others are noticed after at most this time.
 MEASURE_S: Final = 5.0
 
 
 class QuotaExceeded(OSError):
-    """What was to be written does not fit into the quota of the workflow."""
+    """The write does not fit into the quota of the workflow."""
 
 
 class Quota:
     """The quota of one workflow as one process sees it.
 
-    Others write too, so it is kept to within what all of them write in ``MEASURE_S``.
+    Other processes write too, so the use may exceed it by what they write in ``MEASURE_S``.
 
     Args:
         workflow: Its name.
-        limit_bytes: What its files may take together.
-        measure: Returns what they take.
+        limit_bytes: Largest size of its files together.
+        measure: Returns that size.
         now: Monotonic seconds.
     """
 
@@ -44,7 +44,7 @@ class Quota:
         self._measured: float | None = None
 
     def admit(self, growth_bytes: int) -> None:
-        """Let so many bytes more be kept.
+        """Admit a number of further bytes.
 
         Raises:
             QuotaExceeded: They do not fit.
@@ -59,11 +59,11 @@ class Quota:
                 raise QuotaExceeded(errno.EDQUOT, self._complaint(growth_bytes))
 
     def grew(self, growth_bytes: int) -> None:
-        """Count what was written."""
+        """Count written bytes."""
         self._used_bytes += growth_bytes
 
     def forget(self) -> None:
-        """Measure anew before the next decision: something was removed."""
+        """Measure again before the next decision, because something was removed."""
         self._measured = None
 
     def _take_measure(self, now: float) -> None:
@@ -78,7 +78,7 @@ class Quota:
 
 
 class Metered(io.RawIOBase):
-    """What author code writes through: it checks the quota, and its end is not the draft's."""
+    """The file that author code writes to: it checks the quota, and closing it keeps the draft."""
 
     def __init__(self, file: BinaryIO, quota: Quota | None, replaced_bytes: int) -> None:
         self._file = file
@@ -96,9 +96,9 @@ class Metered(io.RawIOBase):
         return True
 
     def write(self, piece: Any) -> int:
-        """Write bytes; raises QuotaExceeded when there is no room for them."""
+        """Write bytes; raises QuotaExceeded if they do not fit."""
         if self._is_over:
-            return len(piece)  # a buffer that is flushed after an error has nowhere to go
+            return len(piece)  # a buffer flushed after an error is discarded
         end = self._file.tell() + len(piece)
         if end > self._size_bytes:
             if self._quota is not None:
@@ -120,10 +120,10 @@ class Metered(io.RawIOBase):
         return self._size_bytes
 
     def count(self) -> None:
-        """Let the quota know of what was published."""
+        """Count the published file in the quota."""
         if self._quota is not None:
             self._quota.grew(self._size_bytes - self._replaced_bytes)
 
     def end(self) -> None:
-        """Take no more."""
+        """Refuse further writes."""
         self._is_over = True

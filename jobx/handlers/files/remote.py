@@ -1,7 +1,7 @@
 """Back ends over fsspec file systems.
 
-Only calls that take one plain path are used: those for many expand patterns, and a file may be
-named ``*``. What a store does in a way of its own is in a subclass.
+Only calls that take one plain path are used, because those for many expand patterns, and a file may
+be named ``*``. Subclasses have what differs between stores.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Remote:
         self._root = root
 
     def stat(self, path: Parts) -> Stat:
-        """Return what is known of a file or folder."""
+        """Return the metadata of a file or folder."""
         with translated():
             return as_stat(path[-1], self.fs.info(self.at(path)))
 
     def list(self, path: Parts) -> list[Stat]:
-        """Return what is in a folder."""
+        """Return the entries of a folder."""
         self.check_folder(path)
         own = self.at(path)
         with translated():
@@ -50,7 +50,7 @@ class Remote:
         return [as_stat(name.rpartition("/")[2], info) for name, info in named if name != own]
 
     def mkdir(self, path: Parts) -> None:
-        """Make a folder in one that exists."""
+        """Create a folder in an existing one."""
         self.check_parent(path)
         self.check_absent(path)
         with translated():
@@ -71,7 +71,7 @@ class Remote:
             self.fs.rm_file(self.at(path))
 
     def move(self, source: Parts, target: Parts) -> None:
-        """Move a file or folder; a file at ``target`` is replaced. Others may see it half done."""
+        """Move a file or folder; a file at ``target`` is replaced. Others may see a half-done move."""
         if not self.stat(source).is_folder:
             self.copy(source, target)
             self.remove(source)
@@ -96,7 +96,7 @@ class Remote:
         return file
 
     def draft(self, path: Parts) -> RemoteDraft:
-        """Begin a file that is to take its place at ``path`` as a whole; close it in the end."""
+        """Start a file that appears at ``path`` as a whole; close it at the end."""
         self.check_target(path)
 
         return RemoteDraft(lambda name: self._publish(name, path))
@@ -106,60 +106,60 @@ class Remote:
             self.put(name, path)
 
     def clean(self, before_at: float) -> int:
-        """Do nothing: half a file is never seen and leaves nothing."""
+        """Do nothing, because an unfinished file leaves nothing."""
         return 0
 
     def at(self, path: Parts) -> str:
-        """Return a path as the file system has it."""
+        """Return a path in the form of the file system."""
         return "/".join((self._root, *path)) if self._root else "/".join(path)
 
     def make_folder(self, path: Parts) -> None:
-        """Make a folder that does not exist; the way of the store."""
+        """Create a folder that does not exist, in the way of the store."""
         self.fs.mkdir(self.at(path), create_parents=False)
 
     def remove_folder(self, path: Parts) -> None:
-        """Remove a folder that is empty; the way of the store."""
+        """Remove an empty folder, in the way of the store."""
         self.fs.rmdir(self.at(path))
 
     def put(self, name: str, path: Parts) -> None:
-        """Upload a local file to where only a whole one may be; the way of the store."""
+        """Upload a local file so that it appears as a whole, in the way of the store."""
         self.fs.put_file(name, self.at(path))
 
     def check_folder(self, path: Parts) -> None:
-        """Refuse what is no folder."""
+        """Refuse a path that is no folder."""
         if not self.stat(path).is_folder:
             raise failure(errno.ENOTDIR)
 
     def check_parent(self, path: Parts) -> None:
-        """Refuse what would not be in a folder."""
+        """Refuse a path without a parent folder."""
         if len(path) > 1:
             self.check_folder(path[:-1])
 
     def check_absent(self, path: Parts) -> None:
-        """Refuse what exists."""
+        """Refuse an existing path."""
         with suppress(FileNotFoundError):
             self.stat(path)
             raise failure(errno.EEXIST)
 
     def check_target(self, path: Parts) -> None:
-        """Refuse to write where no file may be."""
+        """Refuse a path where no file may be."""
         self.check_parent(path)
         with suppress(FileNotFoundError):
             if self.stat(path).is_folder:
                 raise failure(errno.EISDIR)
 
     def copy_through(self, source: Parts, target: Parts) -> None:
-        """Copy a file by reading and writing it, where the store cannot."""
+        """Copy a file by reading and writing it, for stores that cannot copy."""
         with self.read(source) as original, closing(self.draft(target)) as copied:
             shutil.copyfileobj(original, copied.file, _COPY_BYTES)
             copied.publish()
 
 
 class RemoteDraft:
-    """A local file that is uploaded when it is whole.
+    """A local file that is uploaded when it is complete.
 
     Args:
-        upload: Puts the file of that name into its place.
+        upload: Uploads the file of that name to its place.
     """
 
     def __init__(self, upload: Callable[[str], None]) -> None:
@@ -168,7 +168,7 @@ class RemoteDraft:
         self.file: Any = self._temporary
 
     def publish(self) -> None:
-        """Let it take its place, all at once; a file that was there is gone then."""
+        """Move it to its place at once; this replaces an existing file."""
         self._upload(self._temporary.name)
 
     def close(self) -> None:
@@ -177,15 +177,15 @@ class RemoteDraft:
 
 
 class Memory(Remote):
-    """Files in the memory of this process: for tests."""
+    """Files in the memory of this process, for tests."""
 
     def put(self, name: str, path: Parts) -> None:
-        """Take a file at once, where fsspec's own way shows its beginning first."""
+        """Store a file at once; fsspec's own way would show its beginning first."""
         with open(name, "rb") as file:
             self.fs.pipe_file(self.at(path), file.read())
 
     def read(self, path: Parts) -> BinaryIO:
-        """Open a copy, for fsspec's readers of one file share their position."""
+        """Open a copy, because fsspec's readers of one file share their position."""
         if self.stat(path).is_folder:
             raise failure(errno.EISDIR)
         with translated():
@@ -221,7 +221,7 @@ class Stream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer as far as the file goes; return how far."""
+        """Fill the buffer up to the end of the file; return the number of bytes."""
         wanted = min(len(buffer), self._size_bytes - self._position)
         piece = self._fetch(self._position, wanted) if wanted > 0 else b""
         buffer[: len(piece)] = piece
@@ -229,7 +229,7 @@ class Stream(io.RawIOBase):
         return len(piece)
 
     def readall(self) -> bytes:
-        """Return the rest; the inherited one would fetch it in tiny pieces."""
+        """Return the rest; the inherited method would fetch it in tiny pieces."""
         pieces = []
         while piece := self.read(_COPY_BYTES * 4):
             pieces.append(piece)
@@ -246,7 +246,7 @@ class Stream(io.RawIOBase):
         return self._position
 
     def close(self) -> None:
-        """Let go of the file; a second time does nothing."""
+        """Close the file; a second close does nothing."""
         if not self.closed:
             super().close()
             self._release()
@@ -254,7 +254,7 @@ class Stream(io.RawIOBase):
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Let errors of a client library be OSErrors."""
+    """Turn errors of a client library into OSErrors."""
     try:
         yield
     except (OSError, MemoryError):
@@ -264,7 +264,7 @@ def translated() -> Iterator[None]:
 
 
 def as_stat(name: str, info: Mapping[str, Any]) -> Stat:
-    """Return what fsspec knows of a file or folder."""
+    """Return fsspec's metadata of a file or folder."""
     if info["type"] == "directory":
         return Stat(name, "directory")
     modified = info.get("mtime") or info.get("LastModified") or info.get("created")

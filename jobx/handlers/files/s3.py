@@ -1,7 +1,7 @@
 """Object stores that speak S3.
 
-They know no folders. One that is made here is an empty object whose key ends with a slash, as other
-tools make them; keys below a prefix make a folder too.
+They have no folders. A folder that is created here is an empty object whose key ends with a slash,
+as in other tools. Keys below a prefix make a folder too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jobx.handlers.files.backend import WORKING
 from jobx.handlers.files.paths import Parts, refused
 from jobx.handlers.files.remote import Remote, translated
 
-#: s3fs takes what follows for a version of the object before it.
+#: s3fs takes the text after it for a version of the object.
 _VERSION: Final = "?versionId="
 
 
@@ -24,7 +24,7 @@ class S3(Remote):
 
     Args:
         bucket: Its name.
-        prefix: What all keys begin with; no slash at its ends.
+        prefix: Prefix of all keys, without slashes at its ends.
         timeout_s: How long to wait for the store.
         options: Further arguments of ``s3fs.S3FileSystem``.
     """
@@ -47,7 +47,7 @@ class S3(Remote):
         return super().at(path)
 
     def make_folder(self, path: Parts) -> None:
-        """Make the object that stands for a folder."""
+        """Create the object that stands for a folder."""
         self.fs.call_s3("put_object", Bucket=self._bucket, Key=self._marker(path), Body=b"")
 
     def remove_folder(self, path: Parts) -> None:
@@ -55,7 +55,7 @@ class S3(Remote):
         self.fs.call_s3("delete_object", Bucket=self._bucket, Key=self._marker(path))
 
     def clean(self, before_at: float) -> int:
-        """End uploads in parts that were begun before then; return how many there were."""
+        """Abort multipart uploads that started before then; return their number."""
         removed = 0
         with translated():
             for upload in self.fs.list_multipart_uploads(self._bucket):

@@ -1,7 +1,7 @@
 """Folders of another machine over SFTP.
 
-sshfs brings the connection. Its file calls are not used: they follow links, and copy with a shell
-command on the other side.
+sshfs makes the connection. Its file calls are not used, because they follow links and copy with a
+shell command on the other side.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Sftp(Remote):
             host,
             timeout=timeout_s,
             skip_instance_cache=True,
-            # Without this sshfs takes the key of whoever answers; () is the user's known_hosts.
+            # Without this sshfs accepts any key; () is the user's known_hosts.
             **{"known_hosts": (), "keepalive_interval": _KEEPALIVE_S} | options,
         )
         with _translated():
@@ -50,7 +50,7 @@ class Sftp(Remote):
         self._sftp: asyncssh.SFTPClient | None = None
 
     def stat(self, path: Parts) -> Stat:
-        """Return what is known of a file or folder."""
+        """Return the metadata of a file or folder."""
         self._check_links(path[:-1])
         found = _as_stat(path[-1], self._ask("lstat", self.at(path)))
         if found is None:
@@ -58,7 +58,7 @@ class Sftp(Remote):
         return found
 
     def list(self, path: Parts) -> list[Stat]:
-        """Return what is in a folder; links and devices are left out."""
+        """Return the entries of a folder, without links and devices."""
         self.check_folder(path)
         entries = self._ask("readdir", self.at(path))
         stats = (_as_stat(entry.filename, entry.attrs) for entry in entries)
@@ -81,7 +81,7 @@ class Sftp(Remote):
         self.copy_through(source, target)
 
     def read(self, path: Parts) -> BinaryIO:
-        """Open a file; one that is replaced meanwhile is read to its own end."""
+        """Open a file; if it is replaced meanwhile, the old version is read to its end."""
         found = self.stat(path)
         if found.is_folder:
             raise failure(errno.EISDIR)
@@ -99,7 +99,7 @@ class Sftp(Remote):
         return io.BufferedReader(Stream(fetch, found.size, release), _PIECE_BYTES)
 
     def make_folder(self, path: Parts) -> None:
-        """Make a folder that does not exist."""
+        """Create a folder that does not exist."""
         try:
             self._ask("mkdir", self.at(path))
         except OSError:
@@ -107,11 +107,11 @@ class Sftp(Remote):
             raise
 
     def remove_folder(self, path: Parts) -> None:
-        """Remove a folder that is empty."""
+        """Remove an empty folder."""
         self._ask("rmdir", self.at(path))
 
     def put(self, name: str, path: Parts) -> None:
-        """Upload a local file beside its place, then let it take that."""
+        """Upload a local file next to its place, then rename it."""
         with suppress(FileExistsError):
             self.mkdir((TEMPORARY,))
         draft = self.at((TEMPORARY, secrets.token_hex(8)))
@@ -124,7 +124,7 @@ class Sftp(Remote):
             raise
 
     def clean(self, before_at: float) -> int:
-        """Remove what writers that died before then have left; return how many there were."""
+        """Remove the leftovers of writers that died before then; return their number."""
         removed = 0
         with suppress(FileNotFoundError):
             for found in self.list((TEMPORARY,)):
@@ -152,7 +152,7 @@ class Sftp(Remote):
                 raise failure(errno.ENOTDIR)
 
     def _ask(self, method: str, *arguments: object) -> Any:
-        """Call a method of the SFTP client; a connection that was lost before is made anew."""
+        """Call a method of the SFTP client; reconnect if the connection was lost before."""
         with _translated():
             if self._sftp is None or self.fs.client.is_closed():
                 if self.fs.client.is_closed():
@@ -179,7 +179,7 @@ def _translated() -> Iterator[None]:
 
 
 def _as_stat(name: str | bytes, attrs: asyncssh.SFTPAttrs) -> Stat | None:
-    """Return what is known of a file or folder, None for anything else."""
+    """Return the metadata of a file or folder, None for anything else."""
     name = name.decode() if isinstance(name, bytes) else name
     mode = attrs.permissions or 0
     if stat.S_ISDIR(mode):

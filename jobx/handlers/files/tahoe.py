@@ -1,8 +1,8 @@
 """Tahoe-LAFS through the web API of a gateway: an fsspec file system, and the back end over it.
 
-A directory there is a capability ("cap"), which whoever holds it may use: none stands in a path or
-in a message. Whatever changes a folder is asked of the folder's own cap and of one name in it, for
-a longer path would make missing folders on the way, and two writers that do so at once lose files.
+A directory is a capability ("cap"), which anybody who knows it may use, so no path and no message
+contains one. Every change of a folder uses the folder's own cap and one name in it. A longer path
+would create missing folders on the way, and two writers that do so at once lose files.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Tahoe(Remote):
     fs: TahoeFileSystem
 
     def copy(self, source: Parts, target: Parts) -> None:
-        """Link a file to a second place: what is in it never changes, so this is a copy."""
+        """Link a file to a second place. Its content never changes, so the link is a copy."""
         self.check_target(target)
         self.fs.cp_file(self.at(source), self.at(target))
 
@@ -50,8 +50,8 @@ class TahoeFileSystem(AbstractFileSystem):
     """fsspec over the web API, rooted at a directory's cap.
 
     Args:
-        url_prefix: Of the gateway, as ``http://127.0.0.1:3456``.
-        dir_uri: The cap of the directory, with the right to write.
+        url_prefix: URL of the gateway, such as ``http://127.0.0.1:3456``.
+        dir_uri: The writable cap of the directory.
         timeout_s: How long to wait for the gateway.
     """
 
@@ -70,7 +70,7 @@ class TahoeFileSystem(AbstractFileSystem):
         return _info(path, self._node(path))
 
     def ls(self, path: str, detail: bool = True, **options: Any) -> list[Any]:
-        """Return what is in a folder, or the file itself."""
+        """Return the entries of a folder, or the file itself."""
         node = self._node(path)
         below = node[1]["children"].items() if node[0] == "dirnode" else ()
         infos = [_info(f"{path}/{name}".lstrip("/"), child) for name, child in below]
@@ -79,7 +79,7 @@ class TahoeFileSystem(AbstractFileSystem):
         return infos if detail else [info["name"] for info in infos]
 
     def mkdir(self, path: str, create_parents: bool = False, **options: Any) -> None:
-        """Make a folder; of those who make the same one at once, one succeeds."""
+        """Create a folder; if several do so at once, one succeeds."""
         parent, name = self._place(path)
         made = self._ask("POST", "uri", {"t": "mkdir"}).decode()
         self._ask("PUT", _url(parent, name), {"t": "uri", "replace": "false"}, made.encode())
@@ -111,7 +111,7 @@ class TahoeFileSystem(AbstractFileSystem):
         self._ask("PUT", _url(*self._place(path2)), words, cap.encode())
 
     def put_file(self, lpath: str, rpath: str, callback: Any = None, **options: Any) -> None:
-        """Upload a local file as an immutable one; one that was there is replaced."""
+        """Upload a local file as an immutable one; this replaces an existing file."""
         words = {"format": "CHK", "replace": "only-files"}
         with open(lpath, "rb") as file:
             self._ask("PUT", _url(*self._place(rpath)), words, file)
@@ -119,7 +119,7 @@ class TahoeFileSystem(AbstractFileSystem):
     def cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **options: Any
     ) -> bytes:
-        """Return what is in a file from ``start`` to before ``end``."""
+        """Return the bytes of a file from ``start`` to before ``end``."""
         size_bytes = self.info(path)["size"]
         first, last, _ = slice(start, end).indices(size_bytes)
         return self._fetch(self._read_cap(path), first, max(last - first, 0))
