@@ -71,7 +71,7 @@ class Remote:
             self.fs.rm_file(self.at(path))
 
     def move(self, source: Parts, target: Parts) -> None:
-        """Move a file or folder; a file at ``target`` is replaced. Others may see a half-done move."""
+        """Move a file or folder; a file at ``target`` is replaced. Others may see half of it."""
         if not self.stat(source).is_folder:
             self.copy(source, target)
             self.remove(source)
