@@ -1,20 +1,24 @@
-"""The web application: its routes."""
+"""The web application: every operation at its address."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import falcon.asgi
 import msgspec
+from falcon.asgi import Request, Response
 
 from jobx.config import HttpSettings
 from jobx.handlers.pairs.root_input import RootInputs
 from jobx.http import errors
 from jobx.http.node.client import NodePort
-from jobx.http.openapi import document as openapi
-from jobx.http.resources import admin, entities, graphs, jobs, requests
+from jobx.http.openapi.document import document
+from jobx.http.openapi.operations import Operation, operations
+from jobx.http.reading import headers
+from jobx.http.resources.site import Responder, Site
 
-App = falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]
+App = falcon.asgi.App[Request, Response]
 
 
 def create_app(node: NodePort, settings: HttpSettings, inputs: RootInputs | None = None) -> App:
@@ -25,36 +29,25 @@ def create_app(node: NodePort, settings: HttpSettings, inputs: RootInputs | None
         settings: The limits.
         inputs: Where large arguments are kept; without one they go to the node as they are.
     """
+    site = Site(node, settings, inputs, msgspec.json.encode(document()))
+    resources: dict[str, dict[str, Responder]] = {}
+    for operation in operations():
+        methods = resources.setdefault(operation.path, {})
+        methods[f"on_{operation.method}"] = respond = _responder(site, operation)
+        if operation.method == "get":
+            methods["on_head"] = respond
     app: App = falcon.asgi.App()
     errors.install(app)
-    for path, resource in _routes(node, settings, inputs).items():
-        app.add_route(path, resource)
+    for path, methods in resources.items():
+        app.add_route(path, SimpleNamespace(**methods))
     return app
 
 
-def _routes(node: NodePort, settings: HttpSettings, inputs: RootInputs | None) -> dict[str, Any]:
-    one_request = "/request/{workflow}/{request_id}"
-    one_invocation = f"{one_request}/invocation/{{invocation_id}}"
-    drawing = graphs.Drawing(node)
-    routes = {
-        "/job/{workflow}/{job}": jobs.Jobs(node, settings, inputs),
-        "/request/{workflow}": requests.RequestList(node, settings),
-        one_request: requests.OneRequest(node, settings, drawing),
-        f"{one_request}/result": requests.RequestResult(node, settings),
-        f"{one_request}/delivery": requests.RequestDelivery(node),
-        f"{one_request}/trace": requests.RequestTrace(node),
-        one_invocation: requests.OneInvocation(node),
-        f"{one_invocation}/output": requests.InvocationOutput(node),
-        f"{one_request}/graph": requests.RequestGraph(drawing),
-        "/": admin.Root(),
-        "/health/live": admin.HealthLive(),
-        "/health/ready": admin.HealthReady(node),
-        "/node": admin.NodeStatus(node),
-        "/actors": admin.Actors(node),
-        "/openapi.json": admin.Description(msgspec.json.encode(openapi.document())),
-    }
-    for kind in entities.KINDS:
-        name = "{workflow}" if kind is entities.WORKFLOW else "{name}"
-        routes[kind.root] = entities.EntityList(node, settings, kind)
-        routes[f"{kind.root}/{name}"] = entities.OneEntity(node, settings, kind)
-    return routes
+def _responder(site: Site, operation: Operation) -> Responder:
+    known, answer = operation.query_names, operation.respond
+
+    async def respond(req: Request, resp: Response, **names: Any) -> None:
+        headers.query(req, *known)
+        await answer(site, req, resp, **names)
+
+    return respond

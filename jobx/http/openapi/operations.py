@@ -1,9 +1,17 @@
-"""All operations of the HTTP interface, in short; ``document`` writes them out."""
+"""The HTTP interface: every operation, what answers it, and what its description says.
+
+Routes and the OpenAPI document are made from this list.
+"""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from jobx.http.resources import admin, entities, jobs, requests
+from jobx.http.resources.site import Responder
 
 Schema = dict[str, Any]
 
@@ -28,6 +36,7 @@ class Operation:
     Attributes:
         method: In lower case.
         path: In the form of Falcon's router.
+        respond: What answers.
         summary: One line.
         answers: Schema by status, None for no body.
         parameters: In addition to those in the path.
@@ -38,12 +47,18 @@ class Operation:
 
     method: str
     path: str
+    respond: Responder
     summary: str
-    answers: dict[int, Schema | None]
+    answers: Mapping[int, Schema | None]
     parameters: tuple[Schema, ...] = ()
     body: Schema | None = None
     problems: tuple[int, ...] = _EVERY
     headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def query_names(self) -> tuple[str, ...]:
+        """The parameters that its query may have."""
+        return tuple(one["name"] for one in self.parameters if one["in"] == "query")
 
 
 def ref(name: str) -> Schema:
@@ -70,12 +85,10 @@ _PREFER: Final = _header("Prefer", "`wait=N`: wait N seconds (RFC 7240).")
 _PREFER_JOB: Final = _header("Prefer", "`respond-async`, or `wait=N` seconds (RFC 7240).")
 _KEY: Final = _header("Idempotency-Key", "A repeat with the same key gives the first request.")
 _BLOCKING: Final = _query("blocking", {"type": "boolean"}, "`false`: answer 202 at once.")
-_STATE: Final = _query(
-    "state",
-    {"enum": ["running", "succeeded", "failed", "cancelled"]},
-    "Only requests in this state.",
+_STATE: Final = _query("state", {"enum": list(requests.STATES)}, "Only requests in this state.")
+_REASON: Final = _query(
+    "reason", {"type": "string", "maxLength": requests.MAX_REASON_CHARS}, "Why; shown in views."
 )
-_REASON: Final = _query("reason", {"type": "string", "maxLength": 500}, "Why; shown in views.")
 _FORCE: Final = _query("force", {"type": "boolean"}, "`true`: though it is in use.")
 _BROKEN: Final[Schema] = {
     "type": "object",
@@ -100,6 +113,7 @@ def _job_operations() -> list[Operation]:
         Operation(
             "post",
             "/job/{workflow}/{job}",
+            jobs.post,
             "Run a job and get its reduced result",
             {200: ref("Result"), 202: ref("RequestView")},
             (_BLOCKING, _PREFER_JOB, _KEY),
@@ -112,59 +126,63 @@ def _job_operations() -> list[Operation]:
 
 def _request_operations() -> list[Operation]:
     limit = _query("limit", {"type": "integer", "minimum": 1}, "Most invocations shown.")
+    view, result, page = ref("RequestView"), ref("Result"), ref("RequestPage")
+    get = functools.partial(Operation, "get")
     return [
-        Operation(
-            "get",
+        get(
             "/request/{workflow}",
+            requests.list_page,
             "List requests, newest first",
-            {200: ref("RequestPage")},
+            {200: page},
             (_STATE, _LIMIT, _AFTER),
         ),
-        Operation(
-            "get",
+        get(
             _REQUEST,
+            requests.read,
             "The state of a request; its graph if a picture is preferred",
-            {200: ref("RequestView")},
+            {200: view},
         ),
         Operation(
             "delete",
             _REQUEST,
+            requests.cancel,
             "Cancel a request and all of its tree",
-            {200: ref("RequestView"), 202: ref("RequestView")},
+            {200: view, 202: view},
             (_REASON,),
         ),
-        Operation(
-            "get",
+        get(
             f"{_REQUEST}/result",
+            requests.result,
             "The result or failure of a request",
-            {200: ref("Result")},
+            {200: result},
             (_PREFER,),
             problems=(*_EVERY, 406, 409),
         ),
         Operation(
             "post",
             f"{_REQUEST}/delivery",
+            requests.deliver,
             "Deliver the result again, under the same delivery id",
-            {202: ref("RequestView")},
+            {202: view},
             problems=(*_EVERY, 409),
         ),
-        Operation(
-            "get",
+        get(
             f"{_REQUEST}/trace",
+            requests.trace,
             "The tree of invocations",
             {200: ref("TraceView")},
             (limit,),
         ),
-        Operation("get", _INVOCATION, "One invocation", {200: ref("TraceNode")}),
-        Operation(
-            "get",
+        get(_INVOCATION, requests.invocation, "One invocation", {200: ref("TraceNode")}),
+        get(
             f"{_INVOCATION}/output",
+            requests.output,
             "What an invocation wrote and logged",
             {200: TEXT},
         ),
-        Operation(
-            "get",
+        get(
             f"{_REQUEST}/graph",
+            requests.graph,
             "The tree of invocations, drawn",
             {200: PICTURE},
             problems=(*_EVERY, 406),
@@ -185,29 +203,38 @@ def _entity_operations(kind: str) -> list[Operation]:
         },
     }
     named = {"allOf": [ref(f"{kind}Body"), {"required": [f"{name}_name"]}]}
-    changed = (*_EVERY, *_BODY)
+    changed = (*_EVERY, *_BODY, 409)
+
+    def of(respond: Responder) -> Responder:
+        return functools.partial(respond, name)
+
     return [
-        Operation("get", root, f"List: {name}", {200: page}, (_LIMIT, _AFTER)),
+        Operation(
+            "get", root, of(entities.list_page), f"List: {name}", {200: page}, (_LIMIT, _AFTER)
+        ),
         Operation(
             "post",
             root,
+            of(entities.create),
             f"Create a {name}",
             {201: ref(kind)},
             body=named,
-            problems=(*changed, 409),
+            problems=changed,
         ),
-        Operation("get", one, f"Read a {name}", {200: ref(kind)}),
+        Operation("get", one, of(entities.read), f"Read a {name}", {200: ref(kind)}),
         Operation(
             "put",
             one,
+            of(entities.put),
             f"Create or replace a {name}",
             {200: ref(kind)},
             body=ref(f"{kind}Body"),
-            problems=(*changed, 409),
+            problems=changed,
         ),
         Operation(
             "delete",
             one,
+            of(entities.delete),
             f"Delete a {name}; by force, and what that broke",
             {200: _BROKEN, 204: None},
             (_FORCE,),
@@ -217,11 +244,13 @@ def _entity_operations(kind: str) -> list[Operation]:
 
 
 def _admin_operations() -> list[Operation]:
+    health, anything = {200: ref("Health")}, {200: {"type": "object"}}
+    get = functools.partial(Operation, "get")
     return [
-        Operation("get", "/", "One line for people", {200: TEXT}, problems=(400,)),
-        Operation("get", "/health/live", "The web worker lives", {200: ref("Health")}),
-        Operation("get", "/health/ready", "The node takes requests", {200: ref("Health")}),
-        Operation("get", "/node", "The node", {200: ref("NodeView")}),
-        Operation("get", "/actors", "The live actors", {200: ref("ActorTree")}),
-        Operation("get", "/openapi.json", "This document", {200: {"type": "object"}}),
+        get("/", admin.root, "One line for people", {200: TEXT}, problems=(400,)),
+        get("/health/live", admin.live, "The web worker lives", health),
+        get("/health/ready", admin.ready, "The node takes requests", health),
+        get("/node", admin.node_status, "The node", {200: ref("NodeView")}),
+        get("/actors", admin.actors, "The live actors", {200: ref("ActorTree")}),
+        get("/openapi.json", admin.description, "This document", anything),
     ]

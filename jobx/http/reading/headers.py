@@ -127,13 +127,13 @@ def flag(req: Request, name: str) -> bool:
     return _BOOLEANS[text]
 
 
-def page_limit(parameters: dict[str, str], most: int, default: int = 100) -> int:
+def page_limit(req: Request, most: int, default: int = 100) -> int:
     """Return the parameter ``limit``: 1 to ``most``.
 
     Raises:
         InvalidInput: It is something else.
     """
-    text = parameters.get("limit")
+    text: str | None = req.get_param("limit")
     if text is None:
         return min(default, most)
     if text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most:

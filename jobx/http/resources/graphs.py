@@ -10,7 +10,7 @@ from falcon.asgi import Request, Response
 
 from jobx.actors.inspection import graph
 from jobx.errors import Overloaded, UnsupportedMedia
-from jobx.http.node.client import NodePort
+from jobx.http.resources.site import MAX_DRAWN, Site
 from jobx.http.writing.media import MEDIA_JSON
 from jobx.questions import GetGraph
 
@@ -20,9 +20,6 @@ MEDIA: Final[dict[str, graph.Form]] = {
     "image/png": "png",
     "text/vnd.graphviz": "dot",
 }
-#: Graphs that one web worker draws at once.
-MAX_DRAWN: Final = 2
-
 # A picture that is opened by itself must not be able to do anything.
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
@@ -34,34 +31,27 @@ class Key(TypedDict):
     request_id: str
 
 
-class Drawing:
-    """Draws requests for one web worker, a few at a time."""
+async def send(site: Site, resp: Response, media_type: str, key: Key) -> None:
+    """Make ``resp`` the graph of a request.
 
-    def __init__(self, node: NodePort) -> None:
-        self._node = node
-        self._places = asyncio.Semaphore(MAX_DRAWN)
-
-    async def send(self, resp: Response, media_type: str, key: Key) -> None:
-        """Make ``resp`` the graph of a request.
-
-        Raises:
-            falcon.HTTPNotAcceptable: Graphviz is not installed.
-            Overloaded: Others are being drawn.
-            JobxError: What the node and ``graph.draw`` raise.
-        """
-        if self._places.locked():
-            raise Overloaded(f"{MAX_DRAWN} graphs are being drawn", 2.0)
-        form = MEDIA[media_type]
-        async with self._places:
-            answer = await self._node.call(GetGraph(**key, limit=graph.LIMITS[form]))
-            try:
-                resp.data = await asyncio.to_thread(graph.draw, answer.dot, form)
-            except UnsupportedMedia as error:
-                raise falcon.HTTPNotAcceptable(description=str(error)) from error
-        resp.content_type = media_type
-        resp.set_header("Vary", "Accept")
-        resp.set_header("Content-Security-Policy", _POLICY)
-        resp.set_header("X-Content-Type-Options", "nosniff")
+    Raises:
+        falcon.HTTPNotAcceptable: Graphviz is not installed.
+        Overloaded: Others are being drawn.
+        JobxError: What the node and ``graph.draw`` raise.
+    """
+    if site.drawing.locked():
+        raise Overloaded(f"{MAX_DRAWN} graphs are being drawn", 2.0)
+    form = MEDIA[media_type]
+    async with site.drawing:
+        answer = await site.node.call(GetGraph(**key, limit=graph.LIMITS[form]))
+        try:
+            resp.data = await asyncio.to_thread(graph.draw, answer.dot, form)
+        except UnsupportedMedia as error:
+            raise falcon.HTTPNotAcceptable(description=str(error)) from error
+    resp.content_type = media_type
+    resp.set_header("Vary", "Accept")
+    resp.set_header("Content-Security-Policy", _POLICY)
+    resp.set_header("X-Content-Type-Options", "nosniff")
 
 
 def chosen(req: Request) -> str:

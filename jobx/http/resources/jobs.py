@@ -6,7 +6,6 @@ import asyncio
 import functools
 import hashlib
 import os
-import socket
 import time
 from typing import Any, Final
 
@@ -14,13 +13,11 @@ import msgspec
 from falcon.asgi import Request, Response
 
 from jobx import values
-from jobx.config import HttpSettings
 from jobx.errors import InvalidInput, JobxError, Overloaded, TooLarge
 from jobx.handlers.pairs import root_input
-from jobx.handlers.pairs.root_input import RootInputs
 from jobx.http.errors import REQUEST_ID
-from jobx.http.node.client import NodePort
 from jobx.http.reading import bodies, headers
+from jobx.http.resources.site import Site
 from jobx.http.writing import media, results
 from jobx.kv.requests.request_entity import new_id
 from jobx.meanings import may_have_happened
@@ -50,68 +47,58 @@ class JobBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     result_writer: Name | None = None
 
 
-class Jobs:
-    """``/job/{workflow}/{job}``."""
-
-    def __init__(self, node: NodePort, settings: HttpSettings, inputs: RootInputs | None) -> None:
-        self._node = node
-        self._settings = settings
-        self._inputs = inputs
-        self._host = socket.gethostname()
-
-    async def on_post(self, req: Request, resp: Response, workflow: str, job: str) -> None:
-        """Submit a request and answer with its result, its failure, or where to look for it."""
-        check_name("workflow", workflow)
-        check_name("job", job)
-        waiting = headers.waiting(req, self._settings.max_wait_s)
-        accepted = media.accepted(req)
-        question = SubmitJob(
-            workflow=workflow,
-            job=job,
-            # Ours, so that the submit can be sent again when the node comes back.
-            request_id=new_id(time.time(), os.urandom(_RANDOM_BYTES)),
-            is_blocking=waiting.is_blocking,
-            wait_s=waiting.wait_s,
-            idempotency_key=headers.idempotency_key(req),
-        )
-        question = await self._with_body(question, req)
+async def post(site: Site, req: Request, resp: Response, workflow: str, job: str) -> None:
+    """Submit a request and answer with its result, its failure, or where to look for it."""
+    check_name("workflow", workflow)
+    check_name("job", job)
+    waiting = headers.waiting(req, site.settings.max_wait_s)
+    accepted = media.accepted(req)
+    question = SubmitJob(
+        workflow=workflow,
+        job=job,
+        # Ours, so that the submit can be sent again when the node comes back.
+        request_id=new_id(time.time(), os.urandom(_RANDOM_BYTES)),
+        is_blocking=waiting.is_blocking,
+        wait_s=waiting.wait_s,
+        idempotency_key=headers.idempotency_key(req),
+    )
+    question = await _with_body(site, question, req)
+    try:
+        outcome = await site.node.attend(question)
+    except JobxError as error:
+        if may_have_happened(error):
+            _name_what_may_exist(req, resp, workflow, question.request_id)
+        raise
+    resp.set_header("X-MR-REQUEST-ID", outcome.request.request_id)
+    resp.set_header("X-FULFILLED-BY", site.host)
+    if waiting.applied:
+        resp.set_header("Preference-Applied", waiting.applied)
+    if outcome.replayed:
+        resp.set_header("Idempotent-Replayed", "true")
+    if not waiting.is_blocking:
+        results.send_running(resp, outcome.request)
+    elif outcome.result and outcome.delivery:
+        results.send_delivery(resp, outcome.request, outcome.delivery)
+    else:
         try:
-            outcome = await self._node.attend(question)
-        except JobxError as error:
-            if may_have_happened(error):
-                _name_what_may_exist(req, resp, workflow, question.request_id)
-            raise
-        resp.set_header("X-MR-REQUEST-ID", outcome.request.request_id)
-        resp.set_header("X-FULFILLED-BY", self._host)
-        if waiting.applied:
-            resp.set_header("Preference-Applied", waiting.applied)
-        if outcome.replayed:
-            resp.set_header("Idempotent-Replayed", "true")
-        if waiting.is_blocking and outcome.result and outcome.delivery:
-            results.send_delivery(resp, outcome.request, outcome.delivery)
-        elif waiting.is_blocking:
-            try:
-                await results.send_outcome(
-                    req, resp, outcome, accepted, self._settings.max_inline_pairs
-                )
-            except Overloaded:  # it is done, and its result can be had later
-                results.send_running(resp, outcome.request)
-        else:
+            most = site.settings.max_inline_pairs
+            await results.send_outcome(req, resp, outcome, accepted, most)
+        except Overloaded:  # it is done, and its result can be had later
             results.send_running(resp, outcome.request)
 
-    async def _with_body(self, question: SubmitJob, req: Request) -> SubmitJob:
-        """Return a question with what the body says, its arguments on disk if they are large."""
-        requester = headers.requester_ip(req, self._settings.forwarded_header)
-        read = functools.partial(_read, question, requester)
-        asked, item = await bodies.document(req, self._settings, read, tagged=True)
-        inputs = self._inputs
-        if inputs is None or len(item) <= inputs.inline_bytes:
-            bodies.let_go(req, len(item))
-            return asked
-        key = asked.workflow, asked.request_id
-        kept = await asyncio.to_thread(inputs.keep, *key, item)
-        bodies.let_go(req, 0)
-        return msgspec.structs.replace(asked, arguments=kept)
+
+async def _with_body(site: Site, question: SubmitJob, req: Request) -> SubmitJob:
+    """Return a question with what the body says, its arguments on disk if they are large."""
+    requester = headers.requester_ip(req, site.settings.forwarded_header)
+    read = functools.partial(_read, question, requester)
+    asked, item = await bodies.document(req, site.settings, read, tagged=True)
+    inputs = site.inputs
+    if inputs is None or len(item) <= inputs.inline_bytes:
+        bodies.let_go(req, len(item))
+        return asked
+    kept = await asyncio.to_thread(inputs.keep, asked.workflow, asked.request_id, item)
+    bodies.let_go(req, 0)
+    return msgspec.structs.replace(asked, arguments=kept)
 
 
 def _read(question: SubmitJob, requester: str, document: dict[str, Any]) -> tuple[SubmitJob, bytes]:

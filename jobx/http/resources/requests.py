@@ -9,11 +9,10 @@ from typing import Final, cast
 import falcon
 from falcon.asgi import Request, Response
 
-from jobx.config import HttpSettings
 from jobx.errors import InvalidInput, NotEnded, NotFound
-from jobx.http.node.client import NodePort
 from jobx.http.reading import bodies, headers
 from jobx.http.resources import graphs
+from jobx.http.resources.site import Site
 from jobx.http.writing import held, media, results
 from jobx.model import RequestState, check_name
 from jobx.questions import (
@@ -33,173 +32,93 @@ MAX_TRACE: Final = 100_000
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _INVOCATION_ID: Final = re.compile(r"[mcr](0|[1-9][0-9]{0,17})")
-_MAX_REASON_CHARS: Final = 500
+MAX_REASON_CHARS: Final = 500
 
 
-class RequestList:
-    """``/request/{workflow}``."""
-
-    def __init__(self, node: NodePort, settings: HttpSettings) -> None:
-        self._node = node
-        self._max_page = settings.max_page
-
-    async def on_get(self, req: Request, resp: Response, workflow: str) -> None:
-        """Answer with a page of requests, newest first."""
-        asked = headers.query(req, "state", "limit", "after")
-        state = asked.get("state")
-        if state is not None and state not in STATES:
-            reason = f"must be one of {', '.join(STATES)}"
-            raise InvalidInput("query parameter state", repr(state)[:80], reason)
-        question = ListRequests(
-            workflow=check_name("workflow", workflow),
-            state=cast("RequestState | None", state),
-            after=asked.get("after"),
-            limit=headers.page_limit(asked, self._max_page),
-        )
-        held.hold_page(req, question.limit)
-        results.send_json(resp, await self._node.call(question))
-
-    on_head = on_get
+async def list_page(site: Site, req: Request, resp: Response, workflow: str) -> None:
+    """Answer with a page of requests, newest first."""
+    state = req.get_param("state")
+    if state is not None and state not in STATES:
+        reason = f"must be one of {', '.join(STATES)}"
+        raise InvalidInput("query parameter state", repr(state)[:80], reason)
+    question = ListRequests(
+        workflow=check_name("workflow", workflow),
+        state=cast("RequestState | None", state),
+        after=req.get_param("after"),
+        limit=headers.page_limit(req, site.settings.max_page),
+    )
+    held.hold_page(req, question.limit)
+    results.send_json(resp, await site.node.call(question))
 
 
-class OneRequest:
-    """``/request/{workflow}/{request_id}``."""
-
-    def __init__(self, node: NodePort, settings: HttpSettings, drawing: graphs.Drawing) -> None:
-        self._node = node
-        self._forwarded_header = settings.forwarded_header
-        self._drawing = drawing
-
-    async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
-        """Answer with the request as it stands; with its graph if a picture is preferred."""
-        headers.query(req)
-        key = _key(workflow, request_id)
-        picture = graphs.preferred(req)
-        if picture is not None:
-            await self._drawing.send(resp, picture, key)
-        else:
-            results.send_json(resp, await self._node.call(GetRequest(**key)))
-
-    on_head = on_get
-
-    async def on_delete(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
-        """Cancel the request and all of its tree; 202 while that goes on."""
-        reason = headers.query(req, "reason").get("reason", "")
-        if len(reason) > _MAX_REASON_CHARS:
-            limit = f"may have at most {_MAX_REASON_CHARS} characters"
-            raise InvalidInput("query parameter reason", repr(reason)[:80], limit)
-        requester = headers.requester_ip(req, self._forwarded_header)
-        reason = reason or f"over HTTP by {requester}"
-        question = CancelRequest(**_key(workflow, request_id), reason=reason)
-        request = await self._node.call(question)
-        if request.state == "running":
-            results.send_running(resp, request)
-        else:
-            results.send_json(resp, request)
+async def read(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+    """Answer with a request as it stands; with its graph if a picture is preferred."""
+    key = _key(workflow, request_id)
+    picture = graphs.preferred(req)
+    if picture is not None:
+        await graphs.send(site, resp, picture, key)
+    else:
+        results.send_json(resp, await site.node.call(GetRequest(**key)))
 
 
-class RequestResult:
-    """``/request/{workflow}/{request_id}/result``."""
-
-    def __init__(self, node: NodePort, settings: HttpSettings) -> None:
-        self._node = node
-        self._settings = settings
-
-    async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
-        """Answer with what the request ended with; ``Prefer: wait=N`` waits for its end."""
-        headers.query(req)
-        waiting = headers.waiting_if_preferred(req, self._settings.max_wait_s)
-        accepted = media.accepted(req)
-        question = AwaitRequest(**_key(workflow, request_id), wait_s=waiting.wait_s)
-        outcome = await self._node.attend(question)
-        resp.set_header("X-MR-REQUEST-ID", request_id)
-        if waiting.applied:
-            resp.set_header("Preference-Applied", waiting.applied)
-        if outcome.request.state == "running":
-            resp.set_header("Retry-After", "1")
-            raise NotEnded(request_id)
-        await results.send_outcome(req, resp, outcome, accepted, self._settings.max_inline_pairs)
-
-    on_head = on_get
+async def cancel(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+    """Cancel a request and all of its tree; 202 while that goes on."""
+    reason = req.get_param("reason") or ""
+    if len(reason) > MAX_REASON_CHARS:
+        limit = f"may have at most {MAX_REASON_CHARS} characters"
+        raise InvalidInput("query parameter reason", repr(reason)[:80], limit)
+    requester = headers.requester_ip(req, site.settings.forwarded_header)
+    reason = reason or f"over HTTP by {requester}"
+    request = await site.node.call(CancelRequest(**_key(workflow, request_id), reason=reason))
+    if request.state == "running":
+        results.send_running(resp, request)
+    else:
+        results.send_json(resp, request)
 
 
-class RequestDelivery:
-    """``/request/{workflow}/{request_id}/delivery``."""
-
-    def __init__(self, node: NodePort) -> None:
-        self._node = node
-
-    async def on_post(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
-        """Deliver the result once more, under the same delivery id; 202 and where to look."""
-        headers.query(req)
-        bodies.refuse(req)
-        question = DeliverResult(**_key(workflow, request_id))
-        results.send_running(resp, await self._node.call(question))
-
-
-class RequestTrace:
-    """``/request/{workflow}/{request_id}/trace``."""
-
-    def __init__(self, node: NodePort) -> None:
-        self._node = node
-
-    async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
-        """Answer with the invocation tree."""
-        limit = headers.page_limit(headers.query(req, "limit"), MAX_TRACE, TRACE_LIMIT)
-        question = GetTrace(**_key(workflow, request_id), limit=limit)
-        held.hold_trace(req, limit)
-        results.send_text(resp, (await self._node.call(question)).json)
-
-    on_head = on_get
+async def result(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+    """Answer with what a request ended with; ``Prefer: wait=N`` waits for its end."""
+    waiting = headers.waiting_if_preferred(req, site.settings.max_wait_s)
+    accepted = media.accepted(req)
+    question = AwaitRequest(**_key(workflow, request_id), wait_s=waiting.wait_s)
+    outcome = await site.node.attend(question)
+    resp.set_header("X-MR-REQUEST-ID", request_id)
+    if waiting.applied:
+        resp.set_header("Preference-Applied", waiting.applied)
+    if outcome.request.state == "running":
+        resp.set_header("Retry-After", "1")
+        raise NotEnded(request_id)
+    await results.send_outcome(req, resp, outcome, accepted, site.settings.max_inline_pairs)
 
 
-class OneInvocation:
-    """``/request/{workflow}/{request_id}/invocation/{invocation_id}``."""
-
-    def __init__(self, node: NodePort) -> None:
-        self._node = node
-
-    async def on_get(
-        self, req: Request, resp: Response, workflow: str, request_id: str, invocation_id: str
-    ) -> None:
-        """Answer with one invocation."""
-        headers.query(req)
-        question = _invocation(workflow, request_id, invocation_id)
-        results.send_json(resp, await self._node.call(question))
-
-    on_head = on_get
+async def deliver(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+    """Deliver the result once more, under the same delivery id; 202 and where to look."""
+    bodies.refuse(req)
+    results.send_running(resp, await site.node.call(DeliverResult(**_key(workflow, request_id))))
 
 
-class InvocationOutput:
-    """``/request/{workflow}/{request_id}/invocation/{invocation_id}/output``."""
-
-    def __init__(self, node: NodePort) -> None:
-        self._node = node
-
-    async def on_get(
-        self, req: Request, resp: Response, workflow: str, request_id: str, invocation_id: str
-    ) -> None:
-        """Answer with what an invocation wrote, as text."""
-        headers.query(req)
-        found = await self._node.call(_invocation(workflow, request_id, invocation_id))
-        resp.content_type = falcon.MEDIA_TEXT
-        resp.text = found.output or ""
-
-    on_head = on_get
+async def trace(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+    """Answer with the invocation tree."""
+    limit = headers.page_limit(req, MAX_TRACE, TRACE_LIMIT)
+    question = GetTrace(**_key(workflow, request_id), limit=limit)
+    held.hold_trace(req, limit)
+    results.send_text(resp, (await site.node.call(question)).json)
 
 
-class RequestGraph:
-    """``/request/{workflow}/{request_id}/graph``."""
+async def invocation(site: Site, _: Request, resp: Response, **names: str) -> None:
+    """Answer with one invocation."""
+    results.send_json(resp, await site.node.call(_invocation(**names)))
 
-    def __init__(self, drawing: graphs.Drawing) -> None:
-        self._drawing = drawing
 
-    async def on_get(self, req: Request, resp: Response, workflow: str, request_id: str) -> None:
-        """Answer with the invocation tree as a picture, or as text for Graphviz."""
-        headers.query(req)
-        await self._drawing.send(resp, graphs.chosen(req), _key(workflow, request_id))
+async def output(site: Site, _: Request, resp: Response, **names: str) -> None:
+    """Answer with what an invocation wrote, as text."""
+    resp.content_type = falcon.MEDIA_TEXT
+    resp.text = (await site.node.call(_invocation(**names))).output or ""
 
-    on_head = on_get
+
+async def graph(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+    """Answer with the invocation tree as a picture, or as text for Graphviz."""
+    await graphs.send(site, resp, graphs.chosen(req), _key(workflow, request_id))
 
 
 def _key(workflow: str, request_id: str) -> graphs.Key:
