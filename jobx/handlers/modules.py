@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import builtins
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from operator import itemgetter
 from types import ModuleType
 from typing import Any
@@ -24,15 +24,17 @@ class Modules:
     """
 
     def __init__(self, names: Iterable[str], own: Collection[str]) -> None:
-        loaded = {name: sys.modules[name] for name in names if name in sys.modules}
-        self._watched = {name: _Watched(module, own) for name, module in loaded.items()}
+        self._loaded = {name: sys.modules[name] for name in names if name in sys.modules}
+        self._take = itemgetter(*self._loaded)
+        self._before = tuple(self._loaded.values())
+        self._watched = [_Watched(module, own) for module in self._before]
         #: Handlers are given the namespace itself, ``__builtins__``.
-        self._builtins = self._watched["builtins"]
+        self._builtins = _Watched(builtins, own)
         self._scope = builtins.__dict__
         self._scope_names = frozenset(self._scope)
         self._is_touched = False
         self._kind = _telling(self._touch)
-        for module in loaded.values():
+        for module in self._before:
             module.__class__ = self._kind
 
     def _touch(self) -> None:
@@ -40,11 +42,10 @@ class Modules:
 
     def restore(self, *, is_thorough: bool) -> None:
         """Put back what is another thing now, or gone."""
-        for name, watched in self._watched.items():
-            if sys.modules.get(name) is not watched.module:
-                sys.modules[name] = watched.module
+        if not _is_whole(self._take, sys.modules, self._before):
+            sys.modules.update(self._loaded)
         if is_thorough or self._is_touched:
-            for watched in self._watched.values():
+            for watched in self._watched:
                 watched.restore()
                 watched.module.__class__ = self._kind
             self._is_touched = False
@@ -76,12 +77,19 @@ class _Watched:
         self._before = tuple(watched.values())
 
     def restore(self) -> None:
-        try:
-            is_whole = self._take(self._namespace) == self._before
-        except KeyError:
-            is_whole = False
-        if not is_whole:
+        if not _is_whole(self._take, self._namespace, self._before):
             self._namespace.update(zip(self._names, self._before, strict=True))
+
+
+def _is_whole(
+    take: Callable[[Mapping[str, Any]], tuple[Any, ...]],
+    namespace: Mapping[str, Any],
+    before: tuple[Any, ...],
+) -> bool:
+    try:
+        return take(namespace) == before
+    except KeyError:
+        return False
 
 
 def _telling(touch: Callable[[], None]) -> type[ModuleType]:

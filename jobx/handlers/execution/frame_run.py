@@ -10,12 +10,12 @@ from contextvars import Context
 from typing import Any, Final, TypeVar
 
 from jobx.frames import Frame
-from jobx.handlers.execution.protocol import STAGES, limit_s_of, vertices_of
+from jobx.handlers.execution.protocol import vertices_of
 from jobx.handlers.execution.segments import Segment, Segments, microseconds
 from jobx.handlers.execution.state import Bench
 from jobx.handlers.failures import describe, shorten
 from jobx.handlers.forked import end
-from jobx.handlers.languages import yielded
+from jobx.handlers.languages import Grouped, Loaded, yielded
 from jobx.handlers.pairs.grouping import Groups
 from jobx.handlers.pairs.merged_groups import Merged
 from jobx.handlers.pairs.run_writer import RunWriter
@@ -43,28 +43,26 @@ class Work:
     """
 
     def __init__(self, bench: Bench, frame: Frame) -> None:
-        partitions = frame.get("partitions") or 1
         self.bench = bench
         self.frame = frame
-        self.in_parts = partitions > 1
-        self.out = RunWriter(
-            frame["blob_dir"], frame["blob_stem"], frame["inline_bytes"], partitions, frame["sync"]
-        )
+        self._partitions = frame.get("partitions") or 1
+        self.in_parts = self._partitions > 1
+        self.out = self._writer()
         self.scratch = RunWriter(bench.limits.scratch_dir, f"scratch-{frame['id']}", 0)
-        self.keeping = RunWriter(
-            frame["blob_dir"],
-            f"{frame['blob_stem']}-k",
-            frame["inline_bytes"],
-            partitions,
-            frame["sync"],
-        )
         self.keeps = frame.get("keeps", False)
+        self.keeping = self._writer("-k") if self.keeps else self.scratch
         self._kept: Callable[[Mapping[str, Any]], None] | None = None
-        self._limits_s = {
-            stage: limit_s_of(frame, stage, frame["time_limit_s"]) for stage in STAGES
-        }
+        self._limit_s: float = frame["time_limit_s"]
+        self._limits_s: Mapping[str, float] = frame.get("limits_s") or {}
         self._later_attempts: Mapping[str, Mapping[int, int]] = frame.get("later_attempts") or {}
         self.segments = Segments()
+
+    def _writer(self, ending: str = "") -> RunWriter:
+        frame = self.frame
+        stem = frame["blob_stem"] + ending
+        return RunWriter(
+            frame["blob_dir"], stem, frame["inline_bytes"], self._partitions, frame["sync"]
+        )
 
     def invocation(
         self,
@@ -151,12 +149,18 @@ class Work:
             if self.scratch.written:
                 self.scratch.undo(0)
             self._kept = None
-            bench.drain()
+            self._drain()
             bench.scope.current = None
+
+    def _drain(self) -> None:
+        """Take what author code wrote past ``sys.stdout``, which confined code cannot."""
+        if not self.bench.is_confined:
+            self.bench.drain()
 
     def _limit(self, invocation: Invocation, started: int, spent_s: float = 0.0) -> None:
         """Let the time limit of the invocation's stage count from ``started`` on."""
-        limit_s = invocation.time_limit_s = self._limits_s[invocation.stage]
+        limit_s = self._limits_s.get(invocation.stage, self._limit_s)
+        invocation.time_limit_s = limit_s
         invocation.deadline = started / 1e9 + limit_s - spent_s
         self.bench.alarm.start(invocation.deadline, limit_s)
 
@@ -170,7 +174,7 @@ class Work:
         } | describe(error, redact)
         # What author code held is let go: if there is no memory, this is where it is.
         traceback.clear_frames(error.__traceback__)
-        self.bench.drain()
+        self._drain()
         vertex, duration_us = invocation.vertex, microseconds(now() - started)
         notes = invocation.notes()
         if self._kept is not None:
@@ -206,21 +210,21 @@ class Work:
         writer: RunWriter,
     ) -> Groups:
         """Run a combiner or reducer and return what it yields, grouped."""
-        self.bench.drain()  # what is on its way is of the stage before
+        self._drain()  # what is on its way is of the stage before
         if invocation.stage != stage:
             self._next_stage(invocation, stage)
         handler = self.bench.handler(version, invocation)
         output = self.groups(writer)
         grouped = given.grouped(in_order=not handler.in_any_order)
-
-        def fill() -> None:
-            output.fill(yielded(handler.run(grouped)))
-
         if invocation.is_later:  # it finds nothing of what its mapper set for itself
-            Context().run(fill)
+            Context().run(_fill, output, handler, grouped)
         else:
-            fill()
+            _fill(output, handler, grouped)
         return output
+
+
+def _fill(output: Groups, handler: Loaded, grouped: Grouped) -> None:
+    output.fill(yielded(handler.run(grouped)))
 
 
 def notes_of(invocation: Invocation) -> dict[int, Any]:

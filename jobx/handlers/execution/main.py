@@ -181,8 +181,8 @@ class _Executor:
             self._clean()
             self._request_id = request_id
         result = {"t": "result", "id": frame["id"], "request_id": request_id}
-        self._is_clean = False
         segments = batch.run(self._bench, frame)
+        self._is_clean = self._bench.is_confined
         self._bench.forked.check()
         page.take_up(frame["id"], time.monotonic_ns())
         try:
@@ -190,9 +190,10 @@ class _Executor:
         except FrameError as error:
             batch.abandon(self._bench, frame)
             self._frames.send(result | {"segments": batch.failed(frame, error)})
-        self._restore()
+        if not self._is_clean:
+            self._restore()
         page.take_up(0, 0)
-        if not self._frames.is_pending():  # nobody waits meanwhile
+        if not (self._is_clean or self._frames.is_pending()):  # nobody waits meanwhile
             self._clean()
 
     def _restore(self) -> None:
@@ -240,6 +241,8 @@ class _Executor:
 
     def _is_haunted(self) -> bool:
         """Tell whether author code left threads or child processes behind."""
+        if self._bench.is_confined:
+            return False
         if threading.active_count() > self._threads:
             authors = [t for t in threading.enumerate() if not t.name.startswith(OWN_THREADS)]
             if len(authors) > self._threads:

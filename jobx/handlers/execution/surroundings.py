@@ -21,6 +21,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from operator import attrgetter
 from typing import Any, Final
 
 from jobx.handlers.modules import Modules
@@ -60,6 +61,10 @@ _LIMITS: Final = tuple(
 )
 _TIMERS: Final = (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _SEED_BYTES: Final = 16
+#: The time of a change that the private folder has while nothing is in it that must be removed.
+_UNCHANGED_NS: Final = 0
+_DECIMAL_RULES: Final = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp", "traps")
+_decimal_rules: Final = attrgetter(*_DECIMAL_RULES)
 #: Files that guests have in the private folder.
 _OWN_FILES: Final = "handler-"
 
@@ -73,11 +78,13 @@ class Surroundings:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
+        self._is_seeded = False
+        self._notice_seeds()
         self._modules = Modules(_WATCHED, _NOT_WATCHED)
         self._environment, self._variables = os.environ, dict(os.environ)
-        self._encoded = _encoded(os.environ)
+        self._encoded = dict(_encoded(os.environ))
         self._zone = _zone()
-        self._handlers = [_signal.getsignal(number) for number in _SIGNALS]
+        self._handlers = list(map(_signal.getsignal, _SIGNALS))
         self._mask = signal.pthread_sigmask(signal.SIG_SETMASK, ())
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         self._limits = [resource.getrlimit(number) for number in _LIMITS]
@@ -86,21 +93,37 @@ class Surroundings:
         self._priority = os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0)
         self._affinity = os.sched_getaffinity(0)
         self._settings = [(take, give, take()) for take, give in _SETTINGS]
+        self._lists = [[*listed] for listed in _lists()]
+        self._decimal = decimal.DefaultContext.copy()
+
+    def _notice_seeds(self) -> None:
+        """Have ``random`` tell when it is given a state: to look at that takes far longer."""
+
+        def noticed(function: Callable[..., None]) -> Callable[..., None]:
+            def noticing(*given: Any, **named: Any) -> None:
+                self._is_seeded = True
+                function(*given, **named)
+
+            return noticing
+
+        random.seed, random.setstate = noticed(random.seed), noticed(random.setstate)
 
     def restore_signals(self) -> None:
         """Put back what interrupts; quick enough for after each work frame."""
-        for number, handler in zip(_SIGNALS, self._handlers, strict=True):
-            if _signal.getsignal(number) is not handler:
-                _signal.signal(number, handler)
+        if list(map(_signal.getsignal, _SIGNALS)) != self._handlers:
+            for number, handler in zip(_SIGNALS, self._handlers, strict=True):
+                if _signal.getsignal(number) is not handler:
+                    _signal.signal(number, handler)
         _signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def restore_folder(self) -> None:
         """Put back the working directory, which may have been removed, and new files' mode."""
         os.umask(0o077)
         try:
-            os.chdir(self._folder)
+            if os.getcwd() != self._folder:
+                os.chdir(self._folder)
         except FileNotFoundError:
-            os.makedirs(self._folder)
+            os.makedirs(self._folder, exist_ok=True)
             os.chdir(self._folder)
 
     def restore(self, *, is_thorough: bool = False) -> bool:
@@ -114,9 +137,16 @@ class Surroundings:
         for take, give, before in self._settings:
             if take() != before:
                 give(before)
+        if _lists() != self._lists:
+            for listed, were in zip(_lists(), self._lists, strict=True):
+                listed[:] = were
+        if _decimal_rules(decimal.DefaultContext) != _decimal_rules(self._decimal):
+            self._restore_decimal()
         for number in _TIMERS:
-            signal.setitimer(number, 0)
-        random.seed(os.urandom(_SEED_BYTES))
+            _signal.setitimer(number, 0)
+        if self._is_seeded:
+            random.seed(os.urandom(_SEED_BYTES))
+            self._is_seeded = False
         if os.sched_getaffinity(0) != self._affinity:
             with suppress(OSError):
                 os.sched_setaffinity(0, self._affinity)
@@ -125,6 +155,8 @@ class Surroundings:
 
     def remove_files(self) -> None:
         """Remove what author code left in the private folder."""
+        if os.stat(self._folder).st_mtime_ns == _UNCHANGED_NS:  # quicker than to list it
+            return
         for name in os.listdir(self._folder):
             if not name.startswith(_OWN_FILES):
                 path = os.path.join(self._folder, name)
@@ -132,6 +164,7 @@ class Surroundings:
                     os.unlink(path)
                 except OSError:
                     shutil.rmtree(path, ignore_errors=True)
+        os.utime(self._folder, ns=(_UNCHANGED_NS, _UNCHANGED_NS))
 
     def _restore_environment(self) -> None:
         if os.environ is not self._environment:
@@ -141,6 +174,12 @@ class Surroundings:
             os.environ.update(self._variables)
         if _zone() != self._zone:
             time.tzset()
+
+    def _restore_decimal(self) -> None:
+        default = decimal.DefaultContext
+        for name in _DECIMAL_RULES:
+            setattr(default, name, getattr(self._decimal, name))
+        default.clear_flags()
 
     def _restore_limits(self) -> bool:
         if "resource" not in sys.modules:
@@ -156,16 +195,16 @@ class Surroundings:
 
 
 def _encoded(environment: Any) -> dict[bytes, bytes]:
-    """Return a copy of variables as they are kept: decoding them takes longer than all else."""
-    return dict(environment._data)
+    """Return variables as they are kept: decoding them takes longer than all else."""
+    return environment._data  # type: ignore[no-any-return]
 
 
 def _zone() -> tuple[Any, ...]:
     return time.tzname, time.timezone, time.altzone, time.daylight
 
 
-def _filters() -> list[Any]:
-    return list(warnings.filters)
+def _filters() -> Any:
+    return [*warnings.filters]
 
 
 def _set_filters(before: Collection[Any]) -> None:
@@ -187,26 +226,8 @@ def _set_root_log(before: tuple[Any, ...]) -> None:
     root.setLevel(level)
 
 
-def _decimal_defaults() -> tuple[Any, ...]:
-    default = decimal.DefaultContext
-    fields = default.prec, default.rounding, default.Emin, default.Emax, default.capitals
-    return (*fields, default.clamp, tuple(default.traps.values()))
-
-
-def _set_decimal_defaults(before: tuple[Any, ...]) -> None:
-    default = decimal.DefaultContext
-    default.prec, default.rounding, default.Emin, default.Emax, default.capitals = before[:5]
-    default.clamp = before[5]
-    default.traps.update(zip(list(default.traps), before[6], strict=True))
-    default.clear_flags()
-
-
-def _lists() -> tuple[list[Any], ...]:
-    return list(sys.path), list(sys.meta_path), list(sys.path_hooks), list(sys.argv)
-
-
-def _set_lists(before: tuple[list[Any], ...]) -> None:
-    sys.path[:], sys.meta_path[:], sys.path_hooks[:], sys.argv[:] = before
+def _lists() -> list[list[Any]]:
+    return [sys.path, sys.meta_path, sys.path_hooks, sys.argv]
 
 
 #: What is read, and what sets it.
@@ -223,6 +244,4 @@ _SETTINGS: Final[tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...]] = (
     (lambda: locale.setlocale(locale.LC_ALL), lambda name: locale.setlocale(locale.LC_ALL, name)),
     (_filters, _set_filters),
     (_root_log, _set_root_log),
-    (_decimal_defaults, _set_decimal_defaults),
-    (_lists, _set_lists),
 )

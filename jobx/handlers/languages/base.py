@@ -49,12 +49,14 @@ class Loaded:
         run: Starts it. A mapper takes its ``Arguments``, a combiner or reducer what is ``Grouped``.
             Returns what it yields, or None.
         in_any_order: It is called once a key, so its input need not be sorted.
+        is_confined: Its code can change nothing of the process that runs it.
     """
 
     name: str
     per_key: bool
     run: Callable[[Any], Iterable[object] | None]
     in_any_order: bool = False
+    is_confined: bool = False
 
 
 class Processor(Protocol):

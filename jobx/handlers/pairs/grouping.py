@@ -151,7 +151,7 @@ class Groups:
         self._spill_bytes = spill_bytes
         self._lists: dict[Any, list[Value]] = {}
         self._keys: dict[Any, Key] = {}  # of those identities that are not the key itself
-        self._hashes = HashCounts()
+        self._hashes: HashCounts | None = None  # of keys that may share theirs, if there are any
         self._taken = 0
         self.runs: list[Payload] = []
         self.held_bytes = 0
@@ -227,6 +227,7 @@ class Groups:
             listed.append(value)
             return weight_bytes
         try:
+            self._hashes = self._hashes or HashCounts()
             self._hashes.add(identity)
         except ValueError as error:
             raise Misuse("pair", f"pair {index} ({shorten(key)}): {error}", index) from error
@@ -240,9 +241,8 @@ class Groups:
         if other.runs:
             self.spill()
             self.runs += other.runs
-        if not self._hashes.joined(other._hashes):
-            self.spill()
-            self._hashes.joined(other._hashes)
+        if other._hashes is not None:
+            self._join_hashes(other._hashes)
         lists = self._lists
         if lists:
             listed_under = lists.get
@@ -260,6 +260,12 @@ class Groups:
         if self.held_bytes > self._spill_bytes:
             self.spill()
 
+    def _join_hashes(self, others: HashCounts) -> None:
+        if self._hashes is not None and not self._hashes.joined(others):
+            self.spill()
+        if self._hashes is None:
+            self._hashes = others
+
     def spill(self) -> None:
         """Write what is in memory as one run, in sections."""
         self._write(in_sections=True)
@@ -269,7 +275,7 @@ class Groups:
             self.runs.append(self._writer.run(ordered(self._lists, self._keys), in_sections))
             self._lists = {}
             self._keys = {}
-            self._hashes.clear()
+            self._hashes = None
             self.held_bytes = 0
 
     def grouped(self, *, in_order: bool) -> Iterable[tuple[Key, Sequence[Value]]]:

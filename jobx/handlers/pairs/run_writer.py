@@ -168,7 +168,6 @@ class RunWriter:
         self._inline_bytes = inline_bytes
         self._sync = sync
         self.written = 0
-        self._pack = values.packer()
         self._pid = os.getpid()
 
     def run(self, items: Iterable[tuple[Key, Sequence[Value]]], in_sections: bool) -> Payload:
@@ -180,48 +179,40 @@ class RunWriter:
         """
         if in_sections and self.partitions > 1:
             return self._run_in_sections(items)
+        pack = values.packer()
         body = bytearray()
         count = pairs = 0
         is_small = True
         rest = iter(items)
         while block := list(islice(rest, _BLOCK)):
-            pairs += sum([len(listed) for _, listed in block])
-            packed = sequences.pack(self._pack, block) if is_small and _is_few(block) else b""
+            lengths = [len(listed) for _, listed in block]
+            pairs += sum(lengths)
+            packed = sequences.pack(pack, block) if is_small and _is_few(block, lengths) else b""
             is_small = 0 < len(packed) <= _ITEM_BYTES  # else the blocks that follow hardly are
             if is_small:
                 count += len(block)
                 body += packed
                 continue
             del packed
-            _, split = self._pack_each(block)
+            _, split = _pack_each(pack, block, lengths)
             count += len(split)
             body += b"".join(split)
-        return replace(self._payload([body], count), pairs=pairs)
+        return self._payload([body], count, pairs)
 
     def _run_in_sections(self, items: Iterable[tuple[Key, Sequence[Value]]]) -> Payload:
+        pack = values.packer()
         bodies = [bytearray() for _ in range(self.partitions)]
         count = pairs = 0
         rest = iter(items)
         while block := list(islice(rest, _BLOCK)):
-            pairs += sum([len(listed) for _, listed in block])
-            keys, packed = self._pack_each(block)
+            lengths = [len(listed) for _, listed in block]
+            pairs += sum(lengths)
+            keys, packed = _pack_each(pack, block, lengths)
             count += len(packed)
             parts = values.partitions_of(keys, self.partitions)
             for part, item in zip(parts, packed, strict=True):
                 bodies[part] += item
-        written = self._payload(bodies, count, sections=tuple(_ends(bodies)))
-        return replace(written, pairs=pairs)
-
-    def _pack_each(self, block: _Block) -> tuple[Sequence[Key], Sequence[bytes]]:
-        """Return the keys of packed items, and these; quick when no key has many values."""
-        pack = self._pack
-        if _is_few(block):
-            packed = list(map(pack, block))
-            if max(map(len, packed)) <= _ITEM_BYTES:
-                return [key for key, _ in block], packed
-        items = [(key, item) for key, listed in block for item in pack_items(pack, key, listed)]
-        keys, packed_items = zip(*items, strict=True)
-        return keys, packed_items
+        return self._payload(bodies, count, pairs, sections=tuple(_ends(bodies)))
 
     def chunk(self, items: Sequence[bytes], offsets: bytes) -> Payload:
         """Write a chunk of packed items, ``offsets`` being their packed end offsets."""
@@ -234,13 +225,14 @@ class RunWriter:
         self,
         bodies: Sequence[bytes | bytearray],
         count: int,
+        pairs: int = 0,
         offsets: bytes = b"",
         sections: tuple[int, ...] = (),
     ) -> Payload:
         size = sum(map(len, bodies))
         if size <= self._inline_bytes:
             inline = b"".join(bodies)
-            return Payload(count, size, inline, offsets=offsets, sections=sections)
+            return Payload(count, size, inline, None, 0, offsets, sections, b"", pairs)
         if os.getpid() != self._pid:  # a copy that author code forked, in the place of another
             end(None)
         name = f"{self._stem}-{self.written}"
@@ -248,7 +240,7 @@ class RunWriter:
         with BlobFile(self.folder, name, self._sync) as blob:
             sums = [blob.write(body) for body in bodies]
         packed = pack_offsets(sums) if sections else b""
-        return Payload(count, size, None, name, blob.checksum, offsets, sections, packed)
+        return Payload(count, size, None, name, blob.checksum, offsets, sections, packed, pairs)
 
     def undo(self, mark: int) -> None:
         """Remove the blobs that were written since ``written`` was ``mark``."""
@@ -258,11 +250,23 @@ class RunWriter:
         self.written = mark
 
 
-def _is_few(block: _Block) -> bool:
+def _pack_each(
+    pack: Callable[[object], bytes], block: _Block, lengths: Sequence[int]
+) -> tuple[Sequence[Key], Sequence[bytes]]:
+    """Return the keys of packed items, and these; quick when no key has many values."""
+    if _is_few(block, lengths):
+        packed = list(map(pack, block))
+        if max(map(len, packed)) <= _ITEM_BYTES:
+            return [key for key, _ in block], packed
+    items = [(key, item) for key, listed in block for item in pack_items(pack, key, listed)]
+    keys, packed_items = zip(*items, strict=True)
+    return keys, packed_items
+
+
+def _is_few(block: _Block, lengths: Sequence[int]) -> bool:
     """Tell whether no key has more values than one item holds."""
-    lists = [listed for _, listed in block]
-    return max(map(len, lists)) == 1 or (
-        set(map(type, lists)) == {list} and sum(map(len, lists)) <= ITEM_VALUES
+    return max(lengths) == 1 or (
+        sum(lengths) <= ITEM_VALUES and {type(listed) for _, listed in block} == {list}
     )
 
 

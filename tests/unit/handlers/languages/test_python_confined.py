@@ -1,0 +1,82 @@
+"""Which handlers are confined, told by their text."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from jobx.handlers.languages import processor
+from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.python_confined import is_confined
+from jobx.handlers.scope.names import Scope
+from tests.integration.test_leavings import PYTHON_ROWS, STAYS
+from tests.support.frames import load
+
+CONFINED = {
+    "a mapper": "def handler(key, value):\n yield Return()\n yield key, value + 1",
+    "bare statements": "yield Map('next')\nfor key, value in arguments: yield key, len(value)",
+    "output and the session": "print(1); LOG.info('x'); S_SET('a', INVOCATION.id); PRINT(SEP)",
+    "text": "import re, json as j\nx = re.findall('a', j.dumps('b').lower())",
+    "names of modules": "from math import dist\nfrom collections import Counter\nCounter()",
+    "the future": "from __future__ import annotations",
+    "a class": "class A:\n def __init__(self, x): self.x = x\nA(1).x",
+    "an exception": "try: int('a')\nexcept ValueError as error: print(str(error))",
+    "classes of builtins": "isinstance(1, int | str); super; object; KeyError; memoryview",
+}
+REACHING = {
+    "a module": "import os",
+    "a part of a module": "from os import path",
+    "a module in a package": "import os.path",
+    "a relative module": "from . import a",
+    "a module that a module imported": "import json\njson.codecs.open('a', 'w')",
+    "the same by its name": "from json import codecs",
+    "a module passed on": "import json\nf(json)",
+    "a module by another name": "import json as j\nk = j\nk.codecs",
+    "all of a module": "from json import *",
+    "a name that is not public": "from random import _inst",
+    "a file": "open('a', 'w')",
+    "any code": "exec('1')",
+    "an expression": "eval('1')",
+    "an import by call": "__import__('os')",
+    "builtins": "__builtins__['sum'] = max",
+    "an attribute by name": "getattr(f, x)",
+    "globals": "globals()",
+    "the end of the process": "quit()",
+    "a program": "RUN('touch a')",
+    "shared files": "FS.open('a')",
+    "globals of a function": "f.__globals__['a']",
+    "the frame of a generator": "g.gi_frame.f_builtins['sum'] = max",
+    "the same by a pattern": "match g:\n case object(gi_frame=f): pass",
+    "classes by their base": "object.__subclasses__()",
+    "an attribute of something else": "import json\njson.dumps = str",
+    "no attribute any more": "import json\ndel json.dumps",
+    "an attribute in a loop": "import json\nfor json.dumps in [str]: pass",
+}
+
+
+def _is_confined(source_code: str) -> bool:
+    return is_confined(ast.parse(source_code), Scope().names("h"))
+
+
+@pytest.mark.parametrize("source_code", CONFINED.values(), ids=CONFINED.keys())
+def test_code_that_names_nothing_beyond_its_own_is_confined(source_code: str) -> None:
+    assert _is_confined(source_code)
+
+
+@pytest.mark.parametrize("source_code", REACHING.values(), ids=REACHING.keys())
+def test_code_that_names_what_leads_further_is_not(source_code: str) -> None:
+    assert not _is_confined(source_code)
+
+
+@pytest.mark.parametrize("name", [*PYTHON_ROWS, *STAYS])
+def test_code_that_leaves_something_behind_is_not(name: str) -> None:
+    code, _ = (PYTHON_ROWS | STAYS)[name]
+    assert not _is_confined(code)
+
+
+def test_code_with_names_of_a_factory_is_not() -> None:
+    source = load("h", "mapper", "yield 1")
+    scope = Scope().extended({"DB": object()})
+    assert processor("python").load(source, Scope(), Guests("")).is_confined
+    assert not processor("python").load(source, scope, Guests("")).is_confined
