@@ -74,6 +74,25 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     workflows: tuple[str, ...] = ()
 
 
+class StoreSettings(Section, frozen=True, kw_only=True):
+    """Where entities, requests and their logs are."""
+
+    #: ``etcd://HOST:PORT,…``, or ``etcds://`` over TLS, and after a slash what all keys begin with.
+    #: Empty: a SQLite file in the data folder.
+    url: str = ""
+    #: Certificates (PEM) of the authorities of etcd's servers; empty: those that gRPC knows.
+    ca_file: str = ""
+    #: This node's own certificate and its key (PEM), where etcd's servers ask for one.
+    cert_file: str = ""
+    key_file: str = ""
+    username: str = ""
+    password: str = ""
+    #: What etcd has not answered after this is taken for unanswered.
+    timeout_s: PositiveFloat = 3.0
+    #: Writes of one transaction: what etcd's servers have as ``--max-txn-ops``.
+    max_writes: PositiveInt = 128
+
+
 class HttpSettings(Section, frozen=True, kw_only=True):
     """The web workers."""
 
@@ -151,8 +170,9 @@ class ExecutorSettings(Section, frozen=True, kw_only=True):
     recycle_growth_bytes: PositiveInt = 256 << 20
     #: Captured output of one invocation that is kept.
     output_bytes: PositiveInt = 64 << 10
-    #: Largest value that travels inside a frame and an event; larger ones become blobs.
-    inline_bytes: PositiveInt = 64 << 10
+    #: Largest value that travels inside a frame and an event; larger ones become blobs. 0: what
+    #: fits the store, 64 KiB for SQLite and 16 KiB for etcd.
+    inline_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     #: Folders whose programs may run handlers of the languages executable and shell.
     programs: tuple[str, ...] = ("/bin", "/usr/bin", "/usr/local/bin")
     #: Fuel of one invocation of a WebAssembly module; an instruction uses about one.
@@ -279,6 +299,7 @@ class Settings(Section, frozen=True, kw_only=True):
     """All settings of a process."""
 
     node: NodeSettings = NodeSettings()
+    store: StoreSettings = StoreSettings()
     http: HttpSettings = HttpSettings()
     requests: RequestSettings = RequestSettings()
     executors: ExecutorSettings = ExecutorSettings()
@@ -296,7 +317,7 @@ class Settings(Section, frozen=True, kw_only=True):
 
     @property
     def store_path(self) -> Path:
-        """The file of the embedded store."""
+        """The file of the embedded store, which is there unless ``store.url`` says otherwise."""
         return self.data_dir / "jobx.sqlite"
 
     @property
@@ -316,6 +337,19 @@ class Settings(Section, frozen=True, kw_only=True):
             return path
         digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:20]
         return Path(tempfile.gettempdir()) / f"jobx-{os.getuid()}" / f"{digest}.sock"
+
+    @property
+    def inline_bytes(self) -> int:
+        """Largest value that travels inside a frame and an event."""
+        return self.executors.inline_bytes or ((16 if self.store.url else 64) << 10)
+
+    @property
+    def segments_bytes(self) -> int:
+        """What one answer of an executor, and so an event, may hold before a batch ends early.
+
+        On etcd an event is in one transaction.
+        """
+        return (256 << 10) if self.store.url else (8 << 20)
 
     @property
     def executor_count(self) -> int:

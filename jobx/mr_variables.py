@@ -87,6 +87,11 @@ def _hook_url(text: str, environ: Environ) -> str | None:
     return f"http://{host}:{port}/{path}"
 
 
+def _etcd_url(text: str, environ: Environ) -> str:
+    scheme = "etcds" if environ.get("MR_ETCD_IS_SSL") == "1" else "etcd"
+    return f"{scheme}://{text}:{environ.get('MR_ETCD_PORT') or 2379}"
+
+
 def _writer(text: str, _: Environ) -> str | None:
     """Return the writer for the name of a class of mr, by the word in it."""
     found = re.search("inline|file|email|http", text.rpartition(".")[2].lower())
@@ -102,7 +107,7 @@ def _scope_factory(text: str, _: Environ) -> str | None:
     return json.dumps({"*": f"{module}:{name}"})
 
 
-_ETCD: Final = _unused("the store is embedded (node.data_dir); etcd comes with the cluster")
+_ETCD: Final = Variable("part", "MR_ETCD_HOST: it is the store.url")
 _NSQ: Final = _unused("one node needs no queue; NSQ comes with the cluster")
 _CACHE: Final = _unused("there is no cache of the store, and there never was a working one")
 _FAKE: Final = _refused("`jobx run` runs a request without a server", "0")
@@ -113,7 +118,7 @@ _HOOK_URL: Final = Variable("part", "MR_LOG_HTTP_HOOK: it is the notify.http_url
 VARIABLES: Final[Mapping[str, Variable]] = MappingProxyType(
     {
         "DEBUG": Variable("ignored", "node.log_level = debug"),
-        "MR_ETCD_HOST": _ETCD,
+        "MR_ETCD_HOST": _setting("store.url", _etcd_url),
         "MR_ETCD_PORT": _ETCD,
         "MR_ETCD_IS_SSL": _ETCD,
         "ETCD_GEVENT": Variable("ignored", "nothing: it was set by mr itself"),

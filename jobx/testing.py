@@ -38,8 +38,8 @@ from jobx.handlers.authoring import sync
 from jobx.handlers.pairs import root_input, run_reader
 from jobx.handlers.trial.single_run import Trial, TrialResult, load
 from jobx.kv.entities.entities import Entities
+from jobx.kv.opening import open_store
 from jobx.kv.requests import request_entity
-from jobx.kv.sqlite.store import SqliteStore
 from jobx.payload import Payload
 from jobx.questions import GetTrace, SubmitJob
 from jobx.values import Key, Pair, Value
@@ -160,7 +160,7 @@ class LocalWorkflow:
             NotFound: A step names a handler without a file.
         """
         self._settings.data_dir.mkdir(parents=True, exist_ok=True)
-        with closing(SqliteStore(self._settings.store_path)) as store:
+        with closing(open_store(self._settings)) as store:
             self._store(Entities(store))
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="local-workflow")

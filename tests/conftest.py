@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import shutil
 import signal
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.compiled import CompilerMissingError
+from tests.support.etcd import Etcd, etcd_servers
 from tests.support.fault.rules import Faults
 from tests.support.services import absent
 
@@ -29,6 +32,29 @@ def dot() -> None:
     """Skip what needs Graphviz where it is missing, or fail it where it was promised."""
     if shutil.which("dot") is None:
         absent("dot", "needs the program dot of Graphviz")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests with the marker ``every_store`` once on each."""
+    if metafunc.definition.get_closest_marker("every_store"):
+        metafunc.parametrize("store_kind", ["sqlite", "etcd"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def store_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Which store nodes of the test have: SQLite, unless ``every_store`` says otherwise."""
+    kind: str = getattr(request, "param", "sqlite")
+    if kind == "etcd":
+        servers: Etcd = request.getfixturevalue("etcd")
+        monkeypatch.setenv("JOBX_STORE_URL", f"{servers.url}/{uuid.uuid4().hex}")
+    return kind
+
+
+@pytest.fixture(scope="session")
+def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
+    """One server of etcd for all tests that leave it as it is."""
+    with etcd_servers(tmp_path_factory.mktemp("etcd")) as servers:
+        yield servers
 
 
 @pytest.fixture

@@ -31,6 +31,8 @@ MAX_BATCH: Final = 512
 COMMIT_S: Final = 0.03
 #: Events of a request that are removed with one commit, when it has more.
 LOG_SLICE: Final = 1000
+#: So many of them are one unit: no store takes less.
+UNIT: Final = 100
 #: Requests of 1.0.0 that are listed with one commit.
 UPGRADE_BATCH: Final = 64
 #: How much longer a request is kept whose result is still on its way, or whose blobs stay.
@@ -148,7 +150,9 @@ class Janitor:
         for first in range(0, item.events, LOG_SLICE):
             if self._stopping.is_set():
                 return False  # the rest is found by its marker
-            self._commit([kept.log_writes(item, first, LOG_SLICE)])
+            stop = first + LOG_SLICE
+            starts = range(first, min(stop, item.events), UNIT)
+            self._commit([kept.log_writes(item, n, min(UNIT, stop - n)) for n in starts])
         return True
 
     def _commit(self, units: list[list[Write]]) -> None:

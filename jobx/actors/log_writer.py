@@ -26,7 +26,7 @@ from jobx.actors.threads import SerialThread
 from jobx.errors import EntryDamaged, InternalError, InvalidInput, JobxError, OutcomeUnknown
 from jobx.kv import keys
 from jobx.kv.requests import event_log, lives, request_entity
-from jobx.kv.store import CommitOutcome, Delete, Store, Unit, Write
+from jobx.kv.store import CommitOutcome, Delete, Put, Store, Unit, Write
 from jobx.system.backoff import doubled
 
 #: How long an append that is not urgent waits for company.
@@ -206,8 +206,12 @@ class LogWriter:
         self._is_committing = True
         self._flight, self._pending = self._pending, {}
         chains = [[append.unit for append in group.appends] for group in self._flight.values()]
-        chains = chains or [[[Delete(keys.PROBE)]]]  # shows whether the store takes anything again
+        chains = chains or [[[self._probe()]]]  # shows whether the store takes anything again
         self._thread.call(lambda: commit(self._store, chains), self._committed)
+
+    def _probe(self) -> Write:
+        """Return a write that tells whether there is room, which removals need none of."""
+        return Delete(keys.PROBE) if self.stalled is None else Put(keys.PROBE, b"")
 
     def _look(self, commits: int) -> None:
         """See whether anything can be written, when nothing was for a while."""

@@ -40,14 +40,17 @@ from jobx.actors.readiness import Readiness
 from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.actors.store_health import StoreHealth, check_at_start
+from jobx.actors.threads import in_daemon
 from jobx.config import Settings
+from jobx.errors import InUse
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.files import opening
 from jobx.kv import data_folder
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.folder_lock import FolderLock
+from jobx.kv.leases import Lease
+from jobx.kv.opening import LEASE_S, lease_of, name_of, open_store
 from jobx.kv.requests.lives import LOCAL
-from jobx.kv.sqlite.store import SqliteStore
 from jobx.questions import Question
 from jobx.system import processes
 from jobx.views import View
@@ -99,9 +102,10 @@ class Node:
         """Take the data folder, start everything, take up what was open.
 
         Raises:
-            InUse: Another node has the data folder.
-            ConfigError: Shared files, a channel or a writer cannot be had as they are set.
+            InUse: Another node has the data folder, or the store.
+            ConfigError: The store, shared files, a channel or a writer cannot be had as set.
             StoreRefused: The data folder or the store cannot be used.
+            StoreUnavailable: The store does not answer.
             StoreFull: No room left.
             DeadlineExceeded: The executors do not start.
         """
@@ -157,15 +161,34 @@ class Node:
         self._parts.callback(lock.release)
         opening.check(settings.files)
         data_folder.check_usable(data_dir)
-        self._store = SqliteStore(settings.store_path)
+        self._store = await in_daemon("store", lambda: open_store(settings))
         self._parts.callback(self._store.close)
+        await self._hold_store()
         self._blobs = BlobFolder(settings.blob_path)
         self._library = Library(self._store)
         self._background = self._threads(1, "background")
         self._sweeping = self._threads(1, "janitor", cancel_futures=True)
-        await self._in_background(lambda: check_at_start(self._store, data_dir))
+        name = name_of(settings)
+        await self._in_background(lambda: check_at_start(self._store, data_dir, name))
         self._life = await self._in_background(lambda: Lifetime(LOCAL, self._store, data_dir))
         await self._in_background(self._library.refresh)
+
+    async def _hold_store(self) -> None:
+        """Take the lease of a store that others may reach, and keep it until the end."""
+        lease = lease_of(self._store, self._settings, LOCAL)
+        if lease is not None:
+            await in_daemon("lease", lease.acquire)
+            self._parts.push_async_callback(in_daemon, "lease", lease.release)
+            keeping = Periodic()
+            self._parts.callback(keeping.stop)
+            loop = asyncio.get_running_loop()
+            keeping.every(LEASE_S / 3, None, partial(self._renew, lease, loop))
+
+    def _renew(self, lease: Lease, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            lease.renew()
+        except InUse as error:
+            loop.call_soon_threadsafe(self.fail, f"another node has the store: {error}")
 
     def _start_egress(self) -> None:
         settings, now_at = self._settings, self._life.clock.now_at

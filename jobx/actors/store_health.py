@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from jobx.actors import notification
 from jobx.actors.notification import Notification
@@ -23,16 +23,6 @@ CHECK_AFTER_S: Final = 60.0
 _log = logging.getLogger(__name__)
 
 
-class CheckedStore(Store, Protocol):
-    """A store that can look for damage."""
-
-    def size_bytes(self) -> int:
-        """Return how large it is."""
-
-    def check(self) -> None:
-        """Raise what is damaged."""
-
-
 class StoreHealth:
     """Checks a store and tells people when it is ill.
 
@@ -42,9 +32,7 @@ class StoreHealth:
         notify: Hears when nothing can be written, and when it can be again.
     """
 
-    def __init__(
-        self, node_id: str, store: CheckedStore, notify: Callable[[Notification], None]
-    ) -> None:
+    def __init__(self, node_id: str, store: Store, notify: Callable[[Notification], None]) -> None:
         self.trouble: str | None = None
         self._node_id = node_id
         self._store = store
@@ -70,8 +58,8 @@ class StoreHealth:
             self._notify(notification.store_stalled(self._node_id, fault))
 
 
-def check_at_start(store: CheckedStore, data_dir: Path) -> None:
+def check_at_start(store: Store, data_dir: Path, name: str) -> None:
     """Refuse a store that is not the folder's, or is damaged; blocks."""
-    data_folder.confirm_store(store, data_dir)
+    data_folder.confirm_store(store, data_dir, name)
     if store.size_bytes() <= CHECKED_BYTES:
         store.check()

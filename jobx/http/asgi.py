@@ -41,7 +41,7 @@ def create() -> Door:
     """
     settings = config_loading.load(None, os.environ)
     client = NodeClient(settings.gateway_path)
-    inputs = RootInputs(BlobFolder(settings.blob_path), settings.executors.inline_bytes)
+    inputs = RootInputs(BlobFolder(settings.blob_path), settings.inline_bytes)
     app = create_app(client, settings.http, inputs)
     app.add_middleware(Lifespan(client))
     return Door(app, settings.http)

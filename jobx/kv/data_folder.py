@@ -45,8 +45,13 @@ def check_usable(data_dir: Path) -> None:
         raise StoreRefused(str(refused[0]), f"{reason}; run chown -R {mine} {data_dir}")
 
 
-def confirm_store(store: Store, data_dir: Path) -> None:
+def confirm_store(store: Store, data_dir: Path, name: str = "jobx.sqlite") -> None:
     """Check that a store is the one that the folder was used with; the first one is.
+
+    Args:
+        store: The store.
+        data_dir: The folder.
+        name: Where the store is, for people.
 
     Raises:
         StoreRefused: It was emptied, lost or exchanged; says what to do.
@@ -66,8 +71,8 @@ def confirm_store(store: Store, data_dir: Path) -> None:
         return
     what = "is another one" if mine else "is empty or new"
     reason = (
-        f"the store in it {what}, while the folder was used with one that had requests or blobs; "
-        f"put jobx.sqlite back, from a backup if need be, or move blobs and {ID_NAME} away"
+        f"its store ({name}) {what}, while the folder was used with one that had requests or "
+        f"blobs; put that back, from a backup if need be, or move blobs and {ID_NAME} away"
     )
     raise StoreRefused(str(data_dir), reason)
 

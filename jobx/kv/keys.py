@@ -7,6 +7,7 @@
     plans/<workflow>/<hash>                   steps and handler versions by content
     requests/<workflow>/<id>/log/<n>          the events of a request
     open/<node>/<workflow>/<id>               requests that a node coordinates, with a mark, JSON
+    nodes/<node>                              the lease of a node that runs, on etcd
     lives/<node>                              what the last start of a node left, JSON
     kept/<workflow>/<plan>/<finished_at>/<id> finished requests, by plan and by end
     listed/<workflow>/<state>/<newest first>  finished requests, by state and from the newest on
@@ -30,7 +31,7 @@ OPEN: Final = "open/"
 FINISHED: Final = "finished/"
 #: The id that a store shares with the folder that it is in.
 STORE_ID: Final = "store_id"
-#: Nobody writes it; deleting it shows whether anything can be written.
+#: Writing it, or deleting it, shows whether anything can be written.
 PROBE: Final = "probe"
 KEPT: Final = "kept/"
 #: So much of a plan's digest is in the key of a kept request. Should two plans share it, both stay.
@@ -86,6 +87,11 @@ def event(workflow_name: str, request_id: str, number: int) -> str:
 def opened(node_id: str, workflow_name: str, request_id: str) -> str:
     """Return the key that says that a node coordinates a request."""
     return f"open/{node_id}/{workflow_name}/{request_id}"
+
+
+def node(node_id: str) -> str:
+    """Return the key of the lease of a node that runs."""
+    return f"nodes/{node_id}"
 
 
 def life(node_id: str) -> str:

@@ -6,8 +6,9 @@ import threading
 import time
 from bisect import bisect_left, insort
 from collections.abc import Sequence
+from typing import Final
 
-from jobx.errors import Conflict, EntryDamaged, JobxError, StoreRefused
+from jobx.errors import Conflict, EntryDamaged, InUse, JobxError, StoreRefused
 from jobx.kv.prefixes import span
 from jobx.kv.store import (
     Chain,
@@ -24,6 +25,9 @@ from jobx.kv.store import (
 )
 from jobx.kv.write_batch import name_of, too_large
 
+#: How often it is looked whether the holder of a lease has lost it.
+_LOOK_S: Final = 0.02
+
 
 class MemoryStore:
     """The contract of ``Store`` on a dictionary and a sorted list of its keys.
@@ -34,7 +38,9 @@ class MemoryStore:
 
     def __init__(self, *, limits: Limits = Limits()) -> None:  # noqa: B008 - it is frozen
         self._limits = limits
-        self._changed = threading.Condition()
+        self.changed = threading.Condition()
+        #: When leases are lost, by key, monotonic.
+        self.leases: dict[str, float] = {}
         self._entries: dict[str, Entry] = {}
         self._keys: list[str] = []
         self._revision = 0
@@ -42,7 +48,7 @@ class MemoryStore:
 
     def get(self, key: str) -> Entry | None:
         """See ``Store.get``."""
-        with self._changed:
+        with self.changed:
             self._check_open()
             return self._entries.get(key)
 
@@ -56,7 +62,7 @@ class MemoryStore:
         damaged: list[EntryDamaged] | None = None,
     ) -> list[Entry]:
         """See ``Store.range``."""
-        with self._changed:
+        with self.changed:
             self._check_open()
             keys = self._span(prefix, after, reverse)
             if reverse:
@@ -71,16 +77,16 @@ class MemoryStore:
 
     def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         """See ``Store.commit_many``."""
-        with self._changed:
+        with self.changed:
             self._check_open()
             outcomes = list(map(self._try_chain, chains))
-            self._changed.notify_all()
+            self.changed.notify_all()
             return outcomes
 
     def wait(self, key: str, revision: int, timeout_s: float) -> Entry | None:
         """See ``Store.wait``."""
         deadline = time.monotonic() + timeout_s
-        with self._changed:
+        with self.changed:
             while True:
                 self._check_open()
                 entry = self._entries.get(key)
@@ -89,13 +95,24 @@ class MemoryStore:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
                     return None
-                self._changed.wait(left_s)
+                self.changed.wait(left_s)
+
+    def lease(self, key: str, holder: str, ttl_s: float) -> MemoryLease:
+        """See ``Leases.lease``."""
+        return MemoryLease(self, key, holder, ttl_s)
+
+    def size_bytes(self) -> int:
+        """See ``Store.size_bytes``."""
+        return 0
+
+    def check(self) -> None:
+        """See ``Store.check``."""
 
     def close(self) -> None:
         """See ``Store.close``."""
-        with self._changed:
+        with self.changed:
             self._closed = True
-            self._changed.notify_all()
+            self.changed.notify_all()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -148,6 +165,45 @@ class MemoryStore:
         if key not in self._entries:
             insort(self._keys, key)
         self._entries[key] = entry
+
+
+class MemoryLease:
+    """The contract of ``Lease``. Who holds it is an entry; when it is lost is beside that."""
+
+    def __init__(self, store: MemoryStore, key: str, holder: str, ttl_s: float) -> None:
+        self._store = store
+        self._key = key
+        self._holder = holder.encode()
+        self._ttl_s = ttl_s
+
+    def acquire(self) -> None:
+        """See ``Lease.acquire``."""
+        deadline = time.monotonic() + self._ttl_s
+        while True:
+            try:
+                return self.renew()
+            except InUse:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_LOOK_S)
+
+    def renew(self) -> None:
+        """See ``Lease.renew``."""
+        with self._store.changed:
+            entry, now = self._store.get(self._key), time.monotonic()
+            is_held = entry is not None and self._store.leases.get(self._key, 0.0) > now
+            if entry is not None and is_held and entry.value != self._holder:
+                raise InUse("lease", self._key, entry.value.decode())
+            if entry is None or entry.value != self._holder:
+                self._store.commit([Put(self._key, self._holder)])
+            self._store.leases[self._key] = now + self._ttl_s
+
+    def release(self) -> None:
+        """See ``Lease.release``."""
+        with self._store.changed:
+            entry = self._store.get(self._key)
+            if entry is not None and entry.value == self._holder:
+                self._store.commit([Delete(self._key)])
 
 
 def _holds(write: Create | Put | Replace | Delete, before: Entry | None) -> bool:

@@ -144,5 +144,15 @@ class Store(Protocol):
         follow each other fast may be seen as one. Sees writes of other processes.
         """
 
+    def size_bytes(self) -> int:
+        """Return how much there is to ``check``, 0 for nothing."""
+
+    def check(self) -> None:
+        """Check all that is stored, apart from what is checked when it is read; takes a while.
+
+        Raises:
+            StoreRefused: It is damaged.
+        """
+
     def close(self) -> None:
         """Release everything; further calls raise StoreRefused. Idempotent."""

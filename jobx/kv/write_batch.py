@@ -93,11 +93,16 @@ def too_large(unit: Unit, limits: Limits) -> TooLarge | None:
     if len(unit) > limits.writes:
         reason = f"may have at most {limits.writes} writes"
         return TooLarge(f"what is written with {name_of(unit[0])}", f"{len(unit)} writes", reason)
-    size = sum(map(_size, unit))
+    size = size_of(unit)
     if size <= limits.size_bytes:
         return None
     reason = f"may have at most {limits.size_bytes} bytes"
     return TooLarge(f"what is written with {name_of(unit[-1])}", f"{size} bytes", reason)
+
+
+def size_of(unit: Unit) -> int:
+    """Return the bytes of a unit's keys and values."""
+    return sum(map(_size, unit))
 
 
 def _size(write: Write) -> int:

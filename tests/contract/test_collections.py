@@ -19,8 +19,8 @@ from jobx.kv.entities.entities import Entities
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Store
 from jobx.model import Handler, Workflow
-from tests.contract.test_store import BACK_ENDS
 from tests.support.processes import running
+from tests.support.stores import KINDS, OpenStore
 
 MAPPER = Handler(
     workflow_name="flow",
@@ -38,9 +38,9 @@ OTHER_FLOW = Handler(
 )
 
 
-@pytest.fixture(params=list(BACK_ENDS))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened = BACK_ENDS[request.param](tmp_path)
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, open_store: OpenStore, tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(request.param, tmp_path)
     entities = Entities(opened)
     entities.create(Workflow(workflow_name="flow", description=""))
     entities.create(MAPPER)

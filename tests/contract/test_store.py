@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from jobx.errors import Conflict, StoreRefused, TooLarge
 from jobx.kv.memory import MemoryStore
-from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import (
     CommitOutcome,
     Create,
@@ -26,17 +25,10 @@ from jobx.kv.store import (
     Store,
     Write,
 )
+from tests.support.stores import KINDS, OpenStore
 
-BACK_ENDS: dict[str, Callable[[Path], Store]] = {
-    "memory": lambda _: MemoryStore(),
-    "sqlite": lambda folder: SqliteStore(folder / "store.db"),
-}
-#: The same where a unit may have little.
+#: A unit may have little.
 LITTLE = Limits(writes=8, size_bytes=1000)
-SMALL: dict[str, Callable[[Path], Store]] = {
-    "memory": lambda _: MemoryStore(limits=LITTLE),
-    "sqlite": lambda folder: SqliteStore(folder / "store.db", limits=LITTLE),
-}
 #: Neighbours in every way that a prefix range can get wrong, in key order.
 AWKWARD = [
     "",
@@ -55,9 +47,9 @@ AWKWARD = [
 ]
 
 
-@pytest.fixture(params=list(BACK_ENDS))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    opened = BACK_ENDS[request.param](tmp_path)
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, open_store: OpenStore, tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(request.param, tmp_path)
     yield opened
     opened.close()
 
@@ -159,16 +151,16 @@ def test_a_chain_is_written_up_to_the_unit_that_conflicts(store: Store) -> None:
     assert content(store) == {"a": b"1", "c": b"4", "taken": b"old"}
 
 
-@pytest.mark.parametrize("name", list(SMALL))
+@pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize(
     "large",
     [[Put("large", b"x" * 2000)], [Put(f"{number}", b"") for number in range(9)]],
     ids=["bytes", "writes"],
 )
 def test_a_unit_that_is_too_large_concerns_its_own_chain_from_there_on(
-    name: str, large: list[Write], tmp_path: Path
+    name: str, large: list[Write], open_store: OpenStore, tmp_path: Path
 ) -> None:
-    store = SMALL[name](tmp_path)
+    store = open_store(name, tmp_path, LITTLE)
     found = store.commit_many([[[Put("a", b"")], large, [Put("b", b"")]], [[Put("c", b"")]]])
     assert [one.done for one in found] == [1, 1]
     assert isinstance(found[0].error, TooLarge) and found[1].error is None
@@ -351,16 +343,19 @@ def outcomes(store: Store, chains: list[list[list[Write]]]) -> list[tuple[int, o
     return [(one.done, one.error.args[0] if one.error else None) for one in found]
 
 
-@pytest.mark.parametrize("name", [name for name in BACK_ENDS if name != "memory"])
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "memory"])
 @settings(
     max_examples=60,
     deadline=None,
 )
 @given(commits=COMMITS)
 def test_a_back_end_does_as_the_reference_does(
-    name: str, tmp_path_factory: pytest.TempPathFactory, commits: list[list[list[list[Write]]]]
+    name: str,
+    open_store: OpenStore,
+    tmp_path_factory: pytest.TempPathFactory,
+    commits: list[list[list[list[Write]]]],
 ) -> None:
-    reference, other = MemoryStore(), BACK_ENDS[name](tmp_path_factory.mktemp("store"))
+    reference, other = MemoryStore(), open_store(name, tmp_path_factory.mktemp("store"))
     try:
         for chains in commits:
             assert outcomes(other, chains) == outcomes(reference, chains)

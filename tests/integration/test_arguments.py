@@ -19,6 +19,8 @@ from tests.support.http_sink import http_sink
 from tests.support.served import Served, served
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.every_store
+
 MAP = "def handler(size, gate='', n=1):\n    yield Return()\n    yield 'size', size\n"
 #: Waits for a file, then returns the length of a long argument.
 LONG = """

@@ -16,6 +16,8 @@ from jobx.tools.cli import main
 from tests.support.authoring import ANSWER, SUM
 from tests.support.live_node import LiveNode, Start, pairs_of
 
+pytestmark = pytest.mark.every_store
+
 Jobx = Callable[..., None]
 OTHER = ANSWER.replace("42", "43")
 HEADED = '"""Answers.\n**\nhandler_type: mapper\n"""\n' + OTHER

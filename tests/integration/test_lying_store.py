@@ -53,7 +53,7 @@ def test_no_request_is_left_running_whatever_a_commit_ends_with(
 ) -> None:
     define(tmp_path, HANDLERS, STEPS)
     lies = Lies({number: lie})
-    monkeypatch.setattr(node_module, "SqliteStore", lying_sqlite(lies))
+    monkeypatch.setattr(node_module, "open_store", lying_sqlite(lies))
     with live_node(tmp_path) as node:
         state = _post(node)
         if number == 0 and lie in REFUSED_AT_ONCE:
@@ -80,7 +80,7 @@ def test_what_the_store_has_not_answered_is_told_as_unknown_by_id(
 ) -> None:
     define(tmp_path, HANDLERS, STEPS)
     lies = Lies(dict.fromkeys(range(100), "lost, unanswered"))
-    monkeypatch.setattr(node_module, "SqliteStore", lying_sqlite(lies))
+    monkeypatch.setattr(node_module, "open_store", lying_sqlite(lies))
     with live_node(tmp_path) as node:
         with pytest.raises(OutcomeUnknown, match=REQUEST_ID):
             node.post("fan", {"n": 3}, request_id=REQUEST_ID, wait_s=0.1)
@@ -111,7 +111,7 @@ def test_a_dead_disk_is_told_once_and_forgotten_when_it_is_back(
 ) -> None:
     define(tmp_path, HANDLERS, STEPS)
     lies = Lies({})
-    monkeypatch.setattr(node_module, "SqliteStore", lying_sqlite(lies))
+    monkeypatch.setattr(node_module, "open_store", lying_sqlite(lies))
     monkeypatch.setattr(log_writer, "PROBE_S", 0.05)
     with live_node(tmp_path) as node:
         assert _is_ready(node)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jobx.actors import node as node_module
+from jobx.config import Settings
 from jobx.kv.requests import kept
 from jobx.kv.sqlite.store import SqliteStore
 from tests.support.authoring import WORKFLOW, define
@@ -37,13 +38,13 @@ def test_a_start_reads_no_more_than_what_is_open(
 ) -> None:
     stores: list[CountingSqlite] = []
 
-    def opened(path: Path, **how: Any) -> CountingSqlite:
-        stores.append(CountingSqlite(path, **how))
+    def opened(settings: Settings) -> CountingSqlite:
+        stores.append(CountingSqlite(settings.store_path))
         return stores[-1]
 
     define(tmp_path, HANDLERS, STEPS)
     past(tmp_path, count, ended_ago_s=600.0)
-    monkeypatch.setattr(node_module, "SqliteStore", opened)
+    monkeypatch.setattr(node_module, "open_store", opened)
     with live_node(tmp_path):
         (store,) = stores
         assert store.reads < 200

@@ -12,6 +12,8 @@ from tests.support.authoring import ANSWER, FAN, SLEEP, SLOW, WORKFLOW, handler
 from tests.support.live_node import Start, failure_of, outcome_of, pairs_of
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.every_store
+
 #: Returns once a file is there.
 GATE = """
 import os, time

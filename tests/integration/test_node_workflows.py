@@ -17,6 +17,8 @@ from tests.support.live_node import LiveNode, Start, live_node, outcome_of, pair
 from tests.support.processes import alive, parent
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.every_store
+
 PID = "import os\ndef handler(arguments):\n    yield Return()\n    yield 'pid', os.getpid()\n"
 #: Maps on to so many children that it is suspended, and says which process it is.
 SUSPENDED = """

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.support.authoring import ANSWER, SLEEP, WORKFLOW, define
 from tests.support.served import Answer, Served, served
 from tests.support.waiting import eventually
@@ -55,6 +57,7 @@ def test_requests_beyond_the_budget_of_memory_are_refused_before_they_are_accept
         assert serving.post("s", {"ms": 1, "filler": filler}).status == 200
 
 
+@pytest.mark.every_store
 def test_many_open_requests_are_taken_up_while_the_node_answers(tmp_path: Path) -> None:
     define(
         tmp_path,

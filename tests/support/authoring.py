@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from jobx import model
+from jobx import config_loading, model
+from jobx.config import Settings
 from jobx.kv.entities.entities import Entities
-from jobx.kv.sqlite.store import SqliteStore
+from jobx.kv.opening import open_store
 from jobx.kv.store import Store
 
 WORKFLOW = "w"
@@ -50,11 +54,19 @@ def define(
         workflow: Its name.
         options: Further fields of handlers, by name.
     """
-    store = SqliteStore(data_dir / "jobx.sqlite")
-    try:
+    with closing(open_store(settings_of(data_dir))) as store:
         write(store, handlers, steps, workflow, **options)
-    finally:
-        store.close()
+
+
+def settings_of(data_dir: Path, flags: Mapping[str, Any] = MappingProxyType({})) -> Settings:
+    """Return the settings of a test's node: its store is the one of ``every_store``.
+
+    Args:
+        data_dir: The data folder.
+        flags: Further settings, by dotted name.
+    """
+    environ = {name: text for name, text in os.environ.items() if name.startswith("JOBX_STORE_")}
+    return config_loading.load(None, environ, {"node.data_dir": str(data_dir), **flags})
 
 
 def write(

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import msgspec
 import uvloop
 
-from jobx import config_loading, values
+from jobx import values
 from jobx.actors.node import Node
 from jobx.handlers.pairs import root_input, run_reader
 from jobx.kv.requests.request_entity import new_id
@@ -23,7 +23,7 @@ from jobx.model import Failure
 from jobx.payload import Payload
 from jobx.questions import QUESTIONS, Question
 from jobx.views import NodeView, Outcome, TraceNode, TraceView
-from tests.support.authoring import WORKFLOW
+from tests.support.authoring import WORKFLOW, settings_of
 from tests.support.processes import alive, descendants
 from tests.support.waiting import eventually
 
@@ -125,9 +125,7 @@ def trace_of(node: LiveNode, outcome: Outcome) -> TraceNode:
 @contextmanager
 def live_node(data_dir: Path, **flags: Any) -> Iterator[LiveNode]:
     """Run a node; after it no process is left, and no folder of an executor."""
-    settings = config_loading.load(
-        None, {}, {"node.data_dir": str(data_dir), "node.executors": 2} | _dotted(flags)
-    )
+    settings = settings_of(data_dir, {"node.executors": 2} | _dotted(flags))
     loop = uvloop.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

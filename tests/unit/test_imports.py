@@ -29,6 +29,8 @@ PACKAGES: Final[dict[str, set[str]]] = {
     "jobx.values": {"msgpack"},
     "jobx.views": {"msgspec"},
     "jobx.kv": {"msgspec"},
+    "jobx.kv.etcd": {"aetcd", "grpc"},
+    "jobx.kv.opening": {"grpc"},
     "jobx.handlers": set(),
     "jobx.handlers.authoring": {"msgspec", "yaml"},
     "jobx.handlers.execution": {"msgspec"},

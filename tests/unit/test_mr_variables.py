@@ -40,6 +40,13 @@ def test_old_variable_gives_a_setting_that_exists(name: str) -> None:
         ({"MR_RESULT_FILE_WRITER_WRITE_AS_DIRECTORY": "1"}, "results.file_per_key", True),
         ({"MR_LOG_EMAIL_HOOK": "1", "MR_LOG_EMAIL_TO": "a@b"}, "notify.email_to", ("a@b",)),
         ({"MR_LOG_EMAIL_TO": "a@b"}, "notify.email_to", ()),
+        ({"MR_ETCD_HOST": "h"}, "store.url", "etcd://h:2379"),
+        (
+            {"MR_ETCD_HOST": "h", "MR_ETCD_PORT": "1", "MR_ETCD_IS_SSL": "1"},
+            "store.url",
+            "etcds://h:1",
+        ),
+        ({"MR_ETCD_PORT": "1"}, "store.url", ""),
         ({"MR_LOG_HTTP_HOOK": "1"}, "notify.http_url", "http://localhost:3333/"),
         ({"MR_LOG_HTTP_HOOK": "0", "MR_LOG_HTTP_PORT": "80"}, "notify.http_url", ""),
         (

@@ -27,7 +27,7 @@ class FrameBuilder:
         self._key = RequestKey(request.workflow_name, request.request_id)
         self._state = state
         self._limit_s = node.settings.requests.invocation_time_limit_s
-        self._inline_bytes = node.settings.executors.inline_bytes
+        self._inline_bytes = node.settings.inline_bytes
         self._common = {
             "request": {
                 "id": request.request_id,

@@ -31,7 +31,7 @@ from jobx.errors import (
     NotEnded,
     NotFound,
     OutcomeUnknown,
-    StoreRefused,
+    StoreUnavailable,
     Unavailable,
 )
 from jobx.handlers.authoring.library import Library
@@ -119,7 +119,7 @@ class Verbs:
         self._supervisor = supervisor
         self._redeliver = redeliver
         self._threads = threads
-        self._inputs = RootInputs(node.blobs, node.settings.executors.inline_bytes)
+        self._inputs = RootInputs(node.blobs, node.settings.inline_bytes)
         #: Requests that are asked for with an Idempotency-Key, durable or not.
         self._keys: dict[tuple[str, str, str], tuple[str, str]] = {}
 
@@ -222,7 +222,7 @@ class Verbs:
         """Check what is asked for and return the order to start it."""
         stalled = self._stalled()
         if isinstance(stalled, OutcomeUnknown):
-            raise StoreRefused(*stalled.args)  # of others' writes: nothing of this one was begun
+            raise StoreUnavailable(str(stalled))  # of others: nothing of this one was begun
         if stalled is not None:
             raise stalled
         workflow, job_name = asked.workflow, asked.job

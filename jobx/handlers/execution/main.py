@@ -24,7 +24,7 @@ from jobx.frames import Frame, FrameSocket
 from jobx.handlers.capture import Capture
 from jobx.handlers.execution import batch
 from jobx.handlers.execution.protocol import Page
-from jobx.handlers.execution.state import Bench, Limits
+from jobx.handlers.execution.state import SEGMENTS_BYTES, Bench, Limits
 from jobx.handlers.execution.surroundings import Surroundings
 from jobx.handlers.execution.time_limit import Alarm
 from jobx.handlers.files.files import OWN_THREADS, shared_files
@@ -58,6 +58,7 @@ class Config:
         programs: Folders whose programs may run handlers.
         wasm_fuel: What one invocation of a WebAssembly module may burn.
         wasm_memory_bytes: Memory of a WebAssembly module.
+        segments_bytes: Segments of one answer, after which a batch ends.
         files: ``config.FilesSettings`` as plain values, None when there are no shared files.
         factories: Scope factories by workflow.
         factory_path: Folders that these are imported from.
@@ -74,6 +75,7 @@ class Config:
     programs: Sequence[str] = ()
     wasm_fuel: int = 0
     wasm_memory_bytes: int = 0
+    segments_bytes: int = SEGMENTS_BYTES
     files: Mapping[str, Any] | None = None
     factories: Mapping[str, str] = field(default_factory=dict)
     factory_path: Sequence[str] = ()
@@ -118,7 +120,7 @@ def main(stream_fd: int, page: Page, config: Config, folder: str) -> None:
     close_others({stream_fd, *capture.descriptors})
     capture.start()
     alarm = Alarm()
-    limits = Limits(config.output_bytes, config.spill_bytes, folder)
+    limits = Limits(config.output_bytes, config.spill_bytes, folder, config.segments_bytes)
     guests = Guests(folder, config.programs, config.wasm_fuel, config.wasm_memory_bytes)
     sys.path += config.factory_path  # last: they hide nothing that is installed
     bench = Bench(

@@ -29,6 +29,7 @@ def executor_config(
     return {
         "memory_bytes": executors.memory_bytes,
         "output_bytes": executors.output_bytes,
+        "segments_bytes": settings.segments_bytes,
         "spill_bytes": executors.spill_bytes,
         "recycle_invocations": executors.recycle_invocations,
         "recycle_growth_bytes": executors.recycle_growth_bytes,

@@ -183,7 +183,7 @@ class Trial:
             "step": _NAME,
             "blob_dir": self._blob_dir,
             "blob_stem": _NAME,
-            "inline_bytes": self._settings.executors.inline_bytes,
+            "inline_bytes": self._settings.inline_bytes,
             "time_limit_s": limit_s,
             "sync": False,
             "partitions": 1,

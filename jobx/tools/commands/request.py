@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, get_args
 
@@ -19,6 +20,7 @@ from jobx.handlers.pairs import run_reader
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.entities.entities import Entities
 from jobx.kv.folder_lock import FolderLock
+from jobx.kv.opening import lease_of
 from jobx.kv.requests import deliveries, kept, request_entity
 from jobx.kv.requests.lives import LOCAL
 from jobx.kv.store import Store
@@ -255,11 +257,25 @@ def _cancel_stored(call: Call, workflow: str, request_id: str) -> RequestView:
     lock = FolderLock(call.settings.data_dir, "request cancel")
     lock.acquire()
     try:
-        with call.store() as store:
+        with call.store() as store, _alone(call, store):
             entity = endings.cancel(store, LOCAL, workflow, request_id, REASON)
             return view_builders.request_view(entity, deliveries.read(store, entity))
     finally:
         lock.release()
+
+
+@contextmanager
+def _alone(call: Call, store: Store) -> Iterator[None]:
+    """Keep nodes on other machines from the store for the length of a ``with``."""
+    lease = lease_of(store, call.settings, LOCAL)
+    if lease is None:
+        yield
+        return
+    lease.acquire()
+    try:
+        yield
+    finally:
+        lease.release()
 
 
 def _stored(call: Call, workflow: str, request_id: str) -> RequestView:

@@ -18,7 +18,8 @@ from jobx.config import Settings
 from jobx.errors import JobxError, NodeUnreachable, NotFound
 from jobx.handlers.trial.examples import checking
 from jobx.kv.entities.entities import Entities
-from jobx.kv.sqlite.store import SqliteStore
+from jobx.kv.opening import is_here, open_store
+from jobx.kv.store import Store
 from jobx.questions import RefreshLibrary
 from jobx.tools.shared import render
 from jobx.tools.shared.gateway_client import GatewayClient
@@ -36,20 +37,19 @@ class Call:
     settings: Settings
     as_json: bool
 
-    def find_store(self) -> Path:
-        """Return the path of the store.
+    def find_store(self) -> None:
+        """Check that there is a store, where that can be told without asking it.
 
         Raises:
             NotFound: It does not exist.
         """
         path = self.settings.store_path
-        if not path.exists():
+        if is_here(self.settings) and not path.exists():
             hint = "name its folder with --data, or create one with jobx workflow create"
             raise NotFound("store", f"{path}; {hint}")
-        return path
 
     @contextmanager
-    def store(self, *, create: bool = False) -> Iterator[SqliteStore]:
+    def store(self, *, create: bool = False) -> Iterator[Store]:
         """Open the store for the length of a ``with``; a node may run on it meanwhile.
 
         At the end that node knows every change of entities, even if the block failed.
@@ -57,9 +57,11 @@ class Call:
         Raises:
             NotFound: It does not exist, and ``create`` is false.
             StoreRefused: It cannot be opened.
+            StoreUnavailable: It does not answer.
         """
-        path = self.settings.store_path if create else self.find_store()
-        with closing(SqliteStore(path)) as store:
+        if not create:
+            self.find_store()
+        with closing(open_store(self.settings)) as store:
             entities = Entities(store)
             before = entities.states()
             try:

@@ -94,7 +94,7 @@ class Bench:
         return self.heard
 
     def stored(self) -> list[str]:
-        return [entry.key for entry in self.store.range("")]
+        return [entry.key for entry in self.store.range("") if entry.key != keys.PROBE]
 
 
 async def until(predicate: Callable[[], Any], timeout_s: float = 10.0) -> None:

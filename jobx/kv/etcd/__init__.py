@@ -1,0 +1,1 @@
+"""The store on etcd, by its v3 API."""

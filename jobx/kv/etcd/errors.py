@@ -1,0 +1,109 @@
+"""What the errors of etcd and gRPC mean for a caller."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import grpc
+
+from jobx.errors import (
+    InternalError,
+    JobxError,
+    OutcomeUnknown,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+    TooLarge,
+)
+
+_Code = grpc.StatusCode
+
+#: What a server, or the way to it, says when it did nothing of what was asked.
+_UNDONE: Final = (
+    "etcdserver: no leader",
+    "etcdserver: too many requests",
+    "etcdserver: unhealthy cluster",
+    "failed to connect to all addresses",
+    "DNS resolution failed",
+)
+_TOO_LARGE: Final = (
+    "etcdserver: request is too large",
+    "etcdserver: too many operations in txn request",
+    "message larger than max",
+)
+_NO_ROOM: Final = "database space exceeded"
+#: The token of a user has expired, or its server has started anew.
+_STALE: Final = "invalid auth token"
+#: It has just begun to ask for users.
+_NAMELESS: Final = "user name is empty"
+#: What the users and passwords of etcd have against a call, and what to do.
+_RIGHTS: Final = {
+    "permission denied": "its user may not; grant a role that may read and write these keys",
+    _NAMELESS: "it wants a user; set store.username and store.password",
+    "authentication failed": "it does not know this user or password; see store.username",
+    _STALE: "it does not take the user's token",
+}
+_HANDSHAKE: Final = ("handshake", "SSL_ERROR", "CERTIFICATE")
+#: How a server that wants TLS, or a certificate, ends a connection without either.
+_HUNG_UP: Final = ("Socket closed", "Connection reset", "Broken pipe")
+
+
+def is_undone(error: grpc.RpcError) -> bool:
+    """Tell whether a call has certainly done nothing, so that another server may be asked."""
+    if error.code() is _Code.RESOURCE_EXHAUSTED:
+        return "too many requests" in _details(error)
+    return error.code() is _Code.UNAVAILABLE and any(text in _details(error) for text in _UNDONE)
+
+
+def is_transient(error: grpc.RpcError) -> bool:
+    """Tell whether a read may be answered by another server, or soon."""
+    return is_undone(error) or error.code() in (_Code.UNAVAILABLE, _Code.DEADLINE_EXCEEDED)
+
+
+def wants_token(error: grpc.RpcError) -> bool:
+    """Tell whether a call was refused, and nothing done, because its token is not known."""
+    return _STALE in _details(error) or _NAMELESS in _details(error)
+
+
+def translate(error: grpc.RpcError, where: str, key: str | None = None) -> JobxError:
+    """Return the error that a caller can decide on.
+
+    Args:
+        error: What a call raised.
+        where: The servers.
+        key: What was to be written, None for a read.
+    """
+    code, details = error.code(), _details(error)
+    known = _known(code, details, where)
+    if known is not None:
+        return known
+    if code in (_Code.UNAVAILABLE, _Code.DEADLINE_EXCEEDED, _Code.CANCELLED, _Code.UNKNOWN):
+        if key is not None and not is_undone(error):
+            return OutcomeUnknown(key, f"etcd at {where} has not answered ({details})")
+        return StoreUnavailable(f"etcd at {where} does not answer ({details})")
+    return InternalError(f"etcd at {where}: {code.name} {details}")
+
+
+def _known(code: grpc.StatusCode, details: str, where: str) -> JobxError | None:
+    place = f"etcd at {where}"
+    if _NO_ROOM in details:
+        return StoreFull(place, "its quota is used up; compact and defragment it, then disarm")
+    if any(text in details for text in _TOO_LARGE):
+        return TooLarge(f"what is written to {place}", "a transaction", details)
+    for text, advice in _RIGHTS.items():
+        if text in details:
+            return StoreRefused(place, f"{advice} ({details})")
+    if code is _Code.UNAVAILABLE and any(text in details for text in _HANDSHAKE):
+        return StoreRefused(place, f"TLS fails; see store.ca_file and the server's name: {details}")
+    if code is _Code.DATA_LOSS:
+        return StoreRefused(place, details)
+    return None
+
+
+def hung_up(error: JobxError) -> bool:
+    """Tell whether a server closed the connection at once, as it does without the TLS it wants."""
+    return isinstance(error, StoreUnavailable) and any(text in str(error) for text in _HUNG_UP)
+
+
+def _details(error: grpc.RpcError) -> str:
+    return str(error.details() or "")

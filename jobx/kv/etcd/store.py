@@ -1,0 +1,237 @@
+"""The store on etcd: its v3 API, servers 3.4 and later.
+
+Entries are keys of etcd as they are, so that ``etcdctl get --prefix entities/`` shows them. All
+units of a commit go out in as few transactions as they fit into; only when a condition fails is
+each unit tried alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from aetcd.rpc import rpc_pb2
+
+from jobx.errors import (
+    Conflict,
+    EntryDamaged,
+    JobxError,
+    OutcomeUnknown,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+)
+from jobx.kv.etcd.connection import Connection, Server, opened
+from jobx.kv.etcd.leases import EtcdLease
+from jobx.kv.etcd.transactions import Numbered, Played, Space, groups, play
+from jobx.kv.prefixes import span
+from jobx.kv.store import Chain, CommitOutcome, Entry, Limits, Unit
+from jobx.kv.write_batch import fold, name_of, too_large
+
+#: What etcd takes in one transaction unless its flags say otherwise; of its 1.5 MiB some is ours.
+LIMITS: Final = Limits(writes=128, size_bytes=1 << 20)
+#: How often a waiting reader looks by itself, should its watch be dead or behind a compaction.
+_LOOK_S: Final = 30.0
+_FAULTS: Final = (StoreUnavailable, StoreFull, StoreRefused, OutcomeUnknown)
+
+
+class EtcdStore:
+    """The contract of ``Store`` on a cluster of etcd.
+
+    Args:
+        connection: The way to its servers; it is closed with the store.
+        root: What all keys begin with there.
+        limits: What one unit may have.
+
+    Raises:
+        StoreUnavailable: No server answers.
+        StoreRefused: They cannot be used as they are.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        root: str = "",
+        limits: Limits = LIMITS,
+    ) -> None:
+        self._connection = connection
+        self._space = Space(root)
+        self._limits = limits
+        opened(connection, lambda: self.range("", limit=1, damaged=[]))
+
+    def get(self, key: str) -> Entry | None:
+        """See ``Store.get``."""
+        return self._get(key)[0]
+
+    def range(
+        self,
+        prefix: str,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        damaged: list[EntryDamaged] | None = None,
+    ) -> list[Entry]:
+        """See ``Store.range``. In reverse, a server reads the whole range whatever the limit."""
+        low, high = self._space.bounds(*span(prefix, after, reverse))
+        self._connection.check_open()
+        if limit == 0 or (high != b"\0" and low >= high):
+            return []
+        order = rpc_pb2.RangeRequest.DESCEND if reverse else rpc_pb2.RangeRequest.NONE
+        request = rpc_pb2.RangeRequest(key=low, range_end=high, limit=limit or 0, sort_order=order)
+        found = []
+        for item in self._read(request).kvs:
+            try:
+                found.append(self._entry(item))
+            except EntryDamaged as error:
+                if damaged is None:
+                    raise
+                damaged.append(error)
+        return found
+
+    def commit(self, writes: Unit) -> None:
+        """See ``Store.commit``."""
+        (outcome,) = self.commit_many([[writes]])
+        if outcome.error is not None:
+            raise outcome.error
+
+    def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
+        """See ``Store.commit_many``."""
+        self._connection.check_open()
+        deadline = self._connection.deadline()
+        ends = _Ends(chains)
+        for group in groups(chains, self._limits):
+            units = [(number, unit) for number, unit in group if ends.is_open(number)]
+            try:
+                self._write_group(units, ends, deadline)
+            except _FAULTS as error:
+                ends.stop(error, {number for number, _ in units})
+                break
+        return ends.outcomes()
+
+    def wait(self, key: str, revision: int, timeout_s: float) -> Entry | None:
+        """See ``Store.wait``."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            entry, seen = self._get(key)
+            if (entry.revision if entry else 0) != revision:
+                return entry
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return None
+            create = rpc_pb2.WatchCreateRequest(key=self._space.key(key), start_revision=seen + 1)
+            request = rpc_pb2.WatchRequest(create_request=create)
+            self._connection.watch(request, min(left_s, _LOOK_S))
+
+    def lease(self, key: str, holder: str, ttl_s: float) -> EtcdLease:
+        """See ``Leases.lease``."""
+        return EtcdLease(self._connection, self._space.key(key), key, holder, ttl_s)
+
+    def size_bytes(self) -> int:
+        """See ``Store.size_bytes``: what is elsewhere takes none of this machine."""
+        return 0
+
+    def check(self) -> None:
+        """See ``Store.check``: the servers check what they hold."""
+
+    def close(self) -> None:
+        """See ``Store.close``."""
+        self._connection.close()
+
+    def _get(self, key: str) -> tuple[Entry | None, int]:
+        """Return an entry, and the revision of all keys that it was read at."""
+        name = self._space.key(key)
+        if not name:
+            self._connection.check_open()
+            return None, 0
+        answer = self._read(rpc_pb2.RangeRequest(key=name))
+        entry = self._entry(answer.kvs[0]) if answer.kvs else None
+        return entry, answer.header.revision
+
+    def _read(self, request: Any) -> Any:
+        return self._connection.call(_range, request, self._connection.deadline())
+
+    def _entry(self, item: Any) -> Entry:
+        try:
+            return Entry(self._space.name(item.key), item.value, item.mod_revision)
+        except UnicodeDecodeError as error:
+            raise EntryDamaged(
+                repr(item.key), "its name is no text; JobX did not write it"
+            ) from error
+
+    def _write_group(self, units: list[Numbered], ends: _Ends, deadline: float) -> None:
+        """Write units in order, as one if they are many and nothing is against it."""
+        if len(units) > 1:
+            folded = fold([write for _, unit in units for write in unit])
+            if folded is not None:
+                first = name_of(units[0][1][0]) if units[0][1] else ""
+                request = self._space.folded(folded)
+                if self._connection.call(_txn, request, deadline, first).succeeded:
+                    for number, _ in units:
+                        ends.wrote(number)
+                    return
+        for number, unit in units:
+            if ends.is_open(number):
+                ends.settle(number, self._try_unit(unit, deadline))
+
+    def _try_unit(self, unit: Unit, deadline: float) -> JobxError | None:
+        """Write a unit, all or none; return what is wrong with it, None when it is written."""
+        large = too_large(unit, self._limits)
+        if large is not None or not unit:
+            return large
+        played = play(unit)
+        request = self._space.transaction(played)
+        answer = self._connection.call(_txn, request, deadline, name_of(unit[-1]))
+        if answer.succeeded:
+            return None if played.refused is None else Conflict(played.refused)
+        return Conflict(_broken(played, answer))
+
+
+class _Ends:
+    """How far each chain has come, and what ended it."""
+
+    def __init__(self, chains: Sequence[Chain]) -> None:
+        self._done = [0] * len(chains)
+        self._units = [len(chain) for chain in chains]
+        self._errors: list[JobxError | None] = [None] * len(chains)
+
+    def is_open(self, number: int) -> bool:
+        return self._errors[number] is None
+
+    def wrote(self, number: int) -> None:
+        self._done[number] += 1
+
+    def settle(self, number: int, error: JobxError | None) -> None:
+        if error is None:
+            self.wrote(number)
+        self._errors[number] = error
+
+    def stop(self, error: JobxError, asked: set[int]) -> None:
+        """End all chains that have units left; ``asked`` are those that a call was made for."""
+        spared = error
+        if isinstance(error, OutcomeUnknown):
+            spared = StoreUnavailable(f"it was not tried to write this: {error}")
+        for number, units in enumerate(self._units):
+            if self._errors[number] is None and self._done[number] < units:
+                self._errors[number] = error if number in asked else spared
+
+    def outcomes(self) -> list[CommitOutcome]:
+        return [CommitOutcome(*one) for one in zip(self._done, self._errors, strict=True)]
+
+
+def _range(server: Server) -> Any:
+    return server.range
+
+
+def _txn(server: Server) -> Any:
+    return server.txn
+
+
+def _broken(played: Played, answer: Any) -> str:
+    """Return the first key, in the unit's order, whose condition did not hold."""
+    found = (response.response_range.kvs for response in answer.responses)
+    for (key, revision), items in zip(played.conditions.items(), found, strict=True):
+        if (items[0].mod_revision if items else 0) != revision:
+            return key
+    return next(iter(played.conditions))

@@ -1,0 +1,180 @@
+"""Units of writes as transactions of etcd, which has all its conditions before all its writes.
+
+A transaction may write a key once, and not where it deletes a range. So a unit is played through
+first: what its writes leave behind is written, and conditions on keys that it wrote itself are
+decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from aetcd.rpc import rpc_pb2
+
+from jobx.kv.prefixes import prefix_end
+from jobx.kv.store import Create, Delete, DeletePrefix, Limits, Put, Replace, Unit, Write
+from jobx.kv.write_batch import Folded, name_of, size_of
+
+#: A unit, with the number of its chain.
+Numbered: TypeAlias = tuple[int, Unit]
+
+
+@dataclass(slots=True)
+class Played:
+    """What a unit comes to.
+
+    Attributes:
+        conditions: The revision that each key must have before, 0: it must not exist.
+        left: What keys hold after, None: they are gone.
+        prefixes: All keys that start with one and are not in ``left`` are gone.
+        refused: The key of a condition that the unit itself broke, None: of none.
+    """
+
+    conditions: dict[str, int] = field(default_factory=dict)
+    left: dict[str, bytes | None] = field(default_factory=dict)
+    prefixes: list[str] = field(default_factory=list)
+    refused: str | None = None
+
+    def play(self, write: Write) -> bool:
+        """Take in the next write; False when its condition cannot hold."""
+        if isinstance(write, DeletePrefix):
+            self.left = {k: v for k, v in self.left.items() if not k.startswith(write.prefix)}
+            self.prefixes.append(write.prefix)
+            return True
+        revision = _condition(write)
+        if revision is not None and not self._demand(write.key, revision):
+            self.refused = write.key
+            return False
+        self.left[write.key] = None if isinstance(write, Delete) else write.value
+        return True
+
+    def _demand(self, key: str, revision: int) -> bool:
+        is_own = key in self.left or any(key.startswith(prefix) for prefix in self.prefixes)
+        if is_own:
+            return revision == 0 and self.left.get(key) is None
+        self.conditions[key] = revision
+        return True
+
+
+def play(unit: Unit) -> Played:
+    """Return what a unit comes to, up to the first write that it refuses itself."""
+    played = Played()
+    for write in unit:
+        if not played.play(write):
+            break
+    return played
+
+
+def _condition(write: Create | Put | Replace | Delete) -> int | None:
+    """Return the revision that a write demands of its key, None when it demands none."""
+    if isinstance(write, Create):
+        return 0
+    return None if isinstance(write, Put) else write.revision
+
+
+class Space:
+    """The part of etcd's keys that is a store's: those behind a root, which may be empty."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root.encode()
+        self._end = _beyond(self._root)
+
+    def key(self, key: str) -> bytes:
+        """Return a key as etcd has it."""
+        return self._root + key.encode()
+
+    def name(self, key: bytes) -> str:
+        """Return a key as the store has it; raises UnicodeDecodeError for one of others."""
+        return key[len(self._root) :].decode()
+
+    def bounds(self, low: str, high: str | None) -> tuple[bytes, bytes]:
+        """Return a range as etcd takes it; a zero byte is its first key, and also no end."""
+        return self.key(low) or b"\0", self._end if high is None else self.key(high)
+
+    def transaction(self, played: Played) -> Any:
+        """Return the transaction of a unit; where it fails it reads its conditions' keys."""
+        writes = [self._write(key, value) for key, value in played.left.items()]
+        for prefix in played.prefixes:
+            writes += [_delete(low, high) for low, high in self._gaps(prefix, played.left)]
+        reads = [
+            rpc_pb2.RequestOp(request_range=rpc_pb2.RangeRequest(key=self.key(key), keys_only=True))
+            for key in played.conditions
+        ]
+        compare = [
+            equal_revision(self.key(key), revision) for key, revision in played.conditions.items()
+        ]
+        if played.refused is not None:
+            writes = []
+        return rpc_pb2.TxnRequest(compare=compare, success=writes, failure=reads)
+
+    def folded(self, folded: Folded) -> Any:
+        """Return the transaction of folded writes."""
+        writes = [self._write(key, value) for key, value in folded.creates.items()]
+        writes += [self._write(key, value) for key, value in folded.puts.items()]
+        writes += [self._write(key, None) for key in folded.deletes]
+        writes += [_delete(*self.bounds(one, prefix_end(one))) for one in folded.prefixes]
+        compare = [equal_revision(self.key(key), 0) for key in folded.creates]
+        return rpc_pb2.TxnRequest(compare=compare, success=writes)
+
+    def _write(self, key: str, value: bytes | None) -> Any:
+        if value is None:
+            return _delete(self.key(key), b"")
+        put = rpc_pb2.PutRequest(key=self.key(key), value=value)
+        return rpc_pb2.RequestOp(request_put=put)
+
+    def _gaps(self, prefix: str, left: dict[str, bytes | None]) -> Iterator[tuple[bytes, bytes]]:
+        """Yield the ranges under a prefix that are between the keys that are written."""
+        low, end = self.bounds(prefix, prefix_end(prefix))
+        kept = (key for key in left if key.startswith(prefix))
+        for key in sorted(map(self.key, kept)):
+            if low < key:
+                yield low, key
+            low = key + b"\0"
+        if end == b"\0" or low < end:
+            yield low, end
+
+
+def equal_revision(key: bytes, revision: int) -> Any:
+    """Return the condition that a key is at a revision, 0: that it does not exist."""
+    return rpc_pb2.Compare(
+        key=key,
+        result=rpc_pb2.Compare.EQUAL,
+        target=rpc_pb2.Compare.MOD,
+        mod_revision=revision,
+    )
+
+
+def _delete(low: bytes, high: bytes) -> Any:
+    return rpc_pb2.RequestOp(
+        request_delete_range=rpc_pb2.DeleteRangeRequest(key=low, range_end=high)
+    )
+
+
+def _beyond(root: bytes) -> bytes:
+    """Return the first key beyond all that start with a root of text; a zero byte is no end."""
+    return root[:-1] + bytes([root[-1] + 1]) if root else b"\0"
+
+
+def groups(chains: Sequence[Sequence[Unit]], limits: Limits) -> Iterator[list[Numbered]]:
+    """Cut chains into groups of units, in order, each of which may be one transaction.
+
+    A unit that may have more than one transaction is a group of its own.
+    """
+    group: list[Numbered] = []
+    names: set[str] = set()
+    size = 0
+    for number, chain in enumerate(chains):
+        for unit in chain:
+            own = {name_of(write) for write in unit}
+            own_bytes = size_of(unit)
+            is_over = len(names | own) > limits.writes or size + own_bytes > limits.size_bytes
+            if group and is_over:
+                yield group
+                group, names, size = [], set(), 0
+            group.append((number, unit))
+            names |= own
+            size += own_bytes
+    if group:
+        yield group

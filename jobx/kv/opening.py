@@ -1,0 +1,120 @@
+"""Opens the store that the settings name: the SQLite file of the data folder, or etcd."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+from typing import Any, Final
+
+from jobx.config import Settings, StoreSettings
+from jobx.errors import ConfigError
+from jobx.kv import keys
+from jobx.kv.leases import Lease
+from jobx.kv.sqlite.store import SqliteStore
+from jobx.kv.store import Limits, Store
+
+#: So long after its last sign of life a node has lost its store to another one.
+LEASE_S: Final = 5.0
+_PORT: Final = 2379
+#: ``etcd://`` or ``etcds://`` (over TLS), servers with commas, and what all keys begin with.
+_URL: Final = re.compile(r"(?P<scheme>etcds?)://(?P<servers>[^/?#]+)(/(?P<root>[^?#]*))?")
+_SERVER: Final = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>\d{1,5}))?")
+
+
+def is_here(settings: Settings) -> bool:
+    """Tell whether the store is in the data folder."""
+    return not settings.store.url
+
+
+def open_store(settings: Settings) -> Store:
+    """Open the store; close it when it is not needed any more.
+
+    Raises:
+        ConfigError: The settings of the store are wrong.
+        StoreRefused: It cannot be used as it is.
+        StoreUnavailable: It does not answer.
+        StoreFull: No room left.
+    """
+    if is_here(settings):
+        return SqliteStore(settings.store_path)
+    return _open_etcd(settings.store)
+
+
+def name_of(settings: Settings) -> str:
+    """Return where the store is, for people."""
+    return settings.store.url or settings.store_path.name
+
+
+def lease_of(store: Store, settings: Settings, node_id: str) -> Lease | None:
+    """Return the lease by which one node at a time works on a store.
+
+    None: the lock of the data folder is enough. Who has that lock may be the holder.
+    """
+    if is_here(settings):
+        return None
+    leases: Any = store
+    holder = f"{socket.gethostname()}:{settings.data_dir}"
+    found: Lease = leases.lease(keys.node(node_id), holder, LEASE_S)
+    return found
+
+
+def servers_of(url: str) -> tuple[list[str], str]:
+    """Return the servers of a URL, ``host:port`` each, and what all keys begin with.
+
+    Raises:
+        ConfigError: It is no such URL.
+    """
+    found = _URL.fullmatch(url)
+    if found is None:
+        reason = "must be etcd://HOST:PORT,… or etcds://HOST:PORT,… (with TLS), or empty for SQLite"
+        if "@" in url:
+            reason += "; the user goes into store.username and store.password"
+        raise ConfigError("store.url", repr(url), reason)
+    servers = [_server(url, text) for text in found["servers"].split(",")]
+    root = (found["root"] or "").strip("/")
+    return servers, f"{root}/" if root else ""
+
+
+def _server(url: str, text: str) -> str:
+    found = _SERVER.fullmatch(text)
+    if found is None or int(found["port"] or _PORT) not in range(1, 65536):
+        reason = f"{text!r} is no HOST:PORT"
+        if "@" in text:
+            reason += "; the user goes into store.username and store.password"
+        raise ConfigError("store.url", repr(url), reason)
+    return f"{found['host']}:{found['port'] or _PORT}"
+
+
+def _open_etcd(store: StoreSettings) -> Store:
+    servers, root = servers_of(store.url)
+    try:
+        import grpc  # noqa: PLC0415 - an extra, and most commands need no store of this kind
+
+        from jobx.kv.etcd.connection import Connection  # noqa: PLC0415 - it imports the extra
+        from jobx.kv.etcd.store import LIMITS, EtcdStore  # noqa: PLC0415 - it imports the extra
+    except ImportError as error:
+        reason = "needs the extra etcd: pip install 'jobx[etcd]'"
+        raise ConfigError("store.url", repr(store.url), f"{reason} ({error})") from error
+    credentials = None
+    if store.url.startswith("etcds:"):
+        files = (_read(store, name) for name in ("ca_file", "key_file", "cert_file"))
+        credentials = grpc.ssl_channel_credentials(*files)
+    else:
+        for name in ("ca_file", "key_file", "cert_file"):
+            if getattr(store, name):
+                reason = "is used with etcds:// only, and store.url is etcd://"
+                raise ConfigError(f"store.{name}", repr(getattr(store, name)), reason)
+    user = (store.username, store.password) if store.username else None
+    connection = Connection(servers, credentials, user, store.timeout_s)
+    return EtcdStore(connection, root, Limits(store.max_writes, LIMITS.size_bytes))
+
+
+def _read(store: StoreSettings, name: str) -> bytes | None:
+    path = getattr(store, name)
+    if not path:
+        return None
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"store.{name}", repr(path), error.strerror or str(error)) from error

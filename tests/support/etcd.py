@@ -1,0 +1,136 @@
+"""Real servers of etcd, on free ports and in a temporary folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support.services import absent
+from tests.support.waiting import eventually
+
+START_S = 30.0
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+class Member:
+    """One server; it keeps its ports and what it holds when it is started again."""
+
+    def __init__(
+        self, name: str, folder: Path, ports: tuple[int, int], flags: Sequence[str]
+    ) -> None:
+        self.name = name
+        self.port, self.peer_port = ports
+        self._folder = folder
+        self._flags = flags
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def server(self) -> str:
+        """``host:port`` of its clients."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def peer(self) -> str:
+        """Its part of the flag ``--initial-cluster``."""
+        return f"{self.name}=http://127.0.0.1:{self.peer_port}"
+
+    def start(self, cluster: str, scheme: str = "http") -> None:
+        """Start it; ``wait`` waits until it answers."""
+        client, peer = f"{scheme}://{self.server}", f"http://127.0.0.1:{self.peer_port}"
+        command = [
+            *("etcd", "--name", self.name, "--data-dir", str(self._folder / self.name)),
+            *("--listen-client-urls", client, "--advertise-client-urls", client),
+            *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
+            *("--initial-cluster", cluster, "--initial-cluster-state", "new"),
+            *("--heartbeat-interval", "50", "--election-timeout", "500"),
+            *("--snapshot-count", "5000", "--log-level", "error", "--logger", "zap"),
+            *("--unsafe-no-fsync", *self._flags),
+        ]
+        with open(self._folder / f"{self.name}.log", "ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def is_healthy(self) -> bool:
+        """Whether it answers and has a leader."""
+        try:
+            with urllib.request.urlopen(f"http://{self.server}/health", timeout=2) as answer:
+                return bool(json.load(answer)["health"] == "true")
+        except OSError:
+            return False
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Kill it, however it stands; one that is gone is fine."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(START_S)
+            self._process = None
+
+
+class Etcd:
+    """A cluster of one or three servers."""
+
+    def __init__(self, members: list[Member]) -> None:
+        self.members = members
+        self._cluster = ",".join(member.peer for member in members)
+
+    @property
+    def servers(self) -> list[str]:
+        """``host:port`` of each."""
+        return [member.server for member in self.members]
+
+    @property
+    def url(self) -> str:
+        """What ``store.url`` is."""
+        return f"etcd://{','.join(self.servers)}"
+
+    def start(self, *members: Member) -> None:
+        """Start servers, by default all, and wait until all that run answer."""
+        for member in members or self.members:
+            member.start(self._cluster)
+        for member in members or self.members:
+            eventually(member.is_healthy, timeout_s=START_S)
+
+    def ctl(self, *words: str) -> Any:
+        """Ask with etcdctl, and return the answer to be read as JSON."""
+        command = ["etcdctl", "--endpoints", ",".join(self.servers), "-w", "json", *words]
+        environ = {"ETCDCTL_API": "3", "PATH": "/usr/bin:/bin:/usr/local/bin"}
+        done = subprocess.run(command, capture_output=True, env=environ, check=True, timeout=30)
+        return json.loads(done.stdout or b"null")
+
+
+@contextmanager
+def etcd_servers(folder: Path, count: int = 1, flags: Sequence[str] = ()) -> Iterator[Etcd]:
+    """Run servers; skips the test where etcd is not installed."""
+    if shutil.which("etcd") is None:
+        absent("etcd", "needs the program etcd (etcd-server)")
+    ports = free_ports(2 * count)
+    pairs = zip(ports[::2], ports[1::2], strict=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    members = [Member(f"m{n}", folder, pair, flags) for n, pair in enumerate(pairs)]
+    servers = Etcd(members)
+    try:
+        servers.start()
+        yield servers
+    finally:
+        for member in members:
+            member.kill()

@@ -1,0 +1,38 @@
+"""Every kind of store, each new and empty."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from jobx.kv.etcd.connection import Connection
+from jobx.kv.etcd.store import LIMITS, EtcdStore
+from jobx.kv.memory import MemoryStore
+from jobx.kv.sqlite.store import SqliteStore
+from jobx.kv.store import Limits, Store
+from tests.support.etcd import Etcd
+
+KINDS: Final = ("memory", "sqlite", "etcd")
+#: Opens a store of a kind, in a folder, with limits if any are given.
+OpenStore: TypeAlias = Callable[..., Store]
+
+
+def opener(etcd: Callable[[], Etcd]) -> OpenStore:
+    """Return what opens stores; ``etcd`` gives the servers of those that are there."""
+
+    def open_store(kind: str, folder: Path, limits: Limits | None = None) -> Store:
+        if kind == "memory":
+            return MemoryStore(limits=limits or Limits())
+        if kind == "sqlite":
+            return SqliteStore(folder / "store.db", limits=limits or Limits())
+        return etcd_store(etcd(), limits or LIMITS)
+
+    return open_store
+
+
+def etcd_store(etcd: Etcd, limits: Limits = LIMITS, timeout_s: float = 10.0) -> EtcdStore:
+    """Open a store among keys of its own."""
+    connection = Connection(etcd.servers, None, None, timeout_s)
+    return EtcdStore(connection, f"{uuid.uuid4().hex}/", limits)
