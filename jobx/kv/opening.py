@@ -16,6 +16,8 @@ from jobx.kv.store import Limits, Store
 
 #: So long after its last sign of life a node has lost its store to another one.
 LEASE_S: Final = 5.0
+#: In the order that gRPC takes them.
+_FILES: Final = ("ca_file", "key_file", "cert_file")
 _PORT: Final = 2379
 #: ``etcd://`` or ``etcds://`` (over TLS), servers with commas, and what all keys begin with.
 _URL: Final = re.compile(r"(?P<scheme>etcds?)://(?P<servers>[^/?#]+)(/(?P<root>[^?#]*))?")
@@ -96,24 +98,27 @@ def _open_etcd(store: StoreSettings) -> Store:
     except ImportError as error:
         reason = "needs the extra etcd: pip install 'jobx[etcd]'"
         raise ConfigError("store.url", repr(store.url), f"{reason} ({error})") from error
-    credentials = None
-    if store.url.startswith("etcds:"):
-        files = (_read(store, name) for name in ("ca_file", "key_file", "cert_file"))
-        credentials = grpc.ssl_channel_credentials(*files)
-    else:
-        for name in ("ca_file", "key_file", "cert_file"):
-            if getattr(store, name):
-                reason = "is used with etcds:// only, and store.url is etcd://"
-                raise ConfigError(f"store.{name}", repr(getattr(store, name)), reason)
+    files = [_read(store, name) for name in _FILES]
+    credentials = grpc.ssl_channel_credentials(*files) if _is_tls(store) else None
     user = (store.username, store.password) if store.username else None
     connection = Connection(servers, credentials, user, store.timeout_s)
     return EtcdStore(connection, root, Limits(store.max_writes, LIMITS.size_bytes))
 
 
+def _is_tls(store: StoreSettings) -> bool:
+    return store.url.startswith("etcds:")
+
+
 def _read(store: StoreSettings, name: str) -> bytes | None:
     path = getattr(store, name)
+    other = {"cert_file": store.key_file, "key_file": store.cert_file}.get(name, "")
+    if other and not path:
+        raise ConfigError(f"store.{name}", "nothing", f"is needed with {other}")
     if not path:
         return None
+    if not _is_tls(store):
+        reason = "is used with etcds:// only, and store.url is etcd://"
+        raise ConfigError(f"store.{name}", repr(path), reason)
     try:
         return Path(path).read_bytes()
     except OSError as error:

@@ -89,8 +89,9 @@ class Member:
 class Etcd:
     """A cluster of one or three servers."""
 
-    def __init__(self, members: list[Member]) -> None:
+    def __init__(self, members: list[Member], scheme: str = "http") -> None:
         self.members = members
+        self._scheme = scheme
         self._cluster = ",".join(member.peer for member in members)
 
     @property
@@ -106,28 +107,34 @@ class Etcd:
     def start(self, *members: Member) -> None:
         """Start servers, by default all, and wait until all that run answer."""
         for member in members or self.members:
-            member.start(self._cluster)
-        for member in members or self.members:
-            eventually(member.is_healthy, timeout_s=START_S)
+            member.start(self._cluster, self._scheme)
+        if self._scheme == "http":
+            for member in members or self.members:
+                eventually(member.is_healthy, timeout_s=START_S)
 
     def ctl(self, *words: str) -> Any:
-        """Ask with etcdctl, and return the answer to be read as JSON."""
+        """Ask with etcdctl, and return the answer: JSON, or the text of commands that have none."""
         command = ["etcdctl", "--endpoints", ",".join(self.servers), "-w", "json", *words]
         environ = {"ETCDCTL_API": "3", "PATH": "/usr/bin:/bin:/usr/local/bin"}
         done = subprocess.run(command, capture_output=True, env=environ, check=True, timeout=30)
-        return json.loads(done.stdout or b"null")
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            return done.stdout.decode()
 
 
 @contextmanager
-def etcd_servers(folder: Path, count: int = 1, flags: Sequence[str] = ()) -> Iterator[Etcd]:
-    """Run servers; skips the test where etcd is not installed."""
+def etcd_servers(
+    folder: Path, count: int = 1, flags: Sequence[str] = (), scheme: str = "http"
+) -> Iterator[Etcd]:
+    """Run servers; skips the test where etcd is not installed. Over https none is waited for."""
     if shutil.which("etcd") is None:
         absent("etcd", "needs the program etcd (etcd-server)")
     ports = free_ports(2 * count)
     pairs = zip(ports[::2], ports[1::2], strict=True)
     folder.mkdir(parents=True, exist_ok=True)
     members = [Member(f"m{n}", folder, pair, flags) for n, pair in enumerate(pairs)]
-    servers = Etcd(members)
+    servers = Etcd(members, scheme)
     try:
         servers.start()
         yield servers

@@ -110,6 +110,9 @@ class Connection:
             try:
                 timeout_s = self._time_for(deadline, may_go_on=writes is None)
                 return pick(server)(request, timeout=timeout_s, metadata=self._metadata(server))
+            except ValueError:  # its channel was closed a moment ago
+                self.check_open()
+                raise
             except grpc.RpcError as error:
                 self.check_open()
                 self._turn_from(at, error)
@@ -131,6 +134,9 @@ class Connection:
             for answer in stream:
                 if answer.events or answer.canceled:
                     return
+        except ValueError:  # its channel was closed a moment ago
+            self.check_open()
+            raise
         except grpc.RpcError as error:
             self.check_open()
             if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:

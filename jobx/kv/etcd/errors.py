@@ -31,6 +31,8 @@ _TOO_LARGE: Final = (
     "etcdserver: too many operations in txn request",
     "message larger than max",
 )
+#: Codes of calls that may have been done.
+_UNANSWERED: Final = (_Code.UNAVAILABLE, _Code.DEADLINE_EXCEEDED, _Code.CANCELLED, _Code.UNKNOWN)
 _NO_ROOM: Final = "database space exceeded"
 #: The token of a user has expired, or its server has started anew.
 _STALE: Final = "invalid auth token"
@@ -43,7 +45,7 @@ _RIGHTS: Final = {
     "authentication failed": "it does not know this user or password; see store.username",
     _STALE: "it does not take the user's token",
 }
-_HANDSHAKE: Final = ("handshake", "SSL_ERROR", "CERTIFICATE")
+_HANDSHAKE: Final = ("handshake", "SSL_ERROR", "CERTIFICATE", "TSI_")
 #: How a server that wants TLS, or a certificate, ends a connection without either.
 _HUNG_UP: Final = ("Socket closed", "Connection reset", "Broken pipe")
 
@@ -77,10 +79,10 @@ def translate(error: grpc.RpcError, where: str, key: str | None = None) -> JobxE
     known = _known(code, details, where)
     if known is not None:
         return known
-    if code in (_Code.UNAVAILABLE, _Code.DEADLINE_EXCEEDED, _Code.CANCELLED, _Code.UNKNOWN):
-        if key is not None and not is_undone(error):
-            return OutcomeUnknown(key, f"etcd at {where} has not answered ({details})")
+    if is_undone(error) or (code in _UNANSWERED and key is None):
         return StoreUnavailable(f"etcd at {where} does not answer ({details})")
+    if code in _UNANSWERED:
+        return OutcomeUnknown(key or where, f"etcd at {where} has not answered ({details})")
     return InternalError(f"etcd at {where}: {code.name} {details}")
 
 
@@ -94,7 +96,9 @@ def _known(code: grpc.StatusCode, details: str, where: str) -> JobxError | None:
         if text in details:
             return StoreRefused(place, f"{advice} ({details})")
     if code is _Code.UNAVAILABLE and any(text in details for text in _HANDSHAKE):
-        return StoreRefused(place, f"TLS fails; see store.ca_file and the server's name: {details}")
+        return StoreRefused(
+            place, f"TLS fails; see store.ca_file, store.cert_file and the server's name: {details}"
+        )
     if code is _Code.DATA_LOSS:
         return StoreRefused(place, details)
     return None

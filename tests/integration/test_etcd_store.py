@@ -1,0 +1,333 @@
+"""The store on real servers of etcd that are killed, cut off, full, or do not know who asks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+import trustme
+
+from jobx.actors.commits import commit
+from jobx.config import Settings, StoreSettings
+from jobx.errors import JobxError, OutcomeUnknown, StoreFull, StoreRefused, StoreUnavailable
+from jobx.kv.opening import open_store
+from jobx.kv.store import CommitOutcome, Create, Delete, Put, Store
+from tests.support.etcd import Etcd, Member, etcd_servers
+from tests.support.proxy import Proxy, proxy
+from tests.support.waiting import eventually
+
+TIMEOUT_S = 2.0
+USER = {"username": "jobx", "password": "word"}
+
+
+def opened(*servers: str, scheme: str = "etcd", **fields: str) -> Store:
+    """Open a store; ``servers`` are ``host:port``."""
+    url = f"{scheme}://{','.join(servers)}"
+    return open_store(Settings(store=StoreSettings(url=url, timeout_s=TIMEOUT_S, **fields)))
+
+
+def is_written(store: Store, key: str) -> bool:
+    """Write a key; return whether that could be done."""
+    try:
+        store.commit([Put(key, b"")])
+    except JobxError:
+        return False
+    return True
+
+
+@pytest.fixture
+def way(etcd: Etcd) -> Iterator[Proxy]:
+    """A proxy in front of the server."""
+    with proxy(etcd.servers[0]) as made:
+        yield made
+
+
+@pytest.fixture
+def store(way: Proxy) -> Iterator[Store]:
+    """A store behind the proxy."""
+    with closing(opened(f"127.0.0.1:{way.port}")) as store:
+        yield store
+
+
+def test_a_commit_whose_answer_is_lost_may_have_been_done(
+    store: Store, way: Proxy, tmp_path: Path
+) -> None:
+    key = f"lost/{tmp_path}"
+    way.cuts_after = key.encode()
+    with pytest.raises(OutcomeUnknown, match="lost/"):
+        store.commit([Create(key, b"mine")])
+    entry = eventually(lambda: store.get(key))
+    assert entry.value == b"mine"
+
+
+def test_what_was_written_without_an_answer_is_known_for_one_s_own(
+    store: Store, way: Proxy, tmp_path: Path
+) -> None:
+    chain = [[Put("beside", b""), Create(f"again/{tmp_path}", b"mine")]]
+    way.cuts_after = b"again/"
+    (first,) = commit(store, [chain])
+    assert isinstance(first.error, OutcomeUnknown)
+    assert eventually(lambda: commit(store, [chain]) == [CommitOutcome(1)])
+
+
+def test_a_server_that_is_deaf_is_not_waited_for_beyond_the_deadline(
+    store: Store, way: Proxy
+) -> None:
+    assert store.get("a") is None
+    way.is_deaf = True
+    with pytest.raises(StoreUnavailable):
+        store.get("a")
+    with pytest.raises(OutcomeUnknown):
+        store.commit([Create("a", b"")])
+
+
+def test_a_read_is_answered_by_another_server_when_one_is_deaf(etcd: Etcd, way: Proxy) -> None:
+    with closing(opened(f"127.0.0.1:{way.port}", *etcd.servers)) as store:
+        way.is_deaf = True
+        assert store.get("a") is None
+        assert is_written(store, "other")
+
+
+def test_a_connection_that_is_cut_costs_a_read_nothing(store: Store, way: Proxy) -> None:
+    for _ in range(3):
+        assert store.get("a") is None
+        way.cut()
+
+
+def test_a_waiting_reader_hears_of_a_change_after_its_watch_was_cut(
+    store: Store, way: Proxy, etcd: Etcd, tmp_path: Path
+) -> None:
+    key = f"watched/{tmp_path}"
+    with ThreadPoolExecutor(1) as pool, closing(opened(*etcd.servers)) as other:
+        waiting = pool.submit(store.wait, key, 0, 30.0)
+        other.commit([Put("else", b"")])
+        way.cut()
+        other.commit([Put(key, b"1")])
+        entry = waiting.result(30)
+    assert entry is not None and entry.value == b"1"
+
+
+def test_a_compaction_loses_no_change_to_who_waits(etcd: Etcd, tmp_path: Path) -> None:
+    key = f"compacted/{tmp_path}"
+    with closing(opened(*etcd.servers)) as store, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(store.wait, key, 0, 30.0)
+        for number in range(20):
+            store.commit([Put("else", str(number).encode())])
+        revision = etcd.ctl("get", "else")["header"]["revision"]
+        etcd.ctl("compact", str(revision))
+        store.commit([Put(key, b"1")])
+        entry = waiting.result(30)
+    assert entry is not None and entry.value == b"1"
+
+
+def test_a_server_that_starts_anew_is_found_again_at_once(tmp_path: Path) -> None:
+    with etcd_servers(tmp_path) as etcd, closing(opened(*etcd.servers)) as store:
+        (member,) = etcd.members
+        store.commit([Put("a", b"1")])
+        member.kill()
+        with pytest.raises(StoreUnavailable):
+            store.commit([Put("a", b"2")])
+        etcd.start()
+        began = time.monotonic()
+        entry = store.get("a")
+        assert entry is not None and entry.value == b"1"
+        assert is_written(store, "a")
+        assert time.monotonic() - began < 2 * TIMEOUT_S
+
+
+def test_without_a_quorum_nothing_is_begun_and_with_one_all_goes_on(tmp_path: Path) -> None:
+    with etcd_servers(tmp_path, 3) as etcd, closing(opened(*etcd.servers)) as store:
+        for member in etcd.members[1:]:
+            member.kill()
+        eventually(lambda: _error(store) is StoreUnavailable, timeout_s=30)  # first it is unknown
+        etcd.start(*etcd.members[1:])
+        assert eventually(lambda: is_written(store, "b"), timeout_s=30)
+
+
+def test_one_member_of_three_may_die(tmp_path: Path) -> None:
+    with etcd_servers(tmp_path, 3) as etcd, closing(opened(*etcd.servers)) as store:
+        for member in etcd.members:
+            member.kill()
+            assert eventually(lambda: is_written(store, "a"), timeout_s=30)
+            etcd.start(member)
+
+
+def _error(store: Store) -> type[JobxError] | None:
+    try:
+        store.commit([Put("a", b"")])
+    except JobxError as error:
+        return type(error)
+    return None
+
+
+def test_a_store_without_room_says_so_and_goes_on_when_there_is_some(tmp_path: Path) -> None:
+    flags = ("--quota-backend-bytes", str(4 << 20))
+    with etcd_servers(tmp_path, flags=flags) as etcd, closing(opened(*etcd.servers)) as store:
+        with pytest.raises(StoreFull, match="quota"):
+            for number in range(100):
+                store.commit([Put("large", bytes([number]) * 500_000)])
+        store.commit([Delete("large")])  # a removal needs none
+        revision = etcd.ctl("get", "large")["header"]["revision"]
+        etcd.ctl("compact", str(revision))
+        etcd.ctl("defrag")
+        etcd.ctl("alarm", "disarm")
+        assert eventually(lambda: is_written(store, "small"))
+
+
+# Who may
+
+
+@pytest.fixture(scope="module")
+def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
+    """A server that asks who one is: ``jobx`` may all, ``guest`` nothing."""
+    with etcd_servers(tmp_path_factory.mktemp("users")) as etcd:
+        for name in ("root", "jobx", "guest"):
+            etcd.ctl("user", "add", f"{name}:word")
+        etcd.ctl("role", "add", "all")
+        etcd.ctl("role", "grant-permission", "all", "readwrite", "", "--prefix")
+        etcd.ctl("user", "grant-role", "jobx", "all")
+        etcd.ctl("user", "grant-role", "root", "root")
+        etcd.ctl("auth", "enable")
+        yield etcd
+
+
+def test_a_user_with_rights_reads_and_writes_also_when_the_server_started_anew(
+    users: Etcd,
+) -> None:
+    with closing(opened(*users.servers, **USER)) as store:
+        store.commit([Put("a", b"1")])
+        users.members[0].kill()
+        users.start()
+        assert eventually(lambda: is_written(store, "a"))
+
+
+@pytest.mark.parametrize(
+    ("user", "reason"),
+    [
+        ({}, "store.username"),
+        ({"username": "jobx", "password": "wrong"}, "does not know this user or password"),
+        ({"username": "nobody", "password": "word"}, "does not know this user or password"),
+        ({"username": "guest", "password": "word"}, "grant a role"),
+    ],
+    ids=str,
+)
+def test_a_user_who_may_not_is_refused_by_name(
+    users: Etcd, user: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(StoreRefused, match=reason):
+        opened(*users.servers, **user)
+
+
+def test_a_user_is_fine_where_nobody_is_asked(etcd: Etcd) -> None:
+    with closing(opened(*etcd.servers, **USER)) as store:
+        assert is_written(store, "a")
+
+
+# TLS
+
+
+class Certificates:
+    """Authorities and certificates, as files."""
+
+    def __init__(self, folder: Path) -> None:
+        authority, other = trustme.CA(), trustme.CA()
+        self.ca, self.other = self._file(folder / "ca.pem"), self._file(folder / "other.pem")
+        authority.cert_pem.write_to_path(self.ca)
+        other.cert_pem.write_to_path(self.other)
+        self.server = self._pair(authority, folder, "127.0.0.1")
+        self.client = self._pair(authority, folder, "jobx.example")
+
+    def _file(self, path: Path) -> str:
+        return str(path)
+
+    def _pair(self, authority: trustme.CA, folder: Path, name: str) -> tuple[str, str]:
+        made = authority.issue_cert(name)
+        key, cert = folder / f"{name}.key", folder / f"{name}.pem"
+        made.private_key_pem.write_to_path(str(key))
+        made.cert_chain_pems[0].write_to_path(str(cert))
+        return str(cert), str(key)
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Member, Certificates]]:
+    """A server that speaks TLS, and wants to see a certificate."""
+    folder = tmp_path_factory.mktemp("tls")
+    made = Certificates(folder)
+    cert, key = made.server
+    flags = ["--cert-file", cert, "--key-file", key, "--trusted-ca-file", made.ca]
+    with etcd_servers(folder, flags=[*flags, "--client-cert-auth"], scheme="https") as etcd:
+        yield etcd.members[0], made
+
+
+def test_a_server_with_tls_is_used_with_its_authority_and_a_certificate(
+    secured: tuple[Member, Certificates],
+) -> None:
+    member, made = secured
+    cert, key = made.client
+
+    def is_open() -> bool:
+        with suppress(StoreUnavailable), closing(_tls(member, made.ca, cert, key)) as store:
+            return is_written(store, "a")
+        return False
+
+    assert eventually(is_open, timeout_s=30)
+
+
+def _tls(member: Member, ca: str, cert: str = "", key: str = "") -> Store:
+    return opened(member.server, scheme="etcds", ca_file=ca, cert_file=cert, key_file=key)
+
+
+def test_another_authority_is_refused_by_name(secured: tuple[Member, Certificates]) -> None:
+    member, made = secured
+    with pytest.raises(StoreRefused, match=r"TLS fails; see store\.ca_file"):
+        _tls(member, made.other, *made.client)
+
+
+def test_a_certificate_that_is_missing_is_asked_for(secured: tuple[Member, Certificates]) -> None:
+    member, made = secured
+    with pytest.raises(StoreRefused, match=r"store\.cert_file|TLS fails"):
+        _tls(member, made.ca)
+
+
+def test_a_server_with_tls_is_refused_without(secured: tuple[Member, Certificates]) -> None:
+    with pytest.raises(StoreRefused, match="etcds://"):
+        opened(secured[0].server)
+
+
+def test_a_server_without_tls_is_refused_with(etcd: Etcd, tmp_path: Path) -> None:
+    made = Certificates(tmp_path)
+    with pytest.raises(StoreRefused, match="TLS"):
+        _tls(etcd.members[0], made.ca)
+
+
+def test_a_server_that_nobody_runs_is_named() -> None:
+    with pytest.raises(StoreUnavailable, match=r"etcd at 127\.0\.0\.1:9 does not answer"):
+        opened("127.0.0.1:9")
+
+
+def test_many_threads_share_a_store_while_its_connections_are_cut(
+    store: Store, way: Proxy, tmp_path: Path
+) -> None:
+    stopped = threading.Event()
+
+    def cut() -> None:
+        while not stopped.wait(0.1):
+            way.cut()
+
+    def write(thread: int) -> int:
+        for number in range(20):
+            chain = [[Create(f"{tmp_path}/{thread}/{number}", b"mine")]]
+            eventually(lambda chain=chain: commit(store, [chain]) == [CommitOutcome(1)])
+        return 20
+
+    with ThreadPoolExecutor(5) as pool:
+        cutting = pool.submit(cut)
+        assert sum(pool.map(write, range(4))) == 80
+        stopped.set()
+        cutting.result()
+    assert eventually(lambda: len(store.range(f"{tmp_path}/"))) == 80

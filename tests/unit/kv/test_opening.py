@@ -1,0 +1,72 @@
+"""Which store the settings name, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobx.config import Settings, StoreSettings
+from jobx.errors import ConfigError
+from jobx.kv.opening import open_store, servers_of
+
+
+@pytest.mark.parametrize(
+    ("url", "servers", "root"),
+    [
+        ("etcd://h", ["h:2379"], ""),
+        ("etcd://h1:1,h2,h3:3", ["h1:1", "h2:2379", "h3:3"], ""),
+        ("etcds://[::1]:2379/", ["[::1]:2379"], ""),
+        ("etcd://h/team-a/jobx/", ["h:2379"], "team-a/jobx/"),
+    ],
+)
+def test_url_names_servers_and_what_keys_begin_with(
+    url: str, servers: list[str], root: str
+) -> None:
+    assert servers_of(url) == (servers, root)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("redis://h", "must be etcd://"),
+        ("h:2379", "must be etcd://"),
+        ("etcd://", "must be etcd://"),
+        ("etcd://h:99999", "'h:99999' is no HOST:PORT"),
+        ("etcd://h:x", "'h:x' is no HOST:PORT"),
+        ("etcd://h1,,h2", "'' is no HOST:PORT"),
+        ("etcd://root:secret@h", "store.username"),
+        ("etcd://h?x=1", "must be etcd://"),
+    ],
+)
+def test_wrong_url_is_refused_by_the_name_of_its_setting(url: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=r"setting store\.url: ") as caught:
+        open_store(Settings(store=StoreSettings(url=url)))
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"url": "etcd://h", "ca_file": "ca.pem"}, "store.ca_file"),
+        ({"url": "etcds://h", "ca_file": "/nowhere/ca.pem"}, "store.ca_file"),
+        (
+            {"url": "etcds://h", "key_file": __file__, "cert_file": "/nowhere/cert.pem"},
+            "store.cert_file",
+        ),
+        ({"url": "etcds://h", "cert_file": __file__}, "store.key_file"),
+    ],
+    ids=str,
+)
+def test_certificate_that_cannot_be_used_is_refused_by_name(
+    fields: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"setting {name}: "):
+        open_store(Settings(store=StoreSettings(**fields)))
+
+
+def test_without_a_url_the_store_is_in_the_data_folder(tmp_path: Path) -> None:
+    settings = Settings(node=Settings().node.__class__(data_dir=str(tmp_path)))
+    open_store(settings).close()
+    assert (tmp_path / "jobx.sqlite").exists()
