@@ -1,7 +1,7 @@
 """What a request does next: pure decisions over its state.
 
-A decision is taken from what the state has ready, so each comes once; the coordinator carries it
-out and comes back with events, or gives it back.
+A decision takes ready work from the state, so each comes once. The coordinator carries it out and
+returns events, or gives it back.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from jobx.actors.request.tree import MAPPER, Chunk, Target
 from jobx.model import Failure
 from jobx.payload import Payload, cut
 
-#: Most pairs of one mapped chunk, and most invocations of one batch.
+#: Largest number of pairs of one mapped chunk, and of invocations of one batch.
 CHUNK_PAIRS: Final = 1000
-#: Most bytes of arguments of one batch.
+#: Largest size of the arguments of one batch.
 BATCH_BYTES: Final = 256 << 10
-#: A reduction by key of more input than this is done in partitions, side by side.
+#: A reduction by key of more input than this is partitioned and runs in parallel.
 PARTITION_BYTES: Final = 1 << 20
 #: How long a batch should take …
 BATCH_S: Final = 1.0
-#: … and after how long an executor gives back what it has not begun with.
+#: … and after how long an executor gives back what it has not started.
 BATCH_LIMIT_S: Final = 2.0
 
 
@@ -74,13 +74,13 @@ Decision: TypeAlias = Work | Wait | Finish
 
 
 class Pace:
-    """How fast the steps of a request go, and so how large their batches may be."""
+    """The measured pace of a request's steps, which limits the size of their batches."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
 
     def record(self, step: str, count: int, seconds: float) -> None:
-        """Take the measured duration of a batch of ``count`` invocations."""
+        """Record the duration of a batch of ``count`` invocations."""
         each = seconds / count
         known = self._seconds.get(step)
         self._seconds[step] = each if known is None else 0.7 * known + 0.3 * each
@@ -94,14 +94,14 @@ class Pace:
 def decide(
     state: RequestState, pace: Pace, *, room: int, slots: int, window: int
 ) -> list[Decision]:
-    """Take from the state what to do next.
+    """Take the next decisions from the state.
 
     Args:
-        state: The request as it stands.
+        state: The state of the request.
         pace: Measured durations.
-        room: Work that may be started now.
-        slots: Executors that siblings are shared out over.
-        window: Open children that one mapper may have.
+        room: Largest number of works to start now.
+        slots: Number of executors that share siblings.
+        window: Largest number of open children of one mapper.
     """
     if state.finished is not None:
         return []
@@ -119,7 +119,7 @@ def decide(
 
 
 class _Batches:
-    """Sizes the batches that are begun together."""
+    """Sizes the batches that start together."""
 
     def __init__(self, ready: Ready, pace: Pace, slots: int) -> None:
         self._ready = ready
@@ -130,7 +130,7 @@ class _Batches:
     def fitting(self, chunk: Chunk, first: int, stop: int) -> int:
         """Return how many of the siblings from ``first`` to ``stop`` make one batch.
 
-        The last ones of a request are shared out evenly, so that all executors have some.
+        The last ones of a request are shared evenly among all executors.
         """
         count = min(self._pace.batch(chunk.step), stop - first)
         if self._ready.is_at_last_chunk:
@@ -146,7 +146,7 @@ class _Batches:
 
 
 def _next(state: RequestState, batches: _Batches, window: int) -> Work | None:
-    """Return the next work: what frees memory first, what needs more of it last."""
+    """Return the next work: first what frees memory, last what needs more."""
     target = state.ready.take_reduce()
     if target is not None:
         branch = state.tree.branches[target[0]]
@@ -172,7 +172,7 @@ def _finish(state: RequestState) -> Finish:
 def chunk_of(state: RequestState, work: Work) -> Chunk | None:
     """Return the chunk of a work's vertices, or None: the work is no longer wanted.
 
-    So a result that comes late, when its mapper was begun anew or dropped, changes nothing.
+    So a late result, after its mapper started again or was dropped, changes nothing.
     """
     if isinstance(work, RunMappers):
         return state.tree.chunks.get(work.chunk.start)

@@ -1,7 +1,7 @@
-"""The events of a request: its log is the ordered list of them and the only truth about it.
+"""The events of a request. Its log is the ordered list of them and the only truth about it.
 
-Every event is frozen, says when it happened (``at``, wall clock, for people only: nothing is
-decided by it) and goes to the log as a map of plain values. Vertices are the mapper invocations of
+Every event is frozen, has its time (``at``, wall clock, for people only: it decides nothing) and is
+a map of plain values in the log. Vertices are the mapper invocations of
 a request, numbered from 0 (the root) in the order in which they were mapped; the combiner and the
 reducer of a mapper share its number. A chunk is a row of siblings, named by its first vertex.
 """
@@ -68,9 +68,9 @@ class Done(Struct, frozen=True):
 
 
 class Retried(Struct, frozen=True):
-    """Invocations did not succeed, or what they left is gone; they will be tried again.
+    """Invocations failed, or their output is gone; they will be retried.
 
-    A combiner, and a reducer whose input is not kept, are tried again with their mapper.
+    A combiner, and a reducer whose input is not kept, are retried together with their mapper.
     """
 
     at: float
@@ -97,14 +97,14 @@ class Failed(Struct, frozen=True):
 
 
 class Cancelled(Struct, frozen=True):
-    """Somebody asked for the end of the request."""
+    """Somebody cancelled the request."""
 
     at: float
     reason: str
 
 
 class Adopted(Struct, frozen=True):
-    """A coordinator took the request up again; nothing of before is at work any more."""
+    """A new coordinator owns the request; no earlier work is running any more."""
 
     at: float
     node: str
@@ -146,7 +146,7 @@ def to_record(event: Event) -> dict[str, Any]:
 
 
 def from_record(record: dict[str, Any]) -> Event:
-    """Return the event that ``to_record`` made a map of.
+    """Return the event of a map of ``to_record``.
 
     Raises:
         InternalError: The map is no event.
@@ -172,7 +172,7 @@ def _wires(payloads: tuple[Payload, ...]) -> list[list[Any]]:
     return [item.to_wire() for item in payloads]
 
 
-#: Fields that are no plain values: how they become some, and how they are made of them again.
+#: Fields that are not plain values, with the conversions to and from them.
 _FLATTEN: Final[dict[str, Callable[[Any], Any]]] = {
     "arguments": Payload.to_wire,
     "payload": Payload.to_wire,

@@ -1,4 +1,4 @@
-"""A set of whole numbers kept as sorted ranges: small when what it holds is contiguous."""
+"""A set of whole numbers as sorted ranges, which is small if the numbers are contiguous."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Ranges:
         return position < len(self._starts) and self._starts[position] < stop
 
     def add(self, start: int, stop: int) -> None:
-        """Put a range in, of which no number is in the set yet; joins its neighbours."""
+        """Add a range that does not overlap the set, and join it with its neighbours."""
         position = bisect.bisect_left(self._starts, start)
         self.size += stop - start
         left = position > 0 and self._stops[position - 1] == start
@@ -42,7 +42,7 @@ class Ranges:
             self._stops.insert(position, stop)
 
     def remove(self, start: int, stop: int) -> None:
-        """Take a range out, all of which is in the set."""
+        """Remove a range that is completely in the set."""
         position = bisect.bisect_right(self._starts, start) - 1
         low, high = self._starts[position], self._stops[position]
         kept = [(a, b) for a, b in ((low, start), (stop, high)) if a < b]
@@ -51,7 +51,7 @@ class Ranges:
         self.size -= stop - start
 
     def gaps(self, start: int, stop: int) -> list[tuple[int, int]]:
-        """Return what of a range is not in the set, as ranges in ascending order."""
+        """Return the parts of a range that are not in the set, in ascending order."""
         missing = []
         position = bisect.bisect_right(self._stops, start)
         while start < stop:

@@ -1,7 +1,7 @@
-"""What of a request is ready to be started: siblings, reductions, and mappers to be asked for more.
+"""The work of a request that is ready to start: siblings, reductions, suspended mappers.
 
-All of it is in memory only. What was started is taken with ``take_*`` and given back with
-``give_back*`` when an executor dies under it; ``renew`` makes ready again whatever has no result.
+It is in memory only. ``take_*`` takes work to start it, and ``give_back*`` returns it when its
+executor died. ``renew`` makes everything without a result ready again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jobx.actors.request.tree import MAPPER, Branch, Chunk, Target, Tree
 
 
 class Ready:
-    """What is ready in a tree.
+    """The ready work in a tree.
 
     Attributes:
         delayed: Targets that wait for their back-off, with the seconds; emptied by ``decide``.
@@ -33,10 +33,10 @@ class Ready:
         self._tree = tree
         self._chunks: list[tuple[int, int]] = []  # heap of (-depth, chunk): deepest first
         self._reduces: deque[Target] = deque()
-        self._lost: set[str] = set()  # blobs that are gone and whose invocations run again
+        self._lost: set[str] = set()  # missing blobs whose invocations run again
 
     def take_range(self, most: Callable[[Chunk, int, int], int]) -> tuple[Chunk, int, int] | None:
-        """Take siblings that are ready, deepest first, ``most(chunk, first, stop)`` at most.
+        """Take ready siblings, deepest first, at most ``most(chunk, first, stop)``.
 
         Returns the chunk, the first vertex and the count, or None.
         """
@@ -61,7 +61,7 @@ class Ready:
         return len(self._chunks) == 1 and not self.suspended
 
     def take_reduce(self) -> Target | None:
-        """Take a reduction that is ready: (vertex, partition), or None."""
+        """Take a ready reduction, (vertex, partition), or None."""
         while self._reduces:
             vertex, partition = self._reduces.popleft()
             branch = self._tree.branches.get(vertex)
@@ -101,7 +101,7 @@ class Ready:
                 self._reduces.append((branch.vertex, partition))
 
     def give_back(self, chunk_start: int, first: int, count: int) -> None:
-        """Make siblings ready again that were taken and got no result."""
+        """Make taken siblings without a result ready again."""
         chunk = self._tree.chunks.get(chunk_start)
         if chunk is not None:
             for start, stop in chunk.finished.gaps(first, first + count):
@@ -115,7 +115,7 @@ class Ready:
             self._reduces.appendleft(target)
 
     def release(self, target: Target) -> None:
-        """End the back-off of a target: it is ready."""
+        """End the back-off of a target, which is now ready."""
         vertex, partition = target
         if partition == MAPPER:
             chunk = self._tree.chunk_of(vertex)
@@ -130,7 +130,7 @@ class Ready:
             self._reduces.remove(target)
 
     def renew(self) -> None:
-        """Make ready whatever has no result: nothing is at work any more."""
+        """Make everything without a result ready, because nothing is running."""
         self.suspended.clear()
         self.delayed.clear()
         self._chunks.clear()
@@ -145,7 +145,7 @@ class Ready:
                 self._add_between(chunk, start, stop, mapped)
 
     def _add_between(self, chunk: Chunk, start: int, stop: int, mapped: list[int]) -> None:
-        """Make a range ready but for the vertices in ``mapped`` (ascending)."""
+        """Make a range ready, except the vertices in ``mapped`` (ascending)."""
         for position in range(bisect.bisect_left(mapped, start), bisect.bisect_left(mapped, stop)):
             if start < mapped[position]:
                 self.add_range(chunk, start, mapped[position])
@@ -160,11 +160,11 @@ class Ready:
                 self.discarded.append((self.suspended.pop(vertex), vertex))
 
     def hold_back(self, blob: str) -> None:
-        """Start nothing that needs a blob: it is gone, and what left it runs again."""
+        """Start nothing that needs a missing blob, whose invocation runs again."""
         self._lost.add(blob)
 
     def is_awaited(self, blob: str) -> bool:
-        """Whether a blob that is gone will be replaced: what left it is to run again already.
+        """Whether a missing blob will be replaced, because its invocation runs again already.
 
         From then on nothing is started that needs the blob.
         """

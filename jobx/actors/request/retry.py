@@ -1,4 +1,4 @@
-"""When a failed invocation is tried again. Pure arithmetic."""
+"""When a failed invocation is retried. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final
 from jobx.model import Failure, Retry
 from jobx.system.backoff import doubled
 
-#: Failures that are nobody's exception: the executor under the invocation, or a blob, is gone.
-LOSSES: Final = frozenset({"crash", "blob"})
-#: Failures that a handler's own policy decides about.
+#: Failures without an exception: the executor of the invocation, or a blob, is gone.
+EXECUTOR_FAILURES: Final = frozenset({"crash", "blob"})
+#: Failures for which the handler's own policy decides.
 FAULTS: Final = frozenset({"author", "timeout", "memory"})
 #: The disk is full or does not do as told, or the executor lacks descriptors: nobody's fault here.
 DISK: Final = frozenset({"full", "disk"})
@@ -20,28 +20,28 @@ DISK_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Where the tries of one invocation stand.
+    """The tries of one invocation so far.
 
     Attributes:
         number: The current attempt, from 1.
-        losses: Earlier attempts that took their executor, or a blob, with them.
+        executor_failures: Earlier attempts that took their executor, or a blob, with them.
         faults: Earlier attempts that ended in the handler's own failure.
     """
 
     number: int = 1
-    losses: int = 0
+    executor_failures: int = 0
     faults: int = 0
 
     def after(self, failure: Failure) -> Attempt:
         """Return the attempt that follows ``failure``.
 
-        One that ended only because its neighbour killed the executor counts as neither loss
-        nor fault, so a poison invocation never uses up the tries of others.
+        An attempt that ended only because its neighbour killed the executor counts as neither, so
+        a poison invocation never uses up the tries of others.
         """
         return replace(
             self,
             number=self.number + 1,
-            losses=self.losses + (failure.kind in LOSSES),
+            executor_failures=self.executor_failures + (failure.kind in EXECUTOR_FAILURES),
             faults=self.faults + (failure.kind in FAULTS),
         )
 
@@ -52,7 +52,7 @@ FIRST: Final = Attempt()
 def next_delay_s(
     policy: Retry, failure: Failure, attempt: Attempt, lost_attempts: int
 ) -> float | None:
-    """Return after how many seconds an invocation is tried again, or None: not at all.
+    """Return the seconds before the next try of an invocation, or None if there is none.
 
     Args:
         policy: The handler's policy, for its own faults.
@@ -61,8 +61,8 @@ def next_delay_s(
         lost_attempts: Attempts in all that may take their executor with them.
     """
     spent = attempt.after(failure)
-    if failure.kind in LOSSES:
-        return 0.0 if spent.losses < lost_attempts else None
+    if failure.kind in EXECUTOR_FAILURES:
+        return 0.0 if spent.executor_failures < lost_attempts else None
     if failure.kind == "lost":
         return 0.0
     if failure.kind in DISK:
@@ -75,6 +75,6 @@ def next_delay_s(
 
 
 def _named(failure: Failure, names: tuple[str, ...]) -> bool:
-    """Tell whether a policy names the class of an exception, or one that it is derived from."""
+    """Tell whether a policy names the class of an exception, or one of its base classes."""
     classes = (failure.type, *failure.bases)
     return any(name in names or name.rpartition(".")[2] in names for name in classes)

@@ -1,9 +1,8 @@
-"""The state of one request: what its events add up to. No I/O, no clock, no randomness.
+"""The state of one request, the sum of its events. No I/O, no clock, no randomness.
 
-``RequestState.apply`` takes an event and nothing else changes what is true about the request; the
-same events give the same state, so a coordinator that starts anew reads the log and goes on.
-The mappers that events tell of are in ``tree.py``. What may be started is in ``ready.py``, and in
-memory only; ``Adopted`` makes it anew.
+Only ``RequestState.apply`` changes the state, by an event. The same events give the same state, so
+a new coordinator reads the log and continues. ``tree.py`` has the known mappers. ``ready.py`` has
+the work that may start, in memory only; ``Adopted`` rebuilds it.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ from jobx.payload import Payload
 
 #: Partitions of a reduction that is too large for one; fixed, so that results depend on no node.
 PARTITIONS: Final = 8
-#: Why a mapper runs again whose combiner or reducer failed in the same trip.
+#: Why a mapper runs again after its combiner or reducer failed in the same trip.
 _WITH_ITS_MAPPER: Final = Failure(kind="lost", type="Lost", message="its output was not kept")
 
 
 class RequestState:
-    """What the events of one request add up to.
+    """The sum of the events of one request.
 
     Attributes:
-        tree: The mappers that they tell of, and what these left.
-        ready: What may be started.
-        attempts: The tries of those targets that were tried again.
-        events: How many there are; the number of the next one.
+        tree: The known mappers and their outputs.
+        ready: The work that may start.
+        attempts: The tries of retried targets.
+        events: Number of events, which is the number of the next one.
     """
 
     def __init__(self, plan: Plan) -> None:

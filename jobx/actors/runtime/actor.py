@@ -1,4 +1,4 @@
-"""What the actors of this node derive from."""
+"""The base of this node's actors."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from thespian.actors import Actor, ActorAddress
 
 
 class LoopActor(Actor):
-    """A Thespian actor with shorter ways to do what is done with every message.
+    """A Thespian actor with faster paths for frequent operations.
 
-    It runs on a ``LoopSystemBase`` only. Its ``__init__`` is given the arguments of ``create``, and
-    may do all that the actor may do later.
+    It runs only on a ``LoopSystemBase``. Its ``__init__`` gets the arguments of ``create``, and may
+    do everything that the actor may do later.
 
     Attributes:
-        hears_exits: It is told when a child exits that did not fail.
+        hears_exits: It gets a message when a child exits without a failure.
     """
 
     hears_exits = True
 
     @property
     def parent(self) -> ActorAddress:
-        """Who created it."""
+        """The actor that created it."""
         address: ActorAddress = self._myRef.parent.address
         return address
 
@@ -32,13 +32,13 @@ class LoopActor(Actor):
         return address
 
     def send(self, target: ActorAddress, message: Any) -> None:
-        """Send a message; unlike Thespian's, without a look at what ``target`` is."""
+        """Send a message; unlike Thespian's method it does not check ``target``."""
         cell = self._myRef
         cell.base.deliver(target, message, cell.address)
 
     def leave(self) -> None:
-        """Exit after the message at hand; further mail is not read.
+        """Exit after the current message; further mail is not read.
 
-        An ActorExitRequest to oneself does the same, later, and takes two messages for it.
+        An ActorExitRequest to oneself does the same later, with two messages.
         """
         self._myRef.is_leaving = True

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from jobx.actors.runtime.engine import Engine
     from jobx.actors.runtime.wakeups import Wakeup
 
-#: Takes a message and its sender.
+#: Receives a message and its sender.
 Receive: TypeAlias = Callable[[Any, ActorAddress], None]
 
 
 def refuse(*_: object) -> NoReturn:
-    """Refuse what Thespian offers and this base does not: code and conventions of its own.
+    """Refuse features of Thespian that this base lacks, such as loading code.
 
     Raises:
         ActorSystemFailure: Always.
@@ -34,12 +34,12 @@ def refuse(*_: object) -> NoReturn:
 
 @dataclass(frozen=True, slots=True)
 class ActorRecord:
-    """One live actor as it stands.
+    """The state of one live actor.
 
     Attributes:
         state: ``stopping``; ``queued``: it has mail; ``busy``: it says so; ``idle``.
         parent: None for an actor that the system itself owns.
-        children: How many live children it has.
+        children: Number of its live children.
     """
 
     address: str
@@ -52,7 +52,7 @@ class ActorRecord:
 
 
 class ChildFailed(ChildActorExited):
-    """Tells a parent that its child is gone because of an exception.
+    """Tells a parent that an exception ended its child.
 
     Attributes:
         error_type: Class name of the exception.
@@ -68,7 +68,7 @@ class ChildFailed(ChildActorExited):
 
 
 class Endpoint:
-    """What stands in an actor's place at an address outside: it calls, and it never exits."""
+    """Takes an actor's place at an outside address: it calls a callback and never exits."""
 
     __slots__ = ("receiveMessage",)
 
@@ -77,16 +77,16 @@ class Endpoint:
 
 
 class Cell:
-    """One address that takes mail. Made and owned by the system base, on the loop only.
+    """One address that receives mail. The system base creates and owns it, on the loop only.
 
     Attributes:
         actor: The actor, or an endpoint; None once it is gone.
-        hears_exits: It is told when a child exits that did not fail.
-        is_leaving: It exits after the message at hand.
+        hears_exits: It gets a message when a child exits without a failure.
+        is_leaving: It exits after the current message.
         is_root: The system owns it, and no actor did.
-        mailbox: Unread mail; None from the moment at which it begins to stop.
-        children: Live children in the order of their creation; a set without its disorder.
-        notice: What the parent will be told when all children are gone.
+        mailbox: Unread mail; None once it starts to stop.
+        children: Live children in the order of their creation, as keys.
+        notice: The message to the parent when all children are gone.
     """
 
     __slots__ = (
@@ -118,18 +118,18 @@ class Cell:
         self.hears_exits = True
         self.is_leaving = False
         self.is_root = parent is None
-        # Most actors are short-lived leaves, so these are made when they are needed.
+        # Most actors are short-lived leaves, so these are created on demand.
         self.children: dict[Cell, None] | None = None
         self.wakeups: set[Wakeup] | None = None
         self.notice: ChildActorExited | None = None
 
     @property
     def is_endpoint(self) -> bool:
-        """Whether a callback stands here, not an actor."""
+        """Whether this is a callback and not an actor."""
         return self.actor.__class__ is Endpoint
 
     def record(self, now: float) -> ActorRecord:
-        """Describe the actor, in its own words where it has ``describe`` and ``is_busy``."""
+        """Describe the actor, with its own ``describe`` and ``is_busy`` if it has them."""
         mailbox = self.mailbox
         if mailbox is None:
             state = "stopping"
@@ -149,7 +149,7 @@ class Cell:
         )
 
     def status(self, admin: ActorAddress) -> Thespian_ActorStatus:
-        """Describe the actor to who sent it a Thespian_StatusReq."""
+        """Describe the actor to the sender of a Thespian_StatusReq."""
         status = Thespian_ActorStatus(self.address, type(self.actor).__name__, admin)
         for child in self.children or ():
             status.addChild(child.address)
@@ -157,7 +157,7 @@ class Cell:
             status.addPendingMessage(sender, self.address, type(message).__name__)
         return status
 
-    # What thespian.actors.Actor asks of its _myRef.
+    # The interface that thespian.actors.Actor expects of its _myRef.
 
     def actor_send(self, target: ActorAddress, message: Any) -> None:
         """Send from this actor."""
@@ -180,11 +180,11 @@ class Cell:
         return self.base.scheduler.now()
 
     def wakeupAfter(self, period: float | timedelta, payload: object = None) -> None:
-        """Have a WakeupMessage delivered in ``period``, unless the actor is gone by then."""
+        """Deliver a WakeupMessage after ``period``, unless the actor is gone by then."""
         self.base.wakeups.add(self, period, payload)
 
     def handleDeadLetters(self, address: ActorAddress, enable: bool) -> None:
-        """Begin or end to get dead letters."""
+        """Start or stop receiving dead letters."""
         self.base.dead_letters.handle(address, enable)
 
     def updateCapability(self, name: str, value: object = None) -> None:
@@ -192,11 +192,11 @@ class Cell:
         self.base.update_capability(name, value)
 
     def actorSystemShutdown(self) -> None:
-        """Stop the whole system, after the message at hand."""
+        """Stop the whole system, after the current message."""
         self.base.scheduler.call_soon(self.base.stop)
 
     def notifyOnSystemRegistrationChanges(self, address: ActorAddress, enable: bool) -> None:
-        """Do nothing: membership is not Thespian's business here."""
+        """Do nothing, because Thespian does not manage membership here."""
 
     loadActorSource = unloadActorSource = registerSourceAuthority = staticmethod(refuse)
     notifyOnSourceAvailability = preRegisterRemoteSystem = deRegisterRemoteSystem = staticmethod(

@@ -1,4 +1,4 @@
-"""Mail that nobody will read: counted, logged within a rate, shown to who asked for it."""
+"""Mail that nobody will read: it is counted, logged at a bounded rate, and sent to a handler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class DeadLetters:
-    """Takes the mail of dead actors and of full mailboxes.
+    """Receives the mail of dead actors and full mailboxes.
 
     Args:
         deliver: Sends to an actor: target, message, sender.
@@ -31,7 +31,7 @@ class DeadLetters:
         self._logged = 0
 
     def handle(self, address: ActorAddress, enable: bool) -> None:
-        """Begin or end to send DeadEnvelopes to ``address``; the newest that asks gets them."""
+        """Start or stop sending DeadEnvelopes to ``address``; the newest handler gets them."""
         if enable:
             self._handler = address
         elif self._handler == address:
@@ -41,13 +41,13 @@ class DeadLetters:
         self, target: ActorAddress, message: Any, sender: ActorAddress, level: int = logging.DEBUG
     ) -> None:
         """Take a message that ``target`` will not read, logging it at ``level``."""
-        # Who is gone has done what an exit request asks for.
+        # A dead actor has already done what an exit request asks for.
         if isinstance(message, ActorExitRequest):
             return
         self.count += 1
         if _LOG.isEnabledFor(level) and self._may_log():
             _LOG.log(level, "%s did not get a %s", target, type(message).__name__)
-        # No envelope in an envelope: one handler that is full would fill itself.
+        # No envelope inside an envelope: a full handler would fill itself.
         if self._handler is not None and not isinstance(message, DeadEnvelope):
             self._deliver(self._handler, DeadEnvelope(target, message), sender)
 

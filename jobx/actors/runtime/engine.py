@@ -30,23 +30,23 @@ from jobx.actors.runtime.placement import Placement
 from jobx.actors.runtime.scheduler import Scheduler
 from jobx.actors.runtime.wakeups import Wakeups
 
-#: What an ``__init__`` may take.
+#: Arguments that an ``__init__`` may have.
 _INIT_ARGUMENTS: Final = ("capabilities", "requirements")
-#: What a full mailbox still takes: no more than there are children and timers, and waited for.
+#: Messages that a full mailbox still accepts: there are as many as children and timers.
 _VITAL: Final = (ActorExitRequest, ChildActorExited, WakeupMessage)
 _LOG: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """What keeps an actor system within bounds.
+    """The limits of an actor system.
 
     Attributes:
         slice_messages: Messages after which the loop gets a turn.
         slice_s: Seconds after which the loop gets a turn.
-        mailbox: Unread messages of one actor above which more go to dead letters.
-        call_s: How long ``ask``, ``listen`` and ``createActor`` of other threads wait at most.
-        stop_s: How long actors may take to exit at ``shutdown``.
+        mailbox: Unread messages of one actor; further ones go to dead letters.
+        call_s: Longest wait of ``ask``, ``listen`` and ``createActor`` in other threads.
+        stop_s: Time limit for the exit of all actors at ``shutdown``.
     """
 
     slice_messages: int = 256
@@ -58,7 +58,7 @@ class EngineLimits:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What a system did since it was made."""
+    """Counts of a system since its creation."""
 
     created: int
     exited: int
@@ -68,12 +68,12 @@ class Counters:
 
 
 class _Kind(NamedTuple):
-    """What is to be known of a class of actors.
+    """Facts about a class of actors.
 
     Attributes:
-        wanted: What its ``__init__`` asks for by name, as Thespian hands it out.
-        is_placed: It says itself where it can be.
-        hears_exits: It is told when a child exits that did not fail.
+        wanted: Names of the arguments of its ``__init__`` that Thespian provides.
+        is_placed: It restricts where it can be created.
+        hears_exits: It gets a message when a child exits without a failure.
     """
 
     wanted: tuple[str, ...]
@@ -108,7 +108,7 @@ class Engine:
         self._cells: dict[object, Cell] = {}
         self._names: dict[str, Cell] = {}
         self._kinds: dict[type[Actor], _Kind] = {}
-        # A cell stands here exactly while its mailbox holds mail, or did when it was stopped.
+        # A cell is in here exactly while its mailbox has mail, or had mail when it was stopped.
         self._run_queue: deque[Cell] = deque()
         self._is_awake = False
         self._is_running = False
@@ -117,8 +117,6 @@ class Engine:
         self._root_exited = root_exited
         self._created = self._exited = self._failed = self._delivered = 0
 
-    # Mail.
-
     def deliver(
         self, target: ActorAddress, message: Any, sender: ActorAddress | None = None
     ) -> None:
@@ -126,8 +124,8 @@ class Engine:
 
         Args:
             target: An actor or an endpoint.
-            message: Passed on as it is; must not change any more.
-            sender: Who gets the answer; None is the system itself, which reads nothing.
+            message: Passed by reference; it must not change any more.
+            sender: Receiver of the answer; None is the system itself, which reads nothing.
         """
         if sender is None:
             sender = self._system_address
@@ -146,7 +144,7 @@ class Engine:
         mailbox.append((message, sender))
 
     def yield_soon(self) -> None:
-        """Give the loop a turn after the message at hand: something there is waited for."""
+        """Give the loop a turn after the current message, because somebody waits for it."""
         self._is_yielding = self._is_running
 
     def _run(self) -> None:
@@ -194,8 +192,6 @@ class Engine:
             elif isinstance(message, ActorExitRequest) and not cell.is_endpoint:
                 self._stop(cell, ChildActorExited(cell.address), message.isRecursive)
 
-    # Birth.
-
     def create(
         self,
         parent: Cell | None,
@@ -206,24 +202,24 @@ class Engine:
     ) -> ActorAddress:
         """Create an actor; it exists, and its ``__init__`` ran, when the call returns.
 
-        An ``__init__`` may do all that an actor may do: send, create children, ask its services. An
-        exception in that of a child gives a ChildFailed to the parent, and the address is that of
-        a dead actor. In that of an actor without a parent it is raised.
+        An ``__init__`` may do everything that an actor may do: send, create children, use its
+        services. If it raises, the parent gets a ChildFailed and the address is that of a dead
+        actor. For an actor without a parent the exception is raised.
 
         Args:
-            parent: Who creates it; None: the system owns it.
-            actor_class: What it is.
+            parent: Its creator; None: the system owns it.
+            actor_class: Its class.
             requirements: Capabilities that its node must offer.
-            global_name: An actor of that name which lives is returned instead.
-            arguments: What its ``__init__`` is given.
+            global_name: A live actor of that name is returned instead.
+            arguments: Arguments of its ``__init__``.
 
         Raises:
-            NoCompatibleSystemForActor: No node offers what is required.
+            NoCompatibleSystemForActor: No node offers the required capability.
             InvalidActorSpecification: The class is not an Actor. Names are not looked up.
             ActorSystemFailure: The parent is dead, or the system stops and no actor calls.
         """
         if (parent is None and self._is_closed) or (parent is not None and parent.mailbox is None):
-            raise ActorSystemFailure("who is about to stop creates nothing new")
+            raise ActorSystemFailure("a stopping actor cannot create actors")
         if global_name and (named := self._names.get(global_name)):
             return named.address
         kind = self._kinds.get(actor_class) or self._look_at(actor_class)
@@ -233,7 +229,7 @@ class Engine:
                 return elsewhere
         address = self.new_address()
         if self._is_closed and parent is not None:
-            # An exception would kill the parent in the middle of what it does to end well.
+            # An exception would kill the parent while it stops.
             self.deliver(parent.address, ChildActorExited(address))
             return address
         actor = Actor.__new__(actor_class)
@@ -250,7 +246,7 @@ class Engine:
             cell.actor.__init__(*arguments, **asked_for)
         except Exception as error:
             if cell.parent is None:
-                cell.is_root = False  # who creates it hears the exception
+                cell.is_root = False  # the creator gets the exception
                 self._stop(cell, ChildActorExited(cell.address))
                 raise
             self._failed += 1
@@ -284,8 +280,6 @@ class Engine:
             cell.globalName = global_name
             self._names[global_name] = cell
 
-    # Failure and death.
-
     def _fail(self, cell: Cell, message: Any, sender: ActorAddress, error: BaseException) -> None:
         self._failed += 1
         failure = _failure(cell.address, type(cell.actor).__name__, error)
@@ -297,7 +291,7 @@ class Engine:
             self.deliver(sender, PoisonMessage(message, failure.details), cell.address)
 
     def _stop(self, cell: Cell, notice: ChildActorExited, is_recursive: bool = True) -> None:
-        """Take no more mail, let the children go first, then leave."""
+        """Accept no more mail, wait for the exit of the children, then leave."""
         cell.notice = notice
         self._close_mailbox(cell)
         for child in list(cell.children or ()):
@@ -320,7 +314,7 @@ class Engine:
             self.dead_letters.take(cell.address, message, sender)
 
     def _leave(self, cell: Cell) -> None:
-        """Forget a cell that has no children any more, and each ancestor that waited for it."""
+        """Forget a cell without children, and each ancestor that waited for it."""
         while True:
             del self._cells[cell.address.addressDetails]
             cell.actor = None
@@ -339,29 +333,27 @@ class Engine:
             cell = parent
 
     def _tell_root(self, cell: Cell) -> None:
-        """Tell of an actor that the system owned, unless the system itself is stopping."""
+        """Report the exit of an actor of the system, unless the system itself is stopping."""
         if cell.notice is not None and cell.is_root and not self._is_closed:
             self._root_exited(cell.notice)
-
-    # The system.
 
     def new_address(self) -> Address:
         """Return an address that was never used; from any thread."""
         return Address(*self._node, next(self._local_ids))
 
     def open(self, address: Address, callback: Receive) -> None:
-        """Have mail for ``address`` go to ``callback``."""
+        """Deliver mail for ``address`` to ``callback``."""
         cell = Cell(self, address, Endpoint(callback), None, self.scheduler.now())
         self._cells[address.addressDetails] = cell
 
     def drop(self, address: ActorAddress) -> None:
-        """Forget an endpoint, or an actor that cannot be waited for; it is not run again."""
+        """Forget an endpoint, or an actor that did not exit in time; it does not run again."""
         cell = self._cells.pop(address.addressDetails, None)
         if cell is not None:
             self._close_mailbox(cell)
 
     def update_capability(self, name: str, value: object) -> None:
-        """Set what is offered here, or remove it with None; actors that exist stay."""
+        """Set a capability, or remove it with None; existing actors stay."""
         if value is None:
             self.capabilities.pop(name, None)
         else:
@@ -371,19 +363,19 @@ class Engine:
         """Describe live actors, in the order of their creation: parents before their children.
 
         Args:
-            limit: At most so many, and no more work than for them.
+            limit: Largest number of actors; the work does not grow beyond it.
         """
         now = self.scheduler.now()
         living = (cell for cell in self._cells.values() if not cell.is_endpoint)
         return [cell.record(now) for cell in itertools.islice(living, limit)]
 
     def count_children(self, address: ActorAddress) -> int:
-        """Return how many live children an actor has; 0 when it is gone."""
+        """Return the number of live children of an actor; 0 if it is gone."""
         cell = self._cells.get(address.addressDetails)
         return len(cell.children or ()) if cell is not None else 0
 
     def counters(self) -> Counters:
-        """Return what happened so far."""
+        """Return the counts so far."""
         return Counters(
             created=self._created,
             exited=self._exited,
@@ -396,9 +388,9 @@ class Engine:
         return [cell for cell in self._cells.values() if not cell.is_endpoint]
 
     def stop(self) -> None:
-        """Have all actors exit, children first, within ``stop_s``; then drop what is left.
+        """Make all actors exit, children first, within ``stop_s``; then drop the rest.
 
-        Must not be called by what the engine runs.
+        Actors and endpoints must not call this.
         """
         self._is_closed = True
         for cell in self._actors():
@@ -414,7 +406,7 @@ class Engine:
 
 
 def _failure(address: Address, name: str, error: BaseException) -> ChildFailed:
-    """Log an exception that stopped an actor, and tell it as text, so that no frame is kept."""
+    """Log an exception that stopped an actor; return it as text, which keeps no frame alive."""
     kind = type(error).__name__
     try:
         told = traceback.TracebackException.from_exception(error)

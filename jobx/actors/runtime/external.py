@@ -1,4 +1,4 @@
-"""How threads beside the loop talk to actors: ``tell``, ``ask``, ``listen``."""
+"""Conversations of other threads with actors: ``tell``, ``ask``, ``listen``."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ T = TypeVar("T")
 
 
 def call_and_wait(scheduler: Scheduler, call: Callable[[], T], timeout_s: float) -> T:
-    """Run ``call`` on the scheduler's thread, from another one, and return what it returns.
+    """Run ``call`` on the scheduler's thread, from another thread, and return its result.
 
     Raises:
-        DeadlineExceeded: It did not end in time; if it had not begun, it never will.
+        DeadlineExceeded: It did not end in time; if it had not started, it never will.
         Draining: The loop has ended.
     """
     future: concurrent.futures.Future[T] = concurrent.futures.Future()
@@ -46,10 +46,10 @@ def call_and_wait(scheduler: Scheduler, call: Callable[[], T], timeout_s: float)
 
 
 class External:
-    """One conversation with the actors: an address of its own and an inbox.
+    """One conversation with actors: an address and an inbox.
 
-    An answer that comes after its ``ask`` gave up is what the next ``ask`` or ``listen`` returns,
-    as everywhere in Thespian; use a new ``ActorSystem.private()`` where that can happen.
+    If an ``ask`` gives up, the next ``ask`` or ``listen`` returns the late answer, as everywhere in
+    Thespian. Use a new ``ActorSystem.private()`` where that can happen.
     """
 
     def __init__(self, base: LoopSystemBase, inbox_limit: int, timeout_s: float) -> None:
@@ -71,7 +71,7 @@ class External:
     def ask(
         self, target: ActorAddress, message: Any, timeout: float | timedelta | None = None
     ) -> Any:
-        """Send a message and return the next that comes, from whomever, or None in time.
+        """Send a message and return the next message from anybody, or None after the timeout.
 
         Raises:
             InternalError: The caller runs on the loop, which it would block.
@@ -81,10 +81,10 @@ class External:
         return self.listen(timeout)
 
     def listen(self, timeout: float | timedelta | None = None) -> Any:
-        """Return the next message, or None when none came within ``timeout``.
+        """Return the next message, or None after ``timeout``.
 
         Args:
-            timeout: None is the base's ``timeout_s``: no wait is without an end.
+            timeout: None means the base's ``timeout_s``: every wait ends.
 
         Raises:
             InternalError: The caller runs on the loop, which it would block.
@@ -101,11 +101,11 @@ class External:
                 return message
 
     def exit_context(self) -> None:
-        """End the conversation; what is still sent to it goes to dead letters."""
+        """End the conversation; later messages go to dead letters."""
         self._base.close_endpoint(self.address)
 
     def __getattr__(self, name: str) -> Any:
-        """Leave all that is not talk to the base: ``newPrimaryActor``, ``shutdown`` and so on."""
+        """Pass everything else to the base: ``newPrimaryActor``, ``shutdown`` and so on."""
         return getattr(self._base, name)
 
     def _refuse_on_loop(self) -> None:

@@ -1,4 +1,4 @@
-"""Where a new actor is created."""
+"""Decides where a new actor is created."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 from thespian.actors import Actor, ActorAddress, NoCompatibleSystemForActor
 
-#: Takes the class, its requirements and what this node offers. Returns None for "here", or the
-#: address of the actor that it had created elsewhere. Raises NoCompatibleSystemForActor.
+#: Gets the class, its requirements and this node's capabilities. Returns None for "here", or the
+#: address of an actor created elsewhere. Raises NoCompatibleSystemForActor.
 Placement: TypeAlias = Callable[
     [type[Actor], Mapping[str, object], Mapping[str, object]], ActorAddress | None
 ]
@@ -19,15 +19,15 @@ def place_here(
     requirements: Mapping[str, object],
     capabilities: Mapping[str, object],
 ) -> None:
-    """Accept an actor on this node, the only one there is.
+    """Accept an actor on this node, the only one.
 
     Args:
         actor_class: May have Thespian's ``actorSystemCapabilityCheck``.
-        requirements: ``capability`` names the one that is needed, if any.
-        capabilities: What this node offers.
+        requirements: ``capability`` names the required one, if any.
+        capabilities: Capabilities of this node.
 
     Raises:
-        NoCompatibleSystemForActor: The node does not offer what is required.
+        NoCompatibleSystemForActor: The node does not offer the required capability.
     """
     word = requirements.get("capability")
     if word is not None and not capabilities.get(str(word)):

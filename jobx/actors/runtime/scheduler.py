@@ -1,4 +1,4 @@
-"""The seam to time and the loop: a real one over asyncio, a virtual one for simulations."""
+"""The seam to time and the loop: a real scheduler over asyncio, a virtual one for simulations."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ Call: TypeAlias = Callable[[], None]
 
 
 class Timer(Protocol):
-    """A call that is due later."""
+    """A scheduled call."""
 
     def cancel(self) -> object:
-        """Make the call never happen; does nothing when it did."""
+        """Cancel the call; does nothing if it has happened."""
 
 
 class Scheduler(Protocol):
-    """Where and when calls run. All calls run one after the other, on one thread."""
+    """Runs calls one after the other, on one thread."""
 
     def now(self) -> float:
         """Return monotonic seconds."""
 
     def call_soon(self, call: Call) -> None:
-        """Run ``call`` after what is under way. On the scheduler's thread only."""
+        """Run ``call`` after the current calls. On the scheduler's thread only."""
 
     def call_later(self, delay_s: float, call: Call) -> Timer:
         """Run ``call`` in ``delay_s``. On the scheduler's thread only."""
 
     def call_from_thread(self, call: Call) -> None:
-        """Do ``call_soon`` from any thread.
+        """As ``call_soon``, from any thread.
 
         Raises:
             Draining: The loop has ended.
         """
 
     def is_current(self) -> bool:
-        """Say whether the caller runs on the scheduler's thread, where nothing may block."""
+        """Return whether the caller runs on the scheduler's thread, where nothing may block."""
 
 
 class LoopScheduler:
     """A scheduler over an asyncio loop."""
 
-    #: Not the loop's own clock, which uvloop moves once a turn only.
+    #: Not the loop's own clock, which uvloop moves only once a turn.
     now = staticmethod(time.monotonic)
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -63,14 +63,14 @@ class LoopScheduler:
         return self._loop.call_later(delay_s, call)
 
     def call_from_thread(self, call: Call) -> None:
-        """Run ``call`` in the loop's next turn; raises Draining when the loop is closed."""
+        """Run ``call`` in the loop's next turn; raises Draining if the loop is closed."""
         try:
             self._loop.call_soon_threadsafe(call)
         except RuntimeError as error:
             raise Draining("the loop of the actors has ended") from error
 
     def is_current(self) -> bool:
-        """Say whether the caller runs on the loop."""
+        """Return whether the caller runs on the loop."""
         try:
             return asyncio.get_running_loop() is self._loop
         except RuntimeError:
@@ -78,11 +78,11 @@ class LoopScheduler:
 
 
 class VirtualScheduler:
-    """A scheduler whose time moves only when it is told to: the same calls, the same run.
+    """A scheduler whose time moves only on demand: the same calls give the same run.
 
     Args:
         seed: Shuffles timers that are due at the same instant; None keeps their order.
-        max_calls: How many calls one ``run_until_idle`` may take.
+        max_calls: Largest number of calls of one ``run_until_idle``.
     """
 
     def __init__(self, seed: int | None = None, max_calls: int = 1_000_000) -> None:
@@ -97,17 +97,17 @@ class VirtualScheduler:
         return self._now
 
     def call_soon(self, call: Call) -> None:
-        """Run ``call`` in the next ``run_until_idle``, after those asked for before."""
+        """Run ``call`` in the next ``run_until_idle``, after earlier ones."""
         self._ready.append(call)
 
     call_from_thread = call_soon
 
     def call_later(self, delay_s: float, call: Call) -> Timer:
-        """Run ``call`` once time was advanced by ``delay_s``."""
+        """Run ``call`` after time has advanced by ``delay_s``."""
         return self._agenda.add(self._now + max(0.0, delay_s), call)
 
     def is_current(self) -> bool:
-        """Return True: nothing ever runs beside a simulation."""
+        """Return True: a simulation has one thread."""
         return True
 
     def next_due(self) -> float | None:
@@ -115,13 +115,13 @@ class VirtualScheduler:
         return self._agenda.next_due()
 
     def run_until_idle(self) -> None:
-        """Run all that is ready or due, and what follows from it, without moving time.
+        """Run everything that is ready or due, and its consequences, without moving time.
 
         Raises:
-            InternalError: It took ``max_calls`` calls and there was no end.
+            InternalError: It did not end within ``max_calls`` calls.
         """
         for _ in range(self._max_calls):
-            # As on a loop: what is due goes behind what is ready, and is never kept out by it.
+            # As on a loop: due calls run after ready ones, which never keep them out.
             while due := self._agenda.take_due(self._now):
                 self._ready.append(due[1])
             if not self._ready:
@@ -130,7 +130,7 @@ class VirtualScheduler:
         raise InternalError(f"the simulation is not idle after {self._max_calls} calls")
 
     def advance(self, delay_s: float) -> None:
-        """Move time on by ``delay_s``, stopping at each timer to run until idle."""
+        """Advance time by ``delay_s``, and run until idle at each timer."""
         end = self._now + delay_s
         self.run_until_idle()
         while (due_s := self._agenda.next_due()) is not None and due_s <= end:

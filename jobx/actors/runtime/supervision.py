@@ -1,11 +1,10 @@
-"""Whether a child that failed is started again: a policy, and a budget of restarts.
+"""Whether a failed child is restarted: a policy, and a budget of restarts.
 
 The budget is that of Erlang/OTP (its manual's "Maximum Restart Intensity"): at most
-``max_restarts`` within the last ``window_s``, the borders included; one failure more and it is
-over. OTP then always ends the supervisor too; here a policy says whether it does ("escalate") or
-goes on without that child ("restart"). OTP restarts at once; here a back-off doubles with each
-failure within the window. A child that exits without an exception is not restarted, as OTP's
-transient children are not.
+``max_restarts`` within the last ``window_s``, borders included; the next failure ends it. OTP then
+always ends the supervisor too. Here a policy decides whether it ends ("escalate") or continues
+without the child ("restart"). OTP restarts at once. Here a back-off doubles with each failure in
+the window. A child that exits without an exception is not restarted, like OTP's transient children.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from jobx.system.backoff import doubled
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """What a supervisor does about a child that fails.
+    """What a supervisor does about a failed child.
 
     Attributes:
-        mode: ``restart``: start it again while the budget lasts, then give it up. ``stop``:
-            give it up at once. ``escalate``: start it again while the budget lasts, then fail.
+        mode: ``restart``: restart it while the budget lasts, then give it up. ``stop``: give it up
+            at once. ``escalate``: restart it while the budget lasts, then fail.
         max_restarts: Restarts within ``window_s``.
-        window_s: Failures older than this count no more.
-        backoff_s: Delay of the first restart; doubled for each failure more in the window.
+        window_s: Older failures do not count.
+        backoff_s: Delay of the first restart; doubled for each further failure in the window.
         max_backoff_s: Longest delay.
     """
 
@@ -39,14 +38,14 @@ class RestartPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Start the child again in ``delay_s``."""
+    """Restart the child after ``delay_s``."""
 
     delay_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Go on without the child."""
+    """Continue without the child."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ class RestartBudget:
         self.is_spent = False
 
     def failed(self, now: float) -> Decision:
-        """Count a failure at the monotonic instant ``now``, not before the one counted last."""
+        """Count a failure at the monotonic instant ``now``, not before the last counted one."""
         policy, failures = self._policy, self._failures
         failures.append(now)
         while now - failures[0] > policy.window_s:

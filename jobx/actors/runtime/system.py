@@ -3,17 +3,17 @@
     base = LoopSystemBase(LoopScheduler(loop), node_id="n1", incarnation=7, ...)
     system = ActorSystem(systemBase=base, transientUnique=True)
 
-What an actor may rely on:
+An actor may rely on this:
 
-- It is run by one thread, one message at a time, in the order in which each sender sent.
-- A message is handed over as it is, not copied, and is run at most once.
+- One thread runs it, one message at a time, in the order in which each sender sent.
+- A message is passed by reference, not copied, and is run at most once.
 - An exception in ``receiveMessage`` stops the actor. The sender gets a PoisonMessage, the
   parent a ChildFailed, which is a ChildActorExited.
-- An actor that stops takes its children with it and is gone after them; only then its parent
-  is told. From the moment at which it stops, its mail goes to dead letters.
+- A stopping actor takes its children with it and is gone after them; only then its parent gets
+  a message. Once it starts to stop, its mail goes to dead letters.
 - Its address never means another actor.
 
-All but the methods that say otherwise is for the loop's thread only.
+Methods are for the loop's thread only, unless they say otherwise.
 """
 
 # ruff: noqa: N802, N815 - the names of methods are Thespian's
@@ -35,17 +35,17 @@ from jobx.actors.runtime.scheduler import Scheduler
 
 
 class LoopSystemBase(Engine):
-    """The engine with doors for Thespian, for adapters and for other threads.
+    """The engine with interfaces for Thespian, for adapters and for other threads.
 
     Args:
         scheduler: The loop and its time.
         node_id: First part of every address made here.
         incarnation: Second part; must grow with every start of the node.
-        capabilities: What ``targetActorRequirements`` are checked against.
+        capabilities: Capabilities for the check of ``targetActorRequirements``.
         services: Becomes the attribute ``node`` of every actor, before its first message.
         placement: Decides where an actor is created.
-        limits: What keeps the system within bounds; see ``EngineLimits`` for the defaults.
-        root_exited: Hears of an actor without a parent that is gone, unless the system stops.
+        limits: The limits; see ``EngineLimits`` for the defaults.
+        root_exited: Called when an actor without a parent is gone, unless the system stops.
     """
 
     def __init__(
@@ -71,10 +71,8 @@ class LoopSystemBase(Engine):
         )
         self._external = self.external_clone()
 
-    # Adapters.
-
     def endpoint(self, callback: Receive) -> Address:
-        """Open an address whose mail goes to ``callback``, on the loop; from any thread.
+        """Open an address that delivers its mail to ``callback``, on the loop; from any thread.
 
         An exception of the callback is logged and gives the sender a PoisonMessage; the
         endpoint stays open.
@@ -88,13 +86,11 @@ class LoopSystemBase(Engine):
         self.on_loop(lambda: self.drop(address))
 
     def on_loop(self, call: Callable[[], None]) -> None:
-        """Run ``call`` at once on the loop's thread, or soon when the caller is elsewhere."""
+        """Run ``call`` at once on the loop's thread, or soon if the caller is on another."""
         if self.scheduler.is_current():
             call()
         else:
             self.scheduler.call_from_thread(call)
-
-    # What thespian.actors.ActorSystem asks of its system base; from any thread.
 
     def newPrimaryActor(
         self,
@@ -133,11 +129,11 @@ class LoopSystemBase(Engine):
         return self._external.listen(timeout)
 
     def external_clone(self) -> External:
-        """Open a conversation with an inbox of its own."""
+        """Open a conversation with its own inbox."""
         return External(self, self.limits.mailbox, self.limits.call_s)
 
     def updateCapability(self, name: str, value: object = None) -> None:
-        """Set a capability of the node, or remove it with None; actors that exist stay."""
+        """Set a capability of the node, or remove it with None; existing actors stay."""
         self.on_loop(lambda: self.update_capability(name, value))
 
     loadActorSource = unloadActorSource = staticmethod(refuse)
@@ -145,8 +141,8 @@ class LoopSystemBase(Engine):
     def shutdown(self) -> None:
         """Stop the system; see ``stop``.
 
-        Returns when it is done, but at once when an actor or an endpoint calls: then it is done
-        after the message at hand.
+        It returns when the system has stopped. If an actor or an endpoint calls, it returns at
+        once, and the system stops after the current message.
         """
         if not self.scheduler.is_current():
             call_and_wait(self.scheduler, self.stop, self.limits.stop_s + self.limits.call_s)

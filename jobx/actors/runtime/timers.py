@@ -13,15 +13,15 @@ from jobx.errors import InvalidInput
 
 T = TypeVar("T")
 
-#: Cancelled timers that may lie in an agenda before it is worth sweeping them out.
+#: Cancelled timers in an agenda before they are removed.
 _SWEEP_ABOVE: Final = 64
 
 
 def seconds(period: float | timedelta) -> float:
-    """Return a period, as Thespian takes them, in seconds; none is over before it begins.
+    """Return a period of Thespian in seconds, at least 0.
 
     Raises:
-        InvalidInput: It is no period at all.
+        InvalidInput: It is not a period.
     """
     found = period.total_seconds() if isinstance(period, timedelta) else float(period)
     if math.isnan(found):
@@ -39,7 +39,7 @@ class AgendaTimer(Generic[T]):
         self.item: T | None = item
 
     def cancel(self) -> None:
-        """Make the timer never come due; does nothing to one that was taken or cancelled."""
+        """Cancel the timer; does nothing if it was taken or cancelled."""
         if self.item is not None:
             self.item = None
             self._agenda.count_cancelled()
@@ -49,7 +49,7 @@ class Agenda(Generic[T]):
     """Items by due time. Items due at the same time keep the order in which they were added.
 
     Args:
-        tie: Draws what orders items due at the same time before the order of adding does.
+        tie: Draws a number that orders items due at the same time, before the order of adding.
     """
 
     __slots__ = ("_cancelled", "_heap", "_order", "_tie")
@@ -70,7 +70,7 @@ class Agenda(Generic[T]):
         return timer
 
     def next_due(self) -> float | None:
-        """Return when the first item is due, or None when there is none."""
+        """Return when the first item is due, or None if there is none."""
         heap = self._heap
         while heap and heap[0][3].item is None:
             heapq.heappop(heap)
@@ -87,7 +87,7 @@ class Agenda(Generic[T]):
         return (timer, item) if item is not None else None
 
     def count_cancelled(self) -> None:
-        """Note that a timer was cancelled; sweep when most of them were."""
+        """Count a cancelled timer; remove them when most are cancelled."""
         self._cancelled += 1
         if self._cancelled > _SWEEP_ABOVE and self._cancelled * 2 > len(self._heap):
             self._heap = [entry for entry in self._heap if entry[3].item is not None]

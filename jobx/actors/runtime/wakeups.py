@@ -14,7 +14,7 @@ from jobx.actors.runtime.timers import Agenda, AgendaTimer, seconds
 if TYPE_CHECKING:
     from jobx.actors.runtime.scheduler import Scheduler, Timer
 
-#: The loop's alarm is never further away.
+#: The loop's timer is never further away.
 _LONGEST_S: Final = 86_400.0
 
 Wakeup: TypeAlias = AgendaTimer[tuple[Cell, WakeupMessage]]
@@ -23,8 +23,8 @@ Wakeup: TypeAlias = AgendaTimer[tuple[Cell, WakeupMessage]]
 class Wakeups:
     """Delivers WakeupMessages in order of due time, then of request.
 
-    Loops promise no order to timers of the same instant, so the order is kept here and the
-    loop has one alarm, for the wakeup that is due first.
+    Loops promise no order of timers of the same instant. So the order is kept here, and the loop
+    has one timer, for the first wakeup.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:
@@ -56,7 +56,7 @@ class Wakeups:
                 return
             self._alarm.cancel()
         self._alarm_s = due_s
-        # No loop takes any number of seconds, and it is looked again when the alarm rings.
+        # Loops limit the seconds of a timer, and it is checked again when the timer fires.
         delay_s = min(due_s - self._scheduler.now(), _LONGEST_S)
         self._alarm = self._scheduler.call_later(delay_s, self._ring)
 
@@ -68,7 +68,7 @@ class Wakeups:
             if cell.wakeups is not None:
                 cell.wakeups.discard(wakeup)
             cell.base.deliver(cell.address, message, cell.address)
-        # A loop may ring a little early, and then nothing was due yet.
+        # A loop may fire a little early, when nothing is due yet.
         next_s = self._agenda.next_due()
         if next_s is not None:
             self._set_alarm(next_s)

@@ -85,15 +85,18 @@ def test_only_named_exceptions_are_tried_again(
 
 
 @pytest.mark.parametrize("kind", ["crash", "blob"])
-@pytest.mark.parametrize(("losses", "delay_s"), [(0, 0.0), (1, 0.0), (2, None)])
+@pytest.mark.parametrize(("executor_failures", "delay_s"), [(0, 0.0), (1, 0.0), (2, None)])
 def test_losses_are_tried_again_at_once_until_they_are_too_many(
-    kind: str, losses: int, delay_s: float | None
+    kind: str, executor_failures: int, delay_s: float | None
 ) -> None:
-    assert _delay(Retry(), _failure(kind), Attempt(losses + 1, losses, 0)) == delay_s
+    assert (
+        _delay(Retry(), _failure(kind), Attempt(executor_failures + 1, executor_failures, 0))
+        == delay_s
+    )
 
 
 def test_losses_do_not_use_up_the_attempts_of_the_policy() -> None:
-    lossy = Attempt(number=3, losses=2, faults=0)
+    lossy = Attempt(number=3, executor_failures=2, faults=0)
     assert _delay(Retry(attempts=2), _failure("author"), lossy) is not None
 
 
@@ -102,7 +105,7 @@ def test_what_a_neighbour_killed_is_tried_again_for_ever() -> None:
     for _ in range(1000):
         assert _delay(Retry(), _failure("lost"), attempt) == 0.0
         attempt = attempt.after(_failure("lost"))
-    assert attempt == Attempt(number=1001, losses=0, faults=0)
+    assert attempt == Attempt(number=1001, executor_failures=0, faults=0)
 
 
 @pytest.mark.parametrize(
