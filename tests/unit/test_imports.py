@@ -37,6 +37,7 @@ PACKAGES: Final[dict[str, set[str]]] = {
     "jobx.handlers.files": {"msgspec", "fsspec"},
     "jobx.handlers.files.s3": {"fsspec", "s3fs"},
     "jobx.handlers.files.sftp": {"asyncssh", "fsspec", "sshfs"},
+    "jobx.handlers.languages.lines": {"msgspec"},
     "jobx.handlers.languages.wasm": {"wasmtime"},
     "jobx.handlers.pairs": {"msgspec"},
     "jobx.handlers.trial": {"msgspec"},

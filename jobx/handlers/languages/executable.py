@@ -77,13 +77,12 @@ class Executable:
         self, program: Program, scope: Scope
     ) -> Callable[[Arguments | Grouped], Iterator[object]]:
         def run(given: Arguments | Grouped) -> Iterator[object]:
-            def call() -> Iterator[bytes]:
-                if isinstance(given, Arguments):
-                    return lines.map_call(scope, given)
-                return lines.reduce_call(scope, given)
-
-            answer = lines.Answer(scope)
-            talk = program.talk(scope, call, lambda: answer.has_ended, answer.late)
+            if isinstance(given, Arguments):
+                answer = lines.Answer(scope)
+                talk = program.talk(scope, lambda: lines.map_call(scope, given), answer)
+            else:
+                answer = lines.Answer(scope, given)
+                talk = program.talk(scope, lambda: lines.reduce_call(scope, given), answer)
             with closing(talk) as written:
                 yield from answer.yielded(written)
 

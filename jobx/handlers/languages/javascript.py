@@ -1,78 +1,49 @@
-"""Handlers in JavaScript: modules whose ``handler`` runs in a node process of the executor."""
+"""Handlers in JavaScript: modules whose ``handler`` runs in a node process of the executor.
+
+That process is a program of the line protocol for all handlers, ``node/prelude.mjs``.
+"""
 
 from __future__ import annotations
 
-import difflib
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 from jobx.errors import InvalidInput, Unavailable
-from jobx.handlers.failures import Misuse, show_source
-from jobx.handlers.languages.base import Checked, Loaded, without_author_code
+from jobx.handlers.failures import GuestFailed, show_source
+from jobx.handlers.languages import lines
+from jobx.handlers.languages.base import Checked, Grouped, Loaded, without_author_code
 from jobx.handlers.languages.child_processes import Guests
-from jobx.handlers.languages.node_host import NODE, Handler, NodeHost
+from jobx.handlers.languages.javascript_source import Signature, signature
+from jobx.handlers.languages.program import Program
+from jobx.handlers.pairs.grouping import snapshot
 from jobx.handlers.scope import arguments as args
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope
 from jobx.system.errors import translate
+from jobx.values import Value
 
-Form: TypeAlias = Literal["whole", "pair", "names", "key", "results"]
-
+#: The program that runs JavaScript.
+NODE: Final = "node"
+_PRELUDE: Final = Path(__file__).with_name("node") / "prelude.mjs"
+#: What the prelude asks for when it is called with a handler that it has not loaded.
+_SOURCE: Final = "handler source"
+#: Names that the prelude has for itself.
+_ITS_OWN: Final = frozenset(
+    {
+        *("Map", "MrConfigureToMap", "MrConfigureToReturn", "Return"),
+        *("LOG", "PRINT", "REQUEST", "INVOCATION"),
+    }
+)
 _CHECK_S: Final = 30.0
-#: What is shown of a declaration, and how many functions are looked at for one like it.
-_QUOTED: Final = 80
-_LOOKED_AT: Final = 100
-#: Where comments and strings begin, whose text must not be taken for code. A line comment and a
-#: quoted text end with their line at the latest, so those are found whole.
-_NOT_CODE: Final = re.compile(
-    r"""//[^\n]*|/\*|`|"(?:\\.|[^"\\\n])*+"?|'(?:\\.|[^'\\\n])*+'?""", re.DOTALL
-)
-_OPEN: Final = {
-    "/*": re.compile(r".*?\*/", re.DOTALL),
-    "`": re.compile(r"(?:\\.|[^`\\])*+`", re.DOTALL),
-}
-_NOT_A_LINE: Final = re.compile(r"[^\n]")
-#: What a declaration begins with. Nothing is tried in two ways, so this is as fast as it is long.
-_DECLARATION: Final = re.compile(
-    r"^export\s++(?:default\s++(?:async\s++)?+function\s*+(?P<default>\*?+)\s*+[\w$]*+"
-    r"|(?:async\s++)?+function\s*+(?P<named>\*?+)\s*+handler)\s*+\(",
-    re.MULTILINE,
-)
-_FUNCTION: Final = re.compile(
-    r"^(?:export\s++)?+(?:default\s++)?+(?:async\s++)?+"
-    r"(?:function\b\s*+\*?+|class\b|const\b|let\b)\s*+([\w$]++)",
-    re.MULTILINE,
-)
-#: Something of a body that gives something, or fails.
-_GIVES: Final = {
-    True: re.compile(r"\b(?:yield|throw|process)\b"),
-    False: re.compile(r"\b(?:return|throw|process)\b"),
-}
-_PARAMETER: Final = re.compile(r"([\w$]+)\s*(=.*)?", re.DOTALL)
 _FAULT: Final = re.compile(r":(\d+)\n(.*)\n[\s\S]*?^(\w*Error: .*)$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Signature:
-    """The parameters of a handler, as its text has them."""
-
-    form: Form
-    required: tuple[str, ...]
-    optional: tuple[str, ...]
-    where: str
-    text: str
-    gives: bool
-
-    @property
-    def checked(self) -> Checked:
-        names = (*self.required, *self.optional) if self.form == "names" else ()
-        return Checked(self.form == "key", names, self.optional)
 
 
 class JavaScript:
@@ -86,7 +57,7 @@ class JavaScript:
         Raises:
             InvalidInput: There is none, or it is not one that is called.
         """
-        return _signature(source_code, handler_type).checked
+        return signature(source_code, handler_type).checked
 
     def check(self, source_code: str, handler_type: str) -> Checked:
         """Check the syntax with node, and the signature, and that it may give something.
@@ -95,11 +66,11 @@ class JavaScript:
             InvalidInput: One is wrong, or node is not installed.
         """
         _check_syntax(source_code)
-        signature = _signature(source_code, handler_type)
-        if not signature.gives:
+        found = signature(source_code, handler_type)
+        if not found.gives:
             reason = "it gives nothing: yield pairs, or return an iterable of them"
-            raise InvalidInput(signature.where, signature.text, reason)
-        return signature.checked
+            raise InvalidInput(found.where, found.text, reason)
+        return found.checked
 
     @without_author_code
     def load(self, handler: Mapping[str, Any], scope: Scope, guests: Guests) -> Loaded:
@@ -108,116 +79,91 @@ class JavaScript:
         Raises:
             InvalidInput: It has no signature that is called.
         """
-        name, handler_type = handler["name"], handler["handler_type"]
-        signature = _signature(handler["source_code"], handler_type)
+        name, is_mapper = handler["name"], handler["handler_type"] == "mapper"
+        found = signature(handler["source_code"], handler["handler_type"])
         show_source(name, handler["source_code"])
-        parameters = (*signature.required, *signature.optional)
-        known = Handler(
-            handler["version"],
-            name,
-            handler["source_code"],
-            signature.form,
-            parameters,
-            len(signature.required),
-            scope,
-        )
-        host = guests.keep(NodeHost)
-        per_key = signature.checked.per_key or handler.get("per_key", False)
-        if handler_type != "mapper":
-            return Loaded(name, per_key, lambda grouped: host.reduce(known, grouped))
         spec = handler.get("argument_spec") or ()
-        return Loaded(name, per_key, _mapper(host, known, signature, spec))
+        known = _Handler(handler, found, spec, scope, guests.folder, guests.keep(_program))
+        per_key = found.checked.per_key or handler.get("per_key", False)
+        return Loaded(name, per_key, known.map if is_mapper else known.reduce)
 
 
-def _mapper(
-    host: NodeHost, handler: Handler, signature: _Signature, spec: args.Spec
-) -> Callable[[Arguments], Iterator[object]]:
-    def run(arguments: Arguments) -> Iterator[object]:
-        given = args.cast(arguments, spec, signature.optional) if spec else arguments
-        pairs = list(given)
-        if signature.form == "names":
-            pairs = list(args.bind(given, signature.required, signature.optional).items())
-        elif signature.form == "pair" and len(pairs) != 1:
-            reason = f"handler(key, value) takes one argument, not {len(pairs)}"
-            raise Misuse("arguments", reason)
-        return host.map(handler, pairs)
-
-    return run
+def _program(guests: Guests) -> Program:
+    program = Program(guests, [NODE, str(_PRELUDE)], NODE, str(_PRELUDE))
+    guests.on_restore(program.restore)
+    return program
 
 
-def _signature(source_code: str, handler_type: str) -> _Signature:
-    code = _code_of(source_code)
-    found = _DECLARATION.search(code)
-    end = code.find(")", found.end()) if found else -1
-    if found is None or end < 0:
-        raise _undeclared(code)
-    where = f"handler source, line {_line(code, found.start())}"
-    text = " ".join(code[found.start() : end + 1][:_QUOTED].split())
-    parts = [part.strip() for part in code[found.end() : end].split(",") if part.strip()]
-    parameters = [_PARAMETER.fullmatch(part) for part in parts]
-    required = tuple(p[1] for p in parameters if p and p[2] is None)
-    optional = tuple(p[1] for p in parameters if p and p[2] is not None)
-    if len(required) + len(optional) < len(parts):
-        raise InvalidInput(where, text, "a handler takes plain parameters, with plain defaults")
-    if [p[1] for p in parameters if p] != [*required, *optional]:
-        raise InvalidInput(where, text, "parameters with a default come last")
-    form = _form((*required, *optional), handler_type)
-    if form is None or (form != "names" and optional):
-        accepted = "(key, values) or (results)"
-        raise InvalidInput(where, text, f"a {handler_type} takes {accepted}")
-    gives = _GIVES[bool(found["default"] or found["named"])].search(code, end) is not None
-    return _Signature(form, required, optional, where, text, gives)
+@dataclass(frozen=True, slots=True)
+class _Handler:
+    """A handler, and the program that runs it."""
+
+    fields: Mapping[str, Any]
+    signature: Signature
+    spec: args.Spec
+    scope: Scope
+    folder: str
+    program: Program
+
+    def map(self, arguments: Arguments) -> Iterable[object]:
+        """Run a mapper; one that maps on is read to its end first."""
+        given = self._given(arguments)
+        return lines.held(self._run(lines.Answer(self.scope), lambda: [self._call(given)]))
+
+    def reduce(self, grouped: Grouped) -> Iterator[object]:
+        """Run a combiner or reducer."""
+        answer = lines.Answer(self.scope, grouped)
+        return self._run(answer, lambda: chain([self._call({})], lines.keys(grouped)))
+
+    def _run(self, answer: lines.Answer, call: Callable[[], Iterable[bytes]]) -> Iterator[object]:
+        answer.offers[_SOURCE] = self._source
+        with closing(self.program.talk(self.scope, call, answer)) as written:
+            yield from answer.yielded(written)
+        if not answer.has_ended:
+            raise GuestFailed("crash", "GuestCrashed", f"{NODE} ended with code 0")
+
+    def _call(self, given: Mapping[str, Value]) -> bytes:
+        return lines.call(self.scope, {"handler": self.fields["version"], **given})
+
+    def _given(self, arguments: Arguments) -> dict[str, Value]:
+        """Return what a mapper is given as its function takes it."""
+        found = self.signature
+        given = args.cast(arguments, self.spec, found.optional) if self.spec else arguments
+        if found.form == "names":
+            return {"arguments": args.bind(given, found.required, found.optional)}
+        if found.form == "pair":
+            key, value = given.only_pair()
+            return {"key": key, "value": value}
+        return lines.of_mapper(given)
+
+    def _source(self) -> dict[str, Value]:
+        """Put the source where node finds it; return what the prelude must know of it."""
+        path = Path(self.folder, f"handler-{self.fields['version']}.mjs")
+        path.write_text(self.fields["source_code"], encoding="utf-8")
+        found = self.signature
+        return {
+            "path": str(path),
+            "form": found.form,
+            "parameters": [*found.required, *found.optional],
+            "required": len(found.required),
+            "names": self._names(),
+        }
+
+    def _names(self) -> dict[str, Value]:
+        """Return the names of the scope, with their values; the rest are called here."""
+        names = self.scope.names(self.fields["name"])
+        return {
+            name: _meaning(thing)
+            for name, thing in names.items()
+            if name not in _ITS_OWN and not name.startswith("_")
+        }
 
 
-def _undeclared(code: str) -> InvalidInput:
-    """Return why a source has no handler, at the nearest thing to one."""
-    reason = "must declare `export function* handler(...)` at the start of a line"
-    functions = {found[1]: found for found in _FUNCTION.finditer(code)}
-    near = difflib.get_close_matches("handler", list(functions)[:_LOOKED_AT], 1, 0.0)
-    if not near:
-        return InvalidInput("handler source", "no such declaration", reason)
-    found = functions[near[0]]
-    where = f"handler source, line {_line(code, found.start())}"
-    return InvalidInput(where, " ".join(found[0][:_QUOTED].split()), reason)
-
-
-def _line(code: str, position: int) -> int:
-    return code.count("\n", 0, position) + 1
-
-
-def _form(names: tuple[str, ...], handler_type: str) -> Form | None:
-    if handler_type != "mapper":
-        forms: dict[int, Form] = {1: "results", 2: "key"}
-        return forms.get(len(names))
-    if names == ("args",):
-        return "whole"
-    return "pair" if names == ("key", "value") else "names"
-
-
-def _code_of(source_code: str) -> str:
-    """Return a source with blanks in place of its comments and strings; lines stay."""
-    kept: list[str] = []
-    position = 0
-    unclosed: set[str] = set()
-    while (found := _NOT_CODE.search(source_code, position)) is not None:
-        start, end = found.start(), _end(source_code, found, unclosed)
-        kept += source_code[position:start], _NOT_A_LINE.sub(" ", source_code[start:end])
-        position = end
-    return "".join((*kept, source_code[position:]))
-
-
-def _end(source_code: str, found: re.Match[str], unclosed: set[str]) -> int:
-    """Return where a comment or string ends, at once when it never does.
-
-    What opens one that is never closed is looked for once: no later one is closed either.
-    """
-    opened = found[0]
-    if opened not in _OPEN or opened in unclosed:
-        return found.end()
-    closed = _OPEN[opened].match(source_code, found.end())
-    if closed is None:
-        unclosed.add(opened)
-    return found.end() if closed is None else closed.end()
+def _meaning(thing: object) -> dict[str, Value]:
+    try:
+        return {"value": snapshot(thing)}
+    except ValueError:
+        return {}
 
 
 def _checked(node: str, source_code: str) -> subprocess.CompletedProcess[bytes]:

@@ -7,63 +7,106 @@ is not of the protocol is its output.
 from __future__ import annotations
 
 import difflib
-import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
+import msgspec
+
 from jobx import values
 from jobx.errors import InvalidInput
 from jobx.handlers.failures import GuestFailed, Misuse, filename, shorten
+from jobx.handlers.languages import asks
 from jobx.handlers.languages.base import Grouped, context
 from jobx.handlers.markers import Map, Return
 from jobx.handlers.pairs.grouping import PairReader, snapshot
 from jobx.handlers.pairs.spooled import SpooledValues
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope
-from jobx.values import Pair, Value
+from jobx.values import Key, Pair, Value
 
 END: Final = b'{"end":true}\n'
 #: How alike words are of which one is taken for a slip of the other.
 _NEAR: Final = 0.75
-_CALLS: Final = {"combiner": "combine", "reducer": "reduce"}
+_CALLS: Final = {"mapper": "map", "combiner": "combine", "reducer": "reduce"}
+#: What a failure that a program tells may be; see docs/languages.md.
+_KINDS: Final = frozenset({"author", "disk", "pair", "protocol"})
+#: Types of what JSON holds as it is.
+_UNTAGGED: Final = frozenset({str, int, float, bool, type(None)})
+#: The values of a key are sent in pieces of about this size.
+_PIECE_BYTES: Final = 1 << 16
+#: So many are made text at once.
+_SHORT: Final = 16
 
 
 def dump(value: Value) -> bytes:
     """Return a value as one line of JSON, without what JSON has not."""
-    plain = values.to_jsonable(value)
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return _text(value) + b"\n"
+
+
+def _text(value: Value) -> bytes:
+    return msgspec.json.encode(values.to_jsonable(value))
+
+
+def call(scope: Scope, given: Mapping[str, Value]) -> bytes:
+    """Return the line that calls a handler, or with which its call begins.
+
+    Args:
+        scope: Tells the invocation at work.
+        given: What the line holds beside its context.
+    """
+    return dump({"call": _CALLS[scope.at_work().stage], **given, **context(scope)})
 
 
 def map_call(scope: Scope, arguments: Arguments) -> Iterator[bytes]:
     """Yield the line that calls a mapper."""
-    given: dict[str, Value]
+    yield call(scope, {**of_mapper(arguments), **_own(scope)})
+
+
+def of_mapper(arguments: Arguments) -> dict[str, Value]:
+    """Return what a mapper is given as the fields of its call."""
     if arguments.is_root:
-        given = {"arguments": dict(arguments)}
-    else:
-        ((key, value),) = arguments
-        given = {"key": key, "value": value}
-    yield dump({"call": "map", **given, **_context(scope)})
+        return {"arguments": dict(arguments)}
+    ((key, value),) = arguments
+    return {"key": key, "value": value}
 
 
 def reduce_call(scope: Scope, grouped: Grouped) -> Iterator[bytes]:
     """Yield the lines that call a combiner or reducer: a head, one for each key, an end."""
-    invocation = scope.at_work()
-    session = {"session": invocation.session}
-    yield dump({"call": _CALLS[invocation.stage], **session, **_context(scope)})
+    yield call(scope, {"session": scope.at_work().session, **_own(scope)})
+    yield from keys(grouped)
+
+
+def keys(grouped: Grouped) -> Iterator[bytes]:
+    """Yield a line for each key, in pieces if it is long, and the line that ends them."""
     for key, listed in grouped:
-        yield dump({"key": key, "values": list(listed)})
+        if len(listed) <= _SHORT:
+            yield b'{"key":%b,"values":%b}\n' % (_text(key), _text(listed))
+        else:
+            yield from _in_pieces(key, listed)
     yield END
 
 
-def _context(scope: Scope) -> dict[str, Value]:
-    """Return the context, and what a scope factory added as far as it can be written."""
+def _in_pieces(key: Key, listed: Iterable[Value]) -> Iterator[bytes]:
+    piece, comma = bytearray(b'{"key":%b,"values":[' % _text(key)), b""
+    for value in listed:
+        piece += comma + _text(value)
+        comma = b","
+        if len(piece) > _PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece + b"]}\n")
+
+
+def _own(scope: Scope) -> dict[str, Value]:
+    """Return what a scope factory added, as far as it can be written."""
     own = {}
     for name, thing in scope.own.items():
         with suppress(ValueError):
             own[name] = snapshot(thing)
-    return {**context(scope), **({"scope": own} if own else {})}
+    return {"scope": own} if own else {}
 
 
 class Answer:
@@ -73,15 +116,24 @@ class Answer:
     Any other line is output; a call that is answered by nothing else has failed too.
 
     Args:
-        scope: Takes output and what is set in the session.
+        scope: Takes output and what is set in the session; its names may be asked for.
+        grouped: What a reducer is given, which it may have sent again.
+        hears: It is sent replies; a program whose input was complete when it began is not.
 
     Attributes:
         has_ended: The program said that it is done.
+        replies: What is to be sent to it, each in lines.
+        offers: What it may ask for besides the names of the scope.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, grouped: Grouped | None = None, *, hears: bool = True) -> None:
         self.has_ended = False
+        self.replies: deque[Iterable[bytes]] = deque()
         self._scope = scope
+        self._grouped = grouped
+        self.offers: dict[str, Callable[[], Value]] = {}
+        self._hears = hears
+        self._pairs = 0
 
     def yielded(self, lines: Iterable[bytes]) -> Iterator[object]:
         """Yield markers and pairs, as a handler in Python would.
@@ -96,7 +148,7 @@ class Answer:
             if word is not None:
                 output.is_answered = True
             if word == "pair":
-                yield _pair(content, number)
+                yield self._pair(content)
             elif word is None:
                 self._scope.take(line + b"\n")
                 output.note(line, number)
@@ -118,6 +170,24 @@ class Answer:
                 "protocol", f"after its end it wrote {shorten(line.decode(errors='replace'))}"
             )
         self._scope.take(line + b"\n")
+
+    def _pair(self, content: Any) -> object:
+        index, self._pairs = self._pairs, self._pairs + 1
+        if not isinstance(content, list) or len(content) != 2:
+            return content  # what takes the pairs says what is wrong
+        key, value = content
+        if type(key) is str and type(value) in _UNTAGGED:  # as most are
+            return (key, value)
+        try:
+            return (values.from_jsonable(key), values.from_jsonable(value))
+        except InvalidInput as error:
+            raise Misuse("pair", f"pair {index}: {error}", index) from error
+
+    def _take_pairs(self, content: Any) -> Iterator[object]:
+        if not isinstance(content, list):
+            raise Misuse("protocol", f'"pairs" holds a list of pairs, not {shorten(content)}')
+        for pair in content:
+            yield self._pair(pair)
 
     def _take_end(self, content: Any) -> None:
         _check_true("end", content)
@@ -145,23 +215,80 @@ class Answer:
         self._scope.log(str(level).upper(), str(message))
         return ()
 
+    def _take_output(self, content: Any) -> Iterable[object]:
+        piece = values.from_jsonable(content)
+        if not isinstance(piece, str | bytes):
+            raise Misuse("protocol", f'"output" holds text or bytes, not {shorten(piece)}')
+        self._scope.take(piece.encode() if isinstance(piece, str) else piece)
+        return ()
+
+    def _take_ask(self, content: Any) -> Iterable[object]:
+        name, *arguments = content if isinstance(content, list) and content else [None]
+        if not isinstance(name, str):
+            reason = f'"ask" holds a name and what it is called with, not {shorten(content)}'
+            raise Misuse("protocol", reason)
+        self._check_hears("ask")
+        if name in self.offers:
+            found = {"answer": self.offers[name]()}
+        else:
+            found = asks.answer(self._scope, name, arguments)
+        self.replies.append([dump(found)])
+        return ()
+
+    def _take_again(self, content: Any) -> Iterable[object]:
+        _check_true("again", content)
+        if self._grouped is None:
+            raise Misuse("protocol", '"again" is for reducers: a mapper is sent no keys')
+        self._check_hears("again")
+        self.replies.append(keys(self._grouped))
+        return ()
+
+    def _check_hears(self, word: str) -> None:
+        if not self._hears:
+            reason = f'"{word}" has no reply here: the input was complete when the program began'
+            raise Misuse("protocol", reason)
+
     def _take_error(self, content: Any) -> Iterable[object]:
         self.has_ended = True
         fields = content if isinstance(content, dict) else {"message": content}
-        line, handler = fields.get("line"), self._scope.at_work().handler
-        frames = [(filename(handler), line, "handler")] if isinstance(line, int) else []
+        kind, pair = fields.get("kind", "author"), fields.get("pair")
+        if kind not in _KINDS:
+            raise Misuse("protocol", f'"error" has no kind {shorten(kind)}')
         name, message = str(fields.get("type", "Error")), str(fields.get("message", ""))
-        raise GuestFailed("author", name, message, frames)
+        frames = [
+            (filename(self._scope.at_work().handler), line, str(function))
+            for line, function in _trace(fields)
+            if isinstance(line, int)
+        ]
+        index = pair if isinstance(pair, int) else None
+        raise GuestFailed(kind, name, message, frames, index)
+
+
+def _trace(fields: Mapping[str, Any]) -> list[Any]:
+    """Return where a program says that it failed, outermost first: lines and functions."""
+    trace = fields.get("trace", [[fields.get("line"), "handler"]])
+    if not isinstance(trace, list) or not all(
+        isinstance(one, list) and len(one) == 2 for one in trace
+    ):
+        reason = f'"trace" holds lists of a line and a function, not {shorten(trace)}'
+        raise Misuse("protocol", reason)
+    return trace
 
 
 _TAKE: Final[Mapping[str, Callable[[Answer, Any], Iterable[object]]]] = {
     "map": Answer._marker_map,
     "return": Answer._marker_return,
+    "pairs": Answer._take_pairs,
     "session": Answer._take_session,
+    "output": Answer._take_output,
     "log": Answer._take_log,
+    "ask": Answer._take_ask,
+    "again": Answer._take_again,
     "error": Answer._take_error,
 }
 _WORDS: Final = frozenset({"pair", "end", *_TAKE})
+#: Words that another may be a slip of; "task" is none of "ask".
+_MISSPELT: Final = _WORDS - {"ask"}
 #: What a line of the protocol begins with; whatever follows, it is not output.
 _HEAD: Final = re.compile(rb'\s*\{\s*"(\w{1,16})"\s*:')
 
@@ -213,7 +340,7 @@ def _parse(line: bytes, number: int) -> tuple[str | None, Any]:
         return None, None
     word = head[1].decode("utf-8", "replace")
     if word not in _WORDS:
-        near = difflib.get_close_matches(word.lower(), _WORDS, 1, _NEAR)
+        near = difflib.get_close_matches(word.lower(), _MISSPELT, 1, _NEAR)
         if near:
             reason = f'the protocol has no "{word}"; near is "{near[0]}"'
             raise Misuse("protocol", f"line {number}: {reason}")
@@ -231,15 +358,6 @@ def _parse(line: bytes, number: int) -> tuple[str | None, Any]:
 def _check_true(word: str, content: Any) -> None:
     if content is not True:
         raise Misuse("protocol", f'"{word}" is followed by true, not {shorten(content)}')
-
-
-def _pair(content: Any, number: int) -> object:
-    if not isinstance(content, list) or len(content) != 2:
-        return content  # what takes the pairs says what is wrong
-    try:
-        return (values.from_jsonable(content[0]), values.from_jsonable(content[1]))
-    except InvalidInput as error:
-        raise Misuse("pair", f"line {number}: {error}") from error
 
 
 def held(stream: Iterator[object]) -> Iterable[object]:

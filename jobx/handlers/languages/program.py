@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import select
+import signal
 import subprocess
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import IO, Final, cast
 
 from jobx.handlers.failures import Frame, GuestFailed, Misuse, filename
+from jobx.handlers.languages import lines
 from jobx.handlers.languages.child_processes import Guests
 from jobx.handlers.scope.names import Scope
 from jobx.system import processes
@@ -23,16 +26,21 @@ MAX_LINE_BYTES: Final = 64 << 20
 _TAIL_BYTES: Final = 4096
 #: A program that closed its output gets so long to end.
 _END_S: Final = 1.0
+#: One that is to put back what handlers changed gets so long for it.
+_RESTORE_S: Final = 1.0
+_RESTORE: Final = b'{"restore":true}\n'
+#: What one that aborts has said when it was for want of memory.
+_NO_MEMORY: Final = "out of memory"
 
 
 class Program:
-    """A program of one handler; it is started when it is called, and again after it ended.
+    """A program that serves calls; it is started when it is called, and again after it ended.
 
     Args:
         guests: Starts it.
         argv: The program and its arguments.
-        name: The handler's name.
-        path: File with the handler's source, which complaints of the program are about.
+        name: What it is called in complaints about it: as the handler, when it is of one.
+        path: File with its source, which complaints of the program are about.
     """
 
     def __init__(self, guests: Guests, argv: Sequence[str], name: str, path: str) -> None:
@@ -41,13 +49,13 @@ class Program:
         self._name = name
         self._path = path
         self._idle: subprocess.Popen[bytes] | None = None
+        self._is_used = False
 
     def talk(
         self,
         scope: Scope,
-        call: Callable[[], Iterator[bytes]],
-        is_over: Callable[[], bool],
-        late: Callable[[bytes], object],
+        call: Callable[[], Iterable[bytes]],
+        answer: lines.Answer | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Generator[bytes, None, None]:
         """Send a call and yield the lines of the answer; close it where the answer ends.
@@ -55,8 +63,7 @@ class Program:
         Args:
             scope: Takes what the program writes to its standard error.
             call: Returns the lines of the call.
-            is_over: Tells whether the last line was the end of the answer.
-            late: Takes lines that came with that end and after it.
+            answer: Takes the lines: tells their end, takes those after it, and has replies.
             environment: Run the program for this call alone, in this environment: its input ends
                 with the call.
 
@@ -67,13 +74,22 @@ class Program:
         idle = self._take_idle()
         guest = idle or self._start(environment)
         is_answered = False
-        exchange = _Exchange(guest, call(), closes=environment is not None)
-        with closing(self._lines(exchange, guest, scope, is_over, late)) as lines:
-            for line in lines:
+        replies = answer.replies if answer else deque()
+        exchange = _Exchange(guest, call(), replies, closes=environment is not None)
+        with closing(self._lines(exchange, guest, scope, answer)) as written:
+            for line in written:
                 is_answered = True
                 yield line
         if idle and not is_answered:  # it had ended after its last answer
-            yield from self.talk(scope, call, is_over, late, environment)
+            yield from self.talk(scope, call, answer, environment)
+
+    def restore(self) -> None:
+        """Have what handlers changed in it put back; end it when it cannot."""
+        idle = self._take_idle() if self._is_used else None
+        if idle is not None and _is_restored(idle):
+            self._idle, self._is_used = idle, False
+        elif idle is not None:
+            self._guests.end(idle)
 
     def _take_idle(self) -> subprocess.Popen[bytes] | None:
         """Return the program that waits for a call, if it does: nobody else has it meanwhile.
@@ -96,11 +112,11 @@ class Program:
         exchange: _Exchange,
         guest: subprocess.Popen[bytes],
         scope: Scope,
-        is_over: Callable[[], bool],
-        late: Callable[[bytes], object],
+        answer: lines.Answer | None,
     ) -> Generator[bytes, None, None]:
         tail = _Tail(scope)
         ahead: Iterator[bytes] = iter(())
+        is_idle = False
         try:
             for is_output, pieces in exchange.run():
                 if is_output:
@@ -112,18 +128,22 @@ class Program:
             self._check_end(self._guests.end(guest, _END_S), tail)
         except GeneratorExit:
             tail.take(exchange.rest())
-            if is_over():
+            if answer and answer.has_ended:
                 for line in ahead:
-                    late(line)
-                if exchange.is_settled:
-                    self._idle = guest
+                    answer.late(line)
+                is_idle = exchange.is_settled
             raise
         finally:
-            if guest is not self._idle:
+            if is_idle and self._idle is None:
+                self._idle, self._is_used = guest, True
+            else:
                 self._guests.end(guest)
 
     def _check_end(self, code: int, tail: _Tail) -> None:
         """See how a program ended that closed its output."""
+        if code == -signal.SIGABRT and _NO_MEMORY in tail.text:
+            reason = f"{self._argv[0]} ran out of memory and aborted"
+            raise GuestFailed("memory", "MemoryError", reason)
         if code < 0:
             raise GuestFailed(
                 "crash", "GuestCrashed", f"{self._argv[0]} {processes.how_ended(code)}"
@@ -147,6 +167,19 @@ def _has_written(guest: subprocess.Popen[bytes]) -> bool:
     return bool(poll.poll(0))
 
 
+def _is_restored(guest: subprocess.Popen[bytes]) -> bool:
+    """Tell a process to put back what handlers changed; return whether it says that it has."""
+    stdin, stdout = cast("IO[bytes]", guest.stdin), cast("IO[bytes]", guest.stdout)
+    poll = select.poll()
+    poll.register(stdout, select.POLLIN)
+    try:
+        os.write(stdin.fileno(), _RESTORE)
+        is_answered = poll.poll(1e3 * _RESTORE_S)
+        return bool(is_answered) and os.read(stdout.fileno(), _READ_BYTES) == lines.END
+    except OSError:
+        return False
+
+
 class _Tail:
     """The standard error of a program: captured, and its end kept for the failure."""
 
@@ -168,11 +201,18 @@ class _Exchange:
     """Writes a call and reads the answer at the same time, so that neither waits for the other."""
 
     def __init__(
-        self, guest: subprocess.Popen[bytes], sent: Iterator[bytes], *, closes: bool
+        self,
+        guest: subprocess.Popen[bytes],
+        sent: Iterable[bytes],
+        replies: deque[Iterable[bytes]],
+        *,
+        closes: bool,
     ) -> None:
         streams = (guest.stdin, guest.stdout, guest.stderr)  # pipes, all three
         self._stdin, self._stdout, self._stderr = cast("tuple[IO[bytes], ...]", streams)
-        self._sent: Iterator[bytes] | None = sent
+        self._sent = deque([iter(sent)])
+        self._replies = replies
+        self._is_between_lines = True
         self._pending = memoryview(b"")
         self._unfinished: list[bytes] = []  # pieces of a line that has no end yet
         self._unfinished_bytes = 0
@@ -186,12 +226,14 @@ class _Exchange:
     @property
     def is_settled(self) -> bool:
         """Whether all was sent, and nothing is left of a line that came."""
-        return self._sent is None and not self._unfinished
+        return not (self._sent or self._replies or self._pending or self._unfinished)
 
     def run(self) -> Iterator[tuple[bool, list[bytes]]]:
         """Yield what comes until stdout is closed: (True, lines of it) or (False, of stderr)."""
         stdout, stderr = self._stdout.fileno(), self._stderr.fileno()
         while True:
+            if self._replies:
+                self._write()
             for descriptor, _ in self._poll.poll():
                 if descriptor not in (stdout, stderr):
                     self._write()
@@ -237,21 +279,26 @@ class _Exchange:
             self._poll.register(self._stdin, select.POLLOUT)
             return
         except BrokenPipeError:  # it ended, or does not want to know
-            self._sent = None
+            self._sent.clear()
+            self._replies.clear()
+            self._pending = memoryview(b"")
         if not self._stdin.closed:
             self._forget_stdin()
 
     def _fill(self) -> bool:
-        """Take up the next lines of the call; False when there are no more."""
-        if self._sent is None:
-            return False
+        """Take up what is sent next, replies before more of the call; False: that was all."""
         filled = bytearray()
-        for line in self._sent:
-            filled += line
-            if len(filled) >= _WRITE_BYTES:
+        while len(filled) < _WRITE_BYTES:
+            if self._replies and self._is_between_lines:
+                self._sent.appendleft(iter(self._replies.popleft()))
+            if not self._sent:
                 break
-        else:
-            self._sent = None
+            piece = next(self._sent[0], None)
+            if piece is None:
+                self._sent.popleft()
+                continue
+            filled += piece
+            self._is_between_lines = piece.endswith(b"\n")
         self._pending = memoryview(filled)
         return bool(filled)
 

@@ -40,9 +40,7 @@ class Shell(Executable):
     ) -> Callable[[Arguments | Grouped], Iterator[object]]:
         def run(given: Arguments | Grouped) -> Iterator[object]:
             pairs = _of_arguments(given) if isinstance(given, Arguments) else _of_groups(given)
-            talk = program.talk(
-                scope, lambda: iter(pairs), lambda: False, scope.take, _environment(scope)
-            )
+            talk = program.talk(scope, lambda: iter(pairs), environment=_environment(scope))
             with closing(talk) as written:
                 yield from _yielded(written, scope)
 

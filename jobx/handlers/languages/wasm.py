@@ -148,7 +148,7 @@ class _Program:
                 self._start(stdin, output)
             file.seek(0)
             written = (line.removesuffix(b"\n") for line in file)
-            answer = lines.Answer(self.scope)
+            answer = lines.Answer(self.scope, hears=False)
             yield from answer.yielded(written)
             for line in written:
                 answer.late(line)

@@ -2,7 +2,7 @@
 
 import { format } from 'node:util';
 
-import { Decimal, Packer } from './values.mjs';
+import { Decimal } from './values.mjs';
 
 const LEVELS = ['debug', 'info', 'warning', 'error', 'critical'];
 
@@ -22,11 +22,10 @@ export class ToReturn {}
 export class Scope {
   current = null;
   offered = new Set();
-  #port;
-  #packer = new Packer();
+  #lines;
 
-  constructor(port) {
-    this.#port = port;
+  constructor(lines) {
+    this.#lines = lines;
     this.#captureStreams();
     const map = (step) => new MapTo(step);
     const toReturn = () => new ToReturn();
@@ -44,22 +43,20 @@ export class Scope {
     this.#define('INVOCATION', () => this.current?.invocation);
   }
 
-  /** Let handlers see names of the executor's scope: each has a value or is called there. */
-  offer(names) {
-    for (const name of Object.keys(names)) {
+  /** Return what names of the executor's scope mean, and let handlers see them. */
+  meanings(names) {
+    const meanings = {};
+    for (const [name, known] of Object.entries(names)) {
+      meanings[name] = 'value' in known ? known.value : this.#remote(name);
       if (name in globalThis) continue;
       this.#define(name, () => this.current?.names[name]);
       this.offered.add(name);
     }
-  }
-
-  /** Return a name's meaning: its value, or what calls the executor. */
-  meaning(name, known) {
-    return 'value' in known ? known.value : this.#remote(name);
+    return meanings;
   }
 
   write(text) {
-    this.#port.capture(Buffer.from(text));
+    this.#lines.capture(text);
   }
 
   #define(name, get) {
@@ -67,9 +64,7 @@ export class Scope {
   }
 
   #log() {
-    const line = (level) => (...parts) => {
-      this.#port.write({ t: 'log', level: level.toUpperCase(), message: format(...parts).toWellFormed() });
-    };
+    const line = (level) => (...parts) => this.#lines.log(level, format(...parts).toWellFormed());
     const log = Object.fromEntries(LEVELS.map((level) => [level, line(level)]));
     const exception = (...parts) => log.error(...parts);
     return Object.freeze({ ...log, warn: log.warning, exception });
@@ -78,25 +73,17 @@ export class Scope {
   #remote(name) {
     return new Proxy(function () {}, {
       get: (_target, key) => (typeof key === 'string' && key !== 'then' ? this.#remote(`${name}.${key}`) : undefined),
-      apply: (_target, _self, args) => this.#call(name, args),
+      apply: (_target, _self, args) => this.#lines.ask(name, args),
     });
-  }
-
-  #call(name, args) {
-    const answer = this.#port.ask({ t: 'call', name, args: this.#packer.addAll(args).take() });
-    if (answer === null) process.reallyExit(0);
-    if (answer.t === 'answer') return answer.value;
-    const error = new Error(answer.message);
-    error.name = answer.type;
-    throw error;
   }
 
   /** What is written to stdout or stderr belongs to the invocation at work, in order. */
   #captureStreams() {
     for (const stream of [process.stdout, process.stderr]) {
       stream.write = (chunk, encoding, done) => {
-        const named = typeof encoding === 'string' ? encoding : undefined;
-        this.#port.capture(typeof chunk === 'string' ? Buffer.from(chunk, named) : chunk);
+        if (typeof chunk !== 'string') this.#lines.captureBytes(chunk);
+        else if (typeof encoding === 'string') this.#lines.captureBytes(Buffer.from(chunk, encoding));
+        else this.write(chunk);
         const then = typeof encoding === 'function' ? encoding : done;
         if (then) process.nextTick(then);
         return true;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -153,6 +155,89 @@ def test_values_that_json_has_not_are_tagged(guests: Guests) -> None:
 def test_a_wrong_line_fails_its_invocation(guests: Guests, line: str, kind: str) -> None:
     made = bench(guests, m=once(f"echo '{line}'", "echo '{\"pair\":[1,NaN]}'"))
     assert failed(run(made, [1, 1])[0])["kind"] == kind
+
+
+PYTHON_LINES = f"""#!{sys.executable}
+import json, sys
+def say(**line): print(json.dumps(line), flush=True)
+def hear(): return json.loads(sys.stdin.readline())
+def keys(): return [line["key"] for line in iter(hear, {{"end": True}})]
+"""
+
+
+def in_python(guests: Guests, kind: str, body: str) -> Bench:
+    source = f"{PYTHON_LINES}\n{body}\nsay(end=True)"
+    return bench(guests, **{kind: source})
+
+
+@pytest.fixture
+def scripting(tmp_path: Path) -> Iterator[Guests]:
+    folders = {str(Path(sys.executable).parent), str(Path(sys.executable).resolve().parent)}
+    with hosting(tmp_path, programs=tuple(folders)) as made:
+        yield made
+
+
+def test_a_program_calls_names_of_the_scope(scripting: Guests) -> None:
+    body = """hear(); say(**{"return": True})
+say(ask=["S_SET", "a", {"$bytes": "AAE="}]); assert hear() == {"answer": None}
+say(ask=["S_GET", "a"]); said = [hear()]
+say(ask=["LOG.info", "%d of %s", 1, "x"]); hear()
+say(ask=["S_GET", "b"]); said.append(hear())
+say(ask=["__name__"]); said.append(hear())
+say(pairs=[[1, said[0]["answer"]], [2, said[1]["raise"]["type"]], [3, said[2]["raise"]["type"]]])"""
+    made = in_python(scripting, "m", body)
+    (segment,) = run(made, [1, 1], reducer=None)
+    assert pairs(made, segment) == [(1, b"\0\1"), (2, "KeyError"), (3, "NameError")]
+    assert segment[6][1]["output"] == "INFO r1/m1: 1 of x\n"
+
+
+def test_a_reply_comes_between_keys(scripting: Guests) -> None:
+    body = """hear(); say(ask=["JOIN", "a", "b"])
+lines = list(iter(hear, {"end": True}))
+assert {"answer": "a/b"} in lines, lines[-3:]
+say(pair=["keys", len(lines) - 1])"""
+    made = in_python(scripting, "r", body)
+    made.load(frames.load("w", "mapper", _MANY))
+    assert pairs(made, run(made, [1, 1], mapper="w")[0]) == [("keys", 300)]
+
+
+def test_a_reducer_has_its_keys_sent_again(scripting: Guests) -> None:
+    body = """hear(); first = keys(); say(again=True); say(pair=[len(first), keys() == first])"""
+    made = in_python(scripting, "r", body)
+    made.load(frames.load("w", "mapper", _MANY))
+    assert pairs(made, run(made, [1, 1], mapper="w")[0]) == [(300, True)]
+
+
+#: So much that it does not fit a pipe.
+_MANY = "def handler(key, value):\n yield Return()\n for n in range(300): yield n, 'x' * 1000"
+
+
+def test_an_error_tells_its_kind_and_where_it_came_from(guests: Guests) -> None:
+    line = '{"error":{"kind":"pair","pair":7,"message":"m","trace":[[1,"outer"],[2,"inner"]]}}'
+    failure = failed(run(bench(guests, m=once(f"echo '{line}'")), [1, 1])[0])
+    assert (failure["kind"], failure["pair"]) == ("pair", 7)
+    assert re.findall(r"line (\d), in (\w+)", failure["traceback"]) == [
+        ("1", "outer"),
+        ("2", "inner"),
+    ]
+
+
+def test_output_may_look_like_the_protocol(guests: Guests) -> None:
+    line = r'{"output":"{\"pair\":1}\n"}'
+    made = bench(guests, m=once("echo '{\"return\":true}'", f"printf '%s\\n' '{line}'"))
+    (segment,) = run(made, [1, 1], reducer=None)
+    assert segment[6] == {1: {"output": '{"pair":1}\n'}}
+
+
+def test_a_program_that_did_not_read_its_call_is_not_asked_again(guests: Guests) -> None:
+    serve = (
+        "#!/bin/sh\nwhile :; do\n"
+        """printf '{"return":true}\\n{"pair":[%s,1]}\\n{"end":true}\\n' "$$"; read -r line\ndone"""
+    )
+    made = bench(guests, m=serve)
+    big = "x" * 300_000
+    keys = [pairs(made, one)[0][0] for one in run(made, [1, big], [2, big], reducer=None)]
+    assert len(set(keys)) == 2
 
 
 def test_an_error_that_is_told_leaves_the_program_running(guests: Guests) -> None:

@@ -297,18 +297,12 @@ def test_the_request_and_the_invocation_are_told(guests: Guests) -> None:
     assert returned(guests, body, [1, 1], first=3) == [("r1", ["me", "s", 3])]
 
 
-def test_a_mapper_resumes_after_its_process_died_as_lost(guests: Guests) -> None:
-    made = mapper(guests, "yield Map('t');\nfor (let n = 0; n < 5000; n++) yield [n, key];")
-    die = load("d", "mapper", JAVASCRIPT.die)
-    made.load(die)
-    (segment,) = run(made, [1, 1], chunk_pairs=2, reducer=None)
-    assert children(made, segment) == [[0, 1], [1, 1]]
+def test_a_mapper_that_maps_on_outlives_the_process_that_ran_it(guests: Guests) -> None:
+    made = mapper(guests, "yield Map('t');\nfor (let n = 0; n < 50; n++) yield [n, key];")
+    made.load(load("d", "mapper", JAVASCRIPT.die))
+    (segment,) = run(made, [1, 1], chunk_pairs=30, reducer=None)
     run(made, [2, 2], mapper="d", first=2)
-    for _ in range(1000):
-        segment = _pull(made)
-        if segment[0] == "failed":
-            break
-    assert (failed(segment)["kind"], failed(segment)["type"]) == ("lost", "GuestLost")
+    assert children(made, segment) + children(made, _pull(made)) == [[n, 1] for n in range(50)]
 
 
 def _pull(made: Bench) -> Any:
@@ -317,6 +311,37 @@ def _pull(made: Bench) -> Any:
     fields = {"mapper": "m", "combiner": None, "reducer": None, "vertex": 1, "chunk_pairs": 500}
     (segment,) = batch.run(made, frames.work("pull", Path(made.guests.folder), **fields))
     return segment
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        """console.log('{"pair":[1,2]}');""",
+        """(await import('node:fs')).writeSync(1, '{"pair":[1,2]}\\n');""",
+        """const { execFileSync } = await import('node:child_process');
+        execFileSync('echo', ['{"pair":[1,2]}'], { stdio: 'inherit' });""",
+    ],
+)
+def test_what_is_written_is_output_though_it_looks_like_the_protocol(
+    guests: Guests, written: str
+) -> None:
+    source = f"export async function* handler(key, value) {{\nyield Return();\n{written}\n}}"
+    made = frames.bench(Path(guests.folder), load("m", "mapper", source), guests=guests)
+    (segment,) = run(made, [1, 1], reducer=None)
+    assert pairs(made, segment) == []
+    assert segment[6] == {1: {"output": '{"pair":[1,2]}\n'}}
+
+
+def test_bytes_that_are_no_text_are_captured(guests: Guests) -> None:
+    made = mapper(guests, "yield Return();\nprocess.stdout.write(Buffer.from([255, 10]));")
+    (segment,) = run(made, [1, 1], reducer=None)
+    assert segment[6][1]["output"].encode(errors="surrogateescape")[-1:] == b"\n"
+
+
+def test_a_process_that_leaves_in_the_middle_has_crashed(guests: Guests) -> None:
+    made = mapper(guests, "yield Return();\nyield [1, 1];\nprocess.reallyExit(0);")
+    failure = failed(run(made, [1, 1], reducer=None)[0])
+    assert (failure["kind"], failure["type"]) == ("crash", "GuestCrashed")
 
 
 def test_an_exit_and_a_stray_rejection_end_only_the_invocation(guests: Guests) -> None:

@@ -115,6 +115,14 @@ def test_each_call_starts_anew(guests: Guests) -> None:
     assert [segment[0] for segment in run(made, [1, 1], [2, 2], reducer=None)] == ["returned"] * 2
 
 
+@pytest.mark.parametrize("line", ['{"ask":["S_GET","a"]}', '{"ask":["PRINT","a"]}'])
+def test_a_module_has_no_replies(guests: Guests, line: str) -> None:
+    _, segment = one(guests, wat('{"return":true}\n', f"{line}\n"), [1, 1])
+    failure = failed(segment)
+    assert failure["kind"] == "protocol"
+    assert "has no reply here" in failure["message"]
+
+
 def test_an_exit_code_is_a_failure(guests: Guests) -> None:
     source = """(module
       (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
