@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from jobx.handlers.failures import GuestFailed
@@ -16,8 +16,6 @@ from jobx.system.errors import translate
 
 T = TypeVar("T")
 
-#: A guest that closed its end gets so long to end.
-_END_S: Final = 1.0
 #: What is wrong with a program that does not start; all else is what the machine lacks.
 _OF_PROGRAM: Final = frozenset(
     {
@@ -53,7 +51,6 @@ class Guests:
         self.wasm_memory_bytes = wasm_memory_bytes
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._kept: dict[object, Any] = {}
-        self._closing = ExitStack()
         self._restoring: list[Callable[[], object]] = []
 
     def keep(self, make: Callable[[Guests], T]) -> T:
@@ -62,10 +59,6 @@ class Guests:
             self._kept[make] = make(self)
         kept: T = self._kept[make]
         return kept
-
-    def on_close(self, close: Callable[[], object]) -> None:
-        """Call ``close`` when guests are closed."""
-        self._closing.callback(close)
 
     def on_restore(self, restore: Callable[[], object]) -> None:
         """Call ``restore`` when what author code of a request left is to be put back."""
@@ -120,17 +113,9 @@ class Guests:
 
     def close(self) -> None:
         """End all guests; for processes that go on without them."""
-        self._closing.close()
         for guest in list(self._running.values()):
             self.end(guest)
         self._kept.clear()
-
-    def crashed(self, guest: subprocess.Popen[bytes], name: str) -> GuestFailed:
-        """Return the failure of a guest that closed its end in the middle of its work."""
-        code = self.end(guest, _END_S)
-        if code == -signal.SIGABRT:
-            return GuestFailed("memory", "MemoryError", f"{name} ran out of memory and aborted")
-        return GuestFailed("crash", "GuestCrashed", f"{name} {processes.how_ended(code)}")
 
     def rss_bytes(self) -> int:
         """Return the resident memory of all guests."""
