@@ -114,10 +114,14 @@ class SimulatedExecutors:
         vertex = first + self.rng.randrange(work.frame.get("count", 1))
         culprit = self.rng.choice((None, vertex))
         self._deliver(owner, Lost(work.ticket, culprit, CRASH))
-        for key, entry in list(self.kept.items()):
+        for key in list(self.kept):
             if self.rng.random() < 0.5 and not (isinstance(work, Pull) and key[1] == culprit):
-                del self.kept[key]
-                self._deliver(entry[0], SuspendedLost((key[1],), GONE))
+                self.lose(key)
+
+    def lose(self, key: tuple[RequestKey, int]) -> None:
+        """Lose a suspended mapper with its executor."""
+        owner, *_ = self.kept.pop(key)
+        self._deliver(owner, SuspendedLost((key[1],), GONE))
 
     def _map(self, work: Run, owner: ActorAddress) -> list[list[Any]]:
         frame = work.frame

@@ -13,6 +13,7 @@ from thespian.actors import ActorAddress, ActorSystem
 
 from jobx import model, values
 from jobx.actors import recovery
+from jobx.actors.commits import commit
 from jobx.actors.coordination.supervisor import Supervisor
 from jobx.actors.log_writer import has_progressed, read_log
 from jobx.actors.messages import (
@@ -109,7 +110,7 @@ class SimulatedLog:
             return
         groups, self.pending = self.pending, {}
         for key, group in groups.items():
-            conflict = self.store.commit_many([[group.writes]])[0].error
+            conflict = commit(self.store, [[group.writes]])[0].error
             if conflict is not None:
                 self.refused.add(key)
             report = CommitRefused(conflict) if conflict else Committed(group.number)

@@ -1,0 +1,319 @@
+"""The contract of executors, over each implementation of ``Executors``.
+
+A mapper does what its value says: ``["return", n]`` yields n pairs, ``["map", n]`` maps on to n
+children, ``["wait", 0]`` takes longer than a test does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final, cast
+
+import pytest
+
+from jobx import model, values
+from jobx.actors.coordination.work_frames import FrameBuilder
+from jobx.actors.executors.pool import ExecutorPool
+from jobx.actors.messages import Lost, Ran, RequestKey, Run, SuspendedLost
+from jobx.actors.ports import Executors, Services
+from jobx.actors.request.decisions import RunMappers
+from jobx.actors.request.events import Accepted, Mapped
+from jobx.actors.request.state import RequestState
+from jobx.actors.request.tree import ROOT
+from jobx.actors.runtime.address import Address
+from jobx.actors.runtime.scheduler import VirtualScheduler
+from jobx.config import NodeSettings, Settings
+from jobx.kv.blobs import BlobFolder
+from jobx.payload import Payload, pack_offsets
+from tests.simulation.executors import CHUNK_PAIRS, Faults, SimulatedExecutors
+from tests.simulation.world import World
+from tests.support import frames
+
+KEY: Final = RequestKey("w", "r1")
+OWNER: Final = Address("n", 1, 1)
+OTHER: Final = Address("n", 1, 2)
+MAPPER: Final = """
+import time
+(name, (what, count)), = arguments
+if what == "wait":
+    time.sleep(60)
+yield MrConfigureToMap("s") if what == "map" else MrConfigureToReturn()
+for number in range(count):
+    yield (number, ["return", 1]) if what == "map" else (name, number)
+"""
+REDUCER: Final = "for key, values in results:\n    yield key, sum(values)\n"
+HANDLERS: Final = {
+    "m": frames.load("m", "mapper", MAPPER),
+    "r": frames.load("r", "reducer", REDUCER),
+}
+REQUEST: Final = model.Request(
+    workflow_name="w", request_id="r1", job_name="j", invocation_id="m0", accepted_at=1.0
+)
+PLAN: Final = model.Plan(
+    steps={
+        "s": model.PlanStep(
+            mapper=model.HandlerRef(handler_name="m", version="m"),
+            reducer=model.HandlerRef(handler_name="r", version="r"),
+        )
+    }
+)
+
+
+@dataclass
+class Stage:
+    """Executors, and what owners of work hear from them."""
+
+    executors: Executors
+    step: Callable[[], None]
+    #: Kills all executors; with what they have at work, True: as soon as they have any.
+    kill: Callable[[bool], None]
+    heard: list[tuple[object, Any]]
+    folder: BlobFolder
+    tickets: Iterator[int] = field(default_factory=lambda: iter(range(1, 1000)))
+
+    def builder(self, *items: list[Any]) -> tuple[FrameBuilder, RunMappers]:
+        """Return a request whose root has mapped items, and the batch of these."""
+        state = RequestState(PLAN)
+        root = Payload(1, 1, b"\x90", offsets=pack_offsets([1]))
+        state.apply(Accepted(1.0, "j", "s", "p", root, 60.0))
+        packed = [values.pack([f"k{number}", item]) for number, item in enumerate(items)]
+        ends = [sum(map(len, packed[: number + 1])) for number in range(len(packed))]
+        chunk = Payload(len(packed), ends[-1], b"".join(packed), offsets=pack_offsets(ends))
+        state.apply(Mapped(1.0, ROOT, ROOT, "s", 1, len(packed), chunk, "d"))
+        services = SimpleNamespace(settings=Settings(), blobs=self.folder)
+        builder = FrameBuilder(REQUEST, state, cast("Services", services))
+        return builder, RunMappers(state.tree.chunks[1], 1, len(packed))
+
+    def run(self, *items: list[Any], owner: Address = OWNER) -> int:
+        """Run a batch of mappers, whose vertices begin at 1; return its ticket."""
+        builder, batch = self.builder(*items)
+        run = builder.mappers(next(self.tickets), batch)
+        frame = {**run.frame, "chunk_pairs": CHUNK_PAIRS}
+        self.executors.run(Run(run.ticket, KEY, frame, run.versions, run.time_limit_s), owner)
+        return run.ticket
+
+    def pull(self, vertex: int, owner: Address = OWNER) -> int:
+        """Ask a suspended mapper for more; return the ticket."""
+        builder, _ = self.builder(["map", 9])
+        builder._state.tree.branch(vertex, builder._state.tree.chunks[1])
+        pull = builder.pull(next(self.tickets), vertex)
+        pull.frame["chunk_pairs"] = CHUNK_PAIRS
+        self.executors.pull(pull, owner)
+        return pull.ticket
+
+    def answer(self, ticket: int) -> Any:
+        """Wait for the answer to a ticket."""
+        return self.until(lambda: [m for _, m in self.heard if _ticket(m) == ticket])
+
+    def until(self, found: Callable[[], list[Any]]) -> Any:
+        """Let time pass until something is found."""
+        deadline = time.monotonic() + 30.0
+        while not found():
+            assert time.monotonic() < deadline, f"it never became true: {self.heard}"
+            self.step()
+        return found()[0]
+
+    def pass_time(self) -> None:
+        """Let enough time pass for whatever is on its way."""
+        done = self.run(["return", 1], owner=OTHER)
+        self.answer(done)
+
+
+def _ticket(message: Any) -> int:
+    return message.ticket if isinstance(message, Ran | Lost) else 0
+
+
+class Library:
+    """Knows the two handlers."""
+
+    def known_code(self, _: str, version: str) -> dict[str, Any] | None:
+        return HANDLERS[version]
+
+    def code(self, _: str, version: str) -> dict[str, Any]:
+        return HANDLERS[version]
+
+
+class ToldWorld(World):
+    """A world in which an item says what its mapper does."""
+
+    def outcome(self, value: Any) -> tuple[str | None, list[list[Any]]]:
+        what, count = value
+        if what == "map":
+            return "s", [[number, ["return", 1]] for number in range(count)]
+        return None, [["k", number] for number in range(count)]
+
+
+def real(folder: Path) -> Iterator[Stage]:
+    loop, heard = asyncio.new_event_loop(), []
+    settings = Settings(node=NodeSettings(data_dir=str(folder), executors=1))
+    pool = ExecutorPool(
+        settings,
+        os.environ,
+        node_id="n",
+        incarnation=1,
+        temp_dir=folder / "tmp",
+        library=Library(),
+        deliver=lambda *said: heard.append(said),
+        notify=lambda _: None,
+    )
+    loop.run_until_complete(pool.start())
+
+    def step() -> None:
+        loop.run_until_complete(asyncio.sleep(0.001))
+
+    def kill(is_at_work: bool) -> None:
+        while is_at_work and not any(e.progress().number for e in pool._executors):
+            step()
+        for executor in pool._executors:
+            executor.kill_group()
+
+    blobs = BlobFolder(folder / "blobs")
+    yield Stage(pool, step, kill, heard, blobs)
+    loop.run_until_complete(pool.close())
+    loop.close()
+
+
+def simulated(folder: Path) -> Iterator[Stage]:
+    scheduler, heard, faults = VirtualScheduler(1), [], Faults()
+    executors = SimulatedExecutors(ToldWorld(1, 1), random.Random(1), scheduler, faults, {})
+    base: Any = SimpleNamespace(deliver=lambda *said: heard.append(said))
+    executors.base = base
+
+    def kill(is_at_work: bool) -> None:
+        faults.crash = 1.0 if is_at_work else 0.0
+        for key in list(executors.kept):
+            executors.lose(key)
+
+    yield Stage(
+        executors,
+        lambda: scheduler.advance(0.001),
+        kill,
+        heard,
+        BlobFolder(folder / "blobs"),
+    )
+
+
+@pytest.fixture(params=[real, simulated], ids=["ExecutorPool", "SimulatedExecutors"])
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    yield from request.param(tmp_path)
+
+
+# Running
+
+
+def test_owner_hears_the_answer_under_its_ticket(stage: Stage) -> None:
+    ticket = stage.run(["return", 2])
+    answer = stage.answer(ticket)
+    assert isinstance(answer, Ran)
+    assert [segment[:3] for segment in answer.segments] == [["returned", 1, 1]]
+    assert stage.heard[0][0] == OWNER
+
+
+def test_answer_has_each_mapper_of_a_batch_once(stage: Stage) -> None:
+    segments = stage.answer(stage.run(*[["return", 1]] * 7)).segments
+    assert {segment[0] for segment in segments} == {"returned"}
+    covered = [v for _, first, count, *_ in segments for v in range(first, first + count)]
+    assert covered == list(range(1, 8))
+
+
+def test_work_of_several_owners_is_answered_to_each(stage: Stage) -> None:
+    mine, others = stage.run(["return", 1]), stage.run(["return", 1], owner=OTHER)
+    stage.answer(mine)
+    stage.answer(others)
+    assert {(owner, _ticket(m)) for owner, m in stage.heard} == {(OWNER, mine), (OTHER, others)}
+
+
+def test_it_has_a_slot_at_least(stage: Stage) -> None:
+    assert stage.executors.slots >= 1
+
+
+# Suspended mappers
+
+
+def test_mapper_with_more_to_yield_is_suspended_and_can_be_asked(stage: Stage) -> None:
+    first = stage.answer(stage.run(["map", 3])).segments
+    assert [(s[0], s[1], s[5]) for s in first] == [("mapped", 1, True)]
+    more = stage.answer(stage.pull(1)).segments
+    assert [(s[0], s[1], s[5]) for s in more] == [("mapped", 1, False)]
+
+
+def test_mapper_that_has_yielded_all_cannot_be_asked(stage: Stage) -> None:
+    stage.answer(stage.run(["map", 2]))
+    assert is_lost(stage.answer(stage.pull(1)))
+
+
+def test_mapper_is_suspended_for_its_owner_alone(stage: Stage) -> None:
+    stage.answer(stage.run(["map", 3]))
+    assert is_lost(stage.answer(stage.pull(1, owner=OTHER)))
+    assert not is_lost(stage.answer(stage.pull(1)))
+
+
+def test_mapper_that_was_discarded_cannot_be_asked(stage: Stage) -> None:
+    stage.answer(stage.run(["map", 3]))
+    stage.executors.discard(KEY, 1, OWNER)
+    assert is_lost(stage.answer(stage.pull(1)))
+
+
+def test_nobody_discards_the_mapper_of_another(stage: Stage) -> None:
+    stage.answer(stage.run(["map", 3]))
+    stage.executors.discard(KEY, 1, OTHER)
+    assert not is_lost(stage.answer(stage.pull(1)))
+
+
+# What is abandoned, and what dies
+
+
+def test_abandoned_owner_hears_nothing_more_of_its_work(stage: Stage) -> None:
+    stage.run(["return", 1])
+    stage.executors.abandon(KEY, OWNER)
+    stage.pass_time()
+    assert [owner for owner, _ in stage.heard] == [OTHER]
+
+
+def test_abandoned_owner_has_no_suspended_mapper(stage: Stage) -> None:
+    stage.answer(stage.run(["map", 3]))
+    stage.executors.abandon(KEY, OWNER)
+    assert is_lost(stage.answer(stage.pull(1)))
+
+
+def test_owner_hears_that_its_suspended_mappers_are_lost(stage: Stage) -> None:
+    stage.answer(stage.run(["map", 3], ["map", 3]))
+    stage.kill(False)
+
+    def told() -> list[int]:
+        return [v for _, m in stage.heard if isinstance(m, SuspendedLost) for v in m.vertices]
+
+    stage.until(lambda: told()[1:])
+    assert sorted(told()) == [1, 2]
+    assert {owner for owner, m in stage.heard if isinstance(m, SuspendedLost)} == {OWNER}
+
+
+def test_owner_hears_that_its_work_is_lost_and_which_vertex_is_blamed(stage: Stage) -> None:
+    ticket = stage.run(["wait", 0])
+    stage.kill(True)
+    lost = stage.answer(ticket)
+    assert isinstance(lost, Lost)
+    assert lost.culprit in (None, 1)
+    assert lost.failure.kind == "crash"
+
+
+def test_work_that_no_executor_has_begun_runs_after_a_death(stage: Stage) -> None:
+    stage.answer(stage.run(["return", 1]))
+    stage.kill(False)
+    assert isinstance(stage.answer(stage.run(["return", 1])), Ran)
+
+
+def is_lost(answer: Any) -> bool:
+    """Whether a mapper that was asked is said not to be there."""
+    if isinstance(answer, Lost):
+        return answer.culprit is None and answer.failure.kind == "lost"
+    return [(s[0], s[2]["kind"]) for s in answer.segments if s[0] == "failed"] == [
+        ("failed", "lost")
+    ]
