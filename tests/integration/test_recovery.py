@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.integration.test_large_bodies import MIB, memory_bytes
 from tests.support.authoring import ANSWER, SLEEP, WORKFLOW, define
-from tests.support.served import Answer, Served, served
+from tests.support.served import Answer, Served, kill, served
 from tests.support.waiting import eventually
 
 
-def begin(serving: Served, job: str, **arguments: int) -> str:
+def begin(serving: Served, job: str, **arguments: Any) -> str:
     """Post a job and return the id of its request, which runs on."""
     answer = serving.post(job, arguments, Prefer="respond-async")
     assert answer.status == 202, answer
@@ -74,3 +76,36 @@ def test_many_open_requests_are_taken_up_while_the_node_answers(tmp_path: Path) 
         assert time.monotonic() - began < 30.0
         for request_id in opened:
             assert end_of(serving, request_id).body["state"] == "succeeded"
+
+
+MEASURE = """
+import time
+def handler(arguments):
+    yield Return()
+    time.sleep(0.2)
+    yield "size", len(arguments["text"])
+"""
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
+def test_many_large_requests_end_though_executors_and_nodes_die(tmp_path: Path) -> None:
+    define(tmp_path, {"measure": MEASURE}, {"m": ("measure", "sum")})
+    # What a node of 700 MiB has for open requests; as much is open in arguments.
+    environ = {"JOBX_REQUESTS_MAX_OPEN_BYTES": str(700 * MIB // 8)}
+    size = 8 * MIB - 1000
+    body = {"text": "x" * size}
+    with served(tmp_path, **environ) as serving:
+        opened = []
+        for number in range(59):
+            opened.append(begin(serving, "m", **body))
+            if number % 20 == 10:
+                kill(serving.node())
+                serving.note()
+            elif number % 20 == 0:
+                for pid in serving.executors():
+                    kill(pid)
+        memory = memory_bytes(serving.node(), "VmHWM")
+        assert [end_of(serving, one).body["state"] for one in opened] == ["succeeded"] * 59
+        assert serving.get(opened[0], "/result").pairs == [["size", size]]
+        assert max(memory, memory_bytes(serving.node(), "VmHWM")) < 300 * MIB
