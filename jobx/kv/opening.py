@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Final
 from jobx.config import Settings, StoreSettings
 from jobx.errors import ConfigError
 from jobx.kv import keys
+from jobx.kv.folder_lock import FolderLock
 from jobx.kv.leases import Lease
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Limits, Store
@@ -39,8 +41,14 @@ def open_store(settings: Settings) -> Store:
         StoreFull: No room left.
     """
     if is_here(settings):
-        return SqliteStore(settings.store_path)
+        return SqliteStore(settings.store_path, is_alone=_is_alone(settings.data_dir))
     return _open_etcd(settings.store)
+
+
+def _is_alone(data_dir: Path) -> bool:
+    """Tell whether no node but this process may have the store of a data folder open."""
+    holder = FolderLock(data_dir).holder()
+    return holder is None or holder[0] == os.getpid()
 
 
 def name_of(settings: Settings) -> str:

@@ -21,6 +21,7 @@ from typing import Final, TypeVar
 
 from jobx.errors import EntryDamaged, StoreRefused, StoreUnavailable
 from jobx.kv.prefixes import span
+from jobx.kv.sqlite import wal
 from jobx.kv.sqlite.errors import may_pass, translate, translate_commit
 from jobx.kv.sqlite.reading import select, select_one
 from jobx.kv.sqlite.statements import (
@@ -52,6 +53,7 @@ class SqliteStore:
         path: The file; it and its folder are created.
         busy_timeout_s: How long a write waits for those of other threads and processes.
         limits: What one unit may have.
+        is_alone: Nobody else has it open, so what a killed process left of its log is checked.
 
     Raises:
         StoreRefused: The file cannot be opened or written, is damaged, is not a store, or was
@@ -66,6 +68,7 @@ class SqliteStore:
         *,
         busy_timeout_s: float = 5.0,
         limits: Limits = Limits(),  # noqa: B008 - it is frozen
+        is_alone: bool = False,
     ) -> None:
         self._path = path.absolute()
         self._limits = limits
@@ -78,6 +81,8 @@ class SqliteStore:
         own_folder(self._path.parent)
         for end in _ENDS:
             close_to_others(self._path.with_name(self._path.name + end))
+        if is_alone:
+            wal.check(self._path)
         try:
             with born_private():
                 self._open()
