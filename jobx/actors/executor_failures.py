@@ -12,14 +12,14 @@ from jobx.system import processes
 KEEPER_GONE: Final = Failure(
     kind="lost",
     type="ExecutorLost",
-    message="the executor that kept the mapper is gone",
+    message="the executor that held the mapper is gone",
 )
 
 #: An executor was parked that kept mappers suspended, and there were too many.
 EVICTED: Final = Failure(
     kind="lost",
     type="ExecutorLost",
-    message="other workflows needed the room of the executor that kept the mapper",
+    message="other workflows needed the place of the executor that held the mapper",
 )
 
 

@@ -120,7 +120,7 @@ class Janitor:
                 removed += 1
         if refused:  # they have one reason, as a rule: a line for each would fill a log
             _log.warning(
-                "requests stay for now, as their blobs do: %d, the first %s",
+                "requests are kept because their blobs cannot be removed now: %d, the first %s",
                 len(refused),
                 refused[0],
             )

@@ -312,7 +312,7 @@ class Node:
         limit = self._settings.requests.node_deaths
         waiting = await self._in_background(lambda: self._life.take_up(limit))
         if waiting:
-            _log.info("open requests that are taken up: %d", len(waiting))
+            _log.info("continuing open requests: %d", len(waiting))
             self._base.deliver(self._supervisor, Adopt(tuple(waiting)))
 
     async def _start_gateway(self) -> None:

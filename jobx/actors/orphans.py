@@ -74,7 +74,7 @@ class Orphans:
             try:
                 removed += self._is_orphan(names) and self._blobs.remove(*names, is_stopping)
             except JobxError as error:  # it is found again in the next pass
-                _log.warning("a blob folder without a request stays for now: %s", error)
+                _log.warning("a blob folder without a request cannot be removed now: %s", error)
         return removed
 
     def _is_orphan(self, names: Names) -> bool:

@@ -51,10 +51,10 @@ class StoreHealth:
     def tell(self, fault: JobxError | None) -> None:
         """Tell that nothing can be written, or, with None, that it can be again."""
         if fault is None:
-            _log.warning("the store can be written again")
+            _log.warning("the store takes writes again")
             self._notify(notification.store_back(self._node_id))
         else:
-            _log.error("nothing can be written, and nothing is accepted until then: %s", fault)
+            _log.error("the store takes no writes, and new requests are refused: %s", fault)
             self._notify(notification.store_stalled(self._node_id, fault))
 
 

@@ -117,7 +117,7 @@ class WebWorker(gasgi.ASGIWorker):
         if now - self._last_word >= _WORD_S:
             self._last_word = now
             log.warning(
-                "%d connections are open, the most that may be: silent ones are closed",
+                "%d connections are open, which is the limit: closing silent ones",
                 self.connection_limit,
             )
 

@@ -90,4 +90,4 @@ def _close(path: Path, mode: int) -> None:
         path.chmod(stat.S_IMODE(mode) & ~_OTHERS)
     except OSError as error:
         raise translate(error, path) from error
-    log.warning("%s was open to others (mode %o) and is no more", path, stat.S_IMODE(mode))
+    log.warning("%s was open to other users (mode %o); it is closed now", path, stat.S_IMODE(mode))

@@ -123,7 +123,7 @@ def test_a_dead_disk_is_told_once_and_forgotten_when_it_is_back(
         assert eventually(lambda: _is_ready(node), timeout_s=20)
         assert pairs_of(node.post("fan", {"n": 3})) == [("n", 3)]
     told = [record.getMessage() for record in caplog.records]
-    assert sum("nothing can be written" in line for line in told) == 1
-    assert sum("can be written again" in line for line in told) == 1
+    assert sum("the store takes no writes" in line for line in told) == 1
+    assert sum("the store takes writes again" in line for line in told) == 1
     assert sum("store.stalled" in line for line in told) == 1
     assert sum("store.back" in line for line in told) == 1

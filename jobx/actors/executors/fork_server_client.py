@@ -165,7 +165,7 @@ class ForkServerClient:
         try:
             fields = values.unpack(message)
         except InvalidInput as error:
-            raise InternalError(f"the fork server sent what is no message: {error}") from error
+            raise InternalError(f"the fork server sent an invalid message: {error}") from error
         if fields["t"] == "spawned":
             self._on_spawned(fields["n"], fields["pid"])
         elif fields["t"] == "pong":

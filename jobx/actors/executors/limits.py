@@ -45,7 +45,7 @@ def _overdue_between(executor: Executor, now: float) -> Failure | None:
         if now - since > PASSAGE_S:
             return crashed(f"the executor read its work, or answered, for {PASSAGE_S:g} s")
     elif now - front.sent_at > START_S:
-        return crashed(f"the executor did not begin with its work within {START_S:g} s")
+        return crashed(f"the executor did not start its work within {START_S:g} s")
     return None
 
 
@@ -55,7 +55,7 @@ def overstayed(executor: Executor, now: float) -> Failure | None:
     if executor.state == "starting" and for_s > STARTING_S:
         return crashed(f"the executor was not ready within {STARTING_S:g} s")
     if executor.state == "leaving" and for_s > LEAVE_S:
-        return crashed(f"the executor said that it leaves, and was there after {LEAVE_S:g} s")
+        return crashed(f"the executor announced its exit, but did not exit within {LEAVE_S:g} s")
     if executor.state == "dying" and for_s > LEAVE_S:
-        return crashed("the executor was killed, and its end was not told")
+        return crashed("the executor was killed, but its end was not reported")
     return None

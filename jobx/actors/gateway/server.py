@@ -94,7 +94,7 @@ class _Connection(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         peer = peer_of(sock)
         if not is_ours(peer):
-            _log.warning("process %d of user %d is not let in", peer.pid, peer.uid)
+            _log.warning("refusing process %d of user %d at the gateway", peer.pid, peer.uid)
             transport.close()
             return
         self._transport = transport  # type: ignore[assignment]  # a stream server's can write
@@ -111,7 +111,7 @@ class _Connection(asyncio.Protocol):
             for body in self._decoder.bodies(chunk):
                 self._take_body(body)
         except (FrameError, InvalidInput) as error:
-            _log.warning("a peer of the gateway is cut off: %s", error)
+            _log.warning("disconnecting a peer of the gateway: %s", error)
             self.close()
 
     def close(self) -> None:

@@ -154,14 +154,16 @@ def from_record(record: dict[str, Any]) -> Event:
     fields = dict(record)
     kind = _TAGS.get(str(fields.pop("event", "")))
     if kind is None:
-        raise InternalError(f"a log holds what is no event: {sorted(map(str, record))}")
+        raise InternalError(f"a log contains an unknown event: {sorted(map(str, record))}")
     try:
         for name, rebuild in _REBUILD.items():
             if fields.get(name) is not None:
                 fields[name] = rebuild(fields[name])
         return kind(**fields)
     except (TypeError, ValueError) as error:  # msgspec's errors are ValueErrors
-        raise InternalError(f"a log holds a {record['event']} event of another form") from error
+        raise InternalError(
+            f"a log contains a {record['event']} event of an unknown form"
+        ) from error
 
 
 def _payloads(wires: list[Any]) -> tuple[Payload, ...]:

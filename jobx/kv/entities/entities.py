@@ -353,7 +353,7 @@ class Entities:
         try:
             entry = self._store.get(key)
         except EntryDamaged as error:
-            _log.warning("%s; it is to be replaced or removed", error)
+            _log.warning("%s; replace or remove it", error)
             return _Current(None, None)
         return None if entry is None else _Current(entry.value, entry.revision)
 

@@ -96,7 +96,7 @@ def _walk(
 def _entry(row: _Row) -> Entry:
     key, value, revision, checksum = row
     if not (type(key) is type(value) is bytes and type(revision) is int):
-        raise EntryDamaged(repr(key), "it is of another form than what was written")
+        raise EntryDamaged(repr(key), "its form is not the written one")
     # What was written before there were checksums has none.
     if checksum is not None and checksum != checksum_of(key, value):
         raise EntryDamaged(_shown(key), "its checksum is wrong")

@@ -244,7 +244,7 @@ class SqliteStore:
 
     def _create_tables(self, writer: sqlite3.Connection) -> None:
         if writer.execute("SELECT 1 FROM sqlite_master").fetchone():
-            raise StoreRefused(str(self._path), "it is a database of something else")
+            raise StoreRefused(str(self._path), "it is a database of another program")
         for statement in TABLES:
             writer.execute(statement)
 

@@ -208,7 +208,7 @@ def test_a_request_whose_blobs_stay_stays_and_is_in_no_other_ones_way(
     assert bench.janitor.sweep() == 2
     assert bench.janitor.sweep() == 0
     assert bench.left() == [stuck]
-    assert caplog.text.count("as their blobs do: 1, the first ") == 1
+    assert caplog.text.count("cannot be removed now: 1, the first ") == 1
 
     monkeypatch.undo()
     bench.clock.at += janitor_module.LATER_S + 1

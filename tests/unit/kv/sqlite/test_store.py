@@ -168,7 +168,7 @@ def test_open_refuses_the_database_of_something_else(path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE other (a)")
     connection.close()
-    with pytest.raises(StoreRefused, match="something else"):
+    with pytest.raises(StoreRefused, match="another program"):
         SqliteStore(path)
 
 
