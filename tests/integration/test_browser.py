@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,17 @@ FROM_ELSEWHERE = {
     " body: body(n)}).catch(() => 0)",
     "delete": "fetch($ + '/kept', {method: 'DELETE'}).catch(() => 0)",
     "bodiless": "fetch($, {method: 'POST', mode: 'no-cors'})",
+    "multipart form": "form($, body(n), 'multipart/form-data')",
+    "encoded form": "form($, body(n), 'application/x-www-form-urlencoded')",
+    "request": "request('POST', $, body(n), 'text/plain')",
+    "request of json": "request('POST', $, body(n), 'application/json')",
+    "request to delete": "request('DELETE', $ + '/kept')",
+    "request to read": "request('GET', $)",
+    "image": "loaded('img', $)",
+    "script": "loaded('script', $)",
+    "style": "loaded('link', $)",
+    "frame": "framed($)",
+    "events": "listened($)",
 }
 FROM_REBOUND = {
     "json": "fetch($, {method: 'POST', headers: {'Content-Type': 'application/json'},"
@@ -38,12 +51,44 @@ FROM_REBOUND = {
 }
 PAGE = """<!doctype html><title>page</title><body><p id=end>begun</p><script>
 const body = n => JSON.stringify({workflow_name: 'w' + n, description: ''});
-const form = (where, text) => new Promise(done => {
+// Each of these is done once nothing came of it, and fails when anything was read.
+const request = (method, where, text, type) => new Promise((done, fail) => {
+  const made = new XMLHttpRequest();
+  made.open(method, where);
+  made.withCredentials = true;
+  if (type) made.setRequestHeader('Content-Type', type);
+  made.onloadend = () => made.status || made.responseText ? fail(method + ' was answered') : done();
+  made.send(text);
+});
+const loaded = (tag, where) => new Promise((done, fail) => {
+  const made = document.createElement(tag);
+  made.onload = () => fail(tag + ' was loaded');
+  made.onerror = () => done();
+  if (tag === 'link') made.rel = 'stylesheet';
+  made[tag === 'link' ? 'href' : 'src'] = where;
+  document.body.append(made);
+});
+const framed = where => new Promise((done, fail) => {
+  const frame = document.createElement('iframe');
+  frame.onload = () => {
+    try { fail('frame was read: ' + frame.contentWindow.document.body.textContent); }
+    catch (error) { done(); }
+  };
+  setTimeout(done, 2000);  // what is downloaded does not load
+  frame.src = where;
+  document.body.append(frame);
+});
+const listened = where => new Promise((done, fail) => {
+  const made = new EventSource(where, {withCredentials: true});
+  made.onopen = () => fail('events were heard');
+  made.onerror = () => { made.close(); done(); };
+});
+const form = (where, text, type = 'text/plain') => new Promise(done => {
   const frame = document.createElement('iframe');
   frame.name = 'frame';
   document.body.append(frame);
   const made = document.createElement('form');
-  made.action = where; made.method = 'POST'; made.enctype = 'text/plain'; made.target = 'frame';
+  made.action = where; made.method = 'POST'; made.enctype = type; made.target = 'frame';
   const field = document.createElement('input');
   field.name = text.slice(0, -2); field.value = '"}';  // an = comes between them
   made.append(field);
@@ -83,10 +128,40 @@ def stored(one: Served) -> list[str]:
 
 
 @pytest.mark.parametrize("name", [ELSEWHERE, "127.0.0.1", "localhost"])
-def test_page_of_elsewhere_stores_nothing(name: str, serving: Served, tmp_path: Path) -> None:
-    text = attacking(FROM_ELSEWHERE, f"http://127.0.0.1:{serving.port}/workflow")
+@pytest.mark.parametrize("called", ["127.0.0.1", "localhost"])
+def test_page_of_elsewhere_stores_nothing(
+    name: str, called: str, serving: Served, tmp_path: Path
+) -> None:
+    text = attacking(FROM_ELSEWHERE, f"http://{called}:{serving.port}/workflow")
     with page(text) as port:
         document = opened(f"http://{name}:{port}/page", tmp_path)
+
+    assert f"all sent: {len(FROM_ELSEWHERE)}" in document
+    assert stored(serving) == ["kept"]
+
+
+def test_page_of_an_ipv6_host_stores_nothing(serving: Served, tmp_path: Path) -> None:
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    text = attacking(FROM_ELSEWHERE, f"http://127.0.0.1:{serving.port}/workflow")
+    with page(text, address="::1") as port:
+        document = opened(f"http://[::1]:{port}/page", tmp_path)
+
+    assert f"all sent: {len(FROM_ELSEWHERE)}" in document
+    assert stored(serving) == ["kept"]
+
+
+def has_ipv6() -> bool:
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
+
+
+def test_page_in_a_file_stores_nothing(serving: Served, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text(attacking(FROM_ELSEWHERE, f"http://127.0.0.1:{serving.port}/workflow"))
+    document = opened(path.as_uri(), tmp_path / "user")
 
     assert f"all sent: {len(FROM_ELSEWHERE)}" in document
     assert stored(serving) == ["kept"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import shutil
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -33,14 +34,19 @@ def opened(url: str, folder: Path) -> str:
     return done.stdout
 
 
+class _Server6(ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
 @contextmanager
-def page(text: str, relayed_to: int | None = None) -> Iterator[int]:
+def page(text: str, relayed_to: int | None = None, address: str = "127.0.0.1") -> Iterator[int]:
     """Serve a page at ``/page``, and give the port.
 
     Args:
         text: The page.
         relayed_to: Everything else is passed on to this port, as it is when a name comes to
             mean another machine.
+        address: Where it is served.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -73,7 +79,7 @@ def page(text: str, relayed_to: int | None = None) -> Iterator[int]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = (_Server6 if ":" in address else ThreadingHTTPServer)((address, 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
