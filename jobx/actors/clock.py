@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -26,12 +27,9 @@ RATE: Final = 0.1
 LOOK_S: Final = 0.1
 #: It is noted anew when what was noted is off by more.
 _TOLERANCE_S: Final = 1.0
+#: Seconds since the machine was booted, also those in which it slept.
+boot_s: Final = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-
-
-def boot_s() -> float:
-    """Return the seconds since the machine was booted, also those in which it slept."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def boot_id() -> str:

@@ -17,6 +17,8 @@ Channel: TypeAlias = Literal["email", "http"]
 #: Levels in order.
 LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warning", "error", "critical")
 _CAUSE_CHARACTERS: Final = 200
+#: Events of which there may be something to tell.
+TOLD: Final = frozenset({Done, Failed, Retried})
 #: Kinds of failures that are an author's.
 _AUTHORS: Final = ("author", "pair", "protocol")
 _DIGITS: Final = re.compile(r"\d+")

@@ -278,10 +278,6 @@ class Coordinator(LoopActor):
             self._carry_out(decision)
         if self.state.ready.discarded:
             self._close_discarded()
-        self._weigh()
-
-    def _weigh(self) -> None:
-        """Tell how much memory the request holds, when that has changed."""
         held_bytes = self.state.tree.held_bytes + self.state.tree.chunk_bytes
         if held_bytes != self._held_bytes:
             self._held_bytes = held_bytes

@@ -82,8 +82,9 @@ class Journal:
         record = to_record(event)
         if self._progress is None and shows_progress([record["event"]]):
             self._progress = number
-        for untold in notification.of_event(self.request, event):
-            self._untold.append((number, untold))
+        if type(event) in notification.TOLD:
+            for untold in notification.of_event(self.request, event):
+                self._untold.append((number, untold))
         write = event_log.event_write(*self.key, number, record)
         self._node.log.append(self.key, self._owner, number, [*writes, write], urgent)
 

@@ -73,7 +73,7 @@ class Queue:
         self._left(turns, key, 1)
         return item
 
-    def add(self, item: WorkItem, *, first: bool) -> None:
+    def add(self, item: WorkItem, *, first: bool = False) -> None:
         """Add work; ``first``: before what else waits of its request."""
         key = item.key
         turns = self._workflows.get(key.workflow)
@@ -116,11 +116,6 @@ class Backlog:
 
     def __len__(self) -> int:
         return self.short.count + self.long.count
-
-    def add(self, item: WorkItem, *, is_long: bool, first: bool = False) -> None:
-        """Let work wait; ``first``: before what else waits of its request."""
-        item.is_long = is_long
-        (self.long if is_long else self.short).add(item, first=first)
 
     def drop(self, key: RequestKey, owner: ActorAddress) -> None:
         """Forget all that waits of an owner, whose request is known."""

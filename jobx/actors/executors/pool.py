@@ -193,7 +193,8 @@ class ExecutorPool:
         ]
 
     def _enqueue(self, item: WorkItem, *, first: bool = False) -> None:
-        self._backlog.add(item, is_long=self._paces.is_long(item), first=first)
+        item.is_long = self._paces.is_long(item)
+        (self._backlog.long if item.is_long else self._backlog.short).add(item, first=first)
 
     def _pump(self) -> None:
         """Send out queued work, and look soon at how it is shared out if that could be changed."""

@@ -119,6 +119,7 @@ class Verbs:
         self._supervisor = supervisor
         self._redeliver = redeliver
         self._threads = threads
+        self._offered = frozenset(node.settings.node.capabilities)
         self._inputs = RootInputs(node.blobs, node.settings.inline_bytes)
         #: Requests that are asked for with an Idempotency-Key, durable or not.
         self._keys: dict[tuple[str, str, str], tuple[str, str]] = {}
@@ -281,8 +282,7 @@ class Verbs:
     def _check_step(self, plan: model.Plan, workflow: str, step: str) -> None:
         if step not in plan.steps:
             raise self._library.unplanned(workflow, step)
-        offered = frozenset(self._node.settings.node.capabilities)
-        missing = missing_capability(plan.steps[step], offered)
+        missing = missing_capability(plan.steps[step], self._offered)
         if missing is not None:
             raise NoCapability(f"no node offers the capability {missing!r} of step {step!r}", 5.0)
 

@@ -86,6 +86,7 @@ class _Connection(asyncio.Protocol):
         self._node_id = node_id
         self._call = call
         self._connections = connections
+        self._loop = asyncio.get_running_loop()  # a system call before Python 3.12
         self._decoder = frames.FrameDecoder()
         self._open: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
@@ -133,7 +134,7 @@ class _Connection(asyncio.Protocol):
         elif len(self._open) >= MAX_CALLS:
             self._refuse(number, Overloaded(f"{MAX_CALLS} calls are open on one connection"))
         else:
-            call = asyncio.get_running_loop().create_task(self._answer(number, question))
+            call = self._loop.create_task(self._answer(number, question))
             self._open.add(call)
             call.add_done_callback(self._open.discard)
 

@@ -27,6 +27,7 @@ class Answers:
 
     def __init__(self, hurry: Callable[[], object] = lambda: None) -> None:
         self._hurry = hurry
+        self._loop = asyncio.get_running_loop()  # a system call before Python 3.12
         self._opened: _Waiting = {}
         self._ended: _Waiting = {}
         self._asked: _Waiting = {}
@@ -64,18 +65,18 @@ class Answers:
         """Return a number for a Probe and the future of its answer."""
         self._asked_count += 1
         number = self._asked_count
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bool] = self._loop.create_future()
         self._probes[number] = future
         future.add_done_callback(lambda _: self._probes.pop(number, None))
         return number, future
 
     def opened(self, key: RequestKey) -> asyncio.Future[model.Request]:
         """Return a future that ends when the request is durable."""
-        return _wait_in(self._opened, key)
+        return self._wait_in(self._opened, key)
 
     def ended(self, key: RequestKey) -> asyncio.Future[model.Request]:
         """Return a future that ends when the request has ended."""
-        return _wait_in(self._ended, key)
+        return self._wait_in(self._ended, key)
 
     def ticket(self, key: RequestKey) -> tuple[int, asyncio.Future[model.Request | None]]:
         """Return a number for a question about a request and the future of its answer.
@@ -83,26 +84,25 @@ class Answers:
         The end of the request is an answer as well: its coordinator leaves, and reads no more.
         """
         self._asked_count += 1
-        number, future = self._asked_count, _wait_in(self._asked, key)
+        number, future = self._asked_count, self._wait_in(self._asked, key)
         self._tickets[number] = future
         future.add_done_callback(lambda _: self._tickets.pop(number, None))
         return number, future
 
+    def _wait_in(self, waiting: _Waiting, key: RequestKey) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._loop.create_future()
+        waiting.setdefault(key, {})[future] = None
+        future.add_done_callback(lambda done: _leave(waiting, key, done))
+        return future
+
 
 async def within(future: asyncio.Future[T], timeout_s: float) -> T | None:
     """Return what a future of ours ends with, or None when that is not in time: then it ends so."""
-    timer = asyncio.get_running_loop().call_later(timeout_s, _resolve, (future,), None)
+    timer = future.get_loop().call_later(timeout_s, _resolve, (future,), None)
     try:
         return await future
     finally:
         timer.cancel()
-
-
-def _wait_in(waiting: _Waiting, key: RequestKey) -> asyncio.Future[Any]:
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    waiting.setdefault(key, {})[future] = None
-    future.add_done_callback(lambda done: _leave(waiting, key, done))
-    return future
 
 
 def _leave(waiting: _Waiting, key: RequestKey, future: asyncio.Future[Any]) -> None:

@@ -29,7 +29,7 @@ def request_view(request: model.Request, sent: Sequence[model.Delivery] = ()) ->
         counts=request.counts,
         failure=request.failure,
         result_pairs=request.result_pairs,
-        result_bytes=None if result is None else sum(item.size_bytes for item in result),
+        result_bytes=None if result is None else sum([item.size_bytes for item in result]),
         context=request.context,
         idempotency_key=request.idempotency_key,
         deliveries=list(sent),
@@ -63,7 +63,7 @@ def result_view(request: model.Request, blob_dir: str) -> ResultView:
     return ResultView(
         request_id=request.request_id,
         pairs=request.result_pairs or 0,
-        size_bytes=sum(item.size_bytes for item in request.result),
+        size_bytes=sum([item.size_bytes for item in request.result]),
         payloads=[item.to_wire() for item in request.result],
         blob_dir=blob_dir,
     )

@@ -132,6 +132,8 @@ class _Batches:
 
         The last ones of a request are shared evenly among all executors.
         """
+        if stop - first == 1:
+            return 1
         count = min(self._pace.batch(chunk.step), stop - first)
         if self._ready.is_at_last_chunk:
             share = self._shares.setdefault(chunk.start, -(-chunk.ready_count // self._slots))

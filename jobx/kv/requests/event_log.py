@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -25,10 +24,12 @@ def encode_record(record: dict[str, Any]) -> bytes:
     Raises:
         InvalidInput: They hold what is no value.
     """
-    if not record.get("notes"):  # only these hold what authors wrote, which msgspec may take else
-        with suppress(TypeError, ValueError, OverflowError):
-            return _PLAIN.encode(record)
-    return values.pack(record)
+    if record.get("notes"):  # these hold what authors wrote, of which msgspec keeps not all types
+        return values.pack(record)
+    try:
+        return _PLAIN.encode(record)
+    except (TypeError, ValueError, OverflowError):
+        return values.pack(record)
 
 
 def decode_record(body: bytes) -> dict[str, Any]:

@@ -30,14 +30,14 @@ def taken(backlog: Backlog, workflow: str = "w") -> list[int]:
 def test_requests_of_a_workflow_take_turns() -> None:
     backlog = Backlog()
     for number, request in enumerate("aaabc"):
-        backlog.add(item(number, request=request), is_long=False)
+        backlog.short.add(item(number, request=request))
     assert taken(backlog) == [0, 3, 4, 1, 2]
 
 
 def test_workflows_take_turns() -> None:
     backlog = Backlog()
     for number, workflow in enumerate("vvw"):
-        backlog.add(item(number, workflow), is_long=False)
+        backlog.short.add(item(number, workflow))
     assert list(backlog.short.workflows(2)) == ["v", "w"]
     backlog.short.take("v")
     assert list(backlog.short.workflows(2)) == ["w", "v"]
@@ -45,15 +45,17 @@ def test_workflows_take_turns() -> None:
 
 def test_what_is_given_back_comes_first_of_its_request() -> None:
     backlog = Backlog()
-    backlog.add(item(1), is_long=False)
-    backlog.add(item(2), is_long=False, first=True)
+    backlog.short.add(item(1))
+    backlog.short.add(item(2), first=True)
     assert taken(backlog) == [2, 1]
 
 
 def test_an_owner_s_work_is_forgotten_wherever_it_waits() -> None:
     backlog = Backlog()
     for number, is_long in enumerate([False, True, False, True]):
-        backlog.add(item(number, owner=number % 2 + number // 2), is_long=is_long)
+        (backlog.long if is_long else backlog.short).add(
+            item(number, owner=number % 2 + number // 2)
+        )
     backlog.drop(RequestKey("w", "r"), Address("local", 1, 1))
     backlog.drop(RequestKey("w", "r"), Address("local", 1, 99))
     backlog.drop(RequestKey("w", "other"), Address("local", 1, 0))
@@ -78,7 +80,9 @@ def test_everything_is_counted_and_taken_once(
 ) -> None:
     backlog = Backlog()
     for number, (workflow, request, owner, is_long, first) in enumerate(added):
-        backlog.add(item(number, workflow, request, owner), is_long=is_long, first=first)
+        (backlog.long if is_long else backlog.short).add(
+            item(number, workflow, request, owner), first=first
+        )
     for owner in dropped:
         for workflow, request in product("vw", "ab"):
             backlog.drop(RequestKey(workflow, request), Address("local", 1, owner))
@@ -106,7 +110,7 @@ def test_forgetting_an_owner_looks_at_no_other_request_s_work() -> None:
     for number in range(1000):
         one = item(number, request=f"r{number}")
         one.owner = Owner("local", 1, number)
-        backlog.add(one, is_long=False)
+        backlog.short.add(one)
     backlog.drop(RequestKey("w", "r500"), Address("local", 1, 500))
     assert len(asked) == 1
     assert len(backlog) == 999

@@ -46,7 +46,7 @@ def executor(
 def waiting(*workflows: str, is_long: bool = False) -> Backlog:
     backlog = Backlog()
     for workflow in workflows:
-        backlog.add(item(workflow), is_long=is_long)
+        (backlog.long if is_long else backlog.short).add(item(workflow))
     return backlog
 
 
@@ -154,7 +154,7 @@ def test_nothing_waits_behind_what_is_old_or_takes_long(front: WorkItem) -> None
 
 def test_what_was_given_back_waits_behind_nothing() -> None:
     backlog = Backlog()
-    backlog.add(item("w", returned=1), is_long=False)
+    backlog.short.add(item("w", returned=1))
     assert choose(backlog, executor("w", item("w", sent_at=NOW))) is None
 
 
@@ -191,7 +191,7 @@ def test_short_work_goes_first_until_long_work_has_waited_long(
     long_s: float, long_at_work: int, is_long: bool
 ) -> None:
     backlog = waiting("w")
-    backlog.add(item("w", "long"), is_long=True)
+    backlog.long.add(item("w", "long"))
     share = Share(2, long_at_work, 0.0, long_s)
     choice = choose(backlog, executor("w"), share=share)
     assert choice is not None

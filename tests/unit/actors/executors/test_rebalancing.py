@@ -54,7 +54,7 @@ def queues(keys: Iterable[RequestKey]) -> list[Queue]:
     """Return what waits when something of some requests does."""
     backlog = Backlog()
     for number, key in enumerate(keys, 100):
-        backlog.add(item("map", number, key), is_long=False)
+        backlog.short.add(item("map", number, key))
     return [backlog.short]
 
 

@@ -118,10 +118,13 @@ def test_question_is_answered_by_the_end_of_its_request(end: object, answer: obj
 
 
 def test_mail_that_nobody_waits_for_is_passed_over() -> None:
-    answers = Answers()
-    late = Described(7, REQUEST)
-    for message in (Opened(REQUEST), Ended(REQUEST), Refused(KEY, BUSY), late, "what is this"):
-        answers.receive(message, SENDER)
+    async def scenario() -> None:
+        answers = Answers()
+        late = Described(7, REQUEST)
+        for message in (Opened(REQUEST), Ended(REQUEST), Refused(KEY, BUSY), late, "what is this"):
+            answers.receive(message, SENDER)
+
+    asyncio.run(scenario())
 
 
 def test_an_answer_is_hurried_to_the_only_one_who_waits() -> None:
