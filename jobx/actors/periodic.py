@@ -14,7 +14,10 @@ _log = logging.getLogger(__name__)
 
 
 class Periodic:
-    """Repeats calls, each in a thread; a round that fails ends no further ones."""
+    """Repeats calls, each in a thread; a round that fails ends no further ones.
+
+    Of rounds that fail one after the other, the first is logged.
+    """
 
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[None]] = []
@@ -53,13 +56,17 @@ class Periodic:
         after: Callable[[], object],
     ) -> None:
         loop = asyncio.get_running_loop()
+        has_failed = False
         while True:
             await asyncio.sleep(every_s)
             try:
                 for call in calls:
                     await loop.run_in_executor(threads, call)
                 after()
+                has_failed = False
             except JobxError as error:
-                _log.warning("periodic task failed (every %g s): %s", every_s, error)
+                if not has_failed:
+                    _log.warning("periodic task failed (every %g s): %s", every_s, error)
+                has_failed = True
             except Exception:  # noqa: BLE001 - a fault in one round must not end all further ones
                 _log.exception("periodic task failed (every %g s)", every_s)

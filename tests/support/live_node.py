@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,7 +24,7 @@ from jobx.payload import Payload
 from jobx.questions import QUESTIONS, Question
 from jobx.views import NodeView, Outcome, TraceNode, TraceView
 from tests.support.authoring import WORKFLOW, settings_of
-from tests.support.processes import alive, descendants
+from tests.support.processes import alive, descendants, words
 from tests.support.waiting import eventually
 
 WAIT_S = 60.0
@@ -136,7 +136,7 @@ def live_node(data_dir: Path, **flags: Any) -> Iterator[LiveNode]:
         try:
             yield LiveNode(node, loop)
         finally:
-            below = descendants(os.getpid()) - before
+            below = {pid for pid in descendants(os.getpid()) - before if not _is_etcd(pid)}
             asyncio.run_coroutine_threadsafe(node.stop(0.1), loop).result(30)
             eventually(lambda: not any(map(alive, below)))
             assert list((data_dir / "tmp").glob("*")) == []
@@ -144,6 +144,13 @@ def live_node(data_dir: Path, **flags: Any) -> Iterator[LiveNode]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
+
+
+def _is_etcd(pid: int) -> bool:
+    """Whether a process is a server that the test itself started meanwhile."""
+    with suppress(OSError):
+        return words(pid)[:1] == ["etcd"]
+    return False
 
 
 def _dotted(flags: dict[str, Any]) -> dict[str, Any]:

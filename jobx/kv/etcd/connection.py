@@ -103,26 +103,34 @@ class Connection:
         Raises:
             JobxError: No server answered, or one refused; see ``errors.translate``.
         """
-        while True:
+        failed: grpc.RpcError | None = None
+        while (left_s := deadline - time.monotonic()) > 0:
             self.check_open()
             at = self._at
             server = self._servers[at]
             try:
-                timeout_s = self._time_for(deadline, may_go_on=writes is None)
-                return pick(server)(request, timeout=timeout_s, metadata=self._metadata(server))
+                how = {"timeout": self._time_for(left_s, writes), "metadata": self._who(server)}
+                return pick(server)(request, **how)
             except ValueError:  # its channel was closed a moment ago
                 self.check_open()
                 raise
             except grpc.RpcError as error:
-                self.check_open()
-                self._turn_from(at, error)
-                may_go_on = errors.is_undone(error) if writes else errors.is_transient(error)
-                if errors.wants_token(error) and server.token is not None:
-                    server.token = None
-                    may_go_on = True
-                if not may_go_on or time.monotonic() + _PAUSE_S > deadline:
-                    raise errors.translate(error, self.where, writes) from error
+                failed = error
+            self.check_open()
+            self._turn_from(at, failed)
+            if not self._may_go_on(server, failed, writes):
+                break
             self._closed.wait(_PAUSE_S)
+        if failed is None:
+            raise StoreUnavailable(f"etcd at {self.where} has not answered in time")
+        raise errors.translate(failed, self.where, writes) from failed
+
+    def _may_go_on(self, server: Server, error: grpc.RpcError, writes: str | None) -> bool:
+        """Tell whether a call that failed may be made again."""
+        if errors.wants_token(error) and server.token is not None:
+            server.token = None
+            return True
+        return errors.is_undone(error) if writes else errors.is_transient(error)
 
     def watch(self, request: Any, limit_s: float) -> None:
         """Return when there is an answer to a watch beside that it was begun, or at the limit."""
@@ -130,7 +138,7 @@ class Connection:
         server = self._servers[at]
         stream = None
         try:
-            stream = server.watch(iter([request]), timeout=limit_s, metadata=self._metadata(server))
+            stream = server.watch(iter([request]), timeout=limit_s, metadata=self._who(server))
             for answer in stream:
                 if answer.events or answer.canceled:
                     return
@@ -157,19 +165,16 @@ class Connection:
         if self._closed.is_set():
             raise StoreRefused(f"etcd at {self.where}", "it is closed")
 
-    def _time_for(self, deadline: float, *, may_go_on: bool) -> float:
+    def _time_for(self, left_s: float, writes: str | None) -> float:
         """Return the time for one try: a read leaves some for another server."""
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
-            raise StoreUnavailable(f"etcd at {self.where} has not answered in time")
-        return left_s / 2 if may_go_on and len(self._servers) > 1 else left_s
+        return left_s / 2 if writes is None and len(self._servers) > 1 else left_s
 
     def _turn_from(self, at: int, error: grpc.RpcError) -> None:
         """Go on with the next server, unless another thread has done so."""
         if errors.is_transient(error) and self._at == at:
             self._at = (at + 1) % len(self._servers)
 
-    def _metadata(self, server: Server) -> list[tuple[str, str]]:
+    def _who(self, server: Server) -> list[tuple[str, str]]:
         if self._user is None:
             return [_WITH_LEADER]
         if server.token is None:

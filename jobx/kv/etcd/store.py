@@ -165,7 +165,7 @@ class EtcdStore:
         if len(units) > 1:
             folded = fold([write for _, unit in units for write in unit])
             if folded is not None:
-                first = name_of(units[0][1][0]) if units[0][1] else ""
+                first = name_of(units[0][1][-1]) if units[0][1] else ""
                 request = self._space.folded(folded)
                 if self._connection.call(_txn, request, deadline, first).succeeded:
                     for number, _ in units:

@@ -1,0 +1,256 @@
+"""A real node on real servers of etcd that are killed, cut off, full, or another node's."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobx.errors import (
+    InUse,
+    JobxError,
+    OutcomeUnknown,
+    StoreFull,
+    StoreUnavailable,
+    Unavailable,
+)
+from jobx.kv import keys
+from jobx.kv.opening import open_store
+from jobx.kv.requests import event_log
+from jobx.kv.store import Delete, Put, Store
+from tests.support.authoring import ANSWER, COUNT, FAN, WORKFLOW, define, settings_of
+from tests.support.etcd import Etcd, etcd_servers
+from tests.support.live_node import LiveNode, live_node, outcome_of, pairs_of
+from tests.support.processes import running
+from tests.support.proxy import proxy
+from tests.support.waiting import eventually
+
+REQUEST_ID = "01arz3ndektsv4rrffq69g5fav"
+#: So slow that what comes before is committed without it.
+SLOW_COUNT = COUNT.replace("    yield 'n'", "    import time; time.sleep(0.1)\n    yield 'n'")
+HANDLERS = {"fan": FAN, "count": SLOW_COUNT, "answer": ANSWER}
+STEPS = {"fan": ("fan", "sum"), "each": ("count", "sum"), "answer": ("answer", "sum")}
+#: Commits with events that a request of ``fan`` has at least.
+COMMITS = 3
+
+
+@pytest.fixture(autouse=True)
+def timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not answered is soon taken for unanswered."""
+    monkeypatch.setenv("JOBX_STORE_TIMEOUT_S", "2")
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Etcd]:
+    """A server of this test's own, which nodes use."""
+    with etcd_servers(tmp_path / "etcd") as servers:
+        monkeypatch.setenv("JOBX_STORE_URL", servers.url)
+        yield servers
+
+
+@pytest.fixture
+def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Etcd]:
+    """Three servers of this test's own, which nodes use."""
+    with etcd_servers(tmp_path / "etcd", 3) as servers:
+        monkeypatch.setenv("JOBX_STORE_URL", servers.url)
+        yield servers
+
+
+@pytest.fixture
+def shared(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Keys of this test's own on the server of all tests; their root."""
+    root = uuid.uuid4().hex
+    monkeypatch.setenv("JOBX_STORE_URL", f"{etcd.url}/{root}")
+    return root
+
+
+def opened(data_dir: Path) -> Store:
+    return open_store(settings_of(data_dir))
+
+
+def begin(node: LiveNode, count: int, numbers: int = 3) -> list[Future[dict[str, Any]]]:
+    """Ask for requests, and return what becomes of each."""
+    return [node.post_later("fan", {"n": numbers}) for _ in range(count)]
+
+
+def expect_each_once(node: LiveNode, asked: list[Future[dict[str, Any]]], numbers: int = 3) -> None:
+    """Expect that each request either was refused, and is not there, or has its right result."""
+    for one in asked:
+        try:
+            outcome = outcome_of(one)
+        except Unavailable:
+            continue
+        except OutcomeUnknown:  # its end is looked for below
+            continue
+        if outcome.request.state == "running":
+            key = {"workflow": WORKFLOW, "request_id": outcome.request.request_id}
+            outcome = outcome_of(node.ask_later("wait", **key, wait_s=60.0))
+        assert pairs_of(outcome) == [("n", numbers)]
+
+
+def expect_all_ended(data_dir: Path, node: LiveNode) -> None:
+    """Expect that nothing is open, and that the log of each request has one end."""
+    assert eventually(node.is_idle, timeout_s=60)
+    with closing(opened(data_dir)) as store:
+        assert eventually(lambda: not store.range(keys.OPEN), timeout_s=30)
+        for entry in store.range(keys.entities("request", WORKFLOW)):
+            request_id = entry.key.rsplit("/", 1)[1]
+            events = [str(e["event"]) for _, e in event_log.read(store, WORKFLOW, request_id)]
+            assert events.count("finished") == 1 and events[-1] == "finished"
+
+
+def answers(node: LiveNode) -> bool:
+    """Ask for a request that is quick; return whether it was answered."""
+    try:
+        return pairs_of(node.post("answer", {})) == [("answer", 42)]
+    except JobxError:
+        return False
+
+
+@pytest.mark.parametrize("number", range(COMMITS))
+def test_a_request_ends_once_though_the_answer_of_a_commit_was_lost(
+    number: int, shared: str, etcd: Etcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(tmp_path, HANDLERS, STEPS)
+    with proxy(etcd.servers[0]) as way:
+        monkeypatch.setenv("JOBX_STORE_URL", f"etcd://127.0.0.1:{way.port}/{shared}")
+        with live_node(tmp_path) as node:
+            way.cuts_after = f"log/{number:010d}".encode()
+            asked = node.post_later("fan", {"n": 3}, request_id=REQUEST_ID)
+            assert pairs_of(outcome_of(asked)) == [("n", 3)]
+            assert way.cuts_after is None
+            expect_all_ended(tmp_path, node)
+
+
+def test_no_request_is_lost_when_etcd_is_killed_under_them(own: Etcd, tmp_path: Path) -> None:
+    define(tmp_path, HANDLERS, STEPS)
+    with live_node(tmp_path) as node:
+        asked = begin(node, 40)
+        for _ in range(2):
+            own.members[0].kill()
+            asked += begin(node, 5)
+            own.start()
+            asked += begin(node, 20)
+        expect_each_once(node, asked)
+        assert eventually(lambda: answers(node), timeout_s=30)
+        expect_all_ended(tmp_path, node)
+
+
+def test_without_a_quorum_nothing_is_taken_and_what_was_taken_ends_with_one(
+    three: Etcd, tmp_path: Path
+) -> None:
+    define(tmp_path, HANDLERS, STEPS)
+    with live_node(tmp_path) as node:
+        asked = begin(node, 20)
+        assert eventually(lambda: node.status().open_requests > 0)
+        for member in three.members[:2]:
+            member.kill()
+        eventually(lambda: _is_refused(node), timeout_s=30)
+        three.start(*three.members[:2])
+        expect_each_once(node, asked)
+        assert eventually(lambda: answers(node), timeout_s=30)
+        expect_all_ended(tmp_path, node)
+
+
+def _is_refused(node: LiveNode) -> bool:
+    """Whether a request is refused, and nothing of it begun."""
+    try:
+        node.post("answer", {}, wait_s=5.0)
+    except StoreUnavailable:
+        return True
+    except OutcomeUnknown:
+        return False
+    return False
+
+
+def test_a_store_without_room_takes_nothing_until_there_is_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("--quota-backend-bytes", str(4 << 20))
+    with etcd_servers(tmp_path / "etcd", flags=flags) as etcd:
+        monkeypatch.setenv("JOBX_STORE_URL", etcd.url)
+        define(tmp_path, HANDLERS, STEPS)
+        with live_node(tmp_path) as node:
+            _fill(tmp_path)
+            with pytest.raises(StoreFull, match="quota"):
+                node.post("answer", {})
+            _make_room(etcd, tmp_path)
+            assert eventually(lambda: answers(node), timeout_s=30)
+
+
+def _fill(data_dir: Path) -> None:
+    with closing(opened(data_dir)) as store, pytest.raises(StoreFull):
+        for number in range(100):
+            store.commit([Put("large", bytes([number]) * 500_000)])
+
+
+def _make_room(etcd: Etcd, data_dir: Path) -> None:
+    with closing(opened(data_dir)) as store:
+        store.commit([Delete("large")])
+    etcd.ctl("compact", str(etcd.ctl("get", "large")["header"]["revision"]))
+    etcd.ctl("defrag")
+    etcd.ctl("alarm", "disarm")
+
+
+def test_a_second_node_on_a_store_is_refused(shared: str, tmp_path: Path) -> None:
+    define(tmp_path, HANDLERS, STEPS)
+    with live_node(tmp_path / "one") as node:
+        with pytest.raises(InUse, match="one"), live_node(tmp_path / "two"):
+            pass
+        assert answers(node)
+    with live_node(tmp_path / "two") as node:
+        assert answers(node)
+
+
+def test_a_node_whose_store_is_another_node_s_now_ends(
+    shared: str, etcd: Etcd, tmp_path: Path
+) -> None:
+    define(tmp_path, HANDLERS, STEPS)
+    with live_node(tmp_path) as node, closing(opened(tmp_path)) as store:
+        leases: Any = store
+        other = leases.lease(keys.node("local"), "elsewhere", 60.0)
+
+        def takes_over() -> bool:
+            (entry,) = etcd.ctl("get", f"{shared}/{keys.node('local')}")["kvs"]
+            etcd.ctl("lease", "revoke", f"{entry['lease']:x}")
+            try:
+                other.renew()
+            except InUse:  # the node was quicker
+                return False
+            return True
+
+        assert eventually(takes_over)
+        assert eventually(node.node.lost.is_set, timeout_s=20)
+
+
+def test_a_request_goes_on_in_an_empty_folder_elsewhere(shared: str, tmp_path: Path) -> None:
+    define(tmp_path, HANDLERS, STEPS)
+    key = {"workflow": WORKFLOW, "request_id": REQUEST_ID}
+    with live_node(tmp_path / "one") as node:
+        node.post("fan", {"n": 200}, request_id=REQUEST_ID, is_blocking=False)
+    with live_node(tmp_path / "two") as node:
+        outcome = outcome_of(node.ask_later("wait", **key, wait_s=60.0))
+        assert pairs_of(outcome) == [("n", 200)]
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        ("redis://h", "jobx: setting store.url: must be etcd://"),
+        ("etcd://127.0.0.1:9", "jobx: etcd at 127.0.0.1:9 does not answer"),
+    ],
+)
+@pytest.mark.parametrize("words", ["workflow list", "serve --bind 127.0.0.1:0"])
+def test_a_wrong_url_is_refused_by_name_at_the_start(
+    url: str, line: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBX_STORE_URL", url)
+    command = ["-m", "jobx.tools.cli", *words.split(), "--data", str(tmp_path)]
+    with running(command) as process:
+        _, said = process.communicate(timeout=60)
+    assert line in said
