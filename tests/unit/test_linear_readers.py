@@ -16,7 +16,8 @@ from falcon.asgi import Request
 from jobx import config_loading, frames, model, values
 from jobx.errors import JobxError
 from jobx.handlers.authoring import header, workflow_file
-from jobx.handlers.languages import lines, processor, shell
+from jobx.handlers.languages import processor, shell
+from jobx.handlers.languages.answer import Answer
 from jobx.handlers.scope.names import Scope
 from jobx.http.door import origins
 from jobx.http.reading import bodies, headers, packed
@@ -84,7 +85,7 @@ def _commented(text: str) -> str:
 
 
 def _written(text: str) -> object:
-    return list(lines.Answer(Scope()).yielded(text.encode().split(b"\n")))
+    return list(Answer(Scope()).yielded(text.encode().split(b"\n")))
 
 
 def _cells(text: str) -> object:

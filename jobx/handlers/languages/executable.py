@@ -5,24 +5,23 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from jobx.errors import InvalidInput, Unavailable
+from jobx.errors import InvalidInput
 from jobx.handlers.failures import GuestFailed, show_source
 from jobx.handlers.languages import lines
+from jobx.handlers.languages.answer import Answer
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, without_author_code
+from jobx.handlers.languages.checker import complaint
 from jobx.handlers.languages.child_processes import Guests
 from jobx.handlers.languages.program import Program
 from jobx.handlers.scope import arguments as args
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope
-from jobx.system.errors import translate
 
-_CHECK_S: Final = 30.0
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "ksh", "zsh"})
 #: dash says ``name: 3: Syntax error``, bash ``name: line 3: syntax error``.
 _FAULT: Final = re.compile(r"^[^\n]*?: (?:line )?(\d+): ([^\n]*)", re.MULTILINE)
@@ -78,10 +77,10 @@ class Executable:
     ) -> Callable[[Arguments | Grouped], Iterator[object]]:
         def run(given: Arguments | Grouped) -> Iterator[object]:
             if isinstance(given, Arguments):
-                answer = lines.Answer(scope)
+                answer = Answer(scope)
                 talk = program.talk(scope, lambda: lines.map_call(scope, given), answer)
             else:
-                answer = lines.Answer(scope, given)
+                answer = Answer(scope, given)
                 talk = program.talk(scope, lambda: lines.reduce_call(scope, given), answer)
             with closing(talk) as written:
                 yield from answer.yielded(written)
@@ -128,22 +127,8 @@ def _check_syntax(shell: str, source_code: str) -> None:
     found = shutil.which(shell)
     if found is None:
         raise InvalidInput("handler source, line 1", shell, "is not installed on this machine")
-    try:
-        done = subprocess.run(  # noqa: S603 - -n reads a script and runs nothing of it
-            [found, "-n"],
-            input=source_code.encode(),
-            capture_output=True,
-            check=False,
-            timeout=_CHECK_S,
-        )
-    except OSError as error:
-        raise translate(error, "the check of a handler") from error
-    except subprocess.TimeoutExpired as error:
-        raise InvalidInput("handler source", shell, f"it cannot check it: {error}") from error
-    if done.returncode < 0:
-        raise Unavailable(f"the check of a handler was ended by signal {-done.returncode}")
-    if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "replace").strip()
+    said = complaint([found, "-n"], source_code)
+    if said:
         fault = _FAULT.search(said)
         line, reason = fault.groups() if fault else ("1", said[-200:])
         text = source_code.split("\n")[min(int(line), source_code.count("\n") + 1) - 1]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
@@ -16,10 +15,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from jobx.errors import InvalidInput, Unavailable
+from jobx.errors import InvalidInput
 from jobx.handlers.failures import GuestFailed, show_source
 from jobx.handlers.languages import lines
+from jobx.handlers.languages.answer import Answer
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, without_author_code
+from jobx.handlers.languages.checker import complaint
 from jobx.handlers.languages.child_processes import Guests
 from jobx.handlers.languages.javascript_source import Signature, signature
 from jobx.handlers.languages.program import Program
@@ -27,7 +28,7 @@ from jobx.handlers.pairs.grouping import snapshot
 from jobx.handlers.scope import arguments as args
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope
-from jobx.system.errors import translate
+from jobx.system.errors import translated
 from jobx.values import Value
 
 #: The program that runs JavaScript.
@@ -42,7 +43,6 @@ _ITS_OWN: Final = frozenset(
         *("LOG", "PRINT", "REQUEST", "INVOCATION"),
     }
 )
-_CHECK_S: Final = 30.0
 _FAULT: Final = re.compile(r":(\d+)\n(.*)\n[\s\S]*?^(\w*Error: .*)$", re.MULTILINE)
 
 
@@ -108,14 +108,14 @@ class _Handler:
     def map(self, arguments: Arguments) -> Iterable[object]:
         """Run a mapper; one that maps on is read to its end first."""
         given = self._given(arguments)
-        return lines.held(self._run(lines.Answer(self.scope), lambda: [self._call(given)]))
+        return lines.held(self._run(Answer(self.scope), lambda: [self._call(given)]))
 
     def reduce(self, grouped: Grouped) -> Iterator[object]:
         """Run a combiner or reducer."""
-        answer = lines.Answer(self.scope, grouped)
+        answer = Answer(self.scope, grouped)
         return self._run(answer, lambda: chain([self._call({})], lines.keys(grouped)))
 
-    def _run(self, answer: lines.Answer, call: Callable[[], Iterable[bytes]]) -> Iterator[object]:
+    def _run(self, answer: Answer, call: Callable[[], Iterable[bytes]]) -> Iterator[object]:
         answer.offers[_SOURCE] = self._source
         with closing(self.program.talk(self.scope, call, answer)) as written:
             yield from answer.yielded(written)
@@ -166,29 +166,18 @@ def _meaning(thing: object) -> dict[str, Value]:
         return {}
 
 
-def _checked(node: str, source_code: str) -> subprocess.CompletedProcess[bytes]:
-    with tempfile.TemporaryDirectory(prefix="jobx-check-") as folder:
-        path = Path(folder) / "handler.mjs"
-        path.write_text(source_code, encoding="utf-8")
-        argv = [node, "--check", str(path)]  # it reads a module and runs nothing of it
-        return subprocess.run(argv, capture_output=True, check=False, timeout=_CHECK_S)  # noqa: S603
-
-
 def _check_syntax(source_code: str) -> None:
     node = shutil.which(NODE)
     if node is None:
         raise InvalidInput("source_type", "javascript", f"{NODE} is not installed on this machine")
-    try:
-        done = _checked(node, source_code)
-    except OSError as error:
-        raise translate(error, "the check of a handler") from error
-    except subprocess.TimeoutExpired as error:
-        raise InvalidInput("source_type", "javascript", f"node cannot check it: {error}") from error
-    if done.returncode < 0:
-        raise Unavailable(f"the check of a handler was ended by signal {-done.returncode}")
-    if done.returncode == 0:
-        return
-    said = done.stderr.decode("utf-8", "replace")
-    fault = _FAULT.search(said)
-    line, text, reason = fault.groups() if fault else ("1", "", said[-200:])
-    raise InvalidInput(f"handler source, line {line}", text.strip()[:80], reason)
+    with (
+        translated("the check of a handler"),
+        tempfile.TemporaryDirectory(prefix="jobx-check-") as folder,
+    ):
+        path = Path(folder) / "handler.mjs"
+        path.write_text(source_code, encoding="utf-8")
+        said = complaint([node, "--check", str(path)])
+    if said:
+        fault = _FAULT.search(said)
+        line, text, reason = fault.groups() if fault else ("1", "", said[-200:])
+        raise InvalidInput(f"handler source, line {line}", text.strip()[:80], reason)

@@ -9,19 +9,17 @@ import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import IO, Final, cast
 
-from jobx.handlers.failures import Frame, GuestFailed, Misuse, filename
+from jobx.handlers.failures import Frame, GuestFailed, filename
 from jobx.handlers.languages import lines
+from jobx.handlers.languages.answer import Answer
 from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.exchange import READ_BYTES, Exchange
 from jobx.handlers.scope.names import Scope
 from jobx.system import processes
 
-_READ_BYTES: Final = 1 << 16
-_WRITE_BYTES: Final = 1 << 16
-#: Longest line that a program may write.
-MAX_LINE_BYTES: Final = 64 << 20
 #: What is kept of stderr for the failure.
 _TAIL_BYTES: Final = 4096
 #: A program that closed its output gets so long to end.
@@ -55,7 +53,7 @@ class Program:
         self,
         scope: Scope,
         call: Callable[[], Iterable[bytes]],
-        answer: lines.Answer | None = None,
+        answer: Answer | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Generator[bytes, None, None]:
         """Send a call and yield the lines of the answer; close it where the answer ends.
@@ -75,7 +73,7 @@ class Program:
         guest = idle or self._start(environment)
         is_answered = False
         replies = answer.replies if answer else deque()
-        exchange = _Exchange(guest, call(), replies, closes=environment is not None)
+        exchange = Exchange(guest, call(), replies, closes=environment is not None)
         with closing(self._lines(exchange, guest, scope, answer)) as written:
             for line in written:
                 is_answered = True
@@ -109,10 +107,10 @@ class Program:
 
     def _lines(
         self,
-        exchange: _Exchange,
+        exchange: Exchange,
         guest: subprocess.Popen[bytes],
         scope: Scope,
-        answer: lines.Answer | None,
+        answer: Answer | None,
     ) -> Generator[bytes, None, None]:
         tail = _Tail(scope)
         ahead: Iterator[bytes] = iter(())
@@ -175,7 +173,7 @@ def _is_restored(guest: subprocess.Popen[bytes]) -> bool:
     try:
         os.write(stdin.fileno(), _RESTORE)
         is_answered = poll.poll(1e3 * _RESTORE_S)
-        return bool(is_answered) and os.read(stdout.fileno(), _READ_BYTES) == lines.END
+        return bool(is_answered) and os.read(stdout.fileno(), READ_BYTES) == lines.END
     except OSError:
         return False
 
@@ -195,115 +193,3 @@ class _Tail:
         for piece in pieces:
             self._scope.take(piece)
             self._kept = (self._kept + piece)[-_TAIL_BYTES:]
-
-
-class _Exchange:
-    """Writes a call and reads the answer at the same time, so that neither waits for the other."""
-
-    def __init__(
-        self,
-        guest: subprocess.Popen[bytes],
-        sent: Iterable[bytes],
-        replies: deque[Iterable[bytes]],
-        *,
-        closes: bool,
-    ) -> None:
-        streams = (guest.stdin, guest.stdout, guest.stderr)  # pipes, all three
-        self._stdin, self._stdout, self._stderr = cast("tuple[IO[bytes], ...]", streams)
-        self._sent = deque([iter(sent)])
-        self._replies = replies
-        self._is_between_lines = True
-        self._pending = memoryview(b"")
-        self._unfinished: list[bytes] = []  # pieces of a line that has no end yet
-        self._unfinished_bytes = 0
-        self._closes = closes
-        self._poll = select.poll()
-        self._poll.register(self._stdout, select.POLLIN)
-        self._poll.register(self._stderr, select.POLLIN)
-        os.set_blocking(self._stdin.fileno(), False)
-        self._write()
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether all was sent, and nothing is left of a line that came."""
-        return not (self._sent or self._replies or self._pending or self._unfinished)
-
-    def run(self) -> Iterator[tuple[bool, list[bytes]]]:
-        """Yield what comes until stdout is closed: (True, lines of it) or (False, of stderr)."""
-        stdout, stderr = self._stdout.fileno(), self._stderr.fileno()
-        while True:
-            if self._replies:
-                self._write()
-            for descriptor, _ in self._poll.poll():
-                if descriptor not in (stdout, stderr):
-                    self._write()
-                elif chunk := os.read(descriptor, _READ_BYTES):
-                    is_output = descriptor == stdout
-                    yield is_output, self._lines(chunk) if is_output else [chunk]
-                elif descriptor == stderr:
-                    self._poll.unregister(descriptor)
-                else:
-                    last = b"".join(self._unfinished)
-                    self._unfinished = []
-                    yield True, [last] if last else []
-                    return
-
-    def rest(self) -> Iterator[bytes]:
-        """Yield what is in stderr now."""
-        os.set_blocking(self._stderr.fileno(), False)
-        try:
-            while chunk := os.read(self._stderr.fileno(), _READ_BYTES):
-                yield chunk
-        except BlockingIOError:
-            return
-
-    def _lines(self, chunk: bytes) -> list[bytes]:
-        *lines, last = chunk.split(b"\n")
-        if lines:
-            lines[0] = b"".join([*self._unfinished, lines[0]])
-            self._unfinished, self._unfinished_bytes = [], 0
-        if last:
-            self._unfinished.append(last)
-            self._unfinished_bytes += len(last)
-        if self._unfinished_bytes > MAX_LINE_BYTES:
-            raise Misuse("protocol", f"a line is longer than {MAX_LINE_BYTES} bytes")
-        return lines
-
-    def _write(self) -> None:
-        """Write as much of the call as the program takes now."""
-        try:
-            while self._pending or self._fill():
-                written = os.write(self._stdin.fileno(), self._pending)
-                self._pending = self._pending[written:]
-        except BlockingIOError:
-            self._poll.register(self._stdin, select.POLLOUT)
-            return
-        except BrokenPipeError:  # it ended, or does not want to know
-            self._sent.clear()
-            self._replies.clear()
-            self._pending = memoryview(b"")
-        if not self._stdin.closed:
-            self._forget_stdin()
-
-    def _fill(self) -> bool:
-        """Take up what is sent next, replies before more of the call; False: that was all."""
-        filled = bytearray()
-        while len(filled) < _WRITE_BYTES:
-            if self._replies and self._is_between_lines:
-                self._sent.appendleft(iter(self._replies.popleft()))
-            if not self._sent:
-                break
-            piece = next(self._sent[0], None)
-            if piece is None:
-                self._sent.popleft()
-                continue
-            filled += piece
-            self._is_between_lines = piece.endswith(b"\n")
-        self._pending = memoryview(filled)
-        return bool(filled)
-
-    def _forget_stdin(self) -> None:
-        with suppress(KeyError):  # it never was full
-            self._poll.unregister(self._stdin)
-        if self._closes:
-            self._stdin.close()

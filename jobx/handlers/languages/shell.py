@@ -11,6 +11,7 @@ from typing import Final
 
 from jobx.handlers.failures import Misuse, shorten
 from jobx.handlers.languages import lines
+from jobx.handlers.languages.answer import Unread
 from jobx.handlers.languages.base import Grouped
 from jobx.handlers.languages.executable import Executable
 from jobx.handlers.languages.program import Program
@@ -94,7 +95,7 @@ def _yielded(answered: Iterable[bytes], scope: Scope) -> Iterator[object]:
             there are only lines of neither kind.
     """
     has_begun = scope.at_work().stage != "mapper"
-    output = lines.Unread("a pair, key⇥value")
+    output = Unread("a pair, key⇥value")
     for number, raw in enumerate(answered, 1):
         line = raw.decode("utf-8", "surrogateescape")
         cells = line.split("\t")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from jobx import model
-from jobx.actors.egress.deliverer import Deliverer, after_try
+from jobx.actors.egress.deliverer import Deliverer
+from jobx.actors.egress.outcomes import after_try
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.janitor import Janitor
 from jobx.actors.messages import RequestKey

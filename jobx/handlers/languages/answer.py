@@ -1,0 +1,279 @@
+"""The line protocol: what a program answers to a call, as lines that it writes.
+
+``docs/languages.md`` has the reference. What is not of the protocol is the program's output.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from jobx import values
+from jobx.errors import InvalidInput
+from jobx.handlers.failures import GuestFailed, Misuse, filename, shorten
+from jobx.handlers.languages import asks, lines
+from jobx.handlers.languages.base import Grouped
+from jobx.handlers.markers import Map, Return
+from jobx.handlers.scope.names import Scope
+from jobx.values import Value
+
+#: How alike words are of which one is taken for a slip of the other.
+_NEAR: Final = 0.75
+#: What a failure that a program tells may be; see docs/languages.md.
+_KINDS: Final = frozenset({"author", "disk", "pair", "protocol"})
+#: Types of what JSON holds as it is.
+_UNTAGGED: Final = frozenset({str, int, float, bool, type(None)})
+
+
+class Answer:
+    """What a program answers to a call, line by line.
+
+    A line that begins as one of the protocol is one: if it cannot be read, the call has failed.
+    Any other line is output; a call that is answered by nothing else has failed too.
+
+    Args:
+        scope: Takes output and what is set in the session; its names may be asked for.
+        grouped: What a reducer is given, which it may have sent again.
+        hears: It is sent replies; a program whose input was complete when it began is not.
+
+    Attributes:
+        has_ended: The program said that it is done.
+        replies: What is to be sent to it, each in lines.
+        offers: What it may ask for besides the names of the scope.
+    """
+
+    def __init__(self, scope: Scope, grouped: Grouped | None = None, *, hears: bool = True) -> None:
+        self.has_ended = False
+        self.replies: deque[Iterable[bytes]] = deque()
+        self._scope = scope
+        self._grouped = grouped
+        self.offers: dict[str, Callable[[], Value]] = {}
+        self._hears = hears
+        self._pairs = 0
+
+    def yielded(self, written: Iterable[bytes]) -> Iterator[object]:
+        """Yield markers and pairs, as a handler in Python would.
+
+        Raises:
+            GuestFailed: The program said that it failed.
+            Misuse: A line of the protocol holds what it should not; the message has its number.
+        """
+        output = Unread('a line of the protocol, such as {"pair":[key,value]}')
+        for number, line in enumerate(written, 1):
+            word, content = _parse(line, number)
+            if word is not None:
+                output.is_answered = True
+            if word == "pair":
+                yield self._pair(content)
+            elif word is None:
+                self._scope.take(line + b"\n")
+                output.note(line, number)
+            elif word == "end":
+                self._take_end(content)
+                return
+            else:
+                yield from _TAKE[word](self, content)
+        output.check()
+
+    def late(self, line: bytes) -> None:
+        """Take a line that came after the end: output, if it is that.
+
+        Raises:
+            Misuse: It is of the protocol, and belongs to no call.
+        """
+        if _HEAD.match(line):
+            raise Misuse(
+                "protocol", f"after its end it wrote {shorten(line.decode(errors='replace'))}"
+            )
+        self._scope.take(line + b"\n")
+
+    def _pair(self, content: Any) -> object:
+        index, self._pairs = self._pairs, self._pairs + 1
+        if not isinstance(content, list) or len(content) != 2:
+            return content  # what takes the pairs says what is wrong
+        key, value = content
+        if type(key) is str and type(value) in _UNTAGGED:  # as most are
+            return (key, value)
+        try:
+            return (values.from_jsonable(key), values.from_jsonable(value))
+        except InvalidInput as error:
+            raise Misuse("pair", f"pair {index}: {error}", index) from error
+
+    def _take_pairs(self, content: Any) -> Iterator[object]:
+        if not isinstance(content, list):
+            raise Misuse("protocol", f'"pairs" holds a list of pairs, not {shorten(content)}')
+        for pair in content:
+            yield self._pair(pair)
+
+    def _take_end(self, content: Any) -> None:
+        _check_true("end", content)
+        self.has_ended = True
+
+    def _marker_map(self, step: Any) -> Iterator[object]:
+        if not isinstance(step, str) or not step:
+            raise Misuse("protocol", f'"map" names a step by text, not {shorten(step)}')
+        yield Map(step)
+
+    def _marker_return(self, content: Any) -> Iterator[object]:
+        _check_true("return", content)
+        yield Return()
+
+    def _take_session(self, content: Any) -> Iterable[object]:
+        if not isinstance(content, dict):
+            raise Misuse("protocol", '"session" holds a map')
+        for key, value in content.items():
+            self._scope.set_session(key, values.from_jsonable(value))
+        return ()
+
+    def _take_log(self, content: Any) -> Iterable[object]:
+        fields = content if isinstance(content, dict) else {"message": content}
+        level, message = fields.get("level", "info"), fields.get("message", "")
+        self._scope.log(str(level).upper(), str(message))
+        return ()
+
+    def _take_output(self, content: Any) -> Iterable[object]:
+        piece = values.from_jsonable(content)
+        if not isinstance(piece, str | bytes):
+            raise Misuse("protocol", f'"output" holds text or bytes, not {shorten(piece)}')
+        self._scope.take(piece.encode() if isinstance(piece, str) else piece)
+        return ()
+
+    def _take_ask(self, content: Any) -> Iterable[object]:
+        name, *arguments = content if isinstance(content, list) and content else [None]
+        if not isinstance(name, str):
+            reason = f'"ask" holds a name and what it is called with, not {shorten(content)}'
+            raise Misuse("protocol", reason)
+        self._check_hears("ask")
+        if name in self.offers:
+            found = {"answer": self.offers[name]()}
+        else:
+            found = asks.answer(self._scope, name, arguments)
+        self.replies.append([lines.dump(found)])
+        return ()
+
+    def _take_again(self, content: Any) -> Iterable[object]:
+        _check_true("again", content)
+        if self._grouped is None:
+            raise Misuse("protocol", '"again" is for reducers: a mapper is sent no keys')
+        self._check_hears("again")
+        self.replies.append(lines.keys(self._grouped))
+        return ()
+
+    def _check_hears(self, word: str) -> None:
+        if not self._hears:
+            reason = f'"{word}" has no reply here: the input was complete when the program began'
+            raise Misuse("protocol", reason)
+
+    def _take_error(self, content: Any) -> Iterable[object]:
+        self.has_ended = True
+        fields = content if isinstance(content, dict) else {"message": content}
+        kind, pair = fields.get("kind", "author"), fields.get("pair")
+        if kind not in _KINDS:
+            raise Misuse("protocol", f'"error" has no kind {shorten(kind)}')
+        name, message = str(fields.get("type", "Error")), str(fields.get("message", ""))
+        frames = [
+            (filename(self._scope.at_work().handler), line, str(function))
+            for line, function in _trace(fields)
+            if isinstance(line, int)
+        ]
+        index = pair if isinstance(pair, int) else None
+        raise GuestFailed(kind, name, message, frames, index)
+
+
+def _trace(fields: Mapping[str, Any]) -> list[Any]:
+    """Return where a program says that it failed, outermost first: lines and functions."""
+    trace = fields.get("trace", [[fields.get("line"), "handler"]])
+    if not isinstance(trace, list) or not all(
+        isinstance(one, list) and len(one) == 2 for one in trace
+    ):
+        reason = f'"trace" holds lists of a line and a function, not {shorten(trace)}'
+        raise Misuse("protocol", reason)
+    return trace
+
+
+_TAKE: Final[Mapping[str, Callable[[Answer, Any], Iterable[object]]]] = {
+    "map": Answer._marker_map,
+    "return": Answer._marker_return,
+    "pairs": Answer._take_pairs,
+    "session": Answer._take_session,
+    "output": Answer._take_output,
+    "log": Answer._take_log,
+    "ask": Answer._take_ask,
+    "again": Answer._take_again,
+    "error": Answer._take_error,
+}
+_WORDS: Final = frozenset({"pair", "end", *_TAKE})
+#: Words that another may be a slip of; "task" is none of "ask".
+_MISSPELT: Final = _WORDS - {"ask"}
+#: What a line of the protocol begins with; whatever follows, it is not output.
+_HEAD: Final = re.compile(rb'\s*\{\s*"(\w{1,16})"\s*:')
+
+
+class Unread:
+    """The output of a program that was to answer, for when that is all it wrote.
+
+    Args:
+        wanted: What an answer is, in words.
+
+    Attributes:
+        is_answered: Something of an answer came.
+    """
+
+    def __init__(self, wanted: str) -> None:
+        self.is_answered = False
+        self._wanted = wanted
+        self._first = ""
+        self._count = 0
+
+    def note(self, line: bytes, number: int) -> None:
+        """Take a line of output."""
+        if not self._first and line.strip():
+            self._first = f"line {number} is {shorten(line.decode('utf-8', 'replace'))}"
+        self._count += 1
+
+    def check(self) -> None:
+        """See that there was an answer, or no output either.
+
+        Raises:
+            Misuse: There was none.
+        """
+        if self._first and not self.is_answered:
+            reason = (
+                f"none of its {self._count} lines is {self._wanted}; {self._first}"
+                " (what is no answer goes to the standard error)"
+            )
+            raise Misuse("protocol", reason)
+
+
+def _parse(line: bytes, number: int) -> tuple[str | None, Any]:
+    """Return the word of a line and what it holds; no word when it is not of the protocol.
+
+    Raises:
+        Misuse: It begins as a line of the protocol and is none.
+    """
+    head = _HEAD.match(line)
+    if head is None:
+        return None, None
+    word = head[1].decode("utf-8", "replace")
+    if word not in _WORDS:
+        near = difflib.get_close_matches(word.lower(), _MISSPELT, 1, _NEAR)
+        if near:
+            reason = f'the protocol has no "{word}"; near is "{near[0]}"'
+            raise Misuse("protocol", f"line {number}: {reason}")
+        return None, None
+    try:
+        document = values.read_json(line.decode())
+    except ValueError as error:
+        raise Misuse("protocol", f'line {number}: "{word}" cannot be read: {error}') from error
+    if len(document) != 1:
+        reason = f'"{word}" stands alone, not with {shorten([*document][1])}'
+        raise Misuse("protocol", f"line {number}: {reason}")
+    return word, document[word]
+
+
+def _check_true(word: str, content: Any) -> None:
+    if content is not True:
+        raise Misuse("protocol", f'"{word}" is followed by true, not {shorten(content)}')

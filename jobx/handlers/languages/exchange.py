@@ -1,0 +1,130 @@
+"""What goes to and fro between an executor and a program, over the pipes of the program."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import IO, Final, cast
+
+from jobx.handlers.failures import Misuse
+
+READ_BYTES: Final = 1 << 16
+_WRITE_BYTES: Final = 1 << 16
+#: Longest line that a program may write.
+MAX_LINE_BYTES: Final = 64 << 20
+
+
+class Exchange:
+    """Writes a call and reads the answer at the same time, so that neither waits for the other."""
+
+    def __init__(
+        self,
+        guest: subprocess.Popen[bytes],
+        sent: Iterable[bytes],
+        replies: deque[Iterable[bytes]],
+        *,
+        closes: bool,
+    ) -> None:
+        streams = (guest.stdin, guest.stdout, guest.stderr)  # pipes, all three
+        self._stdin, self._stdout, self._stderr = cast("tuple[IO[bytes], ...]", streams)
+        self._sent = deque([iter(sent)])
+        self._replies = replies
+        self._is_between_lines = True
+        self._pending = memoryview(b"")
+        self._unfinished: list[bytes] = []  # pieces of a line that has no end yet
+        self._unfinished_bytes = 0
+        self._closes = closes
+        self._poll = select.poll()
+        self._poll.register(self._stdout, select.POLLIN)
+        self._poll.register(self._stderr, select.POLLIN)
+        os.set_blocking(self._stdin.fileno(), False)
+        self._write()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all was sent, and nothing is left of a line that came."""
+        return not (self._sent or self._replies or self._pending or self._unfinished)
+
+    def run(self) -> Iterator[tuple[bool, list[bytes]]]:
+        """Yield what comes until stdout is closed: (True, lines of it) or (False, of stderr)."""
+        stdout, stderr = self._stdout.fileno(), self._stderr.fileno()
+        while True:
+            if self._replies:
+                self._write()
+            for descriptor, _ in self._poll.poll():
+                if descriptor not in (stdout, stderr):
+                    self._write()
+                elif chunk := os.read(descriptor, READ_BYTES):
+                    is_output = descriptor == stdout
+                    yield is_output, self._lines(chunk) if is_output else [chunk]
+                elif descriptor == stderr:
+                    self._poll.unregister(descriptor)
+                else:
+                    last = b"".join(self._unfinished)
+                    self._unfinished = []
+                    yield True, [last] if last else []
+                    return
+
+    def rest(self) -> Iterator[bytes]:
+        """Yield what is in stderr now."""
+        os.set_blocking(self._stderr.fileno(), False)
+        try:
+            while chunk := os.read(self._stderr.fileno(), READ_BYTES):
+                yield chunk
+        except BlockingIOError:
+            return
+
+    def _lines(self, chunk: bytes) -> list[bytes]:
+        *lines, last = chunk.split(b"\n")
+        if lines:
+            lines[0] = b"".join([*self._unfinished, lines[0]])
+            self._unfinished, self._unfinished_bytes = [], 0
+        if last:
+            self._unfinished.append(last)
+            self._unfinished_bytes += len(last)
+        if self._unfinished_bytes > MAX_LINE_BYTES:
+            raise Misuse("protocol", f"a line is longer than {MAX_LINE_BYTES} bytes")
+        return lines
+
+    def _write(self) -> None:
+        """Write as much of the call as the program takes now."""
+        try:
+            while self._pending or self._fill():
+                written = os.write(self._stdin.fileno(), self._pending)
+                self._pending = self._pending[written:]
+        except BlockingIOError:
+            self._poll.register(self._stdin, select.POLLOUT)
+            return
+        except BrokenPipeError:  # it ended, or does not want to know
+            self._sent.clear()
+            self._replies.clear()
+            self._pending = memoryview(b"")
+        if not self._stdin.closed:
+            self._forget_stdin()
+
+    def _fill(self) -> bool:
+        """Take up what is sent next, replies before more of the call; False: that was all."""
+        filled = bytearray()
+        while len(filled) < _WRITE_BYTES:
+            if self._replies and self._is_between_lines:
+                self._sent.appendleft(iter(self._replies.popleft()))
+            if not self._sent:
+                break
+            piece = next(self._sent[0], None)
+            if piece is None:
+                self._sent.popleft()
+                continue
+            filled += piece
+            self._is_between_lines = piece.endswith(b"\n")
+        self._pending = memoryview(filled)
+        return bool(filled)
+
+    def _forget_stdin(self) -> None:
+        with suppress(KeyError):  # it never was full
+            self._poll.unregister(self._stdin)
+        if self._closes:
+            self._stdin.close()
