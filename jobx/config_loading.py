@@ -12,13 +12,17 @@ import tomllib
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from jobx import mr_variables
 from jobx.config import ENV_PREFIX, OTHER_VARIABLES, Section, Settings, is_secret
 from jobx.errors import ConfigError, quote
+
+#: Most of a file of settings.
+MAX_CHARACTERS: Final = 256 << 10
+MAX_DOTS: Final = 4096
 
 
 def load(
@@ -73,13 +77,26 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        with path.open(encoding="utf-8") as file:
+            tree = _tree(file.read(MAX_CHARACTERS + 1))
+    except (OSError, ValueError, RecursionError) as error:  # both of text and of TOML
         raise ConfigError("file", str(path), str(error)) from error
     for section, fields in tree.items():
         if not isinstance(fields, dict):
             raise ConfigError(section, quote(fields), "must be a section of settings")
     return tree
+
+
+def _tree(text: str) -> dict[str, Any]:
+    """Return what TOML says; limits keep it quick, as a key's time grows by the square of its dots.
+
+    Raises:
+        ValueError, RecursionError: It is none, or too large.
+    """
+    if len(text) > MAX_CHARACTERS or text.count(".") > MAX_DOTS:
+        most = f"{MAX_CHARACTERS} characters and {MAX_DOTS} dots"
+        raise ValueError(f"it may have at most {most}")
+    return tomllib.loads(text)
 
 
 def _variables(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:

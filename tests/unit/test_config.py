@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import typing
 from pathlib import Path
 from typing import Any
@@ -229,3 +230,15 @@ def test_a_variable_that_a_setting_names_may_be_called_anything() -> None:
     secrets = {"JOBX_SCOPE_SECRETS": '{"key": "env:JOBX_MY_KEY"}', "JOBX_MY_KEY": "k"}
     seen = {"JOBX_EXECUTORS_ENVIRONMENT": "PATH,JOBX_STAGE", "JOBX_STAGE": "test"}
     load(None, {**secrets, **seen})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a = " + "[" * 5000, "a = " + "9" * 5000, "#" * 300_000, "a" + ".a" * 5000 + " = 1"],
+    ids=["deep", "digits", "large", "dots"],
+)
+def test_a_file_beyond_what_can_be_read_is_refused_by_its_name(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "jobx.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(str(path))):
+        load(path, {})

@@ -96,6 +96,13 @@ def _variable(text: str) -> object:
     return config_loading.load(None, {f"JOBX_{text}": "1"}, {})
 
 
+def _settings(text: str) -> object:
+    try:
+        return config_loading._tree(text)
+    except RecursionError as error:  # of tomllib; whoever loads a file expects it
+        return error
+
+
 def _name(text: str) -> object:
     return model.check_name("cursor", text)
 
@@ -235,6 +242,24 @@ FILES: Final[dict[str, Growing]] = {
     ),
     **{name: JSON[name] for name in ("lists", "deep", "a name again", "escapes", "digits")},
 }
+TOML: Final[dict[str, Growing]] = {
+    "keys": lambda n: "[node]\n" + "\n".join(f"k{i} = 1" for i in range(n // 8)),
+    "sections": lambda n: "\n".join(f"[t{i}]" for i in range(n // 8)),
+    "dotted": lambda n: "a" + ".a" * (n // 2) + " = 1",
+    "dotted keys": lambda n: "\n".join(f"a.b{i} = 1" for i in range(n // 10)),
+    "dotted section": lambda n: "[a" + ".a" * (n // 2) + "]",
+    "lists": lambda n: "a = [" + "1," * (n // 2) + "]",
+    "deep": lambda n: "a = " + "[" * n,
+    "deep maps": lambda n: "a = " + "{a=" * (n // 3),
+    "text": lambda n: 'a = "' + "\\n" * (n // 2) + '"',
+    "lines of text": lambda n: 'a = """' + '"\n' * (n // 2) + '"""',
+    "quotes": lambda n: "a = '''" + "''a" * (n // 3),
+    "digits": lambda n: "a = " + "9" * n,
+    "underscores": lambda n: "a = 1" + "_1" * (n // 2),
+    "comments": lambda n: "#\n" * (n // 2),
+    "blanks": lambda n: " " * n + "x",
+    "tables": lambda n: "[[a]]\n" * (n // 6),
+}
 #: Each reader: its inputs, and how many bytes they have first.
 READERS: Final[dict[str, tuple[Reader, dict[str, Growing], int]]] = {
     "JSON": (_json, JSON, 1 << 16),
@@ -266,6 +291,7 @@ READERS: Final[dict[str, tuple[Reader, dict[str, Growing], int]]] = {
     "JSON of a header": (_metadata("json"), JSON, 1 << 13),
     "workflow file": (lambda text: workflow_file.load(text.encode()), FILES, 1 << 15),
     "line protocol": (_written, LINES, 1 << 15),
+    "settings": (_settings, TOML, 1 << 13),
     "cells": (_cells, CELLS, 1 << 15),
     "arguments": (lambda text: parse_arguments("-a", [f"x={text}"]), JSON, 1 << 14),
     "JavaScript": (lambda text: processor("javascript").read(text, "mapper"), HEADERS, 1 << 15),
