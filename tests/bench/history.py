@@ -37,7 +37,7 @@ from jobx.questions import CancelRequest, GetNode
 from jobx.tools.shared.gateway_client import GatewayClient
 from tests.bench import work
 from tests.bench.figures import Figure
-from tests.bench.peers.jobx_peer import WORKFLOW, create_entities, submission
+from tests.bench.peers.jobx_peer import WORKFLOW, create_entities, settings, submission
 from tests.bench.works import CLIENTS
 from tests.support.fault.rules import Faults, slow_sync
 from tests.support.history import keep
@@ -217,7 +217,7 @@ def _store(folder: Path, count: int, *, ended_ago_s: float) -> Path:
     """Return a data folder whose store has so many finished requests of the job ``one``."""
     folder.mkdir(parents=True)
     path = folder / "jobx.sqlite"
-    create_entities(path)
+    create_entities(settings(folder))
     with closing(SqliteStore(path)) as store:
         library = Library(store)
         library.refresh()

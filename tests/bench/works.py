@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-PEERS: Final = ("jobx", "pool", "ray", "dask", "celery", "dbos")
+PEERS: Final = ("jobx", "jobx_etcd", "pool", "ray", "dask", "celery", "dbos")
 #: Processes that do the work, at every peer.
 PROCESSES: Final = 2
 CLIENTS: Final = 16
@@ -14,14 +14,14 @@ CLIENTS: Final = 16
 #: Who does a work: all, the measure of what is possible, or only JobX.
 WORKS: Final[Mapping[str, tuple[str, ...]]] = {
     "one": PEERS,
-    "http_one": ("jobx",),
+    "http_one": ("jobx", "jobx_etcd"),
     "16": PEERS,
-    "http_16": ("jobx",),
+    "http_16": ("jobx", "jobx_etcd"),
     "fanout": PEERS,
     "wordcount": PEERS,
     "wordcount_pairs": ("jobx", "pool"),
     "reduce_keys": ("jobx", "pool"),
-    "idle": ("jobx",),
+    "idle": ("jobx", "jobx_etcd"),
 }
 
 #: Works that take seconds: all peers do them several times in turns, and the median counts.

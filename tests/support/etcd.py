@@ -17,6 +17,7 @@ from tests.support.services import absent
 from tests.support.waiting import eventually
 
 START_S = 30.0
+FORGETFUL = ("--unsafe-no-fsync",)
 
 
 def free_ports(count: int) -> list[int]:
@@ -60,7 +61,7 @@ class Member:
             *("--initial-cluster", cluster, "--initial-cluster-state", "new"),
             *("--heartbeat-interval", "50", "--election-timeout", "500"),
             *("--snapshot-count", "5000", "--log-level", "error", "--logger", "zap"),
-            *("--unsafe-no-fsync", *self._flags),
+            *self._flags,
         ]
         with open(self._folder / f"{self.name}.log", "ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -125,9 +126,12 @@ class Etcd:
 
 @contextmanager
 def etcd_servers(
-    folder: Path, count: int = 1, flags: Sequence[str] = (), scheme: str = "http"
+    folder: Path, count: int = 1, flags: Sequence[str] = FORGETFUL, scheme: str = "http"
 ) -> Iterator[Etcd]:
-    """Run servers; skips the test where etcd is not installed. Over https none is waited for."""
+    """Run servers; skips the test where etcd is not installed. Over https none is waited for.
+
+    Unless ``flags`` say otherwise they do not wait for the disk, and may forget by a power cut.
+    """
     if shutil.which("etcd") is None:
         absent("etcd", "needs the program etcd (etcd-server)")
     ports = free_ports(2 * count)

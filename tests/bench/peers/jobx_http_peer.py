@@ -16,11 +16,11 @@ _ANSWER_S = 60.0
 
 
 class JobxHttpPeer(JobxPeer):
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store_url: str = "") -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self._address = listener.getsockname()
         host, port = self._address
-        super().__init__(folder, ("serve", "--bind", f"{host}:{port}"))
+        super().__init__(folder, ("serve", "--bind", f"{host}:{port}"), store_url)
         eventually(self._answers, _START_S)
 
     def client(self) -> Call:

@@ -7,17 +7,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from jobx import config_loading, model
-from jobx.config import ENV_PREFIX
+from jobx.config import ENV_PREFIX, Settings
 from jobx.errors import NodeUnreachable
 from jobx.handlers.authoring.sync import sync
 from jobx.handlers.pairs import root_input, run_reader
 from jobx.kv.entities.entities import Entities
+from jobx.kv.opening import open_store
 from jobx.kv.requests import request_entity
-from jobx.kv.sqlite.store import SqliteStore
 from jobx.payload import Payload
 from jobx.questions import AwaitRequest, GetNode, SubmitJob
 from jobx.tools.shared.gateway_client import GatewayClient
@@ -50,12 +50,17 @@ _LIMIT_S = 600.0
 
 
 class JobxPeer(Peer):
-    def __init__(self, folder: Path, command: tuple[str, ...] = ("node",)) -> None:
+    def __init__(
+        self, folder: Path, command: tuple[str, ...] = ("node",), store_url: str = ""
+    ) -> None:
         super().__init__(folder)
-        self.settings = config_loading.load(None, {}, {"node.data_dir": str(folder)})
-        create_entities(self.settings.store_path)
+        #: What is stopped after it.
+        self.after = ExitStack()
+        self.settings = settings(folder, store_url)
+        create_entities(self.settings)
         words = (*command, "--data", str(folder), "--executors", str(PROCESSES))
         environ = {k: v for k, v in os.environ.items() if not k.startswith(ENV_PREFIX)}
+        environ["JOBX_STORE_URL"] = store_url
         self._process = subprocess.Popen(
             [sys.executable, "-m", "jobx.tools.cli", *words], env=environ
         )
@@ -105,11 +110,18 @@ class JobxPeer(Peer):
         self._gateway.close()
         self._process.terminate()
         self._process.wait(timeout=_STOP_S)
+        self.after.close()
 
 
-def create_entities(path: Path) -> None:
+def settings(folder: Path, store_url: str = "") -> Settings:
+    """Return the settings of a node on a folder."""
+    flags = {"node.data_dir": str(folder), "store.url": store_url}
+    return config_loading.load(None, {}, flags)
+
+
+def create_entities(of: Settings) -> None:
     """Store the workflow of all works."""
-    with closing(SqliteStore(path)) as store:
+    with closing(open_store(of)) as store:
         entities = Entities(store)
         about = {"workflow_name": WORKFLOW, "description": "benchmark"}
         entities.create(model.Workflow(**about))
