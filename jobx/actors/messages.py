@@ -17,6 +17,7 @@ from jobx.actors.request.events import Event
 from jobx.errors import JobxError
 from jobx.kv.store import Write
 from jobx.payload import Payload
+from jobx.segments import Segment
 
 
 class RequestKey(NamedTuple):
@@ -180,7 +181,7 @@ class Ran(Struct, frozen=True):
     """The segments that an executor answered."""
 
     ticket: int
-    segments: list[list[Any]]
+    segments: list[Segment]
     node_id: str
 
 

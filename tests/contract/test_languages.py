@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from jobx.errors import InvalidInput
-from jobx.handlers.execution import batch
 from jobx.handlers.execution.state import Bench
 from jobx.handlers.languages import processor
 from jobx.handlers.languages.child_processes import Guests
@@ -132,7 +131,7 @@ def test_mappers_that_map_on_take_turns(guests: Guests, language: Language) -> N
 def pull(made: Bench, vertex: int) -> Any:
     fields = {"mapper": "m", "combiner": None, "reducer": None, "vertex": vertex}
     folder = Path(made.guests.folder)
-    (segment,) = batch.run(made, frames.work("pull", folder, **fields, chunk_pairs=2))
+    (segment,) = frames.run(made, frames.work("pull", folder, **fields, chunk_pairs=2))
     return segment
 
 
@@ -153,7 +152,7 @@ def test_what_a_mapper_sets_in_the_session_is_kept(guests: Guests, language: Lan
 def test_a_reducer_reads_the_session(guests: Guests, language: Language) -> None:
     made = bench(guests, language, r="kept")
     folder = Path(guests.folder)
-    (segment,) = batch.run(made, frames.reduce(folder, [], session={"word": "x"}))
+    (segment,) = frames.run(made, frames.reduce(folder, [], session={"word": "x"}))
     assert frames.pairs(segment[3], folder) == [("word", "x")]
 
 

@@ -17,6 +17,7 @@ from jobx.actors.runtime.system import LoopSystemBase
 from jobx.model import Failure
 from jobx.payload import Payload
 from tests.simulation.world import World, chunk, items, run_of
+from tests.support import frames
 
 CRASH = Failure(kind="crash", type="ExecutorCrashed", message="simulated")
 GONE = Failure(kind="lost", type="ExecutorLost", message="simulated")
@@ -106,7 +107,7 @@ class SimulatedExecutors:
             return
         frame = work.frame
         segments = self._map(work, owner) if frame["t"] == "map" else [self._reduce(frame)]
-        self._deliver(owner, Ran(work.ticket, segments, "sim"))
+        self._deliver(owner, Ran(work.ticket, frames.read(segments), "sim"))
 
     def _crash(self, work: Run | Pull, owner: ActorAddress) -> None:
         """Die at a random place of the work, or before it, and with some kept mappers."""
@@ -185,7 +186,7 @@ class SimulatedExecutors:
             segment = ["failed", pull.vertex, failure, 1, {}]
         else:
             segment = self._mapped(pull.key, owner, pull.vertex, entry[1], entry[2])
-        self._deliver(owner, Ran(pull.ticket, [segment], "sim"))
+        self._deliver(owner, Ran(pull.ticket, frames.read([segment]), "sim"))
 
     def _reduce(self, frame: dict[str, Any]) -> list[Any]:
         totals: dict[str, int] = defaultdict(int)

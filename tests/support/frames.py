@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from jobx import values
+from jobx.handlers.execution import batch
 from jobx.handlers.execution.protocol import PAGE_BYTES, Page
 from jobx.handlers.execution.state import SEGMENTS_BYTES, Bench, Limits
 from jobx.handlers.execution.time_limit import Alarm
@@ -15,6 +18,7 @@ from jobx.handlers.pairs import run_reader
 from jobx.handlers.scope.factories import ScopeFactories
 from jobx.handlers.scope.names import Scope
 from jobx.payload import Payload
+from jobx.segments import Segment
 
 REQUEST = {"id": "r1", "workflow": "w", "job": "j", "context": {"who": "me"}}
 
@@ -90,6 +94,21 @@ def pairs(wires: Iterable[Any], blob_dir: Path) -> list[tuple[Any, Any]]:
 def children(wire: Any, blob_dir: Path) -> list[Any]:
     """Return the items of a chunk's payload wire."""
     return list(run_reader.read_items(Payload.from_wire(wire), str(blob_dir)))
+
+
+def run(bench: Bench, frame: dict[str, Any]) -> list[Any]:
+    """Run a work frame and return its segments as they travel."""
+    return plain(batch.run(bench, frame))
+
+
+def plain(found: list[Segment]) -> list[Any]:
+    """Return segments as they travel."""
+    return list(values.unpack(msgspec.msgpack.encode(found)))
+
+
+def read(wire: Any) -> list[Segment]:
+    """Return segments of what travels."""
+    return msgspec.msgpack.decode(values.pack(wire), type=list[Segment])
 
 
 def by_kind(segments: Iterable[list[Any]]) -> Mapping[str, list[list[Any]]]:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jobx.handlers.execution import batch
 from jobx.handlers.execution.state import Bench
 from jobx.handlers.languages.child_processes import Guests
 from tests.support import frames
@@ -30,7 +29,7 @@ def hosting(folder: Path, **changes: Any) -> Iterator[Guests]:
 
 def run(bench: Bench, *items: Any, **fields: Any) -> list[Any]:
     """Run a batch of mappers and return its segments."""
-    return batch.run(bench, frames.map_(Path(bench.guests.folder), items, **fields))
+    return frames.run(bench, frames.map_(Path(bench.guests.folder), items, **fields))
 
 
 def pairs(bench: Bench, segment: Any) -> list[Any]:

@@ -24,6 +24,7 @@ PACKAGES: Final[dict[str, set[str]]] = {
     "jobx.model": {"msgspec"},
     "jobx.payload": {"msgspec"},
     "jobx.questions": {"msgspec"},
+    "jobx.segments": {"msgspec"},
     "jobx.testing": {"msgspec", "uvloop"},
     "jobx.value_rules": {"msgpack"},
     "jobx.values": {"msgpack"},
@@ -100,7 +101,8 @@ ROOMS: Final[dict[str, set[str]]] = {
         *("jobx.actors.executor_failures", "jobx.actors.messages", "jobx.actors.notification"),
         *("jobx.actors.clock", "jobx.actors.ports", "jobx.actors.recovery", "jobx.actors.request"),
         *("jobx.actors.runtime", "jobx.config", "jobx.errors", "jobx.kv.blobs", "jobx.kv.requests"),
-        *("jobx.kv.store", "jobx.meanings", "jobx.model", "jobx.payload", "jobx.values"),
+        *("jobx.kv.store", "jobx.meanings", "jobx.model", "jobx.payload", "jobx.segments"),
+        "jobx.values",
     },
     "jobx.http": {
         *("jobx.actors.inspection", "jobx.config", "jobx.config_loading", "jobx.errors"),

@@ -10,6 +10,7 @@ from thespian.actors import ActorAddress, ActorExitRequest
 from jobx.actors.messages import Discard, Lost, Pull, Ran, Run, SuspendedLost, TakenBack
 from jobx.actors.ports import Services
 from jobx.actors.runtime.actor import LoopActor
+from jobx.segments import MappedChunk
 
 
 class Batch(LoopActor):
@@ -59,10 +60,10 @@ class Batch(LoopActor):
             return
         del self._at_work[message.ticket]
         for segment in message.segments:
-            if segment[0] == "mapped" and segment[5]:
-                self._suspended.add(segment[1])
+            if isinstance(segment, MappedChunk) and segment.more:
+                self._suspended.add(segment.vertex)
             else:
-                self._suspended.discard(segment[1])
+                self._suspended.discard(segment.vertex)
         self._report(message)
 
     def _lost(self, message: Lost) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +19,15 @@ from jobx.config import Settings
 from jobx.errors import InvalidInput
 from jobx.model import Failure, HandlerRef, PlanStep, Retry
 from jobx.payload import Payload, cut, unpack_offsets
+from jobx.segments import (
+    FailedRun,
+    MappedChunk,
+    Reduced,
+    Returned,
+    Segment,
+    Unstarted,
+    read_notes,
+)
 
 #: How much of an invocation's input a failure quotes.
 QUOTED_CHARACTERS: Final = 200
@@ -38,9 +46,19 @@ class ExecutorReports:
         self._limits = settings.requests
         self._capabilities = frozenset(settings.node.capabilities)
 
-    def take(self, work: Work, actor: ActorAddress, segment: list[Any]) -> None:
-        """Take one segment of an answer; see ``handlers/execution/protocol.py`` for their forms."""
-        _SEGMENTS[segment[0]](self, work, actor, segment[1:])
+    def take(self, work: Work, actor: ActorAddress, segment: Segment) -> None:
+        """Take one segment of an answer."""
+        if isinstance(segment, Returned):
+            self._returned(work, segment)
+        elif isinstance(segment, MappedChunk):
+            self._mapped(work, actor, segment)
+        elif isinstance(segment, Reduced):
+            self._reduced(work, segment)
+        elif isinstance(segment, FailedRun):
+            notes = read_notes(segment.notes)
+            self.attempt_failed(work, segment.vertex, segment.failure, notes, segment.stage)
+        elif isinstance(segment, Unstarted):
+            self.give_back(work, segment.vertex, segment.vertex + segment.count)
 
     def give_back(self, work: Work, start: int, stop: int) -> None:
         """Make invocations of a batch ready again that got no result."""
@@ -81,11 +99,11 @@ class ExecutorReports:
                 Retried(now, kind, chunk.start, vertex, 1, number, delay_s, failure, partition)
             )
 
-    def _returned(self, work: Work, _: ActorAddress, fields: list[Any]) -> None:
-        first, count, payloads, reduced, durations, notes = fields
+    def _returned(self, work: Work, segment: Returned) -> None:
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
+        first, count, durations = segment.vertex, segment.count, segment.durations
         if chunk.finished.overlaps(first, first + count):  # counts whole or not at all
             self.give_back(work, first, first + count)
             return
@@ -97,15 +115,15 @@ class ExecutorReports:
                 chunk.start,
                 first,
                 count,
-                "reduced" if reduced else "combined",
-                tuple(map(Payload.from_wire, payloads)),
+                "reduced" if segment.reduced else "combined",
+                tuple(map(Payload.from_wire, segment.payloads)),
                 durations=durations,
-                notes=notes,
+                notes=read_notes(segment.notes),
             )
         )
 
-    def _mapped(self, work: Work, actor: ActorAddress, fields: list[Any]) -> None:
-        vertex, step, wire, digest, more, duration_us, notes = fields
+    def _mapped(self, work: Work, actor: ActorAddress, segment: MappedChunk) -> None:
+        vertex, step, more = segment.vertex, segment.step, segment.more
         chunk = chunk_of(self._state, work)
         if chunk is None:
             if more:
@@ -113,27 +131,27 @@ class ExecutorReports:
             return
         if more:
             self._state.ready.suspended[vertex] = actor
-        payload = Payload.from_wire(wire)
+        payload, notes = Payload.from_wire(segment.payload), read_notes(segment.notes)
         refusal = self._refusal(chunk, step, payload.count)
         if refusal is not None:
             self.attempt_failed(work, vertex, refusal, notes)
             return
         now = self._journal.now_at()
         if payload.count:
-            start = self._state.tree.place(vertex, step, payload.count, digest)
+            count, digest = payload.count, segment.digest
+            start = self._state.tree.place(vertex, step, count, digest)
             self._journal.append(
-                Mapped(now, chunk.start, vertex, step, start, payload.count, payload, digest)
+                Mapped(now, chunk.start, vertex, step, start, count, payload, digest)
             )
         if more:
             return
-        self._pace.record(chunk.step, 1, duration_us / 1e6)
-        packed = _pack_durations(duration_us)
+        self._pace.record(chunk.step, 1, segment.duration_us / 1e6)
+        packed = _pack_durations(segment.duration_us)
         self._journal.append(
             Done(now, "map", chunk.start, vertex, 1, "mapped", durations=packed, notes=notes)
         )
 
-    def _reduced(self, work: Work, _: ActorAddress, fields: list[Any]) -> None:
-        vertex, partition, payloads, duration_us, notes = fields
+    def _reduced(self, work: Work, segment: Reduced) -> None:
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
@@ -142,23 +160,15 @@ class ExecutorReports:
                 self._journal.now_at(),
                 "reduce",
                 chunk.start,
-                vertex,
+                segment.vertex,
                 1,
                 "reduced",
-                tuple(map(Payload.from_wire, payloads)),
-                partition,
-                _pack_durations(duration_us),
-                notes,
+                tuple(map(Payload.from_wire, segment.payloads)),
+                segment.partition,
+                _pack_durations(segment.duration_us),
+                read_notes(segment.notes),
             )
         )
-
-    def _failed(self, work: Work, _: ActorAddress, fields: list[Any]) -> None:
-        vertex, failure, _duration_us, notes, *stage = fields
-        self.attempt_failed(work, vertex, msgspec.convert(failure, Failure), notes, *stage)
-
-    def _unstarted(self, work: Work, _: ActorAddress, fields: list[Any]) -> None:
-        first, count = fields
-        self.give_back(work, first, first + count)
 
     def _is_made_again(self, failure: Failure) -> bool:
         """Run again what left a blob that is missing or damaged; False when that is no use.
@@ -266,11 +276,4 @@ _TRIED: Final[dict[str, tuple[Kind, int]]] = {
     "mapper": ("map", MAPPER),
     "combiner": ("combine", COMBINER),
     "reducer": ("reduce", 0),
-}
-_SEGMENTS: Final[dict[str, Callable[..., None]]] = {
-    "returned": ExecutorReports._returned,
-    "mapped": ExecutorReports._mapped,
-    "reduced": ExecutorReports._reduced,
-    "failed": ExecutorReports._failed,
-    "unstarted": ExecutorReports._unstarted,
 }

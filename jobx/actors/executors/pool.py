@@ -18,7 +18,6 @@ from typing import Any, Final, Protocol
 
 from thespian.actors import ActorAddress
 
-from jobx import frames
 from jobx.actors import notification
 from jobx.actors.executor_failures import KEEPER_GONE, unread, unsendable
 from jobx.actors.executors import limits, placing, rebalancing
@@ -31,6 +30,17 @@ from jobx.actors.notification import Notification
 from jobx.config import Settings
 from jobx.errors import InternalError, JobxError
 from jobx.model import Failure
+from jobx.segments import (
+    FailedRun,
+    Leaving,
+    MappedChunk,
+    Ready,
+    Report,
+    Result,
+    Segment,
+    Unread,
+    Unstarted,
+)
 from jobx.views import ExecutorView
 
 #: How often the time of running work is looked at.
@@ -84,7 +94,7 @@ class ExecutorPool:
         self._tick: asyncio.Handle | None = None
         self._watched_at = 0.0
         self._look: asyncio.Handle | None = None
-        self._fleet = Fleet(settings, environ, temp_dir, on_frame=self._frame, on_dead=self._dead)
+        self._fleet = Fleet(settings, environ, temp_dir, on_report=self._hear, on_dead=self._dead)
         self._executors = self._fleet.executors
 
     @property
@@ -288,28 +298,29 @@ class ExecutorPool:
                 executor.send({"t": "load", **item.code[version]})
                 executor.loaded.add(version)
 
-    def _frame(self, executor: Executor, frame: frames.Frame) -> None:
-        if frame["t"] == "ready":
+    def _hear(self, executor: Executor, report: Report | Unread) -> None:
+        if isinstance(report, Ready):
             if executor.state == "starting":
                 executor.enter("ready", self._loop.time())
                 executor.was_ready = True
             self._pump()
-        elif frame["t"] == "result":
-            self._answered(executor, frame)
-        elif frame["t"] == "leaving":
+        elif isinstance(report, Result):
+            self._answered(executor, report)
+        elif isinstance(report, Leaving):
             executor.enter("leaving", self._loop.time())
             self._take_back(executor)
             self._pump()
-        elif frame["t"] == "unread":
-            self._unread(executor, frame)
+        else:
+            self._unread(executor, report)
 
-    def _unread(self, executor: Executor, frame: frames.Frame) -> None:
+    def _unread(self, executor: Executor, report: Unread) -> None:
         """Fail, by name, the work whose answer cannot be read, and replace the executor."""
         if executor.blame is not None:
             return
-        blame = unread(frame["reason"])
+        blame = unread(report.reason)
         front = next(iter(executor.work), 0)  # answers come in the order of the work
-        item = executor.work.pop(frame["id"] if frame["id"] in executor.work else front, None)
+        number = report.id if report.id in executor.work else front
+        item = executor.work.pop(number, None)
         if item is not None and not item.abandoned_at:
             self._notify(notification.executor_died(blame, True))
             executor.release(item.owner, item.first_vertex)
@@ -318,22 +329,22 @@ class ExecutorPool:
         executor.kill(blame, executor.progress())
         self._pump()
 
-    def _answered(self, executor: Executor, frame: frames.Frame) -> None:
+    def _answered(self, executor: Executor, result: Result) -> None:
         now = self._loop.time()
-        item = executor.work.pop(frame["id"], None)
+        item = executor.work.pop(result.id, None)
         if not executor.work:
             executor.idle_since = now
         if item is None or item.abandoned_at:
-            self._drop_late(executor, frame, item)
-        elif not frame["segments"]:  # it was recalled before it began
+            self._drop_late(executor, result)
+        elif not result.segments:  # it was recalled before it began
             item.returned += 1
             self._enqueue(item, first=True)
         else:
-            begun = _begun(item, frame["segments"])
+            begun = _begun(item, result.segments)
             executor.invocations += begun
             if begun:
                 self._paces.ended(item, (now - item.sent_at) / begun)
-            segments = rebalancing.without_taken(frame["segments"], item.stop)
+            segments = rebalancing.without_taken(result.segments, item.stop)
             _note_suspended(executor, item.owner, segments)
             self._deliver(item.owner, Ran(item.ticket, segments, self._node_id))
         for waiting in executor.work.values():
@@ -342,12 +353,11 @@ class ExecutorPool:
             self._send(executor, executor.waiting.popleft())
         self._pump()
 
-    def _drop_late(self, executor: Executor, frame: frames.Frame, item: WorkItem | None) -> None:
+    def _drop_late(self, executor: Executor, result: Result) -> None:
         """Close the mappers that an answer nobody waits for would keep."""
-        kept = [s[1] for s in frame["segments"] if s[0] == "mapped" and s[5]]
+        kept = [s.vertex for s in result.segments if isinstance(s, MappedChunk) and s.more]
         if kept:
-            request_id = frame.get("request_id") or (item.key.request_id if item else None)
-            executor.send({"t": "drop", "request_id": request_id, "vertices": kept})
+            executor.send({"t": "drop", "request_id": result.request_id, "vertices": kept})
 
     def _keeper(self, vertex: int, owner: ActorAddress) -> Executor | None:
         for executor in self._executors:
@@ -468,15 +478,15 @@ class ExecutorPool:
         executor.waiting.clear()
 
 
-def _note_suspended(executor: Executor, owner: ActorAddress, segments: list[list[Any]]) -> None:
+def _note_suspended(executor: Executor, owner: ActorAddress, segments: list[Segment]) -> None:
     for segment in segments:
-        if segment[0] == "mapped" and segment[5]:
-            executor.suspended.setdefault(owner, set()).add(segment[1])
-        elif segment[0] in ("mapped", "failed"):
-            executor.release(owner, segment[1])
+        if isinstance(segment, MappedChunk) and segment.more:
+            executor.suspended.setdefault(owner, set()).add(segment.vertex)
+        elif isinstance(segment, MappedChunk | FailedRun):
+            executor.release(owner, segment.vertex)
 
 
-def _begun(item: WorkItem, segments: list[list[Any]]) -> int:
-    unstarted: int = sum([segment[2] for segment in segments if segment[0] == "unstarted"])
+def _begun(item: WorkItem, segments: list[Segment]) -> int:
+    unstarted: int = sum([s.count for s in segments if isinstance(s, Unstarted)])
     count: int = item.frame.get("count", 1)
     return count - unstarted

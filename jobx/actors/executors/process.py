@@ -15,11 +15,12 @@ from typing import Any
 from msgspec import Struct
 from thespian.actors import ActorAddress
 
-from jobx import frames
+from jobx import frames, segments
 from jobx.actors.messages import RequestKey
 from jobx.errors import FrameError
 from jobx.handlers.execution.protocol import Page, vertices_of
 from jobx.model import Failure
+from jobx.segments import Report, Unread
 
 
 class WorkItem(Struct, eq=False):
@@ -116,7 +117,7 @@ class Executor(asyncio.Protocol):
     """
 
     page: Page
-    on_frame: Callable[[Executor, frames.Frame], None]
+    on_report: Callable[[Executor, Report | Unread], None]
     on_lost: Callable[[Executor], None]
     born: float
     pid: int = 0
@@ -150,16 +151,16 @@ class Executor(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # a stream socket's can write
 
     def data_received(self, chunk: bytes) -> None:
-        """Hand each complete frame to the pool; one that cannot be read as ``unread``."""
-        found: list[frames.Frame] = []
+        """Hand each complete frame to the pool; one that cannot be read as ``Unread``."""
+        found: list[Report | Unread] = []
         body: bytes | bytearray = b""
         try:
             for body in self._decoder.bodies(chunk):
-                found.append(frames.decode_body(body))
+                found.append(segments.decode(body))
         except FrameError as error:
-            found.append({"t": "unread", "id": frames.number_of(body), "reason": str(error)})
-        for frame in found:
-            self.on_frame(self, frame)
+            found.append(Unread(frames.number_of(body), str(error)))
+        for report in found:
+            self.on_report(self, report)
 
     def connection_lost(self, _: Exception | None) -> None:
         """Tell the pool."""

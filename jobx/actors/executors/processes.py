@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from jobx import frames
 from jobx.actors.executor_failures import EVICTED, crashed, exited
 from jobx.actors.executors import limits
 from jobx.actors.executors.fork_server_client import ForkServerClient
@@ -24,6 +23,7 @@ from jobx.errors import DeadlineExceeded, InternalError, Unavailable
 from jobx.handlers.execution.protocol import PAGE_BYTES, Page
 from jobx.handlers.execution.settings import executor_config
 from jobx.model import Failure
+from jobx.segments import Report, Unread
 from jobx.system.disk import create_folder
 from jobx.system.processes import is_stopped
 
@@ -57,7 +57,7 @@ class Fleet:
         settings: How many, and what they are given.
         environ: The environment of the node.
         temp_dir: Where their private folders are made.
-        on_frame: Hears what executors send.
+        on_report: Hears what executors send.
         on_dead: Hears of each that is dead; it is replaced.
 
     Attributes:
@@ -71,14 +71,14 @@ class Fleet:
         environ: Mapping[str, str],
         temp_dir: Path,
         *,
-        on_frame: Callable[[Executor, frames.Frame], None],
+        on_report: Callable[[Executor, Report | Unread], None],
         on_dead: OnDead,
     ) -> None:
         self.executors: list[Executor] = []
         self.is_closing = False
         self._count = settings.executor_count
         self._temp_dir = temp_dir
-        self._on_frame = on_frame
+        self._on_report = on_report
         self._on_dead = on_dead
         self._spawning: dict[int, Executor] = {}
         self._numbers = 0
@@ -233,7 +233,7 @@ class Fleet:
         ours.setblocking(False)
         now = self._loop.time()
         executor = Executor(
-            page, self._on_frame, self._lost, now, workflow=workflow, state_since=now, since=now
+            page, self._on_report, self._lost, now, workflow=workflow, state_since=now, since=now
         )
         self._spawning[self._numbers] = executor
         self.executors.append(executor)

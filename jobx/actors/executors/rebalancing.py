@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, Final
+from typing import Final
 
 from jobx.actors.executors import placing
 from jobx.actors.executors.backlog import Queue
 from jobx.actors.executors.paces import LONG_S
 from jobx.actors.executors.process import Executor, WorkItem
+from jobx.segments import Segment, Unstarted
 
 #: So long after work was sent or answered it is looked at what executors have, and so often while
 #: one is idle or requests wait.
@@ -212,7 +213,7 @@ def not_begun(load: Load, now: float) -> tuple[list[WorkItem], int]:
     return behind, vertex + 1 if is_recalled and load.front.left_after(vertex) else 0
 
 
-def without_taken(segments: list[list[Any]], stop: int) -> list[list[Any]]:
+def without_taken(segments: list[Segment], stop: int) -> list[Segment]:
     """Return segments without what they say of the end of a batch that was taken back.
 
     An answer may say of all invocations that they failed, and of all the rest that it is unstarted.
@@ -224,7 +225,7 @@ def without_taken(segments: list[list[Any]], stop: int) -> list[list[Any]]:
     if not stop:
         return segments
     return [
-        ["unstarted", segment[1], stop - segment[1]] if segment[0] == "unstarted" else segment
-        for segment in segments
-        if segment[1] < stop
+        Unstarted(one.vertex, stop - one.vertex) if isinstance(one, Unstarted) else one
+        for one in segments
+        if one.vertex < stop
     ]

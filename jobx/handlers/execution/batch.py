@@ -15,7 +15,7 @@ from jobx.frames import Frame
 from jobx.handlers.execution.frame_run import Work, notes_of, now
 from jobx.handlers.execution.inputs import arguments, items
 from jobx.handlers.execution.protocol import MAX_KEPT, vertices_of
-from jobx.handlers.execution.segments import Segment, microseconds
+from jobx.handlers.execution.segments import microseconds
 from jobx.handlers.execution.state import Bench
 from jobx.handlers.execution.suspended import SuspendedMapper, chunk_payload, digest
 from jobx.handlers.failures import Misuse, describe, shorten
@@ -25,7 +25,17 @@ from jobx.handlers.pairs.grouping import Groups
 from jobx.handlers.pairs.merged_groups import Merged
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.invocation import Invocation
+from jobx.model import Failure
 from jobx.payload import Payload
+from jobx.segments import (
+    NO_NOTES,
+    Combined,
+    FailedRun,
+    MappedChunk,
+    Reduced,
+    Segment,
+    Unstarted,
+)
 
 _NO_YIELD: Final = object()
 
@@ -54,8 +64,8 @@ def abandon(bench: Bench, frame: Frame) -> None:
 
 def failed(frame: Frame, error: BaseException) -> list[Segment]:
     """Return failed segments for all invocations of a work frame."""
-    failure = describe(error) | {"step_name": frame["step"]}
-    return [["failed", vertex, failure, 0, {}] for vertex in vertices_of(frame)]
+    failure = Failure(**describe(error), step_name=frame["step"])
+    return [FailedRun(vertex, failure) for vertex in vertices_of(frame)]
 
 
 class _Leaf:  # one for each invocation, and quicker to make than a dataclass
@@ -91,7 +101,7 @@ def _map(work: Work) -> None:
         started = work.begin(vertex)
         is_over = is_full or started > give_back_at or work.segments.size_bytes > segments_bytes
         if not started or (is_over and vertex > first):
-            work.segments.add(["unstarted", vertex, first + len(given) - vertex])
+            work.segments.add(Unstarted(vertex, first + len(given) - vertex))
             return
         invocation = work.invocation(vertex, attempts.get(vertex, 1), given=item)
         outcome = work.guard(started, invocation, _map_one, arguments(item, is_root))
@@ -162,30 +172,23 @@ def _settle(work: Work, chunk: _Chunk) -> None:
     if more:
         work.bench.keep(kept)
     duration_us = microseconds(chunk.duration_ns)
-    notes = {} if more else notes_of(invocation)
-    fields = [kept.step, chunk.payload.to_wire(), chunk.digest, more, duration_us, notes]
-    work.segments.add(["mapped", invocation.vertex, *fields])
+    notes = NO_NOTES if more else notes_of(invocation)
+    wire, vertex = chunk.payload.to_wire(), invocation.vertex
+    work.segments.add(MappedChunk(vertex, kept.step, wire, chunk.digest, more, duration_us, notes))
 
 
 def _pull(work: Work) -> None:
     frame = work.frame
     kept = work.bench.kept.pop((frame["request"]["id"], frame["vertex"]), None)
     if kept is None:
-        work.segments.add(["failed", frame["vertex"], _not_kept(frame), 0, {}])
+        message = "the mapper is not suspended in this executor"
+        lost = Failure(kind="lost", type="Lost", message=message, step_name=frame["step"])
+        work.segments.add(FailedRun(frame["vertex"], lost))
         return
     started = work.begin(kept.invocation.vertex) or now()  # a recall is not for what is kept here
     chunk = work.guard(started, kept.invocation, _next_chunk, kept, spent_s=kept.spent_s)
     if chunk is not None:
         _settle(work, chunk)
-
-
-def _not_kept(frame: Frame) -> dict[str, Any]:
-    return {
-        "kind": "lost",
-        "type": "Lost",
-        "message": "the mapper is not suspended in this executor",
-        "step_name": frame["step"],
-    }
 
 
 def _combine(work: Work) -> None:
@@ -198,7 +201,7 @@ def _combine(work: Work) -> None:
     if outcome is not None:
         payloads, duration_us = outcome
         notes = notes_of(invocation)
-        work.segments.add(["combined", invocation.vertex, payloads, duration_us, notes])
+        work.segments.add(Combined(invocation.vertex, payloads, duration_us, notes))
 
 
 def _reduce(work: Work) -> None:
@@ -216,7 +219,7 @@ def _reduce(work: Work) -> None:
     if outcome is not None:
         payloads, duration_us = outcome
         notes = notes_of(invocation)
-        work.segments.add(["reduced", invocation.vertex, part, payloads, duration_us, notes])
+        work.segments.add(Reduced(invocation.vertex, part, payloads, duration_us, notes))
 
 
 def _inputs(work: Work) -> tuple[list[Payload], str, int]:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from jobx.frames import Frame
 from jobx.handlers.execution.protocol import vertices_of
-from jobx.handlers.execution.segments import Segment, Segments, microseconds
+from jobx.handlers.execution.segments import Segments, microseconds
 from jobx.handlers.execution.state import Bench
 from jobx.handlers.failures import describe, shorten
 from jobx.handlers.forked import end
@@ -20,6 +20,8 @@ from jobx.handlers.pairs.grouping import Groups
 from jobx.handlers.pairs.merged_groups import Merged
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.invocation import Invocation
+from jobx.model import Failure
+from jobx.segments import FailedRun, Notes, Segment, pack_notes
 from jobx.values import Value
 
 G = TypeVar("G")
@@ -166,12 +168,14 @@ class Work:
 
     def _failed(self, invocation: Invocation, error: BaseException, started: int) -> None:
         redact = self.bench.redactor.text
-        failure = {
-            "handler_name": invocation.handler or None,
-            "step_name": invocation.step,
-            "attempt": invocation.attempt,
-            "input": redact(shorten(invocation.given)) if invocation.is_told_input else None,
-        } | describe(error, redact)
+        given = redact(shorten(invocation.given)) if invocation.is_told_input else None
+        fields = {"input": given} | describe(error, redact)
+        failure = Failure(
+            **fields,
+            handler_name=invocation.handler or None,
+            step_name=invocation.step,
+            attempt=invocation.attempt,
+        )
         # What author code held is let go: if there is no memory, this is where it is.
         traceback.clear_frames(error.__traceback__)
         self._drain()
@@ -181,8 +185,9 @@ class Work:
             own = f"{invocation.stage}_output"
             self._kept({name: note for name, note in notes.items() if name != own})
             notes = {"output": notes[own]} if own in notes else {}
-        segment = ["failed", vertex, failure, duration_us, {vertex: notes} if notes else {}]
-        self.segments.add([*segment, invocation.stage] if invocation.is_later else segment)
+        left = pack_notes({vertex: notes} if notes else {})
+        stage = invocation.stage if invocation.is_later else "mapper"
+        self.segments.add(FailedRun(vertex, failure, duration_us, left, stage))
 
     def keep(
         self, invocation: Invocation, output: Groups, durations_ns: tuple[int, int, int]
@@ -227,7 +232,7 @@ def _fill(output: Groups, handler: Loaded, grouped: Grouped) -> None:
     output.fill(yielded(handler.run(grouped)))
 
 
-def notes_of(invocation: Invocation) -> dict[int, Any]:
+def notes_of(invocation: Invocation) -> Notes:
     """Return the notes of a segment of one invocation."""
     notes = invocation.notes()
-    return {invocation.vertex: notes} if notes else {}
+    return pack_notes({invocation.vertex: notes} if notes else {})

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from jobx import segments
 from jobx.errors import FrameError
 from jobx.frames import Frame, FrameSocket
 from jobx.handlers.capture import Capture
@@ -32,6 +33,7 @@ from jobx.handlers.languages.child_processes import Guests
 from jobx.handlers.scope.factories import ScopeFactories
 from jobx.handlers.scope.names import Scope
 from jobx.handlers.scope.secrets import Redactor
+from jobx.segments import Leaving, Ready, Result
 from jobx.system import kernel, processes
 
 #: Descriptors of the executor itself are at least this, out of the way of author code.
@@ -158,13 +160,13 @@ class _Executor:
 
     def run(self) -> None:
         frames, bench = self._frames, self._bench
-        frames.send({"t": "ready", "pid": os.getpid()})
+        frames.send_bytes(segments.encode(Ready(os.getpid())))
         while (frame := frames.receive()) is not None:
             kind = frame["t"]
             if kind in _WORK:
                 self._work(frame)
                 if self._is_used_up():
-                    frames.send({"t": "leaving"})
+                    frames.send_bytes(segments.encode(Leaving()))
                     return
             elif kind == "load":
                 bench.load(frame)
@@ -182,16 +184,16 @@ class _Executor:
         if request_id != self._request_id:
             self._clean()
             self._request_id = request_id
-        result = {"t": "result", "id": frame["id"], "request_id": request_id}
-        segments = batch.run(self._bench, frame)
+        result = Result(frame["id"], request_id, batch.run(self._bench, frame))
         self._is_clean = self._bench.is_confined
         self._bench.forked.check()
         page.take_up(frame["id"], time.monotonic_ns())
         try:
-            self._frames.send(result | {"segments": segments})
+            answer = segments.encode(result)
         except FrameError as error:
             batch.abandon(self._bench, frame)
-            self._frames.send(result | {"segments": batch.failed(frame, error)})
+            answer = segments.encode(Result(frame["id"], request_id, batch.failed(frame, error)))
+        self._frames.send_bytes(answer)
         if not self._is_clean:
             self._restore()
         page.take_up(0, 0)

@@ -39,36 +39,7 @@ their own all the same: ``limits_s`` and ``later_attempts`` of a map frame are t
 
 The item of the root invocation is a list of [name, value]; that of any other is [key, value].
 
-Executor to node::
-
-    ready   pid; once, when it can take work
-    result  id, request_id, segments
-    leaving it exits now, with what it was sent meanwhile undone; it is used up, or author code left
-            threads or processes behind
-
-Segments, in order::
-
-    ["returned", first, count, payloads, reduced (bool), durations, notes]
-            mappers that returned data, with their combiner and (``reduced``) reducer done; their
-            output together, values of a key in the order of vertices; one mapper alone when it
-            is not reduced. ``durations`` are
-            3 x count unsigned 32-bit microseconds: all mappers, all combiners, all reducers.
-    ["mapped", vertex, step, chunk payload, digest, more (bool), duration_us, notes]
-            a chunk of children; ``more``: the mapper is kept, ask with ``pull``
-    ["combined", vertex, payloads, duration_us, notes]
-    ["reduced", vertex, partition, payloads, duration_us, notes]
-    ["failed", vertex, failure (fields of model.Failure), duration_us, notes]
-    ["failed", vertex, failure, duration_us, notes, stage]
-            the ``combiner`` or the ``reducer`` that ran in the trip of its mapper. With ``keeps``
-            the mapper comes before it as ``returned``, not reduced; without, it has to run again.
-    ["unstarted", first, count]
-            not tried: too many mappers are kept here, the batch was recalled, or it has taken its
-            time or yielded enough for one frame
-
-``notes`` maps a vertex to what it left: ``output`` (captured text; ``combiner_output`` and
-``reducer_output`` of those that ran in the same trip as their mapper), ``session`` (map of what the
-mapper S_SET), ``notifications`` (lists of channel, level, handler, template, message, text). A
-vertex that left nothing is absent.
+What an executor answers is in ``jobx/segments.py``.
 
 While it works, the executor keeps (id, vertex, monotonic start in ns, stage) in a shared page, so
 that the node can tell which invocation killed it or is over its time, and before and after that the

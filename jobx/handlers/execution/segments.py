@@ -9,8 +9,7 @@ from typing import Any, Final
 from jobx import values
 from jobx.handlers.pairs.grouping import Groups
 from jobx.payload import Payload
-
-Segment = list[Any]
+from jobx.segments import Returned, Segment, pack_notes, size_of
 
 _MAX_US: Final = 0xFFFFFFFF
 
@@ -35,7 +34,7 @@ class Segments:
     def add(self, segment: Segment) -> None:
         """Append a segment."""
         self._finish_returned()
-        self.size_bytes += len(values.pack(segment))
+        self.size_bytes += size_of(segment)
         self._segments.append(segment)
 
     def returned(
@@ -89,11 +88,9 @@ class _Returned:
         self.durations_ns: list[tuple[int, int, int]] = []
         self.notes: dict[int, Mapping[str, Any]] = {}
 
-    def segment(self, written: Sequence[Payload]) -> Segment:
+    def segment(self, written: Sequence[Payload]) -> Returned:
         payloads = [payload.to_wire() for payload in written]
         by_stage = zip(*self.durations_ns, strict=True)
         durations = array.array("I", [microseconds(ns) for part in by_stage for ns in part])
-        return [
-            "returned", self.first, len(self.durations_ns), payloads, self.reduced,
-            durations.tobytes(), self.notes
-        ]  # fmt: skip
+        count, notes = len(self.durations_ns), pack_notes(self.notes)
+        return Returned(self.first, count, payloads, self.reduced, durations.tobytes(), notes)

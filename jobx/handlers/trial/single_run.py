@@ -19,9 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-import msgspec
-
-from jobx import frames, model, values
+from jobx import frames, model, segments, values
 from jobx.config import Settings, without_secrets
 from jobx.errors import FrameError, HandlerFailed, InternalError, InvalidInput
 from jobx.handlers.authoring import source
@@ -30,6 +28,7 @@ from jobx.handlers.execution.protocol import PAGE_BYTES
 from jobx.handlers.execution.settings import executor_config
 from jobx.handlers.pairs import run_reader
 from jobx.payload import Payload
+from jobx.segments import FailedRun, MappedChunk, Report, Result, Segment, Unstarted, read_notes
 from jobx.values import Key, Pair, Value
 
 #: Pairs that are read from a mapper that maps on; further ones are not asked for.
@@ -169,10 +168,10 @@ class Trial:
             except TimeoutError:
                 text = f"it did not end within {limit_s:g} s, nor did its time limit stop it"
                 return TrialResult(failure=_failure("timeout", "HandlerTimeout", text))
-        if answer is None:
+        if not isinstance(answer, Result):
             text = "it ended the process that it ran in"
             return TrialResult(failure=_failure("crash", "ExecutorCrashed", text))
-        return _read(answer["segments"][0], self._blob_dir)
+        return _read(answer.segments[0], self._blob_dir)
 
     def _frame(self, handler: model.Handler, kind: str, limit_s: float) -> dict[str, Any]:
         workflow = handler.workflow_name
@@ -266,28 +265,28 @@ def _is_ready(stream: frames.FrameSocket) -> bool:
         return False
 
 
-def _receive(stream: frames.FrameSocket) -> frames.Frame | None:
-    """Return the next frame, None if the executor is gone; raises TimeoutError."""
+def _receive(stream: frames.FrameSocket) -> Report | None:
+    """Return the next report, None if the executor is gone; raises TimeoutError."""
     try:
-        return stream.receive()
+        body = stream.receive_body()
+        return None if body is None else segments.decode(body)
     except (ConnectionError, FrameError):
         return None
 
 
-def _read(segment: list[Any], blob_dir: str) -> TrialResult:
+def _read(segment: Segment, blob_dir: str) -> TrialResult:
     """Return the outcome in a segment."""
-    kind = segment[0]
-    note = segment[-1].get(0, {})
+    if isinstance(segment, Unstarted):
+        return TrialResult()
+    note = read_notes(segment.notes).get(0, {})
     output, session = note.get("output", ""), note.get("session", {})
-    if kind == "failed":
-        failure = msgspec.convert(segment[2], model.Failure)
-        return TrialResult(output=output, session=session, failure=failure)
-    if kind == "mapped":
-        children = run_reader.read_items(Payload.from_wire(segment[3]), blob_dir)
-        return TrialResult([(key, value) for key, value in children], segment[2], output, session)
-    wires = segment[2] if kind == "combined" else segment[3]
-    pairs = list(run_reader.pairs(map(Payload.from_wire, wires), blob_dir))
-    return TrialResult(pairs, None, output, session)
+    if isinstance(segment, FailedRun):
+        return TrialResult(output=output, session=session, failure=segment.failure)
+    if isinstance(segment, MappedChunk):
+        children = run_reader.read_items(Payload.from_wire(segment.payload), blob_dir)
+        return TrialResult([(key, value) for key, value in children], segment.step, output, session)
+    wires = map(Payload.from_wire, segment.payloads)
+    return TrialResult(list(run_reader.pairs(wires, blob_dir)), None, output, session)
 
 
 def _failure(kind: str, error_type: str, message: str) -> model.Failure:

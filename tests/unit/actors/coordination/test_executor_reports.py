@@ -22,6 +22,7 @@ from jobx.actors.runtime.address import Address
 from jobx.config import NodeSettings, RequestSettings, Settings
 from jobx.model import HandlerRef, Plan, PlanStep, Retry
 from jobx.payload import EMPTY, Payload, pack_offsets
+from tests.support import frames
 from tests.unit.actors.request.driver import LOST, done, inline, mapped
 
 ACTOR = Address("n", 1, 1)
@@ -82,7 +83,7 @@ class Desk:
     def hear(self, work: Any, *segment: Any) -> list[Event]:
         """Take a segment and return the events that follow."""
         before = len(self.journal.appended)
-        self.outcomes.take(work, ACTOR, list(segment))
+        self.outcomes.take(work, ACTOR, *frames.read([segment]))
         return [event for event, _ in self.journal.appended[before:]]
 
     def pull(self) -> PullMapper:

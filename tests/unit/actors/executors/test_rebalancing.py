@@ -19,6 +19,8 @@ from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.messages import RequestKey
 from jobx.actors.runtime.address import Address
 from jobx.handlers.execution.protocol import PAGE_BYTES, Page
+from jobx.model import Failure
+from jobx.segments import FailedRun, MappedChunk, Returned, Unstarted
 
 NOW = 100.0
 LATER = NOW + 2 * rebalancing.SETTLE_S
@@ -311,9 +313,11 @@ def test_the_vertex_after_the_one_at_work_is_the_first_that_is_taken_back(
 
 
 def test_an_answer_says_nothing_of_what_was_taken_back() -> None:
-    answer = [["returned", 1, 3], ["failed", 4], ["unstarted", 5, 6], ["failed", 9], ["mapped", 7]]
+    wrong = Failure(kind="author", type="E", message="m")
+    unstarted = [Unstarted(5, 6), FailedRun(9, wrong), MappedChunk(7, "s", [], "", False, 1)]
+    answer = [Returned(1, 3, [], True, b""), FailedRun(4, wrong), *unstarted]
     assert rebalancing.without_taken(answer, 0) == answer
-    assert rebalancing.without_taken(answer, 6) == [*answer[:2], ["unstarted", 5, 1]]
+    assert rebalancing.without_taken(answer, 6) == [*answer[:2], Unstarted(5, 1)]
     assert rebalancing.without_taken(answer, 5) == answer[:2]
 
 

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from jobx import values
 from jobx.errors import StoreFull
-from jobx.handlers.execution import batch
 from jobx.handlers.execution.protocol import MAX_KEPT
 from jobx.handlers.execution.state import Bench
 from jobx.handlers.pairs.run_writer import RunWriter
@@ -38,7 +37,7 @@ def reducer(source_code: str) -> dict[str, Any]:
 
 
 def run(bench: Bench, folder: Path, *items: Any, **fields: Any) -> list[Any]:
-    return batch.run(bench, frames.map_(folder, items, **fields))
+    return frames.run(bench, frames.map_(folder, items, **fields))
 
 
 def output(segment: Any, folder: Path) -> list[Any]:
@@ -176,7 +175,7 @@ def test_an_item_that_is_not_what_was_written_is_found_and_those_beside_it_are_n
     for body in (b"\0" + packed[0][1:] + packed[1], packed[0] + packed[1][:-1] + b"c"):
         (tmp_path / "chunk").write_bytes(body)
         frame = frames.map_(tmp_path, [0], pairs=None, blob=_second_of(packed))
-        (segment,) = batch.run(bench, frame)
+        (segment,) = frames.run(bench, frame)
         found.append(segment[0])
     assert found == ["returned", "failed"]
 
@@ -187,13 +186,13 @@ def test_items_are_cut_out_of_the_blob_of_their_chunk(tmp_path: Path) -> None:
     where = _second_of(packed)
     bench = frames.bench(tmp_path, WORDS, SUM)
     frame = frames.map_(tmp_path, [0], pairs=None, blob=where)
-    (segment,) = batch.run(bench, frame)
+    (segment,) = frames.run(bench, frame)
     assert output(segment, tmp_path) == [("b", 2)]
 
 
 def test_an_input_that_is_gone_names_the_blob_for_each_vertex(tmp_path: Path) -> None:
     frame = frames.map_(tmp_path, [0, 0], pairs=None, blob=_NO_BLOB)
-    segments = batch.run(frames.bench(tmp_path, WORDS, SUM), frame)
+    segments = frames.run(frames.bench(tmp_path, WORDS, SUM), frame)
     assert [segment[1] for segment in segments] == [1, 2]
     failure = msgspec.convert(segments[0][2], Failure)
     assert (failure.kind, failure.input) == ("blob", "x")
@@ -311,7 +310,7 @@ def _all_chunks(bench: Bench, folder: Path, **fields: Any) -> list[Any]:
     (segment,) = run(bench, folder, [1, 1], **fields)
     chunks = [segment]
     while segment[5]:
-        (segment,) = batch.run(bench, frames.work("pull", folder, vertex=1, **fields))
+        (segment,) = frames.run(bench, frames.work("pull", folder, vertex=1, **fields))
         chunks.append(segment)
     return chunks
 
@@ -357,14 +356,14 @@ def test_kept_mappers_take_turns_each_with_its_own_session(tmp_path: Path) -> No
     run(bench, tmp_path, ["a", 0], ["b", 0], chunk_pairs=1)
     last = {}
     for vertex in (1, 2, 2, 1):
-        (segment,) = batch.run(bench, frames.work("pull", tmp_path, vertex=vertex))
+        (segment,) = frames.run(bench, frames.work("pull", tmp_path, vertex=vertex))
         last[vertex] = segment[7]
     assert last[2][2] == {"output": "b 0\nb 1\nb 2\n", "session": dict.fromkeys("012", "b")}
     assert last[1][1] == {"output": "a 0\na 1\na 2\n", "session": dict.fromkeys("012", "a")}
 
 
 def test_a_mapper_that_is_not_kept_is_lost(tmp_path: Path) -> None:
-    segments = batch.run(frames.bench(tmp_path), frames.work("pull", tmp_path, vertex=9))
+    segments = frames.run(frames.bench(tmp_path), frames.work("pull", tmp_path, vertex=9))
     assert failure_of(segments).kind == "lost"
 
 
@@ -411,14 +410,14 @@ def test_a_batch_begins_when_only_what_came_before_it_was_recalled(
 def test_a_recalled_reducer_is_not_begun(tmp_path: Path) -> None:
     bench = frames.bench(tmp_path, SUM)
     recall(bench, 1)
-    assert batch.run(bench, frames.reduce(tmp_path, [])) == []
+    assert frames.run(bench, frames.reduce(tmp_path, [])) == []
 
 
 def test_a_kept_mapper_is_asked_whatever_was_recalled(tmp_path: Path) -> None:
     bench = frames.bench(tmp_path, mapper("yield Map('t')\nyield 1, 1\nyield 2, 2"))
     run(bench, tmp_path, [1, 1], chunk_pairs=1)
     recall(bench, 1)
-    (segment,) = batch.run(bench, frames.work("pull", tmp_path, vertex=1))
+    (segment,) = frames.run(bench, frames.work("pull", tmp_path, vertex=1))
     assert segment[:2] == ["mapped", 1]
 
 
@@ -527,7 +526,7 @@ def test_in_one_trip_the_reducer_reads_what_the_mapper_left(tmp_path: Path) -> N
 
 def test_a_reducer_of_its_own_trip_reads_the_session_but_does_not_write_it(tmp_path: Path) -> None:
     bench = frames.bench(tmp_path, reducer("yield 1, S_GET('k')\nS_SET('k', 1)"))
-    failure = failure_of(batch.run(bench, frames.reduce(tmp_path, [], session={"k": 5})))
+    failure = failure_of(frames.run(bench, frames.reduce(tmp_path, [], session={"k": 5})))
     assert failure.type == "PermissionError"
 
 
@@ -554,7 +553,7 @@ def test_reducing_is_the_same_however_it_is_spilled_and_partitioned(
     reduced = []
     for part in range(partitions):
         fields = {"partition": part, "partitions": partitions, "blob_stem": f"p{part}"}
-        (segment,) = batch.run(bench, frames.reduce(folder, inputs, **fields))
+        (segment,) = frames.run(bench, frames.reduce(folder, inputs, **fields))
         assert segment[:3] == ["reduced", 0, part]
         reduced += segment[3]
     assert frames.pairs(reduced, folder) == [("a", 2), ("b", 4), ("c", 9), ("d", 7), ("e", 3)]
@@ -584,7 +583,7 @@ def test_a_combine_frame_combines_what_mappers_left(tmp_path: Path) -> None:
     combiner = frames.load("c", "combiner", "def handler(key, values): yield key, sum(values)")
     wires = [payload.to_wire() for payload in _leaves(tmp_path, 1 << 30, 1, 0)]
     frame = frames.work("combine", tmp_path, vertex=3, attempt=1, combiner="c", inputs=wires)
-    (segment,) = batch.run(frames.bench(tmp_path, combiner), frame | {"blob_stem": "c"})
+    (segment,) = frames.run(frames.bench(tmp_path, combiner), frame | {"blob_stem": "c"})
     assert segment[:2] == ["combined", 3]
     assert frames.pairs(segment[2], tmp_path)[0] == ("a", 2)
 
@@ -592,7 +591,7 @@ def test_a_combine_frame_combines_what_mappers_left(tmp_path: Path) -> None:
 def test_a_damaged_input_of_a_reducer_is_named(tmp_path: Path) -> None:
     inputs = _leaves(tmp_path, 1 << 30, 1, 0)
     (tmp_path / "b-0").write_bytes(b"")
-    failure = failure_of(batch.run(frames.bench(tmp_path, SUM), frames.reduce(tmp_path, inputs)))
+    failure = failure_of(frames.run(frames.bench(tmp_path, SUM), frames.reduce(tmp_path, inputs)))
     assert (failure.kind, failure.input) == ("blob", "b-0")
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from jobx.errors import InvalidInput
-from jobx.handlers.execution import batch
 from jobx.handlers.execution.state import Bench
 from jobx.handlers.languages import Checked, by_ending, processor
 from jobx.handlers.languages.child_processes import Guests
@@ -284,7 +283,7 @@ def test_a_filter_finds_its_context_and_session_in_the_environment(guests: Guest
     source = '#!/bin/sh\nprintf \'%s\\t%s\\n\' "$JOBX_CALL $JOBX_REQUEST $JOBX_STEP" "$S_word"'
     made = bench(guests, "shell", r=source)
     folder = Path(guests.folder)
-    (segment,) = batch.run(made, frames.reduce(folder, [], session={"word": "x", "odd-1": 2}))
+    (segment,) = frames.run(made, frames.reduce(folder, [], session={"word": "x", "odd-1": 2}))
     assert frames.pairs(segment[3], folder) == [("reduce r1 s", "x")]
 
 

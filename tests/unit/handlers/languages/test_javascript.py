@@ -306,10 +306,9 @@ def test_a_mapper_that_maps_on_outlives_the_process_that_ran_it(guests: Guests) 
 
 
 def _pull(made: Bench) -> Any:
-    from jobx.handlers.execution import batch
 
     fields = {"mapper": "m", "combiner": None, "reducer": None, "vertex": 1, "chunk_pairs": 500}
-    (segment,) = batch.run(made, frames.work("pull", Path(made.guests.folder), **fields))
+    (segment,) = frames.run(made, frames.work("pull", Path(made.guests.folder), **fields))
     return segment
 
 

@@ -1,0 +1,170 @@
+"""What an executor answers its node: segments of a result, and the frames that they come in.
+
+What a node sends is in ``handlers/execution/protocol.py``. What invocations left travels
+packed: it is author's data, which ``values.unpack`` reads with care.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Raw, Struct
+
+from jobx import frames, values
+from jobx.errors import FrameError, InvalidInput
+from jobx.model import Failure
+
+#: What invocations left: a packed map of vertex to ``output`` (captured text; ``combiner_output``
+#: and ``reducer_output`` of those that ran in the trip of their mapper), ``session`` (map of what
+#: the mapper S_SET) and ``notifications`` (lists of channel, level, handler, template, message,
+#: text). A vertex that left nothing is absent.
+Notes: TypeAlias = Raw
+NO_NOTES: Final = Raw(b"\x80")
+#: What ``Payload.to_wire`` gives.
+PayloadWire: TypeAlias = list[Any]
+
+
+class Returned(Struct, frozen=True, array_like=True, tag="returned"):
+    """Mappers that returned data, with their combiner and, if ``reduced``, their reducer done.
+
+    Attributes:
+        vertex: The first of them.
+        count: How many; one that is not reduced is alone.
+        payloads: Their output together, values of a key in the order of vertices.
+        reduced: See above.
+        durations: 3 x count unsigned 32-bit microseconds: all mappers, combiners, reducers.
+        notes: What they left.
+    """
+
+    vertex: int
+    count: int
+    payloads: list[PayloadWire]
+    reduced: bool
+    durations: bytes
+    notes: Notes = NO_NOTES
+
+
+class MappedChunk(Struct, frozen=True, array_like=True, tag="mapped"):
+    """A chunk of children; ``more``: the mapper is kept suspended, ask with ``pull``."""
+
+    vertex: int
+    step: str
+    payload: PayloadWire
+    digest: str
+    more: bool
+    duration_us: int
+    notes: Notes = NO_NOTES
+
+
+class Combined(Struct, frozen=True, array_like=True, tag="combined"):
+    """A combiner that ran alone."""
+
+    vertex: int
+    payloads: list[PayloadWire]
+    duration_us: int
+    notes: Notes = NO_NOTES
+
+
+class Reduced(Struct, frozen=True, array_like=True, tag="reduced"):
+    """A reducer, of one partition."""
+
+    vertex: int
+    partition: int
+    payloads: list[PayloadWire]
+    duration_us: int
+    notes: Notes = NO_NOTES
+
+
+class FailedRun(Struct, frozen=True, array_like=True, tag="failed"):
+    """An invocation that failed: a mapper, or the ``stage`` of its trip that did.
+
+    With ``keeps`` the mapper of a reducer comes before it as ``Returned``, not reduced; without,
+    the mapper has to run again.
+    """
+
+    vertex: int
+    failure: Failure
+    duration_us: int = 0
+    notes: Notes = NO_NOTES
+    stage: str = "mapper"
+
+
+class Unstarted(Struct, frozen=True, array_like=True, tag="unstarted"):
+    """Invocations that were not tried: too many mappers are kept, or the batch is to end."""
+
+    vertex: int
+    count: int
+
+
+Segment: TypeAlias = Returned | MappedChunk | Combined | Reduced | FailedRun | Unstarted
+
+
+class Ready(Struct, frozen=True, tag="ready", tag_field="t"):
+    """An executor can take work; said once."""
+
+    pid: int
+
+
+class Result(Struct, frozen=True, tag="result", tag_field="t"):
+    """The answer to the work frame of the same ``id``; without segments: it was recalled."""
+
+    id: int
+    request_id: str
+    segments: list[Segment]
+
+
+class Leaving(Struct, frozen=True, tag="leaving", tag_field="t"):
+    """An executor exits now, with what it was sent meanwhile undone."""
+
+
+class Unread(Struct, frozen=True):
+    """What the node makes of a frame that it cannot read; ``id`` is None when none is seen."""
+
+    id: int | None
+    reason: str
+
+
+Report: TypeAlias = Ready | Result | Leaving
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_REPORT: Final = msgspec.msgpack.Decoder(Ready | Result | Leaving)
+
+
+def pack_notes(notes: dict[int, Any]) -> Notes:
+    """Return notes packed; raises InvalidInput where one is no value."""
+    return Raw(values.pack(notes)) if notes else NO_NOTES
+
+
+def read_notes(notes: Notes) -> dict[int, dict[str, Any]]:
+    """Return notes by vertex; raises InvalidInput when they are damaged."""
+    packed = memoryview(notes)
+    return values.unpack(packed) if len(packed) > 1 else {}
+
+
+def size_of(segment: Segment) -> int:
+    """Return how many bytes a segment takes."""
+    return len(_ENCODER.encode(segment))
+
+
+def encode(report: Report) -> bytes:
+    """Return what an executor says as a frame; raises FrameError when it cannot be sent."""
+    try:
+        return frames.with_head(_ENCODER.encode(report))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise FrameError(str(error)) from error
+
+
+def decode(body: bytes | bytearray) -> Report:
+    """Return what an executor says in a frame's body; raises FrameError when it is something else.
+
+    The notes of its segments are looked at, so that ``read_notes`` fails for none.
+    """
+    try:
+        report: Report = _REPORT.decode(body)
+        for segment in report.segments if isinstance(report, Result) else ():
+            if not isinstance(segment, Unstarted):
+                read_notes(segment.notes)
+    except (ValueError, RecursionError, InvalidInput) as error:  # msgspec's are ValueErrors
+        raise FrameError(str(error)) from error
+    return report
