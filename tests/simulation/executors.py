@@ -21,6 +21,7 @@ from tests.support import frames
 
 CRASH = Failure(kind="crash", type="ExecutorCrashed", message="simulated")
 GONE = Failure(kind="lost", type="ExecutorLost", message="simulated")
+AUTHOR = {"kind": "author", "type": "ValueError", "message": "simulated"}
 #: Pairs of one chunk: few, so that mappers are kept and asked for more.
 CHUNK_PAIRS = 2
 
@@ -31,6 +32,8 @@ class Faults:
 
     crash: float = 0.0
     author: float = 0.0
+    #: A combiner or reducer raises, in the trip of its mapper or alone.
+    later: float = 0.0
     duplicate: float = 0.0
     #: An executor leaves the rest of its batch.
     unstarted: float = 0.0
@@ -141,25 +144,40 @@ class SimulatedExecutors:
             self.executed += 1
             attempt = frame["attempts"].get(vertex, 1)
             if attempt == 1 and self.rng.random() < self.faults.author:
-                failure = {"kind": "author", "type": "ValueError", "message": "simulated"}
-                segments.append(["failed", vertex, failure, 1, {}])
+                segments.append(["failed", vertex, AUTHOR, 1, {}])
                 continue
             value = dict(item)["seed"] if frame["root"] else item[1]
             step, pairs = self.world.outcome(value)
             if step is None:
-                segments.append(self._returned(frame, vertex, pairs))
+                segments += self._trip(frame, vertex, pairs)
             else:
                 segments.append(self._mapped(work.key, owner, vertex, step, pairs))
         return segments
 
-    def _returned(self, frame: dict[str, Any], vertex: int, pairs: list[Any]) -> list[Any]:
+    def _trip(self, frame: dict[str, Any], vertex: int, pairs: list[Any]) -> list[list[Any]]:
+        """Combine and reduce what a mapper returned, unless one of both raises at its first try."""
+        failed = ["failed", vertex, AUTHOR, 1, {}]
+        if self._raises(frame, vertex, "combiner"):
+            return [[*failed, "combiner"]]
+        if self._raises(frame, vertex, "reducer"):
+            kept = self._returned(frame, vertex, pairs, is_reduced=False)
+            return [kept, [*failed, "reducer"]]
+        return [self._returned(frame, vertex, pairs)]
+
+    def _raises(self, frame: dict[str, Any], vertex: int, stage: str) -> bool:
+        attempt = frame.get("later_attempts", {}).get(stage, {}).get(vertex, 1)
+        return attempt == 1 and self.rng.random() < self.faults.later
+
+    def _returned(
+        self, frame: dict[str, Any], vertex: int, pairs: list[Any], *, is_reduced: bool = True
+    ) -> list[Any]:
         totals: dict[str, int] = defaultdict(int)
         for key, value in pairs:
             totals[key] += value
         body = run_of({key: [total] for key, total in totals.items()})
         payload = self._payload(len(totals), body, frame["sync"])
         notes = {vertex: {"output": "seen"}} if pairs else {}
-        return ["returned", vertex, 1, [payload.to_wire()], True, b"\0" * 12, notes]
+        return ["returned", vertex, 1, [payload.to_wire()], is_reduced, b"\0" * 12, notes]
 
     def _mapped(
         self, key: RequestKey, owner: ActorAddress, vertex: int, step: str, pairs: list[Any]
@@ -189,6 +207,8 @@ class SimulatedExecutors:
         self._deliver(owner, Ran(pull.ticket, frames.read([segment]), "sim"))
 
     def _reduce(self, frame: dict[str, Any]) -> list[Any]:
+        if frame["attempt"] == 1 and self.rng.random() < self.faults.later:
+            return ["failed", frame["vertex"], AUTHOR, 1, {}]
         totals: dict[str, int] = defaultdict(int)
         for wire in frame["inputs"]:
             payload = Payload.from_wire(wire)

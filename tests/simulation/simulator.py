@@ -134,6 +134,7 @@ class Simulation:
         self.faults = Faults(
             crash=self.rng.choice((0.0, 0.02, 0.1)),
             author=self.rng.choice((0.0, 0.1)),
+            later=self.rng.choice((0.0, 0.1, 0.3)),
             duplicate=self.rng.choice((0.0, 0.3)),
             unstarted=self.rng.choice((0.0, 0.1)),
             taken_back=self.rng.choice((0.0, 0.3)),

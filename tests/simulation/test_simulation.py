@@ -10,7 +10,7 @@ from jobx.actors.request.events import Finished, from_record
 from jobx.kv import keys
 from jobx.kv.requests import event_log
 from jobx.kv.store import Put
-from tests.simulation.executors import unpack_result
+from tests.simulation.executors import Faults, unpack_result
 from tests.simulation.simulator import WORKFLOW, Simulation
 
 SEEDS = 1000
@@ -67,3 +67,19 @@ def test_a_request_whose_log_is_damaged_ends_with_a_failure_that_says_so(tmp_pat
     assert request is not None and request.failure is not None
     assert (request.state, request.failure.type) == ("failed", "LogDamaged")
     assert simulation.store.range("open/") == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_mapper_runs_again_for_its_combiner_and_not_for_its_reducer(
+    seed: int, tmp_path: Path
+) -> None:
+    simulation = Simulation(seed, tmp_path)
+    simulation.executors.faults = Faults(later=1.0)  # each raises at its first try, and only then
+    simulation.submit("r0")
+    simulation.scheduler.advance(600.0)
+    request = simulation.entity("r0")
+    assert request is not None
+    assert (request.state, request.failure) == ("succeeded", None)
+    assert unpack_result(request.result or ()) == simulation.world.expected()
+    leaves, others = simulation.world.count()
+    assert simulation.executors.executed == 2 * leaves + others

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,24 +40,35 @@ class World:
     def expected(self) -> dict[str, int]:
         """Return what the root's reducer must give."""
         total: Counter[str] = Counter()
+        for step, pairs in self._outcomes():
+            if step is None:
+                for key, value in pairs:
+                    total[key] += value
+        return dict(total)
+
+    def count(self) -> tuple[int, int]:
+        """Return how many mappers return, and how many map on."""
+        steps = [step for step, _ in self._outcomes()]
+        leaves = steps.count(None)
+        return leaves, len(steps) - leaves
+
+    def _outcomes(self) -> Iterator[tuple[str | None, list[list[Any]]]]:
         waiting = [[0, self.seed]]
         while waiting:
             step, pairs = self.outcome(waiting.pop())
-            for key, value in pairs:
-                if step is None:
-                    total[key] += value
-                else:
-                    waiting.append(value)
-        return dict(total)
+            yield step, pairs
+            if step is not None:
+                waiting += (value for _, value in pairs)
 
 
 def plan(attempts: int) -> model.Plan:
-    """Return a plan of one step a level; mappers may be tried ``attempts`` times."""
+    """Return a plan of one step a level; each handler may be tried ``attempts`` times."""
     retry = model.Retry(attempts=attempts, backoff_s=0.01)
     return model.Plan(
         steps={
             f"s{depth}": model.PlanStep(
                 mapper=model.HandlerRef(handler_name=f"m{depth}", version=f"m{depth}", retry=retry),
+                combiner=model.HandlerRef(handler_name="total", version="total", retry=retry),
                 reducer=model.HandlerRef(
                     handler_name="sum", version="sum", per_key=True, retry=retry
                 ),
