@@ -4,7 +4,7 @@
     ├─ InvalidInput            what was asked for is wrong: say what and why
     │  ├─ ConfigError          a setting
     │  ├─ TooLarge             a size limit
-    │  ├─ UnsupportedMedia     a media type that is not spoken here
+    │  ├─ UnsupportedMedia     a media type that is not supported
     │  ├─ KeyReused            an Idempotency-Key came back with another body
     │  ├─ ArgumentsRefused     a job does not take these arguments
     │  ├─ ForeignOrigin        a browser asks for a page of another origin
@@ -111,7 +111,7 @@ class TooLarge(InvalidInput):
 
 
 class UnsupportedMedia(InvalidInput):
-    """A media type is not spoken here. Args: where, value (as text), reason."""
+    """A media type is not supported. Args: where, value (as text), reason."""
 
     code = "unsupported-media"
 

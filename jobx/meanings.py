@@ -55,7 +55,7 @@ _ROWS: Final[dict[type[JobxError], tuple[Happened, Fault, Again, int, str, int]]
         "nothing", "caller", "changed", 413, "The request is too large", INVALID,
     ),
     errors.UnsupportedMedia: (
-        "nothing", "caller", "changed", 415, "The media type is not spoken here", INVALID,
+        "nothing", "caller", "changed", 415, "The media type is not supported", INVALID,
     ),
     errors.KeyReused: (
         "nothing", "caller", "changed", 422,

@@ -143,7 +143,7 @@ def _message(error: BaseException) -> str:
     try:
         text = str(error)
     except BaseException as unsayable:  # noqa: BLE001 - author code: anything may come out of __str__
-        text = f"(its message cannot be told: __str__ raised {type_name(type(unsayable))})"
+        text = f"(its message cannot be shown: __str__ raised {type_name(type(unsayable))})"
     return text or ("no memory is left" if isinstance(error, MemoryError) else "")
 
 

@@ -234,7 +234,7 @@ class Connection(ASGIProtocol):
         self._is_answering = False
         answer = super()._on_headers_complete()
         if not self._has_place and not self._current_request.path.startswith("/health/"):
-            self._refuse(503, "as many connections are open as may be", [("Retry-After", "1")])
+            self._refuse(503, "the limit of open connections is reached", [("Retry-After", "1")])
         return answer
 
     def _send_response_start(self, *answer: Any, **options: Any) -> None:

@@ -22,4 +22,4 @@ def decoded(kind: type[E], entry: Entry) -> E:
     try:
         return decode(kind, entry.key, entry.value)
     except InvalidInput as error:
-        raise EntryDamaged(entry.key, f"it holds something else: {error}") from error
+        raise EntryDamaged(entry.key, f"its content is not the expected one: {error}") from error

@@ -186,7 +186,7 @@ def _refuse_repeats(keys: Iterable[Any]) -> None:
     seen: set[str] = set()
     for key in map(repr, keys):
         if key in seen:
-            raise ValueError(f"the key {key} stands there twice")
+            raise ValueError(f"the key {key} is repeated")
         seen.add(key)
 
 

@@ -116,7 +116,7 @@ def _entities(kind: type[E], workflow: str, described: list[dict[str, Any]]) -> 
             if field in fields:
                 raise InvalidInput(f"{where}, {field}", quote(fields[field]), "must not be given")
         if name in found:
-            raise InvalidInput(where, quote(name), "stands there twice")
+            raise InvalidInput(where, quote(name), "is repeated")
         found[name] = model.convert(kind, where, {**fields, "workflow_name": workflow})
     return found
 

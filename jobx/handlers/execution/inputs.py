@@ -34,7 +34,7 @@ def items(frame: Frame) -> list[Any]:
     except InvalidInput as error:
         raise BlobDamaged(where, f"it does not hold {count} items: {error}") from error
     if not set(map(type, found)) <= {list}:
-        raise BlobDamaged(where, "it holds what is not an item")
+        raise BlobDamaged(where, "it contains something that is not an item")
     return found
 
 

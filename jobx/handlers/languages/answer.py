@@ -243,7 +243,7 @@ class Unread:
         if self._first and not self.is_answered:
             reason = (
                 f"none of its {self._count} lines is {self._wanted}; {self._first}"
-                " (what is no answer goes to the standard error)"
+                " (send everything else to standard error)"
             )
             raise Misuse("protocol", reason)
 

@@ -131,7 +131,7 @@ def _whole(generator: Generator[object, None, object]) -> Iterator[object]:
     """Yield what a generator yields, and refuse what it returns, for nobody would see that."""
     lost = yield from generator
     if lost is not None:
-        reason = f"a handler returned {shorten(lost)} beside its yields: yield it as well"
+        reason = f"a handler returned {shorten(lost)} in addition to its yields: yield it as well"
         raise Misuse("protocol", reason)
 
 

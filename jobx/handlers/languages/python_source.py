@@ -119,12 +119,12 @@ def check_gives(outline: Outline) -> None:
     """
     _check_calls(outline)
     if outline.loses:
-        reason = "what a handler returns beside its yields is lost: yield it as well"
+        reason = "what a handler returns in addition to its yields is lost: yield it as well"
         raise _wrong(outline.returned[0], reason)
     definition = outline.definition
     if outline.yields or outline.returned:
         if definition is None and (unused := _unused_handler(outline.module)) is not None:
-            reason = "nobody calls it, for the file yields or returns outside of it"
+            reason = "nobody calls it, because the file yields or returns outside it"
             raise _wrong(unused, reason)
         return
     if definition is None:
@@ -185,7 +185,7 @@ def _no_handler(module: ast.Module) -> InvalidInput:
             if isinstance(found, ast.ClassDef):
                 return _wrong(found, "a handler is a function: def handler(…)")
             if is_misplaced and isinstance(found, _DEFINITIONS):
-                return _wrong(found, "def handler(…) must stand at the top level of the file")
+                return _wrong(found, "def handler(…) must be at the top level of the file")
         if _binds_handler(node):
             return _wrong(node, "a handler is defined in its file: def handler(…), which may call")
     functions = {node.name: node for node in module.body if isinstance(node, _DEFINITIONS)}

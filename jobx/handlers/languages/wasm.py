@@ -268,7 +268,7 @@ def _raise_trap(trap: wasmtime.Trap, limit_s: float) -> NoReturn:
     if trap.trap_code is wasmtime.TrapCode.INTERRUPT:
         raise over_time(limit_s) from trap
     if trap.trap_code is wasmtime.TrapCode.OUT_OF_FUEL:
-        raise GuestFailed("limit", "OutOfFuel", "the program burnt all of its fuel") from trap
+        raise GuestFailed("limit", "OutOfFuel", "the program used up its fuel") from trap
     names = [frame.func_name or f"function {frame.func_index}" for frame in trap.frames]
     where = f" in {names[0]}" if names else ""
     code = trap.trap_code.name.lower().replace("_", " ") if trap.trap_code else trap.message

@@ -227,7 +227,7 @@ def _fed(unpacker: Any, chunk: bytes, name: str) -> list[Any]:
 
 def _selected(items: list[Any], source: _Source, name: str) -> list[Item]:
     if set(map(type, items)) - {list} or set(map(len, items)) - {2}:
-        raise BlobDamaged(name, "it holds what is not an item")
+        raise BlobDamaged(name, "it contains something that is not an item")
     if list in set(map(type, map(_BY_KEY, items))):
         for item in items:
             item[0] = values.freeze(item[0])

@@ -120,7 +120,7 @@ class Scope:
             RuntimeError: There is none: the name is used while a module is loaded.
         """
         if self.current is None:
-            raise RuntimeError("no invocation is at work")
+            raise RuntimeError("no invocation is running")
         return self.current
 
     def _session_get(self, key: str, default: Value = _REQUIRED) -> Value:

@@ -242,7 +242,7 @@ def load(file: Path) -> model.Handler:
     """
     source_type = source.source_type_of(file.suffix)
     if source_type is None:
-        raise InvalidInput("file", file.name, "no language is known for files that end so")
+        raise InvalidInput("file", file.name, "no language has this file ending")
     name = source.name_of(Path(file.name))
     handler = source.parse(_NAME, name, source_type, source.read(file))
     source.check(handler)

@@ -58,7 +58,7 @@ class Hosts:
         if name in self._names or _is_loopback(name):
             self._seen = host
         elif name in _NOBODY or name != _name(connected_to or ""):
-            reason = "is no name of this JobX; http.hosts can have it"
+            reason = "is not a name of this server; http.hosts can name it"
             raise WrongHost("header Host", quote(host.decode("latin-1")), reason)
 
 

@@ -140,7 +140,7 @@ def _response(operation: Operation, status: int, schema: Schema | None) -> Schem
         response["content"] = _content(schema, *_media_types(operation, schema))
     headers = dict(operation.headers)
     if status in (201, 202):
-        headers["Location"] = "Where to look for it."
+        headers["Location"] = "The location of the request."
     if headers:
         text = {"type": "string"}
         response["headers"] = {

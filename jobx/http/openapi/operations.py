@@ -89,7 +89,7 @@ _STATE: Final = _query("state", {"enum": list(requests.STATES)}, "Only requests 
 _REASON: Final = _query(
     "reason", {"type": "string", "maxLength": requests.MAX_REASON_CHARS}, "Why; shown in views."
 )
-_FORCE: Final = _query("force", {"type": "boolean"}, "`true`: though it is in use.")
+_FORCE: Final = _query("force", {"type": "boolean"}, "`true`: even if it is in use.")
 _BROKEN: Final[Schema] = {
     "type": "object",
     "required": ["broken"],

@@ -32,7 +32,7 @@ _SMALL_BYTES: Final = 4 << 10
 _ITEM_BYTES: Final = 64
 #: What begins items in JSON.
 _SEPARATORS: Final = (b",", b":", b"[", b"{")
-_SPOKEN: Final = f"send {MEDIA_JSON} or {MEDIA_MSGPACK}, and say which"
+_SPOKEN: Final = f"send {MEDIA_JSON} or {MEDIA_MSGPACK}, and name it in Content-Type"
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -102,7 +102,7 @@ def refuse(req: Request) -> None:
     """
     if req.content_length or req.get_header("Transfer-Encoding"):
         size = f"{req.content_length} bytes" if req.content_length else "of unknown size"
-        raise InvalidInput("body", size, "nothing is to be sent here")
+        raise InvalidInput("body", size, "this address takes no body")
 
 
 def _intake(req: Request) -> Intake | None:
@@ -244,7 +244,7 @@ def _decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
     if encoding == "identity":
         return body
     if encoding not in ("gzip", "x-gzip"):
-        raise UnsupportedMedia("header Content-Encoding", encoding[:80], "only gzip is spoken here")
+        raise UnsupportedMedia("header Content-Encoding", encoding[:80], "only gzip is supported")
     inflate = zlib.decompressobj(_GZIP_WINDOW)
     try:
         inflated = inflate.decompress(body, max_bytes + 1)

@@ -31,8 +31,14 @@ REFUSED = [
     ("python", "reducer", "def handler(results): return None", 1, "gives nothing"),
     ("python", "reducer", "def handler(results): return", 1, "gives nothing"),
     ("python", "mapper", "def handler(a):\n if a: print(a)", 1, "gives nothing"),
-    ("python", "mapper", "def handler(a):\n yield Return()\n return [a]", 3, "beside its yields"),
-    ("python", "reducer", "yield 1, 1\nreturn results", 2, "beside its yields"),
+    (
+        "python",
+        "mapper",
+        "def handler(a):\n yield Return()\n return [a]",
+        3,
+        "in addition to its yields",
+    ),
+    ("python", "reducer", "yield 1, 1\nreturn results", 2, "in addition to its yields"),
     ("python", "mapper", "def handler(a):\n Return()\n yield a, 1", 2, "yield Return"),
     ("python", "mapper", "MrConfigureToMap('s')\nyield 1, 1", 1, "yield MrConfigureToMap"),
     (
@@ -102,7 +108,7 @@ FAILED = [
         "def each():\n yield Return()\n yield 1, 1\n return [(2, 2)]\n"
         "def handler(key, value): return each()",
         "protocol",
-        "beside its yields",
+        "in addition to its yields",
     ),
     (
         "python",
@@ -116,7 +122,7 @@ FAILED = [
         "protocol",
         "cannot be async",
     ),
-    ("javascript", _JS % "return [[1, 1]];", "protocol", "beside its yields"),
+    ("javascript", _JS % "return [[1, 1]];", "protocol", "in addition to its yields"),
     ("javascript", _JS % "yield Return();", "pair", "a marker"),
     ("javascript", _JS % "yield [1, Promise.resolve(1)];", "pair", "Promise"),
     ("javascript", _JS % "yield Promise.resolve([1, 1]);", "pair", "Promise"),

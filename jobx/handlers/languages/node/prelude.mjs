@@ -109,7 +109,7 @@ function results() {
 /** Refuse what a generator returns beside what it yields: nobody would see it. */
 function refuseLost(value) {
   if (value === undefined || value === null) return;
-  throw new Misuse('protocol', `a handler returned ${nameOf(value)} beside its yields: yield it as well`);
+  throw new Misuse('protocol', `a handler returned ${nameOf(value)} in addition to its yields: yield it as well`);
 }
 
 /** Return what a handler gave as an iterator, sync or async. */
@@ -171,7 +171,7 @@ function text(value) {
   try {
     return String(value).toWellFormed();
   } catch {
-    return '(its message cannot be told)';
+    return '(its message cannot be shown)';
   }
 }
 

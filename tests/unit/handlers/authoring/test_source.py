@@ -84,7 +84,7 @@ def test_header_that_is_too_large_is_refused() -> None:
         ("**", "a: [1", "cannot be read as yaml"),
         ("**", "- a", "must be a map"),
         ("**", "1: a", "text keys"),
-        ("**", "a: 1\na: 2", "twice"),
+        ("**", "a: 1\na: 2", "repeated"),
         ("**", "a: &x [1]\nb: *x", "aliases"),
         ("**", "a: !!python/object/apply:os.getcwd []", "constructor"),
         ("**", "a: " + "[" * 5000, "nest deeper"),

@@ -119,7 +119,7 @@ def test_any_text_comes_back_from_a_file(source: str, description: str) -> None:
         (["handlers", 0, "handler_type"], "reducer", "map_handler_name: it is a reducer"),
         (["handlers", 0, "source_code"], "yield (", "handler split"),
         (["handlers", 0, "source_type"], "cobol", "cobol"),
-        (["handlers", 1, "handler_name"], "split", "handler split: stands there twice"),
+        (["handlers", 1, "handler_name"], "split", "handler split: is repeated"),
     ],
     ids=lambda value: str(value)[:40],
 )
