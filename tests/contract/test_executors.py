@@ -153,17 +153,22 @@ class ToldWorld(World):
 def real(folder: Path) -> Iterator[Stage]:
     loop, heard = asyncio.new_event_loop(), []
     settings = Settings(node=NodeSettings(data_dir=str(folder), executors=1))
-    pool = ExecutorPool(
-        settings,
-        os.environ,
-        node_id="n",
-        incarnation=1,
-        temp_dir=folder / "tmp",
-        library=Library(),
-        deliver=lambda *said: heard.append(said),
-        notify=lambda _: None,
-    )
-    loop.run_until_complete(pool.start())
+
+    async def start() -> ExecutorPool:
+        pool = ExecutorPool(
+            settings,
+            os.environ,
+            node_id="n",
+            incarnation=1,
+            temp_dir=folder / "tmp",
+            library=Library(),
+            deliver=lambda *said: heard.append(said),
+            notify=lambda _: None,
+        )
+        await pool.start()
+        return pool
+
+    pool = loop.run_until_complete(start())
 
     def step() -> None:
         loop.run_until_complete(asyncio.sleep(0.001))

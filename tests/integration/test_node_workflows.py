@@ -207,6 +207,7 @@ def test_idle_executor_that_is_stopped_is_replaced(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "LOOK_S", 0.05)
+    monkeypatch.setattr(processes, "GONE_LOOKS", 1000)  # it may take long to start
     node = start({"answer": ANSWER}, {"small": ("answer", "sum")}, node__executors=1)
     (old,) = node.pids()
 
@@ -221,6 +222,7 @@ def test_executor_that_says_it_leaves_and_stays_is_killed(
 ) -> None:
     """A handler that makes the end of the process hang is as good as any other way to stay."""
     monkeypatch.setattr(processes, "LOOK_S", 0.05)
+    monkeypatch.setattr(processes, "GONE_LOOKS", 1000)  # it may take long to start
     monkeypatch.setattr(limits, "LEAVE_S", 0.2)
     stays = (
         "import os, subprocess, time\ndef handler(arguments):\n    yield Return()\n"

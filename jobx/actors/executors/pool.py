@@ -3,32 +3,29 @@
 Requests take turns (round robin), so a huge one never starves a small one. An executor belongs to
 one workflow (``placing.py`` decides which work it is given), and has at most two work frames: one
 at work and one behind it, so that it need not wait for the node. What is better done elsewhere is
-recalled (``rebalancing.py``).
+recalled (``sharing.py``, ``rebalancing.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
 from thespian.actors import ActorAddress
 
 from jobx.actors import notification
-from jobx.actors.executor_failures import KEEPER_GONE, unread, unsendable
-from jobx.actors.executors import limits, placing, rebalancing
-from jobx.actors.executors.backlog import Backlog, Queue
-from jobx.actors.executors.paces import Paces
+from jobx.actors.executor_failures import KEEPER_GONE, unread
+from jobx.actors.executors import limits, rebalancing
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.processes import Fleet, late
-from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost, TakenBack
+from jobx.actors.executors.sending import Code, Deliver, Sending
+from jobx.actors.executors.sharing import Sharing
+from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost
 from jobx.actors.notification import Notification
 from jobx.config import Settings
-from jobx.errors import InternalError, JobxError
 from jobx.model import Failure
 from jobx.segments import (
     FailedRun,
@@ -45,22 +42,8 @@ from jobx.views import ExecutorView
 
 #: How often the time of running work is looked at.
 TICK_S: Final = 0.1
-#: How often it is looked whether work that waits may be sent by now.
-WAITING_S: Final = 0.02
 #: Executors that an item may cost before one of them has begun with it; then it is blamed.
 MAX_UNSTARTED: Final = 3
-
-Deliver = Callable[[ActorAddress, object], None]
-
-
-class Code(Protocol):
-    """Knows the fields of a ``load`` frame for a handler version of a workflow."""
-
-    def known_code(self, workflow: str, version: str) -> dict[str, Any] | None:
-        """Return them, None when they have to be read first."""
-
-    def code(self, workflow: str, version: str) -> dict[str, Any]:
-        """Return them; blocks, in any thread, and raises a JobxError when they cannot be had."""
 
 
 class ExecutorPool:
@@ -80,22 +63,18 @@ class ExecutorPool:
     ) -> None:
         self._count = settings.executor_count
         self._node_id = node_id
-        self._stem = f"{incarnation:x}"
-        self._library = library
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="code")
-        self._reading: dict[asyncio.Task[None], WorkItem] = {}
         self._deliver = deliver
         self._notify = notify
-        self._backlog = Backlog()
-        self._paces = Paces()
-        self._short_at = self._long_at = -math.inf
+        self._loop = asyncio.get_running_loop()
         self._is_draining = False
-        self._numbers = 0
         self._tick: asyncio.Handle | None = None
         self._watched_at = 0.0
-        self._look: asyncio.Handle | None = None
         self._fleet = Fleet(settings, environ, temp_dir, on_report=self._hear, on_dead=self._dead)
         self._executors = self._fleet.executors
+        self._sending = Sending(
+            library, f"{incarnation:x}", deliver, sent=self._watch_later, again=self._run_first
+        )
+        self._sharing = Sharing(self._fleet, self._count, self._sending.send, deliver)
 
     @property
     def slots(self) -> int:
@@ -105,7 +84,7 @@ class ExecutorPool:
     @property
     def queued(self) -> int:
         """Work frames that wait for an executor."""
-        return len(self._backlog) + len(self._reading)
+        return len(self._sharing) + len(self._sending)
 
     @property
     def is_busy(self) -> bool:
@@ -120,8 +99,12 @@ class ExecutorPool:
     def run(self, work: Run, owner: ActorAddress) -> None:
         """Run a work frame as soon as an executor has room; ``owner`` hears Ran or Lost."""
         item = WorkItem(work.ticket, work.key, work.frame, work.versions, work.time_limit_s, owner)
-        self._enqueue(item)
-        self._pump()
+        self._sharing.add(item)
+        self._sharing.pump()
+
+    def _run_first(self, item: WorkItem) -> None:
+        self._sharing.add(item, first=True)
+        self._sharing.pump()
 
     def pull(self, pull: Pull, owner: ActorAddress) -> None:
         """Ask the executor that keeps a mapper of ``owner``; it hears Ran or Lost."""
@@ -132,7 +115,7 @@ class ExecutorPool:
         elif self._is_draining:
             return  # the mapper begins anew when the node does
         elif len(keeper.work) < 2:
-            self._send(keeper, item)
+            self._sending.send(keeper, item)
         else:
             keeper.waiting.append(item)
 
@@ -146,10 +129,8 @@ class ExecutorPool:
     def abandon(self, key: RequestKey, owner: ActorAddress) -> None:
         """Forget all of an owner; what it has at work gets a moment to end by itself."""
         now = self._loop.time()
-        self._backlog.drop(key, owner)
-        for task, item in self._reading.items():
-            if item.owner == owner:
-                task.cancel()
+        self._sharing.drop(key, owner)
+        self._sending.forget(owner)
         for executor in self._executors:
             suspended = list(executor.suspended.pop(owner, ()))
             if suspended:
@@ -164,9 +145,10 @@ class ExecutorPool:
     def drain(self) -> None:
         """Send nothing more; what is at work ends with the invocation that it is at."""
         self._is_draining = True
+        self._sharing.stop()
         for executor in self._executors:
             executor.waiting.clear()
-            executor.recall(self._numbers, self._loop.time())
+            executor.recall(self._sending.number, self._loop.time())
 
     async def start(self, timeout_s: float = 30.0) -> None:
         """Start all executors and wait until they can take work.
@@ -174,17 +156,14 @@ class ExecutorPool:
         Raises:
             DeadlineExceeded: They are not ready in time.
         """
-        self._loop = asyncio.get_running_loop()
         await self._fleet.start(timeout_s)
 
     async def close(self) -> None:
         """End all executors; bounded."""
-        for timer in (self._tick, self._look):
-            if timer is not None:
-                timer.cancel()
-        for task in self._reading:
-            task.cancel()
-        self._reader.shutdown(wait=False, cancel_futures=True)
+        if self._tick is not None:
+            self._tick.cancel()
+        self._sharing.stop()
+        self._sending.close()
         await self._fleet.close()
         self._executors.clear()  # actors that end later still abandon what these had
 
@@ -202,114 +181,18 @@ class ExecutorPool:
             for executor in self._executors
         ]
 
-    def _enqueue(self, item: WorkItem, *, first: bool = False) -> None:
-        item.is_long = self._paces.is_long(item)
-        (self._backlog.long if item.is_long else self._backlog.short).add(item, first=first)
-
-    def _pump(self) -> None:
-        """Send out queued work, and look soon at how it is shared out if that could be changed."""
-        self._hand_out()
-        if self._look is None:
-            if any(executor.is_divisible for executor in self._executors):
-                self._look = self._loop.call_later(rebalancing.BALANCE_S, self._balance)
-            elif self._may_be_sent_later:
-                self._look = self._loop.call_later(WAITING_S, self._balance)
-
-    @property
-    def _may_be_sent_later(self) -> bool:
-        """Whether work waits though executors are idle."""
-        return len(self._backlog) > 0 and any(
-            executor.state == "ready" and executor.has_seat and not executor.work
-            for executor in self._executors
-        )
-
-    def _hand_out(self) -> None:
-        """Send queued work to executors with room: workflows take turns, and requests in them."""
-        while self._backlog and not self._is_draining:
-            now = self._loop.time()
-            short, long = self._backlog.short, self._backlog.long
-            queues = self._sendable(now) if long.count else [short]
-            choice = placing.choose(self._executors, queues, now)
-            if choice is None:
-                break
-            if choice.is_change:
-                self._fleet.change(choice.executor, choice.workflow)
-                continue
-            item = choice.queue.take(choice.workflow)
-            if self._paces.is_long(item) != item.is_long:  # it is known better since
-                self._enqueue(item)
-                continue
-            if item.is_long:
-                self._long_at = now
-            elif not self._paces.is_of_long_job(item):
-                self._short_at = now
-            self._send(choice.executor, item)
-
-    def _send(self, executor: Executor, item: WorkItem) -> None:
-        if not self._knows_code(executor, item):
-            task = self._loop.create_task(self._read_code(item))
-            self._reading[task] = item
-            task.add_done_callback(self._reading.pop)
-            return
-        self._numbers += 1
-        item.number = self._numbers
-        item.sent_at = self._loop.time()
-        stem = f"{self._stem}-{item.number:x}"
-        if not executor.is_used:
-            executor.is_used, executor.workflow = True, item.key.workflow
-            executor.since = item.sent_at
-        try:
-            self._load(executor, item)
-            executor.send({**item.frame, "id": item.number, "blob_stem": stem})
-        except JobxError as error:
-            self._deliver(item.owner, Lost(item.ticket, item.first_vertex, unsendable(error)))
-            return
-        executor.work[item.number] = item
-        self._watch_later()
-
-    def _knows_code(self, executor: Executor, item: WorkItem) -> bool:
-        """Whether the handlers of an item that the executor does not have are at hand."""
-        for version in item.versions:
-            if version not in executor.loaded and version not in item.code:
-                known = self._library.known_code(item.key.workflow, version)
-                if known is None:
-                    return False
-                item.code[version] = known
-        return True
-
-    async def _read_code(self, item: WorkItem) -> None:
-        """Read the handlers of an item in a thread, then run it."""
-        try:
-            for version in item.versions:
-                item.code[version] = await self._loop.run_in_executor(
-                    self._reader, self._library.code, item.key.workflow, version
-                )
-        except Exception as error:  # noqa: BLE001 - whoever waits for the item must hear of it
-            failed = error if isinstance(error, JobxError) else InternalError(repr(error))
-            self._deliver(item.owner, Lost(item.ticket, item.first_vertex, unsendable(failed)))
-            return
-        self._enqueue(item, first=True)
-        self._pump()
-
-    def _load(self, executor: Executor, item: WorkItem) -> None:
-        """Send the handlers of an item that the executor does not have yet."""
-        for version in item.versions:
-            if version not in executor.loaded:
-                executor.send({"t": "load", **item.code[version]})
-                executor.loaded.add(version)
-
     def _hear(self, executor: Executor, report: Report | Unread) -> None:
         if isinstance(report, Ready):
             if executor.state == "starting":
                 executor.enter("ready", self._loop.time())
                 executor.was_ready = True
-            self._pump()
+            self._sharing.pump()
         elif isinstance(report, Result):
             self._answered(executor, report)
         elif isinstance(report, Leaving):
             executor.enter("leaving", self._loop.time())
             self._take_back(executor)
-            self._pump()
+            self._sharing.pump()
         else:
             self._unread(executor, report)
 
@@ -327,7 +210,7 @@ class ExecutorPool:
             self._deliver(item.owner, Lost(item.ticket, item.first_vertex, blame))
         self._take_back(executor)
         executor.kill(blame, executor.progress())
-        self._pump()
+        self._sharing.pump()
 
     def _answered(self, executor: Executor, result: Result) -> None:
         now = self._loop.time()
@@ -338,20 +221,20 @@ class ExecutorPool:
             self._drop_late(executor, result)
         elif not result.segments:  # it was recalled before it began
             item.returned += 1
-            self._enqueue(item, first=True)
+            self._sharing.add(item, first=True)
         else:
             begun = _begun(item, result.segments)
             executor.invocations += begun
             if begun:
-                self._paces.ended(item, (now - item.sent_at) / begun)
+                self._sharing.ended(item, (now - item.sent_at) / begun)
             segments = rebalancing.without_taken(result.segments, item.stop)
             _note_suspended(executor, item.owner, segments)
             self._deliver(item.owner, Ran(item.ticket, segments, self._node_id))
         for waiting in executor.work.values():
             waiting.sent_at = now
         while executor.waiting and len(executor.work) < 2:
-            self._send(executor, executor.waiting.popleft())
-        self._pump()
+            self._sending.send(executor, executor.waiting.popleft())
+        self._sharing.pump()
 
     def _drop_late(self, executor: Executor, result: Result) -> None:
         """Close the mappers that an answer nobody waits for would keep."""
@@ -366,51 +249,12 @@ class ExecutorPool:
                 return executor
         return None
 
-    def _balance(self) -> None:
-        """Recall what another could do, take back what was recalled, look again if need be."""
-        self._look = None
-        if self._is_draining:
-            return
-        now = self._loop.time()
-        waiting = self._sendable(now)
-        having = rebalancing.loads(self._executors, now)
-        idle = rebalancing.idle(self._executors, now)
-        is_long_sent = len(waiting) > 1
-        movable = [one for one in having if is_long_sent or one.holds_up or not one.front.is_long]
-        for executor, number in rebalancing.recalls(movable, idle, waiting):
-            executor.recall(number, now)
-        for load in having:
-            self._regain(load, now)
-        self._hand_out()
-        now, idle = self._loop.time(), rebalancing.idle(self._executors, now)
-        if rebalancing.is_uneven(rebalancing.loads(self._executors, now), idle, waiting):
-            self._look = self._loop.call_later(rebalancing.BALANCE_S, self._balance)
-        elif self._may_be_sent_later:
-            self._look = self._loop.call_later(WAITING_S, self._balance)
-
-    def _sendable(self, now: float) -> list[Queue]:
-        """Return what may be sent now, what goes first first."""
-        having = [e for e in self._executors if e.has_seat and e.work]
-        at_work = sum(any(item.is_long for item in e.work.values()) for e in having)
-        share = placing.Share(self._count, at_work, now - self._short_at, now - self._long_at)
-        return share.order(self._backlog)
-
-    def _regain(self, load: rebalancing.Load, now: float) -> None:
-        """Take back what an executor will not come to."""
-        behind, first = rebalancing.not_begun(load, now)
-        if first:
-            load.front.stop = first
-            self._deliver(load.front.owner, TakenBack(load.front.ticket, first))
-        for item in reversed(behind):
-            del load.executor.work[item.number]
-            self._enqueue(item, first=True)
-
     def _watch(self) -> None:
         now = self._loop.time()
         is_late = late(self._watched_at, TICK_S, now)  # this process stood still: answers are here
         for executor in list(self._executors) if not is_late else ():
             if executor.work and executor.state in ("ready", "parked", "leaving"):
-                self._note_pace(executor)
+                self._sharing.runs(executor)
                 blame = limits.overdue(executor, now)
                 if blame is not None:
                     executor.kill(blame, executor.progress())
@@ -422,15 +266,6 @@ class ExecutorPool:
         if self._tick is None:
             self._watched_at = self._loop.time()
             self._tick = self._loop.call_later(TICK_S, self._watch)
-
-    def _note_pace(self, executor: Executor) -> None:
-        """Note that an invocation takes long while it does, and free what waits behind it."""
-        progress = executor.progress()
-        item = executor.work.get(progress.number)
-        if item is not None and self._paces.saw(item, progress.running_s):
-            item.is_long = True
-            if self._look is None and len(executor.work) > 1:
-                self._look = self._loop.call_later(rebalancing.BALANCE_S, self._balance)
 
     def _dead(self, executor: Executor, blame: Failure) -> None:
         """Report what a dead executor had."""
@@ -445,7 +280,7 @@ class ExecutorPool:
         for owner, vertices in executor.suspended.items():
             self._deliver(owner, SuspendedLost(tuple(vertices), KEEPER_GONE))
         executor.suspended.clear()
-        self._pump()
+        self._sharing.pump()
 
     def _report_culprit(self, executor: Executor, blame: Failure) -> None:
         """Report what an executor died of: what it was at, or could not begin with again."""
@@ -473,7 +308,7 @@ class ExecutorPool:
                 executor.release(item.owner, item.first_vertex)
                 self._deliver(item.owner, Lost(item.ticket, None, KEEPER_GONE))
             else:
-                self._enqueue(item, first=True)
+                self._sharing.add(item, first=True)
         executor.work.clear()
         executor.waiting.clear()
 

@@ -1,0 +1,133 @@
+"""Sends work to executors, with the handlers that they do not have yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+from thespian.actors import ActorAddress
+
+from jobx.actors.executor_failures import unsendable
+from jobx.actors.executors.process import Executor, WorkItem
+from jobx.actors.messages import Lost
+from jobx.errors import InternalError, JobxError
+
+Deliver = Callable[[ActorAddress, object], None]
+
+
+class Code(Protocol):
+    """Knows the fields of a ``load`` frame for a handler version of a workflow."""
+
+    def known_code(self, workflow: str, version: str) -> dict[str, Any] | None:
+        """Return them, None when they have to be read first."""
+
+    def code(self, workflow: str, version: str) -> dict[str, Any]:
+        """Return them; blocks, in any thread, and raises a JobxError when they cannot be had."""
+
+
+class Sending:
+    """Sends work; what cannot be sent is lost to its owner.
+
+    Args:
+        library: Knows the handlers.
+        stem: What the names of blobs begin with.
+        deliver: Sends a message to an owner.
+        sent: Hears that an executor has work.
+        again: Takes work whose handlers had to be read first.
+
+    Attributes:
+        number: That of the work that was sent last.
+    """
+
+    def __init__(
+        self,
+        library: Code,
+        stem: str,
+        deliver: Deliver,
+        *,
+        sent: Callable[[], None],
+        again: Callable[[WorkItem], None],
+    ) -> None:
+        self.number = 0
+        self._library = library
+        self._stem = stem
+        self._deliver = deliver
+        self._sent = sent
+        self._again = again
+        self._loop = asyncio.get_running_loop()
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="code")
+        self._reading: dict[asyncio.Task[None], WorkItem] = {}
+
+    def __len__(self) -> int:
+        """How much waits for its handlers."""
+        return len(self._reading)
+
+    def send(self, executor: Executor, item: WorkItem) -> None:
+        """Send work, now or as soon as its handlers are read."""
+        if not self._knows_code(executor, item):
+            task = self._loop.create_task(self._read_code(item))
+            self._reading[task] = item
+            task.add_done_callback(self._reading.pop)
+            return
+        self.number += 1
+        item.number = self.number
+        item.sent_at = self._loop.time()
+        stem = f"{self._stem}-{item.number:x}"
+        if not executor.is_used:
+            executor.is_used, executor.workflow = True, item.key.workflow
+            executor.since = item.sent_at
+        try:
+            self._load(executor, item)
+            executor.send({**item.frame, "id": item.number, "blob_stem": stem})
+        except JobxError as error:
+            self._lose(item, error)
+            return
+        executor.work[item.number] = item
+        self._sent()
+
+    def forget(self, owner: ActorAddress) -> None:
+        """Send nothing of an owner that waits for its handlers."""
+        for task, item in self._reading.items():
+            if item.owner == owner:
+                task.cancel()
+
+    def close(self) -> None:
+        """Send nothing that waits."""
+        for task in self._reading:
+            task.cancel()
+        self._reader.shutdown(wait=False, cancel_futures=True)
+
+    def _knows_code(self, executor: Executor, item: WorkItem) -> bool:
+        """Whether the handlers of an item that the executor does not have are at hand."""
+        for version in item.versions:
+            if version not in executor.loaded and version not in item.code:
+                known = self._library.known_code(item.key.workflow, version)
+                if known is None:
+                    return False
+                item.code[version] = known
+        return True
+
+    async def _read_code(self, item: WorkItem) -> None:
+        """Read the handlers of an item in a thread."""
+        try:
+            for version in item.versions:
+                item.code[version] = await self._loop.run_in_executor(
+                    self._reader, self._library.code, item.key.workflow, version
+                )
+        except Exception as error:  # noqa: BLE001 - whoever waits for the item must hear of it
+            self._lose(item, error)
+        else:
+            self._again(item)
+
+    def _load(self, executor: Executor, item: WorkItem) -> None:
+        """Send the handlers of an item that the executor does not have yet."""
+        for version in item.versions:
+            if version not in executor.loaded:
+                executor.send({"t": "load", **item.code[version]})
+                executor.loaded.add(version)
+
+    def _lose(self, item: WorkItem, error: Exception) -> None:
+        failed = error if isinstance(error, JobxError) else InternalError(repr(error))
+        self._deliver(item.owner, Lost(item.ticket, item.first_vertex, unsendable(failed)))

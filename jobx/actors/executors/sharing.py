@@ -1,0 +1,164 @@
+"""Gives work that waits to executors, and evens out what they have."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import Final
+
+from thespian.actors import ActorAddress
+
+from jobx.actors.executors import placing, rebalancing
+from jobx.actors.executors.backlog import Backlog, Queue
+from jobx.actors.executors.paces import Paces
+from jobx.actors.executors.process import Executor, WorkItem
+from jobx.actors.executors.processes import Fleet
+from jobx.actors.messages import RequestKey, TakenBack
+
+#: How often it is looked whether work that waits may be sent by now.
+WAITING_S: Final = 0.02
+
+
+class Sharing:
+    """Shares work out over executors; ``placing`` and ``rebalancing`` decide how.
+
+    Args:
+        fleet: The executors.
+        seats: How many of them are given work.
+        send: Sends work to one of them.
+        deliver: Sends a message to an owner of work.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        seats: int,
+        send: Callable[[Executor, WorkItem], None],
+        deliver: Callable[[ActorAddress, object], None],
+    ) -> None:
+        self._fleet = fleet
+        self._executors = fleet.executors
+        self._seats = seats
+        self._send = send
+        self._deliver = deliver
+        self._loop = asyncio.get_running_loop()
+        self._backlog = Backlog()
+        self._paces = Paces()
+        self._short_at = self._long_at = -math.inf
+        self._is_stopped = False
+        self._look: asyncio.Handle | None = None
+
+    def __len__(self) -> int:
+        """How much waits."""
+        return len(self._backlog)
+
+    def add(self, item: WorkItem, *, first: bool = False) -> None:
+        """Let work wait; ``first``: before what else waits of its request."""
+        item.is_long = self._paces.is_long(item)
+        (self._backlog.long if item.is_long else self._backlog.short).add(item, first=first)
+
+    def drop(self, key: RequestKey, owner: ActorAddress) -> None:
+        """Forget what waits of an owner."""
+        self._backlog.drop(key, owner)
+
+    def ended(self, item: WorkItem, invocation_s: float) -> None:
+        """Take note how long each invocation took."""
+        self._paces.ended(item, invocation_s)
+
+    def runs(self, executor: Executor) -> None:
+        """Take note that an invocation takes long while it does, and free what waits behind it."""
+        progress = executor.progress()
+        item = executor.work.get(progress.number)
+        if item is not None and self._paces.saw(item, progress.running_s):
+            item.is_long = True
+            if len(executor.work) > 1:
+                self._look_in(rebalancing.BALANCE_S)
+
+    def pump(self) -> None:
+        """Send out what waits, and look soon at how it is shared out if that could be changed."""
+        self._hand_out()
+        if self._look is None:
+            if any(executor.is_divisible for executor in self._executors):
+                self._look_in(rebalancing.BALANCE_S)
+            elif self._may_be_sent_later:
+                self._look_in(WAITING_S)
+
+    def stop(self) -> None:
+        """Send nothing more."""
+        self._is_stopped = True
+        if self._look is not None:
+            self._look.cancel()
+
+    def _look_in(self, delay_s: float) -> None:
+        if self._look is None:
+            self._look = self._loop.call_later(delay_s, self._balance)
+
+    @property
+    def _may_be_sent_later(self) -> bool:
+        """Whether work waits though executors are idle."""
+        return len(self._backlog) > 0 and any(
+            executor.state == "ready" and executor.has_seat and not executor.work
+            for executor in self._executors
+        )
+
+    def _hand_out(self) -> None:
+        """Send what waits to executors with room: workflows take turns, and requests in them."""
+        while self._backlog and not self._is_stopped:
+            now = self._loop.time()
+            short, long = self._backlog.short, self._backlog.long
+            queues = self._sendable(now) if long.count else [short]
+            choice = placing.choose(self._executors, queues, now)
+            if choice is None:
+                break
+            if choice.is_change:
+                self._fleet.change(choice.executor, choice.workflow)
+                continue
+            item = choice.queue.take(choice.workflow)
+            if self._paces.is_long(item) != item.is_long:  # it is known better since
+                self.add(item)
+                continue
+            if item.is_long:
+                self._long_at = now
+            elif not self._paces.is_of_long_job(item):
+                self._short_at = now
+            self._send(choice.executor, item)
+
+    def _sendable(self, now: float) -> list[Queue]:
+        """Return what may be sent now, what goes first first."""
+        having = [e for e in self._executors if e.has_seat and e.work]
+        at_work = sum(any(item.is_long for item in e.work.values()) for e in having)
+        share = placing.Share(self._seats, at_work, now - self._short_at, now - self._long_at)
+        return share.order(self._backlog)
+
+    def _balance(self) -> None:
+        """Recall what another could do, take back what was recalled, look again if need be."""
+        self._look = None
+        if self._is_stopped:
+            return
+        now = self._loop.time()
+        waiting = self._sendable(now)
+        having = rebalancing.loads(self._executors, now)
+        idle = rebalancing.idle(self._executors, now)
+        is_long_sent = len(waiting) > 1
+        movable = [one for one in having if is_long_sent or one.holds_up or not one.front.is_long]
+        for executor, number in rebalancing.recalls(movable, idle, waiting):
+            executor.recall(number, now)
+        for load in having:
+            self._regain(load, now)
+        self._hand_out()
+        now, idle = self._loop.time(), rebalancing.idle(self._executors, now)
+        if rebalancing.is_uneven(rebalancing.loads(self._executors, now), idle, waiting):
+            self._look_in(rebalancing.BALANCE_S)
+        elif self._may_be_sent_later:
+            self._look_in(WAITING_S)
+
+    def _regain(self, load: rebalancing.Load, now: float) -> None:
+        """Take back what an executor will not come to."""
+        behind, first = rebalancing.not_begun(load, now)
+        if first:
+            load.front.stop = first
+            self._deliver(load.front.owner, TakenBack(load.front.ticket, first))
+        for item in reversed(behind):
+            del load.executor.work[item.number]
+            self.add(item, first=True)
