@@ -32,6 +32,7 @@ from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.config import NodeSettings, Settings
 from jobx.kv.blobs import BlobFolder
 from jobx.payload import Payload, pack_offsets
+from jobx.segments import FailedRun, MappedChunk, Returned
 from tests.simulation.executors import CHUNK_PAIRS, Faults, SimulatedExecutors
 from tests.simulation.world import World
 from tests.support import frames
@@ -217,14 +218,14 @@ def test_owner_hears_the_answer_under_its_ticket(stage: Stage) -> None:
     ticket = stage.run(["return", 2])
     answer = stage.answer(ticket)
     assert isinstance(answer, Ran)
-    assert [segment[:3] for segment in answer.segments] == [["returned", 1, 1]]
+    assert [(type(s), s.vertex, s.count) for s in answer.segments] == [(Returned, 1, 1)]
     assert stage.heard[0][0] == OWNER
 
 
 def test_answer_has_each_mapper_of_a_batch_once(stage: Stage) -> None:
     segments = stage.answer(stage.run(*[["return", 1]] * 7)).segments
-    assert {segment[0] for segment in segments} == {"returned"}
-    covered = [v for _, first, count, *_ in segments for v in range(first, first + count)]
+    assert {type(segment) for segment in segments} == {Returned}
+    covered = [v for s in segments for v in range(s.vertex, s.vertex + s.count)]
     assert covered == list(range(1, 8))
 
 
@@ -244,9 +245,9 @@ def test_it_has_a_slot_at_least(stage: Stage) -> None:
 
 def test_mapper_with_more_to_yield_is_suspended_and_can_be_asked(stage: Stage) -> None:
     first = stage.answer(stage.run(["map", 3])).segments
-    assert [(s[0], s[1], s[5]) for s in first] == [("mapped", 1, True)]
+    assert [(type(s), s.vertex, s.more) for s in first] == [(MappedChunk, 1, True)]
     more = stage.answer(stage.pull(1)).segments
-    assert [(s[0], s[1], s[5]) for s in more] == [("mapped", 1, False)]
+    assert [(type(s), s.vertex, s.more) for s in more] == [(MappedChunk, 1, False)]
 
 
 def test_mapper_that_has_yielded_all_cannot_be_asked(stage: Stage) -> None:
@@ -319,6 +320,4 @@ def is_lost(answer: Any) -> bool:
     """Whether a mapper that was asked is said not to be there."""
     if isinstance(answer, Lost):
         return answer.culprit is None and answer.failure.kind == "lost"
-    return [(s[0], s[2]["kind"]) for s in answer.segments if s[0] == "failed"] == [
-        ("failed", "lost")
-    ]
+    return [s.failure.kind for s in answer.segments if isinstance(s, FailedRun)] == ["lost"]
