@@ -25,7 +25,7 @@ from jobx.actors.messages import (
     RequestKey,
     Submit,
 )
-from jobx.actors.runtime.cell import ChildFailed
+from jobx.actors.runtime.failure import ChildFailed
 from jobx.kv import keys
 from jobx.kv.store import Put
 from tests.simulation.executors import unpack_result

@@ -55,7 +55,7 @@ from jobx.actors.request.events import Accepted, Adopted, Cancelled, Failed
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.actors.runtime.actor import LoopActor
-from jobx.actors.runtime.cell import ChildFailed
+from jobx.actors.runtime.failure import ChildFailed
 from jobx.errors import Conflict, InternalError
 from jobx.model import Failure
 

@@ -51,22 +51,6 @@ class ActorRecord:
     children: int
 
 
-class ChildFailed(ChildActorExited):
-    """Tells a parent that an exception ended its child.
-
-    Attributes:
-        error_type: Class name of the exception.
-        reason: The exception as one line, class name included.
-        details: The traceback.
-    """
-
-    def __init__(self, address: ActorAddress, error_type: str, reason: str, details: str) -> None:
-        super().__init__(address)
-        self.error_type = error_type
-        self.reason = reason
-        self.details = details
-
-
 class Endpoint:
     """Takes an actor's place at an outside address: it calls a callback and never exits."""
 

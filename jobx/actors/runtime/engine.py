@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import logging
-import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from thespian.actors import (
     Actor,
@@ -17,68 +14,24 @@ from thespian.actors import (
     ActorExitRequest,
     ActorSystemFailure,
     ChildActorExited,
-    InvalidActorSpecification,
     PoisonMessage,
     WakeupMessage,
 )
 from thespian.system.messages.status import Thespian_StatusReq
 
 from jobx.actors.runtime.address import Address
-from jobx.actors.runtime.cell import ActorRecord, Cell, ChildFailed, Endpoint, Receive
+from jobx.actors.runtime.cell import ActorRecord, Cell, Endpoint, Receive
 from jobx.actors.runtime.deadletters import DeadLetters
+from jobx.actors.runtime.failure import ChildFailed, failure_of
+from jobx.actors.runtime.kinds import Kind, kind_of
+from jobx.actors.runtime.limits import Counters, EngineLimits
 from jobx.actors.runtime.placement import Placement
 from jobx.actors.runtime.scheduler import Scheduler
 from jobx.actors.runtime.wakeups import Wakeups
 
-#: Arguments that an ``__init__`` may have.
-_INIT_ARGUMENTS: Final = ("capabilities", "requirements")
 #: Messages that a full mailbox still accepts: there are as many as children and timers.
 _VITAL: Final = (ActorExitRequest, ChildActorExited, WakeupMessage)
 _LOG: Final = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class EngineLimits:
-    """The limits of an actor system.
-
-    Attributes:
-        slice_messages: Messages after which the loop gets a turn.
-        slice_s: Seconds after which the loop gets a turn.
-        mailbox: Unread messages of one actor; further ones go to dead letters.
-        call_s: Longest wait of ``ask``, ``listen`` and ``createActor`` in other threads.
-        stop_s: Time limit for the exit of all actors at ``shutdown``.
-    """
-
-    slice_messages: int = 256
-    slice_s: float = 0.004
-    mailbox: int = 100_000
-    call_s: float = 60.0
-    stop_s: float = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """Counts of a system since its creation."""
-
-    created: int
-    exited: int
-    failed: int
-    delivered: int
-    dead_letters: int
-
-
-class _Kind(NamedTuple):
-    """Facts about a class of actors.
-
-    Attributes:
-        wanted: Names of the arguments of its ``__init__`` that Thespian provides.
-        is_placed: It restricts where it can be created.
-        hears_exits: It gets a message when a child exits without a failure.
-    """
-
-    wanted: tuple[str, ...]
-    is_placed: bool
-    hears_exits: bool
 
 
 class Engine:
@@ -107,7 +60,7 @@ class Engine:
         self._system_address = Address(*node, 0)
         self._cells: dict[object, Cell] = {}
         self._names: dict[str, Cell] = {}
-        self._kinds: dict[type[Actor], _Kind] = {}
+        self._kinds: dict[type[Actor], Kind] = {}
         # A cell is in here exactly while its mailbox has mail, or had mail when it was stopped.
         self._run_queue: deque[Cell] = deque()
         self._is_awake = False
@@ -222,7 +175,9 @@ class Engine:
             raise ActorSystemFailure("a stopping actor cannot create actors")
         if global_name and (named := self._names.get(global_name)):
             return named.address
-        kind = self._kinds.get(actor_class) or self._look_at(actor_class)
+        kind = self._kinds.get(actor_class)
+        if kind is None:
+            kind = self._kinds[actor_class] = kind_of(actor_class)
         if requirements or kind.is_placed:
             elsewhere = self._placement(actor_class, requirements or {}, self.capabilities)
             if elsewhere is not None:
@@ -238,7 +193,8 @@ class Engine:
         actor._myRef = cell
         actor.node = self.services
         self._register(cell, global_name)
-        self._init(cell, arguments, self._asked_for(kind, requirements) if kind.wanted else {})
+        asked_for = kind.asked_for(self.capabilities, requirements) if kind.wanted else {}
+        self._init(cell, arguments, asked_for)
         return address
 
     def _init(self, cell: Cell, arguments: tuple[Any, ...], asked_for: dict[str, object]) -> None:
@@ -250,24 +206,7 @@ class Engine:
                 self._stop(cell, ChildActorExited(cell.address))
                 raise
             self._failed += 1
-            self._stop(cell, _failure(cell.address, type(cell.actor).__name__, error))
-
-    def _look_at(self, actor_class: type[Actor]) -> _Kind:
-        if not isinstance(actor_class, type) or not issubclass(actor_class, Actor):
-            raise InvalidActorSpecification(repr(actor_class), "it must be a subclass of Actor")
-        parameters = inspect.signature(actor_class).parameters
-        kind = self._kinds[actor_class] = _Kind(
-            tuple(name for name in _INIT_ARGUMENTS if name in parameters),
-            hasattr(actor_class, "actorSystemCapabilityCheck"),
-            getattr(actor_class, "hears_exits", True),
-        )
-        return kind
-
-    def _asked_for(
-        self, kind: _Kind, requirements: Mapping[str, object] | None
-    ) -> dict[str, object]:
-        given = {"capabilities": dict(self.capabilities), "requirements": requirements}
-        return {name: given[name] for name in kind.wanted}
+            self._stop(cell, failure_of(cell.address, type(cell.actor).__name__, error))
 
     def _register(self, cell: Cell, global_name: str | None) -> None:
         self._created += 1
@@ -282,7 +221,7 @@ class Engine:
 
     def _fail(self, cell: Cell, message: Any, sender: ActorAddress, error: BaseException) -> None:
         self._failed += 1
-        failure = _failure(cell.address, type(cell.actor).__name__, error)
+        failure = failure_of(cell.address, type(cell.actor).__name__, error)
         if not cell.is_endpoint:
             self._stop(cell, failure)
         sender_cell = self._cells.get(sender.addressDetails)
@@ -403,17 +342,3 @@ class Engine:
             _LOG.warning("%d actors did not exit in %g s", len(left), self.limits.stop_s)
         for cell in list(self._cells.values()):
             self.drop(cell.address)
-
-
-def _failure(address: Address, name: str, error: BaseException) -> ChildFailed:
-    """Log an exception that stopped an actor; return it as text, which keeps no frame alive."""
-    kind = type(error).__name__
-    try:
-        told = traceback.TracebackException.from_exception(error)
-        reason = "".join(told.format_exception_only()).strip()
-        details = "".join(told.format())
-    except BaseException:  # noqa: BLE001 - whatever it raises, the death must be told
-        reason = f"{kind}, which cannot be shown"
-        details = "".join([*traceback.format_tb(error.__traceback__), reason])
-    _LOG.error("%s, a %s, failed: %s", address, name, details)
-    return ChildFailed(address, kind, reason, details)

@@ -28,8 +28,9 @@ from thespian.actors import Actor, ActorAddress, ChildActorExited
 
 from jobx.actors.runtime.address import Address
 from jobx.actors.runtime.cell import Receive, refuse
-from jobx.actors.runtime.engine import Engine, EngineLimits
+from jobx.actors.runtime.engine import Engine
 from jobx.actors.runtime.external import External, call_and_wait
+from jobx.actors.runtime.limits import EngineLimits
 from jobx.actors.runtime.placement import Placement, place_here
 from jobx.actors.runtime.scheduler import Scheduler
 

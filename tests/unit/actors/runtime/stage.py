@@ -8,7 +8,7 @@ from typing import Any
 
 from thespian.actors import Actor, ActorAddress
 
-from jobx.actors.runtime.engine import EngineLimits
+from jobx.actors.runtime.limits import EngineLimits
 from jobx.actors.runtime.placement import Placement, place_here
 from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase

@@ -15,7 +15,7 @@ from thespian.actors import (
 )
 
 from jobx.actors.runtime.actor import LoopActor
-from jobx.actors.runtime.engine import EngineLimits
+from jobx.actors.runtime.limits import EngineLimits
 from tests.unit.actors.runtime.stage import Note, Player, Stage
 
 

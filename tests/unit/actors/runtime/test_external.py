@@ -11,7 +11,7 @@ import pytest
 import uvloop
 from thespian.actors import Actor, ActorAddress, ActorSystem, PoisonMessage, WakeupMessage
 
-from jobx.actors.runtime.engine import EngineLimits
+from jobx.actors.runtime.limits import EngineLimits
 from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.errors import DeadlineExceeded, InternalError

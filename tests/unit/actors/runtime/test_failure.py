@@ -11,7 +11,7 @@ from thespian.actors import (
     PoisonMessage,
 )
 
-from jobx.actors.runtime.cell import ChildFailed
+from jobx.actors.runtime.failure import ChildFailed
 from tests.unit.actors.runtime.stage import Note, Player, Stage, fail
 
 

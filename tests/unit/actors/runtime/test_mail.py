@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from thespian.actors import ActorExitRequest, DeadEnvelope
 
-from jobx.actors.runtime.engine import EngineLimits
+from jobx.actors.runtime.limits import EngineLimits
 from tests.unit.actors.runtime.stage import Note, Player, Stage
 
 SENDS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=60)

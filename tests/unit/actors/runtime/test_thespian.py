@@ -9,7 +9,7 @@ import pytest
 from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited, DeadEnvelope
 from thespian.system.messages.status import Thespian_ActorStatus, Thespian_StatusReq
 
-from jobx.actors.runtime.engine import EngineLimits
+from jobx.actors.runtime.limits import EngineLimits
 from jobx.errors import InvalidInput
 from tests.unit.actors.runtime.stage import Note, Player, Stage
 
