@@ -210,7 +210,7 @@ class FakeNode:
         inline = ExecutorSettings(inline_bytes=1 << 30)
         settings, threads = Settings(executors=inline), _Inline()
         writers = Writers(site(settings))
-        blobs = BlobFolder(folder or Path("/nowhere"))
+        blobs = BlobFolder(folder or Path("/dev/null/blobs"))
         self.desk = self._desk(answers, blobs if folder else None)
         nothing: Any = None
         services = Services(

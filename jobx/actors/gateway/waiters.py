@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
 
 from thespian.actors import ActorAddress
@@ -27,13 +28,17 @@ class Answers:
 
     def __init__(self, hurry: Callable[[], object] = lambda: None) -> None:
         self._hurry = hurry
-        self._loop = asyncio.get_running_loop()  # a system call before Python 3.12
         self._opened: _Waiting = {}
         self._ended: _Waiting = {}
         self._asked: _Waiting = {}
         self._tickets: dict[int, asyncio.Future[model.Request | None]] = {}
         self._asked_count = 0
         self._probes: dict[int, asyncio.Future[bool]] = {}
+
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """The loop, asked for once: that is a system call before Python 3.12."""
+        return asyncio.get_running_loop()
 
     def receive(self, message: Any, _: ActorAddress) -> None:
         """Take the mail of supervisor and coordinators."""
