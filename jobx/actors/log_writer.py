@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, NamedTuple
 
 from msgspec import Struct
@@ -29,6 +31,8 @@ from jobx.kv.requests import event_log, lives, request_entity
 from jobx.kv.store import CommitOutcome, Delete, Put, Store, Unit, Write
 from jobx.system.backoff import doubled
 
+#: Logs that are read at the same time.
+READERS: Final = 4
 #: How long an append that is not urgent waits for company.
 LAZY_S: Final = 0.05
 #: First and longest wait before a commit is tried again.
@@ -103,6 +107,10 @@ class LogWriter:
         self._hurry = hurry
         self._told = told
         self._thread = SerialThread("log-writer", loop)
+        # Logs are read side by side, and in no commit's way.
+        self._read_threads = ThreadPoolExecutor(READERS, thread_name_prefix="log-reader")
+        self._marks = 0
+        self._unread: list[Callable[[], None]] = []  # what waits for marks
         self._pending: dict[RequestKey, _Group] = {}
         self._flight: dict[RequestKey, _Group] = {}
         self._refused: set[RequestKey] = set()  # whose owners have not heard of it yet
@@ -162,14 +170,33 @@ class LogWriter:
 
     def _read(self, key: RequestKey, reply_to: ActorAddress, has_events: bool) -> None:
         self._refused.discard(key)  # that was for the owner before
-        self._thread.call(
-            lambda: read_log(self._store, key, has_events=has_events),
-            lambda found, _: self._deliver(reply_to, found),
-        )
+
+        def begin() -> None:
+            read = partial(read_log, self._store, key, has_events=has_events)
+            self._loop.run_in_executor(self._read_threads, read).add_done_callback(tell)
+
+        def tell(found: asyncio.Future[LogRead]) -> None:
+            if not found.cancelled():  # by close
+                self._deliver(reply_to, found.result())
+
+        if self._marks:
+            self._unread.append(begin)
+        else:
+            begin()
 
     def mark(self, requests: Sequence[lives.OpenRequest]) -> None:
         """Mark requests that are taken up, before anything is read that is asked for later."""
-        self._thread.call(lambda: lives.take_up(self._store, requests), _marked)
+        self._marks += 1
+        self._thread.call(lambda: lives.take_up(self._store, requests), self._marked)
+
+    def _marked(self, _: object, error: BaseException | None) -> None:
+        if error is not None:  # they go on; a death of the node is counted for none of them
+            _log.warning("open requests could not be marked: %s", error)
+        self._marks -= 1
+        if not self._marks:
+            unread, self._unread = self._unread, []
+            for begin in unread:
+                begin()
 
     async def drain(self, timeout_s: float) -> bool:
         """Wait until everything is written; False when it is not in time."""
@@ -186,6 +213,7 @@ class LogWriter:
         if self._timer is not None:
             self._timer.cancel()
         self._thread.close()
+        self._read_threads.shutdown(cancel_futures=True)
 
     def _schedule(self, urgent: bool) -> None:
         if self._timer is not None:
@@ -266,11 +294,6 @@ class LogWriter:
         if newer is not None:
             group.appends += newer.appends
         self._pending[key] = group
-
-
-def _marked(_: object, error: BaseException | None) -> None:
-    if error is not None:  # they go on; a death of the node is counted for none of them
-        _log.warning("open requests could not be marked: %s", error)
 
 
 def has_progressed(store: Store, request: lives.OpenRequest) -> bool:

@@ -15,7 +15,8 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,11 @@ import pytest
 from jobx.actors.request.events import Finished, from_record
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
+from jobx.kv.opening import open_store
 from jobx.kv.requests import event_log, request_entity
-from jobx.kv.sqlite.store import SqliteStore
 from jobx.model import Retry
-from tests.support.authoring import WORKFLOW, define
+from tests.support.authoring import WORKFLOW, define, settings_of
+from tests.support.etcd import Etcd, etcd_servers
 from tests.support.served import Answer, Served, kill, served
 from tests.support.waiting import eventually
 
@@ -167,10 +169,13 @@ class Client:
 class Killer:
     """Kills a process of ``serve``, or all of them, every now and then."""
 
-    def __init__(self, serving: Served, seen: Seen, stop: threading.Event) -> None:
+    def __init__(
+        self, serving: Served, seen: Seen, stop: threading.Event, etcd: Etcd | None = None
+    ) -> None:
         self._serving = serving
         self._seen = seen
         self._stop = stop
+        self._etcd = etcd
         self._rng = random.Random(SEED)
         self._node_kills: deque[float] = deque()
 
@@ -183,10 +188,15 @@ class Killer:
                 return
 
     def _strike(self) -> None:
-        part = self._rng.choices(
-            ("executor", "fork server", "web worker", "node", "all"), (8, 3, 3, 3, 1)
-        )[0]
-        if part == "all":
+        parts = {"executor": 8, "fork server": 3, "web worker": 3, "node": 3, "all": 1}
+        if self._etcd is not None:
+            parts["etcd"] = 3
+        part = self._rng.choices(list(parts), list(parts.values()))[0]
+        if part == "etcd" and self._etcd is not None:
+            self._etcd.members[0].kill()
+            self._stop.wait(self._rng.uniform(0.0, 2.0))
+            self._etcd.start()
+        elif part == "all":
             self._node_kills.clear()
             self._serving.kill_all()
             self._serving.start()
@@ -216,15 +226,31 @@ class Killer:
         return True
 
 
+@pytest.fixture
+def etcd_of_its_own(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Etcd | None]:
+    """A server that may be killed, which nodes use; None: they use SQLite."""
+    if request.param == "sqlite":
+        yield None
+        return
+    with etcd_servers(tmp_path / "etcd") as etcd:
+        monkeypatch.setenv("JOBX_STORE_URL", etcd.url)
+        yield etcd
+
+
 @pytest.mark.chaos
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 240)
-def test_every_request_ends_once_and_right_whatever_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("etcd_of_its_own", ["sqlite", "etcd"], indirect=True)
+def test_every_request_ends_once_and_right_whatever_is_killed(
+    etcd_of_its_own: Etcd | None, tmp_path: Path
+) -> None:
     retry = Retry(attempts=5, backoff_s=0.01)
     define(tmp_path, HANDLERS, STEPS, leaf={"retry": retry})
     seen = Seen()
     with served(tmp_path, JOBX_REQUESTS_LOST_ATTEMPTS="50", JOBX_HTTP_WORKERS="2") as serving:
-        _strain(serving, seen)
+        _strain(serving, seen, etcd_of_its_own)
         eventually(lambda: _running(serving) == [], timeout_s=60)
         started = time.monotonic()
         assert serving.stop() == 0
@@ -236,9 +262,9 @@ def test_every_request_ends_once_and_right_whatever_is_killed(tmp_path: Path) ->
     assert list((tmp_path / "tmp").glob("*")) == []
 
 
-def _strain(serving: Served, seen: Seen) -> None:
+def _strain(serving: Served, seen: Seen, etcd: Etcd | None) -> None:
     stop = threading.Event()
-    killer = threading.Thread(target=Killer(serving, seen, stop).run)
+    killer = threading.Thread(target=Killer(serving, seen, stop, etcd).run)
     clients = [
         threading.Thread(target=Client(serving, seen, range(n, REQUESTS, CLIENTS), stop).run)
         for n in range(CLIENTS)
@@ -273,8 +299,7 @@ def _report(seen: Seen, stop_s: float) -> None:
 
 def _check_store(data_dir: Path, accepted: set[str]) -> None:
     """Look into the store: exactly the accepted requests are there, each ended once."""
-    store = SqliteStore(data_dir / "jobx.sqlite")
-    try:
+    with closing(open_store(settings_of(data_dir))) as store:
         prefix = keys.entities("request", WORKFLOW)
         stored = {entry.key.removeprefix(prefix) for entry in store.range(prefix)}
         assert stored == accepted
@@ -288,8 +313,6 @@ def _check_store(data_dir: Path, accepted: set[str]) -> None:
         assert store.range(keys.OPEN) == []
         folders = {request_id for _, request_id in BlobFolder(data_dir / "blobs").requests()}
         assert folders <= stored
-    finally:
-        store.close()
 
 
 @pytest.mark.chaos

@@ -58,6 +58,11 @@ def define(
         write(store, handlers, steps, workflow, **options)
 
 
+def store_variables() -> dict[str, str]:
+    """Return the variables that say which store nodes of a test have."""
+    return {name: text for name, text in os.environ.items() if name.startswith("JOBX_STORE_")}
+
+
 def settings_of(data_dir: Path, flags: Mapping[str, Any] = MappingProxyType({})) -> Settings:
     """Return the settings of a test's node: its store is the one of ``every_store``.
 
@@ -65,8 +70,7 @@ def settings_of(data_dir: Path, flags: Mapping[str, Any] = MappingProxyType({}))
         data_dir: The data folder.
         flags: Further settings, by dotted name.
     """
-    environ = {name: text for name, text in os.environ.items() if name.startswith("JOBX_STORE_")}
-    return config_loading.load(None, environ, {"node.data_dir": str(data_dir), **flags})
+    return config_loading.load(None, store_variables(), {"node.data_dir": str(data_dir), **flags})
 
 
 def write(

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from tests.support.authoring import WORKFLOW
+from tests.support.authoring import WORKFLOW, store_variables
 from tests.support.processes import Life, descendants, life, parent, words
 from tests.support.waiting import eventually
 
@@ -58,6 +58,7 @@ class Served:
         self._stderr = stderr
         # Variables of tests themselves are no settings, and would be refused.
         around = {name: text for name, text in os.environ.items() if not name.startswith("JOBX_")}
+        around |= store_variables()
         self._environ = {**around, "JOBX_NODE_LOG_LEVEL": "error", **environ}
         self._seen: set[Life] = set()
         self.port = 0
