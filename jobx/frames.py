@@ -14,6 +14,8 @@ import struct
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
+import msgspec
+
 from jobx import values
 from jobx.errors import FrameError, InvalidInput
 
@@ -24,6 +26,9 @@ MAX_FRAME_BYTES: Final = 64 << 20
 #: Beginning of a frame in which its number is searched.
 _PEEK_BYTES: Final = 64
 _HEAD: Final = struct.Struct(">I")
+_ENCODER: Final = msgspec.msgpack.Encoder()
+#: What msgspec raises for what cannot be read or written: its own errors are ValueErrors.
+UNREADABLE: Final = (ValueError, TypeError, ArithmeticError, RecursionError)
 
 
 def encode(frame: Frame) -> bytes:
@@ -35,6 +40,20 @@ def encode(frame: Frame) -> bytes:
     try:
         return with_head(values.pack(frame))
     except InvalidInput as error:
+        raise FrameError(str(error)) from error
+
+
+def encode_struct(frame: object) -> bytes:
+    """Return a struct, or a tuple of some, as the bytes of a frame, head included.
+
+    Raises:
+        FrameError: It is larger than MAX_FRAME_BYTES or holds what is not a value.
+    """
+    try:
+        return with_head(_ENCODER.encode(frame))
+    except OverflowError:  # msgspec knows no integers beyond 64 bits
+        return encode(msgspec.to_builtins(frame, builtin_types=(bytes,)))
+    except UNREADABLE as error:
         raise FrameError(str(error)) from error
 
 

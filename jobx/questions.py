@@ -21,8 +21,9 @@ from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from jobx import frames, values
+from jobx import values
 from jobx.errors import FrameError, InvalidInput, JobxError, from_wire, quote
+from jobx.frames import UNREADABLE, encode_struct
 from jobx.model import Count, RequestState
 from jobx.views import (
     ActorTree,
@@ -265,7 +266,6 @@ class _Beginning(Struct, array_like=True):
     question: _Verb
 
 
-_ENCODER: Final = msgspec.msgpack.Encoder()
 _CALL: Final = msgspec.msgpack.Decoder(
     tuple[int, functools.reduce(operator.or_, QUESTIONS.values())],  # type: ignore[misc]
     ext_hook=values.ext_hook,
@@ -278,23 +278,21 @@ _ANSWERS: Final = {
 }
 #: Where msgspec says that a field of a question is wrong.
 _PLACE: Final = re.compile(r" - at `\$\[1\]\[(\d+)\](.*)`$")
-#: What msgspec raises for bytes: its own errors are ValueErrors.
-_UNREADABLE: Final = (ValueError, ArithmeticError, RecursionError)
 
 
 def encode_call(number: int, question: Question[Any]) -> bytes:
     """Return a question as a frame; raises FrameError when it cannot be sent."""
-    return _encode((number, question))
+    return encode_struct((number, question))
 
 
 def encode_answer(number: int, view: View) -> bytes:
     """Return the answer to a call as a frame; raises FrameError when it cannot be sent."""
-    return _encode((number, view))
+    return encode_struct((number, view))
 
 
 def encode_error(number: int, error: JobxError) -> bytes:
     """Return the error of a call as a frame; raises FrameError when it cannot be sent."""
-    return _encode((number, None, error.to_wire()))
+    return encode_struct((number, None, error.to_wire()))
 
 
 def decode_call(body: bytes | bytearray) -> tuple[int, Question[Any]]:
@@ -305,7 +303,7 @@ def decode_call(body: bytes | bytearray) -> tuple[int, Question[Any]]:
     """
     try:
         return _CALL.decode(body)  # type: ignore[no-any-return]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _refusal(body, error) from error
 
 
@@ -317,7 +315,7 @@ def decode_reply(body: bytes | bytearray) -> tuple[int, msgspec.Raw | JobxError]
     """
     try:
         reply = _REPLY.decode(body)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise FrameError(f"the node's answer cannot be read: {error}") from error
     failed = reply.error is not None or not reply.ok
     return reply.id, from_wire(reply.error or {}) if failed else reply.ok
@@ -331,7 +329,7 @@ def decode_answer(question: Question[A], answer: msgspec.Raw) -> A:
     """
     try:
         return _ANSWERS[type(question)].decode(answer)  # type: ignore[no-any-return]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise FrameError(f"the node's answer to {question.verb} is none: {error}") from error
 
 
@@ -344,22 +342,12 @@ def number_of(body: bytes | bytearray) -> int | None:
     return first[0] if first and type(first[0]) is int else None
 
 
-def _encode(frame: tuple[Any, ...]) -> bytes:
-    try:
-        return frames.with_head(_ENCODER.encode(frame))
-    except OverflowError:  # msgspec knows no integers beyond 64 bits
-        plain = msgspec.to_builtins(frame, builtin_types=(bytes,))
-        return frames.encode(plain)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise FrameError(str(error)) from error
-
-
 def _refusal(body: bytes | bytearray, error: Exception) -> InvalidInput:
     """Return what is wrong with a call, by the names of verb and field."""
     size = f"{len(body)} bytes"
     try:
         verb = _BEGINNING.decode(body).question.verb
-    except _UNREADABLE:
+    except UNREADABLE:
         return InvalidInput("call", size, str(error))
     kind = QUESTIONS.get(verb)
     if kind is None:

@@ -11,8 +11,9 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import Raw, Struct
 
-from jobx import frames, values
-from jobx.errors import FrameError, InvalidInput
+from jobx import values
+from jobx.errors import FrameError
+from jobx.frames import UNREADABLE
 from jobx.model import Failure
 
 #: What invocations left: a packed map of vertex to ``output`` (captured text; ``combiner_output``
@@ -147,24 +148,13 @@ def size_of(segment: Segment) -> int:
     return len(_ENCODER.encode(segment))
 
 
-def encode(report: Report) -> bytes:
-    """Return what an executor says as a frame; raises FrameError when it cannot be sent."""
-    try:
-        return frames.with_head(_ENCODER.encode(report))
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise FrameError(str(error)) from error
-
-
 def decode(body: bytes | bytearray) -> Report:
     """Return what an executor says in a frame's body; raises FrameError when it is something else.
 
-    The notes of its segments are looked at, so that ``read_notes`` fails for none.
+    Notes are not looked at; see ``read_notes``.
     """
     try:
         report: Report = _REPORT.decode(body)
-        for segment in report.segments if isinstance(report, Result) else ():
-            if not isinstance(segment, Unstarted):
-                read_notes(segment.notes)
-    except (ValueError, RecursionError, InvalidInput) as error:  # msgspec's are ValueErrors
+    except UNREADABLE as error:
         raise FrameError(str(error)) from error
     return report

@@ -21,6 +21,7 @@ PACKAGES: Final[dict[str, set[str]]] = {
     "jobx": set(),
     "jobx.config": {"msgspec"},
     "jobx.config_loading": {"msgspec"},
+    "jobx.frames": {"msgspec"},
     "jobx.model": {"msgspec"},
     "jobx.payload": {"msgspec"},
     "jobx.questions": {"msgspec"},

@@ -10,8 +10,9 @@ from thespian.actors import ActorAddress
 
 from jobx import values
 from jobx.actors.coordination.journal import Journal
+from jobx.actors.executor_failures import unread
 from jobx.actors.request.decisions import Pace, RunMappers, RunReducer, Work, chunk_of
-from jobx.actors.request.events import Done, Failed, Kind, Mapped, Retried
+from jobx.actors.request.events import Done, Failed, Kind, Mapped, Notes, Retried
 from jobx.actors.request.retry import next_delay_s
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import COMBINER, MAPPER, Chunk, Target
@@ -48,17 +49,24 @@ class ExecutorReports:
 
     def take(self, work: Work, actor: ActorAddress, segment: Segment) -> None:
         """Take one segment of an answer."""
-        if isinstance(segment, Returned):
-            self._returned(work, segment)
-        elif isinstance(segment, MappedChunk):
-            self._mapped(work, actor, segment)
-        elif isinstance(segment, Reduced):
-            self._reduced(work, segment)
-        elif isinstance(segment, FailedRun):
-            notes = read_notes(segment.notes)
-            self.attempt_failed(work, segment.vertex, segment.failure, notes, segment.stage)
-        elif isinstance(segment, Unstarted):
+        if isinstance(segment, Unstarted):
             self.give_back(work, segment.vertex, segment.vertex + segment.count)
+            return
+        try:
+            notes = read_notes(segment.notes)
+        except InvalidInput as error:
+            self.attempt_failed(work, segment.vertex, unread(str(error)))
+            count = segment.count if isinstance(segment, Returned) else 1
+            self.give_back(work, segment.vertex + 1, segment.vertex + count)
+            return
+        if isinstance(segment, Returned):
+            self._returned(work, segment, notes)
+        elif isinstance(segment, MappedChunk):
+            self._mapped(work, actor, segment, notes)
+        elif isinstance(segment, Reduced):
+            self._reduced(work, segment, notes)
+        elif isinstance(segment, FailedRun):
+            self.attempt_failed(work, segment.vertex, segment.failure, notes, segment.stage)
 
     def give_back(self, work: Work, start: int, stop: int) -> None:
         """Make invocations of a batch ready again that got no result."""
@@ -99,7 +107,7 @@ class ExecutorReports:
                 Retried(now, kind, chunk.start, vertex, 1, number, delay_s, failure, partition)
             )
 
-    def _returned(self, work: Work, segment: Returned) -> None:
+    def _returned(self, work: Work, segment: Returned, notes: Notes) -> None:
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
@@ -118,11 +126,11 @@ class ExecutorReports:
                 "reduced" if segment.reduced else "combined",
                 tuple(map(Payload.from_wire, segment.payloads)),
                 durations=durations,
-                notes=read_notes(segment.notes),
+                notes=notes,
             )
         )
 
-    def _mapped(self, work: Work, actor: ActorAddress, segment: MappedChunk) -> None:
+    def _mapped(self, work: Work, actor: ActorAddress, segment: MappedChunk, notes: Notes) -> None:
         vertex, step, more = segment.vertex, segment.step, segment.more
         chunk = chunk_of(self._state, work)
         if chunk is None:
@@ -131,7 +139,7 @@ class ExecutorReports:
             return
         if more:
             self._state.ready.suspended[vertex] = actor
-        payload, notes = Payload.from_wire(segment.payload), read_notes(segment.notes)
+        payload = Payload.from_wire(segment.payload)
         refusal = self._refusal(chunk, step, payload.count)
         if refusal is not None:
             self.attempt_failed(work, vertex, refusal, notes)
@@ -151,7 +159,7 @@ class ExecutorReports:
             Done(now, "map", chunk.start, vertex, 1, "mapped", durations=packed, notes=notes)
         )
 
-    def _reduced(self, work: Work, segment: Reduced) -> None:
+    def _reduced(self, work: Work, segment: Reduced, notes: Notes) -> None:
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
@@ -166,7 +174,7 @@ class ExecutorReports:
                 tuple(map(Payload.from_wire, segment.payloads)),
                 segment.partition,
                 _pack_durations(segment.duration_us),
-                read_notes(segment.notes),
+                notes,
             )
         )
 

@@ -19,9 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from jobx import segments
 from jobx.errors import FrameError
-from jobx.frames import Frame, FrameSocket
+from jobx.frames import Frame, FrameSocket, encode_struct
 from jobx.handlers.capture import Capture
 from jobx.handlers.execution import batch
 from jobx.handlers.execution.protocol import Page
@@ -160,13 +159,13 @@ class _Executor:
 
     def run(self) -> None:
         frames, bench = self._frames, self._bench
-        frames.send_bytes(segments.encode(Ready(os.getpid())))
+        frames.send_bytes(encode_struct(Ready(os.getpid())))
         while (frame := frames.receive()) is not None:
             kind = frame["t"]
             if kind in _WORK:
                 self._work(frame)
                 if self._is_used_up():
-                    frames.send_bytes(segments.encode(Leaving()))
+                    frames.send_bytes(encode_struct(Leaving()))
                     return
             elif kind == "load":
                 bench.load(frame)
@@ -189,10 +188,10 @@ class _Executor:
         self._bench.forked.check()
         page.take_up(frame["id"], time.monotonic_ns())
         try:
-            answer = segments.encode(result)
+            answer = encode_struct(result)
         except FrameError as error:
             batch.abandon(self._bench, frame)
-            answer = segments.encode(Result(frame["id"], request_id, batch.failed(frame, error)))
+            answer = encode_struct(Result(frame["id"], request_id, batch.failed(frame, error)))
         self._frames.send_bytes(answer)
         if not self._is_clean:
             self._restore()

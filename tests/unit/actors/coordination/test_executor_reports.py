@@ -4,6 +4,7 @@ import array
 from typing import Any, cast
 
 import pytest
+from msgspec import Raw
 
 from jobx import values
 from jobx.actors.coordination.executor_reports import (
@@ -22,6 +23,7 @@ from jobx.actors.runtime.address import Address
 from jobx.config import NodeSettings, RequestSettings, Settings
 from jobx.model import HandlerRef, Plan, PlanStep, Retry
 from jobx.payload import EMPTY, Payload, pack_offsets
+from jobx.segments import Returned
 from tests.support import frames
 from tests.unit.actors.request.driver import LOST, done, inline, mapped
 
@@ -392,3 +394,13 @@ def test_what_overlaps_what_is_done_counts_for_nothing_and_its_rest_runs_again(d
     assert len(desk.hear(work, "returned", 2, 2, [], True, durations, {})) == 1
     assert desk.hear(work, "returned", 1, 2, [], True, durations, {}) == []
     assert desk.take_all() == [1]
+
+
+def test_what_was_left_and_cannot_be_read_fails_its_invocation_and_no_other(desk: Desk) -> None:
+    work = desk.children(CHUNK)
+    left = Returned(1, 3, [], True, b"\0" * 36, Raw(b"\x81\x01\xd4\x63x"))
+    desk.outcomes.take(work, ACTOR, left)
+    ((event, _),) = desk.journal.appended
+    assert isinstance(event, Failed | Retried)
+    assert "extension type 99" in event.failure.message
+    assert desk.take_all() == [2, 3]
