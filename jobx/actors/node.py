@@ -57,6 +57,8 @@ from jobx.views import View
 
 #: Threads for blocking reads of the store.
 READERS: Final = 4
+#: Threads for reads of whole logs, which would keep others waiting.
+INSPECTORS: Final = 2
 #: Handlers whose examples run at the same time, at most.
 TRIALS: Final = 4
 #: How often a change of entities by a process that says nothing of it is looked for.
@@ -269,6 +271,7 @@ class Node:
             self._answers,
             self._writers,
             threads=readers,
+            inspectors=self._threads(INSPECTORS, "inspector", wait=False, cancel_futures=True),
             stalled=lambda: self._log.stalled,
             deliver=self._base.deliver,
             supervisor=self._supervisor,

@@ -231,6 +231,7 @@ class FakeNode:
             answers,
             writers,
             threads=threads,
+            inspectors=threads,
             stalled=lambda: None,
             deliver=self.desk.deliver,
             supervisor=nothing,

@@ -113,8 +113,7 @@ class EntityVerbs:
         self, write: Callable[[Any], object], asked: CreateEntity | PutEntity
     ) -> EntityView:
         kind = _kind(asked.kind)
-        fields = values.unpack(memoryview(asked.fields))
-        entity = model.convert(kind, asked.kind, fields)
+        entity = await self._in_thread(lambda: _entity(kind, asked))
         if isinstance(entity, model.Handler):
             await self._try(entity)
         elif isinstance(entity, model.Job):
@@ -145,6 +144,10 @@ class EntityVerbs:
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+def _entity(kind: type[Any], asked: CreateEntity | PutEntity) -> Any:
+    return model.convert(kind, asked.kind, values.unpack(memoryview(asked.fields)))
 
 
 def _kind(name: str) -> type[Any]:

@@ -18,6 +18,7 @@ from thespian.actors import ActorAddress
 from jobx import model
 from jobx.actors.coordination.executor_reports import invocation_id, missing_capability
 from jobx.actors.egress.writers.registry import Writers
+from jobx.actors.gateway.inspections import Inspections
 from jobx.actors.gateway.waiters import Answers, within
 from jobx.actors.inspection import graph, trace, trace_json, view_builders
 from jobx.actors.messages import Cancel, Describe, RequestKey, Submit
@@ -89,6 +90,7 @@ class Verbs:
         answers: Resolves what actors say.
         writers: Where results may go.
         threads: Where blocking reads run.
+        inspectors: Where reads of whole logs do.
         stalled: Returns why nothing can be written now, or None.
         deliver: Sends a message to an actor.
         supervisor: The root of the actors.
@@ -104,6 +106,7 @@ class Verbs:
         writers: Writers,
         *,
         threads: Executor,
+        inspectors: Executor,
         stalled: Callable[[], JobxError | None],
         deliver: Callable[[ActorAddress, object], None],
         supervisor: ActorAddress,
@@ -119,6 +122,7 @@ class Verbs:
         self._supervisor = supervisor
         self._redeliver = redeliver
         self._threads = threads
+        self._inspections = Inspections(inspectors)
         self._offered = frozenset(node.settings.node.capabilities)
         self._inputs = RootInputs(node.blobs, node.settings.inline_bytes)
         #: Requests that are asked for with an Idempotency-Key, durable or not.
@@ -354,11 +358,12 @@ class Verbs:
         def write(store: Store) -> bytes:
             return trace_json.encode(trace.read(store, *key, limit))
 
-        return TraceJson(json=await self._read(write))
+        return TraceJson(json=await self._inspect(write))
 
     async def invocation(self, asked: GetInvocation) -> TraceNode:
         """Return one invocation of a request."""
-        return await self._read(trace.invocation, *_key(asked), asked.invocation_id)
+        key, name = _key(asked), asked.invocation_id
+        return await self._inspect(lambda store: trace.invocation(store, *key, name))
 
     async def graph(self, asked: GetGraph) -> GraphView:
         """Return the graph of a request's invocation tree as DOT text."""
@@ -367,7 +372,7 @@ class Verbs:
         def write(store: Store) -> str:
             return graph.dot_text(trace.read(store, *key, limit), limit)
 
-        return GraphView(dot=await self._read(write))
+        return GraphView(dot=await self._inspect(write))
 
     async def cancel(self, asked: CancelRequest) -> RequestView:
         """End a request without a result; one that has ended stays as it is."""
@@ -398,6 +403,9 @@ class Verbs:
 
     async def _read(self, read: Callable[..., T], *arguments: Any) -> T:
         return await self._in_thread(lambda: read(self._store, *arguments))
+
+    async def _inspect(self, read: Callable[[Store], T]) -> T:
+        return await self._inspections.run(lambda: read(self._store))
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
