@@ -7,6 +7,9 @@ pure, a package that stays behind its adapter, a contract that hides what implem
 from __future__ import annotations
 
 import ast
+import configparser
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,3 +202,62 @@ def test_forbidden_import_is_refused(file: str, line: str) -> None:
     path = ROOT / file
     source = f"{line}\n{path.read_text(encoding='utf-8')}"
     assert set(imported(line)) <= set(refused(module_name(path), source))
+
+
+#: What an installation brings, by the name that it is imported by.
+INSTALLED: Final = {
+    "click": "click",
+    "falcon": "falcon",
+    "fsspec": "fsspec",
+    "gunicorn": "gunicorn",
+    "msgpack": "msgpack",
+    "msgspec": "msgspec",
+    "pynsq": "nsq",
+    "python-etcd": "etcd",
+    "PyYAML": "yaml",
+    "rich": "rich",
+    "thespian": "thespian",
+    "uvloop": "uvloop",
+}
+#: What a cluster alone needs, with what it brings in its turn.
+CLUSTER: Final = {"aetcd", "etcd", "grpc", "nsq", "tornado"}
+_EMBEDDED: Final = """
+import asyncio, os, sys
+import jobx.http.asgi, jobx.tools.cli
+from jobx import config_loading
+from jobx.actors.node import Node
+
+async def live():
+    node = Node(config_loading.load(None, {}, {"node.data_dir": sys.argv[1]}), os.environ)
+    await node.start()
+    await node.stop(0.0)
+
+asyncio.run(live())
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+
+
+def test_what_is_installed_is_imported_by_what_runs() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    required = {
+        re.split("[<>=]", line)[0]
+        for line in config["options"]["install_requires"].splitlines()
+        if line and not line.startswith("#")
+    }
+    assert required == set(INSTALLED)
+    used = {name for names in PACKAGES.values() for name in names}
+    assert set(INSTALLED.values()) - CLUSTER <= used
+
+
+def test_a_node_with_a_store_of_its_own_imports_nothing_of_a_cluster(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _EMBEDDED, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    loaded = set(done.stdout.split())
+    assert "thespian" in loaded
+    assert loaded & CLUSTER == set()
