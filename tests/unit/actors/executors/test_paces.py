@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from typing import Any
+
+from jobx.actors.executors.paces import LONG_S, Paces
+from jobx.actors.executors.process import WorkItem
+from jobx.actors.messages import RequestKey
+from jobx.actors.runtime.address import Address
+
+
+def item(step: str = "s", job: str = "j", workflow: str = "w") -> WorkItem:
+    frame: dict[str, Any] = {"t": "map", "step": step, "request": {"job": job}}
+    return WorkItem(1, RequestKey(workflow, "r"), frame, (), 1.0, Address("n", 1, 1))
+
+
+def test_what_is_not_known_is_short() -> None:
+    assert not Paces().is_long(item())
+
+
+def test_step_that_took_long_is_long_and_so_is_its_job() -> None:
+    paces = Paces()
+    paces.ended(item(), LONG_S)
+    assert paces.is_long(item())
+    assert paces.is_of_long_job(item("other"))
+    assert not paces.is_long(item("other"))
+    assert not paces.is_of_long_job(item(workflow="other"))
+
+
+def test_step_that_became_much_quicker_is_short_again() -> None:
+    paces = Paces()
+    paces.ended(item(), LONG_S)
+    paces.ended(item(), 0.6 * LONG_S)
+    assert paces.is_long(item())
+    paces.ended(item(), 0.4 * LONG_S)
+    assert not paces.is_long(item())
+
+
+def test_invocation_that_goes_on_shows_that_it_is_long() -> None:
+    paces = Paces()
+    assert not paces.saw(item(), 0.9 * LONG_S)
+    assert paces.saw(item(), LONG_S)
+    assert paces.is_long(item())

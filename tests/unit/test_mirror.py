@@ -1,0 +1,115 @@
+"""The unit tier has the shape of the package: a test file says which module it tests."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+
+#: Test files of no single module.
+WHOLE: Final = {
+    "chaos/test_history",  # the checker of soaks
+    "handlers/test_languages_page",
+    "handlers/test_wrong_handlers",
+    "kv/test_history",
+    "test_documents",
+    "test_ignores",
+    "test_imports",
+    "test_linear_readers",
+    "test_mirror",
+    "tools/test_conf",
+}
+
+#: Modules without a unit test of their own, by what tests them instead: the lowest tier that sees
+#: a fault of them.
+ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
+    "tests/contract/test_collections.py": ("kv/collections/*", "durable"),
+    "tests/contract/test_executors.py": (
+        *("actors/executors/pool", "actors/executors/process*", "actors/executors/sending"),
+        *("actors/executors/sharing", "actors/executors/fork_server_client"),
+    ),
+    "tests/contract/test_files.py": ("handlers/files/*",),
+    "tests/contract/test_languages.py": ("handlers/languages/*", "languages"),
+    "tests/contract/test_node.py": (
+        *("actors/gateway/*_verbs", "actors/messages", "actors/ports", "actors/node", "questions"),
+        *("views", "http/node/*", "actors/foreground"),
+    ),
+    "tests/contract/test_store.py": (
+        "kv/store",
+        "kv/memory",
+        "kv/entries",
+        "kv/etcd/*",
+        "kv/leases",
+    ),
+    "tests/contract/test_values.py": ("tagged_json", "listed", "json_reading"),
+    "tests/integration/test_cli.py": ("tools/*",),
+    "tests/integration/test_executor.py": ("handlers/execution/*", "handlers/forked", "segments"),
+    "tests/integration/test_outside.py": ("actors/egress/*", "writers", "webhooks"),
+    "tests/integration/test_scope.py": (
+        "handlers/scope/*",
+        "handlers/markers",
+        "handlers/failures",
+    ),
+    "tests/integration/test_web_worker.py": ("http/*", "logs"),
+    "tests/integration/test_trial.py": ("handlers/trial/*", "testing", "handlers/capture"),
+    "tests/simulation/test_simulation.py": (
+        *("actors/coordination/*", "actors/commits", "kv/requests/lives"),
+    ),
+    "tests/unit/actors/request/test_state_of_trees.py": ("actors/request/*",),
+    "tests/unit/actors/runtime/test_engine_mail.py": ("actors/runtime/*",),
+    "tests/unit/handlers/authoring/test_source.py": ("handlers/authoring/*",),
+    "tests/unit/handlers/pairs/test_grouping.py": ("handlers/pairs/merged_groups",),
+    "tests/unit/kv/entities/test_entities.py": ("kv/entities/*", "kv/write_batch", "kv/keys"),
+    "tests/unit/kv/requests/test_kept.py": ("kv/requests/deliveries",),
+    "tests/unit/kv/sqlite/test_store.py": ("kv/sqlite/*",),
+    "tests/unit/test_config.py": ("config_loading",),
+    "tests/unit/test_errors.py": ("meanings",),
+}
+
+
+def names(folder: str, pattern: str) -> set[str]:
+    """Return the files of a folder by their names from there on, without the ending."""
+    root = ROOT / folder
+    found = (path.relative_to(root).with_suffix("") for path in root.rglob(pattern))
+    return {str(name) for name in found if name.name != "__init__"}
+
+
+MODULES: Final = names("jobx", "*.py")
+TESTS: Final = names("tests/unit", "test_*.py")
+
+
+def module_of(test: str) -> str | None:
+    """Return the module that a test file is about: ``test_<module>``, or with words behind it."""
+    folder, _, name = test.rpartition("test_")
+    words = name.split("_")
+    for count in range(len(words), 0, -1):
+        module = folder + "_".join(words[:count])
+        if module in MODULES:
+            return module
+    return None
+
+
+ALONE: Final = sorted(MODULES - {module_of(test) for test in TESTS})
+
+
+@pytest.mark.parametrize("test", sorted(TESTS - WHOLE))
+def test_file_of_the_unit_tier_stands_where_its_module_does(test: str) -> None:
+    assert module_of(test) is not None
+
+
+@pytest.mark.parametrize("module", ALONE)
+def test_module_without_a_unit_test_is_tested_elsewhere(module: str) -> None:
+    patterns = (pattern for each in ELSEWHERE.values() for pattern in each)
+    assert any(fnmatch(module, pattern) for pattern in patterns)
+
+
+@pytest.mark.parametrize(("place", "patterns"), ELSEWHERE.items())
+def test_what_is_tested_elsewhere_is_there_and_has_no_unit_test(
+    place: str, patterns: tuple[str, ...]
+) -> None:
+    assert (ROOT / place).is_file()
+    assert all(any(fnmatch(module, pattern) for module in ALONE) for pattern in patterns)
