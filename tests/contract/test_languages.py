@@ -14,6 +14,7 @@ from jobx.errors import InvalidInput
 from jobx.handlers.execution.state import Bench
 from jobx.handlers.languages import processor
 from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.scope.names import Scope
 from tests.support import frames
 from tests.support.executors import ExecutorHost
 from tests.support.guests import (
@@ -201,6 +202,18 @@ def test_a_check_accepts_every_handler(language: Language) -> None:
 def test_a_check_refuses_wrong_syntax(language: Language) -> None:
     with pytest.raises(InvalidInput, match=r"line \d|module"):
         processor(language.name).check(language.broken, "mapper")
+
+
+def test_what_runs_in_a_guest_is_confined_unless_a_factory_adds_names(
+    guests: Guests, language: Language
+) -> None:
+    handler = load(language, "m", "mapper", "letters")
+    own = Scope().extended({"COUNT": len})
+    is_confined = [
+        processor(language.name).load(handler, scope, guests).is_confined
+        for scope in (Scope(), own)
+    ]
+    assert is_confined == [True, False]
 
 
 @pytest.fixture(scope="module")

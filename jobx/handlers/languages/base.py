@@ -104,21 +104,23 @@ _Load: TypeAlias = "Callable[[P, Mapping[str, Any], Scope, Guests], Loaded]"
 
 
 def without_author_code(load: _Load[P]) -> _Load[P]:
-    """Let what the operating system refuses here be no author's failure, while loading and later.
+    """Say that all that runs in the executor is of JobX, for handlers that run in a guest.
 
-    For a processor whose handlers run in a guest: all that runs in the executor is of JobX.
+    So what the operating system refuses is no author's failure, while loading and later, and
+    handlers are confined, unless they call what a scope factory adds.
     """
 
     @functools.wraps(load)
     def loading(processor: P, handler: Mapping[str, Any], scope: Scope, guests: Guests) -> Loaded:
         with translated(guests.folder):
             loaded = load(processor, handler, scope, guests)
-        return replace(loaded, run=lambda given: _run(loaded, given, guests.folder))
+        run = functools.partial(_run, loaded, guests.folder)
+        return replace(loaded, run=run, is_confined=not scope.own)
 
     return loading
 
 
-def _run(loaded: Loaded, given: Any, folder: str) -> Iterator[object]:
+def _run(loaded: Loaded, folder: str, given: Any) -> Iterator[object]:
     with translated(folder):
         yield from loaded.run(given) or ()
 

@@ -50,6 +50,7 @@ class Guests:
         self.wasm_fuel = wasm_fuel
         self.wasm_memory_bytes = wasm_memory_bytes
         self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._has_started = False
         self._kept: dict[object, Any] = {}
         self._restoring: list[Callable[[], object]] = []
 
@@ -64,8 +65,14 @@ class Guests:
         """Call ``restore`` when what author code of a request left is to be put back."""
         self._restoring.append(restore)
 
+    @property
+    def are_used(self) -> bool:
+        """Whether there are guests, or were since what they left was put back."""
+        return self._has_started or bool(self._running)
+
     def restore(self) -> None:
         """Put back what author code of a request left in guests."""
+        self._has_started = False
         for restore in self._restoring:
             restore()
 
@@ -89,6 +96,7 @@ class Guests:
             reason = f"{argv[0]} cannot be started on this node: {error}"
             raise GuestFailed("capability", "RuntimeMissing", reason) from error
         self._running[guest.pid] = guest
+        self._has_started = True
         return guest
 
     def end(self, guest: subprocess.Popen[bytes], patience_s: float = 0.0) -> int:
