@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -155,6 +156,22 @@ def test_one_member_of_three_may_die(tmp_path: Path) -> None:
             member.kill()
             assert eventually(lambda: is_written(store, "a"), timeout_s=30)
             etcd.start(member)
+
+
+def test_a_member_that_stands_still_is_left_for_another(tmp_path: Path) -> None:
+    with etcd_servers(tmp_path, 3) as etcd, closing(opened(*etcd.servers)) as store:
+        for member in etcd.members:
+            member.signal(signal.SIGSTOP)
+            assert eventually(lambda: is_written(store, "a"), timeout_s=30)
+            assert eventually(lambda: _read(store), timeout_s=30)
+            member.signal(signal.SIGCONT)
+            eventually(member.is_healthy, timeout_s=30)
+
+
+def _read(store: Store) -> bool:
+    with suppress(StoreUnavailable):
+        return store.get("a") is not None
+    return False
 
 
 def _error(store: Store) -> type[JobxError] | None:
