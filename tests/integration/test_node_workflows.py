@@ -210,7 +210,6 @@ def test_idle_executor_that_is_stopped_is_replaced(
     monkeypatch.setattr(processes, "GONE_LOOKS", 1000)  # it may take long to start
     node = start({"answer": ANSWER}, {"small": ("answer", "sum")}, node__executors=1)
     (old,) = node.pids()
-    monkeypatch.setattr(processes, "LOOK_S", 0.2)  # not before: a start may take longer
 
     os.kill(old, signal.SIGSTOP)
 

@@ -21,6 +21,8 @@ from jobx.system.disk import own_folder, translate
 from jobx.system.peers import is_ours, peer_of
 from jobx.views import Greeting, View
 
+#: Answers that wait for a peer to read them, beyond the largest one.
+MAX_UNREAD_BYTES: Final = 64 << 20
 #: Calls that one connection may have open at once.
 MAX_CALLS: Final = 20_000
 
@@ -168,5 +170,10 @@ class _Connection(asyncio.Protocol):
             self._write(questions.encode_error(number, told))
 
     def _write(self, frame: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(frame)
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+            _log.warning("disconnecting a peer of the gateway that does not read its answers")
+            self._transport.abort()  # it asks again when it can
+            return
+        self._transport.write(frame)

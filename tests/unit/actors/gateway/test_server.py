@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from jobx import frames, questions, values
+from jobx.actors.gateway import server
 from jobx.actors.gateway.server import Gateway
 from jobx.errors import InvalidInput, JobxError, NotFound, from_wire
 from jobx.questions import PROTOCOL, GetEntity, Hello, Question
@@ -150,3 +151,25 @@ def test_nobody_else_may_open_the_socket(tmp_path: Path) -> None:
         return path.stat().st_mode & 0o777
 
     assert _served(tmp_path, mode) == 0o600
+
+
+def test_a_peer_that_reads_no_answers_is_cut_off_before_they_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server, "MAX_UNREAD_BYTES", 1 << 20)
+
+    async def talk(path: Path) -> list[Any]:
+        reader, writer = await asyncio.open_unix_connection(str(path), limit=1)
+        asked = GetEntity(kind="k" * 100, workflow="w", name="n" * 100)
+        calls = (questions.encode_call(n, asked) for n in range(2000))
+        writer.write(questions.encode_call(0, HELLO) + b"".join(calls))
+        for _ in range(200):
+            await asyncio.sleep(0.01)
+            if "does not read" in caplog.text:
+                break
+        writer.close()
+        reader.feed_eof()
+        return await _ask(path, HELLO, GetEntity(kind="", workflow="w", name="a"))
+
+    assert _served(tmp_path, talk)[1] == [1, {"entity": {"echo": "a", "long": ""}}]
+    assert "does not read its answers" in caplog.text
