@@ -25,9 +25,9 @@ def create_app(node: NodePort, settings: HttpSettings, inputs: RootInputs | None
     """Return the ASGI application of a web worker that talks to ``node``.
 
     Args:
-        node: What answers.
+        node: The node.
         settings: The limits.
-        inputs: Where large arguments are kept; without one they go to the node as they are.
+        inputs: Where large arguments are stored; without it they go to the node as they are.
     """
     site = Site(node, settings, inputs, msgspec.json.encode(document()))
     resources: dict[str, dict[str, Responder]] = {}

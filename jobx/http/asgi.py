@@ -1,4 +1,4 @@
-"""What gunicorn loads: ``jobx.http.asgi:create()``."""
+"""The application for gunicorn, ``jobx.http.asgi:create()``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Lifespan:
         self._client = client
 
     async def process_startup(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
-        """Begin to connect; a node that is not there yet is no reason not to start."""
+        """Start to connect; the web worker starts even if there is no node yet."""
         await self._client.start()
         scope.get("state", {})[CUT_WAITS] = self._client.cut_waits
 
@@ -34,7 +34,7 @@ class Lifespan:
 
 
 def create() -> Door:
-    """Return the application as the settings of the environment say (``config_loading.load``).
+    """Return the application for the settings of the environment (``config_loading.load``).
 
     Raises:
         ConfigError: A setting is wrong.

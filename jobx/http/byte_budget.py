@@ -1,4 +1,4 @@
-"""What the bodies, or the answers, of one web worker may take of its memory together."""
+"""Bounds the memory of all bodies, or of all answers, of one web worker."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Final
 
 from jobx.errors import Overloaded
 
-#: What is told to clients that came when others had filled the budget.
+#: Retry-After for clients that find the budget full.
 RETRY_S: Final = 1.0
 
 
 class ByteBudget:
-    """Bytes that all of one kind may take together; for one event loop.
+    """A shared budget of bytes; for one event loop.
 
     Args:
-        noun: What takes them, in words of an error.
-        most_bytes: What all may take.
+        noun: What uses it, for errors.
+        most_bytes: The budget.
 
     Attributes:
-        taken_bytes: What they take.
-        turn: Held by the one whose large body is being decoded.
+        taken_bytes: The used bytes.
+        turn: Held while a large body is decoded.
     """
 
     def __init__(self, noun: str, most_bytes: int) -> None:
@@ -30,10 +30,10 @@ class ByteBudget:
         self.turn = asyncio.Lock()
 
     def take(self, count: int, own: int = 0) -> None:
-        """Take ``count`` bytes more for who has ``own`` already; who is alone always may.
+        """Take ``count`` more bytes for a user that has ``own`` already; a single user always may.
 
         Raises:
-            Overloaded: Others fill it.
+            Overloaded: Others fill the budget.
         """
         wanted = self.taken_bytes + count
         if wanted > self._most_bytes and self.taken_bytes > own:
@@ -42,5 +42,5 @@ class ByteBudget:
         self.taken_bytes = wanted
 
     def give_back(self, count: int) -> None:
-        """Give bytes back that were taken."""
+        """Give back taken bytes."""
         self.taken_bytes -= count

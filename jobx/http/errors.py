@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457): one table, one record, the handlers Falcon calls."""
+"""Errors as problem documents (RFC 9457): one table, one record, and Falcon's error handlers."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from jobx.model import Failure
 from jobx.views import RequestView
 
 MEDIA_PROBLEM: Final = "application/problem+json"
-#: Where a resource leaves the id of a request that may exist, in the context of what it answers.
+#: Name under which a resource leaves the id of a request that may exist, in its context.
 REQUEST_ID: Final = "request_id"
-#: Longest value of a header that repeats an author's words.
+#: Longest header value with author text.
 MAX_HEADER_CHARS: Final = 500
 
 #: Code of a problem that Falcon finds, by status.
@@ -32,14 +32,14 @@ _FALCON_CODES: Final = {
 }
 #: Status of a failed request, by the kind of its failure; 500 for the others.
 _FAILURE_STATUS: Final = {"timeout": 504, "capability": 503}
-#: What a header's value may not hold: control characters, C1 included.
+#: Characters that a header value may not have: control characters, including C1.
 _CONTROLS: Final = dict.fromkeys([*range(32), *range(127, 160)], " ")
 
 log = logging.getLogger(__name__)
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A problem document. The fields behind ``again`` are those of a failed request."""
+    """A problem document. The fields after ``again`` belong to a failed request."""
 
     type: str
     title: str
@@ -47,14 +47,14 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str
     #: Stable slug of the error.
     code: str
-    #: What to look for in the log, for a fault of JobX itself.
+    #: Id of the error in the log, for a fault of JobX itself.
     error_id: str | None = None
-    #: What may have happened of what was asked for: ``nothing``, ``maybe`` or ``done``.
+    #: What happened before the error: ``nothing``, ``maybe`` or ``done``.
     happened: str | None = None
-    #: Whose doing it is: ``caller``, ``author``, ``operator``, ``environment`` or ``ours``.
+    #: Who caused it: ``caller``, ``author``, ``operator``, ``environment`` or ``ours``.
     fault: str | None = None
-    #: What has to be before it is tried again: ``later`` (time), ``look`` (at what has happened),
-    #: ``changed`` (ask for something else), ``mended`` (the system), or ``never``.
+    #: What must come before another try: ``later`` (time), ``look`` (at what happened), ``changed``
+    #: (a different call), ``mended`` (the system), or ``never``.
     again: str | None = None
     request_id: str | None = None
     invocation_id: str | None = None
@@ -66,7 +66,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     step_name: str | None = None
     handler_name: str | None = None
     attempt: int | None = None
-    #: The pair that the failed invocation was given, shortened.
+    #: The input of the failed invocation, shortened.
     input: str | None = None
     #: Index of the yielded pair that did not fit.
     pair: int | None = None
@@ -102,7 +102,7 @@ def problem_document(status: int, title: str, detail: str, code: str, **more: An
 
 
 async def answer(send: Callable[[dict[str, Any]], Awaitable[None]], error: JobxError) -> None:
-    """Answer an ASGI request with the problem that an error is."""
+    """Answer an ASGI request with the problem document of an error."""
     status, title = status_of(type(error))
     body = problem_document(status, title, str(error), error.code)
     headers = [
@@ -114,7 +114,7 @@ async def answer(send: Callable[[dict[str, Any]], Awaitable[None]], error: JobxE
 
 
 def send_failure(resp: falcon.asgi.Response, request: RequestView) -> None:
-    """Make ``resp`` the problem that a failed or cancelled request ended with."""
+    """Make ``resp`` the problem document of a failed or cancelled request."""
     failure = request.failure or Failure(kind="internal", type="Unknown", message="no reason")
     if request.state == "cancelled":
         status, title, code = 409, "The request was cancelled", "cancelled"
@@ -142,7 +142,7 @@ def send_failure(resp: falcon.asgi.Response, request: RequestView) -> None:
 
 
 def header_text(text: str) -> str:
-    """Return ``text`` as what a header may hold: one bounded line of Latin-1."""
+    """Return ``text`` as a header value: one bounded line of Latin-1."""
     line = text[:MAX_HEADER_CHARS].translate(_CONTROLS)
     return line.encode("latin-1", "replace").decode("latin-1").strip()
 
@@ -158,7 +158,7 @@ async def _on_error(
     req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Any, _params: dict[str, Any]
 ) -> None:
     meaning = meaning_of(type(error))
-    if isinstance(error, Unavailable):  # of which nothing has happened
+    if isinstance(error, Unavailable):  # nothing of it has happened
         resp.set_header("Retry-After", str(max(1, math.ceil(error.retry_after_s))))
     if isinstance(error, errors.UnsupportedMedia):
         resp.set_header("Accept-Encoding", "gzip")

@@ -9,7 +9,7 @@ import os
 import signal
 from typing import Any
 
-# Every public name here that gunicorn knows is one of its options, and it knows "config".
+# Every public name here that gunicorn knows is one of its options, including "config".
 from jobx.config_loading import load as _load
 from jobx.http.asgi import CUT_WAITS
 from jobx.logs import start as _start_log
@@ -21,20 +21,20 @@ _settings = _load(None, os.environ)
 
 bind = _settings.http.bind
 workers = _settings.http.workers
-# One event loop a web worker: a client that waits costs a connection and no thread.
+# One event loop for each web worker: a waiting client costs a connection and no thread.
 worker_class = "jobx.http.web_worker.WebWorker"
-# A web worker that cannot start its application is a fault, not something to run without.
+# A web worker that cannot start its application is a fault.
 asgi_lifespan = "on"
-# A handler is cancelled so many seconds after its client left. Requests go on all the same.
+# An answer is cancelled so many seconds after its client left. Requests continue regardless.
 asgi_disconnect_grace_period = 3
 worker_connections = _settings.http.max_connections
 
-# Waits end a little before node.drain_s after SIGTERM: those who still wait get 202 and a location.
-# What is left are seconds for answers on their way; then gunicorn kills the web worker.
+# Waits end a little before node.drain_s after SIGTERM; waiting clients get 202 and a location.
+# The remaining seconds are for answers in progress; then gunicorn kills the web worker.
 graceful_timeout = int(_settings.node.drain_s) + 5
-# A web worker whose loop stands still for so long is replaced; a body must not pause longer.
+# A web worker whose loop hangs for this long is replaced; a body must not pause longer.
 timeout = 60
-# An idle connection holds up a stopping web worker for at most so many seconds.
+# An idle connection delays a stopping web worker for at most so many seconds.
 keepalive = 5
 
 # The body has its own limit, http.max_body_bytes: gunicorn has none.
@@ -42,11 +42,11 @@ limit_request_line = 8190
 limit_request_fields = 100
 limit_request_field_size = 8190
 
-# Its default is one socket in the home folder for all instances of a user.
+# gunicorn's default is one socket in the home folder for all instances of a user.
 control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 - heartbeats need a file in memory
 
-# Nothing that a web server creates is for other users.
+# Files of a web server are closed to other users.
 umask = 0o077
 
 accesslog = None
@@ -55,12 +55,12 @@ loglevel = _settings.node.log_level
 
 
 def on_starting(server: Any) -> None:
-    """Leave a Unix socket that was inherited to the parent, who needs it for the next gunicorn."""
+    """Keep an inherited Unix socket for the parent, which needs it for the next gunicorn."""
     server.systemd = True
 
 
 def post_fork(_server: Any, worker: Any) -> None:
-    """Have a web worker end with its server, and tell it what gunicorn has no option for."""
+    """Make a web worker end with its server, and set what gunicorn has no option for."""
     _prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != worker.ppid:  # the server died before the tie held
         os._exit(1)
@@ -71,7 +71,7 @@ def post_fork(_server: Any, worker: Any) -> None:
 
 
 def _cut_s(drain_s: float) -> float:
-    """Return when waits end, so that what is told then arrives within ``drain_s``."""
+    """Return when waits end, so that the answers arrive within ``drain_s``."""
     return max(drain_s - 1.0, drain_s / 2)
 
 

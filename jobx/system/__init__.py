@@ -1,1 +1,1 @@
-"""What is asked of the operating system: the only rooms that know its calls."""
+"""Calls of the operating system; only these modules know them."""

@@ -1,11 +1,11 @@
-"""How long to wait before something is tried again: twice as long each time, and spread."""
+"""Delays before retries: doubled each time, and spread."""
 
 from __future__ import annotations
 
 import random
 from typing import Final
 
-#: Doublings are bounded, for a float ends at 2 to the 1024th.
+#: Doublings are bounded, because a float ends at 2 to the 1024th.
 _MOST_DOUBLINGS: Final = 60
 
 

@@ -1,4 +1,4 @@
-"""Folders on the local disk, and what the errors of the operating system mean for a store."""
+"""Folders on the local disk, and the meaning of disk errors for a store."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 
 def translate(error: OSError, path: Path) -> JobxError:
-    """Return the error that a caller can decide on."""
+    """Return the JobX error of an error of the disk."""
     return errors.translate(error, str(path))
 
 
 def create_folder(path: Path) -> None:
-    """Create a folder and those above it, for its owner only; one that exists is left as it is.
+    """Create a folder and its parents, for its owner only; an existing folder is not changed.
 
     Raises:
         StoreFull: No room left.
@@ -41,14 +41,14 @@ def create_folder(path: Path) -> None:
 
 
 def own_folder(path: Path) -> None:
-    """Create a folder that is its owner's alone; one that others could enter is closed to them.
+    """Create a folder for its owner alone, or close an existing one to others.
 
     Raises:
         StoreFull: No room left.
-        StoreRefused: It cannot be created, belongs to another user, or is one that many share.
+        StoreRefused: It cannot be created, belongs to another user, or is shared by many.
     """
     create_folder(path)
-    # Where all users may create folders, one of the name that is wanted may be another's trap.
+    # Where all users may create folders, an existing one may be another user's trap.
     is_exposed = bool(path.parent.stat().st_mode & stat.S_ISVTX)
     found = path.lstat() if is_exposed else path.stat()
     if found.st_uid != os.geteuid() and (is_exposed or os.geteuid() != 0):
@@ -65,7 +65,7 @@ def _is_everybodys(path: Path) -> bool:
 
 @contextmanager
 def born_private() -> Iterator[None]:
-    """Have what is created meanwhile be its owner's alone from its first instant."""
+    """Make new files private from their first instant, for the length of a ``with``."""
     before = os.umask(_OTHERS)
     try:
         yield
@@ -74,7 +74,7 @@ def born_private() -> Iterator[None]:
 
 
 def close_to_others(path: Path) -> None:
-    """Close a file that others could read, and say so; a missing one is fine.
+    """Close a file that others could read, and log it; a missing file is fine.
 
     Raises:
         StoreRefused: It is not ours to close.

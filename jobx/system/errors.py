@@ -1,4 +1,4 @@
-"""What errors of the operating system mean: a full disk, a passing lack, or a refusal."""
+"""Meanings of errors of the operating system: a full disk, a temporary lack, or a refusal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jobx.errors import (
 )
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-#: What a process lacks for a moment: descriptors, memory.
+#: Errors of a temporary lack: descriptors, memory.
 LACKS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 #: Descriptors that a resolver needs, with some to spare.
 _SPARE: Final = 4
@@ -28,7 +28,7 @@ _MISSING: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
 def translate(error: OSError, where: str) -> JobxError:
-    """Return the error that a caller can decide on; ``where`` is the path."""
+    """Return the JobX error of an error of the operating system; ``where`` is the path."""
     reason = error.strerror or str(error)
     if error.errno in FULL:
         return StoreFull(where, reason)
@@ -39,7 +39,7 @@ def translate(error: OSError, where: str) -> JobxError:
 
 @contextmanager
 def translated(where: str) -> Iterator[None]:
-    """Turn an error of the operating system into what a caller can decide on."""
+    """Turn errors of the operating system into JobX errors, for the length of a ``with``."""
     try:
         yield
     except OSError as error:
@@ -57,7 +57,7 @@ def translate_read(error: OSError, name: str) -> JobxError:
 
 
 def is_own_lack(error: BaseException | None) -> bool:
-    """Tell whether an error comes from what this process itself had too little of."""
+    """Tell whether an error comes from a lack of resources in this process."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in LACKS:
             return True
@@ -66,9 +66,9 @@ def is_own_lack(error: BaseException | None) -> bool:
 
 
 def confirm_room(error: BaseException | None) -> None:
-    """Raise what this process lacked, where an error does not say so.
+    """Raise the lack of resources behind an error that does not show it.
 
-    A resolver that can open no file says that it does not know the name.
+    A resolver that can open no file reports an unknown name.
 
     Raises:
         OSError: There is no room for descriptors, or there was none for memory.

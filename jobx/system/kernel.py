@@ -1,4 +1,4 @@
-"""What the Linux kernel does for a process on request, and Python has no quick function for."""
+"""Calls of the Linux kernel for which Python has no quick function."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
 _ARENAS: Final = -8
 
-#: Memory of so many bytes at once goes back to the system when it is freed.
+#: Blocks of memory of this size return to the system when they are freed.
 _LARGE_BYTES: Final = 32 << 10
 
-#: As ``signal.signal``, but knows no enums: to look for that of the handler before takes several
-#: times as long as all else.
+#: As ``signal.signal``, but without enums: the lookup of the previous handler's enum takes several
+#: times as long as everything else.
 set_handler: Final[Callable[[int, Any], Any]] = _signal.signal
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -35,7 +35,7 @@ def prctl(option: int, argument: int) -> None:
 
 
 def limit(number: int, most: int) -> None:
-    """Limit this process, and all that it starts, to ``most`` or to what it may have anyhow."""
+    """Limit this process, and all that it starts, to ``most`` or to its present limit."""
     _, hard = resource.getrlimit(number)
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)
@@ -43,8 +43,8 @@ def limit(number: int, most: int) -> None:
 
 
 def give_back_memory() -> None:
-    """Have what this process frees go back to the system, also what its threads took."""
-    with suppress(AttributeError):  # another C library has no such options, or needs none
+    """Make freed memory of this process, and of its threads, return to the system."""
+    with suppress(AttributeError):  # another C library lacks these options, or does not need them
         for option, number in (
             (_MMAP_THRESHOLD, _LARGE_BYTES),
             (_TRIM_THRESHOLD, 32 * _LARGE_BYTES),

@@ -1,4 +1,4 @@
-"""Who is at the other end of a Unix socket: the operating system says it, not the peer."""
+"""The peer of a Unix socket, as reported by the operating system."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CREDENTIALS: Final = struct.Struct("3i")
 
 
 class Peer(NamedTuple):
-    """A process that connected, or that is connected to."""
+    """A process at the other end of a connection."""
 
     pid: int
     uid: int
@@ -22,23 +22,23 @@ class Peer(NamedTuple):
 
 
 def peer_of(sock: Any) -> Peer:
-    """Return who is at the other end of a connected Unix socket."""
+    """Return the peer of a connected Unix socket."""
     body = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return Peer(*_CREDENTIALS.unpack(body))
 
 
 def is_ours(peer: Peer) -> bool:
-    """Say whether a peer is of this process' own user, or of root."""
+    """Return whether a peer belongs to the user of this process, or to root."""
     return peer.uid in (0, os.geteuid())
 
 
 def check_node(sock: Any, path: Path) -> None:
-    """Check that who answers at a gateway's path is whom it belongs to: nothing was sent to it.
+    """Check that the owner of a gateway's path also answers there; call this before sending.
 
-    Root may ask the node of another user, whose folder the socket is in.
+    Root may ask the node of another user, whose folder has the socket.
 
     Raises:
-        NodeUnreachable: It is a process of somebody else.
+        NodeUnreachable: A process of another user answers.
     """
     peer = peer_of(sock)
     if is_ours(peer) or (os.geteuid() == 0 and peer.uid == path.parent.stat().st_uid):

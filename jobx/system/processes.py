@@ -1,4 +1,4 @@
-"""What the system says of processes: their memory, whether they stand still, how they ended."""
+"""Facts about processes: their memory, whether they are stopped, how they ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
 def rss_bytes(pid: int | str = "self") -> int:
-    """Return the resident memory of a process; 0 for one that has ended."""
+    """Return the resident memory of a process; 0 if it has ended."""
     try:
         with open(f"/proc/{pid}/statm", "rb", buffering=0) as statm:
             return int(statm.read().split()[1]) * _PAGE_BYTES
@@ -23,7 +23,7 @@ def rss_bytes(pid: int | str = "self") -> int:
 
 
 def is_stopped(pid: int) -> bool:
-    """Return whether a process was stopped by a signal, or by who traces it."""
+    """Return whether a process was stopped by a signal or a tracer."""
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as stat:
             return stat.read(512).rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])
@@ -42,7 +42,7 @@ def how_ended(code: int) -> str:
 
 
 def limit_bytes() -> int:
-    """Return how much this process may have: of the machine, its cgroups, its address space."""
+    """Return the memory limit of this process: of the machine, its cgroups, its address space."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_cgroup_limits()]
     address_space, _ = resource.getrlimit(resource.RLIMIT_AS)
     if address_space != resource.RLIM_INFINITY:
@@ -51,7 +51,7 @@ def limit_bytes() -> int:
 
 
 def _cgroup_limits() -> Iterator[int]:
-    """Yield the limits of the cgroups that this process is in, and of those above them."""
+    """Yield the limits of the cgroups of this process, and of their parents."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -72,6 +72,6 @@ def _limits(root: Path, name: str, file: str) -> Iterator[int]:
         try:
             text = (place / file).read_text(encoding="ascii").strip()
         except OSError:
-            continue  # in a container its own group is the root
-        if text.isdecimal():  # else "max"
+            continue  # in a container the own group is the root
+        if text.isdecimal():  # otherwise "max"
             yield int(text)

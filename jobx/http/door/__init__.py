@@ -1,1 +1,1 @@
-"""The door in front of the application: who may come in."""
+"""The door in front of the application checks which requests may come in."""

@@ -1,4 +1,4 @@
-"""The door in front of the whole application: nothing is served that did not come through it."""
+"""The door in front of the application, through which every request comes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Door:
-    """An ASGI application that lets in what may come in, and refuses the rest by its head.
+    """An ASGI application that admits allowed requests, and refuses others by their heads.
 
     Args:
-        app: What is behind it.
-        settings: Our names, and the limits of bodies and answers.
+        app: The application behind it.
+        settings: Names of this server, and limits of bodies and answers.
     """
 
     def __init__(self, app: Application, settings: HttpSettings) -> None:
@@ -61,7 +61,7 @@ class Door:
             intake.close()
 
     def _admit(self, scope: Scope) -> bool:
-        """Return whether a request that may come in has a body."""
+        """Check that a request may come in, and return whether it has a body."""
         listed = scope["headers"]
         headers: dict[bytes, bytes] = dict(listed)
         host = headers.get(b"host")
@@ -75,7 +75,7 @@ class Door:
         length = headers.get(b"content-length")
         if length is None:
             return b"transfer-encoding" in headers
-        if int(length) > self._max_body_bytes:  # the server lets in digits only
+        if int(length) > self._max_body_bytes:  # the server admits only digits
             limit = f"may have at most {self._max_body_bytes} bytes"
             raise TooLarge("body", f"{length[:80].decode()} bytes", limit)
         return length != b"0"
@@ -84,5 +84,5 @@ class Door:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        await receive()  # a WebSocket's handshake: there is none here
+        await receive()  # a WebSocket handshake, which is not supported
         await send({"type": "websocket.close"})

@@ -1,8 +1,8 @@
-"""Whom a request comes from, by what browsers say of it: pure decisions over raw headers.
+"""Checks the origin of a request: pure decisions over raw headers.
 
-A browser sends requests in the name of any page that it shows. Three headers that no page can
-choose tell them apart: ``Host`` names whom the browser meant, so a name that somebody rebound to
-this address gives itself away; ``Origin`` and ``Sec-Fetch-Site`` name the page that asks.
+A browser sends requests for any page that it shows. Three headers that no page can choose reveal
+foreign pages. ``Host`` names the server that the browser meant, so a name that was rebound to this
+address shows. ``Origin`` and ``Sec-Fetch-Site`` name the asking page.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Final
 
 from jobx.errors import ForeignOrigin, InvalidInput, WrongHost, quote
 
-#: Header names and values as ASGI has them; names are in lower case.
+#: Header names and values of ASGI; names are in lower case.
 Headers = Mapping[bytes, bytes]
 
 _LOCAL: Final = "localhost"
 _UNIX: Final = "unix:"
 _OWN_SITES: Final = frozenset({b"same-origin", b"none"})
 _ELSEWHERE: Final = "a page of another origin asks"
-#: What a bind or a malformed header may give that is the name of nobody.
+#: Values of a bind or a malformed header that are no names.
 _NOBODY: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - a comparison
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _DEFAULT_PORTS: Final = {b"http": b":80", b"https": b":443"}
-#: What a browser says of whom it asks for; each stands once at most.
+#: Headers with which a browser names the asking page; each may occur once.
 _TELLING: Final = (b"origin", b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest")
 
 
 class Hosts:
-    """The names that are ours: loopback, the address that is bound, and those of the settings.
+    """The names of this server: loopback, the bound address, and those of the settings.
 
     Args:
         bind: ``http.bind``.
@@ -43,7 +43,7 @@ class Hosts:
         self._seen: bytes | None = None
 
     def check(self, host: bytes, connected_to: str | None) -> None:
-        """Check that a Host header is one of ours; any port will do.
+        """Check that a Host header is a name of this server, with any port.
 
         Args:
             host: The header's value.
@@ -63,10 +63,10 @@ class Hosts:
 
 
 def check_origin(method: str, headers: Headers, host: bytes | None) -> None:
-    """Check that no page of elsewhere asks; a link that a person follows is fine.
+    """Check that no foreign page asks; a link that a person follows is allowed.
 
     Raises:
-        ForeignOrigin: One does.
+        ForeignOrigin: A foreign page asks.
     """
     site = headers.get(b"sec-fetch-site")
     if site is not None and site not in _OWN_SITES and not _is_navigation(method, headers):
@@ -77,7 +77,7 @@ def check_origin(method: str, headers: Headers, host: bytes | None) -> None:
 
 
 def one_host(headers: Iterable[tuple[bytes, bytes]], http_version: str) -> bytes | None:
-    """Return the Host header; None where HTTP/1.0 has none.
+    """Return the Host header; None if HTTP/1.0 has none.
 
     Raises:
         InvalidInput: There is more than one, or HTTP/1.1 has none.
@@ -91,10 +91,10 @@ def one_host(headers: Iterable[tuple[bytes, bytes]], http_version: str) -> bytes
 
 
 def check_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Check that what tells pages apart stands once.
+    """Check that the headers about the asking page occur once.
 
     Raises:
-        InvalidInput: One stands twice.
+        InvalidInput: One is repeated.
     """
     names = [name for name, _ in headers]
     for name in _TELLING:
@@ -132,7 +132,7 @@ def _is_port(text: str) -> bool:
 
 
 def _name(host: str) -> str:
-    """Return a host as it is compared: addresses have one form."""
+    """Return a host in a form for comparison; addresses have one form."""
     address = _address(host)
     return host if address is None else str(address)
 

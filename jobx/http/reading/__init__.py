@@ -1,1 +1,1 @@
-"""What comes in: bodies and headers."""
+"""Reads requests: bodies and headers."""

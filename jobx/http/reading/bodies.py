@@ -21,16 +21,16 @@ from jobx.http.writing.media import MEDIA_JSON, MEDIA_MSGPACK
 
 T = TypeVar("T")
 
-#: Lists, maps and what is in them, in the body of an entity: its node takes them apart on its loop.
+#: Items (lists, maps and their members) of an entity, which the node reads on its loop.
 ENTITY_ITEMS: Final = 20_000
 _WHERE: Final = "body"
 #: A body up to this is decoded within a millisecond or two.
 _QUICK_BYTES: Final = {MEDIA_JSON: 64 << 10, MEDIA_MSGPACK: 8 << 10}
-#: A body up to this is of no weight when it is decoded.
+#: The memory of a decoded body up to this is not counted.
 _SMALL_BYTES: Final = 4 << 10
-#: What an item takes at least when it is decoded: an object, and a place in a list or map.
+#: Least memory of a decoded item: an object, and a place in a list or map.
 _ITEM_BYTES: Final = 64
-#: What begins items in JSON.
+#: Characters that begin items in JSON.
 _SEPARATORS: Final = (b",", b":", b"[", b"{")
 _SPOKEN: Final = f"send {MEDIA_JSON} or {MEDIA_MSGPACK}, and name it in Content-Type"
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
@@ -53,21 +53,21 @@ async def document(
     tagged: bool = False,
     max_items: int | None = None,
 ) -> T:
-    """Return what ``take`` makes of the body, which must be one JSON or msgpack map with text keys.
+    """Return ``take`` of the body, which must be one JSON or msgpack map with text keys.
 
-    Large bodies are read in a thread, one after the other: the interpreter does not let others
-    work beside what reads them, and what they take while they are read is held once.
+    Large bodies are read in a thread, one after the other, because the interpreter runs one
+    thread at a time, and so the memory for reading is needed only once.
 
     Args:
         req: The request.
         settings: The limits.
-        take: Called with the map where it was read, so that the map is not held any longer.
-        tagged: The tags of ``values.to_jsonable`` stand for values in JSON.
-        max_items: Fewer items than the settings allow.
+        take: Called with the map in the reading thread, so that the map is freed early.
+        tagged: JSON has the tags of ``values.to_jsonable``.
+        max_items: A lower limit of items than that of the settings.
 
     Raises:
         TooLarge: It is larger than ``max_body_bytes``, as sent or decompressed, or in items.
-        UnsupportedMedia: Its type or encoding is not spoken here.
+        UnsupportedMedia: Its type or encoding is not supported.
         InvalidInput: It is malformed, nests deeper than ``max_depth`` or is not a map.
     """
     media_type = _media_type(req.content_type)
@@ -88,14 +88,14 @@ async def document(
 
 
 def let_go(req: Request, kept_bytes: int) -> None:
-    """Give back what was taken for a body of which no more than ``kept_bytes`` is held."""
+    """Give back the budget of a body, except for ``kept_bytes``."""
     intake = _intake(req)
     if intake is not None:
         intake.let_go(kept_bytes)
 
 
 def refuse(req: Request) -> None:
-    """Check that a request has no body, where none is known.
+    """Check that a request has no body.
 
     Raises:
         InvalidInput: It has one.
@@ -117,17 +117,17 @@ def _take(req: Request, count: int) -> None:
 
 
 def _decoded_bytes(body: bytes, media_type: str, max_items: int) -> int:
-    """Return about how much memory a body takes beyond its own bytes, without decoding it.
+    """Return the approximate memory of a decoded body, without decoding it.
 
     Raises:
-        TooLarge: It holds more items than it may.
+        TooLarge: It has too many items.
     """
     if len(body) <= _SMALL_BYTES:
         return 0
     if media_type == MEDIA_MSGPACK:
         return _ITEM_BYTES * packed.count_items(body, max_items)
     count = _separators(body)
-    # What may be within strings is not counted, unless there are more strings than items may be.
+    # Characters inside strings are not counted, unless there are more strings than allowed items.
     quotes = body.count(b'"') - body.count(rb"\"")
     if quotes > 2 * max_items:
         count = quotes // 2
@@ -158,7 +158,7 @@ def _decode(body: bytes, media_type: str, settings: HttpSettings, tagged: bool) 
 
 
 def decode_json(body: bytes, max_depth: int) -> Any:
-    """Return what a JSON body holds.
+    """Return the content of a JSON body.
 
     Raises:
         InvalidInput: It is malformed or nests deeper than ``max_depth``.
@@ -201,9 +201,9 @@ def _check(found: Any, body: bytes) -> None:
 
 
 def _media_type(content_type: str | None) -> str:
-    """Return which of the two types a body has.
+    """Return the type of a body, one of two.
 
-    One that names none is refused: any page can have a browser send such a body anywhere.
+    A body without a type is refused, because any web page can make a browser send it anywhere.
     """
     if content_type == MEDIA_JSON:
         return MEDIA_JSON
@@ -262,10 +262,10 @@ def _too_large(value: str, max_bytes: int) -> TooLarge:
 
 
 def _is_deeper(body: bytes, max_depth: int) -> bool:
-    """Say whether brackets nest deeper than ``max_depth``, in time linear in the body.
+    """Return whether brackets nest deeper than ``max_depth``, in time linear in the body.
 
-    Taking out each ``[]`` lowers the depth by one. What cannot be taken out is not balanced: the
-    parser will find it, unless it is so much that the parser itself would go too deep.
+    Removing each ``[]`` lowers the depth by one. Brackets that remain are not balanced. The parser
+    finds that, unless there are so many that the parser itself would recurse too deep.
     """
     if body.count(b"[") + body.count(b"{") <= max_depth:
         return False

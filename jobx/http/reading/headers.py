@@ -1,4 +1,4 @@
-"""What a client says beside the body: preferences, idempotency key, query, where it comes from."""
+"""Reads the rest of a request: preferences, idempotency key, query, address of the client."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class WaitPreference(msgspec.Struct, frozen=True):
     """How long a client waits for its answer.
 
     Attributes:
-        is_blocking: It wants the result in this answer.
+        is_blocking: The client wants the result in this answer.
         wait_s: How long it waits; 0 means not at all.
-        applied: The preferences that were followed, for Preference-Applied; may be empty.
+        applied: The applied preferences, for Preference-Applied; may be empty.
     """
 
     is_blocking: bool
@@ -35,7 +35,7 @@ class WaitPreference(msgspec.Struct, frozen=True):
 
 
 def waiting(req: Request, max_wait_s: float) -> WaitPreference:
-    """Return how long the client waits: ``?blocking=``, then ``Prefer``, else ``max_wait_s``.
+    """Return how long the client waits: by ``?blocking=``, then ``Prefer``, then ``max_wait_s``.
 
     Raises:
         InvalidInput: The query or the header is malformed.
@@ -54,7 +54,7 @@ def waiting(req: Request, max_wait_s: float) -> WaitPreference:
 
 
 def waiting_if_preferred(req: Request, max_wait_s: float) -> WaitPreference:
-    """Return how long the client waits: as ``Prefer: wait=N`` says, else not at all.
+    """Return how long the client waits: by ``Prefer: wait=N``, else not at all.
 
     Raises:
         InvalidInput: The header is malformed.
@@ -99,7 +99,7 @@ def query(req: Request, *known: str) -> dict[str, str]:
     """Return the query's parameters.
 
     Raises:
-        InvalidInput: One is not among ``known`` or stands twice.
+        InvalidInput: One is not among ``known``, or is repeated.
     """
     if not req.query_string:
         return {}
@@ -116,7 +116,7 @@ def query(req: Request, *known: str) -> dict[str, str]:
 
 
 def flag(req: Request, name: str) -> bool:
-    """Return the one parameter that an address knows: ``true``, ``false``, or not there (false).
+    """Return the one parameter of an address: ``true``, ``false``, or missing (false).
 
     Raises:
         InvalidInput: It is something else, or the query has another parameter.
@@ -144,8 +144,8 @@ def page_limit(req: Request, most: int, default: int = 100) -> int:
 def requester_ip(req: Request, header: str) -> str:
     """Return the address of the client, or of the client that a proxy on this machine names.
 
-    A peer on a Unix socket or on loopback is a proxy: the last entry of ``header`` is the one that
-    it wrote itself, whatever its client sent. Without a header no proxy is believed.
+    A peer on a Unix socket or loopback is a proxy. It wrote the last entry of ``header`` itself,
+    whatever its client sent. Without a header no proxy is trusted.
     """
     peer = req.remote_addr
     forwarded = req.get_header(header) if header else None

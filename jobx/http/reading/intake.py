@@ -1,6 +1,6 @@
-"""Bodies on their way in: how many bytes one web worker holds of all of them, and for how long.
+"""Incoming bodies: bounds their bytes in one web worker, and their time.
 
-What a body takes counts until its request is answered, as it is kept to be sent to the node again.
+A body counts until its request is answered, because it may have to be sent to the node again.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _NOTHING_YET: Final = {"type": "http.request", "body": b"", "more_body": True}
 
 
 class Intake:
-    """The body of one request: received under a budget and until a deadline.
+    """The body of one request, received under a budget and a deadline.
 
-    Nothing is received before the application wants a body, so that what is refused by its head
-    is refused at once, and a client that asks (``Expect``) is told to go on only when it may.
+    Nothing is received before the application wants the body. So a request with a bad head is
+    refused at once, and a client that asks (``Expect``) continues only when it may.
     """
 
     def __init__(self, receive: Receive, budget: ByteBudget, limit_s: float) -> None:
@@ -37,11 +37,11 @@ class Intake:
         self.turn = budget.turn
 
     async def receive(self) -> Event:
-        """Return the next ASGI event; the first is made up.
+        """Return the next ASGI event; the first one is made here.
 
         Raises:
             Overloaded: The bodies of others fill the budget.
-            BodyTooSlow: The body is not there in time.
+            BodyTooSlow: The body did not arrive in time.
         """
         if self._deadline is None:
             self._deadline = time.monotonic() + self._limit_s
@@ -62,13 +62,13 @@ class Intake:
         self._taken_bytes += count
 
     def let_go(self, kept_bytes: int) -> None:
-        """Give back what was taken beyond ``kept_bytes``."""
+        """Give back all bytes except ``kept_bytes``."""
         spare_bytes = max(0, self._taken_bytes - kept_bytes)
         self._budget.give_back(spare_bytes)
         self._taken_bytes -= spare_bytes
 
     def close(self) -> None:
-        """Give back all that was taken."""
+        """Give back all bytes."""
         self.let_go(0)
 
     async def _next(self, left_s: float) -> Event:

@@ -1,7 +1,7 @@
-"""How many items msgpack bytes hold, without decoding them.
+"""Counts the items in msgpack bytes without decoding them.
 
-A decoder makes room for as many items as a list announces, so what is announced is checked
-against what is there before it sees a byte.
+A decoder allocates room for as many items as a list announces. So the announced number is checked
+against the bytes before a decoder sees them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Final
 
 from jobx.errors import InvalidInput, TooLarge
 
-#: Bytes of a token whose size its first byte says: of single values, extensions among them.
+#: Size of tokens that their first byte determines: single values and extensions.
 _SIZES: Final = (
     dict.fromkeys((*range(128), *range(224, 256), 192, 194, 195), 1)
     | dict.fromkeys(range(128, 160), 1)
@@ -18,7 +18,7 @@ _SIZES: Final = (
     | {0xCC: 2, 0xCD: 3, 0xCE: 5, 0xCF: 9, 0xD0: 2, 0xD1: 3, 0xD2: 5, 0xD3: 9, 0xCA: 5, 0xCB: 9}
     | {0xD4: 3, 0xD5: 4, 0xD6: 6, 0xD7: 10, 0xD8: 18}
 )
-#: Bytes of the length behind the first byte, for bytes, text and extensions.
+#: Size of the length after the first byte, for bytes, text and extensions.
 _LENGTHS: Final = {
     0xC4: 1,
     0xC5: 2,
@@ -31,16 +31,16 @@ _LENGTHS: Final = {
     0xC9: 4,
 }
 _EXTENSIONS: Final = frozenset({0xC7, 0xC8, 0xC9})
-#: Bytes of the length, and items for each one that is counted, for lists and maps.
+#: Size of the length, and items for each counted one, for lists and maps.
 _CONTAINERS: Final = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
 
 
 def count_items(body: bytes, most: int) -> int:
-    """Return how many values, lists, maps and keys msgpack bytes hold.
+    """Return the number of values, lists, maps and keys in msgpack bytes.
 
     Raises:
-        TooLarge: They hold more than ``most``.
-        InvalidInput: They announce more than they hold, or are no msgpack.
+        TooLarge: There are more than ``most``.
+        InvalidInput: They announce more than they have, or are not msgpack.
     """
     at = count = 0
     owed = 1
@@ -57,7 +57,7 @@ def count_items(body: bytes, most: int) -> int:
 
 
 def _token(body: bytes, at: int) -> tuple[int, int]:
-    """Return the size of the token at a place, and how many items it says that follow."""
+    """Return the size of the token at a place, and the number of items that it announces."""
     first = body[at]
     size = _SIZES.get(first)
     if size is not None:

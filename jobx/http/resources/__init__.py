@@ -1,1 +1,1 @@
-"""One resource a noun: what each address answers."""
+"""The answers of each address, one module a noun."""

@@ -16,24 +16,24 @@ READY_S = 2.0
 
 
 class Health(msgspec.Struct, frozen=True):
-    """That something is well."""
+    """The answer of a healthy part."""
 
     status: str
 
 
 async def root(_: Site, __: Request, resp: Response) -> None:
-    """Say that the web worker lives, in one line for people."""
+    """Answer that the web worker lives, in one line for people."""
     resp.content_type = "text/plain; charset=utf-8"
     resp.data = f"JobX {jobx.__version__} is here; see /openapi.json\n".encode()
 
 
 async def live(_: Site, __: Request, resp: Response) -> None:
-    """Say that the web worker answers."""
+    """Answer that the web worker lives."""
     results.send_json(resp, Health("live"))
 
 
 async def ready(site: Site, _: Request, resp: Response) -> None:
-    """Say that the node answers and takes requests, or 503 and why not."""
+    """Answer that the node takes requests, or 503 with the reason."""
     try:
         node = await site.node.call(GetReadiness(), READY_S)
     except DeadlineExceeded as error:

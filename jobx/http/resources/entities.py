@@ -1,6 +1,6 @@
-"""Workflows, jobs, steps and handlers: create, read, replace, delete.
+"""Creates, reads, replaces and deletes workflows, jobs, steps and handlers.
 
-The node checks the fields, as it does for the command line; here only names are put together.
+The node checks the fields, as for the command line; this module only combines names.
 Every function takes the kind of the entity first.
 """
 
@@ -70,7 +70,7 @@ async def put(kind: str, site: Site, req: Request, resp: Response, **names: str)
 
 
 async def delete(kind: str, site: Site, req: Request, resp: Response, **names: str) -> None:
-    """Delete an entity; with ``?force=true`` though it is in use, and say what that broke."""
+    """Delete an entity; with ``?force=true`` even if it is in use, and list what that broke."""
     force = headers.flag(req, "force")
     answer = await site.node.call(DeleteEntity(**_key(kind, **names), force=force))
     if force:
@@ -91,7 +91,7 @@ def _packed(fields: dict[str, Any]) -> msgspec.Raw:
 
 
 def _put_name(fields: dict[str, Any], field: str, name: str) -> None:
-    """Take a name from the address into the fields, where it may stand already."""
+    """Add a name from the address to the fields, which may have it already."""
     if fields.setdefault(field, name) != name:
         reason = f"is not the {name} of the address"
         raise InvalidInput(f"body.{field}", repr(fields[field])[:80], reason)

@@ -1,4 +1,4 @@
-"""Requests as pictures: their invocation trees, drawn by Graphviz in the web worker."""
+"""Draws the invocation trees of requests, with Graphviz in the web worker."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from jobx.http.resources.site import MAX_DRAWN, Site
 from jobx.http.writing.media import MEDIA_JSON
 from jobx.questions import GetGraph
 
-#: What a graph may be asked for as; the first is the default.
+#: Media types of graphs; the first is the default.
 MEDIA: Final[dict[str, graph.Form]] = {
     "image/svg+xml": "svg",
     "image/png": "png",
     "text/vnd.graphviz": "dot",
 }
-# A picture that is opened by itself must not be able to do anything.
+# A picture that is opened by itself must not be able to run anything.
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
 class Key(TypedDict):
-    """What names a request in the questions about it."""
+    """The names of a request in questions about it."""
 
     workflow: str
     request_id: str
@@ -36,8 +36,8 @@ async def send(site: Site, resp: Response, media_type: str, key: Key) -> None:
 
     Raises:
         falcon.HTTPNotAcceptable: Graphviz is not installed.
-        Overloaded: Others are being drawn.
-        JobxError: What the node and ``graph.draw`` raise.
+        Overloaded: Too many graphs are being drawn.
+        JobxError: An error of the node or of ``graph.draw``.
     """
     if site.drawing.locked():
         raise Overloaded(f"{MAX_DRAWN} graphs are being drawn", 2.0)
@@ -55,10 +55,10 @@ async def send(site: Site, resp: Response, media_type: str, key: Key) -> None:
 
 
 def chosen(req: Request) -> str:
-    """Return the media type that a client takes a graph as.
+    """Return the media type of a graph for a client.
 
     Raises:
-        falcon.HTTPNotAcceptable: It takes none of them.
+        falcon.HTTPNotAcceptable: It accepts none of them.
     """
     media_type = req.client_prefers(tuple(MEDIA))
     if media_type is None:
@@ -67,7 +67,7 @@ def chosen(req: Request) -> str:
 
 
 def preferred(req: Request) -> str | None:
-    """Return the media type of a picture that a client likes better than JSON, or None."""
+    """Return the media type of a picture that a client prefers to JSON, or None."""
     if "image/" not in (req.get_header("Accept") or ""):
         return None
     media_type = req.client_prefers((MEDIA_JSON, *MEDIA))

@@ -1,4 +1,4 @@
-"""Posting a job: the door that everything else is for."""
+"""Handles the POST of a job."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ _SHORT_ARRAY: Final = 0x90
 
 
 class JobBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is posted to a job."""
+    """The body of a POST to a job."""
 
-    #: Values by name, as the first mapper's argument spec asks for them.
+    #: Values by name, as in the first mapper's argument spec.
     arguments: dict[str, Any] = {}
-    #: Anything that helps to recognise the request; handlers see it, views show it.
+    #: Anything that helps to recognise the request; handlers see it and views show it.
     context: dict[str, Any] = {}
-    #: The request fails when it takes longer; at most ``requests.time_limit_s``.
+    #: Time limit of the request; at most ``requests.time_limit_s``.
     time_limit_s: Seconds | None = None
-    #: What takes the result, where the job lets requests choose.
+    #: The result writer, if the job lets requests choose.
     result_writer: Name | None = None
 
 
 async def post(site: Site, req: Request, resp: Response, workflow: str, job: str) -> None:
-    """Submit a request and answer with its result, its failure, or where to look for it."""
+    """Submit a request and answer with its result, its failure, or its location."""
     check_name("workflow", workflow)
     check_name("job", job)
     waiting = headers.waiting(req, site.settings.max_wait_s)
@@ -56,7 +56,7 @@ async def post(site: Site, req: Request, resp: Response, workflow: str, job: str
     question = SubmitJob(
         workflow=workflow,
         job=job,
-        # Ours, so that the submit can be sent again when the node comes back.
+        # Created here, so that the submit can be repeated when the node comes back.
         request_id=new_id(time.time(), os.urandom(_RANDOM_BYTES)),
         is_blocking=waiting.is_blocking,
         wait_s=waiting.wait_s,
@@ -83,12 +83,12 @@ async def post(site: Site, req: Request, resp: Response, workflow: str, job: str
         try:
             most = site.settings.max_inline_pairs
             await results.send_outcome(req, resp, outcome, accepted, most)
-        except Overloaded:  # it is done, and its result can be had later
+        except Overloaded:  # it is done, and its result can be fetched later
             results.send_running(resp, outcome.request)
 
 
 async def _with_body(site: Site, question: SubmitJob, req: Request) -> SubmitJob:
-    """Return a question with what the body says, its arguments on disk if they are large."""
+    """Return a question with the content of the body; large arguments are on disk."""
     requester = headers.requester_ip(req, site.settings.forwarded_header)
     read = functools.partial(_read, question, requester)
     asked, item = await bodies.document(req, site.settings, read, tagged=True)
@@ -102,7 +102,7 @@ async def _with_body(site: Site, question: SubmitJob, req: Request) -> SubmitJob
 
 
 def _read(question: SubmitJob, requester: str, document: dict[str, Any]) -> tuple[SubmitJob, bytes]:
-    """Return a question with what a body says, and its packed arguments."""
+    """Return a question with the content of a body, and its packed arguments."""
     body = _converted(document)
     context = _shown_as_json(body.context)
     item = root_input.pack(body.arguments)
@@ -133,7 +133,7 @@ def _converted(document: dict[str, Any]) -> JobBody:
 
 
 def _shown_as_json(context: dict[str, Any]) -> dict[str, Any]:
-    """Return a context as what JSON can hold: it is shown in every view of its request."""
+    """Return a context in JSON's types, because every view of its request shows it."""
     if not context:
         return {}
     packed_bytes = len(values.pack(context))
@@ -155,7 +155,7 @@ def _context_too_large(size: int) -> TooLarge:
 
 
 def _fingerprint(packed_arguments: bytes, context: Value, writer: str | None) -> str:
-    """Return the digest of what is asked for: of a packed list of arguments, context, writer."""
+    """Return the digest of a call: of the packed list of arguments, context and writer."""
     others = [context, writer] if writer else [context]
     head = bytes([_SHORT_ARRAY + 1 + len(others)])
     return hashlib.sha256(b"".join([head, packed_arguments, *map(values.pack, others)])).hexdigest()

@@ -1,4 +1,4 @@
-"""Requests as they stand: listing, view, result, trace, graph, cancel."""
+"""Handles requests: list, view, result, trace, graph, cancel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from jobx.questions import (
 )
 
 STATES: Final = typing.get_args(RequestState)
-#: Invocations that a trace shows unless the client asks for more.
+#: Invocations that a trace shows by default.
 TRACE_LIMIT: Final = 1000
 MAX_TRACE: Final = 100_000
 
@@ -52,7 +52,7 @@ async def list_page(site: Site, req: Request, resp: Response, workflow: str) -> 
 
 
 async def read(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
-    """Answer with a request as it stands; with its graph if a picture is preferred."""
+    """Answer with the state of a request, or its graph if a picture is preferred."""
     key = _key(workflow, request_id)
     picture = graphs.preferred(req)
     if picture is not None:
@@ -62,7 +62,7 @@ async def read(site: Site, req: Request, resp: Response, workflow: str, request_
 
 
 async def cancel(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
-    """Cancel a request and all of its tree; 202 while that goes on."""
+    """Cancel a request with all of its tree; 202 while it still ends."""
     reason = req.get_param("reason") or ""
     if len(reason) > MAX_REASON_CHARS:
         limit = f"may have at most {MAX_REASON_CHARS} characters"
@@ -77,7 +77,7 @@ async def cancel(site: Site, req: Request, resp: Response, workflow: str, reques
 
 
 async def result(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
-    """Answer with what a request ended with; ``Prefer: wait=N`` waits for its end."""
+    """Answer with the result or failure of a request; ``Prefer: wait=N`` waits for its end."""
     waiting = headers.waiting_if_preferred(req, site.settings.max_wait_s)
     accepted = media.accepted(req)
     question = AwaitRequest(**_key(workflow, request_id), wait_s=waiting.wait_s)
@@ -92,7 +92,7 @@ async def result(site: Site, req: Request, resp: Response, workflow: str, reques
 
 
 async def deliver(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
-    """Deliver the result once more, under the same delivery id; 202 and where to look."""
+    """Deliver the result again, under the same delivery id; 202 with a location."""
     bodies.refuse(req)
     results.send_running(resp, await site.node.call(DeliverResult(**_key(workflow, request_id))))
 
@@ -111,7 +111,7 @@ async def invocation(site: Site, _: Request, resp: Response, **names: str) -> No
 
 
 async def output(site: Site, _: Request, resp: Response, **names: str) -> None:
-    """Answer with what an invocation wrote, as text."""
+    """Answer with the captured output of an invocation, as text."""
     resp.content_type = falcon.MEDIA_TEXT
     resp.text = (await site.node.call(_invocation(**names))).output or ""
 

@@ -1,4 +1,4 @@
-"""What all that is answered by one web worker shares."""
+"""Shared by all answers of one web worker."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MAX_DRAWN: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One web worker, as its resources see it.
+    """The parts of one web worker for its resources.
 
     Attributes:
-        node: What answers.
+        node: The node.
         settings: The limits.
-        inputs: Where large arguments are kept; without one they go to the node as they are.
+        inputs: Where large arguments are stored; without it they go to the node as they are.
         description: The OpenAPI document.
         host: The name of this machine.
-        drawing: Places for those who draw.
+        drawing: Bounds the graphs that are drawn at once.
     """
 
     node: NodePort
