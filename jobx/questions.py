@@ -5,7 +5,7 @@ wire are typed by one line. Frames (``jobx/frames.py``) hold lists, many calls a
 connection::
 
     client  [0, ["hello", protocol, …]]
-    node    [0, Greeting]
+    node    [0, views.Greeting]
     client  [n, [verb, field, …]]       n > 0, chosen by the client
     node    [n, view]  or  [n, nil, JobxError.to_wire()]
 """
@@ -21,35 +21,17 @@ from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from jobx import values
+from jobx import values, views
 from jobx.errors import FrameError, InvalidInput, JobxError, from_wire, quote
 from jobx.frames import UNREADABLE, encode_struct
 from jobx.model import Count, RequestState
-from jobx.views import (
-    ActorTree,
-    DeletionView,
-    EntityPage,
-    EntityView,
-    GraphView,
-    Greeting,
-    NodeView,
-    Outcome,
-    ReadinessView,
-    RefreshView,
-    RequestPage,
-    RequestView,
-    ResultView,
-    TraceJson,
-    TraceNode,
-    View,
-)
 
 #: Of the link between a node and who asks it; both ends speak the same.
 PROTOCOL: Final = 2
 
 _MAX_WAIT_S: Final = 31_536_000
 
-A = TypeVar("A", bound=View)
+A = TypeVar("A", bound=views.View)
 #: A name or an id; who answers checks more.
 Text: TypeAlias = Annotated[str, Meta(max_length=128)]
 Long: TypeAlias = Annotated[str, Meta(max_length=4096)]
@@ -68,7 +50,7 @@ class Question(
         return str(self.__struct_config__.tag)
 
 
-class Hello(Question[Greeting], frozen=True, tag="hello", forbid_unknown_fields=False):
+class Hello(Question[views.Greeting], frozen=True, tag="hello", forbid_unknown_fields=False):
     """What each peer says first; later protocols may say more."""
 
     protocol: int
@@ -90,7 +72,7 @@ class OfRequest(Question[A], Generic[A], frozen=True, kw_only=True):
     request_id: Text
 
 
-class SubmitJob(OfRequest[Outcome], frozen=True, kw_only=True, tag="submit"):
+class SubmitJob(OfRequest[views.Outcome], frozen=True, kw_only=True, tag="submit"):
     """Start a request, or find the one that was started before, and wait for it.
 
     Attributes:
@@ -116,17 +98,17 @@ class SubmitJob(OfRequest[Outcome], frozen=True, kw_only=True, tag="submit"):
     result_writer: Text | None = None
 
 
-class AwaitRequest(OfRequest[Outcome], frozen=True, kw_only=True, tag="wait"):
+class AwaitRequest(OfRequest[views.Outcome], frozen=True, kw_only=True, tag="wait"):
     """Wait until a request has ended, or the time is over."""
 
     wait_s: WaitSeconds = 0.0
 
 
-class GetRequest(OfRequest[RequestView], frozen=True, kw_only=True, tag="request.get"):
+class GetRequest(OfRequest[views.RequestView], frozen=True, kw_only=True, tag="request.get"):
     """A request as it stands."""
 
 
-class ListRequests(Question[RequestPage], frozen=True, kw_only=True, tag="request.list"):
+class ListRequests(Question[views.RequestPage], frozen=True, kw_only=True, tag="request.list"):
     """A page of requests, newest first: in a state, behind a cursor."""
 
     workflow: Text
@@ -135,53 +117,55 @@ class ListRequests(Question[RequestPage], frozen=True, kw_only=True, tag="reques
     limit: Limit
 
 
-class GetResult(OfRequest[ResultView], frozen=True, kw_only=True, tag="request.result"):
+class GetResult(OfRequest[views.ResultView], frozen=True, kw_only=True, tag="request.result"):
     """Where the result of a request is."""
 
 
-class GetTrace(OfRequest[TraceJson], frozen=True, kw_only=True, tag="request.trace"):
+class GetTrace(OfRequest[views.TraceJson], frozen=True, kw_only=True, tag="request.trace"):
     """The invocation tree of a request, up to so many invocations."""
 
     limit: Limit = 1000
 
 
-class GetInvocation(OfRequest[TraceNode], frozen=True, kw_only=True, tag="request.invocation"):
+class GetInvocation(
+    OfRequest[views.TraceNode], frozen=True, kw_only=True, tag="request.invocation"
+):
     """One invocation of a request."""
 
     invocation_id: Text
 
 
-class GetGraph(OfRequest[GraphView], frozen=True, kw_only=True, tag="request.graph"):
+class GetGraph(OfRequest[views.GraphView], frozen=True, kw_only=True, tag="request.graph"):
     """The graph of a request's invocation tree, up to so many invocations."""
 
     limit: Limit
 
 
-class CancelRequest(OfRequest[RequestView], frozen=True, kw_only=True, tag="request.cancel"):
+class CancelRequest(OfRequest[views.RequestView], frozen=True, kw_only=True, tag="request.cancel"):
     """End a request without a result; one that has ended stays as it is."""
 
     reason: Long
 
 
-class DeliverResult(OfRequest[RequestView], frozen=True, kw_only=True, tag="request.deliver"):
+class DeliverResult(OfRequest[views.RequestView], frozen=True, kw_only=True, tag="request.deliver"):
     """Deliver the result of a request once more."""
 
 
-class CreateEntity(Question[EntityView], frozen=True, kw_only=True, tag="entity.create"):
+class CreateEntity(Question[views.EntityView], frozen=True, kw_only=True, tag="entity.create"):
     """Create an entity of a kind; its fields are a packed map (``values.pack``)."""
 
     kind: Text
     fields: msgspec.Raw
 
 
-class PutEntity(Question[EntityView], frozen=True, kw_only=True, tag="entity.put"):
+class PutEntity(Question[views.EntityView], frozen=True, kw_only=True, tag="entity.put"):
     """Create or replace an entity; see ``CreateEntity``."""
 
     kind: Text
     fields: msgspec.Raw
 
 
-class GetEntity(Question[EntityView], frozen=True, kw_only=True, tag="entity.get"):
+class GetEntity(Question[views.EntityView], frozen=True, kw_only=True, tag="entity.get"):
     """An entity; a workflow is named twice."""
 
     kind: Text
@@ -189,7 +173,7 @@ class GetEntity(Question[EntityView], frozen=True, kw_only=True, tag="entity.get
     name: Text
 
 
-class ListEntities(Question[EntityPage], frozen=True, kw_only=True, tag="entity.list"):
+class ListEntities(Question[views.EntityPage], frozen=True, kw_only=True, tag="entity.list"):
     """Entities of a kind, by name, behind a name; of all workflows where none is named."""
 
     kind: Text
@@ -198,7 +182,7 @@ class ListEntities(Question[EntityPage], frozen=True, kw_only=True, tag="entity.
     limit: Limit
 
 
-class DeleteEntity(Question[DeletionView], frozen=True, kw_only=True, tag="entity.delete"):
+class DeleteEntity(Question[views.DeletionView], frozen=True, kw_only=True, tag="entity.delete"):
     """Delete an entity that nothing refers to, or by ``force``."""
 
     kind: Text
@@ -207,19 +191,19 @@ class DeleteEntity(Question[DeletionView], frozen=True, kw_only=True, tag="entit
     force: bool = False
 
 
-class RefreshLibrary(Question[RefreshView], frozen=True, tag="library.refresh"):
+class RefreshLibrary(Question[views.RefreshView], frozen=True, tag="library.refresh"):
     """Look now whether another process has changed entities."""
 
 
-class GetReadiness(Question[ReadinessView], frozen=True, tag="node.ready"):
+class GetReadiness(Question[views.ReadinessView], frozen=True, tag="node.ready"):
     """Whether the node takes requests."""
 
 
-class GetNode(Question[NodeView], frozen=True, tag="node.status"):
+class GetNode(Question[views.NodeView], frozen=True, tag="node.status"):
     """The node."""
 
 
-class ListActors(Question[ActorTree], frozen=True, kw_only=True, tag="actors.tree"):
+class ListActors(Question[views.ActorTree], frozen=True, kw_only=True, tag="actors.tree"):
     """The live actors, up to so many."""
 
     limit: Limit | None = None
@@ -285,7 +269,7 @@ def encode_call(number: int, question: Question[Any]) -> bytes:
     return encode_struct((number, question))
 
 
-def encode_answer(number: int, view: View) -> bytes:
+def encode_answer(number: int, view: views.View) -> bytes:
     """Return the answer to a call as a frame; raises FrameError when it cannot be sent."""
     return encode_struct((number, view))
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any, Final, TypeVar
 
-from jobx import model, values
+from jobx import model, questions, values, views
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.inspection.view_builders import plain
 from jobx.config import Settings
@@ -17,16 +17,6 @@ from jobx.handlers.authoring.library import Library
 from jobx.handlers.trial.examples import check_examples
 from jobx.kv.entities.entities import Entities
 from jobx.kv.store import Store
-from jobx.questions import (
-    CreateEntity,
-    DeleteEntity,
-    GetEntity,
-    ListEntities,
-    PutEntity,
-    Question,
-    RefreshLibrary,
-)
-from jobx.views import DeletionView, EntityPage, EntityView, RefreshView, View
 
 T = TypeVar("T")
 
@@ -73,29 +63,29 @@ class EntityVerbs:
         self._threads = threads
         self._trials = trials
 
-    async def create(self, asked: CreateEntity) -> EntityView:
+    async def create(self, asked: questions.CreateEntity) -> views.EntityView:
         """Create an entity."""
         return await self._write(self._entities.create, asked)
 
-    async def put(self, asked: PutEntity) -> EntityView:
+    async def put(self, asked: questions.PutEntity) -> views.EntityView:
         """Create or replace an entity."""
         return await self._write(self._entities.put, asked)
 
-    async def get(self, asked: GetEntity) -> EntityView:
+    async def get(self, asked: questions.GetEntity) -> views.EntityView:
         """Return an entity."""
         return await self._read(_kind(asked.kind), asked.workflow, asked.name)
 
-    async def list(self, asked: ListEntities) -> EntityPage:
+    async def list(self, asked: questions.ListEntities) -> views.EntityPage:
         """Return a page of entities of a class, by name."""
         kind = _kind(asked.kind)
 
-        def read() -> EntityPage:
+        def read() -> views.EntityPage:
             found, cursor = self._entities.page(kind, asked.workflow, asked.after, asked.limit)
-            return EntityPage(entities=[plain(entity) for entity in found], next=cursor)
+            return views.EntityPage(entities=[plain(entity) for entity in found], next=cursor)
 
         return await self._in_thread(read)
 
-    async def delete(self, asked: DeleteEntity) -> DeletionView:
+    async def delete(self, asked: questions.DeleteEntity) -> views.DeletionView:
         """Delete an entity that nothing refers to, or by ``force``; return what that broke."""
         kind, workflow, force = _kind(asked.kind), asked.workflow, asked.force
         name = None if kind is model.Workflow else asked.name
@@ -103,15 +93,15 @@ class EntityVerbs:
             lambda: self._entities.delete(kind, workflow, name, force=force)
         )
         await self._in_thread(self._library.refresh)
-        return DeletionView(broken=broken)
+        return views.DeletionView(broken=broken)
 
-    async def refresh(self, _: RefreshLibrary) -> RefreshView:
+    async def refresh(self, _: questions.RefreshLibrary) -> views.RefreshView:
         """Look now whether another process has changed entities; return whether one did."""
-        return RefreshView(changed=await self._in_thread(self._library.refresh))
+        return views.RefreshView(changed=await self._in_thread(self._library.refresh))
 
     async def _write(
-        self, write: Callable[[Any], object], asked: CreateEntity | PutEntity
-    ) -> EntityView:
+        self, write: Callable[[Any], object], asked: questions.CreateEntity | questions.PutEntity
+    ) -> views.EntityView:
         kind = _kind(asked.kind)
         entity = await self._in_thread(lambda: _entity(kind, asked))
         if isinstance(entity, model.Handler):
@@ -137,16 +127,16 @@ class EntityVerbs:
         source.check(handler)
         check_examples(handler, self._settings, self._environ)
 
-    async def _read(self, kind: type[Any], workflow: str, name: str | None) -> EntityView:
+    async def _read(self, kind: type[Any], workflow: str, name: str | None) -> views.EntityView:
         wanted = None if kind is model.Workflow else name
         found = await self._in_thread(lambda: self._entities.get(kind, workflow, wanted))
-        return EntityView(entity=plain(found))
+        return views.EntityView(entity=plain(found))
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
 
-def _entity(kind: type[Any], asked: CreateEntity | PutEntity) -> Any:
+def _entity(kind: type[Any], asked: questions.CreateEntity | questions.PutEntity) -> Any:
     return model.convert(kind, asked.kind, values.unpack(memoryview(asked.fields)))
 
 
@@ -157,11 +147,13 @@ def _kind(name: str) -> type[Any]:
     return kind
 
 
-ENTITY_VERBS: Final[dict[type[Question[Any]], Callable[[EntityVerbs, Any], Awaitable[View]]]] = {
-    CreateEntity: EntityVerbs.create,
-    PutEntity: EntityVerbs.put,
-    GetEntity: EntityVerbs.get,
-    ListEntities: EntityVerbs.list,
-    DeleteEntity: EntityVerbs.delete,
-    RefreshLibrary: EntityVerbs.refresh,
+ENTITY_VERBS: Final[
+    dict[type[questions.Question[Any]], Callable[[EntityVerbs, Any], Awaitable[views.View]]]
+] = {
+    questions.CreateEntity: EntityVerbs.create,
+    questions.PutEntity: EntityVerbs.put,
+    questions.GetEntity: EntityVerbs.get,
+    questions.ListEntities: EntityVerbs.list,
+    questions.DeleteEntity: EntityVerbs.delete,
+    questions.RefreshLibrary: EntityVerbs.refresh,
 }

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from thespian.actors import ActorAddress
 
-from jobx import model
+from jobx import model, questions, views
 from jobx.actors.coordination.executor_reports import invocation_id, missing_capability
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.gateway.inspections import Inspections
@@ -43,30 +43,6 @@ from jobx.kv.entities.entities import Entities
 from jobx.kv.requests import deliveries, request_entity
 from jobx.kv.store import Store
 from jobx.meanings import may_have_happened
-from jobx.questions import (
-    AwaitRequest,
-    CancelRequest,
-    DeliverResult,
-    GetGraph,
-    GetInvocation,
-    GetRequest,
-    GetResult,
-    GetTrace,
-    ListRequests,
-    OfRequest,
-    Question,
-    SubmitJob,
-)
-from jobx.views import (
-    GraphView,
-    Outcome,
-    RequestPage,
-    RequestView,
-    ResultView,
-    TraceJson,
-    TraceNode,
-    View,
-)
 
 T = TypeVar("T")
 
@@ -128,7 +104,7 @@ class Verbs:
         #: Requests that are asked for with an Idempotency-Key, durable or not.
         self._keys: dict[tuple[str, str, str], tuple[str, str]] = {}
 
-    async def submit(self, asked: SubmitJob) -> Outcome:
+    async def submit(self, asked: questions.SubmitJob) -> views.Outcome:
         """Start a request, or find the one that was started before; see ``http/node/client.py``.
 
         Arguments that are in a blob are removed when they start nothing.
@@ -148,7 +124,7 @@ class Verbs:
             await self._drop_arguments(asked)
         return outcome
 
-    async def _drop_arguments(self, asked: SubmitJob) -> None:
+    async def _drop_arguments(self, asked: questions.SubmitJob) -> None:
         if isinstance(asked.arguments, bytes):
             return
         key = _key(asked)
@@ -158,7 +134,7 @@ class Verbs:
             with suppress(JobxError):  # else the janitor finds them
                 await self._in_thread(lambda: self._inputs.drop(*key))
 
-    async def _submit(self, asked: SubmitJob) -> Outcome:
+    async def _submit(self, asked: questions.SubmitJob) -> views.Outcome:
         client_key = asked.idempotency_key
         if client_key is not None:
             first = await self._first_request(asked, client_key)
@@ -177,14 +153,16 @@ class Verbs:
         finally:
             self._keys.pop(slot, None)
 
-    async def _start(self, key: RequestKey, message: Submit, wait_s: float) -> Outcome:
+    async def _start(self, key: RequestKey, message: Submit, wait_s: float) -> views.Outcome:
         is_blocking = message.request.is_blocking
         future = self._answers.ended(key) if is_blocking else self._answers.opened(key)
         self._deliver(self._supervisor, message)
         request = await within(future, wait_s if is_blocking else ANSWER_S)
         return self._outcome(request or await self._describe_asked(key))
 
-    async def _find_other(self, key: RequestKey, conflict: Conflict, asked: SubmitJob) -> Outcome:
+    async def _find_other(
+        self, key: RequestKey, conflict: Conflict, asked: questions.SubmitJob
+    ) -> views.Outcome:
         """Return the request that took the id, or the client's key, before this one.
 
         Or this one, when somebody else coordinates it now.
@@ -198,13 +176,15 @@ class Verbs:
             return await self._replay(first, asked)
         raise conflict
 
-    async def _first_request(self, asked: SubmitJob, client_key: str) -> tuple[str, str] | None:
+    async def _first_request(
+        self, asked: questions.SubmitJob, client_key: str
+    ) -> tuple[str, str] | None:
         slot = (asked.workflow, asked.job, client_key)
         stored = await self._read(request_entity.idempotent, *slot)
         # Looked at last: nothing comes between this and what the caller does about it.
         return stored or self._keys.get(slot)
 
-    async def _replay(self, first: tuple[str, str], asked: SubmitJob) -> Outcome:
+    async def _replay(self, first: tuple[str, str], asked: questions.SubmitJob) -> views.Outcome:
         request_id, fingerprint = first
         if fingerprint != asked.fingerprint:
             reason = f"request {request_id} was asked for with it, and with another body"
@@ -214,7 +194,7 @@ class Verbs:
         outcome = await self._wait(key, asked.wait_s if asked.is_blocking else 0.0)
         return msgspec.structs.replace(outcome, replayed=True)
 
-    async def _build_known(self, asked: SubmitJob) -> Submit:
+    async def _build_known(self, asked: questions.SubmitJob) -> Submit:
         """Return the order to start a request, also of a job that was created a moment ago."""
         try:
             return self._build(asked)
@@ -223,7 +203,7 @@ class Verbs:
                 raise
         return self._build(asked)
 
-    def _build(self, asked: SubmitJob) -> Submit:
+    def _build(self, asked: questions.SubmitJob) -> Submit:
         """Check what is asked for and return the order to start it."""
         stalled = self._stalled()
         if isinstance(stalled, OutcomeUnknown):
@@ -290,11 +270,11 @@ class Verbs:
         if missing is not None:
             raise NoCapability(f"no node offers the capability {missing!r} of step {step!r}", 5.0)
 
-    async def wait(self, asked: AwaitRequest) -> Outcome:
+    async def wait(self, asked: questions.AwaitRequest) -> views.Outcome:
         """Wait until a request has ended, or the time is over."""
         return await self._wait(_key(asked), asked.wait_s)
 
-    async def _wait(self, key: RequestKey, wait_s: float) -> Outcome:
+    async def _wait(self, key: RequestKey, wait_s: float) -> views.Outcome:
         deadline = self._node.now() + wait_s
         while True:
             ended = self._answers.ended(key)
@@ -335,46 +315,46 @@ class Verbs:
             reason = "the store has not answered yet; look for the request later"
             raise OutcomeUnknown(f"request {key.request_id}", reason) from error
 
-    async def get(self, asked: OfRequest[RequestView]) -> RequestView:
+    async def get(self, asked: questions.OfRequest[views.RequestView]) -> views.RequestView:
         """Return a request as it stands."""
         request = await self._describe(_key(asked))
         return view_builders.request_view(request, await self._read(deliveries.read, request))
 
-    async def list(self, asked: ListRequests) -> RequestPage:
+    async def list(self, asked: questions.ListRequests) -> views.RequestPage:
         """Return a page of requests, newest first."""
         workflow = asked.workflow
         await self._read(_check_workflow, workflow)
         return await self._read(view_builders.page, workflow, asked.state, asked.after, asked.limit)
 
-    async def result(self, asked: GetResult) -> ResultView:
+    async def result(self, asked: questions.GetResult) -> views.ResultView:
         """Return where the result of a request is."""
         key = _key(asked)
         return view_builders.result_view(await self._describe(key), self._node.blobs.name(*key))
 
-    async def trace(self, asked: GetTrace) -> TraceJson:
+    async def trace(self, asked: questions.GetTrace) -> views.TraceJson:
         """Return the invocation tree of a request."""
         key, limit = _key(asked), asked.limit
 
         def write(store: Store) -> bytes:
             return trace_json.encode(trace.read(store, *key, limit))
 
-        return TraceJson(json=await self._inspect(write))
+        return views.TraceJson(json=await self._inspect(write))
 
-    async def invocation(self, asked: GetInvocation) -> TraceNode:
+    async def invocation(self, asked: questions.GetInvocation) -> views.TraceNode:
         """Return one invocation of a request."""
         key, name = _key(asked), asked.invocation_id
         return await self._inspect(lambda store: trace.invocation(store, *key, name))
 
-    async def graph(self, asked: GetGraph) -> GraphView:
+    async def graph(self, asked: questions.GetGraph) -> views.GraphView:
         """Return the graph of a request's invocation tree as DOT text."""
         key, limit = _key(asked), asked.limit
 
         def write(store: Store) -> str:
             return graph.dot_text(trace.read(store, *key, limit), limit)
 
-        return GraphView(dot=await self._inspect(write))
+        return views.GraphView(dot=await self._inspect(write))
 
-    async def cancel(self, asked: CancelRequest) -> RequestView:
+    async def cancel(self, asked: questions.CancelRequest) -> views.RequestView:
         """End a request without a result; one that has ended stays as it is."""
         key = _key(asked)
         ended = self._answers.ended(key)
@@ -392,7 +372,7 @@ class Verbs:
                 raise Unavailable(f"request {key.request_id} is being recovered")
         return view_builders.request_view(request)
 
-    async def deliver(self, asked: DeliverResult) -> RequestView:
+    async def deliver(self, asked: questions.DeliverResult) -> views.RequestView:
         """Deliver the result of a request once more; one that is on its way stays as it is."""
         key = _key(asked)
         request = await self._describe(key)
@@ -410,12 +390,12 @@ class Verbs:
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
-    def _outcome(self, request: model.Request) -> Outcome:
+    def _outcome(self, request: model.Request) -> views.Outcome:
         blob_dir = self._node.blobs.name(request.workflow_name, request.request_id)
         return view_builders.outcome(request, blob_dir)
 
 
-def _key(asked: OfRequest[Any]) -> RequestKey:
+def _key(asked: questions.OfRequest[Any]) -> RequestKey:
     return RequestKey(asked.workflow, asked.request_id)
 
 
@@ -423,15 +403,15 @@ def _check_workflow(store: Store, workflow: str) -> None:
     Entities(store).get(model.Workflow, workflow)
 
 
-VERBS: Final[dict[type[Question[Any]], Callable[[Verbs, Any], Awaitable[View]]]] = {
-    SubmitJob: Verbs.submit,
-    AwaitRequest: Verbs.wait,
-    GetRequest: Verbs.get,
-    ListRequests: Verbs.list,
-    GetResult: Verbs.result,
-    GetTrace: Verbs.trace,
-    GetInvocation: Verbs.invocation,
-    GetGraph: Verbs.graph,
-    CancelRequest: Verbs.cancel,
-    DeliverResult: Verbs.deliver,
+VERBS: Final[dict[type[questions.Question[Any]], Callable[[Verbs, Any], Awaitable[views.View]]]] = {
+    questions.SubmitJob: Verbs.submit,
+    questions.AwaitRequest: Verbs.wait,
+    questions.GetRequest: Verbs.get,
+    questions.ListRequests: Verbs.list,
+    questions.GetResult: Verbs.result,
+    questions.GetTrace: Verbs.trace,
+    questions.GetInvocation: Verbs.invocation,
+    questions.GetGraph: Verbs.graph,
+    questions.CancelRequest: Verbs.cancel,
+    questions.DeliverResult: Verbs.deliver,
 }

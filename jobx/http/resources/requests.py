@@ -9,21 +9,13 @@ from typing import Final, cast
 import falcon
 from falcon.asgi import Request, Response
 
+from jobx import questions
 from jobx.errors import InvalidInput, NotEnded, NotFound
 from jobx.http.reading import bodies, headers
 from jobx.http.resources import graphs
 from jobx.http.resources.site import Site
 from jobx.http.writing import held, media, results
 from jobx.model import RequestState, check_name
-from jobx.questions import (
-    AwaitRequest,
-    CancelRequest,
-    DeliverResult,
-    GetInvocation,
-    GetRequest,
-    GetTrace,
-    ListRequests,
-)
 
 STATES: Final = typing.get_args(RequestState)
 #: Invocations that a trace shows by default.
@@ -41,7 +33,7 @@ async def list_page(site: Site, req: Request, resp: Response, workflow: str) -> 
     if state is not None and state not in STATES:
         reason = f"must be one of {', '.join(STATES)}"
         raise InvalidInput("query parameter state", repr(state)[:80], reason)
-    question = ListRequests(
+    question = questions.ListRequests(
         workflow=check_name("workflow", workflow),
         state=cast("RequestState | None", state),
         after=req.get_param("after"),
@@ -58,7 +50,7 @@ async def read(site: Site, req: Request, resp: Response, workflow: str, request_
     if picture is not None:
         await graphs.send(site, resp, picture, key)
     else:
-        results.send_json(resp, await site.node.call(GetRequest(**key)))
+        results.send_json(resp, await site.node.call(questions.GetRequest(**key)))
 
 
 async def cancel(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
@@ -69,7 +61,9 @@ async def cancel(site: Site, req: Request, resp: Response, workflow: str, reques
         raise InvalidInput("query parameter reason", repr(reason)[:80], limit)
     requester = headers.requester_ip(req, site.settings.forwarded_header)
     reason = reason or f"over HTTP by {requester}"
-    request = await site.node.call(CancelRequest(**_key(workflow, request_id), reason=reason))
+    request = await site.node.call(
+        questions.CancelRequest(**_key(workflow, request_id), reason=reason)
+    )
     if request.state == "running":
         results.send_running(resp, request)
     else:
@@ -80,7 +74,7 @@ async def result(site: Site, req: Request, resp: Response, workflow: str, reques
     """Answer with the result or failure of a request; ``Prefer: wait=N`` waits for its end."""
     waiting = headers.waiting_if_preferred(req, site.settings.max_wait_s)
     accepted = media.accepted(req)
-    question = AwaitRequest(**_key(workflow, request_id), wait_s=waiting.wait_s)
+    question = questions.AwaitRequest(**_key(workflow, request_id), wait_s=waiting.wait_s)
     outcome = await site.node.attend(question)
     resp.set_header("X-MR-REQUEST-ID", request_id)
     if waiting.applied:
@@ -94,13 +88,15 @@ async def result(site: Site, req: Request, resp: Response, workflow: str, reques
 async def deliver(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Deliver the result again, under the same delivery id; 202 with a location."""
     bodies.refuse(req)
-    results.send_running(resp, await site.node.call(DeliverResult(**_key(workflow, request_id))))
+    results.send_running(
+        resp, await site.node.call(questions.DeliverResult(**_key(workflow, request_id)))
+    )
 
 
 async def trace(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with the invocation tree."""
     limit = headers.page_limit(req, MAX_TRACE, TRACE_LIMIT)
-    question = GetTrace(**_key(workflow, request_id), limit=limit)
+    question = questions.GetTrace(**_key(workflow, request_id), limit=limit)
     held.hold_trace(req, limit)
     results.send_text(resp, (await site.node.call(question)).json)
 
@@ -128,8 +124,8 @@ def _key(workflow: str, request_id: str) -> graphs.Key:
     return {"workflow": workflow, "request_id": request_id}
 
 
-def _invocation(workflow: str, request_id: str, invocation_id: str) -> GetInvocation:
+def _invocation(workflow: str, request_id: str, invocation_id: str) -> questions.GetInvocation:
     key = _key(workflow, request_id)
     if not _INVOCATION_ID.fullmatch(invocation_id):
         raise NotFound("invocation", invocation_id[:80])
-    return GetInvocation(**key, invocation_id=invocation_id)
+    return questions.GetInvocation(**key, invocation_id=invocation_id)
