@@ -20,6 +20,7 @@ import asyncio
 import os
 import threading
 import time
+import uuid
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -32,14 +33,15 @@ import uvloop
 
 from jobx import model
 from jobx.actors.node import Node
-from jobx.config import Settings
+from jobx.config import Settings, StoreSettings
 from jobx.errors import DeadlineExceeded, InvalidInput, RequestFailed
 from jobx.handlers.authoring import sync
 from jobx.handlers.pairs import root_input, run_reader
 from jobx.handlers.trial.single_run import Trial, TrialResult, load
 from jobx.kv.entities.entities import Entities
-from jobx.kv.opening import open_store
+from jobx.kv.opening import is_here, open_store
 from jobx.kv.requests import request_entity
+from jobx.kv.store import DeletePrefix
 from jobx.payload import Payload
 from jobx.questions import GetTrace, SubmitJob
 from jobx.values import Key, Pair, Value
@@ -130,7 +132,8 @@ class LocalWorkflow:
         folder: Empty folder for the node's state, such as pytest's ``tmp_path``.
         executors: Executor processes.
         timeout_s: Time limit of one request.
-        settings: Further settings; None means the defaults.
+        settings: Further settings; None means the defaults. In a store elsewhere (``store.url``)
+            the workflow has keys of its own, which are removed in the end.
     """
 
     def __init__(
@@ -150,7 +153,7 @@ class LocalWorkflow:
         node = msgspec.structs.replace(
             settings.node, data_dir=str(folder), executors=executors, workflows=()
         )
-        self._settings = msgspec.structs.replace(settings, node=node)
+        self._settings = msgspec.structs.replace(settings, node=node, store=_own(settings.store))
 
     def __enter__(self) -> LocalWorkflow:
         """Store the workflow and start the node.
@@ -180,6 +183,9 @@ class LocalWorkflow:
             self._wait(self._node.stop(0.0))
         finally:
             self._stop_loop()
+        if not is_here(self._settings):
+            with closing(open_store(self._settings)) as store:
+                store.commit([DeletePrefix("")])
 
     def run(self, step: str, arguments: Mapping[str, Value] | None = None) -> JobResult:
         """Run one request that begins with ``step``.
@@ -243,3 +249,10 @@ class LocalWorkflow:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_GRACE_S)
         self._loop.close()
+
+
+def _own(store: StoreSettings) -> StoreSettings:
+    """Return a store elsewhere as one that nobody else has; one that is in the folder is so."""
+    if not store.url:
+        return store
+    return msgspec.structs.replace(store, url=f"{store.url.rstrip('/')}/local-{uuid.uuid4().hex}")

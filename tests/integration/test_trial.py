@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,13 +14,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from jobx import model
-from jobx.config import ExecutorSettings, RequestSettings, Settings
+from jobx.config import ExecutorSettings, RequestSettings, Settings, StoreSettings
 from jobx.errors import DeadlineExceeded, HandlerFailed, InvalidInput, NotFound, RequestFailed
 from jobx.handlers.trial.examples import check_examples, checking
+from jobx.kv.opening import open_store
 from jobx.testing import LocalWorkflow, run_handler
 from jobx.tools.cli import main
 from jobx.tools.shared import exits
 from tests.support.authoring import handler
+from tests.support.etcd import Etcd
 from tests.support.languages import JAVASCRIPT
 
 COUNT = (
@@ -233,6 +237,19 @@ def test_job_runs_through_all_its_steps(folder: Path, tmp_path: Path) -> None:
     assert result.trace is not None
     assert result.trace.root is not None
     assert len(result.trace.root.children) == 3
+
+
+def test_workflow_on_etcd_has_keys_of_its_own_and_leaves_none(
+    folder: Path, tmp_path: Path, etcd: Etcd
+) -> None:
+    steps = {"count": ("count", None, "add_up")}
+    root = f"{etcd.url}/{uuid.uuid4().hex}"
+    settings = Settings(store=StoreSettings(url=root))
+    for name in ("one", "two"):
+        with LocalWorkflow(folder, steps, tmp_path / name, settings=settings) as workflow:
+            assert workflow.run("count", {"text": "a"}).pairs == [("a", 1)]
+    with closing(open_store(settings)) as store:
+        assert store.range("") == []
 
 
 def test_failed_job_says_why_and_the_next_one_runs(folder: Path, tmp_path: Path) -> None:
