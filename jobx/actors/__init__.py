@@ -1,1 +1,1 @@
-"""A node: the actor runtime, the pure life of a request, the actors around it, and the adapters."""
+"""A node: the actor runtime, the pure life of a request, the actors of it, and the adapters."""

@@ -1,4 +1,4 @@
-"""How much memory open requests may hold, in bytes: what each holds, and whether more fits."""
+"""The memory budget of open requests: the bytes of each, and whether more fits."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Final
 
 from jobx.errors import Overloaded
 
-#: How long a caller waits before it asks again.
+#: Retry-After for callers.
 AGAIN_S: Final = 1.0
 
 
 class OpenBudget:
-    """Counts what open requests hold: their arguments, mapped pairs and results in memory.
+    """Counts the memory of open requests: their arguments, mapped pairs and results.
 
     A request that is alone always fits, so that the largest one can run.
 
     Args:
-        limit_bytes: What all may hold together.
+        limit_bytes: The budget of all requests together.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -30,7 +30,7 @@ class OpenBudget:
 
     @property
     def has_room(self) -> bool:
-        """Whether anything more fits."""
+        """Whether more fits."""
         return self.held_bytes < self.limit_bytes or not self._held
 
     def admit(self, key: object, size_bytes: int) -> None:
@@ -46,10 +46,10 @@ class OpenBudget:
         self.hold(key, size_bytes)
 
     def hold(self, key: object, size_bytes: int) -> None:
-        """Take note of how much a request holds now, whatever fits."""
+        """Record the present size of a request, even beyond the budget."""
         self.held_bytes += size_bytes - self._held.get(key, 0)
         self._held[key] = size_bytes
 
     def release(self, key: object) -> None:
-        """Forget a request that holds nothing any more."""
+        """Forget a request that has ended."""
         self.held_bytes -= self._held.pop(key, 0)

@@ -1,11 +1,11 @@
 """The service clock: the wall clock without its jumps.
 
-What is promised to people in days (how long a result is kept, how long a request may take) must
-not depend on somebody setting the clock of the machine. So the service clock goes on with the
-time since the boot, and follows the wall clock by at most a tenth of what has passed: a wall clock
-that is set a day ahead is reached in ten days, one that is set back an hour in ten hours. It never
-goes back. Across restarts it goes on too; only over a boot of the machine the wall clock alone
-says how long that took.
+Promises in days (how long a result is kept, how long a request may take) must not depend on
+somebody setting the clock of the machine. So the service clock advances with the time since the
+boot, and follows the wall clock by at most a tenth of the elapsed time: it reaches a wall clock
+that is set a day ahead in ten days, and one that is set back an hour in ten hours. It never goes
+back. It continues across restarts. Only across a boot of the machine does the wall clock alone
+count.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from jobx.kv.requests.lives import Life
 
 #: Seconds by which it approaches the wall clock in a second.
 RATE: Final = 0.1
-#: It looks at the wall clock no more often, as this costs more than all else it does.
+#: It reads the wall clock no more often, because this costs more than everything else it does.
 LOOK_S: Final = 0.1
-#: It is noted anew when what was noted is off by more.
+#: It is recorded again when the record is off by more.
 _TOLERANCE_S: Final = 1.0
-#: Seconds since the machine was booted, also those in which it slept.
+#: Seconds since the boot of the machine, including sleep.
 boot_s: Final = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 def boot_id() -> str:
-    """Return what names this boot of the machine."""
+    """Return the id of this boot of the machine."""
     return _BOOT_ID.read_text(encoding="ascii").strip()
 
 
 class _Look(NamedTuple):
-    """What was seen of the wall clock last.
+    """The last look at the wall clock.
 
     Attributes:
-        at: What the service clock said …
+        at: The service clock …
         seen_s: … so many seconds after the boot.
         away_s: How far the wall clock was ahead of it.
     """
@@ -51,7 +51,7 @@ class _Look(NamedTuple):
     away_s: float
 
     def after(self, passed_s: float) -> float:
-        """Return what the service clock says so many seconds later."""
+        """Return the service clock so many seconds later."""
         most_s = RATE * passed_s
         if -most_s <= self.away_s <= most_s:
             return self.at + passed_s + self.away_s
@@ -59,10 +59,10 @@ class _Look(NamedTuple):
 
 
 class ServiceClock:
-    """Seconds since the epoch, for all that is decided by them; from any thread.
+    """Seconds since the epoch, for all decisions by them; from any thread.
 
     Args:
-        last: Where the last life of the node left off.
+        last: The record of the last life of the node.
         boot: Which boot of the machine this is.
         wall_at: The wall clock.
         since_s: Seconds since the boot.
@@ -102,7 +102,7 @@ class ServiceClock:
             return self._last
 
     def note(self, life: Life) -> Life:
-        """Return a life that says what the clock says; the same when that is near enough."""
+        """Return a record of the clock; the same record if it is near enough."""
         at, seen_s, _ = self._look()
         expected_at = life.at + seen_s - life.boot_s
         if life.boot == self._boot and abs(at - expected_at) <= _TOLERANCE_S:

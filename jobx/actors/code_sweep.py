@@ -1,7 +1,7 @@
 """Removes plans and handler versions that nothing needs: no handler, no request, no node.
 
-A plan is needed while it is current, was so a moment ago (a request with it may be on its way to
-the store), or is the plan of a request that is open or kept. Code is needed by handlers and plans.
+A plan is needed while it is current, was current a moment ago (a request with it may not be in the
+store yet), or belongs to an open or kept request. Handlers and plans need code.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from jobx.kv.prefixes import branches, scan
 from jobx.kv.requests import kept, request_entity
 from jobx.kv.store import Delete, Store, Write
 
-#: Keys that one commit removes; the next sweep removes further ones.
+#: Keys that one commit removes; the next sweep removes more.
 MAX_REMOVED: Final = 100
-#: Values that are read at once: one may be the source of a whole program.
+#: Values that are read at once; each may be the source of a whole program.
 _PAGE: Final = 8
 
 
 def workflows(store: Store) -> Iterator[str]:
-    """Yield the workflows that have plans or code, also those that exist no more."""
+    """Yield the workflows that have plans or code, including deleted ones."""
     found = {b.split("/")[1] for prefix in ("plans/", "code/") for b in branches(store, prefix)}
     yield from sorted(found)
 
 
 def sweep(store: Store, library: Library, workflow: str) -> int:
-    """Remove what nothing needs of a workflow; return how many keys.
+    """Remove unneeded plans and code of a workflow; return the number of keys.
 
-    No handler changes while it is decided (``change``), and no plan becomes current
+    No handler changes during the decision (``change``), and no plan becomes current
     (``Library.holding``).
     """
 
@@ -53,7 +53,7 @@ def _unneeded(store: Store, workflow: str, digests: set[str], versions: set[str]
     for entry in scan(store, keys.plan(workflow, ""), page=_PAGE):
         digest = entry.key.rsplit("/", 1)[1]
         if digest not in digests:
-            if opened is None:  # before what is kept: a request that ends is in one of the two
+            if opened is None:  # before the kept ones: a request that ends is in one of the two
                 opened = _opened(store, workflow)
             if digest not in opened and not kept.has_plan(store, workflow, digest):
                 yield entry.key
@@ -74,5 +74,5 @@ def _opened(store: Store, workflow: str) -> set[str]:
 def _decode(key: str, value: bytes) -> model.Plan:
     try:
         return model.decode(model.Plan, key, value)
-    except InvalidInput:  # whoever reads it says so
+    except InvalidInput:  # its reader reports that
         return model.Plan(steps={})

@@ -1,7 +1,7 @@
-"""What becomes of what is committed: each chain of writes gets an outcome, whatever happens.
+"""Commits chains of writes, each of which gets an outcome, whatever happens.
 
-A conditional write tells its own from anybody else's: what is there under its key, byte for byte,
-was written by it, though its answer may have been lost.
+A conditional write recognises itself: if its key has exactly its bytes, it was written, even if the
+answer was lost.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jobx.errors import (
 )
 from jobx.kv.store import Chain, CommitOutcome, Create, Store, Unit
 
-#: What is wrong with the store, and not with what it was given.
+#: Errors of the store itself, and not of a write.
 StoreFault: TypeAlias = StoreUnavailable | StoreFull | StoreRefused | OutcomeUnknown
 STORE_FAULTS: Final = (StoreUnavailable, StoreFull, StoreRefused, OutcomeUnknown)
 
@@ -31,8 +31,8 @@ _log = logging.getLogger(__name__)
 def commit(store: Store, chains: Sequence[Chain]) -> list[CommitOutcome]:
     """Commit chains and return the outcome of each; raises nothing. Blocks.
 
-    The last write of each unit is the one that says whose it is: nobody ever rewrites its key.
-    An error that is no fault of the store concerns its own chain: each is then tried alone.
+    The last write of each unit identifies its writer, because nobody ever rewrites its key. An
+    error that is not of the store concerns one chain, so each chain is then tried alone.
     """
     try:
         outcomes = store.commit_many(chains)
@@ -55,7 +55,7 @@ def _commit_alone(store: Store, chain: Chain) -> CommitOutcome:
 
 
 def _settled(store: Store, chain: Chain, outcome: CommitOutcome) -> CommitOutcome:
-    """Return an outcome in which nothing conflicts with what the chain itself wrote before."""
+    """Return an outcome without conflicts between a chain and its own earlier writes."""
     while isinstance(outcome.error, Conflict):
         try:
             if not _is_written(store, chain[outcome.done]):

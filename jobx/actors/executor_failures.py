@@ -1,4 +1,4 @@
-"""Why work was lost that an executor had, as failures of the invocations in it."""
+"""Failures of executors, as failures of the invocations in them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from jobx.errors import FrameError, JobxError, StoreRefused, Unavailable
 from jobx.model import Failure
 from jobx.system import processes
 
-#: A mapper was kept suspended in an executor that is gone.
+#: The executor of a suspended mapper is gone.
 KEEPER_GONE: Final = Failure(
     kind="lost",
     type="ExecutorLost",
     message="the executor that held the mapper is gone",
 )
 
-#: An executor was parked that kept mappers suspended, and there were too many.
+#: A parked executor with suspended mappers was ended, because there were too many.
 EVICTED: Final = Failure(
     kind="lost",
     type="ExecutorLost",
@@ -24,12 +24,12 @@ EVICTED: Final = Failure(
 
 
 def crashed(text: str) -> Failure:
-    """Return the failure of what an executor was at when it went; ``text`` says how."""
+    """Return the failure of the running invocation of a dead executor; ``text`` says how."""
     return Failure(kind="crash", type="ExecutorCrashed", message=text)
 
 
 def exited(status: int) -> Failure:
-    """Return the failure of what an executor was at that exited.
+    """Return the failure of the running invocation of an executor that exited.
 
     Args:
         status: Its exit code, or minus the number of the signal that ended it.
@@ -38,15 +38,15 @@ def exited(status: int) -> Failure:
 
 
 def unread(reason: str) -> Failure:
-    """Return the failure of work that an executor answered with what cannot be read."""
+    """Return the failure of work with an unreadable report."""
     message = f"the executor's answer cannot be read: {reason}"
     return Failure(kind="protocol", type="BadFrame", message=message)
 
 
 def unsendable(error: JobxError) -> Failure:
-    """Return the failure of what cannot be sent to an executor.
+    """Return the failure of work that cannot be sent to an executor.
 
-    What a store does not give right now is tried again, as what found no room is.
+    If a store cannot give it now, the work is retried, like work that found no room.
     """
     if isinstance(error, Unavailable | StoreRefused):
         kind = "disk"

@@ -21,7 +21,7 @@ from jobx.segments import Segment
 
 
 class RequestKey(NamedTuple):
-    """What names a request: its workflow and its id."""
+    """The name of a request: its workflow and its id."""
 
     workflow: str
     request_id: str
@@ -42,7 +42,7 @@ class Submit(Struct, frozen=True):
 
 
 class Recover(Struct, frozen=True):
-    """Take a request up from its log."""
+    """Continue a request from its log."""
 
     request: model.Request
     plan: model.Plan
@@ -51,7 +51,7 @@ class Recover(Struct, frozen=True):
 
 
 class Close(Struct, frozen=True):
-    """End a request with a failure, as event ``next_number``, without going on with it."""
+    """End a request with a failure, as event ``next_number``, without continuing it."""
 
     request: model.Request
     next_number: int
@@ -60,18 +60,18 @@ class Close(Struct, frozen=True):
 
 
 class Adopt(Struct, frozen=True):
-    """Take up every one of these requests from their logs, a few at a time."""
+    """Continue all these requests from their logs, a few at a time."""
 
     requests: tuple[Waiting, ...]
 
 
 class Waiting(Struct, frozen=True):
-    """A request of an earlier life that waits to be taken up.
+    """A request of an earlier life that waits for its continuation.
 
     Attributes:
-        deaths: Deaths of the node in a row while it was at work and got nowhere.
-        is_set_aside: It is not taken up but ended.
-        turn: How many suspects came before it when it was taken up last.
+        deaths: Deaths of the node in a row in which it ran without progress.
+        is_set_aside: It is ended instead of being continued.
+        turn: Number of suspects before it when it was last taken up.
     """
 
     key: RequestKey
@@ -81,20 +81,20 @@ class Waiting(Struct, frozen=True):
 
 
 class Probe(Struct, frozen=True):
-    """Say that actors are at work; the answer is Probed."""
+    """Ask whether actors run; the answer is Probed."""
 
     reply_to: ActorAddress
     ticket: int
 
 
 class Probed(Struct, frozen=True):
-    """The supervisor takes messages."""
+    """The supervisor handles messages."""
 
     ticket: int
 
 
 class Describe(Struct, frozen=True):
-    """Say how a request stands; the answer is Described."""
+    """Ask for the state of a request; the answer is Described."""
 
     key: RequestKey
     reply_to: ActorAddress
@@ -111,7 +111,7 @@ class Cancel(Struct, frozen=True):
 
 
 class Drain(Struct, frozen=True):
-    """Stop starting work; what is at work may end."""
+    """Stop starting work; running work may end."""
 
 
 class Opened(Struct, frozen=True):
@@ -127,15 +127,15 @@ class Ended(Struct, frozen=True):
 
 
 class Progressed(Struct, frozen=True):
-    """A request that was taken up got further than before, and that is durable."""
+    """A continued request made durable progress."""
 
     key: RequestKey
 
 
 class Refused(Struct, frozen=True):
-    """A request was not accepted, or goes on elsewhere; nothing of it is left here.
+    """A request was not accepted, or continues elsewhere; nothing of it is left here.
 
-    With ``may_exist`` its log must say how it stands: what its coordinator last appended cannot be
+    With ``may_exist`` only its log knows its state: the last event of its coordinator cannot be
     written, and never will be.
     """
 
@@ -145,7 +145,7 @@ class Refused(Struct, frozen=True):
 
 
 class Described(Struct, frozen=True):
-    """How a request stands; None when no coordinator has it."""
+    """The state of a request; None if no coordinator has it."""
 
     ticket: int
     request: model.Request | None
@@ -172,7 +172,7 @@ class Pull(Struct, frozen=True):
 
 
 class Discard(Struct, frozen=True):
-    """Close a kept mapper."""
+    """Close a suspended mapper."""
 
     vertex: int
 
@@ -186,9 +186,9 @@ class Ran(Struct, frozen=True):
 
 
 class TakenBack(Struct, frozen=True):
-    """The end of a batch, from vertex ``first`` on, was taken back from its executor unbegun.
+    """The end of a batch, from vertex ``first`` on, was recalled from its executor unstarted.
 
-    The answer for the rest is still to come.
+    The report for the rest follows.
     """
 
     ticket: int
@@ -198,8 +198,8 @@ class TakenBack(Struct, frozen=True):
 class Lost(Struct, frozen=True):
     """An executor died with work in it.
 
-    ``culprit`` is the vertex that it was at, None when the work had not been started; ``stage`` is
-    what of that vertex it was at: the mapper, or its combiner or reducer in the same trip.
+    ``culprit`` is the running vertex, None if the work had not been started. ``stage`` is its
+    running part: the mapper, or its combiner or reducer in the same trip.
     """
 
     ticket: int
@@ -209,7 +209,7 @@ class Lost(Struct, frozen=True):
 
 
 class SuspendedLost(Struct, frozen=True):
-    """Suspended mappers went with their executor."""
+    """Suspended mappers died with their executor."""
 
     vertices: tuple[int, ...]
     failure: model.Failure
@@ -222,19 +222,19 @@ class Committed(Struct, frozen=True):
 
 
 class CommitRefused(Struct, frozen=True):
-    """What was appended is not durable and will not be.
+    """An append is not durable and will not be.
 
-    A Conflict means that somebody else writes this log; after another error nobody does.
+    A Conflict means that somebody else writes this log; after any other error nobody does.
     """
 
     error: JobxError
 
 
 class LogRead(Struct, frozen=True):
-    """The log of a request, for the supervisor that starts its coordinator anew.
+    """The log of a request, for the supervisor that rebuilds its coordinator.
 
-    With an ``error`` and a ``request``, the log is damaged; with an ``error`` alone, it could not
-    be read this time. ``next_number`` is the number that the next event gets.
+    With an ``error`` and a ``request``, the log is damaged. With an ``error`` alone, it could not
+    be read this time. ``next_number`` is the number of the next event.
     """
 
     key: RequestKey

@@ -1,7 +1,7 @@
-"""Blob folders that have no request: all folders are looked through for them, over and over.
+"""Finds blob folders without a request, by looking through all folders over and over.
 
-Each round looks at one piece of them, so its cost does not grow with what is kept. Age is counted
-in rounds: a node that stood still for an hour has not looked for an hour either.
+Each round looks at one piece of them, so its cost does not grow with the kept requests. Age is
+counted in rounds, because a node that was stopped for an hour has not looked for an hour either.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.store import Store
 
-#: Folders that are looked at in one round, and that are removed in one at most.
+#: Folders that one round looks at, and that it removes at most.
 PIECE: Final = 500
-#: Rounds for which a folder has no request before it is removed: it may be about to be accepted.
+#: Rounds without a request before a folder is removed; its request may be about to be accepted.
 ROUNDS: Final = 60
-#: Folders without a request that are remembered; others are found in a later pass.
+#: Remembered folders without a request; a later pass finds others.
 MOST: Final = 10_000
 
 #: A workflow and the id of a request.
@@ -30,12 +30,12 @@ _log = logging.getLogger(__name__)
 
 
 class Orphans:
-    """Finds and removes folders that a dead process left without a request; for one thread.
+    """Finds and removes folders that dead processes left without a request; for one thread.
 
     Args:
         store: Where requests are.
         blobs: Where the folders are.
-        is_open: Tells whether the node works at a request, which may not be in the store yet.
+        is_open: Tells whether the node runs a request, which may not be in the store yet.
     """
 
     def __init__(self, store: Store, blobs: BlobFolder, is_open: Callable[[Names], bool]) -> None:
@@ -43,15 +43,15 @@ class Orphans:
         self._blobs = blobs
         self._is_open = is_open
         self._round = 0
-        #: The round in which each was found to have no request; the first found comes first.
+        #: The round in which each was found, in this order.
         self._found: dict[Names, int] = {}
         self._pass: Iterator[Names] = iter(())
 
     def sweep(self, is_stopping: Callable[[], bool]) -> int:
-        """Do one round: remove what has had no request for long, look at the next piece.
+        """Do one round: remove old folders without a request, and look at the next piece.
 
         Returns:
-            How many were removed.
+            The number of removed folders.
         """
         self._round += 1
         removed = self._remove(is_stopping)
@@ -73,7 +73,7 @@ class Orphans:
             del self._found[names]
             try:
                 removed += self._is_orphan(names) and self._blobs.remove(*names, is_stopping)
-            except JobxError as error:  # it is found again in the next pass
+            except JobxError as error:  # the next pass finds it again
                 _log.warning("a blob folder without a request cannot be removed now: %s", error)
         return removed
 

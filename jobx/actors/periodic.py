@@ -1,4 +1,4 @@
-"""What a node does now and then, for as long as it runs."""
+"""Periodic tasks of a node."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _log = logging.getLogger(__name__)
 
 
 class Periodic:
-    """Repeats calls, each in a thread; a round that fails ends no further ones.
+    """Repeats calls in threads; further rounds follow a failed one.
 
-    Of rounds that fail one after the other, the first is logged.
+    The first of several failed rounds in a row is logged.
     """
 
     def __init__(self) -> None:
@@ -40,11 +40,11 @@ class Periodic:
         self.once(self._repeat(every_s, threads, calls, after))
 
     def once(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something on the loop, beside all else."""
+        """Run something on the loop once, concurrently."""
         self._tasks.append(asyncio.get_running_loop().create_task(work))
 
     def stop(self) -> None:
-        """Begin nothing more; what a thread is at goes on."""
+        """Start nothing more; running threads finish."""
         for task in self._tasks:
             task.cancel()
 

@@ -1,4 +1,4 @@
-"""What actors find behind ``self.node``: the adapters of a node, set by the base that made them."""
+"""The ports of a node, which actors find in ``self.node``; the system base sets it."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ class Log(Protocol):
         writes: Sequence[Write],
         urgent: bool,
     ) -> None:
-        """Write what belongs to event ``number``; ``owner`` hears Committed or CommitRefused.
+        """Write event ``number`` and its writes; ``owner`` gets Committed or CommitRefused.
 
-        What is not urgent may wait a moment for company. Appends of one request become
+        An append that is not urgent may wait a moment for others. Appends of one request become
         durable together or in order.
         """
 
     def forget(self, key: RequestKey) -> None:
-        """Drop what is not written yet of a request whose log belongs to somebody else."""
+        """Drop unwritten appends of a request whose log belongs to somebody else."""
 
     def read(self, key: RequestKey, reply_to: ActorAddress, *, has_events: bool = True) -> None:
-        """Read a request's log for a new owner; ``reply_to`` hears LogRead.
+        """Read a request's log for a new owner; ``reply_to`` gets LogRead.
 
-        What the owner before appended is written first, or refused. Who ends the request needs
-        no events.
+        Appends of the previous owner are written first, or refused. An owner that only ends the
+        request needs no events.
         """
 
     def mark(self, requests: Sequence[OpenRequest]) -> None:
-        """Mark open requests, before anything of them is read that is asked for later."""
+        """Mark open requests, before any read that is asked for later."""
 
 
 class Executors(Protocol):
@@ -59,23 +59,23 @@ class Executors(Protocol):
         """Executors that this node has."""
 
     def run(self, work: Run, owner: ActorAddress) -> None:
-        """Run a work frame as soon as an executor has room; ``owner`` hears Ran or Lost."""
+        """Run a work frame as soon as an executor has room; ``owner`` gets Ran or Lost."""
 
     def pull(self, pull: Pull, owner: ActorAddress) -> None:
-        """Ask the executor that keeps a mapper of ``owner``; it hears Ran or Lost."""
+        """Pull a suspended mapper of ``owner``, which gets Ran or Lost."""
 
     def discard(self, key: RequestKey, vertex: int, owner: ActorAddress) -> None:
         """Close a suspended mapper of ``owner``."""
 
     def abandon(self, key: RequestKey, owner: ActorAddress) -> None:
-        """Forget all of an owner: its queued work, its suspended mappers, its running work.
+        """Forget everything of an owner: its queued work, suspended mappers and running work.
 
-        Running work gets a moment to end by itself, then its executor is replaced.
+        Running work gets a moment to end by itself; then its executor is replaced.
         """
 
 
 def _ignore(_: object) -> None:
-    """Do nothing: nobody listens."""
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +84,11 @@ class Services:
 
     Attributes:
         now: Monotonic seconds.
-        now_at: The wall clock, for what people read.
-        gateway: Hears how requests end that nobody in particular asked about.
-        notify: Tells people of something.
-        deliver: Takes the result of a finished request to where it goes, if it goes anywhere.
-        budget: What open requests may hold in memory.
+        now_at: The wall clock, for people.
+        gateway: Receives the ends of requests.
+        notify: Sends a notification.
+        deliver: Delivers the result of a finished request, if it has a destination.
+        budget: The memory budget of open requests.
     """
 
     node_id: str

@@ -1,4 +1,4 @@
-"""Whether a node is ready: everything that could stand still is asked, and answers in time."""
+"""Whether a node is ready: every part that could hang is asked, and answers in time."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
-#: How long actors may take to answer.
+#: Time limit for the answer of actors.
 PROBE_S: Final = 1.0
 
-#: Returns what is wrong, None for nothing. Must be cheap.
+#: Returns a problem, or None. It must be cheap.
 Check: TypeAlias = Callable[[], str | None]
 
 
 class Readiness:
-    """Asks all parts of a node whether they are well.
+    """Asks all parts of a node for problems.
 
     Args:
-        checks: What is looked at, in the order in which it is told.
+        checks: The checks, in the order of reports.
         probe: Asks the supervisor; the future ends when it has answered.
     """
 
@@ -26,7 +26,7 @@ class Readiness:
         self._probe = probe
 
     async def trouble(self) -> str | None:
-        """Return why the node is not ready, or None: it is."""
+        """Return why the node is not ready, or None."""
         try:
             await asyncio.wait_for(self._probe(), PROBE_S)
         except TimeoutError:

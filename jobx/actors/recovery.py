@@ -1,15 +1,15 @@
-"""In which order open requests are taken up at a start, and which is set aside. Pure.
+"""The order in which open requests continue at a start, and which is set aside. Pure.
 
-What kills a node may come from outside, and then it names nobody. So a death counts for a request
-only if the request was at work and got nowhere in that life: its log has no event that shows
-progress. A request for which two deaths in a row count is a suspect, and is tried:
+The death of a node may come from outside, and then no request is to blame. So a death counts for a
+request only if the request ran without progress in that life: its log has no event that shows
+progress. A request with two such deaths in a row is a suspect, and is tried:
 
-- It waits first, longer after each death. A death meanwhile for which nobody at work accounts
-  came from outside: that acquits all who wait.
-- Then it is at work without any other suspect, until it gets further, has ended, or has lasted
-  for its probation, which also doubles with each death. Getting further acquits.
+- It waits first, longer after each death. If the node dies meanwhile, and no running request
+  accounts for it, the death came from outside: this acquits all waiting suspects.
+- Then it runs without any other suspect, until it makes progress, has ended, or has lasted for its
+  probation, which also doubles with each death. Progress acquits it.
 
-Only what the node died of in such a trial, after enough deaths, is set aside.
+A request is set aside only if the node dies in such a trial, after enough deaths.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from jobx.system.backoff import doubled
 
 #: Logs that are read at the same time.
 AT_ONCE: Final = 4
-#: Deaths in a row that make a suspect; fewer where fewer are the limit.
+#: Deaths in a row that make a suspect; fewer if the limit is lower.
 SUSPICIOUS: Final = 2
 #: How long a suspect with the fewest and with many deaths waits after a start. It keeps deaths far
 #: enough from each other for who restarts the node, too.
 HOLD_S: Final = (12.0, 60.0)
-#: How long what is no suspect is at work, at least, before a suspect follows.
+#: How long other requests run, at least, before a suspect follows.
 SETTLE_S: Final = 2.0
-#: How long a suspect with the fewest deaths is at work alone.
+#: How long a suspect with the fewest deaths runs alone.
 PROBATION_S: Final = 20.0
 MAX_PROBATION_S: Final = 86_400.0
 
-#: Events that come of being at work, without getting further.
+#: Events without progress.
 _NO_PROGRESS: Final = frozenset({"accepted", "adopted", "retried"})
 
 
 def shows_progress(events: Iterable[str]) -> bool:
-    """Return whether a log got further by events of these names."""
+    """Return whether events of these names show progress."""
     return any(event not in _NO_PROGRESS for event in events)
 
 
 def suspicious(limit: int) -> int:
-    """Return the deaths that make a suspect, where so many set a request aside."""
+    """Return the number of deaths that make a suspect, for a limit of deaths."""
     return min(SUSPICIOUS, limit - 1)
 
 
@@ -60,14 +60,14 @@ def charge(
     limit: int,
     progressed: Callable[[OpenRequest], bool],
 ) -> list[Waiting]:
-    """Return open requests as they wait for a new life, with the death of the last one counted.
+    """Return the open requests for a new life, with the death of the last life counted.
 
     Args:
-        found: What is open.
-        last_life: Incarnation of the life before.
-        was_lost: It did not end by being stopped.
+        found: The open requests.
+        last_life: Incarnation of the previous life.
+        was_lost: The previous life was not stopped, but died.
         limit: Deaths at which a request is set aside, if it was alone at the last one.
-        progressed: Whether a request got further in the life in which it was marked.
+        progressed: Whether a request made progress in the life in which it was marked.
     """
     found = list(found)
     stuck = [
@@ -95,7 +95,7 @@ def _is_verdict(mark: Mark) -> bool:
 
 
 def charges(found: Iterable[OpenRequest], waiting: Iterable[Waiting]) -> list[OpenRequest]:
-    """Return what is to be written before anything is taken up: the counts that are new."""
+    """Return the new counts, which must be written before any request continues."""
     return [
         replace(one, mark=Mark(0, charged.deaths, charged.is_set_aside, turn=charged.turn))
         for one, charged in zip(found, waiting, strict=True)
@@ -104,13 +104,13 @@ def charges(found: Iterable[OpenRequest], waiting: Iterable[Waiting]) -> list[Op
 
 
 def failure(waiting: Waiting) -> model.Failure:
-    """Return why a request is ended that is set aside."""
+    """Return the failure of a request that is set aside."""
     text = f"the node died {waiting.deaths} times in a row while request {'/'.join(waiting.key)}"
     return model.Failure(kind="internal", type="NodeDied", message=f"{text} ran and got nowhere")
 
 
 class Recovery:
-    """The requests that wait to be taken up.
+    """The requests that wait for their continuation.
 
     Args:
         limit: Deaths at which a request is set aside.
@@ -119,9 +119,9 @@ class Recovery:
     def __init__(self, limit: int) -> None:
         self._suspicious = suspicious(limit)
         self._plain: OrderedDict[RequestKey, Waiting] = OrderedDict()
-        self._suspects: list[Waiting] = []  # the next one is the last
+        self._suspects: list[Waiting] = []  # the last one is next
         self._reading: set[RequestKey] = set()
-        #: Suspects at work that got no further yet, in the order in which they were taken up.
+        #: Running suspects without progress, in the order in which they continued.
         self._unproven: dict[RequestKey, Waiting] = {}
         self._tried: RequestKey | None = None
         self._tried_until = 0.0
@@ -130,7 +130,7 @@ class Recovery:
         self._settled_s = 0.0
 
     def add(self, waiting: Iterable[Waiting]) -> None:
-        """Let requests wait; of suspects those with few deaths and a late turn come first."""
+        """Add waiting requests; suspects with few deaths and a late turn come first."""
         for item in waiting:
             if item.is_set_aside or item.deaths < self._suspicious:
                 self._plain[item.key] = item
@@ -147,12 +147,12 @@ class Recovery:
         return self._tried is not None
 
     def hurry(self, key: RequestKey) -> None:
-        """Take a request up next, since somebody asks for it; a suspect waits for its turn."""
+        """Continue a request next, because somebody asks for it; a suspect waits for its turn."""
         if key in self._plain:
             self._plain.move_to_end(key, last=False)
 
     def read(self, key: RequestKey) -> None:
-        """Note that the log of a request was read, so that the next may be."""
+        """Record that the log of a request was read, so that the next one may follow."""
         self._reading.discard(key)
 
     def acquit(self, key: RequestKey) -> None:
