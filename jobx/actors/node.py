@@ -63,6 +63,8 @@ INSPECTORS: Final = 2
 TRIALS: Final = 4
 #: How often a change of entities by a process that says nothing of it is looked for.
 REFRESH_S: Final = 0.5
+#: How often it is seen that the files of the data folder are still there.
+PLACE_S: Final = 2.0
 #: How often expired requests, and blob folders without a request, are looked for.
 SWEEP_S: Final = 10.0
 #: How often plans and code that nothing needs are looked for.
@@ -338,10 +340,17 @@ class Node:
         self._parts.callback(janitor.stop)
         periodic.every(REFRESH_S, self._background, self._library.refresh, after=self._changes.look)
         periodic.every(SWEEP_S, self._background, self._life.note_clock)
+        place = data_folder.Place(self._settings.data_dir)
+        periodic.every(PLACE_S, self._background, place.look, after=lambda: self._confirm(place))
         periodic.every(SWEEP_S, self._sweeping, janitor.sweep, janitor.sweep_folders)
         periodic.every(SWEEP_CODE_S, self._sweeping, janitor.sweep_code)
         periodic.every(CLEAN_S, None, lambda: janitor.sweep_files(files))
         periodic.once(self._health.check_later())
+
+    def _confirm(self, place: data_folder.Place) -> None:
+        """End the node when its files were taken away: all that it writes would be lost."""
+        if place.gone is not None:
+            self.fail(f"{place.gone} was removed or replaced while it was in use")
 
     async def _drain(self) -> None:
         self._base.deliver(self._supervisor, Drain())

@@ -10,6 +10,7 @@ import os
 import pwd
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +21,44 @@ from jobx.system.disk import born_private, close_to_others, translate
 
 #: The folder's half of the id.
 ID_NAME: Final = "store_id"
+#: Files that a node has as long as it runs.
+_KEPT: Final = ("jobx.sqlite", "lock", ID_NAME)
 _ID_BYTES: Final = 16
 _STORE: Final = "jobx.sqlite"
 _WRITTEN: Final = (_STORE, f"{_STORE}-wal", f"{_STORE}-shm", "tmp", "blobs", "running", ID_NAME)
+
+
+class Place:
+    """Where the files of a folder are, so that it is seen when they are taken from a running node.
+
+    What is written to a file that was removed is lost with the process, without any error.
+
+    Args:
+        data_dir: The folder.
+
+    Attributes:
+        gone: What was removed or replaced since, None for nothing.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        found = ((data_dir / name, _identity(data_dir / name)) for name in _KEPT)
+        self._files = {path: identity for path, identity in found if identity is not None}
+        self.gone: Path | None = None
+
+    def look(self) -> None:
+        """See what is there; blocks."""
+        for path, identity in self._files.items():
+            with suppress(OSError):  # a disk that fails takes nothing away
+                if _identity(path) != identity:
+                    self.gone = path
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def check_usable(data_dir: Path) -> None:

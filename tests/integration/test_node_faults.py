@@ -185,3 +185,14 @@ def _settle(live: LiveNode) -> None:
     """Let what was asked get as far as it can: reads go one after the other in few threads."""
     for _ in range(20):
         live.ask("request.get", workflow=WORKFLOW, request_id="r1")
+
+
+def test_a_node_whose_store_was_removed_does_not_go_on_as_if_nothing_were(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "PLACE_S", 0.05)
+    live = start(*GOOD)
+    assert live.ask("node.ready")["trouble"] is None
+    (tmp_path / "jobx.sqlite").rename(tmp_path / "elsewhere")
+    eventually(live.node.lost.is_set)
+    assert "jobx.sqlite was removed or replaced" in live.ask("node.ready")["trouble"]
