@@ -7,7 +7,7 @@ const [FIRST, LAST] = [Date.parse('0001-01-01T00:00:00Z'), Date.parse('9999-12-3
 const FORMS = new Set(['$bytes', '$decimal', '$float', '$map', '$timestamp']);
 // An integer that a number may not hold is read as text, under a name that no value has.
 const LONG = /\d{16}/;
-const TEXTS_AND_NUMBERS = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g;
+const NUMBERS = /-?\d[\d.eE+-]*/g;
 const INTEGER = /^-?\d{16,}$/;
 const LONG_INTEGER = '\ud800';
 const TIME = /^(.+)([+-])(\d\d):(\d\d)(?::(\d\d)[.\d]*)?$/;
@@ -88,8 +88,28 @@ function textOfDate(value) {
 /** Return the value that a JSON text says. */
 export function fromText(text) {
   if (!LONG.test(text)) return text.includes('"$') ? untagged(parse(text)) : parse(text);
-  const quoted = (found) => (INTEGER.test(found) ? `{"${LONG_INTEGER}":"${found}"}` : found);
-  return untagged(parse(text.replace(TEXTS_AND_NUMBERS, quoted)));
+  return untagged(parse(withoutLong(text)));
+}
+
+/** Tag the integers of a JSON text that a number may not hold. Its texts are passed over by hand: an
+ * expression for them runs out of stack at some length. */
+function withoutLong(text) {
+  const tagged = (found) => (INTEGER.test(found) ? `{"${LONG_INTEGER}":"${found}"}` : found);
+  let result = '';
+  for (let at = 0; ;) {
+    const opening = text.indexOf('"', at);
+    result += text.slice(at, opening < 0 ? text.length : opening).replace(NUMBERS, tagged);
+    if (opening < 0) return result;
+    at = text.indexOf('"', opening + 1) + 1;
+    while (isEscaped(text, at - 1)) at = text.indexOf('"', at) + 1;
+    result += text.slice(opening, at);
+  }
+}
+
+function isEscaped(text, at) {
+  let backslashes = 0;
+  while (text[at - 1 - backslashes] === '\\') backslashes++;
+  return backslashes % 2 === 1;
 }
 
 /** Put values in place of their tags. A map whose keys are all text is an object, any other a Map. */

@@ -153,6 +153,8 @@ INSTANT = datetime.datetime(2024, 5, 6, 7, 8, 9, 123000, tzinfo=datetime.UTC)
         decimal.Decimal("1.10"),
         list(range(70_000)),
         "x" * 70_000,
+        ['"\\' * 3_000_000, 2**64],
+        ["1234567890123456789", '\\"9007199254740993', 9007199254740993, 1e16],
     ],
     ids=lambda value: repr(value)[:30],
 )
