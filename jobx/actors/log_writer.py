@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import Struct
 from thespian.actors import ActorAddress
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 Deliver = Callable[[ActorAddress, object], None]
 
 
-class _Append(NamedTuple):
+class _Append(Struct, frozen=True):
     """What belongs to one event."""
 
     number: int

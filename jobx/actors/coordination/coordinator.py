@@ -7,8 +7,9 @@ It is the only writer of the request's log. What it does is decided by the pure 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
+from msgspec import Struct
 from msgspec.structs import replace
 from thespian.actors import ActorAddress, ActorExitRequest, WakeupMessage
 
@@ -64,7 +65,7 @@ MAX_UNCOMMITTED: Final = 256
 _TIME_LIMIT: Final = "time limit"
 
 
-class _Started(NamedTuple):
+class _Started(Struct, frozen=True):
     """Work that a batch has."""
 
     work: Work

@@ -80,8 +80,7 @@ class WorkItem(Struct, eq=False):
         return bool(self.frame["t"] == "pull")
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """What an executor is at: number of the work (0: nothing), vertex, seconds since its start.
 
     ``stage`` is what of a mapper's trip it is at; its time counts from the start of that.

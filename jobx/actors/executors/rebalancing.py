@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
+
+from msgspec import Struct
 
 from jobx.actors.executors import placing
 from jobx.actors.executors.backlog import Queue
@@ -31,8 +32,7 @@ TURN_S: Final = 0.03
 SETTLE_S: Final = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True, eq=False):
     """What an executor has.
 
     Attributes:

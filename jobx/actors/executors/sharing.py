@@ -104,9 +104,9 @@ class Sharing:
 
     def _hand_out(self) -> None:
         """Send what waits to executors with room: workflows take turns, and requests in them."""
-        while self._backlog and not self._is_stopped:
+        short, long = self._backlog.short, self._backlog.long
+        while (short.count or long.count) and not self._is_stopped:
             now = self._loop.time()
-            short, long = self._backlog.short, self._backlog.long
             queues = self._sendable(now) if long.count else [short]
             choice = placing.choose(self._executors, queues, now)
             if choice is None:
