@@ -1,1 +1,1 @@
-"""Durable state: the store's contract, its back ends, and what is kept in it."""
+"""Durable state: the store's contract, its back ends, and their contents."""

@@ -15,11 +15,11 @@ from jobx.system.disk import create_folder, translate
 class BlobFolder:
     """One folder for each request: ``<root>/<workflow>/<request id>``.
 
-    The names that a path is made of are checked, so that none leaves the root. Every method raises
-    StoreFull or StoreRefused when the disk does not do as told.
+    The names in a path are checked, so that no path leaves the root. Every method raises StoreFull
+    or StoreRefused when the disk fails.
 
     Args:
-        root: The folder of all; it need not exist.
+        root: The root folder; it need not exist.
     """
 
     def __init__(self, root: Path) -> None:
@@ -49,9 +49,9 @@ class BlobFolder:
     def remove(
         self, workflow: str, request_id: str, is_stopping: Callable[[], bool] = lambda: False
     ) -> bool:
-        """Remove the folder of a request and all in it; a missing one is fine.
+        """Remove the folder of a request with everything in it; a missing folder is fine.
 
-        Returns whether it is gone: it is not when ``is_stopping`` meanwhile.
+        Returns whether it is gone, which it is not if ``is_stopping`` meanwhile.
         """
         path = self.path(workflow, request_id)
         try:
@@ -71,12 +71,12 @@ class BlobFolder:
                 yield workflow.name, request.name
 
     def size_bytes(self) -> int:
-        """Return the size of all files; those that vanish meanwhile do not count."""
+        """Return the size of all files, except those that vanish meanwhile."""
         return sum(_sizes(self._root))
 
 
 def _clear(path: Path, is_stopping: Callable[[], bool]) -> bool:
-    """Remove what is in a folder; return False when it was stopped. No link is followed."""
+    """Remove the contents of a folder, without following links; return False if stopped."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         with os.scandir(folder) as items:

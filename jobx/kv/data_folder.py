@@ -1,7 +1,7 @@
-"""Whether a data folder can be used: by this user, and with the store that is in it.
+"""Checks that a data folder can be used: by this user, and with its store.
 
-A folder and its store are born together, and each has the same id. So a store that was emptied,
-lost or exchanged is not taken for a new one, whose blobs would be nobody's and removed.
+A folder and its store are created together and have the same id. So a store that was emptied, lost
+or exchanged is not mistaken for a new one, which would make all blobs orphans.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jobx.kv import keys
 from jobx.kv.store import Create, Store
 from jobx.system.disk import born_private, close_to_others, translate
 
-#: The folder's half of the id.
+#: The file with the folder's copy of the id.
 ID_NAME: Final = "store_id"
 #: Files that a node has as long as it runs.
 _KEPT: Final = ("jobx.sqlite", "lock", ID_NAME)
@@ -62,10 +62,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def check_usable(data_dir: Path) -> None:
-    """Check that all that a node writes to can be written; what is not there yet is fine.
+    """Check that everything that a node writes can be written; missing files are fine.
 
     Raises:
-        StoreRefused: Something is another user's; names it and what to do.
+        StoreRefused: Something belongs to another user; the error says what to do.
     """
     owner = os.stat(data_dir).st_uid
     if os.geteuid() == 0 and owner != 0:
@@ -82,7 +82,7 @@ def check_usable(data_dir: Path) -> None:
 
 
 def confirm_store(store: Store, data_dir: Path, name: str = "jobx.sqlite") -> None:
-    """Check that a store is the one that the folder was used with; the first one is.
+    """Check that a store belongs to the folder; the first store does.
 
     Args:
         store: The store.
@@ -90,7 +90,7 @@ def confirm_store(store: Store, data_dir: Path, name: str = "jobx.sqlite") -> No
         name: Where the store is, for people.
 
     Raises:
-        StoreRefused: It was emptied, lost or exchanged; says what to do.
+        StoreRefused: It was emptied, lost or exchanged; the error says what to do.
     """
     path = data_dir / ID_NAME
     close_to_others(path)
@@ -114,7 +114,7 @@ def confirm_store(store: Store, data_dir: Path, name: str = "jobx.sqlite") -> No
 
 
 def _is_emptied(store: Store, data_dir: Path) -> bool:
-    """Tell whether there are blobs of whose workflows the store knows nothing at all."""
+    """Tell whether there are blobs of workflows that the store does not know."""
     has_blobs = any((data_dir / "blobs").glob("*/*"))
     return has_blobs and not store.range(keys.entities("workflow"), limit=1, damaged=[])
 

@@ -1,4 +1,4 @@
-"""Entries as what they hold."""
+"""Decodes entries."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ E = TypeVar("E", bound=msgspec.Struct)
 
 
 def decoded(kind: type[E], entry: Entry) -> E:
-    """Return the entity that an entry holds.
+    """Return the entity in an entry.
 
     Raises:
-        EntryDamaged: It holds something else.
+        EntryDamaged: It has something else.
     """
     try:
         return decode(kind, entry.key, entry.value)

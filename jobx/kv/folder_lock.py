@@ -1,4 +1,4 @@
-"""Who owns a data folder: one process, for as long as it lives."""
+"""The lock of a data folder, which one process owns for as long as it lives."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from jobx.errors import InUse
 from jobx.system.disk import close_to_others, own_folder, translate
 
-#: A reader of the lock holds it for an instant: that alone must not refuse an owner.
+#: A reader holds the lock for an instant, which must not refuse an owner.
 _TRY_FOR_S: Final = 0.25
 _TRY_EACH_S: Final = 0.01
 
@@ -19,12 +19,12 @@ _TRY_EACH_S: Final = 0.01
 class FolderLock:
     """The lock of a data folder: an ``flock`` on its file ``lock``.
 
-    The operating system lets go of it when its process dies, however it dies. The file holds
-    the owner's process id and role, and is never removed.
+    The operating system releases it when its process dies, however it dies. The file has the
+    owner's process id and role, and is never removed.
 
     Args:
         folder: The data folder; it is created when it is locked.
-        role: What the owner is, for the message that others get.
+        role: The role of the owner, for messages to others.
     """
 
     def __init__(self, folder: Path, role: str = "node") -> None:
@@ -59,13 +59,13 @@ class FolderLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Let go of the lock; one that is not held is fine."""
+        """Release the lock, if it is held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def holder(self) -> tuple[int, str] | None:
-        """Return the process id and the role of who holds the lock, or None.
+        """Return the process id and the role of the owner, or None.
 
         An owner that has just started and not written its name yet is ``(0, "starting")``.
 

@@ -29,14 +29,14 @@ from typing import Final
 ENTITIES_STATE: Final = "entities_state/"
 OPEN: Final = "open/"
 FINISHED: Final = "finished/"
-#: The id that a store shares with the folder that it is in.
+#: The id that a store shares with its folder.
 STORE_ID: Final = "store_id"
-#: Writing it, or deleting it, shows whether anything can be written.
+#: Writing or deleting it shows whether the store takes writes.
 PROBE: Final = "probe"
 KEPT: Final = "kept/"
-#: So much of a plan's digest is in the key of a kept request. Should two plans share it, both stay.
+#: Length of a plan's digest in the key of a kept request. If two plans share it, both stay.
 _PLAN_CHARACTERS: Final = 16
-#: Names sort backwards when each of their letters stands for its opposite, and an end comes last.
+#: Names sort backwards if each letter is replaced by its opposite, and an end comes last.
 _LETTERS: Final = b"-.0123456789_abcdefghijklmnopqrstuvwxyz"
 _OPPOSITES: Final = bytes.maketrans(_LETTERS, _LETTERS[::-1])
 _END: Final = "~"
@@ -85,7 +85,7 @@ def event(workflow_name: str, request_id: str, number: int) -> str:
 
 
 def opened(node_id: str, workflow_name: str, request_id: str) -> str:
-    """Return the key that says that a node coordinates a request."""
+    """Return the marker key of a request that a node coordinates."""
     return f"open/{node_id}/{workflow_name}/{request_id}"
 
 
@@ -95,7 +95,7 @@ def node(node_id: str) -> str:
 
 
 def life(node_id: str) -> str:
-    """Return the key of what the last start of a node left."""
+    """Return the key of the record of a node's last start."""
     return f"lives/{node_id}"
 
 
@@ -120,12 +120,12 @@ def listed(workflow_name: str, state: str, request_id: str = "") -> str:
 
 
 def newest_first(request_id: str) -> str:
-    """Return text that sorts the other way round than request ids do."""
+    """Return text that sorts in the reverse order of request ids."""
     return _reversed(request_id) + _END
 
 
 def request_id_of(newest_first_text: str) -> str:
-    """Return the request id that ``newest_first`` made a text of."""
+    """Return the request id of a text of ``newest_first``."""
     return _reversed(newest_first_text.removesuffix(_END))
 
 
@@ -139,12 +139,12 @@ def delivery(workflow_name: str, request_id: str) -> str:
 
 
 def undelivered(node_id: str, workflow_name: str = "", request_id: str = "") -> str:
-    """Return the key that says that a node works a delivery off; its prefix without a request."""
+    """Return the key of a delivery that a node has to carry out; its prefix without a request."""
     return f"undelivered/{node_id}/" + (f"{workflow_name}/{request_id}" if workflow_name else "")
 
 
 def idempotency(workflow_name: str, job_name: str, client_key: str) -> str:
-    """Return the key of a client's Idempotency-Key, which may hold anything."""
+    """Return the key of a client's Idempotency-Key, which may have any characters."""
     digest = hashlib.sha256(client_key.encode()).hexdigest()
     return f"idempotency/{workflow_name}/{job_name}/{digest}"
 

@@ -1,4 +1,4 @@
-"""Ranges of keys: what starts with a prefix, cut by a cursor, read page by page."""
+"""Ranges of keys with a prefix, cut by a cursor, read page by page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AFTER_SURROGATES: Final = 0xE000
 
 
 def prefix_end(prefix: str) -> str | None:
-    """Return the least text that is beyond all that starts with ``prefix``, None for no bound."""
+    """Return the least text after all keys with ``prefix``, None for no bound."""
     for place in range(len(prefix) - 1, -1, -1):
         point = ord(prefix[place])
         if point < _LAST:
@@ -61,4 +61,4 @@ def branches(store: Store, prefix: str, levels: int = 1) -> Iterator[str]:
         names = entries[0].key.removeprefix(prefix).split("/")[:levels]
         branch = prefix + "/".join(names)
         yield f"{branch}/"
-        after = f"{branch}0"  # the character behind the slash: beyond all that this one has
+        after = f"{branch}0"  # the character after the slash: after all keys of this branch

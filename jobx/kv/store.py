@@ -1,7 +1,7 @@
 """The store's contract: small values under text keys, written by conditional transactions.
 
-Writes come in *units*, each all or nothing, and units in *chains*: a unit is written only behind
-those before it. Each chain has an outcome of its own, so what is wrong with one concerns no other.
+Writes come in *units*, each all or nothing, and units in *chains*: a unit is written only after
+those before it. Each chain has its own outcome, so an error in one chain affects no other.
 
 Every back end (SQLite, memory, etcd) passes the same contract suite. Methods block, may be
 called from any thread, and never wait without a bound.
@@ -18,7 +18,7 @@ from jobx.errors import EntryDamaged, JobxError
 
 
 class Entry(Struct, frozen=True):
-    """A key as it was read. ``revision`` grows with every write of the key."""
+    """A key and its value. ``revision`` grows with every write of the key."""
 
     key: str
     value: bytes
@@ -33,7 +33,7 @@ class Create(Struct, frozen=True):
 
 
 class Put(Struct, frozen=True):
-    """Write ``key``, whatever it holds."""
+    """Write ``key`` unconditionally."""
 
     key: str
     value: bytes
@@ -68,20 +68,20 @@ Chain: TypeAlias = Sequence[Unit]
 
 
 class Limits(Struct, frozen=True):
-    """What one unit may have: so many writes, and so many bytes of keys and values."""
+    """Limits of one unit: its number of writes, and the bytes of its keys and values."""
 
     writes: int = 1 << 20
     size_bytes: int = 64 << 20
 
 
 class CommitOutcome(Struct, frozen=True):
-    """What became of a chain.
+    """The outcome of a chain.
 
     Attributes:
-        done: So many of its units, from the first on, are durable.
-        error: Why the next one is not, None when all are. Conflict, TooLarge: it was not written,
-            and never will be as it is. OutcomeUnknown: it may have been written. StoreUnavailable,
-            StoreFull, StoreRefused: it was not written this time.
+        done: Number of its durable units, from the first on.
+        error: Why the next unit is not durable, None if all are. Conflict, TooLarge: it was not
+            written, and never will be in this form. OutcomeUnknown: it may have been written.
+            StoreUnavailable, StoreFull, StoreRefused: it was not written this time.
     """
 
     done: int
@@ -89,12 +89,12 @@ class CommitOutcome(Struct, frozen=True):
 
 
 class Store(Protocol):
-    """What every back end offers.
+    """The contract of every back end.
 
     Raises, from every method:
         StoreUnavailable: The store does not answer; nothing was written.
         StoreRefused: The store is damaged, read-only or closed.
-        EntryDamaged: An entry that was to be read is not what was written.
+        EntryDamaged: An entry differs from what was written.
     """
 
     def get(self, key: str) -> Entry | None:
@@ -112,11 +112,11 @@ class Store(Protocol):
         """Return entries whose keys start with ``prefix``, in key order (bytes of UTF-8).
 
         Args:
-            prefix: What keys start with.
-            after: Only keys beyond this one (before it when ``reverse``).
-            limit: At most so many entries.
+            prefix: Prefix of the keys.
+            after: Only keys after this one (before it if ``reverse``).
+            limit: Largest number of entries.
             reverse: Last key first.
-            damaged: Takes what is wrong with entries that cannot be read, in place of an error.
+            damaged: Collects the errors of unreadable entries, instead of raising them.
         """
 
     def commit(self, writes: Unit) -> None:
@@ -124,31 +124,31 @@ class Store(Protocol):
 
         Raises:
             Conflict: A condition did not hold; nothing was written. Names the key.
-            TooLarge: They are more than one unit may have; nothing was written.
+            TooLarge: They exceed the limits of a unit; nothing was written.
             StoreFull: No room; nothing was written.
-            OutcomeUnknown: The write was sent and no answer came. Reading back tells: until what
-                was asked for has been written by somebody, or is overwritten, it may still appear.
+            OutcomeUnknown: The write was sent and no answer came. Read it back: it may still appear
+                until somebody has written or overwritten it.
         """
 
     def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
-        """Commit independent chains together, with as few syncs to disk as can be.
+        """Commit independent chains together, with as few syncs to disk as possible.
 
-        Returns the outcome of each chain. Raises as ``commit`` what concerns them all: then no
-        unit of any was written, or, for OutcomeUnknown, each may have been.
+        Returns the outcome of each chain. Raises as ``commit`` for errors of all chains: then no
+        unit was written, or, for OutcomeUnknown, each may have been.
         """
 
     def wait(self, key: str, revision: int, timeout_s: float) -> Entry | None:
         """Wait until ``key`` has another revision than ``revision`` (0: it does not exist).
 
-        Returns the new entry, or None when the time ran out or the key is gone. Changes that
-        follow each other fast may be seen as one. Sees writes of other processes.
+        Returns the new entry, or None if the time ran out or the key is gone. It may see several
+        fast changes as one. It sees writes of other processes.
         """
 
     def size_bytes(self) -> int:
-        """Return how much there is to ``check``, 0 for nothing."""
+        """Return the size of the data for ``check``, 0 if there is nothing to check."""
 
     def check(self) -> None:
-        """Check all that is stored, apart from what is checked when it is read; takes a while.
+        """Check all stored data, except for what every read checks; this takes a while.
 
         Raises:
             StoreRefused: It is damaged.

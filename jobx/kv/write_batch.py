@@ -1,4 +1,4 @@
-"""Many groups of writes as few: what a back end can send at once when no condition fails."""
+"""Coalesces many writes into few, which a back end can send at once if no condition fails."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from jobx.kv.store import Create, Delete, DeletePrefix, Limits, Put, Replace, Un
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
-    """Writes of distinct keys, by kind, in no order. Right only if every create succeeds.
+class Coalesced:
+    """Writes of distinct keys, by kind, in no order. They are right only if every create succeeds.
 
-    No key that is written is under a prefix that is deleted.
+    No written key is under a deleted prefix.
     """
 
     creates: dict[str, bytes] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class Folded:
     prefixes: set[str] = field(default_factory=set)
 
     def create(self, write: Create) -> bool:
-        """Take in a create that follows the others; False when it cannot be folded."""
+        """Add a create that follows the others; return False if it cannot be coalesced."""
         key = write.key
         if key in self.creates or key in self.puts or key in self.deletes:
             return False
@@ -34,7 +34,7 @@ class Folded:
         return True
 
     def put(self, write: Put) -> bool:
-        """Take in a put, likewise."""
+        """Add a put, likewise."""
         key = write.key
         if self.prefixes and self._is_gone(key):
             return False
@@ -43,7 +43,7 @@ class Folded:
         return True
 
     def delete(self, write: Delete) -> bool:
-        """Take in a delete, likewise."""
+        """Add a delete, likewise."""
         key = write.key
         if write.revision is not None or key in self.creates:
             return False
@@ -53,7 +53,7 @@ class Folded:
         return True
 
     def delete_prefix(self, write: DeletePrefix) -> bool:
-        """Take in the delete of a prefix, likewise."""
+        """Add the delete of a prefix, likewise."""
         prefix = write.prefix
         if prefix_end(prefix) is None:
             return False
@@ -66,20 +66,20 @@ class Folded:
         return any(map(key.startswith, self.prefixes))
 
 
-_FOLD: Final[dict[type[Write], Callable[[Folded, Any], bool]]] = {
-    Create: Folded.create,
-    Put: Folded.put,
+_COALESCE: Final[dict[type[Write], Callable[[Coalesced, Any], bool]]] = {
+    Create: Coalesced.create,
+    Put: Coalesced.put,
     Replace: lambda *_: False,
-    Delete: Folded.delete,
-    DeletePrefix: Folded.delete_prefix,
+    Delete: Coalesced.delete,
+    DeletePrefix: Coalesced.delete_prefix,
 }
 
 
-def fold(writes: Unit) -> Folded | None:
-    """Return writes by kind, or None when they must be done one after the other."""
-    folded = Folded()
-    if all(_FOLD[type(write)](folded, write) for write in writes):
-        return folded
+def coalesce(writes: Unit) -> Coalesced | None:
+    """Return writes by kind, or None if they must be done one after the other."""
+    coalesced = Coalesced()
+    if all(_COALESCE[type(write)](coalesced, write) for write in writes):
+        return coalesced
     return None
 
 
@@ -89,7 +89,7 @@ def name_of(write: Write) -> str:
 
 
 def too_large(unit: Unit, limits: Limits) -> TooLarge | None:
-    """Return what is wrong with a unit that has more than one may have."""
+    """Return the error of a unit that exceeds the limits, or None."""
     if len(unit) > limits.writes:
         reason = f"may have at most {limits.writes} writes"
         return TooLarge(f"what is written with {name_of(unit[0])}", f"{len(unit)} writes", reason)

@@ -27,7 +27,7 @@ from jobx.kv.etcd.leases import EtcdLease
 from jobx.kv.etcd.transactions import Numbered, Played, Space, groups, play
 from jobx.kv.prefixes import span
 from jobx.kv.store import Chain, CommitOutcome, Entry, Limits, Unit
-from jobx.kv.write_batch import fold, name_of, too_large
+from jobx.kv.write_batch import coalesce, name_of, too_large
 
 #: What etcd takes in one transaction unless its flags say otherwise; of its 1.5 MiB some is ours.
 LIMITS: Final = Limits(writes=128, size_bytes=1 << 20)
@@ -163,10 +163,10 @@ class EtcdStore:
     def _write_group(self, units: list[Numbered], ends: _Ends, deadline: float) -> None:
         """Write units in order, as one if they are many and nothing is against it."""
         if len(units) > 1:
-            folded = fold([write for _, unit in units for write in unit])
-            if folded is not None:
+            coalesced = coalesce([write for _, unit in units for write in unit])
+            if coalesced is not None:
                 first = name_of(units[0][1][-1]) if units[0][1] else ""
-                request = self._space.folded(folded)
+                request = self._space.coalesced(coalesced)
                 if self._connection.call(_txn, request, deadline, first).succeeded:
                     for number, _ in units:
                         ends.wrote(number)

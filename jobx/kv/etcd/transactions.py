@@ -15,7 +15,7 @@ from aetcd.rpc import rpc_pb2
 
 from jobx.kv.prefixes import prefix_end
 from jobx.kv.store import Create, Delete, DeletePrefix, Limits, Put, Replace, Unit, Write
-from jobx.kv.write_batch import Folded, name_of, size_of
+from jobx.kv.write_batch import Coalesced, name_of, size_of
 
 #: A unit, with the number of its chain.
 Numbered: TypeAlias = tuple[int, Unit]
@@ -109,13 +109,13 @@ class Space:
             writes = []
         return rpc_pb2.TxnRequest(compare=compare, success=writes, failure=reads)
 
-    def folded(self, folded: Folded) -> Any:
-        """Return the transaction of folded writes."""
-        writes = [self._write(key, value) for key, value in folded.creates.items()]
-        writes += [self._write(key, value) for key, value in folded.puts.items()]
-        writes += [self._write(key, None) for key in folded.deletes]
-        writes += [_delete(*self.bounds(one, prefix_end(one))) for one in folded.prefixes]
-        compare = [equal_revision(self.key(key), 0) for key in folded.creates]
+    def coalesced(self, coalesced: Coalesced) -> Any:
+        """Return the transaction of coalesced writes."""
+        writes = [self._write(key, value) for key, value in coalesced.creates.items()]
+        writes += [self._write(key, value) for key, value in coalesced.puts.items()]
+        writes += [self._write(key, None) for key in coalesced.deletes]
+        writes += [_delete(*self.bounds(one, prefix_end(one))) for one in coalesced.prefixes]
+        compare = [equal_revision(self.key(key), 0) for key in coalesced.creates]
         return rpc_pb2.TxnRequest(compare=compare, success=writes)
 
     def _write(self, key: str, value: bytes | None) -> Any:

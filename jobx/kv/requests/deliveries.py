@@ -1,7 +1,7 @@
-"""Deliveries: how far the results of finished requests are on their way to where they go.
+"""Deliveries of the results of finished requests.
 
-The writes that begin one are committed together with the request's last event, so that a result
-is either not there or on its way.
+The first writes of a delivery are committed together with the request's last event. So a result
+never exists without its delivery.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GIVEN_UP: Final = "given_up"
 
 
 def first(request: Request) -> Delivery | None:
-    """Return the delivery that a request with a result begins with, or None: it needs none."""
+    """Return the first state of a request's delivery, or None if it needs none."""
     destination = request.destination
     if destination is None or request.result is None:
         return None
@@ -31,7 +31,7 @@ def first(request: Request) -> Delivery | None:
 
 
 def begin_writes(request: Request, node_id: str) -> list[Write]:
-    """Return what makes a delivery due on a node; nothing for a request that needs none."""
+    """Return the writes that make a delivery due on a node; none if the request needs none."""
     delivery = first(request)
     if delivery is None:
         return []
@@ -57,7 +57,7 @@ def get(store: Store, workflow: str, request_id: str) -> tuple[Delivery, Entry] 
 
 
 def is_pending(store: Store, workflow: str, request_id: str) -> bool:
-    """Tell whether the result of a request is still on its way."""
+    """Tell whether the result of a request is still being delivered."""
     found = get(store, workflow, request_id)
     return found is not None and found[0].state == PENDING
 
@@ -71,21 +71,21 @@ def given_up(store: Store, workflow: str) -> Iterator[str]:
 
 
 def undelivered(store: Store, node_id: str, limit: int) -> list[tuple[str, str]]:
-    """Return workflow and request id of deliveries that a node has to work off."""
+    """Return workflow and request id of the deliveries of a node."""
     prefix = keys.undelivered(node_id)
     found = (entry.key.removeprefix(prefix) for entry in store.range(prefix, limit=limit))
     return [(workflow, request_id) for workflow, _, request_id in (k.partition("/") for k in found)]
 
 
 def drop(store: Store, node_id: str, workflow: str, request_id: str) -> None:
-    """Take a delivery that does not exist off a node's list."""
+    """Remove a delivery that does not exist from a node's list."""
     store.commit([Delete(keys.undelivered(node_id, workflow, request_id))])
 
 
 def save(store: Store, node_id: str, names: tuple[str, str], delivery: Delivery) -> bool:
-    """Write a delivery as it stands now; when it has ended, take it off the node's list.
+    """Write the state of a delivery; if it has ended, remove it from the node's list.
 
-    Returns False when the request is gone meanwhile, and nothing is written.
+    Returns False, and writes nothing, if the request is gone.
     """
     found = get(store, *names)
     if found is None:
@@ -101,10 +101,10 @@ def save(store: Store, node_id: str, names: tuple[str, str], delivery: Delivery)
 
 
 def renew(store: Store, node_id: str, workflow: str, request_id: str) -> None:
-    """Make a delivery that has ended due again, as if never tried; a pending one stays as it is.
+    """Make an ended delivery due again, as if it was never tried; do not change a pending one.
 
     Raises:
-        NotFound: There is none.
+        NotFound: There is no delivery.
     """
     found = get(store, workflow, request_id)
     if found is None:

@@ -22,9 +22,9 @@ def encode_record(record: dict[str, Any]) -> bytes:
     """Return an event's plain values as the bytes that are stored.
 
     Raises:
-        InvalidInput: They hold what is no value.
+        InvalidInput: They contain something that is no value.
     """
-    if record.get("notes"):  # these hold what authors wrote, of which msgspec keeps not all types
+    if record.get("notes"):  # these have author values, and msgspec does not keep all their types
         return values.pack(record)
     try:
         return _PLAIN.encode(record)
@@ -45,14 +45,14 @@ def decode_record(body: bytes) -> dict[str, Any]:
 def event_write(workflow: str, request_id: str, number: int, record: dict[str, Any]) -> Create:
     """Return the write of event ``number`` (from 0).
 
-    It is conditional, and that is the fencing: of two writers that both believe they own the
-    request, one gets a Conflict.
+    It is conditional, which is the fencing: if two writers believe that they own the request, one
+    gets a Conflict.
     """
     return Create(keys.event(workflow, request_id, number), encode_record(record))
 
 
 def next_number(store: Store, workflow: str, request_id: str) -> int:
-    """Return the number that the next event gets, without reading what the log holds."""
+    """Return the number of the next event, without reading the log."""
     prefix = keys.log(workflow, request_id)
     last = store.range(prefix, limit=1, reverse=True)
     return int(last[0].key.removeprefix(prefix)) + 1 if last else 0
@@ -61,12 +61,12 @@ def next_number(store: Store, workflow: str, request_id: str) -> int:
 def read(
     store: Store, workflow: str, request_id: str, after: int = -1, page: int = _PAGE
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number and the plain values of every event beyond ``after``, in order.
+    """Yield the number and the plain values of every event after ``after``, in order.
 
-    It holds at most ``page`` of them in memory.
+    At most ``page`` of them are in memory.
 
     Raises:
-        EntryDamaged: An event is missing, or is not what was written.
+        EntryDamaged: An event is missing, or differs from what was written.
     """
     prefix = keys.log(workflow, request_id)
     cursor = keys.event(workflow, request_id, after) if after >= 0 else None

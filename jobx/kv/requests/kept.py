@@ -1,6 +1,6 @@
-"""Finished requests that are kept: found by their end, by their plan and by their state.
+"""Indexes of kept requests: by their end, by their plan and by their state.
 
-Writes are built here and committed by the caller, together with what they belong to.
+This module builds writes. The caller commits them together with their requests.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ ENDED: Final = ("succeeded", "failed", "cancelled")
 
 
 class _Mark(Struct, frozen=True, array_like=True):
-    """What the key of a kept request holds: all that its removal must know."""
+    """The value of a kept request's key: everything that its removal must know."""
 
     state: str
     events: int
     has_delivery: bool = False
-    #: The key of its Idempotency-Key, where it has one.
+    #: The key of its Idempotency-Key, if it has one.
     idempotency: str = ""
 
 
 class FinishedRequest(Struct, frozen=True):
-    """A finished request as the janitor finds it.
+    """A finished request in the index of the janitor.
 
     Attributes:
-        marker: The key that it is found under.
+        marker: Its key in the index.
         workflow: Its workflow.
         request_id: Its id.
-        state: What it ended with.
-        events: How many events its log has.
-        has_delivery: Whether its result goes somewhere.
-        idempotency: The key of its Idempotency-Key, or nothing.
+        state: Its last state.
+        events: Number of events in its log.
+        has_delivery: Whether its result has a delivery.
+        idempotency: The key of its Idempotency-Key, or empty.
     """
 
     marker: str
@@ -58,12 +58,12 @@ _DECODER: Final = msgspec.json.Decoder(_Mark)
 
 
 def begin_writes(request: Request, plan_digest: str, events: int) -> list[Write]:
-    """Return what lists a request that has ended.
+    """Return the writes that list a finished request.
 
     Args:
-        request: The request as it ended.
-        plan_digest: The plan that it refers to, ``''`` for an unknown one.
-        events: How many events its log has.
+        request: The finished request.
+        plan_digest: Its plan, ``''`` for an unknown one.
+        events: Number of events in its log.
     """
     marker, mark = _mark(request, plan_digest, events)
     listed_key = keys.listed(request.workflow_name, request.state, request.request_id)
@@ -71,7 +71,7 @@ def begin_writes(request: Request, plan_digest: str, events: int) -> list[Write]
 
 
 def _mark(request: Request, plan_digest: str, events: int) -> tuple[str, _Mark]:
-    """Return the key that a request is found under, and what it holds."""
+    """Return the key of a request in the index, and its value."""
     names = request.workflow_name, request.request_id
     idempotency = ""
     if request.idempotency_key is not None:
@@ -95,9 +95,9 @@ def expired(store: Store, before_at: float, limit: int) -> list[FinishedRequest]
 
 
 def find(store: Store, request: Request) -> FinishedRequest:
-    """Return a finished request as the janitor would find it.
+    """Return a finished request in the index of the janitor.
 
-    Where its key is another one than its end says, that stays, and the janitor removes it in time.
+    If its key does not match its end, the key stays, and the janitor removes it in time.
     """
     names = request.workflow_name, request.request_id
     end = keys.instant(request.finished_at or 0.0)
@@ -110,12 +110,12 @@ def find(store: Store, request: Request) -> FinishedRequest:
 
 
 def has_plan(store: Store, workflow: str, plan_digest: str) -> bool:
-    """Tell whether a finished request that is kept refers to a plan."""
+    """Tell whether a kept request refers to a plan."""
     return bool(store.range(keys.kept_with(workflow, plan_digest), limit=1))
 
 
 def purge_writes(kept: FinishedRequest) -> list[Write]:
-    """Return what removes all traces of a request from the store."""
+    """Return the writes that remove all traces of a request from the store."""
     return [
         *hide_writes(kept),
         DeletePrefix(keys.log(kept.workflow, kept.request_id)),
@@ -124,7 +124,7 @@ def purge_writes(kept: FinishedRequest) -> list[Write]:
 
 
 def hide_writes(kept: FinishedRequest) -> list[Write]:
-    """Return what removes a request but for its log, and for what the janitor finds it by."""
+    """Return the writes that remove a request, except its log and its key in the index."""
     names = kept.workflow, kept.request_id
     writes: list[Write] = [
         Delete(keys.entity("request", *names)),
@@ -138,14 +138,14 @@ def hide_writes(kept: FinishedRequest) -> list[Write]:
 
 
 def log_writes(kept: FinishedRequest, first: int, limit: int) -> list[Write]:
-    """Return what removes up to ``limit`` events of a request's log from number ``first`` on."""
+    """Return the writes that remove up to ``limit`` events of a log from number ``first`` on."""
     stop = min(first + limit, kept.events)
     names = kept.workflow, kept.request_id
     return [Delete(keys.event(*names, number)) for number in range(first, stop)]
 
 
 def postpone_writes(store: Store, kept: FinishedRequest, finished_at: float) -> list[Write]:
-    """Return what makes a request expire as if it had ended at another instant."""
+    """Return the writes that make a request expire as if it had ended at another time."""
     entry = store.get(kept.marker)
     if entry is None:
         return []
@@ -155,7 +155,7 @@ def postpone_writes(store: Store, kept: FinishedRequest, finished_at: float) -> 
 
 
 def plan_of(store: Store, workflow: str, request_id: str) -> str:
-    """Return the digest of the plan that a request refers to; ``''`` when its log cannot tell."""
+    """Return the digest of a request's plan; ``''`` if its log does not have it."""
     first = store.get(keys.event(workflow, request_id, 0))
     if first is None:
         return ""
@@ -173,12 +173,14 @@ def listed(
     Args:
         store: Where they are.
         workflow: Their workflow.
-        states: In which states; ``running`` is one.
-        after: Only those behind this id.
-        limit: At most so many.
+        states: Their states; ``running`` is one.
+        after: Only those after this id.
+        limit: Largest number of ids.
     """
     found: set[str] = set()
-    if "running" in states:  # first: one that ends meanwhile is found twice, and not never
+    if (
+        "running" in states
+    ):  # first, so that one that ends meanwhile is found twice instead of never
         found.update(_running(store, workflow, after, limit))
     for state in ENDED:
         if state in states:
@@ -202,13 +204,13 @@ def _read(marker: str, value: bytes) -> FinishedRequest:
     _, workflow, _, _, request_id = marker.split("/")
     try:
         mark = _DECODER.decode(value)
-    except msgspec.DecodeError:  # nothing but its removal depends on it
+    except msgspec.DecodeError:  # only its removal depends on it
         mark = _Mark("failed", 0)
     return FinishedRequest(marker, workflow, request_id, *msgspec.structs.astuple(mark))
 
 
 def upgrade(store: Store, limit: int) -> list[list[Write]]:
-    """Return what lists up to ``limit`` requests that 1.0.0 finished; nothing when all are.
+    """Return the writes that list up to ``limit`` requests that 1.0.0 finished; none at the end.
 
     One list of writes a request.
     """
@@ -233,7 +235,7 @@ def is_upgraded(store: Store) -> bool:
 def _old(value: bytes, workflow: str, request_id: str, expires_at: float) -> Request:
     try:
         return msgspec.json.decode(value, type=Request)
-    except msgspec.DecodeError:  # it is listed all the same, so that it expires
+    except msgspec.DecodeError:  # it is listed nevertheless, so that it expires
         return Request(
             workflow_name=workflow,
             request_id=request_id,

@@ -1,8 +1,8 @@
-"""The lives of a node, and what was at work in each: durable, so that a death can be traced.
+"""The lives of a node, and the requests that ran in each: durable, to find causes of deaths.
 
-Every start of a node is a life with an incarnation that grows. The open marker of a request says
-in which life it was taken up last, and how many lives in a row ended by a death while it was at
-work and got nowhere.
+Every start of a node is a life with a growing incarnation. The open marker of a request has the
+life in which it last continued, and the number of lives in a row that ended by a death while it ran
+without progress.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ LOCAL: Final = "local"
 
 
 class Life(msgspec.Struct, frozen=True):
-    """What a start of a node leaves for the next one.
+    """The record that a start of a node leaves for the next one.
 
     Attributes:
         incarnation: Grows with every start, whatever the wall clock does.
-        boot: Which boot of the machine it was.
+        boot: The boot of the machine.
         boot_s: Seconds since that boot …
-        at: … when the service clock said this.
+        at: … at this time of the service clock.
     """
 
     incarnation: int = 0
@@ -40,15 +40,15 @@ class Life(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """What an open marker says of its request.
+    """The value of an open marker.
 
     Attributes:
-        life: Incarnation of the life in which it was accepted or taken up last; 0 when what
-            follows was said of it since then. With ``is_alone`` that is: it is to be ended.
-        deaths: Deaths of the node in a row while it was at work and got nowhere.
-        is_alone: It is at work without any other suspect.
-        events: How many events its log had when it was taken up.
-        turn: How many suspects were taken up before it in that life.
+        life: Incarnation of the life in which the request was accepted or last continued; 0 if
+            the following was written since then. Together with ``is_alone`` 0 means: end it.
+        deaths: Deaths of the node in a row in which it ran without progress.
+        is_alone: It runs without any other suspect.
+        events: Number of events in its log when it continued.
+        turn: Number of suspects that continued before it in that life.
     """
 
     life: int = 0
@@ -72,7 +72,7 @@ _MARK: Final = msgspec.json.Decoder(Mark)
 
 
 def last(store: Store, node_id: str) -> Life:
-    """Return what the last start of a node left; an empty life before the first."""
+    """Return the record of a node's last start; an empty life before the first."""
     entry = store.get(keys.life(node_id))
     try:
         return Life() if entry is None else _LIFE.decode(entry.value)
@@ -81,7 +81,7 @@ def last(store: Store, node_id: str) -> Life:
 
 
 def begin(store: Store, node_id: str, life: Life) -> None:
-    """Note a life; durable when it returns."""
+    """Record a life; it is durable when this returns."""
     store.commit([Put(keys.life(node_id), msgspec.json.encode(life))])
 
 
@@ -100,7 +100,7 @@ def opened(store: Store, node_id: str) -> list[OpenRequest]:
 
 
 def take_up(store: Store, requests: Iterable[OpenRequest]) -> None:
-    """Write marks of requests that are taken up, with the number of their next events."""
+    """Write marks of requests that continue, with the number of their next events."""
     counted = []
     for one in requests:
         events = event_log.next_number(store, one.workflow, one.request_id)
@@ -109,7 +109,7 @@ def take_up(store: Store, requests: Iterable[OpenRequest]) -> None:
 
 
 def mark(store: Store, requests: Iterable[OpenRequest]) -> None:
-    """Write marks of requests that are still open; those that have ended stay so."""
+    """Write marks of requests that are still open."""
     chains = []
     for request in requests:
         key = keys.opened(request.node_id, request.workflow, request.request_id)
@@ -117,11 +117,11 @@ def mark(store: Store, requests: Iterable[OpenRequest]) -> None:
         if entry is not None:
             chains.append([[Replace(key, encode(request.mark), entry.revision)]])
     if chains:
-        store.commit_many(chains)  # a conflict says that it has ended meanwhile
+        store.commit_many(chains)  # a conflict means that it has ended meanwhile
 
 
 def _mark(value: bytes) -> Mark:
-    """Return a mark; what cannot be read suspects nobody."""
+    """Return a mark; an unreadable mark counts no deaths."""
     try:
         return _MARK.decode(value)
     except msgspec.DecodeError:

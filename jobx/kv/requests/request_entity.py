@@ -1,6 +1,6 @@
-"""The request's entity and the indexes beside it: which are open, which ended, which were asked.
+"""The request's entity and its indexes: open requests, finished requests, idempotency keys.
 
-Writes are built here and committed by the caller, together with the events they belong to.
+This module builds writes. The caller commits them together with the events.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from jobx.model import Request, RequestState, check_name, encode
 
 #: Crockford's base 32: no letters that look like digits, in the order of ASCII.
 _BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"
-#: What stands for ten bits, and where in an id of 130 bits each ten begin.
+#: Texts of ten bits, and the places of each ten in an id of 130 bits.
 _LETTERS: Final = tuple(high + low for high in _BASE32 for low in _BASE32)
 _PLACES: Final = range(120, -1, -10)
 _RANDOM_BYTES: Final = 10
 _STATES: Final = ("running", *kept.ENDED)
-#: What the requests of one page take in the store.
+#: Bytes that the requests of one page take in the store.
 PAGE_BYTES: Final = 1 << 20
 
 
@@ -42,13 +42,13 @@ def new_id(now_at: float, random: bytes) -> str:
 def accept_writes(
     request: Request, node_id: str, fingerprint: str | None = None, life: int = 0
 ) -> list[Write]:
-    """Return what makes a request accepted: its entity, its open marker, its idempotency key.
+    """Return the writes that accept a request: its entity, open marker and idempotency key.
 
     Args:
-        request: The request; a Conflict names its key when its id was taken.
+        request: The request; a Conflict names its key if its id is taken.
         node_id: The node that coordinates it.
-        fingerprint: A hash of what was asked for, stored under the request's idempotency key
-            when it has one; a Conflict names that key when it was used before.
+        fingerprint: A hash of the call, stored under the request's idempotency key if it has one; a
+            Conflict names that key if it was used before.
         life: Incarnation of the node; see ``lives``.
     """
     writes: list[Write] = [
@@ -67,13 +67,13 @@ def accept_writes(
 def finish_writes(
     request: Request, node_id: str, plan_digest: str = "", events: int = 0
 ) -> list[Write]:
-    """Return what makes a request finished: its last entity, no open marker, what lists it.
+    """Return the writes that finish a request: its last entity, no open marker, its indexes.
 
     Args:
-        request: The request as it ended.
+        request: The finished request.
         node_id: The node that coordinated it.
-        plan_digest: The plan that it refers to, ``''`` for an unknown one.
-        events: How many events its log has, the last one among them.
+        plan_digest: Its plan, ``''`` for an unknown one.
+        events: Number of events in its log, including the last one.
     """
     workflow, request_id = request.workflow_name, request.request_id
     return [
@@ -87,8 +87,8 @@ def get(store: Store, workflow: str, request_id: str) -> Request:
     """Return a request.
 
     Raises:
-        NotFound: There is none.
-        InvalidInput: One of the names is not a name.
+        NotFound: It does not exist.
+        InvalidInput: One of the names is invalid.
     """
     check_name("workflow", workflow)
     check_name("request", request_id)
@@ -105,16 +105,16 @@ def page(
     after: str | None = None,
     limit: int = 50,
 ) -> tuple[list[Request], str | None]:
-    """Return requests of a workflow, newest first, and the cursor of the page behind or None.
+    """Return requests of a workflow, newest first, and the cursor of the next page or None.
 
-    It reads as many requests as it returns, however many there are.
+    It reads only as many requests as it returns.
 
     Args:
         store: Where they are.
         workflow: Their workflow.
-        state: Only those in this state. One that leaves it meanwhile is left out.
-        after: The cursor that the page before gave.
-        limit: At most so many; fewer where they take more than ``PAGE_BYTES`` in the store.
+        state: Only those in this state. One that leaves it meanwhile is omitted.
+        after: The cursor of the previous page.
+        limit: Largest number; fewer if they take more than ``PAGE_BYTES`` in the store.
     """
     check_name("workflow", workflow)
     if after is not None:
@@ -155,7 +155,7 @@ def open_in(store: Store, workflow: str, limit: int | None = None) -> list[str]:
 
 
 def idempotent(store: Store, workflow: str, job: str, client_key: str) -> tuple[str, str] | None:
-    """Return the request id and the fingerprint that a client's key stands for, or None."""
+    """Return the request id and the fingerprint of a client's key, or None."""
     entry = store.get(keys.idempotency(workflow, job, client_key))
     if entry is None:
         return None

@@ -10,7 +10,7 @@ from jobx.errors import Conflict
 from jobx.kv.prefixes import prefix_end
 from jobx.kv.sqlite.reading import checksum_of
 from jobx.kv.store import Create, Delete, DeletePrefix, Put, Replace, Unit, Write
-from jobx.kv.write_batch import Folded, name_of
+from jobx.kv.write_batch import Coalesced, name_of
 
 SCHEMA: Final = 2
 #: Rows of one statement: three variables a row stay under the 999 of old builds.
@@ -53,23 +53,23 @@ def _next_revision(writer: sqlite3.Connection) -> None:
     writer.execute("UPDATE counter SET revision = revision + 1")
 
 
-def write_folded(writer: sqlite3.Connection, folded: Folded) -> None:
-    """Do folded writes inside a transaction.
+def write_coalesced(writer: sqlite3.Connection, coalesced: Coalesced) -> None:
+    """Do coalesced writes inside a transaction.
 
     Raises:
         Collision: One of the keys to create exists; the transaction must be rolled back.
     """
     _next_revision(writer)
     created = 0
-    for marks, variables in _chunks(_summed(folded.creates), "(?, ?, ?)"):
+    for marks, variables in _chunks(_summed(coalesced.creates), "(?, ?, ?)"):
         created += writer.execute(f"{_INSERT}{marks})", variables).rowcount
-    if created < len(folded.creates):
+    if created < len(coalesced.creates):
         raise Collision
-    for marks, variables in _chunks(_summed(folded.puts), "(?, ?, ?)"):
+    for marks, variables in _chunks(_summed(coalesced.puts), "(?, ?, ?)"):
         writer.execute(f"{_UPSERT}{marks}{_UPSERT_END}", variables)
-    for marks, variables in _chunks(list(folded.deletes), "?"):
+    for marks, variables in _chunks(list(coalesced.deletes), "?"):
         writer.execute(f"DELETE FROM kv WHERE key IN ({marks})", variables)  # noqa: S608 - only marks
-    bounds = [bound for prefix in folded.prefixes for bound in (prefix, prefix_end(prefix))]
+    bounds = [bound for prefix in coalesced.prefixes for bound in (prefix, prefix_end(prefix))]
     for marks, variables in _chunks(bounds, "(?, ?)"):
         writer.execute(f"{_DELETE_RANGES}{marks}) CROSS JOIN kv ON {_IN_RANGE})", variables)
 

@@ -30,10 +30,10 @@ from jobx.kv.sqlite.statements import (
     TABLES,
     Collision,
     try_unit,
-    write_folded,
+    write_coalesced,
 )
 from jobx.kv.store import Chain, CommitOutcome, Entry, Limits, Unit
-from jobx.kv.write_batch import fold, too_large
+from jobx.kv.write_batch import coalesce, too_large
 from jobx.system.disk import born_private, close_to_others, own_folder
 
 T = TypeVar("T")
@@ -122,11 +122,11 @@ class SqliteStore:
     def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         """See ``Store.commit_many``."""
         together = [write for chain in chains for unit in chain for write in unit]
-        folded = None if too_large(together, self._limits) else fold(together)
-        if folded is not None:
+        coalesced = None if too_large(together, self._limits) else coalesce(together)
+        if coalesced is not None:
             with suppress(Collision):
                 with self._transaction() as writer:
-                    write_folded(writer, folded)
+                    write_coalesced(writer, coalesced)
                 return [CommitOutcome(len(chain)) for chain in chains]
         with self._transaction() as writer:
             return [self._try_chain(writer, chain) for chain in chains]
