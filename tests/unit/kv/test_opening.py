@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +72,8 @@ def test_without_a_url_the_store_is_in_the_data_folder(tmp_path: Path) -> None:
     settings = Settings(node=Settings().node.__class__(data_dir=str(tmp_path)))
     open_store(settings).close()
     assert (tmp_path / "jobx.sqlite").exists()
+
+
+def test_a_node_without_etcd_loads_nothing_of_it() -> None:
+    code = "import sys, jobx.actors.node; sys.exit('grpc' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
