@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import mmap
 import os
-import socket
-import subprocess
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +10,8 @@ from typing import Any
 
 from jobx import values
 from jobx.frames import Frame, FrameSocket
-from jobx.handlers.execution.protocol import PAGE_BYTES, Page
+from jobx.handlers import launch
+from jobx.handlers.execution.protocol import Page
 
 WAIT_S = 20.0
 
@@ -66,15 +62,8 @@ class ExecutorHost:
         self._executors: list[Executor] = []
 
     def __enter__(self) -> ExecutorHost:
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control, self.process = launch.fork_server(self._config, os.environ)
         self._control.settimeout(WAIT_S)
-        module = [sys.executable, "-m", "jobx.handlers.execution.fork_server"]
-        with theirs:
-            self.process = subprocess.Popen(
-                [*module, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-            )
-        self._control.send(json.dumps(self._config).encode())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -86,16 +75,9 @@ class ExecutorHost:
 
     def spawn(self) -> Executor:
         """Return a new executor that is ready."""
-        ours, theirs = socket.socketpair()
-        ours.settimeout(WAIT_S)
-        page_fd = os.memfd_create("page")
-        os.ftruncate(page_fd, PAGE_BYTES)
         number = len(self._executors) + 1
-        with theirs:
-            message = values.pack({"t": "spawn", "n": number})
-            socket.send_fds(self._control, [message], [theirs.fileno(), page_fd])
-        page = Page(mmap.mmap(page_fd, PAGE_BYTES))
-        os.close(page_fd)
+        ours, page = launch.executor(self._control, number)
+        ours.settimeout(WAIT_S)
         spawned = self.hear()
         assert (spawned["t"], spawned["n"]) == ("spawned", number)
         executor = Executor(number, spawned["pid"], FrameSocket(ours), page)

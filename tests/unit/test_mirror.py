@@ -47,7 +47,12 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "tests/contract/test_values.py": ("tagged_json", "listed", "json_reading"),
     "tests/integration/test_cli.py": ("tools/*",),
-    "tests/integration/test_executor.py": ("handlers/execution/*", "handlers/forked", "segments"),
+    "tests/integration/test_executor.py": (
+        "handlers/execution/*",
+        "handlers/forked",
+        "handlers/launch",
+        "segments",
+    ),
     "tests/integration/test_outside.py": ("actors/egress/*", "writers", "webhooks"),
     "tests/integration/test_scope.py": (
         "handlers/scope/*",

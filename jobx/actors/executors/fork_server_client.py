@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 from jobx import values
 from jobx.errors import InternalError, InvalidInput, Unavailable
+from jobx.handlers import launch
+from jobx.handlers.execution.protocol import Page
 
 _MESSAGE_BYTES: Final = 1 << 16
 #: How long a fork server gets to end its executors and itself.
@@ -72,53 +72,27 @@ class ForkServerClient:
             Unavailable: The machine has no room for a process or a socket.
         """
         try:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours, self._process = launch.fork_server(self._config, self._environ)
         except OSError as error:
             raise _no_room(error) from error
         ours.setblocking(False)
-        try:
-            with theirs:
-                self._process = self._start_process(theirs)
-            # Not as an argument, which all processes of the machine could read.
-            ours.send(json.dumps(self._config).encode())
-        except OSError as error:
-            ours.close()
-            self.stop()
-            raise _no_room(error) from error
         self._control = ours
         self._loop = loop
         self._pings = self._answered = 0
         loop.add_reader(ours.fileno(), self._readable)
 
-    def _start_process(self, control: socket.socket) -> subprocess.Popen[bytes]:
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "jobx.handlers.execution.fork_server",
-            str(control.fileno()),
-        ]
-        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command,
-            pass_fds=[control.fileno()],
-            stdin=subprocess.DEVNULL,
-            env=self._environ,
-            start_new_session=True,
-        )
-
-    def spawn(self, number: int, stream: socket.socket, page_fd: int) -> None:
-        """Ask for an executor on ``stream`` with the shared page ``page_fd``.
+    def spawn(self, number: int) -> tuple[socket.socket, Page]:
+        """Ask for an executor; return its stream and the page that is shared with it.
 
         Raises:
             InternalError: The fork server is gone.
         """
         if self._control is None:
             raise InternalError("the fork server is gone")
-        message = values.pack({"t": "spawn", "n": number})
         try:
-            socket.send_fds(self._control, [message], [stream.fileno(), page_fd])
+            return launch.executor(self._control, number)
         except OSError as error:
-            raise InternalError(f"the fork server is gone: {error}") from error
+            raise InternalError(f"the fork server gives no executor: {error}") from error
 
     def ping(self) -> None:
         """Ask whether it is there; what it cannot take counts as unanswered."""

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import mmap
-import os
 import shutil
-import socket
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +16,6 @@ from jobx.actors.executors.process import Executor
 from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
 from jobx.config import Settings, without_secrets
 from jobx.errors import DeadlineExceeded, InternalError, Unavailable
-from jobx.handlers.execution.protocol import PAGE_BYTES, Page
 from jobx.handlers.execution.settings import executor_config
 from jobx.model import Failure
 from jobx.segments import Report, Unread
@@ -172,7 +167,7 @@ class Fleet:
             return
         try:
             self._ask_for_executor(workflow)
-        except (OSError, InternalError) as error:
+        except InternalError as error:
             _log.warning("an executor cannot be started now: %s", error)
             self._loop.call_later(SPAWN_AGAIN_S, self._spawn)
 
@@ -217,19 +212,8 @@ class Fleet:
             self._bury(executor, blame)
 
     def _ask_for_executor(self, workflow: str) -> None:
-        with ExitStack() as given:
-            page_fd = os.memfd_create("jobx-page", os.MFD_CLOEXEC)
-            given.callback(os.close, page_fd)
-            os.ftruncate(page_fd, PAGE_BYTES)
-            page = Page(mmap.mmap(page_fd, PAGE_BYTES))
-            ours, theirs = socket.socketpair()
-            given.enter_context(theirs)
-            self._numbers += 1
-            try:
-                self._fork_server.spawn(self._numbers, theirs, page_fd)
-            except InternalError:
-                ours.close()
-                raise
+        self._numbers += 1
+        ours, page = self._fork_server.spawn(self._numbers)
         ours.setblocking(False)
         now = self._loop.time()
         executor = Executor(

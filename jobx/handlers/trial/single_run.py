@@ -6,11 +6,9 @@ as in a node, with the same limits, in a process that is then thrown away.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -22,9 +20,9 @@ from typing import Any, Final
 from jobx import frames, model, segments, values
 from jobx.config import Settings, without_secrets
 from jobx.errors import FrameError, HandlerFailed, InternalError, InvalidInput
+from jobx.handlers import launch
 from jobx.handlers.authoring import source
 from jobx.handlers.authoring.library import load_fields
-from jobx.handlers.execution.protocol import PAGE_BYTES
 from jobx.handlers.execution.settings import executor_config
 from jobx.handlers.pairs import run_reader
 from jobx.payload import Payload
@@ -191,45 +189,27 @@ class Trial:
     def _start(self) -> socket.socket:
         """Start a fork server, which ends with this trial; return its socket."""
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="jobx-trial-"))
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._stack.enter_context(ours)
-        with theirs:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [
-                    sys.executable,
-                    "-P",
-                    "-m",
-                    "jobx.handlers.execution.fork_server",
-                    str(theirs.fileno()),
-                ],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env=without_secrets(self._settings, self._environ),
-                start_new_session=True,
-            )
-        self._stack.callback(_end, ours, process)
         config = executor_config(self._settings, self._environ, Path(folder, "tmp"))
+        try:
+            ours, process = launch.fork_server(
+                config, without_secrets(self._settings, self._environ)
+            )
+        except OSError as error:
+            raise InternalError(f"the fork server for trials does not start: {error}") from error
+        self._stack.callback(_end, ours, process)
         ours.settimeout(GRACE_S)
-        ours.send(json.dumps(config).encode())
         self._blob_dir = os.path.join(folder, "blobs")
         return ours
 
     def _executor(self) -> socket.socket:
         """Start an executor and return its socket."""
         control = self._control = self._control or self._start()
-        ours, theirs = socket.socketpair()
-        ours.settimeout(GRACE_S)
-        page_fd = os.memfd_create("jobx-page", os.MFD_CLOEXEC)
         try:
-            os.ftruncate(page_fd, PAGE_BYTES)
-            spawn = [values.pack({"t": "spawn", "n": 1})]
-            socket.send_fds(control, spawn, [theirs.fileno(), page_fd])
+            ours, page = launch.executor(control, 1)
         except OSError as error:
-            ours.close()
             raise InternalError(f"the fork server for trials is gone: {error}") from error
-        finally:
-            os.close(page_fd)
-            theirs.close()
+        page.close()
+        ours.settimeout(GRACE_S)
         return ours
 
 
