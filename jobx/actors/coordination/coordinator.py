@@ -18,7 +18,6 @@ from jobx.actors.coordination.batches import Batch
 from jobx.actors.coordination.executor_reports import ExecutorReports, first_vertex
 from jobx.actors.coordination.journal import Journal
 from jobx.actors.coordination.work_frames import FrameBuilder
-from jobx.actors.executor_failures import KEEPER_GONE
 from jobx.actors.messages import (
     Cancel,
     CommitRefused,
@@ -166,20 +165,8 @@ class Coordinator(LoopActor):
 
     def _lost(self, message: Lost, _: ActorAddress) -> None:
         started = self._started.pop(message.ticket, None)
-        if started is None or self.state.finished is not None:
-            return
-        work, culprit = started.work, message.culprit
-        if isinstance(work, RunMappers):
-            stop = work.first + work.count
-            self._reports.give_back(work, work.first, stop if culprit is None else culprit)
-            if culprit is not None:
-                self._reports.give_back(work, culprit + 1, stop)
-        elif isinstance(work, RunReducer) and culprit is None:
-            self.state.ready.give_back_reduce((work.vertex, work.partition), work.gather)
-        elif culprit is None:  # the mapper went with the executor that kept it
-            self._reports.attempt_failed(work, first_vertex(work), KEEPER_GONE)
-        if culprit is not None:
-            self._reports.attempt_failed(work, culprit, message.failure, stage=message.stage)
+        if started is not None and self.state.finished is None:
+            self._reports.lose(started.work, message)
 
     def _suspended_lost(self, message: SuspendedLost, sender: ActorAddress) -> None:
         if self.state.finished is not None:

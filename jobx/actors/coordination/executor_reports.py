@@ -10,7 +10,8 @@ from thespian.actors import ActorAddress
 
 from jobx import values
 from jobx.actors.coordination.journal import Journal
-from jobx.actors.executor_failures import unread
+from jobx.actors.executor_failures import KEEPER_GONE, unread
+from jobx.actors.messages import Lost
 from jobx.actors.request.decisions import Pace, RunMappers, RunReducer, Work, chunk_of
 from jobx.actors.request.events import Done, Failed, Kind, Mapped, Notes, Retried
 from jobx.actors.request.retry import next_delay_s
@@ -72,6 +73,21 @@ class ExecutorReports:
         """Make invocations of a batch ready again that got no result."""
         if isinstance(work, RunMappers) and start < stop:
             self._state.ready.give_back(work.chunk.start, start, stop - start)
+
+    def lose(self, work: Work, lost: Lost) -> None:
+        """Take that an executor died with work, or gave it up."""
+        culprit = lost.culprit
+        if isinstance(work, RunMappers):
+            stop = work.first + work.count
+            self.give_back(work, work.first, stop if culprit is None else culprit)
+            if culprit is not None:
+                self.give_back(work, culprit + 1, stop)
+        elif isinstance(work, RunReducer) and culprit is None:
+            self._state.ready.give_back_reduce((work.vertex, work.partition), work.gather)
+        elif culprit is None:  # the mapper went with the executor that kept it
+            self.attempt_failed(work, first_vertex(work), KEEPER_GONE)
+        if culprit is not None:
+            self.attempt_failed(work, culprit, lost.failure, stage=lost.stage)
 
     def attempt_failed(
         self,

@@ -15,13 +15,14 @@ from jobx.actors.coordination.executor_reports import (
     missing_capability,
 )
 from jobx.actors.coordination.journal import Journal
+from jobx.actors.messages import Lost
 from jobx.actors.request.decisions import Pace, PullMapper, RunMappers, RunReducer
 from jobx.actors.request.events import Accepted, Done, Event, Failed, Kind, Mapped, Retried
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import ROOT
 from jobx.actors.runtime.address import Address
 from jobx.config import NodeSettings, RequestSettings, Settings
-from jobx.model import HandlerRef, Plan, PlanStep, Retry
+from jobx.model import Failure, HandlerRef, Plan, PlanStep, Retry
 from jobx.payload import EMPTY, Payload, pack_offsets
 from jobx.segments import Returned
 from tests.support import frames
@@ -404,3 +405,30 @@ def test_what_was_left_and_cannot_be_read_fails_its_invocation_and_no_other(desk
     assert isinstance(event, Failed | Retried)
     assert "extension type 99" in event.failure.message
     assert desk.take_all() == [2, 3]
+
+
+CRASHED = Failure(kind="crash", type="ExecutorCrashed", message="gone")
+
+
+def test_batch_that_was_lost_before_it_began_is_ready_again(desk: Desk) -> None:
+    work = desk.children(CHUNK)
+    desk.outcomes.lose(work, Lost(1, None, CRASHED))
+    assert sorted(desk.take_all()) == [1, 2, 3]
+    assert desk.journal.appended == []
+
+
+def test_only_the_culprit_of_a_batch_that_was_lost_has_failed(desk: Desk) -> None:
+    work = desk.children(CHUNK)
+    desk.outcomes.lose(work, Lost(1, 2, CRASHED))
+    (event,) = [event for event, _ in desk.journal.appended]
+    assert isinstance(event, Retried)
+    assert (event.first, event.count, event.failure.kind) == (2, 1, "crash")
+    assert sorted(desk.take_all()) == [1, 2, 3]
+
+
+def test_suspended_mapper_that_was_lost_begins_anew(desk: Desk) -> None:
+    desk.hear(desk.root, "mapped", 0, "s", _chunk_wire(2), "d", True, 9, {})
+    desk.outcomes.lose(desk.pull(), Lost(1, None, CRASHED))
+    event, _ = desk.journal.appended[-1]
+    assert isinstance(event, Retried)
+    assert event.failure.kind == "lost"
