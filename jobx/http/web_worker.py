@@ -180,6 +180,12 @@ class Connection(ASGIProtocol):
         self._let_flow()
         super().resume_writing()
 
+    def _watch_rest(self) -> None:
+        """Watch that the client takes what is left when its connection is to be closed."""
+        transport = self.transport
+        if transport is not None and transport.get_write_buffer_size() and self._stall is None:
+            self._watch_flow(self._unsent_bytes())
+
     def _watch_flow(self, unsent_bytes: int) -> None:
         self._stall = self.worker.loop.call_later(
             self.worker.stall_s, self._look_at_flow, unsent_bytes
@@ -275,6 +281,7 @@ class Connection(ASGIProtocol):
         receiver = self._body_receiver
         if self._closed or receiver is None or receiver._complete:
             super()._close_transport()
+            self._watch_rest()
             return
         self._closed = self._lingers = True
         with suppress(OSError, RuntimeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,12 +24,14 @@ def handler(arguments):
     for number in range(120):
         yield number, "x" * {RESULT_BYTES // 120}
 """
+SMALL = LARGE.replace("range(120)", "range(40)").replace(str(RESULT_BYTES // 120), "4000")
 KEEP = "def handler(key, values):\n    for value in values:\n        yield key, value\n"
 
 
 @pytest.fixture
 def serving(tmp_path: Path) -> Iterator[Served]:
-    define(tmp_path / "d", {"large": LARGE, "keep": KEEP}, {"large": ("large", "keep")})
+    handlers = {"large": LARGE, "small": SMALL, "keep": KEEP}
+    define(tmp_path / "d", handlers, {"large": ("large", "keep"), "small": ("small", "keep")})
     environ = {"JOBX_HTTP_ANSWERS_BYTES": str(8 * MIB), "JOBX_HTTP_STALL_S": "3"}
     with served(tmp_path / "d", **environ) as one:
         yield one
@@ -81,6 +84,31 @@ def test_a_result_for_which_there_is_no_room_is_had_later(serving: Served) -> No
         assert posted.status == 202
         assert posted.body["state"] == "succeeded"
         assert posted.headers["Location"] == f"/request/{WORKFLOW}/{posted.request_id}"
+
+
+def test_a_connection_that_is_to_be_closed_is_though_its_client_takes_nothing(
+    serving: Served,
+) -> None:
+    request_id = serving.post("small", {}, Prefer="respond-async").request_id
+    assert len(serving.get(request_id, "/result", Prefer="wait=60").pairs) == 40
+    path = f"/request/{WORKFLOW}/{request_id}/result"
+    head = f"GET {path} HTTP/1.1\r\nConnection: close\r\n".encode()
+    (worker,) = serving.web_workers()
+    before = connections_of(worker)
+    with contextlib.ExitStack() as stack:
+        readers = [reader(serving, head, stack) for _ in range(READERS)]
+        for one in readers:
+            assert one.recv(1) == b"H"
+        eventually(lambda: connections_of(worker) <= before, timeout_s=30)
+
+
+def connections_of(pid: int) -> int:
+    """Return how many sockets a process has."""
+    found = 0
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            found += os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:")
+    return found
 
 
 def test_a_slow_reader_that_takes_enough_gets_all(serving: Served) -> None:
