@@ -22,9 +22,10 @@ _ARENAS: Final = -8
 #: Blocks of memory of this size return to the system when they are freed.
 _LARGE_BYTES: Final = 32 << 10
 
-#: As ``signal.signal``, but without enums: the lookup of the previous handler's enum takes several
-#: times as long as everything else.
+#: As ``signal.signal`` and ``signal.getsignal``, but without enums: the lookup of a handler's enum
+#: takes several times as long as everything else.
 set_handler: Final[Callable[[int, Any], Any]] = _signal.signal
+handler_of: Final[Callable[[int], Any]] = _signal.getsignal
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 

@@ -204,16 +204,16 @@ def test_a_check_refuses_wrong_syntax(language: Language) -> None:
         processor(language.name).check(language.broken, "mapper")
 
 
-def test_what_runs_in_a_guest_is_confined_unless_a_factory_adds_names(
+def test_what_runs_in_a_guest_is_self_contained_unless_a_factory_adds_names(
     guests: Guests, language: Language
 ) -> None:
     handler = load(language, "m", "mapper", "letters")
     own = Scope().extended({"COUNT": len})
-    is_confined = [
-        processor(language.name).load(handler, scope, guests).is_confined
+    is_self_contained = [
+        processor(language.name).load(handler, scope, guests).is_self_contained
         for scope in (Scope(), own)
     ]
-    assert is_confined == [True, False]
+    assert is_self_contained == [True, False]
 
 
 @pytest.fixture(scope="module")

@@ -197,6 +197,17 @@ def test_an_invocation_over_its_time_is_interrupted_in_its_own_lines(
     assert works(executor, tmp_path)
 
 
+@pytest.mark.parametrize("seconds", [0, 3600])
+def test_an_invocation_is_interrupted_after_one_that_set_the_timer(
+    executor: Executor, tmp_path: Path, seconds: int
+) -> None:
+    source = f"import signal\nsignal.setitimer(signal.ITIMER_REAL, {seconds})\nyield Return()"
+    run(executor, tmp_path, source)
+    executor.frames.send(frames.load("spin", "mapper", "yield Return()\nwhile True: pass"))
+    frame = frames.map_(tmp_path, [[1, 1]], mapper="spin", reducer=None, time_limit_s=0.2)
+    assert executor.ask(frame)["segments"][0][2]["type"] == "HandlerTimeout"
+
+
 def test_each_invocation_has_its_own_time(executor: Executor, tmp_path: Path) -> None:
     executor.frames.send(
         frames.load("m", "mapper", "import time\nyield Return()\ntime.sleep(0.15)\nyield 1, 1")

@@ -50,7 +50,9 @@ class Work:
         self._partitions = frame.get("partitions") or 1
         self.in_parts = self._partitions > 1
         self.out = self._writer()
-        self.scratch = RunWriter(bench.limits.scratch_dir, f"scratch-{frame['id']}", 0)
+        self.scratch = RunWriter(
+            bench.limits.scratch_dir, f"scratch-{frame['id']}", 0, forked=bench.forked
+        )
         self.keeps = frame.get("keeps", False)
         self.keeping = self._writer("-k") if self.keeps else self.scratch
         self._kept: Callable[[Mapping[str, Any]], None] | None = None
@@ -63,7 +65,12 @@ class Work:
         frame = self.frame
         stem = frame["blob_stem"] + ending
         return RunWriter(
-            frame["blob_dir"], stem, frame["inline_bytes"], self._partitions, frame["sync"]
+            frame["blob_dir"],
+            stem,
+            frame["inline_bytes"],
+            self._partitions,
+            frame["sync"],
+            forked=self.bench.forked,
         )
 
     def invocation(
@@ -155,8 +162,8 @@ class Work:
             bench.scope.current = None
 
     def _drain(self) -> None:
-        """Take what author code wrote past ``sys.stdout``, which confined code cannot."""
-        if not self.bench.is_confined:
+        """Take what author code wrote past ``sys.stdout``, which no self-contained code can."""
+        if not self.bench.is_self_contained:
             self.bench.drain()
 
     def _limit(self, invocation: Invocation, started: int, spent_s: float = 0.0) -> None:

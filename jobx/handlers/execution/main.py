@@ -184,7 +184,7 @@ class _Executor:
             self._clean()
             self._request_id = request_id
         result = Result(frame["id"], request_id, batch.run(self._bench, frame))
-        self._is_clean = self._bench.is_confined and not self._bench.guests.are_used
+        self._is_clean = self._bench.is_self_contained and not self._bench.guests.are_used
         self._bench.forked.check()
         page.take_up(frame["id"], time.monotonic_ns())
         try:
@@ -193,7 +193,7 @@ class _Executor:
             batch.abandon(self._bench, frame)
             answer = encode_struct(Result(frame["id"], request_id, batch.failed(frame, error)))
         self._frames.send_bytes(answer)
-        if not self._bench.is_confined:
+        if not self._bench.is_self_contained:
             self._restore()
         page.take_up(0, 0)
         if not (self._is_clean or self._frames.is_pending()):  # nobody waits meanwhile
@@ -210,7 +210,7 @@ class _Executor:
         """Undo what author code of a request did to the process, before another one's runs."""
         if self._is_clean:
             return
-        if not self._bench.is_confined:
+        if not self._bench.is_self_contained:
             self._clean_process()
         if not self._bench.kept:  # those are suspended in the middle of what they do
             self._surroundings.remove_files()
@@ -248,7 +248,7 @@ class _Executor:
 
     def _is_haunted(self) -> bool:
         """Tell whether author code left threads or child processes behind."""
-        if self._bench.is_confined and not self._bench.guests.are_used:
+        if self._bench.is_self_contained and not self._bench.guests.are_used:
             return False
         if threading.active_count() > self._threads:
             authors = [t for t in threading.enumerate() if not t.name.startswith(OWN_THREADS)]

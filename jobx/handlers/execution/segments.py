@@ -91,6 +91,7 @@ class _Returned:
     def segment(self, written: Sequence[Payload]) -> Returned:
         payloads = [payload.to_wire() for payload in written]
         by_stage = zip(*self.durations_ns, strict=True)
-        durations = array.array("I", [microseconds(ns) for part in by_stage for ns in part])
+        in_us = [min(ns // 1000, _MAX_US) for part in by_stage for ns in part]
+        durations = array.array("I", in_us)
         count, notes = len(self.durations_ns), pack_notes(self.notes)
         return Returned(self.first, count, payloads, self.reduced, durations.tobytes(), notes)

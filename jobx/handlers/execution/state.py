@@ -60,8 +60,8 @@ class Bench:
         invocations: Invocations that ran.
         kept: Suspended mappers by request id and vertex.
         forked: Tells a process that author code forked from this one.
-        is_confined: No code ran here so far that could change this process: what is not confined
-            may also do so later, when it is not at work.
+        is_self_contained: No code ran here so far that could change this process: what is not
+            self-contained may also do so later, when it is not at work.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Bench:
         self._factories = factories or ScopeFactories({}, {})
         self.invocations = 0
         self.forked = Forked()
-        self.is_confined = True
+        self.is_self_contained = True
         self._has_cut_import = False
         self.kept: dict[tuple[str, int], SuspendedMapper] = {}
         self._sources: dict[str, Frame] = {}
@@ -129,10 +129,13 @@ class Bench:
         if source is None:
             raise InternalError(f"handler {version} was not sent to this executor")
         invocation.handler = source["name"]
-        was_confined, self.is_confined = self.is_confined, False  # in case that loading fails
+        was_self_contained, self.is_self_contained = (
+            self.is_self_contained,
+            False,
+        )  # in case that loading fails
         scope = self.scope.extended(self._factories.names(source, self.scope.reserved))
         loaded = processor(source["source_type"]).load(source, scope, self.guests)
-        self.is_confined = was_confined and loaded.is_confined
+        self.is_self_contained = was_self_contained and loaded.is_self_contained
         return loaded
 
     def per_key(self, version: str, invocation: Invocation) -> bool:

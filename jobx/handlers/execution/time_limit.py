@@ -13,6 +13,8 @@ from jobx.system import kernel
 
 #: What the files of the import system are called.
 IMPORT_SYSTEM: Final = "<frozen importlib"
+#: Between looking at the timer and at the time may be this much.
+_SLACK_S: Final = 0.01
 #: An author who swallows the interruption gets it again after this.
 _AGAIN_S: Final = 0.5
 
@@ -34,9 +36,19 @@ class Alarm:
         self._limit_s = math.inf
 
     def install(self) -> None:
-        """Take over SIGALRM and its timer (again)."""
-        kernel.set_handler(signal.SIGALRM, self._fired)
-        self.close()
+        """Take over SIGALRM and its timer, unless they are as this left them."""
+        if kernel.handler_of(signal.SIGALRM) != self._fired:
+            kernel.set_handler(signal.SIGALRM, self._fired)
+        if self._is_timer_ours():
+            self.stop()
+        else:
+            self.close()
+
+    def _is_timer_ours(self) -> bool:
+        left_s, interval_s = signal.getitimer(signal.ITIMER_REAL)
+        expected_s = self._fires_at - time.monotonic()
+        is_set = left_s != 0 and abs(left_s - expected_s) < _SLACK_S
+        return interval_s == 0 and (is_set or (left_s == 0 and math.isinf(expected_s)))
 
     def start(self, deadline: float, limit_s: float) -> None:
         """Interrupt what runs now at ``deadline``, monotonic: then it has had ``limit_s``."""

@@ -6,6 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from types import GeneratorType
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
@@ -21,6 +22,8 @@ P = TypeVar("P", bound="Processor")
 Grouped: TypeAlias = Iterable[tuple[Key, Sequence[Value]]]
 
 _NOTHING: Final[Iterator[object]] = iter(())
+#: What handlers are, and what calls one for each key.
+_ITERATORS: Final = (GeneratorType, chain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +52,14 @@ class Loaded:
         run: Starts it. A mapper takes its ``Arguments``, a combiner or reducer what is ``Grouped``.
             Returns what it yields, or None.
         in_any_order: It is called once a key, so its input need not be sorted.
-        is_confined: Its code can change nothing of the process that runs it.
+        is_self_contained: Its code can change nothing of the process that runs it.
     """
 
     name: str
     per_key: bool
     run: Callable[[Any], Iterable[object] | None]
     in_any_order: bool = False
-    is_confined: bool = False
+    is_self_contained: bool = False
 
 
 class Processor(Protocol):
@@ -107,7 +110,7 @@ def without_author_code(load: _Load[P]) -> _Load[P]:
     """Say that all that runs in the executor is of JobX, for handlers that run in a guest.
 
     So what the operating system refuses is no author's failure, while loading and later, and
-    handlers are confined, unless they call what a scope factory adds.
+    handlers are self-contained, unless they call what a scope factory adds.
     """
 
     @functools.wraps(load)
@@ -115,7 +118,7 @@ def without_author_code(load: _Load[P]) -> _Load[P]:
         with translated(guests.folder):
             loaded = load(processor, handler, scope, guests)
         run = functools.partial(_run, loaded, guests.folder)
-        return replace(loaded, run=run, is_confined=not scope.own)
+        return replace(loaded, run=run, is_self_contained=not scope.own)
 
     return loading
 
@@ -125,14 +128,15 @@ def _run(loaded: Loaded, folder: str, given: Any) -> Iterator[object]:
         yield from loaded.run(given) or ()
 
 
-def yielded(result: object) -> Iterator[object]:
+def yielded(result: Any) -> Iterator[object]:
     """Return what a handler gave as an iterator; None is nothing.
 
     Raises:
         Misuse: It cannot be iterated.
     """
-    if type(result) is GeneratorType:  # as most are; the check below takes longer
-        return result
+    if type(result) in _ITERATORS:  # as most are; the check below takes longer
+        found: Iterator[object] = result
+        return found
     if result is None:
         return _NOTHING
     if not isinstance(result, Iterable):

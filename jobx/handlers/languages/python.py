@@ -26,7 +26,7 @@ from jobx.handlers.failures import Misuse, shorten, show_source
 from jobx.handlers.languages import python_source as source
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, yielded
 from jobx.handlers.languages.child_processes import Guests
-from jobx.handlers.languages.python_confined import is_confined
+from jobx.handlers.languages.python_self_contained import is_self_contained
 from jobx.handlers.languages.python_source import HANDLER, Definition, Outline
 from jobx.handlers.markers import Map, Return
 from jobx.handlers.scope import arguments as args
@@ -77,7 +77,7 @@ class Python:
         code = source.compiled(outline, name, handler_type)
         show_source(name, handler["source_code"])
         names = scope.names(name)
-        confined = not scope.own and is_confined(outline.module, names)
+        is_alone = not scope.own and is_self_contained(outline.module, names)
         exec(code, names)  # noqa: S102 - this is what an executor is for
         defined: Any = names[HANDLER]
         run = _giving(defined, outline, handler_type)
@@ -86,7 +86,7 @@ class Python:
         else:
             run = _over_keys(run) if checked.per_key else _over_results(run)
         per_key = checked.per_key or handler.get("per_key", False)
-        return Loaded(name, per_key, run, in_any_order=checked.per_key, is_confined=confined)
+        return Loaded(name, per_key, run, in_any_order=checked.per_key, is_self_contained=is_alone)
 
 
 def _checked(outline: Outline, handler_type: str) -> Checked:

@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn, TypeAlias
 from msgspec.structs import replace
 
 from jobx import values
-from jobx.handlers.forked import end
+from jobx.handlers.forked import Forked
 from jobx.handlers.pairs import sequences
 from jobx.payload import Payload, pack_offsets
 from jobx.system.errors import translate
@@ -154,13 +154,21 @@ class RunWriter:
         inline_bytes: What is not larger stays inline.
         partitions: Sections of a run that is asked for in sections.
         sync: Blobs are synced to disk.
+        forked: Ends a process that author code forked, before it writes a blob.
 
     Attributes:
         written: Blobs that were written so far.
     """
 
     def __init__(
-        self, folder: str, stem: str, inline_bytes: int, partitions: int = 1, sync: bool = False
+        self,
+        folder: str,
+        stem: str,
+        inline_bytes: int,
+        partitions: int = 1,
+        sync: bool = False,
+        *,
+        forked: Forked | None = None,
     ) -> None:
         self.partitions = partitions
         self.folder = folder
@@ -168,7 +176,7 @@ class RunWriter:
         self._inline_bytes = inline_bytes
         self._sync = sync
         self.written = 0
-        self._pid = os.getpid()
+        self._forked = forked
 
     def run(self, items: Iterable[tuple[Key, Sequence[Value]]], in_sections: bool) -> Payload:
         """Write a run.
@@ -233,8 +241,8 @@ class RunWriter:
         if size <= self._inline_bytes:
             inline = b"".join(bodies)
             return Payload(count, size, inline, None, 0, offsets, sections, b"", pairs)
-        if os.getpid() != self._pid:  # a copy that author code forked, in the place of another
-            end(None)
+        if self._forked is not None:  # a copy would write in the place of the one that was asked
+            self._forked.check()
         name = f"{self._stem}-{self.written}"
         self.written += 1
         with BlobFile(self.folder, name, self._sync) as blob:

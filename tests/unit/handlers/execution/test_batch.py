@@ -392,7 +392,7 @@ def kinds(segments: Sequence[Any]) -> list[Any]:
 @pytest.mark.parametrize("recalled", [1, 2])
 def test_a_recalled_batch_gives_the_rest_back(tmp_path: Path, recalled: int) -> None:
     bench = frames.bench(tmp_path, mapper(ECHO), SUM)
-    bench.is_confined = False  # else nothing is drained
+    bench.is_self_contained = False  # else nothing is drained
     bench.drain = lambda: recall(bench, recalled)  # as soon as an invocation has ended
     segments = run(bench, tmp_path, *[[n, n] for n in range(5)])
     assert kinds(segments) == [["returned", 1, 1], ["unstarted", 2, 4]]
@@ -618,7 +618,7 @@ def test_output_that_is_on_its_way_is_of_the_stage_that_wrote_it(tmp_path: Path)
         if (invocation := bench.scope.current) is not None:
             stages.append(invocation.stage)
 
-    bench.is_confined = False  # else nothing is drained
+    bench.is_self_contained = False  # else nothing is drained
     bench.drain = drain
     run(bench, tmp_path, [1, 1])
     assert stages == ["mapper", "reducer"]

@@ -1,10 +1,10 @@
-"""Which Python handlers are confined: their code can change nothing of the process that runs it.
+"""Which Python handlers are self-contained: they can change nothing of their process.
 
 What handlers leave in an executor is looked for and put back, and looking takes as long as a small
 invocation. After code that reaches nothing but its own names there is nothing to look for. Code
 reaches the process by what it imports, by a few builtins and names of the scope, and by attributes
-that lead from a function, a generator or an exception to where it was defined. So confined is what
-has none of these in its text; whatever is not known to be harmless counts as one of them.
+that lead from a function, a generator or an exception to where it was defined. Code with none of
+these in its text is self-contained; whatever is not known to be harmless counts as one of them.
 
 This saves time, it is no sandbox: nothing here withstands an author who means to get round it.
 """
@@ -45,7 +45,7 @@ _MODULES: Final = frozenset(
 )
 
 
-def is_confined(module: ast.Module, scope: Collection[str]) -> bool:
+def is_self_contained(module: ast.Module, scope: Collection[str]) -> bool:
     """Tell whether the code of a module can change nothing outside of it, by its text.
 
     Args:

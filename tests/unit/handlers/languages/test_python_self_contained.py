@@ -1,4 +1,4 @@
-"""Which handlers are confined, told by their text."""
+"""Which handlers are self-contained, told by their text."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 
 from jobx.handlers.languages import processor
 from jobx.handlers.languages.child_processes import Guests
-from jobx.handlers.languages.python_confined import is_confined
+from jobx.handlers.languages.python_self_contained import is_self_contained
 from jobx.handlers.scope.names import Scope
 from tests.integration.test_leavings import PYTHON_ROWS, STAYS
 from tests.support.frames import load
 
-CONFINED = {
+SELF_CONTAINED = {
     "a mapper": "def handler(key, value):\n yield Return()\n yield key, value + 1",
     "bare statements": "yield Map('next')\nfor key, value in arguments: yield key, len(value)",
     "output and the session": "print(1); LOG.info('x'); S_SET('a', INVOCATION.id); PRINT(SEP)",
@@ -55,28 +55,28 @@ REACHING = {
 }
 
 
-def _is_confined(source_code: str) -> bool:
-    return is_confined(ast.parse(source_code), Scope().names("h"))
+def _is_self_contained(source_code: str) -> bool:
+    return is_self_contained(ast.parse(source_code), Scope().names("h"))
 
 
-@pytest.mark.parametrize("source_code", CONFINED.values(), ids=CONFINED.keys())
-def test_code_that_names_nothing_beyond_its_own_is_confined(source_code: str) -> None:
-    assert _is_confined(source_code)
+@pytest.mark.parametrize("source_code", SELF_CONTAINED.values(), ids=SELF_CONTAINED.keys())
+def test_code_that_names_nothing_beyond_its_own_is(source_code: str) -> None:
+    assert _is_self_contained(source_code)
 
 
 @pytest.mark.parametrize("source_code", REACHING.values(), ids=REACHING.keys())
 def test_code_that_names_what_leads_further_is_not(source_code: str) -> None:
-    assert not _is_confined(source_code)
+    assert not _is_self_contained(source_code)
 
 
 @pytest.mark.parametrize("name", [*PYTHON_ROWS, *STAYS])
 def test_code_that_leaves_something_behind_is_not(name: str) -> None:
     code, _ = (PYTHON_ROWS | STAYS)[name]
-    assert not _is_confined(code)
+    assert not _is_self_contained(code)
 
 
 def test_code_with_names_of_a_factory_is_not() -> None:
     source = load("h", "mapper", "yield 1")
     scope = Scope().extended({"DB": object()})
-    assert processor("python").load(source, Scope(), Guests("")).is_confined
-    assert not processor("python").load(source, scope, Guests("")).is_confined
+    assert processor("python").load(source, Scope(), Guests("")).is_self_contained
+    assert not processor("python").load(source, scope, Guests("")).is_self_contained
