@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, Final
 
-from jobx import values
-from jobx.handlers.execution.protocol import PAGE_BYTES, Page
+import msgspec
+
+from jobx.handlers.execution.protocol import PAGE_BYTES, Page, Spawn
 
 #: How long a fork server that was killed may take to be gone.
 _END_S: Final = 2.0
@@ -69,7 +70,7 @@ def executor(control: socket.socket, number: int) -> tuple[socket.socket, Page]:
         ours, theirs = socket.socketpair()
         given.enter_context(theirs)
         undone.callback(ours.close)
-        message = values.pack({"t": "spawn", "n": number})
+        message = msgspec.msgpack.encode(Spawn(number))
         socket.send_fds(control, [message], [theirs.fileno(), page_fd])
         undone.pop_all()
     return ours, page

@@ -44,6 +44,7 @@ PACKAGES: Final[dict[str, set[str]]] = {
     "jobx.handlers.files.sftp": {"asyncssh", "fsspec", "sshfs"},
     "jobx.handlers.languages.lines": {"msgspec"},
     "jobx.handlers.languages.wasm": {"wasmtime"},
+    "jobx.handlers.launch": {"msgspec"},
     "jobx.handlers.pairs": {"msgspec"},
     "jobx.handlers.trial": {"msgspec"},
     "jobx.actors": {"msgspec", "thespian"},

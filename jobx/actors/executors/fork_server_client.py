@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from jobx import values
-from jobx.errors import InternalError, InvalidInput, Unavailable
+import msgspec
+
+from jobx.errors import InternalError, Unavailable
 from jobx.handlers import launch
-from jobx.handlers.execution.protocol import Page
+from jobx.handlers.execution.protocol import FORK_NEWS, Exited, Page, Ping, Spawned
 
 _MESSAGE_BYTES: Final = 1 << 16
 #: How long a fork server gets to end its executors and itself.
@@ -99,7 +100,7 @@ class ForkServerClient:
         self._pings += 1
         if self._control is not None:
             with suppress(OSError):
-                self._control.send(values.pack({"t": "ping", "n": self._pings}))
+                self._control.send(msgspec.msgpack.encode(Ping(self._pings)))
 
     def kill(self) -> None:
         """End a fork server that does not do what it is told, and with it its executors."""
@@ -137,15 +138,15 @@ class ForkServerClient:
 
     def _take(self, message: bytes) -> None:
         try:
-            fields = values.unpack(message)
-        except InvalidInput as error:
+            news = FORK_NEWS.decode(message)
+        except msgspec.MsgspecError as error:
             raise InternalError(f"the fork server sent an invalid message: {error}") from error
-        if fields["t"] == "spawned":
-            self._on_spawned(fields["n"], fields["pid"])
-        elif fields["t"] == "pong":
-            self._answered = fields["n"]
-        elif fields["t"] == "exited":
-            self._on_exit(fields["pid"], fields["status"])
+        if isinstance(news, Spawned):
+            self._on_spawned(news.n, news.pid)
+        elif isinstance(news, Exited):
+            self._on_exit(news.pid, news.status)
+        else:
+            self._answered = news.n
 
     def _disconnect(self) -> None:
         control, self._control = self._control, None

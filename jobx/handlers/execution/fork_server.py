@@ -32,13 +32,22 @@ import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from mmap import mmap
-from typing import Any, Final
+from typing import Final
 
-from jobx import values
+import msgspec
+
 from jobx.handlers import languages
 from jobx.handlers.execution import main as executor
 from jobx.handlers.execution.main import Config
-from jobx.handlers.execution.protocol import PAGE_BYTES, Page
+from jobx.handlers.execution.protocol import (
+    FORK_ORDER,
+    PAGE_BYTES,
+    Exited,
+    Page,
+    Ping,
+    Pong,
+    Spawned,
+)
 from jobx.system import kernel
 
 _MESSAGE_BYTES: Final = 1 << 12
@@ -95,9 +104,9 @@ class ForkServer:
             return False
         if not message:
             return False
-        fields = values.unpack(message)
-        if fields["t"] == "ping":
-            self._tell({"t": "pong", "n": fields["n"]})
+        order = FORK_ORDER.decode(message)
+        if isinstance(order, Ping):
+            self._tell(Pong(order.n))
             return True
         try:
             child = self._fork(descriptors)
@@ -110,7 +119,7 @@ class ForkServer:
                 os.close(descriptor)
         self._children[child.pid] = child
         self._selector.register(child.pidfd, selectors.EVENT_READ, child)
-        self._tell({"t": "spawned", "n": fields["n"], "pid": child.pid})
+        self._tell(Spawned(order.n, child.pid))
         return True
 
     def _fork(self, descriptors: list[int]) -> _Child:
@@ -142,11 +151,11 @@ class ForkServer:
         _kill(child)
         _forget(child)
         code = os.waitstatus_to_exitcode(status)
-        self._tell({"t": "exited", "pid": child.pid, "status": code})
+        self._tell(Exited(child.pid, code))
 
-    def _tell(self, message: dict[str, Any]) -> None:
+    def _tell(self, news: Pong | Spawned | Exited) -> None:
         with suppress(ConnectionError):  # the end of the control socket is seen when it is read
-            self._control.send(values.pack(message))
+            self._control.send(msgspec.msgpack.encode(news))
 
 
 def _kill(child: _Child) -> None:
