@@ -101,13 +101,13 @@ class Unstarted(Struct, frozen=True, array_like=True, tag="unstarted"):
 Segment: TypeAlias = Returned | MappedChunk | Combined | Reduced | FailedRun | Unstarted
 
 
-class Ready(Struct, frozen=True, tag="ready", tag_field="t"):
+class ReadyReport(Struct, frozen=True, tag="ready", tag_field="t"):
     """An executor can take work; said once."""
 
     pid: int
 
 
-class Result(Struct, frozen=True, tag="result", tag_field="t"):
+class ResultReport(Struct, frozen=True, tag="result", tag_field="t"):
     """The answer to the work frame of the same ``id``; without segments: it was recalled."""
 
     id: int
@@ -119,17 +119,17 @@ class Leaving(Struct, frozen=True, tag="leaving", tag_field="t"):
     """An executor exits now, with what it was sent meanwhile undone."""
 
 
-class Unread(Struct, frozen=True):
+class UnreadReport(Struct, frozen=True):
     """What the node makes of a frame that it cannot read; ``id`` is None when none is seen."""
 
     id: int | None
     reason: str
 
 
-Report: TypeAlias = Ready | Result | Leaving
+Report: TypeAlias = ReadyReport | ResultReport | Leaving
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
-_REPORT: Final = msgspec.msgpack.Decoder(Ready | Result | Leaving)
+_REPORT: Final = msgspec.msgpack.Decoder(ReadyReport | ResultReport | Leaving)
 
 
 def pack_notes(notes: dict[int, Any]) -> Notes:

@@ -22,7 +22,7 @@ from jobx.actors.egress.deliverer import Deliverer
 from jobx.actors.egress.http_client import Outbound, tls_context
 from jobx.actors.egress.notifications.changes import HandlerChanges
 from jobx.actors.egress.notifications.notifier import Clocks, Notifier
-from jobx.actors.egress.writers.base import Site
+from jobx.actors.egress.writers.base import WriterSite
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.executors.pool import ExecutorPool
 from jobx.actors.gateway.entity_verbs import ENTITY_VERBS, EntityVerbs
@@ -202,7 +202,9 @@ class Node:
         clocks = Clocks(time.monotonic, time.time)
         self._notifier = Notifier(LOCAL, settings, Outbound(outbound, [notify.http_url]), clocks)
         self._changes = HandlerChanges(self._library, self._notifier.notify)
-        self._writers = Writers(Site(settings, Outbound(outbound, [results.http_url]), now_at))
+        self._writers = Writers(
+            WriterSite(settings, Outbound(outbound, [results.http_url]), now_at)
+        )
         self._deliverer = Deliverer(
             LOCAL,
             self._store,

@@ -101,7 +101,7 @@ def _open_etcd(store: StoreSettings) -> Store:
     try:
         import grpc  # noqa: PLC0415 - an extra, and most commands need no store of this kind
 
-        from jobx.kv.etcd.connection import Connection  # noqa: PLC0415 - it imports the extra
+        from jobx.kv.etcd.connection import EtcdConnection  # noqa: PLC0415 - it imports the extra
         from jobx.kv.etcd.store import LIMITS, EtcdStore  # noqa: PLC0415 - it imports the extra
     except ImportError as error:
         reason = "needs the extra etcd: pip install 'jobx[etcd]'"
@@ -109,7 +109,7 @@ def _open_etcd(store: StoreSettings) -> Store:
     files = [_read(store, name) for name in _FILES]
     credentials = grpc.ssl_channel_credentials(*files) if _is_tls(store) else None
     user = (store.username, store.password) if store.username else None
-    connection = Connection(servers, credentials, user, store.timeout_s)
+    connection = EtcdConnection(servers, credentials, user, store.timeout_s)
     return EtcdStore(connection, root, Limits(store.max_writes, LIMITS.size_bytes))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobx.errors import InvalidInput
-from jobx.handlers.execution.state import Bench
+from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.languages import processor
 from jobx.handlers.languages.child_processes import Guests
 from jobx.handlers.scope.names import Scope
@@ -51,14 +51,14 @@ def load(language: Language, version: str, kind: str, what: str, **fields: Any) 
     return frames.load(version, kind, source, source_type=language.name, **fields)
 
 
-def bench(guests: Guests, language: Language, **handlers: str) -> Bench:
+def bench(guests: Guests, language: Language, **handlers: str) -> ExecutorState:
     """Return a bench with a mapper ``m``, a combiner ``c``, a reducer ``r``, by what they do."""
     kinds = {"m": "mapper", "c": "combiner", "r": "reducer"}
     loads = [load(language, name, kinds[name], what) for name, what in handlers.items()]
     return frames.bench(Path(guests.folder), *loads, guests=guests)
 
 
-def root(bench: Bench, **arguments: Any) -> Any:
+def root(bench: ExecutorState, **arguments: Any) -> Any:
     """Run the first mapper and its reducer; return their segment."""
     (segment,) = run(bench, list(map(list, arguments.items())), root=True, first=0)
     return segment
@@ -129,7 +129,7 @@ def test_mappers_that_map_on_take_turns(guests: Guests, language: Language) -> N
     assert sessions == [{"mine": 1}, {"mine": 2}]
 
 
-def pull(made: Bench, vertex: int) -> Any:
+def pull(made: ExecutorState, vertex: int) -> Any:
     fields = {"mapper": "m", "combiner": None, "reducer": None, "vertex": vertex}
     folder = Path(made.guests.folder)
     (segment,) = frames.run(made, frames.work("pull", folder, **fields, chunk_pairs=2))

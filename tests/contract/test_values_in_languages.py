@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobx import values
-from jobx.handlers.execution.state import Bench
+from jobx.handlers.execution.state import ExecutorState
 from tests.support import edges, frames
 from tests.support.guests import failed, hosting, pairs, run
 from tests.support.languages import JAVASCRIPT, PYTHON, WASM
@@ -43,7 +43,7 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, li
     with hosting(
         tmp_path_factory.mktemp("guests"), programs=("/bin", "/usr/bin", *_folders())
     ) as guests:
-        benches: dict[str, Bench] = {}
+        benches: dict[str, ExecutorState] = {}
 
         def go(language: str, sent: list[Any]) -> list[Any]:
             if language == "javascript":

@@ -11,8 +11,8 @@ import msgspec
 from jobx import values
 from jobx.handlers.execution import batch
 from jobx.handlers.execution.protocol import PAGE_BYTES, Page
-from jobx.handlers.execution.state import SEGMENTS_BYTES, Bench, Limits
-from jobx.handlers.execution.time_limit import Alarm
+from jobx.handlers.execution.state import SEGMENTS_BYTES, ExecutorState, OutputLimits
+from jobx.handlers.execution.time_limit import TimeLimit
 from jobx.handlers.languages.child_processes import Guests
 from jobx.handlers.pairs import run_reader
 from jobx.handlers.scope.factories import ScopeFactories
@@ -96,7 +96,7 @@ def children(wire: Any, blob_dir: Path) -> list[Any]:
     return list(run_reader.read_items(Payload.from_wire(wire), str(blob_dir)))
 
 
-def run(bench: Bench, frame: dict[str, Any]) -> list[Any]:
+def run(bench: ExecutorState, frame: dict[str, Any]) -> list[Any]:
     """Run a work frame and return its segments as they travel."""
     return plain(batch.run(bench, frame))
 
@@ -119,7 +119,7 @@ def by_kind(segments: Iterable[list[Any]]) -> Mapping[str, list[list[Any]]]:
     return found
 
 
-class NoAlarm(Alarm):
+class NoTimeLimit(TimeLimit):
     """Interrupts nobody: the timer of the process is the test runner's."""
 
     def start(self, deadline: float, limit_s: float) -> None:
@@ -133,11 +133,11 @@ def bench(
     segments_bytes: int = SEGMENTS_BYTES,
     guests: Guests | None = None,
     factories: ScopeFactories | None = None,
-) -> Bench:
+) -> ExecutorState:
     """Return a bench with handlers loaded."""
-    limits = Limits(1000, spill_bytes, str(folder), segments_bytes)
+    limits = OutputLimits(1000, spill_bytes, str(folder), segments_bytes)
     page = Page(bytearray(PAGE_BYTES))
-    made = Bench(Scope(), NoAlarm(), page, limits, guests=guests, factories=factories)
+    made = ExecutorState(Scope(), NoTimeLimit(), page, limits, guests=guests, factories=factories)
     for handler in handlers:
         made.load(dict(handler))
     return made

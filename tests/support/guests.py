@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from jobx.handlers.execution.state import Bench
+from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.languages.child_processes import Guests
 from tests.support import frames
 
@@ -27,12 +27,12 @@ def hosting(folder: Path, **changes: Any) -> Iterator[Guests]:
         guests.close()
 
 
-def run(bench: Bench, *items: Any, **fields: Any) -> list[Any]:
+def run(bench: ExecutorState, *items: Any, **fields: Any) -> list[Any]:
     """Run a batch of mappers and return its segments."""
     return frames.run(bench, frames.map_(Path(bench.guests.folder), items, **fields))
 
 
-def pairs(bench: Bench, segment: Any) -> list[Any]:
+def pairs(bench: ExecutorState, segment: Any) -> list[Any]:
     """Return the pairs of mappers that returned data."""
     assert segment[0] == "returned", segment
     return frames.pairs(segment[3], Path(bench.guests.folder))
@@ -45,7 +45,7 @@ def failed(segment: Any) -> dict[str, Any]:
     return failure
 
 
-def children(bench: Bench, segment: Any) -> list[Any]:
+def children(bench: ExecutorState, segment: Any) -> list[Any]:
     """Return the pairs that a mapper mapped."""
     assert segment[0] == "mapped", segment
     return frames.children(segment[3], Path(bench.guests.folder))

@@ -9,7 +9,7 @@ from typing import Any
 
 from jobx import model, values
 from jobx.actors.egress.http_client import Outbound
-from jobx.actors.egress.writers.base import Names, Result, Site
+from jobx.actors.egress.writers.base import Names, Result, WriterSite
 from jobx.config import Settings
 from jobx.payload import Payload
 
@@ -57,7 +57,7 @@ def finished(destination: model.Destination | None, pairs: list[tuple[Any, Any]]
     )
 
 
-def site(settings: Settings) -> Site:
+def site(settings: Settings) -> WriterSite:
     """Return what writers may use."""
     outbound = Outbound(settings.outbound, [settings.results.http_url])
-    return Site(settings, outbound, lambda: 1000.0)
+    return WriterSite(settings, outbound, lambda: 1000.0)

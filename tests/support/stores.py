@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from jobx.kv.etcd.connection import Connection
+from jobx.kv.etcd.connection import EtcdConnection
 from jobx.kv.etcd.store import LIMITS, EtcdStore
 from jobx.kv.memory import MemoryStore
 from jobx.kv.sqlite.store import SqliteStore
@@ -34,5 +34,5 @@ def opener(etcd: Callable[[], Etcd]) -> OpenStore:
 
 def etcd_store(etcd: Etcd, limits: Limits = LIMITS, timeout_s: float = 10.0) -> EtcdStore:
     """Open a store among keys of its own."""
-    connection = Connection(etcd.servers, None, None, timeout_s)
+    connection = EtcdConnection(etcd.servers, None, None, timeout_s)
     return EtcdStore(connection, f"{uuid.uuid4().hex}/", limits)

@@ -31,11 +31,11 @@ from jobx.segments import (
     FailedRun,
     Leaving,
     MappedChunk,
-    Ready,
+    ReadyReport,
     Report,
-    Result,
+    ResultReport,
     Segment,
-    Unread,
+    UnreadReport,
     Unstarted,
 )
 from jobx.views import ExecutorView
@@ -181,13 +181,13 @@ class ExecutorPool:
             for executor in self._executors
         ]
 
-    def _hear(self, executor: Executor, report: Report | Unread) -> None:
-        if isinstance(report, Ready):
+    def _hear(self, executor: Executor, report: Report | UnreadReport) -> None:
+        if isinstance(report, ReadyReport):
             if executor.state == "starting":
                 executor.enter("ready", self._loop.time())
                 executor.was_ready = True
             self._sharing.pump()
-        elif isinstance(report, Result):
+        elif isinstance(report, ResultReport):
             self._answered(executor, report)
         elif isinstance(report, Leaving):
             executor.enter("leaving", self._loop.time())
@@ -196,7 +196,7 @@ class ExecutorPool:
         else:
             self._unread(executor, report)
 
-    def _unread(self, executor: Executor, report: Unread) -> None:
+    def _unread(self, executor: Executor, report: UnreadReport) -> None:
         """Fail, by name, the work whose answer cannot be read, and replace the executor."""
         if executor.blame is not None:
             return
@@ -212,7 +212,7 @@ class ExecutorPool:
         executor.kill(blame, executor.progress())
         self._sharing.pump()
 
-    def _answered(self, executor: Executor, result: Result) -> None:
+    def _answered(self, executor: Executor, result: ResultReport) -> None:
         now = self._loop.time()
         item = executor.work.pop(result.id, None)
         if not executor.work:
@@ -236,7 +236,7 @@ class ExecutorPool:
             self._sending.send(executor, executor.waiting.popleft())
         self._sharing.pump()
 
-    def _drop_late(self, executor: Executor, result: Result) -> None:
+    def _drop_late(self, executor: Executor, result: ResultReport) -> None:
         """Close the mappers that an answer nobody waits for would keep."""
         kept = [s.vertex for s in result.segments if isinstance(s, MappedChunk) and s.more]
         if kept:

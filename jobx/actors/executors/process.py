@@ -20,7 +20,7 @@ from jobx.actors.messages import RequestKey
 from jobx.errors import FrameError
 from jobx.handlers.execution.protocol import Page, vertices_of
 from jobx.model import Failure
-from jobx.segments import Report, Unread
+from jobx.segments import Report, UnreadReport
 
 
 class WorkItem(Struct, eq=False):
@@ -116,7 +116,7 @@ class Executor(asyncio.Protocol):
     """
 
     page: Page
-    on_report: Callable[[Executor, Report | Unread], None]
+    on_report: Callable[[Executor, Report | UnreadReport], None]
     on_lost: Callable[[Executor], None]
     born: float
     pid: int = 0
@@ -150,14 +150,14 @@ class Executor(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # a stream socket's can write
 
     def data_received(self, chunk: bytes) -> None:
-        """Hand each complete frame to the pool; one that cannot be read as ``Unread``."""
-        found: list[Report | Unread] = []
+        """Hand each complete frame to the pool; one that cannot be read as ``UnreadReport``."""
+        found: list[Report | UnreadReport] = []
         body: bytes | bytearray = b""
         try:
             for body in self._decoder.bodies(chunk):
                 found.append(segments.decode(body))
         except FrameError as error:
-            found.append(Unread(frames.number_of(body), str(error)))
+            found.append(UnreadReport(frames.number_of(body), str(error)))
         for report in found:
             self.on_report(self, report)
 

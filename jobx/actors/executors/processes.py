@@ -18,7 +18,7 @@ from jobx.config import Settings, without_secrets
 from jobx.errors import DeadlineExceeded, InternalError, Unavailable
 from jobx.handlers.execution.settings import executor_config
 from jobx.model import Failure
-from jobx.segments import Report, Unread
+from jobx.segments import Report, UnreadReport
 from jobx.system.disk import create_folder
 from jobx.system.processes import is_stopped
 
@@ -66,7 +66,7 @@ class Fleet:
         environ: Mapping[str, str],
         temp_dir: Path,
         *,
-        on_report: Callable[[Executor, Report | Unread], None],
+        on_report: Callable[[Executor, Report | UnreadReport], None],
         on_dead: OnDead,
     ) -> None:
         self.executors: list[Executor] = []

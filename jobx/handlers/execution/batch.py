@@ -16,7 +16,7 @@ from jobx.handlers.execution.frame_run import Work, notes_of, now
 from jobx.handlers.execution.inputs import arguments, items
 from jobx.handlers.execution.protocol import MAX_KEPT, vertices_of
 from jobx.handlers.execution.segments import microseconds
-from jobx.handlers.execution.state import Bench
+from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.execution.suspended import SuspendedMapper, chunk_payload, digest
 from jobx.handlers.failures import Misuse, describe, shorten
 from jobx.handlers.languages import yielded
@@ -40,7 +40,7 @@ from jobx.segments import (
 _NO_YIELD: Final = object()
 
 
-def run(bench: Bench, frame: Frame) -> list[Segment]:
+def run(bench: ExecutorState, frame: Frame) -> list[Segment]:
     """Run a work frame and return its segments.
 
     A frame that cannot be run at all (its input is damaged, there is no room for its output)
@@ -57,7 +57,7 @@ def run(bench: Bench, frame: Frame) -> list[Segment]:
         bench.page.rest()
 
 
-def abandon(bench: Bench, frame: Frame) -> None:
+def abandon(bench: ExecutorState, frame: Frame) -> None:
     """Remove what a frame left whose answer cannot be sent."""
     bench.drop(frame["request"]["id"], vertices_of(frame))
 

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from jobx.frames import Frame
 from jobx.handlers.execution.protocol import vertices_of
 from jobx.handlers.execution.segments import Segments, microseconds
-from jobx.handlers.execution.state import Bench
+from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.failures import describe, shorten
 from jobx.handlers.forked import end
 from jobx.handlers.languages import Grouped, Loaded, yielded
@@ -44,7 +44,7 @@ class Work:
         keeping: Writes it.
     """
 
-    def __init__(self, bench: Bench, frame: Frame) -> None:
+    def __init__(self, bench: ExecutorState, frame: Frame) -> None:
         self.bench = bench
         self.frame = frame
         self._partitions = frame.get("partitions") or 1

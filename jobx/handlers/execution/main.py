@@ -24,15 +24,15 @@ from jobx.frames import Frame, FrameSocket, encode_struct
 from jobx.handlers.capture import Capture
 from jobx.handlers.execution import batch
 from jobx.handlers.execution.protocol import Page
-from jobx.handlers.execution.state import SEGMENTS_BYTES, Bench, Limits
+from jobx.handlers.execution.state import SEGMENTS_BYTES, ExecutorState, OutputLimits
 from jobx.handlers.execution.surroundings import Surroundings
-from jobx.handlers.execution.time_limit import Alarm
+from jobx.handlers.execution.time_limit import TimeLimit
 from jobx.handlers.files.files import OWN_THREADS, shared_files
 from jobx.handlers.languages.child_processes import Guests
 from jobx.handlers.scope.factories import ScopeFactories
 from jobx.handlers.scope.names import Scope
 from jobx.handlers.scope.secrets import Redactor
-from jobx.segments import Leaving, Ready, Result
+from jobx.segments import Leaving, ReadyReport, ResultReport
 from jobx.system import kernel, processes
 
 #: Descriptors of the executor itself are at least this, out of the way of author code.
@@ -120,11 +120,11 @@ def main(stream_fd: int, page: Page, config: Config, folder: str) -> None:
     stream_fd = lift(stream_fd)
     close_others({stream_fd, *capture.descriptors})
     capture.start()
-    alarm = Alarm()
-    limits = Limits(config.output_bytes, config.spill_bytes, folder, config.segments_bytes)
+    alarm = TimeLimit()
+    limits = OutputLimits(config.output_bytes, config.spill_bytes, folder, config.segments_bytes)
     guests = Guests(folder, config.programs, config.wasm_fuel, config.wasm_memory_bytes)
     sys.path += config.factory_path  # last: they hide nothing that is installed
-    bench = Bench(
+    bench = ExecutorState(
         scope,
         alarm,
         page,
@@ -141,7 +141,12 @@ def main(stream_fd: int, page: Page, config: Config, folder: str) -> None:
 
 class _Executor:
     def __init__(
-        self, bench: Bench, capture: Capture, frames: FrameSocket, config: Config, folder: str
+        self,
+        bench: ExecutorState,
+        capture: Capture,
+        frames: FrameSocket,
+        config: Config,
+        folder: str,
     ) -> None:
         self._bench = bench
         self._capture = capture
@@ -159,7 +164,7 @@ class _Executor:
 
     def run(self) -> None:
         frames, bench = self._frames, self._bench
-        frames.send_bytes(encode_struct(Ready(os.getpid())))
+        frames.send_bytes(encode_struct(ReadyReport(os.getpid())))
         while (frame := frames.receive()) is not None:
             kind = frame["t"]
             if kind in _WORK:
@@ -183,7 +188,7 @@ class _Executor:
         if request_id != self._request_id:
             self._clean()
             self._request_id = request_id
-        result = Result(frame["id"], request_id, batch.run(self._bench, frame))
+        result = ResultReport(frame["id"], request_id, batch.run(self._bench, frame))
         self._is_clean = self._bench.is_self_contained and not self._bench.guests.are_used
         self._bench.forked.check()
         page.take_up(frame["id"], time.monotonic_ns())
@@ -191,7 +196,9 @@ class _Executor:
             answer = encode_struct(result)
         except FrameError as error:
             batch.abandon(self._bench, frame)
-            answer = encode_struct(Result(frame["id"], request_id, batch.failed(frame, error)))
+            answer = encode_struct(
+                ResultReport(frame["id"], request_id, batch.failed(frame, error))
+            )
         self._frames.send_bytes(answer)
         if not self._bench.is_self_contained:
             self._restore()

@@ -13,7 +13,7 @@ from jobx.errors import InternalError
 from jobx.frames import Frame
 from jobx.handlers.execution.protocol import Page
 from jobx.handlers.execution.suspended import SuspendedMapper
-from jobx.handlers.execution.time_limit import IMPORT_SYSTEM, Alarm
+from jobx.handlers.execution.time_limit import IMPORT_SYSTEM, TimeLimit
 from jobx.handlers.forked import Forked, end
 from jobx.handlers.languages import Loaded, processor
 from jobx.handlers.languages.child_processes import Guests
@@ -27,7 +27,7 @@ SEGMENTS_BYTES: Final = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class OutputLimits:
     """What an invocation may take, and a batch.
 
     Attributes:
@@ -43,7 +43,7 @@ class Limits:
     segments_bytes: int = SEGMENTS_BYTES
 
 
-class Bench:
+class ExecutorState:
     """What an executor keeps from frame to frame: handlers and suspended mappers.
 
     Args:
@@ -67,9 +67,9 @@ class Bench:
     def __init__(
         self,
         scope: Scope,
-        alarm: Alarm,
+        alarm: TimeLimit,
         page: Page,
-        limits: Limits,
+        limits: OutputLimits,
         *,
         drain: Callable[[], None] = lambda: None,
         guests: Guests | None = None,

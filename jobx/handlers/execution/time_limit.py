@@ -19,7 +19,7 @@ _SLACK_S: Final = 0.01
 _AGAIN_S: Final = 0.5
 
 
-class Alarm:
+class TimeLimit:
     """Raises HandlerTimeout in the main thread when a deadline passes.
 
     The timer of the process is set only when it would come too late: one that comes too early

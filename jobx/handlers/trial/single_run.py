@@ -26,7 +26,15 @@ from jobx.handlers.authoring.library import load_fields
 from jobx.handlers.execution.settings import executor_config
 from jobx.handlers.pairs import run_reader
 from jobx.payload import Payload
-from jobx.segments import FailedRun, MappedChunk, Report, Result, Segment, Unstarted, read_notes
+from jobx.segments import (
+    FailedRun,
+    MappedChunk,
+    Report,
+    ResultReport,
+    Segment,
+    Unstarted,
+    read_notes,
+)
 from jobx.values import Key, Pair, Value
 
 #: Pairs that are read from a mapper that maps on; further ones are not asked for.
@@ -166,7 +174,7 @@ class Trial:
             except TimeoutError:
                 text = f"it did not end within {limit_s:g} s, nor did its time limit stop it"
                 return TrialResult(failure=_failure("timeout", "HandlerTimeout", text))
-        if not isinstance(answer, Result):
+        if not isinstance(answer, ResultReport):
             text = "it ended the process that it ran in"
             return TrialResult(failure=_failure("crash", "ExecutorCrashed", text))
         return _read(answer.segments[0], self._blob_dir)

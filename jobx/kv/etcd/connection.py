@@ -63,7 +63,7 @@ class Server:
 Pick = Callable[[Server], Any]
 
 
-class Connection:
+class EtcdConnection:
     """Calls servers of one cluster; threads may share it.
 
     Args:
@@ -193,7 +193,7 @@ class Connection:
         return str(answer.token)
 
 
-def opened(connection: Connection, probe: Callable[[], object]) -> None:
+def opened(connection: EtcdConnection, probe: Callable[[], object]) -> None:
     """Check that servers can be asked at all; close the connection when not.
 
     Raises:

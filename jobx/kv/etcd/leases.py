@@ -10,7 +10,7 @@ from typing import Any, Final
 from aetcd.rpc import rpc_pb2
 
 from jobx.errors import InUse, JobxError
-from jobx.kv.etcd.connection import Connection, Server
+from jobx.kv.etcd.connection import EtcdConnection, Server
 from jobx.kv.etcd.transactions import equal_revision
 
 #: How often it is looked whether the holder before has lost it.
@@ -31,7 +31,7 @@ class EtcdLease:
     """
 
     def __init__(
-        self, connection: Connection, key: bytes, name: str, holder: str, ttl_s: float
+        self, connection: EtcdConnection, key: bytes, name: str, holder: str, ttl_s: float
     ) -> None:
         self._connection = connection
         self._key = key

@@ -22,7 +22,7 @@ from jobx.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from jobx.kv.etcd.connection import Connection, Server, opened
+from jobx.kv.etcd.connection import EtcdConnection, Server, opened
 from jobx.kv.etcd.leases import EtcdLease
 from jobx.kv.etcd.transactions import Numbered, Played, Space, groups, play
 from jobx.kv.prefixes import span
@@ -51,7 +51,7 @@ class EtcdStore:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: EtcdConnection,
         root: str = "",
         limits: Limits = LIMITS,
     ) -> None:

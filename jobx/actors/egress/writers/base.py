@@ -33,7 +33,7 @@ O = TypeVar("O", bound=Options)  # noqa: E741 - options
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class WriterSite:
     """What a writer may use of its node."""
 
     settings: Settings
@@ -98,7 +98,7 @@ class Writer(Generic[O]):
     name: ClassVar[str]
     options: ClassVar[type[Any]] = Options
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: WriterSite) -> None:
         self.site = site
 
     def defaults(self) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from jobx.actors.egress.mailer import DELIVERY_ID, Mailer, compose
-from jobx.actors.egress.writers.base import Names, Options, Result, Site, Writer, fill
+from jobx.actors.egress.writers.base import Names, Options, Result, Writer, WriterSite, fill
 from jobx.errors import ConfigError, InvalidInput, TooLarge
 
 _WHERE = "result writer email"
@@ -27,7 +27,7 @@ class MailWriter(Writer[MailOptions]):
     name: ClassVar[str] = "email"
     options: ClassVar[type[Any]] = MailOptions
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: WriterSite) -> None:
         super().__init__(site)
         self._mailer = Mailer(site.settings)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from jobx.actors.egress.writers.base import Names, Options, Site, Writer
+from jobx.actors.egress.writers.base import Names, Options, Writer, WriterSite
 from jobx.actors.egress.writers.files import FileWriter
 from jobx.actors.egress.writers.mail import MailWriter
 from jobx.actors.egress.writers.objects import ObjectWriter
@@ -33,7 +33,7 @@ class Writers:
         ConfigError: One of ``results.writers`` is no writer, or ``results.writer`` is unknown.
     """
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: WriterSite) -> None:
         self._site = site
         kinds = _kinds(site.settings.results)
         self._writers = {name: kind(site) for name, kind in kinds.items()}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from jobx import values
 from jobx.errors import StoreFull
 from jobx.handlers.execution.protocol import MAX_KEPT
-from jobx.handlers.execution.state import Bench
+from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.model import Failure
 from jobx.payload import Payload, pack_offsets, unpack_offsets
@@ -36,7 +36,7 @@ def reducer(source_code: str) -> dict[str, Any]:
     return frames.load("r", "reducer", source_code)
 
 
-def run(bench: Bench, folder: Path, *items: Any, **fields: Any) -> list[Any]:
+def run(bench: ExecutorState, folder: Path, *items: Any, **fields: Any) -> list[Any]:
     return frames.run(bench, frames.map_(folder, items, **fields))
 
 
@@ -306,7 +306,7 @@ def test_a_mapper_that_maps_to_nothing_has_an_empty_chunk(tmp_path: Path) -> Non
     assert (Payload.from_wire(segment[3]).count, segment[5]) == (0, False)
 
 
-def _all_chunks(bench: Bench, folder: Path, **fields: Any) -> list[Any]:
+def _all_chunks(bench: ExecutorState, folder: Path, **fields: Any) -> list[Any]:
     (segment,) = run(bench, folder, [1, 1], **fields)
     chunks = [segment]
     while segment[5]:
@@ -378,7 +378,7 @@ def test_no_more_mappers_are_kept_than_there_is_room_for(tmp_path: Path) -> None
 ECHO = "yield Return()\nfor k, v in arguments: yield k, v"
 
 
-def recall(bench: Bench, number: int) -> None:
+def recall(bench: ExecutorState, number: int) -> None:
     bench.page.recalled = number
 
 
@@ -446,7 +446,7 @@ def test_a_batch_ends_when_its_answer_is_large(tmp_path: Path, source_code: str)
     assert 1 < segments[-1][1] < 9
 
 
-def _full(folder: Path) -> Bench:
+def _full(folder: Path) -> ExecutorState:
     """Return what keeps as many mappers as it should; its mapper returns what is odd."""
     source = "key, _ = next(iter(arguments))\nyield Return() if key % 2 else Map('t')\n"
     bench = frames.bench(folder, mapper(source + "yield 1, 1\nyield 2, 2"), SUM)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobx.errors import InvalidInput
-from jobx.handlers.execution.state import Bench
+from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.languages import Checked, by_ending, processor
 from jobx.handlers.languages.child_processes import Guests
 from tests.support import frames
@@ -25,7 +25,7 @@ def guests(tmp_path: Path) -> Iterator[Guests]:
         yield made
 
 
-def bench(guests: Guests, language: str = "executable", **sources: str) -> Bench:
+def bench(guests: Guests, language: str = "executable", **sources: str) -> ExecutorState:
     kinds = {"m": "mapper", "c": "combiner", "r": "reducer"}
     loads = [
         frames.load(version, kinds[version], source, source_type=language)
@@ -66,7 +66,7 @@ def test_nothing_tells_whether_keys_are_treated_alone_but_the_metadata(guests: G
     assert made.per_key("r", _invocation(made))
 
 
-def _invocation(made: Bench) -> Any:
+def _invocation(made: ExecutorState) -> Any:
     from jobx.handlers.scope.invocation import Invocation
 
     return Invocation(frames.REQUEST, "s", 1, 1, output_bytes=10)
@@ -164,7 +164,7 @@ def keys(): return [line["key"] for line in iter(hear, {{"end": True}})]
 """
 
 
-def in_python(guests: Guests, kind: str, body: str) -> Bench:
+def in_python(guests: Guests, kind: str, body: str) -> ExecutorState:
     source = f"{PYTHON_LINES}\n{body}\nsay(end=True)"
     return bench(guests, **{kind: source})
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobx.errors import InvalidInput
-from jobx.handlers.execution.state import Bench
+from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.languages import Checked, processor
 from jobx.handlers.languages.child_processes import Guests
 from tests.support import frames
@@ -29,7 +29,9 @@ def load(version: str, kind: str, source: str, **fields: Any) -> dict[str, Any]:
     return frames.load(version, kind, source, source_type="javascript", **fields)
 
 
-def mapper(guests: Guests, body: str, parameters: str = "key, value", **fields: Any) -> Bench:
+def mapper(
+    guests: Guests, body: str, parameters: str = "key, value", **fields: Any
+) -> ExecutorState:
     source = f"export function* handler({parameters}) {{\n{body}\n}}"
     return frames.bench(Path(guests.folder), load("m", "mapper", source, **fields), guests=guests)
 
@@ -307,7 +309,7 @@ def test_a_mapper_that_maps_on_outlives_the_process_that_ran_it(guests: Guests) 
     assert children(made, segment) + children(made, _pull(made)) == [[n, 1] for n in range(50)]
 
 
-def _pull(made: Bench) -> Any:
+def _pull(made: ExecutorState) -> Any:
 
     fields = {"mapper": "m", "combiner": None, "reducer": None, "vertex": 1, "chunk_pairs": 500}
     (segment,) = frames.run(made, frames.work("pull", Path(made.guests.folder), **fields))
