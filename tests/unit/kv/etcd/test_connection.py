@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from jobx.errors import OutcomeUnknown, StoreRefused, StoreUnavailable
-from jobx.kv.etcd.connection import Connection, Server
+from jobx.kv.etcd.connection import EtcdConnection, Server
 from tests.unit.kv.etcd.test_errors import Failed
 
 UNDONE = Failed(grpc.StatusCode.UNAVAILABLE, "etcdserver: no leader")
@@ -42,12 +42,12 @@ class Says:
 
 
 @pytest.fixture
-def connection() -> Iterator[Connection]:
-    with closing(Connection(["a:1", "b:1"], None, None, 0.3)) as made:
+def connection() -> Iterator[EtcdConnection]:
+    with closing(EtcdConnection(["a:1", "b:1"], None, None, 0.3)) as made:
         yield made
 
 
-def ask(connection: Connection, says: Says, writes: str | None = None) -> Any:
+def ask(connection: EtcdConnection, says: Says, writes: str | None = None) -> Any:
     return connection.call(says.pick, None, connection.deadline(), writes)
 
 
@@ -55,7 +55,7 @@ def ask(connection: Connection, says: Says, writes: str | None = None) -> Any:
     ("writes", "error"), [(None, UNDONE), (None, UNKNOWN), (None, SILENT), ("key", UNDONE)]
 )
 def test_another_server_is_asked_when_nothing_was_done(
-    connection: Connection, writes: str | None, error: Failed
+    connection: EtcdConnection, writes: str | None, error: Failed
 ) -> None:
     says = Says(a=[error], b=["answer"])
     assert ask(connection, says, writes) == "answer"
@@ -66,7 +66,7 @@ def test_another_server_is_asked_when_nothing_was_done(
 
 @pytest.mark.parametrize("error", [UNKNOWN, SILENT])
 def test_a_write_that_may_have_been_done_is_not_made_again(
-    connection: Connection, error: Failed
+    connection: EtcdConnection, error: Failed
 ) -> None:
     says = Says(a=[error], b=["answer"])
     with pytest.raises(OutcomeUnknown, match="the key"):
@@ -75,7 +75,7 @@ def test_a_write_that_may_have_been_done_is_not_made_again(
     assert ask(connection, says, "the key") == "answer"
 
 
-def test_a_call_ends_with_its_deadline_and_says_why(connection: Connection) -> None:
+def test_a_call_ends_with_its_deadline_and_says_why(connection: EtcdConnection) -> None:
     says = Says(a=[UNDONE], b=[UNDONE])
     with pytest.raises(StoreUnavailable, match=r"a:1,b:1 does not answer .*no leader"):
         ask(connection, says, "key")
@@ -83,7 +83,7 @@ def test_a_call_ends_with_its_deadline_and_says_why(connection: Connection) -> N
 
 
 def test_a_token_that_is_not_known_any_more_is_asked_for_anew() -> None:
-    with closing(Connection(["a:1"], None, ("me", "word"), 0.3)) as connection:
+    with closing(EtcdConnection(["a:1"], None, ("me", "word"), 0.3)) as connection:
         (server,) = connection._servers
         tokens = iter(["first", "second"])
         server.authenticate = lambda *_, **__: type("Answer", (), {"token": next(tokens)})
@@ -92,7 +92,7 @@ def test_a_token_that_is_not_known_any_more_is_asked_for_anew() -> None:
     assert [dict(one).get("token") for one in says.metadata] == ["first", "second"]
 
 
-def test_a_closed_connection_asks_nobody(connection: Connection) -> None:
+def test_a_closed_connection_asks_nobody(connection: EtcdConnection) -> None:
     connection.close()
     says = Says(a=["answer"], b=["answer"])
     with pytest.raises(StoreRefused, match="closed"):
