@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -41,7 +42,12 @@ INPUT_CHARACTERS: Final = 200
 TEXT_BYTES: Final = 8 << 20
 LEFT_OUT: Final = "left out, because the trace is large; ask for this invocation alone"
 #: Notes of a mapper about its combiner and reducer in the same trip.
-_LATER_OUTPUTS: Final = {"combiner_output": "combine", "reducer_output": "reduce"}
+_LATER_OUTPUTS: Final = (("combiner_output", "combine"), ("reducer_output", "reduce"))
+_NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
+
+
+def _nothing() -> Mapping[Any, Any]:
+    return _NOTHING
 
 
 @dataclass(slots=True)
@@ -59,22 +65,23 @@ class _TracedChunk:
 class _Seen:
     """What the log says about one shown vertex."""
 
-    attempts: dict[str, int] = field(default_factory=dict)
+    # Maps are replaced and never changed, so that most of a hundred thousand vertices share one.
+    attempts: Mapping[str, int] = field(default_factory=_nothing)
     outcome: str = ""
     durations_us: tuple[int, int, int] = (0, 0, 0)
-    reduce_us: dict[int, int] = field(default_factory=dict)
-    failures: dict[str, Failure] = field(default_factory=dict)
-    session: dict[str, Any] = field(default_factory=dict)
+    reduce_us: Mapping[int, int] = field(default_factory=_nothing)
+    failures: Mapping[str, Failure] = field(default_factory=_nothing)
+    session: Mapping[str, Any] = field(default_factory=_nothing)
     #: Captured output by kind and partition.
-    outputs: dict[tuple[str, int], str] = field(default_factory=dict)
+    outputs: Mapping[tuple[str, int], str] = field(default_factory=_nothing)
 
     def take_notes(self, kind: events.Kind, partition: int, notes: dict[str, Any]) -> None:
         if kind == "map":
-            self.outputs.clear()
-            self.session = notes.get("session", {})
-        for name, its_kind in {"output": kind, **_LATER_OUTPUTS}.items():
+            self.outputs = _NOTHING
+            self.session = notes.get("session", _NOTHING)
+        for name, its_kind in (("output", kind), *_LATER_OUTPUTS) if notes else ():
             if name in notes:
-                self.outputs[its_kind, partition] = notes[name]
+                self.outputs = {**self.outputs, (its_kind, partition): notes[name]}
 
     def output(self, kind: str) -> str | None:
         parts = sorted(key for key in self.outputs if key[0] == kind)
@@ -110,8 +117,8 @@ class _Reader:
 
     def _failed(self, event: events.Failed) -> None:
         seen = self.seen.setdefault(event.vertex, _Seen())
-        seen.failures[event.kind] = event.failure
-        seen.attempts[event.kind] = event.attempt
+        seen.failures = {**seen.failures, event.kind: event.failure}
+        seen.attempts = {**seen.attempts, event.kind: event.attempt}
         self.begun.discard(event.vertex)
         notes = self._notes(event.notes.get(event.vertex, {}))
         if event.kind == "map" or seen.outcome:
@@ -152,11 +159,13 @@ class _Reader:
             notes = self._notes(event.notes.get(vertex, {}))
             seen.take_notes(event.kind, event.partition, notes)
             if event.kind == "reduce":
-                seen.reduce_us[event.partition] = spent[0] if spent else 0
-                seen.failures.pop("reduce", None)
+                spent_us = spent[0] if spent else 0
+                seen.reduce_us = {**seen.reduce_us, event.partition: spent_us}
+                others = {kind: one for kind, one in seen.failures.items() if kind != "reduce"}
+                seen.failures = others or _NOTHING
                 continue
             seen.outcome = event.outcome
-            seen.failures.clear()
+            seen.failures = _NOTHING
             position, count = vertex - event.first, event.count
             if len(spent) == 3 * count:
                 by_kind = spent[position], spent[count + position], spent[2 * count + position]
@@ -169,13 +178,13 @@ class _Reader:
             self.begun.difference_update(range(event.first, event.first + event.count))
         for vertex in self._shown_in(event.first, event.count):
             seen = self.seen.setdefault(vertex, _Seen())
-            seen.attempts[event.kind] = event.attempt
-            seen.failures[event.kind] = event.failure
+            seen.attempts = {**seen.attempts, event.kind: event.attempt}
+            seen.failures = {**seen.failures, event.kind: event.failure}
             if event.kind == "map":
                 seen.outcome = ""
-                seen.reduce_us.clear()
+                seen.reduce_us = _NOTHING
             elif not seen.outcome:  # it ran in the trip of its mapper, which runs again with it
-                seen.attempts["map"] = seen.attempts.get("map", 1) + 1
+                seen.attempts = {**seen.attempts, "map": seen.attempts.get("map", 1) + 1}
 
 
 def read(store: Store, workflow: str, request_id: str, limit: int = DEFAULT_LIMIT) -> TraceView:
