@@ -187,11 +187,13 @@ def test_import_that_is_wrong_changes_nothing(filled: Jobx) -> None:
     assert filled("workflow", "get", "copy").exit_code == exits.NOT_FOUND
 
 
-@pytest.mark.parametrize("words", ["workflow import /nowhere/f", "workflow export w /nowhere/f"])
+@pytest.mark.parametrize(
+    "words", ["workflow import /dev/null/nowhere/f", "workflow export w /dev/null/nowhere/f"]
+)
 def test_file_that_cannot_be_used_is_named(words: str, filled: Jobx) -> None:
     result = filled(*words.split())
 
-    assert (result.exit_code, "/nowhere/f" in result.stderr) == (exits.INVALID, True)
+    assert (result.exit_code, "/dev/null/nowhere/f" in result.stderr) == (exits.INVALID, True)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +216,7 @@ def test_file_that_cannot_be_used_is_named(words: str, filled: Jobx) -> None:
         ("handler create w h d cobol mapper", exits.INVALID, "cobol"),
         ("handler create w h d python mapper -a n text", exits.USAGE, "'text' is not one of"),
         ("handler create nope h d python mapper", exits.NOT_FOUND, "workflow named nope"),
-        ("handler sync w /nowhere", exits.INVALID, "/nowhere"),
+        ("handler sync w /dev/null/nowhere", exits.INVALID, "/dev/null/nowhere"),
         ("step set-handler w s", exits.USAGE, "at least one of"),
         ("step set-handler w s -r m", exits.INVALID, "reducer"),
         ("request get w nope", exits.NOT_FOUND, "request"),
