@@ -89,9 +89,7 @@ class JavaScript:
 
 
 def _program(guests: Guests) -> Program:
-    program = Program(guests, [NODE, str(_PRELUDE)], NODE, str(_PRELUDE))
-    guests.on_restore(program.restore)
-    return program
+    return Program(guests, [NODE, str(_PRELUDE)], NODE, str(_PRELUDE), restores=True)
 
 
 @dataclass(frozen=True, slots=True)

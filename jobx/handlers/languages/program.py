@@ -39,15 +39,23 @@ class Program:
         argv: The program and its arguments.
         name: What it is called in complaints about it: as the handler, when it is of one.
         path: File with its source, which complaints of the program are about.
+        restores: It puts back what handlers of a request changed when it is told to.
     """
 
-    def __init__(self, guests: Guests, argv: Sequence[str], name: str, path: str) -> None:
+    def __init__(
+        self, guests: Guests, argv: Sequence[str], name: str, path: str, *, restores: bool = False
+    ) -> None:
         self._guests = guests
         self._argv = argv
         self._name = name
         self._path = path
         self._idle: subprocess.Popen[bytes] | None = None
-        self._is_used = False
+        self._request_id = ""
+        #: No call of the request that it serves has ended; one has, since it was last restored.
+        self._is_first = self._is_used = False
+        if restores:
+            guests.on_restore(self._restore_once)
+        self._restores = restores
 
     def talk(
         self,
@@ -69,6 +77,7 @@ class Program:
             GuestFailed: The program ended with another code than 0, or cannot be started.
             Misuse: A line is too long.
         """
+        self._begin(str(scope.at_work().request["id"]))
         idle = self._take_idle()
         guest = idle or self._start(environment)
         is_answered = False
@@ -81,11 +90,27 @@ class Program:
         if idle and not is_answered:  # it had ended after its last answer
             yield from self.talk(scope, call, answer, environment)
 
-    def restore(self) -> None:
+    def _begin(self, request_id: str) -> None:
+        """Have what other requests changed put back, if that has not been done."""
+        if self._restores and request_id != self._request_id:
+            self._restore()
+            self._request_id, self._is_first = request_id, True
+
+    def _restore_once(self) -> None:
+        """Restore it after the first call of a request, while nobody waits.
+
+        Most requests call it no more. After each call of a long one, that would be in vain.
+        """
+        if self._is_first and self._is_used:
+            self._is_first = False
+            self._restore()
+
+    def _restore(self) -> None:
         """Have what handlers changed in it put back; end it when it cannot."""
         idle = self._take_idle() if self._is_used else None
+        self._is_used = False
         if idle is not None and _is_restored(idle):
-            self._idle, self._is_used = idle, False
+            self._idle = idle
         elif idle is not None:
             self._guests.end(idle)
 

@@ -341,6 +341,18 @@ def test_bytes_that_are_no_text_are_captured(guests: Guests) -> None:
     assert segment[6][1]["output"].encode(errors="surrogateescape")[-1:] == b"\n"
 
 
+def test_what_a_long_request_leaves_is_put_back_before_another_one(guests: Guests) -> None:
+    body = "globalThis.left = (globalThis.left ?? 0) + 1;\nyield [left, 0];"
+    made = mapper(guests, f"yield Return();\n{body}")
+    seen = []
+    for request_id in ("r1", "r1", "r1", "r2", "r1"):
+        request = {**frames.REQUEST, "id": request_id}
+        (segment,) = run(made, [1, 1], reducer=None, request=request)
+        seen += [key for key, _ in pairs(made, segment)]
+        guests.restore()
+    assert seen == [1, 1, 2, 1, 1]
+
+
 def test_a_process_that_leaves_in_the_middle_has_crashed(guests: Guests) -> None:
     made = mapper(guests, "yield Return();\nyield [1, 1];\nprocess.reallyExit(0);")
     failure = failed(run(made, [1, 1], reducer=None)[0])
