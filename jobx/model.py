@@ -250,6 +250,13 @@ class Request(Entity, frozen=True, kw_only=True):
 
 E = TypeVar("E", bound=msgspec.Struct)
 
+#: msgspec looks at a struct when it first meets it, and two threads that meet one at the same time
+#: crash the process. So what threads read is met here, where there is one.
+_DECODERS: Final[dict[type[Any], msgspec.json.Decoder[Any]]] = {
+    kind: msgspec.json.Decoder(kind)
+    for kind in (Workflow, Job, Step, Handler, Plan, Delivery, Request)
+}
+
 
 def check_name(where: str, name: object) -> str:
     """Return ``name`` if it is a valid name of an entity.
@@ -286,11 +293,12 @@ def decode(kind: type[E], where: str, body: bytes) -> E:
         InvalidInput: The body is not JSON or not such an entity.
     """
     try:
-        return msgspec.json.decode(body, type=kind)
+        entity: E = _DECODERS[kind].decode(body)
     except msgspec.ValidationError as error:
         raise _refusal(where, msgspec.json.decode(body), error) from error
     except msgspec.DecodeError as error:
         raise InvalidInput(where, quote(body, 120), str(error)) from error
+    return entity
 
 
 def _refusal(where: str, fields: object, error: msgspec.ValidationError) -> InvalidInput:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from jobx import model
 from jobx.errors import InvalidInput
+from jobx.kv.entities.references import KINDS
 
 STEP = {
     "workflow_name": "flow",
@@ -131,3 +132,8 @@ def test_entities_are_frozen() -> None:
     step = model.convert(model.Step, "step", STEP)
     with pytest.raises(AttributeError):
         step.step_name = "other"  # type: ignore[misc]  # that is the test
+
+
+def test_what_threads_read_was_met_before_there_are_threads() -> None:
+    """Two threads in which msgspec meets a struct first, at the same time, crash the process."""
+    assert set(model._DECODERS) == {*KINDS, model.Plan, model.Delivery, model.Request}

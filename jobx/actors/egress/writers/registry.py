@@ -37,6 +37,8 @@ class Writers:
         self._site = site
         kinds = _kinds(site.settings.results)
         self._writers = {name: kind(site) for name, kind in kinds.items()}
+        for writer in self._writers.values():
+            msgspec.json.Decoder(writer.options)  # before threads meet them, see ``model``
         self._check_default()
 
     def choose(self, job: Job, request_id: str, asked: str | None) -> Destination | None:
