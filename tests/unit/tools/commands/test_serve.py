@@ -176,11 +176,11 @@ def test_serve_listens_on_a_unix_socket_and_removes_it(tmp_path: Path) -> None:
 
 
 def test_serve_says_which_old_variables_do_nothing(tmp_path: Path) -> None:
-    with running(_words("good", tmp_path), MR_ETCD_HOST="h") as process:
+    with running(_words("good", tmp_path), MR_NSQD_HOSTS="h") as process:
         _announced(process)
         assert process.stderr is not None
         line = process.stderr.readline()
-    assert line.startswith("jobx: MR_ETCD_HOST is not used: the store is embedded")
+    assert line.startswith("jobx: MR_NSQD_HOSTS is not used: one node needs no queue")
 
 
 def test_serve_refuses_an_old_variable_that_cannot_be_followed(tmp_path: Path) -> None:
