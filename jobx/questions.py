@@ -251,7 +251,7 @@ class _Beginning(Struct, array_like=True):
 
 
 _CALL: Final = msgspec.msgpack.Decoder(
-    tuple[int, functools.reduce(operator.or_, QUESTIONS.values())],  # type: ignore[misc]
+    tuple[int, functools.reduce(operator.or_, QUESTIONS.values())],  # type: ignore[misc]  # computed
     ext_hook=values.ext_hook,
 )
 _REPLY: Final = msgspec.msgpack.Decoder(_Reply, ext_hook=values.ext_hook)
@@ -286,7 +286,7 @@ def decode_call(body: bytes | bytearray) -> tuple[int, Question[Any]]:
         InvalidInput: It is no question that is known here, or lacks something.
     """
     try:
-        return _CALL.decode(body)  # type: ignore[no-any-return]
+        return _CALL.decode(body)  # type: ignore[no-any-return]  # a union made at run time
     except UNREADABLE as error:
         raise _refusal(body, error) from error
 
@@ -312,7 +312,7 @@ def decode_answer(question: Question[A], answer: msgspec.Raw) -> A:
         FrameError: It is none.
     """
     try:
-        return _ANSWERS[type(question)].decode(answer)  # type: ignore[no-any-return]
+        return _ANSWERS[type(question)].decode(answer)  # type: ignore[no-any-return]  # by its kind
     except UNREADABLE as error:
         raise FrameError(f"the node's answer to {question.verb} is none: {error}") from error
 

@@ -196,7 +196,7 @@ class Surroundings:
 
 def _encoded(environment: Any) -> dict[bytes, bytes]:
     """Return variables as they are kept: decoding them takes longer than all else."""
-    return environment._data  # type: ignore[no-any-return]
+    return environment._data  # type: ignore[no-any-return]  # typeshed has no such name
 
 
 def _zone() -> tuple[Any, ...]:
