@@ -51,21 +51,21 @@ def load(language: Language, version: str, kind: str, what: str, **fields: Any) 
     return frames.load(version, kind, source, source_type=language.name, **fields)
 
 
-def bench(guests: Guests, language: Language, **handlers: str) -> ExecutorState:
-    """Return a bench with a mapper ``m``, a combiner ``c``, a reducer ``r``, by what they do."""
+def state(guests: Guests, language: Language, **handlers: str) -> ExecutorState:
+    """Return the state of an executor with mapper ``m``, combiner ``c``, reducer ``r``."""
     kinds = {"m": "mapper", "c": "combiner", "r": "reducer"}
     loads = [load(language, name, kinds[name], what) for name, what in handlers.items()]
-    return frames.bench(Path(guests.folder), *loads, guests=guests)
+    return frames.state(Path(guests.folder), *loads, guests=guests)
 
 
-def root(bench: ExecutorState, **arguments: Any) -> Any:
+def root(state: ExecutorState, **arguments: Any) -> Any:
     """Run the first mapper and its reducer; return their segment."""
-    (segment,) = run(bench, list(map(list, arguments.items())), root=True, first=0)
+    (segment,) = run(state, list(map(list, arguments.items())), root=True, first=0)
     return segment
 
 
 def test_a_first_mapper_gets_its_arguments(guests: Guests, language: Language) -> None:
-    made = bench(guests, language, m="letters")
+    made = state(guests, language, m="letters")
     assert pairs(made, run(made, [["text", "ab"]], root=True, reducer=None)[0]) == [
         ("a", 1),
         ("b", 1),
@@ -73,13 +73,13 @@ def test_a_first_mapper_gets_its_arguments(guests: Guests, language: Language) -
 
 
 def test_a_child_gets_its_pair(guests: Guests, language: Language) -> None:
-    made = bench(guests, language, m="echo")
+    made = state(guests, language, m="echo")
     segments = run(made, [1, 2], [3, 4], reducer=None)
     assert [pairs(made, segment) for segment in segments] == [[(1, 2)], [(3, 4)]]
 
 
 def test_arguments_are_cast_to_the_types_of_the_spec(guests: Guests, language: Language) -> None:
-    made = bench(guests, language)
+    made = state(guests, language)
     spec = [["text", "str"]]
     made.load(load(language, "m", "mapper", "letters", argument_spec=spec))
     assert pairs(made, run(made, [["text", 77]], root=True, reducer=None)[0]) == [
@@ -91,7 +91,7 @@ def test_arguments_are_cast_to_the_types_of_the_spec(guests: Guests, language: L
 
 
 def test_a_combiner_and_a_reducer_add_up(guests: Guests, language: Language) -> None:
-    made = bench(guests, language, m="letters", c="add_up", r="add_up")
+    made = state(guests, language, m="letters", c="add_up", r="add_up")
     (segment,) = run(made, [["text", "abab"]], root=True, combiner="c")
     assert pairs(made, segment) == [("a", 2), ("b", 2)]
 
@@ -99,24 +99,24 @@ def test_a_combiner_and_a_reducer_add_up(guests: Guests, language: Language) -> 
 def test_a_reducer_over_results_sees_all_keys_in_one_call(
     guests: Guests, language: Language
 ) -> None:
-    made = bench(guests, language, m="letters", r="total")
+    made = state(guests, language, m="letters", r="total")
     assert pairs(made, root(made, text="abc")) == [("keys", 3)]
 
 
 def test_a_reducer_over_nothing_is_fine(guests: Guests, language: Language) -> None:
-    made = bench(guests, language, m="letters", r="add_up")
+    made = state(guests, language, m="letters", r="add_up")
     assert pairs(made, root(made, text="")) == []
 
 
 def test_the_same_job_returns_identical_bytes_in_every_language(
     guests: Guests, language: Language
 ) -> None:
-    expected = root(bench(guests, PYTHON, m="letters", r="add_up"), text=WORDS)
-    assert root(bench(guests, language, m="letters", r="add_up"), text=WORDS)[3] == expected[3]
+    expected = root(state(guests, PYTHON, m="letters", r="add_up"), text=WORDS)
+    assert root(state(guests, language, m="letters", r="add_up"), text=WORDS)[3] == expected[3]
 
 
 def test_mappers_that_map_on_take_turns(guests: Guests, language: Language) -> None:
-    made = bench(guests, language, m="spread")
+    made = state(guests, language, m="spread")
     segments = run(made, [1, 7], [2, 8], chunk_pairs=2, reducer=None)
     assert [segment[:3] for segment in segments] == [["mapped", 1, "next"], ["mapped", 2, "next"]]
     seen = {segment[1]: children(made, segment) for segment in segments}
@@ -137,7 +137,7 @@ def pull(made: ExecutorState, vertex: int) -> Any:
 
 
 def test_a_suspended_mapper_may_be_dropped(guests: Guests, language: Language) -> None:
-    made = bench(guests, language, m="spread", r="add_up")
+    made = state(guests, language, m="spread", r="add_up")
     run(made, [1, 7], chunk_pairs=2, reducer=None)
     made.drop("r1", None)
     (segment,) = run(made, [2, 8], chunk_pairs=10, reducer=None)
@@ -145,13 +145,13 @@ def test_a_suspended_mapper_may_be_dropped(guests: Guests, language: Language) -
 
 
 def test_what_a_mapper_sets_in_the_session_is_kept(guests: Guests, language: Language) -> None:
-    made = bench(guests, language, m="keep")
+    made = state(guests, language, m="keep")
     (segment,) = run(made, [1, 1], reducer=None)
     assert segment[6] == {1: {"session": {"word": "x"}}}
 
 
 def test_a_reducer_reads_the_session(guests: Guests, language: Language) -> None:
-    made = bench(guests, language, r="kept")
+    made = state(guests, language, r="kept")
     folder = Path(guests.folder)
     (segment,) = frames.run(made, frames.reduce(folder, [], session={"word": "x"}))
     assert frames.pairs(segment[3], folder) == [("word", "x")]
@@ -162,12 +162,12 @@ def test_what_is_written_and_logged_is_captured_in_order(
 ) -> None:
     if language is PYTHON:
         pytest.skip("stdout of the executor itself: see tests/integration/test_executor.py")
-    (segment,) = run(bench(guests, language, m="talk"), [1, 1], reducer=None)
+    (segment,) = run(state(guests, language, m="talk"), [1, 1], reducer=None)
     assert segment[6] == {1: {"output": "hello\nWARNING r1/m1: careful\n"}}
 
 
 def test_an_error_names_the_line_of_the_author(guests: Guests, language: Language) -> None:
-    made = bench(guests, language, m="fail", r="add_up")
+    made = state(guests, language, m="fail", r="add_up")
     failure = failed(run(made, [1, 1])[0])
     assert (failure["kind"], failure["handler_name"], failure["input"]) == ("author", "m", "[1, 1]")
     assert re.search(r'File "<handler m>", line 5, in \S+\n', failure["traceback"]), failure
@@ -175,18 +175,18 @@ def test_an_error_names_the_line_of_the_author(guests: Guests, language: Languag
 
 
 def test_a_batch_goes_on_after_an_error(guests: Guests, language: Language) -> None:
-    made = bench(guests, language, m="fail")
+    made = state(guests, language, m="fail")
     assert [segment[0] for segment in run(made, [1, 1], [2, 2])] == ["failed", "failed"]
 
 
 def test_a_pair_that_is_none_is_named_by_its_index(guests: Guests, language: Language) -> None:
-    made = bench(guests, language, m="bad_pair", r="add_up")
+    made = state(guests, language, m="bad_pair", r="add_up")
     failure = failed(run(made, [1, 1])[0])
     assert (failure["kind"], failure["type"], failure["pair"]) == ("pair", "PairError", 1)
 
 
 def test_the_handler_runs_again_after_a_bad_pair(guests: Guests, language: Language) -> None:
-    made = bench(guests, language, m="bad_pair", r="add_up")
+    made = state(guests, language, m="bad_pair", r="add_up")
     failures = [failed(segment)["pair"] for segment in run(made, [1, 1], [2, 2])]
     assert failures == [1, 1]
 

@@ -43,17 +43,17 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, li
     with hosting(
         tmp_path_factory.mktemp("guests"), programs=("/bin", "/usr/bin", *_folders())
     ) as guests:
-        benches: dict[str, ExecutorState] = {}
+        states: dict[str, ExecutorState] = {}
 
         def go(language: str, sent: list[Any]) -> list[Any]:
             if language == "javascript":
                 JAVASCRIPT.need()
-            if language not in benches:
+            if language not in states:
                 handler = frames.load("m", "mapper", ECHOES[language], source_type=language)
-                benches[language] = frames.bench(Path(guests.folder), handler, guests=guests)
-            bench = benches[language]
-            segments = run(bench, *map(list, sent), reducer=None)
-            return [pairs(bench, one)[0] if one[0] == "returned" else one for one in segments]
+                states[language] = frames.state(Path(guests.folder), handler, guests=guests)
+            state = states[language]
+            segments = run(state, *map(list, sent), reducer=None)
+            return [pairs(state, one)[0] if one[0] == "returned" else one for one in segments]
 
         yield go
 
@@ -171,11 +171,11 @@ def test_what_javascript_gives_that_is_no_value_fails_by_pair(tmp_path: Path, gi
     body = f"yield Return();\n yield ['a', 1];\n yield ['b', {given_}];"
     source = f"export function* handler(key, value) {{\n {body}\n}}"
     with hosting(tmp_path) as guests:
-        bench = frames.bench(
+        state = frames.state(
             tmp_path, frames.load("m", "mapper", source, source_type="javascript"), guests=guests
         )
         for _ in range(2):
-            failure = failed(run(bench, [1, 1], reducer=None)[0])
+            failure = failed(run(state, [1, 1], reducer=None)[0])
             assert (failure["kind"], failure["pair"]) == ("pair", 1)
             assert GIVEN[given_] in failure["message"]
 
@@ -189,10 +189,10 @@ def test_what_javascript_calls_with_that_is_no_value_is_an_error_of_its_line(
         f"export function* handler(key, value) {{\n yield Return();\n S_SET('k', {argument});\n}}"
     )
     with hosting(tmp_path) as guests:
-        bench = frames.bench(
+        state = frames.state(
             tmp_path, frames.load("m", "mapper", source, source_type="javascript"), guests=guests
         )
-        failure = failed(run(bench, [1, 1], reducer=None)[0])
+        failure = failed(run(state, [1, 1], reducer=None)[0])
         assert failure["kind"] == "author"
         assert "line 3" in failure["traceback"]
 
@@ -212,10 +212,10 @@ def test_text_that_is_none_in_what_javascript_says_ends_no_process(
     JAVASCRIPT.need()
     source = f"export function* handler(key, value) {{\n {body}\n}}"
     with hosting(tmp_path) as guests:
-        bench = frames.bench(
+        state = frames.state(
             tmp_path, frames.load("m", "mapper", source, source_type="javascript"), guests=guests
         )
-        failure = failed(run(bench, [1, 1], reducer=None)[0])
+        failure = failed(run(state, [1, 1], reducer=None)[0])
         assert failure["kind"] in ("author", "protocol")
 
 
@@ -229,8 +229,8 @@ def test_many_long_values_of_a_key_reach_javascript(tmp_path: Path) -> None:
             frames.load("m", "mapper", mapper),
             frames.load("r", "reducer", source, source_type="javascript"),
         ]
-        bench = frames.bench(tmp_path, *loads, guests=guests, spill_bytes=1 << 30)
-        assert pairs(bench, run(bench, [1, 1])[0]) == [("k", 80)]
+        state = frames.state(tmp_path, *loads, guests=guests, spill_bytes=1 << 30)
+        assert pairs(state, run(state, [1, 1])[0]) == [("k", 80)]
 
 
 #: Lines of a module in WebAssembly, and what is said of each that is no pair of values.
@@ -264,13 +264,13 @@ def test_a_line_of_a_program_is_a_pair_of_values_or_fails_by_name(
     script = f'#!/bin/sh\nread -r call\ncat <<\'E\'\n{{"return":true}}\n{line}\n{{"end":true}}\nE\n'
     source = wat('{"return":true}\n', f"{line}\n") if language == "wasm" else script
     with hosting(tmp_path) as guests:
-        bench = frames.bench(
+        state = frames.state(
             tmp_path, frames.load("m", "mapper", source, source_type=language), guests=guests
         )
-        (segment,) = run(bench, [1, 1], reducer=None)
+        (segment,) = run(state, [1, 1], reducer=None)
         expected: Any = WRITTEN[line]
         if segment[0] == "returned":
-            ((_, back),) = pairs(bench, segment)
+            ((_, back),) = pairs(state, segment)
             assert edges.same(back, expected)
         else:
             failure = failed(segment)

@@ -96,9 +96,9 @@ def children(wire: Any, blob_dir: Path) -> list[Any]:
     return list(run_reader.read_items(Payload.from_wire(wire), str(blob_dir)))
 
 
-def run(bench: ExecutorState, frame: dict[str, Any]) -> list[Any]:
+def run(state: ExecutorState, frame: dict[str, Any]) -> list[Any]:
     """Run a work frame and return its segments as they travel."""
-    return plain(batch.run(bench, frame))
+    return plain(batch.run(state, frame))
 
 
 def plain(found: list[Segment]) -> list[Any]:
@@ -126,7 +126,7 @@ class NoTimeLimit(TimeLimit):
         """Do nothing."""
 
 
-def bench(
+def state(
     folder: Path,
     *handlers: Mapping[str, Any],
     spill_bytes: int = 64 << 20,
@@ -134,7 +134,7 @@ def bench(
     guests: Guests | None = None,
     factories: ScopeFactories | None = None,
 ) -> ExecutorState:
-    """Return a bench with handlers loaded."""
+    """Return the state of an executor with handlers loaded."""
     limits = OutputLimits(1000, spill_bytes, str(folder), segments_bytes)
     page = Page(bytearray(PAGE_BYTES))
     made = ExecutorState(Scope(), NoTimeLimit(), page, limits, guests=guests, factories=factories)

@@ -27,15 +27,15 @@ def hosting(folder: Path, **changes: Any) -> Iterator[Guests]:
         guests.close()
 
 
-def run(bench: ExecutorState, *items: Any, **fields: Any) -> list[Any]:
+def run(state: ExecutorState, *items: Any, **fields: Any) -> list[Any]:
     """Run a batch of mappers and return its segments."""
-    return frames.run(bench, frames.map_(Path(bench.guests.folder), items, **fields))
+    return frames.run(state, frames.map_(Path(state.guests.folder), items, **fields))
 
 
-def pairs(bench: ExecutorState, segment: Any) -> list[Any]:
+def pairs(state: ExecutorState, segment: Any) -> list[Any]:
     """Return the pairs of mappers that returned data."""
     assert segment[0] == "returned", segment
-    return frames.pairs(segment[3], Path(bench.guests.folder))
+    return frames.pairs(segment[3], Path(state.guests.folder))
 
 
 def failed(segment: Any) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def failed(segment: Any) -> dict[str, Any]:
     return failure
 
 
-def children(bench: ExecutorState, segment: Any) -> list[Any]:
+def children(state: ExecutorState, segment: Any) -> list[Any]:
     """Return the pairs that a mapper mapped."""
     assert segment[0] == "mapped", segment
-    return frames.children(segment[3], Path(bench.guests.folder))
+    return frames.children(segment[3], Path(state.guests.folder))

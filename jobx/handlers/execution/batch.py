@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from jobx.errors import JobxError
 from jobx.frames import Frame
-from jobx.handlers.execution.frame_run import Work, notes_of, now
+from jobx.handlers.execution.frame_run import FrameRun, notes_of, now
 from jobx.handlers.execution.inputs import arguments, items
-from jobx.handlers.execution.protocol import MAX_KEPT, vertices_of
+from jobx.handlers.execution.protocol import MAX_SUSPENDED, vertices_of
 from jobx.handlers.execution.segments import microseconds
 from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.execution.suspended import SuspendedMapper, chunk_payload, digest
@@ -40,13 +40,13 @@ from jobx.segments import (
 _NO_YIELD: Final = object()
 
 
-def run(bench: ExecutorState, frame: Frame) -> list[Segment]:
+def run(state: ExecutorState, frame: Frame) -> list[Segment]:
     """Run a work frame and return its segments.
 
     A frame that cannot be run at all (its input is damaged, there is no room for its output)
     gives a failed segment for each of its invocations.
     """
-    work = Work(bench, frame)
+    work = FrameRun(state, frame)
     try:
         _RUNS[frame["t"]](work)
         return work.close()
@@ -54,12 +54,12 @@ def run(bench: ExecutorState, frame: Frame) -> list[Segment]:
         work.abandon()
         return failed(frame, error)
     finally:
-        bench.page.rest()
+        state.page.rest()
 
 
-def abandon(bench: ExecutorState, frame: Frame) -> None:
+def abandon(state: ExecutorState, frame: Frame) -> None:
     """Remove what a frame left whose answer cannot be sent."""
-    bench.drop(frame["request"]["id"], vertices_of(frame))
+    state.drop(frame["request"]["id"], vertices_of(frame))
 
 
 def failed(frame: Frame, error: BaseException) -> list[Segment]:
@@ -83,19 +83,19 @@ class _Leaf:  # one for each invocation, and quicker to make than a dataclass
 class _Chunk:
     """The next children of a mapper."""
 
-    kept: SuspendedMapper
+    mapper: SuspendedMapper
     payload: Payload
     digest: str
     duration_ns: int
 
 
-def _map(work: Work) -> None:
-    frame, kept = work.frame, work.bench.kept
+def _map(work: FrameRun) -> None:
+    frame, suspended = work.frame, work.state.suspended
     first, is_root = frame["first"], frame["root"]
     attempts: Mapping[int, int] = frame.get("attempts") or {}
     given = items(frame)
     give_back_at = now() + int(frame["batch_s"] * 1e9)
-    segments_bytes = work.bench.limits.segments_bytes
+    segments_bytes = work.state.limits.segments_bytes
     is_full = False
     for vertex, item in enumerate(given, first):
         started = work.begin(vertex)
@@ -111,23 +111,23 @@ def _map(work: Work) -> None:
             )
         elif type(outcome) is _Chunk:
             _settle(work, outcome)
-            # What comes first is begun in any case: those that are kept may wait for it.
-            is_full = outcome.kept.more and len(kept) >= MAX_KEPT
+            # The first one is started in any case: suspended mappers may wait for it.
+            is_full = outcome.mapper.more and len(suspended) >= MAX_SUSPENDED
 
 
-def _map_one(work: Work, invocation: Invocation, given: Arguments) -> _Leaf | _Chunk:
+def _map_one(work: FrameRun, invocation: Invocation, given: Arguments) -> _Leaf | _Chunk:
     started = now()
-    mapper = work.bench.handler(work.frame["mapper"], invocation)
+    mapper = work.state.handler(work.frame["mapper"], invocation)
     pairs = yielded(mapper.run(given))
     marker = next(pairs, _NO_YIELD)
     if type(marker) is Return or marker is _NO_YIELD:
         return _return(work, invocation, pairs, started)
     if type(marker) is Map:
         frame = work.frame
-        kept = SuspendedMapper(
+        suspended = SuspendedMapper(
             invocation, marker.step, pairs, frame["chunk_pairs"], frame["inline_bytes"]
         )
-        return _next_chunk(work, invocation, kept)
+        return _next_chunk(work, invocation, suspended)
     raise Misuse(
         "protocol",
         "a mapper yields MrConfigureToMap(step) or MrConfigureToReturn() first, then pairs; "
@@ -136,11 +136,11 @@ def _map_one(work: Work, invocation: Invocation, given: Arguments) -> _Leaf | _C
     )
 
 
-def _return(work: Work, invocation: Invocation, pairs: Iterator[object], started: int) -> _Leaf:
+def _return(work: FrameRun, invocation: Invocation, pairs: Iterator[object], started: int) -> _Leaf:
     """Take a mapper's output, combine it, and reduce it unless that is better done in parts."""
     frame = work.frame
     combiner, reducer = frame["combiner"], frame["reducer"]
-    in_parts = reducer is None or (work.in_parts and work.bench.per_key(reducer, invocation))
+    in_parts = reducer is None or (work.in_parts and work.state.per_key(reducer, invocation))
     keeps = reducer is not None and work.keeps
     last = work.keeping if keeps else work.out if in_parts else work.scratch
     output = work.groups(work.scratch if combiner else last)
@@ -157,41 +157,45 @@ def _return(work: Work, invocation: Invocation, pairs: Iterator[object], started
     return _Leaf(output, reduced, (mapped - started, combined - mapped, now() - combined))
 
 
-def _next_chunk(work: Work, invocation: Invocation, kept: SuspendedMapper) -> _Chunk:
+def _next_chunk(work: FrameRun, invocation: Invocation, mapper: SuspendedMapper) -> _Chunk:
     started = now()
-    taken = kept.next_items()
+    taken = mapper.next_items()
     payload = chunk_payload(taken, work.out)
     duration_ns = now() - started
-    kept.spent_s += duration_ns / 1e9
-    return _Chunk(kept, payload, digest(taken), duration_ns)
+    mapper.spent_s += duration_ns / 1e9
+    return _Chunk(mapper, payload, digest(taken), duration_ns)
 
 
-def _settle(work: Work, chunk: _Chunk) -> None:
-    kept = chunk.kept
-    invocation, more = kept.invocation, kept.more
+def _settle(work: FrameRun, chunk: _Chunk) -> None:
+    mapper = chunk.mapper
+    invocation, more = mapper.invocation, mapper.more
     if more:
-        work.bench.keep(kept)
+        work.state.suspend(mapper)
     duration_us = microseconds(chunk.duration_ns)
     notes = NO_NOTES if more else notes_of(invocation)
     wire, vertex = chunk.payload.to_wire(), invocation.vertex
-    work.segments.add(MappedChunk(vertex, kept.step, wire, chunk.digest, more, duration_us, notes))
+    work.segments.add(
+        MappedChunk(vertex, mapper.step, wire, chunk.digest, more, duration_us, notes)
+    )
 
 
-def _pull(work: Work) -> None:
+def _pull(work: FrameRun) -> None:
     frame = work.frame
-    kept = work.bench.kept.pop((frame["request"]["id"], frame["vertex"]), None)
-    if kept is None:
+    mapper = work.state.suspended.pop((frame["request"]["id"], frame["vertex"]), None)
+    if mapper is None:
         message = "the mapper is not suspended in this executor"
         lost = Failure(kind="lost", type="Lost", message=message, step_name=frame["step"])
         work.segments.add(FailedRun(frame["vertex"], lost))
         return
-    started = work.begin(kept.invocation.vertex) or now()  # a recall is not for what is kept here
-    chunk = work.guard(started, kept.invocation, _next_chunk, kept, spent_s=kept.spent_s)
+    started = (
+        work.begin(mapper.invocation.vertex) or now()
+    )  # a recall is not for a suspended mapper
+    chunk = work.guard(started, mapper.invocation, _next_chunk, mapper, spent_s=mapper.spent_s)
     if chunk is not None:
         _settle(work, chunk)
 
 
-def _combine(work: Work) -> None:
+def _combine(work: FrameRun) -> None:
     frame = work.frame
     started = work.begin(frame["vertex"])
     if not started:
@@ -204,7 +208,7 @@ def _combine(work: Work) -> None:
         work.segments.add(Combined(invocation.vertex, payloads, duration_us, notes))
 
 
-def _reduce(work: Work) -> None:
+def _reduce(work: FrameRun) -> None:
     frame = work.frame
     session = frame.get("session") or {}
     started = work.begin(frame["vertex"])
@@ -222,19 +226,19 @@ def _reduce(work: Work) -> None:
         work.segments.add(Reduced(invocation.vertex, part, payloads, duration_us, notes))
 
 
-def _inputs(work: Work) -> tuple[list[Payload], str, int]:
+def _inputs(work: FrameRun) -> tuple[list[Payload], str, int]:
     payloads = [Payload.from_wire(wire) for wire in work.frame["inputs"]]
-    return payloads, work.frame["blob_dir"], work.bench.limits.spill_bytes
+    return payloads, work.frame["blob_dir"], work.state.limits.spill_bytes
 
 
-def _over_inputs(work: Work, invocation: Invocation, grouped: Merged) -> tuple[list[Any], int]:
+def _over_inputs(work: FrameRun, invocation: Invocation, grouped: Merged) -> tuple[list[Any], int]:
     started, stage = now(), invocation.stage
     output = work.stage(invocation, stage, work.frame[stage], grouped, work.out)
     payloads = [payload.to_wire() for payload in output.payloads()]
     return payloads, microseconds(now() - started)
 
 
-_RUNS: Final[Mapping[str, Callable[[Work], None]]] = {
+_RUNS: Final[Mapping[str, Callable[[FrameRun], None]]] = {
     "map": _map,
     "pull": _pull,
     "combine": _combine,

@@ -30,11 +30,11 @@ R = TypeVar("R")
 now: Final = time.monotonic_ns
 
 
-class Work:
+class FrameRun:
     """A work frame.
 
     Attributes:
-        bench: What the executor keeps.
+        state: What the executor keeps from frame to frame.
         frame: The frame.
         segments: What the result frame will hold.
         out: Writes what leaves the executor.
@@ -44,14 +44,14 @@ class Work:
         keeping: Writes it.
     """
 
-    def __init__(self, bench: ExecutorState, frame: Frame) -> None:
-        self.bench = bench
+    def __init__(self, state: ExecutorState, frame: Frame) -> None:
+        self.state = state
         self.frame = frame
         self._partitions = frame.get("partitions") or 1
         self.in_parts = self._partitions > 1
         self.out = self._writer()
         self.scratch = RunWriter(
-            bench.limits.scratch_dir, f"scratch-{frame['id']}", 0, forked=bench.forked
+            state.limits.scratch_dir, f"scratch-{frame['id']}", 0, forked=state.forked
         )
         self.keeps = frame.get("keeps", False)
         self.keeping = self._writer("-k") if self.keeps else self.scratch
@@ -70,7 +70,7 @@ class Work:
             frame["inline_bytes"],
             self._partitions,
             frame["sync"],
-            forked=self.bench.forked,
+            forked=self.state.forked,
         )
 
     def invocation(
@@ -89,41 +89,41 @@ class Work:
             frame["step"],
             vertex,
             attempt,
-            output_bytes=self.bench.limits.output_bytes,
+            output_bytes=self.state.limits.output_bytes,
             stage=stage,
             session=session,
             given=given,
-            redactor=self.bench.redactor,
+            redactor=self.state.redactor,
         )
 
     def groups(self, writer: RunWriter) -> Groups:
         """Return new groups that spill through ``writer``."""
-        return Groups(writer, self.bench.limits.spill_bytes)
+        return Groups(writer, self.state.limits.spill_bytes)
 
     def begin(self, vertex: int) -> int:
         """Begin with a vertex; return the monotonic nanoseconds of its start, 0: it is not to."""
-        if self.bench.is_spoilt:
+        if self.state.is_spoilt:
             return 0
         started = now()
-        is_recalled = self.bench.page.begin(self.frame["id"], vertex, started)
+        is_recalled = self.state.page.begin(self.frame["id"], vertex, started)
         return 0 if is_recalled else started
 
     def close(self) -> list[Segment]:
         """Return all segments; writing them has a time of its own."""
-        self.bench.page.restart(now())
+        self.state.page.restart(now())
         return self.segments.close()
 
     def abandon(self) -> None:
         """Remove what was left of a frame that failed as a whole."""
         self.out.undo(0)
         self.keeping.undo(0)
-        self.bench.drop(self.frame["request"]["id"], vertices_of(self.frame))
+        self.state.drop(self.frame["request"]["id"], vertices_of(self.frame))
 
     def guard(
         self,
         started: int,
         invocation: Invocation,
-        body: Callable[[Work, Invocation, G], R],
+        body: Callable[[FrameRun, Invocation, G], R],
         given: G,
         spent_s: float = 0.0,
     ) -> R | None:
@@ -132,18 +132,18 @@ class Work:
         Whatever it raises becomes a failed segment; then what it wrote is removed and None is
         returned. ``spent_s`` is how much of its time limit the invocation has used before.
         """
-        bench = self.bench
-        bench.scope.current = invocation
-        bench.invocations += 1
+        state = self.state
+        state.scope.current = invocation
+        state.invocations += 1
         mark, kept_mark = self.out.written, self.keeping.written
         try:
             try:
                 self._limit(invocation, started, spent_s)
                 result = invocation.context.run(body, self, invocation, given)
             finally:
-                if bench.forked.is_copy:
+                if state.forked.is_copy:
                     end(sys.exception())
-                bench.alarm.stop()
+                state.time_limit.stop()
             if self._kept is not None:
                 self.keeping.undo(kept_mark)
             return result
@@ -151,7 +151,7 @@ class Work:
             self.out.undo(mark)
             if self._kept is None:
                 self.keeping.undo(kept_mark)
-            bench.note_cut_import(error)
+            state.note_cut_import(error)
             self._failed(invocation, error, started)
             return None
         finally:
@@ -159,22 +159,22 @@ class Work:
                 self.scratch.undo(0)
             self._kept = None
             self._drain()
-            bench.scope.current = None
+            state.scope.current = None
 
     def _drain(self) -> None:
         """Take what author code wrote past ``sys.stdout``, which no self-contained code can."""
-        if not self.bench.is_self_contained:
-            self.bench.drain()
+        if not self.state.is_self_contained:
+            self.state.drain()
 
     def _limit(self, invocation: Invocation, started: int, spent_s: float = 0.0) -> None:
         """Let the time limit of the invocation's stage count from ``started`` on."""
         limit_s = self._limits_s.get(invocation.stage, self._limit_s)
         invocation.time_limit_s = limit_s
         invocation.deadline = started / 1e9 + limit_s - spent_s
-        self.bench.alarm.start(invocation.deadline, limit_s)
+        self.state.time_limit.start(invocation.deadline, limit_s)
 
     def _failed(self, invocation: Invocation, error: BaseException, started: int) -> None:
-        redact = self.bench.redactor.text
+        redact = self.state.redactor.text
         given = redact(shorten(invocation.given)) if invocation.is_told_input else None
         fields = {"input": given} | describe(error, redact)
         failure = Failure(
@@ -210,7 +210,7 @@ class Work:
         invocation.stage = stage
         attempts = self._later_attempts
         invocation.attempt = attempts[stage].get(invocation.vertex, 1) if attempts else 1
-        self.bench.page.restart(started, stage)
+        self.state.page.restart(started, stage)
         self._limit(invocation, started)
 
     def stage(
@@ -225,7 +225,7 @@ class Work:
         self._drain()  # what is on its way is of the stage before
         if invocation.stage != stage:
             self._next_stage(invocation, stage)
-        handler = self.bench.handler(version, invocation)
+        handler = self.state.handler(version, invocation)
         output = self.groups(writer)
         grouped = given.grouped(in_order=not handler.in_any_order)
         if invocation.is_later:  # it finds nothing of what its mapper set for itself

@@ -120,13 +120,13 @@ def main(stream_fd: int, page: Page, config: Config, folder: str) -> None:
     stream_fd = lift(stream_fd)
     close_others({stream_fd, *capture.descriptors})
     capture.start()
-    alarm = TimeLimit()
+    time_limit = TimeLimit()
     limits = OutputLimits(config.output_bytes, config.spill_bytes, folder, config.segments_bytes)
     guests = Guests(folder, config.programs, config.wasm_fuel, config.wasm_memory_bytes)
     sys.path += config.factory_path  # last: they hide nothing that is installed
-    bench = ExecutorState(
+    state = ExecutorState(
         scope,
-        alarm,
+        time_limit,
         page,
         limits,
         drain=capture.drain,
@@ -135,20 +135,20 @@ def main(stream_fd: int, page: Page, config: Config, folder: str) -> None:
         redactor=Redactor(config.secrets.values()),
     )
     frames = FrameSocket(socket.socket(fileno=stream_fd))
-    executor = _Executor(bench, capture, frames, config, folder)
+    executor = _Executor(state, capture, frames, config, folder)
     executor.run()
 
 
 class _Executor:
     def __init__(
         self,
-        bench: ExecutorState,
+        state: ExecutorState,
         capture: Capture,
         frames: FrameSocket,
         config: Config,
         folder: str,
     ) -> None:
-        self._bench = bench
+        self._state = state
         self._capture = capture
         self._frames = frames
         self._config = config
@@ -156,14 +156,14 @@ class _Executor:
         self._request_id = ""
         self._is_clean = self._is_whole = True
         self._thorough_at = 0.0
-        bench.forked.watch(self._let_go)
+        state.forked.watch(self._let_go)
         self._restore()
         self._threads = threading.active_count()
         self._weigh()
         self._first_rss_bytes = self._rss_bytes
 
     def run(self) -> None:
-        frames, bench = self._frames, self._bench
+        frames, state = self._frames, self._state
         frames.send_bytes(encode_struct(ReadyReport(os.getpid())))
         while (frame := frames.receive()) is not None:
             kind = frame["t"]
@@ -173,9 +173,9 @@ class _Executor:
                     frames.send_bytes(encode_struct(Leaving()))
                     return
             elif kind == "load":
-                bench.load(frame)
+                state.load(frame)
             elif kind == "drop":
-                bench.drop(frame["request_id"], frame["vertices"])
+                state.drop(frame["request_id"], frame["vertices"])
             elif kind == "exit":
                 return
             else:
@@ -183,24 +183,24 @@ class _Executor:
 
     def _work(self, frame: Frame) -> None:
         """Run and answer a work frame; only then, since somebody waits, clean up after it."""
-        page, request_id = self._bench.page, frame["request"]["id"]
+        page, request_id = self._state.page, frame["request"]["id"]
         page.take_up(frame["id"], time.monotonic_ns())
         if request_id != self._request_id:
             self._clean()
             self._request_id = request_id
-        result = ResultReport(frame["id"], request_id, batch.run(self._bench, frame))
-        self._is_clean = self._bench.is_self_contained and not self._bench.guests.are_used
-        self._bench.forked.check()
+        result = ResultReport(frame["id"], request_id, batch.run(self._state, frame))
+        self._is_clean = self._state.is_self_contained and not self._state.guests.are_used
+        self._state.forked.check()
         page.take_up(frame["id"], time.monotonic_ns())
         try:
             answer = encode_struct(result)
         except FrameError as error:
-            batch.abandon(self._bench, frame)
+            batch.abandon(self._state, frame)
             answer = encode_struct(
                 ResultReport(frame["id"], request_id, batch.failed(frame, error))
             )
         self._frames.send_bytes(answer)
-        if not self._bench.is_self_contained:
+        if not self._state.is_self_contained:
             self._restore()
         page.take_up(0, 0)
         if not (self._is_clean or self._frames.is_pending()):  # nobody waits meanwhile
@@ -210,18 +210,18 @@ class _Executor:
         """Undo what author code did to what the next work frame needs, of whatever request."""
         self._capture.restore()
         self._surroundings.restore_signals()
-        self._bench.alarm.install()
+        self._state.time_limit.install()
         self._surroundings.restore_folder()
 
     def _clean(self) -> None:
         """Undo what author code of a request did to the process, before another one's runs."""
         if self._is_clean:
             return
-        if not self._bench.is_self_contained:
+        if not self._state.is_self_contained:
             self._clean_process()
-        if not self._bench.kept:  # those are suspended in the middle of what they do
+        if not self._state.suspended:  # those are suspended in the middle of what they do
             self._surroundings.remove_files()
-            self._bench.guests.restore()
+            self._state.guests.restore()
         self._is_clean = True
 
     def _clean_process(self) -> None:
@@ -234,31 +234,31 @@ class _Executor:
     def _let_go(self) -> None:
         """Part with what is of the process that was asked, in one that was forked from it."""
         self._frames.let_go()
-        self._bench.page.let_go()
+        self._state.page.let_go()
 
     def _is_used_up(self) -> bool:
-        bench, config = self._bench, self._config
+        state, config = self._state, self._config
         if time.monotonic() - self._weighed_at > _WEIGH_S:
             self._weigh()
-        if bench.is_spoilt:
+        if state.is_spoilt:
             return True
-        if bench.kept:  # they would be lost, and begun anew, and lost again
+        if state.suspended:  # they would be lost, and begun anew, and lost again
             return False
         growth_bytes = self._rss_bytes - self._first_rss_bytes
-        is_old = bench.invocations >= config.recycle_invocations or not self._is_whole
+        is_old = state.invocations >= config.recycle_invocations or not self._is_whole
         return is_old or growth_bytes >= config.recycle_growth_bytes or self._is_haunted()
 
     def _weigh(self) -> None:
-        self._rss_bytes = processes.rss_bytes() + self._bench.guests.rss_bytes()
-        self._bench.page.rss_bytes = self._rss_bytes
+        self._rss_bytes = processes.rss_bytes() + self._state.guests.rss_bytes()
+        self._state.page.rss_bytes = self._rss_bytes
         self._weighed_at = time.monotonic()
 
     def _is_haunted(self) -> bool:
         """Tell whether author code left threads or child processes behind."""
-        if self._bench.is_self_contained and not self._bench.guests.are_used:
+        if self._state.is_self_contained and not self._state.guests.are_used:
             return False
         if threading.active_count() > self._threads:
             authors = [t for t in threading.enumerate() if not t.name.startswith(OWN_THREADS)]
             if len(authors) > self._threads:
                 return True
-        return self._bench.guests.has_strangers()
+        return self._state.guests.has_strangers()

@@ -64,7 +64,7 @@ PAGE_BYTES: Final = 4096
 #: What runs for a vertex, in order.
 STAGES: Final = ("mapper", "combiner", "reducer")
 #: Suspended mappers after which a batch ends that keeps one more.
-MAX_KEPT: Final = 256
+MAX_SUSPENDED: Final = 256
 
 #: Words of the shared page: the invocation that the executor is at, and since when (monotonic ns,
 #: 0: none); the work frame that it has taken up (0: none), and since when it reads or answers it;

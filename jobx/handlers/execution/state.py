@@ -48,7 +48,7 @@ class ExecutorState:
 
     Args:
         scope: The names for author code.
-        alarm: Interrupts invocations that are over their time.
+        time_limit: Interrupts invocations that are over their time.
         page: The page shared with the node.
         limits: What an invocation may take.
         drain: Called at the end of each invocation, to collect output that is still on its way.
@@ -58,7 +58,7 @@ class ExecutorState:
 
     Attributes:
         invocations: Invocations that ran.
-        kept: Suspended mappers by request id and vertex.
+        suspended: Suspended mappers by request id and vertex.
         forked: Tells a process that author code forked from this one.
         is_self_contained: No code ran here so far that could change this process: what is not
             self-contained may also do so later, when it is not at work.
@@ -67,7 +67,7 @@ class ExecutorState:
     def __init__(
         self,
         scope: Scope,
-        alarm: TimeLimit,
+        time_limit: TimeLimit,
         page: Page,
         limits: OutputLimits,
         *,
@@ -77,7 +77,7 @@ class ExecutorState:
         redactor: Redactor | None = None,
     ) -> None:
         self.scope = scope
-        self.alarm = alarm
+        self.time_limit = time_limit
         self.page = page
         self.limits = limits
         self.drain = drain
@@ -88,14 +88,14 @@ class ExecutorState:
         self.forked = Forked()
         self.is_self_contained = True
         self._has_cut_import = False
-        self.kept: dict[tuple[str, int], SuspendedMapper] = {}
+        self.suspended: dict[tuple[str, int], SuspendedMapper] = {}
         self._sources: dict[str, Frame] = {}
         self._handlers: dict[str, Loaded] = {}
 
     @property
     def is_spoilt(self) -> bool:
         """Whether an import was cut, so that a module may be there in part, for all handlers."""
-        return self._has_cut_import or self.alarm.cut_import
+        return self._has_cut_import or self.time_limit.cut_import
 
     def note_cut_import(self, error: BaseException) -> None:
         """Note it when an invocation ran out of memory or stack inside of an import."""
@@ -153,31 +153,31 @@ class ExecutorState:
                 invocation.handler = mapper
         return self._handlers[version].per_key
 
-    def keep(self, mapper: SuspendedMapper) -> None:
+    def suspend(self, mapper: SuspendedMapper) -> None:
         """Keep a suspended mapper; one of an earlier attempt is closed."""
         owner = (mapper.invocation.request["id"], mapper.invocation.vertex)
-        before = self.kept.pop(owner, None)
+        before = self.suspended.pop(owner, None)
         if before is not None:
             self.discard(before)
-        self.kept[owner] = mapper
+        self.suspended[owner] = mapper
 
     def drop(self, request_id: str, vertices: Sequence[int] | None) -> None:
         """Close suspended mappers of a request, all of them when ``vertices`` is None."""
         wanted = None if vertices is None else set(vertices)
-        for owner, vertex in list(self.kept):
+        for owner, vertex in list(self.suspended):
             if owner == request_id and (wanted is None or vertex in wanted):
-                self.discard(self.kept.pop((owner, vertex)))
+                self.discard(self.suspended.pop((owner, vertex)))
 
-    def discard(self, kept: SuspendedMapper) -> None:
+    def discard(self, mapper: SuspendedMapper) -> None:
         """Close a suspended mapper; what its ``finally`` blocks raise is nobody's concern."""
-        self.scope.current = kept.invocation
+        self.scope.current = mapper.invocation
         try:
-            self.alarm.start(time.monotonic() + 1.0, 1.0)
-            kept.invocation.context.run(kept.close)
+            self.time_limit.start(time.monotonic() + 1.0, 1.0)
+            mapper.invocation.context.run(mapper.close)
         except BaseException:  # noqa: BLE001, S110 - author code whose outcome is not wanted
             pass
         finally:
             if self.forked.is_copy:
                 end(sys.exception())
-            self.alarm.stop()
+            self.time_limit.stop()
             self.scope.current = None

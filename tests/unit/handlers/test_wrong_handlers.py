@@ -206,7 +206,7 @@ def test_what_a_handler_gives_is_taken_whole_or_fails(
     if language == "javascript":
         JAVASCRIPT.need()
     loaded = frames.load("m", "mapper", source, source_type=language)
-    made = frames.bench(Path(guests.folder), loaded, guests=guests)
+    made = frames.state(Path(guests.folder), loaded, guests=guests)
     (segment,) = run(made, [1, 1], reducer=None)
     failure = failed(segment)
     assert (failure["kind"], reason in failure["message"]) == (kind, True), failure
@@ -232,7 +232,7 @@ def test_a_handler_that_returns_its_pairs_gives_them(
     processor(language).check(source, "reducer")
     mapper = frames.load("m", "mapper", "yield Return()\nyield 'a', 1\nyield 'a', 2")
     reducer = frames.load("r", "reducer", source, source_type=language)
-    made = frames.bench(Path(guests.folder), mapper, reducer, guests=guests)
+    made = frames.state(Path(guests.folder), mapper, reducer, guests=guests)
     (segment,) = run(made, [1, 1])
     assert pairs(made, segment) == [("a", 3)]
 
@@ -241,6 +241,6 @@ def test_a_handler_that_returns_its_pairs_gives_them(
 def test_one_pair_that_a_reducer_returns_is_not_taken_for_two(guests: Guests, given: str) -> None:
     mapper = frames.load("m", "mapper", "yield Return()\nyield 'a', 1")
     reducer = frames.load("r", "reducer", f"def handler(key, values): return {given}")
-    made = frames.bench(Path(guests.folder), mapper, reducer, guests=guests)
+    made = frames.state(Path(guests.folder), mapper, reducer, guests=guests)
     (segment,) = run(made, [1, 1])
     assert "returned one pair" in failed(segment)["message"]

@@ -25,13 +25,13 @@ def guests(tmp_path: Path) -> Iterator[Guests]:
         yield made
 
 
-def bench(guests: Guests, language: str = "executable", **sources: str) -> ExecutorState:
+def state(guests: Guests, language: str = "executable", **sources: str) -> ExecutorState:
     kinds = {"m": "mapper", "c": "combiner", "r": "reducer"}
     loads = [
         frames.load(version, kinds[version], source, source_type=language)
         for version, source in sources.items()
     ]
-    return frames.bench(Path(guests.folder), *loads, guests=guests)
+    return frames.state(Path(guests.folder), *loads, guests=guests)
 
 
 def once(*lines: str) -> str:
@@ -60,7 +60,7 @@ def test_endings_tell_the_language() -> None:
 
 def test_nothing_tells_whether_keys_are_treated_alone_but_the_metadata(guests: Guests) -> None:
     assert processor("executable").read(EXECUTABLE.add_up, "reducer") == Checked()
-    made = bench(guests)
+    made = state(guests)
     fields = {"source_type": "executable", "per_key": True}
     made.load(frames.load("r", "reducer", EXECUTABLE.add_up, **fields))
     assert made.per_key("r", _invocation(made))
@@ -74,30 +74,30 @@ def _invocation(made: ExecutorState) -> Any:
 
 def test_a_program_outside_the_folders_is_refused_on_the_node(tmp_path: Path) -> None:
     with hosting(tmp_path, programs=("/opt/jobs",)) as guests:
-        failure = failed(run(bench(guests, m=EXECUTABLE.echo), [1, 1])[0])
+        failure = failed(run(state(guests, m=EXECUTABLE.echo), [1, 1])[0])
     assert (failure["kind"], failure["type"]) == ("capability", "ProgramRefused")
     assert "executors.programs" in failure["message"]
 
 
 def test_a_program_that_is_missing_fails_for_want_of_a_capability(guests: Guests) -> None:
-    failure = failed(run(bench(guests, m="#!/usr/bin/no-such-program"), [1, 1])[0])
+    failure = failed(run(state(guests, m="#!/usr/bin/no-such-program"), [1, 1])[0])
     assert (failure["kind"], failure["type"]) == ("capability", "RuntimeMissing")
 
 
 def test_a_compiled_program_is_its_own_interpreter(guests: Guests) -> None:
-    made = bench(guests, m="#!/bin/cat\n" + '{"return":true}\n{"pair":["from",["cat"]]}')
+    made = state(guests, m="#!/bin/cat\n" + '{"return":true}\n{"pair":["from",["cat"]]}')
     assert pairs(made, run(made, [1, 1], reducer=None)[0]) == [("from", ["cat"])]
 
 
 def test_a_program_may_end_after_each_call(guests: Guests) -> None:
-    made = bench(guests, m=once("""printf '{"return":true}\\n{"pair":[%s,1]}\\n' "$$" """))
+    made = state(guests, m=once("""printf '{"return":true}\\n{"pair":[%s,1]}\\n' "$$" """))
     keys = [pairs(made, one)[0][0] for one in run(made, [1, 1], [2, 2], [3, 3], reducer=None)]
     assert len(set(keys)) == 3
 
 
 def test_a_program_that_ends_between_calls_is_started_again(guests: Guests) -> None:
     last = once("""printf '{"return":true}\\n{"pair":[%s,1]}\\n{"end":true}\\n' "$$" """)
-    made = bench(guests, m=last)
+    made = state(guests, m=last)
     keys = [pairs(made, one)[0][0] for one in run(made, *[[n, n] for n in range(20)], reducer=None)]
     assert len(set(keys)) == 20
 
@@ -107,7 +107,7 @@ def test_a_program_that_goes_on_reading_serves_all_calls(guests: Guests) -> None
         "#!/bin/sh\nwhile read -r line; do\n"
         """printf '{"return":true}\\n{"pair":[%s,1]}\\n{"end":true}\\n' "$$"\ndone"""
     )
-    made = bench(guests, m=serve)
+    made = state(guests, m=serve)
     keys = [pairs(made, one)[0][0] for one in run(made, [1, 1], [2, 2], [3, 3], reducer=None)]
     assert len(set(keys)) == 1
 
@@ -119,7 +119,7 @@ def test_a_program_that_reads_nothing_until_it_has_written_all_does_not_block(
         'echo \'{"map":"t"}\'',
         'n=0; while [ $n -lt 20000 ]; do echo "{\\"pair\\":[$n,$n]}"; n=$((n+1)); done',
     )
-    made = bench(guests, m=many)
+    made = state(guests, m=many)
     (segment,) = run(made, [1, "x" * 1_000_000], chunk_pairs=20_000, reducer=None)
     assert len(children(made, segment)) <= 20_000
     assert children(made, segment)[:2] == [[0, 0], [1, 1]]
@@ -127,7 +127,7 @@ def test_a_program_that_reads_nothing_until_it_has_written_all_does_not_block(
 
 def test_what_is_not_of_the_protocol_is_output(guests: Guests) -> None:
     said = ['{"return":true}', "[1]", '{"other":1}', '{"a":1,"pair":2}', "{", '{"log":"x"}']
-    made = bench(guests, m=once(f"cat <<'END'\n{chr(10).join(said)}\nEND", "echo oops >&2"))
+    made = state(guests, m=once(f"cat <<'END'\n{chr(10).join(said)}\nEND", "echo oops >&2"))
     (segment,) = run(made, [1, 1], reducer=None)
     output = segment[6][1]["output"]
     assert sorted(output.splitlines()) == sorted([*said[1:5], "INFO r1/m1: x", "oops"])
@@ -135,7 +135,7 @@ def test_what_is_not_of_the_protocol_is_output(guests: Guests) -> None:
 
 def test_values_that_json_has_not_are_tagged(guests: Guests) -> None:
     line = '{"pair":[{"$bytes":"AAE="},{"$decimal":"1.10"}]}'
-    made = bench(guests, m=once("echo '{\"return\":true}'", f"echo '{line}'"))
+    made = state(guests, m=once("echo '{\"return\":true}'", f"echo '{line}'"))
     ((key, value),) = pairs(made, run(made, [1, 1], reducer=None)[0])
     assert (key, str(value)) == (b"\x00\x01", "1.10")
 
@@ -152,7 +152,7 @@ def test_values_that_json_has_not_are_tagged(guests: Guests) -> None:
     ],
 )
 def test_a_wrong_line_fails_its_invocation(guests: Guests, line: str, kind: str) -> None:
-    made = bench(guests, m=once(f"echo '{line}'", "echo '{\"pair\":[1,NaN]}'"))
+    made = state(guests, m=once(f"echo '{line}'", "echo '{\"pair\":[1,NaN]}'"))
     assert failed(run(made, [1, 1])[0])["kind"] == kind
 
 
@@ -166,7 +166,7 @@ def keys(): return [line["key"] for line in iter(hear, {{"end": True}})]
 
 def in_python(guests: Guests, kind: str, body: str) -> ExecutorState:
     source = f"{PYTHON_LINES}\n{body}\nsay(end=True)"
-    return bench(guests, **{kind: source})
+    return state(guests, **{kind: source})
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ _MANY = "def handler(key, value):\n yield Return()\n for n in range(300): yield 
 
 def test_an_error_tells_its_kind_and_where_it_came_from(guests: Guests) -> None:
     line = '{"error":{"kind":"pair","pair":7,"message":"m","trace":[[1,"outer"],[2,"inner"]]}}'
-    failure = failed(run(bench(guests, m=once(f"echo '{line}'")), [1, 1])[0])
+    failure = failed(run(state(guests, m=once(f"echo '{line}'")), [1, 1])[0])
     assert (failure["kind"], failure["pair"]) == ("pair", 7)
     assert re.findall(r"line (\d), in (\w+)", failure["traceback"]) == [
         ("1", "outer"),
@@ -223,7 +223,7 @@ def test_an_error_tells_its_kind_and_where_it_came_from(guests: Guests) -> None:
 
 def test_output_may_look_like_the_protocol(guests: Guests) -> None:
     line = r'{"output":"{\"pair\":1}\n"}'
-    made = bench(guests, m=once("echo '{\"return\":true}'", f"printf '%s\\n' '{line}'"))
+    made = state(guests, m=once("echo '{\"return\":true}'", f"printf '%s\\n' '{line}'"))
     (segment,) = run(made, [1, 1], reducer=None)
     assert segment[6] == {1: {"output": '{"pair":1}\n'}}
 
@@ -233,7 +233,7 @@ def test_a_program_that_did_not_read_its_call_is_not_asked_again(guests: Guests)
         "#!/bin/sh\nwhile :; do\n"
         """printf '{"return":true}\\n{"pair":[%s,1]}\\n{"end":true}\\n' "$$"; read -r line\ndone"""
     )
-    made = bench(guests, m=serve)
+    made = state(guests, m=serve)
     big = "x" * 300_000
     keys = [pairs(made, one)[0][0] for one in run(made, [1, big], [2, big], reducer=None)]
     assert len(set(keys)) == 2
@@ -244,13 +244,13 @@ def test_an_error_that_is_told_leaves_the_program_running(guests: Guests) -> Non
         "#!/bin/sh\nwhile read -r line; do\n"
         """echo "{\\"error\\":{\\"type\\":\\"Odd\\",\\"message\\":\\"$$\\"}}"\ndone"""
     )
-    failures = [failed(one) for one in run(bench(guests, m=serve), [1, 1], [2, 2])]
+    failures = [failed(one) for one in run(state(guests, m=serve), [1, 1], [2, 2])]
     assert {one["type"] for one in failures} == {"Odd"}
     assert len({one["message"] for one in failures}) == 1
 
 
 def test_an_exit_code_is_a_failure_with_what_was_said_last(guests: Guests) -> None:
-    failure = failed(run(bench(guests, m=once("echo 'no luck' >&2", "exit 3")), [1, 1])[0])
+    failure = failed(run(state(guests, m=once("echo 'no luck' >&2", "exit 3")), [1, 1])[0])
     assert (failure["kind"], failure["type"]) == ("author", "ProgramFailed")
     assert failure["message"] == "/bin/sh ended with code 3: no luck"
 
@@ -265,15 +265,15 @@ ADD_UP = (
 def test_a_job_of_filters_gives_the_bytes_of_python(guests: Guests) -> None:
     text = "to be or not to be"
     words = "yield Return()\nfor word in arguments['text'].split(): yield word, 1"
-    expected = run(bench(guests, "python", m=words, r=PYTHON.add_up), [["text", text]], root=True)
-    made = bench(guests, "shell", m=COUNT_WORDS, c=ADD_UP, r=ADD_UP)
+    expected = run(state(guests, "python", m=words, r=PYTHON.add_up), [["text", text]], root=True)
+    made = state(guests, "shell", m=COUNT_WORDS, c=ADD_UP, r=ADD_UP)
     (segment,) = run(made, [["text", text]], root=True, combiner="c")
     assert segment[3] == expected[0][3]
 
 
 def test_a_filter_maps_on_and_writes_its_session(guests: Guests) -> None:
     source = "#!/bin/sh\necho map next\nprintf 'S_SET\\tmine\\t5\\n'\ncat\necho done"
-    made = bench(guests, "shell", m=source)
+    made = state(guests, "shell", m=source)
     (segment,) = run(made, ["k", "v"], reducer=None)
     assert (segment[2], children(made, segment)) == ("next", [["k", "v"]])
     assert segment[7] == {1: {"output": "done\n", "session": {"mine": 5}}}
@@ -281,7 +281,7 @@ def test_a_filter_maps_on_and_writes_its_session(guests: Guests) -> None:
 
 def test_a_filter_finds_its_context_and_session_in_the_environment(guests: Guests) -> None:
     source = '#!/bin/sh\nprintf \'%s\\t%s\\n\' "$JOBX_CALL $JOBX_REQUEST $JOBX_STEP" "$S_word"'
-    made = bench(guests, "shell", r=source)
+    made = state(guests, "shell", r=source)
     folder = Path(guests.folder)
     (segment,) = frames.run(made, frames.reduce(folder, [], session={"word": "x", "odd-1": 2}))
     assert frames.pairs(segment[3], folder) == [("reduce r1 s", "x")]
@@ -301,11 +301,11 @@ def test_a_filter_finds_its_context_and_session_in_the_environment(guests: Guest
     ],
 )
 def test_cells_are_text_or_numbers(guests: Guests, value: Any, returned: Any) -> None:
-    made = bench(guests, "shell", m="#!/bin/sh\ncat")
+    made = state(guests, "shell", m="#!/bin/sh\ncat")
     assert pairs(made, run(made, ["k", value], reducer=None)[0]) == [("k", returned)]
 
 
 def test_a_failing_filter_names_its_line(guests: Guests) -> None:
-    made = bench(guests, "shell", m="#!/bin/sh\nset -eu\ncat\necho $nothing")
+    made = state(guests, "shell", m="#!/bin/sh\nset -eu\ncat\necho $nothing")
     failure = failed(run(made, ["k", "v"])[0])
     assert 'File "<handler m>", line 4' in failure["traceback"]

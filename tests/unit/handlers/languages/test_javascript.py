@@ -33,7 +33,7 @@ def mapper(
     guests: Guests, body: str, parameters: str = "key, value", **fields: Any
 ) -> ExecutorState:
     source = f"export function* handler({parameters}) {{\n{body}\n}}"
-    return frames.bench(Path(guests.folder), load("m", "mapper", source, **fields), guests=guests)
+    return frames.state(Path(guests.folder), load("m", "mapper", source, **fields), guests=guests)
 
 
 def returned(guests: Guests, body: str, *items: Any, **fields: Any) -> list[Any]:
@@ -233,7 +233,7 @@ def test_results_may_be_read_twice_and_in_many_parts(guests: Guests) -> None:
         "  const count = () => [...results].reduce((sum, [, values]) => sum + values.length, 0);\n"
         "  yield [count(), count()];\n}",
     )
-    made = frames.bench(folder, words, twice, guests=guests)
+    made = frames.state(folder, words, twice, guests=guests)
     assert pairs(made, run(made, [1, 1])[0]) == [(25_000, 25_000)]
 
 
@@ -245,7 +245,7 @@ def test_a_loop_over_results_inside_another_is_refused(guests: Guests) -> None:
         "  for (const [key] of results) for (const [other] of results) yield [key, other];\n}",
     )
     words = load("m", "mapper", JAVASCRIPT.letters)
-    made = frames.bench(Path(guests.folder), words, nested, guests=guests)
+    made = frames.state(Path(guests.folder), words, nested, guests=guests)
     assert "one loop at a time" in failed(run(made, [["text", "ab"]], root=True)[0])["message"]
 
 
@@ -261,7 +261,7 @@ def test_a_handler_may_return_what_it_would_yield(
     guests: Guests, body: str, expected: list[Any]
 ) -> None:
     source = f"export function handler(key, value) {{ {body}; }}"
-    made = frames.bench(Path(guests.folder), load("m", "mapper", source), guests=guests)
+    made = frames.state(Path(guests.folder), load("m", "mapper", source), guests=guests)
     assert pairs(made, run(made, [1, 1], reducer=None)[0]) == expected
 
 
@@ -329,7 +329,7 @@ def test_what_is_written_is_output_though_it_looks_like_the_protocol(
     guests: Guests, written: str
 ) -> None:
     source = f"export async function* handler(key, value) {{\nyield Return();\n{written}\n}}"
-    made = frames.bench(Path(guests.folder), load("m", "mapper", source), guests=guests)
+    made = frames.state(Path(guests.folder), load("m", "mapper", source), guests=guests)
     (segment,) = run(made, [1, 1], reducer=None)
     assert pairs(made, segment) == []
     assert segment[6] == {1: {"output": '{"pair":[1,2]}\n'}}

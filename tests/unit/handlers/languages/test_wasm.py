@@ -30,7 +30,7 @@ def guests(tmp_path: Path) -> Iterator[Guests]:
 
 
 def one(guests: Guests, source: str, *items: Any, **fields: Any) -> tuple[Any, Any]:
-    made = frames.bench(
+    made = frames.state(
         Path(guests.folder), frames.load("m", "mapper", source, source_type="wasm"), guests=guests
     )
     return made, run(made, *items, reducer=None, **fields)[0]
@@ -109,7 +109,7 @@ def test_each_call_starts_anew(guests: Guests) -> None:
         " (if (i32.load (i32.const 0)) (then unreachable))"
         " (i32.store (i32.const 0) (i32.const 1))))"
     )
-    made = frames.bench(
+    made = frames.state(
         Path(guests.folder), frames.load("m", "mapper", source, source_type="wasm"), guests=guests
     )
     assert [segment[0] for segment in run(made, [1, 1], [2, 2], reducer=None)] == ["returned"] * 2

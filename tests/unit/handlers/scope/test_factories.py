@@ -177,6 +177,6 @@ def test_handlers_of_other_languages_find_what_the_factory_adds(
     handler = frames.load("m", "mapper", SOURCES[source_type], source_type=source_type)
     with hosting(tmp_path) as guests:
         factories = ScopeFactories({"w": "site_scope:make"}, SECRETS)
-        made = frames.bench(tmp_path, handler, guests=guests, factories=factories)
+        made = frames.state(tmp_path, handler, guests=guests, factories=factories)
         (segment,) = run(made, ["k", 1], reducer=None)
         assert pairs(made, segment) == [("m", 8)]
