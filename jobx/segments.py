@@ -20,7 +20,7 @@ from jobx.model import Failure
 #: and ``reducer_output`` of those that ran in the trip of their mapper), ``session`` (map of what
 #: the mapper S_SET) and ``notifications`` (lists of channel, level, handler, template, message,
 #: text). A vertex that left nothing is absent.
-Notes: TypeAlias = Raw
+RawNotes: TypeAlias = Raw
 NO_NOTES: Final = Raw(b"\x80")
 #: What ``Payload.to_wire`` gives.
 PayloadWire: TypeAlias = list[Any]
@@ -43,7 +43,7 @@ class Returned(Struct, frozen=True, array_like=True, tag="returned"):
     payloads: list[PayloadWire]
     reduced: bool
     durations: bytes
-    notes: Notes = NO_NOTES
+    notes: RawNotes = NO_NOTES
 
 
 class MappedChunk(Struct, frozen=True, array_like=True, tag="mapped"):
@@ -55,7 +55,7 @@ class MappedChunk(Struct, frozen=True, array_like=True, tag="mapped"):
     digest: str
     more: bool
     duration_us: int
-    notes: Notes = NO_NOTES
+    notes: RawNotes = NO_NOTES
 
 
 class Combined(Struct, frozen=True, array_like=True, tag="combined"):
@@ -64,7 +64,7 @@ class Combined(Struct, frozen=True, array_like=True, tag="combined"):
     vertex: int
     payloads: list[PayloadWire]
     duration_us: int
-    notes: Notes = NO_NOTES
+    notes: RawNotes = NO_NOTES
 
 
 class Reduced(Struct, frozen=True, array_like=True, tag="reduced"):
@@ -74,7 +74,7 @@ class Reduced(Struct, frozen=True, array_like=True, tag="reduced"):
     partition: int
     payloads: list[PayloadWire]
     duration_us: int
-    notes: Notes = NO_NOTES
+    notes: RawNotes = NO_NOTES
 
 
 class FailedRun(Struct, frozen=True, array_like=True, tag="failed"):
@@ -87,7 +87,7 @@ class FailedRun(Struct, frozen=True, array_like=True, tag="failed"):
     vertex: int
     failure: Failure
     duration_us: int = 0
-    notes: Notes = NO_NOTES
+    notes: RawNotes = NO_NOTES
     stage: str = "mapper"
 
 
@@ -132,12 +132,12 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 _REPORT: Final = msgspec.msgpack.Decoder(ReadyReport | ResultReport | Leaving)
 
 
-def pack_notes(notes: dict[int, Any]) -> Notes:
+def pack_notes(notes: dict[int, Any]) -> RawNotes:
     """Return notes packed; raises InvalidInput where one is no value."""
     return Raw(values.pack(notes)) if notes else NO_NOTES
 
 
-def read_notes(notes: Notes) -> dict[int, dict[str, Any]]:
+def read_notes(notes: RawNotes) -> dict[int, dict[str, Any]]:
     """Return notes by vertex; raises InvalidInput when they are damaged."""
     packed = memoryview(notes)
     return values.unpack(packed) if len(packed) > 1 else {}

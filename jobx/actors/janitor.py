@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from jobx.actors import code_sweep
-from jobx.actors.orphans import Names, Orphans
+from jobx.actors.orphans import Orphans, RequestNames
 from jobx.config import FilesSettings
 from jobx.errors import JobxError, Unavailable
 from jobx.handlers.authoring.library import Library
@@ -67,7 +67,7 @@ class Janitor:
         retention_s: float,
         now_at: Callable[[], float],
         now: Callable[[], float] = time.monotonic,
-        is_open: Callable[[Names], bool] = lambda _: False,
+        is_open: Callable[[RequestNames], bool] = lambda _: False,
     ) -> None:
         self._store = store
         self._blobs = blobs

@@ -55,7 +55,7 @@ class _Append(Struct, frozen=True):
     unit: Unit
 
 
-class _Group(Struct):
+class _Appended(Struct):
     """What one request appended since the last commit.
 
     Attributes:
@@ -111,8 +111,8 @@ class LogWriter:
         self._read_threads = ThreadPoolExecutor(READERS, thread_name_prefix="log-reader")
         self._marks = 0
         self._unread: list[Callable[[], None]] = []  # what waits for marks
-        self._pending: dict[RequestKey, _Group] = {}
-        self._flight: dict[RequestKey, _Group] = {}
+        self._pending: dict[RequestKey, _Appended] = {}
+        self._flight: dict[RequestKey, _Appended] = {}
         self._refused: set[RequestKey] = set()  # whose owners have not heard of it yet
         self._readers: dict[RequestKey, tuple[ActorAddress, bool]] = {}
         self._timer: asyncio.Handle | None = None
@@ -139,7 +139,7 @@ class LogWriter:
             return
         group = self._pending.get(key)
         if group is None:
-            group = self._pending[key] = _Group(owner)
+            group = self._pending[key] = _Appended(owner)
         group.appends.append(_Append(number, writes))
         if not self._is_committing and not self._is_retrying:
             self._schedule(urgent)
@@ -275,7 +275,7 @@ class LogWriter:
         if self._pending:
             self._schedule(urgent=True)
 
-    def _settle(self, key: RequestKey, group: _Group, outcome: CommitOutcome) -> None:
+    def _settle(self, key: RequestKey, group: _Appended, outcome: CommitOutcome) -> None:
         """Tell the owner what is written, keep what is to be tried again, refuse the rest."""
         if outcome.done:
             self._deliver(group.owner, Committed(group.appends[outcome.done - 1].number))

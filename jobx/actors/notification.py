@@ -12,7 +12,7 @@ from jobx.actors.request.events import Done, Event, Failed, Retried
 from jobx.config import Level
 from jobx.errors import JobxError
 
-Channel: TypeAlias = Literal["email", "http"]
+ChannelName: TypeAlias = Literal["email", "http"]
 
 #: Levels in order.
 LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warning", "error", "critical")
@@ -22,7 +22,7 @@ TOLD: Final = frozenset({Done, Failed, Retried})
 #: Kinds of failures that are an author's.
 _AUTHORS: Final = ("author", "pair", "protocol")
 _DIGITS: Final = re.compile(r"\d+")
-_CHANNELS: Final[dict[str, Channel | None]] = {"NOTIFY": None, "EMAIL": "email", "HTTP": "http"}
+_CHANNELS: Final[dict[str, ChannelName | None]] = {"NOTIFY": None, "EMAIL": "email", "HTTP": "http"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Notification:
     text: str = ""
     workflow: str | None = None
     request_id: str | None = None
-    channel: Channel | None = None
+    channel: ChannelName | None = None
     count: int = 1
 
 

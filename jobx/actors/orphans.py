@@ -24,7 +24,7 @@ ROUNDS: Final = 60
 MOST: Final = 10_000
 
 #: A workflow and the id of a request.
-Names: TypeAlias = tuple[str, str]
+RequestNames: TypeAlias = tuple[str, str]
 
 _log = logging.getLogger(__name__)
 
@@ -38,14 +38,16 @@ class Orphans:
         is_open: Tells whether the node runs a request, which may not be in the store yet.
     """
 
-    def __init__(self, store: Store, blobs: BlobFolder, is_open: Callable[[Names], bool]) -> None:
+    def __init__(
+        self, store: Store, blobs: BlobFolder, is_open: Callable[[RequestNames], bool]
+    ) -> None:
         self._store = store
         self._blobs = blobs
         self._is_open = is_open
         self._round = 0
         #: The round in which each was found, in this order.
-        self._found: dict[Names, int] = {}
-        self._pass: Iterator[Names] = iter(())
+        self._found: dict[RequestNames, int] = {}
+        self._pass: Iterator[RequestNames] = iter(())
 
     def sweep(self, is_stopping: Callable[[], bool]) -> int:
         """Do one round: remove old folders without a request, and look at the next piece.
@@ -77,12 +79,12 @@ class Orphans:
                 _log.warning("a blob folder without a request cannot be removed now: %s", error)
         return removed
 
-    def _is_orphan(self, names: Names) -> bool:
+    def _is_orphan(self, names: RequestNames) -> bool:
         try:
             return not self._is_open(names) and self._store.get(_key(names)) is None
         except EntryDamaged:  # there is a request
             return False
 
 
-def _key(names: Names) -> str:
+def _key(names: RequestNames) -> str:
     return keys.entity("request", *names)

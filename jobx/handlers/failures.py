@@ -17,7 +17,7 @@ from jobx.errors import (
     StoreUnavailable,
 )
 
-Frame: TypeAlias = tuple[str, int, str]  #: file name, line, function
+StackFrame: TypeAlias = tuple[str, int, str]  #: file name, line, function
 
 #: What makes whatever left the blob run again.
 _BLOB: Final = (BlobDamaged, BlobUnreadable)
@@ -64,7 +64,7 @@ class GuestFailed(JobxError):
         kind: str,
         name: str,
         message: str,
-        frames: Sequence[Frame] = (),
+        frames: Sequence[StackFrame] = (),
         pair: int | None = None,
     ) -> None:
         super().__init__(kind, name, message, frames, pair)
@@ -168,7 +168,7 @@ def show_source(handler_name: str, source_code: str) -> None:
     linecache.cache[name] = (len(source_code), None, lines, name)
 
 
-def _own_frames(innermost: TracebackType | None) -> list[Frame]:
+def _own_frames(innermost: TracebackType | None) -> list[StackFrame]:
     """Return the frames of a traceback that are the author's own, outermost first."""
     frames = []
     while innermost is not None:
@@ -179,7 +179,7 @@ def _own_frames(innermost: TracebackType | None) -> list[Frame]:
     return frames
 
 
-def _show(frames: Sequence[Frame]) -> str:
+def _show(frames: Sequence[StackFrame]) -> str:
     hidden = len(frames) - _OUTER_FRAMES - _INNER_FRAMES
     if hidden <= 0:
         return "".join(_frame_text(*frame) for frame in frames)

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 
 import jobx
 from jobx.actors.egress import urls
-from jobx.actors.egress.urls import Target
+from jobx.actors.egress.urls import Url
 from jobx.config import OutboundSettings
 from jobx.errors import ConfigError, DeadlineExceeded, InvalidInput, JobxError, Unavailable
 
@@ -58,7 +58,7 @@ class Outbound:
         self._resolve = resolve or _addresses_of
         self._settings = settings
 
-    def check(self, where: str, url: str) -> Target:
+    def check(self, where: str, url: str) -> Url:
         """Return an allowed URL as a target; its name is not resolved yet.
 
         Raises:
@@ -66,7 +66,7 @@ class Outbound:
         """
         target = urls.parse(where, url)
         if (target.scheme, target.host, target.port) in self._trusted:
-            return Target(target.scheme, target.host, target.port, target.path, trusted=True)
+            return Url(target.scheme, target.host, target.port, target.path, trusted=True)
         if not any(urls.matches(origin, target) for origin in self._allowed):
             reason = "is not among the origins of outbound.allow"
             raise InvalidInput(where, target.origin, reason)
@@ -74,7 +74,7 @@ class Outbound:
 
     def post(
         self,
-        target: Target,
+        target: Url,
         body: Iterable[bytes],
         size_bytes: int,
         headers: Mapping[str, str],
@@ -108,7 +108,7 @@ class Outbound:
             hint = "; redirects are not followed" if 300 <= status < 400 else ""
             raise Unavailable(f"{target.origin} answered {status}{hint}", retry_after_s)
 
-    def addresses(self, target: Target) -> list[str]:
+    def addresses(self, target: Url) -> list[str]:
         """Resolve the name of a target and return its checked addresses.
 
         Raises:
@@ -138,13 +138,13 @@ class Outbound:
     def _tls(self) -> ssl.SSLContext:
         return tls_context(self._settings)
 
-    def _connect(self, target: Target) -> http.client.HTTPConnection:
+    def _connect(self, target: Url) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection(target.host, target.port)
         connection.auto_open = 0  # it would resolve the name once more
         connection.sock = _open(self.addresses(target), target.port)
         return connection
 
-    def _secure(self, connection: http.client.HTTPConnection, target: Target) -> None:
+    def _secure(self, connection: http.client.HTTPConnection, target: Url) -> None:
         if target.scheme == "https":
             secured = self._tls.wrap_socket(
                 connection.sock, server_hostname=target.host, do_handshake_on_connect=False
@@ -210,7 +210,7 @@ def _deadline(connection: http.client.HTTPConnection, what: str, limit_s: float)
 
 def _send(
     connection: http.client.HTTPConnection,
-    target: Target,
+    target: Url,
     body: Iterable[bytes],
     headers: Mapping[str, str],
 ) -> None:

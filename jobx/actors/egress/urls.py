@@ -21,12 +21,12 @@ _TRANSLATED: Final = tuple(
     )
 )
 
-Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Url:
     """A parsed URL.
 
     Attributes:
@@ -47,7 +47,7 @@ class Target:
         return f"{self.scheme}://{host}{port}"
 
 
-def parse(where: str, url: str) -> Target:
+def parse(where: str, url: str) -> Url:
     """Return a parsed URL.
 
     Raises:
@@ -67,10 +67,10 @@ def parse(where: str, url: str) -> Target:
     if port == 0 or not _is_host(host):
         raise InvalidInput(where, repr(parts.hostname)[:80], "is not a host")
     path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-    return Target(parts.scheme, host, port or _PORTS[parts.scheme], path)
+    return Url(parts.scheme, host, port or _PORTS[parts.scheme], path)
 
 
-def matches(origin: Target, target: Target) -> bool:
+def matches(origin: Url, target: Url) -> bool:
     """Return whether an origin of ``origin_of`` allows a target."""
     if (origin.scheme, origin.port) != (target.scheme, target.port):
         return False
@@ -79,7 +79,7 @@ def matches(origin: Target, target: Target) -> bool:
     return origin.host in (_ANY, target.host)
 
 
-def origin_of(text: str) -> Target:
+def origin_of(text: str) -> Url:
     """Return an origin of ``outbound.allow``, whose host may be ``*`` or begin with ``*.``.
 
     Raises:
@@ -93,7 +93,7 @@ def origin_of(text: str) -> Target:
     if target.path != "/":
         raise ConfigError("outbound.allow", repr(text), "must be an origin, without a path")
     host = _ANY + target.host[len("any") :] if wildcard != text else target.host
-    return Target(target.scheme, host, target.port, "/")
+    return Url(target.scheme, host, target.port, "/")
 
 
 def network_of(text: str) -> Network:
@@ -108,7 +108,7 @@ def network_of(text: str) -> Network:
         raise ConfigError("outbound.networks", repr(text), str(error)) from error
 
 
-def trusted(url: str) -> Target | None:
+def trusted(url: str) -> Url | None:
     """Return a parsed URL of the settings, None for an empty one.
 
     Raises:
@@ -120,7 +120,7 @@ def trusted(url: str) -> Target | None:
         raise ConfigError("URL", error.args[1], error.args[2]) from error
 
 
-def is_public(address: Address) -> bool:
+def is_public(address: IpAddress) -> bool:
     """Tell whether an address is public and does not stand for another address."""
     if getattr(address, "scope_id", None) or any(address in network for network in _TRANSLATED):
         return False

@@ -26,7 +26,7 @@ MAX_UNREAD_BYTES: Final = 64 << 20
 #: Calls that one connection may have open at once.
 MAX_CALLS: Final = 20_000
 
-Call: TypeAlias = Callable[[Question[Any]], Awaitable[View]]
+Verb: TypeAlias = Callable[[Question[Any]], Awaitable[View]]
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Gateway:
         call: Answers one question.
     """
 
-    def __init__(self, path: Path, node_id: str, call: Call) -> None:
+    def __init__(self, path: Path, node_id: str, call: Verb) -> None:
         self._path = path
         self._node_id = node_id
         self._call = call
@@ -84,7 +84,7 @@ class Gateway:
 class _Connection(asyncio.Protocol):
     """One peer."""
 
-    def __init__(self, node_id: str, call: Call, connections: set[_Connection]) -> None:
+    def __init__(self, node_id: str, call: Verb, connections: set[_Connection]) -> None:
         self._node_id = node_id
         self._call = call
         self._connections = connections

@@ -14,8 +14,8 @@ from jobx.actors.messages import Described, Ended, Opened, Probed, Refused, Requ
 
 T = TypeVar("T")
 #: A group is in order, and each leaves it at once, however many wait.
-_Group: TypeAlias = dict[asyncio.Future[Any], None]
-_Waiting: TypeAlias = dict[RequestKey, _Group]
+_Futures: TypeAlias = dict[asyncio.Future[Any], None]
+_Waiting: TypeAlias = dict[RequestKey, _Futures]
 
 
 class Answers:

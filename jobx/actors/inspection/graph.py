@@ -17,10 +17,10 @@ from jobx.errors import DeadlineExceeded, InternalError, UnsupportedMedia
 from jobx.system.errors import translate
 from jobx.views import TraceNode, TraceView
 
-Form: TypeAlias = Literal["dot", "svg", "png"]
+GraphFormat: TypeAlias = Literal["dot", "svg", "png"]
 
 #: Invocations that a graph shows; drawing more takes seconds.
-LIMITS: Final[dict[Form, int]] = {"dot": 10_000, "svg": 2000, "png": 500}
+LIMITS: Final[dict[GraphFormat, int]] = {"dot": 10_000, "svg": 2000, "png": 500}
 #: Time limit of a drawing.
 DRAW_S: Final = 15.0
 MAX_IMAGE_BYTES: Final = 32 << 20
@@ -49,7 +49,7 @@ def dot_text(view: TraceView, limit: int) -> str:
     return "\n".join(("digraph request {", *_HEAD, *_body(view, limit), "}", ""))
 
 
-def draw(text: str, form: Form) -> bytes:
+def draw(text: str, form: GraphFormat) -> bytes:
     """Return DOT text as an image; ``dot`` gives the text itself. Blocks.
 
     Raises:

@@ -23,7 +23,7 @@ from jobx.actors.runtime.address import Address
 from jobx.actors.runtime.cell import ActorRecord, Cell, Endpoint, Receive
 from jobx.actors.runtime.deadletters import DeadLetters
 from jobx.actors.runtime.failure import ChildFailed, failure_of
-from jobx.actors.runtime.kinds import Kind, kind_of
+from jobx.actors.runtime.kinds import ActorKind, kind_of
 from jobx.actors.runtime.limits import Counters, EngineLimits
 from jobx.actors.runtime.placement import Placement
 from jobx.actors.runtime.scheduler import Scheduler
@@ -60,7 +60,7 @@ class Engine:
         self._system_address = Address(*node, 0)
         self._cells: dict[object, Cell] = {}
         self._names: dict[str, Cell] = {}
-        self._kinds: dict[type[Actor], Kind] = {}
+        self._kinds: dict[type[Actor], ActorKind] = {}
         # A cell is in here exactly while its mailbox has mail, or had mail when it was stopped.
         self._run_queue: deque[Cell] = deque()
         self._is_awake = False

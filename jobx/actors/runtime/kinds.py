@@ -12,7 +12,7 @@ from thespian.actors import Actor, InvalidActorSpecification
 _INIT_ARGUMENTS: Final = ("capabilities", "requirements")
 
 
-class Kind(NamedTuple):
+class ActorKind(NamedTuple):
     """Facts about a class of actors.
 
     Attributes:
@@ -33,7 +33,7 @@ class Kind(NamedTuple):
         return {name: given[name] for name in self.wanted}
 
 
-def kind_of(actor_class: type[Actor]) -> Kind:
+def kind_of(actor_class: type[Actor]) -> ActorKind:
     """Return the facts about a class.
 
     Raises:
@@ -42,7 +42,7 @@ def kind_of(actor_class: type[Actor]) -> Kind:
     if not isinstance(actor_class, type) or not issubclass(actor_class, Actor):
         raise InvalidActorSpecification(repr(actor_class), "it must be a subclass of Actor")
     parameters = inspect.signature(actor_class).parameters
-    return Kind(
+    return ActorKind(
         tuple(name for name in _INIT_ARGUMENTS if name in parameters),
         hasattr(actor_class, "actorSystemCapabilityCheck"),
         getattr(actor_class, "hears_exits", True),

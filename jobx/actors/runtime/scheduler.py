@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 from jobx.actors.runtime.timers import Agenda
 from jobx.errors import Draining, InternalError
 
-Call: TypeAlias = Callable[[], None]
+Callback: TypeAlias = Callable[[], None]
 
 
 class Timer(Protocol):
@@ -28,13 +28,13 @@ class Scheduler(Protocol):
     def now(self) -> float:
         """Return monotonic seconds."""
 
-    def call_soon(self, call: Call) -> None:
+    def call_soon(self, call: Callback) -> None:
         """Run ``call`` after the current calls. On the scheduler's thread only."""
 
-    def call_later(self, delay_s: float, call: Call) -> Timer:
+    def call_later(self, delay_s: float, call: Callback) -> Timer:
         """Run ``call`` in ``delay_s``. On the scheduler's thread only."""
 
-    def call_from_thread(self, call: Call) -> None:
+    def call_from_thread(self, call: Callback) -> None:
         """As ``call_soon``, from any thread.
 
         Raises:
@@ -54,15 +54,15 @@ class LoopScheduler:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
-    def call_soon(self, call: Call) -> None:
+    def call_soon(self, call: Callback) -> None:
         """Run ``call`` in the loop's next turn."""
         self._loop.call_soon(call)
 
-    def call_later(self, delay_s: float, call: Call) -> Timer:
+    def call_later(self, delay_s: float, call: Callback) -> Timer:
         """Run ``call`` in ``delay_s``."""
         return self._loop.call_later(delay_s, call)
 
-    def call_from_thread(self, call: Call) -> None:
+    def call_from_thread(self, call: Callback) -> None:
         """Run ``call`` in the loop's next turn; raises Draining if the loop is closed."""
         try:
             self._loop.call_soon_threadsafe(call)
@@ -88,21 +88,21 @@ class VirtualScheduler:
     def __init__(self, seed: int | None = None, max_calls: int = 1_000_000) -> None:
         tie = float if seed is None else random.Random(seed).random  # noqa: S311 - no secret
         self._now = 0.0
-        self._ready: deque[Call] = deque()
-        self._agenda: Agenda[Call] = Agenda(tie)
+        self._ready: deque[Callback] = deque()
+        self._agenda: Agenda[Callback] = Agenda(tie)
         self._max_calls = max_calls
 
     def now(self) -> float:
         """Return the virtual time, from 0."""
         return self._now
 
-    def call_soon(self, call: Call) -> None:
+    def call_soon(self, call: Callback) -> None:
         """Run ``call`` in the next ``run_until_idle``, after earlier ones."""
         self._ready.append(call)
 
     call_from_thread = call_soon
 
-    def call_later(self, delay_s: float, call: Call) -> Timer:
+    def call_later(self, delay_s: float, call: Callback) -> Timer:
         """Run ``call`` after time has advanced by ``delay_s``."""
         return self._agenda.add(self._now + max(0.0, delay_s), call)
 

@@ -53,7 +53,7 @@ class Escalate:
     """Fail, so that the supervisor's own parent decides."""
 
 
-Decision: TypeAlias = Restart | GiveUp | Escalate
+SupervisionDecision: TypeAlias = Restart | GiveUp | Escalate
 
 
 class RestartBudget:
@@ -70,7 +70,7 @@ class RestartBudget:
         self._failures: deque[float] = deque(maxlen=policy.max_restarts + 1)
         self.is_spent = False
 
-    def failed(self, now: float) -> Decision:
+    def failed(self, now: float) -> SupervisionDecision:
         """Count a failure at the monotonic instant ``now``, not before the last counted one."""
         policy, failures = self._policy, self._failures
         failures.append(now)

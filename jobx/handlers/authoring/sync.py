@@ -15,7 +15,7 @@ from jobx.handlers.authoring import source
 from jobx.kv.entities.entities import Entities
 from jobx.kv.entities.versions import version_of
 
-Action: TypeAlias = Literal[
+SyncAction: TypeAlias = Literal[
     "added", "updated", "unchanged", "removed", "kept", "skipped", "refused"
 ]
 
@@ -25,7 +25,7 @@ class SyncRow:
     """The outcome for a handler, or for a file that is none (then ``handler`` is its path)."""
 
     handler: str
-    action: Action
+    action: SyncAction
     reason: str = ""
 
 

@@ -21,7 +21,7 @@ from jobx.handlers.pairs.merged_groups import Merged
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.invocation import Invocation
 from jobx.model import Failure
-from jobx.segments import FailedRun, Notes, Segment, pack_notes
+from jobx.segments import FailedRun, RawNotes, Segment, pack_notes
 from jobx.values import Value
 
 G = TypeVar("G")
@@ -239,7 +239,7 @@ def _fill(output: Groups, handler: Loaded, grouped: Grouped) -> None:
     output.fill(yielded(handler.run(grouped)))
 
 
-def notes_of(invocation: Invocation) -> Notes:
+def notes_of(invocation: Invocation) -> RawNotes:
     """Return the notes of a segment of one invocation."""
     notes = invocation.notes()
     return pack_notes({invocation.vertex: notes} if notes else {})

@@ -83,7 +83,7 @@ class JavaScript:
         found = signature(handler["source_code"], handler["handler_type"])
         show_source(name, handler["source_code"])
         spec = handler.get("argument_spec") or ()
-        known = _Handler(handler, found, spec, scope, guests.folder, guests.keep(_program))
+        known = _LoadedHandler(handler, found, spec, scope, guests.folder, guests.keep(_program))
         per_key = found.checked.per_key or handler.get("per_key", False)
         return Loaded(name, per_key, known.map if is_mapper else known.reduce)
 
@@ -93,7 +93,7 @@ def _program(guests: Guests) -> Program:
 
 
 @dataclass(frozen=True, slots=True)
-class _Handler:
+class _LoadedHandler:
     """A handler, and the program that runs it."""
 
     fields: Mapping[str, Any]

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 from jobx.errors import InvalidInput
 from jobx.handlers.languages.base import Checked
 
-Form: TypeAlias = Literal["whole", "pair", "names", "key", "results"]
+ParameterForm: TypeAlias = Literal["whole", "pair", "names", "key", "results"]
 
 #: What is shown of a declaration, and how many functions are looked at for one like it.
 _QUOTED: Final = 80
@@ -48,7 +48,7 @@ _PARAMETER: Final = re.compile(r"([\w$]+)\s*(=.*)?", re.DOTALL)
 class Signature:
     """The parameters of a handler, as its text has them."""
 
-    form: Form
+    form: ParameterForm
     required: tuple[str, ...]
     optional: tuple[str, ...]
     where: str
@@ -107,9 +107,9 @@ def _line(code: str, position: int) -> int:
     return code.count("\n", 0, position) + 1
 
 
-def _form(names: tuple[str, ...], handler_type: str) -> Form | None:
+def _form(names: tuple[str, ...], handler_type: str) -> ParameterForm | None:
     if handler_type != "mapper":
-        forms: dict[int, Form] = {1: "results", 2: "key"}
+        forms: dict[int, ParameterForm] = {1: "results", 2: "key"}
         return forms.get(len(names))
     if names == ("args",):
         return "whole"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import closing
 from typing import IO, Final, cast
 
-from jobx.handlers.failures import Frame, GuestFailed, filename
+from jobx.handlers.failures import GuestFailed, StackFrame, filename
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import Answer
 from jobx.handlers.languages.child_processes import Guests
@@ -177,7 +177,7 @@ class Program:
             reason = f"{self._argv[0]} {processes.how_ended(code)}" + (f": {said}" if said else "")
             raise GuestFailed("author", "ProgramFailed", reason, self._frames(tail.text))
 
-    def _frames(self, complaint: str) -> list[Frame]:
+    def _frames(self, complaint: str) -> list[StackFrame]:
         """Return the line of the source that the program complained about."""
         place = re.escape(self._path) + r"""["',]*[:,]? ?(?:line )?(\d+)"""
         lines = [int(found) for found in re.findall(place, complaint)]

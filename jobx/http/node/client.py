@@ -27,7 +27,7 @@ from jobx.errors import (
     StoreRefused,
     Unavailable,
 )
-from jobx.http.node.link import Answer, Link, fulfil
+from jobx.http.node.link import Link, NodeAnswer, fulfil
 from jobx.questions import Attended, Question
 from jobx.system.peers import check_node
 from jobx.views import Outcome, View
@@ -194,7 +194,7 @@ class NodeClient:
         settle = functools.partial(self._settle, call)
         link.send(question, rest_s + ANSWER_S, settle, waits=rest_s > 0)
 
-    def _settle(self, call: _Attended, answer: Answer) -> None:
+    def _settle(self, call: _Attended, answer: NodeAnswer) -> None:
         if answer is None:
             call.was_lost = True
             call.broke = time.monotonic() - call.sent < BROKEN_S

@@ -26,8 +26,8 @@ _HELLO_S: Final = 5.0
 
 #: What comes of a call: what the node answered, as msgpack, an error, or None when nothing will
 #: come.
-Answer: TypeAlias = msgspec.Raw | JobxError | None
-Settle: TypeAlias = Callable[[Answer], None]
+NodeAnswer: TypeAlias = msgspec.Raw | JobxError | None
+Settle: TypeAlias = Callable[[NodeAnswer], None]
 
 
 class _Open(NamedTuple):
@@ -152,14 +152,14 @@ class Link(asyncio.Protocol):
     def _expire(self, number: int, question: Question[Any], timeout_s: float) -> None:
         self._settle(number, DeadlineExceeded(f"the node's answer to {question.verb}", timeout_s))
 
-    def _settle(self, number: int, answer: Answer) -> None:
+    def _settle(self, number: int, answer: NodeAnswer) -> None:
         call = self._open.pop(number, None)
         if call is not None:
             call.timer.cancel()
             call.settle(answer)
 
 
-def fulfil(future: asyncio.Future[Any], answer: Answer) -> None:
+def fulfil(future: asyncio.Future[Any], answer: NodeAnswer) -> None:
     """Give a future what came of a call, unless who waited for it is gone."""
     if future.done():
         return

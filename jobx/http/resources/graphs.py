@@ -15,7 +15,7 @@ from jobx.http.writing.media import MEDIA_JSON
 from jobx.questions import GetGraph
 
 #: Media types of graphs; the first is the default.
-MEDIA: Final[dict[str, graph.Form]] = {
+MEDIA: Final[dict[str, graph.GraphFormat]] = {
     "image/svg+xml": "svg",
     "image/png": "png",
     "text/vnd.graphviz": "dot",
@@ -24,14 +24,14 @@ MEDIA: Final[dict[str, graph.Form]] = {
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
-class Key(TypedDict):
+class RequestPath(TypedDict):
     """The names of a request in questions about it."""
 
     workflow: str
     request_id: str
 
 
-async def send(site: Site, resp: Response, media_type: str, key: Key) -> None:
+async def send(site: Site, resp: Response, media_type: str, key: RequestPath) -> None:
     """Make ``resp`` the graph of a request.
 
     Raises:

@@ -117,7 +117,7 @@ async def graph(site: Site, req: Request, resp: Response, workflow: str, request
     await graphs.send(site, resp, graphs.chosen(req), _key(workflow, request_id))
 
 
-def _key(workflow: str, request_id: str) -> graphs.Key:
+def _key(workflow: str, request_id: str) -> graphs.RequestPath:
     check_name("workflow", workflow)
     if not _ID.fullmatch(request_id):
         raise NotFound("request", request_id[:80])

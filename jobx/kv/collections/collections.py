@@ -29,7 +29,7 @@ Change: TypeAlias = Callable[[Value], Value]
 Texts: TypeAlias = list[str]  # KvTree has a method named "list"
 Values: TypeAlias = list[Value]
 Items: TypeAlias = list[tuple[str, Value]]
-Entities: TypeAlias = list[AnyEntity]
+EntityList: TypeAlias = list[AnyEntity]
 EntityItems: TypeAlias = list[tuple[AnyEntity, Value]]
 
 #: How long an edit is repeated while others win.
@@ -213,7 +213,7 @@ class KvQueue(_Collection):
         """Return keys and values of the items, at most ``limit`` from the head."""
         return self._items(limit)
 
-    def list_entities(self, limit: int | None = None) -> Entities:
+    def list_entities(self, limit: int | None = None) -> EntityList:
         """Return the entities that the items refer to, at most ``limit`` from the head."""
         return [entity for _, entity in self.list_keys_with_entities(limit)]
 
@@ -278,7 +278,7 @@ class KvTree(_Collection):
         """Return names and values of the children, at most ``limit``."""
         return self._items(limit)
 
-    def list_entities(self, limit: int | None = None) -> Entities:
+    def list_entities(self, limit: int | None = None) -> EntityList:
         """Return the entities that children stand for, of the first ``limit`` children."""
         return [entity for entity, _ in self.list_entities_and_data(limit)]
 

@@ -50,10 +50,10 @@ from jobx.model import Handler, HandlerType, Job, Step, Workflow, decode, encode
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Names: TypeAlias = list[str]  # the class below has a method named "list"
+NameList: TypeAlias = list[str]  # the class below has a method named "list"
 Steps: TypeAlias = list[Step]
 Writes: TypeAlias = list[Write]
-Page: TypeAlias = list[E]
+ListedEntities: TypeAlias = list[E]
 #: Bytes that the entities of one page take in the store.
 PAGE_BYTES: Final = 1 << 20
 #: Entities that are read at once; each may be large.
@@ -102,7 +102,7 @@ class Entities:
         after: str | None = None,
         limit: int | None = None,
         most_bytes: int = PAGE_BYTES,
-    ) -> tuple[Page[E], str | None]:
+    ) -> tuple[ListedEntities[E], str | None]:
         """Return a page of entities by name, and the cursor of the next page, or None.
 
         Args:
@@ -176,7 +176,7 @@ class Entities:
 
     def delete(
         self, kind: type[E], workflow: str, name: str | None = None, *, force: bool = False
-    ) -> Names:
+    ) -> NameList:
         """Remove an entity, and return what this broke.
 
         Args:
@@ -191,7 +191,7 @@ class Entities:
                 a forced deletion, too.
         """
 
-        def plan() -> tuple[Writes, Names]:
+        def plan() -> tuple[Writes, NameList]:
             key = key_of(kind, workflow, name)
             current = self._find(key)
             if current is None:
@@ -262,7 +262,7 @@ class Entities:
         from_name: str,
         to_name: str,
         simulate: bool = False,
-    ) -> Names:
+    ) -> NameList:
         """Replace a handler by another in all steps that use it, and return the steps' names.
 
         Args:
@@ -277,7 +277,7 @@ class Entities:
         """
         field = HANDLER_FIELDS[handler_type]
 
-        def plan() -> tuple[Writes, Names]:
+        def plan() -> tuple[Writes, NameList]:
             for name in (from_name, to_name):
                 check_handler(self._store, workflow, name, handler_type, handler_type)
             writes: Writes = []

@@ -18,7 +18,7 @@ from jobx.kv.prefixes import scan
 from jobx.kv.store import Create, Delete, Entry, Put, Replace, Store, Write
 from jobx.model import Handler, encode
 
-Action: TypeAlias = Literal["added", "updated", "removed"]
+ImportAction: TypeAlias = Literal["added", "updated", "removed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class ImportRow:
 
     kind: str
     name: str
-    action: Action
+    action: ImportAction
 
 
 def import_workflow(
@@ -92,7 +92,9 @@ def _completed(wanted: WorkflowSnapshot) -> Iterable[AnyEntity]:
     yield from wanted.jobs.values()
 
 
-def _write(key: str, stored: Entry | None, entity: AnyEntity) -> tuple[Action, list[Write]] | None:
+def _write(
+    key: str, stored: Entry | None, entity: AnyEntity
+) -> tuple[ImportAction, list[Write]] | None:
     """Return the write that makes a stored entity equal to the wanted one, or None."""
     body = encode(entity)
     if stored is not None and stored.value == body:

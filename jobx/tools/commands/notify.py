@@ -98,7 +98,7 @@ class Listener(ThreadingHTTPServer):
     """
 
     def __init__(self, host: str, port: int, key: str, say: Callable[[Arrival], None]) -> None:
-        super().__init__((host, port), _Handler)
+        super().__init__((host, port), _HttpHandler)
         self.key = key
         self.say = say
         self._known: OrderedDict[str, None] = OrderedDict()
@@ -113,7 +113,7 @@ class Listener(ThreadingHTTPServer):
         return False
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _HttpHandler(BaseHTTPRequestHandler):
     server: Listener
     timeout = _CALL_S
 

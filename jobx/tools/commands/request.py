@@ -204,7 +204,7 @@ def trace(call: Call, workflow: str, request_id: str, limit: int, detail: bool) 
     "-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Not to stdout."
 )
 def graph(
-    call: Call, workflow: str, request_id: str, form: graphs.Form, output: Path | None
+    call: Call, workflow: str, request_id: str, form: graphs.GraphFormat, output: Path | None
 ) -> None:
     """Draw the invocation tree of a request."""
     limit = graphs.LIMITS[form]

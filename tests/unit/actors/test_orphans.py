@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jobx.actors import orphans as module
-from jobx.actors.orphans import PIECE, ROUNDS, Names, Orphans
+from jobx.actors.orphans import PIECE, ROUNDS, Orphans, RequestNames
 from jobx.errors import EntryDamaged, StoreRefused
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
@@ -20,7 +20,7 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.store = MemoryStore()
         self.blobs = BlobFolder(folder)
-        self.open: set[Names] = set()
+        self.open: set[RequestNames] = set()
         self.orphans = Orphans(self.store, self.blobs, self.open.__contains__)
 
     def accept(self, request_id: str) -> None:

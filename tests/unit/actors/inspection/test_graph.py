@@ -135,7 +135,7 @@ def test_label_is_one_quoted_string_whatever_is_in_it(text: str) -> None:
 @pytest.mark.parametrize(
     ("form", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("dot", b"digraph")]
 )
-def test_graph_is_drawn_in_every_form(form: graph.Form, start: bytes) -> None:
+def test_graph_is_drawn_in_every_form(form: graph.GraphFormat, start: bytes) -> None:
     assert graph.draw(graph.dot_text(TREE, 100), form).startswith(start)
 
 
@@ -178,7 +178,7 @@ def test_graphviz_that_fails_is_a_fault(
 @needs_dot
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["svg", "png"])
-def test_largest_graphs_are_drawn_within_the_limits(form: graph.Form) -> None:
+def test_largest_graphs_are_drawn_within_the_limits(form: graph.GraphFormat) -> None:
     limit = graph.LIMITS[form]
     root = node("map", 0, *map(leaf, range(1, limit)), node("reduce", 0))
     assert len(graph.draw(graph.dot_text(view(root), limit), form)) < graph.MAX_IMAGE_BYTES

@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx.actors.runtime.supervision import (
-    Decision,
     Escalate,
     GiveUp,
     Restart,
     RestartBudget,
     RestartPolicy,
+    SupervisionDecision,
 )
 
 POLICY = RestartPolicy(max_restarts=3, window_s=60.0, backoff_s=1.0, max_backoff_s=3.0)
@@ -34,7 +34,7 @@ POLICY = RestartPolicy(max_restarts=3, window_s=60.0, backoff_s=1.0, max_backoff
     ],
 )
 def test_a_budget_decides_by_the_failures_in_its_window(
-    policy: RestartPolicy, failures: list[float], last: Decision
+    policy: RestartPolicy, failures: list[float], last: SupervisionDecision
 ) -> None:
     budget = RestartBudget(policy)
     decisions = [budget.failed(now) for now in failures]

@@ -63,7 +63,7 @@ def test_picture_can_do_nothing_where_it_is_opened(client: TestClient, path: str
 
 @pytest.mark.parametrize(("accept", "form"), [("image/png", "png"), ("text/vnd.graphviz", "dot")])
 def test_node_is_asked_for_no_more_than_can_be_drawn(
-    client: TestClient, node: FakeNode, path: str, accept: str, form: graph.Form
+    client: TestClient, node: FakeNode, path: str, accept: str, form: graph.GraphFormat
 ) -> None:
     client.simulate_get(f"{path}/graph", headers={"Accept": accept})
     assert node.last("request.graph").limit == graph.LIMITS[form]
