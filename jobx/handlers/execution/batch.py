@@ -1,7 +1,7 @@
 """Running one work frame: author code in, segments out. No I/O but blobs.
 
-An invocation that fails ends itself and nobody else: what it yielded and wrote is dropped, and
-the batch goes on with the next.
+A failed invocation affects no other: its pairs and blobs are dropped, and the batch continues
+with the next one.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def run(state: ExecutorState, frame: Frame) -> list[Segment]:
 
 
 def abandon(state: ExecutorState, frame: Frame) -> None:
-    """Remove what a frame left whose answer cannot be sent."""
+    """Close the mappers that a frame suspended, since its answer cannot be sent."""
     state.drop(frame["request"]["id"], vertices_of(frame))
 
 
@@ -69,7 +69,7 @@ def failed(frame: Frame, error: BaseException) -> list[Segment]:
 
 
 class _Leaf:  # one for each invocation, and quicker to make than a dataclass
-    """A mapper that returned data, and what became of its output."""
+    """A mapper that returned data, with its output after combining and reducing."""
 
     __slots__ = ("durations_ns", "output", "reduced")
 

@@ -1,4 +1,4 @@
-"""Main of the fork server: makes executors for a node, and tells it when they are gone.
+"""Main of the fork server: makes executors for a node, and reports their ends.
 
 ``python -m jobx.handlers.execution.fork_server CONTROL_FD``: the node gives one SOCK_SEQPACKET
 socket, and sends ``executor.Config`` as JSON over it before anything else. It never held a socket,
@@ -54,7 +54,7 @@ _MESSAGE_BYTES: Final = 1 << 12
 #: Descriptors that come with a message: an executor's stream and its shared page.
 _GIVEN: Final = 2
 _CONFIG_BYTES: Final = 1 << 20
-#: Grouping makes many containers that live on; with the defaults half the time is collections.
+#: Grouping creates many long-lived containers; with the defaults, half the time is collections.
 _GC_THRESHOLD: Final = (100_000, 50, 50)
 
 
@@ -123,7 +123,7 @@ class ForkServer:
         return True
 
     def _fork(self, descriptors: list[int]) -> _Child:
-        if len(descriptors) < _GIVEN:  # the kernel drops those that there is no room for
+        if len(descriptors) < _GIVEN:  # the kernel drops descriptors that exceed the limit
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         os.makedirs(self._config.temp_dir, exist_ok=True)
         folder = tempfile.mkdtemp(prefix="executor-", dir=self._config.temp_dir)
@@ -215,7 +215,7 @@ def main(arguments: list[str]) -> None:
     config = control.recv(_CONFIG_BYTES)
     if not config:
         return  # the node is gone
-    languages.processor("python")  # what most executors need, they share
+    languages.processor("python")  # executors share these modules, which most of them need
     # Collections and reference counts of what is loaded now would copy shared pages.
     gc.disable()
     gc.collect()

@@ -1,4 +1,4 @@
-"""One work frame at work: where its output goes, and the guard under which author code runs."""
+"""The run of one work frame: where its output goes, and the guard around author code."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ now: Final = time.monotonic_ns
 
 
 class FrameRun:
-    """A work frame.
+    """The run of a work frame.
 
     Attributes:
         state: What the executor keeps from frame to frame.
         frame: The frame.
-        segments: What the result frame will hold.
-        out: Writes what leaves the executor.
-        scratch: Writes what does not.
+    segments: The segments of the result frame.
+    out: Writes output that leaves the executor.
+    scratch: Writes output that stays in the executor.
         in_parts: Output may be reduced in parts.
         keeps: Output of mappers is kept until their reducer is done, which may be tried again.
-        keeping: Writes it.
+    keeping: Writes that output.
     """
 
     def __init__(self, state: ExecutorState, frame: Frame) -> None:
@@ -101,7 +101,7 @@ class FrameRun:
         return Groups(writer, self.state.limits.spill_bytes)
 
     def begin(self, vertex: int) -> int:
-        """Begin with a vertex; return the monotonic nanoseconds of its start, 0: it is not to."""
+        """Start a vertex and return its start in monotonic ns; 0 if it must not be started."""
         if self.state.is_spoilt:
             return 0
         started = now()
@@ -109,12 +109,12 @@ class FrameRun:
         return 0 if is_recalled else started
 
     def close(self) -> list[Segment]:
-        """Return all segments; writing them has a time of its own."""
+        """Return all segments; the time to write them is counted separately."""
         self.state.page.restart(now())
         return self.segments.close()
 
     def abandon(self) -> None:
-        """Remove what was left of a frame that failed as a whole."""
+        """Remove the output and suspended mappers of a frame that failed as a whole."""
         self.out.undo(0)
         self.keeping.undo(0)
         self.state.drop(self.frame["request"]["id"], vertices_of(self.frame))
@@ -127,10 +127,10 @@ class FrameRun:
         given: G,
         spent_s: float = 0.0,
     ) -> R | None:
-        """Run ``body(self, invocation, given)``, which runs author code begun with at ``started``.
+        """Run ``body(self, invocation, given)``: author code that started at ``started``.
 
-        Whatever it raises becomes a failed segment; then what it wrote is removed and None is
-        returned. ``spent_s`` is how much of its time limit the invocation has used before.
+        Any exception becomes a failed segment; then its output is removed and None is returned.
+        ``spent_s`` is the part of its time limit that the invocation has used before.
         """
         state = self.state
         state.scope.current = invocation
@@ -162,12 +162,12 @@ class FrameRun:
             state.scope.current = None
 
     def _drain(self) -> None:
-        """Take what author code wrote past ``sys.stdout``, which no self-contained code can."""
+        """Collect output that bypassed ``sys.stdout``; self-contained code has none."""
         if not self.state.is_self_contained:
             self.state.drain()
 
     def _limit(self, invocation: Invocation, started: int, spent_s: float = 0.0) -> None:
-        """Let the time limit of the invocation's stage count from ``started`` on."""
+        """Start the time limit of the invocation's stage, counted from ``started``."""
         limit_s = self._limits_s.get(invocation.stage, self._limit_s)
         invocation.time_limit_s = limit_s
         invocation.deadline = started / 1e9 + limit_s - spent_s
@@ -183,7 +183,7 @@ class FrameRun:
             step_name=invocation.step,
             attempt=invocation.attempt,
         )
-        # What author code held is let go: if there is no memory, this is where it is.
+        # Release the objects of author code: when memory is short, they hold it.
         traceback.clear_frames(error.__traceback__)
         self._drain()
         vertex, duration_us = invocation.vertex, microseconds(now() - started)
@@ -199,13 +199,13 @@ class FrameRun:
     def keep(
         self, invocation: Invocation, output: Groups, durations_ns: tuple[int, int, int]
     ) -> None:
-        """Keep what a mapper left, as it is, for when its reducer fails, which runs next."""
+        """Keep a mapper's output unchanged, in case its reducer, which runs next, fails."""
         output.payloads()
         vertex, segments = invocation.vertex, self.segments
         self._kept = lambda notes: segments.returned(vertex, output, False, durations_ns, notes)
 
     def _next_stage(self, invocation: Invocation, stage: str) -> None:
-        """Begin with a combiner or reducer in the trip of its mapper."""
+        """Start a combiner or reducer in the trip of its mapper."""
         started = now()
         invocation.stage = stage
         attempts = self._later_attempts
@@ -222,13 +222,13 @@ class FrameRun:
         writer: RunWriter,
     ) -> Groups:
         """Run a combiner or reducer and return what it yields, grouped."""
-        self._drain()  # what is on its way is of the stage before
+        self._drain()  # pending output belongs to the previous stage
         if invocation.stage != stage:
             self._next_stage(invocation, stage)
         handler = self.state.handler(version, invocation)
         output = self.groups(writer)
         grouped = given.grouped(in_order=not handler.in_any_order)
-        if invocation.is_later:  # it finds nothing of what its mapper set for itself
+        if invocation.is_later:  # it does not see its mapper's context variables
             Context().run(_fill, output, handler, grouped)
         else:
             _fill(output, handler, grouped)

@@ -19,8 +19,8 @@ def items(frame: Frame) -> list[Any]:
     """Return the items of a map frame, one for each vertex.
 
     Raises:
-        BlobDamaged: The blob they are in is missing, or holds something else.
-        BlobUnreadable: It is there and cannot be read.
+        BlobDamaged: Their blob is missing or has other content.
+        BlobUnreadable: Their blob exists but cannot be read.
     """
     where = "the frame"
     body = frame.get("pairs")
@@ -39,7 +39,7 @@ def items(frame: Frame) -> list[Any]:
 
 
 def _read(folder: str, blob: Frame) -> bytes:
-    """Return the part of a blob that a frame names, each of its pieces checked."""
+    """Return the part of a blob that a frame names, after checking each piece."""
     name, start, stop = blob["name"], blob["start"], blob["stop"]
     try:
         with open(os.path.join(folder, name), "rb", buffering=0) as file:
@@ -57,7 +57,7 @@ def _read(folder: str, blob: Frame) -> bytes:
 
 
 def arguments(item: list[Any], is_root: bool) -> Arguments:
-    """Return what the mapper of an item is given."""
+    """Return the arguments of an item's mapper."""
     if is_root:
         return Arguments({values.freeze(name): value for name, value in item}, True)
     key, value = item

@@ -1,9 +1,9 @@
 """Main of an executor: the process that runs author code and nothing else.
 
 It reads frames, runs them and answers, until the node closes its end. All of them are of one
-workflow. What author code does to the process is undone after a work frame or before another
-request's code runs, or ends the process; what of it may stay within the workflow says
-``docs/guarantees.md``.
+workflow. Changes that author code makes to the process are undone after a work frame or before
+another request's code runs; otherwise the process ends. ``docs/guarantees.md`` lists the changes
+that may remain within the workflow.
 """
 
 from __future__ import annotations
@@ -37,33 +37,34 @@ from jobx.system import kernel, processes
 
 #: Descriptors of the executor itself are at least this, out of the way of author code.
 _LOWEST_OWN: Final = 200
-#: How often an executor weighs itself at most, since that takes as long as a small invocation.
+#: Shortest time between two reads of the resident memory, since one takes as long as a small
+#: invocation.
 _WEIGH_S: Final = 0.1
-#: How often it looks for names of modules that were replaced without setting an attribute.
+#: Shortest time between two searches for module names replaced without setting an attribute.
 _THOROUGH_S: Final = 0.1
 _WORK: Final = frozenset({"map", "pull", "combine", "reduce"})
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the fork server was told about executors.
+    """The configuration of executors, as the fork server got it.
 
     Attributes:
         memory_bytes: Address space of the process; 0 means no limit.
         output_bytes: Captured output of one invocation that is kept.
         spill_bytes: Pairs that one invocation may hold in memory, by estimate.
-        recycle_invocations: It leaves after this many …
-        recycle_growth_bytes: … or when its resident memory grew by this much.
+        recycle_invocations: An executor leaves after this many invocations …
+        recycle_growth_bytes: … or when its resident memory has grown by this much.
         environment: The environment of author code.
         temp_dir: Where the private folders of executors are made.
         programs: Folders whose programs may run handlers.
-        wasm_fuel: What one invocation of a WebAssembly module may burn.
+        wasm_fuel: Fuel of one invocation of a WebAssembly module.
         wasm_memory_bytes: Memory of a WebAssembly module.
         segments_bytes: Segments of one answer, after which a batch ends.
         files: ``config.FilesSettings`` as plain values, None when there are no shared files.
         factories: Scope factories by workflow.
-        factory_path: Folders that these are imported from.
-        secrets: What they are handed, by name.
+        factory_path: Folders from which the factories are imported.
+        secrets: Secrets that the factories get, by name.
     """
 
     memory_bytes: int
@@ -107,12 +108,12 @@ def main(stream_fd: int, page: Page, config: Config, folder: str) -> None:
 
     Args:
         stream_fd: Socket to the node.
-        page: The page shared with it.
-        config: See there.
+        page: The page shared with the node.
+        config: The configuration.
         folder: The private folder, already the working directory.
     """
     kernel.prctl(kernel.ADOPT_ORPHANS, 1)
-    kernel.give_way()  # to the node, which would else be interrupted by each frame that it sends
+    kernel.give_way()  # otherwise each frame that the node sends interrupts it
     scope = Scope()
     if config.files is not None:
         scope.add("FS", shared_files(config.files, scope.workflow))
@@ -123,7 +124,7 @@ def main(stream_fd: int, page: Page, config: Config, folder: str) -> None:
     time_limit = TimeLimit()
     limits = OutputLimits(config.output_bytes, config.spill_bytes, folder, config.segments_bytes)
     guests = Guests(folder, config.programs, config.wasm_fuel, config.wasm_memory_bytes)
-    sys.path += config.factory_path  # last: they hide nothing that is installed
+    sys.path += config.factory_path  # last, so that they hide no installed module
     state = ExecutorState(
         scope,
         time_limit,
@@ -182,7 +183,7 @@ class _Executor:
                 raise FrameError(f"an executor knows no frame {kind!r}")
 
     def _work(self, frame: Frame) -> None:
-        """Run and answer a work frame; only then, since somebody waits, clean up after it."""
+        """Run and answer a work frame; clean up after the answer, since somebody waits for it."""
         page, request_id = self._state.page, frame["request"]["id"]
         page.take_up(frame["id"], time.monotonic_ns())
         if request_id != self._request_id:
@@ -207,19 +208,19 @@ class _Executor:
             self._clean()
 
     def _restore(self) -> None:
-        """Undo what author code did to what the next work frame needs, of whatever request."""
+        """Undo changes of author code that would affect the next work frame of any request."""
         self._capture.restore()
         self._surroundings.restore_signals()
         self._state.time_limit.install()
         self._surroundings.restore_folder()
 
     def _clean(self) -> None:
-        """Undo what author code of a request did to the process, before another one's runs."""
+        """Undo changes of one request's code to the process before another request's code runs."""
         if self._is_clean:
             return
         if not self._state.is_self_contained:
             self._clean_process()
-        if not self._state.suspended:  # those are suspended in the middle of what they do
+        if not self._state.suspended:  # suspended mappers may still use files and child processes
             self._surroundings.remove_files()
             self._state.guests.restore()
         self._is_clean = True
@@ -232,7 +233,7 @@ class _Executor:
         self._is_whole = self._surroundings.restore(is_thorough=is_thorough)
 
     def _let_go(self) -> None:
-        """Part with what is of the process that was asked, in one that was forked from it."""
+        """Drop the socket and the page in a process that author code forked."""
         self._frames.let_go()
         self._state.page.let_go()
 
@@ -242,7 +243,7 @@ class _Executor:
             self._weigh()
         if state.is_spoilt:
             return True
-        if state.suspended:  # they would be lost, and begun anew, and lost again
+        if state.suspended:  # they would be lost, restarted, and lost again
             return False
         growth_bytes = self._rss_bytes - self._first_rss_bytes
         is_old = state.invocations >= config.recycle_invocations or not self._is_whole

@@ -10,8 +10,8 @@ Node to executor::
             per_key
             A handler, before its first use in this executor; no answer.
     map     a batch: count sibling mapper invocations from vertex ``first`` on
-    pull    vertex: the next chunk of a mapper that is kept suspended
-    combine vertex: run the combiner alone; a node has it run with the mapper, only trials send this
+    pull    vertex: the next chunk of a suspended mapper
+    combine vertex: run the combiner alone; only trials send it: in a node it runs with the mapper
     reduce  vertex: run the reducer
     drop    request_id, vertices (None: all of the request): close suspended mappers; no answer
     exit    leave after the work at hand; no answer
@@ -21,14 +21,14 @@ context), ``step`` (its name), ``blob_dir`` (folder of the request's blobs), ``b
 of names of blobs written for this frame), ``inline_bytes``, ``time_limit_s`` (for one invocation),
 ``sync`` (blobs are synced to disk before the result is sent).
 
-The combiner and the reducer of a mapper that returns run in the same trip, and are invocations of
-their own all the same: ``limits_s`` and ``later_attempts`` of a map frame are theirs.
+The combiner and the reducer of a mapper that returns run in the same trip, but are separate
+invocations: ``limits_s`` and ``later_attempts`` of a map frame apply to them.
 
     map     first, count, root (bool), attempts (map: vertex to attempt, 1 if absent), mapper,
             combiner (or None), reducer (or None: stop after the combiner) as versions,
             pairs (bytes of the chunk's items) or blob (map: name, start, stop in bytes),
-            chunk_pairs (most pairs of one mapped chunk), batch_s (seconds after which what has not
-            been begun with is given back),
+            chunk_pairs (most pairs of one mapped chunk), batch_s (seconds after which invocations
+            that have not started are given back),
             partitions (run sections of an output that was too large for memory),
             limits_s (map: ``combiner`` and ``reducer`` to the time limit of each),
             later_attempts (map: ``combiner`` and ``reducer`` to such a map as ``attempts``),
@@ -39,17 +39,17 @@ their own all the same: ``limits_s`` and ``later_attempts`` of a map frame are t
 
 The item of the root invocation is a list of [name, value]; that of any other is [key, value].
 
-What an executor answers is in ``jobx/segments.py``.
+The answers of an executor are in ``jobx/segments.py``.
 
 While it works, the executor keeps (id, vertex, monotonic start in ns, stage) in a shared page, so
-that the node can tell which invocation killed it or is over its time, and before and after that the
-id of the frame that it reads or answers. In the same page the node keeps the highest id that it
-recalled: of the frames up to it nothing more is begun. A batch at work gives back the rest, one
-that comes later is given back whole, any other frame is answered without segments. What comes first
-is not recalled before it is begun with. An executor writes what it begins with *before* it looks
-whether that was recalled, so after a moment the node knows from the page what will not be begun,
-even while an invocation takes hours. After a frame, but not after each when they are short, the
-executor leaves its resident memory there.
+that the node can tell which invocation killed it or exceeds its time limit, and before and after
+that the id of the frame that it reads or answers. In the same page the node keeps the highest id
+that it recalled: the executor starts nothing more of the frames up to it. A running batch gives
+back the rest, a later batch is given back whole, and any other frame is answered without segments.
+The first invocation is not recalled before it starts. An executor writes the invocation that it
+starts *before* it checks for a recall, so after a moment the node knows from the page which
+invocations will not start, even while one takes hours. The executor also writes its resident memory
+to the page, after a frame, but not after each short one.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ import msgspec
 from msgspec import Struct
 
 PAGE_BYTES: Final = 4096
-#: What runs for a vertex, in order.
+#: The stages of a vertex, in order.
 STAGES: Final = ("mapper", "combiner", "reducer")
-#: Suspended mappers after which a batch ends that keeps one more.
+#: A batch that suspends a mapper ends when its executor holds this many suspended mappers.
 MAX_SUSPENDED: Final = 256
 
-#: Words of the shared page: the invocation that the executor is at, and since when (monotonic ns,
+#: Words of the shared page: the invocation that the executor runs, and since when (monotonic ns,
 #: 0: none); the work frame that it has taken up (0: none), and since when it reads or answers it;
-#: when it began with the first invocation of ``_NUMBER``; the highest id that the node recalled;
+#: when it started the first invocation of ``_NUMBER``; the highest id that the node recalled;
 #: the executor's resident memory in bytes.
 _NUMBER: Final = 0
 _VERTEX: Final = 1
@@ -90,7 +90,7 @@ class Spawn(Struct, frozen=True, tag="spawn", tag_field="t"):
 
 
 class Ping(Struct, frozen=True, tag="ping", tag_field="t"):
-    """A node asks whether its fork server is there."""
+    """A node asks whether its fork server responds."""
 
     n: int
 
@@ -115,7 +115,7 @@ class Exited(Struct, frozen=True, tag="exited", tag_field="t"):
     status: int
 
 
-#: What a node sends its fork server, and what it hears.
+#: The messages to a fork server, and those from it.
 FORK_ORDER: Final = msgspec.msgpack.Decoder(Spawn | Ping)
 FORK_NEWS: Final = msgspec.msgpack.Decoder(Pong | Spawned | Exited)
 
@@ -123,10 +123,10 @@ FORK_NEWS: Final = msgspec.msgpack.Decoder(Pong | Spawned | Exited)
 class Page:
     """The page that a node shares with an executor: words, each written in one piece.
 
-    ``struct`` would not do: it clears what it is about to write.
+    ``struct`` is no substitute: it clears a word before it writes it.
 
     Args:
-        memory: What both have mapped; closed with this.
+        memory: The memory that both have mapped; closed with the page.
     """
 
     __slots__ = ("_memory", "_view", "_words")
@@ -137,7 +137,7 @@ class Page:
         self._words = self._view.cast("Q")
 
     def begin(self, number: int, vertex: int, start_ns: int) -> bool:
-        """Note what the executor begins with; then tell whether that was recalled before."""
+        """Note the invocation that the executor starts; then tell whether it had been recalled."""
         words = self._words
         if words[_NUMBER] != number:
             words[_BEGUN] = start_ns
@@ -158,23 +158,23 @@ class Page:
         return self._words[_TAKEN], self._words[_SINCE] / 1e9
 
     def begun_at(self, number: int) -> float:
-        """Return when the executor began with a work frame, monotonic seconds, 0.0: it has not."""
+        """Return when the executor started a work frame (monotonic seconds); 0.0 if it has not."""
         words = self._words
         return words[_BEGUN] / 1e9 if words[_NUMBER] == number else 0.0
 
     def restart(self, start_ns: int, stage: str = "mapper") -> None:
-        """Let the time of what the executor is at count anew, from ``stage`` of its trip on."""
+        """Restart the time of the running invocation, from ``stage`` of its trip on."""
         self._words[_STAGE] = STAGES.index(stage)
         self._words[_START] = start_ns
 
     def rest(self) -> None:
-        """Note that the executor is at nothing."""
+        """Note that the executor runs no invocation."""
         self._words[_START] = 0
 
     def at_work(self) -> tuple[int, int, int]:
-        """Return number, vertex and start of what the executor is at, zeros when it is nothing.
+        """Return number, vertex and start of the running invocation; zeros when none runs.
 
-        The vertex may be none of that work's for an instant while it begins.
+        For an instant after a start, the vertex may not belong to that work.
         """
         found = self._read()
         for _ in range(_READS):
@@ -189,7 +189,7 @@ class Page:
 
     @property
     def stage(self) -> str:
-        """What of a mapper's trip the executor is at, or was at when it died."""
+        """The stage of the mapper's trip that the executor runs, or ran when it died."""
         return STAGES[min(self._words[_STAGE], len(STAGES) - 1)]
 
     @property
@@ -211,7 +211,7 @@ class Page:
         self._words[_RSS] = rss_bytes
 
     def let_go(self) -> None:
-        """Write to memory of this process from now on, which nobody shares."""
+        """Write to private memory of this process from now on."""
         self._words = memoryview(bytearray(self._view)).cast("Q")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The segments of a result frame while they are put together."""
+"""Collecting the segments of a result frame."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def microseconds(duration_ns: int) -> int:
 
 
 class Segments:
-    """Segments in order; mappers that returned one after the other share one.
+    """Segments in order; mappers that returned in succession share one.
 
     Attributes:
-        size_bytes: What the segments so far hold, about.
+        size_bytes: Approximate size of the segments so far.
     """
 
     def __init__(self) -> None:
@@ -45,12 +45,12 @@ class Segments:
         durations_ns: tuple[int, int, int],
         notes: Mapping[str, Any],
     ) -> None:
-        """Add a mapper that returned data: it, its combiner and its reducer took so long.
+        """Add a mapper that returned data, with the durations of it, its combiner and its reducer.
 
-        Takes over ``output``, whose writer is that of what leaves the executor.
+        Takes over ``output``, whose writer must be the one for output that leaves the executor.
         """
         returned = self._returned
-        # What still has to be reduced is reduced for each mapper alone.
+        # Output that still has to be reduced is reduced for each mapper alone.
         if returned is not None and reduced and returned.reduced:
             returned.output.absorb(output)
         else:
@@ -77,7 +77,7 @@ class Segments:
 
 
 class _Returned:
-    """Neighbours that returned data, with their output together."""
+    """Neighbouring mappers that returned data, with their joint output."""
 
     __slots__ = ("durations_ns", "first", "notes", "output", "reduced")
 

@@ -1,4 +1,4 @@
-"""What the fork server is told about executors, from the settings of a node."""
+"""The configuration of executors, made from the settings of a node."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def executor_config(
 
     Args:
         settings: All settings.
-        environ: The environment, of which author code sees what the settings allow.
+        environ: The environment; author code sees the variables that the settings allow.
         temp_dir: Where the private folders of executors are made.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What an executor keeps from frame to frame."""
+"""The state that an executor keeps from frame to frame."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from jobx.handlers.scope.invocation import Invocation
 from jobx.handlers.scope.names import Scope
 from jobx.handlers.scope.secrets import Redactor
 
-#: What one result frame holds before a batch ends early, about.
+#: Approximate size of a result frame at which a batch ends early.
 SEGMENTS_BYTES: Final = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class OutputLimits:
-    """What an invocation may take, and a batch.
+    """The limits of an invocation, and of a batch.
 
     Attributes:
-        output_bytes: Captured output that is kept.
-        spill_bytes: Pairs in memory, by estimate.
-        scratch_dir: Where pairs beyond that go meanwhile.
+        output_bytes: Most captured output.
+        spill_bytes: Estimated memory of pairs, beyond which they are written to files.
+        scratch_dir: The folder of those files.
         segments_bytes: Segments of one answer, after which its batch ends.
     """
 
@@ -48,20 +48,20 @@ class ExecutorState:
 
     Args:
         scope: The names for author code.
-        time_limit: Interrupts invocations that are over their time.
+        time_limit: Interrupts invocations that exceed their time limit.
         page: The page shared with the node.
-        limits: What an invocation may take.
+        limits: The limits of an invocation.
         drain: Called at the end of each invocation, to collect output that is still on its way.
-        guests: Processes that run what is not Python; by default they work in the scratch folder.
+        guests: Processes that run other languages; by default they work in the scratch folder.
         factories: Add names for some handlers.
-        redactor: Hides the secrets that those were handed.
+        redactor: Hides the secrets that the factories got.
 
     Attributes:
         invocations: Invocations that ran.
         suspended: Suspended mappers by request id and vertex.
-        forked: Tells a process that author code forked from this one.
-        is_self_contained: No code ran here so far that could change this process: what is not
-            self-contained may also do so later, when it is not at work.
+        forked: Detects a process that author code forked from this one.
+        is_self_contained: No code that could change this process has run so far. Such code
+            could change it even later, while no invocation runs.
     """
 
     def __init__(
@@ -94,11 +94,11 @@ class ExecutorState:
 
     @property
     def is_spoilt(self) -> bool:
-        """Whether an import was cut, so that a module may be there in part, for all handlers."""
+        """Whether an import was interrupted, so that handlers may see an incomplete module."""
         return self._has_cut_import or self.time_limit.cut_import
 
     def note_cut_import(self, error: BaseException) -> None:
-        """Note it when an invocation ran out of memory or stack inside of an import."""
+        """Note if an invocation ran out of memory or stack during an import."""
         if isinstance(error, MemoryError | RecursionError):
             files = (
                 frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)
@@ -107,11 +107,11 @@ class ExecutorState:
                 self._has_cut_import = True
 
     def load(self, frame: Frame) -> None:
-        """Take a handler; it is compiled when it is first used."""
+        """Store a handler; it is compiled at its first use."""
         self._sources[frame["version"]] = frame
 
     def handler(self, version: str, invocation: Invocation) -> Loaded:
-        """Return a handler for the invocation that is to run it.
+        """Return a handler for the invocation that will run it.
 
         Raises:
             InternalError: It was not sent.
@@ -132,7 +132,7 @@ class ExecutorState:
         was_self_contained, self.is_self_contained = (
             self.is_self_contained,
             False,
-        )  # in case that loading fails
+        )  # in case loading fails
         scope = self.scope.extended(self._factories.names(source, self.scope.reserved))
         loaded = processor(source["source_type"]).load(source, scope, self.guests)
         self.is_self_contained = was_self_contained and loaded.is_self_contained
@@ -169,7 +169,7 @@ class ExecutorState:
                 self.discard(self.suspended.pop((owner, vertex)))
 
     def discard(self, mapper: SuspendedMapper) -> None:
-        """Close a suspended mapper; what its ``finally`` blocks raise is nobody's concern."""
+        """Close a suspended mapper; exceptions of its ``finally`` blocks are ignored."""
         self.scope.current = mapper.invocation
         try:
             self.time_limit.start(time.monotonic() + 1.0, 1.0)

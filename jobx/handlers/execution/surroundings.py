@@ -1,6 +1,6 @@
-"""What author code finds around it in the process, put back when it has changed it.
+"""The process state around author code, restored after author code has changed it.
 
-Looking is cheap, and putting back is rare. What cannot be put back is told: the executor leaves.
+Checks are cheap and restoring is rare. If something cannot be restored, the executor leaves.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from jobx.handlers.modules import Modules
 
-#: Modules whose names are put back: what handlers use most, of what every executor has loaded.
+#: Modules whose names are restored: those most used by handlers among those always loaded.
 _WATCHED: Final = (
     "builtins",
     "sys",
@@ -49,7 +49,7 @@ _WATCHED: Final = (
     "gc",
     "signal",
 )
-#: Names of ``sys`` that other code of the executor looks after, or Python itself.
+#: Names of ``sys`` that other code of the executor, or Python itself, restores.
 _NOT_WATCHED: Final = frozenset({"stdout", "stderr", "last_exc", "last_type", "last_value"})
 _SIGNALS: Final = tuple(
     int(number)
@@ -61,7 +61,7 @@ _LIMITS: Final = tuple(
 )
 _TIMERS: Final = (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _SEED_BYTES: Final = 16
-#: The time of a change that the private folder has while nothing is in it that must be removed.
+#: Modification time of the private folder while it contains nothing that must be removed.
 _UNCHANGED_NS: Final = 0
 _DECIMAL_RULES: Final = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp", "traps")
 _decimal_rules: Final = attrgetter(*_DECIMAL_RULES)
@@ -70,7 +70,7 @@ _OWN_FILES: Final = "handler-"
 
 
 class Surroundings:
-    """Looks after the state of a process that author code shares with the code of others.
+    """Restores the process state that author code shares with other requests' code.
 
     Args:
         folder: The private folder, which is the working directory.
@@ -88,7 +88,7 @@ class Surroundings:
         self._mask = signal.pthread_sigmask(signal.SIG_SETMASK, ())
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         self._limits = [resource.getrlimit(number) for number in _LIMITS]
-        # Author code that imports it shows that it may have changed limits: they are many to ask.
+        # Only author code that imports it may have changed limits; reading all of them is slow.
         sys.modules.pop("resource", None)
         self._priority = os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0)
         self._affinity = os.sched_getaffinity(0)
@@ -97,7 +97,7 @@ class Surroundings:
         self._decimal = decimal.DefaultContext.copy()
 
     def _notice_seeds(self) -> None:
-        """Have ``random`` tell when it is given a state: to look at that takes far longer."""
+        """Note when ``random`` gets a state: comparing states takes far longer."""
 
         def noticed(function: Callable[..., None]) -> Callable[..., None]:
             def noticing(*given: Any, **named: Any) -> None:
@@ -109,7 +109,7 @@ class Surroundings:
         random.seed, random.setstate = noticed(random.seed), noticed(random.setstate)
 
     def restore_signals(self) -> None:
-        """Put back what interrupts; quick enough for after each work frame."""
+        """Restore signal handling; quick enough to run after each work frame."""
         if list(map(_signal.getsignal, _SIGNALS)) != self._handlers:
             for number, handler in zip(_SIGNALS, self._handlers, strict=True):
                 if _signal.getsignal(number) is not handler:
@@ -117,7 +117,7 @@ class Surroundings:
         _signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def restore_folder(self) -> None:
-        """Put back the working directory, which may have been removed, and new files' mode."""
+        """Restore the working directory, which may have been removed, and the umask."""
         os.umask(0o077)
         try:
             if os.getcwd() != self._folder:
@@ -127,10 +127,10 @@ class Surroundings:
             os.chdir(self._folder)
 
     def restore(self, *, is_thorough: bool = False) -> bool:
-        """Put back all the rest; False: something of it cannot be.
+        """Restore all other state; return False if some of it cannot be restored.
 
         Args:
-            is_thorough: Look at all modules, also at those whose attributes nobody has set.
+            is_thorough: Check all modules, even those whose attributes were not set.
         """
         self._modules.restore(is_thorough=is_thorough)
         self._restore_environment()
@@ -154,8 +154,8 @@ class Surroundings:
         return self._restore_limits() and priority == self._priority
 
     def remove_files(self) -> None:
-        """Remove what author code left in the private folder."""
-        if os.stat(self._folder).st_mtime_ns == _UNCHANGED_NS:  # quicker than to list it
+        """Remove the files of author code from the private folder."""
+        if os.stat(self._folder).st_mtime_ns == _UNCHANGED_NS:  # quicker than listing it
             return
         for name in os.listdir(self._folder):
             if not name.startswith(_OWN_FILES):
@@ -209,7 +209,7 @@ def _filters() -> Any:
 
 def _set_filters(before: Collection[Any]) -> None:
     warnings.filters[:] = before  # type: ignore[index]  # a list, which its type does not say
-    warnings.simplefilter("default", append=True)  # tells the module that they have changed
+    warnings.simplefilter("default", append=True)  # makes the module notice the change
     warnings.filters[:] = before  # type: ignore[index]  # a list, whatever its type says
 
 
@@ -230,7 +230,7 @@ def _lists() -> list[list[Any]]:
     return [sys.path, sys.meta_path, sys.path_hooks, sys.argv]
 
 
-#: What is read, and what sets it.
+#: The functions that read a value, and those that set it.
 _SETTINGS: Final[tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...]] = (
     (sys.getrecursionlimit, sys.setrecursionlimit),
     (sys.getswitchinterval, sys.setswitchinterval),

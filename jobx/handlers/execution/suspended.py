@@ -1,4 +1,4 @@
-"""Mappers that map on: their pairs cut into chunks, suspended between two of them."""
+"""Mappers that map on: their pairs are cut into chunks, and they are suspended in between."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from jobx.payload import Payload, pack_offsets
 class SuspendedMapper:
     """A mapper that yielded ``Map(step)``.
 
-    Chunks end by number of pairs and by bytes only, so a mapper that yields the same gives the
-    same chunks. One pair more than a chunk holds is taken, to know whether there is more.
+    Chunks end by number of pairs and by bytes only, so a mapper that yields the same pairs gives
+    the same chunks. One pair more than a chunk is read, to know whether there are more.
 
     Args:
         invocation: The invocation.
         step: The step that it maps to.
-        pairs: What it yields after the marker.
+        pairs: The pairs that it yields after the marker.
         chunk_pairs: Most pairs of a chunk.
         chunk_bytes: Most bytes of a chunk, unless a single pair is larger.
 
     Attributes:
-        spent_s: Seconds that its code ran so far.
+        spent_s: Seconds that its code has run so far.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class SuspendedMapper:
 
     @property
     def more(self) -> bool:
-        """There are further pairs."""
+        """Whether there are further pairs."""
         return bool(self._ahead) or not self._intake.done
 
     def next_items(self) -> list[bytes]:
         """Run the mapper for the next chunk and return its packed items.
 
         Raises:
-            Misuse: It yields what is not a pair.
+            Misuse: It yields something that is not a pair.
             BaseException: Whatever author code raises.
         """
         items: list[bytes] = []
@@ -97,5 +97,5 @@ def chunk_payload(items: list[bytes], writer: RunWriter) -> Payload:
 
 
 def digest(items: list[bytes]) -> str:
-    """Return what tells a chunk from one with other items, 16 hexadecimal digits."""
+    """Return the digest of a chunk's items, 16 hexadecimal digits."""
     return hashlib.blake2b(b"".join(items), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""The soft time limit: an invocation that is over its time is interrupted in its own code."""
+"""The soft time limit: it interrupts an invocation in its own code."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Final
 from jobx.handlers.failures import over_time
 from jobx.system import kernel
 
-#: What the files of the import system are called.
+#: The file names of the import system.
 IMPORT_SYSTEM: Final = "<frozen importlib"
-#: Between looking at the timer and at the time may be this much.
+#: Most time between reading the timer and reading the clock.
 _SLACK_S: Final = 0.01
-#: An author who swallows the interruption gets it again after this.
+#: Author code that swallows the interruption is interrupted again after this.
 _AGAIN_S: Final = 0.5
 
 
 class TimeLimit:
     """Raises HandlerTimeout in the main thread when a deadline passes.
 
-    The timer of the process is set only when it would come too late: one that comes too early
-    finds that there is time left and is set again. So starting and stopping cost next to nothing.
+    The process timer is set only if it would fire too late: a timer that fires too early finds
+    that time is left and is set again. So starting and stopping cost next to nothing.
 
     Attributes:
-        cut_import: It interrupted an import, which leaves modules that are not whole.
+        cut_import: It interrupted an import, which leaves incomplete modules.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class TimeLimit:
         self._limit_s = math.inf
 
     def install(self) -> None:
-        """Take over SIGALRM and its timer, unless they are as this left them."""
+        """Take over SIGALRM and its timer, unless nobody changed them."""
         if kernel.handler_of(signal.SIGALRM) != self._fired:
             kernel.set_handler(signal.SIGALRM, self._fired)
         if self._is_timer_ours():
@@ -51,14 +51,14 @@ class TimeLimit:
         return interval_s == 0 and (is_set or (left_s == 0 and math.isinf(expected_s)))
 
     def start(self, deadline: float, limit_s: float) -> None:
-        """Interrupt what runs now at ``deadline``, monotonic: then it has had ``limit_s``."""
+        """Interrupt the running code at ``deadline`` (monotonic), when it has had ``limit_s``."""
         self._deadline = deadline
         self._limit_s = limit_s
         if deadline < self._fires_at:
             self._set(deadline)
 
     def stop(self) -> None:
-        """Let what runs now run."""
+        """Cancel the interruption."""
         self._deadline = math.inf
 
     def close(self) -> None:
