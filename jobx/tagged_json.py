@@ -31,20 +31,27 @@ _TAG_FLOAT: Final = "$float"
 _TAG_DECIMAL: Final = "$decimal"
 _TAG_TIMESTAMP: Final = "$timestamp"
 _TAG_MAP: Final = "$map"
+#: Types of values that are the same in JSON; most lists hold nothing else.
+_UNTAGGED: Final = frozenset({str, int, bool, type(None)})
+_TEXT: Final = frozenset({str})
 
 
 def to_jsonable(value: Value) -> Any:
     """Return ``value`` in JSON's types; ``from_jsonable`` undoes it."""
     kind = type(value)
-    if kind in (str, int, bool) or value is None:
+    if kind in _UNTAGGED:
         return value
     if kind is float:
         return value if math.isfinite(value) else {_TAG_FLOAT: repr(value)}
     if isinstance(value, list | tuple | Listed):
-        return [to_jsonable(item) for item in value]
+        is_plain = _UNTAGGED.issuperset(map(type, value))
+        return list(value) if is_plain else [to_jsonable(item) for item in value]
     if isinstance(value, dict):
-        if all(isinstance(key, str) for key in value) and not _is_tag(value):
-            return {key: to_jsonable(item) for key, item in value.items()}
+        if _is_named_by_text(value) and not _is_tag(value):
+            return {
+                key: item if type(item) in _UNTAGGED else to_jsonable(item)
+                for key, item in value.items()
+            }
         return {_TAG_MAP: [[to_jsonable(k), to_jsonable(v)] for k, v in value.items()]}
     if isinstance(value, bytes):
         return {_TAG_BYTES: base64.b64encode(value).decode()}
@@ -72,6 +79,10 @@ def from_jsonable(value: Any) -> Value:
         return _FROM_TAG[tag](body)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise InvalidInput(f"JSON value tagged {tag}", quote(body), str(error)) from error
+
+
+def _is_named_by_text(value: dict[Any, Any]) -> bool:
+    return _TEXT.issuperset(map(type, value)) or all(isinstance(key, str) for key in value)
 
 
 def _is_tag(value: dict[Any, Any]) -> bool:

@@ -26,6 +26,11 @@ _NEAR: Final = 0.75
 _KINDS: Final = frozenset({"author", "disk", "pair", "protocol"})
 #: Types of what JSON holds as it is.
 _UNTAGGED: Final = frozenset({str, int, float, bool, type(None)})
+#: Lines that most answers have.
+_COMMON: Final[Mapping[bytes, tuple[str, Any]]] = {
+    b'{"return":true}': ("return", True),
+    b'{"end":true}': ("end", True),
+}
 
 
 class Answer:
@@ -63,7 +68,12 @@ class Answer:
         """
         output = Unread('a line of the protocol, such as {"pair":[key,value]}')
         for number, line in enumerate(written, 1):
-            word, content = _parse(line, number)
+            if (pairs := lines.scalar_pairs(line)) is not None:
+                output.is_answered = True
+                self._pairs += len(pairs)
+                yield from pairs
+                continue
+            word, content = _COMMON.get(line) or _parse(line, number)
             if word is not None:
                 output.is_answered = True
             if word == "pair":

@@ -7,7 +7,6 @@ import select
 import subprocess
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from typing import IO, Final, cast
 
 from jobx.handlers.failures import Misuse
@@ -18,19 +17,48 @@ _WRITE_BYTES: Final = 1 << 16
 MAX_LINE_BYTES: Final = 64 << 20
 
 
+class Pipes:
+    """The pipes of a running program, made ready once for all calls.
+
+    Attributes:
+        guest: The program.
+        poll: Tells which pipe is ready: those from the program, and the other while it is full.
+    """
+
+    def __init__(self, guest: subprocess.Popen[bytes]) -> None:
+        streams = (guest.stdin, guest.stdout, guest.stderr)  # pipes, all three
+        self.guest = guest
+        self.stdin, *others = cast("tuple[IO[bytes], ...]", streams)
+        self.stdout, self.stderr = (stream.fileno() for stream in others)
+        self.poll = select.poll()
+        self.poll.register(self.stdout, select.POLLIN)
+        self.poll.register(self.stderr, select.POLLIN)
+        self._poll_stdout = select.poll()
+        self._poll_stdout.register(self.stdout, select.POLLIN)
+        os.set_blocking(self.stdin.fileno(), False)
+
+    def has_answer(self, timeout_s: float = 0.0) -> bool:
+        """Tell whether the program has written to stdout, or closed it."""
+        return bool(self._poll_stdout.poll(1e3 * timeout_s))
+
+    def complaint(self) -> bytes:
+        """Return what is in stderr now, or a piece of it."""
+        is_there = any(ready == self.stderr for ready, _ in self.poll.poll(0))
+        return os.read(self.stderr, READ_BYTES) if is_there else b""
+
+
 class Exchange:
     """Writes a call and reads the answer at the same time, so that neither waits for the other."""
 
     def __init__(
         self,
-        guest: subprocess.Popen[bytes],
+        pipes: Pipes,
         sent: Iterable[bytes],
         replies: deque[Iterable[bytes]],
         *,
         closes: bool,
     ) -> None:
-        streams = (guest.stdin, guest.stdout, guest.stderr)  # pipes, all three
-        self._stdin, self._stdout, self._stderr = cast("tuple[IO[bytes], ...]", streams)
+        self._pipes = pipes
         self._sent = deque([iter(sent)])
         self._replies = replies
         self._is_between_lines = True
@@ -38,10 +66,7 @@ class Exchange:
         self._unfinished: list[bytes] = []  # pieces of a line that has no end yet
         self._unfinished_bytes = 0
         self._closes = closes
-        self._poll = select.poll()
-        self._poll.register(self._stdout, select.POLLIN)
-        self._poll.register(self._stderr, select.POLLIN)
-        os.set_blocking(self._stdin.fileno(), False)
+        self._is_full = False  # the pipe to the program was: the poll looks after it
         self._write()
 
     @property
@@ -51,18 +76,18 @@ class Exchange:
 
     def run(self) -> Iterator[tuple[bool, list[bytes]]]:
         """Yield what comes until stdout is closed: (True, lines of it) or (False, of stderr)."""
-        stdout, stderr = self._stdout.fileno(), self._stderr.fileno()
+        stdout, stderr, poll = self._pipes.stdout, self._pipes.stderr, self._pipes.poll
         while True:
             if self._replies:
                 self._write()
-            for descriptor, _ in self._poll.poll():
+            for descriptor, _ in poll.poll():
                 if descriptor not in (stdout, stderr):
                     self._write()
                 elif chunk := os.read(descriptor, READ_BYTES):
                     is_output = descriptor == stdout
                     yield is_output, self._lines(chunk) if is_output else [chunk]
                 elif descriptor == stderr:
-                    self._poll.unregister(descriptor)
+                    poll.unregister(descriptor)
                 else:
                     last = b"".join(self._unfinished)
                     self._unfinished = []
@@ -71,12 +96,7 @@ class Exchange:
 
     def rest(self) -> Iterator[bytes]:
         """Yield what is in stderr now."""
-        os.set_blocking(self._stderr.fileno(), False)
-        try:
-            while chunk := os.read(self._stderr.fileno(), READ_BYTES):
-                yield chunk
-        except BlockingIOError:
-            return
+        yield from iter(self._pipes.complaint, b"")
 
     def _lines(self, chunk: bytes) -> list[bytes]:
         *lines, last = chunk.split(b"\n")
@@ -92,19 +112,24 @@ class Exchange:
 
     def _write(self) -> None:
         """Write as much of the call as the program takes now."""
+        stdin = self._pipes.stdin
         try:
             while self._pending or self._fill():
-                written = os.write(self._stdin.fileno(), self._pending)
+                written = os.write(stdin.fileno(), self._pending)
                 self._pending = self._pending[written:]
         except BlockingIOError:
-            self._poll.register(self._stdin, select.POLLOUT)
+            self._is_full = True
+            self._pipes.poll.register(stdin, select.POLLOUT)
             return
         except BrokenPipeError:  # it ended, or does not want to know
             self._sent.clear()
             self._replies.clear()
             self._pending = memoryview(b"")
-        if not self._stdin.closed:
-            self._forget_stdin()
+        if self._is_full:
+            self._is_full = False
+            self._pipes.poll.unregister(stdin)
+        if self._closes:
+            stdin.close()
 
     def _fill(self) -> bool:
         """Take up what is sent next, replies before more of the call; False: that was all."""
@@ -122,9 +147,3 @@ class Exchange:
             self._is_between_lines = piece.endswith(b"\n")
         self._pending = memoryview(filled)
         return bool(filled)
-
-    def _forget_stdin(self) -> None:
-        with suppress(KeyError):  # it never was full
-            self._poll.unregister(self._stdin)
-        if self._closes:
-            self._stdin.close()

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import IO, Final, cast
+from typing import Final
 
 from jobx.handlers.failures import GuestFailed, StackFrame, filename
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import Answer
 from jobx.handlers.languages.child_processes import Guests
-from jobx.handlers.languages.exchange import READ_BYTES, Exchange
+from jobx.handlers.languages.exchange import READ_BYTES, Exchange, Pipes
 from jobx.handlers.scope.names import Scope
 from jobx.system import processes
 
@@ -49,7 +48,7 @@ class Program:
         self._argv = argv
         self._name = name
         self._path = path
-        self._idle: subprocess.Popen[bytes] | None = None
+        self._idle: Pipes | None = None
         self._request_id = ""
         #: No call of the request that it serves has ended; one has, since it was last restored.
         self._is_first = self._is_used = False
@@ -79,11 +78,11 @@ class Program:
         """
         self._begin(str(scope.at_work().request["id"]))
         idle = self._take_idle()
-        guest = idle or self._start(environment)
+        pipes = idle or self._start(environment)
         is_answered = False
         replies = answer.replies if answer else deque()
-        exchange = Exchange(guest, call(), replies, closes=environment is not None)
-        with closing(self._lines(exchange, guest, scope, answer)) as written:
+        exchange = Exchange(pipes, call(), replies, closes=environment is not None)
+        with closing(self._lines(exchange, pipes, scope, answer)) as written:
             for line in written:
                 is_answered = True
                 yield line
@@ -112,28 +111,28 @@ class Program:
         if idle is not None and _is_restored(idle):
             self._idle = idle
         elif idle is not None:
-            self._guests.end(idle)
+            self._guests.end(idle.guest)
 
-    def _take_idle(self) -> subprocess.Popen[bytes] | None:
+    def _take_idle(self) -> Pipes | None:
         """Return the program that waits for a call, if it does: nobody else has it meanwhile.
 
         One that wrote since its last answer is out of step: that is no answer to the next call.
         """
         idle, self._idle = self._idle, None
-        if idle is not None and (idle.poll() is not None or _has_written(idle)):
-            self._guests.end(idle)
+        if idle is not None and (idle.guest.poll() is not None or idle.has_answer()):
+            self._guests.end(idle.guest)
             return None
         return idle
 
-    def _start(self, environment: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
+    def _start(self, environment: Mapping[str, str] | None) -> Pipes:
         pipe = subprocess.PIPE
         streams = {"stdin": pipe, "stdout": pipe, "stderr": pipe}
-        return self._guests.start(self._argv, env=environment, bufsize=0, **streams)
+        return Pipes(self._guests.start(self._argv, env=environment, bufsize=0, **streams))
 
     def _lines(
         self,
         exchange: Exchange,
-        guest: subprocess.Popen[bytes],
+        pipes: Pipes,
         scope: Scope,
         answer: Answer | None,
     ) -> Generator[bytes, None, None]:
@@ -148,7 +147,7 @@ class Program:
                 else:
                     tail.take(pieces)
             tail.take(exchange.rest())
-            self._check_end(self._guests.end(guest, _END_S), tail)
+            self._check_end(self._guests.end(pipes.guest, _END_S), tail)
         except GeneratorExit:
             tail.take(exchange.rest())
             if answer and answer.has_ended:
@@ -158,9 +157,9 @@ class Program:
             raise
         finally:
             if is_idle and self._idle is None:
-                self._idle, self._is_used = guest, True
+                self._idle, self._is_used = pipes, True
             else:
-                self._guests.end(guest)
+                self._guests.end(pipes.guest)
 
     def _check_end(self, code: int, tail: _Tail) -> None:
         """See how a program ended that closed its output."""
@@ -184,21 +183,12 @@ class Program:
         return [(filename(self._name), line, "handler") for line in lines[-1:]]
 
 
-def _has_written(guest: subprocess.Popen[bytes]) -> bool:
-    poll = select.poll()
-    poll.register(cast("IO[bytes]", guest.stdout), select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _is_restored(guest: subprocess.Popen[bytes]) -> bool:
+def _is_restored(pipes: Pipes) -> bool:
     """Tell a process to put back what handlers changed; return whether it says that it has."""
-    stdin, stdout = cast("IO[bytes]", guest.stdin), cast("IO[bytes]", guest.stdout)
-    poll = select.poll()
-    poll.register(stdout, select.POLLIN)
     try:
-        os.write(stdin.fileno(), _RESTORE)
-        is_answered = poll.poll(1e3 * _RESTORE_S)
-        return bool(is_answered) and os.read(stdout.fileno(), READ_BYTES) == lines.END
+        os.write(pipes.stdin.fileno(), _RESTORE)
+        is_answered = pipes.has_answer(_RESTORE_S)
+        return is_answered and os.read(pipes.stdout, READ_BYTES) == lines.END
     except OSError:
         return False
 
