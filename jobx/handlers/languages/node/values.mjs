@@ -6,7 +6,7 @@ const BEYOND = 10n ** 4300n;
 const [FIRST, LAST] = [Date.parse('0001-01-01T00:00:00Z'), Date.parse('9999-12-31T23:59:59.999Z')];
 const FORMS = new Set(['$bytes', '$decimal', '$float', '$map', '$timestamp']);
 // An integer that a number may not hold is read as text, under a name that no value has.
-const LONG = /\d{16}/;
+const LONG = 16;
 const NUMBERS = /-?\d[\d.eE+-]*/g;
 const INTEGER = /^-?\d{16,}$/;
 const LONG_INTEGER = '\ud800';
@@ -87,8 +87,25 @@ function textOfDate(value) {
 
 /** Return the value that a JSON text says. */
 export function fromText(text) {
-  if (!LONG.test(text)) return text.includes('"$') ? untagged(parse(text)) : parse(text);
+  if (!hasLong(text)) return text.includes('"$') ? untagged(parse(text)) : parse(text);
   return untagged(parse(withoutLong(text)));
+}
+
+/** Tell whether there are 16 digits in a row: of so many, one is where this looks. */
+function hasLong(text) {
+  for (let at = LONG - 1; at < text.length; at += LONG) {
+    if (!isDigit(text, at)) continue;
+    let [from, to] = [at, at + 1];
+    while (at - from < LONG && isDigit(text, from - 1)) from--;
+    while (to - from < LONG && isDigit(text, to)) to++;
+    if (to - from >= LONG) return true;
+  }
+  return false;
+}
+
+function isDigit(text, at) {
+  const code = text.charCodeAt(at);
+  return code >= 48 && code <= 57;
 }
 
 /** Tag the integers of a JSON text that a number may not hold. Its texts are passed over by hand: an
