@@ -12,8 +12,10 @@ from jobx import values
 from jobx.actors.coordination.journal import Journal
 from jobx.actors.executor_failures import KEEPER_GONE, unread
 from jobx.actors.messages import Lost
+from jobx.actors.request.capabilities import missing_capability
 from jobx.actors.request.decisions import Pace, RunMappers, RunReducer, Work, chunk_of
 from jobx.actors.request.events import Done, Failed, Kind, Mapped, Notes, Retried
+from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.retry import next_delay_s
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import COMBINER, MAPPER, Chunk, Target
@@ -232,19 +234,6 @@ class ExecutorReports:
             text = f"no node offers the capability {missing!r} that step {step!r} requires"
             return Failure(kind="capability", type="NoCapability", message=text)
         return None
-
-
-def missing_capability(step: PlanStep, offered: frozenset[str]) -> str | None:
-    """Return a capability that a step requires and nobody offers, or None."""
-    for ref in (step.mapper, step.combiner, step.reducer):
-        if ref is not None and ref.required_capability not in offered:
-            return ref.required_capability
-    return None
-
-
-def invocation_id(kind: Kind, vertex: int) -> str:
-    """Return the id of an invocation inside its request: m0 is the root mapper."""
-    return f"{kind[0]}{vertex}"
 
 
 def first_vertex(work: Work) -> int:

@@ -16,13 +16,14 @@ import msgspec
 from thespian.actors import ActorAddress
 
 from jobx import model, questions, views
-from jobx.actors.coordination.executor_reports import invocation_id, missing_capability
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.gateway.inspections import Inspections
 from jobx.actors.gateway.waiters import Answers, within
 from jobx.actors.inspection import graph, trace, trace_json, view_builders
 from jobx.actors.messages import Cancel, Describe, RequestKey, Submit
 from jobx.actors.ports import Services
+from jobx.actors.request.capabilities import missing_capability
+from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.tree import ROOT
 from jobx.errors import (
     Conflict,

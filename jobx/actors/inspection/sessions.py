@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jobx.actors.coordination.executor_reports import invocation_id
 from jobx.actors.request import events
+from jobx.actors.request.ids import invocation_id
 from jobx.kv.requests import event_log, request_entity
 from jobx.kv.store import Store
 from jobx.values import Value

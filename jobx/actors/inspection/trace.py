@@ -20,9 +20,9 @@ from typing import Any, Final
 import msgspec
 
 from jobx import model
-from jobx.actors.coordination.executor_reports import invocation_id
 from jobx.actors.inspection.view_builders import request_view
 from jobx.actors.request import events
+from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.errors import InvalidInput, NotFound

@@ -11,13 +11,11 @@ from jobx.actors.coordination.executor_reports import (
     QUOTED_CHARACTERS,
     ExecutorReports,
     first_vertex,
-    invocation_id,
-    missing_capability,
 )
 from jobx.actors.coordination.journal import Journal
 from jobx.actors.messages import Lost
 from jobx.actors.request.decisions import Pace, PullMapper, RunMappers, RunReducer
-from jobx.actors.request.events import Accepted, Done, Event, Failed, Kind, Mapped, Retried
+from jobx.actors.request.events import Accepted, Done, Event, Failed, Mapped, Retried
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import ROOT
 from jobx.actors.runtime.address import Address
@@ -363,30 +361,10 @@ def test_a_blob_that_nobody_left_counts_against_who_needs_it(desk: Desk) -> None
     assert desk.state.failure is not None
 
 
-@pytest.mark.parametrize(
-    ("kind", "vertex", "name"), [("map", 0, "m0"), ("combine", 17, "c17"), ("reduce", 5, "r5")]
-)
-def test_an_invocation_is_named_by_its_kind_and_vertex(kind: Kind, vertex: int, name: str) -> None:
-    assert invocation_id(kind, vertex) == name
-
-
 def test_the_first_vertex_of_work_is_blamed(desk: Desk) -> None:
     assert first_vertex(RunMappers(desk.state.tree.chunks[ROOT], 7, 2)) == 7
     assert first_vertex(PullMapper(8, 1)) == 8
     assert first_vertex(RunReducer(9, 0, 1, 1, ())) == 9
-
-
-@pytest.mark.parametrize(
-    ("part", "missing"), [("mapper", "gpu"), ("combiner", "gpu"), ("reducer", "gpu"), (None, None)]
-)
-def test_a_step_requires_what_any_of_its_handlers_requires(
-    part: str | None, missing: str | None
-) -> None:
-    fields = {"mapper": _ref("m"), "combiner": None, "reducer": _ref("r")}
-    if part is not None:
-        fields[part] = _ref("h", required_capability="gpu")
-    assert missing_capability(PlanStep(**fields), frozenset({"general"})) == missing  # type: ignore[arg-type]  # fields of any step
-    assert missing_capability(PlanStep(**fields), frozenset({"general", "gpu"})) is None  # type: ignore[arg-type]  # fields of any step
 
 
 def test_what_overlaps_what_is_done_counts_for_nothing_and_its_rest_runs_again(desk: Desk) -> None:
