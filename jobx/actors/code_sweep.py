@@ -16,7 +16,7 @@ from jobx.kv import keys
 from jobx.kv.entities.references import read_all
 from jobx.kv.entities.transactions import change
 from jobx.kv.prefixes import branches, scan
-from jobx.kv.requests import kept, request_entity
+from jobx.kv.requests import kept_requests, request_entity
 from jobx.kv.store import Delete, Store, Write
 
 #: Keys that one commit removes; the next sweep removes more.
@@ -55,7 +55,7 @@ def _unneeded(store: Store, workflow: str, digests: set[str], versions: set[str]
         if digest not in digests:
             if opened is None:  # before the kept ones: a request that ends is in one of the two
                 opened = _opened(store, workflow)
-            if digest not in opened and not kept.has_plan(store, workflow, digest):
+            if digest not in opened and not kept_requests.has_plan(store, workflow, digest):
                 yield entry.key
                 continue
         needed |= versions_of(_decode(entry.key, entry.value))
@@ -68,7 +68,7 @@ def _unneeded(store: Store, workflow: str, digests: set[str], versions: set[str]
 def _opened(store: Store, workflow: str) -> set[str]:
     """Return the plans of open requests."""
     found = request_entity.open_in(store, workflow)
-    return {kept.plan_of(store, workflow, request_id) for request_id in found}
+    return {kept_requests.plan_of(store, workflow, request_id) for request_id in found}
 
 
 def _decode(key: str, value: bytes) -> model.Plan:

@@ -19,8 +19,8 @@ from jobx.errors import JobxError, Unavailable
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.files import opening
 from jobx.kv.blobs import BlobFolder
-from jobx.kv.requests import deliveries, kept
-from jobx.kv.requests.kept import FinishedRequest
+from jobx.kv.requests import deliveries, kept_requests
+from jobx.kv.requests.kept_requests import FinishedRequest
 from jobx.kv.store import Store, Write
 
 #: Requests that are removed with one commit: at first, and within which bounds.
@@ -89,7 +89,7 @@ class Janitor:
         removed = 0
         while not self._stopping.is_set():
             before_at, limit = self._now_at() - self._retention_s, self._batch
-            found = kept.expired(self._store, before_at, limit)
+            found = kept_requests.expired(self._store, before_at, limit)
             removed += self._remove(found)
             if len(found) < limit:
                 break
@@ -98,7 +98,7 @@ class Janitor:
     def _upgrade(self) -> None:
         """List what 1.0.0 finished; there is some once, after an upgrade."""
         while not self._stopping.is_set():
-            units = kept.upgrade(self._store, UPGRADE_BATCH)
+            units = kept_requests.upgrade(self._store, UPGRADE_BATCH)
             if not units:
                 break
             self._commit(units)
@@ -113,10 +113,10 @@ class Janitor:
                 break
             if self._must_stay(item) or not self._remove_blobs(item, refused):
                 later = self._now_at() - self._retention_s + LATER_S
-                units.append(kept.postpone_writes(self._store, item, later))
+                units.append(kept_requests.postpone_writes(self._store, item, later))
                 continue
             if self._shorten(item):
-                units.append(kept.purge_writes(item))
+                units.append(kept_requests.purge_writes(item))
                 removed += 1
         if refused:  # they have one reason, as a rule: a line for each would fill a log
             _log.warning(
@@ -146,13 +146,13 @@ class Janitor:
         """Remove a long log in slices, once its request is out of sight; False when stopped."""
         if item.events <= LOG_SLICE:
             return True
-        self._commit([kept.hide_writes(item)])
+        self._commit([kept_requests.hide_writes(item)])
         for first in range(0, item.events, LOG_SLICE):
             if self._stopping.is_set():
                 return False  # the rest is found by its marker
             stop = first + LOG_SLICE
             starts = range(first, min(stop, item.events), UNIT)
-            self._commit([kept.log_writes(item, n, min(UNIT, stop - n)) for n in starts])
+            self._commit([kept_requests.log_writes(item, n, min(UNIT, stop - n)) for n in starts])
         return True
 
     def _commit(self, units: list[list[Write]]) -> None:
@@ -181,7 +181,7 @@ class Janitor:
 
     def sweep_code(self) -> int:
         """Remove plans and handler versions that nothing needs; return how many keys."""
-        if not kept.is_upgraded(self._store):
+        if not kept_requests.is_upgraded(self._store):
             return 0  # what 1.0.0 finished does not say yet what it refers to
         removed = 0
         for workflow in code_sweep.workflows(self._store):

@@ -50,7 +50,7 @@ class Recover(Struct, frozen=True):
     reply_to: ActorAddress
 
 
-class Close(Struct, frozen=True):
+class GiveUp(Struct, frozen=True):
     """End a request with a failure, as event ``next_number``, without continuing it."""
 
     request: model.Request

@@ -1,4 +1,7 @@
-"""Errors as problem documents (RFC 9457): one table, one record, and Falcon's error handlers."""
+"""Errors as problem documents (RFC 9457): their record, and Falcon's error handlers.
+
+The status of a class of error stands in ``jobx/meanings.py``; that of a failed request is here.
+"""
 
 from __future__ import annotations
 

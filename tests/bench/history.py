@@ -31,7 +31,7 @@ from rich.table import Table
 
 from jobx import config_loading
 from jobx.handlers.authoring.library import Library
-from jobx.kv.requests import kept
+from jobx.kv.requests import kept_requests
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.questions import CancelRequest, GetNode
 from jobx.tools.shared.gateway_client import GatewayClient
@@ -259,7 +259,7 @@ def _removal(
         before_at = time.time() - _DAY_S
 
         def left() -> int:
-            return len(kept.expired(store, before_at, sizes.expired))
+            return len(kept_requests.expired(store, before_at, sizes.expired))
 
         eventually(lambda: left() < sizes.expired, 60)
         began, first, accepted_before = time.perf_counter(), left(), accepted()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobx import frames
-from jobx.actors.executors import limits
+from jobx.actors.executors import overdue
 from tests.support.authoring import ANSWER, COUNT, FAN, SLOW
 from tests.support.live_node import Start, failure_of, outcome_of, pairs_of, trace_of
 from tests.support.processes import alive, parent, words
@@ -187,7 +187,7 @@ def test_program_of_an_executor_goes_with_the_fork_server(start: Start) -> None:
 def test_executor_that_stands_still_before_it_begins_is_replaced(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "START_S", 0.5)
+    monkeypatch.setattr(overdue, "START_S", 0.5)
     node = start({"good": ANSWER}, {"good": ("good", "sum")}, node__executors=1)
 
     os.kill(node.pids()[0], signal.SIGSTOP)

@@ -10,7 +10,7 @@ import pytest
 
 from jobx.actors import node as node_module
 from jobx.config import Settings
-from jobx.kv.requests import kept
+from jobx.kv.requests import kept_requests
 from jobx.kv.sqlite.store import SqliteStore
 from tests.support.authoring import WORKFLOW, define
 from tests.support.counting_store import CountingSqlite
@@ -87,7 +87,7 @@ def test_a_stop_does_not_wait_for_what_has_expired(
     past(tmp_path, 5000, ended_ago_s=600.0)
     with live_node(tmp_path, requests__retention_s=60.0):
         probe = SqliteStore(tmp_path / "jobx.sqlite")
-        eventually(lambda: len(kept.expired(probe, 1e12, 5000)) < 5000)
-    left = len(kept.expired(probe, 1e12, 5000))
+        eventually(lambda: len(kept_requests.expired(probe, 1e12, 5000)) < 5000)
+    left = len(kept_requests.expired(probe, 1e12, 5000))
     probe.close()
     assert left > 0

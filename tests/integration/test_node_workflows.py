@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobx.actors.executors import limits, processes
+from jobx.actors.executors import overdue, processes
 from tests.support.authoring import ANSWER, FAN, SLEEP, define
 from tests.support.live_node import LiveNode, Start, live_node, outcome_of, pairs_of
 from tests.support.processes import alive, parent
@@ -223,7 +223,7 @@ def test_executor_that_says_it_leaves_and_stays_is_killed(
     """A handler that makes the end of the process hang is as good as any other way to stay."""
     monkeypatch.setattr(processes, "LOOK_S", 0.05)
     monkeypatch.setattr(processes, "GONE_LOOKS", 1000)  # it may take long to start
-    monkeypatch.setattr(limits, "LEAVE_S", 0.2)
+    monkeypatch.setattr(overdue, "LEAVE_S", 0.2)
     stays = (
         "import os, subprocess, time\ndef handler(arguments):\n    yield Return()\n"
         "    real = os._exit\n"

@@ -20,7 +20,7 @@ from jobx.handlers.languages import processor, shell
 from jobx.handlers.languages.answer import Answer
 from jobx.handlers.scope.names import Scope
 from jobx.http.door import origins
-from jobx.http.reading import bodies, headers, packed
+from jobx.http.reading import bodies, headers, item_count
 from jobx.http.writing import media
 from jobx.tools.shared.parsing import parse_arguments
 
@@ -41,7 +41,7 @@ def _json(text: str) -> object:
 
 def _msgpack(text: str) -> object:
     body = text.encode("latin-1")
-    packed.count_items(body, 1 << 20)
+    item_count.count_items(body, 1 << 20)
     return values.unpack_foreign(body)
 
 

@@ -69,7 +69,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/unit/handlers/authoring/test_source.py": ("handlers/authoring/*",),
     "tests/unit/handlers/pairs/test_grouping.py": ("handlers/pairs/merged_groups",),
     "tests/unit/kv/entities/test_entities.py": ("kv/entities/*", "kv/write_batch", "kv/keys"),
-    "tests/unit/kv/requests/test_kept.py": ("kv/requests/deliveries",),
+    "tests/unit/kv/requests/test_kept_requests.py": ("kv/requests/deliveries",),
     "tests/unit/kv/sqlite/test_store.py": ("kv/sqlite/*",),
     "tests/unit/test_config.py": ("config_loading",),
     "tests/unit/test_errors.py": ("meanings",),

@@ -11,7 +11,7 @@ from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolic
 #: A coordinator is rebuilt from its log so often; when it dies once more, its request fails.
 COORDINATOR_POLICY: Final = RestartPolicy(mode="restart", max_restarts=3, window_s=60.0)
 #: What ends a request may die so often too; then the request is left until the next start.
-CLOSER_POLICY: Final = RestartPolicy(mode="restart", max_restarts=2, window_s=60.0, backoff_s=1.0)
+GIVEN_UP_POLICY: Final = RestartPolicy(mode="restart", max_restarts=2, window_s=60.0, backoff_s=1.0)
 #: Restarts over all coordinators are no closer to each other, so that a fault that many share
 #: leaves the loop to the others.
 SPACE_S: Final = 0.05
@@ -20,11 +20,11 @@ SPACE_S: Final = 0.05
 class _Record:
     """The deaths of one request's coordinator."""
 
-    __slots__ = ("budget", "closer", "count", "reason")
+    __slots__ = ("budget", "count", "given_up", "reason")
 
     def __init__(self) -> None:
         self.budget = RestartBudget(COORDINATOR_POLICY)
-        self.closer: RestartBudget | None = None
+        self.given_up: RestartBudget | None = None
         self.count = 0
         self.reason = ""
 
@@ -49,21 +49,21 @@ class Restarts:
             record = self._records[key] = _Record()
             if key in self._rebuilt:
                 record.budget.failed(self._rebuilt[key])
-        if record.closer is not None:
-            decision = record.closer.failed(now)
+        if record.given_up is not None:
+            decision = record.given_up.failed(now)
             return self._spaced(now, decision.delay_s) if isinstance(decision, Restart) else None
         record.count += 1
         record.reason = reason
         decision = record.budget.failed(now)
         if isinstance(decision, Restart):
             return self._spaced(now, decision.delay_s)
-        record.closer = RestartBudget(CLOSER_POLICY)
+        record.given_up = RestartBudget(GIVEN_UP_POLICY)
         return self._spaced(now, 0.0)
 
     def failure(self, key: RequestKey) -> model.Failure | None:
         """Return why a request must end instead of going on, or None: it goes on."""
         record = self._records.get(key)
-        if record is None or record.closer is None:
+        if record is None or record.given_up is None:
             return None
         text = f"the coordinator of request {'/'.join(key)} failed {record.count} times;"
         text += f" the last time with {record.reason}"

@@ -10,17 +10,17 @@ from thespian.actors import ActorAddress, ChildActorExited, WakeupMessage
 
 from jobx import model
 from jobx.actors import notification, recovery
-from jobx.actors.coordination.closer import Closer
 from jobx.actors.coordination.coordinator import Coordinator
+from jobx.actors.coordination.given_up import GivenUp
 from jobx.actors.coordination.restarts import Restarts
 from jobx.actors.messages import (
     Adopt,
     Cancel,
-    Close,
     Describe,
     Described,
     Drain,
     Ended,
+    GiveUp,
     LogRead,
     Opened,
     Probe,
@@ -113,7 +113,7 @@ class Supervisor(LoopActor):
         return None
 
     def _start(
-        self, key: RequestKey, kind: type[Coordinator | Closer], begin: Submit | Recover | Close
+        self, key: RequestKey, kind: type[Coordinator | GivenUp], begin: Submit | Recover | GiveUp
     ) -> None:
         address = self._open[key] = self.create(kind, begin)
         self._keys[address.addressDetails] = key
@@ -210,8 +210,8 @@ class Supervisor(LoopActor):
             recover = Recover(request, message.plan or _NO_PLAN, message.events, gateway)
             self._start(key, Coordinator, recover)
         else:
-            close = Close(request, message.next_number, failure, gateway)
-            self._start(key, Closer, close)
+            give_up = GiveUp(request, message.next_number, failure, gateway)
+            self._start(key, GivenUp, give_up)
 
     def _failure(self, message: LogRead) -> model.Failure | None:
         """Return why a request must end instead of going on, or None: it goes on."""

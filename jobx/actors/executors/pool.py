@@ -18,7 +18,7 @@ from thespian.actors import ActorAddress
 
 from jobx.actors import notification
 from jobx.actors.executor_failures import KEEPER_GONE, unread
-from jobx.actors.executors import limits, rebalancing
+from jobx.actors.executors import overdue, rebalancing
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.processes import Fleet, late
 from jobx.actors.executors.sending import Code, Deliver, Sending
@@ -255,7 +255,7 @@ class ExecutorPool:
         for executor in list(self._executors) if not is_late else ():
             if executor.work and executor.state in ("ready", "parked", "leaving"):
                 self._sharing.runs(executor)
-                blame = limits.overdue(executor, now)
+                blame = overdue.at_work(executor, now)
                 if blame is not None:
                     executor.kill(blame, executor.progress())
         self._tick = None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jobx.actors.executor_failures import EVICTED, crashed, exited
-from jobx.actors.executors import limits
+from jobx.actors.executors import overdue
 from jobx.actors.executors.fork_server_client import ForkServerClient
 from jobx.actors.executors.process import Executor
 from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
@@ -198,7 +198,7 @@ class Fleet:
             self._fork_server.ping()
 
     def _look_at(self, executor: Executor, now: float) -> None:
-        blame = limits.overstayed(executor, now)
+        blame = overdue.in_state(executor, now)
         is_free = executor.pid and executor.progress().number == 0
         is_still = is_free and is_stopped(executor.pid)
         executor.stopped_looks = executor.stopped_looks + 1 if is_still else 0

@@ -15,7 +15,7 @@ from falcon.asgi import Request
 from jobx import values
 from jobx.config import HttpSettings
 from jobx.errors import InvalidInput, TooLarge, UnsupportedMedia
-from jobx.http.reading import packed
+from jobx.http.reading import item_count
 from jobx.http.reading.intake import INTAKE, Intake
 from jobx.http.writing.media import MEDIA_JSON, MEDIA_MSGPACK
 
@@ -125,7 +125,7 @@ def _decoded_bytes(body: bytes, media_type: str, max_items: int) -> int:
     if len(body) <= _SMALL_BYTES:
         return 0
     if media_type == MEDIA_MSGPACK:
-        return _ITEM_BYTES * packed.count_items(body, max_items)
+        return _ITEM_BYTES * item_count.count_items(body, max_items)
     count = _separators(body)
     # Characters inside strings are not counted, unless there are more strings than allowed items.
     quotes = body.count(b'"') - body.count(rb"\"")

@@ -12,7 +12,7 @@ from jobx.errors import NotFound
 from jobx.kv import keys
 from jobx.kv.entries import decoded
 from jobx.kv.prefixes import branches, scan
-from jobx.kv.requests import kept, lives
+from jobx.kv.requests import kept_requests, lives
 from jobx.kv.store import Create, Delete, Put, Store, Write
 from jobx.model import Request, RequestState, check_name, encode
 
@@ -22,7 +22,7 @@ _BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _LETTERS: Final = tuple(high + low for high in _BASE32 for low in _BASE32)
 _PLACES: Final = range(120, -1, -10)
 _RANDOM_BYTES: Final = 10
-_STATES: Final = ("running", *kept.ENDED)
+_STATES: Final = ("running", *kept_requests.ENDED)
 #: Bytes that the requests of one page take in the store.
 PAGE_BYTES: Final = 1 << 20
 
@@ -79,7 +79,7 @@ def finish_writes(
     return [
         Put(_key(workflow, request_id), encode(request)),
         Delete(keys.opened(node_id, workflow, request_id)),
-        *kept.begin_writes(request, plan_digest, events),
+        *kept_requests.begin_writes(request, plan_digest, events),
     ]
 
 
@@ -120,7 +120,7 @@ def page(
     if after is not None:
         check_name("after", after)
     states = _STATES if state is None else (state,)
-    ids = kept.listed(store, workflow, states, after, limit + 1)
+    ids = kept_requests.listed(store, workflow, states, after, limit + 1)
     shown: list[Request] = []
     left_bytes = PAGE_BYTES
     cursor = after

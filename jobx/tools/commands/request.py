@@ -21,7 +21,7 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.entities.entities import Entities
 from jobx.kv.folder_lock import FolderLock
 from jobx.kv.opening import lease_of
-from jobx.kv.requests import deliveries, kept, request_entity
+from jobx.kv.requests import deliveries, kept_requests, request_entity
 from jobx.kv.requests.lives import LOCAL
 from jobx.kv.store import Store
 from jobx.payload import Payload
@@ -318,7 +318,7 @@ def _finished(store: Store, workflow: str, request_ids: Sequence[str]) -> Iterat
 
 def _remove(call: Call, store: Store, entity: model.Request) -> None:
     workflow, request_id = entity.workflow_name, entity.request_id
-    store.commit(kept.purge_writes(kept.find(store, entity)))
+    store.commit(kept_requests.purge_writes(kept_requests.find(store, entity)))
     _blobs(call).remove(workflow, request_id)
 
 

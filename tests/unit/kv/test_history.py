@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from jobx.kv.entities import references
-from jobx.kv.requests import deliveries, kept, request_entity
+from jobx.kv.requests import deliveries, kept_requests, request_entity
 from jobx.model import Request
 from tests.support.counting_store import CountingMemory, CountingSqlite
 from tests.support.history import keep
@@ -33,9 +33,9 @@ def finish(store: Counting) -> None:
 
 
 def purge(store: Counting) -> None:
-    found = kept.expired(store, 1e9, 20)
+    found = kept_requests.expired(store, 1e9, 20)
     assert len(found) == 20
-    store.commit([write for one in found for write in kept.purge_writes(one)])
+    store.commit([write for one in found for write in kept_requests.purge_writes(one)])
 
 
 def walk(store: Counting) -> None:
@@ -59,11 +59,11 @@ STEPS: dict[str, Callable[[Counting], object]] = {
         store, "flow", "cancelled", limit=10
     ),
     "pages": walk,
-    "nothing expired": lambda store: kept.expired(store, 1.0, 20),
+    "nothing expired": lambda store: kept_requests.expired(store, 1.0, 20),
     "a batch that expired": purge,
-    "a plan that is kept": lambda store: kept.has_plan(store, "flow", PLAN),
-    "a plan that is not": lambda store: kept.has_plan(store, "flow", "b" * 64),
-    "nothing to upgrade": lambda store: kept.upgrade(store, 10),
+    "a plan that is kept": lambda store: kept_requests.has_plan(store, "flow", PLAN),
+    "a plan that is not": lambda store: kept_requests.has_plan(store, "flow", "b" * 64),
+    "nothing to upgrade": lambda store: kept_requests.upgrade(store, 10),
 }
 
 

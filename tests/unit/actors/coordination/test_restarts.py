@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobx.actors.coordination.restarts import CLOSER_POLICY, SPACE_S, Restarts
+from jobx.actors.coordination.restarts import GIVEN_UP_POLICY, SPACE_S, Restarts
 from jobx.actors.messages import RequestKey
 
 KEY = RequestKey("w", "r")
@@ -44,7 +44,7 @@ def test_deaths_that_are_far_apart_end_nothing() -> None:
 
 def test_what_cannot_be_ended_either_is_left_alone() -> None:
     restarts = Restarts()
-    found = deaths(restarts, 5 + CLOSER_POLICY.max_restarts)
+    found = deaths(restarts, 5 + GIVEN_UP_POLICY.max_restarts)
     assert [delay is None for delay in found] == [False] * 6 + [True]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jobx import values
 from jobx.errors import InvalidInput, TooLarge
-from jobx.http.reading.packed import count_items
+from jobx.http.reading.item_count import count_items
 
 SCALARS = st.one_of(
     st.none(),

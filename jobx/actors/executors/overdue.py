@@ -1,4 +1,4 @@
-"""How long an executor may be in what it is at."""
+"""When an executor is overdue: with its work, or in its state. Then it is killed."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ STARTING_S: Final = 15.0
 LEAVE_S: Final = 2.0
 
 
-def overdue(executor: Executor, now: float) -> Failure | None:
+def at_work(executor: Executor, now: float) -> Failure | None:
     """Return why an executor that has work is to be killed, None: it is not."""
     progress = executor.progress()
     item = executor.work.get(progress.number)
     if item is None:  # it reads, or answers, or was taken back what it began with
-        return _overdue_between(executor, now)
+        return _between(executor, now)
     limit_s = limit_s_of(item.frame, progress.stage, item.time_limit_s)
     if progress.running_s > limit_s + OVERDUE_S:
         text = f"the invocation took longer than {limit_s:g} s"
@@ -38,7 +38,7 @@ def overdue(executor: Executor, now: float) -> Failure | None:
     return None
 
 
-def _overdue_between(executor: Executor, now: float) -> Failure | None:
+def _between(executor: Executor, now: float) -> Failure | None:
     front = next(iter(executor.work.values()))
     number, since = executor.page.passage()
     if number == front.number:
@@ -49,7 +49,7 @@ def _overdue_between(executor: Executor, now: float) -> Failure | None:
     return None
 
 
-def overstayed(executor: Executor, now: float) -> Failure | None:
+def in_state(executor: Executor, now: float) -> Failure | None:
     """Return why an executor that starts or leaves is to be replaced, None: it is not."""
     for_s = now - executor.state_since
     if executor.state == "starting" and for_s > STARTING_S:

@@ -1,4 +1,4 @@
-"""The closer: ends a request that cannot go on, by writing its last event."""
+"""Ends a request that cannot go on, by writing its last event in place of its coordinator."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from jobx import model
 from jobx.actors.coordination.journal import Journal
 from jobx.actors.messages import (
     Cancel,
-    Close,
     CommitRefused,
     Committed,
     Describe,
     Described,
     Ended,
+    GiveUp,
     Refused,
 )
 from jobx.actors.ports import Services
@@ -27,28 +27,28 @@ from jobx.errors import Conflict
 _NO_PLAN = model.Plan(steps={})
 
 
-class Closer(LoopActor):
-    """Stands in a coordinator's place where going on is the fault.
+class GivenUp(LoopActor):
+    """A request that is given up: stands in its coordinator's place where going on is the fault.
 
     It reads no event and no plan, so whatever is wrong with these cannot stop it.
 
     Args:
-        close: The request, and what it fails with.
+        begin: The request, and what it fails with.
     """
 
     node: Services
 
-    def __init__(self, close: Close) -> None:
+    def __init__(self, begin: GiveUp) -> None:
         super().__init__()
-        self._reply_to = close.reply_to
+        self._reply_to = begin.reply_to
         state = RequestState(_NO_PLAN)
-        state.events = close.next_number
-        self._journal = Journal(self.node, self.myAddress, close.request, state)
-        self._journal.finish(Finish("failed", close.failure, ()))
+        state.events = begin.next_number
+        self._journal = Journal(self.node, self.myAddress, begin.request, state)
+        self._journal.finish(Finish("failed", begin.failure, ()))
 
     def describe(self) -> str:
         """Return what the actor tree shows."""
-        return "Closer " + "/".join(self._journal.key)
+        return "GivenUp " + "/".join(self._journal.key)
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 - Thespian's
         """Take the next message."""

@@ -1,4 +1,4 @@
-"""How long an executor may be in what it is at, as a table."""
+"""When an executor is overdue, as a table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from jobx.actors.executors import limits
+from jobx.actors.executors import overdue
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.processes import late
 from jobx.actors.messages import RequestKey
@@ -29,12 +29,12 @@ def executor(sent_s: float, abandoned_s: float = 0.0) -> Executor:
 
 
 def kind(of: Executor) -> str | None:
-    blame = limits.overdue(of, NOW)
+    blame = overdue.at_work(of, NOW)
     return blame.message if blame else None
 
 
 @pytest.mark.parametrize(
-    ("sent_s", "is_killed"), [(limits.START_S - 1, False), (limits.START_S + 1, True)]
+    ("sent_s", "is_killed"), [(overdue.START_S - 1, False), (overdue.START_S + 1, True)]
 )
 def test_what_is_not_taken_up_in_time_costs_the_executor(sent_s: float, is_killed: bool) -> None:
     assert (kind(executor(sent_s)) is not None) == is_killed
@@ -42,7 +42,7 @@ def test_what_is_not_taken_up_in_time_costs_the_executor(sent_s: float, is_kille
 
 @pytest.mark.parametrize(
     ("read_s", "is_killed"),
-    [(0.0, False), (limits.START_S + 1, False), (limits.PASSAGE_S + 1, True)],
+    [(0.0, False), (overdue.START_S + 1, False), (overdue.PASSAGE_S + 1, True)],
 )
 def test_what_is_read_or_answered_has_a_limit_of_its_own(read_s: float, is_killed: bool) -> None:
     one = executor(sent_s=5000.0)
@@ -51,7 +51,7 @@ def test_what_is_read_or_answered_has_a_limit_of_its_own(read_s: float, is_kille
 
 
 @pytest.mark.parametrize(
-    ("running_s", "is_killed"), [(LIMIT_S, False), (LIMIT_S + limits.OVERDUE_S + 1, True)]
+    ("running_s", "is_killed"), [(LIMIT_S, False), (LIMIT_S + overdue.OVERDUE_S + 1, True)]
 )
 def test_an_invocation_has_its_own_limit_however_long_it_was_read(
     running_s: float, is_killed: bool
@@ -63,7 +63,7 @@ def test_an_invocation_has_its_own_limit_however_long_it_was_read(
 
 
 def test_what_nobody_waits_for_gets_a_moment() -> None:
-    for abandoned_s, is_killed in ((limits.ABANDON_S / 2, False), (limits.ABANDON_S * 2, True)):
+    for abandoned_s, is_killed in ((overdue.ABANDON_S / 2, False), (overdue.ABANDON_S * 2, True)):
         one = executor(1.0, abandoned_s)
         one.page.begin(7, 1, time.monotonic_ns())
         assert (kind(one) is not None) == is_killed
@@ -72,23 +72,23 @@ def test_what_nobody_waits_for_gets_a_moment() -> None:
 @pytest.mark.parametrize(
     ("state", "limit_s"),
     [
-        ("starting", limits.STARTING_S),
-        ("leaving", limits.LEAVE_S),
-        ("dying", limits.LEAVE_S),
+        ("starting", overdue.STARTING_S),
+        ("leaving", overdue.LEAVE_S),
+        ("dying", overdue.LEAVE_S),
     ],
 )
 def test_no_state_on_the_way_lasts(state: str, limit_s: float) -> None:
     one = executor(1.0)
     one.enter(state, NOW - limit_s)
-    assert limits.overstayed(one, NOW) is None
-    assert limits.overstayed(one, NOW + 1) is not None
+    assert overdue.in_state(one, NOW) is None
+    assert overdue.in_state(one, NOW + 1) is not None
 
 
 @pytest.mark.parametrize("state", ["ready", "parked"])
 def test_an_executor_may_be_idle_for_ever(state: str) -> None:
     one = executor(1.0)
     one.enter(state, 0.0)
-    assert limits.overstayed(one, NOW) is None
+    assert overdue.in_state(one, NOW) is None
 
 
 @pytest.mark.parametrize(("after_s", "is_late"), [(0.1, False), (1.1, False), (60.0, True)])

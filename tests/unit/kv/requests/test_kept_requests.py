@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import event_log, kept, request_entity
+from jobx.kv.requests import event_log, kept_requests, request_entity
 from jobx.kv.store import Create, Put
 from jobx.model import Destination, Request, RequestState
 
@@ -57,8 +57,8 @@ def test_ids_turned_round_sort_the_other_way_and_come_back(names: list[str]) -> 
 def test_expired_are_those_that_ended_before_an_instant(store: MemoryStore) -> None:
     for number, finished_at in enumerate([30.0, 10.0, 20.0, 99_999.0]):
         keep(store, f"r{number}", finished_at)
-    assert [one.request_id for one in kept.expired(store, 25.0, 9)] == ["r1", "r2"]
-    assert kept.expired(store, 10.0, 9) == []
+    assert [one.request_id for one in kept_requests.expired(store, 25.0, 9)] == ["r1", "r2"]
+    assert kept_requests.expired(store, 10.0, 9) == []
 
 
 def test_expired_of_all_plans_and_workflows_are_found_and_no_more_than_asked(
@@ -66,9 +66,9 @@ def test_expired_of_all_plans_and_workflows_are_found_and_no_more_than_asked(
 ) -> None:
     for number, workflow in enumerate(["a", "a0", "b", "b"]):
         finish(store, request(f"r{number}", workflow), plan=f"{number % 3}" * 64)
-    names = [(one.workflow, one.request_id) for one in kept.expired(store, 25.0, 9)]
+    names = [(one.workflow, one.request_id) for one in kept_requests.expired(store, 25.0, 9)]
     assert names == [("a", "r0"), ("a0", "r1"), ("b", "r3"), ("b", "r2")]
-    assert len(kept.expired(store, 25.0, 3)) == 3
+    assert len(kept_requests.expired(store, 25.0, 3)) == 3
 
 
 def test_purge_leaves_no_trace_of_a_request_and_all_of_others(store: MemoryStore) -> None:
@@ -79,40 +79,40 @@ def test_purge_leaves_no_trace_of_a_request_and_all_of_others(store: MemoryStore
     store.commit([event_log.event_write("flow", "r1", number, {}) for number in range(3)])
     store.commit([Put(keys.delivery("flow", "r1"), b"{}")])
     finish(store, one)
-    (found,) = kept.expired(store, 11.0, 9)
-    store.commit(kept.purge_writes(found))
+    (found,) = kept_requests.expired(store, 11.0, 9)
+    store.commit(kept_requests.purge_writes(found))
     assert store.range("") == others
 
 
 @pytest.mark.parametrize("plan", ["", "abc" * 20])
 def test_a_finished_request_is_found_as_the_janitor_finds_it(store: MemoryStore, plan: str) -> None:
     done = keep(store, "r1", 10.0, plan=plan)
-    assert [kept.find(store, done)] == kept.expired(store, 11.0, 9)
+    assert [kept_requests.find(store, done)] == kept_requests.expired(store, 11.0, 9)
 
 
 def test_a_postponed_request_expires_as_if_it_had_ended_later(store: MemoryStore) -> None:
     keep(store, "r1")
-    (found,) = kept.expired(store, 11.0, 9)
-    store.commit(kept.postpone_writes(store, found, 20.0))
-    assert kept.expired(store, 11.0, 9) == []
-    assert [one.request_id for one in kept.expired(store, 21.0, 9)] == ["r1"]
+    (found,) = kept_requests.expired(store, 11.0, 9)
+    store.commit(kept_requests.postpone_writes(store, found, 20.0))
+    assert kept_requests.expired(store, 11.0, 9) == []
+    assert [one.request_id for one in kept_requests.expired(store, 21.0, 9)] == ["r1"]
 
 
 def test_a_plan_is_had_as_long_as_a_request_of_it_is_kept(store: MemoryStore) -> None:
     keep(store, "r1", plan="a" * 64)
-    assert kept.has_plan(store, "flow", "a" * 64)
-    assert not kept.has_plan(store, "flow", "b" * 64)
-    (found,) = kept.expired(store, 11.0, 9)
-    store.commit(kept.purge_writes(found))
-    assert not kept.has_plan(store, "flow", "a" * 64)
+    assert kept_requests.has_plan(store, "flow", "a" * 64)
+    assert not kept_requests.has_plan(store, "flow", "b" * 64)
+    (found,) = kept_requests.expired(store, 11.0, 9)
+    store.commit(kept_requests.purge_writes(found))
+    assert not kept_requests.has_plan(store, "flow", "a" * 64)
 
 
 def test_what_marks_a_request_and_cannot_be_read_is_no_reason_to_keep_it(
     store: MemoryStore,
 ) -> None:
     store.commit([Create(keys.kept("flow", "", 1.0, "r1"), b"?")])
-    (found,) = kept.expired(store, 2.0, 9)
-    store.commit(kept.purge_writes(found))
+    (found,) = kept_requests.expired(store, 2.0, 9)
+    store.commit(kept_requests.purge_writes(found))
     assert store.range("") == []
 
 
@@ -131,7 +131,7 @@ def old(store: MemoryStore, request_id: str, **fields: object) -> Request:
 
 
 def upgrade(store: MemoryStore) -> None:
-    while units := kept.upgrade(store, 2):
+    while units := kept_requests.upgrade(store, 2):
         for unit in units:
             store.commit(unit)
 
@@ -139,15 +139,15 @@ def upgrade(store: MemoryStore) -> None:
 def test_what_an_older_version_finished_is_listed_and_expires(store: MemoryStore) -> None:
     for number in range(5):
         old(store, f"r{number}")
-    assert not kept.is_upgraded(store)
+    assert not kept_requests.is_upgraded(store)
     upgrade(store)
-    assert kept.is_upgraded(store)
+    assert kept_requests.is_upgraded(store)
     found, _ = request_entity.page(store, "flow", "failed")
     assert [one.request_id for one in found] == ["r4", "r3", "r2", "r1", "r0"]
-    assert kept.has_plan(store, "flow", "p" * 64)
-    for one in kept.expired(store, 11.0, 9):
+    assert kept_requests.has_plan(store, "flow", "p" * 64)
+    for one in kept_requests.expired(store, 11.0, 9):
         assert one.events == 2
-        store.commit(kept.purge_writes(one))
+        store.commit(kept_requests.purge_writes(one))
     assert store.range("") == []
 
 
@@ -158,6 +158,6 @@ def test_marks_of_an_older_version_go_though_their_request_is_gone_or_unreadable
     store.commit([Put(f"{keys.FINISHED}{5000:015d}/flow/r2", b"")])
     store.commit([Put(keys.entity("request", "flow", "r2"), b"?")])
     upgrade(store)
-    for one in kept.expired(store, 6.0, 9):
-        store.commit(kept.purge_writes(one))
+    for one in kept_requests.expired(store, 6.0, 9):
+        store.commit(kept_requests.purge_writes(one))
     assert store.range("") == []
