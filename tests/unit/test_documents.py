@@ -48,3 +48,20 @@ def test_every_threat_names_a_test_that_exists() -> None:
         assert found, row
         source = (ROOT / found[1]).read_text(encoding="utf-8")
         assert re.search(rf"^(async )?def {found[2]}\(", source, re.MULTILINE), row
+
+
+def stations() -> list[str]:
+    """Return the rows of the path of a POST."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    path = text.partition("## A POST, station by station")[2].partition("\n## ")[0]
+    rows = [line for line in path.splitlines() if line.startswith("| ")]
+    return [row for row in rows if not row.startswith("| station")]
+
+
+@pytest.mark.parametrize("row", stations())
+def test_every_file_of_a_station_exists(row: str) -> None:
+    folder = ROOT / "jobx"
+    for name in re.findall(r"`([^`]+(?:\.py|/))`", row.split("|")[2]):
+        path = ROOT / "jobx" / name if "/" in name else folder / name
+        assert path.exists(), name
+        folder = path.parent
