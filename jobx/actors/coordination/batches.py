@@ -1,4 +1,4 @@
-"""The actor of a batch: owns its work at an executor, and the mappers that it left suspended."""
+"""The actor of a batch: owns its work at an executor, and its suspended mappers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from jobx.segments import MappedChunk
 
 
 class Batch(LoopActor):
-    """Has a batch run in an executor: sibling mappers, or one partition of a reducer.
+    """Runs a batch in an executor: sibling mappers, or one partition of a reducer.
 
-    It reports to the coordinator that created it, and ends when no executor has work of it or keeps
-    a mapper of it suspended. When it is ended earlier, it abandons both.
+    It reports to the coordinator that created it, and ends when no executor has its work or one of
+    its suspended mappers. If it is ended earlier, it abandons both.
 
     Args:
         run: The work.
@@ -28,14 +28,14 @@ class Batch(LoopActor):
     def __init__(self, run: Run) -> None:
         super().__init__()
         self._run = run
-        #: Tickets that are not answered yet, each with the suspended mapper that is asked.
+        #: Tickets without an answer, each with the suspended mapper that was asked.
         self._at_work: dict[int, int | None] = {run.ticket: None}
         self._suspended: set[int] = set()
         self.node.executors.run(run, self.myAddress)
 
     @property
     def is_busy(self) -> bool:
-        """Whether the actor tree shows it at work: an executor has its work, or is to get it."""
+        """Whether the actor tree shows it as working: an executor has its work or will get it."""
         return bool(self._at_work)
 
     def describe(self) -> str:
@@ -81,7 +81,7 @@ class Batch(LoopActor):
         self._leave_when_done()
 
     def _close(self, vertex: int) -> None:
-        """Let a suspended mapper go, if it is not gone already."""
+        """Drop a suspended mapper, unless it is gone already."""
         if vertex in self._suspended:
             self._suspended.discard(vertex)
             self.node.executors.discard(self._run.key, vertex, self.myAddress)

@@ -1,7 +1,7 @@
 """The coordinator: owns one request, from its acceptance to its end.
 
-It is the only writer of the request's log. What it does is decided by the pure state of
-``actors/request``; here decisions become messages and reports become events.
+It is the only writer of the request's log. The pure state in ``actors/request`` makes the
+decisions; here decisions become messages and reports become events.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ from jobx.actors.runtime.failure import ChildFailed
 from jobx.errors import Conflict, InternalError
 from jobx.model import Failure
 
-#: Events that may be on their way to the disk before nothing new is started.
+#: Events without a commit, beyond which nothing new is started.
 MAX_UNCOMMITTED: Final = 256
 _TIME_LIMIT: Final = "time limit"
 
 
 class _Started(Struct, frozen=True):
-    """Work that a batch has."""
+    """The work of a batch."""
 
     work: Work
     batch: ActorAddress
@@ -75,7 +75,7 @@ class Coordinator(LoopActor):
     """Owns one request.
 
     Args:
-        begin: What it begins with: a new request, or the log of one that is open.
+        begin: A new request, or the log of an open one.
     """
 
     hears_exits = False  # a batch that exits by itself leaves nothing behind
@@ -83,8 +83,8 @@ class Coordinator(LoopActor):
 
     def __init__(self, begin: Submit | Recover) -> None:
         super().__init__()
-        #: ``proving``: it was taken up and got no further yet. ``closed``: it starts nothing more,
-        #: for the node is draining, or it has left.
+        #: ``proving``: it was recovered and has made no progress yet. ``closed``: it starts
+        #: nothing more, since the node is draining or the coordinator has left.
         self._phase: Literal["proving", "open", "closed"] = "open"
         self._reply_to = begin.reply_to
         self.state = RequestState(begin.plan)
@@ -95,7 +95,7 @@ class Coordinator(LoopActor):
         self._started: dict[int, _Started] = {}
         self._tickets = 0
         self._held_bytes = -1
-        #: Questions that are answered once the request is durable.
+        #: Questions to answer once the request is durable.
         self._asked: list[Describe | Cancel] = []
         if isinstance(begin, Submit):
             self._accept(begin)
@@ -108,7 +108,7 @@ class Coordinator(LoopActor):
         return "Coordinator " + "/".join(self._journal.key)
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 - Thespian's
-        """Take the next message, then do what the state says."""
+        """Take the next message, then carry out the decisions of the state."""
         receive = _RECEIVE.get(type(message))
         if receive is not None:
             receive(self, message, sender)
@@ -125,7 +125,7 @@ class Coordinator(LoopActor):
             time_limit_s=begin.time_limit_s,
             partition_bytes=min(PARTITION_BYTES, self.node.settings.executors.spill_bytes),
         )
-        # A blocking caller hears of the request with its result, so both may share a commit.
+        # A waiting caller gets the request together with its result, so both may share a commit.
         self._journal.append(accepted, begin.writes, urgent=not request.is_blocking)
         self.wakeupAfter(begin.time_limit_s, _TIME_LIMIT)
 
@@ -152,7 +152,7 @@ class Coordinator(LoopActor):
                 self._reports.take(started.work, started.batch, segment)
 
     def _taken_back(self, message: TakenBack, _: ActorAddress) -> None:
-        """Give back the end of a batch that its executor will not come to."""
+        """Give back the part of a batch that its executor will not start."""
         started = self._started.get(message.ticket)
         if started is None or self.state.finished is not None:
             return
@@ -188,7 +188,7 @@ class Coordinator(LoopActor):
             self._reports.attempt_failed(PullMapper(vertex, attempt), vertex, message.failure)
 
     def _child_failed(self, message: ChildFailed, sender: ActorAddress) -> None:
-        """Give back what a batch had that died of a fault of ours."""
+        """Give back the work of a batch actor that died of an internal fault."""
         child = message.childAddress
         self.node.executors.abandon(self._journal.key, child)
         failure = Failure(kind="crash", type="ActorDied", message="see the node's log")
@@ -211,7 +211,7 @@ class Coordinator(LoopActor):
             self.send(self._reply_to, Opened(self._journal.request))
 
     def _commit_refused(self, message: CommitRefused, _: ActorAddress) -> None:
-        """Stop at once: the request was never accepted, or cannot go on from here."""
+        """Stop at once: the request was never accepted, or cannot continue."""
         self._answer_asked(lambda: None)
         key, error = self._journal.key, message.error
         self.node.log.forget(key)
@@ -302,14 +302,14 @@ class Coordinator(LoopActor):
         ready = self.state.ready
         batches = [started.batch for started in self._started.values()]
         batches += [*ready.suspended.values(), *(keeper for keeper, _ in ready.discarded)]
-        for batch in batches:  # with it goes what it keeps
+        for batch in batches:  # its suspended mappers go with it
             self.send(batch, ActorExitRequest())
         self._started.clear()
         ready.suspended.clear()
         ready.discarded.clear()
 
     def _close_discarded(self) -> None:
-        """Close suspended mappers that nobody will ask for more."""
+        """Close suspended mappers that will not be pulled again."""
         discarded = self.state.ready.discarded
         for keeper, vertex in discarded:
             self.send(keeper, Discard(vertex))

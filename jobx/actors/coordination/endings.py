@@ -1,4 +1,4 @@
-"""How a request ends: its last entity, and the end of one that no node works on."""
+"""How a request ends: its last entity, and the end of a request that no node runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobx.kv.store import Store, Write
 
 
 def ended(request: model.Request, finished: Finished) -> model.Request:
-    """Return a request's entity as it is after its last event."""
+    """Return a request's entity after its last event."""
     failure = finished.failure
     succeeded = finished.state == "succeeded"
     return replace(
@@ -31,13 +31,13 @@ def ended(request: model.Request, finished: Finished) -> model.Request:
 def cancel(
     store: Store, node_id: str, workflow: str, request_id: str, reason: str
 ) -> model.Request:
-    """Cancel a request of a node that does not run; who calls holds the lock of its folder.
+    """Cancel a request of a stopped node; the caller holds the lock of its folder.
 
-    One that has ended stays as it is.
+    A request that has ended is not changed.
 
     Raises:
         NotFound: There is no such request.
-        StoreFull: It is open still, as is after any error of the store.
+        StoreFull: No room left; the request stays open, as after any error of the store.
     """
     request = request_entity.get(store, workflow, request_id)
     if request.is_done:
@@ -59,7 +59,7 @@ def cancel(
 
 
 def _plan(store: Store, workflow: str, request_id: str) -> str:
-    """Return the plan that a request refers to, ``''`` when its log does not tell."""
+    """Return the plan that a request refers to; ``''`` if its log does not name one."""
     try:
         _, record = next(event_log.read(store, workflow, request_id, page=1))
         first = from_record(record)

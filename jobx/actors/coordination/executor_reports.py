@@ -1,4 +1,4 @@
-"""What an executor's answers mean for a request: segments and failures become events."""
+"""Turning an executor's answers into events: segments and failures."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from jobx.segments import (
     read_notes,
 )
 
-#: How much of an invocation's input a failure quotes.
+#: Most characters of an invocation's input that a failure quotes.
 QUOTED_CHARACTERS: Final = 200
 
 
 class ExecutorReports:
-    """Turns what executors answer into events of one request."""
+    """Turns answers of executors into events of one request."""
 
     def __init__(
         self, journal: Journal, state: RequestState, pace: Pace, settings: Settings
@@ -72,12 +72,12 @@ class ExecutorReports:
             self.attempt_failed(work, segment.vertex, segment.failure, notes, segment.stage)
 
     def give_back(self, work: Work, start: int, stop: int) -> None:
-        """Make invocations of a batch ready again that got no result."""
+        """Make invocations of a batch that got no result ready again."""
         if isinstance(work, RunMappers) and start < stop:
             self._state.ready.give_back(work.chunk.start, start, stop - start)
 
     def lose(self, work: Work, lost: Lost) -> None:
-        """Take that an executor died with work, or gave it up."""
+        """Handle work that was lost: its executor died or gave it up."""
         culprit = lost.culprit
         if isinstance(work, RunMappers):
             stop = work.first + work.count
@@ -86,7 +86,7 @@ class ExecutorReports:
                 self.give_back(work, culprit + 1, stop)
         elif isinstance(work, RunReducer) and culprit is None:
             self._state.ready.give_back_reduce((work.vertex, work.partition), work.gather)
-        elif culprit is None:  # the mapper went with the executor that kept it
+        elif culprit is None:  # the suspended mapper was lost with its executor
             self.attempt_failed(work, first_vertex(work), KEEPER_GONE)
         if culprit is not None:
             self.attempt_failed(work, culprit, lost.failure, stage=lost.stage)
@@ -101,7 +101,7 @@ class ExecutorReports:
     ) -> None:
         """Try an invocation again, or let its failure end the request.
 
-        ``stage`` is what failed of a mapper's trip: it, its combiner or its reducer.
+        ``stage`` is the stage of a mapper's trip that failed: mapper, combiner or reducer.
         """
         chunk = chunk_of(self._state, work)
         if chunk is None:
@@ -130,7 +130,7 @@ class ExecutorReports:
         if chunk is None:
             return
         first, count, durations = segment.vertex, segment.count, segment.durations
-        if chunk.finished.overlaps(first, first + count):  # counts whole or not at all
+        if chunk.finished.overlaps(first, first + count):  # counts as a whole or not at all
             self.give_back(work, first, first + count)
             return
         self._pace.record(chunk.step, count, sum(unpack_offsets(durations)) / 1e6)
@@ -197,9 +197,9 @@ class ExecutorReports:
         )
 
     def _is_made_again(self, failure: Failure) -> bool:
-        """Run again what left a blob that is missing or damaged; False when that is no use.
+        """Run the origin of a missing or damaged blob again; False if that is of no use.
 
-        What needs the blob is held back until then; a reducer comes again by itself.
+        Invocations that need the blob are withheld until then; a reducer is retried by itself.
         """
         blob = failure.input or ""
         if self._state.ready.is_awaited(blob):
@@ -217,7 +217,7 @@ class ExecutorReports:
         return True
 
     def _refusal(self, chunk: Chunk, step: str, count: int) -> Failure | None:
-        """Return why a mapper may not map on, or None: it may."""
+        """Return why a mapper may not map on; None if it may."""
         limits = self._limits
         if step not in self._plan.steps:
             known = ", ".join(sorted(self._plan.steps))
@@ -237,7 +237,7 @@ class ExecutorReports:
 
 
 def first_vertex(work: Work) -> int:
-    """Return the vertex that is blamed when nothing is known of what killed an executor."""
+    """Return the vertex to blame when it is not known what killed an executor."""
     return work.first if isinstance(work, RunMappers) else work.vertex
 
 
@@ -254,7 +254,7 @@ def _handler(step: PlanStep, kind: Kind) -> HandlerRef:
 
 
 def _complete(failure: Failure, chunk: Chunk, ref: HandlerRef, kind: Kind, vertex: int) -> Failure:
-    """Return a failure that says which invocation failed, and on what."""
+    """Return a failure with the invocation that failed, and its input."""
     quoted = failure.input
     if quoted is None and kind == "map":
         quoted = _quote(chunk, vertex)
@@ -268,7 +268,7 @@ def _complete(failure: Failure, chunk: Chunk, ref: HandlerRef, kind: Kind, verte
 
 
 def _quote(chunk: Chunk, vertex: int) -> str | None:
-    """Return the shortened input of a mapper, as far as it is at hand."""
+    """Return the shortened input of a mapper, if it is at hand."""
     if chunk.payload.inline is None:
         return None
     position = vertex - chunk.start
@@ -284,7 +284,7 @@ def _pack_durations(duration_us: int) -> bytes:
     return array.array("I", [min(duration_us, 0xFFFFFFFF)]).tobytes()
 
 
-#: What is tried by the stage of a mapper's trip.
+#: The kind of an attempt, by the stage of a mapper's trip.
 _TRIED: Final[dict[str, tuple[Kind, int]]] = {
     "mapper": ("map", MAPPER),
     "combiner": ("combine", COMBINER),

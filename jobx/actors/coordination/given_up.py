@@ -28,12 +28,12 @@ _NO_PLAN = model.Plan(steps={})
 
 
 class GivenUp(LoopActor):
-    """A request that is given up: stands in its coordinator's place where going on is the fault.
+    """A request that is given up: replaces a coordinator that fails whenever it continues.
 
-    It reads no event and no plan, so whatever is wrong with these cannot stop it.
+    It reads no event and no plan, so no fault in these can stop it.
 
     Args:
-        begin: The request, and what it fails with.
+        begin: The request and its failure.
     """
 
     node: Services

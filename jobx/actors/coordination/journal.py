@@ -22,7 +22,7 @@ from jobx.actors.request.state import RequestState
 from jobx.kv.requests import deliveries, event_log, request_entity
 from jobx.kv.store import Write
 
-#: Notifications of events that are not durable yet; of more than that the oldest go untold.
+#: Most notifications of events that are not durable yet; beyond that the oldest are dropped.
 MAX_UNTOLD: Final = 10_000
 
 
@@ -30,7 +30,7 @@ class Journal:
     """Writes the log of one request.
 
     Attributes:
-        committed: Number of the last event that is durable, -1 before the first.
+        committed: Number of the last durable event; -1 before the first.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Journal:
         self.key = RequestKey(request.workflow_name, request.request_id)
         self.request = request
         self.committed = -1
-        #: The first event that shows progress; what is new has none to show.
+        #: The first event that shows progress; a new request needs none.
         self._progress: int | None = 0
         self._untold: deque[tuple[int, Notification]] = deque(maxlen=MAX_UNTOLD)
         self._node = node
@@ -58,15 +58,15 @@ class Journal:
 
     @property
     def has_progressed(self) -> bool:
-        """Whether an event that shows progress is durable since the log was replayed."""
+        """Whether an event that shows progress has become durable since the log was replayed."""
         return self._progress is not None and self.committed >= self._progress
 
     def now_at(self) -> float:
-        """Return the wall clock, for people who read the log."""
+        """Return the wall clock, for readers of the log."""
         return self._node.now_at()
 
     def replay(self, events: Sequence[Event]) -> None:
-        """Apply what the log has already."""
+        """Apply the events that are in the log already."""
         for event in events:
             self._state.apply(event)
         self._progress = None
@@ -75,7 +75,7 @@ class Journal:
     def append(self, event: Event, writes: Sequence[Write] = (), *, urgent: bool = False) -> None:
         """Apply an event and append it; ``writes`` become durable with it.
 
-        What is not urgent may wait a moment for other appends.
+        An event that is not urgent may wait a moment for other appends.
         """
         number = self._state.events
         self._state.apply(event)
@@ -89,7 +89,7 @@ class Journal:
         self._node.log.append(self.key, self._owner, number, [*writes, write], urgent)
 
     def became_durable(self, number: int) -> None:
-        """Take note that everything up to event ``number`` is durable, and tell of it."""
+        """Note that all events up to ``number`` are durable, and send their notifications."""
         self.committed = number
         while self._untold and self._untold[0][0] <= number:
             self._node.notify(self._untold.popleft()[1])
@@ -106,7 +106,7 @@ class Journal:
         self.append(finished, writes, urgent=True)
 
     def snapshot(self) -> model.Request:
-        """Return the request's entity as it stands."""
+        """Return the current entity of the request."""
         if self._state.finished is not None:
             return self.request
         return msgspec.structs.replace(self.request, counts=self._state.counts)

@@ -1,4 +1,4 @@
-"""Whether a coordinator that died is started again, and when. Pure."""
+"""Whether and when a dead coordinator is restarted. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from jobx import model
 from jobx.actors.messages import RequestKey
 from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
 
-#: A coordinator is rebuilt from its log so often; when it dies once more, its request fails.
+#: A coordinator is rebuilt from its log this often; if it dies once more, its request fails.
 COORDINATOR_POLICY: Final = RestartPolicy(mode="restart", max_restarts=3, window_s=60.0)
-#: What ends a request may die so often too; then the request is left until the next start.
+#: The actor that gives a request up may die this often too; then the request is left until the next
+#: start of the node.
 GIVEN_UP_POLICY: Final = RestartPolicy(mode="restart", max_restarts=2, window_s=60.0, backoff_s=1.0)
-#: Restarts over all coordinators are no closer to each other, so that a fault that many share
-#: leaves the loop to the others.
+#: Shortest time between restarts of any coordinators, so that a fault common to many of them leaves
+#: time on the loop for the others.
 SPACE_S: Final = 0.05
 
 
@@ -34,16 +35,16 @@ class Restarts:
 
     def __init__(self) -> None:
         self._records: dict[RequestKey, _Record] = {}
-        #: When requests of an earlier life were taken up: that was a rebuild as well.
+        #: When requests of an earlier life were recovered, which was a rebuild as well.
         self._rebuilt: dict[RequestKey, float] = {}
         self._next_s = 0.0
 
     def rebuilt(self, key: RequestKey, now: float) -> None:
-        """Note that a coordinator is built from its log though none died in this life."""
+        """Note that a coordinator is rebuilt from its log although none died in this life."""
         self._rebuilt[key] = now
 
     def died(self, key: RequestKey, now: float, reason: str) -> float | None:
-        """Count a death; return the delay of the next start, or None: it is left alone."""
+        """Count a death; return the delay of the next start, or None if there is none."""
         record = self._records.get(key)
         if record is None:
             record = self._records[key] = _Record()
@@ -61,7 +62,7 @@ class Restarts:
         return self._spaced(now, 0.0)
 
     def failure(self, key: RequestKey) -> model.Failure | None:
-        """Return why a request must end instead of going on, or None: it goes on."""
+        """Return why a request must end; None if it continues."""
         record = self._records.get(key)
         if record is None or record.given_up is None:
             return None

@@ -1,4 +1,4 @@
-"""The supervisor: the root of a node's actors; starts coordinators and starts them anew."""
+"""The supervisor: the root of a node's actors; starts and restarts coordinators."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ from jobx.errors import (
     TooLarge,
 )
 
-#: How long a log that could not be read waits for the next try.
+#: Pause before a log that could not be read is tried again.
 READ_AGAIN_S: Final = 2.0
-#: How often it is looked for room for requests that wait to be taken up.
+#: How often waiting requests are checked for room to recover them.
 LOOK_S: Final = 0.5
 
 _NO_PLAN: Final = model.Plan(steps={})
@@ -66,10 +66,10 @@ class Supervisor(LoopActor):
         self._open: dict[RequestKey, ActorAddress] = {}
         self._keys: dict[object, RequestKey] = {}
         self._restarts = Restarts()
-        #: Requests that are taken up as soon as it is their turn and their log is read.
+        #: Requests that are recovered once their turn has come and their log is read.
         self._reading: set[RequestKey] = set()
         self._recovery = Recovery(limit=1)
-        #: Why requests must end instead of being taken up.
+        #: Why requests must end instead of being recovered.
         self._endings: dict[RequestKey, model.Failure] = {}
         self._is_looking = False
         self._is_draining = False
@@ -92,14 +92,14 @@ class Supervisor(LoopActor):
         if key in self._open:
             self.send(self._open[key], message)
         elif key in self._reading:
-            self._recovery.hurry(key)  # all who wait hear what its log says
+            self._recovery.hurry(key)  # everyone who waits gets the state from its log
         elif (refusal := self._refusal(key, message)) is not None:
             self.send(message.reply_to, Refused(key, refusal))
         else:
             self._start(key, Coordinator, message)
 
     def _refusal(self, key: RequestKey, message: Submit) -> JobxError | None:
-        """Return why a new request is not accepted, or None: there is room for it."""
+        """Return why a new request is not accepted; None if there is room for it."""
         if self._is_draining:
             return Draining("the node is stopping", 5.0)
         if len(self._open) >= self.node.settings.requests.max_open:
@@ -141,9 +141,9 @@ class Supervisor(LoopActor):
         self._take_up()
 
     def _take_up(self) -> None:
-        """Take up what there is room for, and look again as long as something waits."""
+        """Recover requests as far as there is room, and check again while some wait."""
         if self._is_draining:
-            return  # the next node takes it up
+            return  # the next node recovers it
         now, whose = self.node.now(), (self.node.node_id, self.node.incarnation)
         pardoned = self._recovery.pardon(now)
         taken = self._recovery.take(now, has_room=self.node.budget.has_room)
@@ -160,7 +160,7 @@ class Supervisor(LoopActor):
             self.wakeupAfter(LOOK_S, _LOOK)
 
     def _progressed(self, message: Progressed, _: ActorAddress) -> None:
-        """Let the next suspect follow: this one is none any more."""
+        """Let the next suspect follow: this one has proved itself."""
         self._recovery.acquit(message.key)
         self._take_up()
 
@@ -186,7 +186,7 @@ class Supervisor(LoopActor):
             error = InternalError("the coordinator failed; see the node's log")
             self.send(self.node.gateway, Refused(key, error))
         elif isinstance(message.error, EntryDamaged) and message.request is None:
-            self._forget(key)  # it is left as it is: no later try reads anything else
+            self._forget(key)  # left unchanged: no later try reads anything else
             self.send(self.node.gateway, Refused(key, message.error))
         elif message.request is None:
             self.wakeupAfter(READ_AGAIN_S, key)
@@ -202,7 +202,7 @@ class Supervisor(LoopActor):
         self._take_up()
 
     def _go_on(self, message: LogRead, request: model.Request) -> None:
-        """Start what goes on with a request, or what ends it."""
+        """Start the coordinator or the closer of a request."""
         key, gateway = message.key, self.node.gateway
         self._reading.discard(key)
         failure = self._failure(message)
@@ -214,7 +214,7 @@ class Supervisor(LoopActor):
             self._start(key, GivenUp, give_up)
 
     def _failure(self, message: LogRead) -> model.Failure | None:
-        """Return why a request must end instead of going on, or None: it goes on."""
+        """Return why a request must end; None if it continues."""
         if message.error is not None:
             return _damaged(message.error)
         failure = self._endings.get(message.key) or self._restarts.failure(message.key)
@@ -230,7 +230,7 @@ class Supervisor(LoopActor):
         self._tell(request)
 
     def _tell(self, request: model.Request) -> None:
-        """Let what a request ended with go where it is to go."""
+        """Start the delivery of a request's outcome."""
         if request.state == "failed":
             self.node.notify(notification.request_failed(request))
         elif request.destination is not None and request.result is not None:
@@ -261,7 +261,7 @@ class Supervisor(LoopActor):
         self.node.budget.release(key)
 
     def _child_exited(self, message: ChildActorExited, _: ActorAddress) -> None:
-        """Start a coordinator anew that died before its request had ended."""
+        """Restart a coordinator that died before its request had ended."""
         key = self._keys.pop(message.childAddress.addressDetails, None)
         if key is None:
             return
@@ -269,7 +269,7 @@ class Supervisor(LoopActor):
         self.node.budget.release(key)
         self._reading.add(key)
         if self._is_draining:
-            return  # the next node takes it up
+            return  # the next node recovers it
         details = getattr(message, "details", "it exited")
         _log.error("the coordinator of request %s died: %s", "/".join(key), details)
         reason = getattr(message, "reason", "an exit without a reason")

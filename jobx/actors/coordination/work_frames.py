@@ -13,10 +13,10 @@ from jobx.actors.request.tree import COMBINER, MAPPER, ROOT
 from jobx.model import HandlerRef, PlanStep
 from jobx.payload import Payload, cut, pack_offsets
 
-#: Inline bytes that may wait for reducers before executors are told to write blobs …
+#: Inline bytes that may wait for reducers before executors must write blobs …
 HELD_BYTES: Final = 8 << 20
-#: … for everything larger than this; beyond four times as much, for everything, since all that a
-#: reducer reads must fit into one frame.
+#: … for payloads larger than this; beyond four times as much, for all payloads, since the input of
+#: a reducer must fit into one frame.
 SMALL_BYTES: Final = 1 << 10
 
 
@@ -88,7 +88,7 @@ class FrameBuilder:
         return self._run(ticket, frame, (reducer.version,))
 
     def pull(self, ticket: int, vertex: int) -> Pull:
-        """Return the work frame that asks a kept mapper for more."""
+        """Return the work frame that pulls the next chunk of a suspended mapper."""
         branch = self._state.tree.branches[vertex]
         frame = self._frame("pull", branch.step, self._state.plan.steps[branch.step].mapper)
         frame |= {"vertex": vertex, "sync": False}
@@ -113,7 +113,7 @@ class FrameBuilder:
         return Run(ticket, self._key, frame, versions, frame["time_limit_s"])
 
     def _later_limits(self, step: PlanStep) -> dict[str, float]:
-        """Return the time limits of what runs in the trip of a mapper, where it differs."""
+        """Return the time limits of combiner and reducer in a mapper's trip, where they differ."""
         found: dict[str, float] = {}
         mapper_s = step.mapper.time_limit_s or self._limit_s
         for stage, ref in (("combiner", step.combiner), ("reducer", step.reducer)):

@@ -1,7 +1,7 @@
 """Work that waits for an executor, by workflow and request.
 
-Nothing here takes longer the more there waits: workflows take turns, the requests of each do, and
-of one request no more waits than it has started.
+The cost of an operation does not grow with the backlog: workflows take turns, and so do the
+requests of each workflow. A request has no more work here than it has started.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jobx.actors.messages import RequestKey
 
 
 class _Turns:
-    """What waits of one workflow."""
+    """The waiting work of one workflow."""
 
     __slots__ = ("count", "requests")
 
@@ -30,8 +30,8 @@ class Queue:
     """Work of all workflows; each takes its turn, as do the requests in each.
 
     Attributes:
-        is_long: What waits here is known to take long.
-        count: How much waits.
+        is_long: The work here is known to take long.
+        count: Number of waiting items.
     """
 
     def __init__(self, *, is_long: bool = False) -> None:
@@ -46,25 +46,25 @@ class Queue:
         return workflow in self._workflows
 
     def count_of(self, workflow: str) -> int:
-        """Return how much waits of a workflow."""
+        """Return the number of waiting items of a workflow."""
         turns = self._workflows.get(workflow)
         return turns.count if turns else 0
 
     def workflows(self, most: int) -> Iterator[str]:
-        """Yield the workflows whose turn comes next."""
+        """Yield the workflows in the order of their turns."""
         return islice(self._workflows, most)
 
     def requests(self, workflow: str) -> Collection[RequestKey]:
-        """Return the requests of a workflow of which something waits."""
+        """Return the requests of a workflow that have waiting work."""
         turns = self._workflows.get(workflow)
         return turns.requests.keys() if turns else ()
 
     def peek(self, workflow: str) -> WorkItem:
-        """Return what comes next of a workflow."""
+        """Return the next item of a workflow."""
         return next(iter(self._workflows[workflow].requests.values()))[0]
 
     def take(self, workflow: str) -> WorkItem:
-        """Return and forget what comes next of a workflow."""
+        """Remove and return the next item of a workflow."""
         turns = self._workflows[workflow]
         key, items = next(iter(turns.requests.items()))
         item = items.popleft()
@@ -74,7 +74,7 @@ class Queue:
         return item
 
     def add(self, item: WorkItem, *, first: bool = False) -> None:
-        """Add work; ``first``: before what else waits of its request."""
+        """Add work; ``first``: before the other work of its request."""
         key = item.key
         turns = self._workflows.get(key.workflow)
         if turns is None:
@@ -108,7 +108,7 @@ class Queue:
 
 
 class Backlog:
-    """Work that waits: what is short, and apart from it what is known to take long."""
+    """Waiting work, in two queues: short work, and work that is known to take long."""
 
     def __init__(self) -> None:
         self.short = Queue()

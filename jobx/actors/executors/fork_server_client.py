@@ -23,7 +23,7 @@ _STOP_S: Final = 2.0
 
 #: Called with the pid and the exit code (negative: the signal) of an executor that is gone.
 OnExit = Callable[[int, int], None]
-#: Called with the number that an executor was asked for under, and its pid.
+#: Called with the number under which an executor was requested, and its pid.
 OnSpawned = Callable[[int, int], None]
 
 
@@ -31,11 +31,11 @@ class ForkServerClient:
     """Starts the fork server and talks to it over one socket.
 
     Args:
-        config: What executors are given; see ``handlers/execution/fork_server.py``.
+        config: The configuration of executors; see ``handlers/execution/fork_server.py``.
         environ: The environment of the fork server itself.
-        on_spawned: Hears of each executor that was made.
-        on_exit: Hears of each executor that is gone.
-        on_gone: Hears that the fork server itself is gone, and all executors with it.
+        on_spawned: Called for each executor that was made.
+        on_exit: Called for each executor that has ended.
+        on_gone: Called when the fork server has ended, and all executors with it.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class ForkServerClient:
 
     @property
     def unanswered(self) -> int:
-        """How often in a row it was pinged without an answer; it answers in order."""
+        """Number of pings in a row without an answer; answers come in order."""
         return self._pings - self._answered
 
     @property
     def is_up(self) -> bool:
-        """Whether it can be asked for executors."""
+        """Whether it can make executors."""
         return self._control is not None
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -96,14 +96,14 @@ class ForkServerClient:
             raise InternalError(f"the fork server gives no executor: {error}") from error
 
     def ping(self) -> None:
-        """Ask whether it is there; what it cannot take counts as unanswered."""
+        """Send a ping; one that cannot be sent counts as unanswered."""
         self._pings += 1
         if self._control is not None:
             with suppress(OSError):
                 self._control.send(msgspec.msgpack.encode(Ping(self._pings)))
 
     def kill(self) -> None:
-        """End a fork server that does not do what it is told, and with it its executors."""
+        """Kill a fork server that does not respond, and with it its executors."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -133,7 +133,7 @@ class ForkServerClient:
         if message:
             self._take(message)
         else:
-            self.kill()  # it is gone, or has nobody to tell
+            self.kill()  # the fork server has ended, or nobody listens
             self._on_gone()
 
     def _take(self, message: bytes) -> None:

@@ -9,25 +9,25 @@ from jobx.actors.executors.process import Executor
 from jobx.handlers.execution.protocol import limit_s_of
 from jobx.model import Failure
 
-#: An invocation that runs longer than its limit by this much costs its executor.
+#: An executor is killed when its invocation exceeds the limit by this much.
 OVERDUE_S: Final = 1.0
-#: Work whose request is gone gets so long to end by itself.
+#: Work without a request gets this long to end by itself.
 ABANDON_S: Final = 0.5
-#: An executor has so long to take up what it was sent …
+#: An executor has this long to take up a frame …
 START_S: Final = 30.0
 #: … to read it, and to send its answer, however large they are …
 PASSAGE_S: Final = 300.0
-#: … to be ready after it was asked for …
+#: … to be ready after its start …
 STARTING_S: Final = 15.0
-#: … and to go after it said that it leaves.
+#: … and to exit after it announced that.
 LEAVE_S: Final = 2.0
 
 
 def at_work(executor: Executor, now: float) -> Failure | None:
-    """Return why an executor that has work is to be killed, None: it is not."""
+    """Return why an executor that has work must be killed; None if it must not."""
     progress = executor.progress()
     item = executor.work.get(progress.number)
-    if item is None:  # it reads, or answers, or was taken back what it began with
+    if item is None:  # it reads, or answers, or the vertex that it started was taken back
         return _between(executor, now)
     limit_s = limit_s_of(item.frame, progress.stage, item.time_limit_s)
     if progress.running_s > limit_s + OVERDUE_S:
@@ -50,7 +50,7 @@ def _between(executor: Executor, now: float) -> Failure | None:
 
 
 def in_state(executor: Executor, now: float) -> Failure | None:
-    """Return why an executor that starts or leaves is to be replaced, None: it is not."""
+    """Return why an executor that starts or leaves must be replaced; None if it must not."""
     for_s = now - executor.state_since
     if executor.state == "starting" and for_s > STARTING_S:
         return crashed(f"the executor was not ready within {STARTING_S:g} s")

@@ -1,4 +1,4 @@
-"""Which work takes long, by what was seen of it."""
+"""Which work takes long, judged by earlier invocations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jobx.actors.executors.process import WorkItem
 
 #: An invocation that takes longer than this is long.
 LONG_S: Final = 1.0
-#: Steps and jobs of which that is remembered.
+#: Number of steps and jobs that are remembered.
 _REMEMBERED: Final = 4096
 _Name = tuple[str, ...]
 
@@ -17,14 +17,14 @@ _Name = tuple[str, ...]
 class Paces:
     """Remembers which steps have long invocations, and which jobs have such steps.
 
-    What is not known is short.
+    A step that is not known counts as short.
     """
 
     def __init__(self) -> None:
         self._long: OrderedDict[_Name, None] = OrderedDict()
 
     def is_long(self, item: WorkItem) -> bool:
-        """Whether invocations of the kind took long when they were seen last."""
+        """Whether the last invocation of the kind took long."""
         return bool(self._long) and _step(item) in self._long
 
     def is_of_long_job(self, item: WorkItem) -> bool:
@@ -32,7 +32,7 @@ class Paces:
         return bool(self._long) and _job(item) in self._long
 
     def saw(self, item: WorkItem, invocation_s: float) -> bool:
-        """Note how long an invocation took, or takes so far; return whether that is long."""
+        """Note the duration of an invocation, also of a running one; return whether it is long."""
         if invocation_s < LONG_S:
             return False
         for name in (_step(item), _job(item)):
@@ -43,7 +43,7 @@ class Paces:
         return True
 
     def ended(self, item: WorkItem, invocation_s: float) -> None:
-        """Note how long an invocation took; a step that was long is not for ever."""
+        """Note the duration of an invocation; a long step may become short again."""
         if self.saw(item, invocation_s) or not self._long:
             return
         if invocation_s < LONG_S / 2:

@@ -1,9 +1,9 @@
-"""Which executor is given which work: pure decisions over what there is.
+"""Which executor gets which work: pure decisions.
 
-An executor belongs to one workflow. ``node.executors`` of them have a *seat*: those are given work.
-A workflow that has no seat gets that of another: an idle one at once, one whose own workflow has
-more to do when that has had its turn. The executor that had the seat is *parked*: it lives on, and
-may have a seat again when its workflow's turn comes. So workflows that take turns start no
+An executor belongs to one workflow. ``node.executors`` of them have a *seat*: only those get work.
+A workflow without a seat takes over that of another workflow: an idle seat at once, a busy one when
+the other workflow's turn is over. The executor that had the seat is *parked*: its process remains,
+and gets a seat again when its workflow's turn comes. So workflows that take turns start no
 processes.
 """
 
@@ -19,23 +19,23 @@ from msgspec import Struct
 from jobx.actors.executors.backlog import Backlog, Queue
 from jobx.actors.executors.process import Executor
 
-#: A workflow keeps a seat for so long while it has work and others wait.
+#: A workflow keeps a seat for this long while it has work and others wait.
 HOLD_S: Final = 0.05
-#: An idle executor is given to a workflow that has others after this.
+#: After this, an idle executor may go to a workflow that already has others.
 IDLE_S: Final = 0.02
-#: A frame is sent behind one that has run shorter than this.
+#: A second frame is sent behind one that has run for less than this.
 FRESH_S: Final = 0.1
-#: After short work was sent, so long an executor is kept free of what takes long.
+#: After short work was sent, one executor stays free of long work for this long.
 RESERVE_S: Final = 10.0
-#: What takes long lets what is short go first for so long at most.
+#: Short work goes before long work for this long at most.
 PATIENCE_S: Final = 10.0
 
 
 class Choice(Struct, frozen=True):
-    """An executor for what comes next of a workflow in a queue.
+    """An executor for the next work of a workflow in a queue.
 
     Attributes:
-        is_change: Its seat is to be given to that workflow; else it is sent the work.
+        is_change: Its seat goes to that workflow; otherwise the work is sent to it.
     """
 
     executor: Executor
@@ -45,11 +45,11 @@ class Choice(Struct, frozen=True):
 
 
 class Share(Struct, frozen=True):
-    """What long work may have of the executors.
+    """The share of the executors that long work may use.
 
     Attributes:
-        seats: How many executors are given work.
-        long_at_work: How many of them are at what takes long.
+        seats: Number of executors that get work.
+        long_at_work: Number of executors that run long work.
         short_s: How long ago short work of a job without long work was sent.
         long_s: How long ago long work was sent.
     """
@@ -60,7 +60,7 @@ class Share(Struct, frozen=True):
     long_s: float
 
     def order(self, backlog: Backlog) -> list[Queue]:
-        """Return what may be sent now, what goes first first."""
+        """Return the queues that may be sent now, in order."""
         is_reserved = self.short_s < RESERVE_S or len(backlog.short) > 0
         most = max(1, self.seats - 1) if is_reserved else self.seats
         if self.long_at_work >= most:
@@ -71,11 +71,11 @@ class Share(Struct, frozen=True):
 
 
 def choose(executors: Sequence[Executor], queues: Iterable[Queue], now: float) -> Choice | None:
-    """Return what is to be done next, None: nothing can be.
+    """Return the next move; None if there is none.
 
     Args:
-        executors: All there are.
-        queues: What may be sent, what goes first first.
+        executors: All executors.
+        queues: The queues that may be sent, in order.
         now: Monotonic.
     """
     free = [
@@ -95,11 +95,11 @@ def choose(executors: Sequence[Executor], queues: Iterable[Queue], now: float) -
 
 
 class _View:
-    """The executors as they are for one queue that has something.
+    """The executors as one queue with waiting work sees them.
 
     Args:
-        executors: All there are.
-        free: Those that could be sent something.
+        executors: All executors.
+        free: The executors that can take a frame.
         queue: The queue.
         now: Monotonic.
     """
@@ -112,7 +112,7 @@ class _View:
         self._queue = queue
         self._now = now
         names = list(queue.workflows(len(executors) + 1))
-        #: The workflow that waits and has the fewest seats.
+        #: The waiting workflow with the fewest seats.
         self._needy = names[0] if len(names) == 1 else min(names, key=self._held.__getitem__)
 
     @cached_property
@@ -121,11 +121,11 @@ class _View:
 
     @cached_property
     def _held(self) -> Counter[str]:
-        """How many seats each workflow has."""
+        """Number of seats of each workflow."""
         return Counter(executor.workflow for executor in self._seats)
 
     def for_idle(self) -> Choice | None:
-        """Return what an idle executor is to do."""
+        """Return the move of an idle executor."""
         idle = [executor for executor in self._free if not executor.work]
         for executor in idle:
             if executor.workflow in self._queue:
@@ -138,32 +138,32 @@ class _View:
         return self._change(min(idle, key=lambda one: one.idle_since)) if idle else None
 
     def _change(self, executor: Executor) -> Choice | None:
-        """Give an idle executor whose workflow has nothing to do to the one that waits."""
+        """Give an idle executor whose workflow has no work to the waiting workflow."""
         is_time = not self._held[self._needy] or self._now - executor.idle_since >= IDLE_S
         if is_time and self._queue.count_of(self._needy) > self._coming():
             return Choice(executor, self._needy, self._queue, is_change=True)
         return None
 
     def _coming(self) -> int:
-        """Return how many executors that start the workflow that waits may have."""
+        """Return how many starting executors the waiting workflow may have."""
         coming = (one for one in self._seats if one.state == "starting")
         return sum(one.workflow in ("", self._needy) for one in coming)
 
     def behind(self) -> Choice | None:
-        """Let work wait at an executor whose work is young, so that it need not wait for us."""
+        """Queue work at an executor with young work, so that it need not wait for the node."""
         for executor in self._free:
             if not executor.work or executor.workflow not in self._queue:
                 continue
             (front,) = executor.work.values()
             is_young = self._now - front.sent_at < FRESH_S and not front.is_long
-            # What was given back is to be what an executor begins with.
+            # Work that was given back must be the first work of an executor.
             was_back = self._queue.peek(executor.workflow).returned
             if is_young and not was_back and not self._is_due(executor):
                 return Choice(executor, executor.workflow, self._queue)
         return None
 
     def _is_due(self, executor: Executor) -> bool:
-        """Whether an executor whose workflow has more to do is to be given to another."""
+        """Whether an executor goes to another workflow although its own has more work."""
         own, needy = executor.workflow, self._needy
         if needy == own or self._now - executor.since < HOLD_S:
             return False

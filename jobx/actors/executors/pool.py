@@ -1,9 +1,9 @@
 """The pool of executors: who runs what, in which order, and what follows when one dies.
 
 Requests take turns (round robin), so a huge one never starves a small one. An executor belongs to
-one workflow (``placing.py`` decides which work it is given), and has at most two work frames: one
-at work and one behind it, so that it need not wait for the node. What is better done elsewhere is
-recalled (``sharing.py``, ``rebalancing.py``).
+one workflow (``placing.py`` decides which work it gets), and has at most two work frames: a running
+one and one behind it, so that it need not wait for the node. Work that another executor can do
+sooner is recalled (``sharing.py``, ``rebalancing.py``).
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from jobx.segments import (
 )
 from jobx.views import ExecutorView
 
-#: How often the time of running work is looked at.
+#: How often the time of running work is checked.
 TICK_S: Final = 0.1
-#: Executors that an item may cost before one of them has begun with it; then it is blamed.
+#: Executors that may die before one of them starts an item; after that the item is blamed.
 MAX_UNSTARTED: Final = 3
 
 
@@ -78,12 +78,12 @@ class ExecutorPool:
 
     @property
     def slots(self) -> int:
-        """Executors that this node has."""
+        """Number of executors."""
         return self._count
 
     @property
     def queued(self) -> int:
-        """Work frames that wait for an executor."""
+        """Number of work frames that wait for an executor."""
         return len(self._sharing) + len(self._sending)
 
     @property
@@ -93,7 +93,7 @@ class ExecutorPool:
 
     @property
     def trouble(self) -> str | None:
-        """Why no executor can be had, None: they can; quick to ask."""
+        """Why there is no executor; None if there is one. Quick to read."""
         return self._fleet.trouble
 
     def run(self, work: Run, owner: ActorAddress) -> None:
@@ -107,13 +107,13 @@ class ExecutorPool:
         self._sharing.pump()
 
     def pull(self, pull: Pull, owner: ActorAddress) -> None:
-        """Ask the executor that keeps a mapper of ``owner``; it hears Ran or Lost."""
+        """Ask the executor of a suspended mapper of ``owner``, who hears Ran or Lost."""
         item = WorkItem(pull.ticket, pull.key, pull.frame, (), pull.time_limit_s, owner)
         keeper = self._keeper(pull.vertex, owner)
         if keeper is None:
             self._deliver(owner, Lost(pull.ticket, None, KEEPER_GONE))
         elif self._is_draining:
-            return  # the mapper begins anew when the node does
+            return  # the mapper is restarted when the node is
         elif len(keeper.work) < 2:
             self._sending.send(keeper, item)
         else:
@@ -127,7 +127,7 @@ class ExecutorPool:
             keeper.send({"t": "drop", "request_id": key.request_id, "vertices": [vertex]})
 
     def abandon(self, key: RequestKey, owner: ActorAddress) -> None:
-        """Forget all of an owner; what it has at work gets a moment to end by itself."""
+        """Forget all work of an owner; running work gets a moment to end by itself."""
         now = self._loop.time()
         self._sharing.drop(key, owner)
         self._sending.forget(owner)
@@ -143,7 +143,7 @@ class ExecutorPool:
                     executor.recall(item.number, now)
 
     def drain(self) -> None:
-        """Send nothing more; what is at work ends with the invocation that it is at."""
+        """Send nothing more; running work ends after its current invocation."""
         self._is_draining = True
         self._sharing.stop()
         for executor in self._executors:
@@ -165,10 +165,10 @@ class ExecutorPool:
         self._sharing.stop()
         self._sending.close()
         await self._fleet.close()
-        self._executors.clear()  # actors that end later still abandon what these had
+        self._executors.clear()  # actors that end later still abandon the work of these
 
     def views(self) -> list[ExecutorView]:
-        """Return the executors as people see them."""
+        """Return the views of the executors."""
         now = self._loop.time()
         return [
             ExecutorView(
@@ -197,7 +197,7 @@ class ExecutorPool:
             self._unread(executor, report)
 
     def _unread(self, executor: Executor, report: UnreadReport) -> None:
-        """Fail, by name, the work whose answer cannot be read, and replace the executor."""
+        """Fail the work whose answer cannot be read, and replace the executor."""
         if executor.blame is not None:
             return
         blame = unread(report.reason)
@@ -237,7 +237,7 @@ class ExecutorPool:
         self._sharing.pump()
 
     def _drop_late(self, executor: Executor, result: ResultReport) -> None:
-        """Close the mappers that an answer nobody waits for would keep."""
+        """Close the mappers that an unwanted answer left suspended."""
         kept = [s.vertex for s in result.segments if isinstance(s, MappedChunk) and s.more]
         if kept:
             executor.send({"t": "drop", "request_id": result.request_id, "vertices": kept})
@@ -251,7 +251,7 @@ class ExecutorPool:
 
     def _watch(self) -> None:
         now = self._loop.time()
-        is_late = late(self._watched_at, TICK_S, now)  # this process stood still: answers are here
+        is_late = late(self._watched_at, TICK_S, now)  # this process stood still: answers wait
         for executor in list(self._executors) if not is_late else ():
             if executor.work and executor.state in ("ready", "parked", "leaving"):
                 self._sharing.runs(executor)
@@ -268,7 +268,7 @@ class ExecutorPool:
             self._tick = self._loop.call_later(TICK_S, self._watch)
 
     def _dead(self, executor: Executor, blame: Failure) -> None:
-        """Report what a dead executor had."""
+        """Report the work of a dead executor."""
         is_told = (executor.work or not executor.was_ready) and blame.kind not in (
             "cancelled",
             "lost",
@@ -283,7 +283,7 @@ class ExecutorPool:
         self._sharing.pump()
 
     def _report_culprit(self, executor: Executor, blame: Failure) -> None:
-        """Report what an executor died of: what it was at, or could not begin with again."""
+        """Report the work that killed an executor: the running work, or what it failed to start."""
         progress = executor.progress()
         culprit, vertex = executor.work.get(progress.number), progress.vertex
         stage = progress.stage
@@ -299,11 +299,11 @@ class ExecutorPool:
                 self._deliver(culprit.owner, Lost(culprit.ticket, vertex, blame, stage))
 
     def _take_back(self, executor: Executor) -> None:
-        """Take back what an executor will not come to."""
+        """Take back the work that an executor will not start."""
         for item in (*executor.waiting, *reversed(executor.work.values())):
             if item.abandoned_at:
                 continue
-            # Its mapper went with the executor, or its owner has part of it back: they decide.
+            # Its mapper died with the executor, or its owner has part of it: the owner decides.
             if item.is_pinned or item.stop:
                 executor.release(item.owner, item.first_vertex)
                 self._deliver(item.owner, Lost(item.ticket, None, KEEPER_GONE))

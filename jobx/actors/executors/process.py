@@ -28,13 +28,13 @@ class WorkItem(Struct, eq=False):
 
     Attributes:
         number: Its id on the wire, new each time it is sent.
-        sent_at: When the executor could begin with it, monotonic.
-        stop: The first vertex of a batch that was taken back, 0: none was.
+        sent_at: When the executor could start it, monotonic.
+        stop: The first vertex of a batch that was taken back; 0 if none was.
         unstarted: How often an executor died before it came to this item.
-        returned: How often an executor gave it back before it began with it.
-        is_long: It is known that its invocations take long.
+        returned: How often an executor gave it back before starting it.
+        is_long: Its invocations are known to take long.
         code: The fields of a ``load`` frame for each of its versions.
-        abandoned_at: Monotonic seconds since when nobody waits for it, 0: somebody does.
+        abandoned_at: When it lost its owner, monotonic seconds; 0 if it has one.
     """
 
     ticket: int
@@ -54,7 +54,7 @@ class WorkItem(Struct, eq=False):
 
     @property
     def vertices(self) -> range:
-        """The vertices that it still stands for."""
+        """The vertices that it still contains."""
         vertices = vertices_of(self.frame)
         return range(vertices.start, self.stop or vertices.stop)
 
@@ -69,21 +69,21 @@ class WorkItem(Struct, eq=False):
         return bool(self.frame.get("count", 1) > 1)
 
     def left_after(self, vertex: int) -> int:
-        """Return how many invocations of a batch stand after ``vertex``, 0 if it is no batch."""
+        """Return how many invocations of a batch follow ``vertex``; 0 if it is no batch."""
         if self.frame["t"] != "map":
             return 0
         return max(0, self.vertices.stop - vertex - 1)
 
     @property
     def is_pinned(self) -> bool:
-        """Whether only the executor that keeps the mapper can do it."""
+        """Whether only the executor with the suspended mapper can do it."""
         return bool(self.frame["t"] == "pull")
 
 
 class Progress(Struct, frozen=True):
-    """What an executor is at: number of the work (0: nothing), vertex, seconds since its start.
+    """What an executor runs: number of the work (0: nothing), vertex, seconds since its start.
 
-    ``stage`` is what of a mapper's trip it is at; its time counts from the start of that.
+    ``stage`` is the stage of a mapper's trip; its time counts from the start of the stage.
     """
 
     number: int
@@ -94,25 +94,25 @@ class Progress(Struct, frozen=True):
 
 @dataclass(slots=True)
 class Executor(asyncio.Protocol):
-    """One executor process; the pool decides, this knows.
+    """One executor process; decisions are left to the pool.
 
     Attributes:
-        work: What was sent and not answered, oldest first, by its number.
+        work: Work that was sent and not answered, oldest first, by number.
         state: ``starting``, ``ready``, ``parked`` (it has lost its seat to another workflow),
             ``leaving`` (it said so), ``dying`` (it was killed, or closed its socket), ``dead``.
-        state_since: When it came into that state, monotonic.
-        workflow: The workflow that it belongs to, "" none yet.
-        has_seat: It is given work.
-        since: When its workflow had work for it first after it got the seat, monotonic.
+        state_since: When it entered that state, monotonic.
+        workflow: The workflow that it belongs to; "" if none yet.
+        has_seat: It gets work.
+        since: When its workflow first had work for it after it got the seat, monotonic.
         idle_since: Since when it has no work, monotonic.
         was_ready: It could take work once.
-        is_used: It was sent something.
+        is_used: Work was sent to it.
         waiting: Pinned work that waits for room here.
-        suspended: The mappers that are suspended here, by their owners.
-        recalled: The highest number of work that it is to begin nothing more of.
-        recalled_at: When that was said last, monotonic.
+        suspended: The mappers that are suspended here, by owner.
+        recalled: The highest number of recalled work.
+        recalled_at: When the last recall was made, monotonic.
         stopped_looks: How often in a row it was seen stopped by a signal.
-        blame: Why the node killed it, None when it did not.
+        blame: Why the node killed it; None if it did not.
     """
 
     page: Page
@@ -142,7 +142,7 @@ class Executor(asyncio.Protocol):
     _decoder: frames.FrameDecoder = field(default_factory=frames.FrameDecoder)
 
     def enter(self, state: str, now: float) -> None:
-        """Come into a state."""
+        """Enter a state."""
         self.state, self.state_since = state, now
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -166,26 +166,26 @@ class Executor(asyncio.Protocol):
         self.on_lost(self)
 
     def send(self, frame: frames.Frame) -> None:
-        """Send a frame; one to an executor that is gone is dropped, its death is reported."""
+        """Send a frame; one to a dead executor is dropped, since its death is reported."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frames.encode(frame))
 
     def progress(self) -> Progress:
-        """Return what it is at; of one that was killed, what it was killed for."""
+        """Return what it runs; of a killed executor, what it was killed for."""
         if self._last is not None:
             return self._last
         number, vertex, start_ns = self.page.at_work()
         item = self.work.get(number)
         if item is not None and vertex not in vertices_of(item.frame):
-            number = vertex = 0  # it is just beginning
+            number = vertex = 0  # it is just starting
         elif item is not None:
-            vertex = min(vertex, item.vertices.stop - 1)  # it may have come to what was taken back
+            vertex = min(vertex, item.vertices.stop - 1)  # it may be past what was taken back
         running_s = (time.monotonic_ns() - start_ns) / 1e9 if start_ns else 0.0
         is_trip = item is not None and item.frame["t"] == "map"
         return Progress(number, vertex, running_s, self.page.stage if is_trip else "mapper")
 
     def release(self, owner: ActorAddress, vertex: int) -> None:
-        """Take note that a mapper is not suspended here any more."""
+        """Note that a mapper is no longer suspended here."""
         vertices = self.suspended.get(owner)
         if vertices is not None:
             vertices.discard(vertex)
@@ -206,12 +206,12 @@ class Executor(asyncio.Protocol):
         return item.is_batch
 
     def recall(self, number: int, now: float) -> None:
-        """Have it begin nothing more of its work up to ``number``."""
+        """Recall its work up to ``number``: it starts nothing more of that."""
         self.recalled, self.recalled_at = max(number, self.recalled), now
         self.page.recalled = self.recalled
 
     def kill(self, blame: Failure, progress: Progress) -> None:
-        """Kill the process; ``blame`` is what the work that it was at failed of."""
+        """Kill the process; ``blame`` is the reason why its running work failed."""
         if self.blame is None and self.pid:
             self.blame = blame
             self._last = progress
@@ -220,7 +220,7 @@ class Executor(asyncio.Protocol):
                 os.kill(self.pid, signal.SIGKILL)
 
     def kill_group(self) -> None:
-        """Kill it and all that it started."""
+        """Kill it and everything that it started."""
         if self.pid:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)

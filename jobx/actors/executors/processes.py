@@ -22,16 +22,16 @@ from jobx.segments import Report, UnreadReport
 from jobx.system.disk import create_folder
 from jobx.system.processes import is_stopped
 
-#: An executor that closed its socket gets so long to end.
+#: An executor that closed its socket gets this long to exit.
 EXIT_S: Final = 1.0
-#: After one that could not be started, or was never ready, it takes so long to the next.
+#: Pause after an executor that could not be started or was never ready.
 SPAWN_AGAIN_S: Final = 1.0
-#: Executors get so long to leave by themselves.
+#: Executors get this long to leave by themselves.
 LEAVE_S: Final = 0.5
-#: How often it is looked at whether all processes do what they are expected to.
+#: How often all processes are checked.
 LOOK_S: Final = 1.0
-#: Looks in a row that a fork server does not answer until it is replaced, or an executor is stopped
-#: until it is, or nothing can be had until that is called trouble.
+#: Failed checks in a row before a silent fork server or a stopped executor is replaced, or before
+#: the lack of executors is reported.
 GONE_LOOKS: Final = 10
 STOPPED_LOOKS: Final = 2
 DOUBT_LOOKS: Final = 2
@@ -41,7 +41,7 @@ FORK_SERVER: Final = RestartPolicy(max_restarts=10, backoff_s=0.05, max_backoff_
 
 _log = logging.getLogger(__name__)
 
-#: Called with an executor that is dead, and what it died of.
+#: Called with a dead executor and the cause of its death.
 OnDead = Callable[[Executor, Failure], None]
 
 
@@ -49,14 +49,14 @@ class Fleet:
     """The executor processes of a node, as many as its settings ask for.
 
     Args:
-        settings: How many, and what they are given.
+        settings: Their number and configuration.
         environ: The environment of the node.
         temp_dir: Where their private folders are made.
-        on_report: Hears what executors send.
-        on_dead: Hears of each that is dead; it is replaced.
+        on_report: Called with each report of an executor.
+        on_dead: Called for each dead executor, which is replaced.
 
     Attributes:
-        executors: Those that live, or are being started.
+        executors: The executors that live or are being started.
         is_closing: No more are started.
     """
 
@@ -128,7 +128,7 @@ class Fleet:
 
     @property
     def trouble(self) -> str | None:
-        """Why no executor can be had, None: they can."""
+        """Why there is no executor; None if there is one."""
         if not self._fork_server.is_up:
             return "the fork server of the executors is gone"
         if self._unanswered > DOUBT_LOOKS:
@@ -140,7 +140,7 @@ class Fleet:
     def change(self, executor: Executor, workflow: str) -> None:
         """Give the seat of an executor that has no work to another workflow.
 
-        That has it at once if an executor of its own is parked, else a new one is started.
+        That workflow's parked executor gets it at once; if there is none, one is started.
         """
         now = self._loop.time()
         executor.has_seat = False
@@ -157,7 +157,7 @@ class Fleet:
             self._evict(parked)
 
     def _evict(self, parked: list[Executor]) -> None:
-        """End the one that is least missed of too many that are parked."""
+        """End the least needed executor if too many are parked."""
         gone = min(parked, key=lambda e: (bool(e.work), bool(e.suspended), e.state_since))
         gone.kill(EVICTED, gone.progress())
 
@@ -172,7 +172,7 @@ class Fleet:
             self._loop.call_later(SPAWN_AGAIN_S, self._spawn)
 
     def _look(self) -> None:
-        """See that all processes do what they are expected to, and replace those that do not."""
+        """Check all processes, and replace those that do not respond."""
         now = self._loop.time()
         self._looking = self._loop.call_later(LOOK_S, self._look)
         if late(self._looked_at, LOOK_S, now):  # this process stood still, not they
@@ -281,7 +281,7 @@ class Fleet:
             self._spawn()
 
     def _bury(self, executor: Executor, crash: Failure) -> None:
-        """Start another in the place of a dead executor."""
+        """Replace a dead executor."""
         if executor.state == "dead":
             return
         executor.enter("dead", self._loop.time())
@@ -293,5 +293,5 @@ class Fleet:
 
 
 def late(before: float, every_s: float, now: float) -> bool:
-    """Tell whether what is done every so often comes so late that this process stood still."""
+    """Tell whether a periodic task is so late that this process must have stood still."""
     return now - before > 2 * every_s + 1.0

@@ -1,9 +1,9 @@
-"""Which work is called back from executors: for one that is idle, or for a request that waits.
+"""Which work is recalled from executors, for an idle executor or a waiting request.
 
-Batches are large, so that nobody waits for the node. What keeps that fair is that an executor can
-be told at any time to begin with nothing more of what it has. No decision here waits for one, which
-may be inside an invocation of an hour. What an executor has not begun with is not recalled before
-it does, for else what takes longer to read than a turn lasts would never begin.
+Batches are large, so that executors need not wait for the node. Recalls keep that fair: the node
+can tell an executor at any time to start nothing more of its work. No decision waits for an
+executor, since it may be inside an invocation of an hour. A frame is not recalled before its first
+invocation starts; otherwise a frame that takes longer to read than a turn lasts would never start.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from jobx.actors.executors.paces import LONG_S
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.segments import Segment, Unstarted
 
-#: So long after work was sent or answered it is looked at what executors have, and so often while
-#: one is idle or requests wait.
+#: Delay after a frame or an answer before the work of executors is checked, and the period of
+#: checks while an executor is idle or requests wait.
 BALANCE_S: Final = 0.003
-#: What would end within this is not worth being moved.
+#: Work that would end within this is not worth moving.
 WORTH_S: Final = 0.002
-#: How long a batch goes on while other requests wait.
+#: How long a batch continues while other requests wait.
 TURN_S: Final = 0.03
-#: So long after a recall an executor has seen it, whatever it was about to begin.
+#: After this, an executor has seen a recall, whatever it was about to start.
 SETTLE_S: Final = 0.02
 
 
 class Load(Struct, frozen=True, eq=False):
-    """What an executor has.
+    """The work of an executor.
 
     Attributes:
         executor: The executor.
-        front: What it is at, or comes to next.
-        left: Invocations of that which it has not begun.
-        behind: What it comes to afterwards and another could do.
-        remaining_s: How long all that can be moved would take here, by what was seen so far.
-        age_s: For how long it has been at ``front``.
-        is_begun: It has begun with ``front``.
-        running_s: For how long it has been at the invocation that it is at.
+        front: The work that it runs, or runs next.
+        left: Invocations of ``front`` that have not started.
+        behind: Later work that another executor could do.
+        remaining_s: Estimated time here of all work that can be moved.
+        age_s: For how long it has run ``front``.
+        is_begun: It has started ``front``.
+        running_s: For how long its current invocation has run.
         held_s: For how long its workflow has had it.
     """
 
@@ -59,7 +59,7 @@ class Load(Struct, frozen=True, eq=False):
 
     @property
     def recallable(self) -> list[WorkItem]:
-        """Work that a recall would have an effect on, in order."""
+        """The work that a recall would affect, in order."""
         if not self.is_begun:
             return []
         items = [self.front, *self.behind] if self.left else self.behind
@@ -67,7 +67,7 @@ class Load(Struct, frozen=True, eq=False):
 
     @property
     def is_settling(self) -> bool:
-        """Whether a recall is on its way."""
+        """Whether a recall is pending."""
         recalled = self.executor.recalled
         return any(item.number <= recalled for item in self.behind) or (
             self.left > 0 and self.front.number <= recalled
@@ -75,12 +75,12 @@ class Load(Struct, frozen=True, eq=False):
 
     @property
     def turn(self) -> int:
-        """The last number of what could be recalled of the request in front, 0: nothing."""
+        """The last number that could be recalled of the request in front; 0 if there is none."""
         own = takewhile(lambda item: item.key == self.front.key, self.recallable)
         return max((item.number for item in own), default=0)
 
     def is_in_the_way(self, waiting: Sequence[Queue]) -> bool:
-        """Whether a request waits for the executor while another one's work goes on there."""
+        """Whether a request waits for the executor while it runs another one's work."""
         if self.turn == 0:
             return False
         if any(item.key != self.front.key for item in self.behind):
@@ -96,12 +96,12 @@ class Load(Struct, frozen=True, eq=False):
 
     @property
     def holds_up(self) -> bool:
-        """Whether what comes behind is held up by an invocation that takes long."""
+        """Whether a long invocation delays the work behind it."""
         return self.running_s >= LONG_S and any(item in self.recallable for item in self.behind)
 
 
 def loads(executors: Sequence[Executor], now: float) -> list[Load]:
-    """Return what each executor has that has anything; ``now`` is monotonic."""
+    """Return the work of each executor that has some; ``now`` is monotonic."""
     return [_load(e, now) for e in executors if e.work and e.state == "ready"]
 
 
@@ -129,9 +129,9 @@ def _load(executor: Executor, now: float) -> Load:
 
 
 def idle(executors: Sequence[Executor], now: float) -> Counter[str]:
-    """Return how many executors have nothing to do, by the workflow that they could work for.
+    """Return how many executors are idle, by the workflow that they could work for.
 
-    Those that could work for any are under "".
+    Executors that could work for any workflow are under "".
     """
     found: Counter[str] = Counter()
     for executor in executors:
@@ -142,7 +142,7 @@ def idle(executors: Sequence[Executor], now: float) -> Counter[str]:
 
 
 def is_uneven(having: Sequence[Load], idle: Counter[str], waiting: Sequence[Queue]) -> bool:
-    """Tell whether something may have to be recalled before long, or is being recalled."""
+    """Tell whether a recall may soon be needed, or is pending."""
     is_wanted = bool(idle) or any(waiting)
     return any(
         load.is_settling
@@ -156,12 +156,12 @@ def is_uneven(having: Sequence[Load], idle: Counter[str], waiting: Sequence[Queu
 def recalls(
     having: Sequence[Load], idle: Counter[str], waiting: Sequence[Queue]
 ) -> list[tuple[Executor, int]]:
-    """Return executors with the number up to which their work is to be recalled.
+    """Return executors, each with the number up to which its work should be recalled.
 
     Args:
         having: The executors that have work.
-        idle: See there.
-        waiting: What waits for an executor and may have one.
+        idle: The result of ``idle``.
+        waiting: Work that waits for an executor and may have one.
     """
     if idle and not any(waiting):
         return _for_idle(having, idle)
@@ -191,17 +191,17 @@ def _for_idle(having: Sequence[Load], idle: Counter[str]) -> list[tuple[Executor
 
 
 def _take(left: Counter[str], workflow: str) -> bool:
-    """Take an idle executor for a workflow; False when there is none that it could have."""
+    """Take an idle executor for a workflow; False if there is none."""
     kind = workflow if left[workflow] > 0 else ""
     left[kind] -= 1
     return left[kind] >= 0
 
 
 def not_begun(load: Load, now: float) -> tuple[list[WorkItem], int]:
-    """Return what an executor will not come to after a recall that has settled.
+    """Return the work that an executor will not start after a settled recall.
 
     Returns:
-        The work that it has not begun; and the first vertex of ``front`` that it has not, 0: none.
+        The work that has not started; and the first vertex of ``front`` that has not; 0 if none.
     """
     executor = load.executor
     progress = executor.progress()
@@ -214,13 +214,13 @@ def not_begun(load: Load, now: float) -> tuple[list[WorkItem], int]:
 
 
 def without_taken(segments: list[Segment], stop: int) -> list[Segment]:
-    """Return segments without what they say of the end of a batch that was taken back.
+    """Return segments without those about the part of a batch that was taken back.
 
-    An answer may say of all invocations that they failed, and of all the rest that it is unstarted.
+    An answer may report all invocations as failed, and the rest of a batch as unstarted.
 
     Args:
         segments: The answer.
-        stop: The first vertex that was taken back, 0: none was.
+        stop: The first vertex that was taken back; 0 if none was.
     """
     if not stop:
         return segments

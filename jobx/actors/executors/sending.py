@@ -1,4 +1,4 @@
-"""Sends work to executors, with the handlers that they do not have yet."""
+"""Sends work to executors, with the handlers that they lack."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ class Code(Protocol):
     """Knows the fields of a ``load`` frame for a handler version of a workflow."""
 
     def known_code(self, workflow: str, version: str) -> dict[str, Any] | None:
-        """Return them, None when they have to be read first."""
+        """Return the fields; None if they have to be read first."""
 
     def code(self, workflow: str, version: str) -> dict[str, Any]:
-        """Return them; blocks, in any thread, and raises a JobxError when they cannot be had."""
+        """Read and return the fields; blocks, in any thread, and raises a JobxError on failure."""
 
 
 class Sending:
-    """Sends work; what cannot be sent is lost to its owner.
+    """Sends work; work that cannot be sent is reported to its owner as Lost.
 
     Args:
         library: Knows the handlers.
-        stem: What the names of blobs begin with.
+        stem: The prefix of blob names.
         deliver: Sends a message to an owner.
-        sent: Hears that an executor has work.
+        sent: Called when an executor has got work.
         again: Takes work whose handlers had to be read first.
 
     Attributes:
-        number: That of the work that was sent last.
+        number: The number of the last work that was sent.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Sending:
         self._reading: dict[asyncio.Task[None], WorkItem] = {}
 
     def __len__(self) -> int:
-        """How much waits for its handlers."""
+        """Number of items that wait for their handlers."""
         return len(self._reading)
 
     def send(self, executor: Executor, item: WorkItem) -> None:
@@ -88,19 +88,19 @@ class Sending:
         self._sent()
 
     def forget(self, owner: ActorAddress) -> None:
-        """Send nothing of an owner that waits for its handlers."""
+        """Forget the items of an owner that wait for their handlers."""
         for task, item in self._reading.items():
             if item.owner == owner:
                 task.cancel()
 
     def close(self) -> None:
-        """Send nothing that waits."""
+        """Forget all items that wait."""
         for task in self._reading:
             task.cancel()
         self._reader.shutdown(wait=False, cancel_futures=True)
 
     def _knows_code(self, executor: Executor, item: WorkItem) -> bool:
-        """Whether the handlers of an item that the executor does not have are at hand."""
+        """Whether the handlers of an item that the executor lacks have been read."""
         for version in item.versions:
             if version not in executor.loaded and version not in item.code:
                 known = self._library.known_code(item.key.workflow, version)
@@ -122,7 +122,7 @@ class Sending:
             self._again(item)
 
     def _load(self, executor: Executor, item: WorkItem) -> None:
-        """Send the handlers of an item that the executor does not have yet."""
+        """Send the handlers of an item that the executor lacks."""
         for version in item.versions:
             if version not in executor.loaded:
                 executor.send({"t": "load", **item.code[version]})

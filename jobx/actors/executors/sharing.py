@@ -1,4 +1,4 @@
-"""Gives work that waits to executors, and evens out what they have."""
+"""Gives waiting work to executors, and balances their work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.processes import Fleet
 from jobx.actors.messages import RequestKey, TakenBack
 
-#: How often it is looked whether work that waits may be sent by now.
+#: How often waiting work is checked for whether it may be sent.
 WAITING_S: Final = 0.02
 
 
@@ -25,7 +25,7 @@ class Sharing:
 
     Args:
         fleet: The executors.
-        seats: How many of them are given work.
+        seats: Number of executors that get work.
         send: Sends work to one of them.
         deliver: Sends a message to an owner of work.
     """
@@ -50,24 +50,24 @@ class Sharing:
         self._look: asyncio.Handle | None = None
 
     def __len__(self) -> int:
-        """How much waits."""
+        """Number of waiting items."""
         return len(self._backlog)
 
     def add(self, item: WorkItem, *, first: bool = False) -> None:
-        """Let work wait; ``first``: before what else waits of its request."""
+        """Let work wait; ``first``: before the other work of its request."""
         item.is_long = self._paces.is_long(item)
         (self._backlog.long if item.is_long else self._backlog.short).add(item, first=first)
 
     def drop(self, key: RequestKey, owner: ActorAddress) -> None:
-        """Forget what waits of an owner."""
+        """Forget the waiting work of an owner."""
         self._backlog.drop(key, owner)
 
     def ended(self, item: WorkItem, invocation_s: float) -> None:
-        """Take note how long each invocation took."""
+        """Note the duration of each invocation."""
         self._paces.ended(item, invocation_s)
 
     def runs(self, executor: Executor) -> None:
-        """Take note that an invocation takes long while it does, and free what waits behind it."""
+        """Note that a running invocation takes long, and free the work behind it."""
         progress = executor.progress()
         item = executor.work.get(progress.number)
         if item is not None and self._paces.saw(item, progress.running_s):
@@ -76,7 +76,7 @@ class Sharing:
                 self._look_in(rebalancing.BALANCE_S)
 
     def pump(self) -> None:
-        """Send out what waits, and look soon at how it is shared out if that could be changed."""
+        """Send waiting work, and schedule a check of the balance if it could be improved."""
         self._hand_out()
         if self._look is None:
             if any(executor.is_divisible for executor in self._executors):
@@ -103,7 +103,7 @@ class Sharing:
         )
 
     def _hand_out(self) -> None:
-        """Send what waits to executors with room: workflows take turns, and requests in them."""
+        """Send waiting work to executors with room: workflows take turns, then their requests."""
         short, long = self._backlog.short, self._backlog.long
         while (short.count or long.count) and not self._is_stopped:
             now = self._loop.time()
@@ -115,7 +115,7 @@ class Sharing:
                 self._fleet.change(choice.executor, choice.workflow)
                 continue
             item = choice.queue.take(choice.workflow)
-            if self._paces.is_long(item) != item.is_long:  # it is known better since
+            if self._paces.is_long(item) != item.is_long:  # more is known about its duration since
                 self.add(item)
                 continue
             if item.is_long:
@@ -125,14 +125,14 @@ class Sharing:
             self._send(choice.executor, item)
 
     def _sendable(self, now: float) -> list[Queue]:
-        """Return what may be sent now, what goes first first."""
+        """Return the queues that may be sent now, in order."""
         having = [e for e in self._executors if e.has_seat and e.work]
         at_work = sum(any(item.is_long for item in e.work.values()) for e in having)
         share = placing.Share(self._seats, at_work, now - self._short_at, now - self._long_at)
         return share.order(self._backlog)
 
     def _balance(self) -> None:
-        """Recall what another could do, take back what was recalled, look again if need be."""
+        """Recall work for other executors, take back recalled work, schedule the next check."""
         self._look = None
         if self._is_stopped:
             return
@@ -154,7 +154,7 @@ class Sharing:
             self._look_in(WAITING_S)
 
     def _regain(self, load: rebalancing.Load, now: float) -> None:
-        """Take back what an executor will not come to."""
+        """Take back the work that an executor will not start."""
         behind, first = rebalancing.not_begun(load, now)
         if first:
             load.front.stop = first

@@ -36,12 +36,12 @@ class FrameRun:
     Attributes:
         state: What the executor keeps from frame to frame.
         frame: The frame.
-    segments: The segments of the result frame.
-    out: Writes output that leaves the executor.
-    scratch: Writes output that stays in the executor.
+        segments: The segments of the result frame.
+        out: Writes output that leaves the executor.
+        scratch: Writes output that stays in the executor.
         in_parts: Output may be reduced in parts.
         keeps: Output of mappers is kept until their reducer is done, which may be tried again.
-    keeping: Writes that output.
+        keeping: Writes that output.
     """
 
     def __init__(self, state: ExecutorState, frame: Frame) -> None:
