@@ -14,7 +14,7 @@ from jobx.handlers.failures import Misuse, shorten
 from jobx.handlers.languages.child_processes import Guests
 from jobx.handlers.scope.names import Scope
 from jobx.system.errors import translated
-from jobx.values import Key, Value
+from jobx.values import Key, Value, to_jsonable
 
 P = TypeVar("P", bound="Processor")
 
@@ -144,18 +144,26 @@ def yielded(result: Any) -> Iterator[object]:
     return iter(result)
 
 
-def context(scope: Scope) -> dict[str, Value]:
-    """Return ``request`` and ``invocation`` as guests are told of the invocation at work."""
+def context(scope: Scope) -> dict[str, Any]:
+    """Return ``request`` and ``invocation`` as guests are told of the invocation at work, as JSON.
+
+    All but the context is plain: most of a call is this, so it is not converted.
+    """
     invocation = scope.at_work()
     request = invocation.request
     return {
-        "request": {name: request[name] for name in ("id", "workflow", "job", "context")},
+        "request": {
+            "id": request["id"],
+            "workflow": request["workflow"],
+            "job": request["job"],
+            "context": to_jsonable(request["context"]),
+        },
         "invocation": {
             "id": invocation.id,
             "step": invocation.step,
             "handler": invocation.handler,
             "vertex": invocation.vertex,
             "attempt": invocation.attempt,
-            "remaining_s": invocation.deadline - time.monotonic(),
+            "remaining_s": to_jsonable(invocation.deadline - time.monotonic()),
         },
     }

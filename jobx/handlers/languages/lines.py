@@ -66,7 +66,9 @@ def call(scope: Scope, given: Mapping[str, Value]) -> bytes:
         scope: Tells the invocation at work.
         given: What the line holds beside its context.
     """
-    return dump({"call": _CALLS[scope.at_work().stage], **given, **context(scope)})
+    fields = {name: values.to_jsonable(value) for name, value in given.items()}
+    head = {"call": _CALLS[scope.at_work().stage], **fields, **context(scope)}
+    return msgspec.json.encode(head) + b"\n"
 
 
 def map_call(scope: Scope, arguments: Arguments) -> Iterator[bytes]:
