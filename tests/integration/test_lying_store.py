@@ -9,6 +9,7 @@ import pytest
 
 from jobx.actors import log_writer
 from jobx.actors import node as node_module
+from jobx.actors.gateway import request_verbs
 from jobx.errors import JobxError, NotFound, OutcomeUnknown, StoreRefused
 from jobx.views import Outcome
 from tests.support.authoring import COUNT, FAN, WORKFLOW, define
@@ -41,7 +42,7 @@ def _post(node: LiveNode) -> str:
 def _ended(node: LiveNode) -> str | None:
     try:
         found = node.ask("request.get", workflow=WORKFLOW, request_id=REQUEST_ID)
-    except NotFound:
+    except (NotFound, OutcomeUnknown):
         return None
     return None if found["state"] == "running" else str(found["state"])
 
@@ -89,10 +90,29 @@ def test_what_the_store_has_not_answered_is_told_as_unknown_by_id(
         assert pairs_of(outcome) == [("n", 3)]
 
 
+@pytest.mark.parametrize("verb", ["request.get", "request.result", "request.cancel", "wait"])
+def test_what_may_still_be_written_is_never_told_as_missing(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(tmp_path, HANDLERS, STEPS)
+    lies = Lies(dict.fromkeys(range(100), "lost, unanswered"))
+    monkeypatch.setattr(node_module, "open_store", lying_sqlite(lies))
+    monkeypatch.setattr(request_verbs, "ANSWER_S", 0.1)
+    asked = {"reason": "enough"} if verb == "request.cancel" else {}
+    asked |= {"wait_s": 0.0} if verb == "wait" else {}
+    with live_node(tmp_path) as node:
+        with pytest.raises(OutcomeUnknown, match=REQUEST_ID):
+            node.post("fan", {"n": 3}, request_id=REQUEST_ID, is_blocking=False)
+        with pytest.raises(OutcomeUnknown, match=REQUEST_ID):
+            node.ask(verb, workflow=WORKFLOW, request_id=REQUEST_ID, **asked)
+        lies.due.clear()
+        assert eventually(lambda: _ended(node), timeout_s=20)
+
+
 def _waited(node: LiveNode) -> Outcome | None:
     try:
         return _result(node)
-    except NotFound:
+    except OutcomeUnknown:
         return None
 
 

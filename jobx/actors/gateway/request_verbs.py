@@ -299,10 +299,30 @@ class Verbs:
         """Return a request as it stands, and whether a coordinator of this node has it."""
         ticket, future = self._answers.ticket(key)
         self._deliver(self._supervisor, Describe(key, self._node.gateway, ticket))
-        request = await within(future, ANSWER_S)
+        request = await self._told(key, future)
         if request is not None:
             return request, True
         return await self._read(request_entity.get, *key), False
+
+    async def _told(
+        self, key: RequestKey, future: asyncio.Future[model.Request | None]
+    ) -> model.Request | None:
+        """Return what the coordinator of a request says; None: there is none, or it is slow.
+
+        A coordinator says nothing of a request before that is durable. So a request that is
+        neither described nor stored may exist a moment later, and is never told as missing.
+
+        Raises:
+            OutcomeUnknown: It has not been written so far, and may still be.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                return await future
+        try:
+            await self._read(request_entity.get, *key)
+        except NotFound as error:
+            raise _unknown(key) from error
+        return None
 
     async def _describe_asked(self, key: RequestKey) -> model.Request:
         """Return a request that was asked for as it stands, once it is durable.
@@ -313,8 +333,7 @@ class Verbs:
         try:
             return await self._describe(key)
         except NotFound as error:
-            reason = "the store has not answered yet; look for the request later"
-            raise OutcomeUnknown(f"request {key.request_id}", reason) from error
+            raise _unknown(key) from error
 
     async def get(self, asked: questions.OfRequest[views.RequestView]) -> views.RequestView:
         """Return a request as it stands."""
@@ -362,7 +381,7 @@ class Verbs:
         ticket, future = self._answers.ticket(key)
         self._deliver(self._supervisor, Cancel(key, asked.reason, self._node.gateway, ticket))
         try:
-            request = await within(future, ANSWER_S)
+            request = await self._told(key, future)
             if request is not None:
                 request = await within(ended, CANCEL_WAIT_S) or request
         finally:
@@ -398,6 +417,11 @@ class Verbs:
 
 def _key(asked: questions.OfRequest[Any]) -> RequestKey:
     return RequestKey(asked.workflow, asked.request_id)
+
+
+def _unknown(key: RequestKey) -> OutcomeUnknown:
+    reason = "the store has not answered yet; look for the request later"
+    return OutcomeUnknown(f"request {key.request_id}", reason)
 
 
 def _check_workflow(store: Store, workflow: str) -> None:
