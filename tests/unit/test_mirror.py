@@ -12,7 +12,9 @@ ROOT: Final = Path(__file__).parents[2]
 
 #: Test files of no single module.
 WHOLE: Final = {
-    "chaos/test_history",  # the checker of soaks
+    "chaos/test_clients",  # of soaks, as are these …
+    "chaos/test_exchanges",
+    "chaos/test_history",  # … and their checker
     "handlers/test_languages_page",
     "handlers/test_wrong_handlers",
     "kv/test_history",

@@ -52,7 +52,7 @@ def main(words: list[str]) -> int:
         say(line)
     say(f"{'all in all':<20} {time.monotonic() - began:.0f} s")
     if violations:
-        say(f"kept for a look: {folder} (data, serve.log)")
+        say(f"kept for a look: {folder} (data, serve.log, exchanges.jsonl)")
     elif options.folder is None:
         soak.remove()
     return 1 if violations else 0

@@ -8,6 +8,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,8 +19,10 @@ from tests.chaos.soak.history import Attempt, Ending, History, Violation
 from tests.chaos.soak.plan import Ask, digest
 from tests.support.authoring import WORKFLOW
 
-#: How long a client asks again before it gives up.
+#: How long a client asks again before it gives up; times without an answer do not count …
 PATIENCE_S: Final = 120.0
+#: … but all in all it is no longer than this many times that.
+_AT_MOST: Final = 4
 #: How long it waits for one answer.
 _ANSWER_S: Final = 45.0
 _AGAIN_S: Final = 0.1
@@ -48,17 +51,70 @@ class Answer:
         return said or (self.headers.get("Location") or "").rpartition("/")[2] or None
 
 
+class Patience:
+    """How long a client asks again.
+
+    It wears out by answers alone: while a server is struck down, nothing can end.
+
+    Args:
+        seconds: How long waits may be that are answered.
+
+    Attributes:
+        last: What was heard last.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.last = "no try"
+        self._began = time.monotonic()
+        self._seconds = seconds
+        self._answered_s = 0.0
+
+    @property
+    def waited_s(self) -> float:
+        """How long it has been."""
+        return time.monotonic() - self._began
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the client gives up."""
+        return self._answered_s > self._seconds or self.waited_s > _AT_MOST * self._seconds
+
+    def heard(self, answer: Answer | None, took_s: float) -> None:
+        """Take note of an exchange."""
+        if answer is None:
+            self.last = "no answer"
+            return
+        self.last = f"{answer.status} {answer.problem().get('code', '')}".strip()
+        if answer.status not in (503, 504, 507):
+            self._answered_s += took_s
+
+    def __str__(self) -> str:
+        return (
+            f"the last answer was {self.last}, after {self.waited_s:.0f} s, and it waited"
+            f" {self._answered_s:.0f} s for answers that came"
+        )
+
+
 class Client:
     """Asks over HTTP and notes every exchange.
 
     Args:
         port: Where the server is.
         history: What is noted.
+        patience_s: How long it asks again before it gives up.
+        told: Hears of each exchange as well.
     """
 
-    def __init__(self, port: int, history: History, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        port: int,
+        history: History,
+        patience_s: float = PATIENCE_S,
+        told: Callable[[Attempt], object] = lambda _: None,
+    ) -> None:
         self._port = port
         self._history = history
+        self._told = told
         self._patience_s = patience_s
 
     def run(self, ask: Ask) -> None:
@@ -83,10 +139,15 @@ class Client:
                 self._note_broken(ask)
                 self._abandon(ask, 1.0)
         if ask.manner == "twice":
-            threading.Thread(target=self._post, args=(ask,), daemon=True).start()
+            threading.Thread(target=self._post, args=(ask, Patience(0.0)), daemon=True).start()
 
     def _note_broken(self, ask: Ask) -> None:
-        self._history.attempts.append(Attempt(ask.number, "POST", 0))
+        now = time.monotonic()
+        self._note(Attempt(ask.number, "POST", 0, began_at=now, ended_at=now))
+
+    def _note(self, attempt: Attempt) -> None:
+        self._history.attempts.append(attempt)
+        self._told(attempt)
 
     def _abandon(self, ask: Ask, part: float) -> None:
         """Send a part of the request, or all, and leave."""
@@ -99,28 +160,28 @@ class Client:
             connection.sendall(sent)
 
     def _until_ended(self, ask: Ask, began: float) -> Ending | None:
-        deadline = began + self._patience_s
-        last = "no try"
-        while time.monotonic() < deadline:
-            answer = self._post(ask)
+        patience = Patience(self._patience_s)
+        while not patience.is_over:
+            answer = self._post(ask, patience)
             request_id = answer.request_id if answer else None
             ending = self._ending(ask, answer, began) if answer else None
             if ending is None and request_id is not None:
-                ending = self._follow(ask, request_id, began, deadline)
+                ending = self._follow(ask, request_id, began, patience)
             if ending is not None:
                 return ending
-            last = f"{answer.status} {answer.problem().get('code')}" if answer else "no answer"
             time.sleep(_AGAIN_S)
-        self._history.given_up[ask.number] = f"the last answer was {last}"
+        self._history.given_up[ask.number] = str(patience)
         return None
 
-    def _follow(self, ask: Ask, request_id: str, began: float, deadline: float) -> Ending | None:
-        """Ask for what a request ended with; None: it is not there, or time is up."""
+    def _follow(self, ask: Ask, request_id: str, began: float, patience: Patience) -> Ending | None:
+        """Ask for what a request ended with; None: it is not there, or patience is over."""
         if ask.manner == "cancel":
             self._exchange(ask, "DELETE", f"/request/{WORKFLOW}/{request_id}", request_id)
-        while time.monotonic() < deadline:
+        while not patience.is_over:
             path = f"/request/{WORKFLOW}/{request_id}/result"
+            asked = time.monotonic()
             answer = self._exchange(ask, "GET", path, request_id, Prefer="wait=10")
+            patience.heard(answer, time.monotonic() - asked)
             if answer is not None:
                 if answer.status == 404:
                     return None
@@ -130,8 +191,11 @@ class Client:
             time.sleep(_AGAIN_S)
         return None
 
-    def _post(self, ask: Ask) -> Answer | None:
-        return self._exchange(ask, "POST", f"/job/{WORKFLOW}/{ask.job}", None, _body(ask))
+    def _post(self, ask: Ask, patience: Patience) -> Answer | None:
+        asked = time.monotonic()
+        answer = self._exchange(ask, "POST", f"/job/{WORKFLOW}/{ask.job}", None, _body(ask))
+        patience.heard(answer, time.monotonic() - asked)
+        return answer
 
     def _exchange(
         self,
@@ -149,7 +213,7 @@ class Client:
         with contextlib.suppress(*_BROKEN):
             answer = self._over_http(method, path, body, headers, ask.manner == "slow")
             code = str(answer.problem().get("code", "")) if answer.status >= 400 else ""
-        self._history.attempts.append(
+        self._note(
             Attempt(
                 ask=ask.number,
                 method=method,

@@ -195,12 +195,17 @@ def _doubled(history: History) -> Iterator[Violation]:
 
 
 def _lost(history: History) -> Iterator[Violation]:
-    """What was accepted is found again."""
-    accepted = {one.request_id for one in history.attempts if one.is_accepted}
+    """What was accepted is found again, and what is not found is never accepted later."""
+    accepted: dict[str | None, float] = {}
+    for attempt in history.attempts:
+        if attempt.is_accepted:
+            accepted.setdefault(attempt.request_id, attempt.ended_at)
     for attempt in history.attempts:
         if attempt.method == "GET" and attempt.status == 404 and attempt.request_id in accepted:
-            ask = history.asks[attempt.ask]
-            yield Violation("lost", f"{_name(ask)}: request {attempt.request_id} is not found")
+            after_s = attempt.ended_at - accepted[attempt.request_id]
+            when = f"{abs(after_s):.1f} s {'before' if after_s < 0 else 'after'} it was accepted"
+            told = f"{_name(history.asks[attempt.ask])}: request {attempt.request_id}"
+            yield Violation("lost", f"{told} is not found, {when}")
 
 
 def _undocumented(history: History) -> Iterator[Violation]:

@@ -21,6 +21,7 @@ from jobx.kv.entities.entities import Entities
 from jobx.kv.sqlite.store import SqliteStore
 from tests.chaos.soak import leftovers, plan
 from tests.chaos.soak.clients import Client
+from tests.chaos.soak.exchanges import Exchanges
 from tests.chaos.soak.faults import Striker, cont
 from tests.chaos.soak.history import Delivered, History, Stored, Violation
 from tests.chaos.soak.jobs import JOBS, Job
@@ -91,6 +92,7 @@ class Soak:
         self._data_dir = folder / "data"
         self._temporary = folder / "temporary"
         self._results = folder / "results"
+        self._exchanges = Exchanges(folder / "exchanges.jsonl")
         self.history = History()
 
     def run(self, seconds: float) -> float:
@@ -118,6 +120,7 @@ class Soak:
                 cont(descendants(serving.process.pid))
                 if serving.process.poll() is None:
                     serving.kill_all()
+                self._exchanges.close()
         return took_s
 
     def remove(self) -> None:
@@ -170,7 +173,7 @@ class Soak:
     def _ask(self, port: int, asks: Iterator[Ask], seconds: float) -> None:
         """Make asks at the rate, as far as the clients keep up with it, until time is over."""
         todo: queue.Queue[Ask | None] = queue.Queue(self._clients)
-        client = Client(port, self.history)
+        client = Client(port, self.history, told=self._exchanges.note)
 
         def work() -> None:
             while (ask := todo.get()) is not None:

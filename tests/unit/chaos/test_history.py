@@ -97,6 +97,10 @@ def _not_found(seen: History) -> None:
     seen.attempts.append(Attempt(0, "GET", 404, "not-found", "r0"))
 
 
+def _not_found_before(seen: History) -> None:
+    seen.attempts.insert(0, Attempt(0, "GET", 404, "not-found", "r0"))
+
+
 def _unknown_status(seen: History) -> None:
     seen.attempts.append(Attempt(0, "GET", 500, "blob-damaged", "r0"))
 
@@ -121,6 +125,7 @@ def _met(seen: History) -> None:
         (_one_more_in_the_store, "doubled"),
         (_of_nobody, "doubled"),
         (_not_found, "lost"),
+        (_not_found_before, "lost"),
         (_unknown_status, "status"),
         (_no_retry_after, "status"),
         (_met, "left process"),
