@@ -1,7 +1,7 @@
-"""The janitor: removes what nobody needs any more, in slices, in a thread of its own.
+"""The janitor: removes expired and unused data, in slices, in its own thread.
 
-What it removes it finds by index: requests by their end, plans and code by what refers to them.
-After each of its commits it leaves the store to others for as long as that has taken.
+It finds the data by index: requests by their end, plans and code by their references. After each
+of its commits it leaves the store to others for as long as the commit has taken.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from jobx.kv.requests import deliveries, kept_requests
 from jobx.kv.requests.kept_requests import FinishedRequest
 from jobx.kv.store import Store, Write
 
-#: Requests that are removed with one commit: at first, and within which bounds.
+#: Requests that one commit removes: at first, and the bounds.
 BATCH: Final = 128
 MIN_BATCH: Final = 64
 MAX_BATCH: Final = 512
 #: How long one commit should take; batches grow and shrink towards it.
 COMMIT_S: Final = 0.03
-#: Events of a request that are removed with one commit, when it has more.
+#: Most events of a long log that one commit removes.
 LOG_SLICE: Final = 1000
-#: So many of them are one unit: no store takes less.
+#: Events per unit; every store takes that many.
 UNIT: Final = 100
-#: Requests of 1.0.0 that are listed with one commit.
+#: Requests of 1.0.0 that one commit adds to the index.
 UPGRADE_BATCH: Final = 64
-#: How much longer a request is kept whose result is still on its way, or whose blobs stay.
+#: How much longer a request is kept while its result is being delivered, or its blobs cannot be
+#: removed.
 LATER_S: Final = 600.0
 _LEAST_PAUSE_S: Final = 0.002
 
@@ -45,17 +46,17 @@ _log = logging.getLogger(__name__)
 class Janitor:
     """Removes expired requests, folders without a request, and code that no request needs.
 
-    Its methods block, for long where there is much to do: run them in a thread, one at a time.
-    ``stop`` may be called from any.
+    Its methods block, possibly for long: run them in a thread, one at a time. ``stop`` may be
+    called from any thread.
 
     Args:
-        store: Where requests are.
-        blobs: Where their large values are.
-        library: What the node knows of workflows.
+        store: The store of requests.
+        blobs: The folders of their large values.
+        library: The workflows that the node knows.
         retention_s: How long a finished request is kept.
-        now_at: The wall clock: retention is promised to people.
+        now_at: The wall clock, since retention is promised in calendar time.
         now: Monotonic seconds.
-        is_open: Tells whether the node works at a request; from any thread.
+        is_open: Tells whether the node runs a request; called from any thread.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Janitor:
         self._orphans = Orphans(store, blobs, is_open)
 
     def stop(self) -> None:
-        """End what is under way within one slice, for good."""
+        """Stop for good, within one slice."""
         self._stopping.set()
 
     def sweep(self) -> int:
@@ -96,7 +97,7 @@ class Janitor:
         return removed
 
     def _upgrade(self) -> None:
-        """List what 1.0.0 finished; there is some once, after an upgrade."""
+        """Add requests that 1.0.0 finished to the index; needed once, after an upgrade."""
         while not self._stopping.is_set():
             units = kept_requests.upgrade(self._store, UPGRADE_BATCH)
             if not units:
@@ -104,7 +105,7 @@ class Janitor:
             self._commit(units)
 
     def _remove(self, found: Sequence[FinishedRequest]) -> int:
-        """Remove finished requests: their blobs first, so that nothing can be left behind."""
+        """Remove finished requests: blobs first, so that none can be orphaned."""
         units: list[list[Write]] = []
         refused: list[str] = []
         removed = 0
@@ -118,7 +119,7 @@ class Janitor:
             if self._shorten(item):
                 units.append(kept_requests.purge_writes(item))
                 removed += 1
-        if refused:  # they have one reason, as a rule: a line for each would fill a log
+        if refused:  # most often there is one reason: a line for each request would flood the log
             _log.warning(
                 "requests are kept because their blobs cannot be removed now: %d, the first %s",
                 len(refused),
@@ -132,9 +133,9 @@ class Janitor:
         return item.has_delivery and deliveries.is_pending(self._store, *names)
 
     def _remove_blobs(self, item: FinishedRequest, refused: list[str]) -> bool:
-        """Remove what a request has in blobs; return whether nothing of it is left.
+        """Remove the blobs of a request; return whether all of them are gone.
 
-        ``refused`` takes what the disk said against it.
+        ``refused`` collects the errors of the disk.
         """
         try:
             return self._blobs.remove(item.workflow, item.request_id, self._stopping.is_set)
@@ -143,7 +144,7 @@ class Janitor:
             return False
 
     def _shorten(self, item: FinishedRequest) -> bool:
-        """Remove a long log in slices, once its request is out of sight; False when stopped."""
+        """Remove a long log in slices, once its request is hidden; False when stopped."""
         if item.events <= LOG_SLICE:
             return True
         self._commit([kept_requests.hide_writes(item)])
@@ -173,16 +174,16 @@ class Janitor:
         self._stopping.wait(max(took_s, _LEAST_PAUSE_S))
 
     def sweep_folders(self) -> int:
-        """Look for blob folders without a request, one piece of all a call; return how many went.
+        """Remove blob folders without a request, a part of them per call; return how many.
 
-        Call it as often as ``sweep``: what has had no request for ``orphans.ROUNDS`` calls goes.
+        Call it as often as ``sweep``: a folder without a request for ``orphans.ROUNDS`` calls goes.
         """
         return self._orphans.sweep(self._stopping.is_set)
 
     def sweep_code(self) -> int:
-        """Remove plans and handler versions that nothing needs; return how many keys."""
+        """Remove unused plans and handler versions; return how many keys."""
         if not kept_requests.is_upgraded(self._store):
-            return 0  # what 1.0.0 finished does not say yet what it refers to
+            return 0  # requests that 1.0.0 finished do not show their references yet
         removed = 0
         for workflow in code_sweep.workflows(self._store):
             began = self._now()

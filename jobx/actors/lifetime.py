@@ -1,4 +1,4 @@
-"""The life of a node: when it began, how the one before ended, and what that left open."""
+"""The life of a node: its start, the end of the previous life, and the requests left open."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ RUNNING: Final = "running"
 
 
 class Lifetime:
-    """Reads what the last life of a node left, and notes this one. All but ``clock`` blocks.
+    """Reads the traces of a node's last life, and notes this one. All but ``clock`` blocks.
 
     Args:
         node_id: The node.
-        store: Where lives are noted.
-        data_dir: Where it is seen whether the last one ended well.
+        store: The store that records lives.
+        data_dir: The folder that shows whether the last life ended well.
 
     Attributes:
         incarnation: The number of this life, which grows with each.
-        clock: The service clock, which goes on from life to life.
-        was_lost: Whether the last life did not end by being stopped.
+        clock: The service clock, which continues from life to life.
+        was_lost: Whether the last life ended without a stop.
     """
 
     def __init__(self, node_id: str, store: Store, data_dir: Path) -> None:
@@ -45,14 +45,14 @@ class Lifetime:
         lives.begin(store, node_id, self._noted)
 
     def note_clock(self) -> None:
-        """Note what the clock says, when that is far from what is noted."""
+        """Store the time of the clock, if it is far from the stored one."""
         life = self.clock.note(self._noted)
         if life is not self._noted:
             lives.begin(self._store, self._node_id, life)
             self._noted = life
 
     def take_up(self, limit: int) -> list[Waiting]:
-        """Return what is open, charged with the death of the last life.
+        """Return the open requests, each charged with the death of the last life.
 
         Args:
             limit: Deaths at which a request is set aside.
@@ -69,13 +69,13 @@ class Lifetime:
         return waiting
 
     def runs(self) -> Notification | None:
-        """Note that the node runs; return what is to be told of the last life."""
+        """Note that the node runs; return the notification about the last life."""
         found = _node_back(self._node_id, self._running) if self.was_lost else None
         self._running.touch(mode=0o600)
         return found
 
     def ended_well(self) -> None:
-        """Note that the node was stopped, and not killed."""
+        """Note that the node was stopped, not killed."""
         self._running.unlink(missing_ok=True)
 
 

@@ -1,10 +1,10 @@
 """The log writer: many requests append, one commit at a time syncs them to disk together.
 
-Appends collect while a commit is under way and go out with the next one (group commit). What one
-append brings is a unit: durable together or not at all; the units of a request are written in
-order. When the store has no room or does not answer, what was accepted is kept and tried again; a
-request of which nothing was written is refused instead, so that its caller hears of it. What may
-have been written is tried until it is known.
+Appends collect during a commit and go out with the next one (group commit). One append is a unit:
+all of it becomes durable, or nothing; the units of a request are written in order. When the store
+has no room or does not answer, the units of accepted requests are kept and tried again; a request
+without any written unit is refused instead, so that its caller learns of it. A unit that may have
+been written is retried until its outcome is known.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from jobx.kv.requests import event_log, lives, request_entity
 from jobx.kv.store import CommitOutcome, Delete, Put, Store, Unit, Write
 from jobx.system.backoff import doubled
 
-#: Logs that are read at the same time.
+#: Logs that are read in parallel.
 READERS: Final = 4
-#: How long an append that is not urgent waits for company.
+#: How long an append that is not urgent waits for others.
 LAZY_S: Final = 0.05
 #: First and longest wait before a commit is tried again.
 RETRY_S: Final = (0.2, 5.0)
-#: When nothing was written for so long, it is tried whether anything can be.
+#: After this long without a write, a probe checks whether the store takes writes.
 PROBE_S: Final = 10.0
 
-#: Events that are looked at together for what shows progress; most often the first one does.
+#: Events that are read together in search of one that shows progress; often it is the first.
 _FEW: Final = 4
 
 _log = logging.getLogger(__name__)
@@ -49,17 +49,17 @@ Deliver = Callable[[ActorAddress, object], None]
 
 
 class _Append(Struct, frozen=True):
-    """What belongs to one event."""
+    """The writes of one event."""
 
     number: int
     unit: Unit
 
 
 class _Appended(Struct):
-    """What one request appended since the last commit.
+    """The appends of one request since the last commit.
 
     Attributes:
-        is_forgotten: Nobody waits for it any more.
+        is_forgotten: Its owner no longer waits for it.
         is_in_doubt: Its first append may have been written.
     """
 
@@ -82,14 +82,14 @@ class LogWriter:
     """Commits appends; runs on the node's loop, blocks only its own thread.
 
     Args:
-        store: Where they go.
-        loop: The node's.
+        store: The store.
+        loop: The node's event loop.
         deliver: Sends a message to an actor.
-        hurry: Called when a commit is to begin in the loop's next turn.
-        told: Hears why nothing can be written now, and None when it can be again.
+        hurry: Called when a commit should start in the loop's next turn.
+        told: Called with the reason why nothing can be written, and with None once writes work.
 
     Attributes:
-        stalled: Why the last commit failed, None when it did not.
+        stalled: Why the last commit failed; None if it did not.
     """
 
     def __init__(
@@ -107,13 +107,13 @@ class LogWriter:
         self._hurry = hurry
         self._told = told
         self._thread = SerialThread("log-writer", loop)
-        # Logs are read side by side, and in no commit's way.
+        # Logs are read in parallel, without delaying commits.
         self._read_threads = ThreadPoolExecutor(READERS, thread_name_prefix="log-reader")
         self._marks = 0
-        self._unread: list[Callable[[], None]] = []  # what waits for marks
+        self._unread: list[Callable[[], None]] = []  # reads that wait for marks
         self._pending: dict[RequestKey, _Appended] = {}
         self._flight: dict[RequestKey, _Appended] = {}
-        self._refused: set[RequestKey] = set()  # whose owners have not heard of it yet
+        self._refused: set[RequestKey] = set()  # whose owners have not been told yet
         self._readers: dict[RequestKey, tuple[ActorAddress, bool]] = {}
         self._timer: asyncio.Handle | None = None
         self._is_urgent = False
@@ -130,10 +130,10 @@ class LogWriter:
         writes: Sequence[Write],
         urgent: bool,
     ) -> None:
-        """Write what belongs to event ``number``; ``owner`` hears Committed or CommitRefused.
+        """Write the unit of event ``number``; ``owner`` hears Committed or CommitRefused.
 
-        After CommitRefused nothing more is taken of a request until it is forgotten, so its log
-        never goes on behind a gap.
+        After CommitRefused, further appends of the request are ignored until it is forgotten, so
+        its log never continues after a gap.
         """
         if key in self._refused:
             return
@@ -149,7 +149,7 @@ class LogWriter:
         return self.stalled is not None and self._timer is not None
 
     def forget(self, key: RequestKey) -> None:
-        """Drop what is not written yet of a request, and that it was refused."""
+        """Drop the unwritten units of a request, and the note that it was refused."""
         self._pending.pop(key, None)
         self._refused.discard(key)
         if key in self._flight:
@@ -158,8 +158,8 @@ class LogWriter:
     def read(self, key: RequestKey, reply_to: ActorAddress, *, has_events: bool = True) -> None:
         """Read a request's log for a new owner; ``reply_to`` hears LogRead.
 
-        What the owner before appended is written first, or refused. Who ends the request needs
-        no events.
+        Appends of the previous owner are written first, or refused. An owner that only ends the
+        request needs no events.
         """
         if key in self._pending or key in self._flight:
             self._readers[key] = (reply_to, has_events)
@@ -169,7 +169,7 @@ class LogWriter:
             self._read(key, reply_to, has_events)
 
     def _read(self, key: RequestKey, reply_to: ActorAddress, has_events: bool) -> None:
-        self._refused.discard(key)  # that was for the owner before
+        self._refused.discard(key)  # that refusal was for the previous owner
 
         def begin() -> None:
             read = partial(read_log, self._store, key, has_events=has_events)
@@ -185,12 +185,12 @@ class LogWriter:
             begin()
 
     def mark(self, requests: Sequence[lives.OpenRequest]) -> None:
-        """Mark requests that are taken up, before anything is read that is asked for later."""
+        """Mark recovered requests, before any later read."""
         self._marks += 1
         self._thread.call(lambda: lives.take_up(self._store, requests), self._marked)
 
     def _marked(self, _: object, error: BaseException | None) -> None:
-        if error is not None:  # they go on; a death of the node is counted for none of them
+        if error is not None:  # they continue; a death of the node counts for none of them
             _log.warning("open requests could not be marked: %s", error)
         self._marks -= 1
         if not self._marks:
@@ -199,7 +199,7 @@ class LogWriter:
                 begin()
 
     async def drain(self, timeout_s: float) -> bool:
-        """Wait until everything is written; False when it is not in time."""
+        """Wait until everything is written; False on a timeout."""
         deadline = self._loop.time() + timeout_s
         while self._pending or self._flight:
             if self._loop.time() > deadline:
@@ -208,7 +208,7 @@ class LogWriter:
         return True
 
     def close(self) -> None:
-        """Stop the thread; what is not written is lost to this process, not to the log."""
+        """Stop the thread; unwritten units are lost."""
         self._probe_timer.cancel()
         if self._timer is not None:
             self._timer.cancel()
@@ -234,15 +234,15 @@ class LogWriter:
         self._is_committing = True
         self._flight, self._pending = self._pending, {}
         chains = [[append.unit for append in group.appends] for group in self._flight.values()]
-        chains = chains or [[[self._probe()]]]  # shows whether the store takes anything again
+        chains = chains or [[[self._probe()]]]  # shows whether the store takes writes again
         self._thread.call(lambda: commit(self._store, chains), self._committed)
 
     def _probe(self) -> Write:
-        """Return a write that tells whether there is room, which removals need none of."""
+        """Return a probe for room; removals need none, so they prove nothing."""
         return Delete(keys.PROBE) if self.stalled is None else Put(keys.PROBE, b"")
 
     def _look(self, commits: int) -> None:
-        """See whether anything can be written, when nothing was for a while."""
+        """Probe the store after a while without a write."""
         if commits == self._commits and self._timer is None:
             self._flush()
         self._probe_timer = self._loop.call_later(PROBE_S, self._look, self._commits)
@@ -262,7 +262,7 @@ class LogWriter:
             self._read(key, *self._readers.pop(key))
 
     def _go_on(self, fault: JobxError | None) -> None:
-        """Commit what is left, at once or after a while."""
+        """Commit the remaining units, at once or after a pause."""
         before, self.stalled = self.stalled, fault
         if (before is None) != (fault is None):
             self._told(fault)
@@ -276,7 +276,7 @@ class LogWriter:
             self._schedule(urgent=True)
 
     def _settle(self, key: RequestKey, group: _Appended, outcome: CommitOutcome) -> None:
-        """Tell the owner what is written, keep what is to be tried again, refuse the rest."""
+        """Report written units to the owner, keep those to retry, refuse the rest."""
         if outcome.done:
             self._deliver(group.owner, Committed(group.appends[outcome.done - 1].number))
             del group.appends[: outcome.done]
@@ -297,18 +297,18 @@ class LogWriter:
 
 
 def has_progressed(store: Store, request: lives.OpenRequest) -> bool:
-    """Return whether a request got further since it was marked; blocks."""
+    """Return whether a request has made progress since it was marked; blocks."""
     since = event_log.read(
         store, request.workflow, request.request_id, request.mark.events - 1, page=_FEW
     )
     try:
         return shows_progress(str(record.get("event")) for _, record in since)
-    except EntryDamaged:  # whoever reads it says so
+    except EntryDamaged:  # the reader of the log reports it
         return True
 
 
 def read_log(store: Store, key: RequestKey, *, has_events: bool = True) -> LogRead:
-    """Return the log of a request, with what its coordinator needs to go on; blocks."""
+    """Return the log of a request, and whatever else its coordinator needs; blocks."""
     try:
         return _read_log(store, key, has_events)
     except JobxError as error:
@@ -318,7 +318,7 @@ def read_log(store: Store, key: RequestKey, *, has_events: bool = True) -> LogRe
 
 
 def _read_log(store: Store, key: RequestKey, has_events: bool) -> LogRead:
-    """Read the log before the entity, which then is no older than the last event that was read."""
+    """Read the log, then the entity, which then is no older than the last event."""
     if not has_events:
         next_number = event_log.next_number(store, *key)
         return LogRead(key, request_entity.get(store, *key), next_number=next_number)
@@ -326,7 +326,7 @@ def _read_log(store: Store, key: RequestKey, has_events: bool) -> LogRead:
     try:
         events, plan = _read_events(store, key)
         next_number = len(events)
-    except (InternalError, InvalidInput, EntryDamaged) as error:  # no later try reads anything else
+    except (InternalError, InvalidInput, EntryDamaged) as error:  # a later try would read the same
         fault, next_number = error, event_log.next_number(store, *key)
     request = request_entity.get(store, *key)
     if fault is not None:

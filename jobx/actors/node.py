@@ -1,4 +1,4 @@
-"""A node: what it is made of, and in which order that starts and stops.
+"""A node: its parts, and the order in which they start and stop.
 
 The only file that names concrete adapters.
 """
@@ -57,21 +57,21 @@ from jobx.views import View
 
 #: Threads for blocking reads of the store.
 READERS: Final = 4
-#: Threads for reads of whole logs, which would keep others waiting.
+#: Threads for reads of whole logs, which would delay other reads.
 INSPECTORS: Final = 2
-#: Handlers whose examples run at the same time, at most.
+#: Most handlers whose examples run at the same time.
 TRIALS: Final = 4
-#: How often a change of entities by a process that says nothing of it is looked for.
+#: How often the store is checked for entity changes that were not announced.
 REFRESH_S: Final = 0.5
-#: How often it is seen that the files of the data folder are still there.
+#: How often the files of the data folder are checked.
 PLACE_S: Final = 2.0
-#: How often expired requests, and blob folders without a request, are looked for.
+#: How often expired requests and orphaned blob folders are removed.
 SWEEP_S: Final = 10.0
-#: How often plans and code that nothing needs are looked for.
+#: How often unused plans and code are removed.
 SWEEP_CODE_S: Final = 600.0
-#: How often shared files that nobody finished are looked for.
+#: How often unfinished shared files are removed.
 CLEAN_S: Final = 3600.0
-#: What is under way when a node stops gets so long in any case.
+#: Work that is under way when a node stops gets at least this long.
 LEAST_S: Final = 1.0
 
 A = TypeVar("A", bound=View)
@@ -88,7 +88,7 @@ class Node:
         environ: The environment, for executors and their fork server.
 
     Attributes:
-        lost: Set when the node cannot go on.
+        lost: Set when the node cannot continue.
     """
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
@@ -97,17 +97,17 @@ class Node:
         self._environ = environ
         self._state = "starting"
         self._fault: str | None = None
-        #: What has been started, each with how it is stopped.
+        #: The started parts, each with its stop.
         self._parts = AsyncExitStack()
         self._stop_at = 0.0
         self._is_hastened = False
 
     async def start(self) -> None:
-        """Take the data folder, start everything, take up what was open.
+        """Take the data folder, start all parts, recover open requests.
 
         Raises:
             InUse: Another node has the data folder, or the store.
-            ConfigError: The store, shared files, a channel or a writer cannot be had as set.
+            ConfigError: The settings of the store, shared files, a channel or a writer are wrong.
             StoreRefused: The data folder or the store cannot be used.
             StoreUnavailable: The store does not answer.
             StoreFull: No room left.
@@ -120,9 +120,9 @@ class Node:
             raise
 
     async def stop(self, drain_s: float) -> None:
-        """Take nothing new, let running work end within ``drain_s``, stop everything.
+        """Accept nothing new, let running work end within ``drain_s``, stop all parts.
 
-        What has not ended goes on when the next node starts on the data folder.
+        Requests that have not ended continue when the next node starts on the data folder.
         """
         if self._state == "stopped":
             return
@@ -134,25 +134,25 @@ class Node:
             self._state = "stopped"
 
     def hasten(self) -> None:
-        """End the drain at once, if the node is draining; what is at work goes on later."""
+        """End the drain at once, if the node is draining; open requests continue later."""
         self._is_hastened = True
 
     def fail(self, reason: str) -> None:
-        """Say that the node cannot go on; who runs it ends it."""
+        """Report that the node cannot continue; its runner ends it."""
         if self._fault is None:
             self._fault = reason
             _log.critical("the node cannot go on: %s", reason)
             self.lost.set()
 
     async def _start(self) -> None:
-        """Start all parts, each on those before it; they stop in the reverse order."""
+        """Start all parts in order; they stop in the reverse order."""
         await self._start_store()
         self._start_egress()
         self._start_log()
         self._start_actors()
         self._start_verbs()
         await self._start_executors()
-        await self._take_up()  # before anybody asks for what is open
+        await self._take_up()  # before anybody asks for open requests
         await self._start_gateway()
         self._parts.push_async_callback(self._drain)
         self._start_periodic()
@@ -178,7 +178,7 @@ class Node:
         await self._in_background(self._library.refresh)
 
     async def _hold_store(self) -> None:
-        """Take the lease of a store that others may reach, and keep it until the end."""
+        """Acquire the lease of a shared store, and hold it until the end."""
         lease = lease_of(self._store, self._settings, LOCAL)
         if lease is not None:
             await in_daemon("lease", lease.acquire)
@@ -266,7 +266,7 @@ class Node:
 
     def _start_verbs(self) -> None:
         readers = self._threads(READERS, "reader", cancel_futures=True)
-        # Examples of handlers may take long: they are in no way but their own.
+        # Examples of handlers may take long: in their own threads they delay nothing else.
         trials = self._threads(TRIALS, "trials", wait=False, cancel_futures=True)
         verbs = Verbs(
             self._services,
@@ -311,7 +311,7 @@ class Node:
         await self._executors.start()
 
     async def _take_up(self) -> None:
-        """Take up deliveries and requests that were open when the node stopped."""
+        """Recover deliveries and requests that were open when the node stopped."""
         back = self._life.runs()
         if back is not None:
             self._notifier.notify(back)
@@ -323,7 +323,7 @@ class Node:
             self._base.deliver(self._supervisor, Adopt(tuple(waiting)))
 
     async def _start_gateway(self) -> None:
-        await self._in_background(self._library.refresh)  # commands had no gateway to tell it by
+        await self._in_background(self._library.refresh)  # for changes nobody could announce
         gateway = Gateway(self._settings.gateway_path, LOCAL, self.call)
         self._parts.push_async_callback(gateway.stop)
         await gateway.start()
@@ -350,7 +350,7 @@ class Node:
         periodic.once(self._health.check_later())
 
     def _confirm(self, place: data_folder.Place) -> None:
-        """End the node when its files were taken away: all that it writes would be lost."""
+        """End the node if its files were removed: everything that it writes would be lost."""
         if place.gone is not None:
             self.fail(f"{place.gone} was removed or replaced while it was in use")
 
@@ -374,14 +374,14 @@ class Node:
         return max(LEAST_S, self._stop_at - time.monotonic())
 
     def _root_exited(self, notice: ChildActorExited) -> None:
-        """End the node: without its supervisor no request would ever begin or end."""
+        """End the node: without its supervisor no request would ever start or end."""
         self.fail(f"the supervisor died: {getattr(notice, 'reason', 'it exited')}")
 
     async def call(self, question: Question[A]) -> A:
         """Answer one question, as the gateway does.
 
         Raises:
-            JobxError: What the verb raises.
+            JobxError: The error of the verb.
         """
         answer = self._verbs[type(question)]
         return cast("A", await answer(question))

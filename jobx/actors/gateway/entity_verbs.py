@@ -1,4 +1,4 @@
-"""What a node answers about workflows, jobs, steps and handlers."""
+"""The verbs of workflows, jobs, steps and handlers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jobx.kv.store import Store
 
 T = TypeVar("T")
 
-#: How long checks and examples of a handler may take, in all: less than those who ask wait.
+#: Time for all checks and examples of a handler: less than its callers wait.
 CHECK_S: Final = 25.0
 
 _KINDS: Final[dict[str, type[Any]]] = {
@@ -32,11 +32,11 @@ _KINDS: Final[dict[str, type[Any]]] = {
 
 
 class EntityVerbs:
-    """Creates, changes and shows entities; what it changes is known to the node at once.
+    """Creates, changes and shows entities; the node knows each change at once.
 
     Args:
         store: Where entities are.
-        library: What the node knows of workflows.
+        library: The workflows that the node knows.
         writers: Which result writers a job may name.
         settings: Limits of executors, for the examples of handlers.
         environ: The environment, likewise.
@@ -86,7 +86,7 @@ class EntityVerbs:
         return await self._in_thread(read)
 
     async def delete(self, asked: questions.DeleteEntity) -> views.DeletionView:
-        """Delete an entity that nothing refers to, or by ``force``; return what that broke."""
+        """Delete an unreferenced entity, or any by ``force``; return the broken references."""
         kind, workflow, force = _kind(asked.kind), asked.workflow, asked.force
         name = None if kind is model.Workflow else asked.name
         broken = await self._in_thread(
@@ -96,7 +96,7 @@ class EntityVerbs:
         return views.DeletionView(broken=broken)
 
     async def refresh(self, _: questions.RefreshLibrary) -> views.RefreshView:
-        """Look now whether another process has changed entities; return whether one did."""
+        """Check now whether another process has changed entities; return whether one did."""
         return views.RefreshView(changed=await self._in_thread(self._library.refresh))
 
     async def _write(
@@ -114,7 +114,7 @@ class EntityVerbs:
         return await self._read(kind, entity.workflow_name, name)
 
     async def _try(self, handler: model.Handler) -> None:
-        """Refuse what could be stored and could not run; who asks hears of it in time."""
+        """Refuse a handler that could be stored but could not run."""
         loop = asyncio.get_running_loop()
         tried = loop.run_in_executor(self._trials, self._check, handler)
         try:

@@ -1,4 +1,4 @@
-"""Reads of whole logs, for traces and graphs: in threads of their own, and only so many at once.
+"""Reads of whole logs, for traces and graphs: in separate threads, with a limit on their number.
 
 A log may have a million events, so such a read takes seconds. Quick reads never wait for them.
 """
@@ -16,15 +16,15 @@ T = TypeVar("T")
 
 #: Reads that run or wait for a thread.
 MOST: Final = 32
-#: How long a caller waits before it asks again.
+#: When a refused caller should ask again.
 AGAIN_S: Final = 1.0
 
 
 class Inspections:
-    """Runs reads that take long; for one event loop.
+    """Runs long reads; for one event loop.
 
     Args:
-        threads: Where they run.
+        threads: The threads that read.
     """
 
     def __init__(self, threads: Executor) -> None:
@@ -32,10 +32,10 @@ class Inspections:
         self._open: set[Future[Any]] = set()
 
     async def run(self, read: Callable[[], T]) -> T:
-        """Return what a read gives. One that nobody waits for any more is not begun.
+        """Return the result of a read. A read without a waiting caller is not started.
 
         Raises:
-            Overloaded: Too many are wanted.
+            Overloaded: Too many reads are running or waiting.
         """
         if len(self._open) >= MOST:
             raise Overloaded(f"{MOST} traces and graphs are being read", AGAIN_S)

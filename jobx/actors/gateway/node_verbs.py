@@ -1,4 +1,4 @@
-"""What can be asked of a node about itself: verbs of its gateway."""
+"""The verbs about the node itself."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from jobx.questions import GetNode, GetReadiness, ListActors, Question
 from jobx.system import processes
 from jobx.views import ActorTree, NodeView, ReadinessView, View
 
-#: Actors that are described at once, which takes some 10 ms of the loop.
+#: Most actors in one answer, which takes about 10 ms of the loop.
 MAX_ACTORS: Final = 1000
 
 
 class NodeVerbs:
-    """Shows what a node is at.
+    """Shows the state of a node.
 
     Args:
         node_id: The node.
         settings: Its settings.
         base: Its actors.
-        supervisor: The root of these.
+        supervisor: The root of its actors.
         executors: Its executors.
-        readiness: Whether it is well.
+        readiness: Whether it works.
         state: Returns whether it starts, runs or drains.
     """
 
@@ -57,11 +57,11 @@ class NodeVerbs:
         self._born = time.monotonic()
 
     async def ready(self, _: GetReadiness) -> ReadinessView:
-        """Return the state of the node, and what is wrong with it."""
+        """Return the state of the node, and its problems."""
         return ReadinessView(state=self._state(), trouble=await self._readiness.trouble())
 
     async def status(self, _: GetNode) -> NodeView:
-        """Return the node as people see it."""
+        """Return the view of the node."""
         return NodeView(
             node_id=self._node_id,
             version=__version__,
@@ -79,7 +79,7 @@ class NodeVerbs:
         )
 
     async def actors(self, asked: ListActors) -> ActorTree:
-        """Return the live actors as a tree, the oldest of them."""
+        """Return the oldest live actors as a tree."""
         records = self._base.tree(min(asked.limit or MAX_ACTORS, MAX_ACTORS))
         return ActorTree(actors=view_builders.actor_trees(records))
 

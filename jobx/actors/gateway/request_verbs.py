@@ -1,4 +1,4 @@
-"""What a node answers about requests.
+"""The verbs of requests.
 
 Every verb takes its question (``jobx/questions.py``) and returns its view. Blocking reads of the
 store run in threads; everything else runs on the node's loop.
@@ -47,31 +47,31 @@ from jobx.meanings import may_have_happened
 
 T = TypeVar("T")
 
-#: How long a cancelled request gets to end before its state is answered as it is.
+#: How long a cancel waits for the end of the request before it answers with the current state.
 CANCEL_WAIT_S: Final = 2.0
-#: How often the store is asked for the end of a request that no coordinator here has.
+#: How often the store is checked for the end of a request without a coordinator here.
 LOOK_S: Final = 0.5
 #: How long actors may take to answer a question.
 ANSWER_S: Final = 5.0
-#: Arguments up to this are checked on the loop.
+#: Arguments up to this size are checked on the loop.
 QUICK_BYTES: Final = 4 << 10
 
 
 class Verbs:
-    """Answers what is asked of a node.
+    """Answers the questions about requests.
 
     Args:
         node: The adapters of the node.
-        store: Where requests and entities are.
-        library: What is known of workflows.
-        answers: Resolves what actors say.
-        writers: Where results may go.
-        threads: Where blocking reads run.
-        inspectors: Where reads of whole logs do.
-        stalled: Returns why nothing can be written now, or None.
+        store: The store of requests and entities.
+        library: The workflows that the node knows.
+        answers: Resolves the answers of actors.
+        writers: The result writers.
+        threads: The threads for blocking reads.
+        inspectors: The threads for reads of whole logs.
+        stalled: Returns why nothing can be written now; None if it can.
         deliver: Sends a message to an actor.
         supervisor: The root of the actors.
-        redeliver: Takes a result once more to where it goes.
+        redeliver: Delivers a result once more.
     """
 
     def __init__(
@@ -102,13 +102,13 @@ class Verbs:
         self._inspections = Inspections(inspectors)
         self._offered = frozenset(node.settings.node.capabilities)
         self._inputs = RootInputs(node.blobs, node.settings.inline_bytes)
-        #: Requests that are asked for with an Idempotency-Key, durable or not.
+        #: Requests with an Idempotency-Key, durable or not.
         self._keys: dict[tuple[str, str, str], tuple[str, str]] = {}
 
     async def submit(self, asked: questions.SubmitJob) -> views.Outcome:
         """Start a request, or find the one that was started before; see ``http/node/client.py``.
 
-        Arguments that are in a blob are removed when they start nothing.
+        The blob of arguments is removed if no request is started.
         """
         item = asked.arguments
         if isinstance(item, bytes) and len(item) > self._inputs.inline_bytes:
@@ -132,7 +132,7 @@ class Verbs:
         try:
             await self._describe(key)
         except NotFound:
-            with suppress(JobxError):  # else the janitor finds them
+            with suppress(JobxError):  # otherwise the janitor finds them
                 await self._in_thread(lambda: self._inputs.drop(*key))
 
     async def _submit(self, asked: questions.SubmitJob) -> views.Outcome:
@@ -166,7 +166,7 @@ class Verbs:
     ) -> views.Outcome:
         """Return the request that took the id, or the client's key, before this one.
 
-        Or this one, when somebody else coordinates it now.
+        It is this one if another node coordinates it now.
         """
         client_key = asked.idempotency_key
         names = key.workflow, asked.job
@@ -182,7 +182,7 @@ class Verbs:
     ) -> tuple[str, str] | None:
         slot = (asked.workflow, asked.job, client_key)
         stored = await self._read(request_entity.idempotent, *slot)
-        # Looked at last: nothing comes between this and what the caller does about it.
+        # This check is last: nothing happens between it and the caller's next step.
         return stored or self._keys.get(slot)
 
     async def _replay(self, first: tuple[str, str], asked: questions.SubmitJob) -> views.Outcome:
@@ -196,7 +196,7 @@ class Verbs:
         return msgspec.structs.replace(outcome, replayed=True)
 
     async def _build_known(self, asked: questions.SubmitJob) -> Submit:
-        """Return the order to start a request, also of a job that was created a moment ago."""
+        """Return the order to start a request, even for a job that was created a moment ago."""
         try:
             return self._build(asked)
         except NotFound:
@@ -205,10 +205,10 @@ class Verbs:
         return self._build(asked)
 
     def _build(self, asked: questions.SubmitJob) -> Submit:
-        """Check what is asked for and return the order to start it."""
+        """Check the submission and return the order to start it."""
         stalled = self._stalled()
         if isinstance(stalled, OutcomeUnknown):
-            raise StoreUnavailable(str(stalled))  # of others: nothing of this one was begun
+            raise StoreUnavailable(str(stalled))  # from others: nothing of this one was started
         if stalled is not None:
             raise stalled
         workflow, job_name = asked.workflow, asked.job
@@ -245,10 +245,10 @@ class Verbs:
         )
 
     async def _check_arguments(self, message: Submit) -> None:
-        """Check that the first mapper takes the arguments, as far as its spec tells.
+        """Check the arguments against the spec of the first mapper.
 
         Raises:
-            ArgumentsRefused: It does not.
+            ArgumentsRefused: The spec does not accept them.
         """
         request, payload = message.request, message.arguments
         takes = self._library.takes(request.workflow_name, message.step)
@@ -272,7 +272,7 @@ class Verbs:
             raise NoCapability(f"no node offers the capability {missing!r} of step {step!r}", 5.0)
 
     async def wait(self, asked: questions.AwaitRequest) -> views.Outcome:
-        """Wait until a request has ended, or the time is over."""
+        """Wait until a request has ended, or the time has run out."""
         return await self._wait(_key(asked), asked.wait_s)
 
     async def _wait(self, key: RequestKey, wait_s: float) -> views.Outcome:
@@ -284,7 +284,7 @@ class Verbs:
                 left_s = deadline - self._node.now()
                 if request.is_done or left_s <= 0:
                     return self._outcome(request)
-                with suppress(Conflict):  # somebody else coordinates it: the store tells its end
+                with suppress(Conflict):  # another node has it: read the store
                     last = await within(ended, left_s if is_here else min(left_s, LOOK_S))
                     if last is not None:
                         return self._outcome(last)
@@ -292,11 +292,11 @@ class Verbs:
                 ended.cancel()
 
     async def _describe(self, key: RequestKey) -> model.Request:
-        """Return a request as it stands: from its coordinator, else from the store."""
+        """Return the current state of a request: from its coordinator, else from the store."""
         return (await self._find(key))[0]
 
     async def _find(self, key: RequestKey) -> tuple[model.Request, bool]:
-        """Return a request as it stands, and whether a coordinator of this node has it."""
+        """Return the current state of a request, and whether it has a coordinator on this node."""
         ticket, future = self._answers.ticket(key)
         self._deliver(self._supervisor, Describe(key, self._node.gateway, ticket))
         request = await self._told(key, future)
@@ -325,10 +325,10 @@ class Verbs:
         return None
 
     async def _describe_asked(self, key: RequestKey) -> model.Request:
-        """Return a request that was asked for as it stands, once it is durable.
+        """Return the current state of a submitted request, once it is durable.
 
         Raises:
-            OutcomeUnknown: It has not been written so far, and may still be.
+            OutcomeUnknown: It has not been written yet, and may still be.
         """
         try:
             return await self._describe(key)
@@ -336,7 +336,7 @@ class Verbs:
             raise _unknown(key) from error
 
     async def get(self, asked: questions.OfRequest[views.RequestView]) -> views.RequestView:
-        """Return a request as it stands."""
+        """Return the current state of a request."""
         request = await self._describe(_key(asked))
         return view_builders.request_view(request, await self._read(deliveries.read, request))
 
@@ -347,7 +347,7 @@ class Verbs:
         return await self._read(view_builders.page, workflow, asked.state, asked.after, asked.limit)
 
     async def result(self, asked: questions.GetResult) -> views.ResultView:
-        """Return where the result of a request is."""
+        """Return the place of a request's result."""
         key = _key(asked)
         return view_builders.result_view(await self._describe(key), self._node.blobs.name(*key))
 
@@ -375,7 +375,7 @@ class Verbs:
         return views.GraphView(dot=await self._inspect(write))
 
     async def cancel(self, asked: questions.CancelRequest) -> views.RequestView:
-        """End a request without a result; one that has ended stays as it is."""
+        """End a request without a result; a request that has ended is not changed."""
         key = _key(asked)
         ended = self._answers.ended(key)
         ticket, future = self._answers.ticket(key)
@@ -393,7 +393,7 @@ class Verbs:
         return view_builders.request_view(request)
 
     async def deliver(self, asked: questions.DeliverResult) -> views.RequestView:
-        """Deliver the result of a request once more; one that is on its way stays as it is."""
+        """Deliver the result of a request once more, unless a delivery is under way."""
         key = _key(asked)
         request = await self._describe(key)
         if not request.is_done:

@@ -1,7 +1,7 @@
 """The gateway: the Unix socket through which web workers and tools talk to a node.
 
-What travels is in ``jobx/questions.py``. Only processes of the node's own user (and root) get in;
-the socket's mode says so, and the credentials of each peer are checked.
+The messages are in ``jobx/questions.py``. Only processes of the node's own user (and root) may
+connect; the socket's mode ensures that, and the credentials of each peer are checked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jobx.system.disk import own_folder, translate
 from jobx.system.peers import is_ours, peer_of
 from jobx.views import Greeting, View
 
-#: Answers that wait for a peer to read them, beyond the largest one.
+#: Bytes of answers that may wait for a peer to read them, beyond the largest answer.
 MAX_UNREAD_BYTES: Final = 64 << 20
 #: Calls that one connection may have open at once.
 MAX_CALLS: Final = 20_000
@@ -35,8 +35,8 @@ class Gateway:
     """Serves the verbs of a node on a Unix socket.
 
     Args:
-        path: Where the socket is.
-        node_id: Told to every peer.
+        path: The path of the socket.
+        node_id: Sent to every peer.
         call: Answers one question.
     """
 
@@ -48,10 +48,10 @@ class Gateway:
         self._connections: set[_Connection] = set()
 
     async def start(self) -> None:
-        """Listen. The caller holds the lock of the data folder, so an old socket is nobody's.
+        """Listen. The caller holds the lock of the data folder, so an old socket is unused.
 
         Raises:
-            StoreRefused: The socket cannot be made, or its folder is somebody else's.
+            StoreRefused: The socket cannot be made, or its folder belongs to another user.
             StoreFull: No room left.
         """
         loop = asyncio.get_running_loop()
@@ -82,7 +82,7 @@ class Gateway:
 
 
 class _Connection(asyncio.Protocol):
-    """One peer."""
+    """The connection of one peer."""
 
     def __init__(self, node_id: str, call: Verb, connections: set[_Connection]) -> None:
         self._node_id = node_id
@@ -104,7 +104,7 @@ class _Connection(asyncio.Protocol):
         self._connections.add(self)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Stop answering; requests go on, only the waits of this peer end."""
+        """Stop answering; requests continue, only the waits of this peer end."""
         self._connections.discard(self)
         for call in self._open:
             call.cancel()
@@ -122,7 +122,7 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
     def _take_body(self, body: bytes | bytearray) -> None:
-        """Take a frame; one that is no question costs the call that it is, and no other."""
+        """Take a frame; an invalid question fails its own call and no other."""
         try:
             number, question = questions.decode_call(body)
         except InvalidInput as error:
@@ -174,6 +174,6 @@ class _Connection(asyncio.Protocol):
             return
         if self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             _log.warning("disconnecting a peer of the gateway that does not read its answers")
-            self._transport.abort()  # it asks again when it can
+            self._transport.abort()  # the peer asks again when it can
             return
         self._transport.write(frame)

@@ -1,4 +1,4 @@
-"""Who waits for which request: futures that the mail of coordinators resolves."""
+"""The callers that wait for requests: futures, resolved by messages of coordinators."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobx import model
 from jobx.actors.messages import Described, Ended, Opened, Probed, Refused, RequestKey
 
 T = TypeVar("T")
-#: A group is in order, and each leaves it at once, however many wait.
+#: A dict keeps the order, and lets each future leave at once, however many there are.
 _Futures: TypeAlias = dict[asyncio.Future[Any], None]
 _Waiting: TypeAlias = dict[RequestKey, _Futures]
 
@@ -22,8 +22,8 @@ class Answers:
     """The mailbox of the gateway. Runs on the node's loop.
 
     Args:
-        hurry: Called when nobody waits for another request than the one that has ended: then its
-            answer goes before all else.
+        hurry: Called if callers wait only for the request that has just ended: then its answer
+            goes before all else.
     """
 
     def __init__(self, hurry: Callable[[], object] = lambda: None) -> None:
@@ -37,11 +37,11 @@ class Answers:
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
-        """The loop, asked for once: that is a system call before Python 3.12."""
+        """The loop, looked up once: the lookup is a system call before Python 3.12."""
         return asyncio.get_running_loop()
 
     def receive(self, message: Any, _: ActorAddress) -> None:
-        """Take the mail of supervisor and coordinators."""
+        """Take a message of the supervisor or a coordinator."""
         if isinstance(message, Ended):
             key = _key(message.request)
             if key in self._ended and len(self._ended) == 1:
@@ -86,7 +86,7 @@ class Answers:
     def ticket(self, key: RequestKey) -> tuple[int, asyncio.Future[model.Request | None]]:
         """Return a number for a question about a request and the future of its answer.
 
-        The end of the request is an answer as well: its coordinator leaves, and reads no more.
+        The end of the request is an answer too: its coordinator leaves and reads no more messages.
         """
         self._asked_count += 1
         number, future = self._asked_count, self._wait_in(self._asked, key)
@@ -102,7 +102,7 @@ class Answers:
 
 
 async def within(future: asyncio.Future[T], timeout_s: float) -> T | None:
-    """Return what a future of ours ends with, or None when that is not in time: then it ends so."""
+    """Return the result of one of these futures; on a timeout, resolve it with None."""
     timer = future.get_loop().call_later(timeout_s, _resolve, (future,), None)
     try:
         return await future
@@ -111,9 +111,9 @@ async def within(future: asyncio.Future[T], timeout_s: float) -> T | None:
 
 
 def _leave(waiting: _Waiting, key: RequestKey, future: asyncio.Future[Any]) -> None:
-    """Forget a future that nobody waits for any more, and that it was refused."""
+    """Forget a future without a waiting caller, and its refusal."""
     if not future.cancelled():
-        future.exception()  # else a refusal that came after its asker had left would be logged
+        future.exception()  # else a refusal after its caller has left would be logged
     group = waiting.get(key)
     if group is not None and future in group:
         del group[future]
