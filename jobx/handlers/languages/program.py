@@ -8,7 +8,6 @@ import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from typing import Final
 
 from jobx.handlers.failures import GuestFailed, StackFrame, filename
@@ -79,13 +78,9 @@ class Program:
         self._begin(str(scope.at_work().request["id"]))
         idle = self._take_idle()
         pipes = idle or self._start(environment)
-        is_answered = False
         replies = answer.replies if answer else deque()
         exchange = Exchange(pipes, call(), replies, closes=environment is not None)
-        with closing(self._lines(exchange, pipes, scope, answer)) as written:
-            for line in written:
-                is_answered = True
-                yield line
+        is_answered = yield from self._lines(exchange, pipes, scope, answer)
         if idle and not is_answered:  # it had ended after its last answer
             yield from self.talk(scope, call, answer, environment)
 
@@ -135,19 +130,22 @@ class Program:
         pipes: Pipes,
         scope: Scope,
         answer: Answer | None,
-    ) -> Generator[bytes, None, None]:
+    ) -> Generator[bytes, None, bool]:
+        """Yield the lines of an answer; return whether there was one, if the program ended."""
         tail = _Tail(scope)
         ahead: Iterator[bytes] = iter(())
-        is_idle = False
+        is_idle = is_answered = False
         try:
             for is_output, pieces in exchange.run():
                 if is_output:
+                    is_answered = is_answered or bool(pieces)
                     ahead = iter(pieces)
                     yield from ahead
                 else:
                     tail.take(pieces)
             tail.take(exchange.rest())
             self._check_end(self._guests.end(pipes.guest, _END_S), tail)
+            return is_answered
         except GeneratorExit:
             tail.take(exchange.rest())
             if answer and answer.has_ended:
