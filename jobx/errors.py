@@ -1,18 +1,18 @@
-"""The error tree: one class per decision that a caller can take.
+"""The error tree: one class per decision that a caller can make.
 
     JobxError
-    ├─ InvalidInput            what was asked for is wrong: say what and why
+    ├─ InvalidInput            an input is wrong: name it and the reason
     │  ├─ ConfigError          a setting
     │  ├─ TooLarge             a size limit
     │  ├─ UnsupportedMedia     a media type that is not supported
     │  ├─ KeyReused            an Idempotency-Key came back with another body
     │  ├─ ArgumentsRefused     a job does not take these arguments
-    │  ├─ ForeignOrigin        a browser asks for a page of another origin
-    │  ├─ WrongHost            a client means another server
+    │  ├─ ForeignOrigin        a browser sends a request for a page of another origin
+    │  ├─ WrongHost            a client addresses another server
     │  └─ BodyTooSlow          a body did not arrive in time
     ├─ NotFound                a named thing does not exist
     ├─ AlreadyExists           a named thing exists
-    ├─ InUse                   a named thing is referred to, or still at work
+    ├─ InUse                   a named thing is referred to, or still working
     │  └─ NotEnded             a request still runs
     ├─ Unavailable             try again later
     │  ├─ Overloaded           too much is open
@@ -27,19 +27,19 @@
     ├─ OutcomeUnknown          a write may or may not have happened
     ├─ Conflict                a conditional write lost its race
     ├─ FrameError              bytes from a peer are not a frame
-    ├─ Damaged                 what was written is not what is there
+    ├─ Damaged                 stored data is not the data that was written
     │  ├─ BlobDamaged          a blob is missing or its checksum is wrong
-    │  └─ EntryDamaged         an entry of the store is not what was written
+    │  └─ EntryDamaged         an entry of the store is damaged
     ├─ HandlerFailed           one run of a handler failed, outside of a request
-    ├─ BlobUnreadable          a blob is there and cannot be read: the disk, or permissions
+    ├─ BlobUnreadable          a blob exists but cannot be read: the disk, or permissions
     ├─ RequestFailed           a request ended without a result
     │  └─ RequestCancelled     because somebody cancelled it
     └─ InternalError           a fault of JobX itself
 
-Constructor arguments are the error: they are kept as ``args``, so that an error can be sent
-to another process as its code and arguments (``to_wire``) and raised there again
-(``from_wire``). The sentence is made by ``__str__``. What a class means for who gets it stands in
-``jobx/meanings.py``.
+An error consists of its constructor arguments: they are kept as ``args``, so that an error can be
+sent to another process as its code and arguments (``to_wire``) and raised there again
+(``from_wire``). ``__str__`` makes the sentence. ``jobx/meanings.py`` has the meaning of each class
+for HTTP and the command line.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class _Three(Exception):
 
 
 class InvalidInput(_Three, JobxError):
-    """Something that was asked for is wrong. Args: where, value (as text), reason."""
+    """An input is wrong. Args: where, value (as text), reason."""
 
     code = "invalid-input"
     template = "{0}: {2} (got {1})"
@@ -129,13 +129,13 @@ class ArgumentsRefused(InvalidInput):
 
 
 class ForeignOrigin(InvalidInput):
-    """A browser asks in the name of a page of another origin. Args: where, value, reason."""
+    """A browser sends a request for a page of another origin. Args: where, value, reason."""
 
     code = "foreign-origin"
 
 
 class WrongHost(InvalidInput):
-    """A client means a server of another name. Args: where, value (as text), reason."""
+    """A client addresses a server of another name. Args: where, value (as text), reason."""
 
     code = "wrong-host"
 
@@ -161,7 +161,7 @@ class AlreadyExists(_Two, JobxError):
 
 
 class InUse(_Three, JobxError):
-    """A named thing is referred to, or still at work. Args: kind, name, by whom."""
+    """A named thing is referred to, or still working. Args: kind, name, by whom."""
 
     code = "in-use"
     template = "{0} {1} is used by {2}"
@@ -191,7 +191,7 @@ class Unavailable(JobxError):
 
     @property
     def reason(self) -> str:
-        """What is in the way, without when to try again."""
+        """The reason, without the time of a retry."""
         return str(self.args[0])
 
     @property
@@ -207,7 +207,7 @@ class Overloaded(Unavailable):
 
 
 class Draining(Unavailable):
-    """The node is stopping and takes nothing new. Args: reason, retry_after_s."""
+    """The node is stopping and accepts nothing new. Args: reason, retry_after_s."""
 
     code = "draining"
 
@@ -231,13 +231,13 @@ class StoreUnavailable(Unavailable):
 
 
 class NodeLost(_One, JobxError):
-    """The node went away before it answered; it may have done as asked. Args: reason."""
+    """The node went away before it answered; the call may have had an effect. Args: reason."""
 
     code = "node-lost"
 
 
 class DeadlineExceeded(JobxError):
-    """A bounded wait ran out. Args: what was waited for, seconds."""
+    """A bounded wait ran out. Args: the subject of the wait, seconds."""
 
     code = "deadline-exceeded"
     template = "{0} took longer than {1:g} s"
@@ -281,21 +281,21 @@ class FrameError(_One, JobxError):
 
 
 class Damaged(_Two, JobxError):
-    """What was written is not what is there. Args: name, reason."""
+    """Stored data is not the data that was written. Args: name, reason."""
 
     code = "damaged"
     template = "{0}: {1}"
 
 
 class BlobDamaged(Damaged):
-    """A blob is missing or is not what was written. Args: name, reason."""
+    """A blob is missing, or its content is not the one that was written. Args: name, reason."""
 
     code = "blob-damaged"
     template = "blob {0}: {1}"
 
 
 class EntryDamaged(Damaged):
-    """An entry of the store is not what was written. Args: key, reason."""
+    """An entry of the store is not the one that was written. Args: key, reason."""
 
     code = "entry-damaged"
     template = "entry {0} of the store: {1}"
@@ -309,7 +309,7 @@ class HandlerFailed(_Three, JobxError):
 
 
 class BlobUnreadable(_Two, JobxError):
-    """A blob is there and cannot be read: the disk, or permissions. Args: name, reason."""
+    """A blob exists but cannot be read: the disk, or permissions. Args: name, reason."""
 
     code = "blob-unreadable"
     template = "blob {0} cannot be read: {1}"
@@ -348,7 +348,7 @@ def quote(value: object, limit: int = 80) -> str:
 
 
 def _beginning(value: object, limit: int, depth: int = 4) -> object:
-    """Return what a value begins with: all that is seen of its first ``limit`` characters."""
+    """Return the beginning of a value: enough for the first ``limit`` characters of its text."""
     if isinstance(value, str | bytes):
         return value[:limit]
     if not depth:
@@ -362,7 +362,7 @@ def _beginning(value: object, limit: int, depth: int = 4) -> object:
 
 
 def a_kind(value: object) -> str:
-    """Return what a value is, in words: ``a set``, ``an object``."""
+    """Return the type of a value in words: ``a set``, ``an object``."""
     name = type(value).__name__
     return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
 
@@ -374,10 +374,10 @@ def _family(cls: type[JobxError]) -> Iterator[type[JobxError]]:
 
 
 def from_wire(wire: dict[str, object]) -> JobxError:
-    """Rebuild an error from what ``to_wire`` made; an unknown code gives an InternalError."""
+    """Rebuild an error from the map of ``to_wire``; an unknown code gives an InternalError."""
     args = wire.get("args")
     for cls in _family(JobxError):
         if cls.code == wire.get("code") and isinstance(args, list):
-            with contextlib.suppress(TypeError):  # of a peer whose errors have other arguments
+            with contextlib.suppress(TypeError):  # from a peer whose errors have other arguments
                 return cls(*args)
     return InternalError(f"a peer sent an error that is not known here: {wire!r}")

@@ -1,7 +1,7 @@
-"""The way to the servers of etcd: one channel each, taken in turn, within one deadline a call.
+"""The connection to the servers of etcd: a channel for each, used in turn, one deadline per call.
 
-A server that does not answer is left for the next one. What certainly did nothing is asked again
-there; a write that may have been done is not, and its caller hears so.
+If a server does not answer, the next one is used. A call that certainly had no effect is repeated
+there; a write that may have happened is not repeated, and its caller gets OutcomeUnknown.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from aetcd.rpc import rpc_pb2, rpc_pb2_grpc
 from jobx.errors import JobxError, StoreRefused, StoreUnavailable
 from jobx.kv.etcd import errors
 
-#: Pause before a call that did nothing is tried again.
+#: Pause before a call without effect is repeated.
 _PAUSE_S: Final = 0.05
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    # The default waits for seconds before it tries a server that was away.
+    # By default, gRPC waits for seconds before it reconnects to a server.
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 500),
-    # This one is the time that a connection may take to come about.
+    # This one is the time limit to connect.
     ("grpc.min_reconnect_backoff_ms", 2000),
-    # Calls are repeated where it is known whether they may be.
+    # This module decides which calls are repeated.
     ("grpc.enable_retries", 0),
-    # A connection whose peer is gone without a word is noticed, also by a watch.
+    # A connection to a peer that vanished is detected, also by a watch.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5000),
-    # Two stores of one process share no connection and no back-off.
+    # Stores of one process share no connection and no back-off.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_http_proxy", 0),
 )
-#: A member without a leader refuses at once what it could only let run out of time.
+#: A member without a leader refuses calls at once instead of letting them time out.
 _WITH_LEADER: Final = ("hasleader", "true")
 
 
 class Server:
-    """One server: its channel, and the calls that are made of it."""
+    """One server: its channel and its calls."""
 
     def __init__(self, name: str, credentials: grpc.ChannelCredentials | None) -> None:
         if credentials is None:
@@ -55,7 +55,7 @@ class Server:
         self.watch = rpc_pb2_grpc.WatchStub(self.channel).Watch
         self.leases = rpc_pb2_grpc.LeaseStub(self.channel)
         self.authenticate = rpc_pb2_grpc.AuthStub(self.channel).Authenticate
-        #: The token of the user, None before it was asked for; for each server its own.
+        #: The token of the user; None before the first login. Each server has its own.
         self.token: str | None = None
 
 
@@ -68,9 +68,9 @@ class EtcdConnection:
 
     Args:
         servers: ``host:port`` of each.
-        credentials: How they are spoken to over TLS; None: without.
-        user: Name and password, None when none is asked for.
-        timeout_s: How long one call may take in all.
+        credentials: The TLS credentials; None for connections without TLS.
+        user: Name and password; None without authentication.
+        timeout_s: Time limit of one call, with its repetitions.
     """
 
     def __init__(
@@ -88,17 +88,17 @@ class EtcdConnection:
         self._closed = threading.Event()
 
     def deadline(self) -> float:
-        """Return when a call that begins now must have ended, monotonic."""
+        """Return the deadline of a call that starts now, monotonic."""
         return time.monotonic() + self.timeout_s
 
     def call(self, pick: Pick, request: Any, deadline: float, writes: str | None = None) -> Any:
         """Return the answer of a server.
 
         Args:
-            pick: Which call.
+            pick: Selects the call.
             request: Its request.
-            deadline: Until when, monotonic.
-            writes: A key that it writes, which an OutcomeUnknown then names; None for a read.
+            deadline: The deadline, monotonic.
+            writes: A key that it writes, for OutcomeUnknown; None for a read.
 
         Raises:
             JobxError: No server answered, or one refused; see ``errors.translate``.
@@ -126,14 +126,14 @@ class EtcdConnection:
         raise errors.translate(failed, self.where, writes) from failed
 
     def _may_go_on(self, server: Server, error: grpc.RpcError, writes: str | None) -> bool:
-        """Tell whether a call that failed may be made again."""
+        """Tell whether a failed call may be repeated."""
         if errors.wants_token(error) and server.token is not None:
             server.token = None
             return True
         return errors.is_undone(error) if writes else errors.is_transient(error)
 
     def watch(self, request: Any, limit_s: float) -> None:
-        """Return when there is an answer to a watch beside that it was begun, or at the limit."""
+        """Return when a watch reports a change, or at the limit."""
         at = self._at
         server = self._servers[at]
         stream = None
@@ -161,16 +161,16 @@ class EtcdConnection:
             server.channel.close()
 
     def check_open(self) -> None:
-        """Raise StoreRefused when it is closed."""
+        """Raise StoreRefused if the connection is closed."""
         if self._closed.is_set():
             raise StoreRefused(f"etcd at {self.where}", "it is closed")
 
     def _time_for(self, left_s: float, writes: str | None) -> float:
-        """Return the time for one try: a read leaves some for another server."""
+        """Return the time limit of one try: a read leaves time for another server."""
         return left_s / 2 if writes is None and len(self._servers) > 1 else left_s
 
     def _turn_from(self, at: int, error: grpc.RpcError) -> None:
-        """Go on with the next server, unless another thread has done so."""
+        """Switch to the next server, unless another thread has done so."""
         if errors.is_transient(error) and self._at == at:
             self._at = (at + 1) % len(self._servers)
 
@@ -182,7 +182,7 @@ class EtcdConnection:
         return [_WITH_LEADER, ("token", server.token)] if server.token else [_WITH_LEADER]
 
     def _authenticate(self, server: Server, user: tuple[str, str]) -> str:
-        """Return a token, ``''`` from a server that asks nobody who they are."""
+        """Return a token; ``''`` from a server without authentication."""
         request = rpc_pb2.AuthenticateRequest(name=user[0], password=user[1])
         try:
             answer = server.authenticate(request, timeout=self.timeout_s)
@@ -194,11 +194,11 @@ class EtcdConnection:
 
 
 def opened(connection: EtcdConnection, probe: Callable[[], object]) -> None:
-    """Check that servers can be asked at all; close the connection when not.
+    """Check that the servers can be used; close the connection if not.
 
     Raises:
         StoreUnavailable: Nobody answers.
-        StoreRefused: They speak with or without TLS, or want a certificate or another user.
+        StoreRefused: The settings of TLS, the certificate or the user do not fit the servers.
     """
     try:
         probe()

@@ -1,4 +1,4 @@
-"""What the errors of etcd and gRPC mean for a caller."""
+"""Translation of the errors of etcd and gRPC."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jobx.errors import (
 
 _Code = grpc.StatusCode
 
-#: What a server, or the way to it, says when it did nothing of what was asked.
+#: Errors of calls that had no effect.
 _UNDONE: Final = (
     "etcdserver: no leader",
     "etcdserver: too many requests",
@@ -31,14 +31,14 @@ _TOO_LARGE: Final = (
     "etcdserver: too many operations in txn request",
     "message larger than max",
 )
-#: Codes of calls that may have been done.
+#: Codes of calls that may have had an effect.
 _UNANSWERED: Final = (_Code.UNAVAILABLE, _Code.DEADLINE_EXCEEDED, _Code.CANCELLED, _Code.UNKNOWN)
 _NO_ROOM: Final = "database space exceeded"
-#: The token of a user has expired, or its server has started anew.
+#: The token of a user has expired, or its server has restarted.
 _STALE: Final = "invalid auth token"
-#: It has just begun to ask for users.
+#: Authentication has just been switched on.
 _NAMELESS: Final = "user name is empty"
-#: What the users and passwords of etcd have against a call, and what to do.
+#: Errors of authentication, with what to do.
 _RIGHTS: Final = {
     "permission denied": "its user may not; grant a role that may read and write these keys",
     _NAMELESS: "it wants a user; set store.username and store.password",
@@ -46,34 +46,34 @@ _RIGHTS: Final = {
     _STALE: "it does not take the user's token",
 }
 _HANDSHAKE: Final = ("handshake", "SSL_ERROR", "CERTIFICATE", "TSI_")
-#: How a server that wants TLS, or a certificate, ends a connection without either.
+#: How a server that requires TLS, or a certificate, ends a connection without it.
 _HUNG_UP: Final = ("Socket closed", "EtcdConnection reset", "Broken pipe")
 
 
 def is_undone(error: grpc.RpcError) -> bool:
-    """Tell whether a call has certainly done nothing, so that another server may be asked."""
+    """Tell whether a call certainly had no effect, so that it may be repeated elsewhere."""
     if error.code() is _Code.RESOURCE_EXHAUSTED:
         return "too many requests" in _details(error)
     return error.code() is _Code.UNAVAILABLE and any(text in _details(error) for text in _UNDONE)
 
 
 def is_transient(error: grpc.RpcError) -> bool:
-    """Tell whether a read may be answered by another server, or soon."""
+    """Tell whether another server may answer a read, or the same one soon."""
     return is_undone(error) or error.code() in (_Code.UNAVAILABLE, _Code.DEADLINE_EXCEEDED)
 
 
 def wants_token(error: grpc.RpcError) -> bool:
-    """Tell whether a call was refused, and nothing done, because its token is not known."""
+    """Tell whether a call was refused without effect because its token is not known."""
     return _STALE in _details(error) or _NAMELESS in _details(error)
 
 
 def translate(error: grpc.RpcError, where: str, key: str | None = None) -> JobxError:
-    """Return the error that a caller can decide on.
+    """Return the JobxError of an error of gRPC.
 
     Args:
-        error: What a call raised.
+        error: The error that a call raised.
         where: The servers.
-        key: What was to be written, None for a read.
+        key: The key of the write; None for a read.
     """
     code, details = error.code(), _details(error)
     known = _known(code, details, where)
@@ -105,7 +105,7 @@ def _known(code: grpc.StatusCode, details: str, where: str) -> JobxError | None:
 
 
 def hung_up(error: JobxError) -> bool:
-    """Tell whether a server closed the connection at once, as it does without the TLS it wants."""
+    """Tell whether a server closed the connection at once, as one that requires TLS does."""
     return isinstance(error, StoreUnavailable) and any(text in str(error) for text in _HUNG_UP)
 
 

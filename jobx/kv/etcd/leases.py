@@ -1,4 +1,4 @@
-"""Leases of etcd: a key that is attached to one is gone with it."""
+"""Leases of etcd: an attached key disappears with its lease."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from jobx.errors import InUse, JobxError
 from jobx.kv.etcd.connection import EtcdConnection, Server
 from jobx.kv.etcd.transactions import equal_revision
 
-#: How often it is looked whether the holder before has lost it.
+#: How often the loss of the lease by its previous holder is checked.
 _LOOK_S: Final = 0.25
-#: Servers look every half a second which leases have run out.
+#: Servers check for expired leases every half second.
 _LATE_S: Final = 1.5
 
 
@@ -23,11 +23,11 @@ class EtcdLease:
     """The contract of ``Lease``.
 
     Args:
-        connection: The way to the servers.
+        connection: The connection to the servers.
         key: The key, as etcd has it.
         name: The key, for people.
-        holder: Who holds it.
-        ttl_s: When it is lost; etcd counts whole seconds.
+        holder: The name of the holder.
+        ttl_s: The time after which it expires; etcd counts whole seconds.
     """
 
     def __init__(
@@ -60,30 +60,30 @@ class EtcdLease:
     def release(self) -> None:
         """See ``Lease.release``."""
         if self._id:
-            with suppress(JobxError):  # it is lost by itself soon
+            with suppress(JobxError):  # it expires soon
                 self._call(_revoke, rpc_pb2.LeaseRevokeRequest(ID=self._id))
             self._id = 0
 
     def _keep(self) -> bool:
-        """Renew the lease; return whether there was one."""
+        """Renew the lease; return whether it still existed."""
         answer = self._call(_keep_alive, rpc_pb2.LeaseKeepAliveRequest(ID=self._id))
         return bool(answer.TTL > 0)
 
     def _take(self) -> None:
-        """Write the key if nobody has it, or if it is this holder's from before."""
+        """Write the key if it is free, or if this holder had it before."""
         granted = self._call(_grant, rpc_pb2.LeaseGrantRequest(TTL=self._ttl_s)).ID
         revision = 0
         while not (answer := self._write(granted, revision)).succeeded:
             items = answer.responses[0].response_range.kvs
             if items and items[0].value != self._holder:
-                with suppress(JobxError):  # it runs out by itself
+                with suppress(JobxError):  # it expires
                     self._call(_revoke, rpc_pb2.LeaseRevokeRequest(ID=granted))
                 raise InUse("lease", self._name, items[0].value.decode(errors="replace"))
             revision = items[0].mod_revision if items else 0
         self._id = granted
 
     def _write(self, lease: int, revision: int) -> Any:
-        """Write the key if that is its revision, else read it; return the answer."""
+        """Write the key if it has this revision, else read it; return the answer."""
         put = rpc_pb2.PutRequest(key=self._key, value=self._holder, lease=lease)
         request = rpc_pb2.TxnRequest(
             compare=[equal_revision(self._key, revision)],

@@ -1,8 +1,8 @@
 """The store on etcd: its v3 API, servers 3.4 and later.
 
 Entries are keys of etcd as they are, so that ``etcdctl get --prefix entities/`` shows them. All
-units of a commit go out in as few transactions as they fit into; only when a condition fails is
-each unit tried alone.
+units of a commit go out in as few transactions as possible; each unit is tried alone only if a
+condition fails.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from jobx.kv.prefixes import span
 from jobx.kv.store import Chain, CommitOutcome, Entry, Limits, Unit
 from jobx.kv.write_batch import coalesce, name_of, too_large
 
-#: What etcd takes in one transaction unless its flags say otherwise; of its 1.5 MiB some is ours.
+#: etcd's default limits of one transaction; a part of its 1.5 MiB is overhead.
 LIMITS: Final = Limits(writes=128, size_bytes=1 << 20)
-#: How often a waiting reader looks by itself, should its watch be dead or behind a compaction.
+#: How often a waiting reader polls, in case its watch is dead or behind a compaction.
 _LOOK_S: Final = 30.0
 _FAULTS: Final = (StoreUnavailable, StoreFull, StoreRefused, OutcomeUnknown)
 
@@ -40,9 +40,9 @@ class EtcdStore:
     """The contract of ``Store`` on a cluster of etcd.
 
     Args:
-        connection: The way to its servers; it is closed with the store.
-        root: What all keys begin with there.
-        limits: What one unit may have.
+        connection: The connection to its servers; it is closed with the store.
+        root: The prefix of all keys.
+        limits: The limits of one unit.
 
     Raises:
         StoreUnavailable: No server answers.
@@ -129,18 +129,18 @@ class EtcdStore:
         return EtcdLease(self._connection, self._space.key(key), key, holder, ttl_s)
 
     def size_bytes(self) -> int:
-        """See ``Store.size_bytes``: what is elsewhere takes none of this machine."""
+        """See ``Store.size_bytes``: the data is on other machines."""
         return 0
 
     def check(self) -> None:
-        """See ``Store.check``: the servers check what they hold."""
+        """See ``Store.check``: the servers check their data."""
 
     def close(self) -> None:
         """See ``Store.close``."""
         self._connection.close()
 
     def _get(self, key: str) -> tuple[Entry | None, int]:
-        """Return an entry, and the revision of all keys that it was read at."""
+        """Return an entry, and the store's revision at the read."""
         name = self._space.key(key)
         if not name:
             self._connection.check_open()
@@ -161,7 +161,7 @@ class EtcdStore:
             ) from error
 
     def _write_group(self, units: list[Numbered], ends: _Ends, deadline: float) -> None:
-        """Write units in order, as one if they are many and nothing is against it."""
+        """Write units in order, several as one transaction if that is possible."""
         if len(units) > 1:
             coalesced = coalesce([write for _, unit in units for write in unit])
             if coalesced is not None:
@@ -176,7 +176,7 @@ class EtcdStore:
                 ends.settle(number, self._try_unit(unit, deadline))
 
     def _try_unit(self, unit: Unit, deadline: float) -> JobxError | None:
-        """Write a unit, all or none; return what is wrong with it, None when it is written."""
+        """Write a unit, all or none; return its error, or None once it is written."""
         large = too_large(unit, self._limits)
         if large is not None or not unit:
             return large
@@ -189,7 +189,7 @@ class EtcdStore:
 
 
 class _Ends:
-    """How far each chain has come, and what ended it."""
+    """The progress of each chain, and its error."""
 
     def __init__(self, chains: Sequence[Chain]) -> None:
         self._done = [0] * len(chains)
@@ -208,7 +208,7 @@ class _Ends:
         self._errors[number] = error
 
     def stop(self, error: JobxError, asked: set[int]) -> None:
-        """End all chains that have units left; ``asked`` are those that a call was made for."""
+        """End all chains that have units left; ``asked`` are those with a call."""
         spared = error
         if isinstance(error, OutcomeUnknown):
             spared = StoreUnavailable(f"it was not tried to write this: {error}")

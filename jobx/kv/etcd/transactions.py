@@ -1,8 +1,8 @@
-"""Units of writes as transactions of etcd, which has all its conditions before all its writes.
+"""Units of writes as transactions of etcd, in which all conditions precede all writes.
 
-A transaction may write a key once, and not where it deletes a range. So a unit is played through
-first: what its writes leave behind is written, and conditions on keys that it wrote itself are
-decided here.
+A transaction may write a key only once, and not inside a range that it deletes. So a unit is
+simulated first: the transaction writes the final values, and conditions on keys that the unit wrote
+itself are decided here.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Numbered: TypeAlias = tuple[int, Unit]
 
 @dataclass(slots=True)
 class Played:
-    """What a unit comes to.
+    """The net effect of a unit.
 
     Attributes:
-        conditions: The revision that each key must have before, 0: it must not exist.
-        left: What keys hold after, None: they are gone.
-        prefixes: All keys that start with one and are not in ``left`` are gone.
-        refused: The key of a condition that the unit itself broke, None: of none.
+        conditions: The revision that each key must have before; 0 if it must not exist.
+        left: The values of keys afterwards; None for a removed key.
+        prefixes: All keys with one of these prefixes that are not in ``left`` are removed.
+        refused: The key of a condition that the unit itself broke; None if there is none.
     """
 
     conditions: dict[str, int] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Played:
 
 
 def play(unit: Unit) -> Played:
-    """Return what a unit comes to, up to the first write that it refuses itself."""
+    """Return the net effect of a unit, up to the first write that it refuses itself."""
     played = Played()
     for write in unit:
         if not played.play(write):
@@ -68,14 +68,14 @@ def play(unit: Unit) -> Played:
 
 
 def _condition(write: Create | Put | Replace | Delete) -> int | None:
-    """Return the revision that a write demands of its key, None when it demands none."""
+    """Return the revision that a write requires of its key; None if it requires none."""
     if isinstance(write, Create):
         return 0
     return None if isinstance(write, Put) else write.revision
 
 
 class Space:
-    """The part of etcd's keys that is a store's: those behind a root, which may be empty."""
+    """The part of etcd's keys that belongs to a store: those after a root, which may be empty."""
 
     def __init__(self, root: str) -> None:
         self._root = root.encode()
@@ -86,15 +86,15 @@ class Space:
         return self._root + key.encode()
 
     def name(self, key: bytes) -> str:
-        """Return a key as the store has it; raises UnicodeDecodeError for one of others."""
+        """Return a key as the store has it; raises UnicodeDecodeError for a foreign key."""
         return key[len(self._root) :].decode()
 
     def bounds(self, low: str, high: str | None) -> tuple[bytes, bytes]:
-        """Return a range as etcd takes it; a zero byte is its first key, and also no end."""
+        """Return a range as etcd takes it; a zero byte means its first key, and also no end."""
         return self.key(low) or b"\0", self._end if high is None else self.key(high)
 
     def transaction(self, played: Played) -> Any:
-        """Return the transaction of a unit; where it fails it reads its conditions' keys."""
+        """Return the transaction of a unit; if it fails, it reads the keys of its conditions."""
         writes = [self._write(key, value) for key, value in played.left.items()]
         for prefix in played.prefixes:
             writes += [_delete(low, high) for low, high in self._gaps(prefix, played.left)]
@@ -125,7 +125,7 @@ class Space:
         return rpc_pb2.RequestOp(request_put=put)
 
     def _gaps(self, prefix: str, left: dict[str, bytes | None]) -> Iterator[tuple[bytes, bytes]]:
-        """Yield the ranges under a prefix that are between the keys that are written."""
+        """Yield the ranges under a prefix between the written keys."""
         low, end = self.bounds(prefix, prefix_end(prefix))
         kept = (key for key in left if key.startswith(prefix))
         for key in sorted(map(self.key, kept)):
@@ -137,7 +137,7 @@ class Space:
 
 
 def equal_revision(key: bytes, revision: int) -> Any:
-    """Return the condition that a key is at a revision, 0: that it does not exist."""
+    """Return the condition that a key has a revision; 0 means that it does not exist."""
     return rpc_pb2.Compare(
         key=key,
         result=rpc_pb2.Compare.EQUAL,
@@ -153,14 +153,14 @@ def _delete(low: bytes, high: bytes) -> Any:
 
 
 def _beyond(root: bytes) -> bytes:
-    """Return the first key beyond all that start with a root of text; a zero byte is no end."""
+    """Return the first key after all keys with a root; a zero byte means no end."""
     return root[:-1] + bytes([root[-1] + 1]) if root else b"\0"
 
 
 def groups(chains: Sequence[Sequence[Unit]], limits: Limits) -> Iterator[list[Numbered]]:
     """Cut chains into groups of units, in order, each of which may be one transaction.
 
-    A unit that may have more than one transaction is a group of its own.
+    A unit that may need more than one transaction is its own group.
     """
     group: list[Numbered] = []
     names: set[str] = set()

@@ -1,4 +1,4 @@
-"""What the errors of SQLite mean for a caller."""
+"""Translation of the errors of SQLite."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobx.errors import (
     TooLarge,
 )
 
-#: With less room than this, an I/O error is taken for a full disk.
+#: With less room than this, an I/O error counts as a full disk.
 _LITTLE_ROOM_BYTES: Final = 128 << 10
 _WAITING: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM})
 _REFUSED: Final = frozenset(
@@ -32,14 +32,14 @@ _REFUSED: Final = frozenset(
         sqlite3.SQLITE_READONLY,
     }
 )
-#: What a COMMIT says that may yet come to life; a read that failed is called corrupt as well.
+#: Results of a COMMIT whose transaction may still survive; a failed read is called corrupt too.
 _UNKNOWN: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT})
-#: What SQLite also says when it finds no room for its shared memory or its log.
+#: Results that SQLite also gives when there is no room for its shared memory or its log.
 _MAYBE_FULL: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 
 
 def translate(error: sqlite3.Error, path: Path) -> JobxError:
-    """Return the error that a caller can decide on; nothing was written."""
+    """Return the JobxError of an error; nothing was written."""
     code = _code(error)
     if code == sqlite3.SQLITE_FULL or (code in _MAYBE_FULL and _is_full(path)):
         return StoreFull(str(path), str(error))
@@ -55,7 +55,7 @@ def translate(error: sqlite3.Error, path: Path) -> JobxError:
 
 
 def translate_commit(error: sqlite3.Error, path: Path) -> JobxError:
-    """Return the error of a COMMIT: after a failed sync, a crash may still bring it to life."""
+    """Return the error of a COMMIT, which may survive a crash after a failed sync."""
     known = translate(error, path)
     if _code(error) in _UNKNOWN and not isinstance(known, StoreFull):
         return OutcomeUnknown(str(path), str(error))
@@ -63,7 +63,7 @@ def translate_commit(error: sqlite3.Error, path: Path) -> JobxError:
 
 
 def may_pass(error: BaseException | None) -> bool:
-    """Tell whether the disk may have failed once to read; SQLite also calls that corrupt."""
+    """Tell whether the disk may have failed to read once; SQLite calls that corrupt too."""
     return isinstance(error, sqlite3.Error) and _code(error) in _UNKNOWN
 
 

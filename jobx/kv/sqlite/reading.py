@@ -1,8 +1,8 @@
 """Reading entries of the SQLite store, each against its checksum.
 
-A damaged key stands where it should not, and what is looked for is then not found, or a range
-ends too early. Its place is found all the same: every search ends beside it. So what is beside a
-search that found nothing, and what is before and behind a range, is checked as well.
+A damaged key is in the wrong place in the order, so a search may miss it and a range may end too
+early. But such a search ends next to the damaged row. So the neighbours of an empty search result,
+and the rows before and after a range, are checked as well.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LAST: Final = f"{_SELECT} ORDER BY key DESC"
 
 
 def checksum_of(key: bytes, value: bytes) -> int:
-    """Return the checksum that an entry is stored with."""
+    """Return the checksum of an entry."""
     return zlib.crc32(value, zlib.crc32(key))
 
 
@@ -37,7 +37,7 @@ def select_one(reader: sqlite3.Connection, key: str) -> Entry | None:
         key: The key.
 
     Raises:
-        EntryDamaged: It is, or there is none and what is beside its place is.
+        EntryDamaged: The entry is damaged, or it is missing and a neighbour is damaged.
     """
     row = reader.execute(f"{_FROM} LIMIT 1", (key,)).fetchone()
     if row is not None:
@@ -82,7 +82,7 @@ def select(
 def _walk(
     reader: sqlite3.Connection, low: str, high: str | None, reverse: bool
 ) -> Generator[_Row, None, None]:
-    """Yield the row before a range, its rows, and what follows."""
+    """Yield the row before a range, its rows, and the row after it."""
     if not reverse:
         yield from reader.execute(f"{_BEFORE} LIMIT 1", (low,))
         yield from reader.execute(_FROM, (low,))
@@ -97,7 +97,7 @@ def _entry(row: _Row) -> Entry:
     key, value, revision, checksum = row
     if not (type(key) is type(value) is bytes and type(revision) is int):
         raise EntryDamaged(repr(key), "its form is not the written one")
-    # What was written before there were checksums has none.
+    # Entries from before there were checksums have none.
     if checksum is not None and checksum != checksum_of(key, value):
         raise EntryDamaged(_shown(key), "its checksum is wrong")
     return Entry(key.decode(), value, revision)

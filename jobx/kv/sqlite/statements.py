@@ -18,11 +18,11 @@ _MAX_ROWS: Final = 256
 TABLES: Final = (
     "CREATE TABLE kv (key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL,"
     " checksum INTEGER) WITHOUT ROWID",
-    # Revisions are store-wide, so that a key that comes back never has an old one.
+    # Revisions are store-wide, so that a key that is created again never has an old revision.
     "CREATE TABLE counter (revision INTEGER NOT NULL)",
     "INSERT INTO counter VALUES (0)",
 )
-#: What makes tables of a schema those of the next one; entries from before have no checksum.
+#: Statements that upgrade a schema to the next; older entries have no checksum.
 CHANGES: Final = {1: "ALTER TABLE kv ADD COLUMN checksum INTEGER"}
 # IGNORE and ROLLBACK spare SQLite the statement journal, which doubles the time of many rows.
 _ROWS: Final = (
@@ -46,7 +46,7 @@ _IN_RANGE: Final = "key >= column1 AND key < column2"
 
 
 class Collision(Exception):
-    """A key to create exists; which one is not known."""
+    """One of the keys to create exists; it is not known which."""
 
 
 def _next_revision(writer: sqlite3.Connection) -> None:

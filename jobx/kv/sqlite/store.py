@@ -3,10 +3,10 @@
 One connection writes, behind a lock; readers are borrowed from a pool. The database is in WAL
 mode with ``synchronous=FULL``: what was committed survives the loss of power.
 
-A commit costs as few statements as can be, because each one lets go of the interpreter's lock
-and may wait several milliseconds to get it back from a busy event loop. So all units of a
-commit are first tried as one, with many rows a statement; only when a condition fails is each
-unit tried alone.
+A commit runs as few statements as possible, because each one releases the interpreter's lock and
+may wait several milliseconds to get it back from a busy event loop. So all units of a commit are
+first tried as one, with many rows per statement; each unit is tried alone only if a condition
+fails.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from jobx.system.disk import born_private, close_to_others, own_folder
 
 T = TypeVar("T")
 
-#: Ends of the names of a database and of what SQLite puts beside it, with the database's mode.
+#: Endings of the names of a database and of SQLite's files next to it, with the database's mode.
 _ENDS: Final = ("", "-wal", "-shm")
-#: How often a waiting reader looks for writes of other processes.
+#: How often a waiting reader checks for writes of other processes.
 _POLL_S: Final = 0.05
 _CHECKPOINT_PAGES: Final = 4000
 _WAL_LIMIT_BYTES: Final = 64 << 20
@@ -52,8 +52,8 @@ class SqliteStore:
     Args:
         path: The file; it and its folder are created.
         busy_timeout_s: How long a write waits for those of other threads and processes.
-        limits: What one unit may have.
-        is_alone: Nobody else has it open, so what a killed process left of its log is checked.
+        limits: The limits of one unit.
+        is_alone: No other process has it open, so the log of a killed process is checked.
 
     Raises:
         StoreRefused: The file cannot be opened or written, is damaged, is not a store, or was
@@ -184,7 +184,7 @@ class SqliteStore:
         self._announce()
         self._close_idle()
         with self._lock:
-            # What cannot be moved out of the WAL now stays safe in it.
+            # Commits that cannot be moved out of the WAL now are safe in it.
             with suppress(sqlite3.Error):
                 self._writer.execute("PRAGMA busy_timeout = 0")
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -224,11 +224,11 @@ class SqliteStore:
                 writer.execute(CHANGES[older])
             if schema != SCHEMA:
                 writer.execute(f"PRAGMA user_version = {SCHEMA}")
-            # Refuses a file that is read-only now rather than at the first request.
+            # Detects a read-only file now rather than at the first request.
             writer.execute("UPDATE counter SET revision = revision WHERE false")
 
     def _enter_wal(self) -> None:
-        """Switch to WAL; SQLite does not always wait for another process that does the same."""
+        """Switch to WAL; SQLite does not always wait for another process that switches too."""
         deadline = time.monotonic() + self._busy_timeout_s
         while True:
             try:
@@ -249,7 +249,7 @@ class SqliteStore:
             writer.execute(statement)
 
     def _read(self, ask: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what ``ask`` reads; where the disk failed it is read once more."""
+        """Return the result of ``ask``; after a failure of the disk it is read once more."""
         try:
             with self._reader() as reader:
                 return ask(reader)
@@ -261,7 +261,7 @@ class SqliteStore:
 
     @contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection that reads; each statement sees the last commit of all processes."""
+        """Lend a reading connection; each statement sees the last commit of all processes."""
         self._check_open()
         try:
             reader = self._borrow()
@@ -279,12 +279,12 @@ class SqliteStore:
             return self._idle.pop()
         except IndexError:
             reader = self._connect()
-            reader.text_factory = bytes  # a damaged key may be no text
+            reader.text_factory = bytes  # a damaged key may not be text
             return reader
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Lend the connection that writes; commit at the end, roll back on any exception."""
+        """Lend the writing connection; commit at the end, roll back on any exception."""
         if not self._lock.acquire(timeout=self._busy_timeout_s):
             raise StoreUnavailable(f"{self._path} was locked for {self._busy_timeout_s:g} s")
         try:
@@ -306,7 +306,7 @@ class SqliteStore:
             raise translate_commit(error, self._path) from error
 
     def _roll_back(self) -> None:
-        # SQLite has rolled back by itself after most failures, a full disk among them.
+        # SQLite has already rolled back after most failures, such as a full disk.
         with suppress(sqlite3.Error):
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")

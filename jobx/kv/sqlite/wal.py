@@ -1,9 +1,9 @@
-"""The write-ahead log of a store whose last user was killed: is all that was committed still there?
+"""Check of the write-ahead log after its last user was killed: is every commit still there?
 
-SQLite reads such a log up to the first frame whose checksum is wrong, and takes what follows for
-never written. So one flipped bit would take away in silence what was committed after it. Here the
-frames beyond are looked at: the checksum of each is computed from that of the frame before, as it
-is stored there, so it can be told that a frame behind a wrong one is whole.
+SQLite reads such a log up to the first frame with a wrong checksum, and ignores all later frames.
+So one flipped bit would silently remove all later commits. This module reads the later frames as
+well: the checksum of each is computed from the stored checksum of the frame before, so an intact
+frame after a damaged one can be recognised.
 
 The format is described at https://www.sqlite.org/fileformat2.html#walformat.
 """
@@ -25,24 +25,24 @@ _HEADER: Final = struct.Struct(">IIIIIIII")
 _FRAME: Final = struct.Struct(">IIIIII")
 _MAGIC: Final = 0x377F0682
 _MASK: Final = 0xFFFF_FFFF
-#: How often a log must look the same: another process may write it meanwhile.
+#: Number of equal reads of a log that are needed, since another process may be writing it.
 _LOOKS: Final = 3
 _PAUSE_S: Final = 0.05
 
 
 class _Frame(NamedTuple):
-    """One frame of the present generation of the log, or what is in its place."""
+    """One frame of the current generation of the log, or the bytes in its place."""
 
     is_whole: bool
     is_commit: bool
 
 
 class Damage(NamedTuple):
-    """What is wrong with a log.
+    """Damage of a log.
 
     Attributes:
-        offset: Where it begins.
-        commits: Commits behind it, which SQLite would not see; 0: it is not known how many.
+        offset: Where the damage begins.
+        commits: Commits after it, which SQLite would not see; 0 if the number is not known.
     """
 
     offset: int
@@ -52,7 +52,7 @@ class Damage(NamedTuple):
 def check(store: Path) -> None:
     """Refuse a store whose log lacks commits that were durable; before SQLite opens it.
 
-    Of a commit that was the last one nothing can be said: a power cut may leave it so as well.
+    Damage in the last commit cannot be detected: a power cut may leave the same bytes.
 
     Raises:
         StoreRefused: The log is damaged.
@@ -74,7 +74,7 @@ def check(store: Path) -> None:
 
 
 def find(path: Path) -> Damage | None:
-    """Return what is wrong with a log, None if nothing is or there is none."""
+    """Return the damage of a log; None if it is intact or missing."""
     try:
         log = path.read_bytes()
     except FileNotFoundError:
@@ -100,13 +100,13 @@ def find(path: Path) -> Damage | None:
     while beyond and not beyond[-1].is_whole:
         beyond.pop()
     commits = sum(frame.is_whole and frame.is_commit for frame in beyond)
-    # The first commit beyond was durable if anything was written after it.
+    # The first commit after the damage was durable if anything was written after it.
     is_sure = commits > 1 or (commits == 1 and not beyond[-1].is_commit)
     return Damage(_HEADER.size + wrong * size, commits) if is_sure else None
 
 
 def _frames(log: bytes, size: int, salts: tuple[int, int], is_big: bool) -> Iterator[_Frame]:
-    """Yield what is in the places of frames."""
+    """Yield the bytes at the places of frames."""
     before = _HEADER.unpack_from(log)[6:8]
     for at in range(_HEADER.size, len(log) - size + 1, size):
         _, pages, salt1, salt2, *sums = _FRAME.unpack_from(log, at)
@@ -119,7 +119,7 @@ def _frames(log: bytes, size: int, salts: tuple[int, int], is_big: bool) -> Iter
 
 
 def _sum(body: bytes, before: tuple[int, ...], is_big: bool) -> tuple[int, int]:
-    """Return SQLite's checksum of a body, going on from that of what is before it."""
+    """Return SQLite's checksum of a body, continued from the checksum before it."""
     words = array("I", body)
     if is_big != (sys.byteorder == "big"):
         words.byteswap()
