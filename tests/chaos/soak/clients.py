@@ -45,6 +45,11 @@ class Answer:
         return found if isinstance(found, dict) else {}
 
     @property
+    def code(self) -> str:
+        """The code of an error, else ``""``."""
+        return str(self.problem().get("code", "")) if self.status >= 400 else ""
+
+    @property
     def request_id(self) -> str | None:
         """The request that it is about, as far as it says."""
         said = self.headers.get("X-MR-REQUEST-ID")
@@ -84,7 +89,7 @@ class Patience:
         if answer is None:
             self.last = "no answer"
             return
-        self.last = f"{answer.status} {answer.problem().get('code', '')}".strip()
+        self.last = f"{answer.status} {answer.code}".strip()
         if answer.status not in (503, 504, 507):
             self._answered_s += took_s
 
@@ -212,7 +217,7 @@ class Client:
         answer, code = None, ""
         with contextlib.suppress(*_BROKEN):
             answer = self._over_http(method, path, body, headers, ask.manner == "slow")
-            code = str(answer.problem().get("code", "")) if answer.status >= 400 else ""
+            code = answer.code
         self._note(
             Attempt(
                 ask=ask.number,

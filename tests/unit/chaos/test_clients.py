@@ -21,5 +21,11 @@ def test_patience_wears_out_by_answers_alone(answer: Answer | None, is_over: boo
     assert patience.is_over == is_over
 
 
+def test_a_result_of_many_lines_has_no_code() -> None:
+    headers = HTTPMessage()
+    headers["Content-Type"] = "application/x-ndjson"
+    assert Answer(200, headers, b"[0, 1]\n[1, 2]\n").code == ""
+
+
 def test_a_client_does_not_wait_for_ever() -> None:
     assert Patience(0.0).is_over
