@@ -1,4 +1,4 @@
-"""Pairs as author code yields them: checked, grouped by key, sorted, spilled if there are many."""
+"""The pairs of author code: checked, grouped by key, sorted, spilled if there are many."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from jobx.key_hashes import HashCounts
 from jobx.payload import Payload
 from jobx.values import Key, Pair, Value
 
-#: After so many pairs, or so much in long keys and values, it is looked at what is held.
+#: The held memory is checked after this many pairs, or this much in long keys and values.
 SLICE: Final = 1024
 _SLICE_BYTES: Final = 4 << 20
-#: Text up to this length is not weighed one by one.
+#: Text up to this length is not measured individually.
 _SHORT: Final = 128
-#: What a key takes in memory, about.
+#: Approximate memory of a key.
 _KEY_BYTES: Final = 200
 #: Integers up to this are values, and as keys have a hash of their own.
 _SMALL_BITS: Final = 60
@@ -31,22 +31,22 @@ SECTIONS_BYTES: Final = 256 << 10
 
 
 def snapshot(value: Value) -> Value:
-    """Return ``value`` as it arrives anywhere else: checked, copied, tuples as lists.
+    """Return ``value`` as its receiver gets it: checked, copied, tuples as lists.
 
     Raises:
-        ValueError: It is not a value; the message says why.
+        ValueError: It is not a value; the message has the reason.
     """
     values.check_value(value)
     return value if type(value) in _IMMUTABLE else values.unpack(values.pack(value))
 
 
 def checked(pair: object, index: int) -> tuple[Key, Value, int]:
-    """Return what a pair is anywhere else: its frozen key, a copy of its value; and their weight.
+    """Return a pair as its receiver gets it: frozen key, copied value; and their weight.
 
-    The weight is the memory of what is long, in bytes, about.
+    The weight is the approximate memory of long parts, in bytes.
 
     Raises:
-        Misuse: It is not a pair, or holds what cannot be a key or a value; ``index`` says where.
+        Misuse: It is not a pair, or has an invalid key or value; ``index`` is its position.
     """
     if type(pair) is tuple and len(pair) == 2:
         key, value = pair
@@ -78,7 +78,7 @@ def _is_marker(pair: object) -> bool:
 
 
 def _is_plain(part: Any) -> bool:
-    """Tell whether a key or a value is surely one, immutable, and short."""
+    """Tell whether a key or value is certainly valid, immutable, and short."""
     kind = type(part)
     if kind is int:
         return bool(part.bit_length() <= _SMALL_BITS)
@@ -93,7 +93,7 @@ class PairReader:
     """Takes pairs from author code in order and checks each.
 
     Attributes:
-        done: Author code has no more.
+        done: Author code has yielded its last pair.
     """
 
     __slots__ = ("_count", "_pairs", "done")
@@ -104,10 +104,10 @@ class PairReader:
         self.done = False
 
     def take(self, limit: int = SLICE) -> list[Pair]:
-        """Return the next pairs, ``limit`` at most, fewer when they are long or there are no more.
+        """Return the next pairs, at most ``limit``; fewer if they are long or the last ones.
 
         Raises:
-            Misuse: Something is not a pair, or holds what cannot be a key or a value.
+            Misuse: Something is not a pair, or has an invalid key or value.
         """
         taken: list[Pair] = []
         weight_bytes = 0
@@ -124,15 +124,15 @@ class PairReader:
 
 
 class Groups:
-    """Values grouped by key, in the order they came; more than fits is written as sorted runs.
+    """Values grouped by key, in their order; groups beyond the limit are written as sorted runs.
 
     Args:
         writer: Writes the runs.
-        spill_bytes: What may be held in memory, by estimate.
+        spill_bytes: Limit of the estimated memory.
 
     Attributes:
-        runs: What was written so far.
-        held_bytes: Estimate of what is in memory.
+        runs: The runs written so far.
+        held_bytes: Estimated memory of the groups.
     """
 
     __slots__ = (
@@ -150,8 +150,8 @@ class Groups:
         self._writer = writer
         self._spill_bytes = spill_bytes
         self._lists: dict[Any, list[Value]] = {}
-        self._keys: dict[Any, Key] = {}  # of those identities that are not the key itself
-        self._hashes: HashCounts | None = None  # of keys that may share theirs, if there are any
+        self._keys: dict[Any, Key] = {}  # for identities that are not the key itself
+        self._hashes: HashCounts | None = None  # for keys that may share theirs, if there are any
         self._taken = 0
         self.runs: list[Payload] = []
         self.held_bytes = 0
@@ -160,8 +160,8 @@ class Groups:
         """Take all pairs that author code yields.
 
         Raises:
-            Misuse: Something is not a pair, or holds what cannot be a key or a value, or too many
-                keys have the same hash.
+            Misuse: Something is not a pair, or has an invalid key or value, or too many keys have
+                the same hash.
             StoreFull: There is no room for a run.
         """
         self._taken = 0
@@ -174,8 +174,8 @@ class Groups:
     def _take(self, yielded: Iterator[object]) -> bool:
         """Take the next pairs and tell whether there may be more.
 
-        Most pairs are a short key and a number or short text; those are told here, without a call
-        for each, since there may be millions.
+        Most pairs are a short key and a number or short text; the loop recognises those without a
+        call for each, since there may be millions.
         """
         lists, before = self._lists, len(self._lists)
         listed_under = lists.get
@@ -219,7 +219,7 @@ class Groups:
         return not is_last
 
     def _take_checked(self, pair: object, index: int) -> int:
-        """Take a pair that needs a closer look; return its weight in bytes."""
+        """Take a pair that needs a full check; return its weight in bytes."""
         key, value, weight_bytes = checked(pair, index)
         identity = values.key_identity(key)
         listed = self._lists.get(identity)
@@ -237,7 +237,7 @@ class Groups:
         return weight_bytes
 
     def absorb(self, other: Groups) -> None:
-        """Take over what another has; its values come after those that are here."""
+        """Take over the groups of another; its values come after the present ones."""
         if other.runs:
             self.spill()
             self.runs += other.runs
@@ -267,7 +267,7 @@ class Groups:
             self._hashes = others
 
     def spill(self) -> None:
-        """Write what is in memory as one run, in sections."""
+        """Write the groups in memory as one run, in sections."""
         self._write(in_sections=True)
 
     def _write(self, in_sections: bool) -> None:
@@ -282,7 +282,7 @@ class Groups:
         """Return all keys with all their values; can be iterated more than once.
 
         Args:
-            in_order: Keys are sorted; else they may stand as they came.
+            in_order: Keys are sorted; otherwise they may have any order.
         """
         if not self.runs:
             if in_order or self._keys:
@@ -292,6 +292,6 @@ class Groups:
         return Merged(self.runs, self._writer.folder, self._spill_bytes)
 
     def payloads(self) -> list[Payload]:
-        """Return everything as runs; nothing is held afterwards."""
+        """Return everything as runs; no groups are left in memory."""
         self._write(in_sections=bool(self.runs) or self.held_bytes > SECTIONS_BYTES)
         return self.runs

@@ -15,11 +15,11 @@ from jobx.key_hashes import LEAST_SHARED, HashCounts
 from jobx.payload import Payload
 from jobx.values import Key, Value
 
-#: What a short value takes in memory, about.
+#: Approximate memory of a short value.
 VALUE_BYTES: Final = 64
-#: Memory of a list or map for each byte of its packed form, about.
+#: Approximate memory of a list or map per byte of its packed form.
 UNPACKED: Final = 4
-#: Runs that are not larger together are not merged but collected in memory, which is quicker.
+#: Runs up to this total size are collected in memory instead of merged, which is quicker.
 _COLLECTED_BYTES: Final = 1 << 20
 _BY_KEY: Final = operator.itemgetter(0)
 
@@ -31,7 +31,7 @@ def ordered(
 
     Args:
         lists: Values by the identity of their key.
-        names: The keys of those identities that are not the key itself.
+        names: The keys of identities that are not the key itself.
     """
     if names:
         return _ordered_by_type(lists, names)
@@ -49,7 +49,7 @@ def _ordered_by_type(
 
 
 def _collected(blocks: Iterable[list[run_reader.Item]]) -> list[tuple[Key, list[Value]]]:
-    """Return the keys of blocks of items in order, with their values in the order they came.
+    """Return the keys of blocks of items in order, each with its values in their order.
 
     Raises:
         ValueError: Too many keys have the same hash.
@@ -81,10 +81,10 @@ class Merged:
 
     Args:
         payloads: The runs.
-        blob_dir: The folder of those in blobs.
-        spill_bytes: Values of one key that pass this are spooled to a file.
+        blob_dir: The folder of blobs.
+        spill_bytes: Values of one key beyond this size are spooled to a file.
         partition: Only the keys of this partition; None means all.
-        partitions: How many partitions there are.
+        partitions: Number of partitions.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Merged:
             return self._merged()
         try:
             return iter(_collected(run_reader.in_turn(self._payloads, self._blob_dir, *self._part)))
-        except ValueError:  # keys of one hash, which only sorting brings together quickly
+        except ValueError:  # keys with the same hash, which are quickly grouped only by sorting
             return self._merged()
 
     def _merged(self) -> Iterator[tuple[Key, Sequence[Value]]]:
@@ -150,7 +150,7 @@ class _Gathered:
 
 
 def _weight_bytes(listed: Sequence[Value]) -> int:
-    """Return what values take in memory, about."""
+    """Return the approximate memory of values."""
     if SMALL.issuperset(map(type, listed)):
         return len(listed) * VALUE_BYTES
     return len(listed) * VALUE_BYTES + len(values.pack(listed)) * UNPACKED

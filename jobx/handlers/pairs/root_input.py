@@ -1,6 +1,6 @@
 """The arguments of a request on their way to its first mapper: small ones inline, else in a blob.
 
-Who asks packs them; a node carries them as they are, and nobody but the executor holds large ones.
+The caller packs them; a node passes them on unchanged, and only the executor unpacks large ones.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def pack(arguments: Mapping[str, Value]) -> bytes:
     """Return arguments as the one item of a root's chunk: a list of [name, value].
 
     Raises:
-        InvalidInput: One is no value.
+        InvalidInput: One is not a value.
     """
     return values.pack([[name, value] for name, value in arguments.items()])
 
 
 def chunk(arguments: bytes | KeptArguments) -> Payload:
-    """Return packed arguments, or where they are, as the chunk that a request begins with."""
+    """Return packed arguments, or their place, as the first chunk of a request."""
     if isinstance(arguments, bytes):
         return Payload(1, len(arguments), arguments, offsets=pack_offsets([len(arguments)]))
     size, checksum = arguments.size_bytes, arguments.checksum
@@ -39,11 +39,11 @@ def chunk(arguments: bytes | KeptArguments) -> Payload:
 
 
 class RootInputs:
-    """Where packed arguments are until their request has expired.
+    """The place of packed arguments until their request has expired.
 
     Args:
         blobs: The folders of requests.
-        inline_bytes: Up to this they are in the request's log; larger ones are synced blobs.
+        inline_bytes: Arguments up to this are in the request's log; larger ones are synced blobs.
     """
 
     def __init__(self, blobs: BlobFolder, inline_bytes: int) -> None:
@@ -51,7 +51,7 @@ class RootInputs:
         self.inline_bytes = inline_bytes
 
     def keep(self, workflow: str, request_id: str, item: bytes) -> bytes | KeptArguments:
-        """Return packed arguments as a node takes them, on disk if they are large; then it blocks.
+        """Return packed arguments as a node takes them; writes large ones to disk, which blocks.
 
         Raises:
             StoreFull: There is no room.
@@ -64,7 +64,7 @@ class RootInputs:
             with BlobFile(str(folder), BLOB, sync=True) as blob:
                 blob.write(item)
         except JobxError:
-            with suppress(OSError):  # it is there already, and holds something
+            with suppress(OSError):  # it exists already and is not empty
                 folder.rmdir()
             raise
         return KeptArguments(len(item), blob.checksum)
@@ -73,7 +73,7 @@ class RootInputs:
         """Return the arguments of a chunk; blocks if they are in a blob.
 
         Raises:
-            InvalidInput: They are no arguments.
+            InvalidInput: They are not valid arguments.
             StoreRefused: They cannot be read.
         """
         item = payload.inline

@@ -1,9 +1,8 @@
 """Reading runs: item by item, and many of them merged into one in key order, in bounded memory.
 
-A merge goes in rounds. Each run keeps a block of items ahead; up to the smallest last key of all
-blocks nothing more can come, so what is below it is sorted together by the C sort, which makes
-use of order that is there. That is several times faster than a heap with a Python comparison an
-item.
+A merge works in rounds. Each run reads a block of items ahead. All items below the smallest last
+key of the blocks have been read, so they are sorted together by the C sort, which exploits existing
+order. That is several times faster than a heap with a Python comparison per item.
 """
 
 from __future__ import annotations
@@ -29,19 +28,19 @@ from jobx.values import Key, Pair, Value
 #: A key, and some of its values (run) or its value (chunk).
 Item: TypeAlias = list[Any]
 
-#: The folder that a payload's blob is in.
+#: The folder of a payload's blob.
 Folder: TypeAlias = "str | os.PathLike[str]"
 
-#: Runs that are merged at once; more are merged in several passes.
+#: Most runs of one merge; more are merged in several passes.
 FAN_IN: Final = 128
-#: Runs that are not larger together are merged at once, however many they are.
+#: Runs up to this total size are merged in one pass, whatever their number.
 _SMALL_BYTES: Final = 8 << 20
 _BLOCK_BYTES: Final = 1 << 15
-#: Packed null: what comes out of it tells whether an item was left unfinished.
+#: Packed null: unpacking it shows whether an item is incomplete.
 _NIL: Final = values.pack(None)
 _BY_KEY: Final = operator.itemgetter(0)
 _VALUES: Final = operator.itemgetter(1)
-#: Keys of these types may be equal and yet not the same: 1 == True, (1,) == (True,).
+#: Keys of these types may be equal but not identical: 1 == True, (1,) == (True,).
 _ODD: Final = frozenset({bool, tuple})
 
 
@@ -68,12 +67,12 @@ def in_turn(
 def size_bytes(
     payloads: Iterable[Payload], partition: int | None = None, partitions: int = 1
 ) -> int:
-    """Return how many bytes are to be read for a partition of runs."""
+    """Return the number of bytes to read for a partition of runs."""
     return sum(source.size for source in _sources(payloads, "", partition, partitions))
 
 
 def ahead_bytes(payloads: Iterable[Payload]) -> int:
-    """Return about how many bytes of runs are read ahead while they are merged."""
+    """Return the approximate number of bytes that a merge reads ahead."""
     ahead = [
         min(source.size, 2 * max(_BLOCK_BYTES, source.payload.size_bytes // source.payload.count))
         for source in _sources(payloads, "", None, 1)
@@ -165,12 +164,12 @@ class _Source:
     stop: int | None = None
     partition: int | None = None
     partitions: int = 1
-    #: CRC-32 of the section; None where it is not known.
+    #: CRC-32 of the section; None if it is not known.
     checksum: int | None = None
 
     @property
     def expected(self) -> int | None:
-        """CRC-32 of what is read; None where it is not known."""
+        """CRC-32 of the bytes to read; None if it is not known."""
         return self.payload.checksum if self.stop is None else self.checksum
 
     @property
@@ -253,7 +252,7 @@ def _chunks(source: _Source) -> Iterator[bytes]:
 
 
 def _blob_chunks(source: _Source, name: str) -> Iterator[bytes]:
-    """Yield what is in a blob; it is open only while a chunk of it is read, not between."""
+    """Yield the content of a blob; the file is open only while a chunk is read."""
     path = os.path.join(source.blob_dir, name)
     at, stop = source.start, source.start + source.size
     while True:
@@ -317,14 +316,14 @@ class _Stream:
         self._block_length = len(block)
 
     def below(self, bound: Any, order: Callable[[Item], Any]) -> list[Item]:
-        """Return and forget the items that stand before ``bound``."""
+        """Remove and return the items before ``bound``."""
         end = bisect_left(self.items, bound, key=order)
         below = self.items[:end]
         del self.items[:end]
         return below
 
     def of_key(self, key: Key) -> Iterator[list[Item]]:
-        """Yield and forget the items of a key, which may reach into further blocks."""
+        """Remove and yield the items of a key, which may extend into further blocks."""
         while self.items and same_key(self.items[0][0], key):
             end = 1
             while end < len(self.items) and same_key(self.items[end][0], key):

@@ -1,6 +1,6 @@
 """Writing runs and chunks: inline when they are small, else blobs.
 
-A blob becomes visible whole: it is written beside its name and renamed.
+A blob becomes visible as a whole: it is written under a temporary name and renamed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from jobx.values import Key, Value
 
 #: A packed item is split when it is larger, so that readers need not hold all values of a key.
 _ITEM_BYTES: Final = 1 << 18
-#: Values of a key that are packed into one item at most.
+#: Most values of a key in one item.
 ITEM_VALUES: Final = 1024
 BUFFER_BYTES: Final = 1 << 20
 #: Keys of a run that are packed at once.
@@ -90,8 +90,8 @@ class BlobFile:
     def commit(self) -> None:
         """Make the blob visible under its name; on disk too when it is synced.
 
-        When that fails nothing is left of it: what a failed sync has lost, no later sync of the
-        same file tells of.
+        If that fails the blob is removed, since no later sync of the same file reports the data
+        that a failed sync has lost.
         """
         try:
             if self._sync:
@@ -127,7 +127,7 @@ class BlobFile:
 
 
 def refuse(where: str, error: OSError) -> NoReturn:
-    """Raise what a failure to write is: no room, or a place that cannot be written."""
+    """Raise the error of a failed write: no room, or a folder that cannot be written."""
     raise translate(error, where) from error
 
 
@@ -151,7 +151,7 @@ class RunWriter:
     Args:
         folder: Where blobs go; made when it is missing.
         stem: Blobs are named ``<stem>-<n>``.
-        inline_bytes: What is not larger stays inline.
+        inline_bytes: Payloads up to this size stay inline.
         partitions: Sections of a run that is asked for in sections.
         sync: Blobs are synced to disk.
         forked: Ends a process that author code forked, before it writes a blob.
@@ -196,7 +196,7 @@ class RunWriter:
             lengths = [len(listed) for _, listed in block]
             pairs += sum(lengths)
             packed = sequences.pack(pack, block) if is_small and _is_few(block, lengths) else b""
-            is_small = 0 < len(packed) <= _ITEM_BYTES  # else the blocks that follow hardly are
+            is_small = 0 < len(packed) <= _ITEM_BYTES  # else later blocks hardly are
             if is_small:
                 count += len(block)
                 body += packed

@@ -10,7 +10,7 @@ from jobx import values
 
 _HEAD: Final = struct.Struct(">BI")
 _ARRAY_32: Final = 0xDD
-#: How many items have a head of one byte, and of three.
+#: Most items with a head of one byte, and of three.
 _SHORT: Final = 16
 _MEDIUM: Final = 1 << 16
 
@@ -26,7 +26,7 @@ def unpack(body: bytes, count: int) -> list[Any]:
     """Return ``count`` packed items.
 
     Raises:
-        InvalidInput: It does not hold so many.
+        InvalidInput: It does not contain that many.
     """
     items: list[Any] = values.unpack(_HEAD.pack(_ARRAY_32, count) + body)
     return items

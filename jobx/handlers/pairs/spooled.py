@@ -1,4 +1,4 @@
-"""Values that are too many to hold, in a file: what a list is to who reads them."""
+"""Too many values for memory: kept in a file, and read like a list."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jobx.handlers.pairs.run_writer import BUFFER_BYTES, ITEM_VALUES, SMALL, ref
 from jobx.listed import Listed
 from jobx.values import Value
 
-#: Values are read again in blocks: one ends when it has so many bytes, or ``ITEM_VALUES`` values.
+#: Values are read in blocks, which end at this many bytes or at ``ITEM_VALUES`` values.
 _BLOCK_BYTES: Final = 1 << 16
 _READ_BYTES: Final = 1 << 16
 _WHERE: Final = "the folder for temporary files"
@@ -25,11 +25,11 @@ _MISSING: Final = object()
 
 @total_ordering
 class SpooledValues(Listed, MutableSequence[Value]):
-    """The values of a hot key, in an unnamed file: a list that is not held in memory.
+    """The values of a hot key, in an unnamed file: a list outside of memory.
 
-    All that reads works from the file: what takes an index reads one block, what takes all goes
-    through it once. What changes the list (``sort``, ``append``, an assignment) brings all of it
-    into memory first; so do ``+``, ``*`` and ``copy``, which give a list.
+    Reads work on the file: an index reads one block, an iteration reads the file once. Changes of
+    the list (``sort``, ``append``, an assignment) load all of it into memory first; so do ``+``,
+    ``*`` and ``copy``, which return a list.
     """
 
     __slots__ = ("_block", "_file", "_firsts", "_held", "_length", "_offsets", "_pack")
@@ -38,7 +38,7 @@ class SpooledValues(Listed, MutableSequence[Value]):
     def __init__(self) -> None:
         self._pack = values.packer()
         self._length = 0
-        #: Where blocks begin: the number of their first value, and their place in the file.
+        #: The start of each block: the number of its first value, and its offset in the file.
         self._firsts: list[int] = []
         self._offsets: list[int] = [0]
         #: The block that was read last, and the number of its first value.
@@ -137,7 +137,7 @@ class SpooledValues(Listed, MutableSequence[Value]):
             yield from unpacker
 
     def index(self, value: Value, start: int = 0, stop: int | None = None) -> int:
-        """Return the first place of a value, as a list does."""
+        """Return the first position of a value, as a list does."""
         first, last, _ = slice(start, stop).indices(len(self))
         for number, found in enumerate(islice(self, first, max(first, last)), first):
             if found is value or found == value:
@@ -205,11 +205,11 @@ class SpooledValues(Listed, MutableSequence[Value]):
         self._loaded().append(value)
 
     def clear(self) -> None:
-        """Forget all values."""
+        """Remove all values."""
         self._loaded().clear()
 
     def reverse(self) -> None:
-        """Turn the order around."""
+        """Reverse the order."""
         self._loaded().reverse()
 
     def sort(self, **how: Any) -> None:

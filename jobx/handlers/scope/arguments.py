@@ -1,4 +1,4 @@
-"""What a mapper is given, and how it is cast to the types that its handler's header names."""
+"""The arguments of a mapper, and casting them to the types in its handler's header."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ class Arguments:
 def cast(arguments: Arguments, spec: Spec, optional: Collection[str] = ()) -> Arguments:
     """Return arguments with the types that ``spec`` names.
 
-    The request's own arguments must be those of the spec, all of them but the optional ones. Of a
-    mapped pair, the value is cast when its key is in the spec, or the fields of the value when
-    that is a map.
+    The request's own arguments must be those of the spec; only optional ones may be missing. In a
+    mapped pair, the value is cast if its key is in the spec, or the fields of the value if it is a
+    map.
 
     Raises:
         Misuse: An argument is missing, unknown, or not of its type.
@@ -85,7 +85,7 @@ def cast(arguments: Arguments, spec: Spec, optional: Collection[str] = ()) -> Ar
 
 @dataclass(frozen=True, slots=True)
 class Takes:
-    """What a mapper takes, as far as its header says."""
+    """The arguments that a mapper takes according to its header."""
 
     spec: Spec
     optional: Collection[str] = ()
@@ -141,8 +141,7 @@ def bind(
     """Return the keyword arguments for a function.
 
     Args:
-        arguments: Where the values come from: a mapped pair whose value is a map gives the fields
-            of that map.
+        arguments: The values; if the value of a mapped pair is a map, its fields are used.
         required: Parameters without default.
         optional: Parameters with a default.
 
@@ -162,7 +161,7 @@ def bind(
 def _text(value: Value) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, int | float):  # of no more digits than Python writes
+    if isinstance(value, int | float):  # with no more digits than Python writes
         return str(value)
     raise TypeError("not a text")
 

@@ -16,7 +16,7 @@ from jobx.errors import StoreUnavailable
 from jobx.handlers.failures import Misuse, describe, shorten
 from jobx.system.errors import is_own_lack
 
-#: In place of a workflow: all that have no factory of their own.
+#: Stands in place of a workflow: all workflows without their own factory.
 ANY_WORKFLOW: Final = "*"
 _OLD_STYLE: Final = "get_handler_scope_factory"
 
@@ -25,7 +25,7 @@ Names = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class HandlerDefinition:
-    """What ``get_scope`` of a factory in the style of mr is given.
+    """The argument of ``get_scope`` for a factory in the style of mr.
 
     Attributes:
         workflow_name: The handler's workflow.
@@ -50,8 +50,8 @@ class ScopeFactories:
     """The factories of a deployment.
 
     Args:
-        paths: Where they are, by workflow or ``*``: ``package.module:callable``.
-        secrets: What they are handed.
+        paths: Their paths, ``package.module:callable``, by workflow or ``*``.
+        secrets: The secrets that they get.
     """
 
     def __init__(self, paths: Mapping[str, str], secrets: Mapping[str, str]) -> None:
@@ -59,15 +59,15 @@ class ScopeFactories:
         self._secrets = MappingProxyType(dict(secrets))
 
     def names(self, handler: Mapping[str, Any], reserved: Collection[str]) -> Names:
-        """Return the names that a handler's factory adds, none where there is no factory.
+        """Return the names that a handler's factory adds; none without a factory.
 
         Args:
             handler: The fields of its ``load`` frame.
             reserved: Names that may not be replaced.
 
         Raises:
-            Misuse: The factory cannot be imported, raises or returns what cannot be a scope
-                (kind ``scope``); it names factory and handler.
+            Misuse: The factory cannot be imported, raises an exception or returns no valid scope
+                (kind ``scope``); the error names factory and handler.
         """
         workflow, name = handler["workflow"], handler["name"]
         path = self._paths.get(workflow) or self._paths.get(ANY_WORKFLOW)
@@ -124,7 +124,7 @@ def _told(error: BaseException) -> str:
 
 
 def _fault(names: object, reserved: Collection[str]) -> str | None:
-    """Return what is wrong with what a factory returned, or None: nothing."""
+    """Return the fault of a factory's result; None if there is none."""
     if not isinstance(names, Mapping):
         return f"returned a {type(names).__name__}, which is no mapping of names"
     for name in names:

@@ -17,22 +17,22 @@ _NOTHING_HIDDEN: Final = Redactor()
 
 
 class Invocation:
-    """One execution of author code, with what it leaves.
+    """One execution of author code, with its output.
 
     Attributes:
-        context: What its code sets for itself, its decimal context too; nobody else finds it.
+        context: Its context variables, the decimal context included; no other code sees them.
         request: The request's id, workflow, job and context.
         step: Name of the step.
         vertex: Number of the invocation in its request.
-        attempt: Which try this is, from 1.
-        stage: ``mapper``, ``combiner`` or ``reducer``: what runs now.
-        handler: Name of the handler that runs now.
-        given: The pair or arguments that a mapper was given, for its failure.
+        attempt: The number of the attempt, from 1.
+        stage: The current stage: ``mapper``, ``combiner`` or ``reducer``.
+        handler: Name of the current handler.
+        given: The pair or arguments of a mapper, for its failure.
         deadline: Monotonic instant at which the soft time limit ends it.
         time_limit_s: That limit.
-        session: What the mapper stored; one that it was made with is not among its notes.
+        session: The values that the mapper stored; a session from outside is not in its notes.
         output: Captured output as bytes, by stage.
-        notifications: What author code wants people to know, see ``tell``.
+        notifications: Notifications by author code, see ``tell``.
     """
 
     __slots__ = (
@@ -88,21 +88,21 @@ class Invocation:
 
     @property
     def id(self) -> str:
-        """The id of what runs now in its request: ``m0``, ``c17``, ``r17``."""
+        """The id in its request, for the current stage: ``m0``, ``c17``, ``r17``."""
         return f"{self.stage[0]}{self.vertex}"
 
     @property
     def is_later(self) -> bool:
-        """Whether a combiner or reducer runs now in the trip of its mapper."""
+        """Whether a combiner or reducer is running in the trip of its mapper."""
         return self.stage != self._first_stage
 
     @property
     def is_told_input(self) -> bool:
-        """Whether what was given is the input of what runs now."""
+        """Whether ``given`` is the input of the current stage."""
         return self.given is not None and not self.is_later
 
     def write(self, piece: bytes) -> None:
-        """Keep captured output, as much as there is room for."""
+        """Add captured output, as far as there is room."""
         kept = piece[: self._room]
         if kept:
             self.output.setdefault(self.stage, []).append(kept)
@@ -113,7 +113,7 @@ class Invocation:
     def tell(self, channel: str, level: str, template: str, message: str, text: str) -> None:
         """Keep a notification: its channel (``NOTIFY`` for all), its line, more text.
 
-        What is too long is cut. What is too many goes to the captured output instead.
+        Text that is too long is cut. Excess notifications go to the captured output instead.
         """
         if len(self.notifications) == MAX_NOTIFICATIONS:
             line = f"{channel} {level}, one of too many: {message}\n"
@@ -124,7 +124,7 @@ class Invocation:
         self.notifications.append([channel, level, self.handler, *cut])
 
     def captured(self) -> dict[str, str]:
-        """Return the captured output by stage, without secrets; a last line tells what was cut."""
+        """Return the captured output by stage, without secrets; a last line counts cut bytes."""
         return {stage: self._text(stage) for stage in self.output | self._cut}
 
     def _text(self, stage: str) -> str:
@@ -134,7 +134,7 @@ class Invocation:
         return f"{text}\n[{cut} bytes of output were cut]\n" if cut else text
 
     def notes(self) -> dict[str, Any]:
-        """Return what the invocation leaves for its segment, empty when that is nothing."""
+        """Return the notes of the invocation for its segment; empty if there are none."""
         notes: dict[str, Any] = {}
         if self.output or self._cut:
             for stage, text in self.captured().items():
@@ -147,5 +147,5 @@ class Invocation:
 
 
 def _printable(text: str) -> str:
-    """Return text that can be encoded; half a surrogate pair cannot."""
+    """Return text that can be encoded, without half surrogate pairs."""
     return text.encode("utf-8", "backslashreplace").decode()

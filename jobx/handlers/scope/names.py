@@ -1,7 +1,7 @@
-"""The names that author code finds in its globals, and the invocation that they refer to.
+"""The names in the globals of author code, and the invocation that they refer to.
 
-A scope is one for all handlers of an executor. What its names do depends on the invocation at
-work, ``Scope.current``, which is switched when suspended mappers take turns.
+All handlers of an executor share one scope. Its names refer to the running invocation,
+``Scope.current``, which is switched when suspended mappers take turns.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Scope:
         extra: Further names, for all handlers.
 
     Attributes:
-        own: What a scope factory added for one handler, see ``extended``.
+        own: The names that a scope factory added for one handler, see ``extended``.
     """
 
     def __init__(self, extra: Mapping[str, object] | None = None) -> None:
@@ -69,7 +69,7 @@ class Scope:
 
     @property
     def current(self) -> Invocation | None:
-        """The invocation at work, None when there is none."""
+        """The running invocation; None if there is none."""
         return self._at_work.invocation
 
     @current.setter
@@ -78,7 +78,7 @@ class Scope:
 
     @property
     def reserved(self) -> Collection[str]:
-        """The names that are there for all handlers."""
+        """The names that all handlers have."""
         return self._names.keys()
 
     def names(self, handler_name: str) -> dict[str, object]:
@@ -86,13 +86,13 @@ class Scope:
         return {**self._names, **self.own, "__name__": f"handler({handler_name})"}
 
     def extended(self, own: Mapping[str, object]) -> Scope:
-        """Return a scope for one handler, with further names and the same invocation at work."""
+        """Return a scope for one handler, with further names and the same running invocation."""
         scope = copy.copy(self)
         scope.own = own
         return scope
 
     def add(self, name: str, thing: object) -> None:
-        """Add a name for all handlers, or give another meaning to one."""
+        """Add or replace a name for all handlers."""
         self._names[name] = thing
 
     def workflow(self) -> str:
@@ -100,7 +100,7 @@ class Scope:
         return str(self.at_work().request["workflow"])
 
     def take(self, piece: bytes) -> None:
-        """Add to the current invocation's captured output; outside of one it is dropped."""
+        """Add to the current invocation's captured output; without an invocation it is dropped."""
         if self.current is not None:
             self.current.write(piece)
 
@@ -117,7 +117,7 @@ class Scope:
         """Return the current invocation.
 
         Raises:
-            RuntimeError: There is none: the name is used while a module is loaded.
+            RuntimeError: There is none, since the name is used while a module is loaded.
         """
         if self.current is None:
             raise RuntimeError("no invocation is running")
@@ -183,7 +183,7 @@ class RequestContext:
 
     @property
     def context(self) -> dict[str, Any]:
-        """What is known of who asked."""
+        """Information about the caller."""
         return dict(self._scope.at_work().request["context"])
 
 
@@ -215,7 +215,7 @@ class InvocationContext:
 
     @property
     def attempt(self) -> int:
-        """Which try this is, from 1."""
+        """The number of the attempt, from 1."""
         return self._scope.at_work().attempt
 
     def remaining_s(self) -> float:
@@ -224,10 +224,10 @@ class InvocationContext:
 
 
 class AuthorLog:
-    """LOG: lines in the captured output, called as a logger is.
+    """LOG: lines in the captured output, with the methods of a logger.
 
     Args:
-        take: Takes a level and what is to be said.
+        take: Called with a level and a message.
     """
 
     def __init__(self, take: Callable[[str, str], None]) -> None:
@@ -262,10 +262,10 @@ class AuthorLog:
 
 
 class Notify(AuthorLog):
-    """NOTIFY, EMAIL, HTTP: as LOG, but people are told when the invocation has ended.
+    """NOTIFY, EMAIL, HTTP: like LOG, but notifications are sent when the invocation has ended.
 
     Args:
-        channel: Its own name.
+        channel: The name of the channel.
         at_work: Returns the current invocation.
     """
 
@@ -280,7 +280,7 @@ class Notify(AuthorLog):
 
 
 def _filled(message: object, args: tuple[object, ...]) -> str:
-    """Return a message with its arguments; as a logger, never fail for what does not fit."""
+    """Return a message with its arguments; like a logger, never fail on a mismatch."""
     template = str(message)
     try:
         return template % args if args else template
@@ -289,6 +289,6 @@ def _filled(message: object, args: tuple[object, ...]) -> str:
 
 
 def join(*parts: str) -> str:
-    """Return parts of a path joined by one SEP each; an absolute part does not start anew."""
+    """Return parts of a path joined by one SEP each; an absolute part does not reset it."""
     first, *rest = parts or ("",)
     return SEP.join([first.rstrip(SEP) if rest else first, *(part.strip(SEP) for part in rest)])

@@ -22,15 +22,15 @@ def run(
     limit_s: float | None,
     note: Callable[[str], None],
 ) -> str:
-    """Run a program without a shell and return what it wrote.
+    """Run a program without a shell and return its output.
 
     Args:
-        cmd: Program and arguments; a text is split as a shell would.
-        input_data: What it reads.
-        success_code: The exit code that is no error; None accepts any.
-        env: Variables on top of the environment.
+        cmd: Program and arguments; a text is split like a shell command.
+        input_data: Its standard input.
+        success_code: The exit code of success; None accepts any.
+        env: Variables in addition to the environment.
         limit_s: Seconds after which it is killed; None means never.
-        note: Gets what it wrote to its standard error.
+        note: Called with its standard error.
 
     Raises:
         RunError: It ended with another code.

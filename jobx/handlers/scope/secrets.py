@@ -1,7 +1,7 @@
-"""Secrets of scope factories: read by the node, hidden in whatever an executor tells.
+"""Secrets of scope factories: read by the node, hidden in all reports of executors.
 
-What hides them is for mistakes. Author code that wants to give a secret away can: it may spell it
-backwards.
+This protects against mistakes only. Author code that wants to reveal a secret can, for example by
+spelling it backwards.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Final
 from jobx.errors import ConfigError
 from jobx.handlers.failures import shorten
 
-#: All secrets as JSON: they reach the fork server in one message.
+#: Most bytes of all secrets as JSON: they reach the fork server in one message.
 MAX_BYTES: Final = 64 << 10
-#: What is shorter than this is in too many words to be hidden.
+#: A shorter text occurs in too many words to be hidden.
 SHORTEST: Final = 6
 _HIDDEN: Final = b"***"
 
 
 def read_secrets(sources: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Return secrets by name; of a file without the newline at its end.
+    """Return secrets by name; the last newline of a file is removed.
 
     Args:
         sources: The setting ``scope.secrets``.
@@ -49,7 +49,7 @@ def _read(name: str, source: str, environ: Mapping[str, str]) -> str:
         reason = "there is no such variable"
         raise ConfigError(f"scope.secrets, {name}", source, reason) from error
     except UnicodeDecodeError:
-        # Not chained: that error holds what is in the file.
+        # Not chained: that error contains the content of the file.
         raise ConfigError(f"scope.secrets, {name}", source, "it is not UTF-8") from None
     except OSError as error:
         reason = error.strerror or str(error)
@@ -60,12 +60,12 @@ class Redactor:
     """Replaces secrets by ``***``.
 
     Args:
-        secrets: What to hide, if it has at least ``SHORTEST`` characters.
+        secrets: The texts to hide, if they have at least ``SHORTEST`` characters.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form.encode("utf-8", "surrogatepass") for s in secrets for form in _forms(s)}
-        # The longest first: where one begins another, all of it goes.
+        # The longest first, so that a secret that begins with another one is hidden whole.
         self._forms = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile(b"|".join(map(re.escape, self._forms))) if forms else None
 
@@ -77,7 +77,7 @@ class Redactor:
         return body.decode("utf-8", "surrogatepass")
 
     def body(self, body: bytes, *, is_cut: bool = False) -> bytes:
-        """Return bytes without secrets; of what ``is_cut``, the end may be the head of one."""
+        """Return bytes without secrets; if ``is_cut``, the end may be the beginning of one."""
         if self._pattern is None:
             return body
         hidden = self._pattern.sub(_HIDDEN, body)
@@ -92,13 +92,13 @@ class Redactor:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield what a secret looks like as it is, quoted, cut short, and line by line."""
+    """Yield the forms of a secret: unchanged, quoted, cut, and line by line."""
     body = secret.encode("utf-8", "surrogatepass")
     forms = [secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], repr(body)[2:-1]]
     for short in (shorten(secret)[1:-1], shorten(body)[2:-1]):
         if short not in forms:
             forms += short.split("...")
-    # Lines as output has them, which a line feed ends; what else may end one is text in it.
+    # Lines of output end with a line feed only; other line ends are text.
     for form in (*forms, *re.split(r"\r?\n", secret)):
         if len(form) >= SHORTEST:
             yield form
