@@ -65,7 +65,7 @@ def _load(name: str) -> Processor:
 
 @functools.cache
 def _added() -> dict[str, EntryPoint]:
-    """Return what other packages add; looks at all that is installed, so only on demand."""
+    """Return the languages of other packages; reads all installed ones, so only on demand."""
     from importlib.metadata import entry_points  # noqa: PLC0415 - large, and executors need it not
 
     return {point.name: point for point in entry_points(group=_GROUP)}

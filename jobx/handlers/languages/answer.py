@@ -1,6 +1,6 @@
-"""The line protocol: what a program answers to a call, as lines that it writes.
+"""The line protocol: the answer of a program to a call, as lines.
 
-``docs/languages.md`` has the reference. What is not of the protocol is the program's output.
+``docs/languages.md`` has the reference. All other lines are the program's output.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from jobx.handlers.markers import Map, Return
 from jobx.handlers.scope.names import Scope
 from jobx.values import Value
 
-#: How alike words are of which one is taken for a slip of the other.
+#: Similarity of two words from which one counts as a misspelling of the other.
 _NEAR: Final = 0.75
-#: What a failure that a program tells may be; see docs/languages.md.
+#: The kinds of a failure that a program may report; see docs/languages.md.
 _KINDS: Final = frozenset({"author", "disk", "pair", "protocol"})
 #: Types of what JSON holds as it is.
 _UNTAGGED: Final = frozenset({str, int, float, bool, type(None)})
@@ -34,20 +34,20 @@ _COMMON: Final[Mapping[bytes, tuple[str, Any]]] = {
 
 
 class Answer:
-    """What a program answers to a call, line by line.
+    """The answer of a program to a call, line by line.
 
-    A line that begins as one of the protocol is one: if it cannot be read, the call has failed.
-    Any other line is output; a call that is answered by nothing else has failed too.
+    A line that begins like one of the protocol must be one: if it cannot be read, the call fails.
+    Any other line is output; a call with no other answer fails too.
 
     Args:
-        scope: Takes output and what is set in the session; its names may be asked for.
-        grouped: What a reducer is given, which it may have sent again.
-        hears: It is sent replies; a program whose input was complete when it began is not.
+        scope: Takes output and session values; the program may call its names.
+        grouped: The input of a reducer, which may request it again.
+        hears: The program gets replies; not if its input was complete at its start.
 
     Attributes:
         has_ended: The program said that it is done.
-        replies: What is to be sent to it, each in lines.
-        offers: What it may ask for besides the names of the scope.
+        replies: The replies to send, each in lines.
+        offers: What it may ask for in addition to the names of the scope.
     """
 
     def __init__(self, scope: Scope, grouped: Grouped | None = None, *, hears: bool = True) -> None:
@@ -64,7 +64,7 @@ class Answer:
 
         Raises:
             GuestFailed: The program said that it failed.
-            Misuse: A line of the protocol holds what it should not; the message has its number.
+            Misuse: A line of the protocol is invalid; the message has its number.
         """
         output = Unread('a line of the protocol, such as {"pair":[key,value]}')
         for number, line in enumerate(written, 1):
@@ -89,10 +89,10 @@ class Answer:
         output.check()
 
     def late(self, line: bytes) -> None:
-        """Take a line that came after the end: output, if it is that.
+        """Take a line that came after the end: output, unless it is of the protocol.
 
         Raises:
-            Misuse: It is of the protocol, and belongs to no call.
+            Misuse: It is of the protocol, but belongs to no call.
         """
         if _HEAD.match(line):
             raise Misuse(
@@ -194,7 +194,7 @@ class Answer:
 
 
 def _trace(fields: Mapping[str, Any]) -> list[Any]:
-    """Return where a program says that it failed, outermost first: lines and functions."""
+    """Return the trace of a program's failure, outermost first: lines and functions."""
     trace = fields.get("trace", [[fields.get("line"), "handler"]])
     if not isinstance(trace, list) or not all(
         isinstance(one, list) and len(one) == 2 for one in trace
@@ -218,7 +218,7 @@ _TAKE: Final[Mapping[str, Callable[[Answer, Any], Iterable[object]]]] = {
 _WORDS: Final = frozenset({"pair", "end", *_TAKE})
 #: Words that another may be a slip of; "task" is none of "ask".
 _MISSPELT: Final = _WORDS - {"ask"}
-#: What a line of the protocol begins with; whatever follows, it is not output.
+#: The beginning of a line of the protocol, which is never output.
 _HEAD: Final = re.compile(rb'\s*\{\s*"(\w{1,16})"\s*:')
 
 
@@ -226,7 +226,7 @@ class Unread:
     """The output of a program that was to answer, for when that is all it wrote.
 
     Args:
-        wanted: What an answer is, in words.
+        wanted: The form of an answer, in words.
 
     Attributes:
         is_answered: Something of an answer came.
@@ -259,10 +259,10 @@ class Unread:
 
 
 def _parse(line: bytes, number: int) -> tuple[str | None, Any]:
-    """Return the word of a line and what it holds; no word when it is not of the protocol.
+    """Return the word of a line and its content; no word if it is not of the protocol.
 
     Raises:
-        Misuse: It begins as a line of the protocol and is none.
+        Misuse: It begins like a line of the protocol, but is none.
     """
     head = _HEAD.match(line)
     if head is None:

@@ -1,4 +1,4 @@
-"""What programs ask for while they run a handler: names of its scope, called in the executor."""
+"""Calls of scope names by programs that run a handler; made in the executor."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from jobx.values import Value
 
 
 def answer(scope: Scope, name: str, arguments: list[Any]) -> dict[str, Value]:
-    """Call a name for a program; return ``answer``, or ``raise`` and what the call raised.
+    """Call a name for a program; return ``answer``, or ``raise`` and the exception of the call.
 
     Args:
         scope: The names of the handler.
-        name: One of them, or a part of one: ``FS.ls``.
+        name: One of the names, or an attribute of one: ``FS.ls``.
         arguments: Values as JSON has them.
     """
     try:
@@ -47,7 +47,7 @@ def _named(scope: Scope, name: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Whole:
-    """FS.read and FS.write: files cannot be sent, what is in them can."""
+    """FS.read and FS.write: the content of a file can be sent, the file itself cannot."""
 
     fs: Any
 
@@ -61,7 +61,7 @@ class _Whole:
 
 
 def _plain(result: object) -> Value:
-    """Return what a call gave as a value: iterators as lists, records as maps."""
+    """Return the result of a call as a value: iterators as lists, records as maps."""
     if dataclasses.is_dataclass(result) and not isinstance(result, type):
         return {f.name: _plain(getattr(result, f.name)) for f in dataclasses.fields(result)}
     if isinstance(result, list | tuple | Iterator):

@@ -1,4 +1,4 @@
-"""What a processor of a language does."""
+"""The interface of a processor of a language."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ P = TypeVar("P", bound="Processor")
 Grouped: TypeAlias = Iterable[tuple[Key, Sequence[Value]]]
 
 _NOTHING: Final[Iterator[object]] = iter(())
-#: What handlers are, and what calls one for each key.
+#: Result types of generators, and of calls for each key.
 _ITERATORS: Final = (GeneratorType, chain)
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is known of a handler without running it.
+    """The facts about a handler that are known without running it.
 
     Attributes:
         per_key: A combiner or reducer that treats each key alone, so its input may be partitioned.
@@ -49,10 +49,10 @@ class Loaded:
     Attributes:
         name: The handler's name.
         per_key: See ``Checked``.
-        run: Starts it. A mapper takes its ``Arguments``, a combiner or reducer what is ``Grouped``.
-            Returns what it yields, or None.
+        run: Starts it. A mapper takes its ``Arguments``, a combiner or reducer ``Grouped`` input.
+            Returns the pairs that it yields, or None.
         in_any_order: It is called once a key, so its input need not be sorted.
-        is_self_contained: Its code can change nothing of the process that runs it.
+        is_self_contained: Its code cannot change the process that runs it.
     """
 
     name: str
@@ -129,7 +129,7 @@ def _run(loaded: Loaded, folder: str, given: Any) -> Iterator[object]:
 
 
 def yielded(result: Any) -> Iterator[object]:
-    """Return what a handler gave as an iterator; None is nothing.
+    """Return the result of a handler as an iterator; None means no pairs.
 
     Raises:
         Misuse: It cannot be iterated.

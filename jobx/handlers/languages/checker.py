@@ -1,4 +1,4 @@
-"""Programs that check the syntax of a handler, and run nothing of it."""
+"""Programs that check the syntax of a handler without running it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _CHECK_S: Final = 30.0
 
 
 def complaint(argv: Sequence[str], source: str = "") -> str:
-    """Return what a program says is wrong with a handler; empty: nothing is.
+    """Return the faults of a handler that a program reports; empty if there are none.
 
     Args:
         argv: The program and its arguments.
-        source: What it reads.
+        source: Its standard input.
 
     Raises:
-        InvalidInput: It takes too long for that.
-        Unavailable, StoreRefused: The machine lacks what a check takes.
+        InvalidInput: The check takes too long.
+        Unavailable, StoreRefused: The machine lacks resources for a check.
     """
     with translated(_WHAT):
         try:

@@ -16,7 +16,7 @@ from jobx.system.errors import translate
 
 T = TypeVar("T")
 
-#: What is wrong with a program that does not start; all else is what the machine lacks.
+#: Errors of a program that does not start; any other error is a lack of the machine.
 _OF_PROGRAM: Final = frozenset(
     {
         *(errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.ELOOP),
@@ -26,15 +26,15 @@ _OF_PROGRAM: Final = frozenset(
 
 
 class Guests:
-    """The guests of an executor, and what they are given.
+    """The guests of an executor, and their settings.
 
-    A guest belongs to the process group of its executor, so it goes when that goes. What it
-    started and left behind becomes a child of the executor, which adopts orphans.
+    A guest belongs to the process group of its executor, and ends with it. Processes that it
+    leaves behind become children of the executor, which adopts orphans.
 
     Args:
         folder: The private folder of the executor, where guests work and find their source.
         programs: Folders whose programs may run handlers.
-        wasm_fuel: What one invocation of a WebAssembly module may burn; about one an instruction.
+        wasm_fuel: Fuel of one invocation of a WebAssembly module; about one per instruction.
         wasm_memory_bytes: Memory of a WebAssembly module.
     """
 
@@ -55,23 +55,23 @@ class Guests:
         self._restoring: list[Callable[[], object]] = []
 
     def keep(self, make: Callable[[Guests], T]) -> T:
-        """Return what ``make`` returned when it was first asked for in this executor."""
+        """Return the result of ``make``, which is called once in this executor."""
         if make not in self._kept:
             self._kept[make] = make(self)
         kept: T = self._kept[make]
         return kept
 
     def on_restore(self, restore: Callable[[], object]) -> None:
-        """Call ``restore`` when what author code of a request left is to be put back."""
+        """Call ``restore`` when changes by author code of a request are undone."""
         self._restoring.append(restore)
 
     @property
     def are_used(self) -> bool:
-        """Whether there are guests, or were since what they left was put back."""
+        """Whether there are guests, or have been since the last restore."""
         return self._has_started or bool(self._running)
 
     def restore(self) -> None:
-        """Put back what author code of a request left in guests."""
+        """Undo changes in guests by author code of a request."""
         self._has_started = False
         for restore in self._restoring:
             restore()
@@ -81,7 +81,7 @@ class Guests:
 
         Raises:
             GuestFailed: Its program cannot be started (kind ``capability``).
-            StoreUnavailable, StoreRefused: The machine lacks what a start takes.
+            StoreUnavailable, StoreRefused: The machine lacks resources for a start.
         """
         try:
             guest = subprocess.Popen(  # noqa: S603 - this is what an executor is for
@@ -104,7 +104,7 @@ class Guests:
 
         Args:
             guest: The guest.
-            patience_s: It may take so long to end by itself.
+            patience_s: Time that it gets to end by itself.
         """
         try:
             guest.wait(patience_s)
@@ -114,7 +114,7 @@ class Guests:
         finally:
             for stream in (guest.stdin, guest.stdout, guest.stderr):
                 if stream is not None:
-                    with suppress(OSError):  # what is still in its buffer has no reader
+                    with suppress(OSError):  # nobody reads the rest of its buffer
                         stream.close()
         self._running.pop(guest.pid, None)
         return guest.returncode
@@ -148,5 +148,5 @@ def _children() -> set[int]:
     try:
         with open(f"/proc/self/task/{os.getpid()}/children", "rb", buffering=0) as children:
             return set(map(int, children.read().split()))
-    except OSError:  # a kernel that does not tell
+    except OSError:  # a kernel without this file
         return set()

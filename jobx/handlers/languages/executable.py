@@ -1,4 +1,4 @@
-"""Handlers that any program runs: the first line of the source, ``#!``, names it."""
+"""Handlers that any program may run: the first line of the source, ``#!``, names it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Executable:
     endings: tuple[str, ...] = (".exec",)
 
     def read(self, source_code: str, handler_type: str) -> Checked:
-        """Tell nothing: only a declared ``per_key`` says that keys are treated alone.
+        """Report nothing: only a declared ``per_key`` says that keys are treated alone.
 
         Raises:
             InvalidInput: The first line names no program.
@@ -108,7 +108,7 @@ def _program(handler: Mapping[str, Any], guests: Guests) -> Program:
         reason = f"{argv[0]} may not run handlers on this node: see executors.programs"
         raise GuestFailed("capability", "ProgramRefused", reason)
     show_source(name, handler["source_code"])
-    # What a program says of its source names the file, so it is named as the handler is.
+    # Messages of a program contain the name of the file, so it is the name of the handler.
     folder = os.path.join(guests.folder, f"handler-{handler['version']}")
     os.makedirs(folder, exist_ok=True)
     script = os.path.join(folder, name)

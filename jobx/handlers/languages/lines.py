@@ -1,7 +1,7 @@
-"""The line protocol: a call as lines that a program reads. What it answers is in ``answer``.
+"""The line protocol: a call as lines that a program reads. ``answer`` has its answers.
 
-A line is one JSON document; ``docs/languages.md`` has the reference. What a program writes that
-is not of the protocol is its output.
+A line is one JSON document; ``docs/languages.md`` has the reference. All other lines that a program
+writes are its output.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ END: Final = b'{"end":true}\n'
 _CALLS: Final = {"mapper": "map", "combiner": "combine", "reducer": "reduce"}
 #: The values of a key are sent in pieces of about this size.
 _PIECE_BYTES: Final = 1 << 16
-#: So many are made text at once.
+#: Number of values that are encoded at once.
 _SHORT: Final = 128
 #: What begins a line of pairs, and how long it is at most to be read in one go: nothing else runs
 #: meanwhile.
@@ -51,7 +51,7 @@ def scalar_pairs(line: bytes) -> list[tuple[_Scalar, _Scalar]] | None:
 
 
 def dump(value: Value) -> bytes:
-    """Return a value as one line of JSON, without what JSON has not."""
+    """Return a value as one line of JSON, with tags for values that JSON lacks."""
     return _text(value) + b"\n"
 
 
@@ -64,7 +64,7 @@ def call(scope: Scope, given: Mapping[str, Value]) -> bytes:
 
     Args:
         scope: Tells the invocation at work.
-        given: What the line holds beside its context.
+        given: The fields of the line in addition to its context.
     """
     fields = {name: values.to_jsonable(value) for name, value in given.items()}
     head = {"call": _CALLS[scope.at_work().stage], **fields, **context(scope)}
@@ -77,7 +77,7 @@ def map_call(scope: Scope, arguments: Arguments) -> Iterator[bytes]:
 
 
 def of_mapper(arguments: Arguments) -> dict[str, Value]:
-    """Return what a mapper is given as the fields of its call."""
+    """Return the arguments of a mapper as the fields of its call."""
     if arguments.is_root:
         return {"arguments": dict(arguments)}
     ((key, value),) = arguments
@@ -113,7 +113,7 @@ def _in_pieces(key: Key, listed: Iterable[Value]) -> Iterator[bytes]:
 
 
 def _own(scope: Scope) -> dict[str, Value]:
-    """Return what a scope factory added, as far as it can be written."""
+    """Return the names that a scope factory added, as far as they can be encoded."""
     own = {}
     for name, thing in scope.own.items():
         with suppress(ValueError):
@@ -122,7 +122,7 @@ def _own(scope: Scope) -> dict[str, Value]:
 
 
 def held(stream: Iterator[object]) -> Iterable[object]:
-    """Return all that a mapper yields, held in memory or in a file, when it maps on.
+    """Return everything that a mapper yields if it maps on, held in memory or in a file.
 
     So a program is free for the next call while a mapper that it ran is suspended.
     """
