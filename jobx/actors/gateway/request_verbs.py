@@ -191,7 +191,12 @@ class Verbs:
             reason = f"request {request_id} was asked for with it, and with another body"
             raise KeyReused("Idempotency-Key", repr(asked.idempotency_key)[:80], reason)
         key = RequestKey(asked.workflow, request_id)
-        await self._describe_asked(key)
+        try:
+            await self._describe_asked(key)
+        except OutcomeUnknown as error:
+            if request_id == asked.request_id:
+                raise
+            raise StoreUnavailable(str(error)) from error  # nothing of this one was begun
         outcome = await self._wait(key, asked.wait_s if asked.is_blocking else 0.0)
         return msgspec.structs.replace(outcome, replayed=True)
 
