@@ -21,7 +21,6 @@ from jobx.tools.shared import exits
 from tests.support.waiting import eventually
 
 NOTES = """
-export MR_ETCD_HOST=127.0.0.1
 export MR_NSQD_HOSTS=127.0.0.1
 export MR_WORKFLOW_NAMES=test_workflow
 
@@ -108,7 +107,7 @@ def noted(prepared: Path, tmp_path: Path) -> Shell:
 def started(noted: Shell, tmp_path: Path) -> Iterator[Path]:
     """The socket of the server that ``mr_start_gunicorn_dev`` starts."""
     path = tmp_path / "mr.sock"
-    start = "export MR_WORKFLOW_NAMES=test_workflow MR_ETCD_HOST=h MR_LOG_FILEPATH=mr.log\n"
+    start = "export MR_WORKFLOW_NAMES=test_workflow MR_NSQD_HOSTS=h MR_LOG_FILEPATH=mr.log\n"
     start += "mr_start_gunicorn_dev >serve.out 2>serve.err & echo $!"
     process_id = int(noted(start).stdout)
     try:
@@ -148,7 +147,7 @@ def test_notes_end_in_a_server_that_does_the_job(
     drawn = (tmp_path / "home" / f"request-{request_id}.dot").read_text()
     assert drawn.count('label="mapped to"') == 7
     told = (tmp_path / "home/serve.err").read_text()
-    assert told.startswith("jobx: MR_ETCD_HOST is not used: the store is embedded")
+    assert told.startswith("jobx: MR_NSQD_HOSTS is not used: one node needs no queue")
     assert told.count("\n") == 1
     assert "gunicorn" in (tmp_path / "home/mr.log").read_text()
     assert noted(f"mr_kv_request_cleanup test_workflow {request_id}").stdout.startswith("removed")

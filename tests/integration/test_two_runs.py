@@ -32,4 +32,4 @@ def test_a_run_goes_on_alone_when_the_one_ends_whose_node_it_used(tmp_path: Path
     assert json.loads(first_out)["result"] == {"pairs": [["slept", 1]]}
     assert second.returncode == 0, second_err.decode()
     assert json.loads(second_out)["result"] == {"pairs": [["slept", 1]]}
-    assert b"taken up again" in second_err
+    assert b"the request continues" in second_err
