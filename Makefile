@@ -28,8 +28,9 @@ core: $(VENV)/.developed
 	$(BIN)/pytest --quiet tests/unit/actors/request --cov=jobx.actors.request --cov-branch \
 		--cov-report=term-missing --cov-fail-under=100
 
+# Slow tests stand next to each other: a worker without tests takes over half of the other's.
 pytest: $(VENV)/.developed
-	$(BIN)/pytest --quiet -n 2
+	$(BIN)/pytest --quiet -n 2 --dist worksteal
 
 # The exact versions that development and CI run on, from the ranges in setup.cfg.
 lock: $(VENV)/.developed
