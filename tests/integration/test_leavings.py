@@ -6,12 +6,12 @@ another workflow, in a node that has one executor at work at a time.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.support import languages
 from tests.support.authoring import define
 from tests.support.live_node import LiveNode, live_node, pairs_of
 
@@ -267,14 +267,16 @@ JOBS = {
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveNode]:
     folder = tmp_path_factory.mktemp("node")
     handlers = {"py": PYTHON, "js": JAVASCRIPT, "sh": SHELL, "first": FIRST}
-    languages = {"js": {"source_type": "javascript"}, "sh": {"source_type": "shell"}}
+    types = {"js": {"source_type": "javascript"}, "sh": {"source_type": "shell"}}
     for workflow in ("one", "two"):
-        define(folder, handlers, JOBS, workflow, **languages)
+        define(folder, handlers, JOBS, workflow, **types)
     with live_node(folder, node__executors=1) as started:
         yield started
 
 
 def ask(node: LiveNode, workflow: str, language: str, code: str, look: str) -> Any:
+    if language == "javascript":
+        languages.JAVASCRIPT.need()
     arguments = {"code": code, "look": look}
     if language == "shell":
         arguments = {"code": f"{code}\n" if look == "" else f"{look}\n"}
@@ -286,12 +288,7 @@ NOTHING = {"python": "0", "javascript": "0", "shell": ""}
 
 
 def rows(language: str, table: dict[str, tuple[str, str]]) -> list[Any]:
-    is_missing = language == "javascript" and shutil.which("node") is None
-    marks = [pytest.mark.skip(reason="node is not installed")] if is_missing else []
-    return [
-        pytest.param(language, *row, id=f"{language}: {name}", marks=marks)
-        for name, row in table.items()
-    ]
+    return [pytest.param(language, *row, id=f"{language}: {name}") for name, row in table.items()]
 
 
 ALL = [

@@ -109,8 +109,9 @@ class EtcdConnection:
             at = self._at
             server = self._servers[at]
             try:
-                how = {"timeout": self._time_for(left_s, writes), "metadata": self._who(server)}
-                return pick(server)(request, **how)
+                metadata = self._who(server, left_s)
+                limit_s = self._time_for(deadline - time.monotonic(), writes)
+                return pick(server)(request, timeout=limit_s, metadata=metadata)
             except ValueError:  # its channel was closed a moment ago
                 self.check_open()
                 raise
@@ -138,7 +139,8 @@ class EtcdConnection:
         server = self._servers[at]
         stream = None
         try:
-            stream = server.watch(iter([request]), timeout=limit_s, metadata=self._who(server))
+            metadata = self._who(server, limit_s)
+            stream = server.watch(iter([request]), timeout=limit_s, metadata=metadata)
             for answer in stream:
                 if answer.events or answer.canceled:
                     return
@@ -174,18 +176,18 @@ class EtcdConnection:
         if errors.is_transient(error) and self._at == at:
             self._at = (at + 1) % len(self._servers)
 
-    def _who(self, server: Server) -> list[tuple[str, str]]:
+    def _who(self, server: Server, limit_s: float) -> list[tuple[str, str]]:
         if self._user is None:
             return [_WITH_LEADER]
         if server.token is None:
-            server.token = self._authenticate(server, self._user)
+            server.token = self._authenticate(server, self._user, limit_s)
         return [_WITH_LEADER, ("token", server.token)] if server.token else [_WITH_LEADER]
 
-    def _authenticate(self, server: Server, user: tuple[str, str]) -> str:
+    def _authenticate(self, server: Server, user: tuple[str, str], limit_s: float) -> str:
         """Return a token; ``''`` from a server without authentication."""
         request = rpc_pb2.AuthenticateRequest(name=user[0], password=user[1])
         try:
-            answer = server.authenticate(request, timeout=self.timeout_s)
+            answer = server.authenticate(request, timeout=limit_s)
         except grpc.RpcError as error:
             if "authentication is not enabled" in str(error.details()):
                 return ""

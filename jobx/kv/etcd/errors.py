@@ -47,7 +47,7 @@ _RIGHTS: Final = {
 }
 _HANDSHAKE: Final = ("handshake", "SSL_ERROR", "CERTIFICATE", "TSI_")
 #: How a server that requires TLS, or a certificate, ends a connection without it.
-_HUNG_UP: Final = ("Socket closed", "EtcdConnection reset", "Broken pipe")
+_HUNG_UP: Final = ("Socket closed", "Connection reset", "Broken pipe")
 
 
 def is_undone(error: grpc.RpcError) -> bool:

@@ -14,7 +14,7 @@ from jobx.errors import (
     StoreUnavailable,
     TooLarge,
 )
-from jobx.kv.etcd.errors import is_undone, translate
+from jobx.kv.etcd.errors import hung_up, is_undone, translate
 
 CODE = grpc.StatusCode
 
@@ -109,3 +109,10 @@ def test_an_error_is_what_its_caller_can_do_about_it(
 )
 def test_only_what_certainly_did_nothing_is_asked_again(details: str, expected: bool) -> None:
     assert is_undone(Failed(CODE.UNAVAILABLE, details)) is expected
+
+
+@pytest.mark.parametrize("details", ["Socket closed", "Connection reset by peer", "Broken pipe"])
+def test_a_server_that_wants_tls_is_known_by_how_it_hangs_up(details: str) -> None:
+    error = Failed(CODE.UNAVAILABLE, details)
+    assert hung_up(translate(error, "h:1"))
+    assert not hung_up(translate(error, "h:1", "key"))
