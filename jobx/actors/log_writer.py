@@ -326,7 +326,7 @@ def _read_log(store: Store, key: RequestKey, has_events: bool) -> LogRead:
     try:
         events, plan = _read_events(store, key)
         next_number = len(events)
-    except (InternalError, InvalidInput, EntryDamaged) as error:  # a later try would read the same
+    except (InvalidInput, EntryDamaged) as error:  # a later try would read the same
         fault, next_number = error, event_log.next_number(store, *key)
     request = request_entity.get(store, *key)
     if fault is not None:
@@ -335,11 +335,11 @@ def _read_log(store: Store, key: RequestKey, has_events: bool) -> LogRead:
 
 
 def _read_events(store: Store, key: RequestKey) -> tuple[list[Event], model.Plan]:
-    name = "/".join(key)
     found = [from_record(record) for _, record in event_log.read(store, *key)]
     if not found or not isinstance(found[0], Accepted):
-        raise InternalError(f"the log of request {name} does not begin with accepted")
-    entry = store.get(keys.plan(key.workflow, found[0].plan))
+        raise EntryDamaged(keys.event(*key, 0), "the log does not begin with accepted")
+    plan = keys.plan(key.workflow, found[0].plan)
+    entry = store.get(plan)
     if entry is None:
-        raise InternalError(f"the plan of request {name} is gone")
+        raise EntryDamaged(plan, f"it is missing, and request {'/'.join(key)} has this plan")
     return found, model.decode(model.Plan, entry.key, entry.value)

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from jobx import model
 from jobx.actors.clock import ServiceClock, boot_id
 from jobx.actors.request.events import Accepted, Cancelled, Event, Finished, from_record, to_record
-from jobx.errors import EntryDamaged, InternalError
+from jobx.errors import EntryDamaged
 from jobx.kv.requests import event_log, lives, request_entity
 from jobx.kv.store import Store, Write
 
@@ -63,6 +63,6 @@ def _plan(store: Store, workflow: str, request_id: str) -> str:
     try:
         _, record = next(event_log.read(store, workflow, request_id, page=1))
         first = from_record(record)
-    except (StopIteration, EntryDamaged, InternalError):
+    except (StopIteration, EntryDamaged):
         return ""
     return first.plan if isinstance(first, Accepted) else ""

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from jobx.errors import InternalError
+from jobx.errors import EntryDamaged
 from jobx.model import Failure
 from jobx.payload import Payload
 
@@ -149,21 +149,20 @@ def from_record(record: dict[str, Any]) -> Event:
     """Return the event of a map of ``to_record``.
 
     Raises:
-        InternalError: The map is no event.
+        EntryDamaged: The map is no event.
     """
     fields = dict(record)
     kind = _TAGS.get(str(fields.pop("event", "")))
     if kind is None:
-        raise InternalError(f"a log contains an unknown event: {sorted(map(str, record))}")
+        raise EntryDamaged("of a log", f"its event is unknown: {sorted(map(str, record))}")
     try:
         for name, rebuild in _REBUILD.items():
             if fields.get(name) is not None:
                 fields[name] = rebuild(fields[name])
         return kind(**fields)
     except (TypeError, ValueError) as error:  # msgspec's errors are ValueErrors
-        raise InternalError(
-            f"a log contains a {record['event']} event of an unknown form"
-        ) from error
+        reason = f"its {record['event']} event has an unknown form"
+        raise EntryDamaged("of a log", reason) from error
 
 
 def _payloads(wires: list[Any]) -> tuple[Payload, ...]:

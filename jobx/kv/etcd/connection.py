@@ -58,6 +58,11 @@ class Server:
         #: The token of the user; None before the first login. Each server has its own.
         self.token: str | None = None
 
+    def forget(self, token: str) -> None:
+        """Have the next call log in, unless another thread has done so since ``token``."""
+        if self.token == token:
+            self.token = None
+
 
 #: Picks the call of a server.
 Pick = Callable[[Server], Any]
@@ -104,14 +109,18 @@ class EtcdConnection:
             JobxError: No server answered, or one refused; see ``errors.translate``.
         """
         failed: grpc.RpcError | None = None
+        sent: str | None = None
         while (left_s := deadline - time.monotonic()) > 0:
             self.check_open()
             at = self._at
             server = self._servers[at]
+            token: str | None = None
+            sent = None
             try:
-                metadata = self._who(server, left_s)
+                token = self._token(server, self._time_for(left_s, None))
                 limit_s = self._time_for(deadline - time.monotonic(), writes)
-                return pick(server)(request, timeout=limit_s, metadata=metadata)
+                sent = writes
+                return pick(server)(request, timeout=limit_s, metadata=_metadata(token))
             except ValueError:  # its channel was closed a moment ago
                 self.check_open()
                 raise
@@ -119,19 +128,14 @@ class EtcdConnection:
                 failed = error
             self.check_open()
             self._turn_from(at, failed)
-            if not self._may_go_on(server, failed, writes):
+            if errors.wants_token(failed) and token is not None:
+                server.forget(token)
+            elif not _may_go_on(failed, sent):
                 break
             self._closed.wait(_PAUSE_S)
         if failed is None:
             raise StoreUnavailable(f"etcd at {self.where} has not answered in time")
-        raise errors.translate(failed, self.where, writes) from failed
-
-    def _may_go_on(self, server: Server, error: grpc.RpcError, writes: str | None) -> bool:
-        """Tell whether a failed call may be repeated."""
-        if errors.wants_token(error) and server.token is not None:
-            server.token = None
-            return True
-        return errors.is_undone(error) if writes else errors.is_transient(error)
+        raise errors.translate(failed, self.where, sent) from failed
 
     def watch(self, request: Any, limit_s: float) -> None:
         """Return when a watch reports a change, or at the limit."""
@@ -139,8 +143,8 @@ class EtcdConnection:
         server = self._servers[at]
         stream = None
         try:
-            metadata = self._who(server, limit_s)
-            stream = server.watch(iter([request]), timeout=limit_s, metadata=metadata)
+            token = self._token(server, min(limit_s, self.timeout_s))
+            stream = server.watch(iter([request]), timeout=limit_s, metadata=_metadata(token))
             for answer in stream:
                 if answer.events or answer.canceled:
                     return
@@ -176,12 +180,14 @@ class EtcdConnection:
         if errors.is_transient(error) and self._at == at:
             self._at = (at + 1) % len(self._servers)
 
-    def _who(self, server: Server, limit_s: float) -> list[tuple[str, str]]:
+    def _token(self, server: Server, limit_s: float) -> str | None:
+        """Return the token for a call, after a login if need be; None without a user."""
         if self._user is None:
-            return [_WITH_LEADER]
-        if server.token is None:
-            server.token = self._authenticate(server, self._user, limit_s)
-        return [_WITH_LEADER, ("token", server.token)] if server.token else [_WITH_LEADER]
+            return None
+        token = server.token
+        if token is None:
+            token = server.token = self._authenticate(server, self._user, limit_s)
+        return token
 
     def _authenticate(self, server: Server, user: tuple[str, str], limit_s: float) -> str:
         """Return a token; ``''`` from a server without authentication."""
@@ -193,6 +199,15 @@ class EtcdConnection:
                 return ""
             raise
         return str(answer.token)
+
+
+def _may_go_on(error: grpc.RpcError, sent: str | None) -> bool:
+    """Tell whether a failed call may be repeated; ``sent`` is the key of a write that was sent."""
+    return errors.is_transient(error) if sent is None else errors.is_undone(error)
+
+
+def _metadata(token: str | None) -> list[tuple[str, str]]:
+    return [_WITH_LEADER, ("token", token)] if token else [_WITH_LEADER]
 
 
 def opened(connection: EtcdConnection, probe: Callable[[], object]) -> None:

@@ -31,11 +31,11 @@ _TOO_LARGE: Final = (
     "etcdserver: too many operations in txn request",
     "message larger than max",
 )
-#: Codes of calls that may have had an effect.
-_UNANSWERED: Final = (_Code.UNAVAILABLE, _Code.DEADLINE_EXCEEDED, _Code.CANCELLED, _Code.UNKNOWN)
 _NO_ROOM: Final = "database space exceeded"
 #: The token of a user has expired, or its server has restarted.
 _STALE: Final = "invalid auth token"
+#: Users or roles have changed since the token was given out.
+_OLD: Final = "revision of auth store is old"
 #: Authentication has just been switched on.
 _NAMELESS: Final = "user name is empty"
 #: Errors of authentication, with what to do.
@@ -54,6 +54,8 @@ def is_undone(error: grpc.RpcError) -> bool:
     """Tell whether a call certainly had no effect, so that it may be repeated elsewhere."""
     if error.code() is _Code.RESOURCE_EXHAUSTED:
         return "too many requests" in _details(error)
+    if _OLD in _details(error):
+        return True
     return error.code() is _Code.UNAVAILABLE and any(text in _details(error) for text in _UNDONE)
 
 
@@ -64,7 +66,7 @@ def is_transient(error: grpc.RpcError) -> bool:
 
 def wants_token(error: grpc.RpcError) -> bool:
     """Tell whether a call was refused without effect because its token is not known."""
-    return _STALE in _details(error) or _NAMELESS in _details(error)
+    return any(text in _details(error) for text in (_STALE, _OLD, _NAMELESS))
 
 
 def translate(error: grpc.RpcError, where: str, key: str | None = None) -> JobxError:
@@ -79,11 +81,14 @@ def translate(error: grpc.RpcError, where: str, key: str | None = None) -> JobxE
     known = _known(code, details, where)
     if known is not None:
         return known
-    if is_undone(error) or (code in _UNANSWERED and key is None):
+    if is_undone(error):
         return StoreUnavailable(f"etcd at {where} does not answer ({details})")
-    if code in _UNANSWERED:
-        return OutcomeUnknown(key or where, f"etcd at {where} has not answered ({details})")
-    return InternalError(f"etcd at {where}: {code.name} {details}")
+    if code is _Code.INVALID_ARGUMENT:
+        return InternalError(f"etcd at {where}: {code.name} {details}")
+    # gRPC has many codes for a connection that broke.
+    if key is None:
+        return StoreUnavailable(f"etcd at {where} does not answer ({details})")
+    return OutcomeUnknown(key, f"etcd at {where} has not answered ({details})")
 
 
 def _known(code: grpc.StatusCode, details: str, where: str) -> JobxError | None:

@@ -18,6 +18,7 @@ from jobx.actors.request.events import Accepted, Cancelled, to_record
 from jobx.actors.runtime.address import Address
 from jobx.errors import (
     Conflict,
+    EntryDamaged,
     InternalError,
     InvalidInput,
     JobxError,
@@ -413,8 +414,22 @@ def test_a_damaged_log_is_told_with_its_request_and_where_it_ends(
     store = MemoryStore()
     _accepted(store, *events)
     answer = read_log(store, A)
-    assert isinstance(answer.error, InternalError)
+    assert isinstance(answer.error, EntryDamaged)
     assert (answer.request, answer.next_number) == (REQUEST, len(events))
+
+
+def test_a_store_that_fails_for_an_unknown_reason_is_no_damage_of_the_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise InternalError("a reason that nobody knows")
+
+    store = MemoryStore()
+    _accepted(store, ACCEPTED)
+    monkeypatch.setattr(store, "range", fail)
+    answer = read_log(store, A)
+    assert isinstance(answer.error, InternalError)
+    assert answer.request is None  # so that the log is read again
 
 
 def test_a_request_that_was_never_accepted_has_no_log() -> None:

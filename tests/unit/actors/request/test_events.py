@@ -20,7 +20,7 @@ from jobx.actors.request.events import (
     from_record,
     to_record,
 )
-from jobx.errors import InternalError
+from jobx.errors import EntryDamaged
 from jobx.model import Failure
 from jobx.payload import Payload
 
@@ -103,8 +103,8 @@ def test_an_older_log_may_lack_fields_that_have_a_default() -> None:
         {"event": "finished", "at": 1.0, "state": "succeeded", "result": 5},
     ],
 )
-def test_what_is_no_event_is_a_fault_of_ours(record: dict[Any, Any]) -> None:
-    with pytest.raises(InternalError):
+def test_what_is_no_event_is_damage_of_the_log(record: dict[Any, Any]) -> None:
+    with pytest.raises(EntryDamaged):
         from_record(record)
 
 

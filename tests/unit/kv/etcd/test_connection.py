@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import count
 from typing import Any
 
 import grpc
@@ -16,6 +17,7 @@ from tests.unit.kv.etcd.test_errors import Failed
 UNDONE = Failed(grpc.StatusCode.UNAVAILABLE, "etcdserver: no leader")
 UNKNOWN = Failed(grpc.StatusCode.UNAVAILABLE, "Socket closed")
 SILENT = Failed(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
+OLD = Failed(grpc.StatusCode.INVALID_ARGUMENT, "etcdserver: revision of auth store is old")
 STALE = Failed(grpc.StatusCode.UNAUTHENTICATED, "etcdserver: invalid auth token")
 
 
@@ -82,14 +84,81 @@ def test_a_call_ends_with_its_deadline_and_says_why(connection: EtcdConnection) 
     assert set(says.asked) == {"a", "b"}
 
 
-def test_a_token_that_is_not_known_any_more_is_asked_for_anew() -> None:
-    with closing(EtcdConnection(["a:1"], None, ("me", "word"), 0.3)) as connection:
-        (server,) = connection._servers
-        tokens = iter(["first", "second"])
-        server.authenticate = lambda *_, **__: type("Answer", (), {"token": next(tokens)})
-        says = Says(a=[STALE, "answer"])
-        assert ask(connection, says, "key") == "answer"
-    assert [dict(one).get("token") for one in says.metadata] == ["first", "second"]
+@pytest.fixture
+def of_a_user() -> Iterator[EtcdConnection]:
+    """A connection to a server that gives out the tokens ``t0``, ``t1``, …"""
+    with closing(EtcdConnection(["a:1"], None, ("me", "word"), 0.3)) as made:
+        numbers = count()
+        made._servers[0].authenticate = lambda *_, **__: Token(f"t{next(numbers)}")
+        yield made
+
+
+class Token:
+    """The answer to a login."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+
+
+def tokens(says: Says) -> list[str | None]:
+    return [dict(one).get("token") for one in says.metadata]
+
+
+@pytest.mark.parametrize("error", [STALE, OLD])
+def test_a_token_that_is_not_known_any_more_is_asked_for_anew(
+    of_a_user: EtcdConnection, error: Failed
+) -> None:
+    says = Says(a=[error, "answer"])
+    assert ask(of_a_user, says, "key") == "answer"
+    assert tokens(says) == ["t0", "t1"]
+
+
+@pytest.mark.parametrize("renewed", [None, "other"])
+def test_a_token_that_another_thread_has_given_up_is_no_reason_to_refuse(
+    of_a_user: EtcdConnection, renewed: str | None
+) -> None:
+    says = Says(a=[STALE, "answer"])
+
+    def pick(server: Server) -> Callable[..., Any]:
+        call = says.pick(server)
+
+        def meanwhile(*args: Any, **how: Any) -> Any:
+            if not says.asked:
+                server.token = renewed
+            return call(*args, **how)
+
+        return meanwhile
+
+    assert of_a_user.call(pick, None, of_a_user.deadline(), "key") == "answer"
+    assert tokens(says) == ["t0", renewed or "t1"]
+
+
+@pytest.mark.parametrize("error", [UNKNOWN, SILENT])
+def test_a_login_that_fails_has_written_nothing(of_a_user: EtcdConnection, error: Failed) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    of_a_user._servers[0].authenticate = fail
+    says = Says(a=["answer"])
+    with pytest.raises(StoreUnavailable):
+        ask(of_a_user, says, "key")
+    assert says.asked == []
+
+
+def test_a_login_leaves_time_for_another_server() -> None:
+    limits: list[float] = []
+
+    def log_in(request: Any, timeout: float) -> Token:
+        limits.append(timeout)
+        if len(limits) == 1:
+            raise SILENT
+        return Token("t")
+
+    with closing(EtcdConnection(["a:1", "b:1"], None, ("me", "word"), 0.3)) as connection:
+        for server in connection._servers:
+            server.authenticate = log_in
+        assert ask(connection, Says(a=["answer"], b=["answer"]), "key") == "answer"
+    assert limits[0] <= 0.15
 
 
 def test_a_closed_connection_asks_nobody(connection: EtcdConnection) -> None:
