@@ -47,14 +47,16 @@ def encode_struct(frame: object) -> bytes:
     """Return a struct, or a tuple of some, as the bytes of a frame, head included.
 
     Raises:
-        FrameError: It is larger than MAX_FRAME_BYTES or holds what is not a value.
+        FrameError: It is larger than MAX_FRAME_BYTES or holds what cannot be sent.
     """
     try:
-        return with_head(_ENCODER.encode(frame))
-    except OverflowError:  # msgspec knows no integers beyond 64 bits
-        return encode(msgspec.to_builtins(frame, builtin_types=(bytes,)))
-    except UNREADABLE as error:
+        try:
+            body = _ENCODER.encode(frame)
+        except OverflowError:  # msgspec knows no integers beyond 64 bits
+            body = values.pack(msgspec.to_builtins(frame, builtin_types=(bytes,)))
+    except (*UNREADABLE, InvalidInput) as error:
         raise FrameError(str(error)) from error
+    return with_head(body)
 
 
 def with_head(body: bytes) -> bytes:

@@ -144,8 +144,11 @@ def read_notes(notes: RawNotes) -> dict[int, dict[str, Any]]:
 
 
 def size_of(segment: Segment) -> int:
-    """Return how many bytes a segment takes."""
-    return len(_ENCODER.encode(segment))
+    """Return how many bytes a segment takes; raises FrameError when it cannot be sent."""
+    try:
+        return len(_ENCODER.encode(segment))
+    except UNREADABLE as error:
+        raise FrameError(str(error)) from error
 
 
 def decode(body: bytes | bytearray) -> Report:

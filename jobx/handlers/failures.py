@@ -102,10 +102,10 @@ def describe(error: BaseException, redact: Callable[[str], str] = str) -> dict[s
         kind, name = _classify(error)
         message, frames = _message(error), _own_frames(error.__traceback__)
         pair = error.args[2] if isinstance(error, Misuse) else None
-        bases = [redact(type_name(base)) for base in type(error).__mro__[1:-1][:_MAX_BASES]]
+        bases = [_cut(redact(type_name(base))) for base in type(error).__mro__[1:-1][:_MAX_BASES]]
     return {
         "kind": kind,
-        "type": redact(name),
+        "type": _cut(redact(name)),
         "message": _cut(redact(message)),
         "traceback": redact(_show(frames)),
         "pair": pair,

@@ -46,6 +46,15 @@ def test_a_stream_gives_the_same_frames_however_it_is_cut(
     assert _fed(FrameDecoder(), stream, cuts) == several
 
 
+@pytest.mark.parametrize(
+    "unsendable",
+    [object(), {"a": 1 << 64, "b": {1, object()}}, (1 << 64, "\ud800"), "\ud800"],
+)
+def test_a_struct_that_cannot_be_sent_is_a_frame_error(unsendable: object) -> None:
+    with pytest.raises(FrameError):
+        frames.encode_struct(unsendable)
+
+
 def test_a_frame_may_come_byte_by_byte() -> None:
     stream = frames.encode({"t": "exit"})
     decoder = FrameDecoder()

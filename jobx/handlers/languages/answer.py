@@ -24,6 +24,8 @@ from jobx.values import Value
 _NEAR: Final = 0.75
 #: The kinds of a failure that a program may report; see docs/languages.md.
 _KINDS: Final = frozenset({"author", "disk", "pair", "protocol"})
+#: Indexes of pairs, and lines of a source, that a failure may tell.
+_COUNTED: Final = range(1 << 63)
 #: Types of what JSON holds as it is.
 _UNTAGGED: Final = frozenset({str, int, float, bool, type(None)})
 #: Lines that most answers have.
@@ -135,7 +137,11 @@ class Answer:
         if not isinstance(content, dict):
             raise Misuse("protocol", '"session" holds a map')
         for key, value in content.items():
-            self._scope.set_session(key, values.from_jsonable(value))
+            found = _value("session", value)
+            try:
+                self._scope.set_session(key, found)
+            except InvalidInput as error:
+                raise Misuse("protocol", f'"session" holds what is no value: {error}') from error
         return ()
 
     def _take_log(self, content: Any) -> Iterable[object]:
@@ -145,7 +151,7 @@ class Answer:
         return ()
 
     def _take_output(self, content: Any) -> Iterable[object]:
-        piece = values.from_jsonable(content)
+        piece = _value("output", content)
         if not isinstance(piece, str | bytes):
             raise Misuse("protocol", f'"output" holds text or bytes, not {shorten(piece)}')
         self._scope.take(piece.encode() if isinstance(piece, str) else piece)
@@ -181,16 +187,15 @@ class Answer:
         self.has_ended = True
         fields = content if isinstance(content, dict) else {"message": content}
         kind, pair = fields.get("kind", "author"), fields.get("pair")
-        if kind not in _KINDS:
+        if not isinstance(kind, str) or kind not in _KINDS:
             raise Misuse("protocol", f'"error" has no kind {shorten(kind)}')
         name, message = str(fields.get("type", "Error")), str(fields.get("message", ""))
         frames = [
             (filename(self._scope.at_work().handler), line, str(function))
             for line, function in _trace(fields)
-            if isinstance(line, int)
+            if _is_count(line)
         ]
-        index = pair if isinstance(pair, int) else None
-        raise GuestFailed(kind, name, message, frames, index)
+        raise GuestFailed(kind, name, message, frames, pair if _is_count(pair) else None)
 
 
 def _trace(fields: Mapping[str, Any]) -> list[Any]:
@@ -282,6 +287,18 @@ def _parse(line: bytes, number: int) -> tuple[str | None, Any]:
         reason = f'"{word}" stands alone, not with {shorten([*document][1])}'
         raise Misuse("protocol", f"line {number}: {reason}")
     return word, document[word]
+
+
+def _value(word: str, content: Any) -> Value:
+    """Return the value that the content of a line stands for, with its tags."""
+    try:
+        return values.from_jsonable(content)
+    except InvalidInput as error:
+        raise Misuse("protocol", f'"{word}" holds what is no value: {error}') from error
+
+
+def _is_count(number: object) -> bool:
+    return type(number) is int and number in _COUNTED
 
 
 def _check_true(word: str, content: Any) -> None:

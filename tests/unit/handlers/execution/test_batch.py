@@ -213,6 +213,12 @@ FAILURES = [
         "Mute",
         "__str__ raised KeyError",
     ),
+    (
+        "class Odd(Exception): __module__ = '\\udc80'\nraise Odd('x')",
+        "author",
+        "\\udc80.Odd",
+        "x",
+    ),
     ("yield 1, 2", "protocol", "ProtocolError", "yields MrConfigureToMap"),
     ("yield Return", "protocol", "ProtocolError", "yields MrConfigureToMap"),
     ("yield None", "protocol", "ProtocolError", "began with None"),

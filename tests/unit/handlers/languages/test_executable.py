@@ -149,6 +149,9 @@ def test_values_that_json_has_not_are_tagged(guests: Guests) -> None:
         ('{"pair":[1,2]}', "protocol"),
         ('{"return":true}{"x"', "protocol"),
         ('{"pair":[1,2],"end":true}', "protocol"),
+        ('{"session":{"a":{"$decimal":"x"}}}', "protocol"),
+        ('{"output":{"$bytes":"1"}}', "protocol"),
+        ('{"error":{"kind":["author"]}}', "protocol"),
     ],
 )
 def test_a_wrong_line_fails_its_invocation(guests: Guests, line: str, kind: str) -> None:
@@ -219,6 +222,13 @@ def test_an_error_tells_its_kind_and_where_it_came_from(guests: Guests) -> None:
         ("1", "outer"),
         ("2", "inner"),
     ]
+
+
+@pytest.mark.parametrize("pair", ["99999999999999999999", "-1", "true", '"1"', "[1]"])
+def test_an_error_of_a_pair_that_has_no_such_index_tells_none(guests: Guests, pair: str) -> None:
+    line = f'{{"error":{{"message":"x","pair":{pair}}}}}'
+    failure = failed(run(state(guests, m=once(f"echo '{line}'")), [1, 1])[0])
+    assert (failure["message"], failure["pair"]) == ("x", None)
 
 
 def test_output_may_look_like_the_protocol(guests: Guests) -> None:
