@@ -216,7 +216,7 @@ FAILURES = [
     (
         "class Odd(Exception): __module__ = '\\udc80'\nraise Odd('x')",
         "author",
-        "\\udc80.Odd",
+        "\\udc80.handler.<locals>.Odd",
         "x",
     ),
     ("yield 1, 2", "protocol", "ProtocolError", "yields MrConfigureToMap"),
