@@ -54,6 +54,9 @@ class Orphans:
 
         Returns:
             The number of removed folders.
+
+        Raises:
+            JobxError: The store cannot be read, or the blob folder; the next round goes on.
         """
         self._round += 1
         removed = self._remove(is_stopping)
@@ -72,12 +75,18 @@ class Orphans:
         for names in due:
             if is_stopping():
                 break
-            del self._found[names]
-            try:
-                removed += self._is_orphan(names) and self._blobs.remove(*names, is_stopping)
-            except JobxError as error:  # the next pass finds it again
-                _log.warning("a blob folder without a request cannot be removed now: %s", error)
+            is_orphan = self._is_orphan(names)
+            del self._found[names]  # if it stays, the next pass finds it again
+            if is_orphan:
+                removed += self._try_remove(names, is_stopping)
         return removed
+
+    def _try_remove(self, names: RequestNames, is_stopping: Callable[[], bool]) -> bool:
+        try:
+            return self._blobs.remove(*names, is_stopping)
+        except JobxError as error:
+            _log.warning("a blob folder without a request cannot be removed now: %s", error)
+            return False
 
     def _is_orphan(self, names: RequestNames) -> bool:
         try:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from aetcd.rpc import rpc_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from jobx.errors import Conflict, StoreRefused, TooLarge
+from jobx.errors import Conflict, EntryDamaged, StoreRefused, TooLarge
+from jobx.kv.etcd.store import EtcdStore
 from jobx.kv.memory import MemoryStore
+from jobx.kv.prefixes import scan
 from jobx.kv.store import (
     CommitOutcome,
     Create,
@@ -45,6 +50,30 @@ AWKWARD = [
     "é",
     "😀",
 ]
+
+
+def _damage_sqlite(store: Store, key: str, folder: Path) -> None:
+    store.commit([Put(key, b"as written")])
+    with closing(sqlite3.connect(folder / "store.db")) as file, file:
+        assert file.execute(
+            "UPDATE kv SET value = x'00' WHERE value = ?", (b"as written",)
+        ).rowcount
+
+
+def _damage_etcd(store: Store, key: str, _: Path) -> None:
+    assert isinstance(store, EtcdStore)
+    name = store._space.key(key) + b"\xff"
+    put = rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=name))
+    connection = store._connection
+    request = rpc_pb2.TxnRequest(success=[put])
+    connection.call(lambda server: server.txn, request, connection.deadline(), key)
+
+
+#: Writes a damaged entry whose key begins with a text; memory has none.
+DAMAGE: dict[str, Callable[[Store, str, Path], None]] = {
+    "sqlite": _damage_sqlite,
+    "etcd": _damage_etcd,
+}
 
 
 @pytest.fixture(params=KINDS)
@@ -101,7 +130,14 @@ def test_a_key_that_comes_back_has_a_new_revision(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "write",
-    [Create("a", b"new"), Replace("a", b"new", 999), Replace("gone", b"new", 1), Delete("a", 999)],
+    [
+        Create("a", b"new"),
+        Replace("a", b"new", 999),
+        Replace("gone", b"new", 1),
+        Replace("gone", b"new", 0),
+        Delete("a", 999),
+        Delete("gone", 0),
+    ],
     ids=repr,
 )
 def test_a_condition_that_fails_names_its_key_and_writes_nothing(
@@ -223,6 +259,24 @@ def test_pages_join_to_the_whole_range(store: Store, reverse: bool) -> None:
     assert len(found) == 10
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", sorted(DAMAGE))
+def test_damaged_entries_do_not_count_against_a_limit(
+    name: str, reverse: bool, open_store: OpenStore, tmp_path: Path
+) -> None:
+    with closing(open_store(name, tmp_path)) as store:
+        good = [f"p/{number}" for number in range(5)]
+        store.commit([Put(key, b"") for key in good])
+        for number in range(1, 4):
+            DAMAGE[name](store, f"p/{number}-", tmp_path)
+        damaged: list[EntryDamaged] = []
+        found = [one.key for one in store.range("p/", limit=4, reverse=reverse, damaged=damaged)]
+        assert found == (good[:0:-1] if reverse else good[:4])
+        listed = [entry.key for entry in scan(store, "p/", reverse=reverse, page=1, damaged=[])]
+        assert sorted(listed) == good
+        assert damaged
+
+
 @pytest.mark.parametrize(("after", "reverse"), [("z", False), ("a", True)])
 def test_a_cursor_beyond_the_range_gives_nothing(store: Store, after: str, reverse: bool) -> None:
     store.commit([Put("p/1", b"")])
@@ -317,7 +371,7 @@ KEYS = st.sampled_from(["a", "a/", "a/b", "a/b/c", "b", "é", "\U0010ffff"])
 VALUES = st.binary(max_size=3)
 #: Revisions differ between back ends, so these stand for one that a key has or never had.
 CURRENT, NEVER = 1, 1 << 40
-REVISIONS = st.sampled_from([CURRENT, NEVER])
+REVISIONS = st.sampled_from([CURRENT, NEVER, 0])
 WRITES = st.one_of(
     st.builds(Create, KEYS, VALUES),
     st.builds(Put, KEYS, VALUES),

@@ -33,6 +33,8 @@ from jobx.kv.write_batch import coalesce, name_of, too_large
 LIMITS: Final = Limits(writes=128, size_bytes=1 << 20)
 #: How often a waiting reader polls, in case its watch is dead or behind a compaction.
 _LOOK_S: Final = 30.0
+#: A commit begins no transaction after this many times the time limit of one.
+_COMMIT_TIMEOUTS: Final = 10
 _FAULTS: Final = (StoreUnavailable, StoreFull, StoreRefused, OutcomeUnknown)
 
 
@@ -79,16 +81,16 @@ class EtcdStore:
         if limit == 0 or (high != b"\0" and low >= high):
             return []
         order = rpc_pb2.RangeRequest.DESCEND if reverse else rpc_pb2.RangeRequest.NONE
-        request = rpc_pb2.RangeRequest(key=low, range_end=high, limit=limit or 0, sort_order=order)
-        found = []
-        for item in self._read(request).kvs:
-            try:
-                found.append(self._entry(item))
-            except EntryDamaged as error:
-                if damaged is None:
-                    raise
-                damaged.append(error)
-        return found
+        found: list[Entry] = []
+        while True:
+            left = limit - len(found) if limit else 0
+            request = rpc_pb2.RangeRequest(key=low, range_end=high, limit=left, sort_order=order)
+            answer = self._read(request)
+            found += self._entries(answer.kvs, damaged)
+            if not answer.more or len(found) == limit:
+                return found
+            last = answer.kvs[-1].key  # damaged entries do not count
+            low, high = (low, last) if reverse else (last + b"\0", high)
 
     def commit(self, writes: Unit) -> None:
         """See ``Store.commit``."""
@@ -99,12 +101,12 @@ class EtcdStore:
     def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         """See ``Store.commit_many``."""
         self._connection.check_open()
-        deadline = self._connection.deadline()
+        last = time.monotonic() + _COMMIT_TIMEOUTS * self._connection.timeout_s
         ends = _Ends(chains)
         for group in groups(chains, self._limits):
             units = [(number, unit) for number, unit in group if ends.is_open(number)]
             try:
-                self._write_group(units, ends, deadline)
+                self._write_group(units, ends, last)
             except _FAULTS as error:
                 ends.stop(error, {number for number, _ in units})
                 break
@@ -152,6 +154,17 @@ class EtcdStore:
     def _read(self, request: Any) -> Any:
         return self._connection.call(_range, request, self._connection.deadline())
 
+    def _entries(self, items: Any, damaged: list[EntryDamaged] | None) -> list[Entry]:
+        found = []
+        for item in items:
+            try:
+                found.append(self._entry(item))
+            except EntryDamaged as error:
+                if damaged is None:
+                    raise
+                damaged.append(error)
+        return found
+
     def _entry(self, item: Any) -> Entry:
         try:
             return Entry(self._space.name(item.key), item.value, item.mod_revision)
@@ -160,32 +173,38 @@ class EtcdStore:
                 repr(item.key), "its name is no text; JobX did not write it"
             ) from error
 
-    def _write_group(self, units: list[Numbered], ends: _Ends, deadline: float) -> None:
+    def _write_group(self, units: list[Numbered], ends: _Ends, last: float) -> None:
         """Write units in order, several as one transaction if that is possible."""
         if len(units) > 1:
             coalesced = coalesce([write for _, unit in units for write in unit])
             if coalesced is not None:
                 first = name_of(units[0][1][-1]) if units[0][1] else ""
                 request = self._space.coalesced(coalesced)
-                if self._connection.call(_txn, request, deadline, first).succeeded:
+                if self._transact(request, first, last).succeeded:
                     for number, _ in units:
                         ends.wrote(number)
                     return
         for number, unit in units:
             if ends.is_open(number):
-                ends.settle(number, self._try_unit(unit, deadline))
+                ends.settle(number, self._try_unit(unit, last))
 
-    def _try_unit(self, unit: Unit, deadline: float) -> JobxError | None:
+    def _try_unit(self, unit: Unit, last: float) -> JobxError | None:
         """Write a unit, all or none; return its error, or None once it is written."""
         large = too_large(unit, self._limits)
         if large is not None or not unit:
             return large
         played = play(unit)
         request = self._space.transaction(played)
-        answer = self._connection.call(_txn, request, deadline, name_of(unit[-1]))
+        answer = self._transact(request, name_of(unit[-1]), last)
         if answer.succeeded:
             return None if played.refused is None else Conflict(played.refused)
         return Conflict(_broken(played, answer))
+
+    def _transact(self, request: Any, key: str, last: float) -> Any:
+        """Make a transaction with a deadline of its own, unless it begins after ``last``."""
+        if time.monotonic() > last:
+            raise StoreUnavailable("etcd is too slow for all that there is to write")
+        return self._connection.call(_txn, request, self._connection.deadline(), key)
 
 
 class _Ends:

@@ -44,13 +44,16 @@ class Played:
             self.prefixes.append(write.prefix)
             return True
         revision = _condition(write)
-        if revision is not None and not self._demand(write.key, revision):
+        is_create = isinstance(write, Create)
+        if revision is not None and not self._demand(write.key, revision, is_create):
             self.refused = write.key
             return False
         self.left[write.key] = None if isinstance(write, Delete) else write.value
         return True
 
-    def _demand(self, key: str, revision: int) -> bool:
+    def _demand(self, key: str, revision: int, is_create: bool) -> bool:
+        if revision == 0 and not is_create:  # no entry has this revision
+            return False
         is_own = key in self.left or any(key.startswith(prefix) for prefix in self.prefixes)
         if is_own:
             return revision == 0 and self.left.get(key) is None

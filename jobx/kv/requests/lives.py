@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from jobx.errors import InternalError
+from jobx.errors import Conflict, InternalError
 from jobx.kv import keys
 from jobx.kv.prefixes import scan
 from jobx.kv.requests import event_log
@@ -109,15 +109,21 @@ def take_up(store: Store, requests: Iterable[OpenRequest]) -> None:
 
 
 def mark(store: Store, requests: Iterable[OpenRequest]) -> None:
-    """Write marks of requests that are still open."""
+    """Write marks of requests that are still open.
+
+    Raises:
+        JobxError: Some may not be written.
+    """
     chains = []
     for request in requests:
         key = keys.opened(request.node_id, request.workflow, request.request_id)
         entry = store.get(key)
         if entry is not None:
             chains.append([[Replace(key, encode(request.mark), entry.revision)]])
-    if chains:
-        store.commit_many(chains)  # a conflict means that it has ended meanwhile
+    for outcome in store.commit_many(chains):
+        # A conflict means that it has ended meanwhile.
+        if outcome.error is not None and not isinstance(outcome.error, Conflict):
+            raise outcome.error
 
 
 def _mark(value: bytes) -> Mark:

@@ -7,7 +7,7 @@ import pytest
 
 from jobx.actors import orphans as module
 from jobx.actors.orphans import PIECE, ROUNDS, Orphans, RequestNames
-from jobx.errors import EntryDamaged, StoreRefused
+from jobx.errors import EntryDamaged, StoreRefused, StoreUnavailable
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
@@ -130,6 +130,25 @@ def test_a_folder_that_stays_is_in_no_other_ones_way(
     assert bench.rounds(ROUNDS + 3) == 1
     assert bench.left() == {"known", "stuck"}
     assert "blobs/flow/stuck" in caplog.text
+
+
+def test_a_store_that_does_not_answer_ends_the_round_and_no_folder_is_forgotten(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def get(key: str) -> None:
+        asked.append(key)
+        raise StoreUnavailable("it is deaf")
+
+    bench.blobs.create("flow", "orphan2")
+    bench.rounds(ROUNDS + 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.store, "get", get)
+        with pytest.raises(StoreUnavailable):
+            bench.rounds(1)
+    assert len(asked) == 1
+    assert bench.rounds(1) == 2
 
 
 def test_a_pass_that_the_disk_ended_is_begun_again(
