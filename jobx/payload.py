@@ -11,9 +11,26 @@ from __future__ import annotations
 
 import array
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+#: A number of things, or of one of them.
+Number: TypeAlias = Annotated[int, Meta(ge=0)]
+#: A CRC-32.
+Checksum: TypeAlias = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+#: What ``Payload.to_wire`` gives: its fields in their order.
+PayloadWire: TypeAlias = tuple[
+    Number,
+    Number,
+    bytes | None,
+    str | None,
+    Checksum,
+    bytes,
+    tuple[Number, ...],
+    bytes,
+    Number,
+]
 
 
 class Payload(Struct, frozen=True):
@@ -49,23 +66,23 @@ class Payload(Struct, frozen=True):
         """Number of pairs: an item of a run has all values of its key, or some."""
         return self.pairs or self.count
 
-    def to_wire(self) -> list[Any]:
-        """Return the payload as a list of plain values."""
-        return [
+    def to_wire(self) -> PayloadWire:
+        """Return the payload as plain values."""
+        return (
             self.count,
             self.size_bytes,
             self.inline,
             self.blob,
             self.checksum,
             self.offsets,
-            list(self.sections),
+            self.sections,
             self.sums,
             self.pairs,
-        ]
+        )
 
     @staticmethod
     def from_wire(wire: Sequence[Any]) -> Payload:
-        """Return the payload of a list of ``to_wire``."""
+        """Return the payload of what ``to_wire`` gave, as a list or a tuple."""
         count, size_bytes, inline, blob, checksum, offsets, sections, *rest = wire
         sums = rest[0] if rest else b""
         pairs = rest[1] if len(rest) > 1 else 0

@@ -6,7 +6,7 @@ packed: it is author's data, which ``values.unpack`` reads with care.
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Raw, Struct
@@ -15,6 +15,7 @@ from jobx import values
 from jobx.errors import FrameError
 from jobx.frames import UNREADABLE
 from jobx.model import Failure
+from jobx.payload import Number, PayloadWire
 
 #: What invocations left: a packed map of vertex to ``output`` (captured text; ``combiner_output``
 #: and ``reducer_output`` of those that ran in the trip of their mapper), ``session`` (map of what
@@ -22,8 +23,8 @@ from jobx.model import Failure
 #: text). A vertex that left nothing is absent.
 RawNotes: TypeAlias = Raw
 NO_NOTES: Final = Raw(b"\x80")
-#: What ``Payload.to_wire`` gives.
-PayloadWire: TypeAlias = list[Any]
+#: A stage of the trip of a mapper.
+Stage: TypeAlias = Literal["mapper", "combiner", "reducer"]
 
 
 class Returned(Struct, frozen=True, array_like=True, tag="returned"):
@@ -38,8 +39,8 @@ class Returned(Struct, frozen=True, array_like=True, tag="returned"):
         notes: What they left.
     """
 
-    vertex: int
-    count: int
+    vertex: Number
+    count: Number
     payloads: list[PayloadWire]
     reduced: bool
     durations: bytes
@@ -49,31 +50,31 @@ class Returned(Struct, frozen=True, array_like=True, tag="returned"):
 class MappedChunk(Struct, frozen=True, array_like=True, tag="mapped"):
     """A chunk of children; ``more``: the mapper is kept suspended, ask with ``pull``."""
 
-    vertex: int
+    vertex: Number
     step: str
     payload: PayloadWire
     digest: str
     more: bool
-    duration_us: int
+    duration_us: Number
     notes: RawNotes = NO_NOTES
 
 
 class Combined(Struct, frozen=True, array_like=True, tag="combined"):
     """A combiner that ran alone."""
 
-    vertex: int
+    vertex: Number
     payloads: list[PayloadWire]
-    duration_us: int
+    duration_us: Number
     notes: RawNotes = NO_NOTES
 
 
 class Reduced(Struct, frozen=True, array_like=True, tag="reduced"):
     """A reducer, of one partition."""
 
-    vertex: int
-    partition: int
+    vertex: Number
+    partition: Number
     payloads: list[PayloadWire]
-    duration_us: int
+    duration_us: Number
     notes: RawNotes = NO_NOTES
 
 
@@ -84,18 +85,18 @@ class FailedRun(Struct, frozen=True, array_like=True, tag="failed"):
     the mapper has to run again.
     """
 
-    vertex: int
+    vertex: Number
     failure: Failure
-    duration_us: int = 0
+    duration_us: Number = 0
     notes: RawNotes = NO_NOTES
-    stage: str = "mapper"
+    stage: Stage = "mapper"
 
 
 class Unstarted(Struct, frozen=True, array_like=True, tag="unstarted"):
     """Invocations that were not tried: too many mappers are kept, or the batch is to end."""
 
-    vertex: int
-    count: int
+    vertex: Number
+    count: Number
 
 
 Segment: TypeAlias = Returned | MappedChunk | Combined | Reduced | FailedRun | Unstarted

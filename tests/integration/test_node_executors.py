@@ -224,8 +224,22 @@ def handler(arguments):
 """
 
 
+def forged(*segment: object) -> str:
+    """Return an answer to the first work of a node."""
+    answer = {"t": "result", "id": 1, "request_id": "r", "segments": [segment]}
+    return frames.encode(answer).hex()
+
+
 @pytest.mark.parametrize(
-    "body", ["00000001c1", "00000001ff", "00000007" + "83a26964c07fc1", "ffffffff"]
+    "body",
+    [
+        *("00000001c1", "00000001ff", "00000007" + "83a26964c07fc1", "ffffffff"),
+        forged("returned", 0, 1, [], True, bytes(12), [1]),
+        forged("returned", 0, 1, [], True, bytes(12), {0: 1}),
+        forged("returned", 0, 1, [[]], True, bytes(12), {}),
+        forged("returned", 0, 1, [], True, bytes(11), {}),
+        forged("returned", 7, 1, [], True, bytes(12), {}),
+    ],
 )
 def test_answer_that_cannot_be_read_fails_its_work_by_name_and_is_not_tried_again(
     body: str, start: Start

@@ -19,6 +19,7 @@ from thespian.actors import ActorAddress
 from jobx.actors import notification
 from jobx.actors.executor_failures import KEEPER_GONE, unread
 from jobx.actors.executors import overdue, rebalancing
+from jobx.actors.executors.answers import fault_in
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.processes import Fleet, late
 from jobx.actors.executors.sending import Code, Deliver, Sending
@@ -214,7 +215,12 @@ class ExecutorPool:
 
     def _answered(self, executor: Executor, result: ResultReport) -> None:
         now = self._loop.time()
-        item = executor.work.pop(result.id, None)
+        item = executor.work.get(result.id)
+        fault = fault_in(item.frame, result.segments) if item is not None else None
+        if fault is not None:
+            self._unread(executor, UnreadReport(result.id, fault))
+            return
+        executor.work.pop(result.id, None)
         if not executor.work:
             executor.idle_since = now
         if item is None or item.abandoned_at:

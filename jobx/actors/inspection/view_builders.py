@@ -64,7 +64,7 @@ def result_view(request: model.Request, blob_dir: str) -> ResultView:
         request_id=request.request_id,
         pairs=request.result_pairs or 0,
         size_bytes=sum([item.size_bytes for item in request.result]),
-        payloads=[item.to_wire() for item in request.result],
+        payloads=[list(item.to_wire()) for item in request.result],
         blob_dir=blob_dir,
     )
 

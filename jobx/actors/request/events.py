@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from jobx.errors import EntryDamaged
 from jobx.model import Failure
-from jobx.payload import Payload
+from jobx.payload import Payload, PayloadWire
 
 Kind: TypeAlias = Literal["map", "combine", "reduce"]
 Notes: TypeAlias = dict[int, dict[str, Any]]
@@ -169,7 +169,7 @@ def _payloads(wires: list[Any]) -> tuple[Payload, ...]:
     return tuple(map(Payload.from_wire, wires))
 
 
-def _wires(payloads: tuple[Payload, ...]) -> list[list[Any]]:
+def _wires(payloads: tuple[Payload, ...]) -> list[PayloadWire]:
     return [item.to_wire() for item in payloads]
 
 

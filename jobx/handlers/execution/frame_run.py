@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextvars import Context
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from jobx.frames import Frame
 from jobx.handlers.execution.protocol import vertices_of
@@ -21,7 +21,7 @@ from jobx.handlers.pairs.merged_groups import Merged
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.invocation import Invocation
 from jobx.model import Failure
-from jobx.segments import FailedRun, RawNotes, Segment, pack_notes
+from jobx.segments import FailedRun, RawNotes, Segment, Stage, pack_notes
 from jobx.values import Value
 
 G = TypeVar("G")
@@ -194,7 +194,7 @@ class FrameRun:
             notes = {"output": notes[own]} if own in notes else {}
         left = pack_notes({vertex: notes} if notes else {})
         stage = invocation.stage if invocation.is_later else "mapper"
-        self.segments.add(FailedRun(vertex, failure, duration_us, left, stage))
+        self.segments.add(FailedRun(vertex, failure, duration_us, left, cast("Stage", stage)))
 
     def keep(
         self, invocation: Invocation, output: Groups, durations_ns: tuple[int, int, int]

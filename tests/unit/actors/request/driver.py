@@ -53,7 +53,7 @@ trees: st.SearchStrategy[Node] = st.recursive(
 
 def inline(body: bytes) -> Payload:
     """Return an output of one pair, or of none when there is no body, in one section."""
-    return Payload(bool(body), len(body), body, sections=(len(body),))
+    return Payload(int(bool(body)), len(body), body, sections=(len(body),))
 
 
 def items(count: int, size_bytes: int = 1) -> Payload:

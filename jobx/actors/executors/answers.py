@@ -1,0 +1,113 @@
+"""Whether the answer of an executor can be of the work that it was sent.
+
+Code of authors runs in an executor and may write to its socket. What does not fit is the fault of
+that executor, so it is found before anybody counts on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from jobx.frames import UNREADABLE
+from jobx.handlers.execution.protocol import vertices_of
+from jobx.payload import Payload, PayloadWire
+from jobx.segments import (
+    Combined,
+    FailedRun,
+    MappedChunk,
+    Reduced,
+    Returned,
+    Segment,
+    Unstarted,
+)
+
+
+class _Notes(Struct):
+    """What one invocation left; see ``segments.RawNotes``."""
+
+    output: str = ""
+    combiner_output: str = ""
+    reducer_output: str = ""
+    session: dict[str, Raw] = {}
+    notifications: list[tuple[str, str, str, str, str, str]] = []
+
+
+_NOTES: Final = msgspec.msgpack.Decoder(dict[int, _Notes])
+#: What may be answered, by the kind of the work frame.
+_ANSWERS: Final[Mapping[str, tuple[type[Any], ...]]] = {
+    "map": (Returned, MappedChunk, FailedRun, Unstarted),
+    "pull": (MappedChunk, FailedRun),
+    "combine": (Combined, FailedRun),
+    "reduce": (Reduced, FailedRun),
+}
+
+
+def fault_in(frame: Mapping[str, Any], segments: Sequence[Segment]) -> str | None:
+    """Return what is wrong with an answer to a work frame; None if it fits.
+
+    The values that authors left in notes are not looked at; ``segments.read_notes`` finds damage.
+    """
+    vertices = vertices_of(frame)
+    for segment in segments:
+        reason = _fault(frame, vertices, segment)
+        if reason is not None:
+            return f"{type(segment).__name__} of vertex {segment.vertex}: {reason}"
+    return None
+
+
+def _fault(frame: Mapping[str, Any], vertices: range, segment: Segment) -> str | None:
+    if not isinstance(segment, _ANSWERS[frame["t"]]):
+        return f"it is no answer to {frame['t']!r}"
+    count = segment.count if isinstance(segment, Returned | Unstarted) else 1
+    stop = segment.vertex + count
+    if not count or segment.vertex < vertices.start or stop > vertices.stop:
+        return f"{count} of it are not within vertices {vertices.start} to {vertices.stop}"
+    if isinstance(segment, Unstarted):
+        return None
+    return _fault_in_body(frame, segment) or _fault_in_notes(segment.notes, segment.vertex, stop)
+
+
+def _fault_in_body(frame: Mapping[str, Any], segment: Segment) -> str | None:
+    if isinstance(segment, MappedChunk):
+        return _fault_in_chunk(segment.payload)
+    if isinstance(segment, Returned) and len(segment.durations) != 12 * segment.count:
+        return f"its durations are {len(segment.durations)} bytes"
+    if isinstance(segment, Reduced) and segment.partition != frame.get("partition", 0):
+        return f"it is of partition {segment.partition}"
+    if isinstance(segment, Returned | Reduced):
+        return next(filter(None, map(_fault_in_place, segment.payloads)), None)
+    return None
+
+
+def _fault_in_chunk(wire: PayloadWire) -> str | None:
+    chunk = Payload.from_wire(wire)
+    if len(chunk.offsets) != 4 * chunk.count:
+        return f"its offsets are {len(chunk.offsets)} bytes for {chunk.count} children"
+    if len(chunk.sums) not in (0, len(chunk.offsets)):
+        return f"its checksums are {len(chunk.sums)} bytes for {chunk.count} children"
+    return _fault_in_place(wire)
+
+
+def _fault_in_place(wire: PayloadWire) -> str | None:
+    payload = Payload.from_wire(wire)
+    if (payload.inline is None) == (payload.blob is None):
+        return "its payload is in the frame or in a blob, in one of them"
+    if payload.inline is not None and len(payload.inline) != payload.size_bytes:
+        return f"its payload of {payload.size_bytes} bytes has {len(payload.inline)}"
+    return None
+
+
+def _fault_in_notes(packed: Raw, start: int, stop: int) -> str | None:
+    body = memoryview(packed)
+    if len(body) == 1 and body[0] == 0x80:  # nearly always: an empty map
+        return None
+    try:
+        notes = _NOTES.decode(body)
+    except UNREADABLE as error:
+        return f"its notes: {error}"
+    strangers = [vertex for vertex in notes if not start <= vertex < stop]
+    return f"its notes are of vertex {strangers[0]}" if strangers else None

@@ -1,0 +1,144 @@
+"""Answers that executors may not give, as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from jobx import segments, values
+from jobx.actors.executors.answers import fault_in
+from jobx.errors import FrameError
+from jobx.frames import encode
+from jobx.payload import EMPTY, Payload, pack_offsets
+from jobx.segments import ResultReport
+
+MAP = {"t": "map", "first": 1, "count": 3}
+PULL = {"t": "pull", "vertex": 1}
+REDUCE = {"t": "reduce", "vertex": 1, "partition": 2}
+FAILURE = {"kind": "author", "type": "ValueError", "message": "wrong"}
+RUN = Payload(1, 1, b"x").to_wire()
+IN_BLOB = Payload(1, 9, None, "b1", 7).to_wire()
+CHUNK = Payload(2, 2, b"xy", offsets=pack_offsets([1, 2])).to_wire()
+US = bytes(12)
+TOLD = ["NOTIFY", "info", "h", "row %d", "row 1", ""]
+NOTES = {1: {"output": "o", "session": {"k": {1: b"v"}}, "notifications": [TOLD]}}
+
+
+def changed(wire: tuple[Any, ...], place: int, value: object) -> tuple[Any, ...]:
+    return (*wire[:place], value, *wire[place + 1 :])
+
+
+def fault(frame: dict[str, Any], segment: tuple[Any, ...]) -> str | None:
+    """Return what a node finds wrong with an answer of one segment."""
+    report = {"t": "result", "id": 1, "request_id": "r", "segments": [segment]}
+    try:
+        result = segments.decode(encode(report)[4:])
+    except FrameError as error:
+        return str(error)
+    assert isinstance(result, ResultReport)
+    return fault_in(frame, result.segments)
+
+
+@pytest.mark.parametrize(
+    ("frame", "segment"),
+    [
+        (MAP, ("returned", 1, 1, [RUN, IN_BLOB], True, US, NOTES)),
+        (MAP, ("returned", 1, 3, [], True, 3 * US, {})),
+        (MAP, ("mapped", 3, "s", CHUNK, "d", True, 1, {})),
+        (MAP, ("mapped", 3, "s", EMPTY.to_wire(), "", False, 1, {})),
+        (MAP, ("failed", 2, FAILURE, 1, {}, "combiner")),
+        (MAP, ("unstarted", 2, 2)),
+        (PULL, ("mapped", 1, "s", CHUNK, "d", False, 1, NOTES)),
+        (REDUCE, ("reduced", 1, 2, [RUN], 7, NOTES)),
+        (REDUCE, ("failed", 1, FAILURE, 1, {})),
+    ],
+)
+def test_answer_that_fits_has_no_fault(frame: dict[str, Any], segment: tuple[Any, ...]) -> None:
+    assert fault(frame, segment) is None
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        [1],
+        {0: 1},
+        {1: 1},
+        {1: []},
+        {"m": {}},
+        {9: {}},
+        {1: {"output": 1}},
+        {1: {"session": [1]}},
+        {1: {"session": {1: 1}}},
+        {1: {"notifications": 1}},
+        {1: {"notifications": [TOLD[:5]]}},
+    ],
+    ids=str,
+)
+def test_notes_of_another_form_are_a_fault(notes: object) -> None:
+    assert fault(MAP, ("returned", 1, 1, [], True, US, notes)) is not None
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        [],
+        changed(CHUNK, 0, -1),
+        changed(CHUNK, 0, 3),
+        changed(CHUNK, 1, 3),
+        changed(CHUNK, 2, None),
+        changed(CHUNK, 2, "text"),
+        changed(CHUNK, 3, "b1"),
+        changed(CHUNK, 4, 1 << 32),
+        changed(CHUNK, 5, b"12345"),
+        changed(CHUNK, 6, 1),
+        changed(CHUNK, 6, [-1]),
+        changed(CHUNK, 7, b"1"),
+        changed(CHUNK, 8, -1),
+        (*CHUNK, 1),
+    ],
+    ids=values.pack,
+)
+def test_chunk_of_another_form_is_a_fault(wire: object) -> None:
+    assert fault(MAP, ("mapped", 1, "s", wire, "d", False, 1, {})) is not None
+
+
+@pytest.mark.parametrize("wire", [[], changed(RUN, 1, 2), changed(RUN, 2, None)], ids=values.pack)
+@pytest.mark.parametrize("kind", ["returned", "reduced"])
+def test_run_of_another_form_is_a_fault(kind: str, wire: object) -> None:
+    if kind == "returned":
+        found = fault(MAP, ("returned", 1, 1, [wire], True, US, {}))
+    else:
+        found = fault(REDUCE, ("reduced", 1, 2, [wire], 7, {}))
+    assert found is not None
+
+
+@pytest.mark.parametrize("size", [0, 11, 13, 24])
+def test_durations_are_three_for_each_invocation(size: int) -> None:
+    assert fault(MAP, ("returned", 1, 1, [], True, bytes(size), {})) is not None
+
+
+@pytest.mark.parametrize(
+    ("frame", "segment"),
+    [
+        (MAP, ("returned", 0, 1, [], True, US, {})),
+        (MAP, ("returned", 1, 4, [], True, 4 * US, {})),
+        (MAP, ("returned", 1, 0, [], True, b"", {})),
+        (MAP, ("returned", -1, 1, [], True, US, {})),
+        (MAP, ("mapped", 1, "s", CHUNK, "d", False, -1, {})),
+        (MAP, ("failed", 4, FAILURE, 1, {})),
+        (MAP, ("failed", 1, FAILURE, 1, {}, "marker")),
+        (MAP, ("failed", 1, {}, 1, {})),
+        (MAP, ("unstarted", 2, 3)),
+        (MAP, ("reduced", 1, 0, [], 1, {})),
+        (MAP, ("combined", 1, [], 1, {})),
+        (PULL, ("unstarted", 1, 1)),
+        (PULL, ("mapped", 2, "s", CHUNK, "d", False, 1, {})),
+        (REDUCE, ("reduced", 1, 1, [], 7, {})),
+        (REDUCE, ("returned", 1, 1, [], True, US, {})),
+    ],
+)
+def test_answer_to_something_else_is_a_fault(
+    frame: dict[str, Any], segment: tuple[Any, ...]
+) -> None:
+    assert fault(frame, segment) is not None
