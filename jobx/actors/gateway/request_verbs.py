@@ -129,10 +129,10 @@ class Verbs:
         if isinstance(asked.arguments, bytes):
             return
         key = _key(asked)
-        try:
-            await self._describe(key)
-        except NotFound:
-            with suppress(JobxError):  # otherwise the janitor finds them
+        with suppress(JobxError):  # the janitor finds what is left, and the answer counts more
+            try:
+                await self._describe(key)
+            except NotFound:
                 await self._in_thread(lambda: self._inputs.drop(*key))
 
     async def _submit(self, asked: questions.SubmitJob) -> views.Outcome:
@@ -144,15 +144,24 @@ class Verbs:
         message = await self._build_known(asked)
         await self._check_arguments(message)
         key = RequestKey(asked.workflow, message.request.request_id)
-        slot = (asked.workflow, asked.job, client_key or "")
-        if client_key is not None:
-            self._keys[slot] = (key.request_id, asked.fingerprint)
+        if client_key is None:
+            return await self._start_or_find(key, message, asked)
+        slot, mine = (asked.workflow, asked.job, client_key), (key.request_id, asked.fingerprint)
+        first = self._keys.setdefault(slot, mine)  # nothing is awaited between this and the start
+        if first is not mine:
+            return await self._replay(first, asked)
+        try:
+            return await self._start_or_find(key, message, asked)
+        finally:
+            del self._keys[slot]
+
+    async def _start_or_find(
+        self, key: RequestKey, message: Submit, asked: questions.SubmitJob
+    ) -> views.Outcome:
         try:
             return await self._start(key, message, asked.wait_s)
         except Conflict as error:
             return await self._find_other(key, error, asked)
-        finally:
-            self._keys.pop(slot, None)
 
     async def _start(self, key: RequestKey, message: Submit, wait_s: float) -> views.Outcome:
         is_blocking = message.request.is_blocking
@@ -182,7 +191,6 @@ class Verbs:
     ) -> tuple[str, str] | None:
         slot = (asked.workflow, asked.job, client_key)
         stored = await self._read(request_entity.idempotent, *slot)
-        # This check is last: nothing happens between it and the caller's next step.
         return stored or self._keys.get(slot)
 
     async def _replay(self, first: tuple[str, str], asked: questions.SubmitJob) -> views.Outcome:

@@ -7,19 +7,22 @@ import pytest
 
 from jobx import values
 from jobx.actors.gateway import request_verbs
+from jobx.actors.messages import Submit
 from jobx.errors import NotFound, OutcomeUnknown, StoreUnavailable
 from jobx.questions import (
     AwaitRequest,
     CancelRequest,
     GetRequest,
     GetResult,
+    KeptArguments,
     Question,
     SubmitJob,
 )
-from tests.support import texts
+from tests.support import authoring, texts
 from tests.support.fake_node import Desk, FakeNode
 
 NAMES = {"workflow": "w", "request_id": "01arz3ndektsv4rrffq69g5fav"}
+IDS = (NAMES["request_id"], "01arz3ndektsv4rrffq69g5fb0")
 ASKED = [
     GetRequest(**NAMES),
     GetResult(**NAMES),
@@ -31,12 +34,18 @@ ASKED = [
 class _SilentDesk(Desk):
     """Has a request that is not durable yet, so nothing is said of it."""
 
+    def __init__(self, *around: Any) -> None:
+        super().__init__(*around)
+        self.told: list[object] = []
+
     def deliver(self, _: object, message: object) -> None:
-        pass
+        self.told.append(message)
 
 
 class _SilentNode(FakeNode):
-    def _desk(self, *around: Any) -> Desk:
+    desk: _SilentDesk
+
+    def _desk(self, *around: Any) -> _SilentDesk:
         return _SilentDesk(self.store, *around)
 
 
@@ -55,22 +64,26 @@ def test_what_nobody_has_is_missing(question: Question[Any]) -> None:
         asyncio.run(FakeNode().call(question))
 
 
+def _submit(request_id: str, workflow: str = texts.WORKFLOW, **fields: Any) -> SubmitJob:
+    return SubmitJob(
+        **{
+            "workflow": workflow,
+            "job": "pairs",
+            "request_id": request_id,
+            "idempotency_key": "k",
+            "is_blocking": False,
+            "wait_s": 0.0,
+            "arguments": values.pack([]),
+            **fields,
+        }
+    )
+
+
 def test_a_key_whose_request_may_still_be_written_names_no_other_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(request_verbs, "ANSWER_S", 0.05)
-    first, second = (
-        SubmitJob(
-            workflow=texts.WORKFLOW,
-            job="pairs",
-            request_id=request_id,
-            idempotency_key="k",
-            is_blocking=False,
-            wait_s=0.0,
-            arguments=values.pack([]),
-        )
-        for request_id in (NAMES["request_id"], "01arz3ndektsv4rrffq69g5fb0")
-    )
+    first, second = (_submit(request_id) for request_id in IDS)
 
     async def ask() -> list[object]:
         node = _SilentNode()
@@ -80,3 +93,27 @@ def test_a_key_whose_request_may_still_be_written_names_no_other_request(
     assert isinstance(unknown, OutcomeUnknown)
     assert isinstance(refused, StoreUnavailable)
     assert first.request_id in str(unknown) and first.request_id in str(refused)
+
+
+def test_one_key_starts_one_request_though_its_job_had_to_be_looked_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(request_verbs, "ANSWER_S", 0.05)
+
+    async def ask() -> list[object]:
+        node = _SilentNode()
+        authoring.write(node.store, texts.HANDLERS, texts.STEPS, "new")
+        asked = [node.call(_submit(request_id, "new")) for request_id in IDS]
+        await asyncio.gather(*asked, return_exceptions=True)
+        return [message for message in node.desk.told if isinstance(message, Submit)]
+
+    assert len(asyncio.run(ask())) == 1
+
+
+def test_arguments_that_cannot_be_looked_after_do_not_hide_why_nothing_was_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(request_verbs, "ANSWER_S", 0.01)
+    asked = _submit(IDS[0], job="unheard-of", arguments=KeptArguments(9, 9))
+    with pytest.raises(NotFound, match="unheard-of"):
+        asyncio.run(_SilentNode().call(asked))
