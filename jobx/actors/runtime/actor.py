@@ -37,7 +37,7 @@ class LoopActor(Actor):
         cell.base.deliver(target, message, cell.address)
 
     def leave(self) -> None:
-        """Exit after the current message; further mail is not read.
+        """Exit after the current message, or after ``__init__``; further mail is not read.
 
         An ActorExitRequest to oneself does the same later, with two messages.
         """

@@ -66,7 +66,7 @@ class Cell:
     Attributes:
         actor: The actor, or an endpoint; None once it is gone.
         hears_exits: It gets a message when a child exits without a failure.
-        is_leaving: It exits after the current message.
+        is_leaving: It exits after the current message, or after its ``__init__``.
         is_root: The system owns it, and no actor did.
         mailbox: Unread mail; None once it starts to stop.
         children: Live children in the order of their creation, as keys.

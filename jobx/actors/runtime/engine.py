@@ -207,6 +207,9 @@ class Engine:
                 raise
             self._failed += 1
             self._stop(cell, failure_of(cell.address, type(cell.actor).__name__, error))
+        else:
+            if cell.is_leaving:
+                self._stop(cell, ChildActorExited(cell.address))
 
     def _register(self, cell: Cell, global_name: str | None) -> None:
         self._created += 1

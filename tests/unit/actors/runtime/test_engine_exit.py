@@ -76,6 +76,23 @@ def test_an_actor_that_leaves_reads_no_more(stage: Stage) -> None:
     assert stage.base.counters().dead_letters == 1
 
 
+class Mayfly(LoopActor):
+    """Leaves as soon as it is born."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.create(Family)
+        self.leave()
+
+
+def test_an_actor_that_leaves_at_its_birth_is_gone_with_its_children(stage: Stage) -> None:
+    top = stage.create(Family)
+    child = stage.child(top, Mayfly)
+    stage.run()
+    assert stage.seen[-1] == ("told", top, child)
+    assert stage.alive == [str(top)]
+
+
 def test_an_actor_that_leaves_lets_its_children_go_first(stage: Stage) -> None:
     top = stage.create(Family)
     parent = stage.child(top, Leaver)
