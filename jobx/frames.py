@@ -1,8 +1,8 @@
-"""The frame codec: length-prefixed msgpack maps on a stream, for executors and the gateway.
+"""The frame codec: length-prefixed msgpack on a stream, for executors and the gateway.
 
-A frame is four bytes (the body's length, big endian) and a body: one msgpack map with text
-keys. The decoder checks the length before it keeps a byte of the body, so a peer cannot make
-it hold more than ``max_bytes``.
+A frame is four bytes (the body's length, big endian) and a body: one msgpack item. For executors
+it is a map with text keys, at the gateway a list (``questions.py``). The decoder checks the length
+before it keeps a byte of the body, so a peer cannot make it hold more than ``max_bytes``.
 """
 
 from __future__ import annotations
@@ -96,20 +96,11 @@ def number_of(body: bytes | bytearray | memoryview) -> int | None:
 
 
 class FrameDecoder:
-    """Turns the chunks of a stream into frames; buffers incomplete ones."""
+    """Cuts the chunks of a stream into bodies of frames; buffers incomplete ones."""
 
     def __init__(self, max_bytes: int = MAX_FRAME_BYTES) -> None:
         self._buffer = bytearray()
         self._max_bytes = max_bytes
-
-    def feed(self, chunk: bytes) -> Iterator[Frame]:
-        """Take a chunk and yield each frame that it completes.
-
-        Raises:
-            FrameError: A length is over the limit or a body is not a frame.
-        """
-        for body in self.bodies(chunk):
-            yield decode_body(body)
 
     def bodies(self, chunk: bytes) -> Iterator[bytes | bytearray]:
         """Take a chunk and yield the body of each frame that it completes.

@@ -13,7 +13,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any, TypeVar
@@ -179,7 +179,7 @@ class Desk:
         self._tell(Ended(request))
 
     def _commit(
-        self, key: RequestKey, first: int, events: list[Event], writes: tuple[Write, ...] | Any
+        self, key: RequestKey, first: int, events: list[Event], writes: Sequence[Write]
     ) -> None:
         logged = (
             event_log.event_write(*key, first + n, to_record(event))

@@ -78,8 +78,8 @@ def packed_in_a_row(value: Value) -> Value:
 
 
 def frame(value: Value) -> Value:
-    (decoded,) = frames.FrameDecoder().feed(frames.encode({"v": value}))
-    return decoded["v"]
+    (body,) = frames.FrameDecoder().bodies(frames.encode({"v": value}))
+    return frames.decode_body(body)["v"]
 
 
 def as_json(value: Value) -> Value:

@@ -147,7 +147,8 @@ class Sharing:
         for load in having:
             self._regain(load, now)
         self._hand_out()
-        now, idle = self._loop.time(), rebalancing.idle(self._executors, now)
+        now = self._loop.time()
+        idle = rebalancing.idle(self._executors, now)
         if rebalancing.is_uneven(rebalancing.loads(self._executors, now), idle, waiting):
             self._look_in(rebalancing.BALANCE_S)
         elif self._may_be_sent_later:

@@ -34,8 +34,6 @@ from jobx.payload import Payload, cut, unpack_offsets
 from jobx.values import pack, to_jsonable, unpack
 from jobx.views import TraceNode, TraceView
 
-#: Vertices that a trace shows by default.
-DEFAULT_LIMIT: Final = 1000
 #: Shown characters of an input.
 INPUT_CHARACTERS: Final = 200
 #: Bytes of output and sessions in a trace; further ones are replaced by a remark.
@@ -187,7 +185,7 @@ class _Reader:
                 seen.attempts = {**seen.attempts, "map": seen.attempts.get("map", 1) + 1}
 
 
-def read(store: Store, workflow: str, request_id: str, limit: int = DEFAULT_LIMIT) -> TraceView:
+def read(store: Store, workflow: str, request_id: str, limit: int) -> TraceView:
     """Return the invocation tree of a request.
 
     Args:

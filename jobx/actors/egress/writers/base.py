@@ -121,8 +121,9 @@ class Writer(Generic[O]):
         """Write a result, all of it or nothing.
 
         Raises:
-            InvalidInput: It can never work; the delivery is given up.
-            Exception: It failed; it is tried again.
+            TooLarge: The receiver can never take it; the delivery is given up.
+            BlobDamaged: The result cannot be read; the delivery is given up.
+            Exception: It failed; it is tried again, as often as ``results.attempts`` says.
         """
         raise NotImplementedError
 

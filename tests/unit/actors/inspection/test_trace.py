@@ -69,6 +69,7 @@ COUNTED = Done(
     notes={2: {"output": "printed", "session": {"seen": NEW_YEAR}}},
 )
 SUMMED = Done(4.0, "reduce", 0, 0, 1, "reduced", durations=array.array("I", [7000]).tobytes())
+LIMIT = 1000
 WHOLE = (ACCEPTED, MAPPED, SPLIT, COUNTED, SUMMED)
 
 
@@ -87,7 +88,7 @@ def _store(*events: Event, state: str = "running") -> MemoryStore:
     return store
 
 
-def _root(store: MemoryStore, limit: int = trace.DEFAULT_LIMIT) -> TraceNode:
+def _root(store: MemoryStore, limit: int = LIMIT) -> TraceNode:
     root = trace.read(store, "flow", "r1", limit).root
     assert root is not None
     return root
@@ -241,13 +242,13 @@ def test_a_tree_deeper_than_the_stack_can_be_shown() -> None:
 
 
 def test_a_request_without_events_has_no_tree() -> None:
-    assert trace.read(_store(), "flow", "r1").root is None
+    assert trace.read(_store(), "flow", "r1", LIMIT).root is None
 
 
 def test_a_request_whose_plan_is_gone_has_no_tree() -> None:
     store = _store(*WHOLE)
     store.commit([Delete(keys.plan("flow", "digest"))])
-    assert trace.read(store, "flow", "r1").root is None
+    assert trace.read(store, "flow", "r1", LIMIT).root is None
 
 
 @pytest.mark.parametrize("wanted", ["m0", "r0", "m1", "c2", "r3"])
@@ -277,7 +278,7 @@ def test_an_invocation_of_no_log_is_not_found() -> None:
 
 def test_a_request_that_is_not_there_is_not_found() -> None:
     with pytest.raises(NotFound):
-        trace.read(MemoryStore(), "flow", "r1")
+        trace.read(MemoryStore(), "flow", "r1", LIMIT)
     with pytest.raises(NotFound):
         trace.invocation(MemoryStore(), "flow", "r1", "m0")
 
@@ -301,7 +302,9 @@ def test_a_reducer_shows_the_output_of_its_partitions_in_their_order() -> None:
 
 
 def test_a_running_request_is_counted_from_its_log() -> None:
-    counts = trace.read(_store(ACCEPTED, MAPPED, SPLIT, COUNTED), "flow", "r1").request.counts
+    counts = trace.read(
+        _store(ACCEPTED, MAPPED, SPLIT, COUNTED), "flow", "r1", LIMIT
+    ).request.counts
     assert (counts.mapped, counts.finished, counts.invocations) == (4, 3, 10)
 
 
