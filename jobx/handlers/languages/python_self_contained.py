@@ -15,7 +15,8 @@ import ast
 import builtins
 import importlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from types import ModuleType
+from dataclasses import dataclass
+from datetime import timezone
 from typing import Final
 
 #: Names of the scope that concern the invocation alone.
@@ -35,7 +36,7 @@ _FUNCTIONS: Final = frozenset(
         *("oct", "ord", "pow", "print", "repr", "round", "sorted", "sum", "Ellipsis"),
     }
 )
-#: Modules whose public functions change nothing that anybody else finds.
+#: Modules whose public functions and classes change nothing that anybody else finds, but for some.
 _MODULES: Final = frozenset(
     {
         *("__future__", "base64", "bisect", "collections", "collections.abc", "dataclasses"),
@@ -43,6 +44,43 @@ _MODULES: Final = frozenset(
         *("statistics", "string", "textwrap", "typing", "unicodedata"),
     }
 )
+#: Functions and classes of these modules that lead further: they take attributes by name, run
+#: text, or keep what they are given.
+_LEADING: Final = frozenset(
+    {
+        *("dataclasses.make_dataclass", "string.Formatter", "typing.ForwardRef"),
+        *("typing.clear_overloads", "typing.get_overloads", "typing.get_type_hints"),
+        *("typing.no_type_check_decorator", "typing.overload", "functools.update_wrapper"),
+    }
+)
+#: Those that change what they are given: above a function or class, that is the author's own.
+_DECORATORS: Final = frozenset(
+    {
+        *("dataclasses.dataclass", "functools.total_ordering", "functools.wraps"),
+        *("typing.dataclass_transform", "typing.final", "typing.no_type_check"),
+        "typing.runtime_checkable",
+    }
+)
+#: Types of a module's constants that nobody can change.
+_IMMUTABLE: Final = (str, bytes, int, float, timezone)
+_SELF: Final = "self"
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known about the names of a module before its nodes are judged.
+
+    Attributes:
+        doors: Names that lead out of it.
+        modules: Names that stand for modules, and which these are.
+        decorators: Names that stand for one of _DECORATORS.
+        decorating: The nodes, by id, that stand above a function or class.
+    """
+
+    doors: Collection[str]
+    modules: Mapping[str, str]
+    decorators: Collection[str]
+    decorating: Collection[int]
 
 
 def is_self_contained(module: ast.Module, scope: Collection[str]) -> bool:
@@ -52,20 +90,36 @@ def is_self_contained(module: ast.Module, scope: Collection[str]) -> bool:
         module: The syntax tree.
         scope: The names that it finds in its globals, next to the builtins.
     """
-    modules = dict(_imported(module))
-    if not _MODULES.issuperset(modules.values()):
+    nodes = [*ast.walk(module)]
+    imported = [one for node in nodes if isinstance(node, ast.Import) for one in _imported(node)]
+    modules = {name: which for name, which, _ in imported}
+    if any(full not in _MODULES or modules[name] != which for name, which, full in imported):
         return False
     doors = {name for name, thing in vars(builtins).items() if not isinstance(thing, type)}
     doors |= set(scope)
     doors -= _FUNCTIONS | _OF_SCOPE
-    return all(_is_harmless(node, doors, modules) for node in _nodes(module, modules))
+    decorators = {
+        alias.asname or alias.name
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if f"{node.module}.{alias.name}" in _DECORATORS
+    }
+    known = _Known(doors, modules, decorators, {id(one) for one in _decorating(nodes)})
+    return all(_is_harmless(node, known) for node in _nodes(module, modules))
 
 
-def _imported(module: ast.Module) -> Iterator[tuple[str, str]]:
-    """Yield the names that stand for modules, and which these are."""
-    for node in ast.walk(module):
-        if isinstance(node, ast.Import):
-            yield from ((alias.asname or alias.name, alias.name) for alias in node.names)
+def _imported(node: ast.Import) -> Iterator[tuple[str, str, str]]:
+    """Yield names that come to stand for modules, which these are, and what is loaded for it."""
+    for alias in node.names:
+        first = alias.name.partition(".")[0]
+        yield alias.asname or first, alias.name if alias.asname else first, alias.name
+
+
+def _decorating(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    for node in nodes:
+        for decorator in getattr(node, "decorator_list", ()):
+            yield decorator.func if isinstance(decorator, ast.Call) else decorator
 
 
 def _nodes(module: ast.Module, modules: Collection[str]) -> Iterator[ast.AST]:
@@ -78,17 +132,36 @@ def _nodes(module: ast.Module, modules: Collection[str]) -> Iterator[ast.AST]:
             waiting += ast.iter_child_nodes(node)
 
 
-def _is_harmless(node: ast.AST, doors: Collection[str], modules: Mapping[str, str]) -> bool:
+def _is_harmless(node: ast.AST, known: _Known) -> bool:
     if isinstance(node, ast.Name):
-        return node.id not in doors and node.id not in modules and not node.id.startswith("__")
+        return _is_own(node, known)
     if isinstance(node, ast.Attribute):
         base = _named(node.value)
         if not isinstance(node.ctx, ast.Load):
-            return base == "self"
-        return _leads_nowhere([node.attr]) and _are_things(modules.get(base), [node.attr])
+            return base == _SELF
+        module = known.modules.get(base)
+        is_above = id(node) in known.decorating
+        return _leads_nowhere([node.attr]) and (
+            module is None or _is_thing(module, node.attr, decorates=is_above)
+        )
     if isinstance(node, ast.ImportFrom):
-        return node.module in _MODULES and _are_things(node.module, [a.name for a in node.names])
+        return not node.level and all(
+            node.module in _MODULES and _is_thing(node.module, alias.name, decorates=True)
+            for alias in node.names
+        )
+    if isinstance(node, ast.alias):
+        return node.asname != _SELF
     return not isinstance(node, ast.MatchClass) or _leads_nowhere(node.kwd_attrs)
+
+
+def _is_own(node: ast.Name, known: _Known) -> bool:
+    """Tell whether a name stands for something of the module's own, or leads nowhere."""
+    name = node.id
+    if name in known.doors or name in known.modules or name.startswith("__"):
+        return False
+    if name in known.decorators:
+        return id(node) in known.decorating
+    return name != _SELF or isinstance(node.ctx, ast.Load)
 
 
 def _named(node: ast.AST) -> str:
@@ -99,9 +172,21 @@ def _leads_nowhere(attributes: Iterable[str]) -> bool:
     return not any(name.startswith("_") or name.endswith("_frame") for name in attributes)
 
 
-def _are_things(module: str | None, names: Iterable[str]) -> bool:
-    """Tell whether names of a module are public and no modules that it imported itself."""
-    if module is None:
+def _is_thing(module: str, name: str, *, decorates: bool) -> bool:
+    """Tell whether a name of a module is a public function, class or constant that is harmless.
+
+    Not a module or anything else that it imported itself, nor data that may be changed.
+
+    Args:
+        module: The module.
+        name: The name.
+        decorates: It may be one that changes what it is given.
+    """
+    if module == "__future__":
         return True
-    found = vars(importlib.import_module(module))
-    return not any(name[0] in "_*" or isinstance(found.get(name), ModuleType) for name in names)
+    full, found = f"{module}.{name}", vars(importlib.import_module(module))
+    if name[0] in "_*" or name not in found.get("__all__", found) or full in _LEADING:
+        return False
+    thing = found.get(name)
+    is_harmless = callable(thing) or isinstance(thing, _IMMUTABLE)
+    return is_harmless and (decorates or full not in _DECORATORS)

@@ -22,6 +22,14 @@ SELF_CONTAINED = {
     "the future": "from __future__ import annotations",
     "a class": "class A:\n def __init__(self, x): self.x = x\nA(1).x",
     "an exception": "try: int('a')\nexcept ValueError as error: print(str(error))",
+    "decorators of its own": "import functools, dataclasses as d\nfrom functools import wraps\n"
+    "def f(g):\n @wraps(g)\n def h(): return g()\n return h\n"
+    "@functools.total_ordering\n@d.dataclass(frozen=True)\nclass A: a: int = 1",
+    "constants": "import math, re, string, datetime as d\n"
+    "re.I | re.M, math.pi, string.digits, d.UTC, d.timezone.utc",
+    "types": "from typing import Any, Optional\nimport typing as t\nt.Callable[[int], str]",
+    "a part of a package": "import collections.abc as abc\nabc.Mapping",
+    "a module twice": "import json\ndef f():\n import json\n return json.dumps(1)",
     "classes of builtins": "isinstance(1, int | str); super; object; KeyError; memoryview",
 }
 REACHING = {
@@ -52,6 +60,29 @@ REACHING = {
     "an attribute of something else": "import json\njson.dumps = str",
     "no attribute any more": "import json\ndel json.dumps",
     "an attribute in a loop": "import json\nfor json.dumps in [str]: pass",
+    "a module or another": "try: import os as json\nexcept ImportError: import json",
+    "a faster module or another": "try: import ujson as json\nexcept ImportError: import json",
+    "two modules by a name": "import json as x\nimport math as x",
+    "a package by its part": "import collections.abc\nf(collections)",
+    "a part of a package's own": "import collections.abc\ncollections._sys.path.append('x')",
+    "a module as self": "import json as self\nself.dumps = str",
+    "a class as self": "from collections import Counter as self\nself.update = None",
+    "a class become self": "from collections import Counter\nself = Counter\nself.update = None",
+    "a relative module by name": "from .json import dumps",
+    "files by a program of a module": "import base64\nbase64.main()",
+    "the same program by its name": "from base64 import main",
+    "text run as types": "import typing\ntyping.get_type_hints(f, {'a': 1})",
+    "a function changed": "import functools\nfunctools.update_wrapper(g, f)",
+    "a function changed by a decorator": "import functools, json\nfunctools.wraps(f)(json.dumps)",
+    "the same decorator by its name": "from functools import wraps\nwraps(f)(len)",
+    "a decorator passed on": "from functools import wraps\nw = wraps\nw(f)(g)",
+    "a class changed by a decorator": "from collections import Counter\n"
+    "from dataclasses import dataclass\ndataclass(Counter)",
+    "attributes by text": "import string\nstring.Formatter().get_field('0.__globals__', [f], {})",
+    "a set of a module": "import hashlib\nhashlib.algorithms_available.add('x')",
+    "the same set by its name": "from hashlib import algorithms_available as a\na.add('x')",
+    "a list of a module": "import typing\ntyping.EXCLUDED_ATTRIBUTES.append('x')",
+    "what a module imported": "import dataclasses\ndataclasses.FunctionType",
 }
 
 
