@@ -361,6 +361,64 @@ def test_an_executor_that_keeps_mappers_does_not_leave(tmp_path: Path) -> None:
         assert not executor.leaves()
 
 
+LEAVE_FILE = "yield Map('t')\nopen('left', 'w').close()\nyield 1, 1\nyield 2, 2"
+LOOK = "import os\nyield Return()\nyield 'left', os.path.exists('left')"
+
+
+def test_files_of_a_suspended_mapper_are_removed_when_it_is_dropped(
+    executor: Executor, tmp_path: Path
+) -> None:
+    executor.frames.send(frames.load("m", "mapper", LEAVE_FILE))
+    executor.frames.send(frames.load("look", "mapper", LOOK))
+    executor.ask(frames.map_(tmp_path, [["k", 1]], chunk_pairs=1))
+    found = []
+    for request_id in ("r2", "r3"):
+        request = {**frames.REQUEST, "id": request_id}
+        answer = executor.ask(
+            frames.map_(tmp_path, [[1, 1]], request=request, mapper="look", reducer=None)
+        )
+        found += frames.pairs(answer["segments"][0][3], tmp_path)
+        executor.frames.send({"t": "drop", "request_id": "r1", "vertices": None})
+    assert found == [("left", True), ("left", False)]
+
+
+def test_an_executor_that_cannot_clean_answers_and_leaves(
+    node: ExecutorHost, executor: Executor, tmp_path: Path
+) -> None:
+    replace = (
+        "import os, shutil\nshutil.rmtree(os.getcwd())\nopen(os.environ['TMPDIR'], 'w').close()"
+    )
+    answer = run(executor, tmp_path, f"{replace}\nyield Return()\nyield 1, 1")
+    assert (answer["segments"][0][0], executor.leaves()) == ("returned", True)
+    assert node.hear() == {"t": "exited", "pid": executor.pid, "status": 0}
+
+
+def test_an_executor_that_cannot_clean_runs_no_other_request(
+    executor: Executor, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    spoil = (
+        "import os\nos.environ.clear = None\nos.environ['LEFT'] = '1'\nyield Return()\n"
+        f"while not os.path.exists({str(gate)!r}): pass"
+    )
+    executor.frames.send(frames.load("m", "mapper", spoil))
+    executor.frames.send(frames.map_(tmp_path, [["k", 1]], reducer=None, id=7))
+    other = {**frames.REQUEST, "id": "r2"}
+    executor.frames.send(frames.map_(tmp_path, [["k", 1]], request=other, mapper="good", id=8))
+    gate.touch()
+    assert executor.ask()["id"] == 7
+    assert executor.ask() == {"t": "leaving"}
+
+
+def test_an_executor_that_fails_says_why_where_its_fork_server_does(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with ExecutorHost(tmp_path / "tmp") as node:
+        node.spawn().frames.send({"t": "dance"})
+        node.hear()
+    assert "an executor knows no frame 'dance'" in capfd.readouterr().err
+
+
 def test_a_large_answer_goes_through_blobs(executor: Executor, tmp_path: Path) -> None:
     source = "yield Return()\nfor n in range(50_000): yield n, 'x' * 20"
     answer = run(executor, tmp_path, source, sync=True, partitions=4)

@@ -255,6 +255,8 @@ SHELL_ROWS = {
     "a variable": ("export LEFT=1", 'echo "\\"[$LEFT]\\""'),
     "a limit": ("ulimit -n 64", "ulimit -n"),
     "a process": ("sleep 60 > /dev/null 2>&1 &", "echo 1"),
+    "no folder": ('rm -rf "$TMPDIR"', "pwd | wc -l"),
+    "no files in it": ('rm -rf "$TMPDIR"/*', "touch a; ls | grep -c a"),
 }
 JOBS = {
     "python": ("py", "first"),

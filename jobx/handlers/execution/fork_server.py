@@ -169,6 +169,7 @@ def _become_executor(
 ) -> None:
     """Turn this new process into an executor; does not return."""
     status = 1
+    complaints_fd = executor.lift(os.dup(2))  # author code gets another one
     try:
         os.setsid()
         kernel.prctl(kernel.DIE_WITH_PARENT, signal.SIGKILL)
@@ -177,10 +178,11 @@ def _become_executor(
         gc.enable()
         gc.set_threshold(*_GC_THRESHOLD)
         _confine(config, folder)
-        executor.main(stream_fd, Page(mmap(page_fd, PAGE_BYTES)), config, folder)
+        page = Page(mmap(page_fd, PAGE_BYTES))
+        executor.main(stream_fd, page, config, folder, complaints_fd=complaints_fd)
         status = 0
     except BaseException:  # noqa: BLE001 - the process ends here, and says why
-        traceback.print_exc()
+        os.write(complaints_fd, traceback.format_exc().encode("utf-8", "backslashreplace"))
     finally:
         os._exit(status)
 

@@ -15,8 +15,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from jobx.errors import FrameError
@@ -93,7 +94,7 @@ def lift(descriptor: int) -> int:
     return lifted
 
 
-def close_others(kept: set[int]) -> None:
+def close_others(kept: set[int | None]) -> None:
     """Close all descriptors but those given."""
     for name in os.listdir("/proc/self/fd"):
         if int(name) not in kept:
@@ -103,7 +104,9 @@ def close_others(kept: set[int]) -> None:
                 continue
 
 
-def main(stream_fd: int, page: Page, config: Config, folder: str) -> None:
+def main(
+    stream_fd: int, page: Page, config: Config, folder: str, *, complaints_fd: int | None = None
+) -> None:
     """Run frames until the node closes its end, sends ``exit``, or this process is used up.
 
     Args:
@@ -111,6 +114,7 @@ def main(stream_fd: int, page: Page, config: Config, folder: str) -> None:
         page: The page shared with the node.
         config: The configuration.
         folder: The private folder, already the working directory.
+        complaints_fd: Stays open as well, but not in processes that author code forks.
     """
     kernel.prctl(kernel.ADOPT_ORPHANS, 1)
     kernel.give_way()  # otherwise each frame that the node sends interrupts it
@@ -119,7 +123,7 @@ def main(stream_fd: int, page: Page, config: Config, folder: str) -> None:
         scope.add("FS", shared_files(config.files, scope.workflow))
     capture = Capture(lift, scope.take)
     stream_fd = lift(stream_fd)
-    close_others({stream_fd, *capture.descriptors})
+    close_others({stream_fd, *capture.descriptors, complaints_fd})
     capture.start()
     time_limit = TimeLimit()
     limits = OutputLimits(config.output_bytes, config.spill_bytes, folder, config.segments_bytes)
@@ -135,6 +139,8 @@ def main(stream_fd: int, page: Page, config: Config, folder: str) -> None:
         factories=ScopeFactories(config.factories, config.secrets),
         redactor=Redactor(config.secrets.values()),
     )
+    if complaints_fd is not None:
+        state.forked.watch(partial(os.close, complaints_fd))
     frames = FrameSocket(socket.socket(fileno=stream_fd))
     executor = _Executor(state, capture, frames, config, folder)
     executor.run()
@@ -183,11 +189,16 @@ class _Executor:
                 raise FrameError(f"an executor knows no frame {kind!r}")
 
     def _work(self, frame: Frame) -> None:
-        """Run and answer a work frame; clean up after the answer, since somebody waits for it."""
+        """Run and answer a work frame; clean up after the answer, since somebody waits for it.
+
+        It is not run where an earlier request cannot be cleaned up: the executor leaves then.
+        """
         page, request_id = self._state.page, frame["request"]["id"]
         page.take_up(frame["id"], time.monotonic_ns())
         if request_id != self._request_id:
             self._clean()
+            if self._must_leave():
+                return
             self._request_id = request_id
         result = ResultReport(frame["id"], request_id, batch.run(self._state, frame))
         self._is_clean = self._state.is_self_contained and not self._state.guests.are_used
@@ -202,7 +213,9 @@ class _Executor:
             )
         self._frames.send_bytes(answer)
         if not self._state.is_self_contained:
-            self._restore()
+            self._undo(self._restore)
+        elif self._state.guests.are_used:
+            self._undo(self._surroundings.restore_folder)
         page.take_up(0, 0)
         if not (self._is_clean or self._frames.is_pending()):  # nobody waits meanwhile
             self._clean()
@@ -219,18 +232,30 @@ class _Executor:
         if self._is_clean:
             return
         if not self._state.is_self_contained:
-            self._clean_process()
+            self._undo(self._clean_process)
         if not self._state.suspended:  # suspended mappers may still use files and child processes
-            self._surroundings.remove_files()
-            self._state.guests.restore()
-        self._is_clean = True
+            self._undo(self._surroundings.remove_files)
+            self._undo(self._state.guests.restore)
+        self._is_clean = not self._state.suspended
+
+    def _undo(self, undo: Callable[[], None]) -> None:
+        """Undo changes of author code; if that fails in whatever way, the executor leaves."""
+        try:
+            undo()
+        except Exception:  # noqa: BLE001 - what author code changed may fail in any way
+            self._is_whole = False
+
+    def _must_leave(self) -> bool:
+        """Tell whether something cannot be undone; suspended mappers would be lost."""
+        return not (self._is_whole or self._state.suspended)
 
     def _clean_process(self) -> None:
         now = time.monotonic()
         is_thorough = now >= self._thorough_at
         if is_thorough:
             self._thorough_at = now + _THOROUGH_S
-        self._is_whole = self._surroundings.restore(is_thorough=is_thorough)
+        if not self._surroundings.restore(is_thorough=is_thorough):
+            self._is_whole = False
 
     def _let_go(self) -> None:
         """Drop the socket and the page in a process that author code forked."""
@@ -246,7 +271,7 @@ class _Executor:
         if state.suspended:  # they would be lost, restarted, and lost again
             return False
         growth_bytes = self._rss_bytes - self._first_rss_bytes
-        is_old = state.invocations >= config.recycle_invocations or not self._is_whole
+        is_old = state.invocations >= config.recycle_invocations or self._must_leave()
         return is_old or growth_bytes >= config.recycle_growth_bytes or self._is_haunted()
 
     def _weigh(self) -> None:

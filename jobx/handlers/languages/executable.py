@@ -109,12 +109,8 @@ def _program(handler: Mapping[str, Any], guests: Guests) -> Program:
         raise GuestFailed("capability", "ProgramRefused", reason)
     show_source(name, handler["source_code"])
     # Messages of a program contain the name of the file, so it is the name of the handler.
-    folder = os.path.join(guests.folder, f"handler-{handler['version']}")
-    os.makedirs(folder, exist_ok=True)
-    script = os.path.join(folder, name)
-    with open(script, "w", encoding="utf-8") as file:
-        file.write(handler["source_code"])
-    return Program(guests, [*argv, script], name, script)
+    script = os.path.join(guests.folder, f"handler-{handler['version']}", name)
+    return Program(guests, [*argv, script], name, script, source_code=handler["source_code"])
 
 
 def _shell(argv: list[str]) -> str | None:

@@ -37,16 +37,25 @@ class Program:
         argv: The program and its arguments.
         name: What it is called in complaints about it: as the handler, when it is of one.
         path: File with its source, which complaints of the program are about.
+        source_code: What that file contains; None: it is not a file of author code.
         restores: It puts back what handlers of a request changed when it is told to.
     """
 
     def __init__(
-        self, guests: Guests, argv: Sequence[str], name: str, path: str, *, restores: bool = False
+        self,
+        guests: Guests,
+        argv: Sequence[str],
+        name: str,
+        path: str,
+        *,
+        source_code: str | None = None,
+        restores: bool = False,
     ) -> None:
         self._guests = guests
         self._argv = argv
         self._name = name
         self._path = path
+        self._source_code = source_code
         self._idle: Pipes | None = None
         self._request_id = ""
         #: No call of the request that it serves has ended; one has, since it was last restored.
@@ -120,9 +129,17 @@ class Program:
         return idle
 
     def _start(self, environment: Mapping[str, str] | None) -> Pipes:
+        if self._source_code is not None and not os.path.exists(self._path):
+            self._put(self._source_code)
         pipe = subprocess.PIPE
         streams = {"stdin": pipe, "stdout": pipe, "stderr": pipe}
         return Pipes(self._guests.start(self._argv, env=environment, bufsize=0, **streams))
+
+    def _put(self, source_code: str) -> None:
+        """Write the file of the source, also where author code removed it with all others."""
+        os.makedirs(os.path.dirname(self._path), exist_ok=True)
+        with open(self._path, "w", encoding="utf-8") as file:
+            file.write(source_code)
 
     def _lines(
         self,
