@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 from jobx.errors import FrameError
@@ -140,7 +139,7 @@ def main(
         redactor=Redactor(config.secrets.values()),
     )
     if complaints_fd is not None:
-        state.forked.watch(partial(os.close, complaints_fd))
+        state.forked.watch(lambda: os.close(complaints_fd))
     frames = FrameSocket(socket.socket(fileno=stream_fd))
     executor = _Executor(state, capture, frames, config, folder)
     executor.run()
