@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
-from gunicorn.asgi.protocol import ASGIProtocol
+from gunicorn.asgi.protocol import HIGH_WATER_LIMIT, ASGIProtocol
 from gunicorn.workers import gasgi
 
 from jobx.http.errors import MEDIA_PROBLEM, problem_document
@@ -73,7 +73,8 @@ class WebWorker(gasgi.ASGIWorker):
         head_s: How long a head may take to arrive.
         stall_s: How long a client may take nothing of an answer.
         connection_limit: Connections that may be open.
-        silent: Connections on which a head is awaited, the longest first, and when that ends.
+        silent: Connections on which a head is awaited and nothing is left to send, the longest
+            first, and when that ends.
     """
 
     head_s = 10.0
@@ -130,6 +131,8 @@ class Connection(ASGIProtocol):
     _head_bytes = 0
     _lingers = False
     _is_answering = False
+    #: A head is awaited, but the client has not taken the answer before it.
+    _has_rest = False
     _closed: bool
     _stall: asyncio.TimerHandle | None = None
 
@@ -153,7 +156,7 @@ class Connection(ASGIProtocol):
         if self._lingers:
             return
         super().data_received(data)
-        if self in self.worker.silent:
+        if self._has_rest or self in self.worker.silent:
             self._head_bytes += len(data)
             if self._head_bytes > _MAX_HEAD_BYTES:
                 self._refuse(431, f"a head may have at most {_MAX_HEAD_BYTES} bytes")
@@ -179,6 +182,9 @@ class Connection(ASGIProtocol):
         """Go on: the client has taken enough for now."""
         self._let_flow()
         super().resume_writing()
+        if self._has_rest:
+            self._leave_rest()
+            self._await_head()
 
     def _watch_rest(self) -> None:
         """Watch that the client takes what is left when its connection is to be closed."""
@@ -228,15 +234,25 @@ class Connection(ASGIProtocol):
             self.end()
 
     def _await_head(self) -> None:
-        self._head_bytes = 0
         self.worker.silent[self] = time.monotonic() + self.worker.head_s
 
     def _arm_keepalive_timer(self) -> None:
         super()._arm_keepalive_timer()
-        self._await_head()
+        self._head_bytes = 0
+        if self.transport.get_write_buffer_size():
+            self._has_rest = True
+            self.transport.set_write_buffer_limits(high=0)  # writing is paused until all is sent
+        else:
+            self._await_head()
+
+    def _leave_rest(self) -> None:
+        self._has_rest = False
+        self.transport.set_write_buffer_limits(high=HIGH_WATER_LIMIT)
 
     def _on_headers_complete(self) -> Any:
         self.worker.silent.pop(self, None)
+        if self._has_rest:
+            self._leave_rest()
         self._is_answering = False
         answer = super()._on_headers_complete()
         if not self._has_place and not self._current_request.path.startswith("/health/"):

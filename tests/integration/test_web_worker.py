@@ -28,7 +28,7 @@ JSON = {"Content-Type": "application/json"}
 class Web:
     """A running gunicorn and the node behind it."""
 
-    def __init__(self, node: FakeNode, loop: asyncio.AbstractEventLoop, port: int) -> None:
+    def __init__(self, node: FakeNode, loop: asyncio.AbstractEventLoop, port: int = 0) -> None:
         self.node = node
         self.loop = loop
         self.port = port
@@ -63,24 +63,35 @@ class Web:
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[Web]:
-    node = FakeNode()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
+    limits = {
+        "JOBX_HTTP_BIND": f"127.0.0.1:{port}",
+        "JOBX_HTTP_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
+    }
+    with running(tmp_path, limits) as web:
+        web.port = port
+        eventually(web.is_up)
+        yield web
+
+
+@contextlib.contextmanager
+def running(tmp_path: Path, limits: dict[str, str]) -> Iterator[Web]:
+    """Run a gunicorn with settings of its own; it may not answer yet."""
+    node = FakeNode()
     settings = {
         "JOBX_NODE_DATA_DIR": str(tmp_path),
         "JOBX_NODE_DRAIN_S": str(DRAIN_S),
-        "JOBX_HTTP_BIND": f"127.0.0.1:{port}",
-        "JOBX_HTTP_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
+        **limits,
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "python:jobx.http.gunicorn_conf"]
     command += ["--asgi-disconnect-grace-period", "0"]  # the hardest on handlers
     with gateway_thread(node, tmp_path / "gateway.sock") as loop:
-        web = Web(node, loop, port)
+        web = Web(node, loop)
         web.process = subprocess.Popen(
             [*command, "jobx.http.asgi:create()"], env={**os.environ, **settings}
         )
         try:
-            eventually(web.is_up)
             yield web
         finally:
             web.process.send_signal(signal.SIGQUIT)
@@ -147,3 +158,45 @@ def test_wait_that_outlasts_the_drain_gets_a_location(web: Web) -> None:
     assert (answer.status, answer.headers["Location"]) == (202, f"/request/texts/{request_id}")
     waiting.close()
     assert web.process.wait(20) == 0
+
+
+#: More than a Unix socket takes at once (net.core.wmem_default), by less than what pauses writing.
+JUST_OVER_BYTES = 260_000
+
+
+def test_answer_may_be_taken_later_than_a_head_must_come(tmp_path: Path) -> None:
+    place = tmp_path / "web.sock"
+    limits = {
+        "JOBX_HTTP_BIND": f"unix:{place}",
+        "JOBX_HTTP_HEAD_S": "1",
+        "JOBX_HTTP_STALL_S": "30",
+    }
+    with running(tmp_path, limits), contextlib.ExitStack() as stack:
+        eventually(place.exists)
+        arguments = {"count": JUST_OVER_BYTES // 1000, "value": "x" * 1000}
+        body = json.dumps({"arguments": arguments}).encode()
+        head = b"POST /job/texts/pairs HTTP/1.1\r\nHost: localhost\r\n"
+        head += b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+        slow, silent = (stack.enter_context(connected(place)) for _ in range(2))
+        slow.sendall(head + body)
+        assert slow.recv(100).startswith(b"HTTP/1.1 200 ")
+        assert silent.recv(1) == b""
+        later = stack.enter_context(connected(place))
+        assert later.recv(1) == b""
+        assert len(taken(slow)) > JUST_OVER_BYTES
+
+
+def connected(place: Path) -> socket.socket:
+    """Return a connection to a Unix socket."""
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(20)
+    client.connect(str(place))
+    return client
+
+
+def taken(client: socket.socket) -> bytes:
+    """Return what comes until the server closes."""
+    parts = []
+    while part := client.recv(1 << 16):
+        parts.append(part)
+    return b"".join(parts)
