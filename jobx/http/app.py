@@ -17,6 +17,7 @@ from jobx.http.openapi.document import document
 from jobx.http.openapi.operations import Operation, operations
 from jobx.http.reading import headers
 from jobx.http.resources.site import Responder, Site
+from jobx.http.writing import held
 
 App = falcon.asgi.App[Request, Response]
 
@@ -45,9 +46,11 @@ def create_app(node: NodePort, settings: HttpSettings, inputs: RootInputs | None
 
 def _responder(site: Site, operation: Operation) -> Responder:
     known, answer = operation.query_names, operation.respond
+    is_change = operation.method != "get"
 
     async def respond(req: Request, resp: Response, **names: Any) -> None:
-        headers.query(req, *known)
+        headers.check_query(req, *known)
         await answer(site, req, resp, **names)
+        held.settle(req, resp, must_be_given=is_change)
 
     return respond

@@ -109,7 +109,7 @@ async def invocation(site: Site, _: Request, resp: Response, **names: str) -> No
 async def output(site: Site, _: Request, resp: Response, **names: str) -> None:
     """Answer with the captured output of an invocation, as text."""
     resp.content_type = falcon.MEDIA_TEXT
-    resp.text = (await site.node.call(_invocation(**names))).output or ""
+    resp.data = ((await site.node.call(_invocation(**names))).output or "").encode()
 
 
 async def graph(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from falcon.asgi import Request
+from falcon.asgi import Request, Response
 
 from jobx.http.byte_budget import ByteBudget
 
@@ -18,6 +18,8 @@ _HELD: Final = "jobx.held"
 #: What an item of a list is believed to take, and a page at most.
 ITEM_BYTES: Final = 2 << 10
 PAGE_BYTES: Final = 4 << 20
+#: An answer up to this size is not counted.
+SMALL_BYTES: Final = 16 << 10
 
 
 def hold(req: Request, count: int) -> None:
@@ -31,6 +33,32 @@ def hold(req: Request, count: int) -> None:
         held = req.scope.get(_HELD, 0)
         budget.take(count, held)
         req.scope[_HELD] = held + count
+
+
+def settle(req: Request, resp: Response, *, must_be_given: bool = False) -> None:
+    """Hold what an answer takes, now that it is there: more or less than was taken before.
+
+    An answer that is a stream holds what it took.
+
+    Args:
+        req: What is answered.
+        resp: Its answer.
+        must_be_given: It says what was changed, so it is given whatever others hold.
+
+    Raises:
+        Overloaded: Other answers fill the budget.
+    """
+    budget: ByteBudget | None = req.scope.get(ANSWERS)
+    if budget is None or resp.stream is not None:
+        return
+    size_bytes = len(resp.data or b"")
+    wanted = size_bytes if size_bytes > SMALL_BYTES else 0
+    held = req.scope.get(_HELD, 0)
+    if wanted <= held or must_be_given:
+        budget.give_back(held - wanted)
+    else:
+        budget.take(wanted - held, held)
+    req.scope[_HELD] = wanted
 
 
 def hold_page(req: Request, limit: int) -> None:

@@ -47,10 +47,10 @@ def send_text(resp: Response, text: bytes) -> None:
     resp.data = text
 
 
-def send_running(resp: Response, request: RequestView, status: int = 202) -> None:
+def send_running(resp: Response, request: RequestView) -> None:
     """Make ``resp`` say that a request still runs, with its location."""
     resp.set_header("Location", f"/request/{request.workflow_name}/{request.request_id}")
-    send_json(resp, request, status)
+    send_json(resp, request, 202)
 
 
 def send_delivery(resp: Response, request: RequestView, delivery: Delivery) -> None:
@@ -92,8 +92,11 @@ async def _send_result(
         items = _items(payloads)
         most = max((len(listed) for _, listed in items), default=0)
         if result.size_bytes * most <= _DIRECT_BODY_BYTES:  # each value gets its own key
+            body = form.body([(key, value) for key, listed in items for value in listed])
+            if len(body) > held.SMALL_BYTES:
+                held.hold(req, len(body))
             resp.content_type = form.media_type
-            resp.data = form.body([(key, value) for key, listed in items for value in listed])
+            resp.data = body
             return
     held.hold(req, _held_bytes(payloads))
     resp.content_type = form.media_type

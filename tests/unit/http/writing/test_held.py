@@ -6,10 +6,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from falcon.asgi import Request
+from falcon.asgi import Request, Response
 
 from jobx.config import HttpSettings
 from jobx.errors import Overloaded
+from jobx.http.byte_budget import ByteBudget
 from jobx.http.door.door import Door
 from jobx.http.writing import held
 
@@ -69,3 +70,60 @@ def test_answers_in_flight_have_one_budget_until_they_are_sent(count: int, refus
 
 def test_an_application_without_a_door_has_no_budget() -> None:
     held.hold(Request(scope(), nothing), 1 << 60)
+
+
+LARGE = held.SMALL_BYTES + 1
+
+
+@pytest.fixture
+def budget() -> ByteBudget:
+    """Return a budget that one more large answer just fits into."""
+    budget = ByteBudget("answers", 3 * LARGE)
+    budget.take(2 * LARGE)
+    return budget
+
+
+def settled(budget: ByteBudget, count: int, *, estimate: int = 0, is_change: bool = False) -> None:
+    """Settle an answer of ``count`` bytes."""
+    request = Request({**scope(), held.ANSWERS: budget}, nothing)
+    response = Response()
+    held.hold(request, estimate)
+    response.data = bytes(count)
+    held.settle(request, response, must_be_given=is_change)
+
+
+@pytest.mark.parametrize(
+    ("count", "estimate", "taken"),
+    [
+        (LARGE, 0, LARGE),
+        (LARGE, LARGE - 1000, LARGE),
+        (LARGE - 1, 0, 0),
+        (LARGE - 1, LARGE, 0),
+        (0, 0, 0),
+    ],
+)
+def test_an_answer_holds_its_own_size_once_it_is_there(
+    budget: ByteBudget, count: int, estimate: int, taken: int
+) -> None:
+    settled(budget, count, estimate=estimate)
+    assert budget.taken_bytes == 2 * LARGE + taken
+
+
+def test_an_answer_for_which_there_is_no_room_is_refused(budget: ByteBudget) -> None:
+    with pytest.raises(Overloaded):
+        settled(budget, LARGE + 1)
+
+
+def test_an_answer_about_a_change_is_given_and_counted_all_the_same(budget: ByteBudget) -> None:
+    settled(budget, 2 * LARGE, is_change=True)
+    assert budget.taken_bytes == 4 * LARGE
+
+
+def test_a_stream_holds_what_it_took(budget: ByteBudget) -> None:
+    request = Request({**scope(), held.ANSWERS: budget}, nothing)
+    response = Response()
+    held.hold(request, LARGE)
+    response.stream = nothing()
+    held.settle(request, response)
+    response.stream.close()
+    assert budget.taken_bytes == 3 * LARGE
