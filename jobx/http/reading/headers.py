@@ -40,11 +40,9 @@ def waiting(req: Request, max_wait_s: float) -> WaitPreference:
     Raises:
         InvalidInput: The query or the header is malformed.
     """
-    blocking = query(req, "blocking").get("blocking")
-    if blocking is not None and blocking not in _BOOLEANS:
-        raise InvalidInput("query parameter blocking", repr(blocking), "must be true or false")
+    blocking = flag(req, "blocking")
     prefer = preferences(req.get_header("Prefer"))
-    if blocking == "false":
+    if blocking is False:
         return WaitPreference(is_blocking=False, wait_s=0.0)
     if "wait" in prefer:
         return _waiting_for(prefer["wait"], max_wait_s)
@@ -95,15 +93,14 @@ def idempotency_key(req: Request) -> str | None:
     raise InvalidInput("header Idempotency-Key", repr(key)[:80], reason)
 
 
-def query(req: Request, *known: str) -> dict[str, str]:
-    """Return the query's parameters.
+def check_query(req: Request, *known: str) -> None:
+    """Check that each parameter of the query is known and stands once.
 
     Raises:
         InvalidInput: One is not among ``known``, or is repeated.
     """
     if not req.query_string:
-        return {}
-    found: dict[str, str] = {}
+        return
     for name, value in req.params.items():
         where = f"query parameter {name[:80]}"
         if name not in known:
@@ -111,17 +108,17 @@ def query(req: Request, *known: str) -> dict[str, str]:
             raise InvalidInput(where, repr(value)[:80], f"unknown; this address knows {names}")
         if not isinstance(value, str):
             raise InvalidInput(where, repr(value)[:80], "must stand once")
-        found[name] = value
-    return found
 
 
-def flag(req: Request, name: str) -> bool:
-    """Return the one parameter of an address: ``true``, ``false``, or missing (false).
+def flag(req: Request, name: str) -> bool | None:
+    """Return a parameter that is ``true`` or ``false``, or None where it is missing.
 
     Raises:
-        InvalidInput: It is something else, or the query has another parameter.
+        InvalidInput: It is something else.
     """
-    text = query(req, name).get(name, "false")
+    text: str | None = req.get_param(name)
+    if text is None:
+        return None
     if text not in _BOOLEANS:
         raise InvalidInput(f"query parameter {name}", repr(text)[:80], "must be true or false")
     return _BOOLEANS[text]

@@ -71,7 +71,7 @@ async def put(kind: str, site: Site, req: Request, resp: Response, **names: str)
 
 async def delete(kind: str, site: Site, req: Request, resp: Response, **names: str) -> None:
     """Delete an entity; with ``?force=true`` even if it is in use, and list what that broke."""
-    force = headers.flag(req, "force")
+    force = headers.flag(req, "force") or False
     answer = await site.node.call(DeleteEntity(**_key(kind, **names), force=force))
     if force:
         results.send_json(resp, answer)
