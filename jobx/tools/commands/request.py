@@ -17,10 +17,10 @@ from jobx.actors.inspection import sessions, view_builders
 from jobx.actors.inspection import trace as traces
 from jobx.errors import InUse, NodeUnreachable, NotEnded, RequestCancelled, RequestFailed
 from jobx.handlers.pairs import run_reader
+from jobx.kv import opening
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.entities.entities import Entities
 from jobx.kv.folder_lock import FolderLock
-from jobx.kv.opening import lease_of
 from jobx.kv.requests import deliveries, kept_requests, request_entity
 from jobx.kv.requests.lives import LOCAL
 from jobx.kv.store import Store
@@ -267,7 +267,7 @@ def _cancel_stored(call: Call, workflow: str, request_id: str) -> RequestView:
 @contextmanager
 def _alone(call: Call, store: Store) -> Iterator[None]:
     """Keep nodes on other machines from the store for the length of a ``with``."""
-    lease = lease_of(store, call.settings, LOCAL)
+    lease = opening.lease_of(store, call.settings, LOCAL)
     if lease is None:
         yield
         return
@@ -323,8 +323,8 @@ def _remove(call: Call, store: Store, entity: model.Request) -> None:
 
 
 def _waits(call: Call) -> bool:
-    """Whether no node works on open requests."""
-    return FolderLock(call.settings.data_dir).holder() is None
+    """Whether it is known that no node works on open requests; with a store elsewhere it is not."""
+    return opening.is_here(call.settings) and FolderLock(call.settings.data_dir).holder() is None
 
 
 def _state(view: RequestView, *, waits: bool) -> str:
