@@ -140,7 +140,7 @@ def _response(operation: Operation, status: int, schema: Schema | None) -> Schem
         response["content"] = _content(schema, *_media_types(operation, schema))
     headers = dict(operation.headers)
     if status in (201, 202):
-        headers["Location"] = "The location of the request."
+        headers["Location"] = "The location of what was created or started."
     if headers:
         text = {"type": "string"}
         response["headers"] = {

@@ -1,4 +1,9 @@
-"""``python -m tests.chaos.soak --minutes N [--seed S] [--rate R] [--faults a,b] [--keep]``."""
+"""Run a soak: ``python -m tests.chaos.soak``.
+
+Its options are ``--minutes``, ``--seed``, ``--rate``, ``--clients``, ``--pause``, ``--faults``,
+``--jobs``, ``--retention``, ``--aged``, ``--orphans`` and ``--folder``; ``--help`` says what they
+are.
+"""
 
 from __future__ import annotations
 

@@ -316,5 +316,3 @@ JOBS: Final[dict[str, Job]] = {
         options={"argument_spec": (("n", "int"),)},
     ),
 }
-#: Those that only end well, or that have a writer, when something is installed.
-NEEDS: Final = {"letters_javascript": "javascript", "letters_wasm": "wasm"}

@@ -92,3 +92,15 @@ def test_operation_describes_its_path_and_answers(path: str, operation: dict[str
     assert named == set(re.findall(r"{(\w+)}", path))
     assert all(response["description"] for response in operation["responses"].values())
     assert "400" in operation["responses"]
+
+
+def test_location_of_an_answer_is_that_of_what_was_created_or_started() -> None:
+    answers = [
+        (status, answer["headers"]["Location"]["description"])
+        for path in document()["paths"].values()
+        for one in path.values()
+        for status, answer in one["responses"].items()
+        if "Location" in answer.get("headers", {})
+    ]
+    assert {status for status, _ in answers} == {"201", "202"}
+    assert {words for _, words in answers} == {"The location of what was created or started."}
