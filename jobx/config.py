@@ -89,8 +89,9 @@ class StoreSettings(Section, frozen=True, kw_only=True):
     password: str = ""
     #: What etcd has not answered after this is taken for unanswered.
     timeout_s: PositiveFloat = 3.0
-    #: Writes of one transaction: what etcd's servers have as ``--max-txn-ops``.
-    max_writes: PositiveInt = 128
+    #: Writes of one transaction: what etcd's servers have as ``--max-txn-ops``. Units of the node
+    #: itself have up to 100.
+    max_writes: Annotated[int, msgspec.Meta(ge=128)] = 128
 
 
 class HttpSettings(Section, frozen=True, kw_only=True):

@@ -205,12 +205,16 @@ def settings(environ: Environ) -> list[tuple[str, str]]:
 
 
 def notes(environ: Environ) -> list[str]:
-    """Return a line for each variable that is set and no longer does anything."""
-    return [
-        f"{name} is not used: {variable.says}"
-        for name, variable, _ in _given(environ)
-        if variable.fate == "unused"
-    ]
+    """Return a line for each variable that is set and does nothing, here or ever."""
+    found = []
+    for name, variable, _ in _given(environ):
+        if variable.fate == "unused":
+            found.append(f"{name} is not used: {variable.says}")
+        elif variable.fate == "part":
+            whole = variable.says.partition(":")[0]
+            if not environ.get(whole):
+                found.append(f"{name} is not used: it goes with {whole}, which is not set")
+    return found
 
 
 def _given(environ: Environ) -> list[tuple[str, Variable, str]]:

@@ -8,22 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Final, TypeAlias
 
-from jobx.errors import (
-    Conflict,
-    InternalError,
-    JobxError,
-    OutcomeUnknown,
-    StoreFull,
-    StoreRefused,
-    StoreUnavailable,
-)
-from jobx.kv.store import Chain, CommitOutcome, Create, Store, Unit
-
-#: Errors of the store itself, and not of a write.
-StoreFault: TypeAlias = StoreUnavailable | StoreFull | StoreRefused | OutcomeUnknown
-STORE_FAULTS: Final = (StoreUnavailable, StoreFull, StoreRefused, OutcomeUnknown)
+from jobx.errors import Conflict, InternalError, JobxError, OutcomeUnknown
+from jobx.kv.store import STORE_FAULTS, Chain, CommitOutcome, Create, Store, Unit
 
 _log = logging.getLogger(__name__)
 

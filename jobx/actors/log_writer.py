@@ -20,7 +20,7 @@ from msgspec import Struct
 from thespian.actors import ActorAddress
 
 from jobx import model
-from jobx.actors.commits import STORE_FAULTS, commit
+from jobx.actors.commits import commit
 from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
 from jobx.actors.recovery import shows_progress
 from jobx.actors.request.events import Accepted, Event, from_record
@@ -28,7 +28,7 @@ from jobx.actors.threads import SerialThread
 from jobx.errors import EntryDamaged, InternalError, InvalidInput, JobxError, OutcomeUnknown
 from jobx.kv import keys
 from jobx.kv.requests import event_log, lives, request_entity
-from jobx.kv.store import CommitOutcome, Delete, Put, Store, Unit, Write
+from jobx.kv.store import STORE_FAULTS, CommitOutcome, Delete, Put, Store, Unit, Write
 from jobx.system.backoff import doubled
 
 #: Logs that are read in parallel.

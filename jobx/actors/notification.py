@@ -66,6 +66,17 @@ def store_stalled(node_id: str, error: JobxError) -> Notification:
     )
 
 
+def store_damaged(node_id: str, error: JobxError) -> Notification:
+    """Return the notification that the check of the store failed."""
+    return Notification(
+        kind="store.damaged",
+        level="critical",
+        subject=f"the check of the store of node {node_id} failed: {error}",
+        cause=node_id,
+        text="The node goes on and accepts requests. Restore the store from the backup.",
+    )
+
+
 def store_back(node_id: str) -> Notification:
     """Return the notification that the store takes writes again."""
     return Notification(

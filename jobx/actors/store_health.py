@@ -29,7 +29,7 @@ class StoreHealth:
     Args:
         node_id: The node.
         store: What is checked.
-        notify: Hears when nothing can be written, and when it can be again.
+        notify: Hears of damage, when nothing can be written, and when it can be again.
     """
 
     def __init__(self, node_id: str, store: Store, notify: Callable[[Notification], None]) -> None:
@@ -46,7 +46,8 @@ class StoreHealth:
                 await in_daemon("store-check", self._store.check)
         except JobxError as error:
             self.trouble = str(error)
-            self.tell(error)
+            _log.error("the check of the store failed: %s", error)
+            self._notify(notification.store_damaged(self._node_id, error))
 
     def tell(self, fault: JobxError | None) -> None:
         """Tell that nothing can be written, or, with None, that it can be again."""

@@ -25,7 +25,6 @@ ID_NAME: Final = "store_id"
 _KEPT: Final = ("jobx.sqlite", "lock", ID_NAME)
 _ID_BYTES: Final = 16
 _STORE: Final = "jobx.sqlite"
-_WRITTEN: Final = (_STORE, f"{_STORE}-wal", f"{_STORE}-shm", "tmp", "blobs", "running", ID_NAME)
 
 
 class Place:

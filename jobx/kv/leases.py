@@ -29,6 +29,8 @@ class Lease(Protocol):
     def renew(self) -> None:
         """Stay the holder for a while; become it again when it was lost and nobody has it.
 
+        It does nothing after ``release``, which may come from another thread.
+
         Raises:
             InUse: Another one has it.
         """

@@ -175,9 +175,11 @@ class MemoryLease:
         self._key = key
         self._holder = holder.encode()
         self._ttl_s = ttl_s
+        self._is_released = False
 
     def acquire(self) -> None:
         """See ``Lease.acquire``."""
+        self._is_released = False
         deadline = time.monotonic() + self._ttl_s
         while True:
             try:
@@ -190,6 +192,8 @@ class MemoryLease:
     def renew(self) -> None:
         """See ``Lease.renew``."""
         with self._store.changed:
+            if self._is_released:
+                return
             entry, now = self._store.get(self._key), time.monotonic()
             is_held = entry is not None and self._store.leases.get(self._key, 0.0) > now
             if entry is not None and is_held and entry.value != self._holder:
@@ -201,6 +205,7 @@ class MemoryLease:
     def release(self) -> None:
         """See ``Lease.release``."""
         with self._store.changed:
+            self._is_released = True
             entry = self._store.get(self._key)
             if entry is not None and entry.value == self._holder:
                 self._store.commit([Delete(self._key)])

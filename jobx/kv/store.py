@@ -10,11 +10,21 @@ called from any thread, and never wait without a bound.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias, final
+from typing import Final, Protocol, TypeAlias, final
 
 from msgspec import Struct
 
-from jobx.errors import EntryDamaged, JobxError
+from jobx.errors import (
+    EntryDamaged,
+    JobxError,
+    OutcomeUnknown,
+    StoreFull,
+    StoreRefused,
+    StoreUnavailable,
+)
+
+#: Errors of the store itself, and not of a write.
+STORE_FAULTS: Final = (StoreUnavailable, StoreFull, StoreRefused, OutcomeUnknown)
 
 
 class Entry(Struct, frozen=True):

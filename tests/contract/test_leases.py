@@ -12,8 +12,8 @@ from jobx.errors import InUse
 from tests.support.stores import OpenStore
 from tests.support.waiting import eventually
 
-#: As short as etcd's servers of tests let it be.
-TTL_S = 1.0
+#: Short, but a renewal has a third of it.
+TTL_S = 2.0
 
 
 @pytest.fixture(params=["memory", "etcd"])
@@ -60,6 +60,16 @@ def test_what_was_released_is_free_at_once(store: Any) -> None:
     assert value(store) is None
     store.lease("nodes/a", "other", 60.0).renew()
     assert value(store) == b"other"
+
+
+def test_a_renewal_that_comes_after_the_release_does_nothing(store: Any) -> None:
+    mine = store.lease("nodes/a", "me", 60.0)
+    mine.acquire()
+    mine.release()
+    mine.renew()
+    assert value(store) is None
+    mine.acquire()
+    assert value(store) == b"me"
 
 
 def test_who_has_the_same_name_takes_it_over_at_once(store: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -116,7 +117,9 @@ class Etcd:
     def ctl(self, *words: str) -> Any:
         """Ask with etcdctl, and return the answer: JSON, or the text of commands that have none."""
         command = ["etcdctl", "--endpoints", ",".join(self.servers), "-w", "json", *words]
-        environ = {"ETCDCTL_API": "3", "PATH": "/usr/bin:/bin:/usr/local/bin"}
+        if shutil.which("etcdctl") is None:
+            absent("etcd", "needs the program etcdctl (etcd-client)")
+        environ = {**os.environ, "ETCDCTL_API": "3"}
         done = subprocess.run(command, capture_output=True, env=environ, check=True, timeout=30)
         try:
             return json.loads(done.stdout)

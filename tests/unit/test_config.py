@@ -41,7 +41,7 @@ def _other(kind: Any, default: Any) -> tuple[str, Any]:
     if kind is bool:
         return ("false", False) if default else ("true", True)
     if kind is int:
-        return ("7", 7) if default != 7 else ("8", 8)
+        return str(default + 1), default + 1
     if kind is float:
         return ("7.5", 7.5) if default != 7.5 else ("8.5", 8.5)
     return "other", "other"
@@ -136,6 +136,7 @@ def test_a_wrong_setting_is_refused_by_its_name(tmp_path: Path, text: str, setti
         ("JOBX_NODE_COLOUR", "red", "node.colour"),
         ("JOBX_HTTP_MAX_WAIT_S", "inf", "http.max_wait_s"),
         ("JOBX_HTTP_MAX_WAIT_S", "0", "http.max_wait_s"),
+        ("JOBX_STORE_MAX_WRITES", "127", "store.max_writes"),
     ],
 )
 def test_a_wrong_variable_is_refused_by_the_name_of_its_setting(

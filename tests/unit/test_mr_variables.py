@@ -110,6 +110,19 @@ def test_variable_that_does_nothing_is_accepted_and_told_of(name: str) -> None:
     assert mr_variables.notes({name: "x"}) == [f"{name} is not used: {VARIABLES[name].says}"]
 
 
+PARTS = [name for name, variable in VARIABLES.items() if variable.fate == "part"]
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_variable_that_goes_with_another_one_is_told_of_when_that_is_not_set(name: str) -> None:
+    whole = VARIABLES[name].says.partition(":")[0]
+    assert whole in VARIABLES
+    assert mr_variables.notes({name: "1"}) == [
+        f"{name} is not used: it goes with {whole}, which is not set"
+    ]
+    assert mr_variables.notes({name: "1", whole: "1"}) == []
+
+
 @pytest.mark.parametrize("environ", [{"DEBUG": "1"}, {"MR_OURS": "1"}, {"PATH": "/bin"}])
 def test_names_of_others_are_left_alone(environ: dict[str, str]) -> None:
     assert config_loading.load(None, environ) == Settings()

@@ -407,7 +407,7 @@ def _as_stored(entity: E) -> E:
 
 
 def _write(key: str, current: _Current | Entry | None, entity: msgspec.Struct) -> list[Write]:
-    """Return the write of an entity, or None if it is stored in this form already."""
+    """Return the write of an entity; nothing if it is stored in this form already."""
     body = encode(entity)
     if current is None:
         return [Create(key, body)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from contextlib import suppress
 from typing import Any, Final
@@ -39,13 +40,18 @@ class EtcdLease:
         self._holder = holder.encode()
         self._ttl_s = math.ceil(ttl_s)
         self._id = 0
+        #: Held by each change of the lease: a renewal must not follow the release.
+        self._lock = threading.Lock()
+        self._is_released = False
 
     def acquire(self) -> None:
         """See ``Lease.acquire``."""
         deadline = time.monotonic() + self._ttl_s + _LATE_S
+        self._is_released = False
         while True:
             try:
-                return self._take()
+                with self._lock:
+                    return self._take()
             except InUse:
                 if time.monotonic() > deadline:
                     raise
@@ -53,20 +59,26 @@ class EtcdLease:
 
     def renew(self) -> None:
         """See ``Lease.renew``."""
-        if not self._id or not self._keep():
-            self._id = 0
-            self._take()
+        with self._lock:
+            if not self._is_released and not (self._id and self._keep()):
+                self._id = 0
+                self._take()
 
     def release(self) -> None:
         """See ``Lease.release``."""
-        if self._id:
-            with suppress(JobxError):  # it expires soon
-                self._call(_revoke, rpc_pb2.LeaseRevokeRequest(ID=self._id))
-            self._id = 0
+        with self._lock:
+            self._is_released = True
+            if self._id:
+                with suppress(JobxError):  # it expires soon
+                    self._call(_revoke, rpc_pb2.LeaseRevokeRequest(ID=self._id))
+                self._id = 0
 
     def _keep(self) -> bool:
         """Renew the lease; return whether it still existed."""
-        answer = self._call(_keep_alive, rpc_pb2.LeaseKeepAliveRequest(ID=self._id))
+        # A renewal that is not answered leaves time for the next one.
+        limit_s = min(self._connection.timeout_s, self._ttl_s / 3)
+        request = rpc_pb2.LeaseKeepAliveRequest(ID=self._id)
+        answer = self._connection.call(_keep_alive, request, time.monotonic() + limit_s)
         return bool(answer.TTL > 0)
 
     def _take(self) -> None:

@@ -18,15 +18,13 @@ from jobx.errors import (
     EntryDamaged,
     JobxError,
     OutcomeUnknown,
-    StoreFull,
-    StoreRefused,
     StoreUnavailable,
 )
 from jobx.kv.etcd.connection import EtcdConnection, Server, opened
 from jobx.kv.etcd.leases import EtcdLease
 from jobx.kv.etcd.transactions import Numbered, Played, Space, groups, play
 from jobx.kv.prefixes import span
-from jobx.kv.store import Chain, CommitOutcome, Entry, Limits, Unit
+from jobx.kv.store import STORE_FAULTS, Chain, CommitOutcome, Entry, Limits, Unit
 from jobx.kv.write_batch import coalesce, name_of, too_large
 
 #: etcd's default limits of one transaction; a part of its 1.5 MiB is overhead.
@@ -35,7 +33,6 @@ LIMITS: Final = Limits(writes=128, size_bytes=1 << 20)
 _LOOK_S: Final = 30.0
 #: A commit begins no transaction after this many times the time limit of one.
 _COMMIT_TIMEOUTS: Final = 10
-_FAULTS: Final = (StoreUnavailable, StoreFull, StoreRefused, OutcomeUnknown)
 
 
 class EtcdStore:
@@ -107,7 +104,7 @@ class EtcdStore:
             units = [(number, unit) for number, unit in group if ends.is_open(number)]
             try:
                 self._write_group(units, ends, last)
-            except _FAULTS as error:
+            except STORE_FAULTS as error:
                 ends.stop(error, {number for number, _ in units})
                 break
         return ends.outcomes()

@@ -42,9 +42,11 @@ def test_small_store_is_checked_at_the_start(tmp_path: Path) -> None:
 def test_large_store_is_checked_later(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(store_health, "CHECK_AFTER_S", 0.0)
     check_at_start(SizedStore(), tmp_path, "store")
-    health = StoreHealth("n", SizedStore(), lambda _: None)
+    told: list[Notification] = []
+    health = StoreHealth("n", SizedStore(), told.append)
     asyncio.run(health.check_later())
     assert health.trouble is not None and "entry a" in health.trouble
+    assert [one.kind for one in told] == ["store.damaged"]
 
 
 def test_store_of_another_folder_is_refused(tmp_path: Path) -> None:

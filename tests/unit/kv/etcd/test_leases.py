@@ -1,0 +1,68 @@
+"""When a lease is renewed and released, with a server that only says something."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+
+from aetcd.rpc import rpc_pb2
+
+from jobx.kv.etcd.connection import EtcdConnection
+from jobx.kv.etcd.leases import EtcdLease
+
+WAIT_S = 10.0
+
+
+class Server(EtcdConnection):
+    """A server that lost every lease, and whose answer to a renewal may be held up.
+
+    Attributes:
+        revoked: The leases that were given up.
+        left_s: How long each renewal may take.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(["a:1"], None, None, 100.0)
+        self.revoked: list[int] = []
+        self.left_s: list[float] = []
+        self.asked, self.gate = threading.Event(), threading.Event()
+        self._granted = 0
+
+    def call(self, pick: Any, request: Any, deadline: float, writes: str | None = None) -> Any:
+        if isinstance(request, rpc_pb2.LeaseGrantRequest):
+            self._granted += 1
+            return rpc_pb2.LeaseGrantResponse(ID=self._granted)
+        if isinstance(request, rpc_pb2.LeaseKeepAliveRequest):
+            self.left_s.append(deadline - time.monotonic())
+            self.asked.set()
+            assert self.gate.wait(WAIT_S)
+            return rpc_pb2.LeaseKeepAliveResponse(TTL=0)
+        if isinstance(request, rpc_pb2.LeaseRevokeRequest):
+            self.revoked.append(request.ID)
+        return rpc_pb2.TxnResponse(succeeded=True)
+
+
+def test_a_renewal_under_way_leaves_no_lease_behind_its_release() -> None:
+    with closing(Server()) as server, ThreadPoolExecutor(2) as pool:
+        lease = EtcdLease(server, b"key", "key", "me", 3.0)
+        lease.acquire()
+        renewing = pool.submit(lease.renew)
+        assert server.asked.wait(WAIT_S)
+        releasing = pool.submit(lease.release)
+        server.gate.set()
+        renewing.result(WAIT_S)
+        releasing.result(WAIT_S)
+        lease.renew()
+    assert server.revoked == [2]
+
+
+def test_a_renewal_leaves_time_for_another_one() -> None:
+    with closing(Server()) as server:
+        lease = EtcdLease(server, b"key", "key", "me", 3.0)
+        lease.acquire()
+        server.gate.set()
+        lease.renew()
+    assert server.left_s[0] <= 1.0
