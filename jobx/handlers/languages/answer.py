@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from jobx.errors import InvalidInput
 from jobx.handlers.failures import GuestFailed, Misuse, filename, shorten
 from jobx.handlers.languages import asks, lines
 from jobx.handlers.languages.base import Grouped
+from jobx.handlers.languages.exchange import Replies
 from jobx.handlers.markers import Map, Return
 from jobx.handlers.scope.names import Scope
 from jobx.values import Value
@@ -48,13 +48,13 @@ class Answer:
 
     Attributes:
         has_ended: The program said that it is done.
-        replies: The replies to send, each in lines.
+        replies: The replies to send.
         offers: What it may ask for in addition to the names of the scope.
     """
 
     def __init__(self, scope: Scope, grouped: Grouped | None = None, *, hears: bool = True) -> None:
         self.has_ended = False
-        self.replies: deque[Iterable[bytes]] = deque()
+        self.replies = Replies()
         self._scope = scope
         self._grouped = grouped
         self.offers: dict[str, Callable[[], Value]] = {}
@@ -167,7 +167,8 @@ class Answer:
             found = {"answer": self.offers[name]()}
         else:
             found = asks.answer(self._scope, name, arguments)
-        self.replies.append([lines.dump(found)])
+        line = lines.dump(found)
+        self.replies.add([line], len(line))
         return ()
 
     def _take_again(self, content: Any) -> Iterable[object]:
@@ -175,7 +176,7 @@ class Answer:
         if self._grouped is None:
             raise Misuse("protocol", '"again" is for reducers: a mapper is sent no keys')
         self._check_hears("again")
-        self.replies.append(lines.keys(self._grouped))
+        self.replies.add(lines.keys(self._grouped))
         return ()
 
     def _check_hears(self, word: str) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
+import struct
 import subprocess
+import termios
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Final, cast
 
 from jobx.handlers.failures import Misuse
@@ -15,6 +19,13 @@ READ_BYTES: Final = 1 << 16
 _WRITE_BYTES: Final = 1 << 16
 #: Longest line that a program may write.
 MAX_LINE_BYTES: Final = 64 << 20
+#: Replies that may wait for a program to read them, and their bytes.
+MAX_REPLIES: Final = 1000
+_REPLIES_BYTES: Final = 16 << 20
+#: A program that has more to read, and asks on, gets so long to read some of it.
+_STALL_S: Final = 5.0
+#: How often it is seen whether a program has ended whose stderr another process keeps open.
+_GLANCE_S: Final = 0.02
 
 
 class Pipes:
@@ -41,10 +52,78 @@ class Pipes:
         """Tell whether the program has written to stdout, or closed it."""
         return bool(self._poll_stdout.poll(1e3 * timeout_s))
 
+    def takes_more(self, timeout_s: float) -> bool:
+        """Wait until the program has read some of what it was sent; tell whether it has."""
+        poll = select.poll()
+        poll.register(self.stdin, select.POLLOUT)
+        return bool(poll.poll(1e3 * timeout_s))
+
+    def unread(self) -> int:
+        """Return how many bytes that it was sent the program has not read."""
+        size = fcntl.ioctl(self.stdin.fileno(), termios.FIONREAD, bytes(4))
+        return int(struct.unpack("i", size)[0])
+
+    def complaints(self, patience_s: float) -> Iterator[bytes]:
+        """Yield what comes to stderr until it is closed, the program ended, or time is over."""
+        deadline = time.monotonic() + patience_s
+        poll = select.poll()
+        poll.register(self.stderr, select.POLLIN)
+        while time.monotonic() < deadline:
+            if poll.poll(1e3 * _GLANCE_S):
+                piece = os.read(self.stderr, READ_BYTES)
+                if not piece:
+                    return
+                yield piece
+            elif self.guest.poll() is not None:
+                return
+
     def complaint(self) -> bytes:
         """Return what is in stderr now, or a piece of it."""
         is_there = any(ready == self.stderr for ready, _ in self.poll.poll(0))
         return os.read(self.stderr, READ_BYTES) if is_there else b""
+
+
+class Replies:
+    """Replies that wait to be sent, each in lines.
+
+    Attributes:
+        make_room: Called when there are more than may wait.
+    """
+
+    def __init__(self) -> None:
+        self.make_room: Callable[[], None] = lambda: None
+        self._waiting: deque[tuple[Iterable[bytes], int]] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether more wait than may."""
+        return len(self._waiting) > MAX_REPLIES or self._bytes > _REPLIES_BYTES
+
+    def add(self, lines: Iterable[bytes], size_bytes: int = 0) -> None:
+        """Add a reply, which takes ``size_bytes`` while it waits.
+
+        Raises:
+            Misuse: Too many wait, and the program reads none of them.
+        """
+        self._waiting.append((lines, size_bytes))
+        self._bytes += size_bytes
+        if self.are_too_many:
+            self.make_room()
+
+    def next(self) -> Iterable[bytes]:
+        """Return the reply that has waited longest; it waits no more."""
+        lines, size_bytes = self._waiting.popleft()
+        self._bytes -= size_bytes
+        return lines
+
+    def clear(self) -> None:
+        """Drop them."""
+        self._waiting.clear()
+        self._bytes = 0
 
 
 class Exchange:
@@ -54,13 +133,15 @@ class Exchange:
         self,
         pipes: Pipes,
         sent: Iterable[bytes],
-        replies: deque[Iterable[bytes]],
+        replies: Replies,
         *,
         closes: bool,
     ) -> None:
         self._pipes = pipes
         self._sent = deque([iter(sent)])
         self._replies = replies
+        replies.make_room = self._make_room
+        self._untaken = pipes.unread()
         self._is_between_lines = True
         self._pending = memoryview(b"")
         self._unfinished: list[bytes] = []  # pieces of a line that has no end yet
@@ -73,6 +154,11 @@ class Exchange:
     def is_settled(self) -> bool:
         """Whether all was sent, and nothing is left of a line that came."""
         return not (self._sent or self._replies or self._pending or self._unfinished)
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the program has read nothing of what was sent, as far as that can be told."""
+        return not self._closes and self._pipes.unread() == self._untaken
 
     def run(self) -> Iterator[tuple[bool, list[bytes]]]:
         """Yield what comes until stdout is closed: (True, lines of it) or (False, of stderr)."""
@@ -94,9 +180,23 @@ class Exchange:
                     yield True, [last] if last else []
                     return
 
-    def rest(self) -> Iterator[bytes]:
-        """Yield what is in stderr now."""
+    def rest(self, patience_s: float = 0.0) -> Iterator[bytes]:
+        """Yield what is in stderr now, and what comes until it is closed or time is over."""
+        if patience_s:
+            yield from self._pipes.complaints(patience_s)
         yield from iter(self._pipes.complaint, b"")
+
+    def _make_room(self) -> None:
+        """Send replies until no more wait than may.
+
+        Raises:
+            Misuse: The program does not read them.
+        """
+        while self._replies.are_too_many:
+            self._write()
+            if self._replies.are_too_many and not self._pipes.takes_more(_STALL_S):
+                reason = f"it asks on while {len(self._replies)} replies wait: read each one first"
+                raise Misuse("protocol", reason)
 
     def _lines(self, chunk: bytes) -> list[bytes]:
         *lines, last = chunk.split(b"\n")
@@ -117,6 +217,7 @@ class Exchange:
             while self._pending or self._fill():
                 written = os.write(stdin.fileno(), self._pending)
                 self._pending = self._pending[written:]
+                self._untaken += written
         except BlockingIOError:
             self._is_full = True
             self._pipes.poll.register(stdin, select.POLLOUT)
@@ -136,7 +237,7 @@ class Exchange:
         filled = bytearray()
         while len(filled) < _WRITE_BYTES:
             if self._replies and self._is_between_lines:
-                self._sent.appendleft(iter(self._replies.popleft()))
+                self._sent.appendleft(iter(self._replies.next()))
             if not self._sent:
                 break
             piece = next(self._sent[0], None)

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -14,7 +13,7 @@ from jobx.handlers.failures import GuestFailed, StackFrame, filename
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import Answer
 from jobx.handlers.languages.child_processes import Guests
-from jobx.handlers.languages.exchange import READ_BYTES, Exchange, Pipes
+from jobx.handlers.languages.exchange import READ_BYTES, Exchange, Pipes, Replies
 from jobx.handlers.scope.names import Scope
 from jobx.system import processes
 
@@ -87,10 +86,10 @@ class Program:
         self._begin(str(scope.at_work().request["id"]))
         idle = self._take_idle()
         pipes = idle or self._start(environment)
-        replies = answer.replies if answer else deque()
+        replies = answer.replies if answer else Replies()
         exchange = Exchange(pipes, call(), replies, closes=environment is not None)
         is_answered = yield from self._lines(exchange, pipes, scope, answer)
-        if idle and not is_answered:  # it had ended after its last answer
+        if idle and not is_answered:  # it ended after its last answer, before this call
             yield from self.talk(scope, call, answer, environment)
 
     def _begin(self, request_id: str) -> None:
@@ -148,7 +147,7 @@ class Program:
         scope: Scope,
         answer: Answer | None,
     ) -> Generator[bytes, None, bool]:
-        """Yield the lines of an answer; return whether there was one, if the program ended."""
+        """Yield the lines of an answer; False if the program ended before it took up the call."""
         tail = _Tail(scope)
         ahead: Iterator[bytes] = iter(())
         is_idle = is_answered = False
@@ -160,7 +159,8 @@ class Program:
                     yield from ahead
                 else:
                     tail.take(pieces)
-            tail.take(exchange.rest())
+            tail.take(exchange.rest(_END_S))
+            is_answered = is_answered or not exchange.is_untouched
             self._check_end(self._guests.end(pipes.guest, _END_S), tail)
             return is_answered
         except GeneratorExit:

@@ -12,7 +12,7 @@ import pytest
 
 from jobx.errors import InvalidInput
 from jobx.handlers.execution.state import ExecutorState
-from jobx.handlers.languages import Checked, by_ending, processor
+from jobx.handlers.languages import Checked, by_ending, exchange, processor
 from jobx.handlers.languages.child_processes import Guests
 from tests.support import frames
 from tests.support.guests import children, failed, hosting, pairs, run
@@ -259,6 +259,46 @@ def test_an_error_that_is_told_leaves_the_program_running(guests: Guests) -> Non
     assert len({one["message"] for one in failures}) == 1
 
 
+ASKS_ON = '#!/bin/sh\nwhile :; do echo \'{"ask":["JOIN","a","b"]}\'; done'
+
+
+def test_a_program_that_asks_and_reads_nothing_fails_by_name(
+    guests: Guests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "_STALL_S", 0.05)
+    failure = failed(run(state(guests, m=ASKS_ON), [1, 1])[0])
+    assert failure["kind"] == "protocol"
+    assert f"while {exchange.MAX_REPLIES + 1} replies wait" in failure["message"]
+
+
+def test_a_program_may_ask_much_before_it_reads(scripting: Guests) -> None:
+    body = """import threading
+def answers():
+    while len(said) < 5000: said.append(hear())
+said = []; say(**{"return": True}); hear()
+reading = threading.Thread(target=answers); reading.start()
+for n in range(5000): say(ask=["JOIN", "a", str(n)])
+reading.join(); say(pair=["last", said[-1]["answer"]])"""
+    made = in_python(scripting, "m", body)
+    assert pairs(made, run(made, [1, 1], reducer=None)[0]) == [("last", "a/4999")]
+
+
+def test_a_call_that_a_program_took_up_is_not_repeated(guests: Guests, tmp_path: Path) -> None:
+    serve = (
+        f"#!/bin/sh\nread -r line; echo x >> {tmp_path}/calls\n"
+        "echo '{\"return\":true}'; echo '{\"end\":true}'\n"
+        f"read -r line; echo x >> {tmp_path}/calls; echo oops >&2"
+    )
+    made = state(guests, m=serve)
+    assert [pairs(made, one) for one in run(made, [1, 1], [2, 2], reducer=None)] == [[], []]
+    assert (tmp_path / "calls").read_text() == "x\nx\n"
+
+
+def test_a_program_may_complain_at_length_after_its_output(guests: Guests) -> None:
+    said = once("echo '{\"return\":true}'", "exec >&-", "head -c 300000 /dev/zero >&2")
+    assert run(state(guests, m=said), [1, 1], reducer=None)[0][0] == "returned"
+
+
 def test_an_exit_code_is_a_failure_with_what_was_said_last(guests: Guests) -> None:
     failure = failed(run(state(guests, m=once("echo 'no luck' >&2", "exit 3")), [1, 1])[0])
     assert (failure["kind"], failure["type"]) == ("author", "ProgramFailed")
@@ -287,6 +327,11 @@ def test_a_filter_maps_on_and_writes_its_session(guests: Guests) -> None:
     (segment,) = run(made, ["k", "v"], reducer=None)
     assert (segment[2], children(made, segment)) == ("next", [["k", "v"]])
     assert segment[7] == {1: {"output": "done\n", "session": {"mine": 5}}}
+
+
+def test_a_filter_may_give_nothing(guests: Guests) -> None:
+    made = state(guests, "shell", m="#!/bin/sh\ntrue")
+    assert pairs(made, run(made, ["k", "v"], reducer=None)[0]) == []
 
 
 def test_a_filter_finds_its_context_and_session_in_the_environment(guests: Guests) -> None:
