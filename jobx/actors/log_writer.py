@@ -198,11 +198,10 @@ class LogWriter:
             for begin in unread:
                 begin()
 
-    async def drain(self, timeout_s: float) -> bool:
-        """Wait until everything is written; False on a timeout."""
-        deadline = self._loop.time() + timeout_s
+    async def drain(self, is_over: Callable[[], bool]) -> bool:
+        """Wait until everything is written; False if ``is_over`` said first that time is up."""
         while self._pending or self._flight:
-            if self._loop.time() > deadline:
+            if is_over():
                 return False
             await asyncio.sleep(0.005)
         return True

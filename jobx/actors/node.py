@@ -99,8 +99,8 @@ class Node:
         self._fault: str | None = None
         #: The started parts, each with its stop.
         self._parts = AsyncExitStack()
+        #: When its stop waits no longer for work, monotonic; ``hasten`` moves it.
         self._stop_at = 0.0
-        self._is_hastened = False
 
     async def start(self) -> None:
         """Take the data folder, start all parts, recover open requests.
@@ -135,7 +135,7 @@ class Node:
 
     def hasten(self) -> None:
         """End the drain at once, if the node is draining; open requests continue later."""
-        self._is_hastened = True
+        self._stop_at = time.monotonic()
 
     def fail(self, reason: str) -> None:
         """Report that the node cannot continue; its runner ends it."""
@@ -163,6 +163,8 @@ class Node:
         lock = FolderLock(data_dir, "node")
         lock.acquire()
         self._parts.callback(lock.release)
+        # Their reads end when the store is closed, and only then others may have the folder.
+        self._inspectors = self._threads(INSPECTORS, "inspector", cancel_futures=True)
         opening.check(settings.files)
         data_folder.check_usable(data_dir)
         self._store = await in_daemon("store", lambda: open_store(settings))
@@ -275,7 +277,7 @@ class Node:
             self._answers,
             self._writers,
             threads=readers,
-            inspectors=self._threads(INSPECTORS, "inspector", wait=False, cancel_futures=True),
+            inspectors=self._inspectors,
             stalled=lambda: self._log.stalled,
             deliver=self._base.deliver,
             supervisor=self._supervisor,
@@ -313,6 +315,7 @@ class Node:
     async def _take_up(self) -> None:
         """Recover deliveries and requests that were open when the node stopped."""
         back = self._life.runs()
+        self._parts.callback(self._end_life)
         if back is not None:
             self._notifier.notify(back)
         await self._deliverer.resume()
@@ -321,6 +324,10 @@ class Node:
         if waiting:
             _log.info("continuing open requests: %d", len(waiting))
             self._base.deliver(self._supervisor, Adopt(tuple(waiting)))
+
+    def _end_life(self) -> None:
+        if self._fault is None:
+            self._life.ended_well()
 
     async def _start_gateway(self) -> None:
         await self._in_background(self._library.refresh)  # for changes nobody could announce
@@ -358,20 +365,18 @@ class Node:
         self._base.deliver(self._supervisor, Drain())
         self._executors.drain()
         while self._executors.is_busy and time.monotonic() < self._stop_at:
-            if self._is_hastened:
-                self._stop_at = time.monotonic()
             await asyncio.sleep(0.02)
-        await self._log.drain(self._left_s())
-        if self._fault is None:
-            self._life.ended_well()
+        await self._log.drain(self._patience())
 
     async def _close_egress(self) -> None:
-        left_s = self._left_s()
-        await self._deliverer.close(left_s)
-        await self._notifier.close(left_s)
+        is_over = self._patience()
+        await self._deliverer.close(is_over)
+        await self._notifier.close(is_over)
 
-    def _left_s(self) -> float:
-        return max(LEAST_S, self._stop_at - time.monotonic())
+    def _patience(self) -> Callable[[], bool]:
+        """Return what tells when a part that stops now has had its time."""
+        least_at = time.monotonic() + LEAST_S
+        return lambda: time.monotonic() >= max(least_at, self._stop_at)
 
     def _root_exited(self, notice: ChildActorExited) -> None:
         """End the node: without its supervisor no request would ever start or end."""

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,17 @@ import pytest
 
 from jobx.actors import log_writer, node
 from jobx.actors.coordination import coordinator
+from jobx.actors.gateway import request_verbs
 from jobx.actors.janitor import Janitor
+from jobx.actors.lifetime import RUNNING
 from jobx.actors.messages import Committed, Ran
-from jobx.errors import Unavailable
-from tests.support.authoring import ANSWER, COUNT, FAN, WORKFLOW
+from jobx.errors import InUse, StoreRefused, Unavailable
+from jobx.kv.folder_lock import FolderLock
+from jobx.kv.store import Store
+from tests.support.authoring import ANSWER, COUNT, FAN, WORKFLOW, define
 from tests.support.http_sink import http_sink
 from tests.support.live_node import LiveNode, Start, live_node, outcome_of, pairs_of
+from tests.support.lying_store import Lies, lying_sqlite
 from tests.support.processes import parent
 from tests.support.waiting import eventually
 
@@ -196,3 +202,59 @@ def test_a_node_whose_store_was_removed_does_not_go_on_as_if_nothing_were(
     (tmp_path / "jobx.sqlite").rename(tmp_path / "elsewhere")
     eventually(live.node.lost.is_set)
     assert "jobx.sqlite was removed or replaced" in live.ask("node.ready")["trouble"]
+
+
+def test_a_second_signal_ends_a_drain_that_waits_for_the_store_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(
+        tmp_path, {"count": COUNT, "fan": FAN}, {"fan": ("fan", "sum"), "each": ("count", "sum")}
+    )
+    lies = Lies({})
+    monkeypatch.setattr(node, "open_store", lying_sqlite(lies))
+    with live_node(tmp_path) as live:
+        asked = live.post_later("fan", {"n": 200_000})
+        eventually(lambda: live.status().open_requests and lies.events)
+        lies.is_dead = True
+        eventually(lambda: live.node._log.stalled)
+        stopping = live.stop_later(600.0)
+        eventually(lambda: live.node._state == "draining" and not live.node._executors.is_busy)
+        live.hasten()
+        stopping.result(30)
+        asked.cancel()
+
+
+def test_a_start_that_fails_at_its_end_is_no_death(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: object) -> None:
+        raise StoreRefused("gateway.sock", "it cannot be made")
+
+    monkeypatch.setattr(node.Gateway, "start", refuse)
+    with pytest.raises(StoreRefused), live_node(tmp_path):
+        pass
+    assert not (tmp_path / RUNNING).exists()
+
+
+def test_a_trace_that_is_being_read_keeps_the_data_folder_until_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define(tmp_path, *GOOD)
+    begun, seen = threading.Event(), list[type]()
+
+    def read(store: Store, *_: object) -> None:
+        begun.set()
+        try:
+            while True:  # as a log is read, page by page
+                store.get("x")
+                time.sleep(0.01)
+        finally:
+            with pytest.raises(InUse):
+                FolderLock(tmp_path).acquire()
+            seen.append(InUse)
+
+    monkeypatch.setattr(request_verbs.trace, "read", read)
+    with live_node(tmp_path) as live:
+        live.ask_later("request.trace", workflow=WORKFLOW, request_id="r1")
+        assert begun.wait(30)
+    assert seen == [InUse]

@@ -82,6 +82,14 @@ class LiveNode:
         """Return the executors."""
         return [executor.pid for executor in self.status().executors]
 
+    def stop_later(self, drain_s: float) -> Future[None]:
+        """Stop the node, and return the future of its end."""
+        return asyncio.run_coroutine_threadsafe(self.node.stop(drain_s), self._loop)
+
+    def hasten(self) -> None:
+        """Do what a second signal does."""
+        self._loop.call_soon_threadsafe(self.node.hasten)
+
     def is_idle(self) -> bool:
         """Whether nothing is at work or open."""
         status = self.status()

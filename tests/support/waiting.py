@@ -17,3 +17,9 @@ def eventually(predicate: Callable[[], T], timeout_s: float = 10.0) -> T:
             raise AssertionError(f"{predicate} was not true within {timeout_s:g} s")
         time.sleep(0.02)
     return value
+
+
+def after(seconds: float) -> Callable[[], bool]:
+    """Return what tells whether so much time has passed since now."""
+    deadline = time.monotonic() + seconds
+    return lambda: time.monotonic() >= deadline

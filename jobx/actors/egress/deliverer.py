@@ -117,10 +117,13 @@ class Deliverer:
         for names in found:
             self.begin(RequestKey(*names))
 
-    async def close(self, timeout_s: float) -> None:
-        """Wait up to a time for due deliveries; the rest continues when the next node starts."""
-        deadline = self._loop.time() + timeout_s
-        while self._is_busy() and self._loop.time() < deadline:
+    async def close(self, is_over: Callable[[], bool]) -> None:
+        """Wait for due deliveries until time is up; the rest continues when the next node starts.
+
+        Args:
+            is_over: Tells whether time is up.
+        """
+        while self._is_busy() and not is_over():
             await asyncio.sleep(_TICK_S)
         self._is_closing = True
         if self._timer is not None:

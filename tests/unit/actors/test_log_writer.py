@@ -32,6 +32,7 @@ from jobx.kv.requests import event_log, lives, request_entity
 from jobx.kv.store import Chain, CommitOutcome, Create, Put, Write
 from jobx.kv.write_batch import name_of
 from jobx.payload import EMPTY
+from tests.support.waiting import after
 from tests.unit.actors.request.driver import PLAN
 
 FULL = StoreFull("the store", "no space left")
@@ -165,10 +166,10 @@ async def test_what_is_appended_during_a_commit_goes_with_the_next_one() -> None
 async def test_what_is_not_urgent_waits_for_what_is(_never_lazy: None) -> None:
     async with bench() as b:
         b.append(A, 0, urgent=False)
-        assert not await b.writer.drain(0.02)
+        assert not await b.writer.drain(after(0.02))
         b.append(B, 0, urgent=True)
         b.append(C, 0, urgent=False)
-        assert await b.writer.drain(10)
+        assert await b.writer.drain(after(10.0))
         assert b.store.commits == [[["a0"], ["b0"], ["c0"]]]
 
 
@@ -180,7 +181,7 @@ async def test_the_loop_is_hurried_to_a_commit_that_can_begin() -> None:
         b.append(B, 0)
         b.append(C, 0)
         seen.append(b.hurried)
-        assert await b.writer.drain(10)
+        assert await b.writer.drain(after(10.0))
         assert seen == [0, 1]
 
 
@@ -303,7 +304,7 @@ async def test_a_stall_is_told_until_it_is_over(monkeypatch: pytest.MonkeyPatch)
         await until(lambda: b.writer.stalled)
         assert b.writer.stalled is FULL
         b.append(A, 2)
-        assert not await b.writer.drain(0.02)
+        assert not await b.writer.drain(after(0.02))
         assert len(b.store.commits) == 1
 
 

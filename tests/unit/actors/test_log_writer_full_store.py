@@ -13,6 +13,7 @@ from jobx.actors.runtime.address import Address
 from jobx.errors import StoreFull
 from jobx.kv.memory import MemoryStore
 from jobx.kv.store import Chain, CommitOutcome, Create, Write
+from tests.support.waiting import after
 
 KEY = RequestKey("w", "r")
 OLD, NEW = Address("n", 1, 1), Address("n", 1, 2)
@@ -34,7 +35,7 @@ class FullStore(MemoryStore):
 
 
 async def _settle(writer: LogWriter) -> None:
-    assert await writer.drain(10)
+    assert await writer.drain(after(10.0))
 
 
 def _write(number: int) -> list[Write]:

@@ -143,15 +143,17 @@ class Notifier:
         if self._timer is None:
             self._schedule()
 
-    async def close(self, timeout_s: float) -> None:
-        """Send what was held back, and wait up to ``timeout_s``, or CLOSE_S, for the channels."""
+    async def close(self, is_over: Callable[[], bool]) -> None:
+        """Send what was held back; wait for the channels up to CLOSE_S, unless ``is_over``."""
         if self._timer is not None:
             self._timer.cancel()
         for notification in self._throttle.flush():
             self._tell(notification)
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + min(timeout_s, CLOSE_S)
-        while not all(queue.is_idle for queue in self._queues) and loop.time() < deadline:
+        deadline = loop.time() + CLOSE_S
+        while not all(queue.is_idle for queue in self._queues):
+            if is_over() or loop.time() >= deadline:
+                break
             await asyncio.sleep(_TICK_S)
         for queue in self._queues:
             queue.cancel()

@@ -25,6 +25,7 @@ from jobx.kv.store import Delete
 from jobx.model import Delivery, Destination
 from tests.support.http_sink import HttpSink, Post, http_sink
 from tests.support.results import NAMES, finished, site
+from tests.support.waiting import after
 
 KEY = RequestKey(NAMES.workflow, NAMES.request_id)
 LIMITS = ResultSettings(attempts=4, backoff_s=1.0, max_backoff_s=5.0)
@@ -74,7 +75,7 @@ class Bench:
         async with asyncio.timeout(timeout_s):
             while deliveries.undelivered(self.store, "n", 1):
                 await asyncio.sleep(0.005)
-        await deliverer.close(1.0)
+        await deliverer.close(after(1.0))
 
 
 class FlakyStore(MemoryStore):

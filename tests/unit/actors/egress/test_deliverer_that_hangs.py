@@ -101,7 +101,7 @@ class Bench:
         await deliverer.resume()
         async with asyncio.timeout(BOUND_S):
             yield deliverer
-        await deliverer.close(0.0)
+        await deliverer.close(lambda: True)
 
     async def until(self, key: RequestKey, state: str) -> Delivery:
         while self.delivery(key).state != state:

@@ -21,6 +21,7 @@ from jobx.errors import ConfigError
 from tests.support.http_sink import HttpSink, free_port, http_sink
 from tests.support.mail_sink import PASSWORD, USER, mail_sink
 from tests.support.results import finished
+from tests.support.waiting import after
 
 ERROR = Notification(
     kind="request.failed",
@@ -45,7 +46,7 @@ def _tell(settings: Settings, *notifications: Notification) -> None:
         notifier = Notifier("n1", settings, outbound, clocks)
         for notification in notifications:
             notifier.notify(notification)
-        await notifier.close(5.0)
+        await notifier.close(after(5.0))
 
     asyncio.run(tell())
 
