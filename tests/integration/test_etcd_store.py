@@ -17,7 +17,7 @@ from jobx.config import Settings, StoreSettings
 from jobx.errors import JobxError, OutcomeUnknown, StoreFull, StoreRefused, StoreUnavailable
 from jobx.kv.opening import open_store
 from jobx.kv.store import CommitOutcome, Create, Delete, Put, Store
-from tests.support.etcd import Etcd, Member, etcd_servers
+from tests.support.etcd import FORGETFUL, Etcd, Member, etcd_servers
 from tests.support.proxy import Proxy, proxy
 from tests.support.waiting import eventually
 
@@ -200,14 +200,34 @@ def test_a_store_without_room_says_so_and_goes_on_when_there_is_some(tmp_path: P
 def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
     """A server that asks who one is: ``jobx`` may all, ``guest`` nothing."""
     with etcd_servers(tmp_path_factory.mktemp("users")) as etcd:
-        for name in ("root", "jobx", "guest"):
-            etcd.ctl("user", "add", f"{name}:word")
-        etcd.ctl("role", "add", "all")
-        etcd.ctl("role", "grant-permission", "all", "readwrite", "", "--prefix")
-        etcd.ctl("user", "grant-role", "jobx", "all")
-        etcd.ctl("user", "grant-role", "root", "root")
-        etcd.ctl("auth", "enable")
+        _add_users(etcd)
         yield etcd
+
+
+def _add_users(etcd: Etcd) -> None:
+    for name in ("root", "jobx", "guest"):
+        etcd.ctl("user", "add", f"{name}:word")
+    etcd.ctl("role", "add", "all")
+    etcd.ctl("role", "grant-permission", "all", "readwrite", "", "--prefix")
+    etcd.ctl("user", "grant-role", "jobx", "all")
+    etcd.ctl("user", "grant-role", "root", "root")
+    etcd.ctl("auth", "enable")
+
+
+def test_a_change_of_users_disturbs_nobody_whose_token_says_when_it_was_made(
+    tmp_path: Path,
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"of this test")
+    flags = (*FORGETFUL, "--auth-token", f"jwt,priv-key={secret},sign-method=HS256")
+    with etcd_servers(tmp_path, flags=flags) as etcd:
+        _add_users(etcd)
+        with closing(opened(*etcd.servers, **USER)) as store:
+            etcd.ctl("--user", "root:word", "user", "add", "more:word")
+            store.commit([Put("a", b"1")])
+            etcd.ctl("--user", "root:word", "user", "delete", "more")
+            entry = store.get("a")
+    assert entry is not None and entry.value == b"1"
 
 
 def test_a_user_with_rights_reads_and_writes_also_when_the_server_started_anew(
