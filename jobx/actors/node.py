@@ -192,7 +192,8 @@ class Node:
 
     def _renew(self, lease: Lease, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            lease.renew()
+            if not lease.renew():
+                _log.warning("the lease of the store was lost, and is held again")
         except InUse as error:
             loop.call_soon_threadsafe(self.fail, f"another node has the store: {error}")
 

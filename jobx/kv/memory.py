@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from jobx.errors import Conflict, EntryDamaged, InUse, JobxError, StoreRefused
+from jobx.kv.leases import Held, Holders, decode, encode
 from jobx.kv.prefixes import span
 from jobx.kv.store import (
     Chain,
@@ -39,8 +40,8 @@ class MemoryStore:
     def __init__(self, *, limits: Limits = Limits()) -> None:  # noqa: B008 - it is frozen
         self._limits = limits
         self.changed = threading.Condition()
-        #: When leases are lost, by key, monotonic.
-        self.leases: dict[str, float] = {}
+        #: When an entry is removed, monotonic, and its revision; unless it is written again.
+        self._expiries: dict[str, tuple[float, int]] = {}
         self._entries: dict[str, Entry] = {}
         self._keys: list[str] = []
         self._revision = 0
@@ -92,14 +93,26 @@ class MemoryStore:
                 entry = self._entries.get(key)
                 if (entry.revision if entry else 0) != revision:
                     return entry
-                left_s = deadline - time.monotonic()
-                if left_s <= 0:
+                if not self.sleep_until(deadline):
                     return None
-                self.changed.wait(left_s)
 
-    def lease(self, key: str, holder: str, ttl_s: float) -> MemoryLease:
+    def lease(self, key: str, holder: str, ttl_s: float, value: str = "") -> MemoryLease:
         """See ``Leases.lease``."""
-        return MemoryLease(self, key, holder, ttl_s)
+        return MemoryLease(self, key, holder, ttl_s, value)
+
+    def watch(self, prefix: str) -> MemoryWatch:
+        """See ``Leases.watch``."""
+        return MemoryWatch(self, prefix)
+
+    def expire_at(self, key: str, at: float) -> None:
+        """Remove an entry at a time, unless it is written again; the caller has ``changed``."""
+        self._expiries[key] = at, self._entries[key].revision
+
+    def sleep_until(self, deadline: float) -> bool:
+        """Wait for a change; return False at the deadline. The caller has ``changed``."""
+        until = min([deadline, *(at for at, _ in self._expiries.values())])
+        left_s = until - time.monotonic()
+        return self.changed.wait(max(0.0, left_s)) or time.monotonic() < deadline
 
     def size_bytes(self) -> int:
         """See ``Store.size_bytes``."""
@@ -117,6 +130,17 @@ class MemoryStore:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreRefused("the store in memory", "it is closed")
+        if self._expiries:
+            self._expire(time.monotonic())
+
+    def _expire(self, now: float) -> None:
+        for key, (at, revision) in list(self._expiries.items()):
+            entry = self._entries.get(key)
+            if entry is None or entry.revision != revision:
+                del self._expiries[key]
+            elif at <= now:
+                self._set(key, None)
+                self.changed.notify_all()
 
     def _span(self, prefix: str, after: str | None, reverse: bool) -> list[str]:
         low, high = span(prefix, after, reverse)
@@ -168,12 +192,12 @@ class MemoryStore:
 
 
 class MemoryLease:
-    """The contract of ``Lease``. Who holds it is an entry; when it is lost is beside that."""
+    """The contract of ``Lease``; see ``Leases.lease`` for the arguments."""
 
-    def __init__(self, store: MemoryStore, key: str, holder: str, ttl_s: float) -> None:
+    def __init__(self, store: MemoryStore, key: str, holder: str, ttl_s: float, value: str) -> None:
         self._store = store
         self._key = key
-        self._holder = holder.encode()
+        self._held = Held(holder, value=value)
         self._ttl_s = ttl_s
         self._is_released = False
 
@@ -183,32 +207,65 @@ class MemoryLease:
         deadline = time.monotonic() + self._ttl_s
         while True:
             try:
-                return self.renew()
+                self.renew()
             except InUse:
                 if time.monotonic() > deadline:
                     raise
+            else:
+                return
             time.sleep(_LOOK_S)
 
-    def renew(self) -> None:
+    def renew(self, value: str | None = None) -> bool:
         """See ``Lease.renew``."""
         with self._store.changed:
+            if value is not None:
+                self._held = self._held.showing(value)
             if self._is_released:
-                return
-            entry, now = self._store.get(self._key), time.monotonic()
-            is_held = entry is not None and self._store.leases.get(self._key, 0.0) > now
-            if entry is not None and is_held and entry.value != self._holder:
-                raise InUse("lease", self._key, entry.value.decode())
-            if entry is None or entry.value != self._holder:
-                self._store.commit([Put(self._key, self._holder)])
-            self._store.leases[self._key] = now + self._ttl_s
+                return True
+            found = self._found()
+            if found is not None and found.holder != self._held.holder:
+                raise InUse("lease", self._key, found.holder)
+            is_kept = found is not None and found.term == self._held.term
+            if not is_kept:
+                self._held = self._held.anew()
+            if found != self._held:
+                self._store.commit([Put(self._key, encode(self._held))])
+            self._store.expire_at(self._key, time.monotonic() + self._ttl_s)
+            return is_kept
 
     def release(self) -> None:
         """See ``Lease.release``."""
         with self._store.changed:
             self._is_released = True
-            entry = self._store.get(self._key)
-            if entry is not None and entry.value == self._holder:
+            found = self._found()
+            if found is not None and found.term == self._held.term:
                 self._store.commit([Delete(self._key)])
+
+    def _found(self) -> Held | None:
+        entry = self._store.get(self._key)
+        return decode(entry.value) if entry else None
+
+
+class MemoryWatch:
+    """The contract of ``Watch``."""
+
+    def __init__(self, store: MemoryStore, prefix: str) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._last: Holders | None = None
+
+    def next(self, timeout_s: float) -> Holders | None:
+        """See ``Watch.next``."""
+        deadline = time.monotonic() + timeout_s
+        with self._store.changed:
+            while True:
+                entries = self._store.range(self._prefix)
+                found = {entry.key: decode(entry.value) for entry in entries}
+                if found != self._last:
+                    self._last = found
+                    return dict(found)
+                if not self._store.sleep_until(deadline):
+                    return None
 
 
 def _holds(write: Create | Put | Replace | Delete, before: Entry | None) -> bool:

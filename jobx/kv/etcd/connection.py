@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -137,23 +137,26 @@ class EtcdConnection:
             raise StoreUnavailable(f"etcd at {self.where} has not answered in time")
         raise errors.translate(failed, self.where, sent) from failed
 
-    def watch(self, request: Any, limit_s: float) -> None:
-        """Return when a watch reports a change, or at the limit."""
+    def watch(self, request: Any, limit_s: float) -> Generator[Any, None, None]:
+        """Yield the answers of a watch until the limit; the first one says that it has begun.
+
+        It ends early if its server fails. A server that has not begun it in time is left.
+        """
         at = self._at
         server = self._servers[at]
-        stream = None
+        stream, has_begun = None, False
         try:
             token = self._token(server, min(limit_s, self.timeout_s))
             stream = server.watch(iter([request]), timeout=limit_s, metadata=_metadata(token))
             for answer in stream:
-                if answer.events or answer.canceled:
-                    return
+                has_begun = True
+                yield answer
         except ValueError:  # its channel was closed a moment ago
             self.check_open()
             raise
         except grpc.RpcError as error:
             self.check_open()
-            if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+            if not has_begun or error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
                 self._turn_from(at, error)
                 self._closed.wait(_PAUSE_S)
         finally:

@@ -13,6 +13,7 @@ from aetcd.rpc import rpc_pb2
 from jobx.errors import InUse, JobxError
 from jobx.kv.etcd.connection import EtcdConnection, Server
 from jobx.kv.etcd.transactions import equal_revision
+from jobx.kv.leases import Held, decode, encode
 
 #: How often the loss of the lease by its previous holder is checked.
 _LOOK_S: Final = 0.25
@@ -27,19 +28,21 @@ class EtcdLease:
         connection: The connection to the servers.
         key: The key, as etcd has it.
         name: The key, for people.
-        holder: The name of the holder.
+        held: The holder, and the text to show at first.
         ttl_s: The time after which it expires; etcd counts whole seconds.
     """
 
     def __init__(
-        self, connection: EtcdConnection, key: bytes, name: str, holder: str, ttl_s: float
+        self, connection: EtcdConnection, key: bytes, name: str, held: Held, ttl_s: float
     ) -> None:
         self._connection = connection
         self._key = key
         self._name = name
-        self._holder = holder.encode()
+        self._held = held
         self._ttl_s = math.ceil(ttl_s)
         self._id = 0
+        #: The revision of the key when it was last seen, and whether it then showed the text.
+        self._revision, self._is_shown = 0, False
         #: Held by each change of the lease: a renewal must not follow the release.
         self._lock = threading.Lock()
         self._is_released = False
@@ -57,12 +60,19 @@ class EtcdLease:
                     raise
             time.sleep(_LOOK_S)
 
-    def renew(self) -> None:
+    def renew(self, value: str | None = None) -> bool:
         """See ``Lease.renew``."""
         with self._lock:
-            if not self._is_released and not (self._id and self._keep()):
+            if value is not None and value != self._held.value:
+                self._held = self._held.showing(value)
+                self._is_shown = False
+            if self._is_released:
+                return True
+            is_kept = bool(self._id) and self._keep() and self._show()
+            if not is_kept:
                 self._id = 0
                 self._take()
+            return is_kept
 
     def release(self) -> None:
         """See ``Lease.release``."""
@@ -81,31 +91,48 @@ class EtcdLease:
         answer = self._connection.call(_keep_alive, request, time.monotonic() + limit_s)
         return bool(answer.TTL > 0)
 
+    def _show(self) -> bool:
+        """Have the key show the text; return False if the key is not of this lease any more."""
+        while not self._is_shown:
+            found = self._write(self._id, self._revision)
+            if found is None or found.lease != self._id:
+                return False
+            self._revision = found.mod_revision
+            self._is_shown = found.value == encode(self._held)
+        return True
+
     def _take(self) -> None:
         """Write the key if it is free, or if this holder had it before."""
+        self._held = self._held.anew()
         granted = self._call(_grant, rpc_pb2.LeaseGrantRequest(TTL=self._ttl_s)).ID
-        revision = 0
-        while not (answer := self._write(granted, revision)).succeeded:
-            items = answer.responses[0].response_range.kvs
-            if items and items[0].value != self._holder:
+        found = self._write(granted, 0)
+        while found is None or found.lease != granted:
+            if found is not None and (other := decode(found.value).holder) != self._held.holder:
                 with suppress(JobxError):  # it expires
                     self._call(_revoke, rpc_pb2.LeaseRevokeRequest(ID=granted))
-                raise InUse("lease", self._name, items[0].value.decode(errors="replace"))
-            revision = items[0].mod_revision if items else 0
-        self._id = granted
+                raise InUse("lease", self._name, other)
+            found = self._write(granted, found.mod_revision if found else 0)
+        self._id, self._revision, self._is_shown = granted, found.mod_revision, True
 
     def _write(self, lease: int, revision: int) -> Any:
-        """Write the key if it has this revision, else read it; return the answer."""
-        put = rpc_pb2.PutRequest(key=self._key, value=self._holder, lease=lease)
+        """Write the key if it has a revision; return the key as it is then, None if it is not."""
+        put = rpc_pb2.PutRequest(key=self._key, value=encode(self._held), lease=lease)
+        read = rpc_pb2.RequestOp(request_range=rpc_pb2.RangeRequest(key=self._key))
         request = rpc_pb2.TxnRequest(
             compare=[equal_revision(self._key, revision)],
-            success=[rpc_pb2.RequestOp(request_put=put)],
-            failure=[rpc_pb2.RequestOp(request_range=rpc_pb2.RangeRequest(key=self._key))],
+            success=[rpc_pb2.RequestOp(request_put=put), read],
+            failure=[read],
         )
-        return self._call(lambda server: server.txn, request)
+        # Its revision makes it harmless twice, so it is repeated as a read is.
+        items = self._call(_txn, request).responses[-1].response_range.kvs
+        return items[0] if items else None
 
     def _call(self, pick: Any, request: Any) -> Any:
         return self._connection.call(pick, request, self._connection.deadline())
+
+
+def _txn(server: Server) -> Any:
+    return server.txn
 
 
 def _grant(server: Server) -> Any:

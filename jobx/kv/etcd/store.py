@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any, Final
 
 from aetcd.rpc import rpc_pb2
@@ -23,6 +24,8 @@ from jobx.errors import (
 from jobx.kv.etcd.connection import EtcdConnection, Server, opened
 from jobx.kv.etcd.leases import EtcdLease
 from jobx.kv.etcd.transactions import Numbered, Played, Space, groups, play
+from jobx.kv.etcd.watches import EtcdWatch
+from jobx.kv.leases import Held
 from jobx.kv.prefixes import span
 from jobx.kv.store import STORE_FAULTS, Chain, CommitOutcome, Entry, Limits, Unit
 from jobx.kv.write_batch import coalesce, name_of, too_large
@@ -121,11 +124,17 @@ class EtcdStore:
                 return None
             create = rpc_pb2.WatchCreateRequest(key=self._space.key(key), start_revision=seen + 1)
             request = rpc_pb2.WatchRequest(create_request=create)
-            self._connection.watch(request, min(left_s, _LOOK_S))
+            with closing(self._connection.watch(request, min(left_s, _LOOK_S))) as answers:
+                next((answer for answer in answers if answer.events or answer.canceled), None)
 
-    def lease(self, key: str, holder: str, ttl_s: float) -> EtcdLease:
+    def lease(self, key: str, holder: str, ttl_s: float, value: str = "") -> EtcdLease:
         """See ``Leases.lease``."""
-        return EtcdLease(self._connection, self._space.key(key), key, holder, ttl_s)
+        place = self._space.key(key)
+        return EtcdLease(self._connection, place, key, Held(holder, value=value), ttl_s)
+
+    def watch(self, prefix: str) -> EtcdWatch:
+        """See ``Leases.watch``."""
+        return EtcdWatch(self._connection, self._space, prefix)
 
     def size_bytes(self) -> int:
         """See ``Store.size_bytes``: the data is on other machines."""

@@ -88,9 +88,9 @@ class Space:
         """Return a key as etcd has it."""
         return self._root + key.encode()
 
-    def name(self, key: bytes) -> str:
+    def name(self, key: bytes, errors: str = "strict") -> str:
         """Return a key as the store has it; raises UnicodeDecodeError for a foreign key."""
-        return key[len(self._root) :].decode()
+        return key[len(self._root) :].decode(errors=errors)
 
     def bounds(self, low: str, high: str | None) -> tuple[bytes, bytes]:
         """Return a range as etcd takes it; a zero byte means its first key, and also no end."""

@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
-from aetcd.rpc import rpc_pb2
+from aetcd.rpc import kv_pb2, rpc_pb2
 
 from jobx.kv.etcd.connection import EtcdConnection
 from jobx.kv.etcd.leases import EtcdLease
+from jobx.kv.leases import Held
 
 WAIT_S = 10.0
 
@@ -42,12 +43,19 @@ class Server(EtcdConnection):
             return rpc_pb2.LeaseKeepAliveResponse(TTL=0)
         if isinstance(request, rpc_pb2.LeaseRevokeRequest):
             self.revoked.append(request.ID)
-        return rpc_pb2.TxnResponse(succeeded=True)
+            return None
+        return _has_key(request.success[0].request_put)
+
+
+def _has_key(put: Any) -> Any:
+    item = kv_pb2.KeyValue(key=put.key, value=put.value, lease=put.lease)
+    read = rpc_pb2.ResponseOp(response_range=rpc_pb2.RangeResponse(kvs=[item]))
+    return rpc_pb2.TxnResponse(succeeded=True, responses=[rpc_pb2.ResponseOp(), read])
 
 
 def test_a_renewal_under_way_leaves_no_lease_behind_its_release() -> None:
     with closing(Server()) as server, ThreadPoolExecutor(2) as pool:
-        lease = EtcdLease(server, b"key", "key", "me", 3.0)
+        lease = EtcdLease(server, b"key", "key", Held("me"), 3.0)
         lease.acquire()
         renewing = pool.submit(lease.renew)
         assert server.asked.wait(WAIT_S)
@@ -61,7 +69,7 @@ def test_a_renewal_under_way_leaves_no_lease_behind_its_release() -> None:
 
 def test_a_renewal_leaves_time_for_another_one() -> None:
     with closing(Server()) as server:
-        lease = EtcdLease(server, b"key", "key", "me", 3.0)
+        lease = EtcdLease(server, b"key", "key", Held("me"), 3.0)
         lease.acquire()
         server.gate.set()
         lease.renew()

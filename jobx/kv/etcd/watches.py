@@ -1,0 +1,102 @@
+"""A watch of etcd: a list, and from its revision on the changes, which the servers remember.
+
+Each look opens a watch for a few seconds at most, from the revision that was last seen. So a
+connection that is half open, or a server that stands still, is noticed by the next look, which does
+not begin. What a compaction removed is listed anew, and so is everything every half minute, since
+etcd has lost events before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from typing import Any, Final
+
+from aetcd.rpc import kv_pb2, rpc_pb2
+
+from jobx.kv.etcd.connection import EtcdConnection, Server
+from jobx.kv.etcd.transactions import Space
+from jobx.kv.leases import Holders, decode
+from jobx.kv.prefixes import prefix_end
+
+#: How long one look lasts at most.
+LOOK_S: Final = 3.0
+#: How often everything is listed anew.
+LIST_S: Final = 30.0
+#: A look shorter than this says nothing about its server.
+_SHORT_S: Final = 0.5
+
+
+class EtcdWatch:
+    """The contract of ``Watch``.
+
+    Args:
+        connection: The connection to the servers.
+        space: The keys of the store.
+        prefix: The prefix of the keys.
+    """
+
+    def __init__(self, connection: EtcdConnection, space: Space, prefix: str) -> None:
+        self._connection = connection
+        self._space = space
+        self._low, self._high = space.bounds(prefix, prefix_end(prefix))
+        self._holders: Holders = {}
+        self._last: Holders | None = None
+        self._revision = 0
+        self._list_at = 0.0
+
+    def next(self, timeout_s: float) -> Holders | None:
+        """See ``Watch.next``."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            if time.monotonic() >= self._list_at:
+                self._list()
+            if self._holders != self._last:
+                self._last = dict(self._holders)
+                return dict(self._holders)
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return None
+            if not self._look(min(left_s, LOOK_S)):
+                self._list_at = 0.0
+
+    def _list(self) -> None:
+        request = rpc_pb2.RangeRequest(key=self._low, range_end=self._high)
+        answer = self._connection.call(_range, request, self._connection.deadline())
+        self._holders = {self._name(item): decode(item.value) for item in answer.kvs}
+        self._revision = answer.header.revision
+        self._list_at = time.monotonic() + LIST_S
+
+    def _look(self, limit_s: float) -> bool:
+        """Wait for changes and take them in; return False if a list is needed."""
+        create = rpc_pb2.WatchCreateRequest(
+            key=self._low, range_end=self._high, start_revision=self._revision + 1
+        )
+        has_begun = limit_s < _SHORT_S
+        request = rpc_pb2.WatchRequest(create_request=create)
+        with closing(self._connection.watch(request, limit_s)) as answers:
+            for answer in answers:
+                if answer.canceled:
+                    return False
+                has_begun = True
+                if answer.events:
+                    self._take(answer.events)
+                    break
+        return has_begun
+
+    def _take(self, events: Iterable[Any]) -> None:
+        for event in events:
+            if event.type == kv_pb2.Event.PUT:
+                self._holders[self._name(event.kv)] = decode(event.kv.value)
+            else:
+                self._holders.pop(self._name(event.kv), None)
+            # Not the answer's own revision: a server that catches up cuts what it sends.
+            self._revision = event.kv.mod_revision
+
+    def _name(self, item: Any) -> str:
+        return self._space.name(item.key, "replace")
+
+
+def _range(server: Server) -> Any:
+    return server.range
