@@ -53,6 +53,8 @@ from typing import ClassVar
 class JobxError(Exception):
     """Base of every error that JobX raises on purpose.
 
+    A subclass names its own attributes where it names its bases; else it has those of its base.
+
     Attributes:
         code: Stable slug of the class, used on the wire, over HTTP and by exit codes.
         template: Format string for the sentence, over the constructor's arguments.
@@ -60,6 +62,10 @@ class JobxError(Exception):
 
     code: ClassVar[str] = "error"
     template: ClassVar[str] = "{0}"
+
+    def __init_subclass__(cls, code: str | None = None, template: str | None = None) -> None:
+        cls.code = code or cls.code
+        cls.template = template or cls.template
 
     def __str__(self) -> str:
         return self.template.format(*self.args)
@@ -90,98 +96,63 @@ class _Three(Exception):
         super().__init__(first, second, third)
 
 
-class InvalidInput(_Three, JobxError):
+class InvalidInput(_Three, JobxError, code="invalid-input", template="{0}: {2} (got {1})"):
     """An input is wrong. Args: where, value (as text), reason."""
 
-    code = "invalid-input"
-    template = "{0}: {2} (got {1})"
 
-
-class ConfigError(InvalidInput):
+class ConfigError(InvalidInput, code="config", template="setting {0}: {2} (got {1})"):
     """A setting is wrong. Args: setting, value (as text), reason."""
 
-    code = "config"
-    template = "setting {0}: {2} (got {1})"
 
-
-class TooLarge(InvalidInput):
+class TooLarge(InvalidInput, code="too-large"):
     """A size limit was passed. Args: where, value (as text), reason."""
 
-    code = "too-large"
 
-
-class UnsupportedMedia(InvalidInput):
+class UnsupportedMedia(InvalidInput, code="unsupported-media"):
     """A media type is not supported. Args: where, value (as text), reason."""
 
-    code = "unsupported-media"
 
-
-class KeyReused(InvalidInput):
+class KeyReused(InvalidInput, code="key-reused"):
     """An Idempotency-Key came back with another body. Args: where, value (as text), reason."""
 
-    code = "key-reused"
 
-
-class ArgumentsRefused(InvalidInput):
+class ArgumentsRefused(InvalidInput, code="arguments"):
     """A job does not take these arguments. Args: job, value (as text), reason."""
 
-    code = "arguments"
 
-
-class ForeignOrigin(InvalidInput):
+class ForeignOrigin(InvalidInput, code="foreign-origin"):
     """A browser sends a request for a page of another origin. Args: where, value, reason."""
 
-    code = "foreign-origin"
 
-
-class WrongHost(InvalidInput):
+class WrongHost(InvalidInput, code="wrong-host"):
     """A client addresses a server of another name. Args: where, value (as text), reason."""
 
-    code = "wrong-host"
 
-
-class BodyTooSlow(InvalidInput):
+class BodyTooSlow(InvalidInput, code="body-too-slow"):
     """A body did not arrive in time. Args: where, value (as text), reason."""
 
-    code = "body-too-slow"
 
-
-class NotFound(_Two, JobxError):
+class NotFound(_Two, JobxError, code="not-found", template="there is no {0} named {1}"):
     """A named thing does not exist. Args: kind, name."""
 
-    code = "not-found"
-    template = "there is no {0} named {1}"
 
-
-class AlreadyExists(_Two, JobxError):
+class AlreadyExists(_Two, JobxError, code="already-exists", template="{0} {1} exists already"):
     """A named thing exists. Args: kind, name."""
 
-    code = "already-exists"
-    template = "{0} {1} exists already"
 
-
-class InUse(_Three, JobxError):
+class InUse(_Three, JobxError, code="in-use", template="{0} {1} is used by {2}"):
     """A named thing is referred to, or still working. Args: kind, name, by whom."""
 
-    code = "in-use"
-    template = "{0} {1} is used by {2}"
 
-
-class NotEnded(InUse):
+class NotEnded(InUse, code="not-ended", template="request {0} has not ended yet"):
     """A request still runs. Args: request id."""
-
-    code = "not-ended"
-    template = "request {0} has not ended yet"
 
     def __init__(self, request_id: str) -> None:
         JobxError.__init__(self, request_id)
 
 
-class Unavailable(JobxError):
+class Unavailable(JobxError, code="unavailable", template="{0}; try again in {1:g} s"):
     """Try again later. Args: reason, seconds after which a retry makes sense."""
-
-    code = "unavailable"
-    template = "{0}; try again in {1:g} s"
 
     def __init__(self, reason: str, retry_after_s: float = 1.0) -> None:
         super().__init__(reason, retry_after_s)
@@ -200,142 +171,102 @@ class Unavailable(JobxError):
         return float(self.args[1])
 
 
-class Overloaded(Unavailable):
+class Overloaded(Unavailable, code="overloaded"):
     """Too many requests are open. Args: reason, retry_after_s."""
 
-    code = "overloaded"
 
-
-class Draining(Unavailable):
+class Draining(Unavailable, code="draining"):
     """The node is stopping and accepts nothing new. Args: reason, retry_after_s."""
 
-    code = "draining"
 
-
-class NoCapability(Unavailable):
+class NoCapability(Unavailable, code="no-capability"):
     """No node offers a capability. Args: reason, retry_after_s."""
 
-    code = "no-capability"
 
-
-class NodeUnreachable(Unavailable):
+class NodeUnreachable(Unavailable, code="node-unreachable"):
     """Nobody answers at the gateway. Args: reason, retry_after_s."""
 
-    code = "node-unreachable"
 
-
-class StoreUnavailable(Unavailable):
+class StoreUnavailable(Unavailable, code="store-unavailable"):
     """The store does not answer; nothing was written. Args: reason, retry_after_s."""
 
-    code = "store-unavailable"
 
-
-class NodeLost(_One, JobxError):
+class NodeLost(_One, JobxError, code="node-lost"):
     """The node went away before it answered; the call may have had an effect. Args: reason."""
 
-    code = "node-lost"
 
-
-class DeadlineExceeded(JobxError):
+class DeadlineExceeded(
+    JobxError, code="deadline-exceeded", template="{0} took longer than {1:g} s"
+):
     """A bounded wait ran out. Args: the subject of the wait, seconds."""
-
-    code = "deadline-exceeded"
-    template = "{0} took longer than {1:g} s"
 
     def __init__(self, what: str, timeout_s: float) -> None:
         super().__init__(what, timeout_s)
 
 
-class StoreFull(_Two, JobxError):
+class StoreFull(_Two, JobxError, code="store-full", template="no room left in {0}: {1}"):
     """There is no room left; nothing was written. Args: where, reason."""
 
-    code = "store-full"
-    template = "no room left in {0}: {1}"
 
-
-class StoreRefused(_Two, JobxError):
+class StoreRefused(_Two, JobxError, code="store-refused", template="cannot use {0}: {1}"):
     """The store cannot be opened or written as it is. Args: where, reason."""
 
-    code = "store-refused"
-    template = "cannot use {0}: {1}"
 
-
-class OutcomeUnknown(_Two, JobxError):
+class OutcomeUnknown(
+    _Two, JobxError, code="outcome-unknown", template="it is not known what became of {0}: {1}"
+):
     """A write may or may not have happened: read back before repeating it. Args: key, reason."""
 
-    code = "outcome-unknown"
-    template = "it is not known what became of {0}: {1}"
 
-
-class Conflict(_One, JobxError):
+class Conflict(_One, JobxError, code="conflict", template="{0} was changed by somebody else"):
     """A conditional write lost its race; nothing was written. Args: key."""
 
-    code = "conflict"
-    template = "{0} was changed by somebody else"
 
-
-class FrameError(_One, JobxError):
+class FrameError(_One, JobxError, code="frame"):
     """Bytes from a peer are not a frame. Args: reason."""
 
-    code = "frame"
 
-
-class Damaged(_Two, JobxError):
+class Damaged(_Two, JobxError, code="damaged", template="{0}: {1}"):
     """Stored data is not the data that was written. Args: name, reason."""
 
-    code = "damaged"
-    template = "{0}: {1}"
 
-
-class BlobDamaged(Damaged):
+class BlobDamaged(Damaged, code="blob-damaged", template="blob {0}: {1}"):
     """A blob is missing, or its content is not the one that was written. Args: name, reason."""
 
-    code = "blob-damaged"
-    template = "blob {0}: {1}"
 
-
-class EntryDamaged(Damaged):
+class EntryDamaged(Damaged, code="entry-damaged", template="entry {0} of the store: {1}"):
     """An entry of the store is not the one that was written. Args: key, reason."""
 
-    code = "entry-damaged"
-    template = "entry {0} of the store: {1}"
 
-
-class HandlerFailed(_Three, JobxError):
+class HandlerFailed(
+    _Three, JobxError, code="handler-failed", template="handler {0} failed: {1}: {2}"
+):
     """One run of a handler failed, outside of a request. Args: handler, error type, message."""
 
-    code = "handler-failed"
-    template = "handler {0} failed: {1}: {2}"
 
-
-class BlobUnreadable(_Two, JobxError):
+class BlobUnreadable(
+    _Two, JobxError, code="blob-unreadable", template="blob {0} cannot be read: {1}"
+):
     """A blob exists but cannot be read: the disk, or permissions. Args: name, reason."""
 
-    code = "blob-unreadable"
-    template = "blob {0} cannot be read: {1}"
 
-
-class RequestFailed(_Three, JobxError):
+class RequestFailed(
+    _Three, JobxError, code="request-failed", template="request {0} failed: {1}: {2}"
+):
     """A request ended without a result. Args: request id, error type, message."""
 
-    code = "request-failed"
-    template = "request {0} failed: {1}: {2}"
 
-
-class RequestCancelled(RequestFailed):
+class RequestCancelled(
+    RequestFailed, code="request-cancelled", template="request {0} was cancelled: {1}"
+):
     """Somebody cancelled a request. Args: request id, why."""
-
-    code = "request-cancelled"
-    template = "request {0} was cancelled: {1}"
 
     def __init__(self, request_id: str, reason: str) -> None:
         JobxError.__init__(self, request_id, reason)
 
 
-class InternalError(_One, JobxError):
+class InternalError(_One, JobxError, code="internal"):
     """A fault of JobX itself. Args: reason."""
-
-    code = "internal"
 
 
 def quote(value: object, limit: int = 80) -> str:

@@ -39,25 +39,19 @@ _MISUSES: Final = {
 }
 
 
-class Misuse(JobxError):
+class Misuse(JobxError, code="misuse", template="{1}"):
     """A contract was broken. Args: kind (pair, protocol, arguments, scope), reason, pair index."""
-
-    code = "misuse"
-    template = "{1}"
 
     def __init__(self, kind: str, reason: str, pair: int | None = None) -> None:
         super().__init__(kind, reason, pair)
 
 
-class GuestFailed(JobxError):
+class GuestFailed(JobxError, code="guest-failed", template="{2}"):
     """Author code in a guest process failed, or that process did.
 
     Args: kind, type and message of the failure; the author's own frames, outermost first, each
     as file name, line and function; pair index.
     """
-
-    code = "guest-failed"
-    template = "{2}"
 
     def __init__(
         self,

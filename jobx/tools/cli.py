@@ -12,9 +12,8 @@ from typing import Any, Final
 import click
 
 import jobx
-from jobx import printable
+from jobx import meanings, printable
 from jobx.errors import JobxError
-from jobx.tools.shared import exits
 
 #: Each is a module of this package with a command of the same name.
 COMMANDS: Final = (
@@ -56,7 +55,7 @@ class Cli(click.Group):
             sys.stdout.flush()
         except BrokenPipeError:
             _leave_the_pipe()
-            return exits.OK
+            return meanings.OK
         return code
 
     def main(
@@ -75,14 +74,14 @@ class Cli(click.Group):
             if "--debug" in words:
                 click.echo(printable.lines(traceback.format_exc()), err=True)
             code = report(error)
-        sys.exit(code or exits.OK)
+        sys.exit(code or meanings.OK)
 
 
 def report(error: Exception) -> int:
     """Write an error to stderr as one line; return the exit code."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
-        return exits.USAGE
+        return meanings.USAGE
     line, code = _judge(error)
     click.echo(f"jobx: {printable.line(' '.join(line.split()))}", err=True)
     return code
@@ -90,14 +89,15 @@ def report(error: Exception) -> int:
 
 def _judge(error: Exception) -> tuple[str, int]:
     if isinstance(error, JobxError):
-        return str(error), exits.code_of(error)
+        return str(error), meanings.meaning_of(type(error)).exit_code
     if isinstance(error, click.Abort):
-        return "interrupted", exits.INTERRUPTED
+        return "interrupted", meanings.INTERRUPTED
     if isinstance(error, click.ClickException):
-        return error.format_message(), exits.USAGE
+        return error.format_message(), meanings.USAGE
     if isinstance(error, OSError):
-        return f"{error.filename or 'the system'}: {error.strerror or error}", exits.INTERNAL
-    return f"a fault of JobX: {type(error).__name__}: {error} (--debug shows where)", exits.INTERNAL
+        return f"{error.filename or 'the system'}: {error.strerror or error}", meanings.INTERNAL
+    fault = f"{type(error).__name__}: {error} (--debug shows where)"
+    return f"a fault of JobX: {fault}", meanings.INTERNAL
 
 
 def _leave_the_pipe() -> None:

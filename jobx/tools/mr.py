@@ -17,9 +17,8 @@ from typing import Final, TypeAlias
 
 import click
 
-from jobx import printable
+from jobx import meanings, printable
 from jobx.tools import cli
-from jobx.tools.shared import exits
 
 Words: TypeAlias = list[str]
 #: Takes the arguments of a script; returns the commands that do its work, one after the other.
@@ -38,7 +37,7 @@ def main() -> None:
         commands = SCRIPTS[name](sys.argv[1:])
     except click.ClickException as error:
         click.echo(f"{name}: {printable.line(error.format_message())}", err=True)
-        sys.exit(exits.USAGE)
+        sys.exit(meanings.USAGE)
     for words in commands[:-1]:
         _run(words)
     cli.main(commands[-1])
@@ -48,7 +47,7 @@ def _run(words: Words) -> None:
     try:
         cli.main(words)
     except SystemExit as end:
-        if end.code != exits.OK:
+        if end.code != meanings.OK:
             raise
 
 

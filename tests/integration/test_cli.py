@@ -13,8 +13,8 @@ from subprocess import Popen
 import pytest
 from click.testing import CliRunner, Result
 
+from jobx import meanings
 from jobx.tools.cli import main
-from jobx.tools.shared import exits
 from tests.support.processes import alive, descendants, parent, running, words
 from tests.support.waiting import eventually
 
@@ -103,14 +103,14 @@ def _requests(jobx: Jobx, *words: str) -> list[dict[str, object]]:
 def test_run_writes_the_result_as_json(folder: Path) -> None:
     code, stdout, stderr = _run(folder, "w/numbers", "-a", "n=10")
 
-    assert (code, stderr) == (exits.OK, "")
+    assert (code, stderr) == (meanings.OK, "")
     assert json.loads(stdout)["result"] == {"pairs": [["sum", 285]]}
 
 
 @pytest.mark.usefixtures("jobx")
 def test_run_writes_a_pair_a_line_when_asked(folder: Path) -> None:
     assert _run(folder, "w/numbers", "-a", "n=4", "--format", "ndjson")[:2] == (
-        exits.OK,
+        meanings.OK,
         '["sum", 14]\n',
     )
 
@@ -119,7 +119,7 @@ def test_run_writes_a_pair_a_line_when_asked(folder: Path) -> None:
 def test_run_exits_1_and_names_the_exception_of_the_author(folder: Path) -> None:
     code, stdout, stderr = _run(folder, "w/break")
 
-    assert (code, stdout) == (exits.FAILED, "")
+    assert (code, stdout) == (meanings.FAILED, "")
     assert "failed: ValueError: no such luck (in break" in stderr
     assert stderr.count("\n") == 1
 
@@ -128,14 +128,14 @@ def test_run_exits_1_and_names_the_exception_of_the_author(folder: Path) -> None
 def test_run_fails_what_takes_longer_than_its_time_limit(folder: Path) -> None:
     code, _, stderr = _run(folder, "w/sleep", "-a", "s=60", "--time-limit", "0.5")
 
-    assert (code, "failed" in stderr) == (exits.FAILED, True)
+    assert (code, "failed" in stderr) == (meanings.FAILED, True)
 
 
 @pytest.mark.usefixtures("jobx")
 def test_run_names_a_job_that_does_not_exist(folder: Path) -> None:
     code, _, stderr = _run(folder, "w/nope")
 
-    assert (code, stderr) == (exits.NOT_FOUND, "jobx: there is no job named w/nope\n")
+    assert (code, stderr) == (meanings.NOT_FOUND, "jobx: there is no job named w/nope\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
@@ -147,7 +147,7 @@ def test_interrupted_run_cancels_its_request_and_leaves_nothing(
         below = descendants(process.pid)
         process.send_signal(number)
 
-        assert process.wait(30) == exits.INTERRUPTED
+        assert process.wait(30) == meanings.INTERRUPTED
     assert [request["state"] for request in _requests(jobx)] == ["cancelled"]
     assert eventually(lambda: not any(map(alive, below)))
 
@@ -168,7 +168,7 @@ def test_finished_request_is_listed_shown_traced_and_removed(folder: Path, jobx:
     assert simulated.stdout == f"would remove request w/{request_id}\n"
     assert jobx("request", "cleanup", "w").stdout == f"removed request w/{request_id}\n"
     assert _requests(jobx) == []
-    assert jobx("request", "trace", "w", request_id).exit_code == exits.NOT_FOUND
+    assert jobx("request", "trace", "w", request_id).exit_code == meanings.NOT_FOUND
 
 
 def test_failed_request_has_no_result_and_shows_the_lines_of_its_author(
@@ -178,7 +178,7 @@ def test_failed_request_has_no_result_and_shows_the_lines_of_its_author(
     (request,) = _requests(jobx, "--state", "failed")
 
     result = jobx("request", "result", "w", str(request["request_id"]))
-    assert (result.exit_code, "no such luck" in result.stderr) == (exits.FAILED, True)
+    assert (result.exit_code, "no such luck" in result.stderr) == (meanings.FAILED, True)
     shown = jobx("request", "get", "w", str(request["request_id"])).stdout
     assert "raise ValueError('no such luck')" in shown
 
@@ -193,7 +193,7 @@ def test_serve_answers_a_job_and_stops_without_a_trace(
     process.send_signal(signal.SIGTERM)
 
     assert (status, body) == (200, {"result": {"pairs": [["sum", 285]]}})
-    assert process.wait(30) == exits.OK
+    assert process.wait(30) == meanings.OK
     assert [pid for pid in below if alive(pid)] == []
 
 
@@ -202,7 +202,7 @@ def test_run_is_done_by_the_node_that_serves(
 ) -> None:
     code, stdout, _ = _run(folder, "w/numbers", "-a", "n=10")
 
-    assert (code, json.loads(stdout)["result"]) == (exits.OK, {"pairs": [["sum", 285]]})
+    assert (code, json.loads(stdout)["result"]) == (meanings.OK, {"pairs": [["sum", 285]]})
     status = json.loads(jobx("node", "status", "--json").stdout)
     assert status["pid"] in descendants(served[0].pid)
 
@@ -211,7 +211,7 @@ def test_run_is_done_by_the_node_that_serves(
 def test_running_node_notices_a_new_job(folder: Path, jobx: Jobx) -> None:
     jobx("job", "create", "w", "late", "d", "square")
 
-    assert eventually(lambda: _run(folder, "w/late")[0] != exits.NOT_FOUND, timeout_s=30)
+    assert eventually(lambda: _run(folder, "w/late")[0] != meanings.NOT_FOUND, timeout_s=30)
 
 
 @pytest.mark.usefixtures("served")
@@ -228,10 +228,10 @@ def test_request_is_cancelled_on_the_running_node(
         result = jobx("request", "cancel", "w", str(request["request_id"]))
 
         assert result.stdout.endswith("is cancelled\n")
-        assert process.wait(30) == exits.FAILED
+        assert process.wait(30) == meanings.FAILED
     failed = jobx("request", "result", "w", str(request["request_id"]))
     sentence = f"request {request['request_id']} was cancelled: on the command line"
-    assert (failed.exit_code, failed.stderr) == (exits.FAILED, f"jobx: {sentence}\n")
+    assert (failed.exit_code, failed.stderr) == (meanings.FAILED, f"jobx: {sentence}\n")
 
 
 @pytest.mark.usefixtures("served")
@@ -240,7 +240,7 @@ def test_second_serve_on_a_data_folder_is_refused_by_name(folder: Path) -> None:
     with running(command) as process:
         stdout, stderr = process.communicate(timeout=60)
 
-    assert (process.returncode, stdout) == (exits.TAKEN, "")
+    assert (process.returncode, stdout) == (meanings.TAKEN, "")
     assert stderr.startswith(f"jobx: data folder {folder} is used by process ")
     assert stderr.count("\n") == 1
 
@@ -251,7 +251,7 @@ def test_serve_refuses_a_data_folder_that_cannot_be_written(tmp_path: Path) -> N
     with running(command) as process:
         stderr = process.communicate(timeout=60)[1]
 
-    assert process.returncode == exits.STORE
+    assert process.returncode == meanings.STORE
     assert stderr.startswith(f"jobx: cannot use {tmp_path / 'file'}")
     assert stderr.count("\n") == 1
 

@@ -16,8 +16,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from jobx import meanings
 from jobx.tools.mr import SCRIPTS
-from jobx.tools.shared import exits
 from tests.support.waiting import eventually
 
 NOTES = """
@@ -91,7 +91,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path.write_text(f"#!{sys.executable}\nfrom jobx.tools.mr import main\nmain()\n")
         path.chmod(0o755)
     done = _shell(folder)(NOTES)
-    assert (done.returncode, done.stderr) == (exits.OK, "")
+    assert (done.returncode, done.stderr) == (meanings.OK, "")
     assert done.stdout.count("created ") == ENTITIES
     return folder
 
@@ -180,13 +180,17 @@ def test_request_can_be_run_without_a_server(noted: Shell) -> None:
 @pytest.mark.parametrize(
     ("line", "code", "says"),
     [
-        ("mr_kv_step_delete test_workflow text", exits.TAKEN, "job count_words"),
-        ("mr_kv_invocation_create test_workflow text", exits.USAGE, "mr_kv_request_create"),
-        ("mr_kv_t_mapped_steps_add w", exits.USAGE, "is gone"),
-        ("MR_CONSUME=0 mr_start_gunicorn_dev", exits.INVALID, "setting MR_CONSUME"),
-        ("MR_LOG_FILEPATH=/no/log mr_start_gunicorn_prod", exits.INVALID, "setting node.log_path"),
-        ("MR_USE_FAKE_QUEUE=1 mr_kv_job_list w", exits.INVALID, "setting MR_USE_FAKE_QUEUE"),
-        ("mr_kv_job_list nope", exits.NOT_FOUND, "no workflow named nope"),
+        ("mr_kv_step_delete test_workflow text", meanings.TAKEN, "job count_words"),
+        ("mr_kv_invocation_create test_workflow text", meanings.USAGE, "mr_kv_request_create"),
+        ("mr_kv_t_mapped_steps_add w", meanings.USAGE, "is gone"),
+        ("MR_CONSUME=0 mr_start_gunicorn_dev", meanings.INVALID, "setting MR_CONSUME"),
+        (
+            "MR_LOG_FILEPATH=/no/log mr_start_gunicorn_prod",
+            meanings.INVALID,
+            "setting node.log_path",
+        ),
+        ("MR_USE_FAKE_QUEUE=1 mr_kv_job_list w", meanings.INVALID, "setting MR_USE_FAKE_QUEUE"),
+        ("mr_kv_job_list nope", meanings.NOT_FOUND, "no workflow named nope"),
     ],
 )
 def test_what_does_not_work_any_more_says_so_in_one_line(

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from jobx import meanings
 from jobx.tools.cli import main
-from jobx.tools.shared import exits
 from tests.support.authoring import WORKFLOW, define
 from tests.support.http_sink import HttpSink, http_sink
 from tests.support.live_node import LiveNode, live_node, pairs_of
@@ -221,7 +221,7 @@ def test_nothing_is_served_without_a_secret_that_is_set(folder: Path) -> None:
     command = [sys.executable, "-m", "jobx.tools.cli", "serve", "--bind", "127.0.0.1:0"]
     command += ["--config", str(folder / "jobx.toml"), "--data", str(folder / "data")]
     done = subprocess.run(command, capture_output=True, check=False, text=True, timeout=60)
-    assert done.returncode == exits.INVALID
+    assert done.returncode == meanings.INVALID
     assert "setting scope.secrets, token: there is no such variable" in done.stderr
 
 

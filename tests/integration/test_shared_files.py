@@ -11,10 +11,9 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from jobx import values
+from jobx import meanings, values
 from jobx.config import FilesSettings
 from jobx.tools.cli import main
-from jobx.tools.shared import exits
 from tests.support import frames
 from tests.support.executors import Executor, ExecutorHost
 from tests.support.file_stores import Stores, stores
@@ -130,7 +129,7 @@ def jobx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Jobx:
     def invoke(*words: str, stdin: bytes = b"") -> Result:
         return CliRunner().invoke(main, words, input=stdin)
 
-    assert invoke("workflow", "create", "w", "d").exit_code == exits.OK
+    assert invoke("workflow", "create", "w", "d").exit_code == meanings.OK
     return invoke
 
 
@@ -140,9 +139,9 @@ def test_a_file_is_put_listed_got_and_removed(jobx: Jobx, tmp_path: Path) -> Non
     assert jobx("fs", "put", "w", str(source), "a").stdout == "stored file w/a\n"
     (listed,) = json.loads(jobx("fs", "ls", "w", "--json").stdout)
     assert (listed["name"], listed["type"], listed["size"]) == ("a", "file", 8)
-    assert jobx("fs", "get", "w", "a", str(target)).exit_code == exits.OK
+    assert jobx("fs", "get", "w", "a", str(target)).exit_code == meanings.OK
     assert target.read_bytes() == b"\0content"
-    assert jobx("fs", "rm", "w", "a").exit_code == exits.OK
+    assert jobx("fs", "rm", "w", "a").exit_code == meanings.OK
     assert json.loads(jobx("fs", "ls", "w", "--json").stdout) == []
 
 
@@ -153,20 +152,20 @@ def test_a_file_goes_through_stdin_and_stdout(jobx: Jobx) -> None:
 
 def test_a_folder_is_removed_only_when_that_is_asked_for(jobx: Jobx, tmp_path: Path) -> None:
     (tmp_path / "shared" / "working" / "w" / "a" / "b").mkdir(parents=True)
-    assert jobx("fs", "rm", "w", "a").exit_code == exits.INVALID
-    assert jobx("fs", "rm", "w", "a", "--recursive").exit_code == exits.OK
+    assert jobx("fs", "rm", "w", "a").exit_code == meanings.INVALID
+    assert jobx("fs", "rm", "w", "a", "--recursive").exit_code == meanings.OK
     assert json.loads(jobx("fs", "ls", "w", "--json").stdout) == []
 
 
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (("get", "w", "no"), exits.NOT_FOUND, "no"),
-        (("get", "w", "../no"), exits.INVALID, "leads out"),
-        (("ls", "W!"), exits.INVALID, "W!"),
-        (("put", "nobody", "-", "a"), exits.NOT_FOUND, "workflow"),
-        (("put", "w", "/no/such/file", "a"), exits.INVALID, "/no/such/file"),
-        (("get", "w", ".", "x"), exits.INVALID, "own folder"),
+        (("get", "w", "no"), meanings.NOT_FOUND, "no"),
+        (("get", "w", "../no"), meanings.INVALID, "leads out"),
+        (("ls", "W!"), meanings.INVALID, "W!"),
+        (("put", "nobody", "-", "a"), meanings.NOT_FOUND, "workflow"),
+        (("put", "w", "/no/such/file", "a"), meanings.INVALID, "/no/such/file"),
+        (("get", "w", ".", "x"), meanings.INVALID, "own folder"),
     ],
 )
 def test_a_mistake_has_its_exit_code(
@@ -181,7 +180,7 @@ def test_a_quota_on_the_command_line_is_a_full_store(
 ) -> None:
     monkeypatch.setenv("JOBX_FILES_QUOTA_BYTES", "3")
     result = jobx("fs", "put", "w", "-", "a", stdin=b"1234")
-    assert (result.exit_code, "quota" in result.stderr) == (exits.STORE, True)
+    assert (result.exit_code, "quota" in result.stderr) == (meanings.STORE, True)
 
 
 def test_without_shared_files_the_setting_is_named(
@@ -189,4 +188,4 @@ def test_without_shared_files_the_setting_is_named(
 ) -> None:
     monkeypatch.delenv("JOBX_FILES_URL")
     result = jobx("fs", "ls", "w")
-    assert (result.exit_code, "files.url" in result.stderr) == (exits.INVALID, True)
+    assert (result.exit_code, "files.url" in result.stderr) == (meanings.INVALID, True)

@@ -13,14 +13,13 @@ from typing import Any, get_args
 import pytest
 from click.testing import CliRunner, Result
 
-from jobx import model
+from jobx import meanings, model
 from jobx.config import ExecutorSettings, RequestSettings, Settings, StoreSettings
 from jobx.errors import DeadlineExceeded, HandlerFailed, InvalidInput, NotFound, RequestFailed
 from jobx.handlers.trial.examples import check_examples, checking
 from jobx.kv.opening import open_store
 from jobx.testing import LocalWorkflow, run_handler
 from jobx.tools.cli import main
-from jobx.tools.shared import exits
 from tests.support.authoring import handler
 from tests.support.etcd import Etcd
 from tests.support.languages import JAVASCRIPT
@@ -292,7 +291,7 @@ def test_workflow_that_does_not_fit_together_is_refused(
 def test_command_runs_a_mapper_on_arguments(jobx: Jobx) -> None:
     result = jobx("test", "count.py", "-a", "text=b a")
 
-    assert (result.exit_code, result.stdout) == (exits.OK, '["a", 1]\n["b", 1]\n')
+    assert (result.exit_code, result.stdout) == (meanings.OK, '["a", 1]\n["b", 1]\n')
 
 
 def test_command_shows_step_session_and_output(jobx: Jobx) -> None:
@@ -313,7 +312,7 @@ def test_command_runs_a_mapper_on_a_pair_and_a_reducer_on_results(jobx: Jobx, fo
 def test_command_exits_1_when_the_handler_fails(jobx: Jobx) -> None:
     result = jobx("test", "break.py", "--results", '[["k", [1]]]')
 
-    assert result.exit_code == exits.FAILED
+    assert result.exit_code == meanings.FAILED
     assert "raise LookupError(key)" in result.stdout
     assert result.stdout.endswith("failed: LookupError: k (in break)\n")
 
@@ -333,7 +332,7 @@ def test_command_without_input_runs_the_examples(jobx: Jobx, folder: Path) -> No
 
     assert jobx("test", "good.py").stdout == "1 example holds\n"
     refused = jobx("test", "bad.py")
-    assert (refused.exit_code, refused.stdout) == (exits.INVALID, "")
+    assert (refused.exit_code, refused.stdout) == (meanings.INVALID, "")
     assert refused.stderr.startswith("jobx: example 1 of handler bad: it must give")
 
 
@@ -354,7 +353,7 @@ def test_command_refuses_wrong_input_in_one_line(
 ) -> None:
     result = jobx("test", *words)
 
-    assert (result.exit_code, result.stdout) == (exits.INVALID, "")
+    assert (result.exit_code, result.stdout) == (meanings.INVALID, "")
     assert reason in result.stderr
     assert result.stderr.count("\n") == 1
 
@@ -366,13 +365,13 @@ def test_command_refuses_a_file_that_makes_no_handler(
     (tmp_path / name).write_text("x")
     result = CliRunner().invoke(main, ["handler", "test", str(tmp_path / name)])
 
-    assert (result.exit_code, result.stderr.count("\n")) == (exits.INVALID, 1)
+    assert (result.exit_code, result.stderr.count("\n")) == (meanings.INVALID, 1)
 
 
 def test_command_refuses_a_source_that_is_not_text(jobx: Jobx, folder: Path) -> None:
     (folder / "binary.py").write_bytes(b"\xff\xfe")
 
-    assert jobx("test", "binary.py").exit_code == exits.INVALID
+    assert jobx("test", "binary.py").exit_code == meanings.INVALID
 
 
 @pytest.mark.parametrize("kind", get_args(model.HandlerType))
@@ -394,7 +393,7 @@ def test_examples_of_a_new_handler_hold(
 def test_new_handler_in_an_unknown_language_is_refused(jobx: Jobx) -> None:
     result = jobx("new", "--language", "cobol")
 
-    assert (result.exit_code, "python" in result.stderr) == (exits.INVALID, True)
+    assert (result.exit_code, "python" in result.stderr) == (meanings.INVALID, True)
 
 
 def test_sync_refuses_a_handler_whose_example_does_not_hold_and_stores_the_others(
@@ -405,6 +404,6 @@ def test_sync_refuses_a_handler_whose_example_does_not_hold_and_stores_the_other
     CliRunner().invoke(main, ["workflow", "create", "w", "d", *store])
     result = CliRunner().invoke(main, ["handler", "sync", "w", str(folder), *store])
 
-    assert result.exit_code == exits.INVALID
+    assert result.exit_code == meanings.INVALID
     actions = {row["handler"]: row["action"] for row in json.loads(result.stdout)["handlers"]}
     assert actions == dict.fromkeys(FILES, "added") | {"bad": "refused"}

@@ -80,7 +80,6 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/unit/kv/requests/test_kept_requests.py": ("kv/requests/deliveries",),
     "tests/unit/kv/sqlite/test_store.py": ("kv/sqlite/errors",),
     "tests/unit/test_config.py": ("config_loading",),
-    "tests/unit/test_errors.py": ("meanings",),
     "tests/unit/tools/commands/test_run.py": ("tools/shared/parsing",),
     "tests/unit/tools/serving/test_watchdog.py": ("tools/serving/systemd",),
 }

@@ -8,11 +8,11 @@ from typing import get_args
 
 import click
 
-from jobx import model
+from jobx import meanings, model
 from jobx.errors import InvalidInput, TooLarge
 from jobx.handlers.authoring import source, sync
 from jobx.tools.commands.handler_trial import add_trial_commands
-from jobx.tools.shared import exits, render
+from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
 from jobx.tools.shared.entity_commands import add_commands, done
 
@@ -89,7 +89,7 @@ def sync_folder(call: Call, workflow: str, path: Path, simulate: bool, force: bo
     else:
         rows = ((row.handler, row.action, row.reason) for row in report.rows)
         render.say_table(("handler", "would be" if simulate else "action", "reason"), rows)
-    return exits.INVALID if report.failed else exits.OK
+    return meanings.INVALID if report.failed else meanings.OK
 
 
 def _read_source(where: str) -> str:

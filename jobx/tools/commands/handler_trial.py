@@ -9,12 +9,12 @@ from typing import get_args
 import click
 import msgspec
 
-from jobx import model, values
+from jobx import meanings, model, values
 from jobx.errors import InvalidInput
 from jobx.handlers.authoring.templates import starting_file
 from jobx.handlers.trial.examples import groups_in, pairs_in
 from jobx.handlers.trial.single_run import Trial, TrialResult, load
-from jobx.tools.shared import exits, render
+from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
 from jobx.tools.shared.parsing import parse_arguments, parse_json
 
@@ -68,7 +68,7 @@ def _test(
         with call.examples() as check:
             check(handler)
         _say_examples(call, len(handler.examples))
-        return exits.OK
+        return meanings.OK
     with Trial(call.settings, os.environ) as trial:
         if handler.handler_type != "mapper":
             grouped = groups_in("--results", parse_json("--results", results or "[]"))
@@ -79,7 +79,7 @@ def _test(
         else:
             result = trial.map(handler, arguments=parse_arguments("-a", arguments))
     _say(call, result)
-    return exits.OK if result.failure is None else exits.FAILED
+    return meanings.OK if result.failure is None else meanings.FAILED
 
 
 @click.option(

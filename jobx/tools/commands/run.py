@@ -15,7 +15,7 @@ import click
 import uvloop
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from jobx import logs
+from jobx import logs, meanings
 from jobx.errors import (
     Draining,
     InUse,
@@ -31,7 +31,7 @@ from jobx.meanings import may_have_happened
 from jobx.model import Counts, check_name
 from jobx.questions import AwaitRequest, CancelRequest, Question, SubmitJob
 from jobx.tools.commands.request import FORMATS, REASON, failed, say_result
-from jobx.tools.shared import exits, render
+from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
 from jobx.tools.shared.parsing import parse_arguments, parse_context
 from jobx.views import Outcome, View
@@ -96,12 +96,12 @@ def run(
         try:
             outcome = runner.run(_request(call, submission))
         except (KeyboardInterrupt, asyncio.CancelledError):
-            return exits.INTERRUPTED
+            return meanings.INTERRUPTED
     request, result = outcome.request, outcome.result
     if result is None:
         raise failed(request.request_id, request.state, request.failure)
     say_result(result, form)
-    return exits.OK
+    return meanings.OK
 
 
 def _submission(

@@ -15,7 +15,7 @@ from typing import Final
 
 import click
 
-from jobx import mr_variables
+from jobx import meanings, mr_variables
 from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
 from jobx.errors import DeadlineExceeded, InternalError, JobxError
 from jobx.questions import GetNode
@@ -25,7 +25,7 @@ from jobx.tools.serving.children import Child
 from jobx.tools.serving.listening import dial, listen_for, url_of
 from jobx.tools.serving.programs import node_child, web_child
 from jobx.tools.serving.watchdog import Heartbeat, Stillness
-from jobx.tools.shared import exits, render
+from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
 
 #: Time limit for the first answer of the node, and then of the web workers.
@@ -216,16 +216,16 @@ class Serving:
         ended = self._ends([self._web], deadline + WEB_GRACE_S)
         for patience_s in (deadline - time.monotonic(), GRACE_S):
             if ended is None:
-                return exits.INTERRUPTED
+                return meanings.INTERRUPTED
             self._node.send(signal.SIGTERM)
             ended = self._ends([self._node], time.monotonic() + patience_s)
             if ended:
                 break
         if ended is None:
-            return exits.INTERRUPTED
+            return meanings.INTERRUPTED
         if not ended:
             _say("the rest was killed; open requests continue with the next start")
-        return exits.OK
+        return meanings.OK
 
     def _ends(self, children: list[Child], deadline: float) -> bool | None:
         """Return whether all end in time, or None as soon as a Ctrl-C stops the wait."""

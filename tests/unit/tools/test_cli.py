@@ -10,10 +10,10 @@ import click
 import pytest
 
 import jobx as package
+from jobx import meanings
 from jobx.errors import NotFound
 from jobx.tools.cli import main
 from jobx.tools.commands import workflow
-from jobx.tools.shared import exits
 from tests.unit.tools.conftest import Jobx
 
 ROOT = Path(__file__).parents[3]
@@ -59,7 +59,7 @@ def test_list_of_commands_cuts_no_line(group: click.Group) -> None:
 def test_command_explains_itself_with_an_example(path: str, jobx: Jobx) -> None:
     result = jobx(*path.split()[1:], "--help")
 
-    assert result.exit_code == exits.OK
+    assert result.exit_code == meanings.OK
     assert f"Example:\n    {path}" in result.stdout
 
 
@@ -84,7 +84,9 @@ def test_every_option_of_a_command_stands_in_the_reference(path: str) -> None:
 
 def test_exit_codes_stand_in_the_reference() -> None:
     reference = (ROOT / "docs" / "commands.md").read_text()
-    codes = {code for name, code in vars(exits).items() if name.isupper() and isinstance(code, int)}
+    codes = {
+        code for name, code in vars(meanings).items() if name.isupper() and isinstance(code, int)
+    }
 
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", reference, re.MULTILINE)} == codes
 
@@ -92,7 +94,7 @@ def test_exit_codes_stand_in_the_reference() -> None:
 def test_unknown_command_is_a_usage_error_in_one_line(jobx: Jobx) -> None:
     result = jobx("workflw", "list")
 
-    assert result.exit_code == exits.USAGE
+    assert result.exit_code == meanings.USAGE
     assert result.stderr.startswith("jobx: No such command 'workflw'")
     assert result.stderr.count("\n") == 1
 
@@ -100,7 +102,7 @@ def test_unknown_command_is_a_usage_error_in_one_line(jobx: Jobx) -> None:
 def test_group_without_a_command_shows_its_help(jobx: Jobx) -> None:
     result = jobx("job")
 
-    assert result.exit_code == exits.USAGE
+    assert result.exit_code == meanings.USAGE
     assert "Commands:" in result.stderr
 
 
@@ -111,7 +113,7 @@ def test_error_is_one_line_that_names_what_was_wrong(
 
     result = jobx("workflow", "list")
 
-    assert (result.exit_code, result.stdout) == (exits.NOT_FOUND, "")
+    assert (result.exit_code, result.stdout) == (meanings.NOT_FOUND, "")
     assert result.stderr == "jobx: there is no workflow named a b\n"
 
 
@@ -120,7 +122,7 @@ def test_fault_of_jobx_shows_no_traceback(jobx: Jobx, monkeypatch: pytest.Monkey
 
     result = jobx("workflow", "list")
 
-    assert result.exit_code == exits.INTERNAL
+    assert result.exit_code == meanings.INTERNAL
     assert result.stderr == "jobx: a fault of JobX: KeyError: 'lost' (--debug shows where)\n"
 
 
@@ -129,14 +131,14 @@ def test_debug_shows_the_traceback(jobx: Jobx, monkeypatch: pytest.MonkeyPatch) 
 
     result = jobx("workflow", "list", "--debug")
 
-    assert result.exit_code == exits.NOT_FOUND
+    assert result.exit_code == meanings.NOT_FOUND
     assert "Traceback" in result.stderr
 
 
 def test_ctrl_c_exits_130(jobx: Jobx, monkeypatch: pytest.MonkeyPatch) -> None:
     _make_fail(monkeypatch, KeyboardInterrupt())
 
-    assert jobx("workflow", "list").exit_code == exits.INTERRUPTED
+    assert jobx("workflow", "list").exit_code == meanings.INTERRUPTED
 
 
 def test_wrong_setting_is_refused_by_name(jobx: Jobx, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +146,7 @@ def test_wrong_setting_is_refused_by_name(jobx: Jobx, monkeypatch: pytest.Monkey
 
     result = jobx("workflow", "list")
 
-    assert result.exit_code == exits.INVALID
+    assert result.exit_code == meanings.INVALID
     assert "setting node.executors" in result.stderr
 
 
@@ -169,7 +171,7 @@ def test_reader_that_leaves_early_is_no_error() -> None:
         child.stdout.close()
         stderr = child.stderr.read()
 
-    assert (child.wait(30), stderr) == (exits.OK, b"")
+    assert (child.wait(30), stderr) == (meanings.OK, b"")
 
 
 def test_help_lists_every_command(jobx: Jobx) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from jobx import meanings
 from jobx.tools import cli, mr
-from jobx.tools.shared import exits
 from tests.unit.tools.conftest import Jobx
 
 ROOT = Path(__file__).parents[3]
@@ -26,7 +26,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Mr:
 
         def command(given: list[str]) -> None:
             ran.append(list(given))
-            sys.exit(exits.OK)
+            sys.exit(meanings.OK)
 
         monkeypatch.setattr(cli, "main", command)
         monkeypatch.setattr(sys, "argv", [f"/usr/local/bin/{name}", *words])
@@ -99,7 +99,7 @@ def test_script_of_several_commands_stops_at_the_first_that_fails(
     monkeypatch.setattr(sys, "argv", ["mr_kv_step_list", "w", "--data", str(tmp_path)])
     with pytest.raises(SystemExit) as end:
         mr.main()
-    assert end.value.code == exits.NOT_FOUND
+    assert end.value.code == meanings.NOT_FOUND
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -144,10 +144,10 @@ def test_start_scripts_have_the_old_defaults_where_nothing_else_is_said(
 
 def test_commands_of_the_scripts_exist_with_their_options(jobx: Jobx) -> None:
     for words in (["request", "trace", "--detail"], ["notify", "listen", "--host", "h"]):
-        assert jobx(*words, "--help").exit_code == exits.OK
+        assert jobx(*words, "--help").exit_code == meanings.OK
 
 
 def test_wrong_context_is_named(jobx: Jobx) -> None:
     for text in ("[1]", "{", json.dumps("x")):
         result = jobx("run", "w/j", "--context", text)
-        assert (result.exit_code, "context" in result.stderr) == (exits.INVALID, True)
+        assert (result.exit_code, "context" in result.stderr) == (meanings.INVALID, True)

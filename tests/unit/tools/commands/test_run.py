@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobx import meanings
 from jobx.errors import InvalidInput
-from jobx.tools.shared import exits
 from jobx.tools.shared.parsing import parse_argument, parse_arguments
 from tests.unit.tools.conftest import Jobx
 
@@ -49,11 +49,11 @@ def test_argument_without_a_name_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
-        (["w"], exits.INVALID, "must be WORKFLOW/JOB"),
-        (["W/j"], exits.INVALID, "workflow name"),
-        (["w/j", "-a", "n"], exits.INVALID, "must be NAME=VALUE"),
-        (["w/j", "--time-limit", "0"], exits.USAGE, "--time-limit"),
-        (["w/j"], exits.NOT_FOUND, "there is no store named"),
+        (["w"], meanings.INVALID, "must be WORKFLOW/JOB"),
+        (["W/j"], meanings.INVALID, "workflow name"),
+        (["w/j", "-a", "n"], meanings.INVALID, "must be NAME=VALUE"),
+        (["w/j", "--time-limit", "0"], meanings.USAGE, "--time-limit"),
+        (["w/j"], meanings.NOT_FOUND, "there is no store named"),
     ],
 )
 def test_run_refuses_in_one_line_what_cannot_run(

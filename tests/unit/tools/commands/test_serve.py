@@ -9,9 +9,9 @@ from subprocess import Popen
 
 import pytest
 
+from jobx import meanings
 from jobx.kv.folder_lock import FolderLock
 from jobx.tools.serving.listening import listen
-from jobx.tools.shared import exits
 from tests.support.processes import alive, descendants, running, words
 from tests.support.waiting import eventually
 
@@ -48,7 +48,7 @@ def test_serve_drains_and_leaves_nothing_behind_on_a_signal(
         below = descendants(process.pid)
         process.send_signal(number)
 
-        assert process.wait(20) == exits.OK
+        assert process.wait(20) == meanings.OK
         assert len(below) == 3
         assert [pid for pid in below if alive(pid)] == []
 
@@ -61,7 +61,7 @@ def test_second_ctrl_c_kills_at_once(tmp_path: Path) -> None:
         eventually(lambda: not _answers(url))
         process.send_signal(signal.SIGINT)
 
-        assert process.wait(10) == exits.INTERRUPTED
+        assert process.wait(10) == meanings.INTERRUPTED
         assert [pid for pid in below if alive(pid)] == []
 
 
@@ -71,7 +71,7 @@ def test_node_that_does_not_stop_is_killed_when_time_is_up(tmp_path: Path) -> No
         below = descendants(process.pid)
         process.send_signal(signal.SIGTERM)
 
-        assert process.wait(20) == exits.OK
+        assert process.wait(20) == meanings.OK
         assert [pid for pid in below if alive(pid)] == []
         assert process.stderr is not None
         assert process.stderr.readline().startswith("jobx: the rest was killed")
@@ -107,7 +107,7 @@ def test_serve_gives_up_on_a_node_that_dies_again_and_again(tmp_path: Path) -> N
     with running(_words("frail", tmp_path)) as process:
         stderr = process.communicate(timeout=60)[1].splitlines()
 
-    assert process.returncode == exits.INTERNAL
+    assert process.returncode == meanings.INTERNAL
     assert stderr[-1] == "jobx: the node was killed by SIGKILL too often"
     assert len(stderr) == 6
 
@@ -130,7 +130,7 @@ def test_serve_exits_as_its_node_does_when_that_cannot_start(tmp_path: Path) -> 
     with running(_words("refused", tmp_path)) as process:
         stdout, stderr = process.communicate(timeout=20)
 
-    assert (process.returncode, stdout) == (exits.TAKEN, "")
+    assert (process.returncode, stdout) == (meanings.TAKEN, "")
     assert stderr == "jobx: data folder d is used by process 1 (node)\n"
 
 
@@ -138,7 +138,7 @@ def test_serve_says_so_when_the_web_server_cannot_start(tmp_path: Path) -> None:
     with running(_words("broken", tmp_path)) as process:
         stderr = process.communicate(timeout=20)[1]
 
-    assert process.returncode == exits.INTERNAL
+    assert process.returncode == meanings.INTERNAL
     assert stderr == "jobx: the web ended with code 3 while it started\n"
 
 
@@ -148,7 +148,7 @@ def test_serve_names_an_address_that_is_taken(tmp_path: Path) -> None:
         with running(_words("good", tmp_path, "--bind", bind)) as process:
             stderr = process.communicate(timeout=20)[1]
 
-    assert process.returncode == exits.TAKEN
+    assert process.returncode == meanings.TAKEN
     assert stderr == f"jobx: address {bind} is used by another process\n"
 
 
@@ -161,7 +161,7 @@ def test_serve_names_who_has_the_data_folder_when_its_address_is_taken_too(tmp_p
             stderr = process.communicate(timeout=20)[1]
     lock.release()
 
-    assert process.returncode == exits.TAKEN
+    assert process.returncode == meanings.TAKEN
     assert stderr == f"jobx: data folder {tmp_path} is used by process {os.getpid()} (node)\n"
 
 
@@ -171,7 +171,7 @@ def test_serve_listens_on_a_unix_socket_and_removes_it(tmp_path: Path) -> None:
         assert _announced(process)["url"] == f"unix:{path}"
         process.send_signal(signal.SIGTERM)
 
-        assert process.wait(20) == exits.OK
+        assert process.wait(20) == meanings.OK
     assert not path.exists()
 
 
@@ -186,7 +186,7 @@ def test_serve_says_which_old_variables_do_nothing(tmp_path: Path) -> None:
 def test_serve_refuses_an_old_variable_that_cannot_be_followed(tmp_path: Path) -> None:
     with running(_words("good", tmp_path), MR_CONSUME="0") as process:
         stderr = process.communicate(timeout=20)[1]
-    assert process.returncode == exits.INVALID
+    assert process.returncode == meanings.INVALID
     assert stderr.startswith("jobx: setting MR_CONSUME: is gone; instead: ")
 
 

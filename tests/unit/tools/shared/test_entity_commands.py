@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobx.tools.shared import exits
+from jobx import meanings
 from tests.unit.tools.conftest import Jobx
 
 MAPPER = "yield MrConfigureToReturn()\nyield from arguments\n"
@@ -25,13 +25,13 @@ def filled(jobx: Jobx) -> Jobx:
         (("job", "create", "w", "j", "A job.", "s"), ""),
     ):
         result = jobx(*words, stdin=stdin)
-        assert (result.exit_code, result.stderr) == (exits.OK, "")
+        assert (result.exit_code, result.stderr) == (meanings.OK, "")
     return jobx
 
 
 def _json(jobx: Jobx, *words: str) -> object:
     result = jobx(*words, "--json")
-    assert (result.exit_code, result.stderr) == (exits.OK, "")
+    assert (result.exit_code, result.stderr) == (meanings.OK, "")
     return json.loads(result.stdout)
 
 
@@ -91,7 +91,7 @@ def test_workflow_list_names_all_workflows(filled: Jobx) -> None:
 
 def test_delete_removes_what_nothing_refers_to(filled: Jobx) -> None:
     assert filled("handler", "delete", "w", "r2").stdout == "deleted handler w/r2\n"
-    assert filled("handler", "get", "w", "r2").exit_code == exits.NOT_FOUND
+    assert filled("handler", "get", "w", "r2").exit_code == meanings.NOT_FOUND
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_export_goes_to_stdout_and_import_comes_from_stdin(filled: Jobx) -> None
 def test_import_into_a_new_folder_creates_it(filled: Jobx, tmp_path: Path) -> None:
     body = filled("workflow", "export", "w").stdout
     other = ("--data", str(tmp_path / "other"))
-    assert filled("workflow", "import", "-", *other, stdin=body).exit_code == exits.OK
+    assert filled("workflow", "import", "-", *other, stdin=body).exit_code == meanings.OK
     assert "A job." in filled("job", "list", "w", *other).stdout
 
 
@@ -167,7 +167,7 @@ def test_import_refuses_what_exists_and_replaces_it_when_told(filled: Jobx) -> N
     body = filled("workflow", "export", "w").stdout
     filled("handler", "create", "w", "more", "d", "python", "mapper", stdin=MAPPER)
 
-    assert filled("workflow", "import", "-", stdin=body).exit_code == exits.TAKEN
+    assert filled("workflow", "import", "-", stdin=body).exit_code == meanings.TAKEN
     told = ("workflow", "import", "-", "--replace", "--json")
     simulated = json.loads(filled(*told, "--simulate", stdin=body).stdout)
     replaced = json.loads(filled(*told, stdin=body).stdout)
@@ -183,8 +183,11 @@ def test_import_that_is_wrong_changes_nothing(filled: Jobx) -> None:
     )
     result = filled("workflow", "import", "-", "--name", "copy", stdin=body)
 
-    assert (result.exit_code, "job j, initial_step_name" in result.stderr) == (exits.INVALID, True)
-    assert filled("workflow", "get", "copy").exit_code == exits.NOT_FOUND
+    assert (result.exit_code, "job j, initial_step_name" in result.stderr) == (
+        meanings.INVALID,
+        True,
+    )
+    assert filled("workflow", "get", "copy").exit_code == meanings.NOT_FOUND
 
 
 @pytest.mark.parametrize(
@@ -193,38 +196,42 @@ def test_import_that_is_wrong_changes_nothing(filled: Jobx) -> None:
 def test_file_that_cannot_be_used_is_named(words: str, filled: Jobx) -> None:
     result = filled(*words.split())
 
-    assert (result.exit_code, "/dev/null/nowhere/f" in result.stderr) == (exits.INVALID, True)
+    assert (result.exit_code, "/dev/null/nowhere/f" in result.stderr) == (meanings.INVALID, True)
 
 
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
-        ("workflow create w again", exits.TAKEN, "workflow w exists already"),
-        ("workflow create W! d", exits.INVALID, "workflow_name: a name is 1 to 63 of a-z"),
-        ("workflow get nope", exits.NOT_FOUND, "there is no workflow named nope"),
-        ("workflow delete w", exits.TAKEN, "workflow w is used by"),
-        ("job get w nope", exits.NOT_FOUND, "there is no job named w/nope"),
-        ("job list nope", exits.NOT_FOUND, "there is no workflow named nope"),
-        ("job create w k d nope", exits.NOT_FOUND, "there is no step named w/nope"),
-        ("job create w k d s --writer nope", exits.INVALID, "the writers are inline, email"),
-        ("job create w k d s --writer http -o to=x", exits.INVALID, "its options are url (got to)"),
-        ("step create w t d r '' r", exits.INVALID, "mapper"),
-        ("step create w t d m '' ''", exits.INVALID, "a step needs a reducer"),
-        ("step delete w s", exits.TAKEN, "step w/s is used by"),
-        ("handler delete w m", exits.TAKEN, "handler w/m is used by"),
-        ("handler create w h d python cook", exits.USAGE, "'cook' is not one of"),
-        ("handler create w h d cobol mapper", exits.INVALID, "cobol"),
-        ("handler create w h d python mapper -a n text", exits.USAGE, "'text' is not one of"),
-        ("handler create nope h d python mapper", exits.NOT_FOUND, "workflow named nope"),
-        ("handler sync w /dev/null/nowhere", exits.INVALID, "/dev/null/nowhere"),
-        ("step set-handler w s", exits.USAGE, "at least one of"),
-        ("step set-handler w s -r m", exits.INVALID, "reducer"),
-        ("request get w nope", exits.NOT_FOUND, "request"),
-        ("request list nope", exits.NOT_FOUND, "there is no workflow named nope"),
-        ("request list w --state odd", exits.USAGE, "'odd' is not one of"),
-        ("request cancel w r", exits.NOT_FOUND, "request"),
-        ("actors tree", exits.UNAVAILABLE, "no node runs on"),
-        ("node status", exits.UNAVAILABLE, "start one with jobx serve"),
+        ("workflow create w again", meanings.TAKEN, "workflow w exists already"),
+        ("workflow create W! d", meanings.INVALID, "workflow_name: a name is 1 to 63 of a-z"),
+        ("workflow get nope", meanings.NOT_FOUND, "there is no workflow named nope"),
+        ("workflow delete w", meanings.TAKEN, "workflow w is used by"),
+        ("job get w nope", meanings.NOT_FOUND, "there is no job named w/nope"),
+        ("job list nope", meanings.NOT_FOUND, "there is no workflow named nope"),
+        ("job create w k d nope", meanings.NOT_FOUND, "there is no step named w/nope"),
+        ("job create w k d s --writer nope", meanings.INVALID, "the writers are inline, email"),
+        (
+            "job create w k d s --writer http -o to=x",
+            meanings.INVALID,
+            "its options are url (got to)",
+        ),
+        ("step create w t d r '' r", meanings.INVALID, "mapper"),
+        ("step create w t d m '' ''", meanings.INVALID, "a step needs a reducer"),
+        ("step delete w s", meanings.TAKEN, "step w/s is used by"),
+        ("handler delete w m", meanings.TAKEN, "handler w/m is used by"),
+        ("handler create w h d python cook", meanings.USAGE, "'cook' is not one of"),
+        ("handler create w h d cobol mapper", meanings.INVALID, "cobol"),
+        ("handler create w h d python mapper -a n text", meanings.USAGE, "'text' is not one of"),
+        ("handler create nope h d python mapper", meanings.NOT_FOUND, "workflow named nope"),
+        ("handler sync w /dev/null/nowhere", meanings.INVALID, "/dev/null/nowhere"),
+        ("step set-handler w s", meanings.USAGE, "at least one of"),
+        ("step set-handler w s -r m", meanings.INVALID, "reducer"),
+        ("request get w nope", meanings.NOT_FOUND, "request"),
+        ("request list nope", meanings.NOT_FOUND, "there is no workflow named nope"),
+        ("request list w --state odd", meanings.USAGE, "'odd' is not one of"),
+        ("request cancel w r", meanings.NOT_FOUND, "request"),
+        ("actors tree", meanings.UNAVAILABLE, "no node runs on"),
+        ("node status", meanings.UNAVAILABLE, "start one with jobx serve"),
     ],
 )
 def test_refusal_is_one_line_with_its_exit_code(
@@ -244,7 +251,7 @@ def test_folder_without_a_store_is_named_and_not_created(
 ) -> None:
     result = jobx(*words.split())
 
-    assert result.exit_code == exits.NOT_FOUND
+    assert result.exit_code == meanings.NOT_FOUND
     assert f"{folder / 'jobx.sqlite'}; name its folder with --data, or create" in result.stderr
     assert not folder.exists()
 
@@ -258,22 +265,22 @@ def test_data_option_goes_before_the_environment(jobx: Jobx, tmp_path: Path) -> 
 def test_handler_whose_source_is_wrong_is_not_stored(filled: Jobx) -> None:
     result = filled("handler", "create", "w", "h", "d", "python", "mapper", stdin="yield (")
 
-    assert result.exit_code == exits.INVALID
-    assert filled("handler", "get", "w", "h").exit_code == exits.NOT_FOUND
+    assert result.exit_code == meanings.INVALID
+    assert filled("handler", "get", "w", "h").exit_code == meanings.NOT_FOUND
 
 
 @pytest.mark.parametrize("stdin", ["", " \n"])
 def test_handler_without_a_source_is_refused_by_name(stdin: str, filled: Jobx) -> None:
     result = filled("handler", "create", "w", "h", "d", "python", "mapper", stdin=stdin)
 
-    assert result.exit_code == exits.INVALID
+    assert result.exit_code == meanings.INVALID
     assert result.stderr.startswith("jobx: handler w/h, source on stdin: must not be empty")
 
 
 def test_handler_source_that_is_not_text_is_refused(filled: Jobx) -> None:
     result = filled("handler", "create", "w", "h", "d", "python", "mapper", stdin=b"\xff")
 
-    assert (result.exit_code, "UTF-8" in result.stderr) == (exits.INVALID, True)
+    assert (result.exit_code, "UTF-8" in result.stderr) == (meanings.INVALID, True)
 
 
 def test_set_handler_gives_a_step_another_handler(filled: Jobx) -> None:
@@ -311,7 +318,7 @@ def sources(tmp_path: Path) -> Path:
 def test_sync_stores_the_handlers_of_a_folder(filled: Jobx, sources: Path) -> None:
     result = filled("handler", "sync", "w", str(sources))
 
-    assert result.exit_code == exits.OK
+    assert result.exit_code == meanings.OK
     assert [line.split()[:2] for line in result.stdout.splitlines()] == [
         ["handler", "action"],
         ["deep_add", "added"],
@@ -327,7 +334,7 @@ def test_sync_changes_nothing_when_simulated(filled: Jobx, sources: Path) -> Non
     assert isinstance(answer, dict)
     assert answer["simulated"] is True
     assert answer["handlers"][0] == {"handler": "deep_add", "action": "added", "reason": ""}
-    assert filled("handler", "get", "w", "r2").exit_code == exits.OK
+    assert filled("handler", "get", "w", "r2").exit_code == meanings.OK
 
 
 def test_sync_exits_5_when_a_file_is_refused(filled: Jobx, sources: Path) -> None:
@@ -335,13 +342,13 @@ def test_sync_exits_5_when_a_file_is_refused(filled: Jobx, sources: Path) -> Non
 
     result = filled("handler", "sync", "w", str(sources))
 
-    assert result.exit_code == exits.INVALID
-    assert filled("handler", "get", "w", "deep_add").exit_code == exits.OK
+    assert result.exit_code == meanings.INVALID
+    assert filled("handler", "get", "w", "deep_add").exit_code == meanings.OK
 
 
 def test_list_shows_what_steps_and_handlers_require(filled: Jobx) -> None:
     create = ("handler", "create", "w", "fast", "d", "python", "mapper", "-r", "gpu")
-    assert filled(*create, stdin=MAPPER).exit_code == exits.OK
+    assert filled(*create, stdin=MAPPER).exit_code == meanings.OK
     filled("step", "create", "w", "t", "d", "fast", "", "r")
     steps, handlers = _json(filled, "step", "list", "w"), _json(filled, "handler", "list", "w")
 

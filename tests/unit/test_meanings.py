@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobx import errors
-from jobx.tools.shared import exits
+from jobx import errors, meanings
 
 
 @pytest.mark.parametrize(
@@ -33,4 +32,4 @@ from jobx.tools.shared import exits
     ids=lambda value: type(value).__name__,
 )
 def test_exit_code_follows_the_class_of_the_error(error: errors.JobxError, code: int) -> None:
-    assert exits.code_of(error) == code
+    assert meanings.meaning_of(type(error)).exit_code == code
