@@ -71,15 +71,13 @@ def _query(name: str, schema: Schema, description: str) -> Schema:
 
 
 def _header(name: str, description: str) -> Schema:
-    return {
-        "name": name,
-        "in": "header",
-        "schema": {"type": "string"},
-        "description": description,
-    }
+    schema = {"type": "string"}
+    return {"name": name, "in": "header", "schema": schema, "description": description}
 
 
-_LIMIT: Final = _query("limit", {"type": "integer", "minimum": 1}, "Most entries of this page.")
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 1}
+_LIMIT: Final = _query("limit", _COUNT, "Most entries of this page.")
+_INVOCATIONS: Final = _query("limit", _COUNT, "Most invocations shown.")
 _AFTER: Final = _query("after", {"type": "string"}, "The cursor `next` of the page before.")
 _PREFER: Final = _header("Prefer", "`wait=N`: wait N seconds (RFC 7240).")
 _PREFER_JOB: Final = _header("Prefer", "`respond-async`, or `wait=N` seconds (RFC 7240).")
@@ -111,136 +109,70 @@ def operations() -> list[Operation]:
 def _job_operations() -> list[Operation]:
     return [
         Operation(
-            "post",
-            "/job/{workflow}/{job}",
-            jobs.post,
-            "Run a job and get its reduced result",
-            {200: ref("Result"), 202: ref("RequestView")},
-            (_BLOCKING, _PREFER_JOB, _KEY),
-            ref("JobBody"),
-            (*_EVERY, *_BODY, 406, 409, 422),
-            _RESULT_HEADERS,
+            "post", "/job/{workflow}/{job}", jobs.post, "Run a job and get its reduced result",
+            {200: ref("Result"), 202: ref("RequestView")}, (_BLOCKING, _PREFER_JOB, _KEY),
+            ref("JobBody"), (*_EVERY, *_BODY, 406, 409, 422), _RESULT_HEADERS,
         )
-    ]
+    ]  # fmt: skip
 
 
 def _request_operations() -> list[Operation]:
-    limit = _query("limit", {"type": "integer", "minimum": 1}, "Most invocations shown.")
-    view, result, page = ref("RequestView"), ref("Result"), ref("RequestPage")
+    view, page, result = ref("RequestView"), ref("RequestPage"), ref("Result")
+    tree, node = ref("TraceView"), ref("TraceNode")
     get = functools.partial(Operation, "get")
     return [
-        get(
-            "/request/{workflow}",
-            requests.list_page,
-            "List requests, newest first",
-            {200: page},
-            (_STATE, _LIMIT, _AFTER),
-        ),
-        get(
-            _REQUEST,
-            requests.read,
-            "The state of a request; its graph if a picture is preferred",
-            {200: view},
-        ),
-        Operation(
-            "delete",
-            _REQUEST,
-            requests.cancel,
-            "Cancel a request and all of its tree",
-            {200: view, 202: view},
-            (_REASON,),
-        ),
-        get(
-            f"{_REQUEST}/result",
-            requests.result,
-            "The result or failure of a request",
-            {200: result},
-            (_PREFER,),
-            problems=(*_EVERY, 406, 409),
-        ),
-        Operation(
-            "post",
-            f"{_REQUEST}/delivery",
-            requests.deliver,
+        get("/request/{workflow}", requests.list_page, "List requests, newest first",
+            {200: page}, (_STATE, _LIMIT, _AFTER)),
+        get(_REQUEST, requests.read, "The state of a request; its graph if a picture is preferred",
+            {200: view}),
+        Operation("delete", _REQUEST, requests.cancel, "Cancel a request and all of its tree",
+            {200: view, 202: view}, (_REASON,)),
+        get(f"{_REQUEST}/result", requests.result, "The result or failure of a request",
+            {200: result}, (_PREFER,), problems=(*_EVERY, 406, 409)),
+        Operation("post", f"{_REQUEST}/delivery", requests.deliver,
             "Deliver the result again, under the same delivery id",
-            {202: view},
-            problems=(*_EVERY, 409),
-        ),
-        get(
-            f"{_REQUEST}/trace",
-            requests.trace,
-            "The tree of invocations",
-            {200: ref("TraceView")},
-            (limit,),
-        ),
-        get(_INVOCATION, requests.invocation, "One invocation", {200: ref("TraceNode")}),
-        get(
-            f"{_INVOCATION}/output",
-            requests.output,
-            "What an invocation wrote and logged",
-            {200: TEXT},
-        ),
-        get(
-            f"{_REQUEST}/graph",
-            requests.graph,
-            "The tree of invocations, drawn",
-            {200: PICTURE},
-            problems=(*_EVERY, 406),
-        ),
-    ]
+            {202: view}, problems=(*_EVERY, 409)),
+        get(f"{_REQUEST}/trace", requests.trace, "The tree of invocations",
+            {200: tree}, (_INVOCATIONS,)),
+        get(_INVOCATION, requests.invocation, "One invocation", {200: node}),
+        get(f"{_INVOCATION}/output", requests.output, "What an invocation wrote and logged",
+            {200: TEXT}),
+        get(f"{_REQUEST}/graph", requests.graph, "The tree of invocations, drawn",
+            {200: PICTURE}, problems=(*_EVERY, 406)),
+    ]  # fmt: skip
 
 
 def _entity_operations(kind: str) -> list[Operation]:
-    name = kind.lower()
+    name, entity, body = kind.lower(), {200: ref(kind)}, ref(f"{kind}Body")
     root = "/workflow" if kind == "Workflow" else f"/workflow/{{workflow}}/{name}"
     one = f"{root}/{{workflow}}" if kind == "Workflow" else f"{root}/{{name}}"
-    page = {
-        "type": "object",
-        "required": ["entities", "next"],
-        "properties": {
-            "entities": {"type": "array", "items": ref(kind)},
-            "next": {"type": ["string", "null"]},
-        },
-    }
-    named = {"allOf": [ref(f"{kind}Body"), {"required": [f"{name}_name"]}]}
+    named = {"allOf": [body, {"required": [f"{name}_name"]}]}
     changed = (*_EVERY, *_BODY, 409)
 
     def of(respond: Responder) -> Responder:
         return functools.partial(respond, name)
 
     return [
-        Operation(
-            "get", root, of(entities.list_page), f"List: {name}", {200: page}, (_LIMIT, _AFTER)
-        ),
-        Operation(
-            "post",
-            root,
-            of(entities.create),
-            f"Create a {name}",
-            {201: ref(kind)},
-            body=named,
-            problems=changed,
-        ),
-        Operation("get", one, of(entities.read), f"Read a {name}", {200: ref(kind)}),
-        Operation(
-            "put",
-            one,
-            of(entities.put),
-            f"Create or replace a {name}",
-            {200: ref(kind)},
-            body=ref(f"{kind}Body"),
-            problems=changed,
-        ),
-        Operation(
-            "delete",
-            one,
-            of(entities.delete),
+        Operation("get", root, of(entities.list_page), f"List: {name}",
+            {200: _page(kind)}, (_LIMIT, _AFTER)),
+        Operation("post", root, of(entities.create), f"Create a {name}",
+            {201: ref(kind)}, body=named, problems=changed),
+        Operation("get", one, of(entities.read), f"Read a {name}", entity),
+        Operation("put", one, of(entities.put), f"Create or replace a {name}",
+            entity, body=body, problems=changed),
+        Operation("delete", one, of(entities.delete),
             f"Delete a {name}; by force, and what that broke",
-            {200: _BROKEN, 204: None},
-            (_FORCE,),
-            problems=(*_EVERY, 409),
-        ),
-    ]
+            {200: _BROKEN, 204: None}, (_FORCE,), problems=(*_EVERY, 409)),
+    ]  # fmt: skip
+
+
+def _page(kind: str) -> Schema:
+    entities = {"type": "array", "items": ref(kind)}
+    return {
+        "type": "object",
+        "required": ["entities", "next"],
+        "properties": {"entities": entities, "next": {"type": ["string", "null"]}},
+    }
 
 
 def _admin_operations() -> list[Operation]:
