@@ -26,7 +26,7 @@ from jobx.handlers.files.files import FS
 from jobx.handlers.files.paths import PathRefused
 from jobx.handlers.files.quota import QuotaExceeded
 from jobx.tools.shared import render
-from jobx.tools.shared.command import Call, command
+from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import done
 
 _COPY_BYTES: Final = 1 << 20
@@ -61,8 +61,7 @@ def ls(call: Call, workflow: str, path: str) -> None:
 
 
 @command(fs, "get", example="fs get thumbnails out/cat.png cat.png")
-@click.argument("workflow")
-@click.argument("path")
+@takes("workflow", "path")
 @click.argument("target", default=_STDIO)
 def get(call: Call, workflow: str, path: str, target: str) -> None:
     """Copy a file to the local file TARGET, or to stdout."""
@@ -75,9 +74,7 @@ def get(call: Call, workflow: str, path: str, target: str) -> None:
 
 
 @command(fs, "put", example="fs put thumbnails cat.png in/cat.png")
-@click.argument("workflow")
-@click.argument("source")
-@click.argument("path")
+@takes("workflow", "source", "path")
 def put(call: Call, workflow: str, source: str, path: str) -> None:
     """Copy the local file SOURCE (- is stdin) to PATH. An existing file is replaced."""
     with call.entities() as entities:
@@ -89,8 +86,7 @@ def put(call: Call, workflow: str, source: str, path: str) -> None:
 
 
 @command(fs, "rm", example="fs rm thumbnails out --recursive")
-@click.argument("workflow")
-@click.argument("path")
+@takes("workflow", "path")
 @click.option("--recursive", is_flag=True, help="Remove a folder and everything in it.")
 def rm(call: Call, workflow: str, path: str, recursive: bool) -> None:
     """Remove a file, or a folder with everything in it."""

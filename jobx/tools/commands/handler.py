@@ -13,7 +13,7 @@ from jobx.errors import InvalidInput, TooLarge
 from jobx.handlers.authoring import source, sync
 from jobx.tools.commands.handler_trial import add_trial_commands
 from jobx.tools.shared import render
-from jobx.tools.shared.command import Call, command
+from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import add_commands, done
 
 _ARGUMENT_TYPES = click.Choice(get_args(model.ArgumentType))
@@ -29,10 +29,7 @@ def handler() -> None:
     "create",
     example="handler create wordcount add_up 'Adds up.' python reducer < add_up.py",
 )
-@click.argument("workflow")
-@click.argument("name")
-@click.argument("description")
-@click.argument("source_type")
+@takes("workflow", "name", "description", "source_type")
 @click.argument("handler_type", type=click.Choice(get_args(model.HandlerType)))
 @click.option(
     "-a",

@@ -6,7 +6,7 @@ import click
 
 from jobx.actors.inspection import trace
 from jobx.tools.shared import render
-from jobx.tools.shared.command import Call, command
+from jobx.tools.shared.command import Call, command, takes
 from jobx.views import TraceNode
 
 
@@ -16,9 +16,7 @@ def invocation() -> None:
 
 
 @command(invocation, "get", example="invocation get wordcount REQUEST_ID INVOCATION_ID")
-@click.argument("workflow")
-@click.argument("request_id")
-@click.argument("invocation_id")
+@takes("workflow", "request_id", "invocation_id")
 def get(call: Call, workflow: str, request_id: str, invocation_id: str) -> None:
     """Show an invocation: input, output, session, error."""
     with call.store() as store:
@@ -35,9 +33,7 @@ def get(call: Call, workflow: str, request_id: str, invocation_id: str) -> None:
 
 
 @command(invocation, "output", example="invocation output wordcount REQUEST_ID m0")
-@click.argument("workflow")
-@click.argument("request_id")
-@click.argument("invocation_id")
+@takes("workflow", "request_id", "invocation_id")
 def output(call: Call, workflow: str, request_id: str, invocation_id: str) -> None:
     """Write the captured output of an invocation to stdout."""
     with call.store() as store:

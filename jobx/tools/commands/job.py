@@ -8,7 +8,7 @@ import click
 
 from jobx import model
 from jobx.actors.egress.writers import registry
-from jobx.tools.shared.command import Call, command
+from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import add_commands, done
 from jobx.tools.shared.parsing import parse_arguments
 
@@ -19,10 +19,7 @@ def job() -> None:
 
 
 @command(job, "create", example='job create wordcount count "Counts words." files')
-@click.argument("workflow")
-@click.argument("name")
-@click.argument("description")
-@click.argument("step")
+@takes("workflow", "name", "description", "step")
 @click.option(
     "--writer",
     "result_writer",

@@ -27,7 +27,7 @@ from jobx.kv.store import Store
 from jobx.payload import Payload
 from jobx.questions import CancelRequest, DeliverResult, GetRequest
 from jobx.tools.shared import render
-from jobx.tools.shared.command import Call, command
+from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import done
 from jobx.tools.shared.output import replace_file
 from jobx.values import to_jsonable
@@ -67,8 +67,7 @@ def list_page(
 
 
 @command(request, "get", example="request get wordcount REQUEST_ID")
-@click.argument("workflow")
-@click.argument("request_id")
+@takes("workflow", "request_id")
 def get(call: Call, workflow: str, request_id: str) -> None:
     """Show a request; its counts are live while a node runs."""
     view = _live(call, workflow, request_id) or _stored(call, workflow, request_id)
@@ -88,8 +87,7 @@ def get(call: Call, workflow: str, request_id: str) -> None:
 
 
 @command(request, "result", example="request result wordcount REQUEST_ID --format ndjson")
-@click.argument("workflow")
-@click.argument("request_id")
+@takes("workflow", "request_id")
 @click.option("--format", "form", type=FORMATS, default="json", show_default=True)
 def result(call: Call, workflow: str, request_id: str, form: str) -> None:
     """Write the result of a request to stdout."""
@@ -101,8 +99,7 @@ def result(call: Call, workflow: str, request_id: str, form: str) -> None:
 
 
 @command(request, "cancel", example="request cancel wordcount REQUEST_ID")
-@click.argument("workflow")
-@click.argument("request_id")
+@takes("workflow", "request_id")
 def cancel(call: Call, workflow: str, request_id: str) -> None:
     """Cancel a request and all its invocations. One that has ended is not changed.
 
@@ -170,8 +167,7 @@ def cleanup(call: Call, workflow: str, request_ids: tuple[str, ...], simulate: b
 
 
 @command(request, "trace", example="request trace wordcount REQUEST_ID --limit 50")
-@click.argument("workflow")
-@click.argument("request_id")
+@takes("workflow", "request_id")
 @click.option(
     "--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Invocations."
 )
@@ -190,8 +186,7 @@ def trace(call: Call, workflow: str, request_id: str, limit: int, detail: bool) 
 
 
 @command(request, "graph", example="request graph wordcount REQUEST_ID --format svg -o tree.svg")
-@click.argument("workflow")
-@click.argument("request_id")
+@takes("workflow", "request_id")
 @click.option(
     "--format",
     "form",
@@ -219,8 +214,7 @@ def graph(
 
 
 @command(request, "sessions", example="request sessions wordcount REQUEST_ID")
-@click.argument("workflow")
-@click.argument("request_id")
+@takes("workflow", "request_id")
 def show_sessions(call: Call, workflow: str, request_id: str) -> None:
     """Show what each mapper invocation left in its session."""
     with call.store() as store:

@@ -8,7 +8,7 @@ import click
 
 from jobx import model
 from jobx.tools.shared import render
-from jobx.tools.shared.command import Call, command
+from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import add_commands, done
 
 
@@ -18,12 +18,7 @@ def step() -> None:
 
 
 @command(step, "create", example="step create wordcount files 'Lists files.' list_files '' add_up")
-@click.argument("workflow")
-@click.argument("name")
-@click.argument("description")
-@click.argument("mapper")
-@click.argument("combiner")
-@click.argument("reducer")
+@takes("workflow", "name", "description", "mapper", "combiner", "reducer")
 def create(
     call: Call,
     *,

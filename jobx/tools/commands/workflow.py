@@ -13,7 +13,7 @@ from jobx.errors import InvalidInput
 from jobx.handlers.authoring import workflow_file
 from jobx.kv.entities.imports import ImportRow, import_workflow
 from jobx.tools.shared import render
-from jobx.tools.shared.command import Call, command
+from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import deleted, done, force_option, show, show_all
 from jobx.tools.shared.output import replace_file
 
@@ -24,8 +24,7 @@ def workflow() -> None:
 
 
 @command(workflow, "create", example='workflow create wordcount "Counts words."')
-@click.argument("name")
-@click.argument("description")
+@takes("name", "description")
 def create(call: Call, name: str, description: str) -> None:
     """Create a workflow, and the data folder if there is none."""
     fields = {"workflow_name": name, "description": description}

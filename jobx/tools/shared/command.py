@@ -146,6 +146,17 @@ def command(
     return decorate
 
 
+def takes(*names: str) -> Callable[[Body], Body]:
+    """Give a command arguments of these names, all of them needed."""
+
+    def decorate(body: Body) -> Body:
+        for name in reversed(names):
+            body = click.argument(name)(body)
+        return body
+
+    return decorate
+
+
 def _settled(body: Body, flags: Mapping[str, str]) -> Body:
     @functools.wraps(body)
     def call(

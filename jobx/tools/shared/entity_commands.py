@@ -12,7 +12,7 @@ import msgspec
 from jobx import model
 from jobx.kv.entities.references import HANDLER_FIELDS
 from jobx.tools.shared import render
-from jobx.tools.shared.command import Call, command
+from jobx.tools.shared.command import Call, command, takes
 
 Named = model.Job | model.Step | model.Handler
 
@@ -28,8 +28,7 @@ def add_commands(group: click.Group, kind: type[Named], example: str) -> None:
     noun = str(group.name)
 
     @command(group, "get", example=f"{noun} get wordcount {example}", help=f"Show a {noun}.")
-    @click.argument("workflow")
-    @click.argument("name")
+    @takes("workflow", "name")
     def get(call: Call, workflow: str, name: str) -> None:
         with call.entities() as entities:
             show(call, entities.get(kind, workflow, name))
@@ -57,8 +56,7 @@ def add_commands(group: click.Group, kind: type[Named], example: str) -> None:
     deleting = f"Delete a {noun} that nothing refers to."
 
     @command(group, "delete", example=f"{noun} delete wordcount {example}", help=deleting)
-    @click.argument("workflow")
-    @click.argument("name")
+    @takes("workflow", "name")
     @(force_option if kind is not model.Job else _as_it_is)  # nothing refers to jobs
     def delete(call: Call, workflow: str, name: str, force: bool = False) -> None:
         with call.entities() as entities:
