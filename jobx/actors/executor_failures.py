@@ -10,9 +10,7 @@ from jobx.system import processes
 
 #: The executor of a suspended mapper is gone.
 KEEPER_GONE: Final = Failure(
-    kind="lost",
-    type="ExecutorLost",
-    message="the executor that held the mapper is gone",
+    kind="lost", type="ExecutorLost", message="the executor that held the mapper is gone"
 )
 
 #: A parked executor with suspended mappers was ended, because there were too many.

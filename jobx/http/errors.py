@@ -28,11 +28,7 @@ REQUEST_ID: Final = "request_id"
 MAX_HEADER_CHARS: Final = 500
 
 #: Code of a problem that Falcon finds, by status.
-_FALCON_CODES: Final = {
-    404: "no-route",
-    405: "method-not-allowed",
-    406: "not-acceptable",
-}
+_FALCON_CODES: Final = {404: "no-route", 405: "method-not-allowed", 406: "not-acceptable"}
 #: Status of a failed request, by the kind of its failure; 500 for the others.
 _FAILURE_STATUS: Final = {"timeout": 504, "capability": 503}
 #: Characters that a header value may not have: control characters, including C1.
@@ -108,10 +104,7 @@ async def answer(send: Callable[[dict[str, Any]], Awaitable[None]], error: JobxE
     """Answer an ASGI request with the problem document of an error."""
     status, title = status_of(type(error))
     body = problem_document(status, title, str(error), error.code)
-    headers = [
-        (b"content-type", MEDIA_PROBLEM.encode()),
-        (b"content-length", b"%d" % len(body)),
-    ]
+    headers = [(b"content-type", MEDIA_PROBLEM.encode()), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -15,15 +15,7 @@ from msgspec import Raw, Struct
 from jobx.frames import UNREADABLE
 from jobx.handlers.execution.protocol import vertices_of
 from jobx.payload import Payload, PayloadWire
-from jobx.segments import (
-    Combined,
-    FailedRun,
-    MappedChunk,
-    Reduced,
-    Returned,
-    Segment,
-    Unstarted,
-)
+from jobx.segments import Combined, FailedRun, MappedChunk, Reduced, Returned, Segment, Unstarted
 
 
 class _Notes(Struct):

@@ -27,15 +27,7 @@ from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.invocation import Invocation
 from jobx.model import Failure
 from jobx.payload import Payload
-from jobx.segments import (
-    NO_NOTES,
-    Combined,
-    FailedRun,
-    MappedChunk,
-    Reduced,
-    Segment,
-    Unstarted,
-)
+from jobx.segments import NO_NOTES, Combined, FailedRun, MappedChunk, Reduced, Segment, Unstarted
 
 _NO_YIELD: Final = object()
 

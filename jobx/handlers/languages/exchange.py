@@ -130,12 +130,7 @@ class Exchange:
     """Writes a call and reads the answer at the same time, so that neither waits for the other."""
 
     def __init__(
-        self,
-        pipes: Pipes,
-        sent: Iterable[bytes],
-        replies: Replies,
-        *,
-        closes: bool,
+        self, pipes: Pipes, sent: Iterable[bytes], replies: Replies, *, closes: bool
     ) -> None:
         self._pipes = pipes
         self._sent = deque([iter(sent)])

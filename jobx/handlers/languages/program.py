@@ -141,11 +141,7 @@ class Program:
             file.write(source_code)
 
     def _lines(
-        self,
-        exchange: Exchange,
-        pipes: Pipes,
-        scope: Scope,
-        answer: Answer | None,
+        self, exchange: Exchange, pipes: Pipes, scope: Scope, answer: Answer | None
     ) -> Generator[bytes, None, bool]:
         """Yield the lines of an answer; False if the program ended before it took up the call."""
         tail = _Tail(scope)

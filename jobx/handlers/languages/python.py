@@ -135,12 +135,7 @@ def _whole(generator: Generator[object, None, object]) -> Iterator[object]:
         raise Misuse("protocol", reason)
 
 
-def _mapper(
-    run: _Run,
-    definition: Definition | None,
-    checked: Checked,
-    spec: args.Spec,
-) -> _Run:
+def _mapper(run: _Run, definition: Definition | None, checked: Checked, spec: args.Spec) -> _Run:
     """Return a function of ``Arguments`` that starts a mapper of any form."""
     required, optional = source.by_default(definition.args) if definition else ([], [])
 

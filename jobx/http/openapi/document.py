@@ -78,10 +78,7 @@ _RESULT: Final[Schema] = {
         "result": {
             "type": "object",
             "properties": {
-                "pairs": {
-                    "type": "array",
-                    "items": {"type": "array", "minItems": 2, "maxItems": 2},
-                }
+                "pairs": {"type": "array", "items": {"type": "array", "minItems": 2, "maxItems": 2}}
             },
         },
         "delivery": ref("Delivery"),

@@ -19,17 +19,7 @@ _SIZES: Final = (
     | {0xD4: 3, 0xD5: 4, 0xD6: 6, 0xD7: 10, 0xD8: 18}
 )
 #: Size of the length after the first byte, for bytes, text and extensions.
-_LENGTHS: Final = {
-    0xC4: 1,
-    0xC5: 2,
-    0xC6: 4,
-    0xD9: 1,
-    0xDA: 2,
-    0xDB: 4,
-    0xC7: 1,
-    0xC8: 2,
-    0xC9: 4,
-}
+_LENGTHS: Final = {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4, 0xC7: 1, 0xC8: 2, 0xC9: 4}
 _EXTENSIONS: Final = frozenset({0xC7, 0xC8, 0xC9})
 #: Size of the length, and items for each counted one, for lists and maps.
 _CONTAINERS: Final = {0xDC: (2, 1), 0xDD: (4, 1), 0xDE: (2, 2), 0xDF: (4, 2)}
