@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from thespian.actors import ActorSystem, ChildActorExited
 
@@ -25,10 +25,13 @@ from jobx.actors.egress.notifications.notifier import Clocks, Notifier
 from jobx.actors.egress.writers.base import WriterSite
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.executors.pool import ExecutorPool
-from jobx.actors.gateway.entity_verbs import ENTITY_VERBS, EntityVerbs
-from jobx.actors.gateway.node_verbs import NODE_VERBS, NodeVerbs
-from jobx.actors.gateway.request_verbs import VERBS, Verbs
+from jobx.actors.gateway.entity_verbs import EntityVerbs
+from jobx.actors.gateway.finding import Finder
+from jobx.actors.gateway.inspections import Inspections
+from jobx.actors.gateway.node_verbs import NodeVerbs
+from jobx.actors.gateway.request_verbs import Verbs
 from jobx.actors.gateway.server import Gateway
+from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import Answers
 from jobx.actors.janitor import Janitor
 from jobx.actors.lifetime import Lifetime
@@ -47,6 +50,7 @@ from jobx.handlers.authoring.library import Library
 from jobx.handlers.files import opening
 from jobx.kv import data_folder
 from jobx.kv.blobs import BlobFolder
+from jobx.kv.entities.entities import Entities
 from jobx.kv.folder_lock import FolderLock
 from jobx.kv.leases import Lease
 from jobx.kv.opening import LEASE_S, lease_of, name_of, open_store
@@ -271,43 +275,21 @@ class Node:
         readers = self._threads(READERS, "reader", cancel_futures=True)
         # Examples of handlers may take long: in their own threads they delay nothing else.
         trials = self._threads(TRIALS, "trials", wait=False, cancel_futures=True)
-        verbs = Verbs(
-            self._services,
-            self._store,
-            self._library,
-            self._answers,
-            self._writers,
-            threads=readers,
-            inspectors=self._inspectors,
-            stalled=lambda: self._log.stalled,
-            deliver=self._base.deliver,
-            supervisor=self._supervisor,
-            redeliver=self._deliverer.redeliver,
-        )
+        actors = self._base.deliver, self._supervisor
+        finder = Finder(self._services, self._store, self._answers, readers, *actors)
+        submissions = Submissions(finder, self._library, self._writers, lambda: self._log.stalled)
+        redeliver = self._deliverer.redeliver
+        verbs = Verbs(finder, submissions, Inspections(self._inspectors), redeliver)
+        limits = self._settings, self._environ
         entity_verbs = EntityVerbs(
-            self._store,
-            self._library,
-            self._writers,
-            settings=self._settings,
-            environ=self._environ,
-            threads=readers,
-            trials=trials,
+            Entities(self._store), self._library, self._writers, *limits, readers, trials
         )
         checks = [lambda: self._fault, self._store_trouble, lambda: self._executors.trouble]
+        readiness, parts = Readiness(checks, self._probe), (self._supervisor, self._executors)
         node_verbs = NodeVerbs(
-            LOCAL,
-            self._settings,
-            base=self._base,
-            supervisor=self._supervisor,
-            executors=self._executors,
-            readiness=Readiness(checks, self._probe),
-            state=lambda: self._state,
+            LOCAL, self._settings, self._base, *parts, readiness, lambda: self._state
         )
-        self._verbs: dict[type[Question[Any]], Callable[[Any], Awaitable[View]]] = {
-            **{kind: partial(answer, verbs) for kind, answer in VERBS.items()},
-            **{kind: partial(answer, entity_verbs) for kind, answer in ENTITY_VERBS.items()},
-            **{kind: partial(answer, node_verbs) for kind, answer in NODE_VERBS.items()},
-        }
+        self._verbs = verbs.table() | entity_verbs.table() | node_verbs.table()
 
     async def _start_executors(self) -> None:
         self._parts.push_async_callback(self._executors.close)
@@ -389,8 +371,7 @@ class Node:
         Raises:
             JobxError: The error of the verb.
         """
-        answer = self._verbs[type(question)]
-        return cast("A", await answer(question))
+        return cast("A", await self._verbs[type(question)](question))
 
     def _probe(self) -> asyncio.Future[bool]:
         ticket, future = self._answers.probe()

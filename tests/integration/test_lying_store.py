@@ -9,7 +9,7 @@ import pytest
 
 from jobx.actors import log_writer
 from jobx.actors import node as node_module
-from jobx.actors.gateway import request_verbs
+from jobx.actors.gateway import finding
 from jobx.errors import JobxError, NotFound, OutcomeUnknown, StoreRefused
 from jobx.views import Outcome
 from tests.support.authoring import COUNT, FAN, WORKFLOW, define
@@ -96,7 +96,7 @@ def test_what_is_accepted_later_was_not_told_as_missing_before(
     define(tmp_path, HANDLERS, STEPS)
     lies = Lies(dict.fromkeys(range(100), "lost, unanswered"))
     monkeypatch.setattr(node_module, "open_store", lying_sqlite(lies))
-    monkeypatch.setattr(request_verbs, "ANSWER_S", 0.1)
+    monkeypatch.setattr(finding, "ANSWER_S", 0.1)
     with live_node(tmp_path) as node:
         with pytest.raises(OutcomeUnknown, match=REQUEST_ID):
             node.post("fan", {"n": 3}, request_id=REQUEST_ID, is_blocking=False)

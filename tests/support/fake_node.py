@@ -21,9 +21,12 @@ from typing import Any, TypeVar
 from jobx import model, questions, values
 from jobx.actors.coordination.endings import ended
 from jobx.actors.egress.writers.registry import Writers
-from jobx.actors.gateway.entity_verbs import ENTITY_VERBS, EntityVerbs
-from jobx.actors.gateway.request_verbs import VERBS, Verbs
+from jobx.actors.gateway.entity_verbs import EntityVerbs
+from jobx.actors.gateway.finding import Finder
+from jobx.actors.gateway.inspections import Inspections
+from jobx.actors.gateway.request_verbs import Verbs
 from jobx.actors.gateway.server import Gateway
+from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import Answers
 from jobx.actors.messages import (
     Cancel,
@@ -42,6 +45,7 @@ from jobx.errors import Conflict, JobxError
 from jobx.handlers.authoring import source
 from jobx.handlers.authoring.library import Library
 from jobx.kv.blobs import BlobFolder
+from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import deliveries, event_log, request_entity
 from jobx.kv.store import Write
@@ -224,28 +228,13 @@ class FakeNode:
             now_at=time.time,
             gateway=nothing,
         )
-        self._verbs = Verbs(
-            services,
-            self.store,
-            library,
-            answers,
-            writers,
-            threads=threads,
-            inspectors=threads,
-            stalled=lambda: None,
-            deliver=self.desk.deliver,
-            supervisor=nothing,
-            redeliver=self._redeliver,
+        finder = Finder(services, self.store, answers, threads, self.desk.deliver, nothing)
+        submissions = Submissions(finder, library, writers, lambda: None)
+        verbs = Verbs(finder, submissions, Inspections(threads), self._redeliver)
+        entity_verbs = _UntriedVerbs(
+            Entities(self.store), library, writers, settings, {}, threads, threads
         )
-        self._entity_verbs = _UntriedVerbs(
-            self.store,
-            library,
-            writers,
-            settings=settings,
-            environ={},
-            threads=threads,
-            trials=threads,
-        )
+        self._verbs = verbs.table() | entity_verbs.table()
 
     async def call(self, question: Question[A], timeout_s: float = 1.0) -> A:
         """Answer as over the gateway: through the codec of the wire."""
@@ -269,10 +258,8 @@ class FakeNode:
         if self.error is not None:
             raise self.error
         kind = type(question)
-        if kind in VERBS:
-            return await VERBS[kind](self._verbs, question)
-        if kind in ENTITY_VERBS:
-            return await ENTITY_VERBS[kind](self._entity_verbs, question)
+        if kind in self._verbs:
+            return await self._verbs[kind](question)
         if isinstance(question, GetReadiness):
             return ReadinessView(state=self.state, trouble=self.trouble)
         if isinstance(question, ListActors):

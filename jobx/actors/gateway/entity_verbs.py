@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from jobx import model, questions, values, views
 from jobx.actors.egress.writers.registry import Writers
+from jobx.actors.gateway.server import Table
 from jobx.actors.inspection.view_builders import plain
 from jobx.config import Settings
 from jobx.errors import DeadlineExceeded, InvalidInput, quote
@@ -16,7 +18,6 @@ from jobx.handlers.authoring import source
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.trial.examples import check_examples
 from jobx.kv.entities.entities import Entities
-from jobx.kv.store import Store
 
 T = TypeVar("T")
 
@@ -31,11 +32,12 @@ _KINDS: Final[dict[str, type[Any]]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class EntityVerbs:
     """Creates, changes and shows entities; the node knows each change at once.
 
-    Args:
-        store: Where entities are.
+    Attributes:
+        entities: Where entities are.
         library: The workflows that the node knows.
         writers: Which result writers a job may name.
         settings: Limits of executors, for the examples of handlers.
@@ -44,32 +46,32 @@ class EntityVerbs:
         trials: Where the examples of handlers run.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        library: Library,
-        writers: Writers,
-        *,
-        settings: Settings,
-        environ: Mapping[str, str],
-        threads: Executor,
-        trials: Executor,
-    ) -> None:
-        self._entities = Entities(store)
-        self._library = library
-        self._writers = writers
-        self._settings = settings
-        self._environ = environ
-        self._threads = threads
-        self._trials = trials
+    entities: Entities
+    library: Library
+    writers: Writers
+    settings: Settings
+    environ: Mapping[str, str]
+    threads: Executor
+    trials: Executor
+
+    def table(self) -> Table:
+        """Return what answers each kind of question."""
+        return {
+            questions.CreateEntity: self.create,
+            questions.PutEntity: self.put,
+            questions.GetEntity: self.get,
+            questions.ListEntities: self.list,
+            questions.DeleteEntity: self.delete,
+            questions.RefreshLibrary: self.refresh,
+        }
 
     async def create(self, asked: questions.CreateEntity) -> views.EntityView:
         """Create an entity."""
-        return await self._write(self._entities.create, asked)
+        return await self._write(self.entities.create, asked)
 
     async def put(self, asked: questions.PutEntity) -> views.EntityView:
         """Create or replace an entity."""
-        return await self._write(self._entities.put, asked)
+        return await self._write(self.entities.put, asked)
 
     async def get(self, asked: questions.GetEntity) -> views.EntityView:
         """Return an entity."""
@@ -80,7 +82,7 @@ class EntityVerbs:
         kind = _kind(asked.kind)
 
         def read() -> views.EntityPage:
-            found, cursor = self._entities.page(kind, asked.workflow, asked.after, asked.limit)
+            found, cursor = self.entities.page(kind, asked.workflow, asked.after, asked.limit)
             return views.EntityPage(entities=[plain(entity) for entity in found], next=cursor)
 
         return await self._in_thread(read)
@@ -90,14 +92,14 @@ class EntityVerbs:
         kind, workflow, force = _kind(asked.kind), asked.workflow, asked.force
         name = None if kind is model.Workflow else asked.name
         broken = await self._in_thread(
-            lambda: self._entities.delete(kind, workflow, name, force=force)
+            lambda: self.entities.delete(kind, workflow, name, force=force)
         )
-        await self._in_thread(self._library.refresh)
+        await self._in_thread(self.library.refresh)
         return views.DeletionView(broken=broken)
 
     async def refresh(self, _: questions.RefreshLibrary) -> views.RefreshView:
         """Check now whether another process has changed entities; return whether one did."""
-        return views.RefreshView(changed=await self._in_thread(self._library.refresh))
+        return views.RefreshView(changed=await self._in_thread(self.library.refresh))
 
     async def _write(
         self, write: Callable[[Any], object], asked: questions.CreateEntity | questions.PutEntity
@@ -107,16 +109,16 @@ class EntityVerbs:
         if isinstance(entity, model.Handler):
             await self._try(entity)
         elif isinstance(entity, model.Job):
-            await self._in_thread(lambda: self._writers.check(entity))
+            await self._in_thread(lambda: self.writers.check(entity))
         await self._in_thread(lambda: write(entity))
-        await self._in_thread(self._library.refresh)
+        await self._in_thread(self.library.refresh)
         name = getattr(entity, f"{asked.kind}_name")
         return await self._read(kind, entity.workflow_name, name)
 
     async def _try(self, handler: model.Handler) -> None:
         """Refuse a handler that could be stored but could not run."""
         loop = asyncio.get_running_loop()
-        tried = loop.run_in_executor(self._trials, self._check, handler)
+        tried = loop.run_in_executor(self.trials, self._check, handler)
         try:
             await asyncio.wait_for(tried, CHECK_S)
         except TimeoutError as error:
@@ -125,15 +127,15 @@ class EntityVerbs:
 
     def _check(self, handler: model.Handler) -> None:
         source.check(handler)
-        check_examples(handler, self._settings, self._environ)
+        check_examples(handler, self.settings, self.environ)
 
     async def _read(self, kind: type[Any], workflow: str, name: str | None) -> views.EntityView:
         wanted = None if kind is model.Workflow else name
-        found = await self._in_thread(lambda: self._entities.get(kind, workflow, wanted))
+        found = await self._in_thread(lambda: self.entities.get(kind, workflow, wanted))
         return views.EntityView(entity=plain(found))
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        return await asyncio.get_running_loop().run_in_executor(self.threads, call)
 
 
 def _entity(kind: type[Any], asked: questions.CreateEntity | questions.PutEntity) -> Any:
@@ -145,15 +147,3 @@ def _kind(name: str) -> type[Any]:
     if kind is None:
         raise InvalidInput("entity kind", quote(name), f"the kinds are {', '.join(_KINDS)}")
     return kind
-
-
-ENTITY_VERBS: Final[
-    dict[type[questions.Question[Any]], Callable[[EntityVerbs, Any], Awaitable[views.View]]]
-] = {
-    questions.CreateEntity: EntityVerbs.create,
-    questions.PutEntity: EntityVerbs.put,
-    questions.GetEntity: EntityVerbs.get,
-    questions.ListEntities: EntityVerbs.list,
-    questions.DeleteEntity: EntityVerbs.delete,
-    questions.RefreshLibrary: EntityVerbs.refresh,
-}

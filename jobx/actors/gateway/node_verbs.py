@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
 
 from thespian.actors import ActorAddress
 
 from jobx import __version__, is_compiled
 from jobx.actors.executors.pool import ExecutorPool
+from jobx.actors.gateway.server import Table
 from jobx.actors.inspection import view_builders
 from jobx.actors.readiness import Readiness
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.config import Settings
-from jobx.questions import GetNode, GetReadiness, ListActors, Question
+from jobx.questions import GetNode, GetReadiness, ListActors
 from jobx.system import processes
-from jobx.views import ActorTree, NodeView, ReadinessView, View
+from jobx.views import ActorTree, NodeView, ReadinessView
 
 #: Most actors in one answer, which takes about 10 ms of the loop.
 MAX_ACTORS: Final = 1000
 
 
+@dataclass(frozen=True, slots=True)
 class NodeVerbs:
     """Shows the state of a node.
 
-    Args:
+    Attributes:
         node_id: The node.
         settings: Its settings.
         base: Its actors.
@@ -34,58 +37,45 @@ class NodeVerbs:
         executors: Its executors.
         readiness: Whether it works.
         state: Returns whether it starts, runs or drains.
+        born: When it started, monotonic.
     """
 
-    def __init__(
-        self,
-        node_id: str,
-        settings: Settings,
-        *,
-        base: LoopSystemBase,
-        supervisor: ActorAddress,
-        executors: ExecutorPool,
-        readiness: Readiness,
-        state: Callable[[], str],
-    ) -> None:
-        self._node_id = node_id
-        self._settings = settings
-        self._base = base
-        self._supervisor = supervisor
-        self._executors = executors
-        self._readiness = readiness
-        self._state = state
-        self._born = time.monotonic()
+    node_id: str
+    settings: Settings
+    base: LoopSystemBase
+    supervisor: ActorAddress
+    executors: ExecutorPool
+    readiness: Readiness
+    state: Callable[[], str]
+    born: float = field(default_factory=time.monotonic)
+
+    def table(self) -> Table:
+        """Return what answers each kind of question."""
+        return {GetReadiness: self.ready, GetNode: self.status, ListActors: self.actors}
 
     async def ready(self, _: GetReadiness) -> ReadinessView:
         """Return the state of the node, and its problems."""
-        return ReadinessView(state=self._state(), trouble=await self._readiness.trouble())
+        return ReadinessView(state=self.state(), trouble=await self.readiness.trouble())
 
     async def status(self, _: GetNode) -> NodeView:
         """Return the view of the node."""
         return NodeView(
-            node_id=self._node_id,
+            node_id=self.node_id,
             version=__version__,
             is_compiled=is_compiled(),
             pid=os.getpid(),
-            state=self._state(),
-            uptime_s=time.monotonic() - self._born,
-            data_dir=str(self._settings.data_dir),
-            capabilities=list(self._settings.node.capabilities),
-            open_requests=self._base.count_children(self._supervisor),
-            queued_batches=self._executors.queued,
-            dead_letters=self._base.counters().dead_letters,
+            state=self.state(),
+            uptime_s=time.monotonic() - self.born,
+            data_dir=str(self.settings.data_dir),
+            capabilities=list(self.settings.node.capabilities),
+            open_requests=self.base.count_children(self.supervisor),
+            queued_batches=self.executors.queued,
+            dead_letters=self.base.counters().dead_letters,
             rss_bytes=processes.rss_bytes(),
-            executors=self._executors.views(),
+            executors=self.executors.views(),
         )
 
     async def actors(self, asked: ListActors) -> ActorTree:
         """Return the oldest live actors as a tree."""
-        records = self._base.tree(min(asked.limit or MAX_ACTORS, MAX_ACTORS))
+        records = self.base.tree(min(asked.limit or MAX_ACTORS, MAX_ACTORS))
         return ActorTree(actors=view_builders.actor_trees(records))
-
-
-NODE_VERBS: Final[dict[type[Question[Any]], Callable[[NodeVerbs, Any], Awaitable[View]]]] = {
-    GetReadiness: NodeVerbs.ready,
-    GetNode: NodeVerbs.status,
-    ListActors: NodeVerbs.actors,
-}

@@ -27,6 +27,8 @@ MAX_UNREAD_BYTES: Final = 64 << 20
 MAX_CALLS: Final = 20_000
 
 Verb: TypeAlias = Callable[[Question[Any]], Awaitable[View]]
+#: What answers each kind of question.
+Table: TypeAlias = dict[type[Question[Any]], Callable[[Any], Awaitable[View]]]
 
 _log = logging.getLogger(__name__)
 

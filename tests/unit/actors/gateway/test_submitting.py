@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jobx import values
-from jobx.actors.gateway import request_verbs
+from jobx.actors.gateway import finding
 from jobx.actors.messages import Submit
 from jobx.errors import NotFound, OutcomeUnknown, StoreUnavailable
 from jobx.questions import (
@@ -53,7 +53,7 @@ class _SilentNode(FakeNode):
 def test_what_may_still_be_written_is_never_told_as_missing(
     question: Question[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_verbs, "ANSWER_S", 0.01)
+    monkeypatch.setattr(finding, "ANSWER_S", 0.01)
     with pytest.raises(OutcomeUnknown, match=NAMES["request_id"]):
         asyncio.run(_SilentNode().call(question))
 
@@ -82,7 +82,7 @@ def _submit(request_id: str, workflow: str = texts.WORKFLOW, **fields: Any) -> S
 def test_a_key_whose_request_may_still_be_written_names_no_other_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(request_verbs, "ANSWER_S", 0.05)
+    monkeypatch.setattr(finding, "ANSWER_S", 0.05)
     first, second = (_submit(request_id) for request_id in IDS)
 
     async def ask() -> list[object]:
@@ -98,7 +98,7 @@ def test_a_key_whose_request_may_still_be_written_names_no_other_request(
 def test_one_key_starts_one_request_though_its_job_had_to_be_looked_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(request_verbs, "ANSWER_S", 0.05)
+    monkeypatch.setattr(finding, "ANSWER_S", 0.05)
 
     async def ask() -> list[object]:
         node = _SilentNode()
@@ -113,7 +113,7 @@ def test_one_key_starts_one_request_though_its_job_had_to_be_looked_up(
 def test_arguments_that_cannot_be_looked_after_do_not_hide_why_nothing_was_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(request_verbs, "ANSWER_S", 0.01)
+    monkeypatch.setattr(finding, "ANSWER_S", 0.01)
     asked = _submit(IDS[0], job="unheard-of", arguments=KeptArguments(9, 9))
     with pytest.raises(NotFound, match="unheard-of"):
         asyncio.run(_SilentNode().call(asked))

@@ -1,0 +1,137 @@
+"""Where a request stands: its coordinator is asked, else the store is read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from thespian.actors import ActorAddress
+
+from jobx import model, questions, views
+from jobx.actors.gateway.waiters import Answers, within
+from jobx.actors.inspection import view_builders
+from jobx.actors.messages import Describe, RequestKey
+from jobx.actors.ports import Services
+from jobx.errors import Conflict, NotFound, OutcomeUnknown
+from jobx.kv.requests import request_entity
+from jobx.kv.store import Store
+
+T = TypeVar("T")
+
+#: How often the store is checked for the end of a request without a coordinator here.
+LOOK_S: Final = 0.5
+#: How long actors may take to answer a question.
+ANSWER_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Finds requests, and waits for them.
+
+    Attributes:
+        node: The adapters of the node.
+        store: The store of requests and entities.
+        answers: Resolves the answers of actors.
+        threads: The threads for blocking reads.
+        deliver: Sends a message to an actor.
+        supervisor: The root of the actors.
+    """
+
+    node: Services
+    store: Store
+    answers: Answers
+    threads: Executor
+    deliver: Callable[[ActorAddress, object], None]
+    supervisor: ActorAddress
+
+    def tell(self, message: object) -> None:
+        """Send a message to the supervisor of all requests."""
+        self.deliver(self.supervisor, message)
+
+    async def wait(self, key: RequestKey, wait_s: float) -> views.Outcome:
+        """Return the state of a request once it has ended, or the time has run out."""
+        deadline = self.node.now() + wait_s
+        while True:
+            ended = self.answers.ended(key)
+            try:
+                request, is_here = await self.find(key)
+                left_s = deadline - self.node.now()
+                if request.is_done or left_s <= 0:
+                    return self.outcome(request)
+                with suppress(Conflict):  # another node has it: read the store
+                    last = await within(ended, left_s if is_here else min(left_s, LOOK_S))
+                    if last is not None:
+                        return self.outcome(last)
+            finally:
+                ended.cancel()
+
+    async def describe(self, key: RequestKey) -> model.Request:
+        """Return the current state of a request: from its coordinator, else from the store."""
+        return (await self.find(key))[0]
+
+    async def find(self, key: RequestKey) -> tuple[model.Request, bool]:
+        """Return the current state of a request, and whether it has a coordinator on this node."""
+        ticket, future = self.answers.ticket(key)
+        self.tell(Describe(key, self.node.gateway, ticket))
+        request = await self.told(key, future)
+        if request is not None:
+            return request, True
+        return await self.read(request_entity.get, *key), False
+
+    async def told(
+        self, key: RequestKey, future: asyncio.Future[model.Request | None]
+    ) -> model.Request | None:
+        """Return what the coordinator of a request says; None: there is none, or it is slow.
+
+        A coordinator says nothing of a request before that is durable. So a request that is
+        neither described nor stored may exist a moment later, and is never told as missing.
+
+        Raises:
+            OutcomeUnknown: It has not been written so far, and may still be.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_S):
+                return await future
+        try:
+            await self.read(request_entity.get, *key)
+        except NotFound as error:
+            raise _unknown(key) from error
+        return None
+
+    async def describe_asked(self, key: RequestKey) -> model.Request:
+        """Return the current state of a submitted request, once it is durable.
+
+        Raises:
+            OutcomeUnknown: It has not been written yet, and may still be.
+        """
+        try:
+            return await self.describe(key)
+        except NotFound as error:
+            raise _unknown(key) from error
+
+    async def read(self, read: Callable[..., T], *arguments: Any) -> T:
+        """Return ``read(store, *arguments)``, called in a thread."""
+        return await self.in_thread(lambda: read(self.store, *arguments))
+
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        """Return what a call returns that blocks."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, call)
+
+    def outcome(self, request: model.Request) -> views.Outcome:
+        """Return the view of a request that was asked for."""
+        blob_dir = self.node.blobs.name(request.workflow_name, request.request_id)
+        return view_builders.outcome(request, blob_dir)
+
+
+def key_of(asked: questions.OfRequest[Any]) -> RequestKey:
+    """Return the request that a question is about."""
+    return RequestKey(asked.workflow, asked.request_id)
+
+
+def _unknown(key: RequestKey) -> OutcomeUnknown:
+    reason = "the store has not answered yet; look for the request later"
+    return OutcomeUnknown(f"request {key.request_id}", reason)

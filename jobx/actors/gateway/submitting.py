@@ -1,0 +1,248 @@
+"""Submissions of jobs: checked, started once, or found again by their idempotency key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from jobx import model, questions, views
+from jobx.actors.egress.writers.registry import Writers
+from jobx.actors.gateway import finding
+from jobx.actors.gateway.finding import Finder, key_of
+from jobx.actors.gateway.waiters import within
+from jobx.actors.messages import RequestKey, Submit
+from jobx.actors.request.capabilities import missing_capability
+from jobx.actors.request.ids import invocation_id
+from jobx.actors.request.tree import ROOT
+from jobx.errors import (
+    Conflict,
+    JobxError,
+    KeyReused,
+    NoCapability,
+    NotFound,
+    OutcomeUnknown,
+    StoreUnavailable,
+)
+from jobx.handlers.authoring.library import Library
+from jobx.handlers.pairs import root_input
+from jobx.handlers.pairs.root_input import RootInputs
+from jobx.kv import keys
+from jobx.kv.requests import request_entity
+from jobx.meanings import may_have_happened
+
+#: Arguments up to this size are checked on the loop.
+QUICK_BYTES: Final = 4 << 10
+
+
+class Submissions:
+    """Starts requests.
+
+    Args:
+        finder: Finds requests that were started.
+        library: The workflows that the node knows.
+        writers: The result writers.
+        stalled: Returns why nothing can be written now; None if it can.
+    """
+
+    def __init__(
+        self,
+        finder: Finder,
+        library: Library,
+        writers: Writers,
+        stalled: Callable[[], JobxError | None],
+    ) -> None:
+        self._finder, self._node = finder, finder.node
+        self._library = library
+        self._writers = writers
+        self._stalled = stalled
+        self._offered = frozenset(self._node.settings.node.capabilities)
+        self._inputs = RootInputs(self._node.blobs, self._node.settings.inline_bytes)
+        #: Requests with an Idempotency-Key, durable or not.
+        self._keys: dict[tuple[str, str, str], tuple[str, str]] = {}
+
+    async def submit(self, asked: questions.SubmitJob) -> views.Outcome:
+        """Start a request, or find the one that was started before; see ``http/node/client.py``.
+
+        The blob of arguments is removed if no request is started.
+        """
+        item = asked.arguments
+        if isinstance(item, bytes) and len(item) > self._inputs.inline_bytes:
+            key = asked.workflow, model.check_name("request", asked.request_id)
+            kept = await self._finder.in_thread(lambda: self._inputs.keep(*key, item))
+            asked = msgspec.structs.replace(asked, arguments=kept)
+        try:
+            outcome = await self._submit(asked)
+        except JobxError as error:
+            if not may_have_happened(error):
+                await self._drop_arguments(asked)
+            raise
+        if outcome.request.request_id != asked.request_id:
+            await self._drop_arguments(asked)
+        return outcome
+
+    async def _drop_arguments(self, asked: questions.SubmitJob) -> None:
+        if isinstance(asked.arguments, bytes):
+            return
+        key = key_of(asked)
+        with suppress(JobxError):  # the janitor finds what is left, and the answer counts more
+            try:
+                await self._finder.describe(key)
+            except NotFound:
+                await self._finder.in_thread(lambda: self._inputs.drop(*key))
+
+    async def _submit(self, asked: questions.SubmitJob) -> views.Outcome:
+        client_key = asked.idempotency_key
+        if client_key is not None:
+            first = await self._first_request(asked, client_key)
+            if first is not None:
+                return await self._replay(first, asked)
+        message = await self._build_known(asked)
+        await self._check_arguments(message)
+        key = RequestKey(asked.workflow, message.request.request_id)
+        if client_key is None:
+            return await self._start_or_find(key, message, asked)
+        slot, mine = (asked.workflow, asked.job, client_key), (key.request_id, asked.fingerprint)
+        first = self._keys.setdefault(slot, mine)  # nothing is awaited between this and the start
+        if first is not mine:
+            return await self._replay(first, asked)
+        try:
+            return await self._start_or_find(key, message, asked)
+        finally:
+            del self._keys[slot]
+
+    async def _start_or_find(
+        self, key: RequestKey, message: Submit, asked: questions.SubmitJob
+    ) -> views.Outcome:
+        try:
+            return await self._start(key, message, asked.wait_s)
+        except Conflict as error:
+            return await self._find_other(key, error, asked)
+
+    async def _start(self, key: RequestKey, message: Submit, wait_s: float) -> views.Outcome:
+        answers, is_blocking = self._finder.answers, message.request.is_blocking
+        future = answers.ended(key) if is_blocking else answers.opened(key)
+        self._finder.tell(message)
+        request = await within(future, wait_s if is_blocking else finding.ANSWER_S)
+        return self._finder.outcome(request or await self._finder.describe_asked(key))
+
+    async def _find_other(
+        self, key: RequestKey, conflict: Conflict, asked: questions.SubmitJob
+    ) -> views.Outcome:
+        """Return the request that took the id, or the client's key, before this one.
+
+        It is this one if another node coordinates it now.
+        """
+        client_key = asked.idempotency_key
+        names = key.workflow, asked.job
+        if client_key is None or conflict.args[0] != keys.idempotency(*names, client_key):
+            return await self._finder.wait(key, asked.wait_s if asked.is_blocking else 0.0)
+        first = await self._first_request(asked, client_key)
+        if first is not None:
+            return await self._replay(first, asked)
+        raise conflict
+
+    async def _first_request(
+        self, asked: questions.SubmitJob, client_key: str
+    ) -> tuple[str, str] | None:
+        slot = (asked.workflow, asked.job, client_key)
+        stored = await self._finder.read(request_entity.idempotent, *slot)
+        return stored or self._keys.get(slot)
+
+    async def _replay(self, first: tuple[str, str], asked: questions.SubmitJob) -> views.Outcome:
+        request_id, fingerprint = first
+        if fingerprint != asked.fingerprint:
+            reason = f"request {request_id} was asked for with it, and with another body"
+            raise KeyReused("Idempotency-Key", repr(asked.idempotency_key)[:80], reason)
+        key = RequestKey(asked.workflow, request_id)
+        try:
+            await self._finder.describe_asked(key)
+        except OutcomeUnknown as error:
+            if request_id == asked.request_id:
+                raise
+            raise StoreUnavailable(str(error)) from error  # nothing of this one was begun
+        outcome = await self._finder.wait(key, asked.wait_s if asked.is_blocking else 0.0)
+        return msgspec.structs.replace(outcome, replayed=True)
+
+    async def _build_known(self, asked: questions.SubmitJob) -> Submit:
+        """Return the order to start a request, even for a job that was created a moment ago."""
+        try:
+            return self._build(asked)
+        except NotFound:
+            if not await self._finder.in_thread(self._library.refresh):
+                raise
+        return self._build(asked)
+
+    def _build(self, asked: questions.SubmitJob) -> Submit:
+        """Check the submission and return the order to start it."""
+        self._check_open(asked.workflow)
+        job = self._library.job(asked.workflow, asked.job)
+        digest, plan, plan_writes = self._library.plan(asked.workflow)
+        self._check_step(plan, asked.workflow, job.initial_step_name)
+        request, limit_s = self._request(asked, job), self._node.settings.requests.time_limit_s
+        accept = request_entity.accept_writes(
+            request, self._node.node_id, asked.fingerprint, self._node.incarnation
+        )
+        return Submit(
+            request=request,
+            step=job.initial_step_name,
+            plan_digest=digest,
+            plan=plan,
+            arguments=root_input.chunk(asked.arguments),
+            time_limit_s=min(asked.time_limit_s or limit_s, limit_s),
+            writes=(*plan_writes, *accept),
+            reply_to=self._node.gateway,
+        )
+
+    def _check_open(self, workflow: str) -> None:
+        """Check that the node takes requests now, and requests of this workflow."""
+        stalled = self._stalled()
+        if isinstance(stalled, OutcomeUnknown):
+            raise StoreUnavailable(str(stalled))  # from others: nothing of this one was started
+        if stalled is not None:
+            raise stalled
+        served = self._node.settings.node.workflows
+        if served and workflow not in served:
+            raise NotFound("workflow in this node's node.workflows", workflow)
+
+    def _request(self, asked: questions.SubmitJob, job: model.Job) -> model.Request:
+        return model.Request(
+            workflow_name=asked.workflow,
+            request_id=model.check_name("request", asked.request_id),
+            job_name=asked.job,
+            invocation_id=invocation_id("map", ROOT),
+            is_blocking=asked.is_blocking,
+            context=asked.context,
+            accepted_at=self._node.now_at(),
+            destination=self._writers.choose(job, asked.request_id, asked.result_writer),
+            idempotency_key=asked.idempotency_key,
+        )
+
+    async def _check_arguments(self, message: Submit) -> None:
+        """Check the arguments against the spec of the first mapper.
+
+        Raises:
+            ArgumentsRefused: The spec does not accept them.
+        """
+        request, payload = message.request, message.arguments
+        takes = self._library.takes(request.workflow_name, message.step)
+        if takes is None:
+            return
+
+        def check() -> None:
+            given = self._inputs.read(request.workflow_name, request.request_id, payload)
+            takes.check(f"{request.workflow_name}/{request.job_name}", given)
+
+        if payload.inline is not None and len(payload.inline) <= QUICK_BYTES:
+            check()
+        else:
+            await self._finder.in_thread(check)
+
+    def _check_step(self, plan: model.Plan, workflow: str, step: str) -> None:
+        if step not in plan.steps:
+            raise self._library.unplanned(workflow, step)
+        missing = missing_capability(plan.steps[step], self._offered)
+        if missing is not None:
+            raise NoCapability(f"no node offers the capability {missing!r} of step {step!r}", 5.0)
