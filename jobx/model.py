@@ -246,6 +246,10 @@ class Request(Entity, frozen=True, kw_only=True):
     #: Destination of the result in addition to the store, None if there is none.
     destination: Destination | None = None
     idempotency_key: str | None = None
+    #: The node that coordinates it, or did at its end; None in requests of 1.0.0.
+    coordinator: str | None = None
+    #: Digest of its plan; None in requests of 1.0.0, whose log has it.
+    plan: str | None = None
 
 
 E = TypeVar("E", bound=msgspec.Struct)

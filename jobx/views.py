@@ -32,6 +32,10 @@ class RequestView(View, frozen=True, kw_only=True):
     result_bytes: int | None = None
     context: dict[str, Any] = {}
     idempotency_key: str | None = None
+    #: The node that coordinates it, or did at its end.
+    coordinator: str | None = None
+    #: Digest of the plan: the steps and handler versions that it started with.
+    plan: str | None = None
     #: Where the result was sent beside this; not filled in the answer to a submit or a wait.
     deliveries: list[Delivery] = []
 
@@ -73,6 +77,8 @@ class TraceNode(View, frozen=True, kw_only=True):
     step_name: str
     handler_name: str
     attempt: int = 1
+    #: The node where it ran; of a reducer in partitions, the node of the last one.
+    node_id: str | None = None
     duration_s: float | None = None
     input: str | None = None
     output: str | None = None

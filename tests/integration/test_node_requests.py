@@ -9,7 +9,7 @@ import pytest
 
 from jobx.model import Retry
 from tests.support.authoring import ANSWER, FAN, SLEEP, SLOW, WORKFLOW, handler
-from tests.support.live_node import Start, failure_of, outcome_of, pairs_of
+from tests.support.live_node import Start, failure_of, outcome_of, pairs_of, trace_of
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.every_store
@@ -159,3 +159,15 @@ def test_actor_whose_work_an_executor_has_is_shown_busy(start: Start) -> None:
         return [actor["state"] for c in supervisor["children"] for actor in c["children"]]
 
     eventually(lambda: states() == ["busy"])
+
+
+def test_a_request_and_its_invocations_say_where_they_ran(start: Start) -> None:
+    node = start({"answer": ANSWER}, {"answer": ("answer", "sum")})
+
+    outcome = node.post("answer", {})
+
+    shown = node.ask("request.get", workflow=WORKFLOW, request_id=outcome.request.request_id)
+    assert shown["coordinator"] == node.status().node_id
+    assert len(shown["plan"]) == 64
+    root = trace_of(node, outcome)
+    assert {root.node_id, root.children[0].node_id} == {shown["coordinator"]}

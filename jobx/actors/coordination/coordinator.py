@@ -124,6 +124,7 @@ class Coordinator(LoopActor):
             arguments=begin.arguments,
             time_limit_s=begin.time_limit_s,
             partition_bytes=min(PARTITION_BYTES, self.node.settings.executors.spill_bytes),
+            node=self.node.node_id,
         )
         # A waiting caller gets the request together with its result, so both may share a commit.
         self._journal.append(accepted, begin.writes, urgent=not request.is_blocking)
@@ -148,8 +149,9 @@ class Coordinator(LoopActor):
     def _ran(self, message: Ran, _: ActorAddress) -> None:
         started = self._started.pop(message.ticket, None)
         if started is not None and self.state.finished is None:
+            elsewhere = message.node_id if message.node_id != self.node.node_id else ""
             for segment in message.segments:
-                self._reports.take(started.work, started.batch, segment)
+                self._reports.take(started.work, started.batch, segment, elsewhere)
 
     def _taken_back(self, message: TakenBack, _: ActorAddress) -> None:
         """Give back the part of a batch that its executor will not start."""

@@ -50,8 +50,8 @@ class ExecutorReports:
         self._limits = settings.requests
         self._capabilities = frozenset(settings.node.capabilities)
 
-    def take(self, work: Work, actor: ActorAddress, segment: Segment) -> None:
-        """Take one segment of an answer."""
+    def take(self, work: Work, actor: ActorAddress, segment: Segment, node: str = "") -> None:
+        """Take one segment of an answer; ``node`` is where it comes from, if not from this one."""
         if isinstance(segment, Unstarted):
             self.give_back(work, segment.vertex, segment.vertex + segment.count)
             return
@@ -63,11 +63,11 @@ class ExecutorReports:
             self.give_back(work, segment.vertex + 1, segment.vertex + count)
             return
         if isinstance(segment, Returned):
-            self._returned(work, segment, notes)
+            self._returned(work, segment, notes, node)
         elif isinstance(segment, MappedChunk):
-            self._mapped(work, actor, segment, notes)
+            self._mapped(work, actor, segment, notes, node)
         elif isinstance(segment, Reduced):
-            self._reduced(work, segment, notes)
+            self._reduced(work, segment, notes, node)
         elif isinstance(segment, FailedRun):
             self.attempt_failed(work, segment.vertex, segment.failure, notes, segment.stage)
 
@@ -125,7 +125,7 @@ class ExecutorReports:
                 Retried(now, kind, chunk.start, vertex, 1, number, delay_s, failure, partition)
             )
 
-    def _returned(self, work: Work, segment: Returned, notes: Notes) -> None:
+    def _returned(self, work: Work, segment: Returned, notes: Notes, node: str) -> None:
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
@@ -145,10 +145,13 @@ class ExecutorReports:
                 tuple(map(Payload.from_wire, segment.payloads)),
                 durations=durations,
                 notes=notes,
+                node=node,
             )
         )
 
-    def _mapped(self, work: Work, actor: ActorAddress, segment: MappedChunk, notes: Notes) -> None:
+    def _mapped(
+        self, work: Work, actor: ActorAddress, segment: MappedChunk, notes: Notes, node: str
+    ) -> None:
         vertex, step, more = segment.vertex, segment.step, segment.more
         chunk = chunk_of(self._state, work)
         if chunk is None:
@@ -173,11 +176,10 @@ class ExecutorReports:
             return
         self._pace.record(chunk.step, 1, segment.duration_us / 1e6)
         packed = _pack_durations(segment.duration_us)
-        self._journal.append(
-            Done(now, "map", chunk.start, vertex, 1, "mapped", durations=packed, notes=notes)
-        )
+        done = Done(now, "map", chunk.start, vertex, 1, "mapped", (), 0, packed, notes, node)
+        self._journal.append(done)
 
-    def _reduced(self, work: Work, segment: Reduced, notes: Notes) -> None:
+    def _reduced(self, work: Work, segment: Reduced, notes: Notes, node: str) -> None:
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
@@ -193,6 +195,7 @@ class ExecutorReports:
                 segment.partition,
                 _pack_durations(segment.duration_us),
                 notes,
+                node,
             )
         )
 

@@ -66,9 +66,13 @@ class Journal:
         return self._node.now_at()
 
     def replay(self, events: Sequence[Event]) -> None:
-        """Apply the events that are in the log already."""
+        """Apply the events that are in the log already; the request is of this node from now on."""
         for event in events:
             self._state.apply(event)
+        accepted = self._state.accepted
+        plan = accepted.plan if accepted is not None else self.request.plan
+        node_id = self._node.node_id
+        self.request = msgspec.structs.replace(self.request, coordinator=node_id, plan=plan)
         self._progress = None
         self.committed = self._state.events - 1
 

@@ -181,7 +181,8 @@ class Submissions:
         job = self._library.job(asked.workflow, asked.job)
         digest, plan, plan_writes = self._library.plan(asked.workflow)
         self._check_step(plan, asked.workflow, job.initial_step_name)
-        request, limit_s = self._request(asked, job), self._node.settings.requests.time_limit_s
+        request = self._request(asked, job, digest)
+        limit_s = self._node.settings.requests.time_limit_s
         accept = request_entity.accept_writes(
             request, self._node.node_id, asked.fingerprint, self._node.incarnation
         )
@@ -207,7 +208,7 @@ class Submissions:
         if served and workflow not in served:
             raise NotFound("workflow in this node's node.workflows", workflow)
 
-    def _request(self, asked: questions.SubmitJob, job: model.Job) -> model.Request:
+    def _request(self, asked: questions.SubmitJob, job: model.Job, plan: str) -> model.Request:
         return model.Request(
             workflow_name=asked.workflow,
             request_id=model.check_name("request", asked.request_id),
@@ -218,6 +219,8 @@ class Submissions:
             accepted_at=self._node.now_at(),
             destination=self._writers.choose(job, asked.request_id, asked.result_writer),
             idempotency_key=asked.idempotency_key,
+            coordinator=self._node.node_id,
+            plan=plan,
         )
 
     async def _check_arguments(self, message: Submit) -> None:

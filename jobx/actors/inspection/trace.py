@@ -72,6 +72,9 @@ class _Seen:
     session: Mapping[str, Any] = field(default_factory=_nothing)
     #: Captured output by kind and partition.
     outputs: Mapping[tuple[str, int], str] = field(default_factory=_nothing)
+    #: Where the mapper and its trip ran, and where a reducer of its own ran.
+    node: str = ""
+    reduce_node: str = ""
 
     def take_notes(self, kind: events.Kind, partition: int, notes: dict[str, Any]) -> None:
         if kind == "map":
@@ -94,12 +97,15 @@ class _Reader:
         self.seen: dict[int, _Seen] = {}
         #: Mappers that have mapped on in their present attempt.
         self.begun: set[int] = set()
+        #: The node that coordinates the request.
+        self._owner = ""
         self.limit = limit
         self._wanted = wanted
         self._left_bytes = TEXT_BYTES
 
     def take(self, event: events.Event) -> None:
         if isinstance(event, events.Accepted):
+            self._owner = event.node
             self._add(ROOT, 1, MAPPER, event.step, event.arguments)
         elif isinstance(event, events.Mapped):
             self.begun.add(event.parent)
@@ -109,6 +115,7 @@ class _Reader:
         elif isinstance(event, events.Retried):
             self._retried(event)
         elif isinstance(event, events.Adopted):
+            self._owner = event.node
             self.begun.clear()
         elif isinstance(event, events.Failed):
             self._failed(event)
@@ -152,17 +159,20 @@ class _Reader:
 
     def _done(self, event: events.Done) -> None:
         spent = unpack_offsets(event.durations)
+        node = event.node or self._owner
         for vertex in self._shown_in(event.first, event.count):
             seen = self.seen.setdefault(vertex, _Seen())
             notes = self._notes(event.notes.get(vertex, {}))
             seen.take_notes(event.kind, event.partition, notes)
             if event.kind == "reduce":
                 spent_us = spent[0] if spent else 0
+                seen.reduce_node = node
                 seen.reduce_us = {**seen.reduce_us, event.partition: spent_us}
                 others = {kind: one for kind, one in seen.failures.items() if kind != "reduce"}
                 seen.failures = others or _NOTHING
                 continue
             seen.outcome = event.outcome
+            seen.node, seen.reduce_node = node, node
             seen.failures = _NOTHING
             position, count = vertex - event.first, event.count
             if len(spent) == 3 * count:
@@ -324,6 +334,7 @@ class _Tree:
             step_name=chunk.step,
             handler_name=ref.handler_name if ref else "",
             attempt=seen.attempts.get(kind, 1),
+            node_id=_node_id(kind, seen),
             duration_s=_duration_s(kind, seen),
             input=_input(chunk, vertex) if kind == "map" else None,
             output=seen.output(kind),
@@ -345,6 +356,12 @@ class _Tree:
 _OWN_FIELDS: Final = tuple(
     name for name in TraceNode.__struct_fields__ if name not in ("children", "hidden")
 )
+
+
+def _node_id(kind: events.Kind, seen: _Seen) -> str | None:
+    if kind == "reduce":
+        return (seen.reduce_node if seen.outcome == "reduced" or seen.reduce_us else "") or None
+    return (seen.node if seen.outcome else "") or None
 
 
 def _duration_s(kind: events.Kind, seen: _Seen) -> float | None:

@@ -32,6 +32,8 @@ def request_view(request: model.Request, sent: Sequence[model.Delivery] = ()) ->
         result_bytes=None if result is None else sum([item.size_bytes for item in result]),
         context=request.context,
         idempotency_key=request.idempotency_key,
+        coordinator=request.coordinator,
+        plan=request.plan,
         deliveries=list(sent),
     )
 

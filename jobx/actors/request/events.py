@@ -33,6 +33,8 @@ class Accepted(Struct, frozen=True):
     time_limit_s: float
     #: A reduction of more input is done in partitions; kept here, since settings may change.
     partition_bytes: int = 1 << 60
+    #: The node that coordinates the request, and runs its invocations unless an event says another.
+    node: str = ""
 
 
 class Mapped(Struct, frozen=True):
@@ -65,6 +67,8 @@ class Done(Struct, frozen=True):
     partition: int = 0
     durations: bytes = b""
     notes: Notes = {}
+    #: The node where they ran, if it is not the one that coordinates the request.
+    node: str = ""
 
 
 class Retried(Struct, frozen=True):
@@ -142,6 +146,8 @@ def to_record(event: Event) -> dict[str, Any]:
     for name in _FLAT_FIELDS[kind]:
         if record[name] is not None:
             record[name] = _FLATTEN[name](record[name])
+    if kind is Done and not record["node"]:  # nearly all of the log
+        del record["node"]
     return record
 
 

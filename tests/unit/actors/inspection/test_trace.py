@@ -104,6 +104,34 @@ def _states(root: TraceNode) -> dict[str, str]:
     return {node.invocation_id: node.state for node in _all(root)}
 
 
+def _nodes(*events: Event) -> dict[str, str | None]:
+    root = _root(_store(*events, state="succeeded"))
+    return {node.invocation_id: node.node_id for node in _all(root)}
+
+
+def test_what_says_no_node_ran_where_its_request_was_coordinated() -> None:
+    accepted = structs.replace(ACCEPTED, node="a")
+    found = _nodes(accepted, MAPPED, SPLIT, structs.replace(COUNTED, node="b"), SUMMED)
+    assert found == dict.fromkeys(("m0", "r0"), "a") | dict.fromkeys(
+        (f"{kind}{vertex}" for kind in "mcr" for vertex in (1, 2, 3)), "b"
+    )
+
+
+def test_what_follows_an_adoption_ran_on_its_node() -> None:
+    accepted = structs.replace(ACCEPTED, node="a")
+    found = _nodes(accepted, MAPPED, SPLIT, COUNTED, Adopted(4.0, "b", 1), SUMMED)
+    assert (found["m0"], found["c1"], found["r0"]) == ("a", "a", "b")
+
+
+def test_nobody_knows_where_the_invocations_of_1_0_0_ran() -> None:
+    assert set(_nodes(*WHOLE).values()) == {None}
+
+
+def test_what_has_not_ended_ran_nowhere_yet() -> None:
+    root = _root(_store(structs.replace(ACCEPTED, node="a"), MAPPED))
+    assert {node.node_id for node in _all(root)} == {None}
+
+
 def test_a_trace_is_the_tree_of_invocations() -> None:
     root = _root(_store(*WHOLE, state="succeeded"))
     assert [node.invocation_id for node in root.children] == ["m1", "m2", "m3", "r0"]

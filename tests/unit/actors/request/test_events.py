@@ -86,6 +86,17 @@ def test_an_older_log_may_lack_fields_that_have_a_default() -> None:
     assert from_record(record) == Finished(1.0, "succeeded")
 
 
+def test_a_node_costs_nothing_where_it_is_that_of_the_request() -> None:
+    assert "node" not in to_record(Done(1.0, "map", 0, 0, 1, "reduced"))
+    assert to_record(Done(1.0, "map", 0, 0, 1, "reduced", node="b"))["node"] == "b"
+
+
+def test_a_log_of_1_0_0_names_no_node() -> None:
+    record = to_record(Accepted(1.0, "j", "s", "p", Payload(0, 0, b""), 60.0))
+    del record["node"]
+    assert from_record(record) == Accepted(1.0, "j", "s", "p", Payload(0, 0, b""), 60.0)
+
+
 @pytest.mark.parametrize(
     "record",
     [

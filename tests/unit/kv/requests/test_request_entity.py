@@ -33,6 +33,14 @@ def request(request_id: str, **fields: object) -> Request:
     return Request(request_id=request_id, **{**known, **fields})
 
 
+def test_a_request_of_1_0_0_has_no_coordinator_and_no_plan(store: MemoryStore) -> None:
+    old = {"workflow_name": "flow", "request_id": "a", "job_name": "j", "invocation_id": "m0"}
+    body = msgspec.json.encode(old | {"accepted_at": 1.0})
+    store.commit([Put(keys.entity("request", "flow", "a"), body)])
+    found = request_entity.get(store, "flow", "a")
+    assert (found.coordinator, found.plan) == (None, None)
+
+
 def accept(store: MemoryStore, *accepted: Request) -> None:
     for one in accepted:
         store.commit(request_entity.accept_writes(one, "node1", "print"))

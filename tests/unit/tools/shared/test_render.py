@@ -6,6 +6,7 @@ import io
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from jobx.model import Counts, Failure
@@ -102,6 +103,16 @@ def test_trace_shows_state_step_attempt_duration_and_error(
         "    ├── failed map s/h  attempt 3  ValueError: no (in h on 7)  i2",
         "    └── … 990 more",
     ]
+
+
+def test_trace_shows_a_node_only_if_it_is_another_than_that_of_the_request(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    view = _trace(_node("m0", _node("m1", node_id="b"), node_id="a"))
+    request = msgspec.structs.replace(view.request, coordinator="a")
+    render.say_trace(msgspec.structs.replace(view, request=request))
+    _, root, child = capsys.readouterr().out.splitlines()
+    assert "  on b" in child and "  on " not in root
 
 
 def test_trace_keeps_the_order_of_children(capsys: pytest.CaptureFixture[str]) -> None:
