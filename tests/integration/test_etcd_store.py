@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -15,6 +16,7 @@ import trustme
 from jobx.actors.commits import commit
 from jobx.config import Settings, StoreSettings
 from jobx.errors import JobxError, OutcomeUnknown, StoreFull, StoreRefused, StoreUnavailable
+from jobx.kv.etcd.connection import EtcdConnection
 from jobx.kv.opening import open_store
 from jobx.kv.store import CommitOutcome, Create, Delete, Put, Store
 from tests.support.etcd import FORGETFUL, Etcd, Member, etcd_servers
@@ -99,29 +101,43 @@ def test_a_connection_that_is_cut_costs_a_read_nothing(store: Store, way: Proxy)
         way.cut()
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits looks again only when the watch says something."""
+    monkeypatch.setattr("jobx.kv.etcd.store._LOOK_S", 600.0)
+
+
 def test_a_waiting_reader_hears_of_a_change_after_its_watch_was_cut(
-    store: Store, way: Proxy, etcd: Etcd, tmp_path: Path
+    patient: None, store: Store, way: Proxy, etcd: Etcd, tmp_path: Path
 ) -> None:
     key = f"watched/{tmp_path}"
     with ThreadPoolExecutor(1) as pool, closing(opened(*etcd.servers)) as other:
-        waiting = pool.submit(store.wait, key, 0, 30.0)
-        other.commit([Put("else", b"")])
+        waiting = pool.submit(store.wait, key, 0, 600.0)
+        eventually(lambda: way.count(key.encode()) == 2)  # a read and a watch
         way.cut()
+        eventually(lambda: way.count(key.encode()) == 4)
         other.commit([Put(key, b"1")])
         entry = waiting.result(30)
     assert entry is not None and entry.value == b"1"
+    assert way.count(key.encode()) == 5
 
 
-def test_a_compaction_loses_no_change_to_who_waits(etcd: Etcd, tmp_path: Path) -> None:
+def test_a_compaction_loses_no_change_to_who_waits(
+    patient: None, etcd: Etcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = f"compacted/{tmp_path}"
-    with closing(opened(*etcd.servers)) as store, ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(store.wait, key, 0, 30.0)
-        for number in range(20):
-            store.commit([Put("else", str(number).encode())])
-        revision = etcd.ctl("get", "else")["header"]["revision"]
-        etcd.ctl("compact", str(revision))
-        store.commit([Put(key, b"1")])
-        entry = waiting.result(30)
+    watch = EtcdConnection.watch
+    with closing(opened(*etcd.servers)) as store, closing(opened(*etcd.servers)) as other:
+
+        def watch_later(self: EtcdConnection, request: Any, limit_s: float) -> Any:
+            monkeypatch.setattr(EtcdConnection, "watch", watch)
+            other.commit([Put(key, b"1")])
+            other.commit([Put("else", b"1")])
+            etcd.ctl("compact", str(etcd.ctl("get", "else")["header"]["revision"]))
+            return watch(self, request, limit_s)
+
+        monkeypatch.setattr(EtcdConnection, "watch", watch_later)
+        entry = store.wait(key, 0, 600.0)
     assert entry is not None and entry.value == b"1"
 
 

@@ -88,7 +88,11 @@ class LiveNode:
 
     def hasten(self) -> None:
         """Do what a second signal does."""
-        self._loop.call_soon_threadsafe(self.node.hasten)
+        self.call_soon(self.node.hasten)
+
+    def call_soon(self, call: Callable[[], object]) -> None:
+        """Call something on the node's loop."""
+        self._loop.call_soon_threadsafe(call)
 
     def is_idle(self) -> bool:
         """Whether nothing is at work or open."""

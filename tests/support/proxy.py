@@ -22,22 +22,46 @@ class Proxy:
     Attributes:
         port: Where clients connect to, on loopback.
         delay_s: How long each piece waits.
+        is_shut: New connections are closed at once, as by a server that is gone.
         is_deaf: Nothing passes either way, and nobody is told: connections are half open.
+        is_mute: What clients say arrives, but nothing comes back.
         cuts_after: Once a client has sent these bytes, they still arrive, and the connection is
             cut in place of any answer. It is then None again.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self.delay_s = 0.0
+        self.is_shut = False
         self.is_deaf = False
+        self.is_mute = False
         self.cuts_after: bytes | None = None
         self._target = (host, port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._is_closed = False
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._said: list[bytearray] = []  # by clients, for each connection
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
+
+    @property
+    def server(self) -> str:
+        """``host:port`` of where clients connect to."""
+        return f"127.0.0.1:{self.port}"
+
+    def count(self, text: bytes) -> int:
+        """Return how often clients have said something."""
+        return sum(said.count(text) for said in self._said)
+
+    def repeat(self) -> None:
+        """Say to the server again all that clients have said, each connection in one of its own."""
+        for said in list(self._said):
+            with socket.create_connection(self._target, timeout=5) as again:
+                again.sendall(said)
+                again.settimeout(_DONE_S)
+                with suppress(TimeoutError, ConnectionError):
+                    while again.recv(_PIECE):
+                        pass
 
     def cut(self) -> None:
         """Close all connections, as a server that is killed does."""
@@ -62,31 +86,52 @@ class Proxy:
                 self._begin(client)
 
     def _begin(self, client: socket.socket) -> None:
+        if self.is_shut:
+            client.close()
+            return
         try:
             server = socket.create_connection(self._target, timeout=5)
         except OSError:
             client.close()
             return
         self._pairs.append((client, server))
-        thread = threading.Thread(target=self._pass, args=(client, server))
+        self._said.append(bytearray())
+        thread = threading.Thread(target=self._pass, args=(client, server, self._said[-1]))
         self._threads.append(thread)
         thread.start()
 
-    def _pass(self, client: socket.socket, server: socket.socket) -> None:
+    def _pass(self, client: socket.socket, server: socket.socket, said: bytearray) -> None:
         with client, server, suppress(OSError):
             client.setblocking(True)
             server.setblocking(True)
             while not self._is_closed:
                 ready, _, _ = select.select([client, server], [], [], _LOOK_S)
-                for one in ready if not self.is_deaf else ():
-                    piece = one.recv(_PIECE)
-                    if not piece:
-                        return
-                    time.sleep(self.delay_s)
-                    (server if one is client else client).sendall(piece)
-                    if one is client and self._is_last(piece):
-                        time.sleep(_DONE_S)
-                        return
+                if self.is_deaf:
+                    time.sleep(_LOOK_S)
+                    continue
+                if server in ready and not self._answer(server, client):
+                    return
+                if client in ready and not self._ask(client, server, said):
+                    return
+
+    def _answer(self, server: socket.socket, client: socket.socket) -> bool:
+        """Pass on what a server says; return whether the connection goes on."""
+        piece = server.recv(_PIECE)
+        time.sleep(self.delay_s)
+        if not self.is_mute:
+            client.sendall(piece)
+        return bool(piece)
+
+    def _ask(self, client: socket.socket, server: socket.socket, said: bytearray) -> bool:
+        """Pass on what a client says; return whether the connection goes on."""
+        piece = client.recv(_PIECE)
+        time.sleep(self.delay_s)
+        said += piece
+        server.sendall(piece)
+        if self._is_last(piece):
+            time.sleep(_DONE_S)
+            return False
+        return bool(piece)
 
     def _is_last(self, piece: bytes) -> bool:
         if self.cuts_after is None or self.cuts_after not in piece:
