@@ -23,9 +23,10 @@ from jobx.errors import (
 )
 from jobx.kv.etcd.connection import EtcdConnection, Server, opened
 from jobx.kv.etcd.leases import EtcdLease
-from jobx.kv.etcd.transactions import Numbered, Played, Space, groups, play
+from jobx.kv.etcd.transactions import Numbered, Space, groups
 from jobx.kv.etcd.watches import EtcdWatch
 from jobx.kv.leases import Held
+from jobx.kv.net_effect import Played, play
 from jobx.kv.prefixes import span
 from jobx.kv.store import STORE_FAULTS, Chain, CommitOutcome, Entry, Limits, Unit
 from jobx.kv.write_batch import coalesce, name_of, too_large
