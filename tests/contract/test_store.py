@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from jobx.errors import Conflict, EntryDamaged, StoreRefused, TooLarge
+from jobx.kv import keys
 from jobx.kv.etcd.store import EtcdStore
 from jobx.kv.memory import MemoryStore
 from jobx.kv.prefixes import scan
+from jobx.kv.requests import event_log
+from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import (
     CommitOutcome,
     Create,
@@ -395,6 +398,33 @@ def outcomes(store: Store, chains: list[list[list[Write]]]) -> list[tuple[int, o
     own = [[[own_revision(store, write) for write in unit] for unit in chain] for chain in chains]
     found = store.commit_many(own)
     return [(one.done, one.error.args[0] if one.error else None) for one in found]
+
+
+@pytest.mark.parametrize("name", KINDS)
+@settings(max_examples=15, deadline=None)
+@given(known=st.integers(0, 40), more=st.sets(st.integers(0, 300), max_size=100))
+def test_the_next_number_of_a_log_is_found_as_by_its_last_key(
+    name: str,
+    open_store: OpenStore,
+    tmp_path_factory: pytest.TempPathFactory,
+    known: int,
+    more: set[int],
+) -> None:
+    numbers = {*range(known), *(known + number for number in more)}
+    with closing(open_store(name, tmp_path_factory.mktemp("store"))) as store:
+        store.commit([Put(keys.event("w", "another", 900), b"")])
+        store.commit_many([[[Put(keys.event("w", "r", number), b"")] for number in numbers]])
+        last = [int(e.key[-10:]) for e in store.range(keys.log("w", "r"), reverse=True, limit=1)]
+        for least in (0, known):
+            assert event_log.next_number(store, "w", "r", least) == max(last, default=-1) + 1
+
+
+@pytest.mark.parametrize("damaged", [0, 2, 8])
+def test_a_damaged_event_counts_for_the_next_number(damaged: int, tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "store.db")) as store:
+        store.commit([Put(keys.event("w", "r", number), b"") for number in range(9)])
+        _damage_sqlite(store, keys.event("w", "r", damaged), tmp_path)
+        assert event_log.next_number(store, "w", "r") == 9
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "memory"])

@@ -15,6 +15,8 @@ from jobx.kv.store import Create, Store
 
 #: Events read at once; one may have 64 KiB.
 _PAGE: Final = 256
+#: Most logs have no more events.
+_FEW: Final = 4
 _PLAIN: Final = msgspec.msgpack.Encoder()
 
 
@@ -51,11 +53,34 @@ def event_write(workflow: str, request_id: str, number: int, record: dict[str, A
     return Create(keys.event(workflow, request_id, number), encode_record(record))
 
 
-def next_number(store: Store, workflow: str, request_id: str) -> int:
-    """Return the number of the next event, without reading the log."""
+def next_number(store: Store, workflow: str, request_id: str, known: int = 0) -> int:
+    """Return the number of the next event, without reading the log. Damaged events count.
+
+    It looks forward first, which is enough for most logs: for the end of a range etcd reads all of
+    it. That takes 0.6 ms for 50 events, 1.7 ms for 1,000 and 86 ms for 50,000; to halve the range
+    again and again takes 6, 10 and 86 ms.
+
+    Args:
+        store: The store.
+        workflow: The request's workflow.
+        request_id: The request.
+        known: Events that the log certainly has.
+    """
     prefix = keys.log(workflow, request_id)
-    last = store.range(prefix, limit=1, reverse=True)
-    return int(last[0].key.removeprefix(prefix)) + 1 if last else 0
+    after = keys.event(workflow, request_id, known - 1) if known else None
+    found = [n for n in _numbers(store, prefix, after=after, limit=_FEW) if n >= known]
+    if len(found) >= _FEW:
+        found += _numbers(store, prefix, reverse=True, limit=1)
+    return max(found, default=known - 1) + 1
+
+
+def _numbers(store: Store, prefix: str, **how: Any) -> list[int]:
+    """Return the numbers of events that are found, or are found damaged."""
+    damaged: list[EntryDamaged] = []
+    entries = store.range(prefix, damaged=damaged, **how)
+    names = [entry.key for entry in entries] + [str(error.args[0]) for error in damaged]
+    numbers = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
+    return [int(text) for text in numbers if text.isdecimal()]
 
 
 def read(

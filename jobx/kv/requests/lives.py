@@ -103,7 +103,8 @@ def take_up(store: Store, requests: Iterable[OpenRequest]) -> None:
     """Write marks of requests that continue, with the number of their next events."""
     counted = []
     for one in requests:
-        events = event_log.next_number(store, one.workflow, one.request_id)
+        known = one.mark.events
+        events = event_log.next_number(store, one.workflow, one.request_id, known)
         counted.append(replace(one, mark=replace(one.mark, events=events)))
     mark(store, counted)
 
