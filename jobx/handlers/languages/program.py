@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from tempfile import NamedTemporaryFile
 from typing import Final
 
 from jobx.handlers.failures import GuestFailed, StackFrame, filename
@@ -128,17 +129,22 @@ class Program:
         return idle
 
     def _start(self, environment: Mapping[str, str] | None) -> Pipes:
-        if self._source_code is not None and not os.path.exists(self._path):
+        if self._source_code is not None:
             self._put(self._source_code)
         pipe = subprocess.PIPE
         streams = {"stdin": pipe, "stdout": pipe, "stderr": pipe}
         return Pipes(self._guests.start(self._argv, env=environment, bufsize=0, **streams))
 
     def _put(self, source_code: str) -> None:
-        """Write the file of the source, also where author code removed it with all others."""
-        os.makedirs(os.path.dirname(self._path), exist_ok=True)
-        with open(self._path, "w", encoding="utf-8") as file:
+        """Write the file of the source anew: author code may have changed or removed it.
+
+        A program that reads it still has the file that was there.
+        """
+        folder = os.path.dirname(self._path)
+        os.makedirs(folder, exist_ok=True)
+        with NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as file:
             file.write(source_code)
+        os.replace(file.name, self._path)
 
     def _lines(
         self, exchange: Exchange, pipes: Pipes, scope: Scope, answer: Answer | None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from builtins import len, sum  # bound here: author code may replace those there
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
