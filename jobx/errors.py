@@ -30,6 +30,7 @@
     ├─ Damaged                 stored data is not the data that was written
     │  ├─ BlobDamaged          a blob is missing or its checksum is wrong
     │  └─ EntryDamaged         an entry of the store is damaged
+    │     └─ FormUnknown       only a newer JobX knows its form
     ├─ HandlerFailed           one run of a handler failed, outside of a request
     ├─ BlobUnreadable          a blob exists but cannot be read: the disk, or permissions
     ├─ RequestFailed           a request ended without a result
@@ -236,6 +237,10 @@ class BlobDamaged(Damaged, code="blob-damaged", template="blob {0}: {1}"):
 
 class EntryDamaged(Damaged, code="entry-damaged", template="entry {0} of the store: {1}"):
     """An entry of the store is not the one that was written. Args: key, reason."""
+
+
+class FormUnknown(EntryDamaged, code="form-unknown"):
+    """An entry has a form that only a newer JobX knows; nothing is lost. Args: key, reason."""
 
 
 class HandlerFailed(

@@ -96,6 +96,9 @@ _ROWS: Final[dict[type[JobxError], tuple[Happened, Fault, Again, int, str, int]]
     errors.Damaged: (
         "nothing", "environment", "mended", 500, "What was written is damaged", STORE,
     ),
+    errors.FormUnknown: (
+        "nothing", "operator", "mended", 500, "A newer JobX wrote it", STORE,
+    ),
     errors.BlobUnreadable: (
         "nothing", "operator", "mended", 500, "What was written cannot be read", STORE,
     ),

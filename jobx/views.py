@@ -36,6 +36,8 @@ class RequestView(View, frozen=True, kw_only=True):
     coordinator: str | None = None
     #: Digest of the plan: the steps and handler versions that it started with.
     plan: str | None = None
+    #: Why the node that was asked leaves it open, neither continuing nor ending it.
+    left_open: str | None = None
     #: Where the result was sent beside this; not filled in the answer to a submit or a wait.
     deliveries: list[Delivery] = []
 
@@ -164,6 +166,8 @@ class ReadinessView(View, frozen=True, kw_only=True):
 
     state: str
     trouble: str | None = None
+    #: What an operator should know, though it is in nobody's way.
+    notice: str | None = None
 
 
 class GraphView(View, frozen=True, kw_only=True):

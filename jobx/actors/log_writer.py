@@ -27,6 +27,7 @@ from jobx.actors.request.events import Accepted, Event, from_record
 from jobx.actors.threads import SerialThread
 from jobx.errors import EntryDamaged, InternalError, InvalidInput, JobxError, OutcomeUnknown
 from jobx.kv import keys
+from jobx.kv.entries import decoded
 from jobx.kv.requests import event_log, lives, request_entity
 from jobx.kv.store import STORE_FAULTS, CommitOutcome, Delete, Put, Store, Unit, Write
 from jobx.system.backoff import doubled
@@ -320,25 +321,30 @@ def _read_log(store: Store, key: RequestKey, has_events: bool) -> LogRead:
     """Read the log, then the entity, which then is no older than the last event."""
     if not has_events:
         next_number = event_log.next_number(store, *key)
-        return LogRead(key, request_entity.get(store, *key), next_number=next_number)
+        return LogRead(key, request_entity.get_whole(store, *key), next_number=next_number)
     fault: JobxError | None = None
     try:
         events, plan = _read_events(store, key)
         next_number = len(events)
     except (InvalidInput, EntryDamaged) as error:  # a later try would read the same
         fault, next_number = error, event_log.next_number(store, *key)
-    request = request_entity.get(store, *key)
+    request = request_entity.get_whole(store, *key)
     if fault is not None:
         return LogRead(key, request, next_number=next_number, error=fault)
     return LogRead(key, request, plan, events, next_number)
 
 
 def _read_events(store: Store, key: RequestKey) -> tuple[list[Event], model.Plan]:
-    found = [from_record(record) for _, record in event_log.read(store, *key)]
+    found: list[Event] = []
+    for number, record in event_log.read(store, *key):
+        try:
+            found.append(from_record(record))
+        except EntryDamaged as error:
+            raise type(error)(keys.event(*key, number), error.args[1]) from error
     if not found or not isinstance(found[0], Accepted):
         raise EntryDamaged(keys.event(*key, 0), "the log does not begin with accepted")
     plan = keys.plan(key.workflow, found[0].plan)
     entry = store.get(plan)
     if entry is None:
         raise EntryDamaged(plan, f"it is missing, and request {'/'.join(key)} has this plan")
-    return found, model.decode(model.Plan, entry.key, entry.value)
+    return found, decoded(model.Plan, entry)

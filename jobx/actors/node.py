@@ -285,7 +285,8 @@ class Node:
             Entities(self._store), self._library, self._writers, *limits, readers, trials
         )
         checks = [lambda: self._fault, self._store_trouble, lambda: self._executors.trouble]
-        readiness, parts = Readiness(checks, self._probe), (self._supervisor, self._executors)
+        readiness = Readiness(checks, self._probe)
+        parts = self._supervisor, self._executors, self._services.left
         node_verbs = NodeVerbs(
             LOCAL, self._settings, self._base, *parts, readiness, lambda: self._state
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from thespian.actors import ActorAddress
 
 from jobx.actors.budget import OpenBudget
+from jobx.actors.left_open import LeftOpen
 from jobx.actors.messages import Pull, RequestKey, Run
 from jobx.actors.notification import Notification
 from jobx.config import Settings
@@ -89,6 +90,7 @@ class Services:
         notify: Sends a notification.
         deliver: Delivers the result of a finished request, if it has a destination.
         budget: The memory budget of open requests.
+        left: Requests that this node leaves to a newer JobX.
     """
 
     node_id: str
@@ -103,3 +105,4 @@ class Services:
     notify: Callable[[Notification], None] = _ignore
     deliver: Callable[[RequestKey], None] = _ignore
     budget: OpenBudget = field(default_factory=lambda: OpenBudget(sys.maxsize))
+    left: LeftOpen = field(default_factory=LeftOpen)

@@ -207,6 +207,7 @@ class FakeNode:
         self.error: JobxError | Exception | None = None
         self.state = "running"
         self.trouble: str | None = None
+        self.notice: str | None = None
         self.store = MemoryStore()
         texts.write(self.store)
         library, answers = Library(self.store), Answers()
@@ -261,7 +262,7 @@ class FakeNode:
         if kind in self._verbs:
             return await self._verbs[kind](question)
         if isinstance(question, GetReadiness):
-            return ReadinessView(state=self.state, trouble=self.trouble)
+            return ReadinessView(state=self.state, trouble=self.trouble, notice=self.notice)
         if isinstance(question, ListActors):
             actor = ActorView(address="a1", name="Supervisor", state="idle", mailbox=0, age_s=1.0)
             return ActorTree(actors=[actor])

@@ -39,7 +39,7 @@ def cancel(
         NotFound: There is no such request.
         StoreFull: No room left; the request stays open, as after any error of the store.
     """
-    request = request_entity.get(store, workflow, request_id)
+    request = request_entity.get_whole(store, workflow, request_id)
     if request.is_done:
         return request
     now_at = ServiceClock(lives.last(store, node_id), boot_id()).now_at()

@@ -38,12 +38,14 @@ from jobx.errors import (
     Conflict,
     Draining,
     EntryDamaged,
+    FormUnknown,
     InternalError,
     JobxError,
     NotFound,
     Overloaded,
     TooLarge,
 )
+from jobx.kv.requests.lives import Mark, OpenRequest
 
 #: Pause before a log that could not be read is tried again.
 READ_AGAIN_S: Final = 2.0
@@ -185,6 +187,8 @@ class Supervisor(LoopActor):
             self._forget(key)
             error = InternalError("the coordinator failed; see the node's log")
             self.send(self.node.gateway, Refused(key, error))
+        elif isinstance(message.error, FormUnknown):
+            self._leave_open(key, message.error, message.request)
         elif isinstance(message.error, EntryDamaged) and message.request is None:
             self._forget(key)  # left unchanged: no later try reads anything else
             self.send(self.node.gateway, Refused(key, message.error))
@@ -200,6 +204,16 @@ class Supervisor(LoopActor):
                 self._go_on(message, message.request)
         self._recovery.read(key)
         self._take_up()
+
+    def _leave_open(
+        self, key: RequestKey, reason: FormUnknown, request: model.Request | None
+    ) -> None:
+        """Leave a request to a newer JobX, which wrote it; no death counts for it here."""
+        self._forget(key)
+        self.node.left.add(key, reason)
+        self.node.log.mark([OpenRequest(self.node.node_id, *key, Mark())])
+        if request is not None:
+            self.send(self.node.gateway, Opened(request))
 
     def _go_on(self, message: LogRead, request: model.Request) -> None:
         """Start the coordinator or the closer of a request."""

@@ -14,6 +14,7 @@ from jobx import __version__, is_compiled
 from jobx.actors.executors.pool import ExecutorPool
 from jobx.actors.gateway.server import Table
 from jobx.actors.inspection import view_builders
+from jobx.actors.left_open import LeftOpen
 from jobx.actors.readiness import Readiness
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.config import Settings
@@ -35,6 +36,7 @@ class NodeVerbs:
         base: Its actors.
         supervisor: The root of its actors.
         executors: Its executors.
+        left: The requests that it leaves open.
         readiness: Whether it works.
         state: Returns whether it starts, runs or drains.
         born: When it started, monotonic.
@@ -45,6 +47,7 @@ class NodeVerbs:
     base: LoopSystemBase
     supervisor: ActorAddress
     executors: ExecutorPool
+    left: LeftOpen
     readiness: Readiness
     state: Callable[[], str]
     born: float = field(default_factory=time.monotonic)
@@ -55,7 +58,8 @@ class NodeVerbs:
 
     async def ready(self, _: GetReadiness) -> ReadinessView:
         """Return the state of the node, and its problems."""
-        return ReadinessView(state=self.state(), trouble=await self.readiness.trouble())
+        trouble = await self.readiness.trouble()
+        return ReadinessView(state=self.state(), trouble=trouble, notice=self.left.notice)
 
     async def status(self, _: GetNode) -> NodeView:
         """Return the view of the node."""

@@ -66,8 +66,11 @@ class Verbs:
 
     async def get(self, asked: questions.OfRequest[views.RequestView]) -> views.RequestView:
         """Return the current state of a request."""
-        request = await self.finder.describe(key_of(asked))
-        return view_builders.request_view(request, await self.finder.read(deliveries.read, request))
+        key = key_of(asked)
+        request = await self.finder.describe(key)
+        sent = await self.finder.read(deliveries.read, request)
+        left = self.finder.node.left.reason(key)
+        return view_builders.request_view(request, sent, left if not request.is_done else None)
 
     async def list(self, asked: questions.ListRequests) -> views.RequestPage:
         """Return a page of requests, newest first."""
@@ -123,6 +126,8 @@ class Verbs:
         if request is None:
             request = await finder.read(request_entity.get, *key)
             if not request.is_done:
+                if (left := finder.node.left.reason(key)) is not None:
+                    raise left
                 raise Unavailable(f"request {key.request_id} is being recovered")
         return view_builders.request_view(request)
 

@@ -21,7 +21,7 @@ def read(store: Store, workflow: str, request_id: str) -> Iterator[tuple[str, di
     """
     request_entity.get(store, workflow, request_id)
     for _, record in event_log.read(store, workflow, request_id):
-        event = events.from_record(record)
+        event = events.known_part(record)
         if isinstance(event, events.Done | events.Failed):
             for vertex, notes in sorted(event.notes.items()):
                 if notes.get("session"):

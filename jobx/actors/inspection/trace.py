@@ -25,8 +25,9 @@ from jobx.actors.request import events
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import MAPPER, ROOT
-from jobx.errors import InvalidInput, NotFound
+from jobx.errors import FormUnknown, InvalidInput, NotFound
 from jobx.kv import keys
+from jobx.kv.entries import decoded
 from jobx.kv.requests import deliveries, event_log, request_entity
 from jobx.kv.store import Store
 from jobx.model import Failure, Plan, PlanStep
@@ -246,7 +247,9 @@ def _read_log(
     """Read a log and return its sum; the entity gets the counts only at its end."""
     plan, state = None, None
     for _, record in event_log.read(store, request.workflow_name, request.request_id):
-        event = events.from_record(record)
+        event = events.known_part(record)
+        if event is None:
+            continue
         reader.take(event)
         if isinstance(event, events.Accepted):
             plan = _plan(store, request.workflow_name, event.plan)
@@ -257,9 +260,11 @@ def _read_log(
 
 
 def _plan(store: Store, workflow: str, digest: str) -> Plan | None:
-    key = keys.plan(workflow, digest)
-    entry = store.get(key)
-    return model.decode(Plan, key, entry.value) if entry else None
+    entry = store.get(keys.plan(workflow, digest))
+    try:
+        return decoded(Plan, entry) if entry else None
+    except FormUnknown:
+        return None
 
 
 class _Tree:

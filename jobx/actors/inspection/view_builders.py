@@ -9,14 +9,18 @@ import msgspec
 
 from jobx import model
 from jobx.actors.runtime.cell import ActorRecord
-from jobx.errors import NotEnded, RequestCancelled, RequestFailed
+from jobx.errors import FormUnknown, NotEnded, RequestCancelled, RequestFailed
 from jobx.kv.requests import deliveries, request_entity
 from jobx.kv.store import Store
 from jobx.views import ActorView, Outcome, RequestPage, RequestView, ResultView
 
 
-def request_view(request: model.Request, sent: Sequence[model.Delivery] = ()) -> RequestView:
-    """Return the view of a request; ``sent`` is its delivery."""
+def request_view(
+    request: model.Request,
+    sent: Sequence[model.Delivery] = (),
+    left_open: FormUnknown | None = None,
+) -> RequestView:
+    """Return the view of a request, with its delivery, and with why the node leaves it open."""
     result = request.result
     return RequestView(
         request_id=request.request_id,
@@ -34,6 +38,7 @@ def request_view(request: model.Request, sent: Sequence[model.Delivery] = ()) ->
         idempotency_key=request.idempotency_key,
         coordinator=request.coordinator,
         plan=request.plan,
+        left_open=None if left_open is None else str(left_open),
         deliveries=list(sent),
     )
 

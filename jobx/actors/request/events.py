@@ -9,13 +9,13 @@ reducer of a mapper share its number. A chunk is a row of siblings, named by its
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Struct
 
-from jobx.errors import EntryDamaged
-from jobx.model import Failure
+from jobx.errors import EntryDamaged, FormUnknown, quote
+from jobx.model import Failure, RequestState
 from jobx.payload import Payload, PayloadWire
 
 Kind: TypeAlias = Literal["map", "combine", "reduce"]
@@ -137,6 +137,15 @@ _TAGS: Final[dict[str, type[Event]]] = {
     "finished": Finished,
 }
 _TAG_OF: Final = {kind: tag for tag, kind in _TAGS.items()}
+_FAILURE_FIELDS: Final = frozenset(Failure.__struct_fields__)
+_PAYLOAD_ITEMS: Final = len(Payload.__struct_fields__)
+_WIRES: Final = ("arguments", "payload", "payloads", "result")
+#: Fields with words that decide something.
+_WORDS: Final = {
+    "kind": frozenset(get_args(Kind)),
+    "outcome": frozenset(("reduced", "combined", "mapped")),
+    "state": frozenset(get_args(RequestState)),
+}
 
 
 def to_record(event: Event) -> dict[str, Any]:
@@ -155,19 +164,73 @@ def from_record(record: dict[str, Any]) -> Event:
     """Return the event of a map of ``to_record``.
 
     Raises:
+        FormUnknown: A newer version wrote it: this one would lose or mistake a part of it.
         EntryDamaged: The map is no event.
     """
-    fields = dict(record)
-    kind = _TAGS.get(str(fields.pop("event", "")))
+    kind, fields = _split(record)
+    reason = _unknown(record["event"], kind, fields)
+    if kind is None or reason is not None:
+        raise FormUnknown("of a log", reason or "")
+    return _event(kind, fields)
+
+
+def known_part(record: dict[str, Any]) -> Event | None:
+    """Return what this version knows of an event, for people; None for an event of a newer one.
+
+    Raises:
+        EntryDamaged: The map is no event.
+    """
+    kind, fields = _split(record)
     if kind is None:
-        raise EntryDamaged("of a log", f"its event is unknown: {sorted(map(str, record))}")
+        return None
+    names = {*kind.__struct_fields__}
+    fields = {name: value for name, value in fields.items() if name in names}
+    failure = fields.get("failure")
+    if type(failure) is dict:
+        known = failure.keys() & _FAILURE_FIELDS
+        fields["failure"] = {name: failure[name] for name in known}
+    return _event(kind, fields)
+
+
+def _split(record: dict[str, Any]) -> tuple[type[Event] | None, dict[str, Any]]:
+    """Return the class of an event, None for an unknown one, and its fields."""
+    fields = dict(record)
+    name = fields.pop("event", None)
+    if type(name) is not str:
+        raise EntryDamaged("of a log", f"it names no event: {sorted(map(str, record))}")
+    return _TAGS.get(name), fields
+
+
+def _unknown(name: str, kind: type[Event] | None, fields: dict[str, Any]) -> str | None:
+    """Return what this version does not know of an event; None if it knows all of it."""
+    if kind is None:
+        return f"the event {quote(name)} is unknown"
+    found = {str(field) for field in fields} - {*kind.__struct_fields__}
+    if type(failure := fields.get("failure")) is dict:
+        found |= {f"failure.{field}" for field in failure if field not in _FAILURE_FIELDS}
+    found |= {field for field in _WIRES if _is_longer(fields.get(field))}
+    for field, words in _WORDS.items():
+        if type(word := fields.get(field)) is str and word not in words:
+            found.add(f"{field} {quote(word)}")
+    return f"its {name} event has an unknown {', '.join(sorted(found))}" if found else None
+
+
+def _is_longer(wire: object) -> bool:
+    """Whether the wire of a payload, or one of several, has more than this version knows."""
+    if not isinstance(wire, list | tuple):
+        return False
+    wires = wire if wire and isinstance(wire[0], list | tuple) else [wire]
+    return any(isinstance(one, list | tuple) and len(one) > _PAYLOAD_ITEMS for one in wires)
+
+
+def _event(kind: type[Event], fields: dict[str, Any]) -> Event:
     try:
         for name, rebuild in _REBUILD.items():
             if fields.get(name) is not None:
                 fields[name] = rebuild(fields[name])
         return kind(**fields)
     except (TypeError, ValueError) as error:  # msgspec's errors are ValueErrors
-        reason = f"its {record['event']} event has an unknown form"
+        reason = f"its {_TAG_OF[kind]} event has not the form of one"
         raise EntryDamaged("of a log", reason) from error
 
 

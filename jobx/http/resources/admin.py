@@ -15,10 +15,11 @@ from jobx.questions import GetNode, GetReadiness, ListActors
 READY_S = 2.0
 
 
-class Health(msgspec.Struct, frozen=True):
-    """The answer of a healthy part."""
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer of a healthy part; the notice is for its operator."""
 
     status: str
+    notice: str | None = None
 
 
 async def root(_: Site, __: Request, resp: Response) -> None:
@@ -42,7 +43,7 @@ async def ready(site: Site, _: Request, resp: Response) -> None:
         raise Draining("the node is stopping")
     if node.trouble is not None:
         raise Unavailable(node.trouble)
-    results.send_json(resp, Health("ready"))
+    results.send_json(resp, Health("ready", node.notice))
 
 
 async def node_status(site: Site, _: Request, resp: Response) -> None:

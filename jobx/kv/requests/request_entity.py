@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from jobx.errors import NotFound
+from msgspec.structs import replace
+
+from jobx.errors import FormUnknown, NotFound
 from jobx.kv import keys
 from jobx.kv.entries import decoded
 from jobx.kv.prefixes import branches, scan
 from jobx.kv.requests import kept_requests, lives
-from jobx.kv.store import Create, Delete, Put, Store, Write
+from jobx.kv.store import Create, Delete, Entry, Put, Store, Write
 from jobx.model import Request, RequestState, check_name, encode
 
 #: Crockford's base 32: no letters that look like digits, in the order of ASCII.
@@ -84,18 +86,40 @@ def finish_writes(
 
 
 def get(store: Store, workflow: str, request_id: str) -> Request:
-    """Return a request.
+    """Return a request, as far as this version knows it: to look at, not to write it again.
 
     Raises:
         NotFound: It does not exist.
         InvalidInput: One of the names is invalid.
     """
+    return _known(_entry(store, workflow, request_id))
+
+
+def get_whole(store: Store, workflow: str, request_id: str) -> Request:
+    """Return a request with all that it has. Otherwise raises as ``get``.
+
+    Raises:
+        FormUnknown: A newer version wrote more than this one knows.
+    """
+    return decoded(Request, _entry(store, workflow, request_id))
+
+
+def _entry(store: Store, workflow: str, request_id: str) -> Entry:
     check_name("workflow", workflow)
     check_name("request", request_id)
     entry = store.get(_key(workflow, request_id))
     if entry is None:
         raise NotFound("request", f"{workflow}/{request_id}")
-    return decoded(Request, entry)
+    return entry
+
+
+def _known(entry: Entry) -> Request:
+    try:
+        return decoded(Request, entry)
+    except FormUnknown:
+        fields = json.loads(entry.value)
+        known = {name: fields[name] for name in Request.__struct_fields__ if name in fields}
+        return decoded(Request, replace(entry, value=json.dumps(known).encode()))
 
 
 def page(
@@ -132,7 +156,7 @@ def page(
         cursor = request_id
         if entry is None:
             continue
-        request = decoded(Request, entry)
+        request = _known(entry)
         if state in (None, request.state):
             shown.append(request)
     return shown, None

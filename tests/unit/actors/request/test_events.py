@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -18,9 +19,10 @@ from jobx.actors.request.events import (
     Mapped,
     Retried,
     from_record,
+    known_part,
     to_record,
 )
-from jobx.errors import EntryDamaged
+from jobx.errors import EntryDamaged, FormUnknown
 from jobx.model import Failure
 from jobx.payload import Payload
 
@@ -60,12 +62,16 @@ made_of = {
     "payloads": several,
     "result": several,
     "notes": notes,
+    "outcome": st.sampled_from(["reduced", "combined", "mapped"]),
+    "state": st.sampled_from(["succeeded", "failed", "cancelled"]),
 }
 kinds = (Accepted, Mapped, Done, Retried, Failed, Cancelled, Adopted, Finished)
 events = st.one_of(
     st.builds(kind, **{name: made_of[name] for name in kind.__struct_fields__ if name in made_of})
     for kind in kinds
 )
+FAILURE = {"kind": "author", "type": "E", "message": "m"}
+FINISHED: dict[str, Any] = {"event": "finished", "at": 1.0, "state": "failed"}
 CANCELLED: dict[str, Any] = {"event": "cancelled", "at": 1.0, "reason": "why"}
 
 
@@ -102,12 +108,9 @@ def test_a_log_of_1_0_0_names_no_node() -> None:
     [
         {},
         {"at": 1.0},
-        CANCELLED | {"event": "unheard", 1: 2},
         CANCELLED | {"event": ["cancelled"]},
         CANCELLED | {"event": None},
         {"event": "cancelled", "at": 1.0},
-        CANCELLED | {"more": 1},
-        CANCELLED | {1: 2},
         {"event": "finished", "at": 1.0, "state": "failed", "failure": {"kind": "author"}},
         {"event": "finished", "at": 1.0, "state": "failed", "failure": 7},
         {"event": "finished", "at": 1.0, "state": "succeeded", "result": [[1, 2]]},
@@ -115,8 +118,40 @@ def test_a_log_of_1_0_0_names_no_node() -> None:
     ],
 )
 def test_what_is_no_event_is_damage_of_the_log(record: dict[Any, Any]) -> None:
-    with pytest.raises(EntryDamaged):
+    with pytest.raises(EntryDamaged) as raised:
         from_record(record)
+    assert type(raised.value) is EntryDamaged
+
+
+@pytest.mark.parametrize(
+    ("record", "part"),
+    [
+        (CANCELLED | {"event": "parked"}, "'parked'"),
+        (CANCELLED | {"more": 1}, "more"),
+        (FINISHED | {"state": "parked"}, "'parked'"),
+        (FINISHED | {"failure": {**FAILURE, "host": "b"}}, "failure.host"),
+        (FINISHED | {"result": [[1, 1, b"", None, 0, b"", [], b"", 1, "lz4"]]}, "result"),
+        (to_record(Done(1.0, "map", 0, 0, 1, "reduced")) | {"outcome": "folded"}, "'folded'"),
+        (to_record(Done(1.0, "map", 0, 0, 1, "reduced")) | {"kind": "filter"}, "'filter'"),
+    ],
+)
+def test_what_a_newer_version_wrote_is_no_damage(record: dict[str, Any], part: str) -> None:
+    with pytest.raises(FormUnknown, match=re.escape(part)):
+        from_record(record)
+
+
+@given(events, st.dictionaries(st.text(max_size=4).map("new {}".format), st.none(), min_size=1))
+def test_what_is_known_of_an_event_is_read(event: Event, more: dict[str, Any]) -> None:
+    assert known_part(to_record(event) | more) == event
+
+
+def test_what_is_known_of_a_failure_is_read() -> None:
+    record = FINISHED | {"failure": {**FAILURE, "host": "b"}}
+    assert known_part(record) == Finished(1.0, "failed", Failure(**FAILURE))
+
+
+def test_nothing_is_known_of_an_event_of_a_newer_version() -> None:
+    assert known_part(CANCELLED | {"event": "parked"}) is None
 
 
 def test_reading_a_record_leaves_it_as_it_was() -> None:

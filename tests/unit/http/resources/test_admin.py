@@ -23,6 +23,12 @@ def test_ready_when_the_node_answers(client: TestClient) -> None:
     assert client.simulate_get("/health/ready").json == {"status": "ready"}
 
 
+def test_ready_with_a_notice_for_its_operator(client: TestClient, node: FakeNode) -> None:
+    node.notice = "look"
+    answer = client.simulate_get("/health/ready")
+    assert (answer.status_code, answer.json) == (200, {"status": "ready", "notice": "look"})
+
+
 def test_not_ready_when_the_node_is_gone(client: TestClient, node: FakeNode) -> None:
     node.error = NodeUnreachable("gone")
     answer = client.simulate_get("/health/ready")

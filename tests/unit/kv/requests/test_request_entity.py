@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx import model
-from jobx.errors import Conflict, InvalidInput, NotFound
+from jobx.errors import Conflict, FormUnknown, InvalidInput, NotFound
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import request_entity
@@ -39,6 +39,23 @@ def test_a_request_of_1_0_0_has_no_coordinator_and_no_plan(store: MemoryStore) -
     store.commit([Put(keys.entity("request", "flow", "a"), body)])
     found = request_entity.get(store, "flow", "a")
     assert (found.coordinator, found.plan) == (None, None)
+
+
+@pytest.fixture
+def newer(store: MemoryStore) -> MemoryStore:
+    """A store with a request that a newer version wrote."""
+    fields = {**msgspec.to_builtins(request("a")), "zone": "b"}
+    store.commit([Put(keys.entity("request", "flow", "a"), msgspec.json.encode(fields))])
+    return store
+
+
+def test_what_is_known_of_a_request_of_a_newer_version_is_read(newer: MemoryStore) -> None:
+    assert request_entity.get(newer, "flow", "a") == request("a")
+
+
+def test_a_request_of_a_newer_version_is_not_taken_for_whole(newer: MemoryStore) -> None:
+    with pytest.raises(FormUnknown, match="zone"):
+        request_entity.get_whole(newer, "flow", "a")
 
 
 def accept(store: MemoryStore, *accepted: Request) -> None:
