@@ -15,9 +15,12 @@
     deliveries/<workflow>/<id>                how far a result is on its way, JSON
     undelivered/<node>/<workflow>/<id>        deliveries that a node works off
     idempotency/<workflow>/<job>/<key>        the request that a client's key stands for
-    queues/<workflow>/<name>[/<n>]            a queue collection and its items, JSON
-    entity_trees/<workflow>/<name>[/<child>]  a tree collection and its children, JSON
+    queues/<workflow>/<name>                  a queue collection, JSON
+    queue_items/<workflow>/<name>/<n>         its items, JSON
+    entity_trees/<workflow>/<name>            a tree collection, JSON
+    entity_tree_children/<workflow>/<name>/…  its children by name, JSON
 
+No key continues another one: a store may hold a key as a file, and what is above it as folders.
 Names are checked before they get here (``model.check_name``) and hold no ``/``.
 """
 
@@ -154,6 +157,16 @@ def queues(workflow_name: str) -> str:
     return f"queues/{workflow_name}/"
 
 
+def queue_items(workflow_name: str) -> str:
+    """Return the prefix of the items of all queues of a workflow; ``<queue>/<number>`` follows."""
+    return f"queue_items/{workflow_name}/"
+
+
 def trees(workflow_name: str) -> str:
     """Return the prefix of the tree collections of a workflow; one's name follows."""
     return f"entity_trees/{workflow_name}/"
+
+
+def tree_children(workflow_name: str) -> str:
+    """Return the prefix of the children of all trees of a workflow; ``<tree>/<child>`` follows."""
+    return f"entity_tree_children/{workflow_name}/"

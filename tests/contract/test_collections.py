@@ -17,7 +17,7 @@ from jobx.errors import AlreadyExists, InvalidInput, NotFound
 from jobx.kv.collections.collections import KvQueue, KvTree
 from jobx.kv.entities.entities import Entities
 from jobx.kv.sqlite.store import SqliteStore
-from jobx.kv.store import Store
+from jobx.kv.store import Create, Store
 from jobx.model import Handler, Workflow
 from tests.support.processes import running
 from tests.support.stores import KINDS, OpenStore
@@ -119,7 +119,7 @@ def test_delete_takes_all_along_and_no_neighbour(store: Store) -> None:
             kind(store, "flow", name).create()
             kind(store, "flow", name).add("x")
     KvQueue(store, "flow", "a").delete()
-    assert store.range("queues/flow/a/") == []
+    assert store.range("queue_items/flow/a/") == []
     left = [KvQueue(store, "flow", "ab"), KvQueue(store, "flow", "a.b"), KvTree(store, "flow", "a")]
     assert [len(one.list_keys()) for one in left] == [1, 1, 1]
 
@@ -155,8 +155,43 @@ def test_what_is_no_value_is_refused(queue: KvQueue) -> None:
 def test_children_are_json_for_plain_tools(store: Store, queue: KvQueue, tree: KvTree) -> None:
     queue.add({"a": 1})
     tree.set("x", [1])
-    entries = store.range("queues/flow/inbox/") + store.range("entity_trees/flow/seen/")
+    entries = store.range("queue_items/flow/inbox/")
+    entries += store.range("entity_tree_children/flow/seen/")
     assert [json.loads(entry.value) for entry in entries] == [{"a": 1}, [1]]
+
+
+@pytest.fixture(params=[KvQueue, KvTree], ids=["queue", "tree"])
+def old(request: pytest.FixtureRequest, store: Store) -> Any:
+    """A collection of 1.0.0, whose children are below the key of its head."""
+    made = request.param(store, "flow", "old")
+    head, child = made._head, "0000000000" if request.param is KvQueue else "x"
+    store.commit([Create(head, b'{"edits": 1}'), Create(f"{head}/{child}", b'"first"')])
+    return made
+
+
+def test_a_collection_of_1_0_0_is_read_and_edited(old: Any) -> None:
+    (first,) = old.list_keys()
+    assert (old.get(first), old.list_data()) == ("first", ["first"])
+    old.update(first, lambda value: f"{value} again")
+    old.add("y")
+    assert len(old.list_keys()) == 2 and "first again" in old.list_data()
+    old.delete_key(first)
+    assert len(old.list_keys()) == 1
+
+
+def test_a_collection_of_1_0_0_goes_with_all_that_it_has(store: Store, old: Any) -> None:
+    old.add("y")
+    old.delete()
+    assert store.range("queue") + store.range("entity_tree") == []
+
+
+def test_a_collection_that_replaces_one_of_1_0_0_is_of_this_version(store: Store, old: Any) -> None:
+    again = type(old)(store, "flow", "old")
+    again.delete()
+    again.create()
+    old.add("z")
+    assert old.list_keys() == again.list_keys() != []
+    assert store.range(f"{old._head}/") == []
 
 
 def test_queue_lists_in_the_order_of_adding_from_its_head(queue: KvQueue) -> None:
@@ -281,7 +316,7 @@ def test_delete_among_adders_leaves_nothing_behind(store: Store) -> None:
         pool.submit(KvQueue(store, "flow", "q").delete).result(30)
         for one in adding:
             one.result(30)
-    assert store.range("queues/flow/q") == []
+    assert store.range("queues/flow/q") + store.range("queue_items/flow/q") == []
 
 
 ADDER = """

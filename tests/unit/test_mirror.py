@@ -77,7 +77,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/unit/http/resources/test_admin.py": ("http/openapi/document", "http/openapi/operations"),
     "tests/unit/http/resources/test_jobs.py": ("http/resources/site",),
     "tests/unit/http/writing/test_held.py": ("http/byte_budget",),
-    "tests/unit/kv/entities/test_entities.py": ("kv/entities/*", "kv/keys", "kv/write_batch"),
+    "tests/unit/kv/entities/test_entities.py": ("kv/entities/*", "kv/write_batch"),
     "tests/unit/kv/requests/test_kept_requests.py": ("kv/requests/deliveries",),
     "tests/unit/kv/sqlite/test_store.py": ("kv/sqlite/errors",),
     "tests/unit/test_config.py": ("config_loading",),

@@ -1,9 +1,10 @@
 """Collections in a store: queues (in the order of adding) and trees (by name).
 
-A collection is a head and its children, all JSON. Every edit replaces the head, on the condition
-that nobody replaced it since it was read. So edits of many threads and processes happen one after
-the other, and a wait for a change watches one key. An edit that loses its race is repeated on the
-new content.
+A collection is a head and its children, all JSON. The children have a root of their own; those of a
+collection that 1.0.0 created stay below the key of their head, as its value shows. Every edit
+replaces the head, on the condition that nobody replaced it since it was read. So edits of many
+threads and processes happen one after the other, and a wait for a change watches one key. An edit
+that loses its race is repeated on the new content.
 
 An entity in a collection is a reference; reading it returns its present state.
 """
@@ -53,12 +54,12 @@ class _Collection:
 
     _noun: ClassVar[str]
 
-    def __init__(self, store: Store, workflow: str, root: str, name: str) -> None:
+    def __init__(self, store: Store, workflow: str, roots: tuple[str, str], name: str) -> None:
         self._store = store
         self._workflow = check_name("workflow", workflow)
         self._name = f"{workflow}/{check_name(self._noun, name)}"
-        self._head = root + name
-        self._prefix = f"{self._head}/"
+        self._head = roots[0] + name
+        self._prefix = f"{roots[1]}{name}/"
 
     def create(self) -> None:
         """Create an empty collection.
@@ -69,7 +70,7 @@ class _Collection:
         """
         read(self._store, Workflow, self._workflow)
         try:
-            self._store.commit([Create(self._head, items.dump({"edits": 0}))])
+            self._store.commit([Create(self._head, items.dump({"edits": 0, "apart": True}))])
         except Conflict as error:
             raise AlreadyExists(self._noun, self._name) from error
 
@@ -81,7 +82,8 @@ class _Collection:
         """Remove the collection with everything in it."""
 
         def remove(head: Entry) -> tuple[list[Write], None]:
-            return [Delete(head.key, head.revision), DeletePrefix(self._prefix)], None
+            prefix = self._prefix_of(items.load(head.value))
+            return [Delete(head.key, head.revision), DeletePrefix(prefix)], None
 
         self._retry(remove)
 
@@ -108,7 +110,7 @@ class _Collection:
         ``change`` is called again, with the newer value, when somebody else was faster.
         """
 
-        def plan(_: int) -> tuple[list[Write], Value]:
+        def plan(*_: object) -> tuple[list[Write], Value]:
             entry = self._read(key)
             value = change(items.load(entry.value))
             return [Replace(entry.key, items.dump(value), entry.revision)], value
@@ -125,26 +127,34 @@ class _Collection:
 
     def delete_key(self, key: str) -> None:
         """Remove a child."""
-        self._edit(lambda _: ([Delete(self._read(key).key)], None))
+        self._edit(lambda *_: ([Delete(self._read(key).key)], None))
 
     def _items(self, limit: int | None) -> Items:
         return [(self._key_of(entry), items.load(entry.value)) for entry in self._range(limit)]
 
     def _range(self, limit: int | None) -> list[Entry]:
-        found = self._store.range(self._prefix, limit=limit)
-        if not found:
-            self._read_head()
-        return found
+        return self._look(lambda prefix: self._store.range(prefix, limit=limit))
 
     def _key_of(self, entry: Entry) -> str:
-        return entry.key.removeprefix(self._prefix)
+        return entry.key.rpartition("/")[2]
 
     def _read(self, key: str) -> Entry:
-        entry = self._store.get(self._prefix + key)
+        entry = self._look(lambda prefix: self._store.get(prefix + key))
         if entry is None:
-            self._read_head()
             raise NotFound(f"child of {self._noun} {self._name}", repr(key))
         return entry
+
+    def _look(self, read: Callable[[str], T]) -> T:
+        """Return what ``read`` finds below the prefix of the children of an existing collection."""
+        found = read(self._prefix)
+        if not found:
+            prefix = self._prefix_of(items.load(self._read_head().value))
+            return found if prefix == self._prefix else read(prefix)
+        return found
+
+    def _prefix_of(self, head: dict[str, Value]) -> str:
+        """Return the prefix of the children, by the value of the head."""
+        return self._prefix if "apart" in head else f"{self._head}/"
 
     def _read_head(self) -> Entry:
         head = self._store.get(self._head)
@@ -152,14 +162,18 @@ class _Collection:
             raise NotFound(self._noun, self._name)
         return head
 
-    def _edit(self, plan: Callable[[int], tuple[list[Write], T]]) -> T:
-        """Commit the writes of ``plan``, which gets the number of edits so far."""
+    def _edit(self, plan: Callable[[int, str], tuple[list[Write], T]]) -> T:
+        """Commit the writes of ``plan``.
+
+        It gets the number of edits so far, and the prefix of the children.
+        """
 
         def numbered(head: Entry) -> tuple[list[Write], T]:
-            edits = items.load(head.value)["edits"]
-            writes, result = plan(edits)
-            counted = Replace(head.key, items.dump({"edits": edits + 1}), head.revision)
-            return [counted, *writes], result
+            state = items.load(head.value)
+            edits = state["edits"]
+            writes, result = plan(edits, self._prefix_of(state))
+            counted = items.dump({**state, "edits": edits + 1})
+            return [Replace(head.key, counted, head.revision), *writes], result
 
         return self._retry(numbered)
 
@@ -189,15 +203,16 @@ class KvQueue(_Collection):
     _noun = "queue"
 
     def __init__(self, store: Store, workflow: str, name: str) -> None:
-        super().__init__(store, workflow, keys.queues(workflow), name)
+        roots = keys.queues(workflow), keys.queue_items(workflow)
+        super().__init__(store, workflow, roots, name)
 
     def add(self, value: Value) -> str:
         """Add a value at the end and return its key."""
         body = items.dump(value)
 
-        def plan(edits: int) -> tuple[list[Write], str]:
+        def plan(edits: int, prefix: str) -> tuple[list[Write], str]:
             key = f"{edits:010d}"
-            return [Create(self._prefix + key, body)], key
+            return [Create(prefix + key, body)], key
 
         return self._edit(plan)
 
@@ -239,7 +254,8 @@ class KvTree(_Collection):
     _noun = "tree"
 
     def __init__(self, store: Store, workflow: str, name: str) -> None:
-        super().__init__(store, workflow, keys.trees(workflow), name)
+        roots = keys.trees(workflow), keys.tree_children(workflow)
+        super().__init__(store, workflow, roots, name)
 
     def add(self, key: str, value: Value = None) -> None:
         """Add a child.
@@ -248,19 +264,19 @@ class KvTree(_Collection):
             AlreadyExists: There is one of that name.
             InvalidInput: The name is invalid.
         """
-        full, body = self._prefix + _check_child(key), items.dump(value)
+        child, body = _check_child(key), items.dump(value)
 
-        def plan(_: int) -> tuple[list[Write], None]:
-            if self._store.get(full) is not None:
+        def plan(_: int, prefix: str) -> tuple[list[Write], None]:
+            if self._store.get(prefix + child) is not None:
                 raise AlreadyExists(f"child of tree {self._name}", repr(key))
-            return [Create(full, body)], None
+            return [Create(prefix + child, body)], None
 
         self._edit(plan)
 
     def set(self, key: str, value: Value = None) -> None:
         """Add a child or replace its value; raises InvalidInput as ``add``."""
-        write = Put(self._prefix + _check_child(key), items.dump(value))
-        self._edit(lambda _: ([write], None))
+        child, body = _check_child(key), items.dump(value)
+        self._edit(lambda _, prefix: ([Put(prefix + child, body)], None))
 
     def add_entity(self, entity: AnyEntity, value: Value = None) -> None:
         """Add a child for an entity of the workflow; raises AlreadyExists as ``add``."""

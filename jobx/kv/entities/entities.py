@@ -201,7 +201,9 @@ class Entities:
             if kind is Handler and name is not None:
                 writes.append(self._handlers_state(workflow, {name: None}))
             elif kind is Workflow and broken:
-                writes += [DeletePrefix(prefix) for _, prefix in contents(workflow)]
+                beside = keys.queue_items(workflow), keys.tree_children(workflow)
+                prefixes = *(prefix for _, prefix in contents(workflow)), *beside
+                writes += map(DeletePrefix, prefixes)
             return writes, broken
 
         return change(self._store, workflow, plan)

@@ -11,7 +11,7 @@ import pytest
 
 from jobx.errors import AlreadyExists, Conflict, InUse, InvalidInput, JobxError, NotFound, TooLarge
 from jobx.kv import keys
-from jobx.kv.collections.collections import KvQueue
+from jobx.kv.collections.collections import KvQueue, KvTree
 from jobx.kv.entities.entities import Entities
 from jobx.kv.entities.versions import version_of
 from jobx.kv.memory import MemoryStore
@@ -205,13 +205,18 @@ def test_force_takes_all_of_a_workflow_and_nothing_of_its_neighbours(
     for workflow in ("flow", "flow2"):
         KvQueue(store, workflow, "q").create()
         KvQueue(store, workflow, "q").add(1)
-    assert entities.delete(Workflow, "flow", force=True)[-1] == "queue q"
-    left = store.range("entities/") + store.range("queues/")
+        KvTree(store, workflow, "t").create()
+        KvTree(store, workflow, "t").add("x")
+    assert entities.delete(Workflow, "flow", force=True)[-2:] == ["queue q", "tree t"]
+    roots = "entities/", "queue", "entity_tree"
+    left = [entry for root in roots for entry in store.range(root)]
     assert [entry.key for entry in left] == [
         "entities/handler/flow2/add",
         "entities/workflow/flow2",
+        "queue_items/flow2/q/0000000000",
         "queues/flow2/q",
-        "queues/flow2/q/0000000000",
+        "entity_tree_children/flow2/t/x",
+        "entity_trees/flow2/t",
     ]
 
 
