@@ -127,7 +127,7 @@ class _Collection:
 
     def delete_key(self, key: str) -> None:
         """Remove a child."""
-        self._edit(lambda *_: ([Delete(self._read(key).key)], None))
+        self._edit(lambda _, __: ([Delete(self._read(key).key)], None))
 
     def _items(self, limit: int | None) -> Items:
         return [(self._key_of(entry), items.load(entry.value)) for entry in self._range(limit)]
