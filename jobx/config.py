@@ -88,7 +88,7 @@ class StoreSettings(Section, frozen=True, kw_only=True):
     username: str = ""
     password: str = ""
     #: What etcd has not answered after this is taken for unanswered.
-    timeout_s: PositiveFloat = 3.0
+    timeout_s: PositiveFloat = 2.5
     #: Writes of one transaction: what etcd's servers have as ``--max-txn-ops``. Units of the node
     #: itself have up to 100.
     max_writes: Annotated[int, msgspec.Meta(ge=128)] = 128

@@ -8,7 +8,7 @@ from typing import Final
 
 from jobx.actors import recovery
 from jobx.actors.clock import ServiceClock, boot_id
-from jobx.actors.log_writer import has_progressed
+from jobx.actors.log_reader import has_progressed
 from jobx.actors.messages import Waiting
 from jobx.actors.notification import Notification
 from jobx.kv.requests import lives

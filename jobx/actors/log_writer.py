@@ -2,9 +2,10 @@
 
 Appends collect during a commit and go out with the next one (group commit). One append is a unit:
 all of it becomes durable, or nothing; the units of a request are written in order. When the store
-has no room or does not answer, the units of accepted requests are kept and tried again; a request
-without any written unit is refused instead, so that its caller learns of it. A unit that may have
-been written is retried until its outcome is known.
+has no room or does not answer, the units of accepted requests are kept and tried again. A request
+without any written unit waits for a while, in case a server of the store is only being replaced;
+then it is refused, so that its caller learns of it. A unit that may have been written is retried
+until its outcome is known.
 """
 
 from __future__ import annotations
@@ -19,16 +20,13 @@ from typing import Final
 from msgspec import Struct
 from thespian.actors import ActorAddress
 
-from jobx import model
 from jobx.actors.commits import commit
+from jobx.actors.log_reader import read_log
 from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
-from jobx.actors.recovery import shows_progress
-from jobx.actors.request.events import Accepted, Event, from_record
 from jobx.actors.threads import SerialThread
-from jobx.errors import EntryDamaged, InternalError, InvalidInput, JobxError, OutcomeUnknown
+from jobx.errors import InternalError, JobxError, OutcomeUnknown, StoreUnavailable
 from jobx.kv import keys
-from jobx.kv.entries import decoded
-from jobx.kv.requests import event_log, lives, request_entity
+from jobx.kv.requests import lives
 from jobx.kv.store import STORE_FAULTS, CommitOutcome, Delete, Put, Store, Unit, Write
 from jobx.system.backoff import doubled
 
@@ -41,8 +39,8 @@ RETRY_S: Final = (0.2, 5.0)
 #: After this long without a write, a probe checks whether the store takes writes.
 PROBE_S: Final = 10.0
 
-#: Events that are read together in search of one that shows progress; often it is the first.
-_FEW: Final = 4
+#: Faults that end by themselves.
+_PASSING: Final = (StoreUnavailable, OutcomeUnknown)
 
 _log = logging.getLogger(__name__)
 
@@ -88,9 +86,10 @@ class LogWriter:
         deliver: Sends a message to an actor.
         hurry: Called when a commit should start in the loop's next turn.
         told: Called with the reason why nothing can be written, and with None once writes work.
+        patience_s: How long new requests wait for a store that does not answer.
 
     Attributes:
-        stalled: Why the last commit failed; None if it did not.
+        stalled: Why new requests are refused; None if they are not.
     """
 
     def __init__(
@@ -100,6 +99,8 @@ class LogWriter:
         deliver: Deliver,
         hurry: Callable[[], object] = lambda: None,
         told: Callable[[JobxError | None], object] = _ignore,
+        *,
+        patience_s: float = 0.0,
     ) -> None:
         self.stalled: JobxError | None = None
         self._store = store
@@ -119,6 +120,12 @@ class LogWriter:
         self._timer: asyncio.Handle | None = None
         self._is_urgent = False
         self._is_committing = False
+        self._patience_s = patience_s
+        #: Why the last commit failed, and when new requests are refused because of that.
+        self._fault: JobxError | None = None
+        self._refuse_at: float | None = None
+        self._refuse_timer: asyncio.TimerHandle | None = None
+        self._began = 0.0
         self._failed = 0
         self._commits = 0
         self._probe_timer = loop.call_later(PROBE_S, self._look, 0)
@@ -147,7 +154,7 @@ class LogWriter:
 
     @property
     def _is_retrying(self) -> bool:
-        return self.stalled is not None and self._timer is not None
+        return self._fault is not None and self._timer is not None
 
     def forget(self, key: RequestKey) -> None:
         """Drop the unwritten units of a request, and the note that it was refused."""
@@ -209,9 +216,9 @@ class LogWriter:
 
     def close(self) -> None:
         """Stop the thread; unwritten units are lost."""
-        self._probe_timer.cancel()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._probe_timer, self._timer, self._refuse_timer):
+            if timer is not None:
+                timer.cancel()
         self._thread.close()
         self._read_threads.shutdown(cancel_futures=True)
 
@@ -232,14 +239,18 @@ class LogWriter:
         if self._is_committing:
             return
         self._is_committing = True
+        self._began = self._loop.time()
         self._flight, self._pending = self._pending, {}
+        if self._fault is not None and self.stalled is None:  # new ones would end in doubt
+            self._pending = {key: one for key, one in self._flight.items() if one.is_new}
+            self._flight = {key: one for key, one in self._flight.items() if not one.is_new}
         chains = [[append.unit for append in group.appends] for group in self._flight.values()]
         chains = chains or [[[self._probe()]]]  # shows whether the store takes writes again
         self._thread.call(lambda: commit(self._store, chains), self._committed)
 
     def _probe(self) -> Write:
         """Return a probe for room; removals need none, so they prove nothing."""
-        return Delete(keys.PROBE) if self.stalled is None else Put(keys.PROBE, b"")
+        return Delete(keys.PROBE) if self._fault is None else Put(keys.PROBE, b"")
 
     def _look(self, commits: int) -> None:
         """Probe the store after a while without a write."""
@@ -263,20 +274,59 @@ class LogWriter:
 
     def _go_on(self, fault: JobxError | None) -> None:
         """Commit the remaining units, at once or after a pause."""
-        before, self.stalled = self.stalled, fault
-        if (before is None) != (fault is None):
-            self._told(fault)
-        if fault is not None:
-            delay_s = doubled(RETRY_S[0], self._failed, RETRY_S[1])
-            self._timer = self._loop.call_later(delay_s, self._flush)
-            self._failed += 1
+        self._fault = fault
+        if fault is None:
+            self._failed = 0
+            self._recover()
+            if self._pending:
+                self._schedule(urgent=True)
             return
-        self._failed = 0
-        if self._pending:
-            self._schedule(urgent=True)
+        delay_s = doubled(RETRY_S[0], self._failed, RETRY_S[1])
+        self._timer = self._loop.call_later(delay_s, self._flush)
+        self._failed += 1
+        self._await_end(fault)
+
+    def _await_end(self, fault: JobxError) -> None:
+        """Refuse new requests, now or when they have waited long enough for the end of a fault."""
+        if self._refuse_at is None:
+            self._refuse_at = self._began + self._patience_s
+        left_s = self._refuse_at - self._loop.time()
+        if left_s <= 0 or not isinstance(fault, _PASSING):
+            self._stall()
+        elif self._refuse_timer is None:
+            self._refuse_timer = self._loop.call_later(left_s, self._stall)
+
+    def _stall(self) -> None:
+        """Refuse new requests until a commit works."""
+        fault = self._fault
+        if fault is None:
+            return
+        if self.stalled is None:
+            self._told(fault)
+        self.stalled = fault
+        if isinstance(fault, OutcomeUnknown):  # of others: these were not tried
+            fault = StoreUnavailable(str(fault))
+        for key, group in list(self._pending.items()):
+            if group.is_new:
+                self._refuse(key, group, fault)
+
+    def _recover(self) -> None:
+        """Take new requests again."""
+        self._refuse_at = None
+        if self._refuse_timer is not None:
+            self._refuse_timer.cancel()
+            self._refuse_timer = None
+        if self.stalled is not None:
+            self.stalled = None
+            self._told(None)
+
+    def _refuse(self, key: RequestKey, group: _Appended, error: JobxError) -> None:
+        self._pending.pop(key, None)
+        self._refused.add(key)
+        self._deliver(group.owner, CommitRefused(error))
 
     def _settle(self, key: RequestKey, group: _Appended, outcome: CommitOutcome) -> None:
-        """Report written units to the owner, keep those to retry, refuse the rest."""
+        """Report written units to the owner, keep those to retry, refuse those that never can."""
         if outcome.done:
             self._deliver(group.owner, Committed(group.appends[outcome.done - 1].number))
             del group.appends[: outcome.done]
@@ -285,66 +335,10 @@ class LogWriter:
         if error is None or group.is_forgotten:
             return
         group.is_in_doubt |= isinstance(error, OutcomeUnknown)
-        if group.is_new or not isinstance(error, STORE_FAULTS):
-            self._pending.pop(key, None)
-            self._refused.add(key)
-            self._deliver(group.owner, CommitRefused(error))
+        if not isinstance(error, STORE_FAULTS):
+            self._refuse(key, group, error)
             return
         newer = self._pending.get(key)
         if newer is not None:
             group.appends += newer.appends
         self._pending[key] = group
-
-
-def has_progressed(store: Store, request: lives.OpenRequest) -> bool:
-    """Return whether a request has made progress since it was marked; blocks."""
-    since = event_log.read(
-        store, request.workflow, request.request_id, request.mark.events - 1, page=_FEW
-    )
-    try:
-        return shows_progress(str(record.get("event")) for _, record in since)
-    except EntryDamaged:  # the reader of the log reports it
-        return True
-
-
-def read_log(store: Store, key: RequestKey, *, has_events: bool = True) -> LogRead:
-    """Return the log of a request, and whatever else its coordinator needs; blocks."""
-    try:
-        return _read_log(store, key, has_events)
-    except JobxError as error:
-        return LogRead(key, None, error=error)
-    except Exception as error:  # noqa: BLE001 - whoever waits for the log must hear of it
-        return LogRead(key, None, error=InternalError(f"{type(error).__name__}: {error}"))
-
-
-def _read_log(store: Store, key: RequestKey, has_events: bool) -> LogRead:
-    """Read the log, then the entity, which then is no older than the last event."""
-    if not has_events:
-        next_number = event_log.next_number(store, *key)
-        return LogRead(key, request_entity.get_whole(store, *key), next_number=next_number)
-    fault: JobxError | None = None
-    try:
-        events, plan = _read_events(store, key)
-        next_number = len(events)
-    except (InvalidInput, EntryDamaged) as error:  # a later try would read the same
-        fault, next_number = error, event_log.next_number(store, *key)
-    request = request_entity.get_whole(store, *key)
-    if fault is not None:
-        return LogRead(key, request, next_number=next_number, error=fault)
-    return LogRead(key, request, plan, events, next_number)
-
-
-def _read_events(store: Store, key: RequestKey) -> tuple[list[Event], model.Plan]:
-    found: list[Event] = []
-    for number, record in event_log.read(store, *key):
-        try:
-            found.append(from_record(record))
-        except EntryDamaged as error:
-            raise type(error)(keys.event(*key, number), error.args[1]) from error
-    if not found or not isinstance(found[0], Accepted):
-        raise EntryDamaged(keys.event(*key, 0), "the log does not begin with accepted")
-    plan = keys.plan(key.workflow, found[0].plan)
-    entry = store.get(plan)
-    if entry is None:
-        raise EntryDamaged(plan, f"it is missing, and request {'/'.join(key)} has this plan")
-    return found, decoded(model.Plan, entry)

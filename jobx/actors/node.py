@@ -53,7 +53,7 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.entities.entities import Entities
 from jobx.kv.folder_lock import FolderLock
 from jobx.kv.leases import Lease
-from jobx.kv.opening import LEASE_S, lease_of, name_of, open_store
+from jobx.kv.opening import LEASE_S, lease_of, name_of, open_store, patience_s
 from jobx.kv.requests.lives import LOCAL
 from jobx.questions import Question
 from jobx.system import processes
@@ -235,7 +235,12 @@ class Node:
         )
         self._health = StoreHealth(LOCAL, self._store, self._notifier.notify)
         self._log = LogWriter(
-            self._store, loop, self._base.deliver, self._base.yield_soon, self._health.tell
+            self._store,
+            loop,
+            self._base.deliver,
+            self._base.yield_soon,
+            self._health.tell,
+            patience_s=patience_s(self._settings),
         )
         self._parts.callback(self._log.close)
 

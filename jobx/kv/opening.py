@@ -69,6 +69,14 @@ def lease_of(store: Store, settings: Settings, node_id: str) -> Lease | None:
     return found
 
 
+def patience_s(settings: Settings) -> float:
+    """Return how long it makes sense to wait until a store that does not answer does again.
+
+    A cluster elects another leader within a second or two. A file that fails goes on failing.
+    """
+    return 0.0 if is_here(settings) else settings.store.timeout_s
+
+
 def servers_of(url: str) -> tuple[list[str], str]:
     """Return the servers of a URL, ``host:port`` each, and what all keys begin with.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from jobx.actors.gateway import finding
 from jobx.errors import (
     InUse,
     JobxError,
@@ -118,7 +119,7 @@ def test_a_request_ends_once_though_the_answer_of_a_commit_was_lost(
 ) -> None:
     define(tmp_path, HANDLERS, STEPS)
     with proxy(etcd.servers[0]) as way:
-        monkeypatch.setenv("JOBX_STORE_URL", f"etcd://127.0.0.1:{way.port}/{shared}")
+        monkeypatch.setenv("JOBX_STORE_URL", f"etcd://{way.server}/{shared}")
         with live_node(tmp_path) as node:
             way.cuts_after = f"log/{number:010d}".encode()
             asked = node.post_later("fan", {"n": 3}, request_id=REQUEST_ID)
@@ -155,6 +156,53 @@ def test_without_a_quorum_nothing_is_taken_and_what_was_taken_ends_with_one(
         expect_each_once(node, asked)
         assert eventually(lambda: answers(node), timeout_s=30)
         expect_all_ended(tmp_path, node)
+
+
+def test_requests_wait_for_another_leader_when_the_one_there_was_is_gone(
+    three: Etcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBX_STORE_TIMEOUT_S", "6")
+    define(tmp_path, HANDLERS, STEPS)
+    with live_node(tmp_path) as node:
+        asked = begin(node, 20)
+        eventually(lambda: node.status().open_requests > 0)
+        three.leader().kill()
+        asked += [node.post_later("answer", {}) for _ in range(5)]
+        assert {outcome_of(one).request.state for one in asked} == {"succeeded"}
+        expect_all_ended(tmp_path, node)
+
+
+def test_a_request_that_may_have_begun_is_told_with_its_id_and_ends_later(
+    shared: str, etcd: Etcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "ANSWER_S", 1.0)
+    define(tmp_path, HANDLERS, STEPS)
+    with proxy(etcd.servers[0]) as way:
+        monkeypatch.setenv("JOBX_STORE_URL", f"etcd://{way.server}/{shared}")
+        with live_node(tmp_path) as node:
+            assert answers(node)
+            way.is_mute = True
+            first = node.post_later("answer", {}, request_id=REQUEST_ID, wait_s=1.0)
+            eventually(lambda: way.count(REQUEST_ID.encode()))
+            second = node.post_later("answer", {}, wait_s=60.0)
+            with pytest.raises(OutcomeUnknown, match=REQUEST_ID):
+                outcome_of(first)
+            with pytest.raises(StoreUnavailable):
+                outcome_of(second)
+            way.is_mute = False
+            way.cut()
+            key = {"workflow": WORKFLOW, "request_id": REQUEST_ID}
+            assert eventually(lambda: _is_found(node, key), timeout_s=30)
+            outcome = outcome_of(node.ask_later("wait", **key, wait_s=60.0))
+            assert pairs_of(outcome) == [("answer", 42)]
+            expect_all_ended(tmp_path, node)
+
+
+def _is_found(node: LiveNode, key: dict[str, str]) -> bool:
+    try:
+        return bool(node.ask("request.get", **key))
+    except JobxError:
+        return False
 
 
 def _is_refused(node: LiveNode) -> bool:

@@ -17,7 +17,7 @@ import pytest
 from jobx import model
 from jobx.actors.coordination.work_frames import _items
 from jobx.actors.inspection import trace
-from jobx.actors.log_writer import read_log
+from jobx.actors.log_reader import read_log
 from jobx.actors.messages import RequestKey
 from jobx.actors.request.events import Mapped
 from jobx.errors import JobxError

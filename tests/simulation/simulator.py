@@ -15,7 +15,7 @@ from jobx import model, values
 from jobx.actors import recovery
 from jobx.actors.commits import commit
 from jobx.actors.coordination.supervisor import Supervisor
-from jobx.actors.log_writer import has_progressed, read_log
+from jobx.actors.log_reader import has_progressed, read_log
 from jobx.actors.messages import (
     Adopt,
     Cancel,

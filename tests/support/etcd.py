@@ -114,6 +114,13 @@ class Etcd:
             for member in members or self.members:
                 eventually(member.is_healthy, timeout_s=START_S)
 
+    def leader(self) -> Member:
+        """Return the member that leads."""
+        for status, member in zip(self.ctl("endpoint", "status"), self.members, strict=True):
+            if status["Status"]["leader"] == status["Status"]["header"]["member_id"]:
+                return member
+        raise AssertionError("nobody leads")
+
     def ctl(self, *words: str) -> Any:
         """Ask with etcdctl, and return the answer: JSON, or the text of commands that have none."""
         command = ["etcdctl", "--endpoints", ",".join(self.servers), "-w", "json", *words]

@@ -16,7 +16,7 @@ from jobx.actors.gateway.waiters import Answers, within
 from jobx.actors.inspection import view_builders
 from jobx.actors.messages import Describe, RequestKey
 from jobx.actors.ports import Services
-from jobx.errors import Conflict, NotFound, OutcomeUnknown
+from jobx.errors import Conflict, NotFound, OutcomeUnknown, StoreUnavailable
 from jobx.kv.requests import request_entity
 from jobx.kv.store import Store
 
@@ -106,11 +106,11 @@ class Finder:
         """Return the current state of a submitted request, once it is durable.
 
         Raises:
-            OutcomeUnknown: It has not been written yet, and may still be.
+            OutcomeUnknown: It has not been written yet, and may still be; or nobody can tell now.
         """
         try:
             return await self.describe(key)
-        except NotFound as error:
+        except (NotFound, StoreUnavailable) as error:
             raise _unknown(key) from error
 
     async def read(self, read: Callable[..., T], *arguments: Any) -> T:

@@ -20,6 +20,9 @@ from jobx.kv.etcd import errors
 
 #: Pause before a call without effect is repeated.
 _PAUSE_S: Final = 0.05
+#: Parts of the time left that one try has, if there are several servers.
+_READ_SHARE: Final = 0.5
+_WRITE_SHARE: Final = 0.6
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -175,8 +178,14 @@ class EtcdConnection:
             raise StoreRefused(f"etcd at {self.where}", "it is closed")
 
     def _time_for(self, left_s: float, writes: str | None) -> float:
-        """Return the time limit of one try: a read leaves time for another server."""
-        return left_s / 2 if writes is None and len(self._servers) > 1 else left_s
+        """Return the time limit of one try, which leaves time for another server.
+
+        A write that is not answered often waits for a leader that died. Whoever reads it back and
+        repeats it then finds the new one in time.
+        """
+        if len(self._servers) == 1:
+            return left_s
+        return left_s * (_READ_SHARE if writes is None else _WRITE_SHARE)
 
     def _turn_from(self, at: int, error: grpc.RpcError) -> None:
         """Switch to the next server, unless another thread has done so."""

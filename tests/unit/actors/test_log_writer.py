@@ -12,35 +12,32 @@ import pytest
 
 from jobx import model
 from jobx.actors import log_writer
-from jobx.actors.log_writer import LogWriter, has_progressed, read_log
+from jobx.actors.log_writer import LogWriter
 from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
-from jobx.actors.request.events import Accepted, Cancelled, to_record
+from jobx.actors.request.events import Cancelled, to_record
 from jobx.actors.runtime.address import Address
 from jobx.errors import (
     Conflict,
-    EntryDamaged,
-    InternalError,
-    InvalidInput,
     JobxError,
     NotFound,
+    OutcomeUnknown,
     StoreFull,
+    StoreRefused,
     StoreUnavailable,
 )
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import event_log, lives, request_entity
-from jobx.kv.store import Chain, CommitOutcome, Create, Put, Write
+from jobx.kv.requests import event_log, request_entity
+from jobx.kv.store import Chain, CommitOutcome, Create, Put
 from jobx.kv.write_batch import name_of
-from jobx.payload import EMPTY
 from tests.support.waiting import after
 from tests.unit.actors.request.driver import PLAN
+from tests.unit.actors.test_log_reader import ACCEPTED, REQUEST, accepted
 
 FULL = StoreFull("the store", "no space left")
+SILENT = StoreUnavailable("no answer")
+UNKNOWN = OutcomeUnknown("a0", "no answer")
 A, B, C = (RequestKey("flow", name) for name in ("a", "b", "c"))
-ACCEPTED = Accepted(1.0, "j", "s", "digest", EMPTY, 60.0)
-REQUEST = model.Request(
-    workflow_name="flow", request_id="a", job_name="j", invocation_id="m0", accepted_at=1.0
-)
 
 
 class ScriptedStore(MemoryStore):
@@ -72,13 +69,16 @@ class ScriptedStore(MemoryStore):
 class Bench:
     """A log writer over a scripted store, and what coordinators hear from it."""
 
-    def __init__(self, store: ScriptedStore) -> None:
+    def __init__(self, store: ScriptedStore, patience_s: float) -> None:
         self.store = store
         self.heard: list[tuple[RequestKey | None, object]] = []
         self.owners = {key: Address("n", 1, number) for number, key in enumerate((A, B, C))}
         loop = asyncio.get_running_loop()
         self.hurried = 0
-        self.writer = LogWriter(store, loop, self._deliver, self._hurry)
+        self.told: list[JobxError | None] = []
+        self.writer = LogWriter(
+            store, loop, self._deliver, self._hurry, self.told.append, patience_s=patience_s
+        )
 
     def _hurry(self) -> None:
         self.hurried += 1
@@ -108,8 +108,8 @@ async def until(predicate: Callable[[], Any], timeout_s: float = 10.0) -> None:
 
 
 @contextlib.asynccontextmanager
-async def bench() -> AsyncIterator[Bench]:
-    opened = Bench(ScriptedStore())
+async def bench(patience_s: float = 0.0) -> AsyncIterator[Bench]:
+    opened = Bench(ScriptedStore(), patience_s)
     try:
         yield opened
     finally:
@@ -329,6 +329,68 @@ async def test_requests_are_tried_again_after_all_were_refused() -> None:
 
 
 @in_loop
+async def test_new_requests_wait_for_the_end_of_a_short_fault() -> None:
+    async with bench(patience_s=60.0) as b:
+        b.store.errors = [UNKNOWN, SILENT, SILENT]
+        b.append(A, 0)
+        await until(lambda: len(b.store.commits) > 1)
+        b.append(B, 0)
+        assert await b.hears(2) == [(A, Committed(0)), (B, Committed(0))]
+        assert b.writer.stalled is None
+        assert b.told == []
+
+
+@in_loop
+async def test_a_new_request_is_not_tried_while_it_is_not_known_whether_anything_can_be() -> None:
+    async with bench(patience_s=60.0) as b:
+        b.store.errors = [SILENT] * 3
+        b.append(A, 0)
+        await b.hears(1)
+        assert b.store.commits == [[["a0"]], *[[[keys.PROBE]]] * 3, [["a0"]]]
+
+
+@in_loop
+async def test_new_requests_are_refused_when_a_fault_lasts_and_nothing_was_begun_of_them() -> None:
+    async with bench(patience_s=0.3) as b:
+        b.store.errors = [UNKNOWN, *[SILENT] * 10_000]
+        b.append(A, 0)
+        await until(lambda: len(b.store.commits) > 2)
+        b.append(B, 0)
+        ((key, refused),) = await b.hears(1)
+        assert key == B
+        assert isinstance(refused, CommitRefused)
+        assert isinstance(refused.error, StoreUnavailable)
+        assert isinstance(b.writer.stalled, StoreUnavailable)
+        b.store.errors.clear()
+        assert (await b.hears(2))[1] == (A, Committed(0))
+        await until(lambda: b.writer.stalled is None)
+        assert b.told[0] is not None and b.told[1:] == [None]
+
+
+@pytest.mark.parametrize("fault", [FULL, StoreRefused("the store", "it is read-only")])
+@in_loop
+async def test_nobody_waits_for_the_end_of_what_does_not_end_by_itself(fault: JobxError) -> None:
+    async with bench(patience_s=60.0) as b:
+        b.store.errors = [fault]
+        b.append(A, 0)
+        assert await b.hears(1) == [(A, CommitRefused(fault))]
+
+
+@in_loop
+async def test_who_comes_during_a_commit_that_hangs_waits_no_longer_than_from_its_begin() -> None:
+    async with bench(patience_s=0.05) as b:
+        b.store.errors = [UNKNOWN, *[SILENT] * 10_000]
+        b.store.gate.clear()
+        b.append(A, 0)
+        await until(lambda: b.store.commits)
+        b.append(B, 0)
+        await asyncio.sleep(0.1)
+        b.store.gate.set()
+        await b.hears(1)
+        assert all(["b0"] not in commit for commit in b.store.commits)
+
+
+@in_loop
 async def test_a_request_that_was_refused_leaves_nothing_in_the_store() -> None:
     async with bench() as b:
         b.store.errors = [FULL]
@@ -377,17 +439,10 @@ async def test_closing_stops_what_waits(_never_lazy: None) -> None:
         assert b.store.commits == []
 
 
-def _accepted(store: MemoryStore, *events: Accepted | Cancelled) -> None:
-    writes: list[Write] = list(request_entity.accept_writes(REQUEST, "node"))
-    for number, event in enumerate(events):
-        writes.append(event_log.event_write("flow", "a", number, to_record(event)))
-    store.commit(writes)
-
-
 @in_loop
 async def test_reading_comes_after_what_is_being_written() -> None:
     async with bench() as b:
-        _accepted(b.store, ACCEPTED)
+        accepted(b.store, ACCEPTED)
         b.store.commit([Put(keys.plan("flow", "digest"), model.encode(PLAN))])
         b.store.gate.clear()
         second = event_log.event_write("flow", "a", 1, to_record(Cancelled(2.0, "why")))
@@ -398,56 +453,6 @@ async def test_reading_comes_after_what_is_being_written() -> None:
         _, (reader, answer) = await b.hears(2)
         assert reader == C
         assert answer == LogRead(A, REQUEST, PLAN, [ACCEPTED, Cancelled(2.0, "why")], 2)
-
-
-@pytest.mark.parametrize(
-    "events",
-    [
-        (),
-        (Cancelled(1.0, "why"),),
-        (ACCEPTED,),
-    ],
-    ids=["no events", "not accepted", "no plan"],
-)
-def test_a_damaged_log_is_told_with_its_request_and_where_it_ends(
-    events: Sequence[Accepted | Cancelled],
-) -> None:
-    store = MemoryStore()
-    _accepted(store, *events)
-    answer = read_log(store, A)
-    assert isinstance(answer.error, EntryDamaged)
-    assert (answer.request, answer.next_number) == (REQUEST, len(events))
-
-
-def test_a_store_that_fails_for_an_unknown_reason_is_no_damage_of_the_log(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise InternalError("a reason that nobody knows")
-
-    store = MemoryStore()
-    _accepted(store, ACCEPTED)
-    monkeypatch.setattr(store, "range", fail)
-    answer = read_log(store, A)
-    assert isinstance(answer.error, InternalError)
-    assert answer.request is None  # so that the log is read again
-
-
-def test_a_request_that_was_never_accepted_has_no_log() -> None:
-    answer = read_log(MemoryStore(), A)
-    assert isinstance(answer.error, NotFound)
-    assert answer.request is None
-
-
-def test_a_key_that_is_no_name_is_told_with_its_error() -> None:
-    answer = read_log(MemoryStore(), RequestKey("flow", "../a"))
-    assert isinstance(answer.error, InvalidInput)
-
-
-def test_fault_while_a_log_is_read_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MemoryStore, "get", lambda *_: 1 / 0)
-    error = read_log(MemoryStore(), A).error
-    assert isinstance(error, InternalError) and "ZeroDivisionError" in str(error)
 
 
 def _reading(b: Bench, number: int) -> None:
@@ -493,23 +498,3 @@ async def test_a_new_owner_may_append_though_the_one_before_was_refused() -> Non
         await b.hears(2)
         b.append(A, 0)
         assert (await b.hears(3))[2] == (A, Committed(0))
-
-
-@pytest.mark.parametrize(
-    ("names", "events", "expected"),
-    [
-        (["accepted"], 1, False),
-        (["accepted", "adopted", *["retried"] * 9], 1, False),
-        (["accepted", "adopted", *["retried"] * 9, "mapped"], 1, True),
-        (["accepted", "mapped", "done"], 3, False),
-        (["accepted", "mapped", "adopted", "done"], 2, True),
-    ],
-)
-def test_progress_is_looked_for_behind_the_mark(
-    names: list[str], events: int, expected: bool
-) -> None:
-    store = MemoryStore()
-    for number, name in enumerate(names):
-        store.commit([event_log.event_write("w", "r", number, {"event": name})])
-    marked = lives.OpenRequest("n", "w", "r", lives.Mark(events=events))
-    assert has_progressed(store, marked) is expected
