@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from jobx.errors import InvalidInput
 from jobx.model import check_name
 from jobx.system.disk import create_folder, translate
+from jobx.system.errors import translate_read
 
 
 class BlobFolder:
@@ -46,6 +49,29 @@ class BlobFolder:
         create_folder(path)
         return path
 
+    def put(self, workflow: str, request_id: str, name: str, body: bytes) -> None:
+        """Write a blob as a whole; it is on disk, and its name too, when this returns."""
+        folder = self.create(workflow, request_id)
+        try:
+            _write(folder, name, body)
+            for path in (folder, folder.parent, folder.parent.parent):
+                _sync(path)
+        except OSError as error:
+            raise translate(error, folder / name) from error
+
+    def get(self, workflow: str, request_id: str, name: str) -> bytes:
+        """Return a blob.
+
+        Raises:
+            BlobDamaged: It is missing.
+            BlobUnreadable: It cannot be read.
+            StoreUnavailable: It cannot be read at the moment.
+        """
+        try:
+            return (self.path(workflow, request_id) / name).read_bytes()
+        except OSError as error:
+            raise translate_read(error, name) from error
+
     def remove(
         self, workflow: str, request_id: str, is_stopping: Callable[[], bool] = lambda: False
     ) -> bool:
@@ -73,6 +99,29 @@ class BlobFolder:
     def size_bytes(self) -> int:
         """Return the size of all files, except those that vanish meanwhile."""
         return sum(_sizes(self._root))
+
+
+def _write(folder: Path, name: str, body: bytes) -> None:
+    """Write a file under a temporary name, and give it its own once it is on disk."""
+    descriptor, draft = tempfile.mkstemp(".part", f"{name}.", folder)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(descriptor)
+        os.rename(draft, folder / name)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(draft)
+        raise
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _clear(path: Path, is_stopping: Callable[[], bool]) -> bool:

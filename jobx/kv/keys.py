@@ -30,6 +30,8 @@ import hashlib
 from typing import Final
 
 ENTITIES_STATE: Final = "entities_state/"
+#: What logs begin with.
+REQUESTS: Final = "requests/"
 OPEN: Final = "open/"
 FINISHED: Final = "finished/"
 #: The id that a store shares with its folder.
@@ -79,12 +81,12 @@ def plan(workflow_name: str, digest: str) -> str:
 
 def log(workflow_name: str, request_id: str) -> str:
     """Return the prefix of a request's log."""
-    return f"requests/{workflow_name}/{request_id}/log/"
+    return f"{REQUESTS}{workflow_name}/{request_id}/log/"
 
 
 def event(workflow_name: str, request_id: str, number: int) -> str:
     """Return the key of event ``number`` (from 0) of a request."""
-    return f"requests/{workflow_name}/{request_id}/log/{number:010d}"
+    return f"{REQUESTS}{workflow_name}/{request_id}/log/{number:010d}"
 
 
 def opened(node_id: str, workflow_name: str, request_id: str) -> str:

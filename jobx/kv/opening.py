@@ -11,7 +11,9 @@ from typing import Any, Final
 from jobx.config import Settings, StoreSettings
 from jobx.errors import ConfigError
 from jobx.kv import keys
+from jobx.kv.blobs import BlobFolder
 from jobx.kv.folder_lock import FolderLock
+from jobx.kv.large_events import LargeEvents
 from jobx.kv.leases import Lease
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Limits, Store
@@ -40,6 +42,10 @@ def open_store(settings: Settings) -> Store:
         StoreUnavailable: It does not answer.
         StoreFull: No room left.
     """
+    return LargeEvents(_open(settings), BlobFolder(settings.blob_path))
+
+
+def _open(settings: Settings) -> Store:
     if is_here(settings):
         return SqliteStore(settings.store_path, is_alone=_is_alone(settings.data_dir))
     return _open_etcd(settings.store)
@@ -63,7 +69,7 @@ def lease_of(store: Store, settings: Settings, node_id: str) -> Lease | None:
     """
     if is_here(settings):
         return None
-    leases: Any = store
+    leases: Any = store.inner if isinstance(store, LargeEvents) else store
     holder = f"{socket.gethostname()}:{settings.data_dir}"
     found: Lease = leases.lease(keys.node(node_id), holder, LEASE_S)
     return found

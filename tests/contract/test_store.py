@@ -33,7 +33,7 @@ from jobx.kv.store import (
     Store,
     Write,
 )
-from tests.support.stores import KINDS, OpenStore
+from tests.support.stores import ALL_KINDS, KINDS, OpenStore
 
 #: A unit may have little.
 LITTLE = Limits(writes=8, size_bytes=1000)
@@ -79,7 +79,7 @@ DAMAGE: dict[str, Callable[[Store, str, Path], None]] = {
 }
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=ALL_KINDS)
 def store(request: pytest.FixtureRequest, open_store: OpenStore, tmp_path: Path) -> Iterator[Store]:
     opened = open_store(request.param, tmp_path)
     yield opened
@@ -190,7 +190,7 @@ def test_a_chain_is_written_up_to_the_unit_that_conflicts(store: Store) -> None:
     assert content(store) == {"a": b"1", "c": b"4", "taken": b"old"}
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ALL_KINDS)
 @pytest.mark.parametrize(
     "large",
     [[Put("large", b"x" * 2000)], [Put(f"{number}", b"") for number in range(9)]],
@@ -400,7 +400,7 @@ def outcomes(store: Store, chains: list[list[list[Write]]]) -> list[tuple[int, o
     return [(one.done, one.error.args[0] if one.error else None) for one in found]
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ALL_KINDS)
 @settings(max_examples=15, deadline=None)
 @given(known=st.integers(0, 40), more=st.sets(st.integers(0, 300), max_size=100))
 def test_the_next_number_of_a_log_is_found_as_by_its_last_key(

@@ -7,14 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from jobx.kv.blobs import BlobFolder
 from jobx.kv.etcd.connection import EtcdConnection
 from jobx.kv.etcd.store import LIMITS, EtcdStore
+from jobx.kv.large_events import LargeEvents
 from jobx.kv.memory import MemoryStore
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Limits, Store
 from tests.support.etcd import Etcd
 
 KINDS: Final = ("memory", "sqlite", "etcd")
+#: With what is around one of them.
+ALL_KINDS: Final = (*KINDS, "large_events")
 #: Opens a store of a kind, in a folder, with limits if any are given.
 OpenStore: TypeAlias = Callable[..., Store]
 
@@ -25,6 +29,8 @@ def opener(etcd: Callable[[], Etcd]) -> OpenStore:
     def open_store(kind: str, folder: Path, limits: Limits | None = None) -> Store:
         if kind == "memory":
             return MemoryStore(limits=limits or Limits())
+        if kind == "large_events":
+            return LargeEvents(MemoryStore(limits=limits or Limits()), BlobFolder(folder))
         if kind == "sqlite":
             return SqliteStore(folder / "store.db", limits=limits or Limits())
         return etcd_store(etcd(), limits or LIMITS)

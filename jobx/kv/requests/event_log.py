@@ -10,8 +10,9 @@ import msgspec
 from jobx import values
 from jobx.errors import EntryDamaged, InvalidInput
 from jobx.kv import keys
+from jobx.kv.large_events import reference_in
 from jobx.kv.prefixes import scan
-from jobx.kv.store import Create, Store
+from jobx.kv.store import Create, Entry, Store
 
 #: Events read at once; one may have 64 KiB.
 _PAGE: Final = 256
@@ -98,8 +99,13 @@ def read(
     for expected, entry in enumerate(scan(store, prefix, after=cursor, page=page), after + 1):
         if int(entry.key.removeprefix(prefix)) != expected:
             raise EntryDamaged(keys.event(workflow, request_id, expected), "it is missing")
-        try:
-            record = decode_record(entry.value)
-        except InvalidInput as error:
-            raise EntryDamaged(entry.key, f"it is no event: {error}") from error
-        yield expected, record
+        yield expected, _record(store, entry)
+
+
+def _record(store: Store, entry: Entry) -> dict[str, Any]:
+    reference = reference_in(entry.value)
+    whole = entry if reference is None else store.get(entry.key)
+    try:
+        return decode_record((whole or entry).value)
+    except InvalidInput as error:
+        raise EntryDamaged(entry.key, f"it is no event: {error}") from error

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from jobx.errors import InvalidInput, StoreRefused
+from jobx.errors import BlobDamaged, InvalidInput, StoreFull, StoreRefused
 from jobx.kv.blobs import BlobFolder
 
 
@@ -75,3 +77,29 @@ def test_a_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "blobs").write_bytes(b"")
     with pytest.raises(StoreRefused):
         BlobFolder(tmp_path / "blobs").create("flow", "r1")
+
+
+def test_a_blob_comes_back_as_it_was_put(tmp_path: Path) -> None:
+    blobs = BlobFolder(tmp_path)
+    for body in (b"first", b"second"):
+        blobs.put("flow", "r1", "b", body)
+        assert blobs.get("flow", "r1", "b") == body
+    assert [path.name for path in blobs.path("flow", "r1").iterdir()] == ["b"]
+
+
+def test_a_blob_that_is_missing_is_damaged(tmp_path: Path) -> None:
+    with pytest.raises(BlobDamaged, match="b: No such file"):
+        BlobFolder(tmp_path).get("flow", "r1", "b")
+
+
+def test_a_blob_that_finds_no_room_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    blobs = BlobFolder(tmp_path)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreFull):
+        blobs.put("flow", "r1", "b", b"body")
+    assert [*blobs.path("flow", "r1").iterdir()] == []

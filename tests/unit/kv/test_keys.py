@@ -42,7 +42,7 @@ KINDS: Final[dict[str, Callable[[str, str, str], str]]] = {
 #: Prefixes, and parts of keys.
 PARTS: Final = {
     *("entities", "log", "kept_with", "instant", "newest_first", "request_id_of"),
-    *("ENTITIES_STATE", "OPEN", "KEPT"),
+    *("ENTITIES_STATE", "OPEN", "KEPT", "REQUESTS"),
 }
 
 

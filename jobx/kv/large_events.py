@@ -1,0 +1,180 @@
+"""A store that keeps large events of logs in synced blobs.
+
+An event over ``EVENT_BYTES`` is written to a blob of its request before it is committed. Its entry
+refers to the blob by name, size and checksum. ``get`` returns the event, ``range`` the reference,
+so that a page of large events needs little memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from jobx.errors import BlobDamaged, EntryDamaged, JobxError
+from jobx.kv import keys
+from jobx.kv.blobs import BlobFolder
+from jobx.kv.store import STORE_FAULTS, Chain, CommitOutcome, Create, Entry, Store, Unit
+
+#: Events up to this size are in the store itself.
+EVENT_BYTES: Final = 256 << 10
+#: References are shorter than this.
+_MOST_BYTES: Final = 512
+#: What its first bytes hold: most entries are told apart without decoding.
+_MARK: Final = b"\xa4blob"
+_MARKED_BYTES: Final = 64
+
+
+class Reference(Struct, frozen=True, forbid_unknown_fields=True):
+    """The entry of an event in a blob. ``event`` is its kind, for readers of the kinds alone."""
+
+    event: str
+    blob: str
+    size_bytes: int
+    checksum: int
+
+
+class _Kind(Struct, frozen=True):
+    """The kind of any event; the rest of it is skipped."""
+
+    event: str = ""
+
+
+_REFERENCE: Final = msgspec.msgpack.Decoder(Reference)
+_KIND: Final = msgspec.msgpack.Decoder(_Kind)
+_ENCODER: Final = msgspec.msgpack.Encoder()
+
+
+class LargeEvents:
+    """A store whose large events are in blobs; otherwise the store that it is made of.
+
+    Its methods also raise StoreFull, StoreRefused and StoreUnavailable for the disk of the blobs.
+
+    Args:
+        inner: The store.
+        blobs: The folders of requests.
+
+    Attributes:
+        inner: The store.
+    """
+
+    def __init__(self, inner: Store, blobs: BlobFolder) -> None:
+        self.inner = inner
+        self._blobs = blobs
+
+    def get(self, key: str) -> Entry | None:
+        """Return the entry of ``key``, or None; an event as it was written.
+
+        Raises:
+            EntryDamaged: It is not what was written, or its blob is not there.
+            BlobUnreadable: Its blob is there, and cannot be read now.
+        """
+        entry = self.inner.get(key)
+        if entry is None or not key.startswith(keys.REQUESTS):
+            return entry
+        reference = reference_in(entry.value)
+        return entry if reference is None else replace(entry, value=self._read(key, reference))
+
+    def range(
+        self,
+        prefix: str,
+        *,
+        after: str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+        damaged: list[EntryDamaged] | None = None,
+    ) -> list[Entry]:
+        """Return entries whose keys start with ``prefix``; see ``Store``."""
+        return self.inner.range(prefix, after=after, limit=limit, reverse=reverse, damaged=damaged)
+
+    def commit(self, writes: Unit) -> None:
+        """Do all writes or none; see ``Store``."""
+        self.inner.commit(self._small(writes))
+
+    def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
+        """Commit independent chains; see ``Store``.
+
+        A chain ends before a unit whose blob cannot be written.
+        """
+        if not any(_is_large(unit) for chain in chains for unit in chain):
+            return self.inner.commit_many(chains)
+        found = [self._cut(chain) for chain in chains]
+        written = iter(self.inner.commit_many([small for small, _ in found if small]))
+        outcomes = [next(written) if small else CommitOutcome(0) for small, _ in found]
+        return [
+            CommitOutcome(one.done, one.error or fault)
+            for one, (_, fault) in zip(outcomes, found, strict=True)
+        ]
+
+    def wait(self, key: str, revision: int, timeout_s: float) -> Entry | None:
+        """Wait until ``key`` has another revision; see ``Store``."""
+        return self.inner.wait(key, revision, timeout_s)
+
+    def size_bytes(self) -> int:
+        """Return the size of the data for ``check``; see ``Store``."""
+        return self.inner.size_bytes()
+
+    def check(self) -> None:
+        """Check all stored data; see ``Store``."""
+        self.inner.check()
+
+    def close(self) -> None:
+        """Release everything; see ``Store``."""
+        self.inner.close()
+
+    def _cut(self, chain: Chain) -> tuple[list[Unit], JobxError | None]:
+        """Return the units before the first whose blob cannot be written, and why it cannot."""
+        small: list[Unit] = []
+        try:
+            small.extend(map(self._small, chain))
+        except STORE_FAULTS as error:
+            return small, error
+        return small, None
+
+    def _small(self, unit: Unit) -> Unit:
+        """Return a unit with a reference in place of a large event, whose blob is durable then."""
+        if not _is_large(unit):
+            return unit
+        event = unit[-1]
+        assert isinstance(event, Create)  # noqa: S101 - for the type checker
+        _, workflow, request_id, _, number = event.key.split("/")
+        body = event.value
+        name = f"event-{number}-{hashlib.sha256(body).hexdigest()[:16]}"
+        self._blobs.put(workflow, request_id, name, body)
+        reference = Reference(_KIND.decode(body).event, name, len(body), zlib.crc32(body))
+        return [*unit[:-1], Create(event.key, _ENCODER.encode(reference))]
+
+    def _read(self, key: str, reference: Reference) -> bytes:
+        _, workflow, request_id, _, _ = key.split("/")
+        try:
+            body = self._blobs.get(workflow, request_id, reference.blob)
+        except BlobDamaged as error:
+            raise EntryDamaged(key, f"it is in a blob that is gone: {error}") from error
+        if (len(body), zlib.crc32(body)) != (reference.size_bytes, reference.checksum):
+            raise EntryDamaged(key, f"its blob {reference.blob} has other content")
+        return body
+
+
+def reference_in(value: bytes) -> Reference | None:
+    """Return the reference that an entry of a log has in place of its event, or None."""
+    if len(value) > _MOST_BYTES or _MARK not in value[:_MARKED_BYTES]:
+        return None
+    try:
+        return _REFERENCE.decode(value)
+    except msgspec.DecodeError:
+        return None
+
+
+def _is_large(unit: Unit) -> bool:
+    """Whether a unit ends with an event that goes to a blob."""
+    last = unit[-1]
+    return (
+        type(last) is Create
+        and len(last.value) > EVENT_BYTES
+        and last.key.startswith(keys.REQUESTS)
+    )
