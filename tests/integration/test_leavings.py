@@ -14,6 +14,7 @@ import pytest
 from tests.support import languages
 from tests.support.authoring import define
 from tests.support.live_node import LiveNode, live_node, pairs_of
+from tests.support.waiting import eventually
 
 PYTHON = """
 def handler(code, look):
@@ -240,6 +241,98 @@ JAVASCRIPT_ROWS = {
     "a variable": ("process.env.LEFT = '1';", "process.env.LEFT"),
     "the folder": ("process.chdir('/');", "process.cwd() === '/'"),
     "a listener": ("process.on('exit', () => {});", "process.listenerCount('exit')"),
+    "a listener of another event": (
+        "process.on('left', () => {});",
+        "process.listenerCount('left')",
+    ),
+    "listeners of many events": (
+        "for (let at = 0; at < 20; at++) process.on(`left${at}`, () => {});",
+        "process.eventNames().length",
+    ),
+    "a listener of a stream": (
+        "process.stdout.on('left', () => {});",
+        "process.stdout.listenerCount('left')",
+    ),
+    "a signal": ("process.on('SIGUSR2', () => {});", "process.listenerCount('SIGUSR2')"),
+    "a stream's function": ("process.stdout.write = () => 'left';", "process.stdout.write('')"),
+    "a stream's new function": (
+        "process.stderr.left = () => {};",
+        "typeof process.stderr.left",
+    ),
+    "a timer that keeps nothing": (
+        "setInterval(() => { globalThis.ticks = (globalThis.ticks ?? 0) + 1; }, 1).unref();",
+        "new Promise((done) => setTimeout(() => done(typeof ticks), 20))",
+    ),
+    "an abort that keeps nothing": (
+        "AbortSignal.timeout(5).onabort = () => { globalThis.left = 1; };",
+        "new Promise((done) => setTimeout(() => done(typeof left), 20))",
+    ),
+    "a promise that keeps nothing": (
+        "(await import('node:timers/promises')).setTimeout(5, 0, { ref: false })"
+        ".then(() => { globalThis.left = 1; });",
+        "new Promise((done) => setTimeout(() => done(typeof left), 20))",
+    ),
+    "a server that keeps nothing": (
+        "const { createServer } = await import('node:net');"
+        "globalThis.port = 0; const server = createServer();"
+        "await new Promise((done) => server.listen('left.sock', done)); server.unref();",
+        "import('node:net').then(({ connect }) => new Promise((done) => {"
+        " connect('left.sock', () => done(true)).on('error', () => done(false)); }))",
+    ),
+    "what is called when memory is freed": (
+        "new FinalizationRegistry(() => {}).register({}, 0); globalThis.left = process.pid;",
+        "typeof left",
+    ),
+    "another clock": ("performance.now = () => 0;", "performance.now() > 0"),
+    "a prototype of Intl": (
+        "Object.defineProperty(Intl.NumberFormat.prototype, 'format', { value: 'left' });",
+        "typeof Object.getOwnPropertyDescriptor(Intl.NumberFormat.prototype, 'format').value",
+    ),
+    "a prototype of performance": (
+        "Object.getPrototypeOf(performance).now = () => 0;",
+        "performance.now() > 0",
+    ),
+    "a function of crypto": ("crypto.randomUUID = () => 'left';", "crypto.randomUUID().length"),
+    "a prototype of crypto": (
+        "Object.getPrototypeOf(crypto).getRandomValues = () => 'left';",
+        "typeof crypto.getRandomValues(new Uint8Array(1))",
+    ),
+    "a name of the scope": (
+        "try { Object.defineProperty(globalThis, 'FS', { value: 'left' }); } catch {}",
+        "typeof FS",
+    ),
+    "a function of a module": (
+        "(await import('node:fs')).default.readFileSync = () => 'left';",
+        "(await import('node:fs')).default.readFileSync('/dev/null').length",
+    ),
+    "the named export of a module": (
+        "(await import('node:fs')).default.readFileSync = () => 'left';"
+        "(await import('node:module')).syncBuiltinESMExports();",
+        "(await import('node:fs')).readFileSync('/dev/null').length",
+    ),
+    "a class of a module": (
+        "(await import('node:events')).EventEmitter.prototype.left = 1;",
+        "typeof (new (await import('node:events')).EventEmitter()).left",
+    ),
+    "a setting of a module": (
+        "(await import('node:events')).EventEmitter.defaultMaxListeners = 99;",
+        "(await import('node:events')).EventEmitter.defaultMaxListeners",
+    ),
+    "a setting that cannot be read": (
+        "(await import('node:dns')).setServers(['127.0.0.1']);",
+        "(await import('node:dns')).getServers().join() === '127.0.0.1'",
+    ),
+    "a module in parts": (
+        "(await import('node:' + 'tls')).default.DEFAULT_MIN_VERSION = 'left';",
+        "(await import('node:' + 'tls')).default.DEFAULT_MIN_VERSION",
+    ),
+    "the umask": ("process.umask(0o022);", "process.umask().toString(8)"),
+    "an argument": ("process.argv.push('left');", "process.argv.length"),
+    "the title": ("process.title = 'left';", "process.title"),
+    "who catches": (
+        "process.setUncaughtExceptionCaptureCallback(() => {});",
+        "process.hasUncaughtExceptionCaptureCallback()",
+    ),
     "the parent of a prototype": (
         "Object.setPrototypeOf(Map.prototype, Set.prototype);",
         "new Map() instanceof Set",
@@ -248,6 +341,19 @@ JAVASCRIPT_ROWS = {
         "(await import('node:fs')).writeFileSync('left', '');",
         "(await import('node:fs')).existsSync('left')",
     ),
+}
+#: What is found within a tenth of a second.
+SOON_ROWS = {
+    "a getter of the same value": (
+        "const { max } = Math; let seen = 0;"
+        "Object.defineProperty(Math, 'max', { get: () => (seen++, max), configurable: true });",
+        "typeof Object.getOwnPropertyDescriptor(Math, 'max').value",
+    ),
+    "an attribute": (
+        "Object.defineProperty(Math, 'max', { writable: false });",
+        "Object.getOwnPropertyDescriptor(Math, 'max').writable",
+    ),
+    "a name of a function": ("Math.max.left = 1;", "typeof Math.max.left"),
 }
 SHELL = "#!/bin/sh\n# Runs code.\ncut -f 2 | sh | sed 's/^/seen\\t/'\n"
 SHELL_ROWS = {
@@ -307,6 +413,15 @@ def test_another_request_does_not_find_it(
     before = ask(node, "one", language, "", look)
     ask(node, "one", language, code, NOTHING[language])
     assert ask(node, "one", language, "", look) == before
+
+
+@pytest.mark.parametrize(("language", "code", "look"), rows("javascript", SOON_ROWS))
+def test_further_requests_do_not_find_it_for_long(
+    node: LiveNode, language: str, code: str, look: str
+) -> None:
+    before = ask(node, "one", language, "", look)
+    ask(node, "one", language, code, NOTHING[language])
+    eventually(lambda: ask(node, "one", language, "", look) == before)
 
 
 @pytest.mark.parametrize(("language", "code", "look"), [*ALL, *rows("python", STAYS)])

@@ -4,7 +4,7 @@
 // its handler by the version, which is asked for once (`handler source`), and `{"restore":true}`
 // has put back what handlers changed.
 
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 
 import { Lines } from './lines.mjs';
@@ -13,6 +13,9 @@ import { Surroundings } from './surroundings.mjs';
 import { nameOf } from './values.mjs';
 
 const { stringify } = JSON;
+const now = performance.now.bind(performance);
+const { has } = Set.prototype;
+const { apply } = Reflect;
 const FRAME = /^\s*at (?:async )?(?:(.*?) \()?(file:\/\/[^\s:]+):(\d+):\d+\)?$/;
 const HEADLINE = /^(file:\/\/[^\s:]+):(\d+)$/;
 
@@ -38,9 +41,7 @@ async function loaded(version) {
   const { path, form, parameters, required, names } = lines.ask('handler source', [version]);
   const handler = { url: pathToFileURL(path).href, form, parameters, names: scope.meanings(names) };
   Object.assign(scope.current, handler);
-  const module = await import(handler.url).catch((error) => {
-    throw LACKS.has(error?.code) && error.path === path ? new Misuse('disk', error.message) : error;
-  });
+  const module = await imported(path, handler.url);
   handler.call = module.handler ?? module.default;
   if (typeof handler.call !== 'function') throw new Misuse('protocol', 'it exports no handler');
   if (handler.call.length !== required) {
@@ -50,11 +51,20 @@ async function loaded(version) {
   return handler;
 }
 
+async function imported(path, url) {
+  try {
+    surroundings.watch(readFileSync(path, 'utf8'));
+    return await import(url);
+  } catch (error) {
+    throw LACKS.has(error?.code) && error.path === path ? new Misuse('disk', error.message) : error;
+  }
+}
+
 /** Run a call to its end. */
 async function run(message) {
   const { request, invocation } = message;
-  const deadline = performance.now() / 1000 + invocation.remaining_s;
-  invocation.remaining_s = () => deadline - performance.now() / 1000;
+  const deadline = now() / 1000 + invocation.remaining_s;
+  invocation.remaining_s = () => deadline - now() / 1000;
   scope.current = { request, invocation };
   const handler = await loaded(message.handler);
   Object.assign(scope.current, handler);
@@ -151,7 +161,8 @@ function add(pair, index) {
 
 /** Put back what handlers of a request have changed that those of another one would find. */
 async function restore() {
-  if (!(await surroundings.restore((object, key) => object === globalThis && scope.offered.has(key)))) leave();
+  const isOffered = (object, key) => object === globalThis && apply(has, scope.offered, [key]);
+  if (!(await surroundings.restore(isOffered))) leave();
   lines.discard(); // the request that it is from is over
 }
 

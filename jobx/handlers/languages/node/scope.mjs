@@ -39,8 +39,8 @@ export class Scope {
       // `Map("step")` is the marker, `new Map()` stays what it is.
       Map: new Proxy(Map, { apply: (_target, _self, [step]) => map(step) }),
     });
-    this.#define('REQUEST', () => this.current?.request);
-    this.#define('INVOCATION', () => this.current?.invocation);
+    define('REQUEST', () => this.current?.request);
+    define('INVOCATION', () => this.current?.invocation);
   }
 
   /** Return what names of the executor's scope mean, and let handlers see them. */
@@ -49,7 +49,7 @@ export class Scope {
     for (const [name, known] of Object.entries(names)) {
       meanings[name] = 'value' in known ? known.value : this.#remote(name);
       if (name in globalThis) continue;
-      this.#define(name, () => this.current?.names[name]);
+      define(name, () => this.current?.names[name]);
       this.offered.add(name);
     }
     return meanings;
@@ -57,10 +57,6 @@ export class Scope {
 
   write(text) {
     this.#lines.capture(text);
-  }
-
-  #define(name, get) {
-    Object.defineProperty(globalThis, name, { get, configurable: true });
   }
 
   #log() {
@@ -90,4 +86,9 @@ export class Scope {
       };
     }
   }
+}
+
+/** Add a global that handlers can read, and not replace. */
+function define(name, get) {
+  Object.defineProperty(globalThis, name, { get });
 }

@@ -1,91 +1,144 @@
-// What handlers of a process share, put back as it was: built-in objects, globals, the environment.
+// What handlers of a process share, put back as it was. Where something goes on, or cannot be put
+// back, the process is to end: the next request gets another one.
+
+import EventEmitter from 'node:events';
+import { builtinModules, createRequire, syncBuiltinESMExports as sync } from 'node:module';
+
+import { reachable } from './known.mjs';
+import { isLasting, note, noticeSettings, noticeTimers, noticeUnseen } from './lasting.mjs';
 
 const { apply, defineProperty, deleteProperty, getOwnPropertyDescriptor, getPrototypeOf, ownKeys } = Reflect;
-const { isExtensible, is } = Object;
-const { setImmediate, Promise, Set: Names } = globalThis;
-const { chdir, cwd, getActiveResourcesInfo, listeners, on, removeAllListeners } = process;
-const LISTENED = ['uncaughtException', 'unhandledRejection', 'exit', 'beforeExit', 'warning'];
+const { setImmediate, Promise, performance } = globalThis;
+const now = performance.now.bind(performance);
+const { chdir, cwd, getActiveResourcesInfo, umask } = process;
+const { eventNames, on, rawListeners, removeAllListeners } = process;
+const require = createRequire(import.meta.url);
+const syncExports = sync; // author code gets another one
 
+const OWN_MASK = 0o077;
+/** Shortest time between two comparisons of attributes, and of what was added to functions. */
+const THOROUGH_MS = 100;
 // Standard streams, and what is about to end.
 const HARMLESS = ['PipeWrap', 'TTYWrap', 'FileHandle', 'CloseReq'];
+/** Modules of functions and tables, which can be compared; others have more than that. */
+const COMPARED = new Set(['assert', 'assert/strict', 'buffer', 'child_process', 'console', 'crypto', 'events', 'fs', 'fs/promises',
+  'os', 'path', 'path/posix', 'perf_hooks', 'process', 'querystring', 'readline', 'stream', 'stream/promises', 'string_decoder',
+  'timers', 'timers/promises', 'url', 'util', 'util/types', 'zlib']);
+const IMPORTED = /\b(?:from|import)\s*\(?\s*['"`](?:node:)?([^'"`]+)['"`]/g;
+/** Words of a source that may reach a module which it does not name. */
+const OPEN = /\b(?:eval|Function|createRequire|getBuiltinModule)\b|\bimport\s*\(\s*[^'"`\s]/;
+/** Entries of node's list of what it has loaded that author code may have asked for. */
+const PUBLIC = /^NativeModule (?!internal\/(?!crypto\/webcrypto|deps\/undici))/;
 
 /** How much goes on: timers, sockets, and so on. */
 function active() {
   return apply(getActiveResourcesInfo, process, []).filter((name) => !HARMLESS.includes(name)).length;
 }
 
-/** Objects that all code of a process has in common. */
-function* shared() {
-  yield globalThis;
-  yield process;
-  for (const name of ownKeys(globalThis)) {
-    const { value } = getOwnPropertyDescriptor(globalThis, name);
-    if (typeof value !== 'function' && name !== 'JSON' && name !== 'Math' && name !== 'Reflect' && name !== 'Atomics'
-      && name !== 'console') continue;
-    yield value;
-    if (value.prototype) yield value.prototype;
-  }
-  yield getPrototypeOf(Uint8Array);
-  yield getPrototypeOf(Uint8Array).prototype;
-  for (const made of [[][Symbol.iterator](), new Map().entries(), new Set().values(), ''[Symbol.iterator](), function* () {},
-    async function* () {}, async () => {}]) {
-    yield getPrototypeOf(made);
-    if (getPrototypeOf(made).prototype) yield getPrototypeOf(made).prototype;
-  }
-  yield getPrototypeOf(getPrototypeOf([][Symbol.iterator]()));
+/** Tell how much node has loaded, and how much of it for author code. */
+function loaded() {
+  const list = process.moduleLoadList;
+  return { all: list.length, own: list.filter((name) => PUBLIC.test(name)).length };
 }
 
-/** A value is read as it stands, which takes a third of the time of asking for its property. */
-function isSame(object, key, known) {
-  if (known.get === undefined && known.set === undefined) return is(object[key], known.value);
-  const found = getOwnPropertyDescriptor(object, key);
-  return found !== undefined && found.get === known.get && found.set === known.set;
+/** Objects from which all is reached that the language and the process give to all code. */
+function intrinsics() {
+  const made = [[][Symbol.iterator](), new Map().entries(), new Set().values(), ''[Symbol.iterator](), ''.matchAll(/ /g),
+    function* () {}, async function* () {}, async () => {}, performance];
+  return [globalThis, console, performance, ...made.map(getPrototypeOf)];
 }
 
-/** The own properties of an object as they were. */
-class Known {
+/** The listeners of an emitter as they were, and its own functions. */
+class Emitter {
   constructor(object) {
     this.object = object;
-    this.parent = getPrototypeOf(object);
-    this.isExtensible = isExtensible(object);
-    this.keys = ownKeys(object);
-    this.before = this.keys.map((key) => getOwnPropertyDescriptor(object, key));
+    this.listeners = new Map(this.#names().map((name) => [name, apply(rawListeners, object, [name])]));
+    this.functions = new Map(this.#functions());
   }
 
-  /** Put back what is another thing now; false: it cannot be. */
-  restore(isOurs) {
-    const { object, keys, before } = this;
-    if (getPrototypeOf(object) !== this.parent || isExtensible(object) !== this.isExtensible) return false;
-    for (let at = 0; at < keys.length; at++) {
-      const known = before[at];
-      if (!isSame(object, keys[at], known) && !defineProperty(object, keys[at], known)) return false;
+  /** Names of events, first those that tell of the others. */
+  #names() {
+    return ['newListener', 'removeListener', ...apply(eventNames, this.object, [])];
+  }
+
+  #functions() {
+    const own = ownKeys(this.object).map((key) => [key, getOwnPropertyDescriptor(this.object, key).value]);
+    return own.filter(([, value]) => typeof value === 'function');
+  }
+
+  restore() {
+    const { object, listeners, functions } = this;
+    for (const name of new Set([...this.#names(), ...listeners.keys()])) {
+      const [found, before] = [apply(rawListeners, object, [name]), listeners.get(name) ?? []];
+      if (found.length === before.length && found.every((one, at) => one === before[at])) continue;
+      apply(removeAllListeners, object, [name]);
+      for (const one of before) apply(on, object, [name, one]);
     }
-    const found = ownKeys(object);
-    if (found.length === keys.length) return true;
-    const expected = new Names(keys);
-    for (let at = 0; at < found.length; at++) {
-      if (!expected.has(found[at]) && !isOurs(object, found[at]) && !deleteProperty(object, found[at])) return false;
-    }
-    return true;
+    for (const [key] of this.#functions()) if (!functions.has(key)) deleteProperty(object, key);
+    for (const [key, value] of functions) defineProperty(object, key, { value });
   }
 }
 
 /** Everything that is looked after. It is made when all of the process's own is in place. */
 export class Surroundings {
-  #known = [...new Set(shared())].map((object) => new Known(object));
+  #seen = new Set();
   #environment = { ...process.env };
   #folder = process.cwd();
-  #listeners = LISTENED.map((event) => [event, process.listeners(event)]);
+  #title = process.title;
   #active = active();
+  #emitters = [];
+  #known = [];
+  #own = [];
+  #loaded = { all: 0, own: 0 };
+  #thoroughAt = 0;
+
+  constructor() {
+    noticeUnseen(require('node:module'));
+    this.#emitters = [process, process.stdout, process.stderr].map((one) => new Emitter(one));
+    this.#known = [...reachable(intrinsics(), this.#seen), ...reachable([EventEmitter], this.#seen, EventEmitter)];
+    this.#own = reachable([process, process.argv, process.execArgv], this.#seen);
+    syncExports();
+    this.#loaded = loaded();
+  }
+
+  /** Look after the modules of node that a handler's source may reach, before it is loaded. */
+  watch(source) {
+    const named = [...source.matchAll(IMPORTED)].map(([, name]) => name);
+    const isOpen = OPEN.test(source) || named.some((name) => !builtinModules.includes(name));
+    const there = [...COMPARED].filter((name) => isOpen && process.moduleLoadList.includes(`NativeModule ${name}`));
+    for (const name of [...named, ...there]) {
+      if (COMPARED.has(name)) this.#compare(require(name), name);
+      else if (builtinModules.includes(name)) note();
+    }
+    if (/\bcrypto\b/.test(source)) this.#compare(globalThis.crypto, 'global');
+    syncExports();
+    this.#loaded = loaded();
+  }
+
+  #compare(exports, name) {
+    if (this.#seen.has(exports)) return;
+    if (name === 'timers/promises') noticeTimers(exports);
+    noticeSettings(exports);
+    this.#known.push(...reachable([exports], this.#seen, exports));
+  }
 
   /** Put back what handlers have changed; false: something goes on, or cannot be put back. */
   async restore(isOurs) {
     await new Promise((resolve) => setImmediate(resolve)); // what nobody waits for is told now
-    for (let at = 0; at < this.#known.length; at++) {
-      if (!this.#known[at].restore(isOurs)) return false;
-    }
+    const isThorough = now() >= this.#thoroughAt;
+    if (isThorough) this.#thoroughAt = now() + THOROUGH_MS;
+    if (!restoreAll(this.#known, isOurs, isThorough)) return false;
+    for (const emitter of this.#emitters) emitter.restore();
+    if (!restoreAll(this.#own, isOurs, isThorough)) return false;
     this.#restoreProcess();
-    return active() <= this.#active;
+    return active() <= this.#active && !isLasting() && this.#hasLoadedAll();
+  }
+
+  #hasLoadedAll() {
+    if (process.moduleLoadList.length === this.#loaded.all) return true;
+    const { own } = this.#loaded;
+    this.#loaded = loaded();
+    return this.#loaded.own === own;
   }
 
   #restoreProcess() {
@@ -95,12 +148,13 @@ export class Surroundings {
       if (env[name] !== this.#environment[name]) env[name] = this.#environment[name];
     }
     if (apply(cwd, process, []) !== this.#folder) apply(chdir, process, [this.#folder]);
+    apply(umask, process, [OWN_MASK]);
+    if (process.title !== this.#title) process.title = this.#title;
     process.exitCode = undefined;
-    for (const [event, before] of this.#listeners) {
-      const found = apply(listeners, process, [event]);
-      if (found.length === before.length && found.every((one, at) => one === before[at])) continue;
-      apply(removeAllListeners, process, [event]);
-      for (const one of before) apply(on, process, [event, one]);
-    }
   }
+}
+
+function restoreAll(known, isOurs, isThorough) {
+  for (let at = 0; at < known.length; at++) if (!known[at].restore(isOurs, isThorough)) return false;
+  return true;
 }
