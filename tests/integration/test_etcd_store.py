@@ -16,11 +16,15 @@ import trustme
 from jobx.actors.commits import commit
 from jobx.config import Settings, StoreSettings
 from jobx.errors import JobxError, OutcomeUnknown, StoreFull, StoreRefused, StoreUnavailable
+from jobx.kv.entities.entities import Entities, WorkflowSnapshot
+from jobx.kv.entities.imports import import_workflow
 from jobx.kv.etcd.connection import EtcdConnection
 from jobx.kv.opening import open_store
 from jobx.kv.store import CommitOutcome, Create, Delete, Put, Store
+from jobx.model import Handler, Workflow
 from tests.support.etcd import FORGETFUL, Etcd, Member, etcd_servers
 from tests.support.proxy import Proxy, proxy
+from tests.support.stores import etcd_store
 from tests.support.waiting import eventually
 
 TIMEOUT_S = 2.0
@@ -381,3 +385,22 @@ def test_many_threads_share_a_store_while_its_connections_are_cut(
         stopped.set()
         cutting.result()
     assert eventually(lambda: len(store.range(f"{tmp_path}/"))) == 80
+
+
+def test_an_import_of_any_size_is_taken(etcd: Etcd) -> None:
+    names = [f"h{number}" for number in range(200)]
+    handlers = {
+        name: Handler(
+            workflow_name="flow",
+            handler_name=name,
+            description="",
+            handler_type="mapper",
+            source_code="x = 1\n" * 1000,
+        )
+        for name in names
+    }
+    wanted = WorkflowSnapshot(Workflow(workflow_name="flow", description=""), {}, {}, handlers)
+    with closing(etcd_store(etcd)) as store:
+        assert len(import_workflow(store, wanted)) == 201
+        assert import_workflow(store, wanted, replace=True) == []
+        assert [*Entities(store).snapshot("flow").handlers] == sorted(names)

@@ -1,24 +1,36 @@
-"""Writes a whole workflow to a store at once: all of it or nothing."""
+"""Writes a whole workflow to a store: all of it or nothing, if one transaction can have it.
+
+A store with small transactions takes a large workflow in pieces, each with a whole number of
+entities, in an order in which nothing refers to what is not there. The workflow itself is last, so
+a new one exists only when it is complete. An import that ends early is completed by a repetition.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from jobx.errors import AlreadyExists
+from jobx.errors import AlreadyExists, Conflict, TooLarge
 from jobx.kv import keys
 from jobx.kv.entities.entities import WorkflowSnapshot
 from jobx.kv.entities.references import KINDS, AnyEntity, key_of, name_of
-from jobx.kv.entities.transactions import change
+from jobx.kv.entities.transactions import ATTEMPTS, change
 from jobx.kv.entities.versions import handlers_state, version_of
 from jobx.kv.prefixes import scan
 from jobx.kv.store import Create, Delete, Entry, Put, Replace, Store, Write
 from jobx.model import Handler, encode
 
 ImportAction: TypeAlias = Literal["added", "updated", "removed"]
+
+#: The order of pieces: what others refer to is added first and removed last.
+_ORDER: Final = (
+    *("handler", "step", "job"),
+    *("removed job", "removed step", "removed handler"),
+    "workflow",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +42,24 @@ class ImportRow:
     action: ImportAction
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """The change of one entity, and the writes that make it."""
+
+    row: ImportRow
+    writes: list[Write]
+
+    @property
+    def rank(self) -> int:
+        """Its place among pieces."""
+        prefix = "removed " if self.row.action == "removed" else ""
+        return _ORDER.index(prefix + self.row.kind)
+
+
 def import_workflow(
     store: Store, wanted: WorkflowSnapshot, *, replace: bool = False, simulate: bool = False
 ) -> list[ImportRow]:
-    """Make a workflow equal to ``wanted`` in one commit, and return the changes.
+    """Make a workflow equal to ``wanted``, and return the changes.
 
     Running requests keep the code that they started with.
 
@@ -45,38 +71,77 @@ def import_workflow(
 
     Raises:
         AlreadyExists: The workflow exists, and ``replace`` is false.
+        TooLarge: One entity is larger than a transaction of the store.
         Conflict: Others keep changing entities.
     """
     workflow = wanted.workflow.workflow_name
 
-    def plan() -> tuple[list[Write], list[ImportRow]]:
-        stored = {entry.key: entry for entry in _stored(store, workflow)}
-        if stored and not replace:
-            raise AlreadyExists("workflow", workflow)
-        writes: list[Write] = []
-        rows: list[ImportRow] = []
-        for entity in _completed(wanted):
-            kind = KINDS[type(entity)]
-            key = key_of(type(entity), workflow, name_of(entity))
-            found = _write(key, stored.pop(key, None), entity)
-            if found is not None:
-                rows.append(ImportRow(kind, name_of(entity) or workflow, found[0]))
-                writes += found[1]
-        for key in stored:
-            _, kind, _, name = key.split("/")
-            rows.append(ImportRow(kind, name, "removed"))
-            writes.append(Delete(key))
-        return [] if simulate else writes, rows
+    def plan() -> tuple[list[Write], list[_Change]]:
+        changes = _changes(store, wanted, replace)
+        return [] if simulate else _writes(changes), changes
 
-    return change(store, workflow, plan)
+    try:
+        changes = change(store, workflow, plan)
+    except TooLarge:
+        changes = plan()[1]
+        _import_in_pieces(store, wanted, replace, len(changes))
+    return [one.row for one in changes]
+
+
+def _import_in_pieces(store: Store, wanted: WorkflowSnapshot, replace: bool, count: int) -> None:
+    """Make ``count`` changes in pieces as large as the store takes them.
+
+    What is left to do is looked up for each piece, since others may change entities in between.
+    """
+    size = max(1, count // 2)
+
+    def plan() -> tuple[list[Write], int]:
+        left = sorted(_changes(store, wanted, replace), key=lambda one: one.rank)
+        return _writes(left[:size]), len(left)
+
+    for _ in range(2 * count + ATTEMPTS):
+        try:
+            left = change(store, wanted.workflow.workflow_name, plan)
+        except TooLarge:
+            if size == 1:
+                raise
+            size //= 2
+        else:
+            if left <= size:
+                return
+    raise Conflict(keys.workflow(wanted.workflow.workflow_name))
+
+
+def _changes(store: Store, wanted: WorkflowSnapshot, replace: bool) -> list[_Change]:
+    """Return what differs between a stored workflow and the wanted one."""
+    workflow = wanted.workflow.workflow_name
+    stored = {entry.key: entry for entry in _stored(store, workflow)}
+    if keys.workflow(workflow) in stored and not replace:
+        raise AlreadyExists("workflow", workflow)
+    changes: list[_Change] = []
+    for entity in _completed(wanted):
+        kind = KINDS[type(entity)]
+        key = key_of(type(entity), workflow, name_of(entity))
+        found = _write(key, stored.pop(key, None), entity)
+        if found is not None:
+            row = ImportRow(kind, name_of(entity) or workflow, found[0])
+            changes.append(_Change(row, found[1]))
+    for key in stored:
+        _, kind, _, name = key.split("/")
+        changes.append(_Change(ImportRow(kind, name, "removed"), [Delete(key)]))
+    return changes
+
+
+def _writes(changes: Iterable[_Change]) -> list[Write]:
+    return [write for one in changes for write in one.writes]
 
 
 def _stored(store: Store, workflow: str) -> Iterable[Entry]:
     found = store.get(keys.workflow(workflow))
     if found is not None:
         yield found
-        for kind in ("job", "step", "handler"):
-            yield from scan(store, keys.entities(kind, workflow))
+    for kind in ("job", "step", "handler"):  # without a workflow: an import that ended early
+        yield from scan(store, keys.entities(kind, workflow))
 
 
 def _completed(wanted: WorkflowSnapshot) -> Iterable[AnyEntity]:

@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from jobx.errors import AlreadyExists
+from jobx.errors import AlreadyExists, StoreUnavailable, TooLarge
 from jobx.kv import keys
 from jobx.kv.entities.entities import Entities, WorkflowSnapshot
 from jobx.kv.entities.imports import ImportRow, import_workflow
 from jobx.kv.memory import MemoryStore
 from jobx.kv.sqlite.store import SqliteStore
+from jobx.kv.store import Limits, Store, Unit
 from jobx.model import Handler, Job, Step, Workflow
 
 MAPPER = Handler(
@@ -169,3 +170,94 @@ def test_of_many_imports_at_once_one_wins_as_a_whole(tmp_path: Path) -> None:
     found = Entities(store).snapshot("flow")
     assert found.workflow.description == found.handlers["split"].description
     store.close()
+
+
+MANY = 12
+SMALL = Limits(writes=9)
+
+
+def large(version: int = 1) -> WorkflowSnapshot:
+    """Return a workflow of which a small transaction takes a part; versions share some names."""
+    names = [f"n{number}" for number in range(version * 4, version * 4 + MANY)]
+    source = f"yield {version}"
+    return wanted(
+        jobs={n: msgspec.structs.replace(JOB, job_name=n, initial_step_name=n) for n in names},
+        steps={n: msgspec.structs.replace(STEP, step_name=n, map_handler_name=n) for n in names},
+        handlers={
+            "total": REDUCER,
+            **{
+                n: msgspec.structs.replace(MAPPER, handler_name=n, source_code=source)
+                for n in names
+            },
+        },
+    )
+
+
+class Ending(MemoryStore):
+    """Takes small transactions, and after some of them none."""
+
+    def __init__(self, commits: int) -> None:
+        super().__init__(limits=SMALL)
+        self.left = commits
+
+    def commit(self, writes: Unit) -> None:
+        if not self.left:
+            raise StoreUnavailable("gone")
+        super().commit(writes)
+        self.left -= 1
+
+
+def entities_of(store: Store) -> dict[str, bytes]:
+    return {entry.key: entry.value for entry in store.range("entities/")}
+
+
+def expect_references(store: Store) -> None:
+    """Expect that nothing refers to what is not there, or that there is no workflow."""
+    snapshot = Entities(store).snapshot("flow")
+    for step in snapshot.steps.values():
+        assert step.map_handler_name in snapshot.handlers
+    assert {job.initial_step_name for job in snapshot.jobs.values()} <= snapshot.steps.keys()
+
+
+def test_a_large_workflow_is_imported_in_pieces() -> None:
+    small, whole = MemoryStore(limits=SMALL), MemoryStore()
+    assert import_workflow(small, large()) == import_workflow(whole, large())
+    assert entities_of(small) == entities_of(whole)
+    assert small.range("code/") and import_workflow(small, large(), replace=True) == []
+
+
+@pytest.mark.parametrize("commits", range(14))
+def test_an_import_that_ended_early_shows_no_workflow_and_is_completed(commits: int) -> None:
+    store, whole = Ending(commits), MemoryStore()
+    import_workflow(whole, large())
+    try:
+        import_workflow(store, large())
+    except StoreUnavailable:
+        assert store.get(keys.workflow("flow")) is None
+        store.left = 100
+        import_workflow(store, large())
+    assert entities_of(store) == entities_of(whole)
+
+
+@pytest.mark.parametrize("commits", range(20))
+def test_a_replacement_that_ended_early_breaks_no_reference_and_is_completed(commits: int) -> None:
+    store, whole = Ending(100), MemoryStore()
+    for one in (store, whole):
+        import_workflow(one, large())
+    import_workflow(whole, large(2), replace=True)
+    store.left = commits
+    try:
+        import_workflow(store, large(2), replace=True)
+    except StoreUnavailable:
+        expect_references(store)
+        store.left = 100
+        import_workflow(store, large(2), replace=True)
+    assert entities_of(store) == entities_of(whole)
+
+
+def test_an_entity_that_is_larger_than_a_transaction_is_too_large() -> None:
+    store = MemoryStore(limits=Limits(size_bytes=2000))
+    source = msgspec.structs.replace(MAPPER, source_code="x = 1\n" * 500)
+    with pytest.raises(TooLarge):
+        import_workflow(store, wanted(handlers={"split": source, "total": REDUCER}))
+    assert store.get(keys.workflow("flow")) is None
