@@ -18,7 +18,7 @@ from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import within
 from jobx.actors.inspection import graph, trace, trace_json, view_builders
 from jobx.actors.messages import Cancel, RequestKey
-from jobx.errors import NotEnded, Unavailable
+from jobx.errors import NotEnded, NotFound, Unavailable
 from jobx.kv.entities.entities import Entities
 from jobx.kv.requests import deliveries, request_entity
 from jobx.kv.store import Store
@@ -95,12 +95,12 @@ class Verbs:
         def write(store: Store) -> bytes:
             return trace_json.encode(trace.read(store, *key, limit))
 
-        return views.TraceJson(json=await self._inspect(write))
+        return views.TraceJson(json=await self._inspect(key, write))
 
     async def invocation(self, asked: questions.GetInvocation) -> views.TraceNode:
         """Return one invocation of a request."""
         key, name = key_of(asked), asked.invocation_id
-        return await self._inspect(lambda store: trace.invocation(store, *key, name))
+        return await self._inspect(key, lambda store: trace.invocation(store, *key, name))
 
     async def graph(self, asked: questions.GetGraph) -> views.GraphView:
         """Return the graph of a request's invocation tree as DOT text."""
@@ -109,7 +109,7 @@ class Verbs:
         def write(store: Store) -> str:
             return graph.dot_text(trace.read(store, *key, limit), limit)
 
-        return views.GraphView(dot=await self._inspect(write))
+        return views.GraphView(dot=await self._inspect(key, write))
 
     async def cancel(self, asked: questions.CancelRequest) -> views.RequestView:
         """End a request without a result; a request that has ended is not changed."""
@@ -140,5 +140,16 @@ class Verbs:
         await self.redeliver(key)
         return await self.get(asked)
 
-    async def _inspect(self, read: Callable[[Store], T]) -> T:
-        return await self.inspections.run(lambda: read(self.finder.store))
+    async def _inspect(self, key: RequestKey, read: Callable[[Store], T]) -> T:
+        """Return what a read of a request's log gives; a missing one may be about to be written."""
+
+        def call() -> T:
+            return read(self.finder.store)
+
+        try:
+            return await self.inspections.run(call)
+        except NotFound as error:
+            if error.args[0] != "request":  # it lacks that invocation
+                raise
+            await self.finder.describe(key)
+        return await self.inspections.run(call)  # it has been written meanwhile

@@ -12,8 +12,12 @@ from jobx.errors import NotFound, OutcomeUnknown, StoreUnavailable
 from jobx.questions import (
     AwaitRequest,
     CancelRequest,
+    DeliverResult,
+    GetGraph,
+    GetInvocation,
     GetRequest,
     GetResult,
+    GetTrace,
     KeptArguments,
     Question,
     SubmitJob,
@@ -28,6 +32,10 @@ ASKED = [
     GetResult(**NAMES),
     AwaitRequest(**NAMES),
     CancelRequest(**NAMES, reason="enough"),
+    DeliverResult(**NAMES),
+    GetTrace(**NAMES, limit=10),
+    GetInvocation(**NAMES, invocation_id="m0"),
+    GetGraph(**NAMES, limit=10),
 ]
 
 
