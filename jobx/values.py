@@ -98,7 +98,7 @@ def _default(value: object) -> object:
 
 
 def ext_hook(code: int, body: bytes | memoryview) -> object:
-    """Return the value that a msgpack extension of JobX stands for."""
+    """Return the value of a msgpack extension of JobX."""
     if code == _EXT_BIG_INT:
         if len(body) > _MAX_HEX:
             raise too_many_digits("an integer")

@@ -38,7 +38,7 @@ class RequestView(View, frozen=True, kw_only=True):
     plan: str | None = None
     #: Why the node that was asked leaves it open, neither continuing nor ending it.
     left_open: str | None = None
-    #: Where the result was sent beside this; not filled in the answer to a submit or a wait.
+    #: Where else the result was sent; not filled in the answer to a submit or a wait.
     deliveries: list[Delivery] = []
 
 

@@ -36,7 +36,7 @@ class Notification:
         cause: With ``kind``, what repeats have in common.
         text: Details, any number of lines.
         channel: The only channel that it is for, None for all.
-        count: How many notifications it stands for.
+        count: How many notifications it represents.
     """
 
     kind: str

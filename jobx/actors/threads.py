@@ -1,4 +1,4 @@
-"""Blocking calls beside the loop, in threads that never hold up the end of the process."""
+"""Blocking calls outside the loop, in threads that never hold up the end of the process."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from gunicorn.workers import gasgi
 
 from jobx.http.errors import MEDIA_PROBLEM, problem_document
 
-#: Files that a web worker needs beside its connections.
+#: Files that a web worker needs in addition to its connections.
 _OTHER_FILES: Final = 256
 #: Connections beyond the limit that get nothing but ``/health``.
 _ROOM: Final = 64

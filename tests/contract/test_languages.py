@@ -13,7 +13,7 @@ import pytest
 from jobx.errors import InvalidInput
 from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.languages import processor
-from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope.names import Scope
 from tests.support import frames
 from tests.support.executors import ExecutorHost

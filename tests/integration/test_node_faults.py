@@ -80,16 +80,16 @@ def test_executors_that_die_before_they_are_ready_are_told_of_as_such(
 ) -> None:
     live = start(*GOOD, node__executors=1)
     (old,) = live.pids()
-    fleet = live.node._executors._fleet
+    processes = live.node._executors._processes
     left = [2]
 
     def kill_first(number: int, pid: int) -> None:
-        fleet._spawned(number, pid)
+        processes._spawned(number, pid)
         if left[0]:
             left[0] -= 1
             os.kill(pid, signal.SIGKILL)
 
-    monkeypatch.setattr(fleet._fork_server, "_on_spawned", kill_first)
+    monkeypatch.setattr(processes._fork_server, "_on_spawned", kill_first)
     os.kill(old, signal.SIGKILL)
 
     assert pairs_of(live.post("good", {})) == [("answer", 42)]

@@ -13,7 +13,7 @@ from jobx.handlers.execution import batch
 from jobx.handlers.execution.protocol import PAGE_BYTES, Page
 from jobx.handlers.execution.state import SEGMENTS_BYTES, ExecutorState, OutputLimits
 from jobx.handlers.execution.time_limit import TimeLimit
-from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.guests import Guests
 from jobx.handlers.pairs import run_reader
 from jobx.handlers.scope.factories import ScopeFactories
 from jobx.handlers.scope.names import Scope

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jobx.handlers.execution.state import ExecutorState
-from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.guests import Guests
 from tests.support import frames
 
 PROGRAMS = ("/bin", "/usr/bin")

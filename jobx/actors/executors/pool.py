@@ -21,7 +21,7 @@ from jobx.actors.executor_failures import KEEPER_GONE, unread
 from jobx.actors.executors import overdue, rebalancing
 from jobx.actors.executors.answers import fault_in
 from jobx.actors.executors.process import Executor, WorkItem
-from jobx.actors.executors.processes import Fleet, late
+from jobx.actors.executors.processes import ExecutorProcesses, late
 from jobx.actors.executors.sending import Code, Deliver, Sending
 from jobx.actors.executors.sharing import Sharing
 from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost
@@ -70,12 +70,14 @@ class ExecutorPool:
         self._is_draining = False
         self._tick: asyncio.Handle | None = None
         self._watched_at = 0.0
-        self._fleet = Fleet(settings, environ, temp_dir, on_report=self._hear, on_dead=self._dead)
-        self._executors = self._fleet.executors
+        self._processes = ExecutorProcesses(
+            settings, environ, temp_dir, on_report=self._hear, on_dead=self._dead
+        )
+        self._executors = self._processes.executors
         self._sending = Sending(
             library, f"{incarnation:x}", deliver, sent=self._watch_later, again=self._run_first
         )
-        self._sharing = Sharing(self._fleet, self._count, self._sending.send, deliver)
+        self._sharing = Sharing(self._processes, self._count, self._sending.send, deliver)
 
     @property
     def slots(self) -> int:
@@ -95,7 +97,7 @@ class ExecutorPool:
     @property
     def trouble(self) -> str | None:
         """Why there is no executor; None if there is one. Quick to read."""
-        return self._fleet.trouble
+        return self._processes.trouble
 
     def run(self, work: Run, owner: ActorAddress) -> None:
         """Run a work frame as soon as an executor has room; ``owner`` hears Ran or Lost."""
@@ -157,7 +159,7 @@ class ExecutorPool:
         Raises:
             DeadlineExceeded: They are not ready in time.
         """
-        await self._fleet.start(timeout_s)
+        await self._processes.start(timeout_s)
 
     async def close(self) -> None:
         """End all executors; bounded."""
@@ -165,7 +167,7 @@ class ExecutorPool:
             self._tick.cancel()
         self._sharing.stop()
         self._sending.close()
-        await self._fleet.close()
+        await self._processes.close()
         self._executors.clear()  # actors that end later still abandon the work of these
 
     def views(self) -> list[ExecutorView]:
@@ -279,7 +281,7 @@ class ExecutorPool:
             "cancelled",
             "lost",
         )
-        if is_told and not self._fleet.is_closing:
+        if is_told and not self._processes.is_closing:
             self._notify(notification.executor_died(blame, executor.was_ready))
         self._report_culprit(executor, blame)
         self._take_back(executor)

@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 OnDead = Callable[[Executor, Failure], None]
 
 
-class Fleet:
+class ExecutorProcesses:
     """The executor processes of a node, as many as its settings ask for.
 
     Args:

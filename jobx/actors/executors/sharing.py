@@ -13,7 +13,7 @@ from jobx.actors.executors import placing, rebalancing
 from jobx.actors.executors.backlog import Backlog, Queue
 from jobx.actors.executors.paces import Paces
 from jobx.actors.executors.process import Executor, WorkItem
-from jobx.actors.executors.processes import Fleet
+from jobx.actors.executors.processes import ExecutorProcesses
 from jobx.actors.messages import RequestKey, TakenBack
 
 #: How often waiting work is checked for whether it may be sent.
@@ -24,7 +24,7 @@ class Sharing:
     """Shares work out over executors; ``placing`` and ``rebalancing`` decide how.
 
     Args:
-        fleet: The executors.
+        processes: The executors.
         seats: Number of executors that get work.
         send: Sends work to one of them.
         deliver: Sends a message to an owner of work.
@@ -32,13 +32,13 @@ class Sharing:
 
     def __init__(
         self,
-        fleet: Fleet,
+        processes: ExecutorProcesses,
         seats: int,
         send: Callable[[Executor, WorkItem], None],
         deliver: Callable[[ActorAddress, object], None],
     ) -> None:
-        self._fleet = fleet
-        self._executors = fleet.executors
+        self._processes = processes
+        self._executors = processes.executors
         self._seats = seats
         self._send = send
         self._deliver = deliver
@@ -112,7 +112,7 @@ class Sharing:
             if choice is None:
                 break
             if choice.is_change:
-                self._fleet.change(choice.executor, choice.workflow)
+                self._processes.change(choice.executor, choice.workflow)
                 continue
             item = choice.queue.take(choice.workflow)
             if self._paces.is_long(item) != item.is_long:  # more is known about its duration since

@@ -28,7 +28,7 @@ from jobx.handlers.execution.state import SEGMENTS_BYTES, ExecutorState, OutputL
 from jobx.handlers.execution.surroundings import Surroundings
 from jobx.handlers.execution.time_limit import TimeLimit
 from jobx.handlers.files.files import OWN_THREADS, shared_files
-from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope.factories import ScopeFactories
 from jobx.handlers.scope.names import Scope
 from jobx.handlers.scope.secrets import Redactor

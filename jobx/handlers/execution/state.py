@@ -16,7 +16,7 @@ from jobx.handlers.execution.suspended import SuspendedMapper
 from jobx.handlers.execution.time_limit import IMPORT_SYSTEM, TimeLimit
 from jobx.handlers.forked import Forked, end
 from jobx.handlers.languages import Loaded, processor
-from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope.factories import ScopeFactories
 from jobx.handlers.scope.invocation import Invocation
 from jobx.handlers.scope.names import Scope

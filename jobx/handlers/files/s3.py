@@ -47,11 +47,11 @@ class S3(Remote):
         return super().at(path)
 
     def make_folder(self, path: Parts) -> None:
-        """Create the object that stands for a folder."""
+        """Create the object that represents a folder."""
         self.fs.call_s3("put_object", Bucket=self._bucket, Key=self._marker(path), Body=b"")
 
     def remove_folder(self, path: Parts) -> None:
-        """Remove the object that stands for a folder."""
+        """Remove the object that represents a folder."""
         self.fs.call_s3("delete_object", Bucket=self._bucket, Key=self._marker(path))
 
     def clean(self, before_at: float) -> int:

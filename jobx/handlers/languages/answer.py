@@ -291,7 +291,7 @@ def _parse(line: bytes, number: int) -> tuple[str | None, Any]:
 
 
 def _value(word: str, content: Any) -> Value:
-    """Return the value that the content of a line stands for, with its tags."""
+    """Return the value in the content of a line, whose tags are resolved."""
     try:
         return values.from_jsonable(content)
     except InvalidInput as error:

@@ -11,7 +11,7 @@ from types import GeneratorType
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from jobx.handlers.failures import Misuse, shorten
-from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope.names import Scope
 from jobx.system.errors import translated
 from jobx.values import Key, Value, to_jsonable

@@ -21,7 +21,7 @@ from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import Answer
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, without_author_code
 from jobx.handlers.languages.checker import complaint
-from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.guests import Guests
 from jobx.handlers.languages.javascript_source import Signature, signature
 from jobx.handlers.languages.program import Program
 from jobx.handlers.pairs.grouping import snapshot

@@ -13,8 +13,8 @@ from typing import Final
 from jobx.handlers.failures import GuestFailed, StackFrame, filename
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import Answer
-from jobx.handlers.languages.child_processes import Guests
 from jobx.handlers.languages.exchange import READ_BYTES, Exchange, Pipes, Replies
+from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope.names import Scope
 from jobx.system import processes
 

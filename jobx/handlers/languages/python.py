@@ -25,7 +25,7 @@ from typing import Any, Final
 from jobx.handlers.failures import Misuse, shorten, show_source
 from jobx.handlers.languages import python_source as source
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, yielded
-from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.guests import Guests
 from jobx.handlers.languages.python_self_contained import is_self_contained
 from jobx.handlers.languages.python_source import HANDLER, Definition, Outline
 from jobx.handlers.markers import Map, Return

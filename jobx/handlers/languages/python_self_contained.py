@@ -72,8 +72,8 @@ class _Known:
 
     Attributes:
         doors: Names that lead out of it.
-        modules: Names that stand for modules, and which these are.
-        decorators: Names that stand for one of _DECORATORS.
+        modules: Names that refer to modules, and which these are.
+        decorators: Names that refer to one of _DECORATORS.
         decorating: The nodes, by id, that stand above a function or class.
     """
 
@@ -110,7 +110,7 @@ def is_self_contained(module: ast.Module, scope: Collection[str]) -> bool:
 
 
 def _imported(node: ast.Import) -> Iterator[tuple[str, str, str]]:
-    """Yield names that come to stand for modules, which these are, and what is loaded for it."""
+    """Yield names that come to refer to modules, which these are, and what is loaded for it."""
     for alias in node.names:
         first = alias.name.partition(".")[0]
         yield alias.asname or first, alias.name if alias.asname else first, alias.name
@@ -155,7 +155,7 @@ def _is_harmless(node: ast.AST, known: _Known) -> bool:
 
 
 def _is_own(node: ast.Name, known: _Known) -> bool:
-    """Tell whether a name stands for something of the module's own, or leads nowhere."""
+    """Tell whether a name refers to something of the module's own, or leads nowhere."""
     name = node.id
     if name in known.doors or name in known.modules or name.startswith("__"):
         return False

@@ -121,7 +121,7 @@ def _yielded(answered: Iterable[bytes], scope: Scope) -> Iterator[object]:
 
 
 def _step(line: str, number: int, has_begun: bool) -> Map:
-    """Return the marker that a line ``map STEP`` stands for."""
+    """Return the marker for a line ``map STEP``."""
     step = line.removeprefix(_MAP).strip()
     if has_begun or not step:
         reason = "maps on, which a mapper does once, before its pairs, with a step"

@@ -24,7 +24,7 @@ from jobx.handlers.failures import GuestFailed, Misuse, over_time, show_source
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import Answer
 from jobx.handlers.languages.base import Checked, Loaded, without_author_code
-from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope import arguments as args
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope

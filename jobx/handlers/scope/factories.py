@@ -20,7 +20,7 @@ from jobx.system.errors import is_own_lack
 ANY_WORKFLOW: Final = "*"
 _OLD_STYLE: Final = "get_handler_scope_factory"
 
-Names = Mapping[str, object]
+ScopeNames = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,12 @@ class ScopeFactories:
         self._paths = paths
         self._secrets = MappingProxyType(dict(secrets))
 
-    def names(self, handler: Mapping[str, Any], reserved: Collection[str]) -> Names:
+    def names(self, handler: Mapping[str, Any], reserved: Collection[str]) -> ScopeNames:
         """Return the names that a handler's factory adds; none without a factory.
 
         Args:
             handler: The fields of its ``load`` frame.
-            reserved: Names that may not be replaced.
+            reserved: ScopeNames that may not be replaced.
 
         Raises:
             Misuse: The factory cannot be imported, raises an exception or returns no valid scope
@@ -85,7 +85,7 @@ class ScopeFactories:
             raise Misuse("scope", f"{where} {fault}")
         return names
 
-    def _make(self, path: str, *, is_shared: bool) -> Callable[[Mapping[str, Any]], Names]:
+    def _make(self, path: str, *, is_shared: bool) -> Callable[[Mapping[str, Any]], ScopeNames]:
         """Return a function of ``load`` frames that calls a factory of either style."""
         module, _, name = path.partition(":")
         factory: Any = getattr(importlib.import_module(module), name)
@@ -95,12 +95,12 @@ class ScopeFactories:
             raise TypeError(f"for all workflows it must have {_OLD_STYLE}, which is told which")
         return lambda handler: factory(handler["name"], self._secrets)
 
-    def _call_old(self, factory: Any, handler: Mapping[str, Any]) -> Names:
+    def _call_old(self, factory: Any, handler: Mapping[str, Any]) -> ScopeNames:
         instance = factory() if isinstance(factory, type) else factory
         of_workflow = instance.get_handler_scope_factory(handler["workflow"])
         if of_workflow is None:
             return {}
-        names: Names = of_workflow.get_scope(
+        names: ScopeNames = of_workflow.get_scope(
             HandlerDefinition(
                 workflow_name=handler["workflow"],
                 handler_name=handler["name"],

@@ -41,7 +41,6 @@ from jobx.values import Key, Pair, Value
 MAX_CHILDREN: Final = 10_000
 #: Time limit of an executor's start, of its end, and beyond the time limit of its handler.
 GRACE_S: Final = 10.0
-#: Size of the fork server's page; importing it from there would import all that executors need.
 _NAME: Final = "trial"
 
 

@@ -10,12 +10,12 @@ from jobx.errors import JobxError, TooLarge
 from jobx.http import errors
 from jobx.http.byte_budget import ByteBudget
 from jobx.http.door import origins
-from jobx.http.reading.intake import INTAKE, Intake, Receive
+from jobx.http.reading.intake import INTAKE, AsgiReceive, Intake
 from jobx.http.writing import held
 
-Scope = dict[str, Any]
+AsgiScope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[[AsgiScope, AsgiReceive, Send], Awaitable[None]]
 
 
 class Door:
@@ -34,7 +34,7 @@ class Door:
         self._max_body_bytes = settings.max_body_bytes
         self._body_s = settings.body_s
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: AsgiReceive, send: Send) -> None:
         """Serve one ASGI scope."""
         if scope["type"] != "http":
             await self._pass_lifespan(scope, receive, send)
@@ -53,14 +53,14 @@ class Door:
         finally:
             held.give_back(scope)
 
-    async def _take_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _take_in(self, scope: AsgiScope, receive: AsgiReceive, send: Send) -> None:
         scope[INTAKE] = intake = Intake(receive, self._bodies, self._body_s)
         try:
             await self._app(scope, intake.receive, send)
         finally:
             intake.close()
 
-    def _admit(self, scope: Scope) -> bool:
+    def _admit(self, scope: AsgiScope) -> bool:
         """Check that a request may come in, and return whether it has a body."""
         listed = scope["headers"]
         headers: dict[bytes, bytes] = dict(listed)
@@ -80,7 +80,7 @@ class Door:
             raise TooLarge("body", f"{length[:80].decode()} bytes", limit)
         return length != b"0"
 
-    async def _pass_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass_lifespan(self, scope: AsgiScope, receive: AsgiReceive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return

@@ -13,8 +13,8 @@ from typing import Any, Final
 from jobx.errors import BodyTooSlow
 from jobx.http.byte_budget import ByteBudget
 
-Event = dict[str, Any]
-Receive = Callable[[], Awaitable[Event]]
+AsgiEvent = dict[str, Any]
+AsgiReceive = Callable[[], Awaitable[AsgiEvent]]
 
 #: Key of a request's intake in its ASGI scope.
 INTAKE: Final = "jobx.intake"
@@ -28,7 +28,7 @@ class Intake:
     refused at once, and a client that asks (``Expect``) continues only when it may.
     """
 
-    def __init__(self, receive: Receive, budget: ByteBudget, limit_s: float) -> None:
+    def __init__(self, receive: AsgiReceive, budget: ByteBudget, limit_s: float) -> None:
         self._receive = receive
         self._budget = budget
         self._limit_s = limit_s
@@ -36,7 +36,7 @@ class Intake:
         self._taken_bytes = 0
         self.turn = budget.turn
 
-    async def receive(self) -> Event:
+    async def receive(self) -> AsgiEvent:
         """Return the next ASGI event; the first one is made here.
 
         Raises:
@@ -71,7 +71,7 @@ class Intake:
         """Give back all bytes."""
         self.let_go(0)
 
-    async def _next(self, left_s: float) -> Event:
+    async def _next(self, left_s: float) -> AsgiEvent:
         try:
             async with asyncio.timeout(max(0.0, left_s)):
                 return await self._receive()

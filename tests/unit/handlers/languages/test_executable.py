@@ -13,7 +13,7 @@ import pytest
 from jobx.errors import InvalidInput
 from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.languages import Checked, by_ending, exchange, processor
-from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.guests import Guests
 from tests.support import frames
 from tests.support.guests import children, failed, hosting, pairs, run
 from tests.support.languages import EXECUTABLE, PYTHON

@@ -7,7 +7,7 @@ import pytest
 from jobx.errors import InvalidInput
 from jobx.handlers.failures import Misuse
 from jobx.handlers.languages import Checked, processor
-from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope
 from tests.support.frames import load

@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from jobx.handlers.languages import processor
-from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.guests import Guests
 from jobx.handlers.languages.python_self_contained import is_self_contained
 from jobx.handlers.scope.names import Scope
 from tests.integration.test_leavings import PYTHON_ROWS, STAYS

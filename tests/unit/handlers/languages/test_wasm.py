@@ -12,7 +12,7 @@ import pytest
 
 from jobx.errors import InvalidInput
 from jobx.handlers.languages import processor
-from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.guests import Guests
 from tests.support import frames
 from tests.support.guests import failed, hosting, pairs, run
 from tests.support.languages import WASM, wat

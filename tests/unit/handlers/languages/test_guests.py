@@ -10,7 +10,7 @@ import pytest
 
 from jobx.errors import JobxError
 from jobx.handlers.failures import describe
-from jobx.handlers.languages.child_processes import Guests
+from jobx.handlers.languages.guests import Guests
 
 
 @pytest.mark.parametrize(
