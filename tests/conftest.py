@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.compiled import CompilerMissingError
-from tests.support.etcd import Etcd, etcd_servers
+from tests.support.etcd import FORGETFUL, V2, Etcd, etcd_servers
 from tests.support.fault.rules import Faults
 from tests.support.services import absent
 
@@ -37,23 +37,23 @@ def dot() -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests with the marker ``every_store`` once on each."""
     if metafunc.definition.get_closest_marker("every_store"):
-        metafunc.parametrize("store_kind", ["sqlite", "etcd"], indirect=True)
+        metafunc.parametrize("store_kind", ["sqlite", "etcd", "etcd2"], indirect=True)
 
 
 @pytest.fixture(autouse=True)
 def store_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Which store nodes of the test have: SQLite, unless ``every_store`` says otherwise."""
     kind: str = getattr(request, "param", "sqlite")
-    if kind == "etcd":
+    if kind != "sqlite":
         servers: Etcd = request.getfixturevalue("etcd")
-        monkeypatch.setenv("JOBX_STORE_URL", f"{servers.url}/{uuid.uuid4().hex}")
+        monkeypatch.setenv("JOBX_STORE_URL", f"{servers.url_of(kind)}/{uuid.uuid4().hex}")
     return kind
 
 
 @pytest.fixture(scope="session")
 def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Etcd]:
     """One server of etcd for all tests that leave it as it is."""
-    with etcd_servers(tmp_path_factory.mktemp("etcd")) as servers:
+    with etcd_servers(tmp_path_factory.mktemp("etcd"), flags=(*FORGETFUL, V2)) as servers:
         yield servers
 
 

@@ -39,6 +39,8 @@ STORE_ID: Final = "store_id"
 #: Writing or deleting it shows whether the store takes writes.
 PROBE: Final = "probe"
 KEPT: Final = "kept/"
+LISTED: Final = "listed/"
+IDEMPOTENCY: Final = "idempotency/"
 #: Length of a plan's digest in the key of a kept request. If two plans share it, both stay.
 _PLAN_CHARACTERS: Final = 16
 #: Names sort backwards if each letter is replaced by its opposite, and an end comes last.
@@ -121,7 +123,7 @@ def instant(at: float) -> str:
 
 def listed(workflow_name: str, state: str, request_id: str = "") -> str:
     """Return the key of a request in the list of its state; the list's prefix without one."""
-    return f"listed/{workflow_name}/{state}/" + (newest_first(request_id) if request_id else "")
+    return f"{LISTED}{workflow_name}/{state}/" + (newest_first(request_id) if request_id else "")
 
 
 def newest_first(request_id: str) -> str:
@@ -151,7 +153,7 @@ def undelivered(node_id: str, workflow_name: str = "", request_id: str = "") -> 
 def idempotency(workflow_name: str, job_name: str, client_key: str) -> str:
     """Return the key of a client's Idempotency-Key, which may have any characters."""
     digest = hashlib.sha256(client_key.encode()).hexdigest()
-    return f"idempotency/{workflow_name}/{job_name}/{digest}"
+    return f"{IDEMPOTENCY}{workflow_name}/{job_name}/{digest}"
 
 
 def queues(workflow_name: str) -> str:

@@ -23,8 +23,9 @@ LEASE_S: Final = 5.0
 #: In the order that gRPC takes them.
 _FILES: Final = ("ca_file", "key_file", "cert_file")
 _PORT: Final = 2379
-#: ``etcd://`` or ``etcds://`` (over TLS), servers with commas, and what all keys begin with.
-_URL: Final = re.compile(r"(?P<scheme>etcds?)://(?P<servers>[^/?#]+)(/(?P<root>[^?#]*))?")
+#: ``etcd://`` or ``etcds://`` (over TLS), with a 2 in them for the v2 API; servers with commas, and
+#: what all keys begin with.
+_URL: Final = re.compile(r"(?P<scheme>etcds?2?)://(?P<servers>[^/?#]+)(/(?P<root>[^?#]*))?")
 _SERVER: Final = re.compile(r"(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>\d{1,5}))?")
 
 
@@ -48,7 +49,10 @@ def open_store(settings: Settings) -> Store:
 def _open(settings: Settings) -> Store:
     if is_here(settings):
         return SqliteStore(settings.store_path, is_alone=_is_alone(settings.data_dir))
-    return _open_etcd(settings.store)
+    servers, root = servers_of(settings.store.url)
+    if _is_v2(settings.store):
+        return _open_etcd2(settings.store, servers, root)
+    return _open_etcd(settings.store, servers, root)
 
 
 def _is_alone(data_dir: Path) -> bool:
@@ -92,6 +96,7 @@ def servers_of(url: str) -> tuple[list[str], str]:
     found = _URL.fullmatch(url)
     if found is None:
         reason = "must be etcd://HOST:PORT,… or etcds://HOST:PORT,… (with TLS), or empty for SQLite"
+        reason += "; etcd2:// and etcds2:// speak the v2 API of old servers"
         if "@" in url:
             reason += "; the user goes into store.username and store.password"
         raise ConfigError("store.url", repr(url), reason)
@@ -110,8 +115,7 @@ def _server(url: str, text: str) -> str:
     return f"{found['host']}:{found['port'] or _PORT}"
 
 
-def _open_etcd(store: StoreSettings) -> Store:
-    servers, root = servers_of(store.url)
+def _open_etcd(store: StoreSettings, servers: list[str], root: str) -> Store:
     try:
         import grpc  # noqa: PLC0415 - an extra, and most commands need no store of this kind
 
@@ -127,8 +131,24 @@ def _open_etcd(store: StoreSettings) -> Store:
     return EtcdStore(connection, root, Limits(store.max_writes, LIMITS.size_bytes))
 
 
+def _open_etcd2(store: StoreSettings, servers: list[str], root: str) -> Store:
+    from jobx.kv.etcd2.connection import Access, Etcd2Connection  # noqa: PLC0415 - few need it
+    from jobx.kv.etcd2.store import Etcd2Store  # noqa: PLC0415 - few need it
+
+    for name in _FILES:
+        _read(store, name)
+    certificate = (store.cert_file, store.key_file) if store.cert_file else None
+    user = (store.username, store.password) if store.username else None
+    access = Access(_is_tls(store), store.ca_file, certificate, user)
+    return Etcd2Store(Etcd2Connection(servers, access, store.timeout_s), root)
+
+
 def _is_tls(store: StoreSettings) -> bool:
-    return store.url.startswith("etcds:")
+    return store.url.startswith("etcds")
+
+
+def _is_v2(store: StoreSettings) -> bool:
+    return "2" in store.url.partition(":")[0]
 
 
 def _read(store: StoreSettings, name: str) -> bytes | None:
@@ -139,7 +159,7 @@ def _read(store: StoreSettings, name: str) -> bytes | None:
     if not path:
         return None
     if not _is_tls(store):
-        reason = "is used with etcds:// only, and store.url is etcd://"
+        reason = "is used with etcds:// only, and store.url is etcd://, without TLS"
         raise ConfigError(f"store.{name}", repr(path), reason)
     try:
         return Path(path).read_bytes()

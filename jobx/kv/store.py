@@ -3,6 +3,10 @@
 Writes come in *units*, each all or nothing, and units in *chains*: a unit is written only after
 those before it. Each chain has its own outcome, so an error in one chain affects no other.
 
+A store without transactions (etcd's v2 API) has only the *guard* of a unit to exclude others: its
+last conditional write. So units that must exclude each other have a guard with the same key, such
+as an event, the token of a workflow or the head of a collection.
+
 Every back end (SQLite, memory, etcd) passes the same contract suite. Methods block, may be
 called from any thread, and never wait without a bound.
 """

@@ -30,7 +30,7 @@ from jobx.kv.opening import open_store
 from jobx.kv.requests import event_log, request_entity
 from jobx.model import Retry
 from tests.support.authoring import WORKFLOW, define, settings_of
-from tests.support.etcd import Etcd, etcd_servers
+from tests.support.etcd import FORGETFUL, V2, Etcd, etcd_servers
 from tests.support.served import Answer, Served, kill, served
 from tests.support.waiting import eventually
 
@@ -234,15 +234,15 @@ def etcd_of_its_own(
     if request.param == "sqlite":
         yield None
         return
-    with etcd_servers(tmp_path / "etcd") as etcd:
-        monkeypatch.setenv("JOBX_STORE_URL", etcd.url)
+    with etcd_servers(tmp_path / "etcd", flags=(*FORGETFUL, V2)) as etcd:
+        monkeypatch.setenv("JOBX_STORE_URL", etcd.url_of(request.param))
         yield etcd
 
 
 @pytest.mark.chaos
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 240)
-@pytest.mark.parametrize("etcd_of_its_own", ["sqlite", "etcd"], indirect=True)
+@pytest.mark.parametrize("etcd_of_its_own", ["sqlite", "etcd", "etcd2"], indirect=True)
 def test_every_request_ends_once_and_right_whatever_is_killed(
     etcd_of_its_own: Etcd | None, tmp_path: Path
 ) -> None:

@@ -19,7 +19,7 @@ from tests.support.waiting import eventually
 TTL_S = 2.0
 
 
-@pytest.fixture(params=["memory", "etcd"])
+@pytest.fixture(params=["memory", "etcd", "etcd2"])
 def store(request: pytest.FixtureRequest, open_store: OpenStore, tmp_path: Path) -> Iterator[Any]:
     opened = open_store(request.param, tmp_path)
     yield opened

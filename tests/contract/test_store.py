@@ -18,6 +18,8 @@ from msgspec.structs import replace
 from jobx.errors import Conflict, EntryDamaged, StoreRefused, TooLarge
 from jobx.kv import keys
 from jobx.kv.etcd.store import EtcdStore
+from jobx.kv.etcd2.calls import Write as Write2
+from jobx.kv.etcd2.store import Etcd2Store
 from jobx.kv.memory import MemoryStore
 from jobx.kv.prefixes import scan
 from jobx.kv.requests import event_log
@@ -72,10 +74,16 @@ def _damage_etcd(store: Store, key: str, _: Path) -> None:
     connection.call(lambda server: server.txn, request, connection.deadline(), key)
 
 
+def _damage_etcd2(store: Store, key: str, _: Path) -> None:
+    assert isinstance(store, Etcd2Store)
+    store._connection.make(Write2(store._names.path(key), "={"))
+
+
 #: Writes a damaged entry whose key begins with a text; memory has none.
 DAMAGE: dict[str, Callable[[Store, str, Path], None]] = {
     "sqlite": _damage_sqlite,
     "etcd": _damage_etcd,
+    "etcd2": _damage_etcd2,
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,26 +17,27 @@ from jobx.errors import (
     OutcomeUnknown,
     StoreFull,
     StoreUnavailable,
-    Unavailable,
 )
 from jobx.kv import keys
-from jobx.kv.opening import open_store
-from jobx.kv.requests import event_log
-from jobx.kv.store import Delete, Put, Store
-from tests.support.authoring import ANSWER, COUNT, FAN, WORKFLOW, define, settings_of
+from jobx.kv.store import Delete, Put
+from tests.support.authoring import WORKFLOW, define
 from tests.support.etcd import Etcd, etcd_servers
+from tests.support.etcd_node import (
+    COMMITS,
+    HANDLERS,
+    STEPS,
+    answers,
+    begin,
+    expect_all_ended,
+    expect_each_once,
+    opened,
+)
 from tests.support.live_node import LiveNode, live_node, outcome_of, pairs_of
 from tests.support.processes import running
 from tests.support.proxy import proxy
 from tests.support.waiting import eventually
 
 REQUEST_ID = "01arz3ndektsv4rrffq69g5fav"
-#: So slow that what comes before is committed without it.
-SLOW_COUNT = COUNT.replace("    yield 'n'", "    import time; time.sleep(0.1)\n    yield 'n'")
-HANDLERS = {"fan": FAN, "count": SLOW_COUNT, "answer": ANSWER}
-STEPS = {"fan": ("fan", "sum"), "each": ("count", "sum"), "answer": ("answer", "sum")}
-#: Commits with events that a request of ``fan`` has at least.
-COMMITS = 3
 
 
 @pytest.fixture(autouse=True)
@@ -68,49 +68,6 @@ def shared(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> str:
     root = uuid.uuid4().hex
     monkeypatch.setenv("JOBX_STORE_URL", f"{etcd.url}/{root}")
     return root
-
-
-def opened(data_dir: Path) -> Store:
-    return open_store(settings_of(data_dir))
-
-
-def begin(node: LiveNode, count: int, numbers: int = 3) -> list[Future[dict[str, Any]]]:
-    """Ask for requests, and return what becomes of each."""
-    return [node.post_later("fan", {"n": numbers}) for _ in range(count)]
-
-
-def expect_each_once(node: LiveNode, asked: list[Future[dict[str, Any]]], numbers: int = 3) -> None:
-    """Expect that each request either was refused, and is not there, or has its right result."""
-    for one in asked:
-        try:
-            outcome = outcome_of(one)
-        except Unavailable:
-            continue
-        except OutcomeUnknown:  # its end is looked for below
-            continue
-        if outcome.request.state == "running":
-            key = {"workflow": WORKFLOW, "request_id": outcome.request.request_id}
-            outcome = outcome_of(node.ask_later("wait", **key, wait_s=60.0))
-        assert pairs_of(outcome) == [("n", numbers)]
-
-
-def expect_all_ended(data_dir: Path, node: LiveNode) -> None:
-    """Expect that nothing is open, and that the log of each request has one end."""
-    assert eventually(node.is_idle, timeout_s=60)
-    with closing(opened(data_dir)) as store:
-        assert eventually(lambda: not store.range(keys.OPEN), timeout_s=30)
-        for entry in store.range(keys.entities("request", WORKFLOW)):
-            request_id = entry.key.rsplit("/", 1)[1]
-            events = [str(e["event"]) for _, e in event_log.read(store, WORKFLOW, request_id)]
-            assert events.count("finished") == 1 and events[-1] == "finished"
-
-
-def answers(node: LiveNode) -> bool:
-    """Ask for a request that is quick; return whether it was answered."""
-    try:
-        return pairs_of(node.post("answer", {})) == [("answer", 42)]
-    except JobxError:
-        return False
 
 
 @pytest.mark.parametrize("number", range(COMMITS))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from jobx.actors.commits import commit
 from jobx.config import Settings, StoreSettings
@@ -22,6 +21,7 @@ from jobx.kv.etcd.connection import EtcdConnection
 from jobx.kv.opening import open_store
 from jobx.kv.store import CommitOutcome, Create, Delete, Put, Store
 from jobx.model import Handler, Workflow
+from tests.support.certificates import Certificates
 from tests.support.etcd import FORGETFUL, Etcd, Member, etcd_servers
 from tests.support.proxy import Proxy, proxy
 from tests.support.stores import etcd_store
@@ -283,28 +283,6 @@ def test_a_user_is_fine_where_nobody_is_asked(etcd: Etcd) -> None:
 
 
 # TLS
-
-
-class Certificates:
-    """Authorities and certificates, as files."""
-
-    def __init__(self, folder: Path) -> None:
-        authority, other = trustme.CA(), trustme.CA()
-        self.ca, self.other = self._file(folder / "ca.pem"), self._file(folder / "other.pem")
-        authority.cert_pem.write_to_path(self.ca)
-        other.cert_pem.write_to_path(self.other)
-        self.server = self._pair(authority, folder, "127.0.0.1")
-        self.client = self._pair(authority, folder, "jobx.example")
-
-    def _file(self, path: Path) -> str:
-        return str(path)
-
-    def _pair(self, authority: trustme.CA, folder: Path, name: str) -> tuple[str, str]:
-        made = authority.issue_cert(name)
-        key, cert = folder / f"{name}.key", folder / f"{name}.pem"
-        made.private_key_pem.write_to_path(str(key))
-        made.cert_chain_pems[0].write_to_path(str(cert))
-        return str(cert), str(key)
 
 
 @pytest.fixture(scope="module")

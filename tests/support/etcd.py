@@ -19,6 +19,8 @@ from tests.support.waiting import eventually
 
 START_S = 30.0
 FORGETFUL = ("--unsafe-no-fsync",)
+#: Has a server answer the v2 API, too.
+V2 = "--enable-v2"
 
 
 def free_ports(count: int) -> list[int]:
@@ -104,7 +106,11 @@ class Etcd:
     @property
     def url(self) -> str:
         """What ``store.url`` is."""
-        return f"etcd://{','.join(self.servers)}"
+        return self.url_of("etcd")
+
+    def url_of(self, scheme: str) -> str:
+        """What ``store.url`` is with another scheme."""
+        return f"{scheme}://{','.join(self.servers)}"
 
     def start(self, *members: Member) -> None:
         """Start servers, by default all, and wait until all that run answer."""

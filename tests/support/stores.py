@@ -10,13 +10,16 @@ from typing import Final, TypeAlias
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.etcd.connection import EtcdConnection
 from jobx.kv.etcd.store import LIMITS, EtcdStore
+from jobx.kv.etcd2.connection import Access, Etcd2Connection
+from jobx.kv.etcd2.store import LIMITS as LIMITS_2
+from jobx.kv.etcd2.store import Etcd2Store
 from jobx.kv.large_events import LargeEvents
 from jobx.kv.memory import MemoryStore
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Limits, Store
 from tests.support.etcd import Etcd
 
-KINDS: Final = ("memory", "sqlite", "etcd")
+KINDS: Final = ("memory", "sqlite", "etcd", "etcd2")
 #: With what is around one of them.
 ALL_KINDS: Final = (*KINDS, "large_events")
 #: Opens a store of a kind, in a folder, with limits if any are given.
@@ -33,6 +36,8 @@ def opener(etcd: Callable[[], Etcd]) -> OpenStore:
             return LargeEvents(MemoryStore(limits=limits or Limits()), BlobFolder(folder))
         if kind == "sqlite":
             return SqliteStore(folder / "store.db", limits=limits or Limits())
+        if kind == "etcd2":
+            return etcd2_store(etcd(), limits or LIMITS_2)
         return etcd_store(etcd(), limits or LIMITS)
 
     return open_store
@@ -42,3 +47,9 @@ def etcd_store(etcd: Etcd, limits: Limits = LIMITS, timeout_s: float = 10.0) -> 
     """Open a store among keys of its own."""
     connection = EtcdConnection(etcd.servers, None, None, timeout_s)
     return EtcdStore(connection, f"{uuid.uuid4().hex}/", limits)
+
+
+def etcd2_store(etcd: Etcd, limits: Limits = LIMITS_2, timeout_s: float = 10.0) -> Etcd2Store:
+    """Open a store on the v2 API, among keys of its own."""
+    connection = Etcd2Connection(etcd.servers, Access(), timeout_s)
+    return Etcd2Store(connection, f"{uuid.uuid4().hex}/", limits)

@@ -35,6 +35,7 @@ PACKAGES: Final[dict[str, set[str]]] = {
     "jobx.views": {"msgspec"},
     "jobx.kv": {"msgspec"},
     "jobx.kv.etcd": {"aetcd", "grpc"},
+    "jobx.kv.etcd2": {"etcd", "msgspec", "urllib3"},
     "jobx.kv.opening": {"grpc"},
     "jobx.handlers": set(),
     "jobx.handlers.authoring": {"msgspec", "yaml"},
@@ -218,12 +219,13 @@ INSTALLED: Final = {
     "PyYAML": "yaml",
     "rich": "rich",
     "thespian": "thespian",
+    "urllib3": "urllib3",
     "uvloop": "uvloop",
 }
 #: What is installed by rule of the project, though nothing imports it.
-FIXED: Final = {"etcd", "nsq"}
+FIXED: Final = {"nsq"}
 #: What a cluster alone needs, with what it brings in its turn.
-CLUSTER: Final = {"aetcd", "etcd", "grpc", "nsq", "tornado"}
+CLUSTER: Final = {"aetcd", "etcd", "grpc", "nsq", "tornado", "urllib3"}
 _EMBEDDED: Final = """
 import asyncio, os, sys
 import jobx.http.asgi, jobx.tools.cli

@@ -17,6 +17,7 @@ WHOLE: Final = {
     "chaos/test_history",  # … and their checker
     "handlers/test_languages_page",
     "handlers/test_wrong_handlers",
+    "kv/etcd2/test_schedules",
     "kv/test_history",
     "test_documents",
     "test_ignores",
@@ -37,12 +38,12 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "tests/contract/test_files.py": ("handlers/files/*",),
     "tests/contract/test_languages.py": ("handlers/languages/*", "languages"),
-    "tests/contract/test_leases.py": ("kv/leases",),
+    "tests/contract/test_leases.py": ("kv/leases", "kv/etcd2/leases"),
     "tests/contract/test_node.py": (
         *("actors/foreground", "actors/gateway/*_verbs", "actors/messages", "actors/node"),
         *("actors/ports", "http/node/link", "questions", "views"),
     ),
-    "tests/contract/test_store.py": ("kv/store", "kv/memory"),
+    "tests/contract/test_store.py": ("kv/store", "kv/memory", "kv/etcd2/store"),
     "tests/contract/test_values.py": ("json_reading", "listed", "tagged_json"),
     "tests/integration/test_cli.py": (
         *("tools/commands/actors", "tools/commands/handler", "tools/commands/invocation"),
@@ -53,6 +54,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/integration/test_executor.py": (
         *("handlers/execution/*", "handlers/forked", "handlers/launch", "segments"),
     ),
+    "tests/integration/test_etcd2_store.py": ("kv/etcd2/connection",),
     "tests/integration/test_file_modes.py": ("logs",),
     "tests/integration/test_outside.py": ("actors/egress/notifications/channels",),
     "tests/integration/test_scope.py": (
@@ -78,6 +80,9 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/unit/http/resources/test_jobs.py": ("http/resources/site",),
     "tests/unit/http/writing/test_held.py": ("http/byte_budget",),
     "tests/unit/kv/entities/test_entities.py": ("kv/entities/*", "kv/write_batch"),
+    "tests/unit/kv/etcd2/test_schedules.py": (
+        *("kv/etcd2/calls", "kv/etcd2/notes", "kv/etcd2/reading", "kv/etcd2/redo"),
+    ),
     "tests/unit/kv/requests/test_kept_requests.py": ("kv/requests/deliveries",),
     "tests/unit/kv/sqlite/test_store.py": ("kv/sqlite/errors",),
     "tests/unit/test_config.py": ("config_loading",),

@@ -173,7 +173,8 @@ class _Collection:
             edits = state["edits"]
             writes, result = plan(edits, self._prefix_of(state))
             counted = items.dump({**state, "edits": edits + 1})
-            return [Replace(head.key, counted, head.revision), *writes], result
+            # The head is last: all edits have this condition, and a store may go by the last one.
+            return [*writes, Replace(head.key, counted, head.revision)], result
 
         return self._retry(numbered)
 

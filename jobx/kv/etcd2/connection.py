@@ -1,0 +1,249 @@
+"""The connection to the servers of etcd, v2 API: python-etcd, one client a server, used in turn.
+
+python-etcd and urllib3 below it would repeat calls by themselves, writes included, and each time
+with the whole time limit. So that is switched off: a call goes to one server, once. If a server
+does not answer, the next one is used. A call that certainly had no effect is repeated there; a
+write that may have happened is not repeated, and its caller gets OutcomeUnknown.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import etcd
+import urllib3
+from msgspec import Struct
+
+from jobx.errors import StoreRefused, StoreUnavailable
+from jobx.kv.etcd2 import errors
+from jobx.kv.etcd2.calls import Call, List, Look, Node, Pause, Remove, RemoveFolder, Write
+
+#: Connections to one server that stay open.
+CONNECTIONS: Final = 32
+#: Pause before a call without effect is repeated.
+_PAUSE_S: Final = 0.05
+_KEYS: Final = "/v2/keys"
+
+
+class Access(Struct, frozen=True):
+    """How servers are spoken to.
+
+    Attributes:
+        is_tls: Whether over TLS.
+        ca_file: The authorities of their certificates; empty: those of the system.
+        certificate: The files of this node's own certificate and of its key.
+        user: Name and password.
+    """
+
+    is_tls: bool = False
+    ca_file: str = ""
+    certificate: tuple[str, str] | None = None
+    user: tuple[str, str] | None = None
+
+
+class _Client(etcd.Client):
+    """A client that makes each call once."""
+
+    def __init__(self, server: str, access: Access) -> None:
+        host, _, port = server.rpartition(":")
+        user, password = access.user or (None, None)
+        super().__init__(
+            host,
+            int(port),
+            protocol="https" if access.is_tls else "http",
+            ca_cert=access.ca_file or None,
+            cert=access.certificate,
+            username=user,
+            password=password,
+            allow_redirect=False,
+            per_host_pool_size=CONNECTIONS,
+        )
+        self.http.connection_pool_kw["retries"] = False
+        self.http.clear()
+
+    def _check_cluster_id(self, response: Any) -> None:
+        """Do not check it: python-etcd would ask in a way that urllib3 has deprecated."""
+
+
+#: Makes a call with a client and a time limit.
+Ask = Callable[[etcd.Client, Any], Any]
+
+
+class Etcd2Connection:
+    """Calls servers of one cluster; threads may share it.
+
+    Args:
+        servers: ``host:port`` of each.
+        access: How to speak to them.
+        timeout_s: Time limit of one call, with its repetitions.
+    """
+
+    def __init__(self, servers: Sequence[str], access: Access, timeout_s: float) -> None:
+        # It logs each failed call as an error; here that is raised, or another server answers.
+        logging.getLogger("etcd.client").disabled = True
+        self.timeout_s = timeout_s
+        self.where = ",".join(servers)
+        self._clients = [_Client(server, access) for server in servers]
+        self._at = 0
+        self._closed = threading.Event()
+
+    def make(self, call: Call, limit_s: float | None = None) -> Any:
+        """Make a call and return its answer; see ``calls``.
+
+        Args:
+            call: The call.
+            limit_s: Its time limit; None: the one of all calls.
+
+        Raises:
+            JobxError: No server answered, or one refused; see ``errors.translate``.
+        """
+        match call:
+            case Look():
+                return self._look(call.path)
+            case List():
+                return self._list(call)
+            case Write():
+                return self._write(call, limit_s)
+            case Remove():
+                fields: dict[str, Any] = {} if call.index is None else {"prevIndex": call.index}
+                return self._changes("DELETE", call.path, fields) > 0
+            case RemoveFolder():
+                fields = {"dir": "true", **({"recursive": "true"} if call.is_deep else {})}
+                return self._changes("DELETE", call.path, fields) > 0
+            case Pause():
+                self._closed.wait(call.seconds)
+                return None
+
+    def watch(self, path: str, index: int, limit_s: float, *, is_deep: bool = False) -> None:
+        """Return when a path has changed since an index, at the limit, or when the server fails."""
+        fields = {"wait": "true", "waitIndex": str(index)}
+        if is_deep:
+            fields["recursive"] = "true"
+        at = self._at
+        self.check_open()
+        connect_s = min(self.timeout_s, limit_s)
+        limit = urllib3.Timeout(connect=connect_s, read=limit_s)
+        try:
+            self._clients[at].api_execute(_KEYS + path, "GET", fields, timeout=limit)
+        except etcd.EtcdWatchTimedOut:
+            return
+        except (etcd.EtcdException, ValueError) as error:
+            self.check_open()
+            if isinstance(error, etcd.EtcdEventIndexCleared):  # whoever waits reads it anew
+                return
+            self._turn_from(at, error)
+            self._closed.wait(_PAUSE_S)
+
+    def close(self) -> None:
+        """End all calls to come; idempotent."""
+        self._closed.set()
+        for client in self._clients:
+            client.http.clear()
+
+    def check_open(self) -> None:
+        """Raise StoreRefused if the connection is closed."""
+        if self._closed.is_set():
+            raise StoreRefused(f"etcd at {self.where}", "it is closed")
+
+    def _look(self, path: str) -> Node:
+        try:
+            answer = self._call("GET", path, {"quorum": "true"})
+        except etcd.EtcdKeyNotFound as error:
+            return Node(path, seen=int(error.payload.get("index", 0)))
+        found = _body(answer)["node"]
+        return _node(found, int(answer.headers["X-Etcd-Index"]))
+
+    def _list(self, call: List) -> list[Node]:
+        fields = {"quorum": "true", **({"recursive": "true"} if call.is_deep else {})}
+        try:
+            answer = self._call("GET", call.path, fields)
+        except etcd.EtcdKeyNotFound:
+            return []
+        seen = int(answer.headers["X-Etcd-Index"])
+        found: list[Node] = []
+        stack = [_body(answer)["node"]]
+        while stack:
+            for item in stack.pop().get("nodes", ()):
+                if call.is_deep and item.get("dir"):
+                    stack.append(item)
+                else:
+                    found.append(_node(item, seen))
+        return found
+
+    def _write(self, call: Write, limit_s: float | None) -> int:
+        fields: dict[str, Any] = {} if call.is_refresh else {"value": call.text}
+        if call.index == 0:
+            fields["prevExist"] = "false"
+        elif call.index is not None:
+            fields["prevIndex"] = call.index
+        if call.ttl_s is not None:
+            fields["ttl"] = call.ttl_s
+        if call.is_refresh:
+            fields |= {"refresh": "true", "prevExist": "true"}
+        return self._changes("PUT", call.path, fields, limit_s)
+
+    def _changes(
+        self, method: str, path: str, fields: dict[str, Any], limit_s: float | None = None
+    ) -> int:
+        """Make a change and return its index, 0 if its condition did not hold."""
+        try:
+            answer = self._call(method, path, fields, limit_s, writes=True)
+        except errors.REFUSED:
+            return 0
+        return int(_body(answer)["node"]["modifiedIndex"])
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        fields: dict[str, Any],
+        limit_s: float | None = None,
+        *,
+        writes: bool = False,
+    ) -> Any:
+        deadline = time.monotonic() + min(self.timeout_s, limit_s or self.timeout_s)
+        failed: Exception | None = None
+        while (left_s := deadline - time.monotonic()) > 0:
+            self.check_open()
+            at = self._at
+            is_split = not writes and len(self._clients) > 1
+            limit = urllib3.Timeout(left_s / 2 if is_split else left_s)
+            try:
+                return self._clients[at].api_execute(_KEYS + path, method, fields, timeout=limit)
+            except errors.REFUSED:
+                raise
+            except (etcd.EtcdException, ValueError) as error:
+                failed = error
+            self.check_open()
+            self._turn_from(at, failed)
+            may_go_on = errors.is_undone(failed) if writes else errors.is_transient(failed)
+            if not may_go_on:
+                break
+            self._closed.wait(_PAUSE_S)
+        if failed is None:
+            raise StoreUnavailable(f"etcd at {self.where} has not answered in time")
+        raise errors.translate(failed, self.where, path if writes else None) from failed
+
+    def _turn_from(self, at: int, error: Exception) -> None:
+        """Switch to the next server, unless another thread has done so."""
+        if errors.is_transient(error) and self._at == at:
+            self._at = (at + 1) % len(self._clients)
+
+
+def _body(answer: Any) -> Any:
+    return json.loads(answer.data)
+
+
+def _node(found: dict[str, Any], seen: int) -> Node:
+    return Node(
+        path=found.get("key", "/"),
+        text=found.get("value", ""),
+        index=found.get("modifiedIndex", 0),
+        is_folder=found.get("dir", False),
+        seen=seen,
+    )

@@ -1,0 +1,101 @@
+"""The writes of a unit that follow its guard. Whoever reads a guard does them, if nobody has.
+
+Each is conditional: it leaves alone what is newer than the guard. So it does not matter how often,
+and how late, they are done, except that a key that somebody removed again may come back; the keys
+for which that can happen only say that there is something to look at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobx.kv.etcd2.calls import List, Look, Node, Remove, Steps, Write, one, together
+from jobx.kv.etcd2.names import Names
+from jobx.kv.etcd2.notes import Notes
+from jobx.kv.etcd2.records import Step
+
+
+class Redo:
+    """Does redo lists.
+
+    Args:
+        names: The names of the keys.
+        notes: What is remembered of them.
+    """
+
+    def __init__(self, names: Names, notes: Notes) -> None:
+        self._names = names
+        self._notes = notes
+
+    def finish(self, steps: Sequence[Step], guard: str, index: int) -> Steps[None]:
+        """Do a list.
+
+        Args:
+            steps: The list. The last one comes after all others, so that it shows their end.
+            guard: The path of the guard.
+            index: Its index.
+        """
+        if steps:
+            yield from together([self._do(step, index) for step in steps[:-1]])
+            yield from self._do(steps[-1], index)
+        self._notes.finished(guard, index)
+
+    def finish_if_need_be(self, steps: Sequence[Step], guard: Node) -> Steps[bool]:
+        """Do a list unless it is done; return whether it was not."""
+        if not steps or self._notes.is_finished(guard.path, guard.index):
+            return False
+        if (yield from self._is_done(steps[-1], guard.index)):
+            self._notes.finished(guard.path, guard.index)
+            return False
+        yield from self.finish(steps, guard.path, guard.index)
+        return True
+
+    def _is_done(self, step: Step, index: int) -> Steps[bool]:
+        if step.kind == "clear":
+            return not (yield from self._old(step, index))
+        node = yield from one(Look(self._names.path(step.key)))
+        if step.kind == "remove":
+            return not 0 < node.index < index
+        return bool(node.index > index)
+
+    def _do(self, step: Step, index: int) -> Steps[None]:
+        path = self._names.path(step.key)
+        if step.kind == "set":
+            yield from self._set(path, step.text, index)
+        elif step.kind == "remove":
+            yield from self._remove(path, index)
+        else:
+            old = yield from self._old(step, index)
+            yield from together([self._remove(node.path, index) for node in old])
+
+    def _set(self, path: str, text: str, index: int) -> Steps[None]:
+        known = self._notes.index(path)
+        while known < index:
+            written = yield from one(Write(path, text, known))
+            if written:
+                self._notes.wrote(path, written)
+                return
+            known = (yield from one(Look(path))).index
+
+    def _remove(self, path: str, index: int) -> Steps[None]:
+        known = self._notes.index(path)
+        self._notes.forget(path)
+        while known < index:
+            if known and (yield from one(Remove(path, known))):
+                return
+            known = (yield from one(Look(path))).index
+            if known == 0:
+                return
+
+    def _old(self, step: Step, index: int) -> Steps[list[Node]]:
+        """Return the files with a prefix that are older than the guard and do not stay."""
+        kept = {self._names.path(key) for key in step.kept}
+        nodes: list[Node] = yield from one(List(self._names.folder(step.key), is_deep=True))
+        return [
+            node
+            for node in nodes
+            if node.index < index
+            and node.path not in kept
+            and not node.is_folder
+            and (self._names.key(node.path) or "").startswith(step.key)
+        ]

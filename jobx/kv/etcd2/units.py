@@ -1,0 +1,304 @@
+"""How a unit is written without a transaction.
+
+1. What it demands of other keys than its guard is read.
+2. Open markers and Idempotency-Keys are written; they wait for the guard (see ``reading``).
+3. The guard is written, on its condition: the key of the last conditional write. With it the unit
+   is there. Its record carries all other writes.
+4. Those follow. If they do not, whoever reads the guard next does them.
+
+So of two units that must exclude each other, the last conditional write must be of the same key. A
+unit without a conditional write has no guard: it is written key by key, removals last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+from msgspec import Struct
+
+from jobx.errors import Conflict, JobxError, OutcomeUnknown
+from jobx.kv import keys
+from jobx.kv.etcd2.calls import (
+    List,
+    Look,
+    Node,
+    Pause,
+    Remove,
+    RemoveFolder,
+    Steps,
+    Write,
+    one,
+    together,
+)
+from jobx.kv.etcd2.names import Names
+from jobx.kv.etcd2.notes import Notes
+from jobx.kv.etcd2.reading import Reader
+from jobx.kv.etcd2.records import Record, Step, decode, digest, encode
+from jobx.kv.etcd2.redo import Redo
+from jobx.kv.net_effect import Played, play
+from jobx.kv.store import Unit
+
+#: Written before the guard: what leads to it after a crash, and what no two units may have.
+_FIRST: Final = (keys.OPEN, keys.IDEMPOTENCY)
+#: Follow from the guard, so nobody is asked about them.
+_INDEXES: Final = (keys.KEPT, keys.LISTED)
+#: How often a key is looked at that waits for a guard.
+_LOOK_S: Final = 0.05
+#: No folder above these names is removed when it is empty.
+_TOP: Final = 3
+
+
+class Plan(Struct, frozen=True):
+    """What is written of a unit, and when.
+
+    Attributes:
+        asked: The revision that each key must have, 0: it must not exist; of other keys than those
+            that are written first, and than the guard.
+        first: What is written before the guard.
+        taken: The keys of those that must not exist.
+        guard: The key of the guard, None if there is none.
+        revision: The revision that it must have.
+        value: Its value; None if it is removed.
+        rest: What follows.
+    """
+
+    asked: dict[str, int]
+    first: dict[str, bytes]
+    taken: frozenset[str]
+    guard: str | None
+    revision: int
+    value: bytes | None
+    rest: tuple[Step, ...]
+
+
+def plan(played: Played) -> Plan:
+    """Return what is written of a unit that has this net effect, and when."""
+    guard = next(reversed(played.conditions), None)
+    left = {key: value for key, value in played.left.items() if key != guard}
+    first = {
+        key: value
+        for key, value in left.items()
+        if guard is not None
+        and value is not None
+        and key.startswith(_FIRST)
+        and not played.conditions.get(key)
+    }
+    asked = {
+        key: revision
+        for key, revision in played.conditions.items()
+        if key != guard and key not in first and not key.startswith(_INDEXES)
+    }
+    rest = {key: value for key, value in left.items() if key not in first}
+    value = None if guard is None else played.left.get(guard)
+    revision = 0 if guard is None else played.conditions[guard]
+    stays = tuple(key for key, kept in played.left.items() if kept is not None)
+    steps = tuple(_steps(rest, played.prefixes, stays))
+    taken = frozenset(first.keys() & played.conditions.keys())
+    return Plan(asked, first, taken, guard, revision, value, steps)
+
+
+def _steps(
+    left: dict[str, bytes | None], prefixes: list[str], stays: tuple[str, ...]
+) -> Iterator[Step]:
+    """Yield the writes after the guard; the last one shows that all were done.
+
+    That is one that stays as long as it can: the index of finished requests, which is the last
+    thing that is removed of one.
+    """
+    for prefix in prefixes:
+        yield Step("clear", prefix, kept=tuple(key for key in stays if key.startswith(prefix)))
+    yield from (Step("remove", key) for key, value in left.items() if value is None)
+    there = [(key, value) for key, value in left.items() if value is not None]
+    for key, value in sorted(there, key=lambda one: one[0].startswith(keys.KEPT)):
+        yield Step("set", key, encode(Record(value)))
+
+
+class Writer:
+    """Writes units.
+
+    Args:
+        names: The names of the keys.
+        notes: What is remembered of them.
+        reader: Reads entries.
+        redo: Does lists.
+    """
+
+    def __init__(self, names: Names, notes: Notes, reader: Reader, redo: Redo) -> None:
+        self._names = names
+        self._notes = notes
+        self._reader = reader
+        self._redo = redo
+
+    def write(self, unit: Unit) -> Steps[Conflict | None]:
+        """Write a unit; return why it was not written, None if it was.
+
+        Raises:
+            OutcomeUnknown: It may have been written.
+            JobxError: It was not written.
+        """
+        played = play(unit)
+        wanted = plan(played)
+        if played.refused is not None:
+            broken = yield from self._broken(played.conditions)
+            return Conflict(broken or played.refused)
+        if wanted.guard is None:
+            yield from self._write_loose(wanted, played)
+            return None
+        broken = yield from self._broken(wanted.asked)
+        if broken is None:
+            broken = yield from self._write_guarded(wanted, wanted.guard)
+        return None if broken is None else Conflict(broken)
+
+    def _broken(self, asked: dict[str, int]) -> Steps[str | None]:
+        """Return the first key that does not have the revision that it must have."""
+        found = yield from together([self._reader.get(key) for key in asked])
+        for (key, revision), (entry, _) in zip(asked.items(), found, strict=True):
+            if (entry.revision if entry else 0) != revision:
+                return key
+        return None
+
+    def _write_guarded(self, wanted: Plan, guard: str) -> Steps[str | None]:
+        """Write a unit with a guard; return the key whose condition did not hold."""
+        unit = digest(guard, wanted.value)
+        mine: dict[str, int] = {}
+        more: list[Step] = []
+        broken: str | None = None
+        try:
+            for key in sorted(wanted.first, key=lambda key: key not in wanted.taken):
+                waiting = Record(wanted.first[key], unit=unit, guard=guard)
+                index = yield from self._write_first(key, waiting, key in wanted.taken)
+                if index:
+                    if index > 0:
+                        mine[key] = index
+                elif key in wanted.taken:
+                    broken = key
+                    break
+                else:  # there is one already that leads to the guard
+                    more.append(Step("set", key, encode(Record(wanted.first[key]))))
+            if broken is None:
+                steps = (*more, *wanted.rest)
+                broken = yield from self._write_guard_and_rest(wanted, guard, steps)
+        except OutcomeUnknown as error:
+            raise OutcomeUnknown(guard, error.args[1]) from error
+        except JobxError:
+            yield from self._take_back(mine, guard, unit)
+            raise
+        if broken is not None:
+            yield from self._take_back(mine, guard, unit)
+        return broken
+
+    def _write_first(self, key: str, record: Record, must_be_new: bool) -> Steps[int]:
+        """Write a key that waits for its guard, if it is free.
+
+        Returns:
+            Its index; 0 if it is not free, -1 if an earlier try of the unit has written it.
+        """
+        path, text = self._names.path(key), encode(record)
+        while True:
+            index: int = yield from one(Write(path, text, 0))
+            if index:
+                self._notes.wrote(path, index)
+                return index
+            node: Node = yield from one(Look(path))
+            if node.index and node.text == text:
+                return -1
+            if node.index and not must_be_new:
+                return 0
+            if (yield from self._reader.entry(key, node)) is not None:
+                return 0
+            yield from one(Pause(_LOOK_S))
+
+    def _take_back(self, mine: dict[str, int], guard: str, unit: str) -> Steps[None]:
+        """Remove what waits for a guard, unless an earlier try of the unit has written that."""
+        with suppress(JobxError):
+            entry = (yield from self._reader.get(guard))[0] if mine else None
+            if entry is not None and digest(guard, entry.value) == unit:
+                return
+            for key, index in mine.items():
+                yield from one(Remove(self._names.path(key), index))
+
+    def _write_guard_and_rest(
+        self, wanted: Plan, guard: str, steps: tuple[Step, ...]
+    ) -> Steps[str | None]:
+        path, revision = self._names.path(guard), wanted.revision
+        if wanted.value is None and revision and not steps:
+            is_removed = yield from one(Remove(path, revision))
+            return None if is_removed else guard
+        text = encode(Record(wanted.value, redo=steps))
+        index = yield from self._write_guard(guard, text, revision)
+        if not index:
+            return guard
+        try:
+            yield from self._redo.finish(steps, path, index)
+            if wanted.value is None:
+                yield from one(Remove(path, index))
+        except JobxError as error:
+            raise OutcomeUnknown(guard, f"it is written, but not all with it: {error}") from error
+        return None
+
+    def _write_guard(self, guard: str, text: str, revision: int) -> Steps[int]:
+        """Write the guard on its condition; return its index, or 0."""
+        path = self._names.path(guard)
+        while True:
+            index: int = yield from one(Write(path, text, revision))
+            if index:
+                self._notes.wrote(path, index)
+                return index
+            node: Node = yield from one(Look(path))
+            entry = yield from self._reader.entry(guard, node)
+            is_closed = node.index > 0 and decode(guard, node.text).is_closed
+            if revision or is_closed or entry is not None:
+                return 0
+            yield from one(Pause(_LOOK_S))  # something is there that soon will not be
+
+    def _write_loose(self, wanted: Plan, played: Played) -> Steps[None]:
+        """Write a unit without a guard: what is set, what is cleared, what is removed."""
+        begun = ""
+        try:
+            sets = [step for step in wanted.rest if step.kind == "set"]
+            begun = sets[0].key if sets else ""
+            yield from together([self._put(step) for step in sets])
+            for prefix in played.prefixes:
+                yield from self._clear(prefix, {step.key for step in sets})
+                begun = begun or prefix
+            removed = [step.key for step in wanted.rest if step.kind == "remove"]
+            yield from together([self._drop(key) for key in removed[:-1]])
+            yield from together([self._drop(key) for key in removed[-1:]])
+        except OutcomeUnknown:
+            raise
+        except JobxError as error:
+            if begun:
+                raise OutcomeUnknown(begun, str(error)) from error
+            raise
+
+    def _put(self, step: Step) -> Steps[None]:
+        path = self._names.path(step.key)
+        self._notes.wrote(path, (yield from one(Write(path, step.text))))
+
+    def _drop(self, key: str) -> Steps[None]:
+        path = self._names.path(key)
+        self._notes.forget(path)
+        if (yield from one(Remove(path))):
+            yield from self._prune(path)
+
+    def _clear(self, prefix: str, stays: set[str]) -> Steps[None]:
+        folder = self._names.folder(prefix)
+        is_whole = prefix.endswith("/") or (not prefix and self._names.has_root)
+        if is_whole and not any(key.startswith(prefix) for key in stays):
+            if (yield from one(RemoveFolder(folder, is_deep=True))):
+                yield from self._prune(folder)
+            return
+        nodes: list[Node] = yield from one(List(folder, is_deep=True))
+        found = ((self._names.key(node.path), node) for node in nodes if not node.is_folder)
+        gone = [key for key, _ in found if key is not None and key.startswith(prefix)]
+        yield from together([self._drop(key) for key in gone if key not in stays])
+
+    def _prune(self, path: str) -> Steps[None]:
+        """Remove the folders that a path was in, as long as they are empty."""
+        folder = path.rpartition("/")[0]
+        while self._names.depth(folder) >= _TOP:
+            if not (yield from one(RemoveFolder(folder))):
+                return
+            folder = folder.rpartition("/")[0]
