@@ -65,6 +65,12 @@ class Adopt(Struct, frozen=True):
     requests: tuple[Waiting, ...]
 
 
+class AdoptStrays(Struct, frozen=True):
+    """Continue these requests from their logs, those that nobody coordinates."""
+
+    keys: tuple[RequestKey, ...]
+
+
 class Waiting(Struct, frozen=True):
     """A request of an earlier life that waits for its continuation.
 

@@ -36,13 +36,14 @@ from jobx.actors.gateway.waiters import Answers
 from jobx.actors.janitor import Janitor
 from jobx.actors.lifetime import Lifetime
 from jobx.actors.log_writer import LogWriter
-from jobx.actors.messages import Adopt, Drain, Probe
+from jobx.actors.messages import Adopt, AdoptStrays, Drain, Probe
 from jobx.actors.periodic import Periodic
 from jobx.actors.ports import Services
 from jobx.actors.readiness import Readiness
 from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.actors.store_health import StoreHealth, check_at_start
+from jobx.actors.strays import Strays
 from jobx.actors.threads import in_daemon
 from jobx.config import Settings
 from jobx.errors import InUse
@@ -53,7 +54,7 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.entities.entities import Entities
 from jobx.kv.folder_lock import FolderLock
 from jobx.kv.leases import Lease
-from jobx.kv.opening import LEASE_S, lease_of, name_of, open_store, patience_s
+from jobx.kv.opening import LEASE_S, is_here, lease_of, name_of, open_store, patience_s
 from jobx.kv.requests.lives import LOCAL
 from jobx.questions import Question
 from jobx.system import processes
@@ -71,6 +72,8 @@ REFRESH_S: Final = 0.5
 PLACE_S: Final = 2.0
 #: How often expired requests and orphaned blob folders are removed.
 SWEEP_S: Final = 10.0
+#: How often a store on other machines is checked for open requests that nobody coordinates.
+STRAYS_S: Final = 15.0
 #: How often unused plans and code are removed.
 SWEEP_CODE_S: Final = 600.0
 #: How often unfinished shared files are removed.
@@ -343,7 +346,15 @@ class Node:
         periodic.every(SWEEP_S, self._sweeping, janitor.sweep, janitor.sweep_folders)
         periodic.every(SWEEP_CODE_S, self._sweeping, janitor.sweep_code)
         periodic.every(CLEAN_S, None, lambda: janitor.sweep_files(files))
+        if not is_here(self._settings):
+            strays = Strays(self._store, LOCAL, self._services.budget.__contains__)
+            after = partial(self._adopt_strays, strays)
+            periodic.every(STRAYS_S, self._background, strays.look, after=after)
         periodic.once(self._health.check_later())
+
+    def _adopt_strays(self, strays: Strays) -> None:
+        if strays.found:
+            self._base.deliver(self._supervisor, AdoptStrays(strays.found))
 
     def _confirm(self, place: data_folder.Place) -> None:
         """End the node if its files were removed: everything that it writes would be lost."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from jobx.actors.coordination.supervisor import Supervisor
 from jobx.actors.log_reader import has_progressed, read_log
 from jobx.actors.messages import (
     Adopt,
+    AdoptStrays,
     Cancel,
     CommitRefused,
     Committed,
@@ -32,6 +34,7 @@ from jobx.actors.ports import Services
 from jobx.actors.runtime.address import Address
 from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
+from jobx.actors.strays import Strays
 from jobx.config import RequestSettings, Settings
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
@@ -40,6 +43,7 @@ from jobx.kv.requests import lives, request_entity
 from jobx.kv.store import Put, Write
 from jobx.payload import Payload, pack_offsets
 from tests.simulation.executors import GONE, Faults, SimulatedExecutors
+from tests.simulation.unsure_store import UnsureStore, VirtualLogWriter, VirtualLoop
 from tests.simulation.world import World, plan
 
 WORKFLOW = "w"
@@ -122,12 +126,23 @@ class SimulatedLog:
 
 
 class Simulation:
-    """One store, one node after the other, some requests."""
+    """One store, one node after the other, some requests.
 
-    def __init__(self, seed: int, tmp: Path, node_deaths: int = 100) -> None:
+    Args:
+        seed: Determines everything.
+        tmp: The folder of blobs.
+        node_deaths: See ``RequestSettings``.
+        is_unsure: Nodes have a real log writer, over ``unsure``.
+    """
+
+    def __init__(
+        self, seed: int, tmp: Path, node_deaths: int = 100, *, is_unsure: bool = False
+    ) -> None:
         self.rng = random.Random(seed)
         self.scheduler = VirtualScheduler(seed)
         self.store = MemoryStore()
+        self.unsure = UnsureStore(self.store, self.scheduler, self.rng)
+        self._is_unsure = is_unsure
         self.blobs: dict[str, bytes] = {}
         self.blob_folder = BlobFolder(tmp)
         self.world = World(seed, breadth=self.rng.choice((3, 5, 7, 12)))
@@ -148,6 +163,7 @@ class Simulation:
         self.opened: set[str] = set()
         self.ended: dict[str, list[model.Request]] = {}
         self.refused: dict[str, Refused] = {}
+        self.asked: Counter[str] = Counter()
         self.cancelled: set[str] = set()
         self.crashes = 0
         self.coordinator_faults = 0
@@ -166,7 +182,7 @@ class Simulation:
         self.executors = SimulatedExecutors(
             self.world, self.rng, self.scheduler, self.faults, self.blobs
         )
-        self.log = SimulatedLog(self.store, self.rng, self.scheduler)
+        self.log = self._new_log()
         self.base = LoopSystemBase(
             self.scheduler,
             node_id="sim",
@@ -174,7 +190,9 @@ class Simulation:
             capabilities={},
             services=None,
         )
-        self.executors.base = self.log.base = self.base
+        self.executors.base = self.base
+        if isinstance(self.log, SimulatedLog):
+            self.log.base = self.base
         self._gateway = self.base.endpoint(self._hear)
         self.base.services = Services(
             node_id="sim",
@@ -187,6 +205,7 @@ class Simulation:
             now_at=self.scheduler.now,
             gateway=self._gateway,
         )
+        self._strays = Strays(self.store, "sim", self.base.services.budget.__contains__)
         system = ActorSystem(systemBase=self.base, transientUnique=True)
         self.supervisor = system.createActor(Supervisor)
         opened = lives.opened(self.store, "sim")
@@ -202,6 +221,14 @@ class Simulation:
         if waiting:
             self.base.deliver(self.supervisor, Adopt(tuple(waiting)))
 
+    def _new_log(self) -> SimulatedLog | VirtualLogWriter:
+        if not self._is_unsure:
+            return SimulatedLog(self.store, self.rng, self.scheduler)
+        loop = VirtualLoop(self.scheduler, self.unsure)
+        patience_s = self.rng.choice((0.0, 2.5))
+        # By then there is another base, and the loop of this one is dead.
+        return VirtualLogWriter(loop, lambda *letter: self.base.deliver(*letter), patience_s)
+
     def kill_node(self) -> None:
         """Lose everything but the store and those blobs that reached the disk."""
         self.crashes += 1
@@ -213,6 +240,7 @@ class Simulation:
 
     def submit(self, request_id: str, *, is_blocking: bool = True) -> None:
         """Ask for a request."""
+        self.asked[request_id] += 1
         request = model.Request(
             workflow_name=WORKFLOW,
             request_id=request_id,
@@ -240,13 +268,23 @@ class Simulation:
             ),
         )
 
-    def run(self, request_ids: list[str], limit_s: float = 1_000.0) -> None:
+    def run(self, request_ids: list[str], limit_s: float = 10_000.0) -> None:
         """Run until all accepted requests have ended in the store, with mishaps on the way."""
         while not self.is_quiet(request_ids):
             assert self.scheduler.now() < limit_s, f"not ended: {self.unfinished(request_ids)}"
             self.scheduler.advance(self.rng.choice((0.001, 0.01, 0.1, 1.0)))
             self._interfere(self.rng.choice(request_ids))
-        self.scheduler.advance(60.0)
+            if self._is_unsure and self.rng.random() < 0.1:
+                self.adopt_strays()
+        self.unsure.rate = 0.0  # so that what is open ends
+        for _ in range(5 if self._is_unsure else 1):
+            self.scheduler.advance(60.0)
+            self.adopt_strays()
+
+    def adopt_strays(self) -> None:
+        """Do what a node does now and then on a store of other machines."""
+        self._strays.look()
+        self.base.deliver(self.supervisor, AdoptStrays(self._strays.found))
 
     def _interfere(self, request_id: str) -> None:
         if self.crashes < 20 and self.rng.random() < self.node_crash:

@@ -13,6 +13,7 @@ from jobx.actors.coordination.batches import Batch
 from jobx.actors.coordination.coordinator import Coordinator
 from jobx.actors.messages import (
     Adopt,
+    AdoptStrays,
     Cancel,
     CommitRefused,
     Describe,
@@ -71,6 +72,7 @@ def provoke(simulation: Simulation, kind: Any) -> None:
         Cancel: Cancel(key, "why not", gateway, 1),
         ActorExitRequest: Cancel(key, "what is at work goes", gateway, 1),
         Drain: Drain(),
+        AdoptStrays: AdoptStrays((key,)),
         Probe: Probe(gateway, 1),
         Progressed: Progressed(key),
     }

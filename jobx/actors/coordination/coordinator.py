@@ -180,14 +180,15 @@ class Coordinator(LoopActor):
         }
         suspended = self.state.ready.suspended
         for vertex in message.vertices:
-            if vertex in asked:  # the batch may have left before it was asked
-                del self._started[asked[vertex]]
+            # The batch may have left before it was asked, and the mapper may run again meanwhile.
+            if vertex in asked:
+                work = self._started.pop(asked[vertex]).work
             elif suspended.get(vertex) == sender:
                 del suspended[vertex]
+                work = PullMapper(vertex, self.state.attempt((vertex, MAPPER)).number)
             else:
                 continue
-            attempt = self.state.attempt((vertex, MAPPER)).number
-            self._reports.attempt_failed(PullMapper(vertex, attempt), vertex, message.failure)
+            self._reports.attempt_failed(work, vertex, message.failure)
 
     def _child_failed(self, message: ChildFailed, sender: ActorAddress) -> None:
         """Give back the work of a batch actor that died of an internal fault."""

@@ -15,6 +15,7 @@ from jobx.actors.coordination.given_up import GivenUp
 from jobx.actors.coordination.restarts import Restarts
 from jobx.actors.messages import (
     Adopt,
+    AdoptStrays,
     Cancel,
     Describe,
     Described,
@@ -141,6 +142,13 @@ class Supervisor(LoopActor):
         self._recovery.add(message.requests)
         self._reading.update(waiting.key for waiting in message.requests)
         self._take_up()
+
+    def _adopt_strays(self, message: AdoptStrays, _: ActorAddress) -> None:
+        for key in message.keys:
+            is_left = self.node.left.reason(key) is not None
+            if key not in self._open and key not in self._reading and not is_left:
+                _log.warning("request %s is open, and nobody coordinates it", "/".join(key))
+                self._read(key)
 
     def _take_up(self) -> None:
         """Recover requests as far as there is room, and check again while some wait."""
@@ -309,6 +317,7 @@ def _damaged(error: JobxError) -> model.Failure:
 _RECEIVE: Final[dict[type, Callable[[Supervisor, Any, ActorAddress], None]]] = {
     Submit: Supervisor._submit,
     Adopt: Supervisor._adopt,
+    AdoptStrays: Supervisor._adopt_strays,
     LogRead: Supervisor._log_read,
     Ended: Supervisor._ended,
     Progressed: Supervisor._progressed,

@@ -1,0 +1,42 @@
+"""Open requests that nobody coordinates.
+
+When a node dies, what it had sent to a store on other machines may arrive there after the next node
+has looked for open requests. And an event that arrives so late refuses the one that a coordinator
+wrote in its place, as if somebody else had the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from jobx.actors.messages import RequestKey
+from jobx.kv.requests import lives
+from jobx.kv.store import Store
+
+
+class Strays:
+    """Finds requests of a node that were open and unknown at two looks in a row.
+
+    Args:
+        store: The store.
+        node_id: The node.
+        is_known: Whether a request is open on the node; may be called from any thread.
+
+    Attributes:
+        found: What the last look found.
+    """
+
+    def __init__(self, store: Store, node_id: str, is_known: Callable[[RequestKey], bool]) -> None:
+        self.found: tuple[RequestKey, ...] = ()
+        self._store = store
+        self._node_id = node_id
+        self._is_known = is_known
+        self._unknown: frozenset[RequestKey] = frozenset()
+
+    def look(self) -> None:
+        """Look once; blocks."""
+        opened = lives.opened(self._store, self._node_id)
+        keys = (RequestKey(one.workflow, one.request_id) for one in opened)
+        unknown = frozenset(key for key in keys if not self._is_known(key))
+        self.found = tuple(sorted(unknown & self._unknown))
+        self._unknown = unknown
