@@ -27,7 +27,7 @@ COMPILED = (
     "handlers/pairs/merged_groups",
     "handlers/pairs/grouping",
     "handlers/execution/protocol",
-    "handlers/execution/segments",
+    "handlers/execution/collecting",
     "handlers/pairs/sequences",
     "handlers/pairs/run_writer",
     "handlers/execution/frame_run",

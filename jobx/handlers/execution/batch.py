@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from jobx.errors import JobxError
 from jobx.frames import Frame
+from jobx.handlers.execution.collecting import microseconds
 from jobx.handlers.execution.frame_run import FrameRun, notes_of, now
 from jobx.handlers.execution.inputs import arguments, items
 from jobx.handlers.execution.protocol import MAX_SUSPENDED, vertices_of
-from jobx.handlers.execution.segments import microseconds
 from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.execution.suspended import SuspendedMapper, chunk_payload, digest
 from jobx.handlers.failures import Misuse, describe, shorten

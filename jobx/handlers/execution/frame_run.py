@@ -10,8 +10,8 @@ from contextvars import Context
 from typing import Any, Final, TypeVar, cast
 
 from jobx.frames import Frame
+from jobx.handlers.execution.collecting import Segments, microseconds
 from jobx.handlers.execution.protocol import vertices_of
-from jobx.handlers.execution.segments import Segments, microseconds
 from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.failures import describe, shorten
 from jobx.handlers.forked import end
