@@ -8,6 +8,8 @@ an unknown field or a wrong type is refused with its place.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -149,11 +151,19 @@ class PlanStep(Entity, frozen=True, kw_only=True):
     combiner: HandlerRef | None = None
     reducer: HandlerRef
 
+    def handlers(self) -> Iterator[HandlerRef]:
+        """Yield its handlers, in the order of their stages."""
+        yield from filter(None, (self.mapper, self.combiner, self.reducer))
+
 
 class Plan(Entity, frozen=True, kw_only=True):
     """All steps of a workflow with the handler versions that a request pins at its start."""
 
     steps: dict[str, PlanStep]
+
+    def handlers(self) -> Iterator[HandlerRef]:
+        """Yield the handlers of all steps."""
+        return chain.from_iterable(step.handlers() for step in self.steps.values())
 
 
 class Failure(Entity, frozen=True, kw_only=True):

@@ -47,6 +47,7 @@ from jobx.actors.strays import Strays
 from jobx.actors.threads import in_daemon
 from jobx.config import Settings
 from jobx.errors import InUse
+from jobx.handlers.authoring.code_cache import CodeCache
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.files import opening
 from jobx.kv import data_folder
@@ -255,7 +256,7 @@ class Node:
             node_id=LOCAL,
             incarnation=incarnation,
             temp_dir=settings.data_dir / "tmp",
-            library=self._library,
+            library=CodeCache(self._store),
             deliver=self._base.deliver,
             notify=self._notifier.notify,
         )

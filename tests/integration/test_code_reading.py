@@ -10,7 +10,7 @@ import pytest
 
 from jobx.actors import node as node_module
 from jobx.errors import StoreUnavailable
-from jobx.handlers.authoring.library import Library
+from jobx.handlers.authoring.code_cache import CodeCache
 from tests.support.authoring import ANSWER
 from tests.support.live_node import Start, outcome_of, pairs_of
 from tests.support.waiting import eventually
@@ -23,12 +23,12 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]],
     """Do something before each read of code."""
 
     def install(before: Callable[[], object]) -> None:
-        class Slow(Library):
+        class Slow(CodeCache):
             def code(self, workflow: str, version: str) -> dict[str, Any]:
                 before()
                 return super().code(workflow, version)
 
-        monkeypatch.setattr(node_module, "Library", Slow)
+        monkeypatch.setattr(node_module, "CodeCache", Slow)
 
     return install
 

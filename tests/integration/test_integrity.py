@@ -21,6 +21,7 @@ from jobx.actors.log_reader import read_log
 from jobx.actors.messages import RequestKey
 from jobx.actors.request.events import Mapped
 from jobx.errors import JobxError
+from jobx.handlers.authoring.code_cache import CodeCache
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.execution import inputs
 from jobx.handlers.pairs import run_reader
@@ -103,7 +104,7 @@ def _readings(
     library = Library(store)
     yield "library", library.refresh
     for name in HANDLERS:
-        yield f"code {name}", lambda n=name: _code(library, n)
+        yield f"code {name}", lambda n=name: _code(store, library, n)
     for request_id in ids:
         blobs = folder / "blobs" / WORKFLOW / request_id
         yield f"request {request_id}", lambda i=request_id: request_entity.get(store, WORKFLOW, i)
@@ -113,12 +114,12 @@ def _readings(
         yield f"inputs {request_id}", lambda i=request_id, b=blobs: _inputs(store, b, i)
 
 
-def _code(library: Library, name: str) -> Any:
+def _code(store: SqliteStore, library: Library, name: str) -> Any:
     version = library.versions().get((WORKFLOW, name))
     if version is None:
         library.plan(WORKFLOW)
         raise library.unplanned(WORKFLOW, "each" if name == "each" else "fan")
-    return library.code(WORKFLOW, version)
+    return CodeCache(store).code(WORKFLOW, version)
 
 
 def _log(store: SqliteStore, request_id: str) -> Any:

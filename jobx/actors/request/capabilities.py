@@ -7,7 +7,5 @@ from jobx.model import PlanStep
 
 def missing_capability(step: PlanStep, offered: frozenset[str]) -> str | None:
     """Return a capability that a step requires and nobody offers, or None."""
-    for ref in (step.mapper, step.combiner, step.reducer):
-        if ref is not None and ref.required_capability not in offered:
-            return ref.required_capability
-    return None
+    required = (ref.required_capability for ref in step.handlers())
+    return next((one for one in required if one not in offered), None)

@@ -1,4 +1,4 @@
-"""The node's knowledge of workflows: jobs, plans and code, in memory, read again on change."""
+"""The node's knowledge of workflows: jobs and plans, in memory, read again on change."""
 
 from __future__ import annotations
 
@@ -6,24 +6,20 @@ import hashlib
 import logging
 import threading
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from jobx import model
 from jobx.errors import EntryDamaged, InvalidInput, JobxError, NotFound
-from jobx.handlers.authoring import checks
-from jobx.handlers.languages.base import Checked
+from jobx.handlers.authoring.planning import Planner
 from jobx.handlers.scope.arguments import Takes
 from jobx.kv import keys
-from jobx.kv.entities.entities import Entities, WorkflowSnapshot
-from jobx.kv.entities.versions import version_of
+from jobx.kv.entities.entities import Entities
 from jobx.kv.store import Put, Store, Write
 
-#: Decoded code in memory, by size of its source; the handler used last always stays.
-CODE_CACHE_BYTES: Final = 8 << 20
 #: How long a plan is kept after it was current: requests with it may not be durable yet.
 HELD_S: Final = 600.0
 
@@ -69,7 +65,7 @@ class _Known:
 class Library:
     """Workflows of the store, answered from memory.
 
-    One thread calls the methods, except that any thread may call ``refresh`` and ``code``. A
+    One thread calls the methods, except that any thread may call ``refresh``. A
     refresh replaces the knowledge in one assignment, and sees every change made before the call. A
     current plan must stay in the store while a node runs, because it is written only once.
 
@@ -86,10 +82,7 @@ class Library:
         self._refreshing = threading.Lock()  # an older read must not replace a newer one
         self._states: dict[str, bytes] | None = None
         self._known: dict[str, _Known] = {}
-        self._checked_before: dict[str, Checked] = {}
-        self._code_lock = threading.Lock()
-        self._code: OrderedDict[str, dict[str, Any]] = OrderedDict()
-        self._code_bytes = 0
+        self._planner = Planner()
 
     def refresh(self) -> bool:
         """Read the workflows that changed since the last refresh; return whether one did.
@@ -116,7 +109,7 @@ class Library:
         self._note_past(known)
         self._known = known
         self._states = states
-        self._forget_checks(known.values())
+        self._planner.forget(set().union(*(versions_of(one.pinned.plan) for one in known.values())))
         return True
 
     def _names(self) -> list[str]:
@@ -175,9 +168,7 @@ class Library:
         return {
             (workflow, ref.handler_name): ref.version
             for workflow, known in self._known.items()
-            for step in known.pinned.plan.steps.values()
-            for ref in (step.mapper, step.combiner, step.reducer)
-            if ref is not None
+            for ref in known.pinned.plan.handlers()
         }
 
     def plan(self, workflow: str) -> tuple[str, model.Plan, list[Write]]:
@@ -207,35 +198,6 @@ class Library:
             return reason
         return NotFound("step that can run", f"{workflow}/{step}: {reason}")
 
-    def code(self, workflow: str, version: str) -> dict[str, Any]:
-        """Return the fields of a ``load`` frame for a handler version; not to be changed. Blocks.
-
-        Raises:
-            NotFound: The version is not in the store.
-            EntryDamaged: The stored code is not that version.
-        """
-        known = self.known_code(workflow, version)
-        if known is not None:
-            return known
-        key = keys.code(workflow, version)
-        entry = self._store.get(key)
-        if entry is None:
-            raise NotFound("handler version", f"{workflow}/{version}")
-        handler = model.decode(model.Handler, f"handler {key}", entry.value)
-        if version_of(handler) != version:
-            raise EntryDamaged(key, "it is not the code that its name is a hash of")
-        fields = load_fields(handler, version)
-        self._keep_code(key, fields)
-        return fields
-
-    def known_code(self, workflow: str, version: str) -> dict[str, Any] | None:
-        """Return what ``code`` returns if it is in memory, else None."""
-        key = keys.code(workflow, version)
-        with self._code_lock:
-            if key in self._code:
-                self._code.move_to_end(key)
-            return self._code.get(key)
-
     def _workflow(self, name: str) -> _Known:
         known = self._known.get(name)
         if known is None:
@@ -258,22 +220,12 @@ class Library:
             _log.error("%s %s/%s cannot be read: %s", kind, workflow, name, fault)
         if faults and old is not None:
             return old
-        steps, broken = self._pin_steps(snapshot, faults)
+        steps, broken = self._planner.pin(snapshot, faults)
         pinned = self._pinned(workflow, model.Plan(steps=steps), old)
-        takes = {
-            name: found
-            for name in steps
-            if (found := self._takes(snapshot.handlers[snapshot.steps[name].map_handler_name]))
-        }
+        mappers = {name: snapshot.handlers[snapshot.steps[name].map_handler_name] for name in steps}
+        read = {name: self._planner.takes(mapper) for name, mapper in mappers.items()}
+        takes = {name: found for name, found in read.items() if found}
         return _Known(snapshot.jobs, pinned, broken, faults, takes=takes)
-
-    def _takes(self, handler: model.Handler) -> Takes | None:
-        if not handler.argument_spec:
-            return None
-        try:
-            return Takes(handler.argument_spec, self._checked(handler).optional)
-        except InvalidInput:  # its language, or the version of it, is unknown to this node
-            return None
 
     def _pinned(self, workflow: str, plan: model.Plan, old: _Known | None) -> _Pinned:
         body = model.encode(plan)
@@ -290,101 +242,7 @@ class Library:
             if unsure and self._store.get(keys.plan(workflow, pinned.digest)):
                 pinned.writes = []
 
-    def _pin_steps(
-        self, snapshot: WorkflowSnapshot, faults: Mapping[tuple[str, str], EntryDamaged]
-    ) -> tuple[dict[str, model.PlanStep], dict[str, JobxError]]:
-        """Return the steps that can run, and why the others cannot."""
-        steps: dict[str, model.PlanStep] = {}
-        broken: dict[str, JobxError] = {}
-        for name, step in sorted(snapshot.steps.items()):
-            try:
-                steps[name] = self._pin(step, snapshot.handlers)
-            except (InvalidInput, NotFound) as error:
-                _log.warning("step %s/%s cannot run: %s", step.workflow_name, name, error)
-                fields = (
-                    step.map_handler_name,
-                    step.combine_handler_name,
-                    step.reduce_handler_name,
-                )
-                damaged = (faults.get(("handler", field or "")) for field in fields)
-                broken[name] = next(filter(None, damaged), error)
-        return steps, broken
-
-    def _pin(self, step: model.Step, handlers: dict[str, model.Handler]) -> model.PlanStep:
-        combiner = step.combine_handler_name
-        return model.PlanStep(
-            mapper=self._ref(handlers, step.map_handler_name, "mapper"),
-            combiner=self._ref(handlers, combiner, "combiner") if combiner else None,
-            reducer=self._ref(handlers, step.reduce_handler_name, "reducer"),
-        )
-
-    def _ref(
-        self, handlers: dict[str, model.Handler], name: str, kind: model.HandlerType
-    ) -> model.HandlerRef:
-        handler = handlers.get(name)
-        if handler is None or handler.version is None or handler.handler_type != kind:
-            raise NotFound(kind, name)
-        return model.HandlerRef(
-            handler_name=name,
-            version=handler.version,
-            required_capability=handler.required_capability,
-            retry=handler.retry,
-            time_limit_s=handler.time_limit_s,
-            per_key=kind != "mapper" and self._is_per_key(handler),
-        )
-
-    def _is_per_key(self, handler: model.Handler) -> bool:
-        return self._checked(handler).per_key or handler.per_key
-
-    def _checked(self, handler: model.Handler) -> Checked:
-        """Return what is known of a handler, read once for each version."""
-        version = handler.version or ""
-        if version not in self._checked_before:
-            self._checked_before[version] = checks.read(
-                handler.source_type, handler.source_code, handler.handler_type
-            )
-        return self._checked_before[version]
-
-    def _forget_checks(self, known: Iterable[_Known]) -> None:
-        used = {
-            ref.version
-            for workflow in known
-            for step in workflow.pinned.plan.steps.values()
-            for ref in (step.mapper, step.combiner, step.reducer)
-            if ref is not None
-        }
-        self._checked_before = {v: read for v, read in self._checked_before.items() if v in used}
-
-    def _keep_code(self, key: str, fields: dict[str, Any]) -> None:
-        with self._code_lock:
-            if key in self._code:  # another thread also read it
-                return
-            self._code[key] = fields
-            self._code_bytes += len(fields["source_code"])
-            while self._code_bytes > CODE_CACHE_BYTES and len(self._code) > 1:
-                _, dropped = self._code.popitem(last=False)
-                self._code_bytes -= len(dropped["source_code"])
-
 
 def versions_of(plan: model.Plan) -> set[str]:
     """Return the handler versions that a plan needs."""
-    return {
-        ref.version
-        for step in plan.steps.values()
-        for ref in (step.mapper, step.combiner, step.reducer)
-        if ref is not None
-    }
-
-
-def load_fields(handler: model.Handler, version: str) -> dict[str, Any]:
-    """Return the fields of a ``load`` frame."""
-    return {
-        "version": version,
-        "name": handler.handler_name,
-        "workflow": handler.workflow_name,
-        "handler_type": handler.handler_type,
-        "source_type": handler.source_type,
-        "source_code": handler.source_code,
-        "argument_spec": [list(argument) for argument in handler.argument_spec],
-        "per_key": handler.per_key,
-    }
+    return {ref.version for ref in plan.handlers()}

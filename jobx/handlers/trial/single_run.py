@@ -22,7 +22,7 @@ from jobx.config import Settings, without_secrets
 from jobx.errors import FrameError, HandlerFailed, InternalError, InvalidInput
 from jobx.handlers import launch
 from jobx.handlers.authoring import source
-from jobx.handlers.authoring.library import load_fields
+from jobx.handlers.authoring.code_cache import load_fields
 from jobx.handlers.execution.settings import executor_config
 from jobx.handlers.pairs import run_reader
 from jobx.payload import Payload

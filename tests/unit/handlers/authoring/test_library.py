@@ -8,7 +8,6 @@ import pytest
 
 from jobx import model
 from jobx.errors import EntryDamaged, NotFound
-from jobx.handlers.authoring import library
 from jobx.handlers.authoring.library import Library
 from jobx.kv import keys
 from jobx.kv.entities.entities import Entities
@@ -250,46 +249,6 @@ def test_workflow_that_cannot_be_read_stays_as_it_was_known(
     assert known.plan("second")[1].steps == {}
 
 
-def test_code_gives_the_fields_of_a_load_frame(known: Library, entities: Entities) -> None:
-    pinned = version(entities, "split")
-    assert known.code("demo", pinned) == {
-        "version": pinned,
-        "name": "split",
-        "workflow": "demo",
-        "handler_type": "mapper",
-        "source_type": "python",
-        "source_code": MAPPER,
-        "argument_spec": [["root", "str"]],
-        "per_key": False,
-    }
-
-
-def test_code_of_an_older_version_stays_readable(known: Library, entities: Entities) -> None:
-    before = version(entities, "total")
-    entities.put(handler("total", "reducer", WHOLE_REDUCER))
-    known.refresh()
-    assert known.code("demo", before)["source_code"] == REDUCER
-
-
-def test_code_that_is_unknown_is_not_found(known: Library) -> None:
-    with pytest.raises(NotFound, match="handler version"):
-        known.code("demo", "0" * 64)
-
-
-def test_code_is_kept_up_to_a_size(
-    known: Library, store: MemoryStore, entities: Entities, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(library, "CODE_CACHE_BYTES", len(MAPPER))
-    split, total = version(entities, "split"), version(entities, "total")
-    known.code("demo", split)
-    store.commit([Delete(keys.code("demo", split))])
-    assert known.code("demo", split)["source_code"] == MAPPER
-
-    known.code("demo", total)
-    with pytest.raises(NotFound):
-        known.code("demo", split)
-
-
 @pytest.mark.parametrize(
     ("kind", "name"), [("workflow", None), ("job", "j"), ("step", "s"), ("handler", "m")]
 )
@@ -348,13 +307,3 @@ def _write_workflow(store: MemoryStore, workflow: str) -> None:
     entities.create(
         model.Job(workflow_name=workflow, job_name="j", description="", initial_step_name="s")
     )
-
-
-def test_code_that_is_not_what_its_version_says_is_not_given_out() -> None:
-    store = MemoryStore()
-    _write_workflow(store, "w")
-    handler = Entities(store).get(model.Handler, "w", "m")
-    altered = msgspec.structs.replace(handler, source_code="yield Return()\nyield 1, 2")
-    store.commit([Put(keys.code("w", handler.version or ""), model.encode(altered))])
-    with pytest.raises(EntryDamaged, match="hash"):
-        Library(store).code("w", handler.version or "")
