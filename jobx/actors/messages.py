@@ -15,6 +15,7 @@ from thespian.actors import ActorAddress
 from jobx import model
 from jobx.actors.request.events import Event
 from jobx.errors import JobxError
+from jobx.kv.requests.lives import Mark
 from jobx.kv.store import Write
 from jobx.payload import Payload
 from jobx.segments import Segment
@@ -42,12 +43,13 @@ class Submit(Struct, frozen=True):
 
 
 class Recover(Struct, frozen=True):
-    """Continue a request from its log."""
+    """Continue a request from its log; ``mark`` is its mark here if another node has it so far."""
 
     request: model.Request
     plan: model.Plan
     events: list[Event]
     reply_to: ActorAddress
+    mark: Mark = Mark()
 
 
 class GiveUp(Struct, frozen=True):
@@ -78,12 +80,14 @@ class Waiting(Struct, frozen=True):
         deaths: Deaths of the node in a row in which it ran without progress.
         is_set_aside: It is ended instead of being continued.
         turn: Number of suspects before it when it was last taken up.
+        node_id: The node that has coordinated it so far; empty for the node that takes it up.
     """
 
     key: RequestKey
     deaths: int = 0
     is_set_aside: bool = False
     turn: int = 0
+    node_id: str = ""
 
 
 class Probe(Struct, frozen=True):

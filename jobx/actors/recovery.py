@@ -85,7 +85,7 @@ def charge(
         is_acquitted = not is_stuck and (is_nobody or not has_waited)
         deaths = 0 if is_acquitted and not is_set_aside else mark.deaths + is_counted
         key = RequestKey(one.workflow, one.request_id)
-        waiting.append(Waiting(key, deaths, is_set_aside, mark.turn))
+        waiting.append(Waiting(key, deaths, is_set_aside, mark.turn, one.node_id))
     return waiting
 
 

@@ -47,6 +47,8 @@ from tests.simulation.unsure_store import UnsureStore, VirtualLogWriter, Virtual
 from tests.simulation.world import World, plan
 
 WORKFLOW = "w"
+#: The nodes that take turns: some take up their own requests, others those of another.
+NODES = ("sim", "sim", "other")
 
 
 @dataclass
@@ -175,6 +177,8 @@ class Simulation:
     def start_node(self) -> None:
         """Start a node on what the store holds."""
         self._incarnation += 1
+        turn = 0 if self._is_unsure else self._incarnation % len(NODES)
+        node_id = self.node_id = NODES[turn]
         limits = RequestSettings(
             window=1001, time_limit_s=100_000.0, lost_attempts=50, node_deaths=self.node_deaths
         )
@@ -185,7 +189,7 @@ class Simulation:
         self.log = self._new_log()
         self.base = LoopSystemBase(
             self.scheduler,
-            node_id="sim",
+            node_id=node_id,
             incarnation=self._incarnation,
             capabilities={},
             services=None,
@@ -195,7 +199,7 @@ class Simulation:
             self.log.base = self.base
         self._gateway = self.base.endpoint(self._hear)
         self.base.services = Services(
-            node_id="sim",
+            node_id=node_id,
             incarnation=self._incarnation,
             settings=settings,
             log=self.log,
@@ -205,10 +209,10 @@ class Simulation:
             now_at=self.scheduler.now,
             gateway=self._gateway,
         )
-        self._strays = Strays(self.store, "sim", self.base.services.budget.__contains__)
+        self._strays = Strays(self.store, node_id, self.base.services.budget.__contains__)
         system = ActorSystem(systemBase=self.base, transientUnique=True)
         self.supervisor = system.createActor(Supervisor)
-        opened = lives.opened(self.store, "sim")
+        opened = [one for node in {*NODES} for one in lives.opened(self.store, node)]
         was_lost, limit = self.crashes > 0, limits.node_deaths
         waiting = recovery.charge(
             opened,
@@ -262,7 +266,7 @@ class Simulation:
                 time_limit_s=100_000.0,
                 writes=(
                     plan_write,
-                    *request_entity.accept_writes(request, "sim", "", self._incarnation),
+                    *request_entity.accept_writes(request, self.node_id, "", self._incarnation),
                 ),
                 reply_to=self._gateway,
             ),
@@ -308,7 +312,7 @@ class Simulation:
             if record.name == wanted:
                 self.coordinator_faults += 1
                 number = int(record.address.rpartition("/")[2])
-                address = Address("sim", self._incarnation, number)
+                address = Address(self.node_id, self._incarnation, number)
                 self.base.deliver(address, Lost([], None, GONE))  # type: ignore[arg-type]  # no ticket at all
 
     def entity(self, request_id: str) -> model.Request | None:

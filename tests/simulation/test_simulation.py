@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobx.actors.request.events import Finished, from_record
+from jobx.actors.request.events import Adopted, Finished, from_record
 from jobx.errors import Conflict
 from jobx.kv import keys
 from jobx.kv.requests import event_log
@@ -53,6 +53,8 @@ def _check(simulation: Simulation) -> None:
         ]
         assert [isinstance(event, Finished) for event in events].count(True) == 1
         assert isinstance(events[-1], Finished)
+        owners = [event.node for event in events if isinstance(event, Adopted)]
+        assert not owners or request.coordinator == owners[-1]
     assert simulation.store.range("open/") == []
     assert simulation.executors.kept == {}
     assert [record.name for record in simulation.base.tree()] == ["Supervisor (0 open)"]

@@ -94,6 +94,10 @@ class LiveNode:
         """Call something on the node's loop."""
         self._loop.call_soon_threadsafe(call)
 
+    def later(self, call: Callable[[], object]) -> None:
+        """Call something on the loop of the node."""
+        self._loop.call_soon_threadsafe(call)
+
     def is_idle(self) -> bool:
         """Whether nothing is at work or open."""
         status = self.status()

@@ -51,8 +51,9 @@ from jobx.actors.request.decisions import (
     Work,
     decide,
 )
-from jobx.actors.request.events import Accepted, Adopted, Cancelled, Failed
+from jobx.actors.request.events import Accepted, Cancelled, Failed
 from jobx.actors.request.state import RequestState
+from jobx.actors.request.time_spent import spent_s
 from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.failure import ChildFailed
@@ -133,13 +134,12 @@ class Coordinator(LoopActor):
     def _recover(self, begin: Recover) -> None:
         self._phase = "proving"
         self._journal.replay(begin.events)
-        self._journal.append(
-            Adopted(self._journal.now_at(), self.node.node_id, self.node.incarnation)
-        )
+        self._journal.adopt(begin.mark)
         accepted = self.state.accepted
         if accepted is not None:
-            left_s = accepted.time_limit_s - (self._journal.now_at() - accepted.at)
-            self.wakeupAfter(min(max(left_s, 0.0), accepted.time_limit_s), _TIME_LIMIT)
+            now_at = self._journal.now_at()
+            left_s = accepted.time_limit_s - spent_s(begin.events, self.node.node_id, now_at)
+            self.wakeupAfter(max(left_s, 0.0), _TIME_LIMIT)
 
     def _submitted(self, _message: Submit, _: ActorAddress) -> None:
         """Answer a caller that lost its connection and asks again."""

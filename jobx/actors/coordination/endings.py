@@ -39,21 +39,22 @@ def cancel(
         NotFound: There is no such request.
         StoreFull: No room left; the request stays open, as after any error of the store.
     """
-    request = request_entity.get_whole(store, workflow, request_id)
+    number = event_log.next_number(store, workflow, request_id)
+    request = request_entity.get_whole(store, workflow, request_id)  # no older than that event
     if request.is_done:
         return request
     now_at = ServiceClock(lives.last(store, node_id), boot_id()).now_at()
     failure = model.Failure(kind="cancelled", type="Cancelled", message=reason)
     finished = Finished(now_at, "cancelled", failure)
     events: list[Event] = [Cancelled(now_at, reason), finished]
-    number = event_log.next_number(store, workflow, request_id)
     request = ended(request, finished)
     writes: list[Write] = [
         event_log.event_write(workflow, request_id, number + n, to_record(event))
         for n, event in enumerate(events)
     ]
     plan = _plan(store, workflow, request_id)
-    finish = request_entity.finish_writes(request, node_id, plan, number + len(events))
+    owner = request.coordinator or node_id
+    finish = request_entity.finish_writes(request, owner, plan, number + len(events))
     store.commit([*finish, *writes])
     return request
 

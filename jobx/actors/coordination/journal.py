@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
 from thespian.actors import ActorAddress
 
 from jobx import model
@@ -17,9 +17,10 @@ from jobx.actors.notification import Notification
 from jobx.actors.ports import Services
 from jobx.actors.recovery import shows_progress
 from jobx.actors.request.decisions import Finish
-from jobx.actors.request.events import Event, Finished, to_record
+from jobx.actors.request.events import Adopted, Event, Finished, to_record
 from jobx.actors.request.state import RequestState
 from jobx.kv.requests import deliveries, event_log, request_entity
+from jobx.kv.requests.lives import Mark
 from jobx.kv.store import Write
 
 #: Most notifications of events that are not durable yet; beyond that the oldest are dropped.
@@ -39,6 +40,8 @@ class Journal:
         self.key = RequestKey(request.workflow_name, request.request_id)
         self.request = request
         self.committed = -1
+        #: The node that has the open marker of the request.
+        self._owner_id = request.coordinator or node.node_id
         #: The first event that shows progress; a new request needs none.
         self._progress: int | None = 0
         self._untold: deque[tuple[int, Notification]] = deque(maxlen=MAX_UNTOLD)
@@ -66,15 +69,24 @@ class Journal:
         return self._node.now_at()
 
     def replay(self, events: Sequence[Event]) -> None:
-        """Apply the events that are in the log already; the request is of this node from now on."""
+        """Apply the events that are in the log already."""
         for event in events:
             self._state.apply(event)
-        accepted = self._state.accepted
-        plan = accepted.plan if accepted is not None else self.request.plan
-        node_id = self._node.node_id
-        self.request = msgspec.structs.replace(self.request, coordinator=node_id, plan=plan)
         self._progress = None
         self.committed = self._state.events - 1
+
+    def adopt(self, mark: Mark) -> None:
+        """Make the request one of this node, with the mark if another one has it so far."""
+        node_id, owner_id = self._node.node_id, self._owner_id
+        accepted = self._state.accepted
+        plan = accepted.plan if accepted is not None else self.request.plan
+        self.request = replace(self.request, coordinator=node_id, plan=plan)
+        writes: list[Write] = []
+        if owner_id != node_id:
+            marked = replace(mark, events=self._state.events + 1)
+            writes = request_entity.adopt_writes(self.request, owner_id, marked)
+            self._owner_id = node_id
+        self.append(Adopted(self.now_at(), node_id, self._node.incarnation), writes)
 
     def append(self, event: Event, writes: Sequence[Write] = (), *, urgent: bool = False) -> None:
         """Apply an event and append it; ``writes`` become durable with it.
@@ -101,16 +113,17 @@ class Journal:
     def finish(self, decision: Finish) -> None:
         """Append the last event, with the request's entity and indexes."""
         finished = Finished(self.now_at(), decision.state, decision.failure, decision.result)
-        self.request = ended(self.snapshot(), finished)
+        node_id = self._node.node_id
+        self.request = replace(ended(self.snapshot(), finished), coordinator=node_id)
         accepted = self._state.accepted
         plan = accepted.plan if accepted is not None else ""
         events = self._state.events + 1
-        writes = request_entity.finish_writes(self.request, self._node.node_id, plan, events)
-        writes += deliveries.begin_writes(self.request, self._node.node_id)
+        writes = request_entity.finish_writes(self.request, self._owner_id, plan, events)
+        writes += deliveries.begin_writes(self.request, node_id)
         self.append(finished, writes, urgent=True)
 
     def snapshot(self) -> model.Request:
         """Return the current entity of the request."""
         if self._state.finished is not None:
             return self.request
-        return msgspec.structs.replace(self.request, counts=self._state.counts)
+        return replace(self.request, counts=self._state.counts)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
 from thespian.actors import ActorAddress, ChildActorExited, WakeupMessage
 
 from jobx import model
@@ -31,6 +32,7 @@ from jobx.actors.messages import (
     Refused,
     RequestKey,
     Submit,
+    Waiting,
 )
 from jobx.actors.ports import Services
 from jobx.actors.recovery import Recovery
@@ -72,6 +74,8 @@ class Supervisor(LoopActor):
         #: Requests that are recovered once their turn has come and their log is read.
         self._reading: set[RequestKey] = set()
         self._recovery = Recovery(limit=1)
+        #: Those that are taken up of an earlier life or another node, with their nodes and marks.
+        self._taken: dict[RequestKey, OpenRequest] = {}
         #: Why requests must end instead of being recovered.
         self._endings: dict[RequestKey, model.Failure] = {}
         self._is_looking = False
@@ -154,12 +158,10 @@ class Supervisor(LoopActor):
         """Recover requests as far as there is room, and check again while some wait."""
         if self._is_draining:
             return  # the next node recovers it
-        now, whose = self.node.now(), (self.node.node_id, self.node.incarnation)
+        now = self.node.now()
         pardoned = self._recovery.pardon(now)
         taken = self._recovery.take(now, has_room=self.node.budget.has_room)
-        marked = [pardoned, *taken] if pardoned is not None else taken
-        if marked:
-            self.node.log.mark([self._recovery.mark(waiting, *whose) for waiting in marked])
+        self._mark(pardoned, taken)
         for waiting in taken:
             self._restarts.rebuilt(waiting.key, now)
             if waiting.is_set_aside:
@@ -168,6 +170,17 @@ class Supervisor(LoopActor):
         if not self._is_looking and (len(self._recovery) or self._recovery.is_watching):
             self._is_looking = True
             self.wakeupAfter(LOOK_S, _LOOK)
+
+    def _mark(self, pardoned: Waiting | None, taken: Sequence[Waiting]) -> None:
+        """Mark requests of this node; one of another node is marked when it is adopted."""
+        node_id, life = self.node.node_id, self.node.incarnation
+        marked = [self._recovery.mark(one, one.node_id or node_id, life) for one in taken]
+        self._taken.update((waiting.key, one) for waiting, one in zip(taken, marked, strict=True))
+        own = [one for one in marked if one.node_id == node_id]
+        if pardoned is not None:  # it was adopted before its trial began
+            own.append(self._recovery.mark(pardoned, node_id, life))
+        if own:
+            self.node.log.mark(own)
 
     def _progressed(self, message: Progressed, _: ActorAddress) -> None:
         """Let the next suspect follow: this one has proved itself."""
@@ -206,12 +219,22 @@ class Supervisor(LoopActor):
             self._forget(key)
             self.send(self.node.gateway, Ended(message.request))
             self._tell(message.request)
+        elif self._is_elsewhere(key, message.request):
+            _log.info("request %s is coordinated by %s", "/".join(key), message.request.coordinator)
+            self._forget(key)
+            self.send(self.node.gateway, Refused(key, Conflict(f"request {key.request_id}")))
         else:
             self.send(self.node.gateway, Opened(message.request))
             if not self._is_draining:
                 self._go_on(message, message.request)
         self._recovery.read(key)
         self._take_up()
+
+    def _is_elsewhere(self, key: RequestKey, request: model.Request) -> bool:
+        """Whether another node has a request than the one that it is taken from."""
+        taken = self._taken.get(key)
+        owner_id = self.node.node_id if taken is None else taken.node_id
+        return request.coordinator not in (None, owner_id)
 
     def _leave_open(
         self, key: RequestKey, reason: FormUnknown, request: model.Request | None
@@ -227,9 +250,12 @@ class Supervisor(LoopActor):
         """Start the coordinator or the closer of a request."""
         key, gateway = message.key, self.node.gateway
         self._reading.discard(key)
+        taken, mark = self._taken.pop(key, None), Mark()
+        if taken is not None:  # 1.0.0 did not say who coordinates a request
+            request, mark = replace(request, coordinator=taken.node_id), taken.mark
         failure = self._failure(message)
         if failure is None:
-            recover = Recover(request, message.plan or _NO_PLAN, message.events, gateway)
+            recover = Recover(request, message.plan or _NO_PLAN, message.events, gateway, mark)
             self._start(key, Coordinator, recover)
         else:
             give_up = GiveUp(request, message.next_number, failure, gateway)
@@ -277,6 +303,7 @@ class Supervisor(LoopActor):
 
     def _forget(self, key: RequestKey) -> None:
         self._reading.discard(key)
+        self._taken.pop(key, None)
         self._restarts.forget(key)
         self._endings.pop(key, None)
         self._recovery.acquit(key)

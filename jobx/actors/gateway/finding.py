@@ -113,6 +113,12 @@ class Finder:
         except (NotFound, StoreUnavailable) as error:
             raise _unknown(key) from error
 
+    def not_here(self, request: model.Request) -> str:
+        """Return why this node cannot change an open request."""
+        if request.coordinator in (None, self.node.node_id):
+            return f"request {request.request_id} is being recovered"
+        return f"request {request.request_id} is coordinated by node {request.coordinator}"
+
     async def read(self, read: Callable[..., T], *arguments: Any) -> T:
         """Return ``read(store, *arguments)``, called in a thread."""
         return await self.in_thread(lambda: read(self.store, *arguments))

@@ -18,7 +18,7 @@ from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import within
 from jobx.actors.inspection import graph, trace, trace_json, view_builders
 from jobx.actors.messages import Cancel, RequestKey
-from jobx.errors import NotEnded, NotFound, Unavailable
+from jobx.errors import Conflict, NotEnded, NotFound, Unavailable
 from jobx.kv.entities.entities import Entities
 from jobx.kv.requests import deliveries, request_entity
 from jobx.kv.store import Store
@@ -121,6 +121,8 @@ class Verbs:
             request = await finder.told(key, future)
             if request is not None:
                 request = await within(ended, CANCEL_WAIT_S) or request
+        except Conflict:  # another node has it by now
+            request = None
         finally:
             ended.cancel()
         if request is None:
@@ -128,7 +130,7 @@ class Verbs:
             if not request.is_done:
                 if (left := finder.node.left.reason(key)) is not None:
                     raise left
-                raise Unavailable(f"request {key.request_id} is being recovered")
+                raise Unavailable(finder.not_here(request))
         return view_builders.request_view(request)
 
     async def deliver(self, asked: questions.DeliverResult) -> views.RequestView:

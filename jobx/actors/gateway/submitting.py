@@ -116,9 +116,12 @@ class Submissions:
     async def _start_or_find(
         self, key: RequestKey, message: Submit, asked: questions.SubmitJob
     ) -> views.Outcome:
+        began = self._node.now()
         try:
             return await self._start(key, message, asked.wait_s)
         except Conflict as error:
+            left_s = max(0.0, asked.wait_s - (self._node.now() - began))
+            asked = msgspec.structs.replace(asked, wait_s=left_s)
             return await self._find_other(key, error, asked)
 
     async def _start(self, key: RequestKey, message: Submit, wait_s: float) -> views.Outcome:

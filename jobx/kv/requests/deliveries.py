@@ -100,6 +100,34 @@ def save(store: Store, node_id: str, names: tuple[str, str], delivery: Delivery)
     return True
 
 
+def take_over(store: Store, lost_id: str, node_id: str, limit: int) -> list[tuple[str, str]]:
+    """Move deliveries of a lost node to another one, and return their workflows and request ids.
+
+    Each moves with its state. Of several nodes that take it over, one gets it.
+
+    Args:
+        store: Where they are.
+        lost_id: The lost node.
+        node_id: The node that carries them out from now on.
+        limit: Largest number of deliveries.
+    """
+    taken, chains = [], []
+    for names in undelivered(store, lost_id, limit):
+        writes: list[Write] = [Delete(keys.undelivered(lost_id, *names))]
+        entry = store.get(keys.delivery(*names))
+        if entry is not None:
+            writes.append(Put(keys.undelivered(node_id, *names), b""))
+            writes.append(Replace(entry.key, entry.value, entry.revision))
+        taken.append(names)
+        chains.append([writes])
+    outcomes = store.commit_many(chains)
+    for outcome in outcomes:
+        # A conflict means that somebody else carries it out, or has.
+        if outcome.error is not None and not isinstance(outcome.error, Conflict):
+            raise outcome.error
+    return [names for names, one in zip(taken, outcomes, strict=True) if one.error is None]
+
+
 def renew(store: Store, node_id: str, workflow: str, request_id: str) -> None:
     """Make an ended delivery due again, as if it was never tried; do not change a pending one.
 

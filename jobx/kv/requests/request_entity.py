@@ -66,6 +66,23 @@ def accept_writes(
     return writes
 
 
+def adopt_writes(request: Request, owner: str, mark: lives.Mark) -> list[Write]:
+    """Return the writes that move a request to another node: its entity and its open marker.
+
+    Args:
+        request: The request, with its new coordinator.
+        owner: The node that has coordinated it so far.
+        mark: The mark of its new marker.
+    """
+    names = request.workflow_name, request.request_id
+    new = request.coordinator or owner
+    return [
+        Put(_key(*names), encode(request)),
+        Delete(keys.opened(owner, *names)),
+        Put(keys.opened(new, *names), lives.encode(mark)),
+    ]
+
+
 def finish_writes(
     request: Request, node_id: str, plan_digest: str = "", events: int = 0
 ) -> list[Write]:
@@ -73,7 +90,7 @@ def finish_writes(
 
     Args:
         request: The finished request.
-        node_id: The node that coordinated it.
+        node_id: The node that has its open marker.
         plan_digest: Its plan, ``''`` for an unknown one.
         events: Number of events in its log, including the last one.
     """

@@ -11,7 +11,8 @@ from jobx import model
 from jobx.errors import Conflict, FormUnknown, InvalidInput, NotFound
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import request_entity
+from jobx.kv.requests import lives, request_entity
+from jobx.kv.requests.lives import Mark
 from jobx.kv.store import Put
 from jobx.model import Request
 
@@ -31,6 +32,15 @@ def request(request_id: str, **fields: object) -> Request:
         "accepted_at": 1.0,
     }
     return Request(request_id=request_id, **{**known, **fields})
+
+
+def test_an_adopted_request_has_the_marker_of_its_new_node_alone(store: MemoryStore) -> None:
+    accept(store, request("a"), request("b"))
+    adopted = msgspec.structs.replace(request("a"), coordinator="node2")
+    store.commit(request_entity.adopt_writes(adopted, "node1", Mark(life=7, deaths=1)))
+    assert request_entity.opened(store, "node1") == [("flow", "b")]
+    assert [one.mark for one in lives.opened(store, "node2")] == [Mark(life=7, deaths=1)]
+    assert request_entity.get(store, "flow", "a") == adopted
 
 
 def test_a_request_of_1_0_0_has_no_coordinator_and_no_plan(store: MemoryStore) -> None:

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from msgspec.structs import replace
+
+from jobx.errors import StoreUnavailable
+from jobx.kv import keys
+from jobx.kv.memory import MemoryStore
+from jobx.kv.requests import deliveries
+from jobx.kv.requests.deliveries import GIVEN_UP
+from jobx.kv.store import Chain, CommitOutcome, Delete, Put, Unit
+from jobx.model import Destination
+from tests.support.results import NAMES, finished
+
+KEY = NAMES.workflow, NAMES.request_id
+
+
+class Racing(MemoryStore):
+    """A store in which another node is faster by one commit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: list[Unit] = []
+
+    def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
+        while self.before:
+            super().commit_many([[self.before.pop()]])
+        return super().commit_many(chains)
+
+
+@pytest.fixture
+def store() -> Racing:
+    made = Racing()
+    request = finished(Destination(writer="http", place="p"), [("a", 1)])
+    made.commit(deliveries.begin_writes(request, "lost"))
+    return made
+
+
+def test_a_delivery_of_a_lost_node_moves_as_it_is(store: Racing) -> None:
+    found = deliveries.get(store, *KEY)
+    assert found is not None
+    tried = replace(found[0], attempts=2, error="e")
+    assert deliveries.save(store, "lost", KEY, tried)
+    assert deliveries.take_over(store, "lost", "b", 10) == [KEY]
+    assert deliveries.undelivered(store, "lost", 10) == []
+    assert deliveries.undelivered(store, "b", 10) == [KEY]
+    again = deliveries.get(store, *KEY)
+    assert again is not None and again[0] == tried
+
+
+def test_one_of_two_nodes_takes_a_delivery_over(store: Racing) -> None:
+    entry = store.get(keys.delivery(*KEY))
+    assert entry is not None
+    faster: Unit = [
+        Delete(keys.undelivered("lost", *KEY)),
+        Put(keys.undelivered("c", *KEY), b""),
+        Put(entry.key, entry.value),
+    ]
+    store.before.append(faster)
+    assert deliveries.take_over(store, "lost", "b", 10) == []
+    assert deliveries.undelivered(store, "c", 10) == [KEY]
+    assert deliveries.undelivered(store, "b", 10) == []
+
+
+def test_a_delivery_that_is_gone_is_not_taken_over(store: Racing) -> None:
+    store.commit([Delete(keys.delivery(*KEY))])
+    deliveries.take_over(store, "lost", "b", 10)
+    assert store.range("undelivered/") == []
+
+
+def test_no_more_are_taken_than_are_wanted(store: Racing) -> None:
+    assert deliveries.take_over(store, "lost", "b", 0) == []
+    assert deliveries.undelivered(store, "lost", 10) == [KEY]
+
+
+def test_a_store_that_does_not_answer_is_told(store: Racing) -> None:
+    def refuse(_: object) -> None:
+        raise StoreUnavailable("gone")
+
+    store.commit_many = refuse  # type: ignore[method-assign,assignment]
+    with pytest.raises(StoreUnavailable):
+        deliveries.take_over(store, "lost", "b", 10)
+
+
+def test_a_delivery_that_was_given_up_is_nobody_s(store: Racing) -> None:
+    found = deliveries.get(store, *KEY)
+    assert found is not None
+    deliveries.save(store, "lost", KEY, replace(found[0], state=GIVEN_UP))
+    assert deliveries.take_over(store, "lost", "b", 10) == []
