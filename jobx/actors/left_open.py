@@ -8,7 +8,7 @@ from jobx.actors.messages import RequestKey
 from jobx.errors import FormUnknown
 
 #: Reasons that are remembered; of further requests only the number is.
-MOST: Final = 1000
+MOST: Final = 10_000
 
 
 class LeftOpen:
