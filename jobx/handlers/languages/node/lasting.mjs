@@ -51,12 +51,23 @@ export function noticeUnseen(modules) {
   notice(getPrototypeOf(immediate), 'unref');
   clearTimeout(timer);
   clearImmediate(immediate);
-  // Sockets, servers, processes and watchers have this prototype in common.
-  const { prototype } = process.binding('pipe_wrap').Pipe;
-  notice(getPrototypeOf(getPrototypeOf(prototype)), 'unref');
+  const handle = handlePrototype();
+  if (handle !== null) notice(handle, 'unref');
   notice(globalThis, 'FinalizationRegistry');
   notice(globalThis, 'PerformanceObserver');
   notice(Atomics, 'waitAsync');
   noticeSettings(process);
   for (const name of ['register', 'syncBuiltinESMExports']) if (modules[name]) notice(modules, name);
+}
+
+/** Return what sockets, servers, processes and watchers have in common; null: node does not show it. */
+function handlePrototype() {
+  process.noDeprecation = true; // no warning in the output of a handler
+  try {
+    return getPrototypeOf(getPrototypeOf(process.binding('pipe_wrap').Pipe.prototype));
+  } catch {
+    return null;
+  } finally {
+    delete process.noDeprecation;
+  }
 }
