@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from jobx import model
-from jobx.errors import InvalidInput
+from jobx.errors import EntryDamaged, FormUnknown
 from jobx.handlers.authoring.library import Library, versions_of
 from jobx.kv import keys
 from jobx.kv.entities.references import read_all
 from jobx.kv.entities.transactions import change
+from jobx.kv.entries import decoded
 from jobx.kv.prefixes import branches, scan
 from jobx.kv.requests import kept_requests, request_entity
 from jobx.kv.store import Delete, Store, Write
@@ -48,7 +49,7 @@ def sweep(store: Store, library: Library, workflow: str) -> int:
 
 def _unneeded(store: Store, workflow: str, digests: set[str], versions: set[str]) -> Iterator[str]:
     """Yield keys of plans and code, given what the node itself needs."""
-    needed = set(versions)
+    needed, is_complete = set(versions), True
     opened: set[str] | None = None
     for entry in scan(store, keys.plan(workflow, ""), page=_PAGE):
         digest = entry.key.rsplit("/", 1)[1]
@@ -58,7 +59,14 @@ def _unneeded(store: Store, workflow: str, digests: set[str], versions: set[str]
             if digest not in opened and not kept_requests.has_plan(store, workflow, digest):
                 yield entry.key
                 continue
-        needed |= versions_of(_decode(entry.key, entry.value))
+        try:
+            needed |= versions_of(decoded(model.Plan, entry))
+        except FormUnknown:  # a newer version knows what code it needs
+            is_complete = False
+        except EntryDamaged:  # its reader reports that
+            continue
+    if not is_complete:
+        return
     needed |= {handler.version or "" for handler in read_all(store, model.Handler, workflow)}
     for entry in scan(store, keys.code(workflow, ""), page=_PAGE):
         if entry.key.rsplit("/", 1)[1] not in needed:
@@ -69,10 +77,3 @@ def _opened(store: Store, workflow: str) -> set[str]:
     """Return the plans of open requests."""
     found = request_entity.open_in(store, workflow)
     return {kept_requests.plan_of(store, workflow, request_id) for request_id in found}
-
-
-def _decode(key: str, value: bytes) -> model.Plan:
-    try:
-        return model.decode(model.Plan, key, value)
-    except InvalidInput:  # its reader reports that
-        return model.Plan(steps={})

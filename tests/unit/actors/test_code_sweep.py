@@ -12,6 +12,7 @@ from jobx.kv import keys
 from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log, kept_requests, request_entity
+from jobx.kv.store import Put
 from jobx.model import Request
 from tests.support.history import keep
 
@@ -145,6 +146,19 @@ def test_code_of_a_plan_that_nobody_stored_yet_stays(bench: Bench) -> None:
     bench.change(1)  # the plan before was never asked for
     assert bench.sweep() == 0
     assert bench.code() == 3
+
+
+def test_no_code_goes_while_there_is_a_plan_of_a_newer_version(bench: Bench) -> None:
+    digest = bench.accept("r1")
+    key = keys.plan("flow", digest)
+    entry = bench.store.get(key)
+    assert entry is not None
+    bench.store.commit([Put(key, entry.value.replace(b'{"steps"', b'{"zone":"b","steps"'))])
+    for number in (1, 2):
+        bench.change(number)
+    bench.later()
+    assert bench.sweep() == 0
+    assert (bench.plans(), bench.code()) == ({digest}, 4)
 
 
 def test_a_plan_that_was_removed_and_is_current_again_is_written_again(bench: Bench) -> None:
