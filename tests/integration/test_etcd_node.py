@@ -19,17 +19,19 @@ from jobx.errors import (
     StoreUnavailable,
 )
 from jobx.kv import keys
-from jobx.kv.store import Delete, Put
 from tests.support.authoring import WORKFLOW, define
 from tests.support.etcd import Etcd, etcd_servers
 from tests.support.etcd_node import (
     COMMITS,
     HANDLERS,
+    LITTLE_ROOM,
     STEPS,
     answers,
     begin,
     expect_all_ended,
     expect_each_once,
+    fill,
+    make_room,
     opened,
 )
 from tests.support.live_node import LiveNode, live_node, outcome_of, pairs_of
@@ -176,30 +178,15 @@ def _is_refused(node: LiveNode) -> bool:
 def test_a_store_without_room_takes_nothing_until_there_is_some(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flags = ("--quota-backend-bytes", str(4 << 20))
-    with etcd_servers(tmp_path / "etcd", flags=flags) as etcd:
+    with etcd_servers(tmp_path / "etcd", flags=LITTLE_ROOM) as etcd:
         monkeypatch.setenv("JOBX_STORE_URL", etcd.url)
         define(tmp_path, HANDLERS, STEPS)
         with live_node(tmp_path) as node:
-            _fill(tmp_path)
+            fill(tmp_path)
             with pytest.raises(StoreFull, match="quota"):
                 node.post("answer", {})
-            _make_room(etcd, tmp_path)
+            make_room(etcd, tmp_path)
             assert eventually(lambda: answers(node), timeout_s=30)
-
-
-def _fill(data_dir: Path) -> None:
-    with closing(opened(data_dir)) as store, pytest.raises(StoreFull):
-        for number in range(100):
-            store.commit([Put("large", bytes([number]) * 500_000)])
-
-
-def _make_room(etcd: Etcd, data_dir: Path) -> None:
-    with closing(opened(data_dir)) as store:
-        store.commit([Delete("large")])
-    etcd.ctl("compact", str(etcd.ctl("get", "large")["header"]["revision"]))
-    etcd.ctl("defrag")
-    etcd.ctl("alarm", "disarm")
 
 
 def test_a_second_node_on_a_store_is_refused(shared: str, tmp_path: Path) -> None:

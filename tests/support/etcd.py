@@ -1,7 +1,11 @@
-"""Real servers of etcd, on free ports and in a temporary folder."""
+"""Real servers of etcd, on free ports and in a temporary folder.
+
+``JOBX_ETCD`` names their program, if it is not the ``etcd`` of the PATH; see ``etcd_build``.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -21,6 +25,23 @@ START_S = 30.0
 FORGETFUL = ("--unsafe-no-fsync",)
 #: Has a server answer the v2 API, too.
 V2 = "--enable-v2"
+
+
+def program() -> str:
+    """Return the program of servers."""
+    return os.environ.get("JOBX_ETCD", "etcd")
+
+
+def has_v2() -> bool:
+    """Whether servers can answer the v2 API, which went with 3.6."""
+    return _version() < (3, 6)
+
+
+@functools.cache
+def _version() -> tuple[int, ...]:
+    said = subprocess.run([program(), "--version"], capture_output=True, text=True, check=True)
+    number = said.stdout.split()[2]  # of "etcd Version: 3.4.23"
+    return tuple(map(int, number.split(".")[:2]))
 
 
 def free_ports(count: int) -> list[int]:
@@ -58,13 +79,14 @@ class Member:
         """Start it; ``wait`` waits until it answers."""
         client, peer = f"{scheme}://{self.server}", f"http://127.0.0.1:{self.peer_port}"
         command = [
-            *("etcd", "--name", self.name, "--data-dir", str(self._folder / self.name)),
+            *(program(), "--name", self.name, "--data-dir", str(self._folder / self.name)),
             *("--listen-client-urls", client, "--advertise-client-urls", client),
             *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
             *("--initial-cluster", cluster, "--initial-cluster-state", "new"),
             *("--heartbeat-interval", "50", "--election-timeout", "500"),
-            *("--snapshot-count", "5000", "--log-level", "error", "--logger", "zap"),
-            *self._flags,
+            *("--snapshot-count", "5000", "--log-level", "error"),
+            *(("--logger", "zap") if has_v2() else ()),
+            *(flag for flag in self._flags if flag != V2 or has_v2()),
         ]
         with open(self._folder / f"{self.name}.log", "ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -148,7 +170,7 @@ def etcd_servers(
 
     Unless ``flags`` say otherwise they do not wait for the disk, and may forget by a power cut.
     """
-    if shutil.which("etcd") is None:
+    if shutil.which(program()) is None:
         absent("etcd", "needs the program etcd (etcd-server)")
     ports = free_ports(2 * count)
     pairs = zip(ports[::2], ports[1::2], strict=True)

@@ -7,12 +7,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from jobx.errors import JobxError, OutcomeUnknown, Unavailable
+import pytest
+
+from jobx.errors import JobxError, OutcomeUnknown, StoreFull, Unavailable
 from jobx.kv import keys
 from jobx.kv.opening import open_store
 from jobx.kv.requests import event_log
-from jobx.kv.store import Store
+from jobx.kv.store import Delete, Put, Store
 from tests.support.authoring import ANSWER, COUNT, FAN, WORKFLOW, settings_of
+from tests.support.etcd import FORGETFUL, Etcd
 from tests.support.live_node import LiveNode, outcome_of, pairs_of
 from tests.support.waiting import eventually
 
@@ -22,6 +25,8 @@ SLOW_COUNT: Final = COUNT.replace(
 )
 HANDLERS: Final = {"fan": FAN, "count": SLOW_COUNT, "answer": ANSWER}
 STEPS: Final = {"fan": ("fan", "sum"), "each": ("count", "sum"), "answer": ("answer", "sum")}
+#: Flags of a server that is soon full.
+LITTLE_ROOM: Final = (*FORGETFUL, "--quota-backend-bytes", str(4 << 20))
 #: Commits with events that a request of ``fan`` has at least.
 COMMITS: Final = 3
 
@@ -67,3 +72,19 @@ def answers(node: LiveNode) -> bool:
         return pairs_of(node.post("answer", {})) == [("answer", 42)]
     except JobxError:
         return False
+
+
+def fill(data_dir: Path) -> None:
+    """Write until a server has no room left."""
+    with closing(opened(data_dir)) as store, pytest.raises(StoreFull):
+        for number in range(100):
+            store.commit([Put("large", bytes([number]) * 500_000)])
+
+
+def make_room(etcd: Etcd, data_dir: Path) -> None:
+    """Remove what ``fill`` wrote, and its alarm."""
+    with closing(opened(data_dir)) as store:
+        store.commit([Delete("large")])
+    etcd.ctl("compact", str(etcd.ctl("get", "large")["header"]["revision"]))
+    etcd.ctl("defrag")
+    etcd.ctl("alarm", "disarm")

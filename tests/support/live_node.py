@@ -23,6 +23,7 @@ from jobx.model import Failure
 from jobx.payload import Payload
 from jobx.questions import QUESTIONS, Question
 from jobx.views import NodeView, Outcome, TraceNode, TraceView
+from tests.support import etcd
 from tests.support.authoring import WORKFLOW, settings_of
 from tests.support.processes import alive, descendants, words
 from tests.support.waiting import eventually
@@ -165,7 +166,7 @@ def live_node(data_dir: Path, **flags: Any) -> Iterator[LiveNode]:
 def _is_etcd(pid: int) -> bool:
     """Whether a process is a server that the test itself started meanwhile."""
     with suppress(OSError):
-        return words(pid)[:1] == ["etcd"]
+        return words(pid)[:1] == [etcd.program()]
     return False
 
 
