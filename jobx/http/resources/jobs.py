@@ -24,6 +24,7 @@ from jobx.meanings import may_have_happened
 from jobx.model import Name, Seconds, check_name
 from jobx.questions import SubmitJob
 from jobx.values import Value
+from jobx.views import Outcome
 
 #: Largest context, as JSON.
 MAX_CONTEXT_BYTES: Final = 16 << 10
@@ -69,13 +70,24 @@ async def post(site: Site, req: Request, resp: Response, workflow: str, job: str
         if may_have_happened(error):
             _name_what_may_exist(req, resp, workflow, question.request_id)
         raise
-    resp.set_header("X-MR-REQUEST-ID", outcome.request.request_id)
     resp.set_header("X-FULFILLED-BY", site.host)
     if waiting.applied:
         resp.set_header("Preference-Applied", waiting.applied)
+    await _send(site, req, resp, outcome, accepted if waiting.is_blocking else None)
+
+
+async def _send(
+    site: Site,
+    req: Request,
+    resp: Response,
+    outcome: Outcome,
+    accepted: media.AcceptedFormats | None,
+) -> None:
+    """Make ``resp`` the outcome of a request; None is accepted by a client that does not wait."""
+    resp.set_header("X-MR-REQUEST-ID", outcome.request.request_id)
     if outcome.replayed:
         resp.set_header("Idempotent-Replayed", "true")
-    if not waiting.is_blocking:
+    if accepted is None:
         results.send_running(resp, outcome.request)
     elif outcome.result and outcome.delivery:
         results.send_delivery(resp, outcome.request, outcome.delivery)
