@@ -29,6 +29,7 @@ COMPILED = (
     "handlers/execution/protocol",
     "handlers/execution/collecting",
     "handlers/pairs/sequences",
+    "handlers/blobs/blob_file",
     "handlers/pairs/run_writer",
     "handlers/execution/frame_run",
 )

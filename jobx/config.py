@@ -256,16 +256,12 @@ class ResultSettings(Section, frozen=True, kw_only=True):
     object_url: str = ""
 
 
-class FilesSettings(Section, frozen=True, kw_only=True):
-    """The shared file system ``FS`` of author code."""
+class PlaceSettings(Section, frozen=True, kw_only=True):
+    """Where files are that several machines share; ``handlers/files/opening.py`` opens it."""
 
-    #: Where it is: ``file:///…``, ``s3://bucket/prefix``, ``sftp://user@host/…``, ``tahoe:`` or
-    #: ``memory://``. Empty: there is none, and ``FS`` is None.
+    #: ``file:///…``, ``s3://bucket/prefix``, ``sftp://user@host/…``, ``tahoe:`` or ``memory://``.
+    #: Empty: there is none.
     url: str = ""
-    #: Bytes of all files of one workflow together; 0 means no limit.
-    quota_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
-    #: Unfinished files are removed after this.
-    temp_age_s: PositiveFloat = 86_400.0
     #: Wait for one answer of a remote store.
     timeout_s: PositiveFloat = 60.0
     #: Further arguments of the back end, such as credentials; as a variable it is JSON.
@@ -278,6 +274,23 @@ class FilesSettings(Section, frozen=True, kw_only=True):
     def location(self) -> str:
         """The URL; a Tahoe directory alone implies it."""
         return self.url or ("tahoe:" if self.tahoe_dir_uri else "")
+
+
+class FilesSettings(PlaceSettings, frozen=True, kw_only=True):
+    """The shared file system ``FS`` of author code; without a place ``FS`` is None."""
+
+    #: Bytes of all files of one workflow together; 0 means no limit.
+    quota_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    #: Unfinished files are removed after this.
+    temp_age_s: PositiveFloat = 86_400.0
+
+
+class BlobSettings(PlaceSettings, frozen=True, kw_only=True):
+    """The place of large values that all nodes share; without one they are in the data folder."""
+
+    timeout_s: PositiveFloat = 10.0
+    #: Copies in the data folder that nobody has used for this long are removed.
+    cache_s: PositiveFloat = 3600.0
 
 
 #: A module and a name in it.
@@ -309,6 +322,7 @@ class Settings(Section, frozen=True, kw_only=True):
     notify: NotifySettings = NotifySettings()
     results: ResultSettings = ResultSettings()
     files: FilesSettings = FilesSettings()
+    blobs: BlobSettings = BlobSettings()
     scope: ScopeSettings = ScopeSettings()
 
     @property
@@ -323,7 +337,7 @@ class Settings(Section, frozen=True, kw_only=True):
 
     @property
     def blob_path(self) -> Path:
-        """The folder of the large values of requests."""
+        """The folder of the large values of requests, or of copies of those in ``blobs.url``."""
         return self.data_dir / "blobs"
 
     @property
@@ -359,13 +373,13 @@ class Settings(Section, frozen=True, kw_only=True):
 
 
 def without_secrets(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without the settings of shared files, and without any secret."""
-    prefix = f"{ENV_PREFIX}FILES_"
+    """Return an environment without the settings of shared places, and without any secret."""
+    prefixes = (f"{ENV_PREFIX}FILES_", f"{ENV_PREFIX}BLOBS_")
     named = {source.removeprefix("env:") for source in settings.scope.secrets.values()}
     return {
         name: text
         for name, text in environ.items()
-        if not name.startswith(prefix) and not is_secret(name.lower()) and name not in named
+        if not name.startswith(prefixes) and not is_secret(name.lower()) and name not in named
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jobx import config_loading
+from jobx.handlers.blobs.opening import shared_blobs
 from jobx.kv import opening
 from jobx.kv.collections.collections import KvQueue, KvTree
 from jobx.kv.sqlite.store import SqliteStore
@@ -27,4 +28,5 @@ def open_store(environ: Mapping[str, str], config: Path | None = None) -> Store:
         StoreRefused: The store cannot be used as it is.
         StoreUnavailable: It does not answer.
     """
-    return opening.open_store(config_loading.load(config, environ))
+    settings = config_loading.load(config, environ)
+    return opening.open_store(settings, shared_blobs(settings.blobs))

@@ -33,7 +33,7 @@ import uvloop
 
 from jobx import model
 from jobx.actors.node import Node
-from jobx.config import Settings, StoreSettings
+from jobx.config import BlobSettings, Settings, StoreSettings
 from jobx.errors import DeadlineExceeded, InvalidInput, RequestFailed
 from jobx.handlers.authoring import sync
 from jobx.handlers.pairs import root_input, run_reader
@@ -133,7 +133,8 @@ class LocalWorkflow:
         executors: Executor processes.
         timeout_s: Time limit of one request.
         settings: Further settings; None means the defaults. In a store elsewhere (``store.url``)
-            the workflow has keys of its own, which are removed in the end.
+            the workflow has keys of its own, which are removed in the end. Its large values are in
+            the folder, whatever ``blobs.url`` says.
     """
 
     def __init__(
@@ -153,7 +154,9 @@ class LocalWorkflow:
         node = msgspec.structs.replace(
             settings.node, data_dir=str(folder), executors=executors, workflows=()
         )
-        self._settings = msgspec.structs.replace(settings, node=node, store=_own(settings.store))
+        self._settings = msgspec.structs.replace(
+            settings, node=node, store=_own(settings.store), blobs=BlobSettings()
+        )
 
     def __enter__(self) -> LocalWorkflow:
         """Store the workflow and start the node.

@@ -2,11 +2,15 @@
 
 A plan is needed while it is current, was current a moment ago (a request with it may not be in the
 store yet), or belongs to an open or kept request. Handlers and plans need code.
+
+Other nodes of the store may know of a need that this one does not know yet. So what is unneeded
+goes in the next sweep at the earliest, if it is unneeded then as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from jobx import model
@@ -22,6 +26,8 @@ from jobx.kv.store import Delete, Store, Write
 
 #: Keys that one commit removes; the next sweep removes more.
 MAX_REMOVED: Final = 100
+#: Unneeded keys of a workflow that are remembered until the next sweep.
+MAX_SEEN: Final = 1000
 #: Values that are read at once; each may be the source of a whole program.
 _PAGE: Final = 8
 
@@ -32,16 +38,20 @@ def workflows(store: Store) -> Iterator[str]:
     yield from sorted(found)
 
 
-def sweep(store: Store, library: Library, workflow: str) -> int:
-    """Remove unneeded plans and code of a workflow; return the number of keys.
+def sweep(
+    store: Store, library: Library, workflow: str, before: frozenset[str]
+) -> tuple[int, frozenset[str]]:
+    """Remove plans and code of a workflow that were unneeded before and still are.
 
-    No handler changes during the decision (``change``), and no plan becomes current
-    (``Library.holding``).
+    Returns the number of removed keys, and the unneeded ones that are left. No handler changes
+    during the decision (``change``), and no plan becomes current (``Library.holding``).
     """
 
-    def plan() -> tuple[list[Write], int]:
-        unneeded = [*_unneeded(store, workflow, digests, versions)][:MAX_REMOVED]
-        return [Delete(key) for key in unneeded], len(unneeded)
+    def plan() -> tuple[list[Write], tuple[int, frozenset[str]]]:
+        unneeded = [*islice(_unneeded(store, workflow, digests, versions), MAX_SEEN)]
+        gone = [key for key in unneeded if key in before][:MAX_REMOVED]
+        left = frozenset(unneeded).difference(gone)
+        return [Delete(key) for key in gone], (len(gone), left)
 
     with library.holding(workflow) as (digests, versions):
         return change(store, workflow, plan)

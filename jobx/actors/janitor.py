@@ -15,10 +15,11 @@ from typing import Final
 from jobx.actors import code_sweep
 from jobx.actors.orphans import Orphans, RequestNames
 from jobx.config import FilesSettings
-from jobx.errors import JobxError, Unavailable
+from jobx.errors import InUse, JobxError, Unavailable
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.files import opening
 from jobx.kv.blobs import BlobFolder
+from jobx.kv.leases import Lease
 from jobx.kv.requests import deliveries, kept_requests
 from jobx.kv.requests.kept_requests import FinishedRequest
 from jobx.kv.store import Store, Write
@@ -57,6 +58,7 @@ class Janitor:
         now_at: The wall clock, since retention is promised in calendar time.
         now: Monotonic seconds.
         is_open: Tells whether the node runs a request; called from any thread.
+        lease: Of several nodes the one that has it removes what is in the store; None: this one.
     """
 
     def __init__(
@@ -69,7 +71,11 @@ class Janitor:
         now_at: Callable[[], float],
         now: Callable[[], float] = time.monotonic,
         is_open: Callable[[RequestNames], bool] = lambda _: False,
+        lease: Lease | None = None,
     ) -> None:
+        self._lease = lease
+        #: By workflow, plans and code that were unneeded in the last sweep.
+        self._unneeded: dict[str, frozenset[str]] = {}
         self._store = store
         self._blobs = blobs
         self._library = library
@@ -84,8 +90,23 @@ class Janitor:
         """Stop for good, within one slice."""
         self._stopping.set()
 
+    def is_chosen(self) -> bool:
+        """Tell whether this node is the one that sweeps; it is as long as it asks again in time.
+
+        Raises:
+            StoreUnavailable: The store does not answer.
+        """
+        try:
+            if self._lease is not None:
+                self._lease.renew()
+        except InUse:
+            return False
+        return True
+
     def sweep(self) -> int:
         """Remove all requests that have expired; return how many."""
+        if not self.is_chosen():
+            return 0
         self._upgrade()
         removed = 0
         while not self._stopping.is_set():
@@ -181,13 +202,17 @@ class Janitor:
         return self._orphans.sweep(self._stopping.is_set)
 
     def sweep_code(self) -> int:
-        """Remove unused plans and handler versions; return how many keys."""
-        if not kept_requests.is_upgraded(self._store):
+        """Remove plans and code that are unused since the last sweep; return how many keys."""
+        if not (self.is_chosen() and kept_requests.is_upgraded(self._store)):
+            self._unneeded = {}
             return 0  # requests that 1.0.0 finished do not show their references yet
-        removed = 0
+        removed, before, self._unneeded = 0, self._unneeded, {}
         for workflow in code_sweep.workflows(self._store):
             began = self._now()
-            removed += code_sweep.sweep(self._store, self._library, workflow)
+            seen = before.get(workflow, frozenset())
+            count, left = code_sweep.sweep(self._store, self._library, workflow, seen)
+            self._unneeded[workflow] = left
+            removed += count
             self._pause(self._now() - began)
             if self._stopping.is_set():
                 break

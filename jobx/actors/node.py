@@ -42,6 +42,7 @@ from jobx.actors.ports import Services
 from jobx.actors.readiness import Readiness
 from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.actors.runtime.system import LoopSystemBase
+from jobx.actors.shared_sweep import SharedSweep
 from jobx.actors.store_health import StoreHealth, check_at_start
 from jobx.actors.strays import Strays
 from jobx.actors.threads import in_daemon
@@ -49,13 +50,24 @@ from jobx.config import Settings
 from jobx.errors import InUse
 from jobx.handlers.authoring.code_cache import CodeCache
 from jobx.handlers.authoring.library import Library
+from jobx.handlers.blobs import opening as blobs_opening
+from jobx.handlers.blobs.joining import join
+from jobx.handlers.blobs.shared import SharedBlobs
 from jobx.handlers.files import opening
 from jobx.kv import data_folder
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.entities.entities import Entities
 from jobx.kv.folder_lock import FolderLock
 from jobx.kv.leases import Lease
-from jobx.kv.opening import LEASE_S, is_here, lease_of, name_of, open_store, patience_s
+from jobx.kv.opening import (
+    LEASE_S,
+    is_here,
+    lease_of,
+    name_of,
+    open_store,
+    patience_s,
+    sweep_lease,
+)
 from jobx.kv.requests.lives import LOCAL
 from jobx.questions import Question
 from jobx.system import processes
@@ -174,16 +186,19 @@ class Node:
         # Their reads end when the store is closed, and only then others may have the folder.
         self._inspectors = self._threads(INSPECTORS, "inspector", cancel_futures=True)
         opening.check(settings.files)
+        blobs_opening.check(settings.blobs)
         data_folder.check_usable(data_dir)
-        self._store = await in_daemon("store", lambda: open_store(settings))
+        self._shared = blobs_opening.shared_blobs(settings.blobs)
+        self._store = await in_daemon("store", lambda: open_store(settings, self._shared))
         self._parts.callback(self._store.close)
         await self._hold_store()
-        self._blobs = BlobFolder(settings.blob_path)
+        self._blobs = BlobFolder(settings.blob_path, self._shared)
         self._library = Library(self._store)
         self._background = self._threads(1, "background")
         self._sweeping = self._threads(1, "janitor", cancel_futures=True)
         name = name_of(settings)
         await self._in_background(lambda: check_at_start(self._store, data_dir, name))
+        await in_daemon("blobs", lambda: join(settings, self._store, self._shared, LOCAL))
         self._life = await self._in_background(lambda: Lifetime(LOCAL, self._store, data_dir))
         await self._in_background(self._library.refresh)
 
@@ -336,6 +351,7 @@ class Node:
             retention_s=self._settings.requests.retention_s,
             now_at=self._life.clock.now_at,
             is_open=self._services.budget.__contains__,
+            lease=sweep_lease(self._store, self._settings),
         )
         periodic, files = Periodic(), self._settings.files
         self._parts.callback(periodic.stop)
@@ -351,11 +367,25 @@ class Node:
             strays = Strays(self._store, LOCAL, self._services.budget.__contains__)
             after = partial(self._adopt_strays, strays)
             periodic.every(STRAYS_S, self._background, strays.look, after=after)
+        if self._shared is not None:
+            self._share_blobs(self._shared, janitor, periodic)
         periodic.once(self._health.check_later())
 
     def _adopt_strays(self, strays: Strays) -> None:
         if strays.found:
             self._base.deliver(self._supervisor, AdoptStrays(strays.found))
+
+    def _share_blobs(self, shared: SharedBlobs, janitor: Janitor, periodic: Periodic) -> None:
+        """Look after the shared place of blobs, and its copies here, in a thread of their own."""
+        is_open = self._services.budget.__contains__
+        sharing = SharedSweep(self._store, shared, self._blobs, is_open, janitor.is_chosen)
+        threads = self._threads(1, "shared-blobs", cancel_futures=True)
+        self._parts.callback(shared.close)
+        self._parts.callback(sharing.stop)
+        unused_s = self._settings.blobs.cache_s
+        periodic.every(SWEEP_S, threads, partial(sharing.unload, unused_s), sharing.sweep)
+        now_at, age_s = self._life.clock.now_at, self._settings.files.temp_age_s
+        periodic.every(CLEAN_S, threads, lambda: sharing.clean(now_at() - age_s))
 
     def _confirm(self, place: data_folder.Place) -> None:
         """End the node if its files were removed: everything that it writes would be lost."""

@@ -7,13 +7,12 @@ counted in rounds, because a node that was stopped for an hour has not looked fo
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from jobx.errors import EntryDamaged, JobxError
 from jobx.kv import keys
-from jobx.kv.blobs import BlobFolder
 from jobx.kv.store import Store
 
 #: Folders that one round looks at, and that it removes at most.
@@ -25,8 +24,22 @@ MOST: Final = 10_000
 
 #: A workflow and the id of a request.
 RequestNames: TypeAlias = tuple[str, str]
+#: Calls a function with each of a list, as ``map`` does.
+Each: TypeAlias = Callable[[Callable[[RequestNames], bool], Iterable[RequestNames]], Iterable[bool]]
 
 _log = logging.getLogger(__name__)
+
+
+class Folders(Protocol):
+    """Where requests have folders: ``BlobFolder``, or a place that nodes share."""
+
+    def requests(self) -> Iterator[RequestNames]:
+        """Yield the requests that have a folder."""
+        ...
+
+    def remove(self, workflow: str, request_id: str, is_stopping: Callable[[], bool] = ...) -> bool:
+        """Remove the folder of a request; return whether it is gone."""
+        ...
 
 
 class Orphans:
@@ -36,11 +49,17 @@ class Orphans:
         store: Where requests are.
         blobs: Where the folders are.
         is_open: Tells whether the node runs a request, which may not be in the store yet.
+        each: Removes one folder after the other, or some at a time.
     """
 
     def __init__(
-        self, store: Store, blobs: BlobFolder, is_open: Callable[[RequestNames], bool]
+        self,
+        store: Store,
+        blobs: Folders,
+        is_open: Callable[[RequestNames], bool],
+        each: Each = map,
     ) -> None:
+        self._each = each
         self._store = store
         self._blobs = blobs
         self._is_open = is_open
@@ -71,17 +90,14 @@ class Orphans:
     def _remove(self, is_stopping: Callable[[], bool]) -> int:
         last = self._round - ROUNDS
         due = [names for names, found in islice(self._found.items(), PIECE) if found <= last]
-        removed = 0
+        removed = sum(self._each(lambda names: self._try_remove(names, is_stopping), due))
         for names in due:
-            if is_stopping():
-                break
-            is_orphan = self._is_orphan(names)
             del self._found[names]  # if it stays, the next pass finds it again
-            if is_orphan:
-                removed += self._try_remove(names, is_stopping)
         return removed
 
     def _try_remove(self, names: RequestNames, is_stopping: Callable[[], bool]) -> bool:
+        if is_stopping() or not self._is_orphan(names):
+            return False
         try:
             return self._blobs.remove(*names, is_stopping)
         except JobxError as error:

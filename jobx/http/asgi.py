@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from jobx import config_loading
+from jobx.handlers.blobs.opening import shared_blobs
 from jobx.handlers.pairs.root_input import RootInputs
 from jobx.http.app import create_app
 from jobx.http.door.door import Door
@@ -41,7 +42,8 @@ def create() -> Door:
     """
     settings = config_loading.load(None, os.environ)
     client = NodeClient(settings.gateway_path)
-    inputs = RootInputs(BlobFolder(settings.blob_path), settings.inline_bytes)
+    blobs = BlobFolder(settings.blob_path, shared_blobs(settings.blobs))
+    inputs = RootInputs(blobs, settings.inline_bytes)
     app = create_app(client, settings.http, inputs)
     app.add_middleware(Lifespan(client))
     return Door(app, settings.http)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from jobx.errors import InvalidInput
 from jobx.model import check_name
@@ -15,19 +19,47 @@ from jobx.system.disk import create_folder, translate
 from jobx.system.errors import translate_read
 
 
+class SharedPlace(Protocol):
+    """A place that nodes share; ``handlers/blobs/shared.py`` is one and says what is raised."""
+
+    def folder(self, path: str) -> os.PathLike[str]:
+        """Return the folder at ``path``, which can fetch what it lacks."""
+        ...
+
+    def put(self, path: str, name: str, size_bytes: int, checksum: int | None = None) -> None:
+        """Copy a blob from the folder at ``path`` to the place."""
+        ...
+
+    def fetch(self, path: str, name: str, size_bytes: int, checksum: int) -> None:
+        """Copy a blob from the place to the folder at ``path``."""
+        ...
+
+    def sizes(self, workflow: str, request_id: str) -> Mapping[str, int]:
+        """Return the blobs of a request there, with their sizes."""
+        ...
+
+    def remove(
+        self, workflow: str, request_id: str, is_stopping: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Remove the blobs of a request there; return whether they are gone."""
+        ...
+
+
 class BlobFolder:
     """One folder for each request: ``<root>/<workflow>/<request id>``.
 
     The names in a path are checked, so that no path leaves the root. Every method raises StoreFull
-    or StoreRefused when the disk fails.
+    or StoreRefused when the disk fails, and StoreUnavailable when the shared place does not answer.
 
     Args:
         root: The root folder; it need not exist.
+        shared: The place that has all blobs; then those in the folder are copies.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, shared: SharedPlace | None = None) -> None:
         self._root = root.absolute()
         self._root_name = str(self._root)
+        self._shared = shared
 
     def path(self, workflow: str, request_id: str) -> Path:
         """Return the folder of a request, which may not exist yet.
@@ -43,6 +75,15 @@ class BlobFolder:
         """Return the path of a request that exists, as text; its names were checked before."""
         return f"{self._root_name}/{workflow}/{request_id}"
 
+    def readable(self, folder: str) -> str | os.PathLike[str]:
+        """Return a folder that ``name`` gave for reading, which fetches what it lacks."""
+        return folder if self._shared is None else self._shared.folder(folder)
+
+    def share(self, folder: str, name: str, size_bytes: int, checksum: int) -> None:
+        """Put a new blob of a folder into the shared place, if there is one."""
+        if self._shared is not None:
+            self._shared.put(folder, name, size_bytes, checksum)
+
     def create(self, workflow: str, request_id: str) -> Path:
         """Return the folder of a request and make sure that it exists."""
         path = self.path(workflow, request_id)
@@ -50,7 +91,10 @@ class BlobFolder:
         return path
 
     def put(self, workflow: str, request_id: str, name: str, body: bytes) -> None:
-        """Write a blob as a whole; it is on disk, and its name too, when this returns."""
+        """Write a blob as a whole; it is on disk, and its name too, when this returns.
+
+        In the shared place it is as well, if there is one.
+        """
         folder = self.create(workflow, request_id)
         try:
             _write(folder, name, body)
@@ -58,17 +102,23 @@ class BlobFolder:
                 _sync(path)
         except OSError as error:
             raise translate(error, folder / name) from error
+        self.share(str(folder), name, len(body), zlib.crc32(body))
 
-    def get(self, workflow: str, request_id: str, name: str) -> bytes:
-        """Return a blob.
+    def get(
+        self, workflow: str, request_id: str, name: str, size_bytes: int, checksum: int
+    ) -> bytes:
+        """Return a blob as it is here, else from the shared place, where both are compared.
 
         Raises:
-            BlobDamaged: It is missing.
+            BlobDamaged: It is missing, or what is in the place is not what was written.
             BlobUnreadable: It cannot be read.
             StoreUnavailable: It cannot be read at the moment.
         """
+        folder = self.path(workflow, request_id)
         try:
-            return (self.path(workflow, request_id) / name).read_bytes()
+            if self._shared is not None and not (folder / name).exists():
+                self._shared.fetch(str(folder), name, size_bytes, checksum)
+            return (folder / name).read_bytes()
         except OSError as error:
             raise translate_read(error, name) from error
 
@@ -76,6 +126,8 @@ class BlobFolder:
         self, workflow: str, request_id: str, is_stopping: Callable[[], bool] = lambda: False
     ) -> bool:
         """Remove the folder of a request with everything in it; a missing folder is fine.
+
+        A sweep of the shared place finds what is there: most requests have nothing.
 
         Returns whether it is gone, which it is not if ``is_stopping`` meanwhile.
         """
@@ -89,6 +141,36 @@ class BlobFolder:
         except OSError as error:
             raise translate(error, path) from error
         return True
+
+    def remove_everywhere(self, workflow: str, request_id: str) -> None:
+        """Remove the folder of a request, and what is in the shared place."""
+        self.remove(workflow, request_id)
+        if self._shared is not None:
+            self._shared.remove(workflow, request_id)
+
+    def unload(self, workflow: str, request_id: str, unused_s: float) -> int:
+        """Remove the copies of a request that nobody used for so long; return how many.
+
+        What the shared place lacks is put there first.
+        """
+        path = self.path(workflow, request_id)
+        try:
+            if self._shared is None or time.time() - path.stat().st_mtime < unused_s:
+                return 0
+            sizes = {item.name: item.stat().st_size for item in os.scandir(path) if _is_file(item)}
+            there = self._shared.sizes(workflow, request_id) if sizes else {}
+            for name, size in sizes.items():
+                if name not in there and not name.endswith(".part"):
+                    self._shared.put(str(path), name, size)
+                os.unlink(path / name)
+            path.rmdir()
+        except FileNotFoundError:  # somebody else removes it
+            return 0
+        except OSError as error:
+            if error.errno == errno.ENOTEMPTY:  # somebody fetched one meanwhile
+                return 0
+            raise translate(error, path) from error
+        return len(sizes)
 
     def requests(self) -> Iterator[tuple[str, str]]:
         """Yield the workflow and the id of every request that has a folder, in no order."""
@@ -139,6 +221,10 @@ def _clear(path: Path, is_stopping: Callable[[], bool]) -> bool:
     finally:
         os.close(folder)
     return True
+
+
+def _is_file(item: os.DirEntry[str]) -> bool:
+    return item.is_file(follow_symlinks=False)
 
 
 def _folders(parent: Path) -> Iterator[Path]:

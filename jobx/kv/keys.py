@@ -2,12 +2,14 @@
 
     entities/<class>/<workflow>[/<name>]      entities, JSON
     store_id                                  the id of the store, which its folder has as well
+    blobs_place                               the URL of its shared place of blobs, if it has one
     entities_state/<workflow>                 changes with every change of an entity of it
     code/<workflow>/<version>                 handlers by content, kept while a request needs them
     plans/<workflow>/<hash>                   steps and handler versions by content
     requests/<workflow>/<id>/log/<n>          the events of a request
     open/<node>/<workflow>/<id>               requests that a node coordinates, with a mark, JSON
     nodes/<node>                              the lease of a node that runs, on etcd
+    sweeps                                    the lease of the node that sweeps, on etcd
     lives/<node>                              what the last start of a node left, JSON
     kept/<workflow>/<plan>/<finished_at>/<id> finished requests, by plan and by end
     listed/<workflow>/<state>/<newest first>  finished requests, by state and from the newest on
@@ -36,6 +38,10 @@ OPEN: Final = "open/"
 FINISHED: Final = "finished/"
 #: The id that a store shares with its folder.
 STORE_ID: Final = "store_id"
+#: Where all nodes of the store have their large values, for people.
+BLOBS_PLACE: Final = "blobs_place"
+#: The lease of the one node that removes what nobody needs.
+SWEEPS: Final = "sweeps"
 #: Writing or deleting it shows whether the store takes writes.
 PROBE: Final = "probe"
 KEPT: Final = "kept/"

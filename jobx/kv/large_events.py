@@ -152,7 +152,8 @@ class LargeEvents:
     def _read(self, key: str, reference: Reference) -> bytes:
         _, workflow, request_id, _, _ = key.split("/")
         try:
-            body = self._blobs.get(workflow, request_id, reference.blob)
+            names = workflow, request_id, reference.blob
+            body = self._blobs.get(*names, reference.size_bytes, reference.checksum)
         except BlobDamaged as error:
             raise EntryDamaged(key, f"it is in a blob that is gone: {error}") from error
         if (len(body), zlib.crc32(body)) != (reference.size_bytes, reference.checksum):

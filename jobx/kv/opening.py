@@ -11,7 +11,7 @@ from typing import Any, Final
 from jobx.config import Settings, StoreSettings
 from jobx.errors import ConfigError
 from jobx.kv import keys
-from jobx.kv.blobs import BlobFolder
+from jobx.kv.blobs import BlobFolder, SharedPlace
 from jobx.kv.folder_lock import FolderLock
 from jobx.kv.large_events import LargeEvents
 from jobx.kv.leases import Lease
@@ -20,6 +20,8 @@ from jobx.kv.store import Limits, Store
 
 #: So long after its last sign of life a node has lost its store to another one.
 LEASE_S: Final = 5.0
+#: So long after its last round another node sweeps in its place.
+SWEEP_LEASE_S: Final = 60.0
 #: In the order that gRPC takes them.
 _FILES: Final = ("ca_file", "key_file", "cert_file")
 _PORT: Final = 2379
@@ -34,8 +36,12 @@ def is_here(settings: Settings) -> bool:
     return not settings.store.url
 
 
-def open_store(settings: Settings) -> Store:
+def open_store(settings: Settings, shared: SharedPlace | None = None) -> Store:
     """Open the store; close it when it is not needed any more.
+
+    Args:
+        settings: All settings.
+        shared: The shared place of blobs, for events that are in blobs.
 
     Raises:
         ConfigError: The settings of the store are wrong.
@@ -43,7 +49,7 @@ def open_store(settings: Settings) -> Store:
         StoreUnavailable: It does not answer.
         StoreFull: No room left.
     """
-    return LargeEvents(_open(settings), BlobFolder(settings.blob_path))
+    return LargeEvents(_open(settings), BlobFolder(settings.blob_path, shared))
 
 
 def _open(settings: Settings) -> Store:
@@ -71,11 +77,22 @@ def lease_of(store: Store, settings: Settings, node_id: str) -> Lease | None:
 
     None: the lock of the data folder is enough. Who has that lock may be the holder.
     """
+    return _lease(store, settings, keys.node(node_id), LEASE_S)
+
+
+def sweep_lease(store: Store, settings: Settings) -> Lease | None:
+    """Return the lease of the node that removes what nobody needs, of those that share a store.
+
+    None: no other node may have the store.
+    """
+    return _lease(store, settings, keys.SWEEPS, SWEEP_LEASE_S)
+
+
+def _lease(store: Store, settings: Settings, key: str, ttl_s: float) -> Lease | None:
     if is_here(settings):
         return None
     leases: Any = store.inner if isinstance(store, LargeEvents) else store
-    holder = f"{socket.gethostname()}:{settings.data_dir}"
-    found: Lease = leases.lease(keys.node(node_id), holder, LEASE_S)
+    found: Lease = leases.lease(key, f"{socket.gethostname()}:{settings.data_dir}", ttl_s)
     return found
 
 

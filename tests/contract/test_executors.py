@@ -88,7 +88,7 @@ class Stage:
         ends = [sum(map(len, packed[: number + 1])) for number in range(len(packed))]
         chunk = Payload(len(packed), ends[-1], b"".join(packed), offsets=pack_offsets(ends))
         state.apply(Mapped(1.0, ROOT, ROOT, "s", 1, len(packed), chunk, "d"))
-        services = SimpleNamespace(settings=Settings(), blobs=self.folder)
+        services = SimpleNamespace(settings=Settings())
         builder = FrameBuilder(REQUEST, state, cast("Services", services))
         return builder, RunMappers(state.tree.chunks[1], 1, len(packed))
 

@@ -143,8 +143,8 @@ def _inputs(store: SqliteStore, blobs: Path, request_id: str) -> Any:
         assert chunk.blob is not None
         for position in range(0, chunk.count, 7):
             count = min(7, chunk.count - position)
-            frame = {**_items(chunk, position, count), "blob_dir": str(blobs), "count": count}
-            found += inputs.items(frame)
+            frame = {**_items(chunk, position, count), "count": count}
+            found += inputs.items(frame, blobs)
     return found
 
 

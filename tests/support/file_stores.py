@@ -76,6 +76,11 @@ class Stores:
         cap = eventually(lambda: _new_directory(prefix), 30.0)
         return FilesSettings(tahoe_dir_uri=cap, tahoe_webapi_url_prefix=prefix)
 
+    def new_directory(self) -> str:
+        """Return the cap of a new directory of the grid."""
+        prefix = self.settings("tahoe").tahoe_webapi_url_prefix
+        return str(eventually(lambda: _new_directory(prefix), 30.0))
+
     def _server(self, module: str, *arguments: str) -> dict[str, Any]:
         if module not in self._started:
             running = serving(module, *arguments)

@@ -31,6 +31,7 @@ WHOLE: Final = {
 #: a fault of them. A ``*`` stands for modules of one folder.
 ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/contract/test_collections.py": ("kv/collections/*", "kv/entries", "durable"),
+    "tests/contract/test_blobs.py": ("handlers/blobs/opening",),
     "tests/contract/test_executors.py": (
         *("actors/executors/pool", "actors/executors/process", "actors/executors/processes"),
         *("actors/executors/sending", "actors/executors/sharing"),
@@ -75,6 +76,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/unit/actors/runtime/test_engine_mail.py": ("actors/runtime/*",),
     "tests/unit/handlers/authoring/test_source.py": ("handlers/authoring/*",),
     "tests/unit/handlers/pairs/test_grouping.py": ("handlers/pairs/merged_groups",),
+    "tests/unit/handlers/pairs/test_run_reader.py": ("handlers/pairs/run_writer",),
     "tests/unit/http/door/test_door.py": ("http/reading/intake",),
     "tests/unit/http/resources/test_admin.py": ("http/openapi/document", "http/openapi/operations"),
     "tests/unit/http/resources/test_jobs.py": ("http/resources/site",),

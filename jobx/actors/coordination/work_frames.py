@@ -35,7 +35,6 @@ class FrameBuilder:
                 "job": request.job_name,
                 "context": request.context,
             },
-            "blob_dir": node.blobs.name(*self._key),
             "chunk_pairs": CHUNK_PAIRS,
             "batch_s": BATCH_LIMIT_S,
             "partitions": PARTITIONS,
@@ -141,6 +140,5 @@ def _items(payload: Payload, position: int, count: int) -> dict[str, Any]:
         ends, sums = payload.offsets[part], payload.sums[part]
     elif stop - start == payload.size_bytes:
         ends, sums = pack_offsets([stop]), pack_offsets([payload.checksum])
-    return {
-        "blob": {"name": payload.blob, "start": start, "stop": stop, "ends": ends, "sums": sums}
-    }
+    blob = {"name": payload.blob, "size": payload.size_bytes, "checksum": payload.checksum}
+    return {"blob": {**blob, "start": start, "stop": stop, "ends": ends, "sums": sums}}

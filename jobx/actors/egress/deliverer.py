@@ -238,7 +238,7 @@ class Deliverer:
             delivery.delivery_id,
             request.result_pairs or 0,
             request.result or (),
-            self._blobs.path(request.workflow_name, request.request_id),
+            self._blobs.readable(self._blobs.name(request.workflow_name, request.request_id)),
         )
         given = request.destination.options if request.destination else {}
         writer = self._writers.writer(delivery.writer)

@@ -27,6 +27,7 @@ from jobx.actors.executors.sharing import Sharing
 from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost
 from jobx.actors.notification import Notification
 from jobx.config import Settings
+from jobx.kv.blobs import BlobFolder
 from jobx.model import Failure
 from jobx.segments import (
     FailedRun,
@@ -75,7 +76,12 @@ class ExecutorPool:
         )
         self._executors = self._processes.executors
         self._sending = Sending(
-            library, f"{incarnation:x}", deliver, sent=self._watch_later, again=self._run_first
+            library,
+            f"{incarnation:x}",
+            BlobFolder(settings.blob_path).name,
+            deliver,
+            sent=self._watch_later,
+            again=self._run_first,
         )
         self._sharing = Sharing(self._processes, self._count, self._sending.send, deliver)
 

@@ -33,6 +33,7 @@ class Sending:
     Args:
         library: Knows the handlers.
         stem: The prefix of blob names.
+        folder: Returns the folder of a request's blobs by workflow and id.
         deliver: Sends a message to an owner.
         sent: Called when an executor has got work.
         again: Takes work whose handlers had to be read first.
@@ -45,6 +46,7 @@ class Sending:
         self,
         library: Code,
         stem: str,
+        folder: Callable[[str, str], str],
         deliver: Deliver,
         *,
         sent: Callable[[], None],
@@ -53,6 +55,7 @@ class Sending:
         self.number = 0
         self._library = library
         self._stem = stem
+        self._folder = folder
         self._deliver = deliver
         self._sent = sent
         self._again = again
@@ -80,7 +83,8 @@ class Sending:
             executor.since = item.sent_at
         try:
             self._load(executor, item)
-            executor.send({**item.frame, "id": item.number, "blob_stem": stem})
+            place = {"blob_dir": self._folder(*item.key), "blob_stem": stem}
+            executor.send({**item.frame, "id": item.number, **place})
         except JobxError as error:
             self._lose(item, error)
             return

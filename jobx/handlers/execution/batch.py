@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from jobx.errors import JobxError
 from jobx.frames import Frame
+from jobx.handlers.blobs.shared import Folder
+from jobx.handlers.execution import sharing
 from jobx.handlers.execution.collecting import microseconds
 from jobx.handlers.execution.frame_run import FrameRun, notes_of, now
 from jobx.handlers.execution.inputs import arguments, items
@@ -40,6 +42,8 @@ def run(state: ExecutorState, frame: Frame) -> list[Segment]:
     """
     work = FrameRun(state, frame)
     try:
+        if state.shared is not None:
+            sharing.fetch(work.folder, state.page, frame)
         _RUNS[frame["t"]](work)
         return work.close()
     except JobxError as error:
@@ -85,7 +89,7 @@ def _map(work: FrameRun) -> None:
     frame, suspended = work.frame, work.state.suspended
     first, is_root = frame["first"], frame["root"]
     attempts: Mapping[int, int] = frame.get("attempts") or {}
-    given = items(frame)
+    given = items(frame, work.folder)
     give_back_at = now() + int(frame["batch_s"] * 1e9)
     segments_bytes = work.state.limits.segments_bytes
     is_full = False
@@ -218,9 +222,9 @@ def _reduce(work: FrameRun) -> None:
         work.segments.add(Reduced(invocation.vertex, part, payloads, duration_us, notes))
 
 
-def _inputs(work: FrameRun) -> tuple[list[Payload], str, int]:
+def _inputs(work: FrameRun) -> tuple[list[Payload], Folder, int]:
     payloads = [Payload.from_wire(wire) for wire in work.frame["inputs"]]
-    return payloads, work.frame["blob_dir"], work.state.limits.spill_bytes
+    return payloads, work.folder, work.state.limits.spill_bytes
 
 
 def _over_inputs(work: FrameRun, invocation: Invocation, grouped: Merged) -> tuple[list[Any], int]:

@@ -37,6 +37,7 @@ from typing import Final
 import msgspec
 
 from jobx.handlers import languages
+from jobx.handlers.blobs import opening
 from jobx.handlers.execution import main as executor
 from jobx.handlers.execution.fork_messages import FORK_ORDER, Exited, Ping, Pong, Spawned
 from jobx.handlers.execution.main import Config
@@ -210,12 +211,15 @@ def main(arguments: list[str]) -> None:
     config = control.recv(_CONFIG_BYTES)
     if not config:
         return  # the node is gone
+    made = Config(**json.loads(config))
     languages.processor("python")  # executors share these modules, which most of them need
+    if made.blobs is not None:
+        opening.load(opening.from_plain(made.blobs))
     # Collections and reference counts of what is loaded now would copy shared pages.
     gc.disable()
     gc.collect()
     gc.freeze()
-    ForkServer(control, Config(**json.loads(config))).run()
+    ForkServer(control, made).run()
 
 
 if __name__ == "__main__":

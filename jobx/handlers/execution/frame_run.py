@@ -10,6 +10,7 @@ from contextvars import Context
 from typing import Any, Final, TypeVar, cast
 
 from jobx.frames import Frame
+from jobx.handlers.execution import sharing
 from jobx.handlers.execution.collecting import Segments, microseconds
 from jobx.handlers.execution.protocol import vertices_of
 from jobx.handlers.execution.state import ExecutorState
@@ -36,6 +37,7 @@ class FrameRun:
     Attributes:
         state: What the executor keeps from frame to frame.
         frame: The frame.
+        folder: Where the blobs of the request are read.
         segments: The segments of the result frame.
         out: Writes output that leaves the executor.
         scratch: Writes output that stays in the executor.
@@ -47,6 +49,7 @@ class FrameRun:
     def __init__(self, state: ExecutorState, frame: Frame) -> None:
         self.state = state
         self.frame = frame
+        self.folder = sharing.folder_of(state.shared, frame)
         self._partitions = frame.get("partitions") or 1
         self.in_parts = self._partitions > 1
         self.out = self._writer()
@@ -109,9 +112,15 @@ class FrameRun:
         return 0 if is_recalled else started
 
     def close(self) -> list[Segment]:
-        """Return all segments; the time to write them is counted separately."""
+        """Return all segments; the time to write them is counted separately.
+
+        What they name is in the shared place of blobs then, if there is one.
+        """
         self.state.page.restart(now())
-        return self.segments.close()
+        segments = self.segments.close()
+        if self.state.shared is not None:
+            sharing.put(self.state.shared, self.state.page, self.frame, segments)
+        return segments
 
     def abandon(self) -> None:
         """Remove the output and suspended mappers of a frame that failed as a whole."""

@@ -9,14 +9,15 @@ from typing import Any
 from jobx import values
 from jobx.errors import BlobDamaged, InvalidInput
 from jobx.frames import Frame
+from jobx.handlers.blobs.shared import Folder, open_blob
 from jobx.handlers.pairs import sequences
 from jobx.handlers.scope.arguments import Arguments
 from jobx.payload import unpack_offsets
 from jobx.system.errors import translate_read
 
 
-def items(frame: Frame) -> list[Any]:
-    """Return the items of a map frame, one for each vertex.
+def items(frame: Frame, folder: Folder) -> list[Any]:
+    """Return the items of a map frame, one for each vertex; ``folder`` has their blob.
 
     Raises:
         BlobDamaged: Their blob is missing or has other content.
@@ -27,7 +28,7 @@ def items(frame: Frame) -> list[Any]:
     if body is None:
         blob = frame["blob"]
         where = blob["name"]
-        body = _read(frame["blob_dir"], blob)
+        body = _read(folder, blob)
     count = frame["count"]
     try:
         found = sequences.unpack(body, count)
@@ -38,12 +39,15 @@ def items(frame: Frame) -> list[Any]:
     return found
 
 
-def _read(folder: str, blob: Frame) -> bytes:
+def _read(folder: Folder, blob: Frame) -> bytes:
     """Return the part of a blob that a frame names, after checking each piece."""
     name, start, stop = blob["name"], blob["start"], blob["stop"]
     try:
-        with open(os.path.join(folder, name), "rb", buffering=0) as file:
-            body = os.pread(file.fileno(), stop - start, start)
+        opened = open_blob(folder, name, blob["size"], blob["checksum"])
+        try:
+            body = os.pread(opened, stop - start, start)
+        finally:
+            os.close(opened)
     except OSError as error:
         raise translate_read(error, name) from error
     at = 0

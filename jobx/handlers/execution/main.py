@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from jobx.errors import FrameError
 from jobx.frames import Frame, FrameSocket, encode_struct
+from jobx.handlers.blobs import opening
 from jobx.handlers.capture import Capture
 from jobx.handlers.execution import batch
 from jobx.handlers.execution.protocol import Page
@@ -61,6 +62,7 @@ class Config:
         wasm_fuel: Fuel of one invocation of a WebAssembly module.
         wasm_memory_bytes: Memory of a WebAssembly module.
         segments_bytes: Segments of one answer, after which a batch ends.
+        blobs: ``config.BlobSettings`` as plain values, None when blobs are not shared.
         files: ``config.FilesSettings`` as plain values, None when there are no shared files.
         factories: Scope factories by workflow.
         factory_path: Folders from which the factories are imported.
@@ -78,6 +80,7 @@ class Config:
     wasm_fuel: int = 0
     wasm_memory_bytes: int = 0
     segments_bytes: int = SEGMENTS_BYTES
+    blobs: Mapping[str, Any] | None = field(default=None, repr=False)
     files: Mapping[str, Any] | None = None
     factories: Mapping[str, str] = field(default_factory=dict)
     factory_path: Sequence[str] = ()
@@ -137,6 +140,7 @@ def main(
         guests=guests,
         factories=ScopeFactories(config.factories, config.secrets),
         redactor=Redactor(config.secrets.values()),
+        shared=opening.of_executor(config.blobs),
     )
     if complaints_fd is not None:
         state.forked.watch(lambda: os.close(complaints_fd))

@@ -17,16 +17,18 @@ Node to executor::
     exit    leave after the work at hand; no answer
 
 Work frames share ``id`` (number, unique for the node's life), ``request`` (map: id, workflow, job,
-context), ``step`` (its name), ``blob_dir`` (folder of the request's blobs), ``blob_stem`` (prefix
-of names of blobs written for this frame), ``inline_bytes``, ``time_limit_s`` (for one invocation),
-``sync`` (blobs are synced to disk before the result is sent).
+context), ``step`` (its name), ``blob_dir`` (folder of the request's blobs, on the machine of the
+executor), ``blob_stem`` (prefix of names of blobs written for this frame), ``inline_bytes``,
+``time_limit_s`` (for one invocation), ``sync`` (blobs are synced to disk before the result is
+sent).
 
 The combiner and the reducer of a mapper that returns run in the same trip, but are separate
 invocations: ``limits_s`` and ``later_attempts`` of a map frame apply to them.
 
     map     first, count, root (bool), attempts (map: vertex to attempt, 1 if absent), mapper,
             combiner (or None), reducer (or None: stop after the combiner) as versions,
-            pairs (bytes of the chunk's items) or blob (map: name, start, stop in bytes),
+            pairs (bytes of the chunk's items) or blob (map: name, size, checksum; start, stop in
+            bytes of the items, and ends and sums of each),
             chunk_pairs (most pairs of one mapped chunk), batch_s (seconds after which invocations
             that have not started are given back),
             partitions (run sections of an output that was too large for memory),

@@ -38,6 +38,7 @@ def executor_config(
         "programs": executors.programs,
         "wasm_fuel": executors.wasm_fuel,
         "wasm_memory_bytes": executors.wasm_memory_bytes,
+        "blobs": msgspec.to_builtins(settings.blobs) if settings.blobs.location else None,
         "files": msgspec.to_builtins(settings.files) if settings.files.location else None,
         "factories": settings.scope.factories,
         "factory_path": [str(Path(folder).absolute()) for folder in settings.scope.path],

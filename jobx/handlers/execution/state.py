@@ -11,6 +11,7 @@ from typing import Final
 
 from jobx.errors import InternalError
 from jobx.frames import Frame
+from jobx.handlers.blobs.shared import SharedBlobs
 from jobx.handlers.execution.protocol import Page
 from jobx.handlers.execution.suspended import SuspendedMapper
 from jobx.handlers.execution.time_limit import IMPORT_SYSTEM, TimeLimit
@@ -55,6 +56,7 @@ class ExecutorState:
         guests: Processes that run other languages; by default they work in the scratch folder.
         factories: Add names for some handlers.
         redactor: Hides the secrets that the factories got.
+        shared: The place that has all blobs; None: they are in a folder only.
 
     Attributes:
         invocations: Invocations that ran.
@@ -75,7 +77,9 @@ class ExecutorState:
         guests: Guests | None = None,
         factories: ScopeFactories | None = None,
         redactor: Redactor | None = None,
+        shared: SharedBlobs | None = None,
     ) -> None:
+        self.shared = shared
         self.scope = scope
         self.time_limit = time_limit
         self.page = page

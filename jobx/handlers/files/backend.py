@@ -10,8 +10,9 @@ from typing import BinaryIO, Final, Literal, Protocol
 
 from jobx.handlers.files.paths import Parts
 
-#: Folders below the URL: of the workflows' folders, and of unfinished files.
+#: Folders below the URL: of the workflows' folders, of blobs, and of unfinished files.
 WORKING: Final = "working"
+BLOBS: Final = "blobs"
 TEMPORARY: Final = "temporary"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any, Final
@@ -12,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
-from jobx.config import FilesSettings
+from jobx.config import BlobSettings, FilesSettings, PlaceSettings
 from jobx.errors import ConfigError
 from jobx.handlers.files.backend import BackEnd
 from jobx.handlers.files.local import Local
@@ -29,8 +30,8 @@ class _Kind:
         extra: The extra of JobX with that module.
     """
 
-    open: Callable[[SplitResult, FilesSettings], BackEnd]
-    wrong: Callable[[SplitResult, FilesSettings], str | None]
+    open: Callable[[SplitResult, PlaceSettings], BackEnd]
+    wrong: Callable[[SplitResult, PlaceSettings], str | None]
     module: str = ""
     extra: str = ""
 
@@ -40,17 +41,24 @@ def from_plain(settings: Mapping[str, Any]) -> FilesSettings:
     return msgspec.convert(settings, FilesSettings)
 
 
-def check(settings: FilesSettings) -> None:
-    """Refuse settings that cannot make a back end, without contacting it.
+def check(settings: PlaceSettings, section: str = "files") -> None:
+    """Refuse settings of a section that cannot make a back end, without contacting it.
 
     Raises:
         ConfigError: Something is wrong, or an extra is not installed.
     """
     if settings.location:
-        _choose(settings)
+        _choose(settings, section)
 
 
-def connect(settings: FilesSettings) -> BackEnd:
+def load(settings: PlaceSettings) -> None:
+    """Import the package that a back end needs, which may take a second. Raises as ``check``."""
+    kind, _ = _choose(settings)
+    if kind.module:
+        import_module(kind.module)
+
+
+def connect(settings: PlaceSettings) -> BackEnd:
     """Return the back end that the settings name.
 
     Raises:
@@ -61,28 +69,28 @@ def connect(settings: FilesSettings) -> BackEnd:
     return kind.open(url, settings)
 
 
-def _choose(settings: FilesSettings) -> tuple[_Kind, SplitResult]:
-    url = urlsplit(settings.location)
+def _choose(settings: PlaceSettings, section: str = "files") -> tuple[_Kind, SplitResult]:
+    setting, url = f"{section}.url", urlsplit(settings.location)
     kind = _KINDS.get(url.scheme)
     if kind is None:
-        raise ConfigError("files.url", repr(url.scheme), f"a scheme is one of {', '.join(_KINDS)}")
+        raise ConfigError(setting, repr(url.scheme), f"a scheme is one of {', '.join(_KINDS)}")
     shown = f"{url.scheme} URL"
     if url.password is not None or url.query or url.fragment:
-        raise ConfigError("files.url", shown, "holds no password, query or fragment: use options")
+        raise ConfigError(setting, shown, "holds no password, query or fragment: use options")
     if kind.module and find_spec(kind.module) is None:
         reason = f"needs {kind.module}: pip install 'jobx[{kind.extra}]'"
-        raise ConfigError("files.url", shown, reason)
+        raise ConfigError(setting, shown, reason)
     wrong = kind.wrong(url, settings)
     if wrong is not None:
-        raise ConfigError("files.url", shown, wrong)
+        raise ConfigError(setting, shown, wrong)
     return kind, url
 
 
-def _local(url: SplitResult, settings: FilesSettings) -> BackEnd:
+def _local(url: SplitResult, settings: PlaceSettings) -> BackEnd:
     return Local(unquote(url.path), fsync=bool(settings.options.get("fsync", True)))
 
 
-def _local_wrong(url: SplitResult, settings: FilesSettings) -> str | None:
+def _local_wrong(url: SplitResult, settings: PlaceSettings) -> str | None:
     if url.netloc not in ("", "localhost") or not url.path.startswith("/"):
         return "must be file:///FOLDER"
     if not os.path.isdir(unquote(url.path)):
@@ -90,7 +98,7 @@ def _local_wrong(url: SplitResult, settings: FilesSettings) -> str | None:
     return None
 
 
-def _memory(url: SplitResult, settings: FilesSettings) -> BackEnd:
+def _memory(url: SplitResult, settings: PlaceSettings) -> BackEnd:
     from fsspec.implementations.memory import MemoryFileSystem  # noqa: PLC0415 - slow to load
 
     from jobx.handlers.files.remote import Memory  # noqa: PLC0415 - it loads fsspec
@@ -100,16 +108,17 @@ def _memory(url: SplitResult, settings: FilesSettings) -> BackEnd:
     return Memory(fs, root)
 
 
-def _s3(url: SplitResult, settings: FilesSettings) -> BackEnd:
+def _s3(url: SplitResult, settings: PlaceSettings) -> BackEnd:
     from jobx.handlers.files import threads  # noqa: PLC0415 - it loads fsspec
-    from jobx.handlers.files.s3 import S3  # noqa: PLC0415 - it loads s3fs, an optional package
+    from jobx.handlers.files.s3 import S3, FlatS3  # noqa: PLC0415 - it loads s3fs, an extra
 
     threads.claim()
     prefix = unquote(url.path).strip("/")
-    return S3(url.netloc, prefix, settings.timeout_s, dict(settings.options))
+    kind = FlatS3 if isinstance(settings, BlobSettings) else S3
+    return kind(url.netloc, prefix, settings.timeout_s, dict(settings.options))
 
 
-def _sftp(url: SplitResult, settings: FilesSettings) -> BackEnd:
+def _sftp(url: SplitResult, settings: PlaceSettings) -> BackEnd:
     from jobx.handlers.files import threads  # noqa: PLC0415 - it loads fsspec
     from jobx.handlers.files.sftp import Sftp  # noqa: PLC0415 - it loads sshfs, an optional package
 
@@ -120,24 +129,24 @@ def _sftp(url: SplitResult, settings: FilesSettings) -> BackEnd:
     return Sftp(url.hostname or "", root, settings.timeout_s, options)
 
 
-def _host_wrong(url: SplitResult, settings: FilesSettings) -> str | None:
+def _host_wrong(url: SplitResult, settings: PlaceSettings) -> str | None:
     return None if url.hostname else f"must be {url.scheme}://HOST/…"
 
 
-def _tahoe(url: SplitResult, settings: FilesSettings) -> BackEnd:
+def _tahoe(url: SplitResult, settings: PlaceSettings) -> BackEnd:
     from jobx.handlers.files.tahoe import Tahoe, TahoeFileSystem  # noqa: PLC0415 - it loads fsspec
 
     prefix, cap = settings.tahoe_webapi_url_prefix, settings.tahoe_dir_uri
     return Tahoe(TahoeFileSystem(prefix, cap, settings.timeout_s), "")
 
 
-def _tahoe_wrong(url: SplitResult, settings: FilesSettings) -> str | None:
+def _tahoe_wrong(url: SplitResult, settings: PlaceSettings) -> str | None:
     if url.netloc or url.path:
-        return "must be tahoe: alone; files.tahoe_dir_uri is the folder"
+        return "must be tahoe: alone; tahoe_dir_uri is the folder"
     if not settings.tahoe_dir_uri.startswith("URI:DIR"):
-        return "needs files.tahoe_dir_uri (MR_FS_TAHOE_DIR_URI), a directory's URI"
+        return "needs tahoe_dir_uri (files: MR_FS_TAHOE_DIR_URI), a directory's URI"
     if urlsplit(settings.tahoe_webapi_url_prefix).scheme not in ("http", "https"):
-        return "needs files.tahoe_webapi_url_prefix (MR_FS_TAHOE_WEBAPI_URL_PREFIX), an http URL"
+        return "needs tahoe_webapi_url_prefix (files: MR_FS_TAHOE_WEBAPI_URL_PREFIX), an http URL"
     return None
 
 

@@ -7,11 +7,11 @@ as in other tools. Keys below a prefix make a folder too.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from s3fs import S3FileSystem
 
-from jobx.handlers.files.backend import WORKING
+from jobx.handlers.files.backend import BLOBS, WORKING
 from jobx.handlers.files.paths import Parts, refused
 from jobx.handlers.files.remote import Remote, translated
 
@@ -71,7 +71,40 @@ class S3(Remote):
         return removed
 
     def _is_ours(self, key: str) -> bool:
-        return f"{self._bucket}/{key}".startswith(f"{self._root}/{WORKING}/")
+        ours = tuple(f"{self._root}/{folder}/" for folder in (WORKING, BLOBS))
+        return f"{self._bucket}/{key}".startswith(ours)
 
     def _marker(self, path: Parts) -> str:
         return self.at(path).removeprefix(f"{self._bucket}/") + "/"
+
+
+class FlatS3(S3):
+    """A bucket for one program that knows what it writes: no folder is checked, few are there.
+
+    So most calls are one call of the store, where FS makes up to ten.
+    """
+
+    def mkdir(self, path: Parts) -> None:
+        """Create a folder at the top; others are there when something is in them."""
+        if len(path) == 1:
+            super().mkdir(path)
+
+    def rmdir(self, path: Parts) -> None:
+        """Do nothing: an empty folder is none."""
+
+    def remove(self, path: Parts) -> None:
+        """Remove a file; a missing one is fine."""
+        with translated():
+            self.fs.rm_file(self.at(path))
+
+    def read(self, path: Parts) -> BinaryIO:
+        """Open a file."""
+        with translated():
+            file: BinaryIO = self.fs.open(self.at(path), "rb")
+        return file
+
+    def check_folder(self, path: Parts) -> None:
+        """Check nothing."""
+
+    def check_target(self, path: Parts) -> None:
+        """Check nothing."""

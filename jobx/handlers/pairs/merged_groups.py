@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any, Final
 
 from jobx import values
+from jobx.handlers.blobs.shared import Folder
 from jobx.handlers.pairs import run_reader
 from jobx.handlers.pairs.run_writer import SMALL
 from jobx.handlers.pairs.spooled import SpooledValues
@@ -90,7 +91,7 @@ class Merged:
     def __init__(
         self,
         payloads: Sequence[Payload],
-        blob_dir: str,
+        blob_dir: Folder,
         spill_bytes: int,
         partition: int | None = None,
         partitions: int = 1,

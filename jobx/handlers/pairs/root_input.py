@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from jobx import values
 from jobx.errors import InvalidInput, JobxError, StoreRefused
-from jobx.handlers.pairs.run_writer import BlobFile
+from jobx.handlers.blobs.blob_file import BlobFile
+from jobx.handlers.blobs.shared import Folder, open_blob
 from jobx.kv.blobs import BlobFolder
 from jobx.payload import Payload, pack_offsets
 from jobx.questions import KeptArguments
@@ -56,6 +57,7 @@ class RootInputs:
         Raises:
             StoreFull: There is no room.
             StoreRefused: They cannot be written.
+            StoreUnavailable: The shared place of blobs does not take them.
         """
         if len(item) <= self.inline_bytes:
             return item
@@ -63,8 +65,10 @@ class RootInputs:
         try:
             with BlobFile(str(folder), BLOB, sync=True) as blob:
                 blob.write(item)
+            self._blobs.share(str(folder), BLOB, len(item), blob.checksum)
         except JobxError:
-            with suppress(OSError):  # it exists already and is not empty
+            with suppress(OSError):  # the folder may have more
+                (folder / BLOB).unlink(missing_ok=True)
                 folder.rmdir()
             raise
         return KeptArguments(len(item), blob.checksum)
@@ -75,20 +79,27 @@ class RootInputs:
         Raises:
             InvalidInput: They are not valid arguments.
             StoreRefused: They cannot be read.
+            JobxError: They cannot be fetched from the shared place of blobs.
         """
         item = payload.inline
         if item is None:
-            path = self._blobs.path(workflow, request_id) / (payload.blob or BLOB)
+            folder = str(self._blobs.path(workflow, request_id))
+            blob = payload.blob or BLOB, payload.size_bytes, payload.checksum
             try:
-                item = path.read_bytes()
+                with open(open_blob(self._blobs.readable(folder), *blob), "rb") as file:
+                    item = file.read()
             except OSError as error:
-                raise StoreRefused(str(path), error.strerror or str(error)) from error
+                raise StoreRefused(f"{folder}/{blob[0]}", error.strerror or str(error)) from error
         found = values.unpack_foreign(item)
         try:
             return dict(found)
         except (TypeError, ValueError) as error:
             raise InvalidInput("arguments", f"{len(item)} bytes", "are no pairs") from error
 
+    def readable(self, folder: str) -> Folder:
+        """Return a folder of blobs for reading; see ``BlobFolder.readable``."""
+        return self._blobs.readable(folder)
+
     def drop(self, workflow: str, request_id: str) -> None:
         """Remove the arguments of a request that was not accepted; blocks."""
-        self._blobs.remove(workflow, request_id)
+        self._blobs.remove_everywhere(workflow, request_id)

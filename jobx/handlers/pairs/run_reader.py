@@ -20,6 +20,7 @@ from typing import Any, Final, TypeAlias
 
 from jobx import values
 from jobx.errors import BlobDamaged
+from jobx.handlers.blobs.shared import Folder, open_blob
 from jobx.handlers.pairs.run_writer import write_run
 from jobx.payload import Payload, unpack_offsets
 from jobx.system.errors import translate_read, translated
@@ -27,9 +28,6 @@ from jobx.values import Key, Pair, Value
 
 #: A key, and some of its values (run) or its value (chunk).
 Item: TypeAlias = list[Any]
-
-#: The folder of a payload's blob.
-Folder: TypeAlias = "str | os.PathLike[str]"
 
 #: Most runs of one merge; more are merged in several passes.
 FAN_IN: Final = 128
@@ -252,12 +250,15 @@ def _chunks(source: _Source) -> Iterator[bytes]:
 
 
 def _blob_chunks(source: _Source, name: str) -> Iterator[bytes]:
-    """Yield the content of a blob; the file is open only while a chunk is read."""
-    path = os.path.join(source.blob_dir, name)
+    """Yield the content of a blob; the file is open only while a chunk is read.
+
+    So it may be removed from here meanwhile, if it is in a shared place too.
+    """
+    payload = source.payload
     at, stop = source.start, source.start + source.size
     while True:
         try:
-            blob = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            blob = open_blob(source.blob_dir, name, payload.size_bytes, payload.checksum)
             try:
                 size = os.fstat(blob).st_size
                 chunk = os.pread(blob, min(_BLOCK_BYTES, stop - at), at)
@@ -265,7 +266,7 @@ def _blob_chunks(source: _Source, name: str) -> Iterator[bytes]:
                 os.close(blob)
         except OSError as error:
             raise translate_read(error, name) from error
-        if size != source.payload.size_bytes:
+        if size != payload.size_bytes:
             raise BlobDamaged(name, "its size is wrong")
         if not chunk and at < stop:
             raise BlobDamaged(name, "it is too short")

@@ -1,7 +1,4 @@
-"""Writing runs and chunks: inline when they are small, else blobs.
-
-A blob becomes visible as a whole: it is written under a temporary name and renamed.
-"""
+"""Writing runs and chunks: inline when they are small, else blobs."""
 
 from __future__ import annotations
 
@@ -11,16 +8,16 @@ from builtins import len, sum  # bound here: author code may replace those there
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
-from types import NoneType, TracebackType
-from typing import Any, Final, NoReturn, TypeAlias
+from types import NoneType
+from typing import Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
 from jobx import values
+from jobx.handlers.blobs.blob_file import BlobFile
 from jobx.handlers.forked import Forked
 from jobx.handlers.pairs import sequences
 from jobx.payload import Payload, pack_offsets
-from jobx.system.errors import translate
 from jobx.values import Key, Value
 
 #: A packed item is split when it is larger, so that readers need not hold all values of a key.
@@ -33,117 +30,6 @@ _BLOCK: Final = 256
 #: Values of these types are small, so that many of them can be packed together.
 SMALL: Final = frozenset({int, float, bool, NoneType})
 _Block: TypeAlias = list[tuple[Key, Sequence[Value]]]
-
-
-def _make_folder(folder: str) -> None:
-    """Create a folder and those above it for their owner only, whatever an author's umask says."""
-    try:
-        os.mkdir(folder, 0o700)
-    except FileExistsError:
-        pass
-    except FileNotFoundError:
-        above = os.path.dirname(folder)
-        if not above:
-            raise
-        _make_folder(above)
-        with suppress(FileExistsError):
-            os.mkdir(folder, 0o700)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-class BlobFile:
-    """A blob that is being written; it does not exist before ``commit``.
-
-    Raises:
-        StoreFull: No room is left.
-        StoreRefused: The folder cannot be written.
-        StoreUnavailable: The process lacks descriptors or memory.
-    """
-
-    def __init__(self, folder: str, name: str, sync: bool = False) -> None:
-        self.size_bytes = 0
-        self.checksum = 0
-        self._path = os.path.join(folder, name)
-        self._sync = sync
-        try:
-            _make_folder(folder)
-            self._file = open(  # noqa: SIM115 - see __exit__
-                f"{self._path}.part", "wb", buffering=0, opener=_open_private
-            )
-        except OSError as error:
-            refuse(folder, error)
-
-    def write(self, body: bytes | bytearray) -> int:
-        """Append bytes and return their CRC-32; a disk that is nearly full takes them in parts."""
-        left = memoryview(body)
-        try:
-            while left:
-                left = left[self._file.write(left) :]
-        except OSError as error:
-            refuse(self._path, error)
-        self.size_bytes += len(body)
-        self.checksum = zlib.crc32(body, self.checksum)
-        return zlib.crc32(body)
-
-    def commit(self) -> None:
-        """Make the blob visible under its name; on disk too when it is synced.
-
-        If that fails the blob is removed, since no later sync of the same file reports the data
-        that a failed sync has lost.
-        """
-        try:
-            if self._sync:
-                os.fsync(self._file.fileno())
-            self._file.close()
-            os.rename(f"{self._path}.part", self._path)
-            if self._sync:
-                _sync_folders(self._path)
-        except OSError as error:
-            self._remove()
-            refuse(self._path, error)
-
-    def _remove(self) -> None:
-        with suppress(OSError):
-            self._file.close()
-        for path in (f"{self._path}.part", self._path):
-            with suppress(OSError):
-                os.unlink(path)
-
-    def __enter__(self) -> BlobFile:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.commit()
-        else:
-            self._remove()
-
-
-def refuse(where: str, error: OSError) -> NoReturn:
-    """Raise the error of a failed write: no room, or a folder that cannot be written."""
-    raise translate(error, where) from error
-
-
-def _sync_folders(path: str) -> None:
-    """Make the name of a blob survive the loss of power.
-
-    Its folder, ``<root>/<workflow>/<request>``, may be new, and the one above as well.
-    """
-    for _ in range(3):
-        path = os.path.dirname(path)
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class RunWriter:

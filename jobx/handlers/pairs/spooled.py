@@ -12,7 +12,8 @@ from itertools import chain, islice
 from typing import Any, Final, overload
 
 from jobx import values
-from jobx.handlers.pairs.run_writer import BUFFER_BYTES, ITEM_VALUES, SMALL, refuse
+from jobx.handlers.blobs.blob_file import refuse
+from jobx.handlers.pairs.run_writer import BUFFER_BYTES, ITEM_VALUES, SMALL
 from jobx.listed import Listed
 from jobx.values import Value
 

@@ -197,6 +197,7 @@ class Trial:
         """Start a fork server, which ends with this trial; return its socket."""
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="jobx-trial-"))
         config = executor_config(self._settings, self._environ, Path(folder, "tmp"))
+        config["blobs"] = None  # nobody else reads what it writes
         try:
             ours, process = launch.fork_server(
                 config, without_secrets(self._settings, self._environ)

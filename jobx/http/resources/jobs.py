@@ -93,8 +93,7 @@ async def _send(
         results.send_delivery(resp, outcome.request, outcome.delivery)
     else:
         try:
-            most = site.settings.max_inline_pairs
-            await results.send_outcome(req, resp, outcome, accepted, most)
+            await results.send_outcome(req, resp, outcome, accepted, site.reading)
         except Overloaded:  # it is done, and its result can be fetched later
             results.send_running(resp, outcome.request)
 

@@ -82,7 +82,7 @@ async def result(site: Site, req: Request, resp: Response, workflow: str, reques
     if outcome.request.state == "running":
         resp.set_header("Retry-After", "1")
         raise NotEnded(request_id)
-    await results.send_outcome(req, resp, outcome, accepted, site.settings.max_inline_pairs)
+    await results.send_outcome(req, resp, outcome, accepted, site.reading)
 
 
 async def deliver(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:

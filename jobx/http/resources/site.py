@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from jobx.config import HttpSettings
 from jobx.handlers.pairs.root_input import RootInputs
 from jobx.http.node.client import NodePort
+from jobx.http.writing.results import Reading
 
 #: Graphs that one web worker draws at once.
 MAX_DRAWN: Final = 2
@@ -23,7 +24,8 @@ class Site:
     Attributes:
         node: The node.
         settings: The limits.
-        inputs: Where large arguments are stored; without it they go to the node as they are.
+        inputs: Where large arguments are stored; without it they go to the node as they are, and
+            results are only read from the folder that the node names.
         description: The OpenAPI document.
         host: The name of this machine.
         drawing: Bounds the graphs that are drawn at once.
@@ -35,6 +37,12 @@ class Site:
     description: bytes = b""
     host: str = field(default_factory=gethostname)
     drawing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_DRAWN))
+
+    @property
+    def reading(self) -> Reading:
+        """How results are read."""
+        readable = self.inputs.readable if self.inputs else str
+        return Reading(self.settings.max_inline_pairs, readable)
 
 
 #: Answers one method of one address: gets a Site, a request, its response and what is named in the

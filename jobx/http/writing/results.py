@@ -7,13 +7,15 @@ damaged result is still an error. A stream that fails later is cut off without t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 from falcon.asgi import Request, Response
 
 from jobx.errors import BlobDamaged, InvalidInput
+from jobx.handlers.blobs.shared import Folder
 from jobx.handlers.pairs import run_reader, sequences
 from jobx.http.errors import send_failure
 from jobx.http.writing import held
@@ -59,8 +61,21 @@ def send_delivery(resp: Response, request: RequestView, delivery: Delivery) -> N
     send_json(resp, {"result": {}, "delivery": delivery})
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How results are read.
+
+    Attributes:
+        max_pairs: A result with more is not sent as one JSON document.
+        readable: Returns a folder of blobs for reading; blocks.
+    """
+
+    max_pairs: int
+    readable: Callable[[str], Folder]
+
+
 async def send_outcome(
-    req: Request, resp: Response, outcome: Outcome, accepted: AcceptedFormats, max_pairs: int
+    req: Request, resp: Response, outcome: Outcome, accepted: AcceptedFormats, reading: Reading
 ) -> None:
     """Make ``resp`` the result or failure of a request, or 202 while it runs.
 
@@ -69,14 +84,14 @@ async def send_outcome(
         resp: Its answer.
         outcome: What the request ended with.
         accepted: What its client takes.
-        max_pairs: A result with more is not sent as one JSON document.
+        reading: How its result is read.
 
     Raises:
         BlobDamaged: The result cannot be read.
         Overloaded: Answers in flight leave no memory for it; nothing of ``resp`` is set.
     """
     if outcome.result is not None:
-        await _send_result(req, resp, outcome.result, accepted, max_pairs)
+        await _send_result(req, resp, outcome.result, accepted, reading)
     elif outcome.request.state == "running":
         send_running(resp, outcome.request)
     else:
@@ -84,9 +99,9 @@ async def send_outcome(
 
 
 async def _send_result(
-    req: Request, resp: Response, result: ResultView, accepted: AcceptedFormats, max_pairs: int
+    req: Request, resp: Response, result: ResultView, accepted: AcceptedFormats, reading: Reading
 ) -> None:
-    form = accepted.small if result.pairs <= max_pairs else accepted.large
+    form = accepted.small if result.pairs <= reading.max_pairs else accepted.large
     payloads = [Payload.from_wire(wire) for wire in result.payloads]
     if result.size_bytes <= DIRECT_BYTES and all(one.blob is None for one in payloads):
         items = _items(payloads)
@@ -100,8 +115,9 @@ async def _send_result(
             return
     held.hold(req, _held_bytes(payloads))
     resp.content_type = form.media_type
-    slices = _slices(payloads, result.blob_dir, form, result.pairs)
-    first, second = await asyncio.to_thread(_begin, payloads, result.blob_dir, slices)
+    first, second, slices = await asyncio.to_thread(
+        _begin, payloads, result, form, reading.readable
+    )
     if second is None:
         resp.data = first
     else:
@@ -114,11 +130,13 @@ def _held_bytes(payloads: list[Payload]) -> int:
 
 
 def _begin(
-    payloads: list[Payload], blob_dir: str, slices: Iterator[bytes]
-) -> tuple[bytes, bytes | None]:
-    """Return the first two slices, after a check of all blobs."""
-    run_reader.verify(payloads, blob_dir)
-    return next(slices), next(slices, None)
+    payloads: list[Payload], result: ResultView, form: Format, readable: Callable[[str], Folder]
+) -> tuple[bytes, bytes | None, Iterator[bytes]]:
+    """Return the first two slices, and the others, after a check of all blobs."""
+    folder = readable(result.blob_dir)
+    run_reader.verify(payloads, folder)
+    slices = _slices(payloads, folder, form, result.pairs)
+    return next(slices), next(slices, None), slices
 
 
 def _items(payloads: list[Payload]) -> list[Any]:
@@ -146,7 +164,7 @@ async def _stream(ready: list[bytes], slices: Iterator[bytes]) -> AsyncIterator[
         yield ready.pop()
 
 
-def _slices(payloads: list[Payload], blob_dir: str, form: Format, count: int) -> Iterator[bytes]:
+def _slices(payloads: list[Payload], blob_dir: Folder, form: Format, count: int) -> Iterator[bytes]:
     """Yield the body in slices: at least one, each but the last of about SLICE_BYTES."""
     body = bytearray(form.head(count))
     between = b""

@@ -16,6 +16,7 @@ from jobx.actors.inspection import graph as graphs
 from jobx.actors.inspection import sessions, view_builders
 from jobx.actors.inspection import trace as traces
 from jobx.errors import InUse, NodeUnreachable, NotEnded, RequestCancelled, RequestFailed
+from jobx.handlers.blobs.opening import shared_blobs
 from jobx.handlers.pairs import run_reader
 from jobx.kv import opening
 from jobx.kv.blobs import BlobFolder
@@ -95,7 +96,8 @@ def result(call: Call, workflow: str, request_id: str, form: str) -> None:
         entity = request_entity.get(store, workflow, request_id)
     if entity.is_done and entity.result is None:
         raise failed(request_id, entity.state, entity.failure)
-    say_result(view_builders.result_view(entity, _blobs(call).name(workflow, request_id)), form)
+    folder = _blobs(call).name(workflow, request_id)
+    say_result(call, view_builders.result_view(entity, folder), form)
 
 
 @command(request, "cancel", example="request cancel wordcount REQUEST_ID")
@@ -230,10 +232,11 @@ def show_sessions(call: Call, workflow: str, request_id: str) -> None:
     render.say_table(("invocation", "key", "value"), rows)
 
 
-def say_result(result: ResultView, form: str) -> None:
+def say_result(call: Call, result: ResultView, form: str) -> None:
     """Write the pairs of a result to stdout, from the store or from blobs."""
     payloads = list(map(Payload.from_wire, result.payloads))
-    render.say_pairs(run_reader.pairs(payloads, result.blob_dir), form, result.request_id)
+    folder = _blobs(call).readable(result.blob_dir)
+    render.say_pairs(run_reader.pairs(payloads, folder), form, result.request_id)
 
 
 def failed(request_id: str, state: str, failure: model.Failure | None) -> RequestFailed:
@@ -313,7 +316,7 @@ def _finished(store: Store, workflow: str, request_ids: Sequence[str]) -> Iterat
 def _remove(call: Call, store: Store, entity: model.Request) -> None:
     workflow, request_id = entity.workflow_name, entity.request_id
     store.commit(kept_requests.purge_writes(kept_requests.find(store, entity)))
-    _blobs(call).remove(workflow, request_id)
+    _blobs(call).remove_everywhere(workflow, request_id)
 
 
 def _waits(call: Call) -> bool:
@@ -340,4 +343,4 @@ def _row(view: RequestView, *, waits: bool) -> tuple[object, ...]:
 
 
 def _blobs(call: Call) -> BlobFolder:
-    return BlobFolder(call.settings.data_dir / "blobs")
+    return BlobFolder(call.settings.blob_path, shared_blobs(call.settings.blobs))

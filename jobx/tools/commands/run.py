@@ -100,7 +100,7 @@ def run(
     request, result = outcome.request, outcome.result
     if result is None:
         raise failed(request.request_id, request.state, request.failure)
-    say_result(result, form)
+    say_result(call, result, form)
     return meanings.OK
 
 

@@ -28,7 +28,10 @@ def web_child(settings: Settings, listener: socket.socket) -> Child:
     number = listener.fileno()
     options = ["-c", "python:jobx.http.gunicorn_conf", "--bind", f"fd://{number}"]
     words = [sys.executable, "-P", "-m", "gunicorn", *options, "jobx.http.asgi:create()"]
-    environ = without_secrets(settings, environ_of(settings))
+    everything = environ_of(settings)
+    # Web workers put arguments into the shared place of blobs, and fetch results from it.
+    blobs = {k: v for k, v in everything.items() if k.startswith(f"{ENV_PREFIX}BLOBS_")}
+    environ = without_secrets(settings, everything) | blobs
     # gunicorn imports from its working folder, so it gets one that nobody writes to.
     return Child("web server", words, environ, signal.SIGKILL, (number,), folder="/")
 

@@ -16,6 +16,7 @@ import click
 from jobx import config_loading, model
 from jobx.config import Settings
 from jobx.errors import JobxError, NodeUnreachable, NotFound
+from jobx.handlers.blobs.opening import shared_blobs
 from jobx.handlers.trial.examples import checking
 from jobx.kv.entities.entities import Entities
 from jobx.kv.opening import is_here, open_store
@@ -61,7 +62,8 @@ class Call:
         """
         if not create:
             self.find_store()
-        with closing(open_store(self.settings)) as store:
+        shared = shared_blobs(self.settings.blobs)
+        with closing(open_store(self.settings, shared)) as store:
             entities = Entities(store)
             before = entities.states()
             try:

@@ -12,7 +12,7 @@ from jobx.kv import keys
 from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log, kept_requests, request_entity
-from jobx.kv.store import Put
+from jobx.kv.store import Delete, Put
 from jobx.model import Request
 from tests.support.history import keep
 
@@ -79,8 +79,9 @@ class Bench:
         self.now += library_module.HELD_S + 1
 
     def sweep(self) -> int:
-        """Sweep, and return how many keys were removed."""
-        return code_sweep.sweep(self.store, self.library, "flow")
+        """Sweep twice, and return how many keys were removed."""
+        _, seen = code_sweep.sweep(self.store, self.library, "flow", frozenset())
+        return code_sweep.sweep(self.store, self.library, "flow", seen)[0]
 
     def plans(self) -> set[str]:
         """Return the plans that are stored."""
@@ -220,7 +221,33 @@ def test_a_sweep_reads_nothing_of_what_is_kept(bench: Bench) -> None:
     bench.store.range = lambda prefix, **how: [  # type: ignore[method-assign]  # counts what is read
         (read.append(entry.key), entry)[1] for entry in scan(prefix, **how)
     ]
-    assert bench.sweep() == 0
+    assert code_sweep.sweep(bench.store, bench.library, "flow", frozenset())[0] == 0
     assert not [key for key in read if key.startswith("entities/request/")]
     assert [key for key in read if key.startswith("requests/")] == [keys.event("flow", "r1", 0)]
     assert len([key for key in read if key.startswith(keys.KEPT)]) == 1
+
+
+def test_what_is_unneeded_goes_when_it_was_so_in_the_sweep_before(bench: Bench) -> None:
+    """Another node may know of a need that this one does not know yet."""
+    bench.accept("r1")
+    bench.change(1)
+    (plan,) = bench.plans()
+    bench.store.commit([Delete(keys.opened("local", "flow", "r1"))])
+    bench.later()
+    removed, seen = code_sweep.sweep(bench.store, bench.library, "flow", frozenset())
+    assert (removed, bench.plans()) == (0, {plan})
+    assert keys.plan("flow", plan) in seen
+    assert code_sweep.sweep(bench.store, bench.library, "flow", seen) == (2, frozenset())
+    assert bench.plans() == set()
+
+
+def test_what_is_needed_again_in_the_next_sweep_stays(bench: Bench) -> None:
+    _, _, writes = bench.library.plan("flow")
+    bench.store.commit(writes)
+    bench.change(1)
+    bench.later()
+    _, seen = code_sweep.sweep(bench.store, bench.library, "flow", frozenset())
+    bench.change(0)
+    assert seen
+    assert code_sweep.sweep(bench.store, bench.library, "flow", seen)[0] == 0
+    assert len(bench.plans()) == 1

@@ -237,7 +237,7 @@ def test_code_is_not_swept_before_all_that_an_older_version_finished_is_listed(
     bench.store.commit([Put(f"{keys.FINISHED}{0:015d}/flow/r1", b"")])
     assert bench.janitor.sweep_code() == 0
     bench.store.commit([Delete(f"{keys.FINISHED}{0:015d}/flow/r1")])
-    assert bench.janitor.sweep_code() == 1
+    assert [bench.janitor.sweep_code() for _ in range(2)] == [0, 1]
 
 
 def test_stop_from_another_thread_ends_a_pause(bench: Bench) -> None:

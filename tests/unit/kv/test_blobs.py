@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import zlib
 from pathlib import Path
 
 import pytest
@@ -83,13 +84,13 @@ def test_a_blob_comes_back_as_it_was_put(tmp_path: Path) -> None:
     blobs = BlobFolder(tmp_path)
     for body in (b"first", b"second"):
         blobs.put("flow", "r1", "b", body)
-        assert blobs.get("flow", "r1", "b") == body
+        assert blobs.get("flow", "r1", "b", len(body), zlib.crc32(body)) == body
     assert [path.name for path in blobs.path("flow", "r1").iterdir()] == ["b"]
 
 
 def test_a_blob_that_is_missing_is_damaged(tmp_path: Path) -> None:
     with pytest.raises(BlobDamaged, match="b: No such file"):
-        BlobFolder(tmp_path).get("flow", "r1", "b")
+        BlobFolder(tmp_path).get("flow", "r1", "b", 4, 0)
 
 
 def test_a_blob_that_finds_no_room_leaves_nothing(

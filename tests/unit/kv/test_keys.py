@@ -38,6 +38,8 @@ KINDS: Final[dict[str, Callable[[str, str, str], str]]] = {
     "FINISHED": lambda a, b, c: f"{keys.FINISHED}{len(a):015d}/{b}/{c}",
     "STORE_ID": lambda *_: keys.STORE_ID,
     "PROBE": lambda *_: keys.PROBE,
+    "BLOBS_PLACE": lambda *_: keys.BLOBS_PLACE,
+    "SWEEPS": lambda *_: keys.SWEEPS,
 }
 #: Functions that return prefixes, and parts of keys.
 PARTS: Final = {"entities", "log", "kept_with", "instant", "newest_first", "request_id_of"}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from string import Template
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
@@ -17,6 +16,7 @@ from jobx import values
 from jobx.actors.egress.http_client import Outbound
 from jobx.config import Settings
 from jobx.errors import InvalidInput
+from jobx.handlers.blobs.shared import Folder
 from jobx.handlers.pairs import run_reader
 from jobx.payload import Payload
 from jobx.values import Key, Pair, Value
@@ -64,7 +64,7 @@ class Result:
     delivery_id: str
     count: int
     payloads: tuple[Payload, ...]
-    blob_dir: Path
+    blob_dir: Folder
 
     def pairs(self) -> Iterator[Pair]:
         """Yield the pairs in key order; they are read on demand.

@@ -15,7 +15,6 @@ from jobx.actors.request.events import Accepted, Done, Mapped
 from jobx.actors.request.state import PARTITIONS, RequestState
 from jobx.actors.request.tree import ROOT
 from jobx.config import ExecutorSettings, RequestSettings, Settings
-from jobx.kv.blobs import BlobFolder
 from jobx.model import HandlerRef, Plan, PlanStep
 from jobx.payload import Payload, pack_offsets
 from tests.unit.actors.request.driver import done, inline, retried
@@ -56,8 +55,7 @@ class Desk:
         root = Payload(1, 4, b"args", offsets=pack_offsets([4]))
         self.state.apply(Accepted(1.0, "job", "plain", "p", root, 60.0))
         self.state.apply(Mapped(1.0, ROOT, ROOT, "full", 1, 4, children, ""))
-        self.folder = BlobFolder(tmp_path)
-        services = SimpleNamespace(settings=SETTINGS, blobs=self.folder)
+        services = SimpleNamespace(settings=SETTINGS)
         self.frames = FrameBuilder(REQUEST, self.state, cast("Services", services))
 
     def mappers(self, first: int, count: int) -> dict[str, Any]:
@@ -79,7 +77,6 @@ def test_every_frame_says_which_request_it_is_of(desk: Desk) -> None:
         "job": "job",
         "context": {"who": "me"},
     }
-    assert frame["blob_dir"] == str(desk.folder.path("flow", "r1"))
     assert (frame["chunk_pairs"], frame["partitions"]) == (CHUNK_PAIRS, PARTITIONS)
 
 
@@ -103,8 +100,8 @@ def test_a_batch_of_a_chunk_in_a_blob_says_where_its_items_are(tmp_path: Path) -
     in_blob = Payload(4, 10, None, "b1", 77, CHILDREN.offsets, sums=sums)
     frame = Desk(tmp_path, in_blob).mappers(2, 2)
     ends = CHILDREN.offsets[4:12]
-    asked = {"name": "b1", "start": 1, "stop": 6, "ends": ends, "sums": pack_offsets([6, 7])}
-    assert frame["blob"] == asked
+    part = {"start": 1, "stop": 6, "ends": ends, "sums": pack_offsets([6, 7])}
+    assert frame["blob"] == {"name": "b1", "size": 10, "checksum": 77, **part}
     assert "pairs" not in frame
 
 

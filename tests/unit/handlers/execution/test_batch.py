@@ -156,14 +156,15 @@ def test_the_root_gets_the_arguments_of_the_request(tmp_path: Path) -> None:
     assert output(segment, tmp_path) == [("x", 7)]
 
 
-_NO_BLOB = {"name": "x", "start": 0, "stop": 9, "ends": b"", "sums": b""}
+_NO_BLOB = {"name": "x", "size": 9, "checksum": 0, "start": 0, "stop": 9, "ends": b"", "sums": b""}
 
 
 def _second_of(packed: list[bytes]) -> dict[str, Any]:
     """Return the fields of a frame that name the second of two items."""
     stop = sum(map(len, packed))
     ends, sums = pack_offsets([stop]), pack_offsets([zlib.crc32(packed[1])])
-    return {"name": "chunk", "start": len(packed[0]), "stop": stop, "ends": ends, "sums": sums}
+    whole = {"name": "chunk", "size": stop, "checksum": zlib.crc32(b"".join(packed))}
+    return {**whole, "start": len(packed[0]), "stop": stop, "ends": ends, "sums": sums}
 
 
 def test_an_item_that_is_not_what_was_written_is_found_and_those_beside_it_are_not_asked(

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from jobx.errors import ArgumentsRefused, StoreFull
+from jobx.handlers.blobs.blob_file import BlobFile
 from jobx.handlers.pairs.root_input import BLOB, RootInputs, chunk, pack
-from jobx.handlers.pairs.run_writer import BlobFile, RunWriter
+from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.arguments import Takes
 from jobx.kv.blobs import BlobFolder
 from jobx.payload import Payload

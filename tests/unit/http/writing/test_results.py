@@ -29,7 +29,8 @@ def sent(items: Sequence[tuple[str, list[Value]]]) -> Response:
         blob_dir="",
     )
     response = Response()
-    asyncio.run(results._send_result(testing.create_asgi_req(), response, view, JSON, 1 << 20))
+    reading = results.Reading(1 << 20, str)
+    asyncio.run(results._send_result(testing.create_asgi_req(), response, view, JSON, reading))
     return response
 
 

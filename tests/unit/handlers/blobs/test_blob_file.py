@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobx.errors import StoreFull, StoreRefused, StoreUnavailable
+from jobx.handlers.blobs.blob_file import BlobFile
 from jobx.handlers.failures import describe
-from jobx.handlers.pairs.run_writer import BlobFile
 
 OUTCOMES = [
     (errno.ENOSPC, StoreFull, "full"),

@@ -1,0 +1,1 @@
+"""Blobs: the files of large values, here and in a place that nodes share."""

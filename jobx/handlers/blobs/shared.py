@@ -1,0 +1,358 @@
+"""Blobs in a place that all nodes of a store share; the folder of a node is their cache.
+
+Whoever writes a blob puts it there before anybody hears of it, and whoever misses one fetches it.
+Below the place, requests have the same paths as in the folder, ``blobs/<workflow>/<request>``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, InvalidStateError
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from pathlib import PurePath
+from typing import Any, BinaryIO, Final, TypeAlias, TypeVar
+
+from jobx.errors import BlobDamaged, InvalidInput, JobxError, StoreFull, StoreUnavailable
+from jobx.handlers.blobs.blob_file import BlobFile
+from jobx.handlers.files import folders
+from jobx.handlers.files.backend import BLOBS, BackEnd
+from jobx.handlers.files.files import OWN_THREADS
+from jobx.handlers.files.paths import Parts
+from jobx.model import check_name
+from jobx.system.backoff import doubled
+from jobx.system.errors import FULL, translate_read
+
+T = TypeVar("T")
+
+#: A call has the time of an answer, and as long as its bytes take at this pace …
+LEAST_BYTES_S: Final = 1 << 20
+#: … but with its repeats no longer than this: a node kills executors that answer for longer
+#: (``PASSAGE_S``).
+MOST_S: Final = 240.0
+#: Calls that hang; while there are so many, the place is not asked again.
+MOST_HUNG: Final = 4
+_PIECE_BYTES: Final = 1 << 20
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 2.0
+#: What is asked for again while there is patience.
+_PASSING: Final = (StoreUnavailable, StoreFull)
+_MISSING: Final = (FileNotFoundError, NotADirectoryError)
+
+
+class SharedFolder(os.PathLike[str]):
+    """The folder of a request here, which can fetch what it lacks."""
+
+    def __init__(self, shared: SharedBlobs, path: str) -> None:
+        self._shared = shared
+        self._path = path
+
+    def __fspath__(self) -> str:
+        return self._path
+
+    def fetch(self, name: str, size_bytes: int, checksum: int) -> None:
+        """Copy a blob from the shared place to here; see ``SharedBlobs.fetch``."""
+        self._shared.fetch(self._path, name, size_bytes, checksum)
+
+
+#: The folder of a request's blobs.
+Folder: TypeAlias = "str | os.PathLike[str]"
+
+
+def open_blob(folder: Folder, name: str, size_bytes: int, checksum: int) -> int:
+    """Return a descriptor of a blob, which is fetched first if it is not here.
+
+    Raises:
+        OSError: It is here and cannot be opened, or it is not here and nothing is shared.
+        JobxError: As ``SharedBlobs.fetch``.
+    """
+    path, flags = os.path.join(folder, name), os.O_RDONLY | os.O_CLOEXEC
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        if not isinstance(folder, SharedFolder):
+            raise
+    folder.fetch(name, size_bytes, checksum)
+    return os.open(path, flags)
+
+
+class SharedBlobs:
+    """The shared place, opened when it is first needed; for any thread.
+
+    Args:
+        where: Its URL, for people.
+        connect: Opens it; raises an OSError if that fails.
+        timeout_s: How long a call may take, beside the time for its bytes.
+        patience_s: How long a call that the place refuses is repeated.
+    """
+
+    def __init__(
+        self, where: str, connect: Callable[[], BackEnd], timeout_s: float, patience_s: float
+    ) -> None:
+        self.where = where
+        self._connect = connect
+        self._timeout_s = timeout_s
+        self._patience_s = patience_s
+        self._connected: BackEnd | None = None
+        self._lock = threading.Lock()
+        self._hung: list[threading.Thread] = []
+        self._asked: set[Future[Any]] = set()
+        self._is_closed = False
+        #: Folders that exist: of workflows, and of the last request.
+        self._made: set[Parts] = set()
+
+    def folder(self, path: str) -> SharedFolder:
+        """Return the folder of a request here, ``…/<workflow>/<request>``, noted as in use."""
+        with suppress(OSError):  # it may not exist yet
+            os.utime(path)
+        return SharedFolder(self, path)
+
+    def put(self, path: str, name: str, size_bytes: int, checksum: int | None = None) -> None:
+        """Copy a blob from the folder of its request to the place, and return when it is there.
+
+        Args:
+            path: The folder of the request here.
+            name: The blob.
+            size_bytes: Its size.
+            checksum: Its CRC-32; None: it is not compared.
+
+        Raises:
+            BlobDamaged: It is not here, or not what was written.
+            StoreFull: The place has no room.
+            StoreUnavailable: The place does not answer, or refuses.
+        """
+        with _opened(os.path.join(path, name), name) as file:
+
+            def copy(back_end: BackEnd) -> None:
+                file.seek(0)
+                place = self._ensure(back_end, _place(path))
+                with closing(back_end.draft((*place, name))) as draft:
+                    found = _copy(file, lambda piece: _write(draft.file, piece), size_bytes)
+                    _check(name, found, (size_bytes, found[1] if checksum is None else checksum))
+                    draft.publish()
+
+            self.call(copy, size_bytes)
+
+    def fetch(self, path: str, name: str, size_bytes: int, checksum: int) -> None:
+        """Copy a blob from the place to the folder of its request, where it appears as a whole.
+
+        Raises:
+            BlobDamaged: It is not there, or not what was written.
+            StoreFull: There is no room here.
+            StoreUnavailable: The place does not answer, or refuses.
+        """
+
+        def copy(back_end: BackEnd) -> None:
+            part = f"{name}.{secrets.token_hex(8)}"
+            with (
+                self._read(back_end, (*_place(path), name)) as source,
+                BlobFile(path, part) as blob,
+            ):
+                _copy(source, blob.write, size_bytes)
+                _check(name, (blob.size_bytes, blob.checksum), (size_bytes, checksum))
+            os.rename(os.path.join(path, part), os.path.join(path, name))
+
+        self.call(copy, size_bytes)
+
+    def sizes(self, workflow: str, request_id: str) -> dict[str, int]:
+        """Return the blobs of a request in the place with their sizes; none if it has no folder."""
+        place = (BLOBS, workflow, request_id)
+        return self.call(lambda back_end: {one.name: one.size for one in _list(back_end, place)})
+
+    def requests(self) -> Iterator[tuple[str, str]]:
+        """Yield the workflow and the id of every request that has a folder, in no order."""
+        for workflow in self._names((BLOBS,)):
+            for request_id in self._names((BLOBS, workflow)):
+                yield workflow, request_id
+
+    def remove(
+        self, workflow: str, request_id: str, is_stopping: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Remove the blobs of a request from the place, as ``kv.blobs.BlobFolder.remove``."""
+        place = (BLOBS, check_name("workflow", workflow), check_name("request", request_id))
+        for name in self.sizes(workflow, request_id):
+            if is_stopping():
+                return False
+            self.call(partial(_remove, place=(*place, name)))
+        self.call(partial(_remove_folder, place=place))
+        return True
+
+    def call(self, ask: Callable[[BackEnd], T], size_bytes: int = 0) -> T:
+        """Return what ``ask`` makes of the place; asked again while the place refuses.
+
+        Args:
+            ask: What is asked, in another thread; its OSErrors are translated.
+            size_bytes: What is moved, which adds to the time that it may take.
+
+        Raises:
+            StoreFull: There is no room.
+            StoreUnavailable: The place does not answer, or refuses.
+            JobxError: What ``ask`` raises.
+        """
+        began = time.monotonic()
+        limit_s = self._timeout_s + size_bytes / LEAST_BYTES_S
+        tries = 0
+        while True:
+            left_s = began + MOST_S - time.monotonic()
+            try:
+                return self._within(min(limit_s, left_s), lambda: ask(self._back_end()))
+            except _PASSING:
+                pause_s = doubled(_FIRST_PAUSE_S, tries, _LONGEST_PAUSE_S)
+                if self._is_closed or time.monotonic() + pause_s > began + self._patience_s:
+                    raise
+            tries += 1
+            time.sleep(pause_s)
+
+    def close(self) -> None:
+        """End all calls, also those under way, as unavailable; in an executor nobody calls it."""
+        self._is_closed = True
+        for answer in list(self._asked):
+            _settle(answer.set_exception, self._unavailable("the node stops"))
+
+    def _within(self, limit_s: float, call: Callable[[], T]) -> T:
+        """Return what ``call`` returns in another thread, which is left alone if it hangs."""
+        self._hung = [thread for thread in self._hung if thread.is_alive()]
+        if len(self._hung) >= MOST_HUNG:
+            raise self._unavailable(f"{MOST_HUNG} calls hang")
+        answer: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                result = call()
+                _settle(answer.set_result, result)
+            except OSError as error:
+                _settle(answer.set_exception, self._translated(error))
+            except BaseException as error:  # noqa: BLE001 - handed to who waits
+                _settle(answer.set_exception, error)
+
+        thread = threading.Thread(target=run, name=f"{OWN_THREADS}-blobs", daemon=True)
+        self._asked.add(answer)
+        thread.start()
+        try:
+            return answer.result(max(limit_s, 0.0))
+        except TimeoutError as error:
+            raise self._unavailable(f"no answer within {limit_s:g} s") from error
+        finally:
+            self._asked.discard(answer)
+            if not answer.done():
+                self._hung.append(thread)
+
+    def _back_end(self) -> BackEnd:
+        with self._lock:
+            if self._connected is None:
+                self._connected = self._connect()
+            return self._connected
+
+    def _ensure(self, back_end: BackEnd, place: Parts) -> Parts:
+        """Create the folders of a request, and return the last one.
+
+        The first one is there since the first start. If not, something else is: a mount is gone.
+        """
+        try:
+            for depth in range(2, len(place) + 1):
+                if place[:depth] not in self._made:
+                    folders.ensure(back_end, place[:depth])
+        except _MISSING:
+            self._made = set()  # one was removed; the next try creates it
+            raise
+        self._made = {one for one in self._made if len(one) < len(place)}
+        self._made |= {place[:depth] for depth in range(2, len(place) + 1)}
+        return place
+
+    def _read(self, back_end: BackEnd, place: Parts) -> BinaryIO:
+        try:
+            return back_end.read(place)
+        except _MISSING as error:
+            if folders.find(back_end, (BLOBS,)) is None:
+                raise OSError(errno.ENODEV, f"it has no folder {BLOBS} any more") from error
+            raise BlobDamaged(place[-1], f"it is neither here nor in {self.where}") from error
+
+    def _names(self, place: Parts) -> Iterator[str]:
+        found = self.call(lambda back_end: _list(back_end, place))
+        yield from (one.name for one in found if one.is_folder and _is_name(one.name))
+
+    def _translated(self, error: OSError) -> JobxError:
+        reason = error.strerror or str(error) or type(error).__name__
+        if error.errno in FULL:
+            return StoreFull(self.where, reason)
+        if isinstance(error, _MISSING):
+            self._made = set()
+        return self._unavailable(reason)
+
+    def _unavailable(self, reason: str) -> StoreUnavailable:
+        return StoreUnavailable(f"large values in {self.where}: {reason}")
+
+
+def _settle(settle: Callable[[Any], None], outcome: object) -> None:
+    with suppress(InvalidStateError):  # nobody waits for it any more
+        settle(outcome)
+
+
+def _place(path: str) -> Parts:
+    """Return where the blobs of a request are below the place, by its folder here."""
+    workflow, request_id = PurePath(path).parts[-2:]
+    return BLOBS, check_name("workflow", workflow), check_name("request", request_id)
+
+
+@contextmanager
+def _opened(path: str, name: str) -> Iterator[BinaryIO]:
+    try:
+        file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise translate_read(error, name) from error
+    with file:
+        yield file
+
+
+def _copy(source: BinaryIO, write: Callable[[bytes], Any], most_bytes: int) -> tuple[int, int]:
+    """Copy a file, and return its size and CRC-32; what is larger is not copied to its end."""
+    size_bytes = checksum = 0
+    while size_bytes <= most_bytes and (piece := source.read(_PIECE_BYTES)):
+        write(piece)
+        size_bytes += len(piece)
+        checksum = zlib.crc32(piece, checksum)
+    return size_bytes, checksum
+
+
+def _write(file: BinaryIO, piece: bytes) -> None:
+    left = memoryview(piece)
+    while left:
+        left = left[file.write(left) :]
+
+
+def _check(name: str, found: tuple[int, int], expected: tuple[int, int]) -> None:
+    if found[0] != expected[0]:
+        raise BlobDamaged(name, f"its size is wrong: {expected[0]:,} bytes were written")
+    if found != expected:
+        raise BlobDamaged(name, "its checksum is wrong")
+
+
+def _list(back_end: BackEnd, place: Parts) -> list[Any]:
+    try:
+        return list(back_end.list(place))
+    except _MISSING:
+        return []
+
+
+def _remove(back_end: BackEnd, place: Parts) -> None:
+    with suppress(*_MISSING):
+        back_end.remove(place)
+
+
+def _remove_folder(back_end: BackEnd, place: Parts) -> None:
+    with suppress(*_MISSING):
+        back_end.rmdir(place)
+
+
+def _is_name(text: str) -> bool:
+    try:
+        check_name("folder", text)
+    except InvalidInput:
+        return False
+    return True
