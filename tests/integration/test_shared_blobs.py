@@ -151,7 +151,7 @@ def test_a_place_that_goes_away_and_comes_back_costs_no_request(
     with live_node(data_dir, blobs__url=mounted.url) as node:
         place.rename(tmp_path / "away")
         running = node.post_later("repeat", {"text": "short" * 4000})
-        eventually(lambda: node.status().open_requests == 1)
+        eventually(lambda: list(data_dir.glob("blobs/*/*/*")))  # it was written here
         (tmp_path / "away").rename(place)
         outcome = outcome_of(running)
         assert len(pairs_of(outcome)) == 5

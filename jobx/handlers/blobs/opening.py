@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -41,7 +42,10 @@ def shared_blobs(settings: BlobSettings, patience_s: float = OTHERS_S) -> Shared
     def connect() -> BackEnd:
         from jobx.handlers.files import opening  # noqa: PLC0415 - as above
 
-        return opening.connect(settings)
+        try:
+            return opening.connect(settings)
+        except ConfigError as error:  # the start checked the settings, so this will pass
+            raise OSError(errno.ENODEV, error.args[2]) from error
 
     return SharedBlobs(settings.location, connect, settings.timeout_s, patience_s)
 

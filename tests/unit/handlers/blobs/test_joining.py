@@ -80,6 +80,13 @@ def test_a_start_that_died_in_the_middle_is_done_again(tmp_path: Path) -> None:
     assert one.get(keys.BLOBS_PLACE) is not None
 
 
+def test_a_folder_that_is_gone_later_is_away_and_no_wrong_setting(tmp_path: Path) -> None:
+    shared = shared_blobs(BlobSettings(url=f"file://{tmp_path}/gone"), 0.0)
+    assert shared is not None
+    with pytest.raises(StoreUnavailable, match="gone does not exist"):
+        shared.sizes("flow", "r1")
+
+
 @pytest.mark.parametrize(
     "url",
     [
