@@ -205,7 +205,7 @@ def test_a_node_whose_store_is_another_node_s_now_ends(
     define(tmp_path, HANDLERS, STEPS)
     with live_node(tmp_path) as node, closing(opened(tmp_path)) as store:
         leases: Any = store
-        other = leases.lease(keys.node("local"), "elsewhere", 60.0)
+        other = leases.inner.lease(keys.node("local"), "elsewhere", 60.0)
 
         def takes_over() -> bool:
             (entry,) = etcd.ctl("get", f"{shared}/{keys.node('local')}")["kvs"]
