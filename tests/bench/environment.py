@@ -12,7 +12,7 @@ from pathlib import Path
 _REQUIREMENTS = Path(__file__).parent / "peers-requirements.txt"
 _INSTALL_S = 900.0
 #: Peers that need nothing but what the project itself has.
-_AT_HOME = frozenset({"jobx", "jobx_etcd", "pool"})
+_AT_HOME = frozenset({"jobx", "jobx_etcd", "jobx_etcd2", "pool"})
 
 
 class PeersMissingError(Exception):
@@ -26,9 +26,10 @@ def pythons(
     found = {peer: Path(sys.executable) for peer in peers if peer in _AT_HOME}
     skipped = {}
     abroad = [peer for peer in peers if peer not in _AT_HOME]
-    if "jobx_etcd" in found and shutil.which("etcd") is None:
-        del found["jobx_etcd"]
-        skipped["jobx_etcd"] = "etcd is not installed"
+    if shutil.which("etcd") is None:
+        for peer in [peer for peer in found if "etcd" in peer]:
+            del found[peer]
+            skipped[peer] = "etcd is not installed"
     if "celery" in abroad and shutil.which("redis-server") is None:
         abroad.remove("celery")
         skipped["celery"] = "redis-server is not installed"

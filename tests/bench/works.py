@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-PEERS: Final = ("jobx", "jobx_etcd", "pool", "ray", "dask", "celery", "dbos")
+#: JobX with each of its stores.
+_STORES: Final = ("jobx", "jobx_etcd", "jobx_etcd2")
+PEERS: Final = (*_STORES, "pool", "ray", "dask", "celery", "dbos")
 #: Processes that do the work, at every peer.
 PROCESSES: Final = 2
 CLIENTS: Final = 16
@@ -14,14 +16,14 @@ CLIENTS: Final = 16
 #: Who does a work: all, the measure of what is possible, or only JobX.
 WORKS: Final[Mapping[str, tuple[str, ...]]] = {
     "one": PEERS,
-    "http_one": ("jobx", "jobx_etcd"),
+    "http_one": _STORES,
     "16": PEERS,
-    "http_16": ("jobx", "jobx_etcd"),
+    "http_16": _STORES,
     "fanout": PEERS,
     "wordcount": PEERS,
     "wordcount_pairs": ("jobx", "pool"),
     "reduce_keys": ("jobx", "pool"),
-    "idle": ("jobx", "jobx_etcd"),
+    "idle": _STORES,
 }
 
 #: Works that take seconds: all peers do them several times in turns, and the median counts.

@@ -131,6 +131,18 @@ def test_a_commit_of_many_is_given_up_together_when_a_server_is_deaf(
     assert errors.count(OutcomeUnknown) <= 8
 
 
+def test_a_commit_ends_when_the_store_is_closed(store: Store, way: Proxy) -> None:
+    assert store.get("a") is None
+    way.is_deaf = True
+    with ThreadPoolExecutor(1) as pool:
+        chains = [[[Create(f"many/{number}", b"")]] for number in range(100)]
+        waiting = pool.submit(store.commit_many, chains)
+        eventually(lambda: way.count(b"many/") > 0 or waiting.done())
+        store.close()
+        with suppress(StoreRefused):
+            assert all(one.error for one in waiting.result(30))
+
+
 def test_a_read_is_answered_by_another_server_when_one_is_deaf(etcd: Etcd, way: Proxy) -> None:
     with closing(opened(way.server, *etcd.servers)) as store:
         way.is_deaf = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,7 +21,7 @@ from jobx.errors import (
 )
 from jobx.kv import keys
 from tests.support.authoring import WORKFLOW, define
-from tests.support.etcd import Etcd, etcd_servers
+from tests.support.etcd import FORGETFUL, V2, Etcd, etcd_servers
 from tests.support.etcd_node import (
     COMMITS,
     HANDLERS,
@@ -39,6 +40,8 @@ from tests.support.processes import running
 from tests.support.proxy import proxy
 from tests.support.waiting import eventually
 
+#: By both APIs.
+BOTH = ("etcd", "etcd2")
 REQUEST_ID = "01arz3ndektsv4rrffq69g5fav"
 
 
@@ -48,11 +51,18 @@ def timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBX_STORE_TIMEOUT_S", "2")
 
 
+def scheme(request: pytest.FixtureRequest) -> str:
+    """Return the scheme that a test asks a fixture for."""
+    return str(getattr(request, "param", "etcd"))
+
+
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Etcd]:
+def own(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Etcd]:
     """A server of this test's own, which nodes use."""
-    with etcd_servers(tmp_path / "etcd") as servers:
-        monkeypatch.setenv("JOBX_STORE_URL", servers.url)
+    with etcd_servers(tmp_path / "etcd", flags=(*FORGETFUL, V2)) as servers:
+        monkeypatch.setenv("JOBX_STORE_URL", servers.url_of(scheme(request)))
         yield servers
 
 
@@ -65,20 +75,22 @@ def three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Etcd]:
 
 
 @pytest.fixture
-def shared(etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> str:
+def shared(request: pytest.FixtureRequest, etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> str:
     """Keys of this test's own on the server of all tests; their root."""
     root = uuid.uuid4().hex
-    monkeypatch.setenv("JOBX_STORE_URL", f"{etcd.url}/{root}")
+    monkeypatch.setenv("JOBX_STORE_URL", f"{etcd.url_of(scheme(request))}/{root}")
     return root
 
 
+@pytest.mark.parametrize("shared", BOTH, indirect=True)
 @pytest.mark.parametrize("number", range(COMMITS))
 def test_a_request_ends_once_though_the_answer_of_a_commit_was_lost(
     number: int, shared: str, etcd: Etcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     define(tmp_path, HANDLERS, STEPS)
     with proxy(etcd.servers[0]) as way:
-        monkeypatch.setenv("JOBX_STORE_URL", f"etcd://{way.server}/{shared}")
+        url = os.environ["JOBX_STORE_URL"].replace(etcd.servers[0], way.server)
+        monkeypatch.setenv("JOBX_STORE_URL", url)
         with live_node(tmp_path) as node:
             way.cuts_after = f"log/{number:010d}".encode()
             asked = node.post_later("fan", {"n": 3}, request_id=REQUEST_ID)
@@ -87,6 +99,7 @@ def test_a_request_ends_once_though_the_answer_of_a_commit_was_lost(
             expect_all_ended(tmp_path, node)
 
 
+@pytest.mark.parametrize("own", BOTH, indirect=True)
 def test_no_request_is_lost_when_etcd_is_killed_under_them(own: Etcd, tmp_path: Path) -> None:
     define(tmp_path, HANDLERS, STEPS)
     with live_node(tmp_path) as node:
@@ -189,6 +202,7 @@ def test_a_store_without_room_takes_nothing_until_there_is_some(
             assert eventually(lambda: answers(node), timeout_s=30)
 
 
+@pytest.mark.parametrize("shared", BOTH, indirect=True)
 def test_a_second_node_on_a_store_is_refused(shared: str, tmp_path: Path) -> None:
     define(tmp_path, HANDLERS, STEPS)
     with live_node(tmp_path / "one") as node:
@@ -220,6 +234,7 @@ def test_a_node_whose_store_is_another_node_s_now_ends(
         assert eventually(node.node.lost.is_set, timeout_s=20)
 
 
+@pytest.mark.parametrize("shared", BOTH, indirect=True)
 def test_a_request_goes_on_in_an_empty_folder_elsewhere(shared: str, tmp_path: Path) -> None:
     define(tmp_path, HANDLERS, STEPS)
     key = {"workflow": WORKFLOW, "request_id": REQUEST_ID}

@@ -176,7 +176,9 @@ class Etcd2Connection:
         return found
 
     def _write(self, call: Write, limit_s: float | None) -> int:
-        fields: dict[str, Any] = {} if call.is_refresh else {"value": call.text}
+        fields: dict[str, Any] = {"noValueOnSuccess": "true"}
+        if not call.is_refresh:
+            fields["value"] = call.text
         if call.index == 0:
             fields["prevExist"] = "false"
         elif call.index is not None:
@@ -195,7 +197,7 @@ class Etcd2Connection:
             answer = self._call(method, path, fields, limit_s, writes=True)
         except errors.REFUSED:
             return 0
-        return int(_body(answer)["node"]["modifiedIndex"])
+        return int(answer.headers["X-Etcd-Index"])  # as it was at this change
 
     def _call(
         self,

@@ -15,7 +15,7 @@ class Notes:
     """Threads may share it.
 
     Args:
-        patience_s: So long a key may wait for its guard; then whoever reads it decides.
+        patience_s: How long a key may wait for its guard; then whoever reads it decides.
         clock: Monotonic.
     """
 
@@ -52,12 +52,12 @@ class Notes:
         """Tell whether the list of a guard is known to be done."""
         return (path, index) in self._done
 
-    def is_overdue(self, path: str, index: int) -> bool:
-        """Tell whether a file was seen to wait for its guard for too long."""
+    def is_overdue(self, path: str, index: int, times: float = 1.0) -> bool:
+        """Tell whether a file was seen to wait for its guard for so many times the patience."""
         now = self._clock()
         with self._lock:
             _make_room(self._waiting)
-            return now - self._waiting.setdefault((path, index), now) >= self._patience_s
+            return now - self._waiting.setdefault((path, index), now) >= times * self._patience_s
 
 
 def _make_room(of: dict[Any, Any]) -> None:

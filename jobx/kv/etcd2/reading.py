@@ -13,6 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from jobx.errors import EntryDamaged
+from jobx.kv import keys
 from jobx.kv.etcd2.calls import List, Look, Node, Remove, Steps, Write, one
 from jobx.kv.etcd2.names import Names
 from jobx.kv.etcd2.notes import Notes
@@ -23,6 +24,8 @@ from jobx.kv.store import Entry
 
 #: How long a closed guard stays. By then nobody who would write it is there any more.
 CLOSED_S: Final = 86_400
+#: So many times longer than an Idempotency-Key, for which a client waits, others may wait.
+_UNHURRIED: Final = 30.0
 #: Events are written in order: one that has a successor has been done with.
 _LOGS: Final = "requests/"
 
@@ -90,13 +93,13 @@ class Reader:
                 return None
             if not record.guard or self._notes.is_finished(node.path, node.index):
                 return Entry(key, record.value, node.index)
-            state = yield from self._wait_state(record, node)
+            state = yield from self._wait_state(key, record, node)
             if state is not None:
                 return Entry(key, record.value, node.index) if state else None
             node = yield from one(Look(node.path))
         return None
 
-    def _wait_state(self, record: Record, node: Node) -> Steps[bool | None]:
+    def _wait_state(self, key: str, record: Record, node: Node) -> Steps[bool | None]:
         """Tell whether a key counts that waits for a guard; None: it has to be read again."""
         path = self._names.path(record.guard)
         guard: Node = yield from one(Look(path))
@@ -110,7 +113,8 @@ class Reader:
             if now.index == node.index:
                 yield from one(Remove(node.path, node.index))
             return None
-        if not self._notes.is_overdue(node.path, node.index):
+        times = 1.0 if key.startswith(keys.IDEMPOTENCY) else _UNHURRIED
+        if not self._notes.is_overdue(node.path, node.index, times):
             return False
         closed = encode(Record(is_closed=True))
         yield from one(Write(path, closed, 0, CLOSED_S))

@@ -8,6 +8,7 @@ for which that can happen only say that there is something to look at.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from jobx.kv.etcd2.calls import List, Look, Node, Remove, Steps, Write, one, together
 from jobx.kv.etcd2.names import Names
@@ -28,23 +29,28 @@ class Redo:
         self._notes = notes
 
     def finish(self, steps: Sequence[Step], guard: str, index: int) -> Steps[None]:
-        """Do a list.
+        """Do a list: what is set and cleared, then the last of what is set, then what is removed.
+
+        What is removed leads to the guard, such as an open marker, so it stays until then.
 
         Args:
-            steps: The list. The last one comes after all others, so that it shows their end.
+            steps: The list.
             guard: The path of the guard.
             index: Its index.
         """
-        if steps:
-            yield from together([self._do(step, index) for step in steps[:-1]])
-            yield from self._do(steps[-1], index)
+        for stage in _stages(steps):
+            yield from together([self._do(step, index) for step in stage])
         self._notes.finished(guard, index)
 
     def finish_if_need_be(self, steps: Sequence[Step], guard: Node) -> Steps[bool]:
         """Do a list unless it is done; return whether it was not."""
         if not steps or self._notes.is_finished(guard.path, guard.index):
             return False
-        if (yield from self._is_done(steps[-1], guard.index)):
+        first, *others = _stages(steps)
+        found = yield from together(
+            [self._is_done(step, guard.index) for step in list(chain(*others)) or first]
+        )
+        if all(found):
             self._notes.finished(guard.path, guard.index)
             return False
         yield from self.finish(steps, guard.path, guard.index)
@@ -99,3 +105,11 @@ class Redo:
             and not node.is_folder
             and (self._names.key(node.path) or "").startswith(step.key)
         ]
+
+
+def _stages(steps: Sequence[Step]) -> list[list[Step]]:
+    """Return what is done together, in order; that the later ones are done shows that all are."""
+    removed = [step for step in steps if step.kind == "remove"]
+    sets = [step for step in steps if step.kind == "set"]
+    cleared = [step for step in steps if step.kind == "clear"]
+    return [cleared + sets[:-1], sets[-1:], removed]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any, Final
 
-from jobx.errors import EntryDamaged, JobxError, StoreRefused, StoreUnavailable
+from jobx.errors import EntryDamaged, JobxError, OutcomeUnknown, StoreRefused, StoreUnavailable
 from jobx.kv.etcd2.calls import Call, List, Steps, T
 from jobx.kv.etcd2.connection import CONNECTIONS, Etcd2Connection
 from jobx.kv.etcd2.errors import hung_up
@@ -176,6 +176,8 @@ class Etcd2Store:
         except StopIteration as end:
             result: T = end.value
             return result
+        except OutcomeUnknown as error:  # of what others have left to do
+            raise StoreUnavailable(str(error)) from error
 
     def _make_all(self, calls: list[Call], make: Any) -> list[Any]:
         """Make calls side by side; errors are answers."""
@@ -188,8 +190,11 @@ class Etcd2Store:
 
         if len(calls) == 1:
             return [attempt(calls[0])]
-        self._connection.check_open()
-        return list(self._threads.map(attempt, calls))
+        try:
+            return list(self._threads.map(attempt, calls))
+        except (CancelledError, RuntimeError):  # the threads end, with the store
+            self._connection.check_open()
+            raise
 
 
 class _Wave:

@@ -102,17 +102,17 @@ def plan(played: Played) -> Plan:
 def _steps(
     left: dict[str, bytes | None], prefixes: list[str], stays: tuple[str, ...]
 ) -> Iterator[Step]:
-    """Yield the writes after the guard; the last one shows that all were done.
+    """Yield the writes after the guard.
 
-    That is one that stays as long as it can: the index of finished requests, which is the last
-    thing that is removed of one.
+    The last that is set shows that all were (see ``Redo.finish``). It is one that stays as long as
+    it can: the index of finished requests, which is the last thing that is removed of one.
     """
     for prefix in prefixes:
         yield Step("clear", prefix, kept=tuple(key for key in stays if key.startswith(prefix)))
-    yield from (Step("remove", key) for key, value in left.items() if value is None)
     there = [(key, value) for key, value in left.items() if value is not None]
     for key, value in sorted(there, key=lambda one: one[0].startswith(keys.KEPT)):
         yield Step("set", key, encode(Record(value)))
+    yield from (Step("remove", key) for key, value in left.items() if value is None)
 
 
 class Writer:

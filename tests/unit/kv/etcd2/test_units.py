@@ -40,10 +40,10 @@ def test_an_end_asks_nobody_and_writes_last_what_stays_longest() -> None:
     wanted = plan(play(FINISH))
     assert (wanted.asked, wanted.first) == ({}, {})
     assert [(step.kind, step.key.split("/")[0]) for step in wanted.rest] == [
-        ("remove", "open"),
         ("set", "entities"),
         ("set", "listed"),
         ("set", "kept"),
+        ("remove", "open"),
     ]
 
 
