@@ -134,7 +134,7 @@ def _responses(operation: Operation) -> Schema:
 def _response(operation: Operation, status: int, schema: Schema | None) -> Schema:
     response: Schema = {"description": operation.summary}
     if schema is not None:
-        response["content"] = _content(schema, *_media_types(operation, schema))
+        response["content"] = _content(schema, *_media_types(schema))
     headers = dict(operation.headers)
     if status in (201, 202):
         headers["Location"] = "The location of what was created or started."
@@ -146,7 +146,7 @@ def _response(operation: Operation, status: int, schema: Schema | None) -> Schem
     return response
 
 
-def _media_types(operation: Operation, schema: Schema) -> tuple[str, ...]:
+def _media_types(schema: Schema) -> tuple[str, ...]:
     if schema == TEXT:
         return ("text/plain",)
     if schema == ref("Result"):
