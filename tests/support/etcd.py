@@ -1,6 +1,6 @@
 """Real servers of etcd, on free ports and in a temporary folder.
 
-``JOBX_ETCD`` names their program, if it is not the ``etcd`` of the PATH; see ``etcd_build``.
+``ETCD_UNDER_TEST`` names their program, if it is not the ``etcd`` of the PATH; see ``etcd_build``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ V2 = "--enable-v2"
 
 def program() -> str:
     """Return the program of servers."""
-    return os.environ.get("JOBX_ETCD", "etcd")
+    return os.environ.get("ETCD_UNDER_TEST", "etcd")
 
 
 def has_v2() -> bool:

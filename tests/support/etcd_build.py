@@ -1,7 +1,7 @@
 """Builds a server of etcd that no distribution has, as a Go module; needs Go and its proxy.
 
 ``python -m tests.support.etcd_build 3.7.3`` leaves ``build/etcd-3.7.3``; with
-``JOBX_ETCD=build/etcd-3.7.3`` tests start it instead of ``etcd``. It takes two minutes.
+``ETCD_UNDER_TEST=build/etcd-3.7.3`` tests start it instead of ``etcd``. It takes two minutes.
 """
 
 from __future__ import annotations
