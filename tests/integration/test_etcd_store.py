@@ -81,6 +81,15 @@ def test_what_was_written_without_an_answer_is_known_for_one_s_own(
     assert eventually(lambda: commit(store, [chain]) == [CommitOutcome(1)])
 
 
+def test_what_arrives_twice_is_done_once(store: Store, way: Proxy, tmp_path: Path) -> None:
+    names = [f"twice/{tmp_path}/{name}" for name in ("beside", "event")]
+    store.commit([Put(names[0], b"1"), Create(names[1], b"mine")])
+    before = [store.get(name) for name in names]
+    assert all(before)
+    way.repeat()
+    assert [store.get(name) for name in names] == before
+
+
 def test_a_server_that_is_deaf_is_not_waited_for_beyond_the_deadline(
     store: Store, way: Proxy
 ) -> None:

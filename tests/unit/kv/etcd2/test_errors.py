@@ -32,7 +32,7 @@ def said(text: str, code: int = 300) -> Exception:
 
 UNSENT = failed(exceptions.ConnectTimeoutError("slow"))
 CUT = failed(exceptions.ProtocolError("Connection aborted."))
-MUTE = failed(exceptions.ReadTimeoutError(None, "/", "Read timed out."))  # type: ignore[arg-type]
+MUTE = failed(exceptions.ReadTimeoutError(None, "/", "Read timed out."))  # type: ignore[arg-type]  # nobody reads its pool
 TLS = failed(exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED]"))
 DIED = failed(exceptions.SSLError("EOF occurred in violation of protocol"))
 

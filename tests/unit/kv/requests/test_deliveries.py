@@ -79,7 +79,7 @@ def test_a_store_that_does_not_answer_is_told(store: Racing) -> None:
     def refuse(_: object) -> None:
         raise StoreUnavailable("gone")
 
-    store.commit_many = refuse  # type: ignore[method-assign,assignment]
+    store.commit_many = refuse  # type: ignore[method-assign,assignment]  # it fails from now on
     with pytest.raises(StoreUnavailable):
         deliveries.take_over(store, "lost", "b", 10)
 
