@@ -191,6 +191,8 @@ class Node:
         self._shared = blobs_opening.shared_blobs(settings.blobs)
         self._store = await in_daemon("store", lambda: open_store(settings, self._shared))
         self._parts.callback(self._store.close)
+        if self._shared is not None:
+            self._parts.callback(self._shared.close)
         await self._hold_store()
         self._blobs = BlobFolder(settings.blob_path, self._shared)
         self._library = Library(self._store)
@@ -367,18 +369,23 @@ class Node:
             strays = Strays(self._store, LOCAL, self._services.budget.__contains__)
             after = partial(self._adopt_strays, strays)
             periodic.every(STRAYS_S, self._background, strays.look, after=after)
-        if self._shared is not None:
-            self._share_blobs(self._shared, janitor, periodic)
+        shared = blobs_opening.shared_blobs(self._settings.blobs)
+        if shared is not None:
+            self._sweep_shared(shared, janitor, periodic)
         periodic.once(self._health.check_later())
 
     def _adopt_strays(self, strays: Strays) -> None:
         if strays.found:
             self._base.deliver(self._supervisor, AdoptStrays(strays.found))
 
-    def _share_blobs(self, shared: SharedBlobs, janitor: Janitor, periodic: Periodic) -> None:
-        """Look after the shared place of blobs, and its copies here, in a thread of their own."""
+    def _sweep_shared(self, shared: SharedBlobs, janitor: Janitor, periodic: Periodic) -> None:
+        """Sweep the shared place of blobs, and copies here, over connections of their own.
+
+        These are closed at once when the node stops, and the others only when its work has ended.
+        """
         is_open = self._services.budget.__contains__
-        sharing = SharedSweep(self._store, shared, self._blobs, is_open, janitor.is_chosen)
+        blobs = BlobFolder(self._settings.blob_path, shared)
+        sharing = SharedSweep(self._store, shared, blobs, is_open, janitor.is_chosen)
         threads = self._threads(1, "shared-blobs", cancel_futures=True)
         self._parts.callback(shared.close)
         self._parts.callback(sharing.stop)

@@ -36,8 +36,10 @@ def handler(arguments):
         yield number, arguments["text"] + str(number)
 """
 LISTED = "def handler(key, values):\n    yield key, list(values)[0]\n"
+#: Its session is too large for an event in the store.
 FAN = """
 def handler(arguments):
+    S_SET("large", "y" * 300_000)
     yield Map("each")
     for number in range(20):
         yield number, arguments["text"]
@@ -53,6 +55,7 @@ def handler(key, value):
 GATED = """
 import os, time
 def handler(results):
+    assert len(S_GET("large")) == 300_000
     while not os.path.exists("GO"):
         time.sleep(0.01)
     for key, values in results:
@@ -118,6 +121,7 @@ def test_a_node_elsewhere_answers_what_ended_and_continues_what_is_open(
     runs = tmp_path / "runs"
     eventually(lambda: runs.exists() and len(runs.read_text().split()) == 20)
     eventually(lambda: _is_gathered(before, opened.request_id))
+    assert list((tmp_path / "a").glob("blobs/*/*/event-*"))
     before.kill_all()
     shutil.rmtree(tmp_path / "a")
 

@@ -13,6 +13,7 @@ from jobx.errors import StoreRefused
 from jobx.handlers.authoring.library import Library
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
+from jobx.kv.leases import Lease
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log, request_entity
 from jobx.kv.store import Chain, CommitOutcome, Delete, Put
@@ -53,7 +54,7 @@ class Bench:
         self.library = Library(self.store)
         self.janitor = self.start()
 
-    def start(self, retention_s: float = DAY_S) -> Janitor:
+    def start(self, retention_s: float = DAY_S, lease: Lease | None = None) -> Janitor:
         """Return a janitor as a node that starts has it."""
         return Janitor(
             self.store,
@@ -62,6 +63,7 @@ class Bench:
             retention_s=retention_s,
             now_at=lambda: self.clock.at,
             now=lambda: self.clock.now,
+            lease=lease,
         )
 
     def keep(self, count: int, ended_ago_s: float = 2 * DAY_S) -> None:
@@ -90,6 +92,17 @@ def test_all_that_expired_goes_and_nothing_else(bench: Bench) -> None:
     assert bench.janitor.sweep() == 1000
     assert bench.left() == young
     assert bench.janitor.sweep() == 0
+
+
+def test_of_two_nodes_one_sweeps_and_the_other_takes_over(bench: Bench) -> None:
+    leases = [bench.store.lease(keys.SWEEPS, name, 60.0) for name in ("one", "other")]
+    one, other = (bench.start(lease=lease) for lease in leases)
+    bench.keep(5)
+    assert (one.is_chosen(), other.is_chosen()) == (True, False)
+    assert (other.sweep(), other.sweep_code(), one.sweep()) == (0, 0, 5)
+    bench.keep(5)
+    leases[0].release()
+    assert other.sweep() == 5
 
 
 def test_many_requests_go_with_one_commit(bench: Bench) -> None:
