@@ -53,6 +53,12 @@ def asked(member: Member, path: str, body: Any = None, user: str = "") -> Any:
     return json.loads(answer.data) if answer.data else None
 
 
+@pytest.fixture(autouse=True)
+def speaks_v2(etcd: Etcd) -> None:
+    """Skip tests whose servers have no v2 API."""
+    etcd.url_of("etcd2")
+
+
 @pytest.fixture
 def way(etcd: Etcd) -> Iterator[Proxy]:
     """A proxy in front of the server."""

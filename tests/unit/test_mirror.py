@@ -44,7 +44,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         *("actors/foreground", "actors/gateway/*_verbs", "actors/messages", "actors/node"),
         *("actors/ports", "http/node/link", "questions", "views"),
     ),
-    "tests/contract/test_store.py": ("kv/store", "kv/memory", "kv/etcd2/store"),
+    "tests/contract/test_store.py": ("kv/store", "kv/memory", "kv/etcd2/store", "kv/etcd2/loose"),
     "tests/contract/test_values.py": ("json_reading", "listed", "tagged_json"),
     "tests/integration/test_cli.py": (
         *("tools/commands/actors", "tools/commands/handler", "tools/commands/invocation"),

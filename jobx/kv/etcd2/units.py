@@ -7,7 +7,7 @@
 4. Those follow. If they do not, whoever reads the guard next does them.
 
 So of two units that must exclude each other, the last conditional write must be of the same key. A
-unit without a conditional write has no guard: it is written key by key, removals last.
+unit without a conditional write has no guard (see ``loose``).
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ from msgspec import Struct
 from jobx.errors import Conflict, JobxError, OutcomeUnknown
 from jobx.kv import keys
 from jobx.kv.etcd2.calls import (
-    List,
     Look,
     Node,
     Pause,
     Remove,
-    RemoveFolder,
     Steps,
     Write,
     one,
     together,
 )
+from jobx.kv.etcd2.loose import LooseWriter
 from jobx.kv.etcd2.names import Names
 from jobx.kv.etcd2.notes import Notes
 from jobx.kv.etcd2.reading import Reader
@@ -46,8 +45,6 @@ _FIRST: Final = (keys.OPEN, keys.IDEMPOTENCY)
 _INDEXES: Final = (keys.KEPT, keys.LISTED)
 #: How often a key is looked at that waits for a guard.
 _LOOK_S: Final = 0.05
-#: No folder above these names is removed when it is empty.
-_TOP: Final = 3
 
 
 class Plan(Struct, frozen=True):
@@ -130,6 +127,7 @@ class Writer:
         self._notes = notes
         self._reader = reader
         self._redo = redo
+        self._loose = LooseWriter(names, notes)
 
     def write(self, unit: Unit) -> Steps[Conflict | None]:
         """Write a unit; return why it was not written, None if it was.
@@ -144,7 +142,7 @@ class Writer:
             broken = yield from self._broken(played.conditions)
             return Conflict(broken or played.refused)
         if wanted.guard is None:
-            yield from self._write_loose(wanted, played)
+            yield from self._loose.write(wanted.rest)
             return None
         broken = yield from self._broken(wanted.asked)
         if broken is None:
@@ -163,20 +161,8 @@ class Writer:
         """Write a unit with a guard; return the key whose condition did not hold."""
         unit = digest(guard, wanted.value)
         mine: dict[str, int] = {}
-        more: list[Step] = []
-        broken: str | None = None
         try:
-            for key in sorted(wanted.first, key=lambda key: key not in wanted.taken):
-                waiting = Record(wanted.first[key], unit=unit, guard=guard)
-                index = yield from self._write_first(key, waiting, key in wanted.taken)
-                if index:
-                    if index > 0:
-                        mine[key] = index
-                elif key in wanted.taken:
-                    broken = key
-                    break
-                else:  # there is one already that leads to the guard
-                    more.append(Step("set", key, encode(Record(wanted.first[key]))))
+            broken, more = yield from self._write_all_first(wanted, guard, unit, mine)
             if broken is None:
                 steps = (*more, *wanted.rest)
                 broken = yield from self._write_guard_and_rest(wanted, guard, steps)
@@ -188,6 +174,26 @@ class Writer:
         if broken is not None:
             yield from self._take_back(mine, guard, unit)
         return broken
+
+    def _write_all_first(
+        self, wanted: Plan, guard: str, unit: str, mine: dict[str, int]
+    ) -> Steps[tuple[str | None, list[Step]]]:
+        """Write what waits for the guard, and put the indexes of what is new into ``mine``.
+
+        Returns:
+            The key that another unit has, if there is one, and what is to follow the guard instead.
+        """
+        more: list[Step] = []
+        for key in sorted(wanted.first, key=lambda key: key not in wanted.taken):
+            record = Record(wanted.first[key], unit=unit, guard=guard)
+            index = yield from self._write_first(key, record, key in wanted.taken)
+            if index > 0:
+                mine[key] = index
+            elif index == 0 and key in wanted.taken:
+                return key, []
+            elif index == 0:  # there is one already that leads to the guard
+                more.append(Step("set", key, encode(Record(wanted.first[key]))))
+        return None, more
 
     def _write_first(self, key: str, record: Record, must_be_new: bool) -> Steps[int]:
         """Write a key that waits for its guard, if it is free.
@@ -252,53 +258,3 @@ class Writer:
             if revision or is_closed or entry is not None:
                 return 0
             yield from one(Pause(_LOOK_S))  # something is there that soon will not be
-
-    def _write_loose(self, wanted: Plan, played: Played) -> Steps[None]:
-        """Write a unit without a guard: what is set, what is cleared, what is removed."""
-        begun = ""
-        try:
-            sets = [step for step in wanted.rest if step.kind == "set"]
-            begun = sets[0].key if sets else ""
-            yield from together([self._put(step) for step in sets])
-            for prefix in played.prefixes:
-                yield from self._clear(prefix, {step.key for step in sets})
-                begun = begun or prefix
-            removed = [step.key for step in wanted.rest if step.kind == "remove"]
-            yield from together([self._drop(key) for key in removed[:-1]])
-            yield from together([self._drop(key) for key in removed[-1:]])
-        except OutcomeUnknown:
-            raise
-        except JobxError as error:
-            if begun:
-                raise OutcomeUnknown(begun, str(error)) from error
-            raise
-
-    def _put(self, step: Step) -> Steps[None]:
-        path = self._names.path(step.key)
-        self._notes.wrote(path, (yield from one(Write(path, step.text))))
-
-    def _drop(self, key: str) -> Steps[None]:
-        path = self._names.path(key)
-        self._notes.forget(path)
-        if (yield from one(Remove(path))):
-            yield from self._prune(path)
-
-    def _clear(self, prefix: str, stays: set[str]) -> Steps[None]:
-        folder = self._names.folder(prefix)
-        is_whole = prefix.endswith("/") or (not prefix and self._names.has_root)
-        if is_whole and not any(key.startswith(prefix) for key in stays):
-            if (yield from one(RemoveFolder(folder, is_deep=True))):
-                yield from self._prune(folder)
-            return
-        nodes: list[Node] = yield from one(List(folder, is_deep=True))
-        found = ((self._names.key(node.path), node) for node in nodes if not node.is_folder)
-        gone = [key for key, _ in found if key is not None and key.startswith(prefix)]
-        yield from together([self._drop(key) for key in gone if key not in stays])
-
-    def _prune(self, path: str) -> Steps[None]:
-        """Remove the folders that a path was in, as long as they are empty."""
-        folder = path.rpartition("/")[0]
-        while self._names.depth(folder) >= _TOP:
-            if not (yield from one(RemoveFolder(folder))):
-                return
-            folder = folder.rpartition("/")[0]

@@ -130,6 +130,22 @@ def test_what_follows_a_guard_is_done_by_who_reads_it(error: JobxError) -> None:
     assert server.make(entity).text == "e"
 
 
+@pytest.mark.parametrize(
+    ("unit", "error"),
+    [
+        ([Put("a", b"")], StoreUnavailable),
+        ([Put("a", b""), Put("b", b"")], OutcomeUnknown),
+        ([Put("a", b""), Delete("b")], OutcomeUnknown),
+    ],
+    ids=str,
+)
+def test_a_unit_without_a_guard_is_unknown_once_a_part_of_it_may_be_there(
+    unit: Unit, error: type[JobxError]
+) -> None:
+    server = Failing(StoreUnavailable("down"), "/a=")
+    assert type(write(server, unit)) is error
+
+
 def test_a_key_that_is_removed_with_others_is_gone_at_once_and_its_list_is_done() -> None:
     server = Server()
     assert write(server, [Put("a", b""), Put("a/1", b"")]) is None
