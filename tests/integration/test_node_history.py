@@ -38,7 +38,7 @@ def test_a_start_reads_no_more_than_what_is_open(
 ) -> None:
     stores: list[CountingSqlite] = []
 
-    def opened(settings: Settings) -> CountingSqlite:
+    def opened(settings: Settings, _: object) -> CountingSqlite:
         stores.append(CountingSqlite(settings.store_path))
         return stores[-1]
 

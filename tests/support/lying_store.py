@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
-from jobx.config import Settings
 from jobx.errors import (
     InternalError,
     OutcomeUnknown,
@@ -95,14 +94,14 @@ class LyingMemoryStore(MemoryStore):
         return self._lies.tell(super().commit_many, chains)
 
 
-def lying_sqlite(lies: Lies) -> Callable[[Settings], SqliteStore]:
+def lying_sqlite(lies: Lies) -> Callable[..., SqliteStore]:
     """Return what opens a SQLite store that lies."""
 
     class LyingSqliteStore(SqliteStore):
         def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
             return lies.tell(super().commit_many, chains)
 
-    return lambda settings: LyingSqliteStore(settings.store_path)
+    return lambda settings, *_: LyingSqliteStore(settings.store_path)
 
 
 def open_markers(store: Any) -> list[str]:

@@ -28,7 +28,7 @@ def test_it_is_said_that_no_node_works_on_a_request_only_where_that_is_known(
     store = MemoryStore()
     Entities(store).create(Workflow(workflow_name="texts", description=""))
     store.commit(request_entity.accept_writes(RUNNING, LOCAL))
-    monkeypatch.setattr(command, "open_store", lambda _: store)
+    monkeypatch.setattr(command, "open_store", lambda *_: store)
     monkeypatch.setattr(command.Call, "find_store", lambda _: None)
     monkeypatch.setenv("JOBX_STORE_URL", url)
 
