@@ -28,26 +28,9 @@ from jobx.handlers.modules import Modules
 
 #: Modules whose names are restored: those most used by handlers among those always loaded.
 _WATCHED: Final = (
-    "builtins",
-    "sys",
-    "os",
-    "posixpath",
-    "time",
-    "math",
-    "random",
-    "json",
-    "decimal",
-    "datetime",
-    "re",
-    "io",
-    "threading",
-    "tempfile",
-    "subprocess",
-    "logging",
-    "warnings",
-    "locale",
-    "gc",
-    "signal",
+    *("builtins", "sys", "os", "posixpath", "time", "math", "random", "json", "decimal"),
+    *("datetime", "re", "io", "threading", "tempfile", "subprocess"),
+    *("logging", "warnings", "locale", "gc", "signal"),
 )
 #: Names of ``sys`` that other code of the executor, or Python itself, restores.
 _NOT_WATCHED: Final = frozenset({"stdout", "stderr", "last_exc", "last_type", "last_value"})
