@@ -80,7 +80,7 @@ def export(call: Call, workflow: str, file: Path) -> None:
     "--replace", is_flag=True, help="Replace an existing workflow; remove what is not in the file."
 )
 def import_file(call: Call, *, file: Path, name: str | None, simulate: bool, replace: bool) -> None:
-    """Create the workflow in FILE (- is stdin), once all of it was checked."""
+    """Create the workflow in FILE (- is stdin) once it is checked."""
     wanted = workflow_file.load(_read(file), name)
     with call.examples() as check:
         for handler in wanted.handlers.values():
