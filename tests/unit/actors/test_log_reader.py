@@ -3,15 +3,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from jobx import model
 from jobx.actors.log_reader import has_progressed, read_log
 from jobx.actors.messages import RequestKey
-from jobx.actors.request.events import Accepted, Cancelled, to_record
+from jobx.actors.request.events import Accepted, Adopted, Cancelled, to_record
 from jobx.errors import EntryDamaged, InternalError, InvalidInput, NotFound
+from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log, lives, request_entity
-from jobx.kv.store import Write
+from jobx.kv.store import Entry, Put, Write
 from jobx.payload import EMPTY
 
 A = RequestKey("flow", "a")
@@ -60,6 +62,28 @@ def test_a_store_that_fails_for_an_unknown_reason_is_no_damage_of_the_log(
     answer = read_log(store, A)
     assert isinstance(answer.error, InternalError)
     assert answer.request is None  # so that the log is read again
+
+
+class Adopting(MemoryStore):
+    """A store in which another node adopts the request once its entity was read."""
+
+    def get(self, key: str) -> Entry | None:
+        found = super().get(key)
+        if key == keys.entity("request", *A) and self.range(keys.event(*A, 1)) == []:
+            adopted = replace(REQUEST, coordinator="b")
+            event = event_log.event_write(*A, 1, to_record(Adopted(2.0, "b", 1)))
+            self.commit([*request_entity.adopt_writes(adopted, "node", lives.Mark()), event])
+        return found
+
+
+@pytest.mark.parametrize("has_events", [False, True])
+def test_an_entity_is_no_older_than_the_log_that_was_read_before_it(has_events: bool) -> None:
+    store = Adopting()
+    accepted(store, ACCEPTED)
+    store.commit([Put(keys.plan("flow", "digest"), b'{"steps":{}}')])
+    answer = read_log(store, A, has_events=has_events)
+    assert answer.request == REQUEST
+    assert answer.next_number == 1  # so that whoever goes by this entity is fenced off
 
 
 def test_a_request_that_was_never_accepted_has_no_log() -> None:
