@@ -78,6 +78,7 @@ class StoreSettings(Section, frozen=True, kw_only=True):
     """Where entities, requests and their logs are."""
 
     #: ``etcd://HOST:PORT,…``, or ``etcds://`` over TLS, and after a slash what all keys begin with.
+    #: ``etcd2://`` and ``etcds2://`` speak the v2 API.
     #: Empty: a SQLite file in the data folder.
     url: str = ""
     #: Certificates (PEM) of the authorities of etcd's servers; empty: those that gRPC knows.

@@ -323,8 +323,9 @@ def test_what_does_not_fit_a_server_with_tls_is_refused_by_name(
     secured: tuple[Member, Certificates],
 ) -> None:
     member, made = secured
-    with pytest.raises(StoreRefused, match=r"TLS fails; see store\.ca_file"):
-        _tls(member, made.other, *made.client)
+    for files in ((made.other, *made.client), (__file__,), (made.ca, __file__, __file__)):
+        with pytest.raises(StoreRefused, match=r"TLS fails; see store\.ca_file"):
+            _tls(member, *files)
     with pytest.raises(StoreRefused, match=r"store\.cert_file|TLS fails"):
         _tls(member, made.ca)
     with pytest.raises(StoreRefused, match="etcds2://"):

@@ -21,6 +21,8 @@ from jobx.kv.opening import open_store, servers_of
         ("etcd://h1:1,h2,h3:3", ["h1:1", "h2:2379", "h3:3"], ""),
         ("etcds://[::1]:2379/", ["[::1]:2379"], ""),
         ("etcd://h/team-a/jobx/", ["h:2379"], "team-a/jobx/"),
+        ("etcd2://h1:1,h2/a", ["h1:1", "h2:2379"], "a/"),
+        ("etcds2://h", ["h:2379"], ""),
     ],
 )
 def test_url_names_servers_and_what_keys_begin_with(
@@ -33,6 +35,8 @@ def test_url_names_servers_and_what_keys_begin_with(
     ("url", "reason"),
     [
         ("redis://h", "must be etcd://"),
+        ("etcd3://h", "must be etcd://"),
+        ("etcd2s://h", "etcds2:// speak the v2 API"),
         ("h:2379", "must be etcd://"),
         ("etcd://", "must be etcd://"),
         ("etcd://h:99999", "'h:99999' is no HOST:PORT"),
@@ -52,7 +56,9 @@ def test_wrong_url_is_refused_by_the_name_of_its_setting(url: str, reason: str) 
     ("fields", "name"),
     [
         ({"url": "etcd://h", "ca_file": "ca.pem"}, "store.ca_file"),
+        ({"url": "etcd2://h", "ca_file": "ca.pem"}, "store.ca_file"),
         ({"url": "etcds://h", "ca_file": "/nowhere/ca.pem"}, "store.ca_file"),
+        ({"url": "etcds2://h", "ca_file": "/nowhere/ca.pem"}, "store.ca_file"),
         (
             {"url": "etcds://h", "key_file": __file__, "cert_file": "/nowhere/cert.pem"},
             "store.cert_file",
