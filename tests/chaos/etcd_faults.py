@@ -1,7 +1,8 @@
 """A node under load while its etcd fails in every way; takes minutes, so it is run by its name.
 
 ``pytest -s tests/chaos/etcd_faults.py`` prints how long callers waited for what.
-``JOBX_CHAOS_S=30`` is how long each fault lasts.
+``JOBX_CHAOS_S=30`` is how long each fault lasts, and ``JOBX_CHAOS_SCHEME=etcd2`` has the node use
+the v2 API.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from jobx.errors import JobxError, OutcomeUnknown, StoreFull, StoreUnavailable
 from jobx.kv import keys
 from jobx.kv.requests.request_entity import new_id
 from tests.support.authoring import WORKFLOW, define
-from tests.support.etcd import FORGETFUL, Etcd, etcd_servers
+from tests.support.etcd import FORGETFUL, V2, Etcd, etcd_servers
 from tests.support.etcd_node import (
     HANDLERS,
     LITTLE_ROOM,
@@ -42,6 +43,8 @@ from tests.support.waiting import after, eventually
 pytestmark = pytest.mark.timeout(600)
 
 FAULT_S = float(os.environ.get("JOBX_CHAOS_S", "30"))
+#: How nodes speak to servers.
+SCHEME = os.environ.get("JOBX_CHAOS_SCHEME", "etcd")
 CLIENTS = 8
 #: How long callers wait.
 WAIT_S = 10.0
@@ -136,7 +139,7 @@ def run(
     """Runs a node on servers, by their URL, while a fault is there."""
 
     def run(etcd: Etcd, fault: str, strike: Callable[[], None], url: str = "") -> None:
-        monkeypatch.setenv("JOBX_STORE_URL", url or etcd.url)
+        monkeypatch.setenv("JOBX_STORE_URL", url or etcd.url_of(SCHEME))
         define(tmp_path / "data", HANDLERS, STEPS)
         with live_node(tmp_path / "data") as node, load(node, fault, tmp_path / "data"):
             strike()
@@ -151,7 +154,7 @@ def test_members_are_gone_for_a_while(
     who: str, how: signal.Signals, run: Callable[..., None], tmp_path: Path
 ) -> None:
     count = 1 if who == "the only one" else 3
-    with etcd_servers(tmp_path / "etcd", count, flags=FORGETFUL) as etcd:
+    with etcd_servers(tmp_path / "etcd", count, flags=(*FORGETFUL, V2)) as etcd:
 
         def strike() -> None:
             gone = etcd.members[:2] if who == "two of three" else [etcd.leader()]
@@ -173,8 +176,11 @@ def test_members_are_gone_for_a_while(
 def test_the_way_to_the_server_is_bad_for_a_while(
     how: str, run: Callable[..., None], tmp_path: Path
 ) -> None:
-    with etcd_servers(tmp_path / "etcd") as etcd, proxy(etcd.servers[0]) as way:
-        run(etcd, f"the way is {how}", lambda: _spoil(way, how), f"etcd://{way.server}")
+    with (
+        etcd_servers(tmp_path / "etcd", flags=(*FORGETFUL, V2)) as etcd,
+        proxy(etcd.servers[0]) as way,
+    ):
+        run(etcd, f"the way is {how}", lambda: _spoil(way, how), f"{SCHEME}://{way.server}")
 
 
 def _spoil(way: Proxy, how: str) -> None:
@@ -196,7 +202,7 @@ def test_the_disk_of_the_leader_stalls_again_and_again(
     run: Callable[..., None], tmp_path: Path
 ) -> None:
     """A server that waits for its disk answers nobody: as one that is stopped."""
-    with etcd_servers(tmp_path / "etcd", 3) as etcd:
+    with etcd_servers(tmp_path / "etcd", 3, flags=(*FORGETFUL, V2)) as etcd:
 
         def strike() -> None:
             is_over = after(FAULT_S)
@@ -222,7 +228,7 @@ def test_there_is_no_room_for_a_while(run: Callable[..., None], tmp_path: Path) 
 
 
 def test_the_server_compacts_all_the_time(run: Callable[..., None], tmp_path: Path) -> None:
-    with etcd_servers(tmp_path / "etcd") as etcd:
+    with etcd_servers(tmp_path / "etcd", flags=(*FORGETFUL, V2)) as etcd:
 
         def strike() -> None:
             is_over = after(FAULT_S / 3)

@@ -2,7 +2,8 @@
 
 A key that waits for a guard (an open marker, an Idempotency-Key) counts once its guard is there, by
 the same unit. If the guard does not come, it is created by the reader, closed, so that nobody can
-begin any more; then the key is removed. A key of another unit than its guard's is removed.
+begin any more; then the key is removed. A key of another unit than its guard's is removed, and so
+is one that is newer than its guard: it was sent before that, and arrived after its own removal.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ class Reader:
         if guard.index:
             found = decode(record.guard, guard.text)
             yield from self._redo.finish_if_need_be(found.redo, guard)
-            if digest(record.guard, found.value) == record.unit and not found.is_closed:
+            is_mine = digest(record.guard, found.value) == record.unit and not found.is_closed
+            if is_mine and node.index < guard.index:
                 self._notes.finished(node.path, node.index)
                 return True
             now: Node = yield from one(Look(node.path))

@@ -1,7 +1,8 @@
 """How a unit is written without a transaction.
 
 1. What it demands of other keys than its guard is read.
-2. Open markers and Idempotency-Keys are written; they wait for the guard (see ``reading``).
+2. Open markers and Idempotency-Keys are written; they wait for the guard (see ``reading``), which
+   is an event and never rewritten.
 3. The guard is written, on its condition: the key of the last conditional write. With it the unit
    is there. Its record carries all other writes.
 4. Those follow. If they do not, whoever reads the guard next does them.
