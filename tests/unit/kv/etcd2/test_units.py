@@ -133,7 +133,8 @@ def test_what_follows_a_guard_is_done_by_who_reads_it(error: JobxError) -> None:
 def test_a_marker_that_arrives_when_its_request_has_ended_counts_for_nothing() -> None:
     server, party = Server(), Party()
     sent: list[Call] = []
-    real, server.make = server.make, lambda call: (sent.append(call), real(call))[1]  # type: ignore[method-assign]
+    real = server.make
+    server.make = lambda call: (sent.append(call), real(call))[1]  # type: ignore[method-assign]  # it notes what is sent
     assert run(server, party.writer.write(ACCEPT)) is None
     assert run(server, party.writer.write(FINISH)) is None
     for call in sent:
