@@ -12,8 +12,9 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import etcd
 import urllib3
@@ -28,6 +29,7 @@ CONNECTIONS: Final = 32
 #: Pause before a call without effect is repeated.
 _PAUSE_S: Final = 0.05
 _KEYS: Final = "/v2/keys"
+_HOW: Final = ("headers", "timeout")
 
 
 class Access(Struct, frozen=True):
@@ -63,15 +65,39 @@ class _Client(etcd.Client):
             allow_redirect=False,
             per_host_pool_size=CONNECTIONS,
         )
-        self.http.connection_pool_kw["retries"] = False
-        self.http.clear()
+        self.http: Any = _OneServer(self.http, self.base_uri)
 
     def _check_cluster_id(self, response: Any) -> None:
         """Do not check it: python-etcd would ask in a way that urllib3 has deprecated."""
 
 
-#: Makes a call with a client and a time limit.
-Ask = Callable[[etcd.Client, Any], Any]
+class _OneServer:
+    """What a client uses of a pool manager, for one server, which is not looked up each time."""
+
+    def __init__(self, manager: Any, base: str) -> None:
+        self._manager = manager
+        self._pool = manager.connection_from_url(base)
+        self._start = len(base)
+
+    def request(self, method: str, url: str, fields: dict[str, Any], **how: Any) -> Any:
+        """Make a request whose fields are in its URL."""
+        return self._pool.urlopen(method, f"{url[self._start :]}?{urlencode(fields)}", **_kept(how))
+
+    def request_encode_body(self, method: str, url: str, fields: dict[str, Any], **how: Any) -> Any:
+        """Make a request whose fields are in its body."""
+        headers = {**how.pop("headers"), "Content-Type": "application/x-www-form-urlencoded"}
+        body = urlencode(fields)
+        path = url[self._start :]
+        return self._pool.urlopen(method, path, body, headers, **_kept(how))
+
+    def clear(self) -> None:
+        """Close all connections."""
+        self._manager.clear()
+
+
+def _kept(how: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a request that reads its whole answer, once."""
+    return {"retries": False, "redirect": False, **{k: how[k] for k in _HOW if k in how}}
 
 
 class Etcd2Connection:

@@ -42,8 +42,8 @@ from jobx.kv.store import Unit
 
 #: Written before the guard: what leads to it after a crash, and what no two units may have.
 _FIRST: Final = (keys.OPEN, keys.IDEMPOTENCY)
-#: Follow from the guard, so nobody is asked about them.
-_INDEXES: Final = (keys.KEPT, keys.LISTED)
+#: They follow from an event of their request, so nothing is asked about them.
+_FOLLOWING: Final = (keys.entities("request"), keys.KEPT, keys.LISTED)
 #: How often a key is looked at that waits for a guard.
 _LOOK_S: Final = 0.05
 
@@ -53,7 +53,7 @@ class Plan(Struct, frozen=True):
 
     Attributes:
         asked: The revision that each key must have, 0: it must not exist; of other keys than those
-            that are written first, and than the guard.
+            that are written first, those that follow from an event, and the guard.
         first: What is written before the guard.
         taken: The keys of those that must not exist.
         guard: The key of the guard, None if there is none.
@@ -86,7 +86,7 @@ def plan(played: Played) -> Plan:
     asked = {
         key: revision
         for key, revision in played.conditions.items()
-        if key != guard and key not in first and not key.startswith(_INDEXES)
+        if key != guard and key not in first and not key.startswith(_FOLLOWING)
     }
     rest = {key: value for key, value in left.items() if key not in first}
     value = None if guard is None else played.left.get(guard)
