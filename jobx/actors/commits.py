@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from jobx.errors import Conflict, InternalError, JobxError, OutcomeUnknown
+from jobx.errors import Conflict, EntryDamaged, InternalError, JobxError, OutcomeUnknown
+from jobx.kv.large_events import as_stored, is_event
 from jobx.kv.store import STORE_FAULTS, Chain, CommitOutcome, Create, Store, Unit
 
 _log = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ def _settled(store: Store, chain: Chain, outcome: CommitOutcome) -> CommitOutcom
         try:
             if not _is_written(store, chain[outcome.done]):
                 return outcome
+        except EntryDamaged:  # a later look would find the same
+            return outcome
         except JobxError as error:
             return CommitOutcome(outcome.done, OutcomeUnknown(outcome.error.args[0], str(error)))
         done = outcome.done + 1
@@ -61,5 +64,5 @@ def _is_written(store: Store, unit: Unit) -> bool:
     mine = unit[-1]
     if not isinstance(mine, Create):
         return False
-    entry = store.get(mine.key)
-    return entry is not None and entry.value == mine.value
+    entry = as_stored(store, mine.key)
+    return entry is not None and is_event(entry.value, mine)

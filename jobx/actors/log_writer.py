@@ -21,13 +21,14 @@ from msgspec import Struct
 from thespian.actors import ActorAddress
 
 from jobx.actors.commits import commit
+from jobx.actors.large_appends import Append, LargeAppends
 from jobx.actors.log_reader import read_log
 from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
 from jobx.actors.threads import SerialThread
 from jobx.errors import InternalError, JobxError, OutcomeUnknown, StoreUnavailable
 from jobx.kv import keys
 from jobx.kv.requests import lives
-from jobx.kv.store import STORE_FAULTS, CommitOutcome, Delete, Put, Store, Unit, Write
+from jobx.kv.store import STORE_FAULTS, CommitOutcome, Delete, Put, Store, Write
 from jobx.system.backoff import doubled
 
 #: Logs that are read in parallel.
@@ -47,13 +48,6 @@ _log = logging.getLogger(__name__)
 Deliver = Callable[[ActorAddress, object], None]
 
 
-class _Append(Struct, frozen=True):
-    """The writes of one event."""
-
-    number: int
-    unit: Unit
-
-
 class _Appended(Struct):
     """The appends of one request since the last commit.
 
@@ -63,7 +57,7 @@ class _Appended(Struct):
     """
 
     owner: ActorAddress
-    appends: list[_Append] = []
+    appends: list[Append] = []
     is_forgotten: bool = False
     is_in_doubt: bool = False
 
@@ -111,6 +105,7 @@ class LogWriter:
         self._thread = SerialThread("log-writer", loop)
         # Logs are read in parallel, without delaying commits.
         self._read_threads = ThreadPoolExecutor(READERS, thread_name_prefix="log-reader")
+        self._large = LargeAppends(store, loop, self._join, self._refuse)
         self._marks = 0
         self._unread: list[Callable[[], None]] = []  # reads that wait for marks
         self._pending: dict[RequestKey, _Appended] = {}
@@ -143,14 +138,17 @@ class LogWriter:
         After CommitRefused, further appends of the request are ignored until it is forgotten, so
         its log never continues after a gap.
         """
-        if key in self._refused:
-            return
+        append = Append(owner, number, writes, urgent)
+        if key not in self._refused and not self._large.holds(key, append):
+            self._join(key, append)
+
+    def _join(self, key: RequestKey, append: Append) -> None:
         group = self._pending.get(key)
         if group is None:
-            group = self._pending[key] = _Appended(owner)
-        group.appends.append(_Append(number, writes))
+            group = self._pending[key] = _Appended(append.owner)
+        group.appends.append(append)
         if not self._is_committing and not self._is_retrying:
-            self._schedule(urgent)
+            self._schedule(append.is_urgent)
 
     @property
     def _is_retrying(self) -> bool:
@@ -158,6 +156,7 @@ class LogWriter:
 
     def forget(self, key: RequestKey) -> None:
         """Drop the unwritten units of a request, and the note that it was refused."""
+        self._large.forget(key)
         self._pending.pop(key, None)
         self._refused.discard(key)
         if key in self._flight:
@@ -166,9 +165,11 @@ class LogWriter:
     def read(self, key: RequestKey, reply_to: ActorAddress, *, has_events: bool = True) -> None:
         """Read a request's log for a new owner; ``reply_to`` hears LogRead.
 
-        Appends of the previous owner are written first, or refused. An owner that only ends the
+        Appends of the previous owner are written first, or refused; those that wait for a blob are
+        dropped. An owner that only ends the
         request needs no events.
         """
+        self._large.forget(key)  # nothing was done on the ground of these
         if key in self._pending or key in self._flight:
             self._readers[key] = (reply_to, has_events)
             if not self._is_committing and not self._is_retrying:
@@ -208,7 +209,7 @@ class LogWriter:
 
     async def drain(self, is_over: Callable[[], bool]) -> bool:
         """Wait until everything is written; False if ``is_over`` said first that time is up."""
-        while self._pending or self._flight:
+        while self._pending or self._flight or not self._large.is_empty:
             if is_over():
                 return False
             await asyncio.sleep(0.005)
@@ -219,6 +220,7 @@ class LogWriter:
         for timer in (self._probe_timer, self._timer, self._refuse_timer):
             if timer is not None:
                 timer.cancel()
+        self._large.close()
         self._thread.close()
         self._read_threads.shutdown(cancel_futures=True)
 
@@ -308,7 +310,7 @@ class LogWriter:
             fault = StoreUnavailable(str(fault))
         for key, group in list(self._pending.items()):
             if group.is_new:
-                self._refuse(key, group, fault)
+                self._refuse(key, group.owner, fault)
 
     def _recover(self) -> None:
         """Take new requests again."""
@@ -320,10 +322,11 @@ class LogWriter:
             self.stalled = None
             self._told(None)
 
-    def _refuse(self, key: RequestKey, group: _Appended, error: JobxError) -> None:
+    def _refuse(self, key: RequestKey, owner: ActorAddress, error: JobxError) -> None:
+        self._large.forget(key)
         self._pending.pop(key, None)
         self._refused.add(key)
-        self._deliver(group.owner, CommitRefused(error))
+        self._deliver(owner, CommitRefused(error))
 
     def _settle(self, key: RequestKey, group: _Appended, outcome: CommitOutcome) -> None:
         """Report written units to the owner, keep those to retry, refuse those that never can."""
@@ -336,7 +339,7 @@ class LogWriter:
             return
         group.is_in_doubt |= isinstance(error, OutcomeUnknown)
         if not isinstance(error, STORE_FAULTS):
-            self._refuse(key, group, error)
+            self._refuse(key, group.owner, error)
             return
         newer = self._pending.get(key)
         if newer is not None:

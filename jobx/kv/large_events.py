@@ -94,14 +94,14 @@ class LargeEvents:
 
     def commit(self, writes: Unit) -> None:
         """Do all writes or none; see ``Store``."""
-        self.inner.commit(self._small(writes))
+        self.inner.commit(self.placed(writes))
 
     def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         """Commit independent chains; see ``Store``.
 
         A chain ends before a unit whose blob cannot be written.
         """
-        if not any(_is_large(unit) for chain in chains for unit in chain):
+        if not any(is_large(unit) for chain in chains for unit in chain):
             return self.inner.commit_many(chains)
         found = [self._cut(chain) for chain in chains]
         written = iter(self.inner.commit_many([small for small, _ in found if small]))
@@ -110,6 +110,18 @@ class LargeEvents:
             CommitOutcome(one.done, one.error or fault)
             for one, (_, fault) in zip(outcomes, found, strict=True)
         ]
+
+    def placed(self, unit: Unit) -> Unit:
+        """Return a unit with a reference in place of a large event, whose blob is durable then."""
+        if not is_large(unit):
+            return unit
+        event = unit[-1]
+        assert isinstance(event, Create)  # noqa: S101 - for the type checker
+        _, workflow, request_id, _, _ = event.key.split("/")
+        name, body = _blob_name(event), event.value
+        self._blobs.put(workflow, request_id, name, body)
+        reference = Reference(_KIND.decode(body).event, name, len(body), zlib.crc32(body))
+        return [*unit[:-1], Create(event.key, _ENCODER.encode(reference))]
 
     def wait(self, key: str, revision: int, timeout_s: float) -> Entry | None:
         """Wait until ``key`` has another revision; see ``Store``."""
@@ -131,23 +143,10 @@ class LargeEvents:
         """Return the units before the first whose blob cannot be written, and why it cannot."""
         small: list[Unit] = []
         try:
-            small.extend(map(self._small, chain))
+            small.extend(map(self.placed, chain))
         except STORE_FAULTS as error:
             return small, error
         return small, None
-
-    def _small(self, unit: Unit) -> Unit:
-        """Return a unit with a reference in place of a large event, whose blob is durable then."""
-        if not _is_large(unit):
-            return unit
-        event = unit[-1]
-        assert isinstance(event, Create)  # noqa: S101 - for the type checker
-        _, workflow, request_id, _, number = event.key.split("/")
-        body = event.value
-        name = f"event-{number}-{hashlib.sha256(body).hexdigest()[:16]}"
-        self._blobs.put(workflow, request_id, name, body)
-        reference = Reference(_KIND.decode(body).event, name, len(body), zlib.crc32(body))
-        return [*unit[:-1], Create(event.key, _ENCODER.encode(reference))]
 
     def _read(self, key: str, reference: Reference) -> bytes:
         _, workflow, request_id, _, _ = key.split("/")
@@ -171,11 +170,29 @@ def reference_in(value: bytes) -> Reference | None:
         return None
 
 
-def _is_large(unit: Unit) -> bool:
+def as_stored(store: Store, key: str) -> Entry | None:
+    """Return an entry of a store; of a large event its reference, without a look at its blob."""
+    return (store.inner if isinstance(store, LargeEvents) else store).get(key)
+
+
+def is_event(value: bytes, event: Create) -> bool:
+    """Whether a stored value is an event, or refers to it."""
+    if value == event.value:
+        return True
+    reference = reference_in(value)
+    return reference is not None and reference.blob == _blob_name(event)
+
+
+def is_large(unit: Unit) -> bool:
     """Whether a unit ends with an event that goes to a blob."""
-    last = unit[-1]
+    last = unit[-1] if unit else None
     return (
         type(last) is Create
         and len(last.value) > EVENT_BYTES
         and last.key.startswith(keys.REQUESTS)
     )
+
+
+def _blob_name(event: Create) -> str:
+    number = event.key.rpartition("/")[2]
+    return f"event-{number}-{hashlib.sha256(event.value).hexdigest()[:16]}"

@@ -66,7 +66,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         *("handlers/trial/*", "handlers/capture", "testing", "tools/commands/handler_trial"),
     ),
     "tests/integration/test_web_worker.py": ("http/asgi", "http/gunicorn_conf"),
-    "tests/simulation/test_simulation.py": ("actors/coordination/*", "actors/commits"),
+    "tests/simulation/test_simulation.py": ("actors/coordination/*",),
     "tests/unit/actors/egress/test_deliverer.py": ("actors/egress/outcomes",),
     "tests/unit/actors/egress/test_http_client.py": ("actors/egress/urls",),
     "tests/unit/actors/egress/test_signing.py": ("webhooks",),

@@ -12,7 +12,7 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.large_events import EVENT_BYTES, LargeEvents, reference_in
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log
-from jobx.kv.store import Create, Limits, Put, Unit
+from jobx.kv.store import CommitOutcome, Create, Limits, Put, Unit
 
 NAMES = "flow", "r1"
 BIG = {"event": "done", "at": 1.0, "notes": {0: {"output": "x" * (EVENT_BYTES + 1)}}}
@@ -110,6 +110,10 @@ def test_a_chain_ends_before_the_event_whose_blob_finds_no_room(tmp_path: Path) 
     assert (second.done, second.error) == (1, None)
     assert (third.done, type(third.error)) == (0, StoreFull)
     assert [*event_log.read(store, *NAMES)] == [(0, SMALL)]
+
+
+def test_a_unit_without_writes_is_written(store: LargeEvents) -> None:
+    assert store.commit_many([[[], event(0)]]) == [CommitOutcome(2)]
 
 
 def _flip(file: Path) -> None:
