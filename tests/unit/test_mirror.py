@@ -34,8 +34,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/contract/test_blobs.py": ("handlers/blobs/opening",),
     "tests/contract/test_executors.py": (
         *("actors/executors/pool", "actors/executors/process", "actors/executors/processes"),
-        *("actors/executors/sending", "actors/executors/sharing"),
-        "actors/executors/fork_server_client",
+        *("actors/executors/sending", "actors/executors/fork_server_client"),
     ),
     "tests/contract/test_files.py": ("handlers/files/*",),
     "tests/contract/test_languages.py": ("handlers/languages/*", "languages"),

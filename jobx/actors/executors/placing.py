@@ -51,7 +51,8 @@ class Share(Struct, frozen=True):
         seats: Number of executors that get work.
         long_at_work: Number of executors that run long work.
         short_s: How long ago short work of a job without long work was sent.
-        long_s: How long ago long work was sent.
+        long_s: How long ago long work was at work last. Were it when it was sent, work that takes
+            longer than the patience would follow itself, and short work would wait for all of it.
     """
 
     seats: int

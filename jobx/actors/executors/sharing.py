@@ -70,10 +70,14 @@ class Sharing:
         """Note that a running invocation takes long, and free the work behind it."""
         progress = executor.progress()
         item = executor.work.get(progress.number)
-        if item is not None and self._paces.saw(item, progress.running_s):
+        if item is None:
+            return
+        if self._paces.saw(item, progress.running_s):
             item.is_long = True
             if len(executor.work) > 1:
                 self._look_in(rebalancing.BALANCE_S)
+        if item.is_long:
+            self._long_at = self._loop.time()
 
     def pump(self) -> None:
         """Send waiting work, and schedule a check of the balance if it could be improved."""
