@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from aetcd.rpc import rpc_pb2
 
-from jobx.errors import InUse, JobxError
+from jobx.errors import InUse, JobxError, StoreUnavailable
 from jobx.kv.etcd.connection import EtcdConnection, Server
 from jobx.kv.etcd.transactions import equal_revision
 from jobx.kv.leases import Held, decode, encode
@@ -147,8 +147,11 @@ def _keep_alive(server: Server) -> Any:
     def ask(request: Any, **how: Any) -> Any:
         stream = server.leases.LeaseKeepAlive(iter([request]), **how)
         try:
-            return next(stream)
+            answer = next(stream, None)
         finally:
             stream.cancel()
+        if answer is None:
+            raise StoreUnavailable(f"{server.name} ended a renewal without an answer")
+        return answer
 
     return ask

@@ -187,7 +187,8 @@ class EtcdStore:
             if coalesced is not None:
                 first = name_of(units[0][1][-1]) if units[0][1] else ""
                 request = self._space.coalesced(coalesced)
-                if self._transact(request, first, last).succeeded:
+                answer = self._transact(request, first, last)
+                if not isinstance(answer, JobxError) and answer.succeeded:
                     for number, _ in units:
                         ends.wrote(number)
                     return
@@ -203,15 +204,25 @@ class EtcdStore:
         played = play(unit)
         request = self._space.transaction(played)
         answer = self._transact(request, name_of(unit[-1]), last)
+        if isinstance(answer, JobxError):
+            return answer
         if answer.succeeded:
             return None if played.refused is None else Conflict(played.refused)
         return Conflict(_broken(played, answer))
 
     def _transact(self, request: Any, key: str, last: float) -> Any:
-        """Make a transaction with a deadline of its own, unless it begins after ``last``."""
+        """Make a transaction with a deadline of its own, unless it begins after ``last``.
+
+        An error that is only its own is returned: a server may allow less than ``limits``.
+        """
         if time.monotonic() > last:
             raise StoreUnavailable("etcd is too slow for all that there is to write")
-        return self._connection.call(_txn, request, self._connection.deadline(), key)
+        try:
+            return self._connection.call(_txn, request, self._connection.deadline(), key)
+        except STORE_FAULTS:
+            raise
+        except JobxError as error:
+            return error
 
 
 class _Ends:

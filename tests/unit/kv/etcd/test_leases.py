@@ -7,9 +7,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
+from unittest.mock import MagicMock, Mock
 
+import pytest
 from aetcd.rpc import kv_pb2, rpc_pb2
 
+from jobx.errors import StoreUnavailable
 from jobx.kv.etcd.connection import EtcdConnection
 from jobx.kv.etcd.leases import EtcdLease
 from jobx.kv.leases import Held
@@ -74,3 +77,23 @@ def test_a_renewal_leaves_time_for_another_one() -> None:
         server.gate.set()
         lease.renew()
     assert server.left_s[0] <= 1.0
+
+
+class Ending(Server):
+    """A server that ends a renewal without an answer."""
+
+    def call(self, pick: Any, request: Any, deadline: float, writes: str | None = None) -> Any:
+        if not isinstance(request, rpc_pb2.LeaseKeepAliveRequest):
+            return super().call(pick, request, deadline, writes)
+        server = MagicMock()
+        server.leases.LeaseKeepAlive.return_value = stream = MagicMock()
+        stream.__next__ = Mock(side_effect=StopIteration)
+        return pick(server)(request)
+
+
+def test_a_renewal_that_ends_without_an_answer_is_a_fault_of_the_store() -> None:
+    with closing(Ending()) as server:
+        lease = EtcdLease(server, b"key", "key", Held("me"), 3.0)
+        lease.acquire()
+        with pytest.raises(StoreUnavailable, match="without an answer"):
+            lease.renew()
