@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from jobx.errors import BlobDamaged, EntryDamaged, JobxError
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
-from jobx.kv.store import STORE_FAULTS, Chain, CommitOutcome, Create, Entry, Store, Unit
+from jobx.kv.store import STORE_FAULTS, Chain, CommitOutcome, Create, Entry, Limits, Store, Unit
 
 #: Events up to this size are in the store itself.
 EVENT_BYTES: Final = 256 << 10
@@ -66,6 +66,11 @@ class LargeEvents:
     def __init__(self, inner: Store, blobs: BlobFolder) -> None:
         self.inner = inner
         self._blobs = blobs
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of one unit, without its large event."""
+        return self.inner.limits
 
     def get(self, key: str) -> Entry | None:
         """Return the entry of ``key``, or None; an event as it was written.

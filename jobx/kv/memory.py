@@ -38,7 +38,7 @@ class MemoryStore:
     """
 
     def __init__(self, *, limits: Limits = Limits()) -> None:  # noqa: B008 - it is frozen
-        self._limits = limits
+        self.limits = limits
         self.changed = threading.Condition()
         #: When an entry is removed, monotonic, and its revision; unless it is written again.
         self._expiries: dict[str, tuple[float, int]] = {}
@@ -149,7 +149,7 @@ class MemoryStore:
 
     def _try_chain(self, chain: Chain) -> CommitOutcome:
         for done, unit in enumerate(chain):
-            error = too_large(unit, self._limits) or self._try_unit(unit)
+            error = too_large(unit, self.limits) or self._try_unit(unit)
             if error is not None:
                 return CommitOutcome(done, error)
         return CommitOutcome(len(chain))

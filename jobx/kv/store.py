@@ -111,6 +111,10 @@ class Store(Protocol):
         EntryDamaged: An entry differs from what was written.
     """
 
+    @property
+    def limits(self) -> Limits:
+        """The limits of one unit."""
+
     def get(self, key: str) -> Entry | None:
         """Return the entry of ``key``, or None. Linearizable."""
 

@@ -17,7 +17,7 @@ from jobx.errors import AlreadyExists, Conflict, TooLarge
 from jobx.kv import keys
 from jobx.kv.entities.entities import WorkflowSnapshot
 from jobx.kv.entities.references import KINDS, AnyEntity, key_of, name_of
-from jobx.kv.entities.transactions import ATTEMPTS, change
+from jobx.kv.entities.transactions import ATTEMPTS, change, check_size
 from jobx.kv.entities.versions import handlers_state, version_of
 from jobx.kv.prefixes import scan
 from jobx.kv.store import Create, Delete, Entry, Put, Replace, Store, Write
@@ -84,6 +84,8 @@ def import_workflow(
         changes = change(store, workflow, plan)
     except TooLarge:
         changes = plan()[1]
+        for one in changes:  # before the first piece: it is not taken back
+            check_size(store, workflow, one.writes)
         _import_in_pieces(store, wanted, replace, len(changes))
     return [one.row for one in changes]
 

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from jobx.errors import Conflict
 from jobx.kv import keys
 from jobx.kv.store import Create, Entry, Replace, Store, Write
+from jobx.kv.write_batch import too_large
 
 T = TypeVar("T")
 
@@ -50,6 +51,14 @@ def change(store: Store, workflow: str, plan: Callable[[], tuple[list[Write], T]
             lost = conflict
             time.sleep(random.uniform(0, PAUSE_S))  # noqa: S311 - no secret
     raise lost
+
+
+def check_size(store: Store, workflow: str, writes: list[Write]) -> None:
+    """Raise TooLarge if one transaction of the store cannot have these writes."""
+    unit = [*writes, _next_state(keys.entities_state(workflow), None)]
+    error = too_large(unit, store.limits)
+    if error is not None:
+        raise error
 
 
 def _next_state(key: str, current: Entry | None) -> Write:

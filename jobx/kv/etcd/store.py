@@ -60,7 +60,7 @@ class EtcdStore:
     ) -> None:
         self._connection = connection
         self._space = Space(root)
-        self._limits = limits
+        self.limits = limits
         opened(connection, lambda: self.range("", limit=1, damaged=[]))
 
     def get(self, key: str) -> Entry | None:
@@ -104,7 +104,7 @@ class EtcdStore:
         self._connection.check_open()
         last = time.monotonic() + _COMMIT_TIMEOUTS * self._connection.timeout_s
         ends = _Ends(chains)
-        for group in groups(chains, self._limits):
+        for group in groups(chains, self.limits):
             units = [(number, unit) for number, unit in group if ends.is_open(number)]
             try:
                 self._write_group(units, ends, last)
@@ -198,7 +198,7 @@ class EtcdStore:
 
     def _try_unit(self, unit: Unit, last: float) -> JobxError | None:
         """Write a unit, all or none; return its error, or None once it is written."""
-        large = too_large(unit, self._limits)
+        large = too_large(unit, self.limits)
         if large is not None or not unit:
             return large
         played = play(unit)

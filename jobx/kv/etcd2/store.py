@@ -60,7 +60,7 @@ class Etcd2Store:
         patience_s: float = _PATIENCE_S,
     ) -> None:
         self._connection = connection
-        self._limits = limits
+        self.limits = limits
         self._names = Names(root)
         notes = Notes(patience_s)
         redo = Redo(self._names, notes)
@@ -158,7 +158,7 @@ class Etcd2Store:
     def _write_chain(self, chain: Chain, done: list[int]) -> Steps[JobxError | None]:
         """Write a chain, and count its units that are written."""
         for unit in chain:
-            large = too_large(unit, self._limits)
+            large = too_large(unit, self.limits)
             refused = large or (yield from self._writer.write(unit))
             if refused is not None:
                 return refused

@@ -71,7 +71,7 @@ class SqliteStore:
         is_alone: bool = False,
     ) -> None:
         self._path = path.absolute()
-        self._limits = limits
+        self.limits = limits
         self._busy_timeout_s = busy_timeout_s
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
@@ -122,7 +122,7 @@ class SqliteStore:
     def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         """See ``Store.commit_many``."""
         together = [write for chain in chains for unit in chain for write in unit]
-        coalesced = None if too_large(together, self._limits) else coalesce(together)
+        coalesced = None if too_large(together, self.limits) else coalesce(together)
         if coalesced is not None:
             with suppress(Collision):
                 with self._transaction() as writer:
@@ -133,7 +133,7 @@ class SqliteStore:
 
     def _try_chain(self, writer: sqlite3.Connection, chain: Chain) -> CommitOutcome:
         for done, unit in enumerate(chain):
-            error = too_large(unit, self._limits) or try_unit(writer, unit)
+            error = too_large(unit, self.limits) or try_unit(writer, unit)
             if error is not None:
                 return CommitOutcome(done, error)
         return CommitOutcome(len(chain))

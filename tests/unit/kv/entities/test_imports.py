@@ -261,3 +261,16 @@ def test_an_entity_that_is_larger_than_a_transaction_is_too_large() -> None:
     with pytest.raises(TooLarge):
         import_workflow(store, wanted(handlers={"split": source, "total": REDUCER}))
     assert store.get(keys.workflow("flow")) is None
+
+
+def test_an_import_with_an_entity_that_is_too_large_changes_nothing() -> None:
+    store = MemoryStore(limits=Limits(size_bytes=2000))
+    import_workflow(store, WANTED)
+    before = everything(store)
+    source = msgspec.structs.replace(MAPPER, source_code="x = 1\n" * 500)
+    source = msgspec.structs.replace(source, handler_name="z")
+    other = msgspec.structs.replace(MAPPER, source_code="yield 2")
+    handlers = {"split": other, "total": REDUCER, "z": source}
+    with pytest.raises(TooLarge):
+        import_workflow(store, wanted(handlers=handlers), replace=True)
+    assert everything(store) == before

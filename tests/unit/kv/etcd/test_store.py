@@ -1,4 +1,4 @@
-"""How long a commit on etcd may take, and what a server refuses, with servers that only say something."""
+"""How long a commit on etcd may take, and what of it a server refuses, with servers of the test."""
 
 from __future__ import annotations
 
