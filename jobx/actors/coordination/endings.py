@@ -9,7 +9,7 @@ from jobx.actors.clock import ServiceClock, boot_id
 from jobx.actors.request.events import Accepted, Cancelled, Event, Finished, from_record, to_record
 from jobx.errors import EntryDamaged
 from jobx.kv.requests import event_log, lives, request_entity
-from jobx.kv.store import Store, Write
+from jobx.kv.store import Store
 
 
 def ended(request: model.Request, finished: Finished) -> model.Request:
@@ -37,6 +37,7 @@ def cancel(
 
     Raises:
         NotFound: There is no such request.
+        Conflict: Somebody else has written its next event meanwhile.
         StoreFull: No room left; the request stays open, as after any error of the store.
     """
     number = event_log.next_number(store, workflow, request_id)
@@ -46,16 +47,19 @@ def cancel(
     now_at = ServiceClock(lives.last(store, node_id), boot_id()).now_at()
     failure = model.Failure(kind="cancelled", type="Cancelled", message=reason)
     finished = Finished(now_at, "cancelled", failure)
-    events: list[Event] = [Cancelled(now_at, reason), finished]
+    events: tuple[Event, Event] = (Cancelled(now_at, reason), finished)
     request = ended(request, finished)
-    writes: list[Write] = [
+    # One event a unit, so that what a coordinator may still write is refused, or refuses this.
+    cancelled, last = (
         event_log.event_write(workflow, request_id, number + n, to_record(event))
         for n, event in enumerate(events)
-    ]
+    )
     plan = _plan(store, workflow, request_id)
     owner = request.coordinator or node_id
     finish = request_entity.finish_writes(request, owner, plan, number + len(events))
-    store.commit([*finish, *writes])
+    (outcome,) = store.commit_many([[[cancelled], [*finish, last]]])
+    if outcome.error is not None:
+        raise outcome.error
     return request
 
 
