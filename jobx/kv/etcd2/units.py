@@ -1,8 +1,9 @@
 """How a unit is written without a transaction.
 
 1. What it demands of other keys than its guard is read.
-2. Open markers and Idempotency-Keys are written; they wait for the guard (see ``reading``), which
-   is an event and never rewritten.
+2. Idempotency-Keys and the open marker of a new request are written; they wait for the guard (see
+   ``reading``), which is the first event and never rewritten. A marker that moves to another node
+   does not wait: the old one leads to the guard until the new one is there.
 3. The guard is written, on its condition: the key of the last conditional write. With it the unit
    is there. Its record carries all other writes.
 4. Those follow. If they do not, whoever reads the guard next does them.
@@ -75,10 +76,12 @@ def plan(played: Played) -> Plan:
     """Return what is written of a unit that has this net effect, and when."""
     guard = next(reversed(played.conditions), None)
     left = {key: value for key, value in played.left.items() if key != guard}
+    is_moved = any(key.startswith(keys.OPEN) and value is None for key, value in left.items())
     first = {
         key: value
         for key, value in left.items()
         if guard is not None
+        and not is_moved
         and value is not None
         and key.startswith(_FIRST)
         and not played.conditions.get(key)
@@ -103,14 +106,20 @@ def _steps(
     """Yield the writes after the guard.
 
     The last that is set shows that all were (see ``Redo.finish``). It is one that stays as long as
-    it can: the index of finished requests, which is the last thing that is removed of one.
+    it can: the index of finished requests, which is the last thing that is removed of one; and no
+    open marker, if there is something else.
     """
     for prefix in prefixes:
         yield Step("clear", prefix, kept=tuple(key for key in stays if key.startswith(prefix)))
     there = [(key, value) for key, value in left.items() if value is not None]
-    for key, value in sorted(there, key=lambda one: one[0].startswith(keys.KEPT)):
+    for key, value in sorted(there, key=lambda one: _stays(one[0])):
         yield Step("set", key, encode(Record(value)))
     yield from (Step("remove", key) for key, value in left.items() if value is None)
+
+
+def _stays(key: str) -> int:
+    """Return how long a key stays, compared to others."""
+    return 0 if key.startswith(keys.OPEN) else 2 if key.startswith(keys.KEPT) else 1
 
 
 class Writer:

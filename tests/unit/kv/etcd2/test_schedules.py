@@ -170,7 +170,7 @@ def sweep(world: World, random: Random) -> None:
     while world.server.late:
         world.server.deliver(random)
     for _ in range(3):
-        for node in "ABCD":
+        for node in random.sample("ABCD", 4):
             run(world.server, adopt(world, "C", node))
 
 

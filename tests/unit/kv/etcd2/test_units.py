@@ -18,6 +18,12 @@ ACCEPT: Unit = [
     Create("idempotency/w/j/k", b"i"),
     Create("requests/w/1/log/0", b"0"),
 ]
+ADOPT: Unit = [
+    Put("entities/request/w/1", b"e"),
+    Delete("open/n/w/1"),
+    Put("open/m/w/1", b"o"),
+    Create("requests/w/1/log/1", b"1"),
+]
 FINISH: Unit = [
     Put("entities/request/w/1", b"e"),
     Delete("open/n/w/1"),
@@ -45,6 +51,26 @@ def test_an_end_asks_nobody_and_writes_last_what_stays_longest() -> None:
         ("set", "kept"),
         ("remove", "open"),
     ]
+
+
+def test_a_marker_that_moves_waits_for_nothing_and_is_there_before_the_old_one_goes() -> None:
+    wanted = plan(play(ADOPT))
+    assert wanted.first == {}
+    assert [(step.kind, step.key) for step in wanted.rest] == [
+        ("set", "open/m/w/1"),
+        ("set", "entities/request/w/1"),
+        ("remove", "open/n/w/1"),
+    ]
+
+
+def test_an_adoption_that_did_not_happen_blocks_no_event() -> None:
+    server = Failing(OutcomeUnknown("log", "cut"), "log/1")
+    assert run(server, Party().writer.write(ACCEPT)) is None
+    assert isinstance(write(server, ADOPT), OutcomeUnknown)
+    server._at = "nowhere"
+    found = run(server, Party().reader.range("open/", None, None, False, None))
+    assert [entry.key for entry in found] == ["open/n/w/1"]
+    assert run(server, Party().writer.write([Create("requests/w/1/log/1", b"1")])) is None
 
 
 @pytest.mark.parametrize(
