@@ -141,11 +141,26 @@ class Submissions:
         client_key = asked.idempotency_key
         names = key.workflow, asked.job
         if client_key is None or conflict.args[0] != keys.idempotency(*names, client_key):
-            return await self._finder.wait(key, asked.wait_s if asked.is_blocking else 0.0)
+            return await self._find_taken(key, conflict, asked)
         first = await self._first_request(asked, client_key)
         if first is not None:
             return await self._replay(first, asked)
         raise conflict
+
+    async def _find_taken(
+        self, key: RequestKey, conflict: Conflict, asked: questions.SubmitJob
+    ) -> views.Outcome:
+        """Return the request that took the id.
+
+        Raises:
+            StoreUnavailable: There is none: a reader has waited for the first event of this one
+                until it decided that the event will not come (see ``kv/etcd2/reading.py``).
+        """
+        try:
+            return await self._finder.wait(key, asked.wait_s if asked.is_blocking else 0.0)
+        except NotFound as error:
+            reason = f"the store took too long to begin request {key.request_id}: {conflict}"
+            raise StoreUnavailable(reason) from error
 
     async def _first_request(
         self, asked: questions.SubmitJob, client_key: str

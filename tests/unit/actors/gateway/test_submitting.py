@@ -7,8 +7,9 @@ import pytest
 
 from jobx import values
 from jobx.actors.gateway import finding
-from jobx.actors.messages import Submit
-from jobx.errors import NotFound, OutcomeUnknown, StoreUnavailable
+from jobx.actors.messages import Refused, RequestKey, Submit
+from jobx.errors import Conflict, NotFound, OutcomeUnknown, StoreUnavailable
+from jobx.kv import keys
 from jobx.questions import (
     AwaitRequest,
     CancelRequest,
@@ -70,6 +71,28 @@ def test_what_may_still_be_written_is_never_told_as_missing(
 def test_what_nobody_has_is_missing(question: Question[Any]) -> None:
     with pytest.raises(NotFound):
         asyncio.run(FakeNode().call(question))
+
+
+class _ClosingDesk(Desk):
+    """Has a store in which a reader has decided that no first event comes any more."""
+
+    def _start(self, order: Submit) -> None:
+        key = RequestKey(order.request.workflow_name, order.request.request_id)
+        self._tell(Refused(key, Conflict(keys.event(*key, 0))))
+
+
+class _ClosingNode(FakeNode):
+    def _desk(self, *around: Any) -> _ClosingDesk:
+        return _ClosingDesk(self.store, *around)
+
+
+@pytest.mark.parametrize("client_key", ["k", None])
+def test_a_request_that_the_store_did_not_let_begin_is_not_told_as_missing(
+    client_key: str | None,
+) -> None:
+    asked = _submit(IDS[0], idempotency_key=client_key)
+    with pytest.raises(StoreUnavailable, match=IDS[0]):
+        asyncio.run(_ClosingNode().call(asked))
 
 
 def _submit(request_id: str, workflow: str = texts.WORKFLOW, **fields: Any) -> SubmitJob:
