@@ -151,7 +151,8 @@ class BlobFolder:
     def unload(self, workflow: str, request_id: str, unused_s: float) -> int:
         """Remove the copies of a request that nobody used for so long; return how many.
 
-        What the shared place lacks is put there first.
+        What the shared place lacks, or has cut short, is put there first. What is longer there is
+        whole: it was compared when it was put, and a power failure cuts copies here.
         """
         path = self.path(workflow, request_id)
         try:
@@ -160,7 +161,7 @@ class BlobFolder:
             sizes = {item.name: item.stat().st_size for item in os.scandir(path) if _is_file(item)}
             there = self._shared.sizes(workflow, request_id) if sizes else {}
             for name, size in sizes.items():
-                if name not in there and not name.endswith(".part"):
+                if there.get(name, -1) < size and not name.endswith(".part"):
                     self._shared.put(str(path), name, size)
                 os.unlink(path / name)
             path.rmdir()

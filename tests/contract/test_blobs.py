@@ -99,6 +99,24 @@ def test_what_the_place_lacks_is_put_there_before_the_copy_goes(
     assert other.read("r1", blob) == BODY
 
 
+def test_what_the_place_cut_short_is_put_there_before_the_copy_goes(
+    sharing: tuple[Side, Side],
+) -> None:
+    one, other = sharing
+    blob = one.write("r1", "b-0", BODY)
+    _replace(one, "b-0", BODY[:-1])
+    assert one.blobs.unload(WORKFLOW, "r1", 0.0) == 1
+    assert other.read("r1", blob) == BODY
+
+
+def test_a_copy_that_was_cut_short_replaces_nothing(sharing: tuple[Side, Side]) -> None:
+    one, other = sharing
+    blob = one.write("r1", "b-0", BODY)
+    one.path("r1", "b-0").write_bytes(BODY[:-1])
+    assert one.blobs.unload(WORKFLOW, "r1", 0.0) == 1
+    assert other.read("r1", blob) == BODY
+
+
 def test_a_copy_that_was_not_written_here_is_known_to_sweeps(sharing: tuple[Side, Side]) -> None:
     one, other = sharing
     for request_id in ("r1", "r2"):
