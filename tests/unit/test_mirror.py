@@ -54,7 +54,6 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/integration/test_executor.py": (
         *("handlers/execution/*", "handlers/forked", "handlers/launch", "segments"),
     ),
-    "tests/integration/test_etcd2_store.py": ("kv/etcd2/connection",),
     "tests/integration/test_file_modes.py": ("logs",),
     "tests/integration/test_outside.py": ("actors/egress/notifications/channels",),
     "tests/integration/test_scope.py": (

@@ -8,11 +8,11 @@ write that may have happened is not repeated, and its caller gets OutcomeUnknown
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -81,18 +81,26 @@ class _OneServer:
 
     def request(self, method: str, url: str, fields: dict[str, Any], **how: Any) -> Any:
         """Make a request whose fields are in its URL."""
-        return self._pool.urlopen(method, f"{url[self._start :]}?{urlencode(fields)}", **_kept(how))
+        path = f"{url[self._start :]}?{urlencode(fields)}"
+        return _checked(self._pool.urlopen(method, path, **_kept(how)))
 
     def request_encode_body(self, method: str, url: str, fields: dict[str, Any], **how: Any) -> Any:
         """Make a request whose fields are in its body."""
         headers = {**how.pop("headers"), "Content-Type": "application/x-www-form-urlencoded"}
         body = urlencode(fields)
         path = url[self._start :]
-        return self._pool.urlopen(method, path, body, headers, **_kept(how))
+        return _checked(self._pool.urlopen(method, path, body, headers, **_kept(how)))
 
     def clear(self) -> None:
         """Close all connections."""
         self._manager.clear()
+
+
+def _checked(answer: Any) -> Any:
+    """Return an answer, unless it is a refusal that etcd has not made."""
+    if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+        errors.understood(answer.status, answer.data)
+    return answer
 
 
 def _kept(how: dict[str, Any]) -> dict[str, Any]:
@@ -181,8 +189,7 @@ class Etcd2Connection:
             answer = self._call("GET", path, {"quorum": "true"})
         except etcd.EtcdKeyNotFound as error:
             return Node(path, seen=int(error.payload.get("index", 0)))
-        found = _body(answer)["node"]
-        return _node(found, int(answer.headers["X-Etcd-Index"]))
+        return _node(answer.found, answer.index)
 
     def _list(self, call: List) -> list[Node]:
         fields = {"quorum": "true", **({"recursive": "true"} if call.is_deep else {})}
@@ -190,15 +197,14 @@ class Etcd2Connection:
             answer = self._call("GET", call.path, fields)
         except etcd.EtcdKeyNotFound:
             return []
-        seen = int(answer.headers["X-Etcd-Index"])
         found: list[Node] = []
-        stack = [_body(answer)["node"]]
+        stack = [answer.found]
         while stack:
             for item in stack.pop().get("nodes", ()):
                 if call.is_deep and item.get("dir"):
                     stack.append(item)
                 else:
-                    found.append(_node(item, seen))
+                    found.append(_node(item, answer.index))
         return found
 
     def _write(self, call: Write, limit_s: float | None) -> int:
@@ -223,7 +229,7 @@ class Etcd2Connection:
             answer = self._call(method, path, fields, limit_s, writes=True)
         except errors.REFUSED:
             return 0
-        return int(answer.headers["X-Etcd-Index"])  # as it was at this change
+        return answer.index  # as it was at this change
 
     def _call(
         self,
@@ -233,7 +239,7 @@ class Etcd2Connection:
         limit_s: float | None = None,
         *,
         writes: bool = False,
-    ) -> Any:
+    ) -> _Answer:
         deadline = time.monotonic() + min(self.timeout_s, limit_s or self.timeout_s)
         failed: Exception | None = None
         while (left_s := deadline - time.monotonic()) > 0:
@@ -242,7 +248,8 @@ class Etcd2Connection:
             is_split = not writes and len(self._clients) > 1
             limit = urllib3.Timeout(left_s / 2 if is_split else left_s)
             try:
-                return self._clients[at].api_execute(_KEYS + path, method, fields, timeout=limit)
+                client = self._clients[at]
+                return _read(client.api_execute(_KEYS + path, method, fields, timeout=limit))
             except errors.REFUSED:
                 raise
             except (etcd.EtcdException, ValueError) as error:
@@ -263,8 +270,19 @@ class Etcd2Connection:
             self._at = (at + 1) % len(self._clients)
 
 
-def _body(answer: Any) -> Any:
-    return json.loads(answer.data)
+class _Answer(Struct, frozen=True):
+    """What etcd answers: a file or a folder as it has it, and the index of the whole store."""
+
+    found: dict[str, Any]
+    index: int
+
+
+def _read(answer: Any) -> _Answer:
+    said = errors.understood(answer.status, answer.data)
+    index = answer.headers.get("X-Etcd-Index", "")
+    if not index.isdecimal():
+        raise errors.NotUnderstood(answer.status, answer.data)
+    return _Answer(said.get("node") or {}, int(index))
 
 
 def _node(found: dict[str, Any], seen: int) -> Node:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import ssl
-from typing import Final
+from http import HTTPStatus
+from typing import Any, Final
 
 import etcd
 from urllib3 import exceptions
@@ -26,19 +28,62 @@ REFUSED: Final = (
     etcd.EtcdDirNotEmpty,
 )
 #: Errors of connections over which nothing was sent.
-_UNSENT: Final = (
-    exceptions.NewConnectionError,
-    exceptions.ConnectTimeoutError,
-    exceptions.SSLError,
-)
+_UNSENT: Final = (exceptions.NewConnectionError, exceptions.ConnectTimeoutError)
+#: Codes of etcd that come with a text about what failed, and not with a path: of a form that cannot
+#: be read, and of the cluster. From the second on the cluster does not work at the moment.
+_FORM: Final = 210
+_CLUSTER: Final = 300
 #: Answers of servers that have not done anything.
 _UNDONE: Final = ("no leader", "too many requests", "unhealthy cluster")
-#: Answers of servers whose cluster does not work at the moment.
-_BUSY: Final = ("Raft Internal Error", "etcdserver:", "timed out", "leader")
 _NO_V2: Final = "404 page not found"
 _WANTS_TLS: Final = "HTTP request to an HTTPS server"
 _NO_ROOM: Final = ("no space left", "space exceeded")
 _TOO_LARGE: Final = ("request is too large", "body too large")
+#: What is in errors of TLS that come before anything is done.
+_TLS: Final = (
+    *("CERTIFICATE", "certificate", "HANDSHAKE", "WRONG_VERSION", "PROTOCOL_VERSION"),
+    *("UNKNOWN_CA", "HTTP_REQUEST", "HTTPS_PROXY", "PEM lib", "ostname"),
+)
+#: What proxies answer while there is no server behind them.
+_GATEWAY: Final = (502, 503, 504)
+#: So much of an answer is told that is not etcd's.
+_SHOWN: Final = 80
+
+
+class NotUnderstood(etcd.EtcdException):
+    """An answer that etcd does not give: a server or a proxy in front of it made it.
+
+    Attributes:
+        status: Its status of HTTP.
+        text: Its beginning.
+    """
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status = status
+        self.text = body[:_SHOWN].decode(errors="replace").strip()
+        super().__init__(f"it answered {status} {self.text!r}, which etcd does not")
+
+
+def understood(status: int, body: bytes) -> dict[str, Any]:
+    """Return the JSON of an answer of etcd.
+
+    Raises:
+        NotUnderstood: It is none.
+    """
+    try:
+        said = json.loads(body)
+    except ValueError:
+        said = None
+    if isinstance(said, dict):
+        is_refusal = isinstance(said.get("errorCode"), int) or status == HTTPStatus.UNAUTHORIZED
+        if ("action" in said) if status < HTTPStatus.MULTIPLE_CHOICES else is_refusal:
+            return said
+    raise NotUnderstood(status, body)
+
+
+def is_no_etcd(error: BaseException | None) -> bool:
+    """Tell whether an answer came from something else than etcd, or a proxy that awaits it."""
+    return isinstance(error, NotUnderstood) and error.status not in _GATEWAY
 
 
 def is_undone(error: Exception) -> bool:
@@ -46,8 +91,8 @@ def is_undone(error: Exception) -> bool:
     if isinstance(error, etcd.EtcdLeaderElectionInProgress):
         return True
     if isinstance(error, etcd.EtcdConnectionFailed):
-        return isinstance(error.cause, _UNSENT) and not _is_tls(error)
-    return any(text in str(error) for text in _UNDONE)
+        return isinstance(error.cause, _UNSENT)
+    return any(text in _said(error) for text in _UNDONE)
 
 
 def is_transient(error: Exception) -> bool:
@@ -56,7 +101,8 @@ def is_transient(error: Exception) -> bool:
         return True
     if isinstance(error, etcd.EtcdConnectionFailed):
         return not _is_tls(error)
-    return any(text in str(error) for text in _BUSY) and _known(error, "") is None
+    is_foreign = isinstance(error, NotUnderstood) or not isinstance(error, etcd.EtcdException)
+    return (is_foreign or _code(error) >= _CLUSTER) and _known(error, "") is None
 
 
 def translate(error: Exception, where: str, key: str | None = None) -> JobxError:
@@ -83,19 +129,38 @@ def _known(error: Exception, place: str) -> JobxError | None:
     if isinstance(error, etcd.EtcdInsufficientPermissions):
         reason = "it does not know this user or password, or the user may not read and write these"
         return StoreRefused(place, f"{reason} keys; see store.username ({text})")
-    if _NO_V2 in text:
-        reason = "it has no v2 API; start it with --enable-v2 (up to 3.5), or use etcd:// (v3)"
-        return StoreRefused(place, reason)
-    if _WANTS_TLS in text:
-        return StoreRefused(place, "it speaks TLS; use etcds2://")
+    if isinstance(error, NotUnderstood):
+        return _foreign(error, place)
     if _is_tls(error):
         reason = "TLS fails; see store.ca_file, store.cert_file and the server's name"
         return StoreRefused(place, f"{reason}: {text}")
-    if any(one in text for one in _NO_ROOM):
+    if any(one in _said(error) for one in _NO_ROOM):
         return StoreFull(place, text)
-    if any(one in text for one in _TOO_LARGE):
+    if any(one in _said(error) for one in _TOO_LARGE):
         return TooLarge(f"what is written to {place}", "a value", text)
     return None
+
+
+def _foreign(error: NotUnderstood, place: str) -> JobxError | None:
+    """Return what an answer means that servers give which are set up in another way."""
+    if error.text == _NO_V2:
+        reason = "it has no v2 API; start it with --enable-v2 (up to 3.5), or use etcd:// (v3)"
+        return StoreRefused(place, reason)
+    if _WANTS_TLS in error.text:
+        return StoreRefused(place, "it speaks TLS; use etcds2://")
+    return None
+
+
+def _code(error: Exception) -> int:
+    """Return the code of etcd, 0 if there is none."""
+    payload = getattr(error, "payload", None) or {}
+    return int(payload.get("errorCode") or 0)
+
+
+def _said(error: Exception) -> str:
+    """Return what etcd says about a failure; nothing if that may be a path."""
+    code = _code(error)
+    return str(error) if code == _FORM or code >= _CLUSTER else ""
 
 
 def hung_up(error: BaseException | None) -> bool:
@@ -105,7 +170,7 @@ def hung_up(error: BaseException | None) -> bool:
 
 
 def _is_tls(error: Exception) -> bool:
-    """Tell whether the two sides disagree about TLS; one that dies meanwhile does not."""
+    """Tell whether the two sides disagree about TLS; a connection that breaks is no such thing."""
     cause = getattr(error, "cause", None)
     is_about_it = isinstance(cause, exceptions.SSLError | ssl.SSLError) or "SSL:" in str(cause)
-    return is_about_it and "EOF occurred" not in str(cause)
+    return is_about_it and any(text in str(cause) for text in _TLS)

@@ -12,9 +12,9 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any, Final
 
 from jobx.errors import EntryDamaged, JobxError, OutcomeUnknown, StoreRefused, StoreUnavailable
-from jobx.kv.etcd2.calls import Call, List, Steps, T
+from jobx.kv.etcd2.calls import Call, Look, Node, Steps, T
 from jobx.kv.etcd2.connection import CONNECTIONS, Etcd2Connection
-from jobx.kv.etcd2.errors import hung_up
+from jobx.kv.etcd2.errors import hung_up, is_no_etcd
 from jobx.kv.etcd2.lanes import waits
 from jobx.kv.etcd2.leases import Etcd2Lease, Etcd2Watch
 from jobx.kv.etcd2.names import Names
@@ -75,13 +75,19 @@ class Etcd2Store:
 
     def _probe(self) -> None:
         """Check that the servers can be used."""
+        place = f"etcd at {self._connection.where}"
         try:
-            self._connection.make(List(self._names.base))
+            base: Node = self._connection.make(Look(self._names.base))
         except StoreUnavailable as error:
+            if is_no_etcd(error.__cause__):
+                raise StoreRefused(place, f"something else is there: {error.__cause__}") from error
             if not hung_up(error.__cause__):
                 raise
             hint = "it hangs up; does it speak TLS (etcds2://) or not, or want store.cert_file?"
-            raise StoreRefused(f"etcd at {self._connection.where}", hint) from error
+            raise StoreRefused(place, hint) from error
+        if base.index and not base.is_folder:
+            reason = f"{base.path} is no folder; choose another prefix in store.url"
+            raise StoreRefused(place, reason)
 
     def get(self, key: str) -> Entry | None:
         """See ``Store.get``."""
