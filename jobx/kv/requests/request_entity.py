@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from msgspec import inspect
 from msgspec.structs import replace
 
-from jobx.errors import FormUnknown, NotFound
+from jobx.errors import NotFound
 from jobx.kv import keys
-from jobx.kv.entries import decoded
+from jobx.kv.entries import decoded, known
 from jobx.kv.prefixes import branches, scan
 from jobx.kv.requests import kept_requests, lives
 from jobx.kv.store import Create, Delete, Entry, Put, Store, Write
@@ -24,6 +25,7 @@ _BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _LETTERS: Final = tuple(high + low for high in _BASE32 for low in _BASE32)
 _PLACES: Final = range(120, -1, -10)
 _RANDOM_BYTES: Final = 10
+_FORM: Final = inspect.type_info(Request)
 _STATES: Final = ("running", *kept_requests.ENDED)
 #: Bytes that the requests of one page take in the store.
 PAGE_BYTES: Final = 1 << 20
@@ -131,12 +133,11 @@ def _entry(store: Store, workflow: str, request_id: str) -> Entry:
 
 
 def _known(entry: Entry) -> Request:
-    try:
-        return decoded(Request, entry)
-    except FormUnknown:
-        fields = json.loads(entry.value)
-        known = {name: fields[name] for name in Request.__struct_fields__ if name in fields}
-        return decoded(Request, replace(entry, value=json.dumps(known).encode()))
+    """Return what is known of a request; a state that is not known is shown as the nearest."""
+    found = known(Request, _FORM, entry)
+    if found.is_done and found.state == "running":
+        return replace(found, state="failed")
+    return found
 
 
 def page(

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import functools
+import json
+import operator
 import re
+from typing import Any
 
 import msgspec
 import pytest
@@ -66,6 +70,48 @@ def test_what_is_known_of_a_request_of_a_newer_version_is_read(newer: MemoryStor
 def test_a_request_of_a_newer_version_is_not_taken_for_whole(newer: MemoryStore) -> None:
     with pytest.raises(FormUnknown, match="zone"):
         request_entity.get_whole(newer, "flow", "a")
+
+
+FAILURE = model.Failure(kind="author", type="KeyError", message="why")
+FAILED = {"state": "failed", "is_done": True, "finished_at": 10.0, "failure": FAILURE}
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        (FAILED, ("failure", "cause")),
+        ({"counts": model.Counts(mapped=1)}, ("counts", "parked")),
+        ({"destination": model.Destination(writer="files")}, ("destination", "zone")),
+    ],
+)
+def test_what_is_new_inside_a_field_of_a_request_is_left_out(
+    fields: dict[str, Any], path: tuple[str, ...], store: MemoryStore
+) -> None:
+    whole = request("a", **fields)
+    accept(store, whole)
+    put_newer(store, whole, path, "new")
+    assert request_entity.get(store, "flow", "a") == whole
+    assert request_entity.page(store, "flow") == ([whole], None)
+    with pytest.raises(FormUnknown):
+        request_entity.get_whole(store, "flow", "a")
+
+
+@pytest.mark.parametrize(("is_done", "shown"), [(False, "running"), (True, "failed")])
+def test_a_state_that_is_new_is_shown_as_the_nearest(
+    is_done: bool, shown: str, store: MemoryStore
+) -> None:
+    put_newer(store, request("a", is_done=is_done), ("state",), "parked")
+    assert request_entity.get(store, "flow", "a").state == shown
+    with pytest.raises(FormUnknown):
+        request_entity.get_whole(store, "flow", "a")
+
+
+def put_newer(store: MemoryStore, whole: Request, path: tuple[str, ...], value: str) -> None:
+    """Write a request as a newer version does, with another value at a path in it."""
+    fields: Any = json.loads(model.encode(whole))
+    within = functools.reduce(operator.getitem, path[:-1], fields)
+    within[path[-1]] = value
+    store.commit([Put(keys.entity("request", "flow", "a"), json.dumps(fields).encode())])
 
 
 def accept(store: MemoryStore, *accepted: Request) -> None:
