@@ -56,6 +56,13 @@ class SharedFolder(os.PathLike[str]):
     def __fspath__(self) -> str:
         return self._path
 
+    def has(self, name: str, size_bytes: int) -> bool:
+        """Whether a blob is here in its size."""
+        try:
+            return os.stat(os.path.join(self._path, name)).st_size == size_bytes
+        except OSError:
+            return False
+
     def fetch(self, name: str, size_bytes: int, checksum: int) -> None:
         """Copy a blob from the shared place to here; see ``SharedBlobs.fetch``."""
         self._shared.fetch(self._path, name, size_bytes, checksum)
@@ -66,20 +73,17 @@ Folder: TypeAlias = "str | os.PathLike[str]"
 
 
 def open_blob(folder: Folder, name: str, size_bytes: int, checksum: int) -> int:
-    """Return a descriptor of a blob, which is fetched first if it is not here.
+    """Return a descriptor of a blob, which is fetched first if it is not here in its size.
+
+    A loss of power may leave a copy that is cut.
 
     Raises:
         OSError: It is here and cannot be opened, or it is not here and nothing is shared.
         JobxError: As ``SharedBlobs.fetch``.
     """
-    path, flags = os.path.join(folder, name), os.O_RDONLY | os.O_CLOEXEC
-    try:
-        return os.open(path, flags)
-    except FileNotFoundError:
-        if not isinstance(folder, SharedFolder):
-            raise
-    folder.fetch(name, size_bytes, checksum)
-    return os.open(path, flags)
+    if isinstance(folder, SharedFolder) and not folder.has(name, size_bytes):
+        folder.fetch(name, size_bytes, checksum)
+    return os.open(os.path.join(folder, name), os.O_RDONLY | os.O_CLOEXEC)
 
 
 class SharedBlobs:

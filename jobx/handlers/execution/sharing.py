@@ -5,7 +5,6 @@ Neither way counts as time of an invocation: the node sees an executor that read
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 
@@ -25,7 +24,7 @@ def folder_of(shared: SharedBlobs | None, frame: Frame) -> Folder:
 def fetch(folder: Folder, page: Page, frame: Frame) -> None:
     """Fetch what a work frame reads and is not here; raises as ``SharedBlobs.fetch``."""
     for name, size_bytes, checksum in _inputs(frame):
-        if isinstance(folder, SharedFolder) and not os.path.exists(os.path.join(folder, name)):
+        if isinstance(folder, SharedFolder) and not folder.has(name, size_bytes):
             page.take_up(frame["id"], time.monotonic_ns())
             folder.fetch(name, size_bytes, checksum)
 

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,3 +106,31 @@ def test_a_blob_that_finds_no_room_leaves_nothing(
     with pytest.raises(StoreFull):
         blobs.put("flow", "r1", "b", b"body")
     assert [*blobs.path("flow", "r1").iterdir()] == []
+
+
+class Place:
+    """A shared place that is one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        root.mkdir()
+
+    def put(self, path: str, name: str, size_bytes: int, checksum: int | None = None) -> None:
+        shutil.copy(Path(path, name), self._root)
+
+    def fetch(self, path: str, name: str, size_bytes: int, checksum: int) -> None:
+        shutil.copy(self._root / name, path)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"bo", b"bodY", None])
+def test_a_copy_that_is_not_what_was_written_is_fetched_again(
+    damaged: bytes | None, tmp_path: Path
+) -> None:
+    place: Any = Place(tmp_path / "place")
+    blobs = BlobFolder(tmp_path / "blobs", place)
+    blobs.put("flow", "r1", "b", b"body")
+    copy = blobs.path("flow", "r1") / "b"
+    copy.unlink()
+    if damaged is not None:
+        copy.write_bytes(damaged)
+    assert blobs.get("flow", "r1", "b", 4, zlib.crc32(b"body")) == b"body"

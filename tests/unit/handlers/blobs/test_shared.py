@@ -15,7 +15,7 @@ import pytest
 from jobx.errors import BlobDamaged, StoreFull, StoreUnavailable
 from jobx.handlers.blobs import shared as module
 from jobx.handlers.blobs.blob_file import BlobFile
-from jobx.handlers.blobs.shared import SharedBlobs
+from jobx.handlers.blobs.shared import SharedBlobs, open_blob
 from jobx.handlers.failures import describe
 from jobx.handlers.files.local import Local
 
@@ -124,6 +124,15 @@ def test_a_missing_blob_is_told_at_once(sick: Sick, here: str, open_shared: Open
     with pytest.raises(BlobDamaged, match="neither here nor in place:"):
         open_shared().fetch(here, "gone", 4, 0)
     assert sick.asked == 1
+
+
+def test_a_copy_that_is_cut_is_fetched_again(here: str, open_shared: Open) -> None:
+    shared = open_shared()
+    shared.put(here, "b", 4)
+    os.truncate(f"{here}/b", 1)
+    opened = open_blob(shared.folder(here), "b", 4, zlib.crc32(b"body"))
+    with open(opened, "rb") as file:
+        assert file.read() == b"body"
 
 
 @pytest.fixture
