@@ -30,6 +30,11 @@ class LeftOpen:
         return self._reasons.get(key)
 
     @property
+    def is_over(self) -> bool:
+        """Whether more were left than are remembered: others cannot be told from these."""
+        return self._more > 0
+
+    @property
     def notice(self) -> str | None:
         """What readiness says of them; None if there are none."""
         if not self._reasons:

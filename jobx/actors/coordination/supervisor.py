@@ -148,6 +148,8 @@ class Supervisor(LoopActor):
         self._take_up()
 
     def _adopt_strays(self, message: AdoptStrays, _: ActorAddress) -> None:
+        if self.node.left.is_over:  # each of those would be read again at every look
+            return
         for key in message.keys:
             is_left = self.node.left.reason(key) is not None
             if key not in self._open and key not in self._reading and not is_left:

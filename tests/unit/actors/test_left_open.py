@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from jobx.actors import left_open
 from jobx.actors.left_open import LeftOpen
 from jobx.actors.messages import RequestKey
@@ -28,6 +30,14 @@ def test_a_notice_names_the_first_and_counts_all() -> None:
         left.add(key(number), REASON)
     notice = left.notice or ""
     assert f"{left_open.MOST + 5}, the first flow/r0: {REASON}" in notice
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_it_is_told_whether_all_that_were_left_are_remembered(more: int) -> None:
+    left = LeftOpen()
+    for number in range(left_open.MOST + more):
+        left.add(key(number), REASON)
+    assert left.is_over is bool(more)
 
 
 def test_a_request_that_is_left_again_counts_once() -> None:
