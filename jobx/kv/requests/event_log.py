@@ -94,12 +94,32 @@ def read(
     Raises:
         EntryDamaged: An event is missing, or differs from what was written.
     """
+    for number, entry in _entries(store, workflow, request_id, after, page):
+        yield number, _record(store, entry)
+
+
+def kinds(
+    store: Store, workflow: str, request_id: str, after: int = -1, page: int = _PAGE
+) -> Iterator[str]:
+    """Yield the kind of every event after ``after``, in order, without a look at any blob.
+
+    Raises:
+        EntryDamaged: An event is missing, or differs from what was written.
+    """
+    for _, entry in _entries(store, workflow, request_id, after, page):
+        reference = reference_in(entry.value)
+        yield _record(store, entry).get("event", "") if reference is None else reference.event
+
+
+def _entries(
+    store: Store, workflow: str, request_id: str, after: int, page: int
+) -> Iterator[tuple[int, Entry]]:
     prefix = keys.log(workflow, request_id)
     cursor = keys.event(workflow, request_id, after) if after >= 0 else None
     for expected, entry in enumerate(scan(store, prefix, after=cursor, page=page), after + 1):
         if int(entry.key.removeprefix(prefix)) != expected:
             raise EntryDamaged(keys.event(workflow, request_id, expected), "it is missing")
-        yield expected, _record(store, entry)
+        yield expected, entry
 
 
 def _record(store: Store, entry: Entry) -> dict[str, Any]:

@@ -116,6 +116,14 @@ def test_a_unit_without_writes_is_written(store: LargeEvents) -> None:
     assert store.commit_many([[[], event(0)]]) == [CommitOutcome(2)]
 
 
+def test_the_kinds_of_events_are_read_without_their_blobs(
+    store: LargeEvents, blobs: BlobFolder
+) -> None:
+    store.commit_many([[event(0, SMALL), event(1)]])
+    blobs.remove(*NAMES)
+    assert [*event_log.kinds(store, *NAMES)] == ["cancelled", "done"]
+
+
 def _flip(file: Path) -> None:
     body = bytearray(file.read_bytes())
     body[len(body) // 2] ^= 1
