@@ -38,6 +38,7 @@ from jobx.actors.lifetime import Lifetime
 from jobx.actors.log_writer import LogWriter
 from jobx.actors.messages import Adopt, AdoptStrays, Drain, Probe
 from jobx.actors.periodic import Periodic
+from jobx.actors.place_health import PlaceHealth
 from jobx.actors.ports import Services
 from jobx.actors.readiness import Readiness
 from jobx.actors.runtime.scheduler import LoopScheduler
@@ -83,6 +84,8 @@ TRIALS: Final = 4
 REFRESH_S: Final = 0.5
 #: How often the files of the data folder are checked.
 PLACE_S: Final = 2.0
+#: How often the shared place of blobs is asked whether it is there.
+BLOBS_S: Final = 5.0
 #: How often expired requests and orphaned blob folders are removed.
 SWEEP_S: Final = 10.0
 #: How often a store on other machines is checked for open requests that nobody coordinates.
@@ -255,6 +258,7 @@ class Node:
             root_exited=self._root_exited,
         )
         self._health = StoreHealth(LOCAL, self._store, self._notifier.notify)
+        self._place_health = PlaceHealth(LOCAL, self._notifier.notify)
         self._log = LogWriter(
             self._store,
             loop,
@@ -310,7 +314,12 @@ class Node:
         entity_verbs = EntityVerbs(
             Entities(self._store), self._library, self._writers, *limits, readers, trials
         )
-        checks = [lambda: self._fault, self._store_trouble, lambda: self._executors.trouble]
+        checks = [
+            lambda: self._fault,
+            self._store_trouble,
+            lambda: self._place_health.trouble,
+            lambda: self._executors.trouble,
+        ]
         readiness = Readiness(checks, self._probe)
         parts = self._supervisor, self._executors, self._services.left
         node_verbs = NodeVerbs(
@@ -379,7 +388,7 @@ class Node:
             self._base.deliver(self._supervisor, AdoptStrays(strays.found))
 
     def _sweep_shared(self, shared: SharedBlobs, janitor: Janitor, periodic: Periodic) -> None:
-        """Sweep the shared place of blobs, and copies here, over connections of their own.
+        """Watch and sweep the shared place, and copies here, over connections of their own.
 
         These are closed at once when the node stops, and the others only when its work has ended.
         """
@@ -387,8 +396,11 @@ class Node:
         blobs = BlobFolder(self._settings.blob_path, shared)
         sharing = SharedSweep(self._store, shared, blobs, is_open, janitor.is_chosen)
         threads = self._threads(1, "shared-blobs", cancel_futures=True)
+        looking = self._threads(1, "shared-place", cancel_futures=True)
         self._parts.callback(shared.close)
         self._parts.callback(sharing.stop)
+        health = self._place_health
+        periodic.every(BLOBS_S, looking, partial(health.look, shared), after=health.tell)
         unused_s = self._settings.blobs.cache_s
         periodic.every(SWEEP_S, threads, partial(sharing.unload, unused_s), sharing.sweep)
         now_at, age_s = self._life.clock.now_at, self._settings.files.temp_age_s

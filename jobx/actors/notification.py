@@ -87,6 +87,27 @@ def store_back(node_id: str) -> Notification:
     )
 
 
+def place_away(node_id: str, error: JobxError) -> Notification:
+    """Return the notification that the shared place of large values does not answer."""
+    return Notification(
+        kind="blobs.away",
+        level="critical",
+        subject=f"node {node_id} cannot use the shared place: {error}",
+        cause=node_id,
+        text="Requests with large values wait and resume by themselves.",
+    )
+
+
+def place_back(node_id: str) -> Notification:
+    """Return the notification that the shared place of large values answers again."""
+    return Notification(
+        kind="blobs.back",
+        level="warning",
+        subject=f"node {node_id} can use the shared place of large values again",
+        cause=node_id,
+    )
+
+
 def request_failed(request: model.Request) -> Notification:
     """Return the notification of a request that failed."""
     failure = request.failure or model.Failure(kind="internal", type="Unknown", message="")

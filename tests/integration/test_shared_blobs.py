@@ -163,6 +163,24 @@ def test_a_place_that_goes_away_and_comes_back_costs_no_request(
     assert list((place / "blobs" / WORKFLOW).iterdir())
 
 
+def test_a_node_whose_place_is_away_says_so_and_runs_what_needs_none(
+    mounted: BlobSettings, tmp_path: Path
+) -> None:
+    """One executor is left to a small request by large ones, which end once it is back."""
+    data_dir, place = tmp_path / "data", tmp_path / "place"
+    define(data_dir, handlers(tmp_path), STEPS)
+    with live_node(data_dir, blobs__url=mounted.url, node__executors=1) as node:
+        assert node.ask("node.ready")["trouble"] is None
+        place.rename(tmp_path / "away")
+        waiting = [node.post_later("repeat", {"text": "short" * 4000}) for _ in range(4)]
+        eventually(lambda: f"file://{place}" in str(node.ask("node.ready")["trouble"]))
+        assert len(pairs_of(node.post("repeat", {"text": "small"}))) == 5
+        assert not any(one.done() for one in waiting)
+        (tmp_path / "away").rename(place)
+        assert [len(pairs_of(outcome_of(one))) for one in waiting] == [5] * 4
+        eventually(lambda: node.ask("node.ready")["trouble"] is None)
+
+
 def test_arguments_that_a_place_does_not_take_start_no_request(
     mounted: BlobSettings, tmp_path: Path
 ) -> None:

@@ -14,8 +14,10 @@ EXECUTOR_FAILURES: Final = frozenset({"crash", "blob"})
 FAULTS: Final = frozenset({"author", "timeout", "memory"})
 #: The disk is full or does not do as told, or the executor lacks descriptors: nobody's fault here.
 DISK: Final = frozenset({"full", "disk"})
-#: After this an invocation is tried again that failed by it, until that is over.
+#: After this an invocation is tried again that failed by it, until that is over …
 DISK_S: Final = 2.0
+#: … after twice as long each time, but at most this: others need the executor meanwhile.
+DISK_MOST_S: Final = 16.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ def next_delay_s(
     if failure.kind == "lost":
         return 0.0
     if failure.kind in DISK:
-        return DISK_S
+        others = attempt.executor_failures + attempt.faults
+        return doubled(DISK_S, attempt.number - 1 - others, DISK_MOST_S)
     if failure.kind not in FAULTS or spent.faults >= policy.attempts:
         return None
     if policy.on and not _named(failure, policy.on):

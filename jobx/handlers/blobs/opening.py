@@ -14,8 +14,9 @@ from jobx.errors import ConfigError
 from jobx.handlers.blobs.shared import SharedBlobs
 from jobx.handlers.files.backend import BackEnd
 
-#: How long executors repeat what the place refuses: their work would be done again …
-EXECUTORS_S: Final = 30.0
+#: How long executors repeat what the place refuses: then their work is given back, and done again
+#: later, so that other requests run meanwhile …
+EXECUTORS_S: Final = 1.0
 #: … and how long others do, for whom somebody waits.
 OTHERS_S: Final = 3.0
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobx.actors.request.retry import DISK_S, FIRST, Attempt, next_delay_s
+from jobx.actors.request.retry import DISK_MOST_S, DISK_S, FIRST, Attempt, next_delay_s
 from jobx.model import Failure, Retry
 
 LOST_ATTEMPTS = 3
@@ -125,7 +125,14 @@ def test_an_attempt_counts_what_ended_it(kind: str, after: Attempt) -> None:
 
 @pytest.mark.parametrize("kind", ["full", "disk"])
 def test_what_the_disk_did_not_take_is_tried_again_for_as_long_as_it_takes(kind: str) -> None:
-    attempt = FIRST
-    for _ in range(LOST_ATTEMPTS + 1):
-        assert _delay(Retry(), _failure(kind), attempt) == DISK_S
+    attempt, delays = FIRST, []
+    for _ in range(LOST_ATTEMPTS + 5):
+        delays.append(_delay(Retry(), _failure(kind), attempt))
         attempt = attempt.after(_failure(kind))
+    assert delays[:2] == [DISK_S, 2 * DISK_S]
+    assert delays[4:] == [DISK_MOST_S] * (LOST_ATTEMPTS + 1)
+
+
+def test_failures_of_the_handler_before_it_do_not_lengthen_the_wait_for_the_disk() -> None:
+    attempt = Attempt(number=4, executor_failures=1, faults=2)
+    assert _delay(Retry(), _failure("disk"), attempt) == DISK_S
