@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 from jobx.frames import UNREADABLE
 from jobx.handlers.execution.protocol import vertices_of
 from jobx.payload import Payload, PayloadWire
-from jobx.segments import Combined, FailedRun, MappedChunk, Reduced, Returned, Segment, Unstarted
+from jobx.segments import FailedRun, MappedChunk, Reduced, Returned, Segment, Unstarted
 
 
 class _Notes(Struct):
@@ -33,34 +33,48 @@ _NOTES: Final = msgspec.msgpack.Decoder(dict[int, _Notes])
 _ANSWERS: Final[Mapping[str, tuple[type[Any], ...]]] = {
     "map": (Returned, MappedChunk, FailedRun, Unstarted),
     "pull": (MappedChunk, FailedRun),
-    "combine": (Combined, FailedRun),
     "reduce": (Reduced, FailedRun),
 }
 
 
-def fault_in(frame: Mapping[str, Any], segments: Sequence[Segment]) -> str | None:
+def fault_in(
+    frame: Mapping[str, Any], segments: Sequence[Segment], *, is_recalled: bool
+) -> str | None:
     """Return what is wrong with an answer to a work frame; None if it fits.
 
-    The values that authors left in notes are not looked at; ``segments.read_notes`` finds damage.
+    Together its segments are of each vertex once, in order: one that is left out would be waited
+    for in vain. Without segments, it is to a reducer that was recalled. The values that authors
+    left in notes are not looked at; ``segments.read_notes`` finds damage.
     """
     vertices = vertices_of(frame)
+    if not segments and is_recalled and frame["t"] == "reduce":
+        return None
+    due, kept = vertices.start, -1
     for segment in segments:
-        reason = _fault(frame, vertices, segment)
+        count = segment.count if isinstance(segment, Returned | Unstarted) else 1
+        # A mapper whose output was kept comes before its reducer that failed.
+        start = kept if segment.vertex == kept and isinstance(segment, FailedRun) else due
+        reason = _fault(frame, segment, range(segment.vertex, segment.vertex + count))
+        if reason is None and (segment.vertex != start or not 0 < count <= vertices.stop - start):
+            reason = f"{count} of it, where vertices {due} to {vertices.stop - 1} are left"
         if reason is not None:
             return f"{type(segment).__name__} of vertex {segment.vertex}: {reason}"
-    return None
+        due, kept = start + count, _kept_by(frame, segment)
+    return None if due == vertices.stop else f"nothing of vertices {due} to {vertices.stop - 1}"
 
 
-def _fault(frame: Mapping[str, Any], vertices: range, segment: Segment) -> str | None:
+def _kept_by(frame: Mapping[str, Any], segment: Segment) -> int:
+    """Return the vertex of a mapper whose reducer may follow as failed; -1 if that is none."""
+    is_kept = isinstance(segment, Returned) and not segment.reduced and frame.get("keeps", False)
+    return segment.vertex if is_kept else -1
+
+
+def _fault(frame: Mapping[str, Any], segment: Segment, own: range) -> str | None:
     if not isinstance(segment, _ANSWERS[frame["t"]]):
         return f"it is no answer to {frame['t']!r}"
-    count = segment.count if isinstance(segment, Returned | Unstarted) else 1
-    stop = segment.vertex + count
-    if not count or segment.vertex < vertices.start or stop > vertices.stop:
-        return f"{count} of it are not within vertices {vertices.start} to {vertices.stop}"
     if isinstance(segment, Unstarted):
         return None
-    return _fault_in_body(frame, segment) or _fault_in_notes(segment.notes, segment.vertex, stop)
+    return _fault_in_body(frame, segment) or _fault_in_notes(segment.notes, own)
 
 
 def _fault_in_body(frame: Mapping[str, Any], segment: Segment) -> str | None:
@@ -93,7 +107,7 @@ def _fault_in_place(wire: PayloadWire) -> str | None:
     return None
 
 
-def _fault_in_notes(packed: Raw, start: int, stop: int) -> str | None:
+def _fault_in_notes(packed: Raw, own: range) -> str | None:
     body = memoryview(packed)
     if len(body) == 1 and body[0] == 0x80:  # nearly always: an empty map
         return None
@@ -101,5 +115,5 @@ def _fault_in_notes(packed: Raw, start: int, stop: int) -> str | None:
         notes = _NOTES.decode(body)
     except UNREADABLE as error:
         return f"its notes: {error}"
-    strangers = [vertex for vertex in notes if not start <= vertex < stop]
+    strangers = [vertex for vertex in notes if vertex not in own]
     return f"its notes are of vertex {strangers[0]}" if strangers else None

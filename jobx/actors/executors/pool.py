@@ -224,7 +224,10 @@ class ExecutorPool:
     def _answered(self, executor: Executor, result: ResultReport) -> None:
         now = self._loop.time()
         item = executor.work.get(result.id)
-        fault = fault_in(item.frame, result.segments) if item is not None else None
+        fault = None
+        if item is not None:
+            is_recalled = result.id <= executor.recalled
+            fault = fault_in(item.frame, result.segments, is_recalled=is_recalled)
         if fault is not None:
             self._unread(executor, UnreadReport(result.id, fault))
             return

@@ -29,15 +29,26 @@ def changed(wire: tuple[Any, ...], place: int, value: object) -> tuple[Any, ...]
     return (*wire[:place], value, *wire[place + 1 :])
 
 
-def fault(frame: dict[str, Any], segment: tuple[Any, ...]) -> str | None:
-    """Return what a node finds wrong with an answer of one segment."""
-    report = {"t": "result", "id": 1, "request_id": "r", "segments": [segment]}
+def fault(
+    frame: dict[str, Any], *answered: tuple[Any, ...], is_recalled: bool = False
+) -> str | None:
+    """Return what a node finds wrong with an answer."""
+    report = {"t": "result", "id": 1, "request_id": "r", "segments": answered}
     try:
         result = segments.decode(encode(report)[4:])
     except FrameError as error:
         return str(error)
     assert isinstance(result, ResultReport)
-    return fault_in(frame, result.segments)
+    return fault_in(frame, result.segments, is_recalled=is_recalled)
+
+
+def fault_of(frame: dict[str, Any], segment: tuple[Any, ...]) -> str | None:
+    """Return what a node finds wrong with a segment, in an answer with the other vertices."""
+    first, count = segment[1], segment[2] if segment[0] in ("returned", "unstarted") else 1
+    last = frame.get("count", 1)
+    before = [("unstarted", 1, first - 1)] if first > 1 else []
+    after = [("unstarted", first + count, last + 1 - first - count)]
+    return fault(frame, *before, segment, *(after if first + count <= last else []))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +66,7 @@ def fault(frame: dict[str, Any], segment: tuple[Any, ...]) -> str | None:
     ],
 )
 def test_answer_that_fits_has_no_fault(frame: dict[str, Any], segment: tuple[Any, ...]) -> None:
-    assert fault(frame, segment) is None
+    assert fault_of(frame, segment) is None
 
 
 @pytest.mark.parametrize(
@@ -76,7 +87,7 @@ def test_answer_that_fits_has_no_fault(frame: dict[str, Any], segment: tuple[Any
     ids=str,
 )
 def test_notes_of_another_form_are_a_fault(notes: object) -> None:
-    assert fault(MAP, ("returned", 1, 1, [], True, US, notes)) is not None
+    assert fault_of(MAP, ("returned", 1, 1, [], True, US, notes)) is not None
 
 
 @pytest.mark.parametrize(
@@ -100,22 +111,22 @@ def test_notes_of_another_form_are_a_fault(notes: object) -> None:
     ids=values.pack,
 )
 def test_chunk_of_another_form_is_a_fault(wire: object) -> None:
-    assert fault(MAP, ("mapped", 1, "s", wire, "d", False, 1, {})) is not None
+    assert fault_of(MAP, ("mapped", 1, "s", wire, "d", False, 1, {})) is not None
 
 
 @pytest.mark.parametrize("wire", [[], changed(RUN, 1, 2), changed(RUN, 2, None)], ids=values.pack)
 @pytest.mark.parametrize("kind", ["returned", "reduced"])
 def test_run_of_another_form_is_a_fault(kind: str, wire: object) -> None:
     if kind == "returned":
-        found = fault(MAP, ("returned", 1, 1, [wire], True, US, {}))
+        found = fault_of(MAP, ("returned", 1, 1, [wire], True, US, {}))
     else:
-        found = fault(REDUCE, ("reduced", 1, 2, [wire], 7, {}))
+        found = fault_of(REDUCE, ("reduced", 1, 2, [wire], 7, {}))
     assert found is not None
 
 
 @pytest.mark.parametrize("size", [0, 11, 13, 24])
 def test_durations_are_three_for_each_invocation(size: int) -> None:
-    assert fault(MAP, ("returned", 1, 1, [], True, bytes(size), {})) is not None
+    assert fault_of(MAP, ("returned", 1, 1, [], True, bytes(size), {})) is not None
 
 
 @pytest.mark.parametrize(
@@ -141,4 +152,69 @@ def test_durations_are_three_for_each_invocation(size: int) -> None:
 def test_answer_to_something_else_is_a_fault(
     frame: dict[str, Any], segment: tuple[Any, ...]
 ) -> None:
-    assert fault(frame, segment) is not None
+    assert fault_of(frame, segment) is not None
+
+
+WHOLE = ("returned", 1, 3, [], True, 3 * US, {})
+KEPT = ("returned", 1, 1, [], False, US, {})
+FAILED = ("failed", 1, FAILURE, 1, {}, "reducer")
+REST = ("unstarted", 2, 2)
+
+
+def one(vertex: int) -> tuple[Any, ...]:
+    return ("returned", vertex, 1, [], True, US, {})
+
+
+@pytest.mark.parametrize(
+    ("frame", "answered"),
+    [
+        (MAP, [one(1), one(2), one(3)]),
+        (MAP, [("unstarted", 1, 3)]),
+        (MAP, [("mapped", 1, "s", CHUNK, "d", True, 1, {}), REST]),
+        (MAP, [FAILED, REST]),
+        (MAP | {"keeps": True}, [KEPT, FAILED, REST]),
+        (MAP | {"keeps": True}, [KEPT, one(2), one(3)]),
+        (MAP | {"keeps": True, "count": 1}, [KEPT, FAILED]),
+        (MAP | {"keeps": True}, [KEPT, ("failed", 2, FAILURE, 1, {}), one(3)]),
+    ],
+)
+def test_answer_of_each_vertex_once_has_no_fault(
+    frame: dict[str, Any], answered: list[tuple[Any, ...]]
+) -> None:
+    assert fault(frame, *answered) is None
+
+
+@pytest.mark.parametrize(
+    ("frame", "answered"),
+    [
+        (MAP, []),
+        (PULL, []),
+        (MAP, [one(1)]),
+        (MAP, [one(1), one(2)]),
+        (MAP, [one(2), one(3)]),
+        (MAP, [one(1), one(3)]),
+        (MAP, [one(1), one(1), REST]),
+        (MAP, [one(1), one(3), one(2)]),
+        (MAP, [WHOLE, one(3)]),
+        (MAP, [WHOLE, WHOLE]),
+        (MAP, [one(1), ("unstarted", 1, 3)]),
+        (MAP, [one(1), REST, REST]),
+        (MAP, [one(1), ("unstarted", 2, 0), REST]),
+        (MAP, [KEPT, FAILED, REST]),
+        (MAP | {"keeps": True}, [one(1), FAILED, REST]),
+        (MAP | {"keeps": True}, [KEPT, FAILED, FAILED, REST]),
+        (MAP | {"keeps": True}, [KEPT, KEPT, REST]),
+        (PULL, [("mapped", 1, "s", CHUNK, "d", True, 1, {})] * 2),
+        (REDUCE, [("reduced", 1, 2, [], 7, {})] * 2),
+    ],
+)
+@pytest.mark.parametrize("is_recalled", [False, True])
+def test_answer_with_a_vertex_left_out_or_twice_is_a_fault(
+    frame: dict[str, Any], answered: list[tuple[Any, ...]], is_recalled: bool
+) -> None:
+    assert fault(frame, *answered, is_recalled=is_recalled) is not None
+
+
+def test_only_a_recalled_reducer_is_answered_with_nothing() -> None:
+    assert fault(REDUCE, is_recalled=True) is None
+    assert fault(REDUCE, is_recalled=False) is not None
