@@ -27,6 +27,9 @@ _MAX_BASES: Final = 32
 #: Author frames that are shown of a traceback: the outermost and the innermost ones.
 _OUTER_FRAMES: Final = 5
 _INNER_FRAMES: Final = 20
+#: Characters that are shown of a source line, and of the names of its file and function.
+_SHOWN: Final = 200
+_MAX_TRACEBACK_BYTES: Final = 32 << 10
 #: Modules whose name is left out of an exception's type.
 _OWN_MODULES: Final = ("builtins", "handler(", "jobx.handlers.", "jobx.system.", "jobx.errors")
 
@@ -101,7 +104,7 @@ def describe(error: BaseException, redact: Callable[[str], str] = str) -> dict[s
         "kind": kind,
         "type": _cut(redact(name)),
         "message": _cut(redact(message)),
-        "traceback": redact(_show(frames)),
+        "traceback": _show(frames, redact),
         "pair": pair,
         "bases": bases,
         **({"input": error.args[0]} if isinstance(error, _BLOB) else {}),
@@ -173,17 +176,19 @@ def _own_frames(innermost: TracebackType | None) -> list[StackFrame]:
     return frames
 
 
-def _show(frames: Sequence[StackFrame]) -> str:
+def _show(frames: Sequence[StackFrame], redact: Callable[[str], str]) -> str:
     hidden = len(frames) - _OUTER_FRAMES - _INNER_FRAMES
-    if hidden <= 0:
-        return "".join(_frame_text(*frame) for frame in frames)
-    outer = "".join(_frame_text(*frame) for frame in frames[:_OUTER_FRAMES])
-    inner = "".join(_frame_text(*frame) for frame in frames[-_INNER_FRAMES:])
-    return f"{outer}  … {hidden} more\n{inner}"
+    shown = frames if hidden <= 0 else [*frames[:_OUTER_FRAMES], *frames[-_INNER_FRAMES:]]
+    lines = [_frame_text(*frame, redact) for frame in shown]
+    if hidden > 0:
+        lines.insert(_OUTER_FRAMES, f"  … {hidden} more\n")
+    return "".join(lines).encode()[:_MAX_TRACEBACK_BYTES].decode(errors="ignore")
 
 
-def _frame_text(name: str, line: int, function: str) -> str:
-    source = linecache.getline(name, line).strip()[:200]
+def _frame_text(name: str, line: int, function: str, redact: Callable[[str], str]) -> str:
+    source = linecache.getline(name, line).strip()
+    # A secret that is cut first would not be found.
+    name, function, source = (redact(text)[:_SHOWN] for text in (name, function, source))
     return printable(f'  File "{name}", line {line}, in {function}\n    {source}\n')
 
 

@@ -191,8 +191,9 @@ class Answer:
         if not isinstance(kind, str) or kind not in _KINDS:
             raise Misuse("protocol", f'"error" has no kind {shorten(kind)}')
         name, message = str(fields.get("type", "Error")), str(fields.get("message", ""))
+        file = filename(self._scope.at_work().handler)
         frames = [
-            (filename(self._scope.at_work().handler), line, str(function))
+            (file, line, function if isinstance(function, str) else shorten(function))
             for line, function in _trace(fields)
             if _is_count(line)
         ]
