@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import re
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import falcon
@@ -16,6 +18,7 @@ from falcon.asgi import Request
 
 from jobx import config_loading, frames, model, values
 from jobx.errors import JobxError
+from jobx.handlers import languages
 from jobx.handlers.authoring import header, workflow_file
 from jobx.handlers.languages import processor, shell
 from jobx.handlers.languages.answer import Answer
@@ -79,6 +82,14 @@ def _source_header(language: str) -> Reader:
 
 def _metadata(form: str) -> Reader:
     return lambda text: header.read("handler h", "shell", _commented(f"\n**{form}\n{text}"))
+
+
+def _node_patterns(text: str) -> object:
+    """Look for the patterns of the processor of JavaScript, in a source."""
+    source = languages.__path__[0] + "/node/surroundings.mjs"
+    found = re.findall(r"^const [A-Z]+ = /(.*)/g?;$", Path(source).read_text(), re.MULTILINE)
+    assert len(found) == 3
+    return [re.findall(pattern, text) for pattern in found]
 
 
 def _commented(text: str) -> str:
@@ -210,6 +221,17 @@ YAML: Final[dict[str, Growing]] = {
     "colons": lambda n: "a: b" + ":" * n,
     "comments": lambda n: "a: 1 " + "# " * (n // 2),
 }
+SOURCES: Final[dict[str, Growing]] = {
+    "blanks after from": lambda n: "// from" + " " * n,
+    "blanks after import": lambda n: "import" + "\n" * n + "(",
+    "blanks in brackets": lambda n: "import(" + " " * n,
+    "imports": lambda n: "import " * (n // 7),
+    "quotes": lambda n: "from '" * (n // 6),
+    "open quote": lambda n: "from '" + "from " * (n // 5),
+    "brackets": lambda n: "import (" * (n // 8),
+    "letters": lambda n: "a" * n,
+    "module": lambda n: "NativeModule internal/" * (n // 22),
+}
 LINES: Final[dict[str, Growing]] = {
     "pairs": lambda n: '{"pair":[1,2]}\n' * (n // 15),
     "words": lambda n: '{"pear":[1,2]}\n' * (n // 15),
@@ -288,6 +310,7 @@ READERS: Final[dict[str, tuple[Reader, dict[str, Growing], int]]] = {
     "header of JavaScript": (_source_header("javascript"), HEADERS, 1 << 15),
     "header of a script": (_source_header("shell"), HEADERS, 1 << 15),
     "header of a module": (_source_header("wasm"), HEADERS, 1 << 15),
+    "imports of JavaScript": (_node_patterns, SOURCES, 1 << 13),
     "YAML": (_metadata("yaml"), YAML, 1 << 12),
     "JSON of a header": (_metadata("json"), JSON, 1 << 13),
     "workflow file": (lambda text: workflow_file.load(text.encode()), FILES, 1 << 15),

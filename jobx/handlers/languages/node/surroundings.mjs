@@ -24,7 +24,7 @@ const HARMLESS = ['PipeWrap', 'TTYWrap', 'FileHandle', 'CloseReq'];
 const COMPARED = new Set(['assert', 'assert/strict', 'buffer', 'child_process', 'console', 'crypto', 'events', 'fs', 'fs/promises',
   'os', 'path', 'path/posix', 'perf_hooks', 'process', 'querystring', 'readline', 'stream', 'stream/promises', 'string_decoder',
   'timers', 'timers/promises', 'url', 'util', 'util/types', 'zlib']);
-const IMPORTED = /\b(?:from|import)\s*\(?\s*['"`](?:node:)?([^'"`]+)['"`]/g;
+const IMPORTED = /\b(?:from|import)\s*(?:\(\s*)?['"`](?:node:)?([^'"`]+)['"`]/g;
 /** Words of a source that may reach a module which it does not name. */
 const OPEN = /\b(?:eval|Function|createRequire|getBuiltinModule)\b|\bimport\s*\(\s*[^'"`\s]/;
 /** Entries of node's list of what it has loaded that author code may have asked for. */
