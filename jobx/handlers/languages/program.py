@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from tempfile import NamedTemporaryFile
 from typing import Final
 
-from jobx.handlers.failures import GuestFailed, StackFrame, filename
+from jobx.handlers.failures import GuestFailed, Misuse, StackFrame, filename
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import Answer
 from jobx.handlers.languages.exchange import READ_BYTES, Exchange, Pipes, Replies
@@ -163,7 +163,7 @@ class Program:
                     tail.take(pieces)
             tail.take(exchange.rest(_END_S))
             is_answered = is_answered or not exchange.is_untouched
-            self._check_end(self._guests.end(pipes.guest, _END_S), tail)
+            self._check_end(self._end_of(pipes.guest), tail)
             return is_answered
         except GeneratorExit:
             tail.take(exchange.rest())
@@ -177,6 +177,21 @@ class Program:
                 self._idle, self._is_used = pipes, True
             else:
                 self._guests.end(pipes.guest)
+
+    def _end_of(self, guest: subprocess.Popen[bytes]) -> int:
+        """Return the exit code of a program that closed its output.
+
+        Raises:
+            Misuse: It goes on; a signal that ends it now says nothing about it.
+        """
+        try:
+            guest.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            reason = (
+                f"{self._argv[0]} closed its output before the end of its answer, and did not end"
+            )
+            raise Misuse("protocol", reason) from None
+        return self._guests.end(guest)
 
     def _check_end(self, code: int, tail: _Tail) -> None:
         """See how a program ended that closed its output."""

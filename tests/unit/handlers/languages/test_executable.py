@@ -12,7 +12,7 @@ import pytest
 
 from jobx.errors import InvalidInput
 from jobx.handlers.execution.state import ExecutorState
-from jobx.handlers.languages import Checked, by_ending, exchange, processor
+from jobx.handlers.languages import Checked, by_ending, exchange, processor, program
 from jobx.handlers.languages.guests import Guests
 from tests.support import frames
 from tests.support.guests import children, failed, hosting, pairs, run
@@ -257,6 +257,16 @@ def test_an_error_that_is_told_leaves_the_program_running(guests: Guests) -> Non
     failures = [failed(one) for one in run(state(guests, m=serve), [1, 1], [2, 2])]
     assert {one["type"] for one in failures} == {"Odd"}
     assert len({one["message"] for one in failures}) == 1
+
+
+@pytest.mark.parametrize("before", ["", "echo '{\"return\":true}'"])
+def test_a_program_that_closes_its_output_and_goes_on_fails_by_name(
+    guests: Guests, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    monkeypatch.setattr(program, "_END_S", 0.05)
+    failure = failed(run(state(guests, m=once(before, "exec >&-", "sleep 60")), [1, 1])[0])
+    assert failure["kind"] == "protocol"
+    assert "closed its output before the end of its answer, and did not end" in failure["message"]
 
 
 ASKS_ON = '#!/bin/sh\nwhile :; do echo \'{"ask":["JOIN","a","b"]}\'; done'
