@@ -169,9 +169,9 @@ def _become_executor(
     parent: int, stream_fd: int, page_fd: int, config: Config, folder: str
 ) -> None:
     """Turn this new process into an executor; does not return."""
-    status = 1
-    complaints_fd = executor.lift(os.dup(2))  # author code gets another one
+    status, complaints_fd = 1, 2
     try:
+        complaints_fd = executor.lift(os.dup(2))  # author code gets another one
         os.setsid()
         kernel.prctl(kernel.DIE_WITH_PARENT, signal.SIGKILL)
         if os.getppid() != parent:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,3 +60,27 @@ def test_executor_that_cannot_be_made_closes_its_stream_and_leaves_nothing(
     told = capsys.readouterr().err
     assert os.strerror(reason) in told
     assert told.count("\n") == 1
+
+
+def test_child_without_a_descriptor_for_its_complaints_ends_and_serves_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "fork", lambda: 0)
+    monkeypatch.setattr(os, "dup", _no_pidfd)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    settings = Settings(node=NodeSettings(data_dir=str(tmp_path)))
+    config = Config(**executor_config(settings, {}, tmp_path))
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    stream, given = socket.socketpair()
+    with ours, theirs, stream:
+        server = ForkServer(theirs, config)
+        with given:
+            message = values.pack({"t": "spawn", "n": 1})
+            socket.send_fds(ours, [message], [given.fileno()] * 2)
+        with pytest.raises(SystemExit) as ended:
+            server._serve()
+        server._selector.close()
+    monkeypatch.undo()
+
+    assert ended.value.code == 1
+    assert os.strerror(errno.EMFILE) in capfd.readouterr().err
