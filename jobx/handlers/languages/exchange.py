@@ -100,8 +100,9 @@ class Replies:
 
     @property
     def are_too_many(self) -> bool:
-        """Whether more wait than may."""
-        return len(self._waiting) > MAX_REPLIES or self._bytes > _REPLIES_BYTES
+        """Whether more wait than may; one may, of any size."""
+        waiting = len(self._waiting)
+        return waiting > MAX_REPLIES or (waiting > 1 and self._bytes > _REPLIES_BYTES)
 
     def add(self, lines: Iterable[bytes], size_bytes: int = 0) -> None:
         """Add a reply, which takes ``size_bytes`` while it waits.
