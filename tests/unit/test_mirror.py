@@ -56,9 +56,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "tests/integration/test_file_modes.py": ("logs",),
     "tests/integration/test_outside.py": ("actors/egress/notifications/channels",),
-    "tests/integration/test_scope.py": (
-        *("handlers/scope/*", "handlers/markers", "handlers/failures"),
-    ),
+    "tests/integration/test_scope.py": ("handlers/scope/*", "handlers/markers"),
     "tests/integration/test_shared_files.py": ("tools/commands/fs",),
     "tests/integration/test_trial.py": (
         *("handlers/trial/*", "handlers/capture", "testing", "tools/commands/handler_trial"),
