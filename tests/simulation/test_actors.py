@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from jobx.actors import left_open
 from jobx.actors.coordination import batches, coordinator
 from jobx.actors.coordination.batches import Batch
 from jobx.actors.coordination.coordinator import Coordinator
-from jobx.actors.messages import Committed, Drain, Ran
-from jobx.errors import InternalError
-from tests.simulation.simulator import Simulation
+from jobx.actors.messages import AdoptStrays, Committed, Drain, Ran, RequestKey
+from jobx.errors import FormUnknown, InternalError
+from tests.simulation.simulator import WORKFLOW, Simulation
 
 #: A seed whose tree has many levels.
 SEED = 2
@@ -44,6 +45,24 @@ def open_request(simulation: Simulation) -> None:
 
 def drain(simulation: Simulation) -> None:
     simulation.base.deliver(simulation.supervisor, Drain())
+
+
+@pytest.mark.parametrize(("count", "is_read"), [(1, True), (2, False)])
+def test_no_stray_is_adopted_while_more_requests_are_left_open_than_are_remembered(
+    count: int,
+    is_read: bool,
+    simulation: Simulation,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(left_open, "MOST", 1)
+    for number in range(count):
+        reason = FormUnknown("a", "it is newer")
+        simulation.base.services.left.add(RequestKey(WORKFLOW, f"r{number}"), reason)
+    stray = AdoptStrays((RequestKey(WORKFLOW, f"r{count}"),))
+    simulation.base.deliver(simulation.supervisor, stray)
+    simulation.scheduler.advance(1.0)
+    assert ("nobody coordinates it" in caplog.text) is is_read
 
 
 def test_draining_starts_no_request_whose_log_is_read_meanwhile(simulation: Simulation) -> None:
