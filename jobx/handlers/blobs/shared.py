@@ -105,6 +105,8 @@ class SharedBlobs:
         self._patience_s = patience_s
         self._connected: BackEnd | None = None
         self._lock = threading.Lock()
+        #: Held for a moment only, and for the three below it; the other one, while it connects.
+        self._counting = threading.Lock()
         self._hung: list[threading.Thread] = []
         self._asked: set[Future[Any]] = set()
         self._is_closed = False
@@ -215,16 +217,16 @@ class SharedBlobs:
 
     def close(self) -> None:
         """End all calls, also those under way, as unavailable; in an executor nobody calls it."""
-        self._is_closed = True
-        for answer in list(self._asked):
+        with self._counting:
+            self._is_closed = True
+            asked = list(self._asked)
+        for answer in asked:
             _settle(answer.set_exception, self._unavailable("the node stops"))
 
     def _within(self, limit_s: float, call: Callable[[], T]) -> T:
         """Return what ``call`` returns in another thread, which is left alone if it hangs."""
-        self._hung = [thread for thread in self._hung if thread.is_alive()]
-        if len(self._hung) >= MOST_HUNG:
-            raise self._unavailable(f"{MOST_HUNG} calls hang")
         answer: Future[T] = Future()
+        self._begin(answer)
 
         def run() -> None:
             try:
@@ -236,16 +238,26 @@ class SharedBlobs:
                 _settle(answer.set_exception, error)
 
         thread = threading.Thread(target=run, name=f"{OWN_THREADS}-blobs", daemon=True)
-        self._asked.add(answer)
-        thread.start()
         try:
+            thread.start()
             return answer.result(max(limit_s, 0.0))
         except TimeoutError as error:
             raise self._unavailable(f"no answer within {limit_s:g} s") from error
         finally:
-            self._asked.discard(answer)
-            if not answer.done():
-                self._hung.append(thread)
+            with self._counting:
+                self._asked.discard(answer)
+                if not answer.done():
+                    self._hung.append(thread)
+
+    def _begin(self, answer: Future[Any]) -> None:
+        """Note a call, unless the place is closed, or too many calls hang."""
+        with self._counting:
+            if self._is_closed:
+                raise self._unavailable("the node stops")
+            self._hung = [thread for thread in self._hung if thread.is_alive()]
+            if len(self._hung) >= MOST_HUNG:
+                raise self._unavailable(f"{MOST_HUNG} calls hang")
+            self._asked.add(answer)
 
     def _back_end(self) -> BackEnd:
         with self._lock:
@@ -265,8 +277,9 @@ class SharedBlobs:
         except _MISSING:
             self._made = set()  # one was removed; the next try creates it
             raise
-        self._made = {one for one in self._made if len(one) < len(place)}
-        self._made |= {place[:depth] for depth in range(2, len(place) + 1)}
+        kept = {one for one in self._made if len(one) < len(place)}
+        # A new set: another thread may be reading the old one.
+        self._made = kept | {place[:depth] for depth in range(2, len(place) + 1)}
         return place
 
     def _read(self, back_end: BackEnd, place: Parts) -> BinaryIO:

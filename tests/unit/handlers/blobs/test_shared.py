@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -156,6 +158,41 @@ def test_calls_that_hang_are_left_alone_and_no_more_are_made_than_a_few(
     with pytest.raises(StoreUnavailable, match="calls hang"):
         shared.sizes("flow", "r1")
     assert sick.asked <= module.MOST_HUNG
+
+
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Threads that take turns as often as they can."""
+    every_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(every_s)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_no_call_that_hangs_is_forgotten_when_many_do_at_once(
+    sick: Sick, open_shared: Open, hanging: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_HUNG", 101)
+    sick.trouble = [hanging] * 101
+    shared = open_shared(0.0, 0.0)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: _fails(shared), range(100)))
+    assert "no answer" in _fails(shared)
+    assert "calls hang" in _fails(shared)
+
+
+def _fails(shared: SharedBlobs) -> str:
+    with pytest.raises(StoreUnavailable) as caught:
+        shared.sizes("flow", "r1")
+    return str(caught.value)
+
+
+def test_a_place_that_was_closed_is_not_asked(sick: Sick, open_shared: Open) -> None:
+    shared = open_shared()
+    shared.close()
+    assert "the node stops" in _fails(shared)
+    assert sick.asked == 0
 
 
 def test_the_end_of_a_node_ends_what_waits(
