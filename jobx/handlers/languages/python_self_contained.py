@@ -5,6 +5,7 @@ invocation. After code that reaches nothing but its own names there is nothing t
 reaches the process by what it imports, by a few builtins and names of the scope, and by attributes
 that lead from a function, a generator or an exception to where it was defined. Code with none of
 these in its text is self-contained; whatever is not known to be harmless counts as one of them.
+An imported function or class that can be changed is called, or names a type, and no more.
 
 This saves time, it is no sandbox: nothing here withstands an author who means to get round it.
 """
@@ -17,6 +18,7 @@ import importlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timezone
+from types import BuiltinFunctionType
 from typing import Final
 
 #: Names of the scope that concern the invocation alone.
@@ -63,6 +65,11 @@ _DECORATORS: Final = frozenset(
 )
 #: Types of a module's constants that nobody can change.
 _IMMUTABLE: Final = (str, bytes, int, float, timezone)
+#: What a class may have for all its instances, and anybody may change.
+_CHANGEABLE: Final = (bytearray, dict, list, set)
+#: Flag of the classes whose attributes can be set; those of C code have it seldom.
+_IMMUTABLE_TYPE: Final = 1 << 8
+_HEAP_TYPE: Final = 1 << 9
 _SELF: Final = "self"
 
 
@@ -75,12 +82,18 @@ class _Known:
         modules: Names that refer to modules, and which these are.
         decorators: Names that refer to one of _DECORATORS.
         decorating: The nodes, by id, that stand above a function or class.
+        changeable: Imported names of functions and classes whose attributes can be set.
+        used: The nodes, by id, that are called, or name a type: that changes nothing.
+        selves: The first parameters of methods, by id.
     """
 
     doors: Collection[str]
     modules: Mapping[str, str]
     decorators: Collection[str]
     decorating: Collection[int]
+    changeable: Collection[str]
+    used: Collection[int]
+    selves: Collection[int]
 
 
 def is_self_contained(module: ast.Module, scope: Collection[str]) -> bool:
@@ -98,14 +111,22 @@ def is_self_contained(module: ast.Module, scope: Collection[str]) -> bool:
     doors = {name for name, thing in vars(builtins).items() if not isinstance(thing, type)}
     doors |= set(scope)
     doors -= _FUNCTIONS | _OF_SCOPE
-    decorators = {
-        alias.asname or alias.name
+    parts = [
+        (alias.asname or alias.name, f"{node.module}", alias.name)
         for node in nodes
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
-        if f"{node.module}.{alias.name}" in _DECORATORS
-    }
-    known = _Known(doors, modules, decorators, {id(one) for one in _decorating(nodes)})
+    ]
+    decorating = _ids(_decorating(nodes))
+    known = _Known(
+        doors,
+        modules,
+        {name for name, which, part in parts if f"{which}.{part}" in _DECORATORS},
+        decorating,
+        {name for name, which, part in parts if which in _MODULES and _is_changeable(which, part)},
+        decorating | _ids(_used(nodes)),
+        _ids(_selves(nodes)),
+    )
     return all(_is_harmless(node, known) for node in _nodes(module, modules))
 
 
@@ -120,6 +141,46 @@ def _decorating(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     for node in nodes:
         for decorator in getattr(node, "decorator_list", ()):
             yield decorator.func if isinstance(decorator, ast.Call) else decorator
+
+
+def _ids(nodes: Iterable[ast.AST]) -> frozenset[int]:
+    return frozenset(map(id, nodes))
+
+
+def _used(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Yield what is called, and all that stands where types are named."""
+    for node in nodes:
+        types: list[ast.AST | None] = []
+        if isinstance(node, ast.Call):
+            yield node.func
+            if _named(node.func) in ("isinstance", "issubclass"):
+                types = [*node.args[1:]]
+        elif isinstance(node, ast.ClassDef):
+            types = [*node.bases]
+        elif isinstance(node, ast.ExceptHandler):
+            types = [node.type]
+        elif isinstance(node, ast.AnnAssign | ast.arg):
+            types = [node.annotation]
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            types = [node.returns]
+        for one in types:
+            yield from _types_in(one)
+
+
+def _types_in(node: ast.AST | None) -> Iterator[ast.AST]:
+    if isinstance(node, ast.Name | ast.Attribute):
+        yield node
+    elif isinstance(node, ast.Tuple | ast.List | ast.BinOp | ast.Subscript):
+        for one in ast.iter_child_nodes(node):
+            yield from _types_in(one)
+
+
+def _selves(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Yield the first parameters of methods."""
+    for node in nodes:
+        for one in node.body if isinstance(node, ast.ClassDef) else ():
+            if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield from [*one.args.posonlyargs, *one.args.args][:1]
 
 
 def _nodes(module: ast.Module, modules: Collection[str]) -> Iterator[ast.AST]:
@@ -142,7 +203,11 @@ def _is_harmless(node: ast.AST, known: _Known) -> bool:
         module = known.modules.get(base)
         is_above = id(node) in known.decorating
         return _leads_nowhere([node.attr]) and (
-            module is None or _is_thing(module, node.attr, decorates=is_above)
+            module is None
+            or (
+                _is_thing(module, node.attr, decorates=is_above)
+                and (id(node) in known.used or not _is_changeable(module, node.attr))
+            )
         )
     if isinstance(node, ast.ImportFrom):
         return not node.level and all(
@@ -150,7 +215,11 @@ def _is_harmless(node: ast.AST, known: _Known) -> bool:
             for alias in node.names
         )
     if isinstance(node, ast.alias):
-        return node.asname != _SELF
+        return _SELF not in (node.asname or node.name).split(".")
+    if isinstance(node, ast.arg):
+        return node.arg != _SELF or id(node) in known.selves
+    if _SELF in (getattr(node, "name", ""), getattr(node, "rest", "")):
+        return False
     return not isinstance(node, ast.MatchClass) or _leads_nowhere(node.kwd_attrs)
 
 
@@ -158,6 +227,8 @@ def _is_own(node: ast.Name, known: _Known) -> bool:
     """Tell whether a name refers to something of the module's own, or leads nowhere."""
     name = node.id
     if name in known.doors or name in known.modules or name.startswith("__"):
+        return False
+    if name in known.changeable and id(node) not in known.used:
         return False
     if name in known.decorators:
         return id(node) in known.decorating
@@ -169,7 +240,9 @@ def _named(node: ast.AST) -> str:
 
 
 def _leads_nowhere(attributes: Iterable[str]) -> bool:
-    return not any(name.startswith("_") or name.endswith("_frame") for name in attributes)
+    return not any(
+        name.startswith("_") or name.endswith("_frame") or name == "register" for name in attributes
+    )
 
 
 def _is_thing(module: str, name: str, *, decorates: bool) -> bool:
@@ -189,4 +262,15 @@ def _is_thing(module: str, name: str, *, decorates: bool) -> bool:
         return False
     thing = found.get(name)
     is_harmless = callable(thing) or isinstance(thing, _IMMUTABLE)
+    if isinstance(thing, type):
+        public = (getattr(thing, one, None) for one in dir(thing) if one[0] != "_")
+        is_harmless = not any(isinstance(one, _CHANGEABLE) for one in public)
     return is_harmless and (decorates or full not in _DECORATORS)
+
+
+def _is_changeable(module: str, name: str) -> bool:
+    """Tell whether a function or class of a module can be changed by who gets hold of it."""
+    thing = vars(importlib.import_module(module)).get(name)
+    if isinstance(thing, type):
+        return bool(thing.__flags__ & _HEAP_TYPE and not thing.__flags__ & _IMMUTABLE_TYPE)
+    return not isinstance(thing, (*_IMMUTABLE, BuiltinFunctionType))

@@ -27,8 +27,15 @@ SELF_CONTAINED = {
     "@functools.total_ordering\n@d.dataclass(frozen=True)\nclass A: a: int = 1",
     "constants": "import math, re, string, datetime as d\n"
     "re.I | re.M, math.pi, string.digits, d.UTC, d.timezone.utc",
-    "types": "from typing import Any, Optional\nimport typing as t\nt.Callable[[int], str]",
-    "a part of a package": "import collections.abc as abc\nabc.Mapping",
+    "types": "from typing import Any, Optional\nimport typing as t\n"
+    "def f(x: t.Callable[[int], str], *y: Any) -> Optional[int]: z: list[Any] = []",
+    "a part of a package": "import collections.abc as abc\nisinstance(x, abc.Mapping)",
+    "types by name": "from collections.abc import Mapping, Set\nfrom json import JSONDecodeError\n"
+    "class A(Mapping): pass\ntry: issubclass(A, Set | Mapping)\n"
+    "except (JSONDecodeError, OSError): 1",
+    "classes that cannot be changed": "from datetime import datetime\nimport itertools as i\n"
+    "datetime.now(), f(datetime), i.chain.from_iterable([])",
+    "functions that cannot be changed": "import math\nmap(math.sqrt, x)",
     "a module twice": "import json\ndef f():\n import json\n return json.dumps(1)",
     "classes of builtins": "isinstance(1, int | str); super; object; KeyError; memoryview",
 }
@@ -82,6 +89,30 @@ REACHING = {
     "a set of a module": "import hashlib\nhashlib.algorithms_available.add('x')",
     "the same set by its name": "from hashlib import algorithms_available as a\na.add('x')",
     "a list of a module": "import typing\ntyping.EXCLUDED_ATTRIBUTES.append('x')",
+    "a class with a table": "from textwrap import TextWrapper",
+    "the table of a class": "import textwrap\n"
+    "textwrap.TextWrapper.unicode_whitespace_trans[97] = 'X'",
+    "the same by an instance": "import textwrap\n"
+    "textwrap.TextWrapper().unicode_whitespace_trans.update({97: 'X'})",
+    "a class registered": "from collections.abc import Mapping\nMapping.register(list)",
+    "a class registered below": "from collections.abc import Mapping\n"
+    "class A(Mapping): pass\nA.register(list)",
+    "an item of a class": "from collections import Counter\nCounter['a'] = 1",
+    "a class passed on": "from collections import Counter\nf(Counter)",
+    "a class of a module passed on": "import collections\nf(collections.Counter)",
+    "a class passed on as a type": "from collections import Counter\nx: f(Counter) = 1",
+    "the same to see what it is": "from collections import Counter\nisinstance(1, f(Counter))",
+    "a function passed on": "from json import dumps\nx = [dumps]",
+    "an attribute of a class": "from collections import Counter\nx = Counter.update",
+    "an attribute of a function": "import json\njson.dumps.x",
+    "self that is none": "def f(self): self.fix = 1",
+    "self that is second": "class A:\n def f(a, self): self.fix = 1",
+    "self of a lambda": "f = lambda self: [0 for self.fix in [1]]",
+    "self within a method": "class A:\n def f(a):\n  def g(self): self.fix = 1",
+    "self of a pattern": "match x:\n case self: self.fix = 1",
+    "self of the rest of a pattern": "match x:\n case {1: 2, **self}: self.fix = 1",
+    "self of an exception": "try: 1\nexcept E as self: self.fix = 1",
+    "self of a name": "from json import self",
     "what a module imported": "import dataclasses\ndataclasses.FunctionType",
 }
 
