@@ -8,8 +8,8 @@ for which that can happen only say that there is something to look at.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 
+from jobx.kv import keys
 from jobx.kv.etcd2.calls import List, Look, Node, Remove, Steps, Write, one, together
 from jobx.kv.etcd2.names import Names
 from jobx.kv.etcd2.notes import Notes
@@ -31,7 +31,8 @@ class Redo:
     def finish(self, steps: Sequence[Step], guard: str, index: int) -> Steps[None]:
         """Do a list: what is set and cleared, then the last of what is set, then what is removed.
 
-        What is removed leads to the guard, such as an open marker, so it stays until then.
+        What is removed leads to the guard, such as an open marker, so it stays until then. That an
+        open marker is gone shows, too, that all was done; what was set may have been removed since.
 
         Args:
             steps: The list.
@@ -46,15 +47,21 @@ class Redo:
         """Do a list unless it is done; return whether it was not."""
         if not steps or self._notes.is_finished(guard.path, guard.index):
             return False
-        first, *others = _stages(steps)
-        found = yield from together(
-            [self._is_done(step, guard.index) for step in list(chain(*others)) or first]
-        )
-        if all(found):
+        if (yield from self._is_complete(steps, guard.index)):
             self._notes.finished(guard.path, guard.index)
             return False
         yield from self.finish(steps, guard.path, guard.index)
         return True
+
+    def _is_complete(self, steps: Sequence[Step], index: int) -> Steps[bool]:
+        """Tell whether a list is done."""
+        first, last, removed = _stages(steps)
+        markers = [step.key for step in removed if step.key.startswith(keys.OPEN)]
+        left = yield from together([one(Look(self._names.path(key))) for key in markers])
+        if markers and not any(node.index for node in left):
+            return True
+        signs = [*last, *removed] or first
+        return all((yield from together([self._is_done(step, index) for step in signs])))
 
     def _is_done(self, step: Step, index: int) -> Steps[bool]:
         if step.kind == "clear":
@@ -108,7 +115,7 @@ class Redo:
 
 
 def _stages(steps: Sequence[Step]) -> list[list[Step]]:
-    """Return what is done together, in order; that the later ones are done shows that all are."""
+    """Return what is done together, in order; that the last ones are done shows that all are."""
     removed = [step for step in steps if step.kind == "remove"]
     sets = [step for step in steps if step.kind == "set"]
     cleared = [step for step in steps if step.kind == "clear"]

@@ -105,21 +105,14 @@ def _steps(
 ) -> Iterator[Step]:
     """Yield the writes after the guard.
 
-    The last that is set shows that all were (see ``Redo.finish``). It is one that stays as long as
-    it can: the index of finished requests, which is the last thing that is removed of one; and no
-    open marker, if there is something else.
+    That the last ones are done shows that all are (see ``Redo.finish_if_need_be``).
     """
     for prefix in prefixes:
         yield Step("clear", prefix, kept=tuple(key for key in stays if key.startswith(prefix)))
-    there = [(key, value) for key, value in left.items() if value is not None]
-    for key, value in sorted(there, key=lambda one: _stays(one[0])):
-        yield Step("set", key, encode(Record(value)))
+    for key, value in left.items():
+        if value is not None:
+            yield Step("set", key, encode(Record(value)))
     yield from (Step("remove", key) for key, value in left.items() if value is None)
-
-
-def _stays(key: str) -> int:
-    """Return how long a key stays, compared to others."""
-    return 0 if key.startswith(keys.OPEN) else 2 if key.startswith(keys.KEPT) else 1
 
 
 class Writer:

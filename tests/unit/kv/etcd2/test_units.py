@@ -25,7 +25,7 @@ ADOPT: Unit = [
     Create("requests/w/1/log/1", b"1"),
 ]
 FINISH: Unit = [
-    Put("entities/request/w/1", b"e"),
+    Put("entities/request/w/1", b"ended"),
     Delete("open/n/w/1"),
     Create("kept/w/p/0/1", b"k"),
     Create("listed/w/s/1", b""),
@@ -42,13 +42,13 @@ def test_an_acceptance_writes_its_marker_and_its_key_before_its_event() -> None:
     assert wanted.rest == (Step("set", "entities/request/w/1", "e"),)
 
 
-def test_an_end_asks_nobody_and_writes_last_what_stays_longest() -> None:
+def test_an_end_asks_nobody_and_removes_last_what_leads_to_it() -> None:
     wanted = plan(play(FINISH))
     assert (wanted.asked, wanted.first) == ({}, {})
     assert [(step.kind, step.key.split("/")[0]) for step in wanted.rest] == [
         ("set", "entities"),
-        ("set", "listed"),
         ("set", "kept"),
+        ("set", "listed"),
         ("remove", "open"),
     ]
 
@@ -57,8 +57,8 @@ def test_a_marker_that_moves_waits_for_nothing_and_is_there_before_the_old_one_g
     wanted = plan(play(ADOPT))
     assert wanted.first == {}
     assert [(step.kind, step.key) for step in wanted.rest] == [
-        ("set", "open/m/w/1"),
         ("set", "entities/request/w/1"),
+        ("set", "open/m/w/1"),
         ("remove", "open/n/w/1"),
     ]
 
@@ -167,6 +167,42 @@ def test_a_marker_that_arrives_when_its_request_has_ended_counts_for_nothing() -
         real(call)
     assert run(server, Party().reader.range("open/", None, None, False, None)) == []
     assert not [path for path in server.files if "/open/" in path]
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        [Delete("kept/w/p/0/1"), Put("kept/w/p/9/1", b"k")],
+        [Delete("entities/request/w/1"), Delete("listed/w/s/1")],
+        [DeletePrefix("entities/"), DeletePrefix("listed/"), DeletePrefix("kept/")],
+    ],
+    ids=["postponed", "hidden", "removed"],
+)
+def test_what_an_end_wrote_does_not_come_back_once_it_was_removed(unit: Unit) -> None:
+    server = Server()
+    for written in (ACCEPT, FINISH, unit):
+        assert run(server, Party().writer.write(written)) is None
+    before = dict(server.files)
+    run(server, Party().reader.range("requests/", None, None, False, None))
+    assert server.files == before
+
+
+@pytest.mark.parametrize("at", ["entities", "kept", "listed"])
+@pytest.mark.parametrize("is_marked", [True, False])
+def test_an_end_of_which_a_part_is_missing_is_completed_by_who_reads_it(
+    at: str, *, is_marked: bool
+) -> None:
+    server = Failing(OutcomeUnknown(at, "cut"), "nowhere")
+    assert write(server, ACCEPT) is None
+    server._at = at
+    assert isinstance(write(server, FINISH), OutcomeUnknown)
+    server._at = "nowhere"
+    if is_marked:  # by a node that starts, before it reads the log
+        assert write(server, [Put("open/n/w/1", b"again")]) is None
+    run(server, Party().reader.range("requests/", None, None, False, None))
+    folders = {path.split("/")[2] for path in server.files} - {"open"}
+    assert folders == {"entities", "idempotency", "kept", "listed", "requests"}
+    assert server.files["/root/entities/request/w/1"][0] == "ended"
 
 
 @pytest.mark.parametrize(
