@@ -54,7 +54,8 @@ def scan(
 def branches(store: Store, prefix: str, levels: int = 1) -> Iterator[str]:
     """Yield the distinct beginnings of keys, ``levels`` names below ``prefix``, in order.
 
-    Each costs one read, however many keys begin with it.
+    Each costs one read, however many keys begin with it; on etcd's v2 API that reads a whole
+    folder of them.
     """
     after = None
     while entries := store.range(prefix, after=after, limit=1):
