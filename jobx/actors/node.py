@@ -392,14 +392,16 @@ class Node:
 
         These are closed at once when the node stops, and the others only when its work has ended.
         """
-        is_open = self._services.budget.__contains__
+        is_open, health = self._services.budget.__contains__, self._place_health
         blobs = BlobFolder(self._settings.blob_path, shared)
-        sharing = SharedSweep(self._store, shared, blobs, is_open, janitor.is_chosen)
+        sharing = SharedSweep(
+            *(self._store, shared, blobs, is_open, janitor.is_chosen),
+            is_there=lambda: health.trouble is None,
+        )
         threads = self._threads(1, "shared-blobs", cancel_futures=True)
         looking = self._threads(1, "shared-place", cancel_futures=True)
         self._parts.callback(shared.close)
         self._parts.callback(sharing.stop)
-        health = self._place_health
         periodic.every(BLOBS_S, looking, partial(health.look, shared), after=health.tell)
         unused_s = self._settings.blobs.cache_s
         periodic.every(SWEEP_S, threads, partial(sharing.unload, unused_s), sharing.sweep)

@@ -32,6 +32,8 @@ class SharedSweep:
         blobs: The folders here.
         is_open: Tells whether this node runs a request.
         is_chosen: Tells whether this node is the one that sweeps the place.
+        is_there: Tells whether the place answers. While it does not, that was told once, and no
+            round fails by it.
     """
 
     def __init__(
@@ -41,6 +43,8 @@ class SharedSweep:
         blobs: BlobFolder,
         is_open: Callable[[RequestNames], bool],
         is_chosen: Callable[[], bool],
+        *,
+        is_there: Callable[[], bool],
     ) -> None:
         self._shared = shared
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="shared-sweep")
@@ -48,6 +52,7 @@ class SharedSweep:
         self._blobs = blobs
         self._is_open = is_open
         self._is_chosen = is_chosen
+        self._is_there = is_there
         self._stopping = threading.Event()
         self._pass: Iterator[RequestNames] = iter(())
 
@@ -58,7 +63,7 @@ class SharedSweep:
 
     def sweep(self) -> int:
         """Do a round in the place, as ``Orphans.sweep``, if this node is the one that does."""
-        return self._orphans.sweep(self._stopping.is_set) if self._is_chosen() else 0
+        return self._orphans.sweep(self._stopping.is_set) if self._may_sweep() else 0
 
     def clean(self, before_at: float) -> int:
         """Remove what writers of blobs left unfinished before then, as ``sweep``; return how many.
@@ -66,7 +71,7 @@ class SharedSweep:
         Raises:
             StoreUnavailable: The place does not answer.
         """
-        return self._shared.call(lambda place: place.clean(before_at)) if self._is_chosen() else 0
+        return self._shared.call(lambda place: place.clean(before_at)) if self._may_sweep() else 0
 
     def unload(self, unused_s: float) -> int:
         """Remove copies that nobody has used for so long, in some folders; return how many.
@@ -76,10 +81,15 @@ class SharedSweep:
         Raises:
             JobxError: The folder of copies cannot be read; the next round goes on.
         """
+        if not self._is_there():
+            return 0
         piece = list(islice(self._pass, PIECE))
         if len(piece) < PIECE:
             self._pass = self._blobs.requests()
         return sum(self._threads.map(lambda names: self._try_unload(names, unused_s), piece))
+
+    def _may_sweep(self) -> bool:
+        return self._is_there() and self._is_chosen()
 
     def _try_unload(self, names: RequestNames, unused_s: float) -> int:
         if self._stopping.is_set() or self._is_open(names):

@@ -25,7 +25,7 @@ class Bench:
         self.shared = create(BlobSettings(url=f"file://{folder / 'place'}"))
         self.store = MemoryStore()
         self.open: set[RequestNames] = set()
-        self.is_chosen = True
+        self.is_chosen = self.is_there = True
         self.side = Side(folder / "here", self.shared)
         self.sweep = SharedSweep(
             self.store,
@@ -33,6 +33,7 @@ class Bench:
             self.side.blobs,
             self.open.__contains__,
             lambda: self.is_chosen,
+            is_there=lambda: self.is_there,
         )
 
     def rounds(self, count: int) -> int:
@@ -50,6 +51,12 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         bench.side.write(request_id, "b", b"body")
     yield bench
     bench.sweep.stop()
+
+
+def test_nothing_is_asked_of_a_place_that_is_away(bench: Bench, tmp_path: Path) -> None:
+    bench.is_there = False
+    (tmp_path / "place").rename(tmp_path / "away")
+    assert [bench.rounds(ROUNDS), bench.unload(), bench.sweep.clean(0.0)] == [0, 0, 0]
 
 
 def test_a_folder_in_the_place_goes_once_it_had_no_request_for_long(bench: Bench) -> None:
