@@ -337,6 +337,39 @@ JAVASCRIPT_ROWS = {
         "Object.setPrototypeOf(Map.prototype, Set.prototype);",
         "new Map() instanceof Set",
     ),
+    "the last match": ("/l(ef)t/.exec('left');", "RegExp.$1 === 'ef'"),
+    "a mark": ("performance.mark('left');", "performance.getEntriesByName('left').length"),
+    "a measure": (
+        "performance.measure('left', { start: 0, end: 1 });",
+        "performance.getEntriesByName('left').length",
+    ),
+    "the folder of reports": ("process.report.directory = '/left';", "process.report.directory"),
+    "the form of reports": ("process.report.compact = true;", "process.report.compact"),
+    "the process seems to exit": ("process._exiting = true;", "process._exiting"),
+    "a counter": (
+        "console.count('left');",
+        "(() => { const key = Object.getOwnPropertySymbols(console)"
+        ".find((one) => one.description === 'counts');"
+        " return console[key].get('left'); })()",
+    ),
+    "a time that runs": ("console.time('left');", "console._times.has('left')"),
+    "a stream that holds back": ("process.stdout.cork();", "process.stdout.writableCorked"),
+    "a stream's encoding": (
+        "process.stdout.setDefaultEncoding('hex');",
+        "process.stdout._writableState.defaultEncoding",
+    ),
+    "a prototype of segments": (
+        "Object.getPrototypeOf(new Intl.Segmenter().segment('a')).left = 1;",
+        "typeof new Intl.Segmenter().segment('a').left",
+    ),
+    "a prototype of loops over segments": (
+        "Object.getPrototypeOf(new Intl.Segmenter().segment('a')[Symbol.iterator]()).left = 1;",
+        "typeof new Intl.Segmenter().segment('a')[Symbol.iterator]().left",
+    ),
+    "a prototype of loops over a query": (
+        "Object.getPrototypeOf(new URLSearchParams().entries()).left = 1;",
+        "typeof new URLSearchParams().entries().left",
+    ),
     "a file": (
         "(await import('node:fs')).writeFileSync('left', '');",
         "(await import('node:fs')).existsSync('left')",

@@ -3,6 +3,7 @@
 
 import EventEmitter from 'node:events';
 import { builtinModules, createRequire, syncBuiltinESMExports as sync } from 'node:module';
+import { types } from 'node:util';
 
 import { reachable } from './known.mjs';
 import { isLasting, note, noticeSettings, noticeTimers, noticeUnseen } from './lasting.mjs';
@@ -12,6 +13,10 @@ const { setImmediate, Promise, performance } = globalThis;
 const now = performance.now.bind(performance);
 const { chdir, cwd, getActiveResourcesInfo, umask } = process;
 const { eventNames, on, rawListeners, removeAllListeners } = process;
+const { clearMarks, clearMeasures, clearResourceTimings } = performance;
+const { clear } = Map.prototype;
+const { isMap } = types;
+const { exec } = RegExp.prototype;
 const require = createRequire(import.meta.url);
 const syncExports = sync; // author code gets another one
 
@@ -44,7 +49,9 @@ function loaded() {
 /** Objects from which all is reached that the language and the process give to all code. */
 function intrinsics() {
   const made = [[][Symbol.iterator](), new Map().entries(), new Set().values(), ''[Symbol.iterator](), ''.matchAll(/ /g),
-    function* () {}, async function* () {}, async () => {}, performance];
+    function* () {}, async function* () {}, async () => {}, performance, new URLSearchParams().entries()];
+  const parts = globalThis.Intl?.Segmenter && new Intl.Segmenter().segment('');
+  if (parts) made.push(parts, parts[Symbol.iterator]());
   return [globalThis, console, performance, ...made.map(getPrototypeOf)];
 }
 
@@ -79,6 +86,19 @@ class Emitter {
   }
 }
 
+/** A standard stream, which is not to hold back what is written, and takes text as it did. */
+class Stream {
+  constructor(object) {
+    Object.assign(this, { state: object._writableState, object });
+    this.encoding = this.state.defaultEncoding;
+  }
+
+  get isSame() {
+    const { object, state, encoding } = this;
+    return object._writableState === state && state.corked === 0 && state.defaultEncoding === encoding;
+  }
+}
+
 /** Everything that is looked after. It is made when all of the process's own is in place. */
 export class Surroundings {
   #seen = new Set();
@@ -87,6 +107,9 @@ export class Surroundings {
   #title = process.title;
   #active = active();
   #emitters = [];
+  #streams = [process.stdout, process.stderr].map((one) => new Stream(one));
+  /** What was counted, and since when it is timed. */
+  #tables = ownKeys(console).map((key) => console[key]).filter(isMap);
   #known = [];
   #own = [];
   #loaded = { all: 0, own: 0 };
@@ -97,6 +120,7 @@ export class Surroundings {
     this.#emitters = [process, process.stdout, process.stderr].map((one) => new Emitter(one));
     this.#known = [...reachable(intrinsics(), this.#seen), ...reachable([EventEmitter], this.#seen, EventEmitter)];
     this.#own = reachable([process, process.argv, process.execArgv], this.#seen);
+    if (process.report) this.#own.push(...reachable([process.report], this.#seen, process.report));
     syncExports();
     this.#loaded = loaded();
   }
@@ -131,7 +155,15 @@ export class Surroundings {
     for (const emitter of this.#emitters) emitter.restore();
     if (!restoreAll(this.#own, isOurs, isThorough)) return false;
     this.#restoreProcess();
-    return active() <= this.#active && !isLasting() && this.#hasLoadedAll();
+    this.#forget();
+    const isWhole = active() <= this.#active && !isLasting() && this.#hasLoadedAll();
+    apply(exec, /(?:)/, ['']); // RegExp.$1 and others tell of the last match
+    return isWhole && this.#streams.every((one) => one.isSame);
+  }
+
+  #forget() {
+    for (const clearAll of [clearMarks, clearMeasures, clearResourceTimings]) apply(clearAll, performance, []);
+    for (const table of this.#tables) apply(clear, table, []);
   }
 
   #hasLoadedAll() {
@@ -151,6 +183,7 @@ export class Surroundings {
     apply(umask, process, [OWN_MASK]);
     if (process.title !== this.#title) process.title = this.#title;
     process.exitCode = undefined;
+    if (process._exiting) process._exiting = false;
   }
 }
 
