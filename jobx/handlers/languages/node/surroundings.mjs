@@ -117,6 +117,7 @@ export class Surroundings {
 
   constructor() {
     noticeUnseen(require('node:module'));
+    noticeTimers(require('node:timers/promises')); // also reached from other modules
     this.#emitters = [process, process.stdout, process.stderr].map((one) => new Emitter(one));
     this.#known = [...reachable(intrinsics(), this.#seen), ...reachable([EventEmitter], this.#seen, EventEmitter)];
     this.#own = reachable([process, process.argv, process.execArgv], this.#seen);
@@ -131,17 +132,16 @@ export class Surroundings {
     const isOpen = OPEN.test(source) || named.some((name) => !builtinModules.includes(name));
     const there = [...COMPARED].filter((name) => isOpen && process.moduleLoadList.includes(`NativeModule ${name}`));
     for (const name of [...named, ...there]) {
-      if (COMPARED.has(name)) this.#compare(require(name), name);
+      if (COMPARED.has(name)) this.#compare(require(name));
       else if (builtinModules.includes(name)) note();
     }
-    if (/\bcrypto\b/.test(source)) this.#compare(globalThis.crypto, 'global');
+    if (/\bcrypto\b/.test(source)) this.#compare(globalThis.crypto);
     syncExports();
     this.#loaded = loaded();
   }
 
-  #compare(exports, name) {
+  #compare(exports) {
     if (this.#seen.has(exports)) return;
-    if (name === 'timers/promises') noticeTimers(exports);
     noticeSettings(exports);
     this.#known.push(...reachable([exports], this.#seen, exports));
   }
