@@ -32,9 +32,10 @@ def leave_open(folder: Path, change: Change) -> None:
     """Run a node until it has accepted a request, stop it, and change what it wrote."""
     define(folder, {"sleep": SLEEP}, {"s": ("sleep", "sum")})
     with live_node(folder) as node:
-        asked = node.post_later("s", {"ms": 500}, request_id=REQUEST_ID, is_blocking=False)
+        asked = node.post_later("s", {"ms": 3000}, request_id=REQUEST_ID, is_blocking=False)
         assert outcome_of(asked).request.state == "running"
     with closing(open_store(settings_of(folder))) as store:
+        assert found(store, MARKER)
         change(store)
 
 
