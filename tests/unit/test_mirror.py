@@ -38,7 +38,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "tests/contract/test_files.py": ("handlers/files/*",),
     "tests/contract/test_languages.py": ("handlers/languages/*", "languages"),
-    "tests/contract/test_leases.py": ("kv/leases", "kv/etcd2/leases"),
+    "tests/contract/test_leases.py": ("kv/leases", "kv/timed_lease", "kv/etcd2/leases"),
     "tests/contract/test_node.py": (
         *("actors/foreground", "actors/gateway/*_verbs", "actors/messages", "actors/node"),
         *("actors/ports", "http/node/link", "questions", "views"),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import threading
 import time
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any
 
 from aetcd.rpc import rpc_pb2
 
@@ -14,14 +12,10 @@ from jobx.errors import InUse, JobxError, StoreUnavailable
 from jobx.kv.etcd.connection import EtcdConnection, Server
 from jobx.kv.etcd.transactions import equal_revision
 from jobx.kv.leases import Held, decode, encode
-
-#: How often the loss of the lease by its previous holder is checked.
-_LOOK_S: Final = 0.25
-#: Servers check for expired leases every half second.
-_LATE_S: Final = 1.5
+from jobx.kv.timed_lease import TimedLease
 
 
-class EtcdLease:
+class EtcdLease(TimedLease):
     """The contract of ``Lease``.
 
     Args:
@@ -35,55 +29,25 @@ class EtcdLease:
     def __init__(
         self, connection: EtcdConnection, key: bytes, name: str, held: Held, ttl_s: float
     ) -> None:
+        super().__init__(name, held, ttl_s)
         self._connection = connection
         self._key = key
-        self._name = name
-        self._held = held
-        self._ttl_s = math.ceil(ttl_s)
         self._id = 0
-        #: The revision of the key when it was last seen, and whether it then showed the text.
-        self._revision, self._is_shown = 0, False
-        #: Held by each change of the lease: a renewal must not follow the release.
-        self._lock = threading.Lock()
-        self._is_released = False
+        #: The revision of the key when it was last seen.
+        self._revision = 0
 
-    def acquire(self) -> None:
-        """See ``Lease.acquire``."""
-        deadline = time.monotonic() + self._ttl_s + _LATE_S
-        self._is_released = False
-        while True:
-            try:
-                with self._lock:
-                    return self._take()
-            except InUse:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(_LOOK_S)
-
-    def renew(self, value: str | None = None) -> bool:
-        """See ``Lease.renew``."""
-        with self._lock:
-            if value is not None and value != self._held.value:
-                self._held = self._held.showing(value)
-                self._is_shown = False
-            if self._is_released:
-                return True
-            is_kept = bool(self._id) and self._keep() and self._show()
-            if not is_kept:
-                self._id = 0
-                self._take()
-            return is_kept
-
-    def release(self) -> None:
-        """See ``Lease.release``."""
-        with self._lock:
-            self._is_released = True
-            if self._id:
-                with suppress(JobxError):  # it expires soon
-                    self._call(_revoke, rpc_pb2.LeaseRevokeRequest(ID=self._id))
-                self._id = 0
+    def _drop(self) -> None:
+        dropped, self._id = self._id, 0
+        if dropped:
+            self._call(_revoke, rpc_pb2.LeaseRevokeRequest(ID=dropped))
 
     def _keep(self) -> bool:
+        if self._id and self._prolong() and self._show():
+            return True
+        self._id = 0
+        return False
+
+    def _prolong(self) -> bool:
         """Renew the lease; return whether it still existed."""
         # A renewal that is not answered leaves time for the next one.
         limit_s = min(self._connection.timeout_s, self._ttl_s / 3)
@@ -102,7 +66,6 @@ class EtcdLease:
         return True
 
     def _take(self) -> None:
-        """Write the key if it is free, or if this holder had it before."""
         self._held = self._held.anew()
         granted = self._call(_grant, rpc_pb2.LeaseGrantRequest(TTL=self._ttl_s)).ID
         found = self._write(granted, 0)

@@ -5,13 +5,10 @@ A server looks for keys that have run out twice a second. It goes by its wall cl
 
 from __future__ import annotations
 
-import math
-import threading
 import time
-from contextlib import suppress
 from typing import Final
 
-from jobx.errors import InUse, JobxError, OutcomeUnknown, StoreUnavailable
+from jobx.errors import InUse, OutcomeUnknown, StoreUnavailable
 from jobx.kv.etcd2.calls import List, Look, Node, Remove, Write
 from jobx.kv.etcd2.connection import Etcd2Connection
 from jobx.kv.etcd2.names import Names
@@ -19,16 +16,13 @@ from jobx.kv.etcd2.records import Record, decode, encode
 from jobx.kv.leases import Held, Holders
 from jobx.kv.leases import decode as decode_held
 from jobx.kv.leases import encode as encode_held
+from jobx.kv.timed_lease import TimedLease
 
-#: How often it is looked whether the holder before has lost the lease.
-_LOOK_S: Final = 0.25
-#: So much later than it should a server removes a key.
-_LATE_S: Final = 1.5
 #: How long a watch waits at most before it reads everything anew.
 _WATCH_S: Final = 2.0
 
 
-class Etcd2Lease:
+class Etcd2Lease(TimedLease):
     """The contract of ``Lease``.
 
     Args:
@@ -42,54 +36,21 @@ class Etcd2Lease:
     def __init__(
         self, connection: Etcd2Connection, path: str, name: str, held: Held, ttl_s: float
     ) -> None:
+        super().__init__(name, held, ttl_s)
         self._connection = connection
         self._path = path
-        self._name = name
-        self._held = held
-        self._ttl_s = math.ceil(ttl_s)
-        #: The index of the key while it is held, else 0; and whether it shows the text.
-        self._index, self._is_shown = 0, False
-        #: Held by each change of the lease: a renewal must not follow the release.
-        self._lock = threading.Lock()
-        self._is_released = False
+        #: The index of the key while it is held, else 0.
+        self._index = 0
 
-    def acquire(self) -> None:
-        """See ``Lease.acquire``."""
-        deadline = time.monotonic() + self._ttl_s + _LATE_S
-        self._is_released = False
-        while True:
-            try:
-                with self._lock:
-                    return self._take()
-            except InUse:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(_LOOK_S)
-
-    def renew(self, value: str | None = None) -> bool:
-        """See ``Lease.renew``."""
-        with self._lock:
-            if value is not None and value != self._held.value:
-                self._held = self._held.showing(value)
-                self._is_shown = False
-            if self._is_released:
-                return True
-            is_kept = self._index > 0 and self._keep()
-            if not is_kept:
-                self._take()
-            return is_kept
-
-    def release(self) -> None:
-        """See ``Lease.release``."""
-        with self._lock:
-            self._is_released = True
-            if self._index:
-                with suppress(JobxError):  # it runs out soon
-                    self._connection.make(Remove(self._path, self._index))
-                self._index = 0
+    def _drop(self) -> None:
+        dropped, self._index = self._index, 0
+        if dropped:
+            self._connection.make(Remove(self._path, dropped))
 
     def _keep(self) -> bool:
-        """Renew it; return whether it was still held. An answer that was lost is read back."""
+        """See ``TimedLease._keep``. An answer that was lost is read back."""
+        if not self._index:
+            return False
         if self._write(self._index):
             return True
         node: Node = self._connection.make(Look(self._path))
@@ -99,7 +60,6 @@ class Etcd2Lease:
         return self._write(node.index)
 
     def _take(self) -> None:
-        """Write the key if it is free, or if this holder had it before."""
         self._index, self._is_shown = 0, False
         self._held = self._held.anew()
         node = Node(self._path)
