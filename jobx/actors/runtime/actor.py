@@ -15,9 +15,12 @@ class LoopActor(Actor):
 
     Attributes:
         hears_exits: It gets a message when a child exits without a failure.
+        may_leave: It may be created on another node; what it is created with and all its mail can
+            be sent there.
     """
 
     hears_exits = True
+    may_leave = False
 
     @property
     def parent(self) -> ActorAddress:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 from thespian.actors import Actor, ActorAddress, ActorSystemFailure, ChildActorExited
 from thespian.system.messages.status import Thespian_ActorStatus
@@ -37,7 +37,8 @@ class ActorRecord:
     """The state of one live actor.
 
     Attributes:
-        state: ``stopping``; ``queued``: it has mail; ``busy``: it says so; ``idle``.
+        state: ``remote``: on another node; ``stopping``; ``queued``: it has mail; ``busy``: it says
+            so; ``idle``.
         parent: None for an actor that the system itself owns.
         children: Number of its live children.
     """
@@ -67,6 +68,7 @@ class Cell:
         actor: The actor, or an endpoint; None once it is gone.
         hears_exits: It gets a message when a child exits without a failure.
         is_leaving: It exits after the current message, or after its ``__init__``.
+        is_remote: It stands for an actor of another node: a child of an actor here, or the parent.
         is_root: The system owns it, and no actor did.
         mailbox: Unread mail; None once it starts to stop.
         children: Live children in the order of their creation, as keys.
@@ -82,6 +84,7 @@ class Cell:
         "globalName",
         "hears_exits",
         "is_leaving",
+        "is_remote",
         "is_root",
         "mailbox",
         "notice",
@@ -101,11 +104,21 @@ class Cell:
         self.globalName: str | None = None
         self.hears_exits = True
         self.is_leaving = False
+        self.is_remote = False
         self.is_root = parent is None
         # Most actors are short-lived leaves, so these are created on demand.
         self.children: dict[Cell, None] | None = None
         self.wakeups: set[Wakeup] | None = None
         self.notice: ChildActorExited | None = None
+
+    @classmethod
+    def of_another_node(
+        cls, base: Engine, address: ActorAddress, parent: Cell | None, actor_class: type[Actor]
+    ) -> Cell:
+        """Return the cell that stands for an actor of another node; it has no mailbox."""
+        cell = cls(base, cast("Address", address), actor_class, parent, base.scheduler.now())
+        cell.is_remote, cell.mailbox, cell.children = True, None, {}
+        return cell
 
     @property
     def is_endpoint(self) -> bool:
@@ -122,6 +135,8 @@ class Cell:
         else:
             state = "busy" if getattr(self.actor, "is_busy", False) else "idle"
         describe = getattr(self.actor, "describe", None)
+        if self.is_remote:
+            state, describe = "remote", lambda: self.actor.__name__
         return ActorRecord(
             address=str(self.address),
             name=describe() if describe else type(self.actor).__name__,

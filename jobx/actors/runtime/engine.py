@@ -6,7 +6,7 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from thespian.actors import (
     Actor,
@@ -25,7 +25,7 @@ from jobx.actors.runtime.deadletters import DeadLetters
 from jobx.actors.runtime.failure import ChildFailed, failure_of
 from jobx.actors.runtime.kinds import ActorKind, kind_of
 from jobx.actors.runtime.limits import Counters, EngineLimits
-from jobx.actors.runtime.placement import Placement
+from jobx.actors.runtime.placement import Creation, Elsewhere
 from jobx.actors.runtime.scheduler import Scheduler
 from jobx.actors.runtime.wakeups import Wakeups
 
@@ -44,18 +44,18 @@ class Engine:
         node: tuple[str, int],
         capabilities: Mapping[str, object],
         services: object,
-        placement: Placement,
+        elsewhere: Elsewhere,
         limits: EngineLimits,
         root_exited: Callable[[ChildActorExited], object],
     ) -> None:
         self.scheduler = scheduler
         self.capabilities = dict(capabilities)
         self.services = services
+        self.elsewhere = elsewhere
         self.limits = limits
         self.dead_letters = DeadLetters(self.deliver, scheduler.now)
         self.wakeups = Wakeups(scheduler)
         self._node = node
-        self._placement = placement
         self._local_ids = itertools.count(1)
         self._system_address = Address(*node, 0)
         self._cells: dict[object, Cell] = {}
@@ -84,7 +84,7 @@ class Engine:
             sender = self._system_address
         cell = self._cells.get(target.addressDetails)
         if cell is None or (mailbox := cell.mailbox) is None:
-            self.dead_letters.take(target, message, sender)
+            self._send_away(target, message, sender)
             return
         if not mailbox:
             self._run_queue.append(cell)
@@ -95,6 +95,11 @@ class Engine:
             self.dead_letters.take(target, message, sender, logging.WARNING)
             return
         mailbox.append((message, sender))
+
+    def _send_away(self, target: ActorAddress, message: Any, sender: ActorAddress) -> None:
+        is_ours = target.addressDetails[0] == self._node[0]
+        if is_ours or not self.elsewhere.send(target, message, sender):
+            self.dead_letters.take(target, message, sender)
 
     def yield_soon(self) -> None:
         """Give the loop a turn after the current message, because somebody waits for it."""
@@ -175,27 +180,66 @@ class Engine:
             raise ActorSystemFailure("a stopping actor cannot create actors")
         if global_name and (named := self._names.get(global_name)):
             return named.address
-        kind = self._kinds.get(actor_class)
-        if kind is None:
-            kind = self._kinds[actor_class] = kind_of(actor_class)
-        if requirements or kind.is_placed:
-            elsewhere = self._placement(actor_class, requirements or {}, self.capabilities)
-            if elsewhere is not None:
-                return elsewhere
+        kind = self._kind(actor_class)
+        if (requirements or kind.is_placed) and not self._is_closed:
+            creator = parent and parent.address
+            found = self.elsewhere.place(
+                Creation(actor_class, arguments, creator, requirements or {}, self.capabilities)
+            )
+            if found is not None:
+                self._keep(found, parent, actor_class)
+                return found
         address = self.new_address()
         if self._is_closed and parent is not None:
             # An exception would kill the parent while it stops.
             self.deliver(parent.address, ChildActorExited(address))
             return address
+        cell = self._new_cell(address, parent, actor_class, kind)
+        self._register(cell, global_name)
+        asked_for = kind.asked_for(self.capabilities, requirements) if kind.wanted else {}
+        self._init(cell, arguments, asked_for)
+        return address
+
+    def host(
+        self,
+        address: ActorAddress,
+        parent: ActorAddress,
+        actor_class: type[Actor],
+        arguments: tuple[Any, ...],
+    ) -> None:
+        """Create an actor for a parent of another node, which hears how it ends."""
+        stand_in = Cell.of_another_node(self, parent, None, Actor)
+        kind = self._kind(actor_class)
+        cell = self._new_cell(cast("Address", address), stand_in, actor_class, kind)
+        self._register(cell, None)
+        self._init(cell, arguments, {})
+
+    def _new_cell(
+        self, address: Address, parent: Cell | None, actor_class: type[Actor], kind: ActorKind
+    ) -> Cell:
         actor = Actor.__new__(actor_class)
         cell = Cell(self, address, actor, parent, self.scheduler.now())
         cell.hears_exits = kind.hears_exits
         actor._myRef = cell
         actor.node = self.services
-        self._register(cell, global_name)
-        asked_for = kind.asked_for(self.capabilities, requirements) if kind.wanted else {}
-        self._init(cell, arguments, asked_for)
-        return address
+        return cell
+
+    def _kind(self, actor_class: type[Actor]) -> ActorKind:
+        kind = self._kinds.get(actor_class)
+        if kind is None:
+            kind = self._kinds[actor_class] = kind_of(actor_class)
+        return kind
+
+    def _keep(self, address: ActorAddress, parent: Cell | None, actor_class: type[Actor]) -> None:
+        """Keep a child that is on another node under its parent, until it exits there."""
+        self._register(Cell.of_another_node(self, address, parent, actor_class), None)
+
+    def exited_elsewhere(self, notice: ChildActorExited) -> None:
+        """Tell the parent of an actor of another node that it is gone."""
+        cell = self._cells.get(notice.childAddress.addressDetails)
+        if cell is not None and cell.is_remote:
+            cell.notice = notice
+            self._leave(cell)
 
     def _init(self, cell: Cell, arguments: tuple[Any, ...], asked_for: dict[str, object]) -> None:
         try:
@@ -266,8 +310,8 @@ class Engine:
                 self._tell_root(cell)
                 return
             del parent.children[cell]
-            if parent.mailbox is not None:
-                if parent.hears_exits or isinstance(cell.notice, ChildFailed):
+            if parent.mailbox is not None or parent.is_remote:
+                if parent.is_remote or parent.hears_exits or isinstance(cell.notice, ChildFailed):
                     self.deliver(parent.address, cell.notice)
                 return
             if parent.children:
@@ -335,6 +379,9 @@ class Engine:
         Actors and endpoints must not call this.
         """
         self._is_closed = True
+        for cell in [cell for cell in self._actors() if cell.is_remote]:
+            self.deliver(cell.address, ActorExitRequest())
+            self.exited_elsewhere(ChildActorExited(cell.address))  # nobody waits for other nodes
         for cell in self._actors():
             if cell.parent is None:
                 self.deliver(cell.address, ActorExitRequest())

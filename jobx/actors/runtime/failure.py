@@ -27,6 +27,10 @@ class ChildFailed(ChildActorExited):
         self.details = details
 
 
+class ChildLost(ChildFailed):
+    """Tells a parent that the node of its child is lost, or lost its connection to this one."""
+
+
 def failure_of(address: ActorAddress, name: str, error: BaseException) -> ChildFailed:
     """Log an exception that stopped an actor; return it as text, which keeps no frame alive."""
     kind = type(error).__name__

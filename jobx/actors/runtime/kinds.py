@@ -17,7 +17,7 @@ class ActorKind(NamedTuple):
 
     Attributes:
         wanted: Names of the arguments of its ``__init__`` that Thespian provides.
-        is_placed: It restricts where it can be created.
+        is_placed: It matters where it is created.
         hears_exits: It gets a message when a child exits without a failure.
     """
 
@@ -44,6 +44,7 @@ def kind_of(actor_class: type[Actor]) -> ActorKind:
     parameters = inspect.signature(actor_class).parameters
     return ActorKind(
         tuple(name for name in _INIT_ARGUMENTS if name in parameters),
-        hasattr(actor_class, "actorSystemCapabilityCheck"),
+        hasattr(actor_class, "actorSystemCapabilityCheck")
+        or getattr(actor_class, "may_leave", False),
         getattr(actor_class, "hears_exits", True),
     )

@@ -77,13 +77,6 @@ def test_a_capability_can_be_taken_back(stage: Stage) -> None:
         stage.base.newPrimaryActor(Player, {"capability": "general"})
 
 
-def test_placement_may_create_the_actor_elsewhere() -> None:
-    elsewhere = Address("n2", 1, 1)
-    stage = Stage(placement=lambda *_: elsewhere)
-    assert stage.base.newPrimaryActor(Player, {"capability": "gpu"}) is elsewhere
-    assert stage.alive == []
-
-
 @pytest.mark.parametrize("wrong", ["tests.unit.actors.runtime.stage.Player", object, Player()])
 def test_what_is_no_actor_class_is_refused(stage: Stage, wrong: Any) -> None:
     with pytest.raises(InvalidActorSpecification):
