@@ -19,6 +19,8 @@ PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
 #: A name or an address, without a port.
 HostName = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?)$")]
+#: A name in the cluster.
+NodeId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 #: Keys of Standard Webhooks, ``whsec_`` and base64, or any other text without blanks.
 SigningKeys = Annotated[
     str,
@@ -57,6 +59,8 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class NodeSettings(Section, frozen=True, kw_only=True):
     """The node and the place of its state."""
 
+    #: Name of the node in its cluster.
+    id: NodeId = "local"
     #: Folder of the store, the blobs, the gateway's socket and the lock.
     data_dir: str = "jobx-data"
     #: Executor processes; 0 means one for each processor.
@@ -93,6 +97,31 @@ class StoreSettings(Section, frozen=True, kw_only=True):
     #: Writes of one transaction: what etcd's servers have as ``--max-txn-ops``. Units of the node
     #: itself have up to 100.
     max_writes: Annotated[int, msgspec.Meta(ge=128)] = 128
+
+
+class ClusterSettings(Section, frozen=True, kw_only=True):
+    """The cluster that the node belongs to."""
+
+    #: Name of the cluster; the names of its queues begin with it.
+    name: NodeId = "jobx"
+    #: Secret of the cluster, the same for all nodes: at least 32 characters.
+    key: str = ""
+
+
+class BridgeSettings(Section, frozen=True, kw_only=True):
+    """What carries mail between nodes: NSQ."""
+
+    #: ``HOST:PORT`` of the nsqd that has this node's queues; empty: the node works alone.
+    nsqd: str = ""
+    #: Certificates (PEM) of the authorities of nsqd's; empty: no TLS.
+    ca_file: str = ""
+    #: This node's own certificate and its key (PEM), where nsqd asks for one.
+    cert_file: str = ""
+    key_file: str = ""
+    #: Authenticates the node, where nsqd asks for it.
+    password: str = ""
+    #: A node that does not answer for so long is given up by the others.
+    deaf_s: PositiveFloat = 5.0
 
 
 class HttpSettings(Section, frozen=True, kw_only=True):
@@ -315,6 +344,8 @@ class Settings(Section, frozen=True, kw_only=True):
 
     node: NodeSettings = NodeSettings()
     store: StoreSettings = StoreSettings()
+    cluster: ClusterSettings = ClusterSettings()
+    bridge: BridgeSettings = BridgeSettings()
     http: HttpSettings = HttpSettings()
     requests: RequestSettings = RequestSettings()
     executors: ExecutorSettings = ExecutorSettings()
@@ -386,4 +417,4 @@ def without_secrets(settings: Settings, environ: Mapping[str, str]) -> dict[str,
 
 def is_secret(name: str) -> bool:
     """Return whether the value of a setting is secret."""
-    return name.endswith(_SECRET)
+    return name == "key" or name.endswith(_SECRET)

@@ -1,7 +1,8 @@
 """Messages between actors. They are frozen and passed by reference inside a node.
 
-Commands are imperative, reports are in the past tense. A ``RequestKey`` names a request. In order:
-to the supervisor and through it to coordinators, from coordinators, between coordinators and their
+Commands are imperative, reports are in the past tense. A ``RequestKey`` names a request. Reports
+with a tag may come from another node; ``bridge/codec.py`` has all that travels. In order: to the
+supervisor and through it to coordinators, from coordinators, between coordinators and their
 batches, and from the log writer to coordinators.
 """
 
@@ -124,6 +125,12 @@ class Drain(Struct, frozen=True):
     """Stop starting work; running work may end."""
 
 
+class MoreRoom(Struct, frozen=True):
+    """Requests of a workflow may use more executors than before, on other nodes."""
+
+    workflow: str
+
+
 class Opened(Struct, frozen=True):
     """A request is accepted: it is durable."""
 
@@ -181,13 +188,13 @@ class Pull(Struct, frozen=True):
     time_limit_s: float
 
 
-class Discard(Struct, frozen=True):
+class Discard(Struct, frozen=True, array_like=True, tag="discard"):
     """Close a suspended mapper."""
 
     vertex: int
 
 
-class Ran(Struct, frozen=True):
+class Ran(Struct, frozen=True, array_like=True, tag="ran"):
     """The segments that an executor answered."""
 
     ticket: int
@@ -195,7 +202,7 @@ class Ran(Struct, frozen=True):
     node_id: str
 
 
-class TakenBack(Struct, frozen=True):
+class TakenBack(Struct, frozen=True, array_like=True, tag="taken-back"):
     """The end of a batch, from vertex ``first`` on, was recalled from its executor unstarted.
 
     The report for the rest follows.
@@ -205,7 +212,7 @@ class TakenBack(Struct, frozen=True):
     first: int
 
 
-class Lost(Struct, frozen=True):
+class Lost(Struct, frozen=True, array_like=True, tag="lost"):
     """An executor died with work in it.
 
     ``culprit`` is the running vertex, None if the work had not been started. ``stage`` is its
@@ -218,7 +225,7 @@ class Lost(Struct, frozen=True):
     stage: str = "mapper"
 
 
-class SuspendedLost(Struct, frozen=True):
+class SuspendedLost(Struct, frozen=True, array_like=True, tag="suspended-lost"):
     """Suspended mappers died with their executor."""
 
     vertices: tuple[int, ...]

@@ -19,6 +19,7 @@ from jobx.actors.messages import (
     Describe,
     Drain,
     LogRead,
+    MoreRoom,
     Probe,
     Progressed,
     Ran,
@@ -26,7 +27,8 @@ from jobx.actors.messages import (
     RequestKey,
     Submit,
 )
-from jobx.actors.runtime.failure import ChildFailed
+from jobx.actors.runtime.address import Address
+from jobx.actors.runtime.failure import ChildFailed, ChildLost
 from jobx.kv import keys
 from jobx.kv.store import Put
 from tests.simulation.executors import unpack_result
@@ -73,6 +75,7 @@ def provoke(simulation: Simulation, kind: Any) -> None:
         ActorExitRequest: Cancel(key, "what is at work goes", gateway, 1),
         Drain: Drain(),
         AdoptStrays: AdoptStrays((key,)),
+        MoreRoom: MoreRoom(WORKFLOW),
         Probe: Probe(gateway, 1),
         Progressed: Progressed(key),
     }
@@ -80,6 +83,12 @@ def provoke(simulation: Simulation, kind: Any) -> None:
         simulation.base.deliver(simulation.supervisor, asked[kind])
     elif kind is Submit:
         simulation.submit("r0")
+    elif kind is ChildLost:
+        lost = ChildLost(Address("far", 1, 1), "NodeLost", "simulated", "")
+        for record in simulation.base.tree():
+            if record.name.startswith("Coordinator"):
+                number = int(record.address.rpartition("/")[2])
+                simulation.base.deliver(Address("sim", simulation._incarnation, number), lost)
     elif kind is WakeupMessage:
         simulation.break_coordinator("r0")
 

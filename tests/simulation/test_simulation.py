@@ -27,7 +27,7 @@ BLOCK = 50
 NAMES = ("r0", "r1")
 
 
-def _check(simulation: Simulation) -> None:
+def check(simulation: Simulation) -> None:
     """Run requests, and check that each ended once and right, or was not begun."""
     for number, name in enumerate(NAMES):
         simulation.submit(name, is_blocking=number == 0)
@@ -73,7 +73,7 @@ def _check_refusal(simulation: Simulation, name: str) -> None:
 def test_requests_end_once_and_right_under_faults(block: int, tmp_path: Path) -> None:
     for seed in range(block * BLOCK, (block + 1) * BLOCK):
         try:
-            _check(Simulation(seed, tmp_path))
+            check(Simulation(seed, tmp_path))
         except Exception as error:
             raise AssertionError(f"seed {seed}: {error}") from error
 
@@ -86,7 +86,7 @@ def test_requests_end_once_and_right_on_a_store_that_is_not_sure(
         simulation = Simulation(seed, tmp_path, is_unsure=True)
         simulation.unsure.rate = simulation.rng.choice((0.05, 0.2, 0.5))
         try:
-            _check(simulation)
+            check(simulation)
         except Exception as error:
             raise AssertionError(f"seed {seed}: {error}") from error
 
@@ -101,7 +101,7 @@ def test_a_request_ends_once_whatever_becomes_of_any_of_its_commits(
             simulation = Simulation(seed, tmp_path, is_unsure=True)
             simulation.unsure.fates[number] = fate
             try:
-                _check(simulation)
+                check(simulation)
             except Exception as error:
                 raise AssertionError(f"seed {seed}, commit {number}: {error}") from error
             number, commits = number + 1, simulation.unsure.commits

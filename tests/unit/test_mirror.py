@@ -44,6 +44,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         *("actors/ports", "http/node/link", "questions", "views"),
     ),
     "tests/contract/test_store.py": ("kv/store", "kv/memory", "kv/etcd2/store", "kv/etcd2/loose"),
+    "tests/contract/test_transports.py": ("actors/bridge/memory", "actors/bridge/nsq/*"),
     "tests/contract/test_values.py": ("json_reading", "listed", "tagged_json"),
     "tests/integration/test_cli.py": (
         *("tools/commands/actors", "tools/commands/handler", "tools/commands/invocation"),
@@ -63,6 +64,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "tests/integration/test_web_worker.py": ("http/asgi", "http/gunicorn_conf"),
     "tests/simulation/test_simulation.py": ("actors/coordination/*",),
+    "tests/unit/actors/bridge/test_bridge.py": ("actors/bridge/ends",),
     "tests/unit/actors/egress/test_deliverer.py": ("actors/egress/outcomes",),
     "tests/unit/actors/egress/test_http_client.py": ("actors/egress/urls",),
     "tests/unit/actors/egress/test_signing.py": ("webhooks",),

@@ -23,6 +23,7 @@ class Batch(LoopActor):
         run: The work.
     """
 
+    may_leave = True
     node: Services
 
     def __init__(self, run: Run) -> None:

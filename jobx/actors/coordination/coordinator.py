@@ -6,6 +6,7 @@ decisions; here decisions become messages and reports become events.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
@@ -28,6 +29,7 @@ from jobx.actors.messages import (
     Drain,
     Ended,
     Lost,
+    MoreRoom,
     Opened,
     Progressed,
     Ran,
@@ -56,12 +58,14 @@ from jobx.actors.request.state import RequestState
 from jobx.actors.request.time_spent import spent_s
 from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.actors.runtime.actor import LoopActor
-from jobx.actors.runtime.failure import ChildFailed
+from jobx.actors.runtime.failure import ChildFailed, ChildLost
 from jobx.errors import Conflict, InternalError
 from jobx.model import Failure
 
 #: Events without a commit, beyond which nothing new is started.
 MAX_UNCOMMITTED: Final = 256
+#: Nodes that may be lost with work; after that its first invocation is blamed.
+MAX_NODES_LOST: Final = 3
 _TIME_LIMIT: Final = "time limit"
 
 
@@ -94,6 +98,7 @@ class Coordinator(LoopActor):
         self._reports = ExecutorReports(self._journal, self.state, self._pace, self.node.settings)
         self._frames = FrameBuilder(begin.request, self.state, self.node)
         self._started: dict[int, _Started] = {}
+        self._nodes_lost: Counter[int] = Counter()
         self._tickets = 0
         self._held_bytes = -1
         #: Questions to answer once the request is durable.
@@ -190,16 +195,30 @@ class Coordinator(LoopActor):
                 continue
             self._reports.attempt_failed(work, vertex, message.failure)
 
-    def _child_failed(self, message: ChildFailed, sender: ActorAddress) -> None:
+    def _child_failed(self, message: ChildFailed, _: ActorAddress) -> None:
         """Give back the work of a batch actor that died of an internal fault."""
-        child = message.childAddress
-        self.node.executors.abandon(self._journal.key, child)
         failure = Failure(kind="crash", type="ActorDied", message="see the node's log")
+        self._lose_batch(message.childAddress, failure, first_vertex)
+
+    def _child_lost(self, message: ChildLost, _: ActorAddress) -> None:
+        """Give back the work of a batch on a lost node; what many nodes are lost with is blamed."""
+        failure = Failure(kind="lost", type="NodeLost", message=message.reason)
+        self._lose_batch(message.childAddress, failure, self._lost_with)
+
+    def _lost_with(self, work: Work) -> int | None:
+        vertex = first_vertex(work)
+        self._nodes_lost[vertex] += 1
+        return vertex if self._nodes_lost[vertex] >= MAX_NODES_LOST else None
+
+    def _lose_batch(
+        self, batch: ActorAddress, failure: Failure, culprit: Callable[[Work], int | None]
+    ) -> None:
+        self.node.executors.abandon(self._journal.key, batch)
         for ticket, started in list(self._started.items()):
-            if started.batch == child:
-                self._lost(Lost(ticket, first_vertex(started.work), failure), sender)
-        kept = [v for v, keeper in self.state.ready.suspended.items() if keeper == child]
-        self._suspended_lost(SuspendedLost(tuple(kept), failure), child)
+            if started.batch == batch:
+                self._lost(Lost(ticket, culprit(started.work), failure), batch)
+        kept = [v for v, keeper in self.state.ready.suspended.items() if keeper == batch]
+        self._suspended_lost(SuspendedLost(tuple(kept), failure), batch)
 
     def _committed(self, message: Committed, _: ActorAddress) -> None:
         was_accepted = self._journal.is_accepted
@@ -248,6 +267,9 @@ class Coordinator(LoopActor):
 
     def _drain(self, _message: Drain, _: ActorAddress) -> None:
         self._phase = "closed"
+
+    def _more_room(self, _message: MoreRoom, _: ActorAddress) -> None:
+        """Do nothing: the next decisions see the room."""
 
     def _woken(self, message: WakeupMessage, _: ActorAddress) -> None:
         if message.payload != _TIME_LIMIT:
@@ -328,8 +350,10 @@ _RECEIVE: Final[dict[type, Callable[[Coordinator, Any, ActorAddress], None]]] = 
     Committed: Coordinator._committed,
     CommitRefused: Coordinator._commit_refused,
     ChildFailed: Coordinator._child_failed,
+    ChildLost: Coordinator._child_lost,
     Cancel: Coordinator._cancel,
     Describe: Coordinator._describe,
     Drain: Coordinator._drain,
+    MoreRoom: Coordinator._more_room,
     WakeupMessage: Coordinator._woken,
 }

@@ -24,6 +24,7 @@ from jobx.actors.messages import (
     Ended,
     GiveUp,
     LogRead,
+    MoreRoom,
     Opened,
     Probe,
     Probed,
@@ -140,6 +141,11 @@ class Supervisor(LoopActor):
         self._is_draining = True
         for address in self._open.values():
             self.send(address, message)
+
+    def _more_room(self, message: MoreRoom, _: ActorAddress) -> None:
+        for key, address in self._open.items():
+            if key.workflow == message.workflow:
+                self.send(address, message)
 
     def _adopt(self, message: Adopt, _: ActorAddress) -> None:
         self._recovery = Recovery(self.node.settings.requests.node_deaths)
@@ -355,5 +361,6 @@ _RECEIVE: Final[dict[type, Callable[[Supervisor, Any, ActorAddress], None]]] = {
     Cancel: Supervisor._describe,
     Probe: Supervisor._probe,
     Drain: Supervisor._drain,
+    MoreRoom: Supervisor._more_room,
     WakeupMessage: Supervisor._woken,
 }

@@ -1,0 +1,1 @@
+"""Carries mail between the actors of several nodes."""

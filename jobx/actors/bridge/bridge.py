@@ -1,0 +1,326 @@
+"""The bridge of a node: births, mail and ends of actors from and to other nodes.
+
+It is the engine's ``Elsewhere``. It knows the link of each child that it created on a peer, and of
+each *hosted* actor: one that a peer created here. When a link breaks, parents hear ChildLost for
+children beyond it, and its hosted actors exit. Mail between others does not leave the node.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from thespian.actors import Actor, ActorAddress, ActorExitRequest, ChildActorExited
+
+from jobx.actors.bridge import codec
+from jobx.actors.bridge.codec import Exit, Exited, Mail, Note, Offer, Spawn, Wants
+from jobx.actors.bridge.ends import End, LinkState, Post, Site
+from jobx.actors.bridge.envelope import Envelope, Refusal, Seal
+from jobx.actors.bridge.link import Broken, Link
+from jobx.actors.bridge.transport import Lane, Transport
+from jobx.actors.runtime.address import Address
+from jobx.actors.runtime.failure import ChildFailed, ChildLost
+from jobx.actors.runtime.placement import Creation, check_here
+from jobx.errors import FrameError
+
+if TYPE_CHECKING:
+    from jobx.actors.runtime.engine import Engine
+
+#: Dropped datagrams are logged so often at most, for each reason.
+LOG_S: Final = 10.0
+_LOG: Final = logging.getLogger(__name__)
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing."""
+
+
+class Bridge:
+    """Connects an engine to those of other nodes. On the loop's thread only.
+
+    Args:
+        engine: The actors of this node. Its ``elsewhere`` must be set to the bridge.
+        transport: Carries datagrams.
+        seal: Makes and checks them.
+        site: This node.
+        kinds: Classes of actors that may be created from other nodes, by their names on the wire.
+        choose: Says on which lane an actor is created; None: here.
+        heard: Called with what another node tells this one.
+        changed: Called when a link is up, and when it broke.
+
+    Attributes:
+        refused: Number of dropped datagrams by reason.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        transport: Transport,
+        seal: Seal,
+        site: Site,
+        *,
+        kinds: Mapping[str, type[Actor]],
+        choose: Callable[[Creation], Lane | None],
+        heard: Callable[[Lane, Note], None] = _ignore,
+        changed: Callable[[Lane], None] = _ignore,
+    ) -> None:
+        self.refused: Counter[Refusal] = Counter()
+        self._engine = engine
+        self._scheduler = engine.scheduler
+        self._transport = transport
+        self._seal = seal
+        self._site = site
+        self._kinds = dict(kinds)
+        self._names = {kind: name for name, kind in kinds.items()}
+        self._choose = choose
+        self._heard = heard
+        self._changed = changed
+        self._ends: dict[Lane, End] = {}
+        self._children: dict[ActorAddress, End] = {}
+        self._hosted: dict[ActorAddress, End] = {}
+        self._post = Post(engine.scheduler, transport, seal, site, self._broke)
+        self._logged: dict[Refusal, float] = {}
+        self._numbers = itertools.count(1)
+        self._is_closed = False
+
+    def open(self, workflow: str) -> None:
+        """Take in datagrams for this node in a workflow."""
+        self._transport.listen(workflow, self.receive)
+
+    def connect(self, lane: Lane) -> None:
+        """Look for a peer in a workflow, and keep looking."""
+        if lane not in self._ends:
+            site = self._site
+            link = Link(site.registration, self._scheduler.now(), site.patience_s)
+            self._ends[lane] = End(lane, link)
+            self._post.touch(self._ends[lane])
+
+    def register(self, registration: int) -> None:
+        """Begin anew with all peers, since this node lost its registration and has another one."""
+        self._site = self._site._replace(registration=registration)
+        for end in self._ends.values():
+            self._broke(end, end.link.register(registration))
+
+    def tell(self, lane: Lane, note: Note) -> None:
+        """Tell a peer something, if its link is up."""
+        end = self._ends.get(lane)
+        if end is not None and end.link.is_up and not self._is_closed:
+            self._put(end, codec.note(note))
+
+    def lose(self, peer: str, registration: int, reason: str) -> None:
+        """Break all links to a peer for its registrations up to this one."""
+        for end in self._ends.values():
+            if end.lane.peer == peer:
+                self._broke(end, end.link.lose(registration, reason))
+
+    def is_up(self, lane: Lane) -> bool:
+        """Whether a peer answers on a lane."""
+        end = self._ends.get(lane)
+        return end is not None and end.link.is_up
+
+    def has_room(self, lane: Lane) -> bool:
+        """Whether an actor can be created on a lane now."""
+        end = self._ends.get(lane)
+        return end is not None and end.link.is_up and not end.link.is_clogged
+
+    def children(self, lane: Lane) -> int:
+        """Return how many children of actors here are on a lane."""
+        end = self._ends.get(lane)
+        return len(end.children) if end is not None else 0
+
+    def is_hosted(self, address: ActorAddress) -> bool:
+        """Whether an actor here was created by a peer."""
+        return address in self._hosted
+
+    @property
+    def hosted(self) -> int:
+        """Number of actors here that peers created."""
+        return len(self._hosted)
+
+    def states(self) -> list[LinkState]:
+        """Describe all links."""
+        return [
+            LinkState(
+                end.lane,
+                end.link.is_up,
+                len(end.children),
+                len(end.hosted),
+                end.link.outbox.backlog_bytes,
+                end.link.resent,
+                end.link.duplicates,
+                end.link.stale,
+                end.link.breaks,
+            )
+            for end in self._ends.values()
+        ]
+
+    def close(self) -> None:
+        """Send what may be sent now, and nothing more."""
+        self._post.close(self._ends.values())
+        self._is_closed = True
+
+    def place(self, creation: Creation) -> ActorAddress | None:
+        """Create an actor where ``choose`` says; see ``Elsewhere``."""
+        name = self._names.get(creation.actor_class)
+        if name is not None and creation.parent is not None:
+            lane = self._choose(creation)
+            if lane is not None and self.has_room(lane):
+                return self._create(self._ends[lane], name, creation.parent, creation.arguments)
+        check_here(creation)
+        return None
+
+    def _create(
+        self, end: End, name: str, parent: ActorAddress, arguments: tuple[Any, ...]
+    ) -> ActorAddress:
+        unused = f"{self._site.node_id}/{self._site.registration}/{next(self._numbers)}"
+        child = Address(end.lane.peer, end.link.peer_life.registration, unused)
+        self._put(end, codec.spawn(child, parent, name, arguments))
+        self._children[child] = end
+        end.add(end.children, child, self._scheduler.now())
+        return child
+
+    def send(self, target: ActorAddress, message: Any, sender: ActorAddress) -> bool:
+        """Send between a parent and its child; see ``Elsewhere``."""
+        exited = message.childAddress if isinstance(message, ChildActorExited) else None
+        end = self._children.get(target) or self._hosted.get(exited or sender)
+        if end is None or self._is_closed:
+            return False
+        self._put(end, codec.mail(target, message, sender))
+        if exited is not None:
+            self._remove_hosted(end, exited)
+        return True
+
+    def _put(self, end: End, item: bytes) -> None:
+        end.link.outbox.put(item)
+        self._post.touch(end)
+
+    def _remove_hosted(self, end: End, hosted: ActorAddress) -> None:
+        self._hosted.pop(hosted, None)
+        end.remove(end.hosted, hosted, self._scheduler.now())
+
+    def receive(self, workflow: str, datagram: bytes) -> None:
+        """Take a datagram; a bad one is counted, named and dropped."""
+        if self._is_closed:
+            return
+        envelope = self._seal.open(datagram)
+        if not isinstance(envelope, Envelope):
+            self._refuse(envelope, workflow)
+            return
+        end = self._ends.get(Lane(envelope.source, envelope.workflow))
+        if envelope.workflow != workflow:
+            self._refuse("workflow", f"{workflow}, from {envelope.source}")
+        elif end is None or envelope.target != self._site.node_id:
+            self._refuse("node", f"{workflow}, from {envelope.source} to {envelope.target}")
+        else:
+            was_up = end.link.is_up
+            events = end.link.receive(envelope.letter, self._scheduler.now())
+            if end.link.is_up and not was_up:
+                _LOG.info("the link to %s in %s is up", *end.lane)
+                self._changed(end.lane)
+            for event in events:
+                self._happened(end, event)
+            self._post.touch(end)
+
+    def _refuse(self, reason: Refusal, what: str) -> None:
+        self.refused[reason] += 1
+        now = self._scheduler.now()
+        if now >= self._logged.get(reason, -math.inf) + LOG_S:
+            self._logged[reason] = now
+            _LOG.warning("a datagram was dropped (%s): workflow %s", reason, what)
+
+    def _happened(self, end: End, event: bytes | Broken) -> None:
+        if isinstance(event, Broken):
+            self._broke(end, event)
+            return
+        try:
+            item = codec.read_item(event)
+        except FrameError as error:
+            self._broke(end, end.link.give_up(str(error)))
+        else:
+            _TAKE[type(item)](self, end, item)
+
+    def _spawn(self, end: End, item: Spawn) -> None:
+        child, parent = Address(*item.child), Address(*item.parent)
+        if item.child[0] != self._site.node_id or item.parent[0] != end.lane.peer:
+            error = FrameError(f"{item.parent[0]} may not create {item.child[0]}'s actors here")
+            self._put(end, codec.mail(parent, _failed(child, error), child))
+            return
+        self._hosted[child] = end
+        end.add(end.hosted, child, self._scheduler.now())
+        try:
+            kind = self._kinds.get(item.kind)
+            if kind is None:
+                raise FrameError(f"this node knows no actors called {item.kind!r}")
+            arguments = tuple(codec.read_message(argument) for argument in item.arguments)
+        except FrameError as error:
+            self.send(parent, _failed(child, error), child)
+        else:
+            self._engine.host(child, parent, kind, arguments)
+
+    def _mail(self, end: End, item: Mail) -> None:
+        target, sender = Address(*item.target), Address(*item.sender)
+        if target not in end.hosted and sender not in end.children:
+            return  # the child is gone
+        try:
+            message = codec.read_message(item.message)
+        except FrameError as error:
+            self._end_child(end, target if target in end.hosted else sender, error)
+        else:
+            self._engine.deliver(target, message, sender)
+
+    def _end_child(self, end: End, child: ActorAddress, error: FrameError) -> None:
+        """End a child to which or from which something came that cannot be read."""
+        _LOG.error("%s is ended: %s", child, error)
+        if child in end.hosted:
+            self._engine.deliver(child, ActorExitRequest())
+        else:
+            self._put(end, codec.mail(child, ActorExitRequest(), child))
+            self._gone(end, _failed(child, error))
+
+    def _exit(self, end: End, item: Exit) -> None:
+        child = Address(*item.child)
+        if child in end.hosted:
+            self._engine.deliver(child, ActorExitRequest(recursive=item.is_recursive))
+
+    def _exited(self, end: End, item: Exited) -> None:
+        self._gone(end, codec.notice(item))
+
+    def _noted(self, end: End, item: Note) -> None:
+        self._heard(end.lane, item)
+
+    def _gone(self, end: End, notice: ChildActorExited) -> None:
+        child = notice.childAddress
+        if child in end.children:
+            del self._children[child]
+            end.remove(end.children, child, self._scheduler.now())
+            self._engine.exited_elsewhere(notice)
+
+    def _broke(self, end: End, broken: Broken) -> None:
+        """Tell parents that their children are lost, and end the children of lost parents."""
+        if end.children or end.hosted:
+            _LOG.warning("the link to %s in %s broke: %s", *end.lane, broken.reason)
+        for child in list(end.children):
+            self._gone(end, ChildLost(child, "NodeLost", f"{end.lane.peer}: {broken.reason}", ""))
+        for hosted in list(end.hosted):
+            self._remove_hosted(end, hosted)
+            self._engine.deliver(hosted, ActorExitRequest())
+        self._changed(end.lane)
+        self._post.touch(end)
+
+
+def _failed(child: ActorAddress, error: FrameError) -> ChildFailed:
+    return ChildFailed(child, type(error).__name__, str(error), "")
+
+
+_TAKE: Final[dict[type, Callable[[Bridge, End, Any], None]]] = {
+    Spawn: Bridge._spawn,
+    Mail: Bridge._mail,
+    Exit: Bridge._exit,
+    Exited: Bridge._exited,
+    Wants: Bridge._noted,
+    Offer: Bridge._noted,
+}

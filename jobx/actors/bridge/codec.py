@@ -1,0 +1,186 @@
+"""What travels between nodes, as bytes: births, mail and ends of actors, and offers of executors.
+
+Mail is one of the messages in ``_MESSAGES``, each with a tag; nothing else can leave the node.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from msgspec import Raw, Struct
+from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited
+
+from jobx import values
+from jobx.actors.messages import (
+    Discard,
+    Lost,
+    Pull,
+    Ran,
+    RequestKey,
+    Run,
+    SuspendedLost,
+    TakenBack,
+)
+from jobx.actors.runtime.address import Address
+from jobx.actors.runtime.failure import ChildFailed
+from jobx.errors import FrameError, InternalError, InvalidInput
+from jobx.frames import UNREADABLE
+
+#: Node id, incarnation, local id.
+Wire: TypeAlias = tuple[str, int, int | str]
+
+
+class Spawn(Struct, frozen=True, array_like=True, tag="spawn"):
+    """Create an actor of a kind for ``parent``; ``arguments`` are messages."""
+
+    child: Wire
+    parent: Wire
+    kind: str
+    arguments: list[Raw]
+
+
+class Mail(Struct, frozen=True, array_like=True, tag="mail"):
+    """A message between a parent and its child."""
+
+    target: Wire
+    sender: Wire
+    message: Raw
+
+
+class Exit(Struct, frozen=True, array_like=True, tag="exit"):
+    """A child is to exit, with its children if ``is_recursive``."""
+
+    child: Wire
+    is_recursive: bool
+
+
+class Exited(Struct, frozen=True, array_like=True, tag="exited"):
+    """A child is gone. ``failure``: class and text of the exception that ended it, traceback."""
+
+    child: Wire
+    failure: tuple[str, str, str] | None
+
+
+class Wants(Struct, frozen=True, array_like=True, tag="wants"):
+    """Whether the sender has more work than executors."""
+
+    is_wanted: bool
+
+
+class Offer(Struct, frozen=True, array_like=True, tag="offer"):
+    """How many executors of the sender the receiver may use, until it hears otherwise."""
+
+    count: int
+
+
+Item: TypeAlias = Spawn | Mail | Exit | Exited | Wants | Offer
+#: What nodes tell each other, as opposed to their actors.
+Note: TypeAlias = Wants | Offer
+
+
+class _Run(Struct, frozen=True, array_like=True, tag="run"):
+    ticket: int
+    key: RequestKey
+    frame: bytes  # packed, for it holds values of authors
+    versions: tuple[str, ...]
+    time_limit_s: float
+
+
+class _Pull(Struct, frozen=True, array_like=True, tag="pull"):
+    ticket: int
+    key: RequestKey
+    frame: bytes
+    vertex: int
+    time_limit_s: float
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_ITEMS: Final = msgspec.msgpack.Decoder(Spawn | Mail | Exit | Exited | Wants | Offer)
+#: Messages that are sent as they are.
+_PLAIN: Final = (Discard, Ran, TakenBack, Lost, SuspendedLost)
+_MESSAGES: Final = msgspec.msgpack.Decoder(
+    _Run | _Pull | Discard | Ran | TakenBack | Lost | SuspendedLost
+)
+
+
+def spawn(
+    child: ActorAddress, parent: ActorAddress, kind: str, arguments: tuple[Any, ...]
+) -> bytes:
+    """Return the birth of a child as bytes; raises InternalError as ``mail`` does."""
+    messages = [_pack(argument) for argument in arguments]
+    return _ENCODER.encode(Spawn(child.addressDetails, parent.addressDetails, kind, messages))
+
+
+def mail(target: ActorAddress, message: Any, sender: ActorAddress) -> bytes:
+    """Return mail, an exit request or the notice of an exit as bytes.
+
+    Raises:
+        InternalError: The message is none that may leave the node.
+    """
+    item: Item
+    if isinstance(message, ActorExitRequest):
+        item = Exit(target.addressDetails, bool(message.isRecursive))
+    elif isinstance(message, ChildActorExited):
+        failure = None
+        if isinstance(message, ChildFailed):
+            failure = (message.error_type, message.reason, message.details)
+        item = Exited(message.childAddress.addressDetails, failure)
+    else:
+        item = Mail(target.addressDetails, sender.addressDetails, _pack(message))
+    return _ENCODER.encode(item)
+
+
+def note(item: Note) -> bytes:
+    """Return what a node tells another one as bytes."""
+    return _ENCODER.encode(item)
+
+
+def read_item(body: bytes) -> Item:
+    """Return the item of its bytes; messages in it are not looked at.
+
+    Raises:
+        FrameError: It is none.
+    """
+    try:
+        item: Item = _ITEMS.decode(body)
+    except UNREADABLE as error:
+        raise FrameError(f"an item of another node: {error}") from error
+    return item
+
+
+def read_message(body: Raw) -> Any:
+    """Return a message of its bytes.
+
+    Raises:
+        FrameError: It is none that this version of JobX knows.
+    """
+    try:
+        message = _MESSAGES.decode(body)
+        if isinstance(message, _Run):
+            ticket, key, frame, versions, limit_s = msgspec.structs.astuple(message)
+            return Run(ticket, key, values.unpack(frame), versions, limit_s)
+        if isinstance(message, _Pull):
+            ticket, key, frame, vertex, limit_s = msgspec.structs.astuple(message)
+            return Pull(ticket, key, values.unpack(frame), vertex, limit_s)
+    except (*UNREADABLE, InvalidInput) as error:
+        raise FrameError(f"a message of another node: {error}") from error
+    return message
+
+
+def notice(exited: Exited) -> ChildActorExited:
+    """Return what a parent is told of an exit."""
+    child = Address(*exited.child)
+    return ChildFailed(child, *exited.failure) if exited.failure else ChildActorExited(child)
+
+
+def _pack(message: Any) -> Raw:
+    if isinstance(message, Run):
+        frame = values.pack(message.frame)
+        message = _Run(message.ticket, message.key, frame, message.versions, message.time_limit_s)
+    elif isinstance(message, Pull):
+        frame = values.pack(message.frame)
+        message = _Pull(message.ticket, message.key, frame, message.vertex, message.time_limit_s)
+    elif not isinstance(message, _PLAIN):
+        raise InternalError(f"a {type(message).__name__} cannot be sent to another node")
+    return Raw(_ENCODER.encode(message))

@@ -1,0 +1,181 @@
+"""A link: one peer and one workflow, as this node sees them.
+
+Pure, as ``stream.py``. Each end has a life (``envelope.Life``), and a stream runs from one life to
+another: packets between other lives do not count. So an end that was restarted, or that gave the
+link up, begins anew, and neither end mistakes old packets for new ones.
+
+A link *breaks* when the peer's life changes, and when the peer does not answer for ``patience_s``
+although something waits for it. Then all that was under way is lost, at both ends.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+from jobx.actors.bridge.envelope import UNKNOWN, Letter, Life, Packet
+from jobx.actors.bridge.stream import WINDOW_BYTES, Inbox, Outbox, size_of
+from jobx.errors import FrameError
+from jobx.system.backoff import doubled
+
+#: Packets are acknowledged after this at the latest, since mail often carries it …
+ACK_S: Final = 0.02
+#: … or at once, when so many bytes have arrived.
+ACK_BYTES: Final = WINDOW_BYTES // 4
+#: How often a silent peer is asked whether it is there …
+PROBE_S: Final = 1.0
+#: … and at least, when it is not: what nobody reads waits in its queue.
+MAX_PROBE_S: Final = 10.0
+
+
+class Broken(NamedTuple):
+    """The link broke; all that was under way is lost."""
+
+    reason: str
+
+
+class Link:
+    """One end of a link.
+
+    Args:
+        registration: The registration of this node with its cluster.
+        now: Monotonic.
+        patience_s: The peer is given up when it does not answer for so long.
+
+    Attributes:
+        life: The life of this end.
+        peer_life: The life of the other end, as far as known.
+        is_up: The peer answers this life.
+        outbox: What goes out.
+        inbox: What comes in.
+        breaks: How often it broke.
+        stale: Number of letters that were dropped, since they were for or from another life.
+    """
+
+    def __init__(self, registration: int, now: float, patience_s: float) -> None:
+        self.life = Life(registration, 1)
+        self.peer_life = UNKNOWN
+        self.breaks = self.stale = 0
+        self._patience_s = patience_s
+        self._is_used = False
+        self._heard_at = now
+        self._past_resent = self._past_duplicates = self._probes = 0
+        self._begin()
+
+    @property
+    def resent(self) -> int:
+        """Number of packets that were sent again, in all lives."""
+        return self._past_resent + self.outbox.resent
+
+    @property
+    def duplicates(self) -> int:
+        """Number of packets that came again, in all lives."""
+        return self._past_duplicates + self.inbox.duplicates
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether more waits to be sent than may be under way."""
+        return self.outbox.backlog_bytes > WINDOW_BYTES
+
+    def use(self, now: float, *, is_used: bool) -> None:
+        """Say whether actors depend on the peer, so that its silence is noticed in any case."""
+        if is_used and not self._is_used:
+            self._heard_at = now
+        self._is_used = is_used
+
+    def receive(self, letter: Letter, now: float) -> list[bytes | Broken]:
+        """Take a letter; return the messages that it completes, and whether the link broke."""
+        events: list[bytes | Broken] = []
+        if letter.source_life < self.peer_life:
+            self.stale += 1
+            return events
+        if letter.source_life > self.peer_life:
+            if self.peer_life != UNKNOWN:
+                events.append(self._break("the peer began anew"))
+            self.peer_life = letter.source_life
+        if letter.target_life != self.life:
+            self.stale += letter.target_life != UNKNOWN
+            self._ack_at = now  # which tells the peer this life
+            return events
+        self.is_up, self._heard_at = True, now
+        self.outbox.acknowledge(letter.acked, now)
+        try:
+            for packet in letter.packets:
+                events += self._take(packet, now)
+        except FrameError as error:
+            events.append(self.give_up(str(error)))
+            return events
+        if letter.wants_ack:
+            self._ack_at = now
+        return events
+
+    def _take(self, packet: Packet, now: float) -> list[bytes]:
+        duplicates = self.inbox.duplicates
+        messages = self.inbox.take(packet)
+        self._unacked_bytes += size_of(packet)
+        # A packet that comes again shows that its acknowledgement was lost.
+        is_urgent = self._unacked_bytes >= ACK_BYTES or self.inbox.duplicates > duplicates
+        self._ack_at = min(self._ack_at, now if is_urgent else now + ACK_S)
+        return messages
+
+    def poll(self, now: float) -> Letter | None:
+        """Return the next letter to send; None if there is none now."""
+        packets = self.outbox.take(now) if self.is_up else []
+        is_probe = now >= self._probe_due_at()
+        if not packets and not is_probe and now < self._ack_at:
+            return None
+        if is_probe:
+            self._probed_at, self._probes = now, self._probes + 1
+        self._ack_at, self._unacked_bytes = math.inf, 0
+        wants_ack = is_probe or not self.is_up
+        return Letter(self.life, self.peer_life, self.inbox.received, wants_ack, packets)
+
+    def expire(self, now: float) -> Broken | None:
+        """Break the link if the peer has not answered in time."""
+        if now < self._lost_at():
+            return None
+        return self.give_up(f"the peer did not answer for {self._patience_s:g} s")
+
+    def due_at(self) -> float:
+        """Return when ``poll`` or ``expire`` will have something to do, unless mail comes first."""
+        return min(self._probe_due_at(), self._ack_at, self._lost_at(), self.outbox.due_at)
+
+    def give_up(self, reason: str) -> Broken:
+        """Break the link; what the peer sends to the present life counts no more."""
+        self.life = Life(self.life.registration, self.life.number + 1)
+        return self._break(reason)
+
+    def register(self, registration: int) -> Broken:
+        """Begin a new life under a new registration of this node."""
+        self.life = Life(registration, 0)
+        return self.give_up("this node registered again")
+
+    def lose(self, registration: int, reason: str) -> Broken:
+        """Break the link for all lives of the peer up to a registration, which has ended."""
+        self.peer_life = max(self.peer_life, Life(registration, 1 << 62))
+        return self.give_up(reason)
+
+    def _probe_due_at(self) -> float:
+        if not self.is_up:
+            return self._probed_at + doubled(PROBE_S, self._probes - 1, MAX_PROBE_S)
+        return max(self._heard_at, self._probed_at) + PROBE_S if self._is_used else math.inf
+
+    def _lost_at(self) -> float:
+        if not self.is_up:
+            return math.inf
+        silent_at = self._heard_at if self._is_used else math.inf
+        return min(silent_at, self.outbox.waits_since) + self._patience_s
+
+    def _break(self, reason: str) -> Broken:
+        self.breaks += 1
+        self._past_resent, self._past_duplicates = self.resent, self.duplicates
+        self._begin()
+        return Broken(reason)
+
+    def _begin(self) -> None:
+        """Begin both streams anew."""
+        self.outbox, self.inbox = Outbox(), Inbox()
+        self.is_up = False
+        self._ack_at = math.inf
+        self._unacked_bytes = 0
+        self._probed_at, self._probes = -math.inf, 0

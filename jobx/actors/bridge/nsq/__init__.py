@@ -1,0 +1,1 @@
+"""Datagrams over NSQ, by pynsq. Nothing else imports ``nsq``."""

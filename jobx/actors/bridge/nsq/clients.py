@@ -1,0 +1,134 @@
+"""A subscriber and a publisher: each keeps one connection to one nsqd, and opens it again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from nsq import protocol
+
+from jobx.actors.bridge.nsq.connection import Access, Connection
+from jobx.system.backoff import doubled, luck, spread
+
+CHANNEL: Final = "in"
+#: Messages that nsqd sends before it gets answers.
+IN_FLIGHT: Final = 500
+#: What a publisher keeps for a slow network; beyond that it drops.
+UNSENT_BYTES: Final = 8 << 20
+#: Delay before a connection is opened again; doubled each time.
+FIRST_S: Final = 0.05
+MOST_S: Final = 1.0
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Server(NamedTuple):
+    """Where nsqd listens."""
+
+    host: str
+    port: int
+
+
+class _Client:
+    """Keeps a connection to one server.
+
+    Attributes:
+        is_ready: The connection can be used.
+    """
+
+    def __init__(self, server: Server, access: Access) -> None:
+        self.is_ready = False
+        self._server = server
+        self._access = access
+        self._loop = asyncio.get_running_loop()
+        self._tries = 0
+        self._is_closed = False
+        self._again: asyncio.Handle | None = None
+        self._connection = self._dial()
+
+    def close(self) -> None:
+        """Close the connection for good."""
+        self._is_closed = True
+        if self._again is not None:
+            self._again.cancel()
+        self._connection.close()
+
+    def _dial(self) -> Connection:
+        connection = Connection(
+            *self._server,
+            self._access,
+            on_ready=self._ready,
+            on_message=self._take,
+            on_closed=self._closed,
+        )
+        connection.connect()
+        return connection
+
+    def _ready(self, connection: Connection) -> None:
+        if self._tries:
+            _LOG.info("nsqd %s:%d is there", *self._server)
+        self._tries = 0
+        self.is_ready = True
+
+    def _take(self, message: Any) -> None:
+        """Take a message; a publisher gets none."""
+
+    def _closed(self, connection: Connection, reason: str) -> None:
+        self.is_ready = False
+        if self._is_closed:
+            return
+        if not self._tries:
+            _LOG.warning("no connection to nsqd %s:%d: %s", *self._server, reason)
+        delay_s = spread(doubled(FIRST_S, self._tries, MOST_S), luck())
+        self._tries += 1
+        self._again = self._loop.call_later(delay_s, self._redial)
+
+    def _redial(self) -> None:
+        self._connection = self._dial()
+
+
+class Subscriber(_Client):
+    """Takes in the messages of a topic. Each is finished at once, whatever becomes of it.
+
+    Args:
+        topic: Its name.
+        receive: Gets the bodies.
+    """
+
+    def __init__(
+        self, server: Server, access: Access, topic: str, receive: Callable[[bytes], None]
+    ) -> None:
+        self._topic = topic
+        self._receive = receive
+        super().__init__(server, access)
+
+    def _ready(self, connection: Connection) -> None:
+        super()._ready(connection)
+        connection.send(protocol.subscribe(self._topic, CHANNEL))
+        connection.send_rdy(min(IN_FLIGHT, connection.max_rdy_count))
+
+    def _take(self, message: Any) -> None:
+        # The sender keeps it until the receiver has acknowledged it, so nsqd need not.
+        message.finish()
+        try:
+            self._receive(message.body)
+        except Exception:  # noqa: BLE001 - the next message may be handled
+            _LOG.exception("a message of %s was not handled", self._topic)
+
+
+class Publisher(_Client):
+    """Sends messages, as long as a connection takes them.
+
+    Attributes:
+        dropped: Number of messages that were not sent.
+    """
+
+    dropped = 0
+
+    def publish(self, topic: str, body: bytes) -> None:
+        """Send a message, or drop it when there is no connection or too much waits."""
+        if self.is_ready and self._connection.unsent_bytes < UNSENT_BYTES:
+            self._connection.send(protocol.pub(topic, body))
+        else:
+            self.dropped += 1

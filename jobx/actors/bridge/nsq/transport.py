@@ -1,0 +1,99 @@
+"""Datagrams over NSQ: a queue for each node and workflow, on the nsqd that the node names.
+
+Senders publish straight to the nsqd of the receiver, so there is no discovery that could lag. NSQ
+is taken for a network: it may lose, repeat and reorder, as the streams above it expect.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from jobx.actors.bridge.nsq.clients import Publisher, Server, Subscriber
+from jobx.actors.bridge.nsq.connection import Access
+from jobx.actors.bridge.transport import Lane, Receive, topic_of
+from jobx.errors import ConfigError
+
+_LOG: Final = logging.getLogger(__name__)
+_ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]\s/]+):(?P<port>[0-9]{1,5})")
+
+
+class NsqTransport:
+    """One node's transport.
+
+    Must be made on the running loop.
+
+    Args:
+        node_id: This node.
+        prefix: What all topics of the cluster begin with.
+        server: The nsqd of this node's queues.
+        access: TLS and secret, for all nsqd's.
+    """
+
+    def __init__(self, node_id: str, prefix: str, server: Server, access: Access) -> None:
+        self._node_id = node_id
+        self._prefix = prefix
+        self._server = server
+        self._access = access
+        self._subscribers: dict[str, Subscriber] = {}
+        self._publishers: dict[Server, Publisher] = {}
+        self._peers: dict[str, Server] = {}
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all queues of this node are open."""
+        return all(one.is_ready for one in self._subscribers.values())
+
+    @property
+    def dropped(self) -> int:
+        """Number of datagrams that were not sent."""
+        return sum(one.dropped for one in self._publishers.values())
+
+    def reach(self, peers: Mapping[str, str]) -> None:
+        """Set the ``host:port`` of the nsqd's that have the queues of all peers."""
+        self._peers = {}
+        for peer, address in peers.items():
+            try:
+                self._peers[peer] = server_of("bridge.nsqd", address)
+            except ConfigError as error:
+                _LOG.error("node %s cannot be reached: %s", peer, error)
+        wanted = set(self._peers.values())
+        for server in [server for server in self._publishers if server not in wanted]:
+            self._publishers.pop(server).close()
+
+    def listen(self, workflow: str, receive: Receive) -> None:
+        """Take in datagrams for this node in a workflow."""
+        if workflow not in self._subscribers:
+            topic = topic_of(self._prefix, workflow, self._node_id)
+            self._subscribers[workflow] = Subscriber(
+                self._server, self._access, topic, lambda body: receive(workflow, body)
+            )
+
+    def send(self, lane: Lane, datagram: bytes) -> None:
+        """Publish a datagram; one to an unknown peer is dropped."""
+        server = self._peers.get(lane.peer)
+        if server is None:
+            return
+        publisher = self._publishers.get(server)
+        if publisher is None:
+            publisher = self._publishers[server] = Publisher(server, self._access)
+        publisher.publish(topic_of(self._prefix, lane.workflow, lane.peer), datagram)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for client in (*self._subscribers.values(), *self._publishers.values()):
+            client.close()
+
+
+def server_of(setting: str, address: str) -> Server:
+    """Return the server at ``host:port``; a host that is an IPv6 address is in brackets.
+
+    Raises:
+        ConfigError: It is no address.
+    """
+    found = _ADDRESS.fullmatch(address)
+    if found is None or not 0 < int(found["port"]) < 1 << 16:
+        raise ConfigError(setting, repr(address), "must be HOST:PORT")
+    return Server(found["host"].strip("[]"), int(found["port"]))

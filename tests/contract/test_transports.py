@@ -1,0 +1,138 @@
+"""What carries datagrams between nodes: in memory, and over NSQ with two brokers."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from jobx.actors.bridge.envelope import MAX_DATAGRAM_BYTES
+from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
+from jobx.actors.bridge.nsq.connection import Access
+from jobx.actors.bridge.nsq.transport import NsqTransport, server_of
+from jobx.actors.bridge.transport import Lane, Transport
+from jobx.actors.runtime.scheduler import LoopScheduler
+from tests.support import nsq
+from tests.support.waiting import eventually_soon
+
+Open = Callable[[str], Transport]
+Test = Callable[[Open], Coroutine[Any, Any, None]]
+
+
+@pytest.fixture(params=["memory", *nsq.KINDS], scope="module")
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Runs a test with what opens a node's transport, on a network of its own."""
+    if request.param == "memory":
+        yield lambda test: asyncio.run(in_memory(test))
+        return
+    with nsq.running(request.param, tmp_path_factory.mktemp("nsq")) as server:
+        yield lambda test: asyncio.run(over_nsq(test, server))
+
+
+async def in_memory(test: Test) -> None:
+    network = MemoryNetwork(LoopScheduler(asyncio.get_running_loop()))
+    await test(lambda node: MemoryTransport(network, node))
+
+
+async def over_nsq(test: Test, server: nsq.Nsqd) -> None:
+    prefix, there = uuid.uuid4().hex[:8], server_of("bridge.nsqd", server.address)
+    opened: list[NsqTransport] = []
+
+    def open_one(node: str) -> NsqTransport:
+        transport = NsqTransport(node, prefix, there, Access())
+        transport.reach({"a": server.address, "b": server.address})
+        opened.append(transport)
+        return transport
+
+    try:
+        await test(open_one)
+    finally:
+        for transport in opened:
+            transport.close()
+        await asyncio.sleep(0)
+
+
+class Inbox:
+    """What one node got in its workflows."""
+
+    def __init__(self, transport: Transport, *workflows: str) -> None:
+        self.got: list[tuple[str, bytes]] = []
+        for workflow in workflows:
+            transport.listen(workflow, lambda name, body: self.got.append((name, body)))
+
+    async def hears(self, sender: Transport, lane: Lane) -> None:
+        """Wait until the way to it is open."""
+
+        def has_come() -> bool:
+            sender.send(lane, b"are you there?")
+            return (lane.workflow, b"are you there?") in self.got
+
+        await eventually_soon(has_come)
+
+    async def waits_for(self, body: bytes) -> None:
+        await eventually_soon(lambda: any(body == found for _, found in self.got))
+
+
+def test_a_datagram_arrives_at_the_node_and_workflow_it_is_for(run: Callable[[Test], None]) -> None:
+    async def test(open_one: Open) -> None:
+        a, b = open_one("a"), open_one("b")
+        here, there = Inbox(a, "v", "w"), Inbox(b, "v", "w")
+        await there.hears(a, Lane("b", "w"))
+        a.send(Lane("b", "w"), b"hello")
+        await there.waits_for(b"hello")
+        assert {name for name, _ in there.got} == {"w"}
+        assert here.got == []
+
+    run(test)
+
+
+def test_a_datagram_of_the_largest_size_arrives_whole(run: Callable[[Test], None]) -> None:
+    async def test(open_one: Open) -> None:
+        a, b = open_one("a"), open_one("b")
+        inbox, body = Inbox(b, "w"), bytes(range(256)) * (MAX_DATAGRAM_BYTES // 256)
+        await inbox.hears(a, Lane("b", "w"))
+        a.send(Lane("b", "w"), body)
+        await inbox.waits_for(body)
+
+    run(test)
+
+
+def test_many_datagrams_arrive(run: Callable[[Test], None]) -> None:
+    async def test(open_one: Open) -> None:
+        a, b = open_one("a"), open_one("b")
+        inbox = Inbox(b, "w")
+        await inbox.hears(a, Lane("b", "w"))
+        for number in range(1000):
+            a.send(Lane("b", "w"), f"{number}".encode())
+        await eventually_soon(lambda: len({body for _, body in inbox.got}) == 1001)
+
+    run(test)
+
+
+def test_a_datagram_that_is_not_handled_keeps_no_other_from_coming(
+    run: Callable[[Test], None],
+) -> None:
+    async def test(open_one: Open) -> None:
+        a, b = open_one("a"), open_one("b")
+        got: list[bytes] = []
+
+        def fail(_: str, body: bytes) -> None:
+            got.append(body)
+            raise ValueError("boom")
+
+        b.listen("w", fail)
+        await eventually_soon(lambda: a.send(Lane("b", "w"), b"one") or b"one" in got)
+        a.send(Lane("b", "w"), b"two")
+        await eventually_soon(lambda: b"two" in got)
+
+    run(test)
+
+
+def test_a_datagram_for_nobody_is_dropped(run: Callable[[Test], None]) -> None:
+    async def test(open_one: Open) -> None:
+        open_one("a").send(Lane("nobody", "w"), b"hello")
+
+    run(test)

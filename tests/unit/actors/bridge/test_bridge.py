@@ -1,0 +1,331 @@
+"""Two engines in one process, with their bridges."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import msgspec
+import pytest
+from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited
+
+from jobx.actors.bridge.bridge import Bridge
+from jobx.actors.bridge.ends import Site
+from jobx.actors.bridge.envelope import Envelope, Letter, Seal
+from jobx.actors.bridge.link import MAX_PROBE_S, PROBE_S
+from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
+from jobx.actors.bridge.stream import WINDOW_BYTES
+from jobx.actors.bridge.transport import Lane
+from jobx.actors.messages import Discard, Lost, RequestKey, Run, TakenBack
+from jobx.actors.runtime.actor import LoopActor
+from jobx.actors.runtime.failure import ChildFailed, ChildLost
+from jobx.actors.runtime.placement import Creation
+from jobx.actors.runtime.scheduler import VirtualScheduler
+from jobx.actors.runtime.system import LoopSystemBase
+from jobx.model import Failure
+
+WORKFLOW, CLUSTER = "w", "test"
+PATIENCE_S = 5.0
+SEAL = Seal(b"k" * 32, CLUSTER)
+
+
+class Child(LoopActor):
+    """Notes what it gets; answers Discard with TakenBack; fails at Lost."""
+
+    may_leave = True
+    node: list[Any]
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__()
+        self.node.append(("born", *arguments))
+
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 - Thespian's
+        self.node.append(message)
+        if isinstance(message, Discard):
+            self.send(self.parent, TakenBack(1, message.vertex))
+        elif isinstance(message, Lost):
+            raise ValueError("boom")
+
+
+class Parent(LoopActor):
+    """Does what the functions say that it gets, and notes all else."""
+
+    node: list[Any]
+
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 - Thespian's
+        if callable(message):
+            message(self)
+        else:
+            self.node.append(message)
+
+
+class Node:
+    """An engine, its bridge, and all that its actors saw."""
+
+    def __init__(self, network: MemoryNetwork, scheduler: Any, name: str, life: int = 1) -> None:
+        self.seen: list[Any] = []
+        self.peer = {"a": "b", "b": "a"}[name]
+        self.base = LoopSystemBase(
+            scheduler, node_id=name, incarnation=life, capabilities={}, services=self.seen
+        )
+        self.bridge = Bridge(
+            self.base,
+            MemoryTransport(network, name),
+            SEAL,
+            Site(name, life, CLUSTER, PATIENCE_S),
+            kinds={"child": Child},
+            choose=self._choose,
+        )
+        self.base.elsewhere = self.bridge
+        self.bridge.open(WORKFLOW)
+        self.bridge.connect(Lane(self.peer, WORKFLOW))
+
+    def _choose(self, creation: Creation) -> Lane | None:
+        return Lane(self.peer, WORKFLOW)
+
+    @property
+    def state(self) -> Any:
+        return self.bridge.states()[0]
+
+
+class Two:
+    """Two nodes; a parent on the first."""
+
+    def __init__(self) -> None:
+        self.scheduler = VirtualScheduler()
+        self.network = MemoryNetwork(self.scheduler)
+        self.a, self.b = (Node(self.network, self.scheduler, name) for name in "ab")
+        self.run(PROBE_S)
+        self.parent = self.a.base.newPrimaryActor(Parent)
+
+    def run(self, for_s: float = 0.1) -> None:
+        self.scheduler.advance(for_s)
+
+    def play(self, target: ActorAddress, message: Any, for_s: float = 0.1) -> None:
+        self.a.base.deliver(target, message, self.parent)
+        self.run(for_s)
+
+    def child(self, *arguments: Any) -> ActorAddress:
+        made: list[ActorAddress] = []
+        self.play(self.parent, lambda me: made.append(me.create(Child, *arguments)))
+        return made[0]
+
+    def cut(self, *, is_cut: bool) -> None:
+        self.network.fate = lambda *_: () if is_cut else (0.0,)
+
+    def restart_b(self) -> None:
+        self.b.bridge.close()
+        self.b = Node(self.network, self.scheduler, "b", life=2)
+
+
+@pytest.fixture
+def two() -> Two:
+    return Two()
+
+
+def names(node: Node) -> list[str]:
+    return [record.name for record in node.base.tree()]
+
+
+def test_a_child_is_born_on_the_other_node(two: Two) -> None:
+    run = Run(1, RequestKey(WORKFLOW, "r"), {"t": "map"}, ("v",), 30.0)
+    two.child(run)
+    assert two.b.seen == [("born", run)]
+    assert (names(two.a), names(two.b)) == (["Parent", "Child"], ["Child"])
+
+
+def test_parent_and_child_write_to_each_other(two: Two) -> None:
+    two.play(two.child(), Discard(7))
+    assert two.b.seen[1:] == [Discard(7)]
+    assert two.a.seen == [TakenBack(1, 7)]
+
+
+def test_mail_comes_in_the_order_in_which_it_was_sent(two: Two) -> None:
+    child = two.child()
+
+    def send_all(me: Any) -> None:
+        for number in range(1000):
+            me.send(child, TakenBack(1, number))
+
+    two.play(two.parent, send_all)
+    assert [message.first for message in two.b.seen[1:]] == list(range(1000))
+
+
+def test_a_parent_hears_when_its_child_fails(two: Two) -> None:
+    two.play(two.child(), Lost(1, None, Failure(kind="lost", type="ExecutorLost", message="")))
+    (notice,) = two.a.seen
+    assert isinstance(notice, ChildFailed)
+    assert notice.reason == "ValueError: boom"
+    assert (names(two.a), names(two.b)) == (["Parent"], [])
+
+
+def test_a_child_exits_when_its_parent_tells_it_to(two: Two) -> None:
+    two.play(two.child(), ActorExitRequest())
+    assert [type(message) for message in two.a.seen] == [ChildActorExited]
+    assert names(two.b) == []
+
+
+def test_a_child_exits_with_its_parent(two: Two) -> None:
+    two.child()
+    two.play(two.parent, ActorExitRequest())
+    assert (names(two.a), names(two.b)) == ([], [])
+    assert (two.a.state.children, two.b.state.hosted) == (0, 0)
+
+
+@pytest.mark.parametrize("silent", ["a", "b"])
+def test_a_cut_network_ends_children_at_both_ends(two: Two, silent: str) -> None:
+    two.child()
+    two.network.fate = lambda source, _: () if source == silent else (0.0,)
+    two.run(3 * PATIENCE_S)
+    two.cut(is_cut=False)
+    two.run(2 * MAX_PROBE_S)
+    assert [type(message) for message in two.a.seen] == [ChildLost]
+    assert (names(two.a), names(two.b)) == (["Parent"], [])
+    assert two.a.state.is_up and two.b.state.is_up
+
+
+def test_a_restart_of_the_peer_ends_children_there(two: Two) -> None:
+    two.child()
+    two.restart_b()
+    two.run(2 * PROBE_S)
+    assert [type(message) for message in two.a.seen] == [ChildLost]
+    assert two.a.state.is_up
+
+
+def test_a_restart_of_the_parents_node_ends_its_children(two: Two) -> None:
+    two.child()
+    two.a.bridge.close()
+    two.a = Node(two.network, two.scheduler, "a", life=2)
+    two.run(2 * PROBE_S)
+    assert names(two.b) == []
+
+
+def test_a_lost_registration_ends_children_there_at_once(two: Two) -> None:
+    two.child()
+    two.a.bridge.lose("b", 1, "its lease ended")
+    two.run(0.01)
+    (notice,) = two.a.seen
+    assert notice.reason == "b: its lease ended"
+    two.run(10.0)
+    assert not two.a.state.is_up
+
+
+def test_nothing_of_a_lost_child_is_heard(two: Two) -> None:
+    child = two.child()
+    two.a.bridge.lose("b", 1, "its lease ended")
+    two.run()
+    two.a.seen.clear()
+    two.play(child, Discard(7))
+    assert two.a.seen == []
+    assert two.a.base.counters().dead_letters > 0
+
+
+def test_an_actor_stays_while_the_peer_is_not_there(two: Two) -> None:
+    two.cut(is_cut=True)
+    two.a.bridge.lose("b", 1, "its lease ended")
+    two.child()
+    assert (two.a.seen, two.b.seen) == ([("born",)], [])
+
+
+def test_an_actor_stays_while_too_much_waits_for_the_peer(two: Two) -> None:
+    child = two.child()
+    two.cut(is_cut=True)
+    frame = {"t": "map", "pairs": bytes(WINDOW_BYTES)}
+    two.play(child, Run(1, RequestKey(WORKFLOW, "r"), frame, (), 1.0))
+    two.child()
+    assert two.a.seen == [("born",)]
+
+
+def test_a_message_that_may_not_leave_ends_its_sender(two: Two) -> None:
+    child = two.child()
+    two.play(two.parent, lambda me: me.send(child, object()))
+    assert names(two.a) == [] and names(two.b) == []
+
+
+def put(node: Node, item: list[Any]) -> None:
+    """Send what another version of JobX might send."""
+    end = node.bridge._ends[Lane(node.peer, WORKFLOW)]
+    node.bridge._put(end, msgspec.msgpack.encode(item))
+
+
+def test_a_parent_hears_that_the_peer_does_not_know_a_kind(two: Two) -> None:
+    two.a.bridge._names[Child] = "unheard-of"
+    two.child()
+    (notice,) = two.a.seen
+    assert "unheard-of" in notice.reason
+
+
+def test_a_parent_hears_that_the_peer_cannot_read_the_arguments(two: Two) -> None:
+    told: list[Any] = []
+    two.a.bridge._gone = lambda _, notice: told.append(notice)  # type: ignore[method-assign]
+    put(two.a, ["spawn", ["b", 1, "x"], two.parent.addressDetails, "child", [["unheard-of"]]])
+    two.run()
+    assert ["unheard-of" in notice.reason for notice in told] == [True]
+    assert (names(two.b), two.b.state.hosted) == ([], 0)
+
+
+@pytest.mark.parametrize("is_to_child", [True, False])
+def test_a_child_is_ended_for_mail_that_cannot_be_read(two: Two, *, is_to_child: bool) -> None:
+    child = two.child()
+    ends = [child.addressDetails, two.parent.addressDetails]
+    target, sender = ends if is_to_child else reversed(ends)
+    put(two.a if is_to_child else two.b, ["mail", target, sender, ["unheard-of", 1]])
+    two.run()
+    assert (names(two.a), names(two.b)) == (["Parent"], [])
+    assert [isinstance(message, ChildActorExited) for message in two.a.seen] == [True]
+
+
+def test_an_item_that_cannot_be_read_breaks_the_link(two: Two) -> None:
+    two.child()
+    put(two.a, ["unheard-of"])
+    two.run(2 * PROBE_S)
+    assert [type(message) for message in two.a.seen] == [ChildLost]
+    assert two.b.state.breaks == 1
+
+
+def test_nobody_creates_an_actor_under_another_nodes_name(two: Two) -> None:
+    put(two.a, ["spawn", ["a", 1, "x"], ["a", 1, 1], "child", []])
+    put(two.a, ["spawn", ["b", 1, "x"], ["c", 1, 1], "child", []])
+    two.run()
+    assert names(two.b) == []
+
+
+def test_mail_for_actors_that_are_no_family_is_dropped(two: Two) -> None:
+    stranger = two.b.base.newPrimaryActor(Parent)
+    put(two.a, ["mail", stranger.addressDetails, ["a", 1, 1], ["discard", 1]])
+    put(two.a, ["exit", stranger.addressDetails, True])
+    two.run()
+    assert two.b.seen == []
+    assert names(two.b) == ["Parent"]
+
+
+LETTER = Letter((1, 1), (1, 1), 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("datagram", "reason"),
+    [
+        (b"rubbish", "size"),
+        (Seal(b"x" * 32, CLUSTER).close(Envelope(CLUSTER, "w", "a", "b", LETTER)), "key"),
+        (SEAL.close(Envelope("other", "w", "a", "b", LETTER)), "cluster"),
+        (SEAL.close(Envelope(CLUSTER, "v", "a", "b", LETTER)), "workflow"),
+        (SEAL.close(Envelope(CLUSTER, "w", "c", "b", LETTER)), "node"),
+        (SEAL.close(Envelope(CLUSTER, "w", "a", "c", LETTER)), "node"),
+    ],
+)
+def test_a_bad_datagram_is_counted_and_named(
+    two: Two, datagram: bytes, reason: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        for _ in range(100):
+            two.b.bridge.receive(WORKFLOW, datagram)
+    assert two.b.bridge.refused == {reason: 100}
+    (record,) = caplog.records
+    assert f"({reason})" in record.getMessage()
+
+
+def test_a_closed_bridge_is_silent(two: Two) -> None:
+    two.child()
+    two.b.bridge.close()
+    two.run(1000.0)
+    assert [type(message) for message in two.a.seen] == [ChildLost]
