@@ -17,6 +17,10 @@ from typing import Final, TypeVar, cast
 from thespian.actors import ActorSystem, ChildActorExited
 
 from jobx.actors.budget import OpenBudget
+from jobx.actors.cluster import membership
+from jobx.actors.cluster.membership import Membership
+from jobx.actors.cluster.registration import Registration
+from jobx.actors.coordination.batches import Batch
 from jobx.actors.coordination.supervisor import Supervisor
 from jobx.actors.egress.deliverer import Deliverer
 from jobx.actors.egress.http_client import Outbound, tls_context
@@ -36,7 +40,7 @@ from jobx.actors.gateway.waiters import Answers
 from jobx.actors.janitor import Janitor
 from jobx.actors.lifetime import Lifetime
 from jobx.actors.log_writer import LogWriter
-from jobx.actors.messages import Adopt, AdoptStrays, Drain, Probe
+from jobx.actors.messages import Adopt, AdoptStrays, Drain, MoreRoom, Probe
 from jobx.actors.periodic import Periodic
 from jobx.actors.place_health import PlaceHealth
 from jobx.actors.ports import Services
@@ -55,7 +59,7 @@ from jobx.handlers.blobs import opening as blobs_opening
 from jobx.handlers.blobs.joining import join
 from jobx.handlers.blobs.shared import SharedBlobs
 from jobx.handlers.files import opening
-from jobx.kv import data_folder
+from jobx.kv import data_folder, keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.entities.entities import Entities
 from jobx.kv.folder_lock import FolderLock
@@ -64,12 +68,12 @@ from jobx.kv.opening import (
     LEASE_S,
     is_here,
     lease_of,
+    leases_of,
     name_of,
     open_store,
     patience_s,
     sweep_lease,
 )
-from jobx.kv.requests.lives import LOCAL
 from jobx.questions import Question
 from jobx.system import processes
 from jobx.views import View
@@ -117,6 +121,7 @@ class Node:
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self.lost = asyncio.Event()
         self._settings = settings
+        self._id = settings.node.id
         self._environ = environ
         self._state = "starting"
         self._fault: str | None = None
@@ -124,6 +129,9 @@ class Node:
         self._parts = AsyncExitStack()
         #: When its stop waits no longer for work, monotonic; ``hasten`` moves it.
         self._stop_at = 0.0
+        self._lease: Lease | None = None
+        self._registration: Registration | None = None
+        self._membership: Membership | None = None
 
     async def start(self) -> None:
         """Take the data folder, start all parts, recover open requests.
@@ -173,12 +181,14 @@ class Node:
         self._start_egress()
         self._start_log()
         self._start_actors()
+        self._start_membership()
         self._start_verbs()
         await self._start_executors()
         await self._take_up()  # before anybody asks for open requests
         await self._start_gateway()
         self._parts.push_async_callback(self._drain)
         self._start_periodic()
+        await self._join()
         self._state = "running"
 
     async def _start_store(self) -> None:
@@ -188,6 +198,7 @@ class Node:
         self._parts.callback(lock.release)
         # Their reads end when the store is closed, and only then others may have the folder.
         self._inspectors = self._threads(INSPECTORS, "inspector", cancel_futures=True)
+        membership.check(settings)
         opening.check(settings.files)
         blobs_opening.check(settings.blobs)
         data_folder.check_usable(data_dir)
@@ -203,27 +214,58 @@ class Node:
         self._sweeping = self._threads(1, "janitor", cancel_futures=True)
         name = name_of(settings)
         await self._in_background(lambda: check_at_start(self._store, data_dir, name))
-        await in_daemon("blobs", lambda: join(settings, self._store, self._shared, LOCAL))
-        self._life = await self._in_background(lambda: Lifetime(LOCAL, self._store, data_dir))
+        await in_daemon("blobs", lambda: join(settings, self._store, self._shared, self._id))
+        self._life = await self._in_background(lambda: Lifetime(self._id, self._store, data_dir))
         await self._in_background(self._library.refresh)
 
     async def _hold_store(self) -> None:
-        """Acquire the lease of a shared store, and hold it until the end."""
-        lease = lease_of(self._store, self._settings, LOCAL)
+        """Acquire the lease of this node in a shared store, and hold it until the end."""
+        lease = lease_of(self._store, self._settings, self._id)
         if lease is not None:
             await in_daemon("lease", lease.acquire)
             self._parts.push_async_callback(in_daemon, "lease", lease.release)
+            self._lease = lease
             keeping = Periodic()
             self._parts.callback(keeping.stop)
             loop = asyncio.get_running_loop()
-            keeping.every(LEASE_S / 3, None, partial(self._renew, lease, loop))
+            keeping.every(LEASE_S / 3, None, partial(self._renew, loop))
 
-    def _renew(self, lease: Lease, loop: asyncio.AbstractEventLoop) -> None:
+    def _renew(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            if not lease.renew():
+            if self._registration is not None:
+                self._registration.renew()
+            elif self._lease is not None and not self._lease.renew():
                 _log.warning("the lease of the store was lost, and is held again")
         except InUse as error:
-            loop.call_soon_threadsafe(self.fail, f"another node has the store: {error}")
+            loop.call_soon_threadsafe(self.fail, f"another node has its id: {error}")
+
+    def _start_membership(self) -> None:
+        """Prepare the work with other nodes, if there is a bridge."""
+        settings = self._settings
+        if not settings.bridge.nsqd:
+            return
+        from jobx.actors.bridge.nsq.opening import open_transport  # noqa: PLC0415 - a node alone needs no pynsq
+
+        transport = open_transport(settings)
+        self._parts.callback(transport.close)
+        self._membership = Membership(
+            settings,
+            self._life.incarnation,
+            self._base,
+            transport,
+            self._executors,
+            kinds={"batch": Batch},
+            more_room=lambda workflow: self._base.deliver(self._supervisor, MoreRoom(workflow)),
+        )
+        self._parts.callback(self._membership.close)
+
+    async def _join(self) -> None:
+        """Become a member of the cluster, last of all: its queues are open, its executors ready."""
+        if self._membership is not None and self._lease is not None:
+            self._membership.serve(self._library.workflows)
+            self._registration = self._membership.registration(self._lease)
+            await in_daemon("lease", self._registration.renew)
+            self._membership.follow(leases_of(self._store), keys.node(""))
 
     def _start_egress(self) -> None:
         settings, now_at = self._settings, self._life.clock.now_at
@@ -231,13 +273,13 @@ class Node:
         if outbound.ca_file:
             tls_context(outbound)
         clocks = Clocks(time.monotonic, time.time)
-        self._notifier = Notifier(LOCAL, settings, Outbound(outbound, [notify.http_url]), clocks)
+        self._notifier = Notifier(self._id, settings, Outbound(outbound, [notify.http_url]), clocks)
         self._changes = HandlerChanges(self._library, self._notifier.notify)
         self._writers = Writers(
             WriterSite(settings, Outbound(outbound, [results.http_url]), now_at)
         )
         self._deliverer = Deliverer(
-            LOCAL,
+            self._id,
             self._store,
             self._blobs,
             self._writers,
@@ -251,14 +293,14 @@ class Node:
         loop = asyncio.get_running_loop()
         self._base = LoopSystemBase(
             LoopScheduler(loop),
-            node_id=LOCAL,
+            node_id=self._id,
             incarnation=self._life.incarnation,
             capabilities=dict.fromkeys(self._settings.node.capabilities, True),
             services=None,
             root_exited=self._root_exited,
         )
-        self._health = StoreHealth(LOCAL, self._store, self._notifier.notify)
-        self._place_health = PlaceHealth(LOCAL, self._notifier.notify)
+        self._health = StoreHealth(self._id, self._store, self._notifier.notify)
+        self._place_health = PlaceHealth(self._id, self._notifier.notify)
         self._log = LogWriter(
             self._store,
             loop,
@@ -274,7 +316,7 @@ class Node:
         self._executors = ExecutorPool(
             settings,
             self._environ,
-            node_id=LOCAL,
+            node_id=self._id,
             incarnation=incarnation,
             temp_dir=settings.data_dir / "tmp",
             library=CodeCache(self._store),
@@ -284,7 +326,7 @@ class Node:
         self._answers = Answers(self._base.yield_soon)
         self._listener = self._base.endpoint(self._answers.probed)
         self._services = self._base.services = Services(
-            node_id=LOCAL,
+            node_id=self._id,
             incarnation=incarnation,
             settings=settings,
             log=self._log,
@@ -323,7 +365,7 @@ class Node:
         readiness = Readiness(checks, self._probe)
         parts = self._supervisor, self._executors, self._services.left
         node_verbs = NodeVerbs(
-            LOCAL, self._settings, self._base, *parts, readiness, lambda: self._state
+            self._id, self._settings, self._base, *parts, readiness, lambda: self._state
         )
         self._verbs = verbs.table() | entity_verbs.table() | node_verbs.table()
 
@@ -350,7 +392,7 @@ class Node:
 
     async def _start_gateway(self) -> None:
         await self._in_background(self._library.refresh)  # for changes nobody could announce
-        gateway = Gateway(self._settings.gateway_path, LOCAL, self.call)
+        gateway = Gateway(self._settings.gateway_path, self._id, self.call)
         self._parts.push_async_callback(gateway.stop)
         await gateway.start()
 
@@ -367,7 +409,7 @@ class Node:
         periodic, files = Periodic(), self._settings.files
         self._parts.callback(periodic.stop)
         self._parts.callback(janitor.stop)
-        periodic.every(REFRESH_S, self._background, self._library.refresh, after=self._changes.look)
+        periodic.every(REFRESH_S, self._background, self._library.refresh, after=self._look)
         periodic.every(SWEEP_S, self._background, self._life.note_clock)
         place = data_folder.Place(self._settings.data_dir)
         periodic.every(PLACE_S, self._background, place.look, after=lambda: self._confirm(place))
@@ -375,7 +417,7 @@ class Node:
         periodic.every(SWEEP_CODE_S, self._sweeping, janitor.sweep_code)
         periodic.every(CLEAN_S, None, lambda: janitor.sweep_files(files))
         if not is_here(self._settings):
-            strays = Strays(self._store, LOCAL, self._services.budget.__contains__)
+            strays = Strays(self._store, self._id, self._services.budget.__contains__)
             after = partial(self._adopt_strays, strays)
             periodic.every(STRAYS_S, self._background, strays.look, after=after)
         shared = blobs_opening.shared_blobs(self._settings.blobs)
@@ -407,6 +449,12 @@ class Node:
         periodic.every(SWEEP_S, threads, partial(sharing.unload, unused_s), sharing.sweep)
         now_at, age_s = self._life.clock.now_at, self._settings.files.temp_age_s
         periodic.every(CLEAN_S, threads, lambda: sharing.clean(now_at() - age_s))
+
+    def _look(self) -> None:
+        """Take note of what changed in workflows."""
+        self._changes.look()
+        if self._membership is not None:
+            self._membership.serve(self._library.workflows)
 
     def _confirm(self, place: data_folder.Place) -> None:
         """End the node if its files were removed: everything that it writes would be lost."""

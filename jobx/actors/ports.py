@@ -57,7 +57,7 @@ class Executors(Protocol):
 
     @property
     def slots(self) -> int:
-        """Executors that this node has."""
+        """Executors that this node has or may use."""
 
     def run(self, work: Run, owner: ActorAddress) -> None:
         """Run a work frame as soon as an executor has room; ``owner`` gets Ran or Lost."""

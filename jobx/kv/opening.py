@@ -14,7 +14,7 @@ from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder, SharedPlace
 from jobx.kv.folder_lock import FolderLock
 from jobx.kv.large_events import LargeEvents
-from jobx.kv.leases import Lease
+from jobx.kv.leases import Lease, Leases
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Limits, Store
 
@@ -91,8 +91,13 @@ def sweep_lease(store: Store, settings: Settings) -> Lease | None:
 def _lease(store: Store, settings: Settings, key: str, ttl_s: float) -> Lease | None:
     if is_here(settings):
         return None
+    return leases_of(store).lease(key, f"{socket.gethostname()}:{settings.data_dir}", ttl_s)
+
+
+def leases_of(store: Store) -> Leases:
+    """Return the leases of a store on other machines."""
     leases: Any = store.inner if isinstance(store, LargeEvents) else store
-    found: Lease = leases.lease(key, f"{socket.gethostname()}:{settings.data_dir}", ttl_s)
+    found: Leases = leases
     return found
 
 

@@ -16,7 +16,7 @@ from jobx.errors import Unavailable
 from jobx.kv import keys
 from jobx.kv.opening import open_store
 from jobx.kv.requests import event_log, request_entity
-from jobx.kv.requests.lives import LOCAL, Mark
+from jobx.kv.requests.lives import Mark
 from jobx.kv.store import Put, Store, Write
 from jobx.model import Request
 from tests.support.authoring import WORKFLOW, define, settings_of
@@ -24,6 +24,7 @@ from tests.support.live_node import LiveNode, live_node, outcome_of, pairs_of, t
 from tests.support.waiting import eventually
 
 REQUEST_ID = "01arz3ndektsv4rrffq69g5fav"
+LOCAL = "local"
 KEY = RequestKey(WORKFLOW, REQUEST_ID)
 NAMES = {"workflow": WORKFLOW, "request_id": REQUEST_ID}
 #: Returns once a file is there.

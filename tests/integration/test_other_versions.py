@@ -22,7 +22,7 @@ from tests.support.waiting import eventually
 REQUEST_ID = "01arz3ndektsv4rrffq69g5fav"
 KEY = {"workflow": WORKFLOW, "request_id": REQUEST_ID}
 ENTITY = keys.entity("request", WORKFLOW, REQUEST_ID)
-MARKER = keys.opened(lives.LOCAL, WORKFLOW, REQUEST_ID)
+MARKER = keys.opened("local", WORKFLOW, REQUEST_ID)
 
 Fields = dict[str, Any]
 Change = Callable[[Store], None]

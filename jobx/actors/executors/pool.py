@@ -9,8 +9,8 @@ sooner is recalled (``sharing.py``, ``rebalancing.py``).
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -63,6 +63,7 @@ class ExecutorPool:
         deliver: Deliver,
         notify: Callable[[Notification], None],
     ) -> None:
+        self._borrowed = 0
         self._count = settings.executor_count
         self._node_id = node_id
         self._deliver = deliver
@@ -87,8 +88,36 @@ class ExecutorPool:
 
     @property
     def slots(self) -> int:
-        """Number of executors."""
+        """Number of executors, with those of other nodes that this one may use."""
+        return self._count + self._borrowed
+
+    def borrow(self, count: int, idle: Callable[[], Counter[str]]) -> None:
+        """Use executors of other nodes, too.
+
+        Args:
+            count: How many may be used.
+            idle: Counts those of them that are idle, by workflow.
+        """
+        self._borrowed = count
+        self._sharing.elsewhere = idle if count else Counter
+        self._sharing.pump()
+
+    @property
+    def own_slots(self) -> int:
+        """Number of executors of this node."""
         return self._count
+
+    @property
+    def is_divisible(self) -> bool:
+        """Whether other executors could do a part of what is at work, and sooner."""
+        loads = rebalancing.loads(self._executors, self._loop.time())
+        return any(load.recallable and load.is_worth_leaving for load in loads)
+
+    def owners(self) -> Iterator[ActorAddress]:
+        """Yield the owner of each work frame that an executor has."""
+        for executor in self._executors:
+            for item in executor.work.values():
+                yield item.owner
 
     @property
     def queued(self) -> int:

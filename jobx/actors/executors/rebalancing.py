@@ -19,6 +19,7 @@ from jobx.actors.executors import placing
 from jobx.actors.executors.backlog import Queue
 from jobx.actors.executors.paces import LONG_S
 from jobx.actors.executors.process import Executor, WorkItem
+from jobx.actors.runtime.address import Address
 from jobx.segments import Segment, Unstarted
 
 #: Delay after a frame or an answer before the work of executors is checked, and the period of
@@ -26,6 +27,8 @@ from jobx.segments import Segment, Unstarted
 BALANCE_S: Final = 0.003
 #: Work that would end within this is not worth moving.
 WORTH_S: Final = 0.002
+#: Work that would end within this is not worth a way to another node.
+WORTH_AWAY_S: Final = 0.03
 #: How long a batch continues while other requests wait.
 TURN_S: Final = 0.03
 #: After this, an executor has seen a recall, whatever it was about to start.
@@ -64,6 +67,12 @@ class Load(Struct, frozen=True, eq=False):
             return []
         items = [self.front, *self.behind] if self.left else self.behind
         return [item for item in items if item.number > self.executor.recalled]
+
+    @property
+    def is_worth_leaving(self) -> bool:
+        """Whether its work is worth a way to another node."""
+        is_ours = not Address.is_hosted(self.front.owner)
+        return is_ours and self.remaining_s > WORTH_AWAY_S
 
     @property
     def is_settling(self) -> bool:

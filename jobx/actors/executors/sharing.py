@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from thespian.actors import ActorAddress
 
+from jobx.actors.executor_failures import KEEPER_GONE
 from jobx.actors.executors import placing, rebalancing
 from jobx.actors.executors.backlog import Backlog, Queue
 from jobx.actors.executors.paces import Paces
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.processes import ExecutorProcesses
-from jobx.actors.messages import RequestKey, TakenBack
+from jobx.actors.messages import Lost, RequestKey, TakenBack
+from jobx.actors.runtime.address import Address
 
 #: How often waiting work is checked for whether it may be sent.
 WAITING_S: Final = 0.02
@@ -28,6 +31,9 @@ class Sharing:
         seats: Number of executors that get work.
         send: Sends work to one of them.
         deliver: Sends a message to an owner of work.
+
+    Attributes:
+        elsewhere: Counts, by workflow, the idle executors of other nodes that may be used.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class Sharing:
         self._short_at = self._long_at = -math.inf
         self._is_stopped = False
         self._look: asyncio.Handle | None = None
+        self.elsewhere: Callable[[], Counter[str]] = Counter
 
     def __len__(self) -> int:
         """Number of waiting items."""
@@ -143,22 +150,46 @@ class Sharing:
         now = self._loop.time()
         waiting = self._sendable(now)
         having = rebalancing.loads(self._executors, now)
-        idle = rebalancing.idle(self._executors, now)
+        idle, away = self._idle(now)
         is_long_sent = len(waiting) > 1
         movable = [one for one in having if is_long_sent or one.holds_up or not one.front.is_long]
+        if away:
+            self._give_away(waiting, away)
+            movable = [one for one in movable if one.is_worth_leaving]
         for executor, number in rebalancing.recalls(movable, idle, waiting):
             executor.recall(number, now)
         for load in having:
-            self._regain(load, now)
+            self._regain(load, now, away)
         self._hand_out()
         now = self._loop.time()
-        idle = rebalancing.idle(self._executors, now)
+        idle, _ = self._idle(now)
         if rebalancing.is_uneven(rebalancing.loads(self._executors, now), idle, waiting):
             self._look_in(rebalancing.BALANCE_S)
         elif self._may_be_sent_later:
             self._look_in(WAITING_S)
 
-    def _regain(self, load: rebalancing.Load, now: float) -> None:
+    def _idle(self, now: float) -> tuple[Counter[str], Counter[str]]:
+        """Return the idle executors by workflow, and those of them that are on other nodes."""
+        here = rebalancing.idle(self._executors, now)
+        away = Counter() if here else self.elsewhere()
+        return here or away.copy(), away
+
+    def _give_away(self, waiting: Sequence[Queue], away: Counter[str]) -> None:
+        """Let owners create waiting work anew, for idle executors of other nodes."""
+        for queue in waiting:
+            for workflow in away:
+                while away[workflow] > 0 and workflow in queue:
+                    item = queue.take(workflow)
+                    if Address.is_hosted(item.owner):
+                        self.add(item, first=True)
+                        break
+                    away[workflow] -= 1
+                    self._give_back(item)
+
+    def _give_back(self, item: WorkItem) -> None:
+        self._deliver(item.owner, Lost(item.ticket, None, KEEPER_GONE))
+
+    def _regain(self, load: rebalancing.Load, now: float, away: Counter[str]) -> None:
         """Take back the work that an executor will not start."""
         behind, first = rebalancing.not_begun(load, now)
         if first:
@@ -166,4 +197,8 @@ class Sharing:
             self._deliver(load.front.owner, TakenBack(load.front.ticket, first))
         for item in reversed(behind):
             del load.executor.work[item.number]
-            self.add(item, first=True)
+            if away[item.key.workflow] > 0 and not Address.is_hosted(item.owner):
+                away[item.key.workflow] -= 1
+                self._give_back(item)
+            else:
+                self.add(item, first=True)

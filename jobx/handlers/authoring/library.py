@@ -84,6 +84,11 @@ class Library:
         self._known: dict[str, _Known] = {}
         self._planner = Planner()
 
+    @property
+    def workflows(self) -> list[str]:
+        """The names of all workflows that are known; from any thread."""
+        return list(self._known)
+
     def refresh(self) -> bool:
         """Read the workflows that changed since the last refresh; return whether one did.
 

@@ -19,9 +19,6 @@ from jobx.kv.prefixes import scan
 from jobx.kv.requests import event_log
 from jobx.kv.store import Put, Replace, Store
 
-#: The id of a node that is alone with its store.
-LOCAL: Final = "local"
-
 
 class Life(msgspec.Struct, frozen=True):
     """The record that a start of a node leaves for the next one.

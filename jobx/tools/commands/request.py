@@ -23,7 +23,6 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.entities.entities import Entities
 from jobx.kv.folder_lock import FolderLock
 from jobx.kv.requests import deliveries, kept_requests, request_entity
-from jobx.kv.requests.lives import LOCAL
 from jobx.kv.store import Store
 from jobx.payload import Payload
 from jobx.questions import CancelRequest, DeliverResult, GetRequest
@@ -255,7 +254,7 @@ def _cancel_stored(call: Call, workflow: str, request_id: str) -> RequestView:
     lock.acquire()
     try:
         with call.store() as store, _alone(call, store):
-            entity = endings.cancel(store, LOCAL, workflow, request_id, REASON)
+            entity = endings.cancel(store, call.settings.node.id, workflow, request_id, REASON)
             return view_builders.request_view(entity, deliveries.read(store, entity))
     finally:
         lock.release()
@@ -264,7 +263,7 @@ def _cancel_stored(call: Call, workflow: str, request_id: str) -> RequestView:
 @contextmanager
 def _alone(call: Call, store: Store) -> Iterator[None]:
     """Keep nodes on other machines from the store for the length of a ``with``."""
-    lease = opening.lease_of(store, call.settings, LOCAL)
+    lease = opening.lease_of(store, call.settings, call.settings.node.id)
     if lease is None:
         yield
         return

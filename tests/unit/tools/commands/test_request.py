@@ -5,7 +5,6 @@ import pytest
 from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import request_entity
-from jobx.kv.requests.lives import LOCAL
 from jobx.model import Request, Workflow
 from jobx.tools.shared import command
 from tests.unit.tools.conftest import Jobx
@@ -27,7 +26,7 @@ def test_it_is_said_that_no_node_works_on_a_request_only_where_that_is_known(
 ) -> None:
     store = MemoryStore()
     Entities(store).create(Workflow(workflow_name="texts", description=""))
-    store.commit(request_entity.accept_writes(RUNNING, LOCAL))
+    store.commit(request_entity.accept_writes(RUNNING, "local"))
     monkeypatch.setattr(command, "open_store", lambda *_: store)
     monkeypatch.setattr(command.Call, "find_store", lambda _: None)
     monkeypatch.setenv("JOBX_STORE_URL", url)

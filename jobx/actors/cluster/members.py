@@ -1,0 +1,76 @@
+"""Who is in the cluster, by the leases of its nodes. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from jobx.kv.leases import Held, Holders
+
+
+class NodeRecord(Struct, frozen=True):
+    """What a node shows in its lease; fields of later versions are ignored.
+
+    Attributes:
+        registration: Grows with each registration of the node.
+        nsqd: ``host:port`` of the nsqd of its queues; empty: it has no bridge.
+        workflows: Workflows whose jobs it runs; none: all.
+        capabilities: What it offers.
+        slots: Number of its executors.
+        version: Its version of JobX.
+    """
+
+    registration: int = 0
+    nsqd: str = ""
+    workflows: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    slots: int = 0
+    version: str = ""
+
+    def runs(self, workflow: str) -> bool:
+        """Whether the node runs jobs of a workflow."""
+        return not self.workflows or workflow in self.workflows
+
+
+class Member(NamedTuple):
+    """A node in the cluster, and the term of its lease."""
+
+    record: NodeRecord
+    term: str
+
+
+class Loss(NamedTuple):
+    """The end of a registration."""
+
+    node_id: str
+    registration: int
+
+
+def encode(record: NodeRecord) -> str:
+    """Return a record as the text of a lease."""
+    return msgspec.json.encode(record).decode()
+
+
+def members_of(holders: Holders, prefix: str) -> dict[str, Member]:
+    """Return the nodes with a bridge by their ids; ``prefix`` is that of the keys of leases."""
+    found = {key.removeprefix(prefix): _member(held) for key, held in holders.items()}
+    return {name: member for name, member in found.items() if member.record.nsqd}
+
+
+def losses(before: dict[str, Member], after: dict[str, Member]) -> list[Loss]:
+    """Return the registrations that have ended: their leases are gone, or others."""
+    found = []
+    for name, (record, term) in before.items():
+        now = after.get(name)
+        if now is None or now.term != term or now.record.registration > record.registration:
+            found.append(Loss(name, record.registration))
+    return found
+
+
+def _member(held: Held) -> Member:
+    try:
+        return Member(msgspec.json.decode(held.value, type=NodeRecord), held.term)
+    except msgspec.MsgspecError:
+        return Member(NodeRecord(), held.term)  # of a node that shows no record, as 1.0.0's

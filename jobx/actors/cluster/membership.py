@@ -1,0 +1,134 @@
+"""A node's part in its cluster: its bridge, its registration, and its view of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from thespian.actors import Actor
+
+from jobx import __version__
+from jobx.actors.bridge.bridge import Bridge
+from jobx.actors.bridge.ends import LinkState, Site
+from jobx.actors.bridge.envelope import Seal
+from jobx.actors.bridge.transport import Transport
+from jobx.actors.cluster.members import NodeRecord, members_of
+from jobx.actors.cluster.peers import Peers, Pool
+from jobx.actors.cluster.registration import Registration
+from jobx.actors.cluster.watch import LeaseWatch
+from jobx.actors.runtime.system import LoopSystemBase
+from jobx.config import Settings
+from jobx.errors import ConfigError
+from jobx.kv.leases import Holders, Lease, Leases
+
+#: The id of a node without a cluster.
+ALONE: Final = "local"
+#: Shortest key of a cluster.
+KEY_CHARACTERS: Final = 32
+
+
+def check(settings: Settings) -> None:
+    """Check the settings of a node in a cluster.
+
+    Raises:
+        ConfigError: One that a bridge needs is not set, or the key is too short; or there is no
+            bridge, and the node has an id of its own.
+    """
+    if not settings.bridge.nsqd:
+        if settings.node.id != ALONE:
+            raise ConfigError("node.id", repr(settings.node.id), "is used with bridge.nsqd only")
+        return
+    needed = {
+        "node.id": settings.node.id if settings.node.id != ALONE else "",
+        "cluster.key": settings.cluster.key,
+        "store.url": settings.store.url,
+        "blobs.url": settings.blobs.url,
+    }
+    for name, value in needed.items():
+        if not value:
+            raise ConfigError(name, "nothing", "is needed with bridge.nsqd")
+    if len(settings.cluster.key) < KEY_CHARACTERS:
+        reason = f"must have at least {KEY_CHARACTERS} characters"
+        raise ConfigError("cluster.key", "a secret", reason)
+
+
+class Membership:
+    """Makes a node a member of its cluster. On the loop only.
+
+    Args:
+        base: The actors of the node; it gets the bridge.
+        transport: Carries datagrams.
+        pool: The executors.
+        kinds: Classes of actors that other nodes may create here, by name.
+        more_room: Called with a workflow that may use more executors than before.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        incarnation: int,
+        base: LoopSystemBase,
+        transport: Transport,
+        pool: Pool,
+        *,
+        kinds: Mapping[str, type[Actor]],
+        more_room: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._base = base
+        self._record = NodeRecord(
+            registration=incarnation,
+            nsqd=settings.bridge.nsqd,
+            workflows=settings.node.workflows,
+            capabilities=settings.node.capabilities,
+            slots=settings.executor_count,
+            version=__version__,
+        )
+        node, cluster = settings.node, settings.cluster
+        self._peers = Peers(
+            node.id, node.capabilities, pool, transport, base.scheduler, more_room=more_room
+        )
+        self._bridge = Bridge(
+            base,
+            transport,
+            Seal(cluster.key.encode(), cluster.name),
+            Site(node.id, incarnation, cluster.name, settings.bridge.deaf_s),
+            kinds=kinds,
+            choose=self._peers.choose,
+            heard=self._peers.heard,
+            changed=self._peers.changed,
+        )
+        self._peers.bridge = self._bridge
+        base.elsewhere = self._bridge
+        self._watch: LeaseWatch | None = None
+
+    def registration(self, lease: Lease) -> Registration:
+        """Return what registers the node, by the lease of its id."""
+
+        def anew(number: int) -> None:
+            self._base.on_loop(lambda: self._bridge.register(number))
+
+        return Registration(lease, self._record, anew)
+
+    def follow(self, leases: Leases, prefix: str) -> None:
+        """Work with the nodes that hold leases of ``prefix`` and an id."""
+
+        def saw(holders: Holders) -> None:
+            self._peers.saw(members_of(holders, prefix))
+
+        self._watch = LeaseWatch(leases, prefix, saw)
+
+    def serve(self, workflows: Iterable[str]) -> None:
+        """Work with others on these workflows, of those that this node runs."""
+        self._peers.serve(filter(self._record.runs, workflows))
+
+    def states(self) -> list[LinkState]:
+        """Describe the links to other nodes."""
+        return self._bridge.states()
+
+    def close(self) -> None:
+        """Lend and borrow nothing more, and send nothing more."""
+        if self._watch is not None:
+            self._watch.stop()
+        self._peers.close()
+        self._bridge.close()

@@ -1,0 +1,225 @@
+"""The other nodes of the cluster, as this node works with them: on its loop only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from thespian.actors import ActorAddress
+
+from jobx.actors.bridge.bridge import Bridge
+from jobx.actors.bridge.codec import Note, Offer, Wants
+from jobx.actors.bridge.transport import Lane, Transport
+from jobx.actors.cluster import lending
+from jobx.actors.cluster.lending import Load
+from jobx.actors.cluster.members import Member, losses
+from jobx.actors.messages import Run
+from jobx.actors.runtime.placement import Creation
+from jobx.actors.runtime.scheduler import Scheduler, Timer
+
+#: How often it is looked whether executors became idle or busy.
+LOOK_S: Final = 0.05
+#: A workflow without new batches for this long wants no executors of other nodes.
+QUIET_S: Final = 1.0
+#: Batches with more items than these bytes stay.
+MAX_ITEMS_BYTES: Final = 256 << 10
+
+
+class Pool(Protocol):
+    """The executors of this node, as far as they are lent."""
+
+    @property
+    def own_slots(self) -> int:
+        """Executors of this node."""
+
+    @property
+    def queued(self) -> int:
+        """Work frames that wait for an executor."""
+
+    @property
+    def is_divisible(self) -> bool:
+        """Whether others could do a part of what is at work, and sooner."""
+
+    def borrow(self, count: int, idle: Callable[[], Counter[str]]) -> None:
+        """Use so many executors of other nodes; ``idle`` counts the idle ones by workflow."""
+
+    def owners(self) -> Iterable[ActorAddress]:
+        """Return the owner of each work frame that an executor has."""
+
+
+class Peers:
+    """Connects this node with the others, lends them executors and borrows theirs.
+
+    Args:
+        node_id: This node.
+        capabilities: What it offers.
+        pool: Its executors.
+        transport: Carries datagrams.
+        scheduler: The loop.
+        more_room: Called with a workflow that may use more executors of other nodes than before.
+
+    Attributes:
+        bridge: Set once it exists; nothing may be called before.
+    """
+
+    bridge: Bridge
+
+    def __init__(
+        self,
+        node_id: str,
+        capabilities: Iterable[str],
+        pool: Pool,
+        transport: Transport,
+        scheduler: Scheduler,
+        *,
+        more_room: Callable[[str], None],
+    ) -> None:
+        self._node_id = node_id
+        self._capabilities = frozenset(capabilities)
+        self._pool = pool
+        self._transport = transport
+        self._scheduler = scheduler
+        self._more_room = more_room
+        self._members: dict[str, Member] = {}
+        self._workflows: set[str] = set()
+        #: When a batch of a workflow was last created here.
+        self._used_at: dict[str, float] = {}
+        self._up: set[Lane] = set()
+        self._wanting: dict[Lane, None] = {}
+        self._offered: dict[Lane, int] = {}
+        self._told: dict[Lane, tuple[bool, int]] = {}
+        self._timer: Timer | None = None
+        self._is_closed = False
+
+    def saw(self, members: dict[str, Member]) -> None:
+        """Take up who is in the cluster now."""
+        for loss in losses(self._members, members):
+            self.bridge.lose(loss.node_id, loss.registration, "its registration ended")
+        self._members = members
+        self._transport.reach({name: member.record.nsqd for name, member in members.items()})
+        self._connect()
+
+    def serve(self, workflows: Iterable[str]) -> None:
+        """Work with others on these workflows, too."""
+        for workflow in set(workflows) - self._workflows:
+            self._workflows.add(workflow)
+            self.bridge.open(workflow)
+        self._connect()
+
+    def _connect(self) -> None:
+        for name, (record, _) in self._members.items():
+            if name != self._node_id:
+                for workflow in filter(record.runs, self._workflows):
+                    self.bridge.connect(Lane(name, workflow))
+
+    def close(self) -> None:
+        """Lend and borrow nothing more."""
+        self._is_closed = True
+        self._offered.clear()
+        self._pool.borrow(0, Counter)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def choose(self, creation: Creation) -> Lane | None:
+        """Return where the actor of a batch is created; None: here."""
+        run = creation.arguments[0] if creation.arguments else None
+        if not isinstance(run, Run) or self._is_closed:
+            return None
+        workflow = run.key.workflow
+        self._used_at[workflow] = self._scheduler.now()
+        if not self._up or len(run.frame.get("pairs", b"")) > MAX_ITEMS_BYTES:
+            return None
+        load = self._load()
+        if load.own + 1 >= load.slots:  # with this one
+            self._look_soon()
+        offered = {
+            lane: count for lane, count in self._offered.items() if self._may_run(lane, workflow)
+        }
+        used = Counter({lane: self.bridge.children(lane) for lane in offered})
+        return lending.choose(load, offered, used)
+
+    def _may_run(self, lane: Lane, workflow: str) -> bool:
+        """Whether a peer can do whatever this node can, in a workflow."""
+        member = self._members.get(lane.peer)
+        is_able = member is not None and self._capabilities <= set(member.record.capabilities)
+        return is_able and lane.workflow == workflow and self.bridge.has_room(lane)
+
+    def heard(self, lane: Lane, note: Note) -> None:
+        """Take what a peer tells."""
+        if isinstance(note, Wants):
+            if note.is_wanted:
+                self._wanting.setdefault(lane)
+            else:
+                self._wanting.pop(lane, None)
+            self._look_soon()
+        elif isinstance(note, Offer):
+            has_more = note.count > self._offered.get(lane, 0)
+            self._offer(lane, note.count)
+            if has_more and not self._is_closed:
+                self._more_room(lane.workflow)
+
+    def changed(self, lane: Lane) -> None:
+        """Begin anew with a peer whose link is up, or broke."""
+        self._wanting.pop(lane, None)
+        self._told.pop(lane, None)
+        self._offer(lane, 0)
+        self._up.discard(lane)
+        if self.bridge.is_up(lane):
+            self._up.add(lane)
+            self._look_soon()
+
+    def _offer(self, lane: Lane, count: int) -> None:
+        self._offered[lane] = count
+        if not count:
+            del self._offered[lane]
+        if not self._is_closed:
+            self._pool.borrow(sum(self._offered.values()), self._idle)
+
+    def _idle(self) -> Counter[str]:
+        """Count the offered executors that have no batch, by workflow."""
+        idle: Counter[str] = Counter()
+        for lane, count in self._offered.items():
+            free = count - self.bridge.children(lane)
+            if free > 0 and self._may_run(lane, lane.workflow):
+                idle[lane.workflow] += free
+        return idle
+
+    def _look_soon(self) -> None:
+        if self._timer is None and not self._is_closed:
+            self._timer = self._scheduler.call_later(0.0, self._look)
+
+    def _look(self) -> None:
+        """Tell peers what changed of what this node wants and offers."""
+        self._timer = None
+        if not self._up or self._is_closed:
+            return
+        load, now = self._load(), self._scheduler.now()
+        used = {lane: self.bridge.children(lane) for lane in self._up}
+        wants = lending.wants(load, sum(used.values()))
+        offers = lending.offers(load, self._wanting)
+        for lane in self._up:
+            is_used = used[lane] > 0 or now - self._used_at.get(lane.workflow, -QUIET_S) < QUIET_S
+            self._tell(lane, offers.get(lane, 0), is_wanted=wants and is_used)
+        if load.own >= load.slots or self._wanting or any(used.values()):
+            self._timer = self._scheduler.call_later(LOOK_S, self._look)
+
+    def _tell(self, lane: Lane, count: int, *, is_wanted: bool) -> None:
+        before = self._told.get(lane, (False, 0))
+        self._told[lane] = (is_wanted, count)
+        if before[0] != is_wanted:
+            self.bridge.tell(lane, Wants(is_wanted))
+        if before[1] != count:
+            self.bridge.tell(lane, Offer(count))
+
+    def _load(self) -> Load:
+        own_at_work = hosted_at_work = 0
+        for owner in self._pool.owners():
+            if self.bridge.is_hosted(owner):
+                hosted_at_work += 1
+            else:
+                own_at_work += 1
+        hosted_waiting = max(0, self.bridge.hosted - hosted_at_work)
+        own_waiting = max(0, self._pool.queued - hosted_waiting)
+        own = own_at_work + own_waiting
+        return Load(self._pool.own_slots, own, self._pool.is_divisible)

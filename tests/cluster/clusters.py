@@ -1,0 +1,82 @@
+"""Clusters of real nodes on loopback: one etcd, one nsqd, a data folder for each node."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import nsq
+from tests.support.authoring import COUNT, define
+from tests.support.served import Answer, Served, served
+
+KEY = "a secret of thirty-two characters"
+#: Maps ``n`` numbers to the step ``each``, where each mapper sleeps for so many milliseconds.
+FAN = """
+def handler(arguments):
+    yield Map("each")
+    for number in range(arguments["n"]):
+        yield number, arguments["ms"]
+"""
+NAP = COUNT.replace("yield Return()", "import time; time.sleep(value / 1000)\n    yield Return()")
+
+
+class Cluster:
+    """The nodes of a test, each started once."""
+
+    def __init__(self, folder: Path, broker: nsq.Nsqd, stack: ExitStack) -> None:
+        self.broker = broker
+        self.nodes: dict[str, Served] = {}
+        self._folder = folder
+        self._stack = stack
+
+    def start(self, name: str, **environ: str) -> Served:
+        """Start a node."""
+        data_dir, shared = self._folder / name, self._folder / "blobs"
+        shared.mkdir(exist_ok=True)
+        variables = {
+            "JOBX_BLOBS_URL": shared.as_uri(),
+            "JOBX_NODE_ID": name,
+            "JOBX_CLUSTER_KEY": KEY,
+            "JOBX_BRIDGE_NSQD": self.broker.address,
+            "JOBX_NODE_LOG_PATH": str(self._folder / f"{name}.log"),
+            "JOBX_NODE_LOG_LEVEL": "info",
+            **environ,
+        }
+        self.nodes[name] = self._stack.enter_context(served(data_dir, **variables))
+        return self.nodes[name]
+
+    def log(self, name: str) -> str:
+        """Return what a node logged."""
+        return (self._folder / f"{name}.log").read_text()
+
+
+@contextmanager
+def cluster(
+    kind: str, folder: Path, etcd: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
+    """Run a cluster without nodes, with a workflow in its store."""
+    monkeypatch.setenv("JOBX_STORE_URL", f"{etcd.url}/{uuid.uuid4().hex}")
+    with ExitStack() as stack:
+        broker = stack.enter_context(nsq.running(kind, folder))
+        define(folder, {"fan": FAN, "nap": NAP}, {"fan": ("fan", "sum"), "each": ("nap", "sum")})
+        yield Cluster(folder, broker, stack)
+
+
+def places(node: Served, answer: Answer) -> Counter[str]:
+    """Return how many of the children of a request ran on which node."""
+    trace = node.get(answer.request_id, "/trace").body
+    found: Counter[str] = Counter()
+    _count(trace["root"], found)
+    return found
+
+
+def _count(vertex: dict[str, Any], found: Counter[str]) -> None:
+    found[vertex["node_id"]] += 1
+    for child in vertex.get("children", ()):
+        _count(child, found)

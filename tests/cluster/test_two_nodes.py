@@ -1,0 +1,102 @@
+"""Two nodes that lend each other executors, over NSQ."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.clusters import Cluster, cluster, places
+from tests.support import nsq
+from tests.support.etcd import Etcd
+from tests.support.served import Answer, Served
+from tests.support.waiting import eventually
+
+
+@pytest.fixture(params=nsq.KINDS)
+def two(
+    request: pytest.FixtureRequest, tmp_path: Path, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
+    with cluster(request.param, tmp_path, etcd, monkeypatch) as found:
+        found.start("a")
+        found.start("b")
+        yield found
+
+
+#: Enough for several batches at each executor.
+COUNT, NAP_MS = 300, 20
+TOTAL = [["n", COUNT]]
+
+
+def post_wide(node: Served) -> Answer:
+    return node.post("fan", {"n": COUNT, "ms": NAP_MS})
+
+
+def until_both_work(two: Cluster, on: str = "a") -> None:
+    """Post until a request ran on both nodes."""
+
+    def has_both() -> bool:
+        answer = post_wide(two.nodes[on])
+        assert answer.pairs == TOTAL
+        return {"a", "b"} <= set(places(two.nodes[on], answer))
+
+    eventually(has_both, 60.0)
+
+
+class Posted:
+    """A request that is under way, in a thread."""
+
+    def __init__(self, node: Served) -> None:
+        self._answers: list[Answer] = []
+        self._thread = threading.Thread(target=lambda: self._answers.append(post_wide(node)))
+        self._thread.start()
+
+    def answer(self) -> Answer:
+        self._thread.join(90.0)
+        return self._answers[0]
+
+
+def executing(node: Served) -> bool:
+    """Whether an executor of a node is at work."""
+    views = node.ask("GET", "/node", None, 10.0, {}).body["executors"]
+    return any(view["state"] == "busy" for view in views)
+
+
+@pytest.mark.parametrize("on", ["a", "b"])
+def test_a_request_runs_on_both_nodes(two: Cluster, on: str) -> None:
+    until_both_work(two, on)
+
+
+def test_a_request_ends_when_the_node_that_helps_is_killed(two: Cluster) -> None:
+    until_both_work(two)
+    posted = Posted(two.nodes["a"])
+    eventually(lambda: executing(two.nodes["b"]), 30.0)
+    two.nodes["b"].kill_all()
+    assert posted.answer().pairs == TOTAL
+    assert "Traceback" not in two.log("a")
+
+
+def test_nodes_work_together_again_after_nsqd_was_killed(two: Cluster) -> None:
+    until_both_work(two)
+    posted = Posted(two.nodes["a"])
+    eventually(lambda: executing(two.nodes["b"]), 30.0)
+    two.broker.kill()
+    two.broker.start()
+    assert posted.answer().pairs == TOTAL
+    until_both_work(two)
+
+
+def test_a_node_that_is_started_again_helps_again(two: Cluster) -> None:
+    until_both_work(two)
+    two.nodes["b"].kill_all()
+    two.start("b")
+    until_both_work(two)
+
+
+def test_a_node_with_another_key_is_told_apart(two: Cluster) -> None:
+    two.start("c", JOBX_CLUSTER_KEY="another secret of thirty-two characters")
+    eventually(lambda: "a datagram was dropped (key)" in two.log("a"), 30.0)
+    assert "the link to c" not in two.log("a")
+    until_both_work(two)

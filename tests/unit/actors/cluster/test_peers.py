@@ -1,0 +1,209 @@
+"""Two nodes that lend each other executors, with bridges in memory and counted executors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from thespian.actors import ActorAddress
+
+from jobx.actors.bridge.bridge import Bridge
+from jobx.actors.bridge.ends import Site
+from jobx.actors.bridge.envelope import Seal
+from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
+from jobx.actors.cluster.members import Member, NodeRecord
+from jobx.actors.cluster.peers import LOOK_S, MAX_ITEMS_BYTES, Peers
+from jobx.actors.messages import RequestKey, Run
+from jobx.actors.runtime.actor import LoopActor
+from jobx.actors.runtime.scheduler import VirtualScheduler
+from jobx.actors.runtime.system import LoopSystemBase
+
+
+class CountedPool:
+    """Two executors; work never ends by itself."""
+
+    own_slots = 2
+    is_divisible = False
+
+    def __init__(self) -> None:
+        self.work: list[ActorAddress] = []
+        self.borrowed = 0
+        self.idle: Callable[[], Counter[str]] = Counter
+
+    @property
+    def queued(self) -> int:
+        return max(0, len(self.work) - 2 * self.own_slots)
+
+    def borrow(self, count: int, idle: Callable[[], Counter[str]]) -> None:
+        self.borrowed, self.idle = count, idle
+
+    def owners(self) -> Iterable[ActorAddress]:
+        return self.work[: 2 * self.own_slots]
+
+
+class Work(LoopActor):
+    """A batch: it is in the pool of its node while it lives."""
+
+    may_leave = True
+    node: CountedPool
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.node.work.append(self.myAddress)
+
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 - Thespian's
+        self.node.work.remove(self.myAddress)
+
+
+class Boss(LoopActor):
+    """Does what it is told."""
+
+    def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 - Thespian's
+        if callable(message):
+            message(self)
+
+
+class Node:
+    def __init__(self, scheduler: VirtualScheduler, network: MemoryNetwork, name: str) -> None:
+        self.pool = CountedPool()
+        self.more_room: list[str] = []
+        base = LoopSystemBase(
+            scheduler, node_id=name, incarnation=1, capabilities={}, services=self.pool
+        )
+        transport = MemoryTransport(network, name)
+        self.peers = Peers(
+            name, ("general",), self.pool, transport, scheduler, more_room=self.more_room.append
+        )
+        self.bridge = Bridge(
+            base,
+            transport,
+            Seal(b"k" * 32, "test"),
+            Site(name, 1, "test"),
+            kinds={"work": Work},
+            choose=self.peers.choose,
+            heard=self.peers.heard,
+            changed=self.peers.changed,
+        )
+        self.peers.bridge = base.elsewhere = self.bridge
+        self.base = base
+        self.boss = base.newPrimaryActor(Boss)
+
+
+class Cluster:
+    """Nodes that know each other, and run the workflow ``w``."""
+
+    def __init__(self, names: str = "ab", **others: Any) -> None:
+        self.scheduler = VirtualScheduler()
+        network = MemoryNetwork(self.scheduler)
+        self.nodes = {name: Node(self.scheduler, network, name) for name in names}
+        self.members = {
+            name: Member(NodeRecord(1, "x:1", (), others.get(name, ("general",)), 2), "t1")
+            for name in names
+        }
+        for node in self.nodes.values():
+            node.peers.serve(["w"])
+        self.meet()
+
+    def meet(self) -> None:
+        for node in self.nodes.values():
+            node.peers.saw(dict(self.members))
+        self.run(2.0)
+
+    def run(self, for_s: float = 3 * LOOK_S) -> None:
+        self.scheduler.advance(for_s)
+
+    def begin(self, name: str, count: int, **frame: Any) -> list[ActorAddress]:
+        """Create batches on a node, and return their addresses."""
+        made: list[ActorAddress] = []
+        run = Run(1, RequestKey("w", "r"), frame, (), 1.0)
+
+        def create(me: Any) -> None:
+            made.extend(me.create(Work, run) for _ in range(count))
+
+        self.nodes[name].base.deliver(self.nodes[name].boss, create)
+        self.run()
+        return made
+
+    def end(self, name: str, addresses: list[ActorAddress]) -> None:
+        node = self.nodes[name]
+        for address in addresses:
+            node.base.deliver(address, "end", node.boss)
+        self.run()
+
+    def where(self, addresses: list[ActorAddress]) -> str:
+        return "".join(address.addressDetails[0] for address in addresses)
+
+
+def test_a_node_with_idle_executors_borrows_none() -> None:
+    cluster = Cluster()
+    assert cluster.where(cluster.begin("a", 2)) == "aa"
+    assert cluster.nodes["a"].pool.borrowed == 0
+
+
+def test_a_busy_node_borrows_idle_executors() -> None:
+    cluster = Cluster()
+    cluster.begin("a", 3)
+    assert cluster.nodes["a"].pool.borrowed == 2
+    assert cluster.nodes["a"].more_room == ["w"]
+    assert cluster.nodes["a"].pool.idle() == {"w": 2}
+    assert cluster.where(cluster.begin("a", 2)) == "bb"
+    assert cluster.nodes["a"].pool.idle() == {}
+
+
+def test_a_node_that_divides_its_work_borrows_too() -> None:
+    cluster = Cluster()
+    cluster.nodes["a"].pool.is_divisible = True
+    cluster.begin("a", 2)
+    assert cluster.nodes["a"].pool.borrowed == 2
+
+
+def test_a_busy_node_lends_nothing() -> None:
+    cluster = Cluster()
+    cluster.begin("b", 2)
+    cluster.begin("a", 3)
+    assert cluster.nodes["a"].pool.borrowed == 0
+
+
+def test_idle_executors_are_shared_out() -> None:
+    cluster = Cluster("abc")
+    cluster.begin("a", 3)
+    cluster.begin("b", 3)
+    assert cluster.nodes["a"].pool.borrowed + cluster.nodes["b"].pool.borrowed == 2
+
+
+def test_what_is_not_wanted_any_more_is_given_back() -> None:
+    cluster = Cluster()
+    made = cluster.begin("a", 3)
+    cluster.nodes["a"].pool.work.clear()
+    cluster.run()
+    assert len(made) == 3
+    assert cluster.nodes["a"].pool.borrowed == 0
+
+
+def test_a_lost_node_lends_nothing() -> None:
+    cluster = Cluster()
+    cluster.begin("a", 3)
+    del cluster.members["b"]
+    cluster.nodes["a"].peers.saw(dict(cluster.members))
+    assert cluster.nodes["a"].pool.borrowed == 0
+
+
+def test_a_node_that_offers_less_gets_no_batches() -> None:
+    cluster = Cluster(b=("gpu",))
+    cluster.begin("a", 3)
+    assert cluster.where(cluster.begin("a", 2)) == "aa"
+
+
+def test_a_large_batch_stays() -> None:
+    cluster = Cluster()
+    cluster.begin("a", 3)
+    assert cluster.where(cluster.begin("a", 1, pairs=bytes(MAX_ITEMS_BYTES + 1))) == "a"
+
+
+def test_a_closed_node_places_nothing_elsewhere() -> None:
+    cluster = Cluster()
+    cluster.begin("a", 3)
+    cluster.nodes["a"].peers.close()
+    assert cluster.where(cluster.begin("a", 2)) == "aa"
+    assert cluster.nodes["a"].pool.borrowed == 0
