@@ -10,6 +10,7 @@ import asyncio
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ import pytest
 from jobx import model, values
 from jobx.actors.coordination.work_frames import FrameBuilder
 from jobx.actors.executors.pool import ExecutorPool
-from jobx.actors.messages import Lost, Ran, RequestKey, Run, SuspendedLost
+from jobx.actors.messages import Lost, Ran, RequestKey, Run, SuspendedLost, TakenBack
 from jobx.actors.ports import Executors, Services
 from jobx.actors.request.decisions import RunMappers
 from jobx.actors.request.events import Accepted, Mapped
@@ -307,6 +308,46 @@ def test_work_that_no_executor_has_begun_runs_after_a_death(stage: Stage) -> Non
     stage.answer(stage.run(["return", 1]))
     stage.kill(False)
     assert isinstance(stage.answer(stage.run(["return", 1])), Ran)
+
+
+@pytest.fixture
+def lent(tmp_path: Path) -> Iterator[Stage]:
+    """A pool; it has one executor, and borrows those of other nodes."""
+    yield from real(tmp_path)
+
+
+def borrow(stage: Stage, idle: int) -> None:
+    cast("ExecutorPool", stage.executors).borrow(idle, lambda: Counter({KEY.workflow: idle}))
+
+
+def test_borrowed_executors_are_slots(lent: Stage) -> None:
+    borrow(lent, 3)
+    assert lent.executors.slots == 4
+
+
+def test_the_end_of_a_batch_is_given_back_for_an_idle_executor_elsewhere(lent: Stage) -> None:
+    ticket = lent.run(["wait", 0], *[["return", 1]] * 4)
+    borrow(lent, 1)
+    taken = lent.until(lambda: [m for _, m in lent.heard if isinstance(m, TakenBack)])
+    assert taken == TakenBack(ticket, 2)
+
+
+def test_waiting_work_is_given_back_for_an_idle_executor_elsewhere(lent: Stage) -> None:
+    lent.run(["wait", 0])
+    waiting = [lent.run(["return", 1]) for _ in range(3)]
+    borrow(lent, 1)
+    lost = lent.until(lambda: [m for _, m in lent.heard if isinstance(m, Lost)])
+    assert lost.ticket in waiting
+    assert lost.culprit is None
+
+
+def test_work_of_another_node_stays(lent: Stage) -> None:
+    theirs = Address("n", 1, "other/1/1")
+    lent.run(["wait", 0], *[["return", 1]] * 4, owner=theirs)
+    ours = [lent.run(["return", 1]) for _ in range(3)]
+    borrow(lent, 9)
+    lent.until(lambda: [None for _, m in lent.heard if isinstance(m, Lost) and m.ticket in ours])
+    assert {owner for owner, _ in lent.heard} == {OWNER}
 
 
 def is_lost(answer: Any) -> bool:
