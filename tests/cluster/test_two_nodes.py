@@ -78,6 +78,14 @@ def test_a_request_ends_when_the_node_that_helps_is_killed(two: Cluster) -> None
     assert "Traceback" not in two.log("a")
 
 
+def test_a_request_ends_when_the_node_that_helps_is_stopped(two: Cluster) -> None:
+    until_both_work(two)
+    posted = Posted(two.nodes["a"])
+    eventually(lambda: executing(two.nodes["b"]), 30.0)
+    assert two.nodes["b"].stop() == 0
+    assert posted.answer().pairs == TOTAL
+
+
 def test_nodes_work_together_again_after_nsqd_was_killed(two: Cluster) -> None:
     until_both_work(two)
     posted = Posted(two.nodes["a"])
