@@ -11,8 +11,10 @@ from typing import Final
 from jobx.errors import JobxError
 from jobx.kv.leases import Holders, Leases
 
-#: How long a look for changes takes at most, and so the end of the watch.
-LOOK_S: Final = 0.5
+#: How long a look takes at most in which nothing changes.
+LOOK_S: Final = 3.0
+#: Wait before a store that did not answer is asked again.
+AGAIN_S: Final = 0.5
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -46,10 +48,10 @@ class LeaseWatch:
                 holders = watch.next(LOOK_S)
                 has_failed = False
             except JobxError as error:
-                if not has_failed:
+                if not has_failed and not self._stopped.is_set():
                     _LOG.warning("who is in the cluster is not known: %s", error)
                 has_failed = True
-                self._stopped.wait(LOOK_S)
+                self._stopped.wait(AGAIN_S)
             else:
                 if holders is not None:
                     self._tell(holders)
