@@ -292,7 +292,7 @@ def test_nsqd_is_asked_not_to_hold_messages_back() -> None:
         (struct.pack(">l", 1 << 30), "it announced a frame of 1073741824 bytes"),
         (struct.pack(">l", -1), "it announced a frame of -1 bytes"),
         (frame(0, b"[]"), "list"),
-        (frame(7, b"{}") + frame(0, b"}"), "nsqd closed it|it was closed|handshake"),
+        (frame(7, b"{}") + frame(0, b"}"), "failed to parse IDENTIFY response"),
     ],
 )
 def test_a_server_that_makes_no_sense_is_left_and_tried_again(
@@ -342,3 +342,23 @@ def test_an_error_that_nsqd_reports_ends_nothing(caplog: pytest.LogCaptureFixtur
             publisher.close()
 
     asyncio.run(test())
+
+
+def test_a_server_that_refuses_again_and_again_is_named_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(writer: asyncio.StreamWriter) -> None:
+        writer.write(IDENTIFIED + frame(1, b"E_INVALID cannot PUB (TLS required)"))
+        asyncio.get_running_loop().call_later(0.05, writer.close)
+
+    async def test() -> None:
+        impostor = Impostor(refuse)
+        async with impostor.serve() as server:
+            publisher = Publisher(server, PLAIN)
+            await eventually_soon(lambda: impostor.opened > 3)
+            publisher.close()
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(test())
+    told = [text for record in caplog.records if "nsqd" in (text := record.getMessage())]
+    assert [text.partition(": ")[2] for text in told] == ["E_INVALID cannot PUB (TLS required)"]

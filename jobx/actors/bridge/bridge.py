@@ -230,7 +230,8 @@ class Bridge:
         now = self._scheduler.now()
         if now >= self._logged.get(reason, -math.inf) + LOG_S:
             self._logged[reason] = now
-            _LOG.warning("a datagram was dropped (%s): workflow %s", reason, what)
+            hint = "; is cluster.key the same on all nodes?" if reason == "key" else ""
+            _LOG.warning("a datagram was dropped (%s): workflow %s%s", reason, what, hint)
 
     def _happened(self, end: End, event: bytes | Broken) -> None:
         if isinstance(event, Broken):

@@ -47,9 +47,9 @@ def check(settings: Settings) -> None:
     for name, value in needed.items():
         if not value:
             raise ConfigError(name, "nothing", "is needed with bridge.nsqd")
-    if len(settings.cluster.key) < KEY_CHARACTERS:
+    if (length := len(settings.cluster.key)) < KEY_CHARACTERS:
         reason = f"must have at least {KEY_CHARACTERS} characters"
-        raise ConfigError("cluster.key", "a secret", reason)
+        raise ConfigError("cluster.key", f"{length}, which are secret", reason)
 
 
 class Membership:

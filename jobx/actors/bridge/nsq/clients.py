@@ -20,6 +20,8 @@ UNSENT_BYTES: Final = 8 << 20
 #: Delay before a connection is opened again; doubled each time.
 FIRST_S: Final = 0.05
 MOST_S: Final = 1.0
+#: A connection that held for so long is a good one: nsqd refuses some at the second heartbeat only.
+STEADY_S: Final = 2.5
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -45,13 +47,15 @@ class _Client:
         self._tries = 0
         self._is_closed = False
         self._again: asyncio.Handle | None = None
+        self._steady: asyncio.Handle | None = None
         self._connection = self._dial()
 
     def close(self) -> None:
         """Close the connection for good."""
         self._is_closed = True
-        if self._again is not None:
-            self._again.cancel()
+        for timer in (self._again, self._steady):
+            if timer is not None:
+                timer.cancel()
         self._connection.close()
 
     def _dial(self) -> Connection:
@@ -66,16 +70,21 @@ class _Client:
         return connection
 
     def _ready(self, connection: Connection) -> None:
+        self.is_ready = True
+        self._steady = self._loop.call_later(STEADY_S, self._held)
+
+    def _held(self) -> None:
         if self._tries:
             _LOG.info("nsqd %s:%d is there", *self._server)
         self._tries = 0
-        self.is_ready = True
 
     def _take(self, message: Any) -> None:
         """Take a message; a publisher gets none."""
 
     def _closed(self, connection: Connection, reason: str) -> None:
         self.is_ready = False
+        if self._steady is not None:
+            self._steady.cancel()
         if self._is_closed:
             return
         if not self._tries:

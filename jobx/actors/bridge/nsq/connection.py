@@ -26,6 +26,8 @@ SILENCE_S: Final = 3.0
 #: Longest frame: nsqd's largest message, with room for its head.
 _MAX_FRAME_BYTES: Final = 8 << 20
 _LENGTH: Final = struct.Struct(">l")
+#: Errors after which nsqd keeps the connection.
+_HARMLESS: Final = ("E_FIN_FAILED", "E_REQ_FAILED", "E_TOUCH_FAILED")
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -208,4 +210,9 @@ class Connection(AsyncConn, asyncio.Protocol):
         self.close(f"the handshake took longer than {HANDSHAKE_S:g} s")
 
     def _error(self, error: Exception, **_: object) -> None:
-        _LOG.warning("nsqd %s: %s", self.id, error)
+        said = error.args[0] if error.args else error
+        text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        if text.startswith(_HARMLESS):
+            _LOG.warning("nsqd %s: %s", self.id, text)
+        else:
+            self._reason = text  # for which nsqd closes the connection now
