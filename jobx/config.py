@@ -121,7 +121,7 @@ class BridgeSettings(Section, frozen=True, kw_only=True):
     #: Authenticates the node, where nsqd asks for it.
     password: str = ""
     #: A node that does not answer for so long is given up by the others.
-    deaf_s: PositiveFloat = 5.0
+    deaf_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 5.0
 
 
 class HttpSettings(Section, frozen=True, kw_only=True):

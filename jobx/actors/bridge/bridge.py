@@ -12,6 +12,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from thespian.actors import Actor, ActorAddress, ActorExitRequest, ChildActorExited
@@ -23,9 +24,9 @@ from jobx.actors.bridge.envelope import Envelope, Refusal, Seal
 from jobx.actors.bridge.link import Broken, Link
 from jobx.actors.bridge.transport import Lane, Transport
 from jobx.actors.runtime.address import Address
-from jobx.actors.runtime.failure import ChildFailed, ChildLost
+from jobx.actors.runtime.failure import NODE_LOST, ChildLost
 from jobx.actors.runtime.placement import Creation, check_here
-from jobx.errors import FrameError
+from jobx.errors import FrameError, TooLarge
 
 if TYPE_CHECKING:
     from jobx.actors.runtime.engine import Engine
@@ -114,8 +115,9 @@ class Bridge:
     def lose(self, peer: str, registration: int, reason: str) -> None:
         """Break all links to a peer for its registrations up to this one."""
         for end in self._ends.values():
-            if end.lane.peer == peer:
-                self._broke(end, end.link.lose(registration, reason))
+            broken = end.link.lose(registration, reason) if end.lane.peer == peer else None
+            if broken is not None:
+                self._broke(end, broken)
 
     def is_up(self, lane: Lane) -> bool:
         """Whether a peer answers on a lane."""
@@ -159,7 +161,7 @@ class Bridge:
         ]
 
     def close(self) -> None:
-        """Send what may be sent now, and nothing more."""
+        """Send what may be sent now, once, and nothing more; whether it arrives is not known."""
         self._post.close(self._ends.values())
         self._is_closed = True
 
@@ -169,7 +171,8 @@ class Bridge:
         if name is not None and creation.parent is not None:
             lane = self._choose(creation)
             if lane is not None and self.has_room(lane):
-                return self._create(self._ends[lane], name, creation.parent, creation.arguments)
+                with suppress(TooLarge):
+                    return self._create(self._ends[lane], name, creation.parent, creation.arguments)
         check_here(creation)
         return None
 
@@ -178,7 +181,8 @@ class Bridge:
     ) -> ActorAddress:
         unused = f"{self._site.node_id}/{self._site.registration}/{next(self._numbers)}"
         child = Address(end.lane.peer, end.link.peer_life.registration, unused)
-        self._put(end, codec.spawn(child, parent, name, arguments))
+        end.link.outbox.put(codec.spawn(child, parent, name, arguments))
+        self._post.touch(end)
         self._children[child] = end
         end.add(end.children, child, self._scheduler.now())
         return child
@@ -195,7 +199,11 @@ class Bridge:
         return True
 
     def _put(self, end: End, item: bytes) -> None:
-        end.link.outbox.put(item)
+        """Send an item; a link that cannot take it is given up, since no mail may be missing."""
+        try:
+            end.link.outbox.put(item)
+        except TooLarge as error:
+            self._broke(end, end.link.give_up(str(error)))
         self._post.touch(end)
 
     def _remove_hosted(self, end: End, hosted: ActorAddress) -> None:
@@ -221,8 +229,7 @@ class Bridge:
             if end.link.is_up and not was_up:
                 _LOG.info("the link to %s in %s is up", *end.lane)
                 self._changed(end.lane)
-            for event in events:
-                self._happened(end, event)
+            self._handle(end, events)
             self._post.touch(end)
 
     def _refuse(self, reason: Refusal, what: str) -> None:
@@ -233,16 +240,25 @@ class Bridge:
             hint = "; is cluster.key the same on all nodes?" if reason == "key" else ""
             _LOG.warning("a datagram was dropped (%s): workflow %s%s", reason, what, hint)
 
+    def _handle(self, end: End, events: list[bytes | Broken]) -> None:
+        life = end.link.life
+        for event in events:
+            self._happened(end, event)
+            if end.link.life != life:  # it was given up, and what follows with it
+                return
+
     def _happened(self, end: End, event: bytes | Broken) -> None:
         if isinstance(event, Broken):
             self._broke(end, event)
             return
         try:
             item = codec.read_item(event)
+            _TAKE[type(item)](self, end, item)
         except FrameError as error:
             self._broke(end, end.link.give_up(str(error)))
-        else:
-            _TAKE[type(item)](self, end, item)
+        except Exception as error:  # noqa: BLE001 - it is acknowledged, so it will not come again
+            _LOG.exception("an item of %s in %s was not handled", *end.lane)
+            self._broke(end, end.link.give_up(f"an item was not handled: {error!r}"))
 
     def _spawn(self, end: End, item: Spawn) -> None:
         child, parent = Address(*item.child), Address(*item.parent)
@@ -305,7 +321,7 @@ class Bridge:
         if end.children or end.hosted:
             _LOG.warning("the link to %s in %s broke: %s", *end.lane, broken.reason)
         for child in list(end.children):
-            self._gone(end, ChildLost(child, "NodeLost", f"{end.lane.peer}: {broken.reason}", ""))
+            self._gone(end, ChildLost(child, NODE_LOST, f"{end.lane.peer}: {broken.reason}", ""))
         for hosted in list(end.hosted):
             self._remove_hosted(end, hosted)
             self._engine.deliver(hosted, ActorExitRequest())
@@ -313,8 +329,8 @@ class Bridge:
         self._post.touch(end)
 
 
-def _failed(child: ActorAddress, error: FrameError) -> ChildFailed:
-    return ChildFailed(child, type(error).__name__, str(error), "")
+def _failed(child: ActorAddress, error: FrameError) -> ChildLost:
+    return ChildLost(child, type(error).__name__, str(error), "")
 
 
 _TAKE: Final[dict[type, Callable[[Bridge, End, Any], None]]] = {

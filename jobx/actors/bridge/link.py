@@ -150,15 +150,23 @@ class Link:
         self.life = Life(registration, 0)
         return self.give_up("this node registered again")
 
-    def lose(self, registration: int, reason: str) -> Broken:
-        """Break the link for all lives of the peer up to a registration, which has ended."""
+    def lose(self, registration: int, reason: str) -> Broken | None:
+        """Break the link for all lives of the peer up to a registration, which has ended.
+
+        Returns:
+            None if the peer has a later one already: the link holds.
+        """
+        if self.peer_life.registration > registration:
+            return None
         self.peer_life = max(self.peer_life, Life(registration, 1 << 62))
         return self.give_up(reason)
 
     def _probe_due_at(self) -> float:
         if not self.is_up:
             return self._probed_at + doubled(PROBE_S, self._probes - 1, MAX_PROBE_S)
-        return max(self._heard_at, self._probed_at) + PROBE_S if self._is_used else math.inf
+        # Several in its time, so that none breaks the link that comes late.
+        every_s = min(PROBE_S, self._patience_s / 4)
+        return max(self._heard_at, self._probed_at) + every_s if self._is_used else math.inf
 
     def _lost_at(self) -> float:
         if not self.is_up:

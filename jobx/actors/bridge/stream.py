@@ -27,6 +27,8 @@ DATAGRAM_BYTES: Final = FRAGMENT_BYTES
 PACKET_BYTES: Final = 64
 #: Longest message: as long as a frame.
 MAX_MESSAGE_BYTES: Final = 64 << 20
+#: Most packets of one message; a later version may make smaller ones.
+MAX_PARTS: Final = 8 * MAX_MESSAGE_BYTES // FRAGMENT_BYTES
 #: Packets under way: sent and not acknowledged, or arrived before an earlier one.
 WINDOW_BYTES: Final = 4 << 20
 #: All packets that a sender keeps.
@@ -190,6 +192,8 @@ class Inbox:
         if self._parts_bytes > MAX_MESSAGE_BYTES:
             raise FrameError(f"a message of more than {MAX_MESSAGE_BYTES} bytes from another node")
         self._parts.append(packet.body)
+        if len(self._parts) > MAX_PARTS:
+            raise FrameError(f"a message of more than {MAX_PARTS} packets from another node")
         if not packet.is_last:
             return []
         message = b"".join(self._parts) if len(self._parts) > 1 else packet.body

@@ -27,8 +27,16 @@ class ChildFailed(ChildActorExited):
         self.details = details
 
 
+#: The ``error_type`` of children whose node is lost.
+NODE_LOST: Final = "NodeLost"
+
+
 class ChildLost(ChildFailed):
-    """Tells a parent that the node of its child is lost, or lost its connection to this one."""
+    """Tells a parent that its child on another node is lost, by no fault of the child.
+
+    That node is lost, or its connection to this one (NODE_LOST); or one of the two cannot read
+    what the other sends, as nodes of two versions.
+    """
 
 
 def failure_of(address: ActorAddress, name: str, error: BaseException) -> ChildFailed:

@@ -9,7 +9,9 @@ import msgspec
 import pytest
 from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited
 
+from jobx.actors.bridge import stream
 from jobx.actors.bridge.bridge import Bridge
+from jobx.actors.bridge.codec import Offer
 from jobx.actors.bridge.ends import Site
 from jobx.actors.bridge.envelope import Envelope, Letter, Seal
 from jobx.actors.bridge.link import MAX_PROBE_S, PROBE_S
@@ -281,6 +283,47 @@ def test_an_item_that_cannot_be_read_breaks_the_link(two: Two) -> None:
     two.run(2 * PROBE_S)
     assert [type(message) for message in two.a.seen] == [ChildLost]
     assert two.b.state.breaks == 1
+
+
+def test_nothing_that_follows_what_broke_the_link_is_handled(two: Two) -> None:
+    put(two.a, ["unheard-of"])
+    put(two.a, ["spawn", ["b", 1, "x"], two.parent.addressDetails, "child", []])
+    two.run(2 * PROBE_S)
+    assert two.b.seen == []
+    assert two.b.state.breaks == 1
+
+
+def test_a_link_breaks_over_an_item_that_could_not_be_handled(
+    two: Two, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("boom")
+
+    two.b.bridge._heard = fail
+    two.child()
+    two.a.bridge.tell(Lane("b", WORKFLOW), Offer(1))
+    two.run(2 * PROBE_S)
+    assert [type(message) for message in two.a.seen] == [ChildLost]
+    assert two.b.state.is_up
+    assert "boom" in caplog.text
+
+
+def test_a_link_that_cannot_take_mail_breaks_and_its_writer_lives(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = two.child()
+    monkeypatch.setattr(stream, "BACKLOG_BYTES", 10)
+    two.play(two.parent, lambda me: me.send(child, Discard(7)))
+    assert [type(message) for message in two.a.seen] == [ChildLost]
+    assert names(two.a) == ["Parent"]
+
+
+def test_an_actor_that_a_link_cannot_take_is_born_here(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "BACKLOG_BYTES", 10)
+    two.child()
+    assert (two.a.seen, two.b.seen) == ([("born",)], [])
 
 
 def test_nobody_creates_an_actor_under_another_nodes_name(two: Two) -> None:

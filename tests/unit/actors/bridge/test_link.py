@@ -8,6 +8,7 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -291,3 +292,20 @@ def test_a_letter_of_an_earlier_life_is_dropped() -> None:
     packet = Packet(1, is_last=True, body=b"of a life before")
     assert link.receive(Letter(Life(2, 1), Life(5, 1), 0, packets=[packet]), 0.2) == []
     assert link.stale == 1
+
+
+def test_a_link_holds_when_an_earlier_registration_of_the_peer_ends() -> None:
+    link = Link(5, 0.0, PATIENCE_S)
+    link.receive(Letter(Life(2, 1), link.life, 0), 0.1)
+    assert link.lose(1, "its lease ended") is None
+    assert link.is_up
+
+
+@pytest.mark.parametrize("patience_s", [0.1, 1.0])
+def test_a_used_link_with_little_patience_holds(patience_s: float) -> None:
+    pair = Pair(patience_s=patience_s)
+    pair.run(2 * PROBE_S)
+    for end in pair.ends:
+        end.use(pair.now, is_used=True)
+    pair.run(100.0)
+    assert pair.broken == ([], [])

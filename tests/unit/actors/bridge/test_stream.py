@@ -13,6 +13,7 @@ from jobx.actors.bridge.stream import (
     DATAGRAM_BYTES,
     FRAGMENT_BYTES,
     MAX_MESSAGE_BYTES,
+    MAX_PARTS,
     MAX_RESEND_S,
     RESEND_S,
     WINDOW_BYTES,
@@ -123,6 +124,13 @@ def test_a_message_that_never_ends_is_refused() -> None:
     with pytest.raises(FrameError):
         for number in range(1, MAX_MESSAGE_BYTES // FRAGMENT_BYTES + 2):
             inbox.take(Packet(number, False, packet))
+
+
+def test_a_message_of_endless_packets_without_bytes_is_refused() -> None:
+    inbox = Inbox()
+    with pytest.raises(FrameError, match=str(MAX_PARTS)):
+        for number in range(1, MAX_PARTS + 2):
+            inbox.take(Packet(number, False, b""))
 
 
 def test_nothing_is_sent_again_before_its_time() -> None:
