@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
+from typing import cast
 
 import pytest
 from thespian.actors import ActorAddress
 
 from jobx.actors.messages import Lost, Run
-from jobx.actors.request.events import Retried, from_record
+from jobx.actors.ports import Services
+from jobx.actors.request.events import Failed, Retried, from_record
+from jobx.config import RequestSettings, Settings
 from jobx.kv.requests import event_log
 from tests.simulation.executors import GONE, Faults, unpack_result
-from tests.simulation.nodes import TwoNodes
+from tests.simulation.nodes import FAR, TwoNodes
 from tests.simulation.simulator import WORKFLOW
 from tests.simulation.test_simulation import check
 
@@ -74,22 +78,63 @@ def test_a_request_goes_on_here_when_the_other_node_is_lost(tmp_path: Path) -> N
     assert unpack_result(request.result or ()) == simulation.world.expected()
 
 
-def test_what_three_nodes_were_lost_with_is_blamed(tmp_path: Path) -> None:
-    simulation = quiet(1, tmp_path)
+def all_far(simulation: TwoNodes) -> None:
+    """Let this node give back whatever it gets, so that the other node gets it."""
 
     def give_back(work: Run, owner: ActorAddress) -> None:
         lost = Lost(work.ticket, None, GONE)
         simulation.scheduler.call_later(0.1, lambda: simulation.base.deliver(owner, lost))
 
     simulation.executors.run = give_back  # type: ignore[method-assign]  # until the other node is up
+
+
+def count(simulation: TwoNodes, kind: type) -> int:
+    events = event_log.read(simulation.store, WORKFLOW, "r0")
+    return sum(isinstance(from_record(record), kind) for _, record in events)
+
+
+def test_what_three_nodes_were_lost_with_is_blamed_until_it_has_failed(tmp_path: Path) -> None:
+    simulation = quiet(1, tmp_path)
+    services = cast("Services", simulation.base.services)
+    settings = Settings(requests=RequestSettings(lost_attempts=4))
+    simulation.base.services = dataclasses.replace(services, settings=settings)
+    all_far(simulation)
     simulation.submit("r0")
     blamed = []
-    for _ in range(4):
+    for _ in range(8):
         simulation.kill_far()
         simulation.start_far()
         simulation.far_executors.run = lambda *_: None  # type: ignore[method-assign]
         simulation.scheduler.advance(3.0)
+        blamed.append((count(simulation, Retried), count(simulation, Failed)))
+    assert blamed == [(0, 0), (0, 0), (1, 0), (2, 0), (3, 0), (3, 1), (3, 1), (3, 1)]
+
+
+def test_nothing_is_blamed_when_one_node_is_cut_off_again_and_again(tmp_path: Path) -> None:
+    simulation = quiet(1, tmp_path)
+    all_far(simulation)
+    simulation.far_executors.run = lambda *_: None  # type: ignore[method-assign]
+    simulation.submit("r0")
+    for _ in range(8):
+        simulation.scheduler.advance(3.0)
         assert simulation.far.tree() != []
-        events = event_log.read(simulation.store, WORKFLOW, "r0")
-        blamed.append(sum(isinstance(from_record(record), Retried) for _, record in events))
-    assert blamed == [0, 0, 1, 2]
+        simulation.is_cut = {"near", "far"}
+        simulation.scheduler.advance(12.0)
+        simulation.is_cut = set()
+        simulation.scheduler.advance(12.0)
+    assert (count(simulation, Retried), count(simulation, Failed)) == (0, 0)
+
+
+def test_nothing_is_blamed_when_the_other_node_cannot_read_a_batch(tmp_path: Path) -> None:
+    simulation = quiet(1, tmp_path)
+    lanes = iter([FAR])
+    assert simulation.bridge is not None
+    simulation.bridge._choose = lambda _: next(lanes, None)
+    simulation.far_bridge._kinds.clear()
+    simulation.submit("r0")
+    simulation.scheduler.advance(600.0)
+    request = simulation.entity("r0")
+    assert request is not None
+    assert unpack_result(request.result or ()) == simulation.world.expected()
+    assert next(lanes, None) is None
+    assert count(simulation, Retried) == 0

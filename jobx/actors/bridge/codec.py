@@ -23,7 +23,7 @@ from jobx.actors.messages import (
     TakenBack,
 )
 from jobx.actors.runtime.address import Address
-from jobx.actors.runtime.failure import ChildFailed
+from jobx.actors.runtime.failure import ChildFailed, ChildLost
 from jobx.errors import FrameError, InternalError, InvalidInput
 from jobx.frames import UNREADABLE
 
@@ -171,7 +171,10 @@ def read_message(body: Raw) -> Any:
 def notice(exited: Exited) -> ChildActorExited:
     """Return what a parent is told of an exit."""
     child = Address(*exited.child)
-    return ChildFailed(child, *exited.failure) if exited.failure else ChildActorExited(child)
+    if exited.failure is None:
+        return ChildActorExited(child)
+    is_unread = exited.failure[0] == FrameError.__name__
+    return (ChildLost if is_unread else ChildFailed)(child, *exited.failure)
 
 
 def _pack(message: Any) -> Raw:

@@ -6,7 +6,6 @@ decisions; here decisions become messages and reports become events.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
@@ -58,13 +57,13 @@ from jobx.actors.request.state import RequestState
 from jobx.actors.request.time_spent import spent_s
 from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.actors.runtime.actor import LoopActor
-from jobx.actors.runtime.failure import ChildFailed, ChildLost
+from jobx.actors.runtime.failure import NODE_LOST, ChildFailed, ChildLost
 from jobx.errors import Conflict, InternalError
 from jobx.model import Failure
 
 #: Events without a commit, beyond which nothing new is started.
 MAX_UNCOMMITTED: Final = 256
-#: Nodes that may be lost with work; after that its first invocation is blamed.
+#: When so many nodes were lost with work, its first invocation is blamed, as by a crash.
 MAX_NODES_LOST: Final = 3
 _TIME_LIMIT: Final = "time limit"
 
@@ -98,7 +97,7 @@ class Coordinator(LoopActor):
         self._reports = ExecutorReports(self._journal, self.state, self._pace, self.node.settings)
         self._frames = FrameBuilder(begin.request, self.state, self.node)
         self._started: dict[int, _Started] = {}
-        self._nodes_lost: Counter[int] = Counter()
+        self._nodes_lost: dict[int, set[tuple[object, ...]]] = {}
         self._tickets = 0
         self._held_bytes = -1
         #: Questions to answer once the request is durable.
@@ -202,21 +201,26 @@ class Coordinator(LoopActor):
 
     def _child_lost(self, message: ChildLost, _: ActorAddress) -> None:
         """Give back the work of a batch on a lost node; what many nodes are lost with is blamed."""
-        failure = Failure(kind="lost", type="NodeLost", message=message.reason)
-        self._lose_batch(message.childAddress, failure, self._lost_with)
+        failure = Failure(kind="lost", type=message.error_type, message=message.reason)
+        self._lose_batch(message.childAddress, failure, lambda work: self._lost_with(message, work))
 
-    def _lost_with(self, work: Work) -> int | None:
+    def _lost_with(self, message: ChildLost, work: Work) -> int | None:
+        node_id, registration, actor = message.childAddress.addressDetails
         vertex = first_vertex(work)
-        self._nodes_lost[vertex] += 1
-        return vertex if self._nodes_lost[vertex] >= MAX_NODES_LOST else None
+        # A node is lost once. One that cannot read its mail counts each time, or it never ends.
+        lost = (node_id, registration, "" if message.error_type == NODE_LOST else actor)
+        nodes = self._nodes_lost.setdefault(vertex, set())
+        nodes.add(lost)
+        return vertex if len(nodes) >= MAX_NODES_LOST else None
 
     def _lose_batch(
         self, batch: ActorAddress, failure: Failure, culprit: Callable[[Work], int | None]
     ) -> None:
         self.node.executors.abandon(self._journal.key, batch)
+        crash = replace(failure, kind="crash")  # of what is blamed
         for ticket, started in list(self._started.items()):
             if started.batch == batch:
-                self._lost(Lost(ticket, culprit(started.work), failure), batch)
+                self._lost(Lost(ticket, culprit(started.work), crash), batch)
         kept = [v for v, keeper in self.state.ready.suspended.items() if keeper == batch]
         self._suspended_lost(SuspendedLost(tuple(kept), failure), batch)
 

@@ -26,7 +26,7 @@ from jobx.actors.messages import (
     TakenBack,
 )
 from jobx.actors.runtime.address import Address
-from jobx.actors.runtime.failure import ChildFailed
+from jobx.actors.runtime.failure import ChildFailed, ChildLost
 from jobx.errors import FrameError, InternalError
 from jobx.model import Failure
 from jobx.segments import FailedRun, MappedChunk, Reduced, Returned, Unstarted, pack_notes
@@ -125,6 +125,13 @@ def test_the_end_of_a_child_travels(notice: ChildActorExited) -> None:
     item = codec.read_item(codec.mail(PARENT, notice, CHILD))
     assert isinstance(item, Exited)
     assert vars(codec.notice(item)) == vars(notice)
+
+
+def test_a_child_whose_node_could_not_read_its_mail_is_lost() -> None:
+    notice = ChildFailed(CHILD, "FrameError", "it knows no such message", "")
+    item = codec.read_item(codec.mail(PARENT, notice, CHILD))
+    assert isinstance(item, Exited)
+    assert isinstance(codec.notice(item), ChildLost)
 
 
 @given(body=st.binary(max_size=60))
