@@ -41,6 +41,8 @@ from tests.support import frames
 KEY: Final = RequestKey("w", "r1")
 OWNER: Final = Address("n", 1, 1)
 OTHER: Final = Address("n", 1, 2)
+#: Created from another node.
+THEIRS: Final = Address("n", 1, "other/1/1")
 MAPPER: Final = """
 import time
 (name, (what, count)), = arguments
@@ -342,12 +344,52 @@ def test_waiting_work_is_given_back_for_an_idle_executor_elsewhere(lent: Stage) 
 
 
 def test_work_of_another_node_stays(lent: Stage) -> None:
-    theirs = Address("n", 1, "other/1/1")
-    lent.run(["wait", 0], *[["return", 1]] * 4, owner=theirs)
+    lent.run(["wait", 0], *[["return", 1]] * 4, owner=THEIRS)
     ours = [lent.run(["return", 1]) for _ in range(3)]
     borrow(lent, 9)
     lent.until(lambda: [None for _, m in lent.heard if isinstance(m, Lost) and m.ticket in ours])
     assert {owner for owner, _ in lent.heard} == {OWNER}
+
+
+def test_a_pool_that_drains_has_no_executor_and_gives_back_work_of_other_nodes(lent: Stage) -> None:
+    pool = cast("ExecutorPool", lent.executors)
+    assert pool.own_slots == 1
+    pool.drain()
+    lent.run(["return", 1])
+    ticket = lent.run(["return", 1], owner=THEIRS)
+    pool.give_back()
+    assert pool.own_slots == 0
+    assert [(owner, m.ticket, m.culprit) for owner, m in lent.heard] == [(THEIRS, ticket, None)]
+
+
+def test_a_pool_that_drains_asks_no_mapper_of_another_node(lent: Stage) -> None:
+    lent.answer(lent.run(["map", 9], owner=THEIRS))
+    cast("ExecutorPool", lent.executors).drain()
+    assert is_lost(lent.answer(lent.pull(1, owner=THEIRS)))
+
+
+def test_a_pull_that_waits_for_its_executor_is_given_back_to_another_node(lent: Stage) -> None:
+    lent.answer(lent.run(["map", 9], owner=THEIRS))
+    for _ in range(3):
+        lent.run(["wait", 0])
+    ticket = lent.pull(1, owner=THEIRS)
+    cast("ExecutorPool", lent.executors).drain()
+    assert is_lost(lent.answer(ticket))
+
+
+def test_a_pool_that_can_run_work_of_other_nodes_keeps_it(lent: Stage) -> None:
+    lent.run(["wait", 0])
+    for _ in range(3):
+        lent.run(["return", 1], owner=THEIRS)
+    cast("ExecutorPool", lent.executors).give_back()
+    assert lent.heard == []
+
+
+def test_an_executor_is_offered_when_it_is_ready(lent: Stage) -> None:
+    pool = cast("ExecutorPool", lent.executors)
+    lent.kill(False)
+    lent.until(lambda: [None] if pool.own_slots == 0 else [])
+    lent.until(lambda: [None] if pool.own_slots == 1 else [])
 
 
 def is_lost(answer: Any) -> bool:

@@ -31,7 +31,7 @@ class Pool(Protocol):
 
     @property
     def own_slots(self) -> int:
-        """Executors of this node."""
+        """Executors of this node that can take work now."""
 
     @property
     def queued(self) -> int:
@@ -43,6 +43,9 @@ class Pool(Protocol):
 
     def borrow(self, count: int, idle: Callable[[], Counter[str]]) -> None:
         """Use so many executors of other nodes; ``idle`` counts the idle ones by workflow."""
+
+    def give_back(self) -> None:
+        """Let other nodes have their waiting work back, unless an executor here will take it."""
 
     def owners(self) -> Iterable[ActorAddress]:
         """Return the owner of each work frame that an executor has."""
@@ -198,10 +201,12 @@ class Peers:
         used = {lane: self.bridge.children(lane) for lane in self._up}
         wants = lending.wants(load, sum(used.values()))
         offers = lending.offers(load, self._wanting)
-        for lane in self._up:
+        for lane in tuple(self._up):  # one may break
             is_used = used[lane] > 0 or now - self._used_at.get(lane.workflow, -QUIET_S) < QUIET_S
             self._tell(lane, offers.get(lane, 0), is_wanted=wants and is_used)
-        if load.own >= load.slots or self._wanting or any(used.values()):
+        if not load.slots and self.bridge.hosted:  # no peer sends it back, after this offer of none
+            self._pool.give_back()
+        if load.own >= load.slots or self._wanting or any(used.values()) or self.bridge.hosted:
             self._timer = self._scheduler.call_later(LOOK_S, self._look)
 
     def _tell(self, lane: Lane, count: int, *, is_wanted: bool) -> None:

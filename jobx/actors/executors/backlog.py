@@ -7,7 +7,7 @@ requests of each workflow. A request has no more work here than it has started.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 
 from thespian.actors import ActorAddress
@@ -98,6 +98,17 @@ class Queue:
         turns.requests[key] = deque(item for item in items if item.owner != owner)
         self._left(turns, key, len(items) - len(turns.requests[key]))
 
+    def take_if(self, is_wanted: Callable[[WorkItem], bool]) -> list[WorkItem]:
+        """Remove and return all items of a kind; looks at all of them."""
+        taken: list[WorkItem] = []
+        for turns in list(self._workflows.values()):
+            for key, items in list(turns.requests.items()):
+                found = [item for item in items if is_wanted(item)]
+                turns.requests[key] = deque(item for item in items if not is_wanted(item))
+                self._left(turns, key, len(found))
+                taken += found
+        return taken
+
     def _left(self, turns: _Turns, key: RequestKey, count: int) -> None:
         turns.count -= count
         self.count -= count
@@ -116,6 +127,10 @@ class Backlog:
 
     def __len__(self) -> int:
         return self.short.count + self.long.count
+
+    def take_if(self, is_wanted: Callable[[WorkItem], bool]) -> list[WorkItem]:
+        """Remove and return all items of a kind; looks at all of them."""
+        return self.short.take_if(is_wanted) + self.long.take_if(is_wanted)
 
     def drop(self, key: RequestKey, owner: ActorAddress) -> None:
         """Forget all that waits of an owner, whose request is known."""

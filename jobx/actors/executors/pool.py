@@ -26,6 +26,7 @@ from jobx.actors.executors.sending import Code, Deliver, Sending
 from jobx.actors.executors.sharing import Sharing
 from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost
 from jobx.actors.notification import Notification
+from jobx.actors.runtime.address import Address
 from jobx.config import Settings
 from jobx.kv.blobs import BlobFolder
 from jobx.model import Failure
@@ -104,8 +105,19 @@ class ExecutorPool:
 
     @property
     def own_slots(self) -> int:
-        """Number of executors of this node."""
-        return self._count
+        """Number of executors of this node that can take work now."""
+        if self._is_out:
+            return 0
+        return sum(executor.has_seat and executor.state == "ready" for executor in self._executors)
+
+    @property
+    def _is_out(self) -> bool:
+        return self._is_draining or self.trouble is not None
+
+    def give_back(self) -> None:
+        """Let other nodes have their waiting work back, unless an executor here will take it."""
+        if self._is_out:
+            self._sharing.give_back_hosted()
 
     @property
     def is_divisible(self) -> bool:
@@ -148,7 +160,7 @@ class ExecutorPool:
         """Ask the executor of a suspended mapper of ``owner``, who hears Ran or Lost."""
         item = WorkItem(pull.ticket, pull.key, pull.frame, (), pull.time_limit_s, owner)
         keeper = self._keeper(pull.vertex, owner)
-        if keeper is None:
+        if keeper is None or (self._is_draining and Address.is_hosted(owner)):
             self._deliver(owner, Lost(pull.ticket, None, KEEPER_GONE))
         elif self._is_draining:
             return  # the mapper is restarted when the node is
@@ -185,6 +197,9 @@ class ExecutorPool:
         self._is_draining = True
         self._sharing.stop()
         for executor in self._executors:
+            for item in executor.waiting:
+                if Address.is_hosted(item.owner):  # its node goes on
+                    self._deliver(item.owner, Lost(item.ticket, None, KEEPER_GONE))
             executor.waiting.clear()
             executor.recall(self._sending.number, self._loop.time())
 

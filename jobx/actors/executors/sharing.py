@@ -186,6 +186,11 @@ class Sharing:
                     away[workflow] -= 1
                     self._give_back(item)
 
+    def give_back_hosted(self) -> None:
+        """Let owners of other nodes create their waiting work anew."""
+        for item in self._backlog.take_if(lambda item: Address.is_hosted(item.owner)):
+            self._give_back(item)
+
     def _give_back(self, item: WorkItem) -> None:
         self._deliver(item.owner, Lost(item.ticket, None, KEEPER_GONE))
 

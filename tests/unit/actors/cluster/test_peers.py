@@ -23,10 +23,11 @@ from jobx.actors.runtime.system import LoopSystemBase
 class CountedPool:
     """Two executors; work never ends by itself."""
 
-    own_slots = 2
     is_divisible = False
 
     def __init__(self) -> None:
+        self.own_slots = 2
+        self.asked_back = 0
         self.work: list[ActorAddress] = []
         self.borrowed = 0
         self.idle: Callable[[], Counter[str]] = Counter
@@ -37,6 +38,9 @@ class CountedPool:
 
     def borrow(self, count: int, idle: Callable[[], Counter[str]]) -> None:
         self.borrowed, self.idle = count, idle
+
+    def give_back(self) -> None:
+        self.asked_back += 1
 
     def owners(self) -> Iterable[ActorAddress]:
         return self.work[: 2 * self.own_slots]
@@ -207,3 +211,25 @@ def test_a_closed_node_places_nothing_elsewhere() -> None:
     cluster.nodes["a"].peers.close()
     assert cluster.where(cluster.begin("a", 2)) == "aa"
     assert cluster.nodes["a"].pool.borrowed == 0
+
+
+def test_a_node_that_loses_its_executors_lends_none_and_gives_work_back() -> None:
+    cluster = Cluster()
+    cluster.begin("a", 3)
+    cluster.begin("a", 2)
+    assert cluster.nodes["b"].pool.asked_back == 0
+    cluster.nodes["b"].pool.own_slots = 0
+    cluster.run()
+    assert cluster.nodes["a"].pool.borrowed == 0
+    assert cluster.nodes["b"].pool.asked_back > 0
+
+
+def test_work_is_given_back_too_when_nobody_wants_executors_any_more() -> None:
+    cluster = Cluster()
+    made = cluster.begin("a", 3)
+    cluster.begin("a", 2)
+    cluster.end("a", made)
+    cluster.run(10.0)
+    cluster.nodes["b"].pool.own_slots = 0
+    cluster.run()
+    assert cluster.nodes["b"].pool.asked_back > 0

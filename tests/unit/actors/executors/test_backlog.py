@@ -114,3 +114,18 @@ def test_forgetting_an_owner_looks_at_no_other_request_s_work() -> None:
     backlog.drop(RequestKey("w", "r500"), Address("local", 1, 500))
     assert len(asked) == 1
     assert len(backlog) == 999
+
+
+@given(owners=st.lists(st.tuples(st.sampled_from("vw"), st.sampled_from("rs"), st.booleans())))
+def test_what_is_taken_of_a_kind_leaves_all_else(owners: list[tuple[str, str, bool]]) -> None:
+    backlog = Backlog()
+    for number, (workflow, request, is_long) in enumerate(owners):
+        queue = backlog.long if is_long else backlog.short
+        queue.add(item(number, workflow, request, owner=number % 2))
+    odd = backlog.take_if(lambda one: one.ticket % 2 == 1)
+    assert sorted(one.ticket for one in odd) == list(range(1, len(owners), 2))
+    assert len(backlog) == len(owners) - len(odd)
+    assert sorted(one.ticket for one in backlog.take_if(lambda _: True)) == list(
+        range(0, len(owners), 2)
+    )
+    assert list(backlog.short.workflows(9)) == list(backlog.long.workflows(9)) == []
