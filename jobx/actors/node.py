@@ -260,7 +260,10 @@ class Node:
         self._parts.callback(self._membership.close)
 
     async def _join(self) -> None:
-        """Become a member of the cluster, last of all: its queues are open, its executors ready."""
+        """Become a member of the cluster, last of all: the executors are ready.
+
+        Its queues may still be opening: peers ask again until one of their letters is answered.
+        """
         if self._membership is not None and self._lease is not None:
             self._membership.serve(self._library.workflows)
             self._registration = self._membership.registration(self._lease)

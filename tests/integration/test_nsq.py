@@ -344,8 +344,9 @@ def test_an_error_that_nsqd_reports_ends_nothing(caplog: pytest.LogCaptureFixtur
     asyncio.run(test())
 
 
+@pytest.mark.parametrize("client", ["publisher", "subscriber"])
 def test_a_server_that_refuses_again_and_again_is_named_once(
-    caplog: pytest.LogCaptureFixture,
+    client: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(writer: asyncio.StreamWriter) -> None:
         writer.write(IDENTIFIED + frame(1, b"E_INVALID cannot PUB (TLS required)"))
@@ -354,11 +355,29 @@ def test_a_server_that_refuses_again_and_again_is_named_once(
     async def test() -> None:
         impostor = Impostor(refuse)
         async with impostor.serve() as server:
-            publisher = Publisher(server, PLAIN)
+            one = (
+                Publisher(server, PLAIN)
+                if client == "publisher"
+                else Subscriber(server, PLAIN, TOPIC, lambda _: None)
+            )
             await eventually_soon(lambda: impostor.opened > 3)
-            publisher.close()
+            assert one._tries >= 3  # so the next tries come later and later
+            one.close()
 
     with caplog.at_level(logging.INFO):
         asyncio.run(test())
     told = [text for record in caplog.records if "nsqd" in (text := record.getMessage())]
     assert [text.partition(": ")[2] for text in told] == ["E_INVALID cannot PUB (TLS required)"]
+
+
+def test_what_is_sent_just_before_the_end_leaves() -> None:
+    async def test() -> None:
+        impostor = Impostor(lambda writer: writer.write(IDENTIFIED))
+        async with impostor.serve() as server:
+            publisher = Publisher(server, PLAIN)
+            await eventually_soon(lambda: publisher.is_ready)
+            publisher.publish(TOPIC, b"the last one")
+            publisher.close()
+            await eventually_soon(lambda: b"the last one" in impostor.heard)
+
+    asyncio.run(test())

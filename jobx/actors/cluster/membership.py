@@ -31,8 +31,8 @@ def check(settings: Settings) -> None:
     """Check the settings of a node in a cluster.
 
     Raises:
-        ConfigError: One that a bridge needs is not set, or the key is too short; or there is no
-            bridge, and the node has an id of its own.
+        ConfigError: One that a bridge needs is not set, the key is too short, or the password would
+            be sent in clear; or there is no bridge, and the node has an id of its own.
     """
     if not settings.bridge.nsqd:
         if settings.node.id != ALONE:
@@ -47,6 +47,9 @@ def check(settings: Settings) -> None:
     for name, value in needed.items():
         if not value:
             raise ConfigError(name, "nothing", "is needed with bridge.nsqd")
+    if settings.bridge.password and not settings.bridge.ca_file:
+        reason = "is sent over TLS only, which needs bridge.ca_file"
+        raise ConfigError("bridge.password", "one, which is secret", reason)
     if (length := len(settings.cluster.key)) < KEY_CHARACTERS:
         reason = f"must have at least {KEY_CHARACTERS} characters"
         raise ConfigError("cluster.key", f"{length}, which are secret", reason)

@@ -105,9 +105,10 @@ class Connection(AsyncConn, asyncio.Protocol):
         self._task = self._loop.create_task(self._dial())
 
     def close(self, reason: str = "it was closed") -> None:
-        """Close the connection at once."""
+        """Close the connection at once; what the network takes now is still sent."""
         self._reason = reason
         if self._transport is not None:
+            self._flush()
             self._transport.abort()
         elif self._task is not None:
             self._task.cancel()
@@ -183,7 +184,7 @@ class Connection(AsyncConn, asyncio.Protocol):
 
     def _flush(self) -> None:
         out, self._out, self._out_bytes = self._out, [], 0
-        if self._transport is not None and not self._transport.is_closing():
+        if out and self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(out))
 
     def _ask_for_speed(self, data: dict[str, Any], **_: object) -> None:

@@ -46,6 +46,8 @@ def test_what_a_node_with_a_bridge_lacks_is_named(name: str) -> None:
         ("node.id", "Not/A/Name"),
         ("node.id", ""),
         ("cluster.name", ""),
+        ("bridge.deaf_s", "0.5"),
+        ("bridge.password", "sent in clear"),
     ],
 )
 def test_a_wrong_name_or_key_is_refused(name: str, value: str) -> None:
