@@ -22,6 +22,8 @@ from jobx.actors.runtime.scheduler import Scheduler, Timer
 LOOK_S: Final = 0.05
 #: A workflow without new batches for this long wants no executors of other nodes.
 QUIET_S: Final = 1.0
+#: A peer whose link broke is offered nothing for so long, in case that its work breaks it again.
+REST_S: Final = 1.0
 #: Batches with more items than these bytes stay.
 MAX_ITEMS_BYTES: Final = 256 << 10
 
@@ -86,6 +88,7 @@ class Peers:
         self._more_room = more_room
         self._members: dict[str, Member] = {}
         self._workflows: set[str] = set()
+        self._rests_until: dict[Lane, float] = {}
         #: When a batch of a workflow was last created here.
         self._used_at: dict[str, float] = {}
         self._up: set[Lane] = set()
@@ -171,6 +174,8 @@ class Peers:
         if self.bridge.is_up(lane):
             self._up.add(lane)
             self._look_soon()
+        else:
+            self._rests_until[lane] = self._scheduler.now() + REST_S
 
     def _offer(self, lane: Lane, count: int) -> None:
         self._offered[lane] = count
@@ -200,7 +205,8 @@ class Peers:
         load, now = self._load(), self._scheduler.now()
         used = {lane: self.bridge.children(lane) for lane in self._up}
         wants = lending.wants(load, sum(used.values()))
-        offers = lending.offers(load, self._wanting)
+        rested = [lane for lane in self._wanting if now >= self._rests_until.get(lane, now)]
+        offers = lending.offers(load, rested)
         for lane in tuple(self._up):  # one may break
             is_used = used[lane] > 0 or now - self._used_at.get(lane.workflow, -QUIET_S) < QUIET_S
             self._tell(lane, offers.get(lane, 0), is_wanted=wants and is_used)

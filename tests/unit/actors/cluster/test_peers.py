@@ -12,8 +12,9 @@ from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.ends import Site
 from jobx.actors.bridge.envelope import Seal
 from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
+from jobx.actors.bridge.transport import Lane
 from jobx.actors.cluster.members import Member, NodeRecord
-from jobx.actors.cluster.peers import LOOK_S, MAX_ITEMS_BYTES, Peers
+from jobx.actors.cluster.peers import LOOK_S, MAX_ITEMS_BYTES, REST_S, Peers
 from jobx.actors.messages import RequestKey, Run
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.scheduler import VirtualScheduler
@@ -191,6 +192,20 @@ def test_a_lost_node_lends_nothing() -> None:
     del cluster.members["b"]
     cluster.nodes["a"].peers.saw(dict(cluster.members))
     assert cluster.nodes["a"].pool.borrowed == 0
+
+
+def test_a_node_rests_before_it_lends_again_over_a_link_that_broke() -> None:
+    cluster = Cluster()
+    cluster.begin("a", 3)
+    bridge = cluster.nodes["b"].bridge
+    end = bridge._ends[Lane("a", "w")]
+    bridge._broke(end, end.link.give_up("its work could not be handled"))
+    cluster.begin("a", 1)
+    assert bridge.is_up(Lane("a", "w"))
+    assert cluster.nodes["a"].pool.borrowed == 0
+    cluster.run(REST_S)
+    cluster.begin("a", 1)
+    assert cluster.nodes["a"].pool.borrowed == 2
 
 
 def test_a_node_that_offers_less_gets_no_batches() -> None:
