@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import trustme
 
-from jobx.actors.bridge.nsq import connection
+from jobx.actors.bridge.nsq import clients, connection
 from jobx.actors.bridge.nsq.clients import UNSENT_BYTES, Publisher, Server, Subscriber
 from jobx.actors.bridge.nsq.connection import Access
 from tests.support import nsq
@@ -368,6 +368,33 @@ def test_a_server_that_refuses_again_and_again_is_named_once(
         asyncio.run(test())
     told = [text for record in caplog.records if "nsqd" in (text := record.getMessage())]
     assert [text.partition(": ")[2] for text in told] == ["E_INVALID cannot PUB (TLS required)"]
+
+
+def test_a_publisher_trusts_a_server_that_holds_after_a_publication(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(clients, "STEADY_S", 0.01)
+
+    def refuse_first(writer: asyncio.StreamWriter) -> None:
+        if impostor.opened == 1:
+            writer.close()
+        else:
+            writer.write(IDENTIFIED)
+
+    impostor = Impostor(refuse_first)
+
+    async def test() -> None:
+        async with impostor.serve() as server:
+            publisher = Publisher(server, PLAIN)
+            await eventually_soon(lambda: publisher.is_ready)
+            await asyncio.sleep(0.1)
+            assert not any_of("is there", caplog)
+            publisher.publish(TOPIC, b"hello")
+            await eventually_soon(lambda: any_of("is there", caplog))
+            publisher.close()
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(test())
 
 
 def test_what_is_sent_just_before_the_end_leaves() -> None:

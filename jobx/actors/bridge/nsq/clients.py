@@ -71,7 +71,11 @@ class _Client:
 
     def _ready(self, connection: Connection) -> None:
         self.is_ready = True
-        self._steady = self._loop.call_later(STEADY_S, self._held)
+
+    def _used(self) -> None:
+        """Trust the connection when it holds from now on: nsqd refuses some at a command only."""
+        if self._steady is None:
+            self._steady = self._loop.call_later(STEADY_S, self._held)
 
     def _held(self) -> None:
         if self._tries:
@@ -85,6 +89,7 @@ class _Client:
         self.is_ready = False
         if self._steady is not None:
             self._steady.cancel()
+            self._steady = None
         if self._is_closed:
             return
         if not self._tries:
@@ -116,6 +121,7 @@ class Subscriber(_Client):
         super()._ready(connection)
         connection.send(protocol.subscribe(self._topic, CHANNEL))
         connection.send_rdy(min(IN_FLIGHT, connection.max_rdy_count))
+        self._used()
 
     def _take(self, message: Any) -> None:
         # The sender keeps it until the receiver has acknowledged it, so nsqd need not.
@@ -139,5 +145,6 @@ class Publisher(_Client):
         """Send a message, or drop it when there is no connection or too much waits."""
         if self.is_ready and self._connection.unsent_bytes < UNSENT_BYTES:
             self._connection.send(protocol.pub(topic, body))
+            self._used()
         else:
             self.dropped += 1
