@@ -408,3 +408,17 @@ def test_what_is_sent_just_before_the_end_leaves() -> None:
             await eventually_soon(lambda: b"the last one" in impostor.heard)
 
     asyncio.run(test())
+
+
+def test_what_is_sent_just_before_the_end_leaves_in_tls(kind: str, tmp_path: Path) -> None:
+    pki = Pki(tmp_path)
+
+    async def test(nsqd: nsq.Nsqd) -> None:
+        async with ends(server_of(nsqd), pki.access(pki.authority)) as both:
+            await both.pass_on(b"hello")
+            both.publisher.publish(TOPIC, b"the last one")
+            both.publisher.close()
+            await eventually_soon(lambda: b"the last one" in both.got)
+
+    with nsq.running(kind, tmp_path, *nsq.tls_flags(kind, *pki.files("127.0.0.1"))) as nsqd:
+        asyncio.run(test(nsqd))
