@@ -22,6 +22,7 @@ import pytest
 from jobx import model, values
 from jobx.actors.coordination.work_frames import FrameBuilder
 from jobx.actors.executors.pool import ExecutorPool
+from jobx.actors.executors.processes import ExecutorProcesses
 from jobx.actors.messages import Lost, Ran, RequestKey, Run, SuspendedLost, TakenBack
 from jobx.actors.ports import Executors, Services
 from jobx.actors.request.decisions import RunMappers
@@ -360,6 +361,19 @@ def test_a_pool_that_drains_has_no_executor_and_gives_back_work_of_other_nodes(l
     pool.give_back()
     assert pool.own_slots == 0
     assert [(owner, m.ticket, m.culprit) for owner, m in lent.heard] == [(THEIRS, ticket, None)]
+
+
+def test_a_pool_without_executors_gives_back_work_of_other_nodes(
+    lent: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = cast("ExecutorPool", lent.executors)
+    lent.run(["wait", 0], ["wait", 0])
+    for _ in range(2):
+        lent.run(["return", 1], owner=THEIRS)
+    monkeypatch.setattr(ExecutorProcesses, "trouble", "the fork server of the executors is gone")
+    pool.give_back()
+    assert pool.own_slots == 0
+    assert {owner for owner, _ in lent.heard} == {THEIRS}
 
 
 def test_a_pool_that_drains_asks_no_mapper_of_another_node(lent: Stage) -> None:
