@@ -55,7 +55,7 @@ class Proxy:
 
     def repeat(self) -> None:
         """Say to the server again all that clients have said, each connection in one of its own."""
-        for said in list(self._said):
+        for said in [bytes(said) for said in self._said]:  # a copy: what is sent cannot grow
             with socket.create_connection(self._target, timeout=5) as again:
                 again.sendall(said)
                 again.settimeout(_DONE_S)
