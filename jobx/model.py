@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import chain
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeGuard, TypeVar
 
 import msgspec
 
@@ -272,13 +272,18 @@ _DECODERS: Final[dict[type[Any], msgspec.json.Decoder[Any]]] = {
 }
 
 
+def is_name(name: object) -> TypeGuard[str]:
+    """Tell whether something is a valid name of an entity."""
+    return isinstance(name, str) and bool(_NAME.match(name)) and ".." not in name
+
+
 def check_name(where: str, name: object) -> str:
     """Return ``name`` if it is a valid name of an entity.
 
     Raises:
         InvalidInput: It is not.
     """
-    if isinstance(name, str) and _NAME.match(name) and ".." not in name:
+    if is_name(name):
         return name
     raise InvalidInput(where, quote(name), _NAME_REASON)
 

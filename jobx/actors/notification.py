@@ -57,13 +57,8 @@ def is_at_least(level: Level, least: Level) -> bool:
 
 def store_stalled(node_id: str, error: JobxError) -> Notification:
     """Return the notification that the store takes no writes."""
-    return Notification(
-        kind="store.stalled",
-        level="critical",
-        subject=f"node {node_id} cannot write: {error}",
-        cause=node_id,
-        text="Accepted requests wait and resume by themselves. Until then no request is accepted.",
-    )
+    text = "Accepted requests wait and resume by themselves. Until then no request is accepted."
+    return _of_node("store.stalled", "critical", node_id, f"cannot write: {error}", text)
 
 
 def store_damaged(node_id: str, error: JobxError) -> Notification:
@@ -79,33 +74,24 @@ def store_damaged(node_id: str, error: JobxError) -> Notification:
 
 def store_back(node_id: str) -> Notification:
     """Return the notification that the store takes writes again."""
-    return Notification(
-        kind="store.back",
-        level="warning",
-        subject=f"node {node_id} can write again",
-        cause=node_id,
-    )
+    return _of_node("store.back", "warning", node_id, "can write again")
 
 
 def place_away(node_id: str, error: JobxError) -> Notification:
     """Return the notification that the shared place of large values does not answer."""
-    return Notification(
-        kind="blobs.away",
-        level="critical",
-        subject=f"node {node_id} cannot use the shared place: {error}",
-        cause=node_id,
-        text="Requests with large values wait and resume by themselves.",
-    )
+    text = "Requests with large values wait and resume by themselves."
+    subject = f"cannot use the shared place: {error}"
+    return _of_node("blobs.away", "critical", node_id, subject, text)
 
 
 def place_back(node_id: str) -> Notification:
     """Return the notification that the shared place of large values answers again."""
-    return Notification(
-        kind="blobs.back",
-        level="warning",
-        subject=f"node {node_id} can use the shared place of large values again",
-        cause=node_id,
-    )
+    subject = "can use the shared place of large values again"
+    return _of_node("blobs.back", "warning", node_id, subject)
+
+
+def _of_node(kind: str, level: Level, node_id: str, what: str, text: str = "") -> Notification:
+    return Notification(kind, level, f"node {node_id} {what}", cause=node_id, text=text)
 
 
 def request_failed(request: model.Request) -> Notification:

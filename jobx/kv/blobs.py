@@ -13,9 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from jobx.errors import InvalidInput
-from jobx.model import check_name
-from jobx.system.disk import create_folder, translate
+from jobx.model import check_name, is_name
+from jobx.system.disk import create_folder, sync, translate
 from jobx.system.errors import translate_read
 
 
@@ -99,7 +98,7 @@ class BlobFolder:
         try:
             _write(folder, name, body)
             for path in (folder, folder.parent, folder.parent.parent):
-                _sync(path)
+                sync(path)
         except OSError as error:
             raise translate(error, folder / name) from error
         self.share(str(folder), name, len(body), zlib.crc32(body))
@@ -204,14 +203,6 @@ def _write(folder: Path, name: str, body: bytes) -> None:
         raise
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _clear(path: Path, is_stopping: Callable[[], bool]) -> bool:
     """Remove the contents of a folder, without following links; return False if stopped."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -237,20 +228,12 @@ def _folders(parent: Path) -> Iterator[Path]:
     try:
         with os.scandir(parent) as items:
             for item in items:
-                if item.is_dir(follow_symlinks=False) and _is_name(item.name):
+                if item.is_dir(follow_symlinks=False) and is_name(item.name):
                     yield parent / item.name
     except FileNotFoundError:
         return
     except OSError as error:
         raise translate(error, parent) from error
-
-
-def _is_name(text: str) -> bool:
-    try:
-        check_name("folder", text)
-    except InvalidInput:
-        return False
-    return True
 
 
 def _sizes(root: Path) -> Iterator[int]:

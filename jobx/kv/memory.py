@@ -13,6 +13,7 @@ from jobx.kv.leases import Held, Holders, decode, encode
 from jobx.kv.prefixes import span
 from jobx.kv.store import (
     Chain,
+    ChainStore,
     CommitOutcome,
     Create,
     Delete,
@@ -30,7 +31,7 @@ from jobx.kv.write_batch import name_of, too_large
 _LOOK_S: Final = 0.02
 
 
-class MemoryStore:
+class MemoryStore(ChainStore):
     """The contract of ``Store`` on a dictionary and a sorted list of its keys.
 
     Args:
@@ -69,12 +70,6 @@ class MemoryStore:
             if reverse:
                 keys.reverse()
             return [self._entries[key] for key in keys[:limit]]
-
-    def commit(self, writes: Unit) -> None:
-        """See ``Store.commit``."""
-        (outcome,) = self.commit_many([[writes]])
-        if outcome.error is not None:
-            raise outcome.error
 
     def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         """See ``Store.commit_many``."""

@@ -13,6 +13,7 @@ called from any thread, and never wait without a bound.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final, Protocol, TypeAlias, final
 
@@ -174,3 +175,17 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release everything; further calls raise StoreRefused. Idempotent."""
+
+
+class ChainStore(ABC):
+    """The part of a store for which one unit is one chain."""
+
+    @abstractmethod
+    def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
+        """See ``Store.commit_many``."""
+
+    def commit(self, writes: Unit) -> None:
+        """See ``Store.commit``."""
+        (outcome,) = self.commit_many([[writes]])
+        if outcome.error is not None:
+            raise outcome.error

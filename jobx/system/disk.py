@@ -27,6 +27,15 @@ def translate(error: OSError, path: Path) -> JobxError:
     return errors.translate(error, str(path))
 
 
+def sync(folder: str | Path) -> None:
+    """Make the names in a folder survive the loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def create_folder(path: Path) -> None:
     """Create a folder and its parents, for its owner only; an existing folder is not changed.
 

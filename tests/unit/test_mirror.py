@@ -38,12 +38,16 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "tests/contract/test_files.py": ("handlers/files/*",),
     "tests/contract/test_languages.py": ("handlers/languages/*", "languages"),
-    "tests/contract/test_leases.py": ("kv/leases", "kv/timed_lease", "kv/etcd2/leases"),
+    "tests/contract/test_leases.py": (
+        *("kv/leases", "kv/timed_lease", "kv/etcd2/leases", "kv/etcd2/watches"),
+    ),
     "tests/contract/test_node.py": (
         *("actors/foreground", "actors/gateway/*_verbs", "actors/messages", "actors/node"),
         *("actors/ports", "http/node/link", "questions", "views"),
     ),
-    "tests/contract/test_store.py": ("kv/store", "kv/memory", "kv/etcd2/store", "kv/etcd2/loose"),
+    "tests/contract/test_store.py": (
+        *("kv/store", "kv/served_store", "kv/memory", "kv/etcd2/store", "kv/etcd2/loose"),
+    ),
     "tests/contract/test_transports.py": ("actors/bridge/memory", "actors/bridge/nsq/*"),
     "tests/contract/test_values.py": ("json_reading", "listed", "tagged_json"),
     "tests/integration/test_cli.py": (

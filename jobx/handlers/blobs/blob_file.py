@@ -11,6 +11,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import NoReturn
 
+from jobx.system.disk import sync
 from jobx.system.errors import translate
 
 
@@ -118,8 +119,4 @@ def _sync_folders(path: str) -> None:
     """
     for _ in range(3):
         path = os.path.dirname(path)
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(path)

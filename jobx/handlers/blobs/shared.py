@@ -19,13 +19,13 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any, BinaryIO, Final, TypeAlias, TypeVar
 
-from jobx.errors import BlobDamaged, InvalidInput, JobxError, StoreFull, StoreUnavailable
+from jobx.errors import BlobDamaged, JobxError, StoreFull, StoreUnavailable
 from jobx.handlers.blobs.blob_file import BlobFile
 from jobx.handlers.files import folders
 from jobx.handlers.files.backend import BLOBS, BackEnd
 from jobx.handlers.files.files import OWN_THREADS
 from jobx.handlers.files.paths import Parts
-from jobx.model import check_name
+from jobx.model import check_name, is_name
 from jobx.system.backoff import doubled
 from jobx.system.errors import FULL, translate_read
 
@@ -292,7 +292,7 @@ class SharedBlobs:
 
     def _names(self, place: Parts) -> Iterator[str]:
         found = self.call(lambda back_end: _list(back_end, place))
-        yield from (one.name for one in found if one.is_folder and _is_name(one.name))
+        yield from (one.name for one in found if one.is_folder and is_name(one.name))
 
     def _translated(self, error: OSError) -> JobxError:
         reason = error.strerror or str(error) or type(error).__name__
@@ -365,11 +365,3 @@ def _remove(back_end: BackEnd, place: Parts) -> None:
 def _remove_folder(back_end: BackEnd, place: Parts) -> None:
     with suppress(*_MISSING):
         back_end.rmdir(place)
-
-
-def _is_name(text: str) -> bool:
-    try:
-        check_name("folder", text)
-    except InvalidInput:
-        return False
-    return True

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import BinaryIO, Final, Literal, Protocol
 
@@ -14,6 +16,7 @@ from jobx.handlers.files.paths import Parts
 WORKING: Final = "working"
 BLOBS: Final = "blobs"
 TEMPORARY: Final = "temporary"
+_COPY_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +115,10 @@ class BackEnd(Protocol):
 def failure(number: int) -> OSError:
     """Return the system's error with that number."""
     return OSError(number, os.strerror(number))
+
+
+def copy_through(back_end: BackEnd, source: Parts, target: Parts) -> None:
+    """Copy a file by reading and writing it."""
+    with back_end.read(source) as original, closing(back_end.draft(target)) as copied:
+        shutil.copyfileobj(original, copied.file, _COPY_BYTES)
+        copied.publish()

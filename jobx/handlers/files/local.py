@@ -9,18 +9,16 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, Final
 
-from jobx.handlers.files.backend import TEMPORARY, Stat, failure
+from jobx.handlers.files.backend import TEMPORARY, Stat, copy_through, failure
 from jobx.handlers.files.paths import Parts, refused
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_COPY_BYTES: Final = 1 << 20
 _DRAFT: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -81,9 +79,7 @@ class Local:
 
     def copy(self, source: Parts, target: Parts) -> None:
         """Copy a file; a file at ``target`` is replaced as a whole."""
-        with self.read(source) as original, closing(self.draft(target)) as copied:
-            shutil.copyfileobj(original, copied.file, _COPY_BYTES)
-            copied.publish()
+        copy_through(self, source, target)
 
     def read(self, path: Parts) -> BinaryIO:
         """Open a file; if it is replaced meanwhile, the old version is read to its end."""

@@ -9,10 +9,9 @@ from __future__ import annotations
 import datetime
 import errno
 import io
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, Final
 
 from fsspec import AbstractFileSystem
@@ -147,12 +146,6 @@ class Remote:
         with suppress(FileNotFoundError):
             if self.stat(path).is_folder:
                 raise failure(errno.EISDIR)
-
-    def copy_through(self, source: Parts, target: Parts) -> None:
-        """Copy a file by reading and writing it, for stores that cannot copy."""
-        with self.read(source) as original, closing(self.draft(target)) as copied:
-            shutil.copyfileobj(original, copied.file, _COPY_BYTES)
-            copied.publish()
 
 
 class RemoteDraft:

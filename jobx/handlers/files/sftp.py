@@ -18,7 +18,7 @@ import asyncssh
 from fsspec.asyn import sync
 from sshfs import SSHFileSystem
 
-from jobx.handlers.files.backend import TEMPORARY, Stat, failure
+from jobx.handlers.files.backend import TEMPORARY, Stat, copy_through, failure
 from jobx.handlers.files.paths import Parts, refused
 from jobx.handlers.files.remote import Remote, Stream
 
@@ -78,7 +78,7 @@ class Sftp(Remote):
 
     def copy(self, source: Parts, target: Parts) -> None:
         """Copy a file; a file at ``target`` is replaced as a whole."""
-        self.copy_through(source, target)
+        copy_through(self, source, target)
 
     def read(self, path: Parts) -> BinaryIO:
         """Open a file; if it is replaced meanwhile, the old version is read to its end."""

@@ -28,6 +28,7 @@ from jobx.kv.etcd.watches import EtcdWatch
 from jobx.kv.leases import Held
 from jobx.kv.net_effect import Played, play
 from jobx.kv.prefixes import span
+from jobx.kv.served_store import ServedStore
 from jobx.kv.store import STORE_FAULTS, Chain, CommitOutcome, Entry, Limits, Unit
 from jobx.kv.write_batch import coalesce, name_of, too_large
 
@@ -39,7 +40,7 @@ _LOOK_S: Final = 30.0
 _COMMIT_TIMEOUTS: Final = 10
 
 
-class EtcdStore:
+class EtcdStore(ServedStore):
     """The contract of ``Store`` on a cluster of etcd.
 
     Args:
@@ -62,10 +63,6 @@ class EtcdStore:
         self._space = Space(root)
         self.limits = limits
         opened(connection, lambda: self.range("", limit=1, damaged=[]))
-
-    def get(self, key: str) -> Entry | None:
-        """See ``Store.get``."""
-        return self._get(key)[0]
 
     def range(
         self,
@@ -93,12 +90,6 @@ class EtcdStore:
             last = answer.kvs[-1].key  # damaged entries do not count
             low, high = (low, last) if reverse else (last + b"\0", high)
 
-    def commit(self, writes: Unit) -> None:
-        """See ``Store.commit``."""
-        (outcome,) = self.commit_many([[writes]])
-        if outcome.error is not None:
-            raise outcome.error
-
     def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         """See ``Store.commit_many``."""
         self._connection.check_open()
@@ -113,20 +104,11 @@ class EtcdStore:
                 break
         return ends.outcomes()
 
-    def wait(self, key: str, revision: int, timeout_s: float) -> Entry | None:
-        """See ``Store.wait``."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            entry, seen = self._get(key)
-            if (entry.revision if entry else 0) != revision:
-                return entry
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                return None
-            create = rpc_pb2.WatchCreateRequest(key=self._space.key(key), start_revision=seen + 1)
-            request = rpc_pb2.WatchRequest(create_request=create)
-            with closing(self._connection.watch(request, min(left_s, _LOOK_S))) as answers:
-                next((answer for answer in answers if answer.events or answer.canceled), None)
+    def _look(self, key: str, revision: int, limit_s: float) -> None:
+        create = rpc_pb2.WatchCreateRequest(key=self._space.key(key), start_revision=revision)
+        request = rpc_pb2.WatchRequest(create_request=create)
+        with closing(self._connection.watch(request, min(limit_s, _LOOK_S))) as answers:
+            next((answer for answer in answers if answer.events or answer.canceled), None)
 
     def lease(self, key: str, holder: str, ttl_s: float, value: str = "") -> EtcdLease:
         """See ``Leases.lease``."""
@@ -137,19 +119,11 @@ class EtcdStore:
         """See ``Leases.watch``."""
         return EtcdWatch(self._connection, self._space, prefix)
 
-    def size_bytes(self) -> int:
-        """See ``Store.size_bytes``: the data is on other machines."""
-        return 0
-
-    def check(self) -> None:
-        """See ``Store.check``: the servers check their data."""
-
     def close(self) -> None:
         """See ``Store.close``."""
         self._connection.close()
 
-    def _get(self, key: str) -> tuple[Entry | None, int]:
-        """Return an entry, and the store's revision at the read."""
+    def _seen(self, key: str) -> tuple[Entry | None, int]:
         name = self._space.key(key)
         if not name:
             self._connection.check_open()

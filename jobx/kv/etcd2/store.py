@@ -16,14 +16,16 @@ from jobx.kv.etcd2.calls import Call, Look, Node, Steps, T
 from jobx.kv.etcd2.connection import CONNECTIONS, Etcd2Connection
 from jobx.kv.etcd2.errors import hung_up, is_no_etcd
 from jobx.kv.etcd2.lanes import waits
-from jobx.kv.etcd2.leases import Etcd2Lease, Etcd2Watch
+from jobx.kv.etcd2.leases import Etcd2Lease
 from jobx.kv.etcd2.names import Names
 from jobx.kv.etcd2.notes import Notes
 from jobx.kv.etcd2.reading import Reader
 from jobx.kv.etcd2.redo import Redo
 from jobx.kv.etcd2.units import Writer
+from jobx.kv.etcd2.watches import Etcd2Watch
 from jobx.kv.leases import Held
-from jobx.kv.store import STORE_FAULTS, Chain, CommitOutcome, Entry, Limits, Unit
+from jobx.kv.served_store import ServedStore
+from jobx.kv.store import STORE_FAULTS, Chain, CommitOutcome, Entry, Limits
 from jobx.kv.write_batch import too_large
 
 #: v2 has no limit of its own below 10 MB, and keeps all values in memory.
@@ -38,7 +40,7 @@ _COMMIT_TIMEOUTS: Final = 10
 _PATIENCE_S: Final = 1.0
 
 
-class Etcd2Store:
+class Etcd2Store(ServedStore):
     """The contract of ``Store`` on a cluster of etcd, v2 API.
 
     Args:
@@ -89,9 +91,8 @@ class Etcd2Store:
             reason = f"{base.path} is no folder; choose another prefix in store.url"
             raise StoreRefused(place, reason)
 
-    def get(self, key: str) -> Entry | None:
-        """See ``Store.get``."""
-        return self._take(self._reader.get(key))[0]
+    def _seen(self, key: str) -> tuple[Entry | None, int]:
+        return self._take(self._reader.get(key))
 
     def range(
         self,
@@ -105,12 +106,6 @@ class Etcd2Store:
         """See ``Store.range``. Whole folders are read, whatever the limit."""
         self._connection.check_open()
         return self._take(self._reader.range(prefix, after, limit, reverse, damaged))
-
-    def commit(self, writes: Unit) -> None:
-        """See ``Store.commit``."""
-        (outcome,) = self.commit_many([[writes]])
-        if outcome.error is not None:
-            raise outcome.error
 
     def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         """See ``Store.commit_many``."""
@@ -127,18 +122,8 @@ class Etcd2Store:
                 way.go_on([next(answers) for _ in some])
         return [CommitOutcome(way.done[0], way.error) for way in ways]
 
-    def wait(self, key: str, revision: int, timeout_s: float) -> Entry | None:
-        """See ``Store.wait``."""
-        deadline = time.monotonic() + timeout_s
-        path = self._names.path(key)
-        while True:
-            entry, seen = self._take(self._reader.get(key))
-            if (entry.revision if entry else 0) != revision:
-                return entry
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                return None
-            self._connection.watch(path, seen + 1, min(left_s, LOOK_S))
+    def _look(self, key: str, revision: int, limit_s: float) -> None:
+        self._connection.watch(self._names.path(key), revision, min(limit_s, LOOK_S))
 
     def lease(self, key: str, holder: str, ttl_s: float, value: str = "") -> Etcd2Lease:
         """See ``Leases.lease``."""
@@ -148,13 +133,6 @@ class Etcd2Store:
     def watch(self, prefix: str) -> Etcd2Watch:
         """See ``Leases.watch``."""
         return Etcd2Watch(self._connection, self._names, prefix)
-
-    def size_bytes(self) -> int:
-        """See ``Store.size_bytes``: the data is on other machines."""
-        return 0
-
-    def check(self) -> None:
-        """See ``Store.check``: the servers check their data."""
 
     def close(self) -> None:
         """See ``Store.close``."""

@@ -32,7 +32,7 @@ from jobx.kv.sqlite.statements import (
     try_unit,
     write_coalesced,
 )
-from jobx.kv.store import Chain, CommitOutcome, Entry, Limits, Unit
+from jobx.kv.store import Chain, ChainStore, CommitOutcome, Entry, Limits
 from jobx.kv.write_batch import coalesce, too_large
 from jobx.system.disk import born_private, close_to_others, own_folder
 
@@ -46,7 +46,7 @@ _CHECKPOINT_PAGES: Final = 4000
 _WAL_LIMIT_BYTES: Final = 64 << 20
 
 
-class SqliteStore:
+class SqliteStore(ChainStore):
     """The contract of ``Store`` on one SQLite file.
 
     Args:
@@ -112,12 +112,6 @@ class SqliteStore:
             return select(reader, bounds, limit, reverse, damaged)
 
         return self._read(ask)
-
-    def commit(self, writes: Unit) -> None:
-        """See ``Store.commit``."""
-        (outcome,) = self.commit_many([[writes]])
-        if outcome.error is not None:
-            raise outcome.error
 
     def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
         """See ``Store.commit_many``."""

@@ -18,7 +18,7 @@ from jobx import values
 from jobx.actors.egress.writers.base import Names, Options, Result, Writer
 from jobx.errors import InvalidInput
 from jobx.model import check_name
-from jobx.system.disk import translate
+from jobx.system.disk import sync, translate
 from jobx.values import Key, Pair, Value
 
 _WHERE: Final = "result writer file"
@@ -68,7 +68,7 @@ class FileWriter(Writer[FileOptions]):
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():  # otherwise it appeared as a whole
                 _write_whole(path, result, options)
-            _sync(path.parent)
+            sync(path.parent)
         except OSError as error:
             raise translate(error, path) from error
 
@@ -143,11 +143,3 @@ def _write_folder(partial: Path, pairs: Iterator[Pair]) -> None:
 def json_line(value: Value) -> bytes:
     """Return a value as a line of JSON."""
     return msgspec.json.encode(values.to_jsonable(value)) + b"\n"
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
