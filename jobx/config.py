@@ -106,6 +106,8 @@ class ClusterSettings(Section, frozen=True, kw_only=True):
     name: NodeId = "jobx"
     #: Secret of the cluster, the same for all nodes: at least 32 characters.
     key: str = ""
+    #: File with the secret, in place of ``key``; others may not read it.
+    key_file: str = ""
 
 
 class BridgeSettings(Section, frozen=True, kw_only=True):

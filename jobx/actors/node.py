@@ -17,7 +17,7 @@ from typing import Final, TypeVar, cast
 from thespian.actors import ActorSystem, ChildActorExited
 
 from jobx.actors.budget import OpenBudget
-from jobx.actors.cluster import membership
+from jobx.actors.cluster import identity, membership
 from jobx.actors.cluster.membership import Membership
 from jobx.actors.cluster.registration import Registration
 from jobx.actors.coordination.batches import Batch
@@ -208,6 +208,8 @@ class Node:
         if self._shared is not None:
             self._parts.callback(self._shared.close)
         await self._hold_store()
+        if settings.bridge.nsqd:
+            await in_daemon("cluster", lambda: identity.confirm(self._store, settings.cluster))
         self._blobs = BlobFolder(settings.blob_path, self._shared)
         self._library = Library(self._store)
         self._background = self._threads(1, "background")

@@ -9,6 +9,9 @@
     requests/<workflow>/<id>/log/<n>          the events of a request
     open/<node>/<workflow>/<id>               requests that a node coordinates, with a mark, JSON
     nodes/<node>                              the lease of a node that runs, on etcd
+    cluster                                   the cluster that has the store, JSON
+    calls/<node>/<what>                       what a node is asked to do
+    reports/<node>                            what a node said when it was last asked, JSON
     sweeps                                    the lease of the node that sweeps, on etcd
     lives/<node>                              what the last start of a node left, JSON
     kept/<workflow>/<plan>/<finished_at>/<id> finished requests, by plan and by end
@@ -40,6 +43,8 @@ FINISHED: Final = "finished/"
 STORE_ID: Final = "store_id"
 #: Where all nodes of the store have their large values, for people.
 BLOBS_PLACE: Final = "blobs_place"
+#: The record of the cluster that the store belongs to.
+CLUSTER: Final = "cluster"
 #: The lease of the one node that removes what nobody needs.
 SWEEPS: Final = "sweeps"
 #: Writing or deleting it shows whether the store takes writes.
@@ -105,6 +110,16 @@ def opened(node_id: str, workflow_name: str, request_id: str) -> str:
 def node(node_id: str) -> str:
     """Return the key of the lease of a node that runs."""
     return f"nodes/{node_id}"
+
+
+def call(node_id: str, what: str = "") -> str:
+    """Return the key of what a node is asked to do; the prefix of all such keys without it."""
+    return f"calls/{node_id}/{what}"
+
+
+def report(node_id: str) -> str:
+    """Return the key of what a node told of itself when it was asked last."""
+    return f"reports/{node_id}"
 
 
 def life(node_id: str) -> str:

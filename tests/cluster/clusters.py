@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobx import meanings
 from tests.support import nsq
 from tests.support.authoring import COUNT, define
-from tests.support.served import Answer, Served, served
+from tests.support.served import LAUNCH, Answer, Served, served
 
 KEY = "a secret of thirty-two characters"
 #: Maps ``n`` numbers to the step ``each``, where each mapper sleeps for so many milliseconds.
@@ -37,9 +41,26 @@ class Cluster:
 
     def start(self, name: str, **environ: str) -> Served:
         """Start a node."""
-        data_dir, shared = self._folder / name, self._folder / "blobs"
+        variables = self._variables(name, environ)
+        self.nodes[name] = self._stack.enter_context(served(self._folder / name, **variables))
+        return self.nodes[name]
+
+    def refusal(self, name: str, **environ: str) -> str:
+        """Return what a node says that is refused at start."""
+        variables = self._variables(name, environ)
+        command = [sys.executable, "-m", *LAUNCH, "serve", "--bind", "127.0.0.1:0"]
+        command += ["--data", str(self._folder / name)]
+        environ = {**os.environ, **variables, "JOBX_NODE_LOG_PATH": ""}
+        done = subprocess.run(
+            command, env=environ, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == meanings.INVALID, done
+        return done.stderr
+
+    def _variables(self, name: str, environ: Mapping[str, str]) -> dict[str, str]:
+        shared = self._folder / "blobs"
         shared.mkdir(exist_ok=True)
-        variables = {
+        return {
             "JOBX_BLOBS_URL": shared.as_uri(),
             "JOBX_NODE_ID": name,
             "JOBX_CLUSTER_KEY": KEY,
@@ -48,8 +69,6 @@ class Cluster:
             "JOBX_NODE_LOG_LEVEL": "info",
             **environ,
         }
-        self.nodes[name] = self._stack.enter_context(served(data_dir, **variables))
-        return self.nodes[name]
 
     def log(self, name: str) -> str:
         """Return what a node logged."""

@@ -103,8 +103,8 @@ def test_a_node_that_is_started_again_helps_again(two: Cluster) -> None:
     until_both_work(two)
 
 
-def test_a_node_with_another_key_is_told_apart(two: Cluster) -> None:
-    two.start("c", JOBX_CLUSTER_KEY="another secret of thirty-two characters")
-    eventually(lambda: "a datagram was dropped (key)" in two.log("a"), 30.0)
-    assert "the link to c" not in two.log("a")
-    until_both_work(two)
+def test_a_node_of_another_cluster_is_refused_by_name(two: Cluster) -> None:
+    said = two.refusal("c", JOBX_CLUSTER_KEY="another secret of thirty-two characters")
+    assert "setting cluster.key: the other nodes of the cluster 'jobx' have another key" in said
+    said = two.refusal("c", JOBX_CLUSTER_NAME="other")
+    assert "setting cluster.name: its store belongs to the cluster 'jobx'" in said

@@ -12,6 +12,7 @@ from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.ends import LinkState, Site
 from jobx.actors.bridge.envelope import Seal
 from jobx.actors.bridge.transport import Transport
+from jobx.actors.cluster.identity import secret_of
 from jobx.actors.cluster.members import NodeRecord, members_of
 from jobx.actors.cluster.peers import Peers, Pool
 from jobx.actors.cluster.registration import Registration
@@ -23,8 +24,6 @@ from jobx.kv.leases import Holders, Lease, Leases
 
 #: The id of a node without a cluster.
 ALONE: Final = "local"
-#: Shortest key of a cluster.
-KEY_CHARACTERS: Final = 32
 
 
 def check(settings: Settings) -> None:
@@ -40,7 +39,6 @@ def check(settings: Settings) -> None:
         return
     needed = {
         "node.id": settings.node.id if settings.node.id != ALONE else "",
-        "cluster.key": settings.cluster.key,
         "store.url": settings.store.url,
         "blobs.url": settings.blobs.url,
     }
@@ -50,9 +48,7 @@ def check(settings: Settings) -> None:
     if settings.bridge.password and not settings.bridge.ca_file:
         reason = "is sent over TLS only, which needs bridge.ca_file"
         raise ConfigError("bridge.password", "one, which is secret", reason)
-    if (length := len(settings.cluster.key)) < KEY_CHARACTERS:
-        reason = f"must have at least {KEY_CHARACTERS} characters"
-        raise ConfigError("cluster.key", f"{length}, which are secret", reason)
+    secret_of(settings.cluster)
 
 
 class Membership:
@@ -94,7 +90,7 @@ class Membership:
         self._bridge = Bridge(
             base,
             transport,
-            Seal(cluster.key.encode(), cluster.name),
+            Seal(secret_of(cluster), cluster.name),
             Site(node.id, incarnation, cluster.name, settings.bridge.deaf_s),
             kinds=kinds,
             choose=self._peers.choose,
