@@ -42,7 +42,7 @@ def until_both_work(two: Cluster, on: str = "a") -> None:
         assert answer.pairs == TOTAL
         return {"a", "b"} <= set(places(two.nodes[on], answer))
 
-    eventually(has_both, 60.0)
+    eventually(has_both)
 
 
 class Posted:
@@ -72,7 +72,7 @@ def test_a_request_runs_on_both_nodes(two: Cluster, on: str) -> None:
 def test_a_request_ends_when_the_node_that_helps_is_killed(two: Cluster) -> None:
     until_both_work(two)
     posted = Posted(two.nodes["a"])
-    eventually(lambda: executing(two.nodes["b"]), 30.0)
+    eventually(lambda: executing(two.nodes["b"]))
     two.nodes["b"].kill_all()
     assert posted.answer().pairs == TOTAL
     assert "Traceback" not in two.log("a")
@@ -81,7 +81,7 @@ def test_a_request_ends_when_the_node_that_helps_is_killed(two: Cluster) -> None
 def test_a_request_ends_when_the_node_that_helps_is_stopped(two: Cluster) -> None:
     until_both_work(two)
     posted = Posted(two.nodes["a"])
-    eventually(lambda: executing(two.nodes["b"]), 30.0)
+    eventually(lambda: executing(two.nodes["b"]))
     assert two.nodes["b"].stop() == 0
     assert posted.answer().pairs == TOTAL
 
@@ -89,7 +89,7 @@ def test_a_request_ends_when_the_node_that_helps_is_stopped(two: Cluster) -> Non
 def test_nodes_work_together_again_after_nsqd_was_killed(two: Cluster) -> None:
     until_both_work(two)
     posted = Posted(two.nodes["a"])
-    eventually(lambda: executing(two.nodes["b"]), 30.0)
+    eventually(lambda: executing(two.nodes["b"]))
     two.broker.kill()
     two.broker.start()
     assert posted.answer().pairs == TOTAL

@@ -313,9 +313,9 @@ def test_delete_among_adders_leaves_nothing_behind(store: Store) -> None:
     KvQueue(store, "flow", "q").create()
     with ThreadPoolExecutor(4) as pool:
         adding = [pool.submit(add, number) for number in range(30)]
-        pool.submit(KvQueue(store, "flow", "q").delete).result(30)
+        pool.submit(KvQueue(store, "flow", "q").delete).result(60)
         for one in adding:
-            one.result(30)
+            one.result(60)
     assert store.range("queues/flow/q") + store.range("queue_items/flow/q") == []
 
 
@@ -371,7 +371,7 @@ def test_wait_sees_every_kind_of_edit(queue: KvQueue, edit: str) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(queue.wait_for_change, before, 30.0)
         edits[edit]()
-        assert waiting.result(30) == queue.revision()
+        assert waiting.result(60) == queue.revision()
 
 
 def test_wait_ends_when_the_collection_goes(queue: KvQueue) -> None:
@@ -379,7 +379,7 @@ def test_wait_ends_when_the_collection_goes(queue: KvQueue) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(queue.wait_for_change, before, 30.0)
         queue.delete()
-        assert waiting.result(30) is None
+        assert waiting.result(60) is None
 
 
 def _fields(entity: Handler, **changes: Any) -> dict[str, Any]:

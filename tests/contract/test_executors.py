@@ -119,7 +119,7 @@ class Stage:
 
     def until(self, found: Callable[[], list[Any]]) -> Any:
         """Let time pass until something is found."""
-        deadline = time.monotonic() + 30.0
+        deadline = time.monotonic() + 60.0
         while not found():
             assert time.monotonic() < deadline, f"it never became true: {self.heard}"
             self.step()

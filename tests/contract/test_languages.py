@@ -261,4 +261,4 @@ def test_guests_go_with_their_executor(node: ExecutorHost, tmp_path: Path) -> No
     )
     (guest,) = Path(f"/proc/{executor.pid}/task/{executor.pid}/children").read_text().split()
     executor.frames.send({"t": "exit"})
-    eventually(lambda: not Path(f"/proc/{guest}").exists(), timeout_s=10)
+    eventually(lambda: not Path(f"/proc/{guest}").exists(), timeout_s=60)

@@ -68,7 +68,7 @@ class Stage:
 
     def until(self, found: Callable[[], list[Any]], count: int) -> list[Any]:
         """Let time pass until so much is found."""
-        deadline = time.monotonic() + 10.0
+        deadline = time.monotonic() + 60.0
         while len(found()) < count:
             assert time.monotonic() < deadline, "it never became true"
             self.step()

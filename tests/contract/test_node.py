@@ -75,7 +75,7 @@ class Asked:
     def ask_packed(self, question: Any) -> JobxError:
         """Return the error that answers what is no question."""
         with closing(socket.socket(socket.AF_UNIX)) as sock:
-            sock.settimeout(10)
+            sock.settimeout(60)
             sock.connect(str(self._path))
             stream = FrameSocket(sock)
             stream.send_bytes(with_head(values.pack([7, question])))

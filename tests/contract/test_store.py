@@ -321,7 +321,7 @@ def test_wait_sees_a_write_of_another_thread(store: Store) -> None:
         waiting = pool.submit(store.wait, "a", 0, 30.0)
         store.commit([Put("other", b"")])
         store.commit([Put("a", b"1")])
-        entry = waiting.result(30)
+        entry = waiting.result(60)
     assert entry is not None
     assert entry.value == b"1"
 
@@ -331,7 +331,7 @@ def test_close_ends_a_wait(store: Store) -> None:
         waiting = pool.submit(store.wait, "a", 0, 30.0)
         store.close()
         with pytest.raises(StoreRefused):
-            waiting.result(30)
+            waiting.result(60)
 
 
 def test_a_closed_store_refuses_everything(store: Store) -> None:
@@ -371,7 +371,7 @@ def test_of_many_threads_that_create_a_key_one_wins(store: Store) -> None:
     start = threading.Barrier(4)
 
     def create(number: int) -> bool:
-        start.wait(10)
+        start.wait(60)
         return store.commit_many([[[Create("a", str(number).encode())]]]) == [CommitOutcome(1)]
 
     with ThreadPoolExecutor(4) as pool:

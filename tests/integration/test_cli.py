@@ -143,11 +143,11 @@ def test_interrupted_run_cancels_its_request_and_leaves_nothing(
     number: signal.Signals, folder: Path, jobx: Jobx
 ) -> None:
     with running([*JOBX, "run", "w/sleep", "-a", "s=60", "--data", str(folder)]) as process:
-        eventually(lambda: _requests(jobx), timeout_s=30)
+        eventually(lambda: _requests(jobx), timeout_s=60)
         below = descendants(process.pid)
         process.send_signal(number)
 
-        assert process.wait(30) == meanings.INTERRUPTED
+        assert process.wait(60) == meanings.INTERRUPTED
     assert [request["state"] for request in _requests(jobx)] == ["cancelled"]
     assert eventually(lambda: not any(map(alive, below)))
 
@@ -193,8 +193,8 @@ def test_serve_answers_a_job_and_stops_without_a_trace(
     process.send_signal(signal.SIGTERM)
 
     assert (status, body) == (200, {"result": {"pairs": [["sum", 285]]}})
-    assert process.wait(30) == meanings.OK
-    assert [pid for pid in below if alive(pid)] == []
+    assert process.wait(60) == meanings.OK
+    eventually(lambda: not any(map(alive, below)))
 
 
 def test_run_is_done_by_the_node_that_serves(
@@ -211,7 +211,7 @@ def test_run_is_done_by_the_node_that_serves(
 def test_running_node_notices_a_new_job(folder: Path, jobx: Jobx) -> None:
     jobx("job", "create", "w", "late", "d", "square")
 
-    assert eventually(lambda: _run(folder, "w/late")[0] != meanings.NOT_FOUND, timeout_s=30)
+    assert eventually(lambda: _run(folder, "w/late")[0] != meanings.NOT_FOUND, timeout_s=60)
 
 
 @pytest.mark.usefixtures("served")
@@ -224,11 +224,11 @@ def test_request_is_cancelled_on_the_running_node(
 ) -> None:
     command = [*JOBX, "run", "w/sleep", "-a", "s=60", "--data", str(folder)]
     with running(command) as process:
-        (request,) = eventually(lambda: _requests(jobx), timeout_s=30)
+        (request,) = eventually(lambda: _requests(jobx), timeout_s=60)
         result = jobx("request", "cancel", "w", str(request["request_id"]))
 
         assert result.stdout.endswith("is cancelled\n")
-        assert process.wait(30) == meanings.FAILED
+        assert process.wait(60) == meanings.FAILED
     failed = jobx("request", "result", "w", str(request["request_id"]))
     sentence = f"request {request['request_id']} was cancelled: on the command line"
     assert (failed.exit_code, failed.stderr) == (meanings.FAILED, f"jobx: {sentence}\n")
@@ -280,7 +280,7 @@ def test_nothing_outlives_a_serve_that_is_killed(served: tuple[Popen[str], str])
     process.kill()
 
     assert len(below) >= 4
-    assert eventually(lambda: not any(map(alive, below)), timeout_s=20)
+    assert eventually(lambda: not any(map(alive, below)), timeout_s=60)
 
 
 def _post_or_none(address: str) -> int | None:

@@ -80,7 +80,7 @@ def test_a_clock_that_is_set_while_a_node_runs_ends_nothing_and_keeps_nothing(
         assert 1.0 < (trace_of(node, outcome).duration_s or 0.0) < 60.0
         after = node.post("answer", {}).request
         for one in (ended, outcome.request, after):
-            eventually(lambda gone=one: not is_kept(node, gone.request_id), timeout_s=30)
+            eventually(lambda gone=one: not is_kept(node, gone.request_id), timeout_s=60)
 
 
 def took_s(request: RequestView) -> float:
@@ -102,7 +102,7 @@ def test_a_clock_that_is_set_between_two_runs_ends_nothing_and_keeps_nothing(
         assert is_kept(node, ended.request_id)
         open_id = slow.request_id
         assert node.ask("request.get", workflow="w", request_id=open_id)["state"] == "running"
-        eventually(lambda: not is_kept(node, ended.request_id), timeout_s=30)
+        eventually(lambda: not is_kept(node, ended.request_id), timeout_s=60)
         assert is_kept(node, open_id)
         node.ask("request.cancel", workflow="w", request_id=open_id, reason="")
-        eventually(lambda: not is_kept(node, open_id), timeout_s=30)
+        eventually(lambda: not is_kept(node, open_id), timeout_s=60)

@@ -37,7 +37,7 @@ def test_a_node_answers_while_it_reads_a_handler(
     start: Start, reading: Callable[[Callable[[], object]], None]
 ) -> None:
     go_on = threading.Event()
-    reading(lambda: go_on.wait(30))
+    reading(lambda: go_on.wait(60))
     node = start({"answer": ANSWER}, STEPS)
     asked = node.post_later("answer", {})
     assert eventually(lambda: node.status().queued_batches == 1)
@@ -63,7 +63,7 @@ def test_a_cancelled_request_does_not_run_when_its_handler_was_read(
     start: Start, reading: Callable[[Callable[[], object]], None]
 ) -> None:
     go_on = threading.Event()
-    reading(lambda: go_on.wait(30))
+    reading(lambda: go_on.wait(60))
     node = start({"answer": ANSWER}, STEPS)
     asked = node.post_later("answer", {}, request_id="01arz3ndektsv4rrffq69g5fav")
     assert eventually(lambda: node.status().queued_batches == 1)

@@ -32,7 +32,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def connected(one: Served) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", one.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", one.port), timeout=60)
 
 
 def answered(client: socket.socket) -> tuple[int, str]:

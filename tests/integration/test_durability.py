@@ -91,7 +91,7 @@ def test_full_disk_refuses_new_requests_and_loses_no_accepted_one(
         eventually(lambda: _counts(serving, accepted.request_id)["mapped"] == 4)
 
         ballast = fill(disk)
-        refused = eventually(lambda: _refused(serving), timeout_s=30)
+        refused = eventually(lambda: _refused(serving), timeout_s=60)
         assert (refused["code"], refused["title"]) == ("store-full", "The store is full")
         gate.touch()
         if size > DISK_BYTES // 100:
@@ -100,7 +100,7 @@ def test_full_disk_refuses_new_requests_and_loses_no_accepted_one(
         ballast.unlink()
         answer = serving.get(accepted.request_id, "/result", Prefer="wait=30")
         assert answer.pairs == [[number, [size]] for number in range(3)]
-        assert eventually(lambda: serving.post("tiny", {}).status == 200, timeout_s=30)
+        assert eventually(lambda: serving.post("tiny", {}).status == 200, timeout_s=60)
 
 
 def _refused(serving: Served) -> Any:
@@ -116,11 +116,11 @@ def test_node_takes_requests_again_when_it_had_nothing_to_write_meanwhile(disk: 
     define(disk, HANDLERS, STEPS)
     with live_node(disk) as node:
         ballast = fill(disk)
-        eventually(lambda: _is_full(node), timeout_s=30)
+        eventually(lambda: _is_full(node), timeout_s=60)
 
         ballast.unlink()
 
-        assert eventually(lambda: not _is_full(node), timeout_s=30)
+        assert eventually(lambda: not _is_full(node), timeout_s=60)
         assert pairs_of(node.post("tiny", {})) == [("answer", 42)]
 
 

@@ -146,7 +146,7 @@ def test_a_commit_ends_when_the_store_is_closed(store: Store, way: Proxy) -> Non
         eventually(lambda: way.count(b"many/") > 0 or waiting.done())
         store.close()
         with suppress(StoreRefused):
-            assert all(one.error for one in waiting.result(30))
+            assert all(one.error for one in waiting.result(60))
 
 
 def test_a_read_is_answered_by_another_server_when_one_is_deaf(etcd: Etcd, way: Proxy) -> None:
@@ -173,7 +173,7 @@ def test_a_waiting_reader_hears_of_a_change_after_its_watch_was_cut(
         other.commit([Put("else", b"")])
         way.cut()
         other.commit([Put("watched", b"1")])
-        entry = waiting.result(30)
+        entry = waiting.result(60)
     assert entry is not None and entry.value == b"1"
 
 
@@ -209,12 +209,12 @@ def test_one_member_of_three_may_die_or_stand_still(tmp_path: Path) -> None:
     with etcd_servers(tmp_path, 3, FLAGS) as etcd, closing(opened(*etcd.servers)) as store:
         for member in etcd.members:
             member.signal(signal.SIGSTOP)
-            assert eventually(lambda: is_written(store, "a"), timeout_s=30)
+            assert eventually(lambda: is_written(store, "a"), timeout_s=60)
             member.signal(signal.SIGCONT)
-            eventually(member.is_healthy, timeout_s=30)
+            eventually(member.is_healthy, timeout_s=60)
         for member in etcd.members:
             member.kill()
-            assert eventually(lambda: is_written(store, "a"), timeout_s=30)
+            assert eventually(lambda: is_written(store, "a"), timeout_s=60)
             etcd.start(member)
 
 
@@ -226,7 +226,7 @@ def test_without_a_quorum_nothing_is_written_and_with_one_all_goes_on(tmp_path: 
         with pytest.raises(StoreUnavailable):
             store.get("a")
         etcd.start(*etcd.members[1:])
-        assert eventually(lambda: is_written(store, "b"), timeout_s=30)
+        assert eventually(lambda: is_written(store, "b"), timeout_s=60)
 
 
 def test_a_unit_may_be_as_large_as_it_says_and_no_larger(etcd: Etcd, tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_a_server_with_tls_is_used_with_its_authority_and_a_certificate(
             return is_written(store, "a")
         return False
 
-    assert eventually(is_open, timeout_s=30)
+    assert eventually(is_open, timeout_s=60)
 
 
 def test_what_does_not_fit_a_server_with_tls_is_refused_by_name(

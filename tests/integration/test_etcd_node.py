@@ -110,7 +110,7 @@ def test_no_request_is_lost_when_etcd_is_killed_under_them(own: Etcd, tmp_path: 
             own.start()
             asked += begin(node, 20)
         expect_each_once(node, asked)
-        assert eventually(lambda: answers(node), timeout_s=30)
+        assert eventually(lambda: answers(node), timeout_s=60)
         expect_all_ended(tmp_path, node)
 
 
@@ -123,10 +123,10 @@ def test_without_a_quorum_nothing_is_taken_and_what_was_taken_ends_with_one(
         assert eventually(lambda: node.status().open_requests > 0)
         for member in three.members[:2]:
             member.kill()
-        eventually(lambda: _is_refused(node), timeout_s=30)
+        eventually(lambda: _is_refused(node), timeout_s=60)
         three.start(*three.members[:2])
         expect_each_once(node, asked)
-        assert eventually(lambda: answers(node), timeout_s=30)
+        assert eventually(lambda: answers(node), timeout_s=60)
         expect_all_ended(tmp_path, node)
 
 
@@ -164,7 +164,7 @@ def test_a_request_that_may_have_begun_is_told_with_its_id_and_ends_later(
             way.is_mute = False
             way.cut()
             key = {"workflow": WORKFLOW, "request_id": REQUEST_ID}
-            assert eventually(lambda: _is_found(node, key), timeout_s=30)
+            assert eventually(lambda: _is_found(node, key), timeout_s=60)
             outcome = outcome_of(node.ask_later("wait", **key, wait_s=60.0))
             assert pairs_of(outcome) == [("answer", 42)]
             expect_all_ended(tmp_path, node)
@@ -199,7 +199,7 @@ def test_a_store_without_room_takes_nothing_until_there_is_some(
             with pytest.raises(StoreFull, match="quota"):
                 node.post("answer", {})
             make_room(etcd, tmp_path)
-            assert eventually(lambda: answers(node), timeout_s=30)
+            assert eventually(lambda: answers(node), timeout_s=60)
 
 
 @pytest.mark.parametrize("shared", BOTH, indirect=True)
@@ -231,7 +231,7 @@ def test_a_node_whose_store_is_another_node_s_now_ends(
             return True
 
         assert eventually(takes_over)
-        assert eventually(node.node.lost.is_set, timeout_s=20)
+        assert eventually(node.node.lost.is_set, timeout_s=60)
 
 
 @pytest.mark.parametrize("shared", BOTH, indirect=True)

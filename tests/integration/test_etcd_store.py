@@ -130,7 +130,7 @@ def test_a_waiting_reader_hears_of_a_change_after_its_watch_was_cut(
         way.cut()
         eventually(lambda: way.count(key.encode()) == 4)
         other.commit([Put(key, b"1")])
-        entry = waiting.result(30)
+        entry = waiting.result(60)
     assert entry is not None and entry.value == b"1"
     assert way.count(key.encode()) == 5
 
@@ -171,16 +171,16 @@ def test_without_a_quorum_nothing_is_begun_and_with_one_all_goes_on(tmp_path: Pa
     with etcd_servers(tmp_path, 3) as etcd, closing(opened(*etcd.servers)) as store:
         for member in etcd.members[1:]:
             member.kill()
-        eventually(lambda: _error(store) is StoreUnavailable, timeout_s=30)  # first it is unknown
+        eventually(lambda: _error(store) is StoreUnavailable, timeout_s=60)  # first it is unknown
         etcd.start(*etcd.members[1:])
-        assert eventually(lambda: is_written(store, "b"), timeout_s=30)
+        assert eventually(lambda: is_written(store, "b"), timeout_s=60)
 
 
 def test_one_member_of_three_may_die(tmp_path: Path) -> None:
     with etcd_servers(tmp_path, 3) as etcd, closing(opened(*etcd.servers)) as store:
         for member in etcd.members:
             member.kill()
-            assert eventually(lambda: is_written(store, "a"), timeout_s=30)
+            assert eventually(lambda: is_written(store, "a"), timeout_s=60)
             etcd.start(member)
 
 
@@ -188,10 +188,10 @@ def test_a_member_that_stands_still_is_left_for_another(tmp_path: Path) -> None:
     with etcd_servers(tmp_path, 3) as etcd, closing(opened(*etcd.servers)) as store:
         for member in etcd.members:
             member.signal(signal.SIGSTOP)
-            assert eventually(lambda: is_written(store, "a"), timeout_s=30)
-            assert eventually(lambda: _read(store), timeout_s=30)
+            assert eventually(lambda: is_written(store, "a"), timeout_s=60)
+            assert eventually(lambda: _read(store), timeout_s=60)
             member.signal(signal.SIGCONT)
-            eventually(member.is_healthy, timeout_s=30)
+            eventually(member.is_healthy, timeout_s=60)
 
 
 def _read(store: Store) -> bool:
@@ -316,7 +316,7 @@ def test_a_server_with_tls_is_used_with_its_authority_and_a_certificate(
             return is_written(store, "a")
         return False
 
-    assert eventually(is_open, timeout_s=30)
+    assert eventually(is_open, timeout_s=60)
 
 
 def _tls(member: Member, ca: str, cert: str = "", key: str = "") -> Store:

@@ -86,7 +86,7 @@ def test_executors_end_with_the_fork_server(tmp_path: Path) -> None:
     with ExecutorHost(tmp_path / "tmp") as node:
         pid = node.spawn().pid
         node.process.kill()
-        node.process.wait(10)
+        node.process.wait(60)
         eventually(lambda: _is_gone(pid))
 
 

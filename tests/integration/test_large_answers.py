@@ -72,7 +72,7 @@ def test_slow_readers_have_a_budget_and_a_time_limit(serving: Served) -> None:
 
         waiting = reader(serving, head, stack)
         eventually(lambda: first_line(waiting).startswith(b"HTTP/1.1 503"))
-        eventually(lambda: serving.get(request_id, "/result").status == 200, timeout_s=30)
+        eventually(lambda: serving.get(request_id, "/result").status == 200, timeout_s=60)
 
 
 def test_a_result_for_which_there_is_no_room_is_had_later(serving: Served) -> None:
@@ -99,7 +99,7 @@ def test_a_connection_that_is_to_be_closed_is_though_its_client_takes_nothing(
         readers = [reader(serving, head, stack) for _ in range(READERS)]
         for one in readers:
             assert one.recv(1) == b"H"
-        eventually(lambda: connections_of(worker) <= before, timeout_s=30)
+        eventually(lambda: connections_of(worker) <= before, timeout_s=60)
 
 
 def connections_of(pid: int) -> int:

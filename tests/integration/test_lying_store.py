@@ -36,7 +36,7 @@ def _post(node: LiveNode) -> str:
         node.post("fan", {"n": 3}, request_id=REQUEST_ID, is_blocking=False)
     except JobxError as error:
         return error.code
-    return eventually(lambda: _ended(node), timeout_s=20)
+    return eventually(lambda: _ended(node), timeout_s=60)
 
 
 def _ended(node: LiveNode) -> str | None:
@@ -64,9 +64,9 @@ def test_no_request_is_left_running_whatever_a_commit_ends_with(
         else:
             assert state == "succeeded"
             assert lies.events > number
-        assert eventually(node.is_idle, timeout_s=20)
+        assert eventually(node.is_idle, timeout_s=60)
         assert open_markers(node.node._store) == []
-        assert eventually(lambda: _succeeds(node), timeout_s=20)
+        assert eventually(lambda: _succeeds(node), timeout_s=60)
 
 
 def _succeeds(node: LiveNode) -> bool:
@@ -86,7 +86,7 @@ def test_what_the_store_has_not_answered_is_told_as_unknown_by_id(
         with pytest.raises(OutcomeUnknown, match=REQUEST_ID):
             node.post("fan", {"n": 3}, request_id=REQUEST_ID, wait_s=0.1)
         lies.due.clear()
-        outcome = eventually(lambda: _waited(node), timeout_s=20)
+        outcome = eventually(lambda: _waited(node), timeout_s=60)
         assert pairs_of(outcome) == [("n", 3)]
 
 
@@ -103,7 +103,7 @@ def test_what_is_accepted_later_was_not_told_as_missing_before(
         with pytest.raises(OutcomeUnknown, match=REQUEST_ID):
             node.ask("request.result", workflow=WORKFLOW, request_id=REQUEST_ID)
         lies.due.clear()
-        assert eventually(lambda: _ended(node), timeout_s=20) == "succeeded"
+        assert eventually(lambda: _ended(node), timeout_s=60) == "succeeded"
 
 
 def _waited(node: LiveNode) -> Outcome | None:
@@ -133,11 +133,11 @@ def test_a_dead_disk_is_told_once_and_forgotten_when_it_is_back(
     with live_node(tmp_path) as node:
         assert _is_ready(node)
         lies.is_dead = True
-        assert eventually(lambda: not _is_ready(node), timeout_s=20)
+        assert eventually(lambda: not _is_ready(node), timeout_s=60)
         with pytest.raises(StoreRefused, match="read-only"):
             node.post("fan", {"n": 3})
         lies.is_dead = False
-        assert eventually(lambda: _is_ready(node), timeout_s=20)
+        assert eventually(lambda: _is_ready(node), timeout_s=60)
         assert pairs_of(node.post("fan", {"n": 3})) == [("n", 3)]
     told = [record.getMessage() for record in caplog.records]
     assert sum("the store takes no writes" in line for line in told) == 1

@@ -182,7 +182,7 @@ def test_piece_of_an_answer_arrives_before_the_next_is_written(tmp_path: Path) -
         listener.listen()
         threading.Thread(target=_write_pieces, args=(listener, received), daemon=True).start()
         with nginx(upstream, tmp_path) as port:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             with contextlib.closing(connection):
                 connection.request("GET", "/request/w/1/result")
                 answer = connection.getresponse()
@@ -210,7 +210,7 @@ def _write_pieces(listener: socket.socket, received: threading.Semaphore) -> Non
         )
         for number in range(3):
             connection.sendall(b"7\r\n[%d, 1]\n\r\n" % number)
-            assert received.acquire(timeout=20)
+            assert received.acquire(timeout=60)
         connection.sendall(b"0\r\n\r\n")
 
 

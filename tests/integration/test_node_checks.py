@@ -38,6 +38,6 @@ def test_an_example_that_hangs_is_not_stored_later_and_blocks_nobody(
     node.ask("entity.put", **_handler("quick", ANSWER))
 
     with pytest.raises(DeadlineExceeded, match="hangs, which was not stored"):
-        hanging.result(30)
+        hanging.result(60)
     with pytest.raises(NotFound):
         node.ask("entity.get", kind="handler", workflow=WORKFLOW, name="hangs")

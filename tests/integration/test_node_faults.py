@@ -69,7 +69,7 @@ def test_executor_that_cannot_be_started_is_started_later(
     monkeypatch.setattr(module, name, fails)
 
     os.kill(live.pids()[0], signal.SIGKILL)
-    assert fails.has_failed.wait(10)
+    assert fails.has_failed.wait(60)
 
     assert pairs_of(live.post("good", {})) == [("answer", 42)]
     assert any("an executor cannot be started now" in message for message in caplog.messages)
@@ -104,7 +104,7 @@ def test_fork_server_that_cannot_be_started_again_is_started_later(
     monkeypatch.setattr(subprocess, "Popen", fails)
 
     os.kill(parent(live.pids()[0]), signal.SIGKILL)
-    assert fails.has_failed.wait(10)
+    assert fails.has_failed.wait(60)
 
     assert pairs_of(live.post("good", {})) == [("answer", 42)]
     assert any("fork server" in message for message in caplog.messages)
@@ -164,7 +164,7 @@ def test_nobody_who_waits_for_a_request_is_refused_while_its_coordinator_is_buil
 
     def read_when_open(*args: Any, **named: Any) -> Any:
         is_read.set()
-        assert gate.wait(30)
+        assert gate.wait(60)
         return read_log(*args, **named)
 
     monkeypatch.setattr(log_writer, "read_log", read_when_open)
@@ -173,7 +173,7 @@ def test_nobody_who_waits_for_a_request_is_refused_while_its_coordinator_is_buil
     live = start({"fan": FAN, "each": COUNT}, {"fan": ("fan", "sum"), "each": ("each", "sum")})
     asked = {"request_id": "r1", "idempotency_key": "k", "fingerprint": "f"}
     first = live.post_later("fan", {"n": 10}, **asked, is_blocking=False)
-    assert is_read.wait(30)
+    assert is_read.wait(60)
 
     waits = live.ask_later("wait", workflow=WORKFLOW, request_id="r1", wait_s=30.0)
     replayed = live.post_later("fan", {"n": 10}, **{**asked, "request_id": "r2"})
@@ -220,7 +220,7 @@ def test_a_second_signal_ends_a_drain_that_waits_for_the_store_alone(
         stopping = live.stop_later(600.0)
         eventually(lambda: live.node._state == "draining" and not live.node._executors.is_busy)
         live.hasten()
-        stopping.result(30)
+        stopping.result(60)
         asked.cancel()
 
 
@@ -256,5 +256,5 @@ def test_a_trace_that_is_being_read_keeps_the_data_folder_until_it_ends(
     monkeypatch.setattr(request_verbs.trace, "read", read)
     with live_node(tmp_path) as live:
         live.ask_later("request.trace", workflow=WORKFLOW, request_id="r1")
-        assert begun.wait(30)
+        assert begun.wait(60)
     assert seen == [InUse]

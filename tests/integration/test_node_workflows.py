@@ -145,7 +145,7 @@ def test_what_takes_long_to_read_is_begun_while_small_requests_keep_coming(start
     finally:
         over.set()
         for one in clients:
-            one.join(30)
+            one.join(60)
 
 
 def test_drain_ends_with_what_is_at_work_and_sends_nothing_more(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_drain_ends_with_what_is_at_work_and_sends_nothing_more(tmp_path: Path) 
         node.post_later("fan", {"n": 500}, is_blocking=False)
         eventually(lambda: any(e.state == "busy" for e in node.status().executors))
         node.node._executors.drain()
-        eventually(lambda: not node.node._executors.is_busy, timeout_s=5)
+        eventually(lambda: not node.node._executors.is_busy, timeout_s=60)
         assert node.status().queued_batches > 0
         node.post_later("fan", {"n": 1}, is_blocking=False)
         assert not node.node._executors.is_busy

@@ -115,13 +115,13 @@ def started(noted: Shell, tmp_path: Path) -> Iterator[Path]:
         yield path
     finally:
         os.kill(process_id, signal.SIGTERM)
-        assert eventually(lambda: not path.exists(), timeout_s=30)
+        assert eventually(lambda: not path.exists(), timeout_s=60)
 
 
 def _ask(path: Path, method: str, url: str, body: object = None) -> tuple[int, str | None, bytes]:
     connection = http.client.HTTPConnection("localhost", timeout=30)
     connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(30)
+    connection.sock.settimeout(60)
     connection.sock.connect(str(path))
     try:
         connection.request(method, url, json.dumps(body), {"Content-Type": "application/json"})

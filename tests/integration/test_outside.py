@@ -18,7 +18,8 @@ from click.testing import CliRunner
 
 from jobx.actors.egress import signing
 from jobx.tools.cli import main
-from tests.support.http_sink import HttpSink, Post, free_port, http_sink
+from tests.support.http_sink import HttpSink, Post, http_sink
+from tests.support.ports import free_port
 from tests.support.processes import descendants, running, words
 from tests.support.waiting import eventually
 
@@ -73,8 +74,8 @@ def _serving(folder: Path, **environ: str) -> Iterator[tuple[int, str, Path]]:
         copier.start()
         yield process.pid, line.split("//")[1].split()[0], log
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
-        copier.join(10)
+        process.wait(60)
+        copier.join(60)
 
 
 def _post(address: str, job: str, body: object) -> tuple[int, Any]:
@@ -133,7 +134,7 @@ def test_result_that_a_killed_node_had_begun_to_send_comes_with_the_same_id(
     killed = threading.Event()
 
     def answer(_: Post) -> tuple[int, dict[str, str]]:
-        killed.wait(20)
+        killed.wait(60)
         return 204, {}
 
     with http_sink() as sink:
@@ -143,9 +144,9 @@ def test_result_that_a_killed_node_had_begun_to_send_comes_with_the_same_id(
             eventually(lambda: sink.posts)
             os.kill(_node_of(pid), signal.SIGKILL)
             killed.set()
-            eventually(lambda: len(sink.posts) == 2, 20)
+            eventually(lambda: len(sink.posts) == 2)
             request_id = delivery["delivery_id"].removeprefix("w/")
-            eventually(lambda: _is_delivered(address, request_id), 20)
+            eventually(lambda: _is_delivered(address, request_id))
 
     assert [post.headers["webhook-id"] for post in sink.posts] == [delivery["delivery_id"]] * 2
 
@@ -173,7 +174,7 @@ def test_notifications_arrive_and_no_secret_is_anywhere(tmp_path: Path, jobx: In
             jobx("step", "set-handler", "w", "tell", "--mapper", "look")
             eventually(lambda: "handler.changed" in _kinds(sink))
             os.kill(_node_of(pid), signal.SIGKILL)
-            eventually(lambda: "node.back" in _kinds(sink), 20)
+            eventually(lambda: "node.back" in _kinds(sink))
 
     assert {"handler", "request.failed"} <= _kinds(sink)
     assert {_told(post)["subject"] for post in sink.posts if _kind(post) == "handler"} == {
@@ -225,7 +226,7 @@ def test_listen_prints_what_is_signed_and_refuses_the_rest() -> None:
 
 
 def _send(port: int, body: bytes, headers: dict[str, str]) -> int | None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("POST", "/", body, headers)
         return connection.getresponse().status

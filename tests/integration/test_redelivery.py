@@ -80,4 +80,4 @@ def test_what_runs_or_goes_nowhere_cannot_be_delivered_again(start: Start, tmp_p
     with pytest.raises(NotEnded, match="has not ended yet"):
         live.ask("request.deliver", workflow=WORKFLOW, request_id="r1")
     gate.touch()
-    running.result(30)
+    running.result(60)

@@ -42,8 +42,8 @@ def start_and_kill(data_dir: Path, delay_s: float) -> None:
     while time.monotonic() < deadline:
         below |= {one for pid in descendants(process.pid) if (one := life(pid))}
     kill(process.pid)
-    process.wait(30)
-    eventually(lambda: not any(one.goes_on for one in below), timeout_s=30)
+    process.wait(60)
+    eventually(lambda: not any(one.goes_on for one in below), timeout_s=60)
 
 
 @pytest.mark.chaos

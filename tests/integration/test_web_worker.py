@@ -35,7 +35,7 @@ class Web:
         self.process: subprocess.Popen[bytes]
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         connection = self.connect()
@@ -95,7 +95,7 @@ def running(tmp_path: Path, limits: dict[str, str]) -> Iterator[Web]:
             yield web
         finally:
             web.process.send_signal(signal.SIGQUIT)
-            web.process.wait(20)
+            web.process.wait(60)
 
 
 def test_post_is_answered(web: Web) -> None:
@@ -128,7 +128,7 @@ def test_chunked_body_over_the_limit_is_refused_before_its_end(web: Web) -> None
     head = b"POST /job/texts/count HTTP/1.1\r\nHost: localhost\r\n"
     head += b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunk = b"1000\r\n" + b" " * 4096 + b"\r\n"
-    with socket.create_connection(("127.0.0.1", web.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", web.port), timeout=60) as client:
         client.sendall(head + chunk * 3)
         assert client.recv(1 << 16).startswith(b"HTTP/1.1 413 ")
 
@@ -147,7 +147,7 @@ def test_stopping_worker_lets_answers_come(web: Web) -> None:
     web.release()
     assert answered.getresponse().status == 200
     answered.close()
-    web.process.wait(20)
+    web.process.wait(60)
 
 
 def test_wait_that_outlasts_the_drain_gets_a_location(web: Web) -> None:
@@ -157,7 +157,7 @@ def test_wait_that_outlasts_the_drain_gets_a_location(web: Web) -> None:
     request_id = web.node.last("submit").request_id
     assert (answer.status, answer.headers["Location"]) == (202, f"/request/texts/{request_id}")
     waiting.close()
-    assert web.process.wait(20) == 0
+    assert web.process.wait(60) == 0
 
 
 #: More than a Unix socket takes at once (net.core.wmem_default), by less than what pauses writing.
@@ -189,7 +189,7 @@ def test_answer_may_be_taken_later_than_a_head_must_come(tmp_path: Path) -> None
 def connected(place: Path) -> socket.socket:
     """Return a connection to a Unix socket."""
     client = socket.socket(socket.AF_UNIX)
-    client.settimeout(20)
+    client.settimeout(60)
     client.connect(str(place))
     return client
 

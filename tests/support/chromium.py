@@ -63,7 +63,7 @@ def page(text: str, relayed_to: int | None = None, address: str = "127.0.0.1") -
 
         def _relayed(self, port: int) -> tuple[int, bytes]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             with contextlib.closing(connection):
                 connection.request(self.command, self.path, body, dict(self.headers))
                 answer = connection.getresponse()
@@ -87,4 +87,4 @@ def page(text: str, relayed_to: int | None = None, address: str = "127.0.0.1") -
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(20)
+        thread.join(60)

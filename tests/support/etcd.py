@@ -6,24 +6,25 @@
 from __future__ import annotations
 
 import functools
+import http.client
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.ports import free_ports
 from tests.support.services import absent
 from tests.support.waiting import eventually
 
-START_S = 30.0
+START_S = 60.0
 FORGETFUL = ("--unsafe-no-fsync",)
 #: Has a server answer the v2 API, too.
 V2 = "--enable-v2"
@@ -44,15 +45,6 @@ def _version() -> tuple[int, ...]:
     said = subprocess.run([program(), "--version"], capture_output=True, text=True, check=True)
     number = said.stdout.split()[2]  # of "etcd Version: 3.4.23"
     return tuple(map(int, number.split(".")[:2]))
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on now."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
 
 
 class Member:
@@ -98,7 +90,7 @@ class Member:
         try:
             with urllib.request.urlopen(f"http://{self.server}/health", timeout=2) as answer:
                 return bool(json.load(answer)["health"] == "true")
-        except OSError:
+        except (OSError, ValueError, http.client.HTTPException):
             return False
 
     def signal(self, number: signal.Signals) -> None:
@@ -159,7 +151,7 @@ class Etcd:
         if shutil.which("etcdctl") is None:
             absent("etcd", "needs the program etcdctl (etcd-client)")
         environ = {**os.environ, "ETCDCTL_API": "3"}
-        done = subprocess.run(command, capture_output=True, env=environ, check=True, timeout=30)
+        done = subprocess.run(command, capture_output=True, env=environ, check=True, timeout=60)
         try:
             return json.loads(done.stdout)
         except ValueError:

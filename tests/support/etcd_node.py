@@ -59,7 +59,7 @@ def expect_all_ended(data_dir: Path, node: LiveNode) -> None:
     """Expect that nothing is open, and that the log of each request has one end."""
     assert eventually(node.is_idle, timeout_s=60)
     with closing(opened(data_dir)) as store:
-        assert eventually(lambda: not store.range(keys.OPEN), timeout_s=30)
+        assert eventually(lambda: not store.range(keys.OPEN), timeout_s=60)
         for entry in store.range(keys.entities("request", WORKFLOW)):
             request_id = entry.key.rsplit("/", 1)[1]
             events = [str(e["event"]) for _, e in event_log.read(store, WORKFLOW, request_id)]

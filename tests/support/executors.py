@@ -13,7 +13,7 @@ from jobx.frames import Frame, FrameSocket
 from jobx.handlers import launch
 from jobx.handlers.execution.protocol import Page
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @dataclass

@@ -329,11 +329,11 @@ def gateway_thread(node: FakeNode, path: Path) -> Iterator[asyncio.AbstractEvent
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     gateway = FakeGateway(node, path)
-    asyncio.run_coroutine_threadsafe(gateway.start(), loop).result(10)
+    asyncio.run_coroutine_threadsafe(gateway.start(), loop).result(60)
     try:
         yield loop
     finally:
-        asyncio.run_coroutine_threadsafe(gateway.kill(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(gateway.kill(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.close()

@@ -73,13 +73,13 @@ class Stores:
     def _tahoe(self) -> FilesSettings:
         need("tahoe", "tahoe", "allmydata")
         prefix = self._server("tahoe", str(self._folder / "tahoe"))["url_prefix"]
-        cap = eventually(lambda: _new_directory(prefix), 30.0)
+        cap = eventually(lambda: _new_directory(prefix))
         return FilesSettings(tahoe_dir_uri=cap, tahoe_webapi_url_prefix=prefix)
 
     def new_directory(self) -> str:
         """Return the cap of a new directory of the grid."""
         prefix = self.settings("tahoe").tahoe_webapi_url_prefix
-        return str(eventually(lambda: _new_directory(prefix), 30.0))
+        return str(eventually(lambda: _new_directory(prefix)))
 
     def _server(self, module: str, *arguments: str) -> dict[str, Any]:
         if module not in self._started:

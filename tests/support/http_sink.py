@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ class HttpSink(ThreadingHTTPServer):
     """Keeps posts in ``posts``; ``answer`` gives a status and headers for each."""
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
@@ -63,10 +63,3 @@ def http_sink(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Http
         finally:
             sink.shutdown()
             thread.join()
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,7 +25,7 @@ from jobx.questions import QUESTIONS, Question
 from jobx.views import NodeView, Outcome, TraceNode, TraceView
 from tests.support import etcd
 from tests.support.authoring import WORKFLOW, settings_of
-from tests.support.processes import alive, descendants, words
+from tests.support.processes import descendants, life, words
 from tests.support.waiting import eventually
 
 WAIT_S = 60.0
@@ -149,25 +149,24 @@ def live_node(data_dir: Path, **flags: Any) -> Iterator[LiveNode]:
     before = descendants(os.getpid())
     try:
         node = Node(settings, os.environ)
-        asyncio.run_coroutine_threadsafe(node.start(), loop).result(30)
+        asyncio.run_coroutine_threadsafe(node.start(), loop).result(60)
         try:
             yield LiveNode(node, loop)
         finally:
-            below = {pid for pid in descendants(os.getpid()) - before if not _is_etcd(pid)}
-            asyncio.run_coroutine_threadsafe(node.stop(0.1), loop).result(30)
-            eventually(lambda: not any(map(alive, below)))
+            new = {pid for pid in descendants(os.getpid()) - before if not _is_etcd(pid)}
+            below = [one for pid in new if (one := life(pid))]
+            asyncio.run_coroutine_threadsafe(node.stop(0.1), loop).result(60)
+            eventually(lambda: not any(one.goes_on for one in below))
             assert list((data_dir / "tmp").glob("*")) == []
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 
 def _is_etcd(pid: int) -> bool:
     """Whether a process is a server that the test itself started meanwhile."""
-    with suppress(OSError):
-        return words(pid)[:1] == [etcd.program()]
-    return False
+    return words(pid)[:1] == [etcd.program()]
 
 
 def _dotted(flags: dict[str, Any]) -> dict[str, Any]:

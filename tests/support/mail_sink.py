@@ -15,7 +15,7 @@ import trustme
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-from tests.support.http_sink import free_port
+from tests.support.ports import free_port
 
 USER, PASSWORD = "jobx", "planted-mail-secret"
 
@@ -66,6 +66,7 @@ def mail_sink(folder: Path) -> Iterator[MailSink]:
         require_starttls=True,
         auth_required=True,
         authenticator=_authenticate,
+        ready_timeout=60.0,
     )
     controller.start()
     try:

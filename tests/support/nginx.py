@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import jobx.http
+from tests.support.ports import free_port
 from tests.support.services import absent
 from tests.support.waiting import eventually
 
@@ -35,7 +36,7 @@ def nginx(upstream: Path, folder: Path) -> Iterator[int]:
         folder: Where its files go.
     """
     conf = folder / "nginx.conf"
-    port = _free_port()
+    port = free_port()
     conf.write_text(_placed(CONF.read_text(), upstream, folder, port))
     command = [program(), "-c", str(conf), "-g", "daemon off;"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -45,7 +46,7 @@ def nginx(upstream: Path, folder: Path) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def _placed(text: str, upstream: Path, folder: Path, port: int) -> str:
@@ -67,12 +68,6 @@ def _placed(text: str, upstream: Path, folder: Path, port: int) -> str:
         text, count = re.subn(pattern, lambda _, place=place: place, text)
         assert count, f"conf/nginx.conf has no {pattern}"
     return text
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _listens(port: int) -> bool:

@@ -12,12 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from tests.support.etcd import free_ports
+from tests.support.ports import free_ports
 from tests.support.services import absent
 from tests.support.waiting import eventually
 
 KINDS: Final = ("broker", "nsqd")
-START_S: Final = 30.0
+START_S: Final = 60.0
 
 
 def tls_flags(kind: str, certificate: Path, key: Path) -> tuple[str, ...]:

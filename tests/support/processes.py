@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ def running(command: Sequence[str], **environ: str) -> Iterator[subprocess.Popen
         yield process
     finally:
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 class Life(NamedTuple):
@@ -83,8 +83,19 @@ def _children(pid: int) -> set[int]:
 
 
 def words(pid: int) -> list[str]:
-    """Return the command line of a process."""
-    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    """Return the command line of a process, none when it is gone."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    return []
+
+
+def open_below(folder: Path) -> list[str]:
+    """Return which files of a folder this process has open."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # of another thread, and closed meanwhile
+            found.append(os.readlink(f"/proc/self/fd/{name}"))
+    return [path for path in found if path.startswith(str(folder.resolve()))]
 
 
 def parent(pid: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 import threading
 import time
@@ -56,7 +56,7 @@ class Proxy:
     def repeat(self) -> None:
         """Say to the server again all that clients have said, each connection in one of its own."""
         for said in [bytes(said) for said in self._said]:  # a copy: what is sent cannot grow
-            with socket.create_connection(self._target, timeout=5) as again:
+            with socket.create_connection(self._target, timeout=60) as again:
                 again.sendall(said)
                 again.settimeout(_DONE_S)
                 with suppress(TimeoutError, ConnectionError):
@@ -75,13 +75,13 @@ class Proxy:
         self._is_closed = True
         self.cut()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
         self._listener.close()
 
     def _accept(self) -> None:
         self._listener.settimeout(_LOOK_S)
         while not self._is_closed:
-            with suppress(TimeoutError):
+            with suppress(OSError):  # a client may be gone before it is met
                 client, _ = self._listener.accept()
                 self._begin(client)
 
@@ -90,7 +90,7 @@ class Proxy:
             client.close()
             return
         try:
-            server = socket.create_connection(self._target, timeout=5)
+            server = socket.create_connection(self._target, timeout=60)
         except OSError:
             client.close()
             return
@@ -101,11 +101,12 @@ class Proxy:
         thread.start()
 
     def _pass(self, client: socket.socket, server: socket.socket, said: bytearray) -> None:
-        with client, server, suppress(OSError):
-            client.setblocking(True)
-            server.setblocking(True)
+        with client, server, selectors.DefaultSelector() as both, suppress(OSError):
+            for one in (client, server):
+                one.setblocking(True)
+                both.register(one, selectors.EVENT_READ)
             while not self._is_closed:
-                ready, _, _ = select.select([client, server], [], [], _LOOK_S)
+                ready = [key.fileobj for key, _ in both.select(_LOOK_S)]
                 if self.is_deaf:
                     time.sleep(_LOOK_S)
                     continue

@@ -12,13 +12,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 from tests.support.authoring import WORKFLOW, store_variables
 from tests.support.processes import Life, descendants, life, parent, words
 from tests.support.waiting import eventually
 
 START_S = 60.0
+_FORK_SERVER: Final = "jobx.handlers.execution.fork_server"
 #: The module that runs the command line.
 LAUNCH = ("jobx.tools.cli",)
 
@@ -109,33 +110,40 @@ class Served:
         if self.process.stdout is not None:
             self.process.stdout.close()
         self._seen = {one for one in self._seen if one.goes_on}
-        eventually(lambda: not any(one.goes_on for one in self._seen), timeout_s=30)
+        eventually(lambda: not any(one.goes_on for one in self._seen), timeout_s=60)
 
     def node(self) -> int:
-        """Return the node's process."""
-        return self._below(self.process.pid, "node")[0]
+        """Return the node's process; wait for it while one is started again."""
+        return eventually(self._nodes)[0]
 
     def fork_server(self) -> int:
-        """Return the fork server."""
-        return self._below(self.node(), "jobx.handlers.execution.fork_server")[0]
+        """Return the fork server; wait for it, as ``node`` does."""
+        return eventually(self._fork_servers)[0]
 
     def executors(self) -> list[int]:
-        """Return the executors."""
-        return self._below(self.fork_server(), "jobx.handlers.execution.fork_server")
+        """Return the executors that there are now."""
+        return [pid for one in self._fork_servers() for pid in self._below(one, _FORK_SERVER)]
 
     def web_workers(self) -> list[int]:
-        """Return the web workers."""
-        return self._below(self.web_server(), "gunicorn")
+        """Return the web workers that there are now."""
+        return [pid for one in self._web_servers() for pid in self._below(one, "gunicorn")]
 
     def web_server(self) -> int:
-        """Return the process above the web workers."""
-        return self._below(self.process.pid, "gunicorn")[0]
+        """Return the process above the web workers; wait for it, as ``node`` does."""
+        return eventually(self._web_servers)[0]
+
+    def _nodes(self) -> list[int]:
+        return self._below(self.process.pid, "node")
+
+    def _fork_servers(self) -> list[int]:
+        return [pid for one in self._nodes() for pid in self._below(one, _FORK_SERVER)]
+
+    def _web_servers(self) -> list[int]:
+        return self._below(self.process.pid, "gunicorn")
 
     def _below(self, pid: int, word: str) -> list[int]:
         found = sorted(child for child in descendants(pid) if parent(child) == pid)
-        with contextlib.suppress(OSError):
-            return [child for child in found if word in words(child)]
-        return []
+        return [child for child in found if word in words(child)]
 
     def post(
         self, job: str, arguments: dict[str, Any], *, timeout_s: float = 60.0, **headers: str

@@ -47,13 +47,13 @@ def opener(etcd: Callable[[], Etcd]) -> OpenStore:
     return open_store
 
 
-def etcd_store(etcd: Etcd, limits: Limits = LIMITS, timeout_s: float = 10.0) -> EtcdStore:
+def etcd_store(etcd: Etcd, limits: Limits = LIMITS, timeout_s: float = 60.0) -> EtcdStore:
     """Open a store among keys of its own."""
     connection = EtcdConnection(etcd.servers, None, None, timeout_s)
     return EtcdStore(connection, f"{uuid.uuid4().hex}/", limits)
 
 
-def etcd2_store(etcd: Etcd, limits: Limits = LIMITS_2, timeout_s: float = 10.0) -> Etcd2Store:
+def etcd2_store(etcd: Etcd, limits: Limits = LIMITS_2, timeout_s: float = 60.0) -> Etcd2Store:
     """Open a store on the v2 API, among keys of its own."""
     connection = Etcd2Connection(etcd.servers, Access(), timeout_s)
     return Etcd2Store(connection, f"{uuid.uuid4().hex}/", limits)

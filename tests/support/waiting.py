@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(predicate: Callable[[], T], timeout_s: float = 10.0) -> T:
+def eventually(predicate: Callable[[], T], timeout_s: float = 60.0) -> T:
     """Return the first true value of ``predicate``; fail when there is none in time."""
     deadline = time.monotonic() + timeout_s
     while not (value := predicate()):
@@ -26,7 +26,7 @@ def after(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() >= deadline
 
 
-async def eventually_soon(predicate: Callable[[], T], timeout_s: float = 10.0) -> T:
+async def eventually_soon(predicate: Callable[[], T], timeout_s: float = 60.0) -> T:
     """Wait as ``eventually`` does, while the loop goes on."""
     deadline = time.monotonic() + timeout_s
     while not (value := predicate()):

@@ -25,7 +25,7 @@ HEAD = struct.Struct(">I")
 def ends() -> Iterator[tuple[FrameSocket, socket.socket]]:
     """A frame socket, and the bare socket at its other end."""
     here, there = socket.socketpair()
-    there.settimeout(5)
+    there.settimeout(60)
     framed = FrameSocket(here)
     yield framed, there
     framed.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import socket
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from foolscap.api import Tub
 from twisted.internet import protocol, reactor, stdio
 from twisted.python import log
 
+from tests.support.ports import free_ports
 from tests.support.servers.lifeline import say
 
 _CONFIG = """[node]
@@ -31,11 +31,6 @@ enabled = true
 force_foolscap = true
 reserved_space = 0
 """
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def _write_node(folder: Path, web: int, tub: int) -> None:
@@ -73,7 +68,7 @@ class _Lifeline(protocol.Protocol):
 def main(folder: Path) -> None:
     """Run the grid until the parent is gone."""
     iputil.listenOnUnused = _listen_on_loopback  # Tahoe's own opens its log port to everybody
-    web, tub = _free_port(), _free_port()
+    web, tub = free_ports(2)
     _write_node(folder, web, tub)
     log.startLogging((folder / "log").open("w"), setStdout=False)
 

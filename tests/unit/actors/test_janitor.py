@@ -257,7 +257,7 @@ def test_stop_from_another_thread_ends_a_pause(bench: Bench) -> None:
     thread = threading.Thread(target=bench.janitor._pause, args=(600.0,))
     thread.start()
     bench.janitor.stop()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
 
 

@@ -30,7 +30,7 @@ class Place(BlobFolder):
         self.faults: list[JobxError] = []
 
     def put(self, workflow: str, request_id: str, name: str, body: bytes) -> None:
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if self.faults:
             raise self.faults.pop()
         super().put(workflow, request_id, name, body)
@@ -117,7 +117,7 @@ async def test_what_waits_for_a_blob_is_not_drained(tmp_path: Path) -> None:
     b.append(A, 1, is_large=True)
     assert not await b.writer.drain(after(0.02))
     b.place.gate.set()
-    assert await b.writer.drain(after(10.0))
+    assert await b.writer.drain(after(60.0))
     b.close()
 
 

@@ -60,7 +60,7 @@ class ScriptedStore(MemoryStore):
         self.commits.append(
             [[name_of(write) for unit in chain for write in unit] for chain in chains]
         )
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if self.errors:
             raise self.errors.pop(0)
         return super().commit_many(chains)
@@ -99,7 +99,7 @@ class Bench:
         return [entry.key for entry in self.store.range("") if entry.key != keys.PROBE]
 
 
-async def until(predicate: Callable[[], Any], timeout_s: float = 10.0) -> None:
+async def until(predicate: Callable[[], Any], timeout_s: float = 60.0) -> None:
     """Wait, with the loop going on, until something is true."""
     deadline = time.monotonic() + timeout_s
     while not predicate():
@@ -122,7 +122,7 @@ def in_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
     @functools.wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
-        asyncio.run(asyncio.wait_for(test(*args, **kwargs), 20))
+        asyncio.run(asyncio.wait_for(test(*args, **kwargs), 60))
 
     return run
 
@@ -169,7 +169,7 @@ async def test_what_is_not_urgent_waits_for_what_is(_never_lazy: None) -> None:
         assert not await b.writer.drain(after(0.02))
         b.append(B, 0, urgent=True)
         b.append(C, 0, urgent=False)
-        assert await b.writer.drain(after(10.0))
+        assert await b.writer.drain(after(60.0))
         assert b.store.commits == [[["a0"], ["b0"], ["c0"]]]
 
 
@@ -181,7 +181,7 @@ async def test_the_loop_is_hurried_to_a_commit_that_can_begin() -> None:
         b.append(B, 0)
         b.append(C, 0)
         seen.append(b.hurried)
-        assert await b.writer.drain(after(10.0))
+        assert await b.writer.drain(after(60.0))
         assert seen == [0, 1]
 
 

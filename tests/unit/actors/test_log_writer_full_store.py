@@ -28,14 +28,14 @@ class FullStore(MemoryStore):
         self.go = threading.Event()
 
     def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         if self.is_full:
             raise StoreFull("here", "no room")
         return super().commit_many(chains)
 
 
 async def _settle(writer: LogWriter) -> None:
-    assert await writer.drain(after(10.0))
+    assert await writer.drain(after(60.0))
 
 
 def _write(number: int) -> list[Write]:
@@ -52,7 +52,7 @@ def test_request_that_is_not_durable_is_refused_and_the_writer_tries_again() -> 
         await _settle(writer)
         assert isinstance(writer.stalled, StoreFull)
         store.is_full = False
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while writer.stalled is not None:
                 await asyncio.sleep(0.01)
         assert [type(message) for _, message in heard] == [CommitRefused]
@@ -71,7 +71,7 @@ def test_request_that_is_forgotten_while_it_is_written_leaves_no_trace_of_its_ol
         writer.forget(KEY)
         writer.append(KEY, NEW, 5, _write(5), urgent=True)
         store.go.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while writer.stalled is None:
                 await asyncio.sleep(0.01)
         store.is_full = False

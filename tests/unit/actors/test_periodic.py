@@ -22,7 +22,7 @@ def rounds(call: Callable[[], object], count: int, after: Callable[[], object] =
     async def run() -> None:
         periodic = Periodic()
         periodic.every(0.001, None, counted, after=after)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while made < count:
                 await asyncio.sleep(0.001)
         periodic.stop()

@@ -40,4 +40,4 @@ def test_a_limit_is_no_more_than_this_process_may_have(hard: int, expected: int)
         "print(*resource.getrlimit(number))"
     )
     with running(["-c", program]) as process:
-        assert process.communicate(timeout=30)[0].split() == [str(expected)] * 2
+        assert process.communicate(timeout=60)[0].split() == [str(expected)] * 2

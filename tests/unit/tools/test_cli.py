@@ -171,7 +171,7 @@ def test_reader_that_leaves_early_is_no_error() -> None:
         child.stdout.close()
         stderr = child.stderr.read()
 
-    assert (child.wait(30), stderr) == (meanings.OK, b"")
+    assert (child.wait(60), stderr) == (meanings.OK, b"")
 
 
 def test_help_lists_every_command(jobx: Jobx) -> None:

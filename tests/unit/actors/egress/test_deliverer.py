@@ -55,7 +55,7 @@ class Bench:
             ]
         )
 
-    def run(self, timeout_s: float = 5.0) -> Delivery | None:
+    def run(self, timeout_s: float = 60.0) -> Delivery | None:
         """Work off what the store holds and return how the delivery then stands."""
         asyncio.run(self._run(timeout_s))
         (left,) = deliveries.read(self.store, self.request) or [None]
@@ -75,7 +75,7 @@ class Bench:
         async with asyncio.timeout(timeout_s):
             while deliveries.undelivered(self.store, "n", 1):
                 await asyncio.sleep(0.005)
-        await deliverer.close(after(1.0))
+        await deliverer.close(after(60.0))
 
 
 class FlakyStore(MemoryStore):

@@ -30,7 +30,7 @@ from jobx.kv.requests import deliveries, request_entity
 from jobx.model import Delivery, Destination
 from tests.support.results import finished, site
 
-BOUND_S = 20.0
+BOUND_S = 60.0
 
 
 class GatedWriter(Writer[Options]):

@@ -12,7 +12,8 @@ from jobx.actors.egress import http_client
 from jobx.actors.egress.http_client import Outbound
 from jobx.config import OutboundSettings
 from jobx.errors import ConfigError, DeadlineExceeded, InvalidInput, Unavailable
-from tests.support.http_sink import HttpSink, free_port, http_sink
+from tests.support.http_sink import HttpSink, http_sink
+from tests.support.ports import free_port
 
 ANY = OutboundSettings(allow=("http://*", "https://*", "http://*:8080"))
 
@@ -187,7 +188,7 @@ def test_answer_that_does_not_come_ends_in_time(
 ) -> None:
     monkeypatch.setattr(http_client, "CALL_S", 0.2)
     released = threading.Event()
-    sink.answer = lambda _: (204, {}) if released.wait(10) else (500, {})
+    sink.answer = lambda _: (204, {}) if released.wait(60) else (500, {})
     calls = Outbound(OutboundSettings(), [sink.url])
 
     with pytest.raises(DeadlineExceeded):

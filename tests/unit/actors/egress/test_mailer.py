@@ -11,8 +11,8 @@ from jobx import config
 from jobx.actors.egress.mailer import Mailer, compose
 from jobx.config import MailSettings, Settings
 from jobx.errors import ConfigError, InvalidInput, Unavailable
-from tests.support.http_sink import free_port
 from tests.support.mail_sink import PASSWORD, USER, MailSink, mail_sink
+from tests.support.ports import free_port
 
 #: Those of a mail, and those that the server of the tests adds.
 HEADERS = {"From", "To", "Subject", "Date", "Auto-Submitted", "MIME-Version"} | {

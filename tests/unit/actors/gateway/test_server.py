@@ -34,7 +34,7 @@ async def _ask(path: Path, *asked: Question[Any]) -> list[Any]:
     writer.write(b"".join(questions.encode_call(n, one) for n, one in enumerate(asked)))
     decoder, answers = frames.FrameDecoder(), []
     while len(answers) < len(asked):
-        chunk = await asyncio.wait_for(reader.read(1 << 16), 10)
+        chunk = await asyncio.wait_for(reader.read(1 << 16), 60)
         if not chunk:
             break
         answers += map(values.unpack, decoder.bodies(chunk))
@@ -117,7 +117,7 @@ def test_a_frame_that_cannot_be_read_is_an_error_of_its_call_alone(
         writer.write(hello + good[0] + frames.with_head(body) + good[1])
         decoder, answers = frames.FrameDecoder(), {}
         while len(answers) < 4:
-            chunk = await asyncio.wait_for(reader.read(1 << 16), 10)
+            chunk = await asyncio.wait_for(reader.read(1 << 16), 60)
             assert chunk, "the connection was cut"
             answers.update({n: rest for n, *rest in map(values.unpack, decoder.bodies(chunk))})
         writer.close()
@@ -135,7 +135,7 @@ def test_what_has_no_number_ends_the_connection(tmp_path: Path, sent: bytes) -> 
     async def talk(path: Path) -> bytes:
         reader, writer = await asyncio.open_unix_connection(str(path))
         writer.write(sent)
-        rest = await asyncio.wait_for(reader.read(), 10)
+        rest = await asyncio.wait_for(reader.read(), 60)
         writer.close()
         return rest
 

@@ -54,11 +54,11 @@ class Running:
         async def run() -> Any:
             return call()
 
-        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(10.0)
+        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(60)
 
     def close(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(10.0)
+        self._thread.join(60)
         self.loop.close()
 
 

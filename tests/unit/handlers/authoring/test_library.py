@@ -127,20 +127,20 @@ def test_refresh_is_not_undone_by_one_that_began_before_the_change(
     def get_slowly(key: str) -> Entry | None:
         if key.startswith(keys.plan("demo", "")) and not reached.is_set():
             reached.set()
-            go_on.wait(10)
+            go_on.wait(60)
         return MemoryStore.get(store, key)
 
     monkeypatch.setattr(store, "get", get_slowly)
     known = Library(store)
     before, after = (threading.Thread(target=known.refresh) for _ in range(2))
     before.start()
-    assert reached.wait(10)
+    assert reached.wait(60)
     entities.put(handler("split", "mapper", MAPPER + "pass\n"))
     after.start()
     after.join(0.1)
     go_on.set()
-    before.join(10)
-    after.join(10)
+    before.join(60)
+    after.join(60)
 
     assert known.plan("demo")[1].steps["count"].mapper.version == version(entities, "split")
 

@@ -6,7 +6,7 @@ import socket
 import stat
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from jobx.handlers.files.files import FS
 from jobx.handlers.files.local import Local
 from jobx.handlers.files.paths import PathRefused
+from tests.support.processes import open_below
 
 
 @pytest.fixture
@@ -72,14 +73,16 @@ def test_a_folder_that_becomes_a_link_meanwhile_leads_nowhere(fs: FS, root: Path
 
     swapping = threading.Thread(target=swap)
     swapping.start()
-    for number in range(300):
-        try:
-            with fs.open(f"folder/{number}", "wb") as file:
+    try:
+        for number in range(300):
+            with (
+                suppress(PathRefused, FileNotFoundError, NotADirectoryError),
+                fs.open(f"folder/{number}", "wb") as file,
+            ):
                 file.write(b"x")
-        except (PathRefused, FileNotFoundError, NotADirectoryError):
-            continue
-    stop.set()
-    swapping.join(10.0)
+    finally:
+        stop.set()
+        swapping.join(60)
     assert os.listdir(outside) == []
 
 
@@ -100,12 +103,12 @@ def test_new_files_have_the_permissions_of_the_root(root: Path) -> None:
 
 def test_a_draft_that_is_closed_leaves_nothing_and_no_descriptor(root: Path) -> None:
     local = Local(str(root))
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_below(root)
     with closing(local.draft(("file",))) as draft:
         draft.file.write(b"x")
     with pytest.raises(FileNotFoundError):
         local.draft(("no", "file"))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(root) == before
     assert (os.listdir(root / "temporary"), os.listdir(root)) == ([], ["temporary"])
 
 

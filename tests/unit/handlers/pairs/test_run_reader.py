@@ -16,6 +16,7 @@ from jobx.errors import BlobDamaged, BlobUnreadable, StoreRefused, StoreUnavaila
 from jobx.handlers.pairs import run_reader
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.payload import Payload
+from tests.support.processes import open_below
 
 MIXED = st.one_of(
     st.booleans(), st.integers(-3, 3), st.just(1.0), st.text("ab", max_size=2), st.none()
@@ -176,11 +177,10 @@ def test_a_blob_that_cannot_be_read_is_damaged_only_if_it_is_missing(
 def test_blobs_are_not_open_while_nobody_takes_what_is_in_them(tmp_path: Path) -> None:
     writer = RunWriter(str(tmp_path), "r", 0)
     payloads = [writer.run([(n, ["x" * 100_000]) for n in range(5)], False) for _ in range(20)]
-    before = len(os.listdir("/proc/self/fd"))
     reading = run_reader.pairs(payloads, tmp_path)
     for _ in range(30):
         next(reading)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_below(tmp_path) == []
 
 
 def test_a_section_that_ends_inside_an_item_is_found(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ class Inside:
 
 
 def run(come: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(come, 10))
+    return asyncio.run(asyncio.wait_for(come, 60))
 
 
 @pytest.mark.parametrize(

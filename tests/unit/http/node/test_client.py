@@ -78,7 +78,7 @@ async def until(predicate: Any) -> None:
 
 
 def run(scene: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(scene, 30))
+    asyncio.run(asyncio.wait_for(scene, 60))
 
 
 def test_answers_reach_their_callers_in_any_order(node: FakeNode, path: Path) -> None:

@@ -17,7 +17,7 @@ from jobx.kv.etcd.connection import EtcdConnection
 from jobx.kv.etcd.leases import EtcdLease
 from jobx.kv.leases import Held
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 class Server(EtcdConnection):

@@ -122,7 +122,7 @@ def test_wait_sees_a_write_of_another_process(store: SqliteStore, path: Path) ->
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(store.wait, "a", 0, 30.0)
         with start(OPEN_AND_WRITE, path, "a") as process:
-            entry = waiting.result(30)
+            entry = waiting.result(60)
     assert process.returncode == 0
     assert entry is not None
 

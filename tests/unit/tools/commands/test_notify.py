@@ -19,7 +19,7 @@ def test_length_of_a_body_that_is_none_is_refused_and_the_listener_goes_on(lengt
             taken = _post(listener.server_port, "2", b"{}")
         finally:
             listener.shutdown()
-            serving.join(10)
+            serving.join(60)
 
     assert (refused, taken) == ("413", "204")
     assert [arrival.body for arrival in said] == [{}]

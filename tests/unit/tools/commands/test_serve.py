@@ -29,11 +29,11 @@ def _announced(process: Popen[str]) -> dict[str, object]:
 
 
 def _answers(url: object) -> bool:
-    connection = http.client.HTTPConnection(str(url).removeprefix("http://"), timeout=2)
+    connection = http.client.HTTPConnection(str(url).removeprefix("http://"), timeout=60)
     try:
         connection.request("GET", "/")
         return connection.getresponse().status == http.client.OK
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
@@ -48,21 +48,22 @@ def test_serve_drains_and_leaves_nothing_behind_on_a_signal(
         below = descendants(process.pid)
         process.send_signal(number)
 
-        assert process.wait(20) == meanings.OK
+        assert process.wait(60) == meanings.OK
         assert len(below) == 3
-        assert [pid for pid in below if alive(pid)] == []
+        eventually(lambda: not any(map(alive, below)))
 
 
 def test_second_ctrl_c_kills_at_once(tmp_path: Path) -> None:
     with running(_words("deaf", tmp_path)) as process:
-        url = _announced(process)["url"]
+        _announced(process)
         below = descendants(process.pid)
+        web = _named(below, "web")
         process.send_signal(signal.SIGINT)
-        eventually(lambda: not _answers(url))
+        eventually(lambda: not alive(web))  # so the first signal was heard
         process.send_signal(signal.SIGINT)
 
-        assert process.wait(10) == meanings.INTERRUPTED
-        assert [pid for pid in below if alive(pid)] == []
+        assert process.wait(60) == meanings.INTERRUPTED
+        eventually(lambda: not any(map(alive, below)))
 
 
 def test_node_that_does_not_stop_is_killed_when_time_is_up(tmp_path: Path) -> None:
@@ -71,8 +72,8 @@ def test_node_that_does_not_stop_is_killed_when_time_is_up(tmp_path: Path) -> No
         below = descendants(process.pid)
         process.send_signal(signal.SIGTERM)
 
-        assert process.wait(20) == meanings.OK
-        assert [pid for pid in below if alive(pid)] == []
+        assert process.wait(60) == meanings.OK
+        eventually(lambda: not any(map(alive, below)))
         assert process.stderr is not None
         assert process.stderr.readline().startswith("jobx: the rest was killed")
 
@@ -96,8 +97,8 @@ def test_dead_child_is_started_again_and_what_it_left_is_killed(part: str, tmp_p
         lost = {victim, *descendants(victim)}
         os.kill(victim, signal.SIGKILL)
 
+        eventually(lambda: not any(map(alive, lost)))
         assert eventually(lambda: len(descendants(process.pid)) == len(before))
-        assert [pid for pid in lost if alive(pid)] == []
         assert eventually(lambda: _answers(url))
         assert process.stderr is not None
         assert process.stderr.readline().endswith("was killed by SIGKILL; starting it again\n")
@@ -128,7 +129,7 @@ def test_what_is_killed_while_it_starts_is_started_again(tmp_path: Path) -> None
 
 def test_serve_exits_as_its_node_does_when_that_cannot_start(tmp_path: Path) -> None:
     with running(_words("refused", tmp_path)) as process:
-        stdout, stderr = process.communicate(timeout=20)
+        stdout, stderr = process.communicate(timeout=60)
 
     assert (process.returncode, stdout) == (meanings.TAKEN, "")
     assert stderr == "jobx: data folder d is used by process 1 (node)\n"
@@ -136,7 +137,7 @@ def test_serve_exits_as_its_node_does_when_that_cannot_start(tmp_path: Path) -> 
 
 def test_serve_says_so_when_the_web_server_cannot_start(tmp_path: Path) -> None:
     with running(_words("broken", tmp_path)) as process:
-        stderr = process.communicate(timeout=20)[1]
+        stderr = process.communicate(timeout=60)[1]
 
     assert process.returncode == meanings.INTERNAL
     assert stderr == "jobx: the web ended with code 3 while it started\n"
@@ -146,7 +147,7 @@ def test_serve_names_an_address_that_is_taken(tmp_path: Path) -> None:
     with listen("127.0.0.1:0") as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
         with running(_words("good", tmp_path, "--bind", bind)) as process:
-            stderr = process.communicate(timeout=20)[1]
+            stderr = process.communicate(timeout=60)[1]
 
     assert process.returncode == meanings.TAKEN
     assert stderr == f"jobx: address {bind} is used by another process\n"
@@ -158,7 +159,7 @@ def test_serve_names_who_has_the_data_folder_when_its_address_is_taken_too(tmp_p
     with listen("127.0.0.1:0") as taken:
         bind = f"127.0.0.1:{taken.getsockname()[1]}"
         with running(_words("good", tmp_path, "--bind", bind)) as process:
-            stderr = process.communicate(timeout=20)[1]
+            stderr = process.communicate(timeout=60)[1]
     lock.release()
 
     assert process.returncode == meanings.TAKEN
@@ -171,7 +172,7 @@ def test_serve_listens_on_a_unix_socket_and_removes_it(tmp_path: Path) -> None:
         assert _announced(process)["url"] == f"unix:{path}"
         process.send_signal(signal.SIGTERM)
 
-        assert process.wait(20) == meanings.OK
+        assert process.wait(60) == meanings.OK
     assert not path.exists()
 
 
@@ -185,7 +186,7 @@ def test_serve_says_which_old_variables_do_nothing(tmp_path: Path) -> None:
 
 def test_serve_refuses_an_old_variable_that_cannot_be_followed(tmp_path: Path) -> None:
     with running(_words("good", tmp_path), MR_CONSUME="0") as process:
-        stderr = process.communicate(timeout=20)[1]
+        stderr = process.communicate(timeout=60)[1]
     assert process.returncode == meanings.INVALID
     assert stderr.startswith("jobx: setting MR_CONSUME: is gone; instead: ")
 

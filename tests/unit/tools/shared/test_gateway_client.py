@@ -56,7 +56,7 @@ def gateway(tmp_path: Path) -> Iterator[Serve]:
     with listener:
         yield serve
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
 
 
 def test_client_greets_and_gives_the_answer_to_a_question(gateway: Serve) -> None:

@@ -18,8 +18,9 @@ from jobx.actors.egress.notifications.notifier import Clocks, Notifier
 from jobx.actors.notification import Notification, from_notes, handlers_changed
 from jobx.config import NotifySettings, Settings
 from jobx.errors import ConfigError
-from tests.support.http_sink import HttpSink, free_port, http_sink
+from tests.support.http_sink import HttpSink, http_sink
 from tests.support.mail_sink import PASSWORD, USER, mail_sink
+from tests.support.ports import free_port
 from tests.support.results import finished
 from tests.support.waiting import after
 
@@ -46,7 +47,7 @@ def _tell(settings: Settings, *notifications: Notification) -> None:
         notifier = Notifier("n1", settings, outbound, clocks)
         for notification in notifications:
             notifier.notify(notification)
-        await notifier.close(after(5.0))
+        await notifier.close(after(60.0))
 
     asyncio.run(tell())
 

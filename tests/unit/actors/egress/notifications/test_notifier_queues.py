@@ -11,7 +11,7 @@ from jobx.actors.egress.notifications.notifier import ChannelQueue
 from jobx.actors.notification import Notification
 from jobx.actors.threads import MAX_OVERDUE
 
-BOUND_S = 20.0
+BOUND_S = 60.0
 NOTICE = Notification(kind="k", level="error", subject="s", cause="c")
 
 
