@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from jobx.actors import recovery
 from jobx.actors.clock import ServiceClock, boot_id
 from jobx.actors.log_reader import has_progressed
@@ -25,6 +27,7 @@ class Lifetime:
         node_id: The node.
         store: The store that records lives.
         data_dir: The folder that shows whether the last life ended well.
+        capabilities: What the node offers.
 
     Attributes:
         incarnation: The number of this life, which grows with each.
@@ -32,7 +35,9 @@ class Lifetime:
         was_lost: Whether the last life ended without a stop.
     """
 
-    def __init__(self, node_id: str, store: Store, data_dir: Path) -> None:
+    def __init__(
+        self, node_id: str, store: Store, data_dir: Path, capabilities: tuple[str, ...] = ()
+    ) -> None:
         self._node_id = node_id
         self._store = store
         self._running = data_dir / RUNNING
@@ -41,7 +46,8 @@ class Lifetime:
         self._last_incarnation = last.incarnation
         self.clock = ServiceClock(last, boot_id())
         self.incarnation = max(last.incarnation + 1, time.time_ns())
-        self._noted = self.clock.note(lives.Life(incarnation=self.incarnation))
+        life = lives.Life(incarnation=self.incarnation, capabilities=capabilities)
+        self._noted = self.clock.note(life)
         lives.begin(store, node_id, self._noted)
 
     def note_clock(self) -> None:
@@ -77,6 +83,11 @@ class Lifetime:
     def ended_well(self) -> None:
         """Note that the node was stopped, not killed."""
         self._running.unlink(missing_ok=True)
+
+    def tell_others(self) -> None:
+        """Note it in the store, too, for nodes that adopt what is open."""
+        self._noted = replace(self._noted, is_over=True)
+        lives.begin(self._store, self._node_id, self._noted)
 
 
 def _node_back(node_id: str, running: Path) -> Notification:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Final, TypeVar, cast
 
@@ -18,6 +18,8 @@ from thespian.actors import ActorSystem, ChildActorExited
 
 from jobx.actors.budget import OpenBudget
 from jobx.actors.cluster import identity, membership
+from jobx.actors.cluster.adopter import Adopter
+from jobx.actors.cluster.adoption import Adopted, Adoption
 from jobx.actors.cluster.membership import Membership
 from jobx.actors.cluster.registration import Registration
 from jobx.actors.coordination.batches import Batch
@@ -52,7 +54,7 @@ from jobx.actors.store_health import StoreHealth, check_at_start
 from jobx.actors.strays import Strays
 from jobx.actors.threads import in_daemon
 from jobx.config import Settings
-from jobx.errors import InUse
+from jobx.errors import InUse, JobxError
 from jobx.handlers.authoring.code_cache import CodeCache
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.blobs import opening as blobs_opening
@@ -132,6 +134,7 @@ class Node:
         self._lease: Lease | None = None
         self._registration: Registration | None = None
         self._membership: Membership | None = None
+        self._adoption: Adoption | None = None
 
     async def start(self) -> None:
         """Take the data folder, start all parts, recover open requests.
@@ -217,7 +220,10 @@ class Node:
         name = name_of(settings)
         await self._in_background(lambda: check_at_start(self._store, data_dir, name))
         await in_daemon("blobs", lambda: join(settings, self._store, self._shared, self._id))
-        self._life = await self._in_background(lambda: Lifetime(self._id, self._store, data_dir))
+        offered = settings.node.capabilities
+        self._life = await self._in_background(
+            lambda: Lifetime(self._id, self._store, data_dir, offered)
+        )
         await self._in_background(self._library.refresh)
 
     async def _hold_store(self) -> None:
@@ -270,7 +276,25 @@ class Node:
             self._membership.serve(self._library.workflows)
             self._registration = self._membership.registration(self._lease)
             await in_daemon("lease", self._registration.renew)
-            self._membership.follow(leases_of(self._store), keys.node(""))
+            adopter = self._start_adoption(self._membership, self._registration)
+            self._membership.follow(leases_of(self._store), keys.node(""), adopter.saw)
+
+    def _start_adoption(self, membership: Membership, registration: Registration) -> Adopter:
+        """Adopt a share of what lost nodes leave, until the node drains."""
+        has_settled = partial(registration.has_settled, LEASE_S)
+        self._adoption = membership.adoption(self._store, has_settled)
+        thread = self._threads(1, "adoption", wait=False, cancel_futures=True)
+        adopter = Adopter(self._adoption, thread, self._adopt)
+        self._parts.callback(adopter.stop)
+        return adopter
+
+    def _adopt(self, found: Adopted) -> None:
+        self._base.deliver(self._supervisor, Adopt(found.requests))
+        for key in found.deliveries:
+            self._deliverer.begin(key)
+
+    def _is_lost(self, node_id: str) -> bool:
+        return self._adoption is None or self._adoption.is_lost(node_id)
 
     def _start_egress(self) -> None:
         settings, now_at = self._settings, self._life.clock.now_at
@@ -343,6 +367,7 @@ class Node:
             notify=self._notifier.notify,
             deliver=self._deliverer.begin,
             budget=OpenBudget(settings.requests.max_open_bytes or processes.limit_bytes() // 8),
+            is_lost=self._is_lost,
         )
         system = ActorSystem(systemBase=self._base, transientUnique=True)
         self._parts.callback(system.shutdown)
@@ -381,7 +406,7 @@ class Node:
     async def _take_up(self) -> None:
         """Recover deliveries and requests that were open when the node stopped."""
         back = self._life.runs()
-        self._parts.callback(self._end_life)
+        self._parts.push_async_callback(self._end_life)
         if back is not None:
             self._notifier.notify(back)
         await self._deliverer.resume()
@@ -391,9 +416,12 @@ class Node:
             _log.info("continuing open requests: %d", len(waiting))
             self._base.deliver(self._supervisor, Adopt(tuple(waiting)))
 
-    def _end_life(self) -> None:
+    async def _end_life(self) -> None:
         if self._fault is None:
             self._life.ended_well()
+            if self._registration is not None:
+                with suppress(JobxError):  # who adopts then takes the stop for a death
+                    await self._in_background(self._life.tell_others)
 
     async def _start_gateway(self) -> None:
         await self._in_background(self._library.refresh)  # for changes nobody could announce

@@ -91,6 +91,7 @@ class Services:
         deliver: Delivers the result of a finished request, if it has a destination.
         budget: The memory budget of open requests.
         left: Requests that this node leaves to a newer JobX.
+        is_lost: Tells whether a node is lost, so that others may adopt its requests.
     """
 
     node_id: str
@@ -106,3 +107,4 @@ class Services:
     deliver: Callable[[RequestKey], None] = _ignore
     budget: OpenBudget = field(default_factory=lambda: OpenBudget(sys.maxsize))
     left: LeftOpen = field(default_factory=LeftOpen)
+    is_lost: Callable[[str], bool] = lambda _: True

@@ -59,6 +59,7 @@ def charge(
     was_lost: bool,
     limit: int,
     progressed: Callable[[OpenRequest], bool],
+    is_whole: bool = True,
 ) -> list[Waiting]:
     """Return the open requests for a new life, with the death of the last life counted.
 
@@ -68,13 +69,14 @@ def charge(
         was_lost: The previous life was not stopped, but died.
         limit: Deaths at which a request is set aside, if it was alone at the last one.
         progressed: Whether a request made progress in the life in which it was marked.
+        is_whole: These are all that were open; else what is not seen may account for the death.
     """
     found = list(found)
     stuck = [
         one.mark.life == last_life and (was_lost or one.mark.deaths > 0) and not progressed(one)
         for one in found
     ]
-    is_nobody = was_lost and not any(stuck)
+    is_nobody = is_whole and was_lost and not any(stuck)
     waiting = []
     for one, is_stuck in zip(found, stuck, strict=True):
         mark, has_waited = one.mark, one.mark.life != last_life
@@ -136,6 +138,7 @@ class Recovery:
                 self._plain[item.key] = item
             else:
                 self._suspects.append(item)
+                self._began_s = None  # a death has just been, here or on another node
         self._suspects.sort(key=lambda item: (-item.deaths, item.turn))
 
     def __len__(self) -> int:

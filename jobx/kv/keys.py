@@ -38,6 +38,7 @@ ENTITIES_STATE: Final = "entities_state/"
 #: What logs begin with.
 REQUESTS: Final = "requests/"
 OPEN: Final = "open/"
+UNDELIVERED: Final = "undelivered/"
 FINISHED: Final = "finished/"
 #: The id that a store shares with its folder.
 STORE_ID: Final = "store_id"
@@ -104,7 +105,12 @@ def event(workflow_name: str, request_id: str, number: int) -> str:
 
 def opened(node_id: str, workflow_name: str, request_id: str) -> str:
     """Return the marker key of a request that a node coordinates."""
-    return f"open/{node_id}/{workflow_name}/{request_id}"
+    return f"{OPEN}{node_id}/{workflow_name}/{request_id}"
+
+
+def opened_by(node_id: str) -> str:
+    """Return the prefix of the markers of all requests that a node coordinates."""
+    return f"{OPEN}{node_id}/"
 
 
 def node(node_id: str) -> str:
@@ -168,7 +174,7 @@ def delivery(workflow_name: str, request_id: str) -> str:
 
 def undelivered(node_id: str, workflow_name: str = "", request_id: str = "") -> str:
     """Return the key of a delivery that a node has to carry out; its prefix without a request."""
-    return f"undelivered/{node_id}/" + (f"{workflow_name}/{request_id}" if workflow_name else "")
+    return f"{UNDELIVERED}{node_id}/" + (f"{workflow_name}/{request_id}" if workflow_name else "")
 
 
 def idempotency(workflow_name: str, job_name: str, client_key: str) -> str:

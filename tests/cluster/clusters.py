@@ -27,6 +27,15 @@ def handler(arguments):
     for number in range(arguments["n"]):
         yield number, arguments["ms"]
 """
+#: Returns once a file is there.
+GATE = """
+import os, time
+def handler(gate):
+    yield Return()
+    while not os.path.exists(gate):
+        time.sleep(0.01)
+    yield "n", 1
+"""
 NAP = COUNT.replace("yield Return()", "import time; time.sleep(value / 1000)\n    yield Return()")
 
 
@@ -83,7 +92,8 @@ def cluster(
     monkeypatch.setenv("JOBX_STORE_URL", f"{etcd.url}/{uuid.uuid4().hex}")
     with ExitStack() as stack:
         broker = stack.enter_context(nsq.running(kind, folder))
-        define(folder, {"fan": FAN, "nap": NAP}, {"fan": ("fan", "sum"), "each": ("nap", "sum")})
+        steps = {"fan": ("fan", "sum"), "each": ("nap", "sum"), "gate": ("gate", "sum")}
+        define(folder, {"fan": FAN, "nap": NAP, "gate": GATE}, steps)
         yield Cluster(folder, broker, stack)
 
 

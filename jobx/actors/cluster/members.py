@@ -20,6 +20,7 @@ class NodeRecord(Struct, frozen=True):
         capabilities: What it offers.
         slots: Number of its executors.
         version: Its version of JobX.
+        is_heir: It adopts requests of lost nodes; those of earlier versions do not.
     """
 
     registration: int = 0
@@ -28,10 +29,15 @@ class NodeRecord(Struct, frozen=True):
     capabilities: tuple[str, ...] = ()
     slots: int = 0
     version: str = ""
+    is_heir: bool = False
 
     def runs(self, workflow: str) -> bool:
         """Whether the node runs jobs of a workflow."""
         return not self.workflows or workflow in self.workflows
+
+    def adopts(self, workflow: str) -> bool:
+        """Whether the node adopts requests of a workflow."""
+        return self.is_heir and self.runs(workflow)
 
 
 class Member(NamedTuple):
@@ -57,6 +63,11 @@ def members_of(holders: Holders, prefix: str) -> dict[str, Member]:
     """Return the nodes with a bridge by their ids; ``prefix`` is that of the keys of leases."""
     found = {key.removeprefix(prefix): _member(held) for key, held in holders.items()}
     return {name: member for name, member in found.items() if member.record.nsqd}
+
+
+def records_of(holders: Holders, prefix: str) -> dict[str, NodeRecord]:
+    """Return what all nodes show, also those without a bridge, by their ids."""
+    return {key.removeprefix(prefix): _member(held).record for key, held in holders.items()}
 
 
 def losses(before: dict[str, Member], after: dict[str, Member]) -> list[Loss]:

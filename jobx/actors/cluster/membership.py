@@ -12,6 +12,7 @@ from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.ends import LinkState, Site
 from jobx.actors.bridge.envelope import Seal
 from jobx.actors.bridge.transport import Transport
+from jobx.actors.cluster.adoption import Adoption
 from jobx.actors.cluster.identity import secret_of
 from jobx.actors.cluster.members import NodeRecord, members_of
 from jobx.actors.cluster.peers import Peers, Pool
@@ -21,6 +22,7 @@ from jobx.actors.runtime.system import LoopSystemBase
 from jobx.config import Settings
 from jobx.errors import ConfigError
 from jobx.kv.leases import Holders, Lease, Leases
+from jobx.kv.store import Store
 
 #: The id of a node without a cluster.
 ALONE: Final = "local"
@@ -82,6 +84,7 @@ class Membership:
             capabilities=settings.node.capabilities,
             slots=settings.executor_count,
             version=__version__,
+            is_heir=True,
         )
         node, cluster = settings.node, settings.cluster
         self._peers = Peers(
@@ -109,11 +112,18 @@ class Membership:
 
         return Registration(lease, self._record, anew)
 
-    def follow(self, leases: Leases, prefix: str) -> None:
-        """Work with the nodes that hold leases of ``prefix`` and an id."""
+    def adoption(self, store: Store, has_settled: Callable[[], bool]) -> Adoption:
+        """Return what finds the node's share of what lost nodes leave."""
+        limit = self._settings.requests.node_deaths
+        node_id = self._settings.node.id
+        return Adoption(node_id, self._record, store, has_settled, death_limit=limit)
+
+    def follow(self, leases: Leases, prefix: str, told: Callable[[Holders, str], object]) -> None:
+        """Work with the nodes that hold leases of ``prefix`` and an id; ``told`` hears of all."""
 
         def saw(holders: Holders) -> None:
             self._peers.saw(members_of(holders, prefix))
+            told(holders, prefix)
 
         self._watch = LeaseWatch(leases, prefix, saw)
 

@@ -18,17 +18,38 @@ class Registration:
         lease: The lease of the node's id; it is held.
         record: What the node shows.
         anew: Called with each further number of the registration.
+        now: Monotonic seconds.
     """
 
-    def __init__(self, lease: Lease, record: NodeRecord, anew: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        lease: Lease,
+        record: NodeRecord,
+        anew: Callable[[int], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._lease = lease
         self._record = record
         self._anew = anew
+        self._now = now
+        #: Since when the lease has been held, and when it was last renewed.
+        self._held: tuple[float, float] | None = None
+
+    def has_settled(self, lease_s: float) -> bool:
+        """Whether the lease has been held for a lease time, and is held now; from any thread.
+
+        Whoever else is alive has had the time to register by then.
+        """
+        held, now = self._held, self._now()
+        return held is not None and held[0] + lease_s <= now < held[1] + lease_s
 
     def renew(self) -> None:
         """Stay registered; raises what ``Lease.renew`` raises."""
+        asked_at = self._now()
         if self._lease.renew(encode(self._record)):
+            self._held = asked_at if self._held is None else self._held[0], asked_at
             return
+        self._held = None
         number = max(self._record.registration + 1, time.time_ns())
         self._record = replace(self._record, registration=number)
         self._anew(number)

@@ -74,7 +74,7 @@ class Supervisor(LoopActor):
         self._restarts = Restarts()
         #: Requests that are recovered once their turn has come and their log is read.
         self._reading: set[RequestKey] = set()
-        self._recovery = Recovery(limit=1)
+        self._recovery = Recovery(self.node.settings.requests.node_deaths)
         #: Those that are taken up of an earlier life or another node, with their nodes and marks.
         self._taken: dict[RequestKey, OpenRequest] = {}
         #: Why requests must end instead of being recovered.
@@ -148,17 +148,20 @@ class Supervisor(LoopActor):
                 self.send(address, message)
 
     def _adopt(self, message: Adopt, _: ActorAddress) -> None:
-        self._recovery = Recovery(self.node.settings.requests.node_deaths)
-        self._recovery.add(message.requests)
-        self._reading.update(waiting.key for waiting in message.requests)
+        new = [one for one in message.requests if not self._has(one.key)]
+        self._recovery.add(new)
+        self._reading.update(waiting.key for waiting in new)
         self._take_up()
+
+    def _has(self, key: RequestKey) -> bool:
+        return key in self._open or key in self._reading
 
     def _adopt_strays(self, message: AdoptStrays, _: ActorAddress) -> None:
         if self.node.left.is_over:  # each of those would be read again at every look
             return
         for key in message.keys:
             is_left = self.node.left.reason(key) is not None
-            if key not in self._open and key not in self._reading and not is_left:
+            if not self._has(key) and not is_left:
                 _log.warning("request %s is open, and nobody coordinates it", "/".join(key))
                 self._read(key)
 
@@ -168,7 +171,7 @@ class Supervisor(LoopActor):
             return  # the next node recovers it
         now = self.node.now()
         pardoned = self._recovery.pardon(now)
-        taken = self._recovery.take(now, has_room=self.node.budget.has_room)
+        taken = self._recovery.take(now, has_room=self._has_room)
         self._mark(pardoned, taken)
         for waiting in taken:
             self._restarts.rebuilt(waiting.key, now)
@@ -178,6 +181,11 @@ class Supervisor(LoopActor):
         if not self._is_looking and (len(self._recovery) or self._recovery.is_watching):
             self._is_looking = True
             self.wakeupAfter(LOOK_S, _LOOK)
+
+    @property
+    def _has_room(self) -> bool:
+        is_full = len(self._open) >= self.node.settings.requests.max_open
+        return self.node.budget.has_room and not is_full
 
     def _mark(self, pardoned: Waiting | None, taken: Sequence[Waiting]) -> None:
         """Mark requests of this node; one of another node is marked when it is adopted."""
@@ -210,6 +218,12 @@ class Supervisor(LoopActor):
 
     def _log_read(self, message: LogRead, _: ActorAddress) -> None:
         key = message.key
+        if self._stays(message):
+            self._forget(key)
+            self.send(self.node.gateway, Refused(key, Conflict(f"request {key.request_id}")))
+            self._recovery.read(key)
+            self._take_up()
+            return
         if message.error is not None:
             _log.error("the log of request %s cannot be read: %s", "/".join(key), message.error)
         if isinstance(message.error, NotFound):  # it was refused when its coordinator had died
@@ -237,6 +251,24 @@ class Supervisor(LoopActor):
                 self._go_on(message, message.request)
         self._recovery.read(key)
         self._take_up()
+
+    def _stays(self, message: LogRead) -> bool:
+        """Whether a request of another node stays there.
+
+        That node is back, has ended it, or wrote what this one does not know or cannot end: others
+        may.
+        """
+        taken, error = self._taken.get(message.key), message.error
+        if taken is None or taken.node_id == self.node.node_id:
+            return False
+        if message.request is not None and message.request.is_done:
+            return True
+        is_unknown = isinstance(error, FormUnknown | NotFound)
+        is_unfit = is_unknown or (isinstance(error, EntryDamaged) and message.request is None)
+        if is_unfit:
+            text = "request %s of lost node %s is not adopted: %s"
+            _log.warning(text, "/".join(message.key), taken.node_id, error)
+        return is_unfit or not self.node.is_lost(taken.node_id)
 
     def _is_elsewhere(self, key: RequestKey, request: model.Request) -> bool:
         """Whether another node has a request than the one that it is taken from."""

@@ -212,9 +212,14 @@ class Deliverer:
         return None
 
     def _begin(self, key: RequestKey) -> tuple[model.Request, Delivery] | None:
-        """Record the start of a try; return None if there is nothing to try."""
+        """Record the start of a try; return None if there is nothing to try.
+
+        Another node may have taken it over, which this one was lost to.
+        """
         found = deliveries.get(self._store, *key)
         if found is None or found[0].state != deliveries.PENDING:
+            return None
+        if not deliveries.is_of(self._store, self._node_id, *key):
             return None
         try:
             request = request_entity.get(self._store, *key)

@@ -6,7 +6,7 @@ never exists without its delivery.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -77,6 +77,11 @@ def undelivered(store: Store, node_id: str, limit: int) -> list[tuple[str, str]]
     return [(workflow, request_id) for workflow, _, request_id in (k.partition("/") for k in found)]
 
 
+def is_of(store: Store, node_id: str, workflow: str, request_id: str) -> bool:
+    """Tell whether a node has to carry out a delivery."""
+    return store.get(keys.undelivered(node_id, workflow, request_id)) is not None
+
+
 def drop(store: Store, node_id: str, workflow: str, request_id: str) -> None:
     """Remove a delivery that does not exist from a node's list."""
     store.commit([Delete(keys.undelivered(node_id, workflow, request_id))])
@@ -100,8 +105,10 @@ def save(store: Store, node_id: str, names: tuple[str, str], delivery: Delivery)
     return True
 
 
-def take_over(store: Store, lost_id: str, node_id: str, limit: int) -> list[tuple[str, str]]:
-    """Move deliveries of a lost node to another one, and return their workflows and request ids.
+def take_over(
+    store: Store, lost_id: str, node_id: str, wanted: Iterable[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Move deliveries of a lost node to another one, and return those that it got.
 
     Each moves with its state. Of several nodes that take it over, one gets it.
 
@@ -109,23 +116,27 @@ def take_over(store: Store, lost_id: str, node_id: str, limit: int) -> list[tupl
         store: Where they are.
         lost_id: The lost node.
         node_id: The node that carries them out from now on.
-        limit: Largest number of deliveries.
+        wanted: Workflows and request ids of the deliveries.
     """
-    taken, chains = [], []
-    for names in undelivered(store, lost_id, limit):
-        writes: list[Write] = [Delete(keys.undelivered(lost_id, *names))]
-        entry = store.get(keys.delivery(*names))
-        if entry is not None:
-            writes.append(Put(keys.undelivered(node_id, *names), b""))
-            writes.append(Replace(entry.key, entry.value, entry.revision))
+    taken: list[tuple[str, str]] = []
+    chains: list[list[list[Write]]] = []
+    over: list[Write] = []
+    for names in wanted:
+        marker = Delete(keys.undelivered(lost_id, *names))
+        found = get(store, *names)
+        if found is None or found[0].state != PENDING:
+            over.append(marker)
+            continue
+        entry = found[1]
+        replace = Replace(entry.key, entry.value, entry.revision)
+        chains.append([[marker, Put(keys.undelivered(node_id, *names), b""), replace]])
         taken.append(names)
-        chains.append([writes])
-    outcomes = store.commit_many(chains)
+    outcomes = store.commit_many([*chains, *([[marker]] for marker in over)])
     for outcome in outcomes:
         # A conflict means that somebody else carries it out, or has.
         if outcome.error is not None and not isinstance(outcome.error, Conflict):
             raise outcome.error
-    return [names for names, one in zip(taken, outcomes, strict=True) if one.error is None]
+    return [names for names, one in zip(taken, outcomes, strict=False) if one.error is None]
 
 
 def renew(store: Store, node_id: str, workflow: str, request_id: str) -> None:

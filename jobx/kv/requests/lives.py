@@ -7,7 +7,7 @@ without progress.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -28,12 +28,16 @@ class Life(msgspec.Struct, frozen=True):
         boot: The boot of the machine.
         boot_s: Seconds since that boot …
         at: … at this time of the service clock.
+        capabilities: What the node offered; None if it did not say.
+        is_over: The node was stopped, and did not die.
     """
 
     incarnation: int = 0
     boot: str = ""
     boot_s: float = 0.0
     at: float = 0.0
+    capabilities: tuple[str, ...] | None = None
+    is_over: bool = False
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -89,11 +93,14 @@ def encode(mark: Mark) -> bytes:
 
 def opened(store: Store, node_id: str) -> list[OpenRequest]:
     """Return every request that a node coordinates, with its mark; oldest first."""
-    found = []
-    for entry in scan(store, f"{keys.OPEN}{node_id}/"):
+    return list(each_opened(store, node_id))
+
+
+def each_opened(store: Store, node_id: str) -> Iterator[OpenRequest]:
+    """Yield what ``opened`` returns, reading a page at a time."""
+    for entry in scan(store, keys.opened_by(node_id)):
         _, workflow, request_id = entry.key.rsplit("/", 2)
-        found.append(OpenRequest(node_id, workflow, request_id, _mark(entry.value)))
-    return found
+        yield OpenRequest(node_id, workflow, request_id, _mark(entry.value))
 
 
 def take_up(store: Store, requests: Iterable[OpenRequest]) -> None:

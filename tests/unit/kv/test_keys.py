@@ -45,7 +45,15 @@ KINDS: Final[dict[str, Callable[[str, str, str], str]]] = {
     "SWEEPS": lambda *_: keys.SWEEPS,
 }
 #: Functions that return prefixes, and parts of keys.
-PARTS: Final = {"entities", "log", "kept_with", "instant", "newest_first", "request_id_of"}
+PARTS: Final = {
+    "entities",
+    "log",
+    "kept_with",
+    "instant",
+    "newest_first",
+    "request_id_of",
+    "opened_by",
+}
 
 
 def _is_key(one: object) -> bool:

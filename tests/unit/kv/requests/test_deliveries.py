@@ -43,7 +43,7 @@ def test_a_delivery_of_a_lost_node_moves_as_it_is(store: Racing) -> None:
     assert found is not None
     tried = replace(found[0], attempts=2, error="e")
     assert deliveries.save(store, "lost", KEY, tried)
-    assert deliveries.take_over(store, "lost", "b", 10) == [KEY]
+    assert deliveries.take_over(store, "lost", "b", [KEY]) == [KEY]
     assert deliveries.undelivered(store, "lost", 10) == []
     assert deliveries.undelivered(store, "b", 10) == [KEY]
     again = deliveries.get(store, *KEY)
@@ -59,19 +59,19 @@ def test_one_of_two_nodes_takes_a_delivery_over(store: Racing) -> None:
         Put(entry.key, entry.value),
     ]
     store.before.append(faster)
-    assert deliveries.take_over(store, "lost", "b", 10) == []
+    assert deliveries.take_over(store, "lost", "b", [KEY]) == []
     assert deliveries.undelivered(store, "c", 10) == [KEY]
     assert deliveries.undelivered(store, "b", 10) == []
 
 
 def test_a_delivery_that_is_gone_is_not_taken_over(store: Racing) -> None:
     store.commit([Delete(keys.delivery(*KEY))])
-    deliveries.take_over(store, "lost", "b", 10)
+    deliveries.take_over(store, "lost", "b", [KEY])
     assert store.range("undelivered/") == []
 
 
 def test_no_more_are_taken_than_are_wanted(store: Racing) -> None:
-    assert deliveries.take_over(store, "lost", "b", 0) == []
+    assert deliveries.take_over(store, "lost", "b", []) == []
     assert deliveries.undelivered(store, "lost", 10) == [KEY]
 
 
@@ -83,11 +83,11 @@ def test_a_store_that_does_not_answer_is_told(
 
     monkeypatch.setattr(store, "commit_many", refuse)
     with pytest.raises(StoreUnavailable):
-        deliveries.take_over(store, "lost", "b", 10)
+        deliveries.take_over(store, "lost", "b", [KEY])
 
 
 def test_a_delivery_that_was_given_up_is_nobody_s(store: Racing) -> None:
     found = deliveries.get(store, *KEY)
     assert found is not None
     deliveries.save(store, "lost", KEY, replace(found[0], state=GIVEN_UP))
-    assert deliveries.take_over(store, "lost", "b", 10) == []
+    assert deliveries.take_over(store, "lost", "b", [KEY]) == []

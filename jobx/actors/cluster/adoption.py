@@ -1,0 +1,234 @@
+"""What a node takes over of nodes that are lost: its share of their open requests and deliveries.
+
+A lost lease ends a registration, nothing else: the node may be alive. So whatever it coordinates
+moves by units with conditions, and is refused to one of the two. But nobody adopts before its own
+lease has been held for a lease time: after an outage of the store all others look lost at first.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from jobx import model
+from jobx.actors import recovery
+from jobx.actors.cluster.heirs import waits_s
+from jobx.actors.cluster.members import NodeRecord, records_of
+from jobx.actors.log_reader import has_progressed
+from jobx.actors.messages import RequestKey, Waiting
+from jobx.actors.request.capabilities import missing_capability
+from jobx.errors import EntryDamaged, JobxError
+from jobx.kv import keys
+from jobx.kv.entries import decoded
+from jobx.kv.leases import Holders
+from jobx.kv.prefixes import branches
+from jobx.kv.requests import deliveries, kept_requests, lives
+from jobx.kv.requests.lives import Life, OpenRequest
+from jobx.kv.store import Store
+from jobx.system.backoff import doubled
+
+#: How often it is looked for what is left of a node that is known as lost.
+LOOK_S: Final = 1.0
+#: How often it is looked whether a node without a lease has left anything.
+DISCOVER_S: Final = 15.0
+#: Requests, and deliveries, of one lost node that are on their way here at the same time.
+MOST: Final = 1000
+#: First and longest wait before a request is adopted again that stayed where it was.
+AGAIN_S: Final = (15.0, 240.0)
+_log = logging.getLogger(__name__)
+
+
+class Adopted(NamedTuple):
+    """What one look found for this node: requests to continue, and deliveries that are its own."""
+
+    requests: tuple[Waiting, ...] = ()
+    deliveries: tuple[RequestKey, ...] = ()
+
+
+class _View(NamedTuple):
+    """Who is in the cluster: all who hold a lease, and what they show."""
+
+    ids: frozenset[str]
+    records: Mapping[str, NodeRecord]
+
+
+class _Handed(NamedTuple):
+    """A request that was handed to this node's supervisor: how often, and when it may be again."""
+
+    times: int
+    again_at: float
+
+
+class _Lost:
+    """A lost node, as far as this one has to do with it."""
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.handed: dict[RequestKey, _Handed] = {}
+
+
+class Adoption:
+    """Finds what this node adopts. ``saw`` and ``is_lost`` do not block, ``look`` does.
+
+    Args:
+        node_id: This node.
+        record: What it shows in its lease.
+        store: The store.
+        has_settled: Whether its own lease has been held for a lease time, and still is.
+        death_limit: Deaths at which a request is set aside.
+        now: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        node_id: str,
+        record: NodeRecord,
+        store: Store,
+        has_settled: Callable[[], bool],
+        *,
+        death_limit: int,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._node_id = node_id
+        self._record = record
+        self._store = store
+        self._has_settled = has_settled
+        self._death_limit = death_limit
+        self._now = now
+        self._view: _View | None = None
+        self._seen: frozenset[str] = frozenset()
+        self._lost: dict[str, _Lost] = {}
+        self._discover_at = 0.0
+
+    def saw(self, holders: Holders, prefix: str) -> bool:
+        """Take note of who is in the cluster; return whether somebody has left it."""
+        before, records = self._view, records_of(holders, prefix)
+        ids = frozenset(records)
+        self._view = _View(ids, {**records, self._node_id: self._record})
+        return before is not None and not before.ids <= ids
+
+    def is_lost(self, node_id: str) -> bool:
+        """Whether a node has no lease, as far as this one knows."""
+        return self._view is not None and node_id not in self._view.ids
+
+    @property
+    def pause_s(self) -> float:
+        """How long to wait before the next look, if nobody leaves."""
+        return LOOK_S if self._lost else DISCOVER_S
+
+    def look(self) -> Adopted:
+        """Return what this node adopts now; its deliveries have moved already.
+
+        Raises:
+            JobxError: The store does not answer.
+        """
+        view, now = self._view, self._now()
+        if view is None or not self._has_settled():
+            return Adopted()
+        self._note_losses(view, now)
+        requests: list[Waiting] = []
+        moved: list[RequestKey] = []
+        for node_id, lost in self._lost.items():
+            try:
+                life = lives.last(self._store, node_id)
+                requests += self._requests(node_id, lost, life, view, now)
+                moved += self._deliveries(node_id, lost, life, view, now)
+            except JobxError as error:  # what was handed out is in ``requests``, or comes again
+                _log.warning("what lost node %s left is not adopted yet: %s", node_id, error)
+        return Adopted(tuple(requests), tuple(moved))
+
+    def _note_losses(self, view: _View, now: float) -> None:
+        gone = {*self._lost, *self._seen}
+        self._seen = view.ids
+        if now >= self._discover_at:
+            self._discover_at = now + DISCOVER_S
+            gone |= set(self._owners())
+        lost = gone - view.ids - {self._node_id}
+        self._lost = {name: self._lost.get(name) or _Lost(now) for name in lost}
+        for name in [name for name in lost if self._has_nothing(name)]:
+            del self._lost[name]
+
+    def _owners(self) -> Iterator[str]:
+        """Yield the nodes that have open requests or deliveries."""
+        for prefix in (keys.OPEN, keys.UNDELIVERED):
+            for branch in branches(self._store, prefix):
+                yield branch.removeprefix(prefix).rstrip("/")
+
+    def _has_nothing(self, node_id: str) -> bool:
+        prefixes = keys.opened_by(node_id), keys.undelivered(node_id)
+        return not any(self._store.range(prefix, limit=1) for prefix in prefixes)
+
+    def _requests(
+        self, node_id: str, lost: _Lost, life: Life, view: _View, now: float
+    ) -> list[Waiting]:
+        """Return the next requests of a lost node that this one adopts, charged with its death."""
+        due: list[OpenRequest] = []
+        left: dict[RequestKey, _Handed] = {}
+        for one in lives.each_opened(self._store, node_id):
+            key = RequestKey(one.workflow, one.request_id)
+            before = lost.handed.get(key)
+            if before is not None and now < before.again_at:
+                left[key] = before
+            elif self._is_heir(key, lost, life, view, now) and self._is_able(key, life):
+                left[key] = _handed(before, now)
+                due.append(one)
+            if len(left) == MOST:
+                break
+        if due:
+            _log.warning("node %s is lost; adopting open requests of it: %d", node_id, len(due))
+        charged = recovery.charge(
+            due,
+            life.incarnation,
+            was_lost=not life.is_over,
+            limit=self._death_limit,
+            progressed=lambda one: has_progressed(self._store, one),
+            is_whole=False,
+        )
+        lost.handed = left
+        return charged
+
+    def _deliveries(
+        self, node_id: str, lost: _Lost, life: Life, view: _View, now: float
+    ) -> list[RequestKey]:
+        """Take over the next deliveries of a lost node that are this one's share."""
+        found = (RequestKey(*names) for names in deliveries.undelivered(self._store, node_id, MOST))
+        mine = [key for key in found if self._is_heir(key, lost, life, view, now)]
+        taken = deliveries.take_over(self._store, node_id, self._node_id, mine)
+        if taken:
+            _log.warning("node %s is lost; taken over deliveries of it: %d", node_id, len(taken))
+        return [RequestKey(*names) for names in taken]
+
+    def _is_heir(self, key: RequestKey, lost: _Lost, life: Life, view: _View, now: float) -> bool:
+        wait_s = waits_s(key, self._node_id, view.records, life.capabilities or ())
+        return wait_s is not None and now >= lost.since + wait_s
+
+    def _is_able(self, key: RequestKey, life: Life) -> bool:
+        """Whether this node offers what the lost one did, as far as the workflow requires it."""
+        offered = frozenset(self._record.capabilities)
+        if life.capabilities is not None and offered >= {*life.capabilities}:
+            return True
+        try:
+            entry = self._store.get(
+                keys.plan(key.workflow, kept_requests.plan_of(self._store, *key) or "-")
+            )
+            steps = decoded(model.Plan, entry).steps if entry is not None else {}
+        except EntryDamaged:
+            return True  # whoever reads the log says what is wrong
+        missing = _missing(steps.values(), offered)
+        return not (missing if life.capabilities is None else missing & {*life.capabilities})
+
+
+def _handed(before: _Handed | None, now: float) -> _Handed:
+    times = before.times if before else 0
+    return _Handed(times + 1, now + doubled(AGAIN_S[0], times, AGAIN_S[1]))
+
+
+def _missing(steps: Iterable[model.PlanStep], offered: frozenset[str]) -> set[str]:
+    """Return capabilities that steps require and a node does not offer."""
+    found: set[str] = set()
+    for step in steps:
+        while (word := missing_capability(step, offered | found)) is not None:
+            found.add(word)
+    return found

@@ -1,0 +1,33 @@
+"""A node that is lost: those that are left take over what it had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.clusters import Cluster, cluster
+from tests.support import nsq
+from tests.support.etcd import Etcd
+
+
+@pytest.fixture
+def two(tmp_path: Path, etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    with cluster(nsq.KINDS[0], tmp_path, etcd, monkeypatch) as found:
+        found.start("a")
+        found.start("b")
+        yield found
+
+
+def test_a_request_of_a_killed_node_ends_on_another_one_whose_client_waits(
+    two: Cluster, tmp_path: Path
+) -> None:
+    a, b, gate = two.nodes["a"], two.nodes["b"], tmp_path / "gate"
+    asked = {"gate": str(gate)}
+    posted = a.post("gate", asked, Prefer="respond-async", Idempotency_Key="once")
+    a.kill_all()
+    gate.touch()
+    answer = b.post("gate", asked, Prefer="wait=60", Idempotency_Key="once")
+    assert (answer.pairs, answer.request_id) == ([["n", 1]], posted.request_id)
+    assert b.get(posted.request_id).body["coordinator"] == "b"
