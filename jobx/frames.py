@@ -70,6 +70,11 @@ def with_head(body: bytes) -> bytes:
     return _HEAD.pack(len(body)) + body
 
 
+def without_head(frame: bytes) -> bytes:
+    """Return the body of a whole frame."""
+    return frame[_HEAD.size :]
+
+
 def decode_body(body: bytes | bytearray | memoryview) -> Frame:
     """Return the frame whose body is given.
 

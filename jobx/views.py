@@ -38,6 +38,8 @@ class RequestView(View, frozen=True, kw_only=True):
     plan: str | None = None
     #: Why the node that was asked leaves it open, neither continuing nor ending it.
     left_open: str | None = None
+    #: Why this is what the store has, with counts of 0, and not what its coordinator knows.
+    as_stored: str | None = None
     #: Where else the result was sent; not filled in the answer to a submit or a wait.
     deliveries: list[Delivery] = []
 

@@ -9,10 +9,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from thespian.actors import ActorSystem, ChildActorExited
 
@@ -31,6 +31,8 @@ from jobx.actors.egress.notifications.notifier import Clocks, Notifier
 from jobx.actors.egress.writers.base import WriterSite
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.executors.pool import ExecutorPool
+from jobx.actors.gateway.elsewhere import Elsewhere
+from jobx.actors.gateway.ends import Ends
 from jobx.actors.gateway.entity_verbs import EntityVerbs
 from jobx.actors.gateway.finding import Finder
 from jobx.actors.gateway.inspections import Inspections
@@ -54,7 +56,7 @@ from jobx.actors.store_health import StoreHealth, check_at_start
 from jobx.actors.strays import Strays
 from jobx.actors.threads import in_daemon
 from jobx.config import Settings
-from jobx.errors import InUse, JobxError
+from jobx.errors import InUse, InvalidInput, JobxError
 from jobx.handlers.authoring.code_cache import CodeCache
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.blobs import opening as blobs_opening
@@ -68,6 +70,7 @@ from jobx.kv.folder_lock import FolderLock
 from jobx.kv.leases import Lease
 from jobx.kv.opening import (
     LEASE_S,
+    followed,
     is_here,
     lease_of,
     leases_of,
@@ -264,6 +267,7 @@ class Node:
             self._executors,
             kinds={"batch": Batch},
             more_room=lambda workflow: self._base.deliver(self._supervisor, MoreRoom(workflow)),
+            answer=self._answer_node,
         )
         self._parts.callback(self._membership.close)
 
@@ -377,8 +381,12 @@ class Node:
         readers = self._threads(READERS, "reader", cancel_futures=True)
         # Examples of handlers may take long: in their own threads they delay nothing else.
         trials = self._threads(TRIALS, "trials", wait=False, cancel_futures=True)
-        actors = self._base.deliver, self._supervisor
-        finder = Finder(self._services, self._store, self._answers, readers, *actors)
+        finder = Finder(
+            *(self._services, self._store, self._answers, readers),
+            *(self._base.deliver, self._supervisor),
+            Elsewhere(self._id, self._membership.asking.ask if self._membership else None),
+            self._ends(readers),
+        )
         submissions = Submissions(finder, self._library, self._writers, lambda: self._log.stalled)
         redeliver = self._deliverer.redeliver
         verbs = Verbs(finder, submissions, Inspections(self._inspectors), redeliver)
@@ -398,6 +406,15 @@ class Node:
             self._id, self._settings, self._base, *parts, readiness, lambda: self._state
         )
         self._verbs = verbs.table() | entity_verbs.table() | node_verbs.table()
+        self._verbs_for_nodes = verbs.table_for_nodes()
+
+    def _ends(self, threads: Executor) -> Ends | None:
+        """Return what follows ends on other nodes, if there may be some."""
+        if is_here(self._settings):
+            return None
+        ends = Ends(self._store, followed(self._store).changes, threads, self._answers.end)
+        self._parts.callback(ends.close)
+        return ends
 
     async def _start_executors(self) -> None:
         self._parts.push_async_callback(self._executors.close)
@@ -522,6 +539,13 @@ class Node:
             JobxError: The error of the verb.
         """
         return cast("A", await self._verbs[type(question)](question))
+
+    async def _answer_node(self, question: Question[Any]) -> View:
+        """Answer a question of another node."""
+        verb = self._verbs_for_nodes.get(type(question))
+        if verb is None:
+            raise InvalidInput("verb", question.verb, "is none for other nodes")
+        return await verb(question)
 
     def _probe(self) -> asyncio.Future[bool]:
         ticket, future = self._answers.probe()

@@ -163,6 +163,12 @@ def request_id_of(newest_first_text: str) -> str:
     return _reversed(newest_first_text.removesuffix(_END))
 
 
+def ended(key: str) -> tuple[str, str] | None:
+    """Return the workflow and the id of the request that a key of ``LISTED`` is of, if it is."""
+    parts = key.removeprefix(LISTED).split("/")
+    return (parts[0], request_id_of(parts[2])) if len(parts) == 3 else None
+
+
 def _reversed(name: str) -> str:
     return name.encode().translate(_OPPOSITES).decode()
 

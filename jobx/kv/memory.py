@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from jobx.errors import Conflict, EntryDamaged, InUse, JobxError, StoreRefused
+from jobx.kv.changes import Changed
 from jobx.kv.leases import Held, Holders, decode, encode
 from jobx.kv.prefixes import span
 from jobx.kv.store import (
@@ -98,6 +99,10 @@ class MemoryStore(ChainStore):
     def watch(self, prefix: str) -> MemoryWatch:
         """See ``Leases.watch``."""
         return MemoryWatch(self, prefix)
+
+    def changes(self, prefix: str) -> MemoryChanges:
+        """See ``Followed.changes``."""
+        return MemoryChanges(self, prefix)
 
     def expire_at(self, key: str, at: float) -> None:
         """Remove an entry at a time, unless it is written again; the caller has ``changed``."""
@@ -261,6 +266,29 @@ class MemoryWatch:
                     return dict(found)
                 if not self._store.sleep_until(deadline):
                     return None
+
+
+class MemoryChanges:
+    """The contract of ``Changes``."""
+
+    def __init__(self, store: MemoryStore, prefix: str) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._revision = -1
+
+    def next(self, timeout_s: float) -> Changed:
+        """See ``Changes.next``."""
+        deadline = time.monotonic() + timeout_s
+        with self._store.changed:
+            while True:
+                entries = self._store.range(self._prefix)
+                found = [entry.key for entry in entries if entry.revision > self._revision]
+                is_first, last = self._revision < 0, [entry.revision for entry in entries]
+                self._revision = max([self._revision, 0, *last])
+                if is_first:
+                    return Changed([], has_gap=True)
+                if found or not self._store.sleep_until(deadline):
+                    return Changed(found)
 
 
 def _holds(write: Create | Put | Replace | Delete, before: Entry | None) -> bool:

@@ -12,6 +12,7 @@ from jobx.config import Settings, StoreSettings
 from jobx.errors import ConfigError
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder, SharedPlace
+from jobx.kv.changes import Followed
 from jobx.kv.folder_lock import FolderLock
 from jobx.kv.large_events import LargeEvents
 from jobx.kv.leases import Lease, Leases
@@ -96,9 +97,18 @@ def _lease(store: Store, settings: Settings, key: str, ttl_s: float) -> Lease | 
 
 def leases_of(store: Store) -> Leases:
     """Return the leases of a store on other machines."""
-    leases: Any = store.inner if isinstance(store, LargeEvents) else store
-    found: Leases = leases
+    leases: Leases = _inner(store)
+    return leases
+
+
+def followed(store: Store) -> Followed:
+    """Return a store on other machines as one whose keys can be followed."""
+    found: Followed = _inner(store)
     return found
+
+
+def _inner(store: Store) -> Any:
+    return store.inner if isinstance(store, LargeEvents) else store
 
 
 def patience_s(settings: Settings) -> float:

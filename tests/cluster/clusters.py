@@ -79,6 +79,10 @@ class Cluster:
             **environ,
         }
 
+    def folder(self, name: str) -> Path:
+        """Return the data folder of a node."""
+        return self._folder / name
+
     def log(self, name: str) -> str:
         """Return what a node logged."""
         return (self._folder / f"{name}.log").read_text()

@@ -110,6 +110,18 @@ def test_a_watch_whose_past_was_compacted_misses_nothing(far: EtcdStore, etcd: E
     assert set(watch.next(20.0) or ()) == {"nodes/new"}
 
 
+def test_changes_that_were_compacted_are_a_gap(far: EtcdStore, etcd: Etcd) -> None:
+    changes = far.changes("listed/")
+    assert changes.next(1.0).has_gap
+    far.commit([Put("listed/a", b"")])
+    far.commit([Put("else", b"")])
+    etcd.ctl("compact", str(etcd.ctl("get", "else")["header"]["revision"]))
+    assert not changes.next(20.0).keys
+    assert changes.next(20.0).has_gap
+    far.commit([Put("listed/b", b"")])
+    assert changes.next(20.0).keys == ["listed/b"]
+
+
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_watch_is_served_by_another_member_than_one_that_is_gone(
     fault: signal.Signals, tmp_path: Path

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from jobx import model, questions, values
 from jobx.actors.coordination.endings import ended
 from jobx.actors.egress.writers.registry import Writers
+from jobx.actors.gateway.elsewhere import Ask, Elsewhere
 from jobx.actors.gateway.entity_verbs import EntityVerbs
 from jobx.actors.gateway.finding import Finder
 from jobx.actors.gateway.inspections import Inspections
@@ -200,9 +201,10 @@ class FakeNode:
 
     Args:
         folder: Where results go, None: they stay inline.
+        ask: Asks other nodes; None: there are none.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, ask: Ask | None = None) -> None:
         self.calls: list[Question[Any]] = []
         self.error: JobxError | Exception | None = None
         self.state = "running"
@@ -229,7 +231,10 @@ class FakeNode:
             now_at=time.time,
             gateway=nothing,
         )
-        finder = Finder(services, self.store, answers, threads, self.desk.deliver, nothing)
+        finder = Finder(
+            *(services, self.store, answers, threads),
+            *(self.desk.deliver, nothing, Elsewhere(_ID, ask)),
+        )
         submissions = Submissions(finder, library, writers, lambda: None)
         verbs = Verbs(finder, submissions, Inspections(threads), self._redeliver)
         entity_verbs = _UntriedVerbs(

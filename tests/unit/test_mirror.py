@@ -38,6 +38,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "tests/contract/test_files.py": ("handlers/files/*",),
     "tests/contract/test_languages.py": ("handlers/languages/*", "languages"),
+    "tests/contract/test_changes.py": ("kv/changes", "kv/etcd2/changes"),
     "tests/contract/test_leases.py": (
         *("kv/leases", "kv/timed_lease", "kv/etcd2/leases", "kv/etcd2/watches"),
     ),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from thespian.actors import Actor, ActorAddress, ActorExitRequest, ChildActorExited
 
 from jobx.actors.bridge import codec
-from jobx.actors.bridge.codec import Exit, Exited, Mail, Note, Offer, Spawn, Wants
+from jobx.actors.bridge.codec import Answer, Ask, Exit, Exited, Mail, Note, Offer, Spawn, Wants
 from jobx.actors.bridge.ends import End, LinkState, Post, Site
 from jobx.actors.bridge.envelope import Envelope, Refusal, Seal
 from jobx.actors.bridge.link import Broken, Link
@@ -340,4 +340,6 @@ _TAKE: Final[dict[type, Callable[[Bridge, End, Any], None]]] = {
     Exited: Bridge._exited,
     Wants: Bridge._noted,
     Offer: Bridge._noted,
+    Ask: Bridge._noted,
+    Answer: Bridge._noted,
 }

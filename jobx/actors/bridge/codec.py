@@ -1,4 +1,4 @@
-"""What travels between nodes, as bytes: births, mail and ends of actors, and offers of executors.
+"""What travels between nodes, as bytes: births, mail and ends of actors, and notes of the nodes.
 
 Mail is one of the messages in ``_MESSAGES``, each with a tag; nothing else can leave the node.
 """
@@ -74,9 +74,21 @@ class Offer(Struct, frozen=True, array_like=True, tag="offer"):
     count: int
 
 
-Item: TypeAlias = Spawn | Mail | Exit | Exited | Wants | Offer
+class Ask(Struct, frozen=True, array_like=True, tag="ask"):
+    """A question to the node, as ``questions.encode_call`` writes it, without its head."""
+
+    body: bytes
+
+
+class Answer(Struct, frozen=True, array_like=True, tag="answer"):
+    """The answer to a question, with the question's number, or an error."""
+
+    body: bytes
+
+
 #: What nodes tell each other, as opposed to their actors.
-Note: TypeAlias = Wants | Offer
+Note: TypeAlias = Wants | Offer | Ask | Answer
+Item: TypeAlias = Spawn | Mail | Exit | Exited | Note
 
 
 class _Run(Struct, frozen=True, array_like=True, tag="run"):
@@ -96,7 +108,7 @@ class _Pull(Struct, frozen=True, array_like=True, tag="pull"):
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
-_ITEMS: Final = msgspec.msgpack.Decoder(Spawn | Mail | Exit | Exited | Wants | Offer)
+_ITEMS: Final = msgspec.msgpack.Decoder(Spawn | Mail | Exit | Exited | Wants | Offer | Ask | Answer)
 #: Messages that are sent as they are.
 _PLAIN: Final = (Discard, Ran, TakenBack, Lost, SuspendedLost)
 _MESSAGES: Final = msgspec.msgpack.Decoder(

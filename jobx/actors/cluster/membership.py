@@ -9,10 +9,12 @@ from thespian.actors import Actor
 
 from jobx import __version__
 from jobx.actors.bridge.bridge import Bridge
+from jobx.actors.bridge.codec import Answer, Ask, Note
 from jobx.actors.bridge.ends import LinkState, Site
 from jobx.actors.bridge.envelope import Seal
-from jobx.actors.bridge.transport import Transport
+from jobx.actors.bridge.transport import Lane, Transport
 from jobx.actors.cluster.adoption import Adoption
+from jobx.actors.cluster.asking import Answering, Asking
 from jobx.actors.cluster.identity import secret_of
 from jobx.actors.cluster.members import NodeRecord, members_of
 from jobx.actors.cluster.peers import Peers, Pool
@@ -62,6 +64,10 @@ class Membership:
         pool: The executors.
         kinds: Classes of actors that other nodes may create here, by name.
         more_room: Called with a workflow that may use more executors than before.
+        answer: Answers questions of other nodes.
+
+    Attributes:
+        asking: Asks other nodes.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Membership:
         *,
         kinds: Mapping[str, type[Actor]],
         more_room: Callable[[str], None],
+        answer: Answering,
     ) -> None:
         self._settings = settings
         self._base = base
@@ -97,9 +104,10 @@ class Membership:
             Site(node.id, incarnation, cluster.name, settings.bridge.deaf_s),
             kinds=kinds,
             choose=self._peers.choose,
-            heard=self._peers.heard,
-            changed=self._peers.changed,
+            heard=self._heard,
+            changed=self._changed,
         )
+        self.asking = Asking(self._bridge, answer)
         self._peers.bridge = self._bridge
         base.elsewhere = self._bridge
         self._watch: LeaseWatch | None = None
@@ -131,6 +139,16 @@ class Membership:
         """Work with others on these workflows, of those that this node runs."""
         self._peers.serve(filter(self._record.runs, workflows))
 
+    def _heard(self, lane: Lane, note: Note) -> None:
+        if isinstance(note, Ask | Answer):
+            self.asking.heard(lane, note)
+        else:
+            self._peers.heard(lane, note)
+
+    def _changed(self, lane: Lane) -> None:
+        self._peers.changed(lane)
+        self.asking.changed(lane)
+
     def states(self) -> list[LinkState]:
         """Describe the links to other nodes."""
         return self._bridge.states()
@@ -140,4 +158,5 @@ class Membership:
         if self._watch is not None:
             self._watch.stop()
         self._peers.close()
+        self.asking.close()
         self._bridge.close()

@@ -12,6 +12,8 @@ from typing import Any, Final, TypeVar
 from thespian.actors import ActorAddress
 
 from jobx import model, questions, views
+from jobx.actors.gateway.elsewhere import Elsewhere
+from jobx.actors.gateway.ends import Ends
 from jobx.actors.gateway.waiters import Answers, within
 from jobx.actors.inspection import view_builders
 from jobx.actors.messages import Describe, RequestKey
@@ -22,8 +24,10 @@ from jobx.kv.store import Store
 
 T = TypeVar("T")
 
-#: How often the store is checked for the end of a request without a coordinator here.
+#: How often the store is checked for the end of a request without a coordinator here …
 LOOK_S: Final = 0.5
+#: … and how often if ends are followed.
+FOLLOWED_S: Final = 20.0
 #: How long actors may take to answer a question.
 ANSWER_S: Final = 5.0
 
@@ -39,6 +43,8 @@ class Finder:
         threads: The threads for blocking reads.
         deliver: Sends a message to an actor.
         supervisor: The root of the actors.
+        elsewhere: The other nodes.
+        ends: Follows ends on other nodes; None: there are none.
     """
 
     node: Services
@@ -47,6 +53,8 @@ class Finder:
     threads: Executor
     deliver: Callable[[ActorAddress, object], None]
     supervisor: ActorAddress
+    elsewhere: Elsewhere
+    ends: Ends | None = None
 
     def tell(self, message: object) -> None:
         """Send a message to the supervisor of all requests."""
@@ -63,11 +71,22 @@ class Finder:
                 if request.is_done or left_s <= 0:
                     return self.outcome(request)
                 with suppress(Conflict):  # another node has it: read the store
-                    last = await within(ended, left_s if is_here else min(left_s, LOOK_S))
+                    last = await self._end(key, ended, left_s, is_here=is_here)
                     if last is not None:
                         return self.outcome(last)
             finally:
                 ended.cancel()
+
+    async def _end(
+        self, key: RequestKey, ended: asyncio.Future[T], left_s: float, *, is_here: bool
+    ) -> T | None:
+        """Wait for the end of a request; None: look again."""
+        if is_here:
+            return await within(ended, left_s)
+        if self.ends is None:
+            return await within(ended, min(left_s, LOOK_S))
+        with self.ends.following(key):
+            return await within(ended, min(left_s, FOLLOWED_S))
 
     async def describe(self, key: RequestKey) -> model.Request:
         """Return the current state of a request: from its coordinator, else from the store."""
@@ -112,12 +131,6 @@ class Finder:
             return await self.describe(key)
         except (NotFound, StoreUnavailable) as error:
             raise _unknown(key) from error
-
-    def not_here(self, request: model.Request) -> str:
-        """Return why this node cannot change an open request."""
-        if request.coordinator in (None, self.node.node_id):
-            return f"request {request.request_id} is being recovered"
-        return f"request {request.request_id} is coordinated by node {request.coordinator}"
 
     async def read(self, read: Callable[..., T], *arguments: Any) -> T:
         """Return ``read(store, *arguments)``, called in a thread."""

@@ -6,6 +6,7 @@ store run in threads; everything else runs on the node's loop.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -18,7 +19,7 @@ from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import within
 from jobx.actors.inspection import graph, trace, trace_json, view_builders
 from jobx.actors.messages import Cancel, RequestKey
-from jobx.errors import Conflict, NotEnded, NotFound, Unavailable
+from jobx.errors import Conflict, JobxError, NotEnded, NotFound, Unavailable
 from jobx.kv.entities.entities import Entities
 from jobx.kv.requests import deliveries, request_entity
 from jobx.kv.store import Store
@@ -27,6 +28,10 @@ T = TypeVar("T")
 
 #: How long a cancel waits for the end of the request before it answers with the current state.
 CANCEL_WAIT_S: Final = 2.0
+#: How long it is tried to have other nodes cancel a request: longer than the takeover of one takes.
+CANCEL_PATIENCE_S: Final = 10.0
+#: Pause between these tries.
+CANCEL_AGAIN_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +69,40 @@ class Verbs:
         """Wait until a request has ended, or the time has run out."""
         return await self.finder.wait(key_of(asked), asked.wait_s)
 
+    def table_for_nodes(self) -> Table:
+        """Return what answers the questions of other nodes: by this node alone."""
+        return {questions.GetRequest: self.get_here, questions.CancelRequest: self.cancel_here}
+
     async def get(self, asked: questions.OfRequest[views.RequestView]) -> views.RequestView:
-        """Return the current state of a request."""
+        """Return the current state of a request, on whatever node it is."""
+        key, finder = key_of(asked), self.finder
+        request, is_here = await finder.find(key)
+        if not (is_here or request.is_done) and finder.elsewhere.may_ask(request):
+            question = questions.GetRequest(workflow=asked.workflow, request_id=asked.request_id)
+            try:
+                return await finder.elsewhere.get(question, request)
+            except JobxError as error:
+                reason = error.reason if isinstance(error, Unavailable) else str(error)
+                request = await finder.read(request_entity.get, *key)  # it may have ended meanwhile
+                return await self._view(key, request, reason)
+        return await self._view(key, request, None if is_here else finder.elsewhere.where(request))
+
+    async def get_here(self, asked: questions.GetRequest) -> views.RequestView:
+        """Return the current state of a request as this node knows it."""
         key = key_of(asked)
-        request = await self.finder.describe(key)
+        request, is_here = await self.finder.find(key)
+        where = self.finder.elsewhere.where(request)
+        return await self._view(key, request, None if is_here else where)
+
+    async def _view(
+        self, key: RequestKey, request: model.Request, as_stored: str | None
+    ) -> views.RequestView:
+        """Return the view of a request; see ``RequestView.as_stored``, of one that is open."""
         sent = await self.finder.read(deliveries.read, request)
+        if request.is_done:
+            return view_builders.request_view(request, sent)
         left = self.finder.node.left.reason(key)
-        return view_builders.request_view(request, sent, left if not request.is_done else None)
+        return view_builders.request_view(request, sent, left, as_stored)
 
     async def list(self, asked: questions.ListRequests) -> views.RequestPage:
         """Return a page of requests, newest first."""
@@ -112,7 +144,37 @@ class Verbs:
         return views.GraphView(dot=await self._inspect(key, write))
 
     async def cancel(self, asked: questions.CancelRequest) -> views.RequestView:
-        """End a request without a result; a request that has ended is not changed."""
+        """End a request without a result, on whatever node it is.
+
+        A request that has ended is not changed. If its node does not answer, it is tried again
+        until another one has taken it over, which then ends it; that does no harm where the first
+        try was carried out.
+
+        Raises:
+            Unavailable: Nobody has answered who could cancel it. It may have been cancelled.
+        """
+        now, elsewhere = self.finder.node.now, self.finder.elsewhere
+        until = now() + CANCEL_PATIENCE_S
+        while True:
+            request = await self._cancel(asked)
+            if isinstance(request, views.RequestView):
+                return request
+            try:
+                return await elsewhere.cancel(asked, request, until - now())
+            except Unavailable:
+                if not elsewhere.may_ask(request) or now() + CANCEL_AGAIN_S >= until:
+                    raise
+            await asyncio.sleep(CANCEL_AGAIN_S)
+
+    async def cancel_here(self, asked: questions.CancelRequest) -> views.RequestView:
+        """End a request that this node coordinates; raises Unavailable for others."""
+        request = await self._cancel(asked)
+        if isinstance(request, views.RequestView):
+            return request
+        raise Unavailable(self.finder.elsewhere.where(request))
+
+    async def _cancel(self, asked: questions.CancelRequest) -> views.RequestView | model.Request:
+        """End a request; return it as the store has it if it is open and not here."""
         key, finder = key_of(asked), self.finder
         ended = finder.answers.ended(key)
         ticket, future = finder.answers.ticket(key)
@@ -130,7 +192,7 @@ class Verbs:
             if not request.is_done:
                 if (left := finder.node.left.reason(key)) is not None:
                     raise left
-                raise Unavailable(finder.not_here(request))
+                return request
         return view_builders.request_view(request)
 
     async def deliver(self, asked: questions.DeliverResult) -> views.RequestView:

@@ -43,11 +43,7 @@ class Answers:
     def receive(self, message: Any, _: ActorAddress) -> None:
         """Take a message of the supervisor or a coordinator."""
         if isinstance(message, Ended):
-            key = _key(message.request)
-            if key in self._ended and len(self._ended) == 1:
-                self._hurry()
-            for waiting in (self._opened, self._ended, self._asked):
-                _resolve(waiting.pop(key, ()), message.request)
+            self.end(message.request)
         elif isinstance(message, Opened):
             _resolve(self._opened.pop(_key(message.request), ()), message.request)
         elif isinstance(message, Described):
@@ -59,6 +55,14 @@ class Answers:
                 for refused in waiting.pop(message.key, {}):
                     if not refused.done():
                         refused.set_exception(message.error)
+
+    def end(self, request: model.Request) -> None:
+        """Answer all who wait for a request that has ended, here or on another node."""
+        key = _key(request)
+        if key in self._ended and len(self._ended) == 1:
+            self._hurry()
+        for waiting in (self._opened, self._ended, self._asked):
+            _resolve(waiting.pop(key, ()), request)
 
     def probed(self, message: Probed, _: ActorAddress) -> None:
         """Take the answer to a Probe."""

@@ -19,8 +19,9 @@ def request_view(
     request: model.Request,
     sent: Sequence[model.Delivery] = (),
     left_open: FormUnknown | None = None,
+    as_stored: str | None = None,
 ) -> RequestView:
-    """Return the view of a request, with its delivery, and with why the node leaves it open."""
+    """Return the view of a request, with its delivery, and with two of its attributes."""
     result = request.result
     return RequestView(
         request_id=request.request_id,
@@ -39,6 +40,7 @@ def request_view(
         coordinator=request.coordinator,
         plan=request.plan,
         left_open=None if left_open is None else str(left_open),
+        as_stored=as_stored,
         deliveries=list(sent),
     )
 

@@ -24,7 +24,7 @@ from jobx.errors import (
 from jobx.kv.etcd.connection import EtcdConnection, Server, opened
 from jobx.kv.etcd.leases import EtcdLease
 from jobx.kv.etcd.transactions import Numbered, Space, groups
-from jobx.kv.etcd.watches import EtcdWatch
+from jobx.kv.etcd.watches import EtcdChanges, EtcdWatch
 from jobx.kv.leases import Held
 from jobx.kv.net_effect import Played, play
 from jobx.kv.prefixes import span
@@ -118,6 +118,10 @@ class EtcdStore(ServedStore):
     def watch(self, prefix: str) -> EtcdWatch:
         """See ``Leases.watch``."""
         return EtcdWatch(self._connection, self._space, prefix)
+
+    def changes(self, prefix: str) -> EtcdChanges:
+        """See ``Followed.changes``."""
+        return EtcdChanges(self._connection, self._space, prefix)
 
     def close(self) -> None:
         """See ``Store.close``."""

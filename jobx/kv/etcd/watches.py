@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from aetcd.rpc import kv_pb2, rpc_pb2
 
+from jobx.kv.changes import Changed
 from jobx.kv.etcd.connection import EtcdConnection, Server
 from jobx.kv.etcd.transactions import Space
 from jobx.kv.leases import Holders, decode
@@ -96,6 +97,43 @@ class EtcdWatch:
 
     def _name(self, item: Any) -> str:
         return self._space.name(item.key, "replace")
+
+
+class EtcdChanges:
+    """The contract of ``Changes``; see ``EtcdWatch`` for the arguments."""
+
+    def __init__(self, connection: EtcdConnection, space: Space, prefix: str) -> None:
+        self._connection = connection
+        self._space = space
+        self._low, self._high = space.bounds(prefix, prefix_end(prefix))
+        #: The last one that was seen; 0: the next look begins at the present one.
+        self._revision = 0
+
+    def next(self, timeout_s: float) -> Changed:
+        """See ``Changes.next``."""
+        if not self._revision:
+            request = rpc_pb2.RangeRequest(key=self._low)
+            answer = self._connection.call(_range, request, self._connection.deadline())
+            self._revision = answer.header.revision
+            return Changed([], has_gap=True)
+        request = rpc_pb2.WatchRequest(
+            create_request=rpc_pb2.WatchCreateRequest(
+                key=self._low,
+                range_end=self._high,
+                start_revision=self._revision + 1,
+                filters=[rpc_pb2.WatchCreateRequest.NODELETE],
+            )
+        )
+        with closing(self._connection.watch(request, min(timeout_s, LOOK_S))) as answers:
+            for answer in answers:
+                if answer.canceled:  # as after a compaction
+                    self._revision = 0
+                    break
+                if answer.events:
+                    self._revision = answer.events[-1].kv.mod_revision
+                    names = (self._space.name(event.kv.key, "replace") for event in answer.events)
+                    return Changed(list(names))
+        return Changed([])
 
 
 def _range(server: Server) -> Any:

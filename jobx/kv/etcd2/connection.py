@@ -153,8 +153,13 @@ class Etcd2Connection:
                 self._closed.wait(call.seconds)
                 return None
 
-    def watch(self, path: str, index: int, limit_s: float, *, is_deep: bool = False) -> None:
-        """Return when a path has changed since an index, at the limit, or when the server fails."""
+    def watch(self, path: str, index: int, limit_s: float, *, is_deep: bool = False) -> Node | None:
+        """Wait until a path has changed since an index.
+
+        Returns:
+            The first change; one without an index if the servers do not remember that one. None at
+            the limit, or if the server failed.
+        """
         fields = {"wait": "true", "waitIndex": str(index)}
         if is_deep:
             fields["recursive"] = "true"
@@ -163,15 +168,18 @@ class Etcd2Connection:
         connect_s = min(self.timeout_s, limit_s)
         limit = urllib3.Timeout(connect=connect_s, read=limit_s)
         try:
-            self._clients[at].api_execute(_KEYS + path, "GET", fields, timeout=limit)
+            client = self._clients[at]
+            answer = _read(client.api_execute(_KEYS + path, "GET", fields, timeout=limit))
+            return _node(answer.found, answer.index)
         except etcd.EtcdWatchTimedOut:
-            return
+            return None
         except (etcd.EtcdException, ValueError) as error:
             self.check_open()
             if isinstance(error, etcd.EtcdEventIndexCleared):  # whoever waits reads it anew
-                return
+                return Node(path)
             self._turn_from(at, error)
             self._closed.wait(_PAUSE_S)
+            return None
 
     def close(self) -> None:
         """End all calls to come; idempotent."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from jobx.errors import EntryDamaged, JobxError, OutcomeUnknown, StoreRefused, StoreUnavailable
 from jobx.kv.etcd2.calls import Call, Look, Node, Steps, T
+from jobx.kv.etcd2.changes import Etcd2Changes
 from jobx.kv.etcd2.connection import CONNECTIONS, Etcd2Connection
 from jobx.kv.etcd2.errors import hung_up, is_no_etcd
 from jobx.kv.etcd2.lanes import waits
@@ -133,6 +134,10 @@ class Etcd2Store(ServedStore):
     def watch(self, prefix: str) -> Etcd2Watch:
         """See ``Leases.watch``."""
         return Etcd2Watch(self._connection, self._names, prefix)
+
+    def changes(self, prefix: str) -> Etcd2Changes:
+        """See ``Followed.changes``."""
+        return Etcd2Changes(self._connection, self._names, prefix)
 
     def close(self) -> None:
         """See ``Store.close``."""

@@ -35,6 +35,8 @@ from jobx.views import RequestView, ResultView
 
 #: The reason of a request that is cancelled here.
 REASON: Final = "on the command line"
+#: How long a cancel may take: its node may wait until another one has taken the request over.
+CANCEL_S: Final = 30.0
 _PAGE: Final = 100
 FORMATS: Final = click.Choice(("json", "ndjson", "table"))
 
@@ -109,7 +111,7 @@ def cancel(call: Call, workflow: str, request_id: str) -> None:
     question = CancelRequest(workflow=workflow, request_id=request_id, reason=REASON)
     try:
         with call.gateway() as gateway:
-            view = gateway.call(question)
+            view = gateway.call(question, CANCEL_S)
     except NodeUnreachable:
         view = _cancel_stored(call, workflow, request_id)
     if call.as_json:

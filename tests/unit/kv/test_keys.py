@@ -46,13 +46,8 @@ KINDS: Final[dict[str, Callable[[str, str, str], str]]] = {
 }
 #: Functions that return prefixes, and parts of keys.
 PARTS: Final = {
-    "entities",
-    "log",
-    "kept_with",
-    "instant",
-    "newest_first",
-    "request_id_of",
-    "opened_by",
+    *("entities", "log", "kept_with", "instant", "newest_first", "request_id_of"),
+    *("opened_by", "ended"),
 }
 
 
@@ -78,3 +73,12 @@ def test_no_key_is_a_file_where_another_one_needs_a_folder(made: set[str]) -> No
 
 def test_no_part_of_a_key_is_empty(made: set[str]) -> None:
     assert all(all(key.split("/")) for key in made)
+
+
+def test_a_key_of_the_list_leads_to_its_request() -> None:
+    assert keys.ended(keys.listed("w", "failed", "01arz3")) == ("w", "01arz3")
+
+
+@pytest.mark.parametrize("key", ["listed/w", "listed/w/failed/r/more", "probe"])
+def test_another_key_leads_to_no_request(key: str) -> None:
+    assert keys.ended(key) is None

@@ -1,0 +1,81 @@
+"""Requests that other nodes coordinate: those nodes are asked for what only they know or can do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeVar
+
+from jobx import model, questions, views
+from jobx.errors import Unavailable
+from jobx.questions import Question
+
+A = TypeVar("A", bound=views.View)
+
+#: How long another node may take to say how a request stands.
+GET_S: Final = 1.0
+#: How long it may take to cancel one, which it lets end first.
+CANCEL_S: Final = 5.0
+
+
+class Ask(Protocol):
+    """Asks another node; see ``cluster/asking.py``."""
+
+    def __call__(self, peer: str, question: Question[A], timeout_s: float) -> Awaitable[A]:
+        """Return its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Asks the nodes that coordinate requests.
+
+    Attributes:
+        node_id: This node.
+        ask: Asks another node; None: there are none.
+    """
+
+    node_id: str
+    ask: Ask | None = None
+
+    def may_ask(self, request: model.Request) -> bool:
+        """Whether another node coordinates a request, and nodes can be asked."""
+        return self.ask is not None and request.coordinator not in (None, self.node_id)
+
+    async def get(
+        self, asked: Question[views.RequestView], request: model.Request
+    ) -> views.RequestView:
+        """Return what the coordinating node says of a running request; raises as ``cancel``."""
+        return await self._answer(asked, request, GET_S)
+
+    async def cancel(
+        self, asked: questions.CancelRequest, request: model.Request, left_s: float
+    ) -> views.RequestView:
+        """Have the coordinating node cancel a request.
+
+        Raises:
+            Unavailable: It does not answer, or does not coordinate the request any more.
+            JobxError: Its own error.
+        """
+        return await self._answer(asked, request, min(left_s, CANCEL_S))
+
+    async def _answer(
+        self, asked: Question[views.RequestView], request: model.Request, limit_s: float
+    ) -> views.RequestView:
+        """Return the answer of the node that coordinates a request.
+
+        Raises:
+            Unavailable: Who coordinates it, and why that node was not asked or did not answer.
+        """
+        text = self.where(request)
+        if self.ask is None or request.coordinator is None or not self.may_ask(request):
+            raise Unavailable(text)
+        try:
+            return await self.ask(request.coordinator, asked, limit_s)
+        except Unavailable as error:
+            raise Unavailable(f"{text}: {error.reason}", error.retry_after_s) from error
+
+    def where(self, request: model.Request) -> str:
+        """Return who coordinates an open request that has no coordinator here."""
+        if request.coordinator in (None, self.node_id):
+            return f"request {request.request_id} is being recovered"
+        return f"request {request.request_id} is coordinated by node {request.coordinator}"
