@@ -21,6 +21,7 @@ import pytest
 
 from jobx import model, values
 from jobx.actors.coordination.work_frames import FrameBuilder
+from jobx.actors.executors import rebalancing
 from jobx.actors.executors.pool import ExecutorPool
 from jobx.actors.executors.processes import ExecutorProcesses
 from jobx.actors.messages import Lost, Ran, RequestKey, Run, SuspendedLost, TakenBack
@@ -323,6 +324,11 @@ def borrow(stage: Stage, idle: int) -> None:
     cast("ExecutorPool", stage.executors).borrow(idle, lambda: Counter({KEY.workflow: idle}))
 
 
+def lost(stage: Stage) -> list[int]:
+    """Return the tickets of work that was given back."""
+    return [m.ticket for _, m in stage.heard if isinstance(m, Lost)]
+
+
 def test_borrowed_executors_are_slots(lent: Stage) -> None:
     borrow(lent, 3)
     assert lent.executors.slots == 4
@@ -342,6 +348,40 @@ def test_waiting_work_is_given_back_for_an_idle_executor_elsewhere(lent: Stage) 
     lost = lent.until(lambda: [m for _, m in lent.heard if isinstance(m, Lost)])
     assert lost.ticket in waiting
     assert lost.culprit is None
+
+
+def test_work_behind_that_of_another_node_is_given_back(lent: Stage) -> None:
+    lent.run(["wait", 0], owner=THEIRS)
+    ours = lent.run(["return", 1])
+    borrow(lent, 1)
+    lent.until(lambda: lost(lent))
+    assert lost(lent) == [ours]
+
+
+def test_waiting_work_is_given_back_when_no_executor_is_there(
+    lent: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = cast("ExecutorPool", lent.executors)
+    monkeypatch.setattr(pool._processes, "_start_fork_server", lambda: None)
+    pool._processes._fork_server.kill()
+    lent.until(lambda: [None] if pool.trouble and not pool._executors else [])
+    ours = lent.run(["return", 1])
+    borrow(lent, 1)
+    lent.until(lambda: lost(lent))
+    assert lost(lent) == [ours]
+
+
+def test_work_that_is_too_large_for_the_way_stays(
+    lent: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lent.run(["wait", 0], owner=THEIRS)
+    monkeypatch.setattr(rebalancing, "MAX_AWAY_BYTES", 30)
+    large = [lent.run(*[["return", 1]] * 4) for _ in range(2)]
+    small = lent.run(["return", 1])
+    borrow(lent, 3)
+    lent.until(lambda: lost(lent))
+    assert lost(lent) == [small]
+    assert large
 
 
 def test_work_of_another_node_stays(lent: Stage) -> None:

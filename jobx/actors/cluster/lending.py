@@ -23,11 +23,18 @@ class Load(NamedTuple):
         slots: Number of its executors.
         own: Batches of its own requests that are at work or wait here.
         is_divisible: Others could do a part of what is at work.
+        lent: Number of its executors that are at work for other nodes.
     """
 
     slots: int
     own: int
     is_divisible: bool = False
+    lent: int = 0
+
+    @property
+    def usable(self) -> int:
+        """Executors here that work of its own may have."""
+        return max(0, self.slots - self.lent)
 
 
 def offers(load: Load, wanting: Collection[L]) -> dict[L, int]:
@@ -45,8 +52,8 @@ def wants(load: Load, borrowed: int) -> bool:
         load: The load of the node.
         borrowed: Batches of its requests on other nodes.
     """
-    has_more = load.own > load.slots or load.is_divisible or borrowed > 0
-    return load.own >= load.slots and has_more
+    has_more = load.own > load.usable or load.is_divisible or borrowed > 0
+    return load.own >= load.usable and has_more
 
 
 def choose(load: Load, offered: Mapping[L, int], used: Mapping[L, int]) -> L | None:
@@ -55,7 +62,7 @@ def choose(load: Load, offered: Mapping[L, int], used: Mapping[L, int]) -> L | N
     Idle executors come first, those here before others; then the places behind busy ones.
     """
     for depth in range(1, DEPTH + 1):
-        if load.own < depth * load.slots:
+        if load.own < depth * load.usable:
             return None
         for lane, count in offered.items():
             if used[lane] < depth * count:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, Protocol
 
 from thespian.actors import ActorAddress
@@ -14,18 +14,17 @@ from jobx.actors.bridge.transport import Lane, Transport
 from jobx.actors.cluster import lending
 from jobx.actors.cluster.lending import Load
 from jobx.actors.cluster.members import Member, losses
+from jobx.actors.executors.rebalancing import may_leave
 from jobx.actors.messages import Run
 from jobx.actors.runtime.placement import Creation
 from jobx.actors.runtime.scheduler import Scheduler, Timer
 
 #: How often it is looked whether executors became idle or busy.
 LOOK_S: Final = 0.05
-#: A workflow without new batches for this long wants no executors of other nodes.
+#: A workflow without work for this long wants no executors of other nodes.
 QUIET_S: Final = 1.0
 #: A peer whose link broke is offered nothing for so long, in case that its work breaks it again.
 REST_S: Final = 1.0
-#: Batches with more items than these bytes stay.
-MAX_ITEMS_BYTES: Final = 256 << 10
 
 
 class Pool(Protocol):
@@ -49,8 +48,11 @@ class Pool(Protocol):
     def give_back(self) -> None:
         """Let other nodes have their waiting work back, unless an executor here will take it."""
 
-    def owners(self) -> Iterable[ActorAddress]:
-        """Return the owner of each work frame that an executor has."""
+    def workflows(self) -> Collection[str]:
+        """Return the workflows with work of requests of this node."""
+
+    def owners(self) -> Iterable[Sequence[ActorAddress]]:
+        """Return for each executor with work the owners of its work frames, in order."""
 
 
 class Peers:
@@ -91,7 +93,7 @@ class Peers:
         self._rests_until: dict[Lane, float] = {}
         #: When a batch of a workflow was last created here.
         self._used_at: dict[str, float] = {}
-        self._up: set[Lane] = set()
+        self._up: dict[Lane, None] = {}
         self._wanting: dict[Lane, None] = {}
         self._offered: dict[Lane, int] = {}
         self._told: dict[Lane, tuple[bool, int]] = {}
@@ -134,10 +136,10 @@ class Peers:
             return None
         workflow = run.key.workflow
         self._used_at[workflow] = self._scheduler.now()
-        if not self._up or len(run.frame.get("pairs", b"")) > MAX_ITEMS_BYTES:
+        if not self._up or not may_leave(run.frame):
             return None
         load = self._load()
-        if load.own + 1 >= load.slots:  # with this one
+        if load.own + 1 >= load.usable:  # with this one
             self._look_soon()
         offered = {
             lane: count for lane, count in self._offered.items() if self._may_run(lane, workflow)
@@ -170,9 +172,9 @@ class Peers:
         self._wanting.pop(lane, None)
         self._told.pop(lane, None)
         self._offer(lane, 0)
-        self._up.discard(lane)
+        self._up.pop(lane, None)
         if self.bridge.is_up(lane):
-            self._up.add(lane)
+            self._up[lane] = None
             self._look_soon()
         else:
             self._rests_until[lane] = self._scheduler.now() + REST_S
@@ -207,8 +209,10 @@ class Peers:
         wants = lending.wants(load, sum(used.values()))
         rested = [lane for lane in self._wanting if now >= self._rests_until.get(lane, now)]
         offers = lending.offers(load, rested)
+        waiting = self._pool.workflows() if wants else ()
         for lane in tuple(self._up):  # one may break
-            is_used = used[lane] > 0 or now - self._used_at.get(lane.workflow, -QUIET_S) < QUIET_S
+            was_used = now - self._used_at.get(lane.workflow, -QUIET_S) < QUIET_S
+            is_used = used[lane] > 0 or lane.workflow in waiting or was_used
             self._tell(lane, offers.get(lane, 0), is_wanted=wants and is_used)
         if not load.slots and self.bridge.hosted:  # no peer sends it back, after this offer of none
             self._pool.give_back()
@@ -224,13 +228,13 @@ class Peers:
             self.bridge.tell(lane, Offer(count))
 
     def _load(self) -> Load:
-        own_at_work = hosted_at_work = 0
-        for owner in self._pool.owners():
-            if self.bridge.is_hosted(owner):
-                hosted_at_work += 1
-            else:
-                own_at_work += 1
+        own_at_work = hosted_at_work = lent = 0
+        for owners in self._pool.owners():
+            hosted = [self.bridge.is_hosted(owner) for owner in owners]
+            hosted_at_work += sum(hosted)
+            own_at_work += len(hosted) - sum(hosted)
+            lent += hosted[0]
         hosted_waiting = max(0, self.bridge.hosted - hosted_at_work)
         own_waiting = max(0, self._pool.queued - hosted_waiting)
         own = own_at_work + own_waiting
-        return Load(self._pool.own_slots, own, self._pool.is_divisible)
+        return Load(self._pool.own_slots, own, self._pool.is_divisible, lent)

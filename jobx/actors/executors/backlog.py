@@ -14,6 +14,7 @@ from thespian.actors import ActorAddress
 
 from jobx.actors.executors.process import WorkItem
 from jobx.actors.messages import RequestKey
+from jobx.actors.runtime.address import Address
 
 
 class _Turns:
@@ -58,6 +59,14 @@ class Queue:
         """Return the requests of a workflow that have waiting work."""
         turns = self._workflows.get(workflow)
         return turns.requests.keys() if turns else ()
+
+    def own(self) -> set[str]:
+        """Return the workflows with waiting work of requests of this node."""
+        return {
+            name
+            for name, turns in self._workflows.items()
+            if any(not Address.is_hosted(items[0].owner) for items in turns.requests.values())
+        }
 
     def peek(self, workflow: str) -> WorkItem:
         """Return the next item of a workflow."""

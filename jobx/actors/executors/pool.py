@@ -100,7 +100,7 @@ class ExecutorPool:
             idle: Counts those of them that are idle, by workflow.
         """
         self._borrowed = count
-        self._sharing.elsewhere = idle if count else Counter
+        self._sharing.elsewhere = idle if count else None
         self._sharing.pump()
 
     @property
@@ -125,11 +125,17 @@ class ExecutorPool:
         loads = rebalancing.loads(self._executors, self._loop.time())
         return any(load.recallable and load.is_worth_leaving for load in loads)
 
-    def owners(self) -> Iterator[ActorAddress]:
-        """Yield the owner of each work frame that an executor has."""
+    def owners(self) -> Iterator[list[ActorAddress]]:
+        """Yield for each executor with work the owners of its work frames, in order."""
         for executor in self._executors:
-            for item in executor.work.values():
-                yield item.owner
+            if executor.work:
+                yield [item.owner for item in executor.work.values()]
+
+    def workflows(self) -> set[str]:
+        """Return the workflows with work of requests of this node."""
+        items = (item for executor in self._executors for item in executor.work.values())
+        at_work = {item.key.workflow for item in items if not Address.is_hosted(item.owner)}
+        return at_work | self._sharing.workflows()
 
     @property
     def queued(self) -> int:

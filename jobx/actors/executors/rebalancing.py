@@ -9,9 +9,9 @@ invocation starts; otherwise a frame that takes longer to read than a turn lasts
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -29,6 +29,8 @@ BALANCE_S: Final = 0.003
 WORTH_S: Final = 0.002
 #: Work that would end within this is not worth a way to another node.
 WORTH_AWAY_S: Final = 0.03
+#: Batches with more items than these bytes stay.
+MAX_AWAY_BYTES: Final = 256 << 10
 #: How long a batch continues while other requests wait.
 TURN_S: Final = 0.03
 #: After this, an executor has seen a recall, whatever it was about to start.
@@ -70,8 +72,9 @@ class Load(Struct, frozen=True, eq=False):
 
     @property
     def is_worth_leaving(self) -> bool:
-        """Whether its work is worth a way to another node."""
-        is_ours = not Address.is_hosted(self.front.owner)
+        """Whether a recall would affect work of this node that is worth a way to another one."""
+        first = [self.front] if self.left else self.behind
+        is_ours = any(not Address.is_hosted(item.owner) for item in first)
         return is_ours and self.remaining_s > WORTH_AWAY_S
 
     @property
@@ -107,6 +110,11 @@ class Load(Struct, frozen=True, eq=False):
     def holds_up(self) -> bool:
         """Whether a long invocation delays the work behind it."""
         return self.running_s >= LONG_S and any(item in self.recallable for item in self.behind)
+
+
+def may_leave(frame: Mapping[str, Any]) -> bool:
+    """Whether work may go to another node."""
+    return len(frame.get("pairs", b"")) <= MAX_AWAY_BYTES
 
 
 def loads(executors: Sequence[Executor], now: float) -> list[Load]:

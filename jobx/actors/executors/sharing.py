@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from thespian.actors import ActorAddress
@@ -21,6 +21,8 @@ from jobx.actors.runtime.address import Address
 
 #: How often waiting work is checked for whether it may be sent.
 WAITING_S: Final = 0.02
+#: Waiting work that cannot leave, after which no more is looked at for other nodes this time.
+MAX_STAY: Final = 8
 
 
 class Sharing:
@@ -33,7 +35,8 @@ class Sharing:
         deliver: Sends a message to an owner of work.
 
     Attributes:
-        elsewhere: Counts, by workflow, the idle executors of other nodes that may be used.
+        elsewhere: Counts, by workflow, the idle executors of other nodes that may be used; None:
+            none may be used.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class Sharing:
         self._short_at = self._long_at = -math.inf
         self._is_stopped = False
         self._look: asyncio.Handle | None = None
-        self.elsewhere: Callable[[], Counter[str]] = Counter
+        self.elsewhere: Callable[[], Counter[str]] | None = None
 
     def __len__(self) -> int:
         """Number of waiting items."""
@@ -64,6 +67,10 @@ class Sharing:
         """Let work wait; ``first``: before the other work of its request."""
         item.is_long = self._paces.is_long(item)
         (self._backlog.long if item.is_long else self._backlog.short).add(item, first=first)
+
+    def workflows(self) -> set[str]:
+        """Return the workflows with waiting work of requests of this node."""
+        return self._backlog.short.own() | self._backlog.long.own()
 
     def drop(self, key: RequestKey, owner: ActorAddress) -> None:
         """Forget the waiting work of an owner."""
@@ -107,11 +114,9 @@ class Sharing:
 
     @property
     def _may_be_sent_later(self) -> bool:
-        """Whether work waits though executors are idle."""
-        return len(self._backlog) > 0 and any(
-            executor.state == "ready" and executor.has_seat and not executor.work
-            for executor in self._executors
-        )
+        """Whether work waits though executors are idle, or may become idle on other nodes."""
+        is_idle = (e.state == "ready" and e.has_seat and not e.work for e in self._executors)
+        return len(self._backlog) > 0 and (self.elsewhere is not None or any(is_idle))
 
     def _hand_out(self) -> None:
         """Send waiting work to executors with room: workflows take turns, then their requests."""
@@ -154,7 +159,7 @@ class Sharing:
         is_long_sent = len(waiting) > 1
         movable = [one for one in having if is_long_sent or one.holds_up or not one.front.is_long]
         if away:
-            self._give_away(waiting, away)
+            self._give_away(away)
             movable = [one for one in movable if one.is_worth_leaving]
         for executor, number in rebalancing.recalls(movable, idle, waiting):
             executor.recall(number, now)
@@ -171,20 +176,23 @@ class Sharing:
     def _idle(self, now: float) -> tuple[Counter[str], Counter[str]]:
         """Return the idle executors by workflow, and those of them that are on other nodes."""
         here = rebalancing.idle(self._executors, now)
-        away = Counter() if here else self.elsewhere()
+        away = Counter() if here or self.elsewhere is None else self.elsewhere()
         return here or away.copy(), away
 
-    def _give_away(self, waiting: Sequence[Queue], away: Counter[str]) -> None:
+    def _give_away(self, away: Counter[str]) -> None:
         """Let owners create waiting work anew, for idle executors of other nodes."""
-        for queue in waiting:
+        for queue in (self._backlog.short, self._backlog.long):
             for workflow in away:
-                while away[workflow] > 0 and workflow in queue:
+                stay: list[WorkItem] = []
+                while away[workflow] > 0 and workflow in queue and len(stay) < MAX_STAY:
                     item = queue.take(workflow)
-                    if Address.is_hosted(item.owner):
-                        self.add(item, first=True)
-                        break
-                    away[workflow] -= 1
-                    self._give_back(item)
+                    if _may_leave(item):
+                        away[workflow] -= 1
+                        self._give_back(item)
+                    else:
+                        stay.append(item)
+                for item in reversed(stay):
+                    self.add(item, first=True)
 
     def give_back_hosted(self) -> None:
         """Let owners of other nodes create their waiting work anew."""
@@ -202,8 +210,13 @@ class Sharing:
             self._deliver(load.front.owner, TakenBack(load.front.ticket, first))
         for item in reversed(behind):
             del load.executor.work[item.number]
-            if away[item.key.workflow] > 0 and not Address.is_hosted(item.owner):
+            if away[item.key.workflow] > 0 and _may_leave(item):
                 away[item.key.workflow] -= 1
                 self._give_back(item)
             else:
                 self.add(item, first=True)
+
+
+def _may_leave(item: WorkItem) -> bool:
+    """Whether work may go to another node; if it is from there, its node looks for others."""
+    return not Address.is_hosted(item.owner) and rebalancing.may_leave(item.frame)

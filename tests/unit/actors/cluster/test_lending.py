@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from jobx.actors.cluster.lending import DEPTH, Load, choose, offers, wants
 
 COUNTS = st.integers(0, 20)
-LOADS = st.builds(Load, st.integers(1, 20), COUNTS, st.booleans())
+LOADS = st.builds(Load, st.integers(1, 20), COUNTS, st.booleans(), COUNTS)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,7 @@ LOADS = st.builds(Load, st.integers(1, 20), COUNTS, st.booleans())
         (Load(2, 0), "bcd", {"b": 1, "c": 1, "d": 0}),
         (Load(2, 2), "b", {"b": 0}),
         (Load(2, 5), "b", {"b": 0}),
+        (Load(2, 0, lent=2), "b", {"b": 2}),
     ],
 )
 def test_idle_executors_are_shared_out(load: Load, wanting: str, offered: dict[str, int]) -> None:
@@ -42,6 +43,9 @@ def test_each_idle_executor_is_offered_once(load: Load, wanting: set[int]) -> No
         (Load(2, 2), 1, True),
         (Load(2, 1), 1, False),
         (Load(2, 3), 0, True),
+        (Load(2, 1, lent=2), 0, True),
+        (Load(2, 0, lent=2), 0, False),
+        (Load(2, 1, lent=1), 0, False),
     ],
 )
 def test_a_node_wants_executors_when_its_own_have_work_and_there_is_more(
@@ -64,6 +68,11 @@ def test_a_node_wants_executors_when_its_own_have_work_and_there_is_more(
 )
 def test_idle_executors_come_first_then_those_here(own: int, used: int, place: str | None) -> None:
     assert choose(Load(2, own), {"b": 1}, {"b": used}) == place
+
+
+@pytest.mark.parametrize(("own", "lent", "place"), [(0, 1, None), (1, 1, "b"), (0, 2, "b")])
+def test_executors_at_work_for_others_are_not_idle(own: int, lent: int, place: str | None) -> None:
+    assert choose(Load(2, own, lent=lent), {"b": 1}, {"b": 0}) == place
 
 
 @given(load=LOADS, offered=st.dictionaries(st.integers(0, 5), COUNTS), data=st.data())

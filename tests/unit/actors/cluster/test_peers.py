@@ -14,9 +14,11 @@ from jobx.actors.bridge.envelope import Seal
 from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.transport import Lane
 from jobx.actors.cluster.members import Member, NodeRecord
-from jobx.actors.cluster.peers import LOOK_S, MAX_ITEMS_BYTES, REST_S, Peers
+from jobx.actors.cluster.peers import LOOK_S, QUIET_S, REST_S, Peers
+from jobx.actors.executors.rebalancing import MAX_AWAY_BYTES
 from jobx.actors.messages import RequestKey, Run
 from jobx.actors.runtime.actor import LoopActor
+from jobx.actors.runtime.address import Address
 from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 
@@ -43,8 +45,13 @@ class CountedPool:
     def give_back(self) -> None:
         self.asked_back += 1
 
-    def owners(self) -> Iterable[ActorAddress]:
-        return self.work[: 2 * self.own_slots]
+    def workflows(self) -> set[str]:
+        return {"w" for owner in self.work if not Address.is_hosted(owner)}
+
+    def owners(self) -> Iterable[list[ActorAddress]]:
+        at_work = self.work[: 2 * self.own_slots]
+        having = [at_work[number :: self.own_slots] for number in range(self.own_slots)]
+        return [owners for owners in having if owners]
 
 
 class Work(LoopActor):
@@ -170,6 +177,26 @@ def test_a_busy_node_lends_nothing() -> None:
     assert cluster.nodes["a"].pool.borrowed == 0
 
 
+def test_a_batch_goes_elsewhere_when_all_executors_here_are_at_work_for_others() -> None:
+    cluster = Cluster("abc")
+    cluster.begin("b", 3)
+    assert sorted(cluster.where(cluster.begin("b", 4))) == ["a", "a", "c", "c"]
+    cluster.nodes["c"].pool.work.clear()  # idle again, while a's executors are lent
+    cluster.begin("a", 1)
+    assert cluster.nodes["a"].pool.borrowed > 0
+    assert cluster.where(cluster.begin("a", 1)) == "c"
+
+
+def test_a_node_whose_work_has_waited_for_long_borrows_executors_that_become_idle() -> None:
+    cluster = Cluster()
+    theirs = cluster.begin("b", 2)
+    cluster.begin("a", 3)
+    cluster.run(3 * QUIET_S)
+    assert cluster.nodes["a"].pool.borrowed == 0
+    cluster.end("b", theirs)
+    assert cluster.nodes["a"].pool.borrowed == 2
+
+
 def test_idle_executors_are_shared_out() -> None:
     cluster = Cluster("abc")
     cluster.begin("a", 3)
@@ -217,7 +244,7 @@ def test_a_node_that_offers_less_gets_no_batches() -> None:
 def test_a_large_batch_stays() -> None:
     cluster = Cluster()
     cluster.begin("a", 3)
-    assert cluster.where(cluster.begin("a", 1, pairs=bytes(MAX_ITEMS_BYTES + 1))) == "a"
+    assert cluster.where(cluster.begin("a", 1, pairs=bytes(MAX_AWAY_BYTES + 1))) == "a"
 
 
 def test_a_closed_node_places_nothing_elsewhere() -> None:
