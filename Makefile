@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench lint types imports core pytest lock clean
+.PHONY: demo cluster-demo test bench lint types imports core pytest lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m examples.demo
+
+cluster-demo: $(VENV)/.clustered
+	$(BIN)/python -m examples.cluster_demo
 
 test: lint types imports core pytest
 
@@ -43,9 +46,13 @@ $(VENV)/.installed: setup.cfg pyproject.toml requirements-dev.lock | $(BIN)/pyth
 	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable .
 	touch $@
 
+$(VENV)/.clustered: setup.cfg pyproject.toml requirements-dev.lock | $(BIN)/python
+	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[etcd]'
+	touch $@ $(VENV)/.installed
+
 $(VENV)/.developed: setup.cfg pyproject.toml requirements-dev.lock | $(BIN)/python
 	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[dev,services]'
-	touch $@ $(VENV)/.installed
+	touch $@ $(VENV)/.installed $(VENV)/.clustered
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

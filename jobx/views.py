@@ -154,6 +154,106 @@ class NodeView(View, frozen=True, kw_only=True):
     executors: list[ExecutorView]
 
 
+class LinkView(View, frozen=True, kw_only=True):
+    """A link of a node to a peer in a workflow, and its counts since the node started.
+
+    Attributes:
+        children: Batches of this node's requests on the peer.
+        hosted: Batches of the peer's requests here.
+        unacked_bytes: What this node keeps until the peer has acknowledged it.
+        resent: Number of packets that were sent again.
+        duplicates: Number of packets that came again.
+        stale: Number of letters for or from lives that were over.
+        breaks: How often the link broke.
+    """
+
+    peer: str
+    workflow: str
+    is_up: bool
+    children: int
+    hosted: int
+    unacked_bytes: int
+    resent: int
+    duplicates: int
+    stale: int
+    breaks: int
+
+
+class NodeReport(View, frozen=True, kw_only=True):
+    """What a node of a cluster tells of itself. ``node`` is None when its loop stands still.
+
+    Attributes:
+        dropped: Number of datagrams that were dropped, by reason.
+    """
+
+    node: NodeView | None = None
+    trouble: str | None = None
+    notice: str | None = None
+    links: list[LinkView] = []
+    dropped: dict[str, int] = {}
+
+
+class MemberView(View, frozen=True, kw_only=True):
+    """A node as ``jobx cluster status`` shows it; ``report`` is None when it did not answer."""
+
+    node_id: str
+    holder: str
+    registration: int
+    nsqd: str
+    workflows: list[str]
+    capabilities: list[str]
+    slots: int
+    version: str
+    report: NodeReport | None = None
+
+
+class WorkflowView(View, frozen=True, kw_only=True):
+    """A workflow in a cluster: the nodes that run it."""
+
+    workflow: str
+    nodes: list[str]
+
+
+class OpenView(View, frozen=True, kw_only=True):
+    """How many requests a node has open, counted up to a limit; it may be gone."""
+
+    node_id: str
+    count: int
+    has_more: bool = False
+    is_registered: bool = True
+
+
+class StoreServerView(View, frozen=True, kw_only=True):
+    """A server of etcd; what is not known is None.
+
+    Attributes:
+        error: Why it did not answer.
+        is_compacted: Old values were removed, or the server was told to remove them by itself.
+    """
+
+    server: str
+    error: str | None = None
+    version: str | None = None
+    is_leader: bool = False
+    has_leader: bool = False
+    size_bytes: int | None = None
+    quota_bytes: int | None = None
+    alarms: list[str] = []
+    revision: int | None = None
+    is_compacted: bool | None = None
+
+
+class ClusterView(View, frozen=True, kw_only=True):
+    """A cluster. ``trouble`` is for people: a sentence for whatever somebody should look at."""
+
+    cluster: str | None
+    nodes: list[MemberView]
+    workflows: list[WorkflowView]
+    open_requests: list[OpenView]
+    etcd: list[StoreServerView]
+    trouble: list[str]
+
+
 class Greeting(View, frozen=True, kw_only=True):
     """How a node greets a peer."""
 

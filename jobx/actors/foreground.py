@@ -27,31 +27,47 @@ _log = logging.getLogger(__name__)
 
 
 def main(
-    settings: Settings, environ: Mapping[str, str], beat: Callable[[], None] | None = None
+    settings: Settings,
+    environ: Mapping[str, str],
+    beat: Callable[[], None] | None = None,
+    *,
+    pass_on_drain: Callable[[], None] | None = None,
+    started: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run a node in the foreground until SIGTERM or SIGINT.
+    """Run a node in the foreground until SIGTERM or SIGINT, or until it is asked to drain.
 
     Args:
         settings: All settings.
         environ: The environment, for executors and their fork server.
         beat: Called every second as long as the node's loop turns.
+        pass_on_drain: Called when the node is asked in the store to drain: who started it will send
+            SIGTERM. None: the node drains at once.
+        started: Called when the node answers.
 
     Raises:
         JobxError: It cannot start; see ``Node.start``.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(settings, environ, beat or (lambda: None)))
+        node, drain_s = Node(settings, environ), settings.node.drain_s
+        runner.run(_run(node, drain_s, beat or (lambda: None), pass_on_drain, started))
 
 
-async def _run(settings: Settings, environ: Mapping[str, str], beat: Callable[[], None]) -> None:
+async def _run(
+    node: Node,
+    drain_s: float,
+    beat: Callable[[], None],
+    pass_on_drain: Callable[[], None] | None,
+    started: Callable[[], None],
+) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     _on_signals(_STOPS, stopped.set)
     _on_signals(_IGNORED, lambda: None)
-    node = Node(settings, environ)
     loop.set_exception_handler(lambda _, context: _take_fault(node, context))
     beating = loop.create_task(_beat(beat))
+    draining = loop.create_task(_drain(node, pass_on_drain or stopped.set))
     await node.start()
+    started()
     _spare_collections()
     waits = [loop.create_task(event.wait()) for event in (stopped, node.lost)]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -61,7 +77,8 @@ async def _run(settings: Settings, environ: Mapping[str, str], beat: Callable[[]
         await node.stop(0.0)
         raise InternalError("the node cannot go on; see its log")
     _on_signals(_STOPS, node.hasten)  # a second one: do not wait for work
-    await node.stop(settings.node.drain_s)
+    await node.stop(drain_s)
+    draining.cancel()
     beating.cancel()
 
 
@@ -81,6 +98,11 @@ async def _beat(beat: Callable[[], None]) -> None:
     while True:
         beat()
         await asyncio.sleep(BEAT_S)
+
+
+async def _drain(node: Node, drain: Callable[[], None]) -> None:
+    await node.asked_to_drain.wait()
+    drain()
 
 
 def _take_fault(node: Node, context: dict[str, Any]) -> None:

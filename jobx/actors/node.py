@@ -17,9 +17,10 @@ from typing import Any, Final, TypeVar, cast
 from thespian.actors import ActorSystem, ChildActorExited
 
 from jobx.actors.budget import OpenBudget
-from jobx.actors.cluster import identity, membership
+from jobx.actors.cluster import calls, identity, membership
 from jobx.actors.cluster.adopter import Adopter
 from jobx.actors.cluster.adoption import Adopted, Adoption
+from jobx.actors.cluster.calls import Calls
 from jobx.actors.cluster.membership import Membership
 from jobx.actors.cluster.registration import Registration
 from jobx.actors.coordination.batches import Batch
@@ -121,10 +122,12 @@ class Node:
 
     Attributes:
         lost: Set when the node cannot continue.
+        asked_to_drain: Set when somebody asks in the store that the node drains and ends.
     """
 
     def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
         self.lost = asyncio.Event()
+        self.asked_to_drain = asyncio.Event()
         self._settings = settings
         self._id = settings.node.id
         self._environ = environ
@@ -282,6 +285,10 @@ class Node:
             await in_daemon("lease", self._registration.renew)
             adopter = self._start_adoption(self._membership, self._registration)
             self._membership.follow(leases_of(self._store), keys.node(""), adopter.saw)
+            asked = self._store, self._id, self._membership, self.call, self.asked_to_drain.set
+            looking = Periodic()
+            self._parts.callback(looking.stop)
+            looking.every(calls.LOOK_S, None, Calls(*asked).look)
 
     def _start_adoption(self, membership: Membership, registration: Registration) -> Adopter:
         """Adopt a share of what lost nodes leave, until the node drains."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import socket
+import ssl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from jobx.config import Settings, StoreSettings
 from jobx.errors import ConfigError
@@ -18,6 +20,10 @@ from jobx.kv.large_events import LargeEvents
 from jobx.kv.leases import Lease, Leases
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Limits, Store
+from jobx.views import StoreServerView
+
+if TYPE_CHECKING:
+    from jobx.kv.etcd.connection import EtcdConnection
 
 #: So long after its last sign of life a node has lost its store to another one.
 LEASE_S: Final = 5.0
@@ -149,18 +155,48 @@ def _server(url: str, text: str) -> str:
 
 def _open_etcd(store: StoreSettings, servers: list[str], root: str) -> Store:
     try:
-        import grpc  # noqa: PLC0415 - an extra, and most commands need no store of this kind
-
-        from jobx.kv.etcd.connection import EtcdConnection  # noqa: PLC0415 - it imports the extra
         from jobx.kv.etcd.store import LIMITS, EtcdStore  # noqa: PLC0415 - it imports the extra
     except ImportError as error:
         reason = "needs the extra etcd: pip install 'jobx[etcd]'"
         raise ConfigError("store.url", repr(store.url), f"{reason} ({error})") from error
+    connection = _connect_etcd(store, servers)
+    return EtcdStore(connection, root, Limits(store.max_writes, LIMITS.size_bytes))
+
+
+def _connect_etcd(store: StoreSettings, servers: list[str]) -> EtcdConnection:
+    import grpc  # noqa: PLC0415 - an extra
+
+    from jobx.kv.etcd.connection import EtcdConnection  # noqa: PLC0415 - it imports the extra
+
     files = [_read(store, name) for name in _FILES]
     credentials = grpc.ssl_channel_credentials(*files) if _is_tls(store) else None
     user = (store.username, store.password) if store.username else None
-    connection = EtcdConnection(servers, credentials, user, store.timeout_s)
-    return EtcdStore(connection, root, Limits(store.max_writes, LIMITS.size_bytes))
+    return EtcdConnection(servers, credentials, user, store.timeout_s)
+
+
+def survey(settings: Settings) -> list[StoreServerView]:
+    """Describe the servers of the store; none for SQLite, and for the v2 API, which says little.
+
+    Raises:
+        ConfigError: The settings of the store are wrong.
+    """
+    store = settings.store
+    if is_here(settings) or _is_v2(store):
+        return []
+    from jobx.kv.etcd import survey as etcd  # noqa: PLC0415 - it imports the extra
+
+    tls = _tls(store) if _is_tls(store) else None
+    servers, _ = servers_of(store.url)
+    with ThreadPoolExecutor(len(servers)) as threads:
+        connections = [_connect_etcd(store, [server]) for server in servers]
+        return list(threads.map(lambda one: etcd.survey(one, tls), connections))
+
+
+def _tls(store: StoreSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=store.ca_file or None)
+    if store.cert_file:
+        context.load_cert_chain(store.cert_file, store.key_file)
+    return context
 
 
 def _open_etcd2(store: StoreSettings, servers: list[str], root: str) -> Store:

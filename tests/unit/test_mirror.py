@@ -30,6 +30,7 @@ WHOLE: Final = {
 #: Modules without a test file of their own, by what tests them instead: the lowest tier that sees
 #: a fault of them. A ``*`` stands for modules of one folder.
 ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
+    "tests/cluster/test_commands.py": ("kv/etcd/survey", "tools/commands/cluster"),
     "tests/contract/test_collections.py": ("kv/collections/*", "kv/entries", "durable"),
     "tests/contract/test_blobs.py": ("handlers/blobs/opening",),
     "tests/contract/test_executors.py": (
@@ -67,6 +68,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/integration/test_trial.py": (
         *("handlers/trial/*", "handlers/capture", "testing", "tools/commands/handler_trial"),
     ),
+    "tests/integration/test_web_alone.py": ("tools/commands/web",),
     "tests/integration/test_web_worker.py": ("http/asgi", "http/gunicorn_conf"),
     "tests/simulation/test_simulation.py": ("actors/coordination/*",),
     "tests/unit/actors/bridge/test_bridge.py": ("actors/bridge/ends",),

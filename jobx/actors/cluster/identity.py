@@ -81,7 +81,7 @@ def confirm(store: Store, cluster: ClusterSettings) -> None:
     """
     secret = secret_of(cluster)
     mine = ClusterRecord(cluster.name, _check_value(secret, cluster.name))
-    found = _kept(store, mine)
+    found = record_of(store) or _kept(store, mine)
     if found.name != mine.name:
         reason = f"its store belongs to the cluster {found.name!r}"
         hint = "; another cluster needs another prefix in store.url"
@@ -97,14 +97,25 @@ def _check_value(secret: bytes, name: str) -> str:
 
 
 def _kept(store: Store, mine: ClusterRecord) -> ClusterRecord:
-    """Return the record of a store, which is ``mine`` if there was none."""
+    """Write the record of a store; return the one that is there then."""
+    with suppress(Conflict, OutcomeUnknown):
+        store.commit([Create(keys.CLUSTER, msgspec.json.encode(mine))])
+    found = record_of(store)
+    if found is None:
+        raise StoreUnavailable("the store did not keep the record of its cluster")
+    return found
+
+
+def record_of(store: Store) -> ClusterRecord | None:
+    """Return what a store knows of its cluster.
+
+    Raises:
+        EntryDamaged: It cannot be read.
+        StoreUnavailable: The store does not answer.
+    """
     entry = store.get(keys.CLUSTER)
     if entry is None:
-        with suppress(Conflict, OutcomeUnknown):
-            store.commit([Create(keys.CLUSTER, msgspec.json.encode(mine))])
-        entry = store.get(keys.CLUSTER)
-    if entry is None:
-        raise StoreUnavailable("the store did not keep the record of its cluster")
+        return None
     try:
         return msgspec.json.decode(entry.value, type=ClusterRecord)
     except msgspec.MsgspecError as error:

@@ -61,7 +61,7 @@ def encode(record: NodeRecord) -> str:
 
 def members_of(holders: Holders, prefix: str) -> dict[str, Member]:
     """Return the nodes with a bridge by their ids; ``prefix`` is that of the keys of leases."""
-    found = {key.removeprefix(prefix): _member(held) for key, held in holders.items()}
+    found = {key.removeprefix(prefix): member_of(held) for key, held in holders.items()}
     return {name: member for name, member in found.items() if member.record.nsqd}
 
 
@@ -80,7 +80,8 @@ def losses(before: dict[str, Member], after: dict[str, Member]) -> list[Loss]:
     return found
 
 
-def _member(held: Held) -> Member:
+def member_of(held: Held) -> Member:
+    """Return the node that holds a lease; its record is empty if it shows none."""
     try:
         return Member(msgspec.json.decode(held.value, type=NodeRecord), held.term)
     except msgspec.MsgspecError:

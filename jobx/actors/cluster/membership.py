@@ -111,6 +111,7 @@ class Membership:
         self._peers.bridge = self._bridge
         base.elsewhere = self._bridge
         self._watch: LeaseWatch | None = None
+        self._registration: Registration | None = None
 
     def registration(self, lease: Lease) -> Registration:
         """Return what registers the node, by the lease of its id."""
@@ -118,7 +119,8 @@ class Membership:
         def anew(number: int) -> None:
             self._base.on_loop(lambda: self._bridge.register(number))
 
-        return Registration(lease, self._record, anew)
+        self._registration = Registration(lease, self._record, anew)
+        return self._registration
 
     def adoption(self, store: Store, has_settled: Callable[[], bool]) -> Adoption:
         """Return what finds the node's share of what lost nodes leave."""
@@ -148,6 +150,16 @@ class Membership:
     def _changed(self, lane: Lane) -> None:
         self._peers.changed(lane)
         self.asking.changed(lane)
+
+    @property
+    def number(self) -> int:
+        """The number of the present registration of this node."""
+        return self._registration.number if self._registration else self._record.registration
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Number of datagrams that were dropped, by reason."""
+        return {str(reason): count for reason, count in self._bridge.refused.items()}
 
     def states(self) -> list[LinkState]:
         """Describe the links to other nodes."""

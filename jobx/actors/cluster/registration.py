@@ -43,6 +43,11 @@ class Registration:
         held, now = self._held, self._now()
         return held is not None and held[0] + lease_s <= now < held[1] + lease_s
 
+    @property
+    def number(self) -> int:
+        """The number of the present registration."""
+        return self._record.registration
+
     def renew(self) -> None:
         """Stay registered; raises what ``Lease.renew`` raises."""
         asked_at = self._now()

@@ -9,7 +9,8 @@ import click
 
 from jobx import logs
 from jobx.questions import GetNode
-from jobx.tools.serving.watchdog import beat
+from jobx.tools.serving import systemd
+from jobx.tools.serving.watchdog import beat, wants_stop
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
 from jobx.views import NodeView
@@ -32,8 +33,21 @@ def node(call: Call, *, heartbeat_fd: int | None) -> None:
     from jobx.actors import foreground  # noqa: PLC0415 - `node status` needs no actors
 
     logs.start(call.settings.node)
-    still_alive = None if heartbeat_fd is None else functools.partial(beat, heartbeat_fd)
-    foreground.main(call.settings, os.environ, still_alive)
+    if heartbeat_fd is None:
+        tell = functools.partial(systemd.notify, os.environ)
+        foreground.main(
+            call.settings,
+            os.environ,
+            lambda: tell("WATCHDOG=1"),
+            started=lambda: tell("READY=1"),
+        )
+    else:
+        foreground.main(
+            call.settings,
+            os.environ,
+            functools.partial(beat, heartbeat_fd),
+            pass_on_drain=functools.partial(wants_stop, heartbeat_fd),
+        )
 
 
 @command(node, "status", example="node status")

@@ -170,7 +170,7 @@ class Serving:
                 self._revive(child)
             waits = [due - time.monotonic() for due in self._due.values()]
             number = _next_signal(max(0.0, min([*waits, _LOOK_S])))
-            if number in _STOPPING:
+            if number in _STOPPING or self._heartbeat.wants_stop:
                 return
             if number in _REOPENING:
                 self._web.send(signal.SIGUSR1)

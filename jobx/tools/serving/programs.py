@@ -26,14 +26,19 @@ def node_child(settings: Settings, heartbeat_fd: int) -> Child:
 def web_child(settings: Settings, listener: socket.socket) -> Child:
     """Return gunicorn, which inherits the socket that it takes connections from."""
     number = listener.fileno()
+    words, environ = web_program(settings, number)
+    # gunicorn imports from its working folder, so it gets one that nobody writes to.
+    return Child("web server", words, environ, signal.SIGKILL, (number,), folder="/")
+
+
+def web_program(settings: Settings, number: int) -> tuple[list[str], dict[str, str]]:
+    """Return words and environment of gunicorn, which takes connections from a descriptor."""
     options = ["-c", "python:jobx.http.gunicorn_conf", "--bind", f"fd://{number}"]
     words = [sys.executable, "-P", "-m", "gunicorn", *options, "jobx.http.asgi:create()"]
     everything = environ_of(settings)
     # Web workers put arguments into the shared place of blobs, and fetch results from it.
     blobs = {k: v for k, v in everything.items() if k.startswith(f"{ENV_PREFIX}BLOBS_")}
-    environ = without_secrets(settings, everything) | blobs
-    # gunicorn imports from its working folder, so it gets one that nobody writes to.
-    return Child("web server", words, environ, signal.SIGKILL, (number,), folder="/")
+    return words, without_secrets(settings, everything) | blobs
 
 
 def variables(settings: Settings) -> dict[str, str]:

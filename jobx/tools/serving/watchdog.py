@@ -9,6 +9,7 @@ from typing import Final
 #: If our own wait took longer, we were stopped ourselves, and no other process hung.
 _LONGEST_LOOK_S: Final = 1.5
 _CHUNK_BYTES: Final = 4096
+_WANTS_STOP: Final = b"!"
 
 
 class Heartbeat:
@@ -16,9 +17,11 @@ class Heartbeat:
 
     Attributes:
         write_fd: The end that the node inherits.
+        wants_stop: Whether the node was asked to drain, and wants to be stopped.
     """
 
     def __init__(self) -> None:
+        self.wants_stop = False
         self._read_fd, self.write_fd = os.pipe()
         os.set_blocking(self._read_fd, False)
         os.set_blocking(self.write_fd, False)
@@ -27,8 +30,9 @@ class Heartbeat:
         """Return whether the node has written since the last look."""
         heard = False
         with suppress(BlockingIOError):
-            while os.read(self._read_fd, _CHUNK_BYTES):
+            while found := os.read(self._read_fd, _CHUNK_BYTES):
                 heard = True
+                self.wants_stop |= _WANTS_STOP in found
         return heard
 
     def close(self) -> None:
@@ -63,5 +67,14 @@ class Stillness:
 
 def beat(write_fd: int) -> None:
     """Write a heartbeat; if the pipe is full, none is missing."""
+    _write(write_fd, b".")
+
+
+def wants_stop(write_fd: int) -> None:
+    """Ask the watcher to stop this process, as on SIGTERM."""
+    _write(write_fd, _WANTS_STOP)
+
+
+def _write(write_fd: int, sign: bytes) -> None:
     with suppress(OSError):
-        os.write(write_fd, b".")
+        os.write(write_fd, sign)

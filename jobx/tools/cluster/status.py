@@ -1,0 +1,139 @@
+"""Gathers the state of a cluster, from its store and from its nodes.
+
+It needs the store alone. Nodes are asked through it (``kv/node_calls.py``), so nothing has to run
+on this host, and a node that does not answer keeps back only its own report.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from jobx.actors.cluster.identity import record_of
+from jobx.actors.cluster.members import Member, member_of
+from jobx.errors import JobxError
+from jobx.kv import keys, node_calls
+from jobx.kv.entities.entities import Entities
+from jobx.kv.leases import Held
+from jobx.kv.opening import leases_of
+from jobx.kv.store import Entry, Store
+from jobx.model import Workflow
+from jobx.tools.cluster.trouble import troubles
+from jobx.views import (
+    ClusterView,
+    MemberView,
+    NodeReport,
+    OpenView,
+    StoreServerView,
+    WorkflowView,
+)
+
+#: How long nodes may take to answer, all together.
+ANSWER_S: Final = 6.0
+#: Open requests of one node that are counted.
+MOST_OPEN: Final = 1000
+#: After all keys that begin with the same text.
+_LAST: Final = "\U0010ffff"
+
+
+def gather(store: Store, etcd: list[StoreServerView]) -> ClusterView:
+    """Return the state of a cluster.
+
+    Raises:
+        JobxError: The store does not answer, or cannot be used.
+    """
+    held = leases_of(store).watch(keys.node("")).next(0.0) or {}
+    holders = {key.removeprefix(keys.node("")): one for key, one in held.items()}
+    reports = _reports(store, [name for name, one in holders.items() if _has_bridge(one)])
+    nodes = [_node(name, one, reports.get(name)) for name, one in sorted(holders.items())]
+    view = ClusterView(
+        cluster=record.name if (record := record_of(store)) else None,
+        nodes=nodes,
+        workflows=_workflows(store, nodes),
+        open_requests=open_requests(store, set(holders)),
+        etcd=etcd,
+        trouble=[],
+    )
+    return msgspec.structs.replace(view, trouble=troubles(view))
+
+
+def without_store(etcd: list[StoreServerView], error: JobxError) -> ClusterView:
+    """Return what is known when the store does not answer."""
+    view = ClusterView(
+        cluster=None, nodes=[], workflows=[], open_requests=[], etcd=etcd, trouble=[]
+    )
+    return msgspec.structs.replace(view, trouble=[str(error), *troubles(view)])
+
+
+def open_requests(store: Store, registered: Iterable[str]) -> list[OpenView]:
+    """Count the open requests of each node that has some, or is registered."""
+    found = {name: OpenView(node_id=name, count=0) for name in registered}
+    after = keys.OPEN
+    while entries := store.range(keys.OPEN, after=after, limit=1):
+        name = entries[0].key.removeprefix(keys.OPEN).partition("/")[0]
+        prefix = f"{keys.OPEN}{name}/"
+        count = len(store.range(prefix, limit=MOST_OPEN + 1))
+        found[name] = OpenView(
+            node_id=name,
+            count=min(count, MOST_OPEN),
+            has_more=count > MOST_OPEN,
+            is_registered=name in found,
+        )
+        after = prefix + _LAST
+    return [found[name] for name in sorted(found)]
+
+
+def _reports(store: Store, names: list[str]) -> dict[str, NodeReport]:
+    """Ask nodes how they are, all at once; return the reports of those that answer in time."""
+    before = {name: node_calls.last_report(store, name) for name in names}
+    for name in names:
+        node_calls.call(store, name, node_calls.REPORT)
+    deadline = time.monotonic() + ANSWER_S
+    found = {}
+    for name, entry in before.items():
+        left_s = max(0.0, deadline - time.monotonic())
+        answer = store.wait(keys.report(name), entry.revision if entry else 0, left_s)
+        if answer is not None and (report := _read(answer)) is not None:
+            found[name] = report
+    return found
+
+
+def _read(answer: Entry) -> NodeReport | None:
+    try:
+        return msgspec.json.decode(answer.value, type=NodeReport)
+    except msgspec.MsgspecError:
+        return None  # of another version
+
+
+def _has_bridge(held: Held) -> bool:
+    return bool(member_of(held).record.nsqd)
+
+
+def _node(name: str, held: Held, report: NodeReport | None) -> MemberView:
+    member: Member = member_of(held)
+    record = member.record
+    return MemberView(
+        node_id=name,
+        holder=held.holder,
+        registration=record.registration,
+        nsqd=record.nsqd,
+        workflows=list(record.workflows),
+        capabilities=list(record.capabilities),
+        slots=record.slots,
+        version=record.version,
+        report=report,
+    )
+
+
+def _workflows(store: Store, nodes: list[MemberView]) -> list[WorkflowView]:
+    names = [one.workflow_name for one in Entities(store).list(Workflow)]
+    return [
+        WorkflowView(
+            workflow=name,
+            nodes=[one.node_id for one in nodes if not one.workflows or name in one.workflows],
+        )
+        for name in names
+    ]
