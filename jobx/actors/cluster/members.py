@@ -67,7 +67,7 @@ def members_of(holders: Holders, prefix: str) -> dict[str, Member]:
 
 def records_of(holders: Holders, prefix: str) -> dict[str, NodeRecord]:
     """Return what all nodes show, also those without a bridge, by their ids."""
-    return {key.removeprefix(prefix): _member(held).record for key, held in holders.items()}
+    return {key.removeprefix(prefix): member_of(held).record for key, held in holders.items()}
 
 
 def losses(before: dict[str, Member], after: dict[str, Member]) -> list[Loss]:
