@@ -262,6 +262,7 @@ class Node:
 
         transport = open_transport(settings)
         self._parts.callback(transport.close)
+        self._parts.push_async_callback(transport.finish)
         self._membership = Membership(
             settings,
             self._life.incarnation,

@@ -410,6 +410,22 @@ def test_what_is_sent_just_before_the_end_leaves() -> None:
     asyncio.run(test())
 
 
+def test_a_publisher_waits_for_answers_for_a_limited_time() -> None:
+    async def test() -> int:
+        impostor = Impostor(lambda writer: writer.write(IDENTIFIED))
+        async with impostor.serve() as server:
+            publisher = Publisher(server, PLAIN)
+            await eventually_soon(lambda: publisher.is_ready)
+            publisher.publish(TOPIC, b"never answered")
+            await publisher.finish(0.05)
+            unanswered = publisher.unanswered
+            publisher.close()
+            await publisher.finish(60.0)
+        return unanswered
+
+    assert asyncio.run(test()) == 1
+
+
 def test_what_is_sent_just_before_the_end_leaves_in_tls(kind: str, tmp_path: Path) -> None:
     pki = Pki(tmp_path)
 
@@ -417,6 +433,7 @@ def test_what_is_sent_just_before_the_end_leaves_in_tls(kind: str, tmp_path: Pat
         async with ends(server_of(nsqd), pki.access(pki.authority)) as both:
             await both.pass_on(b"hello")
             both.publisher.publish(TOPIC, b"the last one")
+            await both.publisher.finish(60.0)
             both.publisher.close()
             await eventually_soon(lambda: b"the last one" in both.got)
 

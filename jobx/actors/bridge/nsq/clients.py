@@ -20,6 +20,8 @@ UNSENT_BYTES: Final = 8 << 20
 #: Delay before a connection is opened again; doubled each time.
 FIRST_S: Final = 0.05
 MOST_S: Final = 1.0
+#: How often it is looked whether all messages are confirmed.
+FINISH_LOOK_S: Final = 0.005
 #: A connection that held for so long is a good one: nsqd refuses some at the second heartbeat only.
 STEADY_S: Final = 2.5
 _LOG: Final = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ class _Client:
             self._access,
             on_ready=self._ready,
             on_message=self._take,
+            on_answer=self._answered,
             on_closed=self._closed,
         )
         connection.connect()
@@ -84,6 +87,9 @@ class _Client:
 
     def _take(self, message: Any) -> None:
         """Take a message; a publisher gets none."""
+
+    def _answered(self) -> None:
+        """Take an answer of nsqd; a subscriber needs none."""
 
     def _closed(self, connection: Connection, reason: str) -> None:
         self.is_ready = False
@@ -137,14 +143,33 @@ class Publisher(_Client):
 
     Attributes:
         dropped: Number of messages that were not sent.
+        unanswered: Number of messages of this connection that nsqd has not confirmed.
     """
 
-    dropped = 0
+    dropped = unanswered = 0
 
     def publish(self, topic: str, body: bytes) -> None:
         """Send a message, or drop it when there is no connection or too much waits."""
         if self.is_ready and self._connection.unsent_bytes < UNSENT_BYTES:
             self._connection.send(protocol.pub(topic, body))
+            self.unanswered += 1
             self._used()
         else:
             self.dropped += 1
+
+    async def finish(self, timeout_s: float) -> None:
+        """Wait until nsqd has confirmed all messages, or is gone, or the time is over.
+
+        When a connection is closed earlier, nsqd drops what it has not read yet: it ends the
+        connection as soon as it cannot send an answer.
+        """
+        until = self._loop.time() + timeout_s
+        while self.unanswered and self._loop.time() < until:
+            await asyncio.sleep(FINISH_LOOK_S)
+
+    def _answered(self) -> None:
+        self.unanswered = max(0, self.unanswered - 1)
+
+    def _closed(self, connection: Connection, reason: str) -> None:
+        self.unanswered = 0
+        super()._closed(connection, reason)

@@ -52,6 +52,7 @@ class Connection(AsyncConn, asyncio.Protocol):
         access: TLS and secret.
         on_ready: Called when it can be used.
         on_message: Called with each message; it answers them.
+        on_answer: Called with each answer to a command.
         on_closed: Called once, with the reason.
     """
 
@@ -63,6 +64,7 @@ class Connection(AsyncConn, asyncio.Protocol):
         *,
         on_ready: Callable[[Connection], None],
         on_message: Callable[[Any], None],
+        on_answer: Callable[[], None],
         on_closed: Callable[[Connection, str], None],
     ) -> None:
         super().__init__(
@@ -91,6 +93,7 @@ class Connection(AsyncConn, asyncio.Protocol):
         self.on(event.IDENTIFY_RESPONSE, self._check_tls)
         self.on(event.READY, self._ready)
         self.on(event.MESSAGE, lambda conn, message: on_message(message))
+        self.on(event.RESPONSE, lambda conn, data: on_answer())
         self.on(event.ERROR, self._error)
 
     @property

@@ -6,6 +6,7 @@ is taken for a network: it may lose, repeat and reorder, as the streams above it
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from jobx.actors.bridge.nsq.connection import Access
 from jobx.actors.bridge.transport import Lane, Receive, topic_of
 from jobx.errors import ConfigError
 
+#: How long the end waits for what was sent last.
+FINISH_S: Final = 1.0
 _LOG: Final = logging.getLogger(__name__)
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[^:\[\]\s/]+):(?P<port>[0-9]{1,5})")
 
@@ -80,6 +83,10 @@ class NsqTransport:
         if publisher is None:
             publisher = self._publishers[server] = Publisher(server, self._access)
         publisher.publish(topic_of(self._prefix, lane.workflow, lane.peer), datagram)
+
+    async def finish(self) -> None:
+        """Wait until what was sent has reached its servers, for a second at most."""
+        await asyncio.gather(*(one.finish(FINISH_S) for one in self._publishers.values()))
 
     def close(self) -> None:
         """Close all connections."""
