@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.soak.defining import available, define
 from tests.chaos.soak.jobs import JOBS
-from tests.chaos.soak.running import available, define
 from tests.support.fault.rules import Fault, Faults
 from tests.support.served import served
 from tests.support.waiting import eventually

@@ -48,8 +48,8 @@ class Nsqd:
         """``host:port`` of it."""
         return f"127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        """Start it, and wait until it listens."""
+    def start(self, *flags: str) -> None:
+        """Start it, with further flags for this time, and wait until it listens."""
         command = [sys.executable, "-m", "tests.support.servers.nsq", str(self.port)]
         if self._kind == "nsqd":
             data = self._folder / f"nsqd-{self.port}"
@@ -60,7 +60,9 @@ class Nsqd:
                 "-broadcast-address=127.0.0.1",
             ]
         with open(self._folder / "nsq.log", "ab") as log:
-            self._process = subprocess.Popen([*command, *self._flags], stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [*command, *self._flags, *flags], stdout=log, stderr=log
+            )
         eventually(self._listens, START_S)
 
     def kill(self) -> None:

@@ -12,12 +12,19 @@ from typing import Final
 
 _PIECE: Final = 64 << 10
 _LOOK_S: Final = 0.02
+#: A connection that nobody cuts ends so late after its proxy.
+_CLOSE_S: Final = 1.0
 #: What was cut may be done first.
 _DONE_S: Final = 0.3
 
 
 class Proxy:
     """Passes bytes between clients and one server.
+
+    Args:
+        host: The host of the server.
+        port: Its port.
+        remembers: Keep what clients say, for ``count`` and ``repeat``.
 
     Attributes:
         port: Where clients connect to, on loopback.
@@ -29,12 +36,13 @@ class Proxy:
             cut in place of any answer. It is then None again.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, remembers: bool = True) -> None:
         self.delay_s = 0.0
         self.is_shut = False
         self.is_deaf = False
         self.is_mute = False
         self.cuts_after: bytes | None = None
+        self._remembers = remembers
         self._target = (host, port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -106,7 +114,7 @@ class Proxy:
                 one.setblocking(True)
                 both.register(one, selectors.EVENT_READ)
             while not self._is_closed:
-                ready = [key.fileobj for key, _ in both.select(_LOOK_S)]
+                ready = [key.fileobj for key, _ in both.select(_CLOSE_S)]
                 if self.is_deaf:
                     time.sleep(_LOOK_S)
                     continue
@@ -127,7 +135,8 @@ class Proxy:
         """Pass on what a client says; return whether the connection goes on."""
         piece = client.recv(_PIECE)
         time.sleep(self.delay_s)
-        said += piece
+        if self._remembers:
+            said += piece
         server.sendall(piece)
         if self._is_last(piece):
             time.sleep(_DONE_S)
@@ -142,10 +151,10 @@ class Proxy:
 
 
 @contextmanager
-def proxy(server: str) -> Iterator[Proxy]:
-    """Run a proxy in front of a server, ``host:port``."""
+def proxy(server: str, *, remembers: bool = True) -> Iterator[Proxy]:
+    """Run a proxy in front of a server, ``host:port``; see ``Proxy``."""
     host, _, port = server.rpartition(":")
-    made = Proxy(host, int(port))
+    made = Proxy(host, int(port), remembers=remembers)
     try:
         yield made
     finally:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tests.chaos.soak import plan, report
 from tests.chaos.soak.history import check
-from tests.chaos.soak.running import ORPHANS_S, WRITERS, Soak
+from tests.chaos.soak.load import WRITERS
+from tests.chaos.soak.running import ORPHANS_S, Soak
 from tests.support.authoring import WORKFLOW
 
 

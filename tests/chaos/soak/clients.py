@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import random
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -104,7 +105,7 @@ class Client:
     """Asks over HTTP and notes every exchange.
 
     Args:
-        port: Where the server is.
+        ports: Where the servers are; each exchange is with any of them.
         history: What is noted.
         patience_s: How long it asks again before it gives up.
         told: Hears of each exchange as well.
@@ -112,12 +113,12 @@ class Client:
 
     def __init__(
         self,
-        port: int,
+        ports: Sequence[int],
         history: History,
         patience_s: float = PATIENCE_S,
         told: Callable[[Attempt], object] = lambda _: None,
     ) -> None:
-        self._port = port
+        self._ports = ports
         self._history = history
         self._told = told
         self._patience_s = patience_s
@@ -146,6 +147,9 @@ class Client:
         if ask.manner == "twice":
             threading.Thread(target=self._post, args=(ask, Patience(0.0)), daemon=True).start()
 
+    def _port(self) -> int:
+        return random.choice(self._ports)
+
     def _note_broken(self, ask: Ask) -> None:
         now = time.monotonic()
         self._note(Attempt(ask.number, "POST", 0, began_at=now, ended_at=now))
@@ -157,11 +161,12 @@ class Client:
     def _abandon(self, ask: Ask, part: float) -> None:
         """Send a part of the request, or all, and leave."""
         body, headers = _body(ask), _headers(ask)
-        head = [f"POST /job/{WORKFLOW}/{ask.job} HTTP/1.1", f"Host: 127.0.0.1:{self._port}"]
+        port = self._port()
+        head = [f"POST /job/{WORKFLOW}/{ask.job} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
         head += [f"{name}: {text}" for name, text in headers.items()]
         head += [f"Content-Length: {len(body)}", "", ""]
         sent = "\r\n".join(head).encode() + body[: int(len(body) * part)]
-        with socket.create_connection(("127.0.0.1", self._port), 5.0) as connection:
+        with socket.create_connection(("127.0.0.1", port), 5.0) as connection:
             connection.sendall(sent)
 
     def _until_ended(self, ask: Ask, began: float) -> Ending | None:
@@ -235,7 +240,7 @@ class Client:
     def _over_http(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str], is_slow: bool
     ) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_ANSWER_S)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port(), timeout=_ANSWER_S)
         with contextlib.closing(connection):
             connection.request(method, path, body, headers)
             answer = connection.getresponse()

@@ -39,6 +39,7 @@ class Striker:
         data_dir: Where its disk is.
         keeper: Held while processes of it are replaced.
         log: Strikes and what was met are written there, with wall-clock times as in other logs.
+        name: Follows each of those lines.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Striker:
         data_dir: Path,
         keeper: threading.RLock,
         log: IO[str],
+        name: str = "",
     ) -> None:
         self._serving = serving
         self._history = history
@@ -57,6 +59,7 @@ class Striker:
         self._data_dir = data_dir
         self._keeper = keeper
         self._log = log
+        self._name = name
         self._deaths: dict[str, deque[float]] = {}
         self._healed_at = float("-inf")
 
@@ -218,7 +221,7 @@ class Striker:
         self._note(f"{kind}: {detail}")
 
     def _note(self, text: str) -> None:
-        self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} soak: {text}\n")
+        self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} soak: {text}{self._name}\n")
         self._log.flush()
 
 

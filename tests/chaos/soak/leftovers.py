@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from jobx.handlers.authoring.library import Library
 from jobx.kv import keys
-from jobx.kv.sqlite.store import SqliteStore
+from jobx.kv.opening import open_store
 from tests.chaos.soak.history import Violation
+from tests.support.authoring import settings_of
 from tests.support.processes import alive, words
 from tests.support.served import Served
 
@@ -87,25 +89,18 @@ def files_of(data_dir: Path, temporary: Path) -> Iterator[Violation]:
 
 def keys_of(data_dir: Path) -> set[str]:
     """Return all keys of a store that nobody serves."""
-    store = SqliteStore(data_dir / "jobx.sqlite")
-    try:
+    with closing(open_store(settings_of(data_dir))) as store:
         return {entry.key for entry in store.range("")}
-    finally:
-        store.close()
 
 
 def current_plan(data_dir: Path, workflow: str) -> str:
     """Return the key of the plan that a workflow's next request would have."""
-    store = SqliteStore(data_dir / "jobx.sqlite")
-    try:
+    with closing(open_store(settings_of(data_dir))) as store:
         library = Library(store)
         library.refresh()
         return keys.plan(workflow, library.plan(workflow)[0])
-    finally:
-        store.close()
 
 
-def blobs_of(data_dir: Path) -> list[str]:
-    """Return the folders of requests that have blobs."""
-    root = data_dir / "blobs"
+def blobs_of(root: Path) -> list[str]:
+    """Return the folders of requests that have blobs below a place."""
     return [str(path.relative_to(root)) for path in sorted(root.glob("*/*"))]

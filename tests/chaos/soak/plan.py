@@ -111,14 +111,20 @@ def ask(seed: int, number: int, jobs: Sequence[str] = tuple(JOBS)) -> Ask:
     return Ask(number, job, arguments, manner, key, rng.choices(ACCEPTS, (6, 2, 2))[0])
 
 
-def strikes(seed: int, faults: dict[str, float], mean_pause_s: float) -> Iterator[Strike]:
-    """Yield faults without end."""
+def strikes(
+    seed: int,
+    faults: dict[str, float],
+    mean_pause_s: float,
+    lasts_s: Sequence[float] = (0.3, 1.0, 3.0, 8.0),
+    where: str = "",
+) -> Iterator[Strike]:
+    """Yield faults without end; each place has its own."""
     names, weights = list(faults), list(faults.values())
-    rng = random.Random(f"{seed}/strikes/{','.join(names)}")
+    rng = random.Random(f"{seed}/strikes{where}/{','.join(names)}")
     while names:
         fault = rng.choices(names, weights)[0]
         pause_s = rng.uniform(0.2, 2 * mean_pause_s)
-        yield Strike(fault, pause_s, rng.choice((0.3, 1.0, 3.0, 8.0)), rng.random())
+        yield Strike(fault, pause_s, rng.choice(lasts_s), rng.random())
 
 
 def digest(pairs: Any) -> str:

@@ -3,39 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import queue
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple
-from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
-from jobx import model
 from jobx.handlers.authoring.library import Library
-from jobx.kv.entities.entities import Entities
 from jobx.kv.sqlite.store import SqliteStore
 from tests.chaos.soak import leftovers, plan
-from tests.chaos.soak.clients import Client
-from tests.chaos.soak.exchanges import Exchanges
+from tests.chaos.soak.defining import available, define
 from tests.chaos.soak.faults import Striker, cont
-from tests.chaos.soak.history import Delivered, History, Stored, Violation
-from tests.chaos.soak.jobs import JOBS, Job
-from tests.chaos.soak.plan import Ask, digest
-from tests.support.authoring import SUM, WORKFLOW, handler
+from tests.chaos.soak.history import Violation
+from tests.chaos.soak.load import Load
+from tests.support.authoring import WORKFLOW
 from tests.support.fault.rules import Faults
 from tests.support.history import keep
-from tests.support.http_sink import Post, http_sink
+from tests.support.http_sink import http_sink
 from tests.support.processes import descendants
 from tests.support.served import Served
 from tests.support.waiting import eventually
 
-#: The writer of each job that has one.
-WRITERS: Final = {name: job.writer for name, job in JOBS.items() if job.writer}
 #: Asks of a round of quiet work, after which descriptors and memory are compared.
 _QUIET_ASKS: Final = 300
 _QUIET_JOBS: Final = ("one", "narrow", "combined", "session", "big", "keys", "posted")
@@ -83,8 +74,6 @@ class Soak:
     ) -> None:
         self._folder = folder
         self._seed = seed
-        self._rate = rate
-        self._clients = clients
         self._retention_s = retention_s
         self._weights = faults
         self._pause_s = pause_s
@@ -93,15 +82,13 @@ class Soak:
         self._orphans_s = orphans_s
         self._data_dir = folder / "data"
         self._temporary = folder / "temporary"
-        self._results = folder / "results"
-        self._exchanges = Exchanges(folder / "exchanges.jsonl")
-        self.history = History()
+        self._load = Load(folder, rate=rate, clients=clients, has_past=aged > 0)
+        self.history = self._load.history
 
     def run(self, seconds: float) -> float:
         """Soak for so long, let everything end, and look at what is left; return the seconds that
         asks were made for."""
-        for path in (self._temporary, self._results):
-            path.mkdir(parents=True, exist_ok=True)
+        self._temporary.mkdir(parents=True, exist_ok=True)
         define(self._data_dir, self._jobs)
         at_start = leftovers.keys_of(self._data_dir)
         if self._aged:
@@ -109,7 +96,7 @@ class Soak:
         faults = Faults(self._folder / "fault")
         log = self._folder / "serve.log"
         with http_sink() as sink, log.open("a") as stderr:
-            sink.answer = lambda post: self._receive(sink.posts, post)
+            sink.answer = lambda post: self._load.receive(sink.posts, post)
             serving = Served(self._data_dir, self._environ(sink.url) | faults.environ, stderr)
             serving.start()
             try:
@@ -122,7 +109,7 @@ class Soak:
                 cont(descendants(serving.process.pid))
                 if serving.process.poll() is None:
                     serving.kill_all()
-                self._exchanges.close()
+                self._load.exchanges.close()
         return took_s
 
     def remove(self) -> None:
@@ -138,12 +125,7 @@ class Soak:
             "JOBX_REQUESTS_LOST_ATTEMPTS": "20",
             "JOBX_REQUESTS_NODE_DEATHS": "20",
             "JOBX_REQUESTS_RETENTION_S": f"{self._retention_s:g}",
-            "JOBX_RESULTS_HTTP_URL": sink_url,
-            "JOBX_RESULTS_FILE_PATH": str(self._results),
-            "JOBX_RESULTS_BACKOFF_S": "0.2",
-            "JOBX_RESULTS_MAX_BACKOFF_S": "3",
-            "JOBX_RESULTS_ATTEMPTS": "1000",
-            "JOBX_NOTIFY_LOG_LEVEL": "critical",
+            **self._load.environ(sink_url),
         }
 
     def _strain(self, serving: Served, faults: Faults, seconds: float, log: IO[str]) -> None:
@@ -165,36 +147,12 @@ class Soak:
         for thread in threads:
             thread.start()
         asks = (plan.ask(self._seed, n, self._jobs) for n in range(10**9))
-        self._ask(serving.port, asks, seconds)
+        self._load.ask([serving.port], asks, seconds)
         stop.set()
         for thread in threads:
             thread.join()
         faults.clear()
         faults.jump(0.0)
-
-    def _ask(self, port: int, asks: Iterator[Ask], seconds: float) -> None:
-        """Make asks at the rate, as far as the clients keep up with it, until time is over."""
-        todo: queue.Queue[Ask | None] = queue.Queue(self._clients)
-        client = Client(port, self.history, told=self._exchanges.note)
-
-        def work() -> None:
-            while (ask := todo.get()) is not None:
-                client.run(ask)
-
-        threads = [threading.Thread(target=work) for _ in range(self._clients)]
-        for thread in threads:
-            thread.start()
-        began = time.monotonic()
-        for number, ask in enumerate(asks):
-            due = began + number / self._rate
-            if due > began + seconds or time.monotonic() > began + seconds:
-                break
-            time.sleep(max(0.0, due - time.monotonic()))
-            todo.put(ask)
-        for _ in threads:
-            todo.put(None)
-        for thread in threads:
-            thread.join()
 
     def _calm(self, serving: Served) -> None:
         """Do two equal rounds of quiet work; the second leaves nothing that the first did not."""
@@ -204,7 +162,7 @@ class Soak:
             first = plan.QUIET * (number + 1)
             jobs = tuple(name for name in _QUIET_JOBS if name in self._jobs) or self._jobs
             asks = [plan.ask(self._seed, first + n, jobs) for n in range(_QUIET_ASKS)]
-            self._ask(serving.port, iter(asks), 1e9)
+            self._load.ask([serving.port], iter(asks), 1e9)
             eventually(lambda: self._is_idle(serving), timeout_s=_SETTLE_S)
             if uses:  # connections whose clients have left may be there for a moment
                 eventually_or(lambda: not _grown_since(uses[0], serving), _CLOSE_S)
@@ -215,41 +173,32 @@ class Soak:
     def _is_idle(self, serving: Served) -> bool:
         with contextlib.suppress(OSError, ValueError, KeyError):
             node = serving.ask("GET", "/node", None, 30.0, {}).body
-            return node["open_requests"] == node["queued_batches"] == 0 and self._all_delivered()
+            return (
+                node["open_requests"] == node["queued_batches"] == 0 and self._load.all_delivered()
+            )
         return False
-
-    def _all_delivered(self) -> bool:
-        ended = {
-            (WRITERS[self.history.asks[n].job], f"{WORKFLOW}/{ending.request_id}")
-            for n, ending in list(self.history.endings.items())
-            if self.history.asks[n].job in WRITERS and ending.state == "succeeded"
-        }
-        came = {("http", one.delivery_id) for one in list(self.history.delivered["http"])}
-        folder = self._results / WORKFLOW
-        came |= {("file", f"{WORKFLOW}/{path.stem}") for path in folder.glob("*.ndjson")}
-        return ended <= came
 
     def _finish(
         self, serving: Served, faults: Faults, at_start: set[str], url: str, stderr: IO[str]
     ) -> None:
         """Stop it, look at what is left, and let its retention end."""
-        self.history.stored += self._stored(serving)
+        self.history.stored += self._load.stored(serving)
         self._stop(serving)
-        self._read_files()
+        self._load.read_files()
         self.history.met += leftovers.files_of(self._data_dir, self._temporary)
         faults.jump(_BEYOND_S)  # what ended while the clock was ahead is old by then, too
         brief = self._environ(url) | faults.environ | {"JOBX_REQUESTS_RETENTION_S": "1"}
         again = Served(self._data_dir, brief, stderr)
         again.start()
         with self._told("left request"):
-            eventually(lambda: self._stored(again) == [], timeout_s=_REMOVAL_S)
+            eventually(lambda: self._load.stored(again) == [], timeout_s=_REMOVAL_S)
         eventually_or(lambda: not self._keys_left(at_start), _SETTLE_S)
-        eventually_or(lambda: not leftovers.blobs_of(self._data_dir), self._orphans_s)
+        eventually_or(lambda: not leftovers.blobs_of(self._data_dir / "blobs"), self._orphans_s)
         self._stop(again)
         met = self.history.met
         met += [Violation("left key", key) for key in self._keys_left(at_start)]
         if self._orphans_s:
-            blobs = leftovers.blobs_of(self._data_dir)
+            blobs = leftovers.blobs_of(self._data_dir / "blobs")
             met += [Violation("left blob", name) for name in blobs]
         met += leftovers.files_of(self._data_dir, self._temporary)
 
@@ -275,41 +224,6 @@ class Soak:
         left = leftovers.processes_of(self._folder)
         self.history.met += [Violation("left process", one) for one in left]
 
-    def _stored(self, serving: Served) -> list[Stored]:
-        found: list[Stored] = []
-        after = ""
-        while True:
-            path = f"/request/{WORKFLOW}?limit=1000{after}"
-            page = serving.ask("GET", path, None, 60.0, {}).body
-            for one in page["requests"]:
-                number = one["context"].get("ask", -1)
-                if number < 0 and self._aged:
-                    continue
-                found.append(Stored(number, one["request_id"], one["state"]))
-            if page["next"] is None:
-                return found
-            after = f"&after={page['next']}"
-
-    def _receive(self, posts: list[Post], post: Post) -> tuple[int, dict[str, str]]:
-        """Take what is posted, but for one in ten that is refused."""
-        posts.clear()
-        delivery_id = post.headers["webhook-id"]
-        if hash((delivery_id, time.monotonic())) % 10 == 0:
-            return 503, {}
-        pairs = json.loads(post.body)["result"]["pairs"]
-        one = Delivered(delivery_id, digest(pairs), time.monotonic())
-        self.history.delivered["http"].append(one)
-        return 204, {}
-
-    def _read_files(self) -> None:
-        for path in sorted((self._results / WORKFLOW).glob("*")):
-            if path.suffix != ".ndjson":
-                self.history.met.append(Violation("left file", str(path)))
-                continue
-            pairs = [json.loads(line) for line in path.read_text().splitlines()]
-            one = Delivered(f"{WORKFLOW}/{path.stem}", digest(pairs), 0.0)
-            self.history.delivered["file"].append(one)
-
 
 def _grown_since(before: dict[str, leftovers.Use], serving: Served) -> list[Violation]:
     return list(leftovers.grown(before, leftovers.use_of(serving)))
@@ -321,25 +235,6 @@ def eventually_or(predicate: Callable[[], bool], timeout_s: float) -> None:
         eventually(predicate, timeout_s)
 
 
-def available() -> tuple[str, ...]:
-    """Return the jobs whose languages run here."""
-    has = {"javascript": shutil.which("node"), "wasm": find_spec("wasmtime")}
-    return tuple(name for name, job in JOBS.items() if has.get(job.language, True))
-
-
-def define(data_dir: Path, jobs: tuple[str, ...]) -> None:
-    """Create the workflow with these jobs."""
-    store = SqliteStore(data_dir / "jobx.sqlite")
-    try:
-        entities = Entities(store)
-        entities.create(model.Workflow(workflow_name=WORKFLOW, description=""))
-        entities.create(handler("sum", "reducer", SUM))
-        for name in jobs:
-            _define_job(entities.create, name, JOBS[name])
-    finally:
-        store.close()
-
-
 def age(data_dir: Path, job: str, count: int, within_s: float) -> None:
     """Give a store so many requests that ended one after the other in the last seconds."""
     with contextlib.closing(SqliteStore(data_dir / "jobx.sqlite")) as store:
@@ -349,48 +244,3 @@ def age(data_dir: Path, job: str, count: int, within_s: float) -> None:
         store.commit(writes)
         first_at = time.time() - within_s
         keep(store, (WORKFLOW, job), digest, count, first_at=first_at, every_s=within_s / count)
-
-
-def _define_job(create: Callable[[Any], Any], name: str, job: Job) -> None:
-    reducer = f"{name}_reduce"
-    language = {"source_type": job.language}
-    create(handler(reducer, "reducer", job.reducer, **_reducing(job)))
-    create(handler(f"{name}_map", "mapper", job.mapper, **language, **(job.options or {})))
-    combiner = None
-    if job.combiner is not None:
-        combiner = f"{name}_combine"
-        create(handler(combiner, "combiner", job.combiner))
-    _define_step(create, name, f"{name}_map", combiner, reducer)
-    for step, (source, options) in (job.steps or {}).items():
-        create(handler(f"{step}_map", "mapper", source, **options))
-        _define_step(create, step, f"{step}_map", None, "sum")
-    writer = {} if job.writer is None else {"result_writer": job.writer}
-    create(
-        model.Job(
-            workflow_name=WORKFLOW,
-            job_name=name,
-            description="",
-            initial_step_name=name,
-            **writer,  # type: ignore[arg-type]  # fields of a job
-        )
-    )
-
-
-def _reducing(job: Job) -> dict[str, Any]:
-    is_python = job.reducer.startswith(("def handler", "import"))
-    return {} if is_python and job.language == "shell" else {"source_type": job.language}
-
-
-def _define_step(
-    create: Callable[[Any], Any], name: str, mapper: str, combiner: str | None, reducer: str
-) -> None:
-    create(
-        model.Step(
-            workflow_name=WORKFLOW,
-            step_name=name,
-            description="",
-            map_handler_name=mapper,
-            combine_handler_name=combiner,
-            reduce_handler_name=reducer,
-        )
-    )

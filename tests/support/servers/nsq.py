@@ -1,10 +1,11 @@
 """A small broker that speaks NSQ's protocol, for tests where there is no nsqd.
 
-    python -m tests.support.servers.nsq PORT [--double SHARE] [--shuffle COUNT] [--tls CERT KEY]
-                                             [--secret SECRET]
+    python -m tests.support.servers.nsq PORT [--double SHARE] [--shuffle COUNT] [--drop SHARE]
+                                             [--delay SECONDS] [--tls CERT KEY] [--secret SECRET]
 
 It has what the bridge uses: IDENTIFY, AUTH, SUB, RDY, FIN, REQ, NOP, PUB. It keeps all in memory,
-requeues what a lost connection had, and can double messages, and hand them out in another order.
+requeues what a lost connection had, and can double messages, lose some, keep each for a time of up
+to so many seconds, and hand them out in another order.
 """
 
 from __future__ import annotations
@@ -34,9 +35,21 @@ class Topic:
         self._rng = rng
 
     def add(self, body: bytes) -> None:
-        self._waiting.append(body)
+        if self._rng.random() < self._options.drop:
+            return
+        self._arrive(body)
         while self._rng.random() < self._options.double:
-            self._waiting.append(body)
+            self._arrive(body)
+
+    def _arrive(self, body: bytes) -> None:
+        if self._options.delay:
+            delay_s = self._rng.random() * self._options.delay
+            asyncio.get_running_loop().call_later(delay_s, self._wait, body)
+        else:
+            self._wait(body)
+
+    def _wait(self, body: bytes) -> None:
+        self._waiting.append(body)
         self.hand_out()
 
     def hand_out(self) -> None:
@@ -204,6 +217,8 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("--double", type=float, default=0.0)
     parser.add_argument("--shuffle", type=int, default=0)
+    parser.add_argument("--drop", type=float, default=0.0)
+    parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--tls", nargs=2)
     parser.add_argument("--secret", default="")
     asyncio.run(Broker(parser.parse_args()).serve())

@@ -1,0 +1,442 @@
+"""Several nodes on one store, each with coordinators and executors, over a network with faults.
+
+A node may die, stand still (all that it would have done happens when it goes on), lose its way to
+the store or to its peers, and lose its lease by any of these.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from thespian.actors import Actor, ActorAddress, ActorSystem
+
+from jobx import model, values
+from jobx.actors import recovery
+from jobx.actors.bridge.bridge import Bridge
+from jobx.actors.bridge.ends import Site
+from jobx.actors.bridge.envelope import Seal
+from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
+from jobx.actors.bridge.transport import Lane
+from jobx.actors.cluster.members import Member, NodeRecord, losses, members_of
+from jobx.actors.cluster.registration import Registration
+from jobx.actors.coordination.batches import Batch
+from jobx.actors.coordination.supervisor import Supervisor
+from jobx.actors.log_reader import has_progressed
+from jobx.actors.messages import Adopt, Ended, Opened, Refused, RequestKey, Submit
+from jobx.actors.ports import Services
+from jobx.actors.runtime.placement import Creation
+from jobx.actors.runtime.scheduler import Timer, VirtualScheduler
+from jobx.actors.runtime.system import LoopSystemBase
+from jobx.config import RequestSettings, Settings
+from jobx.errors import StoreUnavailable
+from jobx.kv import keys
+from jobx.kv.blobs import BlobFolder
+from jobx.kv.leases import Held, Holders
+from jobx.kv.memory import MemoryStore
+from jobx.kv.requests import lives, request_entity
+from jobx.kv.requests.lives import OpenRequest
+from jobx.kv.store import Put
+from jobx.payload import Payload, pack_offsets
+from tests.simulation.executors import Faults, SimulatedExecutors
+from tests.simulation.simulator import WORKFLOW, SimulatedLog
+from tests.simulation.world import World, plan
+
+KINDS: Final[dict[str, type[Actor]]] = {"batch": Batch}
+SEAL: Final = Seal(b"k" * 32, "sim")
+NAMES: Final = ("a", "b", "c")
+LEASE_S: Final = 5.0
+_NODES: Final = "nodes/"
+_LIMITS: Final = RequestSettings(
+    window=1001, time_limit_s=100_000.0, lost_attempts=50, node_deaths=100
+)
+
+
+class _Timer:
+    def __init__(self) -> None:
+        self.inner: Timer | None = None
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+        if self.inner is not None:
+            self.inner.cancel()
+
+
+class NodeScheduler:
+    """Virtual time as one node has it: it may stand still, or be over.
+
+    Attributes:
+        is_dead: Nothing is done any more.
+    """
+
+    def __init__(self, inner: VirtualScheduler) -> None:
+        self.is_dead = False
+        self.now = inner.now
+        self._inner = inner
+        self._held: list[Callable[[], None]] | None = None
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        """See ``Scheduler``."""
+        self._inner.call_soon(lambda: self._do(call))
+
+    call_from_thread = call_soon
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> Timer:
+        """See ``Scheduler``."""
+        timer = _Timer()
+        timer.inner = self._inner.call_later(
+            delay_s, lambda: self._do(lambda: None if timer.is_cancelled else call())
+        )
+        return timer
+
+    def is_current(self) -> bool:
+        """See ``Scheduler``."""
+        return True
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the node stands still."""
+        return self._held is not None
+
+    def stop(self) -> None:
+        """Stand still."""
+        if self._held is None:
+            self._held = []
+
+    def go_on(self) -> None:
+        """Do what was held up, and what follows."""
+        held, self._held = self._held or [], None
+        for call in held:
+            self.call_soon(call)
+
+    def _do(self, call: Callable[[], None]) -> None:
+        if self.is_dead:
+            return
+        if self._held is None:
+            call()
+        else:
+            self._held.append(call)
+
+
+@dataclass
+class RemoteLog(SimulatedLog):
+    """A log whose store may be out of reach: then it waits."""
+
+    can_reach: Callable[[], bool] = lambda: True
+
+    def read(self, key: RequestKey, reply_to: ActorAddress, *, has_events: bool = True) -> None:
+        if self.can_reach():
+            super().read(key, reply_to, has_events=has_events)
+        else:
+            again = functools.partial(self.read, key, reply_to, has_events=has_events)
+            self.scheduler.call_later(0.5, again)
+
+    def mark(self, requests: Any) -> None:
+        if self.can_reach():
+            super().mark(requests)
+        else:
+            self.scheduler.call_later(0.5, lambda: self.mark(requests))
+
+    def _commit(self) -> None:
+        if self.can_reach():
+            super()._commit()
+        else:
+            self.scheduler.call_later(0.5, self._commit)
+
+
+class Node:
+    """One life of a node.
+
+    Attributes:
+        ways: What it cannot reach: ``store``, or ``peers``, whom it does not hear then.
+        supervisor: The root of its actors.
+    """
+
+    def __init__(self, cluster: Cluster, name: str, incarnation: int) -> None:
+        self.name = name
+        self.incarnation = incarnation
+        self.cut: set[str] = set()
+        self.scheduler: Any = NodeScheduler(cluster.scheduler)
+        self.executors = SimulatedExecutors(
+            cluster.world, cluster.rng, self.scheduler, cluster.faults, cluster.blobs
+        )
+        self.log = RemoteLog(
+            cluster.store, cluster.rng, self.scheduler, can_reach=lambda: "store" not in self.cut
+        )
+        self.base = LoopSystemBase(
+            self.scheduler, node_id=name, incarnation=incarnation, capabilities={}, services=None
+        )
+        self.log.base = self.executors.base = self.base
+        self.gateway = self.base.endpoint(lambda message, _: cluster.heard(message))
+        self.base.services = Services(
+            node_id=name,
+            incarnation=incarnation,
+            settings=Settings(requests=_LIMITS),
+            log=self.log,
+            executors=self.executors,
+            blobs=cluster.blob_folder,
+            now=self.scheduler.now,
+            now_at=self.scheduler.now,
+            gateway=self.gateway,
+        )
+        self._cluster = cluster
+        self._members: dict[str, Member] = {}
+        self._seen: Holders | None = None
+        self.bridge = self._connect()
+        self.registration = Registration(
+            VirtualLease(cluster, self), NodeRecord(incarnation, nsqd="sim"), self.bridge.register
+        )
+        system = ActorSystem(systemBase=self.base, transientUnique=True)
+        self.supervisor = system.createActor(Supervisor)
+        self._renew()
+        self._look()
+
+    def _connect(self) -> Bridge:
+        bridge = Bridge(
+            self.base,
+            MemoryTransport(self._cluster.network, self.name),
+            SEAL,
+            Site(self.name, self.incarnation, "sim"),
+            kinds=KINDS,
+            choose=self._choose,
+        )
+        self.base.elsewhere = bridge
+        bridge.open(WORKFLOW)
+        return bridge
+
+    def _choose(self, _: Creation) -> Lane | None:
+        rng = self._cluster.rng
+        if rng.random() >= self._cluster.far_share:
+            return None
+        return Lane(rng.choice([name for name in NAMES if name != self.name]), WORKFLOW)
+
+    def _renew(self) -> None:
+        with contextlib.suppress(StoreUnavailable):
+            self.registration.renew()
+        self.scheduler.call_later(LEASE_S / 3, self._renew)
+
+    def _look(self) -> None:
+        """See who is there, as a watch of the leases tells it."""
+        holders = self._cluster.holders()
+        if "store" not in self.cut and holders != self._seen:
+            self._seen = holders
+            members = members_of(holders, _NODES)
+            for loss in losses(self._members, members):
+                self.bridge.lose(loss.node_id, loss.registration, "its registration ended")
+            self._members = members
+            for name in sorted(members.keys() - {self.name}):
+                self.bridge.connect(Lane(name, WORKFLOW))
+        self.scheduler.call_later(0.2, self._look)
+
+    def take_up(self, opened: list[OpenRequest], *, was_lost: bool) -> None:
+        """Continue requests."""
+        waiting = recovery.charge(
+            opened,
+            self.incarnation - 1,
+            was_lost=was_lost,
+            limit=_LIMITS.node_deaths,
+            progressed=lambda one: has_progressed(self._cluster.store, one),
+        )
+        lives.mark(self._cluster.store, recovery.charges(opened, waiting))
+        if waiting:
+            self.base.deliver(self.supervisor, Adopt(tuple(waiting)))
+
+    def die(self) -> None:
+        """Lose all but what is stored."""
+        self.log.die()
+        self.scheduler.is_dead = True
+
+
+class VirtualLease:
+    """The lease of a node's id, on virtual time."""
+
+    def __init__(self, cluster: Cluster, node: Node) -> None:
+        self._cluster = cluster
+        self._node = node
+        self._held = Held(node.name)
+
+    def acquire(self) -> None:
+        """Do nothing: who is started may have it."""
+
+    def renew(self, value: str | None = None) -> bool:
+        """See ``Lease.renew``."""
+        if "store" in self._node.cut:
+            raise StoreUnavailable("it is out of reach")
+        self._held = self._held.showing(value or "")
+        key, leases = _NODES + self._node.name, self._cluster.leases
+        found = self._cluster.holders().get(key)
+        is_kept = found is not None and found.term == self._held.term
+        if not is_kept:
+            number = self._cluster.rng.randrange(1 << 60)
+            self._held = Held(self._held.holder, f"{number:x}", self._held.value)
+        leases[key] = (self._held, self._cluster.scheduler.now() + LEASE_S)
+        return is_kept
+
+    def release(self) -> None:
+        """Give it up."""
+        self._cluster.leases.pop(_NODES + self._node.name, None)
+
+
+class Cluster:
+    """Three nodes, one store, some requests.
+
+    Args:
+        seed: Determines everything.
+        tmp: The folder of blobs.
+    """
+
+    def __init__(self, seed: int, tmp: Path) -> None:
+        self.rng = rng = random.Random(seed)
+        self.scheduler = VirtualScheduler(seed)
+        self.store = MemoryStore()
+        self.blobs: dict[str, bytes] = {}
+        self.blob_folder = BlobFolder(tmp)
+        self.world = World(seed, breadth=rng.choice((3, 5, 7)))
+        self.faults = Faults(
+            crash=rng.choice((0.0, 0.02)),
+            author=rng.choice((0.0, 0.1)),
+            later=rng.choice((0.0, 0.1)),
+            duplicate=rng.choice((0.0, 0.3)),
+            taken_back=rng.choice((0.0, 0.3)),
+        )
+        self.loss = rng.choice((0.0, 0.0, 0.05, 0.3))
+        self.double = rng.choice((0.0, 0.0, 0.3))
+        self.delay_s = rng.choice((0.0, 0.001, 0.05, 0.5))
+        self.far_share = rng.choice((0.3, 0.7, 1.0))
+        self.trouble = rng.choice((0.0, 0.1, 0.3, 0.6))
+        self.troubles = 0
+        self.plan = plan(attempts=3)
+        self.network = MemoryNetwork(self.scheduler, self._fate)
+        self.leases: dict[str, tuple[Held, float]] = {}
+        self.nodes: dict[str, Node] = {}
+        self.down: dict[str, float] = {}
+        self.opened: set[str] = set()
+        self.ended: dict[str, list[model.Request]] = {}
+        self.refused: Counter[str] = Counter()
+        self._incarnations: Counter[str] = Counter()
+        for name in NAMES:
+            self._start(name, was_lost=False)
+        self.scheduler.advance(3.0)
+
+    def _start(self, name: str, *, was_lost: bool) -> None:
+        last = self.nodes.get(name)
+        # Beyond each registration of the life before.
+        self._incarnations[name] = (last.registration._record.registration if last else 0) + 1
+        self.nodes[name] = node = Node(self, name, self._incarnations[name])
+        opened = list(lives.opened(self.store, name))
+        if opened:
+            node.take_up(opened, was_lost=was_lost)
+
+    def holders(self) -> Holders:
+        """Return who holds a lease now."""
+        now = self.scheduler.now()
+        return {key: held for key, (held, until) in self.leases.items() if until > now}
+
+    def _fate(self, source: str, target: str) -> Iterable[float]:
+        for name in (source, target):
+            if "peers" in self.nodes[name].cut or self.nodes[name].scheduler.is_dead:
+                return
+        for _copy in range(2 if self.rng.random() < self.double else 1):
+            if self.rng.random() >= self.loss:
+                yield self.rng.random() * self.delay_s
+
+    def submit(self, request_id: str, name: str) -> None:
+        """Ask a node for a request."""
+        node = self.nodes[name]
+        if node.scheduler.is_dead or node.scheduler.is_stopped:
+            return
+        request = model.Request(
+            workflow_name=WORKFLOW,
+            request_id=request_id,
+            job_name="j",
+            invocation_id="m0",
+            accepted_at=self.scheduler.now(),
+        )
+        item = values.pack([["seed", [0, self.world.seed]]])
+        writes = (
+            Put(keys.plan(WORKFLOW, "p"), model.encode(self.plan)),
+            *request_entity.accept_writes(request, name, "", node.incarnation),
+        )
+        node.base.deliver(
+            node.supervisor,
+            Submit(
+                request=request,
+                step="s0",
+                plan_digest="p",
+                plan=self.plan,
+                arguments=Payload(1, len(item), item, offsets=pack_offsets([len(item)])),
+                time_limit_s=100_000.0,
+                writes=writes,
+                reply_to=node.gateway,
+            ),
+        )
+
+    def heard(self, message: Any) -> None:
+        """Take what a node tells its callers."""
+        if isinstance(message, Opened):
+            self.opened.add(message.request.request_id)
+        elif isinstance(message, Ended):
+            self.ended.setdefault(message.request.request_id, []).append(message.request)
+        elif isinstance(message, Refused):
+            self.refused[message.key.request_id] += 1
+
+    def entity(self, request_id: str) -> model.Request | None:
+        """Return a request as the store has it."""
+        entry = self.store.get(keys.entity("request", WORKFLOW, request_id))
+        return model.decode(model.Request, "request", entry.value) if entry else None
+
+    def run(self, request_ids: tuple[str, ...], limit_s: float = 10_000.0) -> None:
+        """Run until all requests have ended in the store, with mishaps on the way."""
+        while (open_ids := [one for one in request_ids if not self._is_done(one)]) or self.down:
+            assert self.scheduler.now() < limit_s, f"not ended: {open_ids}"
+            self.scheduler.advance(self.rng.choice((0.01, 0.1, 1.0)))
+            self._interfere()
+            for one in open_ids:
+                if self.entity(one) is None and self.rng.random() < 0.3:
+                    self.submit(one, self.rng.choice(NAMES))
+        self._heal()
+        self.scheduler.advance(60.0)
+
+    def _is_done(self, request_id: str) -> bool:
+        request = self.entity(request_id)
+        return request is not None and request.is_done
+
+    def _interfere(self) -> None:
+        for name in [name for name, at in self.down.items() if at <= self.scheduler.now()]:
+            del self.down[name]
+            self._recover(self.nodes[name])
+        if self.troubles < 12 and self.rng.random() < self.trouble:
+            self.troubles += 1
+            self._strike(self.nodes[self.rng.choice(NAMES)])
+
+    def _strike(self, node: Node) -> None:
+        if node.name in self.down:
+            return
+        kind = self.rng.choice(("kill", "stop", "store", "peers", "both"))
+        lasts_s = self.rng.choice((0.0, 1.0, 4.0, 12.0, 20.0))
+        self.down[node.name] = self.scheduler.now() + lasts_s
+        if kind == "kill":
+            node.die()
+        elif kind == "stop":
+            node.scheduler.stop()
+        else:
+            node.cut = {"store", "peers"} if kind == "both" else {kind}
+
+    def _recover(self, node: Node) -> None:
+        node.cut.clear()
+        if node.scheduler.is_dead:
+            self._start(node.name, was_lost=True)
+        else:
+            node.scheduler.go_on()
+
+    def _heal(self) -> None:
+        for name in list(self.down):
+            del self.down[name]
+            self._recover(self.nodes[name])

@@ -1,0 +1,52 @@
+"""Seeds of requests on three nodes of one store that die, stand still and are cut off.
+
+``JOBX_SIMULATION_SEEDS=10000 pytest tests/simulation/test_cluster.py`` draws more.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from jobx.actors.request.events import Finished, from_record
+from jobx.kv.requests import event_log
+from tests.simulation.cluster import Cluster
+from tests.simulation.executors import unpack_result
+from tests.simulation.simulator import WORKFLOW
+
+SEEDS = int(os.environ.get("JOBX_SIMULATION_SEEDS", "200"))
+BLOCK = 50
+REQUESTS = ("r0", "r1", "r2")
+
+
+def check(cluster: Cluster) -> None:
+    """Run requests, and check that each ended once and right, and that nothing is left of them."""
+    for number, name in enumerate(REQUESTS):
+        cluster.submit(name, "abc"[number])
+    cluster.run(REQUESTS)
+    for name in REQUESTS:
+        request = cluster.entity(name)
+        assert request is not None
+        assert request.state == "succeeded", request.failure
+        assert unpack_result(request.result or ()) == cluster.world.expected()
+        told = {(one.state, one.result) for one in cluster.ended.get(name, [])}
+        assert told <= {(request.state, request.result)}
+        events = [from_record(one) for _, one in event_log.read(cluster.store, WORKFLOW, name)]
+        assert [isinstance(event, Finished) for event in events].count(True) == 1
+    assert cluster.store.range("open/") == []
+    for node in cluster.nodes.values():
+        assert [record.name for record in node.base.tree()] == ["Supervisor (0 open)"]
+        assert node.executors.kept == {}
+        assert {(one.children, one.hosted) for one in node.bridge.states()} == {(0, 0)}
+        assert set(node.bridge.refused) <= {"node"}
+
+
+@pytest.mark.parametrize("block", range(SEEDS // BLOCK))
+def test_requests_end_once_and_right_on_three_nodes(block: int, tmp_path: Path) -> None:
+    for seed in range(block * BLOCK, (block + 1) * BLOCK):
+        try:
+            check(Cluster(seed, tmp_path))
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
