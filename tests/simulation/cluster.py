@@ -24,6 +24,7 @@ from jobx.actors.bridge.ends import Site
 from jobx.actors.bridge.envelope import Seal
 from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.transport import Lane
+from jobx.actors.cluster.adoption import Adoption
 from jobx.actors.cluster.members import Member, NodeRecord, losses, members_of
 from jobx.actors.cluster.registration import Registration
 from jobx.actors.coordination.batches import Batch
@@ -185,18 +186,33 @@ class Node:
             now=self.scheduler.now,
             now_at=self.scheduler.now,
             gateway=self.gateway,
+            is_lost=lambda node_id: self.adoption.is_lost(node_id),
         )
         self._cluster = cluster
         self._members: dict[str, Member] = {}
         self._seen: Holders | None = None
         self.bridge = self._connect()
+        record, now = (
+            NodeRecord(incarnation, nsqd="sim", slots=2, is_heir=True),
+            cluster.scheduler.now,
+        )
+        lives.begin(cluster.store, name, lives.Life(incarnation=incarnation, capabilities=()))
         self.registration = Registration(
-            VirtualLease(cluster, self), NodeRecord(incarnation, nsqd="sim"), self.bridge.register
+            VirtualLease(cluster, self), record, self.bridge.register, now
+        )
+        self.adoption = Adoption(
+            name,
+            record,
+            cluster.store,
+            lambda: self.registration.has_settled(LEASE_S),
+            death_limit=_LIMITS.node_deaths,
+            now=now,
         )
         system = ActorSystem(systemBase=self.base, transientUnique=True)
         self.supervisor = system.createActor(Supervisor)
         self._renew()
         self._look()
+        self._adopt()
 
     def _connect(self) -> Bridge:
         bridge = Bridge(
@@ -231,9 +247,23 @@ class Node:
             for loss in losses(self._members, members):
                 self.bridge.lose(loss.node_id, loss.registration, "its registration ended")
             self._members = members
+            self.adoption.saw(holders, _NODES)
             for name in sorted(members.keys() - {self.name}):
                 self.bridge.connect(Lane(name, WORKFLOW))
         self.scheduler.call_later(0.2, self._look)
+
+    def _adopt(self) -> None:
+        """Look for what lost nodes left, as a thread does: it may be told of late."""
+        pause_s = self.adoption.pause_s
+        if "store" not in self.cut:
+            found = self.adoption.look()
+            message = Adopt(found.requests)
+            late_s = self._cluster.rng.choice((0.0, 0.1, 2.0))
+            if found.requests:
+                tell = functools.partial(self.base.deliver, self.supervisor, message)
+                self.scheduler.call_later(late_s, tell)
+            pause_s = self.adoption.pause_s
+        self.scheduler.call_later(pause_s, self._adopt)
 
     def take_up(self, opened: list[OpenRequest], *, was_lost: bool) -> None:
         """Continue requests."""
@@ -420,7 +450,7 @@ class Cluster:
         if node.name in self.down:
             return
         kind = self.rng.choice(("kill", "stop", "store", "peers", "both"))
-        lasts_s = self.rng.choice((0.0, 1.0, 4.0, 12.0, 20.0))
+        lasts_s = self.rng.choice((0.0, 1.0, 4.0, 12.0, 40.0))
         self.down[node.name] = self.scheduler.now() + lasts_s
         if kind == "kill":
             node.die()

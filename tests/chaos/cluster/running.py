@@ -32,9 +32,10 @@ _REMOVAL_S: Final = 600.0
 #: Farther than any jump of the clock.
 _BEYOND_S: Final = 2 * 86_400.0
 #: Prefixes of keys of which there is one for each node or store.
-_STAYS: Final = ("lives/", "store_id", "blobs_place")
-#: Keys of a node that runs.
-_RUNS: Final = ("nodes/", "sweeps")
+_STAYS: Final = ("lives/", "store_id", "blobs_place", "cluster")
+#: Leases of a node that runs; that of sweeps runs out later.
+_SWEEPS: Final = "sweeps"
+_RUNS: Final = ("nodes/", _SWEEPS)
 
 
 class ClusterSoak:
@@ -172,7 +173,7 @@ class ClusterSoak:
         with contextlib.suppress(AssertionError):
             eventually(lambda: not self._left(at_start, *_RUNS), _SETTLE_S)
         self._stop(last)
-        self.history.met += self._left(at_start)
+        self.history.met += self._left(at_start, _SWEEPS)
         self._look_for_files(found)
 
     def _look_for_files(self, found: list[Host]) -> None:
