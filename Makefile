@@ -11,7 +11,9 @@ demo: $(VENV)/.installed
 cluster-demo: $(VENV)/.clustered
 	$(BIN)/python -m examples.cluster_demo
 
-test: lint types imports core pytest
+test:
+	$(MAKE) --jobs=2 --output-sync=target lint types imports core
+	$(MAKE) pytest
 
 bench: $(VENV)/.developed
 	$(BIN)/python -m tests.bench
@@ -31,9 +33,10 @@ core: $(VENV)/.developed
 	$(BIN)/pytest --quiet tests/unit/actors/request --cov=jobx.actors.request --cov-branch \
 		--cov-report=term-missing --cov-fail-under=100
 
-# Slow tests stand next to each other: a worker without tests takes over half of the other's.
+# Slow tests stand next to each other: a worker without tests takes over half of another's.
+# Tests wait for half of their time, so three workers keep two cores busy.
 pytest: $(VENV)/.developed
-	$(BIN)/pytest --quiet -n 2 --dist worksteal
+	$(BIN)/pytest --quiet -n 3 --dist worksteal
 
 # The exact versions that development and CI run on, from the ranges in setup.cfg.
 lock: $(VENV)/.developed

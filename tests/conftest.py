@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import shutil
 import signal
 import uuid
@@ -25,6 +26,17 @@ _COMMON: Final[dict[str, Any]] = {"deadline": None, "suppress_health_check": [He
 settings.register_profile("jobx", derandomize=True, **_COMMON)
 settings.register_profile("search", max_examples=1000, print_blob=True, **_COMMON)
 settings.load_profile("jobx")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _leaves_nothing() -> Iterator[None]:
+    """Have what the tests of a module left open be a warning there, and not in a later one.
+
+    What is alive then is not looked at again, which makes the next collections quick.
+    """
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

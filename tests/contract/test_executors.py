@@ -49,7 +49,7 @@ MAPPER: Final = """
 import time
 (name, (what, count)), = arguments
 if what == "wait":
-    time.sleep(60)
+    time.sleep(600)
 yield MrConfigureToMap("s") if what == "map" else MrConfigureToReturn()
 for number in range(count):
     yield (number, ["return", 1]) if what == "map" else (name, number)

@@ -16,7 +16,7 @@ from tests.support.stores import OpenStore
 from tests.support.waiting import eventually
 
 #: Short, but a renewal has a third of it.
-TTL_S = 2.0
+TTL_S = 4.0
 
 
 @pytest.fixture(params=["memory", "etcd", "etcd2"])
@@ -117,7 +117,7 @@ def test_a_new_value_does_not_take_what_another_one_has(store: Any) -> None:
 
 def seen(watch: Watch) -> Holders:
     """Return the next state of a watch."""
-    found = watch.next(20.0)
+    found = watch.next(60.0)
     assert found is not None
     return found
 

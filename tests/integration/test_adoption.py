@@ -136,7 +136,7 @@ def test_a_request_of_a_lost_node_moves_with_its_adoption(tmp_path: Path) -> Non
         store = node.node._store
         adopt = Adopt((Waiting(KEY, deaths=1, node_id="b"),))
         node.later(lambda: node.node._base.deliver(node.node._supervisor, adopt))
-        outcome = outcome_of(node.ask_later("wait", **NAMES, wait_s=30.0))
+        outcome = outcome_of(node.ask_later("wait", **NAMES, wait_s=60.0))
         assert pairs_of(outcome) == [("n", 1)]
         assert outcome.request.coordinator == LOCAL
         assert trace_of(node, outcome).node_id == LOCAL

@@ -99,7 +99,7 @@ def test_large_arguments_outlast_a_crash(tmp_path: Path) -> None:
         serving.kill_all()
         gate.touch()
         serving.start()
-        answer = serving.get(request_id, "/result", Prefer="wait=30")
+        answer = serving.get(request_id, "/result", Prefer="wait=60")
         assert answer.pairs == [["length", 3_000_000]]
 
 

@@ -23,7 +23,7 @@ from tests.support.live_node import LiveNode, live_node, outcome_of, trace_of
 from tests.support.waiting import eventually
 
 DAY_S = 86_400.0
-RETENTION_S = 4.0
+RETENTION_S = 8.0
 HANDLERS = {"answer": ANSWER, "sleep": SLEEP}
 STEPS = {"answer": ("answer", "sum"), "sleep": ("sleep", "sum")}
 

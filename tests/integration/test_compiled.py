@@ -13,14 +13,14 @@ import pytest
 from tests.support import compiled
 from tests.support.services import absent
 
-#: Of the pairs and invocations of executors, from the single function to the real process.
+#: Of the rooms with what is compiled, from the single function to the real process.
 TESTS = (
+    "tests/unit/test_key_hashes.py",
     "tests/unit/test_values.py",
-    "tests/unit/handlers",
+    *(f"tests/unit/handlers/{room}" for room in ("blobs", "execution", "pairs", "scope")),
     "tests/contract/test_languages.py",
     "tests/integration/test_executor.py",
     "tests/integration/test_node_executors.py",
-    "tests/integration/test_node_faults.py",
     "tests/integration/test_node_handlers.py",
 )
 TESTS_S = 900

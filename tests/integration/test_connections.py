@@ -24,8 +24,8 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     limits = {
         "JOBX_HTTP_MAX_CONNECTIONS": str(MAX_CONNECTIONS),
         "JOBX_HTTP_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
-        "JOBX_HTTP_HEAD_S": "1",
-        "JOBX_HTTP_BODY_S": "1",
+        "JOBX_HTTP_HEAD_S": "3",
+        "JOBX_HTTP_BODY_S": "3",
     }
     with served(tmp_path_factory.mktemp("connections") / "d", **limits) as one:
         yield one
@@ -141,7 +141,7 @@ def test_silent_connections_make_room(target: str, serving: Served) -> None:
     with contextlib.ExitStack() as silent:
         for _ in range(5 * MAX_CONNECTIONS):
             silent.enter_context(connected(serving))
-        assert serving.ask("GET", target, None, 10, {}).status == 200
+        assert serving.ask("GET", target, None, 60, {}).status == 200
 
 
 def test_connections_at_work_leave_room_for_health(serving: Served) -> None:
@@ -149,9 +149,9 @@ def test_connections_at_work_leave_room_for_health(serving: Served) -> None:
     with contextlib.ExitStack() as working:
         for _ in range(MAX_CONNECTIONS):
             working.enter_context(connected(serving)).sendall(head.encode())
-        eventually(lambda: serving.ask("GET", "/workflow", None, 10, {}).status == 503)
-        assert serving.ask("GET", "/health/live", None, 10, {}).status == 200
-    eventually(lambda: serving.ask("GET", "/workflow", None, 10, {}).status == 200)
+        eventually(lambda: serving.ask("GET", "/workflow", None, 60, {}).status == 503)
+        assert serving.ask("GET", "/health/live", None, 60, {}).status == 200
+    eventually(lambda: serving.ask("GET", "/workflow", None, 60, {}).status == 200)
 
 
 def test_web_worker_may_open_more_files_than_it_was_started_with(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ PLACES = [
 
 
 def is_ready(serving: Served) -> bool:
-    return serving.ask("GET", "/health/ready", None, 10.0, {}).status == 200
+    return serving.ask("GET", "/health/ready", None, 60.0, {}).status == 200
 
 
 @pytest.mark.parametrize(("module", "kind"), PLACES)

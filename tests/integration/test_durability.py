@@ -98,7 +98,7 @@ def test_full_disk_refuses_new_requests_and_loses_no_accepted_one(
             eventually(lambda: _counts(serving, accepted.request_id)["retried"])
 
         ballast.unlink()
-        answer = serving.get(accepted.request_id, "/result", Prefer="wait=30")
+        answer = serving.get(accepted.request_id, "/result", Prefer="wait=60")
         assert answer.pairs == [[number, [size]] for number in range(3)]
         assert eventually(lambda: serving.post("tiny", {}).status == 200, timeout_s=60)
 
@@ -173,7 +173,7 @@ def test_intermediate_blobs_lost_in_a_crash_are_made_again(lose: str, tmp_path: 
             _lose(blob, lose)
         gate.touch()
         serving.start()
-        answer = serving.get(request_id, "/result", Prefer="wait=30")
+        answer = serving.get(request_id, "/result", Prefer="wait=60")
         assert answer.pairs == [[number, [200_000]] for number in range(3)]
 
 
@@ -235,7 +235,7 @@ def test_code_of_an_open_request_outlives_its_handler_and_a_restart(tmp_path: Pa
         gate.touch()
         serving.start()
 
-        assert serving.get(request_id, "/result", Prefer="wait=30").pairs == [
+        assert serving.get(request_id, "/result", Prefer="wait=60").pairs == [
             [number, [5]] for number in range(3)
         ]
         assert serving.post("fan", arguments).pairs == [[number, [7]] for number in range(3)]

@@ -133,7 +133,7 @@ def test_without_a_quorum_nothing_is_taken_and_what_was_taken_ends_with_one(
 def test_requests_wait_for_another_leader_when_the_one_there_was_is_gone(
     three: Etcd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("JOBX_STORE_TIMEOUT_S", "6")
+    monkeypatch.setenv("JOBX_STORE_TIMEOUT_S", "30")
     define(tmp_path, HANDLERS, STEPS)
     with live_node(tmp_path) as node:
         asked = begin(node, 20)

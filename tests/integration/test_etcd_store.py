@@ -27,14 +27,20 @@ from tests.support.proxy import Proxy, proxy
 from tests.support.stores import etcd_store
 from tests.support.waiting import eventually
 
+#: For tests in which a server does not answer; the others wait for slow machines.
 TIMEOUT_S = 2.0
 USER = {"username": "jobx", "password": "word"}
 
 
-def opened(*servers: str, scheme: str = "etcd", **fields: str) -> Store:
+def opened(*servers: str, scheme: str = "etcd", timeout_s: float = 30.0, **fields: str) -> Store:
     """Open a store; ``servers`` are ``host:port``."""
     url = f"{scheme}://{','.join(servers)}"
-    return open_store(Settings(store=StoreSettings(url=url, timeout_s=TIMEOUT_S, **fields)))
+    return open_store(Settings(store=StoreSettings(url=url, timeout_s=timeout_s, **fields)))
+
+
+def impatient(etcd: Etcd) -> Store:
+    """Open a store that soon takes its servers for silent."""
+    return opened(*etcd.servers, timeout_s=TIMEOUT_S)
 
 
 def is_written(store: Store, key: str) -> bool:
@@ -56,7 +62,7 @@ def way(etcd: Etcd) -> Iterator[Proxy]:
 @pytest.fixture
 def store(way: Proxy) -> Iterator[Store]:
     """A store behind the proxy."""
-    with closing(opened(f"127.0.0.1:{way.port}")) as store:
+    with closing(opened(way.server, timeout_s=TIMEOUT_S)) as store:
         yield store
 
 
@@ -102,7 +108,7 @@ def test_a_server_that_is_deaf_is_not_waited_for_beyond_the_deadline(
 
 
 def test_a_read_is_answered_by_another_server_when_one_is_deaf(etcd: Etcd, way: Proxy) -> None:
-    with closing(opened(f"127.0.0.1:{way.port}", *etcd.servers)) as store:
+    with closing(opened(way.server, *etcd.servers, timeout_s=TIMEOUT_S)) as store:
         way.is_deaf = True
         assert store.get("a") is None
         assert is_written(store, "other")
@@ -155,7 +161,10 @@ def test_a_compaction_loses_no_change_to_who_waits(
 
 
 def test_a_server_that_starts_anew_is_found_again_at_once(tmp_path: Path) -> None:
-    with etcd_servers(tmp_path) as etcd, closing(opened(*etcd.servers)) as store:
+    with (
+        etcd_servers(tmp_path) as etcd,
+        closing(impatient(etcd)) as store,
+    ):
         (member,) = etcd.members
         store.commit([Put("a", b"1")])
         member.kill()
@@ -168,7 +177,10 @@ def test_a_server_that_starts_anew_is_found_again_at_once(tmp_path: Path) -> Non
 
 
 def test_without_a_quorum_nothing_is_begun_and_with_one_all_goes_on(tmp_path: Path) -> None:
-    with etcd_servers(tmp_path, 3) as etcd, closing(opened(*etcd.servers)) as store:
+    with (
+        etcd_servers(tmp_path, 3) as etcd,
+        closing(impatient(etcd)) as store,
+    ):
         for member in etcd.members[1:]:
             member.kill()
         eventually(lambda: _error(store) is StoreUnavailable, timeout_s=60)  # first it is unknown
@@ -177,7 +189,10 @@ def test_without_a_quorum_nothing_is_begun_and_with_one_all_goes_on(tmp_path: Pa
 
 
 def test_one_member_of_three_may_die(tmp_path: Path) -> None:
-    with etcd_servers(tmp_path, 3) as etcd, closing(opened(*etcd.servers)) as store:
+    with (
+        etcd_servers(tmp_path, 3) as etcd,
+        closing(impatient(etcd)) as store,
+    ):
         for member in etcd.members:
             member.kill()
             assert eventually(lambda: is_written(store, "a"), timeout_s=60)
@@ -185,7 +200,10 @@ def test_one_member_of_three_may_die(tmp_path: Path) -> None:
 
 
 def test_a_member_that_stands_still_is_left_for_another(tmp_path: Path) -> None:
-    with etcd_servers(tmp_path, 3) as etcd, closing(opened(*etcd.servers)) as store:
+    with (
+        etcd_servers(tmp_path, 3) as etcd,
+        closing(impatient(etcd)) as store,
+    ):
         for member in etcd.members:
             member.signal(signal.SIGSTOP)
             assert eventually(lambda: is_written(store, "a"), timeout_s=60)
@@ -209,7 +227,7 @@ def _error(store: Store) -> type[JobxError] | None:
 
 
 def test_a_store_without_room_says_so_and_goes_on_when_there_is_some(tmp_path: Path) -> None:
-    flags = ("--quota-backend-bytes", str(4 << 20))
+    flags = (*FORGETFUL, "--quota-backend-bytes", str(4 << 20))
     with etcd_servers(tmp_path, flags=flags) as etcd, closing(opened(*etcd.servers)) as store:
         with pytest.raises(StoreFull, match="quota"):
             for number in range(100):
@@ -300,7 +318,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Member, 
     folder = tmp_path_factory.mktemp("tls")
     made = Certificates(folder)
     cert, key = made.server
-    flags = ["--cert-file", cert, "--key-file", key, "--trusted-ca-file", made.ca]
+    flags = [*FORGETFUL, "--cert-file", cert, "--key-file", key, "--trusted-ca-file", made.ca]
     with etcd_servers(folder, flags=[*flags, "--client-cert-auth"], scheme="https") as etcd:
         yield etcd.members[0], made
 
@@ -348,7 +366,7 @@ def test_a_server_without_tls_is_refused_with(etcd: Etcd, tmp_path: Path) -> Non
 
 def test_a_server_that_nobody_runs_is_named() -> None:
     with pytest.raises(StoreUnavailable, match=r"etcd at 127\.0\.0\.1:9 does not answer"):
-        opened("127.0.0.1:9")
+        opened("127.0.0.1:9", timeout_s=TIMEOUT_S)
 
 
 def test_many_threads_share_a_store_while_its_connections_are_cut(

@@ -210,11 +210,11 @@ def test_an_invocation_is_interrupted_after_one_that_set_the_timer(
 
 def test_each_invocation_has_its_own_time(executor: Executor, tmp_path: Path) -> None:
     executor.frames.send(
-        frames.load("m", "mapper", "import time\nyield Return()\ntime.sleep(0.15)\nyield 1, 1")
+        frames.load("m", "mapper", "import time\nyield Return()\ntime.sleep(0.1)\nyield 1, 1")
     )
-    items = [[n, n] for n in range(4)]
-    answer = executor.ask(frames.map_(tmp_path, items, time_limit_s=0.3))
-    assert [segment[:3] for segment in answer["segments"]] == [["returned", 1, 4]]
+    items = [[n, n] for n in range(25)]
+    answer = executor.ask(frames.map_(tmp_path, items, time_limit_s=2.0))
+    assert [segment[:3] for segment in answer["segments"]] == [["returned", 1, 25]]
 
 
 def test_a_suspended_mapper_uses_up_one_time_limit_in_all(

@@ -32,5 +32,5 @@ def test_a_guest_is_set_up_when_the_machine_has_what_it_takes(
         eventually(lambda: faults.hits() > len(jobs))
         assert {serving.get(one).body["state"] for one in posted} == {"running"}
         faults.clear()
-        found = [serving.get(one, "/result", Prefer="wait=30").pairs for one in posted]
+        found = [serving.get(one, "/result", Prefer="wait=60").pairs for one in posted]
         assert found == [JOBS[job].expect(_GIVEN) for job in jobs]

@@ -29,10 +29,12 @@ KEEP = "def handler(key, values):\n    for value in values:\n        yield key, 
 
 
 @pytest.fixture
-def serving(tmp_path: Path) -> Iterator[Served]:
+def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
+    """Cuts readers off that take nothing for so many seconds."""
+    stall_s = getattr(request, "param", 5)
     handlers = {"large": LARGE, "small": SMALL, "keep": KEEP}
     define(tmp_path / "d", handlers, {"large": ("large", "keep"), "small": ("small", "keep")})
-    environ = {"JOBX_HTTP_ANSWERS_BYTES": str(8 * MIB), "JOBX_HTTP_STALL_S": "3"}
+    environ = {"JOBX_HTTP_ANSWERS_BYTES": str(8 * MIB), "JOBX_HTTP_STALL_S": str(stall_s)}
     with served(tmp_path / "d", **environ) as one:
         yield one
 
@@ -75,6 +77,7 @@ def test_slow_readers_have_a_budget_and_a_time_limit(serving: Served) -> None:
         eventually(lambda: serving.get(request_id, "/result").status == 200, timeout_s=60)
 
 
+@pytest.mark.parametrize("serving", [600], indirect=True)
 def test_a_result_for_which_there_is_no_room_is_had_later(serving: Served) -> None:
     head = f"GET /request/{WORKFLOW}/{ended(serving)}/result HTTP/1.1\r\n".encode()
     with contextlib.ExitStack() as stack:

@@ -85,7 +85,7 @@ def test_a_result_of_megabytes_arrives(start: Start) -> None:
 
 def expect_output(node: LiveNode) -> None:
     """Expect that each child has what it printed."""
-    root = trace_of(node, outcome_of(node.ask_later("wait", **KEY, wait_s=30.0)))
+    root = trace_of(node, outcome_of(node.ask_later("wait", **KEY, wait_s=60.0)))
     printed = {child.invocation_id: child.output for child in root.children if child.kind == "map"}
     assert len(printed) == 200
     assert printed["m200"] == str(199).rjust(6) * 3400 + "\n"
@@ -125,7 +125,7 @@ def test_a_request_with_large_events_goes_on_after_a_start(tmp_path: Path) -> No
     gate = leave_open(tmp_path)
     gate.touch()
     with live_node(tmp_path) as node:
-        ended = outcome_of(node.ask_later("wait", **KEY, wait_s=30.0))
+        ended = outcome_of(node.ask_later("wait", **KEY, wait_s=60.0))
         assert pairs_of(ended) == [("n", 200)]
         expect_output(node)
 
@@ -136,6 +136,6 @@ def test_a_lost_blob_of_an_event_is_named(tmp_path: Path) -> None:
     for blob in blobs:
         blob.unlink()
     with live_node(tmp_path) as node:
-        failure = failure_of(outcome_of(node.ask_later("wait", **KEY, wait_s=30.0)))
+        failure = failure_of(outcome_of(node.ask_later("wait", **KEY, wait_s=60.0)))
         assert failure.type == "LogDamaged"
         assert blobs[0].name in failure.message

@@ -14,10 +14,20 @@ from jobx.kv import keys
 from jobx.kv.folder_lock import FolderLock
 from jobx.kv.requests import event_log
 from jobx.kv.sqlite.store import SqliteStore
-from tests.support.authoring import ANSWER, SLEEP, WORKFLOW, define
+from tests.support.authoring import ANSWER, WORKFLOW, define
 from tests.support.processes import alive, descendants
 from tests.support.served import kill, served
 from tests.support.waiting import eventually
+
+#: Returns once a file is there.
+GATED = """
+import os, time
+def handler(arguments):
+    yield Return()
+    while not os.path.exists(arguments["gate"]):
+        time.sleep(0.01)
+    yield "n", 1
+"""
 
 
 def _jobx(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -35,16 +45,21 @@ def lost(tmp_path: Path) -> tuple[Path, str]:
     """A folder, and a request in it whose ``jobx run`` was killed."""
     folder = tmp_path / "d"
     define(
-        folder, {"slow": SLEEP, "answer": ANSWER}, {"s": ("slow", "sum"), "a": ("answer", "sum")}
+        folder, {"slow": GATED, "answer": ANSWER}, {"s": ("slow", "sum"), "a": ("answer", "sum")}
     )
     # A blocking request is durable with its result, or as soon as something lasts.
-    command = [sys.executable, "-P", "-m", "jobx.tools.cli", "run", "w/s", "-a", "ms=3000"]
+    command = [sys.executable, "-P", "-m", "jobx.tools.cli", "run", "w/s"]
+    command += ["-a", f"gate={_gate(folder)}"]
     with subprocess.Popen([*command, "--data", str(folder)], stderr=subprocess.DEVNULL) as process:
         found = eventually(lambda: _running(folder))
         below = descendants(process.pid)
         kill(process.pid)
     eventually(lambda: not any(map(alive, below)))
     return folder, found
+
+
+def _gate(folder: Path) -> Path:
+    return folder.with_name("gate")
 
 
 def _running(folder: Path) -> str | None:
@@ -90,5 +105,6 @@ def test_it_is_not_cancelled_behind_the_back_of_a_node_that_starts(lost: tuple[P
 
 def test_the_next_node_goes_on_with_it(lost: tuple[Path, str]) -> None:
     folder, request_id = lost
+    _gate(folder).touch()
     with served(folder) as serving:
-        assert serving.get(request_id, "/result", Prefer="wait=30").pairs == [["slept", 1]]
+        assert serving.get(request_id, "/result", Prefer="wait=60").pairs == [["n", 1]]

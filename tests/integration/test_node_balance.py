@@ -73,7 +73,7 @@ def are_all_at_work(node: LiveNode, marks: Path) -> bool:
 def test_siblings_behind_a_slow_one_are_run_elsewhere(
     executors: int, start: Start, marks: Path
 ) -> None:
-    node = start(gated(marks), FANNED, {"each": {"time_limit_s": 30.0}}, node__executors=executors)
+    node = start(gated(marks), FANNED, {"each": {"time_limit_s": 120.0}}, node__executors=executors)
 
     outcome = node.post("fan", {"n": QUICK + 1})
 
@@ -85,7 +85,7 @@ def test_siblings_behind_a_slow_one_are_run_elsewhere(
 def test_death_in_a_batch_that_was_taken_back_in_part_counts_nothing_twice(
     start: Start, marks: Path
 ) -> None:
-    node = start(gated(marks, DIE_ONCE), FANNED, {"each": {"time_limit_s": 30.0}})
+    node = start(gated(marks, DIE_ONCE), FANNED, {"each": {"time_limit_s": 120.0}})
 
     assert pairs_of(node.post("fan", {"n": QUICK + 1})) == [("n", QUICK + 1)]
     assert (marks.parent / "once").exists()

@@ -8,6 +8,7 @@ import pytest
 
 from jobx.actors.gateway import entity_verbs
 from jobx.errors import DeadlineExceeded, NotFound
+from jobx.handlers.trial import examples
 from jobx.model import Example
 from tests.support.authoring import ANSWER, WORKFLOW
 from tests.support.live_node import Start
@@ -30,7 +31,8 @@ def _handler(name: str, source: str, **more: Any) -> dict[str, Any]:
 def test_an_example_that_hangs_is_not_stored_later_and_blocks_nobody(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(entity_verbs, "CHECK_S", 0.5)
+    monkeypatch.setattr(entity_verbs, "CHECK_S", 2.0)
+    monkeypatch.setattr(examples, "EXAMPLE_LIMIT_S", 4.0)
     node = start({"good": ANSWER}, {"good": ("good", "sum")})
     example = Example(arguments={}, expected=[])
     hanging = node.ask_later("entity.put", **_handler("hangs", HANGS, examples=[example]))

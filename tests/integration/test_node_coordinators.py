@@ -37,7 +37,7 @@ def test_coordinator_that_fails_too_often_fails_its_request_alone(
     )
     accepted = outcome_of(node.post_later("fan", {"n": 10}, is_blocking=False)).request
 
-    outcome = node.ask("wait", workflow=WORKFLOW, request_id=accepted.request_id, wait_s=30.0)
+    outcome = node.ask("wait", workflow=WORKFLOW, request_id=accepted.request_id, wait_s=60.0)
 
     failure = failure_of(msgspec.convert(outcome, Outcome))
     assert (failure.kind, failure.type) == ("internal", "CoordinatorFailed")

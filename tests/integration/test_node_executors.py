@@ -16,6 +16,8 @@ from tests.support.processes import alive, parent, words
 from tests.support.waiting import eventually
 
 DEAF = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))"
+#: How long programs sleep that are looked for by it: other runs of the tests have others.
+LEFT, AT_WORK = f"61.1{os.getpid()}", f"61.2{os.getpid()}"
 BAD = {"bad": ("bad", "sum"), "good": ("good", "sum")}
 
 
@@ -52,7 +54,8 @@ def mapper(body: str) -> dict[str, str]:
 def test_executor_that_its_author_breaks_fails_that_request_alone(
     body: str, kind: str, text: str, start: Start
 ) -> None:
-    node = start(mapper(body), BAD, {"bad": {"time_limit_s": 0.5}})
+    limit_s = 0.5 if kind == "timeout" else 60.0
+    node = start(mapper(body), BAD, {"bad": {"time_limit_s": limit_s}})
 
     bad, good = node.post_later("bad", {}), node.post_later("good", {})
 
@@ -93,27 +96,20 @@ def test_executor_with_a_thread_left_behind_is_replaced(start: Start) -> None:
 
 
 def test_program_left_behind_is_gone_with_its_executor(start: Start) -> None:
-    node = start(mapper("subprocess.Popen(['sleep', '61.25'])"), BAD)
+    node = start(mapper(f"subprocess.Popen(['sleep', '{LEFT}'])"), BAD)
 
     pairs_of(node.post("bad", {}))
 
-    eventually(lambda: not programs("61.25"))
+    eventually(lambda: not programs(LEFT))
 
 
 def programs(argument: str) -> list[int]:
     """Return the processes that were started with an argument."""
     found = []
     for entry in os.listdir("/proc"):
-        if entry.isdigit() and alive(int(entry)) and argument in _words(int(entry)):
+        if entry.isdigit() and alive(int(entry)) and argument in words(int(entry)):
             found.append(int(entry))
     return found
-
-
-def _words(pid: int) -> list[str]:
-    try:
-        return words(pid)
-    except OSError:
-        return []
 
 
 def test_flood_of_output_is_cut_and_harms_nothing(start: Start) -> None:
@@ -168,15 +164,14 @@ def test_death_of_the_fork_server_is_made_good(start: Start, tmp_path: Path) -> 
     os.kill(parent(old[0]), signal.SIGKILL)
 
     assert pairs_of(outcome_of(running)) == [("slept", 500)]
-    assert not any(map(alive, old))
-    assert len(list((tmp_path / "tmp").glob("*"))) == 2
+    eventually(lambda: not any(map(alive, old)))
+    eventually(lambda: len(list((tmp_path / "tmp").glob("*"))) == 2)
 
 
 def test_program_of_an_executor_goes_with_the_fork_server(start: Start) -> None:
-    node = start(mapper("subprocess.run(['sleep', '61.75'])"), BAD)
+    node = start(mapper(f"subprocess.run(['sleep', '{AT_WORK}'])"), BAD)
     running = node.post_later("bad", {}, time_limit_s=5.0)
-    eventually(lambda: programs("61.75"))
-    first = programs("61.75")
+    first = eventually(lambda: programs(AT_WORK))
 
     os.kill(parent(node.pids()[0]), signal.SIGKILL)
 
@@ -256,7 +251,7 @@ def test_answer_that_cannot_be_read_fails_its_work_by_name_and_is_not_tried_agai
     assert (failure.kind, failure.type, failure.attempt) == ("protocol", "BadFrame", 1)
     assert failure.invocation_id == "m0"
     assert pairs_of(outcome_of(good)) == [("answer", 42)]
-    assert eventually(node.pids) != [old]
+    eventually(lambda: node.pids() not in ([], [old]))
 
 
 def test_work_too_large_for_a_frame_fails_by_name(

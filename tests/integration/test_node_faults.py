@@ -175,7 +175,7 @@ def test_nobody_who_waits_for_a_request_is_refused_while_its_coordinator_is_buil
     first = live.post_later("fan", {"n": 10}, **asked, is_blocking=False)
     assert is_read.wait(60)
 
-    waits = live.ask_later("wait", workflow=WORKFLOW, request_id="r1", wait_s=30.0)
+    waits = live.ask_later("wait", workflow=WORKFLOW, request_id="r1", wait_s=60.0)
     replayed = live.post_later("fan", {"n": 10}, **{**asked, "request_id": "r2"})
     _settle(live)
     again = live.post_later("fan", {"n": 10}, **{**asked, "idempotency_key": None})

@@ -15,7 +15,7 @@ from jobx.actors.executors import overdue, processes
 from tests.support.authoring import ANSWER, FAN, SLEEP, define
 from tests.support.live_node import LiveNode, Start, live_node, outcome_of, pairs_of
 from tests.support.processes import alive, parent
-from tests.support.waiting import eventually
+from tests.support.waiting import after, eventually
 
 pytestmark = pytest.mark.every_store
 
@@ -107,18 +107,48 @@ def test_many_clients_of_several_workflows_are_all_served(node: LiveNode) -> Non
     assert not any(one.is_alive() for one in clients)
 
 
-def test_small_requests_do_not_wait_for_all_that_take_long(start: Start) -> None:
+#: So long that its step is known to be long.
+LONG_S = 1.5
+#: Takes one leave to end, of those in a folder, and waits for it.
+LONG = """
+import os, time
+def handler(arguments):
+    yield Return()
+    while True:
+        for name in os.listdir("LEAVES"):
+            try:
+                os.unlink(os.path.join("LEAVES", name))
+            except FileNotFoundError:
+                continue
+            yield "n", 1
+            return
+        time.sleep(0.01)
+"""
+
+
+def test_small_requests_do_not_wait_for_all_that_take_long(start: Start, tmp_path: Path) -> None:
+    leaves = tmp_path / "leaves"
+    leaves.mkdir()
     node = start(
-        {"sleep": SLEEP, "answer": ANSWER}, {"long": ("sleep", "sum"), "small": ("answer", "sum")}
+        {"long": LONG.replace("LEAVES", str(leaves)), "answer": ANSWER},
+        {"long": ("long", "sum"), "small": ("answer", "sum")},
     )
-    long = [node.post_later("long", {"ms": 1500}) for _ in range(8)]
+    long = [node.post_later("long", {}) for _ in range(8)]
     eventually(lambda: all(e.state == "busy" for e in node.status().executors))
+    eventually(after(LONG_S))
+    allow(leaves, "abcdef")  # in the order of their coming, small ones would need seven
 
     for _ in range(10):
         assert pairs_of(node.post("small", {})) == [("answer", 42)]
 
-    assert sum(one.done() for one in long) <= 3
-    assert all(pairs_of(outcome_of(one)) == [("slept", 1)] for one in long)
+    assert not all(one.done() for one in long)
+    allow(leaves, "gh")
+    assert all(pairs_of(outcome_of(one)) == [("n", 1)] for one in long)
+
+
+def allow(leaves: Path, names: str) -> None:
+    for name in names:
+        (leaves / name).touch()
 
 
 #: Arguments that take several turns to read, and are read in full before anything is begun.
@@ -171,7 +201,7 @@ def test_fork_server_that_stands_still_is_replaced(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "LOOK_S", 0.05)
-    monkeypatch.setattr(processes, "GONE_LOOKS", 40)
+    monkeypatch.setattr(processes, "GONE_LOOKS", 100)
     node = start({"answer": ANSWER}, {"small": ("answer", "sum")})
     old = node.pids()
     server = parent(old[0])

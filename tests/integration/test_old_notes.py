@@ -73,7 +73,7 @@ def _shell(folder: Path) -> Shell:
             env=environ,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
 
@@ -111,7 +111,7 @@ def started(noted: Shell, tmp_path: Path) -> Iterator[Path]:
     start += "mr_start_gunicorn_dev >serve.out 2>serve.err & echo $!"
     process_id = int(noted(start).stdout)
     try:
-        eventually(lambda: "serving" in (tmp_path / "home/serve.out").read_text(), timeout_s=40)
+        eventually(lambda: "serving" in (tmp_path / "home/serve.out").read_text())
         yield path
     finally:
         os.kill(process_id, signal.SIGTERM)

@@ -108,7 +108,7 @@ def notice_of(node: LiveNode) -> str:
 def test_a_request_of_1_0_0_goes_on(tmp_path: Path) -> None:
     leave_open(tmp_path, make_old)
     with live_node(tmp_path) as node:
-        ended = outcome_of(node.ask_later("wait", **KEY, wait_s=30.0))
+        ended = outcome_of(node.ask_later("wait", **KEY, wait_s=60.0))
         assert pairs_of(ended)
         assert (ended.request.coordinator, len(ended.request.plan or "")) == ("local", 64)
 

@@ -29,7 +29,12 @@ SECRETS = {
     "JOBX_RESULTS_HTTP_KEY": "planted-results-secret",
     "JOBX_MAIL_PASSWORD": "planted-mail-secret",
 }
-FAST = {"JOBX_RESULTS_BACKOFF_S": "0.05", "JOBX_RESULTS_MAX_BACKOFF_S": "0.1"}
+#: Soon tried again, and not given up before the test goes on.
+FAST = {
+    "JOBX_RESULTS_BACKOFF_S": "0.05",
+    "JOBX_RESULTS_MAX_BACKOFF_S": "0.1",
+    "JOBX_RESULTS_ATTEMPTS": "1000",
+}
 HANDLERS = {
     "tell": "yield MrConfigureToReturn()\nNOTIFY.warning('row %d', 17)\nyield 'a', 1\n",
     "break": "yield MrConfigureToReturn()\nHTTP.error('before')\nraise ValueError('no luck')\n",

@@ -18,9 +18,11 @@ from typing import Any
 import pytest
 
 from tests.support.fake_node import FakeNode, gateway_thread
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
-DRAIN_S = 1.0
+#: Longer than any answer takes.
+DRAIN_S = 60.0
 MAX_BODY_BYTES = 10_000
 JSON = {"Content-Type": "application/json"}
 
@@ -63,9 +65,15 @@ class Web:
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[Web]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    limits = {
+    with listening(tmp_path) as web:
+        yield web
+
+
+@contextlib.contextmanager
+def listening(tmp_path: Path, **limits: str) -> Iterator[Web]:
+    """Run a gunicorn on a port."""
+    port = free_port()
+    limits |= {
         "JOBX_HTTP_BIND": f"127.0.0.1:{port}",
         "JOBX_HTTP_MAX_BODY_BYTES": str(MAX_BODY_BYTES),
     }
@@ -115,7 +123,7 @@ def test_client_that_leaves_does_not_cancel_its_request(web: Web) -> None:
     web.post_slow().close()
     request_id = web.node.last("submit").request_id
     web.release()
-    status, _, _ = web.ask("GET", f"/request/texts/{request_id}/result", Prefer="wait=5")
+    status, _, _ = web.ask("GET", f"/request/texts/{request_id}/result", Prefer="wait=60")
     assert (status, web.node.count("request.cancel")) == (200, 0)
 
 
@@ -150,14 +158,15 @@ def test_stopping_worker_lets_answers_come(web: Web) -> None:
     web.process.wait(60)
 
 
-def test_wait_that_outlasts_the_drain_gets_a_location(web: Web) -> None:
-    waiting = web.post_slow()
-    web.process.send_signal(signal.SIGTERM)
-    answer = waiting.getresponse()
-    request_id = web.node.last("submit").request_id
-    assert (answer.status, answer.headers["Location"]) == (202, f"/request/texts/{request_id}")
-    waiting.close()
-    assert web.process.wait(60) == 0
+def test_wait_that_outlasts_the_drain_gets_a_location(tmp_path: Path) -> None:
+    with listening(tmp_path, JOBX_NODE_DRAIN_S="1") as web:
+        waiting = web.post_slow()
+        web.process.send_signal(signal.SIGTERM)
+        answer = waiting.getresponse()
+        request_id = web.node.last("submit").request_id
+        assert (answer.status, answer.headers["Location"]) == (202, f"/request/texts/{request_id}")
+        waiting.close()
+        assert web.process.wait(60) == 0
 
 
 #: More than a Unix socket takes at once (net.core.wmem_default), by less than what pauses writing.
@@ -168,11 +177,11 @@ def test_answer_may_be_taken_later_than_a_head_must_come(tmp_path: Path) -> None
     place = tmp_path / "web.sock"
     limits = {
         "JOBX_HTTP_BIND": f"unix:{place}",
-        "JOBX_HTTP_HEAD_S": "1",
-        "JOBX_HTTP_STALL_S": "30",
+        "JOBX_HTTP_HEAD_S": "2",
+        "JOBX_HTTP_STALL_S": "60",
     }
     with running(tmp_path, limits), contextlib.ExitStack() as stack:
-        eventually(place.exists)
+        eventually(lambda: listens(place))
         arguments = {"count": JUST_OVER_BYTES // 1000, "value": "x" * 1000}
         body = json.dumps({"arguments": arguments}).encode()
         head = b"POST /job/texts/pairs HTTP/1.1\r\nHost: localhost\r\n"
@@ -186,11 +195,19 @@ def test_answer_may_be_taken_later_than_a_head_must_come(tmp_path: Path) -> None
         assert len(taken(slow)) > JUST_OVER_BYTES
 
 
+def listens(place: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError, ConnectionRefusedError), connected(place):
+        return True
+    return False
+
+
 def connected(place: Path) -> socket.socket:
     """Return a connection to a Unix socket."""
-    client = socket.socket(socket.AF_UNIX)
-    client.settimeout(60)
-    client.connect(str(place))
+    with contextlib.ExitStack() as stack:
+        client = stack.enter_context(socket.socket(socket.AF_UNIX))
+        client.settimeout(60)
+        client.connect(str(place))
+        stack.pop_all()
     return client
 
 

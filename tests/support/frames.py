@@ -48,7 +48,7 @@ def work(kind: str, blob_dir: Path, **fields: Any) -> dict[str, Any]:
         "blob_dir": str(blob_dir),
         "blob_stem": "b",
         "inline_bytes": 1 << 16,
-        "time_limit_s": 10.0,
+        "time_limit_s": 60.0,
         "sync": False,
         "chunk_pairs": 1000,
         "batch_s": 60.0,

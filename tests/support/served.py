@@ -19,6 +19,8 @@ from tests.support.processes import Life, descendants, life, parent, words
 from tests.support.waiting import eventually
 
 START_S = 60.0
+#: Longer than anybody asks to wait.
+_PATIENCE_S: Final = 90.0
 _FORK_SERVER: Final = "jobx.handlers.execution.fork_server"
 #: The module that runs the command line.
 LAUNCH = ("jobx.tools.cli",)
@@ -146,7 +148,7 @@ class Served:
         return [child for child in found if word in words(child)]
 
     def post(
-        self, job: str, arguments: dict[str, Any], *, timeout_s: float = 60.0, **headers: str
+        self, job: str, arguments: dict[str, Any], *, timeout_s: float = _PATIENCE_S, **headers: str
     ) -> Answer:
         """Post a job; ``Idempotency_Key`` is the header Idempotency-Key."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -156,7 +158,9 @@ class Served:
 
     def get(self, request_id: str, part: str = "", **headers: str) -> Answer:
         """Get a request, or a part of it such as ``/result``."""
-        return self.ask("GET", f"/request/{WORKFLOW}/{request_id}{part}", None, 60.0, headers)
+        return self.ask(
+            "GET", f"/request/{WORKFLOW}/{request_id}{part}", None, _PATIENCE_S, headers
+        )
 
     def ask(
         self, method: str, path: str, body: Any, timeout_s: float, headers: dict[str, str]

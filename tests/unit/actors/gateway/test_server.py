@@ -13,6 +13,7 @@ from jobx.actors.gateway.server import Gateway
 from jobx.errors import InvalidInput, JobxError, NotFound, from_wire
 from jobx.questions import PROTOCOL, GetEntity, Hello, Question
 from jobx.views import EntityView, View
+from tests.support.waiting import eventually_soon
 
 HELLO = Hello(protocol=PROTOCOL, role="test", version="1")
 
@@ -163,10 +164,7 @@ def test_a_peer_that_reads_no_answers_is_cut_off_before_they_fill_the_memory(
         asked = GetEntity(kind="k" * 100, workflow="w", name="n" * 100)
         calls = (questions.encode_call(n, asked) for n in range(2000))
         writer.write(questions.encode_call(0, HELLO) + b"".join(calls))
-        for _ in range(200):
-            await asyncio.sleep(0.01)
-            if "does not read" in caplog.text:
-                break
+        await eventually_soon(lambda: "does not read" in caplog.text)
         writer.close()
         reader.feed_eof()
         return await _ask(path, HELLO, GetEntity(kind="", workflow="w", name="a"))

@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from jobx.config import HttpSettings
@@ -13,7 +14,7 @@ from jobx.http.door.door import Door
 from jobx.http.reading.intake import INTAKE, Intake
 
 HOST = (b"host", b"localhost")
-SETTINGS = HttpSettings(max_body_bytes=1000, bodies_bytes=1500, body_s=0.05)
+SETTINGS = HttpSettings(max_body_bytes=1000, bodies_bytes=1500)
 
 
 class Visitor:
@@ -121,8 +122,8 @@ def test_websocket_is_closed() -> None:
 
 def test_body_that_does_not_come_is_given_up() -> None:
     inside = Inside(wanted=10)
-    visitor = Visitor(Door(inside, SETTINGS), HOST, (b"content-length", b"10"))
-    run(visitor.come())
+    door = Door(inside, msgspec.structs.replace(SETTINGS, body_s=0.05))
+    run(Visitor(door, HOST, (b"content-length", b"10")).come())
     assert inside.faults == ["BodyTooSlow"]
 
 

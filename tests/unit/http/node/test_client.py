@@ -171,7 +171,7 @@ def test_submit_gives_up_when_the_node_stays_away_longer_than_the_wait(
     async def scene() -> None:
         async with connected(path) as client:
             async with served(node, path):
-                submitting = asyncio.create_task(client.attend(_after(0.5)))
+                submitting = asyncio.create_task(client.attend(_after(2.0)))
                 await until(lambda: node.count("submit") == 1)
             with pytest.raises(NodeLost):
                 await submitting
@@ -279,7 +279,7 @@ def test_wrong_hello_is_said(
     async def scene() -> None:
         async with await asyncio.start_unix_server(greet, str(path)), connected(path) as client:
             with pytest.raises(NodeUnreachable, match=reason):
-                await client.call(GetNode(), 0.3)
+                await client.call(GetNode(), 1.0)
 
     run(scene())
 
@@ -312,7 +312,7 @@ def test_reply_that_is_none_is_an_error_of_ours(
     async def scene() -> None:
         async with await asyncio.start_unix_server(serve, str(path)), connected(path) as client:
             with pytest.raises(error):
-                await client.attend(_after(0.2))
+                await client.attend(_after(2.0))
 
     run(scene())
     assert "asyncio" not in {record.name for record in caplog.records}

@@ -30,7 +30,7 @@ class GatedChannel:
 def test_channel_that_hangs_loses_its_messages_and_takes_the_next_when_it_goes_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(notifier, "SEND_S", 0.1)
+    monkeypatch.setattr(notifier, "SEND_S", 0.5)
     channel = GatedChannel()
     first, second = (message(NOTICE, "n", 1.0) for _ in range(2))
 
