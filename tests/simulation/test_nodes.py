@@ -104,7 +104,7 @@ def test_what_three_nodes_were_lost_with_is_blamed_until_it_has_failed(tmp_path:
     for _ in range(8):
         simulation.kill_far()
         simulation.start_far()
-        simulation.far_executors.run = lambda *_: None  # type: ignore[method-assign]
+        simulation.far_executors.run = lambda *_: None  # type: ignore[method-assign]  # a node that loses it
         simulation.scheduler.advance(3.0)
         blamed.append((count(simulation, Retried), count(simulation, Failed)))
     assert blamed == [(0, 0), (0, 0), (1, 0), (2, 0), (3, 0), (3, 1), (3, 1), (3, 1)]
@@ -113,7 +113,7 @@ def test_what_three_nodes_were_lost_with_is_blamed_until_it_has_failed(tmp_path:
 def test_nothing_is_blamed_when_one_node_is_cut_off_again_and_again(tmp_path: Path) -> None:
     simulation = quiet(1, tmp_path)
     all_far(simulation)
-    simulation.far_executors.run = lambda *_: None  # type: ignore[method-assign]
+    simulation.far_executors.run = lambda *_: None  # type: ignore[method-assign]  # a node that loses it
     simulation.submit("r0")
     for _ in range(8):
         simulation.scheduler.advance(3.0)

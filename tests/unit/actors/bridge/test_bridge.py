@@ -259,7 +259,7 @@ def test_a_parent_hears_that_the_peer_does_not_know_a_kind(two: Two) -> None:
 
 def test_a_parent_hears_that_the_peer_cannot_read_the_arguments(two: Two) -> None:
     told: list[Any] = []
-    two.a.bridge._gone = lambda _, notice: told.append(notice)  # type: ignore[method-assign]
+    two.a.bridge._gone = lambda _, notice: told.append(notice)  # type: ignore[method-assign]  # hears it
     put(two.a, ["spawn", ["b", 1, "x"], two.parent.addressDetails, "child", [["unheard-of"]]])
     two.run()
     assert ["unheard-of" in notice.reason for notice in told] == [True]
@@ -342,7 +342,7 @@ def test_mail_for_actors_that_are_no_family_is_dropped(two: Two) -> None:
     assert names(two.b) == ["Parent"]
 
 
-LETTER = Letter((1, 1), (1, 1), 0)  # type: ignore[arg-type]
+LETTER = Letter((1, 1), (1, 1), 0)  # type: ignore[arg-type]  # not of its kind
 
 
 @pytest.mark.parametrize(

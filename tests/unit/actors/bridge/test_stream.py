@@ -73,7 +73,7 @@ def test_packets_in_any_order_give_the_messages_in_theirs(
     messages: list[bytes], order: object
 ) -> None:
     packets = sent(filled(*messages)) * 2
-    order.shuffle(packets)  # type: ignore[attr-defined]
+    order.shuffle(packets)  # type: ignore[attr-defined]  # a Random
     assert read(packets) == messages
 
 

@@ -51,7 +51,7 @@ class Node:
             Site(name, 1, "test"),
             kinds={},
             choose=lambda _: None,
-            heard=lambda lane, note: self.asking.heard(lane, note),  # type: ignore[arg-type]
+            heard=lambda lane, note: self.asking.heard(lane, note),  # type: ignore[arg-type]  # of a double
             changed=lambda lane: self.asking.changed(lane),
         )
         self.asking = Asking(self.bridge, self._answer)
