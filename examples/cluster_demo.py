@@ -55,7 +55,7 @@ This demo needs etcd, and finds none on the PATH. To install it:
     https://github.com/etcd-io/etcd/releases"""
 
 
-def main(victim: str = NODES[2]) -> int:
+def main(victim: str = NODES[0]) -> int:
     """Run the demo; return the exit code."""
     if shutil.which("etcd") is None:
         console.print(MISSING)

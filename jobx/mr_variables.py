@@ -39,13 +39,15 @@ class Variable:
             start), ``ignored`` (other programs use the name, so nothing is reported).
         says: The setting; or the replacement.
         harmless: Texts that ask for what happens anyway: they are accepted and do nothing.
-        convert: Returns the setting's text for the variable's.
+        convert: Returns the setting's text for the variable's, or None if it sets nothing.
+        alone: Why a variable that could be a setting sets nothing; empty: nobody needs to know.
     """
 
     fate: Fate
     says: str
     harmless: tuple[str, ...] = ()
     convert: Convert = _same
+    alone: str = ""
 
 
 def _setting(name: str, convert: Convert = _same) -> Variable:
@@ -92,6 +94,16 @@ def _etcd_url(text: str, environ: Environ) -> str:
     return f"{scheme}://{text}:{environ.get('MR_ETCD_PORT') or 2379}"
 
 
+def _nsqd(text: str, environ: Environ) -> str | None:
+    """Return the one nsqd of a node that has a name in a cluster."""
+    if not environ.get("JOBX_NODE_ID"):
+        return None
+    if "," in text:
+        reason = "a node has one nsqd, the one beside it: set bridge.nsqd"
+        raise ConfigError("MR_NSQD_HOSTS", repr(text), reason)
+    return text if re.search(r":\d+$", text) else f"{text}:4150"
+
+
 def _writer(text: str, _: Environ) -> str | None:
     """Return the writer for the name of a class of mr, by the word in it."""
     found = re.search("inline|file|email|http", text.rpartition(".")[2].lower())
@@ -108,7 +120,13 @@ def _scope_factory(text: str, _: Environ) -> str | None:
 
 
 _ETCD: Final = Variable("part", "MR_ETCD_HOST: it is the store.url")
-_NSQ: Final = _unused("one node needs no queue; NSQ comes with the cluster")
+_NSQD: Final = Variable(
+    "setting",
+    "bridge.nsqd",
+    convert=_nsqd,
+    alone="a node works alone without JOBX_NODE_ID, its name in a cluster",
+)
+_NSQ: Final = _unused("the queues of a cluster need no setting but bridge.nsqd")
 _CACHE: Final = _unused("there is no cache of the store, and there never was a working one")
 _FAKE: Final = _refused("`jobx run` runs a request without a server", "0")
 _TEMPLATE: Final = "write the template anew, with $workflow, $job, $request_id, $pairs"
@@ -126,7 +144,7 @@ VARIABLES: Final[Mapping[str, Variable]] = MappingProxyType(
         "MR_CACHE_TYPE": _CACHE,
         "MR_CACHE_REDIS_HOST": _CACHE,
         "MR_CACHE_REDIS_PORT": _CACHE,
-        "MR_NSQD_HOSTS": _NSQ,
+        "MR_NSQD_HOSTS": _NSQD,
         "MR_CHANNEL": _NSQ,
         "MR_NSQ_MAX_IN_FLIGHT": _NSQ,
         "MR_USE_FAKE_QUEUE": _FAKE,
@@ -207,9 +225,11 @@ def settings(environ: Environ) -> list[tuple[str, str]]:
 def notes(environ: Environ) -> list[str]:
     """Return a line for each variable that is set and does nothing, here or ever."""
     found = []
-    for name, variable, _ in _given(environ):
+    for name, variable, text in _given(environ):
         if variable.fate == "unused":
             found.append(f"{name} is not used: {variable.says}")
+        elif variable.alone and variable.convert(text, environ) is None:
+            found.append(f"{name} is not used: {variable.alone}")
         elif variable.fate == "part":
             whole = variable.says.partition(":")[0]
             if not environ.get(whole):

@@ -147,7 +147,7 @@ def test_notes_end_in_a_server_that_does_the_job(
     drawn = (tmp_path / "home" / f"request-{request_id}.dot").read_text()
     assert drawn.count('label="mapped to"') == 7
     told = (tmp_path / "home/serve.err").read_text()
-    assert told.startswith("jobx: MR_NSQD_HOSTS is not used: one node needs no queue")
+    assert told.startswith("jobx: MR_NSQD_HOSTS is not used: a node works alone")
     assert told.count("\n") == 1
     assert "gunicorn" in (tmp_path / "home/mr.log").read_text()
     assert noted(f"mr_kv_request_cleanup test_workflow {request_id}").stdout.startswith("removed")

@@ -41,6 +41,9 @@ def test_old_variable_gives_a_setting_that_exists(name: str) -> None:
         ({"MR_LOG_EMAIL_HOOK": "1", "MR_LOG_EMAIL_TO": "a@b"}, "notify.email_to", ("a@b",)),
         ({"MR_LOG_EMAIL_TO": "a@b"}, "notify.email_to", ()),
         ({"MR_ETCD_HOST": "h"}, "store.url", "etcd://h:2379"),
+        ({"MR_NSQD_HOSTS": "h", "JOBX_NODE_ID": "a"}, "bridge.nsqd", "h:4150"),
+        ({"MR_NSQD_HOSTS": "h:5", "JOBX_NODE_ID": "a"}, "bridge.nsqd", "h:5"),
+        ({"MR_NSQD_HOSTS": "h"}, "bridge.nsqd", ""),
         (
             {"MR_ETCD_HOST": "h", "MR_ETCD_PORT": "1", "MR_ETCD_IS_SSL": "1"},
             "store.url",
@@ -108,6 +111,19 @@ def test_class_that_is_not_of_mr_is_refused_as_a_writer() -> None:
 def test_variable_that_does_nothing_is_accepted_and_told_of(name: str) -> None:
     assert config_loading.load(None, {name: "x"}) == Settings()
     assert mr_variables.notes({name: "x"}) == [f"{name} is not used: {VARIABLES[name].says}"]
+
+
+def test_a_node_without_a_name_is_told_that_it_uses_no_nsqd() -> None:
+    assert mr_variables.notes({"MR_NSQD_HOSTS": "h"}) == [
+        "MR_NSQD_HOSTS is not used: a node works alone without JOBX_NODE_ID, its name in a cluster"
+    ]
+    assert mr_variables.notes({"MR_NSQD_HOSTS": "h", "JOBX_NODE_ID": "a"}) == []
+
+
+def test_several_nsqds_of_one_node_are_refused() -> None:
+    environ = {"MR_NSQD_HOSTS": "h1,h2", "JOBX_NODE_ID": "a"}
+    with pytest.raises(ConfigError, match=r"setting MR_NSQD_HOSTS: .* set bridge\.nsqd"):
+        config_loading.load(None, environ)
 
 
 PARTS = [name for name, variable in VARIABLES.items() if variable.fate == "part"]

@@ -181,7 +181,7 @@ def test_serve_says_which_old_variables_do_nothing(tmp_path: Path) -> None:
         _announced(process)
         assert process.stderr is not None
         line = process.stderr.readline()
-    assert line.startswith("jobx: MR_NSQD_HOSTS is not used: one node needs no queue")
+    assert line.startswith("jobx: MR_NSQD_HOSTS is not used: a node works alone")
 
 
 def test_serve_refuses_an_old_variable_that_cannot_be_followed(tmp_path: Path) -> None:
