@@ -100,6 +100,17 @@ class TraceView(View, frozen=True, kw_only=True):
     root: TraceNode | None
     deliveries: list[Delivery] = []
 
+    @property
+    def is_spread(self) -> bool:
+        """Whether more than one node had a part in the request, its coordinator included."""
+        found = {self.request.coordinator}
+        todo = [self.root] if self.root is not None else []
+        while todo:
+            vertex = todo.pop()
+            found.add(vertex.node_id)
+            todo += vertex.children
+        return len(found - {None}) > 1
+
 
 class TraceJson(View, frozen=True, kw_only=True):
     """The JSON of a TraceView, see ``actors/inspection/trace_json.py``."""

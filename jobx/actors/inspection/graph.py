@@ -100,7 +100,7 @@ def _body(view: TraceView, limit: int) -> Iterator[str]:
     if view.root is None:
         return
     yield _edge("request", view.root.invocation_id, "mapped to")
-    yield from _tree(view.root, limit)
+    yield from _tree(view.root, limit, has_places=view.is_spread)
     if request.state == "succeeded":
         yield _vertex("result", "note", request.state, f"{request.result_pairs or 0:,} pairs")
         yield _edge(_Family(view.root).last.invocation_id, "result", "stored to")
@@ -122,13 +122,13 @@ class _Family:
         return self.own[-1]
 
 
-def _tree(root: TraceNode, limit: int) -> Iterator[str]:
+def _tree(root: TraceNode, limit: int, *, has_places: bool) -> Iterator[str]:
     """Yield the invocations and the edges between them, those next to the root first."""
     todo = deque([_Family(root)])
     left = limit - len(todo[0].own)
     while todo:
         family = todo.popleft()
-        yield from map(_invocation, family.own)
+        yield from (_invocation(node, has_place=has_places) for node in family.own)
         if not family.below and not family.mapper.hidden:
             yield from _reduction(family)
         hidden = family.mapper.hidden
@@ -152,10 +152,12 @@ def _reduction(family: _Family) -> Iterator[str]:
         yield _edge(before.invocation_id, after.invocation_id, word)
 
 
-def _invocation(node: TraceNode) -> str:
+def _invocation(node: TraceNode, *, has_place: bool) -> str:
     lines = [f"{node.step_name}/{node.handler_name}", f"{node.invocation_id} {node.state}"]
     if node.attempt > 1:
         lines.append(f"attempt {node.attempt}")
+    if has_place and node.node_id is not None:
+        lines.append(f"on {node.node_id}")
     if node.failure is not None:
         lines.append(f"{node.failure.type}: {node.failure.message}")
     return _vertex(node.invocation_id, _SHAPES.get(node.kind, "box"), node.state, *lines)

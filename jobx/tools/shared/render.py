@@ -133,7 +133,7 @@ def say_trace(view: TraceView, *, detail: bool = False) -> None:
     )
     tree = Tree(head)
     if view.root is not None:
-        _grow(tree, view.root, request.coordinator, detail)
+        _grow(tree, view.root, detail, has_places=view.is_spread)
     for sent in view.deliveries:
         tree.add(Text(f"delivery {printable.line(delivery(sent))}"))
     console().print(tree)
@@ -199,7 +199,7 @@ def cause(failed: Failure) -> str:
     return f"{failed.message}{where})" if where else failed.message
 
 
-def _grow(tree: Tree, root: TraceNode, home: str | None, detail: bool) -> None:
+def _grow(tree: Tree, root: TraceNode, detail: bool, *, has_places: bool) -> None:
     # An explicit stack, because a mapper may map on a thousand levels deep.
     todo: list[tuple[Tree, TraceNode | Text]] = [(tree, root)]
     while todo:
@@ -207,7 +207,7 @@ def _grow(tree: Tree, root: TraceNode, home: str | None, detail: bool) -> None:
         if isinstance(node, Text):
             parent.add(node)
             continue
-        branch = parent.add(_trace_line(node, home))
+        branch = parent.add(_trace_line(node, has_place=has_places))
         if detail:
             _add_details(branch, node)
         if node.hidden:
@@ -226,13 +226,13 @@ def _add_details(branch: Tree, node: TraceNode) -> None:
             branch.add(Text.assemble((f"{name}: ", "bold"), printable.lines(text.rstrip())))
 
 
-def _trace_line(node: TraceNode, home: str | None) -> Text:
+def _trace_line(node: TraceNode, *, has_place: bool) -> Text:
     line = Text.assemble(_state(node.state), f" {node.kind} {node.step_name}/{node.handler_name}")
     if node.attempt > 1:
         line.append(f"  attempt {node.attempt}", style="yellow")
     if node.duration_s is not None:
         line.append(f"  {duration(node.duration_s)}", style="dim")
-    if node.node_id not in (None, home):
+    if has_place and node.node_id is not None:
         line.append(f"  on {node.node_id}", style="dim")
     if node.failure is not None:
         line.append(f"  {printable.line(failure(node.failure))}", style="red")

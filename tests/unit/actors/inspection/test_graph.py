@@ -76,6 +76,12 @@ def test_failure_is_shown_with_its_message_and_colour() -> None:
     assert "result" not in text
 
 
+@pytest.mark.parametrize(("other", "count"), [("b", 1), ("a", 0)])
+def test_graph_shows_nodes_if_there_are_several(other: str, count: int) -> None:
+    root = node("map", 0, leaf(1, node_id="a"), leaf(2, node_id=other), node_id="a")
+    assert graph.dot_text(view(root), 9).count(f"\\non {other}") == count
+
+
 def test_request_that_has_not_begun_is_drawn_alone() -> None:
     assert edges(graph.dot_text(view(None, "running"), 100)) == []
 

@@ -105,14 +105,15 @@ def test_trace_shows_state_step_attempt_duration_and_error(
     ]
 
 
-def test_trace_shows_a_node_only_if_it_is_another_than_that_of_the_request(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(("other", "is_shown"), [("b", True), ("a", False)])
+def test_trace_shows_nodes_if_there_are_several(
+    capsys: pytest.CaptureFixture[str], other: str, *, is_shown: bool
 ) -> None:
-    view = _trace(_node("m0", _node("m1", node_id="b"), node_id="a"))
+    view = _trace(_node("m0", _node("m1", node_id=other), node_id="a"))
     request = msgspec.structs.replace(view.request, coordinator="a")
     render.say_trace(msgspec.structs.replace(view, request=request))
     _, root, child = capsys.readouterr().out.splitlines()
-    assert "  on b" in child and "  on " not in root
+    assert ("  on a" in root, f"  on {other}" in child) == (is_shown, is_shown)
 
 
 def test_trace_keeps_the_order_of_children(capsys: pytest.CaptureFixture[str]) -> None:
