@@ -29,6 +29,10 @@ class Changes(Protocol):
         The first call returns at once, with a gap: everything later is told. It returns earlier
         without anything if a server fails; nothing is lost by that.
 
+        Args:
+            timeout_s: Return without anything after this, or when a look that has begun ends, which
+                takes a few seconds at most.
+
         Raises:
             StoreUnavailable: The store does not answer; the next call goes on.
             StoreRefused: The store cannot be used as it is.

@@ -104,8 +104,9 @@ class Deliverer:
         """
         if key in self._known:
             return
-        await in_daemon("delivery", lambda: deliveries.renew(self._store, self._node_id, *key))
-        self.begin(key)
+        renewed = partial(deliveries.renew, self._store, self._node_id, *key)
+        if await in_daemon("delivery", renewed):  # else another node is at it
+            self.begin(key)
 
     async def resume(self) -> None:
         """Resume the deliveries in the store; raises the errors of the store."""

@@ -69,7 +69,7 @@ class Finder:
                 request, is_here = await self.find(key)
                 left_s = deadline - self.node.now()
                 if request.is_done or left_s <= 0:
-                    return self.outcome(request)
+                    return self.outcome(request, is_here=is_here)
                 with suppress(Conflict):  # another node has it: read the store
                     last = await self._end(key, ended, left_s, is_here=is_here)
                     if last is not None:
@@ -140,10 +140,11 @@ class Finder:
         """Return what a call returns that blocks."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, call)
 
-    def outcome(self, request: model.Request) -> views.Outcome:
-        """Return the view of a request that was asked for."""
+    def outcome(self, request: model.Request, *, is_here: bool = True) -> views.Outcome:
+        """Return the view of a request that was asked for; ``is_here``: as its coordinator says."""
         blob_dir = self.node.blobs.name(request.workflow_name, request.request_id)
-        return view_builders.outcome(request, blob_dir)
+        as_stored = None if is_here or request.is_done else self.elsewhere.where(request)
+        return view_builders.outcome(request, blob_dir, as_stored)
 
 
 def key_of(asked: questions.OfRequest[Any]) -> RequestKey:

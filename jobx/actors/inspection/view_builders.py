@@ -78,14 +78,13 @@ def result_view(request: model.Request, blob_dir: str) -> ResultView:
     )
 
 
-def outcome(request: model.Request, blob_dir: str, *, replayed: bool = False) -> Outcome:
-    """Return the answer to a submit or a wait."""
+def outcome(request: model.Request, blob_dir: str, as_stored: str | None = None) -> Outcome:
+    """Return the answer to a submit or a wait; see ``request_view``."""
     result = result_view(request, blob_dir) if request.result is not None else None
     return Outcome(
-        request=request_view(request),
+        request=request_view(request, as_stored=as_stored),
         result=result,
         delivery=deliveries.first(request),
-        replayed=replayed,
     )
 
 

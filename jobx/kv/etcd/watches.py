@@ -9,7 +9,7 @@ etcd has lost events before.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from typing import Any, Final
 
@@ -108,6 +108,8 @@ class EtcdChanges:
         self._low, self._high = space.bounds(prefix, prefix_end(prefix))
         #: The last one that was seen; 0: the next look begins at the present one.
         self._revision = 0
+        #: A watch from there on; it lasts for several calls, since opening one takes a while.
+        self._answers: Generator[Any, None, None] | None = None
 
     def next(self, timeout_s: float) -> Changed:
         """See ``Changes.next``."""
@@ -116,24 +118,27 @@ class EtcdChanges:
             answer = self._connection.call(_range, request, self._connection.deadline())
             self._revision = answer.header.revision
             return Changed([], has_gap=True)
-        request = rpc_pb2.WatchRequest(
-            create_request=rpc_pb2.WatchCreateRequest(
-                key=self._low,
-                range_end=self._high,
-                start_revision=self._revision + 1,
-                filters=[rpc_pb2.WatchCreateRequest.NODELETE],
-            )
-        )
-        with closing(self._connection.watch(request, min(timeout_s, LOOK_S))) as answers:
-            for answer in answers:
-                if answer.canceled:  # as after a compaction
-                    self._revision = 0
-                    break
-                if answer.events:
-                    self._revision = answer.events[-1].kv.mod_revision
-                    names = (self._space.name(event.kv.key, "replace") for event in answer.events)
-                    return Changed(list(names))
+        if self._answers is None:
+            self._answers = self._look(min(timeout_s, LOOK_S))
+        for answer in self._answers:
+            if answer.canceled:  # as after a compaction
+                self._revision = 0
+                break
+            if answer.events:
+                self._revision = answer.events[-1].kv.mod_revision
+                return Changed([self._space.name(one.kv.key, "replace") for one in answer.events])
+        self._answers.close()
+        self._answers = None
         return Changed([])
+
+    def _look(self, limit_s: float) -> Generator[Any, None, None]:
+        create = rpc_pb2.WatchCreateRequest(
+            key=self._low,
+            range_end=self._high,
+            start_revision=self._revision + 1,
+            filters=[rpc_pb2.WatchCreateRequest.NODELETE],
+        )
+        return self._connection.watch(rpc_pb2.WatchRequest(create_request=create), limit_s)
 
 
 def _range(server: Server) -> Any:

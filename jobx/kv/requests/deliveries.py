@@ -139,8 +139,11 @@ def take_over(
     return [names for names, one in zip(taken, outcomes, strict=False) if one.error is None]
 
 
-def renew(store: Store, node_id: str, workflow: str, request_id: str) -> None:
+def renew(store: Store, node_id: str, workflow: str, request_id: str) -> bool:
     """Make an ended delivery due again, as if it was never tried; do not change a pending one.
+
+    Returns:
+        Whether it is due on this node.
 
     Raises:
         NotFound: There is no delivery.
@@ -149,13 +152,16 @@ def renew(store: Store, node_id: str, workflow: str, request_id: str) -> None:
     if found is None:
         raise NotFound("delivery of a result", f"{workflow}/{request_id}")
     delivery, entry = found
+    here = keys.undelivered(node_id, workflow, request_id)
     if delivery.state == PENDING:
-        return
+        return store.get(here) is not None
     again = Delivery(delivery_id=delivery.delivery_id, writer=delivery.writer, place=delivery.place)
     with suppress(Conflict):  # somebody else was first
         store.commit(
             [
                 Replace(entry.key, encode(again), entry.revision),
-                Put(keys.undelivered(node_id, workflow, request_id), b""),
+                Put(here, b""),
             ]
         )
+        return True
+    return False

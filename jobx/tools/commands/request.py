@@ -279,7 +279,9 @@ def _alone(call: Call, store: Store) -> Iterator[None]:
 def _stored(call: Call, workflow: str, request_id: str) -> RequestView:
     with call.store() as store:
         entity = request_entity.get(store, workflow, request_id)
-        return view_builders.request_view(entity, deliveries.read(store, entity))
+        sent = deliveries.read(store, entity)
+        as_stored = None if entity.is_done else f"no node runs on {call.settings.data_dir}"
+        return view_builders.request_view(entity, sent, as_stored=as_stored)
 
 
 def _live(call: Call, workflow: str, request_id: str) -> RequestView | None:

@@ -15,7 +15,7 @@ from jobx.kv import keys
 from jobx.kv.requests import request_entity
 from jobx.kv.store import Put
 from jobx.kv.store import Store as Stored
-from jobx.questions import CancelRequest, GetRequest, Question
+from jobx.questions import AwaitRequest, CancelRequest, GetRequest, Question
 from jobx.views import RequestView
 from tests.support import texts
 from tests.support.fake_node import FakeNode
@@ -139,3 +139,10 @@ def test_what_the_node_of_a_request_refuses_is_refused() -> None:
 def test_a_node_without_others_cancels_nothing_of_theirs() -> None:
     with pytest.raises(Unavailable, match="is coordinated by node a"):
         ask(CANCEL, None)
+
+
+def test_a_wait_that_is_over_says_whose_request_it_is() -> None:
+    node = FakeNode(ask=Asked(LIVE))
+    write(node.store, OPEN)
+    view = asyncio.run(node.call(AwaitRequest(**NAMES, wait_s=0.0))).request
+    assert view.as_stored == f"request {OPEN.request_id} is coordinated by node a"

@@ -84,9 +84,9 @@ def test_an_outcome_has_a_result_when_there_is_one() -> None:
     assert outcome(FAILED, FOLDER).result is None
 
 
-def test_an_outcome_says_whether_it_was_asked_for_before() -> None:
-    assert outcome(RUNNING, FOLDER, replayed=True).replayed
-    assert not outcome(RUNNING, FOLDER).replayed
+def test_an_outcome_says_why_it_is_what_the_store_has() -> None:
+    assert outcome(RUNNING, FOLDER, "node a is silent").request.as_stored == "node a is silent"
+    assert outcome(RUNNING, FOLDER).request.as_stored is None
 
 
 def record(number: int, parent: int | None, children: int = 0) -> ActorRecord:

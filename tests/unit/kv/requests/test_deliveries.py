@@ -91,3 +91,17 @@ def test_a_delivery_that_was_given_up_is_nobody_s(store: Racing) -> None:
     assert found is not None
     deliveries.save(store, "lost", KEY, replace(found[0], state=GIVEN_UP))
     assert deliveries.take_over(store, "lost", "b", [KEY]) == []
+
+
+def test_a_pending_delivery_is_due_on_its_node_alone(store: Racing) -> None:
+    assert deliveries.renew(store, "lost", *KEY)
+    assert not deliveries.renew(store, "b", *KEY)
+
+
+def test_an_ended_delivery_is_due_where_it_is_renewed(store: Racing) -> None:
+    found = deliveries.get(store, *KEY)
+    assert found is not None
+    assert deliveries.save(store, "lost", KEY, replace(found[0], state=GIVEN_UP))
+    assert deliveries.renew(store, "b", *KEY)
+    assert deliveries.undelivered(store, "b", 10) == [KEY]
+    assert not deliveries.renew(store, "c", *KEY)
