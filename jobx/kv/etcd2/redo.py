@@ -29,10 +29,10 @@ class Redo:
         self._notes = notes
 
     def finish(self, steps: Sequence[Step], guard: str, index: int) -> Steps[None]:
-        """Do a list: what is set and cleared, then the last of what is set, then what is removed.
+        """Do a list: what is set and cleared, then what shows that this is done, then the removals.
 
         What is removed leads to the guard, such as an open marker, so it stays until then. That an
-        open marker is gone shows, too, that all was done; what was set may have been removed since.
+        open marker is gone shows that all was done; what was set may have been removed since.
 
         Args:
             steps: The list.
@@ -115,8 +115,13 @@ class Redo:
 
 
 def _stages(steps: Sequence[Step]) -> list[list[Step]]:
-    """Return what is done together, in order; that the last ones are done shows that all are."""
+    """Return what is done together, in order; that the last ones are done shows that all are.
+
+    That an open marker is gone shows it alone, so all that is set before it goes out together.
+    """
     removed = [step for step in steps if step.kind == "remove"]
     sets = [step for step in steps if step.kind == "set"]
     cleared = [step for step in steps if step.kind == "clear"]
+    if any(step.key.startswith(keys.OPEN) for step in removed):
+        return [cleared, sets, removed]
     return [cleared + sets[:-1], sets[-1:], removed]

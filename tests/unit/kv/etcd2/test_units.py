@@ -132,6 +132,20 @@ def write(server: Server, unit: Unit) -> JobxError | None:
         return error
 
 
+@pytest.mark.parametrize(("unit", "trips"), [(ACCEPT, 4), (FINISH, 3), (ADOPT, 3)], ids=str)
+def test_a_unit_takes_few_trips(unit: Unit, trips: int) -> None:
+    server, party = Server(), Party()
+    if unit is not ACCEPT:
+        run(server, party.writer.write(ACCEPT))
+    steps = party.writer.write(unit)
+    calls, made = next(steps), 1
+    with pytest.raises(StopIteration):
+        while True:
+            calls = steps.send([server.make(call) for call in calls])
+            made += 1
+    assert made == trips
+
+
 def test_a_guard_that_was_not_written_leaves_nothing() -> None:
     server = Failing(StoreUnavailable("down"), "log")
     assert isinstance(write(server, ACCEPT), StoreUnavailable)
