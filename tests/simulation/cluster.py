@@ -24,7 +24,7 @@ from jobx.actors.bridge.ends import Site
 from jobx.actors.bridge.envelope import Seal
 from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.transport import Lane
-from jobx.actors.cluster.adoption import Adoption
+from jobx.actors.cluster.adoption import LOOK_S, Adoption
 from jobx.actors.cluster.members import Member, NodeRecord, losses, members_of
 from jobx.actors.cluster.registration import Registration
 from jobx.actors.coordination.batches import Batch
@@ -184,7 +184,7 @@ class Node:
             executors=self.executors,
             blobs=cluster.blob_folder,
             now=self.scheduler.now,
-            now_at=self.scheduler.now,
+            now_at=lambda: self.scheduler.now() + cluster.clocks[name],
             gateway=self.gateway,
             is_lost=lambda node_id: self.adoption.is_lost(node_id),
         )
@@ -247,23 +247,26 @@ class Node:
             for loss in losses(self._members, members):
                 self.bridge.lose(loss.node_id, loss.registration, "its registration ended")
             self._members = members
-            self.adoption.saw(holders, _NODES)
+            if self.adoption.saw(holders, _NODES):
+                self._adopt_now()
             for name in sorted(members.keys() - {self.name}):
                 self.bridge.connect(Lane(name, WORKFLOW))
         self.scheduler.call_later(0.2, self._look)
 
     def _adopt(self) -> None:
+        """Adopt now and then what lost nodes left."""
+        self._adopt_now()
+        self.scheduler.call_later(LOOK_S, self._adopt)
+
+    def _adopt_now(self) -> None:
         """Look for what lost nodes left, as a thread does: it may be told of late."""
-        pause_s = self.adoption.pause_s
-        if "store" not in self.cut:
-            found = self.adoption.look()
-            message = Adopt(found.requests)
-            late_s = self._cluster.rng.choice((0.0, 0.1, 2.0))
-            if found.requests:
-                tell = functools.partial(self.base.deliver, self.supervisor, message)
-                self.scheduler.call_later(late_s, tell)
-            pause_s = self.adoption.pause_s
-        self.scheduler.call_later(pause_s, self._adopt)
+        if "store" in self.cut:
+            return
+        found = self.adoption.look()
+        late_s = self._cluster.rng.choice(self._cluster.late_s)
+        if found.requests:
+            tell = functools.partial(self.base.deliver, self.supervisor, Adopt(found.requests))
+            self.scheduler.call_later(late_s, tell)
 
     def take_up(self, opened: list[OpenRequest], *, was_lost: bool) -> None:
         """Continue requests."""
@@ -338,9 +341,12 @@ class Cluster:
         )
         self.loss = rng.choice((0.0, 0.0, 0.05, 0.3))
         self.double = rng.choice((0.0, 0.0, 0.3))
+        self.late_s = (0.0, 0.1, 2.0)
         self.delay_s = rng.choice((0.0, 0.001, 0.05, 0.5))
         self.far_share = rng.choice((0.3, 0.7, 1.0))
         self.trouble = rng.choice((0.0, 0.1, 0.3, 0.6))
+        #: How far the clock of each host is from the others.
+        self.clocks = {name: rng.choice((0.0, -1e6, 1e6)) for name in NAMES}
         self.troubles = 0
         self.plan = plan(attempts=3)
         self.network = MemoryNetwork(self.scheduler, self._fate)
@@ -352,10 +358,11 @@ class Cluster:
         self.refused: Counter[str] = Counter()
         self._incarnations: Counter[str] = Counter()
         for name in NAMES:
-            self._start(name, was_lost=False)
+            self.start(name, was_lost=False)
         self.scheduler.advance(3.0)
 
-    def _start(self, name: str, *, was_lost: bool) -> None:
+    def start(self, name: str, *, was_lost: bool) -> None:
+        """Start a node, for the first time or once more."""
         last = self.nodes.get(name)
         # Beyond each registration of the life before.
         self._incarnations[name] = (last.registration._record.registration if last else 0) + 1
@@ -387,7 +394,8 @@ class Cluster:
             request_id=request_id,
             job_name="j",
             invocation_id="m0",
-            accepted_at=self.scheduler.now(),
+            accepted_at=self.scheduler.now() + self.clocks[name],
+            coordinator=name,
         )
         item = values.pack([["seed", [0, self.world.seed]]])
         writes = (
@@ -462,7 +470,7 @@ class Cluster:
     def _recover(self, node: Node) -> None:
         node.cut.clear()
         if node.scheduler.is_dead:
-            self._start(node.name, was_lost=True)
+            self.start(node.name, was_lost=True)
         else:
             node.scheduler.go_on()
 

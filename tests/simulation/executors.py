@@ -48,6 +48,7 @@ class SimulatedExecutors:
     """Runs work frames in virtual time.
 
     Attributes:
+        pace_s: How long work lasts at most.
         kept: What kept mappers have not yielded yet: step and pairs.
         blobs: Large values by name; shared with the nodes that come after, but for losses.
     """
@@ -59,6 +60,7 @@ class SimulatedExecutors:
     blobs: dict[str, bytes]
     base: LoopSystemBase | None = None
     slots: int = 2
+    pace_s: float = 0.5
     is_dead: bool = False
     executed: int = 0
     kept: dict[tuple[RequestKey, int], tuple[ActorAddress, str, list[Any]]] = field(
@@ -83,7 +85,7 @@ class SimulatedExecutors:
             del self.kept[kept]
 
     def _later(self, call: Any) -> None:
-        delay_s = self.rng.choice((0.0, 0.001, 0.01, 0.5))
+        delay_s = self.rng.choice((0.0, 0.001, 0.01, self.pace_s))
         self.scheduler.call_later(delay_s, lambda: None if self.is_dead else call())
 
     def _deliver(self, owner: ActorAddress, message: object) -> None:

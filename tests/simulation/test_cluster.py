@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobx.actors.request.events import Finished, from_record
+from jobx.actors.request.events import Adopted, Finished, from_record
 from jobx.kv.requests import event_log
 from tests.simulation.cluster import Cluster
 from tests.simulation.executors import unpack_result
@@ -27,20 +27,28 @@ def check(cluster: Cluster) -> None:
         cluster.submit(name, "abc"[number])
     cluster.run(REQUESTS)
     for name in REQUESTS:
-        request = cluster.entity(name)
-        assert request is not None
-        assert request.state == "succeeded", request.failure
-        assert unpack_result(request.result or ()) == cluster.world.expected()
-        told = {(one.state, one.result) for one in cluster.ended.get(name, [])}
-        assert told <= {(request.state, request.result)}
-        events = [from_record(one) for _, one in event_log.read(cluster.store, WORKFLOW, name)]
-        assert [isinstance(event, Finished) for event in events].count(True) == 1
+        check_end(cluster, name)
     assert cluster.store.range("open/") == []
     for node in cluster.nodes.values():
         assert [record.name for record in node.base.tree()] == ["Supervisor (0 open)"]
         assert node.executors.kept == {}
         assert {(one.children, one.hosted) for one in node.bridge.states()} == {(0, 0)}
         assert set(node.bridge.refused) <= {"node"}
+
+
+def check_end(cluster: Cluster, name: str) -> None:
+    """Check that a request ended once and right."""
+    request = cluster.entity(name)
+    assert request is not None
+    assert request.state == "succeeded", request.failure
+    assert unpack_result(request.result or ()) == cluster.world.expected()
+    told = {(one.state, one.result) for one in cluster.ended.get(name, [])}
+    assert told <= {(request.state, request.result)}
+    events = [from_record(one) for _, one in event_log.read(cluster.store, WORKFLOW, name)]
+    assert [isinstance(event, Finished) for event in events].count(True) == 1
+    assert isinstance(events[-1], Finished)
+    owners = [event.node for event in events if isinstance(event, Adopted)]
+    assert not owners or request.coordinator == owners[-1]
 
 
 @pytest.mark.parametrize("block", range(SEEDS // BLOCK))
