@@ -33,7 +33,7 @@ PayloadWire: TypeAlias = tuple[
 ]
 
 
-class Payload(Struct, frozen=True):
+class Payload(Struct, frozen=True, forbid_unknown_fields=True):
     """Encoded pairs, inline or in a blob.
 
     Attributes:

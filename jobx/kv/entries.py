@@ -58,6 +58,8 @@ def _pruned(form: inspect.Type, value: Any) -> Any:
     if isinstance(form, inspect.UnionType):
         for one in form.types:
             value = _pruned(one, value)
+    elif isinstance(form, inspect.VarTupleType) and isinstance(value, list):
+        return [_pruned(form.item_type, one) for one in value]
     elif isinstance(form, inspect.StructType) and isinstance(value, dict):
         fields = ((field.encode_name, field.type) for field in form.fields)
         return {

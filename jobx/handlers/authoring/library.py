@@ -13,15 +13,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from jobx import model
-from jobx.errors import EntryDamaged, InvalidInput, JobxError, NotFound
+from jobx.errors import EntryDamaged, InvalidInput, JobxError, NotFound, TooLarge
 from jobx.handlers.authoring.planning import Planner
 from jobx.handlers.scope.arguments import Takes
 from jobx.kv import keys
 from jobx.kv.entities.entities import Entities
-from jobx.kv.store import Put, Store, Write
+from jobx.kv.store import Put, Store
 
 #: How long a plan is kept after it was current: requests with it may not be durable yet.
 HELD_S: Final = 600.0
+#: Part of a unit of the store that a plan may have. The rest is for what is written with it.
+_PART: Final = 0.75
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ class _Pinned:
 
     digest: str
     plan: model.Plan
-    writes: list[Write]
+    writes: list[Put]
     asked: bool = False
 
 
@@ -176,7 +178,7 @@ class Library:
             for ref in known.pinned.plan.handlers()
         }
 
-    def plan(self, workflow: str) -> tuple[str, model.Plan, list[Write]]:
+    def plan(self, workflow: str) -> tuple[str, model.Plan, list[Put]]:
         """Return the digest of a workflow's plan, the plan, and the writes that store it.
 
         The plan has the steps whose handlers all exist. Commit the writes together with the first
@@ -184,8 +186,11 @@ class Library:
 
         Raises:
             NotFound: The workflow does not exist.
+            TooLarge: The store does not take a plan of so many steps.
         """
         pinned = self._workflow(workflow).pinned
+        for write in pinned.writes:
+            self._check_size(workflow, len(write.value))
         pinned.asked = True
         return pinned.digest, pinned.plan, list(pinned.writes)
 
@@ -239,6 +244,12 @@ class Library:
             return old.pinned
         key = keys.plan(workflow, digest)
         return _Pinned(digest, plan, [] if self._store.get(key) else [Put(key, body)])
+
+    def _check_size(self, workflow: str, size_bytes: int) -> None:
+        most = int(self._store.limits.size_bytes * _PART)
+        if size_bytes > most:
+            reason = f"the store takes plans of at most {most:,} bytes; divide the workflow"
+            raise TooLarge(f"the plan of workflow {workflow}", f"{size_bytes:,} bytes", reason)
 
     def _confirm_plans(self) -> None:
         for workflow, known in self._known.items():

@@ -40,7 +40,7 @@ from jobx.kv.entities.references import (
     read,
     read_all,
 )
-from jobx.kv.entities.transactions import ATTEMPTS, change
+from jobx.kv.entities.transactions import ATTEMPTS, change, change_in_pieces
 from jobx.kv.entities.versions import complete, handlers_state, version_of
 from jobx.kv.entries import decoded
 from jobx.kv.prefixes import scan
@@ -267,6 +267,8 @@ class Entities:
     ) -> NameList:
         """Replace a handler by another in all steps that use it, and return the steps' names.
 
+        A store with small transactions takes many steps in pieces.
+
         Args:
             workflow: Where.
             handler_type: The type as which the steps use it.
@@ -291,7 +293,12 @@ class Entities:
                     names.append(step.step_name)
             return [] if simulate else writes, names
 
-        return change(self._store, workflow, plan)
+        try:
+            return change(self._store, workflow, plan)
+        except TooLarge:
+            names = plan()[1]
+            change_in_pieces(self._store, workflow, lambda: [[write] for write in plan()[0]])
+            return names
 
     def states(self) -> dict[str, bytes]:
         """Return, by workflow, the token that every change of one of its entities replaces.

@@ -13,11 +13,11 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from jobx.errors import AlreadyExists, Conflict, TooLarge
+from jobx.errors import AlreadyExists, TooLarge
 from jobx.kv import keys
 from jobx.kv.entities.entities import WorkflowSnapshot
 from jobx.kv.entities.references import KINDS, AnyEntity, key_of, name_of
-from jobx.kv.entities.transactions import ATTEMPTS, change, check_size
+from jobx.kv.entities.transactions import change, change_in_pieces, check_size
 from jobx.kv.entities.versions import handlers_state, version_of
 from jobx.kv.prefixes import scan
 from jobx.kv.store import Create, Delete, Entry, Put, Replace, Store, Write
@@ -86,32 +86,13 @@ def import_workflow(
         changes = plan()[1]
         for one in changes:  # before the first piece: it is not taken back
             check_size(store, workflow, one.writes)
-        _import_in_pieces(store, wanted, replace, len(changes))
+
+        def left() -> list[list[Write]]:
+            found = sorted(_changes(store, wanted, replace), key=lambda one: one.rank)
+            return [one.writes for one in found]
+
+        change_in_pieces(store, workflow, left)
     return [one.row for one in changes]
-
-
-def _import_in_pieces(store: Store, wanted: WorkflowSnapshot, replace: bool, count: int) -> None:
-    """Make ``count`` changes in pieces as large as the store takes them.
-
-    What is left to do is looked up for each piece, since others may change entities in between.
-    """
-    size = max(1, count // 2)
-
-    def plan() -> tuple[list[Write], int]:
-        left = sorted(_changes(store, wanted, replace), key=lambda one: one.rank)
-        return _writes(left[:size]), len(left)
-
-    for _ in range(2 * count + ATTEMPTS):
-        try:
-            left = change(store, wanted.workflow.workflow_name, plan)
-        except TooLarge:
-            if size == 1:
-                raise
-            size //= 2
-        else:
-            if left <= size:
-                return
-    raise Conflict(keys.workflow(wanted.workflow.workflow_name))
 
 
 def _changes(store: Store, wanted: WorkflowSnapshot, replace: bool) -> list[_Change]:

@@ -11,9 +11,10 @@ import random
 import secrets
 import time
 from collections.abc import Callable
+from itertools import chain
 from typing import Final, TypeVar
 
-from jobx.errors import Conflict
+from jobx.errors import Conflict, TooLarge
 from jobx.kv import keys
 from jobx.kv.store import Create, Entry, Replace, Store, Write
 from jobx.kv.write_batch import too_large
@@ -53,6 +54,41 @@ def change(store: Store, workflow: str, plan: Callable[[], tuple[list[Write], T]
     raise lost
 
 
+def change_in_pieces(store: Store, workflow: str, left: Callable[[], list[list[Write]]]) -> None:
+    """Make changes, each as a whole, in pieces as large as the store takes them.
+
+    What is left to do is looked up again only if somebody else has changed an entity in between.
+
+    Args:
+        store: The store.
+        workflow: The workflow.
+        left: Returns the writes of each change that is left, in order.
+
+    Raises:
+        Conflict: Others keep changing entities.
+        TooLarge: One change is larger than a transaction of the store.
+    """
+    key = keys.entities_state(workflow)
+    lost = Conflict(key)
+    tries = 0
+    while tries < ATTEMPTS:
+        state = store.get(key)
+        todo = left()
+        size = len(todo)
+        try:
+            while todo:
+                size, token = _commit_some(store, key, state, todo, size)
+                state, tries, todo = store.get(key), 0, todo[size:]
+                if todo and (state is None or state.value != token):
+                    raise Conflict(key)
+            return
+        except Conflict as conflict:
+            lost = conflict
+            tries += 1
+            time.sleep(random.uniform(0, PAUSE_S))  # noqa: S311 - no secret
+    raise lost
+
+
 def check_size(store: Store, workflow: str, writes: list[Write]) -> None:
     """Raise TooLarge if one transaction of the store cannot have these writes."""
     unit = [*writes, _next_state(keys.entities_state(workflow), None)]
@@ -61,7 +97,24 @@ def check_size(store: Store, workflow: str, writes: list[Write]) -> None:
         raise error
 
 
-def _next_state(key: str, current: Entry | None) -> Write:
+def _commit_some(
+    store: Store, key: str, state: Entry | None, todo: list[list[Write]], most: int
+) -> tuple[int, bytes]:
+    """Commit up to so many changes; return how many the store took, and the new token."""
+    size = min(most, len(todo))
+    while True:
+        token = _next_state(key, state)
+        try:
+            store.commit([*chain.from_iterable(todo[:size]), token])
+        except TooLarge:
+            if size == 1:
+                raise
+            size //= 2
+        else:
+            return size, token.value
+
+
+def _next_state(key: str, current: Entry | None) -> Create | Replace:
     token = secrets.token_hex(8).encode()
     if current is None:
         return Create(key, token)

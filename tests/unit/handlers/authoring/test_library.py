@@ -7,12 +7,12 @@ import msgspec
 import pytest
 
 from jobx import model
-from jobx.errors import EntryDamaged, NotFound
+from jobx.errors import EntryDamaged, NotFound, TooLarge
 from jobx.handlers.authoring.library import Library
 from jobx.kv import keys
 from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
-from jobx.kv.store import Delete, Entry, Put
+from jobx.kv.store import Delete, Entry, Limits, Put
 from tests.support.counting_store import CountingMemory
 
 MAPPER = "yield MrConfigureToReturn()\nyield from arguments\n"
@@ -161,6 +161,14 @@ def test_plan_pins_the_versions_of_all_handlers(known: Library, entities: Entiti
 def test_plan_of_an_unknown_workflow_is_not_found(known: Library) -> None:
     with pytest.raises(NotFound, match="no workflow named nope"):
         known.plan("nope")
+
+
+def test_plan_that_is_too_large_for_the_store_is_refused_by_name(
+    known: Library, store: MemoryStore
+) -> None:
+    store.limits = Limits(size_bytes=100)
+    with pytest.raises(TooLarge, match="the plan of workflow demo"):
+        known.plan("demo")
 
 
 def test_plan_tells_a_reducer_that_takes_all_results_from_one_that_is_called_once_a_key(

@@ -17,6 +17,7 @@ from jobx.kv.entities.versions import version_of
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import request_entity
 from jobx.kv.sqlite.store import SqliteStore
+from jobx.kv.store import Limits
 from jobx.model import Example, Handler, Job, Request, Retry, Step, Workflow, decode
 
 FLOW = Workflow(workflow_name="flow", description="A flow")
@@ -445,6 +446,19 @@ def test_update_handlers_swaps_a_handler_in_all_its_steps(entities: Entities) ->
     assert entities.states() == before
     entities.update_handlers("flow", "mapper", "split", "other")
     assert entities.steps_using("flow", "split") == []
+
+
+def test_update_handlers_takes_several_transactions_where_they_are_small() -> None:
+    store = MemoryStore(limits=Limits(writes=5))
+    entities = Entities(store)
+    for entity in (FLOW, *HANDLERS, handler("other", "mapper")):
+        entities.create(entity)
+    names = [f"s{number}" for number in range(10, 40)]
+    for name in names:
+        entities.create(changed(STEP, step_name=name))
+    assert entities.update_handlers("flow", "mapper", "split", "other") == names
+    assert entities.steps_using("flow", "split") == []
+    assert [step.step_name for step in entities.steps_using("flow", "other")] == names
 
 
 @pytest.mark.parametrize("to_name", ["total", "gone"])

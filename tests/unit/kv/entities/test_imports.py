@@ -12,10 +12,11 @@ from jobx.errors import AlreadyExists, StoreUnavailable, TooLarge
 from jobx.kv import keys
 from jobx.kv.entities.entities import Entities, WorkflowSnapshot
 from jobx.kv.entities.imports import ImportRow, import_workflow
+from jobx.kv.entities.transactions import change
 from jobx.kv.memory import MemoryStore
 from jobx.kv.sqlite.store import SqliteStore
-from jobx.kv.store import Limits, Store, Unit
-from jobx.model import Handler, Job, Step, Workflow
+from jobx.kv.store import Entry, Limits, Put, Store, Unit
+from jobx.model import Handler, Job, Step, Workflow, encode
 
 MAPPER = Handler(
     workflow_name="flow",
@@ -224,6 +225,40 @@ def test_a_large_workflow_is_imported_in_pieces() -> None:
     assert import_workflow(small, large()) == import_workflow(whole, large())
     assert entities_of(small) == entities_of(whole)
     assert small.range("code/") and import_workflow(small, large(), replace=True) == []
+
+
+class Reading(MemoryStore):
+    """Takes small transactions, counts its reads of jobs, and can be changed by somebody else."""
+
+    def __init__(self) -> None:
+        super().__init__(limits=SMALL)
+        self.reads = 0
+        self.then: list[Callable[[], object]] = []
+
+    def range(self, prefix: str, **how: Any) -> list[Entry]:
+        self.reads += prefix.startswith("entities/job/")
+        return super().range(prefix, **how)
+
+    def commit(self, writes: Unit) -> None:
+        super().commit(writes)
+        if self.then:
+            self.then.pop()()
+
+
+def test_an_import_in_pieces_reads_the_workflow_no_more_often_than_a_small_one() -> None:
+    store = Reading()
+    import_workflow(store, large())
+    assert store.reads == 3  # for the whole, for its rows, for the pieces
+
+
+def test_an_import_in_pieces_looks_again_when_somebody_else_changes_an_entity() -> None:
+    store, expected = Reading(), MemoryStore()
+    import_workflow(expected, large())
+    key = keys.entity("job", "flow", "of another one")
+    store.then = [lambda: change(store, "flow", lambda: ([Put(key, encode(JOB))], None))]
+    import_workflow(store, large())
+    assert store.reads == 4
+    assert entities_of(store).keys() == entities_of(expected).keys()
 
 
 @pytest.mark.parametrize("commits", range(14))

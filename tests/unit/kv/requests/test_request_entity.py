@@ -19,6 +19,7 @@ from jobx.kv.requests import lives, request_entity
 from jobx.kv.requests.lives import Mark
 from jobx.kv.store import Put
 from jobx.model import Request
+from jobx.payload import Payload
 
 TIMES = st.floats(0, 2**48 / 1000 - 1)
 
@@ -82,10 +83,11 @@ FAILED = {"state": "failed", "is_done": True, "finished_at": 10.0, "failure": FA
         (FAILED, ("failure", "cause")),
         ({"counts": model.Counts(mapped=1)}, ("counts", "parked")),
         ({"destination": model.Destination(writer="files")}, ("destination", "zone")),
+        ({"result": (Payload(count=1, size_bytes=1, blob="b"),)}, ("result", 0, "cipher")),
     ],
 )
 def test_what_is_new_inside_a_field_of_a_request_is_left_out(
-    fields: dict[str, Any], path: tuple[str, ...], store: MemoryStore
+    fields: dict[str, Any], path: tuple[str | int, ...], store: MemoryStore
 ) -> None:
     whole = request("a", **fields)
     accept(store, whole)
@@ -106,7 +108,7 @@ def test_a_state_that_is_new_is_shown_as_the_nearest(
         request_entity.get_whole(store, "flow", "a")
 
 
-def put_newer(store: MemoryStore, whole: Request, path: tuple[str, ...], value: str) -> None:
+def put_newer(store: MemoryStore, whole: Request, path: tuple[str | int, ...], value: str) -> None:
     """Write a request as a newer version does, with another value at a path in it."""
     fields: Any = json.loads(model.encode(whole))
     within = functools.reduce(operator.getitem, path[:-1], fields)
