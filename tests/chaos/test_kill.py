@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -29,7 +30,7 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.opening import open_store
 from jobx.kv.requests import event_log, request_entity
 from jobx.model import Retry
-from tests.support.authoring import WORKFLOW, define, settings_of
+from tests.support.authoring import GATED, WORKFLOW, define, settings_of
 from tests.support.etcd import FORGETFUL, V2, Etcd, etcd_servers
 from tests.support.served import Answer, Served, kill, served
 from tests.support.waiting import eventually
@@ -320,23 +321,19 @@ def _check_store(data_dir: Path, accepted: set[str]) -> None:
 def test_client_that_waits_gets_its_answer_though_its_node_was_killed(
     part: str, tmp_path: Path
 ) -> None:
-    slow = """
-import time
-def handler(arguments):
-    yield Return()
-    time.sleep(2)
-    yield 1, 2
-"""
-    define(tmp_path, {"slow": slow}, {"slow": ("slow", "sum")})
+    gate = tmp_path / "gate"
+    define(tmp_path, {"gated": GATED}, {"slow": ("gated", "sum")})
     answers: list[Answer] = []
     with served(tmp_path) as serving:
-        client = threading.Thread(target=lambda: answers.append(serving.post("slow", {})))
+        ask = functools.partial(serving.post, "slow", {"gate": str(gate)})
+        client = threading.Thread(target=lambda: answers.append(ask()))
         client.start()
         (request,) = eventually(lambda: [r for r in _running(serving) if r != "unknown"])
         victims = {"node": [serving.node()], "fork server": [serving.fork_server()]}
         for pid in victims.get(part, serving.executors()):
             kill(pid)
-        client.join(60)
+        gate.touch()
+        client.join(90)
     assert [(answer.request_id, answer.pairs) for answer in answers] == [
-        (request["request_id"], [[1, 2]])
+        (request["request_id"], [["n", 1]])
     ]

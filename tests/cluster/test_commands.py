@@ -36,7 +36,7 @@ def two(tmp_path: Path, etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 
 def test_a_cluster_is_shown_and_a_node_is_taken_out_of_it(two: Cluster) -> None:
-    eventually(lambda: not status()["trouble"], 60.0)
+    eventually(lambda: not status()["trouble"])
     view = status()
     assert [node["report"]["node"]["node_id"] for node in view["nodes"]] == ["a", "b"]
     (server,) = view["etcd"]

@@ -33,7 +33,7 @@ def two(etcd: Etcd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluste
     with pytest.MonkeyPatch.context() as patch, cluster("broker", folder, etcd, patch) as found:
         found.start("a")
         found.start("b")
-        eventually(lambda: "the link to a in w is up" in found.log("b"), 30.0)
+        eventually(lambda: "the link to a in w is up" in found.log("b"))
         yield found
 
 
@@ -79,7 +79,7 @@ def test_a_running_request_is_live_at_another_node_and_cancelled_there(
 ) -> None:
     a, b = two.nodes["a"], two.nodes["b"]
     request_id = begin(a)
-    eventually(lambda: b.get(request_id).body["counts"]["finished"] > 0, 30.0)
+    eventually(lambda: b.get(request_id).body["counts"]["finished"] > 0)
     assert b.get(request_id).body["as_stored"] is None
     waiting = later(lambda: b.get(request_id, "/result", Prefer="wait=60"))
     cancelled = b.ask("DELETE", f"/request/{WORKFLOW}/{request_id}", None, 60.0, NONE)

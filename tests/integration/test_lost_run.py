@@ -14,20 +14,10 @@ from jobx.kv import keys
 from jobx.kv.folder_lock import FolderLock
 from jobx.kv.requests import event_log
 from jobx.kv.sqlite.store import SqliteStore
-from tests.support.authoring import ANSWER, WORKFLOW, define
+from tests.support.authoring import ANSWER, GATED, WORKFLOW, define
 from tests.support.processes import alive, descendants
 from tests.support.served import kill, served
 from tests.support.waiting import eventually
-
-#: Returns once a file is there.
-GATED = """
-import os, time
-def handler(arguments):
-    yield Return()
-    while not os.path.exists(arguments["gate"]):
-        time.sleep(0.01)
-    yield "n", 1
-"""
 
 
 def _jobx(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.test_large_bodies import MIB, memory_bytes
-from tests.support.authoring import ANSWER, SLEEP, WORKFLOW, define
+from tests.support.authoring import ANSWER, GATED, SLEEP, WORKFLOW, define
 from tests.support.served import Answer, Served, kill, served
 from tests.support.waiting import eventually
 
@@ -28,7 +28,7 @@ def end_of(serving: Served, request_id: str) -> Answer:
         is_ended = answer.status == 200 and answer.body["state"] != "running"
         return answer if is_ended else None
 
-    found: Answer | None = eventually(ended, timeout_s=90)
+    found: Answer | None = eventually(ended, timeout_s=150)
     assert found is not None
     return found
 
@@ -36,13 +36,11 @@ def end_of(serving: Served, request_id: str) -> Answer:
 def test_requests_beyond_the_budget_of_memory_are_refused_before_they_are_accepted(
     tmp_path: Path,
 ) -> None:
-    define(tmp_path, {"sleep": SLEEP}, {"s": ("sleep", "sum")})
+    define(tmp_path, {"gated": GATED}, {"s": ("gated", "sum")})
     with served(tmp_path, JOBX_REQUESTS_MAX_OPEN_BYTES=str(256 << 10)) as serving:
-        filler = "x" * (50 << 10)
-        answers = [
-            serving.post("s", {"ms": 3000, "filler": filler}, Prefer="respond-async")
-            for _ in range(12)
-        ]
+        arguments = {"gate": str(tmp_path / "gate"), "filler": "x" * (50 << 10)}
+        answers = [serving.post("s", arguments, Prefer="respond-async") for _ in range(12)]
+        (tmp_path / "gate").touch()
         statuses = [answer.status for answer in answers]
         refused = [answer for answer in answers if answer.status == 503]
         assert statuses.count(202) in range(4, 7)
@@ -55,7 +53,7 @@ def test_requests_beyond_the_budget_of_memory_are_refused_before_they_are_accept
             assert end_of(serving, request_id).body["state"] == "succeeded"
         listed = serving.ask("GET", f"/request/{WORKFLOW}", None, 60.0, {}).body["requests"]
         assert len(listed) == len(accepted)
-        assert serving.post("s", {"ms": 1, "filler": filler}).status == 200
+        assert serving.post("s", arguments).status == 200
 
 
 @pytest.mark.every_store

@@ -21,7 +21,7 @@ from tests.support.processes import Life, descendants, life, running
 from tests.support.served import LAUNCH, kill, served
 from tests.support.waiting import eventually
 
-KILLS = int(os.environ.get("JOBX_CHAOS_STARTS", "10"))
+KILLS = int(os.environ.get("JOBX_CHAOS_STARTS", "6"))
 SEED = int(os.environ.get("JOBX_CHAOS_SEED", "1"))
 #: Longer than a start takes.
 LONGEST_S = 2.5

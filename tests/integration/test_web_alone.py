@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.etcd import free_ports
+from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 START_S = 60.0
 
@@ -43,13 +44,14 @@ def ready(port: int) -> int:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=30) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
-        return error.code
+        with error:
+            return error.code
 
 
 def test_web_workers_answer_for_a_node_that_comes_and_goes(tmp_path: Path) -> None:
-    (port,) = free_ports(1)
+    port = free_port()
     with service(tmp_path, "web", "--bind", f"127.0.0.1:{port}"):
-        assert ready(port) == 503
+        eventually(lambda: ready(port) == 503)
         with service(tmp_path, "node", "--executors", "1"):
-            assert ready(port) == 200
-        assert ready(port) == 503
+            eventually(lambda: ready(port) == 200)
+        eventually(lambda: ready(port) == 503)

@@ -34,6 +34,15 @@ def handler(arguments):
     time.sleep(arguments["ms"] / 1000)
     yield "slept", 1
 """
+#: Returns once the file ``gate`` is there.
+GATED = """
+import os, time
+def handler(arguments):
+    yield Return()
+    while not os.path.exists(arguments["gate"]):
+        time.sleep(0.01)
+    yield "n", 1
+"""
 SLOW = SLEEP.replace("arguments", "key, value", 1).replace('arguments["ms"]', "MS")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
 from tests.support.authoring import WORKFLOW, store_variables
+from tests.support.ports import free_port
 from tests.support.processes import Life, descendants, life, parent, words
 from tests.support.waiting import eventually
 
@@ -64,11 +65,11 @@ class Served:
         around |= store_variables()
         self._environ = {**around, "JOBX_NODE_LOG_LEVEL": "error", **environ}
         self._seen: set[Life] = set()
-        self.port = 0
+        self.port = free_port()
         self.process: subprocess.Popen[str]
 
     def start(self) -> None:
-        """Start it, on the same port as before when there was one, and wait until it answers."""
+        """Start it, always on the same port, and wait until it answers."""
         command = [sys.executable, "-m", *self._launch, "serve", "--executors", "2"]
         command += ["--data", str(self._data_dir), "--bind", f"127.0.0.1:{self.port}"]
         self.process = subprocess.Popen(
@@ -81,8 +82,7 @@ class Served:
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line.startswith("serving http://"), line
-        self.port = int(line.split("//")[1].split()[0].rpartition(":")[2])
+        assert line.startswith(f"serving http://127.0.0.1:{self.port}"), line
         self.note()
 
     def note(self) -> None:

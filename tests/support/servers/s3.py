@@ -20,7 +20,7 @@ def main() -> None:
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"
     request = urllib.request.Request(f"{url}/{BUCKET}", method="PUT")  # noqa: S310 - ours
-    urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - ours
+    urllib.request.urlopen(request, timeout=60).close()  # noqa: S310 - ours
     say(endpoint_url=url, bucket=BUCKET)
     wait_for_parent()
 

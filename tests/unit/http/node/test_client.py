@@ -108,7 +108,7 @@ def test_call_without_a_node_fails_at_its_deadline(path: Path) -> None:
     async def scene() -> None:
         async with connected(path) as client:
             with pytest.raises(NodeUnreachable, match="No such file"):
-                await client.call(GetNode(), 0.05)
+                await client.call(GetNode(), 0.5)
 
     run(scene())
 

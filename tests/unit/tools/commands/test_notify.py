@@ -28,6 +28,6 @@ def test_length_of_a_body_that_is_none_is_refused_and_the_listener_goes_on(lengt
 def _post(port: int, length: str, body: bytes) -> str:
     """Return the status of the answer."""
     head = f"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n".encode("latin-1")
-    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+    with socket.create_connection(("127.0.0.1", port), 60) as connection:
         connection.sendall(head + body)
         return connection.recv(100).split()[1].decode()
