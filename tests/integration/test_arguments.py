@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgpack
 import pytest
@@ -15,11 +17,10 @@ from jobx import config_loading
 from jobx.errors import InvalidInput
 from jobx.kv.blobs import BlobFolder
 from tests.support.authoring import WORKFLOW, define
-from tests.support.http_sink import http_sink
+from tests.support.etcd import Etcd
+from tests.support.http_sink import HttpSink, http_sink
 from tests.support.served import Served, served
 from tests.support.waiting import eventually
-
-pytestmark = pytest.mark.every_store
 
 MAP = "def handler(size, gate='', n=1):\n    yield Return()\n    yield 'size', size\n"
 #: Waits for a file, then returns the length of a long argument.
@@ -52,6 +53,31 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield made
 
 
+class Refusing(NamedTuple):
+    """A server that would tell of trouble, its folder, and who would hear it."""
+
+    serving: Served
+    data_dir: Path
+    sink: HttpSink
+
+
+@pytest.fixture(scope="module", params=["sqlite", "etcd", "etcd2"])
+def refusing(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Refusing]:
+    data_dir = tmp_path_factory.mktemp("refusing") / "d"
+    with http_sink() as sink, ExitStack() as stack:
+        told = {"JOBX_NOTIFY_HTTP_URL": sink.url, "JOBX_NOTIFY_HTTP_KEY": "k" * 32}
+        with pytest.MonkeyPatch.context() as patch:  # other tests have stores of their own
+            if request.param != "sqlite":
+                servers: Etcd = request.getfixturevalue("etcd")
+                url = f"{servers.url_of(request.param)}/{uuid.uuid4().hex}"
+                patch.setenv("JOBX_STORE_URL", url)
+            define(data_dir, {"typed": MAP}, {"typed": ("typed", "sum")}, typed=SPEC)
+            serving = stack.enter_context(served(data_dir, **told))
+        yield Refusing(serving, data_dir, sink)
+
+
 def _requests(serving: Served) -> list[Any]:
     found: list[Any] = serving.ask("GET", f"/request/{WORKFLOW}", None, 20, {}).body["requests"]
     return found
@@ -73,22 +99,21 @@ def _kept(data_dir: Path) -> list[Any]:
     ids=["type", "missing", "unknown", "huge", "in a blob"],
 )
 def test_arguments_that_do_not_fit_are_refused_and_nothing_is_kept_or_told(
-    arguments: dict[str, Any], said: str, tmp_path: Path
+    arguments: dict[str, Any], said: str, refusing: Refusing
 ) -> None:
-    with http_sink() as sink:
-        define(tmp_path, {"typed": MAP}, {"typed": ("typed", "sum")}, typed=SPEC)
-        told = {"JOBX_NOTIFY_HTTP_URL": sink.url, "JOBX_NOTIFY_HTTP_KEY": "k" * 32}
-        with served(tmp_path, **told) as serving:
-            answer = serving.post("typed", arguments, Idempotency_Key="once")
-            assert (answer.status, answer.body["code"]) == (422, "arguments")
-            assert said in answer.body["detail"]
-            assert _requests(serving) == []
-            assert _kept(tmp_path) == []
-            good = serving.post("typed", {"size": 3}, Idempotency_Key="once")  # it was not used up
-            assert good.pairs == [["size", 3]]
-        assert sink.posts == []
+    serving, data_dir, sink = refusing
+    before = _requests(serving), _kept(data_dir)
+    key = uuid.uuid4().hex
+    answer = serving.post("typed", arguments, Idempotency_Key=key)
+    assert (answer.status, answer.body["code"]) == (422, "arguments")
+    assert said in answer.body["detail"]
+    assert (_requests(serving), _kept(data_dir)) == before
+    good = serving.post("typed", {"size": 3}, Idempotency_Key=key)  # it was not used up
+    assert good.pairs == [["size", 3]]
+    assert sink.posts == []
 
 
+@pytest.mark.every_store
 def test_large_arguments_outlast_a_crash(tmp_path: Path) -> None:
     data_dir, gate = tmp_path / "d", tmp_path / "gate"
     define(data_dir, {"long": LONG, "keep": KEEP}, {"long": ("long", "keep")})

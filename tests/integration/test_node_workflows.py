@@ -15,9 +15,7 @@ from jobx.actors.executors import overdue, processes
 from tests.support.authoring import ANSWER, FAN, SLEEP, define
 from tests.support.live_node import LiveNode, Start, live_node, outcome_of, pairs_of
 from tests.support.processes import alive, parent
-from tests.support.waiting import after, eventually
-
-pytestmark = pytest.mark.every_store
+from tests.support.waiting import eventually
 
 PID = "import os\ndef handler(arguments):\n    yield Return()\n    yield 'pid', os.getpid()\n"
 #: Maps on to so many children that it is suspended, and says which process it is.
@@ -76,6 +74,7 @@ def test_each_workflow_has_executors_of_its_own_and_there_are_never_many(node: L
     assert sum(map(len, found)) == len(set().union(*found))
 
 
+@pytest.mark.every_store
 def test_mapper_that_is_suspended_is_kept_while_another_workflow_has_the_executor(
     node: LiveNode, tmp_path: Path
 ) -> None:
@@ -90,6 +89,7 @@ def test_mapper_that_is_suspended_is_kept_while_another_workflow_has_the_executo
     assert kept not in others
 
 
+@pytest.mark.every_store
 def test_many_clients_of_several_workflows_are_all_served(node: LiveNode) -> None:
     failed = []
 
@@ -107,48 +107,34 @@ def test_many_clients_of_several_workflows_are_all_served(node: LiveNode) -> Non
     assert not any(one.is_alive() for one in clients)
 
 
-#: So long that its step is known to be long.
-LONG_S = 1.5
-#: Takes one leave to end, of those in a folder, and waits for it.
+#: Takes so long that its step is known to be long, until a file is there.
 LONG = """
 import os, time
 def handler(arguments):
     yield Return()
-    while True:
-        for name in os.listdir("LEAVES"):
-            try:
-                os.unlink(os.path.join("LEAVES", name))
-            except FileNotFoundError:
-                continue
-            yield "n", 1
-            return
-        time.sleep(0.01)
+    end = time.monotonic() + 3.0
+    while time.monotonic() < end and not os.path.exists("HURRY"):
+        time.sleep(0.02)
+    yield "n", 1
 """
 
 
+@pytest.mark.every_store
 def test_small_requests_do_not_wait_for_all_that_take_long(start: Start, tmp_path: Path) -> None:
-    leaves = tmp_path / "leaves"
-    leaves.mkdir()
+    hurry = tmp_path / "hurry"
     node = start(
-        {"long": LONG.replace("LEAVES", str(leaves)), "answer": ANSWER},
+        {"long": LONG.replace("HURRY", str(hurry)), "answer": ANSWER},
         {"long": ("long", "sum"), "small": ("answer", "sum")},
     )
     long = [node.post_later("long", {}) for _ in range(8)]
     eventually(lambda: all(e.state == "busy" for e in node.status().executors))
-    eventually(after(LONG_S))
-    allow(leaves, "abcdef")  # in the order of their coming, small ones would need seven
 
     for _ in range(10):
         assert pairs_of(node.post("small", {})) == [("answer", 42)]
 
-    assert not all(one.done() for one in long)
-    allow(leaves, "gh")
+    assert sum(one.done() for one in long) <= 4  # in the order of their coming it would be seven
+    hurry.touch()
     assert all(pairs_of(outcome_of(one)) == [("n", 1)] for one in long)
-
-
-def allow(leaves: Path, names: str) -> None:
-    for name in names:
-        (leaves / name).touch()
 
 
 #: Arguments that take several turns to read, and are read in full before anything is begun.
@@ -156,6 +142,7 @@ ROWS: list[Any] = [[number, str(number), [number] * 3] for number in range(150_0
 LENGTH = "def handler(arguments):\n    yield Return()\n    yield 'rows', len(arguments['rows'])\n"
 
 
+@pytest.mark.every_store
 def test_what_takes_long_to_read_is_begun_while_small_requests_keep_coming(start: Start) -> None:
     node = start(
         {"length": LENGTH, "answer": ANSWER},
@@ -178,6 +165,7 @@ def test_what_takes_long_to_read_is_begun_while_small_requests_keep_coming(start
             one.join(60)
 
 
+@pytest.mark.every_store
 def test_drain_ends_with_what_is_at_work_and_sends_nothing_more(tmp_path: Path) -> None:
     define(
         tmp_path,
