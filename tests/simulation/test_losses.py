@@ -169,7 +169,7 @@ def test_of_survivors_that_adopt_the_same_at_once_one_gets_each_request(
 
 
 def test_a_survivor_that_does_not_adopt_is_replaced(losses: Losses) -> None:
-    losses.nodes["b"].adoption.look = Adopted  # type: ignore[method-assign]
+    losses.nodes["b"].adoption.look = Adopted  # type: ignore[method-assign]  # counts looks
     losses.lose("a")
     losses.scheduler.advance(LEASE_S + PATIENCE_S + 3.0)
     assert losses.coordinators() == {"c"}

@@ -78,7 +78,7 @@ def _is_compacted(connection: EtcdConnection) -> bool:
 def _read(server: str, path: str, tls: ssl.SSLContext | None) -> str:
     url = f"{'https' if tls else 'http'}://{server}{path}"
     try:
-        with urllib.request.urlopen(url, timeout=_HTTP_S, context=tls) as answer:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=_HTTP_S, context=tls) as answer:  # noqa: S310 - as set
             text: bytes = answer.read(_MAX_BYTES)
     except (OSError, ValueError):
         return ""
