@@ -183,6 +183,8 @@ class SharedStriker:
         elif verb == "reset":
             for way in host.store:
                 way.cut()
+        elif verb == "compact":
+            _cut(host.store, last, self._compact)
         else:
             leader = self._etcd.leader()
             leader.signal(signal.SIGSTOP if verb == "stop" else signal.SIGKILL)
@@ -192,6 +194,13 @@ class SharedStriker:
             else:
                 leader.kill()
                 self._etcd.start(leader)
+
+    def _compact(self) -> None:
+        """Have the store forget what a watch has not seen yet."""
+        for number in range(20):
+            self._etcd.ctl("put", "unrelated", str(number))
+        revision = self._etcd.ctl("get", "unrelated")["header"]["revision"]
+        self._etcd.ctl("compact", str(revision))
 
     def _change(self, host: Host) -> None:
         """Store another version of a handler, which does the same."""
@@ -209,9 +218,12 @@ class SharedStriker:
             self._history.met.append(Violation("change", f"{answer.status} {answer.body}"))
 
 
-def _cut(ways: Sequence[Proxy], last: Callable[[], None]) -> None:
+def _cut(
+    ways: Sequence[Proxy], last: Callable[[], None], meanwhile: Callable[[], None] = lambda: None
+) -> None:
     for way in ways:
         way.is_deaf = True
+    meanwhile()
     last()
     for way in ways:
         way.is_deaf = False

@@ -8,9 +8,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Final
 
+from tests.chaos.soak.faults import cont
 from tests.support import nsq
 from tests.support.etcd import Etcd
 from tests.support.fault.rules import Faults
+from tests.support.processes import descendants
 from tests.support.proxy import Proxy, proxy
 from tests.support.served import Served
 
@@ -56,6 +58,14 @@ class Host:
         self.faults = Faults(folder / f"fault-{self.name}")
         settings = self.settings(folder, root) | self.faults.environ | dict(environ)
         self.serving = Served(folder / f"data-{self.name}", settings, log)
+
+    def end(self) -> None:
+        """End what is left of its node."""
+        process = getattr(self.serving, "process", None)
+        if process is not None:
+            cont(descendants(process.pid))
+            if process.poll() is None:
+                self.serving.kill_all()
 
 
 @contextmanager

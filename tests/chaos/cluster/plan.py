@@ -17,7 +17,8 @@ HOST_FAULTS: Final = {
     "stop node": 3.0,
     "clock": 1.0,
 }
-#: Of what the hosts share, and of the ways between them. ``bad nsqd`` loses, doubles, delays and
+#: Of what the hosts share, and of the ways between them. ``compact etcd`` has the store forget what
+#: a host that is cut off has not seen. ``bad nsqd`` loses, doubles, delays and
 #: reorders messages; only the broker of our own does so.
 SHARED_FAULTS: Final = {
     "kill nsqd": 2.0,
@@ -29,6 +30,7 @@ SHARED_FAULTS: Final = {
     "cut etcd": 2.0,
     "slow etcd": 1.0,
     "reset etcd": 1.0,
+    "compact etcd": 1.0,
     "cut host": 2.0,
     "change": 2.0,
 }

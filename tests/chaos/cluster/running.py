@@ -18,13 +18,11 @@ from tests.chaos.cluster.faults import Health, HostStriker, SharedStriker
 from tests.chaos.cluster.hosts import Host, hosts
 from tests.chaos.soak import leftovers, plan
 from tests.chaos.soak.defining import available, define
-from tests.chaos.soak.faults import cont
 from tests.chaos.soak.history import Violation
 from tests.chaos.soak.load import Load
 from tests.support.authoring import WORKFLOW
 from tests.support.etcd import Etcd, etcd_servers
 from tests.support.http_sink import http_sink
-from tests.support.processes import descendants
 from tests.support.waiting import eventually
 
 _SETTLE_S: Final = 120.0
@@ -93,8 +91,8 @@ class ClusterSoak:
             at_start = leftovers.keys_of(self._folder)
             stack.callback(self._load.exchanges.close)
             for host in found:
+                stack.callback(host.end)
                 self._start(host, self._environ(sink.url), log)
-                stack.callback(_end, host)
             began = time.monotonic()
             self._strain(found, etcd, seconds, log)
             took_s = time.monotonic() - began
@@ -208,12 +206,6 @@ class ClusterSoak:
             yield
         except AssertionError as error:
             self.history.met.append(Violation(kind, str(error)))
-
-
-def _end(host: Host) -> None:
-    cont(descendants(host.serving.process.pid))
-    if host.serving.process.poll() is None:
-        host.serving.kill_all()
 
 
 def _say(log: IO[str], text: str) -> None:
