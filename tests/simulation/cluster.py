@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -357,6 +358,7 @@ class Cluster:
         self.ended: dict[str, list[model.Request]] = {}
         self.refused: Counter[str] = Counter()
         self._incarnations: Counter[str] = Counter()
+        self._numbers = itertools.count(1)
         for name in NAMES:
             self.start(name, was_lost=False)
         self.scheduler.advance(3.0)
@@ -384,23 +386,24 @@ class Cluster:
             if self.rng.random() >= self.loss:
                 yield self.rng.random() * self.delay_s
 
-    def submit(self, request_id: str, name: str) -> None:
-        """Ask a node for a request."""
+    def submit(self, ask: str, name: str, request_id: str = "") -> None:
+        """Ask a node for a request, by its idempotency key; its id is drawn unless it is given."""
         node = self.nodes[name]
         if node.scheduler.is_dead or node.scheduler.is_stopped:
             return
         request = model.Request(
             workflow_name=WORKFLOW,
-            request_id=request_id,
+            request_id=request_id or f"{ask}-{next(self._numbers)}",
             job_name="j",
             invocation_id="m0",
             accepted_at=self.scheduler.now() + self.clocks[name],
             coordinator=name,
+            idempotency_key=ask,
         )
         item = values.pack([["seed", [0, self.world.seed]]])
         writes = (
             Put(keys.plan(WORKFLOW, "p"), model.encode(self.plan)),
-            *request_entity.accept_writes(request, name, "", node.incarnation),
+            *request_entity.accept_writes(request, name, "the same", node.incarnation),
         )
         node.base.deliver(
             node.supervisor,
@@ -430,21 +433,30 @@ class Cluster:
         entry = self.store.get(keys.entity("request", WORKFLOW, request_id))
         return model.decode(model.Request, "request", entry.value) if entry else None
 
-    def run(self, request_ids: tuple[str, ...], limit_s: float = 10_000.0) -> None:
-        """Run until all requests have ended in the store, with mishaps on the way."""
-        while (open_ids := [one for one in request_ids if not self._is_done(one)]) or self.down:
-            assert self.scheduler.now() < limit_s, f"not ended: {open_ids}"
-            self.scheduler.advance(self.rng.choice((0.01, 0.1, 1.0)))
+    def entities(self) -> dict[str, list[model.Request]]:
+        """Return the requests of each ask, as the store has them."""
+        found: dict[str, list[model.Request]] = defaultdict(list)
+        for entry in self.store.range(keys.entities("request", WORKFLOW)):
+            request = model.decode(model.Request, "request", entry.value)
+            found[request.idempotency_key or ""].append(request)
+        return found
+
+    def run(self, asks: tuple[str, ...], limit_s: float = 10_000.0) -> None:
+        """Run until the requests of all asks have ended in the store, with mishaps on the way."""
+        while (missing := self._missing(asks)) or self.down:
+            assert self.scheduler.now() < limit_s, f"not ended: {missing}"
+            self.scheduler.advance(self.rng.choice((0.01, 0.05, 0.2, 1.0)))
             self._interfere()
-            for one in open_ids:
-                if self.entity(one) is None and self.rng.random() < 0.3:
+            found = self.entities()
+            for one in missing:
+                if one not in found and self.rng.random() < 0.3:
                     self.submit(one, self.rng.choice(NAMES))
         self._heal()
         self.scheduler.advance(60.0)
 
-    def _is_done(self, request_id: str) -> bool:
-        request = self.entity(request_id)
-        return request is not None and request.is_done
+    def _missing(self, asks: tuple[str, ...]) -> list[str]:
+        found = self.entities()
+        return [one for one in asks if not any(each.is_done for each in found[one])]
 
     def _interfere(self) -> None:
         for name in [name for name, at in self.down.items() if at <= self.scheduler.now()]:

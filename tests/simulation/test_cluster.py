@@ -12,22 +12,25 @@ import pytest
 
 from jobx.actors.request.events import Adopted, Finished, from_record
 from jobx.kv.requests import event_log
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import NAMES, Cluster
 from tests.simulation.executors import unpack_result
 from tests.simulation.simulator import WORKFLOW
 
 SEEDS = int(os.environ.get("JOBX_SIMULATION_SEEDS", "200"))
 BLOCK = 50
-REQUESTS = ("r0", "r1", "r2")
+ASKS = ("r0", "r1", "r2")
 
 
 def check(cluster: Cluster) -> None:
     """Run requests, and check that each ended once and right, and that nothing is left of them."""
-    for number, name in enumerate(REQUESTS):
-        cluster.submit(name, "abc"[number])
-    cluster.run(REQUESTS)
-    for name in REQUESTS:
-        check_end(cluster, name)
+    for ask, name in zip(ASKS, NAMES, strict=True):
+        cluster.submit(ask, name)
+    cluster.run(ASKS)
+    assert set(cluster.entities()) == set(ASKS)
+    accepted = {one.request_id for (one,) in cluster.entities().values()}
+    assert cluster.opened <= accepted
+    for request_id in accepted:
+        check_end(cluster, request_id)
     assert cluster.store.range("open/") == []
     for node in cluster.nodes.values():
         assert [record.name for record in node.base.tree()] == ["Supervisor (0 open)"]
