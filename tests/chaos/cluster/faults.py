@@ -19,11 +19,12 @@ from tests.chaos.soak.history import History, Struck, Violation
 from tests.chaos.soak.jobs import JOBS
 from tests.chaos.soak.plan import Strike
 from tests.support.authoring import WORKFLOW, handler
-from tests.support.etcd import Etcd
+from tests.support.etcd import Etcd, Member
 from tests.support.proxy import Proxy
 
 #: So long after the store was struck a start may be refused because of it.
 _AFTER_S: Final = 20.0
+_OF_SERVERS: Final = ("kill etcd", "stop etcd", "kill quorum")
 #: Fields of a handler that is stored again.
 _CHANGED: Final = ("description", "handler_type", "source_code", "argument_spec")
 
@@ -145,7 +146,10 @@ class SharedStriker:
         else:
             self._health.strike()
             try:
-                self._strike_store(verb, part, host, last)
+                if strike.fault in _OF_SERVERS:
+                    self._strike_servers(strike.fault, last)
+                else:
+                    self._strike_ways(strike.fault, host, last)
             finally:
                 self._health.heal()
 
@@ -169,31 +173,41 @@ class SharedStriker:
             broker.kill()
             broker.start()
 
-    def _strike_store(self, verb: str, part: str, host: Host, last: Callable[[], None]) -> None:
-        if part == "host":
+    def _strike_ways(self, fault: str, host: Host, last: Callable[[], None]) -> None:
+        """Strike the ways from a host to the store; ``cut host`` also that to its nsqd."""
+        if fault == "cut host":
             _cut([host.mail, *host.store], last)
-        elif verb == "cut":
+        elif fault == "cut etcd":
             _cut(host.store, last)
-        elif verb == "slow":
+        elif fault == "compact etcd":
+            _cut(host.store, last, self._compact)
+        elif fault == "reset etcd":
+            for way in host.store:
+                way.cut()
+        else:
             for way in host.store:
                 way.delay_s = 0.25
             last()
             for way in host.store:
                 way.delay_s = 0.0
-        elif verb == "reset":
-            for way in host.store:
-                way.cut()
-        elif verb == "compact":
-            _cut(host.store, last, self._compact)
+
+    def _strike_servers(self, fault: str, last: Callable[[], None]) -> None:
+        members = self._etcd.members
+        if fault == "kill quorum":
+            self._kill(members[: len(members) // 2 + 1], last)
+        elif fault == "kill etcd":
+            self._kill([self._etcd.leader()], last)
         else:
             leader = self._etcd.leader()
-            leader.signal(signal.SIGSTOP if verb == "stop" else signal.SIGKILL)
+            leader.signal(signal.SIGSTOP)
             last()
-            if verb == "stop":
-                leader.signal(signal.SIGCONT)
-            else:
-                leader.kill()
-                self._etcd.start(leader)
+            leader.signal(signal.SIGCONT)
+
+    def _kill(self, members: Sequence[Member], last: Callable[[], None]) -> None:
+        for member in members:
+            member.kill()
+        last()
+        self._etcd.start(*members)
 
     def _compact(self) -> None:
         """Have the store forget what a watch has not seen yet."""

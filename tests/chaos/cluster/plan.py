@@ -27,6 +27,7 @@ SHARED_FAULTS: Final = {
     "cut nsqd": 2.0,
     "kill etcd": 2.0,
     "stop etcd": 1.0,
+    "kill quorum": 1.0,
     "cut etcd": 2.0,
     "slow etcd": 1.0,
     "reset etcd": 1.0,
