@@ -32,7 +32,7 @@ class Losses(Cluster):
             node.executors.pace_s = 20.0
         self.scheduler.advance(2 * LEASE_S)
         for name in REQUESTS:
-            self.submit(name, "a")
+            self.submit(name, "a", name)
         self.scheduler.advance(0.1)
         assert self.coordinators() == {"a"}
 
