@@ -29,8 +29,8 @@ _SETTLE_S: Final = 120.0
 _REMOVAL_S: Final = 600.0
 #: Farther than any jump of the clock.
 _BEYOND_S: Final = 2 * 86_400.0
-#: Prefixes of keys of which there is one for each node or store.
-_STAYS: Final = ("lives/", "store_id", "blobs_place", "cluster")
+#: Prefixes of keys of which there is one for each node or store, or that sweeps remove much later.
+_STAYS: Final = ("lives/", "store_id", "blobs_place", "cluster", "code/", "plans/")
 #: Leases of a node that runs; that of sweeps runs out later.
 _SWEEPS: Final = "sweeps"
 _RUNS: Final = ("nodes/", _SWEEPS)
