@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from tests.bench import environment, history, languages, table, text, works
+from tests.bench import cluster, environment, history, languages, table, text, works
 from tests.bench.figures import Figure, median
 from tests.bench.running import Runner
 from tests.support import compiled
@@ -50,6 +50,9 @@ _PATH = click.Path(path_type=Path)
 )
 @click.option("--history/--no-history", "history_too", default=True, help="A node with a past.")
 @click.option(
+    "--nodes/--no-nodes", "nodes_too", default=True, help="Three nodes, on etcd and nsqd."
+)
+@click.option(
     "--compiled/--interpreted", "is_compiled", default=True, help="JobX with compiled executors."
 )
 @click.option("--quick", is_flag=True, help="Small sizes: to see that it works.")
@@ -63,6 +66,7 @@ def main(
     wanted: list[str],
     languages_too: bool,
     history_too: bool,
+    nodes_too: bool,
     is_compiled: bool,
     quick: bool,
     json_path: Path,
@@ -90,16 +94,24 @@ def main(
         by_language = list(languages.measure(200 if quick else 2000)) if with_languages else []
         with_history = "jobx" in peers and history_too
         past = list(history.measure(folder, list(history.ROWS), quick)) if with_history else []
+        with_nodes = "jobx" in peers and nodes_too
+        lacking = cluster.missing() if with_nodes else []
+        if lacking:
+            skipped[cluster.THREE] = f"there is no {' and no '.join(lacking)}"
+        is_whole = with_nodes and not lacking
+        nodes = list(cluster.measure(folder, list(cluster.ROWS), quick)) if is_whole else []
     figures = median(item for item in found if isinstance(item, Figure))
     failures = [item for item in found if isinstance(item, str)]
     json_path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [f"{figure.to_json()}\n" for figure in (*figures, *by_language, *past)]
+    lines = [f"{figure.to_json()}\n" for figure in (*figures, *by_language, *past, *nodes)]
     json_path.write_text("".join(lines))
     console.print(table.draw(figures))
     if by_language:
         console.print(languages.draw(by_language))
     if past:
         console.print(history.draw(past))
+    if nodes:
+        console.print(cluster.draw(nodes))
     notes = [f"{peer} was skipped: {reason}" for peer, reason in skipped.items()]
     for note in [*notes, *failures, f"figures are in {json_path}"]:
         console.print(note, markup=False, highlight=False)

@@ -104,6 +104,11 @@ class Server:
         self.ask("GET", "/health/ready")
         self.started_s = time.perf_counter() - began
 
+    @property
+    def pid(self) -> int:
+        """The process that was started, above all others of it."""
+        return self._process.pid
+
     def connect(self) -> http.client.HTTPConnection:
         """Return a connection of its own."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)

@@ -11,6 +11,9 @@ from typing import Self
 from tests.support.processes import descendants
 
 _SAMPLE_S = 0.5
+_LISTENS = "0A"
+#: 127.0.0.1 and ::1, as the kernel writes them.
+_LOOPBACK = {"tcp": "0100007F:", "tcp6": "00000000000000000000000001000000:"}
 _MB = 1 << 20
 
 
@@ -28,6 +31,25 @@ def cpu_s(pid: int) -> float:
     """Return the processor time that a process has used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wide_listeners(pid: int) -> list[str]:
+    """Return the addresses beyond loopback where a process and those below it listen, in hex."""
+    inodes = set()
+    for one in {pid, *descendants(pid)}:
+        for link in Path(f"/proc/{one}/fd").iterdir():
+            try:
+                inodes.add(os.readlink(link))
+            except FileNotFoundError:  # it was closed meanwhile
+                continue
+    found = []
+    for name, loopback in _LOOPBACK.items():
+        for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
+            fields = line.split()
+            is_here = f"socket:[{fields[9]}]" in inodes and fields[3] == _LISTENS
+            if is_here and not fields[1].startswith(loopback):
+                found.append(fields[1])
+    return found
 
 
 class Watch:
