@@ -21,6 +21,8 @@ from jobx.system.disk import born_private, close_to_others, translate
 
 #: The file with the folder's copy of the id.
 ID_NAME: Final = "store_id"
+#: The file with the folder's own id, which no other folder has.
+FOLDER_ID_NAME: Final = "folder_id"
 #: Files that a node has as long as it runs.
 _KEPT: Final = ("jobx.sqlite", "lock", ID_NAME)
 _ID_BYTES: Final = 16
@@ -112,6 +114,23 @@ def confirm_store(store: Store, data_dir: Path, name: str = "jobx.sqlite") -> No
     raise StoreRefused(str(data_dir), reason)
 
 
+def own_id(data_dir: Path) -> str:
+    """Return the id of a folder, which is made at its first use; only its owner may call this.
+
+    Hosts made of one image may have the same name, and their folders the same path.
+
+    Raises:
+        StoreRefused: It cannot be read or written.
+        StoreFull: No room left.
+    """
+    path = data_dir / FOLDER_ID_NAME
+    found = _read(path)
+    if found is None:
+        found = secrets.token_hex(_ID_BYTES).encode()
+        _write(path, found)
+    return found.decode(errors="replace")
+
+
 def _is_emptied(store: Store, data_dir: Path) -> bool:
     """Tell whether there are blobs of workflows that the store does not know."""
     has_blobs = any((data_dir / "blobs").glob("*/*"))
@@ -127,6 +146,7 @@ def _written(data_dir: Path) -> Iterator[Path]:
         "blobs",
         "running",
         ID_NAME,
+        FOLDER_ID_NAME,
     )
     paths = [data_dir, *(data_dir / name for name in names)]
     yield from (path for path in paths if path.exists())

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jobx.config import Settings, StoreSettings
 from jobx.errors import ConfigError
-from jobx.kv import keys
+from jobx.kv import data_folder, keys
 from jobx.kv.blobs import BlobFolder, SharedPlace
 from jobx.kv.changes import Followed
 from jobx.kv.folder_lock import FolderLock
@@ -98,7 +98,9 @@ def sweep_lease(store: Store, settings: Settings) -> Lease | None:
 def _lease(store: Store, settings: Settings, key: str, ttl_s: float) -> Lease | None:
     if is_here(settings):
         return None
-    return leases_of(store).lease(key, f"{socket.gethostname()}:{settings.data_dir}", ttl_s)
+    folder = f"{socket.gethostname()}:{settings.data_dir}"
+    holder = f"{folder} ({data_folder.own_id(settings.data_dir)})"
+    return leases_of(store).lease(key, holder, ttl_s)
 
 
 def leases_of(store: Store) -> Leases:

@@ -23,7 +23,9 @@ GROWTH_BYTES: Final = 24 << 20
 #: Descriptors that may be more: connections that are kept open for a while.
 _DESCRIPTORS: Final = 8
 #: Names in a data folder that is not served.
-_AT_REST: Final = frozenset({"jobx.sqlite", "jobx.sqlite-wal", "store_id", "blobs", "tmp", "lock"})
+_AT_REST: Final = frozenset(
+    {"jobx.sqlite", "jobx.sqlite-wal", "store_id", "folder_id", "blobs", "tmp", "lock"}
+)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,14 @@ def test_an_emptied_store_is_taken_when_blobs_and_id_were_moved_away(
     data_folder.confirm_store(MemoryStore(), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["tmp", "blobs/w", "jobx.sqlite", "running"])
+def test_a_folder_keeps_an_id_that_no_other_folder_has(tmp_path: Path) -> None:
+    first, other = (_folder(tmp_path / name) for name in ("first", "other"))
+    found = data_folder.own_id(first)
+    assert data_folder.own_id(first) == found
+    assert data_folder.own_id(other) != found
+
+
+@pytest.mark.parametrize("name", ["tmp", "blobs/w", "jobx.sqlite", "running", "folder_id"])
 def test_what_may_not_be_written_is_named_with_what_to_do(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
