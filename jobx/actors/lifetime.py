@@ -19,6 +19,9 @@ from jobx.kv.store import Store
 #: A file of this name is in the data folder while a node runs on it.
 RUNNING: Final = "running"
 
+#: Registrations that a life may have; they are numbered from its incarnation on.
+REGISTRATIONS: Final = 1 << 20
+
 
 class Lifetime:
     """Reads the traces of a node's last life, and notes this one. All but ``clock`` blocks.
@@ -45,7 +48,7 @@ class Lifetime:
         last = lives.last(store, node_id)
         self._last_incarnation = last.incarnation
         self.clock = ServiceClock(last, boot_id())
-        self.incarnation = max(last.incarnation + 1, time.time_ns())
+        self.incarnation = max(last.incarnation + REGISTRATIONS, time.time_ns())
         life = lives.Life(incarnation=self.incarnation, capabilities=capabilities)
         self._noted = self.clock.note(life)
         lives.begin(store, node_id, self._noted)

@@ -50,12 +50,12 @@ class Registration:
 
     def renew(self) -> None:
         """Stay registered; raises what ``Lease.renew`` raises."""
-        asked_at = self._now()
-        if self._lease.renew(encode(self._record)):
-            self._held = asked_at if self._held is None else self._held[0], asked_at
-            return
-        self._held = None
-        number = max(self._record.registration + 1, time.time_ns())
-        self._record = replace(self._record, registration=number)
-        self._anew(number)
-        self._lease.renew(encode(self._record))
+        while True:
+            asked_at = self._now()
+            if self._lease.renew(encode(self._record)):
+                self._held = asked_at if self._held is None else self._held[0], asked_at
+                return
+            # Not by the clock: a start that finds it behind would have an older registration.
+            number = self._record.registration + 1
+            self._held, self._record = None, replace(self._record, registration=number)
+            self._anew(number)

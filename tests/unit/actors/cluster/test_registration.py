@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import msgspec
+import pytest
 
 from jobx.actors.cluster.members import NodeRecord
 from jobx.actors.cluster.registration import Registration
+from jobx.actors.lifetime import Lifetime
+from jobx.kv.memory import MemoryStore
 
 
 class FakeLease:
-    """Notes what it shows; ``is_lost``: the next renewal finds it lost."""
+    """Notes what it shows; ``losses``: so many of the next renewals find it lost."""
 
     def __init__(self) -> None:
         self.shown: list[NodeRecord] = []
-        self.is_lost = False
+        self.losses = 0
 
     def acquire(self) -> None: ...
 
@@ -19,8 +25,8 @@ class FakeLease:
 
     def renew(self, value: str | None = None) -> bool:
         self.shown.append(msgspec.json.decode(value or "", type=NodeRecord))
-        was_lost, self.is_lost = self.is_lost, False
-        return not was_lost
+        self.losses -= 1
+        return self.losses < 0
 
 
 def test_a_node_shows_its_record() -> None:
@@ -35,16 +41,30 @@ def test_a_node_shows_its_record() -> None:
 def test_a_node_whose_lease_was_lost_registers_anew() -> None:
     lease, anew = FakeLease(), list[int]()
     registration = Registration(lease, NodeRecord(5, "there:1"), anew.append)
-    lease.is_lost = True
+    lease.losses = 1
     registration.renew()
     (number,) = anew
     assert number > 5
     assert lease.shown[-1] == NodeRecord(number, "there:1")
 
 
-def test_registrations_grow_though_the_clock_steps_back() -> None:
-    lease, anew, future = FakeLease(), list[int](), 1 << 62
-    registration = Registration(lease, NodeRecord(future, "there:1"), anew.append)
-    lease.is_lost = True
+def test_a_lease_that_is_lost_again_is_shown_by_a_further_registration() -> None:
+    lease, anew = FakeLease(), list[int]()
+    registration = Registration(lease, NodeRecord(5, "there:1"), anew.append)
+    lease.losses = 2
     registration.renew()
-    assert anew == [future + 1]
+    assert anew == [6, 7]
+    assert lease.shown[-1] == NodeRecord(7, "there:1")
+
+
+def test_registrations_of_a_life_are_older_than_the_next_life_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, lease, anew = MemoryStore(), FakeLease(), list[int]()
+    registration = Registration(
+        lease, NodeRecord(Lifetime("n", store, tmp_path).incarnation), anew.append
+    )
+    lease.losses = 9
+    registration.renew()
+    monkeypatch.setattr(time, "time_ns", lambda: 1)
+    assert Lifetime("n", store, tmp_path).incarnation > max(anew)
