@@ -67,6 +67,8 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     executors: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
     #: Capabilities that this node offers.
     capabilities: tuple[str, ...] = ("general",)
+    #: It takes and coordinates requests, and other nodes run their handlers.
+    front_end: bool = False
     #: How long a stopping node waits for running work.
     drain_s: PositiveFloat = 10.0
     #: A node or web server that hangs for this long is killed and restarted.
@@ -403,7 +405,12 @@ class Settings(Section, frozen=True, kw_only=True):
     @property
     def executor_count(self) -> int:
         """Executor processes to start."""
-        return self.node.executors or (os.cpu_count() or 1)
+        return 0 if self.node.front_end else self.node.executors or (os.cpu_count() or 1)
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """Capabilities that this node offers."""
+        return () if self.node.front_end else self.node.capabilities
 
 
 def without_secrets(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:

@@ -169,13 +169,17 @@ class Described(Struct, frozen=True):
 
 
 class Run(Struct, frozen=True):
-    """Run one work frame in an executor; the answer is Ran or Lost."""
+    """Run one work frame in an executor; the answer is Ran or Lost.
+
+    ``requires`` is what its node must offer; it is not sent to that node.
+    """
 
     ticket: int
     key: RequestKey
     frame: dict[str, Any]
     versions: tuple[str, ...]
     time_limit_s: float
+    requires: tuple[str, ...] = ()
 
 
 class Pull(Struct, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from functools import partial
@@ -226,7 +226,7 @@ class Node:
         name = name_of(settings)
         await self._in_background(lambda: check_at_start(self._store, data_dir, name))
         await in_daemon("blobs", lambda: join(settings, self._store, self._shared, self._id))
-        offered = settings.node.capabilities
+        offered = settings.capabilities
         self._life = await self._in_background(
             lambda: Lifetime(self._id, self._store, data_dir, offered)
         )
@@ -336,7 +336,7 @@ class Node:
             LoopScheduler(loop),
             node_id=self._id,
             incarnation=self._life.incarnation,
-            capabilities=dict.fromkeys(self._settings.node.capabilities, True),
+            capabilities=dict.fromkeys(self._settings.capabilities, True),
             services=None,
             root_exited=self._root_exited,
         )
@@ -379,6 +379,7 @@ class Node:
             notify=self._notifier.notify,
             deliver=self._deliverer.begin,
             budget=OpenBudget(settings.requests.max_open_bytes or processes.limit_bytes() // 8),
+            others=self._others,
             is_lost=self._is_lost,
         )
         system = ActorSystem(systemBase=self._base, transientUnique=True)
@@ -407,6 +408,7 @@ class Node:
             self._store_trouble,
             lambda: self._place_health.trouble,
             lambda: self._executors.trouble,
+            lambda: self._membership.trouble if self._membership is not None else None,
         ]
         readiness = Readiness(checks, self._probe)
         parts = self._supervisor, self._executors, self._services.left
@@ -559,6 +561,9 @@ class Node:
         ticket, future = self._answers.probe()
         self._base.deliver(self._supervisor, Probe(self._listener, ticket))
         return future
+
+    def _others(self, workflow: str, gone_s: float) -> Collection[frozenset[str]] | None:
+        return self._membership.others(workflow, gone_s) if self._membership is not None else ()
 
     def _store_trouble(self) -> str | None:
         stalled = self._log.stalled

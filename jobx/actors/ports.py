@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from thespian.actors import ActorAddress
 
@@ -13,9 +13,14 @@ from jobx.actors.budget import OpenBudget
 from jobx.actors.left_open import LeftOpen
 from jobx.actors.messages import Pull, RequestKey, Run
 from jobx.actors.notification import Notification
+from jobx.actors.request.capabilities import missing_everywhere
 from jobx.config import Settings
 from jobx.kv.requests.lives import OpenRequest
 from jobx.kv.store import Write
+from jobx.model import PlanStep
+
+#: A request that has begun waits so long for a node that is gone, with what it offered.
+GONE_S: Final = 60.0
 
 if TYPE_CHECKING:
     from jobx.kv.blobs import BlobFolder
@@ -75,6 +80,11 @@ class Executors(Protocol):
         """
 
 
+def _nobody(_workflow: str, _gone_s: float) -> tuple[frozenset[str], ...]:
+    """Name no other nodes."""
+    return ()
+
+
 def _ignore(_: object) -> None:
     """Do nothing."""
 
@@ -91,6 +101,8 @@ class Services:
         deliver: Delivers the result of a finished request, if it has a destination.
         budget: The memory budget of open requests.
         left: Requests that this node leaves to a newer JobX.
+        others: What each other node offers that runs a workflow, or did so many seconds ago; None
+            while it is not known who they are.
         is_lost: Tells whether a node is lost, so that others may adopt its requests.
     """
 
@@ -107,4 +119,17 @@ class Services:
     deliver: Callable[[RequestKey], None] = _ignore
     budget: OpenBudget = field(default_factory=lambda: OpenBudget(sys.maxsize))
     left: LeftOpen = field(default_factory=LeftOpen)
+    others: Callable[[str, float], Collection[frozenset[str]] | None] = _nobody
+
+    def missing(self, workflow: str, step: PlanStep, *, is_begun: bool = False) -> str | None:
+        """Return what of a step no node offers; None if one offers all of it.
+
+        If the request has begun, nodes that may soon be back count, too.
+        """
+        others = self.others(workflow, GONE_S if is_begun else 0.0)
+        if others is None and is_begun:
+            return None
+        own = frozenset(self.settings.capabilities)
+        return missing_everywhere(step, (own, *(others or ())))
+
     is_lost: Callable[[str], bool] = lambda _: True

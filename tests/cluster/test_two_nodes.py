@@ -124,3 +124,15 @@ def test_a_node_of_another_cluster_is_refused_by_name(two: Cluster) -> None:
     assert "setting cluster.key: the other nodes of the cluster 'jobx' have another key" in said
     said = two.refusal("c", JOBX_CLUSTER_NAME="other")
     assert "setting cluster.name: its store belongs to the cluster 'jobx'" in said
+
+
+def test_a_front_end_has_all_handlers_run_elsewhere(
+    tmp_path: Path, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with cluster("broker", tmp_path, etcd, monkeypatch) as found:
+        found.start("b")
+        front = found.start("a", JOBX_NODE_FRONT_END="true")
+        eventually(lambda: front.ask("GET", "/health/ready", None, 10.0, {}).status == 200, 60.0)
+        answer = post_wide(front)
+        assert answer.pairs == TOTAL
+        assert set(places(front, answer)) == {"b"}

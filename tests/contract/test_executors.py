@@ -10,7 +10,6 @@ import asyncio
 import os
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from jobx.actors.coordination.work_frames import FrameBuilder
 from jobx.actors.executors import rebalancing
 from jobx.actors.executors.pool import ExecutorPool
 from jobx.actors.executors.processes import ExecutorProcesses
+from jobx.actors.executors.rebalancing import Away
 from jobx.actors.messages import Lost, Ran, RequestKey, Run, SuspendedLost, TakenBack
 from jobx.actors.ports import Executors, Services
 from jobx.actors.request.decisions import RunMappers
@@ -97,12 +97,15 @@ class Stage:
         builder = FrameBuilder(REQUEST, state, cast("Services", services))
         return builder, RunMappers(state.tree.chunks[1], 1, len(packed))
 
-    def run(self, *items: list[Any], owner: Address = OWNER) -> int:
+    def run(
+        self, *items: list[Any], owner: Address = OWNER, requires: tuple[str, ...] = ("general",)
+    ) -> int:
         """Run a batch of mappers, whose vertices begin at 1; return its ticket."""
         builder, batch = self.builder(*items)
         run = builder.mappers(next(self.tickets), batch)
         frame = {**run.frame, "chunk_pairs": CHUNK_PAIRS}
-        self.executors.run(Run(run.ticket, KEY, frame, run.versions, run.time_limit_s), owner)
+        again = Run(run.ticket, KEY, frame, run.versions, run.time_limit_s, requires)
+        self.executors.run(again, owner)
         return run.ticket
 
     def pull(self, vertex: int, owner: Address = OWNER) -> int:
@@ -321,7 +324,8 @@ def lent(tmp_path: Path) -> Iterator[Stage]:
 
 
 def borrow(stage: Stage, idle: int) -> None:
-    cast("ExecutorPool", stage.executors).borrow(idle, lambda: Counter({KEY.workflow: idle}))
+    away = [Away(KEY.workflow, frozenset({"general"}), idle)]
+    cast("ExecutorPool", stage.executors).borrow(idle, lambda: away)
 
 
 def lost(stage: Stage) -> list[int]:
@@ -382,6 +386,19 @@ def test_work_that_is_too_large_for_the_way_stays(
     lent.until(lambda: lost(lent))
     assert lost(lent) == [small]
     assert large
+
+
+def test_work_that_no_executor_here_can_do_waits_for_a_node_that_can(lent: Stage) -> None:
+    pool = cast("ExecutorPool", lent.executors)
+    theirs = lent.run(["return", 1], requires=("gpu",))
+    borrow(lent, 1)  # of a node that cannot do it
+    lent.pass_time()
+    assert (lost(lent), pool.waiting, pool.queued) == ([], 0, 1)
+    assert pool.foreign() == {("w", frozenset({"gpu"}))}
+    pool.borrow(1, lambda: [Away(KEY.workflow, frozenset({"gpu"}), 1)])
+    lent.until(lambda: lost(lent))
+    assert lost(lent) == [theirs]
+    assert pool.foreign() == set()
 
 
 def test_work_of_another_node_stays(lent: Stage) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from thespian.actors import Actor
@@ -40,6 +40,8 @@ def check(settings: Settings) -> None:
     if not settings.bridge.nsqd:
         if settings.node.id != ALONE:
             raise ConfigError("node.id", repr(settings.node.id), "is used with bridge.nsqd only")
+        if settings.node.front_end:
+            raise ConfigError("node.front_end", "true", "needs other nodes, so bridge.nsqd")
         return
     needed = {
         "node.id": settings.node.id if settings.node.id != ALONE else "",
@@ -88,14 +90,14 @@ class Membership:
             registration=incarnation,
             nsqd=settings.bridge.nsqd,
             workflows=settings.node.workflows,
-            capabilities=settings.node.capabilities,
+            capabilities=settings.capabilities,
             slots=settings.executor_count,
             version=__version__,
             is_heir=True,
         )
         node, cluster = settings.node, settings.cluster
         self._peers = Peers(
-            node.id, node.capabilities, pool, transport, base.scheduler, more_room=more_room
+            node.id, settings.capabilities, pool, transport, base.scheduler, more_room=more_room
         )
         self._bridge = Bridge(
             base,
@@ -140,6 +142,17 @@ class Membership:
     def serve(self, workflows: Iterable[str]) -> None:
         """Work with others on these workflows, of those that this node runs."""
         self._peers.serve(filter(self._record.runs, workflows))
+
+    def others(self, workflow: str, gone_s: float) -> Collection[frozenset[str]] | None:
+        """Return what each other node offers that runs a workflow; see ``Services.others``."""
+        return self._peers.others(workflow, gone_s)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why a node without executors is of no use now."""
+        if not self._settings.node.front_end or self._peers.has_any:
+            return None
+        return "this front end reaches no other node, so no handler can run"
 
     def _heard(self, lane: Lane, note: Note) -> None:
         if isinstance(note, Ask | Answer):

@@ -13,9 +13,10 @@ from jobx.actors.bridge.codec import Note, Offer, Wants
 from jobx.actors.bridge.transport import Lane, Transport
 from jobx.actors.cluster import lending
 from jobx.actors.cluster.lending import Load
-from jobx.actors.cluster.members import Member, losses
-from jobx.actors.executors.rebalancing import may_leave
+from jobx.actors.cluster.members import Member, NodeRecord, losses
+from jobx.actors.executors.rebalancing import Away, may_leave
 from jobx.actors.messages import Run
+from jobx.actors.ports import GONE_S
 from jobx.actors.runtime.placement import Creation
 from jobx.actors.runtime.scheduler import Scheduler, Timer
 
@@ -35,15 +36,18 @@ class Pool(Protocol):
         """Executors of this node that can take work now."""
 
     @property
-    def queued(self) -> int:
-        """Work frames that wait for an executor."""
+    def waiting(self) -> int:
+        """Work frames that wait for an executor of this node."""
+
+    def foreign(self) -> Collection[tuple[str, frozenset[str]]]:
+        """Return the workflows of work that only others can do, with what it requires."""
 
     @property
     def is_divisible(self) -> bool:
         """Whether others could do a part of what is at work, and sooner."""
 
-    def borrow(self, count: int, idle: Callable[[], Counter[str]]) -> None:
-        """Use so many executors of other nodes; ``idle`` counts the idle ones by workflow."""
+    def borrow(self, count: int, idle: Callable[[], Sequence[Away]]) -> None:
+        """Use so many executors of other nodes; ``idle`` returns the idle ones."""
 
     def give_back(self) -> None:
         """Let other nodes have their waiting work back, unless an executor here will take it."""
@@ -88,7 +92,10 @@ class Peers:
         self._transport = transport
         self._scheduler = scheduler
         self._more_room = more_room
-        self._members: dict[str, Member] = {}
+        #: None: they are not known yet.
+        self._members: dict[str, Member] | None = None
+        #: What nodes offered that are gone, and since when.
+        self._gone: dict[str, tuple[NodeRecord, float]] = {}
         self._workflows: set[str] = set()
         self._rests_until: dict[Lane, float] = {}
         #: When a batch of a workflow was last created here.
@@ -102,8 +109,17 @@ class Peers:
 
     def saw(self, members: dict[str, Member]) -> None:
         """Take up who is in the cluster now."""
-        for loss in losses(self._members, members):
+        before = self._members or {}
+        for loss in losses(before, members):
             self.bridge.lose(loss.node_id, loss.registration, "its registration ended")
+        now = self._scheduler.now()
+        for name in before.keys() - members.keys():
+            self._gone[name] = before[name].record, now
+        self._gone = {
+            name: gone
+            for name, gone in self._gone.items()
+            if name not in members and now < gone[1] + GONE_S
+        }
         self._members = members
         self._transport.reach({name: member.record.nsqd for name, member in members.items()})
         self._connect()
@@ -115,8 +131,23 @@ class Peers:
             self.bridge.open(workflow)
         self._connect()
 
+    def others(self, workflow: str, gone_s: float) -> list[frozenset[str]] | None:
+        """Return what each other node offers that runs a workflow; see ``Services.others``."""
+        if self._members is None:
+            return None
+        now = self._scheduler.now()
+        records = [m.record for name, m in self._members.items() if name != self._node_id]
+        records += [record for record, since in self._gone.values() if now < since + gone_s]
+        return [frozenset(one.capabilities) for one in records if one.runs(workflow)]
+
+    @property
+    def has_any(self) -> bool:
+        """Whether a peer with executors answers."""
+        members = self._members or {}
+        return any(lane.peer in members and members[lane.peer].record.slots for lane in self._up)
+
     def _connect(self) -> None:
-        for name, (record, _) in self._members.items():
+        for name, (record, _) in (self._members or {}).items():
             if name != self._node_id:
                 for workflow in filter(record.runs, self._workflows):
                     self.bridge.connect(Lane(name, workflow))
@@ -125,7 +156,7 @@ class Peers:
         """Lend and borrow nothing more."""
         self._is_closed = True
         self._offered.clear()
-        self._pool.borrow(0, Counter)
+        self._pool.borrow(0, list)
         if self._timer is not None:
             self._timer.cancel()
 
@@ -136,22 +167,27 @@ class Peers:
             return None
         workflow = run.key.workflow
         self._used_at[workflow] = self._scheduler.now()
-        if not self._up or not may_leave(run.frame):
+        is_foreign = not self._capabilities.issuperset(run.requires)
+        if not self._up or not (is_foreign or may_leave(run.frame)):
             return None
-        load = self._load()
+        load = Load(0, 0) if is_foreign else self._load()
         if load.own + 1 >= load.usable:  # with this one
             self._look_soon()
         offered = {
-            lane: count for lane, count in self._offered.items() if self._may_run(lane, workflow)
+            lane: count
+            for lane, count in self._offered.items()
+            if lane.workflow == workflow and self._takes(lane, run.requires)
         }
         used = Counter({lane: self.bridge.children(lane) for lane in offered})
         return lending.choose(load, offered, used)
 
-    def _may_run(self, lane: Lane, workflow: str) -> bool:
-        """Whether a peer can do whatever this node can, in a workflow."""
-        member = self._members.get(lane.peer)
-        is_able = member is not None and self._capabilities <= set(member.record.capabilities)
-        return is_able and lane.workflow == workflow and self.bridge.has_room(lane)
+    def _takes(self, lane: Lane, requires: Iterable[str]) -> bool:
+        """Whether a peer offers what work requires, and can be sent some."""
+        return self.bridge.has_room(lane) and self._offers(lane).issuperset(requires)
+
+    def _offers(self, lane: Lane) -> frozenset[str]:
+        member = (self._members or {}).get(lane.peer)
+        return frozenset(member.record.capabilities if member is not None else ())
 
     def heard(self, lane: Lane, note: Note) -> None:
         """Take what a peer tells."""
@@ -186,14 +222,14 @@ class Peers:
         if not self._is_closed:
             self._pool.borrow(sum(self._offered.values()), self._idle)
 
-    def _idle(self) -> Counter[str]:
-        """Count the offered executors that have no batch, by workflow."""
-        idle: Counter[str] = Counter()
-        for lane, count in self._offered.items():
-            free = count - self.bridge.children(lane)
-            if free > 0 and self._may_run(lane, lane.workflow):
-                idle[lane.workflow] += free
-        return idle
+    def _idle(self) -> list[Away]:
+        """Return the offered executors that have no batch."""
+        free = {lane: count - self.bridge.children(lane) for lane, count in self._offered.items()}
+        return [
+            Away(lane.workflow, self._offers(lane), count)
+            for lane, count in free.items()
+            if count > 0 and self.bridge.has_room(lane)
+        ]
 
     def _look_soon(self) -> None:
         if self._timer is None and not self._is_closed:
@@ -209,15 +245,22 @@ class Peers:
         wants = lending.wants(load, sum(used.values()))
         rested = [lane for lane in self._wanting if now >= self._rests_until.get(lane, now)]
         offers = lending.offers(load, rested)
-        waiting = self._pool.workflows() if wants else ()
+        waiting, foreign = self._pool.workflows() if wants else (), self._pool.foreign()
         for lane in tuple(self._up):  # one may break
             was_used = now - self._used_at.get(lane.workflow, -QUIET_S) < QUIET_S
             is_used = used[lane] > 0 or lane.workflow in waiting or was_used
-            self._tell(lane, offers.get(lane, 0), is_wanted=wants and is_used)
+            is_wanted = (wants and is_used) or self._is_needed(lane, foreign)
+            self._tell(lane, offers.get(lane, 0), is_wanted=is_wanted)
         if not load.slots and self.bridge.hosted:  # no peer sends it back, after this offer of none
             self._pool.give_back()
-        if load.own >= load.slots or self._wanting or any(used.values()) or self.bridge.hosted:
+        is_busy = load.own >= load.slots or foreign or self.bridge.hosted
+        if is_busy or self._wanting or any(used.values()):
             self._timer = self._scheduler.call_later(LOOK_S, self._look)
+
+    def _is_needed(self, lane: Lane, foreign: Iterable[tuple[str, frozenset[str]]]) -> bool:
+        """Whether a peer can do waiting work that this node cannot."""
+        kinds = [requires for workflow, requires in foreign if workflow == lane.workflow]
+        return any(map(self._offers(lane).issuperset, kinds))
 
     def _tell(self, lane: Lane, count: int, *, is_wanted: bool) -> None:
         before = self._told.get(lane, (False, 0))
@@ -235,6 +278,6 @@ class Peers:
             own_at_work += len(hosted) - sum(hosted)
             lent += hosted[0]
         hosted_waiting = max(0, self.bridge.hosted - hosted_at_work)
-        own_waiting = max(0, self._pool.queued - hosted_waiting)
+        own_waiting = max(0, self._pool.waiting - hosted_waiting)
         own = own_at_work + own_waiting
         return Load(self._pool.own_slots, own, self._pool.is_divisible, lent)

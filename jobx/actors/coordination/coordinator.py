@@ -94,7 +94,7 @@ class Coordinator(LoopActor):
         self.state = RequestState(begin.plan)
         self._journal = Journal(self.node, self.myAddress, begin.request, self.state)
         self._pace = Pace()
-        self._reports = ExecutorReports(self._journal, self.state, self._pace, self.node.settings)
+        self._reports = ExecutorReports(self._journal, self.state, self._pace, self.node)
         self._frames = FrameBuilder(begin.request, self.state, self.node)
         self._started: dict[int, _Started] = {}
         self._nodes_lost: dict[int, set[tuple[object, ...]]] = {}

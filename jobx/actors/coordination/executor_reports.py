@@ -12,14 +12,13 @@ from jobx import values
 from jobx.actors.coordination.journal import Journal
 from jobx.actors.executor_failures import KEEPER_GONE, unread
 from jobx.actors.messages import Lost
-from jobx.actors.request.capabilities import missing_capability
+from jobx.actors.ports import Services
 from jobx.actors.request.decisions import Pace, RunMappers, RunReducer, Work, chunk_of
 from jobx.actors.request.events import Done, Failed, Kind, Mapped, Notes, Retried
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.retry import next_delay_s
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import COMBINER, MAPPER, Chunk, Target
-from jobx.config import Settings
 from jobx.errors import InvalidInput
 from jobx.model import Failure, HandlerRef, PlanStep, Retry
 from jobx.payload import Payload, cut, unpack_offsets
@@ -40,15 +39,13 @@ QUOTED_CHARACTERS: Final = 200
 class ExecutorReports:
     """Turns answers of executors into events of one request."""
 
-    def __init__(
-        self, journal: Journal, state: RequestState, pace: Pace, settings: Settings
-    ) -> None:
+    def __init__(self, journal: Journal, state: RequestState, pace: Pace, node: Services) -> None:
         self._journal = journal
         self._state = state
         self._plan = state.plan
         self._pace = pace
-        self._limits = settings.requests
-        self._capabilities = frozenset(settings.node.capabilities)
+        self._node = node
+        self._limits = node.settings.requests
 
     def take(self, work: Work, actor: ActorAddress, segment: Segment, node: str = "") -> None:
         """Take one segment of an answer; ``node`` is where it comes from, if not from this one."""
@@ -232,7 +229,8 @@ class ExecutorReports:
         if 0 < limits.max_invocations < self._state.tree.mapped_count + count:
             text = f"the request has more than {limits.max_invocations} invocations"
             return Failure(kind="limit", type="TooManyInvocations", message=text)
-        missing = missing_capability(self._plan.steps[step], self._capabilities)
+        workflow = self._journal.key.workflow
+        missing = self._node.missing(workflow, self._plan.steps[step], is_begun=True)
         if missing is not None:
             text = f"no node offers the capability {missing!r} that step {step!r} requires"
             return Failure(kind="capability", type="NoCapability", message=text)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from jobx import model
 from jobx.actors.messages import Pull, RequestKey, Run
 from jobx.actors.ports import Services
+from jobx.actors.request.capabilities import required
 from jobx.actors.request.decisions import BATCH_LIMIT_S, CHUNK_PAIRS, RunMappers, RunReducer
 from jobx.actors.request.state import PARTITIONS, RequestState
 from jobx.actors.request.tree import COMBINER, MAPPER, ROOT
@@ -67,7 +68,7 @@ class FrameBuilder:
         versions = [step.mapper.version, step.reducer.version]
         if combiner is not None:
             versions.insert(1, combiner)
-        return self._run(ticket, frame, tuple(versions))
+        return self._run(ticket, frame, tuple(versions), required(step))
 
     def reducer(self, ticket: int, work: RunReducer) -> Run:
         """Return the work frame of one partition of a reducer."""
@@ -84,7 +85,7 @@ class FrameBuilder:
             "partitions": work.partitions,
             "session": branch.session,
         }
-        return self._run(ticket, frame, (reducer.version,))
+        return self._run(ticket, frame, (reducer.version,), (reducer.required_capability,))
 
     def pull(self, ticket: int, vertex: int) -> Pull:
         """Return the work frame that pulls the next chunk of a suspended mapper."""
@@ -108,8 +109,14 @@ class FrameBuilder:
             return 0
         return SMALL_BYTES if held_bytes > HELD_BYTES else self._inline_bytes
 
-    def _run(self, ticket: int, frame: dict[str, Any], versions: tuple[str, ...]) -> Run:
-        return Run(ticket, self._key, frame, versions, frame["time_limit_s"])
+    def _run(
+        self,
+        ticket: int,
+        frame: dict[str, Any],
+        versions: tuple[str, ...],
+        requires: tuple[str, ...],
+    ) -> Run:
+        return Run(ticket, self._key, frame, versions, frame["time_limit_s"], requires)
 
     def _later_limits(self, step: PlanStep) -> dict[str, float]:
         """Return the time limits of combiner and reducer in a mapper's trip, where they differ."""

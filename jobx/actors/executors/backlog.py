@@ -60,6 +60,10 @@ class Queue:
         turns = self._workflows.get(workflow)
         return turns.requests.keys() if turns else ()
 
+    def names(self) -> Collection[str]:
+        """Return the workflows with waiting work."""
+        return self._workflows.keys()
+
     def own(self) -> set[str]:
         """Return the workflows with waiting work of requests of this node."""
         return {
@@ -128,20 +132,50 @@ class Queue:
 
 
 class Backlog:
-    """Waiting work, in two queues: short work, and work that is known to take long."""
+    """Waiting work: short work, work that is known to take long, and foreign work.
+
+    Attributes:
+        foreign: Work that only other nodes can do, by what it requires.
+    """
 
     def __init__(self) -> None:
         self.short = Queue()
         self.long = Queue(is_long=True)
+        self.foreign: dict[frozenset[str], Queue] = {}
 
     def __len__(self) -> int:
+        return self.count + sum(map(len, self.foreign.values()))
+
+    @property
+    def count(self) -> int:
+        """Number of items that can be done here."""
         return self.short.count + self.long.count
+
+    def add(self, item: WorkItem, *, first: bool = False) -> None:
+        """Add work; ``first``: before the other work of its request."""
+        if item.foreign:
+            queue = self.foreign.setdefault(item.foreign, Queue())
+        else:
+            queue = self.long if item.is_long else self.short
+        queue.add(item, first=first)
+
+    def foreign_kinds(self) -> set[tuple[str, frozenset[str]]]:
+        """Return the workflows of foreign work, with what it requires."""
+        self.foreign = {requires: queue for requires, queue in self.foreign.items() if queue.count}
+        return {(name, words) for words, queue in self.foreign.items() for name in queue.names()}
+
+    def own(self) -> set[str]:
+        """Return the workflows with waiting work of requests of this node."""
+        return set().union(*(queue.own() for queue in self._queues()))
+
+    def _queues(self) -> list[Queue]:
+        return [self.short, self.long, *self.foreign.values()]
 
     def take_if(self, is_wanted: Callable[[WorkItem], bool]) -> list[WorkItem]:
         """Remove and return all items of a kind; looks at all of them."""
-        return self.short.take_if(is_wanted) + self.long.take_if(is_wanted)
+        return [item for queue in self._queues() for item in queue.take_if(is_wanted)]
 
     def drop(self, key: RequestKey, owner: ActorAddress) -> None:
         """Forget all that waits of an owner, whose request is known."""
-        self.short.drop(key, owner)
-        self.long.drop(key, owner)
+        for queue in self._queues():
+            queue.drop(key, owner)

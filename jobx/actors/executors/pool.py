@@ -9,8 +9,8 @@ sooner is recalled (``sharing.py``, ``rebalancing.py``).
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from jobx.actors.executors import overdue, rebalancing
 from jobx.actors.executors.answers import fault_in
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.processes import ExecutorProcesses, late
+from jobx.actors.executors.rebalancing import Away
 from jobx.actors.executors.sending import Code, Deliver, Sending
 from jobx.actors.executors.sharing import Sharing
 from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost
@@ -65,6 +66,7 @@ class ExecutorPool:
         notify: Callable[[Notification], None],
     ) -> None:
         self._borrowed = 0
+        self._offered = frozenset(settings.capabilities)
         self._count = settings.executor_count
         self._node_id = node_id
         self._deliver = deliver
@@ -89,15 +91,15 @@ class ExecutorPool:
 
     @property
     def slots(self) -> int:
-        """Number of executors, with those of other nodes that this one may use."""
-        return self._count + self._borrowed
+        """Number of executors, with those of other nodes that this one may use; at least 1."""
+        return max(1, self._count + self._borrowed)
 
-    def borrow(self, count: int, idle: Callable[[], Counter[str]]) -> None:
+    def borrow(self, count: int, idle: Callable[[], Sequence[Away]]) -> None:
         """Use executors of other nodes, too.
 
         Args:
             count: How many may be used.
-            idle: Counts those of them that are idle, by workflow.
+            idle: Returns those of them that are idle.
         """
         self._borrowed = count
         self._sharing.elsewhere = idle if count else None
@@ -112,7 +114,7 @@ class ExecutorPool:
 
     @property
     def _is_out(self) -> bool:
-        return self._is_draining or self.trouble is not None
+        return self._is_draining or self.trouble is not None or not self._count
 
     def give_back(self) -> None:
         """Let other nodes have their waiting work back, unless an executor here will take it."""
@@ -135,7 +137,16 @@ class ExecutorPool:
         """Return the workflows with work of requests of this node."""
         items = (item for executor in self._executors for item in executor.work.values())
         at_work = {item.key.workflow for item in items if not Address.is_hosted(item.owner)}
-        return at_work | self._sharing.workflows()
+        return at_work | self._sharing.backlog.own()
+
+    def foreign(self) -> set[tuple[str, frozenset[str]]]:
+        """Return the workflows of work that only other nodes can do, with what it requires."""
+        return self._sharing.backlog.foreign_kinds()
+
+    @property
+    def waiting(self) -> int:
+        """Number of work frames that wait for an executor of this node."""
+        return self._sharing.backlog.count + len(self._sending)
 
     @property
     def queued(self) -> int:
@@ -155,6 +166,9 @@ class ExecutorPool:
     def run(self, work: Run, owner: ActorAddress) -> None:
         """Run a work frame as soon as an executor has room; ``owner`` hears Ran or Lost."""
         item = WorkItem(work.ticket, work.key, work.frame, work.versions, work.time_limit_s, owner)
+        item.requires = work.requires
+        if not self._offered.issuperset(work.requires):
+            item.foreign = frozenset(work.requires)
         self._sharing.add(item)
         self._sharing.pump()
 

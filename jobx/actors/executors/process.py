@@ -33,6 +33,8 @@ class WorkItem(Struct, eq=False):
         unstarted: How often an executor died before it came to this item.
         returned: How often an executor gave it back before starting it.
         is_long: Its invocations are known to take long.
+        requires: What its node must offer.
+        foreign: What its node must offer, if this one does not; empty if it does.
         code: The fields of a ``load`` frame for each of its versions.
         abandoned_at: When it lost its owner, monotonic seconds; 0 if it has one.
     """
@@ -50,6 +52,8 @@ class WorkItem(Struct, eq=False):
     abandoned_at: float = 0.0
     returned: int = 0
     is_long: bool = False
+    requires: tuple[str, ...] = ()
+    foreign: frozenset[str] = frozenset()
     code: dict[str, dict[str, Any]] = {}
 
     @property

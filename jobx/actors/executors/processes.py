@@ -100,6 +100,8 @@ class ExecutorProcesses:
         self._loop = asyncio.get_running_loop()
         shutil.rmtree(self._temp_dir, ignore_errors=True)
         create_folder(self._temp_dir)
+        if not self._count:
+            return
         self._fork_server.start(self._loop)
         for _ in range(self._count):
             self._spawn()
@@ -128,7 +130,9 @@ class ExecutorProcesses:
 
     @property
     def trouble(self) -> str | None:
-        """Why there is no executor; None if there is one."""
+        """Why there is no executor; None if there is one, or there is to be none."""
+        if not self._count:
+            return None
         if not self._fork_server.is_up:
             return "the fork server of the executors is gone"
         if self._unanswered > DOUBT_LOOKS:

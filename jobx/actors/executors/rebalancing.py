@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -35,6 +35,31 @@ MAX_AWAY_BYTES: Final = 256 << 10
 TURN_S: Final = 0.03
 #: After this, an executor has seen a recall, whatever it was about to start.
 SETTLE_S: Final = 0.02
+
+
+class Away(NamedTuple):
+    """Executors of another node that may be used.
+
+    Attributes:
+        workflow: What they may be used for.
+        offered: The capabilities of the node.
+        idle: How many of them are idle.
+    """
+
+    workflow: str
+    offered: frozenset[str]
+    idle: int
+
+    def takes(self, item: WorkItem) -> bool:
+        """Whether waiting work may go there; if it is of another node, that one looks for others.
+
+        Foreign work must leave, however large it is.
+        """
+        if Address.is_hosted(item.owner) or item.key.workflow != self.workflow:
+            return False
+        return self.offered.issuperset(item.requires) and (
+            bool(item.foreign) or may_leave(item.frame)
+        )
 
 
 class Load(Struct, frozen=True, eq=False):
@@ -73,9 +98,13 @@ class Load(Struct, frozen=True, eq=False):
     @property
     def is_worth_leaving(self) -> bool:
         """Whether a recall would affect work of this node that is worth a way to another one."""
-        first = [self.front] if self.left else self.behind
-        is_ours = any(not Address.is_hosted(item.owner) for item in first)
+        is_ours = any(not Address.is_hosted(item.owner) for item in self.leaving)
         return is_ours and self.remaining_s > WORTH_AWAY_S
+
+    @property
+    def leaving(self) -> list[WorkItem]:
+        """The work that would leave for another node first."""
+        return [self.front] if self.left else self.behind
 
     @property
     def is_settling(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from thespian.actors import ActorAddress
@@ -16,6 +16,7 @@ from jobx.actors.executors.backlog import Backlog, Queue
 from jobx.actors.executors.paces import Paces
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.processes import ExecutorProcesses
+from jobx.actors.executors.rebalancing import Away
 from jobx.actors.messages import Lost, RequestKey, TakenBack
 from jobx.actors.runtime.address import Address
 
@@ -35,8 +36,8 @@ class Sharing:
         deliver: Sends a message to an owner of work.
 
     Attributes:
-        elsewhere: Counts, by workflow, the idle executors of other nodes that may be used; None:
-            none may be used.
+        backlog: The work that waits.
+        elsewhere: Returns the idle executors of other nodes that may be used; None: none may be.
     """
 
     def __init__(
@@ -52,29 +53,25 @@ class Sharing:
         self._send = send
         self._deliver = deliver
         self._loop = asyncio.get_running_loop()
-        self._backlog = Backlog()
+        self.backlog = Backlog()
         self._paces = Paces()
         self._short_at = self._long_at = -math.inf
         self._is_stopped = False
         self._look: asyncio.Handle | None = None
-        self.elsewhere: Callable[[], Counter[str]] | None = None
+        self.elsewhere: Callable[[], Sequence[Away]] | None = None
 
     def __len__(self) -> int:
         """Number of waiting items."""
-        return len(self._backlog)
+        return len(self.backlog)
 
     def add(self, item: WorkItem, *, first: bool = False) -> None:
         """Let work wait; ``first``: before the other work of its request."""
         item.is_long = self._paces.is_long(item)
-        (self._backlog.long if item.is_long else self._backlog.short).add(item, first=first)
-
-    def workflows(self) -> set[str]:
-        """Return the workflows with waiting work of requests of this node."""
-        return self._backlog.short.own() | self._backlog.long.own()
+        self.backlog.add(item, first=first)
 
     def drop(self, key: RequestKey, owner: ActorAddress) -> None:
         """Forget the waiting work of an owner."""
-        self._backlog.drop(key, owner)
+        self.backlog.drop(key, owner)
 
     def ended(self, item: WorkItem, invocation_s: float) -> None:
         """Note the duration of each invocation."""
@@ -116,11 +113,11 @@ class Sharing:
     def _may_be_sent_later(self) -> bool:
         """Whether work waits though executors are idle, or may become idle on other nodes."""
         is_idle = (e.state == "ready" and e.has_seat and not e.work for e in self._executors)
-        return len(self._backlog) > 0 and (self.elsewhere is not None or any(is_idle))
+        return len(self.backlog) > 0 and (self.elsewhere is not None or any(is_idle))
 
     def _hand_out(self) -> None:
         """Send waiting work to executors with room: workflows take turns, then their requests."""
-        short, long = self._backlog.short, self._backlog.long
+        short, long = self.backlog.short, self.backlog.long
         while (short.count or long.count) and not self._is_stopped:
             now = self._loop.time()
             queues = self._sendable(now) if long.count else [short]
@@ -145,7 +142,7 @@ class Sharing:
         having = [e for e in self._executors if e.has_seat and e.work]
         at_work = sum(any(item.is_long for item in e.work.values()) for e in having)
         share = placing.Share(self._seats, at_work, now - self._short_at, now - self._long_at)
-        return share.order(self._backlog)
+        return share.order(self.backlog)
 
     def _balance(self) -> None:
         """Recall work for other executors, take back recalled work, schedule the next check."""
@@ -155,39 +152,37 @@ class Sharing:
         now = self._loop.time()
         waiting = self._sendable(now)
         having = rebalancing.loads(self._executors, now)
-        idle, away = self._idle(now)
+        idle = rebalancing.idle(self._executors, now)
+        away = _Places(self.elsewhere() if self.elsewhere is not None else ())
         is_long_sent = len(waiting) > 1
         movable = [one for one in having if is_long_sent or one.holds_up or not one.front.is_long]
-        if away:
-            self._give_away(away)
-            movable = [one for one in movable if one.is_worth_leaving]
+        self._give_away(self.backlog.foreign.values(), away)
+        if not idle and away:
+            self._give_away((self.backlog.short, self.backlog.long), away)
+            movable = [
+                one for one in movable if one.is_worth_leaving and any(map(away.has, one.leaving))
+            ]
+            idle = away.idle()
         for executor, number in rebalancing.recalls(movable, idle, waiting):
             executor.recall(number, now)
         for load in having:
             self._regain(load, now, away)
         self._hand_out()
         now = self._loop.time()
-        idle, _ = self._idle(now)
+        idle = rebalancing.idle(self._executors, now) or away.idle()
         if rebalancing.is_uneven(rebalancing.loads(self._executors, now), idle, waiting):
             self._look_in(rebalancing.BALANCE_S)
         elif self._may_be_sent_later:
             self._look_in(WAITING_S)
 
-    def _idle(self, now: float) -> tuple[Counter[str], Counter[str]]:
-        """Return the idle executors by workflow, and those of them that are on other nodes."""
-        here = rebalancing.idle(self._executors, now)
-        away = Counter() if here or self.elsewhere is None else self.elsewhere()
-        return here or away.copy(), away
-
-    def _give_away(self, away: Counter[str]) -> None:
+    def _give_away(self, queues: Iterable[Queue], away: _Places) -> None:
         """Let owners create waiting work anew, for idle executors of other nodes."""
-        for queue in (self._backlog.short, self._backlog.long):
-            for workflow in away:
+        for queue in queues:
+            for workflow in away.workflows:
                 stay: list[WorkItem] = []
-                while away[workflow] > 0 and workflow in queue and len(stay) < MAX_STAY:
+                while away and workflow in queue and len(stay) < MAX_STAY:
                     item = queue.take(workflow)
-                    if _may_leave(item):
-                        away[workflow] -= 1
+                    if away.take(item):
                         self._give_back(item)
                     else:
                         stay.append(item)
@@ -196,13 +191,13 @@ class Sharing:
 
     def give_back_hosted(self) -> None:
         """Let owners of other nodes create their waiting work anew."""
-        for item in self._backlog.take_if(lambda item: Address.is_hosted(item.owner)):
+        for item in self.backlog.take_if(lambda item: Address.is_hosted(item.owner)):
             self._give_back(item)
 
     def _give_back(self, item: WorkItem) -> None:
         self._deliver(item.owner, Lost(item.ticket, None, KEEPER_GONE))
 
-    def _regain(self, load: rebalancing.Load, now: float, away: Counter[str]) -> None:
+    def _regain(self, load: rebalancing.Load, now: float, away: _Places) -> None:
         """Take back the work that an executor will not start."""
         behind, first = rebalancing.not_begun(load, now)
         if first:
@@ -210,13 +205,41 @@ class Sharing:
             self._deliver(load.front.owner, TakenBack(load.front.ticket, first))
         for item in reversed(behind):
             del load.executor.work[item.number]
-            if away[item.key.workflow] > 0 and _may_leave(item):
-                away[item.key.workflow] -= 1
+            if away.take(item):
                 self._give_back(item)
             else:
                 self.add(item, first=True)
 
 
-def _may_leave(item: WorkItem) -> bool:
-    """Whether work may go to another node; if it is from there, its node looks for others."""
-    return not Address.is_hosted(item.owner) and rebalancing.may_leave(item.frame)
+class _Places:
+    """Idle executors of other nodes, which are taken one by one."""
+
+    def __init__(self, places: Sequence[Away]) -> None:
+        self._places = [place for place in places if place.idle > 0]
+
+    def __bool__(self) -> bool:
+        return bool(self._places)
+
+    @property
+    def workflows(self) -> list[str]:
+        return list(dict.fromkeys(place.workflow for place in self._places))
+
+    def idle(self) -> Counter[str]:
+        """Count them by workflow."""
+        found: Counter[str] = Counter()
+        for place in self._places:
+            found[place.workflow] += place.idle
+        return found
+
+    def has(self, item: WorkItem) -> bool:
+        """Whether there is one for some work."""
+        return any(place.takes(item) for place in self._places)
+
+    def take(self, item: WorkItem) -> bool:
+        """Take one for some work; False if there is none."""
+        for number, place in enumerate(self._places):
+            if place.takes(item):
+                left = place._replace(idle=place.idle - 1)
+                self._places[number : number + 1] = [left] if left.idle else []
+                return True
+        return False

@@ -71,7 +71,7 @@ class NodeVerbs:
             state=self.state(),
             uptime_s=time.monotonic() - self.born,
             data_dir=str(self.settings.data_dir),
-            capabilities=list(self.settings.node.capabilities),
+            capabilities=list(self.settings.capabilities),
             open_requests=self.base.count_children(self.supervisor),
             queued_batches=self.executors.queued,
             dead_letters=self.base.counters().dead_letters,

@@ -14,7 +14,6 @@ from jobx.actors.gateway import finding
 from jobx.actors.gateway.finding import Finder, key_of
 from jobx.actors.gateway.waiters import within
 from jobx.actors.messages import RequestKey, Submit
-from jobx.actors.request.capabilities import missing_capability
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.tree import ROOT
 from jobx.errors import (
@@ -58,7 +57,6 @@ class Submissions:
         self._library = library
         self._writers = writers
         self._stalled = stalled
-        self._offered = frozenset(self._node.settings.node.capabilities)
         self._inputs = RootInputs(self._node.blobs, self._node.settings.inline_bytes)
         #: Requests with an Idempotency-Key, durable or not.
         self._keys: dict[tuple[str, str, str], tuple[str, str]] = {}
@@ -264,6 +262,6 @@ class Submissions:
     def _check_step(self, plan: model.Plan, workflow: str, step: str) -> None:
         if step not in plan.steps:
             raise self._library.unplanned(workflow, step)
-        missing = missing_capability(plan.steps[step], self._offered)
+        missing = self._node.missing(workflow, plan.steps[step])
         if missing is not None:
             raise NoCapability(f"no node offers the capability {missing!r} of step {step!r}", 5.0)

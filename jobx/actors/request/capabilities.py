@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
+
 from jobx.model import PlanStep
+
+
+def required(step: PlanStep) -> tuple[str, ...]:
+    """Return the capabilities that one node must offer, so that a mapper can run to its end there.
+
+    Its combiner and its reducer may follow in the same executor.
+    """
+    return tuple(dict.fromkeys(ref.required_capability for ref in step.handlers()))
+
+
+def missing_everywhere(step: PlanStep, nodes: Iterable[frozenset[str]]) -> str | None:
+    """Return what of a step no node offers; None if one of ``nodes`` offers all of it."""
+    offers = list(nodes)
+    wanted = required(step)
+    if any(offered.issuperset(wanted) for offered in offers):
+        return None
+    known = frozenset(chain.from_iterable(offers))
+    return missing_capability(step, known) or " and ".join(wanted)
 
 
 def missing_capability(step: PlanStep, offered: frozenset[str]) -> str | None:

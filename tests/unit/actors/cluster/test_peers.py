@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from thespian.actors import ActorAddress
@@ -15,8 +14,9 @@ from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.transport import Lane
 from jobx.actors.cluster.members import Member, NodeRecord
 from jobx.actors.cluster.peers import LOOK_S, QUIET_S, REST_S, Peers
-from jobx.actors.executors.rebalancing import MAX_AWAY_BYTES
+from jobx.actors.executors.rebalancing import MAX_AWAY_BYTES, Away
 from jobx.actors.messages import RequestKey, Run
+from jobx.actors.ports import GONE_S
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.address import Address
 from jobx.actors.runtime.scheduler import VirtualScheduler
@@ -33,13 +33,17 @@ class CountedPool:
         self.asked_back = 0
         self.work: list[ActorAddress] = []
         self.borrowed = 0
-        self.idle: Callable[[], Counter[str]] = Counter
+        self.idle: Callable[[], Sequence[Away]] = list
+        self.lacks: set[frozenset[str]] = set()
 
     @property
-    def queued(self) -> int:
+    def waiting(self) -> int:
         return max(0, len(self.work) - 2 * self.own_slots)
 
-    def borrow(self, count: int, idle: Callable[[], Counter[str]]) -> None:
+    def foreign(self) -> set[tuple[str, frozenset[str]]]:
+        return {("w", requires) for requires in self.lacks}
+
+    def borrow(self, count: int, idle: Callable[[], Sequence[Away]]) -> None:
         self.borrowed, self.idle = count, idle
 
     def give_back(self) -> None:
@@ -77,7 +81,13 @@ class Boss(LoopActor):
 
 
 class Node:
-    def __init__(self, scheduler: VirtualScheduler, network: MemoryNetwork, name: str) -> None:
+    def __init__(
+        self,
+        scheduler: VirtualScheduler,
+        network: MemoryNetwork,
+        name: str,
+        offered: tuple[str, ...] = ("general",),
+    ) -> None:
         self.pool = CountedPool()
         self.more_room: list[str] = []
         base = LoopSystemBase(
@@ -85,7 +95,7 @@ class Node:
         )
         transport = MemoryTransport(network, name)
         self.peers = Peers(
-            name, ("general",), self.pool, transport, scheduler, more_room=self.more_room.append
+            name, offered, self.pool, transport, scheduler, more_room=self.more_room.append
         )
         self.bridge = Bridge(
             base,
@@ -108,10 +118,13 @@ class Cluster:
     def __init__(self, names: str = "ab", **others: Any) -> None:
         self.scheduler = VirtualScheduler()
         network = MemoryNetwork(self.scheduler)
-        self.nodes = {name: Node(self.scheduler, network, name) for name in names}
+        offers = {name: others.get(name, ("general",)) for name in names}
+        self.nodes = {
+            name: Node(self.scheduler, network, name, offered) for name, offered in offers.items()
+        }
         self.members = {
-            name: Member(NodeRecord(1, "x:1", (), others.get(name, ("general",)), 2), "t1")
-            for name in names
+            name: Member(NodeRecord(1, "x:1", (), offered, 2), "t1")
+            for name, offered in offers.items()
         }
         for node in self.nodes.values():
             node.peers.serve(["w"])
@@ -125,10 +138,12 @@ class Cluster:
     def run(self, for_s: float = 3 * LOOK_S) -> None:
         self.scheduler.advance(for_s)
 
-    def begin(self, name: str, count: int, **frame: Any) -> list[ActorAddress]:
+    def begin(
+        self, name: str, count: int, requires: tuple[str, ...] = ("general",), **frame: Any
+    ) -> list[ActorAddress]:
         """Create batches on a node, and return their addresses."""
         made: list[ActorAddress] = []
-        run = Run(1, RequestKey("w", "r"), frame, (), 1.0)
+        run = Run(1, RequestKey("w", "r"), frame, (), 1.0, requires)
 
         def create(me: Any) -> None:
             made.extend(me.create(Work, run) for _ in range(count))
@@ -158,9 +173,9 @@ def test_a_busy_node_borrows_idle_executors() -> None:
     cluster.begin("a", 3)
     assert cluster.nodes["a"].pool.borrowed == 2
     assert cluster.nodes["a"].more_room == ["w"]
-    assert cluster.nodes["a"].pool.idle() == {"w": 2}
+    assert cluster.nodes["a"].pool.idle() == [Away("w", frozenset({"general"}), 2)]
     assert cluster.where(cluster.begin("a", 2)) == "bb"
-    assert cluster.nodes["a"].pool.idle() == {}
+    assert cluster.nodes["a"].pool.idle() == []
 
 
 def test_a_node_that_divides_its_work_borrows_too() -> None:
@@ -235,10 +250,48 @@ def test_a_node_rests_before_it_lends_again_over_a_link_that_broke() -> None:
     assert cluster.nodes["a"].pool.borrowed == 2
 
 
-def test_a_node_that_offers_less_gets_no_batches() -> None:
+def test_a_node_that_does_not_offer_what_a_batch_requires_does_not_get_it() -> None:
     cluster = Cluster(b=("gpu",))
     cluster.begin("a", 3)
     assert cluster.where(cluster.begin("a", 2)) == "aa"
+
+
+def test_a_node_that_offers_what_a_batch_requires_gets_it_whatever_else_it_lacks() -> None:
+    cluster = Cluster(a=("general", "jre"))
+    cluster.begin("a", 3)
+    assert cluster.where(cluster.begin("a", 2)) == "bb"
+
+
+def test_a_batch_that_no_executor_here_can_run_waits_for_a_node_that_can() -> None:
+    cluster = Cluster("abc", b=("general", "gpu"))
+    a = cluster.nodes["a"]
+    a.pool.lacks = {frozenset({"gpu"})}
+    assert cluster.where(cluster.begin("a", 1, ("gpu",))) == "a"
+    assert a.pool.borrowed == 2  # of b alone
+    assert cluster.where(cluster.begin("a", 4, ("gpu",))) == "bbbb"
+
+
+def test_a_large_batch_leaves_a_node_that_cannot_run_it() -> None:
+    cluster = Cluster(b=("gpu",))
+    cluster.nodes["a"].pool.lacks = {frozenset({"gpu"})}
+    cluster.run()
+    cluster.begin("a", 1, ("gpu",))
+    large = bytes(MAX_AWAY_BYTES + 1)
+    assert cluster.where(cluster.begin("a", 1, ("gpu",), pairs=large)) == "b"
+
+
+def test_what_others_offer_is_known_once_they_were_seen_and_a_while_after_they_are_gone() -> None:
+    cluster = Cluster(b=("gpu",))
+    peers = cluster.nodes["a"].peers
+    fresh = Node(cluster.scheduler, MemoryNetwork(cluster.scheduler), "x").peers
+    assert fresh.others("w", 0.0) is None
+    assert peers.others("w", 0.0) == [{"gpu"}]
+    del cluster.members["b"]
+    cluster.meet()
+    assert peers.others("w", 0.0) == []
+    assert peers.others("w", GONE_S) == [{"gpu"}]
+    cluster.run(GONE_S)
+    assert peers.others("w", GONE_S) == []
 
 
 def test_a_large_batch_stays() -> None:

@@ -14,6 +14,7 @@ from jobx.actors.coordination.executor_reports import (
 )
 from jobx.actors.coordination.journal import Journal
 from jobx.actors.messages import Lost
+from jobx.actors.ports import Services
 from jobx.actors.request.decisions import Pace, PullMapper, RunMappers, RunReducer
 from jobx.actors.request.events import Accepted, Done, Event, Failed, Mapped, Retried
 from jobx.actors.request.state import RequestState
@@ -29,6 +30,16 @@ from tests.unit.actors.request.driver import LOST, done, inline, mapped
 ACTOR = Address("n", 1, 1)
 LIMITS = RequestSettings(lost_attempts=3, max_invocations=20, max_tree_depth=2)
 SETTINGS = Settings(node=NodeSettings(capabilities=("general",)), requests=LIMITS)
+
+
+class Alone:
+    """A node without peers."""
+
+    settings = SETTINGS
+    missing = Services.missing
+
+    def others(self, _workflow: str, _gone_s: float) -> list[frozenset[str]] | None:
+        return []
 
 
 def _ref(name: str, **fields: Any) -> HandlerRef:
@@ -71,7 +82,7 @@ class Desk:
         self.pace = Pace()
         self.journal = FakeJournal(self.state)
         journal = cast("Journal", self.journal)
-        self.outcomes = ExecutorReports(journal, self.state, self.pace, SETTINGS)
+        self.outcomes = ExecutorReports(journal, self.state, self.pace, cast("Services", Alone()))
         self.root = RunMappers(self.state.tree.chunks[ROOT], ROOT, 1)
         self.take_all()
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobx.actors.request.capabilities import missing_capability
+from jobx.actors.request.capabilities import missing_capability, missing_everywhere
 from jobx.model import HandlerRef, PlanStep
 
 
@@ -21,3 +21,22 @@ def test_a_step_requires_what_any_of_its_handlers_requires(
         fields[part] = _ref("h", required_capability="gpu")
     assert missing_capability(PlanStep(**fields), frozenset({"general"})) == missing  # type: ignore[arg-type]  # fields of any step
     assert missing_capability(PlanStep(**fields), frozenset({"general", "gpu"})) is None  # type: ignore[arg-type]  # fields of any step
+
+
+@pytest.mark.parametrize(
+    ("nodes", "missing"),
+    [
+        ([], "gpu"),
+        ([{"gpu", "jre", "x"}], None),
+        ([{"x"}, {"gpu", "jre"}], None),
+        ([{"gpu"}, {"gpu", "x"}], "jre"),
+        ([{"gpu"}, {"jre"}], "gpu and jre"),
+    ],
+)
+def test_one_node_must_offer_all_that_a_step_requires(
+    nodes: list[set[str]], missing: str | None
+) -> None:
+    step = PlanStep(
+        mapper=_ref("m", required_capability="gpu"), reducer=_ref("r", required_capability="jre")
+    )
+    assert missing_everywhere(step, map(frozenset, nodes)) == missing
