@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
 
 from jobx.model import PlanStep
 
@@ -22,8 +21,7 @@ def missing_everywhere(step: PlanStep, nodes: Iterable[frozenset[str]]) -> str |
     wanted = required(step)
     if any(offered.issuperset(wanted) for offered in offers):
         return None
-    known = frozenset(chain.from_iterable(offers))
-    return missing_capability(step, known) or " and ".join(wanted)
+    return missing_capability(step, frozenset().union(*offers)) or " and ".join(wanted)
 
 
 def missing_capability(step: PlanStep, offered: frozenset[str]) -> str | None:

@@ -13,7 +13,7 @@ from jobx.actors.coordination.executor_reports import (
     first_vertex,
 )
 from jobx.actors.coordination.journal import Journal
-from jobx.actors.messages import Lost
+from jobx.actors.messages import Lost, RequestKey
 from jobx.actors.ports import Services
 from jobx.actors.request.decisions import Pace, PullMapper, RunMappers, RunReducer
 from jobx.actors.request.events import Accepted, Done, Event, Failed, Mapped, Retried
@@ -58,6 +58,8 @@ ARGUMENTS = values.pack([["text", "a b"]])
 
 class FakeJournal:
     """A journal that only remembers."""
+
+    key = RequestKey("w", "r")
 
     def __init__(self, state: RequestState) -> None:
         self.state = state
