@@ -25,7 +25,7 @@ from tests.support.waiting import eventually
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Etcd]:
     """A server of this test's own, which nodes use."""
-    monkeypatch.setenv("JOBX_STORE_TIMEOUT_S", "2")
+    monkeypatch.setenv("JOBX_STORE_TIMEOUT_S", "10")
     with etcd_servers(tmp_path / "etcd", flags=(*FORGETFUL, V2)) as servers:
         monkeypatch.setenv("JOBX_STORE_URL", servers.url_of("etcd2"))
         yield servers

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.support.authoring import WORKFLOW
+from tests.support.disks import below
 from tests.support.served import Served, served
 
 MAPPER = """def handler(arguments):
@@ -44,11 +46,13 @@ def create(one: Served) -> None:
 
 
 def for_others(folder: Path) -> list[str]:
-    return [
-        f"{stat.S_IMODE(path.lstat().st_mode):o} {path.name}"
-        for path in (folder, *folder.rglob("*"))
-        if not path.is_symlink() and path.lstat().st_mode & 0o077
-    ]
+    found = []
+    for path in (folder, *below(folder)):
+        with suppress(FileNotFoundError):  # it was there for a moment
+            mode = path.lstat().st_mode
+            if not stat.S_ISLNK(mode) and mode & 0o077:
+                found.append(f"{stat.S_IMODE(mode):o} {path.name}")
+    return found
 
 
 @pytest.mark.usefixtures("open_umask")

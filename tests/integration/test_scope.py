@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from jobx import meanings
 from jobx.tools.cli import main
 from tests.support.authoring import WORKFLOW, define
+from tests.support.disks import below
 from tests.support.http_sink import HttpSink, http_sink
 from tests.support.live_node import LiveNode, live_node, pairs_of
 from tests.support.served import Answer, Served, served
@@ -126,7 +127,7 @@ def holding(places: dict[str, bytes]) -> list[str]:
 def files_below(folder: Path) -> dict[str, bytes]:
     """Return what is in all files below a folder."""
     found = {}
-    for path in folder.rglob("*"):
+    for path in below(folder):
         with contextlib.suppress(OSError):  # a socket, or a file that has just gone
             found[str(path)] = path.read_bytes()
     return found

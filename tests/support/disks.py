@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,3 +26,9 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """Yield what is below a folder; what goes meanwhile is no error."""
+    for name, folders, files in os.walk(folder):
+        yield from (Path(name, one) for one in (*folders, *files))
