@@ -71,7 +71,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[Running]:
 
 def test_ask_returns_the_answer(running: Running) -> None:
     echo = running.system.createActor(Echo)
-    assert running.system.ask(echo, Note("hello"), 10.0) == Note("hello")
+    assert running.system.ask(echo, Note("hello"), 60.0) == Note("hello")
 
 
 def test_tell_and_listen_are_the_halves_of_ask(running: Running) -> None:
@@ -82,7 +82,7 @@ def test_tell_and_listen_are_the_halves_of_ask(running: Running) -> None:
 
 def test_ask_returns_poison_when_the_actor_fails(running: Running) -> None:
     echo = running.system.createActor(Echo)
-    assert running.system.ask(echo, "boom", 10.0) == PoisonMessage("boom")
+    assert running.system.ask(echo, "boom", 60.0) == PoisonMessage("boom")
 
 
 def test_ask_returns_none_when_nothing_comes_in_time(running: Running) -> None:
@@ -92,7 +92,7 @@ def test_ask_returns_none_when_nothing_comes_in_time(running: Running) -> None:
 
 def test_a_wakeup_rings_on_a_real_loop(running: Running) -> None:
     echo = running.system.createActor(Echo)
-    assert running.system.ask(echo, 0.001, 10.0) == Note("waited")
+    assert running.system.ask(echo, 0.001, 60.0) == Note("waited")
 
 
 def test_each_private_context_has_its_own_inbox(running: Running) -> None:
@@ -100,7 +100,7 @@ def test_each_private_context_has_its_own_inbox(running: Running) -> None:
 
     def talk(number: int) -> list[int]:
         with running.system.private() as context:
-            return [context.ask(echo, number * 100 + turn, 10.0) for turn in range(20)]
+            return [context.ask(echo, number * 100 + turn, 60.0) for turn in range(20)]
 
     with ThreadPoolExecutor(4) as pool:
         heard = list(pool.map(talk, range(4)))
@@ -117,7 +117,7 @@ def test_a_context_that_was_left_gets_no_mail(running: Running) -> None:
 def test_a_private_context_creates_actors(running: Running) -> None:
     with running.system.private() as context:
         echo = context.createActor(Echo)
-        assert context.ask(echo, 1, 10.0) == 1
+        assert context.ask(echo, 1, 60.0) == 1
 
 
 def test_an_inbox_that_is_full_sends_the_rest_to_dead_letters(running: Running) -> None:
