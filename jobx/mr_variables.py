@@ -104,6 +104,10 @@ def _nsqd(text: str, environ: Environ) -> str | None:
     return text if re.search(r":\d+$", text) else f"{text}:4150"
 
 
+def _runs_nothing(text: str, _: Environ) -> str:
+    return "0" if text == "1" else "1"
+
+
 def _writer(text: str, _: Environ) -> str | None:
     """Return the writer for the name of a class of mr, by the word in it."""
     found = re.search("inline|file|email|http", text.rpartition(".")[2].lower())
@@ -152,7 +156,7 @@ VARIABLES: Final[Mapping[str, Variable]] = MappingProxyType(
         "MR_FAKE_QUEUE_SPOOL_WRITE": _FAKE,
         "MR_MULTITHREADED": _refused("node.executors = 1 runs one batch at a time", "1"),
         "MR_WORKFLOW_NAMES": _setting("node.workflows"),
-        "MR_CONSUME": _refused("a node that takes requests and runs none needs the cluster", "1"),
+        "MR_CONSUME": _setting("node.front_end", _runs_nothing),
         "MR_SYSTEM_CAPABILITIES": _setting("node.capabilities"),
         "MR_WORKFLOW_SCOPE_FACTORY_FQ_CLASS": _setting("scope.factories", _scope_factory),
         "MR_HANDLER_UPDATE_CHECK_INTERVAL_S": _unused("a node sees changed handlers in a second"),

@@ -183,7 +183,7 @@ def test_request_can_be_run_without_a_server(noted: Shell) -> None:
         ("mr_kv_step_delete test_workflow text", meanings.TAKEN, "job count_words"),
         ("mr_kv_invocation_create test_workflow text", meanings.USAGE, "mr_kv_request_create"),
         ("mr_kv_t_mapped_steps_add w", meanings.USAGE, "is gone"),
-        ("MR_CONSUME=0 mr_start_gunicorn_dev", meanings.INVALID, "setting MR_CONSUME"),
+        ("MR_CONSUME=0 mr_start_gunicorn_dev", meanings.INVALID, "setting node.front_end"),
         (
             "MR_LOG_FILEPATH=/no/log mr_start_gunicorn_prod",
             meanings.INVALID,

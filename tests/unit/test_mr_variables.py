@@ -44,6 +44,8 @@ def test_old_variable_gives_a_setting_that_exists(name: str) -> None:
         ({"MR_NSQD_HOSTS": "h", "JOBX_NODE_ID": "a"}, "bridge.nsqd", "h:4150"),
         ({"MR_NSQD_HOSTS": "h:5", "JOBX_NODE_ID": "a"}, "bridge.nsqd", "h:5"),
         ({"MR_NSQD_HOSTS": "h"}, "bridge.nsqd", ""),
+        ({"MR_CONSUME": "0"}, "node.front_end", True),
+        ({"MR_CONSUME": "1"}, "node.front_end", False),
         (
             {"MR_ETCD_HOST": "h", "MR_ETCD_PORT": "1", "MR_ETCD_IS_SSL": "1"},
             "store.url",
