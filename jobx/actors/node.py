@@ -498,7 +498,7 @@ class Node:
         blobs = BlobFolder(self._settings.blob_path, shared)
         sharing = SharedSweep(
             *(self._store, shared, blobs, is_open, janitor.is_chosen),
-            is_there=lambda: health.trouble is None,
+            is_there=lambda: health.is_there,
         )
         threads = self._threads(1, "shared-blobs", cancel_futures=True)
         looking = self._threads(1, "shared-place", cancel_futures=True)

@@ -78,14 +78,14 @@ def store_back(node_id: str) -> Notification:
 
 
 def place_away(node_id: str, error: JobxError) -> Notification:
-    """Return the notification that the shared place of large values does not answer."""
+    """Return the notification that the shared place of large values cannot be used."""
     text = "Requests with large values wait and resume by themselves."
     subject = f"cannot use the shared place: {error}"
     return _of_node("blobs.away", "critical", node_id, subject, text)
 
 
 def place_back(node_id: str) -> Notification:
-    """Return the notification that the shared place of large values answers again."""
+    """Return the notification that the shared place of large values can be used again."""
     subject = "can use the shared place of large values again"
     return _of_node("blobs.back", "warning", node_id, subject)
 

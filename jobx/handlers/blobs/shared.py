@@ -86,6 +86,18 @@ def open_blob(folder: Folder, name: str, size_bytes: int, checksum: int) -> int:
     return os.open(os.path.join(folder, name), os.O_RDONLY | os.O_CLOEXEC)
 
 
+def distrust(folder: Folder, name: str) -> bool:
+    """Remove a copy whose content is wrong; return whether the next reader fetches the blob again.
+
+    What is not shared stays: there is no other copy.
+    """
+    if not isinstance(folder, SharedFolder):
+        return False
+    with suppress(OSError):  # whoever reads it next finds the same
+        os.unlink(os.path.join(folder, name))
+    return True
+
+
 class SharedBlobs:
     """The shared place, opened when it is first needed; for any thread.
 

@@ -9,7 +9,7 @@ from typing import Any
 from jobx import values
 from jobx.errors import BlobDamaged, InvalidInput
 from jobx.frames import Frame
-from jobx.handlers.blobs.shared import Folder, open_blob
+from jobx.handlers.blobs.shared import Folder, distrust, open_blob
 from jobx.handlers.pairs import sequences
 from jobx.handlers.scope.arguments import Arguments
 from jobx.payload import unpack_offsets
@@ -55,6 +55,7 @@ def _read(folder: Folder, blob: Frame) -> bytes:
         unpack_offsets(blob["ends"]), unpack_offsets(blob["sums"]), strict=True
     ):
         if zlib.crc32(body[at : end - start]) != checksum:
+            distrust(folder, name)
             raise BlobDamaged(name, "its checksum is wrong")
         at = end - start
     return body

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 
 from jobx import values
 from jobx.errors import BlobDamaged
-from jobx.handlers.blobs.shared import Folder, open_blob
+from jobx.handlers.blobs.shared import Folder, distrust, open_blob
 from jobx.handlers.pairs.run_writer import write_run
 from jobx.payload import Payload, unpack_offsets
 from jobx.system.errors import translate_read, translated
@@ -206,11 +206,15 @@ def _blocks(source: _Source) -> Iterator[list[Item]]:
     """Yield blocks of items, none of them empty, keys frozen, those of the partition only."""
     name = source.payload.blob or "inline"
     unpacker = values.unpacker()
-    for chunk in _chunks(source):
-        if items := _selected(_fed(unpacker, chunk, name), source, name):
-            yield items
-    if _fed(unpacker, _NIL, name) != [None]:
-        raise BlobDamaged(name, "it ends inside an item")
+    try:
+        for chunk in _chunks(source):
+            if items := _selected(_fed(unpacker, chunk, name), source, name):
+                yield items
+        if _fed(unpacker, _NIL, name) != [None]:
+            raise BlobDamaged(name, "it ends inside an item")
+    except BlobDamaged:
+        distrust(source.blob_dir, name)
+        raise
 
 
 def _fed(unpacker: Any, chunk: bytes, name: str) -> list[Any]:
@@ -279,14 +283,27 @@ def _blob_chunks(source: _Source, name: str) -> Iterator[bytes]:
 def verify(payloads: Iterable[Payload], blob_dir: Folder) -> None:
     """Read all blobs of payloads and check them, without unpacking anything.
 
+    A damaged copy of what is in a shared place is fetched again.
+
     Raises:
         BlobDamaged: A blob is missing or not what was written.
         BlobUnreadable: A blob is there and cannot be read.
     """
     for source in _sources(payloads, blob_dir, None, 1):
-        if source.payload.blob is not None:
-            for _ in _chunks(source):
-                pass
+        blob = source.payload.blob
+        if blob is None:
+            continue
+        try:
+            _read_through(source)
+        except BlobDamaged:
+            if not distrust(source.blob_dir, blob):
+                raise
+            _read_through(source)
+
+
+def _read_through(source: _Source) -> None:
+    for _ in _chunks(source):
+        pass
 
 
 class _Stream:

@@ -13,6 +13,8 @@ from msgspec import structs
 
 from jobx import values
 from jobx.errors import BlobDamaged, BlobUnreadable, StoreRefused, StoreUnavailable
+from jobx.handlers.blobs.shared import SharedBlobs, SharedFolder
+from jobx.handlers.files.local import Local
 from jobx.handlers.pairs import run_reader
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.payload import Payload
@@ -130,6 +132,38 @@ def test_a_damaged_section_is_found(tmp_path: Path, how: str) -> None:
     _spoil(tmp_path / str(payload.blob), how)
     with pytest.raises(BlobDamaged, match="r-0"):
         list(run_reader.merge([payload], tmp_path, 1, 2))
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> tuple[Payload, Path, SharedFolder]:
+    """Return a run in a shared place, its copy here, and the folder of that."""
+    (tmp_path / "place" / "blobs").mkdir(parents=True)
+    here = tmp_path / "flow" / "r1"
+    payload = RunWriter(str(here), "r", 0).run([(n, [n]) for n in range(100)], False)
+    shared = SharedBlobs("place:", lambda: Local(str(tmp_path / "place")), 60.0, 0.0)
+    name = str(payload.blob)
+    shared.put(str(here), name, payload.size_bytes, payload.checksum)
+    return payload, here / name, shared.folder(str(here))
+
+
+@pytest.mark.parametrize("how", ["zeros", "bit"])
+def test_a_damaged_copy_is_fetched_again_for_the_next_reader(
+    copied: tuple[Payload, Path, SharedFolder], how: str
+) -> None:
+    payload, copy, folder = copied
+    _spoil(copy, how)
+    with pytest.raises(BlobDamaged, match="r-0"):
+        list(run_reader.read_items(payload, folder))
+    assert len(list(run_reader.read_items(payload, folder))) == 100
+
+
+def test_a_check_of_blobs_fetches_a_damaged_copy_again(
+    copied: tuple[Payload, Path, SharedFolder],
+) -> None:
+    payload, copy, folder = copied
+    _spoil(copy, "bit")
+    run_reader.verify([payload], folder)
+    assert len(list(run_reader.read_items(payload, folder))) == 100
 
 
 def test_what_is_damaged_in_another_section_is_nothing_to_a_reader_of_one(tmp_path: Path) -> None:
