@@ -18,7 +18,18 @@ from typing import TYPE_CHECKING, Any, Final
 from thespian.actors import Actor, ActorAddress, ActorExitRequest, ChildActorExited
 
 from jobx.actors.bridge import codec
-from jobx.actors.bridge.codec import Answer, Ask, Exit, Exited, Mail, Note, Offer, Spawn, Wants
+from jobx.actors.bridge.codec import (
+    Answer,
+    Ask,
+    Exit,
+    Exited,
+    Mail,
+    Note,
+    Offer,
+    Spawn,
+    Unknown,
+    Wants,
+)
 from jobx.actors.bridge.ends import End, LinkState, Post, Site
 from jobx.actors.bridge.envelope import Envelope, Refusal, Seal
 from jobx.actors.bridge.link import Broken, Link
@@ -31,6 +42,8 @@ from jobx.errors import FrameError, TooLarge
 if TYPE_CHECKING:
     from jobx.actors.runtime.engine import Engine
 
+#: Most kinds of unknown items that are named.
+MAX_TAGS: Final = 100
 #: Dropped datagrams are logged so often at most, for each reason.
 LOG_S: Final = 10.0
 _LOG: Final = logging.getLogger(__name__)
@@ -86,6 +99,7 @@ class Bridge:
         self._post = Post(engine.scheduler, transport, seal, site, self._broke)
         self._logged: dict[Refusal, float] = {}
         self._numbers = itertools.count(1)
+        self._ignored_tags: set[tuple[str, str]] = set()
         self._is_closed = False
 
     def open(self, workflow: str) -> None:
@@ -306,6 +320,14 @@ class Bridge:
     def _exited(self, end: End, item: Exited) -> None:
         self._gone(end, codec.notice(item))
 
+    def _ignored(self, end: End, item: Unknown) -> None:
+        """Name what a later version of JobX sends, once, and go on without it."""
+        told = (end.lane.peer, item.tag)
+        if told not in self._ignored_tags and len(self._ignored_tags) < MAX_TAGS:
+            self._ignored_tags.add(told)
+            text = "node %s sends %r, which this version of JobX does not know; it is ignored"
+            _LOG.warning(text, *told)
+
     def _noted(self, end: End, item: Note) -> None:
         self._heard(end.lane, item)
 
@@ -342,4 +364,5 @@ _TAKE: Final[dict[type, Callable[[Bridge, End, Any], None]]] = {
     Offer: Bridge._noted,
     Ask: Bridge._noted,
     Answer: Bridge._noted,
+    Unknown: Bridge._ignored,
 }

@@ -5,7 +5,7 @@ Mail is one of the messages in ``_MESSAGES``, each with a tag; nothing else can 
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Raw, Struct
@@ -91,6 +91,12 @@ Note: TypeAlias = Wants | Offer | Ask | Answer
 Item: TypeAlias = Spawn | Mail | Exit | Exited | Note
 
 
+class Unknown(NamedTuple):
+    """An item of a later version of JobX, which can be ignored, since versions work together."""
+
+    tag: str
+
+
 class _Run(Struct, frozen=True, array_like=True, tag="run"):
     ticket: int
     key: RequestKey
@@ -109,6 +115,11 @@ class _Pull(Struct, frozen=True, array_like=True, tag="pull"):
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _ITEMS: Final = msgspec.msgpack.Decoder(Spawn | Mail | Exit | Exited | Wants | Offer | Ask | Answer)
+_TAGS: Final = {
+    str(one.__struct_config__.tag) for one in (Spawn, Mail, Exit, Exited, Wants, Offer, Ask, Answer)
+}
+_FIELDS: Final = msgspec.msgpack.Decoder(list[Raw])
+_TAG: Final = msgspec.msgpack.Decoder(Annotated[str, msgspec.Meta(max_length=64)])
 #: Messages that are sent as they are.
 _PLAIN: Final = (Discard, Ran, TakenBack, Lost, SuspendedLost)
 _MESSAGES: Final = msgspec.msgpack.Decoder(
@@ -148,8 +159,10 @@ def note(item: Note) -> bytes:
     return _ENCODER.encode(item)
 
 
-def read_item(body: bytes) -> Item:
+def read_item(body: bytes) -> Item | Unknown:
     """Return the item of its bytes; messages in it are not looked at.
+
+    Further fields at the end of an item are ignored.
 
     Raises:
         FrameError: It is none.
@@ -157,8 +170,21 @@ def read_item(body: bytes) -> Item:
     try:
         item: Item = _ITEMS.decode(body)
     except UNREADABLE as error:
+        tag = _tag_of(body)
+        if tag and tag not in _TAGS:
+            return Unknown(tag)
         raise FrameError(f"an item of another node: {error}") from error
     return item
+
+
+def _tag_of(body: bytes) -> str:
+    """Return the tag of an item of any version; empty if it has none."""
+    try:
+        fields = _FIELDS.decode(body)
+        tag: str = _TAG.decode(fields[0])
+    except (*UNREADABLE, IndexError):
+        return ""
+    return tag
 
 
 def read_message(body: Raw) -> Any:

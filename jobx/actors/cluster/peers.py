@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, Protocol
@@ -14,6 +16,7 @@ from jobx.actors.bridge.transport import Lane, Transport
 from jobx.actors.cluster import lending
 from jobx.actors.cluster.lending import Load
 from jobx.actors.cluster.members import Member, NodeRecord, losses
+from jobx.actors.cluster.silence import Silence
 from jobx.actors.executors.rebalancing import Away, may_leave
 from jobx.actors.messages import Run
 from jobx.actors.ports import GONE_S
@@ -26,6 +29,9 @@ LOOK_S: Final = 0.05
 QUIET_S: Final = 1.0
 #: A peer whose link broke is offered nothing for so long, in case that its work breaks it again.
 REST_S: Final = 1.0
+
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class Pool(Protocol):
@@ -105,6 +111,8 @@ class Peers:
         self._offered: dict[Lane, int] = {}
         self._told: dict[Lane, tuple[bool, int]] = {}
         self._timer: Timer | None = None
+        self._silence = Silence()
+        self._silence_timer: Timer | None = None
         self._is_closed = False
 
     def saw(self, members: dict[str, Member]) -> None:
@@ -151,14 +159,40 @@ class Peers:
             if name != self._node_id:
                 for workflow in filter(record.runs, self._workflows):
                     self.bridge.connect(Lane(name, workflow))
+        self._name_silent()
+
+    def _name_silent(self) -> None:
+        """Name the registered nodes that do not answer on any lane, and look again in time."""
+        if self._silence_timer is not None:
+            self._silence_timer.cancel()
+            self._silence_timer = None
+        if self._is_closed:
+            return
+        now, heard = self._scheduler.now(), {lane.peer for lane in self._up}
+        shared = {
+            name: member.record.nsqd
+            for name, member in (self._members or {}).items()
+            if name != self._node_id and any(map(member.record.runs, self._workflows))
+        }
+        for name in self._silence.due([name for name in shared if name not in heard], now):
+            _LOG.warning(
+                "node %s is registered, but does not answer, so it gets no work and gives none: "
+                "does its bridge.nsqd (%s) reach it from here, and ours from there? "
+                "Loopback and firewalls are usual causes",
+                *(name, shared[name]),
+            )
+        if (next_at := self._silence.next_at) < math.inf:
+            delay_s = max(0.0, next_at - now)
+            self._silence_timer = self._scheduler.call_later(delay_s, self._name_silent)
 
     def close(self) -> None:
         """Lend and borrow nothing more."""
         self._is_closed = True
         self._offered.clear()
         self._pool.borrow(0, list)
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._silence_timer):
+            if timer is not None:
+                timer.cancel()
 
     def choose(self, creation: Creation) -> Lane | None:
         """Return where the actor of a batch is created; None: here."""
@@ -214,6 +248,7 @@ class Peers:
             self._look_soon()
         else:
             self._rests_until[lane] = self._scheduler.now() + REST_S
+        self._name_silent()
 
     def _offer(self, lane: Lane, count: int) -> None:
         self._offered[lane] = count

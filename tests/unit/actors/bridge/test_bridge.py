@@ -279,14 +279,14 @@ def test_a_child_is_ended_for_mail_that_cannot_be_read(two: Two, *, is_to_child:
 
 def test_an_item_that_cannot_be_read_breaks_the_link(two: Two) -> None:
     two.child()
-    put(two.a, ["unheard-of"])
+    put(two.a, ["offer", "many"])
     two.run(2 * PROBE_S)
     assert [type(message) for message in two.a.seen] == [ChildLost]
     assert two.b.state.breaks == 1
 
 
 def test_nothing_that_follows_what_broke_the_link_is_handled(two: Two) -> None:
-    put(two.a, ["unheard-of"])
+    put(two.a, ["offer", "many"])
     put(two.a, ["spawn", ["b", 1, "x"], two.parent.addressDetails, "child", []])
     two.run(2 * PROBE_S)
     assert two.b.seen == []
@@ -372,3 +372,20 @@ def test_a_closed_bridge_is_silent(two: Two) -> None:
     two.b.bridge.close()
     two.run(1000.0)
     assert [type(message) for message in two.a.seen] == [ChildLost]
+
+
+def test_what_a_later_version_sends_is_named_once_and_breaks_nothing(
+    two: Two, caplog: pytest.LogCaptureFixture
+) -> None:
+    child = two.child()
+    end = two.a.bridge._ends[Lane("b", WORKFLOW)]
+    for _ in range(3):
+        two.a.bridge._put(end, msgspec.msgpack.encode(["praise", 1]))
+    two.run()
+    told = [record.getMessage() for record in caplog.records]
+    assert [text for text in told if "praise" in text] == [
+        "node a sends 'praise', which this version of JobX does not know; it is ignored"
+    ]
+    assert two.b.state.breaks == 0
+    assert two.a.bridge.children(Lane("b", WORKFLOW)) == 1
+    assert child.addressDetails[0] == "b"

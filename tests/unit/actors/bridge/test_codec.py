@@ -150,3 +150,18 @@ def test_any_bytes_are_a_message_or_a_frame_error(body: bytes) -> None:
 def test_a_message_of_another_form_is_named(message: list[Any]) -> None:
     with pytest.raises(FrameError, match="a message of another node"):
         codec.read_message(msgspec.Raw(msgspec.msgpack.encode(message)))
+
+
+def test_an_item_of_a_later_version_is_known_as_such() -> None:
+    body = msgspec.msgpack.encode(["praise", 1, {"of": "all"}])
+    assert codec.read_item(body) == codec.Unknown("praise")
+
+
+def test_further_fields_of_a_later_version_are_ignored() -> None:
+    assert codec.read_item(msgspec.msgpack.encode(["offer", 3, "new"])) == codec.Offer(3)
+
+
+@pytest.mark.parametrize("fields", [["offer", "many"], ["offer"], [], [7], ["x" * 65], "offer"])
+def test_an_item_that_makes_no_sense_is_refused(fields: Any) -> None:
+    with pytest.raises(FrameError):
+        codec.read_item(msgspec.msgpack.encode(fields))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import pytest
 from thespian.actors import ActorAddress
 
 from jobx.actors.bridge.bridge import Bridge
@@ -14,6 +15,7 @@ from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.transport import Lane
 from jobx.actors.cluster.members import Member, NodeRecord
 from jobx.actors.cluster.peers import LOOK_S, QUIET_S, REST_S, Peers
+from jobx.actors.cluster.silence import SILENT_S
 from jobx.actors.executors.rebalancing import MAX_AWAY_BYTES, Away
 from jobx.actors.messages import RequestKey, Run
 from jobx.actors.ports import GONE_S
@@ -328,3 +330,15 @@ def test_work_is_given_back_too_when_nobody_wants_executors_any_more() -> None:
     cluster.nodes["b"].pool.own_slots = 0
     cluster.run()
     assert cluster.nodes["b"].pool.asked_back > 0
+
+
+def test_a_registered_node_that_never_answers_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = Cluster()
+    cluster.members["c"] = Member(NodeRecord(1, "127.0.0.1:4150", (), ("general",), 2), "t1")
+    cluster.meet()
+    cluster.run(SILENT_S + 1.0)
+    told = [record.getMessage() for record in caplog.records]
+    found = [text for text in told if "does not answer" in text]
+    assert len(found) == 2  # a and b say so
+    assert all(text.startswith("node c ") and "127.0.0.1:4150" in text for text in found)
+    assert cluster.where(cluster.begin("a", 2)) == "aa"
