@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import structs
 from thespian.actors import Actor, ActorAddress, ActorSystem
 
 from jobx import model, values
@@ -31,7 +32,7 @@ from jobx.actors.cluster.registration import Registration
 from jobx.actors.coordination.batches import Batch
 from jobx.actors.coordination.supervisor import Supervisor
 from jobx.actors.log_reader import has_progressed
-from jobx.actors.messages import Adopt, Ended, Opened, Refused, RequestKey, Submit
+from jobx.actors.messages import Adopt, Drain, Ended, Opened, Refused, RequestKey, Submit
 from jobx.actors.ports import Services
 from jobx.actors.runtime.placement import Creation
 from jobx.actors.runtime.scheduler import Timer, VirtualScheduler
@@ -54,6 +55,8 @@ KINDS: Final[dict[str, type[Actor]]] = {"batch": Batch}
 SEAL: Final = Seal(b"k" * 32, "sim")
 NAMES: Final = ("a", "b", "c")
 LEASE_S: Final = 5.0
+#: How long a node that is stopped lets its work end.
+DRAIN_S: Final = 1.0
 _NODES: Final = "nodes/"
 _LIMITS: Final = RequestSettings(
     window=1001, time_limit_s=100_000.0, lost_attempts=50, node_deaths=100
@@ -157,7 +160,8 @@ class Node:
     """One life of a node.
 
     Attributes:
-        ways: What it cannot reach: ``store``, or ``peers``, whom it does not hear then.
+        cut: What it cannot reach: ``store``, or ``peers``, whom it does not hear then.
+        is_over: It was stopped, and did not die.
         supervisor: The root of its actors.
     """
 
@@ -165,9 +169,11 @@ class Node:
         self.name = name
         self.incarnation = incarnation
         self.cut: set[str] = set()
+        self.is_over = False
         self.scheduler: Any = NodeScheduler(cluster.scheduler)
         self.executors = SimulatedExecutors(
-            cluster.world, cluster.rng, self.scheduler, cluster.faults, cluster.blobs
+            *(cluster.world, cluster.rng, self.scheduler, cluster.faults, cluster.blobs),
+            pace_s=cluster.pace_s,
         )
         self.log = RemoteLog(
             cluster.store, cluster.rng, self.scheduler, can_reach=lambda: "store" not in self.cut
@@ -282,6 +288,18 @@ class Node:
         if waiting:
             self.base.deliver(self.supervisor, Adopt(tuple(waiting)))
 
+    def drain(self) -> None:
+        """Stop as a node does on a signal: what is open then is left for others."""
+        self.base.deliver(self.supervisor, Drain())
+        self.scheduler.call_later(DRAIN_S, self._stop)
+
+    def _stop(self) -> None:
+        life = lives.last(self._cluster.store, self.name)
+        lives.begin(self._cluster.store, self.name, structs.replace(life, is_over=True))
+        self.registration._lease.release()
+        self.is_over = True
+        self.die()
+
     def die(self) -> None:
         """Lose all but what is stored."""
         self.log.die()
@@ -343,6 +361,7 @@ class Cluster:
         self.loss = rng.choice((0.0, 0.0, 0.05, 0.3))
         self.double = rng.choice((0.0, 0.0, 0.3))
         self.late_s = (0.0, 0.1, 2.0)
+        self.pace_s = rng.choice((0.5, 5.0))
         self.delay_s = rng.choice((0.0, 0.001, 0.05, 0.5))
         self.far_share = rng.choice((0.3, 0.7, 1.0))
         self.trouble = rng.choice((0.0, 0.1, 0.3, 0.6))
@@ -469,20 +488,23 @@ class Cluster:
     def _strike(self, node: Node) -> None:
         if node.name in self.down:
             return
-        kind = self.rng.choice(("kill", "stop", "store", "peers", "both"))
+        kind = self.rng.choice(("kill", "stop", "drain", "store", "peers", "both"))
         lasts_s = self.rng.choice((0.0, 1.0, 4.0, 12.0, 40.0))
         self.down[node.name] = self.scheduler.now() + lasts_s
         if kind == "kill":
             node.die()
         elif kind == "stop":
             node.scheduler.stop()
+        elif kind == "drain":
+            node.drain()
+            self.down[node.name] += DRAIN_S
         else:
             node.cut = {"store", "peers"} if kind == "both" else {kind}
 
     def _recover(self, node: Node) -> None:
         node.cut.clear()
         if node.scheduler.is_dead:
-            self.start(node.name, was_lost=True)
+            self.start(node.name, was_lost=not node.is_over)
         else:
             node.scheduler.go_on()
 
