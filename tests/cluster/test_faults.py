@@ -74,6 +74,7 @@ class Three:
         number = next(self._numbers)
         folder = self._folder / f"load-{number}"
         load = Load(folder, rate=4.0, clients=8)
+        load.history.has_peers = True
         first = number * 1000
         asks = [plan.ask(number, first + n, JOBS) for n in range(ASKS)]
         ports = [host.serving.port for host in self.found]

@@ -76,6 +76,7 @@ class ClusterSoak:
         self._temporary.mkdir(parents=True, exist_ok=True)
         self._load = Load(folder, rate=rate, clients=clients)
         self.history = self._load.history
+        self.history.has_peers = True
 
     def run(self, seconds: float) -> float:
         """Soak for so long, let everything end, and look at what is left; return the seconds that

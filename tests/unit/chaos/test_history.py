@@ -137,6 +137,15 @@ def test_a_spoiled_history_is_found_out(spoil: Callable[[History], None], kind: 
     assert kinds(seen) == {kind}
 
 
+def test_another_node_may_not_find_a_request_that_is_not_accepted_yet() -> None:
+    seen = history()
+    seen.has_peers = True
+    seen.attempts.append(Attempt(0, "GET", 404, "not-found", "r0", ended_at=-1.0))
+    assert kinds(seen) == set()
+    seen.attempts.append(Attempt(0, "GET", 404, "not-found", "r0", ended_at=1.0))
+    assert kinds(seen) == {"lost"}
+
+
 def test_a_job_that_must_fail_and_does_not_is_wrong() -> None:
     assert kinds(history(WRONG)) == {"wrong"}
 
