@@ -250,22 +250,29 @@ def failed(request_id: str, state: str, failure: model.Failure | None) -> Reques
 
 
 def _cancel_stored(call: Call, workflow: str, request_id: str) -> RequestView:
-    """Cancel a request while no node runs, and keep a node from starting meanwhile."""
+    """Cancel a request whose node does not run, and keep that from starting meanwhile."""
     call.find_store()
     lock = FolderLock(call.settings.data_dir, "request cancel")
     lock.acquire()
     try:
-        with call.store() as store, _alone(call, store):
-            entity = endings.cancel(store, call.settings.node.id, workflow, request_id, REASON)
+        with call.store() as store:
+            found = request_entity.get(store, workflow, request_id)
+            node_id = found.coordinator or call.settings.node.id
+            with _instead_of(node_id, call, store):
+                entity = endings.cancel(store, node_id, workflow, request_id, REASON)
             return view_builders.request_view(entity, deliveries.read(store, entity))
     finally:
         lock.release()
 
 
 @contextmanager
-def _alone(call: Call, store: Store) -> Iterator[None]:
-    """Keep nodes on other machines from the store for the length of a ``with``."""
-    lease = opening.lease_of(store, call.settings, call.settings.node.id)
+def _instead_of(node_id: str, call: Call, store: Store) -> Iterator[None]:
+    """Keep a node on other machines from the store for the length of a ``with``.
+
+    Raises:
+        InUse: It runs.
+    """
+    lease = opening.lease_of(store, call.settings, node_id)
     if lease is None:
         yield
         return

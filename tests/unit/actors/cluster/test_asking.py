@@ -48,7 +48,7 @@ class Node:
             base,
             MemoryTransport(network, name),
             Seal(b"k" * 32, "test"),
-            Site(name, 1, "test"),
+            Site(name, 1, "test", LONG_S),
             kinds={},
             choose=lambda _: None,
             heard=lambda lane, note: self.asking.heard(lane, note),  # type: ignore[arg-type]  # of a double

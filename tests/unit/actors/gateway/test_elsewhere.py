@@ -51,7 +51,6 @@ class Asked:
 
     async def __call__(self, peer: str, question: Question[Any], timeout_s: float) -> Any:
         self.calls.append((peer, question.verb))
-        assert timeout_s > 0
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         self._then()
         if isinstance(answer, JobxError):

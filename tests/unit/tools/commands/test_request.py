@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
+from jobx import meanings
+from jobx.kv import keys, opening
 from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import request_entity
@@ -16,6 +19,37 @@ RUNNING = Request(
     accepted_at=1.0,
     invocation_id="m0",
 )
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    """A store that commands take for one on other machines."""
+    made = MemoryStore()
+    monkeypatch.setattr(made, "close", lambda: None)
+    monkeypatch.setattr(command, "open_store", lambda *_: made)
+    monkeypatch.setenv("JOBX_STORE_URL", "etcd://elsewhere:2379")
+    monkeypatch.setattr(opening, "LEASE_S", 0.1)
+    request = replace(RUNNING, coordinator="a")
+    made.commit(request_entity.accept_writes(request, "a"))
+    return made
+
+
+def test_a_request_of_a_node_that_does_not_run_is_cancelled_in_the_store(
+    jobx: Jobx, store: MemoryStore
+) -> None:
+    assert jobx("request", "cancel", "texts", "r").exit_code == 0
+    assert request_entity.get(store, "texts", "r").state == "cancelled"
+    assert store.get(keys.opened("a", "texts", "r")) is None
+
+
+def test_a_request_of_a_node_that_runs_is_not_cancelled_without_it(
+    jobx: Jobx, store: MemoryStore
+) -> None:
+    store.lease(keys.node("a"), "host:folder", 60.0).acquire()
+    done = jobx("request", "cancel", "texts", "r")
+    assert done.exit_code == meanings.TAKEN
+    assert "lease nodes/a is used by host:folder" in done.output
+    assert request_entity.get(store, "texts", "r").state == "running"
 
 
 @pytest.mark.parametrize(
