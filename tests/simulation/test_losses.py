@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from jobx.actors.cluster.adoption import Adopted, Adoption
 from jobx.actors.cluster.heirs import PATIENCE_S
-from jobx.actors.messages import Adopt
+from jobx.actors.messages import Adopt, RequestKey, Waiting
 from jobx.kv import keys
 from jobx.kv.requests import event_log, lives
+from jobx.kv.store import Delete
 from tests.simulation.cluster import LEASE_S, Cluster
 from tests.simulation.executors import Faults
 from tests.simulation.simulator import WORKFLOW
@@ -174,3 +177,39 @@ def test_a_survivor_that_does_not_adopt_is_replaced(losses: Losses) -> None:
     losses.scheduler.advance(LEASE_S + PATIENCE_S + 3.0)
     assert losses.coordinators() == {"c"}
     losses.finish()
+
+
+def test_nothing_is_adopted_of_a_node_that_is_back_when_its_logs_are_read(losses: Losses) -> None:
+    node = losses.nodes["b"]
+    found = tuple(Waiting(RequestKey(WORKFLOW, name), node_id="a") for name in REQUESTS)
+    node.base.deliver(node.supervisor, Adopt(found))
+    losses.finish()
+    assert losses.adoptions() == [0] * len(REQUESTS)
+
+
+def test_a_log_of_an_unknown_form_stays_for_nodes_that_know_it(losses: Losses) -> None:
+    number = event_log.next_number(losses.store, WORKFLOW, "r0")
+    event = event_log.event_write(WORKFLOW, "r0", number, {"event": "of a later version"})
+    losses.store.commit([event])
+    losses.lose("a")
+    losses.scheduler.advance(200.0)
+    markers = [entry.key for entry in losses.store.range(keys.OPEN)]
+    assert markers == [keys.opened("a", WORKFLOW, "r0")]
+    losses.store.commit([Delete(event.key)])  # as if this version knew it
+    losses.finish()
+
+
+def test_of_a_request_that_has_ended_meanwhile_nobody_is_told_again(losses: Losses) -> None:
+    losses.scheduler.advance(2000.0)
+    told = {name: len(found) for name, found in losses.ended.items()}
+    losses.lose("a")
+    losses.scheduler.advance(2 * LEASE_S)
+    node, notified = losses.nodes["b"], list[object]()
+    services: Any = node.base.services
+    node.base.services = dataclasses.replace(services, notify=notified.append)
+    found = tuple(Waiting(RequestKey(WORKFLOW, name), node_id="a") for name in REQUESTS)
+    node.base.deliver(node.supervisor, Adopt(found))
+    losses.scheduler.advance(10.0)
+    assert {name: len(found) for name, found in losses.ended.items()} == told
+    assert notified == []
+    assert [one.name for one in node.base.tree()] == ["Supervisor (0 open)"]

@@ -171,7 +171,7 @@ class Adoption:
             before = lost.handed.get(key)
             if before is not None and now < before.again_at:
                 left[key] = before
-            elif self._is_heir(key, lost, life, view, now) and self._is_able(key, life):
+            elif self._is_heir(key, lost, life, view, now) and self._is_able(key, life, view):
                 left[key] = _handed(before, now)
                 due.append(one)
             if len(left) == MOST:
@@ -204,9 +204,10 @@ class Adoption:
         wait_s = waits_s(key, self._node_id, view.records, life.capabilities or ())
         return wait_s is not None and now >= lost.since + wait_s
 
-    def _is_able(self, key: RequestKey, life: Life) -> bool:
-        """Whether this node offers what the lost one did, as far as the workflow requires it."""
-        offered = frozenset(self._record.capabilities)
+    def _is_able(self, key: RequestKey, life: Life, view: _View) -> bool:
+        """Whether nodes are left that offer what the lost one did and the workflow requires."""
+        survivors = [one for one in view.records.values() if one.runs(key.workflow)]
+        offered = frozenset(word for one in survivors for word in one.capabilities)
         if life.capabilities is not None and offered >= {*life.capabilities}:
             return True
         try:
@@ -226,7 +227,7 @@ def _handed(before: _Handed | None, now: float) -> _Handed:
 
 
 def _missing(steps: Iterable[model.PlanStep], offered: frozenset[str]) -> set[str]:
-    """Return capabilities that steps require and a node does not offer."""
+    """Return capabilities that steps require and nobody offers."""
     found: set[str] = set()
     for step in steps:
         while (word := missing_capability(step, offered | found)) is not None:

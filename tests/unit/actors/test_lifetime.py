@@ -70,3 +70,15 @@ def test_clock_is_noted_when_it_is_far_from_what_was_noted(
     lives.begin(store, "n", lives.Life(incarnation=1))
     life.note_clock()
     assert lives.last(store, "n") == lives.Life(incarnation=1)  # what it noted itself is near
+
+
+def test_others_are_told_that_a_node_was_stopped_until_it_starts_again(
+    store: MemoryStore, tmp_path: Path
+) -> None:
+    life = Lifetime("n", store, tmp_path, ("gpu",))
+    assert not lives.last(store, "n").is_over
+    life.tell_others()
+    assert lives.last(store, "n").is_over
+    assert lives.last(store, "n").capabilities == ("gpu",)
+    Lifetime("n", store, tmp_path)
+    assert not lives.last(store, "n").is_over

@@ -82,6 +82,26 @@ def test_a_death_while_all_at_work_got_further_acquits_who_waited() -> None:
     assert [one.deaths for one in charge(*found, progressed=("at work",))] == [0, 0]
 
 
+def test_a_death_acquits_nobody_who_waited_where_only_a_share_of_the_open_is_known() -> None:
+    (one,) = recovery.charge(
+        [opened("waited", LAST - 1, deaths=3)],
+        LAST,
+        was_lost=True,
+        limit=LIMIT,
+        progressed=lambda _: False,
+        is_whole=False,
+    )
+    assert one.deaths == 3
+
+
+def test_suspects_that_are_added_later_wait_anew() -> None:
+    waiting = Recovery(LIMIT)
+    assert waiting.take(0.0, has_room=True) == []
+    waiting.add([Waiting(RequestKey("w", "r"), deaths=2)])
+    taken = [len(waiting.take(at, has_room=True)) for at in (1000.0, 1000.0 + HOLD_S[0])]
+    assert taken == [0, 1]
+
+
 def test_what_is_new_of_counts_is_written_and_a_verdict_is() -> None:
     found = [
         opened("same", LAST - 1),

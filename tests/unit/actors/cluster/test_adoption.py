@@ -198,6 +198,16 @@ def test_what_the_workflow_requires_counts_as_far_as_the_lost_node_offered_it(
     assert adopted(b.looks()) == [KEY] * is_adopted
 
 
+def test_what_another_survivor_offers_is_not_missing(b: Survivor) -> None:
+    b.lives("a", replace(LIFE, capabilities=("gpu",)))
+    requires(b, "gpu")
+    able, runs_others = replace(RECORD, capabilities=("gpu",)), ("x",)
+    b.sees("b", "c", record=replace(able, workflows=runs_others))
+    assert adopted(b.looks(100.0)) == []
+    b.sees("b", "c", record=able)
+    assert adopted(b.looks(100.0)) == [KEY]
+
+
 def test_requests_of_workflows_of_others_stay() -> None:
     b = Survivor(replace(RECORD, workflows=("x",)))
     b.opens("a", KEY, RequestKey("x", "r"))

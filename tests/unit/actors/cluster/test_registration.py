@@ -68,3 +68,37 @@ def test_registrations_of_a_life_are_older_than_the_next_life_whatever_the_clock
     registration.renew()
     monkeypatch.setattr(time, "time_ns", lambda: 1)
     assert Lifetime("n", store, tmp_path).incarnation > max(anew)
+
+
+@pytest.mark.parametrize(
+    ("renewed", "at", "is_settled"),
+    [
+        ((), 10.0, False),
+        ((0.0,), 4.9, False),
+        ((0.0, 4.0), 5.0, True),
+        ((0.0, 4.0), 9.0, False),
+        ((0.0, 4.0, 8.0), 12.9, True),
+    ],
+)
+def test_a_lease_has_settled_when_it_was_held_for_long_and_is_held(
+    renewed: tuple[float, ...], at: float, is_settled: bool
+) -> None:
+    now = [0.0]
+    registration = Registration(FakeLease(), NodeRecord(5), lambda _: None, lambda: now[0])
+    for now[0] in renewed:
+        registration.renew()
+    now[0] = at
+    assert registration.has_settled(5.0) is is_settled
+
+
+def test_a_lease_that_was_lost_settles_anew() -> None:
+    lease, now = FakeLease(), [0.0]
+    registration = Registration(lease, NodeRecord(5), lambda _: None, lambda: now[0])
+    registration.renew()
+    now[0], lease.losses = 8.0, 1
+    registration.renew()
+    now[0] = 12.0
+    registration.renew()
+    assert not registration.has_settled(5.0)
+    now[0] = 13.0
+    assert registration.has_settled(5.0)

@@ -105,3 +105,10 @@ def test_an_ended_delivery_is_due_where_it_is_renewed(store: Racing) -> None:
     assert deliveries.renew(store, "b", *KEY)
     assert deliveries.undelivered(store, "b", 10) == [KEY]
     assert not deliveries.renew(store, "c", *KEY)
+
+
+def test_a_delivery_is_of_the_node_that_took_it_over(store: Racing) -> None:
+    assert deliveries.is_of(store, "lost", *KEY)
+    deliveries.take_over(store, "lost", "b", [KEY])
+    assert not deliveries.is_of(store, "lost", *KEY)
+    assert deliveries.is_of(store, "b", *KEY)
