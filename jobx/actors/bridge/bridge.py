@@ -133,6 +133,14 @@ class Bridge:
             if broken is not None:
                 self._broke(end, broken)
 
+    def await_peer(self, lane: Lane, *, is_awaited: bool) -> None:
+        """Say whether a peer is needed soon, so that its silence is noticed before."""
+        end = self._ends.get(lane)
+        if end is not None and end.is_awaited != is_awaited:
+            end.is_awaited = is_awaited
+            end.use(self._scheduler.now())
+            self._post.touch(end)
+
     def is_up(self, lane: Lane) -> bool:
         """Whether a peer answers on a lane."""
         end = self._ends.get(lane)

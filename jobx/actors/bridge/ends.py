@@ -52,16 +52,18 @@ class End:
     Attributes:
         children: Actors on the peer, of parents here.
         hosted: Actors here, of parents on the peer.
+        is_awaited: The peer is needed though no actor depends on it.
         alarm: Rings when the link has something to send or gives up its peer, at ``alarm_at``.
     """
 
-    __slots__ = ("alarm", "alarm_at", "children", "hosted", "lane", "link")
+    __slots__ = ("alarm", "alarm_at", "children", "hosted", "is_awaited", "lane", "link")
 
     def __init__(self, lane: Lane, link: Link) -> None:
         self.lane = lane
         self.link = link
         self.children: set[ActorAddress] = set()
         self.hosted: set[ActorAddress] = set()
+        self.is_awaited = False
         self.alarm: Timer | None = None
         self.alarm_at = 0.0
 
@@ -73,7 +75,11 @@ class End:
     def remove(self, actors: set[ActorAddress], address: ActorAddress, now: float) -> None:
         """Remove one of ``children`` or ``hosted``."""
         actors.discard(address)
-        self.link.use(now, is_used=bool(self.children or self.hosted))
+        self.use(now)
+
+    def use(self, now: float) -> None:
+        """Say whether the silence of the peer is noticed."""
+        self.link.use(now, is_used=bool(self.children or self.hosted or self.is_awaited))
 
 
 class Post:

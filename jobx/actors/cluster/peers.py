@@ -252,6 +252,7 @@ class Peers:
 
     def _offer(self, lane: Lane, count: int) -> None:
         self._offered[lane] = count
+        self.bridge.await_peer(lane, is_awaited=count > 0)
         if not count:
             del self._offered[lane]
         if not self._is_closed:

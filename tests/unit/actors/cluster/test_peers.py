@@ -119,7 +119,7 @@ class Cluster:
 
     def __init__(self, names: str = "ab", **others: Any) -> None:
         self.scheduler = VirtualScheduler()
-        network = MemoryNetwork(self.scheduler)
+        network = self.network = MemoryNetwork(self.scheduler)
         offers = {name: others.get(name, ("general",)) for name in names}
         self.nodes = {
             name: Node(self.scheduler, network, name, offered) for name, offered in offers.items()
@@ -330,6 +330,16 @@ def test_work_is_given_back_too_when_nobody_wants_executors_any_more() -> None:
     cluster.nodes["b"].pool.own_slots = 0
     cluster.run()
     assert cluster.nodes["b"].pool.asked_back > 0
+
+
+def test_the_offer_of_a_node_that_is_deaf_does_not_last() -> None:
+    cluster = Cluster()
+    cluster.begin("a", 3)
+    assert cluster.nodes["a"].pool.borrowed == 2
+    cluster.network.fate = lambda *_: ()
+    cluster.run(6.0)  # longer than a node is waited for
+    assert cluster.nodes["a"].pool.borrowed == 0
+    assert cluster.where(cluster.begin("a", 2)) == "aa"
 
 
 def test_a_registered_node_that_never_answers_is_named(caplog: pytest.LogCaptureFixture) -> None:
