@@ -105,8 +105,8 @@ def test_dead_child_is_started_again_and_what_it_left_is_killed(part: str, tmp_p
 
 
 def test_serve_gives_up_on_a_node_that_dies_again_and_again(tmp_path: Path) -> None:
-    with running(_words("frail", tmp_path)) as process:
-        stderr = process.communicate(timeout=60)[1].splitlines()
+    with running(_words("frail", tmp_path)) as process:  # which starts it six times
+        stderr = process.communicate(timeout=240)[1].splitlines()
 
     assert process.returncode == meanings.INTERNAL
     assert stderr[-1] == "jobx: the node was killed by SIGKILL too often"
