@@ -19,19 +19,19 @@ COMPILED = (
     "value_rules",
     "values",
     "handlers/scope/arguments",
-    "handlers/execution/batch",
+    "handlers/execution/work_kinds",
     "handlers/execution/state",
     "handlers/execution/inputs",
     "handlers/scope/invocation",
     "handlers/execution/suspended",
     "handlers/pairs/merged_groups",
     "handlers/pairs/grouping",
-    "handlers/execution/protocol",
+    "handlers/execution/page",
     "handlers/execution/collecting",
     "handlers/pairs/sequences",
     "handlers/blobs/blob_file",
     "handlers/pairs/run_writer",
-    "handlers/execution/frame_run",
+    "handlers/execution/trip",
 )
 # The compiler comes with mypy, which checks the very same files in `make types`.
 MYPY = "mypy>=1.15,<3"

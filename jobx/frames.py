@@ -1,8 +1,9 @@
 """The frame codec: length-prefixed msgpack on a stream, for executors and the gateway.
 
 A frame is four bytes (the body's length, big endian) and a body: one msgpack item. For executors
-it is a map with text keys, at the gateway a list (``questions.py``). The decoder checks the length
-before it keeps a byte of the body, so a peer cannot make it hold more than ``max_bytes``.
+it is a map with text keys (``work.py``, ``segments.py``), at the gateway a list (``questions.py``).
+The decoder checks the length before it keeps a byte of the body, so a peer cannot make it hold more
+than ``max_bytes``.
 """
 
 from __future__ import annotations
@@ -12,14 +13,12 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import msgspec
 
 from jobx import values
 from jobx.errors import FrameError, InvalidInput
-
-Frame: TypeAlias = dict[str, Any]
 
 #: Largest body of a frame. Larger values travel as blobs, so nothing comes near it.
 MAX_FRAME_BYTES: Final = 64 << 20
@@ -31,20 +30,8 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 UNREADABLE: Final = (ValueError, TypeError, ArithmeticError, RecursionError)
 
 
-def encode(frame: Frame) -> bytes:
-    """Return ``frame`` as bytes, head included.
-
-    Raises:
-        FrameError: The frame is larger than MAX_FRAME_BYTES or contains something that is no value.
-    """
-    try:
-        return with_head(values.pack(frame))
-    except InvalidInput as error:
-        raise FrameError(str(error)) from error
-
-
-def encode_struct(frame: object) -> bytes:
-    """Return a struct, or a tuple of some, as the bytes of a frame, head included.
+def encode(frame: object) -> bytes:
+    """Return a struct, a tuple or a map as the bytes of a frame, head included.
 
     Raises:
         FrameError: It is larger than MAX_FRAME_BYTES or holds what cannot be sent.
@@ -73,21 +60,6 @@ def with_head(body: bytes) -> bytes:
 def without_head(frame: bytes) -> bytes:
     """Return the body of a whole frame."""
     return frame[_HEAD.size :]
-
-
-def decode_body(body: bytes | bytearray | memoryview) -> Frame:
-    """Return the frame whose body is given.
-
-    Raises:
-        FrameError: The body is not a msgpack map.
-    """
-    try:
-        frame = values.unpack(body)
-    except InvalidInput as error:
-        raise FrameError(str(error)) from error
-    if not isinstance(frame, dict):
-        raise FrameError(f"a frame must be a map, not a {type(frame).__name__}")
-    return frame
 
 
 def number_of(body: bytes | bytearray | memoryview) -> int | None:
@@ -148,18 +120,13 @@ class FrameSocket:
         self._arrived = select.poll()
         self._arrived.register(sock, select.POLLIN)
 
-    def send(self, frame: Frame) -> None:
-        """Write one frame; raises OSError when the peer is gone."""
+    def send(self, frame: object) -> None:
+        """Write one frame; raises OSError when the peer is gone, FrameError as ``encode`` does."""
         self.send_bytes(encode(frame))
 
     def send_bytes(self, frame: bytes) -> None:
         """Write one encoded frame; raises OSError when the peer is gone."""
         self._sock.sendall(frame)
-
-    def receive(self) -> Frame | None:
-        """Return the next frame; see ``receive_body``."""
-        body = self.receive_body()
-        return None if body is None else decode_body(body)
 
     def receive_body(self) -> bytes | None:
         """Return the body of the next frame, or None when the peer closed the stream between two.

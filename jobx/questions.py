@@ -23,7 +23,7 @@ from msgspec import Meta, Struct
 
 from jobx import values, views
 from jobx.errors import FrameError, InvalidInput, JobxError, from_wire, quote
-from jobx.frames import UNREADABLE, encode_struct
+from jobx.frames import UNREADABLE, encode
 from jobx.model import Count, RequestState
 
 #: Of the link between a node and who asks it; both ends speak the same.
@@ -266,17 +266,17 @@ _PLACE: Final = re.compile(r" - at `\$\[1\]\[(\d+)\](.*)`$")
 
 def encode_call(number: int, question: Question[Any]) -> bytes:
     """Return a question as a frame; raises FrameError when it cannot be sent."""
-    return encode_struct((number, question))
+    return encode((number, question))
 
 
 def encode_answer(number: int, view: views.View) -> bytes:
     """Return the answer to a call as a frame; raises FrameError when it cannot be sent."""
-    return encode_struct((number, view))
+    return encode((number, view))
 
 
 def encode_error(number: int, error: JobxError) -> bytes:
     """Return the error of a call as a frame; raises FrameError when it cannot be sent."""
-    return encode_struct((number, None, error.to_wire()))
+    return encode((number, None, error.to_wire()))
 
 
 def decode_call(body: bytes | bytearray) -> tuple[int, Question[Any]]:

@@ -1,7 +1,7 @@
 """What an executor answers its node: segments of a result, and the frames that they come in.
 
-What a node sends is in ``handlers/execution/protocol.py``. What invocations left travels
-packed: it is author's data, which ``values.unpack`` reads with care.
+What a node sends is in ``work.py``. What invocations left travels packed: it is author's data,
+which ``values.unpack`` reads with care.
 """
 
 from __future__ import annotations

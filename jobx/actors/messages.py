@@ -8,7 +8,7 @@ batches, and from the log writer to coordinators.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct
 from thespian.actors import ActorAddress
@@ -20,6 +20,7 @@ from jobx.kv.requests.lives import Mark
 from jobx.kv.store import Write
 from jobx.payload import Payload
 from jobx.segments import Segment
+from jobx.work import MapWork, PullWork, ReduceWork
 
 
 class RequestKey(NamedTuple):
@@ -168,28 +169,24 @@ class Described(Struct, frozen=True):
     request: model.Request | None
 
 
-class Run(Struct, frozen=True):
-    """Run one work frame in an executor; the answer is Ran or Lost.
+class Run(Struct, frozen=True, array_like=True, tag="run"):
+    """Do work in an executor; the answer is Ran or Lost.
 
     ``requires`` is what its node must offer; it is not sent to that node.
     """
 
     ticket: int
     key: RequestKey
-    frame: dict[str, Any]
-    versions: tuple[str, ...]
-    time_limit_s: float
+    work: MapWork | ReduceWork
     requires: tuple[str, ...] = ()
 
 
-class Pull(Struct, frozen=True):
+class Pull(Struct, frozen=True, array_like=True, tag="pull"):
     """Ask a suspended mapper for its next chunk; the answer is Ran or Lost."""
 
     ticket: int
     key: RequestKey
-    frame: dict[str, Any]
-    vertex: int
-    time_limit_s: float
+    work: PullWork
 
 
 class Discard(Struct, frozen=True, array_like=True, tag="discard"):

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from jobx.handlers.execution.fork_messages import Spawn
-from jobx.handlers.execution.protocol import PAGE_BYTES, Page
+from jobx.handlers.execution.page import PAGE_BYTES, Page
 
 #: How long a fork server that was killed may take to be gone.
 _END_S: Final = 2.0

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import pytest
+from msgspec.structs import replace
 
 from jobx import model, values
 from jobx.actors.coordination.work_frames import FrameBuilder
@@ -36,6 +37,7 @@ from jobx.config import NodeSettings, Settings
 from jobx.kv.blobs import BlobFolder
 from jobx.payload import Payload, pack_offsets
 from jobx.segments import FailedRun, MappedChunk, Returned
+from jobx.work import LoadHandler
 from tests.simulation.executors import CHUNK_PAIRS, Faults, SimulatedExecutors
 from tests.simulation.world import World
 from tests.support import frames
@@ -103,9 +105,8 @@ class Stage:
         """Run a batch of mappers, whose vertices begin at 1; return its ticket."""
         builder, batch = self.builder(*items)
         run = builder.mappers(next(self.tickets), batch)
-        frame = {**run.frame, "chunk_pairs": CHUNK_PAIRS}
-        again = Run(run.ticket, KEY, frame, run.versions, run.time_limit_s, requires)
-        self.executors.run(again, owner)
+        work = replace(run.work, chunk_pairs=CHUNK_PAIRS)
+        self.executors.run(Run(run.ticket, KEY, work, requires), owner)
         return run.ticket
 
     def pull(self, vertex: int, owner: Address = OWNER) -> int:
@@ -113,7 +114,6 @@ class Stage:
         builder, _ = self.builder(["map", 9])
         builder._state.tree.branch(vertex, builder._state.tree.chunks[1])
         pull = builder.pull(next(self.tickets), vertex)
-        pull.frame["chunk_pairs"] = CHUNK_PAIRS
         self.executors.pull(pull, owner)
         return pull.ticket
 
@@ -142,10 +142,10 @@ def _ticket(message: Any) -> int:
 class Library:
     """Knows the two handlers."""
 
-    def known_code(self, _: str, version: str) -> dict[str, Any] | None:
+    def known_code(self, _: str, version: str) -> LoadHandler | None:
         return HANDLERS[version]
 
-    def code(self, _: str, version: str) -> dict[str, Any]:
+    def code(self, _: str, version: str) -> LoadHandler:
         return HANDLERS[version]
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from jobx.errors import InvalidInput
 from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.languages import processor
 from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope.names import Scope
+from jobx.work import Leave
 from tests.support import frames
 from tests.support.executors import ExecutorHost
 from tests.support.guests import (
@@ -207,7 +209,7 @@ def test_a_check_refuses_wrong_syntax(language: Language) -> None:
 def test_what_runs_in_a_guest_is_self_contained_unless_a_factory_adds_names(
     guests: Guests, language: Language
 ) -> None:
-    handler = load(language, "m", "mapper", "letters")
+    handler = asdict(load(language, "m", "mapper", "letters"))
     own = Scope().extended({"COUNT": len})
     is_self_contained = [
         processor(language.name).load(handler, scope, guests).is_self_contained
@@ -260,5 +262,5 @@ def test_guests_go_with_their_executor(node: ExecutorHost, tmp_path: Path) -> No
         frames.map_(tmp_path, [[1, 2]], mapper="e", reducer=None),
     )
     (guest,) = Path(f"/proc/{executor.pid}/task/{executor.pid}/children").read_text().split()
-    executor.frames.send({"t": "exit"})
+    executor.frames.send(Leave())
     eventually(lambda: not Path(f"/proc/{guest}").exists(), timeout_s=60)

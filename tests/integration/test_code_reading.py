@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from jobx.actors import node as node_module
 from jobx.errors import StoreUnavailable
 from jobx.handlers.authoring.code_cache import CodeCache
+from jobx.work import LoadHandler
 from tests.support.authoring import ANSWER
 from tests.support.live_node import Start, outcome_of, pairs_of
 from tests.support.waiting import eventually
@@ -24,7 +24,7 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]],
 
     def install(before: Callable[[], object]) -> None:
         class Slow(CodeCache):
-            def code(self, workflow: str, version: str) -> dict[str, Any]:
+            def code(self, workflow: str, version: str) -> LoadHandler:
                 before()
                 return super().code(workflow, version)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from jobx.work import DropMappers, Leave
 from tests.support import frames
 from tests.support.executors import Executor, ExecutorHost
 from tests.support.waiting import eventually
@@ -99,7 +100,7 @@ def _is_gone(pid: int) -> bool:
 
 def test_an_executor_leaves_when_it_is_told_or_its_socket_is_closed(node: ExecutorHost) -> None:
     told, closed = node.spawn(), node.spawn()
-    told.frames.send({"t": "exit"})
+    told.frames.send(Leave())
     assert node.hear() == {"t": "exited", "pid": told.pid, "status": 0}
     closed.frames.close()
     assert node.hear() == {"t": "exited", "pid": closed.pid, "status": 0}
@@ -125,11 +126,9 @@ def test_what_is_no_frame_costs_the_executor(node: ExecutorHost) -> None:
 def test_an_executor_that_dies_is_reported_with_what_it_was_at(
     node: ExecutorHost, executor: Executor, tmp_path: Path, source_code: str, status: int
 ) -> None:
-    load = frames.load("m", "mapper", f"yield Return()\nif 3 in arguments:\n {source_code!s}")
-    load["source_code"] = "yield Return()\nif 3 in arguments:\n" + "\n".join(
-        f" {line}" for line in source_code.split("\n")
-    )
-    executor.frames.send(load)
+    indented = "\n".join(f" {line}" for line in source_code.split("\n"))
+    source = f"yield Return()\nif 3 in arguments:\n{indented}"
+    executor.frames.send(frames.load("m", "mapper", source))
     items = [[n, n] for n in range(1, 5)]
     executor.frames.send(frames.map_(tmp_path, items, reducer=None, id=77))
     assert node.hear() == {"t": "exited", "pid": executor.pid, "status": status}
@@ -373,12 +372,12 @@ def test_files_of_a_suspended_mapper_are_removed_when_it_is_dropped(
     executor.ask(frames.map_(tmp_path, [["k", 1]], chunk_pairs=1))
     found = []
     for request_id in ("r2", "r3"):
-        request = {**frames.REQUEST, "id": request_id}
+        request = frames.of_request(request_id)
         answer = executor.ask(
             frames.map_(tmp_path, [[1, 1]], request=request, mapper="look", reducer=None)
         )
         found += frames.pairs(answer["segments"][0][3], tmp_path)
-        executor.frames.send({"t": "drop", "request_id": "r1", "vertices": None})
+        executor.frames.send(DropMappers("r1"))
     assert found == [("left", True), ("left", False)]
 
 
@@ -403,7 +402,7 @@ def test_an_executor_that_cannot_clean_runs_no_other_request(
     )
     executor.frames.send(frames.load("m", "mapper", spoil))
     executor.frames.send(frames.map_(tmp_path, [["k", 1]], reducer=None, id=7))
-    other = {**frames.REQUEST, "id": "r2"}
+    other = frames.of_request("r2")
     executor.frames.send(frames.map_(tmp_path, [["k", 1]], request=other, mapper="good", id=8))
     gate.touch()
     assert executor.ask()["id"] == 7
@@ -416,7 +415,7 @@ def test_an_executor_that_fails_says_why_where_its_fork_server_does(
     with ExecutorHost(tmp_path / "tmp") as node:
         node.spawn().frames.send({"t": "dance"})
         node.hear()
-    assert "an executor knows no frame 'dance'" in capfd.readouterr().err
+    assert "an executor knows no such frame: Invalid value 'dance'" in capfd.readouterr().err
 
 
 def test_a_large_answer_goes_through_blobs(executor: Executor, tmp_path: Path) -> None:

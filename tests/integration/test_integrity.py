@@ -30,6 +30,7 @@ from jobx.kv.requests import request_entity
 from jobx.kv.sqlite.store import SqliteStore
 from tests.support.authoring import WORKFLOW, define
 from tests.support.live_node import live_node
+from tests.support.work import map_work
 
 FLIPS = int(os.environ.get("JOBX_FLIPS", "150"))
 FAN = """
@@ -143,8 +144,8 @@ def _inputs(store: SqliteStore, blobs: Path, request_id: str) -> Any:
         assert chunk.blob is not None
         for position in range(0, chunk.count, 7):
             count = min(7, chunk.count - position)
-            frame = {**_items(chunk, position, count), "count": count}
-            found += inputs.items(frame, blobs)
+            work = map_work(count=count, **_items(chunk, position, count))
+            found += inputs.items(work, blobs)
     return found
 
 

@@ -42,7 +42,7 @@ def node(folder: Path, settings: FilesSettings | None) -> ExecutorHost:
 
 
 def map_frame(folder: Path, workflow: str = "w", **fields: Any) -> dict[str, Any]:
-    request = frames.REQUEST | {"workflow": workflow}
+    request = frames.of_request("r1", workflow)
     return frames.map_(folder, [["one", 1], ["two", 2]], request=request, **fields)
 
 

@@ -16,6 +16,7 @@ from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.model import Failure
 from jobx.payload import Payload
+from jobx.work import MapWork, ReduceWork
 from tests.simulation.world import World, chunk, items, run_of
 from tests.support import frames
 
@@ -68,8 +69,8 @@ class SimulatedExecutors:
     )
     abandoned: list[ActorAddress] = field(default_factory=list)
 
-    def run(self, work: Run, owner: ActorAddress) -> None:
-        self._later(lambda: self._begin(work, owner))
+    def run(self, run: Run, owner: ActorAddress) -> None:
+        self._later(lambda: self._begin(run, owner))
 
     def pull(self, pull: Pull, owner: ActorAddress) -> None:
         self._later(lambda: self._pull(pull, owner))
@@ -94,34 +95,40 @@ class SimulatedExecutors:
         if isinstance(message, Ran) and self.rng.random() < self.faults.duplicate:
             self.base.deliver(owner, message)
 
-    def _begin(self, work: Run, owner: ActorAddress) -> None:
-        count = work.frame.get("count", 1)
-        if count == 1 or self.rng.random() >= self.faults.taken_back:
-            self._run(work, owner)
+    def _begin(self, run: Run, owner: ActorAddress) -> None:
+        work = run.work
+        count = len(work.vertices)
+        if (
+            isinstance(work, ReduceWork)
+            or count == 1
+            or self.rng.random() >= self.faults.taken_back
+        ):
+            self._run(run, owner)
             return
         left = self.rng.randrange(1, count)
-        self._deliver(owner, TakenBack(work.ticket, work.frame["first"] + left))
-        rest = structs.replace(work, frame={**work.frame, "count": left})
+        self._deliver(owner, TakenBack(run.ticket, work.first + left))
+        rest = structs.replace(run, work=structs.replace(work, count=left))
         self._later(lambda: self._run(rest, owner))
 
-    def _run(self, work: Run, owner: ActorAddress) -> None:
+    def _run(self, run: Run, owner: ActorAddress) -> None:
         if owner in self.abandoned:
             return
         if self.rng.random() < self.faults.crash:
-            self._crash(work, owner)
+            self._crash(run, owner)
             return
-        frame = work.frame
-        segments = self._map(work, owner) if frame["t"] == "map" else [self._reduce(frame)]
-        self._deliver(owner, Ran(work.ticket, frames.read(segments), "sim"))
+        work = run.work
+        is_map = isinstance(work, MapWork)
+        segments = self._map(run.key, work, owner) if is_map else [self._reduce(work)]
+        self._deliver(owner, Ran(run.ticket, frames.read(segments), "sim"))
 
-    def _crash(self, work: Run | Pull, owner: ActorAddress) -> None:
+    def _crash(self, run: Run | Pull, owner: ActorAddress) -> None:
         """Die at a random place of the work, or before it, and with some kept mappers."""
-        first = work.frame.get("first", work.frame.get("vertex"))
-        vertex = first + self.rng.randrange(work.frame.get("count", 1))
+        vertices = run.work.vertices
+        vertex = vertices.start + self.rng.randrange(len(vertices))
         culprit = self.rng.choice((None, vertex))
-        self._deliver(owner, Lost(work.ticket, culprit, CRASH))
+        self._deliver(owner, Lost(run.ticket, culprit, CRASH))
         for key in list(self.kept):
-            if self.rng.random() < 0.5 and not (isinstance(work, Pull) and key[1] == culprit):
+            if self.rng.random() < 0.5 and not (isinstance(run, Pull) and key[1] == culprit):
                 self.lose(key)
 
     def lose(self, key: tuple[RequestKey, int]) -> None:
@@ -129,55 +136,52 @@ class SimulatedExecutors:
         owner, *_ = self.kept.pop(key)
         self._deliver(owner, SuspendedLost((key[1],), GONE))
 
-    def _map(self, work: Run, owner: ActorAddress) -> list[list[Any]]:
-        frame = work.frame
-        body = self._items(frame)
+    def _map(self, key: RequestKey, work: MapWork, owner: ActorAddress) -> list[list[Any]]:
+        body = self._items(work)
         if body is None:
-            return [
-                _blob_lost(frame["first"] + position, frame["blob"]["name"])
-                for position in range(frame["count"])
-            ]
+            assert work.blob is not None
+            return [_blob_lost(vertex, work.blob.name) for vertex in work.vertices]
         segments = []
-        batch = range(frame["first"], frame["first"] + frame["count"])
+        batch = work.vertices
         for vertex, item in zip(batch, items(body), strict=False):
             if self.rng.random() < self.faults.unstarted:
                 segments.append(["unstarted", vertex, batch.stop - vertex])
                 break
             self.executed += 1
-            attempt = frame["attempts"].get(vertex, 1)
+            attempt = work.attempts.get(vertex, 1)
             if attempt == 1 and self.rng.random() < self.faults.author:
                 segments.append(["failed", vertex, AUTHOR, 1, {}])
                 continue
-            value = dict(item)["seed"] if frame["root"] else item[1]
+            value = dict(item)["seed"] if work.root else item[1]
             step, pairs = self.world.outcome(value)
             if step is None:
-                segments += self._trip(frame, vertex, pairs)
+                segments += self._trip(work, vertex, pairs)
             else:
-                segments.append(self._mapped(work.key, owner, vertex, step, pairs))
+                segments.append(self._mapped(key, owner, vertex, step, pairs))
         return segments
 
-    def _trip(self, frame: dict[str, Any], vertex: int, pairs: list[Any]) -> list[list[Any]]:
+    def _trip(self, work: MapWork, vertex: int, pairs: list[Any]) -> list[list[Any]]:
         """Combine and reduce what a mapper returned, unless one of both raises at its first try."""
         failed = ["failed", vertex, AUTHOR, 1, {}]
-        if self._raises(frame, vertex, "combiner"):
+        if self._raises(work, vertex, "combiner"):
             return [[*failed, "combiner"]]
-        if self._raises(frame, vertex, "reducer"):
-            kept = self._returned(frame, vertex, pairs, is_reduced=False)
+        if self._raises(work, vertex, "reducer"):
+            kept = self._returned(work, vertex, pairs, is_reduced=False)
             return [kept, [*failed, "reducer"]]
-        return [self._returned(frame, vertex, pairs)]
+        return [self._returned(work, vertex, pairs)]
 
-    def _raises(self, frame: dict[str, Any], vertex: int, stage: str) -> bool:
-        attempt = frame.get("later_attempts", {}).get(stage, {}).get(vertex, 1)
+    def _raises(self, work: MapWork, vertex: int, stage: str) -> bool:
+        attempt = work.later_attempts.get(stage, {}).get(vertex, 1)
         return attempt == 1 and self.rng.random() < self.faults.later
 
     def _returned(
-        self, frame: dict[str, Any], vertex: int, pairs: list[Any], *, is_reduced: bool = True
+        self, work: MapWork, vertex: int, pairs: list[Any], *, is_reduced: bool = True
     ) -> list[Any]:
         totals: dict[str, int] = defaultdict(int)
         for key, value in pairs:
             totals[key] += value
         body = run_of({key: [total] for key, total in totals.items()})
-        payload = self._payload(len(totals), body, frame["sync"])
+        payload = self._payload(len(totals), body, work.sync)
         notes = {vertex: {"output": "seen"}} if pairs else {}
         return ["returned", vertex, 1, [payload.to_wire()], is_reduced, b"\0" * 12, notes]
 
@@ -197,45 +201,43 @@ class SimulatedExecutors:
 
     def _pull(self, pull: Pull, owner: ActorAddress) -> None:
         if self.rng.random() < self.faults.crash:
-            self.kept.pop((pull.key, pull.vertex), None)
+            self.kept.pop((pull.key, pull.work.vertex), None)
             self._crash(pull, owner)
             return
-        entry = self.kept.get((pull.key, pull.vertex))
+        entry = self.kept.get((pull.key, pull.work.vertex))
         if entry is None or entry[0] != owner:
             failure = {"kind": "lost", "type": "MapperLost", "message": "simulated"}
-            segment = ["failed", pull.vertex, failure, 1, {}]
+            segment = ["failed", pull.work.vertex, failure, 1, {}]
         else:
-            segment = self._mapped(pull.key, owner, pull.vertex, entry[1], entry[2])
+            segment = self._mapped(pull.key, owner, pull.work.vertex, entry[1], entry[2])
         self._deliver(owner, Ran(pull.ticket, frames.read([segment]), "sim"))
 
-    def _reduce(self, frame: dict[str, Any]) -> list[Any]:
-        if frame["attempt"] == 1 and self.rng.random() < self.faults.later:
-            return ["failed", frame["vertex"], AUTHOR, 1, {}]
+    def _reduce(self, work: ReduceWork) -> list[Any]:
+        if work.attempt == 1 and self.rng.random() < self.faults.later:
+            return ["failed", work.vertex, AUTHOR, 1, {}]
         totals: dict[str, int] = defaultdict(int)
-        for wire in frame["inputs"]:
+        for wire in work.inputs:
             payload = Payload.from_wire(wire)
             body = payload.inline if payload.blob is None else self._read(payload.blob)
             if body is None:
-                return _blob_lost(frame["vertex"], payload.blob)
+                return _blob_lost(work.vertex, payload.blob)
             for key, numbers in items(body):
                 totals[key] += sum(numbers)
         body = run_of({key: [total] for key, total in totals.items()})
-        payload = self._payload(len(totals), body, frame["sync"])
-        return ["reduced", frame["vertex"], frame["partition"], [payload.to_wire()], 1, {}]
+        payload = self._payload(len(totals), body, work.sync)
+        return ["reduced", work.vertex, work.partition, [payload.to_wire()], 1, {}]
 
     def _payload(self, count: int, body: bytes, is_synced: bool) -> Payload:
         if is_synced or not count or self.rng.random() > 0.3:
             return Payload(count, len(body), body)
         return Payload(count, len(body), None, self._write(body))
 
-    def _items(self, frame: dict[str, Any]) -> bytes | None:
+    def _items(self, work: MapWork) -> bytes | None:
         """Return the items of a batch, None when the blob that holds them is gone."""
-        if "pairs" in frame:
-            pairs: bytes = frame["pairs"]
-            return pairs
-        blob = frame["blob"]
-        body = self._read(blob["name"])
-        return None if body is None else body[blob["start"] : blob["stop"]]
+        if work.blob is None:
+            return work.pairs
+        body = self._read(work.blob.name)
+        return None if body is None else body[work.blob.start : work.blob.stop]
 
     def _write(self, body: bytes) -> str:
         name = f"b{self.rng.randrange(1 << 60):x}"

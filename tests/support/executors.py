@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from jobx import values
-from jobx.frames import Frame, FrameSocket
+from jobx.frames import FrameSocket
 from jobx.handlers import launch
-from jobx.handlers.execution.protocol import Page
+from jobx.handlers.execution.page import Page
+from jobx.work import Leave
 
 WAIT_S = 60.0
 
@@ -25,19 +26,25 @@ class Executor:
     frames: FrameSocket
     page: Page
 
-    def ask(self, *sent: Frame) -> Frame:
+    def ask(self, *sent: object) -> dict[str, Any]:
         """Send frames and return the next answer."""
         for frame in sent:
             self.frames.send(frame)
-        answer = self.frames.receive()
+        answer = self.hear()
         assert answer is not None, "the executor is gone"
         return answer
+
+    def hear(self) -> dict[str, Any] | None:
+        """Return the next answer; None if the executor is gone."""
+        body = self.frames.receive_body()
+        found: dict[str, Any] | None = None if body is None else values.unpack(body)
+        return found
 
     def leaves(self) -> bool:
         """Tell whether it left by itself after the last answer; it has left afterwards."""
         with suppress(BrokenPipeError):
-            self.frames.send({"t": "exit"})
-        return self.frames.receive() == {"t": "leaving"}
+            self.frames.send(Leave())
+        return self.hear() == {"t": "leaving"}
 
     def at_work_on(self) -> tuple[int, int]:
         """Return the work id and vertex in the shared page."""
@@ -82,7 +89,7 @@ class ExecutorHost:
         assert (spawned["t"], spawned["n"]) == ("spawned", number)
         executor = Executor(number, spawned["pid"], FrameSocket(ours), page)
         self._executors.append(executor)
-        assert executor.frames.receive() == {"t": "ready", "pid": executor.pid}
+        assert executor.hear() == {"t": "ready", "pid": executor.pid}
         return executor
 
     def hear(self) -> dict[str, Any]:

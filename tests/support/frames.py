@@ -1,4 +1,4 @@
-"""Builds load and work frames, and reads what comes back."""
+"""Builds what a node tells an executor, and reads what comes back."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from jobx import values
-from jobx.handlers.execution import batch
-from jobx.handlers.execution.protocol import PAGE_BYTES, Page
+from jobx.handlers.execution import work_kinds
+from jobx.handlers.execution.page import PAGE_BYTES, Page
 from jobx.handlers.execution.state import SEGMENTS_BYTES, ExecutorState, OutputLimits
 from jobx.handlers.execution.time_limit import TimeLimit
 from jobx.handlers.languages.guests import Guests
@@ -19,45 +20,56 @@ from jobx.handlers.scope.factories import ScopeFactories
 from jobx.handlers.scope.names import Scope
 from jobx.payload import Payload
 from jobx.segments import Segment
+from jobx.work import (
+    CombineWork,
+    LoadHandler,
+    MapWork,
+    PullWork,
+    ReduceWork,
+    RequestInfo,
+    WorkFrame,
+)
 
-REQUEST = {"id": "r1", "workflow": "w", "job": "j", "context": {"who": "me"}}
+REQUEST = RequestInfo("r1", "w", "j", values.pack({"who": "me"}))
+_KINDS: Mapping[str, type[Any]] = {
+    "map": MapWork,
+    "pull": PullWork,
+    "combine": CombineWork,
+    "reduce": ReduceWork,
+}
 
 
-def load(version: str, handler_type: str, source_code: str, **fields: Any) -> dict[str, Any]:
+def of_request(request_id: str, workflow: str = "w") -> RequestInfo:
+    """Return what work tells of another request."""
+    return replace(REQUEST, id=request_id, workflow=workflow)
+
+
+def load(version: str, handler_type: str, source_code: str, **fields: Any) -> LoadHandler:
     """Return the load frame of a Python handler whose name is its version."""
-    return {
-        "t": "load",
-        "version": version,
-        "name": version,
-        "workflow": "w",
-        "handler_type": handler_type,
-        "source_type": "python",
-        "source_code": source_code,
-        "argument_spec": [],
-        **fields,
-    }
+    source_type = fields.pop("source_type", "python")
+    return LoadHandler(version, version, "w", handler_type, source_type, source_code, **fields)
 
 
-def work(kind: str, blob_dir: Path, **fields: Any) -> dict[str, Any]:
-    """Return a work frame."""
-    return {
-        "t": kind,
-        "id": 1,
+def work(
+    kind: str, blob_dir: Path, *, id: int = 1, blob_stem: str = "b", **fields: Any
+) -> WorkFrame:
+    """Return a work frame, of the fields that its kind has; a session is given as it is."""
+    made = {
         "request": REQUEST,
         "step": "s",
-        "blob_dir": str(blob_dir),
-        "blob_stem": "b",
         "inline_bytes": 1 << 16,
         "time_limit_s": 60.0,
-        "sync": False,
-        "chunk_pairs": 1000,
-        "batch_s": 60.0,
-        "partitions": 1,
+        **({"chunk_pairs": 1000, "batch_s": 60.0} if kind == "map" else {}),
         **fields,
     }
+    fields_of = _KINDS[kind].__struct_fields__
+    made = {name: field for name, field in made.items() if name in fields_of}
+    if "session" in made:
+        made["session"] = values.pack(made["session"])
+    return WorkFrame(id, str(blob_dir), blob_stem, _KINDS[kind](**made))
 
 
-def map_(blob_dir: Path, items: Iterable[Any], **fields: Any) -> dict[str, Any]:
+def map_(blob_dir: Path, items: Iterable[Any], **fields: Any) -> WorkFrame:
     """Return the frame of a batch of mappers, one for each [key, value]."""
     listed = list(items)
     return work(
@@ -66,9 +78,7 @@ def map_(blob_dir: Path, items: Iterable[Any], **fields: Any) -> dict[str, Any]:
         **{
             "first": 1,
             "count": len(listed),
-            "root": False,
             "mapper": "m",
-            "combiner": None,
             "reducer": "r",
             "pairs": b"".join(map(values.pack, listed)),
             **fields,
@@ -76,13 +86,13 @@ def map_(blob_dir: Path, items: Iterable[Any], **fields: Any) -> dict[str, Any]:
     )
 
 
-def reduce(blob_dir: Path, inputs: Iterable[Payload], **fields: Any) -> dict[str, Any]:
+def reduce(blob_dir: Path, inputs: Iterable[Payload], **fields: Any) -> WorkFrame:
     """Return the frame of a reducer."""
     wires = [payload.to_wire() for payload in inputs]
     return work(
         "reduce",
         blob_dir,
-        **{"vertex": 0, "attempt": 1, "reducer": "r", "inputs": wires, "partition": 0, **fields},
+        **{"vertex": 0, "reducer": "r", "inputs": wires, **fields},
     )
 
 
@@ -96,9 +106,9 @@ def children(wire: Any, blob_dir: Path) -> list[Any]:
     return list(run_reader.read_items(Payload.from_wire(wire), str(blob_dir)))
 
 
-def run(state: ExecutorState, frame: dict[str, Any]) -> list[Any]:
+def run(state: ExecutorState, frame: WorkFrame) -> list[Any]:
     """Run a work frame and return its segments as they travel."""
-    return plain(batch.run(state, frame))
+    return plain(work_kinds.run(state, frame))
 
 
 def plain(found: list[Segment]) -> list[Any]:
@@ -128,7 +138,7 @@ class NoTimeLimit(TimeLimit):
 
 def state(
     folder: Path,
-    *handlers: Mapping[str, Any],
+    *handlers: LoadHandler,
     spill_bytes: int = 64 << 20,
     segments_bytes: int = SEGMENTS_BYTES,
     guests: Guests | None = None,
@@ -139,5 +149,5 @@ def state(
     page = Page(bytearray(PAGE_BYTES))
     made = ExecutorState(Scope(), NoTimeLimit(), page, limits, guests=guests, factories=factories)
     for handler in handlers:
-        made.load(dict(handler))
+        made.load(handler)
     return made

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+import msgspec
 from falcon import testing
 
 from jobx import frames, values
@@ -26,8 +27,10 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.collections import items
 from jobx.tools.shared.parsing import parse_argument
 from jobx.values import Value
+from jobx.work import ReduceWork
 from tests.support.fake_node import Desk, FakeNode
 from tests.support.results import result, site
+from tests.support.work import reduce_work
 
 Path_ = Callable[[Value], Value]
 
@@ -78,8 +81,9 @@ def packed_in_a_row(value: Value) -> Value:
 
 
 def frame(value: Value) -> Value:
-    (body,) = frames.FrameDecoder().bodies(frames.encode({"v": value}))
-    return frames.decode_body(body)["v"]
+    work = reduce_work(session=values.pack({"v": value}))
+    (body,) = frames.FrameDecoder().bodies(frames.encode(work))
+    return values.unpack(msgspec.msgpack.decode(body, type=ReduceWork).session)["v"]
 
 
 def as_json(value: Value) -> Value:

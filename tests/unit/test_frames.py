@@ -33,7 +33,11 @@ def ends() -> Iterator[tuple[FrameSocket, socket.socket]]:
 
 
 def _frames(decoder: FrameDecoder, chunk: bytes) -> list[Any]:
-    return list(map(frames.decode_body, decoder.bodies(chunk)))
+    return list(map(values.unpack, decoder.bodies(chunk)))
+
+
+def _next(framed: FrameSocket) -> Any:
+    return values.unpack(framed.receive_body() or b"")
 
 
 def _fed(decoder: FrameDecoder, stream: bytes, cuts: list[int]) -> list[Any]:
@@ -44,7 +48,7 @@ def _fed(decoder: FrameDecoder, stream: bytes, cuts: list[int]) -> list[Any]:
 
 @given(some_frames, st.lists(st.integers(0, 1 << 20), max_size=10))
 def test_a_stream_gives_the_same_frames_however_it_is_cut(
-    several: list[frames.Frame], cuts: list[int]
+    several: list[dict[str, Any]], cuts: list[int]
 ) -> None:
     stream = b"".join(map(frames.encode, several))
     assert _fed(FrameDecoder(), stream, cuts) == several
@@ -56,7 +60,7 @@ def test_a_stream_gives_the_same_frames_however_it_is_cut(
 )
 def test_a_struct_that_cannot_be_sent_is_a_frame_error(unsendable: object) -> None:
     with pytest.raises(FrameError):
-        frames.encode_struct(unsendable)
+        frames.encode(unsendable)
 
 
 def test_a_frame_may_come_byte_by_byte() -> None:
@@ -69,7 +73,7 @@ def test_a_frame_may_come_byte_by_byte() -> None:
 def test_frames_that_were_not_taken_come_with_the_next_chunk() -> None:
     decoder = FrameDecoder()
     feeding = decoder.bodies(frames.encode({"n": 1}) + frames.encode({"n": 2}))
-    assert frames.decode_body(next(feeding)) == {"n": 1}
+    assert values.unpack(next(feeding)) == {"n": 1}
     feeding.close()
     assert _frames(decoder, b"") == [{"n": 2}]
 
@@ -84,12 +88,6 @@ def test_a_frame_of_just_the_limit_is_taken() -> None:
     stream = frames.encode({"t": "x" * 50})
     decoder = FrameDecoder(max_bytes=len(stream) - HEAD.size)
     assert _frames(decoder, stream) == [{"t": "x" * 50}]
-
-
-@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x01\x01", values.pack([1]), values.pack("t")])
-def test_a_body_that_is_no_map_is_refused(body: bytes) -> None:
-    with pytest.raises(FrameError):
-        _frames(FrameDecoder(), HEAD.pack(len(body)) + body)
 
 
 def test_a_frame_with_what_is_no_value_is_refused() -> None:
@@ -108,7 +106,7 @@ def test_frames_go_both_ways_over_a_socket(ends: tuple[FrameSocket, socket.socke
     framed.send({"t": "ready"})
     assert bare.recv(1000) == frames.encode({"t": "ready"})
     bare.sendall(frames.encode({"n": 1}) + frames.encode({"n": 2}))
-    assert [framed.receive(), framed.receive()] == [{"n": 1}, {"n": 2}]
+    assert [_next(framed), _next(framed)] == [{"n": 1}, {"n": 2}]
 
 
 def test_a_peer_that_closes_between_frames_ends_the_stream(
@@ -117,25 +115,18 @@ def test_a_peer_that_closes_between_frames_ends_the_stream(
     framed, bare = ends
     bare.sendall(frames.encode({"n": 1}))
     bare.close()
-    assert framed.receive() == {"n": 1}
-    assert framed.receive() is None
+    assert _next(framed) == {"n": 1}
+    assert framed.receive_body() is None
 
 
-@pytest.mark.parametrize(
-    ("stream", "reason"),
-    [
-        (HEAD.pack(frames.MAX_FRAME_BYTES + 1), "announced"),
-        (HEAD.pack(1) + b"\x01", "must be a map"),
-    ],
-)
 def test_a_stream_that_holds_something_else_is_refused(
-    ends: tuple[FrameSocket, socket.socket], stream: bytes, reason: str
+    ends: tuple[FrameSocket, socket.socket],
 ) -> None:
     framed, bare = ends
-    bare.sendall(stream)
+    bare.sendall(HEAD.pack(frames.MAX_FRAME_BYTES + 1))
     bare.close()
-    with pytest.raises(FrameError, match=reason):
-        framed.receive()
+    with pytest.raises(FrameError, match="announced"):
+        framed.receive_body()
 
 
 @pytest.mark.parametrize(
@@ -149,7 +140,7 @@ def test_a_stream_that_ends_inside_a_frame_is_a_connection_that_was_lost(
     bare.sendall(stream)
     bare.close()
     with pytest.raises(ConnectionError, match=reason):
-        framed.receive()
+        framed.receive_body()
 
 
 @pytest.mark.parametrize("place", [0, 1])
@@ -172,7 +163,7 @@ def test_a_socket_with_a_timeout_does_not_wait_for_ever() -> None:
     here.settimeout(0.01)
     framed = FrameSocket(here)
     with pytest.raises(TimeoutError):
-        framed.receive()
+        framed.receive_body()
     framed.close()
     there.close()
 

@@ -29,6 +29,7 @@ PACKAGES: Final[dict[str, set[str]]] = {
     "jobx.payload": {"msgspec"},
     "jobx.questions": {"msgspec"},
     "jobx.segments": {"msgspec"},
+    "jobx.work": {"msgspec"},
     "jobx.testing": {"msgspec", "uvloop"},
     "jobx.value_rules": {"msgpack"},
     "jobx.values": {"msgpack"},
@@ -110,7 +111,7 @@ ROOMS: Final[dict[str, set[str]]] = {
         *("jobx.actors.clock", "jobx.actors.ports", "jobx.actors.recovery", "jobx.actors.request"),
         *("jobx.actors.runtime", "jobx.config", "jobx.errors", "jobx.kv.blobs", "jobx.kv.requests"),
         *("jobx.kv.store", "jobx.meanings", "jobx.model", "jobx.payload", "jobx.segments"),
-        "jobx.values",
+        *("jobx.values", "jobx.work"),
     },
     "jobx.http": {
         *("jobx.actors.inspection", "jobx.config", "jobx.config_loading", "jobx.errors"),
@@ -155,7 +156,7 @@ FORBIDDEN: Final = [
     ("jobx/kv/sqlite/store.py", "import rich"),
     ("jobx/kv/sqlite/store.py", "import click"),
     ("jobx/kv/sqlite/store.py", "import uvloop"),
-    ("jobx/handlers/execution/batch.py", "import asyncio"),
+    ("jobx/handlers/execution/work_kinds.py", "import asyncio"),
     ("jobx/frames.py", "import msgpack"),
 ]
 

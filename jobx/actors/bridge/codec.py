@@ -1,6 +1,6 @@
 """What travels between nodes, as bytes: births, mail and ends of actors, and notes of the nodes.
 
-Mail is one of the messages in ``_MESSAGES``, each with a tag; nothing else can leave the node.
+Mail is one of the messages in ``_KINDS``, each with a tag; nothing else can leave the node.
 """
 
 from __future__ import annotations
@@ -11,20 +11,18 @@ import msgspec
 from msgspec import Raw, Struct
 from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited
 
-from jobx import values
 from jobx.actors.messages import (
     Discard,
     Lost,
     Pull,
     Ran,
-    RequestKey,
     Run,
     SuspendedLost,
     TakenBack,
 )
 from jobx.actors.runtime.address import Address
 from jobx.actors.runtime.failure import ChildFailed, ChildLost
-from jobx.errors import FrameError, InternalError, InvalidInput
+from jobx.errors import FrameError, InternalError
 from jobx.frames import UNREADABLE
 
 #: Node id, incarnation, local id.
@@ -97,22 +95,6 @@ class Unknown(NamedTuple):
     tag: str
 
 
-class _Run(Struct, frozen=True, array_like=True, tag="run"):
-    ticket: int
-    key: RequestKey
-    frame: bytes  # packed, for it holds values of authors
-    versions: tuple[str, ...]
-    time_limit_s: float
-
-
-class _Pull(Struct, frozen=True, array_like=True, tag="pull"):
-    ticket: int
-    key: RequestKey
-    frame: bytes
-    vertex: int
-    time_limit_s: float
-
-
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _ITEMS: Final = msgspec.msgpack.Decoder(Spawn | Mail | Exit | Exited | Wants | Offer | Ask | Answer)
 _TAGS: Final = {
@@ -120,10 +102,10 @@ _TAGS: Final = {
 }
 _FIELDS: Final = msgspec.msgpack.Decoder(list[Raw])
 _TAG: Final = msgspec.msgpack.Decoder(Annotated[str, msgspec.Meta(max_length=64)])
-#: Messages that are sent as they are.
-_PLAIN: Final = (Discard, Ran, TakenBack, Lost, SuspendedLost)
+#: Messages that may leave the node.
+_KINDS: Final = (Run, Pull, Discard, Ran, TakenBack, Lost, SuspendedLost)
 _MESSAGES: Final = msgspec.msgpack.Decoder(
-    _Run | _Pull | Discard | Ran | TakenBack | Lost | SuspendedLost
+    Run | Pull | Discard | Ran | TakenBack | Lost | SuspendedLost
 )
 
 
@@ -194,16 +176,9 @@ def read_message(body: Raw) -> Any:
         FrameError: It is none that this version of JobX knows.
     """
     try:
-        message = _MESSAGES.decode(body)
-        if isinstance(message, _Run):
-            ticket, key, frame, versions, limit_s = msgspec.structs.astuple(message)
-            return Run(ticket, key, values.unpack(frame), versions, limit_s)
-        if isinstance(message, _Pull):
-            ticket, key, frame, vertex, limit_s = msgspec.structs.astuple(message)
-            return Pull(ticket, key, values.unpack(frame), vertex, limit_s)
-    except (*UNREADABLE, InvalidInput) as error:
+        return _MESSAGES.decode(body)
+    except UNREADABLE as error:
         raise FrameError(f"a message of another node: {error}") from error
-    return message
 
 
 def notice(exited: Exited) -> ChildActorExited:
@@ -216,12 +191,8 @@ def notice(exited: Exited) -> ChildActorExited:
 
 
 def _pack(message: Any) -> Raw:
-    if isinstance(message, Run):
-        frame = values.pack(message.frame)
-        message = _Run(message.ticket, message.key, frame, message.versions, message.time_limit_s)
-    elif isinstance(message, Pull):
-        frame = values.pack(message.frame)
-        message = _Pull(message.ticket, message.key, frame, message.vertex, message.time_limit_s)
-    elif not isinstance(message, _PLAIN):
+    if not isinstance(message, _KINDS):
         raise InternalError(f"a {type(message).__name__} cannot be sent to another node")
+    if isinstance(message, Run):
+        message = msgspec.structs.replace(message, requires=())
     return Raw(_ENCODER.encode(message))

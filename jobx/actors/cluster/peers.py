@@ -202,7 +202,7 @@ class Peers:
         workflow = run.key.workflow
         self._used_at[workflow] = self._scheduler.now()
         is_foreign = not self._capabilities.issuperset(run.requires)
-        if not self._up or not (is_foreign or may_leave(run.frame)):
+        if not self._up or not (is_foreign or may_leave(run.work)):
             return None
         load = Load(0, 0) if is_foreign else self._load()
         if load.own + 1 >= load.usable:  # with this one

@@ -11,6 +11,7 @@ from jobx.actors.messages import Discard, Lost, Pull, Ran, Run, SuspendedLost, T
 from jobx.actors.ports import Services
 from jobx.actors.runtime.actor import LoopActor
 from jobx.segments import MappedChunk
+from jobx.work import MapWork
 
 
 class Batch(LoopActor):
@@ -41,10 +42,10 @@ class Batch(LoopActor):
 
     def describe(self) -> str:
         """Return what the actor tree shows."""
-        frame = self._run.frame
-        if frame["t"] == "map":
-            return f"Batch {frame['step']} m{frame['first']} x{frame['count']}"
-        return f"Batch {frame['step']} r{frame['vertex']}"
+        work = self._run.work
+        if isinstance(work, MapWork):
+            return f"Batch {work.step} m{work.first} x{work.count}"
+        return f"Batch {work.step} r{work.vertex}"
 
     def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 - Thespian's
         """Take the next message."""
@@ -53,7 +54,7 @@ class Batch(LoopActor):
             receive(self, message)
 
     def _pull(self, message: Pull) -> None:
-        self._at_work[message.ticket] = message.vertex
+        self._at_work[message.ticket] = message.work.vertex
         self.node.executors.pull(message, self.myAddress)
 
     def _ran(self, message: Ran) -> None:

@@ -1,10 +1,10 @@
-"""Builds the work frames of a request; their form is in ``handlers/execution/protocol.py``."""
+"""Builds the work frames of a request; their form is in ``jobx/work.py``."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from jobx import model
+from jobx import model, values
 from jobx.actors.messages import Pull, RequestKey, Run
 from jobx.actors.ports import Services
 from jobx.actors.request.capabilities import required
@@ -13,6 +13,7 @@ from jobx.actors.request.state import PARTITIONS, RequestState
 from jobx.actors.request.tree import COMBINER, MAPPER, ROOT
 from jobx.model import HandlerRef, PlanStep
 from jobx.payload import Payload, cut, pack_offsets
+from jobx.work import EMPTY_MAP, BlobPart, MapWork, PullWork, ReduceWork, RequestInfo
 
 #: Inline bytes that may wait for reducers before executors must write blobs …
 HELD_BYTES: Final = 8 << 20
@@ -29,75 +30,64 @@ class FrameBuilder:
         self._state = state
         self._limit_s = node.settings.requests.invocation_time_limit_s
         self._inline_bytes = node.settings.inline_bytes
-        self._common = {
-            "request": {
-                "id": request.request_id,
-                "workflow": request.workflow_name,
-                "job": request.job_name,
-                "context": request.context,
-            },
-            "chunk_pairs": CHUNK_PAIRS,
-            "batch_s": BATCH_LIMIT_S,
-            "partitions": PARTITIONS,
-        }
+        self._request = RequestInfo(
+            request.request_id,
+            request.workflow_name,
+            request.job_name,
+            values.pack(request.context),
+        )
 
-    def mappers(self, ticket: int, work: RunMappers) -> Run:
+    def mappers(self, ticket: int, decision: RunMappers) -> Run:
         """Return the work frame of a batch of mappers."""
-        chunk, first, count = work.chunk, work.first, work.count
+        chunk, first, count = decision.chunk, decision.first, decision.count
         step = self._state.plan.steps[chunk.step]
-        combiner = step.combiner.version if step.combiner else None
-        frame = self._frame("map", chunk.step, step.mapper)
-        frame |= {
-            "first": first,
-            "count": count,
-            "root": first == ROOT,
-            "sync": first == ROOT,
-            "attempts": self._attempts(first, count, MAPPER),
-            "mapper": step.mapper.version,
-            "combiner": combiner,
-            "reducer": step.reducer.version,
-            "keeps": step.reducer.retry.attempts > 1,
-            "limits_s": self._later_limits(step),
-        }
-        if self._state.attempts:
-            frame["later_attempts"] = {
-                "combiner": self._attempts(first, count, COMBINER),
-                "reducer": self._attempts(first, count, 0),
-            }
-        frame |= _items(chunk.payload, first - chunk.start, count)
-        versions = [step.mapper.version, step.reducer.version]
-        if combiner is not None:
-            versions.insert(1, combiner)
-        return self._run(ticket, frame, tuple(versions), required(step))
+        work = MapWork(
+            **self._common(chunk.step, step.mapper),
+            first=first,
+            count=count,
+            root=first == ROOT,
+            sync=first == ROOT,
+            partitions=PARTITIONS,
+            chunk_pairs=CHUNK_PAIRS,
+            batch_s=BATCH_LIMIT_S,
+            attempts=self._attempts(first, count, MAPPER),
+            later_attempts=self._later_attempts(first, count),
+            mapper=step.mapper.version,
+            combiner=step.combiner.version if step.combiner else None,
+            reducer=step.reducer.version,
+            keeps=step.reducer.retry.attempts > 1,
+            limits_s=self._later_limits(step),
+            **_items(chunk.payload, first - chunk.start, count),
+        )
+        return Run(ticket, self._key, work, required(step))
 
-    def reducer(self, ticket: int, work: RunReducer) -> Run:
+    def reducer(self, ticket: int, decision: RunReducer) -> Run:
         """Return the work frame of one partition of a reducer."""
-        branch = self._state.tree.branches[work.vertex]
+        vertex = decision.vertex
+        branch = self._state.tree.branches[vertex]
         reducer = self._state.plan.steps[branch.step].reducer
-        frame = self._frame("reduce", branch.step, reducer)
-        frame |= {
-            "vertex": work.vertex,
-            "attempt": self._state.attempt((work.vertex, work.partition)).number,
-            "sync": work.vertex == ROOT,
-            "reducer": reducer.version,
-            "inputs": [item.to_wire() for item in work.inputs],
-            "partition": work.partition,
-            "partitions": work.partitions,
-            "session": branch.session,
-        }
-        return self._run(ticket, frame, (reducer.version,), (reducer.required_capability,))
+        work = ReduceWork(
+            **self._common(branch.step, reducer),
+            vertex=vertex,
+            attempt=self._state.attempt((vertex, decision.partition)).number,
+            sync=vertex == ROOT,
+            reducer=reducer.version,
+            inputs=[item.to_wire() for item in decision.inputs],
+            partition=decision.partition,
+            partitions=decision.partitions,
+            session=values.pack(branch.session) if branch.session else EMPTY_MAP,
+        )
+        return Run(ticket, self._key, work, (reducer.required_capability,))
 
     def pull(self, ticket: int, vertex: int) -> Pull:
         """Return the work frame that pulls the next chunk of a suspended mapper."""
-        branch = self._state.tree.branches[vertex]
-        frame = self._frame("pull", branch.step, self._state.plan.steps[branch.step].mapper)
-        frame |= {"vertex": vertex, "sync": False}
-        return Pull(ticket, self._key, frame, vertex, frame["time_limit_s"])
+        step = self._state.tree.branches[vertex].step
+        common = self._common(step, self._state.plan.steps[step].mapper)
+        return Pull(ticket, self._key, PullWork(**common, vertex=vertex))
 
-    def _frame(self, kind: str, step: str, ref: HandlerRef) -> dict[str, Any]:
+    def _common(self, step: str, ref: HandlerRef) -> dict[str, Any]:
         return {
-            "t": kind,
-            **self._common,
+            "request": self._request,
             "step": step,
             "inline_bytes": self._most_inline(),
             "time_limit_s": ref.time_limit_s or self._limit_s,
@@ -109,15 +99,6 @@ class FrameBuilder:
             return 0
         return SMALL_BYTES if held_bytes > HELD_BYTES else self._inline_bytes
 
-    def _run(
-        self,
-        ticket: int,
-        frame: dict[str, Any],
-        versions: tuple[str, ...],
-        requires: tuple[str, ...],
-    ) -> Run:
-        return Run(ticket, self._key, frame, versions, frame["time_limit_s"], requires)
-
     def _later_limits(self, step: PlanStep) -> dict[str, float]:
         """Return the time limits of combiner and reducer in a mapper's trip, where they differ."""
         found: dict[str, float] = {}
@@ -127,6 +108,14 @@ class FrameBuilder:
             if ref is not None and limit_s != mapper_s:
                 found[stage] = limit_s
         return found
+
+    def _later_attempts(self, first: int, count: int) -> dict[str, dict[int, int]]:
+        if not self._state.attempts:
+            return {}
+        return {
+            "combiner": self._attempts(first, count, COMBINER),
+            "reducer": self._attempts(first, count, 0),
+        }
 
     def _attempts(self, first: int, count: int, what: int) -> dict[int, int]:
         attempts = self._state.attempts
@@ -147,5 +136,6 @@ def _items(payload: Payload, position: int, count: int) -> dict[str, Any]:
         ends, sums = payload.offsets[part], payload.sums[part]
     elif stop - start == payload.size_bytes:
         ends, sums = pack_offsets([stop]), pack_offsets([payload.checksum])
-    blob = {"name": payload.blob, "size": payload.size_bytes, "checksum": payload.checksum}
-    return {"blob": {**blob, "start": start, "stop": stop, "ends": ends, "sums": sums}}
+    name = str(payload.blob)
+    blob = BlobPart(name, payload.size_bytes, payload.checksum, start, stop, ends, sums)
+    return {"blob": blob}

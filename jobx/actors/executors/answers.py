@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from jobx.frames import UNREADABLE
-from jobx.handlers.execution.protocol import vertices_of
 from jobx.payload import Payload, PayloadWire
 from jobx.segments import FailedRun, MappedChunk, Reduced, Returned, Segment, Unstarted
+from jobx.work import MapWork, PullWork, ReduceWork, Work
 
 
 class _Notes(Struct):
@@ -29,60 +29,58 @@ class _Notes(Struct):
 
 
 _NOTES: Final = msgspec.msgpack.Decoder(dict[int, _Notes])
-#: What may be answered, by the kind of the work frame.
-_ANSWERS: Final[Mapping[str, tuple[type[Any], ...]]] = {
-    "map": (Returned, MappedChunk, FailedRun, Unstarted),
-    "pull": (MappedChunk, FailedRun),
-    "reduce": (Reduced, FailedRun),
+#: What may be answered, by the kind of work.
+_ANSWERS: Final[Mapping[type[Work], tuple[type[Any], ...]]] = {
+    MapWork: (Returned, MappedChunk, FailedRun, Unstarted),
+    PullWork: (MappedChunk, FailedRun),
+    ReduceWork: (Reduced, FailedRun),
 }
 
 
-def fault_in(
-    frame: Mapping[str, Any], segments: Sequence[Segment], *, is_recalled: bool
-) -> str | None:
-    """Return what is wrong with an answer to a work frame; None if it fits.
+def fault_in(work: Work, segments: Sequence[Segment], *, is_recalled: bool) -> str | None:
+    """Return what is wrong with an answer to work; None if it fits.
 
     Together its segments are of each vertex once, in order: one that is left out would be waited
     for in vain. Without segments, it is to a reducer that was recalled. The values that authors
     left in notes are not looked at; ``segments.read_notes`` finds damage.
     """
-    vertices = vertices_of(frame)
-    if not segments and is_recalled and frame["t"] == "reduce":
+    vertices = work.vertices
+    if not segments and is_recalled and isinstance(work, ReduceWork):
         return None
     due, kept = vertices.start, -1
     for segment in segments:
         count = segment.count if isinstance(segment, Returned | Unstarted) else 1
         # A mapper whose output was kept comes before its reducer that failed.
         start = kept if segment.vertex == kept and isinstance(segment, FailedRun) else due
-        reason = _fault(frame, segment, range(segment.vertex, segment.vertex + count))
+        reason = _fault(work, segment, range(segment.vertex, segment.vertex + count))
         if reason is None and (segment.vertex != start or not 0 < count <= vertices.stop - start):
             reason = f"{count} of it, where vertices {due} to {vertices.stop - 1} are left"
         if reason is not None:
             return f"{type(segment).__name__} of vertex {segment.vertex}: {reason}"
-        due, kept = start + count, _kept_by(frame, segment)
+        due, kept = start + count, _kept_by(work, segment)
     return None if due == vertices.stop else f"nothing of vertices {due} to {vertices.stop - 1}"
 
 
-def _kept_by(frame: Mapping[str, Any], segment: Segment) -> int:
+def _kept_by(work: Work, segment: Segment) -> int:
     """Return the vertex of a mapper whose reducer may follow as failed; -1 if that is none."""
-    is_kept = isinstance(segment, Returned) and not segment.reduced and frame.get("keeps", False)
-    return segment.vertex if is_kept else -1
+    keeps = isinstance(work, MapWork) and work.keeps
+    return segment.vertex if keeps and isinstance(segment, Returned) and not segment.reduced else -1
 
 
-def _fault(frame: Mapping[str, Any], segment: Segment, own: range) -> str | None:
-    if not isinstance(segment, _ANSWERS[frame["t"]]):
-        return f"it is no answer to {frame['t']!r}"
+def _fault(work: Work, segment: Segment, own: range) -> str | None:
+    if not isinstance(segment, _ANSWERS[type(work)]):
+        return f"it is no answer to {work.kind!r}"
     if isinstance(segment, Unstarted):
         return None
-    return _fault_in_body(frame, segment) or _fault_in_notes(segment.notes, own)
+    return _fault_in_body(work, segment) or _fault_in_notes(segment.notes, own)
 
 
-def _fault_in_body(frame: Mapping[str, Any], segment: Segment) -> str | None:
+def _fault_in_body(work: Work, segment: Segment) -> str | None:
     if isinstance(segment, MappedChunk):
         return _fault_in_chunk(segment.payload)
     if isinstance(segment, Returned) and len(segment.durations) != 12 * segment.count:
         return f"its durations are {len(segment.durations)} bytes"
-    if isinstance(segment, Reduced) and segment.partition != frame.get("partition", 0):
+    if isinstance(segment, Reduced) and segment.partition != getattr(work, "partition", 0):
         return f"it is of partition {segment.partition}"
     if isinstance(segment, Returned | Reduced):
         return next(filter(None, map(_fault_in_place, segment.payloads)), None)

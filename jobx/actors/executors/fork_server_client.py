@@ -16,7 +16,7 @@ import msgspec
 from jobx.errors import InternalError, Unavailable
 from jobx.handlers import launch
 from jobx.handlers.execution.fork_messages import FORK_NEWS, Exited, Ping, Spawned
-from jobx.handlers.execution.protocol import Page
+from jobx.handlers.execution.page import Page
 
 _MESSAGE_BYTES: Final = 1 << 16
 #: How long a fork server gets to end its executors and itself.

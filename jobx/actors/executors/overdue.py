@@ -6,7 +6,6 @@ from typing import Final
 
 from jobx.actors.executor_failures import crashed
 from jobx.actors.executors.process import Executor
-from jobx.handlers.execution.protocol import limit_s_of
 from jobx.model import Failure
 
 #: An executor is killed when its invocation exceeds the limit by this much.
@@ -29,7 +28,7 @@ def at_work(executor: Executor, now: float) -> Failure | None:
     item = executor.work.get(progress.number)
     if item is None:  # it reads, or answers, or the vertex that it started was taken back
         return _between(executor, now)
-    limit_s = limit_s_of(item.frame, progress.stage, item.time_limit_s)
+    limit_s = item.work.limit_s(progress.stage)
     if progress.running_s > limit_s + OVERDUE_S:
         text = f"the invocation took longer than {limit_s:g} s"
         return Failure(kind="timeout", type="HandlerTimeout", message=text)

@@ -51,8 +51,8 @@ class Paces:
 
 
 def _job(item: WorkItem) -> _Name:
-    return item.key.workflow, item.frame["request"]["job"]
+    return item.key.workflow, item.work.request.job
 
 
 def _step(item: WorkItem) -> _Name:
-    return (*_job(item), item.frame["t"], item.frame["step"])
+    return (*_job(item), item.work.kind, item.work.step)

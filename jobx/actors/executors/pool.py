@@ -43,6 +43,7 @@ from jobx.segments import (
     Unstarted,
 )
 from jobx.views import ExecutorView
+from jobx.work import DropMappers
 
 #: How often the time of running work is checked.
 TICK_S: Final = 0.1
@@ -163,12 +164,12 @@ class ExecutorPool:
         """Why there is no executor; None if there is one. Quick to read."""
         return self._processes.trouble
 
-    def run(self, work: Run, owner: ActorAddress) -> None:
-        """Run a work frame as soon as an executor has room; ``owner`` hears Ran or Lost."""
-        item = WorkItem(work.ticket, work.key, work.frame, work.versions, work.time_limit_s, owner)
-        item.requires = work.requires
-        if not self._offered.issuperset(work.requires):
-            item.foreign = frozenset(work.requires)
+    def run(self, run: Run, owner: ActorAddress) -> None:
+        """Do work as soon as an executor has room; ``owner`` hears Ran or Lost."""
+        item = WorkItem(run.ticket, run.key, run.work, owner)
+        item.requires = run.requires
+        if not self._offered.issuperset(run.requires):
+            item.foreign = frozenset(run.requires)
         self._sharing.add(item)
         self._sharing.pump()
 
@@ -178,8 +179,8 @@ class ExecutorPool:
 
     def pull(self, pull: Pull, owner: ActorAddress) -> None:
         """Ask the executor of a suspended mapper of ``owner``, who hears Ran or Lost."""
-        item = WorkItem(pull.ticket, pull.key, pull.frame, (), pull.time_limit_s, owner)
-        keeper = self._keeper(pull.vertex, owner)
+        item = WorkItem(pull.ticket, pull.key, pull.work, owner)
+        keeper = self._keeper(pull.work.vertex, owner)
         if keeper is None or (self._is_draining and Address.is_hosted(owner)):
             self._deliver(owner, Lost(pull.ticket, None, KEEPER_GONE))
         elif self._is_draining:
@@ -194,7 +195,7 @@ class ExecutorPool:
         keeper = self._keeper(vertex, owner)
         if keeper is not None:
             keeper.release(owner, vertex)
-            keeper.send({"t": "drop", "request_id": key.request_id, "vertices": [vertex]})
+            keeper.send(DropMappers(key.request_id, [vertex]))
 
     def abandon(self, key: RequestKey, owner: ActorAddress) -> None:
         """Forget all work of an owner; running work gets a moment to end by itself."""
@@ -204,7 +205,7 @@ class ExecutorPool:
         for executor in self._executors:
             suspended = list(executor.suspended.pop(owner, ()))
             if suspended:
-                executor.send({"t": "drop", "request_id": key.request_id, "vertices": suspended})
+                executor.send(DropMappers(key.request_id, suspended))
             if executor.waiting:
                 executor.waiting = deque(i for i in executor.waiting if i.owner != owner)
             for item in executor.work.values():
@@ -291,7 +292,7 @@ class ExecutorPool:
         fault = None
         if item is not None:
             is_recalled = result.id <= executor.recalled
-            fault = fault_in(item.frame, result.segments, is_recalled=is_recalled)
+            fault = fault_in(item.work, result.segments, is_recalled=is_recalled)
         if fault is not None:
             self._unread(executor, UnreadReport(result.id, fault))
             return
@@ -321,7 +322,7 @@ class ExecutorPool:
         """Close the mappers that an unwanted answer left suspended."""
         kept = [s.vertex for s in result.segments if isinstance(s, MappedChunk) and s.more]
         if kept:
-            executor.send({"t": "drop", "request_id": result.request_id, "vertices": kept})
+            executor.send(DropMappers(result.request_id, kept))
 
     def _keeper(self, vertex: int, owner: ActorAddress) -> Executor | None:
         for executor in self._executors:
@@ -404,5 +405,4 @@ def _note_suspended(executor: Executor, owner: ActorAddress, segments: list[Segm
 
 def _begun(item: WorkItem, segments: list[Segment]) -> int:
     unstarted: int = sum([s.count for s in segments if isinstance(s, Unstarted)])
-    count: int = item.frame.get("count", 1)
-    return count - unstarted
+    return len(item.work.vertices) - unstarted

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from msgspec import Struct
 from thespian.actors import ActorAddress
@@ -18,13 +17,14 @@ from thespian.actors import ActorAddress
 from jobx import frames, segments
 from jobx.actors.messages import RequestKey
 from jobx.errors import FrameError
-from jobx.handlers.execution.protocol import Page, vertices_of
+from jobx.handlers.execution.page import Page
 from jobx.model import Failure
 from jobx.segments import Report, UnreadReport
+from jobx.work import AnyWork, LoadHandler, MapWork, Order, PullWork
 
 
 class WorkItem(Struct, eq=False):
-    """A work frame on its way through the pool.
+    """Work on its way through the pool.
 
     Attributes:
         number: Its id on the wire, new each time it is sent.
@@ -35,15 +35,13 @@ class WorkItem(Struct, eq=False):
         is_long: Its invocations are known to take long.
         requires: What its node must offer.
         foreign: What its node must offer, if this one does not; empty if it does.
-        code: The fields of a ``load`` frame for each of its versions.
+        code: What to load for each of its versions.
         abandoned_at: When it lost its owner, monotonic seconds; 0 if it has one.
     """
 
     ticket: int
     key: RequestKey
-    frame: dict[str, Any]
-    versions: tuple[str, ...]
-    time_limit_s: float
+    work: AnyWork
     owner: ActorAddress
     number: int = 0
     sent_at: float = 0.0
@@ -54,12 +52,12 @@ class WorkItem(Struct, eq=False):
     is_long: bool = False
     requires: tuple[str, ...] = ()
     foreign: frozenset[str] = frozenset()
-    code: dict[str, dict[str, Any]] = {}
+    code: dict[str, LoadHandler] = {}
 
     @property
     def vertices(self) -> range:
         """The vertices that it still contains."""
-        vertices = vertices_of(self.frame)
+        vertices = self.work.vertices
         return range(vertices.start, self.stop or vertices.stop)
 
     @property
@@ -70,18 +68,18 @@ class WorkItem(Struct, eq=False):
     @property
     def is_batch(self) -> bool:
         """Whether it is more than one invocation."""
-        return bool(self.frame.get("count", 1) > 1)
+        return len(self.work.vertices) > 1
 
     def left_after(self, vertex: int) -> int:
         """Return how many invocations of a batch follow ``vertex``; 0 if it is no batch."""
-        if self.frame["t"] != "map":
+        if not isinstance(self.work, MapWork):
             return 0
         return max(0, self.vertices.stop - vertex - 1)
 
     @property
     def is_pinned(self) -> bool:
         """Whether only the executor with the suspended mapper can do it."""
-        return bool(self.frame["t"] == "pull")
+        return isinstance(self.work, PullWork)
 
 
 class Progress(Struct, frozen=True):
@@ -169,7 +167,7 @@ class Executor(asyncio.Protocol):
         """Tell the pool."""
         self.on_lost(self)
 
-    def send(self, frame: frames.Frame) -> None:
+    def send(self, frame: Order) -> None:
         """Send a frame; one to a dead executor is dropped, since its death is reported."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frames.encode(frame))
@@ -180,12 +178,12 @@ class Executor(asyncio.Protocol):
             return self._last
         number, vertex, start_ns = self.page.at_work()
         item = self.work.get(number)
-        if item is not None and vertex not in vertices_of(item.frame):
+        if item is not None and vertex not in item.work.vertices:
             number = vertex = 0  # it is just starting
         elif item is not None:
             vertex = min(vertex, item.vertices.stop - 1)  # it may be past what was taken back
         running_s = (time.monotonic_ns() - start_ns) / 1e9 if start_ns else 0.0
-        is_trip = item is not None and item.frame["t"] == "map"
+        is_trip = item is not None and isinstance(item.work, MapWork)
         return Progress(number, vertex, running_s, self.page.stage if is_trip else "mapper")
 
     def release(self, owner: ActorAddress, vertex: int) -> None:

@@ -21,6 +21,7 @@ from jobx.model import Failure
 from jobx.segments import Report, UnreadReport
 from jobx.system.disk import create_folder
 from jobx.system.processes import is_stopped
+from jobx.work import Leave
 
 #: An executor that closed its socket gets this long to exit.
 EXIT_S: Final = 1.0
@@ -119,7 +120,7 @@ class ExecutorProcesses:
         if self._looking is not None:
             self._looking.cancel()
         for executor in self.executors:
-            executor.send({"t": "exit"})
+            executor.send(Leave())
         deadline = self._loop.time() + LEAVE_S
         while any(e.state != "dead" for e in self.executors) and self._loop.time() < deadline:
             await asyncio.sleep(0.01)

@@ -9,9 +9,9 @@ invocation starts; otherwise a frame that takes longer to read than a turn lasts
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import takewhile
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -21,6 +21,7 @@ from jobx.actors.executors.paces import LONG_S
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.runtime.address import Address
 from jobx.segments import Segment, Unstarted
+from jobx.work import AnyWork, MapWork
 
 #: Delay after a frame or an answer before the work of executors is checked, and the period of
 #: checks while an executor is idle or requests wait.
@@ -58,7 +59,7 @@ class Away(NamedTuple):
         if Address.is_hosted(item.owner) or item.key.workflow != self.workflow:
             return False
         return self.offered.issuperset(item.requires) and (
-            bool(item.foreign) or may_leave(item.frame)
+            bool(item.foreign) or may_leave(item.work)
         )
 
 
@@ -141,9 +142,10 @@ class Load(Struct, frozen=True, eq=False):
         return self.running_s >= LONG_S and any(item in self.recallable for item in self.behind)
 
 
-def may_leave(frame: Mapping[str, Any]) -> bool:
+def may_leave(work: AnyWork) -> bool:
     """Whether work may go to another node."""
-    return len(frame.get("pairs", b"")) <= MAX_AWAY_BYTES
+    items = work.pairs if isinstance(work, MapWork) else None
+    return len(items or b"") <= MAX_AWAY_BYTES
 
 
 def loads(executors: Sequence[Executor], now: float) -> list[Load]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Protocol
 
 from thespian.actors import ActorAddress
 
@@ -13,18 +13,19 @@ from jobx.actors.executor_failures import unsendable
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.messages import Lost
 from jobx.errors import InternalError, JobxError
+from jobx.work import LoadHandler, WorkFrame
 
 Deliver = Callable[[ActorAddress, object], None]
 
 
 class Code(Protocol):
-    """Knows the fields of a ``load`` frame for a handler version of a workflow."""
+    """Knows what to load for a handler version of a workflow."""
 
-    def known_code(self, workflow: str, version: str) -> dict[str, Any] | None:
-        """Return the fields; None if they have to be read first."""
+    def known_code(self, workflow: str, version: str) -> LoadHandler | None:
+        """Return it; None if it has to be read first."""
 
-    def code(self, workflow: str, version: str) -> dict[str, Any]:
-        """Read and return the fields; blocks, in any thread, and raises a JobxError on failure."""
+    def code(self, workflow: str, version: str) -> LoadHandler:
+        """Read and return it; blocks, in any thread, and raises a JobxError on failure."""
 
 
 class Sending:
@@ -83,8 +84,8 @@ class Sending:
             executor.since = item.sent_at
         try:
             self._load(executor, item)
-            place = {"blob_dir": self._folder(*item.key), "blob_stem": stem}
-            executor.send({**item.frame, "id": item.number, **place})
+            folder = self._folder(*item.key)
+            executor.send(WorkFrame(item.number, folder, stem, item.work))
         except JobxError as error:
             self._lose(item, error)
             return
@@ -105,7 +106,7 @@ class Sending:
 
     def _knows_code(self, executor: Executor, item: WorkItem) -> bool:
         """Whether the handlers of an item that the executor lacks have been read."""
-        for version in item.versions:
+        for version in item.work.versions:
             if version not in executor.loaded and version not in item.code:
                 known = self._library.known_code(item.key.workflow, version)
                 if known is None:
@@ -116,7 +117,7 @@ class Sending:
     async def _read_code(self, item: WorkItem) -> None:
         """Read the handlers of an item in a thread."""
         try:
-            for version in item.versions:
+            for version in item.work.versions:
                 item.code[version] = await self._loop.run_in_executor(
                     self._reader, self._library.code, item.key.workflow, version
                 )
@@ -127,9 +128,9 @@ class Sending:
 
     def _load(self, executor: Executor, item: WorkItem) -> None:
         """Send the handlers of an item that the executor lacks."""
-        for version in item.versions:
+        for version in item.work.versions:
             if version not in executor.loaded:
-                executor.send({"t": "load", **item.code[version]})
+                executor.send(item.code[version])
                 executor.loaded.add(version)
 
     def _lose(self, item: WorkItem, error: Exception) -> None:

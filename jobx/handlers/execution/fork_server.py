@@ -41,7 +41,7 @@ from jobx.handlers.blobs import opening
 from jobx.handlers.execution import main as executor
 from jobx.handlers.execution.fork_messages import FORK_ORDER, Exited, Ping, Pong, Spawned
 from jobx.handlers.execution.main import Config
-from jobx.handlers.execution.protocol import PAGE_BYTES, Page
+from jobx.handlers.execution.page import PAGE_BYTES, Page
 from jobx.system import kernel
 
 _MESSAGE_BYTES: Final = 1 << 12

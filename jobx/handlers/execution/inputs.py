@@ -1,4 +1,4 @@
-"""The items that a map frame brings."""
+"""The items of a batch."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from typing import Any
 
 from jobx import values
 from jobx.errors import BlobDamaged, InvalidInput
-from jobx.frames import Frame
 from jobx.handlers.blobs.shared import Folder, distrust, open_blob
 from jobx.handlers.pairs import sequences
 from jobx.handlers.scope.arguments import Arguments
 from jobx.payload import unpack_offsets
 from jobx.system.errors import translate_read
+from jobx.work import BlobPart, MapWork
 
 
-def items(frame: Frame, folder: Folder) -> list[Any]:
-    """Return the items of a map frame, one for each vertex; ``folder`` has their blob.
+def items(work: MapWork, folder: Folder) -> list[Any]:
+    """Return the items of a batch, one for each vertex; ``folder`` has their blob.
 
     Raises:
         BlobDamaged: Their blob is missing or has other content.
         BlobUnreadable: Their blob exists but cannot be read.
     """
-    where = "the frame"
-    body = frame.get("pairs")
+    where, body, count = "the frame", work.pairs, work.count
     if body is None:
-        blob = frame["blob"]
-        where = blob["name"]
-        body = _read(folder, blob)
-    count = frame["count"]
+        if work.blob is None:
+            raise BlobDamaged(where, "it has neither items nor a blob of them")
+        where = work.blob.name
+        body = _read(folder, work.blob)
     try:
         found = sequences.unpack(body, count)
     except InvalidInput as error:
@@ -39,21 +38,19 @@ def items(frame: Frame, folder: Folder) -> list[Any]:
     return found
 
 
-def _read(folder: Folder, blob: Frame) -> bytes:
-    """Return the part of a blob that a frame names, after checking each piece."""
-    name, start, stop = blob["name"], blob["start"], blob["stop"]
+def _read(folder: Folder, part: BlobPart) -> bytes:
+    """Return a part of a blob, after checking each piece."""
+    name, start = part.name, part.start
     try:
-        opened = open_blob(folder, name, blob["size"], blob["checksum"])
+        opened = open_blob(folder, name, part.size_bytes, part.checksum)
         try:
-            body = os.pread(opened, stop - start, start)
+            body = os.pread(opened, part.stop - start, start)
         finally:
             os.close(opened)
     except OSError as error:
         raise translate_read(error, name) from error
     at = 0
-    for end, checksum in zip(
-        unpack_offsets(blob["ends"]), unpack_offsets(blob["sums"]), strict=True
-    ):
+    for end, checksum in zip(unpack_offsets(part.ends), unpack_offsets(part.sums), strict=True):
         if zlib.crc32(body[at : end - start]) != checksum:
             distrust(folder, name)
             raise BlobDamaged(name, "its checksum is wrong")

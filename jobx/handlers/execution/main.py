@@ -19,12 +19,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from jobx import work
 from jobx.errors import FrameError
-from jobx.frames import Frame, FrameSocket, encode_struct
+from jobx.frames import FrameSocket, encode
 from jobx.handlers.blobs import opening
 from jobx.handlers.capture import Capture
-from jobx.handlers.execution import batch
-from jobx.handlers.execution.protocol import Page
+from jobx.handlers.execution import work_kinds
+from jobx.handlers.execution.page import Page
 from jobx.handlers.execution.state import SEGMENTS_BYTES, ExecutorState, OutputLimits
 from jobx.handlers.execution.surroundings import Surroundings
 from jobx.handlers.execution.time_limit import TimeLimit
@@ -35,6 +36,7 @@ from jobx.handlers.scope.names import Scope
 from jobx.handlers.scope.secrets import Redactor
 from jobx.segments import Leaving, ReadyReport, ResultReport
 from jobx.system import kernel, processes
+from jobx.work import DropMappers, LoadHandler, WorkFrame
 
 #: Descriptors of the executor itself are at least this, out of the way of author code.
 _LOWEST_OWN: Final = 200
@@ -43,7 +45,6 @@ _LOWEST_OWN: Final = 200
 _WEIGH_S: Final = 0.1
 #: Shortest time between two searches for module names replaced without setting an attribute.
 _THOROUGH_S: Final = 0.1
-_WORK: Final = frozenset({"map", "pull", "combine", "reduce"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,45 +175,43 @@ class _Executor:
 
     def run(self) -> None:
         frames, state = self._frames, self._state
-        frames.send_bytes(encode_struct(ReadyReport(os.getpid())))
-        while (frame := frames.receive()) is not None:
-            kind = frame["t"]
-            if kind in _WORK:
-                self._work(frame)
+        frames.send(ReadyReport(os.getpid()))
+        while (body := frames.receive_body()) is not None:
+            order = work.decode(body)
+            if isinstance(order, WorkFrame):
+                self._work(order)
                 if self._is_used_up():
-                    frames.send_bytes(encode_struct(Leaving()))
+                    frames.send(Leaving())
                     return
-            elif kind == "load":
-                state.load(frame)
-            elif kind == "drop":
-                state.drop(frame["request_id"], frame["vertices"])
-            elif kind == "exit":
-                return
+            elif isinstance(order, LoadHandler):
+                state.load(order)
+            elif isinstance(order, DropMappers):
+                state.drop(order.request_id, order.vertices)
             else:
-                raise FrameError(f"an executor knows no frame {kind!r}")
+                return
 
-    def _work(self, frame: Frame) -> None:
+    def _work(self, frame: WorkFrame) -> None:
         """Run and answer a work frame; clean up after the answer, since somebody waits for it.
 
         It is not run where an earlier request cannot be cleaned up: the executor leaves then.
         """
-        page, request_id = self._state.page, frame["request"]["id"]
-        page.take_up(frame["id"], time.monotonic_ns())
+        page, request_id = self._state.page, frame.work.request.id
+        page.take_up(frame.id, time.monotonic_ns())
         if request_id != self._request_id:
             self._clean()
             if self._must_leave():
                 return
             self._request_id = request_id
-        result = ResultReport(frame["id"], request_id, batch.run(self._state, frame))
+        result = ResultReport(frame.id, request_id, work_kinds.run(self._state, frame))
         self._is_clean = self._state.is_self_contained and not self._state.guests.are_used
         self._state.forked.check()
-        page.take_up(frame["id"], time.monotonic_ns())
+        page.take_up(frame.id, time.monotonic_ns())
         try:
-            answer = encode_struct(result)
+            answer = encode(result)
         except FrameError as error:
-            batch.abandon(self._state, frame)
-            answer = encode_struct(
-                ResultReport(frame["id"], request_id, batch.failed(frame, error))
+            work_kinds.abandon(self._state, frame.work)
+            answer = encode(
+                ResultReport(frame.id, request_id, work_kinds.failed(frame.work, error))
             )
         self._frames.send_bytes(answer)
         if not self._state.is_self_contained:

@@ -7,12 +7,13 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+from msgspec.structs import asdict
 
 from jobx.errors import InternalError
-from jobx.frames import Frame
 from jobx.handlers.blobs.shared import SharedBlobs
-from jobx.handlers.execution.protocol import Page
+from jobx.handlers.execution.page import Page
 from jobx.handlers.execution.suspended import SuspendedMapper
 from jobx.handlers.execution.time_limit import IMPORT_SYSTEM, TimeLimit
 from jobx.handlers.forked import Forked, end
@@ -22,6 +23,7 @@ from jobx.handlers.scope.factories import ScopeFactories
 from jobx.handlers.scope.invocation import Invocation
 from jobx.handlers.scope.names import Scope
 from jobx.handlers.scope.secrets import Redactor
+from jobx.work import LoadHandler
 
 #: Approximate size of a result frame at which a batch ends early.
 SEGMENTS_BYTES: Final = 8 << 20
@@ -93,7 +95,7 @@ class ExecutorState:
         self.is_self_contained = True
         self._has_cut_import = False
         self.suspended: dict[tuple[str, int], SuspendedMapper] = {}
-        self._sources: dict[str, Frame] = {}
+        self._sources: dict[str, dict[str, Any]] = {}
         self._handlers: dict[str, Loaded] = {}
 
     @property
@@ -110,9 +112,9 @@ class ExecutorState:
             if any(file.startswith(IMPORT_SYSTEM) for file in files):
                 self._has_cut_import = True
 
-    def load(self, frame: Frame) -> None:
+    def load(self, load: LoadHandler) -> None:
         """Store a handler; it is compiled at its first use."""
-        self._sources[frame["version"]] = frame
+        self._sources[load.version] = asdict(load)
 
     def handler(self, version: str, invocation: Invocation) -> Loaded:
         """Return a handler for the invocation that will run it.
@@ -159,7 +161,7 @@ class ExecutorState:
 
     def suspend(self, mapper: SuspendedMapper) -> None:
         """Keep a suspended mapper; one of an earlier attempt is closed."""
-        owner = (mapper.invocation.request["id"], mapper.invocation.vertex)
+        owner = (mapper.invocation.request.id, mapper.invocation.vertex)
         before = self.suspended.pop(owner, None)
         if before is not None:
             self.discard(before)

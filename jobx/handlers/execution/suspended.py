@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from jobx import values
 from jobx.handlers.pairs.grouping import PairReader
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.invocation import Invocation
 from jobx.payload import Payload, pack_offsets
+
+#: A batch that suspends a mapper ends when its executor holds this many suspended mappers.
+MAX_SUSPENDED: Final = 256
 
 
 class SuspendedMapper:

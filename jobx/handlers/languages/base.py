@@ -91,7 +91,7 @@ class Processor(Protocol):
         """Make a handler ready to run.
 
         Args:
-            handler: The fields of a ``load`` frame.
+            handler: The fields of ``work.Load``.
             scope: The names that it finds in its globals.
             guests: The processes that it may need.
 
@@ -153,10 +153,10 @@ def context(scope: Scope) -> dict[str, Any]:
     request = invocation.request
     return {
         "request": {
-            "id": request["id"],
-            "workflow": request["workflow"],
-            "job": request["job"],
-            "context": to_jsonable(request["context"]),
+            "id": request.id,
+            "workflow": request.workflow,
+            "job": request.job,
+            "context": to_jsonable(request.context),
         },
         "invocation": {
             "id": invocation.id,

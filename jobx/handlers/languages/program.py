@@ -84,7 +84,7 @@ class Program:
             GuestFailed: The program ended with another code than 0, or cannot be started.
             Misuse: A line is too long.
         """
-        self._begin(str(scope.at_work().request["id"]))
+        self._begin(scope.at_work().request.id)
         idle = self._take_idle()
         pipes = idle or self._start(environment)
         replies = answer.replies if answer else Replies()

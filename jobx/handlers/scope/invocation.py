@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from contextvars import Context
 from typing import Any, Final
 
 from jobx.handlers.scope.secrets import Redactor
 from jobx.values import Value
+from jobx.work import RequestInfo
 
 #: Notifications of one invocation, and the length of each of their parts.
 MAX_NOTIFICATIONS: Final = 16
@@ -21,7 +21,7 @@ class Invocation:
 
     Attributes:
         context: Its context variables, the decimal context included; no other code sees them.
-        request: The request's id, workflow, job and context.
+        request: The request.
         step: Name of the step.
         vertex: Number of the invocation in its request.
         attempt: The number of the attempt, from 1.
@@ -58,7 +58,7 @@ class Invocation:
 
     def __init__(
         self,
-        request: Mapping[str, Any],
+        request: RequestInfo,
         step: str,
         vertex: int,
         attempt: int,

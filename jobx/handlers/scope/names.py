@@ -97,7 +97,7 @@ class Scope:
 
     def workflow(self) -> str:
         """Return the workflow of the current invocation; raises as ``at_work``."""
-        return str(self.at_work().request["workflow"])
+        return self.at_work().request.workflow
 
     def take(self, piece: bytes) -> None:
         """Add to the current invocation's captured output; without an invocation it is dropped."""
@@ -111,7 +111,7 @@ class Scope:
     def log(self, level: str, message: str) -> None:
         """Add a line to the output: level, request, invocation, message."""
         if (invocation := self.current) is not None:
-            self.write(f"{level} {invocation.request['id']}/{invocation.id}: {message}\n")
+            self.write(f"{level} {invocation.request.id}/{invocation.id}: {message}\n")
 
     def at_work(self) -> Invocation:
         """Return the current invocation.
@@ -169,7 +169,7 @@ class RequestContext:
     @property
     def id(self) -> str:
         """The request's id."""
-        return str(self._scope.at_work().request["id"])
+        return self._scope.at_work().request.id
 
     @property
     def workflow(self) -> str:
@@ -179,12 +179,12 @@ class RequestContext:
     @property
     def job(self) -> str:
         """Name of the job."""
-        return str(self._scope.at_work().request["job"])
+        return self._scope.at_work().request.job
 
     @property
     def context(self) -> dict[str, Any]:
         """Information about the caller."""
-        return dict(self._scope.at_work().request["context"])
+        return dict(self._scope.at_work().request.context)
 
 
 class InvocationContext:

@@ -21,7 +21,7 @@ from jobx.config import Settings, without_secrets
 from jobx.errors import FrameError, HandlerFailed, InternalError, InvalidInput
 from jobx.handlers import launch
 from jobx.handlers.authoring import source
-from jobx.handlers.authoring.code_cache import load_fields
+from jobx.handlers.authoring.code_cache import load_of
 from jobx.handlers.execution.settings import executor_config
 from jobx.handlers.pairs import run_reader
 from jobx.payload import Payload
@@ -35,6 +35,7 @@ from jobx.segments import (
     read_notes,
 )
 from jobx.values import Key, Pair, Value
+from jobx.work import CombineWork, MapWork, ReduceWork, RequestInfo, WorkFrame
 
 #: Pairs that are read from a mapper that maps on; further ones are not asked for.
 MAX_CHILDREN: Final = 10_000
@@ -117,18 +118,17 @@ class Trial:
         """
         item = list(map(list, (arguments or {}).items())) if pair is None else list(pair)
         body = values.pack(item)
-        fields = {
-            "first": 0,
-            "count": 1,
-            "root": pair is None,
-            "mapper": _NAME,
-            "combiner": None,
-            "reducer": None,
-            "pairs": body,
-            "chunk_pairs": MAX_CHILDREN,
-            "batch_s": GRACE_S,
-        }
-        return self._run(handler, "map", fields)
+        work = MapWork(
+            **self._common(handler),
+            first=0,
+            count=1,
+            root=pair is None,
+            mapper=_NAME,
+            pairs=body,
+            chunk_pairs=MAX_CHILDREN,
+            batch_s=GRACE_S,
+        )
+        return self._run(handler, work)
 
     def reduce(
         self,
@@ -144,27 +144,24 @@ class Trial:
         """
         ordered = sorted(results, key=lambda item: values.sort_key(values.freeze(item[0])))
         body = b"".join(values.pack([key, list(listed)]) for key, listed in ordered)
-        fields = {
-            "vertex": 0,
-            "attempt": 1,
-            handler.handler_type: _NAME,
-            "inputs": [Payload(len(ordered), len(body), body).to_wire()],
-            "partition": 0,
-            "session": dict(session or {}),
-        }
-        return self._run(
-            handler, "combine" if handler.handler_type == "combiner" else "reduce", fields
-        )
+        common, inputs = self._common(handler), [Payload(len(ordered), len(body), body).to_wire()]
+        if handler.handler_type == "combiner":
+            return self._run(
+                handler, CombineWork(**common, vertex=0, combiner=_NAME, inputs=inputs)
+            )
+        left = values.pack(dict(session or {}))
+        work = ReduceWork(**common, vertex=0, reducer=_NAME, inputs=inputs, session=left)
+        return self._run(handler, work)
 
-    def _run(self, handler: model.Handler, kind: str, fields: dict[str, Any]) -> TrialResult:
-        limit_s = min(handler.time_limit_s or self._limit_s, self._limit_s)
+    def _run(self, handler: model.Handler, work: MapWork | CombineWork | ReduceWork) -> TrialResult:
+        limit_s = work.time_limit_s
         sock = self._executor()
         with closing(frames.FrameSocket(sock)) as stream:
             if not _is_ready(stream):
                 raise InternalError("an executor for trials did not start")
             sock.settimeout(limit_s + GRACE_S)
-            stream.send({"t": "load", **load_fields(handler, _NAME)})
-            stream.send(self._frame(handler, kind, limit_s) | fields)
+            stream.send(load_of(handler, _NAME))
+            stream.send(WorkFrame(1, self._blob_dir, _NAME, work))
             try:
                 answer = _receive(stream)
             except TimeoutError:
@@ -175,19 +172,12 @@ class Trial:
             return TrialResult(failure=_failure("crash", "ExecutorCrashed", text))
         return _read(answer.segments[0], self._blob_dir)
 
-    def _frame(self, handler: model.Handler, kind: str, limit_s: float) -> dict[str, Any]:
-        workflow = handler.workflow_name
+    def _common(self, handler: model.Handler) -> dict[str, Any]:
         return {
-            "t": kind,
-            "id": 1,
-            "request": {"id": _NAME, "workflow": workflow, "job": _NAME, "context": {}},
+            "request": RequestInfo(_NAME, handler.workflow_name, _NAME),
             "step": _NAME,
-            "blob_dir": self._blob_dir,
-            "blob_stem": _NAME,
             "inline_bytes": self._settings.inline_bytes,
-            "time_limit_s": limit_s,
-            "sync": False,
-            "partitions": 1,
+            "time_limit_s": min(handler.time_limit_s or self._limit_s, self._limit_s),
         }
 
     def _start(self) -> socket.socket:

@@ -25,6 +25,7 @@ from jobx.actors.runtime.placement import Creation
 from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.model import Failure
+from tests.support.work import map_work
 
 WORKFLOW, CLUSTER = "w", "test"
 PATIENCE_S = 5.0
@@ -130,7 +131,7 @@ def names(node: Node) -> list[str]:
 
 
 def test_a_child_is_born_on_the_other_node(two: Two) -> None:
-    run = Run(1, RequestKey(WORKFLOW, "r"), {"t": "map"}, ("v",), 30.0)
+    run = Run(1, RequestKey(WORKFLOW, "r"), map_work())
     two.child(run)
     assert two.b.seen == [("born", run)]
     assert (names(two.a), names(two.b)) == (["Parent", "Child"], ["Child"])
@@ -232,8 +233,8 @@ def test_an_actor_stays_while_the_peer_is_not_there(two: Two) -> None:
 def test_an_actor_stays_while_too_much_waits_for_the_peer(two: Two) -> None:
     child = two.child()
     two.cut(is_cut=True)
-    frame = {"t": "map", "pairs": bytes(WINDOW_BYTES)}
-    two.play(child, Run(1, RequestKey(WORKFLOW, "r"), frame, (), 1.0))
+    work = map_work(pairs=bytes(WINDOW_BYTES))
+    two.play(child, Run(1, RequestKey(WORKFLOW, "r"), work))
     two.child()
     assert two.a.seen == [("born",)]
 

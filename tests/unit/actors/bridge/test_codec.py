@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from thespian.actors import ActorExitRequest, ChildActorExited
 
+from jobx import values
 from jobx.actors import messages
 from jobx.actors.bridge import codec
 from jobx.actors.bridge.codec import Exit, Exited, Mail, Spawn
@@ -30,27 +31,24 @@ from jobx.actors.runtime.failure import ChildFailed, ChildLost
 from jobx.errors import FrameError, InternalError
 from jobx.model import Failure
 from jobx.segments import FailedRun, MappedChunk, Reduced, Returned, Unstarted, pack_notes
+from tests.support.work import map_work, pull_work, reduce_work
 
 KEY = RequestKey("w", "r")
 PARENT, CHILD = Address("a", 1, 7), Address("b", 2, "a/1/1")
 FAILURE = Failure(kind="author", type="ValueError", message="wrong", input="['k', 1]")
 WIRE = (1, 5, b"body!", None, 0, b"\1\0\0\0", (1, 2), b"", 3)
 NOTES = pack_notes({3: {"output": "seen", "session": {"k": decimal.Decimal("1.5")}}})
-#: Values of authors that travel in frames.
-FRAME: dict[str, Any] = {
-    "t": "reduce",
-    "attempts": {3: 2},
-    "pairs": b"\0\xff",
-    "session": {
-        "big": 1 << 80,
-        "money": decimal.Decimal("1.10"),
-        "at": datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC),
-        "list": [None, 1.5, "ü"],
-    },
+#: Values of authors that travel in work.
+SESSION = {
+    "big": 1 << 80,
+    "money": decimal.Decimal("1.10"),
+    "at": datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC),
+    "list": [None, 1.5, "ü"],
 }
 MESSAGES = [
-    Run(1, KEY, FRAME, ("m", "r"), 30.0),
-    Pull(2, KEY, FRAME, 3, 30.0),
+    Run(1, KEY, map_work(attempts={3: 2}, pairs=b"\0\xff")),
+    Run(1, KEY, reduce_work(inputs=[WIRE], session=values.pack(SESSION))),
+    Pull(2, KEY, pull_work(3)),
     Discard(3),
     Ran(
         4,
@@ -95,7 +93,7 @@ def test_every_message_with_a_tag_can_be_sent() -> None:
         and issubclass(kind, msgspec.Struct)
         and kind.__struct_config__.tag is not None
     }
-    assert tagged == {type(message) for message in MESSAGES} - {Run, Pull}
+    assert tagged == {type(message) for message in MESSAGES}
 
 
 def test_other_messages_stay_on_their_node() -> None:

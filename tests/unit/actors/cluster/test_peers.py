@@ -23,6 +23,7 @@ from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.address import Address
 from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
+from tests.support.work import map_work
 
 
 class CountedPool:
@@ -141,11 +142,11 @@ class Cluster:
         self.scheduler.advance(for_s)
 
     def begin(
-        self, name: str, count: int, requires: tuple[str, ...] = ("general",), **frame: Any
+        self, name: str, count: int, requires: tuple[str, ...] = ("general",), **fields: Any
     ) -> list[ActorAddress]:
         """Create batches on a node, and return their addresses."""
         made: list[ActorAddress] = []
-        run = Run(1, RequestKey("w", "r"), frame, (), 1.0, requires)
+        run = Run(1, RequestKey("w", "r"), map_work(**fields), requires)
 
         def create(me: Any) -> None:
             made.extend(me.create(Work, run) for _ in range(count))

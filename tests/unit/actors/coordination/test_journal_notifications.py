@@ -13,6 +13,7 @@ from jobx.actors.request.events import Done, Event, Failed, Retried
 from jobx.handlers.scope.invocation import MAX_NOTIFICATIONS, NOTIFICATION_CHARACTERS, Invocation
 from jobx.handlers.scope.names import Scope
 from jobx.model import Failure
+from tests.support import frames
 from tests.support.results import finished
 
 REQUEST = finished(None, [])
@@ -57,7 +58,7 @@ def test_nothing_is_told_before_its_event_is_durable() -> None:
 
 def _tell(names: tuple[str, ...], message: str = "%s of 2", *args: object) -> Invocation:
     scope = Scope()
-    scope.current = Invocation({}, "s", 0, 1, output_bytes=10_000)
+    scope.current = Invocation(frames.REQUEST, "s", 0, 1, output_bytes=10_000)
     scope.current.handler = "h"
     known = scope.names("h")
     for name in names:
@@ -78,7 +79,7 @@ def test_handlers_tell_by_name_of_the_channel() -> None:
 
 def test_exception_is_told_with_its_traceback() -> None:
     scope = Scope()
-    scope.current = Invocation({}, "s", 0, 1, output_bytes=10_000)
+    scope.current = Invocation(frames.REQUEST, "s", 0, 1, output_bytes=10_000)
     try:
         raise ValueError("no such luck")
     except ValueError:

@@ -12,10 +12,13 @@ from jobx.errors import FrameError
 from jobx.frames import encode
 from jobx.payload import EMPTY, Payload, pack_offsets
 from jobx.segments import ResultReport
+from jobx.work import AnyWork
+from tests.support.work import map_work, pull_work, reduce_work
 
-MAP = {"t": "map", "first": 1, "count": 3}
-PULL = {"t": "pull", "vertex": 1}
-REDUCE = {"t": "reduce", "vertex": 1, "partition": 2}
+MAP = map_work(1, 3)
+KEEPS = map_work(1, 3, keeps=True)
+PULL = pull_work()
+REDUCE = reduce_work(partition=2)
 FAILURE = {"kind": "author", "type": "ValueError", "message": "wrong"}
 RUN = Payload(1, 1, b"x").to_wire()
 IN_BLOB = Payload(1, 9, None, "b1", 7).to_wire()
@@ -29,9 +32,7 @@ def changed(wire: tuple[Any, ...], place: int, value: object) -> tuple[Any, ...]
     return (*wire[:place], value, *wire[place + 1 :])
 
 
-def fault(
-    frame: dict[str, Any], *answered: tuple[Any, ...], is_recalled: bool = False
-) -> str | None:
+def fault(work: AnyWork, *answered: tuple[Any, ...], is_recalled: bool = False) -> str | None:
     """Return what a node finds wrong with an answer."""
     report = {"t": "result", "id": 1, "request_id": "r", "segments": answered}
     try:
@@ -39,20 +40,20 @@ def fault(
     except FrameError as error:
         return str(error)
     assert isinstance(result, ResultReport)
-    return fault_in(frame, result.segments, is_recalled=is_recalled)
+    return fault_in(work, result.segments, is_recalled=is_recalled)
 
 
-def fault_of(frame: dict[str, Any], segment: tuple[Any, ...]) -> str | None:
+def fault_of(work: AnyWork, segment: tuple[Any, ...]) -> str | None:
     """Return what a node finds wrong with a segment, in an answer with the other vertices."""
     first, count = segment[1], segment[2] if segment[0] in ("returned", "unstarted") else 1
-    last = frame.get("count", 1)
+    last = len(work.vertices)
     before = [("unstarted", 1, first - 1)] if first > 1 else []
     after = [("unstarted", first + count, last + 1 - first - count)]
-    return fault(frame, *before, segment, *(after if first + count <= last else []))
+    return fault(work, *before, segment, *(after if first + count <= last else []))
 
 
 @pytest.mark.parametrize(
-    ("frame", "segment"),
+    ("work", "segment"),
     [
         (MAP, ("returned", 1, 1, [RUN, IN_BLOB], True, US, NOTES)),
         (MAP, ("returned", 1, 3, [], True, 3 * US, {})),
@@ -65,8 +66,8 @@ def fault_of(frame: dict[str, Any], segment: tuple[Any, ...]) -> str | None:
         (REDUCE, ("failed", 1, FAILURE, 1, {})),
     ],
 )
-def test_answer_that_fits_has_no_fault(frame: dict[str, Any], segment: tuple[Any, ...]) -> None:
-    assert fault_of(frame, segment) is None
+def test_answer_that_fits_has_no_fault(work: AnyWork, segment: tuple[Any, ...]) -> None:
+    assert fault_of(work, segment) is None
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ def test_durations_are_three_for_each_invocation(size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "segment"),
+    ("work", "segment"),
     [
         (MAP, ("returned", 0, 1, [], True, US, {})),
         (MAP, ("returned", 1, 4, [], True, 4 * US, {})),
@@ -149,10 +150,8 @@ def test_durations_are_three_for_each_invocation(size: int) -> None:
         (REDUCE, ("returned", 1, 1, [], True, US, {})),
     ],
 )
-def test_answer_to_something_else_is_a_fault(
-    frame: dict[str, Any], segment: tuple[Any, ...]
-) -> None:
-    assert fault_of(frame, segment) is not None
+def test_answer_to_something_else_is_a_fault(work: AnyWork, segment: tuple[Any, ...]) -> None:
+    assert fault_of(work, segment) is not None
 
 
 WHOLE = ("returned", 1, 3, [], True, 3 * US, {})
@@ -166,26 +165,26 @@ def one(vertex: int) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize(
-    ("frame", "answered"),
+    ("work", "answered"),
     [
         (MAP, [one(1), one(2), one(3)]),
         (MAP, [("unstarted", 1, 3)]),
         (MAP, [("mapped", 1, "s", CHUNK, "d", True, 1, {}), REST]),
         (MAP, [FAILED, REST]),
-        (MAP | {"keeps": True}, [KEPT, FAILED, REST]),
-        (MAP | {"keeps": True}, [KEPT, one(2), one(3)]),
-        (MAP | {"keeps": True, "count": 1}, [KEPT, FAILED]),
-        (MAP | {"keeps": True}, [KEPT, ("failed", 2, FAILURE, 1, {}), one(3)]),
+        (KEEPS, [KEPT, FAILED, REST]),
+        (KEEPS, [KEPT, one(2), one(3)]),
+        (map_work(keeps=True), [KEPT, FAILED]),
+        (KEEPS, [KEPT, ("failed", 2, FAILURE, 1, {}), one(3)]),
     ],
 )
 def test_answer_of_each_vertex_once_has_no_fault(
-    frame: dict[str, Any], answered: list[tuple[Any, ...]]
+    work: AnyWork, answered: list[tuple[Any, ...]]
 ) -> None:
-    assert fault(frame, *answered) is None
+    assert fault(work, *answered) is None
 
 
 @pytest.mark.parametrize(
-    ("frame", "answered"),
+    ("work", "answered"),
     [
         (MAP, []),
         (PULL, []),
@@ -201,18 +200,18 @@ def test_answer_of_each_vertex_once_has_no_fault(
         (MAP, [one(1), REST, REST]),
         (MAP, [one(1), ("unstarted", 2, 0), REST]),
         (MAP, [KEPT, FAILED, REST]),
-        (MAP | {"keeps": True}, [one(1), FAILED, REST]),
-        (MAP | {"keeps": True}, [KEPT, FAILED, FAILED, REST]),
-        (MAP | {"keeps": True}, [KEPT, KEPT, REST]),
+        (KEEPS, [one(1), FAILED, REST]),
+        (KEEPS, [KEPT, FAILED, FAILED, REST]),
+        (KEEPS, [KEPT, KEPT, REST]),
         (PULL, [("mapped", 1, "s", CHUNK, "d", True, 1, {})] * 2),
         (REDUCE, [("reduced", 1, 2, [], 7, {})] * 2),
     ],
 )
 @pytest.mark.parametrize("is_recalled", [False, True])
 def test_answer_with_a_vertex_left_out_or_twice_is_a_fault(
-    frame: dict[str, Any], answered: list[tuple[Any, ...]], is_recalled: bool
+    work: AnyWork, answered: list[tuple[Any, ...]], is_recalled: bool
 ) -> None:
-    assert fault(frame, *answered, is_recalled=is_recalled) is not None
+    assert fault(work, *answered, is_recalled=is_recalled) is not None
 
 
 def test_only_a_recalled_reducer_is_answered_with_nothing() -> None:

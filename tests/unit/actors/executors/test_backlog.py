@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,12 +11,12 @@ from jobx.actors.executors.backlog import Backlog
 from jobx.actors.executors.process import WorkItem
 from jobx.actors.messages import RequestKey
 from jobx.actors.runtime.address import Address
+from tests.support.work import map_work
 
 
 def item(number: int, workflow: str = "w", request: str = "r", owner: int = 1) -> WorkItem:
-    frame: dict[str, Any] = {"t": "map", "first": 1, "count": 1}
     key = RequestKey(workflow, request)
-    return WorkItem(number, key, frame, (), 1.0, Address("local", 1, owner))
+    return WorkItem(number, key, map_work(), Address("local", 1, owner))
 
 
 def taken(backlog: Backlog, workflow: str = "w") -> list[int]:

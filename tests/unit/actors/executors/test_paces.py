@@ -1,16 +1,15 @@
 from __future__ import annotations
 
-from typing import Any
-
 from jobx.actors.executors.paces import LONG_S, Paces
 from jobx.actors.executors.process import WorkItem
 from jobx.actors.messages import RequestKey
 from jobx.actors.runtime.address import Address
+from tests.support.work import map_work
 
 
 def item(step: str = "s", job: str = "j", workflow: str = "w") -> WorkItem:
-    frame: dict[str, Any] = {"t": "map", "step": step, "request": {"job": job}}
-    return WorkItem(1, RequestKey(workflow, "r"), frame, (), 1.0, Address("n", 1, 1))
+    work = map_work(step=step, job=job)
+    return WorkItem(1, RequestKey(workflow, "r"), work, Address("n", 1, 1))
 
 
 def test_what_is_not_known_is_short() -> None:

@@ -14,16 +14,16 @@ from jobx.actors.executors.placing import Share
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.messages import RequestKey
 from jobx.actors.runtime.address import Address
-from jobx.handlers.execution.protocol import PAGE_BYTES, Page
+from jobx.handlers.execution.page import PAGE_BYTES, Page
+from tests.support.work import map_work
 
 NOW = 100.0
 ALONE = Share(seats=2, long_at_work=0, short_s=999.0, long_s=0.0)
 
 
 def item(workflow: str, request: str = "r", job: str = "j", **fields: Any) -> WorkItem:
-    frame = {"t": "map", "first": 1, "count": 1, "step": "s", "request": {"job": job}}
     owner = Address("local", 1, 1)
-    return WorkItem(1, RequestKey(workflow, request), frame, (), 1.0, owner, **fields)
+    return WorkItem(1, RequestKey(workflow, request), map_work(job=job), owner, **fields)
 
 
 def executor(

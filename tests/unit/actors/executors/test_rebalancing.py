@@ -18,9 +18,10 @@ from jobx.actors.executors.paces import LONG_S
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.messages import RequestKey
 from jobx.actors.runtime.address import Address
-from jobx.handlers.execution.protocol import PAGE_BYTES, Page
+from jobx.handlers.execution.page import PAGE_BYTES, Page
 from jobx.model import Failure
 from jobx.segments import FailedRun, MappedChunk, Returned, Unstarted
+from tests.support.work import map_work, pull_work, reduce_work
 
 NOW = 100.0
 LATER = NOW + 2 * rebalancing.SETTLE_S
@@ -29,11 +30,9 @@ MINE, OTHER = RequestKey("w", "mine"), RequestKey("w", "other")
 
 def item(kind: str, number: int, key: RequestKey = MINE, first: int = 1, **fields: Any) -> WorkItem:
     """Return work that was sent a second ago; a batch has ten vertices."""
-    what = {"first": first, "count": 10} if kind == "map" else {"vertex": first}
+    made = {"map": lambda first: map_work(first, 10), "pull": pull_work, "reduce": reduce_work}
     owner = Address("local", 1, number)
-    return WorkItem(
-        number, key, {"t": kind, **what}, (), 10.0, owner, number, **{"sent_at": NOW - 1, **fields}
-    )
+    return WorkItem(number, key, made[kind](first), owner, number, **{"sent_at": NOW - 1, **fields})
 
 
 def executor(*work: WorkItem, at: tuple[int, int] = (0, 0), state: str = "ready") -> Executor:
@@ -306,7 +305,7 @@ def test_a_recall_is_never_taken_back() -> None:
 def test_the_vertex_after_the_one_at_work_is_the_first_that_is_taken_back(
     front: WorkItem, recalled: int, expected: tuple[list[int], int]
 ) -> None:
-    vertex = 3 if front.frame["t"] == "map" else front.first_vertex
+    vertex = 3 if front.work.kind == "map" else front.first_vertex
     loaded = executor(front, item("map", 2), at=(1, vertex))
     loaded.recall(recalled, NOW)
     assert not_begun(loaded) == expected
@@ -364,7 +363,7 @@ def test_recalls_reach_what_is_wanted_elsewhere_and_come_to_an_end(
         assert len(found) <= idle or waiting or not idle
         for one, number in found:
             assert number > one.recalled
-            assert one.work[number].frame["t"] != "pull"
+            assert one.work[number].work.kind != "pull"
             assert not one.work[number].abandoned_at
             one.recall(number, NOW)
     raise AssertionError("it recalls without an end")

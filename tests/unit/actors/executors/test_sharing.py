@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import mmap
 import time
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,7 +16,8 @@ from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.sharing import Sharing
 from jobx.actors.messages import RequestKey
 from jobx.actors.runtime.address import Address
-from jobx.handlers.execution.protocol import PAGE_BYTES, Page
+from jobx.handlers.execution.page import PAGE_BYTES, Page
+from tests.support.work import reduce_work
 
 SHORT_S = 0.02
 
@@ -52,8 +52,8 @@ class OneSeat:
         self._sharing.ended(self._item("long"), max(long_s, LONG_S))
 
     def _item(self, step: str) -> WorkItem:
-        frame: dict[str, Any] = {"t": "reduce", "vertex": 1, "step": step, "request": {"job": step}}
-        return WorkItem(1, RequestKey("w", step), frame, (), 99.0, Address("local", 1, 1))
+        work = reduce_work(step=step, job=step)
+        return WorkItem(1, RequestKey("w", step), work, Address("local", 1, 1))
 
     def add(self, *steps: str) -> None:
         for step in steps:
@@ -62,7 +62,7 @@ class OneSeat:
     def _send(self, executor: Executor, item: WorkItem) -> None:
         item.number = len(self.sent) + 1
         item.sent_at = self.clock.now
-        self.sent.append(item.frame["step"])
+        self.sent.append(item.work.step)
         executor.work[item.number] = item
 
     def run(self) -> str:
@@ -72,10 +72,10 @@ class OneSeat:
         number = min(self._executor.work)
         item = self._executor.work[number]
         self._executor.page.begin(number, 1, time.monotonic_ns())
-        self.clock.now += self.seconds[item.frame["step"]]
+        self.clock.now += self.seconds[item.work.step]
         self._sharing.runs(self._executor)
         del self._executor.work[number]
-        return str(item.frame["step"])
+        return item.work.step
 
 
 @given(st.floats(LONG_S, 1000.0))

@@ -11,6 +11,7 @@ from jobx.kv import keys
 from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
 from jobx.kv.store import Delete, Put
+from jobx.work import LoadHandler
 
 MAPPER = "yield Return()\nyield root, 1\n"
 OTHER = "yield Return()\n"
@@ -38,24 +39,17 @@ def put(store: MemoryStore, source_code: str, name: str = "m") -> str:
     return Entities(store).get(model.Handler, "w", name).version or ""
 
 
-def test_code_is_the_fields_of_a_load_frame(store: MemoryStore) -> None:
+def test_code_is_what_executors_load(store: MemoryStore) -> None:
     version = put(store, MAPPER)
-    assert CodeCache(store).code("w", version) == {
-        "version": version,
-        "name": "m",
-        "workflow": "w",
-        "handler_type": "mapper",
-        "source_type": "python",
-        "source_code": MAPPER,
-        "argument_spec": [["root", "str"]],
-        "per_key": False,
-    }
+    assert CodeCache(store).code("w", version) == LoadHandler(
+        version, "m", "w", "mapper", "python", MAPPER, [("root", "str")]
+    )
 
 
 def test_code_of_an_older_version_stays_readable(store: MemoryStore) -> None:
     before = put(store, MAPPER)
     put(store, OTHER)
-    assert CodeCache(store).code("w", before)["source_code"] == MAPPER
+    assert CodeCache(store).code("w", before).source_code == MAPPER
 
 
 def test_code_that_is_unknown_is_not_found(store: MemoryStore) -> None:
@@ -74,7 +68,7 @@ def test_code_is_kept_up_to_a_size(store: MemoryStore, monkeypatch: pytest.Monke
     cache, first, second = CodeCache(store), put(store, MAPPER), put(store, OTHER, "other")
     cache.code("w", first)
     store.commit([Delete(keys.code("w", first))])
-    assert cache.code("w", first)["source_code"] == MAPPER
+    assert cache.code("w", first).source_code == MAPPER
 
     cache.code("w", second)
     with pytest.raises(NotFound):

@@ -13,6 +13,8 @@ from jobx.handlers.blobs.shared import SharedBlobs
 from jobx.handlers.execution import inputs
 from jobx.handlers.files.local import Local
 from jobx.payload import pack_offsets
+from jobx.work import BlobPart
+from tests.support.work import map_work
 
 
 def test_a_damaged_copy_of_items_is_fetched_again_for_the_next_attempt(tmp_path: Path) -> None:
@@ -24,17 +26,9 @@ def test_a_damaged_copy_of_items_is_fetched_again_for_the_next_attempt(tmp_path:
     shared = SharedBlobs("place:", lambda: Local(str(tmp_path / "place")), 60.0, 0.0)
     shared.put(str(here), "b", len(body))
     (here / "b").write_bytes(b"\0" * len(body))
-    sums = pack_offsets([zlib.crc32(body)])
-    blob = {
-        "name": "b",
-        "start": 0,
-        "stop": len(body),
-        "size": len(body),
-        "checksum": zlib.crc32(body),
-        "ends": pack_offsets([len(body)]),
-        "sums": sums,
-    }
-    frame = {"blob": blob, "count": 1}
+    checksum = zlib.crc32(body)
+    ends, sums = pack_offsets([len(body)]), pack_offsets([checksum])
+    work = map_work(blob=BlobPart("b", len(body), checksum, 0, len(body), ends, sums))
     with pytest.raises(BlobDamaged, match="checksum"):
-        inputs.items(frame, shared.folder(str(here)))
-    assert inputs.items(frame, shared.folder(str(here))) == [["k", 1]]
+        inputs.items(work, shared.folder(str(here)))
+    assert inputs.items(work, shared.folder(str(here))) == [["k", 1]]

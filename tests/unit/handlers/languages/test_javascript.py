@@ -346,7 +346,7 @@ def test_what_a_long_request_leaves_is_put_back_before_another_one(guests: Guest
     made = mapper(guests, f"yield Return();\n{body}")
     seen = []
     for request_id in ("r1", "r1", "r1", "r2", "r1"):
-        request = {**frames.REQUEST, "id": request_id}
+        request = frames.of_request(request_id)
         (segment,) = run(made, [1, 1], reducer=None, request=request)
         seen += [key for key, _ in pairs(made, segment)]
         guests.restore()

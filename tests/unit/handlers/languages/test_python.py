@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from jobx.errors import InvalidInput
 from jobx.handlers.failures import Misuse
@@ -18,7 +19,9 @@ PAIR = Arguments({"k": {"a": 3, "b": "4"}})
 
 
 def _run(handler_type: str, source_code: str, *given: Any, **fields: Any) -> Any:
-    loaded = PYTHON.load(load("h", handler_type, source_code, **fields), Scope(), Guests(""))
+    loaded = PYTHON.load(
+        asdict(load("h", handler_type, source_code, **fields)), Scope(), Guests("")
+    )
     return list(loaded.run(*given) or [])
 
 

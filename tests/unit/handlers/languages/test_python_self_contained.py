@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 import pytest
+from msgspec.structs import asdict
 
 from jobx.handlers.languages import processor
 from jobx.handlers.languages.guests import Guests
@@ -138,7 +139,7 @@ def test_code_that_leaves_something_behind_is_not(name: str) -> None:
 
 
 def test_code_with_names_of_a_factory_is_not() -> None:
-    source = load("h", "mapper", "yield 1")
+    source = asdict(load("h", "mapper", "yield 1"))
     scope = Scope().extended({"DB": object()})
     assert processor("python").load(source, Scope(), Guests("")).is_self_contained
     assert not processor("python").load(source, scope, Guests("")).is_self_contained

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from jobx import values
 from jobx.errors import StoreFull
-from jobx.handlers.execution.protocol import MAX_SUSPENDED
 from jobx.handlers.execution.state import ExecutorState
+from jobx.handlers.execution.suspended import MAX_SUSPENDED
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.model import Failure
 from jobx.payload import Payload, pack_offsets, unpack_offsets
+from jobx.work import BlobPart
 from tests.support import frames
 
 SUM = frames.load("r", "reducer", "def handler(key, values): yield key, sum(values)")
@@ -156,15 +157,15 @@ def test_the_root_gets_the_arguments_of_the_request(tmp_path: Path) -> None:
     assert output(segment, tmp_path) == [("x", 7)]
 
 
-_NO_BLOB = {"name": "x", "size": 9, "checksum": 0, "start": 0, "stop": 9, "ends": b"", "sums": b""}
+_NO_BLOB = BlobPart("x", 9, 0, 0, 9)
 
 
-def _second_of(packed: list[bytes]) -> dict[str, Any]:
-    """Return the fields of a frame that name the second of two items."""
+def _second_of(packed: list[bytes]) -> BlobPart:
+    """Return where the second of two items is."""
     stop = sum(map(len, packed))
     ends, sums = pack_offsets([stop]), pack_offsets([zlib.crc32(packed[1])])
-    whole = {"name": "chunk", "size": stop, "checksum": zlib.crc32(b"".join(packed))}
-    return {**whole, "start": len(packed[0]), "stop": stop, "ends": ends, "sums": sums}
+    checksum = zlib.crc32(b"".join(packed))
+    return BlobPart("chunk", stop, checksum, len(packed[0]), stop, ends, sums)
 
 
 def test_an_item_that_is_not_what_was_written_is_found_and_those_beside_it_are_not_asked(
@@ -589,8 +590,10 @@ def test_a_leaf_whose_output_spilled_is_reduced_when_that_cannot_be_done_in_part
 def test_a_combine_frame_combines_what_mappers_left(tmp_path: Path) -> None:
     combiner = frames.load("c", "combiner", "def handler(key, values): yield key, sum(values)")
     wires = [payload.to_wire() for payload in _leaves(tmp_path, 1 << 30, 1, 0)]
-    frame = frames.work("combine", tmp_path, vertex=3, attempt=1, combiner="c", inputs=wires)
-    (segment,) = frames.run(frames.state(tmp_path, combiner), frame | {"blob_stem": "c"})
+    frame = frames.work(
+        "combine", tmp_path, vertex=3, attempt=1, combiner="c", inputs=wires, blob_stem="c"
+    )
+    (segment,) = frames.run(frames.state(tmp_path, combiner), frame)
     assert segment[:2] == ["combined", 3]
     assert frames.pairs(segment[2], tmp_path)[0] == ("a", 2)
 

@@ -1,4 +1,4 @@
-"""The run of one work frame: where its output goes, and the guard around author code."""
+"""The trip of one work frame: where its output goes, and the guard around author code."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import Any, Final, TypeVar, cast
 
-from jobx.frames import Frame
 from jobx.handlers.execution import sharing
 from jobx.handlers.execution.collecting import Segments, microseconds
-from jobx.handlers.execution.protocol import vertices_of
 from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.failures import describe, shorten
 from jobx.handlers.forked import end
@@ -24,6 +22,7 @@ from jobx.handlers.scope.invocation import Invocation
 from jobx.model import Failure
 from jobx.segments import FailedRun, RawNotes, Segment, Stage, pack_notes
 from jobx.values import Value
+from jobx.work import MapWork, Work, WorkFrame
 
 G = TypeVar("G")
 R = TypeVar("R")
@@ -31,12 +30,12 @@ R = TypeVar("R")
 now: Final = time.monotonic_ns
 
 
-class FrameRun:
-    """The run of a work frame.
+class Trip:
+    """The trip of a work frame.
 
     Attributes:
         state: What the executor keeps from frame to frame.
-        frame: The frame.
+        work: What is to be done.
         folder: Where the blobs of the request are read.
         segments: The segments of the result frame.
         out: Writes output that leaves the executor.
@@ -46,33 +45,36 @@ class FrameRun:
         keeping: Writes that output.
     """
 
-    def __init__(self, state: ExecutorState, frame: Frame) -> None:
+    def __init__(self, state: ExecutorState, frame: WorkFrame) -> None:
+        work = frame.work
+        batch = work if isinstance(work, MapWork) else None
         self.state = state
-        self.frame = frame
+        self.work: Work = work
+        self._frame = frame
         self.folder = sharing.folder_of(state.shared, frame)
-        self._partitions = frame.get("partitions") or 1
-        self.in_parts = self._partitions > 1
+        self.in_parts = work.partitions > 1
         self.out = self._writer()
         self.scratch = RunWriter(
-            state.limits.scratch_dir, f"scratch-{frame['id']}", 0, forked=state.forked
+            state.limits.scratch_dir, f"scratch-{frame.id}", 0, forked=state.forked
         )
-        self.keeps = frame.get("keeps", False)
+        self.keeps = batch is not None and batch.keeps
         self.keeping = self._writer("-k") if self.keeps else self.scratch
         self._kept: Callable[[Mapping[str, Any]], None] | None = None
-        self._limit_s: float = frame["time_limit_s"]
-        self._limits_s: Mapping[str, float] = frame.get("limits_s") or {}
-        self._later_attempts: Mapping[str, Mapping[int, int]] = frame.get("later_attempts") or {}
+        self._limit_s = work.time_limit_s
+        self._limits_s = batch.limits_s if batch else {}
+        self._later_attempts: Mapping[str, Mapping[int, int]] = (
+            batch.later_attempts if batch else {}
+        )
         self.segments = Segments()
 
     def _writer(self, ending: str = "") -> RunWriter:
-        frame = self.frame
-        stem = frame["blob_stem"] + ending
+        frame, work = self._frame, self.work
         return RunWriter(
-            frame["blob_dir"],
-            stem,
-            frame["inline_bytes"],
-            self._partitions,
-            frame["sync"],
+            frame.blob_dir,
+            frame.blob_stem + ending,
+            work.inline_bytes,
+            work.partitions,
+            work.sync,
             forked=self.state.forked,
         )
 
@@ -85,11 +87,10 @@ class FrameRun:
         session: dict[str, Value] | None = None,
         given: object = None,
     ) -> Invocation:
-        """Return a new invocation of this frame."""
-        frame = self.frame
+        """Return a new invocation of this work."""
         return Invocation(
-            frame["request"],
-            frame["step"],
+            self.work.request,
+            self.work.step,
             vertex,
             attempt,
             output_bytes=self.state.limits.output_bytes,
@@ -108,7 +109,7 @@ class FrameRun:
         if self.state.is_spoilt:
             return 0
         started = now()
-        is_recalled = self.state.page.begin(self.frame["id"], vertex, started)
+        is_recalled = self.state.page.begin(self._frame.id, vertex, started)
         return 0 if is_recalled else started
 
     def close(self) -> list[Segment]:
@@ -119,20 +120,20 @@ class FrameRun:
         self.state.page.restart(now())
         segments = self.segments.close()
         if self.state.shared is not None:
-            sharing.put(self.state.shared, self.state.page, self.frame, segments)
+            sharing.put(self.state.shared, self.state.page, self._frame, segments)
         return segments
 
     def abandon(self) -> None:
-        """Remove the output and suspended mappers of a frame that failed as a whole."""
+        """Remove the output and suspended mappers of work that failed as a whole."""
         self.out.undo(0)
         self.keeping.undo(0)
-        self.state.drop(self.frame["request"]["id"], vertices_of(self.frame))
+        self.state.drop(self.work.request.id, self.work.vertices)
 
     def guard(
         self,
         started: int,
         invocation: Invocation,
-        body: Callable[[FrameRun, Invocation, G], R],
+        body: Callable[[Trip, Invocation, G], R],
         given: G,
         spent_s: float = 0.0,
     ) -> R | None:

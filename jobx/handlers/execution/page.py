@@ -1,69 +1,23 @@
-"""Frames between a node and an executor.
+"""The page of memory that a node shares with an executor, to see and to recall without a message.
 
-Every frame is a map with a ``t`` (type). The node keeps at most two work frames in an executor:
-one at work, one behind it. An executor answers each work frame with exactly one ``result`` frame
-of the same ``id``. Fields are plain values; payloads are ``Payload.to_wire()``.
-
-Node to executor::
-
-    load    version, name, workflow, handler_type, source_type, source_code, argument_spec,
-            per_key
-            A handler, before its first use in this executor; no answer.
-    map     a batch: count sibling mapper invocations from vertex ``first`` on
-    pull    vertex: the next chunk of a suspended mapper
-    combine vertex: run the combiner alone; only trials send it: in a node it runs with the mapper
-    reduce  vertex: run the reducer
-    drop    request_id, vertices (None: all of the request): close suspended mappers; no answer
-    exit    leave after the work at hand; no answer
-
-Work frames share ``id`` (number, unique for the node's life), ``request`` (map: id, workflow, job,
-context), ``step`` (its name), ``blob_dir`` (folder of the request's blobs, on the machine of the
-executor), ``blob_stem`` (prefix of names of blobs written for this frame), ``inline_bytes``,
-``time_limit_s`` (for one invocation), ``sync`` (blobs are synced to disk before the result is
-sent).
-
-The combiner and the reducer of a mapper that returns run in the same trip, but are separate
-invocations: ``limits_s`` and ``later_attempts`` of a map frame apply to them.
-
-    map     first, count, root (bool), attempts (map: vertex to attempt, 1 if absent), mapper,
-            combiner (or None), reducer (or None: stop after the combiner) as versions,
-            pairs (bytes of the chunk's items) or blob (map: name, size, checksum; start, stop in
-            bytes of the items, and ends and sums of each),
-            chunk_pairs (most pairs of one mapped chunk), batch_s (seconds after which invocations
-            that have not started are given back),
-            partitions (run sections of an output that was too large for memory),
-            limits_s (map: ``combiner`` and ``reducer`` to the time limit of each),
-            later_attempts (map: ``combiner`` and ``reducer`` to such a map as ``attempts``),
-            keeps (bool: a reducer that fails may be tried again, on the same output)
-    combine vertex, attempt, combiner, inputs, partitions
-    reduce  vertex, attempt, reducer, inputs (payloads in order; values of a key keep it),
-            partition, partitions (1: all keys), session (what the mapper left)
-
-The item of the root invocation is a list of [name, value]; that of any other is [key, value].
-
-The answers of an executor are in ``jobx/segments.py``.
-
-While it works, the executor keeps (id, vertex, monotonic start in ns, stage) in a shared page, so
-that the node can tell which invocation killed it or exceeds its time limit, and before and after
-that the id of the frame that it reads or answers. In the same page the node keeps the highest id
-that it recalled: the executor starts nothing more of the frames up to it. A running batch gives
-back the rest, a later batch is given back whole, and any other frame is answered without segments.
-The first invocation is not recalled before it starts. An executor writes the invocation that it
-starts *before* it checks for a recall, so after a moment the node knows from the page which
-invocations will not start, even while one takes hours. The executor also writes its resident memory
-to the page, after a frame, but not after each short one.
+While it works, the executor keeps (id, vertex, monotonic start in ns, stage) in it, so that the
+node can tell which invocation killed it or exceeds its time limit, and before and after that the id
+of the frame that it reads or answers. The node keeps the highest id that it recalled: the executor
+starts nothing more of the frames up to it. A running batch gives back the rest, a later batch is
+given back whole, and any other frame is answered without segments. The first invocation is not
+recalled before it starts. An executor writes the invocation that it starts *before* it checks for a
+recall, so after a moment the node knows from the page which invocations will not start, even while
+one takes hours. The executor also writes its resident memory to the page, after a frame, but not
+after each short one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 PAGE_BYTES: Final = 4096
 #: The stages of a vertex, in order.
 STAGES: Final = ("mapper", "combiner", "reducer")
-#: A batch that suspends a mapper ends when its executor holds this many suspended mappers.
-MAX_SUSPENDED: Final = 256
 
 #: Words of the shared page: the invocation that the executor runs, and since when (monotonic ns,
 #: 0: none); the work frame that it has taken up (0: none), and since when it reads or answers it;
@@ -181,15 +135,3 @@ class Page:
         self._words.release()
         self._view.release()
         self._memory.close()
-
-
-def limit_s_of(frame: Mapping[str, Any], stage: str, limit_s: float) -> float:
-    """Return the time limit of a stage of a work frame, whose invocations have ``limit_s``."""
-    limits_s: Mapping[str, float] = frame.get("limits_s") or {}
-    return limits_s.get(stage, limit_s)
-
-
-def vertices_of(frame: Mapping[str, Any]) -> range:
-    """Return the vertices of a work frame."""
-    first = frame["first"] if "first" in frame else frame["vertex"]
-    return range(first, first + frame.get("count", 1))

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import mmap
 
-import pytest
-
-from jobx.handlers.execution.protocol import PAGE_BYTES, Page, vertices_of
+from jobx.handlers.execution.page import PAGE_BYTES, Page
 
 
 def test_a_page_tells_what_an_executor_is_at_until_it_rests() -> None:
@@ -30,11 +28,3 @@ def test_a_page_is_unmapped_when_it_is_closed() -> None:
     memory = mmap.mmap(-1, PAGE_BYTES)
     Page(memory).close()
     assert memory.closed
-
-
-@pytest.mark.parametrize(
-    ("frame", "vertices"),
-    [({"first": 3, "count": 2}, range(3, 5)), ({"vertex": 0, "attempt": 1}, range(1))],
-)
-def test_a_frame_tells_its_vertices(frame: dict[str, int], vertices: range) -> None:
-    assert vertices_of(frame) == vertices
