@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
-from jobx.errors import Conflict, NotFound
+from jobx.errors import Conflict, NotFound, OutcomeUnknown
 from jobx.kv import keys
 from jobx.kv.entries import decoded
 from jobx.kv.prefixes import scan
@@ -90,11 +90,13 @@ def drop(store: Store, node_id: str, workflow: str, request_id: str) -> None:
 def save(store: Store, node_id: str, names: tuple[str, str], delivery: Delivery) -> bool:
     """Write the state of a delivery; if it has ended, remove it from the node's list.
 
-    Returns False, and writes nothing, if the request is gone.
+    Returns False, and writes nothing, if the request is gone, or another node has its delivery.
     """
     found = get(store, *names)
     if found is None:
         return False
+    if not is_of(store, node_id, *names):  # or it was written, and the answer was lost
+        return found[0] == delivery and delivery.state != PENDING
     writes: list[Write] = [Replace(found[1].key, encode(delivery), found[1].revision)]
     if delivery.state != PENDING:
         writes.append(Delete(keys.undelivered(node_id, *names)))
@@ -110,7 +112,8 @@ def take_over(
 ) -> list[tuple[str, str]]:
     """Move deliveries of a lost node to another one, and return those that it got.
 
-    Each moves with its state. Of several nodes that take it over, one gets it.
+    Each moves with its state. Of several nodes that take it over, one gets it. What may have moved
+    is returned, too: ``is_of`` tells.
 
     Args:
         store: Where they are.
@@ -131,12 +134,20 @@ def take_over(
         replace = Replace(entry.key, entry.value, entry.revision)
         chains.append([[marker, Put(keys.undelivered(node_id, *names), b""), replace]])
         taken.append(names)
-    outcomes = store.commit_many([*chains, *([[marker]] for marker in over)])
-    for outcome in outcomes:
-        # A conflict means that somebody else carries it out, or has.
-        if outcome.error is not None and not isinstance(outcome.error, Conflict):
-            raise outcome.error
-    return [names for names, one in zip(taken, outcomes, strict=False) if one.error is None]
+    try:
+        outcomes = store.commit_many([*chains, *([[marker]] for marker in over)])
+    except OutcomeUnknown:
+        return taken
+    # A conflict means that somebody else carries it out, or has.
+    errors = [one.error for one in outcomes if not isinstance(one.error, Conflict | None)]
+    moved = [
+        names
+        for names, one in zip(taken, outcomes, strict=False)
+        if isinstance(one.error, OutcomeUnknown | None)
+    ]
+    if errors and not moved:
+        raise errors[0]
+    return moved
 
 
 def renew(store: Store, node_id: str, workflow: str, request_id: str) -> bool:

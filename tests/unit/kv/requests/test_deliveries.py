@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from jobx.errors import StoreUnavailable
+from jobx.errors import OutcomeUnknown, StoreUnavailable
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import deliveries
@@ -84,6 +84,40 @@ def test_a_store_that_does_not_answer_is_told(
     monkeypatch.setattr(store, "commit_many", refuse)
     with pytest.raises(StoreUnavailable):
         deliveries.take_over(store, "lost", "b", [KEY])
+
+
+@pytest.mark.parametrize("is_of_all", [True, False])
+def test_a_delivery_that_may_have_moved_is_told(
+    is_of_all: bool, store: Racing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = OutcomeUnknown("k", "no answer")
+
+    def commit(chains: Sequence[Chain]) -> list[CommitOutcome]:
+        MemoryStore.commit_many(store, chains)
+        if is_of_all:
+            raise error
+        return [CommitOutcome(0, error)]
+
+    monkeypatch.setattr(store, "commit_many", commit)
+    assert deliveries.take_over(store, "lost", "b", [KEY]) == [KEY]
+
+
+@pytest.mark.parametrize("end", ["pending", "delivered", GIVEN_UP])
+def test_a_node_that_lost_a_delivery_does_not_write_it(end: str, store: Racing) -> None:
+    deliveries.take_over(store, "lost", "b", [KEY])
+    before = deliveries.get(store, *KEY)
+    assert before is not None
+    late = replace(before[0], state=end, attempts=7)
+    assert not deliveries.save(store, "lost", KEY, late)
+    assert deliveries.get(store, *KEY) == before
+
+
+def test_a_delivery_whose_end_was_written_without_an_answer_is_saved(store: Racing) -> None:
+    found = deliveries.get(store, *KEY)
+    assert found is not None
+    ended = replace(found[0], state=GIVEN_UP)
+    assert deliveries.save(store, "lost", KEY, ended)
+    assert deliveries.save(store, "lost", KEY, ended)
 
 
 def test_a_delivery_that_was_given_up_is_nobody_s(store: Racing) -> None:
