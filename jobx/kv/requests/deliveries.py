@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final
 
-from jobx.errors import Conflict, NotFound, OutcomeUnknown
+from jobx.errors import Conflict, EntryDamaged, FormUnknown, NotFound, OutcomeUnknown
 from jobx.kv import keys
 from jobx.kv.entries import decoded
 from jobx.kv.prefixes import scan
@@ -113,29 +113,50 @@ def take_over(
     """Move deliveries of a lost node to another one, and return those that it got.
 
     Each moves with its state. Of several nodes that take it over, one gets it. What may have moved
-    is returned, too: ``is_of`` tells.
+    is returned, too: ``is_of`` tells. What a newer JobX wrote stays.
 
     Args:
         store: Where they are.
         lost_id: The lost node.
         node_id: The node that carries them out from now on.
         wanted: Workflows and request ids of the deliveries.
+
+    Raises:
+        JobxError: The store failed, and nothing has moved.
     """
     taken: list[tuple[str, str]] = []
-    chains: list[list[list[Write]]] = []
-    over: list[Write] = []
+    moves: list[list[Write]] = []
+    over: list[list[Write]] = []
     for names in wanted:
-        marker = Delete(keys.undelivered(lost_id, *names))
-        found = get(store, *names)
-        if found is None or found[0].state != PENDING:
-            over.append(marker)
-            continue
-        entry = found[1]
-        replace = Replace(entry.key, entry.value, entry.revision)
-        chains.append([[marker, Put(keys.undelivered(node_id, *names), b""), replace]])
-        taken.append(names)
+        unit: list[Write] = [Delete(keys.undelivered(lost_id, *names))]
+        entry = store.get(keys.delivery(*names))
+        with suppress(FormUnknown):
+            if entry is not None:  # one that is renewed meanwhile keeps its marker
+                unit.append(Replace(entry.key, entry.value, entry.revision))
+            if entry is None or _is_over(entry):
+                over.append(unit)
+            else:
+                moves.append([*unit, Put(keys.undelivered(node_id, *names), b"")])
+                taken.append(names)
+    return _committed(store, taken, [*moves, *over])
+
+
+def _is_over(entry: Entry) -> bool:
+    """Tell whether a delivery has ended; who tries a damaged one will say so."""
     try:
-        outcomes = store.commit_many([*chains, *([[marker]] for marker in over)])
+        return decoded(Delivery, entry).state != PENDING
+    except FormUnknown:
+        raise
+    except EntryDamaged:
+        return False
+
+
+def _committed(
+    store: Store, taken: list[tuple[str, str]], units: list[list[Write]]
+) -> list[tuple[str, str]]:
+    """Write each unit that can be, and return whose may be there; those of ``taken`` come first."""
+    try:
+        outcomes = store.commit_many([[unit] for unit in units])
     except OutcomeUnknown:
         return taken
     # A conflict means that somebody else carries it out, or has.

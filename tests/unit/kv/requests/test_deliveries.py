@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from jobx.errors import OutcomeUnknown, StoreUnavailable
+from jobx.errors import JobxError, OutcomeUnknown, StoreUnavailable
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import deliveries
 from jobx.kv.requests.deliveries import GIVEN_UP
 from jobx.kv.store import Chain, CommitOutcome, Delete, Put, Unit
-from jobx.model import Destination
+from jobx.model import Destination, encode
 from tests.support.results import NAMES, finished
 
 KEY = NAMES.workflow, NAMES.request_id
@@ -146,3 +146,45 @@ def test_a_delivery_is_of_the_node_that_took_it_over(store: Racing) -> None:
     deliveries.take_over(store, "lost", "b", [KEY])
     assert not deliveries.is_of(store, "lost", *KEY)
     assert deliveries.is_of(store, "b", *KEY)
+
+
+def test_a_delivery_that_is_renewed_while_its_end_is_noted_keeps_its_node(store: Racing) -> None:
+    found = deliveries.get(store, *KEY)
+    assert found is not None
+    marker = Put(keys.undelivered("lost", *KEY), b"")
+    store.commit([Put(found[1].key, encode(replace(found[0], state=GIVEN_UP)))])
+    store.before.append([Put(found[1].key, found[1].value), marker])
+    assert deliveries.take_over(store, "lost", "b", [KEY]) == []
+    assert deliveries.is_of(store, "lost", *KEY)
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("gone"), OutcomeUnknown("k", "gone")])
+def test_a_store_that_fails_on_the_way_hides_no_delivery_that_has_moved(
+    store: Racing, monkeypatch: pytest.MonkeyPatch, error: JobxError
+) -> None:
+    other = ("w", "other")
+    first = deliveries.get(store, *KEY)
+    assert first is not None
+    store.commit([Put(keys.delivery(*other), first[1].value)])
+    commit = store.commit_many
+
+    def fail_after_one(chains: Sequence[Chain]) -> list[CommitOutcome]:
+        return [*commit(chains[:1]), *[CommitOutcome(0, error)] * (len(chains) - 1)]
+
+    monkeypatch.setattr(store, "commit_many", fail_after_one)
+    may_have = [other] if isinstance(error, OutcomeUnknown) else []
+    assert deliveries.take_over(store, "lost", "b", [KEY, other]) == [KEY, *may_have]
+
+
+def test_a_damaged_delivery_moves_and_keeps_no_other_from_it(store: Racing) -> None:
+    store.commit([Put(keys.delivery("w", "bad"), b"?")])
+    assert deliveries.take_over(store, "lost", "b", [("w", "bad"), KEY]) == [("w", "bad"), KEY]
+
+
+def test_a_delivery_of_a_newer_version_stays(store: Racing) -> None:
+    found = deliveries.get(store, *KEY)
+    assert found is not None
+    newer = found[1].value.replace(b"{", b'{"newer":1,', 1)
+    store.commit([Put(found[1].key, newer)])
+    assert deliveries.take_over(store, "lost", "b", [KEY]) == []
+    assert deliveries.is_of(store, "lost", *KEY)
