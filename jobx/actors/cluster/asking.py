@@ -63,9 +63,11 @@ class Asking:
             Unavailable: It did not answer, or is not reached; it may have been asked.
             JobxError: Its own error.
         """
-        lane = next((lane for lane in self._lanes if self._is_way(lane, peer)), None)
+        lanes = [lane for lane in self._lanes if lane.peer == peer]
+        lane = next(filter(self._bridge.has_room, lanes), None)
         if lane is None:
-            raise Unavailable(f"there is no link to node {peer}")
+            trouble = "the link to node {} is full" if lanes else "there is no link to node {}"
+            raise Unavailable(trouble.format(peer))
         if len(self._open) >= MOST:
             raise Overloaded(f"{MOST} questions to other nodes are open")
         number = next(self._numbers)
@@ -82,9 +84,6 @@ class Asking:
             raise Unavailable(f"node {peer} has not answered in {timeout_s:g} s") from error
         finally:
             del self._open[number]
-
-    def _is_way(self, lane: Lane, peer: str) -> bool:
-        return lane.peer == peer and self._bridge.has_room(lane)
 
     def heard(self, lane: Lane, note: Ask | Answer) -> None:
         """Take a question or an answer of another node."""

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from jobx import model
 from jobx.actors.clock import ServiceClock, boot_id
 from jobx.actors.request.events import Accepted, Cancelled, Event, Finished, from_record, to_record
-from jobx.errors import EntryDamaged
+from jobx.errors import EntryDamaged, InUse
 from jobx.kv.requests import event_log, lives, request_entity
 from jobx.kv.store import Store
 
@@ -37,6 +37,7 @@ def cancel(
 
     Raises:
         NotFound: There is no such request.
+        InUse: Another node coordinates it by now.
         Conflict: Somebody else has written its next event meanwhile.
         StoreFull: No room left; the request stays open, as after any error of the store.
     """
@@ -44,6 +45,8 @@ def cancel(
     request = request_entity.get_whole(store, workflow, request_id)  # no older than that event
     if request.is_done:
         return request
+    if request.coordinator not in (None, node_id):
+        raise InUse("request", request_id, f"node {request.coordinator}, which has adopted it")
     now_at = ServiceClock(lives.last(store, node_id), boot_id()).now_at()
     failure = model.Failure(kind="cancelled", type="Cancelled", message=reason)
     finished = Finished(now_at, "cancelled", failure)
@@ -55,8 +58,7 @@ def cancel(
         for n, event in enumerate(events)
     )
     plan = _plan(store, workflow, request_id)
-    owner = request.coordinator or node_id
-    finish = request_entity.finish_writes(request, owner, plan, number + len(events))
+    finish = request_entity.finish_writes(request, node_id, plan, number + len(events))
     (outcome,) = store.commit_many([[[cancelled], [*finish, last]]])
     if outcome.error is not None:
         raise outcome.error

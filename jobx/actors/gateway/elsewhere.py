@@ -12,7 +12,7 @@ from jobx.questions import Question
 
 A = TypeVar("A", bound=views.View)
 
-#: How long another node may take to say how a request stands.
+#: How long another node may take to say how a request stands, and has at least to cancel one.
 GET_S: Final = 1.0
 #: How long it may take to cancel one, which it lets end first.
 CANCEL_S: Final = 5.0
@@ -56,7 +56,7 @@ class Elsewhere:
             Unavailable: It does not answer, or does not coordinate the request any more.
             JobxError: Its own error.
         """
-        return await self._answer(asked, request, min(left_s, CANCEL_S))
+        return await self._answer(asked, request, min(max(left_s, GET_S), CANCEL_S))
 
     async def _answer(
         self, asked: Question[views.RequestView], request: model.Request, limit_s: float

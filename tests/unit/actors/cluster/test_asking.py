@@ -178,6 +178,15 @@ def test_a_node_without_a_link_is_not_asked() -> None:
     play(scene)
 
 
+def test_a_full_link_is_not_called_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(two: Two) -> None:
+        monkeypatch.setattr(two.a.bridge, "has_room", lambda _: False)
+        with pytest.raises(Unavailable, match="the link to node b is full"):
+            await two.a.ask()
+
+    play(scene)
+
+
 def test_no_more_are_asked_at_once_than_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "MOST", 2)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from jobx.actors.coordination import endings
-from jobx.errors import Conflict, NotFound
+from jobx.errors import Conflict, InUse, NotFound
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log, request_entity
+from jobx.kv.requests.lives import Mark
 from jobx.kv.store import Chain, CommitOutcome, Create
 from jobx.model import Request
 
@@ -80,3 +82,11 @@ def test_a_request_that_goes_on_meanwhile_is_not_cancelled(store: _Watched) -> N
 def test_an_unknown_request_cannot_be_cancelled() -> None:
     with pytest.raises(NotFound):
         cancel(_Watched())
+
+
+def test_a_request_that_another_node_has_adopted_is_not_cancelled(store: _Watched) -> None:
+    adopted = replace(request_entity.get(store, *NAMES), coordinator="b")
+    store.commit(request_entity.adopt_writes(adopted, NODE, Mark()))
+    with pytest.raises(InUse, match="request r1 is used by node b"):
+        cancel(store)
+    assert not request_entity.get(store, *NAMES).is_done

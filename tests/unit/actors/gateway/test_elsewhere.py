@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from jobx import model
 from jobx.actors.gateway import request_verbs
+from jobx.actors.gateway.elsewhere import GET_S, Elsewhere
 from jobx.actors.inspection.view_builders import request_view
 from jobx.errors import FormUnknown, InvalidInput, JobxError, Unavailable
 from jobx.kv import keys
@@ -127,6 +128,17 @@ def test_a_cancel_that_nobody_takes_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(request_verbs, "CANCEL_PATIENCE_S", 0.1)
     with pytest.raises(Unavailable, match=f"{OPEN.request_id} is coordinated by node a: there is"):
         ask(CANCEL, Asked(SILENT))
+
+
+def test_a_node_has_time_to_cancel_however_long_the_store_took() -> None:
+    given: list[float] = []
+
+    async def other(_peer: str, _asked: Question[Any], timeout_s: float) -> Any:
+        given.append(timeout_s)
+        return request_view(ENDED)
+
+    asyncio.run(Elsewhere("b", other).cancel(CANCEL, OPEN, -3.0))
+    assert given == [GET_S]
 
 
 def test_what_the_node_of_a_request_refuses_is_refused() -> None:
