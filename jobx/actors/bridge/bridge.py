@@ -29,6 +29,7 @@ from jobx.actors.bridge.codec import (
     Spawn,
     Unknown,
     Wants,
+    Wire,
 )
 from jobx.actors.bridge.ends import End, LinkState, Post, Site
 from jobx.actors.bridge.envelope import Envelope, Refusal, Seal
@@ -284,8 +285,9 @@ class Bridge:
 
     def _spawn(self, end: End, item: Spawn) -> None:
         child, parent = Address(*item.child), Address(*item.parent)
-        if item.child[0] != self._site.node_id or item.parent[0] != end.lane.peer:
-            error = FrameError(f"{item.parent[0]} may not create {item.child[0]}'s actors here")
+        is_theirs = item.parent[0] == end.lane.peer and _is_unused_by(item.parent[0], item.child)
+        if item.child[0] != self._site.node_id or not is_theirs or child in self._hosted:
+            error = FrameError(f"{item.parent[0]} may not create {child} here")
             self._put(end, codec.mail(parent, _failed(child, error), child))
             return
         self._hosted[child] = end
@@ -357,6 +359,11 @@ class Bridge:
             self._engine.deliver(hosted, ActorExitRequest())
         self._changed(end.lane)
         self._post.touch(end)
+
+
+def _is_unused_by(peer: str, child: Wire) -> bool:
+    """Whether a peer names its children so; actors of this node have numbers."""
+    return isinstance(child[2], str) and child[2].startswith(f"{peer}/")
 
 
 def _failed(child: ActorAddress, error: FrameError) -> ChildLost:

@@ -261,7 +261,7 @@ def test_a_parent_hears_that_the_peer_does_not_know_a_kind(two: Two) -> None:
 def test_a_parent_hears_that_the_peer_cannot_read_the_arguments(two: Two) -> None:
     told: list[Any] = []
     two.a.bridge._gone = lambda _, notice: told.append(notice)  # type: ignore[method-assign]  # hears it
-    put(two.a, ["spawn", ["b", 1, "x"], two.parent.addressDetails, "child", [["unheard-of"]]])
+    put(two.a, ["spawn", ["b", 1, "a/1/x"], two.parent.addressDetails, "child", [["unheard-of"]]])
     two.run()
     assert ["unheard-of" in notice.reason for notice in told] == [True]
     assert (names(two.b), two.b.state.hosted) == ([], 0)
@@ -288,7 +288,7 @@ def test_an_item_that_cannot_be_read_breaks_the_link(two: Two) -> None:
 
 def test_nothing_that_follows_what_broke_the_link_is_handled(two: Two) -> None:
     put(two.a, ["offer", "many"])
-    put(two.a, ["spawn", ["b", 1, "x"], two.parent.addressDetails, "child", []])
+    put(two.a, ["spawn", ["b", 1, "a/1/x"], two.parent.addressDetails, "child", []])
     two.run(2 * PROBE_S)
     assert two.b.seen == []
     assert two.b.state.breaks == 1
@@ -329,9 +329,19 @@ def test_an_actor_that_a_link_cannot_take_is_born_here(
 
 def test_nobody_creates_an_actor_under_another_nodes_name(two: Two) -> None:
     put(two.a, ["spawn", ["a", 1, "x"], ["a", 1, 1], "child", []])
-    put(two.a, ["spawn", ["b", 1, "x"], ["c", 1, 1], "child", []])
+    put(two.a, ["spawn", ["b", 1, "c/1/x"], ["c", 1, 1], "child", []])
     two.run()
     assert names(two.b) == []
+
+
+@pytest.mark.parametrize("is_hosted", [False, True])
+def test_nobody_creates_an_actor_in_the_place_of_another_one(two: Two, *, is_hosted: bool) -> None:
+    there = two.child() if is_hosted else two.b.base.newPrimaryActor(Parent)
+    before = names(two.b)
+    put(two.a, ["spawn", there.addressDetails, two.parent.addressDetails, "child", []])
+    two.run()
+    assert names(two.b) == before
+    assert two.b.seen == [("born",)] * is_hosted
 
 
 def test_mail_for_actors_that_are_no_family_is_dropped(two: Two) -> None:
