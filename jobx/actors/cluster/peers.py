@@ -111,7 +111,7 @@ class Peers:
         self._offered: dict[Lane, int] = {}
         self._told: dict[Lane, tuple[bool, int]] = {}
         self._timer: Timer | None = None
-        self._silence = Silence()
+        self._silence, self._unmet = Silence(), Silence()
         self._silence_timer: Timer | None = None
         self._is_closed = False
 
@@ -202,6 +202,8 @@ class Peers:
         workflow = run.key.workflow
         self._used_at[workflow] = self._scheduler.now()
         is_foreign = not self._capabilities.issuperset(run.requires)
+        if is_foreign:
+            self._look_soon()
         if not self._up or not (is_foreign or may_leave(run.work)):
             return None
         load = Load(0, 0) if is_foreign else self._load()
@@ -223,6 +225,10 @@ class Peers:
         member = (self._members or {}).get(lane.peer)
         return frozenset(member.record.capabilities if member is not None else ())
 
+    def _slots(self, lane: Lane) -> int:
+        member = (self._members or {}).get(lane.peer)
+        return member.record.slots if member is not None else 0
+
     def heard(self, lane: Lane, note: Note) -> None:
         """Take what a peer tells."""
         if isinstance(note, Wants):
@@ -232,8 +238,9 @@ class Peers:
                 self._wanting.pop(lane, None)
             self._look_soon()
         elif isinstance(note, Offer):
-            has_more = note.count > self._offered.get(lane, 0)
-            self._offer(lane, note.count)
+            count = max(0, min(note.count, self._slots(lane)))
+            has_more = count > self._offered.get(lane, 0)
+            self._offer(lane, count)
             if has_more and not self._is_closed:
                 self._more_room(lane.workflow)
 
@@ -274,14 +281,16 @@ class Peers:
     def _look(self) -> None:
         """Tell peers what changed of what this node wants and offers."""
         self._timer = None
-        if not self._up or self._is_closed:
+        foreign = self._pool.foreign()
+        if self._is_closed or not (self._up or foreign):
             return
         load, now = self._load(), self._scheduler.now()
+        self._name_unmet(foreign, now)
         used = {lane: self.bridge.children(lane) for lane in self._up}
         wants = lending.wants(load, sum(used.values()))
         rested = [lane for lane in self._wanting if now >= self._rests_until.get(lane, now)]
         offers = lending.offers(load, rested)
-        waiting, foreign = self._pool.workflows() if wants else (), self._pool.foreign()
+        waiting = self._pool.workflows() if wants else ()
         for lane in tuple(self._up):  # one may break
             was_used = now - self._used_at.get(lane.workflow, -QUIET_S) < QUIET_S
             is_used = used[lane] > 0 or lane.workflow in waiting or was_used
@@ -289,9 +298,20 @@ class Peers:
             self._tell(lane, offers.get(lane, 0), is_wanted=is_wanted)
         if not load.slots and self.bridge.hosted:  # no peer sends it back, after this offer of none
             self._pool.give_back()
-        is_busy = load.own >= load.slots or foreign or self.bridge.hosted
+        has_no_room = load.own and load.own >= load.slots
+        is_busy = has_no_room or foreign or self.bridge.hosted
         if is_busy or self._wanting or any(used.values()):
             self._timer = self._scheduler.call_later(LOOK_S, self._look)
+
+    def _name_unmet(self, foreign: Iterable[tuple[str, frozenset[str]]], now: float) -> None:
+        """Name the waiting work that no node can do that answers."""
+        unmet = {
+            f"{workflow} that requires {', '.join(sorted(requires))}"
+            for workflow, requires in foreign
+            if not any(self._is_needed(lane, [(workflow, requires)]) for lane in self._up)
+        }
+        for work in self._unmet.due(unmet, now):
+            _LOG.warning("work of %s waits: no node that answers offers it", work)
 
     def _is_needed(self, lane: Lane, foreign: Iterable[tuple[str, frozenset[str]]]) -> bool:
         """Whether a peer can do waiting work that this node cannot."""

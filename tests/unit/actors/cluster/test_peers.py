@@ -9,13 +9,14 @@ import pytest
 from thespian.actors import ActorAddress
 
 from jobx.actors.bridge.bridge import Bridge
+from jobx.actors.bridge.codec import Offer
 from jobx.actors.bridge.ends import Site
 from jobx.actors.bridge.envelope import Seal
 from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.transport import Lane
 from jobx.actors.cluster.members import Member, NodeRecord
 from jobx.actors.cluster.peers import LOOK_S, QUIET_S, REST_S, Peers
-from jobx.actors.cluster.silence import SILENT_S
+from jobx.actors.cluster.silence import AGAIN_S, SILENT_S
 from jobx.actors.executors.rebalancing import MAX_AWAY_BYTES, Away
 from jobx.actors.messages import RequestKey, Run
 from jobx.actors.ports import GONE_S
@@ -274,6 +275,21 @@ def test_a_batch_that_no_executor_here_can_run_waits_for_a_node_that_can() -> No
     assert cluster.where(cluster.begin("a", 4, ("gpu",))) == "bbbb"
 
 
+def test_work_that_waits_for_a_node_that_stays_away_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cluster = Cluster(b=("gpu",))
+    cluster.network.fate = lambda *_: ()
+    cluster.nodes["a"].pool.lacks = {frozenset({"gpu", "jre"})}
+    cluster.begin("a", 1, ("gpu", "jre"))
+    cluster.run(SILENT_S + 1.0)
+    told = [record.getMessage() for record in caplog.records if "waits" in record.getMessage()]
+    assert told == ["work of w that requires gpu, jre waits: no node that answers offers it"]
+    cluster.nodes["a"].pool.lacks.clear()
+    cluster.run(2 * AGAIN_S)
+    assert cluster.nodes["a"].peers._timer is None
+
+
 def test_a_large_batch_leaves_a_node_that_cannot_run_it() -> None:
     cluster = Cluster(b=("gpu",))
     cluster.nodes["a"].pool.lacks = {frozenset({"gpu"})}
@@ -341,6 +357,21 @@ def test_the_offer_of_a_node_that_is_deaf_does_not_last() -> None:
     cluster.run(6.0)  # longer than a node is waited for
     assert cluster.nodes["a"].pool.borrowed == 0
     assert cluster.where(cluster.begin("a", 2)) == "aa"
+
+
+@pytest.mark.parametrize(("told", "used"), [(-5, 0), (1 << 63, 2)])
+def test_no_node_offers_more_executors_than_it_has(told: int, used: int) -> None:
+    cluster = Cluster()
+    cluster.nodes["a"].peers.heard(Lane("b", "w"), Offer(told))
+    assert cluster.nodes["a"].pool.borrowed == used
+
+
+def test_a_node_without_executors_and_work_looks_for_nothing() -> None:
+    cluster = Cluster()
+    cluster.nodes["a"].pool.own_slots = 0
+    cluster.end("a", cluster.begin("a", 1))
+    cluster.run()
+    assert cluster.nodes["a"].peers._timer is None
 
 
 def test_a_registered_node_that_never_answers_is_named(caplog: pytest.LogCaptureFixture) -> None:
