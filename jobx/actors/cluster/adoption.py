@@ -8,8 +8,10 @@ lease has been held for a lease time: after an outage of the store all others lo
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final, NamedTuple
 
 from jobx import model
@@ -35,8 +37,10 @@ LOOK_S: Final = 1.0
 DISCOVER_S: Final = 15.0
 #: Requests, and deliveries, of one lost node that are on their way here at the same time.
 MOST: Final = 1000
-#: First and longest wait before a request is adopted again that stayed where it was.
+#: First and longest wait before a request is looked at again that stayed where it was.
 AGAIN_S: Final = (15.0, 240.0)
+#: How long it is looked often after the last loss, or after anything new was adopted.
+BUSY_S: Final = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -54,19 +58,25 @@ class _View(NamedTuple):
     records: Mapping[str, NodeRecord]
 
 
-class _Handed(NamedTuple):
-    """A request that was handed to this node's supervisor: how often, and when it may be again."""
+class _Seen(NamedTuple):
+    """A request that was looked at: how often, when it may be again, and whether it was adopted."""
 
     times: int
     again_at: float
+    is_able: bool
 
 
 class _Lost:
-    """A lost node, as far as this one has to do with it."""
+    """A lost node, as far as this one has to do with it.
+
+    Attributes:
+        since: When it was lost, or when this node last had new requests of its own share.
+        seen: Its requests that were looked at, and are still there.
+    """
 
     def __init__(self, since: float) -> None:
         self.since = since
-        self.handed: dict[RequestKey, _Handed] = {}
+        self.seen: dict[RequestKey, _Seen] = {}
 
 
 class Adoption:
@@ -101,6 +111,7 @@ class Adoption:
         self._seen: frozenset[str] = frozenset()
         self._lost: dict[str, _Lost] = {}
         self._discover_at = 0.0
+        self._busy_until = 0.0
 
     def saw(self, holders: Holders, prefix: str) -> bool:
         """Take note of who is in the cluster; return whether somebody has left it."""
@@ -116,7 +127,7 @@ class Adoption:
     @property
     def pause_s(self) -> float:
         """How long to wait before the next look, if nobody leaves."""
-        return LOOK_S if self._lost else DISCOVER_S
+        return LOOK_S if self._lost and self._now() < self._busy_until else DISCOVER_S
 
     def look(self) -> Adopted:
         """Return what this node adopts now; its deliveries have moved already.
@@ -146,6 +157,8 @@ class Adoption:
             self._discover_at = now + DISCOVER_S
             gone |= set(self._owners())
         lost = gone - view.ids - {self._node_id}
+        if lost - {*self._lost}:
+            self._busy_until = now + BUSY_S
         self._lost = {name: self._lost.get(name) or _Lost(now) for name in lost}
         for name in [name for name in lost if self._has_nothing(name)]:
             del self._lost[name]
@@ -165,16 +178,24 @@ class Adoption:
     ) -> list[Waiting]:
         """Return the next requests of a lost node that this one adopts, charged with its death."""
         due: list[OpenRequest] = []
-        left: dict[RequestKey, _Handed] = {}
+        left: dict[RequestKey, _Seen] = {}
+        on_the_way = 0
         for one in lives.each_opened(self._store, node_id):
             key = RequestKey(one.workflow, one.request_id)
-            before = lost.handed.get(key)
-            if before is not None and now < before.again_at:
-                left[key] = before
-            elif self._is_heir(key, lost, life, view, now) and self._is_able(key, life, view):
-                left[key] = _handed(before, now)
-                due.append(one)
-            if len(left) == MOST:
+            seen = lost.seen.get(key)
+            if seen is None or now >= seen.again_at:
+                wait_s = self._waits_s(key, life, view)
+                if now < lost.since + wait_s:
+                    continue
+                if seen is None:
+                    self._busy_until = now + BUSY_S
+                    # While there is new work for this node, there is for the others.
+                    lost.since = lost.since if wait_s else now
+                seen = _seen(seen, now, is_able=self._is_able(key, life, view))
+                due += [one] if seen.is_able else []
+            left[key] = seen
+            on_the_way += seen.is_able
+            if on_the_way == MOST:
                 break
         if due:
             _log.warning("node %s is lost; adopting open requests of it: %d", node_id, len(due))
@@ -186,23 +207,24 @@ class Adoption:
             progressed=lambda one: has_progressed(self._store, one),
             is_whole=False,
         )
-        lost.handed = left
+        lost.seen = left
         return charged
 
     def _deliveries(
         self, node_id: str, lost: _Lost, life: Life, view: _View, now: float
     ) -> list[RequestKey]:
         """Take over the next deliveries of a lost node that are this one's share."""
-        found = (RequestKey(*names) for names in deliveries.undelivered(self._store, node_id, MOST))
-        mine = [key for key in found if self._is_heir(key, lost, life, view, now)]
-        taken = deliveries.take_over(self._store, node_id, self._node_id, mine)
+        found = (RequestKey(*names) for names in deliveries.each_undelivered(self._store, node_id))
+        mine = (key for key in found if now >= lost.since + self._waits_s(key, life, view))
+        wanted = list(islice(mine, MOST))
+        taken = deliveries.take_over(self._store, node_id, self._node_id, wanted)
         if taken:
             _log.warning("node %s is lost; taken over deliveries of it: %d", node_id, len(taken))
         return [RequestKey(*names) for names in taken]
 
-    def _is_heir(self, key: RequestKey, lost: _Lost, life: Life, view: _View, now: float) -> bool:
+    def _waits_s(self, key: RequestKey, life: Life, view: _View) -> float:
         wait_s = waits_s(key, self._node_id, view.records, life.capabilities or ())
-        return wait_s is not None and now >= lost.since + wait_s
+        return math.inf if wait_s is None else wait_s
 
     def _is_able(self, key: RequestKey, life: Life, view: _View) -> bool:
         """Whether nodes are left that offer what the lost one did and the workflow requires."""
@@ -221,9 +243,9 @@ class Adoption:
         return not (missing if life.capabilities is None else missing & {*life.capabilities})
 
 
-def _handed(before: _Handed | None, now: float) -> _Handed:
+def _seen(before: _Seen | None, now: float, *, is_able: bool) -> _Seen:
     times = before.times if before else 0
-    return _Handed(times + 1, now + doubled(AGAIN_S[0], times, AGAIN_S[1]))
+    return _Seen(times + 1, now + doubled(AGAIN_S[0], times, AGAIN_S[1]), is_able)
 
 
 def _missing(steps: Iterable[model.PlanStep], offered: frozenset[str]) -> set[str]:

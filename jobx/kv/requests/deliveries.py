@@ -72,9 +72,18 @@ def given_up(store: Store, workflow: str) -> Iterator[str]:
 
 def undelivered(store: Store, node_id: str, limit: int) -> list[tuple[str, str]]:
     """Return workflow and request id of the deliveries of a node."""
-    prefix = keys.undelivered(node_id)
-    found = (entry.key.removeprefix(prefix) for entry in store.range(prefix, limit=limit))
-    return [(workflow, request_id) for workflow, _, request_id in (k.partition("/") for k in found)]
+    entries = store.range(keys.undelivered(node_id), limit=limit)
+    return [_names(entry) for entry in entries]
+
+
+def each_undelivered(store: Store, node_id: str) -> Iterator[tuple[str, str]]:
+    """Yield what ``undelivered`` returns, without a limit, reading a page at a time."""
+    return map(_names, scan(store, keys.undelivered(node_id)))
+
+
+def _names(entry: Entry) -> tuple[str, str]:
+    _, workflow, request_id = entry.key.rsplit("/", 2)
+    return workflow, request_id
 
 
 def is_of(store: Store, node_id: str, workflow: str, request_id: str) -> bool:

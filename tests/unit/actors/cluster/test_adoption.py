@@ -16,7 +16,7 @@ from jobx.errors import StoreUnavailable
 from jobx.kv import keys
 from jobx.kv.leases import Held
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import deliveries, event_log, lives
+from jobx.kv.requests import deliveries, event_log, kept_requests, lives
 from jobx.kv.requests.lives import Life, Mark
 from jobx.kv.store import Delete, Put
 from jobx.payload import Payload
@@ -163,6 +163,20 @@ def test_only_so_many_are_on_their_way_at_the_same_time() -> None:
     assert adopted(b.looks(1.0)) == names[MOST:]
 
 
+def test_what_others_share_waits_while_there_is_new_work_of_the_own_share() -> None:
+    b, names = Survivor(), [RequestKey("w", f"r{number}") for number in range(50)]
+    heirs = {"b": RECORD, "c": RECORD}
+    mine = [key for key in names if order(key, heirs, ())[0] == "b"]
+    other = next(key for key in names if key not in mine)
+    b.opens("a", other, mine[0])
+    b.sees("b", "c")
+    assert adopted(b.looks()) == [mine[0]]
+    b.opens("a", mine[1])
+    assert mine[1] in adopted(b.looks(PATIENCE_S - 1.0))
+    assert other not in adopted(b.looks(PATIENCE_S - 1.0))
+    assert other in adopted(b.looks(1.0))
+
+
 def requires(b: Survivor, *words: str) -> None:
     """Have the workflow of the request require capabilities."""
     plan = model.Plan(
@@ -206,6 +220,46 @@ def test_what_another_survivor_offers_is_not_missing(b: Survivor) -> None:
     assert adopted(b.looks(100.0)) == []
     b.sees("b", "c", record=able)
     assert adopted(b.looks(100.0)) == [KEY]
+
+
+def test_what_nobody_may_adopt_is_read_more_and_more_rarely(
+    b: Survivor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    b.lives("a", replace(LIFE, capabilities=("gpu",)))
+    requires(b, "gpu")
+    b.sees("b")
+    reads, plan_of = list[object](), kept_requests.plan_of
+    monkeypatch.setattr(
+        kept_requests, "plan_of", lambda *names: reads.append(names) or plan_of(*names)
+    )
+    found = [adopted(b.looks(LOOK_S)) for _ in range(100)]
+    assert found == [[]] * 100
+    assert len(reads) == 3
+    assert b.adoption.pause_s == DISCOVER_S
+
+
+def test_requests_that_nobody_may_adopt_keep_no_others_waiting(
+    b: Survivor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobx.actors.cluster.adoption.MOST", 1)
+    b.lives("a", replace(LIFE, capabilities=("gpu",)))
+    requires(b, "gpu")
+    able = RequestKey("w", "s")
+    b.opens("a", able)
+    b.sees("b")
+    assert adopted(b.looks()) == [able]
+
+
+def test_deliveries_of_workflows_of_others_keep_no_others_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("jobx.actors.cluster.adoption.MOST", 1)
+    request = finished(model.Destination(writer="http", place="p"), [("a", 1)])
+    b = Survivor(replace(RECORD, workflows=(request.workflow_name,)))
+    b.store.commit(deliveries.begin_writes(request, "a"))
+    b.store.commit([Put(keys.undelivered("a", "0", "first"), b"")])
+    b.sees("b")
+    assert len(b.looks().deliveries) == 1
 
 
 def test_requests_of_workflows_of_others_stay() -> None:
