@@ -205,12 +205,16 @@ class NodeReport(View, frozen=True, kw_only=True):
 
 
 class MemberView(View, frozen=True, kw_only=True):
-    """A node as ``jobx cluster status`` shows it; ``report`` is None when it did not answer."""
+    """A node as ``jobx cluster status`` shows it; ``report`` is None when it did not answer.
+
+    ``nsqd_trouble`` says why its nsqd does not answer the host of the command.
+    """
 
     node_id: str
     holder: str
     registration: int
     nsqd: str
+    nsqd_trouble: str | None = None
     workflows: list[str]
     capabilities: list[str]
     slots: int

@@ -40,6 +40,9 @@ REQUESTS: Final = "requests/"
 OPEN: Final = "open/"
 UNDELIVERED: Final = "undelivered/"
 FINISHED: Final = "finished/"
+#: What calls of nodes, and the answers to them, begin with.
+CALLS: Final = "calls/"
+REPORTS: Final = "reports/"
 #: The id that a store shares with its folder.
 STORE_ID: Final = "store_id"
 #: Where all nodes of the store have their large values, for people.
@@ -120,12 +123,12 @@ def node(node_id: str) -> str:
 
 def call(node_id: str, what: str = "") -> str:
     """Return the key of what a node is asked to do; the prefix of all such keys without it."""
-    return f"calls/{node_id}/{what}"
+    return f"{CALLS}{node_id}/{what}"
 
 
 def report(node_id: str) -> str:
     """Return the key of what a node told of itself when it was asked last."""
-    return f"reports/{node_id}"
+    return f"{REPORTS}{node_id}"
 
 
 def life(node_id: str) -> str:

@@ -7,6 +7,7 @@ nothing. A node answers a call by taking its key away; what it reports is under 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from jobx.kv import keys
@@ -16,6 +17,9 @@ from jobx.kv.store import Delete, Entry, Put, Store
 REPORT: Final = "report"
 #: To drain and end; the text of the call is the registration that is meant.
 DRAIN: Final = "drain"
+#: Entries that are looked at, and removed, at once.
+_MOST_LOOKED_AT: Final = 1000
+_MOST_REMOVED: Final = 100
 
 
 def call(store: Store, node_id: str, what: str, text: str = "") -> None:
@@ -43,3 +47,15 @@ def report(store: Store, node_id: str, value: bytes) -> None:
 def last_report(store: Store, node_id: str) -> Entry | None:
     """Return what a node reported when it was last asked."""
     return store.get(keys.report(node_id))
+
+
+def forget(store: Store, registered: Collection[str]) -> None:
+    """Remove calls and reports of nodes that are not registered, so that names do not gather."""
+    found = [
+        entry.key
+        for prefix in (keys.CALLS, keys.REPORTS)
+        for entry in store.range(prefix, limit=_MOST_LOOKED_AT)
+    ]
+    gone = [key for key in found if key.split("/")[1] not in registered]
+    if gone:
+        store.commit([Delete(key) for key in gone[:_MOST_REMOVED]])

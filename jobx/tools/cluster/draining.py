@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from jobx.actors.cluster.members import member_of
-from jobx.errors import DeadlineExceeded, NotFound
+from jobx.errors import DeadlineExceeded, InvalidInput, NotFound
 from jobx.kv import keys, node_calls
 from jobx.kv.leases import Held
 from jobx.kv.opening import leases_of
@@ -21,14 +21,18 @@ def drain(store: Store, node_id: str, wait_s: float) -> None:
     """Ask a node to drain, and wait until it has ended and others have its requests.
 
     Raises:
+        InvalidInput: It has no bridge, so it obeys no calls.
         NotFound: No such node is registered, and it has nothing open.
         DeadlineExceeded: Something remains; the error says what.
     """
     deadline = time.monotonic() + wait_s
     held = _held(store, node_id)
     if held is not None:
-        number = str(member_of(held).record.registration)
-        node_calls.call(store, node_id, node_calls.DRAIN, number)
+        record = member_of(held).record
+        if not record.nsqd:
+            reason = "has no bridge.nsqd, so it takes no calls; stop it on its host"
+            raise InvalidInput("node", node_id, reason)
+        node_calls.call(store, node_id, node_calls.DRAIN, str(record.registration))
     elif not remaining(store, node_id):
         raise NotFound("node", node_id)
     while left := remaining(store, node_id):

@@ -7,6 +7,7 @@ import struct
 from typing import Final
 
 from jobx.actors.bridge.nsq.transport import server_of
+from jobx.errors import ConfigError
 
 #: Limit of the whole conversation.
 ANSWER_S: Final = 3.0
@@ -16,17 +17,15 @@ _RESPONSE: Final = 0
 
 
 def trouble(address: str) -> str | None:
-    """Return why the nsqd at ``HOST:PORT`` cannot be used; None if it answers.
-
-    Raises:
-        ConfigError: It is no address.
-    """
-    server = server_of("bridge.nsqd", address)
+    """Return why the nsqd at ``HOST:PORT`` cannot be used; None if it answers."""
     try:
+        server = server_of("bridge.nsqd", address)
         with socket.create_connection(server, ANSWER_S) as connection:
             connection.settimeout(ANSWER_S)
             connection.sendall(_HELLO)
             head = connection.recv(_HEAD.size, socket.MSG_WAITALL)
+    except ConfigError as error:
+        return str(error)
     except OSError as error:
         return error.strerror or str(error)
     if len(head) < _HEAD.size or _HEAD.unpack(head)[1] != _RESPONSE:

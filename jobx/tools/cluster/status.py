@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import msgspec
@@ -21,6 +22,7 @@ from jobx.kv.leases import Held
 from jobx.kv.opening import leases_of
 from jobx.kv.store import Entry, Store
 from jobx.model import Workflow
+from jobx.tools.cluster import nsqd
 from jobx.tools.cluster.trouble import troubles
 from jobx.views import (
     ClusterView,
@@ -35,6 +37,8 @@ from jobx.views import (
 ANSWER_S: Final = 6.0
 #: Open requests of one node that are counted.
 MOST_OPEN: Final = 1000
+#: Servers of nsqd that are asked at once.
+_MOST_ASKED: Final = 32
 #: After all keys that begin with the same text.
 _LAST: Final = "\U0010ffff"
 
@@ -47,8 +51,10 @@ def gather(store: Store, etcd: list[StoreServerView]) -> ClusterView:
     """
     held = leases_of(store).watch(keys.node("")).next(0.0) or {}
     holders = {key.removeprefix(keys.node("")): one for key, one in held.items()}
-    reports = _reports(store, [name for name, one in holders.items() if _has_bridge(one)])
-    nodes = [_node(name, one, reports.get(name)) for name, one in sorted(holders.items())]
+    node_calls.forget(store, holders)
+    nodes = _with_nsqd([_node(name, one) for name, one in sorted(holders.items())])
+    reports = _reports(store, [node.node_id for node in nodes if node.nsqd])
+    nodes = [msgspec.structs.replace(one, report=reports.get(one.node_id)) for one in nodes]
     view = ClusterView(
         cluster=record.name if (record := record_of(store)) else None,
         nodes=nodes,
@@ -108,11 +114,15 @@ def _read(answer: Entry) -> NodeReport | None:
         return None  # of another version
 
 
-def _has_bridge(held: Held) -> bool:
-    return bool(member_of(held).record.nsqd)
+def _with_nsqd(nodes: list[MemberView]) -> list[MemberView]:
+    """Ask each nsqd from this host; one that stands still keeps nobody else waiting."""
+    addresses = sorted({node.nsqd for node in nodes if node.nsqd})
+    with ThreadPoolExecutor(_MOST_ASKED) as threads:
+        found = dict(zip(addresses, threads.map(nsqd.trouble, addresses), strict=True))
+    return [msgspec.structs.replace(one, nsqd_trouble=found.get(one.nsqd)) for one in nodes]
 
 
-def _node(name: str, held: Held, report: NodeReport | None) -> MemberView:
+def _node(name: str, held: Held) -> MemberView:
     member: Member = member_of(held)
     record = member.record
     return MemberView(
@@ -124,7 +134,6 @@ def _node(name: str, held: Held, report: NodeReport | None) -> MemberView:
         capabilities=list(record.capabilities),
         slots=record.slots,
         version=record.version,
-        report=report,
     )
 
 

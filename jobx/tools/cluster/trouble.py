@@ -57,6 +57,8 @@ def of_node(node: MemberView, registered: set[str]) -> Iterator[str]:
         yield f"{name} is registered, but did not answer"
     else:
         yield from _of_report(name, node.report, registered)
+    if node.nsqd_trouble is not None:
+        yield f"nsqd {node.nsqd} of {name} does not answer: {node.nsqd_trouble}"
 
 
 def _of_report(name: str, report: NodeReport, registered: set[str]) -> Iterator[str]:

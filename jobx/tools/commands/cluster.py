@@ -104,7 +104,8 @@ def _checks(settings: Settings, plan: Plan) -> list[str]:
 def show(call: Call) -> None:
     """Show nodes, links, open requests, etcd, and what is wrong.
 
-    It asks the nodes through the store, and waits some seconds for those that do not answer.
+    It asks the nodes through the store, and each nsqd from this host, and waits some seconds for
+    those that do not answer.
     """
     servers = _survey(call)
     try:

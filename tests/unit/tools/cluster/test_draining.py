@@ -3,16 +3,16 @@ from __future__ import annotations
 import pytest
 
 from jobx.actors.cluster.members import NodeRecord, encode
-from jobx.errors import DeadlineExceeded, NotFound
+from jobx.errors import DeadlineExceeded, InvalidInput, NotFound
 from jobx.kv import keys, node_calls
 from jobx.kv.memory import MemoryStore
 from jobx.kv.store import Put, Unit
 from jobx.tools.cluster.draining import drain
 
 
-def running(name: str) -> MemoryStore:
+def running(name: str, nsqd: str = "h:4150") -> MemoryStore:
     store = MemoryStore()
-    record = encode(NodeRecord(5, "h:4150"))
+    record = encode(NodeRecord(5, nsqd))
     store.lease(keys.node(name), "host:/d", 60.0, record).acquire()
     return store
 
@@ -30,6 +30,13 @@ def test_a_node_that_is_not_there_is_named() -> None:
     store = running("b")
     with pytest.raises(NotFound, match="node named a"):
         drain(store, "a", 0.0)
+
+
+def test_a_node_that_takes_no_calls_is_refused() -> None:
+    store = running("a", nsqd="")
+    with pytest.raises(InvalidInput, match=r"node: has no bridge\.nsqd"):
+        drain(store, "a", 0.0)
+    assert node_calls.calls(store, "a") == {}
 
 
 def test_a_node_that_ends_and_leaves_nothing_is_drained() -> None:

@@ -10,12 +10,14 @@ from jobx.kv import keys, node_calls
 from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
 from jobx.kv.store import Put, Unit
-from jobx.tools.cluster import status
+from jobx.tools.cluster import nsqd, status
 from jobx.views import NodeReport, OpenView
 
 
 class Answering(MemoryStore):
     """A store with nodes that answer at once, and with some that never do."""
+
+    nsqd = "h:4150"
 
     def __init__(self, *answering: str) -> None:
         super().__init__()
@@ -29,13 +31,18 @@ class Answering(MemoryStore):
                 node_calls.report(self, name, msgspec.json.encode(NodeReport(notice=name)))
 
     def register(self, name: str, *workflows: str) -> None:
-        record = NodeRecord(5, "h:4150", workflows, ("general",), 2, "1.1.0")
+        record = NodeRecord(5, self.nsqd, workflows, ("general",), 2, "1.1.0")
         self.lease(keys.node(name), f"host-{name}:/d", 60.0, encode(record)).acquire()
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "ANSWER_S", 0.05)
+
+
+@pytest.fixture(autouse=True)
+def _no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nsqd, "trouble", {"h:4150": None, "gone:4150": "refused"}.get)
 
 
 def test_nodes_that_answer_have_a_report() -> None:
@@ -48,6 +55,25 @@ def test_nodes_that_answer_have_a_report() -> None:
         ("b", None),
     ]
     assert "node b is registered, but did not answer" in view.trouble
+
+
+def test_each_nsqd_is_asked() -> None:
+    store = Answering("a")
+    store.nsqd = "gone:4150"
+    store.register("a")
+    trouble = status.gather(store, []).trouble
+    assert "nsqd gone:4150 of node a does not answer: refused" in trouble
+
+
+def test_calls_and_reports_of_nodes_that_are_gone_are_removed() -> None:
+    store = Answering("a")
+    store.register("a")
+    for name in ("a", "b"):
+        node_calls.report(store, name, b"{}")
+        node_calls.call(store, name, node_calls.DRAIN, "5")
+    status.gather(store, [])
+    left = [entry.key for prefix in ("calls/", "reports/") for entry in store.range(prefix)]
+    assert left == [keys.call("a", node_calls.DRAIN), keys.report("a")]
 
 
 def test_a_report_of_an_earlier_call_is_no_answer() -> None:

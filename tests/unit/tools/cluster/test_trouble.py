@@ -86,6 +86,10 @@ def test_a_cluster_without_trouble_has_none() -> None:
         (server(is_compacted=None), "keeps all old values"),
         (node(report=None), "node b is registered, but did not answer"),
         (node(nsqd=""), "node b has no bridge.nsqd"),
+        (
+            node(nsqd_trouble="timed out"),
+            "nsqd 10.0.0.2:4150 of node b does not answer: timed out",
+        ),
         (node(version="1.2.0"), "different versions: 1.1.0, 1.2.0"),
         (node(nsqd="127.0.0.1:4150"), "nsqd of b: it is on loopback"),
         ({"nodes": [replace(A, slots=0, report=NodeReport())]}, "no node has executors"),
