@@ -8,10 +8,10 @@ and nothing else of this. Values of callers and authors travel packed.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from jobx import values
 from jobx.errors import FrameError
@@ -20,6 +20,9 @@ from jobx.payload import PayloadWire
 
 #: A packed map without entries.
 EMPTY_MAP: Final = b"\x80"
+#: Bounded, since another node may have sent it, and ranges of Python are.
+Vertex: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 62)]
+Count: TypeAlias = Annotated[int, Meta(ge=1, le=1 << 20)]
 
 
 class RequestInfo(Struct, frozen=True, dict=True):
@@ -122,8 +125,8 @@ class MapWork(Work, frozen=True, kw_only=True, tag="map"):
         keeps: A reducer that fails may be tried again, on the same output.
     """
 
-    first: int
-    count: int
+    first: Vertex
+    count: Count
     root: bool = False
     mapper: str
     combiner: str | None = None
@@ -153,7 +156,7 @@ class MapWork(Work, frozen=True, kw_only=True, tag="map"):
 
 
 class _VertexWork(Work, frozen=True, kw_only=True):
-    vertex: int
+    vertex: Vertex
 
     @property
     def vertices(self) -> range:

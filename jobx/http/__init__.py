@@ -1,1 +1,1 @@
-"""The HTTP front end."""
+"""What web workers run: HTTP in front of a node."""

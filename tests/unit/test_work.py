@@ -89,3 +89,19 @@ def test_any_bytes_are_an_order_or_a_frame_error(body: bytes) -> None:
 def test_what_an_executor_does_not_know_is_refused(told: object) -> None:
     with pytest.raises(FrameError, match="knows no such frame"):
         work.decode(encode(told)[4:])
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        map_work(count=0),
+        map_work(count=-5),
+        map_work(count=1 << 63),
+        map_work(first=-1),
+        pull_work(-1),
+        reduce_work(1 << 63),
+    ],
+)
+def test_work_without_vertices_that_there_can_be_is_refused(one: AnyWork) -> None:
+    with pytest.raises(FrameError, match="Expected `int`"):
+        work.decode(encode(WorkFrame(1, "/blobs", "stem", one))[4:])

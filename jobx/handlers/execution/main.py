@@ -110,7 +110,7 @@ def close_others(kept: set[int | None]) -> None:
 def main(
     stream_fd: int, page: Page, config: Config, folder: str, *, complaints_fd: int | None = None
 ) -> None:
-    """Run frames until the node closes its end, sends ``exit``, or this process is used up.
+    """Run frames until the node closes its end, tells it to leave, or this process is used up.
 
     Args:
         stream_fd: Socket to the node.

@@ -91,7 +91,7 @@ class Processor(Protocol):
         """Make a handler ready to run.
 
         Args:
-            handler: The fields of ``work.Load``.
+            handler: The fields of ``work.LoadHandler``.
             scope: The names that it finds in its globals.
             guests: The processes that it may need.
 
