@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobx.kv.etcd2.lanes import waits
+from jobx.kv.etcd2.chain_order import waits
 from jobx.kv.store import Chain, Create, Delete, DeletePrefix, Put
 
 
