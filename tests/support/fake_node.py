@@ -231,6 +231,7 @@ class FakeNode:
             now_at=time.time,
             gateway=nothing,
         )
+        self.left = services.left
         finder = Finder(
             *(services, self.store, answers, threads),
             *(self.desk.deliver, nothing, Elsewhere(_ID, ask)),

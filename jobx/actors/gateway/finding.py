@@ -18,7 +18,7 @@ from jobx.actors.gateway.waiters import Answers, within
 from jobx.actors.inspection import view_builders
 from jobx.actors.messages import Describe, RequestKey
 from jobx.actors.ports import Services
-from jobx.errors import Conflict, NotFound, OutcomeUnknown, StoreUnavailable
+from jobx.errors import Conflict, FormUnknown, NotFound, OutcomeUnknown, StoreUnavailable
 from jobx.kv.requests import request_entity
 from jobx.kv.store import Store
 
@@ -143,8 +143,18 @@ class Finder:
     def outcome(self, request: model.Request, *, is_here: bool = True) -> views.Outcome:
         """Return the view of a request that was asked for; ``is_here``: as its coordinator says."""
         blob_dir = self.node.blobs.name(request.workflow_name, request.request_id)
-        as_stored = None if is_here or request.is_done else self.elsewhere.where(request)
+        as_stored = None if is_here or request.is_done else self.where(request)
         return view_builders.outcome(request, blob_dir, as_stored)
+
+    def left(self, request: model.Request) -> FormUnknown | None:
+        """Return why this node leaves an open request of its own; None if it does not."""
+        key = RequestKey(request.workflow_name, request.request_id)
+        return None if self.elsewhere.may_ask(request) else self.node.left.reason(key)
+
+    def where(self, request: model.Request) -> str:
+        """Return why an open request has no coordinator here."""
+        left = self.left(request)
+        return self.elsewhere.where(request) if left is None else str(left)
 
 
 def key_of(asked: questions.OfRequest[Any]) -> RequestKey:

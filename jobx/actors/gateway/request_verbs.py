@@ -84,25 +84,20 @@ class Verbs:
             except JobxError as error:
                 reason = error.reason if isinstance(error, Unavailable) else str(error)
                 request = await finder.read(request_entity.get, *key)  # it may have ended meanwhile
-                return await self._view(key, request, reason)
-        return await self._view(key, request, None if is_here else finder.elsewhere.where(request))
+                return await self._view(request, reason)
+        return await self._view(request, None if is_here else finder.where(request))
 
     async def get_here(self, asked: questions.GetRequest) -> views.RequestView:
         """Return the current state of a request as this node knows it."""
-        key = key_of(asked)
-        request, is_here = await self.finder.find(key)
-        where = self.finder.elsewhere.where(request)
-        return await self._view(key, request, None if is_here else where)
+        request, is_here = await self.finder.find(key_of(asked))
+        return await self._view(request, None if is_here else self.finder.where(request))
 
-    async def _view(
-        self, key: RequestKey, request: model.Request, as_stored: str | None
-    ) -> views.RequestView:
+    async def _view(self, request: model.Request, as_stored: str | None) -> views.RequestView:
         """Return the view of a request; see ``RequestView.as_stored``, of one that is open."""
         sent = await self.finder.read(deliveries.read, request)
         if request.is_done:
             return view_builders.request_view(request, sent)
-        left = self.finder.node.left.reason(key)
-        return view_builders.request_view(request, sent, left, as_stored)
+        return view_builders.request_view(request, sent, self.finder.left(request), as_stored)
 
     async def list(self, asked: questions.ListRequests) -> views.RequestPage:
         """Return a page of requests, newest first."""
@@ -190,7 +185,7 @@ class Verbs:
         if request is None:
             request = await finder.read(request_entity.get, *key)
             if not request.is_done:
-                if (left := finder.node.left.reason(key)) is not None:
+                if (left := finder.left(request)) is not None:
                     raise left
                 return request
         return view_builders.request_view(request)

@@ -11,13 +11,14 @@ from jobx import model
 from jobx.actors.gateway import request_verbs
 from jobx.actors.gateway.elsewhere import GET_S, Elsewhere
 from jobx.actors.inspection.view_builders import request_view
+from jobx.actors.messages import RequestKey
 from jobx.errors import FormUnknown, InvalidInput, JobxError, Unavailable
 from jobx.kv import keys
 from jobx.kv.requests import request_entity
 from jobx.kv.store import Put
 from jobx.kv.store import Store as Stored
 from jobx.questions import AwaitRequest, CancelRequest, GetRequest, Question
-from jobx.views import RequestView
+from jobx.views import Outcome, RequestView
 from tests.support import texts
 from tests.support.fake_node import FakeNode
 
@@ -157,3 +158,32 @@ def test_a_wait_that_is_over_says_whose_request_it_is() -> None:
     write(node.store, OPEN)
     view = asyncio.run(node.call(AwaitRequest(**NAMES, wait_s=0.0))).request
     assert view.as_stored == f"request {OPEN.request_id} is coordinated by node a"
+
+
+LEFT = FormUnknown("request", "form 9")
+
+
+def left_at_start(other: Asked | None, stored: model.Request) -> FakeNode:
+    """Return a node that has left a request to a newer JobX when it started."""
+    node = FakeNode(ask=other)
+    node.left.add(RequestKey(**NAMES), LEFT)
+    write(node.store, stored)
+    return node
+
+
+@pytest.mark.parametrize("asked", [GET, AwaitRequest(**NAMES, wait_s=0.0)])
+def test_a_request_that_is_left_open_is_not_said_to_be_recovered(asked: Question[Any]) -> None:
+    node = left_at_start(None, replace(OPEN, coordinator="fake"))
+    answer = asyncio.run(node.call(asked))
+    view = answer.request if isinstance(answer, Outcome) else answer
+    assert view.as_stored == str(LEFT)
+
+
+def test_what_was_left_open_here_is_cancelled_by_the_node_that_has_adopted_it() -> None:
+    node = left_at_start(Asked(ENDED), OPEN)
+    assert asyncio.run(node.call(CANCEL)).state == "cancelled"
+
+
+def test_what_was_left_open_here_is_not_left_by_the_node_that_has_adopted_it() -> None:
+    view = asyncio.run(left_at_start(Asked(SILENT), OPEN).call(GET))
+    assert view.left_open is None
