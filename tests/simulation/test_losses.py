@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from jobx.actors.cluster.adoption import Adopted, Adoption
 from jobx.actors.cluster.heirs import PATIENCE_S
-from jobx.actors.messages import Adopt, RequestKey, Waiting
+from jobx.actors.coordination.coordinator import Coordinator
+from jobx.actors.messages import Adopt, Recover, RequestKey, Waiting
 from jobx.kv import keys
 from jobx.kv.requests import event_log, lives
 from jobx.kv.store import Delete
@@ -197,6 +198,25 @@ def test_a_log_of_an_unknown_form_stays_for_nodes_that_know_it(losses: Losses) -
     assert markers == [keys.opened("a", WORKFLOW, "r0")]
     losses.store.commit([Delete(event.key)])  # as if this version knew it
     losses.finish()
+
+
+def test_an_adopted_request_that_no_coordinator_can_continue_is_given_up(
+    losses: Losses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recover = Coordinator._recover
+
+    def fail(coordinator: Coordinator, begin: Recover) -> None:
+        if begin.request.request_id == "r0":
+            raise ArithmeticError("a fault of ours")
+        recover(coordinator, begin)
+
+    monkeypatch.setattr(Coordinator, "_recover", fail)
+    losses.lose("a")
+    losses.scheduler.advance(1000.0)
+    request = losses.entity("r0")
+    assert request is not None and request.failure is not None
+    assert request.failure.type == "CoordinatorFailed"
+    assert losses.store.range(keys.OPEN) == []
 
 
 def test_of_a_request_that_has_ended_meanwhile_nobody_is_told_again(losses: Losses) -> None:

@@ -200,6 +200,7 @@ class Supervisor(LoopActor):
 
     def _progressed(self, message: Progressed, _: ActorAddress) -> None:
         """Let the next suspect follow: this one has proved itself."""
+        self._taken.pop(message.key, None)
         self._recovery.acquit(message.key)
         self._take_up()
 
@@ -218,6 +219,8 @@ class Supervisor(LoopActor):
 
     def _log_read(self, message: LogRead, _: ActorAddress) -> None:
         key = message.key
+        if message.request is not None and message.request.coordinator == self.node.node_id:
+            self._taken.pop(key, None)
         if self._stays(message):
             self._forget(key)
             self.send(self.node.gateway, Refused(key, Conflict(f"request {key.request_id}")))
@@ -290,7 +293,7 @@ class Supervisor(LoopActor):
         """Start the coordinator or the closer of a request."""
         key, gateway = message.key, self.node.gateway
         self._reading.discard(key)
-        taken, mark = self._taken.pop(key, None), Mark()
+        taken, mark = self._taken.get(key), Mark()
         if taken is not None:  # 1.0.0 did not say who coordinates a request
             request, mark = replace(request, coordinator=taken.node_id), taken.mark
         failure = self._failure(message)
