@@ -11,7 +11,7 @@ import itertools
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -99,6 +99,8 @@ class Bridge:
         self._hosted: dict[ActorAddress, End] = {}
         self._post = Post(engine.scheduler, transport, seal, site, self._broke)
         self._logged: dict[Refusal, float] = {}
+        #: New links begin with it: later than those to nodes that are forgotten.
+        self._first_life = 1
         self._numbers = itertools.count(1)
         self._ignored_tags: set[tuple[str, str]] = set()
         self._is_closed = False
@@ -111,9 +113,18 @@ class Bridge:
         """Look for a peer in a workflow, and keep looking."""
         if lane not in self._ends:
             site = self._site
-            link = Link(site.registration, self._scheduler.now(), site.patience_s)
+            now = self._scheduler.now()
+            link = Link(site.registration, now, site.patience_s, self._first_life)
             self._ends[lane] = End(lane, link)
             self._post.touch(self._ends[lane])
+
+    def keep(self, peers: Container[str]) -> None:
+        """Forget the links to all nodes but these."""
+        for end in [end for end in self._ends.values() if end.lane.peer not in peers]:
+            self._broke(end, end.link.give_up("the node has left"))
+            self._first_life = max(self._first_life, end.link.life.number + 1)
+            self._post.drop(end)
+            del self._ends[end.lane]
 
     def register(self, registration: int) -> None:
         """Begin anew with all peers, since this node lost its registration and has another one."""

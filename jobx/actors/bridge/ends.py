@@ -111,8 +111,13 @@ class Post:
         self.flush()
         self._is_closed = True
         for end in ends:
-            if end.alarm is not None:
-                end.alarm.cancel()
+            self.drop(end)
+
+    def drop(self, end: End) -> None:
+        """Send nothing more on a link."""
+        self._dirty.pop(end.lane, None)
+        if end.alarm is not None:
+            end.alarm.cancel()
 
     def touch(self, end: End) -> None:
         """Send what a link has to send, after the current calls."""

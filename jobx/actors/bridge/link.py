@@ -41,6 +41,7 @@ class Link:
         registration: The registration of this node with its cluster.
         now: Monotonic.
         patience_s: The peer is given up when it does not answer for so long.
+        number: That of the first life of this end.
 
     Attributes:
         life: The life of this end.
@@ -52,8 +53,8 @@ class Link:
         stale: Number of letters that were dropped, since they were for or from another life.
     """
 
-    def __init__(self, registration: int, now: float, patience_s: float) -> None:
-        self.life = Life(registration, 1)
+    def __init__(self, registration: int, now: float, patience_s: float, number: int = 1) -> None:
+        self.life = Life(registration, number)
         self.peer_life = UNKNOWN
         self.breaks = self.stale = 0
         self._patience_s = patience_s

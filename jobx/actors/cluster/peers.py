@@ -129,6 +129,11 @@ class Peers:
             if name not in members and now < gone[1] + GONE_S
         }
         self._members = members
+        known = {*members, *self._gone}
+        self.bridge.keep(known)
+        self._rests_until = {
+            lane: until for lane, until in self._rests_until.items() if lane.peer in known
+        }
         self._transport.reach({name: member.record.nsqd for name, member in members.items()})
         self._connect()
 

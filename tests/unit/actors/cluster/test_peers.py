@@ -12,6 +12,7 @@ from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.codec import Offer
 from jobx.actors.bridge.ends import Site
 from jobx.actors.bridge.envelope import Seal
+from jobx.actors.bridge.link import MAX_PROBE_S
 from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.transport import Lane
 from jobx.actors.cluster.members import Member, NodeRecord
@@ -311,6 +312,23 @@ def test_what_others_offer_is_known_once_they_were_seen_and_a_while_after_they_a
     assert peers.others("w", GONE_S) == [{"gpu"}]
     cluster.run(GONE_S)
     assert peers.others("w", GONE_S) == []
+
+
+def test_a_node_that_is_gone_is_forgotten_after_a_while_and_may_come_back() -> None:
+    cluster = Cluster("abc")
+    here, b = cluster.nodes["a"].bridge, cluster.members.pop("b")
+    cluster.meet()
+    assert {state.lane.peer for state in here.states()} == {"b", "c"}
+    cluster.run(GONE_S)
+    cluster.meet()
+    assert {state.lane.peer for state in here.states()} == {"c"}
+    cluster.members["b"] = b._replace(term="t2")
+    cluster.nodes["b"].bridge.register(2)
+    cluster.meet()
+    cluster.run(MAX_PROBE_S)
+    assert here.is_up(Lane("b", "w"))
+    cluster.begin("a", 3)
+    assert cluster.where(cluster.begin("a", 4)).count("b") == 2
 
 
 def test_a_large_batch_stays() -> None:
