@@ -219,8 +219,7 @@ class Supervisor(LoopActor):
 
     def _log_read(self, message: LogRead, _: ActorAddress) -> None:
         key = message.key
-        if message.request is not None and message.request.coordinator == self.node.node_id:
-            self._taken.pop(key, None)
+        self._note_adopted(message)
         if self._stays(message):
             self._forget(key)
             self.send(self.node.gateway, Refused(key, Conflict(f"request {key.request_id}")))
@@ -254,6 +253,11 @@ class Supervisor(LoopActor):
                 self._go_on(message, message.request)
         self._recovery.read(key)
         self._take_up()
+
+    def _note_adopted(self, message: LogRead) -> None:
+        """Take note of a request that is no longer another node's, though its coordinator died."""
+        if message.request is not None and message.request.coordinator == self.node.node_id:
+            self._taken.pop(message.key, None)
 
     def _stays(self, message: LogRead) -> bool:
         """Whether a request of another node stays there.
