@@ -314,6 +314,9 @@ def from_wire(wire: dict[str, object]) -> JobxError:
     args = wire.get("args")
     for cls in _family(JobxError):
         if cls.code == wire.get("code") and isinstance(args, list):
-            with contextlib.suppress(TypeError):  # from a peer whose errors have other arguments
-                return cls(*args)
+            # A peer's errors may have other arguments, of which some show only as text.
+            with contextlib.suppress(TypeError, ValueError):
+                error = cls(*args)
+                str(error)
+                return error
     return InternalError(f"a peer sent an error that is not known here: {wire!r}")

@@ -87,6 +87,7 @@ def test_each_class_stands_in_the_tree_of_the_documentation(cls: type[JobxError]
         {"code": "conflict", "args": "key"},
         {"code": "conflict", "args": []},
         {"code": "conflict", "args": ["key", "more"]},
+        {"code": "unavailable", "args": ["busy", "soon"]},
     ],
     ids=str,
 )
