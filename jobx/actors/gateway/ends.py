@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 from jobx import model
 from jobx.actors.messages import RequestKey
-from jobx.errors import JobxError, NotFound
+from jobx.errors import JobxError, NotFound, StoreUnavailable
 from jobx.kv import keys
 from jobx.kv.changes import Changed, Changes
 from jobx.kv.requests import request_entity
@@ -115,7 +115,12 @@ class Ends:
             self._reading = None
 
     def _read(self, wanted: list[RequestKey]) -> list[_Found]:
-        return [self._read_one(key) for key in wanted]
+        """Read requests; a store that does not answer for one is not waited for by each."""
+        found: list[_Found] = []
+        for key in wanted:
+            last = found[-1] if found else None
+            found.append(last if isinstance(last, StoreUnavailable) else self._read_one(key))
+        return found
 
     def _read_one(self, key: RequestKey) -> _Found:
         try:

@@ -156,6 +156,16 @@ def test_a_store_that_was_away_costs_no_end(what: str) -> None:
     play(scene)
 
 
+def test_a_store_that_is_away_is_waited_for_once_by_all_that_are_read_together() -> None:
+    async def scene(made: Stage) -> None:
+        made.store.failing_reads = 3
+        found = await asyncio.to_thread(made.ends._read, [KEY] * 3)
+        assert [type(one) for one in found] == [StoreUnavailable] * 3
+        assert made.store.failing_reads == 2
+
+    play(scene)
+
+
 def test_nothing_is_followed_for_nobody() -> None:
     async def scene(made: Stage) -> None:
         made.store.end()
