@@ -106,6 +106,8 @@ class Peers:
         self._rests_until: dict[Lane, float] = {}
         #: When a batch of a workflow was last created here.
         self._used_at: dict[str, float] = {}
+        #: When a batch that only others can run was last created, by workflow and what it requires.
+        self._foreign_at: dict[tuple[str, frozenset[str]], float] = {}
         self._up: dict[Lane, None] = {}
         self._wanting: dict[Lane, None] = {}
         self._offered: dict[Lane, int] = {}
@@ -208,6 +210,7 @@ class Peers:
         self._used_at[workflow] = self._scheduler.now()
         is_foreign = not self._capabilities.issuperset(run.requires)
         if is_foreign:
+            self._foreign_at[workflow, frozenset(run.requires)] = self._scheduler.now()
             self._look_soon()
         if not self._up or not (is_foreign or may_leave(run.work)):
             return None
@@ -291,6 +294,7 @@ class Peers:
             return
         load, now = self._load(), self._scheduler.now()
         self._name_unmet(foreign, now)
+        needed = self._recent(now).union(foreign)
         used = {lane: self.bridge.children(lane) for lane in self._up}
         wants = lending.wants(load, sum(used.values()))
         rested = [lane for lane in self._wanting if now >= self._rests_until.get(lane, now)]
@@ -299,14 +303,20 @@ class Peers:
         for lane in tuple(self._up):  # one may break
             was_used = now - self._used_at.get(lane.workflow, -QUIET_S) < QUIET_S
             is_used = used[lane] > 0 or lane.workflow in waiting or was_used
-            is_wanted = (wants and is_used) or self._is_needed(lane, foreign)
+            is_wanted = (wants and is_used) or self._is_needed(lane, needed)
             self._tell(lane, offers.get(lane, 0), is_wanted=is_wanted)
         if not load.slots and self.bridge.hosted:  # no peer sends it back, after this offer of none
             self._pool.give_back()
         has_no_room = load.own and load.own >= load.slots
-        is_busy = has_no_room or foreign or self.bridge.hosted
+        is_busy = has_no_room or needed or self.bridge.hosted
         if is_busy or self._wanting or any(used.values()):
             self._timer = self._scheduler.call_later(LOOK_S, self._look)
+
+    def _recent(self, now: float) -> set[tuple[str, frozenset[str]]]:
+        """Return the kinds of work for others alone of which there was some a moment ago."""
+        recent = {kind: at for kind, at in self._foreign_at.items() if now - at < QUIET_S}
+        self._foreign_at = recent
+        return {*recent}
 
     def _name_unmet(self, foreign: Iterable[tuple[str, frozenset[str]]], now: float) -> None:
         """Name the waiting work that no node can do that answers."""

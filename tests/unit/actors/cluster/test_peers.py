@@ -276,6 +276,18 @@ def test_a_batch_that_no_executor_here_can_run_waits_for_a_node_that_can() -> No
     assert cluster.where(cluster.begin("a", 4, ("gpu",))) == "bbbb"
 
 
+def test_executors_for_work_that_none_here_can_run_stay_borrowed_between_its_batches() -> None:
+    cluster = Cluster(b=("general", "gpu"))
+    a = cluster.nodes["a"]
+    a.pool.lacks = {frozenset({"gpu"})}
+    cluster.begin("a", 1, ("gpu",))
+    a.pool.lacks.clear()
+    assert cluster.where(cluster.begin("a", 2, ("gpu",))) == "bb"
+    assert a.pool.borrowed == 2
+    cluster.run(2 * QUIET_S)
+    assert a.pool.borrowed == 0
+
+
 def test_work_that_waits_for_a_node_that_stays_away_is_named(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
