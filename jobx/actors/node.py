@@ -1,6 +1,6 @@
 """A node: its parts, and the order in which they start and stop.
 
-The only file that names concrete adapters.
+The only file that knows all rooms.
 """
 
 from __future__ import annotations
@@ -9,28 +9,22 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from concurrent.futures import Executor
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from thespian.actors import ActorSystem, ChildActorExited
 
 from jobx.actors.budget import OpenBudget
-from jobx.actors.cluster import calls, identity, membership
-from jobx.actors.cluster.adopter import Adopter
-from jobx.actors.cluster.adoption import Adopted, Adoption
-from jobx.actors.cluster.calls import Calls
+from jobx.actors.cluster import identity, membership
+from jobx.actors.cluster.adoption import Adopted
+from jobx.actors.cluster.joining import Joined, open_membership
 from jobx.actors.cluster.membership import Membership
-from jobx.actors.cluster.registration import Registration
 from jobx.actors.coordination.batches import Batch
 from jobx.actors.coordination.supervisor import Supervisor
-from jobx.actors.egress.deliverer import Deliverer
-from jobx.actors.egress.http_client import Outbound, tls_context
 from jobx.actors.egress.notifications.changes import HandlerChanges
-from jobx.actors.egress.notifications.notifier import Clocks, Notifier
-from jobx.actors.egress.writers.base import WriterSite
-from jobx.actors.egress.writers.registry import Writers
+from jobx.actors.egress.opening import Egress
 from jobx.actors.executors.pool import ExecutorPool
 from jobx.actors.gateway.elsewhere import Elsewhere
 from jobx.actors.gateway.ends import Ends
@@ -42,29 +36,26 @@ from jobx.actors.gateway.request_verbs import Verbs
 from jobx.actors.gateway.server import Gateway
 from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import Answers
-from jobx.actors.janitor import Janitor
 from jobx.actors.lifetime import Lifetime
 from jobx.actors.log_writer import LogWriter
-from jobx.actors.messages import Adopt, AdoptStrays, Drain, MoreRoom, Probe
-from jobx.actors.periodic import Periodic
+from jobx.actors.messages import Adopt, AdoptStrays, Drain, MoreRoom, Probe, RequestKey
+from jobx.actors.parts import Parts
 from jobx.actors.place_health import PlaceHealth
 from jobx.actors.ports import Services
 from jobx.actors.readiness import Readiness
 from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.actors.runtime.system import LoopSystemBase
-from jobx.actors.shared_sweep import SharedSweep
 from jobx.actors.store_health import StoreHealth, check_at_start
-from jobx.actors.strays import Strays
 from jobx.actors.threads import in_daemon
+from jobx.actors.upkeep import Upkeep
 from jobx.config import Settings
 from jobx.errors import InUse, InvalidInput, JobxError
 from jobx.handlers.authoring.code_cache import CodeCache
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.blobs import opening as blobs_opening
 from jobx.handlers.blobs.joining import join
-from jobx.handlers.blobs.shared import SharedBlobs
 from jobx.handlers.files import opening
-from jobx.kv import data_folder, keys
+from jobx.kv import data_folder
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.entities.entities import Entities
 from jobx.kv.folder_lock import FolderLock
@@ -74,11 +65,9 @@ from jobx.kv.opening import (
     followed,
     is_here,
     lease_of,
-    leases_of,
     name_of,
     open_store,
     patience_s,
-    sweep_lease,
 )
 from jobx.questions import Question
 from jobx.system import processes
@@ -90,20 +79,6 @@ READERS: Final = 4
 INSPECTORS: Final = 2
 #: Most handlers whose examples run at the same time.
 TRIALS: Final = 4
-#: How often the store is checked for entity changes that were not announced.
-REFRESH_S: Final = 0.5
-#: How often the files of the data folder are checked.
-PLACE_S: Final = 2.0
-#: How often the shared place of blobs is asked whether it is there.
-BLOBS_S: Final = 5.0
-#: How often expired requests and orphaned blob folders are removed.
-SWEEP_S: Final = 10.0
-#: How often a store on other machines is checked for open requests that nobody coordinates.
-STRAYS_S: Final = 15.0
-#: How often unused plans and code are removed.
-SWEEP_CODE_S: Final = 600.0
-#: How often unfinished shared files are removed.
-CLEAN_S: Final = 3600.0
 #: Work that is under way when a node stops gets at least this long.
 LEAST_S: Final = 1.0
 
@@ -134,13 +109,12 @@ class Node:
         self._state = "starting"
         self._fault: str | None = None
         #: The started parts, each with its stop.
-        self._parts = AsyncExitStack()
+        self._parts = Parts()
         #: When its stop waits no longer for work, monotonic; ``hasten`` moves it.
         self._stop_at = 0.0
         self._lease: Lease | None = None
-        self._registration: Registration | None = None
         self._membership: Membership | None = None
-        self._adoption: Adoption | None = None
+        self._joined: Joined | None = None
 
     async def start(self) -> None:
         """Take the data folder, start all parts, recover open requests.
@@ -196,7 +170,7 @@ class Node:
         await self._take_up()  # before anybody asks for open requests
         await self._start_gateway()
         self._parts.push_async_callback(self._drain)
-        self._start_periodic()
+        self._start_upkeep()
         await self._join()
         self._state = "running"
 
@@ -206,7 +180,7 @@ class Node:
         lock.acquire()
         self._parts.callback(lock.release)
         # Their reads end when the store is closed, and only then others may have the folder.
-        self._inspectors = self._threads(INSPECTORS, "inspector", cancel_futures=True)
+        self._inspectors = self._parts.threads(INSPECTORS, "inspector", cancel_futures=True)
         membership.check(settings)
         opening.check(settings.files)
         blobs_opening.check(settings.blobs)
@@ -221,8 +195,8 @@ class Node:
             await in_daemon("cluster", lambda: identity.confirm(self._store, settings.cluster))
         self._blobs = BlobFolder(settings.blob_path, self._shared)
         self._library = Library(self._store)
-        self._background = self._threads(1, "background")
-        self._sweeping = self._threads(1, "janitor", cancel_futures=True)
+        self._background = self._parts.threads(1, "background")
+        self._sweeping = self._parts.threads(1, "janitor", cancel_futures=True)
         name = name_of(settings)
         await self._in_background(lambda: check_at_start(self._store, data_dir, name))
         await in_daemon("blobs", lambda: join(settings, self._store, self._shared, self._id))
@@ -239,15 +213,13 @@ class Node:
             await in_daemon("lease", lease.acquire)
             self._parts.push_async_callback(in_daemon, "lease", lease.release)
             self._lease = lease
-            keeping = Periodic()
-            self._parts.callback(keeping.stop)
             loop = asyncio.get_running_loop()
-            keeping.every(LEASE_S / 3, None, partial(self._renew, loop))
+            self._parts.periodic().every(LEASE_S / 3, None, partial(self._renew, loop))
 
     def _renew(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            if self._registration is not None:
-                self._registration.renew()
+            if self._joined is not None:
+                self._joined.registration.renew()
             elif self._lease is not None and not self._lease.renew():
                 _log.warning("the lease of the store was lost, and is held again")
         except InUse as error:
@@ -255,80 +227,35 @@ class Node:
 
     def _start_membership(self) -> None:
         """Prepare the work with other nodes, if there is a bridge."""
-        settings = self._settings
-        if not settings.bridge.nsqd:
-            return
-        from jobx.actors.bridge.nsq.opening import open_transport  # noqa: PLC0415 - a node alone needs no pynsq
-
-        transport = open_transport(settings)
-        self._parts.callback(transport.close)
-        self._parts.push_async_callback(transport.finish)
-        self._membership = Membership(
-            settings,
-            self._life.incarnation,
-            self._base,
-            transport,
-            self._executors,
-            kinds={"batch": Batch},
-            more_room=lambda workflow: self._base.deliver(self._supervisor, MoreRoom(workflow)),
-            answer=self._answer_node,
-        )
-        self._parts.callback(self._membership.close)
+        if self._settings.bridge.nsqd:
+            self._membership = open_membership(
+                *(self._parts, self._settings, self._life.incarnation, self._base),
+                self._executors,
+                kinds={"batch": Batch},
+                more_room=lambda workflow: self._base.deliver(self._supervisor, MoreRoom(workflow)),
+                answer=self._answer_node,
+            )
 
     async def _join(self) -> None:
-        """Become a member of the cluster, last of all: the executors are ready.
-
-        Its queues may still be opening: peers ask again until one of their letters is answered.
-        """
+        """Become a member of the cluster, last of all: the executors are ready."""
         if self._membership is not None and self._lease is not None:
             self._membership.serve(self._library.workflows)
-            self._registration = self._membership.registration(self._lease)
-            await in_daemon("lease", self._registration.renew)
-            adopter = self._start_adoption(self._membership, self._registration)
-            self._membership.follow(leases_of(self._store), keys.node(""), adopter.saw)
-            asked = self._store, self._id, self._membership, self.call, self.asked_to_drain.set
-            looking = Periodic()
-            self._parts.callback(looking.stop)
-            looking.every(calls.LOOK_S, None, Calls(*asked).look)
-
-    def _start_adoption(self, membership: Membership, registration: Registration) -> Adopter:
-        """Adopt a share of what lost nodes leave, until the node drains."""
-        has_settled = partial(registration.has_settled, LEASE_S)
-        self._adoption = membership.adoption(self._store, has_settled)
-        thread = self._threads(1, "adoption", wait=False, cancel_futures=True)
-        adopter = Adopter(self._adoption, thread, self._adopt)
-        self._parts.callback(adopter.stop)
-        return adopter
+            self._joined = Joined(self._parts, self._store, self._membership, self._lease)
+            await self._joined.begin(self._id, self._adopt, self.call, self.asked_to_drain.set)
 
     def _adopt(self, found: Adopted) -> None:
         self._base.deliver(self._supervisor, Adopt(found.requests))
         for key in found.deliveries:
-            self._deliverer.begin(key)
+            self._egress.deliverer.begin(key)
 
     def _is_lost(self, node_id: str) -> bool:
-        return self._adoption is None or self._adoption.is_lost(node_id)
+        return self._joined is None or self._joined.is_lost(node_id)
 
     def _start_egress(self) -> None:
-        settings, now_at = self._settings, self._life.clock.now_at
-        outbound, notify, results = settings.outbound, settings.notify, settings.results
-        if outbound.ca_file:
-            tls_context(outbound)
-        clocks = Clocks(time.monotonic, time.time)
-        self._notifier = Notifier(self._id, settings, Outbound(outbound, [notify.http_url]), clocks)
-        self._changes = HandlerChanges(self._library, self._notifier.notify)
-        self._writers = Writers(
-            WriterSite(settings, Outbound(outbound, [results.http_url]), now_at)
-        )
-        self._deliverer = Deliverer(
-            self._id,
-            self._store,
-            self._blobs,
-            self._writers,
-            results,
-            notify=self._notifier.notify,
-            now_at=now_at,
-        )
-        self._parts.push_async_callback(self._close_egress)
+        self._egress = Egress(self._settings, self._store, self._blobs, self._life.clock.now_at)
+        self._notify = self._egress.notifier.notify
+        self._changes = HandlerChanges(self._library, self._notify)
+        self._parts.push_async_callback(lambda: self._egress.close(self._patience()))
 
     def _start_log(self) -> None:
         loop = asyncio.get_running_loop()
@@ -340,8 +267,8 @@ class Node:
             services=None,
             root_exited=self._root_exited,
         )
-        self._health = StoreHealth(self._id, self._store, self._notifier.notify)
-        self._place_health = PlaceHealth(self._id, self._notifier.notify)
+        self._health = StoreHealth(self._id, self._store, self._notify)
+        self._place_health = PlaceHealth(self._id, self._notify)
         self._log = LogWriter(
             self._store,
             loop,
@@ -362,7 +289,7 @@ class Node:
             temp_dir=settings.data_dir / "tmp",
             library=CodeCache(self._store),
             deliver=self._base.deliver,
-            notify=self._notifier.notify,
+            notify=self._notify,
         )
         self._answers = Answers(self._base.yield_soon)
         self._listener = self._base.endpoint(self._answers.probed)
@@ -376,8 +303,8 @@ class Node:
             now=time.monotonic,
             now_at=self._life.clock.now_at,
             gateway=self._base.endpoint(self._answers.receive),
-            notify=self._notifier.notify,
-            deliver=self._deliverer.begin,
+            notify=self._notify,
+            deliver=self._egress.deliverer.begin,
             budget=OpenBudget(settings.requests.max_open_bytes or processes.limit_bytes() // 8),
             others=self._others,
             is_lost=self._is_lost,
@@ -387,21 +314,23 @@ class Node:
         self._supervisor = system.createActor(Supervisor)
 
     def _start_verbs(self) -> None:
-        readers = self._threads(READERS, "reader", cancel_futures=True)
+        readers = self._parts.threads(READERS, "reader", cancel_futures=True)
         # Examples of handlers may take long: in their own threads they delay nothing else.
-        trials = self._threads(TRIALS, "trials", wait=False, cancel_futures=True)
+        trials = self._parts.threads(TRIALS, "trials", wait=False, cancel_futures=True)
         finder = Finder(
             *(self._services, self._store, self._answers, readers),
             *(self._base.deliver, self._supervisor),
             Elsewhere(self._id, self._membership.asking.ask if self._membership else None),
             self._ends(readers),
         )
-        submissions = Submissions(finder, self._library, self._writers, lambda: self._log.stalled)
-        redeliver = self._deliverer.redeliver
+        submissions = Submissions(
+            finder, self._library, self._egress.writers, lambda: self._log.stalled
+        )
+        redeliver = self._egress.deliverer.redeliver
         verbs = Verbs(finder, submissions, Inspections(self._inspectors), redeliver)
         limits = self._settings, self._environ
         entity_verbs = EntityVerbs(
-            Entities(self._store), self._library, self._writers, *limits, readers, trials
+            Entities(self._store), self._library, self._egress.writers, *limits, readers, trials
         )
         checks = [
             lambda: self._fault,
@@ -435,8 +364,8 @@ class Node:
         back = self._life.runs()
         self._parts.push_async_callback(self._end_life)
         if back is not None:
-            self._notifier.notify(back)
-        await self._deliverer.resume()
+            self._notify(back)
+        await self._egress.deliverer.resume()
         limit = self._settings.requests.node_deaths
         waiting = await self._in_background(lambda: self._life.take_up(limit))
         if waiting:
@@ -446,7 +375,7 @@ class Node:
     async def _end_life(self) -> None:
         if self._fault is None:
             self._life.ended_well()
-            if self._registration is not None:
+            if self._joined is not None:
                 with suppress(JobxError):  # who adopts then takes the stop for a death
                     await self._in_background(self._life.tell_others)
 
@@ -456,59 +385,18 @@ class Node:
         self._parts.push_async_callback(gateway.stop)
         await gateway.start()
 
-    def _start_periodic(self) -> None:
-        janitor = Janitor(
-            self._store,
-            self._blobs,
-            self._library,
-            retention_s=self._settings.requests.retention_s,
-            now_at=self._life.clock.now_at,
-            is_open=self._services.budget.__contains__,
-            lease=sweep_lease(self._store, self._settings),
+    def _start_upkeep(self) -> None:
+        is_open = self._services.budget.__contains__
+        upkeep = Upkeep(
+            *(self._parts, self._settings, self._store, self._blobs, self._library, self._life),
+            *(self._place_health, is_open, self._background, self._sweeping),
         )
-        periodic, files = Periodic(), self._settings.files
-        self._parts.callback(periodic.stop)
-        self._parts.callback(janitor.stop)
-        periodic.every(REFRESH_S, self._background, self._library.refresh, after=self._look)
-        periodic.every(SWEEP_S, self._background, self._life.note_clock)
-        place = data_folder.Place(self._settings.data_dir)
-        periodic.every(PLACE_S, self._background, place.look, after=lambda: self._confirm(place))
-        periodic.every(SWEEP_S, self._sweeping, janitor.sweep, janitor.sweep_folders)
-        periodic.every(SWEEP_CODE_S, self._sweeping, janitor.sweep_code)
-        periodic.every(CLEAN_S, None, lambda: janitor.sweep_files(files))
-        if not is_here(self._settings):
-            strays = Strays(self._store, self._id, self._services.budget.__contains__)
-            after = partial(self._adopt_strays, strays)
-            periodic.every(STRAYS_S, self._background, strays.look, after=after)
-        shared = blobs_opening.shared_blobs(self._settings.blobs)
-        if shared is not None:
-            self._sweep_shared(shared, janitor, periodic)
+        periodic = upkeep.start(refreshed=self._look, stray=self._adopt_strays, fail=self.fail)
         periodic.once(self._health.check_later())
 
-    def _adopt_strays(self, strays: Strays) -> None:
-        if strays.found:
-            self._base.deliver(self._supervisor, AdoptStrays(strays.found))
-
-    def _sweep_shared(self, shared: SharedBlobs, janitor: Janitor, periodic: Periodic) -> None:
-        """Watch and sweep the shared place, and copies here, over connections of their own.
-
-        These are closed at once when the node stops, and the others only when its work has ended.
-        """
-        is_open, health = self._services.budget.__contains__, self._place_health
-        blobs = BlobFolder(self._settings.blob_path, shared)
-        sharing = SharedSweep(
-            *(self._store, shared, blobs, is_open, janitor.is_chosen),
-            is_there=lambda: health.is_there,
-        )
-        threads = self._threads(1, "shared-blobs", cancel_futures=True)
-        looking = self._threads(1, "shared-place", cancel_futures=True)
-        self._parts.callback(shared.close)
-        self._parts.callback(sharing.stop)
-        periodic.every(BLOBS_S, looking, partial(health.look, shared), after=health.tell)
-        unused_s = self._settings.blobs.cache_s
-        periodic.every(SWEEP_S, threads, partial(sharing.unload, unused_s), sharing.sweep)
-        now_at, age_s = self._life.clock.now_at, self._settings.files.temp_age_s
-        periodic.every(CLEAN_S, threads, lambda: sharing.clean(now_at() - age_s))
+    def _adopt_strays(self, found: tuple[RequestKey, ...]) -> None:
+        if found:
+            self._base.deliver(self._supervisor, AdoptStrays(found))
 
     def _look(self) -> None:
         """Take note of what changed in workflows."""
@@ -516,22 +404,12 @@ class Node:
         if self._membership is not None:
             self._membership.serve(self._library.workflows)
 
-    def _confirm(self, place: data_folder.Place) -> None:
-        """End the node if its files were removed: everything that it writes would be lost."""
-        if place.gone is not None:
-            self.fail(f"{place.gone} was removed or replaced while it was in use")
-
     async def _drain(self) -> None:
         self._base.deliver(self._supervisor, Drain())
         self._executors.drain()
         while self._executors.is_busy and time.monotonic() < self._stop_at:
             await asyncio.sleep(0.02)
         await self._log.drain(self._patience())
-
-    async def _close_egress(self) -> None:
-        is_over = self._patience()
-        await self._deliverer.close(is_over)
-        await self._notifier.close(is_over)
 
     def _patience(self) -> Callable[[], bool]:
         """Return what tells when a part that stops now has had its time."""
@@ -569,14 +447,6 @@ class Node:
         stalled = self._log.stalled
         written = None if stalled is None else f"the log cannot be written: {stalled}"
         return self._health.trouble or written
-
-    def _threads(
-        self, count: int, name: str, *, wait: bool = True, cancel_futures: bool = False
-    ) -> ThreadPoolExecutor:
-        """Start threads that end with the node."""
-        threads = ThreadPoolExecutor(count, thread_name_prefix=name)
-        self._parts.callback(threads.shutdown, wait, cancel_futures=cancel_futures)
-        return threads
 
     async def _in_background(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._background, call)

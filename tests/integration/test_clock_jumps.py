@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jobx.actors import lifetime
-from jobx.actors import node as node_module
+from jobx.actors import lifetime, upkeep
 from jobx.actors.clock import ServiceClock
 from jobx.errors import NotFound
 from jobx.views import RequestView
@@ -43,7 +42,7 @@ class Wall:
 def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
     wall = Wall()
     monkeypatch.setattr(lifetime, "ServiceClock", partial(ServiceClock, wall_at=wall.at))
-    monkeypatch.setattr(node_module, "SWEEP_S", 0.2)
+    monkeypatch.setattr(upkeep, "SWEEP_S", 0.2)
     return wall
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobx.actors import node as node_module
+from jobx.actors import upkeep
 from jobx.errors import StoreFull
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.sqlite.store import SqliteStore
@@ -207,7 +207,7 @@ def test_damaged_result_is_reported_by_name(lose: str, tmp_path: Path) -> None:
 
 
 def test_expired_request_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_module, "SWEEP_S", 0.1)
+    monkeypatch.setattr(upkeep, "SWEEP_S", 0.1)
     define(tmp_path, HANDLERS, STEPS)
     with live_node(tmp_path, requests__retention_s=0.5) as node:
         request_id = node.post("large", {}, idempotency_key="k").request.request_id

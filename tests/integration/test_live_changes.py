@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from jobx.actors import node as actors_node
+from jobx.actors import upkeep
 from jobx.errors import StoreUnavailable
 from jobx.handlers.authoring.library import Library
 from jobx.tools.cli import main
@@ -27,7 +27,7 @@ NEGATING = "def handler(key, values):\n    yield key, -sum(values)\n"
 @pytest.fixture
 def live(start: Start, monkeypatch: pytest.MonkeyPatch) -> LiveNode:
     """A node that does not look for changes by itself."""
-    monkeypatch.setattr(actors_node, "REFRESH_S", threading.TIMEOUT_MAX)
+    monkeypatch.setattr(upkeep, "REFRESH_S", threading.TIMEOUT_MAX)
     return start({"one": ANSWER, "two": OTHER, "minus": NEGATING}, {"s": ("one", "sum")})
 
 

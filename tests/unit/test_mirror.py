@@ -30,7 +30,11 @@ WHOLE: Final = {
 #: Modules without a test file of their own, by what tests them instead: the lowest tier that sees
 #: a fault of them. A ``*`` stands for modules of one folder.
 ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
-    "tests/cluster/test_commands.py": ("kv/etcd/survey", "tools/commands/cluster"),
+    "tests/cluster/test_commands.py": (
+        "actors/cluster/joining",
+        "kv/etcd/survey",
+        "tools/commands/cluster",
+    ),
     "tests/contract/test_collections.py": ("kv/collections/*", "kv/entries", "durable"),
     "tests/contract/test_blobs.py": ("handlers/blobs/opening",),
     "tests/contract/test_executors.py": (
@@ -45,7 +49,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "tests/contract/test_node.py": (
         *("actors/foreground", "actors/gateway/*_verbs", "actors/messages", "actors/node"),
-        *("actors/ports", "http/node/link", "questions", "views"),
+        *("actors/parts", "actors/ports", "http/node/link", "questions", "views"),
     ),
     "tests/contract/test_store.py": (
         *("kv/store", "kv/served_store", "kv/memory", "kv/etcd2/store", "kv/etcd2/loose"),
@@ -62,7 +66,10 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         *("handlers/execution/*", "handlers/forked", "handlers/launch", "segments"),
     ),
     "tests/integration/test_file_modes.py": ("logs",),
-    "tests/integration/test_outside.py": ("actors/egress/notifications/channels",),
+    "tests/integration/test_node_history.py": ("actors/upkeep",),
+    "tests/integration/test_outside.py": (
+        *("actors/egress/opening", "actors/egress/notifications/channels"),
+    ),
     "tests/integration/test_scope.py": ("handlers/scope/*", "handlers/markers"),
     "tests/integration/test_shared_files.py": ("tools/commands/fs",),
     "tests/integration/test_trial.py": (
