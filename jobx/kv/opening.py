@@ -159,10 +159,14 @@ def _open_etcd(store: StoreSettings, servers: list[str], root: str) -> Store:
     try:
         from jobx.kv.etcd.store import LIMITS, EtcdStore  # noqa: PLC0415 - it imports the extra
     except ImportError as error:
-        reason = "needs the extra etcd: pip install 'jobx[etcd]'"
-        raise ConfigError("store.url", repr(store.url), f"{reason} ({error})") from error
+        raise _lacks_extra(store, error) from error
     connection = _connect_etcd(store, servers)
     return EtcdStore(connection, root, Limits(store.max_writes, LIMITS.size_bytes))
+
+
+def _lacks_extra(store: StoreSettings, error: ImportError) -> ConfigError:
+    reason = f"needs the extra etcd: pip install 'jobx[etcd]' ({error})"
+    return ConfigError("store.url", repr(store.url), reason)
 
 
 def _connect_etcd(store: StoreSettings, servers: list[str]) -> EtcdConnection:
@@ -185,8 +189,10 @@ def survey(settings: Settings) -> list[StoreServerView]:
     store = settings.store
     if is_here(settings) or _is_v2(store):
         return []
-    from jobx.kv.etcd import survey as etcd  # noqa: PLC0415 - it imports the extra
-
+    try:
+        from jobx.kv.etcd import survey as etcd  # noqa: PLC0415 - it imports the extra
+    except ImportError as error:
+        raise _lacks_extra(store, error) from error
     tls = _tls(store) if _is_tls(store) else None
     servers, _ = servers_of(store.url)
     with ThreadPoolExecutor(len(servers)) as threads:
@@ -195,9 +201,16 @@ def survey(settings: Settings) -> list[StoreServerView]:
 
 
 def _tls(store: StoreSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=store.ca_file or None)
-    if store.cert_file:
-        context.load_cert_chain(store.cert_file, store.key_file)
+    for name in _FILES:
+        _read(store, name)
+    setting, path = "store.ca_file", store.ca_file
+    try:
+        context = ssl.create_default_context(cafile=path or None)
+        if store.cert_file:
+            setting, path = "store.cert_file", store.cert_file
+            context.load_cert_chain(path, store.key_file)
+    except ssl.SSLError as error:
+        raise ConfigError(setting, repr(path), f"cannot be used: {error}") from error
     return context
 
 

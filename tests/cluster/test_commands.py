@@ -12,9 +12,12 @@ from click.testing import CliRunner, Result
 
 from jobx import meanings
 from jobx.tools.cli import main
+from jobx.tools.cluster.new_files import KEY_FILE
 from tests.cluster.clusters import Cluster, cluster
 from tests.support.etcd import Etcd
 from tests.support.waiting import eventually
+
+BLOBS = ("--blobs", "file:///b")
 
 
 def jobx(*words: str) -> Result:
@@ -58,6 +61,7 @@ def test_a_new_cluster_is_checked(tmp_path: Path, etcd: Etcd) -> None:
     trouble = json.loads(done.stdout)["trouble"]
     assert any("127.0.0.1:1 of node a does not answer: Connection refused" in x for x in trouble)
     assert not any("does not answer" in line for line in trouble if line.startswith("etcd"))
+    assert any("the folder /b does not exist" in line for line in trouble)
 
 
 def test_servers_that_do_not_answer_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,4 +73,34 @@ def test_servers_that_do_not_answer_are_named(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("words", [("status",), ("drain", "a")])
 def test_a_store_of_one_node_is_no_cluster(words: tuple[str, ...], tmp_path: Path) -> None:
     done = jobx("cluster", *words, "--data", str(tmp_path))
-    assert (done.exit_code, "setting store.url" in done.stderr) == (meanings.INVALID, True)
+    assert (done.exit_code, "--config FILE names" in done.stderr) == (meanings.INVALID, True)
+
+
+def init(folder: Path, *words: str) -> Result:
+    return jobx("cluster", "init", str(folder), *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("a=127.0.0.1", "a=127.0.0.2", *BLOBS), "host: each node has its own name"),
+        (("a=127.0.0.1", "--blobs", ""), "--blobs: must be a URL"),
+        (("a=127.0.0.1", "--blobs", 'file:///a"b'), "--blobs: must be a URL"),
+        (("a=127.0.0.1", *BLOBS, "--store", "sqlite"), "setting store.url"),
+        (("a=127.0.0.1:4150", *BLOBS, "--store", "etcd://127.0.0.1"), "must be HOST:PORT"),
+        (("a=127.0.0.1", *BLOBS, "--nsqd-port", "99999"), "must be HOST:PORT"),
+    ],
+)
+def test_what_no_node_could_use_is_refused_before_anything_is_written(
+    tmp_path: Path, words: tuple[str, ...], reason: str
+) -> None:
+    done = init(tmp_path / "new", *words)
+    assert (done.exit_code, reason in done.stderr) == (meanings.INVALID, True), done.output
+    assert not (tmp_path / "new").exists()
+
+
+def test_hosts_are_added_only_to_a_store_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / KEY_FILE).write_text("secret")
+    done = init(tmp_path, "d=127.0.0.4", *BLOBS)
+    assert (done.exit_code, "--store: is needed" in done.stderr) == (meanings.INVALID, True)
+    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]

@@ -26,6 +26,8 @@ data_dir = "/var/lib/jobx"
 [store]
 # The members of etcd, the same on all nodes. Text after a slash is a prefix of all keys.
 url = "$store"
+# For TLS (etcds://…): the authorities of the certificates of etcd.
+# ca_file = "/etc/jobx/etcd-ca.pem"
 
 [blobs]
 # The place of large values, the same on all nodes. See docs/etcd.md.

@@ -9,8 +9,10 @@ from typing import Final
 import click
 import msgspec
 
-from jobx.config import NodeId, Settings
+from jobx.actors.bridge.nsq.transport import server_of
+from jobx.config import BlobSettings, NodeId, Settings
 from jobx.errors import ConfigError, InvalidInput, JobxError, StoreUnavailable
+from jobx.handlers.blobs.opening import check as check_blobs
 from jobx.kv.opening import is_here, servers_of, survey
 from jobx.tools.cluster import draining, new_files, nsqd, status
 from jobx.tools.cluster.new_files import Plan
@@ -51,12 +53,15 @@ def init(
     """Write settings for each host, and check the servers.
 
     The settings and a secret go to FOLDER; etcd and each nsqd are asked how they are. A secret that
-    is in FOLDER already is kept, so the same call adds hosts later.
+    is in FOLDER already is kept, so the same call with --store adds hosts later.
     """
-    named = dict(map(_host, hosts))
+    if store is None and (folder / new_files.KEY_FILE).exists():
+        reason = f"is needed to add hosts to the cluster of {folder / new_files.KEY_FILE}"
+        raise InvalidInput("--store", "nothing", reason)
+    named = _hosts(hosts)
     url = store or f"etcd://{','.join(f'{host}:2379' for host in named.values())}"
-    servers_of(url)
     plan = Plan(_name(name), named, url, blobs, nsqd_port)
+    _check(plan)
     written = new_files.write(plan, folder)
     checks = _checks(call.settings, plan)
     if call.as_json:
@@ -67,6 +72,25 @@ def init(
     for line in checks:
         render.say(f"trouble: {line}")
     render.say(f"next: copy NODE.toml and {new_files.KEY_FILE} to /etc/jobx of each host")
+
+
+def _hosts(texts: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, host in map(_host, texts):
+        if name in found:
+            raise InvalidInput("host", f"{name}={host}", "each node has its own name")
+        found[name] = host
+    return found
+
+
+def _check(plan: Plan) -> None:
+    """Refuse what no node could use, before anything is written."""
+    servers_of(plan.store)
+    for option, url in {"--store": plan.store, "--blobs": plan.blobs}.items():
+        if not url or not url.isprintable() or any(mark in url for mark in '"\\'):
+            raise InvalidInput(option, repr(url), "must be a URL, without quotes and backslashes")
+    for node_id in plan.hosts:
+        server_of("bridge.nsqd", plan.nsqd(node_id))
 
 
 def _host(text: str) -> tuple[str, str]:
@@ -84,10 +108,15 @@ def _name(text: str) -> str:
 
 
 def _checks(settings: Settings, plan: Plan) -> list[str]:
-    """Return what is wrong with the servers that a new cluster needs."""
+    """Return what is wrong with the servers and the place that a new cluster needs."""
     store = msgspec.structs.replace(settings.store, url=plan.store)
-    servers = survey(msgspec.structs.replace(settings, store=store))
-    found = [line for server in servers for line in of_server(server)]
+    found, servers = [], []
+    try:
+        servers = survey(msgspec.structs.replace(settings, store=store))
+        check_blobs(BlobSettings(url=plan.blobs))
+    except ConfigError as error:
+        found.append(f"on this host, {error}")
+    found += [line for server in servers for line in of_server(server)]
     found += [
         f"etcd {server.server} was not told to compact by itself; see docs/etcd.md, Servers"
         for server in servers
@@ -156,7 +185,8 @@ def _survey(call: Call) -> list[StoreServerView]:
 
 def _survey_is_possible(settings: Settings) -> None:
     if is_here(settings):
-        raise ConfigError("store.url", "nothing", "a cluster needs a store on etcd")
+        reason = "a cluster needs a store on etcd; --config FILE names the settings of a node"
+        raise ConfigError("store.url", "nothing", reason)
 
 
 def _say(view: ClusterView) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from jobx.config import Settings, StoreSettings
 from jobx.errors import ConfigError
-from jobx.kv.opening import open_store, servers_of
+from jobx.kv.opening import open_store, servers_of, survey
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,28 @@ def test_without_a_url_the_store_is_in_the_data_folder(tmp_path: Path) -> None:
 def test_a_node_without_etcd_loads_nothing_of_it() -> None:
     code = "import sys, jobx.actors.node; sys.exit('grpc' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"ca_file": "/nowhere/ca.pem"}, "store.ca_file"),
+        ({"ca_file": __file__}, "store.ca_file"),
+        ({"cert_file": __file__, "key_file": __file__}, "store.cert_file"),
+    ],
+    ids=str,
+)
+def test_a_survey_refuses_what_is_no_certificate_by_name(fields: dict[str, Any], name: str) -> None:
+    with pytest.raises(ConfigError, match=f"setting {name}: "):
+        survey(Settings(store=StoreSettings(url="etcds://127.0.0.1:1", **fields)))
+
+
+@pytest.mark.parametrize("use", [open_store, survey])
+def test_without_the_extra_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, use: Callable[[Settings], object]
+) -> None:
+    for name in ("store", "survey"):
+        monkeypatch.delattr(f"jobx.kv.etcd.{name}", raising=False)
+        monkeypatch.setitem(sys.modules, f"jobx.kv.etcd.{name}", None)
+    with pytest.raises(ConfigError, match="needs the extra etcd"):
+        use(Settings(store=StoreSettings(url="etcd://h")))
