@@ -16,7 +16,7 @@ from jobx.actors.messages import Adopt, Recover, RequestKey, Waiting
 from jobx.kv import keys
 from jobx.kv.requests import event_log, lives
 from jobx.kv.store import Delete
-from tests.simulation.cluster import LEASE_S, Cluster
+from tests.simulation.cluster import LEASE_S, Cluster, RemoteLog
 from tests.simulation.executors import Faults
 from tests.simulation.simulator import WORKFLOW
 from tests.simulation.test_cluster import check_end
@@ -217,6 +217,16 @@ def test_an_adopted_request_that_no_coordinator_can_continue_is_given_up(
     assert request is not None and request.failure is not None
     assert request.failure.type == "CoordinatorFailed"
     assert losses.store.range(keys.OPEN) == []
+
+
+def test_who_reads_a_log_to_adopt_it_is_on_record_before(
+    losses: Losses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RemoteLog, "read", lambda *_, **__: None)
+    losses.lose("a")
+    losses.scheduler.advance(LEASE_S + 2.0)
+    readers = [one.mark.reader for one in lives.opened(losses.store, "a")]
+    assert {*readers} == {"b", "c"}
 
 
 def test_of_a_request_that_has_ended_meanwhile_nobody_is_told_again(losses: Losses) -> None:

@@ -199,15 +199,26 @@ class Adoption:
                 break
         if due:
             _log.warning("node %s is lost; adopting open requests of it: %d", node_id, len(due))
-        charged = recovery.charge(
-            due,
-            life.incarnation,
-            was_lost=not life.is_over,
+        charged = [self._charged(one, life, view) for one in due]
+        lost.seen = left
+        return charged
+
+    def _charged(self, one: OpenRequest, life: Life, view: _View) -> Waiting:
+        """Charge a request with the death of its node, or of who read it later to adopt it."""
+        last_life, was_lost = life.incarnation, not life.is_over
+        if one.mark.reader:
+            reader, last_life = lives.last(self._store, one.mark.reader), one.mark.life
+            is_same = reader.incarnation == last_life
+            is_there = one.mark.reader in {*view.ids, self._node_id} or reader.is_over
+            was_lost = not (is_same and is_there)
+        (charged,) = recovery.charge(
+            [one],
+            last_life,
+            was_lost=was_lost,
             limit=self._death_limit,
             progressed=lambda one: has_progressed(self._store, one),
             is_whole=False,
         )
-        lost.seen = left
         return charged
 
     def _deliveries(

@@ -188,15 +188,15 @@ class Supervisor(LoopActor):
         return self.node.budget.has_room and not is_full
 
     def _mark(self, pardoned: Waiting | None, taken: Sequence[Waiting]) -> None:
-        """Mark requests of this node; one of another node is marked when it is adopted."""
+        """Mark requests before their logs are read, also those that another node has so far."""
         node_id, life = self.node.node_id, self.node.incarnation
         marked = [self._recovery.mark(one, one.node_id or node_id, life) for one in taken]
         self._taken.update((waiting.key, one) for waiting, one in zip(taken, marked, strict=True))
-        own = [one for one in marked if one.node_id == node_id]
+        written = [one if one.node_id == node_id else _read_by(one, node_id) for one in marked]
         if pardoned is not None:  # it was adopted before its trial began
-            own.append(self._recovery.mark(pardoned, node_id, life))
-        if own:
-            self.node.log.mark(own)
+            written.append(self._recovery.mark(pardoned, node_id, life))
+        if written:
+            self.node.log.mark(written)
 
     def _progressed(self, message: Progressed, _: ActorAddress) -> None:
         """Let the next suspect follow: this one has proved itself."""
@@ -377,6 +377,11 @@ class Supervisor(LoopActor):
         else:
             self.node.notify(notification.coordinator_died(*key, details))
             self.wakeupAfter(delay_s, key)
+
+
+def _read_by(one: OpenRequest, node_id: str) -> OpenRequest:
+    """Return the mark of another node's request that says who reads it."""
+    return replace(one, mark=replace(one.mark, reader=node_id))
 
 
 def _unwritable(error: JobxError) -> model.Failure:

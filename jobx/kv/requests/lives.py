@@ -50,6 +50,7 @@ class Mark(msgspec.Struct, frozen=True):
         is_alone: It runs without any other suspect.
         events: Number of events in its log when it continued.
         turn: Number of suspects that continued before it in that life.
+        reader: The node that was about to adopt it, in its life ``life``; empty: nobody yet.
     """
 
     life: int = 0
@@ -57,6 +58,7 @@ class Mark(msgspec.Struct, frozen=True):
     is_alone: bool = False
     events: int = 0
     turn: int = 0
+    reader: str = ""
 
 
 class OpenRequest(msgspec.Struct, frozen=True):

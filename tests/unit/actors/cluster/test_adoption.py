@@ -84,6 +84,26 @@ def test_a_node_that_was_stopped_has_not_died(b: Survivor) -> None:
     assert b.looks().requests == (Waiting(KEY, node_id="a"),)
 
 
+@pytest.mark.parametrize(
+    ("life", "is_there", "deaths"),
+    [
+        pytest.param(Life(incarnation=9), True, 1, id="it may read on"),
+        pytest.param(Life(incarnation=9, is_over=True), False, 1, id="it was stopped"),
+        pytest.param(Life(incarnation=9), False, 2, id="it died"),
+        pytest.param(Life(incarnation=10), True, 2, id="it is back"),
+    ],
+)
+def test_the_death_of_who_read_a_log_to_adopt_it_counts(
+    b: Survivor, life: Life, is_there: bool, deaths: int
+) -> None:
+    read = Mark(life=9, deaths=1, events=1, reader="c")
+    b.store.commit([Put(keys.opened("a", *KEY), lives.encode(read))])
+    b.lives("c", life)
+    b.sees("b", *["c"] * is_there)
+    (waiting,) = *b.looks().requests, *b.looks(PATIENCE_S).requests
+    assert waiting == Waiting(KEY, deaths=deaths, node_id="a")
+
+
 def test_requests_of_a_node_that_was_never_seen_are_found(b: Survivor) -> None:
     b.sees("b")
     assert adopted(b.looks()) == [KEY]
