@@ -59,6 +59,8 @@ def store_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     if kind != "sqlite":
         servers: Etcd = request.getfixturevalue("etcd")
         monkeypatch.setenv("JOBX_STORE_URL", f"{servers.url_of(kind)}/{uuid.uuid4().hex}")
+        # A disk that pauses for seconds is not what these tests are about.
+        monkeypatch.setenv("JOBX_STORE_TIMEOUT_S", "20")
     return kind
 
 
