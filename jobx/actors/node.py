@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar, cast
 
 from thespian.actors import ActorSystem, ChildActorExited
 
+from jobx.actors import notification
 from jobx.actors.budget import OpenBudget
 from jobx.actors.cluster import identity, membership
 from jobx.actors.cluster.adoption import Adopted
@@ -247,6 +248,8 @@ class Node:
         self._base.deliver(self._supervisor, Adopt(found.requests))
         for key in found.deliveries:
             self._egress.deliverer.begin(key)
+        for node_id in found.died:
+            self._notify(notification.node_lost(node_id))
 
     def _is_lost(self, node_id: str) -> bool:
         return self._joined is None or self._joined.is_lost(node_id)

@@ -55,6 +55,12 @@ def is_at_least(level: Level, least: Level) -> bool:
     return LEVELS.index(level) >= LEVELS.index(least)
 
 
+def node_lost(node_id: str) -> Notification:
+    """Return the notification that a node of the cluster died, or is cut off."""
+    text = "Other nodes adopt its open requests. It is back when it registers again."
+    return _of_node("node.lost", "error", node_id, "is lost: its lease has run out", text)
+
+
 def store_stalled(node_id: str, error: JobxError) -> Notification:
     """Return the notification that the store takes no writes."""
     text = "Accepted requests wait and resume by themselves. Until then no request is accepted."

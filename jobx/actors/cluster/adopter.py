@@ -63,6 +63,6 @@ class Adopter:
             if is_told:
                 _log.warning("what lost nodes left is not adopted yet: %s", error)
             return False
-        if found.requests or found.deliveries:
+        if any(found):
             self._adopt(found)
         return True

@@ -45,10 +45,17 @@ _log = logging.getLogger(__name__)
 
 
 class Adopted(NamedTuple):
-    """What one look found for this node: requests to continue, and deliveries that are its own."""
+    """What one look found for this node.
+
+    Attributes:
+        requests: To be continued.
+        deliveries: These are its own now.
+        died: Nodes that died lately, of which this one is to tell people.
+    """
 
     requests: tuple[Waiting, ...] = ()
     deliveries: tuple[RequestKey, ...] = ()
+    died: tuple[str, ...] = ()
 
 
 class _View(NamedTuple):
@@ -108,7 +115,8 @@ class Adoption:
         self._death_limit = death_limit
         self._now = now
         self._view: _View | None = None
-        self._seen: frozenset[str] = frozenset()
+        self._seen: Mapping[str, NodeRecord] = {}
+        self._untold: set[str] = set()
         self._lost: dict[str, _Lost] = {}
         self._discover_at = 0.0
         self._busy_until = 0.0
@@ -148,11 +156,14 @@ class Adoption:
                 moved += self._deliveries(node_id, lost, life, view, now)
             except JobxError as error:  # what was handed out is in ``requests``, or comes again
                 _log.warning("what lost node %s left is not adopted yet: %s", node_id, error)
-        return Adopted(tuple(requests), tuple(moved))
+        return Adopted(tuple(requests), tuple(moved), self._died(view))
 
     def _note_losses(self, view: _View, now: float) -> None:
         gone = {*self._lost, *self._seen}
-        self._seen = view.ids
+        # Who shows no record is no node, but a command that holds the lease of one for a while.
+        self._untold |= {name for name, one in self._seen.items() if one.nsqd}
+        self._untold -= {*view.ids, self._node_id}
+        self._seen = view.records
         if now >= self._discover_at:
             self._discover_at = now + DISCOVER_S
             gone |= set(self._owners())
@@ -162,6 +173,18 @@ class Adoption:
         self._lost = {name: self._lost.get(name) or _Lost(now) for name in lost}
         for name in [name for name in lost if self._has_nothing(name)]:
             del self._lost[name]
+
+    def _died(self, view: _View) -> tuple[str, ...]:
+        """Return the nodes that died since the last look, if this survivor is to tell of them."""
+        untold, self._untold = self._untold, set()
+        heirs = (name for name, one in view.records.items() if one.is_heir)
+        if self._node_id != min(heirs, default=""):
+            return ()
+        try:
+            return tuple(n for n in sorted(untold) if not lives.last(self._store, n).is_over)
+        except JobxError:
+            self._untold = untold  # for the next look
+            return ()
 
     def _owners(self) -> Iterator[str]:
         """Yield the nodes that have open requests or deliveries."""

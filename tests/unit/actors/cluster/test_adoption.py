@@ -104,6 +104,47 @@ def test_the_death_of_who_read_a_log_to_adopt_it_counts(
     assert waiting == Waiting(KEY, deaths=deaths, node_id="a")
 
 
+MEMBER = replace(RECORD, nsqd="host:4150")
+
+
+def died(b: Survivor, *others: str, record: NodeRecord = MEMBER) -> tuple[str, ...]:
+    """Return of whose death b tells when a leaves it and others."""
+    b.sees("a", "b", *others, record=record)
+    b.looks()
+    b.sees("b", *others, record=record)
+    return b.looks().died
+
+
+def test_the_first_survivor_tells_of_a_death_once(b: Survivor) -> None:
+    assert died(b, "c") == ("a",)
+    assert b.looks(100.0).died == ()
+
+
+def test_others_leave_it_to_the_first_survivor(b: Survivor) -> None:
+    assert died(b, "aa") == ()
+
+
+def test_nobody_tells_of_a_node_that_was_stopped(b: Survivor) -> None:
+    b.lives("a", replace(LIFE, is_over=True))
+    assert died(b) == ()
+
+
+def test_a_command_that_gives_up_the_lease_of_a_node_has_not_died(b: Survivor) -> None:
+    assert died(b, record=RECORD) == ()
+
+
+def test_a_death_is_told_later_when_the_store_was_away(
+    b: Survivor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> Life:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lives, "last", away)
+        assert died(b) == ()
+    assert b.looks(LOOK_S).died == ("a",)
+
+
 def test_requests_of_a_node_that_was_never_seen_are_found(b: Survivor) -> None:
     b.sees("b")
     assert adopted(b.looks()) == [KEY]
