@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from jobx.actors import log_writer, node
+from jobx.actors import log_writer, node, upkeep
 from jobx.actors.coordination import coordinator
 from jobx.actors.gateway import request_verbs
 from jobx.actors.janitor import Janitor
@@ -126,7 +126,7 @@ def test_fault_in_one_periodic_round_is_logged_and_ends_no_further_ones(
 ) -> None:
     rounds: list[int] = []
     fails = FailsOnce(lambda _: rounds.append(1), ArithmeticError("a fault of ours"))
-    monkeypatch.setattr(node, "SWEEP_S", 0.01)
+    monkeypatch.setattr(upkeep, "SWEEP_S", 0.01)
     monkeypatch.setattr(Janitor, "sweep", lambda self: fails(self))
 
     start(*GOOD)
@@ -196,7 +196,7 @@ def _settle(live: LiveNode) -> None:
 def test_a_node_whose_store_was_removed_does_not_go_on_as_if_nothing_were(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node, "PLACE_S", 0.05)
+    monkeypatch.setattr(upkeep, "PLACE_S", 0.05)
     live = start(*GOOD)
     assert live.ask("node.ready")["trouble"] is None
     (tmp_path / "jobx.sqlite").rename(tmp_path / "elsewhere")
