@@ -10,6 +10,7 @@ import pytest
 from tests.cluster.clusters import Cluster, cluster
 from tests.support import nsq
 from tests.support.etcd import Etcd
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -31,3 +32,4 @@ def test_a_request_of_a_killed_node_ends_on_another_one_whose_client_waits(
     answer = b.post("gate", asked, Prefer="wait=60", Idempotency_Key="once")
     assert (answer.pairs, answer.request_id) == ([["n", 1]], posted.request_id)
     assert b.get(posted.request_id).body["coordinator"] == "b"
+    eventually(lambda: "node.lost: node a" in two.log("b"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final, NamedTuple
@@ -115,7 +116,9 @@ class Adoption:
         self._death_limit = death_limit
         self._now = now
         self._view: _View | None = None
-        self._seen: Mapping[str, NodeRecord] = {}
+        self._seen: frozenset[str] = frozenset()
+        #: From ``saw`` to ``look``: members that have left.
+        self._left: deque[str] = deque(maxlen=MOST)
         self._untold: set[str] = set()
         self._lost: dict[str, _Lost] = {}
         self._discover_at = 0.0
@@ -126,7 +129,11 @@ class Adoption:
         before, records = self._view, records_of(holders, prefix)
         ids = frozenset(records)
         self._view = _View(ids, {**records, self._node_id: self._record})
-        return before is not None and not before.ids <= ids
+        if before is None or before.ids <= ids:
+            return False
+        # Who shows no nsqd is no member, but a command that has held the lease of a node.
+        self._left += [name for name in before.ids - ids if before.records[name].nsqd]
+        return True
 
     def is_lost(self, node_id: str) -> bool:
         """Whether a node has no lease, as far as this one knows."""
@@ -160,10 +167,7 @@ class Adoption:
 
     def _note_losses(self, view: _View, now: float) -> None:
         gone = {*self._lost, *self._seen}
-        # Who shows no record is no node, but a command that holds the lease of one for a while.
-        self._untold |= {name for name, one in self._seen.items() if one.nsqd}
-        self._untold -= {*view.ids, self._node_id}
-        self._seen = view.records
+        self._seen = view.ids
         if now >= self._discover_at:
             self._discover_at = now + DISCOVER_S
             gone |= set(self._owners())
@@ -176,7 +180,9 @@ class Adoption:
 
     def _died(self, view: _View) -> tuple[str, ...]:
         """Return the nodes that died since the last look, if this survivor is to tell of them."""
-        untold, self._untold = self._untold, set()
+        while self._left:
+            self._untold.add(self._left.popleft())
+        untold, self._untold = self._untold - {*view.ids, self._node_id}, set()
         heirs = (name for name, one in view.records.items() if one.is_heir)
         if self._node_id != min(heirs, default=""):
             return ()

@@ -110,7 +110,6 @@ MEMBER = replace(RECORD, nsqd="host:4150")
 def died(b: Survivor, *others: str, record: NodeRecord = MEMBER) -> tuple[str, ...]:
     """Return of whose death b tells when a leaves it and others."""
     b.sees("a", "b", *others, record=record)
-    b.looks()
     b.sees("b", *others, record=record)
     return b.looks().died
 
@@ -118,6 +117,14 @@ def died(b: Survivor, *others: str, record: NodeRecord = MEMBER) -> tuple[str, .
 def test_the_first_survivor_tells_of_a_death_once(b: Survivor) -> None:
     assert died(b, "c") == ("a",)
     assert b.looks(100.0).died == ()
+
+
+def test_nobody_tells_of_a_node_that_is_back(b: Survivor) -> None:
+    b.has_settled = False
+    assert died(b) == ()
+    b.has_settled = True
+    b.sees("a", "b", record=MEMBER)
+    assert b.looks().died == ()
 
 
 def test_others_leave_it_to_the_first_survivor(b: Survivor) -> None:
