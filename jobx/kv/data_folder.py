@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from jobx.errors import StoreRefused
+from jobx.errors import Conflict, StoreRefused
 from jobx.kv import keys
 from jobx.kv.store import Create, Store
 from jobx.system.disk import born_private, close_to_others, translate
@@ -103,7 +103,10 @@ def confirm_store(store: Store, data_dir: Path, name: str = "jobx.sqlite") -> No
         return
     if folders is None and not _is_emptied(store, data_dir):
         new = secrets.token_hex(_ID_BYTES).encode()
-        store.commit([Create(keys.STORE_ID, new)])
+        try:
+            store.commit([Create(keys.STORE_ID, new)])
+        except Conflict:  # another node was quicker
+            return confirm_store(store, data_dir, name)
         _write(path, new)
         return
     what = "is another one" if mine else "is empty or new"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from jobx.errors import StoreRefused
 from jobx.kv import data_folder
 from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
+from jobx.kv.store import Write
 
 
 @pytest.fixture
@@ -22,6 +24,29 @@ def used(tmp_path: Path) -> MemoryStore:
     data_folder.confirm_store(store, tmp_path)
     (tmp_path / "blobs" / "w" / "r").mkdir(parents=True)
     return store
+
+
+class MetAtOnce(MemoryStore):
+    """Another folder meets the new store just before this one writes to it."""
+
+    def __init__(self, other: Path) -> None:
+        super().__init__()
+        self._others = [other]
+
+    def commit(self, writes: Sequence[Write]) -> None:
+        if self._others:
+            data_folder.confirm_store(self, self._others.pop())
+        super().commit(writes)
+
+
+def test_two_folders_that_meet_a_new_store_at_once_get_its_id(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.mkdir()
+    other.mkdir()
+    store = MetAtOnce(other)
+    data_folder.confirm_store(store, one)
+    data_folder.confirm_store(store, other)
+    assert (one / "store_id").read_bytes() == (other / "store_id").read_bytes()
 
 
 def test_a_folder_can_be_used_again_with_its_store(used: MemoryStore, tmp_path: Path) -> None:
