@@ -70,7 +70,7 @@ class Work(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t")
         step: The name of its step.
         time_limit_s: For one invocation.
         inline_bytes: Larger output goes to blobs.
-        partitions: Run sections of an output that is too large for memory.
+        sections: Of each run of an output that is too large for memory; 1: it has none.
         sync: Blobs are synced to disk before the result is sent.
     """
 
@@ -78,7 +78,7 @@ class Work(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t")
     step: str
     time_limit_s: float
     inline_bytes: int
-    partitions: int = 1
+    sections: int = 1
     sync: bool = False
 
     @property
@@ -197,6 +197,7 @@ class ReduceWork(_VertexWork, frozen=True, kw_only=True, tag="reduce"):
     reducer: str
     inputs: list[PayloadWire]
     partition: int = 0
+    partitions: int = 1
     session: bytes = EMPTY_MAP
 
     @property

@@ -53,7 +53,7 @@ class LargeAppends:
     Args:
         store: The store; only one with LargeEvents has anything to hold.
         loop: The node's event loop.
-        join: Called with each append in its turn, once its event is a reference.
+        join: Called with each append in its turn, once its event is a pointer.
         refuse: Called with an append that cannot be written; those after it are dropped.
     """
 

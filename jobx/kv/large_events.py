@@ -1,7 +1,7 @@
 """A store that keeps large events of logs in synced blobs.
 
 An event over ``EVENT_BYTES`` is written to a blob of its request before it is committed. Its entry
-refers to the blob by name, size and checksum. ``get`` returns the event, ``range`` the reference,
+refers to the blob by name, size and checksum. ``get`` returns the event, ``range`` the pointer,
 so that a page of large events needs little memory.
 """
 
@@ -23,14 +23,14 @@ from jobx.kv.store import STORE_FAULTS, Chain, CommitOutcome, Create, Entry, Lim
 
 #: Events up to this size are in the store itself.
 EVENT_BYTES: Final = 256 << 10
-#: References are shorter than this.
+#: Pointers are shorter than this.
 _MOST_BYTES: Final = 512
 #: What its first bytes hold: most entries are told apart without decoding.
 _MARK: Final = b"\xa4blob"
 _MARKED_BYTES: Final = 64
 
 
-class Reference(Struct, frozen=True, forbid_unknown_fields=True):
+class BlobPointer(Struct, frozen=True, forbid_unknown_fields=True):
     """The entry of an event in a blob. ``event`` is its kind, for readers of the kinds alone."""
 
     event: str
@@ -45,7 +45,7 @@ class _Kind(Struct, frozen=True):
     event: str = ""
 
 
-_REFERENCE: Final = msgspec.msgpack.Decoder(Reference)
+_POINTER: Final = msgspec.msgpack.Decoder(BlobPointer)
 _KIND: Final = msgspec.msgpack.Decoder(_Kind)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
@@ -82,8 +82,8 @@ class LargeEvents:
         entry = self.inner.get(key)
         if entry is None or not key.startswith(keys.REQUESTS):
             return entry
-        reference = reference_in(entry.value)
-        return entry if reference is None else replace(entry, value=self._read(key, reference))
+        pointer = pointer_in(entry.value)
+        return entry if pointer is None else replace(entry, value=self._read(key, pointer))
 
     def range(
         self,
@@ -117,7 +117,7 @@ class LargeEvents:
         ]
 
     def placed(self, unit: Unit) -> Unit:
-        """Return a unit with a reference in place of a large event, whose blob is durable then."""
+        """Return a unit with a pointer in place of a large event, whose blob is durable then."""
         if not is_large(unit):
             return unit
         event = unit[-1]
@@ -125,8 +125,8 @@ class LargeEvents:
         _, workflow, request_id, _, _ = event.key.split("/")
         name, body = _blob_name(event), event.value
         self._blobs.put(workflow, request_id, name, body)
-        reference = Reference(_KIND.decode(body).event, name, len(body), zlib.crc32(body))
-        return [*unit[:-1], Create(event.key, _ENCODER.encode(reference))]
+        pointer = BlobPointer(_KIND.decode(body).event, name, len(body), zlib.crc32(body))
+        return [*unit[:-1], Create(event.key, _ENCODER.encode(pointer))]
 
     def wait(self, key: str, revision: int, timeout_s: float) -> Entry | None:
         """Wait until ``key`` has another revision; see ``Store``."""
@@ -153,30 +153,30 @@ class LargeEvents:
             return small, error
         return small, None
 
-    def _read(self, key: str, reference: Reference) -> bytes:
+    def _read(self, key: str, pointer: BlobPointer) -> bytes:
         _, workflow, request_id, _, _ = key.split("/")
         try:
-            names = workflow, request_id, reference.blob
-            body = self._blobs.get(*names, reference.size_bytes, reference.checksum)
+            names = workflow, request_id, pointer.blob
+            body = self._blobs.get(*names, pointer.size_bytes, pointer.checksum)
         except BlobDamaged as error:
             raise EntryDamaged(key, f"it is in a blob that is gone: {error}") from error
-        if (len(body), zlib.crc32(body)) != (reference.size_bytes, reference.checksum):
-            raise EntryDamaged(key, f"its blob {reference.blob} has other content")
+        if (len(body), zlib.crc32(body)) != (pointer.size_bytes, pointer.checksum):
+            raise EntryDamaged(key, f"its blob {pointer.blob} has other content")
         return body
 
 
-def reference_in(value: bytes) -> Reference | None:
-    """Return the reference that an entry of a log has in place of its event, or None."""
+def pointer_in(value: bytes) -> BlobPointer | None:
+    """Return the pointer that an entry of a log has in place of its event, or None."""
     if len(value) > _MOST_BYTES or _MARK not in value[:_MARKED_BYTES]:
         return None
     try:
-        return _REFERENCE.decode(value)
+        return _POINTER.decode(value)
     except msgspec.DecodeError:
         return None
 
 
 def as_stored(store: Store, key: str) -> Entry | None:
-    """Return an entry of a store; of a large event its reference, without a look at its blob."""
+    """Return an entry of a store; of a large event its pointer, without a look at its blob."""
     return (store.inner if isinstance(store, LargeEvents) else store).get(key)
 
 
@@ -184,8 +184,8 @@ def is_event(value: bytes, event: Create) -> bool:
     """Whether a stored value is an event, or refers to it."""
     if value == event.value:
         return True
-    reference = reference_in(value)
-    return reference is not None and reference.blob == _blob_name(event)
+    pointer = pointer_in(value)
+    return pointer is not None and pointer.blob == _blob_name(event)
 
 
 def is_large(unit: Unit) -> bool:

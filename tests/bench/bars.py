@@ -13,7 +13,7 @@ Figures: TypeAlias = Mapping[tuple[str, str, int], Figure]
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class Baseline:
     """The figure that JobX's own is divided by; of the same n where none is given."""
 
     peer: str
@@ -32,8 +32,8 @@ class Bar:
         limit: The bound.
         at_most: Whether it is an upper one.
         unit: What stands behind the number.
-        reference: What the column is divided by, if anything.
-        only_n: The n that it holds for; None for every one that has a reference.
+        baseline: What the column is divided by, if anything.
+        only_n: The n that it holds for; None for every one that has a baseline.
     """
 
     work: str
@@ -41,7 +41,7 @@ class Bar:
     limit: float
     at_most: bool
     unit: str
-    reference: Reference | None = None
+    baseline: Baseline | None = None
     only_n: int | None = None
 
     def verdict(self, figure: Figure, figures: Figures) -> str | None:
@@ -49,7 +49,7 @@ class Bar:
         if self.work != figure.work or self.only_n not in (None, figure.n):
             return None
         value = getattr(figure, self.column)
-        if self.reference is not None:
+        if self.baseline is not None:
             value = self._ratio(value, figure.n, figures)
         if value is None:
             return None
@@ -59,40 +59,40 @@ class Bar:
         return f"{value:,.2f}{self.unit} (bar {sign} {self.limit:g}) {mark}"
 
     def _ratio(self, value: float, n: int, figures: Figures) -> float | None:
-        reference = self.reference
-        assert reference is not None
-        beside = n if reference.n is None else reference.n
-        other = figures.get((reference.peer, reference.work, beside))
-        return value / getattr(other, reference.column) if other else None
+        baseline = self.baseline
+        assert baseline is not None
+        beside = n if baseline.n is None else baseline.n
+        other = figures.get((baseline.peer, baseline.work, beside))
+        return value / getattr(other, baseline.column) if other else None
 
 
 _MILLION: Final = 1_000_000
 BARS: Final = (
-    Bar("http_one", "p50_ms", 0.5, True, "x ray's p50", Reference("ray", "one", "p50_ms")),
-    Bar("http_one", "p99_ms", 2.0, True, "x own p50", Reference("jobx", "http_one", "p50_ms")),
-    Bar("16", "per_s", 3.0, False, "x ray", Reference("ray", "16", "per_s")),
-    Bar("16", "per_s", 20.0, False, "x dbos", Reference("dbos", "16", "per_s")),
-    Bar("http_16", "per_s", 3.0, False, "x ray", Reference("ray", "16", "per_s")),
-    Bar("http_16", "per_s", 20.0, False, "x dbos", Reference("dbos", "16", "per_s")),
-    Bar("fanout", "per_s", 0.6, False, "x pool", Reference("pool", "fanout", "per_s")),
+    Bar("http_one", "p50_ms", 0.5, True, "x ray's p50", Baseline("ray", "one", "p50_ms")),
+    Bar("http_one", "p99_ms", 2.0, True, "x own p50", Baseline("jobx", "http_one", "p50_ms")),
+    Bar("16", "per_s", 3.0, False, "x ray", Baseline("ray", "16", "per_s")),
+    Bar("16", "per_s", 20.0, False, "x dbos", Baseline("dbos", "16", "per_s")),
+    Bar("http_16", "per_s", 3.0, False, "x ray", Baseline("ray", "16", "per_s")),
+    Bar("http_16", "per_s", 20.0, False, "x dbos", Baseline("dbos", "16", "per_s")),
+    Bar("fanout", "per_s", 0.6, False, "x pool", Baseline("pool", "fanout", "per_s")),
     Bar(
         "fanout",
         "per_s",
         0.7,
         False,
         "x own 10,000",
-        Reference("jobx", "fanout", "per_s", 10_000),
+        Baseline("jobx", "fanout", "per_s", 10_000),
         _MILLION,
     ),
     Bar("fanout", "rss_mb", 300.0, True, " MB", only_n=_MILLION),
-    Bar("wordcount", "seconds", 1.3, True, "x pool", Reference("pool", "wordcount", "seconds")),
+    Bar("wordcount", "seconds", 1.3, True, "x pool", Baseline("pool", "wordcount", "seconds")),
     Bar(
         "wordcount_pairs",
         "seconds",
         1.3,
         True,
         "x pool",
-        Reference("pool", "wordcount_pairs", "seconds"),
+        Baseline("pool", "wordcount_pairs", "seconds"),
     ),
     Bar("reduce_keys", "rss_mb", 512.0, True, " MB"),
     Bar("idle", "rss_mb", 80.0, True, " MB"),

@@ -420,7 +420,7 @@ def test_an_executor_that_fails_says_why_where_its_fork_server_does(
 
 def test_a_large_answer_goes_through_blobs(executor: Executor, tmp_path: Path) -> None:
     source = "yield Return()\nfor n in range(50_000): yield n, 'x' * 20"
-    answer = run(executor, tmp_path, source, sync=True, partitions=4)
+    answer = run(executor, tmp_path, source, sync=True, sections=4)
     wires = answer["segments"][0][3]
     assert all(wire[3].startswith("b-") for wire in wires)
     assert len(frames.pairs(wires, tmp_path)) == 50_000

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobx.kv import keys
-from jobx.kv.large_events import reference_in
+from jobx.kv.large_events import pointer_in
 from jobx.kv.opening import open_store
 from tests.support.authoring import WORKFLOW, define, settings_of
 from tests.support.live_node import (
@@ -118,7 +118,7 @@ def leave_open(tmp_path: Path) -> Path:
 def has_reference(data_dir: Path) -> bool:
     with closing(open_store(settings_of(data_dir))) as store:
         events = store.range(keys.log(WORKFLOW, REQUEST_ID))
-        return any(reference_in(entry.value) for entry in events)
+        return any(pointer_in(entry.value) for entry in events)
 
 
 def test_a_request_with_large_events_goes_on_after_a_start(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from tests.integration.test_durability import DISK_BYTES, fill
 from tests.support.authoring import ANSWER, SLEEP, define
 from tests.support.disks import small_disk
-from tests.support.processes import Life, descendants, life, running
+from tests.support.processes import ProcessIdentity, descendants, identity, running
 from tests.support.served import LAUNCH, kill, served
 from tests.support.waiting import eventually
 
@@ -38,9 +38,9 @@ def start_and_kill(data_dir: Path, delay_s: float) -> None:
         command, stdout=subprocess.DEVNULL, env=environ, start_new_session=True
     )
     deadline = time.monotonic() + delay_s
-    below: set[Life] = set()
+    below: set[ProcessIdentity] = set()
     while time.monotonic() < deadline:
-        below |= {one for pid in descendants(process.pid) if (one := life(pid))}
+        below |= {one for pid in descendants(process.pid) if (one := identity(pid))}
     kill(process.pid)
     process.wait(60)
     eventually(lambda: not any(one.goes_on for one in below), timeout_s=60)

@@ -230,7 +230,7 @@ class Node:
             kinds=KINDS,
             choose=self._choose,
         )
-        self.base.elsewhere = bridge
+        self.base.placement = bridge
         bridge.open(WORKFLOW)
         return bridge
 

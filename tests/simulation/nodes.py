@@ -95,7 +95,7 @@ class TwoNodes(Simulation):
         transport = MemoryTransport(self.network, name)
         site = Site(name, life, "sim")
         bridge = Bridge(base, transport, SEAL, site, kinds=KINDS, choose=self._choose)
-        base.elsewhere = bridge
+        base.placement = bridge
         bridge.open(WORKFLOW)
         for peer in sorted(peers):
             bridge.connect(Lane(peer, WORKFLOW))

@@ -25,7 +25,7 @@ from jobx.questions import QUESTIONS, Question
 from jobx.views import NodeView, Outcome, TraceNode, TraceView
 from tests.support import etcd
 from tests.support.authoring import WORKFLOW, settings_of
-from tests.support.processes import descendants, life, words
+from tests.support.processes import descendants, identity, words
 from tests.support.waiting import eventually
 
 WAIT_S = 60.0
@@ -154,7 +154,7 @@ def live_node(data_dir: Path, **flags: Any) -> Iterator[LiveNode]:
             yield LiveNode(node, loop)
         finally:
             new = {pid for pid in descendants(os.getpid()) - before if not _is_etcd(pid)}
-            below = [one for pid in new if (one := life(pid))]
+            below = [one for pid in new if (one := identity(pid))]
             asyncio.run_coroutine_threadsafe(node.stop(0.1), loop).result(60)
             eventually(lambda: not any(one.goes_on for one in below))
             assert list((data_dir / "tmp").glob("*")) == []

@@ -29,7 +29,7 @@ def running(command: Sequence[str], **environ: str) -> Iterator[subprocess.Popen
         process.communicate(timeout=60)
 
 
-class Life(NamedTuple):
+class ProcessIdentity(NamedTuple):
     """One process for good: its id may be another's later, but not with the same start."""
 
     pid: int
@@ -39,13 +39,13 @@ class Life(NamedTuple):
     @property
     def goes_on(self) -> bool:
         """Whether it still lives."""
-        return alive(self.pid) and life(self.pid) == self
+        return alive(self.pid) and identity(self.pid) == self
 
 
-def life(pid: int) -> Life | None:
+def identity(pid: int) -> ProcessIdentity | None:
     """Return which process has an id now, None when there is none."""
     fields = _stat(pid)
-    return Life(pid, int(fields[19])) if fields else None
+    return ProcessIdentity(pid, int(fields[19])) if fields else None
 
 
 def alive(pid: int) -> bool:

@@ -16,7 +16,7 @@ from typing import IO, Any, Final, NamedTuple
 
 from tests.support.authoring import WORKFLOW, store_variables
 from tests.support.ports import free_port
-from tests.support.processes import Life, descendants, life, parent, words
+from tests.support.processes import ProcessIdentity, descendants, identity, parent, words
 from tests.support.waiting import eventually
 
 START_S = 60.0
@@ -64,7 +64,7 @@ class Served:
         around = {name: text for name, text in os.environ.items() if not name.startswith("JOBX_")}
         around |= store_variables()
         self._environ = {**around, "JOBX_NODE_LOG_LEVEL": "error", **environ}
-        self._seen: set[Life] = set()
+        self._seen: set[ProcessIdentity] = set()
         self.port = free_port()
         self.process: subprocess.Popen[str]
 
@@ -87,7 +87,7 @@ class Served:
 
     def note(self) -> None:
         """Remember the processes there are, to see later that they are gone."""
-        self._seen |= {one for pid in descendants(self.process.pid) if (one := life(pid))}
+        self._seen |= {one for pid in descendants(self.process.pid) if (one := identity(pid))}
 
     def stop(self) -> int:
         """Stop it; return its exit code. Nothing of it is left."""

@@ -1,6 +1,6 @@
 """The bridge of a node: births, mail and ends of actors from and to other nodes.
 
-It is the engine's ``Elsewhere``. It knows the link of each child that it created on a peer, and of
+It is the engine's ``Placement``. It knows the link of each child that it created on a peer, and of
 each *hosted* actor: one that a peer created here. When a link breaks, parents hear ChildLost for
 children beyond it, and its hosted actors exit. Mail between others does not leave the node.
 """
@@ -58,7 +58,7 @@ class Bridge:
     """Connects an engine to those of other nodes. On the loop's thread only.
 
     Args:
-        engine: The actors of this node. Its ``elsewhere`` must be set to the bridge.
+        engine: The actors of this node. Its ``placement`` must be set to the bridge.
         transport: Carries datagrams.
         seal: Makes and checks them.
         site: This node.
@@ -100,7 +100,7 @@ class Bridge:
         self._post = Post(engine.scheduler, transport, seal, site, self._broke)
         self._logged: dict[Refusal, float] = {}
         #: New links begin with it: later than those to nodes that are forgotten.
-        self._first_life = 1
+        self._first_epoch = 1
         self._numbers = itertools.count(1)
         self._ignored_tags: set[tuple[str, str]] = set()
         self._is_closed = False
@@ -114,7 +114,7 @@ class Bridge:
         if lane not in self._ends:
             site = self._site
             now = self._scheduler.now()
-            link = Link(site.registration, now, site.patience_s, self._first_life)
+            link = Link(site.registration, now, site.patience_s, self._first_epoch)
             self._ends[lane] = End(lane, link)
             self._post.touch(self._ends[lane])
 
@@ -122,7 +122,7 @@ class Bridge:
         """Forget the links to all nodes but these."""
         for end in [end for end in self._ends.values() if end.lane.peer not in peers]:
             self._broke(end, end.link.give_up("the node has left"))
-            self._first_life = max(self._first_life, end.link.life.number + 1)
+            self._first_epoch = max(self._first_epoch, end.link.epoch.number + 1)
             self._post.drop(end)
             del self._ends[end.lane]
 
@@ -200,7 +200,7 @@ class Bridge:
         self._is_closed = True
 
     def place(self, creation: Creation) -> ActorAddress | None:
-        """Create an actor where ``choose`` says; see ``Elsewhere``."""
+        """Create an actor where ``choose`` says; see ``Placement``."""
         name = self._names.get(creation.actor_class)
         if name is not None and creation.parent is not None:
             lane = self._choose(creation)
@@ -214,7 +214,7 @@ class Bridge:
         self, end: End, name: str, parent: ActorAddress, arguments: tuple[Any, ...]
     ) -> ActorAddress:
         unused = f"{self._site.node_id}/{self._site.registration}/{next(self._numbers)}"
-        child = Address(end.lane.peer, end.link.peer_life.registration, unused)
+        child = Address(end.lane.peer, end.link.peer_epoch.registration, unused)
         end.link.outbox.put(codec.spawn(child, parent, name, arguments))
         self._post.touch(end)
         self._children[child] = end
@@ -222,7 +222,7 @@ class Bridge:
         return child
 
     def send(self, target: ActorAddress, message: Any, sender: ActorAddress) -> bool:
-        """Send between a parent and its child; see ``Elsewhere``."""
+        """Send between a parent and its child; see ``Placement``."""
         exited = message.childAddress if isinstance(message, ChildActorExited) else None
         end = self._children.get(target) or self._hosted.get(exited or sender)
         if end is None or self._is_closed:
@@ -275,10 +275,10 @@ class Bridge:
             _LOG.warning("a datagram was dropped (%s): workflow %s%s", reason, what, hint)
 
     def _handle(self, end: End, events: list[bytes | Broken]) -> None:
-        life = end.link.life
+        epoch = end.link.epoch
         for event in events:
             self._happened(end, event)
-            if end.link.life != life:  # it was given up, and what follows with it
+            if end.link.epoch != epoch:  # it was given up, and what follows with it
                 return
 
     def _happened(self, end: End, event: bytes | Broken) -> None:

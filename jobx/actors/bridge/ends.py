@@ -33,7 +33,7 @@ class Site(NamedTuple):
 
 
 class LinkState(NamedTuple):
-    """The state of a link, and its counts in all its lives."""
+    """The state of a link, and its counts in all its epochs."""
 
     lane: Lane
     is_up: bool

@@ -21,14 +21,14 @@ _HEAD_BYTES: Final = len(VERSION) + _MAC_BYTES
 
 #: Why a datagram is dropped. ``size``: it is too short or too long. ``version``: another form.
 #: ``key``: it was not made with the cluster's key. ``form``: its maker has a fault. ``cluster``,
-#: ``node``, ``workflow``: it is for another one. ``stale``: for or from a life that is over.
+#: ``node``, ``workflow``: it is for another one. ``stale``: for or from an epoch that is over.
 Refusal: TypeAlias = Literal[
     "size", "version", "key", "form", "cluster", "node", "workflow", "stale"
 ]
 
 
-class Life(NamedTuple):
-    """One life of one end of a link; later ones are greater.
+class Epoch(NamedTuple):
+    """One epoch of one end of a link; later ones are greater.
 
     Attributes:
         registration: The registration of the node with its cluster, which only grows.
@@ -39,8 +39,8 @@ class Life(NamedTuple):
     number: int
 
 
-#: The life of a peer of which nothing is known yet.
-UNKNOWN: Final = Life(0, 0)
+#: The epoch of a peer of which nothing is known yet.
+UNKNOWN: Final = Epoch(0, 0)
 
 
 class Packet(Struct, frozen=True, array_like=True):
@@ -60,15 +60,15 @@ class Letter(Struct, frozen=True, array_like=True):
     """What one end of a link tells the other.
 
     Attributes:
-        source_life: The life of the sender.
-        target_life: The life of the receiver as far as the sender knows; UNKNOWN if it does not.
+        source_epoch: The epoch of the sender.
+        target_epoch: The epoch of the receiver as far as the sender knows; UNKNOWN if it does not.
         acked: All packets of the receiver up to this number have arrived.
         wants_ack: The receiver must answer at once.
         packets: Packets of the sender.
     """
 
-    source_life: Life
-    target_life: Life
+    source_epoch: Epoch
+    target_epoch: Epoch
     acked: int
     wants_ack: bool = False
     packets: list[Packet] = []

@@ -1,10 +1,10 @@
 """A link: one peer and one workflow, as this node sees them.
 
-Pure, as ``stream.py``. Each end has a life (``envelope.Life``), and a stream runs from one life to
-another: packets between other lives do not count. So an end that was restarted, or that gave the
-link up, begins anew, and neither end mistakes old packets for new ones.
+Pure, as ``stream.py``. Each end has an epoch (``envelope.Epoch``), and a stream runs from one epoch
+to another: packets between other epochs do not count. So an end that was restarted, or that gave
+the link up, begins anew, and neither end mistakes old packets for new ones.
 
-A link *breaks* when the peer's life changes, and when the peer does not answer for ``patience_s``
+A link *breaks* when the peer's epoch changes, and when the peer does not answer for ``patience_s``
 although something waits for it. Then all that was under way is lost, at both ends.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from typing import Final, NamedTuple
 
-from jobx.actors.bridge.envelope import UNKNOWN, Letter, Life, Packet
+from jobx.actors.bridge.envelope import UNKNOWN, Epoch, Letter, Packet
 from jobx.actors.bridge.stream import WINDOW_BYTES, Inbox, Outbox, size_of
 from jobx.errors import FrameError
 from jobx.system.backoff import doubled
@@ -41,21 +41,21 @@ class Link:
         registration: The registration of this node with its cluster.
         now: Monotonic.
         patience_s: The peer is given up when it does not answer for so long.
-        number: That of the first life of this end.
+        number: That of the first epoch of this end.
 
     Attributes:
-        life: The life of this end.
-        peer_life: The life of the other end, as far as known.
-        is_up: The peer answers this life.
+        epoch: The epoch of this end.
+        peer_epoch: The epoch of the other end, as far as known.
+        is_up: The peer answers this epoch.
         outbox: What goes out.
         inbox: What comes in.
         breaks: How often it broke.
-        stale: Number of letters that were dropped, since they were for or from another life.
+        stale: Number of letters that were dropped, since they were for or from another epoch.
     """
 
     def __init__(self, registration: int, now: float, patience_s: float, number: int = 1) -> None:
-        self.life = Life(registration, number)
-        self.peer_life = UNKNOWN
+        self.epoch = Epoch(registration, number)
+        self.peer_epoch = UNKNOWN
         self.breaks = self.stale = 0
         self._patience_s = patience_s
         self._is_used = False
@@ -65,12 +65,12 @@ class Link:
 
     @property
     def resent(self) -> int:
-        """Number of packets that were sent again, in all lives."""
+        """Number of packets that were sent again, in all epochs."""
         return self._past_resent + self.outbox.resent
 
     @property
     def duplicates(self) -> int:
-        """Number of packets that came again, in all lives."""
+        """Number of packets that came again, in all epochs."""
         return self._past_duplicates + self.inbox.duplicates
 
     @property
@@ -87,16 +87,16 @@ class Link:
     def receive(self, letter: Letter, now: float) -> list[bytes | Broken]:
         """Take a letter; return the messages that it completes, and whether the link broke."""
         events: list[bytes | Broken] = []
-        if letter.source_life < self.peer_life:
+        if letter.source_epoch < self.peer_epoch:
             self.stale += 1
             return events
-        if letter.source_life > self.peer_life:
-            if self.peer_life != UNKNOWN:
+        if letter.source_epoch > self.peer_epoch:
+            if self.peer_epoch != UNKNOWN:
                 events.append(self._break("the peer began anew"))
-            self.peer_life = letter.source_life
-        if letter.target_life != self.life:
-            self.stale += letter.target_life != UNKNOWN
-            self._ack_at = now  # which tells the peer this life
+            self.peer_epoch = letter.source_epoch
+        if letter.target_epoch != self.epoch:
+            self.stale += letter.target_epoch != UNKNOWN
+            self._ack_at = now  # which tells the peer this epoch
             return events
         self.is_up, self._heard_at = True, now
         self.outbox.acknowledge(letter.acked, now)
@@ -129,7 +129,7 @@ class Link:
             self._probed_at, self._probes = now, self._probes + 1
         self._ack_at, self._unacked_bytes = math.inf, 0
         wants_ack = is_probe or not self.is_up
-        return Letter(self.life, self.peer_life, self.inbox.received, wants_ack, packets)
+        return Letter(self.epoch, self.peer_epoch, self.inbox.received, wants_ack, packets)
 
     def expire(self, now: float) -> Broken | None:
         """Break the link if the peer has not answered in time."""
@@ -142,24 +142,24 @@ class Link:
         return min(self._probe_due_at(), self._ack_at, self._lost_at(), self.outbox.due_at)
 
     def give_up(self, reason: str) -> Broken:
-        """Break the link; what the peer sends to the present life counts no more."""
-        self.life = Life(self.life.registration, self.life.number + 1)
+        """Break the link; what the peer sends to the present epoch counts no more."""
+        self.epoch = Epoch(self.epoch.registration, self.epoch.number + 1)
         return self._break(reason)
 
     def register(self, registration: int) -> Broken:
-        """Begin a new life under a new registration of this node."""
-        self.life = Life(registration, 0)
+        """Begin a new epoch under a new registration of this node."""
+        self.epoch = Epoch(registration, 0)
         return self.give_up("this node registered again")
 
     def lose(self, registration: int, reason: str) -> Broken | None:
-        """Break the link for all lives of the peer up to a registration, which has ended.
+        """Break the link for all epochs of the peer up to a registration, which has ended.
 
         Returns:
             None if the peer has a later one already: the link holds.
         """
-        if self.peer_life.registration > registration:
+        if self.peer_epoch.registration > registration:
             return None
-        self.peer_life = max(self.peer_life, Life(registration, 1 << 62))
+        self.peer_epoch = max(self.peer_epoch, Epoch(registration, 1 << 62))
         return self.give_up(reason)
 
     def _probe_due_at(self) -> float:

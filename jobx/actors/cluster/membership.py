@@ -111,7 +111,7 @@ class Membership:
         )
         self.asking = Asking(self._bridge, answer)
         self._peers.bridge = self._bridge
-        base.elsewhere = self._bridge
+        base.placement = self._bridge
         self._watch: LeaseWatch | None = None
         self._registration: Registration | None = None
 

@@ -47,7 +47,7 @@ class FrameBuilder:
             count=count,
             root=first == ROOT,
             sync=first == ROOT,
-            partitions=PARTITIONS,
+            sections=PARTITIONS,
             chunk_pairs=CHUNK_PAIRS,
             batch_s=BATCH_LIMIT_S,
             attempts=self._attempts(first, count, MAPPER),
@@ -75,6 +75,7 @@ class FrameBuilder:
             inputs=[item.to_wire() for item in decision.inputs],
             partition=decision.partition,
             partitions=decision.partitions,
+            sections=decision.partitions,
             session=values.pack(branch.session) if branch.session else EMPTY_MAP,
         )
         return Run(ticket, self._key, work, (reducer.required_capability,))

@@ -25,7 +25,7 @@ from jobx.actors.runtime.deadletters import DeadLetters
 from jobx.actors.runtime.failure import ChildFailed, failure_of
 from jobx.actors.runtime.kinds import ActorKind, kind_of
 from jobx.actors.runtime.limits import Counters, EngineLimits
-from jobx.actors.runtime.placement import Creation, Elsewhere
+from jobx.actors.runtime.placement import Creation, Placement
 from jobx.actors.runtime.scheduler import Scheduler
 from jobx.actors.runtime.wakeups import Wakeups
 
@@ -44,14 +44,14 @@ class Engine:
         node: tuple[str, int],
         capabilities: Mapping[str, object],
         services: object,
-        elsewhere: Elsewhere,
+        placement: Placement,
         limits: EngineLimits,
         root_exited: Callable[[ChildActorExited], object],
     ) -> None:
         self.scheduler = scheduler
         self.capabilities = dict(capabilities)
         self.services = services
-        self.elsewhere = elsewhere
+        self.placement = placement
         self.limits = limits
         self.dead_letters = DeadLetters(self.deliver, scheduler.now)
         self.wakeups = Wakeups(scheduler)
@@ -98,7 +98,7 @@ class Engine:
 
     def _send_away(self, target: ActorAddress, message: Any, sender: ActorAddress) -> None:
         is_ours = target.addressDetails[0] == self._node[0]
-        if is_ours or not self.elsewhere.send(target, message, sender):
+        if is_ours or not self.placement.send(target, message, sender):
             self.dead_letters.take(target, message, sender)
 
     def yield_soon(self) -> None:
@@ -183,7 +183,7 @@ class Engine:
         kind = self._kind(actor_class)
         if (requirements or kind.is_placed) and not self._is_closed:
             creator = parent and parent.address
-            found = self.elsewhere.place(
+            found = self.placement.place(
                 Creation(actor_class, arguments, creator, requirements or {}, self.capabilities)
             )
             if found is not None:

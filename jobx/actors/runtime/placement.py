@@ -26,7 +26,7 @@ class Creation(NamedTuple):
     capabilities: Mapping[str, object]
 
 
-class Elsewhere(Protocol):
+class Placement(Protocol):
     """The other nodes, as an engine sees them."""
 
     def place(self, creation: Creation) -> ActorAddress | None:

@@ -44,7 +44,7 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
-class GiveUp:
+class Abandon:
     """Continue without the child."""
 
 
@@ -53,7 +53,7 @@ class Escalate:
     """Fail, so that the supervisor's own parent decides."""
 
 
-SupervisionDecision: TypeAlias = Restart | GiveUp | Escalate
+SupervisionDecision: TypeAlias = Restart | Abandon | Escalate
 
 
 class RestartBudget:
@@ -79,4 +79,4 @@ class RestartBudget:
         self.is_spent = policy.mode == "stop" or len(failures) > policy.max_restarts
         if not self.is_spent:
             return Restart(doubled(policy.backoff_s, len(failures) - 1, policy.max_backoff_s))
-        return Escalate() if policy.mode == "escalate" else GiveUp()
+        return Escalate() if policy.mode == "escalate" else Abandon()

@@ -31,7 +31,7 @@ from jobx.actors.runtime.cell import Receive, refuse
 from jobx.actors.runtime.engine import Engine
 from jobx.actors.runtime.external import External, call_and_wait
 from jobx.actors.runtime.limits import EngineLimits
-from jobx.actors.runtime.placement import Elsewhere, Nowhere
+from jobx.actors.runtime.placement import Nowhere, Placement
 from jobx.actors.runtime.scheduler import Scheduler
 
 
@@ -44,7 +44,7 @@ class LoopSystemBase(Engine):
         incarnation: Second part; must grow with every start of the node.
         capabilities: Capabilities for the check of ``targetActorRequirements``.
         services: Becomes the attribute ``node`` of every actor, before its first message.
-        elsewhere: The other nodes; None: there are none, until the attribute is set.
+        placement: The other nodes; None: there are none, until the attribute is set.
         limits: The limits; see ``EngineLimits`` for the defaults.
         root_exited: Called when an actor without a parent is gone, unless the system stops.
     """
@@ -57,7 +57,7 @@ class LoopSystemBase(Engine):
         incarnation: int,
         capabilities: Mapping[str, object],
         services: object,
-        elsewhere: Elsewhere | None = None,
+        placement: Placement | None = None,
         limits: EngineLimits | None = None,
         root_exited: Callable[[ChildActorExited], object] = lambda _: None,
     ) -> None:
@@ -66,7 +66,7 @@ class LoopSystemBase(Engine):
             node=(node_id, incarnation),
             capabilities=capabilities,
             services=services,
-            elsewhere=elsewhere or Nowhere(),
+            placement=placement or Nowhere(),
             limits=limits or EngineLimits(),
             root_exited=root_exited,
         )

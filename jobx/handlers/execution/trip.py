@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import Any, Final, TypeVar, cast
 
-from jobx.handlers.execution import sharing
+from jobx.handlers.execution import frame_blobs
 from jobx.handlers.execution.collecting import Segments, microseconds
 from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.failures import describe, shorten
@@ -51,8 +51,8 @@ class Trip:
         self.state = state
         self.work: Work = work
         self._frame = frame
-        self.folder = sharing.folder_of(state.shared, frame)
-        self.in_parts = work.partitions > 1
+        self.folder = frame_blobs.folder_of(state.shared, frame)
+        self.in_parts = work.sections > 1
         self.out = self._writer()
         self.scratch = RunWriter(
             state.limits.scratch_dir, f"scratch-{frame.id}", 0, forked=state.forked
@@ -73,7 +73,7 @@ class Trip:
             frame.blob_dir,
             frame.blob_stem + ending,
             work.inline_bytes,
-            work.partitions,
+            work.sections,
             work.sync,
             forked=self.state.forked,
         )
@@ -120,7 +120,7 @@ class Trip:
         self.state.page.restart(now())
         segments = self.segments.close()
         if self.state.shared is not None:
-            sharing.put(self.state.shared, self.state.page, self._frame, segments)
+            frame_blobs.put(self.state.shared, self.state.page, self._frame, segments)
         return segments
 
     def abandon(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from jobx import values
 from jobx.errors import JobxError
 from jobx.handlers.blobs.shared import Folder
-from jobx.handlers.execution import sharing
+from jobx.handlers.execution import frame_blobs
 from jobx.handlers.execution.collecting import microseconds
 from jobx.handlers.execution.inputs import arguments, items
 from jobx.handlers.execution.state import ExecutorState
@@ -43,7 +43,7 @@ def run(state: ExecutorState, frame: WorkFrame) -> list[Segment]:
     trip = Trip(state, frame)
     try:
         if state.shared is not None:
-            sharing.fetch(trip.folder, state.page, frame)
+            frame_blobs.fetch(trip.folder, state.page, frame)
         _RUNS[type(frame.work)](trip, frame.work)
         return trip.close()
     except JobxError as error:

@@ -39,7 +39,7 @@ class RunWriter:
         folder: Where blobs go; made when it is missing.
         stem: Blobs are named ``<stem>-<n>``.
         inline_bytes: Payloads up to this size stay inline.
-        partitions: Sections of a run that is asked for in sections.
+        sections: Of a run that is asked for in sections.
         sync: Blobs are synced to disk.
         forked: Ends a process that author code forked, before it writes a blob.
 
@@ -52,12 +52,12 @@ class RunWriter:
         folder: str,
         stem: str,
         inline_bytes: int,
-        partitions: int = 1,
+        sections: int = 1,
         sync: bool = False,
         *,
         forked: Forked | None = None,
     ) -> None:
-        self.partitions = partitions
+        self.sections = sections
         self.folder = folder
         self._stem = stem
         self._inline_bytes = inline_bytes
@@ -72,7 +72,7 @@ class RunWriter:
             items: Keys with their values, sorted by key.
             in_sections: Partition it by key hash.
         """
-        if in_sections and self.partitions > 1:
+        if in_sections and self.sections > 1:
             return self._run_in_sections(items)
         pack = values.packer()
         body = bytearray()
@@ -96,7 +96,7 @@ class RunWriter:
 
     def _run_in_sections(self, items: Iterable[tuple[Key, Sequence[Value]]]) -> Payload:
         pack = values.packer()
-        bodies = [bytearray() for _ in range(self.partitions)]
+        bodies = [bytearray() for _ in range(self.sections)]
         count = pairs = 0
         rest = iter(items)
         while block := list(islice(rest, _BLOCK)):
@@ -104,7 +104,7 @@ class RunWriter:
             pairs += sum(lengths)
             keys, packed = _pack_each(pack, block, lengths)
             count += len(packed)
-            parts = values.partitions_of(keys, self.partitions)
+            parts = values.partitions_of(keys, self.sections)
             for part, item in zip(parts, packed, strict=True):
                 bodies[part] += item
         return self._payload(bodies, count, pairs, sections=tuple(_ends(bodies)))

@@ -10,7 +10,7 @@ import msgspec
 from jobx import values
 from jobx.errors import EntryDamaged, InvalidInput
 from jobx.kv import keys
-from jobx.kv.large_events import reference_in
+from jobx.kv.large_events import pointer_in
 from jobx.kv.prefixes import scan
 from jobx.kv.store import Create, Entry, Store
 
@@ -107,8 +107,8 @@ def kinds(
         EntryDamaged: An event is missing, or differs from what was written.
     """
     for _, entry in _entries(store, workflow, request_id, after, page):
-        reference = reference_in(entry.value)
-        yield _record(store, entry).get("event", "") if reference is None else reference.event
+        pointer = pointer_in(entry.value)
+        yield _record(store, entry).get("event", "") if pointer is None else pointer.event
 
 
 def _entries(
@@ -123,8 +123,8 @@ def _entries(
 
 
 def _record(store: Store, entry: Entry) -> dict[str, Any]:
-    reference = reference_in(entry.value)
-    whole = entry if reference is None else store.get(entry.key)
+    pointer = pointer_in(entry.value)
+    whole = entry if pointer is None else store.get(entry.key)
     try:
         return decode_record((whole or entry).value)
     except InvalidInput as error:

@@ -9,7 +9,7 @@ import pytest
 from jobx.errors import BlobUnreadable, Conflict, EntryDamaged, JobxError, StoreFull
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
-from jobx.kv.large_events import EVENT_BYTES, LargeEvents, reference_in
+from jobx.kv.large_events import EVENT_BYTES, LargeEvents, pointer_in
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log
 from jobx.kv.store import CommitOutcome, Create, Limits, Put, Unit
@@ -62,11 +62,11 @@ def test_an_entry_of_a_large_event_has_its_kind_and_its_place(
 ) -> None:
     store.commit(event(0))
     (entry,) = store.range(keys.REQUESTS)
-    reference = reference_in(entry.value)
-    assert reference is not None and len(entry.value) < 200
+    pointer = pointer_in(entry.value)
+    assert pointer is not None and len(entry.value) < 200
     (file,) = files(store, blobs)
-    assert (reference.event, reference.blob) == ("done", file.name)
-    assert reference.size_bytes == file.stat().st_size
+    assert (pointer.event, pointer.blob) == ("done", file.name)
+    assert pointer.size_bytes == file.stat().st_size
     assert file.stat().st_mode & 0o077 == 0
 
 

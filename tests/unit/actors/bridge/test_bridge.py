@@ -79,7 +79,7 @@ class Node:
             kinds={"child": Child},
             choose=self._choose,
         )
-        self.base.elsewhere = self.bridge
+        self.base.placement = self.bridge
         self.bridge.open(WORKFLOW)
         self.bridge.connect(Lane(self.peer, WORKFLOW))
 
@@ -353,16 +353,16 @@ def test_mail_for_actors_that_are_no_family_is_dropped(two: Two) -> None:
     assert names(two.b) == ["Parent"]
 
 
-def test_a_link_to_a_node_that_was_forgotten_begins_after_its_former_life(two: Two) -> None:
+def test_a_link_to_a_node_that_was_forgotten_begins_after_its_former_epoch(two: Two) -> None:
     two.child()
-    before = two.a.bridge._ends[Lane("b", WORKFLOW)].link.life
+    before = two.a.bridge._ends[Lane("b", WORKFLOW)].link.epoch
     two.a.bridge.keep(())
     two.run(100.0)
     assert two.a.bridge.states() == []
     assert [type(message) for message in two.a.seen] == [ChildLost]
     two.a.bridge.connect(Lane("b", WORKFLOW))
     two.run(2 * MAX_PROBE_S)
-    assert two.a.bridge._ends[Lane("b", WORKFLOW)].link.life > before
+    assert two.a.bridge._ends[Lane("b", WORKFLOW)].link.epoch > before
     assert names(two.b) == []
     two.child()
     assert names(two.b) == ["Child"]

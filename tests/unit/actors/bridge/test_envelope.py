@@ -9,8 +9,8 @@ from jobx.actors.bridge.envelope import (
     MAX_DATAGRAM_BYTES,
     VERSION,
     Envelope,
+    Epoch,
     Letter,
-    Life,
     Packet,
     Seal,
 )
@@ -18,10 +18,10 @@ from jobx.actors.bridge.envelope import (
 KEY = b"k" * 32
 SEAL = Seal(KEY, "one")
 NUMBERS = st.integers(0, 1 << 62)
-LIVES = st.builds(Life, NUMBERS, NUMBERS)
+EPOCHS = st.builds(Epoch, NUMBERS, NUMBERS)
 PACKETS = st.builds(Packet, NUMBERS, st.booleans(), st.binary(max_size=50))
-LETTERS = st.builds(Letter, LIVES, LIVES, NUMBERS, st.booleans(), st.lists(PACKETS, max_size=3))
-ENVELOPE = Envelope("one", "w", "a", "b", Letter(Life(1, 1), Life(2, 1), 3))
+LETTERS = st.builds(Letter, EPOCHS, EPOCHS, NUMBERS, st.booleans(), st.lists(PACKETS, max_size=3))
+ENVELOPE = Envelope("one", "w", "a", "b", Letter(Epoch(1, 1), Epoch(2, 1), 3))
 
 
 @given(letter=LETTERS)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobx.actors.bridge.envelope import UNKNOWN, Letter, Life, Packet
+from jobx.actors.bridge.envelope import UNKNOWN, Epoch, Letter, Packet
 from jobx.actors.bridge.link import ACK_S, MAX_PROBE_S, PROBE_S, Broken, Link
 from jobx.actors.bridge.stream import FRAGMENT_BYTES
 
@@ -60,7 +60,7 @@ class Pair:
 
     def restart(self, which: int) -> None:
         """Begin a new life of a node."""
-        registration = self.ends[which].life.registration + 1
+        registration = self.ends[which].epoch.registration + 1
         self.ends[which] = Link(registration, self.now, self.patience_s)
 
     def _next_at(self) -> float:
@@ -101,7 +101,7 @@ def connected() -> Pair:
 
 def test_two_ends_find_each_other() -> None:
     pair = connected()
-    assert pair.ends[0].peer_life == pair.ends[1].life
+    assert pair.ends[0].peer_epoch == pair.ends[1].epoch
 
 
 def test_an_idle_link_is_silent() -> None:
@@ -163,7 +163,7 @@ def test_all_messages_arrive_once_and_in_order(
 
 
 @given(seed=st.integers(0, 1 << 30))
-def test_what_arrives_in_one_pair_of_lives_is_the_beginning_of_what_was_sent_in_it(
+def test_what_arrives_in_one_pair_of_epochs_is_the_beginning_of_what_was_sent_in_it(
     seed: int,
 ) -> None:
     pair = Pair(seed)
@@ -173,10 +173,10 @@ def test_what_arrives_in_one_pair_of_lives_is_the_beginning_of_what_was_sent_in_
         which = pair.rng.randrange(2)
         end = pair.ends[which]
         if end.is_up:
-            lives = repr((which, end.life, end.peer_life)).encode()
-            message = lives + b"|" + str(number).encode()
+            epochs = repr((which, end.epoch, end.peer_epoch)).encode()
+            message = epochs + b"|" + str(number).encode()
             end.outbox.put(message)
-            sent[lives].append(message)
+            sent[epochs].append(message)
         mishap = pair.rng.random()
         if mishap < 0.05:
             pair.restart(which)
@@ -188,8 +188,8 @@ def test_what_arrives_in_one_pair_of_lives_is_the_beginning_of_what_was_sent_in_
     got: dict[bytes, list[bytes]] = defaultdict(list)
     for message in pair.got[0] + pair.got[1]:
         got[message.partition(b"|")[0]].append(message)
-    for lives, messages in got.items():
-        assert messages == sent[lives][: len(messages)]
+    for epochs, messages in got.items():
+        assert messages == sent[epochs][: len(messages)]
     assert all(end.is_up for end in pair.ends)
 
 
@@ -258,7 +258,7 @@ def test_a_peer_that_is_not_there_is_asked_less_and_less_often() -> None:
     assert pair.letters == 2 * 1000.0 / MAX_PROBE_S
 
 
-def test_an_old_life_is_not_heard_once_its_registration_ended() -> None:
+def test_an_old_epoch_is_not_heard_once_its_registration_ended() -> None:
     pair = connected()
     pair.ends[0].lose(1, "its lease ended")
     pair.run(10.0)
@@ -268,35 +268,35 @@ def test_an_old_life_is_not_heard_once_its_registration_ended() -> None:
     assert pair.ends[0].is_up
 
 
-def test_a_letter_for_another_life_is_answered_and_not_read() -> None:
+def test_a_letter_for_another_epoch_is_answered_and_not_read() -> None:
     link = Link(5, 0.0, PATIENCE_S)
     link.poll(0.0)
-    packet = Packet(1, is_last=True, body=b"for a life before")
-    letter = Letter(Life(2, 1), Life(4, 1), 0, wants_ack=False, packets=[packet])
+    packet = Packet(1, is_last=True, body=b"for an epoch before")
+    letter = Letter(Epoch(2, 1), Epoch(4, 1), 0, wants_ack=False, packets=[packet])
     assert link.receive(letter, 0.1) == []
     answer = link.poll(0.1)
     assert answer is not None
-    assert (answer.source_life, answer.target_life) == (Life(5, 1), Life(2, 1))
+    assert (answer.source_epoch, answer.target_epoch) == (Epoch(5, 1), Epoch(2, 1))
     assert link.stale == 1
 
 
 def test_a_first_call_is_not_stale() -> None:
     link = Link(5, 0.0, PATIENCE_S)
-    link.receive(Letter(Life(2, 1), UNKNOWN, 0), 0.1)
+    link.receive(Letter(Epoch(2, 1), UNKNOWN, 0), 0.1)
     assert link.stale == 0
 
 
-def test_a_letter_of_an_earlier_life_is_dropped() -> None:
+def test_a_letter_of_an_earlier_epoch_is_dropped() -> None:
     link = Link(5, 0.0, PATIENCE_S)
-    link.receive(Letter(Life(2, 2), Life(5, 1), 0), 0.1)
-    packet = Packet(1, is_last=True, body=b"of a life before")
-    assert link.receive(Letter(Life(2, 1), Life(5, 1), 0, packets=[packet]), 0.2) == []
+    link.receive(Letter(Epoch(2, 2), Epoch(5, 1), 0), 0.1)
+    packet = Packet(1, is_last=True, body=b"of an epoch before")
+    assert link.receive(Letter(Epoch(2, 1), Epoch(5, 1), 0, packets=[packet]), 0.2) == []
     assert link.stale == 1
 
 
 def test_a_link_holds_when_an_earlier_registration_of_the_peer_ends() -> None:
     link = Link(5, 0.0, PATIENCE_S)
-    link.receive(Letter(Life(2, 1), link.life, 0), 0.1)
+    link.receive(Letter(Epoch(2, 1), link.epoch, 0), 0.1)
     assert link.lose(1, "its lease ended") is None
     assert link.is_up
 

@@ -75,7 +75,7 @@ def test_every_frame_says_which_request_it_is_of(desk: Desk) -> None:
     work = desk.mappers(1, 2)
     told = work.request
     assert (told.id, told.workflow, told.job, told.context) == ("r1", "flow", "job", {"who": "me"})
-    assert (work.chunk_pairs, work.partitions) == (CHUNK_PAIRS, PARTITIONS)
+    assert (work.chunk_pairs, work.sections) == (CHUNK_PAIRS, PARTITIONS)
 
 
 def test_the_root_is_marked_and_leaves_synced_blobs(desk: Desk) -> None:

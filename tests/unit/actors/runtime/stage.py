@@ -9,7 +9,7 @@ from typing import Any
 from thespian.actors import Actor, ActorAddress
 
 from jobx.actors.runtime.limits import EngineLimits
-from jobx.actors.runtime.placement import Elsewhere
+from jobx.actors.runtime.placement import Placement
 from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 
@@ -40,7 +40,7 @@ class Stage:
     """One system with its virtual scheduler."""
 
     def __init__(
-        self, limits: EngineLimits | None = None, elsewhere: Elsewhere | None = None
+        self, limits: EngineLimits | None = None, placement: Placement | None = None
     ) -> None:
         self.seen: list[Any] = []
         self.mail: list[tuple[Any, ActorAddress]] = []
@@ -51,7 +51,7 @@ class Stage:
             incarnation=7,
             capabilities={"general": True, "gpu": False},
             services=self.seen,
-            elsewhere=elsewhere,
+            placement=placement,
             limits=limits,
         )
         self.audience = self.base.endpoint(

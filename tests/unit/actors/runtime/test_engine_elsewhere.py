@@ -59,7 +59,7 @@ def other() -> OtherNode:
 
 @pytest.fixture
 def stage(other: OtherNode) -> Stage:
-    return Stage(elsewhere=other)
+    return Stage(placement=other)
 
 
 def state_of(stage: Stage, address: ActorAddress) -> str | None:

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx.actors.runtime.supervision import (
+    Abandon,
     Escalate,
-    GiveUp,
     Restart,
     RestartBudget,
     RestartPolicy,
@@ -22,15 +22,15 @@ POLICY = RestartPolicy(max_restarts=3, window_s=60.0, backoff_s=1.0, max_backoff
         (POLICY, [0.0], Restart(1.0)),
         (POLICY, [0.0, 1.0], Restart(2.0)),
         (POLICY, [0.0, 1.0, 2.0], Restart(3.0)),
-        (POLICY, [0.0, 1.0, 2.0, 3.0], GiveUp()),
-        (POLICY, [0.0, 1.0, 2.0, 60.0], GiveUp()),
+        (POLICY, [0.0, 1.0, 2.0, 3.0], Abandon()),
+        (POLICY, [0.0, 1.0, 2.0, 60.0], Abandon()),
         (POLICY, [0.0, 1.0, 2.0, 60.5], Restart(3.0)),
         (POLICY, [0.0, 1.0, 2.0, 100.0], Restart(1.0)),
-        (RestartPolicy("stop"), [0.0], GiveUp()),
+        (RestartPolicy("stop"), [0.0], Abandon()),
         (RestartPolicy("escalate", max_restarts=0), [0.0], Escalate()),
         (RestartPolicy("escalate", max_restarts=1, backoff_s=1.0), [0.0], Restart(1.0)),
         (RestartPolicy("escalate", max_restarts=1), [0.0, 1.0], Escalate()),
-        (RestartPolicy("restart", max_restarts=0), [0.0], GiveUp()),
+        (RestartPolicy("restart", max_restarts=0), [0.0], Abandon()),
     ],
 )
 def test_a_budget_decides_by_the_failures_in_its_window(

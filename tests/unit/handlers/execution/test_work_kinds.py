@@ -541,7 +541,7 @@ def test_a_reducer_of_its_own_trip_reads_the_session_but_does_not_write_it(tmp_p
 def _leaves(folder: Path, spill_bytes: int, partitions: int, inline_bytes: int) -> list[Payload]:
     state = frames.state(folder, WORDS, SUM, spill_bytes=spill_bytes)
     texts = ["abcab", "bcdbc", "cdecd" * 3, ""]
-    fields = {"partitions": partitions, "inline_bytes": inline_bytes}
+    fields = {"sections": partitions, "inline_bytes": inline_bytes}
     segments = run(state, folder, *enumerate(texts), reducer=None, **fields)
     return [Payload.from_wire(wire) for segment in segments for wire in segment[3]]
 
@@ -570,7 +570,7 @@ def test_reducing_is_the_same_however_it_is_spilled_and_partitioned(
 def test_a_leaf_whose_output_spilled_is_left_to_be_reduced_in_parts(tmp_path: Path) -> None:
     state = frames.state(tmp_path, WORDS, SUM, spill_bytes=100)
     small, large, last = run(
-        state, tmp_path, [0, ""], [1, "abc" * 9], [2, ""], partitions=4, inline_bytes=0
+        state, tmp_path, [0, ""], [1, "abc" * 9], [2, ""], sections=4, inline_bytes=0
     )
     assert [s[4] for s in (small, large, last)] == [True, False, True]
     assert all(len(Payload.from_wire(wire).sections) == 4 for wire in large[3])
@@ -581,7 +581,7 @@ def test_a_leaf_whose_output_spilled_is_reduced_when_that_cannot_be_done_in_part
 ) -> None:
     whole = reducer("for key, values in results: yield key, sum(values)")
     state = frames.state(tmp_path / "scratch", WORDS, whole, spill_bytes=100)
-    (segment,) = run(state, tmp_path / "blobs", [1, "abc" * 9], partitions=4)
+    (segment,) = run(state, tmp_path / "blobs", [1, "abc" * 9], sections=4)
     assert segment[4] is True
     assert output(segment, tmp_path / "blobs") == [("a", 9), ("b", 9), ("c", 9)]
     assert list((tmp_path / "scratch").iterdir()) == []
@@ -693,7 +693,7 @@ def test_each_stage_of_a_trip_has_its_own_time_limit(tmp_path: Path, late: str) 
 
 def test_a_reducer_that_cannot_be_loaded_is_the_one_that_failed(tmp_path: Path) -> None:
     state = frames.state(tmp_path, mapper(TOLD), reducer("1 / 0\ndef handler(key, values): yield"))
-    (segment,) = run(state, tmp_path, [1, 1], partitions=8)
+    (segment,) = run(state, tmp_path, [1, 1], sections=8)
     assert (segment[2]["handler_name"], segment[5]) == ("r", "reducer")
 
 

@@ -67,7 +67,7 @@ def test_partitions_together_are_the_whole(
     tmp_path_factory: pytest.TempPathFactory, lists: list[list[Any]]
 ) -> None:
     folder = tmp_path_factory.mktemp("runs")
-    writers = [RunWriter(str(folder), f"{n}", 0, partitions=2 + n % 2) for n in range(len(lists))]
+    writers = [RunWriter(str(folder), f"{n}", 0, sections=2 + n % 2) for n in range(len(lists))]
     payloads = [
         _run(w, listed, n % 3 > 0) for n, (w, listed) in enumerate(zip(writers, lists, strict=True))
     ]
