@@ -17,6 +17,8 @@ from msgspec import Meta, Struct
 
 #: A number of things, or of one of them.
 Number: TypeAlias = Annotated[int, Meta(ge=0)]
+#: One that a sum of many still holds.
+Bounded: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 48)]
 #: A CRC-32.
 Checksum: TypeAlias = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
 #: What ``Payload.to_wire`` gives: its fields in their order.

@@ -15,7 +15,7 @@ from jobx import values
 from jobx.errors import FrameError
 from jobx.frames import UNREADABLE
 from jobx.model import Failure
-from jobx.payload import Number, PayloadWire
+from jobx.payload import Number, PayloadWire, unpack_offsets
 
 #: What invocations left: a packed map of vertex to ``output`` (captured text; ``combiner_output``
 #: and ``reducer_output`` of those that ran in the trip of their mapper), ``session`` (map of what
@@ -142,6 +142,15 @@ def read_notes(notes: RawNotes) -> dict[int, dict[str, Any]]:
     """Return notes by vertex; raises InvalidInput when they are damaged."""
     packed = memoryview(notes)
     return values.unpack(packed) if len(packed) > 1 else {}
+
+
+def spent_us(segment: Segment) -> int | None:
+    """Return the microseconds that invocations took; None if they were not started."""
+    if isinstance(segment, Unstarted):
+        return None
+    if isinstance(segment, Returned):
+        return sum(unpack_offsets(segment.durations))
+    return segment.duration_us
 
 
 def size_of(segment: Segment) -> int:

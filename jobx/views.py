@@ -83,6 +83,11 @@ class TraceNode(View, frozen=True, kw_only=True):
     attempt: int = 1
     #: The node where it ran; of a reducer in partitions, the node of the last one.
     node_id: str | None = None
+    #: The process id of its executor.
+    executor: int | None = None
+    #: When it could begin, when it began (within a millisecond), and how long it then ran.
+    queued_at: float | None = None
+    started_at: float | None = None
     duration_s: float | None = None
     input: str | None = None
     output: str | None = None

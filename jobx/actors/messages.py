@@ -18,7 +18,7 @@ from jobx.actors.request.events import Event
 from jobx.errors import JobxError
 from jobx.kv.requests.lives import Mark
 from jobx.kv.store import Write
-from jobx.payload import Payload
+from jobx.payload import Bounded, Payload
 from jobx.segments import Segment
 from jobx.work import MapWork, PullWork, ReduceWork
 
@@ -196,11 +196,13 @@ class Discard(Struct, frozen=True, array_like=True, tag="discard"):
 
 
 class Ran(Struct, frozen=True, array_like=True, tag="ran"):
-    """The segments that an executor answered."""
+    """The segments that an executor answered, ``span_us`` after it began."""
 
     ticket: int
     segments: list[Segment]
     node_id: str
+    executor: Bounded = 0
+    span_us: Bounded = 0
 
 
 class TakenBack(Struct, frozen=True, array_like=True, tag="taken-back"):

@@ -66,7 +66,9 @@ PACKAGES: Final[dict[str, set[str]]] = {
 #: Modules of the standard library that these rooms may import; all others have the whole of it.
 STANDARD: Final[dict[str, set[str]]] = {
     "jobx.actors.coordination": {"array", "collections", "logging", "typing"},
-    "jobx.actors.request": {"bisect", "collections", "dataclasses", "heapq", "typing"},
+    "jobx.actors.request": {
+        *("bisect", "collections", "dataclasses", "heapq", "itertools", "operator", "typing")
+    },
     "jobx.actors.runtime": {
         *("asyncio", "collections", "concurrent", "dataclasses", "datetime", "heapq", "inspect"),
         *("itertools", "logging", "math", "queue", "random", "time", "traceback", "typing"),

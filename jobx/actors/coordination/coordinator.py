@@ -53,6 +53,7 @@ from jobx.actors.request.decisions import (
     decide,
 )
 from jobx.actors.request.events import Accepted, Cancelled, Failed
+from jobx.actors.request.spans import split
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.time_spent import spent_s
 from jobx.actors.request.tree import MAPPER, ROOT
@@ -60,6 +61,7 @@ from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.failure import NODE_LOST, ChildFailed, ChildLost
 from jobx.errors import Conflict, InternalError
 from jobx.model import Failure
+from jobx.segments import spent_us
 
 #: Events without a commit, beyond which nothing new is started.
 MAX_UNCOMMITTED: Final = 256
@@ -154,8 +156,10 @@ class Coordinator(LoopActor):
         started = self._started.pop(message.ticket, None)
         if started is not None and self.state.finished is None:
             elsewhere = message.node_id if message.node_id != self.node.node_id else ""
-            for segment in message.segments:
-                self._reports.take(started.work, started.batch, segment, elsewhere)
+            spent = list(map(spent_us, message.segments))
+            spans = split(message.executor, message.span_us, spent)
+            for segment, span in zip(message.segments, spans, strict=True):
+                self._reports.take(started.work, started.batch, segment, (elsewhere, span))
 
     def _taken_back(self, message: TakenBack, _: ActorAddress) -> None:
         """Give back the part of a batch that its executor will not start."""

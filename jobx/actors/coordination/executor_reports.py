@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import array
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from thespian.actors import ActorAddress
@@ -17,6 +17,7 @@ from jobx.actors.request.decisions import Pace, RunMappers, RunReducer, Work, ch
 from jobx.actors.request.events import Done, Failed, Kind, Mapped, Notes, Retried
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.retry import next_delay_s
+from jobx.actors.request.spans import Span
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import COMBINER, MAPPER, Chunk, Target
 from jobx.errors import InvalidInput
@@ -34,6 +35,9 @@ from jobx.segments import (
 
 #: Most characters of an invocation's input that a failure quotes.
 QUOTED_CHARACTERS: Final = 200
+#: The node where a segment comes from, empty if it is the coordinator's, and its span.
+Where: TypeAlias = tuple[str, Span | None]
+HERE: Final[Where] = ("", None)
 
 
 class ExecutorReports:
@@ -47,8 +51,8 @@ class ExecutorReports:
         self._node = node
         self._limits = node.settings.requests
 
-    def take(self, work: Work, actor: ActorAddress, segment: Segment, node: str = "") -> None:
-        """Take one segment of an answer; ``node`` is where it comes from, if not from this one."""
+    def take(self, work: Work, actor: ActorAddress, segment: Segment, where: Where = HERE) -> None:
+        """Take one segment of an answer, and where and when it came about."""
         if isinstance(segment, Unstarted):
             self.give_back(work, segment.vertex, segment.vertex + segment.count)
             return
@@ -60,11 +64,11 @@ class ExecutorReports:
             self.give_back(work, segment.vertex + 1, segment.vertex + count)
             return
         if isinstance(segment, Returned):
-            self._returned(work, segment, notes, node)
+            self._returned(work, segment, notes, where)
         elif isinstance(segment, MappedChunk):
-            self._mapped(work, actor, segment, notes, node)
+            self._mapped(work, actor, segment, notes, where)
         elif isinstance(segment, Reduced):
-            self._reduced(work, segment, notes, node)
+            self._reduced(work, segment, notes, where)
         elif isinstance(segment, FailedRun):
             self.attempt_failed(work, segment.vertex, segment.failure, notes, segment.stage)
 
@@ -122,7 +126,7 @@ class ExecutorReports:
                 Retried(now, kind, chunk.start, vertex, 1, number, delay_s, failure, partition)
             )
 
-    def _returned(self, work: Work, segment: Returned, notes: Notes, node: str) -> None:
+    def _returned(self, work: Work, segment: Returned, notes: Notes, where: Where) -> None:
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
@@ -140,14 +144,15 @@ class ExecutorReports:
                 count,
                 "reduced" if segment.reduced else "combined",
                 tuple(map(Payload.from_wire, segment.payloads)),
-                durations=durations,
-                notes=notes,
-                node=node,
+                0,
+                durations,
+                notes,
+                *where,
             )
         )
 
     def _mapped(
-        self, work: Work, actor: ActorAddress, segment: MappedChunk, notes: Notes, node: str
+        self, work: Work, actor: ActorAddress, segment: MappedChunk, notes: Notes, where: Where
     ) -> None:
         vertex, step, more = segment.vertex, segment.step, segment.more
         chunk = chunk_of(self._state, work)
@@ -173,10 +178,10 @@ class ExecutorReports:
             return
         self._pace.record(chunk.step, 1, segment.duration_us / 1e6)
         packed = _pack_durations(segment.duration_us)
-        done = Done(now, "map", chunk.start, vertex, 1, "mapped", (), 0, packed, notes, node)
+        done = Done(now, "map", chunk.start, vertex, 1, "mapped", (), 0, packed, notes, *where)
         self._journal.append(done)
 
-    def _reduced(self, work: Work, segment: Reduced, notes: Notes, node: str) -> None:
+    def _reduced(self, work: Work, segment: Reduced, notes: Notes, where: Where) -> None:
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
@@ -192,7 +197,7 @@ class ExecutorReports:
                 segment.partition,
                 _pack_durations(segment.duration_us),
                 notes,
-                node,
+                *where,
             )
         )
 

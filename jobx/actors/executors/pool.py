@@ -311,7 +311,9 @@ class ExecutorPool:
                 self._sharing.ended(item, (now - item.sent_at) / begun)
             segments = rebalancing.without_taken(result.segments, item.stop)
             _note_suspended(executor, item.owner, segments)
-            self._deliver(item.owner, Ran(item.ticket, segments, self._node_id))
+            span_us = int(executor.time_of(item, now) * 1e6)
+            ran = Ran(item.ticket, segments, self._node_id, executor.pid, span_us)
+            self._deliver(item.owner, ran)
         for waiting in executor.work.values():
             waiting.sent_at = now
         while executor.waiting and len(executor.work) < 2:

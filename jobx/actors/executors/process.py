@@ -186,6 +186,15 @@ class Executor(asyncio.Protocol):
         is_trip = item is not None and isinstance(item.work, MapWork)
         return Progress(number, vertex, running_s, self.page.stage if is_trip else "mapper")
 
+    def time_of(self, item: WorkItem, now: float) -> float:
+        """Return how long it was at an item that it answers ``now``, in seconds.
+
+        The page says when it began, unless it has begun the next one since. Code of authors can
+        write to the page.
+        """
+        began = self.page.begun_at(item.number)
+        return now - (began if item.sent_at <= began <= now else item.sent_at)
+
     def release(self, owner: ActorAddress, vertex: int) -> None:
         """Note that a mapper is no longer suspended here."""
         vertices = self.suspended.get(owner)

@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from jobx import model
 from jobx.actors.inspection.view_builders import request_view
-from jobx.actors.request import events
+from jobx.actors.request import events, spans
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import MAPPER, ROOT
@@ -40,6 +40,7 @@ INPUT_CHARACTERS: Final = 200
 #: Bytes of output and sessions in a trace; further ones are replaced by a remark.
 TEXT_BYTES: Final = 8 << 20
 LEFT_OUT: Final = "left out, because the trace is large; ask for this invocation alone"
+_KINDS: Final = ("map", "combine", "reduce")
 #: Notes of a mapper about its combiner and reducer in the same trip.
 _LATER_OUTPUTS: Final = (("combiner_output", "combine"), ("reducer_output", "reduce"))
 _NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
@@ -57,7 +58,19 @@ class _TracedChunk:
     count: int
     parent: int
     step: str
+    at: float
     payload: Payload | None
+
+
+class _Ran(NamedTuple):
+    """Where and since when something ran; 0 where the log does not say."""
+
+    node: str = ""
+    executor: int = 0
+    started_at: float = 0.0
+
+
+_NOWHERE: Final = _Ran()
 
 
 @dataclass(slots=True)
@@ -73,9 +86,11 @@ class _Seen:
     session: Mapping[str, Any] = field(default_factory=_nothing)
     #: Captured output by kind and partition.
     outputs: Mapping[tuple[str, int], str] = field(default_factory=_nothing)
-    #: Where the mapper and its trip ran, and where a reducer of its own ran.
-    node: str = ""
-    reduce_node: str = ""
+    #: The mapper and its trip, and a reducer of its own.
+    ran: _Ran = _NOWHERE
+    reduced: _Ran = _NOWHERE
+    #: When its present attempt may begin; 0: as soon as it was mapped.
+    queued_at: float = 0.0
 
     def take_notes(self, kind: events.Kind, partition: int, notes: dict[str, Any]) -> None:
         if kind == "map":
@@ -107,10 +122,11 @@ class _Reader:
     def take(self, event: events.Event) -> None:
         if isinstance(event, events.Accepted):
             self._owner = event.node
-            self._add(ROOT, 1, MAPPER, event.step, event.arguments)
+            root = ROOT, MAPPER, event.step, ROOT, 1, event.arguments
+            self._add(events.Mapped(event.at, *root, ""))
         elif isinstance(event, events.Mapped):
             self.begun.add(event.parent)
-            self._add(event.start, event.count, event.parent, event.step, event.payload)
+            self._add(event)
         elif isinstance(event, events.Done):
             self._done(event)
         elif isinstance(event, events.Retried):
@@ -147,11 +163,13 @@ class _Reader:
         chunk = self.chunks[position]
         return chunk if vertex < chunk.start + chunk.count else None
 
-    def _add(self, start: int, count: int, parent: int, step: str, payload: Payload) -> None:
+    def _add(self, mapped: events.Mapped) -> None:
+        start, count = mapped.start, mapped.count
         if self.chunks and start <= self.chunks[-1].start:
             return  # a later attempt yielded the same children again
-        kept = payload if self._shown_in(start, count) else None
-        self.chunks.append(_TracedChunk(start, count, parent, step, kept))
+        kept = mapped.payload if self._shown_in(start, count) else None
+        chunk = _TracedChunk(start, count, mapped.parent, mapped.step, mapped.at, kept)
+        self.chunks.append(chunk)
 
     def _shown_in(self, first: int, count: int) -> range:
         if self._wanted is not None:
@@ -160,27 +178,35 @@ class _Reader:
 
     def _done(self, event: events.Done) -> None:
         spent = unpack_offsets(event.durations)
-        node = event.node or self._owner
+        ran = self._runs(event, spent)
         for vertex in self._shown_in(event.first, event.count):
             seen = self.seen.setdefault(vertex, _Seen())
             notes = self._notes(event.notes.get(vertex, {}))
             seen.take_notes(event.kind, event.partition, notes)
             if event.kind == "reduce":
                 spent_us = spent[0] if spent else 0
-                seen.reduce_node = node
+                seen.reduced = ran[0]
                 seen.reduce_us = {**seen.reduce_us, event.partition: spent_us}
                 others = {kind: one for kind, one in seen.failures.items() if kind != "reduce"}
                 seen.failures = others or _NOTHING
                 continue
             seen.outcome = event.outcome
-            seen.node, seen.reduce_node = node, node
             seen.failures = _NOTHING
             position, count = vertex - event.first, event.count
+            seen.ran = ran[position]
             if len(spent) == 3 * count:
                 by_kind = spent[position], spent[count + position], spent[2 * count + position]
                 seen.durations_us = by_kind
             elif spent:
                 seen.durations_us = (spent[position], 0, 0)
+
+    def _runs(self, event: events.Done, spent: Sequence[int]) -> list[_Ran]:
+        """Return where and since when each invocation of an event ran."""
+        node, span = event.node or self._owner, event.span
+        if span is None:
+            return [_Ran(node)] * event.count
+        begun = spans.starts(event.at, span, spent, event.count)
+        return [_Ran(node, span.executor, at) for at in begun]
 
     def _retried(self, event: events.Retried) -> None:
         if event.kind == "map":
@@ -189,6 +215,7 @@ class _Reader:
             seen = self.seen.setdefault(vertex, _Seen())
             seen.attempts = {**seen.attempts, event.kind: event.attempt}
             seen.failures = {**seen.failures, event.kind: event.failure}
+            seen.queued_at = event.at + event.delay_s
             if event.kind == "map":
                 seen.outcome = ""
                 seen.reduce_us = _NOTHING
@@ -332,6 +359,7 @@ class _Tree:
     ) -> TraceNode:
         ref = {"map": step.mapper, "combine": step.combiner, "reduce": step.reducer}[kind]
         session = seen.session if kind == "map" else None
+        ran = _ran(kind, seen)
         return TraceNode(
             invocation_id=invocation_id(kind, vertex),
             kind=kind,
@@ -339,7 +367,10 @@ class _Tree:
             step_name=chunk.step,
             handler_name=ref.handler_name if ref else "",
             attempt=seen.attempts.get(kind, 1),
-            node_id=_node_id(kind, seen),
+            node_id=ran.node or None,
+            executor=ran.executor or None,
+            queued_at=(seen.queued_at or chunk.at) if kind == "map" else None,
+            started_at=ran.started_at or None,
             duration_s=_duration_s(kind, seen),
             input=_input(chunk, vertex) if kind == "map" else None,
             output=seen.output(kind),
@@ -363,16 +394,21 @@ _OWN_FIELDS: Final = tuple(
 )
 
 
-def _node_id(kind: events.Kind, seen: _Seen) -> str | None:
-    if kind == "reduce":
-        return (seen.reduce_node if seen.outcome == "reduced" or seen.reduce_us else "") or None
-    return (seen.node if seen.outcome else "") or None
+def _ran(kind: events.Kind, seen: _Seen) -> _Ran:
+    """Return where and since when an invocation ran; one that has not ended ran nowhere."""
+    if kind == "reduce" and seen.reduce_us:
+        return seen.reduced
+    if not seen.outcome or (kind == "reduce" and seen.outcome != "reduced"):
+        return _NOWHERE
+    before_us = sum(seen.durations_us[: _KINDS.index(kind)])
+    at = seen.ran.started_at
+    return seen.ran._replace(started_at=at + before_us / 1e6) if at and before_us else seen.ran
 
 
 def _duration_s(kind: events.Kind, seen: _Seen) -> float | None:
     if kind == "reduce" and seen.reduce_us:
         return sum(seen.reduce_us.values()) / 1e6
-    spent = seen.durations_us[("map", "combine", "reduce").index(kind)]
+    spent = seen.durations_us[_KINDS.index(kind)]
     return spent / 1e6 if seen.outcome and (spent or kind == "map") else None
 
 

@@ -8,12 +8,14 @@ reducer of a mapper share its number. A chunk is a row of siblings, named by its
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Struct
 
+from jobx.actors.request.spans import Span
 from jobx.errors import EntryDamaged, FormUnknown, quote
 from jobx.model import Failure, RequestState
 from jobx.payload import Payload, PayloadWire
@@ -69,6 +71,7 @@ class Done(Struct, frozen=True):
     notes: Notes = {}
     #: The node where they ran, if it is not the one that coordinates the request.
     node: str = ""
+    span: Span | None = None
 
 
 class Retried(Struct, frozen=True):
@@ -155,8 +158,10 @@ def to_record(event: Event) -> dict[str, Any]:
     for name in _FLAT_FIELDS[kind]:
         if record[name] is not None:
             record[name] = _FLATTEN[name](record[name])
-    if kind is Done and not record["node"]:  # nearly all of the log
-        del record["node"]
+    if kind is Done:  # nearly all of the log
+        for name in ("node", "span"):
+            if not record[name]:
+                del record[name]
     return record
 
 
@@ -256,6 +261,7 @@ _REBUILD: Final[dict[str, Callable[[Any], Any]]] = {
     "payloads": _payloads,
     "result": _payloads,
     "failure": lambda wire: msgspec.convert(wire, Failure),
+    "span": lambda wire: Span(*map(operator.index, wire)),
 }
 _FLAT_FIELDS: Final = {
     kind: tuple(name for name in kind.__struct_fields__ if name in _FLATTEN)

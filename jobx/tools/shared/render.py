@@ -216,7 +216,7 @@ def _grow(tree: Tree, root: TraceNode, detail: bool, *, has_places: bool) -> Non
 
 
 def _add_details(branch: Tree, node: TraceNode) -> None:
-    shown = {"input": node.input, "output": node.output}
+    shown = {"ran": _ran(node), "input": node.input, "output": node.output}
     if node.session:
         shown["session"] = to_json(node.session, indent=None)
     if node.failure is not None:
@@ -224,6 +224,15 @@ def _add_details(branch: Tree, node: TraceNode) -> None:
     for name, text in shown.items():
         if text:
             branch.add(Text.assemble((f"{name}: ", "bold"), printable.lines(text.rstrip())))
+
+
+def _ran(node: TraceNode) -> str | None:
+    """Return when an invocation began and in which process; None if that is not known."""
+    if node.started_at is None:
+        return None
+    waited_s = max(node.started_at - (node.queued_at or node.started_at), 0.0)
+    waited = f", after a wait of {duration(waited_s)}" if waited_s else ""
+    return f"{instant(node.started_at)} in executor {node.executor}{waited}"
 
 
 def _trace_line(node: TraceNode, *, has_place: bool) -> Text:

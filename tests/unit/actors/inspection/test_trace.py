@@ -20,6 +20,7 @@ from jobx.actors.request.events import (
     Retried,
     to_record,
 )
+from jobx.actors.request.spans import Span
 from jobx.errors import InvalidInput, NotFound
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
@@ -130,6 +131,26 @@ def test_nobody_knows_where_the_invocations_of_1_0_0_ran() -> None:
 def test_what_has_not_ended_ran_nowhere_yet() -> None:
     root = _root(_store(structs.replace(ACCEPTED, node="a"), MAPPED))
     assert {node.node_id for node in _all(root)} == {None}
+
+
+def test_each_invocation_says_when_it_could_begin_when_it_began_and_in_which_process() -> None:
+    counted = structs.replace(COUNTED, at=103.0, span=Span(7, 3_000_666, 3_000_666))
+    summed = structs.replace(SUMMED, at=104.0, span=Span(8, 500_000, 500_000))
+    nodes = {
+        n.invocation_id: n for n in _all(_root(_store(ACCEPTED, MAPPED, SPLIT, counted, summed)))
+    }
+    assert [nodes[name].executor for name in ("m0", "m1", "c3", "r3", "r0")] == [None, 7, 7, 7, 8]
+    assert [nodes[name].queued_at for name in ("m0", "m1", "c1")] == [1.0, 2.0, None]
+    begun = [round(nodes[name].started_at or 0.0, 2) for name in ("m0", "m1", "m2", "m3", "r0")]
+    assert begun == [0.0, 100.0, 101.0, 102.0, 103.5]
+    assert (nodes["r2"].started_at or 0.0) - (nodes["m2"].started_at or 0.0) == pytest.approx(
+        22e-6, abs=1e-6
+    )
+
+
+def test_a_retried_mapper_is_queued_again_after_its_delay() -> None:
+    retried = Retried(5.0, "map", 1, 2, 1, 2, 0.5, WRONG)
+    assert _root(_store(*WHOLE[:3], retried)).children[1].queued_at == 5.5
 
 
 def test_a_trace_is_the_tree_of_invocations() -> None:

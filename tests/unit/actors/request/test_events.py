@@ -22,6 +22,7 @@ from jobx.actors.request.events import (
     known_part,
     to_record,
 )
+from jobx.actors.request.spans import Span
 from jobx.errors import EntryDamaged, FormUnknown
 from jobx.model import Failure
 from jobx.payload import Payload
@@ -52,7 +53,9 @@ failures = st.builds(
 several = st.lists(payloads, max_size=3).map(tuple)
 notes = st.dictionaries(numbers, st.dictionaries(texts, texts, max_size=2), max_size=2)
 seconds = st.floats(allow_nan=False)
+spans = st.builds(Span, numbers, numbers, numbers)
 made_of = {
+    "span": st.none() | spans,
     "at": seconds,
     "delay_s": seconds,
     "time_limit_s": seconds,
@@ -72,6 +75,7 @@ events = st.one_of(
 )
 FAILURE = {"kind": "author", "type": "E", "message": "m"}
 FINISHED: dict[str, Any] = {"event": "finished", "at": 1.0, "state": "failed"}
+DONE = to_record(Done(1.0, "map", 0, 0, 1, "reduced"))
 CANCELLED: dict[str, Any] = {"event": "cancelled", "at": 1.0, "reason": "why"}
 
 
@@ -97,6 +101,12 @@ def test_a_node_costs_nothing_where_it_is_that_of_the_request() -> None:
     assert to_record(Done(1.0, "map", 0, 0, 1, "reduced", node="b"))["node"] == "b"
 
 
+def test_when_they_ran_costs_an_event_few_bytes() -> None:
+    done = Done(1.0, "map", 0, 0, 1, "reduced")
+    spanned = Done(1.0, "map", 0, 0, 1, "reduced", span=Span(123_456, 20_000, 20_000))
+    assert len(values.pack(to_record(spanned))) <= len(values.pack(to_record(done))) + 20
+
+
 def test_a_log_of_1_0_0_names_no_node() -> None:
     record = to_record(Accepted(1.0, "j", "s", "p", Payload(0, 0, b""), 60.0))
     del record["node"]
@@ -115,6 +125,8 @@ def test_a_log_of_1_0_0_names_no_node() -> None:
         {"event": "finished", "at": 1.0, "state": "failed", "failure": 7},
         {"event": "finished", "at": 1.0, "state": "succeeded", "result": [[1, 2]]},
         {"event": "finished", "at": 1.0, "state": "succeeded", "result": 5},
+        DONE | {"span": [7]},
+        DONE | {"span": ["x", 1, 1]},
     ],
 )
 def test_what_is_no_event_is_damage_of_the_log(record: dict[Any, Any]) -> None:
