@@ -19,7 +19,7 @@ from thespian.actors import ActorSystem, ChildActorExited
 from jobx.actors import notification
 from jobx.actors.budget import OpenBudget
 from jobx.actors.cluster import identity, membership
-from jobx.actors.cluster.adoption import Adopted
+from jobx.actors.cluster.adoption import Inherited
 from jobx.actors.cluster.joining import Joined, open_membership
 from jobx.actors.cluster.membership import Membership
 from jobx.actors.coordination.batches import Batch
@@ -244,7 +244,7 @@ class Node:
             self._joined = Joined(self._parts, self._store, self._membership, self._lease)
             await self._joined.begin(self._id, self._adopt, self.call, self.asked_to_drain.set)
 
-    def _adopt(self, found: Adopted) -> None:
+    def _adopt(self, found: Inherited) -> None:
         self._base.deliver(self._supervisor, Adopt(found.requests))
         for key in found.deliveries:
             self._egress.deliverer.begin(key)

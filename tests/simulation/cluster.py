@@ -22,7 +22,7 @@ from thespian.actors import Actor, ActorAddress, ActorSystem
 from jobx import model, values
 from jobx.actors import recovery
 from jobx.actors.bridge.bridge import Bridge
-from jobx.actors.bridge.ends import Site
+from jobx.actors.bridge.ends import LocalEnd
 from jobx.actors.bridge.envelope import Seal
 from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.transport import Lane
@@ -226,7 +226,7 @@ class Node:
             self.base,
             MemoryTransport(self._cluster.network, self.name),
             SEAL,
-            Site(self.name, self.incarnation, "sim"),
+            LocalEnd(self.name, self.incarnation, "sim"),
             kinds=KINDS,
             choose=self._choose,
         )

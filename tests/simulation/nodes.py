@@ -10,7 +10,7 @@ from typing import Any
 from thespian.actors import Actor
 
 from jobx.actors.bridge.bridge import Bridge
-from jobx.actors.bridge.ends import Site
+from jobx.actors.bridge.ends import LocalEnd
 from jobx.actors.bridge.envelope import Seal
 from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.transport import Lane
@@ -93,7 +93,7 @@ class TwoNodes(Simulation):
     def _connect(self, base: LoopSystemBase, name: str, life: int, peers: set[str]) -> Bridge:
         assert self.network is not None
         transport = MemoryTransport(self.network, name)
-        site = Site(name, life, "sim")
+        site = LocalEnd(name, life, "sim")
         bridge = Bridge(base, transport, SEAL, site, kinds=KINDS, choose=self._choose)
         base.placement = bridge
         bridge.open(WORKFLOW)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from jobx.actors.cluster.adoption import Adopted, Adoption
+from jobx.actors.cluster.adoption import Adoption, Inherited
 from jobx.actors.cluster.heirs import PATIENCE_S
 from jobx.actors.coordination.coordinator import Coordinator
 from jobx.actors.messages import Adopt, Recover, RequestKey, Waiting
@@ -158,7 +158,7 @@ def test_of_survivors_that_adopt_the_same_at_once_one_gets_each_request(
     losses: Losses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(Adoption, "look", lambda _: Adopted())
+        patched.setattr(Adoption, "look", lambda _: Inherited())
         losses.lose("a")
         losses.scheduler.advance(LEASE_S + 2.0)
     with monkeypatch.context() as patched:
@@ -173,7 +173,7 @@ def test_of_survivors_that_adopt_the_same_at_once_one_gets_each_request(
 
 
 def test_a_survivor_that_does_not_adopt_is_replaced(losses: Losses) -> None:
-    losses.nodes["b"].adoption.look = Adopted  # type: ignore[method-assign]  # counts looks
+    losses.nodes["b"].adoption.look = Inherited  # type: ignore[method-assign]  # counts looks
     losses.lose("a")
     losses.scheduler.advance(LEASE_S + PATIENCE_S + 3.0)
     assert losses.coordinators() == {"c"}

@@ -7,12 +7,22 @@ from random import Random
 from typing import Any, TypeVar
 
 from jobx.errors import JobxError, OutcomeUnknown
-from jobx.kv.etcd2.calls import Call, List, Look, Node, Pause, Remove, RemoveFolder, Steps, Write
+from jobx.kv.etcd2.calls import (
+    Call,
+    List,
+    Look,
+    Pause,
+    Remove,
+    RemoveFolder,
+    Steps,
+    TreeNode,
+    Write,
+)
 from jobx.kv.etcd2.names import Names
 from jobx.kv.etcd2.notes import Notes
 from jobx.kv.etcd2.reading import Reader
 from jobx.kv.etcd2.redo import Redo
-from jobx.kv.etcd2.units import Writer
+from jobx.kv.etcd2.units import UnitWriter
 
 T = TypeVar("T")
 
@@ -57,9 +67,9 @@ class Server:
             if random.random() < 0.8:
                 self.make(call)
 
-    def _node(self, path: str) -> Node:
+    def _node(self, path: str) -> TreeNode:
         text, index = self.files.get(path, ("", 0))
-        return Node(path, text, index, seen=self.index)
+        return TreeNode(path, text, index, seen=self.index)
 
     def _write(self, path: str, text: str, index: int | None) -> int:
         if index not in (None, self.files.get(path, ("", 0))[1]):
@@ -76,7 +86,7 @@ class Party:
         names, notes = Names("root/"), Notes(patience_s=0.0)
         redo = Redo(names, notes)
         self.reader = Reader(names, notes, redo)
-        self.writer = Writer(names, notes, self.reader, redo)
+        self.writer = UnitWriter(names, notes, self.reader, redo)
 
 
 class Process:

@@ -49,7 +49,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "tests/contract/test_node.py": (
         *("actors/foreground", "actors/gateway/*_verbs", "actors/messages", "actors/node"),
-        *("actors/parts", "actors/ports", "http/node/link", "questions", "views"),
+        *("actors/parts", "actors/ports", "http/node/connection", "questions", "views"),
     ),
     "tests/contract/test_store.py": (
         *("kv/store", "kv/served_store", "kv/memory", "kv/etcd2/store", "kv/etcd2/loose"),

@@ -31,7 +31,7 @@ from jobx.actors.bridge.codec import (
     Wants,
     Wire,
 )
-from jobx.actors.bridge.ends import End, LinkState, Post, Site
+from jobx.actors.bridge.ends import End, LinkState, LocalEnd, Post
 from jobx.actors.bridge.envelope import Envelope, Refusal, Seal
 from jobx.actors.bridge.link import Broken, Link
 from jobx.actors.bridge.transport import Lane, Transport
@@ -76,7 +76,7 @@ class Bridge:
         engine: Engine,
         transport: Transport,
         seal: Seal,
-        site: Site,
+        site: LocalEnd,
         *,
         kinds: Mapping[str, type[Actor]],
         choose: Callable[[Creation], Lane | None],

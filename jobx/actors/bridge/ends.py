@@ -17,7 +17,7 @@ from jobx.actors.runtime.scheduler import Scheduler, Timer
 TURN_BYTES: Final = 1 << 20
 
 
-class Site(NamedTuple):
+class LocalEnd(NamedTuple):
     """A node in its cluster.
 
     Attributes:
@@ -95,7 +95,7 @@ class Post:
         scheduler: Scheduler,
         transport: Transport,
         seal: Seal,
-        site: Site,
+        site: LocalEnd,
         broke: Callable[[End, Broken], None],
     ) -> None:
         self._scheduler = scheduler

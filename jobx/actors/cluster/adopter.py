@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Final
 
-from jobx.actors.cluster.adoption import Adopted, Adoption
+from jobx.actors.cluster.adoption import Adoption, Inherited
 from jobx.errors import JobxError
 from jobx.kv.leases import Holders
 
@@ -26,7 +26,7 @@ class Adopter:
     """
 
     def __init__(
-        self, adoption: Adoption, thread: Executor, adopt: Callable[[Adopted], object]
+        self, adoption: Adoption, thread: Executor, adopt: Callable[[Inherited], object]
     ) -> None:
         self._adoption = adoption
         self._thread = thread

@@ -45,7 +45,7 @@ BUSY_S: Final = 60.0
 _log = logging.getLogger(__name__)
 
 
-class Adopted(NamedTuple):
+class Inherited(NamedTuple):
     """What one look found for this node.
 
     Attributes:
@@ -144,7 +144,7 @@ class Adoption:
         """How long to wait before the next look, if nobody leaves."""
         return LOOK_S if self._lost and self._now() < self._busy_until else DISCOVER_S
 
-    def look(self) -> Adopted:
+    def look(self) -> Inherited:
         """Return what this node adopts now; its deliveries have moved already.
 
         Raises:
@@ -152,7 +152,7 @@ class Adoption:
         """
         view, now = self._view, self._now()
         if view is None or not self._has_settled():
-            return Adopted()
+            return Inherited()
         self._note_losses(view, now)
         requests: list[Waiting] = []
         moved: list[RequestKey] = []
@@ -163,7 +163,7 @@ class Adoption:
                 moved += self._deliveries(node_id, lost, life, view, now)
             except JobxError as error:  # what was handed out is in ``requests``, or comes again
                 _log.warning("what lost node %s left is not adopted yet: %s", node_id, error)
-        return Adopted(tuple(requests), tuple(moved), self._died(view))
+        return Inherited(tuple(requests), tuple(moved), self._died(view))
 
     def _note_losses(self, view: _View, now: float) -> None:
         gone = {*self._lost, *self._seen}

@@ -14,7 +14,7 @@ from thespian.actors import Actor
 
 from jobx.actors.cluster import calls
 from jobx.actors.cluster.adopter import Adopter
-from jobx.actors.cluster.adoption import Adopted, Adoption
+from jobx.actors.cluster.adoption import Adoption, Inherited
 from jobx.actors.cluster.asking import Answering
 from jobx.actors.cluster.calls import Calls
 from jobx.actors.cluster.membership import Membership
@@ -81,7 +81,7 @@ class Joined:
     async def begin(
         self,
         node_id: str,
-        adopt: Callable[[Adopted], object],
+        adopt: Callable[[Inherited], object],
         ask: Callable[[Question[Any]], Awaitable[Any]],
         drain: Callable[[], None],
     ) -> None:

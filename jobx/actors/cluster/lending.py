@@ -16,7 +16,7 @@ L = TypeVar("L")
 DEPTH = 2
 
 
-class Load(NamedTuple):
+class NodeLoad(NamedTuple):
     """How much work of its own a node has.
 
     Attributes:
@@ -37,7 +37,7 @@ class Load(NamedTuple):
         return max(0, self.slots - self.lent)
 
 
-def offers(load: Load, wanting: Collection[L]) -> dict[L, int]:
+def offers(load: NodeLoad, wanting: Collection[L]) -> dict[L, int]:
     """Return how many executors each of those that want some may use; first come, more get."""
     free = max(0, load.slots - load.own)
     count = len(wanting)
@@ -45,7 +45,7 @@ def offers(load: Load, wanting: Collection[L]) -> dict[L, int]:
     return {lane: (free + count - 1 - number) // count for number, lane in shares}
 
 
-def wants(load: Load, borrowed: int) -> bool:
+def wants(load: NodeLoad, borrowed: int) -> bool:
     """Whether a node could use executors of others: its own all have work, and there is more.
 
     Args:
@@ -56,7 +56,7 @@ def wants(load: Load, borrowed: int) -> bool:
     return load.own >= load.usable and has_more
 
 
-def choose(load: Load, offered: Mapping[L, int], used: Mapping[L, int]) -> L | None:
+def choose(load: NodeLoad, offered: Mapping[L, int], used: Mapping[L, int]) -> L | None:
     """Return where the next batch goes; None: here.
 
     Idle executors come first, those here before others; then the places behind busy ones.

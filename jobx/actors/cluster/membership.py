@@ -10,7 +10,7 @@ from thespian.actors import Actor
 from jobx import __version__
 from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.codec import Answer, Ask, Note
-from jobx.actors.bridge.ends import LinkState, Site
+from jobx.actors.bridge.ends import LinkState, LocalEnd
 from jobx.actors.bridge.envelope import Seal
 from jobx.actors.bridge.transport import Lane, Transport
 from jobx.actors.cluster.adoption import Adoption
@@ -103,7 +103,7 @@ class Membership:
             base,
             transport,
             Seal(secret_of(cluster), cluster.name),
-            Site(node.id, incarnation, cluster.name, settings.bridge.deaf_s),
+            LocalEnd(node.id, incarnation, cluster.name, settings.bridge.deaf_s),
             kinds=kinds,
             choose=self._peers.choose,
             heard=self._heard,

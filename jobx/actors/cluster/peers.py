@@ -14,7 +14,7 @@ from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.codec import Note, Offer, Wants
 from jobx.actors.bridge.transport import Lane, Transport
 from jobx.actors.cluster import lending
-from jobx.actors.cluster.lending import Load
+from jobx.actors.cluster.lending import NodeLoad
 from jobx.actors.cluster.members import Member, NodeRecord, losses
 from jobx.actors.cluster.silence import Silence
 from jobx.actors.executors.rebalancing import Away, may_leave
@@ -214,7 +214,7 @@ class Peers:
             self._look_soon()
         if not self._up or not (is_foreign or may_leave(run.work)):
             return None
-        load = Load(0, 0) if is_foreign else self._load()
+        load = NodeLoad(0, 0) if is_foreign else self._load()
         if load.own + 1 >= load.usable:  # with this one
             self._look_soon()
         offered = {
@@ -341,7 +341,7 @@ class Peers:
         if before[1] != count:
             self.bridge.tell(lane, Offer(count))
 
-    def _load(self) -> Load:
+    def _load(self) -> NodeLoad:
         own_at_work = hosted_at_work = lent = 0
         for owners in self._pool.owners():
             hosted = [self.bridge.is_hosted(owner) for owner in owners]
@@ -351,4 +351,4 @@ class Peers:
         hosted_waiting = max(0, self.bridge.hosted - hosted_at_work)
         own_waiting = max(0, self._pool.waiting - hosted_waiting)
         own = own_at_work + own_waiting
-        return Load(self._pool.own_slots, own, self._pool.is_divisible, lent)
+        return NodeLoad(self._pool.own_slots, own, self._pool.is_divisible, lent)

@@ -43,13 +43,13 @@ from jobx.actors.ports import Services
 from jobx.actors.request.decisions import (
     PARTITION_BYTES,
     Decision,
+    Dispatch,
     Finish,
     Pace,
     PullMapper,
     RunMappers,
     RunReducer,
     Wait,
-    Work,
     decide,
 )
 from jobx.actors.request.events import Accepted, Cancelled, Failed
@@ -73,7 +73,7 @@ _TIME_LIMIT: Final = "time limit"
 class _Started(Struct, frozen=True):
     """The work of a batch."""
 
-    work: Work
+    work: Dispatch
     batch: ActorAddress
 
 
@@ -208,7 +208,7 @@ class Coordinator(LoopActor):
         failure = Failure(kind="lost", type=message.error_type, message=message.reason)
         self._lose_batch(message.childAddress, failure, lambda work: self._lost_with(message, work))
 
-    def _lost_with(self, message: ChildLost, work: Work) -> int | None:
+    def _lost_with(self, message: ChildLost, work: Dispatch) -> int | None:
         node_id, registration, actor = message.childAddress.addressDetails
         vertex = first_vertex(work)
         # A node is lost once. One that cannot read its mail counts each time, or it never ends.
@@ -218,7 +218,7 @@ class Coordinator(LoopActor):
         return vertex if len(nodes) >= MAX_NODES_LOST else None
 
     def _lose_batch(
-        self, batch: ActorAddress, failure: Failure, culprit: Callable[[Work], int | None]
+        self, batch: ActorAddress, failure: Failure, culprit: Callable[[Dispatch], int | None]
     ) -> None:
         self.node.executors.abandon(self._journal.key, batch)
         crash = replace(failure, kind="crash")  # of what is blamed
@@ -323,7 +323,7 @@ class Coordinator(LoopActor):
         else:
             self._finish(decision)
 
-    def _start(self, work: Work, run: Run) -> None:
+    def _start(self, work: Dispatch, run: Run) -> None:
         self._started[run.ticket] = _Started(work, self.create(Batch, run))
 
     def _ticket(self) -> int:

@@ -13,7 +13,7 @@ from jobx.actors.coordination.journal import Journal
 from jobx.actors.executor_failures import KEEPER_GONE, unread
 from jobx.actors.messages import Lost
 from jobx.actors.ports import Services
-from jobx.actors.request.decisions import Pace, RunMappers, RunReducer, Work, chunk_of
+from jobx.actors.request.decisions import Dispatch, Pace, RunMappers, RunReducer, chunk_of
 from jobx.actors.request.events import Done, Failed, Kind, Mapped, Notes, Retried
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.retry import next_delay_s
@@ -51,7 +51,9 @@ class ExecutorReports:
         self._node = node
         self._limits = node.settings.requests
 
-    def take(self, work: Work, actor: ActorAddress, segment: Segment, where: Where = HERE) -> None:
+    def take(
+        self, work: Dispatch, actor: ActorAddress, segment: Segment, where: Where = HERE
+    ) -> None:
         """Take one segment of an answer, and where and when it came about."""
         if isinstance(segment, Unstarted):
             self.give_back(work, segment.vertex, segment.vertex + segment.count)
@@ -72,12 +74,12 @@ class ExecutorReports:
         elif isinstance(segment, FailedRun):
             self.attempt_failed(work, segment.vertex, segment.failure, notes, segment.stage)
 
-    def give_back(self, work: Work, start: int, stop: int) -> None:
+    def give_back(self, work: Dispatch, start: int, stop: int) -> None:
         """Make invocations of a batch that got no result ready again."""
         if isinstance(work, RunMappers) and start < stop:
             self._state.ready.give_back(work.chunk.start, start, stop - start)
 
-    def lose(self, work: Work, lost: Lost) -> None:
+    def lose(self, work: Dispatch, lost: Lost) -> None:
         """Handle work that was lost: its executor died or gave it up."""
         culprit = lost.culprit
         if isinstance(work, RunMappers):
@@ -94,7 +96,7 @@ class ExecutorReports:
 
     def attempt_failed(
         self,
-        work: Work,
+        work: Dispatch,
         vertex: int,
         failure: Failure,
         notes: dict[int, Any] | None = None,
@@ -126,7 +128,7 @@ class ExecutorReports:
                 Retried(now, kind, chunk.start, vertex, 1, number, delay_s, failure, partition)
             )
 
-    def _returned(self, work: Work, segment: Returned, notes: Notes, where: Where) -> None:
+    def _returned(self, work: Dispatch, segment: Returned, notes: Notes, where: Where) -> None:
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
@@ -152,7 +154,7 @@ class ExecutorReports:
         )
 
     def _mapped(
-        self, work: Work, actor: ActorAddress, segment: MappedChunk, notes: Notes, where: Where
+        self, work: Dispatch, actor: ActorAddress, segment: MappedChunk, notes: Notes, where: Where
     ) -> None:
         vertex, step, more = segment.vertex, segment.step, segment.more
         chunk = chunk_of(self._state, work)
@@ -181,7 +183,7 @@ class ExecutorReports:
         done = Done(now, "map", chunk.start, vertex, 1, "mapped", (), 0, packed, notes, *where)
         self._journal.append(done)
 
-    def _reduced(self, work: Work, segment: Reduced, notes: Notes, where: Where) -> None:
+    def _reduced(self, work: Dispatch, segment: Reduced, notes: Notes, where: Where) -> None:
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
@@ -242,12 +244,12 @@ class ExecutorReports:
         return None
 
 
-def first_vertex(work: Work) -> int:
+def first_vertex(work: Dispatch) -> int:
     """Return the vertex to blame when it is not known what killed an executor."""
     return work.first if isinstance(work, RunMappers) else work.vertex
 
 
-def _target(work: Work, vertex: int, stage: str) -> tuple[Kind, Target]:
+def _target(work: Dispatch, vertex: int, stage: str) -> tuple[Kind, Target]:
     if isinstance(work, RunReducer):
         return "reduce", (vertex, work.partition)
     return _TRIED[stage][0], (vertex, _TRIED[stage][1])

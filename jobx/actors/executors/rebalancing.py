@@ -63,7 +63,7 @@ class Away(NamedTuple):
         )
 
 
-class Load(Struct, frozen=True, eq=False):
+class ExecutorLoad(Struct, frozen=True, eq=False):
     """The work of an executor.
 
     Attributes:
@@ -148,12 +148,12 @@ def may_leave(work: AnyWork) -> bool:
     return len(items or b"") <= MAX_AWAY_BYTES
 
 
-def loads(executors: Sequence[Executor], now: float) -> list[Load]:
+def loads(executors: Sequence[Executor], now: float) -> list[ExecutorLoad]:
     """Return the work of each executor that has some; ``now`` is monotonic."""
     return [_load(e, now) for e in executors if e.work and e.state == "ready"]
 
 
-def _load(executor: Executor, now: float) -> Load:
+def _load(executor: Executor, now: float) -> ExecutorLoad:
     front, *others = executor.work.values()
     progress = executor.progress()
     first = front.first_vertex
@@ -163,7 +163,7 @@ def _load(executor: Executor, now: float) -> Load:
     age_s = now - max(front.sent_at, executor.page.begun_at(front.number)) if is_begun else 0.0
     remaining_s = age_s / max(vertex - first, 1) * left if left else age_s
     behind = [item for item in others if not item.is_pinned and not item.abandoned_at]
-    return Load(
+    return ExecutorLoad(
         executor,
         front,
         left,
@@ -189,7 +189,7 @@ def idle(executors: Sequence[Executor], now: float) -> Counter[str]:
     return found
 
 
-def is_uneven(having: Sequence[Load], idle: Counter[str], waiting: Sequence[Queue]) -> bool:
+def is_uneven(having: Sequence[ExecutorLoad], idle: Counter[str], waiting: Sequence[Queue]) -> bool:
     """Tell whether a recall may soon be needed, or is pending."""
     is_wanted = bool(idle) or any(waiting)
     return any(
@@ -202,7 +202,7 @@ def is_uneven(having: Sequence[Load], idle: Counter[str], waiting: Sequence[Queu
 
 
 def recalls(
-    having: Sequence[Load], idle: Counter[str], waiting: Sequence[Queue]
+    having: Sequence[ExecutorLoad], idle: Counter[str], waiting: Sequence[Queue]
 ) -> list[tuple[Executor, int]]:
     """Return executors, each with the number up to which its work should be recalled.
 
@@ -224,7 +224,7 @@ def recalls(
     ]
 
 
-def _for_idle(having: Sequence[Load], idle: Counter[str]) -> list[tuple[Executor, int]]:
+def _for_idle(having: Sequence[ExecutorLoad], idle: Counter[str]) -> list[tuple[Executor, int]]:
     left = idle.copy()
     for load in having:
         if load.is_settling:
@@ -245,7 +245,7 @@ def _take(left: Counter[str], workflow: str) -> bool:
     return left[kind] >= 0
 
 
-def not_begun(load: Load, now: float) -> tuple[list[WorkItem], int]:
+def not_begun(load: ExecutorLoad, now: float) -> tuple[list[WorkItem], int]:
     """Return the work that an executor will not start after a settled recall.
 
     Returns:

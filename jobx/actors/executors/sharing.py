@@ -197,7 +197,7 @@ class Sharing:
     def _give_back(self, item: WorkItem) -> None:
         self._deliver(item.owner, Lost(item.ticket, None, KEEPER_GONE))
 
-    def _regain(self, load: rebalancing.Load, now: float, away: _Places) -> None:
+    def _regain(self, load: rebalancing.ExecutorLoad, now: float, away: _Places) -> None:
         """Take back the work that an executor will not start."""
         behind, first = rebalancing.not_begun(load, now)
         if first:

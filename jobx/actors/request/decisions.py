@@ -69,8 +69,8 @@ class Finish(Struct, frozen=True):
     result: tuple[Payload, ...]
 
 
-Work: TypeAlias = RunMappers | PullMapper | RunReducer
-Decision: TypeAlias = Work | Wait | Finish
+Dispatch: TypeAlias = RunMappers | PullMapper | RunReducer
+Decision: TypeAlias = Dispatch | Wait | Finish
 
 
 class Pace:
@@ -147,7 +147,7 @@ class _Batches:
         return count
 
 
-def _next(state: RequestState, batches: _Batches, window: int) -> Work | None:
+def _next(state: RequestState, batches: _Batches, window: int) -> Dispatch | None:
     """Return the next work: first what frees memory, last what needs more."""
     target = state.ready.take_reduce()
     if target is not None:
@@ -171,7 +171,7 @@ def _finish(state: RequestState) -> Finish:
     return Finish("succeeded", None, state.result or ())
 
 
-def chunk_of(state: RequestState, work: Work) -> Chunk | None:
+def chunk_of(state: RequestState, work: Dispatch) -> Chunk | None:
     """Return the chunk of a work's vertices, or None: the work is no longer wanted.
 
     So a late result, after its mapper started again or was dropped, changes nothing.

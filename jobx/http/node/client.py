@@ -27,7 +27,7 @@ from jobx.errors import (
     StoreRefused,
     Unavailable,
 )
-from jobx.http.node.link import Link, NodeAnswer, fulfil
+from jobx.http.node.connection import NodeAnswer, NodeConnection, fulfil
 from jobx.questions import Attended, Question
 from jobx.system.peers import check_node
 from jobx.views import Outcome, View
@@ -131,7 +131,7 @@ class NodeClient:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._link: Link | None = None
+        self._connection: NodeConnection | None = None
         self._up = asyncio.Event()
         self._fault = "not connected yet"
         self._cut = False
@@ -147,10 +147,10 @@ class NodeClient:
     async def close(self) -> None:
         """Drop the connection and what waits on it."""
         self.cut_waits()
-        link, self._link = self._link, None  # so that its end is no loss
-        if link is not None:
-            link.close()
-            await link.lost.wait()
+        connection, self._connection = self._connection, None  # so that its end is no loss
+        if connection is not None:
+            connection.close()
+            await connection.lost.wait()
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper, *self._sending])
@@ -159,14 +159,14 @@ class NodeClient:
         """End every wait now: those who wait learn how their request stands, for good."""
         self._cut = True
         self._up.set()
-        if self._link is not None:
-            self._link.cut_waits()
+        if self._connection is not None:
+            self._connection.cut_waits()
 
     async def call(self, question: Question[A], timeout_s: float = CALL_S) -> A:
         """See ``NodePort.call``."""
         deadline = time.monotonic() + timeout_s
-        link = await self._linked(deadline)
-        answer = await link.exchange(question, deadline - time.monotonic())
+        connection = await self._connected(deadline)
+        answer = await connection.exchange(question, deadline - time.monotonic())
         if answer is None:
             raise NodeLost(_WENT_AWAY)
         return answer
@@ -178,75 +178,75 @@ class NodeClient:
         until = now + min(question.wait_s or PATIENCE_S, PATIENCE_S)
         answer: asyncio.Future[msgspec.Raw] = self._loop.create_future()
         call = _Attended(question, now, until, answer)
-        if self._link is not None:
-            self._send(self._link, call)
+        if self._connection is not None:
+            self._send(self._connection, call)
         else:
-            self._send_when_linked(call)
+            self._send_when_connected(call)
         # No task runs for the call, and none is waited for: both cost turns of the loop.
         return questions.decode_answer(question, await answer)
 
-    def _send(self, link: Link, call: _Attended) -> None:
+    def _send(self, connection: NodeConnection, call: _Attended) -> None:
         now, wait_s = time.monotonic(), call.question.wait_s
-        call.check_breaks(link.pid, now)
+        call.check_breaks(connection.pid, now)
         call.until = call.started + (wait_s or PATIENCE_S)
         rest_s = 0.0 if self._cut else max(0.0, call.started + wait_s - now)
         question = msgspec.structs.replace(call.question, wait_s=rest_s)
         settle = functools.partial(self._settle, call)
-        link.send(question, rest_s + ANSWER_S, settle, waits=rest_s > 0)
+        connection.send(question, rest_s + ANSWER_S, settle, waits=rest_s > 0)
 
     def _settle(self, call: _Attended, answer: NodeAnswer) -> None:
         if answer is None:
             call.was_lost = True
             call.broke = time.monotonic() - call.sent < BROKEN_S
-            self._send_when_linked(call)
+            self._send_when_connected(call)
         elif isinstance(answer, JobxError):
             call.fail(answer)
         else:
             fulfil(call.answer, answer)
 
-    def _send_when_linked(self, call: _Attended) -> None:
+    def _send_when_connected(self, call: _Attended) -> None:
         sending = self._loop.create_task(self._send_later(call))
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
 
     async def _send_later(self, call: _Attended) -> None:
         try:
-            self._send(await self._linked(call.until), call)
+            self._send(await self._connected(call.until), call)
         except JobxError as error:
             call.fail(error)
         except BaseException:
             call.answer.cancel()  # whoever waits has no time limit of his own
             raise
 
-    async def _linked(self, until: float) -> Link:
-        if self._link is None:
+    async def _connected(self, until: float) -> NodeConnection:
+        if self._connection is None:
             try:
                 async with asyncio.timeout(max(0.0, until - time.monotonic())):
                     await self._up.wait()
             except TimeoutError:
                 pass
-        if self._link is None:
+        if self._connection is None:
             raise NodeUnreachable(f"no node answers: {self._fault}")
-        return self._link
+        return self._connection
 
     async def _keep_connected(self) -> None:
         pause_s = _FIRST_PAUSE_S
         while True:
-            link = await self._connect()
-            if link is not None:
+            connection = await self._connect()
+            if connection is not None:
                 pause_s = _FIRST_PAUSE_S
-                self._link = link
+                self._connection = connection
                 self._up.set()
-                await link.lost.wait()
+                await connection.lost.wait()
             # A spread, so that the web workers of one node do not come back in step.
             await asyncio.sleep(pause_s * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
             pause_s = min(2 * pause_s, _LAST_PAUSE_S)
 
-    async def _connect(self) -> Link | None:
+    async def _connect(self) -> NodeConnection | None:
         """Return a connection that was greeted, or None; ``_fault`` then says why."""
         try:
-            transport, link = await self._loop.create_unix_connection(
-                lambda: Link(self._forget), str(self._path)
+            transport, connection = await self._loop.create_unix_connection(
+                lambda: NodeConnection(self._forget), str(self._path)
             )
         except OSError as error:
             self._fault = f"{self._path}: {error.strerror or error}"
@@ -256,16 +256,16 @@ class NodeClient:
         except NodeUnreachable as error:
             self._fault = error.reason
         else:
-            self._fault = await link.greet()
+            self._fault = await connection.greet()
         if self._fault:
-            link.close()
+            connection.close()
             return None
         log.info("connected to the node at %s", self._path)
-        return link
+        return connection
 
-    def _forget(self, link: Link, reason: str) -> None:
-        if link is self._link:
-            self._link = None
+    def _forget(self, connection: NodeConnection, reason: str) -> None:
+        if connection is self._connection:
+            self._connection = None
             self._fault = reason
             if not self._cut:
                 self._up.clear()

@@ -14,7 +14,7 @@ from msgspec import Struct
 T = TypeVar("T")
 
 
-class Node(Struct, frozen=True):
+class TreeNode(Struct, frozen=True):
     """A file or a folder, as it was read.
 
     Attributes:
@@ -33,13 +33,13 @@ class Node(Struct, frozen=True):
 
 
 class Look(Struct, frozen=True):
-    """Read a path; the answer is a ``Node``."""
+    """Read a path; the answer is a ``TreeNode``."""
 
     path: str
 
 
 class List(Struct, frozen=True):
-    """Read what is in a folder, with ``is_deep`` also all files below; a list of ``Node``."""
+    """Read what is in a folder, with ``is_deep`` also all files below; a list of ``TreeNode``."""
 
     path: str
     is_deep: bool = False

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from jobx.errors import StoreRefused, StoreUnavailable
 from jobx.kv.etcd2 import errors
-from jobx.kv.etcd2.calls import Call, List, Look, Node, Pause, Remove, RemoveFolder, Write
+from jobx.kv.etcd2.calls import Call, List, Look, Pause, Remove, RemoveFolder, TreeNode, Write
 
 #: Connections to one server that stay open.
 CONNECTIONS: Final = 32
@@ -153,7 +153,9 @@ class Etcd2Connection:
                 self._closed.wait(call.seconds)
                 return None
 
-    def watch(self, path: str, index: int, limit_s: float, *, is_deep: bool = False) -> Node | None:
+    def watch(
+        self, path: str, index: int, limit_s: float, *, is_deep: bool = False
+    ) -> TreeNode | None:
         """Wait until a path has changed since an index.
 
         Returns:
@@ -170,13 +172,13 @@ class Etcd2Connection:
         try:
             client = self._clients[at]
             answer = _read(client.api_execute(_KEYS + path, "GET", fields, timeout=limit))
-            return _node(answer.found, answer.index)
+            return _tree_node(answer.found, answer.index)
         except etcd.EtcdWatchTimedOut:
             return None
         except (etcd.EtcdException, ValueError) as error:
             self.check_open()
             if isinstance(error, etcd.EtcdEventIndexCleared):  # whoever waits reads it anew
-                return Node(path)
+                return TreeNode(path)
             self._turn_from(at, error)
             self._closed.wait(_PAUSE_S)
             return None
@@ -192,27 +194,27 @@ class Etcd2Connection:
         if self._closed.is_set():
             raise StoreRefused(f"etcd at {self.where}", "it is closed")
 
-    def _look(self, path: str) -> Node:
+    def _look(self, path: str) -> TreeNode:
         try:
             answer = self._call("GET", path, {"quorum": "true"})
         except etcd.EtcdKeyNotFound as error:
-            return Node(path, seen=int(error.payload.get("index", 0)))
-        return _node(answer.found, answer.index)
+            return TreeNode(path, seen=int(error.payload.get("index", 0)))
+        return _tree_node(answer.found, answer.index)
 
-    def _list(self, call: List) -> list[Node]:
+    def _list(self, call: List) -> list[TreeNode]:
         fields = {"quorum": "true", **({"recursive": "true"} if call.is_deep else {})}
         try:
             answer = self._call("GET", call.path, fields)
         except etcd.EtcdKeyNotFound:
             return []
-        found: list[Node] = []
+        found: list[TreeNode] = []
         stack = [answer.found]
         while stack:
             for item in stack.pop().get("nodes", ()):
                 if call.is_deep and item.get("dir"):
                     stack.append(item)
                 else:
-                    found.append(_node(item, answer.index))
+                    found.append(_tree_node(item, answer.index))
         return found
 
     def _write(self, call: Write, limit_s: float | None) -> int:
@@ -293,8 +295,8 @@ def _read(answer: Any) -> _Answer:
     return _Answer(said.get("node") or {}, int(index))
 
 
-def _node(found: dict[str, Any], seen: int) -> Node:
-    return Node(
+def _tree_node(found: dict[str, Any], seen: int) -> TreeNode:
+    return TreeNode(
         path=found.get("key", "/"),
         text=found.get("value", ""),
         index=found.get("modifiedIndex", 0),

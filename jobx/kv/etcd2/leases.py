@@ -6,7 +6,7 @@ A server looks for keys that have run out twice a second. It goes by its wall cl
 from __future__ import annotations
 
 from jobx.errors import InUse, OutcomeUnknown, StoreUnavailable
-from jobx.kv.etcd2.calls import Look, Node, Remove, Write
+from jobx.kv.etcd2.calls import Look, Remove, TreeNode, Write
 from jobx.kv.etcd2.connection import Etcd2Connection
 from jobx.kv.etcd2.records import Record, decode, encode
 from jobx.kv.leases import Held
@@ -46,7 +46,7 @@ class Etcd2Lease(TimedLease):
             return False
         if self._write(self._index):
             return True
-        node: Node = self._connection.make(Look(self._path))
+        node: TreeNode = self._connection.make(Look(self._path))
         mine = self._held.term
         if node.index == 0 or held_in(self._name, node).term != mine:
             return False
@@ -55,7 +55,7 @@ class Etcd2Lease(TimedLease):
     def _take(self) -> None:
         self._index, self._is_shown = 0, False
         self._held = self._held.anew()
-        node = Node(self._path)
+        node = TreeNode(self._path)
         while not self._write(node.index):
             node = self._connection.make(Look(self._path))
             if node.index and (other := held_in(self._name, node).holder) != self._held.holder:
@@ -75,6 +75,6 @@ class Etcd2Lease(TimedLease):
         return bool(written)
 
 
-def held_in(key: str, node: Node) -> Held:
+def held_in(key: str, node: TreeNode) -> Held:
     """Return what a lease's key shows."""
     return decode_held(decode(key, node.text).value or b"")

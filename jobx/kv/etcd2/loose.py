@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from jobx.errors import JobxError, OutcomeUnknown
-from jobx.kv.etcd2.calls import List, Node, Remove, RemoveFolder, Steps, Write, one, together
+from jobx.kv.etcd2.calls import List, Remove, RemoveFolder, Steps, TreeNode, Write, one, together
 from jobx.kv.etcd2.names import Names
 from jobx.kv.etcd2.notes import Notes
-from jobx.kv.etcd2.records import Step
+from jobx.kv.etcd2.records import RedoStep
 
 #: No folder with fewer names than these is removed when it is empty.
 _TOP: Final = 3
@@ -30,7 +30,7 @@ class LooseWriter:
         self._names = names
         self._notes = notes
 
-    def write(self, steps: Sequence[Step]) -> Steps[None]:
+    def write(self, steps: Sequence[RedoStep]) -> Steps[None]:
         """Write a unit: what is set, what is cleared, what is removed.
 
         Raises:
@@ -52,7 +52,7 @@ class LooseWriter:
                 raise
             raise OutcomeUnknown(steps[0].key, str(error)) from error
 
-    def _put(self, step: Step) -> Steps[None]:
+    def _put(self, step: RedoStep) -> Steps[None]:
         path = self._names.path(step.key)
         self._notes.wrote(path, (yield from one(Write(path, step.text))))
 
@@ -69,7 +69,7 @@ class LooseWriter:
             if (yield from one(RemoveFolder(folder, is_deep=True))):
                 yield from self._prune(folder)
             return
-        nodes: list[Node] = yield from one(List(folder, is_deep=True))
+        nodes: list[TreeNode] = yield from one(List(folder, is_deep=True))
         found = ((self._names.key(node.path), node) for node in nodes if not node.is_folder)
         gone = [key for key, _ in found if key is not None and key.startswith(prefix)]
         yield from together([self._drop(key) for key in gone if key not in stays])

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from jobx.errors import EntryDamaged
 from jobx.kv import keys
-from jobx.kv.etcd2.calls import List, Look, Node, Remove, Steps, Write, one
+from jobx.kv.etcd2.calls import List, Look, Remove, Steps, TreeNode, Write, one
 from jobx.kv.etcd2.names import Names
 from jobx.kv.etcd2.notes import Notes
 from jobx.kv.etcd2.records import Record, decode, digest, encode
@@ -79,11 +79,11 @@ class Reader:
 
     def get(self, key: str) -> Steps[tuple[Entry | None, int]]:
         """Return the entry of a key, and the index of the whole store at the read."""
-        node: Node = yield from one(Look(self._names.path(key)))
+        node: TreeNode = yield from one(Look(self._names.path(key)))
         entry = yield from self.entry(key, node)
         return entry, node.seen
 
-    def entry(self, key: str, node: Node) -> Steps[Entry | None]:
+    def entry(self, key: str, node: TreeNode) -> Steps[Entry | None]:
         """Return the entry in a file that was read; None if there is none."""
         while node.index:
             record = decode(key, node.text)
@@ -100,10 +100,10 @@ class Reader:
             node = yield from one(Look(node.path))
         return None
 
-    def _wait_state(self, key: str, record: Record, node: Node) -> Steps[bool | None]:
+    def _wait_state(self, key: str, record: Record, node: TreeNode) -> Steps[bool | None]:
         """Tell whether a key counts that waits for a guard; None: it has to be read again."""
         path = self._names.path(record.guard)
-        guard: Node = yield from one(Look(path))
+        guard: TreeNode = yield from one(Look(path))
         if guard.index:
             found = decode(record.guard, guard.text)
             yield from self._redo.finish_if_need_be(found.redo, guard)
@@ -111,7 +111,7 @@ class Reader:
             if is_mine and node.index < guard.index:
                 self._notes.finished(node.path, node.index)
                 return True
-            now: Node = yield from one(Look(node.path))
+            now: TreeNode = yield from one(Look(node.path))
             if now.index == node.index:
                 yield from one(Remove(node.path, node.index))
             return None
@@ -153,7 +153,7 @@ class Reader:
         nodes = yield from one(List(folder))
         yield from self._take(asked, nodes)
 
-    def _take(self, asked: Asked, nodes: Iterable[Node]) -> Steps[None]:
+    def _take(self, asked: Asked, nodes: Iterable[TreeNode]) -> Steps[None]:
         """Take in the entries of files, and what is in folders."""
         named = self._named(asked, nodes)
         for place, (key, node) in enumerate(named):
@@ -172,7 +172,7 @@ class Reader:
             if entry is not None:
                 asked.found.append(entry)
 
-    def _read(self, asked: Asked, key: str, node: Node, has_next: bool) -> Steps[Entry | None]:
+    def _read(self, asked: Asked, key: str, node: TreeNode, has_next: bool) -> Steps[Entry | None]:
         record = decode(key, node.text)
         if record.redo and not has_next:
             asked.is_stale |= yield from self._redo.finish_if_need_be(record.redo, node)
@@ -180,7 +180,7 @@ class Reader:
             return Entry(key, record.value, node.index)
         return (yield from self.entry(key, node))
 
-    def _named(self, asked: Asked, nodes: Iterable[Node]) -> list[tuple[str, Node]]:
+    def _named(self, asked: Asked, nodes: Iterable[TreeNode]) -> list[tuple[str, TreeNode]]:
         """Return the nodes of a range with their keys, in its order."""
         named = []
         for node in nodes:

@@ -19,7 +19,7 @@ _BEGIN: Final = "="
 _DIGEST: Final = 16
 
 
-class Step(Struct, frozen=True, array_like=True):
+class RedoStep(Struct, frozen=True, array_like=True):
     """One write of a redo list.
 
     Attributes:
@@ -49,7 +49,7 @@ class Record(Struct, frozen=True):
     value: bytes | None = None
     guard: str = ""
     unit: str = ""
-    redo: tuple[Step, ...] = ()
+    redo: tuple[RedoStep, ...] = ()
     is_closed: bool = False
 
 
@@ -58,7 +58,7 @@ class _Header(Struct, frozen=True, omit_defaults=True):
 
     guard: str = ""
     unit: str = ""
-    redo: tuple[Step, ...] = ()
+    redo: tuple[RedoStep, ...] = ()
     is_closed: bool = False
     is_absent: bool = False
     is_base64: bool = False

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobx.kv import keys
-from jobx.kv.etcd2.calls import List, Look, Node, Remove, Steps, Write, one, together
+from jobx.kv.etcd2.calls import List, Look, Remove, Steps, TreeNode, Write, one, together
 from jobx.kv.etcd2.names import Names
 from jobx.kv.etcd2.notes import Notes
-from jobx.kv.etcd2.records import Step
+from jobx.kv.etcd2.records import RedoStep
 
 
 class Redo:
@@ -28,7 +28,7 @@ class Redo:
         self._names = names
         self._notes = notes
 
-    def finish(self, steps: Sequence[Step], guard: str, index: int) -> Steps[None]:
+    def finish(self, steps: Sequence[RedoStep], guard: str, index: int) -> Steps[None]:
         """Do a list: what is set and cleared, then what shows that this is done, then the removals.
 
         What is removed leads to the guard, such as an open marker, so it stays until then. That an
@@ -43,7 +43,7 @@ class Redo:
             yield from together([self._do(step, index) for step in stage])
         self._notes.finished(guard, index)
 
-    def finish_if_need_be(self, steps: Sequence[Step], guard: Node) -> Steps[bool]:
+    def finish_if_need_be(self, steps: Sequence[RedoStep], guard: TreeNode) -> Steps[bool]:
         """Do a list unless it is done; return whether it was not."""
         if not steps or self._notes.is_finished(guard.path, guard.index):
             return False
@@ -53,7 +53,7 @@ class Redo:
         yield from self.finish(steps, guard.path, guard.index)
         return True
 
-    def _is_complete(self, steps: Sequence[Step], index: int) -> Steps[bool]:
+    def _is_complete(self, steps: Sequence[RedoStep], index: int) -> Steps[bool]:
         """Tell whether a list is done."""
         first, last, removed = _stages(steps)
         markers = [step.key for step in removed if step.key.startswith(keys.OPEN)]
@@ -63,7 +63,7 @@ class Redo:
         signs = [*last, *removed] or first
         return all((yield from together([self._is_done(step, index) for step in signs])))
 
-    def _is_done(self, step: Step, index: int) -> Steps[bool]:
+    def _is_done(self, step: RedoStep, index: int) -> Steps[bool]:
         if step.kind == "clear":
             return not (yield from self._old(step, index))
         node = yield from one(Look(self._names.path(step.key)))
@@ -71,7 +71,7 @@ class Redo:
             return not 0 < node.index < index
         return bool(node.index > index)
 
-    def _do(self, step: Step, index: int) -> Steps[None]:
+    def _do(self, step: RedoStep, index: int) -> Steps[None]:
         path = self._names.path(step.key)
         if step.kind == "set":
             yield from self._set(path, step.text, index)
@@ -100,10 +100,10 @@ class Redo:
             if known == 0:
                 return
 
-    def _old(self, step: Step, index: int) -> Steps[list[Node]]:
+    def _old(self, step: RedoStep, index: int) -> Steps[list[TreeNode]]:
         """Return the files with a prefix that are older than the guard and do not stay."""
         kept = {self._names.path(key) for key in step.kept}
-        nodes: list[Node] = yield from one(List(self._names.folder(step.key), is_deep=True))
+        nodes: list[TreeNode] = yield from one(List(self._names.folder(step.key), is_deep=True))
         return [
             node
             for node in nodes
@@ -114,7 +114,7 @@ class Redo:
         ]
 
 
-def _stages(steps: Sequence[Step]) -> list[list[Step]]:
+def _stages(steps: Sequence[RedoStep]) -> list[list[RedoStep]]:
     """Return what is done together, in order; that the last ones are done shows that all are.
 
     That an open marker is gone shows it alone, so all that is set before it goes out together.

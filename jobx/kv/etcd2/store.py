@@ -12,7 +12,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any, Final
 
 from jobx.errors import EntryDamaged, JobxError, OutcomeUnknown, StoreRefused, StoreUnavailable
-from jobx.kv.etcd2.calls import Call, Look, Node, Steps, T
+from jobx.kv.etcd2.calls import Call, Look, Steps, T, TreeNode
 from jobx.kv.etcd2.chain_order import waits
 from jobx.kv.etcd2.changes import Etcd2Changes
 from jobx.kv.etcd2.connection import CONNECTIONS, Etcd2Connection
@@ -22,7 +22,7 @@ from jobx.kv.etcd2.names import Names
 from jobx.kv.etcd2.notes import Notes
 from jobx.kv.etcd2.reading import Reader
 from jobx.kv.etcd2.redo import Redo
-from jobx.kv.etcd2.units import Writer
+from jobx.kv.etcd2.units import UnitWriter
 from jobx.kv.etcd2.watches import Etcd2Watch
 from jobx.kv.leases import Held
 from jobx.kv.served_store import ServedStore
@@ -68,7 +68,7 @@ class Etcd2Store(ServedStore):
         notes = Notes(patience_s)
         redo = Redo(self._names, notes)
         self._reader = Reader(self._names, notes, redo)
-        self._writer = Writer(self._names, notes, self._reader, redo)
+        self._writer = UnitWriter(self._names, notes, self._reader, redo)
         self._threads = ThreadPoolExecutor(min(_THREADS, CONNECTIONS), thread_name_prefix="etcd2")
         try:
             self._probe()
@@ -80,7 +80,7 @@ class Etcd2Store(ServedStore):
         """Check that the servers can be used."""
         place = f"etcd at {self._connection.where}"
         try:
-            base: Node = self._connection.make(Look(self._names.base))
+            base: TreeNode = self._connection.make(Look(self._names.base))
         except StoreUnavailable as error:
             if is_no_etcd(error.__cause__):
                 raise StoreRefused(place, f"something else is there: {error.__cause__}") from error

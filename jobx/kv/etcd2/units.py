@@ -24,10 +24,10 @@ from jobx.errors import Conflict, JobxError, OutcomeUnknown
 from jobx.kv import keys
 from jobx.kv.etcd2.calls import (
     Look,
-    Node,
     Pause,
     Remove,
     Steps,
+    TreeNode,
     Write,
     one,
     together,
@@ -36,7 +36,7 @@ from jobx.kv.etcd2.loose import LooseWriter
 from jobx.kv.etcd2.names import Names
 from jobx.kv.etcd2.notes import Notes
 from jobx.kv.etcd2.reading import Reader
-from jobx.kv.etcd2.records import Record, Step, decode, digest, encode
+from jobx.kv.etcd2.records import Record, RedoStep, decode, digest, encode
 from jobx.kv.etcd2.redo import Redo
 from jobx.kv.net_effect import Played, play
 from jobx.kv.store import Unit
@@ -49,7 +49,7 @@ _FOLLOWING: Final = (keys.entities("request"), keys.KEPT, keys.LISTED)
 _LOOK_S: Final = 0.05
 
 
-class Plan(Struct, frozen=True):
+class UnitWrites(Struct, frozen=True):
     """What is written of a unit, and when.
 
     Attributes:
@@ -69,10 +69,10 @@ class Plan(Struct, frozen=True):
     guard: str | None
     revision: int
     value: bytes | None
-    rest: tuple[Step, ...]
+    rest: tuple[RedoStep, ...]
 
 
-def plan(played: Played) -> Plan:
+def writes_of(played: Played) -> UnitWrites:
     """Return what is written of a unit that has this net effect, and when."""
     guard = next(reversed(played.conditions), None)
     left = {key: value for key, value in played.left.items() if key != guard}
@@ -97,25 +97,25 @@ def plan(played: Played) -> Plan:
     stays = tuple(key for key, kept in played.left.items() if kept is not None)
     steps = tuple(_steps(rest, played.prefixes, stays))
     taken = frozenset(first.keys() & played.conditions.keys())
-    return Plan(asked, first, taken, guard, revision, value, steps)
+    return UnitWrites(asked, first, taken, guard, revision, value, steps)
 
 
 def _steps(
     left: dict[str, bytes | None], prefixes: list[str], stays: tuple[str, ...]
-) -> Iterator[Step]:
+) -> Iterator[RedoStep]:
     """Yield the writes after the guard.
 
     That the last ones are done shows that all are (see ``Redo.finish_if_need_be``).
     """
     for prefix in prefixes:
-        yield Step("clear", prefix, kept=tuple(key for key in stays if key.startswith(prefix)))
+        yield RedoStep("clear", prefix, kept=tuple(key for key in stays if key.startswith(prefix)))
     for key, value in left.items():
         if value is not None:
-            yield Step("set", key, encode(Record(value)))
-    yield from (Step("remove", key) for key, value in left.items() if value is None)
+            yield RedoStep("set", key, encode(Record(value)))
+    yield from (RedoStep("remove", key) for key, value in left.items() if value is None)
 
 
-class Writer:
+class UnitWriter:
     """Writes units.
 
     Args:
@@ -140,7 +140,7 @@ class Writer:
             JobxError: It was not written.
         """
         played = play(unit)
-        wanted = plan(played)
+        wanted = writes_of(played)
         if played.refused is not None:
             broken = yield from self._broken(played.conditions)
             return Conflict(broken or played.refused)
@@ -160,7 +160,7 @@ class Writer:
                 return key
         return None
 
-    def _write_guarded(self, wanted: Plan, guard: str) -> Steps[str | None]:
+    def _write_guarded(self, wanted: UnitWrites, guard: str) -> Steps[str | None]:
         """Write a unit with a guard; return the key whose condition did not hold."""
         unit = digest(guard, wanted.value)
         mine: dict[str, int] = {}
@@ -179,14 +179,14 @@ class Writer:
         return broken
 
     def _write_all_first(
-        self, wanted: Plan, guard: str, unit: str, mine: dict[str, int]
-    ) -> Steps[tuple[str | None, list[Step]]]:
+        self, wanted: UnitWrites, guard: str, unit: str, mine: dict[str, int]
+    ) -> Steps[tuple[str | None, list[RedoStep]]]:
         """Write what waits for the guard, and put the indexes of what is new into ``mine``.
 
         Returns:
             The key that another unit has, if there is one, and what is to follow the guard instead.
         """
-        more: list[Step] = []
+        more: list[RedoStep] = []
         for key in sorted(wanted.first, key=lambda key: key not in wanted.taken):
             record = Record(wanted.first[key], unit=unit, guard=guard)
             index = yield from self._write_first(key, record, key in wanted.taken)
@@ -195,7 +195,7 @@ class Writer:
             elif index == 0 and key in wanted.taken:
                 return key, []
             elif index == 0:  # there is one already that leads to the guard
-                more.append(Step("set", key, encode(Record(wanted.first[key]))))
+                more.append(RedoStep("set", key, encode(Record(wanted.first[key]))))
         return None, more
 
     def _write_first(self, key: str, record: Record, must_be_new: bool) -> Steps[int]:
@@ -210,7 +210,7 @@ class Writer:
             if index:
                 self._notes.wrote(path, index)
                 return index
-            node: Node = yield from one(Look(path))
+            node: TreeNode = yield from one(Look(path))
             if node.index and node.text == text:
                 return -1
             if node.index and not must_be_new:
@@ -229,7 +229,7 @@ class Writer:
                 yield from one(Remove(self._names.path(key), index))
 
     def _write_guard_and_rest(
-        self, wanted: Plan, guard: str, steps: tuple[Step, ...]
+        self, wanted: UnitWrites, guard: str, steps: tuple[RedoStep, ...]
     ) -> Steps[str | None]:
         path, revision = self._names.path(guard), wanted.revision
         if wanted.value is None and revision and not steps:
@@ -255,7 +255,7 @@ class Writer:
             if index:
                 self._notes.wrote(path, index)
                 return index
-            node: Node = yield from one(Look(path))
+            node: TreeNode = yield from one(Look(path))
             entry = yield from self._reader.entry(guard, node)
             is_closed = node.index > 0 and decode(guard, node.text).is_closed
             if revision or is_closed or entry is not None:

@@ -52,7 +52,7 @@ bind = "127.0.0.1:8080"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class NewCluster:
     """A cluster to be set up.
 
     Attributes:
@@ -87,7 +87,7 @@ class Plan:
         )
 
 
-def write(plan: Plan, folder: Path) -> list[Path]:
+def write(new: NewCluster, folder: Path) -> list[Path]:
     """Write the settings of each node, and a new secret unless the folder has one.
 
     Returns:
@@ -97,7 +97,7 @@ def write(plan: Plan, folder: Path) -> list[Path]:
         AlreadyExists: The settings of a node are there already; nothing was written.
         InvalidInput: A file cannot be written.
     """
-    files = {folder / f"{node_id}.toml": plan.settings(node_id) for node_id in plan.hosts}
+    files = {folder / f"{node_id}.toml": new.settings(node_id) for node_id in new.hosts}
     for path in files:
         if path.exists():
             raise AlreadyExists("file", str(path))

@@ -15,7 +15,7 @@ from jobx.errors import ConfigError, InvalidInput, JobxError, StoreUnavailable
 from jobx.handlers.blobs.opening import check as check_blobs
 from jobx.kv.opening import is_here, servers_of, survey
 from jobx.tools.cluster import draining, new_files, nsqd, status
-from jobx.tools.cluster.new_files import Plan
+from jobx.tools.cluster.new_files import NewCluster
 from jobx.tools.cluster.trouble import of_server
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
@@ -60,10 +60,10 @@ def init(
         raise InvalidInput("--store", "nothing", reason)
     named = _hosts(hosts)
     url = store or f"etcd://{','.join(f'{host}:2379' for host in named.values())}"
-    plan = Plan(_name(name), named, url, blobs, nsqd_port)
-    _check(plan)
-    written = new_files.write(plan, folder)
-    checks = _checks(call.settings, plan)
+    new = NewCluster(_name(name), named, url, blobs, nsqd_port)
+    _check(new)
+    written = new_files.write(new, folder)
+    checks = _checks(call.settings, new)
     if call.as_json:
         render.say_json({"files": [str(path) for path in written], "trouble": checks})
         return
@@ -83,14 +83,14 @@ def _hosts(texts: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _check(plan: Plan) -> None:
+def _check(new: NewCluster) -> None:
     """Refuse what no node could use, before anything is written."""
-    servers_of(plan.store)
-    for option, url in {"--store": plan.store, "--blobs": plan.blobs}.items():
+    servers_of(new.store)
+    for option, url in {"--store": new.store, "--blobs": new.blobs}.items():
         if not url or not url.isprintable() or any(mark in url for mark in '"\\'):
             raise InvalidInput(option, repr(url), "must be a URL, without quotes and backslashes")
-    for node_id in plan.hosts:
-        server_of("bridge.nsqd", plan.nsqd(node_id))
+    for node_id in new.hosts:
+        server_of("bridge.nsqd", new.nsqd(node_id))
 
 
 def _host(text: str) -> tuple[str, str]:
@@ -107,13 +107,13 @@ def _name(text: str) -> str:
         raise InvalidInput("name", text, str(error)) from error
 
 
-def _checks(settings: Settings, plan: Plan) -> list[str]:
+def _checks(settings: Settings, new: NewCluster) -> list[str]:
     """Return what is wrong with the servers and the place that a new cluster needs."""
-    store = msgspec.structs.replace(settings.store, url=plan.store)
+    store = msgspec.structs.replace(settings.store, url=new.store)
     found, servers = [], []
     try:
         servers = survey(msgspec.structs.replace(settings, store=store))
-        check_blobs(BlobSettings(url=plan.blobs))
+        check_blobs(BlobSettings(url=new.blobs))
     except ConfigError as error:
         found.append(f"on this host, {error}")
     found += [line for server in servers for line in of_server(server)]
@@ -122,8 +122,8 @@ def _checks(settings: Settings, plan: Plan) -> list[str]:
         for server in servers
         if server.error is None and not server.is_compacted
     ]
-    for node_id in plan.hosts:
-        address = plan.nsqd(node_id)
+    for node_id in new.hosts:
+        address = new.nsqd(node_id)
         if reason := nsqd.trouble(address):
             found.append(f"nsqd {address} of node {node_id} does not answer: {reason}")
     return found

@@ -12,7 +12,7 @@ from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited
 from jobx.actors.bridge import stream
 from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.codec import Offer
-from jobx.actors.bridge.ends import Site
+from jobx.actors.bridge.ends import LocalEnd
 from jobx.actors.bridge.envelope import Envelope, Letter, Seal
 from jobx.actors.bridge.link import MAX_PROBE_S, PROBE_S
 from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
@@ -75,7 +75,7 @@ class Node:
             self.base,
             MemoryTransport(network, name),
             SEAL,
-            Site(name, life, CLUSTER, PATIENCE_S),
+            LocalEnd(name, life, CLUSTER, PATIENCE_S),
             kinds={"child": Child},
             choose=self._choose,
         )

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from jobx import model
-from jobx.actors.cluster.adoption import AGAIN_S, DISCOVER_S, LOOK_S, MOST, Adopted, Adoption
+from jobx.actors.cluster.adoption import AGAIN_S, DISCOVER_S, LOOK_S, MOST, Adoption, Inherited
 from jobx.actors.cluster.heirs import PATIENCE_S, order
 from jobx.actors.cluster.members import NodeRecord, encode
 from jobx.actors.messages import RequestKey, Waiting
@@ -55,7 +55,7 @@ class Survivor:
         held = Held("host", "t", encode(record))
         return self.adoption.saw({keys.node(name): held for name in node_ids}, keys.node(""))
 
-    def looks(self, after_s: float = 0.0) -> Adopted:
+    def looks(self, after_s: float = 0.0) -> Inherited:
         self.now += after_s
         return self.adoption.look()
 
@@ -67,15 +67,15 @@ def b() -> Survivor:
     return made
 
 
-def adopted(found: Adopted) -> list[RequestKey]:
+def adopted(found: Inherited) -> list[RequestKey]:
     return [waiting.key for waiting in found.requests]
 
 
 def test_requests_of_a_node_that_has_left_are_adopted_with_its_death(b: Survivor) -> None:
     b.sees("a", "b")
-    assert b.looks() == Adopted()
+    assert b.looks() == Inherited()
     assert b.sees("b")
-    assert b.looks() == Adopted((Waiting(KEY, deaths=1, node_id="a"),), ())
+    assert b.looks() == Inherited((Waiting(KEY, deaths=1, node_id="a"),), ())
 
 
 def test_a_node_that_was_stopped_has_not_died(b: Survivor) -> None:
@@ -166,14 +166,14 @@ def test_what_is_left_late_is_found_in_time(b: Survivor) -> None:
 
 
 def test_nothing_is_adopted_before_it_is_known_who_is_there(b: Survivor) -> None:
-    assert b.looks() == Adopted()
+    assert b.looks() == Inherited()
     assert not b.adoption.is_lost("a")
 
 
 def test_nothing_is_adopted_before_the_own_lease_has_settled(b: Survivor) -> None:
     b.has_settled = False
     b.sees("b")
-    assert b.looks(100.0) == Adopted()
+    assert b.looks(100.0) == Inherited()
     b.has_settled = True
     assert adopted(b.looks()) == [KEY]
 
@@ -184,7 +184,7 @@ def test_nothing_is_adopted_of_a_node_that_is_back(b: Survivor) -> None:
     assert b.adoption.is_lost("a")
     b.sees("a", "b")
     assert not b.adoption.is_lost("a")
-    assert b.looks(100.0) == Adopted()
+    assert b.looks(100.0) == Inherited()
 
 
 def test_its_own_requests_are_never_adopted(b: Survivor) -> None:
@@ -342,9 +342,9 @@ def test_deliveries_move_and_are_told() -> None:
     b.store.commit(deliveries.begin_writes(request, "a"))
     b.sees("b")
     key = RequestKey(request.workflow_name, request.request_id)
-    assert b.looks() == Adopted((), (key,))
+    assert b.looks() == Inherited((), (key,))
     assert deliveries.undelivered(b.store, "b", 10) == [key]
-    assert b.looks(100.0) == Adopted()
+    assert b.looks(100.0) == Inherited()
 
 
 def test_one_node_whose_record_is_damaged_keeps_no_other_from_being_adopted(
@@ -367,5 +367,5 @@ def test_a_store_that_does_not_answer_hands_nothing_out(
     b.sees("b")
     with monkeypatch.context() as broken:
         broken.setattr("jobx.actors.cluster.adoption.has_progressed", refuse)
-        assert b.looks() == Adopted()
+        assert b.looks() == Inherited()
     assert adopted(b.looks()) == [KEY]

@@ -9,7 +9,7 @@ import pytest
 from jobx import questions
 from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.codec import Answer, Ask
-from jobx.actors.bridge.ends import Site
+from jobx.actors.bridge.ends import LocalEnd
 from jobx.actors.bridge.envelope import Seal
 from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.transport import Lane
@@ -48,14 +48,14 @@ class Node:
             base,
             MemoryTransport(network, name),
             Seal(b"k" * 32, "test"),
-            Site(name, 1, "test", LONG_S),
+            LocalEnd(name, 1, "test", LONG_S),
             kinds={},
             choose=lambda _: None,
             heard=lambda lane, note: self.asking.heard(lane, note),  # type: ignore[arg-type]  # of a double
             changed=lambda lane: self.asking.changed(lane),
         )
         self.asking = Asking(self.bridge, self._answer)
-        base.elsewhere = self.bridge
+        base.placement = self.bridge
         self.bridge.open("w")
         self.bridge.connect(Lane(self.peer, "w"))
 

@@ -4,30 +4,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobx.actors.cluster.lending import DEPTH, Load, choose, offers, wants
+from jobx.actors.cluster.lending import DEPTH, NodeLoad, choose, offers, wants
 
 COUNTS = st.integers(0, 20)
-LOADS = st.builds(Load, st.integers(1, 20), COUNTS, st.booleans(), COUNTS)
+LOADS = st.builds(NodeLoad, st.integers(1, 20), COUNTS, st.booleans(), COUNTS)
 
 
 @pytest.mark.parametrize(
     ("load", "wanting", "offered"),
     [
-        (Load(4, 0), "", {}),
-        (Load(4, 0), "b", {"b": 4}),
-        (Load(4, 1), "bc", {"b": 2, "c": 1}),
-        (Load(2, 0), "bcd", {"b": 1, "c": 1, "d": 0}),
-        (Load(2, 2), "b", {"b": 0}),
-        (Load(2, 5), "b", {"b": 0}),
-        (Load(2, 0, lent=2), "b", {"b": 2}),
+        (NodeLoad(4, 0), "", {}),
+        (NodeLoad(4, 0), "b", {"b": 4}),
+        (NodeLoad(4, 1), "bc", {"b": 2, "c": 1}),
+        (NodeLoad(2, 0), "bcd", {"b": 1, "c": 1, "d": 0}),
+        (NodeLoad(2, 2), "b", {"b": 0}),
+        (NodeLoad(2, 5), "b", {"b": 0}),
+        (NodeLoad(2, 0, lent=2), "b", {"b": 2}),
     ],
 )
-def test_idle_executors_are_shared_out(load: Load, wanting: str, offered: dict[str, int]) -> None:
+def test_idle_executors_are_shared_out(
+    load: NodeLoad, wanting: str, offered: dict[str, int]
+) -> None:
     assert offers(load, list(wanting)) == offered
 
 
 @given(load=LOADS, wanting=st.sets(st.integers(0, 9)))
-def test_each_idle_executor_is_offered_once(load: Load, wanting: set[int]) -> None:
+def test_each_idle_executor_is_offered_once(load: NodeLoad, wanting: set[int]) -> None:
     found = offers(load, list(wanting))
     assert set(found) == wanting
     assert sum(found.values()) == (max(0, load.slots - load.own) if wanting else 0)
@@ -36,20 +38,20 @@ def test_each_idle_executor_is_offered_once(load: Load, wanting: set[int]) -> No
 @pytest.mark.parametrize(
     ("load", "borrowed", "is_wanted"),
     [
-        (Load(2, 0), 0, False),
-        (Load(2, 1, is_divisible=True), 0, False),
-        (Load(2, 2), 0, False),
-        (Load(2, 2, is_divisible=True), 0, True),
-        (Load(2, 2), 1, True),
-        (Load(2, 1), 1, False),
-        (Load(2, 3), 0, True),
-        (Load(2, 1, lent=2), 0, True),
-        (Load(2, 0, lent=2), 0, False),
-        (Load(2, 1, lent=1), 0, False),
+        (NodeLoad(2, 0), 0, False),
+        (NodeLoad(2, 1, is_divisible=True), 0, False),
+        (NodeLoad(2, 2), 0, False),
+        (NodeLoad(2, 2, is_divisible=True), 0, True),
+        (NodeLoad(2, 2), 1, True),
+        (NodeLoad(2, 1), 1, False),
+        (NodeLoad(2, 3), 0, True),
+        (NodeLoad(2, 1, lent=2), 0, True),
+        (NodeLoad(2, 0, lent=2), 0, False),
+        (NodeLoad(2, 1, lent=1), 0, False),
     ],
 )
 def test_a_node_wants_executors_when_its_own_have_work_and_there_is_more(
-    load: Load, borrowed: int, *, is_wanted: bool
+    load: NodeLoad, borrowed: int, *, is_wanted: bool
 ) -> None:
     assert wants(load, borrowed) == is_wanted
 
@@ -67,17 +69,17 @@ def test_a_node_wants_executors_when_its_own_have_work_and_there_is_more(
     ],
 )
 def test_idle_executors_come_first_then_those_here(own: int, used: int, place: str | None) -> None:
-    assert choose(Load(2, own), {"b": 1}, {"b": used}) == place
+    assert choose(NodeLoad(2, own), {"b": 1}, {"b": used}) == place
 
 
 @pytest.mark.parametrize(("own", "lent", "place"), [(0, 1, None), (1, 1, "b"), (0, 2, "b")])
 def test_executors_at_work_for_others_are_not_idle(own: int, lent: int, place: str | None) -> None:
-    assert choose(Load(2, own, lent=lent), {"b": 1}, {"b": 0}) == place
+    assert choose(NodeLoad(2, own, lent=lent), {"b": 1}, {"b": 0}) == place
 
 
 @given(load=LOADS, offered=st.dictionaries(st.integers(0, 5), COUNTS), data=st.data())
 def test_nobody_gets_more_than_it_offered(
-    load: Load, offered: dict[int, int], data: st.DataObject
+    load: NodeLoad, offered: dict[int, int], data: st.DataObject
 ) -> None:
     used = {lane: data.draw(COUNTS) for lane in offered}
     place = choose(load, offered, used)

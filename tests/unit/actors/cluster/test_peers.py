@@ -10,7 +10,7 @@ from thespian.actors import ActorAddress
 
 from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.codec import Offer
-from jobx.actors.bridge.ends import Site
+from jobx.actors.bridge.ends import LocalEnd
 from jobx.actors.bridge.envelope import Seal
 from jobx.actors.bridge.link import MAX_PROBE_S
 from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
@@ -106,13 +106,13 @@ class Node:
             base,
             transport,
             Seal(b"k" * 32, "test"),
-            Site(name, 1, "test"),
+            LocalEnd(name, 1, "test"),
             kinds={"work": Work},
             choose=self.peers.choose,
             heard=self.peers.heard,
             changed=self.peers.changed,
         )
-        self.peers.bridge = base.elsewhere = self.bridge
+        self.peers.bridge = base.placement = self.bridge
         self.base = base
         self.boss = base.newPrimaryActor(Boss)
 

@@ -13,13 +13,13 @@ from typing import TypeAlias
 from hypothesis import strategies as st
 
 from jobx.actors.request.decisions import (
+    Dispatch,
     Finish,
     Pace,
     PullMapper,
     RunMappers,
     RunReducer,
     Wait,
-    Work,
     chunk_of,
     decide,
 )
@@ -125,7 +125,7 @@ class Driver:
     def _clear(self) -> None:
         self.state = RequestState(PLAN)
         self.pace = Pace()
-        self.at_work: list[Work] = []
+        self.at_work: list[Dispatch] = []
         self.waiting: list[Target] = []
         self.rest: dict[int, list[Node]] = {}
 
@@ -180,7 +180,7 @@ class Driver:
                 counted[work.vertex] += 1
         assert not counted or max(counted.values()) == 1
 
-    def _end(self, work: Work) -> None:
+    def _end(self, work: Dispatch) -> None:
         if isinstance(work, PullMapper):
             self._yield_chunk(chunk_of(self.state, work), work.vertex)
         elif isinstance(work, RunReducer):
@@ -256,7 +256,7 @@ class Driver:
     def _lacks(self, payload: Payload) -> bool:
         return payload.blob is not None and payload.blob not in self.blobs
 
-    def _go_wrong(self, work: Work) -> None:
+    def _go_wrong(self, work: Dispatch) -> None:
         if self.blobs and self.luck.random() < 0.5:
             del self.blobs[self.luck.choice(sorted(self.blobs))]
             self._end(work)
@@ -283,7 +283,7 @@ class Driver:
                 )
             )
 
-    def _blob_failed(self, work: Work, vertex: int, blob: str) -> None:
+    def _blob_failed(self, work: Dispatch, vertex: int, blob: str) -> None:
         if not self.state.ready.is_awaited(blob):
             found = self.state.tree.producer_of(blob)
             assert found is not None, "nobody left the blob"

@@ -22,7 +22,7 @@ from jobx.errors import (
     NotFound,
     Overloaded,
 )
-from jobx.http.node import link
+from jobx.http.node import connection
 from jobx.http.node.client import NodeClient
 from jobx.questions import (
     PROTOCOL,
@@ -321,7 +321,7 @@ def test_reply_that_is_none_is_an_error_of_ours(
 def test_too_many_calls_are_refused(
     node: FakeNode, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "MAX_CALLS", 1)
+    monkeypatch.setattr(connection, "MAX_CALLS", 1)
 
     async def scene() -> None:
         async with served(node, path), connected(path) as client:
@@ -346,7 +346,7 @@ def test_a_reply_that_cannot_be_read_is_an_error_of_its_call_alone(path: Path) -
 
     async def scene() -> None:
         async with await asyncio.start_unix_server(serve, str(path)), connected(path) as client:
-            await until(lambda: client._link is not None)
+            await until(lambda: client._connection is not None)
             asked = [client.call(GetNode(), 5) for _ in range(3)]
             answers = await asyncio.gather(*asked, return_exceptions=True)
             assert isinstance(answers[0], FrameError)

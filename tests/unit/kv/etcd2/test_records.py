@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx.errors import EntryDamaged
-from jobx.kv.etcd2.records import Record, Step, decode, digest, encode
+from jobx.kv.etcd2.records import Record, RedoStep, decode, digest, encode
 
 STEPS = st.builds(
-    Step,
+    RedoStep,
     st.sampled_from(["set", "remove", "clear"]),
     st.text(max_size=3),
     st.text(max_size=3),

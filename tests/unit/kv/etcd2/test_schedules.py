@@ -16,7 +16,7 @@ import pytest
 
 from jobx.errors import Conflict, EntryDamaged, JobxError, OutcomeUnknown
 from jobx.kv import keys
-from jobx.kv.etcd2.calls import Look, Node, Remove, Steps, one
+from jobx.kv.etcd2.calls import Look, Remove, Steps, TreeNode, one
 from jobx.kv.etcd2.reading import Reader
 from jobx.kv.etcd2.records import Record
 from jobx.kv.etcd2.redo import Redo
@@ -241,7 +241,7 @@ def no_list(*_: object) -> Steps[bool]:
     return False
 
 
-def no_fence(reader: Reader, _: str, record: Record, node: Node) -> Steps[bool | None]:
+def no_fence(reader: Reader, _: str, record: Record, node: TreeNode) -> Steps[bool | None]:
     guard = yield from one(Look(reader._names.path(record.guard)))
     if guard.index:
         return True

@@ -6,8 +6,8 @@ import pytest
 
 from jobx.errors import JobxError, OutcomeUnknown, StoreUnavailable
 from jobx.kv.etcd2.calls import Call, Look, Write
-from jobx.kv.etcd2.records import Step
-from jobx.kv.etcd2.units import plan
+from jobx.kv.etcd2.records import RedoStep
+from jobx.kv.etcd2.units import writes_of
 from jobx.kv.net_effect import play
 from jobx.kv.store import Create, Delete, DeletePrefix, Put, Replace, Unit
 from tests.support.v2_model import Party, Server, run
@@ -34,16 +34,16 @@ FINISH: Unit = [
 
 
 def test_an_acceptance_writes_its_marker_and_its_key_before_its_event() -> None:
-    wanted = plan(play(ACCEPT))
+    wanted = writes_of(play(ACCEPT))
     assert wanted.asked == {}
     assert wanted.first == {"open/n/w/1": b"o", "idempotency/w/j/k": b"i"}
     assert wanted.taken == {"idempotency/w/j/k"}
     assert (wanted.guard, wanted.revision, wanted.value) == ("requests/w/1/log/0", 0, b"0")
-    assert wanted.rest == (Step("set", "entities/request/w/1", "e"),)
+    assert wanted.rest == (RedoStep("set", "entities/request/w/1", "e"),)
 
 
 def test_an_end_asks_nobody_and_removes_last_what_leads_to_it() -> None:
-    wanted = plan(play(FINISH))
+    wanted = writes_of(play(FINISH))
     assert (wanted.asked, wanted.first) == ({}, {})
     assert [(step.kind, step.key.split("/")[0]) for step in wanted.rest] == [
         ("set", "entities"),
@@ -54,7 +54,7 @@ def test_an_end_asks_nobody_and_removes_last_what_leads_to_it() -> None:
 
 
 def test_a_marker_that_moves_waits_for_nothing_and_is_there_before_the_old_one_goes() -> None:
-    wanted = plan(play(ADOPT))
+    wanted = writes_of(play(ADOPT))
     assert wanted.first == {}
     assert [(step.kind, step.key) for step in wanted.rest] == [
         ("set", "entities/request/w/1"),
@@ -88,13 +88,13 @@ def test_an_adoption_that_did_not_happen_blocks_no_event() -> None:
 def test_the_guard_is_the_last_key_that_a_condition_is_about(
     unit: Unit, guard: str | None, asked: dict[str, int]
 ) -> None:
-    wanted = plan(play(unit))
+    wanted = writes_of(play(unit))
     assert (wanted.guard, wanted.asked) == (guard, asked)
 
 
 def test_what_is_cleared_leaves_what_the_unit_writes_there() -> None:
-    wanted = plan(play([DeletePrefix("a/"), Put("a/b", b""), Create("c", b"")]))
-    assert wanted.rest == (Step("clear", "a/", kept=("a/b",)), Step("set", "a/b", ""))
+    wanted = writes_of(play([DeletePrefix("a/"), Put("a/b", b""), Create("c", b"")]))
+    assert wanted.rest == (RedoStep("clear", "a/", kept=("a/b",)), RedoStep("set", "a/b", ""))
 
 
 class Failing(Server):

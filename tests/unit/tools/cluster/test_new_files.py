@@ -10,12 +10,12 @@ from jobx.actors.cluster import membership
 from jobx.actors.cluster.identity import secret_of
 from jobx.config import ClusterSettings
 from jobx.errors import AlreadyExists
-from jobx.tools.cluster.new_files import KEY_FILE, Plan, write
+from jobx.tools.cluster.new_files import KEY_FILE, NewCluster, write
 
 CONF = Path(__file__).parents[4] / "conf" / "three-hosts"
 HOSTS = {"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}
 STORE = "etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379"
-PLAN = Plan("jobx", HOSTS, STORE, "file:///mnt/blobs")
+PLAN = NewCluster("jobx", HOSTS, STORE, "file:///mnt/blobs")
 
 
 def test_the_secret_is_for_its_owner_alone(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_a_node_accepts_its_settings(tmp_path: Path, node_id: str) -> None:
 def test_a_secret_that_is_there_is_kept(tmp_path: Path) -> None:
     write(PLAN, tmp_path)
     secret = (tmp_path / KEY_FILE).read_text()
-    more = Plan("jobx", {"d": "10.0.0.4"}, STORE, "file:///mnt/blobs")
+    more = NewCluster("jobx", {"d": "10.0.0.4"}, STORE, "file:///mnt/blobs")
     assert write(more, tmp_path) == [tmp_path / "d.toml"]
     assert (tmp_path / KEY_FILE).read_text() == secret
 

@@ -38,14 +38,14 @@ class _Open(NamedTuple):
     waits: bool
 
 
-class Link(asyncio.Protocol):
+class NodeConnection(asyncio.Protocol):
     """One connection: sends calls, matches answers to them. Never used again once lost.
 
     Args:
         forget: Told when the connection is lost, and why, before its calls are settled.
     """
 
-    def __init__(self, forget: Callable[[Link, str], None]) -> None:
+    def __init__(self, forget: Callable[[NodeConnection, str], None]) -> None:
         self.lost = asyncio.Event()
         self.pid = 0
         self.fault = "it closed the connection"
