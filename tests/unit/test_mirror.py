@@ -84,6 +84,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/unit/actors/egress/test_signing.py": ("webhooks",),
     "tests/unit/actors/egress/writers/test_registry.py": ("actors/egress/writers/*", "writers"),
     "tests/unit/actors/gateway/test_submitting.py": ("actors/gateway/finding",),
+    "tests/unit/actors/inspection/test_trace.py": ("actors/inspection/trace_log",),
     "tests/unit/actors/request/test_state_of_trees.py": ("actors/request/*",),
     "tests/unit/actors/runtime/test_engine_mail.py": ("actors/runtime/*",),
     "tests/unit/handlers/authoring/test_source.py": ("handlers/authoring/*",),

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from jobx import model, values
-from jobx.actors.inspection import trace
+from jobx.actors.inspection import trace, trace_log
 from jobx.actors.request.events import (
     Accepted,
     Adopted,
@@ -378,7 +378,7 @@ def test_output_beyond_what_a_trace_may_hold_is_had_by_invocation(
 ) -> None:
     counted = structs.replace(COUNTED, notes={1: {"output": "a" * 90}, 2: {"output": "b" * 90}})
     store = _store(ACCEPTED, MAPPED, SPLIT, counted)
-    monkeypatch.setattr(trace, "TEXT_BYTES", 150)
+    monkeypatch.setattr(trace_log, "TEXT_BYTES", 150)
     nodes = {n.invocation_id: n.output for n in _all(_root(store))}
-    assert (nodes["m1"], nodes["m2"]) == ("a" * 90, trace.LEFT_OUT)
+    assert (nodes["m1"], nodes["m2"]) == ("a" * 90, trace_log.LEFT_OUT)
     assert trace.invocation(store, "flow", "r1", "m2").output == "b" * 90
