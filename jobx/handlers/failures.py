@@ -76,7 +76,7 @@ def over_time(limit_s: float) -> HandlerTimeout:
     return HandlerTimeout(f"the invocation took longer than its time limit of {limit_s:g} s")
 
 
-class RunError(Exception):
+class RunError(ValueError):
     """A program that a handler ran ended with another code than expected."""
 
 

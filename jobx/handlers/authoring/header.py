@@ -26,7 +26,7 @@ from jobx.errors import InvalidInput, TooLarge
 #: Largest header, with its description. It is far below a source, because YAML is slow to read.
 MAX_HEADER_BYTES: Final = 64 << 10
 
-_MARK: Final = re.compile(r"^\*\*(\w*)$", re.MULTILINE)
+_MARK: Final = re.compile(r"^[ \t]*\*\*(\w*)[ \t]*$", re.MULTILINE)
 _STARRED: Final = re.compile(r"\s*\*( |$)")
 _NOT_CODE: Final = frozenset({tokenize.COMMENT, tokenize.NL, tokenize.ENCODING})
 
@@ -58,7 +58,7 @@ def read(where: str, source_type: str, text: str) -> tuple[str, dict[str, Any]]:
     if mark is None:
         reason = "needs a line '**', '**yaml' or '**json' between description and metadata"
         raise InvalidInput(f"{where}, header", repr(header[-60:]), reason)
-    metadata = _parse(f"{where}, metadata", mark[1] or "yaml", header[mark.end() :])
+    metadata = _parse(f"{where}, metadata", mark[1].lower() or "yaml", header[mark.end() :])
     return header[: mark.start()].strip(), metadata
 
 

@@ -10,6 +10,7 @@ from jobx.errors import EntryDamaged, InvalidInput, JobxError, NotFound
 from jobx.handlers.authoring import checks
 from jobx.handlers.languages.base import Checked
 from jobx.handlers.scope.arguments import Takes
+from jobx.handlers.scope.mr_form import is_mr_form
 from jobx.kv.entities.entities import WorkflowSnapshot
 
 _log = logging.getLogger(__name__)
@@ -82,9 +83,10 @@ class Planner:
 
     def takes(self, handler: model.Handler) -> Takes | None:
         """Return the arguments that a mapper takes, None if its header does not say."""
-        if not handler.argument_spec:
+        spec = handler.argument_spec
+        if not spec or is_mr_form(handler.source_type, handler.handler_type, spec):
             return None
         try:
-            return Takes(handler.argument_spec, self._checked(handler).optional)
+            return Takes(spec, self._checked(handler).optional)
         except InvalidInput:  # its language, or the version of it, is unknown to this node
             return None

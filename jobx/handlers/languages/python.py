@@ -23,6 +23,7 @@ from types import GeneratorType
 from typing import Any, Final
 
 from jobx.handlers.failures import Misuse, shorten, show_source
+from jobx.handlers.languages import python_mr
 from jobx.handlers.languages import python_source as source
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, yielded
 from jobx.handlers.languages.guests import Guests
@@ -30,6 +31,7 @@ from jobx.handlers.languages.python_self_contained import is_self_contained
 from jobx.handlers.languages.python_source import HANDLER, Definition, Outline
 from jobx.handlers.markers import Map, Return
 from jobx.handlers.scope import arguments as args
+from jobx.handlers.scope import mr_form
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope
 from jobx.values import Key, Value
@@ -72,17 +74,23 @@ class Python:
             BaseException: Whatever its top level raises.
         """
         name, handler_type = handler["name"], handler["handler_type"]
+        spec = handler.get("argument_spec") or ()
+        is_of_mr = mr_form.is_mr_form(handler["source_type"], handler_type, spec)
         outline = source.parse(handler["source_code"], name)
+        if is_of_mr:
+            python_mr.rename(outline.module)
         checked = _checked(outline, handler_type)
         code = source.compiled(outline, name, handler_type)
         show_source(name, handler["source_code"])
-        names = scope.names(name)
+        names = scope.names(name) | (mr_form.names(scope) if is_of_mr else {})
         is_alone = not scope.own and is_self_contained(outline.module, names)
         exec(code, names)  # noqa: S102 - this is what an executor is for
         defined: Any = names[HANDLER]
         run = _giving(defined, outline, handler_type)
-        if handler_type == "mapper":
-            run = _mapper(run, outline.definition, checked, handler.get("argument_spec") or ())
+        if is_of_mr and outline.definition is None:
+            run = mr_form.listed(run, handler_type)
+        elif handler_type == "mapper":
+            run = _mapper(run, outline.definition, checked, () if is_of_mr else spec)
         else:
             run = _over_keys(run) if checked.per_key else _over_results(run)
         per_key = checked.per_key or handler.get("per_key", False)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib
 import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
 from jobx.errors import StoreUnavailable
 from jobx.handlers.failures import Misuse, describe, shorten
+from jobx.handlers.scope import mr_modules
 from jobx.system.errors import is_own_lack
 
 #: Stands in place of a workflow: all workflows without their own factory.
@@ -35,6 +36,7 @@ class HandlerDefinition:
         source_code: Its source.
         version: Its version.
         secrets: The secrets of the settings, by name.
+        argument_spec: Name and type of each argument.
     """
 
     workflow_name: str
@@ -44,6 +46,23 @@ class HandlerDefinition:
     source_code: str
     version: str
     secrets: Mapping[str, str] = field(repr=False)
+    argument_spec: Sequence[Sequence[str]] = ()
+
+    @property
+    def name(self) -> str:
+        """The handler's name, as mr called it."""
+        return self.handler_name
+
+
+class Workflow(str):
+    """The argument of ``get_handler_scope_factory``: the name, which mr had as an attribute."""
+
+    __slots__ = ()
+
+    @property
+    def workflow_name(self) -> str:
+        """The name."""
+        return str(self)
 
 
 class ScopeFactories:
@@ -57,6 +76,7 @@ class ScopeFactories:
     def __init__(self, paths: Mapping[str, str], secrets: Mapping[str, str]) -> None:
         self._paths = paths
         self._secrets = MappingProxyType(dict(secrets))
+        self._of_workflows: dict[tuple[str, str], Any] = {}
 
     def names(self, handler: Mapping[str, Any], reserved: Collection[str]) -> ScopeNames:
         """Return the names that a handler's factory adds; none without a factory.
@@ -88,16 +108,16 @@ class ScopeFactories:
     def _make(self, path: str, *, is_shared: bool) -> Callable[[Mapping[str, Any]], ScopeNames]:
         """Return a function of ``load`` frames that calls a factory of either style."""
         module, _, name = path.partition(":")
+        mr_modules.offer()
         factory: Any = getattr(importlib.import_module(module), name)
         if hasattr(factory, _OLD_STYLE):
-            return lambda handler: self._call_old(factory, handler)
+            return lambda handler: self._call_old(path, factory, handler)
         if is_shared:
             raise TypeError(f"for all workflows it must have {_OLD_STYLE}, which is told which")
         return lambda handler: factory(handler["name"], self._secrets)
 
-    def _call_old(self, factory: Any, handler: Mapping[str, Any]) -> ScopeNames:
-        instance = factory() if isinstance(factory, type) else factory
-        of_workflow = instance.get_handler_scope_factory(handler["workflow"])
+    def _call_old(self, path: str, factory: Any, handler: Mapping[str, Any]) -> ScopeNames:
+        of_workflow = self._of_workflow(path, factory, handler["workflow"])
         if of_workflow is None:
             return {}
         names: ScopeNames = of_workflow.get_scope(
@@ -109,9 +129,18 @@ class ScopeFactories:
                 source_code=handler["source_code"],
                 version=handler["version"],
                 secrets=self._secrets,
+                argument_spec=handler.get("argument_spec") or (),
             )
         )
         return names
+
+    def _of_workflow(self, path: str, factory: Any, workflow: str) -> Any:
+        """Return what a factory has for a workflow; it is asked once in each executor, as by mr."""
+        key = (path, workflow)
+        if key not in self._of_workflows:
+            instance = factory() if isinstance(factory, type) else factory
+            self._of_workflows[key] = instance.get_handler_scope_factory(Workflow(workflow))
+        return self._of_workflows[key]
 
 
 def _told(error: BaseException) -> str:

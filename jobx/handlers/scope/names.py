@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import time
-import traceback
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from jobx import values
 from jobx.handlers.markers import Map, Return
 from jobx.handlers.pairs.grouping import snapshot
 from jobx.handlers.scope import programs
+from jobx.handlers.scope.author_log import AuthorLog, Notify
 from jobx.handlers.scope.invocation import Invocation
 from jobx.values import Value
 
@@ -155,9 +156,16 @@ class Scope:
         env: Mapping[str, str] | None = None,
     ) -> str:
         """Run a program and return its output; see ``programs.run``."""
+        environ = {**os.environ, **(env or {})}
+        done = programs.run(
+            cmd, input_data, success_code, env=environ, limit_s=self.limit_s(), note=self.write
+        )
+        return programs.text(done.stdout)
+
+    def limit_s(self) -> float | None:
+        """Return the seconds that the current invocation still has; None: it has no limit."""
         remaining_s = self.at_work().deadline - time.monotonic()
-        limit_s = None if math.isinf(remaining_s) else max(remaining_s, 0.0)
-        return programs.run(cmd, input_data, success_code, env, limit_s=limit_s, note=self.write)
+        return None if math.isinf(remaining_s) else max(remaining_s, 0.0)
 
 
 class RequestContext:
@@ -221,71 +229,6 @@ class InvocationContext:
     def remaining_s(self) -> float:
         """Return the seconds until the time limit ends the invocation; may be infinite."""
         return self._scope.at_work().deadline - time.monotonic()
-
-
-class AuthorLog:
-    """LOG: lines in the captured output, with the methods of a logger.
-
-    Args:
-        take: Called with a level and a message.
-    """
-
-    def __init__(self, take: Callable[[str, str], None]) -> None:
-        self._take = take
-
-    def debug(self, message: object, *args: object) -> None:
-        """Write a line of level DEBUG."""
-        self._line("DEBUG", message, args)
-
-    def info(self, message: object, *args: object) -> None:
-        """Write a line of level INFO."""
-        self._line("INFO", message, args)
-
-    def warning(self, message: object, *args: object) -> None:
-        """Write a line of level WARNING."""
-        self._line("WARNING", message, args)
-
-    def error(self, message: object, *args: object) -> None:
-        """Write a line of level ERROR."""
-        self._line("ERROR", message, args)
-
-    def critical(self, message: object, *args: object) -> None:
-        """Write a line of level CRITICAL."""
-        self._line("CRITICAL", message, args)
-
-    def exception(self, message: object, *args: object) -> None:
-        """Write a line of level ERROR and the traceback of the exception at hand."""
-        self._line("ERROR", message, args, traceback.format_exc())
-
-    def _line(self, level: str, message: object, args: tuple[object, ...], more: str = "") -> None:
-        self._take(level, f"{_filled(message, args)}\n{more}".rstrip("\n"))
-
-
-class Notify(AuthorLog):
-    """NOTIFY, EMAIL, HTTP: like LOG, but notifications are sent when the invocation has ended.
-
-    Args:
-        channel: The name of the channel.
-        at_work: Returns the current invocation.
-    """
-
-    def __init__(self, channel: str, at_work: Callable[[], Invocation]) -> None:
-        super().__init__(lambda _, __: None)
-        self._channel = channel
-        self._at_work = at_work
-
-    def _line(self, level: str, message: object, args: tuple[object, ...], more: str = "") -> None:
-        text = _filled(message, args)
-        self._at_work().tell(self._channel, level.lower(), str(message), text, more)
-
-
-def _filled(message: object, args: tuple[object, ...]) -> str:
-    """Return a message with its arguments; like a logger, never fail on a mismatch."""
-    template = str(message)
-    try:
-        return template % args if args else template
-    except (TypeError, ValueError):
-        return f"{template} {args!r}"
 
 
 def join(*parts: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -17,18 +16,18 @@ def run(
     cmd: str | Sequence[str],
     input_data: str | bytes | None,
     success_code: int | None,
-    env: Mapping[str, str] | None,
     *,
+    env: Mapping[str, str],
     limit_s: float | None,
     note: Callable[[str], None],
-) -> str:
-    """Run a program without a shell and return its output.
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a program without a shell.
 
     Args:
         cmd: Program and arguments; a text is split like a shell command.
         input_data: Its standard input.
         success_code: The exit code of success; None accepts any.
-        env: Variables in addition to the environment.
+        env: Its whole environment.
         limit_s: Seconds after which it is killed; None means never.
         note: Called with its standard error.
 
@@ -43,14 +42,19 @@ def run(
             input=input_data.encode() if isinstance(input_data, str) else input_data or b"",
             capture_output=True,
             check=False,
-            env={**os.environ, **(env or {})},
+            env=env,
             timeout=limit_s,
         )
     except subprocess.TimeoutExpired as error:
         raise HandlerTimeout(f"{argv[0]} was still running at the time limit") from error
-    complaints = done.stderr.decode("utf-8", "replace")
+    complaints = text(done.stderr)
     note(complaints)
     if success_code is not None and done.returncode != success_code:
         tail = complaints[-_STDERR_SHOWN:]
         raise RunError(f"{argv[0]} ended with code {done.returncode}: {tail}".rstrip(": "))
-    return done.stdout.decode("utf-8", "replace")
+    return done
+
+
+def text(output: bytes) -> str:
+    """Return the output of a program as text."""
+    return output.decode("utf-8", "replace")
