@@ -7,18 +7,22 @@ and the common options of ``jobx``.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
+from itertools import chain, islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import click
 
-from jobx import meanings, printable
+from jobx import config_loading, meanings, printable
+from jobx.errors import JobxError
 from jobx.tools import cli
+from jobx.tools.serving import background
 
 Words: TypeAlias = list[str]
 #: Takes the arguments of a script; returns the commands that do its work, one after the other.
@@ -51,15 +55,24 @@ def _run(words: Words) -> None:
             raise
 
 
-def _same(*words: str) -> Script:
-    """Return a script that is a command with the same arguments."""
-    return lambda given: [[*words, *given]]
+def _same(*words: str, **options: str) -> Script:
+    """Return a script that is a command, with some options under other names.
 
-
-def _renamed(*words: str, **options: str) -> Script:
-    """Return a script that is a command with some options under other names."""
+    As ``argparse`` did, it takes long options cut short, and short ones together.
+    """
     names = {f"--{old}" if len(old) > 1 else f"-{old}": new for old, new in options.items()}
-    return lambda given: [[*words, *(names.get(word, word) for word in given)]]
+    return lambda given: [[*words, *chain.from_iterable(_new(word, names) for word in given)]]
+
+
+def _new(word: str, names: Mapping[str, str]) -> Words:
+    """Return a word of the command line with the new names of options."""
+    if not word.startswith("--"):
+        letters = [f"-{letter}" for letter in word[1:]] if word.startswith("-") else []
+        known = letters and all(letter in names for letter in letters)
+        return [names[letter] for letter in letters] if known else [word]
+    name, equals, value = word.partition("=")
+    old = [one for one in names if one.startswith(name)]
+    return [f"{names[old[0]]}{equals}{value}"] if len(name) > 2 and len(old) == 1 else [word]
 
 
 def _gone(instead: str) -> Script:
@@ -74,32 +87,47 @@ def _list_steps(given: Words) -> list[Words]:
     return [["step", "list", *given, "--by", order] for order in orders]
 
 
-def _create_handler(given: Words) -> list[Words]:
-    """Return the command; the original's word for any node was ``none``."""
-    pairs = zip(["", *given], given, strict=False)
-    options = ("-r", "--capability")
-    words = ["general" if word == "none" and before in options else word for before, word in pairs]
-    return [["handler", "create", *words]]
-
-
 def _create_request(given: Words) -> list[Words]:
-    parser = argparse.ArgumentParser("mr_kv_request_create", allow_abbrev=False)
-    parser.add_argument("workflow")
-    parser.add_argument("job")
-    parser.add_argument("-a", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
-    parser.add_argument("-c", metavar="CONTEXT", help="a map, as JSON")
+    parser = argparse.ArgumentParser("mr_kv_request_create", add_help=False)
+    parser.add_argument("-a", "--argument", nargs=2, action="append", default=[])
+    parser.add_argument("-c", "--context")
     asked, others = parser.parse_known_args(given)
-    words = ["run", f"{asked.workflow}/{asked.job}", *others]
-    for name, value in asked.a:
+    names, options = _parted(others, "run")
+    words = ["run", "/".join(names[:2]), *names[2:], *options]
+    for name, value in asked.argument:
         # Values were always text; the handler's argument spec casts them.
         words += ["-a", f"{name}={json.dumps(value)}"]
-    return [[*words, "--context", asked.c] if asked.c else words]
+    return [[*words, "--context", asked.context] if asked.context else words]
+
+
+def _clean_up(given: Words) -> list[Words]:
+    words = [*chain.from_iterable(_new(word, {"-s": "--simulate"}) for word in given)]
+    names, _ = _parted(words, "request", "cleanup")
+    if len(names) == 1:  # the command would remove all that have ended
+        raise click.UsageError(f"needs a request's id; all: jobx request cleanup {names[0]}")
+    return [["request", "cleanup", *words]]
 
 
 def _draw_graph(given: Words) -> list[Words]:
-    if len(given) < 2:
-        return [["request", "graph", *given]]
-    return [["request", "graph", *given, "-o", f"request-{given[1]}.dot"]]
+    names, _ = _parted(given, "request", "graph")
+    output = ["-o", f"request-{names[1]}.dot"] if len(names) > 1 else []
+    return [["request", "graph", *given, *output]]
+
+
+def _parted(given: Words, name: str, *path: str) -> tuple[Words, Words]:
+    """Return the arguments among the words for a command, and its options with their values."""
+    command = getattr(importlib.import_module(f"jobx.tools.commands.{name}"), name)
+    for inner in path:
+        command = command.commands[inner]
+    options = [one for one in command.params if isinstance(one, click.Option) and not one.is_flag]
+    valued = {name for option in options for name in option.opts}
+    parted: tuple[Words, Words] = ([], [])
+    words = iter(given)
+    for word in words:
+        parted[word.startswith("-")].append(word)
+        if word in valued:
+            parted[1].extend(islice(words, 1))
+    return parted
 
 
 def _listen(given: Words) -> list[Words]:
@@ -108,12 +136,23 @@ def _listen(given: Words) -> list[Words]:
     return [["notify", "listen", "--host", host, "--port", port, *given]]
 
 
-def _serve(log_path: str) -> Script:
-    def serve(given: Words) -> list[Words]:
-        set_defaults(os.environ, log_path)
-        return [["serve", *given]]
+def _serve(given: Words) -> list[Words]:
+    set_defaults(os.environ, "")
+    return [["serve", *given]]
 
-    return serve
+
+def _serve_in_background(given: Words) -> list[Words]:
+    """Start the server, whose script ended as soon as that was in the background."""
+    set_defaults(os.environ, LOG_PATH)
+    try:
+        log_path = config_loading.load(None, os.environ).node.log_path
+        process_id, code = background.serve(given, os.environ, log_path)
+    except JobxError as error:
+        sys.exit(cli.report(error))
+    if code == meanings.OK:
+        told = f" and writes to {log_path}" if log_path else ""
+        click.echo(f"process {process_id} serves{told}; kill {process_id} stops it")
+    sys.exit(code)
 
 
 def set_defaults(environ: MutableMapping[str, str], log_path: str) -> None:
@@ -128,6 +167,9 @@ def set_defaults(environ: MutableMapping[str, str], log_path: str) -> None:
 _NO_INVOCATION: Final = "mr_kv_request_create; an invocation is part of a request, and never alone"
 _MAPPED_STEPS: Final = "mappers say at run time which step they map to"
 
+#: What a step binds, in the words of mr and of now.
+_ROLES: Final = (("map", "mapper"), ("combine", "combiner"), ("reduce", "reducer"))
+
 SCRIPTS: Final[Mapping[str, Script]] = MappingProxyType(
     {
         "mr_kv_workflow_create": _same("workflow", "create"),
@@ -141,15 +183,20 @@ SCRIPTS: Final[Mapping[str, Script]] = MappingProxyType(
         "mr_kv_step_get": _same("step", "get"),
         "mr_kv_step_list": _list_steps,
         "mr_kv_step_delete": _same("step", "delete"),
-        "mr_kv_step_set_handler": _same("step", "set-handler"),
-        "mr_kv_step_update_handlers": _renamed(
+        "mr_kv_step_set_handler": _same(
+            *("step", "set-handler"),
+            **{f"{old}-handler-name": f"--{new}" for old, new in _ROLES},
+        ),
+        "mr_kv_step_update_handlers": _same(
             "step", "update-handlers", s="--simulate", **{"simulate-only": "--simulate"}
         ),
-        "mr_kv_handler_create": _create_handler,
+        "mr_kv_handler_create": _same(
+            "handler", "create", **{"required-capability": "--capability"}
+        ),
         "mr_kv_handler_get": _same("handler", "get"),
         "mr_kv_handler_list": _same("handler", "list"),
         "mr_kv_handler_delete": _same("handler", "delete"),
-        "mr_kv_handler_store": _renamed(
+        "mr_kv_handler_store": _same(
             "handler",
             "sync",
             s="--simulate",
@@ -159,7 +206,7 @@ SCRIPTS: Final[Mapping[str, Script]] = MappingProxyType(
         ),
         "mr_kv_request_create": _create_request,
         "mr_kv_request_get": _same("request", "get"),
-        "mr_kv_request_cleanup": _renamed("request", "cleanup", s="--simulate"),
+        "mr_kv_request_cleanup": _clean_up,
         "mr_kv_invocation_create": _gone(_NO_INVOCATION),
         "mr_kv_invocation_get": _same("invocation", "get"),
         "mr_get_invocation_flat_list": _same("request", "trace"),
@@ -170,7 +217,7 @@ SCRIPTS: Final[Mapping[str, Script]] = MappingProxyType(
         "mr_kv_t_mapped_steps_add": _gone(_MAPPED_STEPS),
         "mr_kv_t_mapped_steps_create.obs": _gone(_MAPPED_STEPS),
         "mr_kv_t_mapped_steps_get.obs": _gone(_MAPPED_STEPS),
-        "mr_start_gunicorn_dev": _serve(""),
-        "mr_start_gunicorn_prod": _serve(LOG_PATH),
+        "mr_start_gunicorn_dev": _serve,
+        "mr_start_gunicorn_prod": _serve_in_background,
     }
 )

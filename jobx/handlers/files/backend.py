@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import BinaryIO, Final, Literal, Protocol
@@ -17,6 +17,8 @@ WORKING: Final = "working"
 BLOBS: Final = "blobs"
 TEMPORARY: Final = "temporary"
 _COPY_BYTES: Final = 1 << 20
+#: What a stat has.
+_KEYS: Final = ("name", "type", "size", "modified_at", "st_mode", "ctime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,8 @@ class Stat:
         type: ``file`` or ``directory``.
         size: Bytes of a file, 0 for a folder.
         modified_at: When it was last written, or None if the store does not know.
+
+    Handlers in the form of mr find them by name, too: ``stat["size"]``.
     """
 
     name: str
@@ -44,6 +48,29 @@ class Stat:
     def is_folder(self) -> bool:
         """Whether it is a folder."""
         return self.type == "directory"
+
+    @property
+    def ctime(self) -> float | None:
+        """``modified_at``, as mr called it."""
+        return self.modified_at
+
+    def __getitem__(self, name: str) -> object:
+        """Return an attribute; raises KeyError."""
+        if name not in _KEYS:
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the attributes."""
+        return iter(_KEYS)
+
+    def keys(self) -> Sequence[str]:
+        """Return the names of the attributes."""
+        return _KEYS
+
+    def get(self, name: str, default: object = None) -> object:
+        """Return an attribute, or ``default`` if there is none of that name."""
+        return self[name] if name in _KEYS else default
 
 
 class Draft(Protocol):

@@ -17,7 +17,8 @@ _PREFERENCE: Final = re.compile(
     rf"\s*({_NAME})(?:\s*=\s*({_WORD}))?(?:\s*;\s*{_NAME}(?:\s*=\s*{_WORD})?)*\s*(?:,|$)"
 )
 _KEY: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
-_BOOLEANS: Final = {"true": True, "false": False}
+#: In any case, since programs write theirs in several ways.
+_BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 
 
 class WaitPreference(msgspec.Struct, frozen=True):
@@ -113,15 +114,17 @@ def check_query(req: Request, *known: str) -> None:
 def flag(req: Request, name: str) -> bool | None:
     """Return a parameter that is ``true`` or ``false``, or None where it is missing.
 
+    ``1`` and ``yes``, ``0`` and ``no`` say the same.
+
     Raises:
         InvalidInput: It is something else.
     """
     text: str | None = req.get_param(name)
     if text is None:
         return None
-    if text not in _BOOLEANS:
+    if text.lower() not in _BOOLEANS:
         raise InvalidInput(f"query parameter {name}", repr(text)[:80], "must be true or false")
-    return _BOOLEANS[text]
+    return _BOOLEANS[text.lower()]
 
 
 def page_limit(req: Request, most: int, default: int = 100) -> int:

@@ -61,7 +61,7 @@ def create(
         "source_type": source_type,
         "source_code": _read_source(f"handler {workflow}/{name}"),
         "argument_spec": arguments,
-        "required_capability": capability,
+        "required_capability": source.GENERAL if capability == "none" else capability,
     }
     entity = model.convert(model.Handler, f"handler {workflow}/{name}", fields)
     source.check(entity)

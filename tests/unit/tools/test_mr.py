@@ -53,6 +53,10 @@ def test_every_script_is_installed() -> None:
         ("mr_kv_job_create w j d s", "job create w j d s"),
         ("mr_kv_step_set_handler w s -m a -r b", "step set-handler w s -m a -r b"),
         (
+            "mr_kv_step_set_handler w s --map-handler-name a --combine-handler-name=b --red c",
+            "step set-handler w s --mapper a --combiner=b --reducer c",
+        ),
+        (
             "mr_kv_step_update_handlers w mapper a b -s",
             "step update-handlers w mapper a b --simulate",
         ),
@@ -66,10 +70,12 @@ def test_every_script_is_installed() -> None:
             "handler sync w p --simulate --force",
         ),
         (
-            "mr_kv_handler_create w none d python mapper -a n int -r none",
-            "handler create w none d python mapper -a n int -r general",
+            "mr_kv_handler_create w n d python mapper --argument n int --required-capability none",
+            "handler create w n d python mapper --argument n int --capability none",
         ),
+        ("mr_kv_handler_store -sf w p", "handler sync --simulate --force w p"),
         ("mr_kv_request_cleanup w r -s", "request cleanup w r --simulate"),
+        ("mr_draw_invocation_graph --data d w r", "request graph --data d w r -o request-r.dot"),
         ("mr_get_invocation_flat_list w r", "request trace w r"),
         ("mr_get_invocation_graph w r", "request trace --detail w r"),
         ("mr_draw_invocation_graph w r", "request graph w r -o request-r.dot"),
@@ -78,6 +84,8 @@ def test_every_script_is_installed() -> None:
         ("mr_kv_request_create w j -a n 5 --json", 'run w/j --json -a n="5"'),
         ("mr_kv_request_create w j -a a b -a c d", 'run w/j -a a="b" -a c="d"'),
         ("mr_kv_request_create w j -c {}", "run w/j --context {}"),
+        ("mr_kv_request_create --data d w j --context {}", "run w/j --data d --context {}"),
+        ("mr_kv_request_create w j --argument a b --json", 'run w/j --json -a a="b"'),
     ],
 )
 def test_script_is_a_command(words: str, command: str, script: Mr) -> None:

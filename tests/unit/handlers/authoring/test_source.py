@@ -44,6 +44,7 @@ def test_parse_gives_the_handler_with_its_whole_source() -> None:
         ("python", '#!/usr/bin/env python\n# coding: utf-8\n"""One.\n\n**\na: 1\n"""\n'),
         ("python", '"""One.\n**\na: 1\n# \\w"""'),
         ("python", "'One.\\n**\\na: 1'"),
+        ("python", '"""One.\n **JSON \n{"a": 1}"""'),
         ("python", '"""\n    One.\n    **json\n    {"a": 1}\n"""\nthis is not python'),
         ("javascript", "// One.\n// **\n// a: 1\nrest"),
         ("javascript", "#!/usr/bin/env node\n\n/* One.\n   **\n   a: 1\n*/"),

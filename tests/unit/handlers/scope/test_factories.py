@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,12 +9,15 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from jobx.errors import StoreUnavailable
 from jobx.handlers.failures import Misuse, describe
+from jobx.handlers.scope import mr_modules
 from jobx.handlers.scope.factories import HandlerDefinition, ScopeFactories
 from jobx.handlers.scope.names import Scope
 from tests.support import frames
+from tests.support.frames import load
 from tests.support.guests import hosting, pairs, run
 
 SECRETS = {"token": "s3cret"}
@@ -78,6 +82,46 @@ def test_a_factory_in_the_style_of_mr_is_asked_for_the_workflow(
 def test_a_factory_in_the_style_of_mr_may_have_nothing_for_a_workflow(site: Any) -> None:
     site.old = OldStyle
     assert names("* site_scope:old", workflow="other") == {}
+
+
+WRITTEN_FOR_MR = """
+import mr.handlers.scope
+
+MADE = []
+
+
+class WorkflowScopeFactory(mr.handlers.scope.WorkflowScopeFactory):
+    def __init__(self):
+        MADE.append("workflows")
+
+    def get_handler_scope_factory(self, workflow):
+        return _HandlerScopeFactory(workflow)
+
+
+class _HandlerScopeFactory(mr.handlers.scope.HandlerScopeFactory):
+    def __init__(self, workflow):
+        MADE.append(workflow.workflow_name)
+
+    def get_scope(self, handler_definition):
+        fields = ("name", "version", "source_type", "source_code", "argument_spec")
+        return {"GIVEN": [getattr(handler_definition, name) for name in fields]}
+"""
+
+
+def test_a_factory_written_for_mr_is_made_once_for_a_workflow(site: Any) -> None:
+    mr_modules.offer()
+    exec(WRITTEN_FOR_MR, vars(site))  # noqa: S102 - it is our own text
+    factories = ScopeFactories({"*": "site_scope:WorkflowScopeFactory"}, {})
+    handler = asdict(load("m", "mapper", "yield", argument_spec=[("arguments", "list")]))
+    found = [factories.names(handler, ()) for _ in range(2)]
+    assert found == [{"GIVEN": ["m", "m", "python", "yield", [("arguments", "list")]]}] * 2
+    assert site.MADE == ["workflows", "w"]
+
+
+def test_only_the_modules_of_mr_that_exist_here_can_be_imported() -> None:
+    mr_modules.offer()
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'mr\.config'"):
+        importlib.import_module("mr.config")
 
 
 def test_a_definition_shows_no_secret(site: Any) -> None:
