@@ -37,6 +37,7 @@ HandlerType = Literal["mapper", "combiner", "reducer"]
 ArgumentType = Literal["str", "int", "float", "bool", "bytes", "list", "dict", "any"]
 RequestState = Literal["running", "succeeded", "failed", "cancelled"]
 DeliveryState = Literal["pending", "delivered", "given_up"]
+WhenUnavailable = Literal["refuse", "wait"]
 
 _NAME: Final = re.compile(NAME_PATTERN)
 _NAME_REASON: Final = (
@@ -75,6 +76,8 @@ class Job(Entity, frozen=True, kw_only=True):
     result_options: dict[str, Any] = {}
     #: A request may choose another writer.
     writer_choice: bool = False
+    #: What becomes of a request while no node offers what its next step requires.
+    when_unavailable: WhenUnavailable = "refuse"
 
 
 class Step(Entity, frozen=True, kw_only=True):
@@ -260,6 +263,8 @@ class Request(Entity, frozen=True, kw_only=True):
     coordinator: str | None = None
     #: Digest of its plan; None in requests of 1.0.0, whose log has it.
     plan: str | None = None
+    #: Capabilities that no node offers, and its work waits for; live like ``counts``.
+    waits_for: tuple[str, ...] = ()
 
 
 E = TypeVar("E", bound=msgspec.Struct)

@@ -36,6 +36,8 @@ class RequestView(View, frozen=True, kw_only=True):
     coordinator: str | None = None
     #: Digest of the plan: the steps and handler versions that it started with.
     plan: str | None = None
+    #: Capabilities that no node offers, and its work waits for.
+    waits_for: tuple[str, ...] = ()
     #: Why the node that was asked leaves it open, neither continuing nor ending it.
     left_open: str | None = None
     #: Why this is what the store has, with counts of 0, and not what its coordinator knows.

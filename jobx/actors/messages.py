@@ -31,7 +31,10 @@ class RequestKey(NamedTuple):
 
 
 class Submit(Struct, frozen=True):
-    """Start a request; ``reply_to`` hears Opened, then Ended, or Refused."""
+    """Start a request; ``reply_to`` hears Opened, then Ended, or Refused.
+
+    With ``may_wait`` its work waits for a node that offers what it requires, however long.
+    """
 
     request: model.Request
     step: str
@@ -42,6 +45,7 @@ class Submit(Struct, frozen=True):
     #: Written together with the request: its entity, its indexes, its plan.
     writes: tuple[Write, ...]
     reply_to: ActorAddress
+    may_wait: bool = False
 
 
 class Recover(Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -17,7 +17,6 @@ from jobx.actors.request.capabilities import missing_everywhere
 from jobx.config import Settings
 from jobx.kv.requests.lives import OpenRequest
 from jobx.kv.store import Write
-from jobx.model import PlanStep
 
 #: A request that has begun waits so long for a node that is gone, with what it offered.
 GONE_S: Final = 60.0
@@ -120,9 +119,16 @@ class Services:
     budget: OpenBudget = field(default_factory=lambda: OpenBudget(sys.maxsize))
     left: LeftOpen = field(default_factory=LeftOpen)
     others: Callable[[str, float], Collection[frozenset[str]] | None] = _nobody
+    is_lost: Callable[[str], bool] = lambda _: True
 
-    def missing(self, workflow: str, step: PlanStep, *, is_begun: bool = False) -> str | None:
-        """Return what of a step no node offers; None if one offers all of it.
+    def offers(self, required: Iterable[str]) -> bool:
+        """Whether this node offers all that is required."""
+        return all(word in self.settings.capabilities for word in required)
+
+    def missing(
+        self, workflow: str, required: Collection[str], *, is_begun: bool = False
+    ) -> str | None:
+        """Return what no node offers; None if one offers all that is required.
 
         If the request has begun, nodes that may soon be back count, too.
         """
@@ -130,6 +136,4 @@ class Services:
         if others is None and is_begun:
             return None
         own = frozenset(self.settings.capabilities)
-        return missing_everywhere(step, (own, *(others or ())))
-
-    is_lost: Callable[[str], bool] = lambda _: True
+        return missing_everywhere(required, (own, *(others or ())))

@@ -8,15 +8,17 @@ import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobx import meanings
+from jobx import meanings, model
+from jobx.kv.entities.entities import Entities
+from jobx.kv.opening import open_store
 from tests.support import nsq
-from tests.support.authoring import COUNT, define
+from tests.support.authoring import COUNT, WORKFLOW, define, settings_of
 from tests.support.served import LAUNCH, Answer, Served, served
 
 KEY = "a secret of thirty-two characters"
@@ -34,6 +36,11 @@ def handler(gate):
     yield Return()
     while not os.path.exists(gate):
         time.sleep(0.01)
+    yield "n", 1
+"""
+GPU = """
+def handler(arguments):
+    yield Return()
     yield "n", 1
 """
 NAP = COUNT.replace("yield Return()", "import time; time.sleep(value / 1000)\n    yield Return()")
@@ -96,9 +103,18 @@ def cluster(
     monkeypatch.setenv("JOBX_STORE_URL", f"{etcd.url}/{uuid.uuid4().hex}")
     with ExitStack() as stack:
         broker = stack.enter_context(nsq.running(kind, folder))
-        steps = {"fan": ("fan", "sum"), "each": ("nap", "sum"), "gate": ("gate", "sum")}
-        define(folder, {"fan": FAN, "nap": NAP, "gate": GATE}, steps)
+        handlers = {"fan": FAN, "nap": NAP, "gate": GATE, "gpu": GPU}
+        steps = {"fan": ("fan",), "each": ("nap",), "gate": ("gate",), "gpu": ("gpu",)}
+        steps = {step: (*names, "sum") for step, names in steps.items()}
+        define(folder, handlers, steps, gpu={"required_capability": "gpu"})
+        _create(folder, "patient", "gpu", when_unavailable="wait")
         yield Cluster(folder, broker, stack)
+
+
+def _create(folder: Path, job: str, step: str, **fields: Any) -> None:
+    with closing(open_store(settings_of(folder))) as store:
+        names = {"workflow_name": WORKFLOW, "job_name": job, "initial_step_name": step}
+        Entities(store).create(model.Job(**names, description="", **fields))
 
 
 def places(node: Served, answer: Answer) -> Counter[str]:

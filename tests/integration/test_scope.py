@@ -20,7 +20,7 @@ from jobx.tools.cli import main
 from tests.support.authoring import WORKFLOW, define
 from tests.support.disks import below
 from tests.support.http_sink import HttpSink, http_sink
-from tests.support.live_node import LiveNode, live_node, pairs_of
+from tests.support.live_node import LiveNode, live_node, outcome_of, pairs_of
 from tests.support.served import Answer, Served, served
 from tests.support.waiting import eventually
 
@@ -311,6 +311,26 @@ def test_a_capability_that_nobody_offers_is_a_fast_503_that_names_it(tmp_path: P
         assert "no node offers the capability 'gpu' of step 'first'" in first.body["detail"]
         assert (later.status, later.body["kind"]) == (503, "capability")
         assert "the capability 'gpu' that step 'later' requires" in later.body["detail"]
+
+
+def test_a_job_may_have_its_requests_wait_for_a_capability(tmp_path: Path) -> None:
+    _define_gpu(tmp_path)
+    words = ["job", "create", WORKFLOW, "patient", "", "fan", "--when-unavailable", "wait"]
+    done = CliRunner().invoke(main, [*words, "--data", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    names = [{"workflow": WORKFLOW, "request_id": one} for one in ("r1", "r2")]
+    with live_node(tmp_path) as node:
+        for name in names:
+            node.post_later("patient", {}, request_id=name["request_id"], is_blocking=False).result(
+                60
+            )
+            eventually(lambda one=name: node.ask("request.get", **one)["waits_for"] == ("gpu",))
+        cancelled = node.ask("request.cancel", **names[1], reason="enough")
+        assert cancelled["state"] == "cancelled"
+    with live_node(tmp_path, node__capabilities=("general", "gpu")) as node:
+        ended = outcome_of(node.ask_later("wait", **names[0], wait_s=60.0))
+        assert pairs_of(ended) == [(1, 1)]
+        assert ended.request.waits_for == ()
 
 
 def test_a_capability_of_the_old_variable_is_offered_and_shown(tmp_path: Path) -> None:

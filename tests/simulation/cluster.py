@@ -32,12 +32,12 @@ from jobx.actors.cluster.registration import Registration
 from jobx.actors.coordination.batches import Batch
 from jobx.actors.coordination.supervisor import Supervisor
 from jobx.actors.log_reader import has_progressed
-from jobx.actors.messages import Adopt, Drain, Ended, Opened, Refused, RequestKey, Submit
+from jobx.actors.messages import Adopt, Drain, Ended, Opened, Refused, RequestKey, Run, Submit
 from jobx.actors.ports import Services
 from jobx.actors.runtime.placement import Creation
 from jobx.actors.runtime.scheduler import Timer, VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
-from jobx.config import RequestSettings, Settings
+from jobx.config import NodeSettings, RequestSettings, Settings
 from jobx.errors import StoreUnavailable
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
@@ -170,10 +170,12 @@ class Node:
         self.incarnation = incarnation
         self.cut: set[str] = set()
         self.is_over = False
+        self.offered = ("general", *["gpu"] * (name in cluster.able))
         self.scheduler: Any = NodeScheduler(cluster.scheduler)
         self.executors = SimulatedExecutors(
             *(cluster.world, cluster.rng, self.scheduler, cluster.faults, cluster.blobs),
             pace_s=cluster.pace_s,
+            offered=frozenset(self.offered),
         )
         self.log = RemoteLog(
             cluster.store, cluster.rng, self.scheduler, can_reach=lambda: "store" not in self.cut
@@ -186,13 +188,14 @@ class Node:
         self.base.services = Services(
             node_id=name,
             incarnation=incarnation,
-            settings=Settings(requests=_LIMITS),
+            settings=Settings(node=NodeSettings(capabilities=self.offered), requests=_LIMITS),
             log=self.log,
             executors=self.executors,
             blobs=cluster.blob_folder,
             now=self.scheduler.now,
             now_at=lambda: self.scheduler.now() + cluster.clocks[name],
             gateway=self.gateway,
+            others=lambda _workflow, _gone_s: self._others(),
             is_lost=lambda node_id: self.adoption.is_lost(node_id),
         )
         self._cluster = cluster
@@ -200,10 +203,11 @@ class Node:
         self._seen: Holders | None = None
         self.bridge = self._connect()
         record, now = (
-            NodeRecord(incarnation, nsqd="sim", slots=2, is_heir=True),
+            NodeRecord(incarnation, nsqd="sim", capabilities=self.offered, slots=2, is_heir=True),
             cluster.scheduler.now,
         )
-        lives.begin(cluster.store, name, lives.Life(incarnation=incarnation, capabilities=()))
+        life = lives.Life(incarnation=incarnation, capabilities=self.offered)
+        lives.begin(cluster.store, name, life)
         self.registration = Registration(
             VirtualLease(cluster, self), record, self.bridge.register, now
         )
@@ -234,8 +238,28 @@ class Node:
         bridge.open(WORKFLOW)
         return bridge
 
-    def _choose(self, _: Creation) -> Lane | None:
-        rng = self._cluster.rng
+    def _others(self) -> list[frozenset[str]] | None:
+        if self._seen is None:
+            return None
+        found = (one.record for name, one in self._members.items() if name != self.name)
+        return [frozenset(record.capabilities) for record in found]
+
+    def _able(self, run: Run) -> list[Lane]:
+        """Return the lanes to peers that offer what work requires, and can be sent some."""
+        found = (name for name in self._members if name != self.name)
+        lanes = (Lane(name, WORKFLOW) for name in found)
+        return [
+            lane
+            for lane in lanes
+            if {*self._members[lane.peer].record.capabilities}.issuperset(run.requires)
+            and self.bridge.has_room(lane)
+        ]
+
+    def _choose(self, creation: Creation) -> Lane | None:
+        rng, run = self._cluster.rng, creation.arguments[0]
+        if not {*self.offered}.issuperset(run.requires):
+            able = self._able(run)
+            return rng.choice(able) if able else None
         if rng.random() >= self._cluster.far_share:
             return None
         return Lane(rng.choice([name for name in NAMES if name != self.name]), WORKFLOW)
@@ -258,6 +282,7 @@ class Node:
                 self._adopt_now()
             for name in sorted(members.keys() - {self.name}):
                 self.bridge.connect(Lane(name, WORKFLOW))
+        self.executors.give_away(lambda run: bool(self._able(run)))
         self.scheduler.call_later(0.2, self._look)
 
     def _adopt(self) -> None:
@@ -368,7 +393,9 @@ class Cluster:
         #: How far the clock of each host is from the others.
         self.clocks = {name: rng.choice((0.0, -1e6, 1e6)) for name in NAMES}
         self.troubles = 0
-        self.plan = plan(attempts=3)
+        #: Nodes that offer what the mappers of one step require; in vain, if there is no such step.
+        self.able = rng.choice((("c",), ("b", "c"), NAMES))
+        self.plan = plan(attempts=3, **{rng.choice(("none", "s0", "s1")): "gpu"})
         self.network = MemoryNetwork(self.scheduler, self._fate)
         self.leases: dict[str, tuple[Held, float]] = {}
         self.nodes: dict[str, Node] = {}
@@ -435,6 +462,7 @@ class Cluster:
                 time_limit_s=100_000.0,
                 writes=writes,
                 reply_to=node.gateway,
+                may_wait=True,
             ),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +53,8 @@ class SimulatedExecutors:
         pace_s: How long work lasts at most.
         kept: What kept mappers have not yielded yet: step and pairs.
         blobs: Large values by name; shared with the nodes that come after, but for losses.
+        offered: What they can do of work of this node; None: all.
+        foreign: Work that waits for other nodes, with its owners.
     """
 
     world: World
@@ -62,6 +65,8 @@ class SimulatedExecutors:
     base: LoopSystemBase | None = None
     slots: int = 2
     pace_s: float = 0.5
+    offered: frozenset[str] | None = None
+    foreign: list[tuple[Run, ActorAddress]] = field(default_factory=list)
     is_dead: bool = False
     executed: int = 0
     kept: dict[tuple[RequestKey, int], tuple[ActorAddress, str, list[Any]]] = field(
@@ -70,6 +75,9 @@ class SimulatedExecutors:
     abandoned: list[ActorAddress] = field(default_factory=list)
 
     def run(self, run: Run, owner: ActorAddress) -> None:
+        if self.offered is not None and not self.offered.issuperset(run.requires):
+            self.foreign.append((run, owner))
+            return
         self._later(lambda: self._begin(run, owner))
 
     def pull(self, pull: Pull, owner: ActorAddress) -> None:
@@ -82,8 +90,16 @@ class SimulatedExecutors:
 
     def abandon(self, key: RequestKey, owner: ActorAddress) -> None:
         self.abandoned.append(owner)
+        self.foreign = [one for one in self.foreign if one[1] != owner]
         for kept in [k for k, entry in self.kept.items() if entry[0] == owner]:
             del self.kept[kept]
+
+    def give_away(self, may_leave: Callable[[Run], bool]) -> None:
+        """Let owners create foreign work anew that may leave."""
+        leaving = [one for one in self.foreign if may_leave(one[0])]
+        self.foreign = [one for one in self.foreign if one not in leaving]
+        for run, owner in leaving:
+            self._deliver(owner, Lost(run.ticket, None, GONE))
 
     def _later(self, call: Any) -> None:
         delay_s = self.rng.choice((0.0, 0.001, 0.01, self.pace_s))

@@ -35,6 +35,7 @@ def check(cluster: Cluster) -> None:
     for node in cluster.nodes.values():
         assert [record.name for record in node.base.tree()] == ["Supervisor (0 open)"]
         assert node.executors.kept == {}
+        assert node.executors.foreign == []
         assert {(one.children, one.hosted) for one in node.bridge.states()} == {(0, 0)}
         assert set(node.bridge.refused) <= {"node"}
 

@@ -61,13 +61,23 @@ class World:
                 waiting += (value for _, value in pairs)
 
 
-def plan(attempts: int) -> model.Plan:
-    """Return a plan of one step a level; each handler may be tried ``attempts`` times."""
+def plan(attempts: int, **required: str) -> model.Plan:
+    """Return a plan of one step a level.
+
+    Args:
+        attempts: How often each handler may be tried.
+        required: Capabilities that mappers require, by their steps.
+    """
     retry = model.Retry(attempts=attempts, backoff_s=0.01)
     return model.Plan(
         steps={
             f"s{depth}": model.PlanStep(
-                mapper=model.HandlerRef(handler_name=f"m{depth}", version=f"m{depth}", retry=retry),
+                mapper=model.HandlerRef(
+                    handler_name=f"m{depth}",
+                    version=f"m{depth}",
+                    retry=retry,
+                    required_capability=required.get(f"s{depth}", "general"),
+                ),
                 combiner=model.HandlerRef(handler_name="total", version="total", retry=retry),
                 reducer=model.HandlerRef(
                     handler_name="sum", version="sum", per_key=True, retry=retry

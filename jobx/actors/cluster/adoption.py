@@ -272,10 +272,11 @@ class Adoption:
         offered = frozenset(word for one in survivors for word in one.capabilities)
         if life.capabilities is not None and offered >= {*life.capabilities}:
             return True
+        accepted = kept_requests.accepted_of(self._store, *key)
+        if accepted.get("may_wait"):  # somebody has to cancel it, or end it when its time is over
+            return True
         try:
-            entry = self._store.get(
-                keys.plan(key.workflow, kept_requests.plan_of(self._store, *key) or "-")
-            )
+            entry = self._store.get(keys.plan(key.workflow, accepted.get("plan") or "-"))
             steps = decoded(model.Plan, entry).steps if entry is not None else {}
         except EntryDamaged:
             return True  # whoever reads the log says what is wrong

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from thespian.actors import ActorAddress, ActorExitRequest, WakeupMessage
 
 from jobx import model
+from jobx.actors.coordination import unmet
 from jobx.actors.coordination.batches import Batch
 from jobx.actors.coordination.executor_reports import ExecutorReports, first_vertex
 from jobx.actors.coordination.journal import Journal
@@ -67,14 +68,18 @@ from jobx.segments import spent_us
 MAX_UNCOMMITTED: Final = 256
 #: When so many nodes were lost with work, its first invocation is blamed, as by a crash.
 MAX_NODES_LOST: Final = 3
+#: How long after foreign work began it is looked whether it waits, and how often.
+LOOK_S: Final = 5.0
 _TIME_LIMIT: Final = "time limit"
+_LOOK: Final = "look"
 
 
 class _Started(Struct, frozen=True):
-    """The work of a batch."""
+    """The work of a batch, and what its node must offer."""
 
     work: Dispatch
     batch: ActorAddress
+    requires: tuple[str, ...] = ()
 
 
 class Coordinator(LoopActor):
@@ -102,6 +107,8 @@ class Coordinator(LoopActor):
         self._nodes_lost: dict[int, set[tuple[object, ...]]] = {}
         self._tickets = 0
         self._held_bytes = -1
+        #: Whether it looks later whether all work waits, and whether it has found that once.
+        self._is_looking = self._is_pardoned = False
         #: Questions to answer once the request is durable.
         self._asked: list[Describe | Cancel] = []
         if isinstance(begin, Submit):
@@ -132,6 +139,7 @@ class Coordinator(LoopActor):
             time_limit_s=begin.time_limit_s,
             partition_bytes=min(PARTITION_BYTES, self.node.settings.executors.spill_bytes),
             node=self.node.node_id,
+            may_wait=begin.may_wait,
         )
         # A waiting caller gets the request together with its result, so both may share a commit.
         self._journal.append(accepted, begin.writes, urgent=not request.is_blocking)
@@ -170,7 +178,7 @@ class Coordinator(LoopActor):
         if isinstance(work, RunMappers):
             stop = work.first + work.count
             shorter = replace(work, count=message.first - work.first)
-            self._started[message.ticket] = _Started(shorter, started.batch)
+            self._started[message.ticket] = replace(started, work=shorter)
             self._reports.give_back(work, message.first, stop)
 
     def _lost(self, message: Lost, _: ActorAddress) -> None:
@@ -234,7 +242,7 @@ class Coordinator(LoopActor):
         if self._phase == "proving" and self._journal.has_progressed:
             self._phase = "open"
             self.send(self.parent, Progressed(self._journal.key))
-        self._answer_asked(self._journal.snapshot)
+        self._answer_asked(self._snapshot)
         if self.state.finished is not None and not self._journal.uncommitted:
             self._leave(Ended(self._journal.request))
         elif not was_accepted:
@@ -266,12 +274,19 @@ class Coordinator(LoopActor):
     def _describe(self, message: Describe | Cancel, _: ActorAddress) -> None:
         self._asked.append(message)
         if self._journal.is_accepted:
-            self._answer_asked(self._journal.snapshot)
+            self._answer_asked(self._snapshot)
 
     def _answer_asked(self, snapshot: Callable[[], model.Request | None]) -> None:
         for message in self._asked:
             self.send(message.reply_to, Described(message.ticket, snapshot()))
         self._asked.clear()
+
+    def _snapshot(self) -> model.Request:
+        waits_for = unmet.words(self.node, self._journal.key.workflow, self._required())
+        return replace(self._journal.snapshot(), waits_for=waits_for)
+
+    def _required(self) -> list[tuple[str, ...]]:
+        return [started.requires for started in self._started.values()]
 
     def _drain(self, _message: Drain, _: ActorAddress) -> None:
         self._phase = "closed"
@@ -280,7 +295,9 @@ class Coordinator(LoopActor):
         """Do nothing: the next decisions see the room."""
 
     def _woken(self, message: WakeupMessage, _: ActorAddress) -> None:
-        if message.payload != _TIME_LIMIT:
+        if message.payload == _LOOK:
+            self._look()
+        elif message.payload != _TIME_LIMIT:
             self.state.ready.release(message.payload)
         elif self.state.is_running and self.state.accepted is not None:
             text = f"the request took longer than {self.state.accepted.time_limit_s:g} s"
@@ -324,7 +341,26 @@ class Coordinator(LoopActor):
             self._finish(decision)
 
     def _start(self, work: Dispatch, run: Run) -> None:
-        self._started[run.ticket] = _Started(work, self.create(Batch, run))
+        self._started[run.ticket] = _Started(work, self.create(Batch, run), run.requires)
+        if not self.node.offers(run.requires):
+            self._look_later()
+
+    def _look_later(self) -> None:
+        if not (self._is_looking or self._is_pardoned):
+            self._is_looking = True
+            self.wakeupAfter(LOOK_S, _LOOK)
+
+    def _look(self) -> None:
+        """Note, once, that all work waits for another node: then no death of this one counts."""
+        self._is_looking = False
+        key, required = self._journal.key, self._required()
+        if self._phase == "closed" or all(map(self.node.offers, required)):
+            return
+        if not self._journal.uncommitted and unmet.is_all(self.node, key.workflow, required):
+            self._is_pardoned = True
+            unmet.pardon(self.node, key)
+            self.send(self.parent, Progressed(key))
+        self._look_later()
 
     def _ticket(self) -> int:
         self._tickets += 1

@@ -112,8 +112,10 @@ class Sharing:
     @property
     def _may_be_sent_later(self) -> bool:
         """Whether work waits though executors are idle, or may become idle on other nodes."""
+        if self.elsewhere is not None:
+            return len(self.backlog) > 0
         is_idle = (e.state == "ready" and e.has_seat and not e.work for e in self._executors)
-        return len(self.backlog) > 0 and (self.elsewhere is not None or any(is_idle))
+        return self.backlog.count > 0 and any(is_idle)
 
     def _hand_out(self) -> None:
         """Send waiting work to executors with room: workflows take turns, then their requests."""

@@ -14,6 +14,7 @@ from jobx.actors.gateway import finding
 from jobx.actors.gateway.finding import Finder, key_of
 from jobx.actors.gateway.waiters import within
 from jobx.actors.messages import RequestKey, Submit
+from jobx.actors.request.capabilities import required
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.tree import ROOT
 from jobx.errors import (
@@ -196,7 +197,7 @@ class Submissions:
         self._check_open(asked.workflow)
         job = self._library.job(asked.workflow, asked.job)
         digest, plan, plan_writes = self._library.plan(asked.workflow)
-        self._check_step(plan, asked.workflow, job.initial_step_name)
+        self._check_step(plan, job)
         request = self._request(asked, job, digest)
         limit_s = self._node.settings.requests.time_limit_s
         accept = request_entity.accept_writes(
@@ -211,6 +212,7 @@ class Submissions:
             time_limit_s=min(asked.time_limit_s or limit_s, limit_s),
             writes=(*plan_writes, *accept),
             reply_to=self._node.gateway,
+            may_wait=job.when_unavailable == "wait",
         )
 
     def _check_open(self, workflow: str) -> None:
@@ -259,9 +261,10 @@ class Submissions:
         else:
             await self._finder.in_thread(check)
 
-    def _check_step(self, plan: model.Plan, workflow: str, step: str) -> None:
+    def _check_step(self, plan: model.Plan, job: model.Job) -> None:
+        workflow, step = job.workflow_name, job.initial_step_name
         if step not in plan.steps:
             raise self._library.unplanned(workflow, step)
-        missing = self._node.missing(workflow, plan.steps[step])
-        if missing is not None:
+        missing = self._node.missing(workflow, required(plan.steps[step]))
+        if missing is not None and job.when_unavailable == "refuse":
             raise NoCapability(f"no node offers the capability {missing!r} of step {step!r}", 5.0)

@@ -39,6 +39,7 @@ def request_view(
         idempotency_key=request.idempotency_key,
         coordinator=request.coordinator,
         plan=request.plan,
+        waits_for=request.waits_for,
         left_open=None if left_open is None else str(left_open),
         as_stored=as_stored,
         deliveries=list(sent),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from jobx.model import PlanStep
 
@@ -15,13 +15,13 @@ def required(step: PlanStep) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ref.required_capability for ref in step.handlers()))
 
 
-def missing_everywhere(step: PlanStep, nodes: Iterable[frozenset[str]]) -> str | None:
-    """Return what of a step no node offers; None if one of ``nodes`` offers all of it."""
+def missing_everywhere(wanted: Collection[str], nodes: Iterable[frozenset[str]]) -> str | None:
+    """Return what no node offers; None if one of ``nodes`` offers all that is wanted."""
     offers = list(nodes)
-    wanted = required(step)
     if any(offered.issuperset(wanted) for offered in offers):
         return None
-    return missing_capability(step, frozenset().union(*offers)) or " and ".join(wanted)
+    offered = frozenset().union(*offers)
+    return next((word for word in wanted if word not in offered), " and ".join(wanted))
 
 
 def missing_capability(step: PlanStep, offered: frozenset[str]) -> str | None:

@@ -37,6 +37,8 @@ class Accepted(Struct, frozen=True):
     partition_bytes: int = 1 << 60
     #: The node that coordinates the request, and runs its invocations unless an event says another.
     node: str = ""
+    #: Work waits for a node that offers what it requires, however long.
+    may_wait: bool = False
 
 
 class Mapped(Struct, frozen=True):
@@ -162,6 +164,8 @@ def to_record(event: Event) -> dict[str, Any]:
         for name in ("node", "span"):
             if not record[name]:
                 del record[name]
+    if kind is Accepted and not record["may_wait"]:
+        del record["may_wait"]
     return record
 
 

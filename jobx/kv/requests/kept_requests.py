@@ -6,7 +6,7 @@ This module builds writes. The caller commits them together with their requests.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -156,13 +156,17 @@ def postpone_writes(store: Store, kept: FinishedRequest, finished_at: float) -> 
 
 def plan_of(store: Store, workflow: str, request_id: str) -> str:
     """Return the digest of a request's plan; ``''`` if its log does not have it."""
+    return str(accepted_of(store, workflow, request_id).get("plan", ""))
+
+
+def accepted_of(store: Store, workflow: str, request_id: str) -> dict[str, Any]:
+    """Return the plain values of a request's first event; none if it cannot be read."""
     first = store.get(keys.event(workflow, request_id, 0))
-    if first is None:
-        return ""
     try:
-        return str(event_log.decode_record(first.value).get("plan", ""))
-    except (InvalidInput, AttributeError):
-        return ""
+        record = event_log.decode_record(first.value) if first is not None else {}
+    except InvalidInput:
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def listed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -35,13 +35,19 @@ def job() -> None:
     help="An option of that writer; VALUE is JSON, or else text.",
 )
 @click.option("--writer-choice", is_flag=True, help="Requests may choose another writer.")
+@click.option(
+    "--when-unavailable",
+    type=click.Choice(get_args(model.WhenUnavailable)),
+    default="refuse",
+    help="While no node offers what a step requires, refuse requests (the default), or wait.",
+)
 def create(
-    call: Call, workflow: str, name: str, description: str, step: str, **result: Any
+    call: Call, workflow: str, name: str, description: str, step: str, **options: Any
 ) -> None:
     """Create a job that starts with STEP."""
     fields = {
-        **result,
-        "result_options": parse_arguments("--result-option", result["result_options"]),
+        **options,
+        "result_options": parse_arguments("--result-option", options["result_options"]),
         "workflow_name": workflow,
         "job_name": name,
         "description": description,

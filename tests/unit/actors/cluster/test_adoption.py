@@ -245,7 +245,7 @@ def test_what_others_share_waits_while_there_is_new_work_of_the_own_share() -> N
     assert other in adopted(b.looks(1.0))
 
 
-def requires(b: Survivor, *words: str) -> None:
+def requires(b: Survivor, *words: str, may_wait: bool = False) -> None:
     """Have the workflow of the request require capabilities."""
     plan = model.Plan(
         steps={
@@ -256,7 +256,7 @@ def requires(b: Survivor, *words: str) -> None:
             for word in words
         }
     )
-    accepted = Accepted(1.0, "j", "s", "p", Payload(0, 0, b""), 1.0)
+    accepted = Accepted(1.0, "j", "s", "p", Payload(0, 0, b""), 1.0, may_wait=may_wait)
     event = event_log.event_write(*KEY, 0, to_record(accepted))
     b.store.commit([event, Put(keys.plan("w", "p"), model.encode(plan))])
 
@@ -290,15 +290,22 @@ def test_what_another_survivor_offers_is_not_missing(b: Survivor) -> None:
     assert adopted(b.looks(100.0)) == [KEY]
 
 
+def test_a_request_that_may_wait_is_adopted_to_wait(b: Survivor) -> None:
+    b.lives("a", replace(LIFE, capabilities=("gpu",)))
+    requires(b, "gpu", may_wait=True)
+    b.sees("b")
+    assert adopted(b.looks()) == [KEY]
+
+
 def test_what_nobody_may_adopt_is_read_more_and_more_rarely(
     b: Survivor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     b.lives("a", replace(LIFE, capabilities=("gpu",)))
     requires(b, "gpu")
     b.sees("b")
-    reads, plan_of = list[object](), kept_requests.plan_of
+    reads, accepted_of = list[object](), kept_requests.accepted_of
     monkeypatch.setattr(
-        kept_requests, "plan_of", lambda *names: reads.append(names) or plan_of(*names)
+        kept_requests, "accepted_of", lambda *names: reads.append(names) or accepted_of(*names)
     )
     found = [adopted(b.looks(LOOK_S)) for _ in range(100)]
     assert found == [[]] * 100

@@ -76,11 +76,11 @@ class FakeJournal:
 class Desk:
     """A request whose root is at work, and what takes answers for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_wait: bool = False) -> None:
         self.state = RequestState(PLAN)
         size = len(ARGUMENTS)
         payload = Payload(1, size, ARGUMENTS, offsets=pack_offsets([size]))
-        self.state.apply(Accepted(1.0, "j", "s", "p", payload, 60.0))
+        self.state.apply(Accepted(1.0, "j", "s", "p", payload, 60.0, may_wait=may_wait))
         self.pace = Pace()
         self.journal = FakeJournal(self.state)
         journal = cast("Journal", self.journal)
@@ -310,6 +310,12 @@ def test_a_mapper_that_may_not_map_on_ends_the_request(
     (event,) = desk.hear(desk.root, "mapped", 0, step, _chunk_wire(count), "d", True, 9, {})
     assert isinstance(event, Failed)
     assert (event.failure.kind, event.failure.type) == (kind, error_type)
+
+
+def test_a_request_that_may_wait_maps_on_to_what_nobody_can_do() -> None:
+    desk = Desk(may_wait=True)
+    (event,) = desk.hear(desk.root, "mapped", 0, "gpu", _chunk_wire(2), "d", True, 9, {})
+    assert isinstance(event, Mapped)
 
 
 def test_a_tree_has_a_greatest_depth(desk: Desk) -> None:
