@@ -35,7 +35,7 @@ from jobx.actors.node import Node
 from jobx.config import BlobSettings, Settings, StoreSettings
 from jobx.errors import DeadlineExceeded, InvalidInput, RequestFailed
 from jobx.handlers.authoring import sync
-from jobx.handlers.pairs import root_input, run_reader
+from jobx.handlers.pairs import root_input, run_merger
 from jobx.handlers.trial.single_run import Trial, TrialResult, load
 from jobx.kv.entities.entities import Entities
 from jobx.kv.opening import is_here, open_store
@@ -211,7 +211,7 @@ class LocalWorkflow:
         trace = msgspec.json.decode(text, type=TraceView)
         pairs: list[Pair] = []
         if result is not None:
-            pairs = list(run_reader.pairs(map(Payload.from_wire, result.payloads), result.blob_dir))
+            pairs = list(run_merger.pairs(map(Payload.from_wire, result.payloads), result.blob_dir))
         return JobResult(request.state, pairs, request.failure, trace, request_id)
 
     def _store(self, entities: Entities) -> None:

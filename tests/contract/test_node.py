@@ -19,7 +19,7 @@ import pytest
 from jobx import questions, values
 from jobx.errors import JobxError
 from jobx.frames import FrameSocket, with_head
-from jobx.handlers.pairs import root_input, run_reader
+from jobx.handlers.pairs import root_input, run_merger
 from jobx.kv.requests.request_entity import new_id
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.payload import Payload
@@ -135,7 +135,7 @@ def test_a_request_succeeds_with_its_pairs(node: Asked) -> None:
     assert (outcome.request.state, outcome.request.result_pairs) == ("succeeded", 4)
     assert outcome.result is not None
     payloads = map(Payload.from_wire, outcome.result.payloads)
-    pairs = list(run_reader.pairs(payloads, outcome.result.blob_dir))
+    pairs = list(run_merger.pairs(payloads, outcome.result.blob_dir))
     assert pairs == [("be", 2), ("not", 1), ("or", 1), ("to", 2)]
     assert node.ask(GetResult(**named(outcome))) == outcome.result
 

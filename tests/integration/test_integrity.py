@@ -24,7 +24,7 @@ from jobx.errors import JobxError
 from jobx.handlers.authoring.code_cache import CodeCache
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.execution import inputs
-from jobx.handlers.pairs import run_reader
+from jobx.handlers.pairs import run_merger, run_reader
 from jobx.kv.entities.entities import Entities
 from jobx.kv.requests import request_entity
 from jobx.kv.sqlite.store import SqliteStore
@@ -133,7 +133,7 @@ def _log(store: SqliteStore, request_id: str) -> Any:
 def _result(store: SqliteStore, blobs: Path, request_id: str) -> Any:
     request = request_entity.get(store, WORKFLOW, request_id)
     run_reader.verify(request.result or (), blobs)
-    return list(run_reader.pairs(request.result or (), blobs))
+    return list(run_merger.pairs(request.result or (), blobs))
 
 
 def _inputs(store: SqliteStore, blobs: Path, request_id: str) -> Any:

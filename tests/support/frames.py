@@ -15,7 +15,7 @@ from jobx.handlers.execution.page import PAGE_BYTES, Page
 from jobx.handlers.execution.state import SEGMENTS_BYTES, ExecutorState, OutputLimits
 from jobx.handlers.execution.time_limit import TimeLimit
 from jobx.handlers.languages.guests import Guests
-from jobx.handlers.pairs import run_reader
+from jobx.handlers.pairs import run_merger, run_reader
 from jobx.handlers.scope.factories import ScopeFactories
 from jobx.handlers.scope.names import Scope
 from jobx.payload import Payload
@@ -98,7 +98,7 @@ def reduce(blob_dir: Path, inputs: Iterable[Payload], **fields: Any) -> WorkFram
 
 def pairs(wires: Iterable[Any], blob_dir: Path) -> list[tuple[Any, Any]]:
     """Return the pairs of payload wires in key order."""
-    return list(run_reader.pairs(map(Payload.from_wire, wires), str(blob_dir)))
+    return list(run_merger.pairs(map(Payload.from_wire, wires), str(blob_dir)))
 
 
 def children(wire: Any, blob_dir: Path) -> list[Any]:

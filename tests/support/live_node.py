@@ -17,7 +17,7 @@ import uvloop
 
 from jobx import values
 from jobx.actors.node import Node
-from jobx.handlers.pairs import root_input, run_reader
+from jobx.handlers.pairs import root_input, run_merger
 from jobx.kv.requests.request_entity import new_id
 from jobx.model import Failure
 from jobx.payload import Payload
@@ -120,7 +120,7 @@ def pairs_of(outcome: Outcome) -> list[tuple[Any, Any]]:
     assert outcome.request.state == "succeeded", outcome.request.failure
     assert outcome.result is not None
     payloads = [Payload.from_wire(wire) for wire in outcome.result.payloads]
-    return list(run_reader.pairs(payloads, Path(outcome.result.blob_dir)))
+    return list(run_merger.pairs(payloads, Path(outcome.result.blob_dir)))
 
 
 def failure_of(outcome: Outcome) -> Failure:

@@ -18,7 +18,7 @@ from jobx.config import HttpSettings, ResultSettings, Settings
 from jobx.errors import InvalidInput, JobxError
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import Answer
-from jobx.handlers.pairs import run_reader
+from jobx.handlers.pairs import run_merger
 from jobx.handlers.pairs.grouping import Groups, snapshot
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.names import Scope
@@ -109,7 +109,7 @@ def grouped(value: Value) -> Value:
     with TemporaryDirectory() as folder:
         groups = Groups(RunWriter(folder, "run", 0), 1 << 30)
         groups.fill(iter([("k", value)]))
-        ((_, back),) = run_reader.pairs(groups.payloads(), folder)
+        ((_, back),) = run_merger.pairs(groups.payloads(), folder)
         return back
 
 

@@ -90,7 +90,9 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/unit/actors/runtime/test_engine_mail.py": ("actors/runtime/*",),
     "tests/unit/handlers/authoring/test_source.py": ("handlers/authoring/*",),
     "tests/unit/handlers/pairs/test_grouping.py": ("handlers/pairs/merged_groups",),
-    "tests/unit/handlers/pairs/test_run_reader.py": ("handlers/pairs/run_writer",),
+    "tests/unit/handlers/pairs/test_run_reader.py": (
+        *("handlers/pairs/run_merger", "handlers/pairs/run_writer"),
+    ),
     "tests/unit/http/door/test_door.py": ("http/reading/intake",),
     "tests/unit/http/resources/test_admin.py": ("http/openapi/document", "http/openapi/operations"),
     "tests/unit/http/resources/test_jobs.py": ("http/resources/site",),

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from jobx import values
 from jobx.handlers.blobs.shared import Folder
-from jobx.handlers.pairs import run_reader
+from jobx.handlers.pairs import run_merger, run_reader
 from jobx.handlers.pairs.run_writer import SMALL
 from jobx.handlers.pairs.spooled import SpooledValues
 from jobx.key_hashes import LEAST_SHARED, HashCounts
@@ -116,7 +116,7 @@ class Merged:
 
     def _merged(self) -> Iterator[tuple[Key, Sequence[Value]]]:
         gathered: _Gathered | None = None
-        for key, lists, is_again in run_reader.grouped(self._payloads, self._blob_dir, *self._part):
+        for key, lists, is_again in run_merger.grouped(self._payloads, self._blob_dir, *self._part):
             if gathered is None or not is_again:
                 if gathered is not None:
                     yield gathered.key, gathered.values

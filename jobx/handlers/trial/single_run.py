@@ -23,7 +23,7 @@ from jobx.handlers import launch
 from jobx.handlers.authoring import source
 from jobx.handlers.authoring.code_cache import load_of
 from jobx.handlers.execution.settings import executor_config
-from jobx.handlers.pairs import run_reader
+from jobx.handlers.pairs import run_merger, run_reader
 from jobx.payload import Payload
 from jobx.segments import (
     FailedRun,
@@ -261,7 +261,7 @@ def _read(segment: Segment, blob_dir: str) -> TrialResult:
         children = run_reader.read_items(Payload.from_wire(segment.payload), blob_dir)
         return TrialResult([(key, value) for key, value in children], segment.step, output, session)
     wires = map(Payload.from_wire, segment.payloads)
-    return TrialResult(list(run_reader.pairs(wires, blob_dir)), None, output, session)
+    return TrialResult(list(run_merger.pairs(wires, blob_dir)), None, output, session)
 
 
 def _failure(kind: str, error_type: str, message: str) -> model.Failure:

@@ -16,7 +16,7 @@ from falcon.asgi import Request, Response
 
 from jobx.errors import BlobDamaged, InvalidInput
 from jobx.handlers.blobs.shared import Folder
-from jobx.handlers.pairs import run_reader, sequences
+from jobx.handlers.pairs import run_merger, run_reader, sequences
 from jobx.http.errors import send_failure
 from jobx.http.writing import held
 from jobx.http.writing.media import MEDIA_JSON, AcceptedFormats, Format
@@ -126,7 +126,7 @@ async def _send_result(
 
 def _held_bytes(payloads: list[Payload]) -> int:
     """Return about how much memory a result takes while it is read and sent slice by slice."""
-    return _SLICES * SLICE_BYTES + _UNPACKED * run_reader.ahead_bytes(payloads)
+    return _SLICES * SLICE_BYTES + _UNPACKED * run_merger.ahead_bytes(payloads)
 
 
 def _begin(
@@ -146,7 +146,7 @@ def _items(payloads: list[Payload]) -> list[Any]:
         BlobDamaged: They are not what was written.
     """
     if len(payloads) != 1 or payloads[0].sections:
-        return list(run_reader.merge(payloads, ""))
+        return list(run_merger.merge(payloads, ""))
     (run,) = payloads  # it has its order
     try:
         return sequences.unpack(run.inline or b"", run.count)
@@ -168,7 +168,7 @@ def _slices(payloads: list[Payload], blob_dir: Folder, form: Format, count: int)
     """Yield the body in slices: at least one, each but the last of about SLICE_BYTES."""
     body = bytearray(form.head(count))
     between = b""
-    for key, value in run_reader.pairs(payloads, blob_dir):
+    for key, value in run_merger.pairs(payloads, blob_dir):
         body += between
         body += form.item(key, value)
         between = form.between

@@ -17,7 +17,7 @@ from jobx.actors.inspection import sessions, view_builders
 from jobx.actors.inspection import trace as traces
 from jobx.errors import InUse, NodeUnreachable, NotEnded, RequestCancelled, RequestFailed
 from jobx.handlers.blobs.opening import shared_blobs
-from jobx.handlers.pairs import run_reader
+from jobx.handlers.pairs import run_merger
 from jobx.kv import opening
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.entities.entities import Entities
@@ -237,7 +237,7 @@ def say_result(call: Call, result: ResultView, form: str) -> None:
     """Write the pairs of a result to stdout, from the store or from blobs."""
     payloads = list(map(Payload.from_wire, result.payloads))
     folder = _blobs(call).readable(result.blob_dir)
-    render.say_pairs(run_reader.pairs(payloads, folder), form, result.request_id)
+    render.say_pairs(run_merger.pairs(payloads, folder), form, result.request_id)
 
 
 def failed(request_id: str, state: str, failure: model.Failure | None) -> RequestFailed:

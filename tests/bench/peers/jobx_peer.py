@@ -14,7 +14,7 @@ from jobx import config_loading, model
 from jobx.config import ENV_PREFIX, Settings
 from jobx.errors import NodeUnreachable
 from jobx.handlers.authoring.sync import sync
-from jobx.handlers.pairs import root_input, run_reader
+from jobx.handlers.pairs import root_input, run_merger
 from jobx.kv.entities.entities import Entities
 from jobx.kv.opening import open_store
 from jobx.kv.requests import request_entity
@@ -144,7 +144,7 @@ def _ask(gateway: GatewayClient, job: str, **arguments: Value) -> Iterator[Pair]
     result = answer.result
     if result is None:
         raise work.WrongResultError(f"{job}: {answer.request}")
-    return run_reader.pairs(map(Payload.from_wire, result.payloads), result.blob_dir)
+    return run_merger.pairs(map(Payload.from_wire, result.payloads), result.blob_dir)
 
 
 def submission(job: str, **arguments: Value) -> SubmitJob:

@@ -17,7 +17,7 @@ from jobx.actors.egress.http_client import Outbound
 from jobx.config import Settings
 from jobx.errors import InvalidInput
 from jobx.handlers.blobs.shared import Folder
-from jobx.handlers.pairs import run_reader
+from jobx.handlers.pairs import run_merger
 from jobx.payload import Payload
 from jobx.values import Key, Pair, Value
 
@@ -72,7 +72,7 @@ class Result:
         Raises:
             BlobDamaged: The result cannot be read.
         """
-        return run_reader.pairs(self.payloads, self.blob_dir)
+        return run_merger.pairs(self.payloads, self.blob_dir)
 
     def document(self) -> Iterator[bytes]:
         """Yield the JSON document of ``GET /request/…/result`` in pieces."""

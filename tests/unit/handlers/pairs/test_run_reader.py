@@ -15,7 +15,7 @@ from jobx import values
 from jobx.errors import BlobDamaged, BlobUnreadable, StoreRefused, StoreUnavailable
 from jobx.handlers.blobs.shared import SharedBlobs, SharedFolder
 from jobx.handlers.files.local import Local
-from jobx.handlers.pairs import run_reader
+from jobx.handlers.pairs import run_merger, run_reader
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.payload import Payload
 from tests.support.processes import open_below
@@ -58,7 +58,7 @@ def test_a_merge_gives_all_pairs_in_key_order_and_values_in_order_of_runs(
     folder = tmp_path_factory.mktemp("runs")
     writer = RunWriter(str(folder), "r", inline_bytes, partitions)
     payloads = [_run(writer, listed, in_sections=n % 2 == 0) for n, listed in enumerate(lists)]
-    merged = list(run_reader.pairs(payloads, folder))
+    merged = list(run_merger.pairs(payloads, folder))
     assert _identities(merged) == _identities(_expected(lists))
 
 
@@ -71,7 +71,7 @@ def test_partitions_together_are_the_whole(
     payloads = [
         _run(w, listed, n % 3 > 0) for n, (w, listed) in enumerate(zip(writers, lists, strict=True))
     ]
-    parts = [list(run_reader.merge(payloads, folder, part, 3)) for part in range(3)]
+    parts = [list(run_merger.merge(payloads, folder, part, 3)) for part in range(3)]
     merged = [(key, value) for part in parts for key, listed in part for value in listed]
     merged.sort(key=lambda pair: values.sort_key(pair[0]))
     assert _identities(merged) == _identities(_expected(lists))
@@ -80,7 +80,7 @@ def test_partitions_together_are_the_whole(
 def test_runs_that_are_longer_than_a_block_are_merged(tmp_path: Path) -> None:
     writer = RunWriter(str(tmp_path), "r", 0)
     lists = [[(n, part) for n in range(part, 60_000, 3)] for part in range(3)]
-    merged = run_reader.pairs([_run(writer, listed) for listed in lists], tmp_path)
+    merged = run_merger.pairs([_run(writer, listed) for listed in lists], tmp_path)
     assert list(merged) == [(n, n % 3) for n in range(60_000)]
 
 
@@ -90,18 +90,18 @@ def test_a_key_that_reaches_over_blocks_keeps_the_order_of_runs(tmp_path: Path) 
         writer.run([("a", [0]), ("hot", list(range(50_000))), ("z", [run])], False)
         for run in range(3)
     ]
-    hot = [value for key, value in run_reader.pairs(payloads, tmp_path) if key == "hot"]
+    hot = [value for key, value in run_merger.pairs(payloads, tmp_path) if key == "hot"]
     assert hot == list(range(50_000)) * 3
 
 
 def test_more_runs_than_can_be_open_are_merged_in_passes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_reader, "FAN_IN", 3)
-    monkeypatch.setattr(run_reader, "_SMALL_BYTES", 0)
+    monkeypatch.setattr(run_merger, "FAN_IN", 3)
+    monkeypatch.setattr(run_merger, "_SMALL_BYTES", 0)
     writer = RunWriter(str(tmp_path), "r", 0)
     payloads = [writer.run([(n % 5, [n]), (9, [n])], False) for n in range(20)]
-    merged = list(run_reader.pairs(payloads, tmp_path))
+    merged = list(run_merger.pairs(payloads, tmp_path))
     expected = [(key, n) for key in range(5) for n in range(20) if n % 5 == key]
     assert merged == expected + [(9, n) for n in range(20)]
 
@@ -131,7 +131,7 @@ def test_a_damaged_section_is_found(tmp_path: Path, how: str) -> None:
     payload = RunWriter(str(tmp_path), "r", 0, 2).run([(n, [n]) for n in range(100)], True)
     _spoil(tmp_path / str(payload.blob), how)
     with pytest.raises(BlobDamaged, match="r-0"):
-        list(run_reader.merge([payload], tmp_path, 1, 2))
+        list(run_merger.merge([payload], tmp_path, 1, 2))
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_a_check_of_blobs_fetches_a_damaged_copy_again(
 def test_what_is_damaged_in_another_section_is_nothing_to_a_reader_of_one(tmp_path: Path) -> None:
     payload = RunWriter(str(tmp_path), "r", 0, 2).run([(n, [n]) for n in range(100)], True)
     _spoil(tmp_path / str(payload.blob), "bit")
-    found = {key for key, _ in run_reader.merge([payload], tmp_path, 0, 2)}
+    found = {key for key, _ in run_merger.merge([payload], tmp_path, 0, 2)}
     assert found == {key for key in range(100) if values.partition_of(key, 2) == 0}
     with pytest.raises(BlobDamaged, match="r-0"):
         run_reader.verify([payload], tmp_path)
@@ -178,7 +178,7 @@ def test_what_is_damaged_in_another_section_is_nothing_to_a_reader_of_one(tmp_pa
 def test_sections_that_were_written_before_there_were_checksums_are_read(tmp_path: Path) -> None:
     payload = RunWriter(str(tmp_path), "r", 0, 2).run([(n, [n]) for n in range(100)], True)
     old = Payload.from_wire(payload.to_wire()[:-1])
-    assert len(list(run_reader.merge([old], tmp_path))) == 100
+    assert len(list(run_merger.merge([old], tmp_path))) == 100
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_a_blob_that_cannot_be_read_is_damaged_only_if_it_is_missing(
 def test_blobs_are_not_open_while_nobody_takes_what_is_in_them(tmp_path: Path) -> None:
     writer = RunWriter(str(tmp_path), "r", 0)
     payloads = [writer.run([(n, ["x" * 100_000]) for n in range(5)], False) for _ in range(20)]
-    reading = run_reader.pairs(payloads, tmp_path)
+    reading = run_merger.pairs(payloads, tmp_path)
     for _ in range(30):
         next(reading)
     assert open_below(tmp_path) == []
@@ -221,7 +221,7 @@ def test_a_section_that_ends_inside_an_item_is_found(tmp_path: Path) -> None:
     payload = RunWriter(str(tmp_path), "r", 1 << 20, 2).run([(n, [n]) for n in range(9)], True)
     shifted = structs.replace(payload, sections=(payload.sections[0] - 1, payload.size_bytes))
     with pytest.raises(BlobDamaged):
-        list(run_reader.merge([shifted], tmp_path, 0, 2))
+        list(run_merger.merge([shifted], tmp_path, 0, 2))
 
 
 def test_small_payloads_are_inline_and_large_ones_are_not(tmp_path: Path) -> None:
