@@ -89,6 +89,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/unit/actors/request/test_state_of_trees.py": ("actors/request/*",),
     "tests/unit/actors/runtime/test_engine_mail.py": ("actors/runtime/*",),
     "tests/unit/handlers/authoring/test_source.py": ("handlers/authoring/*",),
+    "tests/unit/handlers/blobs/test_shared.py": ("handlers/blobs/place",),
     "tests/unit/handlers/pairs/test_grouping.py": ("handlers/pairs/merged_groups",),
     "tests/unit/handlers/pairs/test_run_reader.py": (
         *("handlers/pairs/run_merger", "handlers/pairs/run_writer"),

@@ -9,40 +9,25 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import threading
-import time
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, InvalidStateError
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import PurePath
 from typing import Any, BinaryIO, Final, TypeAlias, TypeVar
 
-from jobx.errors import BlobDamaged, JobxError, StoreFull, StoreUnavailable
+from jobx.errors import BlobDamaged
 from jobx.handlers.blobs.blob_file import BlobFile
+from jobx.handlers.blobs.place import Place
 from jobx.handlers.files import folders
 from jobx.handlers.files.backend import BLOBS, BackEnd
-from jobx.handlers.files.files import OWN_THREADS
 from jobx.handlers.files.paths import Parts
 from jobx.model import check_name, is_name
-from jobx.system.backoff import doubled
-from jobx.system.errors import FULL, translate_read
+from jobx.system.errors import translate_read
 
 T = TypeVar("T")
 
-#: A call has the time of an answer, and as long as its bytes take at this pace …
-LEAST_BYTES_S: Final = 1 << 20
-#: … but with its repeats no longer than this: a node kills executors that answer for longer
-#: (``PASSAGE_S``).
-MOST_S: Final = 240.0
-#: Calls that hang; while there are so many, the place is not asked again.
-MOST_HUNG: Final = 4
 _PIECE_BYTES: Final = 1 << 20
-_FIRST_PAUSE_S: Final = 0.1
-_LONGEST_PAUSE_S: Final = 2.0
-#: What is asked for again while there is patience.
-_PASSING: Final = (StoreUnavailable, StoreFull)
 _MISSING: Final = (FileNotFoundError, NotADirectoryError)
 
 
@@ -98,30 +83,13 @@ def distrust(folder: Folder, name: str) -> bool:
     return True
 
 
-class SharedBlobs:
-    """The shared place, opened when it is first needed; for any thread.
-
-    Args:
-        where: Its URL, for people.
-        connect: Opens it; raises an OSError if that fails.
-        timeout_s: How long a call may take, beside the time for its bytes.
-        patience_s: How long a call that the place refuses is repeated.
-    """
+class SharedBlobs(Place):
+    """The place of blobs that all nodes share. Takes what ``Place`` does."""
 
     def __init__(
         self, where: str, connect: Callable[[], BackEnd], timeout_s: float, patience_s: float
     ) -> None:
-        self.where = where
-        self._connect = connect
-        self._timeout_s = timeout_s
-        self._patience_s = patience_s
-        self._connected: BackEnd | None = None
-        self._lock = threading.Lock()
-        #: Held for a moment only, and for the three below it; the other one, while it connects.
-        self._counting = threading.Lock()
-        self._hung: list[threading.Thread] = []
-        self._asked: set[Future[Any]] = set()
-        self._is_closed = False
+        super().__init__(where, connect, timeout_s, patience_s)
         #: Folders that exist: of workflows, and of the last request.
         self._made: set[Parts] = set()
 
@@ -145,15 +113,21 @@ class SharedBlobs:
             StoreFull: The place has no room.
             StoreUnavailable: The place does not answer, or refuses.
         """
+        place = _place(path)
         with _opened(os.path.join(path, name), name) as file:
 
             def copy(back_end: BackEnd) -> None:
                 file.seek(0)
-                place = self._ensure(back_end, _place(path))
-                with closing(back_end.draft((*place, name))) as draft:
-                    found = _copy(file, lambda piece: _write(draft.file, piece), size_bytes)
-                    _check(name, found, (size_bytes, found[1] if checksum is None else checksum))
-                    draft.publish()
+                try:
+                    self._ensure(back_end, place)
+                    with closing(back_end.draft((*place, name))) as draft:
+                        found = _copy(file, lambda piece: _write(draft.file, piece), size_bytes)
+                        expected = size_bytes, found[1] if checksum is None else checksum
+                        _check(name, found, expected)
+                        draft.publish()
+                except _MISSING:
+                    self._made = set()  # a folder was removed; the next try creates it
+                    raise
 
             self.call(copy, size_bytes)
 
@@ -201,98 +175,16 @@ class SharedBlobs:
         self.call(partial(_remove_folder, place=place))
         return True
 
-    def call(self, ask: Callable[[BackEnd], T], size_bytes: int = 0) -> T:
-        """Return what ``ask`` makes of the place; asked again while the place refuses.
-
-        Args:
-            ask: What is asked, in another thread; its OSErrors are translated.
-            size_bytes: What is moved, which adds to the time that it may take.
-
-        Raises:
-            StoreFull: There is no room.
-            StoreUnavailable: The place does not answer, or refuses.
-            JobxError: What ``ask`` raises.
-        """
-        began = time.monotonic()
-        limit_s = self._timeout_s + size_bytes / LEAST_BYTES_S
-        tries = 0
-        while True:
-            left_s = began + MOST_S - time.monotonic()
-            try:
-                return self._within(min(limit_s, left_s), lambda: ask(self._back_end()))
-            except _PASSING:
-                pause_s = doubled(_FIRST_PAUSE_S, tries, _LONGEST_PAUSE_S)
-                if self._is_closed or time.monotonic() + pause_s > began + self._patience_s:
-                    raise
-            tries += 1
-            time.sleep(pause_s)
-
-    def close(self) -> None:
-        """End all calls, also those under way, as unavailable; in an executor nobody calls it."""
-        with self._counting:
-            self._is_closed = True
-            asked = list(self._asked)
-        for answer in asked:
-            _settle(answer.set_exception, self._unavailable("the node stops"))
-
-    def _within(self, limit_s: float, call: Callable[[], T]) -> T:
-        """Return what ``call`` returns in another thread, which is left alone if it hangs."""
-        answer: Future[T] = Future()
-        self._begin(answer)
-
-        def run() -> None:
-            try:
-                result = call()
-                _settle(answer.set_result, result)
-            except OSError as error:
-                _settle(answer.set_exception, self._translated(error))
-            except BaseException as error:  # noqa: BLE001 - handed to who waits
-                _settle(answer.set_exception, error)
-
-        thread = threading.Thread(target=run, name=f"{OWN_THREADS}-blobs", daemon=True)
-        try:
-            thread.start()
-            return answer.result(max(limit_s, 0.0))
-        except TimeoutError as error:
-            raise self._unavailable(f"no answer within {limit_s:g} s") from error
-        finally:
-            with self._counting:
-                self._asked.discard(answer)
-                if not answer.done():
-                    self._hung.append(thread)
-
-    def _begin(self, answer: Future[Any]) -> None:
-        """Note a call, unless the place is closed, or too many calls hang."""
-        with self._counting:
-            if self._is_closed:
-                raise self._unavailable("the node stops")
-            self._hung = [thread for thread in self._hung if thread.is_alive()]
-            if len(self._hung) >= MOST_HUNG:
-                raise self._unavailable(f"{MOST_HUNG} calls hang")
-            self._asked.add(answer)
-
-    def _back_end(self) -> BackEnd:
-        with self._lock:
-            if self._connected is None:
-                self._connected = self._connect()
-            return self._connected
-
-    def _ensure(self, back_end: BackEnd, place: Parts) -> Parts:
-        """Create the folders of a request, and return the last one.
+    def _ensure(self, back_end: BackEnd, place: Parts) -> None:
+        """Create the folders of a request.
 
         The first one is there since the first start. If not, something else is: a mount is gone.
         """
-        try:
-            for depth in range(2, len(place) + 1):
-                if place[:depth] not in self._made:
-                    folders.ensure(back_end, place[:depth])
-        except _MISSING:
-            self._made = set()  # one was removed; the next try creates it
-            raise
-        kept = {one for one in self._made if len(one) < len(place)}
+        needed = {place[:depth] for depth in range(2, len(place) + 1)}
+        for one in sorted(needed - self._made, key=len):
+            folders.ensure(back_end, one)
         # A new set: another thread may be reading the old one.
-        self._made = kept | {place[:depth] for depth in range(2, len(place) + 1)}
-        return place
+        self._made = needed | {one for one in self._made if len(one) < len(place)}
 
     def _read(self, back_end: BackEnd, place: Parts) -> BinaryIO:
         try:
@@ -305,22 +197,6 @@ class SharedBlobs:
     def _names(self, place: Parts) -> Iterator[str]:
         found = self.call(lambda back_end: _list(back_end, place))
         yield from (one.name for one in found if one.is_folder and is_name(one.name))
-
-    def _translated(self, error: OSError) -> JobxError:
-        reason = error.strerror or str(error) or type(error).__name__
-        if error.errno in FULL:
-            return StoreFull(self.where, reason)
-        if isinstance(error, _MISSING):
-            self._made = set()
-        return self._unavailable(reason)
-
-    def _unavailable(self, reason: str) -> StoreUnavailable:
-        return StoreUnavailable(f"large values in {self.where}: {reason}")
-
-
-def _settle(settle: Callable[[Any], None], outcome: object) -> None:
-    with suppress(InvalidStateError):  # nobody waits for it any more
-        settle(outcome)
 
 
 def _place(path: str) -> Parts:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from jobx.errors import BlobDamaged, StoreFull, StoreUnavailable
-from jobx.handlers.blobs import shared as module
+from jobx.handlers.blobs import place as module
 from jobx.handlers.blobs.blob_file import BlobFile
 from jobx.handlers.blobs.shared import SharedBlobs, open_blob
 from jobx.handlers.failures import describe
