@@ -220,7 +220,7 @@ class Node:
     def _renew(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             if self._joined is not None:
-                self._joined.registration.renew()
+                self._joined.renew(loop)
             elif self._lease is not None and not self._lease.renew():
                 _log.warning("the lease of the store was lost, and is held again")
         except InUse as error:
@@ -235,6 +235,7 @@ class Node:
                 kinds={"batch": Batch},
                 more_room=lambda workflow: self._base.deliver(self._supervisor, MoreRoom(workflow)),
                 answer=self._answer_node,
+                probe=self._ask_supervisor,
             )
 
     async def _join(self) -> None:
@@ -437,6 +438,9 @@ class Node:
         if verb is None:
             raise InvalidInput("verb", question.verb, "is none for other nodes")
         return await verb(question)
+
+    def _ask_supervisor(self, answered: Callable[[], None]) -> None:
+        self._probe().add_done_callback(lambda _: answered())
 
     def _probe(self) -> asyncio.Future[bool]:
         ticket, future = self._answers.probe()

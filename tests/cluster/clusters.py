@@ -19,6 +19,7 @@ from jobx.kv.entities.entities import Entities
 from jobx.kv.opening import open_store
 from tests.support import nsq
 from tests.support.authoring import COUNT, WORKFLOW, define, settings_of
+from tests.support.live_node import LiveNode, live_node
 from tests.support.served import LAUNCH, Answer, Served, served
 
 KEY = "a secret of thirty-two characters"
@@ -60,6 +61,18 @@ class Cluster:
         variables = self._variables(name, environ)
         self.nodes[name] = self._stack.enter_context(served(self._folder / name, **variables))
         return self.nodes[name]
+
+    @contextmanager
+    def live(self, name: str, **flags: Any) -> Iterator[LiveNode]:
+        """Run a node in a thread of the test."""
+        shared = {
+            "node__id": name,
+            "blobs__url": (self._folder / "blobs").as_uri(),
+            "cluster__key": KEY,
+            "bridge__nsqd": self.broker.address,
+        }
+        with live_node(self._folder / name, **shared, **flags) as node:
+            yield node
 
     def refusal(self, name: str, **environ: str) -> str:
         """Return what a node says that is refused at start."""

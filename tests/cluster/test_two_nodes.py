@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from jobx.actors.coordination import supervisor
+from jobx.actors.messages import Probe
+from jobx.tools.cli import main
 from tests.cluster.clusters import Cluster, cluster, places
 from tests.support import nsq
 from tests.support.etcd import Etcd
@@ -110,6 +116,30 @@ def test_nodes_work_together_again_after_nsqd_was_killed(two: Cluster) -> None:
     two.broker.start()
     assert posted.answer().pairs == TOTAL
     until_both_work(two)
+
+
+def registered() -> list[str]:
+    found = CliRunner().invoke(main, ["cluster", "status", "--json"]).stdout
+    return [node["node_id"] for node in json.loads(found)["nodes"]]
+
+
+def test_a_node_whose_supervisor_hangs_gets_no_work_and_counts_as_lost(
+    tmp_path: Path, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[Any] = []
+    real = supervisor._RECEIVE[Probe]
+    with cluster("broker", tmp_path, etcd, monkeypatch) as found:
+        a = found.start("a", JOBX_BRIDGE_DEAF_S="1")
+        with found.live("b", bridge__deaf_s=1.0) as b:
+            until_both_work(found)
+            monkeypatch.setitem(supervisor._RECEIVE, Probe, lambda *mail: held.append(mail))
+            eventually(lambda: registered() == ["a"], 60.0)
+            assert set(places(a, post_wide(a))) == {"a"}
+
+            monkeypatch.setitem(supervisor._RECEIVE, Probe, real)
+            b.call_soon(lambda: [real(*mail) for mail in held])
+            eventually(lambda: registered() == ["a", "b"], 60.0)
+            until_both_work(found)
 
 
 def test_a_node_that_is_started_again_helps_again(two: Cluster) -> None:

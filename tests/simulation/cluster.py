@@ -28,6 +28,7 @@ from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.transport import Lane
 from jobx.actors.cluster.adoption import LOOK_S, Adoption
 from jobx.actors.cluster.members import Member, NodeRecord, losses, members_of
+from jobx.actors.cluster.pulse import Pulse
 from jobx.actors.cluster.registration import Registration
 from jobx.actors.coordination.batches import Batch
 from jobx.actors.coordination.supervisor import Supervisor
@@ -160,7 +161,8 @@ class Node:
     """One life of a node.
 
     Attributes:
-        cut: What it cannot reach: ``store``, or ``peers``, whom it does not hear then.
+        cut: What it cannot reach: ``store``; ``peers``, whom it does not hear then; or its own
+            ``supervisor``, which answers no probes then.
         is_over: It was stopped, and did not die.
         supervisor: The root of its actors.
     """
@@ -201,6 +203,7 @@ class Node:
         self._cluster = cluster
         self._members: dict[str, Member] = {}
         self._seen: Holders | None = None
+        self._probes: list[Callable[[], None]] = []
         self.bridge = self._connect()
         record, now = (
             NodeRecord(incarnation, nsqd="sim", capabilities=self.offered, slots=2, is_heir=True),
@@ -221,6 +224,7 @@ class Node:
         )
         system = ActorSystem(systemBase=self.base, transientUnique=True)
         self.supervisor = system.createActor(Supervisor)
+        self._pulse = Pulse(self._ask_supervisor, LEASE_S, now)
         self._renew()
         self._look()
         self._adopt()
@@ -233,10 +237,20 @@ class Node:
             LocalEnd(self.name, self.incarnation, "sim"),
             kinds=KINDS,
             choose=self._choose,
+            probe=self._ask_supervisor,
         )
         self.base.placement = bridge
         bridge.open(WORKFLOW)
         return bridge
+
+    def _ask_supervisor(self, answered: Callable[[], None]) -> None:
+        self._probes.append(answered)
+        self.scheduler.call_soon(self.answer_probes)
+
+    def answer_probes(self) -> None:
+        """Have the supervisor answer, unless it hangs."""
+        while self._probes and "supervisor" not in self.cut:
+            self._probes.pop()()
 
     def _others(self) -> list[frozenset[str]] | None:
         if self._seen is None:
@@ -265,8 +279,10 @@ class Node:
         return Lane(rng.choice([name for name in NAMES if name != self.name]), WORKFLOW)
 
     def _renew(self) -> None:
+        self._pulse.beat()
         with contextlib.suppress(StoreUnavailable):
-            self.registration.renew()
+            if self._pulse.is_alive:
+                self.registration.renew()
         self.scheduler.call_later(LEASE_S / 3, self._renew)
 
     def _look(self) -> None:
@@ -516,7 +532,8 @@ class Cluster:
     def _strike(self, node: Node) -> None:
         if node.name in self.down:
             return
-        kind = self.rng.choice(("kill", "stop", "drain", "store", "peers", "both"))
+        kinds = ("kill", "stop", "drain", "store", "peers", "both", "supervisor")
+        kind = self.rng.choice(kinds)
         lasts_s = self.rng.choice((0.0, 1.0, 4.0, 12.0, 40.0))
         self.down[node.name] = self.scheduler.now() + lasts_s
         if kind == "kill":
@@ -531,6 +548,7 @@ class Cluster:
 
     def _recover(self, node: Node) -> None:
         node.cut.clear()
+        node.answer_probes()
         if node.scheduler.is_dead:
             self.start(node.name, was_lost=not node.is_over)
         else:

@@ -54,6 +54,11 @@ def _ignore(*_: object) -> None:
     """Do nothing."""
 
 
+def _is_alive(answered: Callable[[], None]) -> None:
+    """Answer for a supervisor that is none of the bridge's business."""
+    answered()
+
+
 class Bridge:
     """Connects an engine to those of other nodes. On the loop's thread only.
 
@@ -66,6 +71,8 @@ class Bridge:
         choose: Says on which lane an actor is created; None: here.
         heard: Called with what another node tells this one.
         changed: Called when a link is up, and when it broke.
+        probe: Asks the supervisor of this node whether it handles messages; it calls what it was
+            given when it has answered.
 
     Attributes:
         refused: Number of dropped datagrams by reason.
@@ -82,6 +89,7 @@ class Bridge:
         choose: Callable[[Creation], Lane | None],
         heard: Callable[[Lane, Note], None] = _ignore,
         changed: Callable[[Lane], None] = _ignore,
+        probe: Callable[[Callable[[], None]], None] = _is_alive,
     ) -> None:
         self.refused: Counter[Refusal] = Counter()
         self._engine = engine
@@ -94,6 +102,8 @@ class Bridge:
         self._choose = choose
         self._heard = heard
         self._changed = changed
+        self._probe = probe
+        self._is_probing = False
         self._ends: dict[Lane, End] = {}
         self._children: dict[ActorAddress, End] = {}
         self._hosted: dict[ActorAddress, End] = {}
@@ -264,7 +274,22 @@ class Bridge:
                 _LOG.info("the link to %s in %s is up", *end.lane)
                 self._changed(end.lane)
             self._handle(end, events)
+            self._ask_supervisor(end)
             self._post.touch(end)
+
+    def _ask_supervisor(self, end: End) -> None:
+        """Ask it for all peers that want an answer, once at a time; it may never answer."""
+        if end.link.is_asked and not self._is_probing:
+            self._is_probing = True
+            self._probe(self._supervisor_answered)
+
+    def _supervisor_answered(self) -> None:
+        self._is_probing = False
+        now = self._scheduler.now()
+        for end in self._ends.values():
+            if end.link.is_asked and not self._is_closed:
+                end.link.answer(now)
+                self._post.touch(end)
 
     def _refuse(self, reason: Refusal, what: str) -> None:
         self.refused[reason] += 1

@@ -63,8 +63,10 @@ class Letter(Struct, frozen=True, array_like=True):
         source_epoch: The epoch of the sender.
         target_epoch: The epoch of the receiver as far as the sender knows; UNKNOWN if it does not.
         acked: All packets of the receiver up to this number have arrived.
-        wants_ack: The receiver must answer at once.
+        wants_ack: The receiver must answer as soon as its supervisor has.
         packets: Packets of the sender.
+        is_alive: The sender's supervisor has answered what the receiver wanted an answer to; None:
+            an earlier version, which does not ask its supervisor.
     """
 
     source_epoch: Epoch
@@ -72,6 +74,7 @@ class Letter(Struct, frozen=True, array_like=True):
     acked: int
     wants_ack: bool = False
     packets: list[Packet] = []
+    is_alive: bool | None = None
 
 
 class Envelope(Struct, frozen=True, array_like=True):

@@ -4,6 +4,9 @@ Pure, as ``stream.py``. Each end has an epoch (``envelope.Epoch``), and a stream
 to another: packets between other epochs do not count. So an end that was restarted, or that gave
 the link up, begins anew, and neither end mistakes old packets for new ones.
 
+That a letter comes shows that the peer's loop runs. Its supervisor may hang nevertheless, so a peer
+has *answered* only with a letter that its supervisor had a part in.
+
 A link *breaks* when the peer's epoch changes, and when the peer does not answer for ``patience_s``
 although something waits for it. Then all that was under way is lost, at both ends.
 """
@@ -47,6 +50,7 @@ class Link:
         epoch: The epoch of this end.
         peer_epoch: The epoch of the other end, as far as known.
         is_up: The peer answers this epoch.
+        is_asked: The peer wants an answer: ask the supervisor, then call ``answer``.
         outbox: What goes out.
         inbox: What comes in.
         breaks: How often it broke.
@@ -58,7 +62,7 @@ class Link:
         self.peer_epoch = UNKNOWN
         self.breaks = self.stale = 0
         self._patience_s = patience_s
-        self._is_used = False
+        self._is_used = self.is_asked = self._is_alive = False
         self._heard_at = now
         self._past_resent = self._past_duplicates = self._probes = 0
         self._begin()
@@ -98,17 +102,25 @@ class Link:
             self.stale += letter.target_epoch != UNKNOWN
             self._ack_at = now  # which tells the peer this epoch
             return events
-        self.is_up, self._heard_at = True, now
+        self.is_asked = self.is_asked or letter.wants_ack
+        if letter.is_alive is not False:
+            self.is_up, self._heard_at = True, now
+        if not self.is_up:
+            if letter.packets:  # they come again, and the peer is asked meanwhile
+                self._ack_at = now
+            return events
         self.outbox.acknowledge(letter.acked, now)
         try:
             for packet in letter.packets:
                 events += self._take(packet, now)
         except FrameError as error:
             events.append(self.give_up(str(error)))
-            return events
-        if letter.wants_ack:
-            self._ack_at = now
         return events
+
+    def answer(self, now: float) -> None:
+        """Tell the peer that the supervisor of this node has answered."""
+        if self.is_asked:
+            self.is_asked, self._is_alive, self._ack_at = False, True, now
 
     def _take(self, packet: Packet, now: float) -> list[bytes]:
         duplicates = self.inbox.duplicates
@@ -128,8 +140,10 @@ class Link:
         if is_probe:
             self._probed_at, self._probes = now, self._probes + 1
         self._ack_at, self._unacked_bytes = math.inf, 0
-        wants_ack = is_probe or not self.is_up
-        return Letter(self.epoch, self.peer_epoch, self.inbox.received, wants_ack, packets)
+        wants_ack, is_alive = is_probe or not self.is_up, self._is_alive
+        self._is_alive = False
+        received = self.inbox.received
+        return Letter(self.epoch, self.peer_epoch, received, wants_ack, packets, is_alive)
 
     def expire(self, now: float) -> Broken | None:
         """Break the link if the peer has not answered in time."""
@@ -185,6 +199,7 @@ class Link:
         """Begin both streams anew."""
         self.outbox, self.inbox = Outbox(), Inbox()
         self.is_up = False
+        self.is_asked = self._is_alive = False
         self._ack_at = math.inf
         self._unacked_bytes = 0
         self._probed_at, self._probes = -math.inf, 0

@@ -6,6 +6,7 @@ asked to through the store.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -41,6 +42,7 @@ def open_membership(
     kinds: Mapping[str, type[Actor]],
     more_room: Callable[[str], None],
     answer: Answering,
+    probe: Callable[[Callable[[], None]], None],
 ) -> Membership:
     """Prepare the work with other nodes; the arguments are those of ``Membership``."""
     from jobx.actors.bridge.nsq.opening import open_transport  # noqa: PLC0415 - a node alone needs no pynsq
@@ -53,6 +55,7 @@ def open_membership(
         kinds=kinds,
         more_room=more_room,
         answer=answer,
+        probe=probe,
     )
     parts.callback(membership.close)
     return membership
@@ -67,12 +70,11 @@ class Joined:
         membership: Its part in the cluster.
         lease: The lease of its id; it is held.
 
-    Attributes:
-        registration: Keeps it registered.
     """
 
     def __init__(self, parts: Parts, store: Store, membership: Membership, lease: Lease) -> None:
-        self.registration: Registration = membership.registration(lease)
+        self._registration: Registration = membership.registration(lease)
+        self._pulse = membership.pulse
         self._parts = parts
         self._store = store
         self._membership = membership
@@ -95,8 +97,8 @@ class Joined:
             ask: Asks this node a question.
             drain: Called when the node is to drain and end.
         """
-        await in_daemon("lease", self.registration.renew)
-        has_settled = partial(self.registration.has_settled, LEASE_S)
+        await in_daemon("lease", self._registration.renew)
+        has_settled = partial(self._registration.has_settled, LEASE_S)
         self._adoption = self._membership.adoption(self._store, has_settled)
         thread = self._parts.threads(1, "adoption", wait=False, cancel_futures=True)
         adopter = Adopter(self._adoption, thread, adopt)
@@ -104,6 +106,17 @@ class Joined:
         self._membership.follow(leases_of(self._store), keys.node(""), adopter.saw)
         obeying = Calls(self._store, node_id, self._membership, ask, drain)
         self._parts.periodic().every(calls.LOOK_S, None, obeying.look)
+        self._parts.callback(self._pulse.stop)
+
+    def renew(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stay registered, unless the supervisor hangs; blocks.
+
+        Raises:
+            JobxError: See ``Lease.renew``.
+        """
+        loop.call_soon_threadsafe(self._pulse.beat)
+        if self._pulse.is_alive:
+            self._registration.renew()
 
     def is_lost(self, node_id: str) -> bool:
         """Whether a node is lost, as far as this one knows."""

@@ -18,6 +18,7 @@ from jobx.actors.cluster.asking import Answering, Asking
 from jobx.actors.cluster.identity import secret_of
 from jobx.actors.cluster.members import NodeRecord, members_of
 from jobx.actors.cluster.peers import Peers, Pool
+from jobx.actors.cluster.pulse import Pulse
 from jobx.actors.cluster.registration import Registration
 from jobx.actors.cluster.watch import LeaseWatch
 from jobx.actors.runtime.system import LoopSystemBase
@@ -67,9 +68,11 @@ class Membership:
         kinds: Classes of actors that other nodes may create here, by name.
         more_room: Called with a workflow that may use more executors than before.
         answer: Answers questions of other nodes.
+        probe: Asks the supervisor of this node; it calls what it was given when it has answered.
 
     Attributes:
         asking: Asks other nodes.
+        pulse: Whether the supervisor of this node answers.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Membership:
         kinds: Mapping[str, type[Actor]],
         more_room: Callable[[str], None],
         answer: Answering,
+        probe: Callable[[Callable[[], None]], None],
     ) -> None:
         self._settings = settings
         self._base = base
@@ -108,8 +112,10 @@ class Membership:
             choose=self._peers.choose,
             heard=self._heard,
             changed=self._changed,
+            probe=probe,
         )
         self.asking = Asking(self._bridge, answer)
+        self.pulse = Pulse(probe, settings.bridge.deaf_s)
         self._peers.bridge = self._bridge
         base.placement = self._bridge
         self._watch: LeaseWatch | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -67,6 +68,8 @@ class Node:
 
     def __init__(self, network: MemoryNetwork, scheduler: Any, name: str, life: int = 1) -> None:
         self.seen: list[Any] = []
+        self.hangs = False
+        self.asked: list[Callable[[], None]] = []
         self.peer = {"a": "b", "b": "a"}[name]
         self.base = LoopSystemBase(
             scheduler, node_id=name, incarnation=life, capabilities={}, services=self.seen
@@ -78,6 +81,7 @@ class Node:
             LocalEnd(name, life, CLUSTER, PATIENCE_S),
             kinds={"child": Child},
             choose=self._choose,
+            probe=self._ask_supervisor,
         )
         self.base.placement = self.bridge
         self.bridge.open(WORKFLOW)
@@ -85,6 +89,12 @@ class Node:
 
     def _choose(self, creation: Creation) -> Lane | None:
         return Lane(self.peer, WORKFLOW)
+
+    def _ask_supervisor(self, answered: Callable[[], None]) -> None:
+        if self.hangs:
+            self.asked.append(answered)
+        else:
+            answered()
 
     @property
     def state(self) -> Any:
@@ -211,6 +221,23 @@ def test_a_lost_registration_ends_children_there_at_once(two: Two) -> None:
     assert notice.reason == "b: its lease ended"
     two.run(10.0)
     assert not two.a.state.is_up
+
+
+def test_a_node_whose_supervisor_hangs_is_lost_and_gets_nothing(two: Two) -> None:
+    two.child()
+    two.b.hangs = True
+    two.run(2 * PATIENCE_S)
+    (notice,) = two.a.seen
+    assert isinstance(notice, ChildLost)
+    assert "did not answer" in notice.reason
+    assert not two.a.bridge.has_room(Lane("b", WORKFLOW))
+    two.run(100.0)
+    assert len(two.b.asked) == 1
+
+    two.b.hangs = False
+    two.b.asked.pop()()
+    two.run(2 * MAX_PROBE_S)
+    assert two.a.bridge.has_room(Lane("b", WORKFLOW))
 
 
 def test_nothing_of_a_lost_child_is_heard(two: Two) -> None:

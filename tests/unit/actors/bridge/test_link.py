@@ -43,6 +43,8 @@ class Pair:
         self.got: tuple[list[bytes], list[bytes]] = ([], [])
         self.broken: tuple[list[str], list[str]] = ([], [])
         self.letters = 0
+        #: Whether the supervisors of the ends answer.
+        self.is_alive = [True, True]
         self._order = itertools.count()
         self._way: list[tuple[float, int, int, Letter]] = []
 
@@ -55,6 +57,9 @@ class Pair:
             while self._way and self._way[0][0] <= self.now:
                 _, _, to, letter = heapq.heappop(self._way)
                 self._note(to, self.ends[to].receive(letter, self.now))
+            for end, is_alive in zip(self.ends, self.is_alive, strict=True):
+                if is_alive:
+                    end.answer(self.now)
             self._flush()
         self.now = end_at
 
@@ -219,6 +224,53 @@ def test_a_silent_peer_is_noticed_by_those_that_depend_on_it() -> None:
     pair.faults.is_cut = (False, True)
     pair.run(PATIENCE_S + PROBE_S)
     assert len(pair.broken[0]) == 1
+
+
+def test_a_peer_whose_supervisor_hangs_is_given_up_and_does_not_come_back() -> None:
+    pair = connected()
+    pair.ends[0].use(pair.now, is_used=True)
+    pair.is_alive[1] = False
+    for number in range(60):
+        pair.ends[0].outbox.put(b"%d" % number)
+        pair.run(0.1)
+    assert pair.broken[0] == ["the peer did not answer for 5 s"]
+    assert len(pair.got[1]) > 40  # it acknowledged them
+    pair.run(100.0)
+    assert not pair.ends[0].is_up
+    assert len(pair.broken[0]) == 1
+
+    pair.is_alive[1] = True
+    pair.run(2 * MAX_PROBE_S)
+    assert all(end.is_up for end in pair.ends)
+
+
+def test_what_a_peer_sends_whose_supervisor_has_not_answered_waits() -> None:
+    pair = Pair()
+    pair.is_alive[1] = False
+    pair.run(0.5)
+    assert [end.is_up for end in pair.ends] == [False, True]
+    pair.ends[1].outbox.put(b"hello")
+    pair.run(2.0)
+    assert pair.got[0] == []
+    pair.is_alive[1] = True
+    pair.run(2.0)
+    assert pair.got[0] == [b"hello"]
+
+
+def test_peers_whose_supervisors_hang_do_not_write_to_each_other_all_the_time() -> None:
+    pair = Pair()
+    pair.is_alive = [False, False]
+    pair.run(100.0)
+    assert pair.letters < 60
+
+
+def test_a_peer_of_a_version_that_does_not_ask_its_supervisor_answers_with_any_letter() -> None:
+    link = Link(5, 0.0, PATIENCE_S)
+    link.receive(Letter(Epoch(2, 1), link.epoch, 0), 0.1)
+    assert link.is_up
+    link = Link(5, 0.0, PATIENCE_S)
+    link.receive(Letter(Epoch(2, 1), link.epoch, 0, is_alive=False), 0.1)
+    assert not link.is_up
 
 
 def test_a_link_that_is_used_holds_while_nobody_writes() -> None:
