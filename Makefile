@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# CI adds science: packages that take more room than all others.
+EXTRAS ?= dev,services
 
 .PHONY: demo cluster-demo test bench lint types imports core pytest lock clean
 
@@ -54,7 +56,7 @@ $(VENV)/.clustered: setup.cfg pyproject.toml requirements-dev.lock | $(BIN)/pyth
 	touch $@ $(VENV)/.installed
 
 $(VENV)/.developed: setup.cfg pyproject.toml requirements-dev.lock | $(BIN)/python
-	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[dev,services]'
+	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[$(EXTRAS)]'
 	touch $@ $(VENV)/.installed $(VENV)/.clustered
 
 clean:

@@ -298,8 +298,10 @@ def _beginning(value: object, limit: int, depth: int = 4) -> object:
 
 
 def a_kind(value: object) -> str:
-    """Return the type of a value in words: ``a set``, ``an object``."""
-    name = type(value).__name__
+    """Return the type of a value in words: ``a set``, ``a numpy.ndarray``."""
+    module, name = type(value).__module__, type(value).__qualname__
+    if isinstance(module, str) and module.isidentifier() and module != "builtins":
+        name = f"{module}.{name}"
     return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 import msgpack
 
-from jobx import key_hashes
+from jobx import foreign_values, key_hashes
 from jobx.errors import a_kind
 from jobx.listed import Listed
 
@@ -36,7 +36,6 @@ _LAST: Final = datetime.datetime.max.replace(tzinfo=datetime.UTC) - EPOCH
 #: Integers are values below this, and above its negative.
 BEYOND: Final = pow(10, MAX_DIGITS)  # mypyc 2.4.1 crashes on a constant of that size
 _PLAIN: Final = frozenset({bytes, bool, type(None)})
-_FROZEN: Final = _PLAIN | {int, str, float, decimal.Decimal, datetime.datetime}
 
 
 def freeze(key: Key) -> Key:
@@ -52,12 +51,11 @@ def check_key(key: Key, depth: int = 0) -> Key:
     Raises:
         ValueError: It cannot be a key; the message says why.
     """
-    kind = type(key)
     if isinstance(key, list | tuple):
         _check_depth(depth)
         return tuple(check_key(item, depth + 1) for item in key)
     check_value(key)
-    if kind not in _FROZEN:
+    if isinstance(key, dict | Listed):
         raise ValueError(f"{a_kind(key)} cannot be a key")
     return key
 
@@ -146,6 +144,8 @@ def since_epoch(value: datetime.datetime) -> datetime.timedelta:
     Raises:
         ValueError: It has no time zone, or UTC has no such year.
     """
+    if type(value) is not datetime.datetime:
+        value = foreign_values.timestamp(value)
     if value.utcoffset() is None:
         raise ValueError("a timestamp needs a time zone")
     since = value - EPOCH
@@ -172,7 +172,10 @@ def _check_container(value: Value, depth: int) -> None:
             check_map_key(key)
             check_value(item, depth + 1)
     elif not isinstance(value, bytes):
-        raise ValueError(f"{a_kind(value)} cannot be a value")
+        scalar = foreign_values.scalar(value)
+        if scalar is value:
+            raise ValueError(f"{a_kind(value)} cannot be a value{foreign_values.hint(value)}")
+        check_value(scalar, depth + 1)
 
 
 def map_of_pairs(pairs: Sequence[tuple[Key, Value]]) -> dict[Key, Value]:

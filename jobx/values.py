@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import msgpack
 
+from jobx import foreign_values
 from jobx.errors import InvalidInput, a_kind, quote
 from jobx.json_reading import NotJson, first_repeated, read_json
 from jobx.listed import Listed
@@ -77,6 +78,8 @@ _DAY_S: Final = 86_400
 #: What packed lists of less than sixteen items begin with.
 _SHORT_LISTS: Final = range(0x90, 0xA0)
 
+#: Shorter integers are msgpack's own.
+_WORD_BITS: Final = 64
 _EXT_BIG_INT: Final = 1
 _EXT_DECIMAL: Final = 2
 #: What a packer begins with; it grows. msgpack's own 256 KiB take longer than most values.
@@ -94,7 +97,13 @@ def _default(value: object) -> object:
         return msgpack.Timestamp(since.days * _DAY_S + since.seconds, since.microseconds * 1000)
     if isinstance(value, Listed):
         return list(value)
-    raise TypeError(f"{a_kind(value)} cannot be a key or a value")
+    scalar = foreign_values.scalar(value)
+    if scalar is value:
+        raise TypeError(f"{a_kind(value)} cannot be a key or a value{foreign_values.hint(value)}")
+    # Of a result, msgpack asks no more than once.
+    is_asked = isinstance(scalar, decimal.Decimal | datetime.datetime)
+    is_asked = is_asked or (isinstance(scalar, int) and scalar.bit_length() >= _WORD_BITS)
+    return _default(scalar) if is_asked else scalar
 
 
 def ext_hook(code: int, body: bytes | memoryview) -> object:

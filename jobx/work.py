@@ -226,7 +226,11 @@ class WorkFrame(Struct, frozen=True, tag="work", tag_field="t"):
 
 
 class LoadHandler(Struct, frozen=True, tag="load", tag_field="t"):
-    """A handler, before its first use in this executor."""
+    """A handler, before its first use in this executor.
+
+    Attributes:
+        file: The author's own file of it; "" where only the source is known.
+    """
 
     version: str
     name: str
@@ -236,6 +240,7 @@ class LoadHandler(Struct, frozen=True, tag="load", tag_field="t"):
     source_code: str
     argument_spec: list[tuple[str, str]] = []
     per_key: bool = False
+    file: str = ""
 
 
 class DropMappers(Struct, frozen=True, tag="drop", tag_field="t"):

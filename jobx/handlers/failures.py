@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import linecache
 import reprlib
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from jobx.errors import (
     BlobDamaged,
@@ -16,22 +14,13 @@ from jobx.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-
-StackFrame: TypeAlias = tuple[str, int, str]  #: file name, line, function
+from jobx.handlers import tracebacks
+from jobx.handlers.tracebacks import StackFrame, cut, printable, type_name
 
 #: What makes whatever left the blob run again.
 _BLOB: Final = (BlobDamaged, BlobUnreadable)
-_MAX_MESSAGE: Final = 4096
 #: Base classes of an exception that are told.
 _MAX_BASES: Final = 32
-#: Author frames that are shown of a traceback: the outermost and the innermost ones.
-_OUTER_FRAMES: Final = 5
-_INNER_FRAMES: Final = 20
-#: Characters that are shown of a source line, and of the names of its file and function.
-_SHOWN: Final = 200
-_MAX_TRACEBACK_BYTES: Final = 32 << 10
-#: Modules whose name is left out of an exception's type.
-_OWN_MODULES: Final = ("builtins", "handler(", "jobx.handlers.", "jobx.system.", "jobx.errors")
 
 #: The failure's type by the kind of a Misuse.
 _MISUSES: Final = {
@@ -80,11 +69,6 @@ class RunError(ValueError):
     """A program that a handler ran ended with another code than expected."""
 
 
-def filename(handler_name: str) -> str:
-    """Return the file name that a handler's code has in tracebacks."""
-    return f"<handler {handler_name}>"
-
-
 def describe(error: BaseException, redact: Callable[[str], str] = str) -> dict[str, Any]:
     """Return an exception as fields of a failure; what blob it is about is its ``input``.
 
@@ -93,22 +77,30 @@ def describe(error: BaseException, redact: Callable[[str], str] = str) -> dict[s
         redact: Hides secrets in a text.
     """
     if isinstance(error, GuestFailed):
-        kind, name, message, frames, pair = error.args
+        kind, name, message, _, pair = error.args
         bases: list[str] = []
     else:
         kind, name = _classify(error)
-        message, frames = _message(error), _own_frames(error.__traceback__)
+        message = tracebacks.message_of(error)
         pair = error.args[2] if isinstance(error, Misuse) else None
-        bases = [_cut(redact(type_name(base))) for base in type(error).__mro__[1:-1][:_MAX_BASES]]
+        bases = [cut(redact(type_name(base))) for base in type(error).__mro__[1:-1][:_MAX_BASES]]
     return {
         "kind": kind,
-        "type": _cut(redact(name)),
-        "message": _cut(redact(message)),
-        "traceback": _show(frames, redact),
+        "type": cut(redact(name)),
+        "message": cut(redact(message)),
+        "traceback": _traceback(error, redact),
         "pair": pair,
         "bases": bases,
         **({"input": error.args[0]} if isinstance(error, _BLOB) else {}),
     }
+
+
+def _traceback(error: BaseException, redact: Callable[[str], str]) -> str:
+    if isinstance(error, GuestFailed):
+        return tracebacks.of_frames(error.args[3], redact)
+    if isinstance(error, JobxError):  # its causes are JobX's own
+        return tracebacks.of_frames(tracebacks.own_frames(error.__traceback__), redact)
+    return tracebacks.of_exception(error, redact)
 
 
 def _classify(error: BaseException) -> tuple[str, str]:
@@ -128,68 +120,9 @@ def _classify(error: BaseException) -> tuple[str, str]:
     return ("internal" if isinstance(error, JobxError) else "author"), name
 
 
-def type_name(cls: type[BaseException]) -> str:
-    """Return the name of an exception class, with its module unless that is the author's own."""
-    module = getattr(cls, "__module__", None)
-    if not isinstance(module, str) or module.startswith(_OWN_MODULES):
-        return cls.__name__
-    return f"{module}.{cls.__qualname__}"
-
-
-def _message(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except BaseException as unsayable:  # noqa: BLE001 - author code: anything may come out of __str__
-        text = f"(its message cannot be shown: __str__ raised {type_name(type(unsayable))})"
-    return text or ("no memory is left" if isinstance(error, MemoryError) else "")
-
-
-def _cut(text: str) -> str:
-    return printable(text if len(text) <= _MAX_MESSAGE else f"{text[:_MAX_MESSAGE]}…")
-
-
-def printable(text: str) -> str:
-    """Return ``text`` with lone surrogates escaped, so that it can be sent."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 def shorten(value: object) -> str:
     """Return a short text for a pair of any size."""
     return printable(_SHORT.repr(value))
-
-
-def show_source(handler_name: str, source_code: str) -> None:
-    """Let tracebacks of a handler quote its source."""
-    name = filename(handler_name)
-    lines = [f"{line}\n" for line in source_code.split("\n")]
-    linecache.cache[name] = (len(source_code), None, lines, name)
-
-
-def _own_frames(innermost: TracebackType | None) -> list[StackFrame]:
-    """Return the frames of a traceback that are the author's own, outermost first."""
-    frames = []
-    while innermost is not None:
-        code = innermost.tb_frame.f_code
-        if code.co_filename.startswith("<handler "):
-            frames.append((code.co_filename, innermost.tb_lineno, code.co_name))
-        innermost = innermost.tb_next
-    return frames
-
-
-def _show(frames: Sequence[StackFrame], redact: Callable[[str], str]) -> str:
-    hidden = len(frames) - _OUTER_FRAMES - _INNER_FRAMES
-    shown = frames if hidden <= 0 else [*frames[:_OUTER_FRAMES], *frames[-_INNER_FRAMES:]]
-    lines = [_frame_text(*frame, redact) for frame in shown]
-    if hidden > 0:
-        lines.insert(_OUTER_FRAMES, f"  … {hidden} more\n")
-    return "".join(lines).encode()[:_MAX_TRACEBACK_BYTES].decode(errors="ignore")
-
-
-def _frame_text(name: str, line: int, function: str, redact: Callable[[str], str]) -> str:
-    source = linecache.getline(name, line).strip()
-    # A secret that is cut first would not be found.
-    name, function, source = (redact(text)[:_SHOWN] for text in (name, function, source))
-    return printable(f'  File "{name}", line {line}, in {function}\n    {source}\n')
 
 
 def _short_repr() -> reprlib.Repr:

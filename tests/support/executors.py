@@ -85,7 +85,8 @@ class ExecutorHost:
         number = len(self._executors) + 1
         ours, page = launch.executor(self._control, number)
         ours.settimeout(WAIT_S)
-        spawned = self.hear()
+        while (spawned := self.hear())["t"] == "exited":  # another one has left
+            continue
         assert (spawned["t"], spawned["n"]) == ("spawned", number)
         executor = Executor(number, spawned["pid"], FrameSocket(ours), page)
         self._executors.append(executor)

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from jobx.handlers.execution.surroundings import Surroundings
 from jobx.handlers.execution.time_limit import TimeLimit
 from jobx.handlers.files.files import OWN_THREADS, shared_files
 from jobx.handlers.languages.guests import Guests
+from jobx.handlers.languages.python_module import folder_of
 from jobx.handlers.scope.factories import ScopeFactories
 from jobx.handlers.scope.names import Scope
 from jobx.handlers.scope.secrets import Redactor
@@ -131,7 +133,8 @@ def main(
     time_limit = TimeLimit()
     limits = OutputLimits(config.output_bytes, config.spill_bytes, folder, config.segments_bytes)
     guests = Guests(folder, config.programs, config.wasm_fuel, config.wasm_memory_bytes)
-    sys.path += config.factory_path  # last, so that they hide no installed module
+    # Last, so that they hide no installed module.
+    sys.path += [*config.factory_path, folder_of(folder)]
     state = ExecutorState(
         scope,
         time_limit,
@@ -147,7 +150,8 @@ def main(
         state.forked.watch(lambda: os.close(complaints_fd))
     frames = FrameSocket(socket.socket(fileno=stream_fd))
     executor = _Executor(state, capture, frames, config, folder)
-    executor.run()
+    with suppress(ConnectionError):  # the node closed its end, and wants no answer
+        executor.run()
 
 
 class _Executor:

@@ -12,12 +12,13 @@ from typing import Any, Final
 
 from jobx import values
 from jobx.errors import InvalidInput
-from jobx.handlers.failures import GuestFailed, Misuse, filename, shorten
+from jobx.handlers.failures import GuestFailed, Misuse, shorten
 from jobx.handlers.languages import asks, lines
 from jobx.handlers.languages.base import Grouped
 from jobx.handlers.languages.exchange import Replies
 from jobx.handlers.markers import Map, Return
 from jobx.handlers.scope.names import Scope
+from jobx.handlers.tracebacks import filename
 from jobx.values import Value
 
 #: Similarity of two words from which one counts as a misspelling of the other.

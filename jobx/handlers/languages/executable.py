@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from jobx.errors import InvalidInput
-from jobx.handlers.failures import GuestFailed, show_source
+from jobx.handlers.failures import GuestFailed
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import Answer
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, without_author_code
@@ -21,6 +21,7 @@ from jobx.handlers.languages.program import Program
 from jobx.handlers.scope import arguments as args
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope
+from jobx.handlers.tracebacks import filename, show_source
 
 _SHELLS: Final = frozenset({"sh", "bash", "dash", "ksh", "zsh"})
 #: dash says ``name: 3: Syntax error``, bash ``name: line 3: syntax error``.
@@ -107,7 +108,7 @@ def _program(handler: Mapping[str, Any], guests: Guests) -> Program:
     if os.path.dirname(argv[0]) not in guests.programs:
         reason = f"{argv[0]} may not run handlers on this node: see executors.programs"
         raise GuestFailed("capability", "ProgramRefused", reason)
-    show_source(name, handler["source_code"])
+    show_source(filename(name), handler["source_code"])
     # Messages of a program contain the name of the file, so it is the name of the handler.
     script = os.path.join(guests.folder, f"handler-{handler['version']}", name)
     return Program(guests, [*argv, script], name, script, source_code=handler["source_code"])

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from jobx.errors import InvalidInput
-from jobx.handlers.failures import GuestFailed, show_source
+from jobx.handlers.failures import GuestFailed
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import Answer
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, without_author_code
@@ -28,6 +28,7 @@ from jobx.handlers.pairs.grouping import snapshot
 from jobx.handlers.scope import arguments as args
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope
+from jobx.handlers.tracebacks import filename, show_source
 from jobx.system.errors import translated
 from jobx.values import Value
 
@@ -81,7 +82,7 @@ class JavaScript:
         """
         name, is_mapper = handler["name"], handler["handler_type"] == "mapper"
         found = signature(handler["source_code"], handler["handler_type"])
-        show_source(name, handler["source_code"])
+        show_source(filename(name), handler["source_code"])
         spec = handler.get("argument_spec") or ()
         known = _LoadedHandler(handler, found, spec, scope, guests.folder, guests.keep(_program))
         per_key = found.checked.per_key or handler.get("per_key", False)

@@ -10,12 +10,13 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from tempfile import NamedTemporaryFile
 from typing import Final
 
-from jobx.handlers.failures import GuestFailed, Misuse, StackFrame, filename
+from jobx.handlers.failures import GuestFailed, Misuse
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import Answer
 from jobx.handlers.languages.exchange import READ_BYTES, Exchange, Pipes, Replies
 from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope.names import Scope
+from jobx.handlers.tracebacks import StackFrame, filename
 from jobx.system import processes
 
 #: What is kept of stderr for the failure.

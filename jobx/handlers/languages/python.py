@@ -22,11 +22,12 @@ from itertools import chain, starmap
 from types import GeneratorType
 from typing import Any, Final
 
-from jobx.handlers.failures import Misuse, shorten, show_source
+from jobx.handlers.failures import Misuse, shorten
 from jobx.handlers.languages import python_mr
 from jobx.handlers.languages import python_source as source
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, yielded
 from jobx.handlers.languages.guests import Guests
+from jobx.handlers.languages.python_module import OWN_NAMES, module_of
 from jobx.handlers.languages.python_self_contained import is_self_contained
 from jobx.handlers.languages.python_source import HANDLER, Definition, Outline
 from jobx.handlers.markers import Map, Return
@@ -34,6 +35,7 @@ from jobx.handlers.scope import arguments as args
 from jobx.handlers.scope import mr_form
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope
+from jobx.handlers.tracebacks import filename
 from jobx.values import Key, Value
 
 _Run = Callable[..., "Iterable[object] | None"]
@@ -61,7 +63,7 @@ class Python:
                 or loses what it gives; the message names the line.
         """
         outline = source.parse(source_code, HANDLER)
-        source.compiled(outline, HANDLER, handler_type)
+        source.compiled(outline, filename(HANDLER), handler_type)
         checked = _checked(outline, handler_type)
         source.check_gives(outline)
         return checked
@@ -80,12 +82,13 @@ class Python:
         if is_of_mr:
             python_mr.rename(outline.module)
         checked = _checked(outline, handler_type)
-        code = source.compiled(outline, name, handler_type)
-        show_source(name, handler["source_code"])
+        tree = outline.module
         names = scope.names(name) | (mr_form.names(scope) if is_of_mr else {})
-        is_alone = not scope.own and is_self_contained(outline.module, names)
-        exec(code, names)  # noqa: S102 - this is what an executor is for
-        defined: Any = names[HANDLER]
+        is_alone = not scope.own and is_self_contained(tree, OWN_NAMES.union(names))
+        with module_of(handler, tree, names, guests.folder, has_file=not is_alone) as module:
+            code = source.compiled(outline, f"{module.__file__}", handler_type)
+            exec(code, vars(module))  # noqa: S102 - this is what an executor is for
+            defined: Any = vars(module)[HANDLER]
         run = _giving(defined, outline, handler_type)
         if is_of_mr and outline.definition is None:
             run = mr_form.listed(run, handler_type)

@@ -12,8 +12,8 @@ from types import CodeType
 from typing import Any, Final, TypeAlias
 
 from jobx.errors import InvalidInput
-from jobx.handlers.failures import filename
 from jobx.handlers.languages.base import Checked
+from jobx.handlers.tracebacks import filename
 
 HANDLER: Final = "handler"
 Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
@@ -69,15 +69,15 @@ def parse(source_code: str, name: str) -> Outline:
     return Outline(module, definition, any(map(_is_yield, owned)), returned)
 
 
-def compiled(outline: Outline, name: str, handler_type: str) -> CodeType:
-    """Return code that defines the handler.
+def compiled(outline: Outline, file: str, handler_type: str) -> CodeType:
+    """Return code that defines the handler, and has ``file`` in tracebacks.
 
     Raises:
         InvalidInput: It is no code.
     """
     module = outline.module if outline.definition else _as_function(outline, handler_type)
     with _faults_named():
-        return compile(module, filename(name), "exec", dont_inherit=True)
+        return compile(module, file, "exec", dont_inherit=True)
 
 
 def check_signature(definition: Definition, handler_type: str) -> Checked:

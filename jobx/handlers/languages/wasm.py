@@ -20,7 +20,7 @@ from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 
 from jobx.errors import InvalidInput, StoreUnavailable
-from jobx.handlers.failures import GuestFailed, Misuse, over_time, show_source
+from jobx.handlers.failures import GuestFailed, Misuse, over_time
 from jobx.handlers.languages import lines
 from jobx.handlers.languages.answer import Answer
 from jobx.handlers.languages.base import Checked, Loaded, without_author_code
@@ -28,6 +28,7 @@ from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope import arguments as args
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope
+from jobx.handlers.tracebacks import filename, show_source
 
 if TYPE_CHECKING:
     import wasmtime
@@ -78,7 +79,7 @@ class Wasm:
             reason = "wasmtime is not installed on this node"
             raise GuestFailed("capability", "RuntimeMissing", reason) from error
         name, per_key = handler["name"], handler.get("per_key", False)
-        show_source(name, handler["source_code"])
+        show_source(filename(name), handler["source_code"])
         program = _Program(engine, _compile(engine, handler["source_code"]), guests, scope)
         if handler["handler_type"] != "mapper":
             return Loaded(name, per_key, lambda given: program.run(lines.reduce_call(scope, given)))

@@ -8,6 +8,7 @@ from types import NoneType
 from typing import Any, Final
 
 from jobx import values
+from jobx.errors import InvalidInput
 from jobx.handlers.failures import Misuse, shorten
 from jobx.handlers.markers import Map, Return
 from jobx.handlers.pairs.merged_groups import UNPACKED, VALUE_BYTES, Merged, ordered
@@ -63,7 +64,7 @@ def checked(pair: object, index: int) -> tuple[Key, Value, int]:
             packed = values.pack(value)
             value = values.unpack(packed)
             weight_bytes = UNPACKED * len(packed)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError, ArithmeticError, RecursionError, InvalidInput) as error:
         raise Misuse("pair", f"pair {index} ({shorten(key)}): {error}", index) from error
     return key, value, weight_bytes + _long_bytes(key) + _long_bytes(value)
 

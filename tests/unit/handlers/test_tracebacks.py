@@ -1,0 +1,59 @@
+"""What an exception of author code shows of others: causes and groups, within bounds."""
+
+from __future__ import annotations
+
+from jobx.handlers.tracebacks import handler_of, module_name, of_exception
+
+
+def chained(count: int) -> BaseException:
+    """Return an exception with ``count`` causes behind each other."""
+    error = last = ValueError("0")
+    for number in range(1, count + 1):
+        last.__cause__ = LookupError(f"cause {number}")
+        last = last.__cause__  # type: ignore[assignment]
+    return error
+
+
+def test_a_long_chain_shows_its_beginning_and_its_end() -> None:
+    text = of_exception(chained(50), str)
+    assert text.startswith("LookupError: cause 50\n")
+    assert "… 44 more exceptions" in text
+    assert [n for n in range(1, 51) if f"cause {n}\n" in text] == [1, 2, 3, 48, 49, 50]
+
+
+def test_a_chain_that_leads_to_itself_is_told_once() -> None:
+    error = chained(2)
+    error.__cause__.__cause__.__cause__ = error  # type: ignore[union-attr]
+    assert of_exception(error, str).count("LookupError") == 2
+
+
+def test_a_wide_group_counts_what_it_does_not_show() -> None:
+    group = ExceptionGroup("many", [ValueError(f"n{n}") for n in range(1000)])
+    text = of_exception(group, str)
+    assert "ValueError: n9\n" in text
+    assert "- 990 more -" in text
+
+
+def test_a_deep_group_ends() -> None:
+    group = ExceptionGroup("inner", [ValueError("v")])
+    for _ in range(200):
+        group = ExceptionGroup("outer", [group])
+    assert "1 more" in of_exception(group, str)
+
+
+def test_what_others_say_is_bounded() -> None:
+    error = ExceptionGroup("g", [ValueError("\U0001d4d0" * 100_000) for _ in range(100)])
+    error.__cause__ = ValueError("x" * 10_000_000)
+    assert len(of_exception(error, str).encode()) <= 32 << 10
+
+
+def test_secrets_of_causes_are_hidden() -> None:
+    error = ExceptionGroup("g", [ValueError("secret")])
+    error.__cause__ = ValueError("secret")
+    assert "secret" not in of_exception(error, lambda text: text.replace("secret", "…"))
+
+
+def test_the_name_of_a_module_tells_its_handler() -> None:
+    name = module_name("a.b-c")
+    assert "." not in name
+    assert (handler_of(name), handler_of(f"{name[:-1]}@12ab)")) == ("a.b-c", "a.b-c")
