@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ def segment_of(executor: Executor, folder: Path, name: str, source: str, **field
     return segment
 
 
+WHEN = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
 IMPORTS = """import datetime, decimal
 import numpy as np, pandas as pd, pyarrow as pa
 UTC = datetime.timezone.utc
@@ -77,9 +80,9 @@ def test_scalars_arrive_as_python_has_them(executor: Executor, tmp_path: Path) -
     pairs = "".join(f"yield {n}, {value}\n" for n, value in enumerate(SAME))
     segment = segment_of(executor, tmp_path, "same", f"yield Return()\n{pairs}")
     assert segment[0] == "returned", segment
-    names: dict[str, Any] = {}
-    exec("import datetime, decimal\n" + "\n".join(IMPORTS.splitlines()[2:]), names)  # noqa: S102
-    expected = [(n, eval(text, names)) for n, text in enumerate(SAME.values())]  # noqa: S307
+    names: dict[str, Any] = {"datetime": datetime, "decimal": decimal, "WHEN": WHEN}
+    texts = SAME.values()
+    expected = [(n, eval(text, names)) for n, text in enumerate(texts)]  # noqa: S307 - of this file
     assert [(key, value, type(value)) for key, value in frames.pairs(segment[3], tmp_path)] == [
         (key, value, type(value)) for key, value in expected
     ]

@@ -53,7 +53,7 @@ class Time(datetime.datetime):
 class NoTime(Time):
     """No time at all, as some packages have it."""
 
-    year = float("nan")  # type: ignore[assignment]
+    year: Any = float("nan")
 
     def __str__(self) -> str:
         return "NoTime"
