@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import array
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -90,9 +90,6 @@ class Payload(Struct, frozen=True, forbid_unknown_fields=True):
         pairs = rest[1] if len(rest) > 1 else 0
         ends = tuple(sections)
         return Payload(count, size_bytes, inline, blob, checksum, offsets, ends, sums, pairs)
-
-
-EMPTY: Final = Payload(count=0, size_bytes=0, inline=b"")
 
 
 def pack_offsets(ends: Sequence[int]) -> bytes:

@@ -26,7 +26,6 @@ FOLDER_ID_NAME: Final = "folder_id"
 #: Files that a node has as long as it runs.
 _KEPT: Final = ("jobx.sqlite", "lock", ID_NAME)
 _ID_BYTES: Final = 16
-_STORE: Final = "jobx.sqlite"
 
 
 class Place:

@@ -32,7 +32,6 @@ from jobx.actors.request.events import Accepted, Mapped
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import ROOT
 from jobx.actors.runtime.address import Address
-from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.config import NodeSettings, Settings
 from jobx.kv.blobs import BlobFolder
 from jobx.payload import Payload, pack_offsets
@@ -41,6 +40,7 @@ from jobx.work import LoadHandler
 from tests.simulation.executors import CHUNK_PAIRS, Faults, SimulatedExecutors
 from tests.simulation.world import World
 from tests.support import frames
+from tests.support.virtual_time import VirtualScheduler
 
 KEY: Final = RequestKey("w", "r1")
 OWNER: Final = Address("n", 1, 1)

@@ -18,7 +18,6 @@ from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
 from jobx.actors.ports import Log
 from jobx.actors.request.events import Accepted, Cancelled, Event, to_record
 from jobx.actors.runtime.address import Address
-from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.errors import Conflict, NotFound
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
@@ -26,6 +25,7 @@ from jobx.kv.requests import event_log, lives, request_entity
 from jobx.kv.store import Create, Put, Write
 from jobx.payload import Payload, pack_offsets
 from tests.simulation.simulator import SimulatedLog
+from tests.support.virtual_time import VirtualScheduler
 
 KEY: Final = RequestKey("w", "r1")
 OTHER: Final = RequestKey("w", "r2")

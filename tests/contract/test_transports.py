@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from jobx.actors.bridge.envelope import MAX_DATAGRAM_BYTES
-from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.nsq.connection import Access
 from jobx.actors.bridge.nsq.transport import NsqTransport, server_of
 from jobx.actors.bridge.transport import Lane, Transport
 from jobx.actors.runtime.scheduler import LoopScheduler
 from tests.support import nsq
+from tests.support.memory_transport import MemoryNetwork, MemoryTransport
 from tests.support.waiting import eventually_soon
 
 Open = Callable[[str], Transport]

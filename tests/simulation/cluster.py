@@ -24,7 +24,6 @@ from jobx.actors import recovery
 from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.ends import LocalEnd
 from jobx.actors.bridge.envelope import Seal
-from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.transport import Lane
 from jobx.actors.cluster.adoption import LOOK_S, Adoption
 from jobx.actors.cluster.members import Member, NodeRecord, losses, members_of
@@ -36,7 +35,7 @@ from jobx.actors.log_reader import has_progressed
 from jobx.actors.messages import Adopt, Drain, Ended, Opened, Refused, RequestKey, Run, Submit
 from jobx.actors.ports import Services
 from jobx.actors.runtime.placement import Creation
-from jobx.actors.runtime.scheduler import Timer, VirtualScheduler
+from jobx.actors.runtime.scheduler import Timer
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.config import NodeSettings, RequestSettings, Settings
 from jobx.errors import StoreUnavailable
@@ -51,6 +50,8 @@ from jobx.payload import Payload, pack_offsets
 from tests.simulation.executors import Faults, SimulatedExecutors
 from tests.simulation.simulator import WORKFLOW, SimulatedLog
 from tests.simulation.world import World, plan
+from tests.support.memory_transport import MemoryNetwork, MemoryTransport
+from tests.support.virtual_time import VirtualScheduler
 
 KINDS: Final[dict[str, type[Actor]]] = {"batch": Batch}
 SEAL: Final = Seal(b"k" * 32, "sim")

@@ -13,13 +13,13 @@ from thespian.actors import ActorAddress
 
 from jobx import values
 from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost, TakenBack
-from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.model import Failure
 from jobx.payload import Payload
 from jobx.work import MapWork, ReduceWork
 from tests.simulation.world import World, chunk, items, run_of
 from tests.support import frames
+from tests.support.virtual_time import VirtualScheduler
 
 CRASH = Failure(kind="crash", type="ExecutorCrashed", message="simulated")
 GONE = Failure(kind="lost", type="ExecutorLost", message="simulated")

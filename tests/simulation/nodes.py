@@ -12,13 +12,13 @@ from thespian.actors import Actor
 from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.ends import LocalEnd
 from jobx.actors.bridge.envelope import Seal
-from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.transport import Lane
 from jobx.actors.coordination.batches import Batch
 from jobx.actors.runtime.placement import Creation
 from jobx.actors.runtime.system import LoopSystemBase
 from tests.simulation.executors import SimulatedExecutors
 from tests.simulation.simulator import NODES, WORKFLOW, Simulation
+from tests.support.memory_transport import MemoryNetwork, MemoryTransport
 
 KINDS: dict[str, type[Actor]] = {"batch": Batch}
 SEAL = Seal(b"k" * 32, "sim")

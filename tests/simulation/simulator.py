@@ -32,7 +32,6 @@ from jobx.actors.messages import (
 )
 from jobx.actors.ports import Services
 from jobx.actors.runtime.address import Address
-from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.actors.strays import Strays
 from jobx.config import RequestSettings, Settings
@@ -45,6 +44,7 @@ from jobx.payload import Payload, pack_offsets
 from tests.simulation.executors import GONE, Faults, SimulatedExecutors
 from tests.simulation.unsure_store import UnsureStore, VirtualLogWriter, VirtualLoop
 from tests.simulation.world import World, plan
+from tests.support.virtual_time import VirtualScheduler
 
 WORKFLOW = "w"
 #: The nodes that take turns: some take up their own requests, others those of another.

@@ -14,10 +14,11 @@ from thespian.actors import ActorAddress
 
 from jobx.actors import log_writer
 from jobx.actors.log_writer import LogWriter
-from jobx.actors.runtime.scheduler import Timer, VirtualScheduler
+from jobx.actors.runtime.scheduler import Timer
 from jobx.errors import JobxError, OutcomeUnknown, StoreFull, StoreUnavailable
 from jobx.kv.memory import MemoryStore
 from jobx.kv.store import Chain, CommitOutcome, Entry
+from tests.support.virtual_time import VirtualScheduler
 
 #: What becomes of a commit: it is done, and answered late; it is done twice; nobody is told that it
 #: was done, or was not, or is done only after that; it is cut after its first units; it is refused.

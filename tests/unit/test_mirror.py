@@ -54,7 +54,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/contract/test_store.py": (
         *("kv/store", "kv/served_store", "kv/memory", "kv/etcd2/store", "kv/etcd2/loose"),
     ),
-    "tests/contract/test_transports.py": ("actors/bridge/memory", "actors/bridge/nsq/*"),
+    "tests/contract/test_transports.py": ("actors/bridge/nsq/*",),
     "tests/contract/test_values.py": ("json_reading", "listed", "tagged_json"),
     "tests/integration/test_cli.py": (
         *("tools/commands/actors", "tools/commands/handler", "tools/commands/invocation"),

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx import values
-from jobx.payload import EMPTY, Payload, cut, pack_offsets, unpack_offsets
+from jobx.payload import Payload, cut, pack_offsets, unpack_offsets
+from tests.support.payloads import EMPTY
 
 sizes = st.lists(st.integers(1, 100_000), min_size=1, max_size=20)
 

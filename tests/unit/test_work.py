@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from jobx import values, work
 from jobx.errors import FrameError
 from jobx.frames import encode
-from jobx.payload import EMPTY
 from jobx.work import (
     AnyWork,
     BlobPart,
@@ -22,6 +21,7 @@ from jobx.work import (
     RequestInfo,
     WorkFrame,
 )
+from tests.support.payloads import EMPTY
 from tests.support.work import map_work, pull_work, reduce_work
 
 COMBINE = CombineWork(

@@ -14,7 +14,7 @@ from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log, lives, request_entity
 from jobx.kv.store import Entry, Put, Write
-from jobx.payload import EMPTY
+from tests.support.payloads import EMPTY
 
 A = RequestKey("flow", "a")
 ACCEPTED = Accepted(1.0, "j", "s", "digest", EMPTY, 60.0)

@@ -16,16 +16,16 @@ from jobx.actors.bridge.codec import Offer
 from jobx.actors.bridge.ends import LocalEnd
 from jobx.actors.bridge.envelope import Envelope, Letter, Seal
 from jobx.actors.bridge.link import MAX_PROBE_S, PROBE_S
-from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.stream import WINDOW_BYTES
 from jobx.actors.bridge.transport import Lane
 from jobx.actors.messages import Discard, Lost, RequestKey, Run, TakenBack
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.failure import ChildFailed, ChildLost
 from jobx.actors.runtime.placement import Creation
-from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.model import Failure
+from tests.support.memory_transport import MemoryNetwork, MemoryTransport
+from tests.support.virtual_time import VirtualScheduler
 from tests.support.work import map_work
 
 WORKFLOW, CLUSTER = "w", "test"

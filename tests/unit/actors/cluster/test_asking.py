@@ -11,7 +11,6 @@ from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.codec import Answer, Ask
 from jobx.actors.bridge.ends import LocalEnd
 from jobx.actors.bridge.envelope import Seal
-from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.transport import Lane
 from jobx.actors.cluster import asking
 from jobx.actors.cluster.asking import Asking
@@ -20,6 +19,7 @@ from jobx.actors.runtime.system import LoopSystemBase
 from jobx.errors import InternalError, JobxError, NotFound, Overloaded, Unavailable
 from jobx.questions import GetRequest, Question
 from jobx.views import RequestView
+from tests.support.memory_transport import MemoryNetwork, MemoryTransport
 from tests.support.waiting import eventually_soon
 
 QUESTION = GetRequest(workflow="w", request_id="r")

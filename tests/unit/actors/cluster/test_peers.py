@@ -13,7 +13,6 @@ from jobx.actors.bridge.codec import Offer
 from jobx.actors.bridge.ends import LocalEnd
 from jobx.actors.bridge.envelope import Seal
 from jobx.actors.bridge.link import MAX_PROBE_S
-from jobx.actors.bridge.memory import MemoryNetwork, MemoryTransport
 from jobx.actors.bridge.transport import Lane
 from jobx.actors.cluster.members import Member, NodeRecord
 from jobx.actors.cluster.peers import LOOK_S, QUIET_S, REST_S, Peers
@@ -23,8 +22,9 @@ from jobx.actors.messages import RequestKey, Run
 from jobx.actors.ports import GONE_S
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.address import Address
-from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
+from tests.support.memory_transport import MemoryNetwork, MemoryTransport
+from tests.support.virtual_time import VirtualScheduler
 from tests.support.work import map_work
 
 

@@ -22,9 +22,10 @@ from jobx.actors.request.tree import ROOT
 from jobx.actors.runtime.address import Address
 from jobx.config import NodeSettings, RequestSettings, Settings
 from jobx.model import Failure, HandlerRef, Plan, PlanStep, Retry
-from jobx.payload import EMPTY, Payload, pack_offsets
+from jobx.payload import Payload, pack_offsets
 from jobx.segments import Returned
 from tests.support import frames
+from tests.support.payloads import EMPTY
 from tests.unit.actors.request.driver import LOST, done, inline, mapped
 
 ACTOR = Address("n", 1, 1)

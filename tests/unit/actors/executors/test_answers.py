@@ -10,9 +10,10 @@ from jobx import segments, values
 from jobx.actors.executors.answers import fault_in
 from jobx.errors import FrameError
 from jobx.frames import encode
-from jobx.payload import EMPTY, Payload, pack_offsets
+from jobx.payload import Payload, pack_offsets
 from jobx.segments import ResultReport
 from jobx.work import AnyWork
+from tests.support.payloads import EMPTY
 from tests.support.work import map_work, pull_work, reduce_work
 
 MAP = map_work(1, 3)

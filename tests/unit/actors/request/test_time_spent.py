@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from jobx.actors.request.events import Accepted, Adopted, Cancelled, Event
 from jobx.actors.request.time_spent import spent_s
-from jobx.payload import EMPTY
+from tests.support.payloads import EMPTY
 
 
 def accepted(at: float, node: str = "a") -> Accepted:

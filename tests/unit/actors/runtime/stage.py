@@ -10,8 +10,8 @@ from thespian.actors import Actor, ActorAddress
 
 from jobx.actors.runtime.limits import EngineLimits
 from jobx.actors.runtime.placement import Placement
-from jobx.actors.runtime.scheduler import VirtualScheduler
 from jobx.actors.runtime.system import LoopSystemBase
+from tests.support.virtual_time import VirtualScheduler
 
 #: Runs on the actor itself: what it is to do with this message.
 Act = Callable[[Any], object]

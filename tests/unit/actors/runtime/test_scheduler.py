@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from jobx.actors.runtime.scheduler import LoopScheduler, VirtualScheduler
+from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.errors import Draining, InternalError
+from tests.support.virtual_time import VirtualScheduler
 
 
 def rung(seed: int | None) -> list[int]:

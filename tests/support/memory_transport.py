@@ -1,4 +1,4 @@
-"""A transport between nodes of one process, as good or as bad as one likes; for tests."""
+"""A transport between nodes of one process, as good or as bad as one likes."""
 
 from __future__ import annotations
 
