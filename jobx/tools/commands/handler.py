@@ -10,7 +10,7 @@ import click
 
 from jobx import meanings, model
 from jobx.errors import InvalidInput, TooLarge
-from jobx.handlers.authoring import source, sync
+from jobx.handlers.authoring import mr_check, source, sync
 from jobx.tools.commands.handler_trial import add_trial_commands
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command, takes
@@ -81,12 +81,36 @@ def sync_folder(call: Call, workflow: str, path: Path, simulate: bool, force: bo
     """Make the handlers of a workflow equal to a folder of files."""
     with call.entities() as entities, call.examples() as check:
         report = sync.sync(entities, workflow, path, simulate, force, trial=check)
+    found = mr_check.check(path, call.settings.executors.environment, only_mr_form=True)
     if call.as_json:
-        render.say_json({"simulated": report.simulated, "handlers": report.rows})
+        answer = {"simulated": report.simulated, "handlers": report.rows, "warnings": found}
+        render.say_json(answer)
     else:
         rows = ((row.handler, row.action, row.reason) for row in report.rows)
         render.say_table(("handler", "would be" if simulate else "action", "reason"), rows)
+        for finding in found:
+            render.complain(str(finding))
     return meanings.INVALID if report.failed else meanings.OK
+
+
+@command(handler, "check", example="handler check --from-mr handlers")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--from-mr", is_flag=True, help="Look for what mr and Python 2 did otherwise.")
+def check_folder(call: Call, path: Path, from_mr: bool) -> int:
+    """Find what handlers written for mr must change.
+
+    It names file, line, and what to write, and changes nothing. It fails if there is something.
+    """
+    if not from_mr:
+        raise click.UsageError("say --from-mr; jobx handler sync --simulate checks other handlers")
+    found = mr_check.check(path, call.settings.executors.environment)
+    if call.as_json:
+        render.say_json({"findings": found})
+    else:
+        for finding in found:
+            render.say(str(finding))
+        render.say(f"{len(found)} to change" if found else "nothing to change")
+    return meanings.INVALID if found else meanings.OK
 
 
 def _read_source(where: str) -> str:
