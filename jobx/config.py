@@ -254,6 +254,8 @@ class NotifySettings(Section, frozen=True, kw_only=True):
     #: URL to which notifications are posted; empty: none.
     http_url: str = ""
     http_level: Level = "info"
+    #: ``mr``: posts have the fields of a log record of Python, as a form.
+    http_format: Literal["jobx", "mr"] = "jobx"
     #: Keys that sign the posts, separated by blanks; empty: no signature.
     http_key: SigningKeys = ""
 
@@ -272,6 +274,8 @@ class ResultSettings(Section, frozen=True, kw_only=True):
     max_backoff_s: PositiveFloat = 300.0
     #: Time limit of one try to deliver a result.
     time_limit_s: PositiveFloat = 300.0
+    #: ``mr``: ``file``, ``http`` and ``email`` write what mr wrote.
+    format: Literal["jobx", "mr"] = "jobx"
     #: Folder of the writer ``file``; empty: it cannot be used.
     file_path: str = ""
     #: Write a folder with a file for each key instead of one file.

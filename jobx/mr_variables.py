@@ -23,6 +23,16 @@ Fate: TypeAlias = Literal["setting", "part", "refused", "unused", "ignored"]
 
 #: The largest setting in seconds: a year.
 _FOR_GOOD_S: Final = "31536000"
+#: The shortest that is possible, nearly.
+_AT_ONCE_S: Final = "0.001"
+#: Where the writer of files wrote, unless a variable said otherwise.
+_RESULTS_PATH: Final = "/tmp/mr_results"  # noqa: S108 - it was so
+_LEVELS: Final = MappingProxyType({"warn": "warning", "fatal": "critical", "notset": "debug"})
+#: The names that templates of results had, and have.
+_WORDS: Final = MappingProxyType(
+    {"request_id": "request_id", "workflow_name": "workflow", "job_name": "job"}
+)
+_PLACE: Final = re.compile(r"%(?:\((\w+)\)s|(%)|)")
 
 
 def _same(text: str, _: Environ) -> str | None:
@@ -40,6 +50,7 @@ class Variable:
         says: The setting; or the replacement.
         harmless: Texts that ask for what happens anyway: they are accepted and do nothing.
         convert: Returns the setting's text for the variable's, or None if it sets nothing.
+        also: Settings that come with this one, where nothing else sets them.
         alone: Why a variable that could be a setting sets nothing; empty: nobody needs to know.
     """
 
@@ -48,10 +59,17 @@ class Variable:
     harmless: tuple[str, ...] = ()
     convert: Convert = _same
     alone: str = ""
+    also: tuple[tuple[str, Convert], ...] = ()
 
 
-def _setting(name: str, convert: Convert = _same) -> Variable:
-    return Variable("setting", name, convert=convert)
+def _setting(name: str, convert: Convert = _same, **also: Convert) -> Variable:
+    more = tuple((name.replace("__", "."), convert) for name, convert in also.items())
+    return Variable("setting", name, convert=convert, also=more)
+
+
+def _text(text: str) -> Convert:
+    """Return a conversion to a text that is the same for all."""
+    return lambda _, __: text
 
 
 def _refused(says: str, *harmless: str) -> Variable:
@@ -72,7 +90,9 @@ def _kept(text: str, _: Environ) -> str | None:
 
 
 def _retention(text: str, environ: Environ) -> str | None:
-    return text if environ.get("MR_DO_CLEANUP_REQUESTS", "1") == "1" else None
+    if environ.get("MR_DO_CLEANUP_REQUESTS", "1") != "1":
+        return None
+    return _AT_ONCE_S if re.fullmatch(r"0+(\.0*)?", text) else text
 
 
 def _header(text: str, _: Environ) -> str | None:
@@ -117,6 +137,60 @@ def _writer(text: str, _: Environ) -> str | None:
     raise ConfigError("MR_RESULT_WRITER_FQ_CLASS", repr(text), reason)
 
 
+def _format(_: str, environ: Environ) -> str | None:
+    """Return the format of mr for a writer that takes results somewhere."""
+    named = _writer(environ["MR_RESULT_WRITER_FQ_CLASS"], environ)
+    return None if named == "inline" else "mr"
+
+
+def _file_path(_: str, environ: Environ) -> str | None:
+    named = _writer(environ["MR_RESULT_WRITER_FQ_CLASS"], environ)
+    return _RESULTS_PATH if named == "file" else None
+
+
+def _level(text: str, _: Environ) -> str:
+    """Return the name of a level of Python, which counted in any case."""
+    return _LEVELS.get(text.lower(), text.lower())
+
+
+def _literal(text: str, _: Environ) -> str:
+    return text.replace("$", "$$")
+
+
+def _template(variable: str) -> Convert:
+    """Return the conversion of a template with ``%(job_name)s`` to one with ``$job``."""
+
+    def place(found: re.Match[str]) -> str:
+        name, percent = found.groups()
+        if percent:
+            return "%"
+        if name not in _WORDS:
+            known = ", ".join(f"%({word})s" for word in _WORDS)
+            raise ConfigError(variable, repr(found.string)[:80], f"may hold {known} and %%")
+        return f"${{{_WORDS[name]}}}"
+
+    return lambda text, environ: _PLACE.sub(place, _literal(text, environ))
+
+
+def _encryption(_: str, environ: Environ) -> str | None:
+    """Return that mail on this machine goes as it is, if there is no password in it."""
+    host = environ.get("MR_LOG_EMAIL_HOSTNAME") or environ.get("MR_EMAIL_SMTP_HOSTNAME")
+    is_here = (host or "localhost") in {"localhost", "127.0.0.1", "::1"}
+    return "none" if is_here and not environ.get("MR_LOG_EMAIL_USERNAME") else None
+
+
+def _files_url(text: str, _: Environ) -> str:
+    """Return the URL for the one factory that came with mr."""
+    if text == "mr.fs.backend.tahoe.TahoeFilesystemFactory":
+        return "tahoe:"
+    reason = "is no class of mr: set files.url to what has the files"
+    raise ConfigError("MR_FS_FACTORY_FQ_CLASS", repr(text), reason)
+
+
+def _one_at_a_time(text: str, _: Environ) -> str | None:
+    return "1" if text == "0" else None
+
+
 def _scope_factory(text: str, _: Environ) -> str | None:
     """Return a table of factories with this one for every workflow."""
     module, _dot, name = text.rpartition(".")
@@ -132,8 +206,7 @@ _NSQD: Final = Variable(
 )
 _NSQ: Final = _unused("the queues of a cluster need no setting but bridge.nsqd")
 _CACHE: Final = _unused("there is no cache of the store, and there never was a working one")
-_FAKE: Final = _refused("`jobx run` runs a request without a server", "0")
-_TEMPLATE: Final = "write the template anew, with $workflow, $job, $request_id, $pairs"
+_FAKE: Final = _unused("a node that works alone needs no queue")
 _SINK: Final = _refused("set mail.host and mail.port to a server that keeps what it gets", "0")
 _HOOK_URL: Final = Variable("part", "MR_LOG_HTTP_HOOK: it is the notify.http_url")
 
@@ -154,7 +227,7 @@ VARIABLES: Final[Mapping[str, Variable]] = MappingProxyType(
         "MR_USE_FAKE_QUEUE": _FAKE,
         "MR_FAKE_QUEUE_SPOOL_PATH": _FAKE,
         "MR_FAKE_QUEUE_SPOOL_WRITE": _FAKE,
-        "MR_MULTITHREADED": _refused("node.executors = 1 runs one batch at a time", "1"),
+        "MR_MULTITHREADED": _setting("node.executors", _one_at_a_time),
         "MR_WORKFLOW_NAMES": _setting("node.workflows"),
         "MR_CONSUME": _setting("node.front_end", _runs_nothing),
         "MR_SYSTEM_CAPABILITIES": _setting("node.capabilities"),
@@ -163,40 +236,52 @@ VARIABLES: Final[Mapping[str, Variable]] = MappingProxyType(
         "MR_DO_CLEANUP_REQUESTS": _setting("requests.retention_s", _kept),
         "MR_CLEANUP_MANDATORY_QUIET_PERIOD_S": _setting("requests.retention_s", _retention),
         "MR_REMOTE_ADDR_HEADER": _setting("http.forwarded_header", _header),
-        "MR_RESULT_WRITER_FQ_CLASS": _setting("results.writer", _writer),
+        "MR_RESULT_WRITER_FQ_CLASS": _setting(
+            "results.writer", _writer, results__format=_format, results__file_path=_file_path
+        ),
         "MR_RESULT_FILE_WRITER_OUTPUT_PATH": _setting("results.file_path"),
         "MR_RESULT_FILE_WRITER_WRITE_AS_DIRECTORY": _setting("results.file_per_key"),
         "MR_RESULT_EMAIL_WRITER_TO_LIST": _setting("results.email_to"),
-        "MR_RESULT_EMAIL_WRITER_SUBJECT_TEMPLATE": _refused(f"results.email_subject; {_TEMPLATE}"),
-        "MR_RESULT_EMAIL_WRITER_TEXT_BODY_TEMPLATE": _refused(f"results.email_body; {_TEMPLATE}"),
+        "MR_RESULT_EMAIL_WRITER_SUBJECT_TEMPLATE": _setting(
+            "results.email_subject", _template("MR_RESULT_EMAIL_WRITER_SUBJECT_TEMPLATE")
+        ),
+        "MR_RESULT_EMAIL_WRITER_TEXT_BODY_TEMPLATE": _setting(
+            "results.email_body", _template("MR_RESULT_EMAIL_WRITER_TEXT_BODY_TEMPLATE")
+        ),
         "MR_RESULT_HTTP_WRITER_SERVER_URL": _setting("results.http_url"),
         "MR_EMAIL_SMTP_HOSTNAME": _setting("mail.host"),
-        "MR_EMAIL_SMTP_FROM_EMAIL": _setting("mail.sender"),
+        "MR_EMAIL_SMTP_FROM_EMAIL": _setting("mail.sender", mail__encryption=_encryption),
         "DUI_EMAIL_SINK_TO_FILE": _SINK,
-        "MR_FS_FACTORY_FQ_CLASS": _refused("files.url; tahoe: is a directory of Tahoe-LAFS"),
+        "MR_FS_FACTORY_FQ_CLASS": _setting("files.url", _files_url),
         "MR_FS_TAHOE_DIR_URI": _setting("files.tahoe_dir_uri"),
         "MR_FS_TAHOE_WEBAPI_URL_PREFIX": _setting("files.tahoe_webapi_url_prefix"),
         "MR_LOG_FILEPATH": _setting("node.log_path"),
         "MR_DO_STREAM_LOG": _unused("the log goes to stderr, or else to node.log_path"),
-        "MR_HANDLER_DEBUG": _refused("what a handler writes: jobx request trace --detail", "0"),
+        "MR_HANDLER_DEBUG": _unused("jobx request trace --detail shows what a handler writes"),
         "MR_HANDLER_LOG_LEVEL": _unused("what LOG writes is kept with its invocation"),
         "MR_LOG_EMAIL_HOOK": Variable("part", "MR_LOG_EMAIL_TO: 0 switches mail off"),
         "MR_LOG_EMAIL_HOSTNAME": _setting("mail.host", _if_hooked("MR_LOG_EMAIL_HOOK")),
         "MR_LOG_EMAIL_FROM": _setting("mail.sender", _if_hooked("MR_LOG_EMAIL_HOOK")),
-        "MR_LOG_EMAIL_TO": _setting("notify.email_to", _if_hooked("MR_LOG_EMAIL_HOOK")),
-        "MR_LOG_EMAIL_SUBJECT": _setting("notify.email_subject"),
+        "MR_LOG_EMAIL_TO": _setting(
+            "notify.email_to",
+            _if_hooked("MR_LOG_EMAIL_HOOK"),
+            notify__email_level=_text("info"),
+            mail__sender=_text("mapreduce@local"),
+            mail__encryption=_encryption,
+        ),
+        "MR_LOG_EMAIL_SUBJECT": _setting("notify.email_subject", _literal),
         "MR_LOG_EMAIL_USERNAME": _setting("mail.username", _if_hooked("MR_LOG_EMAIL_HOOK")),
         "MR_LOG_EMAIL_PASSWORD": _setting("mail.password", _if_hooked("MR_LOG_EMAIL_HOOK")),
         "MR_LOG_EMAIL_SECURE_KEY_FILEPATH": _refused("mail.encryption, without a key of one's own"),
         "MR_LOG_EMAIL_SECURE_CERTIFICATE_FILEPATH": _refused("mail.encryption, outbound.ca_file"),
         "MR_LOG_EMAIL_HOST_PORT": _setting("mail.port", _if_hooked("MR_LOG_EMAIL_HOOK")),
-        "MR_HANDLER_EMAIL_LOG_LEVEL": _setting("notify.email_level"),
-        "MR_LOG_HTTP_HOOK": _setting("notify.http_url", _hook_url),
+        "MR_HANDLER_EMAIL_LOG_LEVEL": _setting("notify.email_level", _level),
+        "MR_LOG_HTTP_HOOK": _setting("notify.http_url", _hook_url, notify__http_format=_text("mr")),
         "MR_LOG_HTTP_HOSTNAME": _HOOK_URL,
         "MR_LOG_HTTP_PORT": _HOOK_URL,
         "MR_LOG_HTTP_PATH": _HOOK_URL,
         "MR_LOG_HTTP_VERB": _refused("notifications are posted", "post", "POST"),
-        "MR_HANDLER_HTTP_LOG_LEVEL": _setting("notify.http_level"),
+        "MR_HANDLER_HTTP_LOG_LEVEL": _setting("notify.http_level", _level),
         "HTTP_LISTEN_HOSTNAME": Variable("ignored", "an option of mr_http_notification_listen"),
         "HTTP_LISTEN_PORT": Variable("ignored", "an option of mr_http_notification_listen"),
     }
@@ -213,6 +298,7 @@ def settings(environ: Environ) -> list[tuple[str, str]]:
             Or two variables set one setting differently.
     """
     found: dict[str, tuple[str, str]] = {}
+    also: dict[str, str] = {}
     for name, variable, text in _given(environ):
         if variable.fate == "refused" and text not in variable.harmless:
             raise ConfigError(name, repr(text), f"is gone; instead: {variable.says}")
@@ -223,7 +309,10 @@ def settings(environ: Environ) -> list[tuple[str, str]]:
         if before != converted:
             reason = f"{first} says otherwise, and both are {variable.says}"
             raise ConfigError(name, repr(text), reason)
-    return [(setting, text) for setting, (_, text) in found.items()]
+        for setting, convert in variable.also:
+            if (more := convert(text, environ)) is not None:
+                also.setdefault(setting, more)
+    return list({**also, **{setting: text for setting, (_, text) in found.items()}}.items())
 
 
 def notes(environ: Environ) -> list[str]:

@@ -189,7 +189,12 @@ def test_request_can_be_run_without_a_server(noted: Shell) -> None:
             meanings.INVALID,
             "setting node.log_path",
         ),
-        ("MR_USE_FAKE_QUEUE=1 mr_kv_job_list w", meanings.INVALID, "setting MR_USE_FAKE_QUEUE"),
+        (
+            "DUI_EMAIL_SINK_TO_FILE=1 mr_kv_job_list w",
+            meanings.INVALID,
+            "setting DUI_EMAIL_SINK_TO_FILE",
+        ),
+        ("mr_kv_request_cleanup test_workflow", meanings.USAGE, "needs a request's id"),
         ("mr_kv_job_list nope", meanings.NOT_FOUND, "no workflow named nope"),
     ],
 )

@@ -37,6 +37,68 @@ def test_old_variable_gives_a_setting_that_exists(name: str) -> None:
         ({"MR_REMOTE_ADDR_HEADER": "HTTP_X_REAL_IP"}, "http.forwarded_header", "X-Real-Ip"),
         ({"MR_REMOTE_ADDR_HEADER": "REMOTE_ADDR"}, "http.forwarded_header", ""),
         ({"MR_RESULT_WRITER_FQ_CLASS": "mr.result_writers.file.FileW"}, "results.writer", "file"),
+        ({"MR_RESULT_WRITER_FQ_CLASS": "mr.result_writers.file.FileW"}, "results.format", "mr"),
+        (
+            {"MR_RESULT_WRITER_FQ_CLASS": "mr.result_writers.file.FileW"},
+            "results.file_path",
+            "/tmp/mr_results",
+        ),
+        (
+            {
+                "MR_RESULT_WRITER_FQ_CLASS": "mr.result_writers.file.FileW",
+                "MR_RESULT_FILE_WRITER_OUTPUT_PATH": "/r",
+            },
+            "results.file_path",
+            "/r",
+        ),
+        ({"MR_RESULT_WRITER_FQ_CLASS": "mr.result_writers.http.HttpW"}, "results.format", "mr"),
+        ({"MR_RESULT_WRITER_FQ_CLASS": "mr.result_writers.http.HttpW"}, "results.file_path", ""),
+        (
+            {"MR_RESULT_WRITER_FQ_CLASS": "mr.result_writers.inline.InlineW"},
+            "results.format",
+            "jobx",
+        ),
+        (
+            {"MR_RESULT_EMAIL_WRITER_SUBJECT_TEMPLATE": "$5: %(job_name)s of %(workflow_name)s %%"},
+            "results.email_subject",
+            "$$5: ${job} of ${workflow} %",
+        ),
+        (
+            {"MR_RESULT_EMAIL_WRITER_TEXT_BODY_TEMPLATE": "%(request_id)s\n"},
+            "results.email_body",
+            "${request_id}\n",
+        ),
+        ({"MR_LOG_EMAIL_SUBJECT": "$5"}, "notify.email_subject", "$$5"),
+        ({"MR_HANDLER_EMAIL_LOG_LEVEL": "WARN"}, "notify.email_level", "warning"),
+        ({"MR_HANDLER_HTTP_LOG_LEVEL": "Fatal"}, "notify.http_level", "critical"),
+        ({"MR_LOG_HTTP_HOOK": "1"}, "notify.http_format", "mr"),
+        ({"MR_LOG_EMAIL_HOOK": "1", "MR_LOG_EMAIL_TO": "a@b"}, "notify.email_level", "info"),
+        ({"MR_LOG_EMAIL_HOOK": "1", "MR_LOG_EMAIL_TO": "a@b"}, "mail.sender", "mapreduce@local"),
+        ({"MR_LOG_EMAIL_HOOK": "1", "MR_LOG_EMAIL_TO": "a@b"}, "mail.encryption", "none"),
+        ({"MR_EMAIL_SMTP_FROM_EMAIL": "a@b"}, "mail.encryption", "none"),
+        (
+            {"MR_EMAIL_SMTP_FROM_EMAIL": "a@b", "MR_EMAIL_SMTP_HOSTNAME": "mail.example.com"},
+            "mail.encryption",
+            "starttls",
+        ),
+        (
+            {
+                "MR_LOG_EMAIL_HOOK": "1",
+                "MR_LOG_EMAIL_TO": "a@b",
+                "MR_LOG_EMAIL_FROM": "c@d",
+                "MR_HANDLER_EMAIL_LOG_LEVEL": "error",
+            },
+            "mail.sender",
+            "c@d",
+        ),
+        ({"MR_MULTITHREADED": "0"}, "node.executors", 1),
+        ({"MR_MULTITHREADED": "1"}, "node.executors", 0),
+        ({"MR_CLEANUP_MANDATORY_QUIET_PERIOD_S": "0"}, "requests.retention_s", 0.001),
+        (
+            {"MR_FS_FACTORY_FQ_CLASS": "mr.fs.backend.tahoe.TahoeFilesystemFactory"},
+            "files.url",
+            "tahoe:",
+        ),
         ({"MR_RESULT_FILE_WRITER_WRITE_AS_DIRECTORY": "1"}, "results.file_per_key", True),
         ({"MR_LOG_EMAIL_HOOK": "1", "MR_LOG_EMAIL_TO": "a@b"}, "notify.email_to", ("a@b",)),
         ({"MR_LOG_EMAIL_TO": "a@b"}, "notify.email_to", ()),
@@ -104,6 +166,23 @@ def test_variables_that_say_two_things_of_one_setting_are_refused() -> None:
         config_loading.load(None, environ)
 
 
+def test_class_that_is_not_of_mr_is_refused_for_files() -> None:
+    with pytest.raises(ConfigError, match=r"MR_FS_FACTORY_FQ_CLASS.*set files\.url"):
+        config_loading.load(None, {"MR_FS_FACTORY_FQ_CLASS": "ours.Files"})
+
+
+@pytest.mark.parametrize("template", ["%(pairs)s", "%(job_name)d", "100%", "%s"])
+def test_template_that_mr_could_not_fill_is_refused(template: str) -> None:
+    name = "MR_RESULT_EMAIL_WRITER_SUBJECT_TEMPLATE"
+    with pytest.raises(ConfigError, match=rf"setting {name}: may hold %\(request_id\)s"):
+        config_loading.load(None, {name: template})
+
+
+def test_what_comes_with_an_old_variable_goes_behind_a_new_one() -> None:
+    environ = {"MR_LOG_HTTP_HOOK": "1", "JOBX_NOTIFY_HTTP_FORMAT": "jobx"}
+    assert config_loading.load(None, environ).notify.http_format == "jobx"
+
+
 def test_class_that_is_not_of_mr_is_refused_as_a_writer() -> None:
     with pytest.raises(ConfigError, match=r"MR_RESULT_WRITER_FQ_CLASS.*results\.writers"):
         config_loading.load(None, {"MR_RESULT_WRITER_FQ_CLASS": "ours.FileWriter"})
@@ -164,8 +243,9 @@ def test_page_lists_every_script() -> None:
 
 def _described(variable: mr_variables.Variable) -> str:
     harmless = f" (but {' or '.join(f'`{text}`' for text in variable.harmless)})"
+    also = "".join(f", also `{setting}`" for setting, _ in variable.also)
     words = {
-        "setting": f"setting `{variable.says}`",
+        "setting": f"setting `{variable.says}`{also}",
         "part": f"goes with {variable.says}",
         "refused": f"refused{harmless if variable.harmless else ''}: {variable.says}",
         "unused": f"does nothing: {variable.says}",

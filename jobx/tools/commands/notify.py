@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import click
 
@@ -22,6 +23,9 @@ MAX_BODY_BYTES: Final = 16 << 20
 _LENGTH: Final = re.compile(r"[0-9]{1,15}")
 _MAX_KNOWN: Final = 10_000
 _CALL_S: Final = 10.0
+#: A form, and most of its fields.
+_FORM: Final = "x-www-form-urlencoded"
+_MAX_FIELDS: Final = 100
 #: Headers that are shown; JobX does not send others.
 _SHOWN: Final = (signing.DELIVERY_ID, "X-WORKFLOW-NAME", "X-JOB-NAME", "X-REQUEST-ID")
 
@@ -78,7 +82,10 @@ class Arrival:
     def line(self) -> str:
         """Return it as a line."""
         body = self.body if isinstance(self.body, dict) else {}
-        if "kind" in body:
+        if "levelname" in body:  # a log record, as mr posted them
+            name, level, told = (str(body.get(key)) for key in ("name", "levelname", "msg"))
+            text = f"{_when(body.get('created'))}  {name:40.40}  {level:>9}  {told}"
+        elif "kind" in body:
             many = f" ({body['count']} times)" if body.get("count", 1) > 1 else ""
             text = f"{body.get('level')} {body['kind']}: {body.get('subject')}{many}"
         else:
@@ -129,7 +136,8 @@ class _HttpHandler(BaseHTTPRequestHandler):
             return
         shown = {name: self.headers[name] for name in _SHOWN if name in self.headers}
         repeat = server.is_repeat(shown.get(signing.DELIVERY_ID, ""))
-        server.say(Arrival(shown, _decoded(body), repeat))
+        is_form = self.headers.get_content_subtype() == _FORM
+        server.say(Arrival(shown, _decoded(body, is_form=is_form), repeat))
         self._answer(204)
 
     def _answer(self, status: int) -> None:
@@ -141,8 +149,17 @@ class _HttpHandler(BaseHTTPRequestHandler):
         """Write nothing: arrivals are printed elsewhere."""
 
 
-def _decoded(body: bytes) -> Any:
+def _when(created: object) -> str:
     try:
+        return render.instant(float(str(created)))
+    except (ValueError, OverflowError, OSError):
+        return str(created)
+
+
+def _decoded(body: bytes, *, is_form: bool) -> Any:
+    try:
+        if is_form:
+            return dict(parse_qsl(body.decode(), max_num_fields=_MAX_FIELDS))
         return json.loads(body)
     except (ValueError, RecursionError):
         return body.decode("utf-8", "replace")

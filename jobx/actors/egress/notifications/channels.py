@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from string import Template
 from typing import Final, Protocol
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -20,6 +21,8 @@ from jobx.errors import ConfigError
 
 _LEVELS: Final = logging.getLevelNamesMapping()
 _LINE_CHARACTERS: Final = 1000
+#: The logger of mr that posted notifications.
+LOGGER_OF_MR: Final = "MR_HANDLER.HTTP"
 
 _log = logging.getLogger("jobx.notify")
 
@@ -103,19 +106,21 @@ class MailChannel:
 
 
 class HttpChannel:
-    """Posts notifications as JSON, signed."""
+    """Posts notifications as JSON, or as a form with the fields of a log record; signed."""
 
     def __init__(self, settings: Settings, outbound: Outbound, now_at: Callable[[], float]) -> None:
         self._key = settings.notify.http_key
         self._outbound = outbound
         self._now_at = now_at
         self._target = outbound.check("notify.http_url", settings.notify.http_url)
+        self._is_form = settings.notify.http_format == "mr"
 
     def send(self, message: Message) -> None:
         """Post a message."""
-        body = msgspec.json.encode(_fields(message))
+        body = _form(message) if self._is_form else msgspec.json.encode(_fields(message))
+        kind = "x-www-form-urlencoded" if self._is_form else "json"
         headers = {
-            "Content-Type": "application/json",
+            "Content-Type": f"application/{kind}",
             **signing.headers(self._key, message.delivery_id, self._now_at(), [body]),
         }
         self._outbound.post(self._target, [body], len(body), headers)
@@ -140,6 +145,16 @@ def _fields(message: Message) -> dict[str, object]:
         "subject": notification.subject,
         "text": notification.text,
     }
+
+
+def _form(message: Message) -> bytes:
+    """Return a message as mr posted it: the fields of a log record of Python, as a form."""
+    notification = message.notification
+    text = "\n\n".join(filter(None, (notification.subject, notification.text)))
+    level = _LEVELS[notification.level.upper()]
+    record = logging.LogRecord(LOGGER_OF_MR, level, "", 0, text, (), None)
+    record.created, record.msecs = message.at, message.at % 1 * 1000
+    return urlencode(vars(record)).encode()
 
 
 def _body(message: Message) -> str:

@@ -77,11 +77,11 @@ class Result:
     def document(self) -> Iterator[bytes]:
         """Yield the JSON document of ``GET /request/…/result`` in pieces."""
         lines = (json_item(key, value) for key, value in self.pairs())
-        yield from _pieces(b'{"result":{"pairs":[', lines, b",", b"]}}")
+        yield from pieces(b'{"result":{"pairs":[', lines, b",", b"]}}")
 
     def lines(self) -> Iterator[bytes]:
         """Yield the pairs as JSON, ``[key, value]`` a line, in pieces."""
-        yield from _pieces(b"", (json_item(*pair) + b"\n" for pair in self.pairs()), b"", b"")
+        yield from pieces(b"", (json_item(*pair) + b"\n" for pair in self.pairs()), b"", b"")
 
 
 class Writer(Generic[O]):
@@ -146,7 +146,8 @@ def fill(where: str, template: str, **words: object) -> str:
         raise InvalidInput(where, repr(template)[:80], f"may hold {known} and $$") from error
 
 
-def _pieces(head: bytes, items: Iterator[bytes], between: bytes, foot: bytes) -> Iterator[bytes]:
+def pieces(head: bytes, items: Iterator[bytes], between: bytes, foot: bytes) -> Iterator[bytes]:
+    """Yield items with what is before, between and after them, in pieces of some PIECE_BYTES."""
     piece = bytearray(head)
     for number, item in enumerate(items):
         if number:

@@ -6,15 +6,17 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from itertools import groupby
+from functools import partial
+from itertools import groupby, starmap
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeAlias
 
 import msgspec
 
 from jobx import values
+from jobx.actors.egress.writers import mr_format
 from jobx.actors.egress.writers.base import Names, Options, Result, Writer
 from jobx.errors import InvalidInput
 from jobx.model import check_name
@@ -25,6 +27,8 @@ _WHERE: Final = "result writer file"
 _UNSAFE: Final = re.compile(rb"[^A-Za-z0-9_.-]")
 #: Longest name that is not shortened; file systems allow 255 bytes.
 _MAX_NAME: Final = 200
+#: Name and contents of the file of one key.
+_File: TypeAlias = tuple[str, Iterable[bytes]]
 
 
 class FileOptions(Options, frozen=True, kw_only=True):
@@ -39,7 +43,8 @@ class FileWriter(Writer[FileOptions]):
     """Writes ``<file_path>/<folder>/<workflow>/<request id>.ndjson``, ``[key, value]`` a line.
 
     With ``per_key`` it is a folder ``<request id>`` with a file for each key, a value a line.
-    Either appears as a whole, once it is on the disk.
+    Either appears as a whole, once it is on the disk. In the format of mr, either is
+    ``<file_path>/<folder>/<request id>``.
     """
 
     name: ClassVar[str] = "file"
@@ -67,7 +72,7 @@ class FileWriter(Writer[FileOptions]):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():  # otherwise it appeared as a whole
-                _write_whole(path, result, options)
+                _write_whole(path, self._contents(result, options))
             sync(path.parent)
         except OSError as error:
             raise translate(error, path) from error
@@ -79,8 +84,23 @@ class FileWriter(Writer[FileOptions]):
         below = [
             check_name(f"{_WHERE}: folder", part) for part in options.folder.split("/") if part
         ]
-        name = names.request_id if options.per_key else f"{names.request_id}.ndjson"
-        return Path(root).expanduser().absolute().joinpath(*below, names.workflow, name)
+        if not self._is_mr:
+            below.append(names.workflow)
+        name = names.request_id
+        if not self._is_mr and not options.per_key:
+            name += ".ndjson"
+        return Path(root).expanduser().absolute().joinpath(*below, name)
+
+    def _contents(self, result: Result, options: FileOptions) -> Callable[[Path], None]:
+        """Return what writes the contents of a result to a path."""
+        if not options.per_key:
+            return partial(_write_file, mr_format.rows(result) if self._is_mr else result.lines())
+        make = _file_of_mr if self._is_mr else _file
+        return partial(_write_folder, starmap(make, _by_key(result.pairs())))
+
+    @property
+    def _is_mr(self) -> bool:
+        return self.site.settings.results.format == mr_format.NAME
 
 
 def file_name(key: Key) -> str:
@@ -104,40 +124,51 @@ def _escape(text: bytes) -> str:
     return f"%2E{escaped[1:]}" if escaped.startswith(".") else escaped
 
 
-def _write_whole(path: Path, result: Result, options: FileOptions) -> None:
+def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Write a temporary file and rename it; a failure leaves nothing, not even on a full disk."""
-    partial = path.with_name(f".{path.name}.partial")
-    _remove(partial)  # a killed node left it
+    draft = path.with_name(f".{path.name}.partial")
+    _remove(draft)  # a killed node left it
     try:
-        if options.per_key:
-            _write_folder(partial, result.pairs())
-        else:
-            _write_file(partial, result.lines())
-        partial.rename(path)
+        write(draft)
+        draft.rename(path)
     except BaseException:
-        _remove(partial)
+        _remove(draft)
         raise
 
 
-def _remove(partial: Path) -> None:
+def _remove(draft: Path) -> None:
     with suppress(OSError):
-        partial.unlink()
-    shutil.rmtree(partial, ignore_errors=True)
+        draft.unlink()
+    shutil.rmtree(draft, ignore_errors=True)
 
 
-def _write_file(partial: Path, pieces: Iterable[bytes]) -> None:
-    with open(partial, "wb") as file:
+def _write_file(pieces: Iterable[bytes], path: Path) -> None:
+    with open(path, "wb") as file:
         file.writelines(pieces)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _write_folder(partial: Path, pairs: Iterator[Pair]) -> None:
-    partial.mkdir()
-    for (_, key), group in groupby(pairs, lambda pair: (values.key_identity(pair[0]), pair[0])):
-        with open(partial / file_name(key), "wb") as file:
-            file.writelines(json_line(value) for _, value in group)
+def _write_folder(files: Iterable[_File], folder: Path) -> None:
+    folder.mkdir()
+    for name, lines in files:
+        with open(folder / name, "wb") as file:
+            file.writelines(lines)
     os.sync()  # a sync for each of many small files would occupy the disk
+
+
+def _by_key(pairs: Iterable[Pair]) -> Iterator[tuple[Key, Iterator[Value]]]:
+    for (_, key), group in groupby(pairs, lambda pair: (values.key_identity(pair[0]), pair[0])):
+        yield key, (value for _, value in group)
+
+
+def _file(key: Key, found: Iterator[Value]) -> _File:
+    return file_name(key), map(json_line, found)
+
+
+def _file_of_mr(key: Key, found: Iterator[Value]) -> _File:
+    *_, last = found  # as mr did, it replaces the others
+    return mr_format.file_name(key) or file_name(key), [mr_format.text(last)]
 
 
 def json_line(value: Value) -> bytes:

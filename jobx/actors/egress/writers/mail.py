@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from jobx.actors.egress.mailer import DELIVERY_ID, Mailer, compose
+from jobx.actors.egress.writers import mr_format
 from jobx.actors.egress.writers.base import Names, Options, Result, Writer, WriterSite, fill
 from jobx.errors import ConfigError, InvalidInput, TooLarge
 
@@ -66,18 +67,22 @@ class MailWriter(Writer[MailOptions]):
             self._attachment(result),
             maintype="application",
             subtype="json",
-            filename=f"{result.names.request_id}.json",
+            filename="result.json" if self._is_mr else f"{result.names.request_id}.json",
         )
         self._mailer.send(mail)
 
     def _attachment(self, result: Result) -> bytes:
         limit, document = self.site.settings.results.email_max_bytes, bytearray()
-        for piece in result.document():
+        for piece in mr_format.document(result) if self._is_mr else result.document():
             document += piece
             if len(document) > limit:
                 reason = f"more than results.email_max_bytes ({limit}) cannot be mailed"
                 raise TooLarge(_WHERE, f"over {limit} bytes", reason)
         return bytes(document)
+
+    @property
+    def _is_mr(self) -> bool:
+        return self.site.settings.results.format == mr_format.NAME
 
     def _filled(self, options: MailOptions, names: Names, pairs: int) -> tuple[str, str]:
         words = {

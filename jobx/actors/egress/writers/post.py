@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from jobx.actors.egress import signing
+from jobx.actors.egress.writers import mr_format
 from jobx.actors.egress.writers.base import Names, Options, Result, Writer
 from jobx.errors import InvalidInput
 
@@ -19,6 +20,8 @@ class PostOptions(Options, frozen=True, kw_only=True):
 
 class PostWriter(Writer[PostOptions]):
     """Posts the document that GET of the result gives; the receiver answers with 2xx.
+
+    In the format of mr it is the list of pairs.
 
     The result is read several times: for its size, for its signature, and to send it.
     """
@@ -44,14 +47,15 @@ class PostWriter(Writer[PostOptions]):
     def write(self, result: Result, options: PostOptions) -> None:
         """Post the result; see ``Outbound.post``."""
         target = self.site.outbound.check("result writer http", options.url)
-        size_bytes = sum(map(len, result.document()))
         limits = self.site.settings.results
+        document = mr_format.document if limits.format == mr_format.NAME else Result.document
+        size_bytes = sum(map(len, document(result)))
         names, now_at = result.names, self.site.now_at()
         headers = {
             "Content-Type": "application/json",
             "X-REQUEST-ID": names.request_id,
             "X-WORKFLOW-NAME": names.workflow,
             "X-JOB-NAME": names.job,
-            **signing.headers(limits.http_key, result.delivery_id, now_at, result.document()),
+            **signing.headers(limits.http_key, result.delivery_id, now_at, document(result)),
         }
-        self.site.outbound.post(target, result.document(), size_bytes, headers, limits.time_limit_s)
+        self.site.outbound.post(target, document(result), size_bytes, headers, limits.time_limit_s)

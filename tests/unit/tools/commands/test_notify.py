@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from jobx.tools.commands.notify import Arrival, Listener
+from jobx.tools.commands.notify import Arrival, Listener, _decoded
 
 
 @pytest.mark.parametrize("length", ["9" * 5000, "²", "-1", "1_0", ""])
@@ -23,6 +23,27 @@ def test_length_of_a_body_that_is_none_is_refused_and_the_listener_goes_on(lengt
 
     assert (refused, taken) == ("413", "204")
     assert [arrival.body for arrival in said] == [{}]
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (
+            b"name=MR_HANDLER.HTTP&levelname=ERROR&msg=no+luck&created=x",
+            f"x  {'MR_HANDLER.HTTP':40}      ERROR  no luck",
+        ),
+        (b"&".join([b"a=1"] * 200), " "),
+        (b"\xff", " "),
+    ],
+)
+def test_a_log_record_is_printed_and_another_form_does_no_harm(body: bytes, line: str) -> None:
+    found = _decoded(body, is_form=True)
+    assert line in Arrival({}, found, is_repeat=False).line()
+
+
+def test_a_record_shows_when_it_was_made() -> None:
+    body = {"name": "n", "levelname": "INFO", "msg": "m", "created": "0"}
+    assert Arrival({}, body, is_repeat=False).line().startswith(("1970-01-01", "1969-12-31"))
 
 
 def _post(port: int, length: str, body: bytes) -> str:
