@@ -65,8 +65,7 @@ def main(victim: str = NODES[0]) -> int:
         store = stack.enter_context(etcd(folder))
         broker = stack.enter_context(nsqd(folder))
         environs = {node: environ_of(node, folder, store, broker) for node in NODES}
-        for words in SETUP:
-            jobx(words, environs["a"])
+        jobx(SETUP, environs["a"])
         nodes = {node: stack.enter_context(serving(node, environs[node])) for node in NODES}
         urls = {node: url_of(node, process) for node, process in nodes.items()}
         until(lambda: are_linked(environs["a"]), "the nodes link")

@@ -33,14 +33,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-HANDLERS = Path(__file__).parent / "wordcount" / "handlers"
-SETUP = (
-    ("workflow", "create", "demo", "Jobs to look at."),
-    ("handler", "sync", "demo", str(HANDLERS)),
-    ("step", "create", "demo", "list_files", "List the files.", "list_files", "", "sum_counts"),
-    ("step", "create", "demo", "count_file", "Count one file.", "count_words", "", "sum_counts"),
-    ("job", "create", "demo", "wordcount", "Count the words of Python files.", "list_files"),
-)
+SETUP = ("apply", str(Path(__file__).parent / "wordcount"))
 JOBX = (sys.executable, "-m", "jobx.tools.cli")
 ROOT = Path(sysconfig.get_path("stdlib"))
 
@@ -59,8 +52,7 @@ def main() -> int:
     """Run the demo; return the exit code."""
     with tempfile.TemporaryDirectory(prefix="jobx-demo-") as folder:
         environ = demo_environ(folder)
-        for words in SETUP:
-            jobx(words, environ)
+        jobx(SETUP, environ)
         with serving(environ) as url:
             request = finished(url, submit(url))
             if request["state"] != "succeeded":

@@ -40,7 +40,7 @@ DeliveryState = Literal["pending", "delivered", "given_up"]
 WhenUnavailable = Literal["refuse", "wait"]
 
 _NAME: Final = re.compile(NAME_PATTERN)
-_NAME_REASON: Final = (
+NAME_REASON: Final = (
     "a name is 1 to 63 of a-z 0-9 _ . -, starts with a letter or digit, has no '..'"
 )
 #: Required handlers of a step, by field.
@@ -290,7 +290,7 @@ def check_name(where: str, name: object) -> str:
     """
     if is_name(name):
         return name
-    raise InvalidInput(where, quote(name), _NAME_REASON)
+    raise InvalidInput(where, quote(name), NAME_REASON)
 
 
 def convert(kind: type[E], where: str, fields: object) -> E:
@@ -331,6 +331,6 @@ def _refusal(where: str, fields: object, error: msgspec.ValidationError) -> Inva
     field = place.strip("`").removeprefix("$.")
     if repr(NAME_PATTERN) in expected and isinstance(fields, dict) and field in fields:
         name = fields[field]
-        reason = _NAME_REASON if name else _NEEDED.get(field, _NAME_REASON)
+        reason = NAME_REASON if name else _NEEDED.get(field, NAME_REASON)
         return InvalidInput(f"{where}: {field}", quote(name), reason)
     return InvalidInput(where, quote(fields, 120), str(error))

@@ -7,8 +7,7 @@
         assert dict(result.pairs)["be"] == 2
 
     def test_the_job(tmp_path):
-        steps = {"count": ("count_words", None, "add_up")}
-        with LocalWorkflow("handlers", steps, tmp_path) as workflow:
+        with LocalWorkflow.of(".", tmp_path) as workflow:  # the folder of workflow.yaml
             assert workflow.run("count", {"text": "to be"}).pairs == [("be", 1), ("to", 1)]
 
 Both run author code as a node does: in executor processes, with limits.
@@ -34,9 +33,10 @@ from jobx import model
 from jobx.actors.node import Node
 from jobx.config import BlobSettings, Settings, StoreSettings
 from jobx.errors import DeadlineExceeded, InvalidInput, RequestFailed
-from jobx.handlers.authoring import sync
+from jobx.handlers.authoring import sync, workflow_folder
 from jobx.handlers.pairs import root_input, run_merger
 from jobx.handlers.trial.single_run import Trial, TrialResult, load
+from jobx.kv.entities.applying import apply_workflow
 from jobx.kv.entities.entities import Entities
 from jobx.kv.opening import is_here, open_store
 from jobx.kv.requests import request_entity
@@ -146,6 +146,8 @@ class LocalWorkflow:
         timeout_s: float = 60.0,
         settings: Settings | None = None,
     ) -> None:
+        self._workflow = _WORKFLOW
+        self._declared: Path | None = None
         self._handlers = Path(handlers)
         self._steps = steps
         self._timeout_s = timeout_s
@@ -157,16 +159,34 @@ class LocalWorkflow:
             settings, node=node, store=_own(settings.store), blobs=BlobSettings()
         )
 
+    @classmethod
+    def of(cls, declared: str | Path, folder: str | Path, **options: Any) -> LocalWorkflow:
+        """Return the workflow in a folder with ``workflow.yaml``, with the jobs that it declares.
+
+        Args:
+            declared: That folder.
+            folder: Empty folder for the node's state.
+            options: ``executors``, ``timeout_s`` and ``settings``, as of the class.
+        """
+        workflow = cls(declared, {}, folder, **options)
+        workflow._declared = Path(declared)
+        return workflow
+
     def __enter__(self) -> LocalWorkflow:
         """Store the workflow and start the node.
 
         Raises:
             InvalidInput: A file is not a handler, or a name is invalid.
-            NotFound: A step names a handler without a file.
+            NotFound: A step names a handler without a file, or there is no ``workflow.yaml``.
         """
         self._settings.data_dir.mkdir(parents=True, exist_ok=True)
         with closing(open_store(self._settings)) as store:
-            self._store(Entities(store))
+            if self._declared is None:
+                self._store(Entities(store))
+            else:
+                wanted = workflow_folder.read(self._declared).checked
+                self._workflow = wanted.workflow.workflow_name
+                apply_workflow(store, wanted)
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="local-workflow")
         self._thread.start()
@@ -188,15 +208,15 @@ class LocalWorkflow:
                 store.commit([DeletePrefix("")])
 
     def run(self, step: str, arguments: Mapping[str, Value] | None = None) -> JobResult:
-        """Run one request that begins with ``step``.
+        """Run one request that begins with ``step``, or is of that job in ``workflow.yaml``.
 
         Raises:
-            NotFound: There is no such step.
+            NotFound: There is no such step or job.
             DeadlineExceeded: It took longer than ``timeout_s``.
         """
         request_id = request_entity.new_id(time.time(), os.urandom(10))
         submit = SubmitJob(
-            workflow=_WORKFLOW,
+            workflow=self._workflow,
             request_id=request_id,
             job=step,
             arguments=root_input.pack(arguments or {}),
@@ -206,7 +226,7 @@ class LocalWorkflow:
         request, result = outcome.request, outcome.result
         if request.state == "running":
             raise DeadlineExceeded(f"a request of {step}", self._timeout_s)
-        question = GetTrace(workflow=_WORKFLOW, request_id=request_id)
+        question = GetTrace(workflow=self._workflow, request_id=request_id)
         text = self._wait(self._node.call(question)).json
         trace = msgspec.json.decode(text, type=TraceView)
         pairs: list[Pair] = []

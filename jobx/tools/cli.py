@@ -17,7 +17,7 @@ from jobx.errors import JobxError
 
 #: Each is a module of this package with a command of the same name.
 COMMANDS: Final = (
-    *("serve", "run", "workflow", "job", "step", "handler", "cluster", "web"),
+    *("init", "apply", "run", "serve", "workflow", "job", "step", "handler", "cluster", "web"),
     *("request", "invocation", "notify", "fs", "actors", "node"),
 )
 _BUILD: Final = " (compiled)" if jobx.is_compiled() else ""

@@ -15,8 +15,8 @@ import pytest
 from jobx.actors.commits import commit
 from jobx.config import Settings, StoreSettings
 from jobx.errors import JobxError, OutcomeUnknown, StoreFull, StoreRefused, StoreUnavailable
+from jobx.kv.entities.applying import apply_workflow
 from jobx.kv.entities.entities import Entities, WorkflowSnapshot
-from jobx.kv.entities.imports import import_workflow
 from jobx.kv.etcd.connection import EtcdConnection
 from jobx.kv.opening import open_store
 from jobx.kv.store import CommitOutcome, Create, Delete, Put, Store
@@ -392,7 +392,7 @@ def test_many_threads_share_a_store_while_its_connections_are_cut(
     assert eventually(lambda: len(store.range(f"{tmp_path}/"))) == 80
 
 
-def test_an_import_of_any_size_is_taken(etcd: Etcd) -> None:
+def test_an_apply_of_any_size_is_taken(etcd: Etcd) -> None:
     names = [f"h{number}" for number in range(200)]
     handlers = {
         name: Handler(
@@ -406,6 +406,6 @@ def test_an_import_of_any_size_is_taken(etcd: Etcd) -> None:
     }
     wanted = WorkflowSnapshot(Workflow(workflow_name="flow", description=""), {}, {}, handlers)
     with closing(etcd_store(etcd)) as store:
-        assert len(import_workflow(store, wanted)) == 201
-        assert import_workflow(store, wanted, replace=True) == []
+        assert len(apply_workflow(store, wanted)) == 201
+        assert apply_workflow(store, wanted, prune=True) == []
         assert [*Entities(store).snapshot("flow").handlers] == sorted(names)

@@ -22,10 +22,12 @@ from tests.support.services import need
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SERVED = "http://127.0.0.1:8080"
+#: Workflows that README and the quickstart create.
+SHOWN = ("wordcount", "texts")
 MODULES = {"thumbnails": "PIL"}
 ENOUGH_S = 60
 #: Commands that work on the store alone are called in this process: a new one takes a second.
-QUICK = re.compile(r"jobx (workflow|handler|step|job|fs) ")
+QUICK = re.compile(r"jobx (apply|fs) ")
 JOBX = ("-m", "jobx.tools.cli")
 
 #: Runs a command and returns what it prints.
@@ -106,6 +108,16 @@ def test_every_example_is_in_the_index() -> None:
     assert [
         path for path in EXAMPLES.glob("*/README.md") if f"{path.parent.name}/" not in index
     ] == []
+
+
+def test_every_example_has_a_workflow_of_its_own_name() -> None:
+    names = [
+        re.match(r"workflow: (\S+)\n", path.read_text(encoding="utf-8"))
+        for path in EXAMPLES.glob("*/workflow.yaml")
+    ]
+    found = [match[1] for match in names if match]
+    assert len(found) == len({*EXAMPLES.glob("*/README.md")})
+    assert len({*found, *SHOWN}) == len(found) + len(SHOWN)
 
 
 def test_centres_of_kmeans_are_those_of_a_plain_loop() -> None:

@@ -46,10 +46,10 @@ def test_word_lengths_are_those_that_python_counts(told: list[list[str]]) -> Non
 
 
 def test_an_exception_names_the_line_of_the_handler(told: list[list[str]]) -> None:
-    failed = _run(["run", "texts/word_lengths", "-a", "path=/no/such/file"])
+    failed = _run(["run", "javascript/word_lengths", "-a", "path=/no/such/file"])
     assert "ENOENT" in failed.stderr
     request_id = failed.stderr.split()[2]
     assert (
         'File "<handler read_lines>", line 14'
-        in _run(["request", "get", "texts", request_id]).stdout
+        in _run(["request", "get", "javascript", request_id]).stdout
     )

@@ -63,14 +63,14 @@ def test_request_has_the_handler_that_its_step_was_given_before_it(
     assert pairs_of(live.post("s", {})) == [("answer", -42)]
 
 
-def test_request_starts_with_the_step_that_its_workflow_was_imported_with(
+def test_request_starts_with_what_its_workflow_became_by_apply(
     live: LiveNode, jobx: Jobx, tmp_path: Path
 ) -> None:
-    file = tmp_path / "w.json"
-    jobx("workflow", "export", "w", str(file))
-    file.write_text(file.read_text().replace("42", "44"))
+    jobx("workflow", "export", "w", str(tmp_path / "w"))
+    for path in (tmp_path / "w" / "handlers").iterdir():
+        path.write_text(path.read_text().replace("42", "44"))
 
-    jobx("workflow", "import", str(file), "--replace")
+    jobx("apply", str(tmp_path / "w"))
 
     assert pairs_of(live.post("s", {})) == [("answer", 44)]
 

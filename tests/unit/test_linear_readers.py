@@ -17,7 +17,8 @@ from falcon.asgi import Request
 from jobx import config_loading, frames, model, values
 from jobx.errors import JobxError
 from jobx.handlers import languages
-from jobx.handlers.authoring import header, workflow_file
+from jobx.handlers.authoring import header
+from jobx.handlers.authoring.declaration import Reading
 from jobx.handlers.languages import processor, shell
 from jobx.handlers.languages.answer import Answer
 from jobx.handlers.scope.names import Scope
@@ -254,15 +255,12 @@ NAMES: Final[dict[str, Growing]] = {
 }
 FILES: Final[dict[str, Growing]] = {
     "jobs": lambda n: (
-        '{"format":"jobx-workflow","version":1,"workflow":{"workflow_name":"w","description":""},'
-        '"steps":[],"handlers":[],"jobs":['
-        + ",".join(
-            f'{{"job_name":"j{i}","description":"","initial_step_name":"s"}}'
-            for i in range(n // 60)
-        )
-        + "]}"
+        "workflow: w\njobs:\n" + "".join(f"  j{i}: {{step: s}}\n" for i in range(n // 17))
     ),
-    **{name: JSON[name] for name in ("lists", "deep", "a name again", "escapes", "digits")},
+    "wrong jobs": lambda n: (
+        "workflow: w\njobs:\n" + "".join(f"  j{i}: {{stp: s}}\n" for i in range(n // 17))
+    ),
+    "unknown keys": lambda n: "workflow: w\n" + YAML["keys"](n),
 }
 TOML: Final[dict[str, Growing]] = {
     "keys": lambda n: "[node]\n" + "\n".join(f"k{i} = 1" for i in range(n // 8)),
@@ -312,7 +310,7 @@ READERS: Final[dict[str, tuple[Reader, dict[str, Growing], int]]] = {
     "imports of JavaScript": (_node_patterns, SOURCES, 1 << 13),
     "YAML": (_metadata("yaml"), YAML, 1 << 12),
     "JSON of a header": (_metadata("json"), JSON, 1 << 13),
-    "workflow file": (lambda text: workflow_file.load(text.encode()), FILES, 1 << 15),
+    "workflow file": (lambda text: Reading(text).declaration(), FILES, 1 << 12),
     "line protocol": (_written, LINES, 1 << 15),
     "settings": (_settings, TOML, 1 << 13),
     "cells": (_cells, CELLS, 1 << 15),

@@ -15,13 +15,12 @@ import re
 import textwrap
 import tokenize
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
-
-import yaml
 
 from jobx import values
 from jobx.errors import InvalidInput, TooLarge
+from jobx.handlers.authoring import strict_yaml
 
 #: Largest header, with its description. It is far below a source, because YAML is slow to read.
 MAX_HEADER_BYTES: Final = 64 << 10
@@ -58,7 +57,9 @@ def read(where: str, source_type: str, text: str) -> tuple[str, dict[str, Any]]:
     if mark is None:
         reason = "needs a line '**', '**yaml' or '**json' between description and metadata"
         raise InvalidInput(f"{where}, header", repr(header[-60:]), reason)
-    metadata = _parse(f"{where}, metadata", mark[1].lower() or "yaml", header[mark.end() :])
+    text = header[mark.end() :].removeprefix("
+")
+    metadata = _parse(f"{where}, metadata", mark[1].lower() or "yaml", text)
     return header[: mark.start()].strip(), metadata
 
 
@@ -130,64 +131,15 @@ def _parse(where: str, form: str, text: str) -> dict[str, Any]:
     try:
         metadata = reader(text)
         json.dumps(metadata, ensure_ascii=False).encode()  # refuses lone surrogates
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = f"cannot be read as {form}: {_one_line(error)}"
+    except (ValueError, RecursionError) as error:
+        reason = f"cannot be read as {form}: {' '.join(str(error).split())}"
         raise InvalidInput(where, repr(text.strip()[:60]), reason) from error
     if not isinstance(metadata, dict) or not all(isinstance(key, str) for key in metadata):
         raise InvalidInput(where, repr(metadata)[:60], "must be a map with text keys")
     return metadata
 
 
-def _one_line(error: Exception) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        return f"{error.problem} (line {error.problem_mark.line})"
-    return " ".join(str(error).split())
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML restricted to JSON: scalars of the core schema, no aliases, no repeated keys."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise ValueError("aliases are not accepted")
-        return super().compose_node(parent, index)
-
-    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
-        # YAML compares each token with each open level.
-        if self.flow_level >= values.MAX_DEPTH:
-            raise ValueError(f"lists and maps nest deeper than {values.MAX_DEPTH}")
-        super().fetch_flow_collection_start(token)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = (self.construct_object(key, deep=True) for key, _ in node.value)
-        _refuse_repeats(keys)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("null", r"^(?:~|null|)$", ["~", "n", ""]),
-    ("bool", r"^(?:true|false)$", ["t", "f"]),
-    ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", list("-+0123456789")),
-    (
-        "float",
-        r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$",
-        list("-+.0123456789"),
-    ),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
-
-
-def _read_yaml(text: str) -> Any:
-    return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader that accepts less
-
-
-def _refuse_repeats(keys: Iterable[Any]) -> None:
-    seen: set[str] = set()
-    for key in map(repr, keys):
-        if key in seen:
-            raise ValueError(f"the key {key} is repeated")
-        seen.add(key)
-
-
-_READERS: Final[dict[str, Callable[[str], Any]]] = {"yaml": _read_yaml, "json": values.read_json}
+_READERS: Final[dict[str, Callable[[str], Any]]] = {
+    "yaml": strict_yaml.read,
+    "json": values.read_json,
+}

@@ -50,7 +50,7 @@ def parse(workflow: str, name: str, source_type: str, text: str) -> model.Handle
         TooLarge: The source is larger than MAX_SOURCE_BYTES.
     """
     where = f"handler {model.check_name('handler name', name)}"
-    _check_size(where, text)
+    check_size(where, text)
     description, metadata = header.read(where, source_type, text)
     return model.Handler(
         workflow_name=model.check_name("workflow name", workflow),
@@ -74,6 +74,27 @@ def read(path: Path) -> str:
         return body.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput("file", path.name, str(error)) from error
+
+
+def write(text: str) -> bytes:
+    """Return the bytes of a file that ``read`` reads as a text."""
+    return text.encode("utf-8-sig" if text.startswith("\ufeff") else "utf-8")
+
+
+def check_size(where: str, text: str) -> None:
+    """Refuse a source that is too large, or not UTF-8.
+
+    Raises:
+        InvalidInput: It has a lone surrogate.
+        TooLarge: It is larger than MAX_SOURCE_BYTES.
+    """
+    try:
+        size_bytes = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"{where}, source", "a lone surrogate", "must be UTF-8") from error
+    if size_bytes > MAX_SOURCE_BYTES:
+        reason = f"must not be larger than {MAX_SOURCE_BYTES} bytes"
+        raise TooLarge(f"{where}, source", f"{size_bytes} bytes", reason)
 
 
 def name_of(path: PurePath) -> str:
@@ -104,16 +125,6 @@ def check(handler: model.Handler) -> None:
     except InvalidInput as error:
         where, value, reason = error.args
         raise InvalidInput(f"handler {handler.handler_name}: {where}", value, reason) from error
-
-
-def _check_size(where: str, text: str) -> None:
-    try:
-        size_bytes = len(text.encode())
-    except UnicodeEncodeError as error:
-        raise InvalidInput(f"{where}, source", "a lone surrogate", "must be UTF-8") from error
-    if size_bytes > MAX_SOURCE_BYTES:
-        reason = f"must not be larger than {MAX_SOURCE_BYTES} bytes"
-        raise TooLarge(f"{where}, source", f"{size_bytes} bytes", reason)
 
 
 def _fields(where: str, metadata: dict[str, Any]) -> dict[str, Any]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from jobx import model
 from jobx.errors import InUse, InvalidInput
-from jobx.handlers.authoring import source
+from jobx.handlers.authoring import handler_files
+from jobx.handlers.authoring.handler_files import HandlerFiles
 from jobx.kv.entities.entities import Entities
 from jobx.kv.entities.versions import version_of
 
@@ -70,10 +69,13 @@ def sync(
     """
     entities.get(model.Workflow, workflow)
     stored = {known.handler_name: known for known in entities.list(model.Handler, workflow)}
-    rows, named = _sort_out(folder)
-    run = _Run(entities, workflow, folder, simulate, force, trial)
-    rows += [run.take(name, files, stored.get(name)) for name, files in sorted(named.items())]
-    rows += [run.leave(name) for name in sorted(stored.keys() - named.keys())]
+    files = handler_files.find(folder)
+    run = _Run(entities, workflow, files, simulate, force, trial)
+    rows = [SyncRow(str(path), "skipped", reason) for path, reason in files.skipped.items()]
+    rows += [SyncRow(str(path), "refused", str(error)) for path, error in files.refused.items()]
+    rows.sort(key=lambda row: row.handler)
+    rows += [run.take(name, stored.get(name)) for name in sorted(files.named)]
+    rows += [run.leave(name) for name in sorted(stored.keys() - files.named.keys())]
     return SyncReport(tuple(rows), simulate)
 
 
@@ -81,22 +83,23 @@ def sync(
 class _Run:
     entities: Entities
     workflow: str
-    folder: Path
+    files: HandlerFiles
     simulate: bool
     force: bool
     trial: Callable[[model.Handler], None]
 
-    def take(self, name: str, files: list[PurePath], stored: model.Handler | None) -> SyncRow:
+    def take(self, name: str, stored: model.Handler | None) -> SyncRow:
         """Store the handler of a name that has files."""
         try:
-            handler = self._load(name, files)
+            handler = self.files.read(self.workflow, name)
             row = self._compare(handler, stored)
             if row.action != "unchanged":
                 self.trial(handler)
                 if not self.simulate:
                     self.entities.put(handler)
         except (InvalidInput, InUse) as error:
-            return SyncRow(name, "refused", f"{' and '.join(map(str, files))}: {error}")
+            files = " and ".join(map(str, self.files.named[name]))
+            return SyncRow(name, "refused", f"{files}: {error}")
         return row
 
     def leave(self, name: str) -> SyncRow:
@@ -109,16 +112,6 @@ class _Run:
             self.entities.delete(model.Handler, self.workflow, name)
         return SyncRow(name, "removed", "has no file")
 
-    def _load(self, name: str, files: list[PurePath]) -> model.Handler:
-        if len(files) > 1:
-            raise InvalidInput("handler name", name, "several files give the same name")
-        source_type = source.source_type_of(files[0].suffix) or ""
-        handler = source.parse(
-            self.workflow, name, source_type, source.read(self.folder / files[0])
-        )
-        source.check(handler)
-        return handler
-
     def _compare(self, handler: model.Handler, stored: model.Handler | None) -> SyncRow:
         name = handler.handler_name
         if stored is None:
@@ -128,44 +121,3 @@ class _Run:
         if self.force:
             return SyncRow(name, "updated", "is unchanged, but forced")
         return SyncRow(name, "unchanged")
-
-
-def _sort_out(folder: Path) -> tuple[list[SyncRow], dict[str, list[PurePath]]]:
-    """Return rows for files that are no handlers, and the other files by name of handler."""
-    rows: list[SyncRow] = []
-    named: dict[str, list[PurePath]] = defaultdict(list)
-    for path in _files(folder):
-        if reason := _why_skipped(folder, path):
-            rows.append(SyncRow(str(path), "skipped", reason))
-            continue
-        try:
-            named[source.name_of(path)].append(path)
-        except InvalidInput as error:
-            rows.append(SyncRow(str(path), "refused", str(error)))
-    return rows, named
-
-
-def _files(folder: Path) -> list[PurePath]:
-    """Return the files below ``folder``, relative to it, without names that begin with ``.``."""
-
-    def refuse(error: OSError) -> None:
-        raise InvalidInput(
-            "folder of handlers", str(error.filename), str(error.strerror)
-        ) from error
-
-    found: list[PurePath] = []
-    for parent, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
-        shown = [name for name in files if not name.startswith(".")]
-        found += [(Path(parent) / name).relative_to(folder) for name in shown]
-    return sorted(found)
-
-
-def _why_skipped(folder: Path, path: PurePath) -> str | None:
-    if any(part.startswith("_") for part in path.parts):
-        return "starts with '_'"
-    if source.source_type_of(path.suffix) is None:
-        return f"no language is known for files that end in {path.suffix or 'nothing'}"
-    if not (folder / path).is_file():
-        return "is not a regular file"
-    return None

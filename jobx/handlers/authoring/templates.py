@@ -1,4 +1,4 @@
-"""Templates of new handlers, by language and type: a header, then a body."""
+"""Templates of new handlers, by language and type, and of a folder with a workflow of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Final
 
 from jobx import model
 from jobx.errors import InvalidInput
+from jobx.handlers import languages
+from jobx.handlers.authoring.declaration import FILE
+from jobx.handlers.authoring.workflow_folder import HANDLERS
 
 _MAPPER: Final = """\
 What the mapper does, in a sentence.
@@ -139,3 +142,51 @@ def starting_file(source_type: str, handler_type: model.HandlerType) -> str:
     lines = [f"{language.mark}{line}".rstrip() for line in header.splitlines()]
     body = language.mapper if is_mapper else language.reducer
     return "\n".join([language.before + lines[0], *lines[1:], language.after + body])
+
+
+_WORKFLOW: Final = """\
+workflow: {workflow}
+description: Counts the words of a text.
+
+# A step binds a mapper, a combiner if it has one, and a reducer: files in handlers/.
+steps:
+  words:
+    description: The words of a text.
+    mapper: count_words
+    reducer: add_up
+
+# A job is what requests are posted to. It begins with a step.
+jobs:
+  count:
+    description: Count the words of a text.
+    step: words
+"""
+_TEST: Final = """\
+from pathlib import Path
+
+from jobx.testing import LocalWorkflow
+
+
+def test_words_are_counted(tmp_path):
+    with LocalWorkflow.of(Path(__file__).parent, tmp_path) as workflow:
+        result = workflow.run("count", {"text": "to be or not to be"})
+
+    assert result.pairs == [("be", 2), ("not", 1), ("or", 1), ("to", 2)]
+"""
+
+
+def starting_folder(workflow: str, language: str) -> dict[str, bytes]:
+    """Return the files of a workflow to start from, by path; it runs as it is.
+
+    Raises:
+        InvalidInput: There is no template in that language.
+    """
+    ending = languages.ending_of(language) or ""
+    test = f"test_{workflow.translate({ord(mark): '_' for mark in '.-'})}.py"
+    files = {
+        FILE: _WORKFLOW.format(workflow=workflow),
+        f"{HANDLERS}/count_words{ending}": starting_file(language, "mapper"),
+        f"{HANDLERS}/add_up{ending}": starting_file(language, "reducer"),
+        test: _TEST,
+    }
+    return {path: text.encode() for path, text in files.items()}

@@ -17,7 +17,16 @@ from jobx.handlers.languages.base import Checked, Grouped, Loaded, Processor, yi
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["Checked", "Grouped", "Loaded", "Processor", "by_ending", "processor", "yielded"]
+__all__ = [
+    "Checked",
+    "Grouped",
+    "Loaded",
+    "Processor",
+    "by_ending",
+    "ending_of",
+    "processor",
+    "yielded",
+]
 
 _GROUP: Final = "jobx.languages"
 _OWN: Final = MappingProxyType(
@@ -46,6 +55,13 @@ def processor(source_type: str) -> Processor:
 def by_ending(suffix: str) -> str | None:
     """Return the language of files that end in ``suffix``, or None when there is none."""
     return next((name for name in _names() if suffix in _load(name).endings), None)
+
+
+def ending_of(source_type: str) -> str | None:
+    """Return the ending of files in a language; None if it is unknown, or another's come first."""
+    if source_type not in _names():
+        return None
+    return next((end for end in _load(source_type).endings if by_ending(end) == source_type), None)
 
 
 def _names() -> list[str]:

@@ -297,7 +297,9 @@ class Entities:
             return change(self._store, workflow, plan)
         except TooLarge:
             names = plan()[1]
-            change_in_pieces(self._store, workflow, lambda: [[write] for write in plan()[0]])
+            change_in_pieces(
+                self._store, workflow, lambda: [(None, [write]) for write in plan()[0]]
+            )
             return names
 
     def states(self) -> dict[str, bytes]:
@@ -341,7 +343,7 @@ class Entities:
 
     def _store_entity(self, entity: E, check: Callable[[_Current | None], None]) -> E:
         # Decoding the stored form finds every wrong field now, and not when it is read.
-        checked = _as_stored(entity)
+        checked = as_stored(entity)
         workflow = checked.workflow_name
         key = key_of(type(checked), workflow, name_of(checked))
 
@@ -393,7 +395,7 @@ class Entities:
         return handlers_state({**versions, **changes})
 
 
-def _as_stored(entity: E) -> E:
+def as_stored(entity: E) -> E:
     """Return an entity as it comes back from the store.
 
     Raises:

@@ -54,7 +54,12 @@ def change(store: Store, workflow: str, plan: Callable[[], tuple[list[Write], T]
     raise lost
 
 
-def change_in_pieces(store: Store, workflow: str, left: Callable[[], list[list[Write]]]) -> None:
+def change_in_pieces(
+    store: Store,
+    workflow: str,
+    left: Callable[[], list[tuple[T, list[Write]]]],
+    tell: Callable[[list[T]], None] = lambda _: None,
+) -> None:
     """Make changes, each as a whole, in pieces as large as the store takes them.
 
     What is left to do is looked up again only if somebody else has changed an entity in between.
@@ -62,7 +67,8 @@ def change_in_pieces(store: Store, workflow: str, left: Callable[[], list[list[W
     Args:
         store: The store.
         workflow: The workflow.
-        left: Returns the writes of each change that is left, in order.
+        left: Returns what is left, in order: each change with its writes.
+        tell: Gets the changes of a piece once it is committed.
 
     Raises:
         Conflict: Others keep changing entities.
@@ -77,7 +83,8 @@ def change_in_pieces(store: Store, workflow: str, left: Callable[[], list[list[W
         size = len(todo)
         try:
             while todo:
-                size, token = _commit_some(store, key, state, todo, size)
+                size, token = _commit_some(store, key, state, [item[1] for item in todo], size)
+                tell([item[0] for item in todo[:size]])
                 state, tries, todo = store.get(key), 0, todo[size:]
                 if todo and (state is None or state.value != token):
                     raise Conflict(key)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import pytest
 from hypothesis import given
@@ -230,3 +230,10 @@ def test_a_handler_without_source_is_refused(source_code: str) -> None:
                 source_code=source_code,
             )
         )
+
+
+@pytest.mark.parametrize("text", ["x\r\n", "\ufeffx", "\u2028é\x00"])
+def test_source_that_is_written_is_read_as_it_was(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "h.sh"
+    path.write_bytes(source.write(text))
+    assert source.read(path) == text

@@ -138,65 +138,29 @@ def test_list_is_sorted_by_a_field(filled: Jobx) -> None:
     assert [one["handler_name"] for one in found] == ["m", "r", "r2"]
 
 
-def test_exported_workflow_is_imported_as_it_was(filled: Jobx, tmp_path: Path) -> None:
-    file, again = tmp_path / "w.json", tmp_path / "again.json"
-    assert filled("workflow", "export", "w", str(file)).stdout == "exported workflow w\n"
+def test_exported_workflow_is_applied_as_it_was(filled: Jobx, tmp_path: Path) -> None:
+    folder, again = tmp_path / "w", tmp_path / "again"
+    assert filled("workflow", "export", "w", str(folder)).stdout == "exported workflow w\n"
+    assert filled("apply", str(folder), "--dry-run").stdout == "workflow w is up to date\n"
     filled("workflow", "delete", "w", "--force")
 
-    assert "added" in filled("workflow", "import", str(file)).stdout
+    assert filled("apply", str(folder)).exit_code == meanings.OK
     filled("workflow", "export", "w", str(again))
-    assert again.read_bytes() == file.read_bytes()
-
-
-def test_export_goes_to_stdout_and_import_comes_from_stdin(filled: Jobx) -> None:
-    body = filled("workflow", "export", "w").stdout
-    answer = filled("workflow", "import", "-", "--name", "copy", "--json", stdin=body)
-
-    assert json.loads(answer.stdout)["workflow"] == "copy"
-    assert filled("handler", "get", "copy", "r").stdout.endswith(REDUCER)
-
-
-def test_import_into_a_new_folder_creates_it(filled: Jobx, tmp_path: Path) -> None:
-    body = filled("workflow", "export", "w").stdout
-    other = ("--data", str(tmp_path / "other"))
-    assert filled("workflow", "import", "-", *other, stdin=body).exit_code == meanings.OK
-    assert "A job." in filled("job", "list", "w", *other).stdout
-
-
-def test_import_refuses_what_exists_and_replaces_it_when_told(filled: Jobx) -> None:
-    body = filled("workflow", "export", "w").stdout
-    filled("handler", "create", "w", "more", "d", "python", "mapper", stdin=MAPPER)
-
-    assert filled("workflow", "import", "-", stdin=body).exit_code == meanings.TAKEN
-    told = ("workflow", "import", "-", "--replace", "--json")
-    simulated = json.loads(filled(*told, "--simulate", stdin=body).stdout)
-    replaced = json.loads(filled(*told, stdin=body).stdout)
-    assert replaced["changes"] == simulated["changes"]
-    assert {"kind": "handler", "name": "more", "action": "removed"} in replaced["changes"]
-    again = filled("workflow", "import", "-", "--replace", stdin=body)
-    assert again.stdout == "workflow w is unchanged\n"
-
-
-def test_import_that_is_wrong_changes_nothing(filled: Jobx) -> None:
-    body = filled("workflow", "export", "w").stdout.replace(
-        '"initial_step_name": "s"', '"initial_step_name": "t"'
-    )
-    result = filled("workflow", "import", "-", "--name", "copy", stdin=body)
-
-    assert (result.exit_code, "job j, initial_step_name" in result.stderr) == (
-        meanings.INVALID,
-        True,
-    )
-    assert filled("workflow", "get", "copy").exit_code == meanings.NOT_FOUND
+    assert [path.read_bytes() for path in sorted(again.rglob("*.*"))] == [
+        path.read_bytes() for path in sorted(folder.rglob("*.*"))
+    ]
 
 
 @pytest.mark.parametrize(
-    "words", ["workflow import /dev/null/nowhere/f", "workflow export w /dev/null/nowhere/f"]
+    ("target", "code"), [("/dev/null/nowhere", meanings.INVALID), (".", meanings.TAKEN)]
 )
-def test_file_that_cannot_be_used_is_named(words: str, filled: Jobx) -> None:
-    result = filled(*words.split())
+def test_folder_that_cannot_be_exported_to_is_named(
+    target: str, code: int, filled: Jobx, tmp_path: Path
+) -> None:
+    folder = str(tmp_path) if target == "." else target
+    result = filled("workflow", "export", "w", folder)
 
-    assert (result.exit_code, "/dev/null/nowhere/f" in result.stderr) == (meanings.INVALID, True)
+    assert (result.exit_code, folder in result.stderr) == (code, True)
 
 
 @pytest.mark.parametrize(
