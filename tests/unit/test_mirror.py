@@ -104,6 +104,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "tests/unit/kv/sqlite/test_store.py": ("kv/sqlite/errors",),
     "tests/unit/test_config.py": ("config_loading",),
+    "tests/unit/tools/commands/test_apply.py": ("tools/shared/applying",),
     "tests/unit/tools/commands/test_run.py": ("tools/shared/parsing",),
     "tests/unit/tools/serving/test_watchdog.py": ("tools/serving/systemd",),
 }

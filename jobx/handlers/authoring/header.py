@@ -57,8 +57,7 @@ def read(where: str, source_type: str, text: str) -> tuple[str, dict[str, Any]]:
     if mark is None:
         reason = "needs a line '**', '**yaml' or '**json' between description and metadata"
         raise InvalidInput(f"{where}, header", repr(header[-60:]), reason)
-    text = header[mark.end() :].removeprefix("
-")
+    text = header[mark.end() :].removeprefix("\n")
     metadata = _parse(f"{where}, metadata", mark[1].lower() or "yaml", text)
     return header[: mark.start()].strip(), metadata
 

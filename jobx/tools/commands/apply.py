@@ -31,7 +31,10 @@ def apply(
     prune: bool,
     asks_schema: bool,
 ) -> int:
-    """Create or update the workflow in DIR/workflow.yaml, with the handlers in DIR/handlers."""
+    """Create or update the workflow that a folder declares.
+
+    The folder has workflow.yaml, and the files of handlers in handlers/.
+    """
     if asks_schema:
         render.say_json(declaration.schema())
         return meanings.OK

@@ -22,7 +22,10 @@ from jobx.tools.shared.command import Call, command
     "--language", default="python", show_default=True, help="The language of the handlers."
 )
 def init(call: Call, folder: Path, name: str | None, language: str) -> None:
-    """Write a workflow to start from: workflow.yaml, two handlers and their test."""
+    """Write a folder to start a workflow from.
+
+    It has workflow.yaml, a mapper, a reducer and a test.
+    """
     workflow = _name(folder) if name is None else model.check_name("workflow name", name)
     files = starting_folder(workflow, language)
     there = [path for path in files if (folder / path).exists()]

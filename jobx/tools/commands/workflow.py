@@ -56,7 +56,7 @@ def delete(call: Call, name: str, force: bool) -> None:
 @click.argument("workflow")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 def export(call: Call, workflow: str, folder: Path | None) -> None:
-    """Write a workflow with everything in it to a new folder, for jobx apply."""
+    """Write a workflow to a new folder, for jobx apply."""
     with call.entities() as entities:
         files = workflow_folder.files_of(entities.snapshot(workflow))
     workflow_folder.write(folder or Path(workflow), files)
