@@ -127,6 +127,12 @@ class GetTrace(OfRequest[views.TraceJson], frozen=True, kw_only=True, tag="reque
     limit: Limit = 1000
 
 
+class ExplainRequest(
+    OfRequest[views.ExplainView], frozen=True, kw_only=True, tag="request.explain"
+):
+    """What the open invocations of a request wait for, or why it has ended."""
+
+
 class GetInvocation(
     OfRequest[views.TraceNode], frozen=True, kw_only=True, tag="request.invocation"
 ):
@@ -217,7 +223,7 @@ QUESTIONS: Final[dict[str, type[Question[Any]]]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
         *(Hello, SubmitJob, AwaitRequest, GetRequest, ListRequests, GetResult, GetTrace),
-        *(GetInvocation, GetGraph, CancelRequest, DeliverResult),
+        *(GetInvocation, GetGraph, ExplainRequest, CancelRequest, DeliverResult),
         *(CreateEntity, PutEntity, GetEntity, ListEntities, DeleteEntity, RefreshLibrary),
         *(GetReadiness, GetNode, ListActors),
     )

@@ -125,6 +125,40 @@ class TraceJson(View, frozen=True, kw_only=True):
     json: bytes
 
 
+class OpenGroup(View, frozen=True, kw_only=True):
+    """Open invocations of a request that wait for the same."""
+
+    #: See ``actors/request/standing.py``; ``open`` of a request that nobody coordinates.
+    cause: str
+    kind: str
+    step_name: str
+    count: int
+    #: The one that has waited longest, as far as is known.
+    invocation_id: str
+    since_at: float | None = None
+    until_at: float | None = None
+    node_id: str | None = None
+    executor: int | None = None
+    attempt: int = 1
+    error: str | None = None
+    says: str
+    #: The command that helps, or shows more.
+    helps: str | None = None
+
+
+class ExplainView(View, frozen=True, kw_only=True):
+    """Why a request is where it is.
+
+    Each open invocation is in one of the groups, which begin with what others wait for.
+    """
+
+    request: RequestView
+    says: str
+    groups: list[OpenGroup] = []
+    #: What is wrong with the node.
+    troubles: list[str] = []
+
+
 class ActorView(View, frozen=True, kw_only=True):
     """One live actor."""
 

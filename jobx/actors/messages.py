@@ -15,6 +15,7 @@ from thespian.actors import ActorAddress
 
 from jobx import model
 from jobx.actors.request.events import Event
+from jobx.actors.request.standing import Standing
 from jobx.errors import JobxError
 from jobx.kv.requests.lives import Mark
 from jobx.kv.store import Write
@@ -171,6 +172,21 @@ class Described(Struct, frozen=True):
 
     ticket: int
     request: model.Request | None
+
+
+class Explain(Struct, frozen=True):
+    """Ask what the open invocations of a request wait for; the answer is Explained."""
+
+    key: RequestKey
+    reply_to: ActorAddress
+    ticket: int
+
+
+class Explained(Struct, frozen=True):
+    """What open invocations wait for, and what the whole request does; None: as Described."""
+
+    ticket: int
+    standing: Standing | None
 
 
 class Run(Struct, frozen=True, array_like=True, tag="run"):

@@ -331,7 +331,6 @@ class Node:
             finder, self._library, self._egress.writers, lambda: self._log.stalled
         )
         redeliver = self._egress.deliverer.redeliver
-        verbs = Verbs(finder, submissions, Inspections(self._inspectors), redeliver)
         limits = self._settings, self._environ
         entity_verbs = EntityVerbs(
             Entities(self._store), self._library, self._egress.writers, *limits, readers, trials
@@ -344,6 +343,9 @@ class Node:
             lambda: self._membership.trouble if self._membership is not None else None,
         ]
         readiness = Readiness(checks, self._probe)
+        verbs = Verbs(
+            finder, submissions, Inspections(self._inspectors), redeliver, readiness.troubles
+        )
         parts = self._supervisor, self._executors, self._services.left
         node_verbs = NodeVerbs(
             self._id, self._settings, self._base, *parts, readiness, lambda: self._state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
@@ -14,6 +15,7 @@ from jobx.actors.left_open import LeftOpen
 from jobx.actors.messages import Pull, RequestKey, Run
 from jobx.actors.notification import Notification
 from jobx.actors.request.capabilities import missing_everywhere
+from jobx.actors.request.standing import Place
 from jobx.config import Settings
 from jobx.kv.requests.lives import OpenRequest
 from jobx.kv.store import Write
@@ -71,6 +73,12 @@ class Executors(Protocol):
 
     def discard(self, key: RequestKey, vertex: int, owner: ActorAddress) -> None:
         """Close a suspended mapper of ``owner``."""
+
+    def places(self, owners: Collection[ActorAddress]) -> dict[tuple[ActorAddress, int], Place]:
+        """Return where the work of owners is that has been sent, by owner and ticket."""
+
+    def busy(self) -> Counter[RequestKey]:
+        """Return the requests that executors are at, with how many."""
 
     def abandon(self, key: RequestKey, owner: ActorAddress) -> None:
         """Forget everything of an owner: its queued work, suspended mappers and running work.

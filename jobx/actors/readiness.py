@@ -25,6 +25,10 @@ class Readiness:
         self._checks = tuple(checks)
         self._probe = probe
 
+    def troubles(self) -> list[str]:
+        """Return all that the checks find."""
+        return [trouble for check in self._checks if (trouble := check()) is not None]
+
     async def trouble(self) -> str | None:
         """Return why the node is not ready, or None."""
         try:

@@ -30,6 +30,7 @@ from jobx.questions import (
     CreateEntity,
     DeleteEntity,
     DeliverResult,
+    ExplainRequest,
     GetEntity,
     GetGraph,
     GetInvocation,
@@ -173,6 +174,11 @@ def test_a_key_gives_the_first_request(node: Asked) -> None:
     assert again.request.request_id == first.request.request_id
 
 
+def test_what_has_ended_says_why(node: Asked) -> None:
+    explained = node.ask(ExplainRequest(**named(node.run("count", text="a"))))
+    assert (explained.request.state, explained.says) == ("succeeded", "it succeeded")
+
+
 def test_a_trace_shows_the_root_of_a_request(node: Asked) -> None:
     key = named(node.run("count", text="a"))
     root = msgspec.json.decode(node.ask(GetTrace(**key)).json, type=TraceView).root
@@ -261,7 +267,7 @@ REFUSED: Final[list[tuple[Question[Any], str]]] = [
     *((question, "not-found: there is no request named texts/absent") for question in (
         AwaitRequest(**ABSENT), GetRequest(**ABSENT), GetResult(**ABSENT), GetTrace(**ABSENT),
         DeliverResult(**ABSENT), GetInvocation(**ABSENT, invocation_id="m0"),
-        GetGraph(**ABSENT, limit=1), CancelRequest(**ABSENT, reason=""),
+        GetGraph(**ABSENT, limit=1), ExplainRequest(**ABSENT), CancelRequest(**ABSENT, reason=""),
     )),
     (GetRequest(workflow="texts", request_id="../x"), "invalid-input: request: a name is "),
     (ListRequests(workflow="absent", limit=1), "not-found: there is no workflow named absent"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,7 @@ from thespian.actors import ActorAddress
 
 from jobx import values
 from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost, TakenBack
+from jobx.actors.request.standing import Place
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.model import Failure
 from jobx.payload import Payload
@@ -100,6 +101,12 @@ class SimulatedExecutors:
         self.foreign = [one for one in self.foreign if one not in leaving]
         for run, owner in leaving:
             self._deliver(owner, Lost(run.ticket, None, GONE))
+
+    def places(self, _owners: Any) -> dict[tuple[ActorAddress, int], Place]:
+        return {}
+
+    def busy(self) -> Counter[RequestKey]:
+        return Counter()
 
     def _later(self, call: Any) -> None:
         delay_s = self.rng.choice((0.0, 0.001, 0.01, self.pace_s))

@@ -24,6 +24,8 @@ from jobx.actors.messages import (
     CommitRefused,
     Committed,
     Ended,
+    Explain,
+    Explained,
     Lost,
     Opened,
     Refused,
@@ -278,6 +280,9 @@ class Simulation:
             assert self.scheduler.now() < limit_s, f"not ended: {self.unfinished(request_ids)}"
             self.scheduler.advance(self.rng.choice((0.001, 0.01, 0.1, 1.0)))
             self._interfere(self.rng.choice(request_ids))
+            for name in request_ids:
+                explain = Explain(RequestKey(WORKFLOW, name), self._gateway, 1)
+                self.base.deliver(self.supervisor, explain)
             if self._is_unsure and self.rng.random() < 0.1:
                 self.adopt_strays()
         self.unsure.rate = 0.0  # so that what is open ends
@@ -340,3 +345,6 @@ class Simulation:
             self.ended.setdefault(message.request.request_id, []).append(message.request)
         elif isinstance(message, Refused):
             self.refused[message.key.request_id] = message
+        elif isinstance(message, Explained) and message.standing is not None:
+            standing = message.standing
+            assert sum(group.count for group in standing.groups) == standing.open, standing

@@ -237,7 +237,7 @@ class FakeNode:
             *(self.desk.deliver, nothing, Elsewhere(_ID, ask)),
         )
         submissions = Submissions(finder, library, writers, lambda: None)
-        verbs = Verbs(finder, submissions, Inspections(threads), self._redeliver)
+        verbs = Verbs(finder, submissions, Inspections(threads), self._redeliver, list)
         entity_verbs = _UntriedVerbs(
             Entities(self.store), library, writers, settings, {}, threads, threads
         )

@@ -28,6 +28,8 @@ from jobx.actors.messages import (
     Discard,
     Drain,
     Ended,
+    Explain,
+    Explained,
     Lost,
     MoreRoom,
     Opened,
@@ -55,9 +57,10 @@ from jobx.actors.request.decisions import (
 )
 from jobx.actors.request.events import Accepted, Cancelled, Failed
 from jobx.actors.request.spans import split
+from jobx.actors.request.standing import Backoff, Place, Standing, groups
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.time_spent import spent_s
-from jobx.actors.request.tree import MAPPER, ROOT
+from jobx.actors.request.tree import MAPPER, ROOT, Target
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.failure import NODE_LOST, ChildFailed, ChildLost
 from jobx.errors import Conflict, InternalError
@@ -75,10 +78,11 @@ _LOOK: Final = "look"
 
 
 class _Started(Struct, frozen=True):
-    """The work of a batch, and what its node must offer."""
+    """The work of a batch, since when it is that (monotonic s), and what its node must offer."""
 
     work: Dispatch
     batch: ActorAddress
+    since: float
     requires: tuple[str, ...] = ()
 
 
@@ -104,6 +108,7 @@ class Coordinator(LoopActor):
         self._reports = ExecutorReports(self._journal, self.state, self._pace, self.node)
         self._frames = FrameBuilder(begin.request, self.state, self.node)
         self._started: dict[int, _Started] = {}
+        self._backoffs: dict[Target, Backoff] = {}
         self._nodes_lost: dict[int, set[tuple[object, ...]]] = {}
         self._tickets = 0
         self._held_bytes = -1
@@ -276,6 +281,33 @@ class Coordinator(LoopActor):
         if self._journal.is_accepted:
             self._answer_asked(self._snapshot)
 
+    def _explain(self, message: Explain, _: ActorAddress) -> None:
+        started, executors, now = self._started, self.node.executors, self.node.now()
+        places = executors.places({one.batch for one in started.values()})
+        at_work = [
+            (one.work, places.get((one.batch, ticket)) or self._away(one))
+            for ticket, one in started.items()
+        ]
+        others = executors.busy()
+        del others[self._journal.key]
+        standing = Standing(
+            groups(self.state, at_work, self._backoffs),
+            self.state.tree.mapped_count - self.state.tree.finished_count, now, self._phase,
+            self._journal.uncommitted, "" if self.state.is_running else "ended",
+            tuple((key.request_id, count) for key, count in others.most_common(3)),
+        )  # fmt: skip
+        self.send(message.reply_to, Explained(message.ticket, standing))
+
+    def _away(self, started: _Started) -> Place:
+        """Return where work is that no executor of this node has."""
+        node_id = started.batch.addressDetails[0]
+        if node_id != self.node.node_id:
+            return Place("peer", started.since, node_id)
+        lacks = sorted({*started.requires} - {*self.node.settings.capabilities})
+        if lacks:
+            return Place("capability", started.since, lacks=" and ".join(lacks))
+        return Place("queued", started.since)
+
     def _answer_asked(self, snapshot: Callable[[], model.Request | None]) -> None:
         for message in self._asked:
             self.send(message.reply_to, Described(message.ticket, snapshot()))
@@ -298,6 +330,7 @@ class Coordinator(LoopActor):
         if message.payload == _LOOK:
             self._look()
         elif message.payload != _TIME_LIMIT:
+            self._backoffs.pop(message.payload, None)
             self.state.ready.release(message.payload)
         elif self.state.is_running and self.state.accepted is not None:
             text = f"the request took longer than {self.state.accepted.time_limit_s:g} s"
@@ -333,15 +366,18 @@ class Coordinator(LoopActor):
             self._start(decision, self._frames.reducer(self._ticket(), decision))
         elif isinstance(decision, PullMapper):
             pull = self._frames.pull(self._ticket(), decision.vertex)
-            self._started[pull.ticket] = _Started(decision, decision.keeper)
+            self._started[pull.ticket] = _Started(decision, decision.keeper, self.node.now())
             self.send(decision.keeper, pull)
         elif isinstance(decision, Wait):
+            until = self.node.now() + decision.delay_s
+            self._backoffs[decision.target] = Backoff(until, decision.error)
             self.wakeupAfter(decision.delay_s, decision.target)
         else:
             self._finish(decision)
 
     def _start(self, work: Dispatch, run: Run) -> None:
-        self._started[run.ticket] = _Started(work, self.create(Batch, run), run.requires)
+        batch = self.create(Batch, run)
+        self._started[run.ticket] = _Started(work, batch, self.node.now(), run.requires)
         if not self.node.offers(run.requires):
             self._look_later()
 
@@ -397,6 +433,7 @@ _RECEIVE: Final[dict[type, Callable[[Coordinator, Any, ActorAddress], None]]] = 
     ChildLost: Coordinator._child_lost,
     Cancel: Coordinator._cancel,
     Describe: Coordinator._describe,
+    Explain: Coordinator._explain,
     Drain: Coordinator._drain,
     MoreRoom: Coordinator._more_room,
     WakeupMessage: Coordinator._woken,

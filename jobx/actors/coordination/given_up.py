@@ -15,6 +15,8 @@ from jobx.actors.messages import (
     Describe,
     Described,
     Ended,
+    Explain,
+    Explained,
     GiveUp,
     Refused,
 )
@@ -61,6 +63,9 @@ class GivenUp(LoopActor):
             self._report(Refused(self._journal.key, message.error, may_exist))
         elif isinstance(message, Describe | Cancel):
             self.send(message.reply_to, Described(message.ticket, None))  # the store knows
+
+        elif isinstance(message, Explain):
+            self.send(message.reply_to, Explained(message.ticket, None))
 
     def _report(self, report: Ended | Refused) -> None:
         self.send(self._reply_to, report)

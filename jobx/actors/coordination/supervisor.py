@@ -22,6 +22,8 @@ from jobx.actors.messages import (
     Described,
     Drain,
     Ended,
+    Explain,
+    Explained,
     GiveUp,
     LogRead,
     MoreRoom,
@@ -131,6 +133,13 @@ class Supervisor(LoopActor):
         if address is None:
             self._recovery.hurry(message.key)
             self.send(message.reply_to, Described(message.ticket, None))
+        else:
+            self.send(address, message)
+
+    def _explain(self, message: Explain, _: ActorAddress) -> None:
+        address = self._open.get(message.key)
+        if address is None:
+            self.send(message.reply_to, Explained(message.ticket, None))
         else:
             self.send(address, message)
 
@@ -402,6 +411,7 @@ _RECEIVE: Final[dict[type, Callable[[Supervisor, Any, ActorAddress], None]]] = {
     Progressed: Supervisor._progressed,
     Refused: Supervisor._refused,
     Describe: Supervisor._describe,
+    Explain: Supervisor._explain,
     Cancel: Supervisor._describe,
     Probe: Supervisor._probe,
     Drain: Supervisor._drain,

@@ -9,8 +9,8 @@ sooner is recalled (``sharing.py``, ``rebalancing.py``).
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,7 @@ from jobx.actors.executors.sending import Code, Deliver, Sending
 from jobx.actors.executors.sharing import Sharing
 from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost
 from jobx.actors.notification import Notification
+from jobx.actors.request.standing import Place
 from jobx.actors.runtime.address import Address
 from jobx.config import Settings
 from jobx.kv.blobs import BlobFolder
@@ -240,6 +241,19 @@ class ExecutorPool:
         self._sending.close()
         await self._processes.close()
         self._executors.clear()  # actors that end later still abandon the work of these
+
+    def places(self, owners: Collection[ActorAddress]) -> dict[tuple[ActorAddress, int], Place]:
+        """Return where the work of owners is that has been sent, by owner and ticket."""
+        return {
+            (item.owner, item.ticket): executor.place_of(item)
+            for executor in self._executors
+            for item in (*executor.work.values(), *executor.waiting)
+            if item.owner in owners
+        }
+
+    def busy(self) -> Counter[RequestKey]:
+        """Return the requests that executors are at, with how many."""
+        return Counter(next(iter(e.work.values())).key for e in self._executors if e.work)
 
     def views(self) -> list[ExecutorView]:
         """Return the views of the executors."""

@@ -16,6 +16,7 @@ from thespian.actors import ActorAddress
 
 from jobx import frames, segments
 from jobx.actors.messages import RequestKey
+from jobx.actors.request.standing import Place
 from jobx.errors import FrameError
 from jobx.handlers.execution.page import Page
 from jobx.model import Failure
@@ -194,6 +195,13 @@ class Executor(asyncio.Protocol):
         """
         began = self.page.begun_at(item.number)
         return now - (began if item.sent_at <= began <= now else item.sent_at)
+
+    def place_of(self, item: WorkItem) -> Place:
+        """Return where in this executor an item is."""
+        progress, now = self.progress(), time.monotonic()
+        if progress.number == item.number and progress.number:
+            return Place("running", now - progress.running_s, "", self.pid, progress.vertex)
+        return Place("behind", item.sent_at or now, "", self.pid)
 
     def release(self, owner: ActorAddress, vertex: int) -> None:
         """Note that a mapper is no longer suspended here."""

@@ -47,6 +47,12 @@ class Elsewhere:
         """Return what the coordinating node says of a running request; raises as ``cancel``."""
         return await self._answer(asked, request, GET_S)
 
+    async def explain(
+        self, asked: questions.ExplainRequest, request: model.Request
+    ) -> views.ExplainView:
+        """Return what the coordinating node says of an open request; raises as ``cancel``."""
+        return await self._answer(asked, request, GET_S)
+
     async def cancel(
         self, asked: questions.CancelRequest, request: model.Request, left_s: float
     ) -> views.RequestView:
@@ -58,9 +64,7 @@ class Elsewhere:
         """
         return await self._answer(asked, request, min(max(left_s, GET_S), CANCEL_S))
 
-    async def _answer(
-        self, asked: Question[views.RequestView], request: model.Request, limit_s: float
-    ) -> views.RequestView:
+    async def _answer(self, asked: Question[A], request: model.Request, limit_s: float) -> A:
         """Return the answer of the node that coordinates a request.
 
         Raises:

@@ -7,18 +7,22 @@ store run in threads; everything else runs on the node's loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from msgspec.structs import replace
+
 from jobx import model, questions, views
-from jobx.actors.gateway.finding import Finder, key_of
+from jobx.actors.gateway.finding import ANSWER_S, Finder, key_of
 from jobx.actors.gateway.inspections import Inspections
 from jobx.actors.gateway.server import Table
 from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import within
-from jobx.actors.inspection import graph, trace, trace_json, view_builders
-from jobx.actors.messages import Cancel, RequestKey
+from jobx.actors.inspection import explain, graph, trace, trace_json, view_builders
+from jobx.actors.messages import Cancel, Explain, RequestKey
+from jobx.actors.request.standing import Standing
 from jobx.errors import Conflict, JobxError, NotEnded, NotFound, Unavailable
 from jobx.kv.entities.entities import Entities
 from jobx.kv.requests import deliveries, request_entity
@@ -43,12 +47,14 @@ class Verbs:
         submissions: Starts them.
         inspections: Reads whole logs.
         redeliver: Delivers a result once more.
+        troubles: Returns what is wrong with the node.
     """
 
     finder: Finder
     submissions: Submissions
     inspections: Inspections
     redeliver: Callable[[RequestKey], Awaitable[None]]
+    troubles: Callable[[], Sequence[str]]
 
     def table(self) -> Table:
         """Return what answers each kind of question."""
@@ -61,6 +67,7 @@ class Verbs:
             questions.GetTrace: self.trace,
             questions.GetInvocation: self.invocation,
             questions.GetGraph: self.graph,
+            questions.ExplainRequest: self.explain,
             questions.CancelRequest: self.cancel,
             questions.DeliverResult: self.deliver,
         }
@@ -71,7 +78,11 @@ class Verbs:
 
     def table_for_nodes(self) -> Table:
         """Return what answers the questions of other nodes: by this node alone."""
-        return {questions.GetRequest: self.get_here, questions.CancelRequest: self.cancel_here}
+        return {
+            questions.GetRequest: self.get_here,
+            questions.ExplainRequest: self.explain_here,
+            questions.CancelRequest: self.cancel_here,
+        }
 
     async def get(self, asked: questions.OfRequest[views.RequestView]) -> views.RequestView:
         """Return the current state of a request, on whatever node it is."""
@@ -137,6 +148,35 @@ class Verbs:
             return graph.dot_text(trace.read(store, *key, limit), limit)
 
         return views.GraphView(dot=await self._inspect(key, write))
+
+    async def explain(self, asked: questions.ExplainRequest) -> views.ExplainView:
+        """Return why a request is where it is, on whatever node it is."""
+        found = await self.explain_here(asked)
+        if found.request.state != "running" or not found.request.as_stored:
+            return found
+        request = await self.finder.read(request_entity.get, *key_of(asked))
+        with suppress(JobxError):
+            return await self.finder.elsewhere.explain(asked, request)
+        return found
+
+    async def explain_here(self, asked: questions.ExplainRequest) -> views.ExplainView:
+        """Return why a request is where it is, as far as this node knows."""
+        key, finder = key_of(asked), self.finder
+        ticket, future = finder.answers.ticket(key)
+        finder.tell(Explain(key, finder.node.gateway, ticket))
+        standing = await within(future, ANSWER_S)
+        request, is_here = await finder.find(key)
+        if isinstance(standing, Standing) and is_here and not request.is_done:
+            view = await self._view(request, None)
+            return explain.of_open(view, standing, self._wall(), self.troubles())
+        why = None if request.is_done else finder.where(request)
+        found = await self._inspect(key, lambda store: explain.of_stored(store, *key, why))
+        return replace(found, request=replace(found.request, as_stored=why))
+
+    def _wall(self) -> Callable[[float], float]:
+        """Return what turns monotonic instants into those of the wall clock."""
+        ahead_s = self.finder.node.now_at() - self.finder.node.now()
+        return lambda instant: instant + ahead_s
 
     async def cancel(self, asked: questions.CancelRequest) -> views.RequestView:
         """End a request without a result, on whatever node it is.

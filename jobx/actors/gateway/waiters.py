@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from thespian.actors import ActorAddress
 
 from jobx import model
-from jobx.actors.messages import Described, Ended, Opened, Probed, Refused, RequestKey
+from jobx.actors.messages import Described, Ended, Explained, Opened, Probed, Refused, RequestKey
 
 T = TypeVar("T")
 #: A dict keeps the order, and lets each future leave at once, however many there are.
@@ -31,7 +31,7 @@ class Answers:
         self._opened: _Waiting = {}
         self._ended: _Waiting = {}
         self._asked: _Waiting = {}
-        self._tickets: dict[int, asyncio.Future[model.Request | None]] = {}
+        self._tickets: dict[int, asyncio.Future[Any]] = {}
         self._asked_count = 0
         self._probes: dict[int, asyncio.Future[bool]] = {}
 
@@ -47,14 +47,19 @@ class Answers:
         elif isinstance(message, Opened):
             _resolve(self._opened.pop(_key(message.request), ()), message.request)
         elif isinstance(message, Described):
-            future = self._tickets.get(message.ticket)
-            _resolve([future] if future is not None else (), message.request)
+            self._answered(message.ticket, message.request)
+        elif isinstance(message, Explained):
+            self._answered(message.ticket, message.standing)
         elif isinstance(message, Refused):
             _resolve(self._asked.pop(message.key, ()), None)
             for waiting in (self._opened, self._ended):
                 for refused in waiting.pop(message.key, {}):
                     if not refused.done():
                         refused.set_exception(message.error)
+
+    def _answered(self, ticket: int, answer: object) -> None:
+        future = self._tickets.get(ticket)
+        _resolve([future] if future is not None else (), answer)
 
     def end(self, request: model.Request) -> None:
         """Answer all who wait for a request that has ended, here or on another node."""
@@ -87,7 +92,7 @@ class Answers:
         """Return a future that ends when the request has ended."""
         return self._wait_in(self._ended, key)
 
-    def ticket(self, key: RequestKey) -> tuple[int, asyncio.Future[model.Request | None]]:
+    def ticket(self, key: RequestKey) -> tuple[int, asyncio.Future[Any]]:
         """Return a number for a question about a request and the future of its answer.
 
         The end of the request is an answer too: its coordinator leaves and reads no more messages.
@@ -125,7 +130,7 @@ def _leave(waiting: _Waiting, key: RequestKey, future: asyncio.Future[Any]) -> N
             del waiting[key]
 
 
-def _resolve(futures: Any, value: model.Request | None) -> None:
+def _resolve(futures: Any, value: object) -> None:
     for future in futures:
         if not future.done():
             future.set_result(value)

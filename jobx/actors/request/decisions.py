@@ -55,10 +55,11 @@ class RunReducer(Struct, frozen=True):
 
 
 class Wait(Struct, frozen=True):
-    """Release a target after its back-off."""
+    """Release a target after its back-off, which follows an error."""
 
     target: Target
     delay_s: float
+    error: str = ""
 
 
 class Finish(Struct, frozen=True):
@@ -107,7 +108,9 @@ def decide(
         return []
     if not state.is_running:
         return [_finish(state)]
-    decisions: list[Decision] = [Wait(*item) for item in state.ready.delayed.items()]
+    decisions: list[Decision] = [
+        Wait(target, *delay) for target, delay in state.ready.delayed.items()
+    ]
     state.ready.delayed.clear()
     batches = _Batches(state.ready, pace, slots)
     for _ in range(room):

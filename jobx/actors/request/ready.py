@@ -19,7 +19,8 @@ class Ready:
     """The ready work in a tree.
 
     Attributes:
-        delayed: Targets that wait for their back-off, with the seconds; emptied by ``decide``.
+        delayed: Targets that wait for their back-off, with the seconds and the error that it
+            follows; emptied by ``decide``.
         suspended: Mappers that have more to yield and are not being asked, with who keeps them;
             filled by the coordinator.
         discarded: Suspended mappers that are no longer wanted, after their keepers; taken by the
@@ -27,7 +28,7 @@ class Ready:
     """
 
     def __init__(self, tree: Tree) -> None:
-        self.delayed: dict[Target, float] = {}
+        self.delayed: dict[Target, tuple[float, str]] = {}
         self.suspended: dict[int, Any] = {}
         self.discarded: list[tuple[Any, int]] = []
         self._tree = tree
@@ -162,6 +163,10 @@ class Ready:
     def hold_back(self, blob: str) -> None:
         """Start nothing that needs a missing blob, whose invocation runs again."""
         self._lost.add(blob)
+
+    def is_held_back(self, blob: str | None) -> bool:
+        """Whether nothing is started that needs a blob, since it is made again."""
+        return blob in self._lost
 
     def is_awaited(self, blob: str) -> bool:
         """Whether a missing blob will be replaced, because its invocation runs again already.

@@ -29,6 +29,8 @@ from jobx.payload import Payload
 
 #: Partitions of a reduction that is too large for one; fixed, so that results depend on no node.
 PARTITIONS: Final = 8
+#: Most characters of an error that a back-off remembers.
+ERROR_CHARACTERS: Final = 200
 #: Why a mapper runs again after its combiner or reducer failed in the same trip.
 _WITH_ITS_MAPPER: Final = Failure(kind="lost", type="Lost", message="its output was not kept")
 
@@ -181,7 +183,7 @@ class RequestState:
         for vertex in range(first, stop):
             self._restart(vertex, event.failure)
             if event.delay_s:
-                self.ready.delayed[vertex, MAPPER] = event.delay_s
+                self.ready.delayed[vertex, MAPPER] = event.delay_s, _said(event.failure)
         if not event.delay_s:
             self.ready.add_range(chunk, first, stop)
 
@@ -200,7 +202,7 @@ class RequestState:
             target = (vertex, MAPPER)
             self._restart(vertex, _WITH_ITS_MAPPER)
         if event.delay_s:
-            self.ready.delayed[target] = event.delay_s
+            self.ready.delayed[target] = event.delay_s, _said(event.failure)
         else:
             self.ready.release(target)
 
@@ -236,6 +238,11 @@ class RequestState:
     def _finished(self, event: Finished) -> None:
         self.finished = event
         self.failure = event.failure
+
+
+def _said(failure: Failure) -> str:
+    """Return a failure in a line."""
+    return f"{failure.type}: {failure.message}"[:ERROR_CHARACTERS]
 
 
 _APPLY: Final[dict[type[Event], Callable[[RequestState, Any], None]]] = {

@@ -46,6 +46,7 @@ def document() -> Schema:
         JobBody,
         Health,
         *(views.ActorTree, views.RequestView, views.RequestPage, views.TraceView, views.NodeView),
+        views.ExplainView,
         *(model.Workflow, model.Job, model.Step, model.Handler),
     ]
     _, schemas = msgspec.json.schema_components(types, ref_template=REF)

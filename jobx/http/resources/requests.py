@@ -93,6 +93,12 @@ async def deliver(site: Site, req: Request, resp: Response, workflow: str, reque
     )
 
 
+async def explain(site: Site, _: Request, resp: Response, workflow: str, request_id: str) -> None:
+    """Answer with why a request is where it is."""
+    question = questions.ExplainRequest(**_key(workflow, request_id))
+    results.send_json(resp, await site.node.call(question))
+
+
 async def trace(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with the invocation tree."""
     limit = headers.page_limit(req, MAX_TRACE, TRACE_LIMIT)

@@ -12,6 +12,7 @@ import click
 
 from jobx import model
 from jobx.actors.coordination import endings
+from jobx.actors.inspection import explain as explaining
 from jobx.actors.inspection import graph as graphs
 from jobx.actors.inspection import sessions, view_builders
 from jobx.actors.inspection import trace as traces
@@ -25,7 +26,7 @@ from jobx.kv.folder_lock import FolderLock
 from jobx.kv.requests import deliveries, kept_requests, request_entity
 from jobx.kv.store import Store
 from jobx.payload import Payload
-from jobx.questions import CancelRequest, DeliverResult, GetRequest
+from jobx.questions import CancelRequest, DeliverResult, ExplainRequest, GetRequest
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import done
@@ -186,6 +187,27 @@ def trace(call: Call, workflow: str, request_id: str, limit: int, detail: bool) 
         render.say_json(view)
     else:
         render.say_trace(view, detail=detail)
+
+
+@command(request, "explain", example="request explain wordcount REQUEST_ID")
+@takes("workflow", "request_id")
+def explain(call: Call, workflow: str, request_id: str) -> None:
+    """Say why a request is where it is.
+
+    It shows what its open invocations wait for, first what others wait for; of one that has ended,
+    why.
+    """
+    question = ExplainRequest(workflow=workflow, request_id=request_id)
+    try:
+        with call.gateway() as gateway:
+            view = gateway.call(question)
+    except NodeUnreachable:
+        with call.store() as store:
+            view = explaining.of_stored(store, workflow, request_id, "no node runs here")
+    if call.as_json:
+        render.say_json(view)
+    else:
+        render.say_explanation(view)
 
 
 @command(request, "graph", example="request graph wordcount REQUEST_ID --format svg -o tree.svg")

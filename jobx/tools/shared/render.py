@@ -19,7 +19,7 @@ from rich.tree import Tree
 
 from jobx import printable, values
 from jobx.model import Counts, Delivery, Failure
-from jobx.views import ActorView, TraceNode, TraceView
+from jobx.views import ActorView, ExplainView, OpenGroup, TraceNode, TraceView
 
 #: Wide enough that nothing is cut, because people copy ids. A terminal wraps by itself.
 _ANSWER_WIDTH: Final = 10_000
@@ -137,6 +137,28 @@ def say_trace(view: TraceView, *, detail: bool = False) -> None:
     for sent in view.deliveries:
         tree.add(Text(f"delivery {printable.line(delivery(sent))}"))
     console().print(tree)
+
+
+def say_explanation(view: ExplainView) -> None:
+    """Write why a request is where it is: a headline, a line for each group, and what helps."""
+    request = view.request
+    path = f"{request.workflow_name}/{request.request_id}"
+    say(f"request {path} is {request.state}: {view.says}")
+    for trouble in view.troubles:
+        say(f"trouble of the node: {trouble}")
+    for group in view.groups:
+        which = f"{group.kind} {group.step_name}".strip()
+        say(
+            f"  {group.count:,} x {which}, first {group.invocation_id}: {group.says}{_times(group)}"
+        )
+        if group.helps:
+            say(f"      {group.helps}")
+
+
+def _times(group: OpenGroup) -> str:
+    """Return since when and until when a group waits."""
+    since = f", since {instant(group.since_at)}" if group.since_at else ""
+    return f"{since}, until {instant(group.until_at)}" if group.until_at else since
 
 
 def say_actors(actors: Sequence[ActorView]) -> None:

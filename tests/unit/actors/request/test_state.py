@@ -58,6 +58,10 @@ def _take_all(state: RequestState) -> list[int]:
     return found
 
 
+def delays(state: RequestState) -> dict[Target, float]:
+    return {target: delay_s for target, (delay_s, _) in state.ready.delayed.items()}
+
+
 def _blob_failure(blob: str) -> Failure:
     return Failure(kind="blob", type="BlobDamaged", message="", input=blob)
 
@@ -219,7 +223,7 @@ def test_a_retried_mapper_is_ready_at_once_or_after_its_delay(parent: RequestSta
     parent.apply(retried(1, 2))
     parent.apply(retried(1, 3, delay_s=5.0))
     assert _take_all(parent) == [2]
-    assert parent.ready.delayed == {(3, MAPPER): 5.0}
+    assert delays(parent) == {(3, MAPPER): 5.0}
     parent.ready.release((3, MAPPER))
     assert _take_all(parent) == [3]
 
@@ -239,7 +243,7 @@ def test_a_retried_reduction_is_ready_at_once_or_after_its_delay(state: RequestS
     assert state.ready.take_reduce() == (ROOT, 0)
     state.apply(retried(ROOT, ROOT, kind="reduce", delay_s=2.0))
     assert state.ready.take_reduce() is None
-    assert state.ready.delayed == {(ROOT, 0): 2.0}
+    assert delays(state) == {(ROOT, 0): 2.0}
     state.ready.release((ROOT, 0))
     assert state.ready.take_reduce() == (ROOT, 0)
     assert state.attempt((ROOT, 0)).number == 3
@@ -563,7 +567,7 @@ def test_what_fails_in_the_trip_of_its_mapper_is_tried_again_with_it_and_counted
     parent.apply(retried(1, 2, kind=kind, failure=AUTHOR, delay_s=delay_s))
     assert parent.attempt((2, target)) == Attempt(number=2, faults=1)
     assert parent.attempt((2, MAPPER)) == Attempt(number=2)
-    assert parent.ready.delayed == ({(2, MAPPER): delay_s} if delay_s else {})
+    assert delays(parent) == ({(2, MAPPER): delay_s} if delay_s else {})
     assert _take_all(parent) == ([] if delay_s else [2])
 
 
@@ -575,7 +579,7 @@ def test_a_reducer_whose_input_was_kept_is_tried_again_alone(
     parent.apply(done(1, 2, outcome="combined", body=b"kept"))
     parent.apply(retried(1, 2, kind="reduce", failure=AUTHOR, delay_s=delay_s))
     assert parent.attempts == {(2, 0): Attempt(number=2, faults=1)}
-    assert parent.ready.delayed == ({(2, 0): delay_s} if delay_s else {})
+    assert delays(parent) == ({(2, 0): delay_s} if delay_s else {})
     assert parent.ready.take_reduce() == (None if delay_s else (2, 0))
     assert parent.ready.take_reduce() is None
     assert _take_all(parent) == []

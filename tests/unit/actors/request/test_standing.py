@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobx.actors.request.decisions import PullMapper, RunMappers, RunReducer, decide
+from jobx.actors.request.standing import MOST_GROUPS, Backoff, Cause, Group, Place, groups
+from jobx.actors.request.state import RequestState
+from jobx.actors.request.tree import MAPPER, ROOT
+from jobx.model import Failure
+from jobx.payload import Payload
+from tests.unit.actors.request.driver import (
+    PLAN,
+    Driver,
+    Node,
+    accepted,
+    done,
+    mapped,
+    reduced,
+    retried,
+    trees,
+)
+
+RUNNING = Place("running", 5.0, executor=7, vertex=2)
+QUEUED = Place("queued", 4.0)
+WRONG = Failure(kind="author", type="ValueError", message="wrong")
+
+
+@pytest.fixture
+def state() -> RequestState:
+    """A request whose root maps four children."""
+    begun = RequestState(PLAN)
+    accepted(begun)
+    begun.apply(mapped(ROOT, 1, 4))
+    begun.apply(done(ROOT, ROOT, outcome="mapped"))
+    return begun
+
+
+def batch(state: RequestState, first: int, count: int) -> RunMappers:
+    return RunMappers(state.tree.chunks[1], first, count)
+
+
+def told(found: list[Group]) -> list[tuple[Cause, int, int]]:
+    return [(group.cause, group.count, group.vertex) for group in found]
+
+
+def test_a_mapper_with_open_children_waits_for_them_and_comes_last(state: RequestState) -> None:
+    assert told(groups(state, (), {})) == [("ready", 4, 1), ("children", 1, ROOT)]
+
+
+def test_one_invocation_of_a_batch_runs_and_the_others_are_behind_it(state: RequestState) -> None:
+    found = groups(state, [(batch(state, 1, 3), RUNNING)], {})
+    assert told(found) == [
+        ("running", 1, 2),
+        ("behind", 2, 1),
+        ("ready", 1, 1),
+        ("children", 1, ROOT),
+    ]
+    assert (found[0].since, found[0].executor) == (5.0, 7)
+
+
+def test_what_waits_for_an_executor_says_since_when(state: RequestState) -> None:
+    at_work = [(batch(state, 3, 2), Place("queued", 6.0)), (batch(state, 1, 2), QUEUED)]
+    found = groups(state, at_work, {})[0]
+    assert (found.cause, found.count, found.vertex, found.since) == ("queued", 4, 1, 4.0)
+
+
+def test_each_node_that_has_work_is_named(state: RequestState) -> None:
+    at_work = [(batch(state, n, 1), Place("peer", 1.0, node)) for n, node in ((1, "b"), (2, "c"))]
+    found = groups(state, at_work, {})[:2]
+    assert [(group.cause, group.node) for group in found] == [("peer", "b"), ("peer", "c")]
+
+
+def test_a_back_off_says_until_when_and_after_which_error(state: RequestState) -> None:
+    decide(state, Driver(0, random.Random(1)).pace, room=9, slots=2, window=1000)
+    state.apply(retried(1, 3, failure=WRONG, delay_s=8.0))
+    (wait,) = decide(state, Driver(0, random.Random(1)).pace, room=0, slots=2, window=1000)
+    found = groups(state, (), {(3, MAPPER): Backoff(9.0, wait.error)})  # type: ignore[union-attr]  # it is a Wait
+    (delayed,) = [group for group in found if group.cause == "backoff"]
+    assert (delayed.vertex, delayed.until, delayed.attempt) == (3, 9.0, 2)
+    assert delayed.error == "ValueError: wrong"
+
+
+def test_a_suspended_mapper_waits_for_room_in_its_window() -> None:
+    state = RequestState(PLAN)
+    accepted(state)
+    state.apply(mapped(ROOT, 1, 4))
+    state.ready.suspended[ROOT] = None
+    assert ("window", 1, ROOT) in told(groups(state, (), {}))
+
+
+def test_a_mapper_that_is_asked_for_more_is_where_it_is_kept() -> None:
+    state = RequestState(PLAN)
+    accepted(state)
+    state.apply(mapped(ROOT, 1, 4))
+    found = groups(state, [(PullMapper(ROOT, 1), QUEUED)], {})
+    assert told(found)[0] == ("queued", 1, ROOT)
+
+
+def test_a_reducer_is_where_its_work_is(state: RequestState) -> None:
+    state.apply(done(1, 1, 4))
+    work = RunReducer(ROOT, 0, 1, 1, ())
+    assert told(groups(state, [(work, RUNNING)], {})) == [("running", 1, ROOT)]
+    assert groups(state, (), {})[0].kind == "reduce"
+    state.apply(reduced(ROOT, ROOT))
+    assert groups(state, (), {}) == []
+
+
+def test_what_needs_a_blob_that_is_gone_waits_until_it_is_made_again(state: RequestState) -> None:
+    state.tree.chunks[1].payload = Payload(4, 4, None, "gone")
+    state.ready.hold_back("gone")
+    assert told(groups(state, (), {}))[0] == ("remade", 4, 1)
+
+
+def test_work_that_is_not_wanted_any_more_counts_nothing(state: RequestState) -> None:
+    late = PullMapper(ROOT, 9)
+    assert told(groups(state, [(late, RUNNING)], {})) == [("ready", 4, 1), ("children", 1, ROOT)]
+
+
+def test_there_are_never_more_groups_than_a_page_shows(state: RequestState) -> None:
+    many = RequestState(PLAN)
+    accepted(many)
+    many.apply(mapped(ROOT, 1, 50))
+    work = [(batch(many, n, 1), Place("peer", float(n), f"n{n}")) for n in range(1, 51)]
+    found = groups(many, work, {})
+    assert len(found) == MOST_GROUPS
+    assert (found[-1].cause, sum(group.count for group in found)) == ("other", 51)
+
+
+@given(trees, st.integers(0, 1 << 30))
+def test_each_open_invocation_is_in_one_group_at_any_time(tree: Node, seed: int) -> None:
+    driver = Driver(tree, random.Random(seed), faults=0.2)
+    for _ in range(200):
+        if driver.state.finished is not None:
+            break
+        driver.turn()
+        waits = dict.fromkeys(driver.waiting, Backoff(1.0, ""))
+        found = groups(driver.state, [(work, QUEUED) for work in driver.at_work], waits)
+        known = driver.state.tree
+        assert sum(group.count for group in found) == known.mapped_count - known.finished_count
+        assert all(group.count > 0 for group in found)
