@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 
 from jobx import meanings
-from jobx.tools.mr import SCRIPTS
+from tests.support.old_scripts import Shell, ask, install, shell
 from tests.support.waiting import eventually
 
 NOTES = """
@@ -51,46 +46,13 @@ ENTITIES = 7
 BODY = {"arguments": {"text": "to be or not to be", "least": "2"}}
 PAIRS = [["be", 2], ["not", 1], ["or", 1], ["to", 2]]
 
-Shell = Callable[[str], CompletedProcess[str]]
-
-
-def _shell(folder: Path) -> Shell:
-    """Return what runs lines of a shell that finds the scripts, in the folder ``home``."""
-    kept = {key: text for key, text in os.environ.items() if not key.startswith(("MR_", "JOBX_"))}
-    environ = {
-        **kept,
-        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
-        # Several runs of this test may share a machine, so not at the one address of the scripts.
-        "JOBX_HTTP_BIND": f"unix:{folder / 'mr.sock'}",
-        "JOBX_NODE_EXECUTORS": "1",
-    }
-
-    def run(lines: str) -> CompletedProcess[str]:
-        command = ["bash", "-euo", "pipefail", "-c", lines]
-        return subprocess.run(
-            command,
-            cwd=folder / "home",
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    return run
-
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the scripts, and with what the notes left up to the start."""
     folder = tmp_path_factory.mktemp("notes")
-    (folder / "home").mkdir()
-    (folder / "bin").mkdir()
-    for name in SCRIPTS:
-        path = folder / "bin" / name
-        path.write_text(f"#!{sys.executable}\nfrom jobx.tools.mr import main\nmain()\n")
-        path.chmod(0o755)
-    done = _shell(folder)(NOTES)
+    install(folder)
+    done = shell(folder)(NOTES)
     assert (done.returncode, done.stderr) == (meanings.OK, "")
     assert done.stdout.count("created ") == ENTITIES
     return folder
@@ -100,7 +62,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def noted(prepared: Path, tmp_path: Path) -> Shell:
     """A shell in a copy of the prepared folder."""
     shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
-    return _shell(tmp_path)
+    return shell(tmp_path)
 
 
 @pytest.fixture
@@ -118,23 +80,10 @@ def started(noted: Shell, tmp_path: Path) -> Iterator[Path]:
         assert eventually(lambda: not path.exists(), timeout_s=60)
 
 
-def _ask(path: Path, method: str, url: str, body: object = None) -> tuple[int, str | None, bytes]:
-    connection = http.client.HTTPConnection("localhost", timeout=30)
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.settimeout(60)
-    connection.sock.connect(str(path))
-    try:
-        connection.request(method, url, json.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        return answer.status, answer.headers["X-MR-REQUEST-ID"], answer.read()
-    finally:
-        connection.close()
-
-
 def test_notes_end_in_a_server_that_does_the_job(
     started: Path, noted: Shell, tmp_path: Path
 ) -> None:
-    status, request_id, answer = _ask(started, "POST", "/job/test_workflow/count_words", BODY)
+    status, request_id, answer = ask(started, "POST", "/job/test_workflow/count_words", BODY)
     assert (status, json.loads(answer)) == (200, {"result": {"pairs": PAIRS}})
 
     listed = noted(f"mr_get_invocation_flat_list test_workflow {request_id}").stdout
@@ -155,8 +104,8 @@ def test_notes_end_in_a_server_that_does_the_job(
 
 @pytest.mark.usefixtures("dot")
 def test_request_is_a_picture_over_http(started: Path) -> None:
-    _, request_id, _ = _ask(started, "POST", "/job/test_workflow/count_words", BODY)
-    status, _, image = _ask(started, "GET", f"/request/test_workflow/{request_id}/graph")
+    _, request_id, _ = ask(started, "POST", "/job/test_workflow/count_words", BODY)
+    status, _, image = ask(started, "GET", f"/request/test_workflow/{request_id}/graph")
     assert (status, image.count(b"one_word/one_word")) == (200, 6)
 
 
@@ -164,7 +113,7 @@ def test_server_serves_the_workflows_that_it_was_told_and_no_others(
     started: Path, noted: Shell
 ) -> None:
     noted("mr_kv_workflow_create other d")
-    status, _, answer = _ask(started, "POST", "/job/other/job", {})
+    status, _, answer = ask(started, "POST", "/job/other/job", {})
     assert (status, b"node.workflows" in answer) == (404, True)
 
 
