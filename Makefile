@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # CI adds science: packages that take more room than all others.
 EXTRAS ?= dev,services
+HASHED := build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --constraint requirements-dev.lock setup.cfg
 
-.PHONY: demo cluster-demo test bench lint types imports core pytest lock clean
+.PHONY: demo cluster-demo test test-tahoe bench lint types imports core pytest lock hashes wheel clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m examples.demo
@@ -40,9 +42,27 @@ core: $(VENV)/.developed
 pytest: $(VENV)/.developed
 	$(BIN)/pytest --quiet -n 3 --dist worksteal
 
-# The exact versions that development and CI run on, from the ranges in setup.cfg.
-lock: $(VENV)/.developed
+# A grid of Tahoe-LAFS: fifty packages that nothing else needs, in an environment of their own.
+test-tahoe: build/tahoe/.installed
+	JOBX_REQUIRE_SERVICES=tahoe build/tahoe/bin/pytest --quiet -m tahoe tests/contract
+
+# The exact versions that development and CI run on, from the ranges in setup.cfg; of these, what
+# an operator installs, with hashes; and the list of its licences.
+lock:
+	$(MAKE) $(VENV)/.developed EXTRAS=dev,services,science
 	$(BIN)/pip freeze --exclude-editable | sort > requirements-dev.lock
+	$(MAKE) hashes
+
+hashes: $(VENV)/.developed build/lock/bin/uv
+	{ echo "# What JobX needs. See docs/operations.md; written by make lock."; \
+		$(HASHED); } > requirements.lock
+	{ echo "# What JobX and all its extras need. See docs/operations.md; written by make lock."; \
+		$(HASHED) --extra etcd --extra s3 --extra sftp --extra wasm; } > requirements-extras.lock
+	$(BIN)/python -m tests.support.licences
+
+# The wheel that operators install without a clone.
+wheel: $(VENV)/.developed
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -59,5 +79,15 @@ $(VENV)/.developed: setup.cfg pyproject.toml requirements-dev.lock | $(BIN)/pyth
 	$(BIN)/pip install --quiet --constraint requirements-dev.lock --editable '.[$(EXTRAS)]'
 	touch $@ $(VENV)/.installed $(VENV)/.clustered
 
+build/lock/bin/uv:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet uv==0.13.9
+
+build/tahoe/.installed: setup.cfg pyproject.toml requirements-dev.lock
+	$(PYTHON) -m venv build/tahoe
+	build/tahoe/bin/pip install --quiet --constraint requirements-dev.lock \
+		--editable '.[dev,services,tahoe]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -34,7 +34,7 @@ COMPILED = (
     "handlers/execution/trip",
 )
 # The compiler comes with mypy, which checks the very same files in `make types`.
-MYPY = "mypy>=1.15,<3"
+MYPY = "mypy==2.4.1"
 #: Types of other packages are not needed, and not there in an isolated build: modules that are not
 #: compiled, which are derived from them, are only looked into.
 OPTIONS = (

@@ -20,6 +20,7 @@ from jobx.kv.large_events import LargeEvents
 from jobx.kv.leases import Lease, Leases
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Limits, Store
+from jobx.system.extras import install
 from jobx.views import StoreServerView
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def _open_etcd(store: StoreSettings, servers: list[str], root: str) -> Store:
 
 
 def _lacks_extra(store: StoreSettings, error: ImportError) -> ConfigError:
-    reason = f"needs the extra etcd: pip install 'jobx[etcd]' ({error})"
+    reason = f"needs the extra etcd: {install('etcd')} ({error})"
     return ConfigError("store.url", repr(store.url), reason)
 
 

@@ -90,9 +90,9 @@ def test_a_key_that_is_written_again_is_told_again(store: Any, changes: Changes)
         store.commit([Delete("listed/w/a")])
 
 
+# One in memory holds nothing that could be closed.
+@pytest.mark.parametrize("store", ["etcd", "etcd2"], indirect=True)
 def test_a_closed_store_tells_nothing(store: Any, changes: Changes) -> None:
-    if type(store).__name__ == "MemoryStore":
-        pytest.skip("it holds nothing that could be closed")
     store.close()
     with pytest.raises(StoreRefused):
         changes.next(0.1)

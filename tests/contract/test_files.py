@@ -532,6 +532,7 @@ def test_cleaning_ends_old_uploads_only(stores: Stores) -> None:
     assert [s3.clean(0.0), s3.clean(4e9), s3.clean(4e9)] == [0, 1, 0]
 
 
+@pytest.mark.tahoe
 def test_a_gateway_that_fails_tells_no_capability(stores: Stores) -> None:
     cap = "URI:DIR2:" + "a" * 26 + ":" + "b" * 52
     prefix = stores.settings("tahoe").tahoe_webapi_url_prefix

@@ -35,6 +35,15 @@ from tests.support.waiting import eventually
 WORDS = "jobx runs jobs"
 
 
+#: Python's handlers run in the executor itself, those of other languages in guests.
+of_guests = pytest.mark.parametrize(
+    "language",
+    [language for language in LANGUAGES if language is not PYTHON],
+    ids=lambda language: language.name,
+    indirect=True,
+)
+
+
 @pytest.fixture(params=LANGUAGES, ids=lambda language: language.name)
 def language(request: pytest.FixtureRequest) -> Language:
     found: Language = request.param
@@ -159,11 +168,11 @@ def test_a_reducer_reads_the_session(guests: Guests, language: Language) -> None
     assert frames.pairs(segment[3], folder) == [("word", "x")]
 
 
+# What Python's handlers write is the executor's: see tests/integration/test_executor.py.
+@of_guests
 def test_what_is_written_and_logged_is_captured_in_order(
     guests: Guests, language: Language
 ) -> None:
-    if language is PYTHON:
-        pytest.skip("stdout of the executor itself: see tests/integration/test_executor.py")
     (segment,) = run(state(guests, language, m="talk"), [1, 1], reducer=None)
     assert segment[6] == {1: {"output": "hello\nWARNING r1/m1: careful\n"}}
 
@@ -238,11 +247,10 @@ def test_an_endless_handler_is_ended_at_its_time_limit_and_the_executor_goes_on(
         assert after["segments"][0][0] == "returned"
 
 
+@of_guests
 def test_a_guest_that_dies_fails_its_invocation_and_the_executor_goes_on(
     node: ExecutorHost, language: Language, tmp_path: Path
 ) -> None:
-    if language is PYTHON:
-        pytest.skip("its handlers run in the executor itself")
     executor = node.spawn()
     handlers = [load(language, "m", "mapper", "die"), load(language, "e", "mapper", "echo")]
     failure = failed(executor.ask(*handlers, frames.map_(tmp_path, [[1, 1]]))["segments"][0])

@@ -34,6 +34,8 @@ ECHOES = {
     "executable": PROGRAM,
     "shell": "#!/bin/sh\ncat\n",
 }
+#: A NUL alone is left out: cat passes it, shells do not.
+SHELL_TEXTS = [text for text in edges.TEXTS if text != "\0"]
 VALUES = [*edges.VALUES, edges.nested(63), edges.nested(64), edges.nested(64, maps=True)]
 
 
@@ -120,13 +122,11 @@ def test_a_value_comes_back_from_javascript_as_the_page_says(
 
 
 @pytest.mark.parametrize(
-    "value", [*edges.INTEGERS, *edges.FLOATS, *edges.TEXTS, [1, "a"], {"a": None}, True, None]
+    "value", [*edges.INTEGERS, *edges.FLOATS, *SHELL_TEXTS, [1, "a"], {"a": None}, True, None]
 )
 def test_a_value_comes_back_from_a_filter_as_the_page_says(
     echo: Callable[..., Any], value: Any
 ) -> None:
-    if value == "\0":
-        pytest.skip("cat passes it; shells do not")
     ((_, back),) = echo("shell", [("k", value)])
     assert edges.same(back, in_shell(value))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import subprocess
 import sys
@@ -59,20 +58,3 @@ def test_a_compiled_build_says_so(folder: Path) -> None:
 def test_what_is_compiled_passes_the_tests_of_its_source(folder: Path) -> None:
     pytest_ = ["pytest", "--quiet", "-p", "no:cacheprovider", "-p", "no:xdist"]
     assert " passed" in run(folder, *pytest_, "-m", "not interpreted", *TESTS)
-
-
-@pytest.mark.timeout(TESTS_S)
-def test_it_is_compiled_where_only_the_compiler_is_installed() -> None:
-    """In an isolated build there is no other package whose types could be read."""
-    named = {
-        target.id: ast.literal_eval(node.value)
-        for node in ast.parse((compiled.ROOT / "setup.py").read_text()).body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name) and target.id in ("COMPILED", "OPTIONS")
-    }
-    files = [f"jobx/{name}.py" for name in named["COMPILED"]]
-    cache = "--cache-dir=/dev/null"
-    assert "Success" in run(
-        compiled.ROOT, "mypy", "--no-site-packages", cache, *named["OPTIONS"], *files
-    )

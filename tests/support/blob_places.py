@@ -17,10 +17,10 @@ from jobx.handlers.blobs.shared import SharedBlobs, open_blob
 from jobx.handlers.files import folders
 from jobx.handlers.files.backend import BLOBS
 from jobx.kv.blobs import BlobFolder
-from tests.support.file_stores import Stores
+from tests.support.file_stores import TAHOE, Stores
 
 #: A node's own folder, and what can be shared.
-KINDS: Final = ("own", "file", "s3", "sftp", "tahoe")
+KINDS: Final = ("own", "file", "s3", "sftp", TAHOE)
 SHARED: Final = KINDS[1:]
 WORKFLOW: Final = "flow"
 

@@ -16,7 +16,9 @@ from jobx.handlers.files.backend import BackEnd
 from tests.support.services import need, serving
 from tests.support.waiting import eventually
 
-KINDS = ("file", "memory", "s3", "sftp", "tahoe")
+#: Its parts take a minute to install, so it is asked for by its marker only.
+TAHOE = pytest.param("tahoe", marks=pytest.mark.tahoe)
+KINDS = ("file", "memory", "s3", "sftp", TAHOE)
 
 
 class Stores:

@@ -55,7 +55,7 @@ class Language:
         if self.name == "javascript" and which("node") is None:
             absent("node", "the program node is not installed")
         if self.name == "wasm" and find_spec("wasmtime") is None:
-            absent("wasmtime", "needs wasmtime: pip install 'jobx[wasm]'")
+            absent("wasmtime", "needs wasmtime of the extra wasm")
 
 
 PYTHON = Language(

@@ -20,7 +20,7 @@ def need(service: str, extra: str, *modules: str) -> None:
     """Skip the test when a module is missing, or fail it; see ``absent``."""
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
-        absent(service, f"needs {', '.join(missing)}: pip install 'jobx[{extra}]'")
+        absent(service, f"needs {', '.join(missing)} of the extra {extra}")
 
 
 def absent(service: str, reason: str) -> NoReturn:

@@ -23,6 +23,7 @@ WHOLE: Final = {
     "test_ignores",
     "test_imports",
     "test_linear_readers",
+    "test_locks",
     "test_mirror",
     "tools/test_conf",
 }

@@ -17,6 +17,7 @@ from jobx.config import BlobSettings, FilesSettings, PlaceSettings
 from jobx.errors import ConfigError
 from jobx.handlers.files.backend import BackEnd
 from jobx.handlers.files.local import Local
+from jobx.system.extras import install
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def _choose(settings: PlaceSettings, section: str = "files") -> tuple[_Kind, Spl
     if url.password is not None or url.query or url.fragment:
         raise ConfigError(setting, shown, "holds no password, query or fragment: use options")
     if kind.module and find_spec(kind.module) is None:
-        reason = f"needs {kind.module}: pip install 'jobx[{kind.extra}]'"
+        reason = f"needs {kind.module}: {install(kind.extra)}"
         raise ConfigError(setting, shown, reason)
     wrong = kind.wrong(url, settings)
     if wrong is not None:

@@ -29,6 +29,7 @@ from jobx.handlers.scope import arguments as args
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope
 from jobx.handlers.tracebacks import filename, show_source
+from jobx.system.extras import install
 
 if TYPE_CHECKING:
     import wasmtime
@@ -60,7 +61,7 @@ class Wasm:
         try:
             engine = _engine()
         except ImportError as error:
-            reason = "wasmtime is not installed on this machine: pip install 'jobx[wasm]'"
+            reason = f"wasmtime is not installed on this machine: {install('wasm')}"
             raise InvalidInput("source_type", "wasm", reason) from error
         _compile(engine, source_code)
         return Checked()

@@ -107,5 +107,5 @@ def test_without_the_extra_it_is_named(
     for name in ("store", "survey"):
         monkeypatch.delattr(f"jobx.kv.etcd.{name}", raising=False)
         monkeypatch.setitem(sys.modules, f"jobx.kv.etcd.{name}", None)
-    with pytest.raises(ConfigError, match="needs the extra etcd"):
+    with pytest.raises(ConfigError, match=r"needs the extra etcd: .*'jobx-runtime\[etcd\]'"):
         use(Settings(store=StoreSettings(url="etcd://h")))

@@ -58,7 +58,7 @@ def test_a_module_that_takes_too_long_to_compile_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if find_spec("wasmtime") is None:
-        absent("wasmtime", "needs wasmtime: pip install 'jobx[wasm]'")
+        absent("wasmtime", "needs wasmtime of the extra wasm")
     monkeypatch.setattr(checks, "LIMIT_S", 1.0)
     source = f'(module {"(func)" * 150_000} (func (export "_start")))'
     with pytest.raises(InvalidInput, match="takes more than"):

@@ -47,7 +47,7 @@ def test_no_url_is_no_fault() -> None:
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "find_spec", lambda module: None)
-    with pytest.raises(ConfigError, match=r"needs s3fs: pip install 'jobx\[s3\]'"):
+    with pytest.raises(ConfigError, match=r"needs s3fs: pip install 'jobx-runtime\[s3\]'"):
         opening.check(FilesSettings(url="s3://bucket"))
 
 

@@ -138,7 +138,7 @@ def test_wasm_is_refused_by_name_where_there_is_no_wasmtime(
     import sys
 
     monkeypatch.setitem(sys.modules, "wasmtime", None)
-    with pytest.raises(InvalidInput, match="wasmtime is not installed"):
+    with pytest.raises(InvalidInput, match=r"wasmtime is not installed .* 'jobx-runtime\[wasm\]'"):
         processor("wasm").check(WASM.echo, "mapper")
     failure = failed(one(guests, wat("x"), [1, 1])[1])
     assert (failure["kind"], failure["type"]) == ("capability", "RuntimeMissing")
