@@ -57,7 +57,7 @@ from jobx.actors.request.decisions import (
 )
 from jobx.actors.request.events import Accepted, Cancelled, Failed
 from jobx.actors.request.spans import split
-from jobx.actors.request.standing import Backoff, Place, Standing, groups
+from jobx.actors.request.standing import Backoff, Place, Standing, groups, open_count
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.time_spent import spent_s
 from jobx.actors.request.tree import MAPPER, ROOT, Target
@@ -292,7 +292,7 @@ class Coordinator(LoopActor):
         del others[self._journal.key]
         standing = Standing(
             groups(self.state, at_work, self._backoffs),
-            self.state.tree.mapped_count - self.state.tree.finished_count, now, self._phase,
+            open_count(self.state), now, self._phase,
             self._journal.uncommitted, "" if self.state.is_running else "ended",
             tuple((key.request_id, count) for key, count in others.most_common(3)),
         )  # fmt: skip

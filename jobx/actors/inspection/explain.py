@@ -191,7 +191,7 @@ _SAYS: Final = {
     "window": "is suspended until enough of its children have ended",
     "remade": "its input is gone from its blob, and is made again",
     "children": "waits for its children",
-    "other": "waits for one of several causes",
+    "other": "waits for one of several causes, which are too many to tell apart",
 }
 _HELPS: Final = {
     "queued": "jobx node status",

@@ -1,14 +1,14 @@
 """What each open invocation of a request waits for. Pure: it counts, and changes nothing.
 
 An open invocation is a vertex without a final result: its mapper has not ended, or its reducer is
-still to come. Each is in exactly one group. The cost grows with chunks, branches and work, not with
-siblings.
+still to come. Each is in exactly one group. The cost is bounded, however large the request is.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from jobx.actors.request.decisions import Dispatch, PullMapper, RunMappers, RunReducer, chunk_of
 from jobx.actors.request.events import Kind
 from jobx.actors.request.state import RequestState
-from jobx.actors.request.tree import MAPPER, Branch, Chunk, Target
+from jobx.actors.request.tree import MAPPER, ROOT, Branch, Chunk, Target
 
 #: ``running``: an executor is at it. ``behind``: an executor has it, behind other work.
 #: ``queued``: it waits for an executor. ``capability``: it waits for one that offers something.
@@ -32,6 +32,9 @@ Cause: TypeAlias = Literal[
 
 #: Most groups; the smallest of more are one.
 MOST_GROUPS: Final = 20
+#: Most back-offs, suspended mappers, branches or chunks that are looked at, since nothing else
+#: happens on the node's loop meanwhile; what lies beyond is one group.
+MOST_SEEN: Final = 2000
 
 
 class Place(Struct, frozen=True):
@@ -113,6 +116,11 @@ class Standing(Struct, frozen=True):
     busy: tuple[tuple[str, int], ...] = ()
 
 
+def open_count(state: RequestState) -> int:
+    """Return the number of open invocations."""
+    return state.tree.mapped_count - state.tree.finished_count
+
+
 def groups(
     state: RequestState, at_work: Iterable[tuple[Dispatch, Place]], waits: Mapping[Target, Backoff]
 ) -> list[Group]:
@@ -124,25 +132,21 @@ def groups(
         waits: The back-offs that have not ended.
     """
     counting = _Counting(state)
-    reducing: dict[int, list[Place]] = {}
-    for work, place in at_work:
-        if chunk_of(state, work) is None:
-            continue  # its answer will change nothing
-        if isinstance(work, RunReducer):
-            reducing.setdefault(work.vertex, []).append(place)
-        elif isinstance(work, RunMappers):
-            counting.batch(work, place)
-        else:
-            counting.pulled(work, place)
-    for (vertex, part), wait in waits.items():
+    reducing = counting.at_work(at_work)
+    suspended, branches = state.ready.suspended, state.tree.branches
+    for (vertex, part), wait in islice(waits.items(), MOST_SEEN):
         if part == MAPPER:
             counting.delayed(vertex, wait)
-    for vertex in state.ready.suspended:
+    for vertex in islice(suspended, MOST_SEEN):
         counting.suspended(vertex)
-    for branch in state.tree.branches.values():
+    for branch in islice(branches.values(), MOST_SEEN):
         if branch.complete:
             counting.complete(branch, reducing.get(branch.vertex, ()), waits)
-    counting.rest()
+    sizes = len(waits), len(suspended), len(branches), len(state.tree.chunks)
+    if max(sizes) > MOST_SEEN:
+        counting.unseen()
+    else:
+        counting.rest()
     return _bounded(sorted(counting.found.values(), key=_order))
 
 
@@ -153,6 +157,20 @@ class _Counting:
         self.found: dict[tuple[str, str, str, str], Group] = {}
         self._state = state
         self._counted: Counter[int] = Counter()  # by chunk
+
+    def at_work(self, started: Iterable[tuple[Dispatch, Place]]) -> dict[int, list[Place]]:
+        """Count mappers at work; return the places of reducers, by vertex."""
+        reducing: dict[int, list[Place]] = {}
+        for work, place in started:
+            if chunk_of(self._state, work) is None:
+                continue  # its answer will change nothing
+            if isinstance(work, RunReducer):
+                reducing.setdefault(work.vertex, []).append(place)
+            elif isinstance(work, RunMappers):
+                self.batch(work, place)
+            else:
+                self.pulled(work, place)
+        return reducing
 
     def batch(self, work: RunMappers, place: Place) -> None:
         """Count mappers of a batch: the one that runs, and those behind it or with it."""
@@ -211,6 +229,12 @@ class _Counting:
                 first = chunk.ready[0][0] if chunk.ready else chunk.start
                 cause: Cause = "remade" if ready.is_held_back(chunk.payload.blob) else "ready"
                 self._put(Group(cause, "map", chunk.step, count, first), chunk)
+
+    def unseen(self) -> None:
+        """Count what was not looked at, all together."""
+        count = open_count(self._state) - self._counted.total()
+        if count > 0:
+            self.found["other", "", "", ""] = Group("other", "map", "", count, ROOT)
 
     def _backing_off(self, chunk: Chunk, kind: Kind, target: Target, wait: Backoff) -> Group:
         number = self._state.attempt(target).number

@@ -40,7 +40,10 @@ def group(cause: Any, **fields: Any) -> Group:
         (group("remade"), "its input is gone from its blob, and is made again"),
         (group("children"), "waits for its children"),
         (group("ready"), "starts when some of what the request has at work ends"),
-        (group("other"), "waits for one of several causes"),
+        (
+            group("other"),
+            "waits for one of several causes, which are too many to tell apart",
+        ),
     ],
 )
 def test_each_cause_is_said_in_words(given: Group, says: str) -> None:

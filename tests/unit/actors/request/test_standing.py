@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx.actors.request.decisions import PullMapper, RunMappers, RunReducer, decide
-from jobx.actors.request.standing import MOST_GROUPS, Backoff, Cause, Group, Place, groups
+from jobx.actors.request.standing import (
+    MOST_GROUPS,
+    MOST_SEEN,
+    Backoff,
+    Cause,
+    Group,
+    Place,
+    groups,
+    open_count,
+)
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.model import Failure
@@ -128,6 +137,19 @@ def test_there_are_never_more_groups_than_a_page_shows(state: RequestState) -> N
     found = groups(many, work, {})
     assert len(found) == MOST_GROUPS
     assert (found[-1].cause, sum(group.count for group in found)) == ("other", 51)
+
+
+def test_a_huge_tree_is_counted_as_a_whole_beyond_what_is_looked_at(state: RequestState) -> None:
+    many = RequestState(PLAN)
+    accepted(many)
+    for number in range(MOST_SEEN + 10):
+        many.apply(mapped(ROOT, 1 + 2 * number, 2))
+    found = groups(many, [(batch(many, 1, 2), RUNNING)], {})
+    assert told(found) == [
+        ("running", 1, 2),
+        ("behind", 1, 1),
+        ("other", open_count(many) - 2, ROOT),
+    ]
 
 
 @given(trees, st.integers(0, 1 << 30))
