@@ -125,7 +125,7 @@ def test_forced_delete_says_what_it_broke(client: TestClient) -> None:
     )
 
 
-@pytest.mark.parametrize("query", ["force=1", "sure=true"])
+@pytest.mark.parametrize("query", ["force=2", "sure=true"])
 def test_delete_refuses_what_it_does_not_know(client: TestClient, query: str) -> None:
     answer = client.simulate_delete("/workflow/notes", query_string=query)
     assert answer.status_code == 400
