@@ -10,6 +10,7 @@ import json
 import resource
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import Any, Final
 
 from jobx.errors import InvalidInput, Unavailable
@@ -18,16 +19,26 @@ from jobx.handlers.languages.base import Checked
 from jobx.system import kernel
 from jobx.system.errors import translate
 
-#: Limits of a check: wall time, processor time, memory.
-LIMIT_S: Final = 20.0
-CPU_S: Final = 15
-MEMORY_BYTES: Final = 1 << 30
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of a check: wall time, processor time, memory."""
+
+    wall_s: float
+    cpu_s: int
+    memory_bytes: int
+
+
+_PARSING: Final = Limits(20.0, 15, 1 << 30)
+#: A module of a few megabytes takes five seconds of a processor, and threads that reserve memory.
+_COMPILING: Final = Limits(120.0, 60, 4 << 30)
 #: Python parses a source up to this in less than 100 ms, in any language …
 SMALL_BYTES: Final = 32 << 10
 #: … or this much less for each ``finally``, which is compiled again for each way out of the code
 #: that it guards, and so twice as often for each level of nesting.
 _FINALLY_BITS: Final = 3
-_COMPILED: Final = "wasm"
+#: The language whose programs are compiled when they are checked, and loaded.
+COMPILED: Final = "wasm"
 #: Characters that are told of what a check that failed by itself wrote.
 _SHOWN: Final = 200
 _PARSED: Final = "python"
@@ -40,7 +51,7 @@ def check(source_type: str, source_code: str, handler_type: str) -> None:
         InvalidInput: It is wrong (the message names the line), or it exceeded a limit.
     """
     finals = source_code.count("finally")
-    if source_type == _COMPILED or _may_take_much(source_type, source_code, finals):
+    if source_type == COMPILED or _may_take_much(source_type, source_code, finals):
         _ask_outside(["check", source_type, source_code, handler_type])
     else:
         languages.processor(source_type).check(source_code, handler_type)
@@ -65,21 +76,27 @@ def _may_take_much(source_type: str, source_code: str, finals: int) -> bool:
     return source_type == _PARSED and len(source_code) > most
 
 
+def limits_of(source_type: str) -> Limits:
+    """Return the limits of a check of a language."""
+    return _COMPILING if source_type == COMPILED else _PARSING
+
+
 def _ask_outside(asked: list[str]) -> list[Any]:
+    limits = limits_of(asked[1])
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "jobx.handlers.authoring.checks"],
             input=json.dumps(asked).encode(),
             capture_output=True,
             check=False,
-            timeout=LIMIT_S,
+            timeout=limits.wall_s,
         )
     except subprocess.TimeoutExpired as error:
-        raise _too_much(f"more than {LIMIT_S:g} s") from error
+        raise _too_much(f"more than {limits.wall_s:g} s") from error
     except OSError as error:
         raise translate(error, "the check of a handler") from error
     if done.returncode < 0 or b"MemoryError" in done.stderr:
-        raise _too_much(f"more than {CPU_S} s or {MEMORY_BYTES} bytes of memory")
+        raise _too_much(f"more than {limits.cpu_s} s or {limits.memory_bytes} bytes of memory")
     if done.returncode > 0:
         last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise Unavailable(f"a handler cannot be checked now: {last[:_SHOWN]}")
@@ -94,9 +111,10 @@ def _too_much(what: str) -> InvalidInput:
 
 
 def _main() -> None:
-    kernel.limit(resource.RLIMIT_CPU, CPU_S)
-    kernel.limit(resource.RLIMIT_AS, MEMORY_BYTES)
     what, source_type, source_code, handler_type = json.load(sys.stdin)
+    limits = limits_of(source_type)
+    kernel.limit(resource.RLIMIT_CPU, limits.cpu_s)
+    kernel.limit(resource.RLIMIT_AS, limits.memory_bytes)
     processor = languages.processor(source_type)
     asked = processor.check if what == "check" else processor.read
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Final, get_args
 
@@ -13,6 +14,12 @@ from jobx.handlers import languages
 from jobx.handlers.authoring import checks, header
 
 MAX_SOURCE_BYTES: Final = 1 << 20
+#: Largest source of a language whose programs are binaries, in base64: compilers put all that a
+#: program needs into it, which takes Go's 4 MiB for the smallest one that uses ``fmt``.
+MAX_BINARY_BYTES: Final = 16 << 20
+_BINARY: Final = "wasm"
+#: What a WebAssembly module begins with.
+_MODULE: Final = b"\0asm"
 #: The default of ``required_capability``, also for the original's ``none``.
 GENERAL: Final = "general"
 
@@ -47,10 +54,10 @@ def parse(workflow: str, name: str, source_type: str, text: str) -> model.Handle
 
     Raises:
         InvalidInput: A name, the header or the metadata is wrong; the error says what is accepted.
-        TooLarge: The source is larger than MAX_SOURCE_BYTES.
+        TooLarge: The source is larger than ``most_bytes``.
     """
     where = f"handler {model.check_name('handler name', name)}"
-    check_size(where, text)
+    check_size(where, source_type, text)
     description, metadata = header.read(where, source_type, text)
     return model.Handler(
         workflow_name=model.check_name("workflow name", workflow),
@@ -62,6 +69,11 @@ def parse(workflow: str, name: str, source_type: str, text: str) -> model.Handle
     )
 
 
+def most_bytes(source_type: str) -> int:
+    """Return the most bytes that a source of a language may have."""
+    return MAX_BINARY_BYTES if source_type == _BINARY else MAX_SOURCE_BYTES
+
+
 def read(path: Path) -> str:
     """Return the text of a handler's file; of a file that is too large, only the beginning.
 
@@ -69,11 +81,57 @@ def read(path: Path) -> str:
         InvalidInput: It cannot be read, or is not UTF-8.
     """
     try:
-        with path.open("rb") as stream:
-            body = stream.read(MAX_SOURCE_BYTES + 1)
+        body = _beginning(path, most_bytes(source_type_of(path.suffix) or ""))
         return body.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InvalidInput("file", path.name, str(error)) from error
+    except UnicodeDecodeError as error:
+        reason = str(error)
+        if body.startswith(_MODULE):
+            reason = (
+                "is a bare module without a header: put the header before it, and the module in "
+                "base64, or store it with jobx handler create --file"
+            )
+        raise InvalidInput("file", path.name, reason) from error
+
+
+def _beginning(path: Path, most: int) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(most + 1)
+
+
+def read_bare(path: Path, source_type: str) -> str:
+    """Return the source in a file that need have no header; a binary in base64.
+
+    Raises:
+        InvalidInput: It cannot be read, is empty, or not UTF-8.
+        TooLarge: It is larger than ``most_bytes``.
+    """
+    try:
+        body = _beginning(path, most_bytes(source_type))
+    except OSError as error:
+        raise InvalidInput("file", path.name, str(error)) from error
+    return text_of(f"file {path.name}", source_type, body)
+
+
+def text_of(where: str, source_type: str, body: bytes) -> str:
+    """Return a source of which all but the text is known otherwise; a binary in base64.
+
+    Raises:
+        InvalidInput: It is empty, or not UTF-8.
+        TooLarge: It is larger than ``most_bytes``.
+    """
+    if not body.strip():
+        raise InvalidInput(where, "nothing", "must not be empty")
+    if source_type == _BINARY and body.startswith(_MODULE):
+        body = base64.encodebytes(body)
+    if len(body) > most_bytes(source_type):
+        reason = f"must not be larger than {most_bytes(source_type)} bytes"
+        raise TooLarge(where, f"{len(body)} bytes or more", reason)
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(where, str(error), "must be UTF-8") from error
 
 
 def write(text: str) -> bytes:
@@ -81,19 +139,19 @@ def write(text: str) -> bytes:
     return text.encode("utf-8-sig" if text.startswith("\ufeff") else "utf-8")
 
 
-def check_size(where: str, text: str) -> None:
+def check_size(where: str, source_type: str, text: str) -> None:
     """Refuse a source that is too large, or not UTF-8.
 
     Raises:
         InvalidInput: It has a lone surrogate.
-        TooLarge: It is larger than MAX_SOURCE_BYTES.
+        TooLarge: It is larger than ``most_bytes``.
     """
     try:
         size_bytes = len(text.encode())
     except UnicodeEncodeError as error:
         raise InvalidInput(f"{where}, source", "a lone surrogate", "must be UTF-8") from error
-    if size_bytes > MAX_SOURCE_BYTES:
-        reason = f"must not be larger than {MAX_SOURCE_BYTES} bytes"
+    if size_bytes > (most := most_bytes(source_type)):
+        reason = f"must not be larger than {most} bytes"
         raise TooLarge(f"{where}, source", f"{size_bytes} bytes", reason)
 
 

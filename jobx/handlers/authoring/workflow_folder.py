@@ -177,8 +177,7 @@ class _Sources:
             ending = path.suffix or "nothing"
             reason = f"is needed: files that end in {ending} may be of any"
             raise InvalidInput("language", "none", reason)
-        text = source.read(self._folder / path)
-        source.check_size(f"handler {name}", text)
+        text = source.read_bare(self._folder / path, language)
         own: dict[str, Any] = {"workflow_name": self._workflow, "handler_name": name}
         handler = Handler(**own, **origin.fields, source_type=language, source_code=text)
         source.check(handler)

@@ -80,7 +80,8 @@ class Wasm:
             reason = "wasmtime is not installed on this node"
             raise GuestFailed("capability", "RuntimeMissing", reason) from error
         name, per_key = handler["name"], handler.get("per_key", False)
-        show_source(filename(name), handler["source_code"])
+        if _is_text(handler["source_code"]):
+            show_source(filename(name), handler["source_code"])
         program = _Program(engine, _compile(engine, handler["source_code"]), guests, scope)
         if handler["handler_type"] != "mapper":
             return Loaded(name, per_key, lambda given: program.run(lines.reduce_call(scope, given)))
@@ -127,10 +128,16 @@ def _compile(engine: wasmtime.Engine, source_code: str) -> wasmtime.Module:
 
 def _binary(source_code: str) -> bytes | str:
     """Return what a source holds after its header: WAT as it is, else bytes."""
-    body = "\n".join(line for line in source_code.split("\n") if not line.startswith(";;"))
-    if body.lstrip().startswith("("):
+    if _is_text(source_code):
         return source_code  # whole, so that faults name its lines
-    return base64.b64decode("".join(body.split()), validate=True)
+    lines_of_body = (line for line in source_code.split("\n") if not line.startswith(";;"))
+    return base64.b64decode("".join("".join(lines_of_body).split()), validate=True)
+
+
+def _is_text(source_code: str) -> bool:
+    """Tell whether a source is WAT."""
+    rest = (line.strip() for line in source_code.split("\n") if not line.startswith(";;"))
+    return next(filter(None, rest), "").startswith("(")
 
 
 @dataclass(frozen=True, slots=True)

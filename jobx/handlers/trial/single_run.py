@@ -20,7 +20,7 @@ from jobx import frames, model, segments, values
 from jobx.config import Settings, without_secrets
 from jobx.errors import FrameError, HandlerFailed, InternalError, InvalidInput
 from jobx.handlers import launch
-from jobx.handlers.authoring import source
+from jobx.handlers.authoring import checks, source
 from jobx.handlers.authoring.code_cache import load_of
 from jobx.handlers.execution.settings import executor_config
 from jobx.handlers.pairs import run_merger, run_reader
@@ -177,8 +177,14 @@ class Trial:
             "request": RequestInfo(_NAME, handler.workflow_name, _NAME),
             "step": _NAME,
             "inline_bytes": self._settings.inline_bytes,
-            "time_limit_s": min(handler.time_limit_s or self._limit_s, self._limit_s),
+            "time_limit_s": self._time_limit_s(handler),
         }
+
+    def _time_limit_s(self, handler: model.Handler) -> float:
+        """Return the time limit of one run; a module is compiled in it."""
+        limit_s = min(handler.time_limit_s or self._limit_s, self._limit_s)
+        is_compiled = handler.source_type == checks.COMPILED
+        return limit_s + (checks.limits_of(checks.COMPILED).wall_s if is_compiled else 0.0)
 
     def _start(self) -> socket.socket:
         """Start a fork server, which ends with this trial; return its socket."""

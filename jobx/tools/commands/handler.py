@@ -9,7 +9,6 @@ from typing import get_args
 import click
 
 from jobx import meanings, model
-from jobx.errors import InvalidInput, TooLarge
 from jobx.handlers.authoring import mr_check, source, sync
 from jobx.tools.commands.handler_trial import add_trial_commands
 from jobx.tools.shared import render
@@ -41,6 +40,11 @@ def handler() -> None:
     help="An argument of the handler; may be repeated.",
 )
 @click.option("-r", "--capability", default="general", help="What a node must offer to run it.")
+@click.option(
+    "--file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The file of the source, in place of stdin; a WebAssembly module may be a binary.",
+)
 def create(
     call: Call,
     *,
@@ -51,15 +55,16 @@ def create(
     handler_type: model.HandlerType,
     arguments: tuple[tuple[str, str], ...],
     capability: str,
+    file: Path | None,
 ) -> None:
-    """Store a handler with a source from stdin."""
+    """Store a handler with a source from stdin or a file."""
     fields = {
         "workflow_name": workflow,
         "handler_name": name,
         "description": description,
         "handler_type": handler_type,
         "source_type": source_type,
-        "source_code": _read_source(f"handler {workflow}/{name}"),
+        "source_code": _read_source(f"handler {workflow}/{name}", source_type, file),
         "argument_spec": arguments,
         "required_capability": source.GENERAL if capability == "none" else capability,
     }
@@ -113,17 +118,11 @@ def check_folder(call: Call, path: Path, from_mr: bool) -> int:
     return meanings.INVALID if found else meanings.OK
 
 
-def _read_source(where: str) -> str:
-    body = sys.stdin.buffer.read(source.MAX_SOURCE_BYTES + 1)
-    if not body.strip():
-        raise InvalidInput(f"{where}, source on stdin", "nothing", "must not be empty")
-    if len(body) > source.MAX_SOURCE_BYTES:
-        reason = f"must not be larger than {source.MAX_SOURCE_BYTES} bytes"
-        raise TooLarge("source on stdin", "more", reason)
-    try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInput("source on stdin", str(error), "must be UTF-8") from error
+def _read_source(where: str, source_type: str, file: Path | None) -> str:
+    if file is not None:
+        return source.read_bare(file, source_type)
+    body = sys.stdin.buffer.read(source.most_bytes(source_type) + 1)
+    return source.text_of(f"{where}, source on stdin", source_type, body)
 
 
 add_commands(handler, model.Handler, "add_up")

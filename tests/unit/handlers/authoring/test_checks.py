@@ -54,12 +54,17 @@ def test_javascript_is_refused_in_time_linear_in_it(growing: Callable[[int], str
     assert _is_linear(read, growing(10_000), growing(80_000))
 
 
+def allow(monkeypatch: pytest.MonkeyPatch, wall_s: float) -> None:
+    limits = checks.Limits(wall_s, 15, 1 << 30)
+    monkeypatch.setattr(checks, "limits_of", lambda _: limits)
+
+
 def test_a_module_that_takes_too_long_to_compile_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if find_spec("wasmtime") is None:
         absent("wasmtime", "needs wasmtime of the extra wasm")
-    monkeypatch.setattr(checks, "LIMIT_S", 1.0)
+    allow(monkeypatch, 1.0)
     source = f'(module {"(func)" * 150_000} (func (export "_start")))'
     with pytest.raises(InvalidInput, match="takes more than"):
         checks.check("wasm", source, "mapper")
@@ -117,7 +122,7 @@ def test_what_grows_when_it_is_compiled_is_not_compiled_in_this_process(
 
 
 def test_what_grows_beyond_measure_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "LIMIT_S", 2.0)
+    allow(monkeypatch, 2.0)
     with pytest.raises(InvalidInput, match=r"make the source smaller|be compiled"):
         deeper = "".join(f"{' ' * n}try: x\n{' ' * n}finally:\n" for n in range(19))
         checks.check("python", deeper + " " * 19 + "x;" * 400 + "yield 1\n", "mapper")
@@ -143,7 +148,7 @@ def test_a_large_source_is_read_outside_as_here() -> None:
 
 
 def test_a_check_that_runs_out_of_time_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "LIMIT_S", 0.01)
+    allow(monkeypatch, 0.01)
     with pytest.raises(InvalidInput, match=r"takes more than 0\.01 s"):
         checks.check("python", "#" + "x" * checks.SMALL_BYTES + "\nyield 1", "mapper")
 
