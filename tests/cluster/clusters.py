@@ -142,3 +142,9 @@ def _count(vertex: dict[str, Any], found: Counter[str]) -> None:
     found[vertex["node_id"]] += 1
     for child in vertex.get("children", ()):
         _count(child, found)
+
+
+def executing(node: Served) -> bool:
+    """Whether an executor of a node is at work."""
+    views = node.ask("GET", "/node", None, 60.0, {}).body["executors"]
+    return any(view["state"] == "busy" for view in views)

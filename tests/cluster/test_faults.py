@@ -39,7 +39,7 @@ ON_HOST: Final = {
     "kill web worker": 0.0,
     "kill node": 0.0,
     "lose": LONG_S,
-    "stop node": LONG_S,
+    "stop node": 12.0,
     "clock": 1.0,
 }
 #: Of what the hosts share.

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from jobx.actors.coordination import supervisor
 from jobx.actors.messages import Probe
 from jobx.tools.cli import main
-from tests.cluster.clusters import Cluster, cluster, places
+from tests.cluster.clusters import Cluster, cluster, executing, places
 from tests.support import nsq
 from tests.support.etcd import Etcd
 from tests.support.served import Answer, Served
@@ -67,12 +67,6 @@ class Posted:
     def answer(self) -> Answer:
         self._thread.join(90.0)
         return self._answers[0]
-
-
-def executing(node: Served) -> bool:
-    """Whether an executor of a node is at work."""
-    views = node.ask("GET", "/node", None, 60.0, {}).body["executors"]
-    return any(view["state"] == "busy" for view in views)
 
 
 def helped(two: Cluster) -> Posted:

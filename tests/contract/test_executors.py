@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from jobx import model, values
 from jobx.actors.coordination.work_frames import FrameBuilder
-from jobx.actors.executors import rebalancing
+from jobx.actors.executors import paces, rebalancing
 from jobx.actors.executors.pool import ExecutorPool
 from jobx.actors.executors.processes import ExecutorProcesses
 from jobx.actors.executors.rebalancing import Away
@@ -340,6 +340,18 @@ def test_borrowed_executors_are_slots(lent: Stage) -> None:
 
 def test_the_end_of_a_batch_is_given_back_for_an_idle_executor_elsewhere(lent: Stage) -> None:
     ticket = lent.run(["wait", 0], *[["return", 1]] * 4)
+    borrow(lent, 1)
+    taken = lent.until(lambda: [m for _, m in lent.heard if isinstance(m, TakenBack)])
+    assert taken == TakenBack(ticket, 2)
+
+
+def test_the_end_of_a_batch_that_takes_long_is_given_back_for_one_elsewhere(
+    lent: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paces, "LONG_S", 0.01)
+    ticket = lent.run(["wait", 0], *[["return", 1]] * 4)
+    executors = cast("ExecutorPool", lent.executors)._executors
+    lent.until(lambda: [i for one in executors for i in one.work.values() if i.is_long])
     borrow(lent, 1)
     taken = lent.until(lambda: [m for _, m in lent.heard if isinstance(m, TakenBack)])
     assert taken == TakenBack(ticket, 2)

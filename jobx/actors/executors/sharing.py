@@ -161,8 +161,8 @@ class Sharing:
         self._give_away(self.backlog.foreign.values(), away)
         if not idle and away:
             self._give_away((self.backlog.short, self.backlog.long), away)
-            movable = [
-                one for one in movable if one.is_worth_leaving and any(map(away.has, one.leaving))
+            movable = [  # how much long work may be sent here does not matter there
+                one for one in having if one.is_worth_leaving and any(map(away.has, one.leaving))
             ]
             idle = away.idle()
         for executor, number in rebalancing.recalls(movable, idle, waiting):
