@@ -83,7 +83,7 @@ class ScopeFactories:
 
         Args:
             handler: The fields of its ``load`` frame.
-            reserved: ScopeNames that may not be replaced.
+            reserved: Names that may not be replaced, except by a factory that was written for mr.
 
         Raises:
             Misuse: The factory cannot be imported, raises an exception or returns no valid scope
@@ -100,6 +100,9 @@ class ScopeFactories:
             if is_own_lack(error):
                 raise StoreUnavailable(f"{where}: {_told(error)}") from error
             raise Misuse("scope", f"{where} failed: {_told(error)}") from error
+        of_workflow = self._of_workflows.get((path, workflow))
+        if isinstance(of_workflow, mr_modules.HandlerScopeFactory):
+            reserved = ()  # what was written for mr could replace all names
         fault = _fault(names, reserved)
         if fault is not None:
             raise Misuse("scope", f"{where} {fault}")

@@ -74,4 +74,11 @@ def names(scope: Scope) -> dict[str, object]:
     known: Any = scope.names("")
     get = known["S_GET"]
     ctx = SimpleNamespace(session_get=get, session_set=known["S_SET"], session_list=listed_session)
-    return {**_OF_PYTHON_2, "RUN": run, "S_LIST": listed_session, "ctx": ctx, **scope.own}
+    return {
+        **_OF_PYTHON_2,
+        "MrConfigureToMap": mr_modules.configure_to_map,
+        "RUN": run,
+        "S_LIST": listed_session,
+        "ctx": ctx,
+        **scope.own,
+    }

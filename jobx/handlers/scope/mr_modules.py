@@ -16,6 +16,11 @@ _SCOPE: Final = "mr.handlers.scope"
 MODULES: Final = ("mr", "mr.handlers", _SCOPE)
 
 
+def configure_to_map(next_step_name: str) -> Map:
+    """Return the marker of a mapper that maps on; the parameter has the name that mr gave it."""
+    return Map(next_step_name)
+
+
 class WorkflowScopeFactory:
     """Base of factories; asked once for each workflow."""
 
@@ -45,7 +50,7 @@ class _Finder(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         if module.__name__ == _SCOPE:
-            injected = {"MrConfigureToMap": Map, "MrConfigureToReturn": Return}
+            injected = {"MrConfigureToMap": configure_to_map, "MrConfigureToReturn": Return}
             bases = (WorkflowScopeFactory, HandlerScopeFactory)
             named = {base.__name__: base for base in bases}
             vars(module).update({**injected, "SCOPE_INJECTED_TYPES": injected, **named})

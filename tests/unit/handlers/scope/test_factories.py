@@ -118,6 +118,12 @@ def test_a_factory_written_for_mr_is_made_once_for_a_workflow(site: Any) -> None
     assert site.MADE == ["workflows", "w"]
 
 
+def test_a_factory_written_for_mr_may_replace_names(site: Any) -> None:
+    mr_modules.offer()
+    exec(WRITTEN_FOR_MR.replace("GIVEN", "LOG"), vars(site))  # noqa: S102 - it is our own text
+    assert "LOG" in names("* site_scope:WorkflowScopeFactory")
+
+
 def test_only_the_modules_of_mr_that_exist_here_can_be_imported() -> None:
     mr_modules.offer()
     with pytest.raises(ModuleNotFoundError, match=r"No module named 'mr\.config'"):

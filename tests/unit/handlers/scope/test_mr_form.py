@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
+from jobx.handlers.languages import processor
+from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope.mr_form import is_mr_form
+from jobx.handlers.scope.names import Scope
 from tests.support import frames
-from tests.support.guests import pairs, run
+from tests.support.guests import children, pairs, run
 
 MAPPER = [("arguments", "list")]
 REDUCER = [("results", "list")]
@@ -131,6 +135,20 @@ def test_a_session_is_listed_as_pairs(tmp_path: Path, expression: str) -> None:
 def test_the_module_of_markers_can_be_imported(tmp_path: Path) -> None:
     mapper = "import mr.handlers.scope\nyield mr.handlers.scope.MrConfigureToReturn()\nyield 1, 2"
     assert outcome(tmp_path, mapper)[0] == [(1, [2])]
+
+
+def test_the_step_may_be_given_by_the_name_that_mr_had(tmp_path: Path) -> None:
+    mapper = "yield MrConfigureToMap(next_step_name='s2')\nyield 1, 2"
+    made = frames.state(tmp_path, frames.load("m", "mapper", mapper, argument_spec=MAPPER))
+    (segment,) = run(made, ["k", 1], reducer=None)
+    assert children(made, segment) == [[1, 2]]
+
+
+def test_a_combiner_gets_a_list_as_well(tmp_path: Path) -> None:
+    source = "yield len(results), [k for k, _ in results[1:]]"
+    handler = frames.load("c", "combiner", source, argument_spec=REDUCER)
+    loaded = processor("python").load(asdict(handler), Scope(), Guests(""))
+    assert list(loaded.run([(1, [2]), (3, [4])]) or ()) == [(2, [3])]
 
 
 def test_without_the_spec_of_mr_the_names_are_those_of_now(tmp_path: Path) -> None:
