@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import click
-from rich.console import Console
 from rich.table import Table
 
 from jobx import config_loading
@@ -27,6 +25,7 @@ from jobx.kv.opening import open_store
 from tests.bench.figures import Figure
 from tests.bench.history import Server, percentiles
 from tests.bench.processes import cpu_s, rss_mb, wide_listeners
+from tests.bench.table import command
 from tests.bench.work import WrongResultError, check
 from tests.cluster.clusters import FAN, KEY, NAP
 from tests.support import nsq
@@ -295,19 +294,7 @@ def _shown(figure: Figure) -> str:
     return f"{figure.per_s:,.0f}/s"
 
 
-@click.command()
-@click.argument("wanted", nargs=-1, type=click.Choice(list(ROWS)))
-@click.option("--quick", is_flag=True, help="Small sizes: to see that it works.")
-@click.option("--folder", type=click.Path(path_type=Path), default="build/bench")
-def main(wanted: tuple[str, ...], quick: bool, folder: Path) -> None:
-    """Print figures as they come, then the table."""
-    if lacking := missing():
-        raise click.ClickException(f"three nodes need {' and '.join(lacking)}")
-    found = []
-    for figure in measure(folder.absolute(), list(wanted or ROWS), quick):
-        click.echo(figure.to_json())
-        found.append(figure)
-    Console(width=140).print(draw(found))
+main = command(ROWS, measure, draw, missing)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from jobx import config_loading
@@ -38,6 +36,7 @@ from jobx.tools.shared.gateway_client import GatewayClient
 from tests.bench import work
 from tests.bench.figures import Figure
 from tests.bench.peers.jobx_peer import WORKFLOW, create_entities, settings, submission
+from tests.bench.table import command
 from tests.bench.works import CLIENTS
 from tests.support.fault.rules import Faults, slow_sync
 from tests.support.history import keep
@@ -411,17 +410,7 @@ def _ratio(figure: Figure, other: Figure | None) -> str:
     return f"{getattr(figure, column) / getattr(other, column):.2f}"
 
 
-@click.command()
-@click.argument("wanted", nargs=-1, type=click.Choice(list(ROWS)))
-@click.option("--quick", is_flag=True, help="Small sizes: to see that it works.")
-@click.option("--folder", type=click.Path(path_type=Path), default="build/bench")
-def main(wanted: tuple[str, ...], quick: bool, folder: Path) -> None:
-    """Print figures as they come, then the table."""
-    found = []
-    for figure in measure(folder.absolute(), list(wanted or ROWS), quick):
-        click.echo(figure.to_json())
-        found.append(figure)
-    Console(width=140).print(draw(found))
+main = command(ROWS, measure, draw)
 
 
 if __name__ == "__main__":

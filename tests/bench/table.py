@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
+import click
+from rich.console import Console
 from rich.table import Table
 
 from tests.bench.bars import BARS, Figures
@@ -34,6 +37,38 @@ def draw(measured: Sequence[Figure]) -> Table:
         cells = [_cell(figures.get((peer, work, n))) for peer in peers]
         table.add_row(_TITLES[work], f"{n:,}" if n else "", *cells, _bars(work, n, figures))
     return table
+
+
+def command(
+    rows: Iterable[str],
+    measure: Callable[[Path, list[str], bool], Iterator[Figure]],
+    draw: Callable[[list[Figure]], Table],
+    missing: Callable[[], Sequence[str]] = tuple,
+) -> click.Command:
+    """Return a command that measures rows and draws their table.
+
+    Args:
+        rows: Their names.
+        measure: Yields the figures of some, below a folder; in small sizes if that is asked.
+        draw: Makes the table.
+        missing: Returns which needed programs are not there.
+    """
+
+    @click.command()
+    @click.argument("wanted", nargs=-1, type=click.Choice(list(rows)))
+    @click.option("--quick", is_flag=True, help="Small sizes: to see that it works.")
+    @click.option("--folder", type=click.Path(path_type=Path), default="build/bench")
+    def main(wanted: tuple[str, ...], quick: bool, folder: Path) -> None:
+        """Print figures as they come, then the table."""
+        if lacking := missing():
+            raise click.ClickException(f"it needs {' and '.join(lacking)}")
+        found = []
+        for figure in measure(folder.absolute(), list(wanted or rows), quick):
+            click.echo(figure.to_json())
+            found.append(figure)
+        Console(width=140).print(draw(found))
+
+    return main
 
 
 def _rows(measured: Sequence[Figure]) -> list[tuple[str, int]]:

@@ -19,7 +19,7 @@ from typing import Any, Final
 from msgspec import structs
 from thespian.actors import Actor, ActorAddress, ActorSystem
 
-from jobx import model, values
+from jobx import model
 from jobx.actors import recovery
 from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.ends import LocalEnd
@@ -32,7 +32,7 @@ from jobx.actors.cluster.registration import Registration
 from jobx.actors.coordination.batches import Batch
 from jobx.actors.coordination.supervisor import Supervisor
 from jobx.actors.log_reader import has_progressed
-from jobx.actors.messages import Adopt, Drain, Ended, Opened, Refused, RequestKey, Run, Submit
+from jobx.actors.messages import Adopt, Drain, Ended, Opened, Refused, RequestKey, Run
 from jobx.actors.ports import Services
 from jobx.actors.runtime.placement import Creation
 from jobx.actors.runtime.scheduler import Timer
@@ -45,11 +45,9 @@ from jobx.kv.leases import Held, Holders
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import lives, request_entity
 from jobx.kv.requests.lives import OpenRequest
-from jobx.kv.store import Put
-from jobx.payload import Payload, pack_offsets
 from tests.simulation.executors import Faults, SimulatedExecutors
 from tests.simulation.simulator import WORKFLOW, SimulatedLog
-from tests.simulation.world import World, plan
+from tests.simulation.world import World, plan, submission
 from tests.support.memory_transport import MemoryNetwork, MemoryTransport
 from tests.support.virtual_time import VirtualScheduler
 
@@ -463,25 +461,9 @@ class Cluster:
             coordinator=name,
             idempotency_key=ask,
         )
-        item = values.pack([["seed", [0, self.world.seed]]])
-        writes = (
-            Put(keys.plan(WORKFLOW, "p"), model.encode(self.plan)),
-            *request_entity.accept_writes(request, name, "the same", node.incarnation),
-        )
-        node.base.deliver(
-            node.supervisor,
-            Submit(
-                request=request,
-                step="s0",
-                plan_digest="p",
-                plan=self.plan,
-                arguments=Payload(1, len(item), item, offsets=pack_offsets([len(item)])),
-                time_limit_s=100_000.0,
-                writes=writes,
-                reply_to=node.gateway,
-                may_wait=True,
-            ),
-        )
+        writes = request_entity.accept_writes(request, name, "the same", node.incarnation)
+        asked = submission(self.world, self.plan, request, writes, node.gateway, may_wait=True)
+        node.base.deliver(node.supervisor, asked)
 
     def heard(self, message: Any) -> None:
         """Take what a node tells its callers."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from thespian.actors import ActorAddress, ActorSystem
 
-from jobx import model, values
+from jobx import model
 from jobx.actors import recovery
 from jobx.actors.commits import commit
 from jobx.actors.coordination.supervisor import Supervisor
@@ -30,7 +30,6 @@ from jobx.actors.messages import (
     Opened,
     Refused,
     RequestKey,
-    Submit,
 )
 from jobx.actors.ports import Services
 from jobx.actors.runtime.address import Address
@@ -41,11 +40,10 @@ from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import lives, request_entity
-from jobx.kv.store import Put, Write
-from jobx.payload import Payload, pack_offsets
+from jobx.kv.store import Write
 from tests.simulation.executors import GONE, Faults, SimulatedExecutors
 from tests.simulation.unsure_store import UnsureStore, VirtualLogWriter, VirtualLoop
-from tests.simulation.world import World, plan
+from tests.simulation.world import World, plan, submission
 from tests.support.virtual_time import VirtualScheduler
 
 WORKFLOW = "w"
@@ -255,24 +253,9 @@ class Simulation:
             is_blocking=is_blocking,
             accepted_at=self.scheduler.now(),
         )
-        item = values.pack([["seed", [0, self.world.seed]]])
-        plan_write = Put(keys.plan(WORKFLOW, "p"), model.encode(self.plan))
-        self.base.deliver(
-            self.supervisor,
-            Submit(
-                request=request,
-                step="s0",
-                plan_digest="p",
-                plan=self.plan,
-                arguments=Payload(1, len(item), item, offsets=pack_offsets([len(item)])),
-                time_limit_s=100_000.0,
-                writes=(
-                    plan_write,
-                    *request_entity.accept_writes(request, self.node_id, "", self._incarnation),
-                ),
-                reply_to=self._gateway,
-            ),
-        )
+        writes = request_entity.accept_writes(request, self.node_id, "", self._incarnation)
+        asked = submission(self.world, self.plan, request, writes, self._gateway)
+        self.base.deliver(self.supervisor, asked)
 
     def run(self, request_ids: list[str], limit_s: float = 10_000.0) -> None:
         """Run until all accepted requests have ended in the store, with mishaps on the way."""

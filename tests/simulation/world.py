@@ -10,11 +10,16 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from thespian.actors import ActorAddress
+
 from jobx import model, values
+from jobx.actors.messages import Submit
+from jobx.kv import keys
+from jobx.kv.store import Put, Write
 from jobx.payload import Payload, pack_offsets
 
 MAX_DEPTH = 3
@@ -110,3 +115,35 @@ def chunk(pairs: list[list[Any]]) -> tuple[Payload, str]:
 def run_of(totals: dict[str, list[int]]) -> bytes:
     """Return grouped pairs as a run."""
     return b"".join(values.pack([key, totals[key]]) for key in sorted(totals))
+
+
+def submission(
+    world: World,
+    plan: model.Plan,
+    request: model.Request,
+    writes: Iterable[Write],
+    reply_to: ActorAddress,
+    **more: Any,
+) -> Submit:
+    """Return what asks for a request of a world.
+
+    Args:
+        world: Its handlers.
+        plan: Its plan.
+        request: Itself.
+        writes: Of its entity; those of its plan are added.
+        reply_to: Hears of it.
+        more: Further fields.
+    """
+    arguments, _ = chunk([[["seed", [0, world.seed]]]])
+    return Submit(
+        request=request,
+        step="s0",
+        plan_digest="p",
+        plan=plan,
+        arguments=arguments,
+        time_limit_s=100_000.0,
+        writes=(Put(keys.plan(request.workflow_name, "p"), model.encode(plan)), *writes),
+        reply_to=reply_to,
+        **more,
+    )

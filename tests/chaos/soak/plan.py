@@ -56,6 +56,8 @@ MACHINE_FAULTS: Final = {
     "clock": 2.0,
 }
 FAULTS: Final = {**PROCESS_FAULTS, **MACHINE_FAULTS}
+#: How long a fault lasts, in s.
+LASTS_S: Final = (0.3, 1.0, 3.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def strikes(
     seed: int,
     faults: dict[str, float],
     mean_pause_s: float,
-    lasts_s: Sequence[float] = (0.3, 1.0, 3.0, 8.0),
+    lasts_s: Sequence[float] = LASTS_S,
     where: str = "",
 ) -> Iterator[Strike]:
     """Yield faults without end; each place has its own."""

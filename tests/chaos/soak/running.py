@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from jobx.handlers.authoring.library import Library
 from jobx.kv.sqlite.store import SqliteStore
 from tests.chaos.soak import leftovers, plan
-from tests.chaos.soak.defining import available, define
+from tests.chaos.soak.base import BEYOND_S, REMOVAL_S, BaseSoak
+from tests.chaos.soak.defining import define
 from tests.chaos.soak.faults import Striker, cont
 from tests.chaos.soak.history import Violation
-from tests.chaos.soak.load import Load
 from tests.support.authoring import WORKFLOW
 from tests.support.fault.rules import Faults
 from tests.support.history import keep
@@ -31,73 +30,52 @@ from tests.support.waiting import eventually
 _QUIET_ASKS: Final = 300
 _QUIET_JOBS: Final = ("one", "narrow", "combined", "session", "big", "keys", "posted")
 _SETTLE_S: Final = 90.0
-#: Retention ends for all that is stored at once; on a busy machine that takes minutes to remove.
-_REMOVAL_S: Final = 600.0
 _CLOSE_S: Final = 15.0
-#: Farther than any jump of the clock.
-_BEYOND_S: Final = 2 * 86_400.0
 #: How long a blob folder that has no request may stay: 60 rounds of the janitor, some of them slow.
 ORPHANS_S: Final = 900.0
 #: Prefixes of keys of which there is one for each node or store.
 _STAYS: Final = ("lives/", "store_id")
 
 
-class Soak:
-    """Runs ``serve`` in a folder under clients and faults, and keeps what was seen.
+class Soak(BaseSoak):
+    """Runs ``serve``.
 
     Args:
-        folder: Everything of it is below.
-        seed: Decides asks and faults.
-        rate: Asks a second.
-        clients: How many ask at once.
         retention_s: How long ended requests are kept.
-        faults: By name, with weights.
-        pause_s: Mean time between two faults.
-        jobs: Names of jobs; all when there are none.
         aged: How many ended requests the store has before.
         orphans_s: How long to wait for the end of blob folders without a request; 0: not at all.
+        others: As of ``BaseSoak``.
     """
 
     def __init__(
         self,
         folder: Path,
         *,
-        seed: int,
-        rate: float,
-        clients: int,
         retention_s: float,
-        faults: dict[str, float],
-        pause_s: float,
-        jobs: tuple[str, ...] = (),
         aged: int = 0,
         orphans_s: float = 0.0,
+        **others: Any,
     ) -> None:
-        self._folder = folder
-        self._seed = seed
+        super().__init__(folder, has_past=aged > 0, **others)
         self._retention_s = retention_s
-        self._weights = faults
-        self._pause_s = pause_s
-        self._jobs = jobs or available()
         self._aged = aged
         self._orphans_s = orphans_s
         self._data_dir = folder / "data"
-        self._temporary = folder / "temporary"
-        self._load = Load(folder, rate=rate, clients=clients, has_past=aged > 0)
-        self.history = self._load.history
 
     def run(self, seconds: float) -> float:
         """Soak for so long, let everything end, and look at what is left; return the seconds that
         asks were made for."""
-        self._temporary.mkdir(parents=True, exist_ok=True)
         define(self._data_dir, self._jobs)
         at_start = leftovers.keys_of(self._data_dir)
         if self._aged:
             age(self._data_dir, self._jobs[0], self._aged, self._retention_s)
-        faults = Faults(self._folder / "fault")
-        log = self._folder / "serve.log"
+        faults = Faults(self.folder / "fault")
+        log = self.folder / "serve.log"
         with http_sink() as sink, log.open("a") as stderr:
             sink.answer = lambda post: self._load.receive(sink.posts, post)
-            serving = Served(self._data_dir, self._environ(sink.url) | faults.environ, stderr)
+            serving = Served(
+                self._data_dir, self._settings(sink.url, self._retention_s) | faults.environ, stderr
+            )
             serving.start()
             try:
                 began = time.monotonic()
@@ -112,21 +90,13 @@ class Soak:
                 self._load.exchanges.close()
         return took_s
 
-    def remove(self) -> None:
-        """Remove everything."""
-        shutil.rmtree(self._folder)
-
-    def _environ(self, sink_url: str) -> dict[str, str]:
-        return {
-            "TMPDIR": str(self._temporary),
-            "JOBX_NODE_LOG_LEVEL": "warning",
-            "JOBX_HTTP_WORKERS": "2",
-            "JOBX_HTTP_MAX_WAIT_S": "30",
-            "JOBX_REQUESTS_LOST_ATTEMPTS": "20",
-            "JOBX_REQUESTS_NODE_DEATHS": "20",
-            "JOBX_REQUESTS_RETENTION_S": f"{self._retention_s:g}",
-            **self._load.environ(sink_url),
-        }
+    def _settings(self, sink_url: str, retention_s: float) -> dict[str, str]:
+        return self._environ(
+            sink_url,
+            JOBX_NODE_LOG_LEVEL="warning",
+            JOBX_HTTP_WORKERS="2",
+            JOBX_REQUESTS_RETENTION_S=f"{retention_s:g}",
+        )
 
     def _strain(self, serving: Served, faults: Faults, seconds: float, log: IO[str]) -> None:
         stop = threading.Event()
@@ -141,16 +111,8 @@ class Soak:
         )
         threads = [threading.Thread(target=striker.watch, args=(stop,))]
         for kind in (plan.PROCESS_FAULTS, plan.MACHINE_FAULTS):
-            chosen = {name: self._weights[name] for name in kind if name in self._weights}
-            strikes = plan.strikes(self._seed, chosen, self._pause_s)
-            threads.append(threading.Thread(target=striker.run, args=(strikes, stop)))
-        for thread in threads:
-            thread.start()
-        asks = (plan.ask(self._seed, n, self._jobs) for n in range(10**9))
-        self._load.ask([serving.port], asks, seconds)
-        stop.set()
-        for thread in threads:
-            thread.join()
+            threads.append(threading.Thread(target=striker.run, args=(self._strikes(kind), stop)))
+        self._ask([serving.port], seconds, stop, threads)
         faults.clear()
         faults.jump(0.0)
 
@@ -170,58 +132,34 @@ class Soak:
         self.history.met += leftovers.grown(*uses)
         self.history.uses += ({name: astuple(one) for name, one in use.items()} for use in uses)
 
-    def _is_idle(self, serving: Served) -> bool:
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            node = serving.ask("GET", "/node", None, 30.0, {}).body
-            return (
-                node["open_requests"] == node["queued_batches"] == 0 and self._load.all_delivered()
-            )
-        return False
-
     def _finish(
         self, serving: Served, faults: Faults, at_start: set[str], url: str, stderr: IO[str]
     ) -> None:
         """Stop it, look at what is left, and let its retention end."""
         self.history.stored += self._load.stored(serving)
-        self._stop(serving)
+        self._end(serving)
         self._load.read_files()
         self.history.met += leftovers.files_of(self._data_dir, self._temporary)
-        faults.jump(_BEYOND_S)  # what ended while the clock was ahead is old by then, too
-        brief = self._environ(url) | faults.environ | {"JOBX_REQUESTS_RETENTION_S": "1"}
+        faults.jump(BEYOND_S)  # what ended while the clock was ahead is old by then, too
+        brief = self._settings(url, 1.0) | faults.environ
         again = Served(self._data_dir, brief, stderr)
         again.start()
         with self._told("left request"):
-            eventually(lambda: self._load.stored(again) == [], timeout_s=_REMOVAL_S)
-        eventually_or(lambda: not self._keys_left(at_start), _SETTLE_S)
+            eventually(lambda: self._load.stored(again) == [], timeout_s=REMOVAL_S)
+        keys_left = partial(self._keys_left, self._data_dir, at_start, *_STAYS)
+        eventually_or(lambda: not keys_left(), _SETTLE_S)
         eventually_or(lambda: not leftovers.blobs_of(self._data_dir / "blobs"), self._orphans_s)
-        self._stop(again)
+        self._end(again)
         met = self.history.met
-        met += [Violation("left key", key) for key in self._keys_left(at_start)]
+        met += keys_left()
         if self._orphans_s:
             blobs = leftovers.blobs_of(self._data_dir / "blobs")
             met += [Violation("left blob", name) for name in blobs]
         met += leftovers.files_of(self._data_dir, self._temporary)
 
-    def _keys_left(self, at_start: set[str]) -> list[str]:
-        current = leftovers.current_plan(self._data_dir, WORKFLOW)
-        found = leftovers.keys_of(self._data_dir) - at_start - {current}
-        return sorted(key for key in found if not key.startswith(_STAYS))
-
-    @contextmanager
-    def _told(self, kind: str) -> Iterator[None]:
-        try:
-            yield
-        except AssertionError as error:
-            self.history.met.append(Violation(kind, str(error)))
-
-    def _stop(self, serving: Served) -> None:
-        began = time.monotonic()
-        code = serving.stop()
-        took_s = time.monotonic() - began
-        if code != 0 or took_s > 10:
-            told = f"an idle serve ended with code {code} after {took_s:.1f} s"
-            self.history.met.append(Violation("exit", told))
-        left = leftovers.processes_of(self._folder)
+    def _end(self, serving: Served) -> None:
+        self._stop(serving, "serve")
+        left = leftovers.processes_of(self.folder)
         self.history.met += [Violation("left process", one) for one in left]
 
 
