@@ -269,9 +269,12 @@ class Simulation:
             if self._is_unsure and self.rng.random() < 0.1:
                 self.adopt_strays()
         self.unsure.rate = 0.0  # so that what is open ends
-        for _ in range(5 if self._is_unsure else 1):
+        rounds = 5 if self._is_unsure else 1
+        # A request that was asked for again at last may take long on a slow network.
+        while rounds > 0 or (self.unfinished(request_ids) and self.scheduler.now() < limit_s):
             self.scheduler.advance(60.0)
             self.adopt_strays()
+            rounds -= 1
 
     def adopt_strays(self) -> None:
         """Do what a node does now and then on a store of other machines."""
