@@ -12,10 +12,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import redirect_stdout
+from io import StringIO
 from itertools import chain, islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import click
 
@@ -73,6 +75,36 @@ def _new(word: str, names: Mapping[str, str]) -> Words:
     name, equals, value = word.partition("=")
     old = [one for one in names if one.startswith(name)]
     return [f"{names[old[0]]}{equals}{value}"] if len(name) > 2 and len(old) == 1 else [word]
+
+
+def _shown(noun: str) -> Script:
+    """Return a script that writes an entity as mr wrote it: class, key, then all else, as JSON."""
+
+    def show(given: Words) -> list[Words]:
+        words = [noun, "get", *given]
+        if {"--json", "--help", "-h"} & set(given):
+            return [words]
+        with redirect_stdout(StringIO()) as text:
+            _run([*words, "--json"])
+        data = json.loads(text.getvalue())
+        data = _as_stored(data) if noun == "request" else data
+        key = "request_id" if noun == "request" else f"{noun}_name"
+        entity = {"entity_name": noun.title(), "primary_key": {key: data.pop(key)}, "data": data}
+        click.echo(json.dumps(entity, indent=4))
+        sys.exit(meanings.OK)
+
+    return show
+
+
+def _as_stored(view: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that mr kept of a request."""
+    same = ("request_id", "workflow_name", "job_name", "is_blocking", "context")
+    return {
+        **{name: view[name] for name in same},
+        "invocation_id": "m0",
+        "is_done": view["state"] != "running",
+        "failed_invocation_id": (view["failure"] or {}).get("invocation_id"),
+    }
 
 
 def _gone(instead: str) -> Script:
@@ -173,14 +205,14 @@ _ROLES: Final = (("map", "mapper"), ("combine", "combiner"), ("reduce", "reducer
 SCRIPTS: Final[Mapping[str, Script]] = MappingProxyType(
     {
         "mr_kv_workflow_create": _same("workflow", "create"),
-        "mr_kv_workflow_get": _same("workflow", "get"),
+        "mr_kv_workflow_get": _shown("workflow"),
         "mr_kv_workflow_delete": _same("workflow", "delete"),
         "mr_kv_job_create": _same("job", "create"),
-        "mr_kv_job_get": _same("job", "get"),
+        "mr_kv_job_get": _shown("job"),
         "mr_kv_job_list": _same("job", "list"),
         "mr_kv_job_delete": _same("job", "delete"),
         "mr_kv_step_create": _same("step", "create"),
-        "mr_kv_step_get": _same("step", "get"),
+        "mr_kv_step_get": _shown("step"),
         "mr_kv_step_list": _list_steps,
         "mr_kv_step_delete": _same("step", "delete"),
         "mr_kv_step_set_handler": _same(
@@ -193,7 +225,7 @@ SCRIPTS: Final[Mapping[str, Script]] = MappingProxyType(
         "mr_kv_handler_create": _same(
             "handler", "create", **{"required-capability": "--capability"}
         ),
-        "mr_kv_handler_get": _same("handler", "get"),
+        "mr_kv_handler_get": _shown("handler"),
         "mr_kv_handler_list": _same("handler", "list"),
         "mr_kv_handler_delete": _same("handler", "delete"),
         "mr_kv_handler_store": _same(
@@ -205,7 +237,7 @@ SCRIPTS: Final[Mapping[str, Script]] = MappingProxyType(
             force_update="--force",
         ),
         "mr_kv_request_create": _create_request,
-        "mr_kv_request_get": _same("request", "get"),
+        "mr_kv_request_get": _shown("request"),
         "mr_kv_request_cleanup": _clean_up,
         "mr_kv_invocation_create": _gone(_NO_INVOCATION),
         "mr_kv_invocation_get": _same("invocation", "get"),

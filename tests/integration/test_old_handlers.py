@@ -210,6 +210,17 @@ def test_jobs_of_mr_have_their_results(notes: Shell, tmp_path: Path) -> None:
     posts = [parse_qs(post.body.decode()) for post in sink.posts]
     told = {(post["levelname"][0], post["name"][0]) for post in posts}
     assert ("ERROR", "MR_HANDLER.HTTP") in told
+    kept = json.loads(notes(f"mr_kv_request_get dev {request_id}").stdout)
+    assert kept["primary_key"] == {"request_id": request_id}
+    assert kept["data"] == {
+        "workflow_name": "dev",
+        "job_name": "count",
+        "invocation_id": "m0",
+        "failed_invocation_id": "r0",
+        "is_done": True,
+        "is_blocking": True,
+        "context": kept["data"]["context"],
+    }
     trace = notes(f"mr_get_invocation_graph dev {request_id}").stdout
     assert "RunError: false ended with code 1" in trace
 

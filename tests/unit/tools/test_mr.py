@@ -92,6 +92,41 @@ def test_script_is_a_command(words: str, command: str, script: Mr) -> None:
     assert script(*words.split()) == [command.split()]
 
 
+@pytest.mark.parametrize(
+    ("name", "words", "shown"),
+    [
+        ("mr_kv_workflow_get", ["w"], ("Workflow", {"workflow_name": "w"})),
+        ("mr_kv_handler_get", ["w", "h"], ("Handler", {"handler_name": "h"})),
+    ],
+)
+def test_an_entity_is_shown_as_mr_did(
+    jobx: Jobx,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    name: str,
+    words: list[str],
+    shown: tuple[str, dict[str, str]],
+) -> None:
+    jobx("workflow", "create", "w", "about")
+    jobx("handler", "create", "w", "h", "about", "python", "reducer", stdin="yield 1, 2")
+    monkeypatch.setattr(sys, "argv", [name, *words])
+    with pytest.raises(SystemExit) as end:
+        mr.main()
+    found = json.loads(capsys.readouterr().out)
+    assert (found["entity_name"], found["primary_key"]) == shown
+    assert (found["data"]["description"], end.value.code) == ("about", meanings.OK)
+
+
+def test_an_entity_that_is_not_there_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mr_kv_job_get", "w", "j", "--data", str(tmp_path)])
+    with pytest.raises(SystemExit) as end:
+        mr.main()
+    assert (end.value.code, capsys.readouterr().out) == (meanings.NOT_FOUND, "")
+
+
 def test_step_list_has_four_orders(script: Mr) -> None:
     assert [words[-1] for words in script("mr_kv_step_list", "w")] == [
         "step_name",
