@@ -51,11 +51,11 @@ def test_every_threat_names_a_test_that_exists() -> None:
 
 
 def stations() -> list[str]:
-    """Return the rows of the path of a POST."""
+    """Return the rows of the map: the path of a POST, and what is beside it."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    path = text.partition("## A POST, station by station")[2].partition("\n## ")[0]
-    rows = [line for line in path.splitlines() if line.startswith("| ")]
-    return [row for row in rows if not row.startswith("| station")]
+    found = text.partition("## A POST, station by station")[2].partition("\n## Event")[0]
+    rows = [line for line in found.splitlines() if line.startswith("| ")]
+    return [row for row in rows if not row.startswith(("| station", "| who"))]
 
 
 @pytest.mark.parametrize("row", stations())
