@@ -85,7 +85,7 @@ def run_handler(
     if any(given is not None for given in wrong):
         takes = "arguments or a pair" if is_mapper else "results"
         raise InvalidInput(Path(file).name, f"a {handler.handler_type}", f"takes {takes}")
-    with Trial(settings or Settings(), os.environ) as trial:
+    with Trial(settings or Settings(), os.environ, file=Path(file)) as trial:
         if is_mapper:
             return trial.map(handler, arguments=arguments, pair=pair)
         return trial.reduce(handler, results or [], session)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from jobx.frames import encode
 from jobx.handlers.execution.fork_messages import Spawn
 from jobx.handlers.execution.page import PAGE_BYTES, Page
 
@@ -48,6 +49,36 @@ def fork_server(
         undone.callback(process.kill)
         # Not as an argument, which all processes of the machine could read.
         ours.send(json.dumps(dict(config)).encode())
+        undone.pop_all()
+    return ours, process
+
+
+def at_terminal(
+    config: Mapping[str, Any], environ: Mapping[str, str]
+) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start a process that runs handlers on the standard streams; return its stream and it.
+
+    Args:
+        config: What executors are given; it works in the ``temp_dir`` of that.
+        environ: Its environment.
+
+    Raises:
+        OSError: The machine has no room for a process or a socket.
+    """
+    folder = str(config["temp_dir"])
+    os.makedirs(folder, exist_ok=True)
+    ours, theirs = socket.socketpair()
+    with ExitStack() as undone, theirs:
+        undone.callback(ours.close)
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-P", "-m", "jobx.handlers.trial.debugged", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env={**environ, "TMPDIR": folder},
+            cwd=folder,
+        )
+        undone.callback(process.wait, _END_S)
+        undone.callback(process.kill)
+        ours.sendall(encode(dict(config)))
         undone.pop_all()
     return ours, process
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Final, TypeAlias
+from types import FrameType, TracebackType
+from typing import Final, TypeAlias
 
 StackFrame: TypeAlias = tuple[str, int, str]  #: file name, line, function
 _Redact: TypeAlias = Callable[[str], str]
@@ -109,10 +109,9 @@ def own_frames(innermost: TracebackType | None) -> list[StackFrame]:
     """Return the frames of a traceback that are the author's own, outermost first."""
     frames = []
     while innermost is not None:
-        frame = innermost.tb_frame
-        file = _shown_file(frame.f_code.co_filename, frame.f_globals)
+        file = shown_file(innermost.tb_frame)
         if file:
-            frames.append((file, innermost.tb_lineno, frame.f_code.co_name))
+            frames.append((file, innermost.tb_lineno, innermost.tb_frame.f_code.co_name))
         innermost = innermost.tb_next
     return frames
 
@@ -122,12 +121,17 @@ def handler_of(module: str) -> str:
     return module.removeprefix(_MODULE).partition("@")[0].removesuffix(")").replace(":", ".")
 
 
-def _shown_file(file: str, names: Mapping[str, Any]) -> str:
+def shown_file(frame: FrameType) -> str:
     """Return what is shown as the file of a frame; '' if it is not of a handler."""
+    file = frame.f_code.co_filename
     if file.startswith(_HANDLER):
         return file
-    module = names.get("__name__")
-    if isinstance(module, str) and module.startswith(_MODULE) and file == names.get("__file__"):
+    module = frame.f_globals.get("__name__")
+    if (
+        isinstance(module, str)
+        and module.startswith(_MODULE)
+        and file == frame.f_globals.get("__file__")
+    ):
         return filename(handler_of(module))
     return ""
 

@@ -124,34 +124,45 @@ def main(
     kernel.prctl(kernel.ADOPT_ORPHANS, 1)
     kernel.give_way()  # otherwise each frame that the node sends interrupts it
     scope = Scope()
-    if config.files is not None:
-        scope.add("FS", shared_files(config.files, scope.workflow))
     capture = Capture(lift, scope.take)
     stream_fd = lift(stream_fd)
     close_others({stream_fd, *capture.descriptors, complaints_fd})
     capture.start()
     time_limit = TimeLimit()
-    limits = OutputLimits(config.output_bytes, config.spill_bytes, folder, config.segments_bytes)
-    guests = Guests(folder, config.programs, config.wasm_fuel, config.wasm_memory_bytes)
-    # Last, so that they hide no installed module.
-    sys.path += [*config.factory_path, folder_of(folder)]
-    state = ExecutorState(
-        scope,
-        time_limit,
-        page,
-        limits,
-        drain=capture.drain,
-        guests=guests,
-        factories=ScopeFactories(config.factories, config.secrets),
-        redactor=Redactor(config.secrets.values()),
-        shared=opening.of_executor(config.blobs),
-    )
+    state = state_of(config, folder, page, scope, time_limit=time_limit, drain=capture.drain)
     if complaints_fd is not None:
         state.forked.watch(lambda: os.close(complaints_fd))
     frames = FrameSocket(socket.socket(fileno=stream_fd))
     executor = _Executor(state, capture, frames, config, folder)
     with suppress(ConnectionError):  # the node closed its end, and wants no answer
         executor.run()
+
+
+def state_of(
+    config: Config,
+    folder: str,
+    page: Page,
+    scope: Scope,
+    *,
+    time_limit: TimeLimit,
+    drain: Callable[[], None] = lambda: None,
+) -> ExecutorState:
+    """Return the state of a process that runs author code; it has the scope's own path."""
+    if config.files is not None:
+        scope.add("FS", shared_files(config.files, scope.workflow))
+    # Last, so that they hide no installed module.
+    sys.path += [*config.factory_path, folder_of(folder)]
+    return ExecutorState(
+        scope,
+        time_limit,
+        page,
+        OutputLimits(config.output_bytes, config.spill_bytes, folder, config.segments_bytes),
+        drain=drain,
+        guests=Guests(folder, config.programs, config.wasm_fuel, config.wasm_memory_bytes),
+        factories=ScopeFactories(config.factories, config.secrets),
+        redactor=Redactor(config.secrets.values()),
+        shared=opening.of_executor(config.blobs),
+    )
 
 
 class _Executor:

@@ -64,6 +64,7 @@ class ExecutorState:
         invocations: Invocations that ran.
         suspended: Suspended mappers by request id and vertex.
         forked: Detects a process that author code forked from this one.
+        examine: Called with the exception that ends an invocation, before its frames are gone.
         is_self_contained: No code that could change this process has run so far. Such code
             could change it even later, while no invocation runs.
     """
@@ -92,6 +93,7 @@ class ExecutorState:
         self._factories = factories or ScopeFactories({}, {})
         self.invocations = 0
         self.forked = Forked()
+        self.examine: Callable[[BaseException], None] = lambda error: None
         self.is_self_contained = True
         self._has_cut_import = False
         self.suspended: dict[tuple[str, int], SuspendedMapper] = {}

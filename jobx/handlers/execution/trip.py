@@ -162,6 +162,7 @@ class Trip:
             if self._kept is None:
                 self.keeping.undo(kept_mark)
             state.note_cut_import(error)
+            state.examine(error)
             self._failed(invocation, error, started)
             return None
         finally:

@@ -39,10 +39,11 @@ def checking(
         environ: The environment; author code sees of it what the settings allow.
     """
     with Trial(settings, environ, EXAMPLE_LIMIT_S) as trial:
-        yield partial(_check_all, trial)
+        yield partial(check_all, trial)
 
 
-def _check_all(trial: Trial, handler: model.Handler) -> None:
+def check_all(trial: Trial, handler: model.Handler) -> None:
+    """Run the examples of a handler; raises as the function of ``checking``."""
     for number, example in enumerate(handler.examples, 1):
         _check(trial, handler, example, f"example {number} of handler {handler.handler_name}")
 

@@ -6,15 +6,19 @@ as in a node, with the same limits, in a process that is then thrown away.
 
 from __future__ import annotations
 
+import math
 import os
+import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from jobx import frames, model, segments, values
 from jobx.config import Settings, without_secrets
@@ -22,6 +26,7 @@ from jobx.errors import FrameError, HandlerFailed, InternalError, InvalidInput
 from jobx.handlers import launch
 from jobx.handlers.authoring import checks, source
 from jobx.handlers.authoring.code_cache import load_of
+from jobx.handlers.execution.fork_messages import FORK_NEWS, Exited
 from jobx.handlers.execution.settings import executor_config
 from jobx.handlers.pairs import run_merger, run_reader
 from jobx.payload import Payload
@@ -42,6 +47,9 @@ MAX_CHILDREN: Final = 10_000
 #: Time limit of an executor's start, of its end, and beyond the time limit of its handler.
 GRACE_S: Final = 10.0
 _NAME: Final = "trial"
+_NEWS_BYTES: Final = 1 << 12
+#: What a debugger needs of the environment.
+_OF_TERMINAL: Final = ("TERM", "HOME", "PYTHONBREAKPOINT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +92,22 @@ class Trial:
         settings: Limits of executors.
         environ: The environment; author code sees of it what the settings allow.
         limit_s: Time limit of one run, if that of its handler is longer.
+        file: The file of the handler, for debuggers and coverage.
+        is_debugged: It runs at the terminal, under the debugger, without limits.
     """
 
     def __init__(
-        self, settings: Settings, environ: Mapping[str, str], limit_s: float | None = None
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        limit_s: float | None = None,
+        *,
+        file: Path | None = None,
+        is_debugged: bool = False,
     ) -> None:
         self._settings = settings
+        self._file = "" if file is None else str(file.absolute())
+        self._is_debugged = is_debugged
         self._environ = environ
         self._limit_s = limit_s or settings.requests.invocation_time_limit_s
         self._stack = ExitStack()
@@ -155,18 +173,20 @@ class Trial:
 
     def _run(self, handler: model.Handler, work: MapWork | CombineWork | ReduceWork) -> TrialResult:
         limit_s = work.time_limit_s
-        sock = self._executor()
+        sock = self._debugged() if self._is_debugged else self._executor()
         with closing(frames.FrameSocket(sock)) as stream:
             if not _is_ready(stream):
                 raise InternalError("an executor for trials did not start")
-            sock.settimeout(limit_s + GRACE_S)
-            stream.send(load_of(handler, _NAME))
+            sock.settimeout(None if math.isinf(limit_s) else limit_s + GRACE_S)
+            stream.send(msgspec.structs.replace(load_of(handler, _NAME), file=self._file))
             stream.send(WorkFrame(1, self._blob_dir, _NAME, work))
             try:
                 answer = _receive(stream)
             except TimeoutError:
                 text = f"it did not end within {limit_s:g} s, nor did its time limit stop it"
                 return TrialResult(failure=_failure("timeout", "HandlerTimeout", text))
+        if self._control is not None:
+            _see_end(self._control)
         if not isinstance(answer, ResultReport):
             text = "it ended the process that it ran in"
             return TrialResult(failure=_failure("crash", "ExecutorCrashed", text))
@@ -182,15 +202,22 @@ class Trial:
 
     def _time_limit_s(self, handler: model.Handler) -> float:
         """Return the time limit of one run; a module is compiled in it."""
+        if self._is_debugged:
+            return math.inf
         limit_s = min(handler.time_limit_s or self._limit_s, self._limit_s)
         is_compiled = handler.source_type == checks.COMPILED
         return limit_s + (checks.limits_of(checks.COMPILED).wall_s if is_compiled else 0.0)
 
+    def _config(self) -> dict[str, Any]:
+        """Return the configuration of an executor of this trial, after making its folder."""
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="jobx-trial-"))
+        self._blob_dir = os.path.join(folder, "blobs")
+        config = executor_config(self._settings, self._environ, Path(folder, "tmp"))
+        return config | {"blobs": None}  # nobody else reads what it writes
+
     def _start(self) -> socket.socket:
         """Start a fork server, which ends with this trial; return its socket."""
-        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="jobx-trial-"))
-        config = executor_config(self._settings, self._environ, Path(folder, "tmp"))
-        config["blobs"] = None  # nobody else reads what it writes
+        config = self._config()
         try:
             ours, process = launch.fork_server(
                 config, without_secrets(self._settings, self._environ)
@@ -199,7 +226,21 @@ class Trial:
             raise InternalError(f"the fork server for trials does not start: {error}") from error
         self._stack.callback(_end, ours, process)
         ours.settimeout(GRACE_S)
-        self._blob_dir = os.path.join(folder, "blobs")
+        return ours
+
+    def _debugged(self) -> socket.socket:
+        """Start a process at the terminal, which ends with this trial; return its socket."""
+        config = self._config()
+        environ = {name: self._environ[name] for name in _OF_TERMINAL if name in self._environ}
+        try:
+            ours, process = launch.at_terminal(config, config["environment"] | environ)
+        except OSError as error:
+            raise InternalError(f"the process for the debugger does not start: {error}") from error
+        self._stack.callback(_end, ours, process)
+        # Ctrl-C is for the debugger.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._stack.callback(signal.signal, signal.SIGINT, before)
+        ours.settimeout(GRACE_S)
         return ours
 
     def _executor(self) -> socket.socket:
@@ -212,6 +253,14 @@ class Trial:
         page.close()
         ours.settimeout(GRACE_S)
         return ours
+
+
+def _see_end(control: socket.socket) -> None:
+    """Wait until an executor that has answered is gone: what measures it may save what it saw."""
+    with suppress(OSError):  # it may take long, and the fork server may be gone
+        while message := control.recv(_NEWS_BYTES):
+            if isinstance(FORK_NEWS.decode(message), Exited):
+                return
 
 
 def load(file: Path) -> model.Handler:

@@ -12,7 +12,7 @@ import msgspec
 from jobx import meanings, model, values
 from jobx.errors import InvalidInput
 from jobx.handlers.authoring.templates import starting_file
-from jobx.handlers.trial.examples import groups_in, pairs_in
+from jobx.handlers.trial.examples import EXAMPLE_LIMIT_S, check_all, groups_in, pairs_in
 from jobx.handlers.trial.single_run import Trial, TrialResult, load
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
@@ -44,6 +44,9 @@ def add_trial_commands(group: click.Group) -> None:
     "--session", multiple=True, metavar="KEY=VALUE", help="For a reducer: what the mapper left."
 )
 @click.option("--workflow", help="The workflow whose scope and shared files it gets.")
+@click.option(
+    "--pdb", is_flag=True, help="Debug it here: at breakpoint(), and where it fails. Python only."
+)
 def _test(
     call: Call,
     *,
@@ -53,6 +56,7 @@ def _test(
     pair: str | None,
     results: str | None,
     session: tuple[str, ...],
+    pdb: bool,
 ) -> int:
     """Run one handler file in a separate process.
 
@@ -64,12 +68,15 @@ def _test(
         name = model.check_name("workflow", workflow)
         handler = msgspec.structs.replace(handler, workflow_name=name)
     _check_fit(handler, mapper=bool(arguments or pair), other=bool(results or session))
-    if handler.examples and not (arguments or pair or results):
-        with call.examples() as check:
-            check(handler)
-        _say_examples(call, len(handler.examples))
-        return meanings.OK
-    with Trial(call.settings, os.environ) as trial:
+    if pdb:
+        _check_debugged(call, handler)
+    runs_examples = bool(handler.examples) and not (arguments or pair or results)
+    limit_s = EXAMPLE_LIMIT_S if runs_examples else None
+    with Trial(call.settings, os.environ, limit_s, file=file, is_debugged=pdb) as trial:
+        if runs_examples:
+            check_all(trial, handler)
+            _say_examples(call, len(handler.examples))
+            return meanings.OK
         if handler.handler_type != "mapper":
             grouped = groups_in("--results", parse_json("--results", results or "[]"))
             result = trial.reduce(handler, grouped, parse_arguments("--session", session))
@@ -105,6 +112,14 @@ def _check_fit(handler: model.Handler, *, mapper: bool, other: bool) -> None:
         raise InvalidInput("option", "--results or --session", "a mapper takes -a or --pair")
     if handler.handler_type != "mapper" and mapper:
         raise InvalidInput("option", "-a or --pair", f"a {handler.handler_type} takes --results")
+
+
+def _check_debugged(call: Call, handler: model.Handler) -> None:
+    """Refuse to debug what Python's debugger cannot, or where its words would be mistaken."""
+    if handler.source_type != "python":
+        raise InvalidInput("option", "--pdb", f"debugs Python; this is {handler.source_type}")
+    if call.as_json:
+        raise InvalidInput("option", "--pdb", "talks on the standard output: leave out --json")
 
 
 def _say_examples(call: Call, count: int) -> None:
