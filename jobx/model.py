@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import chain
 from typing import Annotated, Any, Final, Literal, TypeGuard, TypeVar
 
@@ -147,7 +148,7 @@ class HandlerRef(Entity, frozen=True, kw_only=True):
     per_key: bool = False
 
 
-class PlanStep(Entity, frozen=True, kw_only=True):
+class PlanStep(Entity, frozen=True, kw_only=True, dict=True):
     """A step in a plan."""
 
     mapper: HandlerRef
@@ -157,6 +158,14 @@ class PlanStep(Entity, frozen=True, kw_only=True):
     def handlers(self) -> Iterator[HandlerRef]:
         """Yield its handlers, in the order of their stages."""
         yield from filter(None, (self.mapper, self.combiner, self.reducer))
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The capabilities that one node must offer, so that a mapper can run to its end there.
+
+        Its combiner and its reducer may follow in the same executor.
+        """
+        return tuple(dict.fromkeys(ref.required_capability for ref in self.handlers()))
 
 
 class Plan(Entity, frozen=True, kw_only=True):

@@ -131,7 +131,7 @@ class Services:
 
     def offers(self, required: Iterable[str]) -> bool:
         """Whether this node offers all that is required."""
-        return all(word in self.settings.capabilities for word in required)
+        return frozenset(self.settings.capabilities).issuperset(required)
 
     def missing(
         self, workflow: str, required: Collection[str], *, is_begun: bool = False
@@ -140,8 +140,10 @@ class Services:
 
         If the request has begun, nodes that may soon be back count, too.
         """
+        own = frozenset(self.settings.capabilities)
+        if own.issuperset(required):
+            return None
         others = self.others(workflow, GONE_S if is_begun else 0.0)
         if others is None and is_begun:
             return None
-        own = frozenset(self.settings.capabilities)
         return missing_everywhere(required, (own, *(others or ())))

@@ -268,7 +268,7 @@ class Coordinator(LoopActor):
         if is_told:
             self.send(self._reply_to, report)
         self.send(self.parent, report)
-        self.leave()
+        self.leave(is_told=True)
 
     def _cancel(self, message: Cancel, sender: ActorAddress) -> None:
         if self.state.is_running:

@@ -13,7 +13,6 @@ from jobx.actors.coordination.journal import Journal
 from jobx.actors.executor_failures import KEEPER_GONE, unread
 from jobx.actors.messages import Lost
 from jobx.actors.ports import Services
-from jobx.actors.request.capabilities import required
 from jobx.actors.request.decisions import Dispatch, Pace, RunMappers, RunReducer, chunk_of
 from jobx.actors.request.events import Done, Failed, Kind, Mapped, Notes, Retried
 from jobx.actors.request.ids import invocation_id
@@ -240,7 +239,7 @@ class ExecutorReports:
         accepted = self._state.accepted
         if accepted is not None and accepted.may_wait:
             return None
-        workflow, wanted = self._journal.key.workflow, required(self._plan.steps[step])
+        workflow, wanted = self._journal.key.workflow, self._plan.steps[step].required
         missing = self._node.missing(workflow, wanted, is_begun=True)
         if missing is not None:
             text = f"no node offers the capability {missing!r} that step {step!r} requires"

@@ -7,7 +7,6 @@ from typing import Any, Final
 from jobx import model, values
 from jobx.actors.messages import Pull, RequestKey, Run
 from jobx.actors.ports import Services
-from jobx.actors.request.capabilities import required
 from jobx.actors.request.decisions import BATCH_LIMIT_S, CHUNK_PAIRS, RunMappers, RunReducer
 from jobx.actors.request.state import PARTITIONS, RequestState
 from jobx.actors.request.tree import COMBINER, MAPPER, ROOT
@@ -34,7 +33,7 @@ class FrameBuilder:
             request.request_id,
             request.workflow_name,
             request.job_name,
-            values.pack(request.context),
+            values.pack(request.context) if request.context else EMPTY_MAP,
         )
 
     def mappers(self, ticket: int, decision: RunMappers) -> Run:
@@ -59,7 +58,7 @@ class FrameBuilder:
             limits_s=self._later_limits(step),
             **_items(chunk.payload, first - chunk.start, count),
         )
-        return Run(ticket, self._key, work, required(step))
+        return Run(ticket, self._key, work, step.required)
 
     def reducer(self, ticket: int, decision: RunReducer) -> Run:
         """Return the work frame of one partition of a reducer."""

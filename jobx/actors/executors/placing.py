@@ -71,6 +71,20 @@ class Share(Struct, frozen=True):
         return both[::-1] if is_their_turn else both
 
 
+def idle_of(executors: Iterable[Executor], workflow: str) -> Executor | None:
+    """Return the idle executor that ``choose`` gives a workflow's work if no other work waits."""
+    for one in executors:
+        if one.workflow == workflow and not one.work and _is_free(one):
+            return one
+    return None
+
+
+def _is_free(executor: Executor) -> bool:
+    """Whether an executor can take a frame."""
+    is_ready = executor.has_seat and executor.state == "ready"
+    return is_ready and len(executor.work) < 2 and not executor.waiting
+
+
 def choose(executors: Sequence[Executor], queues: Iterable[Queue], now: float) -> Choice | None:
     """Return the next move; None if there is none.
 
@@ -79,11 +93,7 @@ def choose(executors: Sequence[Executor], queues: Iterable[Queue], now: float) -
         queues: The queues that may be sent, in order.
         now: Monotonic.
     """
-    free = [
-        one
-        for one in executors
-        if len(one.work) < 2 and one.has_seat and one.state == "ready" and not one.waiting
-    ]
+    free = list(filter(_is_free, executors))
     if not free:
         return None
     for queue in queues:

@@ -171,8 +171,7 @@ class ExecutorPool:
         item.requires = run.requires
         if not self._offered.issuperset(run.requires):
             item.foreign = frozenset(run.requires)
-        self._sharing.add(item)
-        self._sharing.pump()
+        self._sharing.run(item)
 
     def _run_first(self, item: WorkItem) -> None:
         self._sharing.add(item, first=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -70,7 +70,8 @@ class Sending:
 
     def send(self, executor: Executor, item: WorkItem) -> None:
         """Send work, now or as soon as its handlers are read."""
-        if not self._knows_code(executor, item):
+        lacked = [one for one in item.work.versions if one not in executor.loaded]
+        if lacked and not self._knows_code(lacked, item):
             task = self._loop.create_task(self._read_code(item))
             self._reading[task] = item
             task.add_done_callback(self._reading.pop)
@@ -83,7 +84,9 @@ class Sending:
             executor.is_used, executor.workflow = True, item.key.workflow
             executor.since = item.sent_at
         try:
-            self._load(executor, item)
+            for version in dict.fromkeys(lacked):
+                executor.send(item.code[version])
+                executor.loaded.add(version)
             folder = self._folder(*item.key)
             executor.send(WorkFrame(item.number, folder, stem, item.work))
         except JobxError as error:
@@ -104,10 +107,10 @@ class Sending:
             task.cancel()
         self._reader.shutdown(wait=False, cancel_futures=True)
 
-    def _knows_code(self, executor: Executor, item: WorkItem) -> bool:
-        """Whether the handlers of an item that the executor lacks have been read."""
-        for version in item.work.versions:
-            if version not in executor.loaded and version not in item.code:
+    def _knows_code(self, versions: Iterable[str], item: WorkItem) -> bool:
+        """Whether these handlers of an item have been read."""
+        for version in versions:
+            if version not in item.code:
                 known = self._library.known_code(item.key.workflow, version)
                 if known is None:
                     return False
@@ -125,13 +128,6 @@ class Sending:
             self._lose(item, error)
         else:
             self._again(item)
-
-    def _load(self, executor: Executor, item: WorkItem) -> None:
-        """Send the handlers of an item that the executor lacks."""
-        for version in item.work.versions:
-            if version not in executor.loaded:
-                executor.send(item.code[version])
-                executor.loaded.add(version)
 
     def _lose(self, item: WorkItem, error: Exception) -> None:
         failed = error if isinstance(error, JobxError) else InternalError(repr(error))

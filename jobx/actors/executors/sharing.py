@@ -64,6 +64,22 @@ class Sharing:
         """Number of waiting items."""
         return len(self.backlog)
 
+    def run(self, item: WorkItem) -> None:
+        """Send new work, or let it wait."""
+        if not self._is_sent_at_once(item):
+            self.add(item)
+        self.pump()
+
+    def _is_sent_at_once(self, item: WorkItem) -> bool:
+        """Send work if its executor is clear without a look at turns: most of it finds one idle."""
+        item.is_long = self._paces.is_long(item)
+        if self.backlog.count or item.is_long or item.foreign or self._is_stopped:
+            return False
+        executor = placing.idle_of(self._executors, item.key.workflow)
+        if executor is not None:
+            self._give(executor, item, self._loop.time())
+        return executor is not None
+
     def add(self, item: WorkItem, *, first: bool = False) -> None:
         """Let work wait; ``first``: before the other work of its request."""
         item.is_long = self._paces.is_long(item)
@@ -94,7 +110,7 @@ class Sharing:
         """Send waiting work, and schedule a check of the balance if it could be improved."""
         self._hand_out()
         if self._look is None:
-            if any(executor.is_divisible for executor in self._executors):
+            if any(executor.is_divisible for executor in self._executors if executor.work):
                 self._look_in(rebalancing.BALANCE_S)
             elif self._may_be_sent_later:
                 self._look_in(WAITING_S)
@@ -114,8 +130,9 @@ class Sharing:
         """Whether work waits though executors are idle, or may become idle on other nodes."""
         if self.elsewhere is not None:
             return len(self.backlog) > 0
-        is_idle = (e.state == "ready" and e.has_seat and not e.work for e in self._executors)
-        return self.backlog.count > 0 and any(is_idle)
+        if not self.backlog.count:
+            return False
+        return any(e.state == "ready" and e.has_seat and not e.work for e in self._executors)
 
     def _hand_out(self) -> None:
         """Send waiting work to executors with room: workflows take turns, then their requests."""
@@ -133,11 +150,14 @@ class Sharing:
             if self._paces.is_long(item) != item.is_long:  # more is known about its duration since
                 self.add(item)
                 continue
-            if item.is_long:
-                self._long_at = now
-            elif not self._paces.is_of_long_job(item):
-                self._short_at = now
-            self._send(choice.executor, item)
+            self._give(choice.executor, item, now)
+
+    def _give(self, executor: Executor, item: WorkItem, now: float) -> None:
+        if item.is_long:
+            self._long_at = now
+        elif not self._paces.is_of_long_job(item):
+            self._short_at = now
+        self._send(executor, item)
 
     def _sendable(self, now: float) -> list[Queue]:
         """Return the queues that may be sent now, in order."""

@@ -14,7 +14,6 @@ from jobx.actors.gateway import finding
 from jobx.actors.gateway.finding import Finder, key_of
 from jobx.actors.gateway.waiters import within
 from jobx.actors.messages import RequestKey, Submit
-from jobx.actors.request.capabilities import required
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.tree import ROOT
 from jobx.errors import (
@@ -265,6 +264,6 @@ class Submissions:
         workflow, step = job.workflow_name, job.initial_step_name
         if step not in plan.steps:
             raise self._library.unplanned(workflow, step)
-        missing = self._node.missing(workflow, required(plan.steps[step]))
+        missing = self._node.missing(workflow, plan.steps[step].required)
         if missing is not None and job.when_unavailable == "refuse":
             raise NoCapability(f"no node offers the capability {missing!r} of step {step!r}", 5.0)

@@ -7,14 +7,6 @@ from collections.abc import Collection, Iterable
 from jobx.model import PlanStep
 
 
-def required(step: PlanStep) -> tuple[str, ...]:
-    """Return the capabilities that one node must offer, so that a mapper can run to its end there.
-
-    Its combiner and its reducer may follow in the same executor.
-    """
-    return tuple(dict.fromkeys(ref.required_capability for ref in step.handlers()))
-
-
 def missing_everywhere(wanted: Collection[str], nodes: Iterable[frozenset[str]]) -> str | None:
     """Return what no node offers; None if one of ``nodes`` offers all that is wanted."""
     offers = list(nodes)

@@ -39,9 +39,13 @@ class LoopActor(Actor):
         cell = self._myRef
         cell.base.deliver(target, message, cell.address)
 
-    def leave(self) -> None:
+    def leave(self, *, is_told: bool = False) -> None:
         """Exit after the current message, or after ``__init__``; further mail is not read.
 
         An ActorExitRequest to oneself does the same later, with two messages.
+
+        Args:
+            is_told: The parent, on this node, has been told, and hears of no exit.
         """
-        self._myRef.is_leaving = True
+        cell = self._myRef
+        cell.is_leaving, cell.is_told = True, is_told

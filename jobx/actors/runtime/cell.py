@@ -70,6 +70,7 @@ class Cell:
         is_leaving: It exits after the current message, or after its ``__init__``.
         is_remote: It stands for an actor of another node: a child of an actor here, or the parent.
         is_root: The system owns it, and no actor did.
+        is_told: Its parent knows already why it leaves.
         mailbox: Unread mail; None once it starts to stop.
         children: Live children in the order of their creation, as keys.
         notice: The message to the parent when all children are gone.
@@ -86,6 +87,7 @@ class Cell:
         "is_leaving",
         "is_remote",
         "is_root",
+        "is_told",
         "mailbox",
         "notice",
         "parent",
@@ -105,6 +107,7 @@ class Cell:
         self.hears_exits = True
         self.is_leaving = False
         self.is_remote = False
+        self.is_told = False
         self.is_root = parent is None
         # Most actors are short-lived leaves, so these are created on demand.
         self.children: dict[Cell, None] | None = None

@@ -146,7 +146,7 @@ class Engine:
                 raise
         else:
             if cell.is_leaving:
-                self._stop(cell, ChildActorExited(cell.address))
+                self._stop(cell, None if cell.is_told else ChildActorExited(cell.address))
             elif isinstance(message, ActorExitRequest) and not cell.is_endpoint:
                 self._stop(cell, ChildActorExited(cell.address), message.isRecursive)
 
@@ -276,7 +276,7 @@ class Engine:
         if is_alive and not isinstance(message, PoisonMessage):
             self.deliver(sender, PoisonMessage(message, failure.details), cell.address)
 
-    def _stop(self, cell: Cell, notice: ChildActorExited, is_recursive: bool = True) -> None:
+    def _stop(self, cell: Cell, notice: ChildActorExited | None, is_recursive: bool = True) -> None:
         """Accept no more mail, wait for the exit of the children, then leave."""
         cell.notice = notice
         self._close_mailbox(cell)
@@ -311,12 +311,19 @@ class Engine:
                 return
             del parent.children[cell]
             if parent.mailbox is not None or parent.is_remote:
-                if parent.is_remote or parent.hears_exits or isinstance(cell.notice, ChildFailed):
+                if self._is_heard(cell, parent):
                     self.deliver(parent.address, cell.notice)
                 return
             if parent.children:
                 return
             cell = parent
+
+    @staticmethod
+    def _is_heard(cell: Cell, parent: Cell) -> bool:
+        """Whether the parent gets a message about the exit of a cell."""
+        if cell.notice is None:
+            return False
+        return parent.is_remote or parent.hears_exits or isinstance(cell.notice, ChildFailed)
 
     def _tell_root(self, cell: Cell) -> None:
         """Report the exit of an actor of the system, unless the system itself is stopping."""

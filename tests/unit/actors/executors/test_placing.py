@@ -71,6 +71,19 @@ def test_work_goes_to_an_executor_of_its_workflow_that_is_idle() -> None:
     assert choose(waiting("w"), other, own) == Place(own, "w")
 
 
+@pytest.mark.parametrize("state", ["ready", "parked"])
+@pytest.mark.parametrize("workflow", ["w", "v", ""])
+@pytest.mark.parametrize("is_at_work", [False, True])
+def test_work_that_comes_alone_is_sent_where_its_turn_would_send_it(
+    state: str, workflow: str, *, is_at_work: bool
+) -> None:
+    work = [item(workflow)] if is_at_work else []
+    executors = executor("v"), executor(workflow, *work, state=state)
+    at_once = placing.idle_of(executors, "w")
+    assert at_once is None or Place(at_once, "w") == choose(waiting("w"), *executors)
+    assert (at_once is not None) == (workflow == "w" and state == "ready" and not is_at_work)
+
+
 def test_work_goes_to_a_new_executor_before_it_waits_behind_other() -> None:
     busy, new = executor("w", item("w", sent_at=NOW)), executor()
     assert choose(waiting("w"), busy, new) == Place(new, "w")

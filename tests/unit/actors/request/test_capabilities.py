@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobx.actors.request.capabilities import missing_capability, missing_everywhere, required
+from jobx.actors.request.capabilities import missing_capability, missing_everywhere
 from jobx.model import HandlerRef, PlanStep
 
 
@@ -39,4 +39,4 @@ def test_one_node_must_offer_all_that_a_step_requires(
     step = PlanStep(
         mapper=_ref("m", required_capability="gpu"), reducer=_ref("r", required_capability="jre")
     )
-    assert missing_everywhere(required(step), map(frozenset, nodes)) == missing
+    assert missing_everywhere(step.required, map(frozenset, nodes)) == missing

@@ -76,6 +76,15 @@ def test_an_actor_that_leaves_reads_no_more(stage: Stage) -> None:
     assert stage.base.counters().dead_letters == 1
 
 
+def test_a_parent_that_knows_why_a_child_leaves_hears_nothing_more(stage: Stage) -> None:
+    top = stage.create(Family)
+    child = stage.child(top, Leaver)
+    below = stage.child(child, Family)
+    stage.play(child, lambda actor: actor.leave(is_told=True))
+    assert stage.seen == [("exit", below)]
+    assert stage.alive == [str(top)]
+
+
 class Mayfly(LoopActor):
     """Leaves as soon as it is born."""
 
