@@ -84,8 +84,9 @@ def _paths(folder: Path) -> Iterator[PurePath]:
     for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
         for name in sorted(files):
-            if "." in name and not name.startswith((".", "_")):  # mr passed over all others
-                yield (Path(parent) / name).relative_to(folder)
+            path = Path(parent) / name
+            if "." in name and not name.startswith((".", "_")) and path.is_file():
+                yield path.relative_to(folder)  # mr passed over all others
 
 
 def _of_file(
@@ -94,9 +95,8 @@ def _of_file(
     try:
         text = source.read(folder / path)
     except InvalidInput as error:
-        if path.suffix == _PYTHON and isinstance(error.__cause__, UnicodeDecodeError):
-            fault = error.__cause__
-            yield fault.object.count(b"\n", 0, fault.start) + 1, "encoding", ""
+        if path.suffix == _PYTHON:
+            yield _unread(error)
         return
     if path.suffix != _PYTHON:
         yield from () if only_mr_form else _other_language(path, text)
@@ -108,6 +108,13 @@ def _of_file(
     if not is_factory:
         yield from _of_header(path, text, handler)
     yield from _of_code(text, handler, environment, is_factory=is_factory)
+
+
+def _unread(error: InvalidInput) -> mr_reading.Found:
+    fault = error.__cause__
+    if isinstance(fault, UnicodeDecodeError):
+        return fault.object.count(b"\n", 0, fault.start) + 1, "encoding", ""
+    return 1, "refused", error.args[2]
 
 
 def _other_language(path: PurePath, text: str) -> Iterator[mr_reading.Found]:

@@ -97,17 +97,16 @@ def _division(text: _Text) -> Iterator[Found]:
             operands = [node.value]
         else:
             continue
-        if not any(map(_is_fraction, operands)):
+        parts = (one for operand in operands for one in (operand, *ast.iter_child_nodes(operand)))
+        if not any(map(_is_fraction, parts)):
             yield node.lineno, "division", ""
 
 
 def _is_fraction(node: ast.AST) -> bool:
-    """Tell whether the value is surely no whole number."""
-    return any(
-        (isinstance(inner, ast.Constant) and isinstance(inner.value, float | str))
-        or (isinstance(inner, ast.Call) and _dotted(inner.func) == "float")
-        for inner in ast.walk(node)
-    )
+    """Tell whether a value is surely no whole number, and so what is made of it."""
+    if isinstance(node, ast.Call):
+        return _dotted(node.func) == "float"
+    return isinstance(node, ast.Constant) and isinstance(node.value, float | str)
 
 
 def _lists(text: _Text) -> Iterator[Found]:
@@ -157,8 +156,8 @@ def _calls(text: _Text) -> Iterator[Found]:
 
 
 def _is_text(node: ast.AST) -> bool:
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod):
-        return _is_text(node.left)
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod):
+        node = node.left
     if isinstance(node, ast.Call):
         return _last(node.func) in _TEXTS
     is_constant = isinstance(node, ast.Constant) and isinstance(node.value, str)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,12 @@ def test_warnings_are_about_handlers_of_mr_that_can_be_stored(tmp_path: Path) ->
     put(tmp_path, "Bad.py", GOOD + "print 1\n")
     put(tmp_path, "tool.sh", "echo")
     assert [one.file for one in check(tmp_path, only_mr_form=True)] == ["old.py"]
+
+
+def test_what_is_no_file_is_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.py")
+    (tmp_path / "b.py").symlink_to("nowhere")
+    assert check(tmp_path) == []
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ FOUND = {
 }
 #: Code that looks like it, and is none.
 LEFT_ALONE = [
-    *("x = 1.0 / 2", "x = float(a) / b", "root / 'name'", "x = 7 // 2"),
+    *("x = y * 1.0 / 2", "x = 1.0 / 2", "x = float(a) / b", "root / 'name'", "x = 7 // 2"),
     "from __future__ import division\nx = 7 / 2",
     *("list(d.keys())[0]", "for k in d.keys(): pass", "len(d.keys())", "range(3)[0]"),
     "x = list(zip(a, b))\nx[0]",
@@ -103,6 +103,13 @@ def test_a_factory_is_read_for_what_it_was_given() -> None:
     module = ast.parse("handler.cast_arguments\nworkflow.description\nos.environ['A']\n")
     found = [(line, rule) for line, rule, _ in read(module, is_factory=True)]
     assert found == [(1, "factory"), (2, "factory")]
+
+
+@pytest.mark.parametrize(
+    "code", ["hashlib.sha1(" + "a + " * 900 + "b)", "x = 1.0 / " + "y * " * 900 + "z"]
+)
+def test_long_expressions_are_read(code: str) -> None:
+    assert read(ast.parse(code)) == []
 
 
 def test_lines_are_in_order_and_told_once() -> None:
