@@ -72,6 +72,22 @@ def check(
     return sorted(found, key=lambda finding: (finding.file, finding.line))
 
 
+def of_handler(
+    path: PurePath, handler: model.Handler, environment: Collection[str] = ()
+) -> list[Finding]:
+    """Return what a handler needs if it is in the form of mr, as ``check`` does.
+
+    Args:
+        path: Its file, for people.
+        handler: The handler, which has been checked.
+        environment: Environment variables that author code may see.
+    """
+    if not is_mr_form(handler.source_type, handler.handler_type, handler.argument_spec):
+        return []
+    found = _of_code(handler.source_code, None, environment, is_factory=False)
+    return [_finding(path, *one) for one in found]
+
+
 def _finding(path: PurePath, line: int, rule: str, write: str) -> Finding:
     return Finding(str(path), line, rule, RULES[rule].what, write or RULES[rule].write)
 

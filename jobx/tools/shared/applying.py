@@ -11,7 +11,7 @@ from typing import Final
 from jobx import meanings
 from jobx.actors.egress.writers import registry
 from jobx.errors import InvalidInput, JobxError, NotFound
-from jobx.handlers.authoring import workflow_folder
+from jobx.handlers.authoring import mr_check, workflow_folder
 from jobx.handlers.authoring.workflow_folder import Found
 from jobx.kv.entities.applying import Change, apply_workflow
 from jobx.kv.entities.entities import WorkflowSnapshot
@@ -61,6 +61,7 @@ def apply_folder(
         if not simulate:
             changes = _apply(store, report, prune, len(changes))
         report.say(changes, _open_requests(store, found.workflow, changes))
+    _warn(call, found, changes)
     has_changes = any(one.action != "kept" for one in changes)
     return TO_DO if simulate and has_changes else meanings.OK
 
@@ -160,6 +161,15 @@ def _tried(call: Call, found: Found, changes: Sequence[Change]) -> list[InvalidI
                 file = found.files[handler.handler_name]
                 faults.append(InvalidInput(f"{file}: {where}", value, reason))
     return faults
+
+
+def _warn(call: Call, found: Found, changes: Sequence[Change]) -> None:
+    """Tell what handlers that were written for mr do otherwise here."""
+    environment = call.settings.executors.environment
+    for one in changes:
+        if isinstance(one.after, Handler) and one.name in found.files:
+            for finding in mr_check.of_handler(found.files[one.name], one.after, environment):
+                render.complain(str(finding))
 
 
 def _open_requests(store: Store, wanted: WorkflowSnapshot, changes: Sequence[Change]) -> list[str]:

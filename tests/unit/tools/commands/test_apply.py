@@ -193,3 +193,12 @@ def test_folder_that_is_missing_is_named(
 ) -> None:
     result = jobx(*words)
     assert (result.exit_code, line in result.stderr) == (code, True)
+
+
+def test_apply_warns_of_what_a_handler_of_mr_does_otherwise(jobx: Jobx, flow: Path) -> None:
+    of_mr = "handler_type: mapper\nargument_spec:\n- {name: arguments, type: list}\n"
+    change(flow / "handlers" / "m.py", "handler_type: mapper\n", of_mr)
+    change(flow / "handlers" / "m.py", "yield 1, 1", "yield 1, 3 / 2")
+    result = jobx("apply", str(flow))
+    assert result.exit_code == meanings.OK
+    assert result.stderr.startswith("jobx: handlers/m.py:9: `/` of two whole numbers gave")
