@@ -133,7 +133,11 @@ def _create_request(given: Words) -> list[Words]:
 
 
 def _clean_up(given: Words) -> list[Words]:
-    words = [*chain.from_iterable(_new(word, {"-s": "--simulate"}) for word in given)]
+    words = [
+        *chain.from_iterable(
+            _new(word, {"-s": "--simulate", "--simulate": "--simulate"}) for word in given
+        )
+    ]
     names, _ = _parted(words, "request", "cleanup")
     if len(names) == 1:  # the command would remove all that have ended
         raise click.UsageError(f"needs a request's id; all: jobx request cleanup {names[0]}")

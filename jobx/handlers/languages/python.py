@@ -90,7 +90,7 @@ class Python:
             exec(code, vars(module))  # noqa: S102 - this is what an executor is for
             defined: Any = vars(module)[HANDLER]
         run = _giving(defined, outline, handler_type)
-        if is_of_mr and outline.definition is None:
+        if is_of_mr and _takes_a_list(outline, handler_type):
             run = mr_form.listed(run, handler_type)
         elif handler_type == "mapper":
             run = _mapper(run, outline.definition, checked, () if is_of_mr else spec)
@@ -98,6 +98,13 @@ class Python:
             run = _over_keys(run) if checked.per_key else _over_results(run)
         per_key = checked.per_key or handler.get("per_key", False)
         return Loaded(name, per_key, run, in_any_order=checked.per_key, is_self_contained=is_alone)
+
+
+def _takes_a_list(outline: Outline, handler_type: str) -> bool:
+    """Tell whether a handler of mr is given its input as a list, which is in memory as a whole."""
+    if outline.definition is not None:
+        return False
+    return handler_type == "mapper" or not python_mr.is_only_iterated(outline.module, "results")
 
 
 def _checked(outline: Outline, handler_type: str) -> Checked:

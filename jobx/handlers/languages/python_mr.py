@@ -13,6 +13,15 @@ METHODS: Final[Mapping[str, str]] = {
 }
 
 
+def is_only_iterated(module: ast.Module, name: str) -> bool:
+    """Tell whether a module does nothing with a name but iterate over it."""
+    nodes = list(ast.walk(module))
+    loops = (node.iter for node in nodes if isinstance(node, ast.For | ast.comprehension))
+    iterated = {id(node) for node in loops}
+    named = (node for node in nodes if isinstance(node, ast.Name) and node.id == name)
+    return all(id(node) in iterated for node in named)
+
+
 def rename(module: ast.Module) -> None:
     """Give the methods of dictionaries in a syntax tree the names that they have now.
 

@@ -75,6 +75,11 @@ def test_every_script_is_installed() -> None:
         ),
         ("mr_kv_handler_store -sf w p", "handler sync --simulate --force w p"),
         ("mr_kv_request_cleanup w r -s", "request cleanup w r --simulate"),
+        ("mr_kv_request_cleanup w r --sim", "request cleanup w r --simulate"),
+        (
+            "mr_kv_step_update_handlers w reducer a b --sim",
+            "step update-handlers w reducer a b --simulate",
+        ),
         ("mr_draw_invocation_graph --data d w r", "request graph --data d w r -o request-r.dot"),
         ("mr_get_invocation_flat_list w r", "request trace w r"),
         ("mr_get_invocation_graph w r", "request trace --detail w r"),
