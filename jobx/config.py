@@ -14,18 +14,48 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+#: Most of what is counted, and of what is measured in bytes: more is as good as no limit.
+MOST: Final = 1_000_000_000
+MOST_BYTES: Final = 1 << 50
+Count = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
+CountOrNone = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+Bytes = Annotated[int, msgspec.Meta(ge=1, le=MOST_BYTES)]
+BytesOrNone = Annotated[int, msgspec.Meta(ge=0, le=MOST_BYTES)]
 #: Seconds, at most a year: more is as good as no limit, and timers take no infinity.
 PositiveFloat = Annotated[float, msgspec.Meta(gt=0, le=31_536_000)]
-#: A name or an address, without a port.
-HostName = Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?)$")]
-#: A name in the cluster.
-NodeId = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
-#: Keys of Standard Webhooks, ``whsec_`` and base64, or any other text without blanks.
+HostName = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^([A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?)$",
+        description="a name or an address, without a port",
+    ),
+]
+#: A name in the cluster, of a workflow, or of a capability.
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$",
+        description="1 to 63 of a-z 0-9 _ . -, beginning with a letter or digit",
+    ),
+]
+VariableName = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z_]\w*$", description="a name of a variable")
+]
+HeaderName = Annotated[
+    str, msgspec.Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]*$", description="a name of a header")
+]
+WholePath = Annotated[
+    str, msgspec.Meta(pattern=r"^/", description="a whole path, which begins with /")
+]
+MailAddress = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^([^\s,<>]+|[^,<>\r\n]*<[^\s,<>]+>)$", description="an address of mail"),
+]
 SigningKeys = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^((whsec_([A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2,4}={0,2}|(?!whsec_)\S+)( +|$))*$"
+        pattern=r"^((whsec_([A-Za-z0-9+/]{4})*[A-Za-z0-9+/]{2,4}={0,2}|(?!whsec_)\S+)( +|$))*$",
+        description="keys of Standard Webhooks (whsec_ and base64), or other texts without blanks",
     ),
 ]
 Level = Literal["debug", "info", "warning", "error", "critical"]
@@ -60,13 +90,13 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     """The node and the place of its state."""
 
     #: Name of the node in its cluster.
-    id: NodeId = "local"
+    id: Name = "local"
     #: Folder of the store, the blobs, the gateway's socket and the lock.
     data_dir: str = "jobx-data"
     #: Executor processes; 0 means one for each processor.
     executors: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0
     #: Capabilities that this node offers.
-    capabilities: tuple[str, ...] = ("general",)
+    capabilities: tuple[Name, ...] = ("general",)
     #: It takes and coordinates requests, and other nodes run their handlers.
     front_end: bool = False
     #: How long a stopping node waits for running work.
@@ -77,7 +107,7 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     #: Log file; empty: the log goes to stderr.
     log_path: str = ""
     #: Workflows whose jobs this node runs; none: all in its store.
-    workflows: tuple[str, ...] = ()
+    workflows: tuple[Name, ...] = ()
 
 
 class StoreSettings(Section, frozen=True, kw_only=True):
@@ -98,14 +128,14 @@ class StoreSettings(Section, frozen=True, kw_only=True):
     timeout_s: PositiveFloat = 2.5
     #: Writes of one transaction: what etcd's servers have as ``--max-txn-ops``. Units of the node
     #: itself have up to 100.
-    max_writes: Annotated[int, msgspec.Meta(ge=128)] = 128
+    max_writes: Annotated[int, msgspec.Meta(ge=128, le=1_000_000)] = 128
 
 
 class ClusterSettings(Section, frozen=True, kw_only=True):
     """The cluster that the node belongs to."""
 
     #: Name of the cluster; the names of its queues begin with it.
-    name: NodeId = "jobx"
+    name: Name = "jobx"
     #: Secret of the cluster, the same for all nodes: at least 32 characters.
     key: str = ""
     #: File with the secret, in place of ``key``; others may not read it.
@@ -141,11 +171,11 @@ class HttpSettings(Section, frozen=True, kw_only=True):
     #: Largest request body, before and after decompression.
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1, le=60 << 20)] = 8 << 20
     #: Items (lists, maps and their members) in one request body.
-    max_items: PositiveInt = 250_000
+    max_items: Count = 250_000
     #: Bytes of all bodies in one web worker together.
-    bodies_bytes: PositiveInt = 256 << 20
+    bodies_bytes: Bytes = 256 << 20
     #: Bytes of all large answers in flight in one web worker together.
-    answers_bytes: PositiveInt = 256 << 20
+    answers_bytes: Bytes = 256 << 20
     #: A client that has read almost nothing of its answer for this long is disconnected.
     stall_s: PositiveFloat = 60.0
     #: Time limit for the arrival of a head.
@@ -153,27 +183,27 @@ class HttpSettings(Section, frozen=True, kw_only=True):
     #: Time limit for the arrival of a body.
     body_s: PositiveFloat = 60.0
     #: Open connections of one web worker, if it may open so many files.
-    max_connections: PositiveInt = 10_000
+    max_connections: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
     #: Deepest nesting of a JSON body.
     max_depth: Annotated[int, msgspec.Meta(ge=2, le=64)] = 32
     #: Longest wait of a blocking request; after it the client gets 202 and a location.
     max_wait_s: PositiveFloat = 300.0
     #: A result with more pairs is streamed instead of being sent as one JSON document.
-    max_inline_pairs: PositiveInt = 100_000
+    max_inline_pairs: Count = 100_000
     #: Largest page of a listing.
-    max_page: PositiveInt = 1000
+    max_page: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1000
     #: Header in which a proxy on this machine names its client; empty: none is trusted.
-    forwarded_header: str = "X-Forwarded-For"
+    forwarded_header: HeaderName = "X-Forwarded-For"
 
 
 class RequestSettings(Section, frozen=True, kw_only=True):
     """Limits and policies of requests."""
 
     #: Open requests; further ones get 503.
-    max_open: PositiveInt = 10_000
+    max_open: Count = 10_000
     #: Bytes of open requests in the node's memory; further requests get 503. 0 means an eighth
     #: of the memory that the node may have.
-    max_open_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_open_bytes: BytesOrNone = 0
     #: A request fails after so many deaths of the node in a row in which it ran without progress.
     node_deaths: Annotated[int, msgspec.Meta(ge=2, le=100)] = 5
     #: Time limit of a request.
@@ -185,37 +215,37 @@ class RequestSettings(Section, frozen=True, kw_only=True):
     #: How long a finished request and its blobs are kept.
     retention_s: PositiveFloat = 86_400.0
     #: Open children of one mapper.
-    window: PositiveInt = 4000
+    window: Count = 4000
     #: Invocations of one request in all; 0 means no limit.
-    max_invocations: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_invocations: CountOrNone = 0
     #: How deep mappers may map on.
-    max_tree_depth: PositiveInt = 1000
+    max_tree_depth: Count = 1000
 
 
 class ExecutorSettings(Section, frozen=True, kw_only=True):
     """Executors, the processes that run author code."""
 
     #: Address space of an executor; 0 means no limit.
-    memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 4 << 30
+    memory_bytes: BytesOrNone = 4 << 30
     #: Pairs that one invocation may hold before it spills to disk, by estimated size.
-    spill_bytes: PositiveInt = 64 << 20
+    spill_bytes: Bytes = 64 << 20
     #: An executor is replaced after this many invocations …
-    recycle_invocations: PositiveInt = 1_000_000
+    recycle_invocations: Count = 1_000_000
     #: … or when its resident memory has grown by this much.
-    recycle_growth_bytes: PositiveInt = 256 << 20
+    recycle_growth_bytes: Bytes = 256 << 20
     #: Captured output of one invocation that is kept.
-    output_bytes: PositiveInt = 64 << 10
+    output_bytes: Bytes = 64 << 10
     #: Largest value that travels inside a frame and an event; larger ones become blobs. 0: what
     #: fits the store, 64 KiB for SQLite and 16 KiB for etcd.
-    inline_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    inline_bytes: Annotated[int, msgspec.Meta(ge=0, le=16 << 20)] = 0
     #: Folders whose programs may run handlers of the languages executable and shell.
-    programs: tuple[str, ...] = ("/bin", "/usr/bin", "/usr/local/bin")
+    programs: tuple[WholePath, ...] = ("/bin", "/usr/bin", "/usr/local/bin")
     #: Fuel of one invocation of a WebAssembly module; an instruction uses about one.
-    wasm_fuel: PositiveInt = 100_000_000_000
+    wasm_fuel: Annotated[int, msgspec.Meta(ge=1, le=1 << 62)] = 100_000_000_000
     #: Memory of a WebAssembly module.
-    wasm_memory_bytes: PositiveInt = 256 << 20
+    wasm_memory_bytes: Annotated[int, msgspec.Meta(ge=1 << 16, le=4 << 30)] = 256 << 20
     #: Environment variables that author code may see.
-    environment: tuple[str, ...] = ("PATH", "LANG", "LC_ALL", "TZ")
+    environment: tuple[VariableName, ...] = ("PATH", "LANG", "LC_ALL", "TZ")
 
 
 class OutboundSettings(Section, frozen=True, kw_only=True):
@@ -248,7 +278,7 @@ class NotifySettings(Section, frozen=True, kw_only=True):
     #: A channel does not send notifications below its level.
     log_level: Level = "info"
     #: Receivers of mail; none: no mail.
-    email_to: tuple[str, ...] = ()
+    email_to: tuple[MailAddress, ...] = ()
     email_level: Level = "error"
     email_subject: str = "[JobX] $level: $subject"
     #: URL to which notifications are posted; empty: none.
@@ -281,11 +311,11 @@ class ResultSettings(Section, frozen=True, kw_only=True):
     #: Write a folder with a file for each key instead of one file.
     file_per_key: bool = False
     #: Receivers of the writer ``email``.
-    email_to: tuple[str, ...] = ()
+    email_to: tuple[MailAddress, ...] = ()
     email_subject: str = "Result of $workflow/$job"
     email_body: str = "Request $request_id of $workflow/$job has $pairs pairs; they are attached.\n"
     #: Largest result, as JSON, that is mailed.
-    email_max_bytes: PositiveInt = 10 << 20
+    email_max_bytes: Bytes = 10 << 20
     #: URL of the writer ``http``.
     http_url: str = ""
     #: Keys that sign its posts, separated by blanks; empty: no signature.
@@ -318,7 +348,7 @@ class FilesSettings(PlaceSettings, frozen=True, kw_only=True):
     """The shared file system ``FS`` of author code; without a place ``FS`` is None."""
 
     #: Bytes of all files of one workflow together; 0 means no limit.
-    quota_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    quota_bytes: BytesOrNone = 0
     #: Unfinished files are removed after this.
     temp_age_s: PositiveFloat = 86_400.0
 
@@ -332,8 +362,13 @@ class BlobSettings(PlaceSettings, frozen=True, kw_only=True):
 
 
 #: A module and a name in it.
-DottedPath = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
-SecretSource = Annotated[str, msgspec.Meta(pattern=r"^(env:[A-Za-z_]\w*|file:.+)$")]
+DottedPath = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="package.module:name")
+]
+SecretSource = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^(env:[A-Za-z_]\w*|file:.+)$", description="env:VARIABLE or file:/path"),
+]
 
 
 class ScopeSettings(Section, frozen=True, kw_only=True):

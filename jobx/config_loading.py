@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from jobx import mr_variables
+from jobx import mr_variables, refusals, setting_types
 from jobx.config import ENV_PREFIX, OTHER_VARIABLES, Section, Settings, is_secret
 from jobx.errors import ConfigError, quote
 
@@ -37,22 +37,34 @@ def load(
 
     Raises:
         ConfigError: The file cannot be read, or a setting is unknown or wrong.
+        SettingsRefused: Several are.
     """
-    if path is None and environ.get("JOBX_CONFIG"):
-        path = Path(environ["JOBX_CONFIG"])
+    path = file_of(path, environ)
     tree: dict[str, dict[str, Any]] = _read(path) if path else {}
-    for section, name, text in _variables(environ):
-        tree.setdefault(section, {})[name] = _parse(section, name, text)
+    wrong: list[ConfigError] = []
+    for section, name, _, text in variables(environ):
+        with refusals.collect(wrong):
+            tree.setdefault(section, {})[name] = _parse(section, name, text)
     for dotted, value in (flags or {}).items():
         if value is not None:
             section, _, name = dotted.partition(".")
             tree.setdefault(section, {})[name] = value
-    settings = _convert(tree)
-    _refuse_unknown(environ, settings)
+    settings = _convert(tree, wrong)
+    _refuse_unknown(environ, settings, wrong)
+    refusals.refuse(wrong)
     return settings
 
 
-def _refuse_unknown(environ: Mapping[str, str], settings: Settings) -> None:
+def file_of(path: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Return the file of settings: the given one, that of ``JOBX_CONFIG``, or None."""
+    if path is None and environ.get("JOBX_CONFIG"):
+        return Path(environ["JOBX_CONFIG"])
+    return path
+
+
+def _refuse_unknown(
+    environ: Mapping[str, str], settings: Settings, wrong: list[ConfigError]
+) -> None:
     """Refuse unknown ``JOBX_*`` variables: most are misspelled settings."""
     named = {source.removeprefix("env:") for source in settings.scope.secrets.values()}
     others = OTHER_VARIABLES | named | set(settings.executors.environment)
@@ -61,9 +73,16 @@ def _refuse_unknown(environ: Mapping[str, str], settings: Settings) -> None:
         for section in settings.__struct_fields__
         for name in getattr(settings, section).__struct_fields__
     }
-    for variable in sorted(environ):
-        if variable.startswith(ENV_PREFIX) and variable not in known | others:
-            raise ConfigError(variable, "a variable", _unknown(variable, known))
+    of_sections = {
+        variable for _, _, variable, _ in variables(environ)
+    }  # they were refused as such
+    wrong += [
+        ConfigError(variable, "a variable", _unknown(variable, known))
+        for variable in sorted(environ)
+        if variable.startswith(ENV_PREFIX)
+        and variable not in known | others
+        and variable not in of_sections
+    ]
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
@@ -99,16 +118,17 @@ def _tree(text: str) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
-def _variables(environ: Mapping[str, str]) -> list[tuple[str, str, str]]:
+def variables(environ: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
+    """Return section, name, variable and text of each setting in an environment, in their order."""
     sections = {part.upper(): part for part in Settings.__struct_fields__}
     found = []
     for setting, text in mr_variables.settings(environ):
         section, _, name = setting.partition(".")
-        found.append((section, name, text))
+        found.append((section, name, "a variable of mr", text))
     for variable, text in sorted(environ.items()):
         head, _, name = variable.removeprefix(ENV_PREFIX).partition("_")
         if variable.startswith(ENV_PREFIX) and head in sections and name:
-            found.append((sections[head], name.lower(), text))
+            found.append((sections[head], name.lower(), variable, text))
     return found
 
 
@@ -127,18 +147,21 @@ def _parse_table(section: str, name: str, text: str) -> object:
         raise ConfigError(f"{section}.{name}", _shown(name, text), "must be JSON") from error
 
 
-def _convert(tree: Mapping[str, dict[str, Any]]) -> Settings:
+def _convert(tree: Mapping[str, dict[str, Any]], wrong: list[ConfigError]) -> Settings:
     parts: dict[str, Any] = {}
     kinds = typing.get_type_hints(Settings)
     for section, fields in tree.items():
-        if section not in kinds:
+        if section in kinds:
+            parts[section] = _convert_section(section, kinds[section], fields, wrong)
+        else:
             known = ", ".join(Settings.__struct_fields__)
-            raise ConfigError(section, "a section", f"unknown; the sections are {known}")
-        parts[section] = _convert_section(section, kinds[section], fields)
+            wrong.append(ConfigError(section, "a section", f"unknown; the sections are {known}"))
     return Settings(**parts)
 
 
-def _convert_section(section: str, kind: type[Section], fields: Mapping[str, Any]) -> Section:
+def _convert_section(
+    section: str, kind: type[Section], fields: Mapping[str, Any], wrong: list[ConfigError]
+) -> Section:
     hints = typing.get_type_hints(kind, include_extras=True)
     checked = {}
     for name, value in fields.items():
@@ -147,11 +170,14 @@ def _convert_section(section: str, kind: type[Section], fields: Mapping[str, Any
             known = ", ".join(kind.__struct_fields__)
             near = difflib.get_close_matches(name, hints, 1)
             meant = f"is it {near[0]}? " if near else ""
-            raise ConfigError(setting, quote(value), f"unknown; {meant}[{section}] knows {known}")
+            reason = f"unknown; {meant}[{section}] knows {known}"
+            wrong.append(ConfigError(setting, quote(value), reason))
+            continue
         try:
             checked[name] = msgspec.convert(value, hints[name], strict=not isinstance(value, str))
-        except msgspec.ValidationError as error:
-            raise ConfigError(setting, _shown(name, value), str(error)) from error
+        except (msgspec.ValidationError, OverflowError):
+            reason = f"must be {setting_types.described(hints[name])}"
+            wrong.append(ConfigError(setting, _shown(name, value), reason))
     return kind(**checked)
 
 

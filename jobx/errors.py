@@ -7,9 +7,11 @@
     │  ├─ UnsupportedMedia     a media type that is not supported
     │  ├─ KeyReused            an Idempotency-Key came back with another body
     │  ├─ ArgumentsRefused     a job does not take these arguments
+    │  ├─ ExpectationFailed    a client expects what cannot be done
     │  ├─ ForeignOrigin        a browser sends a request for a page of another origin
     │  ├─ WrongHost            a client addresses another server
     │  └─ BodyTooSlow          a body did not arrive in time
+    ├─ SettingsRefused         several settings are wrong
     ├─ NotFound                a named thing does not exist
     ├─ AlreadyExists           a named thing exists
     ├─ InUse                   a named thing is referred to, or still working
@@ -105,6 +107,10 @@ class ConfigError(InvalidInput, code="config", template="setting {0}: {2} (got {
     """A setting is wrong. Args: setting, value (as text), reason."""
 
 
+class SettingsRefused(_One, JobxError, code="settings"):
+    """Several settings are wrong. Args: a line for each, as ``ConfigError`` has it."""
+
+
 class TooLarge(InvalidInput, code="too-large"):
     """A size limit was passed. Args: where, value (as text), reason."""
 
@@ -119,6 +125,10 @@ class KeyReused(InvalidInput, code="key-reused"):
 
 class ArgumentsRefused(InvalidInput, code="arguments"):
     """A job does not take these arguments. Args: job, value (as text), reason."""
+
+
+class ExpectationFailed(InvalidInput, code="expectation-failed"):
+    """What a client expects cannot be done. Args: where, value (as text), reason."""
 
 
 class ForeignOrigin(InvalidInput, code="foreign-origin"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import logging
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
@@ -11,11 +12,20 @@ from jobx import printable
 from jobx.config import NodeSettings
 from jobx.errors import ConfigError
 
-_FORM: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_FORM: Final = "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"
 
 
 class Formatter(logging.Formatter):
-    """Formats each message as one line, whatever foreign text it quotes; then the traceback."""
+    """Formats each message as one line, whatever foreign text it quotes; then the traceback.
+
+    The time is that of this machine, with its distance from UTC.
+    """
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - its name in logging
+        """Return the time of a message."""
+        del datefmt
+        at = datetime.datetime.fromtimestamp(record.created).astimezone()
+        return at.isoformat(" ", "milliseconds")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - its name in logging
         """Return the line."""
@@ -27,7 +37,7 @@ class Formatter(logging.Formatter):
 
 
 def start(settings: NodeSettings) -> None:
-    """Start the log of this process, with the settings.
+    """Start the log of this process, with the settings; a second start does nothing.
 
     Raises:
         ConfigError: Its file cannot be written.
@@ -39,6 +49,7 @@ def write_to(handler: logging.Handler, level: str) -> None:
     """Send the log of this process to a handler, from a level on."""
     handler.setFormatter(Formatter(_FORM))
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.captureWarnings(capture=True)
 
 
 def _handler(path: str) -> logging.Handler:

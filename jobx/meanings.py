@@ -51,6 +51,9 @@ _ROWS: Final[dict[type[JobxError], tuple[Happened, Fault, Again, int, str, int]]
     errors.ConfigError: (
         "nothing", "operator", "mended", 500, "JobX is set up wrong", INVALID,
     ),
+    errors.SettingsRefused: (
+        "nothing", "operator", "mended", 500, "JobX is set up wrong", INVALID,
+    ),
     errors.TooLarge: (
         "nothing", "caller", "changed", 413, "The request is too large", INVALID,
     ),
@@ -63,6 +66,9 @@ _ROWS: Final[dict[type[JobxError], tuple[Happened, Fault, Again, int, str, int]]
     ),
     errors.ArgumentsRefused: (
         "nothing", "caller", "changed", 422, "The job does not take these arguments", INVALID,
+    ),
+    errors.ExpectationFailed: (
+        "nothing", "caller", "changed", 417, "What is expected cannot be done", INVALID,
     ),
     errors.ForeignOrigin: (
         "nothing", "caller", "never", 403, "It is not for pages of other origins", INVALID,

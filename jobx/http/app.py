@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
+import falcon
 import falcon.asgi
 import msgspec
 from falcon.asgi import Request, Response
 
 from jobx.config import HttpSettings
+from jobx.errors import quote
 from jobx.handlers.pairs.root_input import RootInputs
 from jobx.http import errors
 from jobx.http.node.client import NodePort
 from jobx.http.openapi.document import document
+from jobx.http.openapi.nearest import nearest
 from jobx.http.openapi.operations import Operation, operations
 from jobx.http.reading import headers
 from jobx.http.resources.site import Responder, Site
-from jobx.http.writing import held
+from jobx.http.writing import encoding, held
 
 App = falcon.asgi.App[Request, Response]
 
@@ -30,7 +34,7 @@ def create_app(node: NodePort, settings: HttpSettings, inputs: RootInputs | None
         settings: The limits.
         inputs: Where large arguments are stored; without it they go to the node as they are.
     """
-    site = Site(node, settings, inputs, msgspec.json.encode(document()))
+    site = Site(node, settings, inputs, msgspec.json.encode(document(settings)))
     resources: dict[str, dict[str, Responder]] = {}
     for operation in operations():
         methods = resources.setdefault(operation.path, {})
@@ -40,8 +44,44 @@ def create_app(node: NodePort, settings: HttpSettings, inputs: RootInputs | None
     app: App = falcon.asgi.App()
     errors.install(app)
     for path, methods in resources.items():
+        methods["on_options"] = _options(methods)
         app.add_route(path, SimpleNamespace(**methods))
+    app.add_error_handler(falcon.HTTPRouteNotFound, _nowhere(list(resources)))
+    app.add_error_handler(falcon.HTTPMethodNotAllowed, _on_wrong_method)
     return app
+
+
+def _options(methods: Iterable[str]) -> Any:
+    """Return what answers OPTIONS: 204, and Allow with the methods of an address."""
+    allowed = ", ".join([*(name.removeprefix("on_").upper() for name in methods), "OPTIONS"])
+
+    async def on_options(_: Request, resp: Response, **__: Any) -> None:
+        resp.set_header("Allow", allowed)
+        resp.status = 204
+
+    return on_options
+
+
+def _nowhere(known: list[str]) -> Any:
+    """Return what answers for an address that does not exist."""
+
+    async def on_nowhere(req: Request, resp: Response, _: Any, __: dict[str, Any]) -> None:
+        near = nearest(req.path, known)
+        hint = f"; is it {near}?" if near else ""
+        detail = (
+            f"there is no address {quote(req.path)}{hint or ';'} /openapi.json lists all addresses"
+        )
+        errors.send_problem(resp, 404, "There is no such address", detail, "no-route")
+
+    return on_nowhere
+
+
+async def _on_wrong_method(req: Request, resp: Response, error: Any, _: dict[str, Any]) -> None:
+    allowed = dict(error.headers)["Allow"]
+    resp.set_header("Allow", allowed)
+    detail = f"{quote(req.path)} does not take {req.method}; it takes {allowed}"
+    title = "The address does not take this method"
+    errors.send_problem(resp, 405, title, detail, "method-not-allowed")
 
 
 def _responder(site: Site, operation: Operation) -> Responder:
@@ -51,6 +91,9 @@ def _responder(site: Site, operation: Operation) -> Responder:
     async def respond(req: Request, resp: Response, **names: Any) -> None:
         headers.check_query(req, *known)
         await answer(site, req, resp, **names)
+        if operation.has_tag:
+            encoding.tag(req, resp)
+        await encoding.compress(req, resp)
         held.settle(req, resp, must_be_given=is_change)
 
     return respond

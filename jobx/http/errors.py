@@ -29,6 +29,7 @@ MAX_HEADER_CHARS: Final = 500
 
 #: Code of a problem that Falcon finds, by status.
 _FALCON_CODES: Final = {404: "no-route", 405: "method-not-allowed", 406: "not-acceptable"}
+_FALCON_TITLES: Final = {406: "The client accepts none of the media types"}
 #: Status of a failed request, by the kind of its failure; 500 for the others.
 _FAILURE_STATUS: Final = {"timeout": 504, "capability": 503}
 #: Characters that a header value may not have: control characters, including C1.
@@ -102,8 +103,18 @@ def problem_document(status: int, title: str, detail: str, code: str, **more: An
 
 async def answer(send: Callable[[dict[str, Any]], Awaitable[None]], error: JobxError) -> None:
     """Answer an ASGI request with the problem document of an error."""
-    status, title = status_of(type(error))
-    body = problem_document(status, title, str(error), error.code)
+    await refuse(send, *status_of(type(error)), str(error), error.code)
+
+
+async def refuse(
+    send: Callable[[dict[str, Any]], Awaitable[None]],
+    status: int,
+    title: str,
+    detail: str,
+    code: str,
+) -> None:
+    """Answer an ASGI request with a problem document."""
+    body = problem_document(status, title, detail, code)
     headers = [(b"content-type", MEDIA_PROBLEM.encode()), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -178,7 +189,8 @@ async def _on_http_error(
         resp.set_header(name, value)
     status = error.status_code
     code = _FALCON_CODES.get(status, errors.InvalidInput.code)
-    send_problem(resp, status, error.title, error.description or error.title, code)
+    title = _FALCON_TITLES.get(status, error.title)
+    send_problem(resp, status, title, error.description or error.title, code)
 
 
 async def _on_fault(

@@ -12,7 +12,6 @@ from typing import Any
 # Every public name here that gunicorn knows is one of its options, including "config".
 from jobx.config_loading import load as _load
 from jobx.http.asgi import CUT_WAITS
-from jobx.logs import start as _start_log
 from jobx.system.kernel import DIE_WITH_PARENT as _DIE_WITH_PARENT
 from jobx.system.kernel import give_back_memory as _give_back_memory
 from jobx.system.kernel import prctl as _prctl
@@ -50,7 +49,8 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 umask = 0o077
 
 accesslog = None
-errorlog = _settings.node.log_path or "-"
+errorlog = None
+logger_class = "jobx.http.server_log.ServerLog"
 loglevel = _settings.node.log_level
 
 
@@ -65,7 +65,6 @@ def post_fork(_server: Any, worker: Any) -> None:
     if os.getppid() != worker.ppid:  # the server died before the tie held
         os._exit(1)
     _give_back_memory()
-    _start_log(_settings.node)
     worker.head_s = _settings.http.head_s
     worker.stall_s = _settings.http.stall_s
 

@@ -13,12 +13,14 @@ import logging
 import math
 import resource
 import struct
+import sys
 import termios
 import time
 from contextlib import suppress
+from http import HTTPMethod, HTTPStatus
 from typing import Any, Final
 
-from gunicorn.asgi.protocol import HIGH_WATER_LIMIT, ASGIProtocol
+from gunicorn.asgi.protocol import HIGH_WATER_LIMIT, ASGIProtocol, _get_cached_status_line
 from gunicorn.workers import gasgi
 
 from jobx.http.errors import MEDIA_PROBLEM, problem_document
@@ -44,7 +46,24 @@ _TITLES: Final = {
     408: ("head-too-slow", "The request took too long"),
     414: ("too-large", "The address is too long"),
     431: ("too-large", "The headers are too large"),
+    501: ("not-implemented", "It is not known here"),
     503: ("overloaded", "Try again later"),
+    505: ("not-implemented", "The version of HTTP is not known here"),
+}
+#: What the parser says, and what that means for a client.
+_DETAILS: Final = {
+    "Request line is too large": "the first line may have at most 8190 bytes; use the body",
+    "Request header field is too large": "a header may have at most 8190 bytes",
+    "Too many headers": "a request may have at most 100 headers",
+    "Invalid request line": "the first line must be METHOD /PATH HTTP/1.1",
+    "Missing colon in header": "a line of the head is no NAME: VALUE",
+}
+#: Errors of the parser that consist of the wrong word: the status, and what is allowed.
+_WORDS: Final = {
+    "InvalidRequestMethod": (501, f"methods are {', '.join(HTTPMethod)}, in capitals"),
+    "InvalidHTTPVersion": (505, "must be HTTP/1.1 or HTTP/1.0"),
+    "InvalidHeaderName": (400, "a name of a header has letters, digits and -"),
+    "UnsupportedTransferCoding": (501, "the only transfer coding is chunked"),
 }
 
 log = logging.getLogger(__name__)
@@ -259,9 +278,22 @@ class Connection(ASGIProtocol):
             self._refuse(503, "the limit of open connections is reached", [("Retry-After", "1")])
         return answer
 
-    def _send_response_start(self, *answer: Any, **options: Any) -> None:
+    def _is_websocket_upgrade(self, request: Any) -> bool:
+        """Take a handshake for the GET that it is: a server may ignore an upgrade (RFC 9110)."""
+        del request
+        return False
+
+    def _get_reason_phrase(self, status: int) -> str:
+        try:
+            return HTTPStatus(status).phrase
+        except ValueError:
+            return "Unknown"
+
+    def _send_response_start(self, status: int, headers: Any, request: Any, **options: Any) -> None:
         self._is_answering = True
-        super()._send_response_start(*answer, **options)
+        # Its own list of phrases has not all statuses, and the first call for one decides.
+        _get_cached_status_line(request.version, status, self._get_reason_phrase(status))
+        super()._send_response_start(status, headers, request, **options)
 
     def _handle_h1c_exception(self, exc: Exception) -> bool:
         """Refuse what the parser itself does not expect: a length of thousands of digits."""
@@ -277,6 +309,7 @@ class Connection(ASGIProtocol):
 
     def _send_error_response(self, status: int, message: str, extra_headers: Any = ()) -> None:
         """Answer with a problem document, as everything else is."""
+        status, message = _explained(status, message)
         code, title = _TITLES.get(status, ("internal" if status >= 500 else "invalid-input", ""))
         body = problem_document(status, title or self._get_reason_phrase(status), message, code)
         fields = [
@@ -304,3 +337,11 @@ class Connection(ASGIProtocol):
             self.transport.write_eof()
         self._resume_reading()
         self.worker.loop.call_later(_LINGER_S, self.transport.close)
+
+
+def _explained(status: int, message: str) -> tuple[int, str]:
+    """Return status and detail for what the parser refuses, while its error is handled."""
+    status, allowed = _WORDS.get(type(sys.exception()).__name__, (status, ""))
+    if allowed:
+        return status, f"{message[:80]!r} is not known here: {allowed}"
+    return status, _DETAILS.get(message, message)

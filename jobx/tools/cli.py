@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,12 +12,13 @@ import click
 
 import jobx
 from jobx import meanings, printable
-from jobx.errors import JobxError
+from jobx.tools.shared import reporting, streams
 
 #: Each is a module of this package with a command of the same name.
 COMMANDS: Final = (
     *("init", "apply", "run", "serve", "workflow", "job", "step", "handler", "cluster", "web"),
     *("request", "invocation", "notify", "fs", "actors", "node"),
+    *("config", "completion"),
 )
 _BUILD: Final = " (compiled)" if jobx.is_compiled() else ""
 
@@ -38,13 +38,34 @@ class Cli(click.Group):
         command: click.Command = getattr(module, cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the first word names.
+
+        Raises:
+            click.UsageError: There is none; it says which there are, or the most similar one.
+        """
+        name = args[0]
+        if self.get_command(ctx, name) is None and name[:1] != "-" and not ctx.resilient_parsing:
+            raise reporting.unknown_command(name, self.list_commands(ctx), ctx)
+        return super().resolve_command(ctx, args)
+
+    def make_context(self, *words: Any, **extra: Any) -> click.Context:
+        """Read the words of a call; ``--help`` writes here, and a closed reader is no error."""
+        try:
+            return super().make_context(*words, **extra)
+        except BrokenPipeError:
+            streams.leave()
+            raise click.exceptions.Exit(meanings.OK) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command to its last byte of output; a closed reader is no error."""
         try:
             code = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError:
-            _leave_the_pipe()
+            streams.leave()
             return meanings.OK
         return code
 
@@ -58,41 +79,19 @@ class Cli(click.Group):
     ) -> Any:
         """Run the command of ``args`` (default: those of the process), and exit."""
         words = list(sys.argv[1:] if args is None else args)
+        streams.prepare()
         try:
             code = super().main(words, prog_name or "jobx", complete_var, False, **extra)
+            sys.stdout.flush()  # after --help as well
+        except BrokenPipeError:
+            streams.leave()
+            code = meanings.OK
         except Exception as error:  # noqa: BLE001 - the one place where every error ends
             if "--debug" in words:
                 click.echo(printable.lines(traceback.format_exc()), err=True)
-            code = report(error)
+            code = reporting.report(error, as_json="--json" in words)
+            streams.leave()
         sys.exit(code or meanings.OK)
-
-
-def report(error: Exception) -> int:
-    """Write an error to stderr as one line; return the exit code."""
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        error.show()
-        return meanings.USAGE
-    line, code = _judge(error)
-    click.echo(f"jobx: {printable.line(' '.join(line.split()))}", err=True)
-    return code
-
-
-def _judge(error: Exception) -> tuple[str, int]:
-    if isinstance(error, JobxError):
-        return str(error), meanings.meaning_of(type(error)).exit_code
-    if isinstance(error, click.Abort):
-        return "interrupted", meanings.INTERRUPTED
-    if isinstance(error, click.ClickException):
-        return error.format_message(), meanings.USAGE
-    if isinstance(error, OSError):
-        return f"{error.filename or 'the system'}: {error.strerror or error}", meanings.INTERNAL
-    fault = f"{type(error).__name__}: {error} (--debug shows where)"
-    return f"a fault of JobX: {fault}", meanings.INTERNAL
-
-
-def _leave_the_pipe() -> None:
-    # The reader of our output has closed it; the interpreter's last flush must not complain.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,7 +11,7 @@ import pytest
 
 from jobx.config import MAX_SOCKET_PATH_BYTES, Section, Settings
 from jobx.config_loading import load
-from jobx.errors import ConfigError
+from jobx.errors import ConfigError, SettingsRefused
 
 SECTIONS = typing.get_type_hints(Settings)
 FIELDS = [
@@ -33,7 +33,8 @@ def _other(kind: Any, default: Any) -> tuple[str, Any]:
         chosen = next(one for one in typing.get_args(kind) if one != default)
         return chosen, chosen
     if typing.get_origin(kind) is tuple:
-        return "a, b", ("a", "b")
+        slash = "/" if default and default[0].startswith("/") else ""
+        return f"{slash}a, {slash}b", (f"{slash}a", f"{slash}b")
     if kind == dict[str, str]:
         return '{"a": "env:b"}', {"a": "env:b"}
     if typing.get_origin(kind) is dict:
@@ -58,6 +59,30 @@ def test_every_setting_can_be_set_by_its_variable(
     assert getattr(getattr(settings, section), name) == expected
     changed = msgspec.structs.replace(getattr(settings, section), **{name: default})
     assert msgspec.structs.replace(settings, **{section: changed}) == Settings()
+
+
+def test_every_wrong_setting_is_named_together(tmp_path: Path) -> None:
+    path = _file(tmp_path, "[node]\nexecutors = 'x'\n[nod]\n[http]\nworkers = 0\nwork = 1\n")
+
+    with pytest.raises(SettingsRefused) as raised:
+        load(path, {"JOBX_NODE_LOG_LEVEL": "loud", "JOBX_QX": "1"})
+
+    named = [line.split()[1] for line in str(raised.value).split("\n")]
+    assert named == [
+        *("node.executors:", "node.log_level:", "nod:", "http.workers:", "http.work:", "JOBX_QX:")
+    ]
+
+
+NUMBERS = [field for field in FIELDS if field[2] in (int, float)]
+
+
+@pytest.mark.parametrize(
+    ("section", "name"), [field[:2] for field in NUMBERS], ids=[f"{f[0]}.{f[1]}" for f in NUMBERS]
+)
+def test_every_number_has_a_least_and_a_most_and_says_so(section: str, name: str) -> None:
+    for text in ("-1", "9223372036854775808", "1e300", "inf", "nan", "many"):
+        with pytest.raises(ConfigError, match=rf"^setting {section}\.{name}: must be .*at most"):
+            load(None, {f"JOBX_{section}_{name}".upper(): text})
 
 
 def test_nothing_said_means_the_defaults() -> None:

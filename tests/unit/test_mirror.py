@@ -77,8 +77,11 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/integration/test_trial.py": (
         *("handlers/trial/*", "handlers/capture", "testing", "tools/commands/handler_trial"),
     ),
+    "tests/integration/test_wrong_things.py": (
+        *("refusals", "tools/commands/config", "tools/serving/checks", "tools/shared/reporting"),
+    ),
     "tests/integration/test_web_alone.py": ("tools/commands/web",),
-    "tests/integration/test_web_worker.py": ("http/asgi", "http/gunicorn_conf"),
+    "tests/integration/test_web_worker.py": ("http/asgi", "http/gunicorn_conf", "http/server_log"),
     "tests/simulation/test_simulation.py": ("actors/coordination/*",),
     "tests/unit/actors/bridge/test_bridge.py": ("actors/bridge/ends",),
     "tests/unit/actors/egress/test_deliverer.py": ("actors/egress/outcomes",),
@@ -96,7 +99,10 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         *("handlers/pairs/run_merger", "handlers/pairs/run_writer"),
     ),
     "tests/unit/http/door/test_door.py": ("http/reading/intake",),
-    "tests/unit/http/resources/test_admin.py": ("http/openapi/document", "http/openapi/operations"),
+    "tests/unit/http/resources/test_admin.py": (
+        *("http/openapi/document", "http/openapi/nearest", "http/openapi/operations"),
+        "http/writing/encoding",
+    ),
     "tests/unit/http/resources/test_jobs.py": ("http/resources/site",),
     "tests/unit/http/writing/test_held.py": ("http/byte_budget",),
     "tests/unit/kv/entities/test_entities.py": ("kv/entities/*", "kv/write_batch"),
@@ -106,6 +112,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/unit/kv/sqlite/test_store.py": ("kv/sqlite/errors",),
     "tests/unit/test_config.py": ("config_loading",),
     "tests/unit/tools/commands/test_apply.py": ("tools/shared/applying",),
+    "tests/unit/tools/shared/test_completion.py": ("tools/commands/completion",),
     "tests/unit/tools/commands/test_run.py": ("tools/shared/parsing",),
     "tests/unit/tools/serving/test_watchdog.py": ("tools/serving/systemd",),
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from jobx.errors import ConfigError, InvalidInput
+from jobx.errors import ConfigError, InvalidInput, quote
 
 _PORTS: Final = {"http": 80, "https": 443}
 _HOST: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.(?!-)[a-z0-9_-]{1,63})*")
@@ -105,11 +105,12 @@ def network_of(text: str) -> Network:
     try:
         return ipaddress.ip_network(text)
     except ValueError as error:
-        raise ConfigError("outbound.networks", repr(text), str(error)) from error
+        reason = f"must be a network such as 10.0.0.0/8: {error}"
+        raise ConfigError("outbound.networks", repr(text), reason) from error
 
 
-def trusted(url: str) -> Url | None:
-    """Return a parsed URL of the settings, None for an empty one.
+def trusted(url: str, setting: str = "URL") -> Url | None:
+    """Return a parsed URL of a setting, None for an empty one.
 
     Raises:
         ConfigError: As ``parse`` raises InvalidInput.
@@ -117,7 +118,8 @@ def trusted(url: str) -> Url | None:
     try:
         return parse("URL in settings", url) if url else None
     except InvalidInput as error:
-        raise ConfigError("URL", error.args[1], error.args[2]) from error
+        shown = quote(url.partition("?")[0])  # what follows may be secret
+        raise ConfigError(setting, shown, error.args[2]) from error
 
 
 def is_public(address: IpAddress) -> bool:

@@ -74,7 +74,9 @@ def _choose(settings: PlaceSettings, section: str = "files") -> tuple[_Kind, Spl
     setting, url = f"{section}.url", urlsplit(settings.location)
     kind = _KINDS.get(url.scheme)
     if kind is None:
-        raise ConfigError(setting, repr(url.scheme), f"a scheme is one of {', '.join(_KINDS)}")
+        known = ", ".join(f"{scheme}:" for scheme in _KINDS)
+        shown = repr(url.scheme or settings.location[:80])
+        raise ConfigError(setting, shown, f"must be a URL that begins with one of {known}")
     shown = f"{url.scheme} URL"
     if url.password is not None or url.query or url.fragment:
         raise ConfigError(setting, shown, "holds no password, query or fragment: use options")

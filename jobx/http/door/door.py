@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from http import HTTPMethod
+from typing import Any, Final
 
 from jobx.config import HttpSettings
 from jobx.errors import JobxError, TooLarge
@@ -15,6 +16,8 @@ from jobx.http.writing import held
 
 AsgiScope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+#: Methods that HTTP has; others are not known here.
+_METHODS: Final = tuple(HTTPMethod)
 Application = Callable[[AsgiScope, AsgiReceive, Send], Awaitable[None]]
 
 
@@ -39,7 +42,13 @@ class Door:
         if scope["type"] != "http":
             await self._pass_lifespan(scope, receive, send)
             return
+        if scope["method"] not in _METHODS:
+            known = f"methods are {', '.join(_METHODS)}"
+            detail = f"the method {scope['method'][:80]!r} is not known here: {known}"
+            await errors.refuse(send, 501, "It is not known here", detail, "not-implemented")
+            return
         try:
+            scope = origins.from_absolute(scope)
             has_body = self._admit(scope)
         except JobxError as error:
             await errors.answer(send, error)
@@ -72,6 +81,7 @@ class Door:
         if host is not None:
             self._hosts.check(host, server[0] if server else None)
         origins.check_origin(scope["method"], headers, host)
+        origins.check_expectation(headers.get(b"expect"))
         length = headers.get(b"content-length")
         if length is None:
             return b"transfer-encoding" in headers

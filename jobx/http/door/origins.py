@@ -8,11 +8,14 @@ address shows. ``Origin`` and ``Sec-Fetch-Site`` name the asking page.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
-from jobx.errors import ForeignOrigin, InvalidInput, WrongHost, quote
+from jobx.errors import ExpectationFailed, ForeignOrigin, InvalidInput, WrongHost, quote
 
+_ABSOLUTE: Final = re.compile(r"(?i)https?://([^/?#@]+)")
+_ABSOLUTE_BYTES: Final = re.compile(rb"(?i)\Ahttps?://[^/?#@]+")
 #: Header names and values of ASGI; names are in lower case.
 Headers = Mapping[bytes, bytes]
 
@@ -74,6 +77,44 @@ def check_origin(method: str, headers: Headers, host: bytes | None) -> None:
     origin = headers.get(b"origin")
     if origin is not None and not _is_same(origin.lower(), host):
         raise ForeignOrigin("header Origin", quote(origin.decode("latin-1")), _ELSEWHERE)
+
+
+def from_absolute(scope: dict[str, Any]) -> dict[str, Any]:
+    """Return the scope of a request whose target may be a whole URL (RFC 9112, 3.2.2).
+
+    The host of such a URL takes the place of the header.
+
+    Raises:
+        InvalidInput: It is no URL of HTTP.
+    """
+    path: str = scope.get("path", "/")
+    if path.startswith("/"):
+        return scope
+    if path == "*":  # what the server itself can do
+        return {**scope, "path": "/"}
+    found = _ABSOLUTE.match(path)
+    if found is None:
+        raise InvalidInput("target", quote(path), "must be /PATH or http://HOST/PATH")
+    raw = _ABSOLUTE_BYTES.sub(b"", scope.get("raw_path") or b"", count=1) or b"/"
+    headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    host = (b"host", found[1].encode("latin-1", "replace"))
+    return {
+        **scope,
+        "path": path[found.end() :] or "/",
+        "raw_path": raw,
+        "headers": [host, *headers],
+    }
+
+
+def check_expectation(expected: bytes | None) -> None:
+    """Check that what a client expects can be done.
+
+    Raises:
+        ExpectationFailed: It cannot.
+    """
+    if expected is not None and expected.strip().lower() != b"100-continue":
+        reason = "the only expectation that is known is 100-continue"
+        raise ExpectationFailed("header Expect", quote(expected.decode("latin-1")), reason)
 
 
 def one_host(headers: Iterable[tuple[bytes, bytes]], http_version: str) -> bytes | None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 import jobx
 from jobx import model, views
+from jobx.config import HttpSettings
 from jobx.http.errors import MEDIA_PROBLEM, Problem
 from jobx.http.openapi.operations import (
     ENTITIES,
+    PAGE,
     PICTURE,
     REF,
     TEXT,
     Operation,
     Schema,
     operations,
+    portable_pattern,
     ref,
 )
-from jobx.http.resources import graphs
+from jobx.http.resources import graphs, requests
 from jobx.http.resources.admin import Health
 from jobx.http.resources.jobs import JobBody
 from jobx.http.writing.media import MEDIA_JSON, MEDIA_MSGPACK, MEDIA_NDJSON
@@ -39,8 +42,8 @@ _PROBLEMS: Final = {
 }
 
 
-def document() -> Schema:
-    """Return the OpenAPI document as plain values."""
+def document(settings: HttpSettings) -> Schema:
+    """Return the OpenAPI document as plain values, with the limits of these settings."""
     types = [
         Problem,
         JobBody,
@@ -54,7 +57,9 @@ def document() -> Schema:
     schemas["Result"] = _RESULT
     paths: dict[str, Schema] = {}
     for operation in operations():
-        paths.setdefault(operation.path, {})[operation.method] = _described(operation)
+        described = _described(operation, settings)
+        paths.setdefault(operation.path, {})[operation.method] = described
+    schemas = _portable(schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -64,6 +69,7 @@ def document() -> Schema:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": words} for name, words in _TAGS.items()],
         "paths": paths,
         "components": {"schemas": schemas},
     }
@@ -87,6 +93,16 @@ _RESULT: Final[Schema] = {
 }
 
 
+def _portable(schema: Any) -> Any:
+    """Return a schema with patterns that mean the same in JSON Schema as in Python."""
+    if isinstance(schema, dict):
+        return {
+            key: portable_pattern(text) if key == "pattern" else _portable(text)
+            for key, text in schema.items()
+        }
+    return [_portable(one) for one in schema] if isinstance(schema, list) else schema
+
+
 def _entity_body(schema: Schema) -> Schema:
     """Return an entity's schema in which the names from the address are optional."""
     names = ("workflow_name", f"{schema['title'].lower()}_name")
@@ -94,12 +110,24 @@ def _entity_body(schema: Schema) -> Schema:
     return {**schema, "title": f"{schema['title']}Body", "required": required}
 
 
-def _described(operation: Operation) -> Schema:
+_TAGS: Final = {
+    "job": "Jobs: run them, and set them up.",
+    "request": "Requests: their state, result, trace and graph.",
+    "workflow": "Workflows, which hold jobs, steps and handlers.",
+    "step": "Steps, which bind handlers.",
+    "handler": "Handlers: code of authors.",
+    "node": "The node that answers.",
+}
+
+
+def _described(operation: Operation, settings: HttpSettings) -> Schema:
     names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
+    parameters = [_with_most(one, settings) for one in operation.parameters]
     described: Schema = {
         "summary": operation.summary,
-        "operationId": f"{operation.method}{operation.path}".translate(_ID_CHARS).strip("_"),
-        "parameters": [*map(_path_parameter, names), *operation.parameters],
+        "operationId": operation.operation_id,
+        "tags": [operation.tag],
+        "parameters": [*map(_path_parameter, names), *parameters],
         "responses": _responses(operation),
     }
     if operation.body is not None:
@@ -110,15 +138,19 @@ def _described(operation: Operation) -> Schema:
     return described
 
 
-_ID_CHARS: Final = str.maketrans({"/": "_", "{": None, "}": None, ".": "_"})
+def _with_most(parameter: Schema, settings: HttpSettings) -> Schema:
+    if parameter["schema"] is not PAGE:
+        return parameter
+    return {**parameter, "schema": {**PAGE, "maximum": settings.max_page}}
 
 
 def _path_parameter(name: str) -> Schema:
-    pattern = {"type": "string"} if name in ("request_id", "invocation_id") else _NAME
-    return {"name": name, "in": "path", "required": True, "schema": pattern}
+    pattern = {"request_id": requests.ID_PATTERN, "invocation_id": requests.INVOCATION_PATTERN}
+    schema = {"type": "string", "pattern": pattern.get(name, _NAME)}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-_NAME: Final = {"type": "string", "pattern": model.NAME_PATTERN}
+_NAME: Final = portable_pattern(model.NAME_PATTERN)
 
 
 def _responses(operation: Operation) -> Schema:

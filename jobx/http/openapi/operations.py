@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from jobx.http.reading import headers
 from jobx.http.resources import admin, entities, jobs, requests
 from jobx.http.resources.site import Responder
+from jobx.kv.requests.request_entity import ID_PATTERN
+from jobx.model import NAME_PATTERN
 
 Schema = dict[str, Any]
 
@@ -23,6 +26,18 @@ TEXT: Final[Schema] = {"type": "string"}
 ENTITIES: Final = ("Workflow", "Job", "Step", "Handler")
 REF: Final = "#/components/schemas/{name}"
 
+#: The end of patterns that keeps Python's ``$`` from matching before a last newline.
+_ONLY_PYTHON: Final = r"(?!\n)"
+
+
+def portable_pattern(pattern: str) -> str:
+    """Return a pattern of Python as one of JSON Schema; that of names says all that they may be."""
+    if pattern == NAME_PATTERN:  # the rest of which ``check_name`` knows
+        pattern = f"^(?!.*[.][.]){pattern[1:]}"
+    return pattern.removesuffix(_ONLY_PYTHON)
+
+
+_NAME: Final = portable_pattern(NAME_PATTERN)
 _REQUEST: Final = "/request/{workflow}/{request_id}"
 _INVOCATION: Final = f"{_REQUEST}/invocation/{{invocation_id}}"
 _EVERY: Final = (400, 404, 500, 503, 504)
@@ -43,6 +58,7 @@ class Operation:
         body: Schema of the request body, if any.
         problems: Statuses of problem documents.
         headers: Headers of the answers, with their meaning.
+        has_tag: Its answers have entity tags.
     """
 
     method: str
@@ -54,6 +70,21 @@ class Operation:
     body: Schema | None = None
     problems: tuple[int, ...] = _EVERY
     headers: dict[str, str] = field(default_factory=dict)
+    has_tag: bool = False
+
+    @property
+    def tag(self) -> str:
+        """What it is about: the group of the description that it belongs to."""
+        fixed = [part for part in self.path.split("/") if part and not part.startswith("{")]
+        kinds = {"job", "step", "handler"}
+        if fixed[:1] == ["workflow"]:
+            return fixed[1] if len(fixed) > 1 and fixed[1] in kinds else "workflow"
+        return fixed[0] if fixed[:1] in (["job"], ["request"]) else "node"
+
+    @property
+    def operation_id(self) -> str:
+        """Its name in clients that are generated, such as ``getRequestTrace``."""
+        return _IDS[self.method, self.path]
 
     @property
     def query_names(self) -> tuple[str, ...]:
@@ -70,18 +101,37 @@ def _query(name: str, schema: Schema, description: str) -> Schema:
     return {"name": name, "in": "query", "schema": schema, "description": description}
 
 
-def _header(name: str, description: str) -> Schema:
-    schema = {"type": "string"}
+def _header(name: str, description: str, pattern: str) -> Schema:
+    schema = {"type": "string", "pattern": pattern}
     return {"name": name, "in": "header", "schema": schema, "description": description}
 
 
-_COUNT: Final[Schema] = {"type": "integer", "minimum": 1}
-_LIMIT: Final = _query("limit", _COUNT, "Most entries of this page.")
-_INVOCATIONS: Final = _query("limit", _COUNT, "Most invocations shown.")
-_AFTER: Final = _query("after", {"type": "string"}, "The cursor `next` of the page before.")
-_PREFER: Final = _header("Prefer", "`wait=N`: wait N seconds (RFC 7240).")
-_PREFER_JOB: Final = _header("Prefer", "`respond-async`, or `wait=N` seconds (RFC 7240).")
-_KEY: Final = _header("Idempotency-Key", "A repeat with the same key gives the first request.")
+#: The setting ``http.max_page`` is its most; see ``document``.
+PAGE: Final[Schema] = {"type": "integer", "minimum": 1}
+_LIMIT: Final = _query("limit", PAGE, "Most entries of this page.")
+_INVOCATIONS: Final = _query(
+    "limit",
+    {"type": "integer", "minimum": 1, "maximum": requests.MAX_TRACE},
+    "Most invocations shown.",
+)
+_AFTER: Final = _query(
+    "after", {"type": "string", "pattern": _NAME}, "The cursor `next` of the page before."
+)
+_AFTER_REQUEST: Final = _query(
+    "after",
+    {"type": "string", "pattern": f"^{ID_PATTERN}$"},
+    "The cursor `next` of the page before.",
+)
+_WAIT: Final = r"wait=[0-9]{1,9}"
+_PREFER: Final = _header("Prefer", "`wait=N`: wait N seconds (RFC 7240).", f"^{_WAIT}$")
+_PREFER_JOB: Final = _header(
+    "Prefer", "`respond-async`, or `wait=N` seconds (RFC 7240).", f"^(respond-async|{_WAIT})$"
+)
+_KEY: Final = _header(
+    "Idempotency-Key",
+    "A repeat with the same key gives the first request.",
+    headers.KEY_PATTERN,
+)
 _BLOCKING: Final = _query("blocking", {"type": "boolean"}, "`false`: answer 202 at once.")
 _STATE: Final = _query("state", {"enum": list(requests.STATES)}, "Only requests in this state.")
 _REASON: Final = _query(
@@ -122,13 +172,13 @@ def _request_operations() -> list[Operation]:
     get = functools.partial(Operation, "get")
     return [
         get("/request/{workflow}", requests.list_page, "List requests, newest first",
-            {200: page}, (_STATE, _LIMIT, _AFTER)),
+            {200: page}, (_STATE, _LIMIT, _AFTER_REQUEST)),
         get(_REQUEST, requests.read, "The state of a request; its graph if a picture is preferred",
-            {200: view}),
+            {200: view}, has_tag=True),
         Operation("delete", _REQUEST, requests.cancel, "Cancel a request and all of its tree",
             {200: view, 202: view}, (_REASON,)),
         get(f"{_REQUEST}/result", requests.result, "The result or failure of a request",
-            {200: result}, (_PREFER,), problems=(*_EVERY, 406, 409)),
+            {200: result}, (_PREFER,), problems=(*_EVERY, 406, 409), has_tag=True),
         Operation("post", f"{_REQUEST}/delivery", requests.deliver,
             "Deliver the result again, under the same delivery id",
             {202: view}, problems=(*_EVERY, 409)),
@@ -157,10 +207,10 @@ def _entity_operations(kind: str) -> list[Operation]:
 
     return [
         Operation("get", root, of(entities.list_page), f"List: {name}",
-            {200: _page(kind)}, (_LIMIT, _AFTER)),
+            {200: _page(kind)}, (_LIMIT, _AFTER), has_tag=True),
         Operation("post", root, of(entities.create), f"Create a {name}",
             {201: ref(kind)}, body=named, problems=changed),
-        Operation("get", one, of(entities.read), f"Read a {name}", entity),
+        Operation("get", one, of(entities.read), f"Read a {name}", entity, has_tag=True),
         Operation("put", one, of(entities.put), f"Create or replace a {name}",
             entity, body=body, problems=changed),
         Operation("delete", one, of(entities.delete),
@@ -187,5 +237,41 @@ def _admin_operations() -> list[Operation]:
         get("/health/ready", admin.ready, "The node takes requests", health),
         get("/node", admin.node_status, "The node", {200: ref("NodeView")}),
         get("/actors", admin.actors, "The live actors", {200: ref("ActorTree")}),
-        get("/openapi.json", admin.description, "This document", anything),
+        get("/openapi.json", admin.description, "This document", anything, has_tag=True),
     ]
+
+
+def _entity_ids() -> dict[tuple[str, str], str]:
+    found: dict[tuple[str, str], str] = {}
+    for kind in ENTITIES:
+        name = kind.lower()
+        root = "/workflow" if kind == "Workflow" else f"/workflow/{{workflow}}/{name}"
+        one = f"{root}/{{workflow}}" if kind == "Workflow" else f"{root}/{{name}}"
+        found |= {
+            ("get", root): f"list{kind}s",
+            ("post", root): f"create{kind}",
+            ("get", one): f"get{kind}",
+            ("put", one): f"put{kind}",
+            ("delete", one): f"delete{kind}",
+        }
+    return found
+
+
+_IDS: Final = _entity_ids() | {
+    ("post", "/job/{workflow}/{job}"): "runJob",
+    ("get", "/request/{workflow}"): "listRequests",
+    ("get", _REQUEST): "getRequest",
+    ("delete", _REQUEST): "cancelRequest",
+    ("get", f"{_REQUEST}/result"): "getResult",
+    ("post", f"{_REQUEST}/delivery"): "deliverResult",
+    ("get", f"{_REQUEST}/trace"): "getTrace",
+    ("get", f"{_REQUEST}/graph"): "drawGraph",
+    ("get", _INVOCATION): "getInvocation",
+    ("get", f"{_INVOCATION}/output"): "getOutput",
+    ("get", "/"): "getRoot",
+    ("get", "/health/live"): "getLiveness",
+    ("get", "/health/ready"): "getReadiness",
+    ("get", "/node"): "getNode",
+    ("get", "/actors"): "listActors",
+    ("get", "/openapi.json"): "getDescription",
+}

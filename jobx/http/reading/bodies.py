@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 #: Items (lists, maps and their members) of an entity, which the node reads on its loop.
 ENTITY_ITEMS: Final = 20_000
+_ENCODINGS: Final = ("identity", "gzip", "x-gzip")
 _WHERE: Final = "body"
 #: A body up to this is decoded within a millisecond or two.
 _QUICK_BYTES: Final = {MEDIA_JSON: 64 << 10, MEDIA_MSGPACK: 8 << 10}
@@ -71,7 +72,7 @@ async def document(
         InvalidInput: It is malformed, nests deeper than ``max_depth`` or is not a map.
     """
     media_type = _media_type(req.content_type)
-    encoding = req.get_header("Content-Encoding")
+    encoding = _encoding(req.get_header("Content-Encoding"))
     most = min(settings.max_items, max_items or settings.max_items)
     body = await _read(req, settings.max_body_bytes)
     if encoding is None and len(body) <= _QUICK_BYTES[media_type]:
@@ -80,11 +81,19 @@ async def document(
     intake = _intake(req)
     async with intake.turn if intake else contextlib.nullcontext():
         if encoding is not None:
-            name = encoding.strip().lower()
-            body = await asyncio.to_thread(_decompress, body, name, settings.max_body_bytes)
+            body = await asyncio.to_thread(_decompress, body, encoding, settings.max_body_bytes)
             _take(req, len(body))
         _take(req, await asyncio.to_thread(_decoded_bytes, body, media_type, most))
         return await asyncio.to_thread(lambda: take(_decode(body, media_type, settings, tagged)))
+
+
+def _encoding(header: str | None) -> str | None:
+    if header is None:
+        return None
+    name = header.strip().lower()
+    if name not in _ENCODINGS:
+        raise UnsupportedMedia("header Content-Encoding", name[:80], "only gzip is supported")
+    return name
 
 
 def let_go(req: Request, kept_bytes: int) -> None:
@@ -243,8 +252,6 @@ async def _read_unannounced(req: Request, max_bytes: int) -> bytes:
 def _decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
     if encoding == "identity":
         return body
-    if encoding not in ("gzip", "x-gzip"):
-        raise UnsupportedMedia("header Content-Encoding", encoding[:80], "only gzip is supported")
     inflate = zlib.decompressobj(_GZIP_WINDOW)
     try:
         inflated = inflate.decompress(body, max_bytes + 1)

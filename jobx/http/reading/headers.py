@@ -16,7 +16,9 @@ _WORD: Final = rf'(?:{_NAME}|"[^"]*")'
 _PREFERENCE: Final = re.compile(
     rf"\s*({_NAME})(?:\s*=\s*({_WORD}))?(?:\s*;\s*{_NAME}(?:\s*=\s*{_WORD})?)*\s*(?:,|$)"
 )
-_KEY: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
+#: The form of an Idempotency-Key.
+KEY_PATTERN: Final = r"^[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?$"
+_KEY: Final = re.compile(KEY_PATTERN)
 #: In any case, since programs write theirs in several ways.
 _BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 

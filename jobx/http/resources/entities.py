@@ -12,7 +12,7 @@ import msgspec
 from falcon.asgi import Request, Response
 
 from jobx import values
-from jobx.errors import InvalidInput
+from jobx.errors import InvalidInput, quote
 from jobx.http.reading import bodies, headers
 from jobx.http.resources.site import Site
 from jobx.http.writing import held, results
@@ -33,7 +33,7 @@ async def list_page(
     question = ListEntities(
         kind=kind,
         workflow=workflow and check_name("workflow", workflow),
-        after=req.get_param("after"),
+        after=_cursor(kind, req.get_param("after"), workflow),
         limit=headers.page_limit(req, site.settings.max_page),
     )
     held.hold_page(req, question.limit)
@@ -44,6 +44,7 @@ async def create(
     kind: str, site: Site, req: Request, resp: Response, workflow: str | None = None
 ) -> None:
     """Create an entity."""
+    await _find_workflow(site, req, workflow)
     fields = await bodies.entity(req, site.settings)
     if workflow is not None:
         _put_name(fields, "workflow_name", check_name("workflow", workflow))
@@ -62,6 +63,7 @@ async def read(kind: str, site: Site, _: Request, resp: Response, **names: str) 
 async def put(kind: str, site: Site, req: Request, resp: Response, **names: str) -> None:
     """Create or replace an entity."""
     key = _key(kind, **names)
+    await _find_workflow(site, req, None if kind == "workflow" else key["workflow"])
     fields = await bodies.entity(req, site.settings)
     _put_name(fields, "workflow_name", key["workflow"])
     _put_name(fields, f"{kind}_name", key["name"])
@@ -79,11 +81,39 @@ async def delete(kind: str, site: Site, req: Request, resp: Response, **names: s
         resp.status = 204
 
 
+def _cursor(kind: str, after: str | None, workflow: str | None) -> str | None:
+    """Return the cursor of a page: the name that it ended with.
+
+    Raises:
+        InvalidInput: It is none.
+    """
+    if after is None:
+        return None
+    try:
+        for name in [after] if workflow or kind == "workflow" else after.split("/"):
+            check_name(kind, name)
+    except InvalidInput as error:
+        reason = "is no cursor: give `next` of the page before"
+        raise InvalidInput("query parameter after", quote(after), reason) from error
+    return after
+
+
 def _key(kind: str, workflow: str, name: str | None = None) -> _Key:
     check_name("workflow", workflow)
     if name is not None:
         check_name(kind, name)
     return {"kind": kind, "workflow": workflow, "name": name or workflow}
+
+
+async def _find_workflow(site: Site, req: Request, workflow: str | None) -> None:
+    """Check, for a client that waits to hear whether its body is of use, that there is a workflow.
+
+    Raises:
+        NotFound: It does not exist.
+    """
+    if workflow is not None and req.get_header("Expect"):
+        name = check_name("workflow", workflow)
+        await site.node.call(GetEntity(kind="workflow", workflow=name, name=name))
 
 
 def _packed(fields: dict[str, Any]) -> msgspec.Raw:

@@ -22,7 +22,7 @@ from jobx.http.writing import media, results
 from jobx.kv.requests.request_entity import new_id
 from jobx.meanings import may_have_happened
 from jobx.model import Name, Seconds, check_name
-from jobx.questions import SubmitJob
+from jobx.questions import GetEntity, SubmitJob
 from jobx.values import Value
 from jobx.views import Outcome
 
@@ -63,6 +63,8 @@ async def post(site: Site, req: Request, resp: Response, workflow: str, job: str
         wait_s=waiting.wait_s,
         idempotency_key=headers.idempotency_key(req),
     )
+    if req.get_header("Expect"):  # the client waits to hear whether its body is of use
+        await site.node.call(GetEntity(kind="job", workflow=workflow, name=job))
     question = await _with_body(site, question, req)
     try:
         outcome = await site.node.attend(question)

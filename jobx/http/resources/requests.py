@@ -10,11 +10,12 @@ import falcon
 from falcon.asgi import Request, Response
 
 from jobx import questions
-from jobx.errors import InvalidInput, NotEnded, NotFound
+from jobx.errors import InvalidInput, NotEnded, NotFound, quote
 from jobx.http.reading import bodies, headers
 from jobx.http.resources import graphs
 from jobx.http.resources.site import Site
 from jobx.http.writing import held, media, results
+from jobx.kv.requests.request_entity import is_id
 from jobx.model import RequestState, check_name
 
 STATES: Final = typing.get_args(RequestState)
@@ -22,8 +23,10 @@ STATES: Final = typing.get_args(RequestState)
 TRACE_LIMIT: Final = 1000
 MAX_TRACE: Final = 100_000
 
-_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_INVOCATION_ID: Final = re.compile(r"[mcr](0|[1-9][0-9]{0,17})")
+ID_PATTERN: Final = "^[A-Za-z0-9_-]{1,64}$"
+INVOCATION_PATTERN: Final = "^[mcr](0|[1-9][0-9]{0,17})$"
+_ID: Final = re.compile(ID_PATTERN)
+_INVOCATION_ID: Final = re.compile(INVOCATION_PATTERN)
 MAX_REASON_CHARS: Final = 500
 
 
@@ -36,7 +39,7 @@ async def list_page(site: Site, req: Request, resp: Response, workflow: str) -> 
     question = questions.ListRequests(
         workflow=check_name("workflow", workflow),
         state=cast("RequestState | None", state),
-        after=req.get_param("after"),
+        after=_cursor(req.get_param("after")),
         limit=headers.page_limit(req, site.settings.max_page),
     )
     held.hold_page(req, question.limit)
@@ -121,6 +124,18 @@ async def output(site: Site, _: Request, resp: Response, **names: str) -> None:
 async def graph(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with the invocation tree as a picture, or as text for Graphviz."""
     await graphs.send(site, resp, graphs.chosen(req), _key(workflow, request_id))
+
+
+def _cursor(after: str | None) -> str | None:
+    """Return the cursor of a page: the id that it ended with.
+
+    Raises:
+        InvalidInput: It is none.
+    """
+    if after is not None and not is_id(after):
+        reason = "is no cursor: give `next` of the page before"
+        raise InvalidInput("query parameter after", quote(after), reason)
+    return after
 
 
 def _key(workflow: str, request_id: str) -> graphs.RequestPath:

@@ -101,7 +101,7 @@ class AcceptedFormats:
     large: Format
 
 
-_ANY: Final = AcceptedFormats(JSON, NDJSON)
+_ANY: Final = AcceptedFormats(JSON, JSON)
 _COMMON: Final = {
     "*/*": _ANY,
     MEDIA_JSON: AcceptedFormats(JSON, JSON),
@@ -113,8 +113,8 @@ _COMMON: Final = {
 def accepted(req: Request) -> AcceptedFormats:
     """Return the formats for the client's Accept header.
 
-    A client that accepts both gets small results as JSON and large ones as NDJSON. A client that
-    accepts only JSON gets a large result as one JSON document, streamed.
+    A result is one JSON document, streamed if it is large. A client that prefers JSON and names
+    NDJSON as well gets large results as NDJSON; ``*/*`` names nothing.
 
     Raises:
         falcon.HTTPNotAcceptable: It accepts none of them.
@@ -129,5 +129,5 @@ def accepted(req: Request) -> AcceptedFormats:
     if media_type is None:
         raise falcon.HTTPNotAcceptable(description=f"results come as {', '.join(_BY_MEDIA)}")
     small = _BY_MEDIA[media_type]
-    takes_lines = small is JSON and req.client_accepts(MEDIA_NDJSON)
+    takes_lines = small is JSON and "ndjson" in header.lower() and req.client_accepts(MEDIA_NDJSON)
     return AcceptedFormats(small, NDJSON if takes_lines else small)

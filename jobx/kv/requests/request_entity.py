@@ -6,6 +6,7 @@ This module builds writes. The caller commits them together with the events.
 from __future__ import annotations
 
 import json
+import re
 from typing import Final
 
 from msgspec import inspect
@@ -25,6 +26,9 @@ _BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _LETTERS: Final = tuple(high + low for high in _BASE32 for low in _BASE32)
 _PLACES: Final = range(120, -1, -10)
 _RANDOM_BYTES: Final = 10
+#: The form of an id.
+ID_PATTERN: Final = "[0-9a-hjkmnp-tv-z]{26}"
+_ID: Final = re.compile(ID_PATTERN)
 _FORM: Final = inspect.type_info(Request)
 _STATES: Final = ("running", *kept_requests.ENDED)
 #: Bytes that the requests of one page take in the store.
@@ -41,6 +45,11 @@ def new_id(now_at: float, random: bytes) -> str:
     tail = int.from_bytes(random[:_RANDOM_BYTES], "big")
     number = (int(now_at * 1000) & ((1 << 48) - 1)) << (8 * _RANDOM_BYTES) | tail
     return "".join([_LETTERS[number >> place & 1023] for place in _PLACES])
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text has the form of an id that ``new_id`` makes."""
+    return _ID.fullmatch(text) is not None
 
 
 def accept_writes(

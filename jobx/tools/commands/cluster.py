@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from jobx.actors.bridge.nsq.transport import server_of
-from jobx.config import BlobSettings, NodeId, Settings
+from jobx.config import BlobSettings, Name, Settings
 from jobx.errors import ConfigError, InvalidInput, JobxError, StoreUnavailable
 from jobx.handlers.blobs.opening import check as check_blobs
 from jobx.kv.opening import is_here, servers_of, survey
@@ -102,7 +102,7 @@ def _host(text: str) -> tuple[str, str]:
 
 def _name(text: str) -> str:
     try:
-        return msgspec.convert(text, NodeId)
+        return msgspec.convert(text, Name)
     except msgspec.ValidationError as error:
         raise InvalidInput("name", text, str(error)) from error
 

@@ -35,7 +35,7 @@ _STDIO: Final = "-"
 
 @click.group("fs")
 def fs() -> None:
-    """Shared files: the files that handlers of a workflow find in FS."""
+    """Shared files: those that handlers of a workflow find in FS."""
 
 
 @command(fs, "ls", example="fs ls thumbnails out")

@@ -9,7 +9,7 @@ import click
 
 from jobx import logs
 from jobx.questions import GetNode
-from jobx.tools.serving import systemd
+from jobx.tools.serving import checks, systemd
 from jobx.tools.serving.watchdog import beat, wants_stop
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
@@ -32,6 +32,8 @@ def node(call: Call, *, heartbeat_fd: int | None) -> None:
         return
     from jobx.actors import foreground  # noqa: PLC0415 - `node status` needs no actors
 
+    if heartbeat_fd is None:  # else jobx serve has checked
+        checks.check(call.settings, os.environ)
     logs.start(call.settings.node)
     if heartbeat_fd is None:
         tell = functools.partial(systemd.notify, os.environ)

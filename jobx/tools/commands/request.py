@@ -16,7 +16,15 @@ from jobx.actors.inspection import explain as explaining
 from jobx.actors.inspection import graph as graphs
 from jobx.actors.inspection import sessions, view_builders
 from jobx.actors.inspection import trace as traces
-from jobx.errors import InUse, NodeUnreachable, NotEnded, RequestCancelled, RequestFailed
+from jobx.errors import (
+    InUse,
+    InvalidInput,
+    NodeUnreachable,
+    NotEnded,
+    RequestCancelled,
+    RequestFailed,
+    quote,
+)
 from jobx.handlers.blobs.opening import shared_blobs
 from jobx.handlers.pairs import run_merger
 from jobx.kv import opening
@@ -56,6 +64,9 @@ def list_page(
     call: Call, workflow: str, state: model.RequestState | None, limit: int, after: str | None
 ) -> None:
     """List the requests of a workflow, newest first."""
+    if after is not None and not request_entity.is_id(after):
+        reason = "is no cursor: give `next` of the page before"
+        raise InvalidInput("option --after", quote(after), reason)
     with call.store() as store:
         Entities(store).get(model.Workflow, workflow)
         page = view_builders.page(store, workflow, state, after, limit)

@@ -13,7 +13,15 @@ from typing import Any, Final, Protocol, TypeVar
 
 import click
 import uvloop
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from jobx import logs, meanings
 from jobx.errors import (
@@ -31,6 +39,7 @@ from jobx.meanings import may_have_happened
 from jobx.model import Counts, check_name
 from jobx.questions import AwaitRequest, CancelRequest, Question, SubmitJob
 from jobx.tools.commands.request import FORMATS, REASON, failed, say_result
+from jobx.tools.serving import checks
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
 from jobx.tools.shared.parsing import parse_arguments, parse_context
@@ -208,6 +217,7 @@ async def _node(call: Call) -> AsyncIterator[Ask]:
         return
     from jobx.actors.node import Node  # noqa: PLC0415 - most commands need no actors
 
+    checks.check(call.settings, os.environ)
     logs.write_to(logging.StreamHandler(), "warning")
     logging.getLogger("jobx.notify").addFilter(_is_news)
     node = Node(call.settings, os.environ)
@@ -239,17 +249,27 @@ def _progress_bar() -> Iterator[Callable[[Counts], None]]:
         TextColumn("mappers"),
         BarColumn(),
         MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
         TextColumn("{task.fields[retried]}"),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
     )
     console = render.console(stderr=True)
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        line = bar.add_task("mappers", total=None, retried="")
+        line = bar.add_task("mappers", total=None, retried="", rate="")
 
         def show(counts: Counts) -> None:
             retried = f"{counts.retried:,} retried" if counts.retried else ""
-            bar.update(line, total=counts.mapped, completed=counts.finished, retried=retried)
+            rate = _rate(next(task for task in bar.tasks if task.id == line))
+            bar.update(
+                line, total=counts.mapped, completed=counts.finished, retried=retried, rate=rate
+            )
 
         yield show
+
+
+def _rate(task: Task) -> str:
+    return f"{task.speed:,.0f}/s" if task.speed else ""

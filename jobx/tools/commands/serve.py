@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import os
 import signal
 import socket
@@ -15,12 +16,12 @@ from typing import Final
 
 import click
 
-from jobx import meanings, mr_variables
+from jobx import logs, meanings, mr_variables
 from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
 from jobx.errors import DeadlineExceeded, InternalError, JobxError
 from jobx.questions import GetNode
 from jobx.system.processes import how_ended, is_stopped
-from jobx.tools.serving import systemd
+from jobx.tools.serving import checks, systemd
 from jobx.tools.serving.children import Child
 from jobx.tools.serving.listening import dial, listen_for, url_of
 from jobx.tools.serving.programs import node_child, web_child
@@ -43,6 +44,8 @@ _STOPPING: Final = frozenset({signal.SIGINT, signal.SIGTERM})
 #: Make the web workers reopen their log; the node notices a rotated file by itself.
 _REOPENING: Final = frozenset({signal.SIGHUP, signal.SIGUSR1})
 _SIGNALS: Final = _STOPPING | _REOPENING | {signal.SIGCHLD, signal.SIGUSR2}
+
+log = logging.getLogger("jobx.serve")
 
 
 class Stopped(Exception):
@@ -68,6 +71,8 @@ def serve(call: Call) -> int:
     """
     for note in mr_variables.notes(os.environ):
         render.complain(note)
+    checks.check(call.settings, os.environ)
+    logs.start(call.settings.node)
     with listen_for(call.settings) as listener:
         return Serving(call, listener).run()
 
@@ -120,10 +125,13 @@ class Serving:
         url, executors = url_of(self._address), self._settings.executor_count
         data_dir = str(self._settings.data_dir)
         if self._call.as_json:
-            render.say_json({"url": url, "data_dir": data_dir, "executors": executors})
+            answer = {"url": url, "data_dir": data_dir, "executors": executors}
+            line = render.to_json(answer, indent=None)
         else:
-            render.say(f"serving {url} (data {data_dir}, {executors} executors)")
-        sys.stdout.flush()
+            line = f"serving {url} (data {data_dir}, {executors} executors)"
+        with suppress(OSError):  # whoever started it may not listen
+            render.say(line)
+            sys.stdout.flush()
         systemd.notify(os.environ, "READY=1")
 
     def _until(self, child: Child, answers: Callable[[], bool]) -> None:
@@ -186,7 +194,7 @@ class Serving:
         is_late = self._stillness[child].look(time.monotonic(), is_alive=is_alive)
         if is_late and child.running:
             limit_s = self._settings.node.watchdog_s
-            _say(f"the {child.name} has stood still for {limit_s:g} s; killing it")
+            log.warning("the %s has stood still for %g s; killing it", child.name, limit_s)
             child.kill()
 
     def _revive(self, child: Child) -> None:
@@ -200,7 +208,7 @@ class Serving:
             decision = self._restarts[child].failed(now)
             if not isinstance(decision, Restart):
                 raise InternalError(f"the {child.name} {how_ended(code)} too often")
-            _say(f"the {child.name} {how_ended(code)}; starting it again")
+            log.warning("the %s %s; starting it again", child.name, how_ended(code))
             self._due[child] = now + decision.delay_s
 
     def _drain(self) -> int:
@@ -224,7 +232,7 @@ class Serving:
         if ended is None:
             return meanings.INTERRUPTED
         if not ended:
-            _say("the rest was killed; open requests continue with the next start")
+            log.warning("the rest was killed; open requests continue with the next start")
         return meanings.OK
 
     def _ends(self, children: list[Child], deadline: float) -> bool | None:
@@ -236,12 +244,6 @@ class Serving:
             if _next_signal(min(left_s, 1.0)) is signal.SIGINT:
                 return None
         return True
-
-
-def _say(line: str) -> None:
-    """Write a line to stderr, unless its reader is gone."""
-    with suppress(OSError):
-        click.echo(f"jobx: {line}", err=True)
 
 
 def _next_signal(timeout_s: float) -> signal.Signals | None:

@@ -14,11 +14,13 @@ from jobx.tools.shared.entity_commands import add_commands, done
 
 @click.group("step")
 def step() -> None:
-    """Steps: each binds a mapper, an optional combiner, and a reducer."""
+    """Steps: each binds a mapper, a combiner if it has one, a reducer."""
 
 
 @command(step, "create", example="step create wordcount files 'Lists files.' list_files '' add_up")
-@takes("workflow", "name", "description", "mapper", "combiner", "reducer")
+@takes("workflow", "name", "description", "mapper")
+@click.argument("combiner", metavar="COMBINER|''")
+@click.argument("reducer")
 def create(
     call: Call,
     *,

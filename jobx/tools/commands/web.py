@@ -6,7 +6,7 @@ import os
 
 import click
 
-from jobx.tools.serving import systemd
+from jobx.tools.serving import checks, systemd
 from jobx.tools.serving.listening import listen_for
 from jobx.tools.serving.programs import web_program
 from jobx.tools.shared.command import Call, command
@@ -24,6 +24,7 @@ def web(call: Call) -> None:
 
     They are for the node on the same data folder. Requests get 503 while it does not run.
     """
+    checks.check(call.settings, os.environ)
     listener = listen_for(call.settings)
     listener.set_inheritable(True)
     words, environ = web_program(call.settings, listener.fileno())

@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 from typing import Any, Final
 
-from jobx.config import Settings
+from jobx.config import MAX_SOCKET_PATH_BYTES, Settings
 from jobx.errors import ConfigError, InUse, JobxError
 from jobx.kv.folder_lock import FolderLock
 
@@ -49,14 +49,33 @@ def listen(bind: str, group: str = "") -> socket.socket:
     """
     try:
         if bind.startswith(_UNIX):
+            host_and_port(bind)
             return _listen_unix(Path(bind.removeprefix(_UNIX)), group)
-        host, _, port = bind.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 0xFFFF:
-            raise ConfigError("http.bind", repr(bind), "must be HOST:PORT or unix:PATH")
+        host, port = host_and_port(bind)
         family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
-        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=_BACKLOG)
+        return socket.create_server((host.strip("[]"), port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise _bind_error(bind, error) from error
+
+
+def host_and_port(bind: str) -> tuple[str, int]:
+    """Return host and port of ``http.bind``; for a Unix socket its path and 0.
+
+    Raises:
+        ConfigError: It is no address.
+    """
+    if bind.startswith(_UNIX):
+        path = bind.removeprefix(_UNIX)
+        if not path or len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+            reason = f"must be unix:PATH, with a path of 1 to {MAX_SOCKET_PATH_BYTES} bytes"
+            raise ConfigError("http.bind", repr(bind), reason)
+        return path, 0
+    host, _, port = bind.rpartition(":")
+    is_port = port.isascii() and port.isdecimal() and len(port) < 6 and int(port) <= 0xFFFF
+    if not host or not is_port or (":" in host and not host.startswith("[")):
+        reason = "must be HOST:PORT (an IPv6 address in brackets) or unix:PATH"
+        raise ConfigError("http.bind", repr(bind), reason)
+    return host, int(port)
 
 
 def _listen_unix(path: Path, group: str) -> socket.socket:

@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar, overload
@@ -15,14 +15,14 @@ import click
 
 from jobx import config_loading, model
 from jobx.config import Settings
-from jobx.errors import JobxError, NodeUnreachable, NotFound
+from jobx.errors import InvalidInput, JobxError, NodeUnreachable, NotFound
 from jobx.handlers.blobs.opening import shared_blobs
 from jobx.handlers.trial.examples import checking
 from jobx.kv.entities.entities import Entities
 from jobx.kv.opening import is_here, open_store
 from jobx.kv.store import Store
 from jobx.questions import RefreshLibrary
-from jobx.tools.shared import render
+from jobx.tools.shared import completion, render, request_ids, setting_sources
 from jobx.tools.shared.gateway_client import GatewayClient
 
 _NO_FLAGS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -33,10 +33,24 @@ C = TypeVar("C", bound=click.Command)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a command: its settings, and whether it answers with JSON."""
+    """One call of a command.
+
+    Attributes:
+        settings: What holds.
+        as_json: Whether it answers with JSON.
+        config_file: The file that was named for its settings.
+        flags: Settings that options gave, by dotted name; None for those that were not given.
+    """
 
     settings: Settings
     as_json: bool
+    config_file: Path | None = None
+    flags: Mapping[str, Any] = field(default_factory=dict)
+
+    def sources(self) -> dict[str, str]:
+        """Return where settings come from; those that are not in it are defaults."""
+        path = config_loading.file_of(self.config_file, os.environ)
+        return setting_sources.sources(path, os.environ, self.flags)
 
     def find_store(self) -> None:
         """Check that there is a store, where that can be told without asking it.
@@ -143,7 +157,9 @@ def command(
 
     def decorate(body: Body) -> Any:
         call = _with_options(_settled(body, flags))
-        return register(name, epilog=f"\b\nExample:\n  jobx {example}", **attributes)(call)
+        made = register(name, epilog=f"\b\nExample:\n  jobx {example}", **attributes)(call)
+        completion.add_to(made, name if group is None else str(group.name))
+        return made
 
     return decorate
 
@@ -167,9 +183,27 @@ def _settled(body: Body, flags: Mapping[str, str]) -> Body:
         del debug  # the entry point reads it, because errors may come before this
         given = {dotted: words.pop(word) for word, dotted in flags.items()}
         given["node.data_dir"] = data
-        return body(Call(config_loading.load(config_file, os.environ, given), as_json), **words)
+        settings = config_loading.load(config_file, os.environ, given)
+        shared = Call(settings, as_json, config_file, given)
+        return body(shared, **_with_whole_ids(shared, words))
 
     return call
+
+
+def _with_whole_ids(call: Call, words: dict[str, Any]) -> dict[str, Any]:
+    """Return the words of a command with the whole ids of the requests that they name."""
+    several = words.get("request_ids")
+    if several is None and "request_id" not in words:
+        return words
+    typed = request_ids.typed(several if several is not None else (words["request_id"],))
+    if not all(map(request_ids.is_whole, typed)):
+        with call.store() as store:
+            typed = [request_ids.find(store, words["workflow"], one) for one in typed]
+    if several is not None:
+        return {**words, "request_ids": tuple(typed)}
+    if len(typed) > 1:
+        raise InvalidInput("stdin", f"{len(typed)} request ids", "this command takes one")
+    return {**words, "request_id": typed[0]}
 
 
 def _with_options(call: Body) -> Body:

@@ -23,6 +23,8 @@ from jobx.views import ActorView, ExplainView, OpenGroup, TraceNode, TraceView
 
 #: Wide enough that nothing is cut, because people copy ids. A terminal wraps by itself.
 _ANSWER_WIDTH: Final = 10_000
+#: Cells up to this width are aligned.
+_WIDEST_CELL: Final = 48
 #: Rows of a table of pairs that are aligned at once.
 _BLOCK_ROWS: Final = 1000
 _STYLES: Final = (
@@ -70,11 +72,23 @@ def say_json(answer: Any) -> None:
 
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table with column names to stdout."""
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*map(_cell, row))
-    console().print(table)
+    """Write a table with column names to stdout.
+
+    A column is as wide as its widest cell, up to a limit: a longer cell moves only its own row, so
+    that one long text does not make every row wrap.
+    """
+    lines = [[Text(name, style="bold") for name in columns]]
+    lines += [[_cell(value) for value in row] for row in rows]
+    widths = [
+        max((cell.cell_len for cell in cells if cell.cell_len <= _WIDEST_CELL), default=0)
+        for cells in zip(*lines, strict=True)
+    ]
+    out = console()
+    for line in lines:
+        shown = Text()
+        for cell, width in zip(line[:-1], widths, strict=False):
+            shown.append_text(cell).append(" " * (max(0, width - cell.cell_len) + 2))
+        out.print(shown.append_text(line[-1]), soft_wrap=True)
 
 
 def say_fields(fields: Mapping[str, object]) -> None:

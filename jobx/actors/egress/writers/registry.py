@@ -107,7 +107,7 @@ class Writers:
         except ConfigError:
             raise
         except InvalidInput as error:
-            raise ConfigError("results.writer", repr(name), str(error)) from error
+            raise ConfigError("results.writer", repr(name), error.args[2]) from error
 
 
 def check_names(job: Job, settings: ResultSettings) -> None:

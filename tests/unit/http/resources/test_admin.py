@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from typing import Any
@@ -8,6 +9,7 @@ import falcon.inspect
 import pytest
 from falcon.testing import TestClient
 
+from jobx.config import HttpSettings
 from jobx.errors import NodeUnreachable
 from jobx.http.openapi.document import document
 from tests.support.fake_node import FakeNode
@@ -53,11 +55,58 @@ def test_unknown_address_is_a_problem(client: TestClient) -> None:
 def test_wrong_method_is_a_problem_that_names_the_right_ones(client: TestClient) -> None:
     answer = client.simulate_put("/job/texts/count")
     assert (answer.status_code, answer.json["code"]) == (405, "method-not-allowed")
-    assert answer.headers["Allow"] == "POST, OPTIONS"
+    assert answer.headers["Allow"] == "OPTIONS, POST"
 
 
 def test_options_names_the_methods(client: TestClient) -> None:
-    assert "POST" in client.simulate_options("/job/texts/count").headers["Allow"]
+    answer = client.simulate_options("/job/texts/count")
+    assert (answer.status_code, answer.headers["Allow"]) == (204, "POST, OPTIONS")
+
+
+def test_a_client_that_has_an_answer_is_told_so(client: TestClient) -> None:
+    tag = client.simulate_get("/openapi.json").headers["ETag"]
+    again = client.simulate_get("/openapi.json", headers={"If-None-Match": tag})
+    assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        *(("gzip", True), ("br, gzip;q=0.5", True), ("x-gzip", True)),
+        *(("gzip;q=0", False), ("br", False), ("identity", False)),
+    ],
+)
+def test_an_answer_is_compressed_for_who_takes_that(
+    client: TestClient, accepted: str, packed: bool
+) -> None:
+    plain = client.simulate_get("/openapi.json").content
+    answer = client.simulate_get("/openapi.json", headers={"Accept-Encoding": accepted})
+    body = gzip.decompress(answer.content) if packed else answer.content
+    assert (answer.headers.get("Content-Encoding") == "gzip", body) == (packed, plain)
+    assert answer.headers["Vary"] == "Accept-Encoding"
+
+
+def test_a_stream_is_compressed_as_well(client: TestClient) -> None:
+    headers = {"Accept-Encoding": "gzip"}
+    body = {"arguments": {"count": 9000}}
+    answer = client.simulate_post("/job/texts/pairs", json=body, headers=headers)
+    assert len(json.loads(gzip.decompress(answer.content))["result"]["pairs"]) == 9000
+
+
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("/jobs/w/j", "/job/{workflow}/{job}"),
+        ("/workflow/w/jobs", "/workflow/{workflow}/job"),
+        ("/health/alive", "/health/live"),
+        ("/open_api.json", "/openapi.json"),
+        ("/request/w/x/results", "/request/{workflow}/{request_id}/result"),
+    ],
+)
+def test_an_address_that_is_none_is_told_what_is_near(
+    client: TestClient, path: str, near: str
+) -> None:
+    assert f"is it {near}?" in client.simulate_get(path).json["detail"]
 
 
 @pytest.mark.parametrize("path", ["/", "/node", "/health/live", "/request/texts", "/workflow"])
@@ -70,19 +119,19 @@ def test_description_has_every_route(client: TestClient) -> None:
         (route.path, method.method.lower())
         for route in falcon.inspect.inspect_routes(client.app)
         for method in route.methods
-        if not method.internal and method.method != "HEAD"
+        if not method.internal and method.method not in ("HEAD", "OPTIONS")
     }
     paths = client.simulate_get("/openapi.json").json["paths"]
     assert {(path, method) for path, item in paths.items() for method in item} == served
 
 
 def operations() -> list[tuple[str, dict[str, Any]]]:
-    paths = document()["paths"]
+    paths = document(HttpSettings())["paths"]
     return [(path, operation) for path, item in paths.items() for operation in item.values()]
 
 
 def test_every_reference_of_the_description_leads_somewhere() -> None:
-    described = document()
+    described = document(HttpSettings())
     names = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described)))
     assert names <= set(described["components"]["schemas"])
 
@@ -103,7 +152,7 @@ def test_operation_describes_its_path_and_answers(path: str, operation: dict[str
 def test_location_of_an_answer_is_that_of_what_was_created_or_started() -> None:
     answers = [
         (status, answer["headers"]["Location"]["description"])
-        for path in document()["paths"].values()
+        for path in document(HttpSettings())["paths"].values()
         for one in path.values()
         for status, answer in one["responses"].items()
         if "Location" in answer.get("headers", {})

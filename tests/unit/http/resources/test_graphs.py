@@ -58,7 +58,10 @@ def test_request_is_a_picture_where_the_client_likes_that_better(
 def test_picture_can_do_nothing_where_it_is_opened(client: TestClient, path: str) -> None:
     found = client.simulate_get(f"{path}/graph").headers
     assert "default-src 'none'" in found["Content-Security-Policy"]
-    assert (found["X-Content-Type-Options"], found["Vary"]) == ("nosniff", "Accept")
+    assert (found["X-Content-Type-Options"], found["Vary"]) == (
+        "nosniff",
+        "Accept, Accept-Encoding",
+    )
 
 
 @pytest.mark.parametrize(("accept", "form"), [("image/png", "png"), ("text/vnd.graphviz", "dot")])

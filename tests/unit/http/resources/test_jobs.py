@@ -250,14 +250,16 @@ def test_client_elsewhere_cannot_name_another(client: TestClient, node: FakeNode
     assert node.last("submit").context["requester_ip"] == "10.9.9.9"
 
 
-def test_large_result_is_streamed_as_lines(client: TestClient) -> None:
-    answer = post(client, "/job/texts/pairs", {"arguments": {"count": 51}})
+def test_large_result_is_streamed_as_lines_for_who_names_them(client: TestClient) -> None:
+    headers = {"Accept": "application/json, application/x-ndjson"}
+    answer = post(client, "/job/texts/pairs", {"arguments": {"count": 51}}, headers=headers)
     assert answer.headers["Content-Type"] == "application/x-ndjson"
     lines = answer.text.splitlines()
     assert [json.loads(line) for line in lines] == [[n, n] for n in range(51)]
 
 
-def test_large_result_is_one_document_for_who_takes_json_alone(client: TestClient) -> None:
-    headers = {"Accept": "application/json"}
+@pytest.mark.parametrize("accept", ["application/json", "*/*"])
+def test_large_result_is_one_document_for_others(client: TestClient, accept: str) -> None:
+    headers = {"Accept": accept}
     answer = post(client, "/job/texts/pairs", {"arguments": {"count": 51}}, headers=headers)
     assert len(answer.json["result"]["pairs"]) == 51

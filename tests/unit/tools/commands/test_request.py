@@ -59,6 +59,7 @@ def test_it_is_said_that_no_node_works_on_a_request_only_where_that_is_known(
     jobx: Jobx, monkeypatch: pytest.MonkeyPatch, url: str, said: str
 ) -> None:
     store = MemoryStore()
+    monkeypatch.setattr(store, "close", lambda: None)
     Entities(store).create(Workflow(workflow_name="texts", description=""))
     store.commit(request_entity.accept_writes(RUNNING, "local"))
     monkeypatch.setattr(command, "open_store", lambda *_: store)

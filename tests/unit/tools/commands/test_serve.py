@@ -24,8 +24,12 @@ def _words(mode: str, folder: Path, *more: str) -> list[str]:
 
 def _announced(process: Popen[str]) -> dict[str, object]:
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(5)]
-    return dict(json.loads("".join(lines)))
+    return dict(json.loads(process.stdout.readline()))
+
+
+def _detail(line: str) -> str:
+    """Return what an error of a command with ``--json`` says."""
+    return str(json.loads(line)["error"]["detail"])
 
 
 def _answers(url: object) -> bool:
@@ -75,7 +79,8 @@ def test_node_that_does_not_stop_is_killed_when_time_is_up(tmp_path: Path) -> No
         assert process.wait(60) == meanings.OK
         eventually(lambda: not any(map(alive, below)))
         assert process.stderr is not None
-        assert process.stderr.readline().startswith("jobx: the rest was killed")
+        assert "WARNING" in (line := process.stderr.readline())
+        assert ": the rest was killed" in line
 
 
 def test_children_die_when_serve_is_killed(tmp_path: Path) -> None:
@@ -109,7 +114,7 @@ def test_serve_gives_up_on_a_node_that_dies_again_and_again(tmp_path: Path) -> N
         stderr = process.communicate(timeout=240)[1].splitlines()
 
     assert process.returncode == meanings.INTERNAL
-    assert stderr[-1] == "jobx: the node was killed by SIGKILL too often"
+    assert _detail(stderr[-1]) == "the node was killed by SIGKILL too often"
     assert len(stderr) == 6
 
 
@@ -124,7 +129,7 @@ def test_what_is_killed_while_it_starts_is_started_again(tmp_path: Path) -> None
 
     assert {path.name for path in marks.iterdir()} == {"node was killed", "web was killed"}
     for part, line in zip(("node", "web"), lines, strict=True):
-        assert line == f"jobx: the {part} was killed by SIGKILL; starting it again\n"
+        assert line.endswith(f": the {part} was killed by SIGKILL; starting it again\n")
 
 
 def test_serve_exits_as_its_node_does_when_that_cannot_start(tmp_path: Path) -> None:
@@ -140,7 +145,7 @@ def test_serve_says_so_when_the_web_server_cannot_start(tmp_path: Path) -> None:
         stderr = process.communicate(timeout=60)[1]
 
     assert process.returncode == meanings.INTERNAL
-    assert stderr == "jobx: the web ended with code 3 while it started\n"
+    assert _detail(stderr) == "the web ended with code 3 while it started"
 
 
 def test_serve_names_an_address_that_is_taken(tmp_path: Path) -> None:
@@ -150,7 +155,7 @@ def test_serve_names_an_address_that_is_taken(tmp_path: Path) -> None:
             stderr = process.communicate(timeout=60)[1]
 
     assert process.returncode == meanings.TAKEN
-    assert stderr == f"jobx: address {bind} is used by another process\n"
+    assert _detail(stderr) == f"address {bind} is used by another process"
 
 
 def test_serve_names_who_has_the_data_folder_when_its_address_is_taken_too(tmp_path: Path) -> None:
@@ -163,7 +168,7 @@ def test_serve_names_who_has_the_data_folder_when_its_address_is_taken_too(tmp_p
     lock.release()
 
     assert process.returncode == meanings.TAKEN
-    assert stderr == f"jobx: data folder {tmp_path} is used by process {os.getpid()} (node)\n"
+    assert _detail(stderr) == f"data folder {tmp_path} is used by process {os.getpid()} (node)"
 
 
 def test_serve_listens_on_a_unix_socket_and_removes_it(tmp_path: Path) -> None:
@@ -188,7 +193,7 @@ def test_serve_refuses_an_old_variable_that_cannot_be_followed(tmp_path: Path) -
     with running(_words("good", tmp_path), MR_MULTITHREADED="0") as process:
         stderr = process.communicate(timeout=60)[1]
     assert process.returncode == meanings.INVALID
-    assert stderr.startswith("jobx: setting MR_MULTITHREADED: is gone; instead: ")
+    assert _detail(stderr).startswith("setting MR_MULTITHREADED: is gone; instead: ")
 
 
 def _named(pids: set[int], part: str) -> int:

@@ -1,0 +1,70 @@
+"""Ids of requests as people type them: whole, their beginning, ``latest``, or ``-`` for stdin."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from jobx.errors import InvalidInput, NotFound, quote
+from jobx.kv import keys
+from jobx.kv.requests import request_entity
+from jobx.kv.store import Store
+from jobx.model import check_name
+
+LATEST: Final = "latest"
+STDIN: Final = "-"
+_ID_CHARS: Final = 26
+#: Most ids that are read from stdin, and that are shown where a beginning fits several.
+_MOST: Final = 100_000
+_SHOWN: Final = 5
+
+
+def typed(words: tuple[str, ...]) -> list[str]:
+    """Return the words that name requests; ``-`` is one id a line of stdin.
+
+    Raises:
+        InvalidInput: Stdin has none, or too many.
+    """
+    found: list[str] = []
+    for word in words:
+        found += _lines() if word == STDIN else [word]
+    return found
+
+
+def is_whole(word: str) -> bool:
+    """Return whether a word can be nothing but a whole id."""
+    return len(word) >= _ID_CHARS
+
+
+def find(store: Store, workflow: str, word: str) -> str:
+    """Return the id that a word names: the newest request's for ``latest``.
+
+    Raises:
+        NotFound: There is no such request.
+        InvalidInput: Several ids begin with the word.
+    """
+    check_name("workflow", workflow)
+    if word == LATEST:
+        newest, _ = request_entity.page(store, workflow, limit=1)
+        if not newest:
+            raise NotFound("request", f"{workflow}/{LATEST}")
+        return newest[0].request_id
+    prefix = keys.entity("request", workflow, word)
+    found = [entry.key.rpartition("/")[2] for entry in store.range(prefix, limit=_SHOWN + 1)]
+    if word in found:
+        return word
+    if len(found) > 1:
+        more = ", …" if len(found) > _SHOWN else ""
+        reason = f"several requests begin so: {', '.join(found[:_SHOWN])}{more}"
+        raise InvalidInput("request id", quote(word), reason)
+    if not found:
+        raise NotFound("request", f"{workflow}/{word}")
+    return found[0]
+
+
+def _lines() -> list[str]:
+    lines = [line.split()[0] for line in sys.stdin if line.strip()]
+    if not 0 < len(lines) <= _MOST:
+        reason = f"must have a request id on each line, at most {_MOST} of them"
+        raise InvalidInput("stdin", f"{len(lines)} lines", reason)
+    return lines
