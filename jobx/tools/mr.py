@@ -25,6 +25,7 @@ from jobx import config_loading, meanings, printable
 from jobx.errors import JobxError
 from jobx.tools import cli
 from jobx.tools.serving import background
+from jobx.tools.shared import reporting
 
 Words: TypeAlias = list[str]
 #: Takes the arguments of a script; returns the commands that do its work, one after the other.
@@ -184,7 +185,7 @@ def _serve_in_background(given: Words) -> list[Words]:
         log_path = config_loading.load(None, os.environ).node.log_path
         process_id, code = background.serve(given, os.environ, log_path)
     except JobxError as error:
-        sys.exit(cli.report(error))
+        sys.exit(reporting.report(error))
     if code == meanings.OK:
         told = f" and writes to {log_path}" if log_path else ""
         click.echo(f"process {process_id} serves{told}; kill {process_id} stops it")

@@ -29,7 +29,7 @@ SPEC: Final = "def handler(number):\n    yield Return()\n    yield 'twice', 2 * 
 #: The words of a command, its exit code, and what its answer names.
 COMMANDS: Final[list[tuple[list[str], int, list[str]]]] = [
     (["worflow", "list"], USAGE, ["'worflow'", "'workflow'"]),
-    (["xyzzy"], USAGE, ["'xyzzy'", "serve, run, workflow"]),
+    (["xyzzy"], USAGE, ["'xyzzy'", "run, serve, workflow"]),
     (["workflow", "lst"], USAGE, ["'lst'", "'list'"]),
     (["workflow", "xyzzy"], USAGE, ["'xyzzy'", "create, delete"]),
     (["--data", "x", "workflow", "list"], USAGE, ["--data", "after the command"]),
@@ -60,7 +60,7 @@ COMMANDS: Final[list[tuple[list[str], int, list[str]]]] = [
     (["workflow", "create", "w", "again"], TAKEN, ["workflow w", "exists"]),
     (["workflow", "create", "A B", "x"], INVALID, ["'A B'", "a-z"]),
     (["workflow", "delete", "w"], TAKEN, ["w", "use"]),
-    (["workflow", "import", "nothing.json"], INVALID, ["nothing.json", "No such file"]),
+    (["workflow", "import", "x.json"], USAGE, ["'import'", "'export'"]),
     (["job", "create", "w", "j", "x", "nothing"], NOT_FOUND, ["step", "nothing"]),
     (["job", "create", "w", "m", "x", "m"], TAKEN, ["w/m", "exists"]),
     (["job", "create", "w", "j", "x", "m", "--writer", "fax"], INVALID, ["fax", "inline"]),
@@ -151,7 +151,7 @@ REQUESTS: Final[list[tuple[str, str, dict[str, str], str, int, list[str]]]] = [
     ("POST", "/job/w/m", JSON | {"Host": "elsewhere"}, "{}", 421, ["elsewhere", "http.hosts"]),
     ("POST", "/job/w/m", JSON | {"Origin": "http://e.org"}, "{}", 403, ["Origin", "e.org"]),
     ("POST", "/job/w/m?blockng=1", JSON, "{}", 400, ["blockng", "blocking"]),
-    ("POST", "/job/w/m?blocking=no", JSON, "{}", 400, ["blocking", "true or false"]),
+    ("POST", "/job/w/m?blocking=maybe", JSON, "{}", 400, ["blocking", "true or false"]),
     ("POST", "/job/w/m", JSON, "", 400, ["body", "empty"]),
     ("POST", "/job/w/m", JSON, "{", 400, ["body", "JSON"]),
     ("POST", "/job/w/m", JSON, "[]", 400, ["body", "map"]),

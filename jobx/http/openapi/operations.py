@@ -84,7 +84,8 @@ class Operation:
     @property
     def operation_id(self) -> str:
         """Its name in clients that are generated, such as ``getRequestTrace``."""
-        return _IDS[self.method, self.path]
+        words = [part for part in self.path.split("/") if part and not part.startswith("{")]
+        return _IDS.get((self.method, self.path)) or self.method + "".join(map(str.title, words))
 
     @property
     def query_names(self) -> tuple[str, ...]:
@@ -266,6 +267,7 @@ _IDS: Final = _entity_ids() | {
     ("post", f"{_REQUEST}/delivery"): "deliverResult",
     ("get", f"{_REQUEST}/trace"): "getTrace",
     ("get", f"{_REQUEST}/graph"): "drawGraph",
+    ("get", f"{_REQUEST}/explain"): "explainRequest",
     ("get", _INVOCATION): "getInvocation",
     ("get", f"{_INVOCATION}/output"): "getOutput",
     ("get", "/"): "getRoot",

@@ -42,12 +42,13 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
 
 
 def check_folder(settings: Settings) -> None:
-    """Refuse a data folder that exists and that this user cannot use.
+    """Refuse a data folder that this user can neither use nor make; a node does so, too.
 
     Raises:
         ConfigError: It says why.
     """
     path = settings.data_dir
+    _check_data_dir(path)
     try:
         if path.is_dir():
             check_usable(path)
@@ -80,7 +81,6 @@ def found(settings: Settings, environ: Mapping[str, str]) -> list[ConfigError]:
 def _checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Callable[[], object]]:
     yield partial(host_and_port, settings.http.bind)
     yield partial(_check_group, settings.http.socket_group)
-    yield partial(_check_data_dir, settings.data_dir)
     yield partial(_check_log_path, settings.node.log_path)
     yield partial(_check_memory, settings.executors.memory_bytes)
     yield partial(_check_folder, "results.file_path", settings.results.file_path, os.W_OK)

@@ -190,10 +190,10 @@ def test_serve_says_which_old_variables_do_nothing(tmp_path: Path) -> None:
 
 
 def test_serve_refuses_an_old_variable_that_cannot_be_followed(tmp_path: Path) -> None:
-    with running(_words("good", tmp_path), MR_MULTITHREADED="0") as process:
+    with running(_words("good", tmp_path), MR_RESULT_WRITER_FQ_CLASS="x") as process:
         stderr = process.communicate(timeout=60)[1]
     assert process.returncode == meanings.INVALID
-    assert _detail(stderr).startswith("setting MR_MULTITHREADED: is gone; instead: ")
+    assert _detail(stderr).startswith("setting MR_RESULT_WRITER_FQ_CLASS: ")
 
 
 def _named(pids: set[int], part: str) -> int:
