@@ -26,7 +26,7 @@ from jobx import model
 from jobx.errors import InvalidInput, TooLarge, quote
 from jobx.handlers.authoring import strict_yaml
 from jobx.handlers.authoring.strict_yaml import Place
-from jobx.kv.entities.entities import as_stored
+from jobx.kv.entities.stored_form import as_stored
 from jobx.model import Handler, Job, Step, Workflow
 
 E = TypeVar("E", Job, Step)

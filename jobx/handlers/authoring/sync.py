@@ -12,6 +12,7 @@ from jobx.errors import InUse, InvalidInput
 from jobx.handlers.authoring import handler_files
 from jobx.handlers.authoring.handler_files import HandlerFiles
 from jobx.kv.entities.entities import Entities
+from jobx.kv.entities.step_handlers import StepHandlers
 from jobx.kv.entities.versions import version_of
 
 SyncAction: TypeAlias = Literal[
@@ -104,7 +105,7 @@ class _Run:
 
     def leave(self, name: str) -> SyncRow:
         """Remove the handler of a name that has no file."""
-        steps = self.entities.steps_using(self.workflow, name)
+        steps = StepHandlers(self.entities.store, self.workflow).using(name)
         if steps:
             names = ", ".join(step.step_name for step in steps)
             return SyncRow(name, "kept", f"has no file, but is used by step {names}")

@@ -27,8 +27,9 @@ from jobx.handlers import languages
 from jobx.handlers.authoring import declaration, handler_files, source
 from jobx.handlers.authoring.declaration import FILE, Declaration, Origin, Reading
 from jobx.handlers.authoring.handler_files import HandlerFiles
-from jobx.kv.entities.entities import WorkflowSnapshot, as_stored
+from jobx.kv.entities.entities import WorkflowSnapshot
 from jobx.kv.entities.references import HANDLER_FIELDS
+from jobx.kv.entities.stored_form import as_stored
 from jobx.model import Handler, Job
 
 #: The folder of handlers, beside the file.

@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -21,17 +21,13 @@ from jobx.errors import (
     InUse,
     InvalidInput,
     NotFound,
-    TooLarge,
-    quote,
 )
 from jobx.kv import keys
 from jobx.kv.entities.references import (
-    HANDLER_FIELDS,
     KINDS,
     AnyEntity,
     E,
     check_deleted,
-    check_handler,
     check_stored,
     contents,
     key_of,
@@ -40,12 +36,13 @@ from jobx.kv.entities.references import (
     read,
     read_all,
 )
-from jobx.kv.entities.transactions import ATTEMPTS, change, change_in_pieces
+from jobx.kv.entities.stored_form import Current, as_stored, write_of
+from jobx.kv.entities.transactions import ATTEMPTS, change
 from jobx.kv.entities.versions import complete, handlers_state, version_of
 from jobx.kv.entries import decoded
 from jobx.kv.prefixes import scan
-from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Store, Write
-from jobx.model import Handler, HandlerType, Job, Step, Workflow, decode, encode
+from jobx.kv.store import Delete, DeletePrefix, Put, Replace, Store, Write
+from jobx.model import Handler, Job, Step, Workflow, encode
 
 _log = logging.getLogger(__name__)
 
@@ -58,15 +55,6 @@ ListedEntities: TypeAlias = list[E]
 PAGE_BYTES: Final = 1 << 20
 #: Entities that are read at once; each may be large.
 _FEW: Final = 16
-#: Longest description of a handler; ``model.py`` has the limits of other kinds.
-MAX_DESCRIPTION: Final = 65_536
-
-
-class _Current(NamedTuple):
-    """What is stored under the key of an entity; None and None: it is damaged."""
-
-    value: bytes | None
-    revision: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +73,17 @@ class Entities:
     Every method raises InvalidInput for an invalid name, NotFound for an entity that does not
     exist (kinds "workflow", "job", "step", "handler"), and the errors of the store. Every change
     raises Conflict when others keep changing entities meanwhile.
+
+    Attributes:
+        store: The store.
     """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
 
     def get(self, kind: type[E], workflow: str, name: str | None = None) -> E:
         """Return an entity; for a workflow ``name`` is None."""
-        entity, _ = read(self._store, kind, workflow, name)
+        entity, _ = read(self.store, kind, workflow, name)
         return entity
 
     def page(
@@ -113,12 +104,12 @@ class Entities:
             most_bytes: Largest size of the page in the store; a page has at least one entity.
         """
         if workflow is not None:
-            read(self._store, Workflow, workflow)
+            read(self.store, Workflow, workflow)
         prefix = keys.entities(KINDS[kind], workflow)
         behind = None if after is None else prefix + after
         found: dict[str, E] = {}
         left_bytes = most_bytes
-        for entry in scan(self._store, prefix, after=behind, page=_FEW):
+        for entry in scan(self.store, prefix, after=behind, page=_FEW):
             left_bytes -= len(entry.value)
             if found and (left_bytes < 0 or len(found) == limit):
                 return [*found.values()], [*found][-1]
@@ -138,7 +129,7 @@ class Entities:
             InvalidInput: A field is wrong, or a handler is of another type than needed.
         """
 
-        def check(current: _Current | None) -> None:
+        def check(current: Current | None) -> None:
             if current is not None:
                 name = label(entity.workflow_name, name_of(entity))
                 raise AlreadyExists(KINDS[type(entity)], name)
@@ -165,7 +156,7 @@ class Entities:
             Conflict: It has another revision.
         """
 
-        def check(current: _Current | None) -> None:
+        def check(current: Current | None) -> None:
             name = label(entity.workflow_name, name_of(entity))
             if current is None:
                 raise NotFound(KINDS[type(entity)], name)
@@ -196,7 +187,7 @@ class Entities:
             current = self._find(key)
             if current is None:
                 raise NotFound(KINDS[kind], label(workflow, name))
-            broken = check_deleted(self._store, kind, workflow, name, force)
+            broken = check_deleted(self.store, kind, workflow, name, force)
             writes: Writes = [Delete(key, current.revision)]
             if kind is Handler and name is not None:
                 writes.append(self._handlers_state(workflow, {name: None}))
@@ -206,112 +197,26 @@ class Entities:
                 writes += map(DeletePrefix, prefixes)
             return writes, broken
 
-        return change(self._store, workflow, plan)
+        return change(self.store, workflow, plan)
 
     def fault(self, entity: AnyEntity) -> str | None:
         """Return why an entity cannot work: a reference that is gone or has changed; else None."""
         try:
-            check_stored(self._store, entity)
+            check_stored(self.store, entity)
         except (NotFound, InvalidInput, InUse) as error:
             return str(error)
         return None
-
-    def steps_using(self, workflow: str, handler_name: str) -> Steps:
-        """Return the steps that use a handler, by name."""
-        fields = HANDLER_FIELDS.values()
-        return [
-            step
-            for step in read_all(self._store, Step, workflow)
-            if any(getattr(step, field) == handler_name for field in fields)
-        ]
-
-    def set_handlers(
-        self,
-        workflow: str,
-        step: str,
-        mapper: str | None = None,
-        combiner: str | None = None,
-        reducer: str | None = None,
-    ) -> Step:
-        """Give a step other handlers and return it; None keeps one, ``''`` removes the combiner.
-
-        Raises:
-            InvalidInput: A handler is of another type than needed.
-        """
-        asked: dict[HandlerType, str | None] = {
-            "mapper": mapper,
-            "combiner": combiner,
-            "reducer": reducer,
-        }
-        changes: dict[str, Any] = {
-            HANDLER_FIELDS[kind]: name for kind, name in asked.items() if name is not None
-        }
-        if combiner == "":
-            changes[HANDLER_FIELDS["combiner"]] = None
-
-        def plan() -> tuple[Writes, Step]:
-            before, entry = read(self._store, Step, workflow, step)
-            after = msgspec.structs.replace(before, **changes)
-            check_stored(self._store, after)
-            return _write(entry.key, entry, after), after
-
-        return change(self._store, workflow, plan)
-
-    def update_handlers(
-        self,
-        workflow: str,
-        handler_type: HandlerType,
-        from_name: str,
-        to_name: str,
-        simulate: bool = False,
-    ) -> NameList:
-        """Replace a handler by another in all steps that use it, and return the steps' names.
-
-        A store with small transactions takes many steps in pieces.
-
-        Args:
-            workflow: Where.
-            handler_type: The type as which the steps use it.
-            from_name: The present handler.
-            to_name: The new handler.
-            simulate: Change nothing.
-
-        Raises:
-            InvalidInput: One of the handlers is of another type.
-        """
-        field = HANDLER_FIELDS[handler_type]
-
-        def plan() -> tuple[Writes, NameList]:
-            for name in (from_name, to_name):
-                check_handler(self._store, workflow, name, handler_type, handler_type)
-            writes: Writes = []
-            names = []
-            for step in self.steps_using(workflow, from_name):
-                if getattr(step, field) == from_name:
-                    after = msgspec.structs.replace(step, **{field: to_name})
-                    writes.append(Put(key_of(Step, workflow, step.step_name), encode(after)))
-                    names.append(step.step_name)
-            return [] if simulate else writes, names
-
-        try:
-            return change(self._store, workflow, plan)
-        except TooLarge:
-            names = plan()[1]
-            change_in_pieces(
-                self._store, workflow, lambda: [(None, [write]) for write in plan()[0]]
-            )
-            return names
 
     def states(self) -> dict[str, bytes]:
         """Return, by workflow, the token that every change of one of its entities replaces.
 
         Deleted workflows still have one.
         """
-        found = scan(self._store, keys.ENTITIES_STATE)
+        found = scan(self.store, keys.ENTITIES_STATE)
         return {entry.key.removeprefix(keys.ENTITIES_STATE): entry.value for entry in found}
 
     def _state(self, workflow: str) -> bytes:
-        entry = self._store.get(keys.entities_state(workflow))
+        entry = self.store.get(keys.entities_state(workflow))
         return entry.value if entry else b""
 
     def snapshot(
@@ -330,18 +235,18 @@ class Entities:
             state = self._state(workflow)
             found = WorkflowSnapshot(
                 self.get(Workflow, workflow),
-                {job.job_name: job for job in read_all(self._store, Job, workflow, faults)},
-                {step.step_name: step for step in read_all(self._store, Step, workflow, faults)},
+                {job.job_name: job for job in read_all(self.store, Job, workflow, faults)},
+                {step.step_name: step for step in read_all(self.store, Step, workflow, faults)},
                 {
                     item.handler_name: item
-                    for item in read_all(self._store, Handler, workflow, faults)
+                    for item in read_all(self.store, Handler, workflow, faults)
                 },
             )
             if self._state(workflow) == state:
                 return found
         raise Conflict(keys.entities_state(workflow))
 
-    def _store_entity(self, entity: E, check: Callable[[_Current | None], None]) -> E:
+    def _store_entity(self, entity: E, check: Callable[[Current | None], None]) -> E:
         # Decoding the stored form finds every wrong field now, and not when it is read.
         checked = as_stored(entity)
         workflow = checked.workflow_name
@@ -350,23 +255,23 @@ class Entities:
         def plan() -> tuple[Writes, E]:
             current = self._find(key)
             check(current)
-            check_stored(self._store, checked)
+            check_stored(self.store, checked)
             is_workflow = isinstance(checked, Workflow)
             state = self._state_of_handlers(workflow, {}) if is_workflow else None
             stored = complete(checked, state)
-            writes = _write(key, current, stored)
+            writes = write_of(key, current, stored)
             return writes + self._beside(stored, is_changed=bool(writes)), stored
 
-        return change(self._store, workflow, plan)
+        return change(self.store, workflow, plan)
 
-    def _find(self, key: str) -> _Current | None:
+    def _find(self, key: str) -> Current | None:
         """Return an entity as it is stored, None when it is not; a damaged one is logged."""
         try:
-            entry = self._store.get(key)
+            entry = self.store.get(key)
         except EntryDamaged as error:
             _log.warning("%s; replace or remove it", error)
-            return _Current(None, None)
-        return None if entry is None else _Current(entry.value, entry.revision)
+            return Current(None, None)
+        return None if entry is None else Current(entry.value, entry.revision)
 
     def _beside(self, entity: AnyEntity, is_changed: bool) -> Writes:
         """Return what is written together with an entity, beside its own change."""
@@ -382,7 +287,7 @@ class Entities:
 
     def _handlers_state(self, workflow: str, changes: dict[str, str | None]) -> Write:
         """Return the write of a workflow whose handlers change versions, None for removed."""
-        before, entry = read(self._store, Workflow, workflow)
+        before, entry = read(self.store, Workflow, workflow)
         after = msgspec.structs.replace(
             before, handlers_state=self._state_of_handlers(workflow, changes)
         )
@@ -390,38 +295,6 @@ class Entities:
 
     def _state_of_handlers(self, workflow: str, changes: Mapping[str, str | None]) -> str | None:
         """Return the state of the handlers of a workflow, of those that are not damaged."""
-        handlers = read_all(self._store, Handler, workflow, {})
+        handlers = read_all(self.store, Handler, workflow, {})
         versions = {one.handler_name: one.version for one in handlers}
         return handlers_state({**versions, **changes})
-
-
-def as_stored(entity: E) -> E:
-    """Return an entity as it comes back from the store.
-
-    Raises:
-        InvalidInput: A field is wrong, or JSON would change it.
-        TooLarge: The description is too long.
-    """
-    kind = KINDS[type(entity)]
-    if len(entity.description) > MAX_DESCRIPTION:
-        limit = f"may have at most {MAX_DESCRIPTION} characters"
-        raise TooLarge(f"{kind}: description", f"{len(entity.description)} characters", limit)
-    try:
-        body = encode(entity)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InvalidInput(kind, quote(entity), f"cannot be written as JSON: {error}") from error
-    stored = decode(type(entity), kind, body)
-    if stored != entity:
-        reason = "has a value that JSON lacks; write it with a tag, such as $bytes or $float"
-        raise InvalidInput(kind, quote(entity), reason)
-    return stored
-
-
-def _write(key: str, current: _Current | Entry | None, entity: msgspec.Struct) -> list[Write]:
-    """Return the write of an entity; nothing if it is stored in this form already."""
-    body = encode(entity)
-    if current is None:
-        return [Create(key, body)]
-    if current.revision is None:
-        return [Put(key, body)]  # no other change of entities can come between
-    return [] if current.value == body else [Replace(key, body, current.revision)]

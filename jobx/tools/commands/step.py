@@ -7,6 +7,7 @@ from typing import get_args
 import click
 
 from jobx import model
+from jobx.kv.entities.step_handlers import StepHandlers
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import add_commands, done
@@ -64,7 +65,7 @@ def set_handler(
     if mapper is None and combiner is None and reducer is None:
         raise click.UsageError("name at least one of --mapper, --combiner and --reducer")
     with call.entities() as entities:
-        entities.set_handlers(workflow, name, mapper=mapper, combiner=combiner, reducer=reducer)
+        StepHandlers(entities.store, workflow).give(name, mapper, combiner, reducer)
     done(call, "updated", "step", f"{workflow}/{name}")
 
 
@@ -89,7 +90,7 @@ def update_handlers(
 ) -> None:
     """Replace a handler in every step that uses it as a TYPE."""
     with call.entities() as entities:
-        steps = entities.update_handlers(workflow, handler_type, old, new, simulate)
+        steps = StepHandlers(entities.store, workflow).replace(handler_type, old, new, simulate)
     if call.as_json:
         render.say_json({"simulated": simulate, "steps": steps})
         return

@@ -13,6 +13,7 @@ from jobx.errors import AlreadyExists, Conflict, InUse, InvalidInput, JobxError,
 from jobx.kv import keys
 from jobx.kv.collections.collections import KvQueue, KvTree
 from jobx.kv.entities.entities import Entities
+from jobx.kv.entities.step_handlers import StepHandlers
 from jobx.kv.entities.versions import version_of
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import request_entity
@@ -411,61 +412,59 @@ def test_handlers_state_follows_the_versions_of_all_handlers(entities: Entities)
     assert state() == before
 
 
+def of_steps(entities: Entities) -> StepHandlers:
+    """Return the handlers of the steps of ``flow``."""
+    return StepHandlers(entities.store, "flow")
+
+
 def test_steps_using_finds_a_handler_in_every_place(entities: Entities) -> None:
     entities.create(changed(STEP, step_name="second", combine_handler_name=None))
     for name, steps in (("add", ["first"]), ("total", ["first", "second"]), ("gone", [])):
-        assert [step.step_name for step in entities.steps_using("flow", name)] == steps
+        assert [step.step_name for step in of_steps(entities).using(name)] == steps
 
 
-def test_set_handlers_changes_what_is_given_only(entities: Entities) -> None:
+def test_give_changes_what_is_given_only(entities: Entities) -> None:
     entities.create(handler("other", "mapper"))
-    after = entities.set_handlers("flow", "first", mapper="other")
+    after = of_steps(entities).give("first", mapper="other")
     assert after == changed(STEP, map_handler_name="other")
     assert entities.get(Step, "flow", "first") == after
-    cleared = entities.set_handlers("flow", "first", combiner="")
+    cleared = of_steps(entities).give("first", combiner="")
     assert cleared == changed(after, combine_handler_name=None)
 
 
 @pytest.mark.parametrize("fields", [{"mapper": "total"}, {"mapper": "gone"}, {"reducer": ""}])
-def test_set_handlers_refuses_what_does_not_fit(entities: Entities, fields: dict[str, str]) -> None:
-    assert isinstance(
-        refused(lambda: entities.set_handlers("flow", "first", **fields)), InvalidInput | NotFound
-    )
+def test_give_refuses_what_does_not_fit(entities: Entities, fields: dict[str, str]) -> None:
+    error = refused(lambda: of_steps(entities).give("first", **fields))
+    assert isinstance(error, InvalidInput | NotFound)
     assert entities.get(Step, "flow", "first") == STEP
 
 
-def test_update_handlers_swaps_a_handler_in_all_its_steps(entities: Entities) -> None:
+def test_replace_swaps_a_handler_in_all_its_steps(entities: Entities) -> None:
     entities.create(changed(STEP, step_name="second"))
     entities.create(handler("other", "mapper"))
     entities.create(changed(STEP, step_name="third", map_handler_name="other"))
-    before = entities.states()
-    assert entities.update_handlers("flow", "mapper", "split", "other", simulate=True) == [
-        "first",
-        "second",
-    ]
+    before, handlers = entities.states(), of_steps(entities)
+    assert handlers.replace("mapper", "split", "other", simulate=True) == ["first", "second"]
     assert entities.states() == before
-    entities.update_handlers("flow", "mapper", "split", "other")
-    assert entities.steps_using("flow", "split") == []
+    handlers.replace("mapper", "split", "other")
+    assert handlers.using("split") == []
 
 
-def test_update_handlers_takes_several_transactions_where_they_are_small() -> None:
-    store = MemoryStore(limits=Limits(writes=5))
-    entities = Entities(store)
+def test_replace_takes_several_transactions_where_they_are_small() -> None:
+    entities = Entities(MemoryStore(limits=Limits(writes=5)))
     for entity in (FLOW, *HANDLERS, handler("other", "mapper")):
         entities.create(entity)
-    names = [f"s{number}" for number in range(10, 40)]
+    names, handlers = [f"s{number}" for number in range(10, 40)], of_steps(entities)
     for name in names:
         entities.create(changed(STEP, step_name=name))
-    assert entities.update_handlers("flow", "mapper", "split", "other") == names
-    assert entities.steps_using("flow", "split") == []
-    assert [step.step_name for step in entities.steps_using("flow", "other")] == names
+    assert handlers.replace("mapper", "split", "other") == names
+    assert handlers.using("split") == []
+    assert [step.step_name for step in handlers.using("other")] == names
 
 
 @pytest.mark.parametrize("to_name", ["total", "gone"])
-def test_update_handlers_refuses_a_handler_that_does_not_fit(
-    entities: Entities, to_name: str
-) -> None:
-    error = refused(lambda: entities.update_handlers("flow", "mapper", "split", to_name))
+def test_replace_refuses_a_handler_that_does_not_fit(entities: Entities, to_name: str) -> None:
+    error = refused(lambda: of_steps(entities).replace("mapper", "split", to_name))
     assert isinstance(error, InvalidInput | NotFound)
 
 
