@@ -35,8 +35,15 @@ def program() -> str:
     return os.environ.get("ETCD_UNDER_TEST", "etcd")
 
 
+def need_etcd() -> None:
+    """Skip the test where etcd is not installed."""
+    if shutil.which(program()) is None:
+        absent("etcd", "needs the program etcd (etcd-server)")
+
+
 def has_v2() -> bool:
-    """Whether servers can answer the v2 API, which went with 3.6."""
+    """Whether servers can answer the v2 API, which went with 3.6; skips where there is no etcd."""
+    need_etcd()
     return _version() < (3, 6)
 
 
@@ -166,8 +173,7 @@ def etcd_servers(
 
     Unless ``flags`` say otherwise they do not wait for the disk, and may forget by a power cut.
     """
-    if shutil.which(program()) is None:
-        absent("etcd", "needs the program etcd (etcd-server)")
+    need_etcd()
     ports = free_ports(2 * count)
     pairs = zip(ports[::2], ports[1::2], strict=True)
     folder.mkdir(parents=True, exist_ok=True)

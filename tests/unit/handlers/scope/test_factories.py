@@ -19,6 +19,7 @@ from jobx.handlers.scope.names import Scope
 from tests.support import frames
 from tests.support.frames import load
 from tests.support.guests import hosting, pairs, run
+from tests.support.languages import JAVASCRIPT
 
 SECRETS = {"token": "s3cret"}
 
@@ -220,6 +221,9 @@ SOURCES = {
 def test_handlers_of_other_languages_find_what_the_factory_adds(
     site: Any, tmp_path: Path, source_type: str
 ) -> None:
+    if source_type == "javascript":
+        JAVASCRIPT.need()
+
     def twice(number: int) -> int:
         return 2 * number
 
