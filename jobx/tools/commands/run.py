@@ -6,12 +6,15 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 import click
+import msgspec
 import uvloop
 from rich.progress import (
     BarColumn,
@@ -23,7 +26,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from jobx import logs, meanings
+from jobx import logs, meanings, printable
 from jobx.errors import (
     Draining,
     InUse,
@@ -40,12 +43,15 @@ from jobx.model import Counts, check_name
 from jobx.questions import AwaitRequest, CancelRequest, Question, SubmitJob
 from jobx.tools.commands.request import FORMATS, REASON, failed, say_result
 from jobx.tools.serving import checks
-from jobx.tools.shared import render
+from jobx.tools.shared import render, watching
+from jobx.tools.shared.applying import apply_folder
 from jobx.tools.shared.command import Call, command
 from jobx.tools.shared.parsing import parse_arguments, parse_context
+from jobx.tools.shared.watching import Look, Stamps
 from jobx.views import Outcome, View
 
 A = TypeVar("A", bound=View)
+T = TypeVar("T")
 
 #: How often progress is shown; the end shows at once.
 _POLL_S: Final = 0.2
@@ -85,6 +91,12 @@ class Ask(Protocol):
 )
 @click.option("--context", metavar="JSON", help="A map that is shown with the request.")
 @click.option("--executors", type=int, help="Executor processes; 0: one for each processor.")
+@click.option(
+    "--watch",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Apply DIR, run, and do both again whenever a file in it changes.",
+)
 def run(
     call: Call,
     *,
@@ -93,6 +105,7 @@ def run(
     form: str,
     time_limit: float | None,
     context: str | None,
+    watch: Path | None,
 ) -> int:
     """Run one request and write its result to stdout.
 
@@ -103,14 +116,94 @@ def run(
     submission = _submission(job, arguments, time_limit, shown)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            outcome = runner.run(_request(call, submission))
+            if watch is not None:
+                runner.run(_until_told(_watch(call, watch, submission, form)))
+            outcome = runner.run(_until_told(_request(call, submission)))
         except (KeyboardInterrupt, asyncio.CancelledError):
             return meanings.INTERRUPTED
+    _say(call, outcome, form)
+    return meanings.OK
+
+
+def _say(call: Call, outcome: Outcome, form: str) -> None:
+    """Write the result of an ended request to stdout.
+
+    Raises:
+        RequestFailed: It has none.
+    """
     request, result = outcome.request, outcome.result
     if result is None:
         raise failed(request.request_id, request.state, request.failure)
     say_result(call, result, form)
-    return meanings.OK
+
+
+async def _until_told(work: Coroutine[Any, Any, T]) -> T:
+    """Do something until it is done, or somebody ends it with SIGTERM, which is as Ctrl-C."""
+    # Without this the next node would continue the request.
+    if task := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work
+
+
+async def _watch(call: Call, folder: Path, submission: SubmitJob, form: str) -> NoReturn:
+    """Apply a folder and run a request, again whenever a file in the folder changes."""
+
+    def look() -> Look:
+        return watching.look(folder, call.settings.data_dir)
+
+    seen = look()
+    async with AsyncExitStack() as stack:
+        has_node = False
+        while True:
+            if await _is_applied(call, folder):
+                if not has_node:  # for all runs, which find it as any other
+                    await stack.enter_async_context(_node(call))
+                    has_node = True
+                again = msgspec.structs.replace(submission, request_id=_new_id())
+                await _until_changed(_told(call, again, form), lambda: look().code, seen.code)
+            sys.stdout.flush()  # somebody looks on, perhaps through a pipe
+            # What a run itself leaves in the folder is no change.
+            seen = Look(seen.code, look().others)
+            seen = await watching.changed(look, seen)
+
+
+async def _until_changed(
+    work: Coroutine[Any, Any, None], look: Callable[[], Stamps], seen: Stamps
+) -> None:
+    """Do something to its end, or until something looks otherwise."""
+    tasks = [asyncio.create_task(work), asyncio.create_task(watching.changed(look, seen))]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def _is_applied(call: Call, folder: Path) -> bool:
+    """Apply a folder; tell whether its workflow is stored now, and what is wrong if not."""
+    try:
+        return await asyncio.to_thread(apply_folder, call, folder) == meanings.OK
+    except JobxError as error:
+        render.complain(str(error))
+    return False
+
+
+async def _told(call: Call, submission: SubmitJob, form: str) -> None:
+    """Run a request, and show its result or its error with the author's lines."""
+    try:
+        outcome = await _request(call, submission)
+        if (failure := outcome.request.failure) is not None and failure.traceback:
+            click.echo(printable.lines(failure.traceback.rstrip()), err=True)
+        _say(call, outcome, form)
+    except JobxError as error:
+        render.complain(str(error))
+
+
+def _new_id() -> str:
+    return request_entity.new_id(time.time(), os.urandom(10))
 
 
 def _submission(
@@ -121,7 +214,7 @@ def _submission(
         raise InvalidInput("job", repr(job), "must be WORKFLOW/JOB")
     return SubmitJob(
         workflow=check_name("workflow name", workflow),
-        request_id=request_entity.new_id(time.time(), os.urandom(10)),
+        request_id=_new_id(),
         job=check_name("job name", name),
         arguments=root_input.pack(parse_arguments("-a", arguments)),
         context=context,
@@ -132,9 +225,6 @@ def _submission(
 
 async def _request(call: Call, submission: SubmitJob) -> Outcome:
     """Return the ended request; cancelling this coroutine cancels it."""
-    # SIGTERM cancels the request too; otherwise the next node would continue it.
-    if task := asyncio.current_task():
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     # The node may belong to another run and end with it; then the request is found by its id.
     until, lost = 0.0, ""
     while True:
