@@ -12,6 +12,7 @@
     │  ├─ WrongHost            a client addresses another server
     │  └─ BodyTooSlow          a body did not arrive in time
     ├─ SettingsRefused         several settings are wrong
+    ├─ WorkflowRefused         the folder of a workflow is wrong
     ├─ NotFound                a named thing does not exist
     ├─ AlreadyExists           a named thing exists
     ├─ InUse                   a named thing is referred to, or still working
@@ -109,6 +110,10 @@ class ConfigError(InvalidInput, code="config", template="setting {0}: {2} (got {
 
 class SettingsRefused(_One, JobxError, code="settings"):
     """Several settings are wrong. Args: a line for each, as ``ConfigError`` has it."""
+
+
+class WorkflowRefused(_One, JobxError, code="workflow-refused"):
+    """The folder of a workflow is wrong. Args: a line for each fault, as of ``InvalidInput``."""
 
 
 class TooLarge(InvalidInput, code="too-large"):

@@ -54,6 +54,9 @@ _ROWS: Final[dict[type[JobxError], tuple[Happened, Fault, Again, int, str, int]]
     errors.SettingsRefused: (
         "nothing", "operator", "mended", 500, "JobX is set up wrong", INVALID,
     ),
+    errors.WorkflowRefused: (
+        "nothing", "author", "changed", 400, "The workflow is wrong", INVALID,
+    ),
     errors.TooLarge: (
         "nothing", "caller", "changed", 413, "The request is too large", INVALID,
     ),

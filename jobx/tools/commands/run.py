@@ -185,10 +185,12 @@ async def _until_changed(
 async def _is_applied(call: Call, folder: Path) -> bool:
     """Apply a folder; tell whether its workflow is stored now, and what is wrong if not."""
     try:
-        return await asyncio.to_thread(apply_folder, call, folder) == meanings.OK
+        await asyncio.to_thread(apply_folder, call, folder)
     except JobxError as error:
-        render.complain(str(error))
-    return False
+        for line in str(error).splitlines():
+            render.complain(line)
+        return False
+    return True
 
 
 async def _told(call: Call, submission: SubmitJob, form: str) -> None:

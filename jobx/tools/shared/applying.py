@@ -10,7 +10,7 @@ from typing import Final
 
 from jobx import meanings
 from jobx.actors.egress.writers import registry
-from jobx.errors import InvalidInput, JobxError, NotFound
+from jobx.errors import InvalidInput, JobxError, NotFound, WorkflowRefused
 from jobx.handlers.authoring import mr_check, workflow_folder
 from jobx.handlers.authoring.workflow_folder import Found
 from jobx.kv.entities.applying import Change, apply_workflow
@@ -46,18 +46,19 @@ def apply_folder(
         simulate: Change nothing; the exit code is TO_DO if there is something to do.
 
     Raises:
+        WorkflowRefused: Something in the folder is wrong; nothing was done.
         JobxError: Nothing, or not everything, was done; what was done has been told.
     """
     found = workflow_folder.read(
         folder, name, lambda job: registry.check_names(job, call.settings.results)
     )
     if found.workflow is None or found.faults:
-        return _refuse(call, found.faults)
+        raise _refused(found.faults)
     with _store(call, simulate) as store:
         report = _Report(call, found, found.workflow, simulate)
         changes = apply_workflow(store, found.workflow, prune=prune, simulate=True)
         if faults := _tried(call, found, changes):
-            return _refuse(call, faults)
+            raise _refused(faults)
         if not simulate:
             changes = _apply(store, report, prune, len(changes))
         report.say(changes, _open_requests(store, found.workflow, changes))
@@ -179,12 +180,9 @@ def _open_requests(store: Store, wanted: WorkflowSnapshot, changes: Sequence[Cha
     return list(request_entity.open_in(store, wanted.workflow.workflow_name, MOST))
 
 
-def _refuse(call: Call, faults: Sequence[InvalidInput]) -> int:
-    """Tell what is wrong with a folder; return the exit code."""
-    if call.as_json:
-        render.say_json({"faults": [str(fault) for fault in faults]})
-    for fault in faults[:MOST]:
-        render.complain(" ".join(str(fault).split()))
+def _refused(faults: Sequence[InvalidInput]) -> WorkflowRefused:
+    """Return the error of a folder with faults; it has the first of very many."""
+    lines = [" ".join(str(fault).split()) for fault in faults[:MOST]]
     if len(faults) > MOST:
-        render.complain(f"and {len(faults) - MOST} more; nothing was changed")
-    return meanings.INVALID
+        lines.append(f"and {len(faults) - MOST} more")
+    return WorkflowRefused("\n".join(lines))

@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from jobx import meanings, printable
-from jobx.errors import JobxError, SettingsRefused
+from jobx.errors import JobxError, SettingsRefused, WorkflowRefused
 from jobx.tools.shared import streams
 
 
@@ -42,7 +42,8 @@ def unknown_command(name: str, known: Iterable[str], ctx: click.Context) -> clic
 def _judge(error: Exception) -> tuple[list[str], str, int]:
     """Return the lines, the slug and the exit code of an error."""
     if isinstance(error, JobxError):
-        lines = str(error).split("\n") if isinstance(error, SettingsRefused) else [str(error)]
+        has_lines = isinstance(error, SettingsRefused | WorkflowRefused)
+        lines = str(error).split("\n") if has_lines else [str(error)]
         return lines, error.code, meanings.meaning_of(type(error)).exit_code
     if isinstance(error, click.Abort):
         return ["interrupted"], "interrupted", meanings.INTERRUPTED
