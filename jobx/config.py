@@ -216,8 +216,10 @@ class RequestSettings(Section, frozen=True, kw_only=True):
     retention_s: PositiveFloat = 86_400.0
     #: Open children of one mapper.
     window: Count = 4000
-    #: Invocations of one request in all; 0 means no limit.
-    max_invocations: CountOrNone = 0
+    #: Mappers of one request in all; 0 means no limit.
+    max_invocations: CountOrNone = 10_000_000
+    #: Bytes that the invocations of one request pass on in all, packed; 0 means no limit.
+    max_bytes: BytesOrNone = 64 << 30
     #: How deep mappers may map on.
     max_tree_depth: Count = 1000
 

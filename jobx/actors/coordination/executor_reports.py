@@ -65,7 +65,10 @@ class ExecutorReports:
             count = segment.count if isinstance(segment, Returned) else 1
             self.give_back(work, segment.vertex + 1, segment.vertex + count)
             return
-        if isinstance(segment, Returned):
+        excess = None if isinstance(segment, FailedRun) else self._excess()
+        if excess is not None:
+            self.attempt_failed(work, segment.vertex, excess, notes)
+        elif isinstance(segment, Returned):
             self._returned(work, segment, notes, where)
         elif isinstance(segment, MappedChunk):
             self._mapped(work, actor, segment, notes, where)
@@ -73,6 +76,14 @@ class ExecutorReports:
             self._reduced(work, segment, notes, where)
         elif isinstance(segment, FailedRun):
             self.attempt_failed(work, segment.vertex, segment.failure, notes, segment.stage)
+
+    def _excess(self) -> Failure | None:
+        """Return the failure of a request that has passed on too much; None if it may go on."""
+        most = self._limits.max_bytes
+        if not 0 < most < self._state.passed_bytes:
+            return None
+        text = f"its invocations passed on more than {most} bytes (requests.max_bytes)"
+        return Failure(kind="limit", type="TooMuchData", message=text)
 
     def give_back(self, work: Dispatch, start: int, stop: int) -> None:
         """Make invocations of a batch that got no result ready again."""
@@ -234,7 +245,8 @@ class ExecutorReports:
             text = f"mappers map on more than {limits.max_tree_depth} levels deep"
             return Failure(kind="limit", type="TreeTooDeep", message=text)
         if 0 < limits.max_invocations < self._state.tree.mapped_count + count:
-            text = f"the request has more than {limits.max_invocations} invocations"
+            most = limits.max_invocations
+            text = f"the request has more than {most} mappers (requests.max_invocations)"
             return Failure(kind="limit", type="TooManyInvocations", message=text)
         accepted = self._state.accepted
         if accepted is not None and accepted.may_wait:

@@ -43,6 +43,7 @@ class RequestState:
         ready: The work that may start.
         attempts: The tries of retried targets.
         events: Number of events, which is the number of the next one.
+        passed_bytes: Bytes of keys and values that invocations passed on, also in vain.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -57,6 +58,7 @@ class RequestState:
         self.ready = Ready(self.tree)
         self.attempts: dict[Target, Attempt] = {}
         self.events = 0
+        self.passed_bytes = 0
         self.retried_count = 0
         self.invocation_count = 0
 
@@ -64,6 +66,7 @@ class RequestState:
         """Take the next event of the log."""
         _APPLY[type(event)](self, event)
         self.events += 1
+        self.passed_bytes += _passed_bytes(event)
 
     @property
     def is_running(self) -> bool:
@@ -243,6 +246,12 @@ class RequestState:
 def _said(failure: Failure) -> str:
     """Return a failure in a line."""
     return f"{failure.type}: {failure.message}"[:ERROR_CHARACTERS]
+
+
+def _passed_bytes(event: Event) -> int:
+    if isinstance(event, Mapped):
+        return event.payload.size_bytes
+    return sum(payload.size_bytes for payload in event.payloads) if isinstance(event, Done) else 0
 
 
 _APPLY: Final[dict[type[Event], Callable[[RequestState, Any], None]]] = {

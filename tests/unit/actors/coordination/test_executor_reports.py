@@ -29,7 +29,7 @@ from tests.support.payloads import EMPTY
 from tests.unit.actors.request.driver import LOST, done, inline, mapped
 
 ACTOR = Address("n", 1, 1)
-LIMITS = RequestSettings(lost_attempts=3, max_invocations=20, max_tree_depth=2)
+LIMITS = RequestSettings(lost_attempts=3, max_invocations=20, max_tree_depth=2, max_bytes=1 << 20)
 SETTINGS = Settings(node=NodeSettings(capabilities=("general",)), requests=LIMITS)
 
 
@@ -327,6 +327,16 @@ def test_a_tree_has_a_greatest_depth(desk: Desk) -> None:
     (event,) = desk.hear(deepest, "mapped", 2, "s", _chunk_wire(1), "d", False, 9, {})
     assert isinstance(event, Failed)
     assert event.failure.type == "TreeTooDeep"
+
+
+def test_a_request_that_passed_on_too_much_ends(desk: Desk) -> None:
+    work = desk.children(CHUNK)
+    large, small = Payload(1, 2 << 20, None, "b1").to_wire(), inline(b"x").to_wire()
+    (last,) = desk.hear(work, "returned", 1, 1, [large], True, b"", {})
+    (event,) = desk.hear(work, "returned", 2, 1, [small], True, b"", {})
+    assert isinstance(last, Done)
+    assert isinstance(event, Failed)
+    assert (event.failure.kind, event.failure.type) == ("limit", "TooMuchData")
 
 
 def test_an_input_that_is_gone_runs_again_what_left_it(desk: Desk) -> None:
