@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final, NoReturn, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeVar
 
 import click
 import msgspec
@@ -47,6 +47,7 @@ from jobx.tools.shared import render, watching
 from jobx.tools.shared.applying import apply_folder
 from jobx.tools.shared.command import Call, command
 from jobx.tools.shared.parsing import parse_arguments, parse_context
+from jobx.tools.shared.printed import say_printed
 from jobx.tools.shared.watching import Look, Stamps
 from jobx.views import Outcome, View
 
@@ -58,6 +59,13 @@ _POLL_S: Final = 0.2
 
 #: How long a run looks for a node after its own has ended.
 HANDOVER_S: Final = 60.0
+
+
+class _Shown(NamedTuple):
+    """How an ended request is shown."""
+
+    form: str
+    quiet: bool
 
 
 class Ask(Protocol):
@@ -97,6 +105,7 @@ class Ask(Protocol):
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Apply DIR, run, and do both again whenever a file in it changes.",
 )
+@click.option("--quiet", is_flag=True, help="Do not show what the handlers print.")
 def run(
     call: Call,
     *,
@@ -106,35 +115,39 @@ def run(
     time_limit: float | None,
     context: str | None,
     watch: Path | None,
+    quiet: bool,
 ) -> int:
-    """Run one request and write its result to stdout.
+    """Run one request and write its result to stdout, and what its handlers print to stderr.
 
     The node on the data folder does the work. If none runs, the command starts one. Ctrl-C cancels
     the request.
     """
     shown = {} if context is None else parse_context(context)
+    how = _Shown(form, quiet)
     submission = _submission(job, arguments, time_limit, shown)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             if watch is not None:
-                runner.run(_until_told(_watch(call, watch, submission, form)))
+                runner.run(_until_told(_watch(call, watch, submission, how)))
             outcome = runner.run(_until_told(_request(call, submission)))
         except (KeyboardInterrupt, asyncio.CancelledError):
             return meanings.INTERRUPTED
-    _say(call, outcome, form)
+    _say(call, outcome, how)
     return meanings.OK
 
 
-def _say(call: Call, outcome: Outcome, form: str) -> None:
+def _say(call: Call, outcome: Outcome, how: _Shown) -> None:
     """Write the result of an ended request to stdout.
 
     Raises:
         RequestFailed: It has none.
     """
     request, result = outcome.request, outcome.result
+    if not how.quiet:
+        say_printed(call, request.workflow_name, request.request_id, request.counts)
     if result is None:
         raise failed(request.request_id, request.state, request.failure)
-    say_result(call, result, form)
+    say_result(call, result, how.form)
 
 
 async def _until_told(work: Coroutine[Any, Any, T]) -> T:
@@ -145,7 +158,7 @@ async def _until_told(work: Coroutine[Any, Any, T]) -> T:
     return await work
 
 
-async def _watch(call: Call, folder: Path, submission: SubmitJob, form: str) -> NoReturn:
+async def _watch(call: Call, folder: Path, submission: SubmitJob, how: _Shown) -> NoReturn:
     """Apply a folder and run a request, again whenever a file in the folder changes."""
 
     def look() -> Look:
@@ -160,7 +173,7 @@ async def _watch(call: Call, folder: Path, submission: SubmitJob, form: str) -> 
                     await stack.enter_async_context(_node(call))
                     has_node = True
                 again = msgspec.structs.replace(submission, request_id=_new_id())
-                await _until_changed(_told(call, again, form), lambda: look().code, seen.code)
+                await _until_changed(_told(call, again, how), lambda: look().code, seen.code)
             sys.stdout.flush()  # somebody looks on, perhaps through a pipe
             # What a run itself leaves in the folder is no change.
             seen = Look(seen.code, look().others)
@@ -193,13 +206,13 @@ async def _is_applied(call: Call, folder: Path) -> bool:
     return True
 
 
-async def _told(call: Call, submission: SubmitJob, form: str) -> None:
+async def _told(call: Call, submission: SubmitJob, how: _Shown) -> None:
     """Run a request, and show its result or its error with the author's lines."""
     try:
         outcome = await _request(call, submission)
         if (failure := outcome.request.failure) is not None and failure.traceback:
             click.echo(printable.lines(failure.traceback.rstrip()), err=True)
-        _say(call, outcome, form)
+        _say(call, outcome, how)
     except JobxError as error:
         render.complain(str(error))
 
