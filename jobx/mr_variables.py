@@ -266,6 +266,7 @@ VARIABLES: Final[Mapping[str, Variable]] = MappingProxyType(
             "notify.email_to",
             _if_hooked("MR_LOG_EMAIL_HOOK"),
             notify__email_level=_text("info"),
+            notify__email_subject=_text("JobX Notification"),
             mail__sender=_text("mapreduce@local"),
             mail__encryption=_encryption,
         ),

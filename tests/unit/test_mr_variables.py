@@ -68,6 +68,11 @@ def test_old_variable_gives_a_setting_that_exists(name: str) -> None:
             "results.email_body",
             "${request_id}\n",
         ),
+        (
+            {"MR_LOG_EMAIL_HOOK": "1", "MR_LOG_EMAIL_TO": "a@b", "MR_LOG_EMAIL_SUBJECT": "x"},
+            "notify.email_subject",
+            "x",
+        ),
         ({"MR_LOG_EMAIL_SUBJECT": "$5"}, "notify.email_subject", "$$5"),
         ({"MR_HANDLER_EMAIL_LOG_LEVEL": "WARN"}, "notify.email_level", "warning"),
         ({"MR_HANDLER_HTTP_LOG_LEVEL": "Fatal"}, "notify.http_level", "critical"),
