@@ -21,7 +21,7 @@ from jobx.handlers.authoring.library import Library
 from jobx.handlers.blobs import opening
 from jobx.handlers.blobs.shared import SharedBlobs
 from jobx.kv.blobs import BlobFolder
-from jobx.kv.data_folder import Place
+from jobx.kv.data_folder import FolderFiles
 from jobx.kv.opening import is_here, sweep_lease
 from jobx.kv.store import Store
 
@@ -88,8 +88,8 @@ class Upkeep:
         every, files = periodic.every, self.settings.files
         every(REFRESH_S, self.background, self.library.refresh, after=refreshed)
         every(SWEEP_S, self.background, self.life.note_clock)
-        place = Place(self.settings.data_dir)
-        every(PLACE_S, self.background, place.look, after=lambda: _confirm(place, fail))
+        files = FolderFiles(self.settings.data_dir)
+        every(PLACE_S, self.background, files.look, after=lambda: _confirm(files, fail))
         every(SWEEP_S, self.sweeping, janitor.sweep, janitor.sweep_folders)
         every(SWEEP_CODE_S, self.sweeping, janitor.sweep_code)
         every(CLEAN_S, None, lambda: janitor.sweep_files(files))
@@ -134,7 +134,7 @@ class Upkeep:
         periodic.every(CLEAN_S, threads, lambda: sharing.clean(now_at() - age_s))
 
 
-def _confirm(place: Place, fail: Callable[[str], object]) -> None:
+def _confirm(files: FolderFiles, fail: Callable[[str], object]) -> None:
     """End the node if its files were removed: everything that it writes would be lost."""
-    if place.gone is not None:
-        fail(f"{place.gone} was removed or replaced while it was in use")
+    if files.gone is not None:
+        fail(f"{files.gone} was removed or replaced while it was in use")

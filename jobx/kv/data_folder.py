@@ -28,7 +28,7 @@ _KEPT: Final = ("jobx.sqlite", "lock", ID_NAME)
 _ID_BYTES: Final = 16
 
 
-class Place:
+class FolderFiles:
     """Where the files of a folder are, so that it is seen when they are taken from a running node.
 
     What is written to a file that was removed is lost with the process, without any error.

@@ -131,19 +131,19 @@ def test_files_that_are_taken_from_a_running_node_are_missed(
 ) -> None:
     for kept in ("jobx.sqlite", "store_id", "lock"):
         (tmp_path / kept).write_bytes(b"1")
-    place = data_folder.Place(tmp_path)
+    files = data_folder.FolderFiles(tmp_path)
     (tmp_path / name).write_bytes(b"2")
-    place.look()
-    assert place.gone is None
+    files.look()
+    assert files.gone is None
     (tmp_path / name).rename(tmp_path / "elsewhere")
     if how == "replaced":
         (tmp_path / name).write_bytes(b"3")
-    place.look()
-    assert place.gone == tmp_path / name
+    files.look()
+    assert files.gone == tmp_path / name
 
 
 def test_a_file_that_was_never_there_is_not_missed(tmp_path: Path) -> None:
-    place = data_folder.Place(tmp_path)
+    files = data_folder.FolderFiles(tmp_path)
     (tmp_path / "jobx.sqlite").write_bytes(b"1")
-    place.look()
-    assert place.gone is None
+    files.look()
+    assert files.gone is None
