@@ -88,8 +88,8 @@ class Upkeep:
         every, files = periodic.every, self.settings.files
         every(REFRESH_S, self.background, self.library.refresh, after=refreshed)
         every(SWEEP_S, self.background, self.life.note_clock)
-        files = FolderFiles(self.settings.data_dir)
-        every(PLACE_S, self.background, files.look, after=lambda: _confirm(files, fail))
+        watched = FolderFiles(self.settings.data_dir)
+        every(PLACE_S, self.background, watched.look, after=lambda: _confirm(watched, fail))
         every(SWEEP_S, self.sweeping, janitor.sweep, janitor.sweep_folders)
         every(SWEEP_CODE_S, self.sweeping, janitor.sweep_code)
         every(CLEAN_S, None, lambda: janitor.sweep_files(files))
