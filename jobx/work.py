@@ -20,6 +20,8 @@ from jobx.payload import PayloadWire
 
 #: A packed map without entries.
 EMPTY_MAP: Final = b"\x80"
+#: More than a year; NaN is none.
+Limit: TypeAlias = Annotated[float, Meta(gt=0, le=1e8)]
 #: Bounded, since another node may have sent it, and ranges of Python are.
 Vertex: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 62)]
 Count: TypeAlias = Annotated[int, Meta(ge=1, le=1 << 20)]
@@ -76,7 +78,7 @@ class Work(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="t")
 
     request: RequestInfo
     step: str
-    time_limit_s: float
+    time_limit_s: Limit
     inline_bytes: int
     sections: int = 1
     sync: bool = False
@@ -134,10 +136,10 @@ class MapWork(Work, frozen=True, kw_only=True, tag="map"):
     pairs: bytes | None = None
     blob: BlobPart | None = None
     chunk_pairs: int
-    batch_s: float
+    batch_s: Annotated[float, Meta(ge=0, le=1e8)]
     attempts: dict[int, int] = {}
     later_attempts: dict[str, dict[int, int]] = {}
-    limits_s: dict[str, float] = {}
+    limits_s: dict[str, Limit] = {}
     keeps: bool = False
 
     @property

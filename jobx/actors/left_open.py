@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final
 
 from jobx.actors.messages import RequestKey
@@ -24,6 +25,12 @@ class LeftOpen:
             self._reasons[key] = reason
         else:
             self._more += 1
+
+    def forget_all_but(self, opened: Container[RequestKey]) -> None:
+        """Forget the requests that are not open here any more: ended, or adopted by others."""
+        kept = {key: reason for key, reason in self._reasons.items() if key in opened}
+        self._more = 0 if len(kept) < len(self._reasons) else self._more
+        self._reasons = kept
 
     def reason(self, key: RequestKey) -> FormUnknown | None:
         """Return why a request is left open; None if it is not."""

@@ -39,7 +39,7 @@ from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import Answers
 from jobx.actors.lifetime import Lifetime
 from jobx.actors.log_writer import LogWriter
-from jobx.actors.messages import Adopt, AdoptStrays, Drain, MoreRoom, Probe, RequestKey
+from jobx.actors.messages import Adopt, AdoptStrays, Drain, MoreRoom, Probe
 from jobx.actors.parts import Parts
 from jobx.actors.place_health import PlaceHealth
 from jobx.actors.ports import Services
@@ -47,6 +47,7 @@ from jobx.actors.readiness import Readiness
 from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.actors.store_health import StoreHealth, check_at_start
+from jobx.actors.strays import Strays
 from jobx.actors.threads import in_daemon
 from jobx.actors.upkeep import Upkeep
 from jobx.config import Settings
@@ -400,9 +401,12 @@ class Node:
         periodic = upkeep.start(refreshed=self._look, stray=self._adopt_strays, fail=self.fail)
         periodic.once(self._health.check_later())
 
-    def _adopt_strays(self, found: tuple[RequestKey, ...]) -> None:
-        if found:
-            self._base.deliver(self._supervisor, AdoptStrays(found))
+    def _adopt_strays(self, strays: Strays) -> None:
+        self._services.left.forget_all_but(strays.opened)
+        if strays.found:
+            self._base.deliver(self._supervisor, AdoptStrays(strays.found))
+        for key in strays.undelivered:  # a slow store may have written a marker late
+            self._egress.deliverer.begin(key)
 
     def _look(self) -> None:
         """Take note of what changed in workflows."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 from jobx.errors import JobxError
@@ -57,16 +58,25 @@ class Periodic:
     ) -> None:
         loop = asyncio.get_running_loop()
         has_failed = False
+        call: Callable[[], object] = after
         while True:
             await asyncio.sleep(every_s)
             try:
                 for call in calls:
                     await loop.run_in_executor(threads, call)
-                after()
+                call = after
+                call()
                 has_failed = False
             except JobxError as error:
                 if not has_failed:
-                    _log.warning("periodic task failed (every %g s): %s", every_s, error)
+                    text = "periodic task %s failed (every %g s): %s"
+                    _log.warning(text, _name(call), every_s, error)
                 has_failed = True
             except Exception:  # noqa: BLE001 - a fault in one round must not end all further ones
-                _log.exception("periodic task failed (every %g s)", every_s)
+                _log.exception("periodic task %s failed (every %g s)", _name(call), every_s)
+
+
+def _name(call: Callable[[], object]) -> str:
+    """Return what a call is called, for people."""
+    named = call.func if isinstance(call, partial) else call
+    return str(getattr(named, "__qualname__", named)).replace(".<locals>", "")

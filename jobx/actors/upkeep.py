@@ -10,7 +10,6 @@ from typing import Final
 
 from jobx.actors.janitor import Janitor
 from jobx.actors.lifetime import Lifetime
-from jobx.actors.messages import RequestKey
 from jobx.actors.parts import Parts
 from jobx.actors.periodic import Periodic
 from jobx.actors.place_health import PlaceHealth
@@ -73,14 +72,14 @@ class Upkeep:
         self,
         *,
         refreshed: Callable[[], object],
-        stray: Callable[[tuple[RequestKey, ...]], object],
+        stray: Callable[[Strays], object],
         fail: Callable[[str], object],
     ) -> Periodic:
         """Start all of it, and return what repeats it.
 
         Args:
             refreshed: Called after each look for changes of workflows.
-            stray: Called with open requests that nobody coordinates.
+            stray: Called after each look for open requests that nobody coordinates.
             fail: Called with the reason why the node cannot go on.
         """
         periodic, janitor = self.parts.periodic(), self._janitor()
@@ -95,7 +94,7 @@ class Upkeep:
         every(CLEAN_S, None, lambda: janitor.sweep_files(files))
         if not is_here(self.settings):
             strays = Strays(self.store, self.settings.node.id, self.is_open)
-            every(STRAYS_S, self.background, strays.look, after=lambda: stray(strays.found))
+            every(STRAYS_S, self.background, strays.look, after=lambda: stray(strays))
         shared = opening.shared_blobs(self.settings.blobs)
         if shared is not None:
             self._sweep_shared(shared, janitor, periodic)

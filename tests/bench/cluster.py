@@ -1,8 +1,8 @@
 """What three nodes do beside one: invocations a second, sleeping handlers, a trip, an idle node.
 
-``python -m tests.bench.cluster [fan] [nap] [trip] [idle] [--quick]`` prints it alone. It needs etcd
-and nsqd. Three nodes and one with a store of its own are asked in turns, on the same servers: what
-else the machine does concerns all alike.
+``python -m tests.bench.cluster [fan] [nap] [trip] [idle] [back] [--quick]`` prints it alone. It
+needs etcd and nsqd. Three nodes and one with a store of its own are asked in turns, on the same
+servers: what else the machine does concerns all alike.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Sizes:
         naps: Invocations that sleep, of a request.
         trips: Small requests, here and to another node.
         idle_s: How long nothing is done.
+        gone_s: How long nsqd is gone, each time that it is killed.
     """
 
     turns: int
@@ -63,10 +64,13 @@ class Sizes:
     naps: int
     trips: int
     idle_s: float
+    gone_s: tuple[float, ...]
 
 
-FULL: Final = Sizes(turns=7, fan=10_000, naps=600, trips=300, idle_s=20.0)
-QUICK: Final = Sizes(turns=2, fan=1000, naps=60, trips=20, idle_s=2.0)
+FULL: Final = Sizes(
+    turns=7, fan=10_000, naps=600, trips=300, idle_s=20.0, gone_s=(0.5, 3.0, 8.0, 16.0)
+)
+QUICK: Final = Sizes(turns=2, fan=1000, naps=60, trips=20, idle_s=2.0, gone_s=(0.5,))
 
 
 class Nodes:
@@ -83,11 +87,12 @@ class Nodes:
         self._stack = ExitStack()
         self.three: dict[str, Server] = {}
         self.one: Server
+        self.broker: nsq.Nsqd
 
     def __enter__(self) -> Nodes:
         with ExitStack() as stack:
             etcd = stack.enter_context(etcd_servers(self._folder / "etcd"))
-            broker = stack.enter_context(nsq.running("nsqd", self._folder))
+            self.broker = broker = stack.enter_context(nsq.running("nsqd", self._folder))
             three, one = (self._environ(etcd, broker) for _ in range(2))
             for name in NAMES:
                 self.three[name] = stack.enter_context(
@@ -188,10 +193,7 @@ def trip_rows(folder: Path, sizes: Sizes) -> Iterator[Figure]:
     The executors of one node are kept busy, so that its requests run elsewhere.
     """
     with Nodes(folder, (2, 2)) as nodes:
-        busy, idle = nodes.three["a"], nodes.three["c"]
-        for _ in range(3):  # one more than it has executors: with work elsewhere it gets offers
-            _begin_to_sleep(busy)
-        eventually(lambda: _runs_elsewhere(busy), 60.0)
+        busy, idle = _busy(nodes), nodes.three["c"]
         taken: dict[str, list[float]] = {THREE: [], ONE: []}
         for _ in range(sizes.trips):
             for name, server in {THREE: busy, ONE: idle}.items():
@@ -202,6 +204,30 @@ def trip_rows(folder: Path, sizes: Sizes) -> Iterator[Figure]:
         check("trip: is elsewhere", _runs_elsewhere(busy), True)
     for name, times in taken.items():
         yield Figure(peer=name, work="nodes_trip", n=sizes.trips, **percentiles(times))
+
+
+def back_rows(folder: Path, sizes: Sizes) -> Iterator[Figure]:
+    """Yield how long after the start of a killed nsqd a request of a busy node ran elsewhere."""
+    with Nodes(folder, (2, 2)) as nodes:
+        busy = _busy(nodes)
+        taken = []
+        for gone_s in sizes.gone_s:
+            nodes.broker.kill()
+            time.sleep(gone_s)
+            nodes.broker.start()
+            began = time.perf_counter()
+            check("back: is elsewhere", _runs_elsewhere(busy), True)
+            taken.append(time.perf_counter() - began)
+    yield Figure(peer=THREE, work="nodes_back", n=len(taken), seconds=max(taken))
+
+
+def _busy(nodes: Nodes) -> Server:
+    """Keep the executors of one node busy, so that its requests run elsewhere; return it."""
+    busy = nodes.three["a"]
+    for _ in range(3):  # one more than it has executors: with work elsewhere it gets offers
+        _begin_to_sleep(busy)
+    eventually(lambda: _runs_elsewhere(busy), 60.0)
+    return busy
 
 
 def _runs_elsewhere(busy: Server) -> bool:
@@ -244,6 +270,7 @@ ROWS: Final[dict[str, Callable[[Path, Sizes], Iterator[Figure]]]] = {
     "nap": nap_rows,
     "trip": trip_rows,
     "idle": idle_rows,
+    "back": back_rows,
 }
 #: By work: what is compared, the bound, whether it is an upper one.
 _BARS: Final = {
@@ -280,6 +307,8 @@ def draw(figures: list[Figure]) -> Table:
 
 
 def _beside(figure: Figure, other: Figure | None) -> str:
+    if figure.work == "nodes_back":
+        return "bar ≤ 2 s"
     if other is None:
         return "bar ≤ 90 MB, 1.5 %"
     text, compare = _BARS[figure.work]
@@ -291,7 +320,7 @@ def _shown(figure: Figure) -> str:
         return f"{figure.rss_mb:.0f} MB, {figure.cpu_percent:.1f} %"
     if figure.p50_ms is not None:
         return f"{figure.p50_ms:.2f} / {figure.p99_ms:.2f} ms"
-    return f"{figure.per_s:,.0f}/s"
+    return f"{figure.per_s:,.0f}/s" if figure.per_s else f"{figure.seconds:.2f} s"
 
 
 main = command(ROWS, measure, draw, missing)

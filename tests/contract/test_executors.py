@@ -405,7 +405,7 @@ def test_work_that_no_executor_here_can_do_waits_for_a_node_that_can(lent: Stage
     theirs = lent.run(["return", 1], requires=("gpu",))
     borrow(lent, 1)  # of a node that cannot do it
     lent.pass_time()
-    assert (lost(lent), pool.waiting, pool.queued) == ([], 0, 1)
+    assert (lost(lent), pool.own_waiting, pool.queued) == ([], 0, 1)
     assert pool.foreign() == {("w", frozenset({"gpu"}))}
     pool.borrow(1, lambda: [Away(KEY.workflow, frozenset({"gpu"}), 1)])
     lent.until(lambda: lost(lent))

@@ -46,8 +46,12 @@ class Ends:
 
     def __init__(self, server: Server, access: Access = PLAIN) -> None:
         self.got: list[bytes] = []
-        self.subscriber = Subscriber(server, access, TOPIC, self.got.append)
-        self.publisher = Publisher(server, access)
+        self.opened: list[str] = []
+        hear = self.opened.append
+        self.subscriber = Subscriber(
+            server, access, TOPIC, self.got.append, lambda: hear("subscriber")
+        )
+        self.publisher = Publisher(server, access, lambda: hear("publisher"))
 
     async def pass_on(self, body: bytes) -> None:
         """Wait until a message arrives; it is sent until then."""
@@ -79,8 +83,10 @@ def test_messages_flow_again_when_nsqd_is_back(nsqd: nsq.Nsqd) -> None:
             await both.pass_on(b"before")
             nsqd.kill()
             await eventually_soon(lambda: not both.publisher.is_ready)
+            both.opened.clear()
             nsqd.start()
             await both.pass_on(b"after")
+            assert sorted(both.opened) == ["publisher", "subscriber"]
 
     asyncio.run(test())
 

@@ -58,6 +58,9 @@ class MemoryTransport:
         """Take in datagrams for this node in a workflow."""
         self._network.open(Lane(self._node, workflow), receive)
 
+    def when_open(self, opened: Callable[[], None]) -> None:
+        self.opened = opened
+
     def send(self, lane: Lane, datagram: bytes) -> None:
         """Give a datagram to the network."""
         self._network.carry(self._node, lane, datagram)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from jobx import values, work
 from jobx.errors import FrameError
@@ -105,3 +107,11 @@ def test_what_an_executor_does_not_know_is_refused(told: object) -> None:
 def test_work_without_vertices_that_there_can_be_is_refused(one: AnyWork) -> None:
     with pytest.raises(FrameError, match="Expected `int`"):
         work.decode(encode(WorkFrame(1, "/blobs", "stem", one))[4:])
+
+
+@pytest.mark.parametrize("limit_s", [math.nan, math.inf, 0.0, -1.0])
+def test_work_without_a_time_limit_that_ends_is_refused(limit_s: float) -> None:
+    stages = map_work(limits_s={"reducer": limit_s})
+    for one in (structs.replace(map_work(), time_limit_s=limit_s), stages):
+        with pytest.raises(FrameError, match="Expected `float`"):
+            work.decode(encode(WorkFrame(1, "/blobs", "stem", one))[4:])

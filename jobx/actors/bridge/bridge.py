@@ -106,6 +106,7 @@ class Bridge:
         self._is_probing = False
         self._ends: dict[Lane, End] = {}
         self._children: dict[ActorAddress, End] = {}
+        self._parents: dict[ActorAddress, ActorAddress] = {}
         self._hosted: dict[ActorAddress, End] = {}
         self._post = Post(engine.scheduler, transport, seal, site, self._broke)
         self._logged: dict[Refusal, float] = {}
@@ -114,6 +115,14 @@ class Bridge:
         self._numbers = itertools.count(1)
         self._ignored_tags: set[tuple[str, str]] = set()
         self._is_closed = False
+        transport.when_open(self._retry)
+
+    def _retry(self) -> None:
+        """Ask all peers that are not there: how rarely they are asked grew with their absence."""
+        for end in self._ends.values():
+            if not (end.link.is_up or self._is_closed):
+                end.link.retry()
+                self._post.touch(end)
 
     def open(self, workflow: str) -> None:
         """Take in datagrams for this node in a workflow."""
@@ -227,7 +236,7 @@ class Bridge:
         child = Address(end.lane.peer, end.link.peer_epoch.registration, unused)
         end.link.outbox.put(codec.spawn(child, parent, name, arguments))
         self._post.touch(end)
-        self._children[child] = end
+        self._children[child], self._parents[child] = end, parent
         end.add(end.children, child, self._scheduler.now())
         return child
 
@@ -340,8 +349,9 @@ class Bridge:
 
     def _mail(self, end: End, item: Mail) -> None:
         target, sender = Address(*item.target), Address(*item.sender)
-        if target not in end.hosted and sender not in end.children:
-            return  # the child is gone
+        is_to_parent = sender in end.children and self._parents[sender] == target
+        if target not in end.hosted and not is_to_parent:
+            return  # the child is gone, or writes to somebody else
         try:
             message = codec.read_message(item.message)
         except FrameError as error:
@@ -380,7 +390,7 @@ class Bridge:
     def _gone(self, end: End, notice: ChildActorExited) -> None:
         child = notice.childAddress
         if child in end.children:
-            del self._children[child]
+            del self._children[child], self._parents[child]
             end.remove(end.children, child, self._scheduler.now())
             self._engine.exited_elsewhere(notice)
 

@@ -88,6 +88,11 @@ class Link:
             self._heard_at = now
         self._is_used = is_used
 
+    def retry(self) -> None:
+        """Ask a peer that is not there at once: it may be reached by now."""
+        if not self.is_up:
+            self._probed_at, self._probes = -math.inf, 0
+
     def receive(self, letter: Letter, now: float) -> list[bytes | Broken]:
         """Take a letter; return the messages that it completes, and whether the link broke."""
         events: list[bytes | Broken] = []

@@ -33,6 +33,9 @@ class Transport(Protocol):
     def listen(self, workflow: str, receive: Receive) -> None:
         """Take in datagrams for this node in a workflow, from now on."""
 
+    def when_open(self, opened: Callable[[], None]) -> None:
+        """Have something called whenever a way is open, for the first time or again."""
+
     def send(self, lane: Lane, datagram: bytes) -> None:
         """Send a datagram, or drop it: when the peer cannot be reached, or too many wait."""
 

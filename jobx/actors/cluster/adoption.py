@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from jobx import model
 from jobx.actors import recovery
-from jobx.actors.cluster.heirs import waits_s
+from jobx.actors.cluster.heirs import Heirs
 from jobx.actors.cluster.members import NodeRecord, records_of
 from jobx.actors.log_reader import has_progressed
 from jobx.actors.messages import RequestKey, Waiting
@@ -208,12 +208,12 @@ class Adoption:
         """Return the next requests of a lost node that this one adopts, charged with its death."""
         due: list[OpenRequest] = []
         left: dict[RequestKey, _Seen] = {}
-        on_the_way = 0
+        on_the_way, heirs = 0, Heirs(view.records, life.capabilities or ())
         for one in lives.each_opened(self._store, node_id):
             key = RequestKey(one.workflow, one.request_id)
             seen = lost.seen.get(key)
             if seen is None or now >= seen.again_at:
-                wait_s = self._waits_s(key, life, view)
+                wait_s = self._waits_s(key, heirs)
                 if now < lost.since + wait_s:
                     continue
                 if seen is None:
@@ -254,16 +254,17 @@ class Adoption:
         self, node_id: str, lost: _Lost, life: Life, view: _View, now: float
     ) -> list[RequestKey]:
         """Take over the next deliveries of a lost node that are this one's share."""
+        heirs = Heirs(view.records, life.capabilities or ())
         found = (RequestKey(*names) for names in deliveries.each_undelivered(self._store, node_id))
-        mine = (key for key in found if now >= lost.since + self._waits_s(key, life, view))
+        mine = (key for key in found if now >= lost.since + self._waits_s(key, heirs))
         wanted = list(islice(mine, MOST))
         taken = deliveries.take_over(self._store, node_id, self._node_id, wanted)
         if taken:
             _log.warning("node %s is lost; taken over deliveries of it: %d", node_id, len(taken))
         return [RequestKey(*names) for names in taken]
 
-    def _waits_s(self, key: RequestKey, life: Life, view: _View) -> float:
-        wait_s = waits_s(key, self._node_id, view.records, life.capabilities or ())
+    def _waits_s(self, key: RequestKey, heirs: Heirs) -> float:
+        wait_s = heirs.waits_s(key, self._node_id)
         return math.inf if wait_s is None else wait_s
 
     def _is_able(self, key: RequestKey, life: Life, view: _View) -> bool:

@@ -11,39 +11,62 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
 
 from jobx.actors.cluster.members import NodeRecord
 
 #: How long each heir waits for the one before it.
-PATIENCE_S = 5.0
+PATIENCE_S: Final = 5.0
+_64_BITS: Final = (1 << 64) - 1
+#: Unable, without executors, weight.
+_Place: TypeAlias = tuple[bool, bool, int]
 
 
-def order(
-    names: tuple[str, str], heirs: Mapping[str, NodeRecord], needed: Iterable[str]
-) -> list[str]:
-    """Return the nodes that may adopt a request, the first one first.
+class Heirs:
+    """The survivors of one lost node, in their order for each of its requests.
+
+    Names are hashed once, and then only mixed: tens of thousands of requests meet tens of nodes.
 
     Args:
-        names: Workflow and id of the request.
-        heirs: What the survivors show.
+        records: What the survivors show, by their ids.
         needed: The capabilities of the lost node.
     """
-    able = frozenset(needed)
 
-    def place(node_id: str) -> tuple[bool, bool, bytes]:
-        record = heirs[node_id]
-        return not able <= {*record.capabilities}, not record.slots, _weight(names, node_id)
+    def __init__(self, records: Mapping[str, NodeRecord], needed: Iterable[str]) -> None:
+        able = frozenset(needed)
+        self._heirs = {
+            name: (one, not able <= {*one.capabilities}, not one.slots, _hashed(name))
+            for name, one in records.items()
+        }
 
-    return sorted((name for name, one in heirs.items() if one.adopts(names[0])), key=place)
+    def order(self, names: tuple[str, str]) -> list[str]:
+        """Return the nodes that may adopt a request, the first one first; workflow and id."""
+        places = self._places(names)
+        return sorted(places, key=places.__getitem__)
+
+    def waits_s(self, names: tuple[str, str], node_id: str) -> float | None:
+        """Return how long after the loss a node adopts a request; None: never."""
+        places = self._places(names)
+        mine = places.get(node_id)
+        if mine is None:
+            return None
+        return PATIENCE_S * sum([place < mine for place in places.values()])
+
+    def _places(self, names: tuple[str, str]) -> dict[str, _Place]:
+        request = _hashed("/".join(names))
+        return {
+            name: (is_unable, is_idle, _mixed(request ^ node))
+            for name, (record, is_unable, is_idle, node) in self._heirs.items()
+            if record.adopts(names[0])
+        }
 
 
-def waits_s(
-    names: tuple[str, str], node_id: str, heirs: Mapping[str, NodeRecord], needed: Iterable[str]
-) -> float | None:
-    """Return how long after the loss a node adopts a request; None: never."""
-    found = order(names, heirs, needed)
-    return found.index(node_id) * PATIENCE_S if node_id in found else None
+def _hashed(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
-def _weight(names: tuple[str, str], node_id: str) -> bytes:
-    return hashlib.blake2b("/".join((*names, node_id)).encode(), digest_size=8).digest()
+def _mixed(number: int) -> int:
+    """Return 64 bits of which each depends on all of the given ones (SplitMix64, Steele 2014)."""
+    number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & _64_BITS
+    number = (number ^ number >> 27) * 0x94D049BB133111EB & _64_BITS
+    return number ^ number >> 31

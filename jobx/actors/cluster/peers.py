@@ -42,8 +42,8 @@ class Pool(Protocol):
         """Executors of this node that can take work now."""
 
     @property
-    def waiting(self) -> int:
-        """Work frames that wait for an executor of this node."""
+    def own_waiting(self) -> int:
+        """Work frames of requests of this node that wait for an executor of it."""
 
     def foreign(self) -> Collection[tuple[str, frozenset[str]]]:
         """Return the workflows of work that only others can do, with what it requires."""
@@ -342,13 +342,9 @@ class Peers:
             self.bridge.tell(lane, Offer(count))
 
     def _load(self) -> NodeLoad:
-        own_at_work = hosted_at_work = lent = 0
+        own, lent = self._pool.own_waiting, 0
         for owners in self._pool.owners():
             hosted = [self.bridge.is_hosted(owner) for owner in owners]
-            hosted_at_work += sum(hosted)
-            own_at_work += len(hosted) - sum(hosted)
+            own += len(hosted) - sum(hosted)
             lent += hosted[0]
-        hosted_waiting = max(0, self.bridge.hosted - hosted_at_work)
-        own_waiting = max(0, self._pool.waiting - hosted_waiting)
-        own = own_at_work + own_waiting
         return NodeLoad(self._pool.own_slots, own, self._pool.is_divisible, lent)

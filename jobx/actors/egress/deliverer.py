@@ -102,11 +102,15 @@ class Deliverer:
             NotFound: The request had nothing to deliver.
             JobxError: The store failed.
         """
-        if key in self._known:
+        if key in self._known and await in_daemon("delivery", lambda: self._is_here(key)):
             return
         renewed = partial(deliveries.renew, self._store, self._node_id, *key)
         if await in_daemon("delivery", renewed):  # else another node is at it
             self.begin(key)
+
+    def _is_here(self, key: RequestKey) -> bool:
+        """Whether a known delivery has not moved to another node, which this one was lost to."""
+        return deliveries.is_of(self._store, self._node_id, *key)
 
     async def resume(self) -> None:
         """Resume the deliveries in the store; raises the errors of the store."""

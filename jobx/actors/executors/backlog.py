@@ -7,7 +7,7 @@ requests of each workflow. A request has no more work here than it has started.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 
 from thespian.actors import ActorAddress
@@ -33,11 +33,12 @@ class Queue:
     Attributes:
         is_long: The work here is known to take long.
         count: Number of waiting items.
+        hosted: How many of them are of other nodes.
     """
 
     def __init__(self, *, is_long: bool = False) -> None:
         self.is_long = is_long
-        self.count = 0
+        self.count = self.hosted = 0
         self._workflows: OrderedDict[str, _Turns] = OrderedDict()
 
     def __len__(self) -> int:
@@ -83,7 +84,7 @@ class Queue:
         item = items.popleft()
         self._workflows.move_to_end(workflow)
         turns.requests.move_to_end(key)
-        self._left(turns, key, 1)
+        self._left(turns, key, [item])
         return item
 
     def add(self, item: WorkItem, *, first: bool = False) -> None:
@@ -101,6 +102,7 @@ class Queue:
             items.append(item)
         turns.count += 1
         self.count += 1
+        self.hosted += Address.is_hosted(item.owner)
 
     def drop(self, key: RequestKey, owner: ActorAddress) -> None:
         """Forget all that waits of an owner, whose request is known."""
@@ -108,8 +110,11 @@ class Queue:
         items = turns.requests.get(key) if turns else None
         if turns is None or items is None:
             return
-        turns.requests[key] = deque(item for item in items if item.owner != owner)
-        self._left(turns, key, len(items) - len(turns.requests[key]))
+        kept, gone = deque[WorkItem](), list[WorkItem]()
+        for item in items:
+            (gone if item.owner == owner else kept).append(item)
+        turns.requests[key] = kept
+        self._left(turns, key, gone)
 
     def take_if(self, is_wanted: Callable[[WorkItem], bool]) -> list[WorkItem]:
         """Remove and return all items of a kind; looks at all of them."""
@@ -118,13 +123,14 @@ class Queue:
             for key, items in list(turns.requests.items()):
                 found = [item for item in items if is_wanted(item)]
                 turns.requests[key] = deque(item for item in items if not is_wanted(item))
-                self._left(turns, key, len(found))
+                self._left(turns, key, found)
                 taken += found
         return taken
 
-    def _left(self, turns: _Turns, key: RequestKey, count: int) -> None:
-        turns.count -= count
-        self.count -= count
+    def _left(self, turns: _Turns, key: RequestKey, items: Sequence[WorkItem]) -> None:
+        turns.count -= len(items)
+        self.count -= len(items)
+        self.hosted -= sum(Address.is_hosted(item.owner) for item in items)
         if not turns.requests[key]:
             del turns.requests[key]
         if not turns.requests:
@@ -150,6 +156,11 @@ class Backlog:
     def count(self) -> int:
         """Number of items that can be done here."""
         return self.short.count + self.long.count
+
+    @property
+    def own_count(self) -> int:
+        """How many of them are of requests of this node."""
+        return self.count - self.short.hosted - self.long.hosted
 
     def add(self, item: WorkItem, *, first: bool = False) -> None:
         """Add work; ``first``: before the other work of its request."""

@@ -146,9 +146,9 @@ class ExecutorPool:
         return self._sharing.backlog.foreign_kinds()
 
     @property
-    def waiting(self) -> int:
-        """Number of work frames that wait for an executor of this node."""
-        return self._sharing.backlog.count + len(self._sending)
+    def own_waiting(self) -> int:
+        """Number of work frames of requests of this node that wait for an executor of it."""
+        return self._sharing.backlog.own_count + len(self._sending)
 
     @property
     def queued(self) -> int:

@@ -20,8 +20,9 @@ from jobx.actors.executors.backlog import Queue
 from jobx.actors.executors.paces import LONG_S
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.runtime.address import Address
+from jobx.payload import Payload
 from jobx.segments import Segment, Unstarted
-from jobx.work import AnyWork, MapWork
+from jobx.work import AnyWork, MapWork, ReduceWork
 
 #: Delay after a frame or an answer before the work of executors is checked, and the period of
 #: checks while an executor is idle or requests wait.
@@ -144,8 +145,12 @@ class ExecutorLoad(Struct, frozen=True, eq=False):
 
 def may_leave(work: AnyWork) -> bool:
     """Whether work may go to another node."""
-    items = work.pairs if isinstance(work, MapWork) else None
-    return len(items or b"") <= MAX_AWAY_BYTES
+    if isinstance(work, MapWork):
+        return len(work.pairs or b"") <= MAX_AWAY_BYTES
+    if isinstance(work, ReduceWork):
+        inline = (Payload.from_wire(wire).inline for wire in work.inputs)
+        return sum(len(body or b"") for body in inline) <= MAX_AWAY_BYTES
+    return True
 
 
 def loads(executors: Sequence[Executor], now: float) -> list[ExecutorLoad]:

@@ -121,14 +121,14 @@ class Finder:
             raise _unknown(key) from error
         return None
 
-    async def describe_asked(self, key: RequestKey) -> model.Request:
-        """Return the current state of a submitted request, once it is durable.
+    async def find_asked(self, key: RequestKey) -> tuple[model.Request, bool]:
+        """Return what ``find`` returns of a submitted request, once it is durable.
 
         Raises:
             OutcomeUnknown: It has not been written yet, and may still be; or nobody can tell now.
         """
         try:
-            return await self.describe(key)
+            return await self.find(key)
         except (NotFound, StoreUnavailable) as error:
             raise _unknown(key) from error
 

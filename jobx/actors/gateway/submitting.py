@@ -127,7 +127,10 @@ class Submissions:
         future = answers.ended(key) if is_blocking else answers.opened(key)
         self._finder.tell(message)
         request = await within(future, wait_s if is_blocking else finding.ANSWER_S)
-        return self._finder.outcome(request or await self._finder.describe_asked(key))
+        if request is not None:
+            return self._finder.outcome(request)
+        found, is_here = await self._finder.find_asked(key)
+        return self._finder.outcome(found, is_here=is_here)
 
     async def _find_other(
         self, key: RequestKey, conflict: Conflict, asked: questions.SubmitJob
@@ -174,7 +177,7 @@ class Submissions:
             raise KeyReused("Idempotency-Key", repr(asked.idempotency_key)[:80], reason)
         key = RequestKey(asked.workflow, request_id)
         try:
-            await self._finder.describe_asked(key)
+            await self._finder.find_asked(key)
         except OutcomeUnknown as error:
             if request_id == asked.request_id:
                 raise

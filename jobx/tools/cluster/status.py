@@ -71,7 +71,8 @@ def without_store(etcd: list[StoreServerView], error: JobxError) -> ClusterView:
     view = ClusterView(
         cluster=None, nodes=[], workflows=[], open_requests=[], etcd=etcd, trouble=[]
     )
-    return msgspec.structs.replace(view, trouble=[str(error), *troubles(view)])
+    found = troubles(view)  # these say it already, server by server
+    return msgspec.structs.replace(view, trouble=found or [str(error)])
 
 
 def open_requests(store: Store, registered: Iterable[str]) -> list[OpenView]:

@@ -205,6 +205,8 @@ class Serving:
             child.start()
             self._stillness[child].reset()
         elif due is None and (code := child.ended()) is not None:
+            if child is self._node and code == meanings.INVALID:  # it would be refused again
+                raise self._start_failed(child, code)
             decision = self._restarts[child].failed(now)
             if not isinstance(decision, Restart):
                 raise InternalError(f"the {child.name} {how_ended(code)} too often")

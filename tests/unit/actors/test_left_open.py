@@ -45,3 +45,13 @@ def test_a_request_that_is_left_again_counts_once() -> None:
     for _ in range(2):
         left.add(key(1), REASON)
     assert ": 1, the first" in (left.notice or "")
+
+
+def test_requests_that_are_not_open_any_more_are_forgotten() -> None:
+    left, keys = LeftOpen(), [RequestKey("flow", name) for name in ("r0", "r1")]
+    for key in keys:
+        left.add(key, REASON)
+    left.forget_all_but({keys[1]})
+    assert [left.reason(key) for key in keys] == [None, REASON]
+    left.forget_all_but(set())
+    assert left.notice is None

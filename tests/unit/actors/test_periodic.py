@@ -48,6 +48,7 @@ def test_round_that_fails_is_logged_and_ends_no_further_one(
 ) -> None:
     rounds(call, 2)
     assert {record.levelno for record in caplog.records} == {level}
+    assert "periodic task rounds.counted failed" in caplog.text
 
 
 def test_what_comes_after_a_call_is_left_out_when_it_fails(

@@ -20,6 +20,15 @@ def test_what_is_open_and_unknown_at_two_looks_is_found() -> None:
     store.commit([Delete(keys.opened("n", *ENDED)), Put(keys.opened("n", *NEW), b"{}")])
     strays.look()
     assert strays.found == (STRAY,)
+    assert strays.opened == {STRAY, OPEN, NEW}
     known.add(STRAY)
     strays.look()
     assert strays.found == (NEW,)
+
+
+def test_deliveries_of_the_node_are_found_that_a_store_wrote_late() -> None:
+    store = MemoryStore()
+    strays = Strays(store, "n", lambda _: True)
+    store.commit([Put(keys.undelivered("n", *ENDED), b""), Put(keys.undelivered("o", *NEW), b"")])
+    strays.look()
+    assert strays.undelivered == (ENDED,)

@@ -27,6 +27,10 @@ STEADY_S: Final = 2.5
 _LOG: Final = logging.getLogger(__name__)
 
 
+def _ignore() -> None:
+    """Do nothing."""
+
+
 class Server(NamedTuple):
     """Where nsqd listens."""
 
@@ -37,12 +41,16 @@ class Server(NamedTuple):
 class _Client:
     """Keeps a connection to one server.
 
+    Args:
+        opened: Called when a connection can be used.
+
     Attributes:
         is_ready: The connection can be used.
     """
 
-    def __init__(self, server: Server, access: Access) -> None:
+    def __init__(self, server: Server, access: Access, opened: Callable[[], None]) -> None:
         self.is_ready = False
+        self._opened = opened
         self._server = server
         self._access = access
         self._loop = asyncio.get_running_loop()
@@ -74,6 +82,7 @@ class _Client:
 
     def _ready(self, connection: Connection) -> None:
         self.is_ready = True
+        self._opened()
 
     def _used(self) -> None:
         """Trust the connection when it holds from now on: nsqd refuses some at a command only."""
@@ -117,17 +126,22 @@ class Subscriber(_Client):
     """
 
     def __init__(
-        self, server: Server, access: Access, topic: str, receive: Callable[[bytes], None]
+        self,
+        server: Server,
+        access: Access,
+        topic: str,
+        receive: Callable[[bytes], None],
+        opened: Callable[[], None] = _ignore,
     ) -> None:
         self._topic = topic
         self._receive = receive
-        super().__init__(server, access)
+        super().__init__(server, access, opened)
 
     def _ready(self, connection: Connection) -> None:
-        super()._ready(connection)
         connection.send(protocol.subscribe(self._topic, CHANNEL))
         connection.send_rdy(min(IN_FLIGHT, connection.max_rdy_count))
         self._used()
+        super()._ready(connection)
 
     def _take(self, message: Any) -> None:
         # The sender keeps it until the receiver has acknowledged it, so nsqd need not.
@@ -147,6 +161,11 @@ class Publisher(_Client):
     """
 
     dropped = unanswered = 0
+
+    def __init__(
+        self, server: Server, access: Access, opened: Callable[[], None] = _ignore
+    ) -> None:
+        super().__init__(server, access, opened)
 
     def publish(self, topic: str, body: bytes) -> None:
         """Send a message, or drop it when there is no connection or too much waits."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from jobx.actors.bridge.nsq.clients import Publisher, Server, Subscriber
@@ -43,6 +43,7 @@ class NsqTransport:
         self._subscribers: dict[str, Subscriber] = {}
         self._publishers: dict[Server, Publisher] = {}
         self._peers: dict[str, Server] = {}
+        self._opened: Callable[[], None] = lambda: None
 
     @property
     def is_ready(self) -> bool:
@@ -71,8 +72,19 @@ class NsqTransport:
         if workflow not in self._subscribers:
             topic = topic_of(self._prefix, workflow, self._node_id)
             self._subscribers[workflow] = Subscriber(
-                self._server, self._access, topic, lambda body: receive(workflow, body)
+                self._server,
+                self._access,
+                topic,
+                lambda body: receive(workflow, body),
+                self._way_is_open,
             )
+
+    def when_open(self, opened: Callable[[], None]) -> None:
+        """Have something called whenever a connection can be used."""
+        self._opened = opened
+
+    def _way_is_open(self) -> None:
+        self._opened()
 
     def send(self, lane: Lane, datagram: bytes) -> None:
         """Publish a datagram; one to an unknown peer is dropped."""
@@ -81,7 +93,9 @@ class NsqTransport:
             return
         publisher = self._publishers.get(server)
         if publisher is None:
-            publisher = self._publishers[server] = Publisher(server, self._access)
+            publisher = self._publishers[server] = Publisher(
+                server, self._access, self._way_is_open
+            )
         publisher.publish(topic_of(self._prefix, lane.workflow, lane.peer), datagram)
 
     async def finish(self) -> None:

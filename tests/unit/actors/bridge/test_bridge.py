@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited
 
-from jobx.actors.bridge import stream
+from jobx.actors.bridge import codec, stream
 from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.codec import Offer
 from jobx.actors.bridge.ends import LocalEnd
@@ -151,6 +151,16 @@ def test_parent_and_child_write_to_each_other(two: Two) -> None:
     two.play(two.child(), Discard(7))
     assert two.b.seen[1:] == [Discard(7)]
     assert two.a.seen == [TakenBack(1, 7)]
+
+
+def test_a_child_writes_to_nobody_but_its_parent(two: Two) -> None:
+    child = two.child()
+    other = two.a.base.newPrimaryActor(Parent)
+    (end,) = two.b.bridge._ends.values()
+    two.b.bridge._put(end, codec.mail(other, TakenBack(1, 7), child))
+    two.b.bridge._put(end, codec.mail(two.parent, TakenBack(1, 8), child))
+    two.run()
+    assert two.a.seen == [TakenBack(1, 8)]
 
 
 def test_mail_comes_in_the_order_in_which_it_was_sent(two: Two) -> None:

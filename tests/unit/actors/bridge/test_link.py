@@ -310,6 +310,18 @@ def test_a_peer_that_is_not_there_is_asked_less_and_less_often() -> None:
     assert pair.letters == 2 * 1000.0 / MAX_PROBE_S
 
 
+def test_a_peer_that_may_be_reached_again_is_asked_at_once() -> None:
+    pair = connected()
+    pair.ends[0].use(pair.now, is_used=True)
+    pair.faults.is_cut = (True, True)
+    pair.run(100.0)
+    pair.faults.is_cut = (False, False)
+    for end in pair.ends:
+        end.retry()
+    pair.run(0.1)
+    assert all(end.is_up for end in pair.ends)
+
+
 def test_an_old_epoch_is_not_heard_once_its_registration_ended() -> None:
     pair = connected()
     pair.ends[0].lose(1, "its lease ended")

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from jobx import model
 from jobx.actors.cluster.adoption import AGAIN_S, DISCOVER_S, LOOK_S, MOST, Adoption, Inherited
-from jobx.actors.cluster.heirs import PATIENCE_S, order
+from jobx.actors.cluster.heirs import PATIENCE_S, Heirs
 from jobx.actors.cluster.members import NodeRecord, encode
 from jobx.actors.messages import RequestKey, Waiting
 from jobx.actors.request.events import Accepted, to_record
@@ -214,7 +214,7 @@ def test_survivors_share_what_was_left_and_wait_for_each_other() -> None:
     b.opens("a", *names)
     b.sees("b", "c")
     heirs = {"b": RECORD, "c": RECORD}
-    mine = [key for key in names if order(key, heirs, ())[0] == "b"]
+    mine = [key for key in names if Heirs(heirs, ()).order(key)[0] == "b"]
     assert set(adopted(b.looks())) == {*mine}
     assert 0 < len(mine) < len(names)
     assert set(adopted(b.looks(PATIENCE_S))) == {*names} - {*mine}
@@ -234,7 +234,7 @@ def test_only_so_many_are_on_their_way_at_the_same_time() -> None:
 def test_what_others_share_waits_while_there_is_new_work_of_the_own_share() -> None:
     b, names = Survivor(), [RequestKey("w", f"r{number}") for number in range(50)]
     heirs = {"b": RECORD, "c": RECORD}
-    mine = [key for key in names if order(key, heirs, ())[0] == "b"]
+    mine = [key for key in names if Heirs(heirs, ()).order(key)[0] == "b"]
     other = next(key for key in names if key not in mine)
     b.opens("a", other, mine[0])
     b.sees("b", "c")

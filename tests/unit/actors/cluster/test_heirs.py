@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from jobx.actors.cluster.heirs import PATIENCE_S, order, waits_s
+from jobx.actors.cluster.heirs import PATIENCE_S, Heirs
 from jobx.actors.cluster.members import NodeRecord
 
 HEIR = NodeRecord(capabilities=("general",), slots=2, is_heir=True)
@@ -17,7 +17,8 @@ def heirs(*node_ids: str) -> dict[str, NodeRecord]:
 
 
 def first(found: dict[str, NodeRecord]) -> dict[tuple[str, str], str]:
-    return {names: order(names, found, ())[0] for names in NAMES}
+    every = Heirs(found, ())
+    return {names: every.order(names)[0] for names in NAMES}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
@@ -39,9 +40,9 @@ def test_only_requests_of_a_survivor_that_is_lost_go_to_others() -> None:
 
 
 def test_every_survivor_has_a_place_and_waits_for_those_before_it() -> None:
-    found = heirs("a", "b", "c")
+    found = Heirs(heirs("a", "b", "c"), ())
     for names in NAMES:
-        waits = {name: waits_s(names, name, found, ()) for name in found}
+        waits = {name: found.waits_s(names, name) for name in found.order(names)}
         assert sorted(waits.values(), key=float) == [0.0, PATIENCE_S, 2 * PATIENCE_S]
 
 
@@ -56,7 +57,8 @@ def test_every_survivor_has_a_place_and_waits_for_those_before_it() -> None:
     ],
 )
 def test_a_node_comes_first_that(better: dict[str, NodeRecord]) -> None:
-    assert {tuple(order(names, better, ("gpu",))) for names in NAMES} == {("a", "b")}
+    found = Heirs(better, ("gpu",))
+    assert {tuple(found.order(names)) for names in NAMES} == {("a", "b")}
 
 
 @pytest.mark.parametrize(
@@ -67,5 +69,5 @@ def test_a_node_comes_first_that(better: dict[str, NodeRecord]) -> None:
     ],
 )
 def test_a_node_adopts_nothing(record: NodeRecord) -> None:
-    assert waits_s(("w", "r"), "a", {"a": record, "b": HEIR}, ()) is None
-    assert waits_s(("w", "r"), "b", {"a": record, "b": HEIR}, ()) == 0.0
+    found = Heirs({"a": record, "b": HEIR}, ())
+    assert [found.waits_s(("w", "r"), name) for name in "ab"] == [None, 0.0]

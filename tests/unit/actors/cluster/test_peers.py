@@ -42,8 +42,9 @@ class CountedPool:
         self.lacks: set[frozenset[str]] = set()
 
     @property
-    def waiting(self) -> int:
-        return max(0, len(self.work) - 2 * self.own_slots)
+    def own_waiting(self) -> int:
+        waiting = self.work[2 * self.own_slots :]
+        return sum(not Address.is_hosted(owner) for owner in waiting)
 
     def foreign(self) -> set[tuple[str, frozenset[str]]]:
         return {("w", requires) for requires in self.lacks}

@@ -115,6 +115,20 @@ def test_forgetting_an_owner_looks_at_no_other_request_s_work() -> None:
     assert len(backlog) == 999
 
 
+def test_own_work_is_counted_without_that_of_other_nodes() -> None:
+    backlog = Backlog()
+    ours, theirs = Address("local", 1, 1), Address("local", 1, "b/1/1")
+    for number, owner in enumerate((ours, theirs, theirs)):
+        one = item(number)
+        one.owner = owner
+        backlog.add(one)
+    assert (backlog.count, backlog.own_count) == (3, 1)
+    backlog.drop(one.key, theirs)
+    assert (backlog.count, backlog.own_count) == (1, 1)
+    backlog.short.take(one.key.workflow)
+    assert (backlog.count, backlog.own_count) == (0, 0)
+
+
 @given(owners=st.lists(st.tuples(st.sampled_from("vw"), st.sampled_from("rs"), st.booleans())))
 def test_what_is_taken_of_a_kind_leaves_all_else(owners: list[tuple[str, str, bool]]) -> None:
     backlog = Backlog()

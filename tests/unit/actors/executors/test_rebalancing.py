@@ -22,6 +22,7 @@ from jobx.handlers.execution.page import PAGE_BYTES, Page
 from jobx.model import Failure
 from jobx.segments import FailedRun, MappedChunk, Returned, Unstarted
 from tests.support.work import map_work, pull_work, reduce_work
+from tests.unit.actors.request.driver import inline
 
 NOW = 100.0
 LATER = NOW + 2 * rebalancing.SETTLE_S
@@ -381,3 +382,12 @@ def test_what_is_taken_back_was_recalled_and_is_still_to_come(fleet: list[Execut
             assert load.front.number == at.number <= recalled
             assert at.vertex < first <= 10
             assert not load.front.abandoned_at
+
+
+def test_work_with_much_input_in_its_frame_stays() -> None:
+    small, large = b"." * rebalancing.MAX_AWAY_BYTES, b"." * (rebalancing.MAX_AWAY_BYTES + 1)
+    works = [map_work(pairs=small), map_work(pairs=large)]
+    works += [reduce_work(inputs=[inline(body).to_wire()]) for body in (small, large)]
+    half = inline(large[: len(large) // 2 + 1]).to_wire()
+    works.append(reduce_work(inputs=[half, half]))
+    assert [rebalancing.may_leave(work) for work in works] == [True, False, True, False, False]

@@ -11,7 +11,7 @@ from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
 from jobx.kv.store import Put, Unit
 from jobx.tools.cluster import nsqd, status
-from jobx.views import NodeReport, OpenView
+from jobx.views import NodeReport, OpenView, StoreServerView
 
 
 class Answering(MemoryStore):
@@ -116,3 +116,9 @@ def test_open_requests_are_counted_by_node(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_store_that_does_not_answer_is_trouble() -> None:
     view = status.without_store([], StoreUnavailable("no etcd"))
     assert view.trouble == ["no etcd; try again in 1 s"]
+
+
+def test_what_servers_of_etcd_say_is_said_once() -> None:
+    server = StoreServerView(server="h:1", error="Connection refused")
+    view = status.without_store([server], StoreUnavailable("no etcd"))
+    assert view.trouble == ["etcd h:1 does not answer: Connection refused"]
