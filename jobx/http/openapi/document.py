@@ -53,7 +53,8 @@ def document(settings: HttpSettings) -> Schema:
         *(model.Workflow, model.Job, model.Step, model.Handler),
     ]
     _, schemas = msgspec.json.schema_components(types, ref_template=REF)
-    schemas |= {f"{kind}Body": _entity_body(schemas[kind]) for kind in ENTITIES}
+    schemas |= {f"{kind}Fields": _fields(schemas[kind]) for kind in ENTITIES}
+    schemas |= {f"New{kind}": _fields(schemas[kind], is_new=True) for kind in ENTITIES}
     schemas["Result"] = _RESULT
     paths: dict[str, Schema] = {}
     for operation in operations():
@@ -103,11 +104,24 @@ def _portable(schema: Any) -> Any:
     return [_portable(one) for one in schema] if isinstance(schema, list) else schema
 
 
-def _entity_body(schema: Schema) -> Schema:
-    """Return an entity's schema in which the names from the address are optional."""
-    names = ("workflow_name", f"{schema['title'].lower()}_name")
-    required = [name for name in schema["required"] if name not in names]
-    return {**schema, "title": f"{schema['title']}Body", "required": required}
+def _fields(schema: Schema, *, is_new: bool = False) -> Schema:
+    """Return an entity's schema without the names from the address, which may be repeated there.
+
+    Args:
+        schema: That of the entity.
+        is_new: The address has not its own name yet.
+    """
+    kind = schema["title"]
+    own = f"{kind.lower()}_name"
+    names = {"workflow_name", own} - ({own} if is_new else set())
+    properties = {name: one for name, one in schema["properties"].items() if name not in names}
+    return {
+        **schema,
+        "title": f"New{kind}" if is_new else f"{kind}Fields",
+        "description": "The names of the address may be given here too, if they are the same.",
+        "properties": properties,
+        "required": [name for name in schema["required"] if name not in names],
+    }
 
 
 _TAGS: Final = {

@@ -197,10 +197,9 @@ def _request_operations() -> list[Operation]:
 
 
 def _entity_operations(kind: str) -> list[Operation]:
-    name, entity, body = kind.lower(), {200: ref(kind)}, ref(f"{kind}Body")
+    name, entity = kind.lower(), {200: ref(kind)}
     root = "/workflow" if kind == "Workflow" else f"/workflow/{{workflow}}/{name}"
     one = f"{root}/{{workflow}}" if kind == "Workflow" else f"{root}/{{name}}"
-    named = {"allOf": [body, {"required": [f"{name}_name"]}]}
     changed = (*_EVERY, *_BODY, 409)
 
     def of(respond: Responder) -> Responder:
@@ -210,10 +209,10 @@ def _entity_operations(kind: str) -> list[Operation]:
         Operation("get", root, of(entities.list_page), f"List: {name}",
             {200: _page(kind)}, (_LIMIT, _AFTER), has_tag=True),
         Operation("post", root, of(entities.create), f"Create a {name}",
-            {201: ref(kind)}, body=named, problems=changed),
+            {201: ref(kind)}, body=ref(f"New{kind}"), problems=changed),
         Operation("get", one, of(entities.read), f"Read a {name}", entity, has_tag=True),
         Operation("put", one, of(entities.put), f"Create or replace a {name}",
-            entity, body=body, problems=changed),
+            entity, body=ref(f"{kind}Fields"), problems=changed),
         Operation("delete", one, of(entities.delete),
             f"Delete a {name}; by force, and what that broke",
             {200: _BROKEN, 204: None}, (_FORCE,), problems=(*_EVERY, 409)),

@@ -23,7 +23,7 @@ STATES: Final = typing.get_args(RequestState)
 TRACE_LIMIT: Final = 1000
 MAX_TRACE: Final = 100_000
 
-ID_PATTERN: Final = "^[A-Za-z0-9_-]{1,64}$"
+ID_PATTERN: Final = "^[a-z0-9][a-z0-9_-]{0,62}$"
 INVOCATION_PATTERN: Final = "^[mcr](0|[1-9][0-9]{0,17})$"
 _ID: Final = re.compile(ID_PATTERN)
 _INVOCATION_ID: Final = re.compile(INVOCATION_PATTERN)
