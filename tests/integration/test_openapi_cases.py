@@ -17,13 +17,14 @@ from tests.support.services import need
 #: Enough for all cases on a free machine; on a busy one fewer are tried.
 MOST_S: Final = 25
 ROOT: Final = Path(__file__).parents[2]
-#: The document cannot say which sources of handlers are right, so those may be refused.
+#: The document cannot say which sources of handlers are right, nor which writers of results there
+#: are, so those may be refused.
 CONFIG: Final = """
 request-timeout = 60.0
 [phases.coverage]
 unexpected-methods = ["PATCH", "TRACE"]
 [[operations]]
-include-operation-id = ["createHandler", "putHandler"]
+include-operation-id = ["createHandler", "putHandler", "createJob", "putJob"]
 checks.positive_data_acceptance.enabled = false
 """
 
