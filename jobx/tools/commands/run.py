@@ -117,9 +117,9 @@ def run(
     watch: Path | None,
     quiet: bool,
 ) -> int:
-    """Run one request and write its result to stdout, and what its handlers print to stderr.
+    """Run one request and write its result to stdout.
 
-    The node on the data folder does the work. If none runs, the command starts one. Ctrl-C cancels
+    What its handlers print goes to stderr. The node on the data folder does the work. If none runs, the command starts one. Ctrl-C cancels
     the request.
     """
     shown = {} if context is None else parse_context(context)

@@ -15,7 +15,7 @@ from jobx.tools.shared.entity_commands import add_commands, done
 
 @click.group("step")
 def step() -> None:
-    """Steps: each binds a mapper, a combiner if it has one, a reducer."""
+    """Steps: each binds a mapper, a reducer, perhaps a combiner."""
 
 
 @command(step, "create", example="step create wordcount files 'Lists files.' list_files '' add_up")
