@@ -119,8 +119,8 @@ def run(
 ) -> int:
     """Run one request and write its result to stdout.
 
-    What its handlers print goes to stderr. The node on the data folder does the work. If none runs, the command starts one. Ctrl-C cancels
-    the request.
+    What its handlers print goes to stderr. The node on the data folder does the work. If none
+    runs, the command starts one. Ctrl-C cancels the request.
     """
     shown = {} if context is None else parse_context(context)
     how = _Shown(form, quiet)
