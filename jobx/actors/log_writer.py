@@ -112,8 +112,9 @@ class LogWriter:
         self._flight: dict[RequestKey, _Appended] = {}
         self._refused: set[RequestKey] = set()  # whose owners have not been told yet
         self._readers: dict[RequestKey, tuple[ActorAddress, bool]] = {}
+        #: The next commit, and the end of the wait of appends that are not urgent.
         self._timer: asyncio.Handle | None = None
-        self._is_urgent = False
+        self._lazy: asyncio.Handle | None = None
         self._is_committing = False
         self._patience_s = patience_s
         #: Why the last commit failed, and when new requests are refused because of that.
@@ -217,7 +218,7 @@ class LogWriter:
 
     def close(self) -> None:
         """Stop the thread; unwritten units are lost."""
-        for timer in (self._probe_timer, self._timer, self._refuse_timer):
+        for timer in (self._probe_timer, self._timer, self._lazy, self._refuse_timer):
             if timer is not None:
                 timer.cancel()
         self._large.close()
@@ -226,15 +227,17 @@ class LogWriter:
 
     def _schedule(self, urgent: bool) -> None:
         if self._timer is not None:
-            if self._is_urgent or not urgent:
-                return
-            self._timer.cancel()
-        self._is_urgent = urgent
+            return
         if urgent:
             self._timer = self._loop.call_soon(self._flush)
             self._hurry()
-        else:
-            self._timer = self._loop.call_later(LAZY_S, self._flush)
+        elif self._lazy is None:  # one goes on for all that come meanwhile: it costs no timer each
+            self._lazy = self._loop.call_later(LAZY_S, self._lazy_ended)
+
+    def _lazy_ended(self) -> None:
+        self._lazy = None
+        if self._pending and not self._is_committing:
+            self._schedule(urgent=True)
 
     def _flush(self) -> None:
         self._timer = None

@@ -247,7 +247,8 @@ class Coordinator(LoopActor):
         if self._phase == "proving" and self._journal.has_progressed:
             self._phase = "open"
             self.send(self.parent, Progressed(self._journal.key))
-        self._answer_asked(self._snapshot)
+        if self._asked:
+            self._answer_asked(self._snapshot)
         if self.state.finished is not None and not self._journal.uncommitted:
             self._leave(Ended(self._journal.request))
         elif not was_accepted:

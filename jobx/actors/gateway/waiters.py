@@ -67,7 +67,8 @@ class Answers:
         if key in self._ended and len(self._ended) == 1:
             self._hurry()
         for waiting in (self._opened, self._ended, self._asked):
-            _resolve(waiting.pop(key, ()), request)
+            if key in waiting:
+                _resolve(waiting.pop(key), request)
 
     def probed(self, message: Probed, _: ActorAddress) -> None:
         """Take the answer to a Probe."""

@@ -292,7 +292,8 @@ class Engine:
 
     def _close_mailbox(self, cell: Cell) -> None:
         unread, cell.mailbox = cell.mailbox, None
-        self.wakeups.cancel(cell)
+        if cell.wakeups:
+            self.wakeups.cancel(cell)
         self.dead_letters.handle(cell.address, False)
         if cell.globalName is not None:
             self._names.pop(cell.globalName, None)
