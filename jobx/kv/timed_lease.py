@@ -1,4 +1,4 @@
-"""The part of a lease that both APIs of etcd share: waiting for it, renewing it, giving it up."""
+"""What leases and watches on both APIs of etcd share: waiting, renewing, giving up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from jobx.errors import InUse, JobxError
-from jobx.kv.leases import Held
+from jobx.kv.leases import Held, Holders
 
 #: How often it is looked whether the holder before has lost the lease.
 _LOOK_S: Final = 0.25
@@ -81,3 +81,31 @@ class TimedLease(ABC):
     @abstractmethod
     def _drop(self) -> None:
         """Remove the key if it is held; it counts as not held then, even if this raises."""
+
+
+class TimedWatch(ABC):
+    """The contract of ``Watch``, where a wait has a limit of its own."""
+
+    def __init__(self) -> None:
+        self._last: Holders | None = None
+
+    def next(self, timeout_s: float) -> Holders | None:
+        """See ``Watch.next``."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            holders = self._now()
+            if holders != self._last:
+                self._last = dict(holders)
+                return dict(holders)
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return None
+            self._wait(left_s)
+
+    @abstractmethod
+    def _now(self) -> Holders:
+        """Return who holds what."""
+
+    @abstractmethod
+    def _wait(self, limit_s: float) -> None:
+        """Wait for a change, at most so long, or shorter."""

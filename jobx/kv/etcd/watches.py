@@ -20,6 +20,7 @@ from jobx.kv.etcd.connection import EtcdConnection, Server
 from jobx.kv.etcd.transactions import Space
 from jobx.kv.leases import Holders, decode
 from jobx.kv.prefixes import prefix_end
+from jobx.kv.timed_lease import TimedWatch
 
 #: How long one look lasts at most.
 LOOK_S: Final = 3.0
@@ -29,7 +30,7 @@ LIST_S: Final = 30.0
 _SHORT_S: Final = 0.5
 
 
-class EtcdWatch:
+class EtcdWatch(TimedWatch):
     """The contract of ``Watch``.
 
     Args:
@@ -39,28 +40,22 @@ class EtcdWatch:
     """
 
     def __init__(self, connection: EtcdConnection, space: Space, prefix: str) -> None:
+        super().__init__()
         self._connection = connection
         self._space = space
         self._low, self._high = space.bounds(prefix, prefix_end(prefix))
         self._holders: Holders = {}
-        self._last: Holders | None = None
         self._revision = 0
         self._list_at = 0.0
 
-    def next(self, timeout_s: float) -> Holders | None:
-        """See ``Watch.next``."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            if time.monotonic() >= self._list_at:
-                self._list()
-            if self._holders != self._last:
-                self._last = dict(self._holders)
-                return dict(self._holders)
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                return None
-            if not self._look(min(left_s, LOOK_S)):
-                self._list_at = 0.0
+    def _now(self) -> Holders:
+        if time.monotonic() >= self._list_at:
+            self._list()
+        return self._holders
+
+    def _wait(self, limit_s: float) -> None:
+        if not self._look(min(limit_s, LOOK_S)):
+            self._list_at = 0.0
 
     def _list(self) -> None:
         request = rpc_pb2.RangeRequest(key=self._low, range_end=self._high)
