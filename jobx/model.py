@@ -79,6 +79,10 @@ class Job(Entity, frozen=True, kw_only=True):
     writer_choice: bool = False
     #: What becomes of a request while no node offers what its next step requires.
     when_unavailable: WhenUnavailable = "refuse"
+    #: Time limit of its requests; that of the deployment is the most (``requests.time_limit_s``).
+    time_limit_s: Seconds | None = None
+    #: How long its finished requests are kept; None: ``requests.retention_s``.
+    retention_s: Seconds | None = None
 
 
 class Step(Entity, frozen=True, kw_only=True):
@@ -272,6 +276,8 @@ class Request(Entity, frozen=True, kw_only=True):
     coordinator: str | None = None
     #: Digest of its plan; None in requests of 1.0.0, whose log has it.
     plan: str | None = None
+    #: How long it is kept after its end, by its job; None: as long as the deployment says.
+    retention_s: Seconds | None = None
     #: Capabilities that no node offers, and its work waits for; live like ``counts``.
     waits_for: tuple[str, ...] = ()
 

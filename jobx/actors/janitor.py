@@ -54,7 +54,7 @@ class Janitor:
         store: The store of requests.
         blobs: The folders of their large values.
         library: The workflows that the node knows.
-        retention_s: How long a finished request is kept.
+        retention_s: How long a finished request is kept whose job does not say it.
         now_at: The wall clock, since retention is promised in calendar time.
         now: Monotonic seconds.
         is_open: Tells whether the node runs a request; called from any thread.
@@ -110,8 +110,9 @@ class Janitor:
         self._upgrade()
         removed = 0
         while not self._stopping.is_set():
-            before_at, limit = self._now_at() - self._retention_s, self._batch
-            found = kept_requests.expired(self._store, before_at, limit)
+            now_at, limit = self._now_at(), self._batch
+            before_at = now_at - self._retention_s
+            found = kept_requests.expired(self._store, before_at, limit, now_at)
             removed += self._remove(found)
             if len(found) < limit:
                 break
@@ -134,8 +135,9 @@ class Janitor:
             if self._stopping.is_set():
                 break
             if self._must_stay(item) or not self._remove_blobs(item, refused):
-                later = self._now_at() - self._retention_s + LATER_S
-                units.append(kept_requests.postpone_writes(self._store, item, later))
+                later = self._now_at() + LATER_S
+                retention_s = self._retention_s
+                units.append(kept_requests.postpone_writes(self._store, item, later, retention_s))
                 continue
             if self._shorten(item):
                 units.append(kept_requests.purge_writes(item))

@@ -54,6 +54,8 @@ SWEEPS: Final = "sweeps"
 #: Writing or deleting it shows whether the store takes writes.
 PROBE: Final = "probe"
 KEPT: Final = "kept/"
+#: First character of ``expiry``; instants begin with 0 until the year 5138.
+EXPIRY: Final = "9"
 LISTED: Final = "listed/"
 IDEMPOTENCY: Final = "idempotency/"
 #: Length of a plan's digest in the key of a kept request. If two plans share it, both stay.
@@ -143,12 +145,22 @@ def kept_with(workflow_name: str, plan_digest: str) -> str:
 
 def kept(workflow_name: str, plan_digest: str, finished_at: float, request_id: str) -> str:
     """Return the key under which the janitor finds a finished request."""
-    return f"{kept_with(workflow_name, plan_digest)}{instant(finished_at)}/{request_id}"
+    return kept_by(workflow_name, plan_digest, instant(finished_at), request_id)
+
+
+def kept_by(workflow_name: str, plan_digest: str, end: str, request_id: str) -> str:
+    """Return the same key for an end in the form of ``instant`` or ``expiry``."""
+    return f"{kept_with(workflow_name, plan_digest)}{end}/{request_id}"
 
 
 def instant(at: float) -> str:
     """Return a wall-clock instant as text that sorts by time, to the millisecond."""
     return f"{max(0, int(at * 1000)):015d}"
+
+
+def expiry(at: float) -> str:
+    """Return when a request expires by itself as text that sorts by time, behind all instants."""
+    return f"{EXPIRY}{instant(at)[1:]}"
 
 
 def listed(workflow_name: str, state: str, request_id: str = "") -> str:

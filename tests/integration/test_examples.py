@@ -1,4 +1,4 @@
-"""Every command that a README of an example shows is run, and what it prints compared."""
+"""Every command that README, or that of an example, shows is run, and what it prints compared."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHOWN = ("wordcount", "texts")
 MODULES = {"thumbnails": "PIL"}
 ENOUGH_S = 60
 #: Commands that work on the store alone are called in this process: a new one takes a second.
-QUICK = re.compile(r"jobx (apply|fs) ")
+QUICK = re.compile(r"jobx (init|apply|fs) ")
 JOBX = ("-m", "jobx.tools.cli")
 
 #: Runs a command and returns what it prints.
@@ -39,11 +39,15 @@ def shown(readme: Path) -> Iterator[tuple[str, str]]:
     text = readme.read_text(encoding="utf-8")
     for block in re.findall(r"^```console\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = step.partition("\n")
-            yield command, output
+            lines = step.split("\n")
+            end = next(number for number, line in enumerate(lines) if not line.endswith("\\")) + 1
+            yield "\n".join(lines[:end]), "\n".join(lines[end:])
 
 
-READMES = [path for path in sorted(EXAMPLES.glob("*/README.md")) if list(shown(path))]
+READMES = [
+    EXAMPLES.parent / "README.md",
+    *(path for path in sorted(EXAMPLES.glob("*/README.md")) if list(shown(path))),
+]
 
 
 @pytest.fixture
@@ -88,7 +92,9 @@ def serving() -> Iterator[str]:
         yield process.stdout.readline().split()[1]
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize(
+    "readme", READMES, ids=lambda path: str(path.relative_to(EXAMPLES.parent).parent)
+)
 def test_example_prints_what_its_readme_shows(readme: Path, shell: Shell) -> None:
     name = readme.parent.name
     if name in MODULES:

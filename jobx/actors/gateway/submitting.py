@@ -201,7 +201,7 @@ class Submissions:
         digest, plan, plan_writes = self._library.plan(asked.workflow)
         self._check_step(plan, job)
         request = self._request(asked, job, digest)
-        limit_s = self._node.settings.requests.time_limit_s
+        limits = self._node.settings.requests.time_limit_s, asked.time_limit_s, job.time_limit_s
         accept = request_entity.accept_writes(
             request, self._node.node_id, asked.fingerprint, self._node.incarnation
         )
@@ -211,7 +211,7 @@ class Submissions:
             plan_digest=digest,
             plan=plan,
             arguments=root_input.chunk(asked.arguments),
-            time_limit_s=min(asked.time_limit_s or limit_s, limit_s),
+            time_limit_s=min(filter(None, limits)),
             writes=(*plan_writes, *accept),
             reply_to=self._node.gateway,
             may_wait=job.when_unavailable == "wait",
@@ -241,6 +241,7 @@ class Submissions:
             idempotency_key=asked.idempotency_key,
             coordinator=self._node.node_id,
             plan=plan,
+            retention_s=job.retention_s,
         )
 
     async def _check_arguments(self, message: Submit) -> None:

@@ -78,6 +78,8 @@ _ABOUT: Final[Mapping[str, str]] = MappingProxyType(
         "required_capability": "What a node must offer to run it.",
         "retry": "When an invocation is tried again.",
         "time_limit_s": "The longest time that it may take, in seconds.",
+        "when_unavailable": "What becomes of a request while no node offers a needed capability.",
+        "retention_s": "How long finished requests are kept, in seconds; null: as settings say.",
         "per_key": "Whether it treats each key alone.",
         "examples": "Arguments and expected pairs; they run before the handler is stored.",
     }

@@ -76,21 +76,39 @@ def _mark(request: Request, plan_digest: str, events: int) -> tuple[str, _Mark]:
     idempotency = ""
     if request.idempotency_key is not None:
         idempotency = keys.idempotency(names[0], request.job_name, request.idempotency_key)
-    marker = keys.kept(names[0], plan_digest, request.finished_at or 0.0, names[1])
+    marker = keys.kept_by(names[0], plan_digest, _end(request), names[1])
     return marker, _Mark(request.state, events, request.destination is not None, idempotency)
 
 
-def expired(store: Store, before_at: float, limit: int) -> list[FinishedRequest]:
-    """Return at most ``limit`` requests that ended before an instant; oldest first of each plan."""
+def _end(request: Request) -> str:
+    """Return the part of a request's key that says when it expires."""
+    finished_at = request.finished_at or 0.0
+    if request.retention_s is None:
+        return keys.instant(finished_at)
+    return keys.expiry(finished_at + request.retention_s)
+
+
+def expired(
+    store: Store, before_at: float, limit: int, now_at: float = 0.0
+) -> list[FinishedRequest]:
+    """Return at most ``limit`` requests that have expired; oldest first of each plan.
+
+    Args:
+        store: The store.
+        before_at: Those that ended before this have expired …
+        limit: Largest number of requests.
+        now_at: … unless they have a retention of their own, which is over now.
+    """
     found: list[FinishedRequest] = []
     for branch in branches(store, keys.KEPT, levels=2):
-        end = branch + keys.instant(before_at)
-        for entry in store.range(branch, limit=limit - len(found)):
-            if entry.key >= end:
-                break
-            found.append(_read(entry.key, entry.value))
-        if len(found) == limit:
-            break
+        own = branch + keys.EXPIRY
+        for prefix, end in ((branch, keys.instant(before_at)), (own, keys.expiry(now_at))):
+            if len(found) == limit:
+                return found
+            for entry in store.range(prefix, limit=limit - len(found)):
+                if entry.key >= branch + end:
+                    break
+                found.append(_read(entry.key, entry.value))
     return found
 
 
@@ -100,7 +118,7 @@ def find(store: Store, request: Request) -> FinishedRequest:
     If its key does not match its end, the key stays, and the janitor removes it in time.
     """
     names = request.workflow_name, request.request_id
-    end = keys.instant(request.finished_at or 0.0)
+    end = _end(request)
     for branch in branches(store, f"{keys.KEPT}{names[0]}/"):
         entry = store.get(f"{branch}{end}/{names[1]}")
         if entry is not None:
@@ -144,13 +162,24 @@ def log_writes(kept: FinishedRequest, first: int, limit: int) -> list[Write]:
     return [Delete(keys.event(*names, number)) for number in range(first, stop)]
 
 
-def postpone_writes(store: Store, kept: FinishedRequest, finished_at: float) -> list[Write]:
-    """Return the writes that make a request expire as if it had ended at another time."""
+def postpone_writes(
+    store: Store, kept: FinishedRequest, until_at: float, retention_s: float
+) -> list[Write]:
+    """Return the writes that make a request expire at another time.
+
+    Args:
+        store: The store.
+        kept: The request.
+        until_at: When it is to expire.
+        retention_s: How long requests are kept that have no retention of their own.
+    """
     entry = store.get(kept.marker)
     if entry is None:
         return []
-    branch, _, request_id = kept.marker.rsplit("/", 2)
-    later = f"{branch}/{keys.instant(finished_at)}/{request_id}"
+    branch, before, request_id = kept.marker.rsplit("/", 2)
+    is_own = before.startswith(keys.EXPIRY)
+    end = keys.expiry(until_at) if is_own else keys.instant(until_at - retention_s)
+    later = f"{branch}/{end}/{request_id}"
     return [Delete(kept.marker), Put(later, entry.value)]
 
 

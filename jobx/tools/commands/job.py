@@ -36,6 +36,12 @@ def job() -> None:
 )
 @click.option("--writer-choice", is_flag=True, help="Requests may choose another writer.")
 @click.option(
+    "--time-limit", "time_limit_s", type=float, metavar="SECONDS", help="Limit of its requests."
+)
+@click.option(
+    "--retention", "retention_s", type=float, metavar="SECONDS", help="How long they are kept."
+)
+@click.option(
     "--when-unavailable",
     type=click.Choice(get_args(model.WhenUnavailable)),
     default="refuse",

@@ -30,6 +30,7 @@ KINDS: Final[dict[str, Callable[[str, str, str], str]]] = {
     "CLUSTER": lambda *_: keys.CLUSTER,
     "life": lambda a, _, __: keys.life(a),
     "kept": lambda a, b, c: keys.kept(a, b, len(c), c),
+    "kept_by": lambda a, b, c: keys.kept_by(a, b, keys.expiry(len(c)), c),
     "listed": lambda a, b, c: keys.listed(a, b, c),
     "delivery": lambda a, b, _: keys.delivery(a, b),
     "undelivered": lambda a, b, c: keys.undelivered(a, b, c),
@@ -47,7 +48,7 @@ KINDS: Final[dict[str, Callable[[str, str, str], str]]] = {
 #: Functions that return prefixes, and parts of keys.
 PARTS: Final = {
     *("entities", "log", "kept_with", "instant", "newest_first", "request_id_of"),
-    *("opened_by", "ended"),
+    *("opened_by", "ended", "expiry", "EXPIRY"),
 }
 
 

@@ -54,6 +54,26 @@ def test_ids_turned_round_sort_the_other_way_and_come_back(names: list[str]) -> 
     assert [keys.request_id_of(text) for text in turned] == sorted(names, reverse=True)
 
 
+def test_request_with_a_retention_of_its_own_expires_by_that(store: MemoryStore) -> None:
+    for number, retention_s in enumerate([5.0, None, 50.0]):
+        one = request(f"r{number}", retention_s=retention_s)
+        accept(store, one)
+        done = finish(store, one, 10.0)
+        assert kept_requests.find(store, done).request_id == f"r{number}"
+
+    def expired(before_at: float, now_at: float, limit: int = 9) -> list[str]:
+        return [one.request_id for one in kept_requests.expired(store, before_at, limit, now_at)]
+
+    assert expired(0.0, 15.0) == []
+    assert expired(0.0, 15.5) == ["r0"]
+    assert expired(11.0, 1e6) == ["r1", "r0", "r2"]
+    assert expired(11.0, 1e6, limit=1) == ["r1"]
+    (found,) = kept_requests.expired(store, 0.0, 1, 20.0)
+    store.commit(kept_requests.postpone_writes(store, found, 30.0, retention_s=5.0))
+    assert expired(0.0, 20.0) == []
+    assert expired(0.0, 31.0) == ["r0"]
+
+
 def test_expired_are_those_that_ended_before_an_instant(store: MemoryStore) -> None:
     for number, finished_at in enumerate([30.0, 10.0, 20.0, 99_999.0]):
         keep(store, f"r{number}", finished_at)
@@ -93,7 +113,7 @@ def test_a_finished_request_is_found_as_the_janitor_finds_it(store: MemoryStore,
 def test_a_postponed_request_expires_as_if_it_had_ended_later(store: MemoryStore) -> None:
     keep(store, "r1")
     (found,) = kept_requests.expired(store, 11.0, 9)
-    store.commit(kept_requests.postpone_writes(store, found, 20.0))
+    store.commit(kept_requests.postpone_writes(store, found, 25.0, retention_s=5.0))
     assert kept_requests.expired(store, 11.0, 9) == []
     assert [one.request_id for one in kept_requests.expired(store, 21.0, 9)] == ["r1"]
 
