@@ -23,6 +23,7 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.data_folder import FolderFiles
 from jobx.kv.opening import is_here, sweep_lease
 from jobx.kv.store import Store
+from jobx.system.kernel import Heap
 
 #: How often the store is checked for entity changes that were not announced.
 REFRESH_S: Final = 0.5
@@ -34,6 +35,8 @@ BLOBS_S: Final = 5.0
 SWEEP_S: Final = 10.0
 #: How often a store on other machines is checked for open requests that nobody coordinates.
 STRAYS_S: Final = 15.0
+#: How often freed memory is returned to the system, if it is much.
+HEAP_S: Final = 60.0
 #: How often unused plans and code are removed.
 SWEEP_CODE_S: Final = 600.0
 #: How often unfinished shared files are removed.
@@ -87,6 +90,7 @@ class Upkeep:
         every, files = periodic.every, self.settings.files
         every(REFRESH_S, self.background, self.library.refresh, after=refreshed)
         every(SWEEP_S, self.background, self.life.note_clock)
+        every(HEAP_S, self.background, Heap().give_back)
         watched = FolderFiles(self.settings.data_dir)
         every(PLACE_S, self.background, watched.look, after=lambda: _confirm(watched, fail))
         every(SWEEP_S, self.sweeping, janitor.sweep, janitor.sweep_folders)

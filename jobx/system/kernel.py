@@ -21,6 +21,8 @@ _ARENAS: Final = -8
 
 #: Blocks of memory of this size return to the system when they are freed.
 _LARGE_BYTES: Final = 32 << 10
+#: Freed memory that is worth to be given back.
+_MUCH_BYTES: Final = 64 << 20
 
 #: As ``signal.signal`` and ``signal.getsignal``, but without enums: the lookup of a handler's enum
 #: takes several times as long as everything else.
@@ -52,6 +54,45 @@ def give_back_memory() -> None:
             (_ARENAS, 1),
         ):
             _LIBC.mallopt(option, number)
+
+
+class _Mallinfo(ctypes.Structure):
+    """What mallinfo2(3) gives."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+class Heap:
+    """Returns what a process has freed to the system, when that is much.
+
+    Large requests leave it. To return it stops all threads that allocate, a millisecond for each
+    megabyte or so; and what lies between used blocks cannot be returned. So a look at it is cheap,
+    and only what was freed since the last time counts.
+    """
+
+    def __init__(self) -> None:
+        self._freed_bytes = 0
+
+    def give_back(self) -> bool:
+        """Return memory if more than ``_MUCH_BYTES`` were freed since the last time."""
+        try:
+            look, trim = _LIBC.mallinfo2, _LIBC.malloc_trim
+        except AttributeError:  # another C library
+            return False
+        look.restype = _Mallinfo
+        freed_bytes = int(look().fordblks)
+        is_much = freed_bytes - self._freed_bytes > _MUCH_BYTES
+        if is_much:
+            trim(0)
+        if is_much or freed_bytes < self._freed_bytes:
+            self._freed_bytes = freed_bytes  # what was returned is counted on
+        return is_much
 
 
 def give_way() -> None:

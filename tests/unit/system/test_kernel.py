@@ -41,3 +41,15 @@ def test_a_limit_is_no_more_than_this_process_may_have(hard: int, expected: int)
     )
     with running(["-c", program]) as process:
         assert process.communicate(timeout=60)[0].split() == [str(expected)] * 2
+
+
+def test_much_freed_memory_is_given_back_once() -> None:
+    program = (
+        "from jobx.system import kernel, processes\n"
+        "heap = kernel.Heap()\n"
+        "held = [bytes(8000) for _ in range(30_000)]; last = bytes(8000)\n"
+        "full = processes.rss_bytes(); del held\n"
+        "print(heap.give_back(), processes.rss_bytes() < full // 2, heap.give_back())"
+    )
+    with running(["-c", program]) as process:
+        assert process.communicate(timeout=60)[0].split() == ["True", "True", "False"]
