@@ -13,6 +13,7 @@ import random
 import sys
 from itertools import count
 from math import dist
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 Point = list[float]
@@ -55,4 +56,11 @@ def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: {sys.argv[0]} http://127.0.0.1:8080, where jobx serve answers")
+    try:
+        main(sys.argv[1])
+    except HTTPError as error:  # its body says what is wrong, and where
+        sys.exit(json.load(error)["detail"])
+    except (URLError, ValueError) as error:
+        sys.exit(f"{sys.argv[1]} does not answer: {error}")

@@ -46,7 +46,7 @@ from jobx.tools.serving import checks
 from jobx.tools.shared import render, watching
 from jobx.tools.shared.applying import apply_folder
 from jobx.tools.shared.command import Call, command
-from jobx.tools.shared.parsing import parse_arguments, parse_context
+from jobx.tools.shared.parsing import local_paths, parse_arguments, parse_context
 from jobx.tools.shared.printed import say_printed
 from jobx.tools.shared.watching import Look, Stamps
 from jobx.views import Outcome, View
@@ -125,6 +125,8 @@ def run(
     shown = {} if context is None else parse_context(context)
     how = _Shown(form, quiet)
     submission = _submission(job, arguments, time_limit, shown)
+    for hint in local_paths(parse_arguments("-a", arguments)):
+        render.complain(hint)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             if watch is not None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from jobx import values
 from jobx.errors import InvalidInput, quote
+
+#: A longer text is no path.
+_LONGEST_PATH: Final = 4096
 
 
 def parse_arguments(option: str, texts: Iterable[str]) -> dict[str, values.Value]:
@@ -77,3 +81,16 @@ def parse_json(where: str, text: str) -> Any:
         return values.read_json(text)
     except ValueError as error:
         raise InvalidInput(where, quote(text), f"is not JSON: {error}") from error
+
+
+def local_paths(arguments: Mapping[str, values.Value]) -> Iterator[str]:
+    """Yield a hint for each argument that looks like a path from here.
+
+    Handlers run elsewhere, so such a path means nothing to them, or something else.
+    """
+    for name, value in arguments.items():
+        if not isinstance(value, str) or not value or len(value) > _LONGEST_PATH:
+            continue
+        if not os.path.isabs(value) and "\0" not in value and os.path.exists(value):
+            whole = quote(os.path.abspath(value))
+            yield f"argument {name}: handlers do not run in this folder; the whole path is {whole}"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from jobx import meanings
 from jobx.errors import InvalidInput
-from jobx.tools.shared.parsing import parse_argument, parse_arguments
+from jobx.tools.shared.parsing import local_paths, parse_argument, parse_arguments
 from tests.unit.tools.conftest import Jobx
 
 
@@ -91,3 +92,17 @@ def test_json_that_is_no_value_is_not_taken_for_text(body: str) -> None:
 def test_json_of_no_value_is_never_taken_for_text(text: str) -> None:
     with pytest.raises(InvalidInput):
         parse_argument(f"n={text}")
+
+
+def test_a_path_from_here_is_told_to_be_none_for_handlers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "logs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    arguments = {"folder": "logs", "whole": str(tmp_path), "word": "text", "n": 1, "none": ""}
+
+    hints = list(local_paths(arguments))
+
+    assert len(hints) == 1
+    assert hints[0].startswith("argument folder: ")
+    assert str(tmp_path / "logs") in hints[0]
