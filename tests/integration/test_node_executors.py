@@ -24,7 +24,7 @@ BAD = {"bad": ("bad", "sum"), "good": ("good", "sum")}
 def mapper(body: str) -> dict[str, str]:
     """Return a handler ``bad`` that runs ``body`` and then returns the number of its process."""
     lines = [
-        "import ctypes, os, signal, subprocess, sys, threading, time",
+        "import ctypes, os, shutil, signal, subprocess, sys, threading, time",
         "def handler(arguments):",
         "    yield Return()",
         *(f"    {line}" for line in body.splitlines()),
@@ -72,7 +72,7 @@ def test_executor_that_its_author_breaks_fails_that_request_alone(
         "threading.Thread(target=time.sleep, args=(60,)).start()",
         "subprocess.Popen(['sleep', '61.5'])",
         "os.close(0); os.close(1); os.close(2)",
-        "os.chdir('/'); os.rmdir(os.environ['TMPDIR'])",
+        "os.chdir('/'); shutil.rmtree(os.environ['TMPDIR'])",
         "for number in range(1, 32):\n    signal.pthread_sigmask(signal.SIG_BLOCK, [number])",
     ],
 )
