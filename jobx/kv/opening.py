@@ -157,12 +157,21 @@ def _server(url: str, text: str) -> str:
 
 
 def _open_etcd(store: StoreSettings, servers: list[str], root: str) -> Store:
+    _silence_grpc()
     try:
         from jobx.kv.etcd.store import LIMITS, EtcdStore  # noqa: PLC0415 - it imports the extra
     except ImportError as error:
         raise _lacks_extra(store, error) from error
     connection = _connect_etcd(store, servers)
     return EtcdStore(connection, root, Limits(store.max_writes, LIMITS.size_bytes))
+
+
+def _silence_grpc() -> None:
+    """Have gRPC write no line of its own about each failed handshake: our errors say as much.
+
+    It reads this when it is imported.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 def _lacks_extra(store: StoreSettings, error: ImportError) -> ConfigError:
@@ -190,6 +199,7 @@ def survey(settings: Settings) -> list[StoreServerView]:
     store = settings.store
     if is_here(settings) or _is_v2(store):
         return []
+    _silence_grpc()
     try:
         from jobx.kv.etcd import survey as etcd  # noqa: PLC0415 - it imports the extra
     except ImportError as error:

@@ -18,9 +18,10 @@ from jobx.errors import JobxError, OutcomeUnknown, StoreFull, StoreRefused, Stor
 from jobx.kv.entities.applying import apply_workflow
 from jobx.kv.entities.entities import Entities, WorkflowSnapshot
 from jobx.kv.etcd.connection import EtcdConnection
-from jobx.kv.opening import open_store
+from jobx.kv.opening import open_store, survey
 from jobx.kv.store import CommitOutcome, Create, Delete, Put, Store
 from jobx.model import Handler, Workflow
+from jobx.views import StoreServerView
 from tests.support.certificates import Certificates
 from tests.support.etcd import FORGETFUL, Etcd, Member, etcd_servers
 from tests.support.proxy import Proxy, proxy
@@ -339,6 +340,22 @@ def test_a_server_with_tls_is_used_with_its_authority_and_a_certificate(
 
 def _tls(member: Member, ca: str, cert: str = "", key: str = "") -> Store:
     return opened(member.server, scheme="etcds", ca_file=ca, cert_file=cert, key_file=key)
+
+
+def test_a_server_with_tls_shows_its_size_and_quota(secured: tuple[Member, Certificates]) -> None:
+    member, made = secured
+    cert, key = made.client
+    url = f"etcds://{member.server}"
+    store = StoreSettings(url=url, ca_file=made.ca, cert_file=cert, key_file=key)
+
+    def shown() -> StoreServerView | None:
+        (view,) = survey(Settings(store=store))
+        return view if view.error is None else None
+
+    view = eventually(shown)
+    assert view is not None
+    assert view.is_leader
+    assert 0 < (view.size_bytes or 0) < (view.quota_bytes or 0)
 
 
 def test_another_authority_is_refused_by_name(secured: tuple[Member, Certificates]) -> None:

@@ -343,7 +343,7 @@ class Supervisor(LoopActor):
     def _refused(self, message: Refused, sender: ActorAddress) -> None:
         key, error = message.key, message.error
         if isinstance(error, Conflict):
-            _log.info("request %s is coordinated by somebody else", "/".join(key))
+            _log.info("request %s is coordinated by another node: %s", "/".join(key), error)
         is_again = key in self._endings
         self._close(key, sender)
         if message.may_exist:

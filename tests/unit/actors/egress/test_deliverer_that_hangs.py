@@ -195,6 +195,27 @@ def test_delivery_on_its_way_is_not_begun_a_second_time(tmp_path: Path) -> None:
     assert GatedWriter.written == ["texts/r1"]
 
 
+def test_delivery_that_has_moved_to_another_node_is_made_again_though_it_is_remembered(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path)
+    key = bench.finish("r1", "gated")
+
+    async def scenario() -> None:
+        async with bench.deliverer() as deliverer:
+            while not GatedWriter.written:
+                await asyncio.sleep(0.001)
+            assert deliveries.take_over(bench.store, "n", "other", [key]) == [key]
+            ended = msgspec.structs.replace(bench.delivery(key), state="given_up", ended_at=1.0)
+            assert deliveries.save(bench.store, "other", key, ended)
+            await deliverer.redeliver(key)
+            assert deliveries.is_of(bench.store, "n", *key)
+            GatedWriter.gate.set()
+            await bench.until(key, "delivered")
+
+    asyncio.run(scenario())
+
+
 def test_delivery_that_was_never_to_be_is_not_found(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with Bench(tmp_path).deliverer() as deliverer:
