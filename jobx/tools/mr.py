@@ -12,7 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from io import StringIO
 from itertools import chain, islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any, Final, TypeAlias
 import click
 
 from jobx import config_loading, meanings, printable
+from jobx.config import Settings
 from jobx.errors import JobxError
 from jobx.tools import cli
 from jobx.tools.serving import background
@@ -175,6 +176,8 @@ def _listen(given: Words) -> list[Words]:
 
 def _serve(given: Words) -> list[Words]:
     set_defaults(os.environ, "")
+    with suppress(JobxError):  # the server says it
+        make_folder(config_loading.load(None, os.environ))
     return [["serve", *given]]
 
 
@@ -182,7 +185,9 @@ def _serve_in_background(given: Words) -> list[Words]:
     """Start the server, whose script ended as soon as that was in the background."""
     set_defaults(os.environ, LOG_PATH)
     try:
-        log_path = config_loading.load(None, os.environ).node.log_path
+        settings = config_loading.load(None, os.environ)
+        make_folder(settings)
+        log_path = settings.node.log_path
         process_id, code = background.serve(given, os.environ, log_path)
     except JobxError as error:
         sys.exit(reporting.report(error))
@@ -190,6 +195,14 @@ def _serve_in_background(given: Words) -> list[Words]:
         told = f" and writes to {log_path}" if log_path else ""
         click.echo(f"process {process_id} serves{told}; kill {process_id} stops it")
     sys.exit(code)
+
+
+def make_folder(settings: Settings) -> None:
+    """Make the folder of results, as mr did; the server names one that cannot be used."""
+    results = settings.results
+    if results.writer == "file" and results.file_path:
+        with suppress(OSError):
+            Path(results.file_path).expanduser().mkdir(parents=True, exist_ok=True)
 
 
 def set_defaults(environ: MutableMapping[str, str], log_path: str) -> None:

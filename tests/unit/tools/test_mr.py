@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobx import meanings
+from jobx.config import ResultSettings, Settings
 from jobx.tools import cli, mr
 from tests.unit.tools.conftest import Jobx
 
@@ -188,6 +189,13 @@ def test_start_scripts_have_the_old_defaults_where_nothing_else_is_said(
 ) -> None:
     mr.set_defaults(environ, log_path)
     assert environ == after
+
+
+def test_start_scripts_make_the_folder_of_results(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "results"
+    for writer, is_made in (("inline", False), ("file", True), ("file", True)):
+        mr.make_folder(Settings(results=ResultSettings(writer=writer, file_path=str(path))))
+        assert path.exists() is is_made
 
 
 def test_commands_of_the_scripts_exist_with_their_options(jobx: Jobx) -> None:
