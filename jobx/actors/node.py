@@ -336,14 +336,7 @@ class Node:
         entity_verbs = EntityVerbs(
             Entities(self._store), self._library, self._egress.writers, *limits, readers, trials
         )
-        checks = [
-            lambda: self._fault,
-            self._store_trouble,
-            lambda: self._place_health.trouble,
-            lambda: self._executors.trouble,
-            lambda: self._membership.trouble if self._membership is not None else None,
-        ]
-        readiness = Readiness(checks, self._probe)
+        readiness = self._readiness()
         verbs = Verbs(
             finder, submissions, Inspections(self._inspectors), redeliver, readiness.troubles
         )
@@ -353,6 +346,16 @@ class Node:
         )
         self._verbs = verbs.table() | entity_verbs.table() | node_verbs.table()
         self._verbs_for_nodes = verbs.table_for_nodes()
+
+    def _readiness(self) -> Readiness:
+        checks = [
+            lambda: self._fault,
+            self._store_trouble,
+            lambda: self._place_health.trouble,
+            lambda: self._executors.trouble,
+            lambda: self._membership.trouble if self._membership is not None else None,
+        ]
+        return Readiness(checks, self._probe)
 
     def _ends(self, threads: Executor) -> Ends | None:
         """Return what follows ends on other nodes, if there may be some."""

@@ -90,15 +90,7 @@ class Membership:
     ) -> None:
         self._settings = settings
         self._base = base
-        self._record = NodeRecord(
-            registration=incarnation,
-            nsqd=settings.bridge.nsqd,
-            workflows=settings.node.workflows,
-            capabilities=settings.capabilities,
-            slots=settings.executor_count,
-            version=__version__,
-            is_heir=True,
-        )
+        self._record = _record_of(settings, incarnation)
         node, cluster = settings.node, settings.cluster
         self._peers = Peers(
             node.id, settings.capabilities, pool, transport, base.scheduler, more_room=more_room
@@ -191,3 +183,15 @@ class Membership:
         self._peers.close()
         self.asking.close()
         self._bridge.close()
+
+
+def _record_of(settings: Settings, incarnation: int) -> NodeRecord:
+    return NodeRecord(
+        registration=incarnation,
+        nsqd=settings.bridge.nsqd,
+        workflows=settings.node.workflows,
+        capabilities=settings.capabilities,
+        slots=settings.executor_count,
+        version=__version__,
+        is_heir=True,
+    )

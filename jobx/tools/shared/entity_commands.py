@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from jobx import model
+from jobx.kv.entities.entities import Entities
 from jobx.kv.entities.references import HANDLER_FIELDS
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command, takes
@@ -45,12 +46,7 @@ def add_commands(group: click.Group, kind: type[Named], example: str) -> None:
             found = entities.list(kind, workflow)
             if by is not None:
                 found.sort(key=lambda entity: str(getattr(entity, by) or ""))
-            computed: dict[str, list[str | None]] = {}
-            if kind is model.Step:
-                handlers = entities.list(model.Handler, workflow)
-                words = {one.handler_name: one.required_capability for one in handlers}
-                computed["requires"] = [_required(step, words) for step in found]
-            computed["broken"] = [entities.fault(entity) for entity in found]
+            computed = _computed(entities, kind, workflow, found)
         show_all(call, kind, found, computed)
 
     deleting = f"Delete a {noun} that nothing refers to."
@@ -122,6 +118,18 @@ def deleted(call: Call, noun: str, name: str, broken: Sequence[str]) -> None:
 
 def _as_it_is(command: F) -> F:
     return command
+
+
+def _computed(
+    entities: Entities, kind: type[Named], workflow: str, found: Sequence[Named]
+) -> dict[str, list[str | None]]:
+    """Return the columns of a listing that are no fields."""
+    broken = {"broken": [entities.fault(entity) for entity in found]}
+    if kind is not model.Step:
+        return broken
+    handlers = entities.list(model.Handler, workflow)
+    words = {one.handler_name: one.required_capability for one in handlers}
+    return {"requires": [_required(step, words) for step in found]} | broken
 
 
 def _required(step: msgspec.Struct, capabilities: Mapping[str, str]) -> str | None:
