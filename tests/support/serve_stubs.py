@@ -44,13 +44,16 @@ def node(mode: str, data_dir: Path) -> None:
     path = data_dir / "gateway.sock"
     if mode == "frail" and path.exists():
         os.kill(os.getpid(), signal.SIGKILL)
+    if mode == "changed" and path.exists():
+        sys.stderr.write("jobx: setting node.id: it is another one now\n")
+        sys.exit(5)
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
         while True:
             _attend(listener.accept()[0])
-            if mode == "frail":
+            if mode in ("frail", "changed"):
                 os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -109,6 +109,12 @@ def test_dead_child_is_started_again_and_what_it_left_is_killed(part: str, tmp_p
         assert process.stderr.readline().endswith("was killed by SIGKILL; starting it again\n")
 
 
+def test_serve_ends_when_a_node_that_it_starts_again_refuses_its_settings(tmp_path: Path) -> None:
+    with running(_words("changed", tmp_path)) as process:
+        process.communicate(timeout=240)
+    assert process.returncode == meanings.INVALID
+
+
 def test_serve_gives_up_on_a_node_that_dies_again_and_again(tmp_path: Path) -> None:
     with running(_words("frail", tmp_path)) as process:  # which starts it six times
         stderr = process.communicate(timeout=240)[1].splitlines()
