@@ -214,7 +214,7 @@ async def _told(call: Call, submission: SubmitJob, how: _Shown) -> None:
         outcome = await _request(call, submission)
         if (failure := outcome.request.failure) is not None and failure.traceback:
             click.echo(printable.lines(failure.traceback.rstrip()), err=True)
-        _say(call, outcome, how)
+        await asyncio.to_thread(_say, call, outcome, how)  # it may ask the node of this loop
     except JobxError as error:
         render.complain(str(error))
 
