@@ -322,3 +322,38 @@ def test_a_breakpoint_without_a_terminal_says_where_there_is_one(
 ) -> None:
     found = failure(executor, tmp_path, "yield Return()\nbreakpoint()\nyield 1, 1")
     assert "jobx handler test --pdb" in found["message"]
+
+
+#: What the top level of a module sets, and what must hold in each request.
+SET_ONCE = {
+    "logging": (
+        "import logging, sys\nlogging.basicConfig(level='INFO', stream=sys.stdout)",
+        "logging.root.level == logging.INFO and len(logging.root.handlers) == 1",
+    ),
+    "warnings": (
+        "import warnings\nwarnings.simplefilter('error')",
+        "warnings.filters[0][0] == 'error'",
+    ),
+    "recursion limit": (
+        "import sys\nsys.setrecursionlimit(4321)",
+        "sys.getrecursionlimit() == 4321",
+    ),
+    "path": ("import sys\nsys.path.append('/set/once')", "'/set/once' in sys.path"),
+    "environment": (
+        "import os\nos.environ['SET_ONCE'] = '1'",
+        "os.environ.get('SET_ONCE') == '1'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("top", "holds"), SET_ONCE.values(), ids=SET_ONCE)
+def test_what_the_top_level_sets_holds_for_all_requests(
+    top: str, holds: str, executor: Executor, tmp_path: Path
+) -> None:
+    source = f"{top}\ndef handler(arguments):\n    yield Return()\n    yield 'holds', {holds}\n"
+    executor.frames.send(frames.load("m", "mapper", source))
+    for n in range(3):
+        request = frames.of_request(f"r{n}")
+        work = frames.map_(tmp_path, [["k", 1]], mapper="m", reducer=None, request=request)
+        (segment,) = executor.ask(work)["segments"]
+        assert frames.pairs(segment[3], tmp_path) == [("holds", True)], n

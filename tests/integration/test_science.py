@@ -18,7 +18,8 @@ from tests.support.services import need
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExecutorHost]:
     need("science", "science", "numpy", "pandas", "pyarrow", "requests", "PIL")
-    with ExecutorHost(tmp_path_factory.mktemp("executors"), memory_bytes=4 << 30) as host:
+    folder = tmp_path_factory.mktemp("executors")
+    with ExecutorHost(folder, memory_bytes=4 << 30, recycle_growth_bytes=4 << 30) as host:
         yield host
 
 

@@ -179,6 +179,7 @@ class _Executor:
         self._frames = frames
         self._config = config
         self._surroundings = Surroundings(folder)
+        state.watch_load = self._surroundings.watch_load
         self._request_id = ""
         self._is_clean = self._is_whole = True
         self._thorough_at = 0.0

@@ -64,6 +64,7 @@ class ExecutorState:
         invocations: Invocations that ran.
         suspended: Suspended mappers by request id and vertex.
         forked: Detects a process that author code forked from this one.
+        watch_load: Called before a handler is loaded; what it returns is called after that.
         examine: Called with the exception that ends an invocation, before its frames are gone.
         is_self_contained: No code that could change this process has run so far. Such code
             could change it even later, while no invocation runs.
@@ -93,6 +94,7 @@ class ExecutorState:
         self._factories = factories or ScopeFactories({}, {})
         self.invocations = 0
         self.forked = Forked()
+        self.watch_load: Callable[[], Callable[[], None]] = lambda: lambda: None
         self.examine: Callable[[BaseException], None] = lambda error: None
         self.is_self_contained = True
         self._has_cut_import = False
@@ -142,7 +144,9 @@ class ExecutorState:
             False,
         )  # in case loading fails
         scope = self.scope.extended(self._factories.names(source, self.scope.reserved))
+        keep = self.watch_load()
         loaded = processor(source["source_type"]).load(source, scope, self.guests)
+        keep()
         self.is_self_contained = was_self_contained and loaded.is_self_contained
         return loaded
 

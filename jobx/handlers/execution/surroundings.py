@@ -91,6 +91,33 @@ class Surroundings:
 
         random.seed, random.setstate = noticed(random.seed), noticed(random.setstate)
 
+    def watch_load(self) -> Callable[[], None]:
+        """Call what is returned when a handler was loaded: the settings that this changed stay.
+
+        The top level of a module runs once, and is meant for all that follows, as in a program.
+        """
+        settings = [take() for take, _, _ in self._settings]
+        lists = [[*listed] for listed in _lists()]
+        variables = dict(os.environ)
+
+        def loaded() -> None:
+            self._settings = [
+                (take, give, before if take() == was else take())
+                for (take, give, before), was in zip(self._settings, settings, strict=True)
+            ]
+            for number, (listed, were) in enumerate(zip(_lists(), lists, strict=True)):
+                if listed != were:
+                    self._lists[number] = [*listed]
+            changed = dict(os.environ.items() - variables.items())
+            if changed or variables.keys() - os.environ.keys():
+                kept = self._variables.keys() - (variables.keys() - os.environ.keys())
+                self._variables = {name: self._variables[name] for name in kept} | changed
+                self._encoded = {
+                    os.fsencode(name): os.fsencode(text) for name, text in self._variables.items()
+                }
+
+        return loaded
+
     def restore_signals(self) -> None:
         """Restore signal handling; quick enough to run after each work frame."""
         if list(map(_signal.getsignal, _SIGNALS)) != self._handlers:
