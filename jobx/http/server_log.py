@@ -19,5 +19,7 @@ class ServerLog(Logger):
         logs.start(config_loading.load(None, os.environ).node)
         self.error_log.propagate = True
 
-    def _set_handler(self, *_: Any, **__: Any) -> None:
-        """Add none: what gunicorn says goes to the log of the process."""
+    def _set_handler(self, log: Any, *words: Any, **options: Any) -> None:
+        """Add one for accesses alone: what gunicorn says goes to the log of the process."""
+        if log is not self.error_log:
+            super()._set_handler(log, *words, **options)
