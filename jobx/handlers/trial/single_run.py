@@ -6,7 +6,6 @@ as in a node, with the same limits, in a process that is then thrown away.
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import socket
@@ -47,6 +46,8 @@ MAX_CHILDREN: Final = 10_000
 #: Time limit of an executor's start, of its end, and beyond the time limit of its handler.
 GRACE_S: Final = 10.0
 _NAME: Final = "trial"
+#: Years: what work may have as its time limit at most.
+_NO_LIMIT_S: Final = 1e8
 _NEWS_BYTES: Final = 1 << 12
 #: What a debugger needs of the environment.
 _OF_TERMINAL: Final = ("TERM", "HOME", "PYTHONBREAKPOINT")
@@ -177,7 +178,7 @@ class Trial:
         with closing(frames.FrameSocket(sock)) as stream:
             if not _is_ready(stream):
                 raise InternalError("an executor for trials did not start")
-            sock.settimeout(None if math.isinf(limit_s) else limit_s + GRACE_S)
+            sock.settimeout(None if self._is_debugged else limit_s + GRACE_S)
             stream.send(msgspec.structs.replace(load_of(handler, _NAME), file=self._file))
             stream.send(WorkFrame(1, self._blob_dir, _NAME, work))
             try:
@@ -203,7 +204,7 @@ class Trial:
     def _time_limit_s(self, handler: model.Handler) -> float:
         """Return the time limit of one run; a module is compiled in it."""
         if self._is_debugged:
-            return math.inf
+            return _NO_LIMIT_S
         limit_s = min(handler.time_limit_s or self._limit_s, self._limit_s)
         is_compiled = handler.source_type == checks.COMPILED
         return limit_s + (checks.limits_of(checks.COMPILED).wall_s if is_compiled else 0.0)
