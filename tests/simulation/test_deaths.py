@@ -18,6 +18,7 @@ from jobx.actors.messages import (
     CommitRefused,
     Describe,
     Drain,
+    Explain,
     LogRead,
     MoreRoom,
     Probe,
@@ -71,6 +72,7 @@ def provoke(simulation: Simulation, kind: Any) -> None:
     key, gateway = RequestKey(WORKFLOW, "r0"), simulation._gateway
     asked = {
         Describe: Describe(key, gateway, 1),
+        Explain: Explain(key, gateway, 1),
         Cancel: Cancel(key, "why not", gateway, 1),
         ActorExitRequest: Cancel(key, "what is at work goes", gateway, 1),
         Drain: Drain(),
