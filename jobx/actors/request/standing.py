@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from jobx.actors.request.decisions import Dispatch, PullMapper, RunMappers, RunReducer, chunk_of
+from jobx.actors.request.decisions import Dispatch, RunMappers, RunReducer, chunk_of
 from jobx.actors.request.events import Kind
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import MAPPER, ROOT, Branch, Chunk, Target
@@ -147,7 +147,8 @@ def groups(
         counting.unseen()
     else:
         counting.rest()
-    return _bounded(sorted(counting.found.values(), key=_order))
+    found = [group for group in counting.found.values() if group.count]
+    return _bounded(sorted(found, key=_order))
 
 
 class _Counting:
@@ -162,21 +163,19 @@ class _Counting:
         """Count mappers at work; return the places of reducers, by vertex."""
         reducing: dict[int, list[Place]] = {}
         for work, place in started:
-            if chunk_of(self._state, work) is None:
+            chunk = chunk_of(self._state, work)
+            if chunk is None:
                 continue  # its answer will change nothing
             if isinstance(work, RunReducer):
                 reducing.setdefault(work.vertex, []).append(place)
             elif isinstance(work, RunMappers):
-                self.batch(work, place)
+                self._batch(work, chunk, place)
             else:
-                self.pulled(work, place)
+                self._add(chunk, "map", work.vertex, 1, place)
         return reducing
 
-    def batch(self, work: RunMappers, place: Place) -> None:
+    def _batch(self, work: RunMappers, chunk: Chunk, place: Place) -> None:
         """Count mappers of a batch: the one that runs, and those behind it or with it."""
-        chunk = self._state.tree.chunks.get(work.chunk.start)
-        if chunk is None:
-            return
         runs = place.cause == "running"
         if runs:
             self._add(chunk, "map", max(place.vertex, work.first), 1, place)
@@ -184,12 +183,6 @@ class _Counting:
         if left:
             waiting = replace(place, cause="behind") if runs else place
             self._add(chunk, "map", work.first, left, waiting)
-
-    def pulled(self, work: PullMapper, place: Place) -> None:
-        """Count a mapper that is asked for more children."""
-        branch = self._state.tree.branches.get(work.vertex)
-        if branch is not None and not branch.complete:
-            self._add(branch.chunk, "map", work.vertex, 1, place)
 
     def delayed(self, vertex: int, wait: Backoff) -> None:
         """Count a mapper in its back-off."""
@@ -200,7 +193,7 @@ class _Counting:
     def suspended(self, vertex: int) -> None:
         """Count a mapper that has more to yield."""
         branch = self._state.tree.branches.get(vertex)
-        if branch is not None and not branch.complete:
+        if branch is not None:
             self._put(Group("window", "map", branch.step, 1, vertex), branch.chunk)
 
     def complete(
@@ -233,8 +226,7 @@ class _Counting:
     def unseen(self) -> None:
         """Count what was not looked at, all together."""
         count = open_count(self._state) - self._counted.total()
-        if count > 0:
-            self.found["other", "", "", ""] = Group("other", "map", "", count, ROOT)
+        self.found["other", "", "", ""] = Group("other", "map", "", count, ROOT)
 
     def _backing_off(self, chunk: Chunk, kind: Kind, target: Target, wait: Backoff) -> Group:
         number = self._state.attempt(target).number

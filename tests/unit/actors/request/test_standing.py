@@ -71,6 +71,24 @@ def test_one_invocation_of_a_batch_runs_and_the_others_are_behind_it(state: Requ
     assert (found[0].since, found[0].executor) == (5.0, 7)
 
 
+def test_a_batch_of_one_runs_alone(state: RequestState) -> None:
+    found = groups(state, [(batch(state, 2, 1), RUNNING)], {})
+    assert told(found) == [("running", 1, 2), ("ready", 3, 1), ("children", 1, ROOT)]
+
+
+def test_what_has_ended_since_waits_for_nothing(state: RequestState) -> None:
+    state.apply(done(1, 3))
+    found = groups(state, (), {(3, MAPPER): Backoff(9.0, "")})
+    assert told(found) == [("ready", 3, 1), ("children", 1, ROOT)]
+
+
+def test_a_suspended_mapper_that_has_no_child_yet_is_one_that_may_go_on() -> None:
+    state = RequestState(PLAN)
+    accepted(state)
+    state.ready.suspended[ROOT] = None
+    assert told(groups(state, (), {})) == [("ready", 1, ROOT)]
+
+
 def test_what_waits_for_an_executor_says_since_when(state: RequestState) -> None:
     at_work = [(batch(state, 3, 2), Place("queued", 6.0)), (batch(state, 1, 2), QUEUED)]
     found = groups(state, at_work, {})[0]
