@@ -27,6 +27,9 @@ class _Loader(yaml.SafeLoader):
             raise ValueError("aliases are not accepted")
         return super().compose_node(parent, index)
 
+    def fetch_tag(self) -> None:
+        raise ValueError(f"tags, which begin with '!', are not accepted (line {self.line + 1})")
+
     def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
         # YAML compares each token with each open level.
         if self.flow_level >= values.MAX_DEPTH:

@@ -87,7 +87,7 @@ def test_header_that_is_too_large_is_refused() -> None:
         ("**", "1: a", "text keys"),
         ("**", "a: 1\na: 2", "repeated"),
         ("**", "a: &x [1]\nb: *x", "aliases"),
-        ("**", "a: !!python/object/apply:os.getcwd []", "constructor"),
+        ("**", "a: !!python/object/apply:os.getcwd []", "tags"),
         ("**", "a: " + "[" * 5000, "nest deeper"),
         ("**json", '{"a": 1,}', "cannot be read as json"),
         ("**json", '{"a": 1, "a": 2}', "twice"),
