@@ -9,6 +9,7 @@ from typing import Final
 from jobx import model
 from jobx.errors import InvalidInput
 from jobx.handlers import languages
+from jobx.handlers.authoring import strict_yaml
 from jobx.handlers.authoring.declaration import FILE
 from jobx.handlers.authoring.workflow_folder import HANDLERS
 
@@ -145,7 +146,6 @@ def starting_file(source_type: str, handler_type: model.HandlerType) -> str:
 
 
 _WORKFLOW: Final = """\
-workflow: {workflow}
 description: Counts the words of a text.
 
 # A step binds a mapper, a combiner if it has one, and a reducer: files in handlers/.
@@ -184,7 +184,7 @@ def starting_folder(workflow: str, language: str) -> dict[str, bytes]:
     ending = languages.ending_of(language) or ""
     test = f"test_{workflow.translate({ord(mark): '_' for mark in '.-'})}.py"
     files = {
-        FILE: _WORKFLOW.format(workflow=workflow),
+        FILE: strict_yaml.write({"workflow": workflow}) + _WORKFLOW,
         f"{HANDLERS}/count_words{ending}": starting_file(language, "mapper"),
         f"{HANDLERS}/add_up{ending}": starting_file(language, "reducer"),
         test: _TEST,

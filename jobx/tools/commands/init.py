@@ -28,10 +28,10 @@ def init(call: Call, folder: Path, name: str | None, language: str) -> None:
     """
     workflow = _name(folder) if name is None else model.check_name("workflow name", name)
     files = starting_folder(workflow, language)
-    there = [path for path in files if (folder / path).exists()]
-    if there:
-        raise AlreadyExists("file", str(folder / there[0]))
     try:
+        there = [path for path in files if (folder / path).exists()]
+        if there:
+            raise AlreadyExists("file", str(folder / there[0]))
         workflow_folder.add(folder, files)
     except OSError as error:
         raise InvalidInput("folder", str(folder), error.strerror or str(error)) from error

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobx import meanings
+from jobx.handlers.authoring import workflow_folder
 from tests.unit.tools.conftest import Jobx
 
 
@@ -21,6 +22,12 @@ def test_init_writes_a_workflow_that_can_be_applied(jobx: Jobx, tmp_path: Path) 
     assert f"jobx apply {target}" in lines[4]
     assert "added job count" in jobx("apply", str(target)).stdout
     assert jobx("job", "get", "word.count", "count").exit_code == meanings.OK
+
+
+@pytest.mark.parametrize("name", ["2024", "1.5", "1e5", "true", "null", "w"])
+def test_init_writes_a_name_that_stays_text(name: str, jobx: Jobx, tmp_path: Path) -> None:
+    jobx("init", str(tmp_path / name))
+    assert workflow_folder.read(tmp_path / name).checked.workflow.workflow_name == name
 
 
 @pytest.mark.parametrize("language", ["executable", "javascript", "shell"])
@@ -47,6 +54,7 @@ def test_init_overwrites_nothing(jobx: Jobx, tmp_path: Path) -> None:
         (["init", "x", "--name", "A"], "a name is 1 to 63"),
         (["init", "/dev/null/x"], "/dev/null/x"),
         (["init", "x", "--language", "cobol"], "'cobol'"),
+        (["init", "x" * 300, "--name", "x"], "File name too long"),
     ],
 )
 def test_what_cannot_be_started_is_told(jobx: Jobx, words: list[str], line: str) -> None:
