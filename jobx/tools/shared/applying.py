@@ -142,7 +142,8 @@ def _apply(store: Store, report: _Report, prune: bool, count: int) -> list[Chang
     try:
         return apply_workflow(store, report.wanted, prune=prune, tell=done.extend)
     except JobxError:
-        report.say(done)
+        if done:
+            report.say(done)
         render.complain(f"{len(done)} of {count} changes were made; to go on, apply it again")
         raise
 

@@ -157,23 +157,26 @@ def test_handler_whose_example_does_not_hold_is_refused_by_file(jobx: Jobx, flow
     assert result.stderr.startswith("jobx: handlers/m.py: example 1 of handler m: it must give")
 
 
+@pytest.mark.parametrize(
+    "lines", [[], ["added workflow w", "added handler m (handlers/m.py)"]], ids=["none", "some"]
+)
 def test_what_was_done_before_an_error_is_said(
-    jobx: Jobx, flow: Path, monkeypatch: pytest.MonkeyPatch
+    lines: list[str], jobx: Jobx, flow: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = applying.apply_workflow
 
     def end_early(*args: Any, tell: Any = None, **how: Any) -> Any:
         changes = real(*args, **{**how, "simulate": True})
         if tell is not None:
-            tell(changes[:2])
+            tell(changes[: len(lines)])
             raise StoreUnavailable("gone")
         return changes
 
     monkeypatch.setattr(applying, "apply_workflow", end_early)
     result = jobx("apply", str(flow))
     assert result.exit_code == meanings.UNAVAILABLE
-    assert result.stdout == "added workflow w\nadded handler m (handlers/m.py)\n"
-    assert "2 of 5 changes were made; to go on, apply it again" in result.stderr
+    assert result.stdout.splitlines() == lines
+    assert f"{len(lines)} of 5 changes were made; to go on, apply it again" in result.stderr
 
 
 def test_schema_is_written_without_a_folder(jobx: Jobx) -> None:
