@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -167,7 +168,7 @@ def _file(key: Key, found: Iterator[Value]) -> _File:
 
 
 def _file_of_mr(key: Key, found: Iterator[Value]) -> _File:
-    *_, last = found  # as mr did, it replaces the others
+    (last,) = deque(found, maxlen=1)  # as mr did, it replaces the others
     return mr_format.file_name(key) or file_name(key), [mr_format.text(last)]
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobx.actors.egress.writers import mr_format
+from jobx.actors.egress.writers import files, mr_format
 from jobx.actors.egress.writers.registry import Writers
 from jobx.config import ResultSettings, Settings
 from tests.support.http_sink import http_sink
@@ -37,6 +39,24 @@ def test_a_folder_has_a_file_with_the_value_of_each_key(tmp_path: Path) -> None:
     _write("file", file_path=str(tmp_path), file_per_key=True)
     found = {path.name: path.read_text() for path in (tmp_path / "r1").iterdir()}
     assert found == {"1": "25", "2": "wörd", "total": "2.5"}
+
+
+def test_values_that_are_replaced_are_not_kept() -> None:
+    class Value:
+        pass
+
+    alive: weakref.WeakSet[Value] = weakref.WeakSet()
+    counts = []
+
+    def made() -> Iterator[Any]:
+        for _ in range(100):
+            value = Value()
+            alive.add(value)
+            counts.append(len(alive))
+            yield value
+
+    files._file_of_mr("k", made())
+    assert max(counts) < 10
 
 
 def test_a_post_has_the_list_of_pairs() -> None:
