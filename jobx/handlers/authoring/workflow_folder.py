@@ -207,6 +207,17 @@ def files_of(workflow: WorkflowSnapshot) -> dict[str, bytes]:
     return {FILE: declaration.write(declared).encode(), **files}
 
 
+def named_files(folder: Path) -> set[PurePath]:
+    """Return the files of handlers that ``workflow.yaml`` names.
+
+    Raises:
+        NotFound: It is not there.
+        InvalidInput: It cannot be read.
+    """
+    declared = Reading(_text(folder)).declaration()
+    return {PurePath(origin.file) for origin in declared.origins.values()} if declared else set()
+
+
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write a new folder as a whole.
 

@@ -8,9 +8,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeVar
 
 import click
@@ -36,6 +36,7 @@ from jobx.errors import (
     NodeUnreachable,
     OutcomeUnknown,
 )
+from jobx.handlers.authoring import workflow_folder
 from jobx.handlers.pairs import root_input
 from jobx.kv.requests import request_entity
 from jobx.meanings import may_have_happened
@@ -48,7 +49,7 @@ from jobx.tools.shared.applying import apply_folder
 from jobx.tools.shared.command import Call, command
 from jobx.tools.shared.parsing import local_paths, parse_arguments, parse_context
 from jobx.tools.shared.printed import say_printed
-from jobx.tools.shared.watching import Look, Stamps
+from jobx.tools.shared.watching import Stamps
 from jobx.views import Outcome, View
 
 A = TypeVar("A", bound=View)
@@ -162,23 +163,30 @@ async def _until_told(work: Coroutine[Any, Any, T]) -> T:
 
 async def _watch(call: Call, folder: Path, submission: SubmitJob, how: _Shown) -> NoReturn:
     """Apply a folder and run a request, again whenever a file in the folder changes."""
+    named: Collection[PurePath] = ()
 
-    def look() -> Look:
+    def look() -> Stamps:
         return watching.look(folder, call.settings.data_dir)
 
-    seen = look()
+    def code(stamps: Stamps) -> Stamps:
+        return watching.code(stamps, folder, named)
+
+    seen = await asyncio.to_thread(look)
     async with AsyncExitStack() as stack:
         has_node = False
         while True:
-            if await _is_applied(call, folder):
+            files = await _applied(call, folder)
+            if files is not None:
+                named = files
                 if not has_node:  # for all runs, which find it as any other
                     await stack.enter_async_context(_node(call))
                     has_node = True
                 again = msgspec.structs.replace(submission, request_id=_new_id())
-                await _until_changed(_told(call, again, how), lambda: look().code, seen.code)
+                await _until_changed(_told(call, again, how), lambda: code(look()), code(seen))
+                # What a run itself leaves in the folder is no change.
+                now = await asyncio.to_thread(look)
+                seen = {**dict(now.items() - code(now).items()), **code(seen)}
             sys.stdout.flush()  # somebody looks on, perhaps through a pipe
-            # What a run itself leaves in the folder is no change.
-            seen = Look(seen.code, look().others)
             seen = await watching.changed(look, seen)
 
 
@@ -197,15 +205,15 @@ async def _until_changed(
         task.result()
 
 
-async def _is_applied(call: Call, folder: Path) -> bool:
-    """Apply a folder; tell whether its workflow is stored now, and what is wrong if not."""
+async def _applied(call: Call, folder: Path) -> set[PurePath] | None:
+    """Apply a folder; return what its declaration names, None after telling what is wrong."""
     try:
         await asyncio.to_thread(apply_folder, call, folder)
+        return await asyncio.to_thread(workflow_folder.named_files, folder)
     except JobxError as error:
         for line in str(error).splitlines():
             render.complain(line)
-        return False
-    return True
+        return None
 
 
 async def _told(call: Call, submission: SubmitJob, how: _Shown) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
-from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from pathlib import Path, PurePath
+from typing import Final, TypeAlias, TypeVar
 
 from jobx.handlers.authoring.declaration import FILE
 from jobx.handlers.authoring.workflow_folder import HANDLERS
@@ -18,23 +18,32 @@ T = TypeVar("T")
 POLL_S: Final = 0.3
 #: Files that are looked at.
 MAX_FILES: Final = 10_000
+#: What a workflow has in its folder in any case.
+_OWN: Final = frozenset({FILE, HANDLERS})
 
 #: Time of change, size and number of files, by path.
 Stamps: TypeAlias = Mapping[str, tuple[int, int, int]]
 
 
-class Look(NamedTuple):
-    """A folder at one time: the files of its workflow, and all others."""
+def look(folder: Path, ignored: Path) -> Stamps:
+    """Return how a folder looks, without hidden files and without the folder ``ignored``.
 
-    code: Stamps
-    others: Stamps
+    Of very many files, those of handlers are looked at in any case.
+    """
+    return dict(islice(_stamps(str(folder), os.path.realpath(ignored)), MAX_FILES))
 
 
-def look(folder: Path, ignored: Path) -> Look:
-    """Return how a folder looks, without hidden files and without the folder ``ignored``."""
-    found = dict(islice(_stamps(str(folder), os.path.realpath(ignored)), MAX_FILES))
-    code = {path: stamp for path, stamp in found.items() if _is_code(folder, path)}
-    return Look(code, {path: stamp for path, stamp in found.items() if path not in code})
+def code(stamps: Stamps, folder: Path, named: Collection[PurePath]) -> Stamps:
+    """Return how the files of the workflow in a folder look.
+
+    Args:
+        stamps: How the folder looks.
+        folder: The folder.
+        named: The files outside of ``handlers`` that its ``workflow.yaml`` names.
+    """
+    paths = {path: PurePath(path).relative_to(folder) for path in stamps}
+    is_code = {path for path, at in paths.items() if at.parts[0] in _OWN or at in named}
+    return {path: stamp for path, stamp in stamps.items() if path in is_code}
 
 
 async def changed(look_again: Callable[[], T], seen: T) -> T:
@@ -48,11 +57,6 @@ async def changed(look_again: Callable[[], T], seen: T) -> T:
         before = now
 
 
-def _is_code(folder: Path, path: str) -> bool:
-    first = Path(path).relative_to(folder).parts[0]
-    return first in (FILE, HANDLERS)
-
-
 def _stamps(folder: str, ignored: str) -> Iterator[tuple[str, tuple[int, int, int]]]:
     for parent, folders, files in os.walk(folder):
         folders[:] = [
@@ -61,6 +65,7 @@ def _stamps(folder: str, ignored: str) -> Iterator[tuple[str, tuple[int, int, in
             if not name.startswith((".", "__"))
             and os.path.realpath(os.path.join(parent, name)) != ignored
         ]
+        folders.sort(key=HANDLERS.__ne__)
         for name in files:
             path = os.path.join(parent, name)
             if name.startswith("."):
