@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import datetime
 import logging
+import os
+import sys
+import textwrap
+from contextlib import suppress
+from functools import partial
+from io import TextIOWrapper
 from logging.handlers import WatchedFileHandler
-from pathlib import Path
 from typing import Any, Final
 
 from jobx import printable
@@ -18,7 +23,8 @@ _FORM: Final = "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"
 class Formatter(logging.Formatter):
     """Formats each message as one line, whatever foreign text it quotes; then the traceback.
 
-    The time is that of this machine, with its distance from UTC.
+    Lines of a traceback are indented, so that none of them can pass for a message. The time is that
+    of this machine, with its distance from UTC.
     """
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - its name in logging
@@ -33,7 +39,34 @@ class Formatter(logging.Formatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - its name in logging
         """Return the traceback."""
-        return printable.lines(super().formatException(ei))
+        return textwrap.indent(printable.lines(super().formatException(ei)), "  ")
+
+
+class LogFile(WatchedFileHandler):
+    """A log file, which is made again if it was renamed or removed.
+
+    Whoever logs gets no error of it: what the file does not take goes to stderr.
+    """
+
+    def _open(self) -> TextIOWrapper:
+        # It quotes input of callers; the mode of an existing file is its owner's choice.
+        private = partial(os.open, mode=0o600)
+        return open(self.baseFilename, "a", encoding="utf-8", opener=private)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a message."""
+        try:
+            super().emit(record)
+        except OSError:  # it cannot be made again
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - its name in logging
+        """Write to stderr what the file did not take, while that error is handled."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+        elif sys.stderr is not None:
+            with suppress(OSError):
+                sys.stderr.write(f"{self.format(record)}\n")
 
 
 def start(settings: NodeSettings) -> None:
@@ -56,9 +89,6 @@ def _handler(path: str) -> logging.Handler:
     if not path:
         return logging.StreamHandler()
     try:
-        Path(path).touch(
-            0o600
-        )  # it quotes input of callers; the mode of an existing file is its owner's choice
-        return WatchedFileHandler(path)
+        return LogFile(path)
     except OSError as error:
         raise ConfigError("node.log_path", repr(path), str(error.strerror)) from error

@@ -66,7 +66,6 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/integration/test_executor.py": (
         *("handlers/execution/*", "handlers/forked", "handlers/launch", "segments"),
     ),
-    "tests/integration/test_file_modes.py": ("logs",),
     "tests/integration/test_node_history.py": ("actors/upkeep",),
     "tests/integration/test_old_notes.py": ("tools/serving/background",),
     "tests/integration/test_outside.py": (
