@@ -21,6 +21,9 @@ from jobx.handlers.tracebacks import StackFrame, cut, printable, type_name
 _BLOB: Final = (BlobDamaged, BlobUnreadable)
 #: Base classes of an exception that are told.
 _MAX_BASES: Final = 32
+_UNTOLD: Final = "(the exception cannot be shown: looking at it raised another one)"
+#: The name of a class, whatever its metaclass says.
+_name_of: Final = vars(type)["__name__"].__get__
 
 #: The failure's type by the kind of a Misuse.
 _MISUSES: Final = {
@@ -76,6 +79,14 @@ def describe(error: BaseException, redact: Callable[[str], str] = str) -> dict[s
         error: The exception.
         redact: Hides secrets in a text.
     """
+    try:
+        return _described(error, redact)
+    except BaseException:  # noqa: BLE001 - author code: its attributes may raise anything
+        name = cut(redact(_name_of(type(error))))
+        return {"kind": "author", "type": name, "message": _UNTOLD, "traceback": "", "bases": []}
+
+
+def _described(error: BaseException, redact: Callable[[str], str]) -> dict[str, Any]:
     if isinstance(error, GuestFailed):
         kind, name, message, _, pair = error.args
         bases: list[str] = []

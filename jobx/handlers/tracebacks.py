@@ -20,6 +20,8 @@ _FIRST_CAUSES: Final = 3
 #: Exceptions that are shown of a group, and how deep groups in groups are.
 _GROUP_WIDTH: Final = 10
 _GROUP_DEPTH: Final = 4
+#: Exceptions that are looked at to tell of one, causes and groups together.
+_MOST_TOLD: Final = 200
 #: Characters that are shown of a source line, and of the names of its file and function.
 _SHOWN: Final = 200
 _MAX_BYTES: Final = 32 << 10
@@ -99,8 +101,9 @@ def of_exception(error: BaseException, redact: _Redact) -> str:
 
     Of a group, the exceptions in it follow.
     """
-    earlier = _cut_bytes("".join(_causes(error, redact)), _MAX_OTHERS_BYTES)
-    members = _cut_bytes("".join(_members(error, redact, _GROUP_DEPTH)), _MAX_OTHERS_BYTES)
+    told = {id(error)}
+    earlier = _cut_bytes("".join(_causes(error, redact, told)), _MAX_OTHERS_BYTES)
+    members = _cut_bytes("".join(_members(error, redact, told)), _MAX_OTHERS_BYTES)
     own = _frames_text(own_frames(error.__traceback__), redact)
     return earlier + _cut_bytes(own, _MAX_BYTES - 2 * _MAX_OTHERS_BYTES) + members
 
@@ -145,10 +148,18 @@ def _earlier(error: BaseException) -> tuple[BaseException | None, str]:
     return error.__context__, _CONTEXT
 
 
-def _causes(error: BaseException, redact: _Redact) -> Iterator[str]:
-    """Yield the text of what led to an exception, the first of it first."""
+def _causes(error: BaseException, redact: _Redact, told: set[int], depth: int = 0) -> Iterator[str]:
+    """Yield the text of what led to an exception, the first of it first.
+
+    Args:
+        error: The exception.
+        redact: Hides secrets in a text.
+        told: The ids of exceptions that the text has; a group's member may have the group as its
+            cause.
+        depth: The groups around it.
+    """
     chain: list[tuple[BaseException, str]] = []
-    seen = {id(error)}
+    seen = set(told)
     earlier, words = _earlier(error)
     while earlier is not None and id(earlier) not in seen:
         chain.append((earlier, words))
@@ -157,28 +168,36 @@ def _causes(error: BaseException, redact: _Redact) -> Iterator[str]:
     hidden = len(chain) - _LAST_CAUSES - _FIRST_CAUSES
     for number, (cause, words) in enumerate(reversed(chain)):
         if hidden <= 0 or not _FIRST_CAUSES <= number < _FIRST_CAUSES + hidden:
-            yield _whole(cause, redact) + words
+            yield _whole(cause, redact, told, depth) + words
         elif number == _FIRST_CAUSES:
             yield f"… {hidden} more exceptions\n\n"
 
 
-def _whole(error: BaseException, redact: _Redact, depth: int = _GROUP_DEPTH) -> str:
+def _whole(error: BaseException, redact: _Redact, told: set[int], depth: int) -> str:
     """Return an exception with its own lines, its message, and what is in it if it is a group."""
+    told.add(id(error))
     frames = _frames_text(own_frames(error.__traceback__), redact)
     head = "Traceback (most recent call last):\n" if frames else ""
     said = cut(redact(f"{type_name(type(error))}: {message_of(error)}".removesuffix(": ")))
-    return f"{head}{frames}{said}\n{''.join(_members(error, redact, depth))}"
+    return f"{head}{frames}{said}\n{''.join(_members(error, redact, told, depth))}"
 
 
-def _members(error: BaseException, redact: _Redact, depth: int) -> Iterator[str]:
+def _members(
+    error: BaseException, redact: _Redact, told: set[int], depth: int = 0
+) -> Iterator[str]:
     """Yield the text of the exceptions in a group, each behind a bar."""
     if not isinstance(error, BaseExceptionGroup):
         return
-    members = error.exceptions if depth else ()
-    for number, member in enumerate(members[:_GROUP_WIDTH], 1):
-        text = "".join(_causes(member, redact)) + _whole(member, redact, depth - 1)
-        yield f"  +---------------- {number} ----------------\n{_barred(text.splitlines())}"
-    if hidden := len(error.exceptions) - len(members[:_GROUP_WIDTH]):
+    shown = 0
+    for member in error.exceptions[: _GROUP_WIDTH if depth < _GROUP_DEPTH else 0]:
+        if id(member) in told or len(told) >= _MOST_TOLD:
+            continue
+        shown += 1
+        told.add(id(member))
+        earlier = "".join(_causes(member, redact, told, depth + 1))
+        text = earlier + _whole(member, redact, told, depth + 1)
+        yield f"  +---------------- {shown} ----------------\n{_barred(text.splitlines())}"
+    if hidden := len(error.exceptions) - shown:
         yield f"  +---------------- {hidden} more ----------------\n"
 
 

@@ -61,3 +61,19 @@ def test_a_traceback_is_at_most_32_kib(fail: Callable[[], BaseException]) -> Non
 def test_a_secret_is_hidden_before_a_name_is_cut() -> None:
     error = raised("<handler h>", "f" * 195 + "secret", 0)
     assert "secr" not in describe(error, lambda text: text.replace("secret", "…"))["traceback"]
+
+
+def _raise(*_: object) -> None:
+    raise RuntimeError("odd")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [{"__notes__": property(_raise)}, {"__cause__": 5}, {"__class__": property(_raise)}],
+    ids=lambda names: next(iter(names)),
+)
+def test_an_exception_whose_attributes_fail_has_its_name(names: dict[str, Any]) -> None:
+    error = type("Odd", (Exception,), names)("said")
+    failure = describe(error)
+    assert (failure["kind"], failure["type"]) == ("author", "Odd")
+    assert "cannot be shown" in failure["message"]

@@ -43,6 +43,25 @@ def test_a_deep_group_ends() -> None:
     assert "1 more" in of_exception(group, str)
 
 
+def test_a_member_that_its_group_led_to_is_told_once() -> None:
+    group = ExceptionGroup("g", [ValueError("a"), KeyError("b")])
+    member = group.exceptions[0]
+    member.__context__ = group  # as ``except ExceptionGroup as g: raise g.exceptions[0]`` sets it
+    text = of_exception(member, str)
+    assert (text.count("KeyError: 'b'"), text.count("ValueError: a")) == (1, 0)
+    assert of_exception(group, str).count("ValueError: a") == 1
+
+
+def test_groups_in_causes_in_groups_end() -> None:
+    group = ExceptionGroup("g", [ValueError(f"v{n}") for n in range(10)])
+    for _ in range(200):
+        members = [ValueError("m") for _ in range(10)]
+        for member in members:
+            member.__cause__ = group
+        group = ExceptionGroup("g", members)
+    assert "more" in of_exception(group, str)
+
+
 def test_what_others_say_is_bounded() -> None:
     error = ExceptionGroup("g", [ValueError("\U0001d4d0" * 100_000) for _ in range(100)])
     error.__cause__ = ValueError("x" * 10_000_000)
