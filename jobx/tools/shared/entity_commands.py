@@ -78,7 +78,7 @@ def show_all(
     entities: Sequence[msgspec.Struct],
     computed: Mapping[str, Sequence[str | None]] = MappingProxyType({}),
 ) -> None:
-    """Write entities of a class to stdout: an array, or a table with a column for each field.
+    """Write entities of a class to stdout: an array, or a table with a column for each used field.
 
     ``computed`` gives further fields or columns: a text or None for each entity, by its name.
     """
@@ -88,7 +88,9 @@ def show_all(
             plain = [{**one, name: text} for one, text in zip(plain, texts, strict=True)]
         render.say_json(plain)
         return
-    columns = [name for name in _columns(kind) if any(getattr(e, name) for e in entities)]
+    columns = _columns(kind)
+    if entities:
+        columns = [name for name in columns if any(getattr(one, name) for one in entities)]
     rows = [[_brief(getattr(entity, name)) for name in columns] for entity in entities]
     for name, texts in computed.items():
         if any(texts):

@@ -45,6 +45,21 @@ def test_create_answers_with_json_when_asked(jobx: Jobx) -> None:
     assert answer == {"done": "created", "kind": "workflow", "name": "w"}
 
 
+@pytest.mark.parametrize("noun", ["job", "step", "handler"])
+def test_an_empty_list_has_the_names_of_its_columns(jobx: Jobx, noun: str) -> None:
+    jobx("workflow", "create", "w", "d")
+    result = jobx(noun, "list", "w")
+    assert (result.exit_code, result.stderr) == (meanings.OK, "")
+    assert result.stdout.startswith(f"{noun}  ")
+    assert result.stdout.count("\n") == 1
+
+
+def test_a_list_of_no_workflows_has_the_names_of_its_columns(jobx: Jobx) -> None:
+    jobx("workflow", "create", "w", "d")
+    jobx("workflow", "delete", "w")
+    assert jobx("workflow", "list").stdout == "workflow  description\n"
+
+
 @pytest.mark.parametrize(
     ("noun", "names", "field", "value"),
     [
