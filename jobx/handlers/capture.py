@@ -103,18 +103,19 @@ def _set_stream(name: str, stream: TextIO) -> None:
 
 def _is_lost(stream: object) -> bool:
     """Tell whether a stream is not as author code finds it first."""
-    return type(stream) is not CapturedStream or stream.is_changed
+    return type(stream) is not CapturedStream or stream.is_changed or stream.closed
 
 
 class CapturedStream(io.TextIOWrapper):
     """sys.stdout and sys.stderr of an executor: nothing of what is written waits in them.
 
     Attributes:
-        is_changed: Author code gave it other settings, closed it, or took its buffer.
+        is_changed: Author code set an attribute or other settings, closed it, or took its buffer.
     """
 
+    is_changed = True
+
     def __init__(self, descriptor: int, take: Callable[[bytes], None]) -> None:
-        self.is_changed = False
         self._take = take
         self.mode = "w"  # type: ignore[misc]  # as Python sets it
         super().__init__(
@@ -124,6 +125,11 @@ class CapturedStream(io.TextIOWrapper):
             newline="\n",
             write_through=True,
         )
+        super().__setattr__("is_changed", False)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__("is_changed", True)
+        super().__setattr__(name, value)
 
     def write(self, text: str) -> int:
         """Capture text."""

@@ -108,6 +108,14 @@ PYTHON_ROWS = {
         "import io, sys; sys.stdout = io.StringIO()",
         "type(__import__('sys').stdout).__name__",
     ),
+    "the buffer of stdout closed": (
+        "import io, sys; io.TextIOWrapper(sys.stdout.buffer).write('a')",
+        "__import__('sys').stdout.flush()",
+    ),
+    "a method of stdout replaced": (
+        "import sys; sys.stdout.write = len",
+        "'write' in vars(__import__('sys').stdout)",
+    ),
     "stderr gone": ("import sys; sys.stderr = None", "__import__('sys').stderr is None"),
     "descriptors closed": (
         "import os; os.close(1); os.close(2)",
@@ -219,6 +227,10 @@ STAYS = {
     "a name in a module that is not watched": (
         "import string; string.left = 1",
         "hasattr(__import__('string'), 'left')",
+    ),
+    "a name in the handler's own module": (
+        "import sys; sys.modules['handler(py)'].left = 1",
+        "hasattr(__import__('sys').modules['handler(py)'], 'left')",
     ),
     "an import": ("import wave", "'wave' in __import__('sys').modules"),
 }
