@@ -405,7 +405,7 @@ class Settings(Section, frozen=True, kw_only=True):
     @property
     def data_dir(self) -> Path:
         """The data folder as an absolute path."""
-        return Path(self.node.data_dir).expanduser().absolute()
+        return Path(os.path.expanduser(self.node.data_dir)).absolute()  # raises nothing
 
     @property
     def store_path(self) -> Path:

@@ -283,6 +283,35 @@ def test_all_wrong_settings_are_named_together(
         _is_told(next(line for line in said if f"setting {named[0]}:" in line), named)
 
 
+@pytest.mark.parametrize("command", [["config", "check"], ["serve"]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ("node.data_dir", "'~no-such-user/data'"),
+        ("node.log_path", f"'/tmp/{'x' * 5000}'"),
+        ("store.ca_file", r'"\u0000"'),
+        ("http.socket_group", r'"\u0000"'),
+        ("results.file_path", "'~no-such-user/results'"),
+        ("files.url", "'sftp://[x'"),
+        ("blobs.url", "'http://[::1'"),
+        ("scope.path", "['~no-such-user']"),
+        ("scope.secrets", r'{a = "file:\u0000"}'),
+    ],
+)
+def test_what_no_check_expects_is_told_by_its_setting(
+    tmp_path: Path, setting: str, text: str, command: list[str]
+) -> None:
+    path = tmp_path / "jobx.toml"
+    section, _, name = setting.partition(".")
+    path.write_text(f"[{section}]\n{name} = {text}\n")
+    data = [] if setting == "node.data_dir" else ["--data", str(tmp_path / "data")]
+
+    ran = CliRunner().invoke(main, [*command, "--config", str(path), *data])
+
+    assert (ran.exit_code, len(ran.stderr.splitlines())) == (INVALID, 1), ran.stderr
+    assert f"setting {setting}" in ran.stderr
+
+
 def test_serve_says_all_of_them_before_it_starts_anything(tmp_path: Path) -> None:
     path = tmp_path / "jobx.toml"
     path.write_text("[scope]\npath = ['/nowhere']\n[executors]\nmemory_bytes = 5\n")

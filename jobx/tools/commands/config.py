@@ -6,7 +6,7 @@ import os
 
 import click
 
-from jobx import meanings, refusals
+from jobx import meanings
 from jobx.config import Settings, is_secret
 from jobx.tools.serving import checks
 from jobx.tools.shared import render, setting_sources
@@ -33,9 +33,6 @@ def check(call: Call, changed: bool) -> int:
         if not changed or name in found
     ]
     wrong = checks.found(call.settings, os.environ)
-    for also in (checks.check_folder, checks.check_writers):
-        with refusals.collect(wrong):
-            also(call.settings)
     if call.as_json:
         texts = [{"setting": one.args[0], "detail": str(one)} for one in wrong]
         render.say_json({"settings": rows, "wrong": texts})

@@ -5,7 +5,8 @@ from __future__ import annotations
 import grp
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,8 +14,8 @@ from typing import Final
 from jobx import refusals
 from jobx.actors.cluster import membership
 from jobx.actors.egress import urls
-from jobx.config import OutboundSettings, Settings
-from jobx.errors import ConfigError, StoreRefused
+from jobx.config import OutboundSettings, Settings, is_secret
+from jobx.errors import ConfigError, StoreRefused, quote
 from jobx.handlers.blobs import opening as blob_places
 from jobx.handlers.files import opening as places
 from jobx.handlers.scope.secrets import read_secrets
@@ -22,6 +23,8 @@ from jobx.kv import opening
 from jobx.kv.data_folder import check_usable
 from jobx.tools.serving.listening import host_and_port
 
+#: A setting, and what raises a ConfigError of it, or another error.
+_Check = tuple[str, Callable[[], object]]
 #: Executors with less address space cannot start.
 LEAST_MEMORY_BYTES: Final = 64 << 20
 #: Settings that name a file, which must be there.
@@ -38,15 +41,85 @@ def check(settings: Settings, environ: Mapping[str, str]) -> None:
         ConfigError: One of them is wrong.
         SettingsRefused: Several are.
     """
-    refusals.refuse(found(settings, environ))
+    refusals.refuse(_wrong(settings, _checks(settings, environ)))
 
 
-def check_folder(settings: Settings) -> None:
-    """Refuse a data folder that this user can neither use nor make; a node does so, too.
+def found(settings: Settings, environ: Mapping[str, str]) -> list[ConfigError]:
+    """Return what is wrong with the settings, each by its name.
+
+    It also has what a node finds where it opens its data folder, and makes its result writers,
+    which imports those of the settings.
+    """
+    folder = "node.data_dir", partial(_check_data_folder, settings)
+    writers = "results.writer", partial(_check_writers, settings)
+    return _wrong(settings, [*_checks(settings, environ), folder, writers])
+
+
+def _wrong(settings: Settings, checks: Iterable[_Check]) -> list[ConfigError]:
+    wrong: list[ConfigError] = []
+    for setting, one in checks:
+        with refusals.collect(wrong), _named(setting, settings):
+            one()
+    return wrong
+
+
+@contextmanager
+def _named(setting: str, settings: Settings) -> Iterator[None]:
+    """Raise what says no setting, such as that a path is too long, as a ConfigError of one."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        shown = "a secret" if is_secret(setting) else quote(_value(settings, setting))
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigError(setting, shown, reason) from error
+
+
+def _checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[_Check]:
+    yield "http.bind", partial(host_and_port, settings.http.bind)
+    yield "http.socket_group", partial(_check_group, settings.http.socket_group)
+    yield "node.data_dir", partial(_expanded, settings.node.data_dir)
+    yield "node.log_path", partial(_check_log_path, settings.node.log_path)
+    yield "executors.memory_bytes", partial(_check_memory, settings.executors.memory_bytes)
+    for name, paths, mode in (
+        ("results.file_path", (settings.results.file_path,), os.W_OK),
+        ("scope.path", settings.scope.path, os.R_OK),
+    ):
+        for path in paths:
+            yield name, partial(_check_folder, name, path, mode)
+    for name in _FILES:
+        yield name, partial(_check_file, name, str(_value(settings, name)))
+    for name in ("notify.http_url", "results.http_url"):
+        yield name, partial(urls.trusted, str(_value(settings, name)), name)
+    for text in settings.outbound.allow:
+        yield "outbound.allow", partial(urls.origin_of, text)
+    for text in settings.outbound.networks:
+        yield "outbound.networks", partial(urls.network_of, text)
+    yield "mail.sender", partial(_check_sender, settings)
+    if settings.store.url:
+        yield "store.url", partial(opening.servers_of, settings.store.url)
+    yield "files.url", partial(places.check, settings.files)
+    if settings.blobs.location:
+        yield "blobs.url", partial(blob_places.check, settings.blobs)
+    yield "cluster.key_file", partial(membership.check, settings)
+    yield "scope.secrets", partial(read_secrets, settings.scope.secrets, environ)
+
+
+def _value(settings: Settings, setting: str) -> object:
+    section, _, field = setting.partition(".")
+    return getattr(getattr(settings, section), field)
+
+
+def _expanded(text: str) -> Path:
+    """Return a path in which ``~`` is a folder of a user.
 
     Raises:
-        ConfigError: It says why.
+        RuntimeError: There is no such user.
     """
+    return Path(text).expanduser()
+
+
+def _check_data_folder(settings: Settings) -> None:
+    """Check that this user can use the data folder, or make it."""
     path = settings.data_dir
     _check_data_dir(path)
     try:
@@ -56,57 +129,13 @@ def check_folder(settings: Settings) -> None:
         raise ConfigError("node.data_dir", repr(str(path)), error.args[1]) from error
 
 
-def check_writers(settings: Settings) -> None:
-    """Refuse a default result writer that cannot work; imports those of the settings.
-
-    Raises:
-        ConfigError: It says why.
-    """
+def _check_writers(settings: Settings) -> None:
+    """Make all result writers; those of the settings are imported."""
     from jobx.actors.egress.http_client import Outbound  # noqa: PLC0415 - few commands need it
     from jobx.actors.egress.writers.base import WriterSite  # noqa: PLC0415 - as above
     from jobx.actors.egress.writers.registry import Writers  # noqa: PLC0415 - as above
 
     Writers(WriterSite(settings, Outbound(OutboundSettings(), []), time.time))
-
-
-def found(settings: Settings, environ: Mapping[str, str]) -> list[ConfigError]:
-    """Return what is wrong with the settings, each by its name."""
-    wrong: list[ConfigError] = []
-    for one in _checks(settings, environ):
-        with refusals.collect(wrong):
-            one()
-    return wrong
-
-
-def _checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Callable[[], object]]:
-    yield partial(host_and_port, settings.http.bind)
-    yield partial(_check_group, settings.http.socket_group)
-    yield partial(_check_log_path, settings.node.log_path)
-    yield partial(_check_memory, settings.executors.memory_bytes)
-    yield partial(_check_folder, "results.file_path", settings.results.file_path, os.W_OK)
-    for path in settings.scope.path:
-        yield partial(_check_folder, "scope.path", path, os.R_OK)
-    for name in _FILES:
-        yield partial(_check_file, name, _value(settings, name))
-    for name in ("notify.http_url", "results.http_url"):
-        yield partial(urls.trusted, _value(settings, name), name)
-    for text in settings.outbound.allow:
-        yield partial(urls.origin_of, text)
-    for text in settings.outbound.networks:
-        yield partial(urls.network_of, text)
-    yield partial(_check_sender, settings)
-    if settings.store.url:
-        yield partial(opening.servers_of, settings.store.url)
-    yield partial(places.check, settings.files)
-    if settings.blobs.location:
-        yield partial(blob_places.check, settings.blobs)
-    yield partial(membership.check, settings)
-    yield partial(read_secrets, settings.scope.secrets, environ)
-
-
-def _value(settings: Settings, name: str) -> str:
-    section, _, field = name.partition(".")
-    return str(getattr(getattr(settings, section), field))
 
 
 def _check_group(group: str) -> None:
@@ -149,7 +178,7 @@ def _check_memory(memory_bytes: int) -> None:
 def _check_folder(setting: str, text: str, mode: int) -> None:
     if not text:
         return
-    path = Path(text).expanduser()
+    path = _expanded(text)
     if not path.is_dir():
         raise ConfigError(setting, repr(text), "must be a folder that exists")
     if not os.access(path, mode | os.X_OK):
@@ -168,6 +197,5 @@ def _check_file(setting: str, text: str) -> None:
 
 def _check_sender(settings: Settings) -> None:
     for name in ("notify.email_to", "results.email_to"):
-        section, _, field = name.partition(".")
-        if getattr(getattr(settings, section), field) and not settings.mail.sender:
+        if _value(settings, name) and not settings.mail.sender:
             raise ConfigError("mail.sender", "''", f"must be set for {name}")
