@@ -182,3 +182,27 @@ def test_a_request_and_its_invocations_say_where_they_ran(start: Start) -> None:
     assert len(shown["plan"]) == 64
     root = trace_of(node, outcome)
     assert {root.node_id, root.children[0].node_id} == {shown["coordinator"]}
+
+
+def test_every_answer_about_an_ended_request_has_its_delivery_as_it_is(
+    start: Start, tmp_path: Path
+) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    to_file = {"results__writer": "file", "results__file_path": str(folder)}
+    node = start({"answer": ANSWER}, {"answer": ("answer", "sum")}, **to_file)
+    first = node.post("answer", {}, idempotency_key="k")
+    assert first.delivery is not None
+    assert [one.state for one in first.request.deliveries] == [first.delivery.state]
+    name = {"workflow": WORKFLOW, "request_id": first.request.request_id}
+    eventually(lambda: node.ask("request.get", **name)["deliveries"][0]["state"] == "delivered")
+
+    again = node.post("answer", {}, idempotency_key="k")
+    trace = msgspec.json.decode(node.ask("request.trace", **name)["json"])
+    cancelled = node.ask("request.cancel", **name, reason="late")
+
+    assert again.delivery is not None
+    shown = [again.delivery.state, *(one.state for one in again.request.deliveries)]
+    for view in (trace, trace["request"], cancelled):
+        shown += [one["state"] for one in view["deliveries"]]
+    assert shown == ["delivered"] * 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from jobx.actors.inspection import view_builders
 from jobx.actors.messages import Describe, RequestKey
 from jobx.actors.ports import Services
 from jobx.errors import Conflict, FormUnknown, NotFound, OutcomeUnknown, StoreUnavailable
-from jobx.kv.requests import request_entity
+from jobx.kv.requests import deliveries, request_entity
 from jobx.kv.store import Store
 
 T = TypeVar("T")
@@ -69,7 +69,8 @@ class Finder:
                 request, is_here = await self.find(key)
                 left_s = deadline - self.node.now()
                 if request.is_done or left_s <= 0:
-                    return self.outcome(request, is_here=is_here)
+                    sent = await self.deliveries(request)
+                    return self.outcome(request, sent, is_here=is_here)
                 with suppress(Conflict):  # another node has it: read the store
                     last = await self._end(key, ended, left_s, is_here=is_here)
                     if last is not None:
@@ -140,11 +141,19 @@ class Finder:
         """Return what a call returns that blocks."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, call)
 
-    def outcome(self, request: model.Request, *, is_here: bool = True) -> views.Outcome:
+    async def deliveries(self, request: model.Request) -> list[model.Delivery]:
+        """Return the deliveries of a request as they are now."""
+        if deliveries.first(request) is None:
+            return []
+        return await self.read(deliveries.read, request)
+
+    def outcome(
+        self, request: model.Request, sent: Sequence[model.Delivery] = (), *, is_here: bool = True
+    ) -> views.Outcome:
         """Return the view of a request that was asked for; ``is_here``: as its coordinator says."""
         blob_dir = self.node.blobs.name(request.workflow_name, request.request_id)
         as_stored = None if is_here or request.is_done else self.where(request)
-        return view_builders.outcome(request, blob_dir, as_stored)
+        return view_builders.outcome(request, blob_dir, sent, as_stored)
 
     def left(self, request: model.Request) -> FormUnknown | None:
         """Return why this node leaves an open request of its own; None if it does not."""

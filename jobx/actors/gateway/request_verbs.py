@@ -25,7 +25,7 @@ from jobx.actors.messages import Cancel, Explain, RequestKey
 from jobx.actors.request.standing import Standing
 from jobx.errors import Conflict, JobxError, NotEnded, NotFound, Unavailable
 from jobx.kv.entities.entities import Entities
-from jobx.kv.requests import deliveries, request_entity
+from jobx.kv.requests import request_entity
 from jobx.kv.store import Store
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class Verbs:
 
     async def _view(self, request: model.Request, as_stored: str | None) -> views.RequestView:
         """Return the view of a request; see ``RequestView.as_stored``, of one that is open."""
-        sent = await self.finder.read(deliveries.read, request)
+        sent = await self.finder.deliveries(request)
         if request.is_done:
             return view_builders.request_view(request, sent)
         return view_builders.request_view(request, sent, self.finder.left(request), as_stored)
@@ -228,7 +228,7 @@ class Verbs:
                 if (left := finder.left(request)) is not None:
                     raise left
                 return request
-        return view_builders.request_view(request)
+        return view_builders.request_view(request, await finder.deliveries(request))
 
     async def deliver(self, asked: questions.DeliverResult) -> views.RequestView:
         """Deliver the result of a request once more, unless a delivery is under way."""

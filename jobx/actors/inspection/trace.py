@@ -53,12 +53,9 @@ def read(store: Store, workflow: str, request_id: str, limit: int) -> TraceView:
     log = TraceLog(limit)
     plan, counts = _read_log(store, request, log)
     request = msgspec.structs.replace(request, counts=counts)
-    if plan is None:
-        return TraceView(request=request_view(request), root=None)
-    root = _Tree(log, plan, request).build()
-    return TraceView(
-        request=request_view(request), root=root, deliveries=deliveries.read(store, request)
-    )
+    root = None if plan is None else _Tree(log, plan, request).build()
+    sent = deliveries.read(store, request)
+    return TraceView(request=request_view(request, sent), root=root, deliveries=sent)
 
 
 def invocation(store: Store, workflow: str, request_id: str, wanted: str) -> TraceNode:

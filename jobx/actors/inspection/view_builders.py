@@ -17,7 +17,7 @@ from jobx.views import ActorView, Outcome, RequestPage, RequestView, ResultView
 
 def request_view(
     request: model.Request,
-    sent: Sequence[model.Delivery] = (),
+    sent: Sequence[model.Delivery],
     left_open: FormUnknown | None = None,
     as_stored: str | None = None,
 ) -> RequestView:
@@ -79,13 +79,23 @@ def result_view(request: model.Request, blob_dir: str) -> ResultView:
     )
 
 
-def outcome(request: model.Request, blob_dir: str, as_stored: str | None = None) -> Outcome:
-    """Return the answer to a submit or a wait; see ``request_view``."""
-    result = result_view(request, blob_dir) if request.result is not None else None
+def outcome(
+    request: model.Request,
+    blob_dir: str,
+    sent: Sequence[model.Delivery] = (),
+    as_stored: str | None = None,
+) -> Outcome:
+    """Return the answer to a submit or a wait; see ``request_view``.
+
+    A request that ended just now has a delivery that has not begun.
+    """
+    first = deliveries.first(request)
+    if first is not None and not sent:
+        sent = [first]
     return Outcome(
-        request=request_view(request, as_stored=as_stored),
-        result=result,
-        delivery=deliveries.first(request),
+        request=request_view(request, sent, as_stored=as_stored),
+        result=result_view(request, blob_dir) if request.result is not None else None,
+        delivery=sent[0] if sent else None,
     )
 
 

@@ -57,7 +57,7 @@ class Asked:
         self._then()
         if isinstance(answer, JobxError):
             raise answer
-        return request_view(answer)
+        return request_view(answer, [])
 
 
 def ask(
@@ -136,7 +136,7 @@ def test_a_node_has_time_to_cancel_however_long_the_store_took() -> None:
 
     async def other(_peer: str, _asked: Question[Any], timeout_s: float) -> Any:
         given.append(timeout_s)
-        return request_view(ENDED)
+        return request_view(ENDED, [])
 
     asyncio.run(Elsewhere("b", other).cancel(CANCEL, OPEN, -3.0))
     assert given == [GET_S]

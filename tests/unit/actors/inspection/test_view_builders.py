@@ -38,7 +38,7 @@ ENOUGH = model.Failure(kind="cancelled", type="Cancelled", message="enough")
 
 
 def test_a_view_has_what_the_request_has() -> None:
-    view = request_view(SUCCEEDED)
+    view = request_view(SUCCEEDED, [])
     shared = set(view.__struct_fields__) & set(RUNNING.__struct_fields__)
     assert {n: getattr(view, n) for n in shared} == {n: getattr(SUCCEEDED, n) for n in shared}
     assert view.result_bytes == 12
@@ -46,7 +46,7 @@ def test_a_view_has_what_the_request_has() -> None:
 
 @pytest.mark.parametrize(("request_", "size"), [(RUNNING, None), (EMPTY, 0), (FAILED, None)])
 def test_only_a_result_has_a_size(request_: model.Request, size: int | None) -> None:
-    assert request_view(request_).result_bytes == size
+    assert request_view(request_, []).result_bytes == size
 
 
 def test_a_result_says_where_its_pairs_are() -> None:
