@@ -153,7 +153,7 @@ class Finder:
         """Return the view of a request that was asked for; ``is_here``: as its coordinator says."""
         blob_dir = self.node.blobs.name(request.workflow_name, request.request_id)
         as_stored = None if is_here or request.is_done else self.where(request)
-        return view_builders.outcome(request, blob_dir, sent, as_stored)
+        return view_builders.outcome(request, blob_dir, as_stored, sent)
 
     def left(self, request: model.Request) -> FormUnknown | None:
         """Return why this node leaves an open request of its own; None if it does not."""

@@ -82,8 +82,8 @@ def result_view(request: model.Request, blob_dir: str) -> ResultView:
 def outcome(
     request: model.Request,
     blob_dir: str,
-    sent: Sequence[model.Delivery] = (),
     as_stored: str | None = None,
+    sent: Sequence[model.Delivery] = (),
 ) -> Outcome:
     """Return the answer to a submit or a wait; see ``request_view``.
 
