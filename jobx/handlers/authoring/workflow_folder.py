@@ -184,6 +184,11 @@ class _Sources:
         source.check(handler)
         return as_stored(handler)
 
+    def why_skipped(self, name: str) -> str:
+        """Return a hint at a file that would be a handler, if it were not skipped."""
+        found = (item for item in self.skipped.items() if item[0].stem == name)
+        return next((f"; {path} is skipped: {reason}" for path, reason in found), "")
+
     def _refuse(self, path: PurePath, error: InvalidInput) -> None:
         where, value, reason = error.args
         self._reading.faults.append(type(error)(f"{path}: {where}", value, reason))
@@ -219,20 +224,24 @@ def named_files(folder: Path) -> set[PurePath]:
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a new folder as a whole.
+    """Write a folder: a new one as a whole, an empty one with ``workflow.yaml`` last.
 
     Raises:
         AlreadyExists: It is there, and is not empty.
         InvalidInput: It cannot be written.
     """
-    if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise AlreadyExists("folder", str(folder))
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
+        is_there = folder.is_dir()
+        if os.path.lexists(folder) and not (is_there and not any(folder.iterdir())):
+            raise AlreadyExists("folder", str(folder))
+        home = folder if is_there else folder.parent  # which is on the same disk
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home, prefix=f".{folder.name}.") as name:
             whole = Path(name) / "whole"
             add(whole, files)
-            os.replace(whole, folder)
+            parts = sorted(os.listdir(whole), key=FILE.__eq__) if is_there else [""]
+            for part in parts:
+                os.replace(whole / part, folder / part)
     except OSError as error:
         raise InvalidInput("folder", str(folder), error.strerror or str(error)) from error
 
@@ -304,7 +313,8 @@ def _check_references(wanted: WorkflowSnapshot, sources: _Sources, reading: Read
                     reason = f"{sources.files[handler]} is a {is_one}, not a {handler_type}"
                     reading.refuse(place, quote(handler), reason)
             elif handler is not None and handler not in sources.files:  # else it is told already
-                reason = f"there is no file of such a handler{_near(handler, sources.files)}"
+                hint = sources.why_skipped(handler) or _near(handler, sources.files)
+                reason = f"there is no file of such a handler{hint}"
                 reading.refuse(place, quote(handler), reason)
 
 

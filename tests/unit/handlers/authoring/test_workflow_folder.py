@@ -146,6 +146,16 @@ def test_job_that_a_further_check_refuses_is_told_with_its_line(tmp_path: Path) 
     assert str(fault) == "workflow.yaml, line 5: job count: writer: is unknown (got x)"
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"), [("more.txt", "no language is known"), ("_/more.py", "starts with '_'")]
+)
+def test_step_whose_handler_is_skipped_says_why(name: str, reason: str, tmp_path: Path) -> None:
+    text = TEXT.replace("split", "more")
+    folder = folder_of(tmp_path, **{"workflow.yaml": text, f"handlers/{name}": MAPPER})
+    (fault,) = faults(folder)
+    assert f"no file of such a handler; handlers/{name} is skipped: {reason}" in fault
+
+
 def test_folder_without_the_file_says_how_to_start(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="jobx init"):
         read(tmp_path)
@@ -218,6 +228,23 @@ def test_new_folder_is_written_as_a_whole(tmp_path: Path) -> None:
     workflow_folder.write(tmp_path / "new", {"workflow.yaml": b"x", "handlers/a.py": b"y"})
     assert (tmp_path / "new" / "handlers" / "a.py").read_bytes() == b"y"
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("name", [".", "link", "empty"])
+def test_empty_folder_is_filled(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    monkeypatch.chdir(tmp_path / "empty" if name == "." else tmp_path)
+    workflow_folder.write(Path(name), {"workflow.yaml": b"x", "handlers/a.py": b"y"})
+    assert sorted(path.name for path in (tmp_path / "empty").iterdir()) == [
+        "handlers",
+        "workflow.yaml",
+    ]
+
+
+def test_folder_that_cannot_be_looked_at_is_told() -> None:
+    with pytest.raises(InvalidInput, match="File name too long"):
+        workflow_folder.write(Path("x" * 300), {"workflow.yaml": b""})
 
 
 def test_workflow_that_is_too_large_for_the_file_is_not_written(
