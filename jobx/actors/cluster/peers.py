@@ -45,6 +45,13 @@ class Pool(Protocol):
     def own_waiting(self) -> int:
         """Work frames of requests of this node that wait for an executor of it."""
 
+    @property
+    def kept(self) -> int:
+        """Idle executors that work which takes long may not have now."""
+
+    def is_long(self, run: Run) -> bool:
+        """Whether work is known to take long."""
+
     def foreign(self) -> Collection[tuple[str, frozenset[str]]]:
         """Return the workflows of work that only others can do, with what it requires."""
 
@@ -215,6 +222,8 @@ class Peers:
         if not self._up or not (is_foreign or may_leave(run.work)):
             return None
         load = NodeLoad(0, 0) if is_foreign else self._load()
+        if not is_foreign and self._pool.is_long(run):
+            load = self._for_long(load)
         if load.own + 1 >= load.usable:  # with this one
             self._look_soon()
         offered = {
@@ -296,7 +305,8 @@ class Peers:
         self._name_unmet(foreign, now)
         needed = self._recent(now).union(foreign)
         used = {lane: self.bridge.children(lane) for lane in self._up}
-        wants = lending.wants(load, sum(used.values()))
+        for_long = self._for_long(load)
+        wants = lending.wants(for_long, sum(used.values()))
         rested = [lane for lane in self._wanting if now >= self._rests_until.get(lane, now)]
         offers = lending.offers(load, rested)
         waiting = self._pool.workflows() if wants else ()
@@ -307,7 +317,7 @@ class Peers:
             self._tell(lane, offers.get(lane, 0), is_wanted=is_wanted)
         if not load.slots and self.bridge.hosted:  # no peer sends it back, after this offer of none
             self._pool.give_back()
-        has_no_room = load.own and load.own >= load.slots
+        has_no_room = load.own and load.own >= for_long.slots
         is_busy = has_no_room or needed or self.bridge.hosted
         if is_busy or self._wanting or any(used.values()):
             self._timer = self._scheduler.call_later(LOOK_S, self._look)
@@ -340,6 +350,10 @@ class Peers:
             self.bridge.tell(lane, Wants(is_wanted))
         if before[1] != count:
             self.bridge.tell(lane, Offer(count))
+
+    def _for_long(self, load: NodeLoad) -> NodeLoad:
+        """Return the load without the executors that work which takes long may not have."""
+        return load._replace(slots=load.slots - self._pool.kept)
 
     def _load(self) -> NodeLoad:
         own, lent = self._pool.own_waiting, 0

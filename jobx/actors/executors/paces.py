@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Final
+from typing import Final, TypeAlias
 
 from jobx.actors.executors.process import WorkItem
+from jobx.actors.messages import Run
 
 #: An invocation that takes longer than this is long.
 LONG_S: Final = 1.0
 #: Number of steps and jobs that are remembered.
 _REMEMBERED: Final = 4096
 _Name = tuple[str, ...]
+_Work: TypeAlias = WorkItem | Run
 
 
 class Paces:
@@ -23,7 +25,7 @@ class Paces:
     def __init__(self) -> None:
         self._long: OrderedDict[_Name, None] = OrderedDict()
 
-    def is_long(self, item: WorkItem) -> bool:
+    def is_long(self, item: _Work) -> bool:
         """Whether the last invocation of the kind took long."""
         return bool(self._long) and _step(item) in self._long
 
@@ -50,9 +52,9 @@ class Paces:
             self._long.pop(_step(item), None)
 
 
-def _job(item: WorkItem) -> _Name:
+def _job(item: _Work) -> _Name:
     return item.key.workflow, item.work.request.job
 
 
-def _step(item: WorkItem) -> _Name:
+def _step(item: _Work) -> _Name:
     return (*_job(item), item.work.kind, item.work.step)

@@ -118,6 +118,15 @@ class ExecutorPool:
     def _is_out(self) -> bool:
         return self._is_draining or self.trouble is not None or not self._count
 
+    @property
+    def kept(self) -> int:
+        """Number of idle executors that work which takes long may not have now."""
+        return self._sharing.kept
+
+    def is_long(self, run: Run) -> bool:
+        """Whether work is known to take long."""
+        return self._sharing.is_long(run)
+
     def give_back(self) -> None:
         """Let other nodes have their waiting work back, unless an executor here will take it."""
         if self._is_out:

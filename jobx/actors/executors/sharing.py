@@ -17,7 +17,7 @@ from jobx.actors.executors.paces import Paces
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.processes import ExecutorProcesses
 from jobx.actors.executors.rebalancing import Away
-from jobx.actors.messages import Lost, RequestKey, TakenBack
+from jobx.actors.messages import Lost, RequestKey, Run, TakenBack
 from jobx.actors.runtime.address import Address
 
 #: How often waiting work is checked for whether it may be sent.
@@ -79,6 +79,18 @@ class Sharing:
         if executor is not None:
             self._give(executor, item, self._loop.time())
         return executor is not None
+
+    def is_long(self, run: Run) -> bool:
+        """Whether work is known to take long."""
+        return self._paces.is_long(run)
+
+    @property
+    def kept(self) -> int:
+        """Number of idle executors that work which takes long may not have now."""
+        now = self._loop.time()
+        if len(self._sendable(now)) > 1:
+            return 0
+        return rebalancing.idle(self._executors, now).total()
 
     def add(self, item: WorkItem, *, first: bool = False) -> None:
         """Let work wait; ``first``: before the other work of its request."""
@@ -179,14 +191,15 @@ class Sharing:
         is_long_sent = len(waiting) > 1
         movable = [one for one in having if is_long_sent or one.holds_up or not one.front.is_long]
         self._give_away(self.backlog.foreign.values(), away)
-        if not idle and away:
+        if not idle:
             self._give_away((self.backlog.short, self.backlog.long), away)
-            movable = [  # how much long work may be sent here does not matter there
-                one for one in having if one.is_worth_leaving and any(map(away.has, one.leaving))
-            ]
-            idle = away.idle()
-        for executor, number in rebalancing.recalls(movable, idle, waiting):
-            executor.recall(number, now)
+        elif not is_long_sent:  # the idle ones are kept for short work
+            self._give_away((self.backlog.long,), away)
+        self._recall(rebalancing.recalls(movable, idle, waiting), now)
+        if away and not (idle and any(waiting)):
+            staying = [one for one in having if not idle or one not in movable]
+            leaving = list(filter(away.helps, staying))
+            self._recall(rebalancing.recalls(leaving, away.idle(), waiting), now)
         for load in having:
             self._regain(load, now, away)
         self._hand_out()
@@ -196,6 +209,11 @@ class Sharing:
             self._look_in(rebalancing.BALANCE_S)
         elif self._may_be_sent_later:
             self._look_in(WAITING_S)
+
+    @staticmethod
+    def _recall(recalls: Iterable[tuple[Executor, int]], now: float) -> None:
+        for executor, number in recalls:
+            executor.recall(number, now)
 
     def _give_away(self, queues: Iterable[Queue], away: _Places) -> None:
         """Let owners create waiting work anew, for idle executors of other nodes."""
@@ -253,8 +271,11 @@ class _Places:
             found[place.workflow] += place.idle
         return found
 
-    def has(self, item: WorkItem) -> bool:
-        """Whether there is one for some work."""
+    def helps(self, load: rebalancing.ExecutorLoad) -> bool:
+        """Whether there is one for work of an executor that is worth the way."""
+        return load.is_worth_leaving and any(map(self._has, load.leaving))
+
+    def _has(self, item: WorkItem) -> bool:
         return any(place.takes(item) for place in self._places)
 
     def take(self, item: WorkItem) -> bool:

@@ -32,6 +32,7 @@ class CountedPool:
     """Two executors; work never ends by itself."""
 
     is_divisible = False
+    kept = 0
 
     def __init__(self) -> None:
         self.own_slots = 2
@@ -45,6 +46,9 @@ class CountedPool:
     def own_waiting(self) -> int:
         waiting = self.work[2 * self.own_slots :]
         return sum(not Address.is_hosted(owner) for owner in waiting)
+
+    def is_long(self, run: Run) -> bool:
+        return run.work.step == "long"
 
     def foreign(self) -> set[tuple[str, frozenset[str]]]:
         return {("w", requires) for requires in self.lacks}
@@ -189,6 +193,26 @@ def test_a_node_that_divides_its_work_borrows_too() -> None:
     cluster.nodes["a"].pool.is_divisible = True
     cluster.begin("a", 2)
     assert cluster.nodes["a"].pool.borrowed == 2
+
+
+def test_long_work_goes_elsewhere_when_what_is_idle_here_is_kept_for_short_work() -> None:
+    cluster = Cluster()
+    pool = cluster.nodes["a"].pool
+    cluster.begin("a", 1, step="long")
+    pool.kept = 1
+    assert cluster.where(cluster.begin("a", 1, step="long")) == "a"  # nothing is borrowed yet
+    assert pool.borrowed == 2
+    assert cluster.where(cluster.begin("a", 2, step="long")) == "bb"
+
+
+def test_short_work_has_the_executor_that_is_kept_for_it() -> None:
+    cluster = Cluster()
+    pool = cluster.nodes["a"].pool
+    made = cluster.begin("a", 3, step="long")
+    assert pool.borrowed == 2
+    cluster.end("a", made[1:])
+    pool.work, pool.kept = pool.work[:1], 1
+    assert cluster.where(cluster.begin("a", 1)) == "a"
 
 
 def test_a_busy_node_lends_nothing() -> None:
