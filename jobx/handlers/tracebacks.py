@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import FrameType, TracebackType
 from typing import Final, TypeAlias
 
-StackFrame: TypeAlias = tuple[str, int, str]  #: file name, line, function
+#: File name, line, function; then the file that has the line, if it is another.
+StackFrame: TypeAlias = tuple[str, int, str] | tuple[str, int, str, str]
 _Redact: TypeAlias = Callable[[str], str]
 
 MAX_MESSAGE: Final = 4096
@@ -110,11 +111,12 @@ def of_exception(error: BaseException, redact: _Redact) -> str:
 
 def own_frames(innermost: TracebackType | None) -> list[StackFrame]:
     """Return the frames of a traceback that are the author's own, outermost first."""
-    frames = []
+    frames: list[StackFrame] = []
     while innermost is not None:
         file = shown_file(innermost.tb_frame)
         if file:
-            frames.append((file, innermost.tb_lineno, innermost.tb_frame.f_code.co_name))
+            code = innermost.tb_frame.f_code
+            frames.append((file, innermost.tb_lineno, code.co_name, code.co_filename))
         innermost = innermost.tb_next
     return frames
 
@@ -208,14 +210,14 @@ def _barred(lines: Iterable[str]) -> str:
 def _frames_text(frames: Sequence[StackFrame], redact: _Redact) -> str:
     hidden = len(frames) - _OUTER_FRAMES - _INNER_FRAMES
     shown = frames if hidden <= 0 else [*frames[:_OUTER_FRAMES], *frames[-_INNER_FRAMES:]]
-    lines = [_frame_text(*frame, redact) for frame in shown]
+    lines = [_frame_text(redact, *frame) for frame in shown]
     if hidden > 0:
         lines.insert(_OUTER_FRAMES, f"  … {hidden} more\n")
     return "".join(lines)
 
 
-def _frame_text(name: str, line: int, function: str, redact: _Redact) -> str:
-    source = linecache.getline(name, line).strip()
+def _frame_text(redact: _Redact, name: str, line: int, function: str, file: str = "") -> str:
+    source = linecache.getline(file or name, line).strip()
     # A secret that is cut first would not be found.
     name, function, source = (redact(text)[:_SHOWN] for text in (name, function, source))
     return printable(f'  File "{name}", line {line}, in {function}\n    {source}\n')

@@ -16,7 +16,7 @@ from importlib.util import module_from_spec
 from types import ModuleType
 from typing import Any, Final
 
-from jobx.handlers.tracebacks import filename, module_name, show_source
+from jobx.handlers.tracebacks import module_name, show_source
 
 #: The folder of the files, in the private folder of an executor. Cleaning up spares it.
 _FOLDER: Final = "handler-modules"
@@ -57,8 +57,7 @@ def module_of(
     file = handler.get("file") or os.path.join(folder_of(private_folder), f"{name}.py")
     if has_file and not handler.get("file"):
         _write(file, source_code)
-    for shown in (file, filename(handler["name"])):
-        show_source(shown, source_code)
+    show_source(file, source_code)
     spec = ModuleSpec(name, SourceFileLoader(name, file), origin=file)
     spec.has_location = True
     spec.loader_state = handler["version"]
