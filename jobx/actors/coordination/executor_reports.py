@@ -176,7 +176,8 @@ class ExecutorReports:
         if more:
             self._state.ready.suspended[vertex] = actor
         payload = Payload.from_wire(segment.payload)
-        refusal = self._refusal(chunk, step, payload.count)
+        growth = self._state.tree.growth(vertex, step, payload.count, segment.digest)
+        refusal = self._refusal(chunk, step, growth)
         if refusal is not None:
             self.attempt_failed(work, vertex, refusal, notes)
             return
@@ -234,8 +235,8 @@ class ExecutorReports:
         self._journal.append(Retried(now, "map", chunk, first, count, number, 0.0, failure))
         return True
 
-    def _refusal(self, chunk: Chunk, step: str, count: int) -> Failure | None:
-        """Return why a mapper may not map on; None if it may."""
+    def _refusal(self, chunk: Chunk, step: str, growth: int) -> Failure | None:
+        """Return why a mapper may not map on to ``growth`` mappers more; None if it may."""
         limits = self._limits
         if step not in self._plan.steps:
             known = ", ".join(sorted(self._plan.steps))
@@ -244,7 +245,7 @@ class ExecutorReports:
         if chunk.depth + 1 > limits.max_tree_depth:
             text = f"mappers map on more than {limits.max_tree_depth} levels deep"
             return Failure(kind="limit", type="TreeTooDeep", message=text)
-        if 0 < limits.max_invocations < self._state.tree.mapped_count + count:
+        if 0 < limits.max_invocations < self._state.tree.mapped_count + growth:
             most = limits.max_invocations
             text = f"the request has more than {most} mappers (requests.max_invocations)"
             return Failure(kind="limit", type="TooManyInvocations", message=text)

@@ -194,6 +194,16 @@ class Tree:
                 return chunk.start
         return self.next_vertex
 
+    def growth(self, parent: int, step: str, count: int, digest: str) -> int:
+        """Return how many mappers more there are with the next chunk of ``parent``.
+
+        A chunk that is yielded again adds none; another one takes the place of earlier ones.
+        """
+        if self.place(parent, step, count, digest) < self.next_vertex:
+            return 0
+        branch = self.branches.get(parent)
+        return count - sum(chunk.count for chunk in branch.earlier) if branch else count
+
     def chunk_of(self, vertex: int) -> Chunk | None:
         """Return the chunk that holds a vertex, or None when it was dropped or reduced."""
         position = bisect.bisect_right(self._starts, vertex) - 1

@@ -313,6 +313,16 @@ def test_a_mapper_that_may_not_map_on_ends_the_request(
     assert (event.failure.kind, event.failure.type) == (kind, error_type)
 
 
+@pytest.mark.parametrize("digest", ["d", "another"])
+def test_mappers_that_are_yielded_again_count_once(desk: Desk, digest: str) -> None:
+    most = LIMITS.max_invocations - 1  # and the root
+    desk.hear(desk.root, "mapped", 0, "s", _chunk_wire(most), "d", True, 9, {})
+    desk.state.apply(_again(ROOT))
+    (event,) = desk.hear(desk.root, "mapped", 0, "s", _chunk_wire(most), digest, True, 9, {})
+    assert isinstance(event, Mapped)
+    assert desk.state.tree.mapped_count == LIMITS.max_invocations
+
+
 def test_a_request_that_may_wait_maps_on_to_what_nobody_can_do() -> None:
     desk = Desk(may_wait=True)
     (event,) = desk.hear(desk.root, "mapped", 0, "gpu", _chunk_wire(2), "d", True, 9, {})
