@@ -40,7 +40,7 @@ def load(
         SettingsRefused: Several are.
     """
     path = file_of(path, environ)
-    tree: dict[str, dict[str, Any]] = _read(path) if path else {}
+    tree: dict[str, dict[str, Any]] = read_file(path) if path else {}
     wrong: list[ConfigError] = []
     for section, name, _, text in variables(environ):
         with refusals.collect(wrong):
@@ -94,7 +94,12 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     return f"no such setting; is it {near[0]}?" if near else "no such setting"
 
 
-def _read(path: Path) -> dict[str, dict[str, Any]]:
+def read_file(path: Path) -> dict[str, dict[str, Any]]:
+    """Return what a file of settings says, by section and name.
+
+    Raises:
+        ConfigError: It cannot be read, or has no such form.
+    """
     try:
         with path.open(encoding="utf-8") as file:
             tree = _tree(file.read(MAX_CHARACTERS + 1))

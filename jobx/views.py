@@ -42,12 +42,15 @@ class RequestView(View, frozen=True, kw_only=True):
     left_open: str | None = None
     #: Why this is what the store has, with counts of 0, and not what its coordinator knows.
     as_stored: str | None = None
-    #: Where else the result was sent; not filled in the answer to a submit or a wait.
+    #: Where else the result was sent.
     deliveries: list[Delivery] = []
 
 
 class RequestPage(View, frozen=True, kw_only=True):
-    """A page of requests, newest first. ``next`` is the cursor of the page behind, or None."""
+    """A page of requests, newest first. ``next`` is the cursor of the page behind, or None.
+
+    They are as the store has them: those that run have counts of 0.
+    """
 
     requests: list[RequestView]
     next: str | None = None

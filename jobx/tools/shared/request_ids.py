@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import islice
 from typing import Final
 
 from jobx.errors import InvalidInput, NotFound, quote
@@ -17,6 +18,8 @@ _ID_CHARS: Final = 26
 #: Most ids that are read from stdin, and that are shown where a beginning fits several.
 _MOST: Final = 100_000
 _SHOWN: Final = 5
+#: What is longer counts as several lines.
+_LONGEST_LINE: Final = 4096
 
 
 def typed(words: tuple[str, ...]) -> list[str]:
@@ -41,9 +44,12 @@ def find(store: Store, workflow: str, word: str) -> str:
 
     Raises:
         NotFound: There is no such request.
-        InvalidInput: Several ids begin with the word.
+        InvalidInput: Several ids begin with the word, or it is empty, as a variable may be.
     """
     check_name("workflow", workflow)
+    if not word:
+        reason = f"is empty; give an id, the beginning of one, or {LATEST}"
+        raise InvalidInput("request id", quote(word), reason)
     if word == LATEST:
         newest, _ = request_entity.page(store, workflow, limit=1)
         if not newest:
@@ -63,8 +69,9 @@ def find(store: Store, workflow: str, word: str) -> str:
 
 
 def _lines() -> list[str]:
-    lines = [line.split()[0] for line in sys.stdin if line.strip()]
-    if not 0 < len(lines) <= _MOST:
+    lines = iter(lambda: sys.stdin.readline(_LONGEST_LINE), "")
+    found = list(islice((line.split()[0] for line in lines if line.strip()), _MOST + 1))
+    if not 0 < len(found) <= _MOST:
         reason = f"must have a request id on each line, at most {_MOST} of them"
-        raise InvalidInput("stdin", f"{len(lines)} lines", reason)
-    return lines
+        raise InvalidInput("stdin", f"{len(found)} lines", reason)
+    return found

@@ -31,14 +31,25 @@ def sources(
 
 
 def _in_file(path: Path) -> dict[str, str]:
-    """Return the lines of settings. A line of a text over several lines may be taken for one."""
+    """Return the lines of settings; of one that is in no line of a common form, the file alone."""
+    lines = _lines(path)
+    names = (
+        f"{section}.{name}"
+        for section, fields in config_loading.read_file(path).items()
+        for name in fields
+    )
+    return {name: lines.get(name, str(path)) for name in names}
+
+
+def _lines(path: Path) -> dict[str, str]:
+    """Return the line of each setting, and of what looks like one."""
     found: dict[str, str] = {}
     section = ""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if head := _SECTION.match(line):
-            section = head[1]
+            section = ".".join(filter(None, head.groups()))
             if head[2]:
-                found.setdefault(f"{section}.{head[2]}", f"{path}:{number}")
+                found.setdefault(section, f"{path}:{number}")
         elif field := _FIELD.match(line):
             name = f"{section}.{field[1]}" if section else f"{field[1]}.{field[2]}"
             found.setdefault(name, f"{path}:{number}")

@@ -31,9 +31,35 @@ def test_a_setting_of_a_file_comes_from_its_line(path: Path) -> None:
         "node.executors": f"{path}:4",
         "node.log_level": f"{path}:5",
         "files.options": f"{path}:6",
-        "files.key": f"{path}:7",
         "requests.window": f"{path}:9",
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[http]\n"workers" = 2\n',
+        "http = { workers = 2 }\n",
+        '["http"]\nworkers = 2\n',
+        "http.'workers' = 2\n",
+    ],
+)
+def test_a_setting_in_no_common_form_comes_from_its_file(path: Path, text: str) -> None:
+    path.write_text(text)
+    assert sources(path, {}, {}) == {"http.workers": str(path)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[results]\nemail_body = """\nattempts = 5\n"""\n',
+        "[results]\n# attempts = 5\nemail_body = ''\n",
+        "[scope.factories]\npath = 'a.b:c'\n[results]\nemail_body = ''\n",
+    ],
+)
+def test_what_only_looks_like_a_setting_comes_from_nowhere(path: Path, text: str) -> None:
+    path.write_text(text)
+    assert set(sources(path, {}, {})) <= {"results.email_body", "scope.factories"}
 
 
 def test_a_variable_comes_before_the_file_and_an_option_before_both(path: Path) -> None:
