@@ -269,10 +269,9 @@ def _bounded(found: list[Group]) -> list[Group]:
     if len(found) <= MOST_GROUPS:
         return found
     by_size = sorted(found, key=lambda group: -group.count)
-    small = by_size[MOST_GROUPS - 1 :]
-    kept = [group for group in found if group not in small]
+    kept, small = by_size[: MOST_GROUPS - 1], by_size[MOST_GROUPS - 1 :]
     rest = Group("other", "map", "", sum(group.count for group in small), small[0].vertex)
-    return [*kept, rest]
+    return [*sorted(kept, key=_order), rest]
 
 
 #: What others wait for comes first, what waits for others comes last.
