@@ -81,10 +81,10 @@ def _files(folder: Path) -> Iterator[PurePath]:
 def _why_skipped(folder: Path, path: PurePath) -> str | None:
     if any(part.startswith("_") for part in path.parts):
         return "starts with '_'"
-    if (folder / path).is_dir():
+    if os.path.isdir(folder / path):
         return "is a link to a folder"
     if source.source_type_of(path.suffix) is None:
         return f"no language is known for files that end in {path.suffix or 'nothing'}"
-    if not (folder / path).is_file():
+    if not os.path.isfile(folder / path):
         return "is not a regular file"
     return None

@@ -101,7 +101,7 @@ def _paths(folder: Path) -> Iterator[PurePath]:
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
         for name in sorted(files):
             path = Path(parent) / name
-            if "." in name and not name.startswith((".", "_")) and path.is_file():
+            if "." in name and not name.startswith((".", "_")) and os.path.isfile(path):
                 yield path.relative_to(folder)  # mr passed over all others
 
 

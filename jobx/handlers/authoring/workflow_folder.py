@@ -170,9 +170,9 @@ class _Sources:
         path = PurePath(origin.file)
         if path.is_absolute() or ".." in path.parts:
             raise InvalidInput("file", quote(origin.file), "must be a path below the folder")
-        _check_inside(self._folder, path)
-        if not (self._folder / path).is_file():
+        if not os.path.isfile(self._folder / path):
             raise InvalidInput("file", quote(origin.file), "is not there, or is no regular file")
+        _check_inside(self._folder, path)
         language = origin.language or source.source_type_of(path.suffix)
         if language is None:
             ending = path.suffix or "nothing"
@@ -274,7 +274,7 @@ def _says_all(handler: Handler) -> bool:
 
 def _text(folder: Path) -> str:
     path = folder / FILE
-    if not path.is_file():
+    if not os.path.isfile(path):
         hint = f"{path}; jobx init {folder} writes one to start from"
         raise NotFound("file", hint)
     _check_inside(folder, PurePath(FILE))

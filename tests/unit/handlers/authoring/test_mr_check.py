@@ -98,6 +98,7 @@ def test_warnings_are_about_handlers_of_mr_that_can_be_stored(tmp_path: Path) ->
 def test_what_is_no_file_is_passed_over(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.py")
     (tmp_path / "b.py").symlink_to("nowhere")
+    (tmp_path / "c.py").symlink_to("x" * 300)
     assert check(tmp_path) == []
 
 

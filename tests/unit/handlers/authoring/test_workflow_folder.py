@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -42,6 +42,9 @@ FILES: Mapping[str, str] = {
     "handlers/split.py": MAPPER,
     "handlers/total.py": REDUCER,
 }
+
+#: A name that no file can have.
+LONG: Final = "x" * 300 + ".py"
 
 
 def folder_of(tmp_path: Path, **files: str) -> Path:
@@ -105,6 +108,14 @@ def test_handler_without_a_header_is_declared(tmp_path: Path) -> None:
         (
             {"workflow.yaml": f"{TEXT}handlers:\n  h: {{file: h.py, handler_type: mapper}}\n"},
             "h.py: file: is not there, or is no regular file",
+        ),
+        (
+            {"workflow.yaml": f'{TEXT}handlers:\n  h: {{file: "\\0.py", handler_type: mapper}}\n'},
+            "file: is not there, or is no regular file",
+        ),
+        (
+            {"workflow.yaml": f"{TEXT}handlers:\n  h: {{file: {LONG}, handler_type: mapper}}\n"},
+            "file: is not there, or is no regular file",
         ),
         (
             {
@@ -207,9 +218,11 @@ def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
     folder = folder_of(tmp_path)
     os.mkfifo(folder / "handlers" / "pipe.py")
     (folder / "handlers" / "below").symlink_to(folder, target_is_directory=True)
+    (folder / "handlers" / "long.py").symlink_to(LONG)
     assert {str(path): reason for path, reason in read(folder).skipped.items()} == {
         "handlers/pipe.py": "is not a regular file",
         "handlers/below": "is a link to a folder",
+        "handlers/long.py": "is not a regular file",
     }
 
 
