@@ -63,6 +63,8 @@ class Capture:
     def _flush(self) -> None:
         """Take what author code left in the streams, which it may have replaced."""
         for stream in (sys.stdout, sys.stderr):
+            if type(stream) is CapturedStream and not stream.is_changed:
+                continue  # nothing waits in it, and to flush it would take longer than all else
             if isinstance(stream, io.TextIOWrapper):
                 with suppress(Exception):  # it may be closed, and may be of the author's class
                     stream.flush()
