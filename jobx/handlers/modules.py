@@ -24,6 +24,7 @@ class Modules:
     """
 
     def __init__(self, names: Iterable[str], own: Collection[str]) -> None:
+        self._table = sys.modules
         self._loaded = {name: sys.modules[name] for name in names if name in sys.modules}
         self._take = itemgetter(*self._loaded)
         self._before = tuple(self._loaded.values())
@@ -42,6 +43,8 @@ class Modules:
 
     def restore(self, *, is_thorough: bool) -> None:
         """Put back what is another thing now, or gone."""
+        if sys.modules is not self._table:
+            sys.modules = self._table
         if not _is_whole(self._take, sys.modules, self._before):
             sys.modules.update(self._loaded)
         if is_thorough or self._is_touched:

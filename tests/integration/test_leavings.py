@@ -165,6 +165,10 @@ PYTHON_ROWS = {
         "import sys, types; sys.modules['json'] = types.ModuleType('json')",
         "hasattr(__import__('json'), 'dumps')",
     ),
+    "all modules replaced": (
+        "import sys; sys.modules = {}",
+        "'dataclasses' in __import__('sys').modules",
+    ),
     "a module removed": (
         "import sys; del sys.modules['random']",
         "'random' in __import__('sys').modules",
