@@ -79,8 +79,11 @@ def _free_name(name: str, version: str) -> str:
 
 
 def _write(path: str, source_code: str) -> None:
-    """Write the file of a module, unless the disk is full."""
-    with suppress(OSError):
+    """Write the file of a module, all of it or, if the disk is full, nothing."""
+    try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:
             file.write(source_code)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(path)

@@ -10,6 +10,7 @@ from jobx.errors import InvalidInput
 from jobx.handlers.failures import Misuse
 from jobx.handlers.languages import Checked, processor
 from jobx.handlers.languages.guests import Guests
+from jobx.handlers.languages.python_module import folder_of
 from jobx.handlers.scope.arguments import Arguments
 from jobx.handlers.scope.names import Scope
 from jobx.handlers.tracebacks import of_exception, own_frames
@@ -143,6 +144,14 @@ def test_a_traceback_quotes_the_version_that_ran() -> None:
     with pytest.raises(ValueError, match="1") as raised:
         list(runs[0](ROOT) or [])
     assert "    raise ValueError(1)\n" in of_exception(raised.value, str)
+
+
+def test_a_file_that_has_no_room_is_not_left_in_part(tmp_path: Path) -> None:
+    folder = Path(folder_of(f"{tmp_path}"))
+    folder.mkdir()
+    (folder / "handler(h).py").symlink_to("/dev/full")
+    assert _run("mapper", "import os\nyield 1, os.sep", ROOT) == [(1, "/")]
+    assert not list(folder.iterdir())
 
 
 def test_a_warning_about_style_is_not_an_error() -> None:
