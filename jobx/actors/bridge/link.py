@@ -89,9 +89,13 @@ class Link:
         self._is_used = is_used
 
     def retry(self) -> None:
-        """Ask a peer that is not there at once: it may be reached by now."""
+        """Ask a peer that is not there: it may be reached by now.
+
+        It is asked at once, or ``PROBE_S`` after it was asked last: all connections to one nsqd
+        open one after the other.
+        """
         if not self.is_up:
-            self._probed_at, self._probes = -math.inf, 0
+            self._probes = min(self._probes, 1)
 
     def receive(self, letter: Letter, now: float) -> list[bytes | Broken]:
         """Take a letter; return the messages that it completes, and whether the link broke."""

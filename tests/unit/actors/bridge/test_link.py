@@ -310,7 +310,7 @@ def test_a_peer_that_is_not_there_is_asked_less_and_less_often() -> None:
     assert pair.letters == 2 * 1000.0 / MAX_PROBE_S
 
 
-def test_a_peer_that_may_be_reached_again_is_asked_at_once() -> None:
+def test_a_peer_that_may_be_reached_again_is_asked_soon() -> None:
     pair = connected()
     pair.ends[0].use(pair.now, is_used=True)
     pair.faults.is_cut = (True, True)
@@ -318,8 +318,20 @@ def test_a_peer_that_may_be_reached_again_is_asked_at_once() -> None:
     pair.faults.is_cut = (False, False)
     for end in pair.ends:
         end.retry()
-    pair.run(0.1)
+    pair.run(2 * PROBE_S)
     assert all(end.is_up for end in pair.ends)
+
+
+def test_a_peer_that_is_not_there_is_asked_once_however_many_ways_open() -> None:
+    pair = Pair()
+    pair.faults.is_cut = (True, True)
+    pair.run(100.0)
+    pair.letters = 0
+    for _ in range(100):
+        for end in pair.ends:
+            end.retry()
+        pair.run(PROBE_S / 200)
+    assert pair.letters == 2
 
 
 def test_an_old_epoch_is_not_heard_once_its_registration_ended() -> None:
