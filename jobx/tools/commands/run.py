@@ -278,14 +278,17 @@ async def _on_a_node(call: Call, submission: SubmitJob) -> Outcome:
     wait = AwaitRequest(workflow=workflow, request_id=request_id, wait_s=_POLL_S)
     async with _node(call) as ask:
         is_there = False
+        submitted = asyncio.ensure_future(ask(submission))
         try:
-            outcome = await ask(submission)
+            outcome = await asyncio.shield(submitted)
             is_there = True
             with _progress_bar() as show:
                 while outcome.request.state == "running":
                     show(outcome.request.counts)
                     outcome = await ask(wait)
         except asyncio.CancelledError:
+            # Else the cancellation might come first, and would find no request.
+            await asyncio.gather(submitted, return_exceptions=True)
             await _cancel(ask, submission)
             raise
         except (NodeUnreachable, Draining, NodeLost) as error:
