@@ -36,6 +36,7 @@ _LAST: Final = datetime.datetime.max.replace(tzinfo=datetime.UTC) - EPOCH
 #: Integers are values below this, and above its negative.
 BEYOND: Final = pow(10, MAX_DIGITS)  # mypyc 2.4.1 crashes on a constant of that size
 _PLAIN: Final = frozenset({bytes, bool, type(None)})
+_SCALARS: Final = (str, int, float, bytes, type(None), decimal.Decimal, datetime.datetime)
 
 
 def freeze(key: Key) -> Key:
@@ -55,9 +56,13 @@ def check_key(key: Key, depth: int = 0) -> Key:
         _check_depth(depth)
         return tuple(check_key(item, depth + 1) for item in key)
     check_value(key)
-    if isinstance(key, dict | Listed):
+    if isinstance(key, _SCALARS):
+        return key
+    _check_depth(depth)
+    found = foreign_values.scalar(key)
+    if found is key:
         raise ValueError(f"{a_kind(key)} cannot be a key")
-    return key
+    return check_key(found, depth + 1)
 
 
 def check_map_key(key: Key) -> Key:
@@ -66,9 +71,10 @@ def check_map_key(key: Key) -> Key:
     Raises:
         ValueError: It cannot; the message says why.
     """
-    if isinstance(key, list | tuple):
+    found = check_key(key)
+    if isinstance(found, tuple):
         raise ValueError("a list cannot be a key of a map")
-    return check_key(key)
+    return found
 
 
 def check_value(value: Value, depth: int = 0) -> None:
@@ -168,9 +174,13 @@ def _check_container(value: Value, depth: int) -> None:
             check_value(item, depth + 1)
     elif isinstance(value, dict):
         key_hashes.check(value)
+        is_foreign = False
         for key, item in value.items():
-            check_map_key(key)
+            if check_map_key(key) is not key:
+                is_foreign = True
             check_value(item, depth + 1)
+        if is_foreign and len(set(map(check_map_key, value))) != len(value):
+            raise ValueError("a map has a key twice")
     elif not isinstance(value, bytes):
         scalar = foreign_values.scalar(value)
         if scalar is value:

@@ -113,9 +113,20 @@ def test_a_scalar_arrives_as_what_it_says_it_is(value: Any, arrives: Any) -> Non
         (NoTime(2024, 1, 1), "NoTime cannot be a value: it is no time; None can"),
         (datetime.date(2024, 1, 1), r"a datetime.date cannot .* give its \.isoformat\(\)"),
         ([{"a": Order()}], "Order cannot be a value"),
+        ({Column([1]): 1}, "a list cannot be a key of a map"),
+        ({Column({"a": 1}): 1}, "a dict cannot be a key"),
+        ({Column(1): 1, 1: 2}, "a map has a key twice"),
     ],
 )
 def test_what_is_no_scalar_is_refused_by_type_and_pair(value: Any, reason: str) -> None:
     with pytest.raises(Misuse, match=rf"pair 4 .*{reason}") as refused:
         checked(("k", value), 4)
     assert refused.value.args[2] == 4
+
+
+@pytest.mark.parametrize("key", [Column({"a": 1}), (Column({"a": 1}),), [[Column({})]]])
+def test_a_scalar_that_is_a_map_cannot_be_a_key(key: Any) -> None:
+    with pytest.raises(Misuse, match=r"pair 4 .*cannot be a key"):
+        checked((key, 1), 4)
+    with pytest.raises(ValueError, match="cannot be a key"):
+        values.check_key(key)
