@@ -178,6 +178,7 @@ class Node:
 
     async def _start_store(self) -> None:
         settings, data_dir = self._settings, self._settings.data_dir
+        data_folder.check_usable(data_dir)  # before there is a file that its user may not open
         lock = FolderLock(data_dir, "node")
         lock.acquire()
         self._parts.callback(lock.release)
@@ -186,7 +187,6 @@ class Node:
         membership.check(settings)
         opening.check(settings.files)
         blobs_opening.check(settings.blobs)
-        data_folder.check_usable(data_dir)
         self._shared = blobs_opening.shared_blobs(settings.blobs)
         self._store = await in_daemon("store", lambda: open_store(settings, self._shared))
         self._parts.callback(self._store.close)

@@ -62,23 +62,29 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def check_usable(data_dir: Path) -> None:
-    """Check that everything that a node writes can be written; missing files are fine.
+    """Check that everything that a node writes can be written; what is missing is fine.
 
     Raises:
         StoreRefused: Something belongs to another user; the error says what to do.
     """
+    if not os.path.isdir(data_dir):
+        return
     owner = os.stat(data_dir).st_uid
     if os.geteuid() == 0 and owner != 0:
         reason = (
             f"it belongs to {_user(owner)} and this is root, whose files that user could not write"
         )
         raise StoreRefused(str(data_dir), f"{reason}; run it as {_user(owner)}")
-    refused = [path for path in _written(data_dir) if not os.access(path, os.R_OK | os.W_OK)]
+    refused = [data_dir]
+    if os.access(data_dir, os.X_OK):
+        written = _written(data_dir)
+        refused = [path for path in written if not os.access(path, os.R_OK | os.W_OK)]
     if refused:
         others = f" (and {len(refused) - 1} more in {data_dir})" if len(refused) > 1 else ""
         mine, whose = _user(os.geteuid()), _user(os.stat(refused[0]).st_uid)
+        fix = f"chmod -R u+rwX {data_dir}" if mine == whose else f"chown -R {mine} {data_dir}"
         reason = f"it belongs to {whose} and {mine} may not write it{others}"
-        raise StoreRefused(str(refused[0]), f"{reason}; run chown -R {mine} {data_dir}")
+        raise StoreRefused(str(refused[0]), f"{reason}; run {fix}")
 
 
 def confirm_store(store: Store, data_dir: Path, name: str = "jobx.sqlite") -> None:
@@ -147,6 +153,7 @@ def _written(data_dir: Path) -> Iterator[Path]:
         "tmp",
         "blobs",
         "running",
+        "lock",
         ID_NAME,
         FOLDER_ID_NAME,
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from jobx import meanings
 from tests.support.authoring import WORKFLOW
 from tests.support.disks import below
 from tests.support.served import Served, served
@@ -67,3 +70,21 @@ def test_nothing_that_serve_makes_is_for_others(tmp_path: Path) -> None:
         assert log.stat().st_size > 0
     assert found == []
     assert for_others(data) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be in the way of others")
+def test_root_leaves_nothing_in_the_folder_of_another_user(tmp_path: Path) -> None:
+    data = tmp_path / "d"
+    data.mkdir()
+    os.chown(data, 12345, 12345)
+
+    ran = subprocess.run(
+        [sys.executable, "-P", "-m", "jobx.tools.cli", "node", "--data", str(data)],
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+
+    assert (ran.returncode, list(data.iterdir())) == (meanings.STORE, [])
+    assert "run it as user 12345" in ran.stderr

@@ -29,6 +29,7 @@ from jobx.handlers.blobs.opening import shared_blobs
 from jobx.handlers.pairs import run_merger
 from jobx.kv import opening
 from jobx.kv.blobs import BlobFolder
+from jobx.kv.data_folder import check_usable
 from jobx.kv.entities.entities import Entities
 from jobx.kv.folder_lock import FolderLock
 from jobx.kv.requests import deliveries, kept_requests, request_entity
@@ -285,6 +286,7 @@ def failed(request_id: str, state: str, failure: model.Failure | None) -> Reques
 def _cancel_stored(call: Call, workflow: str, request_id: str) -> RequestView:
     """Cancel a request whose node does not run, and keep that from starting meanwhile."""
     call.find_store()
+    check_usable(call.settings.data_dir)
     lock = FolderLock(call.settings.data_dir, "request cancel")
     lock.acquire()
     try:

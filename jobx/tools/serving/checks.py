@@ -123,8 +123,7 @@ def _check_data_folder(settings: Settings) -> None:
     path = settings.data_dir
     _check_data_dir(path)
     try:
-        if path.is_dir():
-            check_usable(path)
+        check_usable(path)
     except StoreRefused as error:
         raise ConfigError("node.data_dir", repr(str(path)), error.args[1]) from error
 

@@ -18,6 +18,7 @@ from jobx.config import Settings
 from jobx.errors import InvalidInput, JobxError, NodeUnreachable, NotFound
 from jobx.handlers.blobs.opening import shared_blobs
 from jobx.handlers.trial.examples import checking
+from jobx.kv.data_folder import check_usable
 from jobx.kv.entities.entities import Entities
 from jobx.kv.opening import is_here, open_store
 from jobx.kv.store import Store
@@ -57,9 +58,14 @@ class Call:
 
         Raises:
             NotFound: It does not exist.
+            StoreRefused: This user may not enter its folder.
         """
-        path = self.settings.store_path
-        if is_here(self.settings) and not path.exists():
+        path, folder = self.settings.store_path, self.settings.data_dir
+        if not is_here(self.settings):
+            return
+        if not os.access(folder, os.X_OK):
+            check_usable(folder)
+        if not os.path.exists(path):
             hint = "name its folder with --data, or create one with jobx workflow create"
             raise NotFound("store", f"{path}; {hint}")
 

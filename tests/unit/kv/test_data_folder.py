@@ -108,7 +108,27 @@ def test_what_may_not_be_written_is_named_with_what_to_do(
     path.mkdir(parents=True)
     data_folder.check_usable(tmp_path)
     monkeypatch.setattr(os, "access", lambda asked, _: Path(asked) != path)
-    with pytest.raises(StoreRefused, match=f"{path}.*chown -R"):
+    with pytest.raises(StoreRefused, match=f"{path}.*chmod -R u"):
+        data_folder.check_usable(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_what_another_user_wrote_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lock"
+    path.touch()
+    os.chown(path, 12345, 12345)
+    monkeypatch.setattr(os, "access", lambda asked, _: Path(asked) != path)
+    with pytest.raises(StoreRefused, match=f"{path}.*belongs to user 12345.*chown -R"):
+        data_folder.check_usable(tmp_path)
+
+
+def test_a_folder_that_this_user_may_not_enter_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(StoreRefused, match=f"{tmp_path}.*may not write it"):
         data_folder.check_usable(tmp_path)
 
 
@@ -117,6 +137,10 @@ def test_root_does_not_run_on_the_folder_of_another_user(tmp_path: Path) -> None
     os.chown(tmp_path, 12345, 12345)
     with pytest.raises(StoreRefused, match="run it as user 12345"):
         data_folder.check_usable(tmp_path)
+
+
+def test_a_folder_that_is_missing_is_fine(tmp_path: Path) -> None:
+    data_folder.check_usable(tmp_path / "new")
 
 
 def _folder(path: Path) -> Path:
