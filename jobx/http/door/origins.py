@@ -93,7 +93,7 @@ def from_absolute(scope: dict[str, Any]) -> dict[str, Any]:
     if path == "*":  # what the server itself can do
         return {**scope, "path": "/"}
     found = _ABSOLUTE.match(path)
-    if found is None:
+    if found is None or path[found.end() : found.end() + 1] not in ("", "/"):
         raise InvalidInput("target", quote(path), "must be /PATH or http://HOST/PATH")
     raw = _ABSOLUTE_BYTES.sub(b"", scope.get("raw_path") or b"", count=1) or b"/"
     headers = [(name, value) for name, value in scope["headers"] if name != b"host"]

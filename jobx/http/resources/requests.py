@@ -53,6 +53,7 @@ async def read(site: Site, req: Request, resp: Response, workflow: str, request_
     if picture is not None:
         await graphs.send(site, resp, picture, key)
     else:
+        resp.set_header("Vary", "Accept")
         results.send_json(resp, await site.node.call(questions.GetRequest(**key)))
 
 
@@ -80,6 +81,7 @@ async def result(site: Site, req: Request, resp: Response, workflow: str, reques
     question = questions.AwaitRequest(**_key(workflow, request_id), wait_s=waiting.wait_s)
     outcome = await site.node.attend(question)
     resp.set_header("X-MR-REQUEST-ID", request_id)
+    resp.set_header("Vary", "Accept")
     if waiting.applied:
         resp.set_header("Preference-Applied", waiting.applied)
     if outcome.request.state == "running":

@@ -41,6 +41,8 @@ def tag(req: Request, resp: Response) -> None:
 async def compress(req: Request, resp: Response) -> None:
     """Compress a body if the client takes gzip and it is worth it."""
     body, stream = resp.data, resp.stream
+    if resp.status_code == 304:  # it has the headers of what it stands for
+        resp.append_header("Vary", "Accept-Encoding")
     if stream is None and (body is None or len(body) < LEAST_BYTES):
         return
     resp.append_header("Vary", "Accept-Encoding")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx.errors import ForeignOrigin, InvalidInput, WrongHost
-from jobx.http.door.origins import Hosts, check_origin, one_host
+from jobx.http.door.origins import Hosts, check_origin, from_absolute, one_host
 
 HOSTS = Hosts("10.1.2.3:8080", ("jobx.example.com", "[2001:DB8::7]"))
 
@@ -170,3 +170,23 @@ def test_missing_or_second_host_is_refused(listed: list[tuple[bytes, bytes]]) ->
 def test_what_is_not_known_to_be_ours_is_elsewhere(headers: dict[bytes, bytes]) -> None:
     with pytest.raises(ForeignOrigin):
         check_origin("POST", headers, b"localhost")
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "path"),
+    [("http://a", b"a", "/"), ("HTTPS://a:1/b", b"a:1", "/b"), ("http://a//b", b"a", "//b")],
+)
+def test_a_whole_url_names_its_host_and_its_path(target: str, host: bytes, path: str) -> None:
+    scope = {"path": target, "raw_path": target.encode(), "headers": [(b"host", b"other")]}
+    found = from_absolute(scope)
+    assert (found["headers"], found["path"], found["raw_path"]) == (
+        [(b"host", host)],
+        path,
+        path.encode(),
+    )
+
+
+@pytest.mark.parametrize("target", ["a:80", "ftp://a/", "http://", "http:///b", "http://a@b/c"])
+def test_a_target_that_is_no_url_of_http_is_refused(target: str) -> None:
+    with pytest.raises(InvalidInput, match="target"):
+        from_absolute({"path": target, "headers": []})

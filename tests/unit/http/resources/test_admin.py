@@ -67,6 +67,7 @@ def test_a_client_that_has_an_answer_is_told_so(client: TestClient) -> None:
     tag = client.simulate_get("/openapi.json").headers["ETag"]
     again = client.simulate_get("/openapi.json", headers={"If-None-Match": tag})
     assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+    assert again.headers["Vary"] == "Accept-Encoding"
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,15 @@ def test_empty_result_is_no_lines(client: TestClient) -> None:
     assert (answer.status_code, answer.text) == (200, "")
 
 
+@pytest.mark.parametrize("end", ["", "/result"])
+def test_what_a_client_may_choose_is_named_to_caches(client: TestClient, end: str) -> None:
+    path = f"/request/texts/{submit(client, 'count', text='a')}{end}"
+    first = client.simulate_get(path)
+    again = client.simulate_get(path, headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, first.headers["Vary"]) == (304, "Accept")
+    assert again.headers["Vary"] == "Accept, Accept-Encoding"
+
+
 def test_head_of_a_result_has_its_headers_only(client: TestClient) -> None:
     path = f"/request/texts/{submit(client, 'count', text='a')}/result"
     answer = client.simulate_head(path)
