@@ -357,3 +357,20 @@ def test_what_the_top_level_sets_holds_for_all_requests(
         work = frames.map_(tmp_path, [["k", 1]], mapper="m", reducer=None, request=request)
         (segment,) = executor.ask(work)["segments"]
         assert frames.pairs(segment[3], tmp_path) == [("holds", True)], n
+
+
+def test_what_ran_before_a_module_is_loaded_does_not_hold_with_what_its_top_level_sets(
+    executor: Executor, tmp_path: Path
+) -> None:
+    left = "import sys, warnings\nsys.path.insert(0, '/left')\nwarnings.simplefilter('error')\n"
+    once = "import sys, warnings\nsys.path.append('/once')\nwarnings.simplefilter('once')\n"
+    look = "yield 1, ['/left' in sys.path, '/once' in sys.path, warnings.filters[0][0]]\n"
+    executor.frames.send(frames.load("m", "mapper", f"{left}yield Return()\nyield 1, 1\n"))
+    reducer = f"{once}def handler(results):\n    yield 1, 1\n"
+    executor.frames.send(frames.load("r", "reducer", reducer))
+    executor.ask(frames.map_(tmp_path, [["k", 1]], reducer="r"))
+    source = f"import sys, warnings\nyield Return()\n{look}"
+    executor.frames.send(frames.load("look", "mapper", source))
+    fields = {"mapper": "look", "reducer": None, "request": frames.of_request("r2")}
+    (segment,) = executor.ask(frames.map_(tmp_path, [["k", 1]], **fields))["segments"]
+    assert frames.pairs(segment[3], tmp_path) == [(1, [False, True, "once"])]

@@ -21,6 +21,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from itertools import takewhile
 from operator import attrgetter
 from typing import Any, Final
 
@@ -102,12 +103,13 @@ class Surroundings:
 
         def loaded() -> None:
             self._settings = [
-                (take, give, before if take() == was else take())
+                (take, give, _changed(before, was, take()))
                 for (take, give, before), was in zip(self._settings, settings, strict=True)
             ]
-            for number, (listed, were) in enumerate(zip(_lists(), lists, strict=True)):
-                if listed != were:
-                    self._lists[number] = [*listed]
+            self._lists = [
+                [*_changed(before, were, listed)]
+                for before, were, listed in zip(self._lists, lists, _lists(), strict=True)
+            ]
             changed = dict(os.environ.items() - variables.items())
             if changed or variables.keys() - os.environ.keys():
                 kept = self._variables.keys() - (variables.keys() - os.environ.keys())
@@ -202,6 +204,20 @@ class Surroundings:
                 except (ValueError, OSError):  # the hard limit was lowered
                     is_whole = False
         return is_whole
+
+
+def _changed(before: Any, was: Any, now: Any) -> Any:
+    """Return ``before`` with what changed from ``was`` to ``now``.
+
+    ``was`` is another thing than ``before`` if the code of a request has changed it meanwhile.
+    """
+    if now == was:
+        return before
+    if before == was or not isinstance(now, list):
+        return now
+    first = list(takewhile(lambda one: one not in was, now))
+    kept = [one for one in before if one in now or one not in was]
+    return [*first, *kept, *(one for one in now[len(first) :] if one not in was)]
 
 
 def _encoded(environment: Any) -> dict[bytes, bytes]:
