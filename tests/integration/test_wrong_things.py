@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -310,6 +311,15 @@ def test_what_no_check_expects_is_told_by_its_setting(
 
     assert (ran.exit_code, len(ran.stderr.splitlines())) == (INVALID, 1), ran.stderr
     assert f"setting {setting}" in ran.stderr
+
+
+def test_a_pipe_in_the_place_of_a_file_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    ran = _run(tmp_path / "d", "config", "check", JOBX_OUTBOUND_CA_FILE=str(tmp_path / "pipe"))
+
+    assert (ran.exit_code, len(ran.stderr.splitlines())) == (INVALID, 1), ran.stderr
+    _is_told(ran.stderr, ["setting outbound.ca_file", "must be a file"])
 
 
 def test_serve_says_all_of_them_before_it_starts_anything(tmp_path: Path) -> None:

@@ -187,8 +187,11 @@ def _check_folder(setting: str, text: str, mode: int) -> None:
 def _check_file(setting: str, text: str) -> None:
     if not text:
         return
+    path = Path(text)
+    if path.exists() and not path.is_file():  # to open a pipe would wait for its writer
+        raise ConfigError(setting, repr(text), "must be a file")
     try:
-        with Path(text).open("rb"):
+        with path.open("rb"):
             pass
     except OSError as error:
         raise ConfigError(setting, repr(text), error.strerror or str(error)) from error
