@@ -21,7 +21,7 @@ from tests.simulation.executors import Faults
 from tests.simulation.simulator import WORKFLOW
 from tests.simulation.test_cluster import check_end
 
-REQUESTS = ("r0", "r1", "r2", "r3")
+REQUESTS = ("r0", "r1", "r4", "r5")
 
 
 class Losses(Cluster):
@@ -162,7 +162,7 @@ def test_of_survivors_that_adopt_the_same_at_once_one_gets_each_request(
         losses.lose("a")
         losses.scheduler.advance(LEASE_S + 2.0)
     with monkeypatch.context() as patched:
-        patched.setattr("jobx.actors.cluster.adoption.waits_s", lambda *_: 0.0)
+        patched.setattr("jobx.actors.cluster.heirs.Heirs.waits_s", lambda *_: 0.0)
         for name in ("b", "c"):
             node = losses.nodes[name]
             found = node.adoption.look()
