@@ -21,7 +21,6 @@ import time
 import warnings
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from itertools import takewhile
 from operator import attrgetter
 from typing import Any, Final
 
@@ -215,9 +214,9 @@ def _changed(before: Any, was: Any, now: Any) -> Any:
         return before
     if before == was or not isinstance(now, list):
         return now
-    first = list(takewhile(lambda one: one not in was, now))
+    first = next((number for number, one in enumerate(now) if one in was), len(now))
     kept = [one for one in before if one in now or one not in was]
-    return [*first, *kept, *(one for one in now[len(first) :] if one not in was)]
+    return [*now[:first], *kept, *(one for one in now[first:] if one not in was)]
 
 
 def _encoded(environment: Any) -> dict[bytes, bytes]:
