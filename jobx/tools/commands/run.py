@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeVar
 
@@ -179,8 +179,9 @@ async def _watch(call: Call, folder: Path, submission: SubmitJob, how: _Shown) -
             if files is not None:
                 named = files
                 if not has_node:  # for all runs, which find it as any other
-                    await stack.enter_async_context(_node(call))
-                    has_node = True
+                    with suppress(InUse):  # another command is just starting one
+                        await stack.enter_async_context(_node(call))
+                        has_node = True
                 again = msgspec.structs.replace(submission, request_id=_new_id())
                 await _until_changed(_told(call, again, how), lambda: code(look()), code(seen))
                 # What a run itself leaves in the folder is no change.

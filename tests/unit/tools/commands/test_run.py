@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, cast
 
 import pytest
@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx import meanings
-from jobx.errors import InvalidInput
+from jobx.config import Settings
+from jobx.errors import InUse, InvalidInput
 from jobx.questions import Question, SubmitJob
 from jobx.tools.commands import run
+from jobx.tools.shared.command import Call
 from jobx.tools.shared.parsing import local_paths, parse_argument, parse_arguments
 from tests.unit.tools.conftest import Jobx
 
@@ -150,3 +152,28 @@ async def _turns() -> None:
     """Let everything on the loop do what it can do now."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+def test_a_watch_goes_on_while_another_command_starts_the_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Runs(Exception):
+        pass
+
+    async def applied(*_: object) -> set[PurePath]:
+        return set()
+
+    @asynccontextmanager
+    async def node(_: object) -> AsyncIterator[Any]:
+        raise InUse("data folder", "d", "process 1")
+        yield
+
+    async def told(*_: object) -> None:
+        raise Runs
+
+    for name, stand_in in {"_applied": applied, "_node": node, "_told": told}.items():
+        monkeypatch.setattr(run, name, stand_in)
+    call = Call(Settings(), as_json=False)
+    submission = SubmitJob(workflow="w", request_id="r", job="j")
+    with pytest.raises(Runs):
+        asyncio.run(run._watch(call, tmp_path, submission, run._Shown("json", True)))
