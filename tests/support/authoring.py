@@ -108,6 +108,7 @@ def write(
                 reduce_handler_name=names[-1],
             )
         )
+    for step in steps:  # last: a running node may take requests as soon as it knows a job
         entities.create(
             model.Job(workflow_name=workflow, job_name=step, description="", initial_step_name=step)
         )
