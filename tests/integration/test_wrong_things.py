@@ -313,6 +313,17 @@ def test_what_no_check_expects_is_told_by_its_setting(
     assert f"setting {setting}" in ran.stderr
 
 
+@pytest.mark.parametrize(
+    "url", ["sftp://me:pw123@host/x", "sftp://me:pw123@[x", "http://u:pw123@h"]
+)
+def test_no_password_of_a_url_is_shown(tmp_path: Path, url: str) -> None:
+    ran = _run(tmp_path / "d", "config", "check", JOBX_FILES_URL=url)
+
+    assert (ran.exit_code, len(ran.stderr.splitlines())) == (INVALID, 1), ran.stderr
+    assert "pw123" not in ran.stdout + ran.stderr
+    assert ":***@" in ran.stdout
+
+
 def test_a_pipe_in_the_place_of_a_file_is_told_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 

@@ -49,7 +49,7 @@ def _values(settings: Settings) -> list[tuple[str, object]]:
     for section in settings.__struct_fields__:
         part = getattr(settings, section)
         for name in part.__struct_fields__:
-            value = getattr(part, name)
+            value = checks.shown_of(getattr(part, name))
             shown = "(a secret)" if is_secret(name) and value else value
             found.append((f"{section}.{name}", list(shown) if isinstance(shown, tuple) else shown))
     return found

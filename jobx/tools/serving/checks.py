@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from jobx.tools.serving.listening import host_and_port
 _Check = tuple[str, Callable[[], object]]
 #: Executors with less address space cannot start.
 LEAST_MEMORY_BYTES: Final = 64 << 20
+_PASSWORD: Final = re.compile(r"(://[^/@\s:]*:)[^/@\s]*@")
 #: Settings that name a file, which must be there.
 _FILES: Final = (
     *("store.ca_file", "store.cert_file", "store.key_file", "outbound.ca_file"),
@@ -63,13 +65,18 @@ def _wrong(settings: Settings, checks: Iterable[_Check]) -> list[ConfigError]:
     return wrong
 
 
+def shown_of(value: object) -> object:
+    """Return the value of a setting without the password of a URL: a wrong one may have it."""
+    return _PASSWORD.sub(r"\1***@", value) if isinstance(value, str) else value
+
+
 @contextmanager
 def _named(setting: str, settings: Settings) -> Iterator[None]:
     """Raise what says no setting, such as that a path is too long, as a ConfigError of one."""
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
-        shown = "a secret" if is_secret(setting) else quote(_value(settings, setting))
+        shown = "a secret" if is_secret(setting) else quote(shown_of(_value(settings, setting)))
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(setting, shown, reason) from error
 
