@@ -276,6 +276,17 @@ def test_the_same_chunk_from_a_new_attempt_keeps_what_its_children_did(
     assert state.tree.branches[ROOT].inputs() == [inline(b"kept"), inline(b"new")]
 
 
+@pytest.mark.parametrize(("count", "digest", "more"), [(2, "a", 0), (3, "b", 1)])
+def test_a_chunk_from_a_new_attempt_adds_only_what_was_not_there(
+    state: RequestState, count: int, digest: str, more: int
+) -> None:
+    assert state.tree.growth(ROOT, "s", 2, "a") == 2
+    state.apply(mapped(ROOT, 1, 2, digest="a"))
+    assert state.tree.growth(ROOT, "s", 2, "c") == 2
+    state.apply(retried(ROOT, ROOT))
+    assert state.tree.growth(ROOT, "s", count, digest) == more
+
+
 @pytest.mark.parametrize(
     ("step", "count", "digest"), [("other", 2, "a"), ("s", 3, "a"), ("s", 2, "b")]
 )
