@@ -283,7 +283,7 @@ class Coordinator(LoopActor):
             self._answer_asked(self._snapshot)
 
     def _explain(self, message: Explain, _: ActorAddress) -> None:
-        started, executors, now = self._started, self.node.executors, self.node.now()
+        started, executors = self._started, self.node.executors
         places = executors.places({one.batch for one in started.values()})
         at_work = [
             (one.work, places.get((one.batch, ticket)) or self._away(one))
@@ -293,10 +293,12 @@ class Coordinator(LoopActor):
         del others[self._journal.key]
         standing = Standing(
             groups(self.state, at_work, self._backoffs),
-            open_count(self.state), now, self._phase,
-            self._journal.uncommitted, "" if self.state.is_running else "ended",
+            open_count(self.state),
+            self._phase,
+            self._journal.uncommitted,
+            not self.state.is_running,
             tuple((key.request_id, count) for key, count in others.most_common(3)),
-        )  # fmt: skip
+        )
         self.send(message.reply_to, Explained(message.ticket, standing))
 
     def _away(self, started: _Started) -> Place:

@@ -108,7 +108,7 @@ def _shown(group: Group, standing: Standing, request: RequestView, wall: Wall) -
 
 
 def _headline(standing: Standing, shown: Sequence[OpenGroup]) -> str:
-    if standing.ended:
+    if standing.is_ending:
         return f"it has ended, and waits until {standing.uncommitted} events are durable"
     if not shown:
         return "nothing of it is open; its end is being written"

@@ -100,19 +100,17 @@ class Standing(Struct, frozen=True):
     Attributes:
         groups: What its open invocations wait for.
         open: How many are open.
-        at: When that was so, monotonic seconds.
         phase: ``open``, ``proving`` or ``closed``, as its coordinator says.
         uncommitted: Events that are not durable yet.
-        ended: The state that is to become durable; empty while work goes on.
+        is_ending: Nothing more is started: its end is to become durable.
         busy: What executors are at for other requests: (request id, how many), most first.
     """
 
     groups: list[Group]
     open: int
-    at: float
     phase: str
     uncommitted: int
-    ended: str = ""
+    is_ending: bool = False
     busy: tuple[tuple[str, int], ...] = ()
 
 

@@ -16,7 +16,7 @@ REQUEST = RequestView(
 
 
 def explained(*groups: Group, **standing: Any) -> ExplainView:
-    fields = {"open": len(groups), "at": 10.0, "phase": "open", "uncommitted": 0, **standing}
+    fields = {"open": len(groups), "phase": "open", "uncommitted": 0, **standing}
     return of_open(REQUEST, Standing(list(groups), **fields), lambda instant: instant + 1000.0)
 
 
@@ -77,4 +77,4 @@ def test_what_may_not_start_says_why(standing: dict[str, Any], says: str) -> Non
 
 
 def test_an_end_that_is_not_durable_says_so() -> None:
-    assert "until 3 events are durable" in explained(ended="ended", uncommitted=3).says
+    assert "until 3 events are durable" in explained(is_ending=True, uncommitted=3).says
