@@ -21,7 +21,7 @@ from jobx.handlers.tracebacks import StackFrame, cut, printable, type_name
 _BLOB: Final = (BlobDamaged, BlobUnreadable)
 #: Base classes of an exception that are told.
 _MAX_BASES: Final = 32
-_UNTOLD: Final = "(the exception cannot be shown: looking at it raised another one)"
+_UNTOLD: Final = "(the exception cannot be shown: looking at it failed or took too long)"
 #: The name of a class, whatever its metaclass says.
 _name_of: Final = vars(type)["__name__"].__get__
 
@@ -110,7 +110,7 @@ def _traceback(error: BaseException, redact: Callable[[str], str]) -> str:
     if isinstance(error, GuestFailed):
         return tracebacks.of_frames(error.args[3], redact)
     if isinstance(error, JobxError):  # its causes are JobX's own
-        return tracebacks.of_frames(tracebacks.own_frames(error.__traceback__), redact)
+        return tracebacks.of_frames(tracebacks.own_frames(tracebacks.frames_of(error)), redact)
     return tracebacks.of_exception(error, redact)
 
 

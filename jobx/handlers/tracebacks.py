@@ -34,6 +34,10 @@ _HANDLER: Final = "<handler "
 _MODULE: Final = "handler("
 #: Modules whose name is left out of an exception's type.
 _OWN_MODULES: Final = ("builtins", _MODULE, "jobx.handlers.", "jobx.system.", "jobx.errors")
+#: Where Python itself keeps the traceback: author code may hide it behind an attribute that raises.
+_TRACEBACK: Final[Callable[[BaseException], TracebackType | None]] = vars(BaseException)[
+    "__traceback__"
+].__get__
 #: What exceptions without a message mean.
 _UNSAID: Final[Mapping[str, str]] = {
     "MemoryError": "no memory is left",
@@ -69,7 +73,7 @@ def message_of(error: BaseException) -> str:
     """Return the message of an exception, then its notes, each on a line of its own."""
     try:
         text = str(error)
-    except BaseException as unsayable:  # noqa: BLE001 - author code: anything may come out of __str__
+    except Exception as unsayable:  # noqa: BLE001 - author code: anything may come out of __str__
         text = f"(its message cannot be shown: __str__ raised {type_name(type(unsayable))})"
     if not text:
         text = next((said for name, said in _UNSAID.items() if _is_a(error, name)), "")
@@ -92,6 +96,11 @@ def cut(text: str) -> str:
     return printable(text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…")
 
 
+def frames_of(error: BaseException) -> TracebackType | None:
+    """Return the traceback of an exception, whatever its class says of it."""
+    return _TRACEBACK(error)
+
+
 def of_frames(frames: Sequence[StackFrame], redact: _Redact) -> str:
     """Return the text of frames, outermost first."""
     return _cut_bytes(_frames_text(frames, redact), _MAX_BYTES)
@@ -105,7 +114,7 @@ def of_exception(error: BaseException, redact: _Redact) -> str:
     told = {id(error)}
     earlier = _cut_bytes("".join(_causes(error, redact, told)), _MAX_OTHERS_BYTES)
     members = _cut_bytes("".join(_members(error, redact, told)), _MAX_OTHERS_BYTES)
-    own = _frames_text(own_frames(error.__traceback__), redact)
+    own = _frames_text(own_frames(frames_of(error)), redact)
     return earlier + _cut_bytes(own, _MAX_BYTES - 2 * _MAX_OTHERS_BYTES) + members
 
 
@@ -178,7 +187,7 @@ def _causes(error: BaseException, redact: _Redact, told: set[int], depth: int = 
 def _whole(error: BaseException, redact: _Redact, told: set[int], depth: int) -> str:
     """Return an exception with its own lines, its message, and what is in it if it is a group."""
     told.add(id(error))
-    frames = _frames_text(own_frames(error.__traceback__), redact)
+    frames = _frames_text(own_frames(frames_of(error)), redact)
     head = "Traceback (most recent call last):\n" if frames else ""
     said = cut(redact(f"{type_name(type(error))}: {message_of(error)}".removesuffix(": ")))
     return f"{head}{frames}{said}\n{''.join(_members(error, redact, told, depth))}"

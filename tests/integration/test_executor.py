@@ -196,6 +196,15 @@ def test_an_invocation_over_its_time_is_interrupted_in_its_own_lines(
     assert works(executor, tmp_path)
 
 
+def test_an_exception_that_takes_for_ever_to_say_what_it_is_ends_only_its_invocation(
+    executor: Executor, tmp_path: Path
+) -> None:
+    source = "class Slow(Exception):\n def __str__(self):\n  while True: pass\nraise Slow\nyield"
+    failed = failure(run(executor, tmp_path, source))
+    assert (failed["type"], "took too long" in failed["message"]) == ("Slow", True)
+    assert works(executor, tmp_path)
+
+
 @pytest.mark.parametrize("seconds", [0, 3600])
 def test_an_invocation_is_interrupted_after_one_that_set_the_timer(
     executor: Executor, tmp_path: Path, seconds: int

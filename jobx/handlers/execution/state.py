@@ -23,6 +23,7 @@ from jobx.handlers.scope.factories import ScopeFactories
 from jobx.handlers.scope.invocation import Invocation
 from jobx.handlers.scope.names import Scope
 from jobx.handlers.scope.secrets import Redactor
+from jobx.handlers.tracebacks import frames_of
 from jobx.work import LoadHandler
 
 #: Approximate size of a result frame at which a batch ends early.
@@ -109,10 +110,8 @@ class ExecutorState:
 
     def note_cut_import(self, error: BaseException) -> None:
         """Note if an invocation ran out of memory or stack during an import."""
-        if isinstance(error, MemoryError | RecursionError):
-            files = (
-                frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)
-            )
+        if issubclass(type(error), MemoryError | RecursionError):  # its __class__ may raise
+            files = (frame.f_code.co_filename for frame, _ in traceback.walk_tb(frames_of(error)))
             if any(file.startswith(IMPORT_SYSTEM) for file in files):
                 self._has_cut_import = True
 

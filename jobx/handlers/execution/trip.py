@@ -19,6 +19,7 @@ from jobx.handlers.pairs.grouping import Groups
 from jobx.handlers.pairs.merged_groups import Merged
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.invocation import Invocation
+from jobx.handlers.tracebacks import frames_of
 from jobx.model import Failure
 from jobx.segments import FailedRun, RawNotes, Segment, Stage, pack_notes
 from jobx.values import Value
@@ -28,6 +29,8 @@ G = TypeVar("G")
 R = TypeVar("R")
 
 now: Final = time.monotonic_ns
+#: Time that author code has to say what its exception is.
+_TOLD_S: Final = 1.0
 
 
 class Trip:
@@ -187,7 +190,7 @@ class Trip:
     def _failed(self, invocation: Invocation, error: BaseException, started: int) -> None:
         redact = self.state.redactor.text
         given = redact(shorten(invocation.given)) if invocation.is_told_input else None
-        fields = {"input": given} | describe(error, redact)
+        fields = {"input": given} | self._told(error)
         failure = Failure(
             **fields,
             handler_name=invocation.handler or None,
@@ -195,7 +198,7 @@ class Trip:
             attempt=invocation.attempt,
         )
         # Release the objects of author code: when memory is short, they hold it.
-        traceback.clear_frames(error.__traceback__)
+        traceback.clear_frames(frames_of(error))
         self._drain()
         vertex, duration_us = invocation.vertex, microseconds(now() - started)
         notes = invocation.notes()
@@ -206,6 +209,15 @@ class Trip:
         left = pack_notes({vertex: notes} if notes else {})
         stage = invocation.stage if invocation.is_later else "mapper"
         self.segments.add(FailedRun(vertex, failure, duration_us, left, cast("Stage", stage)))
+
+    def _told(self, error: BaseException) -> dict[str, Any]:
+        """Return an exception as fields of a failure; its own ``__str__`` may take for ever."""
+        limit, redact = self.state.time_limit, self.state.redactor.text
+        limit.start(now() / 1e9 + _TOLD_S, _TOLD_S)
+        try:
+            return describe(error, redact)
+        finally:
+            limit.stop()
 
     def keep(
         self, invocation: Invocation, output: Groups, durations_ns: tuple[int, int, int]

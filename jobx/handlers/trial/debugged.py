@@ -50,7 +50,7 @@ def _post_mortem(error: BaseException) -> None:
         return
     said = f"{tracebacks.type_name(type(error))}: {tracebacks.message_of(error)}"
     sys.stdout.write(f"{tracebacks.of_exception(error, str)}{said}\n")
-    frames = _of_author(error.__traceback__)
+    frames = _of_author(tracebacks.frames_of(error))
     if frames is None:
         sys.stdout.write("no line of the handler was running, so there is nothing to look at\n")
     else:

@@ -221,6 +221,18 @@ FAILURES = [
         "\\udc80.handler.<locals>.Odd",
         "x",
     ),
+    (
+        "class Odd(Exception): __traceback__ = property(lambda self: 1 / 0)\nraise Odd('x')",
+        "author",
+        "Odd",
+        "x",
+    ),
+    (
+        "class Odd(Exception): __class__ = property(lambda self: 1 / 0)\nraise Odd('x')",
+        "author",
+        "Odd",
+        "cannot be shown",
+    ),
     ("yield 1, 2", "protocol", "ProtocolError", "yields MrConfigureToMap"),
     ("yield Return", "protocol", "ProtocolError", "yields MrConfigureToMap"),
     ("yield None", "protocol", "ProtocolError", "began with None"),
