@@ -58,6 +58,7 @@ __all__ = [
     "freeze",
     "from_jsonable",
     "key_identity",
+    "outline",
     "pack",
     "packer",
     "partition_of",
@@ -77,6 +78,12 @@ _MAX_HEX: Final = len(f"-{BEYOND:x}")
 _DAY_S: Final = 86_400
 #: What packed lists of less than sixteen items begin with.
 _SHORT_LISTS: Final = range(0x90, 0xA0)
+#: What other lists begin with, and maps.
+_LONG_LISTS: Final = range(0xDC, 0xDE)
+_SHORT_MAPS: Final = range(0x80, 0x90)
+_LONG_MAPS: Final = range(0xDE, 0xE0)
+#: Members of a pair.
+_PAIR: Final = 2
 
 #: Shorter integers are msgpack's own.
 _WORD_BITS: Final = 64
@@ -219,6 +226,39 @@ def first_items(body: bytes | bytearray | memoryview, count: int) -> list[Any]:
     except (ValueError, TypeError, ArithmeticError, msgpack.UnpackException):
         return found
     return found
+
+
+def outline(body: bytes) -> dict[Key, Any]:
+    """Return packed pairs as a map, lists and maps in it without what is in them.
+
+    What is left out is skipped, not looked at.
+
+    Raises:
+        InvalidInput: The bytes are no list of pairs.
+    """
+    reader, found = unpacker(is_foreign=True), {}
+    reader.feed(body)
+    try:
+        for _ in range(reader.read_array_header()):
+            if reader.read_array_header() != _PAIR:
+                raise ValueError("it has something else than pairs")
+            key = reader.unpack()
+            empty = _empty(body[reader.tell()])
+            if empty is None:
+                found[key] = reader.unpack()
+            else:
+                reader.skip()
+                found[key] = empty
+    except (ValueError, TypeError, IndexError, ArithmeticError, msgpack.UnpackException) as error:
+        raise InvalidInput("packed pairs", f"{len(body)} bytes", str(error)) from error
+    return found
+
+
+def _empty(first: int) -> Value:
+    """Return an empty list or map, if that is what a packed value with this first byte is."""
+    if first in _SHORT_LISTS or first in _LONG_LISTS:
+        return []
+    return {} if first in _SHORT_MAPS or first in _LONG_MAPS else None
 
 
 def key_identity(key: Key) -> object:

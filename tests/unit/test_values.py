@@ -82,6 +82,23 @@ def test_a_key_comes_back_from_its_bytes_as_the_same_key(key: Any) -> None:
     assert values.key_identity(back) == values.key_identity(key)
 
 
+@given(st.dictionaries(st.text(max_size=4), some_values | st.lists(st.none(), max_size=20)))
+def test_an_outline_is_the_pairs_without_what_is_in_their_lists_and_maps(
+    pairs: dict[str, Any],
+) -> None:
+    emptied = {
+        name: type(value)() if isinstance(value, list | dict) else value
+        for name, value in pairs.items()
+    }
+    assert _same(values.outline(values.pack([list(pair) for pair in pairs.items()])), emptied)
+
+
+@pytest.mark.parametrize("body", [b"", b"\x91", b"\x91\x92\x01", b"\x91\x93\x01\x02\x03", b"\x05"])
+def test_bytes_that_are_no_pairs_have_no_outline(body: bytes) -> None:
+    with pytest.raises(InvalidInput, match=f"{len(body)} bytes"):
+        values.outline(body)
+
+
 @given(st.lists(some_values, max_size=4))
 def test_values_that_follow_each_other_are_read_one_by_one(several: list[Any]) -> None:
     pack, reader = values.packer(), values.unpacker()

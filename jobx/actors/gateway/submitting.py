@@ -256,7 +256,7 @@ class Submissions:
             return
 
         def check() -> None:
-            given = self._inputs.read(request.workflow_name, request.request_id, payload)
+            given = self._inputs.outline(request.workflow_name, request.request_id, payload)
             takes.check(f"{request.workflow_name}/{request.job_name}", given)
 
         if payload.inline is not None and len(payload.inline) <= QUICK_BYTES:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from jobx import values
-from jobx.errors import InvalidInput, JobxError, StoreRefused
+from jobx.errors import JobxError, StoreRefused
 from jobx.handlers.blobs.blob_file import BlobFile
 from jobx.handlers.blobs.shared import Folder, open_blob
 from jobx.kv.blobs import BlobFolder
@@ -73,8 +73,10 @@ class RootInputs:
             raise
         return KeptArguments(len(item), blob.checksum)
 
-    def read(self, workflow: str, request_id: str, payload: Payload) -> dict[str, Any]:
-        """Return the arguments of a chunk; blocks if they are in a blob.
+    def outline(self, workflow: str, request_id: str, payload: Payload) -> dict[str, Any]:
+        """Return the arguments of a chunk, lists and maps without what is in them.
+
+        It blocks if they are in a blob. What is left out is not decoded.
 
         Raises:
             InvalidInput: They are not valid arguments.
@@ -90,11 +92,7 @@ class RootInputs:
                     item = file.read()
             except OSError as error:
                 raise StoreRefused(f"{folder}/{blob[0]}", error.strerror or str(error)) from error
-        found = values.unpack_foreign(item)
-        try:
-            return dict(found)
-        except (TypeError, ValueError) as error:
-            raise InvalidInput("arguments", f"{len(item)} bytes", "are no pairs") from error
+        return values.outline(item)
 
     def readable(self, folder: str) -> Folder:
         """Return a folder of blobs for reading; see ``BlobFolder.readable``."""

@@ -46,7 +46,7 @@ def test_large_arguments_are_a_blob_and_small_ones_are_not(tmp_path: Path) -> No
     payload = chunk(inputs.keep("w", "r2", large))
     assert payload.inline is None
     assert (tmp_path / "w" / "r2" / BLOB).read_bytes() == large
-    assert inputs.read("w", "r2", payload) == {"a": "x" * 1000}
+    assert inputs.outline("w", "r2", payload) == {"a": "x" * 1000}
     inputs.drop("w", "r2")
     assert not (tmp_path / "w" / "r2").exists()
 
