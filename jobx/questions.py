@@ -16,7 +16,7 @@ import functools
 import operator
 import re
 import typing
-from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -37,6 +37,8 @@ Text: TypeAlias = Annotated[str, Meta(max_length=128)]
 Long: TypeAlias = Annotated[str, Meta(max_length=4096)]
 WaitSeconds: TypeAlias = Annotated[float, Meta(ge=0, le=_MAX_WAIT_S)]
 Limit: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
+#: Of what is shown page by page.
+PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
 
 
 class Question(
@@ -147,6 +149,42 @@ class GetGraph(OfRequest[views.GraphView], frozen=True, kw_only=True, tag="reque
     limit: Limit
 
 
+class GetSummary(OfRequest[views.SummaryView], frozen=True, kw_only=True, tag="request.summary"):
+    """What a request has done so far: counts by step, failures in groups."""
+
+
+class GetTree(OfRequest[views.TreePage], frozen=True, kw_only=True, tag="request.tree"):
+    """The children of a mapper in runs of one state, behind a cursor."""
+
+    of: Text = "m0"
+    after: Long | None = None
+    limit: PageLimit = 100
+
+
+class ListInvocations(
+    OfRequest[views.InvocationPage], frozen=True, kw_only=True, tag="request.invocations"
+):
+    """The invocations of a request: in a state, of a step, of a kind.
+
+    Attributes:
+        start: The invocation that the page begins with, or the cursor of the page before.
+    """
+
+    state: views.InvocationState | None = None
+    step: Text | None = None
+    kind: Literal["map", "combine", "reduce"] | None = None
+    start: Long | None = None
+    limit: PageLimit = 100
+
+
+class GetTimeline(OfRequest[views.TimelineView], frozen=True, kw_only=True, tag="request.timeline"):
+    """What ran when, between two instants, in at most so many columns."""
+
+    from_at: float | None = None
+    until_at: float | None = None
+    width: PageLimit = 1200
+
+
 class CancelRequest(OfRequest[views.RequestView], frozen=True, kw_only=True, tag="request.cancel"):
     """End a request without a result; one that has ended stays as it is."""
 
@@ -224,6 +262,7 @@ QUESTIONS: Final[dict[str, type[Question[Any]]]] = {
     for kind in (
         *(Hello, SubmitJob, AwaitRequest, GetRequest, ListRequests, GetResult, GetTrace),
         *(GetInvocation, GetGraph, ExplainRequest, CancelRequest, DeliverResult),
+        *(GetSummary, GetTree, ListInvocations, GetTimeline),
         *(CreateEntity, PutEntity, GetEntity, ListEntities, DeleteEntity, RefreshLibrary),
         *(GetReadiness, GetNode, ListActors),
     )

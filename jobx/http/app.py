@@ -91,7 +91,7 @@ def _responder(site: Site, operation: Operation) -> Responder:
     async def respond(req: Request, resp: Response, **names: Any) -> None:
         headers.check_query(req, *known)
         await answer(site, req, resp, **names)
-        if operation.has_tag:
+        if operation.has_tag and resp.get_header("ETag") is None:
             encoding.tag(req, resp)
         await encoding.compress(req, resp)
         held.settle(req, resp, must_be_given=is_change)

@@ -38,10 +38,14 @@ from jobx.questions import (
     GetReadiness,
     GetRequest,
     GetResult,
+    GetSummary,
+    GetTimeline,
     GetTrace,
+    GetTree,
     Hello,
     ListActors,
     ListEntities,
+    ListInvocations,
     ListRequests,
     PutEntity,
     Question,
@@ -179,6 +183,18 @@ def test_what_has_ended_says_why(node: Asked) -> None:
     assert (explained.request.state, explained.says) == ("succeeded", "it succeeded")
 
 
+def test_views_show_what_a_request_has_done(node: Asked) -> None:
+    key = named(node.run("count", text="a"))
+    summary = node.ask(GetSummary(**key))
+    assert [(step.mapped, step.succeeded, step.reduced) for step in summary.steps] == [(1, 1, 1)]
+    page = node.ask(ListInvocations(**key))
+    assert [row.state for row in page.invocations] == ["succeeded"] * len(page.invocations)
+    parent = node.ask(GetTree(**key)).parent
+    assert parent is not None
+    assert (parent.first, parent.state) == ("m0", "succeeded")
+    assert node.ask(GetTimeline(**key)).columns is None
+
+
 def test_a_trace_shows_the_root_of_a_request(node: Asked) -> None:
     key = named(node.run("count", text="a"))
     root = msgspec.json.decode(node.ask(GetTrace(**key)).json, type=TraceView).root
@@ -268,6 +284,7 @@ REFUSED: Final[list[tuple[Question[Any], str]]] = [
         AwaitRequest(**ABSENT), GetRequest(**ABSENT), GetResult(**ABSENT), GetTrace(**ABSENT),
         DeliverResult(**ABSENT), GetInvocation(**ABSENT, invocation_id="m0"),
         GetGraph(**ABSENT, limit=1), ExplainRequest(**ABSENT), CancelRequest(**ABSENT, reason=""),
+        GetSummary(**ABSENT), GetTree(**ABSENT), ListInvocations(**ABSENT), GetTimeline(**ABSENT),
     )),
     (GetRequest(workflow="texts", request_id="../x"), "invalid-input: request: a name is "),
     (ListRequests(workflow="absent", limit=1), "not-found: there is no workflow named absent"),

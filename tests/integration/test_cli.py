@@ -163,6 +163,10 @@ def test_finished_request_is_listed_shown_traced_and_removed(folder: Path, jobx:
     assert trace.count("succeeded map square/square") == 3
     found = jobx("invocation", "get", "w", request_id, "m0", "--json").stdout
     assert json.loads(found)["handler_name"] == "numbers"
+    assert "square" in jobx("request", "summary", "w", request_id).stdout
+    assert "m1 to m3" in jobx("request", "tree", "w", request_id).stdout
+    assert "r3" in jobx("request", "invocations", "w", request_id, "--from", "m3").stdout
+    assert "m3" in jobx("request", "timeline", "w", request_id).stdout
 
     simulated = jobx("request", "cleanup", "w", request_id, "--simulate")
     assert simulated.stdout == f"would remove request w/{request_id}\n"

@@ -51,6 +51,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/contract/test_node.py": (
         *("actors/foreground", "actors/gateway/*_verbs", "actors/messages", "actors/node"),
         *("actors/parts", "actors/ports", "http/node/connection", "questions", "views"),
+        "actors/inspection/plain_views",
     ),
     "tests/contract/test_store.py": (
         *("kv/store", "kv/served_store", "kv/memory", "kv/etcd2/store", "kv/etcd2/loose"),
@@ -61,6 +62,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         *("tools/commands/actors", "tools/commands/invocation"),
         *("tools/commands/job", "tools/commands/node", "tools/commands/step"),
         *("tools/commands/workflow", "tools/shared/command", "tools/shared/output"),
+        *("tools/commands/request_views", "tools/shared/render_views"),
     ),
     "tests/integration/test_connections.py": ("http/web_worker",),
     "tests/integration/test_executor.py": (

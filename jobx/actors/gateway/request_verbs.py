@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -20,7 +20,14 @@ from jobx.actors.gateway.inspections import Inspections
 from jobx.actors.gateway.server import Table
 from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import within
-from jobx.actors.inspection import explain, graph, trace, trace_json, view_builders
+from jobx.actors.inspection import (
+    explain,
+    graph,
+    plain_views,
+    trace,
+    trace_json,
+    view_builders,
+)
 from jobx.actors.messages import Cancel, Explain, RequestKey
 from jobx.actors.request.standing import Standing
 from jobx.errors import Conflict, JobxError, NotEnded, NotFound, Unavailable
@@ -29,6 +36,7 @@ from jobx.kv.requests import request_entity
 from jobx.kv.store import Store
 
 T = TypeVar("T")
+Q = TypeVar("Q", bound=questions.OfRequest[Any])
 
 #: How long a cancel waits for the end of the request before it answers with the current state.
 CANCEL_WAIT_S: Final = 2.0
@@ -68,6 +76,10 @@ class Verbs:
             questions.GetInvocation: self.invocation,
             questions.GetGraph: self.graph,
             questions.ExplainRequest: self.explain,
+            questions.GetSummary: self._reader(plain_views.summary),
+            questions.GetTree: self._reader(plain_views.tree),
+            questions.ListInvocations: self._reader(plain_views.invocations),
+            questions.GetTimeline: self._reader(plain_views.timeline),
             questions.CancelRequest: self.cancel,
             questions.DeliverResult: self.deliver,
         }
@@ -238,6 +250,16 @@ class Verbs:
             raise NotEnded(key.request_id)
         await self.redeliver(key)
         return await self.get(asked)
+
+    def _reader(
+        self, read: Callable[[Store, Q], views.View]
+    ) -> Callable[[Q], Awaitable[views.View]]:
+        """Return what answers a question by a read of the request's log."""
+
+        async def answer(asked: Q) -> views.View:
+            return await self._inspect(key_of(asked), lambda store: read(store, asked))
+
+        return answer
 
     async def _inspect(self, key: RequestKey, read: Callable[[Store], T]) -> T:
         """Return what a read of a request's log gives; a missing one may be about to be written."""

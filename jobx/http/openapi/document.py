@@ -49,7 +49,8 @@ def document(settings: HttpSettings) -> Schema:
         JobBody,
         Health,
         *(views.ActorTree, views.RequestView, views.RequestPage, views.TraceView, views.NodeView),
-        views.ExplainView,
+        *(views.ExplainView, views.SummaryView, views.TreePage, views.InvocationPage),
+        views.TimelineView,
         *(model.Workflow, model.Job, model.Step, model.Handler),
     ]
     _, schemas = msgspec.json.schema_components(types, ref_template=REF)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from jobx.http.reading import headers
-from jobx.http.resources import admin, entities, jobs, requests
+from jobx.http.resources import admin, entities, jobs, request_views, requests
 from jobx.http.resources.site import Responder
 from jobx.kv.requests.request_entity import ID_PATTERN
 from jobx.model import NAME_PATTERN
@@ -135,6 +135,24 @@ _KEY: Final = _header(
 )
 _BLOCKING: Final = _query("blocking", {"type": "boolean"}, "`false`: answer 202 at once.")
 _STATE: Final = _query("state", {"enum": list(requests.STATES)}, "Only requests in this state.")
+_INVOCATION_ID: Final[Schema] = {"type": "string", "pattern": requests.INVOCATION_PATTERN}
+_OF: Final = _query("of", _INVOCATION_ID, "The mapper whose children are shown; `m0` by default.")
+_AFTER_RUN: Final = _query("after", TEXT, "The cursor `next` of the page before.")
+_FROM: Final = _query(
+    "from", TEXT, "The first invocation of the page, or the cursor `next` of the page before."
+)
+_INVOCATION_STATE: Final = _query(
+    "state", {"enum": list(request_views.STATES)}, "Only invocations in this state."
+)
+_STEP: Final = _query("step", {"type": "string", "pattern": _NAME}, "Only those of this step.")
+_KIND: Final = _query("kind", {"enum": list(request_views.KINDS)}, "Only those of this kind.")
+_FROM_AT: Final = _query("from", {"type": "number"}, "Seconds since 1970; by default its start.")
+_UNTIL_AT: Final = _query("to", {"type": "number"}, "Seconds since 1970; by default its end.")
+_WIDTH: Final = _query(
+    "width",
+    {"type": "integer", "minimum": 1, "maximum": request_views.MAX_WIDTH},
+    "Most columns, if there are too many bars.",
+)
 _REASON: Final = _query(
     "reason", {"type": "string", "maxLength": requests.MAX_REASON_CHARS}, "Why; shown in views."
 )
@@ -186,6 +204,18 @@ def _request_operations() -> list[Operation]:
         get(f"{_REQUEST}/explain", requests.explain,
             "What the open invocations of a request wait for, or why it ended",
             {200: ref("ExplainView")}),
+        get(f"{_REQUEST}/summary", request_views.summary,
+            "What a request has done: counts by step, failures in groups",
+            {200: ref("SummaryView")}, has_tag=True),
+        get(f"{_REQUEST}/tree", request_views.tree,
+            "The children of a mapper, in runs of one state",
+            {200: ref("TreePage")}, (_OF, _AFTER_RUN, _LIMIT), has_tag=True),
+        get(f"{_REQUEST}/invocations", request_views.invocations, "The invocations of a request",
+            {200: ref("InvocationPage")}, (_INVOCATION_STATE, _STEP, _KIND, _FROM, _LIMIT),
+            has_tag=True),
+        get(f"{_REQUEST}/timeline", request_views.timeline,
+            "What ran when: bars, or columns if there are more than 10,000",
+            {200: ref("TimelineView")}, (_FROM_AT, _UNTIL_AT, _WIDTH), has_tag=True),
         get(f"{_REQUEST}/trace", requests.trace, "The tree of invocations",
             {200: tree}, (_INVOCATIONS,)),
         get(_INVOCATION, requests.invocation, "One invocation", {200: node}),
@@ -267,6 +297,10 @@ _IDS: Final = _entity_ids() | {
     ("get", f"{_REQUEST}/trace"): "getTrace",
     ("get", f"{_REQUEST}/graph"): "drawGraph",
     ("get", f"{_REQUEST}/explain"): "explainRequest",
+    ("get", f"{_REQUEST}/summary"): "getSummary",
+    ("get", f"{_REQUEST}/tree"): "getTree",
+    ("get", f"{_REQUEST}/invocations"): "listInvocations",
+    ("get", f"{_REQUEST}/timeline"): "getTimeline",
     ("get", _INVOCATION): "getInvocation",
     ("get", f"{_INVOCATION}/output"): "getOutput",
     ("get", "/"): "getRoot",

@@ -135,12 +135,21 @@ def page_limit(req: Request, most: int, default: int = 100) -> int:
     Raises:
         InvalidInput: It is something else.
     """
-    text: str | None = req.get_param("limit")
+    return number(req, "limit", most, default)
+
+
+def number(req: Request, name: str, most: int, default: int) -> int:
+    """Return a parameter that is a number of 1 to ``most``; the default, if that is more.
+
+    Raises:
+        InvalidInput: It is something else.
+    """
+    text: str | None = req.get_param(name)
     if text is None:
         return min(default, most)
     if text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most:
         return int(text)
-    raise InvalidInput("query parameter limit", repr(text)[:80], f"must be 1 to {most}")
+    raise InvalidInput(f"query parameter {name}", repr(text)[:80], f"must be 1 to {most}")
 
 
 def requester_ip(req: Request, header: str) -> str:

@@ -48,7 +48,7 @@ async def list_page(site: Site, req: Request, resp: Response, workflow: str) -> 
 
 async def read(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with the state of a request, or its graph if a picture is preferred."""
-    key = _key(workflow, request_id)
+    key = key_of(workflow, request_id)
     picture = graphs.preferred(req)
     if picture is not None:
         await graphs.send(site, resp, picture, key)
@@ -66,7 +66,7 @@ async def cancel(site: Site, req: Request, resp: Response, workflow: str, reques
     requester = headers.requester_ip(req, site.settings.forwarded_header)
     reason = reason or f"over HTTP by {requester}"
     request = await site.node.call(
-        questions.CancelRequest(**_key(workflow, request_id), reason=reason)
+        questions.CancelRequest(**key_of(workflow, request_id), reason=reason)
     )
     if request.state == "running":
         results.send_running(resp, request)
@@ -78,7 +78,7 @@ async def result(site: Site, req: Request, resp: Response, workflow: str, reques
     """Answer with the result or failure of a request; ``Prefer: wait=N`` waits for its end."""
     waiting = headers.waiting_if_preferred(req, site.settings.max_wait_s)
     accepted = media.accepted(req)
-    question = questions.AwaitRequest(**_key(workflow, request_id), wait_s=waiting.wait_s)
+    question = questions.AwaitRequest(**key_of(workflow, request_id), wait_s=waiting.wait_s)
     outcome = await site.node.attend(question)
     resp.set_header("X-MR-REQUEST-ID", request_id)
     resp.set_header("Vary", "Accept")
@@ -94,20 +94,20 @@ async def deliver(site: Site, req: Request, resp: Response, workflow: str, reque
     """Deliver the result again, under the same delivery id; 202 with a location."""
     bodies.refuse(req)
     results.send_running(
-        resp, await site.node.call(questions.DeliverResult(**_key(workflow, request_id)))
+        resp, await site.node.call(questions.DeliverResult(**key_of(workflow, request_id)))
     )
 
 
 async def explain(site: Site, _: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with why a request is where it is."""
-    question = questions.ExplainRequest(**_key(workflow, request_id))
+    question = questions.ExplainRequest(**key_of(workflow, request_id))
     results.send_json(resp, await site.node.call(question))
 
 
 async def trace(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with the invocation tree."""
     limit = headers.page_limit(req, MAX_TRACE, TRACE_LIMIT)
-    question = questions.GetTrace(**_key(workflow, request_id), limit=limit)
+    question = questions.GetTrace(**key_of(workflow, request_id), limit=limit)
     held.hold_trace(req, limit)
     results.send_text(resp, (await site.node.call(question)).json)
 
@@ -125,7 +125,7 @@ async def output(site: Site, _: Request, resp: Response, **names: str) -> None:
 
 async def graph(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with the invocation tree as a picture, or as text for Graphviz."""
-    await graphs.send(site, resp, graphs.chosen(req), _key(workflow, request_id))
+    await graphs.send(site, resp, graphs.chosen(req), key_of(workflow, request_id))
 
 
 def _cursor(after: str | None) -> str | None:
@@ -140,7 +140,13 @@ def _cursor(after: str | None) -> str | None:
     return after
 
 
-def _key(workflow: str, request_id: str) -> graphs.RequestPath:
+def key_of(workflow: str, request_id: str) -> graphs.RequestPath:
+    """Return the names of a request, from its address.
+
+    Raises:
+        InvalidInput: It is no name of a workflow.
+        NotFound: There is no request of such an id.
+    """
     check_name("workflow", workflow)
     if not _ID.fullmatch(request_id):
         raise NotFound("request", request_id[:80])
@@ -148,7 +154,7 @@ def _key(workflow: str, request_id: str) -> graphs.RequestPath:
 
 
 def _invocation(workflow: str, request_id: str, invocation_id: str) -> questions.GetInvocation:
-    key = _key(workflow, request_id)
+    key = key_of(workflow, request_id)
     if not _INVOCATION_ID.fullmatch(invocation_id):
         raise NotFound("invocation", invocation_id[:80])
     return questions.GetInvocation(**key, invocation_id=invocation_id)

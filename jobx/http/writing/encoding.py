@@ -30,10 +30,15 @@ def tag(req: Request, resp: Response) -> None:
     if resp.data is None or resp.status_code != 200:
         return
     digest = hashlib.blake2b(resp.data, digest_size=_TAG_BYTES).hexdigest()
-    resp.set_header("ETag", f'W/"{digest}"')
+    tag_as(req, resp, digest)
+
+
+def tag_as(req: Request, resp: Response, name: str | int) -> None:
+    """Give a body this entity tag, which says when it changes; see ``tag``."""
+    resp.set_header("ETag", f'W/"{name}"')
     resp.set_header("Cache-Control", "no-cache")
     known = req.get_header("If-None-Match") or ""
-    if digest in known or known.strip() == "*":
+    if f'"{name}"' in known or known.strip() == "*":
         resp.status = 304
         resp.data = None
 

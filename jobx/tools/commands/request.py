@@ -36,6 +36,7 @@ from jobx.kv.requests import deliveries, kept_requests, request_entity
 from jobx.kv.store import Store
 from jobx.payload import Payload
 from jobx.questions import CancelRequest, DeliverResult, ExplainRequest, GetRequest
+from jobx.tools.commands import request_views
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import done
@@ -265,6 +266,9 @@ def show_sessions(call: Call, workflow: str, request_id: str) -> None:
         for key, value in pairs.items()
     ]
     render.say_table(("invocation", "key", "value"), rows)
+
+
+request_views.add_to(request)
 
 
 def say_result(call: Call, result: ResultView, form: str) -> None:
