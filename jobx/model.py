@@ -33,6 +33,7 @@ Description = Annotated[str, msgspec.Meta(max_length=4096)]
 MAX_SECONDS: Final = 31_536_000
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=MAX_SECONDS)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+ArgumentName = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
 HandlerType = Literal["mapper", "combiner", "reducer"]
 ArgumentType = Literal["str", "int", "float", "bool", "bytes", "list", "dict", "any"]
@@ -83,6 +84,8 @@ class Job(Entity, frozen=True, kw_only=True):
     time_limit_s: Seconds | None = None
     #: How long its finished requests are kept; None: ``requests.retention_s``.
     retention_s: Seconds | None = None
+    #: Arguments that its requests can be found by: those that are text, numbers, booleans or null.
+    search: Annotated[tuple[ArgumentName, ...], msgspec.Meta(max_length=4)] = ()
 
 
 class Step(Entity, frozen=True, kw_only=True):
@@ -280,6 +283,9 @@ class Request(Entity, frozen=True, kw_only=True):
     retention_s: Seconds | None = None
     #: Capabilities that no node offers, and its work waits for; live like ``counts``.
     waits_for: tuple[str, ...] = ()
+    #: Digests of the arguments that its job finds requests by (``request_filter``). Requests
+    #: without any do not have the field, so that older versions read them.
+    search: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 E = TypeVar("E", bound=msgspec.Struct)

@@ -36,6 +36,8 @@ A = TypeVar("A", bound=views.View)
 Text: TypeAlias = Annotated[str, Meta(max_length=128)]
 Long: TypeAlias = Annotated[str, Meta(max_length=4096)]
 WaitSeconds: TypeAlias = Annotated[float, Meta(ge=0, le=_MAX_WAIT_S)]
+#: A value of an argument that requests are found by.
+Scalar: TypeAlias = Long | int | float | bool | None
 Limit: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
 #: Of what is shown page by page.
 PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
@@ -111,12 +113,37 @@ class GetRequest(OfRequest[views.RequestView], frozen=True, kw_only=True, tag="r
 
 
 class ListRequests(Question[views.RequestPage], frozen=True, kw_only=True, tag="request.list"):
-    """A page of requests, newest first: in a state, behind a cursor."""
+    """A page of requests, newest first, behind a cursor; those that fit all that is given.
+
+    Attributes:
+        workflow: Their workflow.
+        state: Their state.
+        after: The cursor ``next`` of the page before, which had the same filter.
+        limit: Most of them.
+        job: Their job.
+        since: Accepted then or later; RFC 3339, or how long ago, such as ``2h``. It stays text, so
+            that a cursor can be checked against it.
+        until: Accepted earlier than that, in the same form.
+        error: Type of their failure.
+        search: Arguments that their job names in its ``search``, with their values; needs ``job``.
+    """
 
     workflow: Text
     state: RequestState | None = None
     after: Long | None = None
     limit: Limit
+    job: Text | None = None
+    since: Text | None = None
+    until: Text | None = None
+    error: Long | None = None
+    search: dict[Text, Scalar] = {}
+
+
+class CountRequests(Question[views.RequestCounts], frozen=True, kw_only=True, tag="request.count"):
+    """How many requests of a workflow, or of one of its jobs, are in each state."""
+
+    workflow: Text
+    job: Text | None = None
 
 
 class GetResult(OfRequest[views.ResultView], frozen=True, kw_only=True, tag="request.result"):
@@ -260,8 +287,8 @@ Attended: TypeAlias = SubmitJob | AwaitRequest
 QUESTIONS: Final[dict[str, type[Question[Any]]]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
-        *(Hello, SubmitJob, AwaitRequest, GetRequest, ListRequests, GetResult, GetTrace),
-        *(GetInvocation, GetGraph, ExplainRequest, CancelRequest, DeliverResult),
+        *(Hello, SubmitJob, AwaitRequest, GetRequest, ListRequests, CountRequests, GetResult),
+        *(GetTrace, GetInvocation, GetGraph, ExplainRequest, CancelRequest, DeliverResult),
         *(GetSummary, GetTree, ListInvocations, GetTimeline),
         *(CreateEntity, PutEntity, GetEntity, ListEntities, DeleteEntity, RefreshLibrary),
         *(GetReadiness, GetNode, ListActors),

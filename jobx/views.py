@@ -49,11 +49,44 @@ class RequestView(View, frozen=True, kw_only=True):
 class RequestPage(View, frozen=True, kw_only=True):
     """A page of requests, newest first. ``next`` is the cursor of the page behind, or None.
 
-    They are as the store has them: those that run have counts of 0.
+    They are as the store has them: those that run have counts of 0. A page may have fewer than
+    were asked for, or none, and a cursor.
+
+    Attributes:
+        requests: The requests.
+        next: The cursor of the page behind.
+        is_partial: It ends early since looking has a limit; more may follow behind ``next``.
+        unindexed: Why requests of the past may be missing; None: none are.
     """
 
     requests: list[RequestView]
     next: str | None = None
+    is_partial: bool = False
+    unindexed: str | None = None
+
+
+class JobCounts(View, frozen=True, kw_only=True):
+    """How many requests of a job are in each state; those that ended as long as they are kept."""
+
+    job_name: str
+    running: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+class RequestCounts(View, frozen=True, kw_only=True):
+    """How many requests of a workflow are in each state, by job.
+
+    Attributes:
+        jobs: Jobs that have requests, by name.
+        total: Their sum; its ``job_name`` is empty.
+        unindexed: Why requests of the past may not be counted; None: all are.
+    """
+
+    jobs: list[JobCounts]
+    total: JobCounts
+    unindexed: str | None = None
 
 
 class ResultView(View, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from jobx.questions import (
     QUESTIONS,
     AwaitRequest,
     CancelRequest,
+    CountRequests,
     CreateEntity,
     DeleteEntity,
     DeliverResult,
@@ -221,6 +222,14 @@ def test_a_cursor_that_no_request_has_is_a_place_among_them(node: Asked) -> None
     assert (page.requests, page.next) == ([], None)
 
 
+def test_requests_are_counted_by_job_and_state(node: Asked) -> None:
+    before = node.ask(CountRequests(workflow="texts", job="count")).total
+    node.run("count", text="a")
+    counted = node.ask(CountRequests(workflow="texts", job="count"))
+    assert counted.total.succeeded == before.succeeded + 1
+    assert [one.job_name for one in counted.jobs] == ["count"]
+
+
 def test_an_entity_is_created_read_listed_replaced_and_deleted(node: Asked) -> None:
     names = {"workflow": "made", "name": "made"}
     fields = packed(workflow_name="made", description="a")
@@ -289,6 +298,7 @@ REFUSED: Final[list[tuple[Question[Any], str]]] = [
     (GetRequest(workflow="texts", request_id="../x"), "invalid-input: request: a name is "),
     (ListRequests(workflow="absent", limit=1), "not-found: there is no workflow named absent"),
     (ListRequests(workflow="texts", after="A b", limit=1), "invalid-input: after: a name is "),
+    (CountRequests(workflow="absent"), "not-found: there is no workflow named absent"),
     (CreateEntity(kind="workflow", fields=MADE), "already-exists: workflow texts exists already"),
     (CreateEntity(kind="colour", fields=MADE),
      "invalid-input: entity kind: the kinds are workflow, job, step, handler (got 'colour')"),

@@ -121,6 +121,7 @@ ROOMS: Final[dict[str, set[str]]] = {
         *("jobx.actors.inspection", "jobx.config", "jobx.config_loading", "jobx.errors"),
         *("jobx.frames", "jobx.handlers.blobs", "jobx.handlers.pairs", "jobx.json_reading"),
         *(
+            "jobx.instants",
             "jobx.kv.requests",
             "jobx.kv.blobs",
             "jobx.logs",

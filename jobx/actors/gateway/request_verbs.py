@@ -31,7 +31,6 @@ from jobx.actors.inspection import (
 from jobx.actors.messages import Cancel, Explain, RequestKey
 from jobx.actors.request.standing import Standing
 from jobx.errors import Conflict, JobxError, NotEnded, NotFound, Unavailable
-from jobx.kv.entities.entities import Entities
 from jobx.kv.requests import request_entity
 from jobx.kv.store import Store
 
@@ -71,6 +70,7 @@ class Verbs:
             questions.AwaitRequest: self.wait,
             questions.GetRequest: self.get,
             questions.ListRequests: self.list,
+            questions.CountRequests: self.count,
             questions.GetResult: self.result,
             questions.GetTrace: self.trace,
             questions.GetInvocation: self.invocation,
@@ -124,13 +124,11 @@ class Verbs:
 
     async def list(self, asked: questions.ListRequests) -> views.RequestPage:
         """Return a page of requests, newest first."""
+        return await self.finder.read(view_builders.page, asked, self.finder.node.now_at())
 
-        def read(store: Store) -> views.RequestPage:
-            Entities(store).get(model.Workflow, asked.workflow)
-            place = asked.state, asked.after, asked.limit
-            return view_builders.page(store, asked.workflow, *place)
-
-        return await self.finder.read(read)
+    async def count(self, asked: questions.CountRequests) -> views.RequestCounts:
+        """Return how many requests are in each state."""
+        return await self.finder.read(view_builders.counts, asked)
 
     async def result(self, asked: questions.GetResult) -> views.ResultView:
         """Return the place of a request's result."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +11,20 @@ import msgspec
 from jobx import model
 from jobx.actors.runtime.cell import ActorRecord
 from jobx.errors import FormUnknown, NotEnded, RequestCancelled, RequestFailed
+from jobx.kv.entities.entities import Entities
 from jobx.kv.requests import deliveries, request_entity
+from jobx.kv.requests.request_filter import make_filter
 from jobx.kv.store import Store
-from jobx.views import ActorView, Outcome, RequestPage, RequestView, ResultView
+from jobx.questions import CountRequests, ListRequests
+from jobx.views import (
+    ActorView,
+    JobCounts,
+    Outcome,
+    RequestCounts,
+    RequestPage,
+    RequestView,
+    ResultView,
+)
 
 
 def request_view(
@@ -46,13 +58,55 @@ def request_view(
     )
 
 
-def page(
-    store: Store, workflow: str, state: model.RequestState | None, after: str | None, limit: int
-) -> RequestPage:
-    """Return a page of requests with their deliveries, newest first; see ``requests.page``."""
-    found, cursor = request_entity.page(store, workflow, state, after, limit)
-    views = [request_view(request, deliveries.read(store, request)) for request in found]
+def page(store: Store, asked: ListRequests, now_at: float) -> RequestPage:
+    """Return a page of requests with their deliveries, newest first.
+
+    Args:
+        store: The store.
+        asked: Which requests.
+        now_at: The wall clock, for times that are so long ago.
+
+    Raises:
+        NotFound: There is no such workflow.
+        InvalidInput: The question is malformed, or its cursor is of another filter.
+    """
+    Entities(store).get(model.Workflow, asked.workflow)
+    wanted = make_filter(
+        asked.workflow,
+        now_at=now_at,
+        state=asked.state,
+        job=asked.job,
+        since=asked.since,
+        until=asked.until,
+        error=asked.error,
+        search=asked.search,
+    )
+    found, cursor = request_entity.page(
+        store, asked.workflow, asked.state, asked.after, asked.limit
+    )
+    views = [request_view(one, deliveries.read(store, one)) for one in found if wanted.fits(one)]
     return RequestPage(requests=views, next=cursor)
+
+
+def counts(store: Store, asked: CountRequests) -> RequestCounts:
+    """Return how many requests are in each state, by job.
+
+    Raises:
+        NotFound: There is no such workflow.
+    """
+    Entities(store).get(model.Workflow, asked.workflow)
+    found: dict[str, Counter[str]] = {}
+    after: str | None = None
+    while True:
+        requests, after = request_entity.page(store, asked.workflow, None, after, 1000)
+        for one in requests:
+            if asked.job in (None, one.job_name):
+                found.setdefault(one.job_name, Counter())[one.state] += 1
+        if after is None:
+            break
+    total = sum(found.values(), Counter())
+    jobs = [JobCounts(job_name=job, **found[job]) for job in sorted(found)]
+    return RequestCounts(jobs=jobs, total=JobCounts(job_name="", **total))
 
 
 def result_view(request: model.Request, blob_dir: str) -> ResultView:

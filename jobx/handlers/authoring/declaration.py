@@ -80,6 +80,7 @@ _ABOUT: Final[Mapping[str, str]] = MappingProxyType(
         "time_limit_s": "The longest time that it may take, in seconds.",
         "when_unavailable": "What becomes of a request while no node offers a needed capability.",
         "retention_s": "How long finished requests are kept, in seconds; null: as settings say.",
+        "search": "Up to four arguments that its requests can be found by.",
         "per_key": "Whether it treats each key alone.",
         "examples": "Arguments and expected pairs; they run before the handler is stored.",
     }

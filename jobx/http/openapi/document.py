@@ -51,6 +51,7 @@ def document(settings: HttpSettings) -> Schema:
         *(views.ActorTree, views.RequestView, views.RequestPage, views.TraceView, views.NodeView),
         *(views.ExplainView, views.SummaryView, views.TreePage, views.InvocationPage),
         views.TimelineView,
+        views.RequestCounts,
         *(model.Workflow, model.Job, model.Step, model.Handler),
     ]
     _, schemas = msgspec.json.schema_components(types, ref_template=REF)

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from jobx.http.reading import headers
+from jobx import instants
+from jobx.http.reading import filters, headers
 from jobx.http.resources import admin, entities, jobs, request_views, requests
 from jobx.http.resources.site import Responder
-from jobx.kv.requests.request_entity import ID_PATTERN
+from jobx.kv.requests.request_filter import CURSOR_PATTERN
 from jobx.model import NAME_PATTERN
 
 Schema = dict[str, Any]
@@ -120,8 +121,8 @@ _AFTER: Final = _query(
 )
 _AFTER_REQUEST: Final = _query(
     "after",
-    {"type": "string", "pattern": f"^{ID_PATTERN}$"},
-    "The cursor `next` of the page before.",
+    {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"},
+    "The cursor `next` of the page before, which had the same filter.",
 )
 _WAIT: Final = r"wait=[0-9]{1,9}"
 _PREFER: Final = _header("Prefer", "`wait=N`: wait N seconds (RFC 7240).", f"^{_WAIT}$")
@@ -134,7 +135,6 @@ _KEY: Final = _header(
     headers.KEY_PATTERN,
 )
 _BLOCKING: Final = _query("blocking", {"type": "boolean"}, "`false`: answer 202 at once.")
-_STATE: Final = _query("state", {"enum": list(requests.STATES)}, "Only requests in this state.")
 _INVOCATION_ID: Final[Schema] = {"type": "string", "pattern": requests.INVOCATION_PATTERN}
 _OF: Final = _query("of", _INVOCATION_ID, "The mapper whose children are shown; `m0` by default.")
 _AFTER_RUN: Final = _query("after", TEXT, "The cursor `next` of the page before.")
@@ -152,6 +152,32 @@ _WIDTH: Final = _query(
     "width",
     {"type": "integer", "minimum": 1, "maximum": request_views.MAX_WIDTH},
     "Most columns, if there are too many bars.",
+)
+_JOB: Final = _query("job", {"type": "string", "pattern": _NAME}, "Only requests of this job.")
+_INSTANT: Final = {"type": "string", "pattern": instants.PATTERN}
+_FILTER: Final = (
+    _query("state", {"enum": list(filters.STATES)}, "Only requests in this state."),
+    _JOB,
+    _query("since", _INSTANT, "Only those accepted then or later: RFC 3339, or `2h` ago."),
+    _query("until", _INSTANT, "Only those accepted earlier than that."),
+    _query(
+        "error",
+        {"type": "string", "minLength": 1, "maxLength": filters.MAX_CHARS},
+        "Only those that failed with an error of this type.",
+    ),
+    {
+        "name": filters.ARGUMENT,
+        "in": "query",
+        "style": "form",
+        "explode": True,
+        "schema": {
+            "type": "object",
+            "patternProperties": {"^arg[.].": {"type": "string", "maxLength": filters.MAX_CHARS}},
+            "additionalProperties": False,
+        },
+        "description": "`arg.NAME=VALUE`: only those whose argument NAME has this value, which is "
+        "JSON or else text. It needs `job`, and the job names NAME in its `search`.",
+    },
 )
 _REASON: Final = _query(
     "reason", {"type": "string", "maxLength": requests.MAX_REASON_CHARS}, "Why; shown in views."
@@ -191,7 +217,9 @@ def _request_operations() -> list[Operation]:
     get = functools.partial(Operation, "get")
     return [
         get("/request/{workflow}", requests.list_page, "List requests, newest first",
-            {200: page}, (_STATE, _LIMIT, _AFTER_REQUEST)),
+            {200: page}, (*_FILTER, _LIMIT, _AFTER_REQUEST)),
+        get("/request/{workflow}/counts", requests.count, "How many requests are in each state",
+            {200: ref("RequestCounts")}, (_JOB,)),
         get(_REQUEST, requests.read, "The state of a request; its graph if a picture is preferred",
             {200: view}, has_tag=True),
         Operation("delete", _REQUEST, requests.cancel, "Cancel a request and all of its tree",
@@ -290,6 +318,7 @@ def _entity_ids() -> dict[tuple[str, str], str]:
 _IDS: Final = _entity_ids() | {
     ("post", "/job/{workflow}/{job}"): "runJob",
     ("get", "/request/{workflow}"): "listRequests",
+    ("get", "/request/{workflow}/counts"): "countRequests",
     ("get", _REQUEST): "getRequest",
     ("delete", _REQUEST): "cancelRequest",
     ("get", f"{_REQUEST}/result"): "getResult",

@@ -99,6 +99,10 @@ def idempotency_key(req: Request) -> str | None:
 def check_query(req: Request, *known: str) -> None:
     """Check that each parameter of the query is known and stands once.
 
+    Args:
+        req: The request.
+        known: Names; one that ends with a dot is the beginning of many.
+
     Raises:
         InvalidInput: One is not among ``known``, or is repeated.
     """
@@ -106,7 +110,7 @@ def check_query(req: Request, *known: str) -> None:
         return
     for name, value in req.params.items():
         where = f"query parameter {name[:80]}"
-        if name not in known:
+        if name not in known and name[: name.find(".") + 1] not in known:
             names = ", ".join(known) or "no parameter"
             raise InvalidInput(where, repr(value)[:80], f"unknown; this address knows {names}")
         if not isinstance(value, str):

@@ -1,24 +1,21 @@
-"""Handles requests: list, view, result, trace, graph, cancel."""
+"""Handles requests: list, count, view, result, trace, graph, cancel."""
 
 from __future__ import annotations
 
 import re
-import typing
-from typing import Final, cast
+from typing import Final
 
 import falcon
 from falcon.asgi import Request, Response
 
 from jobx import questions
-from jobx.errors import InvalidInput, NotEnded, NotFound, quote
-from jobx.http.reading import bodies, headers
+from jobx.errors import InvalidInput, NotEnded, NotFound
+from jobx.http.reading import bodies, filters, headers
 from jobx.http.resources import graphs
 from jobx.http.resources.site import Site
 from jobx.http.writing import held, media, results
-from jobx.kv.requests.request_entity import is_id
-from jobx.model import RequestState, check_name
+from jobx.model import check_name
 
-STATES: Final = typing.get_args(RequestState)
 #: Invocations that a trace shows by default.
 TRACE_LIMIT: Final = 1000
 MAX_TRACE: Final = 100_000
@@ -32,17 +29,15 @@ MAX_REASON_CHARS: Final = 500
 
 async def list_page(site: Site, req: Request, resp: Response, workflow: str) -> None:
     """Answer with a page of requests, newest first."""
-    state = req.get_param("state")
-    if state is not None and state not in STATES:
-        reason = f"must be one of {', '.join(STATES)}"
-        raise InvalidInput("query parameter state", repr(state)[:80], reason)
-    question = questions.ListRequests(
-        workflow=check_name("workflow", workflow),
-        state=cast("RequestState | None", state),
-        after=_cursor(req.get_param("after")),
-        limit=headers.page_limit(req, site.settings.max_page),
-    )
+    question = filters.question(req, workflow, headers.page_limit(req, site.settings.max_page))
     held.hold_page(req, question.limit)
+    results.send_json(resp, await site.node.call(question))
+
+
+async def count(site: Site, req: Request, resp: Response, workflow: str) -> None:
+    """Answer with the numbers of requests by job and state."""
+    check_name("workflow", workflow)
+    question = questions.CountRequests(workflow=workflow, job=filters.job(req))
     results.send_json(resp, await site.node.call(question))
 
 
@@ -126,18 +121,6 @@ async def output(site: Site, _: Request, resp: Response, **names: str) -> None:
 async def graph(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with the invocation tree as a picture, or as text for Graphviz."""
     await graphs.send(site, resp, graphs.chosen(req), key_of(workflow, request_id))
-
-
-def _cursor(after: str | None) -> str | None:
-    """Return the cursor of a page: the id that it ended with.
-
-    Raises:
-        InvalidInput: It is none.
-    """
-    if after is not None and not is_id(after):
-        reason = "is no cursor: give `next` of the page before"
-        raise InvalidInput("query parameter after", quote(after), reason)
-    return after
 
 
 def key_of(workflow: str, request_id: str) -> graphs.RequestPath:

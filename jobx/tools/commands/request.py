@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +36,13 @@ from jobx.kv.folder_lock import FolderLock
 from jobx.kv.requests import deliveries, kept_requests, request_entity
 from jobx.kv.store import Store
 from jobx.payload import Payload
-from jobx.questions import CancelRequest, DeliverResult, ExplainRequest, GetRequest
+from jobx.questions import (
+    CancelRequest,
+    DeliverResult,
+    ExplainRequest,
+    GetRequest,
+    ListRequests,
+)
 from jobx.tools.commands import request_views
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command, takes
@@ -69,9 +76,9 @@ def list_page(
     if after is not None and not request_entity.is_id(after):
         reason = "is no cursor: give `next` of the page before"
         raise InvalidInput("option --after", quote(after), reason)
+    asked = ListRequests(workflow=workflow, state=state, after=after, limit=limit)
     with call.store() as store:
-        Entities(store).get(model.Workflow, workflow)
-        page = view_builders.page(store, workflow, state, after, limit)
+        page = view_builders.page(store, asked, time.time())
     if call.as_json:
         render.say_json(page)
         return

@@ -24,10 +24,13 @@ from jobx.actors.notification import Notification
 from jobx.actors.threads import MAX_OVERDUE
 from jobx.config import ResultSettings, Settings
 from jobx.errors import ConfigError, NotFound
+from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import deliveries, request_entity
-from jobx.model import Delivery, Destination
+from jobx.kv.store import Put
+from jobx.model import Delivery, Destination, Workflow, encode
+from jobx.questions import ListRequests
 from tests.support.results import finished, site
 
 BOUND_S = 60.0
@@ -270,11 +273,14 @@ def _failing_once(real: Callable[..., Delivery]) -> Callable[..., Delivery]:
 
 def test_page_of_requests_shows_their_deliveries(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
+    bench.store.commit(
+        [Put(keys.workflow("texts"), encode(Workflow(workflow_name="texts", description="")))]
+    )
     bench.finish("r1", "quick")
     plain = msgspec.structs.replace(finished(None, []), request_id="r2")
     bench.store.commit(request_entity.finish_writes(plain, "n"))
 
-    page = view_builders.page(bench.store, "texts", None, None, 10)
+    page = view_builders.page(bench.store, ListRequests(workflow="texts", limit=10), 0.0)
 
     assert [(v.request_id, [d.state for d in v.deliveries]) for v in page.requests] == [
         ("r2", []),
