@@ -127,6 +127,29 @@ class Cancel(Struct, frozen=True):
     ticket: int
 
 
+class EndChild(Struct, frozen=True):
+    """Stop a child, or start it again, as an operator asks its parent; the answer is ChildTold.
+
+    Attributes:
+        child: The child.
+        is_again: It is started again.
+        reason: Why.
+    """
+
+    child: ActorAddress
+    is_again: bool
+    reason: str
+    reply_to: ActorAddress
+    ticket: int
+
+
+class ChildTold(Struct, frozen=True):
+    """What becomes of a child, in words, or why nothing does."""
+
+    ticket: int
+    says: str | JobxError
+
+
 class Drain(Struct, frozen=True):
     """Stop starting work; running work may end."""
 

@@ -23,10 +23,13 @@ from jobx.actors.cluster.adoption import Inherited
 from jobx.actors.cluster.joining import Joined, open_membership
 from jobx.actors.cluster.membership import Membership
 from jobx.actors.coordination.batches import Batch
+from jobx.actors.coordination.coordinator import Coordinator
+from jobx.actors.coordination.given_up import GivenUp
 from jobx.actors.coordination.supervisor import Supervisor
 from jobx.actors.egress.notifications.changes import HandlerChanges
 from jobx.actors.egress.opening import Egress
 from jobx.actors.executors.pool import ExecutorPool
+from jobx.actors.gateway.console_verbs import ConsoleVerbs
 from jobx.actors.gateway.elsewhere import Elsewhere
 from jobx.actors.gateway.ends import Ends
 from jobx.actors.gateway.entity_verbs import EntityVerbs
@@ -44,8 +47,10 @@ from jobx.actors.parts import Parts
 from jobx.actors.place_health import PlaceHealth
 from jobx.actors.ports import Services
 from jobx.actors.readiness import Readiness
+from jobx.actors.runtime.mail_trace import MailTraces
 from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.actors.runtime.system import LoopSystemBase
+from jobx.actors.stalls import Stalls
 from jobx.actors.store_health import StoreHealth, check_at_start
 from jobx.actors.strays import Strays
 from jobx.actors.threads import in_daemon
@@ -272,6 +277,8 @@ class Node:
             services=None,
             root_exited=self._root_exited,
         )
+        self._stalls = Stalls()
+        self._parts.callback(self._stalls.stop)
         self._health = StoreHealth(self._id, self._store, self._notify)
         self._place_health = PlaceHealth(self._id, self._notify)
         self._log = LogWriter(
@@ -344,8 +351,18 @@ class Node:
         node_verbs = NodeVerbs(
             self._id, self._settings, self._base, *parts, readiness, lambda: self._state
         )
-        self._verbs = verbs.table() | entity_verbs.table() | node_verbs.table()
-        self._verbs_for_nodes = verbs.table_for_nodes()
+        console = self._console(finder.elsewhere)
+        self._verbs = verbs.table() | entity_verbs.table() | node_verbs.table() | console.table()
+        self._verbs_for_nodes = verbs.table_for_nodes() | console.table_for_nodes()
+
+    def _console(self, elsewhere: Elsewhere) -> ConsoleVerbs:
+        kinds = {kind.__name__ for kind in (Supervisor, Coordinator, GivenUp, Batch)}
+        ends = {kind.__name__ for kind in (Coordinator, Batch)}
+        traces = MailTraces(self._base)
+        return ConsoleVerbs(
+            *(self._services, self._base, traces, self._answers, elsewhere, kinds, ends),
+            self._stalls.places,
+        )
 
     def _readiness(self) -> Readiness:
         checks = [

@@ -32,6 +32,9 @@ from jobx.questions import (
     DeleteEntity,
     DeliverResult,
     ExplainRequest,
+    GetActor,
+    GetActorSummary,
+    GetActorTree,
     GetEntity,
     GetGraph,
     GetInvocation,
@@ -45,13 +48,18 @@ from jobx.questions import (
     GetTree,
     Hello,
     ListActors,
+    ListDeadLetters,
     ListEntities,
     ListInvocations,
     ListRequests,
     PutEntity,
     Question,
     RefreshLibrary,
+    RestartActor,
+    StopActor,
     SubmitJob,
+    TopActors,
+    TraceActors,
     answer_type,
 )
 from jobx.tools.shared.gateway_client import GatewayClient
@@ -270,7 +278,26 @@ def test_a_node_says_how_it_is(node: Asked) -> None:
     ready = node.ask(GetReadiness())
     assert (ready.state, ready.trouble) == ("running", None)
     assert node.ask(GetNode()).state == "running"
-    assert node.ask(ListActors(limit=1)).actors[0].name.startswith("Supervisor")
+    assert node.ask(GetActorTree(limit=1)).actors[0].name.startswith("Supervisor")
+
+
+def test_a_node_shows_its_actors(node: Asked) -> None:
+    (first,) = node.ask(ListActors(limit=1)).actors
+    assert (first.class_name, first.parent) == ("Supervisor", None)
+    assert [one.class_name for one in node.ask(GetActorSummary()).classes if one.live] != []
+    assert node.ask(GetActor(address=first.address)).actor.address == first.address
+    assert len(node.ask(TopActors(limit=1)).actors) <= 1
+    assert node.ask(TraceActors(address=first.address, wait_s=0.01)).is_full is False
+    assert node.ask(ListDeadLetters()).count >= 0
+
+
+@pytest.mark.parametrize("kind", [StopActor, RestartActor])
+def test_what_the_node_needs_is_neither_stopped_nor_restarted(node: Asked, kind: Any) -> None:
+    (root,) = node.ask(ListActors(class_name="Supervisor")).actors
+    with pytest.raises(JobxError) as refused:
+        node.ask(kind(address=root.address))
+    assert told(refused.value).startswith("in-use: actor Supervisor")
+    assert "is used by the node, which cannot go on without it" in str(refused.value)
 
 
 MADE: Final = packed(workflow_name="texts", description="")
@@ -310,6 +337,15 @@ REFUSED: Final[list[tuple[Question[Any], str]]] = [
      "not-found: there is no workflow named absent"),
     (DeleteEntity(kind="handler", workflow="texts", name="sum"),
      "in-use: handler texts/sum is used by "),
+    (ListActors(class_name="Colour"), "invalid-input: class: is no class of actors; there are "),
+    (ListActors(below="colour"), "invalid-input: address: is no address of an actor"),
+    (ListActors(below="n/1/999"), "not-found: there is no actor named n/1/999"),
+    (ListActors(after="colour"), "invalid-input: after: is no cursor: give `next` "),
+    (ListActors(after="1-00000000"), "invalid-input: after: is the cursor of another list"),
+    (StopActor(address="n/1/999"), "not-found: there is no actor named n/1/999"),
+    (RestartActor(address="n/1"), "invalid-input: address: is no address of an actor"),
+    (GetActor(address="n/1/999"), "not-found: there is no actor named n/1/999"),
+    (GetActorSummary(node="b"), "not-found: there is no node named b: this one, "),
 ]  # fmt: skip
 
 
@@ -395,6 +431,10 @@ def test_an_invocation_that_is_not_there_is_refused(
         (["wait", "w", "r", -1], "wait: wait_s: Expected `float` >= 0.0"),
         (["request.list", "w", "lost", None, 1], "request.list: state: Invalid enum value 'lost'"),
         (["request.list", "w", None, None, 0], "request.list: limit: Expected `int` >= 1"),
+        (["actors.list", None, None, None, "awake"], "actors.list: state: Invalid enum value"),
+        (["actors.list", None, None, None, None, None, None, 0], "actors.list: limit: Expected"),
+        (["actors.top", None, None, None, None, None, "size"], "actors.top: by: Invalid enum"),
+        (["actors.trace", *[None] * 6, 61], "actors.trace: wait_s: Expected `float` <= 60.0"),
         ({"verb": "request.get"}, "call: "),
         (None, "call: "),
     ],

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from jobx import model, questions, values
 from jobx.actors.coordination.endings import ended
 from jobx.actors.egress.writers.registry import Writers
+from jobx.actors.gateway.console_verbs import ConsoleVerbs
 from jobx.actors.gateway.elsewhere import Ask, Elsewhere
 from jobx.actors.gateway.entity_verbs import EntityVerbs
 from jobx.actors.gateway.finding import Finder
@@ -29,6 +30,7 @@ from jobx.actors.gateway.request_verbs import Verbs
 from jobx.actors.gateway.server import Gateway
 from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import Answers
+from jobx.actors.inspection import actor_views
 from jobx.actors.messages import (
     Cancel,
     Describe,
@@ -41,6 +43,9 @@ from jobx.actors.messages import (
 )
 from jobx.actors.ports import Services
 from jobx.actors.request.events import Accepted, Cancelled, Done, Event, Failed, Finished, to_record
+from jobx.actors.runtime.actor import LoopActor
+from jobx.actors.runtime.mail_trace import MailTraces
+from jobx.actors.runtime.system import LoopSystemBase
 from jobx.config import ExecutorSettings, Settings
 from jobx.errors import Conflict, JobxError
 from jobx.handlers.authoring import source
@@ -52,10 +57,11 @@ from jobx.kv.requests import deliveries, event_log, request_entity
 from jobx.kv.store import Write
 from jobx.model import Failure
 from jobx.payload import Payload
-from jobx.questions import Attended, GetNode, GetReadiness, ListActors, Question
-from jobx.views import ActorTree, ActorView, NodeView, Outcome, ReadinessView, View
+from jobx.questions import Attended, GetActorTree, GetNode, GetReadiness, Question
+from jobx.views import ActorTree, NodeView, Outcome, ReadinessView, View
 from tests.support import texts
 from tests.support.results import site
+from tests.support.virtual_time import VirtualScheduler
 
 A = TypeVar("A", bound=View)
 T = TypeVar("T")
@@ -196,6 +202,10 @@ class Desk:
         self._answers.receive(message, None)
 
 
+class Supervisor(LoopActor):
+    """The only actor of a fake node."""
+
+
 class FakeNode:
     """Answers every question of the gateway; what it was asked is in ``calls``.
 
@@ -241,7 +251,15 @@ class FakeNode:
         entity_verbs = _UntriedVerbs(
             Entities(self.store), library, writers, settings, {}, threads, threads
         )
-        self._verbs = verbs.table() | entity_verbs.table()
+        self.base = LoopSystemBase(
+            VirtualScheduler(), node_id=_ID, incarnation=1, capabilities={}, services=services
+        )
+        self.base.newPrimaryActor(Supervisor)
+        console = ConsoleVerbs(
+            *(services, self.base, MailTraces(self.base), answers, finder.elsewhere),
+            *({"Batch", "Coordinator"}, {"Coordinator"}, list),
+        )
+        self._verbs = verbs.table() | entity_verbs.table() | console.table()
 
     async def call(self, question: Question[A], timeout_s: float = 1.0) -> A:
         """Answer as over the gateway: through the codec of the wire."""
@@ -269,9 +287,8 @@ class FakeNode:
             return await self._verbs[kind](question)
         if isinstance(question, GetReadiness):
             return ReadinessView(state=self.state, trouble=self.trouble, notice=self.notice)
-        if isinstance(question, ListActors):
-            actor = ActorView(address="a1", name="Supervisor", state="idle", mailbox=0, age_s=1.0)
-            return ActorTree(actors=[actor])
+        if isinstance(question, GetActorTree):
+            return ActorTree(actors=actor_views.actor_trees(self.base.tree()))
         assert isinstance(question, GetNode)
         return VIEW
 

@@ -72,8 +72,9 @@ STANDARD: Final[dict[str, set[str]]] = {
         *("bisect", "collections", "dataclasses", "heapq", "itertools", "operator", "typing")
     },
     "jobx.actors.runtime": {
-        *("asyncio", "collections", "concurrent", "dataclasses", "datetime", "heapq", "inspect"),
-        *("itertools", "logging", "math", "queue", "random", "time", "traceback", "typing"),
+        *("asyncio", "bisect", "collections", "concurrent", "dataclasses", "datetime", "heapq"),
+        *("inspect", "itertools", "logging", "math", "operator", "queue", "random", "re", "time"),
+        *("traceback", "typing", "zlib"),
     },
     "jobx.handlers.execution": {
         *("_signal", "array", "builtins", "collections", "contextlib", "contextvars"),

@@ -31,9 +31,9 @@ Answering: TypeAlias = Callable[[Question[Any]], Awaitable[View]]
 
 #: Questions that are open at once, those to others and those of others.
 MOST: Final = 256
-#: Largest question and answer.
-MAX_BYTES: Final = 256 << 10
-#: How long this node works on a question of another one at most.
+#: Largest question and answer: a page of 1,000 actors with long names is half of that.
+MAX_BYTES: Final = 1 << 20
+#: How long this node works on a question of another one at most, beyond the wait that it asks for.
 WORK_S: Final = 15.0
 
 _LOG: Final = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ class Asking:
             return
         try:
             _, question = questions.decode_call(body)
-            async with asyncio.timeout(WORK_S):
+            async with asyncio.timeout(WORK_S + questions.wait_of(question)):
                 answer = questions.encode_answer(number, await self._answer(question))
             if len(answer) > MAX_BYTES:
                 raise Unavailable(f"its answer of {len(answer)} bytes is too large")

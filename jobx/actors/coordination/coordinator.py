@@ -21,12 +21,14 @@ from jobx.actors.coordination.journal import Journal
 from jobx.actors.coordination.work_frames import FrameBuilder
 from jobx.actors.messages import (
     Cancel,
+    ChildTold,
     CommitRefused,
     Committed,
     Describe,
     Described,
     Discard,
     Drain,
+    EndChild,
     Ended,
     Explain,
     Explained,
@@ -126,6 +128,11 @@ class Coordinator(LoopActor):
         """Return what the actor tree shows."""
         return "Coordinator " + "/".join(self._journal.key)
 
+    @property
+    def held_bytes(self) -> int:
+        """What the actor tree shows of the budget of open requests."""
+        return max(self._held_bytes, 0)
+
     def receiveMessage(self, message: Any, sender: ActorAddress) -> None:  # noqa: N802 - Thespian's
         """Take the next message, then carry out the decisions of the state."""
         receive = _RECEIVE.get(type(message))
@@ -210,6 +217,34 @@ class Coordinator(LoopActor):
             else:
                 continue
             self._reports.attempt_failed(work, vertex, message.failure)
+
+    def _end_child(self, message: EndChild, _: ActorAddress) -> None:
+        """Give back the work of a batch; unless it is to start again, its first attempt fails."""
+        child, reason = message.child, message.reason
+        if self.state.finished is not None:
+            says = "its request has ended, and so does it"
+        elif message.is_again:
+            failure = Failure(kind="lost", type="ActorRestarted", message=reason)
+            self._lose_batch(child, failure, lambda _: None)
+            says = "its work starts again in another batch"
+        else:
+            failure = Failure(kind="crash", type="ActorStopped", message=reason)
+            self._lose_batch(child, failure, self._culprit(child))
+            says = "the attempt of its running invocation has failed; its other work starts again"
+        self.send(child, ActorExitRequest())
+        self.send(message.reply_to, ChildTold(message.ticket, says))
+
+    def _culprit(self, batch: ActorAddress) -> Callable[[Dispatch], int]:
+        """Return what names the invocation that a batch is at, by its work."""
+        places = self.node.executors.places({batch}).values()
+        running = [place.vertex for place in places if place.cause == "running"]
+
+        def culprit(work: Dispatch) -> int:
+            first = first_vertex(work)
+            last = first + work.count if isinstance(work, RunMappers) else first
+            return next((vertex for vertex in running if first <= vertex < last), first)
+
+        return culprit
 
     def _child_failed(self, message: ChildFailed, _: ActorAddress) -> None:
         """Give back the work of a batch actor that died of an internal fault."""
@@ -434,6 +469,7 @@ _RECEIVE: Final[dict[type, Callable[[Coordinator, Any, ActorAddress], None]]] = 
     CommitRefused: Coordinator._commit_refused,
     ChildFailed: Coordinator._child_failed,
     ChildLost: Coordinator._child_lost,
+    EndChild: Coordinator._end_child,
     Cancel: Coordinator._cancel,
     Describe: Coordinator._describe,
     Explain: Coordinator._explain,

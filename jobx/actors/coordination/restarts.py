@@ -6,6 +6,7 @@ from typing import Final
 
 from jobx import model
 from jobx.actors.messages import RequestKey
+from jobx.actors.runtime.accounts import Restarted
 from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
 
 #: A coordinator is rebuilt from its log this often; if it dies once more, its request fails.
@@ -21,13 +22,13 @@ SPACE_S: Final = 0.05
 class _Record:
     """The deaths of one request's coordinator."""
 
-    __slots__ = ("budget", "count", "given_up", "reason")
+    __slots__ = ("asked", "budget", "count", "given_up", "last", "reason")
 
     def __init__(self) -> None:
         self.budget = RestartBudget(COORDINATOR_POLICY)
         self.given_up: RestartBudget | None = None
-        self.count = 0
-        self.reason = ""
+        self.count = self.asked = 0
+        self.reason = self.last = ""
 
 
 class Restarts:
@@ -45,21 +46,39 @@ class Restarts:
 
     def died(self, key: RequestKey, now: float, reason: str) -> float | None:
         """Count a death; return the delay of the next start, or None if there is none."""
-        record = self._records.get(key)
-        if record is None:
-            record = self._records[key] = _Record()
-            if key in self._rebuilt:
-                record.budget.failed(self._rebuilt[key])
+        record = self._record(key)
         if record.given_up is not None:
             decision = record.given_up.failed(now)
             return self._spaced(now, decision.delay_s) if isinstance(decision, Restart) else None
         record.count += 1
-        record.reason = reason
+        record.reason = record.last = reason
         decision = record.budget.failed(now)
         if isinstance(decision, Restart):
             return self._spaced(now, decision.delay_s)
         record.given_up = RestartBudget(GIVEN_UP_POLICY)
         return self._spaced(now, 0.0)
+
+    def asked(self, key: RequestKey, reason: str) -> None:
+        """Note that somebody has a coordinator started again, which is no death."""
+        record = self._record(key)
+        record.asked += 1
+        record.last = reason
+
+    def restarted(self, key: RequestKey) -> Restarted | None:
+        """Return how often and why a coordinator was started again; None if it was not."""
+        record = self._records.get(key)
+        if record is None:
+            return None
+        count, limit = record.count + record.asked, COORDINATOR_POLICY.max_restarts
+        return Restarted(count, limit, record.last)
+
+    def _record(self, key: RequestKey) -> _Record:
+        record = self._records.get(key)
+        if record is None:
+            record = self._records[key] = _Record()
+            if key in self._rebuilt:
+                record.budget.failed(self._rebuilt[key])
+        return record
 
     def failure(self, key: RequestKey) -> model.Failure | None:
         """Return why a request must end; None if it continues."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
-from thespian.actors import ActorAddress, ChildActorExited, WakeupMessage
+from thespian.actors import ActorAddress, ActorExitRequest, ChildActorExited, WakeupMessage
 
 from jobx import model
 from jobx.actors import notification, recovery
@@ -18,9 +18,11 @@ from jobx.actors.messages import (
     Adopt,
     AdoptStrays,
     Cancel,
+    ChildTold,
     Describe,
     Described,
     Drain,
+    EndChild,
     Ended,
     Explain,
     Explained,
@@ -40,6 +42,7 @@ from jobx.actors.messages import (
 from jobx.actors.ports import Services
 from jobx.actors.recovery import Recovery
 from jobx.actors.runtime.actor import LoopActor
+from jobx.actors.runtime.failure import ChildFailed
 from jobx.errors import (
     Conflict,
     Draining,
@@ -79,6 +82,8 @@ class Supervisor(LoopActor):
         self._recovery = Recovery(self.node.settings.requests.node_deaths)
         #: Those that are taken up of an earlier life or another node, with their nodes and marks.
         self._taken: dict[RequestKey, OpenRequest] = {}
+        #: Coordinators that are to start again because somebody asks for it, and why.
+        self._again: dict[object, str] = {}
         #: Why requests must end instead of being recovered.
         self._endings: dict[RequestKey, model.Failure] = {}
         self._is_looking = False
@@ -145,6 +150,22 @@ class Supervisor(LoopActor):
 
     def _probe(self, message: Probe, _: ActorAddress) -> None:
         self.send(message.reply_to, Probed(message.ticket))
+
+    def _end_child(self, message: EndChild, _: ActorAddress) -> None:
+        key = self._keys.get(message.child.addressDetails)
+        says: str | JobxError
+        if key is None:
+            says = NotFound("actor", str(message.child))
+        elif not message.is_again:
+            self.send(message.child, Cancel(key, message.reason, self.node.gateway, 0))
+            says = f"request {'/'.join(key)} is being cancelled"
+        elif self._is_draining:
+            says = Draining("the node is stopping: the next one continues the request", 5.0)
+        else:
+            self._again[message.child.addressDetails] = message.reason
+            self.send(message.child, ActorExitRequest())
+            says = f"request {'/'.join(key)} is continued from its log"
+        self.send(message.reply_to, ChildTold(message.ticket, says))
 
     def _drain(self, message: Drain, _: ActorAddress) -> None:
         self._is_draining = True
@@ -313,6 +334,8 @@ class Supervisor(LoopActor):
         if failure is None:
             recover = Recover(request, message.plan or _NO_PLAN, message.events, gateway, mark)
             self._start(key, Coordinator, recover)
+            if (restarted := self._restarts.restarted(key)) is not None:
+                self.note_restart(self._open[key], restarted)
         else:
             give_up = GiveUp(request, message.next_number, failure, gateway)
             self._start(key, GivenUp, give_up)
@@ -355,6 +378,7 @@ class Supervisor(LoopActor):
     def _close(self, key: RequestKey, address: ActorAddress) -> None:
         self._open.pop(key, None)
         self._keys.pop(address.addressDetails, None)
+        self._again.pop(address.addressDetails, None)
         self._forget(key)
 
     def _forget(self, key: RequestKey) -> None:
@@ -375,6 +399,11 @@ class Supervisor(LoopActor):
         self._reading.add(key)
         if self._is_draining:
             return  # the next node recovers it
+        asked = self._again.pop(message.childAddress.addressDetails, None)
+        if asked is not None and not isinstance(message, ChildFailed):
+            self._restarts.asked(key, asked)
+            self._read(key)
+            return
         details = getattr(message, "details", "it exited")
         _log.error("the coordinator of request %s died: %s", "/".join(key), details)
         reason = getattr(message, "reason", "an exit without a reason")
@@ -414,6 +443,7 @@ _RECEIVE: Final[dict[type, Callable[[Supervisor, Any, ActorAddress], None]]] = {
     Explain: Supervisor._explain,
     Cancel: Supervisor._describe,
     Probe: Supervisor._probe,
+    EndChild: Supervisor._end_child,
     Drain: Supervisor._drain,
     MoreRoom: Supervisor._more_room,
     WakeupMessage: Supervisor._woken,

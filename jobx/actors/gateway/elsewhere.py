@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
 from jobx import model, questions, views
-from jobx.errors import Unavailable
-from jobx.questions import Question
+from jobx.errors import NotFound, Unavailable
+from jobx.questions import Question, wait_of
 
 A = TypeVar("A", bound=views.View)
 
 #: How long another node may take to say how a request stands, and has at least to cancel one.
 GET_S: Final = 1.0
+#: How long it may take to answer a question about itself, beyond the wait that was asked for.
+NODE_S: Final = 5.0
 #: How long it may take to cancel one, which it lets end first.
 CANCEL_S: Final = 5.0
 
@@ -63,6 +65,18 @@ class Elsewhere:
             JobxError: Its own error.
         """
         return await self._answer(asked, request, min(max(left_s, GET_S), CANCEL_S))
+
+    async def ask_node(self, node_id: str, asked: Question[A]) -> A:
+        """Return the answer of a node of this cluster to a question about itself.
+
+        Raises:
+            NotFound: This node is in no cluster.
+            Unavailable: The other one does not answer.
+            JobxError: Its own error.
+        """
+        if self.ask is None:
+            raise NotFound("node", f"{node_id}: this one, {self.node_id}, is in no cluster")
+        return await self.ask(node_id, asked, NODE_S + wait_of(asked))
 
     async def _answer(self, asked: Question[A], request: model.Request, limit_s: float) -> A:
         """Return the answer of the node that coordinates a request.

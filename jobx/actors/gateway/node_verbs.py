@@ -13,12 +13,12 @@ from thespian.actors import ActorAddress
 from jobx import __version__, is_compiled
 from jobx.actors.executors.pool import ExecutorPool
 from jobx.actors.gateway.server import Table
-from jobx.actors.inspection import view_builders
+from jobx.actors.inspection import actor_views
 from jobx.actors.left_open import LeftOpen
 from jobx.actors.readiness import Readiness
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.config import Settings
-from jobx.questions import GetNode, GetReadiness, ListActors
+from jobx.questions import GetActorTree, GetNode, GetReadiness
 from jobx.system import processes
 from jobx.views import ActorTree, NodeView, ReadinessView
 
@@ -54,7 +54,7 @@ class NodeVerbs:
 
     def table(self) -> Table:
         """Return what answers each kind of question."""
-        return {GetReadiness: self.ready, GetNode: self.status, ListActors: self.actors}
+        return {GetReadiness: self.ready, GetNode: self.status, GetActorTree: self.actors}
 
     async def ready(self, _: GetReadiness) -> ReadinessView:
         """Return the state of the node, and its problems."""
@@ -79,7 +79,7 @@ class NodeVerbs:
             executors=self.executors.views(),
         )
 
-    async def actors(self, asked: ListActors) -> ActorTree:
+    async def actors(self, asked: GetActorTree) -> ActorTree:
         """Return the oldest live actors as a tree."""
         records = self.base.tree(min(asked.limit or MAX_ACTORS, MAX_ACTORS))
-        return ActorTree(actors=view_builders.actor_trees(records))
+        return ActorTree(actors=actor_views.actor_trees(records))

@@ -10,7 +10,16 @@ from typing import Any, TypeAlias, TypeVar
 from thespian.actors import ActorAddress
 
 from jobx import model
-from jobx.actors.messages import Described, Ended, Explained, Opened, Probed, Refused, RequestKey
+from jobx.actors.messages import (
+    ChildTold,
+    Described,
+    Ended,
+    Explained,
+    Opened,
+    Probed,
+    Refused,
+    RequestKey,
+)
 
 T = TypeVar("T")
 #: A dict keeps the order, and lets each future leave at once, however many there are.
@@ -50,6 +59,8 @@ class Answers:
             self._answered(message.ticket, message.request)
         elif isinstance(message, Explained):
             self._answered(message.ticket, message.standing)
+        elif isinstance(message, ChildTold):
+            self._answered(message.ticket, message.says)
         elif isinstance(message, Refused):
             _resolve(self._asked.pop(message.key, ()), None)
             for waiting in (self._opened, self._ended):
@@ -98,11 +109,20 @@ class Answers:
 
         The end of the request is an answer too: its coordinator leaves and reads no more messages.
         """
+        future = self._wait_in(self._asked, key)
+        return self._number(future), future
+
+    def told(self) -> tuple[int, asyncio.Future[Any]]:
+        """Return a number for what is told to an actor, and the future of its answer."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        return self._number(future), future
+
+    def _number(self, future: asyncio.Future[Any]) -> int:
         self._asked_count += 1
-        number, future = self._asked_count, self._wait_in(self._asked, key)
+        number = self._asked_count
         self._tickets[number] = future
         future.add_done_callback(lambda _: self._tickets.pop(number, None))
-        return number, future
+        return number
 
     def _wait_in(self, waiting: _Waiting, key: RequestKey) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self._loop.create_future()

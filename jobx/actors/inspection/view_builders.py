@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from jobx import model
-from jobx.actors.runtime.cell import ActorRecord
 from jobx.errors import FormUnknown, NotEnded, RequestCancelled, RequestFailed
 from jobx.kv.entities.entities import Entities
 from jobx.kv.requests import deliveries, request_entity
@@ -17,7 +16,6 @@ from jobx.kv.requests.request_filter import make_filter
 from jobx.kv.store import Store
 from jobx.questions import CountRequests, ListRequests
 from jobx.views import (
-    ActorView,
     JobCounts,
     Outcome,
     RequestCounts,
@@ -151,24 +149,6 @@ def outcome(
         result=result_view(request, blob_dir) if request.result is not None else None,
         delivery=sent[0] if sent else None,
     )
-
-
-def actor_trees(records: Sequence[ActorRecord]) -> list[ActorView]:
-    """Return flat records, parents before children, as trees."""
-    below: dict[str | None, list[ActorView]] = {}
-    for record in reversed(records):  # children first
-        children = below.pop(record.address, [])
-        view = ActorView(
-            address=record.address,
-            name=record.name,
-            state=record.state,
-            mailbox=record.mailbox,
-            age_s=record.age_s,
-            children=children[::-1],
-            hidden=record.children - len(children),
-        )
-        below.setdefault(record.parent, []).append(view)
-    return below.get(None, [])[::-1]
 
 
 def plain(view: msgspec.Struct) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from typing import Any
 
 from thespian.actors import Actor, ActorAddress
 
+from jobx.actors.runtime.accounts import Restarted
+
 
 class LoopActor(Actor):
     """A Thespian actor with faster paths for frequent operations.
@@ -38,6 +40,10 @@ class LoopActor(Actor):
         """Send a message; unlike Thespian's method it does not check ``target``."""
         cell = self._myRef
         cell.base.deliver(target, message, cell.address)
+
+    def note_restart(self, child: ActorAddress, restarted: Restarted) -> None:
+        """Have it shown that a child is one that was started again."""
+        self._myRef.base.note_restart(child, restarted)
 
     def leave(self, *, is_told: bool = False) -> None:
         """Exit after the current message, or after ``__init__``; further mail is not read.

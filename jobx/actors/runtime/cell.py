@@ -8,11 +8,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, cast
 
 from thespian.actors import Actor, ActorAddress, ActorSystemFailure, ChildActorExited
 from thespian.system.messages.status import Thespian_ActorStatus
 
+from jobx.actors.runtime.accounts import Account, Restarted
 from jobx.actors.runtime.address import Address
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 #: Receives a message and its sender.
 Receive: TypeAlias = Callable[[Any, ActorAddress], None]
+#: A message, its sender, and about when it was sent (monotonic seconds).
+Mail: TypeAlias = tuple[Any, ActorAddress, float]
+
+#: Characters that are shown of what an actor calls itself.
+NAME_CHARS: Final = 200
 
 
 def refuse(*_: object) -> NoReturn:
@@ -41,6 +47,10 @@ class ActorRecord:
             so; ``idle``.
         parent: None for an actor that the system itself owns.
         children: Number of its live children.
+        handled: Messages that it has handled, in ``time_s`` altogether.
+        oldest_s: How long its oldest unread message waits.
+        restarted: If it is one that was started again.
+        held_bytes: What it says that it holds.
     """
 
     address: str
@@ -50,6 +60,12 @@ class ActorRecord:
     age_s: float
     parent: str | None
     children: int
+    class_name: str = ""
+    handled: int = 0
+    time_s: float = 0.0
+    oldest_s: float | None = None
+    restarted: Restarted | None = None
+    held_bytes: int | None = None
 
 
 class Endpoint:
@@ -71,18 +87,24 @@ class Cell:
         is_remote: It stands for an actor of another node: a child of an actor here, or the parent.
         is_root: The system owns it, and no actor did.
         is_told: Its parent knows already why it leaves.
+        account: Where what it does is counted for its class.
+        number: Grows with each cell.
+        handled: Messages that it has handled, in ``time_s`` altogether.
+        restarted: Set if it is an actor that was started again.
         mailbox: Unread mail; None once it starts to stop.
         children: Live children in the order of their creation, as keys.
         notice: The message to the parent when all children are gone.
     """
 
     __slots__ = (
+        "account",
         "actor",
         "address",
         "base",
         "born_s",
         "children",
         "globalName",
+        "handled",
         "hears_exits",
         "is_leaving",
         "is_remote",
@@ -90,19 +112,33 @@ class Cell:
         "is_told",
         "mailbox",
         "notice",
+        "number",
         "parent",
+        "restarted",
+        "time_s",
         "wakeups",
     )
 
     def __init__(
-        self, base: Engine, address: Address, actor: Any, parent: Cell | None, born_s: float
+        self,
+        base: Engine,
+        address: Address,
+        actor: Any,
+        parent: Cell | None,
+        *,
+        born_s: float,
+        account: Account,
     ) -> None:
         self.base = base
+        self.account = account
+        self.number = self.handled = 0
+        self.time_s = 0.0
+        self.restarted: Restarted | None = None
         self.address = address
         self.actor = actor
         self.parent = parent
         self.born_s = born_s
-        self.mailbox: deque[tuple[Any, ActorAddress]] | None = deque()
+        self.mailbox: deque[Mail] | None = deque()
         self.globalName: str | None = None
         self.hears_exits = True
         self.is_leaving = False
@@ -119,7 +155,8 @@ class Cell:
         cls, base: Engine, address: ActorAddress, parent: Cell | None, actor_class: type[Actor]
     ) -> Cell:
         """Return the cell that stands for an actor of another node; it has no mailbox."""
-        cell = cls(base, cast("Address", address), actor_class, parent, base.scheduler.now())
+        account, now = base.accounts.of(actor_class), base.scheduler.now()
+        cell = cls(base, cast("Address", address), actor_class, parent, born_s=now, account=account)
         cell.is_remote, cell.mailbox, cell.children = True, None, {}
         return cell
 
@@ -128,26 +165,48 @@ class Cell:
         """Whether this is a callback and not an actor."""
         return self.actor.__class__ is Endpoint
 
-    def record(self, now: float) -> ActorRecord:
-        """Describe the actor, with its own ``describe`` and ``is_busy`` if it has them."""
-        mailbox = self.mailbox
-        if mailbox is None:
-            state = "stopping"
-        elif mailbox:
-            state = "queued"
-        else:
-            state = "busy" if getattr(self.actor, "is_busy", False) else "idle"
-        describe = getattr(self.actor, "describe", None)
+    @property
+    def state(self) -> str:
+        """What it does; see ``ActorRecord``."""
         if self.is_remote:
-            state, describe = "remote", lambda: self.actor.__name__
+            return "remote"
+        if self.mailbox is None:
+            return "stopping"
+        if self.mailbox:
+            return "queued"
+        return "busy" if getattr(self.actor, "is_busy", False) else "idle"
+
+    @property
+    def name(self) -> str:
+        """What the actor calls itself with its ``describe``, or its class."""
+        describe = None if self.is_remote else getattr(self.actor, "describe", None)
+        if describe is None:
+            return self.account.class_name
+        try:
+            return str(describe())[:NAME_CHARS]
+        except Exception:  # noqa: BLE001 - one actor must not spoil the list of all
+            return self.account.class_name
+
+    def oldest_s(self, now: float) -> float | None:
+        """Return how long its oldest unread message waits; None if there is none."""
+        return max(0.0, now - self.mailbox[0][2]) if self.mailbox else None
+
+    def record(self, now: float) -> ActorRecord:
+        """Describe the actor, with its ``describe``, ``is_busy``, ``held_bytes`` if it has them."""
         return ActorRecord(
             address=str(self.address),
-            name=describe() if describe else type(self.actor).__name__,
-            state=state,
-            mailbox=len(mailbox or ()),
+            name=self.name,
+            state=self.state,
+            mailbox=len(self.mailbox or ()),
             age_s=now - self.born_s,
             parent=str(self.parent.address) if self.parent else None,
             children=len(self.children or ()),
+            class_name=self.account.class_name,
+            handled=self.handled,
+            time_s=self.time_s,
+            oldest_s=self.oldest_s(now),
+            restarted=self.restarted,
+            held_bytes=getattr(self.actor, "held_bytes", None),
         )
 
     def status(self, admin: ActorAddress) -> Thespian_ActorStatus:
@@ -155,7 +214,7 @@ class Cell:
         status = Thespian_ActorStatus(self.address, type(self.actor).__name__, admin)
         for child in self.children or ():
             status.addChild(child.address)
-        for message, sender in self.mailbox or ():
+        for message, sender, _ in self.mailbox or ():
             status.addPendingMessage(sender, self.address, type(message).__name__)
         return status
 

@@ -4,12 +4,43 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from thespian.actors import ActorAddress, ActorExitRequest, DeadEnvelope
 
+from jobx.actors.runtime.log_limit import LogLimit
+
+#: Groups of dead letters that are kept: the last ones.
+MOST_GROUPS: Final = 100
+#: Why a message was not read.
+GONE: Final = "its receiver is gone"
+UNREAD: Final = "its receiver stopped before it read it"
+FULL: Final = "the mailbox of its receiver is full"
+
 _LOGGED_PER_S: Final = 10
 _LOG: Final = logging.getLogger(__name__)
+#: Type of the message, target, sender.
+_Key: TypeAlias = tuple[type, object, object]
+
+
+class Letters:
+    """Dead letters of one type and sender for one target; nothing of their content is kept.
+
+    Attributes:
+        reason: Why the last one was not read.
+        first_s: When the first one came, monotonic …
+        last_s: … and the last one.
+    """
+
+    __slots__ = ("count", "first_s", "last_s", "message", "reason", "sender", "target")
+
+    def __init__(self, message: str, target: ActorAddress, sender: ActorAddress) -> None:
+        self.message = message
+        self.target = target
+        self.sender = sender
+        self.count = 0
+        self.reason = ""
+        self.first_s = self.last_s = 0.0
 
 
 class DeadLetters:
@@ -27,8 +58,8 @@ class DeadLetters:
         self._deliver = deliver
         self._now = now
         self._handler: ActorAddress | None = None
-        self._since_s = 0.0
-        self._logged = 0
+        self._groups: dict[_Key, Letters] = {}
+        self._log_limit = LogLimit(now, 1.0, _LOGGED_PER_S)
 
     def handle(self, address: ActorAddress, enable: bool) -> None:
         """Start or stop sending DeadEnvelopes to ``address``; the newest handler gets them."""
@@ -37,23 +68,34 @@ class DeadLetters:
         elif self._handler == address:
             self._handler = None
 
+    def last(self) -> list[Letters]:
+        """Return the last groups of dead letters, newest first."""
+        return list(reversed(self._groups.values()))
+
     def take(
-        self, target: ActorAddress, message: Any, sender: ActorAddress, level: int = logging.DEBUG
+        self, target: ActorAddress, message: Any, sender: ActorAddress, reason: str = GONE
     ) -> None:
-        """Take a message that ``target`` will not read, logging it at ``level``."""
+        """Take a message that ``target`` will not read. One of a full mailbox is a warning."""
         # A dead actor has already done what an exit request asks for.
         if isinstance(message, ActorExitRequest):
             return
         self.count += 1
-        if _LOG.isEnabledFor(level) and self._may_log():
+        self._note(target, message, sender, reason)
+        level = logging.WARNING if reason is FULL else logging.DEBUG
+        if _LOG.isEnabledFor(level) and self._log_limit.may_log():
             _LOG.log(level, "%s did not get a %s", target, type(message).__name__)
         # No envelope inside an envelope: a full handler would fill itself.
         if self._handler is not None and not isinstance(message, DeadEnvelope):
             self._deliver(self._handler, DeadEnvelope(target, message), sender)
 
-    def _may_log(self) -> bool:
-        now = self._now()
-        if now - self._since_s >= 1.0:
-            self._since_s, self._logged = now, 0
-        self._logged += 1
-        return self._logged <= _LOGGED_PER_S
+    def _note(self, target: ActorAddress, message: Any, sender: ActorAddress, reason: str) -> None:
+        key = type(message), target.addressDetails, sender.addressDetails
+        letters, now = self._groups.pop(key, None), self._now()
+        if letters is None:
+            letters = Letters(type(message).__name__, target, sender)
+            letters.first_s = now
+        self._groups[key] = letters  # the last one is at the end
+        letters.count += 1
+        letters.last_s, letters.reason = now, reason
+        if len(self._groups) > MOST_GROUPS:
+            del self._groups[next(iter(self._groups))]

@@ -19,9 +19,10 @@ from thespian.actors import (
 )
 from thespian.system.messages.status import Thespian_StatusReq
 
+from jobx.actors.runtime.accounts import REASON_CHARS, SLOW_S, Accounts, Restarted
 from jobx.actors.runtime.address import Address
 from jobx.actors.runtime.cell import ActorRecord, Cell, Endpoint, Receive
-from jobx.actors.runtime.deadletters import DeadLetters
+from jobx.actors.runtime.deadletters import FULL, UNREAD, DeadLetters
 from jobx.actors.runtime.failure import ChildFailed, failure_of
 from jobx.actors.runtime.kinds import ActorKind, kind_of
 from jobx.actors.runtime.limits import Counters, EngineLimits
@@ -35,7 +36,13 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class Engine:
-    """Runs actors. See ``LoopSystemBase`` for the arguments."""
+    """Runs actors. See ``LoopSystemBase`` for the arguments.
+
+    Attributes:
+        accounts: What the actors of each class have done.
+        step: Handles the next message of a queue; a trace puts itself in front of it.
+        stamp_s: The time after the last message, or when the engine was woken.
+    """
 
     def __init__(
         self,
@@ -55,8 +62,12 @@ class Engine:
         self.limits = limits
         self.dead_letters = DeadLetters(self.deliver, scheduler.now)
         self.wakeups = Wakeups(scheduler)
+        self.accounts = Accounts(scheduler.now)
+        self.step = self.run_next
+        self.stamp_s = scheduler.now()
         self._node = node
         self._local_ids = itertools.count(1)
+        self._numbers = itertools.count(1)
         self._system_address = Address(*node, 0)
         self._cells: dict[object, Cell] = {}
         self._names: dict[str, Cell] = {}
@@ -68,7 +79,7 @@ class Engine:
         self._is_yielding = False
         self._is_closed = False
         self._root_exited = root_exited
-        self._created = self._exited = self._failed = self._delivered = 0
+        self._created = self._exited = self._failed = 0
 
     def deliver(
         self, target: ActorAddress, message: Any, sender: ActorAddress | None = None
@@ -90,11 +101,12 @@ class Engine:
             self._run_queue.append(cell)
             if not self._is_awake:
                 self._is_awake = True
+                self.stamp_s = self.scheduler.now()
                 self.scheduler.call_soon(self._run)
         elif len(mailbox) >= self.limits.mailbox and not isinstance(message, _VITAL):
-            self.dead_letters.take(target, message, sender, logging.WARNING)
+            self.dead_letters.take(target, message, sender, FULL)
             return
-        mailbox.append((message, sender))
+        mailbox.append((message, sender, self.stamp_s))
 
     def _send_away(self, target: ActorAddress, message: Any, sender: ActorAddress) -> None:
         is_ours = target.addressDetails[0] == self._node[0]
@@ -114,27 +126,28 @@ class Engine:
                 self.scheduler.call_soon(self._run)
 
     def _run_slice(self) -> None:
-        queue, now = self._run_queue, self.scheduler.now
-        stop_at = now() + self.limits.slice_s
+        queue = self._run_queue
+        self.stamp_s = self.scheduler.now()
+        stop_at = self.stamp_s + self.limits.slice_s
         self._is_running, self._is_yielding = True, False
         try:
             for _ in range(self.limits.slice_messages):
                 if not queue or self._is_yielding:
                     return
-                self._run_next(queue)
-                if now() >= stop_at:
+                self.step(queue)
+                if self.stamp_s >= stop_at:
                     return
         finally:
             self._is_running = False
 
-    def _run_next(self, queue: deque[Cell]) -> None:
+    def run_next(self, queue: deque[Cell]) -> None:
+        """Handle the next message of a queue of cells with mail, and count it."""
         cell = queue.popleft()
         if not cell.mailbox:
             return
-        message, sender = cell.mailbox.popleft()
+        message, sender, _ = cell.mailbox.popleft()
         if cell.mailbox:
             queue.append(cell)
-        self._delivered += 1
         if message.__class__ is Thespian_StatusReq and not cell.is_endpoint:
             self.deliver(sender, cell.status(self._system_address), cell.address)
             return
@@ -149,6 +162,16 @@ class Engine:
                 self._stop(cell, None if cell.is_told else ChildActorExited(cell.address))
             elif isinstance(message, ActorExitRequest) and not cell.is_endpoint:
                 self._stop(cell, ChildActorExited(cell.address), message.isRecursive)
+        # The end of this message is the beginning of the next: one look at the clock for each.
+        began_s, now = self.stamp_s, self.scheduler.now()
+        self.stamp_s, took_s = now, now - began_s
+        cell.handled += 1
+        cell.time_s += took_s
+        account = cell.account
+        account.handled += 1
+        account.time_s += took_s
+        if took_s > SLOW_S:
+            self.accounts.was_slow(account, message, took_s, now)
 
     def create(
         self,
@@ -218,7 +241,9 @@ class Engine:
         self, address: Address, parent: Cell | None, actor_class: type[Actor], kind: ActorKind
     ) -> Cell:
         actor = Actor.__new__(actor_class)
-        cell = Cell(self, address, actor, parent, self.scheduler.now())
+        account = self.accounts.of(actor_class)
+        born_s = self.scheduler.now()
+        cell = Cell(self, address, actor, parent, born_s=born_s, account=account)
         cell.hears_exits = kind.hears_exits
         actor._myRef = cell
         actor.node = self.services
@@ -249,15 +274,14 @@ class Engine:
                 cell.is_root = False  # the creator gets the exception
                 self._stop(cell, ChildActorExited(cell.address))
                 raise
-            self._failed += 1
-            self._stop(cell, failure_of(cell.address, type(cell.actor).__name__, error))
+            self._stop(cell, self._failure(cell, error))
         else:
             if cell.is_leaving:
                 self._stop(cell, ChildActorExited(cell.address))
 
     def _register(self, cell: Cell, global_name: str | None) -> None:
         self._created += 1
-        self._cells[cell.address.addressDetails] = cell
+        self._enter(cell)
         if cell.parent is not None:
             if cell.parent.children is None:
                 cell.parent.children = {}
@@ -267,14 +291,20 @@ class Engine:
             self._names[global_name] = cell
 
     def _fail(self, cell: Cell, message: Any, sender: ActorAddress, error: BaseException) -> None:
-        self._failed += 1
-        failure = failure_of(cell.address, type(cell.actor).__name__, error)
+        failure = self._failure(cell, error)
         if not cell.is_endpoint:
             self._stop(cell, failure)
         sender_cell = self._cells.get(sender.addressDetails)
         is_alive = sender_cell is not None and sender_cell.mailbox is not None
         if is_alive and not isinstance(message, PoisonMessage):
             self.deliver(sender, PoisonMessage(message, failure.details), cell.address)
+
+    def _failure(self, cell: Cell, error: BaseException) -> ChildFailed:
+        self._failed += 1
+        failure = failure_of(cell.address, cell.account.class_name, error)
+        cell.account.failed += 1
+        cell.account.failure = failure.reason[:REASON_CHARS]
+        return failure
 
     def _stop(self, cell: Cell, notice: ChildActorExited | None, is_recursive: bool = True) -> None:
         """Accept no more mail, wait for the exit of the children, then leave."""
@@ -297,13 +327,14 @@ class Engine:
         self.dead_letters.handle(cell.address, False)
         if cell.globalName is not None:
             self._names.pop(cell.globalName, None)
-        for message, sender in unread or ():
-            self.dead_letters.take(cell.address, message, sender)
+        for message, sender, _ in unread or ():
+            self.dead_letters.take(cell.address, message, sender, UNREAD)
 
     def _leave(self, cell: Cell) -> None:
         """Forget a cell without children, and each ancestor that waited for it."""
         while True:
             del self._cells[cell.address.addressDetails]
+            cell.account.live -= 1
             cell.actor = None
             self._exited += 1
             parent = cell.parent
@@ -337,14 +368,31 @@ class Engine:
 
     def open(self, address: Address, callback: Receive) -> None:
         """Deliver mail for ``address`` to ``callback``."""
-        cell = Cell(self, address, Endpoint(callback), None, self.scheduler.now())
-        self._cells[address.addressDetails] = cell
+        account = self.accounts.of(Endpoint)
+        born_s = self.scheduler.now()
+        endpoint = Endpoint(callback)
+        self._enter(Cell(self, address, endpoint, None, born_s=born_s, account=account))
+
+    def _enter(self, cell: Cell) -> None:
+        self._cells[cell.address.addressDetails] = cell
+        cell.number = next(self._numbers)
+        cell.account.live += 1
+        cell.account.created += 1
 
     def drop(self, address: ActorAddress) -> None:
         """Forget an endpoint, or an actor that did not exit in time; it does not run again."""
         cell = self._cells.pop(address.addressDetails, None)
         if cell is not None:
+            cell.account.live -= 1
             self._close_mailbox(cell)
+
+    def note_restart(self, address: ActorAddress, restarted: Restarted) -> None:
+        """Take note that an actor is one that was started again; nothing if it is gone."""
+        cell = self._cells.get(address.addressDetails)
+        if cell is not None:
+            cell.restarted = restarted
+            cell.account.restarts += 1
+            cell.account.restart_reason = restarted.reason
 
     def update_capability(self, name: str, value: object) -> None:
         """Set a capability, or remove it with None; existing actors stay."""
@@ -363,6 +411,18 @@ class Engine:
         living = (cell for cell in self._cells.values() if not cell.is_endpoint)
         return [cell.record(now) for cell in itertools.islice(living, limit)]
 
+    def find(self, details: object) -> Cell | None:
+        """Return the cell of an address, by its details; None if it is gone."""
+        return self._cells.get(details)
+
+    def cells(self) -> list[Cell]:
+        """Return all cells, endpoints among them, in the order of their creation."""
+        return list(self._cells.values())
+
+    def queued(self) -> list[Cell]:
+        """Return the cells that have mail, and some that had."""
+        return list(self._run_queue)
+
     def count_children(self, address: ActorAddress) -> int:
         """Return the number of live children of an actor; 0 if it is gone."""
         cell = self._cells.get(address.addressDetails)
@@ -374,7 +434,7 @@ class Engine:
             created=self._created,
             exited=self._exited,
             failed=self._failed,
-            delivered=self._delivered,
+            delivered=sum(account.handled for account in self.accounts.all()),
             dead_letters=self.dead_letters.count,
         )
 

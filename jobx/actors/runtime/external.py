@@ -62,7 +62,7 @@ class External:
         try:
             self._inbox.put_nowait(message)
         except queue.Full:
-            self._base.dead_letters.take(self.address, message, sender)
+            self._base.dead_letters.take(self.address, message, sender, "its inbox is full")
 
     def tell(self, target: ActorAddress, message: Any) -> None:
         """Send a message from this conversation, from any thread."""

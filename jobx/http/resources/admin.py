@@ -9,7 +9,7 @@ import jobx
 from jobx.errors import DeadlineExceeded, Draining, Unavailable
 from jobx.http.resources.site import Site
 from jobx.http.writing import results
-from jobx.questions import GetNode, GetReadiness, ListActors
+from jobx.questions import GetActorTree, GetNode, GetReadiness
 
 #: How long readiness waits for the node.
 READY_S = 2.0
@@ -53,7 +53,7 @@ async def node_status(site: Site, _: Request, resp: Response) -> None:
 
 async def actors(site: Site, _: Request, resp: Response) -> None:
     """Answer with the tree of live actors."""
-    results.send_json(resp, await site.node.call(ListActors()))
+    results.send_json(resp, await site.node.call(GetActorTree()))
 
 
 async def description(site: Site, _: Request, resp: Response) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jobx.questions import ListActors
+from jobx.questions import GetActorTree
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
 
@@ -18,7 +18,7 @@ def actors() -> None:
 def tree(call: Call) -> None:
     """Show the actor tree: name, state, mailbox, age, address."""
     with call.gateway() as gateway:
-        answer = gateway.call(ListActors())
+        answer = gateway.call(GetActorTree())
     if call.as_json:
         render.say_json(answer)
     else:

@@ -13,7 +13,7 @@ import jobx
 from jobx import questions
 from jobx.errors import DeadlineExceeded, JobxError, NodeLost, NodeUnreachable
 from jobx.frames import FrameSocket
-from jobx.questions import PROTOCOL, Attended, Hello, Question
+from jobx.questions import PROTOCOL, Hello, Question
 from jobx.system.peers import check_node
 from jobx.views import View
 
@@ -53,7 +53,7 @@ class GatewayClient:
             DeadlineExceeded: No answer came in time; the connection is of no more use.
         """
         number = next(self._numbers)
-        timeout_s += question.wait_s if isinstance(question, Attended) else 0.0
+        timeout_s += questions.wait_of(question)
         self._sock.settimeout(timeout_s)
         try:
             self._frames.send_bytes(questions.encode_call(number, question))

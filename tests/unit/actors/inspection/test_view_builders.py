@@ -6,8 +6,7 @@ import msgspec
 import pytest
 
 from jobx import model
-from jobx.actors.inspection.view_builders import actor_trees, outcome, request_view, result_view
-from jobx.actors.runtime.cell import ActorRecord
+from jobx.actors.inspection.view_builders import outcome, request_view, result_view
 from jobx.errors import NotEnded, RequestFailed
 from jobx.payload import Payload
 
@@ -87,45 +86,3 @@ def test_an_outcome_has_a_result_when_there_is_one() -> None:
 def test_an_outcome_says_why_it_is_what_the_store_has() -> None:
     assert outcome(RUNNING, FOLDER, "node a is silent").request.as_stored == "node a is silent"
     assert outcome(RUNNING, FOLDER).request.as_stored is None
-
-
-def record(number: int, parent: int | None, children: int = 0) -> ActorRecord:
-    return ActorRecord(
-        address=f"n/{number}",
-        parent=None if parent is None else f"n/{parent}",
-        name=f"a{number}",
-        state="idle",
-        mailbox=0,
-        age_s=1.0,
-        children=children,
-    )
-
-
-def test_actors_are_shown_below_their_parents_with_the_number_of_those_left_out() -> None:
-    """Of one root with four children and a grandchild, only four are described."""
-    (root,) = actor_trees([record(1, None, 4), record(2, 1), record(3, 1, 1), record(4, 3)])
-    assert [child.name for child in root.children] == ["a2", "a3"]
-    assert root.hidden == 2
-    assert [(child.name, child.hidden) for child in root.children[1].children] == [("a4", 0)]
-    assert root.children[1].hidden == 0
-
-
-def test_nesting_looks_at_each_actor_a_few_times_however_many_there_are() -> None:
-    looks = 0
-
-    class Watched:
-        """A record whose readers are counted."""
-
-        def __init__(self, of: ActorRecord) -> None:
-            self._of = of
-
-        def __getattr__(self, name: str) -> object:
-            nonlocal looks
-            looks += 1
-            return getattr(self._of, name)
-
-    flat = [record(n, 0) for n in range(1, 500)]
-    deep = [record(n, n - 1) for n in range(500, 1000)]
-    records: list[Any] = [Watched(one) for one in (record(0, None), *flat, *deep)]
-    assert len(actor_trees(records)) == 1
-    assert looks < 20 * len(records)
