@@ -15,7 +15,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 from thespian.actors import ActorAddress
@@ -65,6 +65,20 @@ class _Appended(Struct):
     def is_new(self) -> bool:
         """Whether nothing of the request has been written."""
         return self.appends[0].number == 0 and not self.is_in_doubt
+
+
+class Outstanding(NamedTuple):
+    """A commit that has not ended, or failed and is tried again.
+
+    Attributes:
+        since: Since when nothing has become durable, monotonic seconds.
+        appends: How many appends wait.
+        fault: Why the last try failed; None: it did not.
+    """
+
+    since: float
+    appends: int
+    fault: JobxError | None
 
 
 def _ignore(_: object) -> None:
@@ -122,6 +136,8 @@ class LogWriter:
         self._refuse_at: float | None = None
         self._refuse_timer: asyncio.TimerHandle | None = None
         self._began = 0.0
+        #: Since when nothing has become durable though something waits; None: nothing waits.
+        self._silent_since: float | None = None
         self._failed = 0
         self._commits = 0
         self._probe_timer = loop.call_later(PROBE_S, self._look, 0)
@@ -208,6 +224,15 @@ class LogWriter:
             for begin in unread:
                 begin()
 
+    @property
+    def outstanding(self) -> Outstanding | None:
+        """The commit that has not ended; None if there is none."""
+        if self._silent_since is None:
+            return None
+        waiting = (*self._flight.values(), *self._pending.values())
+        appends = sum(len(group.appends) for group in waiting)
+        return Outstanding(self._silent_since, appends, self._fault)
+
     async def drain(self, is_over: Callable[[], bool]) -> bool:
         """Wait until everything is written; False if ``is_over`` said first that time is up."""
         while self._pending or self._flight or not self._large.is_empty:
@@ -245,6 +270,8 @@ class LogWriter:
             return
         self._is_committing = True
         self._began = self._loop.time()
+        if self._silent_since is None:
+            self._silent_since = self._began
         self._flight, self._pending = self._pending, {}
         if self._fault is not None and self.stalled is None:  # new ones would end in doubt
             self._pending = {key: one for key, one in self._flight.items() if one.is_new}
@@ -281,7 +308,7 @@ class LogWriter:
         """Commit the remaining units, at once or after a pause."""
         self._fault = fault
         if fault is None:
-            self._failed = 0
+            self._failed, self._silent_since = 0, None
             self._recover()
             if self._pending:
                 self._schedule(urgent=True)

@@ -206,10 +206,18 @@ class Explain(Struct, frozen=True):
 
 
 class Explained(Struct, frozen=True):
-    """What open invocations wait for, and what the whole request does; None: as Described."""
+    """What open invocations wait for, and the request as it is, maybe before it is accepted.
+
+    Attributes:
+        standing: None: nobody coordinates it here, or its coordinator knows nothing of it.
+        request: None as ``standing`` is.
+        why: Why nobody coordinates it here; empty: that is not known here.
+    """
 
     ticket: int
     standing: Standing | None
+    request: model.Request | None = None
+    why: str = ""
 
 
 class Run(Struct, frozen=True, array_like=True, tag="run"):

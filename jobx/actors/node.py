@@ -40,6 +40,7 @@ from jobx.actors.gateway.request_verbs import Verbs
 from jobx.actors.gateway.server import Gateway
 from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import Answers
+from jobx.actors.inspection.node_facts import NodeFacts, PeerFacts
 from jobx.actors.lifetime import Lifetime
 from jobx.actors.log_writer import LogWriter
 from jobx.actors.messages import Adopt, AdoptStrays, Drain, MoreRoom, Probe
@@ -56,7 +57,7 @@ from jobx.actors.strays import Strays
 from jobx.actors.threads import in_daemon
 from jobx.actors.upkeep import Upkeep
 from jobx.config import Settings
-from jobx.errors import InUse, InvalidInput, JobxError
+from jobx.errors import InternalError, InUse, InvalidInput, JobxError
 from jobx.handlers.authoring.code_cache import CodeCache
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.blobs import opening as blobs_opening
@@ -345,7 +346,11 @@ class Node:
         )
         readiness = self._readiness()
         verbs = Verbs(
-            finder, submissions, Inspections(self._inspectors), redeliver, readiness.troubles
+            finder,
+            submissions,
+            Inspections(self._inspectors),
+            redeliver,
+            lambda: self._facts(readiness),
         )
         parts = self._supervisor, self._executors, self._services.left
         node_verbs = NodeVerbs(
@@ -362,6 +367,28 @@ class Node:
         return ConsoleVerbs(
             *(self._services, self._base, traces, self._answers, elsewhere, kinds, ends),
             self._stalls.places,
+        )
+
+    def _facts(self, readiness: Readiness) -> NodeFacts:
+        """Return what explains requests besides what their coordinators say."""
+        return NodeFacts(
+            now=time.monotonic(),
+            now_at=self._life.clock.now_at(),
+            troubles=tuple(readiness.troubles()),
+            outstanding=self._log.outstanding,
+            starts=self._executors.starts,
+            abandoned=self._executors.abandoned,
+            peer=self._peer if self._membership is not None else None,
+        )
+
+    def _peer(self, node_id: str, workflow: str) -> PeerFacts:
+        """Return how another node is that has work of this one."""
+        if self._membership is None:
+            raise InternalError("a node alone has no peers")
+        peer = self._membership.peer(node_id, workflow)
+        given_up_at = peer.heard_at + self._settings.bridge.deaf_s
+        return PeerFacts(
+            peer.is_member, peer.heard_at, peer.undelivered, peer.is_reached, given_up_at
         )
 
     def _readiness(self) -> Readiness:

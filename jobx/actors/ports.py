@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
@@ -15,7 +14,7 @@ from jobx.actors.left_open import LeftOpen
 from jobx.actors.messages import Pull, RequestKey, Run
 from jobx.actors.notification import Notification
 from jobx.actors.request.capabilities import missing_everywhere
-from jobx.actors.request.standing import Place
+from jobx.actors.request.standing import Busy, Place
 from jobx.config import Settings
 from jobx.kv.requests.lives import OpenRequest
 from jobx.kv.store import Write
@@ -77,8 +76,8 @@ class Executors(Protocol):
     def places(self, owners: Collection[ActorAddress]) -> dict[tuple[ActorAddress, int], Place]:
         """Return where the work of owners is that has been sent, by owner and ticket."""
 
-    def busy(self) -> Counter[RequestKey]:
-        """Return the requests that executors are at, with how many."""
+    def busy(self) -> dict[RequestKey, Busy]:
+        """Return the requests that executors are at."""
 
     def abandon(self, key: RequestKey, owner: ActorAddress) -> None:
         """Forget everything of an owner: its queued work, suspended mappers and running work.

@@ -205,6 +205,19 @@ class Recovery:
         self._reading.add(suspect.key)
         return suspect
 
+    def why(self, key: RequestKey, *, has_room: bool) -> str:
+        """Return in words why a request waits for its continuation; empty: it does not."""
+        if key in self._plain:
+            before = list(self._plain).index(key)
+            room = "" if has_room else "; nothing continues before others leave memory for it"
+            return f"it waits for its continuation, after {before} others{room}"
+        for number, one in enumerate(reversed(self._suspects)):
+            if one.key == key:
+                after = f", after {number} others" if number else ""
+                deaths = f"the node died {one.deaths} times in a row while it ran"
+                return f"it is set aside for now: {deaths}; it is tried alone later{after}"
+        return ""
+
     def mark(self, waiting: Waiting, node_id: str, life: int) -> OpenRequest:
         """Return the mark of a request that is taken up, or was pardoned."""
         is_alone = waiting.key == self._tried and len(self._unproven) == 1

@@ -100,3 +100,9 @@ def _close(path: Path, mode: int) -> None:
     except OSError as error:
         raise translate(error, path) from error
     log.warning("%s was open to other users (mode %o); it is closed now", path, stat.S_IMODE(mode))
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how many bytes are free for this user where a folder is; blocks."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize

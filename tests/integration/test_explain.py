@@ -96,7 +96,8 @@ def test_a_request_over_its_time_limit_says_what_was_open_then(start: Start) -> 
     view = explain(node, request_id)
 
     assert "RequestTimeLimit" in view.says
-    assert [(group.cause, group.invocation_id) for group in view.groups] == [("open", "m0")]
+    assert [(group.cause, group.invocation_id) for group in view.groups] == [("running", "m0")]
+    assert "open then: 1 of step sleep, first m0, an executor ran it" in view.says
 
 
 def test_a_request_that_succeeded_says_so(start: Start) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ from thespian.actors import ActorAddress
 
 from jobx import values
 from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost, TakenBack
-from jobx.actors.request.standing import Place
+from jobx.actors.request.standing import Busy, Place
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.model import Failure
 from jobx.payload import Payload
@@ -105,8 +105,8 @@ class SimulatedExecutors:
     def places(self, _owners: Any) -> dict[tuple[ActorAddress, int], Place]:
         return {}
 
-    def busy(self) -> Counter[RequestKey]:
-        return Counter()
+    def busy(self) -> dict[RequestKey, Busy]:
+        return {}
 
     def _later(self, call: Any) -> None:
         delay_s = self.rng.choice((0.0, 0.001, 0.01, self.pace_s))

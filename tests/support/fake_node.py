@@ -31,6 +31,7 @@ from jobx.actors.gateway.server import Gateway
 from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import Answers
 from jobx.actors.inspection import actor_views
+from jobx.actors.inspection.node_facts import NodeFacts
 from jobx.actors.messages import (
     Cancel,
     Describe,
@@ -247,7 +248,7 @@ class FakeNode:
             *(self.desk.deliver, nothing, Elsewhere(_ID, ask)),
         )
         submissions = Submissions(finder, library, writers, lambda: None)
-        verbs = Verbs(finder, submissions, Inspections(threads), self._redeliver, list)
+        verbs = Verbs(finder, submissions, Inspections(threads), self._redeliver, NodeFacts)
         entity_verbs = _UntriedVerbs(
             Entities(self.store), library, writers, settings, {}, threads, threads
         )

@@ -33,7 +33,12 @@ class LocalEnd(NamedTuple):
 
 
 class LinkState(NamedTuple):
-    """The state of a link, and its counts in all its epochs."""
+    """The state of a link, and its counts in all its epochs.
+
+    Attributes:
+        heard_at: When the peer answered last, or this node began to wait for it; monotonic.
+        undelivered: Packets that it has not acknowledged.
+    """
 
     lane: Lane
     is_up: bool
@@ -44,6 +49,8 @@ class LinkState(NamedTuple):
     duplicates: int
     stale: int
     breaks: int
+    heard_at: float = 0.0
+    undelivered: int = 0
 
 
 class End:

@@ -78,6 +78,11 @@ class Link:
         return self._past_duplicates + self.inbox.duplicates
 
     @property
+    def heard_at(self) -> float:
+        """When the peer answered last, or this node began to wait for it; monotonic."""
+        return self._heard_at
+
+    @property
     def is_clogged(self) -> bool:
         """Whether more waits to be sent than may be under way."""
         return self.outbox.backlog_bytes > WINDOW_BYTES

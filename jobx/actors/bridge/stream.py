@@ -74,6 +74,11 @@ class Outbox:
         """Whether everything is acknowledged."""
         return not self.backlog_bytes
 
+    @property
+    def unacknowledged(self) -> int:
+        """Number of packets that the peer has not acknowledged."""
+        return len(self._sent) + len(self._waiting)
+
     def put(self, message: bytes) -> None:
         """Add a message.
 

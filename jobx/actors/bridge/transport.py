@@ -30,6 +30,9 @@ class Transport(Protocol):
     def reach(self, peers: Mapping[str, str]) -> None:
         """Set the addresses of the servers that have the queues of all peers, by node id."""
 
+    def is_reached(self, peer: str) -> bool:
+        """Whether the server of a peer's queues is connected, or was not needed yet."""
+
     def listen(self, workflow: str, receive: Receive) -> None:
         """Take in datagrams for this node in a workflow, from now on."""
 

@@ -17,7 +17,7 @@ from jobx.actors.cluster.adoption import Adoption
 from jobx.actors.cluster.asking import Answering, Asking
 from jobx.actors.cluster.identity import secret_of
 from jobx.actors.cluster.members import NodeRecord, members_of
-from jobx.actors.cluster.peers import Peers, Pool
+from jobx.actors.cluster.peers import Peers, PeerState, Pool
 from jobx.actors.cluster.pulse import Pulse
 from jobx.actors.cluster.registration import Registration
 from jobx.actors.cluster.watch import LeaseWatch
@@ -144,6 +144,10 @@ class Membership:
     def others(self, workflow: str, gone_s: float) -> Collection[frozenset[str]] | None:
         """Return what each other node offers that runs a workflow; see ``Services.others``."""
         return self._peers.others(workflow, gone_s)
+
+    def peer(self, node_id: str, workflow: str) -> PeerState:
+        """Return how another node is that has work of this one."""
+        return self._peers.state(Lane(node_id, workflow))
 
     @property
     def trouble(self) -> str | None:

@@ -6,7 +6,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from thespian.actors import ActorAddress
 
@@ -32,6 +32,24 @@ REST_S: Final = 1.0
 
 
 _LOG: Final = logging.getLogger(__name__)
+
+
+class PeerState(NamedTuple):
+    """How a peer is.
+
+    Attributes:
+        is_member: It is registered.
+        is_up: It answers, as far as is known.
+        heard_at: When it answered last, or this node began to wait for it; monotonic.
+        undelivered: Packets that it has not acknowledged.
+        is_reached: The server of its queues is connected.
+    """
+
+    is_member: bool
+    is_up: bool
+    heard_at: float
+    undelivered: int
+    is_reached: bool
 
 
 class Pool(Protocol):
@@ -161,6 +179,15 @@ class Peers:
         records = [m.record for name, m in self._members.items() if name != self._node_id]
         records += [record for record, since in self._gone.values() if now < since + gone_s]
         return [frozenset(one.capabilities) for one in records if one.runs(workflow)]
+
+    def state(self, lane: Lane) -> PeerState:
+        """Return how a peer is that has work of this node."""
+        link = self.bridge.state(lane)
+        is_member = lane.peer in (self._members or {})
+        if link is None:
+            return PeerState(is_member, False, self._scheduler.now(), 0, True)
+        is_reached = self._transport.is_reached(lane.peer)
+        return PeerState(is_member, link.is_up, link.heard_at, link.undelivered, is_reached)
 
     @property
     def has_any(self) -> bool:

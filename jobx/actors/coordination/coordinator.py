@@ -6,7 +6,7 @@ decisions; here decisions become messages and reports become events.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
 from msgspec import Struct
@@ -58,11 +58,13 @@ from jobx.actors.request.decisions import (
     decide,
 )
 from jobx.actors.request.events import Accepted, Cancelled, Failed
+from jobx.actors.request.open_at_end import OPEN, open_then
+from jobx.actors.request.open_groups import groups, open_count
 from jobx.actors.request.spans import split
-from jobx.actors.request.standing import Backoff, Place, Standing, groups, open_count
+from jobx.actors.request.standing import Backoff, Backoffs, Group, Place, Standing
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.time_spent import spent_s
-from jobx.actors.request.tree import MAPPER, ROOT, Target
+from jobx.actors.request.tree import MAPPER, ROOT
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.failure import NODE_LOST, ChildFailed, ChildLost
 from jobx.errors import Conflict, InternalError
@@ -110,7 +112,7 @@ class Coordinator(LoopActor):
         self._reports = ExecutorReports(self._journal, self.state, self._pace, self.node)
         self._frames = FrameBuilder(begin.request, self.state, self.node)
         self._started: dict[int, _Started] = {}
-        self._backoffs: dict[Target, Backoff] = {}
+        self._backoffs = Backoffs()
         self._nodes_lost: dict[int, set[tuple[object, ...]]] = {}
         self._tickets = 0
         self._held_bytes = -1
@@ -317,24 +319,32 @@ class Coordinator(LoopActor):
         if self._journal.is_accepted:
             self._answer_asked(self._snapshot)
 
-    def _explain(self, message: Explain, _: ActorAddress) -> None:
-        started, executors = self._started, self.node.executors
-        places = executors.places({one.batch for one in started.values()})
+    def _groups(self) -> list[Group]:
+        """Return what the open invocations wait for."""
+        started = self._started
+        places = self.node.executors.places({one.batch for one in started.values()})
         at_work = [
             (one.work, places.get((one.batch, ticket)) or self._away(one))
             for ticket, one in started.items()
         ]
-        others = executors.busy()
-        del others[self._journal.key]
+        return groups(self.state, at_work, self._backoffs)
+
+    def _explain(self, message: Explain, _: ActorAddress) -> None:
+        busy = self.node.executors.busy()
+        own = busy.pop(self._journal.key, None)
         standing = Standing(
-            groups(self.state, at_work, self._backoffs),
+            self._groups(),
             open_count(self.state),
             self._phase,
             self._journal.uncommitted,
             not self.state.is_running,
-            tuple((key.request_id, count) for key, count in others.most_common(3)),
+            tuple(sorted(busy.values(), key=lambda one: -one.count)),
+            own.count if own is not None else 0,
+            self._journal.is_accepted,
+            self._journal.adopted,
+            self._journal.adopted_from,
         )
-        self.send(message.reply_to, Explained(message.ticket, standing))
+        self.send(message.reply_to, Explained(message.ticket, standing, self._snapshot()))
 
     def _away(self, started: _Started) -> Place:
         """Return where work is that no executor of this node has."""
@@ -343,8 +353,14 @@ class Coordinator(LoopActor):
             return Place("peer", started.since, node_id)
         lacks = sorted({*started.requires} - {*self.node.settings.capabilities})
         if lacks:
-            return Place("capability", started.since, lacks=" and ".join(lacks))
+            return Place("capability", started.since, lacks=self._lacks(started.requires, lacks))
         return Place("queued", started.since)
+
+    def _lacks(self, requires: tuple[str, ...], lacks: Sequence[str]) -> str:
+        """Return who offers what work requires, in words."""
+        if unmet.words(self.node, self._journal.key.workflow, [requires]):
+            return f"no node offers {' and '.join(lacks)}"
+        return f"only other nodes offer {' and '.join(lacks)}"
 
     def _answer_asked(self, snapshot: Callable[[], model.Request | None]) -> None:
         for message in self._asked:
@@ -368,12 +384,13 @@ class Coordinator(LoopActor):
         if message.payload == _LOOK:
             self._look()
         elif message.payload != _TIME_LIMIT:
-            self._backoffs.pop(message.payload, None)
+            self._backoffs.end(message.payload)
             self.state.ready.release(message.payload)
         elif self.state.is_running and self.state.accepted is not None:
             text = f"the request took longer than {self.state.accepted.time_limit_s:g} s"
             failure = Failure(kind="timeout", type="RequestTimeLimit", message=text)
-            failed = Failed(self._journal.now_at(), "map", ROOT, ROOT, 1, failure)
+            notes = {ROOT: {OPEN: open_then(self._groups(), self.node.now())}}
+            failed = Failed(self._journal.now_at(), "map", ROOT, ROOT, 1, failure, notes)
             self._journal.append(failed, urgent=True)
 
     def _advance(self) -> None:
@@ -407,11 +424,15 @@ class Coordinator(LoopActor):
             self._started[pull.ticket] = _Started(decision, decision.keeper, self.node.now())
             self.send(decision.keeper, pull)
         elif isinstance(decision, Wait):
-            until = self.node.now() + decision.delay_s
-            self._backoffs[decision.target] = Backoff(until, decision.error)
-            self.wakeupAfter(decision.delay_s, decision.target)
+            self._wait(decision)
         else:
             self._finish(decision)
+
+    def _wait(self, wait: Wait) -> None:
+        until, chunk = self.node.now() + wait.delay_s, self.state.tree.chunk_of(wait.target[0])
+        step = chunk.step if chunk is not None else ""
+        self._backoffs.begin(wait.target, Backoff(until, wait.error, wait.kind, step))
+        self.wakeupAfter(wait.delay_s, wait.target)
 
     def _start(self, work: Dispatch, run: Run) -> None:
         batch = self.create(Batch, run)

@@ -31,7 +31,10 @@ class Journal:
     """Writes the log of one request.
 
     Attributes:
+        request: Its entity; with its end once that is durable.
         committed: Number of the last durable event; -1 before the first.
+        adopted: Number of the event by which it was taken over; 0: it began here.
+        adopted_from: The node that coordinated it before, if it was another one.
     """
 
     def __init__(
@@ -40,6 +43,9 @@ class Journal:
         self.key = RequestKey(request.workflow_name, request.request_id)
         self.request = request
         self.committed = -1
+        self.adopted = 0
+        self.adopted_from = ""
+        self._ended: model.Request | None = None
         #: The node that has the open marker of the request.
         self._owner_id = request.coordinator or node.node_id
         #: The first event that shows progress; a new request needs none.
@@ -82,7 +88,9 @@ class Journal:
         plan = accepted.plan if accepted is not None else self.request.plan
         self.request = replace(self.request, coordinator=node_id, plan=plan)
         writes: list[Write] = []
+        self.adopted = self._state.events
         if owner_id != node_id:
+            self.adopted_from = owner_id
             marked = replace(mark, events=self._state.events + 1)
             writes = request_entity.adopt_writes(self.request, owner_id, marked)
             self._owner_id = node_id
@@ -109,21 +117,23 @@ class Journal:
         self.committed = number
         while self._untold and self._untold[0][0] <= number:
             self._node.notify(self._untold.popleft()[1])
+        if self._ended is not None and not self.uncommitted:
+            self.request = self._ended
 
     def finish(self, decision: Finish) -> None:
         """Append the last event, with the request's entity and indexes."""
         finished = Finished(self.now_at(), decision.state, decision.failure, decision.result)
         node_id = self._node.node_id
-        self.request = replace(ended(self.snapshot(), finished), coordinator=node_id)
+        self._ended = replace(ended(self.snapshot(), finished), coordinator=node_id)
         accepted = self._state.accepted
         plan = accepted.plan if accepted is not None else ""
         events = self._state.events + 1
-        writes = request_entity.finish_writes(self.request, self._owner_id, plan, events)
-        writes += deliveries.begin_writes(self.request, node_id)
+        writes = request_entity.finish_writes(self._ended, self._owner_id, plan, events)
+        writes += deliveries.begin_writes(self._ended, node_id)
         self.append(finished, writes, urgent=True)
 
     def snapshot(self) -> model.Request:
         """Return the current entity of the request."""
-        if self._state.finished is not None:
+        if self.request.is_done:
             return self.request
         return replace(self.request, counts=self._state.counts)

@@ -89,6 +89,14 @@ class Restarts:
         text += f" the last time with {record.reason}"
         return model.Failure(kind="internal", type="CoordinatorFailed", message=text)
 
+    def why(self, key: RequestKey) -> str:
+        """Return in words why a request has no coordinator; empty: none died."""
+        record = self._records.get(key)
+        if record is None:
+            return ""
+        last = f"the last time with {record.reason}"
+        return f"its coordinator died {record.count} times, {last}; it is rebuilt from its log"
+
     def forget(self, key: RequestKey) -> None:
         """Forget a request that has ended."""
         self._records.pop(key, None)

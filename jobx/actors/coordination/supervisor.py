@@ -144,9 +144,18 @@ class Supervisor(LoopActor):
     def _explain(self, message: Explain, _: ActorAddress) -> None:
         address = self._open.get(message.key)
         if address is None:
-            self.send(message.reply_to, Explained(message.ticket, None))
+            why = self._why_not_here(message.key)
+            self.send(message.reply_to, Explained(message.ticket, None, why=why))
         else:
             self.send(address, message)
+
+    def _why_not_here(self, key: RequestKey) -> str:
+        """Return why an open request has no coordinator here; empty: that is not known here."""
+        ending = self._endings.get(key) or self._restarts.failure(key)
+        if ending is not None:
+            return f"it is being ended: {ending.message}"
+        why = self._restarts.why(key) or self._recovery.why(key, has_room=self._has_room)
+        return why or ("its log is being read" if key in self._reading else "")
 
     def _probe(self, message: Probe, _: ActorAddress) -> None:
         self.send(message.reply_to, Probed(message.ticket))

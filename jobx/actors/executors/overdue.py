@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from jobx.actors.executor_failures import crashed
-from jobx.actors.executors.process import Executor
+from jobx.actors.executors.process import OVERDUE_S, Executor
 from jobx.model import Failure
 
-#: An executor is killed when its invocation exceeds the limit by this much.
-OVERDUE_S: Final = 1.0
 #: Work without a request gets this long to end by itself.
 ABANDON_S: Final = 0.5
 #: An executor has this long to take up a frame …

@@ -10,6 +10,8 @@ from jobx.actors.messages import Run
 
 #: An invocation that takes longer than this is long.
 LONG_S: Final = 1.0
+#: How much the last duration of a version counts in what is usual.
+NEW_SHARE: Final = 0.1
 #: Number of steps and jobs that are remembered.
 _REMEMBERED: Final = 4096
 _Name = tuple[str, ...]
@@ -17,13 +19,14 @@ _Work: TypeAlias = WorkItem | Run
 
 
 class Paces:
-    """Remembers which steps have long invocations, and which jobs have such steps.
+    """Remembers which steps have long invocations, which jobs have such steps, and usual durations.
 
     A step that is not known counts as short.
     """
 
     def __init__(self) -> None:
         self._long: OrderedDict[_Name, None] = OrderedDict()
+        self._usual: OrderedDict[_Name, float] = OrderedDict()
 
     def is_long(self, item: _Work) -> bool:
         """Whether the last invocation of the kind took long."""
@@ -46,10 +49,29 @@ class Paces:
 
     def ended(self, item: WorkItem, invocation_s: float) -> None:
         """Note the duration of an invocation; a long step may become short again."""
+        self._note_usual(item, invocation_s)
         if self.saw(item, invocation_s) or not self._long:
             return
         if invocation_s < LONG_S / 2:
             self._long.pop(_step(item), None)
+
+    def usual_s(self, item: WorkItem) -> float:
+        """Return how long invocations with these versions usually take; 0: not known."""
+        return self._usual.get(_versions(item), 0.0)
+
+    def _note_usual(self, item: WorkItem, invocation_s: float) -> None:
+        name = _versions(item)
+        known = self._usual.get(name)
+        self._usual[name] = (
+            invocation_s if known is None else known + (invocation_s - known) * NEW_SHARE
+        )
+        if known is None and len(self._usual) > _REMEMBERED:
+            self._usual.popitem(last=False)
+
+
+def _versions(item: _Work) -> _Name:
+    work = item.work
+    return (item.key.workflow, work.kind, work.step, *work.versions)
 
 
 def _job(item: _Work) -> _Name:

@@ -9,11 +9,12 @@ sooner is recalled (``sharing.py``, ``rebalancing.py``).
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
 from thespian.actors import ActorAddress
 
 from jobx.actors import notification
@@ -21,13 +22,13 @@ from jobx.actors.executor_failures import KEEPER_GONE, unread
 from jobx.actors.executors import overdue, rebalancing
 from jobx.actors.executors.answers import fault_in
 from jobx.actors.executors.process import Executor, WorkItem
-from jobx.actors.executors.processes import ExecutorProcesses, late
+from jobx.actors.executors.processes import ExecutorProcesses, Starts, late
 from jobx.actors.executors.rebalancing import Away
 from jobx.actors.executors.sending import Code, Deliver, Sending
 from jobx.actors.executors.sharing import Sharing
 from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost
 from jobx.actors.notification import Notification
-from jobx.actors.request.standing import Place
+from jobx.actors.request.standing import Busy, Place
 from jobx.actors.runtime.address import Address
 from jobx.config import Settings
 from jobx.kv.blobs import BlobFolder
@@ -253,15 +254,44 @@ class ExecutorPool:
     def places(self, owners: Collection[ActorAddress]) -> dict[tuple[ActorAddress, int], Place]:
         """Return where the work of owners is that has been sent, by owner and ticket."""
         return {
-            (item.owner, item.ticket): executor.place_of(item)
+            (item.owner, item.ticket): executor.place_of(item, self._sharing.usual_s(item))
             for executor in self._executors
             for item in (*executor.work.values(), *executor.waiting)
             if item.owner in owners
         }
 
-    def busy(self) -> Counter[RequestKey]:
-        """Return the requests that executors are at, with how many."""
-        return Counter(next(iter(e.work.values())).key for e in self._executors if e.work)
+    def busy(self) -> dict[RequestKey, Busy]:
+        """Return the requests that executors are at."""
+        now, found = self._loop.time(), dict[RequestKey, Busy]()
+        for executor in self._executors:
+            front = next(iter(executor.work.values()), None)
+            if front is None:
+                continue
+            since = now - executor.progress().running_s
+            known = found.get(front.key)
+            count = 1 if known is None else known.count + 1
+            if known is not None and known.since <= since:
+                found[front.key] = replace(known, count=count)
+            else:
+                found[front.key] = Busy(*front.key, count, executor.at_work_on(front), since)
+        return found
+
+    def abandoned(self, key: RequestKey) -> list[tuple[int, float]]:
+        """Return the executors that are still at work of a request that has ended.
+
+        Each with the instant at which it is killed, monotonic.
+        """
+        return [
+            (executor.pid, item.abandoned_at + overdue.ABANDON_S)
+            for executor in self._executors
+            for item in executor.work.values()
+            if item.key == key and item.abandoned_at
+        ]
+
+    @property
+    def starts(self) -> Starts | None:
+        """Why no executor can take work now; None if one can, or there is to be none."""
+        return self._processes.starts
 
     def views(self) -> list[ExecutorView]:
         """Return the views of the executors."""

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 from msgspec import Struct
 from thespian.actors import ActorAddress
@@ -21,7 +22,11 @@ from jobx.errors import FrameError
 from jobx.handlers.execution.page import Page
 from jobx.model import Failure
 from jobx.segments import Report, UnreadReport
+from jobx.system.processes import is_stopped
 from jobx.work import AnyWork, LoadHandler, MapWork, Order, PullWork
+
+#: An executor is killed when its invocation exceeds the limit by this much.
+OVERDUE_S: Final = 1.0
 
 
 class WorkItem(Struct, eq=False):
@@ -196,12 +201,35 @@ class Executor(asyncio.Protocol):
         began = self.page.begun_at(item.number)
         return now - (began if item.sent_at <= began <= now else item.sent_at)
 
-    def place_of(self, item: WorkItem) -> Place:
-        """Return where in this executor an item is."""
+    def place_of(self, item: WorkItem, usual_s: float) -> Place:
+        """Return where in this executor an item is; ``usual_s`` as in ``Place``."""
         progress, now = self.progress(), time.monotonic()
-        if progress.number == item.number and progress.number:
-            return Place("running", now - progress.running_s, "", self.pid, progress.vertex)
-        return Place("behind", item.sent_at or now, "", self.pid)
+        if progress.number != item.number or not progress.number:
+            return Place("behind", item.sent_at or now, executor=self.pid, ahead=self._ahead(item))
+        return Place(
+            "dying" if self.blame is not None else "running",
+            now - progress.running_s,
+            executor=self.pid,
+            vertex=progress.vertex,
+            lacks=f"{self.blame.type}: {self.blame.message}" if self.blame is not None else "",
+            usual_s=usual_s,
+            limit_s=item.work.limit_s(progress.stage) + OVERDUE_S,
+            is_still=is_stopped(self.pid),
+        )
+
+    def _ahead(self, item: WorkItem) -> str:
+        """Return in words what is done here before an item; empty if that is next."""
+        front = next(iter(self.work.values()), item)
+        if front is item:
+            return ""
+        name = self.at_work_on(front)
+        return name if front.key == item.key else f"{name} of request {front.key.request_id}"
+
+    def at_work_on(self, front: WorkItem) -> str:
+        """Return which invocation of the work in front runs here, or is next."""
+        progress = self.progress()
+        vertex = progress.vertex if progress.number == front.number else front.first_vertex
+        return f"{'r' if front.work.kind == 'reduce' else 'm'}{vertex}"
 
     def release(self, owner: ActorAddress, vertex: int) -> None:
         """Note that a mapper is no longer suspended here."""

@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jobx.actors.executor_failures import EVICTED, crashed, exited
 from jobx.actors.executors import overdue
@@ -46,6 +46,18 @@ _log = logging.getLogger(__name__)
 OnDead = Callable[[Executor, Failure], None]
 
 
+class Starts(NamedTuple):
+    """Executors that are being started, while none can take work.
+
+    Attributes:
+        deaths: How many have died since one was ready …
+        last: … and how the last one did.
+    """
+
+    deaths: int
+    last: str
+
+
 class ExecutorProcesses:
     """The executor processes of a node, as many as its settings ask for.
 
@@ -82,6 +94,7 @@ class ExecutorProcesses:
         self._looked_at = 0.0
         self._unanswered = 0
         self._without_any = 0
+        self._deaths, self._last_death = 0, ""
         self._connecting: set[asyncio.Future[Any]] = set()
         self._fork_server_budget = RestartBudget(FORK_SERVER)
         self._fork_server = ForkServerClient(
@@ -141,6 +154,13 @@ class ExecutorProcesses:
         if self._without_any > DOUBT_LOOKS:
             return "no executor is ready"
         return None
+
+    @property
+    def starts(self) -> Starts | None:
+        """Why no executor can take work now; None if one can, or there is to be none."""
+        if not self._count or any(e.state == "ready" and e.has_seat for e in self.executors):
+            return None
+        return Starts(self._deaths, self._last_death)
 
     def change(self, executor: Executor, workflow: str) -> None:
         """Give the seat of an executor that has no work to another workflow.
@@ -292,7 +312,10 @@ class ExecutorProcesses:
         executor.enter("dead", self._loop.time())
         self.executors.remove(executor)
         self._spawning = {n: e for n, e in self._spawning.items() if e is not executor}
-        self._on_dead(executor, executor.blame or crash)
+        blame = executor.blame or crash
+        self._deaths = 1 if executor.was_ready else self._deaths + 1
+        self._last_death = blame.message
+        self._on_dead(executor, blame)
         executor.close()
         self._loop.call_later(0 if executor.was_ready else SPAWN_AGAIN_S, self._spawn)
 

@@ -105,6 +105,10 @@ class Sharing:
         """Note the duration of each invocation."""
         self._paces.ended(item, invocation_s)
 
+    def usual_s(self, item: WorkItem) -> float:
+        """Return how long invocations of this kind usually take; 0: not known."""
+        return self._paces.usual_s(item)
+
     def runs(self, executor: Executor) -> None:
         """Note that a running invocation takes long, and free the work behind it."""
         progress = executor.progress()

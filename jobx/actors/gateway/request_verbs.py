@@ -7,7 +7,7 @@ store run in threads; everything else runs on the node's loop.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -28,11 +28,12 @@ from jobx.actors.inspection import (
     trace_json,
     view_builders,
 )
-from jobx.actors.messages import Cancel, Explain, RequestKey
-from jobx.actors.request.standing import Standing
+from jobx.actors.inspection.node_facts import NodeFacts
+from jobx.actors.messages import Cancel, Explain, Explained, RequestKey
 from jobx.errors import Conflict, JobxError, NotEnded, NotFound, Unavailable
 from jobx.kv.requests import request_entity
 from jobx.kv.store import Store
+from jobx.system.disk import free_bytes
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=questions.OfRequest[Any])
@@ -54,14 +55,14 @@ class Verbs:
         submissions: Starts them.
         inspections: Reads whole logs.
         redeliver: Delivers a result once more.
-        troubles: Returns what is wrong with the node.
+        facts: Returns what the node knows that explains requests.
     """
 
     finder: Finder
     submissions: Submissions
     inspections: Inspections
     redeliver: Callable[[RequestKey], Awaitable[None]]
-    troubles: Callable[[], Sequence[str]]
+    facts: Callable[[], NodeFacts]
 
     def table(self) -> Table:
         """Return what answers each kind of question."""
@@ -174,19 +175,47 @@ class Verbs:
         key, finder = key_of(asked), self.finder
         ticket, future = finder.answers.ticket(key)
         finder.tell(Explain(key, finder.node.gateway, ticket))
-        standing = await within(future, ANSWER_S)
-        request, is_here = await finder.find(key)
-        if isinstance(standing, Standing) and is_here and not request.is_done:
-            view = await self._view(request, None)
-            return explain.of_open(view, standing, self._wall(), self.troubles())
-        why = None if request.is_done else finder.where(request)
-        found = await self._inspect(key, lambda store: explain.of_stored(store, *key, why))
-        return replace(found, request=replace(found.request, as_stored=why))
+        told = await within(future, ANSWER_S)
+        if isinstance(told, Explained) and told.standing and told.request:
+            view = view_builders.request_view(told.request, [])
+            return explain.of_open(view, told.standing, await self._facts())
+        request = await finder.describe(key)
+        why = None if request.is_done else self._why_not_here(request, told)
+        by = "jobx cluster status" if why and finder.elsewhere.may_ask(request) else None
+        found = await self._inspect(key, lambda store: explain.of_stored(store, *key, why, by))
+        says = self._still_at(key, found.says)
+        return replace(found, says=says, request=replace(found.request, as_stored=why))
 
-    def _wall(self) -> Callable[[float], float]:
-        """Return what turns monotonic instants into those of the wall clock."""
-        ahead_s = self.finder.node.now_at() - self.finder.node.now()
-        return lambda instant: instant + ahead_s
+    def _why_not_here(self, request: model.Request, told: object) -> str:
+        """Return why an open request has no coordinator here."""
+        where = self.finder.where(request)
+        if isinstance(told, Explained) and told.why:
+            return f"{where}: {told.why}"
+        owner = request.coordinator
+        if self.finder.elsewhere.may_ask(request) and owner and self.finder.node.is_lost(owner):
+            return f"{where}, which is lost; another node adopts it"
+        return where
+
+    async def _facts(self) -> NodeFacts:
+        """Return what explains an open request besides what its coordinator says."""
+        facts = self.facts()
+        is_full = facts.outstanding is not None and facts.outstanding.fault is not None
+        if not is_full:
+            return facts
+        free = await self.finder.in_thread(self._free)
+        return replace(facts, free=free)
+
+    def _free(self) -> str:
+        folder = self.finder.node.settings.data_dir
+        return f"{folder} has {free_bytes(folder):,} bytes free"
+
+    def _still_at(self, key: RequestKey, says: str) -> str:
+        """Add which executors are still at work of a request that has ended."""
+        facts = self.facts()
+        abandoned = facts.abandoned(key) if facts.abandoned is not None else []
+        for pid, until in abandoned:
+            says += f"; executor {pid} is still at its work, and is killed at {facts.said(until)}"
+        return says
 
     async def cancel(self, asked: questions.CancelRequest) -> views.RequestView:
         """End a request without a result, on whatever node it is.

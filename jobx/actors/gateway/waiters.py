@@ -58,7 +58,7 @@ class Answers:
         elif isinstance(message, Described):
             self._answered(message.ticket, message.request)
         elif isinstance(message, Explained):
-            self._answered(message.ticket, message.standing)
+            self._answered(message.ticket, message)
         elif isinstance(message, ChildTold):
             self._answered(message.ticket, message.says)
         elif isinstance(message, Refused):

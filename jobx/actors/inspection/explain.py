@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
-from jobx.actors.coordination.coordinator import MAX_UNCOMMITTED
+from jobx.actors.inspection import log_causes
+from jobx.actors.inspection.causes import Causes, commit
+from jobx.actors.inspection.log_causes import LogCauses
+from jobx.actors.inspection.node_facts import NodeFacts, said_at
 from jobx.actors.inspection.view_builders import request_view
-from jobx.actors.request import events
 from jobx.actors.request.ids import invocation_id
-from jobx.actors.request.standing import Group, Standing, groups
-from jobx.actors.request.state import RequestState
-from jobx.errors import FormUnknown
+from jobx.actors.request.standing import Group, Standing
+from jobx.errors import EntryDamaged, FormUnknown
 from jobx.kv import keys
 from jobx.kv.entries import decoded
 from jobx.kv.requests import deliveries, event_log, request_entity
@@ -19,28 +20,27 @@ from jobx.kv.store import Store
 from jobx.model import Failure, Plan
 from jobx.views import ExplainView, OpenGroup, RequestView
 
-#: Turns an instant of the node's monotonic clock into one of its wall clock.
-Wall = Callable[[float], float]
+_ALONE: Final = NodeFacts()
 
 
-def of_open(
-    request: RequestView, standing: Standing, wall: Wall, troubles: Sequence[str] = ()
-) -> ExplainView:
+def of_open(request: RequestView, standing: Standing, facts: NodeFacts = _ALONE) -> ExplainView:
     """Return why an open request has not ended, as its coordinator says.
 
     Args:
         request: Its view.
         standing: What its coordinator says.
-        wall: Turns monotonic instants into those of the wall clock.
-        troubles: What is wrong with the node.
+        facts: What its node knows besides.
     """
-    shown = [_shown(group, standing, request, wall) for group in standing.groups]
-    return ExplainView(
-        request=request, says=_headline(standing, shown), groups=shown, troubles=list(troubles)
-    )
+    shown = list(map(Causes(request, standing, facts).view, standing.groups))
+    says = _headline(standing, shown, facts)
+    if standing.adopted_from:
+        says += f"; taken over from node {standing.adopted_from}, from event {standing.adopted} on"
+    return ExplainView(request=request, says=says, groups=shown, troubles=list(facts.troubles))
 
 
-def of_stored(store: Store, workflow: str, request_id: str, why_open: str | None) -> ExplainView:
+def of_stored(
+    store: Store, workflow: str, request_id: str, why_open: str | None, by: str | None = None
+) -> ExplainView:
     """Return why a request has ended, or what was open of it when its log was read.
 
     Args:
@@ -48,6 +48,7 @@ def of_stored(store: Store, workflow: str, request_id: str, why_open: str | None
         workflow: Its workflow.
         request_id: Its id.
         why_open: Why nobody coordinates it here, if it is open.
+        by: The command that helps then.
 
     Raises:
         NotFound: There is no such request.
@@ -55,61 +56,57 @@ def of_stored(store: Store, workflow: str, request_id: str, why_open: str | None
     request = request_entity.get(store, workflow, request_id)
     view = request_view(request, deliveries.read(store, request))
     if request.state == "succeeded":
-        return ExplainView(request=view, says=_delivered(view))
-    says = why_open or "no node coordinates it"
-    if request.is_done:
-        says = _ending(request.state, request.failure)
-    found = _left(store, workflow, request_id)
-    shown = [_left_open(group) for group in found if group.cause != "children"]
-    return ExplainView(request=view, says=says, groups=shown)
+        says, helps = _delivered(view)
+        return ExplainView(request=view, says=says, helps=helps)
+    records = (record for _, record in event_log.read(store, workflow, request_id))
+    causes = log_causes.read(records, partial(_plan, store, workflow))
+    if not request.is_done:
+        says = why_open or "no node coordinates it"
+        left = [_left(group, "adoption", f"nobody is at it: {says}") for group in causes.left()]
+        return ExplainView(request=view, says=says, groups=left, helps=by)
+    open_ones = (group for group in causes.left() if group.cause != "children")
+    then = [_left(group, "open", "had not ended") for group in open_ones]
+    if causes.then:
+        then = list(map(_then, causes.then))
+    says, helps = _ending(view, causes, then)
+    return ExplainView(request=view, says=says, groups=then, helps=helps)
 
 
-def _left(store: Store, workflow: str, request_id: str) -> list[Group]:
-    """Return what a log leaves open: nobody is at it."""
-    state: RequestState | None = None
-    for _, record in event_log.read(store, workflow, request_id):
-        event = events.known_part(record)
-        if isinstance(event, events.Accepted):
-            entry = store.get(keys.plan(workflow, event.plan))
-            try:
-                state = RequestState(decoded(Plan, entry)) if entry else None
-            except FormUnknown:
-                return []
-        if state is not None and event is not None:
-            state.apply(event)
-    return groups(state, (), {}) if state is not None else []
+def _plan(store: Store, workflow: str, digest: str) -> Plan | None:
+    entry = store.get(keys.plan(workflow, digest))
+    try:
+        return decoded(Plan, entry) if entry else None
+    except (FormUnknown, EntryDamaged):
+        return None
 
 
-def _left_open(group: Group) -> OpenGroup:
-    says = "had not ended" if group.cause == "ready" else _SAYS.get(group.cause, "had not ended")
+def _left(group: Group, cause: str, says: str) -> OpenGroup:
     return OpenGroup(
-        cause="open", kind=group.kind, step_name=group.step, count=group.count,
-        invocation_id=invocation_id(group.kind, group.vertex), says=says,
-    )  # fmt: skip
-
-
-def _shown(group: Group, standing: Standing, request: RequestView, wall: Wall) -> OpenGroup:
-    name = invocation_id(group.kind, group.vertex)
-    return OpenGroup(
-        cause=group.cause,
+        cause=cause,
         kind=group.kind,
         step_name=group.step,
         count=group.count,
-        invocation_id=name,
-        since_at=None if group.since is None else wall(group.since),
-        until_at=None if group.until is None else wall(group.until),
-        node_id=group.node or None,
-        executor=group.executor or None,
-        attempt=group.attempt,
-        error=group.error or None,
-        says=_says(group, standing),
-        helps=_helps(group, request),
+        invocation_id=invocation_id(group.kind, group.vertex),
+        says=says,
     )
 
 
-def _headline(standing: Standing, shown: Sequence[OpenGroup]) -> str:
+def _then(group: Group) -> OpenGroup:
+    """Return what was open when the time of a request was over; ``since`` is an age."""
+    says = _THEN[group.cause]
+    says += f" on node {group.node}" if group.node else ""
+    says += f": {group.error}" if group.error else ""
+    says += f", for {group.since:g} s" if group.since is not None else ""
+    return _left(group, group.cause, says)
+
+
+def _headline(standing: Standing, shown: list[OpenGroup], facts: NodeFacts) -> str:
+    waits = commit(facts)
+    if not standing.is_accepted:
+        return f"it is not accepted yet, since its first event is not durable; {waits}"
     if standing.is_ending:
-        return f"it has ended, and waits until {standing.uncommitted} events are durable"
+        events = f"{standing.uncommitted} events are not durable, and their commit is outstanding"
+        return f"it has ended; {events}" + (f"; {waits}" if waits else "")
     if not shown:
         return "nothing of it is open; its end is being written"
     first = shown[0]
@@ -117,49 +114,31 @@ def _headline(standing: Standing, shown: Sequence[OpenGroup]) -> str:
     return f"{what} of step {first.step_name}: {first.says}" if first.step_name else first.says
 
 
-def _says(group: Group, standing: Standing) -> str:
-    """Return what invocations wait for, and what ends it."""
-    if group.cause == "ready":
-        return _not_started(standing)
-    text = _SAYS[group.cause]
-    if group.cause in ("running", "behind"):
-        text = text.format(f"executor {group.executor}" if group.executor else "an executor")
-    elif group.cause == "peer":
-        text = text.format(group.node)
-    elif group.cause == "capability":
-        text = text.format(group.error)
-    elif group.cause == "backoff":
-        text = text.format(group.attempt - 1, group.error or "an error")
-    elif group.cause == "queued" and standing.busy:
-        others = ", ".join(f"{name} ({count})" for name, count in standing.busy)
-        text = f"{text}; executors are at other requests: {others}"
-    return text
-
-
-def _not_started(standing: Standing) -> str:
-    if standing.phase == "closed":
-        return "the node is stopping and starts nothing more; the next node goes on"
-    if standing.uncommitted > MAX_UNCOMMITTED:
-        return f"starts once the store has written; {standing.uncommitted} events are not durable"
-    return "starts when some of what the request has at work ends"
-
-
-def _helps(group: Group, request: RequestView) -> str | None:
-    """Return the command that helps, or shows more."""
-    path = f"{request.workflow_name} {request.request_id}"
-    if group.cause == "backoff":
-        return f"jobx invocation get {path} {invocation_id(group.kind, group.vertex)}"
-    if group.cause == "running":
-        return f"jobx request cancel {path}"
-    return _HELPS.get(group.cause)
-
-
-def _ending(state: str, failure: Failure | None) -> str:
-    """Return why a request ended without a result: the first cause."""
+def _ending(view: RequestView, causes: LogCauses, then: list[OpenGroup]) -> tuple[str, str | None]:
+    """Return why a request ended without a result, first cause first, and what helps."""
+    failure, path = view.failure, f"{view.workflow_name} {view.request_id}"
     if failure is None:
-        return f"it {state}"
-    if state == "cancelled":
-        return f"it was cancelled: {failure.message}"
+        return f"it {view.state}", None
+    first = causes.first(failure)
+    says = f"it was cancelled: {failure.message}"
+    if view.state != "cancelled":
+        says = _failed(failure)
+        if failure.kind == "internal":
+            says += f"; the log of node {view.coordinator or 'local'} names {view.request_id}"
+    helps = f"jobx invocation get {path} {failure.invocation_id}" if failure.invocation_id else None
+    if first is not None:
+        says += f"; first: {first.failure.kind} in {first.invocation}, which was retried"
+        says += f" {first.retries} times: {first.failure.type}: {first.failure.message}"
+        helps = f"jobx invocation get {path} {first.invocation}"
+    elif failure.invocation_id is None and then:
+        open_then = then[0]
+        says += f"; open then: {open_then.count:,} of step {open_then.step_name or '(several)'}, "
+        says += f"first {open_then.invocation_id}, {open_then.says}"
+        helps = f"jobx invocation get {path} {open_then.invocation_id}"
+    return says, helps
+
+
+def _failed(failure: Failure) -> str:
     where = ""
     if failure.invocation_id:
         place = "/".join(name for name in (failure.step_name, failure.handler_name) if name)
@@ -169,33 +148,34 @@ def _ending(state: str, failure: Failure | None) -> str:
     return f"it failed by {failure.kind}{where}{tries}{on}: {failure.type}: {failure.message}"
 
 
-def _delivered(view: RequestView) -> str:
-    """Return what became of a result that is sent elsewhere, too."""
+def _delivered(view: RequestView) -> tuple[str, str | None]:
+    """Return what became of a result that is sent elsewhere, too, and what helps."""
     late = [one for one in view.deliveries if one.state != "delivered"]
     if not late:
-        return "it succeeded"
+        return "it succeeded", None
     sent = late[0]
-    error = f": {sent.error}" if sent.error else ""
-    what = f"{sent.state.replace('_', ' ')} after {sent.attempts} tries{error}"
-    return f"it succeeded; its result is sent by {sent.writer} to {sent.place}, {what}"
+    says = f"it succeeded; its result is sent by {sent.writer} to {sent.place}: "
+    if sent.state == "given_up":
+        says += f"given up after {sent.attempts} deliveries"
+    else:
+        at = f", at {said_at(sent.next_at)}" if sent.next_at is not None else ""
+        says += f"delivery {sent.attempts + 1} is next{at}"
+    says += f"; the last one: {sent.error}" if sent.error else ""
+    return says, f"jobx request deliver {view.workflow_name} {view.request_id}"
 
 
-#: What ``{}`` stands for is filled in by ``_says``.
-_SAYS: Final = {
-    "running": "{} runs it",
-    "behind": "{} has it, behind what it runs",
-    "queued": "waits for an executor",
-    "peer": "node {} has it; it comes back if that node is lost",
-    "capability": "waits for a node that offers {}; this one does not",
-    "backoff": "is tried again; attempt {} ended with {}",
-    "window": "is suspended until enough of its children have ended",
-    "remade": "its input is gone from its blob, and is made again",
-    "children": "waits for its children",
-    "other": "waits for one of several causes, which are too many to tell apart",
-}
-_HELPS: Final = {
-    "queued": "jobx node status",
-    "behind": "jobx node status",
-    "peer": "jobx cluster status",
-    "capability": "jobx cluster status",
+#: What invocations that were open at the end of a request waited for.
+_THEN: Final = {
+    "running": "an executor ran it",
+    "dying": "its executor was killed",
+    "behind": "an executor had it, behind other work",
+    "queued": "it waited for an executor",
+    "capability": "it waited for a node that can do it",
+    "peer": "another node had it",
+    "backoff": "it was to be tried again",
+    "full": "it waited for room on a disk",
+    "ready": "it was not started, since the request had enough at work",
+    "window": "it was suspended until enough of its children had ended",
+    "remade": "its input was made again",
+    "children": "it waited for its children",
 }

@@ -55,11 +55,12 @@ class RunReducer(Struct, frozen=True):
 
 
 class Wait(Struct, frozen=True):
-    """Release a target after its back-off, which follows an error."""
+    """Release a target after its back-off, which follows an error of that kind."""
 
     target: Target
     delay_s: float
     error: str = ""
+    kind: str = ""
 
 
 class Finish(Struct, frozen=True):

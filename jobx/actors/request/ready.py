@@ -9,18 +9,26 @@ from __future__ import annotations
 import bisect
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
 
 from jobx.actors.request.tree import MAPPER, Branch, Chunk, Target, Tree
+
+
+class Delay(NamedTuple):
+    """A back-off: its seconds, and the error that it follows with its kind."""
+
+    delay_s: float
+    error: str
+    kind: str
 
 
 class Ready:
     """The ready work in a tree.
 
     Attributes:
-        delayed: Targets that wait for their back-off, with the seconds and the error that it
-            follows; emptied by ``decide``.
+        delayed: Targets that wait for their back-off; emptied by ``decide``.
         suspended: Mappers that have more to yield and are not being asked, with who keeps them;
             filled by the coordinator.
         discarded: Suspended mappers that are no longer wanted, after their keepers; taken by the
@@ -28,7 +36,7 @@ class Ready:
     """
 
     def __init__(self, tree: Tree) -> None:
-        self.delayed: dict[Target, tuple[float, str]] = {}
+        self.delayed: dict[Target, Delay] = {}
         self.suspended: dict[int, Any] = {}
         self.discarded: list[tuple[Any, int]] = []
         self._tree = tree
@@ -55,6 +63,18 @@ class Ready:
                 heapq.heappop(self._chunks)
             return chunk, first, count
         return None
+
+    def first_chunks(self, most: int) -> Iterator[Chunk]:
+        """Yield chunks with ready siblings, at most so many, about in the order of their turn."""
+        for _, start in islice(self._chunks, most):
+            chunk = self._tree.chunks.get(start)
+            if chunk is not None and chunk.ready:
+                yield chunk
+
+    @property
+    def lost_blobs(self) -> int:
+        """Number of missing blobs whose invocations run again."""
+        return len(self._lost)
 
     @property
     def is_at_last_chunk(self) -> bool:

@@ -21,7 +21,7 @@ from jobx.actors.request.events import (
     Mapped,
     Retried,
 )
-from jobx.actors.request.ready import Ready
+from jobx.actors.request.ready import Delay, Ready
 from jobx.actors.request.retry import FIRST, Attempt
 from jobx.actors.request.tree import COMBINER, MAPPER, ROOT, Branch, Chunk, Output, Target, Tree
 from jobx.model import Counts, Failure, Plan
@@ -139,7 +139,7 @@ class RequestState:
             self.tree.keep_output(branch, event.first, Output(1, event.payloads))
         if branch.earlier:
             self.ready.discard(self.tree.drop_earlier(branch))
-        branch.complete = True
+        self.tree.complete(branch)
         branch.session = event.notes.get(event.first, {}).get("session", {})
         self._gather(branch)
 
@@ -167,7 +167,7 @@ class RequestState:
             return
         is_large = branch.size_bytes > self.partition_bytes
         is_parted = is_large and self.plan.steps[branch.step].reducer.per_key
-        branch.gather(PARTITIONS if is_parted else 1)
+        self.tree.gather(branch, PARTITIONS if is_parted else 1)
         self.ready.add_reduces(branch)
 
     def _retried(self, event: Retried) -> None:
@@ -186,7 +186,7 @@ class RequestState:
         for vertex in range(first, stop):
             self._restart(vertex, event.failure)
             if event.delay_s:
-                self.ready.delayed[vertex, MAPPER] = event.delay_s, _said(event.failure)
+                self.ready.delayed[vertex, MAPPER] = _delay(event)
         if not event.delay_s:
             self.ready.add_range(chunk, first, stop)
 
@@ -205,7 +205,7 @@ class RequestState:
             target = (vertex, MAPPER)
             self._restart(vertex, _WITH_ITS_MAPPER)
         if event.delay_s:
-            self.ready.delayed[target] = event.delay_s, _said(event.failure)
+            self.ready.delayed[target] = _delay(event)
         else:
             self.ready.release(target)
 
@@ -243,9 +243,11 @@ class RequestState:
         self.failure = event.failure
 
 
-def _said(failure: Failure) -> str:
-    """Return a failure in a line."""
-    return f"{failure.type}: {failure.message}"[:ERROR_CHARACTERS]
+def _delay(event: Retried) -> Delay:
+    """Return the back-off of a retry."""
+    failure = event.failure
+    error = f"{failure.type}: {failure.message}"[:ERROR_CHARACTERS]
+    return Delay(event.delay_s, error, failure.kind)
 
 
 def _passed_bytes(event: Event) -> int:

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
+from jobx.actors.request.census import Census
 from jobx.actors.request.events import Mapped
 from jobx.actors.request.ranges import Ranges
 from jobx.payload import Payload
@@ -169,6 +170,7 @@ class Tree:
         finished_count: Those that have a final result.
         held_bytes: Inline bytes that wait for reducers.
         chunk_bytes: Inline bytes of the chunks.
+        census: Counts by step.
     """
 
     def __init__(self) -> None:
@@ -179,6 +181,7 @@ class Tree:
         self.finished_count = 0
         self.held_bytes = 0
         self.chunk_bytes = 0
+        self.census = Census()
         self._starts: list[int] = []  # of all chunks ever, ascending
 
     def place(self, parent: int, step: str, count: int, digest: str) -> int:
@@ -231,6 +234,7 @@ class Tree:
         self._starts.append(chunk.start)
         self.next_vertex = chunk.start + chunk.count
         self.mapped_count += chunk.count
+        self.census.open[chunk.step] += chunk.count
         if parent is not None:
             parent.open += chunk.count
             parent.chunks.append(chunk)
@@ -257,6 +261,7 @@ class Tree:
         """
         chunk.finished.add(first, first + count)
         self.finished_count += count
+        self.census.open[chunk.step] -= count
         if chunk.parent == MAPPER:
             return None
         parent = self.branches[chunk.parent]
@@ -269,13 +274,28 @@ class Tree:
         """Take a final result back whose blob is gone."""
         chunk.finished.remove(first, first + count)
         self.finished_count -= count
+        self.census.open[chunk.step] += count
         parent = self.branches[chunk.parent]
         self._drop_output(parent, first)
+        self.census.leave(parent)
         parent.open += count
         parent.ungather()
+        self.census.enter(parent)
+
+    def complete(self, branch: Branch) -> None:
+        """Note that a mapper will yield no more."""
+        branch.complete = True
+        self.census.enter(branch)
+
+    def gather(self, branch: Branch, partitions: int) -> None:
+        """Begin the reduction of a branch: its input is complete."""
+        self.census.leave(branch)
+        branch.gather(partitions)
+        self.census.enter(branch)
 
     def restart(self, branch: Branch) -> None:
         """Begin a new attempt of a mapper, keeping its children for when it yields them again."""
+        self.census.leave(branch)
         branch.earlier = deque([*branch.chunks, *branch.earlier])
         branch.chunks = []
         branch.complete = False
@@ -286,6 +306,7 @@ class Tree:
     def forget(self, branch: Branch) -> None:
         """Remove a reduced branch; its children's results are in its own now."""
         del self.branches[branch.vertex]
+        self.census.leave(branch)
         self.held_bytes -= branch.inline_bytes
         for chunk in branch.chunks:
             self._drop_chunk(chunk)
@@ -320,6 +341,7 @@ class Tree:
             self._drop_chunk(chunk)
             self.mapped_count -= chunk.count
             self.finished_count -= chunk.finished.size
+            self.census.open[chunk.step] -= chunk.count - chunk.finished.size
             for vertex in range(chunk.start, chunk.start + chunk.count):
                 if vertex in self.branches:
                     dropped.append(vertex)
@@ -333,6 +355,7 @@ class Tree:
     def _drop_branch(self, vertex: int) -> list[Chunk]:
         """Drop a branch and return the chunks below it."""
         branch = self.branches.pop(vertex)
+        self.census.leave(branch)
         self.held_bytes -= branch.inline_bytes
         return [*branch.chunks, *branch.earlier]
 

@@ -158,6 +158,8 @@ def say_explanation(view: ExplainView) -> None:
     request = view.request
     path = f"{request.workflow_name}/{request.request_id}"
     say(f"request {path} is {request.state}: {view.says}")
+    if view.helps:
+        say(f"    {view.helps}")
     for trouble in view.troubles:
         say(f"trouble of the node: {trouble}")
     for group in view.groups:

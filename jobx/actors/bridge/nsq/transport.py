@@ -67,6 +67,11 @@ class NsqTransport:
         for server in [server for server in self._publishers if server not in wanted]:
             self._publishers.pop(server).close()
 
+    def is_reached(self, peer: str) -> bool:
+        """See ``Transport``."""
+        publisher = self._publishers.get(self._peers[peer]) if peer in self._peers else None
+        return publisher is None or publisher.is_ready
+
     def listen(self, workflow: str, receive: Receive) -> None:
         """Take in datagrams for this node in a workflow."""
         if workflow not in self._subscribers:

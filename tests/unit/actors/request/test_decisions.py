@@ -101,7 +101,7 @@ def test_a_reduction_is_told_its_input(state: RequestState) -> None:
 def test_delays_are_handed_out_once_and_without_room(state: RequestState) -> None:
     _decide(state)
     state.apply(retried(ROOT, ROOT, delay_s=7.0))
-    assert _decide(state, room=0) == [Wait((ROOT, MAPPER), 7.0, "Lost: ")]
+    assert _decide(state, room=0) == [Wait((ROOT, MAPPER), 7.0, "Lost: ", "lost")]
     assert _decide(state) == []
 
 

@@ -59,7 +59,7 @@ def _take_all(state: RequestState) -> list[int]:
 
 
 def delays(state: RequestState) -> dict[Target, float]:
-    return {target: delay_s for target, (delay_s, _) in state.ready.delayed.items()}
+    return {target: delay_s for target, (delay_s, *_) in state.ready.delayed.items()}
 
 
 def _blob_failure(blob: str) -> Failure:
