@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from jobx import values, views
+from jobx.counting import LONG_S, MOST_LABEL_SETS
 from jobx.errors import FrameError, InvalidInput, JobxError, from_wire, quote
 from jobx.frames import UNREADABLE, encode
 from jobx.model import Count, RequestState
@@ -38,6 +39,7 @@ Long: TypeAlias = Annotated[str, Meta(max_length=4096)]
 WaitSeconds: TypeAlias = Annotated[float, Meta(ge=0, le=_MAX_WAIT_S)]
 #: A value of an argument that requests are found by.
 Scalar: TypeAlias = Long | int | float | bool | None
+Whole: TypeAlias = Annotated[int, Meta(ge=0)]
 Limit: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]
 #: Of what is shown page by page.
 PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=10_000)]
@@ -364,6 +366,40 @@ class RestartActor(OfNode[views.ActorTold], frozen=True, kw_only=True, tag="acto
     reason: Reason = ""
 
 
+class GetMetrics(Question[views.MetricsView], frozen=True, tag="node.metrics"):
+    """What the node counted."""
+
+
+class HttpCount(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Answered HTTP requests of one kind.
+
+    Attributes:
+        labels: Method, route and status.
+        counts: By the time they took, as ``counting.Histogram.counts`` with the bounds ``LONG_S``.
+        total_s: The sum of these times.
+        sent_bytes: Bytes of bodies of answers.
+    """
+
+    labels: Annotated[tuple[Text, ...], Meta(min_length=3, max_length=3)]
+    counts: Annotated[list[Whole], Meta(min_length=len(LONG_S) + 1, max_length=len(LONG_S) + 1)]
+    total_s: Annotated[float, Meta(ge=0)]
+    sent_bytes: Whole
+
+
+class CountHttp(Question[views.CountedView], frozen=True, kw_only=True, tag="node.count_http"):
+    """Add what a web worker has counted since its last report; a repeated report counts once.
+
+    Attributes:
+        worker: The web worker; another one after each start.
+        number: Of the report, ascending.
+        counted: What it counted.
+    """
+
+    worker: Text
+    number: int
+    counted: Annotated[list[HttpCount], Meta(max_length=MOST_LABEL_SETS + 1_000)]
+
+
 #: What may be asked again when the node was lost: it waits.
 Attended: TypeAlias = SubmitJob | AwaitRequest
 
@@ -377,6 +413,7 @@ QUESTIONS: Final[dict[str, type[Question[Any]]]] = {
         *(CreateEntity, PutEntity, GetEntity, ListEntities, DeleteEntity, RefreshLibrary),
         *(GetReadiness, GetNode, GetActorTree, GetActorSummary, ListActors, TopActors),
         *(GetActor, TraceActors, ListDeadLetters, StopActor, RestartActor),
+        *(GetMetrics, CountHttp),
     )
 }
 

@@ -85,6 +85,10 @@ def _ignore(_: object) -> None:
     """Do nothing: nobody listens."""
 
 
+def _ignore_commit(_: float, __: bool) -> None:
+    """Do nothing: nobody counts."""
+
+
 class LogWriter:
     """Commits appends; runs on the node's loop, blocks only its own thread.
 
@@ -95,6 +99,8 @@ class LogWriter:
         hurry: Called when a commit should start in the loop's next turn.
         told: Called with the reason why nothing can be written, and with None once writes work.
         patience_s: How long new requests wait for a store that does not answer.
+        counted: Called after each commit of requests with how long it took, in seconds, and whether
+            the store failed.
 
     Attributes:
         stalled: Why new requests are refused; None if they are not.
@@ -109,6 +115,7 @@ class LogWriter:
         told: Callable[[JobxError | None], object] = _ignore,
         *,
         patience_s: float = 0.0,
+        counted: Callable[[float, bool], object] = _ignore_commit,
     ) -> None:
         self.stalled: JobxError | None = None
         self._store = store
@@ -131,6 +138,7 @@ class LogWriter:
         self._lazy: asyncio.Handle | None = None
         self._is_committing = False
         self._patience_s = patience_s
+        self._counted = counted
         #: Why the last commit failed, and when new requests are refused because of that.
         self._fault: JobxError | None = None
         self._refuse_at: float | None = None
@@ -300,7 +308,10 @@ class LogWriter:
         for (key, group), outcome in zip(flight.items(), outcomes, strict=False):
             self._settle(key, group, outcome)
         faults = (one.error for one in outcomes if isinstance(one.error, STORE_FAULTS))
-        self._go_on(next(faults, None))
+        fault = next(faults, None)
+        if flight or fault is not None:
+            self._counted(self._loop.time() - self._began, fault is not None)
+        self._go_on(fault)
         for key in [key for key in self._readers if key not in self._pending]:
             self._read(key, *self._readers.pop(key))
 

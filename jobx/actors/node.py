@@ -6,7 +6,9 @@ The only file that knows all rooms.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import operator
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
@@ -35,6 +37,7 @@ from jobx.actors.gateway.ends import Ends
 from jobx.actors.gateway.entity_verbs import EntityVerbs
 from jobx.actors.gateway.finding import Finder
 from jobx.actors.gateway.inspections import Inspections
+from jobx.actors.gateway.metric_verbs import MetricVerbs
 from jobx.actors.gateway.node_verbs import NodeVerbs
 from jobx.actors.gateway.request_verbs import Verbs
 from jobx.actors.gateway.server import Gateway
@@ -44,6 +47,7 @@ from jobx.actors.inspection.node_facts import NodeFacts, PeerFacts
 from jobx.actors.lifetime import Lifetime
 from jobx.actors.log_writer import LogWriter
 from jobx.actors.messages import Adopt, AdoptStrays, Drain, MoreRoom, Probe
+from jobx.actors.metrics import Metrics
 from jobx.actors.parts import Parts
 from jobx.actors.place_health import PlaceHealth
 from jobx.actors.ports import Services
@@ -123,6 +127,7 @@ class Node:
         self._lease: Lease | None = None
         self._membership: Membership | None = None
         self._joined: Joined | None = None
+        self._metrics = Metrics()
 
     async def start(self) -> None:
         """Take the data folder, start all parts, recover open requests.
@@ -263,7 +268,8 @@ class Node:
         return self._joined is None or self._joined.is_lost(node_id)
 
     def _start_egress(self) -> None:
-        self._egress = Egress(self._settings, self._store, self._blobs, self._life.clock.now_at)
+        now_at = self._life.clock.now_at
+        self._egress = Egress(self._settings, self._store, self._blobs, now_at, self._metrics)
         self._notify = self._egress.notifier.notify
         self._changes = HandlerChanges(self._library, self._notify)
         self._parts.push_async_callback(lambda: self._egress.close(self._patience()))
@@ -289,6 +295,7 @@ class Node:
             self._base.yield_soon,
             self._health.tell,
             patience_s=patience_s(self._settings),
+            counted=self._metrics.committed,
         )
         self._parts.callback(self._log.close)
 
@@ -303,6 +310,7 @@ class Node:
             library=CodeCache(self._store),
             deliver=self._base.deliver,
             notify=self._notify,
+            metrics=self._metrics,
         )
         self._answers = Answers(self._base.yield_soon)
         self._listener = self._base.endpoint(self._answers.probed)
@@ -321,6 +329,7 @@ class Node:
             budget=OpenBudget(settings.requests.max_open_bytes or processes.limit_bytes() // 8),
             others=self._others,
             is_lost=self._is_lost,
+            metrics=self._metrics,
         )
         system = ActorSystem(systemBase=self._base, transientUnique=True)
         self._parts.callback(system.shutdown)
@@ -357,7 +366,13 @@ class Node:
             self._id, self._settings, self._base, *parts, readiness, lambda: self._state
         )
         console = self._console(finder.elsewhere)
-        self._verbs = verbs.table() | entity_verbs.table() | node_verbs.table() | console.table()
+        metric_verbs = MetricVerbs(
+            *(node_verbs, console, self._services, self._membership),
+            open_deliveries=lambda: self._egress.deliverer.open,
+            is_stalled=lambda: self._log.stalled is not None,
+        )
+        tables = [entity_verbs.table(), node_verbs.table(), console.table(), metric_verbs.table()]
+        self._verbs = functools.reduce(operator.or_, tables, verbs.table())
         self._verbs_for_nodes = verbs.table_for_nodes() | console.table_for_nodes()
 
     def _console(self, elsewhere: Elsewhere) -> ConsoleVerbs:

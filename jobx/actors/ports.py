@@ -12,6 +12,7 @@ from thespian.actors import ActorAddress
 from jobx.actors.budget import OpenBudget
 from jobx.actors.left_open import LeftOpen
 from jobx.actors.messages import Pull, RequestKey, Run
+from jobx.actors.metrics import Metrics
 from jobx.actors.notification import Notification
 from jobx.actors.request.capabilities import missing_everywhere
 from jobx.actors.request.standing import Busy, Place
@@ -110,6 +111,7 @@ class Services:
         others: What each other node offers that runs a workflow, or did so many seconds ago; None
             while it is not known who they are.
         is_lost: Tells whether a node is lost, so that others may adopt its requests.
+        metrics: What this node counts.
     """
 
     node_id: str
@@ -127,6 +129,7 @@ class Services:
     left: LeftOpen = field(default_factory=LeftOpen)
     others: Callable[[str, float], Collection[frozenset[str]] | None] = _nobody
     is_lost: Callable[[str], bool] = lambda _: True
+    metrics: Metrics = field(default_factory=Metrics)
 
     def offers(self, required: Iterable[str]) -> bool:
         """Whether this node offers all that is required."""

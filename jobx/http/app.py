@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,9 @@ from jobx.config import HttpSettings
 from jobx.errors import quote
 from jobx.handlers.pairs.root_input import RootInputs
 from jobx.http import errors
+from jobx.http.metering import EXCHANGE
 from jobx.http.node.client import NodePort
+from jobx.http.node.reporter import Reporter
 from jobx.http.openapi.document import document
 from jobx.http.openapi.nearest import nearest
 from jobx.http.openapi.operations import Operation, operations
@@ -26,15 +29,23 @@ from jobx.http.writing import encoding, held
 App = falcon.asgi.App[Request, Response]
 
 
-def create_app(node: NodePort, settings: HttpSettings, inputs: RootInputs | None = None) -> App:
+def create_app(
+    node: NodePort,
+    settings: HttpSettings,
+    inputs: RootInputs | None = None,
+    reporter: Reporter | None = None,
+) -> App:
     """Return the ASGI application of a web worker that talks to ``node``.
 
     Args:
         node: The node.
         settings: The limits.
         inputs: Where large arguments are stored; without it they go to the node as they are.
+        reporter: Reports what this web worker counts, if it does.
     """
     site = Site(node, settings, inputs, msgspec.json.encode(document(settings)))
+    if reporter is not None:
+        site = replace(site, report=reporter.report)
     resources: dict[str, dict[str, Responder]] = {}
     for operation in operations():
         methods = resources.setdefault(operation.path, {})
@@ -85,10 +96,13 @@ async def _on_wrong_method(req: Request, resp: Response, error: Any, _: dict[str
 
 
 def _responder(site: Site, operation: Operation) -> Responder:
-    known, answer = operation.query_names, operation.respond
+    known, answer, route = operation.query_names, operation.respond, operation.path
     is_change = operation.method != "get"
 
     async def respond(req: Request, resp: Response, **names: Any) -> None:
+        exchange = req.scope.get(EXCHANGE)
+        if exchange is not None:
+            exchange.route = route
         headers.check_query(req, *known)
         await answer(site, req, resp, **names)
         if operation.has_tag and resp.get_header("ETag") is None:

@@ -11,26 +11,33 @@ from jobx.handlers.blobs.opening import shared_blobs
 from jobx.handlers.pairs.root_input import RootInputs
 from jobx.http.app import create_app
 from jobx.http.door.door import Door
+from jobx.http.metering import Meter
 from jobx.http.node.client import NodeClient
+from jobx.http.node.reporter import Reporter
 from jobx.kv.blobs import BlobFolder
 
 #: Key in the state of the ASGI lifespan: a function that ends all waits, for the server's hooks.
 CUT_WAITS: Final = "jobx.cut_waits"
+#: How long a web worker that ends reports what it counted.
+LAST_REPORT_S: Final = 1.0
 
 
 class Lifespan:
     """Connects to the node when the web worker starts and drops the connection when it stops."""
 
-    def __init__(self, client: NodeClient) -> None:
+    def __init__(self, client: NodeClient, reporter: Reporter) -> None:
         self._client = client
+        self._reporter = reporter
 
     async def process_startup(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
         """Start to connect; the web worker starts even if there is no node yet."""
         await self._client.start()
+        self._reporter.start()
         scope.get("state", {})[CUT_WAITS] = self._client.cut_waits
 
     async def process_shutdown(self, scope: Mapping[str, Any], event: Mapping[str, Any]) -> None:
-        """Drop the connection."""
+        """Report what was counted, and drop the connection."""
+        await self._reporter.stop(LAST_REPORT_S)
         await self._client.close()
 
 
@@ -44,6 +51,8 @@ def create() -> Door:
     client = NodeClient(settings.gateway_path)
     blobs = BlobFolder(settings.blob_path, shared_blobs(settings.blobs))
     inputs = RootInputs(blobs, settings.inline_bytes)
-    app = create_app(client, settings.http, inputs)
-    app.add_middleware(Lifespan(client))
-    return Door(app, settings.http)
+    meter = Meter()
+    reporter = Reporter(client, meter)
+    app = create_app(client, settings.http, inputs, reporter)
+    app.add_middleware(Lifespan(client, reporter))
+    return Door(app, settings.http, meter)

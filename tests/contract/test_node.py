@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from jobx import questions, values
+from jobx.counting import LONG_S
 from jobx.errors import JobxError
 from jobx.frames import FrameSocket, with_head
 from jobx.handlers.pairs import root_input, run_merger
@@ -27,6 +28,7 @@ from jobx.questions import (
     QUESTIONS,
     AwaitRequest,
     CancelRequest,
+    CountHttp,
     CountRequests,
     CreateEntity,
     DeleteEntity,
@@ -38,6 +40,7 @@ from jobx.questions import (
     GetEntity,
     GetGraph,
     GetInvocation,
+    GetMetrics,
     GetNode,
     GetReadiness,
     GetRequest,
@@ -47,6 +50,7 @@ from jobx.questions import (
     GetTrace,
     GetTree,
     Hello,
+    HttpCount,
     ListActors,
     ListDeadLetters,
     ListEntities,
@@ -298,6 +302,21 @@ def test_what_the_node_needs_is_neither_stopped_nor_restarted(node: Asked, kind:
         node.ask(kind(address=root.address))
     assert told(refused.value).startswith("in-use: actor Supervisor")
     assert "is used by the node, which cannot go on without it" in str(refused.value)
+
+
+def counts_of(node: Asked, metric: str) -> dict[tuple[str, ...], float]:
+    families = {family.name: family for family in node.ask(GetMetrics()).families}
+    return {sample.labels: sample.value for sample in families[metric].samples}
+
+
+def test_a_node_counts_what_web_workers_report_once(node: Asked) -> None:
+    labels = ("GET", f"/{new_id(time.time(), os.urandom(10))}", "200")
+    counted = [HttpCount(labels, [0, 2, *[0] * (len(LONG_S) - 1)], 0.003, 20)]
+    for number in (1, 1, 2):
+        report = CountHttp(worker=f"w{labels[1]}", number=number, counted=counted)
+        assert node.ask(report).number == number
+    assert counts_of(node, "jobx_http_requests")[labels] == 4
+    assert counts_of(node, "jobx_http_sent_bytes")[(labels[1],)] == 40
 
 
 MADE: Final = packed(workflow_name="texts", description="")

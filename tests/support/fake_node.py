@@ -30,7 +30,7 @@ from jobx.actors.gateway.request_verbs import Verbs
 from jobx.actors.gateway.server import Gateway
 from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import Answers
-from jobx.actors.inspection import actor_views
+from jobx.actors.inspection import actor_views, metric_views
 from jobx.actors.inspection.node_facts import NodeFacts
 from jobx.actors.messages import (
     Cancel,
@@ -42,6 +42,7 @@ from jobx.actors.messages import (
     RequestKey,
     Submit,
 )
+from jobx.actors.metrics import Metrics
 from jobx.actors.ports import Services
 from jobx.actors.request.events import Accepted, Cancelled, Done, Event, Failed, Finished, to_record
 from jobx.actors.runtime.actor import LoopActor
@@ -58,8 +59,24 @@ from jobx.kv.requests import deliveries, event_log, request_entity
 from jobx.kv.store import Write
 from jobx.model import Failure
 from jobx.payload import Payload
-from jobx.questions import Attended, GetActorTree, GetNode, GetReadiness, Question
-from jobx.views import ActorTree, NodeView, Outcome, ReadinessView, View
+from jobx.questions import (
+    Attended,
+    CountHttp,
+    GetActorTree,
+    GetMetrics,
+    GetNode,
+    GetReadiness,
+    Question,
+)
+from jobx.views import (
+    ActorTree,
+    CountedView,
+    MetricsView,
+    NodeView,
+    Outcome,
+    ReadinessView,
+    View,
+)
 from tests.support import texts
 from tests.support.results import site
 from tests.support.virtual_time import VirtualScheduler
@@ -217,6 +234,7 @@ class FakeNode:
 
     def __init__(self, folder: Path | None = None, ask: Ask | None = None) -> None:
         self.calls: list[Question[Any]] = []
+        self.metrics = Metrics()
         self.error: JobxError | Exception | None = None
         self.state = "running"
         self.trouble: str | None = None
@@ -290,6 +308,11 @@ class FakeNode:
             return ReadinessView(state=self.state, trouble=self.trouble, notice=self.notice)
         if isinstance(question, GetActorTree):
             return ActorTree(actors=actor_views.actor_trees(self.base.tree()))
+        if isinstance(question, CountHttp):
+            self.metrics.add_http(question.worker, question.number, question.counted)
+            return CountedView(number=question.number)
+        if isinstance(question, GetMetrics):
+            return MetricsView(families=list(metric_views.counted(self.metrics)))
         assert isinstance(question, GetNode)
         return VIEW
 

@@ -59,6 +59,7 @@ PACKAGES: Final[dict[str, set[str]]] = {
     "jobx.actors.request": {"msgspec"},
     "jobx.http": {"falcon", "msgspec"},
     "jobx.http.gunicorn_conf": {"gunicorn"},
+    "jobx.http.writing.exposition": {"prometheus_client"},
     "jobx.http.server_log": {"gunicorn"},
     "jobx.http.web_worker": {"falcon", "gunicorn", "msgspec"},
     "jobx.tools": {"click", "msgspec", "rich"},
@@ -119,7 +120,13 @@ ROOMS: Final[dict[str, set[str]]] = {
         *("jobx.values", "jobx.work"),
     },
     "jobx.http": {
-        *("jobx.actors.inspection", "jobx.config", "jobx.config_loading", "jobx.errors"),
+        *(
+            "jobx.actors.inspection",
+            "jobx.config",
+            "jobx.counting",
+            "jobx.config_loading",
+            "jobx.errors",
+        ),
         *("jobx.frames", "jobx.handlers.blobs", "jobx.handlers.pairs", "jobx.json_reading"),
         *(
             "jobx.instants",
@@ -230,6 +237,7 @@ INSTALLED: Final = {
     "gunicorn": "gunicorn",
     "msgpack": "msgpack",
     "msgspec": "msgspec",
+    "prometheus_client": "prometheus_client",
     "pynsq": "nsq",
     "python-etcd": "etcd",
     "PyYAML": "yaml",

@@ -281,6 +281,9 @@ class Coordinator(LoopActor):
     def _committed(self, message: Committed, _: ActorAddress) -> None:
         was_accepted = self._journal.is_accepted
         self._journal.became_durable(message.number)
+        if not was_accepted:
+            request = self._journal.request
+            self.node.metrics.accepted.of(request.workflow_name, request.job_name).add()
         if self._phase == "proving" and self._journal.has_progressed:
             self._phase = "open"
             self.send(self.parent, Progressed(self._journal.key))

@@ -50,6 +50,7 @@ class ExecutorReports:
         self._pace = pace
         self._node = node
         self._limits = node.settings.requests
+        self._metrics = node.metrics
 
     def take(
         self, work: Dispatch, actor: ActorAddress, segment: Segment, where: Where = HERE
@@ -130,6 +131,8 @@ class ExecutorReports:
         failure = msgspec.structs.replace(failure, attempt=attempt.number)
         now = self._journal.now_at()
         delay_s = next_delay_s(ref.retry, failure, attempt, self._limits.lost_attempts)
+        names = self._journal.key.workflow, chunk.step, kind
+        self._metrics.unsuccessful(*names, is_retried=delay_s is not None)
         if delay_s is None:
             failed = Failed(now, kind, chunk.start, vertex, attempt.number, failure, notes or {})
             self._journal.append(failed, urgent=True)
@@ -147,7 +150,11 @@ class ExecutorReports:
         if chunk.finished.overlaps(first, first + count):  # counts as a whole or not at all
             self.give_back(work, first, first + count)
             return
-        self._pace.record(chunk.step, count, sum(unpack_offsets(durations)) / 1e6)
+        spent_us = unpack_offsets(durations)
+        self._pace.record(chunk.step, count, sum(spent_us) / 1e6)
+        kinds = self._kinds(chunk.step, is_reduced=segment.reduced)
+        self._metrics.returned(self._journal.key.workflow, chunk.step, kinds, count, spent_us)
+        self._count_wait(chunk, first, count, where[1])
         self._journal.append(
             Done(
                 self._journal.now_at(),
@@ -175,6 +182,8 @@ class ExecutorReports:
             return
         if more:
             self._state.ready.suspended[vertex] = actor
+        if isinstance(work, RunMappers):
+            self._count_wait(chunk, vertex, 1, where[1])
         payload = Payload.from_wire(segment.payload)
         growth = self._state.tree.growth(vertex, step, payload.count, segment.digest)
         refusal = self._refusal(chunk, step, growth)
@@ -191,6 +200,7 @@ class ExecutorReports:
         if more:
             return
         self._pace.record(chunk.step, 1, segment.duration_us / 1e6)
+        self._succeeded(chunk.step, "map", segment.duration_us)
         packed = _pack_durations(segment.duration_us)
         done = Done(now, "map", chunk.start, vertex, 1, "mapped", (), 0, packed, notes, *where)
         self._journal.append(done)
@@ -199,6 +209,7 @@ class ExecutorReports:
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
+        self._succeeded(chunk.step, "reduce", segment.duration_us)
         self._journal.append(
             Done(
                 self._journal.now_at(),
@@ -214,6 +225,22 @@ class ExecutorReports:
                 *where,
             )
         )
+
+    def _kinds(self, step: str, *, is_reduced: bool) -> list[str]:
+        """Return the kinds of invocations in the trip of a mapper that returned data."""
+        kinds = ["map"] if self._plan.steps[step].combiner is None else ["map", "combine"]
+        return [*kinds, "reduce"] if is_reduced else kinds
+
+    def _succeeded(self, step: str, kind: Kind, spent_us: int) -> None:
+        self._metrics.succeeded(self._journal.key.workflow, step, kind, spent_us)
+
+    def _count_wait(self, chunk: Chunk, first: int, count: int, span: Span | None) -> None:
+        """Count how long mappers waited, unless they waited for a back-off as well."""
+        if span is None or (first, MAPPER) in self._state.attempts:
+            return
+        waited_s = self._journal.now_at() - span.began_us / 1e6 - chunk.at
+        names = self._journal.key.workflow, chunk.step
+        self._metrics.waited(*names, count, waited_s, span.us / 1e6)
 
     def _is_made_again(self, failure: Failure) -> bool:
         """Run the origin of a missing or damaged blob again; False if that is of no use.

@@ -110,6 +110,7 @@ class Journal:
             for untold in notification.of_event(self.request, event):
                 self._untold.append((number, untold))
         write = event_log.event_write(*self.key, number, record)
+        self._node.metrics.event(len(write.value))
         self._node.log.append(self.key, self._owner, number, [*writes, write], urgent)
 
     def became_durable(self, number: int) -> None:

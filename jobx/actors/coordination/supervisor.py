@@ -366,7 +366,10 @@ class Supervisor(LoopActor):
         self._tell(request)
 
     def _tell(self, request: model.Request) -> None:
-        """Start the delivery of a request's outcome."""
+        """Count a request that ended, and start the delivery of its outcome."""
+        took_s = (request.finished_at or request.accepted_at) - request.accepted_at
+        names = request.workflow_name, request.job_name
+        self.node.metrics.request_ended(*names, request.state, took_s)
         if request.state == "failed":
             self.node.notify(notification.request_failed(request))
         elif request.destination is not None and request.result is not None:

@@ -43,6 +43,10 @@ _TICK_S: Final = 0.02
 _log = logging.getLogger(__name__)
 
 
+def _ignore(_: str) -> None:
+    """Do nothing: nobody counts."""
+
+
 class Deliverer:
     """Carries out the deliveries of a node. It runs on the node's loop, writers run in threads.
 
@@ -54,6 +58,7 @@ class Deliverer:
         settings: Limits and retries.
         notify: Gets a notification for each delivery that is given up.
         now_at: The wall clock: due times outlive the process.
+        tried: Called with the outcome of each try: ``delivered``, ``again`` or ``given_up``.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class Deliverer:
         *,
         notify: Callable[[Notification], None],
         now_at: Callable[[], float],
+        tried: Callable[[str], object] = _ignore,
     ) -> None:
         self._node_id = node_id
         self._store = store
@@ -74,6 +80,7 @@ class Deliverer:
         self._settings = settings
         self._notify = notify
         self._now_at = now_at
+        self._tried = tried
         self._loop = asyncio.get_running_loop()
         self._known: set[RequestKey] = set()
         self._due: list[tuple[float, RequestKey]] = []
@@ -121,6 +128,11 @@ class Deliverer:
         self._has_more = len(found) == limit
         for names in found:
             self.begin(RequestKey(*names))
+
+    @property
+    def open(self) -> int:
+        """Number of deliveries that it knows and that have not ended."""
+        return len(self._known)
 
     async def close(self, is_over: Callable[[], bool]) -> None:
         """Wait for due deliveries until time is up; the rest continues when the next node starts.
@@ -172,6 +184,8 @@ class Deliverer:
             _log.warning("the delivery of %s is not recorded yet: %s", "/".join(key), error)
             self._again(key, STORE_AGAIN_S)
             return
+        if delivery is not None:
+            self._tried("again" if delivery.state == deliveries.PENDING else delivery.state)
         if delivery is not None and delivery.state == deliveries.PENDING:
             self._again(key, self._delay_s(delivery))
             return

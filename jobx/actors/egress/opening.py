@@ -10,6 +10,7 @@ from jobx.actors.egress.http_client import Outbound, tls_context
 from jobx.actors.egress.notifications.notifier import Clocks, Notifier
 from jobx.actors.egress.writers.base import WriterSite
 from jobx.actors.egress.writers.registry import Writers
+from jobx.actors.metrics import Metrics
 from jobx.config import Settings
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.store import Store
@@ -23,6 +24,7 @@ class Egress:
         store: Has the deliveries and results.
         blobs: Has large results.
         now_at: The wall clock.
+        metrics: Counts the tries of deliveries.
 
     Attributes:
         notifier: Sends notifications.
@@ -34,7 +36,12 @@ class Egress:
     """
 
     def __init__(
-        self, settings: Settings, store: Store, blobs: BlobFolder, now_at: Callable[[], float]
+        self,
+        settings: Settings,
+        store: Store,
+        blobs: BlobFolder,
+        now_at: Callable[[], float],
+        metrics: Metrics,
     ) -> None:
         outbound, notify, results = settings.outbound, settings.notify, settings.results
         if outbound.ca_file:
@@ -46,6 +53,7 @@ class Egress:
             *(node_id, store, blobs, self.writers, results),
             notify=self.notifier.notify,
             now_at=now_at,
+            tried=lambda outcome: metrics.deliveries.of(outcome).add(),
         )
 
     async def close(self, is_over: Callable[[], bool]) -> None:

@@ -27,6 +27,7 @@ from jobx.actors.executors.rebalancing import Away
 from jobx.actors.executors.sending import Code, Deliver, Sending
 from jobx.actors.executors.sharing import Sharing
 from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost
+from jobx.actors.metrics import Metrics
 from jobx.actors.notification import Notification
 from jobx.actors.request.standing import Busy, Place
 from jobx.actors.runtime.address import Address
@@ -67,7 +68,9 @@ class ExecutorPool:
         library: Code,
         deliver: Deliver,
         notify: Callable[[Notification], None],
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics()
         self._borrowed = 0
         self._offered = frozenset(settings.capabilities)
         self._count = settings.executor_count
@@ -317,6 +320,7 @@ class ExecutorPool:
             self._answered(executor, report)
         elif isinstance(report, Leaving):
             executor.enter("leaving", self._loop.time())
+            executor.has_left = True
             self._take_back(executor)
             self._sharing.pump()
         else:
@@ -405,6 +409,9 @@ class ExecutorPool:
 
     def _dead(self, executor: Executor, blame: Failure) -> None:
         """Report the work of a dead executor."""
+        if not self._processes.is_closing:
+            is_replaced = executor.has_left and executor.blame is None
+            self._metrics.deaths.of("replaced" if is_replaced else blame.kind).add()
         is_told = (executor.work or not executor.was_ready) and blame.kind not in (
             "cancelled",
             "lost",

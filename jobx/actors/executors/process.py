@@ -114,6 +114,7 @@ class Executor(asyncio.Protocol):
         since: When its workflow first had work for it after it got the seat, monotonic.
         idle_since: Since when it has no work, monotonic.
         was_ready: It could take work once.
+        has_left: It said that it leaves: another one replaces it.
         is_used: Work was sent to it.
         waiting: Pinned work that waits for room here.
         suspended: The mappers that are suspended here, by owner.
@@ -135,6 +136,7 @@ class Executor(asyncio.Protocol):
     since: float = 0.0
     idle_since: float = 0.0
     was_ready: bool = False
+    has_left: bool = False
     is_used: bool = False
     invocations: int = 0
     work: dict[int, WorkItem] = field(default_factory=dict)

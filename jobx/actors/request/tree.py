@@ -41,9 +41,10 @@ class Output(Struct, frozen=True):
 
 
 class Chunk:
-    """Siblings that one ``Mapped`` event announced (or the root, alone)."""
+    """Siblings that one ``Mapped`` event announced at ``at`` (or the root, alone)."""
 
     __slots__ = (
+        "at",
         "count",
         "depth",
         "digest",
@@ -57,6 +58,7 @@ class Chunk:
     )
 
     def __init__(self, event: Mapped, depth: int) -> None:
+        self.at = event.at
         self.start = event.start
         self.count = event.count
         self.parent = event.parent

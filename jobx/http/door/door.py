@@ -7,10 +7,12 @@ from http import HTTPMethod
 from typing import Any, Final
 
 from jobx.config import HttpSettings
+from jobx.counting import OTHER
 from jobx.errors import JobxError, TooLarge
 from jobx.http import errors
 from jobx.http.byte_budget import ByteBudget
 from jobx.http.door import origins
+from jobx.http.metering import EXCHANGE, Exchange, Meter
 from jobx.http.reading.intake import INTAKE, AsgiReceive, Intake
 from jobx.http.writing import held
 
@@ -27,10 +29,14 @@ class Door:
     Args:
         app: The application behind it.
         settings: Names of this server, and limits of bodies and answers.
+        meter: Counts all requests, also those that are refused here.
     """
 
-    def __init__(self, app: Application, settings: HttpSettings) -> None:
+    def __init__(
+        self, app: Application, settings: HttpSettings, meter: Meter | None = None
+    ) -> None:
         self._app = app
+        self._meter = meter or Meter()
         self._hosts = origins.Hosts(settings.bind, settings.hosts)
         self._bodies = ByteBudget("bodies", settings.bodies_bytes)
         self._answers = ByteBudget("answers", settings.answers_bytes)
@@ -42,6 +48,14 @@ class Door:
         if scope["type"] != "http":
             await self._pass_lifespan(scope, receive, send)
             return
+        is_known = scope["method"] in _METHODS
+        scope[EXCHANGE] = exchange = Exchange(scope["method"] if is_known else OTHER, send)
+        try:
+            await self._serve(scope, receive, exchange.send)
+        finally:
+            self._meter.ended(exchange)
+
+    async def _serve(self, scope: AsgiScope, receive: AsgiReceive, send: Send) -> None:
         if scope["method"] not in _METHODS:
             known = f"methods are {', '.join(_METHODS)}"
             detail = f"the method {scope['method'][:80]!r} is not known here: {known}"

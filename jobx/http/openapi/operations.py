@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from jobx import instants
 from jobx.http.reading import filters, headers
-from jobx.http.resources import admin, entities, jobs, request_views, requests
+from jobx.http.resources import admin, entities, jobs, metrics, request_views, requests
 from jobx.http.resources.site import Responder
 from jobx.kv.requests.request_filter import CURSOR_PATTERN
 from jobx.model import NAME_PATTERN
@@ -295,8 +295,10 @@ def _admin_operations() -> list[Operation]:
         get("/health/ready", admin.ready, "The node takes requests", health),
         get("/node", admin.node_status, "The node", {200: ref("NodeView")}),
         get("/actors", admin.actors, "The live actors", {200: ref("ActorTree")}),
+        get("/metrics", metrics.scrape, "Metrics of the node, as text for Prometheus",
+            {200: TEXT}),
         get("/openapi.json", admin.description, "This document", anything, has_tag=True),
-    ]
+    ]  # fmt: skip
 
 
 def _entity_ids() -> dict[tuple[str, str], str]:
@@ -337,5 +339,6 @@ _IDS: Final = _entity_ids() | {
     ("get", "/health/ready"): "getReadiness",
     ("get", "/node"): "getNode",
     ("get", "/actors"): "listActors",
+    ("get", "/metrics"): "getMetrics",
     ("get", "/openapi.json"): "getDescription",
 }

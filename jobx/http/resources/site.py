@@ -17,6 +17,10 @@ from jobx.http.writing.results import Reading
 MAX_DRAWN: Final = 2
 
 
+async def _nothing() -> None:
+    """Report nothing: nobody counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """The parts of one web worker for its resources.
@@ -29,6 +33,8 @@ class Site:
         description: The OpenAPI document.
         host: The name of this machine.
         drawing: Bounds the graphs that are drawn at once.
+        scraping: Bounds the metrics that are written at once.
+        report: Reports to the node what this web worker counted.
     """
 
     node: NodePort
@@ -37,6 +43,8 @@ class Site:
     description: bytes = b""
     host: str = field(default_factory=gethostname)
     drawing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_DRAWN))
+    scraping: asyncio.Lock = field(default_factory=asyncio.Lock)
+    report: Callable[[], Awaitable[None]] = _nothing
 
     @property
     def reading(self) -> Reading:

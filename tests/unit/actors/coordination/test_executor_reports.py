@@ -14,6 +14,7 @@ from jobx.actors.coordination.executor_reports import (
 )
 from jobx.actors.coordination.journal import Journal
 from jobx.actors.messages import Lost, RequestKey
+from jobx.actors.metrics import Metrics
 from jobx.actors.ports import Services
 from jobx.actors.request.decisions import Pace, PullMapper, RunMappers, RunReducer
 from jobx.actors.request.events import Accepted, Done, Event, Failed, Mapped, Retried
@@ -38,6 +39,9 @@ class Alone:
 
     settings = SETTINGS
     missing = Services.missing
+
+    def __init__(self) -> None:
+        self.metrics = Metrics()
 
     def others(self, _workflow: str, _gone_s: float) -> list[frozenset[str]] | None:
         return []

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from jobx.actors.coordination.journal import Journal
+from jobx.actors.metrics import Metrics
 from jobx.actors.notification import Notification, of_event
 from jobx.actors.request.events import Done, Event, Failed, Retried
 from jobx.handlers.scope.invocation import MAX_NOTIFICATIONS, NOTIFICATION_CHARACTERS, Invocation
@@ -44,7 +45,9 @@ def test_nothing_is_told_before_its_event_is_durable() -> None:
     state = SimpleNamespace(events=0)
     state.apply = lambda _: setattr(state, "events", state.events + 1)
     log = SimpleNamespace(append=lambda *_: None)
-    node = SimpleNamespace(node_id="n", log=log, notify=told.append, now_at=lambda: 0.0)
+    node = SimpleNamespace(
+        node_id="n", log=log, notify=told.append, now_at=lambda: 0.0, metrics=Metrics()
+    )
     journal = Journal(cast("Any", node), cast("Any", None), REQUEST, cast("Any", state))
     for _ in range(3):
         journal.append(Done(0.0, "map", 0, 0, 1, "reduced", notes=TOLD))

@@ -1,0 +1,102 @@
+"""Counts the HTTP requests of one web worker; the node adds up those of all (``CountHttp``).
+
+What was counted is taken away in reports. One that the node may not have got is sent again as it
+is, and the node counts it once. So counts survive the end of a web worker, and a node that is
+started again begins at zero.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from jobx.counting import LONG_S, Count, Counts, Histogram
+from jobx.questions import CountHttp, HttpCount
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+#: Key of the exchange in its ASGI scope.
+EXCHANGE: Final = "jobx.exchange"
+#: The route of an address that does not exist, and the status of an answer that never began.
+NONE: Final = "none"
+
+
+class Exchange:
+    """One HTTP request and its answer.
+
+    Args:
+        method: Its method.
+        send: Sends the answer.
+
+    Attributes:
+        route: The address that it was for, in the form of the router.
+        status: The status of the answer.
+        sent_bytes: The bytes of its body.
+        began: When it came, monotonic seconds.
+    """
+
+    __slots__ = ("_send", "began", "method", "route", "sent_bytes", "status")
+
+    def __init__(self, method: str, send: Send) -> None:
+        self._send = send
+        self.method = method
+        self.route = self.status = NONE
+        self.sent_bytes = 0
+        self.began = time.monotonic()
+
+    async def send(self, event: dict[str, Any]) -> None:
+        """Send a part of the answer."""
+        if event["type"] == "http.response.start":
+            self.status = str(event["status"])
+        else:
+            self.sent_bytes += len(event.get("body", b""))
+        await self._send(event)
+
+
+class Meter:
+    """What one web worker counted and has not reported."""
+
+    def __init__(self) -> None:
+        self._worker = secrets.token_hex(8)
+        self._number = 0
+        self._open: CountHttp | None = None
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._times: Counts[Histogram] = Counts(lambda: Histogram(LONG_S))
+        self._sent: Counts[Count] = Counts(Count)
+
+    def ended(self, exchange: Exchange) -> None:
+        """Count an exchange that has ended."""
+        labels = exchange.method, exchange.route, exchange.status
+        self._times.of(*labels).observe(time.monotonic() - exchange.began)
+        if exchange.sent_bytes:
+            self._sent.of(*labels).add(exchange.sent_bytes)
+
+    def report(self) -> CountHttp | None:
+        """Return the report that is to be sent now; None: there is nothing to say."""
+        if self._open is None and self._times.cells:
+            self._number += 1
+            counted = [
+                HttpCount(
+                    labels,
+                    times.counts,
+                    times.total,
+                    self._sent_bytes(labels),
+                )
+                for labels, times in self._times.cells.items()
+            ]
+            self._open = CountHttp(worker=self._worker, number=self._number, counted=counted)
+            self._start_anew()
+        return self._open
+
+    def confirm(self, number: int) -> None:
+        """Take note that the node has a report."""
+        if self._open is not None and self._open.number == number:
+            self._open = None
+
+    def _sent_bytes(self, labels: tuple[str, ...]) -> int:
+        sent = self._sent.cells.get(labels)
+        return sent.value if sent is not None else 0
