@@ -184,6 +184,8 @@ class HttpSettings(Section, frozen=True, kw_only=True):
     body_s: PositiveFloat = 60.0
     #: Open connections of one web worker, if it may open so many files.
     max_connections: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
+    #: Streams of events that one web worker has open.
+    max_watchers: Count = 1000
     #: Deepest nesting of a JSON body.
     max_depth: Annotated[int, msgspec.Meta(ge=2, le=64)] = 32
     #: Longest wait of a blocking request; after it the client gets 202 and a location.

@@ -172,6 +172,26 @@ class ExplainRequest(
     """What the open invocations of a request wait for, or why it has ended."""
 
 
+class WatchRequest(OfRequest[views.WatchView], frozen=True, kw_only=True, tag="request.watch"):
+    """What came of a request after an event, as soon as there is something, or ``wait_s`` is over.
+
+    Attributes:
+        after: The number of the last event that is known to the caller; -1: none.
+        wait_s: How long the caller waits.
+    """
+
+    after: Annotated[int, Meta(ge=-1)] = -1
+    wait_s: WaitSeconds = 0.0
+
+
+class ReadProgress(
+    OfRequest[views.ProgressView], frozen=True, kw_only=True, tag="request.progress"
+):
+    """How a request stands, and what came since each of some events; of readers alone."""
+
+    after: tuple[int, ...]
+
+
 class GetInvocation(
     OfRequest[views.TraceNode], frozen=True, kw_only=True, tag="request.invocation"
 ):
@@ -409,7 +429,7 @@ QUESTIONS: Final[dict[str, type[Question[Any]]]] = {
     for kind in (
         *(Hello, SubmitJob, AwaitRequest, GetRequest, ListRequests, CountRequests, GetResult),
         *(GetTrace, GetInvocation, GetGraph, ExplainRequest, CancelRequest, DeliverResult),
-        *(GetSummary, GetTree, ListInvocations, GetTimeline),
+        *(GetSummary, GetTree, ListInvocations, GetTimeline, WatchRequest, ReadProgress),
         *(CreateEntity, PutEntity, GetEntity, ListEntities, DeleteEntity, RefreshLibrary),
         *(GetReadiness, GetNode, GetActorTree, GetActorSummary, ListActors, TopActors),
         *(GetActor, TraceActors, ListDeadLetters, StopActor, RestartActor),

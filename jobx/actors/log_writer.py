@@ -104,6 +104,7 @@ class LogWriter:
 
     Attributes:
         stalled: Why new requests are refused; None if they are not.
+        watched: What is called with the number of each last event of a commit, by request.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class LogWriter:
         counted: Callable[[float, bool], object] = _ignore_commit,
     ) -> None:
         self.stalled: JobxError | None = None
+        self.watched: dict[RequestKey, Callable[[int], object]] = {}
         self._store = store
         self._loop = loop
         self._deliver = deliver
@@ -372,7 +374,10 @@ class LogWriter:
     def _settle(self, key: RequestKey, group: _Appended, outcome: CommitOutcome) -> None:
         """Report written units to the owner, keep those to retry, refuse those that never can."""
         if outcome.done:
-            self._deliver(group.owner, Committed(group.appends[outcome.done - 1].number))
+            number = group.appends[outcome.done - 1].number
+            self._deliver(group.owner, Committed(number))
+            if self.watched and (heard := self.watched.get(key)) is not None:
+                heard(number)
             del group.appends[: outcome.done]
             group.is_in_doubt = False
         error = outcome.error

@@ -43,6 +43,7 @@ from jobx.actors.gateway.request_verbs import Verbs
 from jobx.actors.gateway.server import Gateway
 from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import Answers
+from jobx.actors.gateway.watches import Watches
 from jobx.actors.inspection.node_facts import NodeFacts, PeerFacts
 from jobx.actors.lifetime import Lifetime
 from jobx.actors.log_writer import LogWriter
@@ -374,6 +375,9 @@ class Node:
         tables = [entity_verbs.table(), node_verbs.table(), console.table(), metric_verbs.table()]
         self._verbs = functools.reduce(operator.or_, tables, verbs.table())
         self._verbs_for_nodes = verbs.table_for_nodes() | console.table_for_nodes()
+        watches = Watches(self._id, verbs.progress, self._log.watched)
+        self._parts.callback(watches.close)
+        self._verbs |= watches.table()
 
     def _console(self, elsewhere: Elsewhere) -> ConsoleVerbs:
         kinds = {kind.__name__ for kind in (Supervisor, Coordinator, GivenUp, Batch)}

@@ -23,6 +23,7 @@ from jobx.http.openapi.document import document
 from jobx.http.openapi.nearest import nearest
 from jobx.http.openapi.operations import Operation, operations
 from jobx.http.reading import headers
+from jobx.http.resources.live import Streams
 from jobx.http.resources.site import Responder, Site
 from jobx.http.writing import encoding, held
 
@@ -34,6 +35,7 @@ def create_app(
     settings: HttpSettings,
     inputs: RootInputs | None = None,
     reporter: Reporter | None = None,
+    streams: Streams | None = None,
 ) -> App:
     """Return the ASGI application of a web worker that talks to ``node``.
 
@@ -42,8 +44,10 @@ def create_app(
         settings: The limits.
         inputs: Where large arguments are stored; without it they go to the node as they are.
         reporter: Reports what this web worker counts, if it does.
+        streams: The streams of events; None: its own.
     """
-    site = Site(node, settings, inputs, msgspec.json.encode(document(settings)))
+    streams = streams or Streams(node, settings.max_watchers)
+    site = Site(node, settings, streams, inputs, msgspec.json.encode(document(settings)))
     if reporter is not None:
         site = replace(site, report=reporter.report)
     resources: dict[str, dict[str, Responder]] = {}

@@ -11,7 +11,7 @@ from typing import Any
 
 # Every public name here that gunicorn knows is one of its options, including "config".
 from jobx.config_loading import load as _load
-from jobx.http.asgi import CUT_WAITS
+from jobx.http.asgi import CUT_STREAMS, CUT_WAITS
 from jobx.system.kernel import DIE_WITH_PARENT as _DIE_WITH_PARENT
 from jobx.system.kernel import give_back_memory as _give_back_memory
 from jobx.system.kernel import prctl as _prctl
@@ -75,7 +75,7 @@ def _cut_s(drain_s: float) -> float:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Make SIGTERM end the waits of clients in time for their answers."""
+    """Make SIGTERM end streams at once, and the waits of clients in time for their answers."""
 
     def cut_waits() -> None:
         worker.state.get(CUT_WAITS, lambda: None)()
@@ -83,6 +83,7 @@ def post_worker_init(worker: Any) -> None:
     def stop() -> None:
         worker.handle_exit_signal()
         worker.end_silent()
+        worker.state.get(CUT_STREAMS, lambda: None)()
         worker.loop.call_later(_cut_s(_settings.node.drain_s), cut_waits)
 
     worker.loop.add_signal_handler(signal.SIGTERM, stop)

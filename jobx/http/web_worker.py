@@ -12,6 +12,7 @@ import fcntl
 import logging
 import math
 import resource
+import socket
 import struct
 import sys
 import termios
@@ -36,6 +37,12 @@ _HALF_OPEN_S: Final = 10.0
 #: How long what a client still sends is thrown away, so that it can read its answer.
 _LINGER_S: Final = 1.0
 _SWEEP_S: Final = 1.0
+#: A client that takes nothing of a stream of events for so long is cut off …
+_STREAM_S: Final = 30.0
+#: … and what the kernel keeps of one: it would take megabytes before it tells of a slow client.
+_STREAM_BYTES: Final = 32 << 10
+#: The header of an answer that is such a stream.
+_STREAM: Final = (b"x-accel-buffering", b"no")
 #: What a client must take of its answer within ``http.stall_s``.
 _LEAST_BYTES: Final = 16 << 10
 #: How often it is logged at most that connections are refused.
@@ -154,6 +161,8 @@ class Connection(ASGIProtocol):
     _has_rest = False
     _closed: bool
     _stall: asyncio.TimerHandle | None = None
+    #: The answer is a stream of events.
+    _is_stream = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take a place, or one of the few that are kept for questions of health."""
@@ -212,8 +221,11 @@ class Connection(ASGIProtocol):
             self._watch_flow(self._unsent_bytes())
 
     def _watch_flow(self, unsent_bytes: int) -> None:
+        limit_s = self.worker.stall_s
         self._stall = self.worker.loop.call_later(
-            self.worker.stall_s, self._look_at_flow, unsent_bytes
+            min(limit_s, _STREAM_S) if self._is_stream else limit_s,
+            self._look_at_flow,
+            unsent_bytes,
         )
 
     def _let_flow(self) -> None:
@@ -223,7 +235,7 @@ class Connection(ASGIProtocol):
 
     def _look_at_flow(self, before_bytes: int) -> None:
         unsent_bytes = self._unsent_bytes()
-        if before_bytes - unsent_bytes < _LEAST_BYTES:
+        if before_bytes - unsent_bytes < (1 if self._is_stream else _LEAST_BYTES):
             self.end()
         else:
             self._watch_flow(unsent_bytes)
@@ -258,10 +270,13 @@ class Connection(ASGIProtocol):
     def _arm_keepalive_timer(self) -> None:
         super()._arm_keepalive_timer()
         self._head_bytes = 0
+        was_stream, self._is_stream = self._is_stream, False
         if self.transport.get_write_buffer_size():
             self._has_rest = True
             self.transport.set_write_buffer_limits(high=0)  # writing is paused until all is sent
         else:
+            if was_stream:
+                self._leave_rest()
             self._await_head()
 
     def _leave_rest(self) -> None:
@@ -291,9 +306,21 @@ class Connection(ASGIProtocol):
 
     def _send_response_start(self, status: int, headers: Any, request: Any, **options: Any) -> None:
         self._is_answering = True
+        if _STREAM in headers:
+            self._begin_stream()
         # Its own list of phrases has not all statuses, and the first call for one decides.
         _get_cached_status_line(request.version, status, self._get_reason_phrase(status))
         super()._send_response_start(status, headers, request, **options)
+
+    def _begin_stream(self) -> None:
+        """Notice early when the client takes nothing, or is gone without a word."""
+        self._is_stream = True
+        self.transport.set_write_buffer_limits(high=0)
+        connection = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_BYTES)
+        with suppress(OSError):  # a Unix socket
+            unanswered_ms = int(_STREAM_S * 1000)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unanswered_ms)
 
     def _handle_h1c_exception(self, exc: Exception) -> bool:
         """Refuse what the parser itself does not expect: a length of thousands of digits."""

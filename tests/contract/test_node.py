@@ -58,12 +58,14 @@ from jobx.questions import (
     ListRequests,
     PutEntity,
     Question,
+    ReadProgress,
     RefreshLibrary,
     RestartActor,
     StopActor,
     SubmitJob,
     TopActors,
     TraceActors,
+    WatchRequest,
     answer_type,
 )
 from jobx.tools.shared.gateway_client import GatewayClient
@@ -208,6 +210,37 @@ def test_views_show_what_a_request_has_done(node: Asked) -> None:
     assert node.ask(GetTimeline(**key)).columns is None
 
 
+def test_a_watcher_hears_of_the_end(node: Asked) -> None:
+    key = named(node.run("count", text="a"))
+    found = node.ask(WatchRequest(**key, wait_s=WAIT_S))
+    assert found.summary is not None
+    assert (found.is_end, found.is_reset, found.summary.as_of) == (True, False, found.as_of)
+    assert found.summary.request.state == "succeeded"
+    again = node.ask(WatchRequest(**key, after=found.as_of, wait_s=WAIT_S))
+    assert (again.as_of, again.is_end) == (found.as_of, True)
+    assert node.ask(ReadProgress(**key, after=(0, 1))).summary == found.summary
+
+
+def test_a_watcher_who_knows_all_waits(node: Asked) -> None:
+    key = node.start()
+    first = node.ask(WatchRequest(**key))
+    assert (first.as_of, first.is_end) == (0, False)
+    waiting = node.ask(WatchRequest(**key, after=0, wait_s=0.05))
+    assert (waiting.as_of, waiting.summary) == (0, None)
+    node.ask(CancelRequest(**key, reason="enough"))
+    last = node.ask(WatchRequest(**key, after=0, wait_s=WAIT_S))
+    assert last.summary is not None
+    assert last.summary.request.state == "cancelled"
+
+
+def test_an_event_that_has_not_happened_was_not_seen(node: Asked) -> None:
+    key = named(node.run("count", text="a"))
+    for wait_s in (0.0, WAIT_S):
+        with pytest.raises(JobxError) as refused:
+            node.ask(WatchRequest(**key, after=99, wait_s=wait_s))
+        assert told(refused.value).startswith("invalid-input: after: the last event so far is ")
+
+
 def test_a_trace_shows_the_root_of_a_request(node: Asked) -> None:
     key = named(node.run("count", text="a"))
     root = msgspec.json.decode(node.ask(GetTrace(**key)).json, type=TraceView).root
@@ -338,7 +371,8 @@ REFUSED: Final[list[tuple[Question[Any], str]]] = [
     *((question, "not-found: there is no request named texts/absent") for question in (
         AwaitRequest(**ABSENT), GetRequest(**ABSENT), GetResult(**ABSENT), GetTrace(**ABSENT),
         DeliverResult(**ABSENT), GetInvocation(**ABSENT, invocation_id="m0"),
-        GetGraph(**ABSENT, limit=1), ExplainRequest(**ABSENT), CancelRequest(**ABSENT, reason=""),
+        GetGraph(**ABSENT, limit=1), ExplainRequest(**ABSENT), WatchRequest(**ABSENT),
+        ReadProgress(**ABSENT, after=(-1,)), CancelRequest(**ABSENT, reason=""),
         GetSummary(**ABSENT), GetTree(**ABSENT), ListInvocations(**ABSENT), GetTimeline(**ABSENT),
     )),
     (GetRequest(workflow="texts", request_id="../x"), "invalid-input: request: a name is "),

@@ -30,6 +30,7 @@ from jobx.actors.gateway.request_verbs import Verbs
 from jobx.actors.gateway.server import Gateway
 from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import Answers
+from jobx.actors.gateway.watches import Watches
 from jobx.actors.inspection import actor_views, metric_views
 from jobx.actors.inspection.node_facts import NodeFacts
 from jobx.actors.messages import (
@@ -279,6 +280,7 @@ class FakeNode:
             *({"Batch", "Coordinator"}, {"Coordinator"}, list),
         )
         self._verbs = verbs.table() | entity_verbs.table() | console.table()
+        self._verbs |= Watches("another", verbs.progress, {}).table()
 
     async def call(self, question: Question[A], timeout_s: float = 1.0) -> A:
         """Answer as over the gateway: through the codec of the wire."""

@@ -104,6 +104,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         *("http/openapi/document", "http/openapi/nearest", "http/openapi/operations"),
         "http/writing/encoding",
     ),
+    "tests/unit/http/resources/test_live.py": ("http/node/polls", "http/writing/event_stream"),
     "tests/unit/http/resources/test_jobs.py": ("http/resources/site",),
     "tests/unit/http/writing/test_held.py": ("http/byte_budget",),
     "tests/unit/kv/entities/test_entities.py": ("kv/entities/*", "kv/write_batch"),

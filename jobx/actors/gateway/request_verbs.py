@@ -24,6 +24,7 @@ from jobx.actors.inspection import (
     explain,
     graph,
     plain_views,
+    progress,
     trace,
     trace_json,
     view_builders,
@@ -81,6 +82,7 @@ class Verbs:
             questions.GetTree: self._reader(plain_views.tree),
             questions.ListInvocations: self._reader(plain_views.invocations),
             questions.GetTimeline: self._reader(plain_views.timeline),
+            questions.ReadProgress: self.progress,
             questions.CancelRequest: self.cancel,
             questions.DeliverResult: self.deliver,
         }
@@ -277,6 +279,10 @@ class Verbs:
             raise NotEnded(key.request_id)
         await self.redeliver(key)
         return await self.get(asked)
+
+    async def progress(self, asked: questions.ReadProgress) -> views.ProgressView:
+        """Return how a request stands, and what came since some of its events."""
+        return await self._inspect(key_of(asked), lambda store: progress.of(store, asked))
 
     def _reader(
         self, read: Callable[[Store, Q], views.View]

@@ -12,6 +12,7 @@ from jobx.config import HttpSettings
 from jobx.http.errors import MEDIA_PROBLEM, Problem
 from jobx.http.openapi.operations import (
     ENTITIES,
+    EVENTS,
     PAGE,
     PICTURE,
     REF,
@@ -25,6 +26,7 @@ from jobx.http.openapi.operations import (
 from jobx.http.resources import graphs, requests
 from jobx.http.resources.admin import Health
 from jobx.http.resources.jobs import JobBody
+from jobx.http.writing.event_stream import MEDIA_EVENTS
 from jobx.http.writing.media import MEDIA_JSON, MEDIA_MSGPACK, MEDIA_NDJSON
 
 _PROBLEMS: Final = {
@@ -50,8 +52,7 @@ def document(settings: HttpSettings) -> Schema:
         Health,
         *(views.ActorTree, views.RequestView, views.RequestPage, views.TraceView, views.NodeView),
         *(views.ExplainView, views.SummaryView, views.TreePage, views.InvocationPage),
-        views.TimelineView,
-        views.RequestCounts,
+        *(views.TimelineView, views.RequestCounts, views.WatchView),
         *(model.Workflow, model.Job, model.Step, model.Handler),
     ]
     _, schemas = msgspec.json.schema_components(types, ref_template=REF)
@@ -198,6 +199,8 @@ def _response(operation: Operation, status: int, schema: Schema | None) -> Schem
 def _media_types(schema: Schema) -> tuple[str, ...]:
     if schema == TEXT:
         return ("text/plain",)
+    if schema == EVENTS:
+        return (MEDIA_EVENTS,)
     if schema == ref("Result"):
         return (MEDIA_JSON, MEDIA_NDJSON, MEDIA_MSGPACK)
     return tuple(graphs.MEDIA) if schema == PICTURE else (MEDIA_JSON,)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from jobx import instants
 from jobx.http.reading import filters, headers
-from jobx.http.resources import admin, entities, jobs, metrics, request_views, requests
+from jobx.http.resources import admin, entities, jobs, live, metrics, request_views, requests
 from jobx.http.resources.site import Responder
 from jobx.kv.requests.request_filter import CURSOR_PATTERN
 from jobx.model import NAME_PATTERN
@@ -21,6 +21,8 @@ Schema = dict[str, Any]
 
 #: Schema of a picture.
 PICTURE: Final[Schema] = {"type": "string", "format": "binary"}
+#: Schema of server-sent events.
+EVENTS: Final[Schema] = {"type": "string", "format": "event-stream"}
 #: Schema of plain text.
 TEXT: Final[Schema] = {"type": "string"}
 #: The kinds of entities, by the names of their schemas.
@@ -123,6 +125,12 @@ _AFTER_REQUEST: Final = _query(
     "after",
     {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"},
     "The cursor `next` of the page before, which had the same filter.",
+)
+_LAST_EVENT: Final = _header(
+    live.EVENT_ID, "The id of the last message that was read.", live.ID_PATTERN
+)
+_SEEN: Final = _query(
+    "after", {"type": "string", "pattern": live.ID_PATTERN}, "The same, for a first stream."
 )
 _WAIT: Final = r"wait=[0-9]{1,9}"
 _PREFER: Final = _header("Prefer", "`wait=N`: wait N seconds (RFC 7240).", f"^{_WAIT}$")
@@ -246,6 +254,9 @@ def _request_operations() -> list[Operation]:
             {200: ref("TimelineView")}, (_FROM_AT, _UNTIL_AT, _WIDTH), has_tag=True),
         get(f"{_REQUEST}/trace", requests.trace, "The tree of invocations",
             {200: tree}, (_INVOCATIONS,)),
+        get(f"{_REQUEST}/events", requests.events,
+            "What happens to a request, as server-sent events; 204 after its end",
+            {200: EVENTS, 204: None}, (_LAST_EVENT, _SEEN)),
         get(_INVOCATION, requests.invocation, "One invocation", {200: node}),
         get(f"{_INVOCATION}/output", requests.output, "What an invocation wrote and logged",
             {200: TEXT}),
@@ -332,6 +343,7 @@ _IDS: Final = _entity_ids() | {
     ("get", f"{_REQUEST}/tree"): "getTree",
     ("get", f"{_REQUEST}/invocations"): "listInvocations",
     ("get", f"{_REQUEST}/timeline"): "getTimeline",
+    ("get", f"{_REQUEST}/events"): "watchRequest",
     ("get", _INVOCATION): "getInvocation",
     ("get", f"{_INVOCATION}/output"): "getOutput",
     ("get", "/"): "getRoot",

@@ -10,8 +10,9 @@ from falcon.asgi import Request, Response
 
 from jobx import questions
 from jobx.errors import InvalidInput, NotEnded, NotFound
+from jobx.http.node.polls import Seen
 from jobx.http.reading import bodies, filters, headers
-from jobx.http.resources import graphs
+from jobx.http.resources import graphs, live
 from jobx.http.resources.site import Site
 from jobx.http.writing import held, media, results
 from jobx.model import check_name
@@ -116,6 +117,15 @@ async def output(site: Site, _: Request, resp: Response, **names: str) -> None:
     """Answer with the captured output of an invocation, as text."""
     resp.content_type = falcon.MEDIA_TEXT
     resp.data = ((await site.node.call(_invocation(**names))).output or "").encode()
+
+
+async def events(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
+    """Answer with what happens to a request, as it happens."""
+    seen = Seen(**key_of(workflow, request_id), after=live.last_event(req))
+    try:
+        await live.send(site.streams, req, resp, seen)
+    except InvalidInput as error:
+        raise live.refusal(req, error) from error
 
 
 async def graph(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:

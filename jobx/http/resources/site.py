@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from jobx.config import HttpSettings
 from jobx.handlers.pairs.root_input import RootInputs
 from jobx.http.node.client import NodePort
+from jobx.http.resources.live import Streams
 from jobx.http.writing.results import Reading
 
 #: Graphs that one web worker draws at once.
@@ -28,6 +29,7 @@ class Site:
     Attributes:
         node: The node.
         settings: The limits.
+        streams: Those of what happens to requests.
         inputs: Where large arguments are stored; without it they go to the node as they are, and
             results are only read from the folder that the node names.
         description: The OpenAPI document.
@@ -39,6 +41,7 @@ class Site:
 
     node: NodePort
     settings: HttpSettings
+    streams: Streams
     inputs: RootInputs | None = None
     description: bytes = b""
     host: str = field(default_factory=gethostname)

@@ -11,6 +11,8 @@ from typing import Final, cast
 
 from falcon.asgi import Request, Response
 
+from jobx.http.writing.event_stream import MEDIA_EVENTS
+
 #: Bodies below this are not compressed.
 LEAST_BYTES: Final = 2048
 #: Bodies above this are compressed in a thread.
@@ -49,6 +51,8 @@ async def compress(req: Request, resp: Response) -> None:
     if resp.status_code == 304:  # it has the headers of what it stands for
         resp.append_header("Vary", "Accept-Encoding")
     if stream is None and (body is None or len(body) < LEAST_BYTES):
+        return
+    if resp.content_type == MEDIA_EVENTS:  # each is due at once
         return
     resp.append_header("Vary", "Accept-Encoding")
     if not accepts_gzip(req.get_header("Accept-Encoding") or ""):

@@ -11,7 +11,7 @@ from typing import Final, get_args
 
 import click
 
-from jobx import model
+from jobx import meanings, model
 from jobx.actors.coordination import endings
 from jobx.actors.inspection import explain as explaining
 from jobx.actors.inspection import graph as graphs
@@ -44,12 +44,12 @@ from jobx.questions import (
     ListRequests,
 )
 from jobx.tools.commands import request_views
-from jobx.tools.shared import render
+from jobx.tools.shared import following, live, render
 from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import done
 from jobx.tools.shared.output import replace_file
 from jobx.values import to_jsonable
-from jobx.views import RequestView, ResultView
+from jobx.views import RequestView, ResultView, WatchView
 
 #: The reason of a request that is cancelled here.
 REASON: Final = "on the command line"
@@ -207,6 +207,43 @@ def trace(call: Call, workflow: str, request_id: str, limit: int, detail: bool) 
         render.say_json(view)
     else:
         render.say_trace(view, detail=detail)
+
+
+@command(request, "watch", example="request watch wordcount REQUEST_ID")
+@takes("workflow", "request_id")
+def watch(call: Call, workflow: str, request_id: str) -> int | None:
+    """Show how a request goes on, up to its end: a bar for each step.
+
+    Where stdout is no terminal, it writes a line for each failure, and the counts once a second at
+    most; with --json what happens to the request, an object a line. Ctrl-C leaves the request
+    running.
+    """
+    last: WatchView | None = None
+    try:
+        with _shown(call) as show:
+            for last in following.follow(call, workflow, request_id):
+                show(last)
+    except KeyboardInterrupt:
+        path = f"{workflow} {request_id}"
+        render.complain(f"the request goes on; to watch it again: jobx request watch {path}")
+        return meanings.INTERRUPTED
+    ended = last.summary.request if last is not None and last.summary is not None else None
+    if ended is not None and ended.state != "succeeded":
+        raise failed(request_id, ended.state, ended.failure)
+    return meanings.OK
+
+
+@contextmanager
+def _shown(call: Call) -> Iterator[live.Show]:
+    """Give what shows how a request stands: bars on a terminal, else lines or JSON."""
+    console = render.console()
+    if call.as_json:
+        yield live.as_json
+    elif not console.is_terminal:
+        yield live.Lines()
+    else:
+        with live.bars(render.terminal(), is_kept=True) as show:
+            yield show
 
 
 @command(request, "explain", example="request explain wordcount REQUEST_ID")

@@ -8,23 +8,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeVar
 
 import click
 import msgspec
 import uvloop
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console
 
 from jobx import logs, meanings, printable
 from jobx.errors import (
@@ -40,11 +32,11 @@ from jobx.handlers.authoring import workflow_folder
 from jobx.handlers.pairs import root_input
 from jobx.kv.requests import request_entity
 from jobx.meanings import may_have_happened
-from jobx.model import Counts, check_name
-from jobx.questions import AwaitRequest, CancelRequest, Question, SubmitJob
+from jobx.model import check_name
+from jobx.questions import AwaitRequest, CancelRequest, Question, SubmitJob, WatchRequest
 from jobx.tools.commands.request import FORMATS, REASON, failed, say_result
 from jobx.tools.serving import checks
-from jobx.tools.shared import render, watching
+from jobx.tools.shared import live, render, watching
 from jobx.tools.shared.applying import apply_folder
 from jobx.tools.shared.command import Call, command
 from jobx.tools.shared.parsing import local_paths, parse_arguments, parse_context
@@ -57,6 +49,8 @@ T = TypeVar("T")
 
 #: How often progress is shown; the end shows at once.
 _POLL_S: Final = 0.2
+#: What has ended by then shows no bars.
+_SHOWN_AFTER_S: Final = 0.5
 
 #: How long a run looks for a node after its own has ended.
 HANDOVER_S: Final = 60.0
@@ -283,9 +277,8 @@ async def _on_a_node(call: Call, submission: SubmitJob) -> Outcome:
         try:
             outcome = await asyncio.shield(submitted)
             is_there = True
-            with _progress_bar() as show:
+            async with _bars(ask, submission):
                 while outcome.request.state == "running":
-                    show(outcome.request.counts)
                     outcome = await ask(wait)
         except asyncio.CancelledError:
             # Else the cancellation might come first, and would find no request.
@@ -361,34 +354,32 @@ def _runs(call: Call) -> bool:
     return True
 
 
-@contextmanager
-def _progress_bar() -> Iterator[Callable[[Counts], None]]:
-    """Give what shows how far a request is: a bar on stderr if that is a terminal."""
-    columns = (
-        TextColumn("mappers"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TextColumn("{task.fields[retried]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
+@asynccontextmanager
+async def _bars(ask: Ask, submission: SubmitJob) -> AsyncIterator[None]:
+    """Show how far a request is for the length of a ``with``, on stderr if that is a terminal."""
     console = render.console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        line = bar.add_task("mappers", total=None, retried="", rate="")
+    if not console.is_terminal:
+        yield
+        return
+    showing = asyncio.create_task(_show(ask, submission, console))
+    try:
+        yield
+    finally:
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)
 
-        def show(counts: Counts) -> None:
-            retried = f"{counts.retried:,} retried" if counts.retried else ""
-            rate = _rate(next(task for task in bar.tasks if task.id == line))
-            bar.update(
-                line, total=counts.mapped, completed=counts.finished, retried=retried, rate=rate
+
+async def _show(ask: Ask, submission: SubmitJob, console: Console) -> None:
+    workflow, request_id, after = submission.workflow, submission.request_id, -1
+    await asyncio.sleep(_SHOWN_AFTER_S)
+    with live.bars(console) as show:
+        while True:
+            asked = WatchRequest(
+                workflow=workflow, request_id=request_id, after=after, wait_s=_POLL_S
             )
-
-        yield show
-
-
-def _rate(task: Task) -> str:
-    return f"{task.speed:,.0f}/s" if task.speed else ""
+            try:
+                view = await ask(asked)
+                after = view.as_of
+                show(view)
+            except JobxError:  # who waits for the end of the request tells of it
+                await asyncio.sleep(_POLL_S)

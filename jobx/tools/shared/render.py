@@ -46,6 +46,11 @@ def console(*, stderr: bool = False) -> Console:
     return _Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
+def terminal() -> Console:
+    """Return a console on stdout, a terminal, as wide as that is."""
+    return _Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+
+
 def say(line: str) -> None:
     """Write one or more lines to stdout."""
     console().print(printable.lines(line), soft_wrap=True)
