@@ -13,7 +13,7 @@ import msgspec
 from falcon.asgi import Request, Response
 
 from jobx.config import HttpSettings
-from jobx.errors import quote
+from jobx.errors import JobxError, quote
 from jobx.handlers.pairs.root_input import RootInputs
 from jobx.http import errors
 from jobx.http.metering import EXCHANGE
@@ -22,6 +22,8 @@ from jobx.http.node.reporter import Reporter
 from jobx.http.openapi.document import document
 from jobx.http.openapi.nearest import nearest
 from jobx.http.openapi.operations import Operation, operations
+from jobx.http.pages.addresses import PAGES, Page
+from jobx.http.pages.ui import ROOT, Ui
 from jobx.http.reading import headers
 from jobx.http.resources.live import Streams
 from jobx.http.resources.site import Responder, Site
@@ -56,12 +58,18 @@ def create_app(
         methods[f"on_{operation.method}"] = respond = _responder(site, operation)
         if operation.method == "get":
             methods["on_head"] = respond
+    known, ui = list(resources), Ui(site)
+    for page in PAGES:
+        methods = resources.setdefault(page.path, {})
+        methods[f"on_{page.method}"] = respond = _page_responder(ui, page)
+        if page.method == "get":
+            methods["on_head"] = respond
     app: App = falcon.asgi.App()
     errors.install(app)
     for path, methods in resources.items():
         methods["on_options"] = _options(methods)
         app.add_route(path, SimpleNamespace(**methods))
-    app.add_error_handler(falcon.HTTPRouteNotFound, _nowhere(list(resources)))
+    app.add_error_handler(falcon.HTTPRouteNotFound, _nowhere(known, ui))
     app.add_error_handler(falcon.HTTPMethodNotAllowed, _on_wrong_method)
     return app
 
@@ -77,10 +85,14 @@ def _options(methods: Iterable[str]) -> Any:
     return on_options
 
 
-def _nowhere(known: list[str]) -> Any:
+def _nowhere(known: list[str], ui: Ui) -> Any:
     """Return what answers for an address that does not exist."""
 
     async def on_nowhere(req: Request, resp: Response, _: Any, __: dict[str, Any]) -> None:
+        if req.path.startswith(f"{ROOT}/"):
+            detail = f"there is no page {quote(req.path)}"
+            ui.send_problem(req, resp, 404, "There is no such page", detail)
+            return
         near = nearest(req.path, known)
         hint = f"; is it {near}?" if near else ""
         detail = (
@@ -111,6 +123,23 @@ def _responder(site: Site, operation: Operation) -> Responder:
         await answer(site, req, resp, **names)
         if operation.has_tag and resp.get_header("ETag") is None:
             encoding.tag(req, resp)
+        await encoding.compress(req, resp)
+        held.settle(req, resp, must_be_given=is_change)
+
+    return respond
+
+
+def _page_responder(ui: Ui, page: Page) -> Responder:
+    """Return what answers a page; its errors are pages, too."""
+    known, answer = page.query_names, page.respond
+    is_change = page.method != "get"
+
+    async def respond(req: Request, resp: Response, **names: Any) -> None:
+        try:
+            headers.check_query(req, *known)
+            await answer(ui, req, resp, **names)
+        except JobxError as error:
+            ui.send_error(req, resp, error)
         await encoding.compress(req, resp)
         held.settle(req, resp, must_be_given=is_change)
 

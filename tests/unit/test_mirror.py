@@ -104,6 +104,9 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         *("http/openapi/document", "http/openapi/nearest", "http/openapi/operations"),
         "http/writing/encoding",
     ),
+    "tests/unit/http/pages/test_ui.py": (
+        *("http/pages/addresses", "http/pages/node", "http/pages/requests"),
+    ),
     "tests/unit/http/resources/test_live.py": ("http/node/polls", "http/writing/event_stream"),
     "tests/unit/http/resources/test_jobs.py": ("http/resources/site",),
     "tests/unit/http/writing/test_held.py": ("http/byte_budget",),

@@ -74,7 +74,7 @@ async def document(
     media_type = _media_type(req.content_type)
     encoding = _encoding(req.get_header("Content-Encoding"))
     most = min(settings.max_items, max_items or settings.max_items)
-    body = await _read(req, settings.max_body_bytes)
+    body = await read(req, settings.max_body_bytes)
     if encoding is None and len(body) <= _QUICK_BYTES[media_type]:
         _take(req, _decoded_bytes(body, media_type, most))
         return take(_decode(body, media_type, settings, tagged))
@@ -227,7 +227,13 @@ def _media_type(content_type: str | None) -> str:
     raise UnsupportedMedia("header Content-Type", content_type[:80], _SPOKEN)
 
 
-async def _read(req: Request, max_bytes: int) -> bytes:
+async def read(req: Request, max_bytes: int) -> bytes:
+    """Return a body as it was sent.
+
+    Raises:
+        TooLarge: It has more than ``max_bytes``.
+        InvalidInput: It is not whole.
+    """
     length = req.content_length
     if length is not None and length > max_bytes:
         raise _too_large(f"{length} bytes", max_bytes)

@@ -33,7 +33,7 @@ async def list_page(
     question = ListEntities(
         kind=kind,
         workflow=workflow and check_name("workflow", workflow),
-        after=_cursor(kind, req.get_param("after"), workflow),
+        after=cursor(kind, req.get_param("after"), workflow),
         limit=headers.page_limit(req, site.settings.max_page),
     )
     held.hold_page(req, question.limit)
@@ -81,7 +81,7 @@ async def delete(kind: str, site: Site, req: Request, resp: Response, **names: s
         resp.status = 204
 
 
-def _cursor(kind: str, after: str | None, workflow: str | None) -> str | None:
+def cursor(kind: str, after: str | None, workflow: str | None) -> str | None:
     """Return the cursor of a page: the name that it ended with.
 
     Raises:

@@ -24,7 +24,7 @@ from jobx.meanings import may_have_happened
 from jobx.model import Name, Seconds, check_name
 from jobx.questions import GetEntity, SubmitJob
 from jobx.values import Value
-from jobx.views import Outcome
+from jobx.views import Outcome, RequestView
 
 #: Largest context, as JSON.
 MAX_CONTEXT_BYTES: Final = 16 << 10
@@ -78,6 +78,22 @@ async def post(site: Site, req: Request, resp: Response, workflow: str, job: str
     await _send(site, req, resp, outcome, accepted if waiting.is_blocking else None)
 
 
+async def start(
+    site: Site, req: Request, workflow: str, job: str, arguments: dict[str, Value]
+) -> RequestView:
+    """Submit a request without waiting for its end; return how it stands.
+
+    Raises:
+        JobxError: The node refuses it, or is not there.
+    """
+    request_id = new_id(time.time(), os.urandom(_RANDOM_BYTES))
+    question = SubmitJob(workflow=workflow, job=job, request_id=request_id, is_blocking=False)
+    requester = headers.requester_ip(req, site.settings.forwarded_header)
+    asked, item = _read(question, requester, {"arguments": arguments})
+    outcome = await site.node.attend(await _kept(site, asked, item, req))
+    return outcome.request
+
+
 async def _send(
     site: Site,
     req: Request,
@@ -105,6 +121,11 @@ async def _with_body(site: Site, question: SubmitJob, req: Request) -> SubmitJob
     requester = headers.requester_ip(req, site.settings.forwarded_header)
     read = functools.partial(_read, question, requester)
     asked, item = await bodies.document(req, site.settings, read, tagged=True)
+    return await _kept(site, asked, item, req)
+
+
+async def _kept(site: Site, asked: SubmitJob, item: bytes, req: Request) -> SubmitJob:
+    """Return a question whose arguments are on disk if they are large."""
     inputs = site.inputs
     if inputs is None or len(item) <= inputs.inline_bytes:
         bodies.let_go(req, len(item))

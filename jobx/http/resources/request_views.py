@@ -11,6 +11,7 @@ from falcon.asgi import Request, Response
 from jobx import questions
 from jobx.errors import InvalidInput, quote
 from jobx.http.reading import headers
+from jobx.http.resources.graphs import RequestPath
 from jobx.http.resources.requests import key_of
 from jobx.http.resources.site import Site
 from jobx.http.writing import encoding, held, results
@@ -35,12 +36,7 @@ async def summary(site: Site, req: Request, resp: Response, workflow: str, reque
 
 async def tree(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
     """Answer with the children of a mapper, in runs of one state."""
-    question = questions.GetTree(
-        **key_of(workflow, request_id),
-        of=req.get_param("of") or "m0",
-        after=req.get_param("after"),
-        limit=headers.page_limit(req, site.settings.max_page),
-    )
+    question = tree_question(site, req, key_of(workflow, request_id))
     held.hold_page(req, question.limit)
     view = await site.node.call(question)
     results.send_json(resp, view)
@@ -51,15 +47,7 @@ async def invocations(
     site: Site, req: Request, resp: Response, workflow: str, request_id: str
 ) -> None:
     """Answer with a page of invocations."""
-    step = req.get_param("step")
-    question = questions.ListInvocations(
-        **key_of(workflow, request_id),
-        state=cast("InvocationState | None", _one_of(req, "state", STATES)),
-        step=None if step is None else check_name("query parameter step", step),
-        kind=cast("typing.Any", _one_of(req, "kind", KINDS)),
-        start=req.get_param("from"),
-        limit=headers.page_limit(req, site.settings.max_page),
-    )
+    question = invocations_question(site, req, key_of(workflow, request_id))
     held.hold_page(req, question.limit)
     view = await site.node.call(question)
     results.send_json(resp, view)
@@ -70,16 +58,44 @@ async def timeline(
     site: Site, req: Request, resp: Response, workflow: str, request_id: str
 ) -> None:
     """Answer with what ran when."""
-    question = questions.GetTimeline(
-        **key_of(workflow, request_id),
-        from_at=_instant(req, "from"),
-        until_at=_instant(req, "to"),
-        width=headers.number(req, "width", MAX_WIDTH, WIDTH),
-    )
+    question = timeline_question(req, key_of(workflow, request_id))
     held.hold_page(req, _BARS)
     view = await site.node.call(question)
     results.send_json(resp, view)
     encoding.tag_as(req, resp, view.as_of)
+
+
+def tree_question(site: Site, req: Request, key: RequestPath) -> questions.GetTree:
+    """Return the question for the children of a mapper; raises InvalidInput for a wrong query."""
+    return questions.GetTree(
+        **key,
+        of=req.get_param("of") or "m0",
+        after=req.get_param("after"),
+        limit=headers.page_limit(req, site.settings.max_page),
+    )
+
+
+def invocations_question(site: Site, req: Request, key: RequestPath) -> questions.ListInvocations:
+    """Return the question for a page of invocations; raises InvalidInput for a wrong query."""
+    step = req.get_param("step")
+    return questions.ListInvocations(
+        **key,
+        state=cast("InvocationState | None", _one_of(req, "state", STATES)),
+        step=None if step is None else check_name("query parameter step", step),
+        kind=cast("typing.Any", _one_of(req, "kind", KINDS)),
+        start=req.get_param("from"),
+        limit=headers.page_limit(req, site.settings.max_page),
+    )
+
+
+def timeline_question(req: Request, key: RequestPath) -> questions.GetTimeline:
+    """Return the question for what ran when; raises InvalidInput for a wrong query."""
+    return questions.GetTimeline(
+        **key,
+        from_at=_instant(req, "from"),
+        until_at=_instant(req, "to"),
+        width=headers.number(req, "width", MAX_WIDTH, WIDTH),
+    )
 
 
 def _one_of(req: Request, name: str, known: tuple[str, ...]) -> str | None:

@@ -110,13 +110,13 @@ async def trace(site: Site, req: Request, resp: Response, workflow: str, request
 
 async def invocation(site: Site, _: Request, resp: Response, **names: str) -> None:
     """Answer with one invocation."""
-    results.send_json(resp, await site.node.call(_invocation(**names)))
+    results.send_json(resp, await site.node.call(invocation_of(**names)))
 
 
 async def output(site: Site, _: Request, resp: Response, **names: str) -> None:
     """Answer with the captured output of an invocation, as text."""
     resp.content_type = falcon.MEDIA_TEXT
-    resp.data = ((await site.node.call(_invocation(**names))).output or "").encode()
+    resp.data = ((await site.node.call(invocation_of(**names))).output or "").encode()
 
 
 async def events(site: Site, req: Request, resp: Response, workflow: str, request_id: str) -> None:
@@ -146,7 +146,13 @@ def key_of(workflow: str, request_id: str) -> graphs.RequestPath:
     return {"workflow": workflow, "request_id": request_id}
 
 
-def _invocation(workflow: str, request_id: str, invocation_id: str) -> questions.GetInvocation:
+def invocation_of(workflow: str, request_id: str, invocation_id: str) -> questions.GetInvocation:
+    """Return the question for an invocation.
+
+    Raises:
+        InvalidInput: It is no name of a workflow.
+        NotFound: There is no request or invocation of such an id.
+    """
     key = key_of(workflow, request_id)
     if not _INVOCATION_ID.fullmatch(invocation_id):
         raise NotFound("invocation", invocation_id[:80])

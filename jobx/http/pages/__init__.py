@@ -1,0 +1,1 @@
+"""The pages for people, at ``/ui``: what the JSON addresses answer, as HTML."""

@@ -1,0 +1,35 @@
+"""The list of requests of a workflow."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from falcon.asgi import Request, Response
+
+from jobx.http.pages.ui import Ui
+from jobx.http.reading import filters, headers
+from jobx.http.writing import held
+from jobx.questions import CountRequests
+
+#: Parameters of the list.
+FILTERS: Final = ("state", "job", "since", "until", "error", filters.ARGUMENT, "after", "limit")
+_LIMIT: Final = 50
+
+
+async def list_page(ui: Ui, req: Request, resp: Response, workflow: str) -> None:
+    """Answer with a page of requests, newest first, filtered; and with their numbers."""
+    asked = dict(req.params)
+    limit = headers.number(req, "limit", ui.site.settings.max_page, _LIMIT)
+    question = filters.question(req, workflow, limit)
+    held.hold_page(req, question.limit)
+    counts = await ui.node.call(CountRequests(workflow=workflow))
+    ui.send(
+        *(req, resp, "requests.html"),
+        workflow=workflow,
+        states=filters.STATES,
+        asked=asked,
+        arguments=[name for name in asked if name.startswith(filters.ARGUMENT)],
+        is_filtered=bool(asked.keys() - {"limit"}),
+        counts=counts,
+        page=await ui.node.call(question),
+    )

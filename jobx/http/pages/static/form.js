@@ -1,0 +1,25 @@
+// Shows the commands that do the same as the form, while it is filled in. The server writes them.
+
+import { read, replace } from "./ui.js";
+
+const form = document.getElementById("form");
+const PAUSE_MS = 400;
+let timer = 0;
+
+async function show() {
+  const fields = new URLSearchParams(new FormData(form));
+  fields.set("do", "show");
+  const page = await read(form.action, "POST", fields).catch(() => null);
+  const fresh = page?.getElementById("commands");
+  if (fresh) replace(document.getElementById("commands"), fresh);
+}
+
+form.addEventListener("input", () => {
+  clearTimeout(timer);
+  timer = setTimeout(show, PAUSE_MS);
+});
+form.addEventListener("submit", (event) => {
+  if (event.submitter?.value !== "show") return;
+  event.preventDefault();
+  show();
+});

@@ -1,0 +1,81 @@
+// Keeps the parts of a page that are marked so up to date. A page is asked for again as it is, and
+// its marked parts take the place of those shown, so all that is seen comes from the templates.
+
+const PAUSE_MS = 2000;
+const LONGEST_MS = 30000;
+
+/** Return the page at an address as a document; none of its scripts run. */
+export function read(address, method = "GET", body = null) {
+  return new Promise((done, fail) => {
+    const asked = new XMLHttpRequest();
+    asked.open(method, address);
+    asked.responseType = "document";
+    asked.timeout = LONGEST_MS;
+    asked.onload = () => (asked.response ? done(asked.response) : fail(new Error("no page")));
+    asked.onerror = asked.ontimeout = () => fail(new Error("no answer"));
+    asked.send(body);
+  });
+}
+
+/** Put a part of another document in the place of the part with its id, unless they are equal. */
+export function replace(shown, fresh) {
+  if (shown.isEqualNode(fresh)) return;
+  const held = shown.contains(document.activeElement) ? document.activeElement : null;
+  if (held && held.matches("input, textarea, select")) return; // somebody writes there
+  const offsets = [...shown.querySelectorAll(".scroll, pre")].map((box) => [box.scrollLeft, box.scrollTop]);
+  shown.replaceChildren(...document.adoptNode(fresh).childNodes);
+  for (const name of Object.keys(fresh.dataset)) shown.dataset[name] = fresh.dataset[name];
+  [...shown.querySelectorAll(".scroll, pre")].forEach((box, at) => {
+    if (offsets[at]) [box.scrollLeft, box.scrollTop] = offsets[at];
+  });
+  if (held && held.href) [...shown.querySelectorAll("a")].find((link) => link.href === held.href)?.focus();
+}
+
+/** Ask for this page again, and show what is new in it. */
+async function refresh() {
+  const page = await read(location.href);
+  for (const shown of document.querySelectorAll("[data-live]")) {
+    const fresh = page.getElementById(shown.id);
+    if (fresh) replace(shown, fresh);
+  }
+}
+
+const ENDED = ["succeeded", "failed", "cancelled"];
+
+function isOver() {
+  return ENDED.includes(document.querySelector("[data-state]")?.dataset.state);
+}
+
+function keepLive(button) {
+  let paused = false;
+  let pause = PAUSE_MS;
+  let timer = 0;
+  const say = (text) => { if (button.textContent !== text) button.textContent = text; };
+  const again = () => {
+    clearTimeout(timer);
+    if (!paused && !isOver()) timer = setTimeout(turn, document.hidden ? LONGEST_MS : pause);
+  };
+  async function turn() {
+    try {
+      await refresh();
+      pause = PAUSE_MS;
+      say(isOver() ? "Ended" : "Live");
+    } catch {
+      pause = Math.min(2 * pause, LONGEST_MS);
+      say("No answer");
+    }
+    again();
+  }
+  button.hidden = isOver();
+  button.addEventListener("click", () => {
+    paused = !paused;
+    button.setAttribute("aria-pressed", String(!paused));
+    say(paused ? "Paused" : "Live");
+    paused ? clearTimeout(timer) : turn();
+  });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && !paused) again(); });
+  again();
+}
+
+const button = document.getElementById("live");
+if (button && document.querySelector("[data-live]")) keepLive(button);

@@ -1,0 +1,67 @@
+"""Pages of what is stored: a workflow with its jobs, steps and handlers, and one handler."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from falcon.asgi import Request, Response
+
+from jobx.http.pages.ui import Ui
+from jobx.http.writing import held
+from jobx.model import check_name
+from jobx.questions import GetEntity, ListEntities
+from jobx.views import EntityPage
+
+#: Sources up to this are shown, in characters.
+MAX_SOURCE: Final = 256 << 10
+_LIMIT: Final = 200
+_STAGES: Final = ("map_handler_name", "combine_handler_name", "reduce_handler_name")
+
+
+async def workflow(ui: Ui, req: Request, resp: Response, workflow: str) -> None:
+    """Answer with a workflow: what is in it, and who uses what."""
+    check_name("workflow", workflow)
+    limit = min(_LIMIT, ui.site.settings.max_page)
+    held.hold_page(req, limit)
+    found = await ui.node.call(GetEntity(kind="workflow", workflow=workflow, name=workflow))
+    kinds = ("job", "step", "handler")
+    jobs, steps, handlers = await asyncio.gather(*(_all(ui, kind, workflow) for kind in kinds))
+    users = {one["handler_name"]: _users(steps, one["handler_name"]) for one in handlers.entities}
+    ui.send(
+        *(req, resp, "workflow.html"),
+        workflow=found.entity,
+        jobs=jobs,
+        steps=steps,
+        handlers=handlers,
+        users=users,
+        limit=limit,
+    )
+
+
+async def handler(ui: Ui, req: Request, resp: Response, workflow: str, name: str) -> None:
+    """Answer with a handler: what it is, who uses it, and its source."""
+    check_name("workflow", workflow)
+    check_name("handler", name)
+    held.hold_page(req, _LIMIT)
+    found = await ui.node.call(GetEntity(kind="handler", workflow=workflow, name=name))
+    steps = await _all(ui, "step", workflow)
+    source = found.entity["source_code"]
+    ui.send(
+        *(req, resp, "handler.html"),
+        handler=found.entity,
+        users=_users(steps, name),
+        source=source.splitlines() if len(source) <= MAX_SOURCE else None,
+    )
+
+
+async def _all(ui: Ui, kind: str, workflow: str) -> EntityPage:
+    limit = min(_LIMIT, ui.site.settings.max_page)
+    return await ui.node.call(ListEntities(kind=kind, workflow=workflow, limit=limit))
+
+
+def _users(steps: EntityPage, name: str) -> list[str]:
+    """Return the steps that use a handler."""
+    return [
+        one["step_name"] for one in steps.entities if name in [one.get(stage) for stage in _STAGES]
+    ]
