@@ -136,6 +136,9 @@ def _page_responder(ui: Ui, page: Page) -> Responder:
 
     async def respond(req: Request, resp: Response, **names: Any) -> None:
         try:
+            if "" in req.params.values():
+                ui.redirect(resp, req.path, req.params)
+                return
             headers.check_query(req, *known)
             await answer(ui, req, resp, **names)
         except JobxError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from jobx.http.pages import jobs, node, overview, request, requests, ui, workflows
+from jobx.http.pages import jobs, node, overview, request, requests, timelines, ui, workflows
 from jobx.http.pages.ui import ROOT, PageResponder
 
 _REQUEST: Final = f"{ROOT}/request/{{workflow}}/{{request_id}}"
@@ -37,6 +37,10 @@ PAGES: Final = (
     Page("get", f"{ROOT}/requests/{{workflow}}", requests.list_page, requests.FILTERS),
     Page("get", _REQUEST, request.show),
     Page("post", _REQUEST, request.act),
+    Page("get", f"{_REQUEST}/tree", request.tree, request.TREE),
+    Page("get", f"{_REQUEST}/invocations", request.invocations, request.INVOCATIONS),
+    Page("get", f"{_REQUEST}/timeline", request.timeline, timelines.PARAMETERS),
+    Page("get", f"{_REQUEST}/result", request.result),
     Page("get", f"{_REQUEST}/invocation/{{invocation_id}}", request.invocation),
     Page("get", f"{ROOT}/workflow/{{workflow}}", workflows.workflow),
     Page("get", f"{ROOT}/handler/{{workflow}}/{{name}}", workflows.handler),

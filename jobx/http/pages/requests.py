@@ -6,7 +6,7 @@ from typing import Final
 
 from falcon.asgi import Request, Response
 
-from jobx.http.pages.ui import Ui
+from jobx.http.pages.ui import Ui, asked
 from jobx.http.reading import filters, headers
 from jobx.http.writing import held
 from jobx.questions import CountRequests
@@ -18,7 +18,7 @@ _LIMIT: Final = 50
 
 async def list_page(ui: Ui, req: Request, resp: Response, workflow: str) -> None:
     """Answer with a page of requests, newest first, filtered; and with their numbers."""
-    asked = dict(req.params)
+    given = asked(req, FILTERS)
     limit = headers.number(req, "limit", ui.site.settings.max_page, _LIMIT)
     question = filters.question(req, workflow, limit)
     held.hold_page(req, question.limit)
@@ -27,9 +27,9 @@ async def list_page(ui: Ui, req: Request, resp: Response, workflow: str) -> None
         *(req, resp, "requests.html"),
         workflow=workflow,
         states=filters.STATES,
-        asked=asked,
-        arguments=[name for name in asked if name.startswith(filters.ARGUMENT)],
-        is_filtered=bool(asked.keys() - {"limit"}),
+        asked=given,
+        arguments=[name for name in given if name.startswith(filters.ARGUMENT)],
+        is_filtered=any(value for name, value in given.items() if name != "limit"),
         counts=counts,
         page=await ui.node.call(question),
     )

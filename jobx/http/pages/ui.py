@@ -7,7 +7,7 @@ import hashlib
 import mimetypes
 import time
 import urllib.parse
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -37,6 +37,12 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 _FILES: Final = "static"
+
+
+def asked(req: Request, names: Iterable[str]) -> dict[str, Any]:
+    """Return the parameters of a query, None for missing ones; see ``Page.query_names``."""
+    missing = {name: None for name in names if not name.endswith(".")}
+    return {**missing, **req.params}
 
 
 class Ui:
@@ -96,6 +102,12 @@ class Ui:
         resp.content_type = falcon.MEDIA_HTML
         resp.data = text.encode(errors="replace")
         resp.set_headers(_HEADERS)
+
+    def redirect(self, resp: Response, path: str, params: Mapping[str, Any]) -> None:
+        """Lead to an address without its empty parameters, which forms send, too."""
+        query = urllib.parse.urlencode({name: one for name, one in params.items() if one}, True)
+        resp.status = 303
+        resp.set_header("Location", (path.rpartition("/")[2] or "./") + (query and f"?{query}"))
 
     def send_error(self, req: Request, resp: Response, error: JobxError) -> None:
         """Make ``resp`` a page that says what is wrong."""

@@ -26,7 +26,9 @@ FIXED += ["/ui/handler/texts/count", "/ui/job/texts/count"]
 def places(failed: str, running: str) -> list[str]:
     """Every page, and those of a request that failed and of one that runs."""
     of_requests = [f"/ui/request/texts/{one}" for one in (failed, running)]
-    return [*FIXED, *of_requests, f"{of_requests[0]}/invocation/m0"]
+    views = ("tree", "timeline", "invocations", "invocation/m0")
+    parts = [f"{place}/{view}" for place in of_requests for view in views]
+    return [*FIXED, *of_requests, *parts]
 
 
 def test_pages_are_not_in_the_description_of_the_interface() -> None:
@@ -119,7 +121,7 @@ def test_file_is_not_sent_again_to_a_browser_that_has_it(client: TestClient) -> 
 
 
 def sources(client: TestClient) -> Iterator[str]:
-    for name in ("ui.js", "form.js"):
+    for name in ("ui.js", "form.js", "rows.js", "timeline.js"):
         answer = client.simulate_get(f"/ui/static/{name}")
         assert answer.headers["Content-Type"].startswith("text/javascript")
         yield answer.text
