@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 from jobx.http.pages import timelines
-from jobx.views import Bar, Column, TimelineView
+from jobx.views import Bar, Column, InvocationState, TimelineView
 
 
-def bar(number: int, state: str = "succeeded") -> Bar:
+def bar(number: int, state: InvocationState = "succeeded") -> Bar:
     return Bar(
         invocation_id=f"m{number}",
         step_name="s",
-        state=state,  # type: ignore[arg-type]
+        state=state,
         started_at=float(number),
         duration_s=float(number % 7),
     )
