@@ -104,6 +104,8 @@ class NodeSettings(Section, frozen=True, kw_only=True):
     #: A node or web server that hangs for this long is killed and restarted.
     watchdog_s: Annotated[float, msgspec.Meta(ge=3, le=31_536_000)] = 30.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    #: Form of the log: lines for people, or a JSON object a line.
+    log_format: Literal["text", "json"] = "text"
     #: Log file; empty: the log goes to stderr.
     log_path: str = ""
     #: Workflows whose jobs this node runs; none: all in its store.

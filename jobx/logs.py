@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import logging
 import os
 import sys
@@ -17,6 +18,8 @@ from jobx import printable
 from jobx.config import NodeSettings
 from jobx.errors import ConfigError
 
+#: What a message may be about.
+_ABOUT: Final = ("workflow", "request", "invocation", "attempt", "step")
 _FORM: Final = "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"
 
 
@@ -40,6 +43,61 @@ class Formatter(logging.Formatter):
     def formatException(self, ei: Any) -> str:  # noqa: N802 - its name in logging
         """Return the traceback."""
         return textwrap.indent(printable.lines(super().formatException(ei)), "  ")
+
+
+class JsonLines(Formatter):
+    """Formats each message as one line of JSON, in ASCII, whatever foreign text it quotes.
+
+    Its fields: ``at``, ``level``, ``process``, ``logger``, ``message``, ``node``, where it is about
+    them those of ``about``, and ``traceback``. A request among the arguments of a message is what
+    it is about.
+
+    Args:
+        node_id: The node that the process belongs to.
+    """
+
+    def __init__(self, node_id: str) -> None:
+        super().__init__()
+        self._node_id = node_id
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        fields = {
+            "at": datetime.datetime.fromtimestamp(record.created).astimezone().isoformat(),
+            "level": record.levelname.lower(),
+            "process": record.process,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "node": self._node_id,
+        }
+        arguments: tuple[Any, ...] = record.args if isinstance(record.args, tuple) else ()
+        for argument in arguments:
+            if hasattr(argument, "request_id"):
+                fields |= {"workflow": argument.workflow, "request": argument.request_id}
+        told = {name: getattr(record, name, None) for name in _ABOUT}
+        fields |= {name: value for name, value in told.items() if value is not None}
+        if record.exc_info:
+            fields["traceback"] = logging.Formatter.formatException(self, record.exc_info)
+        return json.dumps(fields, default=str)
+
+
+def about(
+    key: tuple[str, str] | None = None,
+    *,
+    invocation: str | None = None,
+    attempt: int | None = None,
+    step: str | None = None,
+) -> dict[str, str | int | None]:
+    """Return what a message is about, as ``extra`` of a call of a logger.
+
+    Args:
+        key: Workflow and id of a request; None: of none.
+        invocation: The id of an invocation of it.
+        attempt: The number of its attempt.
+        step: The step of the invocation.
+    """
+    workflow, request = key or (None, None)
+    return dict(zip(_ABOUT, (workflow, request, invocation, attempt, step), strict=True))
 
 
 class LogFile(WatchedFileHandler):
@@ -75,12 +133,13 @@ def start(settings: NodeSettings) -> None:
     Raises:
         ConfigError: Its file cannot be written.
     """
-    write_to(_handler(settings.log_path), settings.log_level)
+    form = JsonLines(settings.id) if settings.log_format == "json" else Formatter(_FORM)
+    write_to(_handler(settings.log_path), settings.log_level, form)
 
 
-def write_to(handler: logging.Handler, level: str) -> None:
-    """Send the log of this process to a handler, from a level on."""
-    handler.setFormatter(Formatter(_FORM))
+def write_to(handler: logging.Handler, level: str, form: logging.Formatter | None = None) -> None:
+    """Send the log of this process to a handler, from a level on, in a form."""
+    handler.setFormatter(form or Formatter(_FORM))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.captureWarnings(capture=True)
 

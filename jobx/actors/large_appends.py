@@ -115,7 +115,7 @@ class LargeAppends:
             self._go_on(key, held, replace(first, unit=call.result()))
         elif isinstance(error, STORE_FAULTS) and first.number:
             if not held.failed:
-                _log.warning("request %s waits for a large event: %s", "/".join(key), error)
+                _log.warning("request %s waits for a large event: %s", key, error)
             delay_s = doubled(RETRY_S[0], held.failed, RETRY_S[1])
             held.failed += 1
             self._loop.call_later(delay_s, self._place, key, held)

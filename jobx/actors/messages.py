@@ -30,6 +30,9 @@ class RequestKey(NamedTuple):
     workflow: str
     request_id: str
 
+    def __str__(self) -> str:
+        return f"{self.workflow}/{self.request_id}"
+
 
 class Submit(Struct, frozen=True):
     """Start a request; ``reply_to`` hears Opened, then Ended, or Refused.

@@ -36,6 +36,7 @@ class Notification:
         cause: With ``kind``, what repeats have in common.
         text: Details, any number of lines.
         channel: The only channel that it is for, None for all.
+        failure: What failed, if something of a request did.
         count: How many notifications it represents.
     """
 
@@ -47,6 +48,7 @@ class Notification:
     workflow: str | None = None
     request_id: str | None = None
     channel: ChannelName | None = None
+    failure: model.Failure | None = None
     count: int = 1
 
 
@@ -113,6 +115,7 @@ def request_failed(request: model.Request) -> Notification:
         text=failure.traceback or failure.message,
         workflow=request.workflow_name,
         request_id=request.request_id,
+        failure=request.failure,
     )
 
 
@@ -127,6 +130,7 @@ def handler_raised(request: model.Request, failure: model.Failure) -> Notificati
         text=failure.traceback or failure.message,
         workflow=request.workflow_name,
         request_id=request.request_id,
+        failure=failure,
     )
 
 

@@ -133,7 +133,9 @@ def test_length_and_chunks_at_once_are_refused(proxied: Proxied) -> None:
     assert proxied.send(f"{head}Transfer-Encoding: chunked\n\n0\n\n").split()[1] == b"400"
 
 
-@pytest.mark.parametrize("path", ["/workflow", "/workflow/w/handler/count", "/node", "/actors"])
+@pytest.mark.parametrize(
+    "path", ["/workflow", "/workflow/w/handler/count", "/node", "/actors", "/metrics"]
+)
 def test_what_changes_or_shows_the_machine_is_for_this_machine_only(
     path: str, proxied: Proxied
 ) -> None:

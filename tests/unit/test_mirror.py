@@ -26,6 +26,7 @@ WHOLE: Final = {
     "test_locks",
     "test_mirror",
     "tools/test_conf",
+    "tools/test_monitoring",
 }
 
 #: Modules without a test file of their own, by what tests them instead: the lowest tier that sees

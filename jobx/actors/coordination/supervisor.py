@@ -201,7 +201,7 @@ class Supervisor(LoopActor):
         for key in message.keys:
             is_left = self.node.left.reason(key) is not None
             if not self._has(key) and not is_left:
-                _log.warning("request %s is open, and nobody coordinates it", "/".join(key))
+                _log.warning("request %s is open, and nobody coordinates it", key)
                 self._read(key)
 
     def _take_up(self) -> None:
@@ -266,7 +266,7 @@ class Supervisor(LoopActor):
             self._take_up()
             return
         if message.error is not None:
-            _log.error("the log of request %s cannot be read: %s", "/".join(key), message.error)
+            _log.error("the log of request %s cannot be read: %s", key, message.error)
         if isinstance(message.error, NotFound):  # it was refused when its coordinator had died
             self._forget(key)
             error = InternalError("the coordinator failed; see the node's log")
@@ -283,7 +283,7 @@ class Supervisor(LoopActor):
             self.send(self.node.gateway, Ended(message.request))
             self._tell(message.request)
         elif self._is_elsewhere(key, message.request):
-            _log.info("request %s is coordinated by %s", "/".join(key), message.request.coordinator)
+            _log.info("request %s is coordinated by %s", key, message.request.coordinator)
             self._forget(key)
             self.send(self.node.gateway, Refused(key, Conflict(f"request {key.request_id}")))
         else:
@@ -313,7 +313,7 @@ class Supervisor(LoopActor):
         is_unfit = is_unknown or (isinstance(error, EntryDamaged) and message.request is None)
         if is_unfit:
             text = "request %s of lost node %s is not adopted: %s"
-            _log.warning(text, "/".join(message.key), taken.node_id, error)
+            _log.warning(text, message.key, taken.node_id, error)
         return is_unfit or not self.node.is_lost(taken.node_id)
 
     def _is_elsewhere(self, key: RequestKey, request: model.Request) -> bool:
@@ -355,7 +355,7 @@ class Supervisor(LoopActor):
             return _damaged(message.error)
         failure = self._endings.get(message.key) or self._restarts.failure(message.key)
         if failure is not None:
-            _log.error("request %s is given up: %s", "/".join(message.key), failure.message)
+            _log.error("request %s is given up: %s", message.key, failure.message)
             self.node.notify(notification.coordinator_given_up(*message.key, failure))
         return failure
 
@@ -378,11 +378,11 @@ class Supervisor(LoopActor):
     def _refused(self, message: Refused, sender: ActorAddress) -> None:
         key, error = message.key, message.error
         if isinstance(error, Conflict):
-            _log.info("request %s is coordinated by another node: %s", "/".join(key), error)
+            _log.info("request %s is coordinated by another node: %s", key, error)
         is_again = key in self._endings
         self._close(key, sender)
         if message.may_exist:
-            _log.error("request %s cannot go on: %s", "/".join(key), error)
+            _log.error("request %s cannot go on: %s", key, error)
             self._endings[key] = _unwritable(error)
             self._reading.add(key)
             self.wakeupAfter(READ_AGAIN_S if is_again else 0.0, key)
@@ -417,12 +417,12 @@ class Supervisor(LoopActor):
             self._read(key)
             return
         details = getattr(message, "details", "it exited")
-        _log.error("the coordinator of request %s died: %s", "/".join(key), details)
+        _log.error("the coordinator of request %s died: %s", key, details)
         reason = getattr(message, "reason", "an exit without a reason")
         delay_s = self._restarts.died(key, self.node.now(), reason)
         if delay_s is None:
             text = "request %s cannot be ended; it is left until the node is started again"
-            _log.critical(text, "/".join(key))
+            _log.critical(text, key)
             self._recovery.acquit(key)
         else:
             self.node.notify(notification.coordinator_died(*key, details))

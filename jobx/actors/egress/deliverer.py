@@ -174,14 +174,14 @@ class Deliverer:
         if not active.cancelled() and (error := active.exception()) is not None:
             self._known.discard(key)  # the next call restarts it
             text = "the delivery of %s is left until the next start"
-            _log.error(text, "/".join(key), exc_info=error)
+            _log.error(text, key, exc_info=error)
         self._pump()
 
     async def _deliver(self, key: RequestKey) -> None:
         try:
             delivery = await self._attempt(key)
         except JobxError as error:
-            _log.warning("the delivery of %s is not recorded yet: %s", "/".join(key), error)
+            _log.warning("the delivery of %s is not recorded yet: %s", key, error)
             self._again(key, STORE_AGAIN_S)
             return
         if delivery is not None:

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from jobx import logs
 from jobx.actors.egress import signing
 from jobx.actors.egress.http_client import Outbound
 from jobx.actors.egress.mailer import DELIVERY_ID, Mailer, compose
@@ -68,6 +69,21 @@ def to_log(notification: Notification) -> None:
         notification.kind,
         _line(notification),
         repeats,
+        extra=_about(notification),
+    )
+
+
+def _about(notification: Notification) -> dict[str, str | int | None]:
+    workflow, request_id = notification.workflow, notification.request_id
+    key = (workflow, request_id) if workflow and request_id else None
+    failure = notification.failure
+    if failure is None:
+        return logs.about(key)
+    return logs.about(
+        key,
+        invocation=failure.invocation_id,
+        attempt=failure.attempt,
+        step=failure.step_name,
     )
 
 

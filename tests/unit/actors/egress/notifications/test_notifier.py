@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from jobx import config
 from jobx.actors.egress import signing
 from jobx.actors.egress.http_client import Outbound
+from jobx.actors.egress.notifications import channels
 from jobx.actors.egress.notifications import notifier as notifiers
 from jobx.actors.egress.notifications.notifier import Clocks, Notifier
-from jobx.actors.notification import Notification, from_notes, handlers_changed
+from jobx.actors.notification import Notification, from_notes, handlers_changed, request_failed
 from jobx.config import NotifySettings, Settings
 from jobx.errors import ConfigError
+from jobx.logs import JsonLines
+from jobx.model import Failure
 from tests.support.http_sink import HttpSink, http_sink
 from tests.support.mail_sink import PASSWORD, USER, mail_sink
 from tests.support.ports import free_port
@@ -188,3 +192,21 @@ def test_changed_handlers_are_told_once_a_workflow() -> None:
         "workflow v runs new code: c",
         "workflow w runs new code: a, e",
     ]
+
+
+def test_the_log_says_which_invocation_a_notification_is_about(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failure = Failure(
+        kind="author", type="E", message="", invocation_id="m17", step_name="s", attempt=2
+    )
+    request = replace(finished(None, []), failure=failure)
+    with caplog.at_level("INFO", "jobx.notify"):
+        channels.to_log(request_failed(request))
+        channels.to_log(ERROR)
+    first, second = (json.loads(JsonLines("n1").format(one)) for one in caplog.records)
+    assert [first[name] for name in ("workflow", "invocation", "step", "attempt")] == [
+        *("texts", "m17", "s", 2)
+    ]
+    assert first["request"] == request.request_id
+    assert "request" not in second
