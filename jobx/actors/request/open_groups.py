@@ -28,6 +28,7 @@ from jobx.actors.request.standing import (
 )
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import COMBINER, MAPPER, ROOT, Chunk, Target
+from jobx.model import HandlerRef
 
 _Counts: TypeAlias = Counter[str]
 
@@ -119,7 +120,8 @@ class _Counting:
             causes = [("backoff", kind, step, ""), ("full", kind, step, "")]
             known = next(filter(None, map(self.found.get, causes)), None)
             left = min(count, self._unmapped(step) if is_mapper else self._unreduced(step))
-            if known is not None and left > 0:
+            if left > 0:
+                known = known or Group("backoff", kind, step, 1, ROOT)
                 (self._map if is_mapper else self._reduce)(replace(known, count=left))
 
     def _delay(self, target: Target, wait: Backoff) -> None:
@@ -135,9 +137,9 @@ class _Counting:
     def _backing_off(self, kind: Kind, step: str, target: Target, wait: Backoff) -> Group:
         state, (vertex, part) = self._state, target
         planned = state.plan.steps[step]
-        handlers = {MAPPER: planned.mapper, COMBINER: planned.combiner, part: planned.reducer}
+        handlers: dict[int, HandlerRef | None] = {part: planned.reducer}
         if part == MAPPER:  # its combiner or its reducer may have failed in its trip
-            handlers |= {MAPPER: planned.mapper, 0: planned.reducer}
+            handlers = {MAPPER: planned.mapper, COMBINER: planned.combiner, 0: planned.reducer}
         tried = {one: state.attempt((vertex, one)).faults for one in handlers}
         failed = max(tried, key=lambda one: tried[one])
         handler = handlers[failed]
@@ -172,8 +174,12 @@ class _Counting:
         for branch in islice(self._state.tree.branches.values(), MOST_SEEN):
             if branch.complete:
                 examples.setdefault((branch.partitions > 0, branch.step), branch.vertex)
+        next_ones: dict[str, int] = {}
+        for chunk in self._state.ready.first_chunks(MOST_SEEN):
+            next_ones.setdefault(chunk.step, chunk.ready[0][0])
         for step in census.open:
-            self._put(Group("ready", "map", step, self._unmapped(step), self._first_ready(step)))
+            first = next_ones.get(step, ROOT)
+            self._put(Group("ready", "map", step, self._unmapped(step), first))
         for step in census.gathered:
             first = examples.get((True, step), ROOT)
             self._put(Group("ready", "reduce", step, self._unreduced(step), first))
@@ -189,12 +195,6 @@ class _Counting:
 
     def _unreduced(self, step: str) -> int:
         return self._state.tree.census.gathered[step] - self._reducing[step]
-
-    def _first_ready(self, step: str) -> int:
-        for chunk in self._state.ready.first_chunks(MOST_SEEN):
-            if chunk.step == step:
-                return chunk.ready[0][0]
-        return ROOT
 
     def _map(self, group: Group) -> None:
         self._mapping[group.step] += group.count

@@ -83,9 +83,6 @@ class Backoffs:
         self._waits: dict[Target, Backoff] = {}
         self._counts: Counter[tuple[str, bool]] = Counter()
 
-    def __len__(self) -> int:
-        return len(self._waits)
-
     def begin(self, target: Target, wait: Backoff) -> None:
         """Note that a back-off has begun."""
         self.end(target)
@@ -97,10 +94,6 @@ class Backoffs:
         ended = self._waits.pop(target, None)
         if ended is not None:
             self._counts[ended.step, target[1] < 0] -= 1
-
-    def get(self, target: Target) -> Backoff | None:
-        """Return the back-off of a target, if there is one."""
-        return self._waits.get(target)
 
     def first(self, most: int) -> Iterator[tuple[Target, Backoff]]:
         """Yield the oldest ones."""

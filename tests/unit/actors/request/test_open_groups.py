@@ -193,6 +193,30 @@ def test_back_offs_beyond_what_is_looked_at_are_counted_by_their_step() -> None:
     assert {(group.cause, group.count) for group in found} == {("backoff", count), ("ready", 501)}
 
 
+def test_of_many_back_offs_the_ended_ones_are_not_counted(state: RequestState) -> None:
+    waits = {(n, 0): Backoff(9.0, "", "", "s") for n in range(10, MOST_SEEN + 20)}
+    found = groups(state, (), backoffs(waits))
+    assert told(found) == [("ready", 4, 1), ("children", 1, ROOT)]
+
+
+def test_many_back_offs_of_reducers_are_counted_as_such(state: RequestState) -> None:
+    state.apply(done(1, 1, 4))
+    waits = {(n, 0): Backoff(9.0, "", "", "s") for n in range(10, MOST_SEEN + 20)}
+    assert told(groups(state, (), backoffs(waits))) == [("backoff", 1, ROOT)]
+
+
+def test_a_reducer_in_its_back_off_says_which_error_it_follows(state: RequestState) -> None:
+    state.apply(done(1, 1, 4))
+    state.apply(retried(ROOT, ROOT, failure=WRONG, delay_s=5.0, kind="reduce"))
+    (found,) = groups(state, (), backoffs({(ROOT, 0): Backoff(9.0, "no")}))
+    assert (found.cause, found.kind, found.faults, found.tries) == ("backoff", "reduce", 1, 1)
+
+
+def test_a_back_off_of_what_was_dropped_counts_nothing(state: RequestState) -> None:
+    gone = backoffs({(ROOT, 0): Backoff(9.0, "")})
+    assert told(groups(state, (), gone)) == [("ready", 4, 1), ("children", 1, ROOT)]
+
+
 def test_what_found_no_room_on_a_disk_waits_for_room(state: RequestState) -> None:
     full = backoffs({(3, MAPPER): Backoff(9.0, "no room", "full")})
     assert ("full", 1, 3) in told(groups(state, (), full))
