@@ -169,7 +169,15 @@ class GetTrace(OfRequest[views.TraceJson], frozen=True, kw_only=True, tag="reque
 class ExplainRequest(
     OfRequest[views.ExplainView], frozen=True, kw_only=True, tag="request.explain"
 ):
-    """What the open invocations of a request wait for, or why it has ended."""
+    """What the open invocations of a request wait for, or why it has ended.
+
+    Attributes:
+        why_open: Why no node coordinates it, as far as the node that asks a reader knows …
+        helps: … and the command that helps.
+    """
+
+    why_open: Long | None = None
+    helps: Long | None = None
 
 
 class WatchRequest(OfRequest[views.WatchView], frozen=True, kw_only=True, tag="request.watch"):
@@ -489,8 +497,12 @@ def encode_call(number: int, question: Question[Any]) -> bytes:
     return encode((number, question))
 
 
-def encode_answer(number: int, view: views.View) -> bytes:
-    """Return the answer to a call as a frame; raises FrameError when it cannot be sent."""
+def encode_answer(number: int, view: views.View | msgspec.Raw) -> bytes:
+    """Return the answer to a call, packed or not, as a frame.
+
+    Raises:
+        FrameError: It cannot be sent.
+    """
     return encode((number, view))
 
 
@@ -535,6 +547,13 @@ def decode_answer(question: Question[A], answer: msgspec.Raw) -> A:
         return _ANSWERS[type(question)].decode(answer)  # type: ignore[no-any-return]  # by its kind
     except UNREADABLE as error:
         raise FrameError(f"the node's answer to {question.verb} is none: {error}") from error
+
+
+def as_view(question: Question[A], answer: views.View | msgspec.Raw) -> A:
+    """Return an answer that may still be packed as the view that it is; as ``decode_answer``."""
+    if isinstance(answer, msgspec.Raw):
+        return decode_answer(question, answer)
+    return answer  # type: ignore[return-value]  # by its kind
 
 
 def number_of(body: bytes | bytearray) -> int | None:

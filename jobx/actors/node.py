@@ -14,10 +14,12 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
+from msgspec import Raw
 from thespian.actors import ActorSystem, ChildActorExited
 
+from jobx import questions
 from jobx.actors import notification
 from jobx.actors.budget import OpenBudget
 from jobx.actors.cluster import identity, membership
@@ -36,7 +38,6 @@ from jobx.actors.gateway.elsewhere import Elsewhere
 from jobx.actors.gateway.ends import Ends
 from jobx.actors.gateway.entity_verbs import EntityVerbs
 from jobx.actors.gateway.finding import Finder
-from jobx.actors.gateway.inspections import Inspections
 from jobx.actors.gateway.metric_verbs import MetricVerbs
 from jobx.actors.gateway.node_verbs import NodeVerbs
 from jobx.actors.gateway.request_verbs import Verbs
@@ -52,6 +53,8 @@ from jobx.actors.metrics import Metrics
 from jobx.actors.parts import Parts
 from jobx.actors.place_health import PlaceHealth
 from jobx.actors.ports import Services
+from jobx.actors.readers.asking import Readers
+from jobx.actors.readers.process import ProcessReader
 from jobx.actors.readiness import Readiness
 from jobx.actors.runtime.mail_trace import MailTraces
 from jobx.actors.runtime.scheduler import LoopScheduler
@@ -88,8 +91,6 @@ from jobx.views import View
 
 #: Threads for blocking reads of the store.
 READERS: Final = 4
-#: Threads for reads of whole logs, which would delay other reads.
-INSPECTORS: Final = 2
 #: Most handlers whose examples run at the same time.
 TRIALS: Final = 4
 #: Work that is under way when a node stops gets at least this long.
@@ -194,8 +195,6 @@ class Node:
         lock = FolderLock(data_dir, "node")
         lock.acquire()
         self._parts.callback(lock.release)
-        # Their reads end when the store is closed, and only then others may have the folder.
-        self._inspectors = self._parts.threads(INSPECTORS, "inspector", cancel_futures=True)
         membership.check(settings)
         opening.check(settings.files)
         blobs_opening.check(settings.blobs)
@@ -355,13 +354,9 @@ class Node:
             Entities(self._store), self._library, self._egress.writers, *limits, readers, trials
         )
         readiness = self._readiness()
-        verbs = Verbs(
-            finder,
-            submissions,
-            Inspections(self._inspectors),
-            redeliver,
-            lambda: self._facts(readiness),
-        )
+        logs = Readers(ProcessReader(self._settings, self._environ))
+        self._parts.push_async_callback(logs.close)
+        verbs = Verbs(finder, submissions, logs, redeliver, lambda: self._facts(readiness))
         parts = self._supervisor, self._executors, self._services.left
         node_verbs = NodeVerbs(
             self._id, self._settings, self._base, *parts, readiness, lambda: self._state
@@ -454,7 +449,7 @@ class Node:
 
     async def _start_gateway(self) -> None:
         await self._in_background(self._library.refresh)  # for changes nobody could announce
-        gateway = Gateway(self._settings.gateway_path, self._id, self.call)
+        gateway = Gateway(self._settings.gateway_path, self._id, self._answer)
         self._parts.push_async_callback(gateway.stop)
         await gateway.start()
 
@@ -502,14 +497,19 @@ class Node:
         Raises:
             JobxError: The error of the verb.
         """
-        return cast("A", await self._verbs[type(question)](question))
+        return questions.as_view(question, await self._answer(question))
+
+    async def _answer(self, question: Question[Any]) -> View | Raw:
+        """Answer one question, with the view as a reader has packed it."""
+        return await self._verbs[type(question)](question)
 
     async def _answer_node(self, question: Question[Any]) -> View:
         """Answer a question of another node."""
         verb = self._verbs_for_nodes.get(type(question))
         if verb is None:
             raise InvalidInput("verb", question.verb, "is none for other nodes")
-        return await verb(question)
+        answer: View = questions.as_view(question, await verb(question))
+        return answer
 
     def _ask_supervisor(self, answered: Callable[[], None]) -> None:
         self._probe().add_done_callback(lambda _: answered())

@@ -22,6 +22,42 @@ from jobx.handlers.execution.page import PAGE_BYTES, Page
 _END_S: Final = 2.0
 
 
+def process(
+    module: str,
+    environ: Mapping[str, str],
+    first: bytes,
+    form: socket.SocketKind = socket.SOCK_STREAM,
+    **how: Any,
+) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start a module of ours as a process; return our end of a socket to it, and the process.
+
+    Args:
+        module: The module; the one argument of its main is the descriptor of its end.
+        environ: Its environment.
+        first: What is sent to it before anything else, which must not be long. Arguments could be
+            read by all processes of the machine.
+        form: The type of the socket.
+        how: More for ``Popen``.
+
+    Raises:
+        OSError: The machine has no room for a process or a socket.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, form)
+    with ExitStack() as undone, theirs:
+        undone.callback(ours.close)
+        started = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-P", "-m", module, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env=dict(environ),
+            **how,
+        )
+        undone.callback(started.wait, _END_S)
+        undone.callback(started.kill)
+        ours.sendall(first)
+        undone.pop_all()
+    return ours, started
+
+
 def fork_server(
     config: Mapping[str, Any], environ: Mapping[str, str]
 ) -> tuple[socket.socket, subprocess.Popen[bytes]]:
@@ -34,23 +70,12 @@ def fork_server(
     Raises:
         OSError: The machine has no room for a process or a socket.
     """
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ExitStack() as undone, theirs:
-        undone.callback(ours.close)
-        module = ["-m", "jobx.handlers.execution.fork_server", str(theirs.fileno())]
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-P", *module],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            env=dict(environ),
-            start_new_session=True,
-        )
-        undone.callback(process.wait, _END_S)
-        undone.callback(process.kill)
-        # Not as an argument, which all processes of the machine could read.
-        ours.send(json.dumps(dict(config)).encode())
-        undone.pop_all()
-    return ours, process
+    return process(
+        *("jobx.handlers.execution.fork_server", environ, json.dumps(dict(config)).encode()),
+        socket.SOCK_SEQPACKET,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def at_terminal(
@@ -67,20 +92,8 @@ def at_terminal(
     """
     folder = str(config["temp_dir"])
     os.makedirs(folder, exist_ok=True)
-    ours, theirs = socket.socketpair()
-    with ExitStack() as undone, theirs:
-        undone.callback(ours.close)
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-P", "-m", "jobx.handlers.trial.debugged", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            env={**environ, "TMPDIR": folder},
-            cwd=folder,
-        )
-        undone.callback(process.wait, _END_S)
-        undone.callback(process.kill)
-        ours.sendall(encode(dict(config)))
-        undone.pop_all()
-    return ours, process
+    module, first = "jobx.handlers.trial.debugged", encode(dict(config))
+    return process(module, {**environ, "TMPDIR": folder}, first, cwd=folder)
 
 
 def executor(control: socket.socket, number: int) -> tuple[socket.socket, Page]:

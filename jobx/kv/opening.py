@@ -18,6 +18,7 @@ from jobx.kv.changes import Followed
 from jobx.kv.folder_lock import FolderLock
 from jobx.kv.large_events import LargeEvents
 from jobx.kv.leases import Lease, Leases
+from jobx.kv.sqlite.read_only import ReadOnlySqlite
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Limits, Store
 from jobx.system.extras import install
@@ -44,12 +45,15 @@ def is_here(settings: Settings) -> bool:
     return not settings.store.url
 
 
-def open_store(settings: Settings, shared: SharedPlace | None = None) -> Store:
+def open_store(
+    settings: Settings, shared: SharedPlace | None = None, *, is_read_only: bool = False
+) -> Store:
     """Open the store; close it when it is not needed any more.
 
     Args:
         settings: All settings.
         shared: The shared place of blobs, for events that are in blobs.
+        is_read_only: Nothing will be written, and the node has it open.
 
     Raises:
         ConfigError: The settings of the store are wrong.
@@ -57,7 +61,9 @@ def open_store(settings: Settings, shared: SharedPlace | None = None) -> Store:
         StoreUnavailable: It does not answer.
         StoreFull: No room left.
     """
-    return LargeEvents(_open(settings), BlobFolder(settings.blob_path, shared))
+    is_file = is_read_only and is_here(settings)
+    store = ReadOnlySqlite(settings.store_path) if is_file else _open(settings)
+    return LargeEvents(store, BlobFolder(settings.blob_path, shared))
 
 
 def _open(settings: Settings) -> Store:

@@ -25,7 +25,6 @@ from jobx.actors.gateway.console_verbs import ConsoleVerbs
 from jobx.actors.gateway.elsewhere import Ask, Elsewhere
 from jobx.actors.gateway.entity_verbs import EntityVerbs
 from jobx.actors.gateway.finding import Finder
-from jobx.actors.gateway.inspections import Inspections
 from jobx.actors.gateway.request_verbs import Verbs
 from jobx.actors.gateway.server import Gateway
 from jobx.actors.gateway.submitting import Submissions
@@ -45,6 +44,8 @@ from jobx.actors.messages import (
 )
 from jobx.actors.metrics import Metrics
 from jobx.actors.ports import Services
+from jobx.actors.readers.asking import Readers, ThreadReader
+from jobx.actors.readers.table import table
 from jobx.actors.request.events import Accepted, Cancelled, Done, Event, Failed, Finished, to_record
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.mail_trace import MailTraces
@@ -267,7 +268,8 @@ class FakeNode:
             *(self.desk.deliver, nothing, Elsewhere(_ID, ask)),
         )
         submissions = Submissions(finder, library, writers, lambda: None)
-        verbs = Verbs(finder, submissions, Inspections(threads), self._redeliver, NodeFacts)
+        logs = Readers(ThreadReader(self.store, table(), threads))
+        verbs = Verbs(finder, submissions, logs, self._redeliver, NodeFacts)
         entity_verbs = _UntriedVerbs(
             Entities(self.store), library, writers, settings, {}, threads, threads
         )

@@ -10,34 +10,30 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
+from msgspec import Raw
 from msgspec.structs import replace
 
 from jobx import model, questions, views
 from jobx.actors.gateway.finding import ANSWER_S, Finder, key_of
-from jobx.actors.gateway.inspections import Inspections
 from jobx.actors.gateway.server import Table
 from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.waiters import within
-from jobx.actors.inspection import (
-    explain,
-    graph,
-    plain_views,
-    progress,
-    trace,
-    trace_json,
-    view_builders,
-)
+from jobx.actors.inspection import explain, view_builders
 from jobx.actors.inspection.node_facts import NodeFacts
 from jobx.actors.messages import Cancel, Explain, Explained, RequestKey
+from jobx.actors.readers.asking import Readers
 from jobx.errors import Conflict, JobxError, NotEnded, NotFound, Unavailable
 from jobx.kv.requests import request_entity
-from jobx.kv.store import Store
 from jobx.system.disk import free_bytes
+from jobx.views import View
 
-T = TypeVar("T")
-Q = TypeVar("Q", bound=questions.OfRequest[Any])
+#: What readers answer alone.
+READ: Final = (
+    *(questions.GetTrace, questions.GetInvocation, questions.GetGraph, questions.GetSummary),
+    *(questions.GetTree, questions.ListInvocations, questions.GetTimeline),
+)
 
 #: How long a cancel waits for the end of the request before it answers with the current state.
 CANCEL_WAIT_S: Final = 2.0
@@ -54,14 +50,14 @@ class Verbs:
     Attributes:
         finder: Finds requests.
         submissions: Starts them.
-        inspections: Reads whole logs.
+        readers: Answer what is read from whole logs.
         redeliver: Delivers a result once more.
         facts: Returns what the node knows that explains requests.
     """
 
     finder: Finder
     submissions: Submissions
-    inspections: Inspections
+    readers: Readers
     redeliver: Callable[[RequestKey], Awaitable[None]]
     facts: Callable[[], NodeFacts]
 
@@ -74,15 +70,9 @@ class Verbs:
             questions.ListRequests: self.list,
             questions.CountRequests: self.count,
             questions.GetResult: self.result,
-            questions.GetTrace: self.trace,
-            questions.GetInvocation: self.invocation,
-            questions.GetGraph: self.graph,
             questions.ExplainRequest: self.explain,
-            questions.GetSummary: self._reader(plain_views.summary),
-            questions.GetTree: self._reader(plain_views.tree),
-            questions.ListInvocations: self._reader(plain_views.invocations),
-            questions.GetTimeline: self._reader(plain_views.timeline),
             questions.ReadProgress: self.progress,
+            **dict.fromkeys(READ, self.read),
             questions.CancelRequest: self.cancel,
             questions.DeliverResult: self.deliver,
         }
@@ -139,29 +129,6 @@ class Verbs:
         request = await self.finder.describe(key)
         return view_builders.result_view(request, self.finder.node.blobs.name(*key))
 
-    async def trace(self, asked: questions.GetTrace) -> views.TraceJson:
-        """Return the invocation tree of a request."""
-        key, limit = key_of(asked), asked.limit
-
-        def write(store: Store) -> bytes:
-            return trace_json.encode(trace.read(store, *key, limit))
-
-        return views.TraceJson(json=await self._inspect(key, write))
-
-    async def invocation(self, asked: questions.GetInvocation) -> views.TraceNode:
-        """Return one invocation of a request."""
-        key, name = key_of(asked), asked.invocation_id
-        return await self._inspect(key, lambda store: trace.invocation(store, *key, name))
-
-    async def graph(self, asked: questions.GetGraph) -> views.GraphView:
-        """Return the graph of a request's invocation tree as DOT text."""
-        key, limit = key_of(asked), asked.limit
-
-        def write(store: Store) -> str:
-            return graph.dot_text(trace.read(store, *key, limit), limit)
-
-        return views.GraphView(dot=await self._inspect(key, write))
-
     async def explain(self, asked: questions.ExplainRequest) -> views.ExplainView:
         """Return why a request is where it is, on whatever node it is."""
         found = await self.explain_here(asked)
@@ -184,7 +151,8 @@ class Verbs:
         request = await finder.describe(key)
         why = None if request.is_done else self._why_not_here(request, told)
         by = "jobx cluster status" if why and finder.elsewhere.may_ask(request) else None
-        found = await self._inspect(key, lambda store: explain.of_stored(store, *key, why, by))
+        stored = replace(asked, why_open=why, helps=by)
+        found = questions.as_view(stored, await self.read(stored))
         says = self._still_at(key, found.says)
         return replace(found, says=says, request=replace(found.request, as_stored=why))
 
@@ -282,28 +250,14 @@ class Verbs:
 
     async def progress(self, asked: questions.ReadProgress) -> views.ProgressView:
         """Return how a request stands, and what came since some of its events."""
-        return await self._inspect(key_of(asked), lambda store: progress.of(store, asked))
+        return questions.as_view(asked, await self.read(asked))
 
-    def _reader(
-        self, read: Callable[[Store, Q], views.View]
-    ) -> Callable[[Q], Awaitable[views.View]]:
-        """Return what answers a question by a read of the request's log."""
-
-        async def answer(asked: Q) -> views.View:
-            return await self._inspect(key_of(asked), lambda store: read(store, asked))
-
-        return answer
-
-    async def _inspect(self, key: RequestKey, read: Callable[[Store], T]) -> T:
-        """Return what a read of a request's log gives; a missing one may be about to be written."""
-
-        def call() -> T:
-            return read(self.finder.store)
-
+    async def read(self, asked: questions.OfRequest[Any]) -> View | Raw:
+        """Return what a reader answers; a request without a log may be about to be written."""
         try:
-            return await self.inspections.run(call)
+            return await self.readers.ask(asked)
         except NotFound as error:
             if error.args[0] != "request":  # it lacks that invocation
                 raise
-            await self.finder.describe(key)
-        return await self.inspections.run(call)  # it has been written meanwhile
+            await self.finder.describe(key_of(asked))
+        return await self.readers.ask(asked)  # it has been written meanwhile

@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from msgspec import Raw
+
 from jobx import __version__, frames, questions
 from jobx.errors import FrameError, InternalError, InvalidInput, JobxError, Overloaded
 from jobx.questions import PROTOCOL, Hello, Question
@@ -26,9 +28,10 @@ MAX_UNREAD_BYTES: Final = 64 << 20
 #: Calls that one connection may have open at once.
 MAX_CALLS: Final = 20_000
 
-Verb: TypeAlias = Callable[[Question[Any]], Awaitable[View]]
+#: Answers a question, with a view or one that is packed.
+Verb: TypeAlias = Callable[[Question[Any]], Awaitable[View | Raw]]
 #: What answers each kind of question.
-Table: TypeAlias = dict[type[Question[Any]], Callable[[Any], Awaitable[View]]]
+Table: TypeAlias = dict[type[Question[Any]], Callable[[Any], Awaitable[View | Raw]]]
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,123 @@
+"""Questions that whole logs answer: few at once, the others wait, and too many are refused.
+
+A log may have a million events, so such a read takes seconds. Quick reads never wait for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from jobx.actors.readers.table import Table
+from jobx.errors import Overloaded
+from jobx.kv.store import Store
+from jobx.questions import Question
+from jobx.views import View
+
+#: Questions that are being answered, or wait for that.
+MOST: Final = 32
+#: Those that are answered at once.
+AT_ONCE: Final = 2
+#: When a refused caller should ask again.
+AGAIN_S: Final = 1.0
+
+
+class Reader(Protocol):
+    """Answers questions, for one event loop."""
+
+    async def ask(self, question: Question[Any]) -> View | msgspec.Raw:
+        """Return the answer, as a view or packed; cancelling it cancels nothing of the work.
+
+        Raises:
+            Unavailable: It ended meanwhile; another one takes its place.
+            JobxError: The question's own error.
+        """
+
+    async def close(self) -> None:
+        """End it, and whatever waits for it."""
+
+
+class Readers:
+    """Has questions answered by a reader; for one event loop.
+
+    Args:
+        reader: What answers.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._open = 0
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._asked: set[asyncio.Task[View | msgspec.Raw]] = set()
+
+    @property
+    def waiting(self) -> int:
+        """Questions that wait for their turn."""
+        return self._open - len(self._asked)
+
+    async def ask(self, question: Question[Any]) -> View | msgspec.Raw:
+        """Return the answer to a question. One whose caller has left is not asked.
+
+        Raises:
+            Overloaded: Too many questions are open.
+            Unavailable: The reader ended meanwhile.
+            JobxError: The question's own error.
+        """
+        if self._open >= MOST:
+            raise Overloaded(f"{MOST} questions about requests are being answered", AGAIN_S)
+        self._open += 1
+        try:
+            await self._turns.acquire()
+        except BaseException:
+            self._open -= 1
+            raise
+        # The reader goes on with it when the caller leaves, so it keeps its turn.
+        asked = asyncio.get_running_loop().create_task(self._ask(question))
+        self._asked.add(asked)
+        asked.add_done_callback(self._answered)
+        return await asyncio.shield(asked)
+
+    async def close(self) -> None:
+        """End the reader."""
+        await self._reader.close()
+        if self._asked:
+            await asyncio.wait(self._asked)
+
+    async def _ask(self, question: Question[Any]) -> View | msgspec.Raw:
+        try:
+            return await self._reader.ask(question)
+        finally:
+            self._open -= 1
+            self._turns.release()
+
+    def _answered(self, asked: asyncio.Task[View | msgspec.Raw]) -> None:
+        self._asked.discard(asked)
+        if not asked.cancelled():
+            asked.exception()  # else it would be logged that nobody heard of it
+
+
+class ThreadReader:
+    """Answers in threads of this process, where no other one can open the store.
+
+    Args:
+        store: The store.
+        table: What answers each kind of question.
+        threads: The threads.
+    """
+
+    def __init__(self, store: Store, table: Table, threads: Executor) -> None:
+        self._store = store
+        self._table = table
+        self._threads = threads
+
+    async def ask(self, question: Question[Any]) -> View:
+        """See ``Reader.ask``."""
+        answer = self._table[type(question)]
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, answer, self._store, question)
+
+    async def close(self) -> None:
+        """See ``Reader.close``; the threads belong to who gave them."""
