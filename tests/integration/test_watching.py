@@ -1,0 +1,174 @@
+"""What happens to a request, followed by clients that come again, while all is killed around it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from jobx.model import Retry
+from tests.support.authoring import define
+from tests.support.served import Served, kill, served
+from tests.support.waiting import eventually
+
+#: Children of the request; the last of them waits for the test.
+CHILDREN: Final = 100
+FAN = """
+def handler(arguments):
+    yield Map("each")
+    for number in range(arguments["n"]):
+        yield number, arguments["folder"]
+"""
+#: Some fail once.
+EACH = f"""
+import os, time
+def handler(key, value):
+    yield Return()
+    time.sleep(0.03)
+    if key % 5 == 0:
+        try:
+            os.close(os.open(f"{{value}}/tried-{{key}}", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            pass
+        else:
+            raise ValueError("not yet")
+    while key == {CHILDREN - 1} and not os.path.exists(f"{{value}}/go"):
+        time.sleep(0.01)
+    yield "n", 1
+"""
+
+
+class Watcher(threading.Thread):
+    """Follows a request, and comes again where it was until it has ended."""
+
+    def __init__(self, port: int, request_id: str) -> None:
+        super().__init__()
+        self._port = port
+        self._path = f"/request/w/{request_id}/events"
+        self.found: list[tuple[int, str, dict[str, Any]]] = []
+        self.came = 0
+        self.fault: Exception | None = None
+
+    @property
+    def last(self) -> int:
+        """The number of the last message."""
+        return self.found[-1][0] if self.found else -1
+
+    def has_heard(self, count: int) -> bool:
+        """Whether it knows that so many mappers have ended."""
+        return bool(self.found) and ended(self.found[-1][2]) >= count
+
+    def run(self) -> None:
+        try:
+            while not self.found or self.found[-1][1] != "end":
+                self._read()
+        except Exception as error:  # noqa: BLE001 - told by the test
+            self.fault = error
+
+    def _read(self) -> None:
+        headers = {"Last-Event-ID": str(self.last)} if self.found else {}
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        with closing(connection):
+            try:
+                connection.request("GET", self._path, headers=headers)
+                answer = connection.getresponse()
+                if answer.status == 200:
+                    self.came += 1
+                    for message in messages(answer):
+                        self.found.append(message)
+                else:
+                    assert answer.status in (503, 504), (answer.status, answer.read())
+            except (OSError, http.client.HTTPException):
+                pass  # something was killed
+
+
+def messages(answer: http.client.HTTPResponse) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Yield the number, the name and the data of each message of a stream."""
+    fields: dict[str, str] = {}
+    while line := answer.readline():
+        name, _, text = line.decode().rstrip("\n").partition(": ")
+        if name:
+            fields[name] = text
+        elif "id" in fields:
+            yield int(fields["id"]), fields["event"], json.loads(fields["data"])
+            fields = {}
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Served]:
+    retry = Retry(attempts=5, backoff_s=0.01)
+    steps = {"fan": ("fan", "sum"), "each": ("each", "sum")}
+    define(tmp_path / "data", {"fan": FAN, "each": EACH}, steps, each={"retry": retry})
+    with served(tmp_path / "data") as found:
+        yield found
+
+
+def start(serving: Served, folder: Path) -> str:
+    """Start a request."""
+    arguments = {"n": CHILDREN, "folder": str(folder)}
+    answer = serving.post("fan", arguments, Prefer="respond-async")
+    assert answer.status == 202
+    return str(answer.body["request_id"])
+
+
+def ended(view: dict[str, Any]) -> int:
+    """Return how many mappers have ended."""
+    return sum(step["succeeded"] for step in view["summary"]["steps"])
+
+
+def told(watcher: Watcher) -> tuple[int, int, int]:
+    """Return what a watcher has heard of in all: retries, failures, branches."""
+    views = [view for _, _, view in watcher.found]
+    return (
+        sum(view["retries"] for view in views),
+        sum(view["hidden"] + len(view["failures"]) for view in views),
+        sum(view["branches_ended"] for view in views),
+    )
+
+
+def hear(watchers: Sequence[Watcher], count: int) -> None:
+    """Wait until watchers know that so many mappers have ended."""
+    for watcher in watchers:
+        eventually(lambda one=watcher: one.fault or one.has_heard(count))  # type: ignore[misc]
+
+
+def test_nothing_is_left_out_or_told_twice_whatever_is_killed(
+    serving: Served, tmp_path: Path
+) -> None:
+    request_id = start(serving, tmp_path)
+    watchers = [Watcher(serving.port, request_id) for _ in range(3)]
+    for watcher in watchers:
+        watcher.start()
+    victims = [lambda: serving.web_workers()[0], serving.node, lambda: serving.web_workers()[0]]
+    for number, victim in enumerate(victims):
+        hear(watchers, 15 * (number + 1))
+        serving.note()
+        kill(victim())
+        eventually(lambda: is_up(serving))
+    (tmp_path / "go").touch()
+    for watcher in watchers:
+        watcher.join(120)
+        assert watcher.fault is None
+        numbers = [number for number, _, _ in watcher.found]
+        assert numbers == sorted(set(numbers))
+        assert watcher.came > 1
+        last = watcher.found[-1][2]
+        steps = last["summary"]["steps"]
+        assert (last["summary"]["request"]["state"], ended(last)) == ("succeeded", CHILDREN + 1)
+        assert told(watcher)[0] == sum(step["retries"] for step in steps) > 0
+        assert told(watcher)[2] == 1
+    assert len({told(watcher) for watcher in watchers}) == 1
+
+
+def is_up(serving: Served) -> bool:
+    """Whether the service takes requests."""
+    try:
+        return serving.ask("GET", "/health/ready", None, 60, {}).status == 200
+    except (OSError, http.client.HTTPException):
+        return False
