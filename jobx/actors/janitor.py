@@ -15,12 +15,12 @@ from typing import Final
 from jobx.actors import code_sweep
 from jobx.actors.orphans import Orphans, RequestNames
 from jobx.config import FilesSettings
-from jobx.errors import InUse, JobxError, Unavailable
+from jobx.errors import Conflict, InUse, JobxError, Unavailable
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.files import opening
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.leases import Lease
-from jobx.kv.requests import deliveries, kept_requests
+from jobx.kv.requests import deliveries, indexing, kept_requests, request_counts
 from jobx.kv.requests.kept_requests import FinishedRequest
 from jobx.kv.store import Store, Write
 
@@ -36,6 +36,8 @@ LOG_SLICE: Final = 1000
 UNIT: Final = 100
 #: Requests of 1.0.0 that one commit adds to the index.
 UPGRADE_BATCH: Final = 64
+#: Requests of older versions that are looked at for one commit to the other indexes.
+INDEX_BATCH: Final = 128
 #: How much longer a request is kept while its result is being delivered, or its blobs cannot be
 #: removed.
 LATER_S: Final = 600.0
@@ -114,6 +116,7 @@ class Janitor:
             before_at = now_at - self._retention_s
             found = kept_requests.expired(self._store, before_at, limit, now_at)
             removed += self._remove(found)
+            self._fold()
             if len(found) < limit:
                 break
         return removed
@@ -125,6 +128,28 @@ class Janitor:
             if not units:
                 break
             self._commit(units)
+
+    def count(self) -> None:
+        """Add what has changed to the counters of requests, and go on indexing older ones."""
+        if not self.is_chosen():
+            return
+        self._fold()
+        is_done = False
+        while not (is_done or self._stopping.is_set()):
+            units, progress = indexing.step(self._store, INDEX_BATCH)
+            is_done = progress.is_done
+            if units or not is_done:
+                self._commit(units, is_raced=True)
+                indexing.note(self._store, progress)
+                self._fold()
+
+    def _fold(self) -> None:
+        """Add what has changed to the counters of requests."""
+        while not self._stopping.is_set():
+            began = self._now()
+            if not request_counts.fold(self._store):
+                break
+            self._pause(self._now() - began)
 
     def _remove(self, found: Sequence[FinishedRequest]) -> int:
         """Remove finished requests: blobs first, so that none can be orphaned."""
@@ -148,7 +173,7 @@ class Janitor:
                 len(refused),
                 refused[0],
             )
-        self._commit(units)
+        self._commit(units, is_raced=True)
         return removed
 
     def _must_stay(self, item: FinishedRequest) -> bool:
@@ -179,8 +204,13 @@ class Janitor:
             self._commit([kept_requests.log_writes(item, n, min(UNIT, stop - n)) for n in starts])
         return True
 
-    def _commit(self, units: list[list[Write]]) -> None:
-        """Commit, leave the store to others for as long, and size the next batch by that."""
+    def _commit(self, units: list[list[Write]], *, is_raced: bool = False) -> None:
+        """Commit, leave the store to others for as long, and size the next batch by that.
+
+        Args:
+            units: What is written, each unit by itself.
+            is_raced: Another process may have done the same to some of it, which is no error.
+        """
         if not any(units):
             return
         began = self._now()
@@ -190,7 +220,7 @@ class Janitor:
         self._batch = max(MIN_BATCH, min(MAX_BATCH, 2 * self._batch, wanted))
         self._pause(took_s)
         for outcome in outcomes:
-            if outcome.error is not None:
+            if outcome.error is not None and not (is_raced and isinstance(outcome.error, Conflict)):
                 raise outcome.error
 
     def _pause(self, took_s: float) -> None:

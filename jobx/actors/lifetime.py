@@ -13,7 +13,7 @@ from jobx.actors.clock import ServiceClock, boot_id
 from jobx.actors.log_reader import has_progressed
 from jobx.actors.messages import Waiting
 from jobx.actors.notification import Notification
-from jobx.kv.requests import lives
+from jobx.kv.requests import indexing, lives
 from jobx.kv.store import Store
 
 #: A file of this name is in the data folder while a node runs on it.
@@ -49,7 +49,9 @@ class Lifetime:
         self._last_incarnation = last.incarnation
         self.clock = ServiceClock(last, boot_id())
         self.incarnation = max(last.incarnation + REGISTRATIONS, time.time_ns())
-        life = lives.Life(incarnation=self.incarnation, capabilities=capabilities)
+        is_older = bool(last.incarnation) and last.form < lives.FORM
+        indexing.begin(store, is_older=is_older)
+        life = lives.Life(incarnation=self.incarnation, capabilities=capabilities, form=lives.FORM)
         self._noted = self.clock.note(life)
         lives.begin(store, node_id, self._noted)
 

@@ -33,6 +33,8 @@ PLACE_S: Final = 2.0
 BLOBS_S: Final = 5.0
 #: How often expired requests and orphaned blob folders are removed.
 SWEEP_S: Final = 10.0
+#: How often changes are added to the counters of requests.
+COUNT_S: Final = 5.0
 #: How often a store on other machines is checked for open requests that nobody coordinates.
 STRAYS_S: Final = 15.0
 #: How often freed memory is returned to the system, if it is much.
@@ -94,6 +96,7 @@ class Upkeep:
         watched = FolderFiles(self.settings.data_dir)
         every(PLACE_S, self.background, watched.look, after=lambda: _confirm(watched, fail))
         every(SWEEP_S, self.sweeping, janitor.sweep, janitor.sweep_folders)
+        every(COUNT_S, self.sweeping, janitor.count)
         every(SWEEP_CODE_S, self.sweeping, janitor.sweep_code)
         every(CLEAN_S, None, lambda: janitor.sweep_files(files))
         if not is_here(self.settings):

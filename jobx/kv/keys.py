@@ -16,6 +16,15 @@
     lives/<node>                              what the last start of a node left, JSON
     kept/<workflow>/<plan>/<finished_at>/<id> finished requests, by plan and by end
     listed/<workflow>/<state>/<newest first>  finished requests, by state and from the newest on
+    by_job/<workflow>/<job>/<state>/<newest first>
+                                              finished requests of a job, with an index row
+    by_error/<workflow>/<digest>/<newest first>
+                                              those with an error of a type, likewise
+    by_argument/<workflow>/<job>/<digest>/<newest first>
+                                              those with a value of an argument, likewise
+    counts/<workflow>/<job>                   how many are kept in each state, JSON
+    uncounted/<workflow>/<job>/<id>(+|-)      one more, or one less, that this lacks
+    indexed                                   how far older requests are in these indexes, JSON
     finished/<expires_at>/<workflow>/<id>     what 1.0.0 wrote in place of these two
     deliveries/<workflow>/<id>                how far a result is on its way, JSON
     undelivered/<node>/<workflow>/<id>        deliveries that a node works off
@@ -58,6 +67,10 @@ KEPT: Final = "kept/"
 EXPIRY: Final = "9"
 LISTED: Final = "listed/"
 IDEMPOTENCY: Final = "idempotency/"
+#: Changes of counters that have not been added to them.
+UNCOUNTED: Final = "uncounted/"
+#: How far requests that an older version finished are in the indexes.
+INDEXED: Final = "indexed"
 #: Length of a plan's digest in the key of a kept request. If two plans share it, both stay.
 _PLAN_CHARACTERS: Final = 16
 #: Names sort backwards if each letter is replaced by its opposite, and an end comes last.
@@ -166,6 +179,31 @@ def expiry(at: float) -> str:
 def listed(workflow_name: str, state: str, request_id: str = "") -> str:
     """Return the key of a request in the list of its state; the list's prefix without one."""
     return f"{LISTED}{workflow_name}/{state}/" + (newest_first(request_id) if request_id else "")
+
+
+def by_job(workflow_name: str, job_name: str, state: str) -> str:
+    """Return the prefix of finished requests by job and state; ``newest_first`` follows."""
+    return f"by_job/{workflow_name}/{job_name}/{state}/"
+
+
+def by_error(workflow_name: str, digest: str) -> str:
+    """Return the prefix of finished requests by type of error; ``newest_first`` follows."""
+    return f"by_error/{workflow_name}/{digest}/"
+
+
+def by_argument(workflow_name: str, job_name: str, digest: str) -> str:
+    """Return the prefix of finished requests by an argument; ``newest_first`` follows."""
+    return f"by_argument/{workflow_name}/{job_name}/{digest}/"
+
+
+def counts(workflow_name: str, job_name: str = "") -> str:
+    """Return the key of the counters of a job; the prefix of all of them without one."""
+    return f"counts/{workflow_name}/{job_name}"
+
+
+def uncounted(workflow_name: str, job_name: str = "") -> str:
+    """Return the prefix of changes of a job's counters; of all jobs of a workflow without one."""
+    return f"{UNCOUNTED}{workflow_name}/" + (f"{job_name}/" if job_name else "")
 
 
 def newest_first(request_id: str) -> str:

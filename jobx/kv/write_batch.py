@@ -13,20 +13,23 @@ from jobx.kv.store import Create, Delete, DeletePrefix, Limits, Put, Replace, Un
 
 @dataclass(frozen=True, slots=True)
 class Coalesced:
-    """Writes of distinct keys, by kind, in no order. They are right only if every create succeeds.
+    """Writes of distinct keys, by kind, in no order.
 
-    No written key is under a deleted prefix.
+    They are right only if every create succeeds, and every exact delete finds its revision. No
+    written key is under a deleted prefix.
     """
 
     creates: dict[str, bytes] = field(default_factory=dict)
     puts: dict[str, bytes] = field(default_factory=dict)
     deletes: set[str] = field(default_factory=set)
     prefixes: set[str] = field(default_factory=set)
+    #: Keys that are deleted only at these revisions.
+    exact: dict[str, int] = field(default_factory=dict)
 
     def create(self, write: Create) -> bool:
         """Add a create that follows the others; return False if it cannot be coalesced."""
         key = write.key
-        if key in self.creates or key in self.puts or key in self.deletes:
+        if key in self.creates or key in self.puts or key in self.deletes or key in self.exact:
             return False
         if self.prefixes and self._is_gone(key):
             return False
@@ -36,7 +39,7 @@ class Coalesced:
     def put(self, write: Put) -> bool:
         """Add a put, likewise."""
         key = write.key
-        if self.prefixes and self._is_gone(key):
+        if key in self.exact or (self.prefixes and self._is_gone(key)):
             return False
         self.deletes.discard(key)
         (self.creates if key in self.creates else self.puts)[key] = write.value
@@ -45,11 +48,19 @@ class Coalesced:
     def delete(self, write: Delete) -> bool:
         """Add a delete, likewise."""
         key = write.key
-        if write.revision is not None or key in self.creates:
+        if key in self.creates or key in self.exact:
             return False
+        if write.revision is not None:
+            return self._delete_exactly(key, write.revision)
         if not self._is_gone(key):
             self.puts.pop(key, None)
             self.deletes.add(key)
+        return True
+
+    def _delete_exactly(self, key: str, revision: int) -> bool:
+        if key in self.puts or key in self.deletes or self._is_gone(key):
+            return False
+        self.exact[key] = revision
         return True
 
     def delete_prefix(self, write: DeletePrefix) -> bool:
@@ -57,7 +68,8 @@ class Coalesced:
         prefix = write.prefix
         if prefix_end(prefix) is None:
             return False
-        if any(key.startswith(prefix) for keys in (self.creates, self.puts) for key in keys):
+        written = self.creates, self.puts, self.exact
+        if any(key.startswith(prefix) for keys in written for key in keys):
             return False
         self.prefixes.add(prefix)
         return True

@@ -54,6 +54,9 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         *("actors/parts", "actors/ports", "http/node/connection", "questions", "views"),
         "actors/inspection/plain_views",
     ),
+    "tests/contract/test_request_lists.py": (
+        *("kv/requests/request_counts", "kv/requests/request_index", "kv/requests/request_lists"),
+    ),
     "tests/contract/test_store.py": (
         *("kv/store", "kv/served_store", "kv/memory", "kv/etcd2/store", "kv/etcd2/loose"),
     ),

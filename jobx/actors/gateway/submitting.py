@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -29,8 +29,11 @@ from jobx.handlers.authoring.library import Library
 from jobx.handlers.pairs import root_input
 from jobx.handlers.pairs.root_input import RootInputs
 from jobx.kv import keys
-from jobx.kv.requests import request_entity
+from jobx.kv.requests import request_entity, request_filter
 from jobx.meanings import may_have_happened
+from jobx.payload import Payload
+
+T = TypeVar("T")
 
 #: Arguments up to this size are checked on the loop.
 QUICK_BYTES: Final = 4 << 10
@@ -99,6 +102,7 @@ class Submissions:
                 return await self._replay(first, asked)
         message = await self._build_known(asked)
         await self._check_arguments(message)
+        message = await self._searchable(asked, message)
         key = RequestKey(asked.workflow, message.request.request_id)
         if client_key is None:
             return await self._start_or_find(key, message, asked)
@@ -194,13 +198,20 @@ class Submissions:
                 raise
         return self._build(asked)
 
-    def _build(self, asked: questions.SubmitJob) -> Submit:
-        """Check the submission and return the order to start it."""
+    def _build(self, asked: questions.SubmitJob, search: tuple[str, ...] = ()) -> Submit:
+        """Check the submission and return the order to start it.
+
+        Args:
+            asked: The submission.
+            search: Digests of the arguments that the request can be found by.
+        """
         self._check_open(asked.workflow)
         job = self._library.job(asked.workflow, asked.job)
         digest, plan, plan_writes = self._library.plan(asked.workflow)
         self._check_step(plan, job)
         request = self._request(asked, job, digest)
+        if search:
+            request = msgspec.structs.replace(request, search=search)
         limits = self._node.settings.requests.time_limit_s, asked.time_limit_s, job.time_limit_s
         accept = request_entity.accept_writes(
             request, self._node.node_id, asked.fingerprint, self._node.incarnation
@@ -259,10 +270,26 @@ class Submissions:
             given = self._inputs.outline(request.workflow_name, request.request_id, payload)
             takes.check(f"{request.workflow_name}/{request.job_name}", given)
 
+        await self._with_arguments(payload, check)
+
+    async def _searchable(self, asked: questions.SubmitJob, message: Submit) -> Submit:
+        """Return the order to start a request that can be found by what its job names."""
+        names = self._library.job(asked.workflow, asked.job).search
+        if not names:
+            return message
+        payload = message.arguments
+
+        def digests() -> tuple[str, ...]:
+            given = self._inputs.outline(asked.workflow, asked.request_id, payload)
+            return request_filter.argument_digests(names, given)
+
+        return self._build(asked, await self._with_arguments(payload, digests))
+
+    async def _with_arguments(self, payload: Payload, call: Callable[[], T]) -> T:
+        """Return what a call returns that reads arguments; if they are large, in a thread."""
         if payload.inline is not None and len(payload.inline) <= QUICK_BYTES:
-            check()
-        else:
-            await self._finder.in_thread(check)
+            return call()
+        return await self._finder.in_thread(call)
 
     def _check_step(self, plan: model.Plan, job: model.Job) -> None:
         workflow, step = job.workflow_name, job.initial_step_name

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from jobx import model
-from jobx.errors import FormUnknown, NotEnded, RequestCancelled, RequestFailed
+from jobx.errors import (
+    FormUnknown,
+    InvalidInput,
+    NotEnded,
+    NotFound,
+    RequestCancelled,
+    RequestFailed,
+    quote,
+)
 from jobx.kv.entities.entities import Entities
-from jobx.kv.requests import deliveries, request_entity
+from jobx.kv.requests import (
+    deliveries,
+    indexing,
+    request_counts,
+    request_entity,
+    request_filter,
+)
 from jobx.kv.requests.request_filter import make_filter
 from jobx.kv.store import Store
 from jobx.questions import CountRequests, ListRequests
@@ -79,11 +93,37 @@ def page(store: Store, asked: ListRequests, now_at: float) -> RequestPage:
         error=asked.error,
         search=asked.search,
     )
-    found, cursor = request_entity.page(
-        store, asked.workflow, asked.state, asked.after, asked.limit
+    _check_search(store, asked)
+    after = None if asked.after is None else request_filter.after(asked.after, wanted.tag)
+    found, behind = request_entity.page(
+        store, asked.workflow, None, after, asked.limit, wanted=wanted
     )
-    views = [request_view(one, deliveries.read(store, one)) for one in found if wanted.fits(one)]
-    return RequestPage(requests=views, next=cursor)
+    views = [request_view(one, deliveries.read(store, one)) for one in found]
+    return RequestPage(
+        requests=views,
+        next=None if behind is None else request_filter.cursor(behind, wanted.tag),
+        is_partial=behind is not None and len(views) < asked.limit,
+        unindexed=indexing.missing(store) if _needs_indexes(asked) else None,
+    )
+
+
+def _check_search(store: Store, asked: ListRequests) -> None:
+    """Check that the job names the arguments that are searched for; one that is gone may have."""
+    if not asked.search or asked.job is None:
+        return
+    try:
+        names = Entities(store).get(model.Job, asked.workflow, asked.job).search
+    except NotFound:
+        return
+    for name in asked.search:
+        if name not in names:
+            known = ", ".join(names) or "none"
+            reason = f"job {asked.job} does not name it in its search; it names {known}"
+            raise InvalidInput("search", quote(name), reason)
+
+
+def _needs_indexes(asked: ListRequests) -> bool:
+    return asked.job is not None or asked.error is not None
 
 
 def counts(store: Store, asked: CountRequests) -> RequestCounts:
@@ -93,18 +133,26 @@ def counts(store: Store, asked: CountRequests) -> RequestCounts:
         NotFound: There is no such workflow.
     """
     Entities(store).get(model.Workflow, asked.workflow)
-    found: dict[str, Counter[str]] = {}
-    after: str | None = None
-    while True:
-        requests, after = request_entity.page(store, asked.workflow, None, after, 1000)
-        for one in requests:
-            if asked.job in (None, one.job_name):
-                found.setdefault(one.job_name, Counter())[one.state] += 1
-        if after is None:
-            break
-    total = sum(found.values(), Counter())
-    jobs = [JobCounts(job_name=job, **found[job]) for job in sorted(found)]
-    return RequestCounts(jobs=jobs, total=JobCounts(job_name="", **total))
+    found = request_counts.read(store, asked.workflow, asked.job)
+    for job, number in request_entity.running(store, asked.workflow).items():
+        if asked.job in (None, job):
+            found.setdefault(job, Counter())["running"] = number
+    total = sum(found.values(), Counter[str]())
+    return RequestCounts(
+        jobs=[_job_counts(job, found[job]) for job in sorted(found) if found[job]],
+        total=_job_counts("", total),
+        unindexed=indexing.missing(store),
+    )
+
+
+def _job_counts(job: str, states: Mapping[str, int]) -> JobCounts:
+    return JobCounts(
+        job_name=job,
+        running=states.get("running", 0),
+        succeeded=states.get("succeeded", 0),
+        failed=states.get("failed", 0),
+        cancelled=states.get("cancelled", 0),
+    )
 
 
 def result_view(request: model.Request, blob_dir: str) -> ResultView:

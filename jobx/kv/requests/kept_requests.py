@@ -1,25 +1,27 @@
-"""Indexes of kept requests: by their end, by their plan and by their state.
+"""Kept requests: found by their end, by their plan and by their state, and removed.
 
 This module builds writes. The caller commits them together with their requests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from jobx.errors import InvalidInput
 from jobx.kv import keys
-from jobx.kv.prefixes import branches
-from jobx.kv.requests import event_log
-from jobx.kv.store import Create, Delete, DeletePrefix, Put, Store, Write
+from jobx.kv.prefixes import branches, scan
+from jobx.kv.requests import event_log, request_counts, request_index
+from jobx.kv.requests.request_index import Row, row_of
+from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Store, Write
 from jobx.model import Request
 
 #: The states of requests that have ended.
 ENDED: Final = ("succeeded", "failed", "cancelled")
+_PAGE: Final = 1000
 
 
 class _Mark(Struct, frozen=True, array_like=True):
@@ -30,6 +32,8 @@ class _Mark(Struct, frozen=True, array_like=True):
     has_delivery: bool = False
     #: The key of its Idempotency-Key, if it has one.
     idempotency: str = ""
+    #: What the other indexes have of it; nothing of requests of versions before them.
+    row: Row = Row()
 
 
 class FinishedRequest(Struct, frozen=True):
@@ -43,6 +47,8 @@ class FinishedRequest(Struct, frozen=True):
         events: Number of events in its log.
         has_delivery: Whether its result has a delivery.
         idempotency: The key of its Idempotency-Key, or empty.
+        row: What the other indexes have of it.
+        revision: Of its marker; None: it is not known where that is.
     """
 
     marker: str
@@ -52,6 +58,8 @@ class FinishedRequest(Struct, frozen=True):
     events: int
     has_delivery: bool
     idempotency: str
+    row: Row = Row()
+    revision: int | None = None
 
 
 _DECODER: Final = msgspec.json.Decoder(_Mark)
@@ -65,9 +73,14 @@ def begin_writes(request: Request, plan_digest: str, events: int) -> list[Write]
         plan_digest: Its plan, ``''`` for an unknown one.
         events: Number of events in its log.
     """
+    names = request.workflow_name, request.request_id
     marker, mark = _mark(request, plan_digest, events)
-    listed_key = keys.listed(request.workflow_name, request.state, request.request_id)
-    return [Create(marker, msgspec.json.encode(mark)), Create(listed_key, b"")]
+    return [
+        Create(marker, msgspec.json.encode(mark)),
+        Create(keys.listed(names[0], request.state, names[1]), b""),
+        *request_index.begin_writes(mark.row, *names),
+        request_counts.begin_write(mark.row, *names),
+    ]
 
 
 def _mark(request: Request, plan_digest: str, events: int) -> tuple[str, _Mark]:
@@ -77,7 +90,8 @@ def _mark(request: Request, plan_digest: str, events: int) -> tuple[str, _Mark]:
     if request.idempotency_key is not None:
         idempotency = keys.idempotency(names[0], request.job_name, request.idempotency_key)
     marker = keys.kept_by(names[0], plan_digest, _end(request), names[1])
-    return marker, _Mark(request.state, events, request.destination is not None, idempotency)
+    has_delivery = request.destination is not None
+    return marker, _Mark(request.state, events, has_delivery, idempotency, row_of(request))
 
 
 def _end(request: Request) -> str:
@@ -108,21 +122,25 @@ def expired(
             for entry in store.range(prefix, limit=limit - len(found)):
                 if entry.key >= branch + end:
                     break
-                found.append(_read(entry.key, entry.value))
+                found.append(_read(entry))
     return found
 
 
 def find(store: Store, request: Request) -> FinishedRequest:
     """Return a finished request in the index of the janitor.
 
-    If its key does not match its end, the key stays, and the janitor removes it in time.
+    One that was postponed is looked for among all of its workflow. If none is found, as 1.0.0 wrote
+    it, its key stays, and the janitor removes it in time.
     """
     names = request.workflow_name, request.request_id
-    end = _end(request)
-    for branch in branches(store, f"{keys.KEPT}{names[0]}/"):
-        entry = store.get(f"{branch}{end}/{names[1]}")
+    prefix, end = f"{keys.KEPT}{names[0]}/", f"{_end(request)}/{names[1]}"
+    for branch in branches(store, prefix):
+        entry = store.get(branch + end)
         if entry is not None:
-            return _read(entry.key, entry.value)
+            return _read(entry)
+    for entry in scan(store, prefix, page=_PAGE):
+        if entry.key.endswith(f"/{names[1]}"):
+            return _read(entry)
     marker, mark = _mark(request, "", 0)
     return FinishedRequest(marker, *names, *msgspec.structs.astuple(mark))
 
@@ -133,12 +151,16 @@ def has_plan(store: Store, workflow: str, plan_digest: str) -> bool:
 
 
 def purge_writes(kept: FinishedRequest) -> list[Write]:
-    """Return the writes that remove all traces of a request from the store."""
-    return [
-        *hide_writes(kept),
-        DeletePrefix(keys.log(kept.workflow, kept.request_id)),
-        Delete(kept.marker),
-    ]
+    """Return the writes that remove all traces of a request from the store.
+
+    If its marker is known, they are possible once, since then it is counted no longer. A Conflict
+    means that somebody else has removed it, or has postponed that.
+    """
+    names = kept.workflow, kept.request_id
+    writes = hide_writes(kept)
+    if kept.revision is not None and kept.row.job:
+        writes.append(request_counts.end_write(kept.row, *names))
+    return [*writes, DeletePrefix(keys.log(*names)), Delete(kept.marker, kept.revision)]
 
 
 def hide_writes(kept: FinishedRequest) -> list[Write]:
@@ -147,6 +169,7 @@ def hide_writes(kept: FinishedRequest) -> list[Write]:
     writes: list[Write] = [
         Delete(keys.entity("request", *names)),
         Delete(keys.listed(names[0], kept.state, names[1])),
+        *request_index.end_writes(kept.row, *names),
     ]
     if kept.has_delivery:
         writes.append(Delete(keys.delivery(*names)))
@@ -180,7 +203,7 @@ def postpone_writes(
     is_own = before.startswith(keys.EXPIRY)
     end = keys.expiry(until_at) if is_own else keys.instant(until_at - retention_s)
     later = f"{branch}/{end}/{request_id}"
-    return [Delete(kept.marker), Put(later, entry.value)]
+    return [Delete(kept.marker, entry.revision), Put(later, entry.value)]
 
 
 def plan_of(store: Store, workflow: str, request_id: str) -> str:
@@ -198,48 +221,52 @@ def accepted_of(store: Store, workflow: str, request_id: str) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def listed(
-    store: Store, workflow: str, states: tuple[str, ...], after: str | None, limit: int
-) -> list[str]:
-    """Return ids of requests in these states, newest first.
-
-    Args:
-        store: Where they are.
-        workflow: Their workflow.
-        states: Their states; ``running`` is one.
-        after: Only those after this id.
-        limit: Largest number of ids.
-    """
-    found: set[str] = set()
-    if (
-        "running" in states
-    ):  # first, so that one that ends meanwhile is found twice instead of never
-        found.update(_running(store, workflow, after, limit))
-    for state in ENDED:
-        if state in states:
-            prefix = keys.listed(workflow, state)
-            cursor = prefix + keys.newest_first(after) if after is not None else None
-            entries = store.range(prefix, after=cursor, limit=limit)
-            found.update(keys.request_id_of(e.key.removeprefix(prefix)) for e in entries)
-    return sorted(found, reverse=True)[:limit]
-
-
-def _running(store: Store, workflow: str, after: str | None, limit: int) -> Iterator[str]:
-    """Yield the newest open requests of a workflow on each node."""
-    for node in branches(store, keys.OPEN):
-        prefix = f"{node}{workflow}/"
-        cursor = prefix + after if after is not None else None
-        for entry in store.range(prefix, after=cursor, limit=limit, reverse=True):
-            yield entry.key.removeprefix(prefix)
-
-
-def _read(marker: str, value: bytes) -> FinishedRequest:
-    _, workflow, _, _, request_id = marker.split("/")
+def _read(entry: Entry) -> FinishedRequest:
+    _, workflow, _, _, request_id = entry.key.split("/")
     try:
-        mark = _DECODER.decode(value)
+        mark = _DECODER.decode(entry.value)
     except msgspec.DecodeError:  # only its removal depends on it
         mark = _Mark("failed", 0)
-    return FinishedRequest(marker, workflow, request_id, *msgspec.structs.astuple(mark))
+    return FinishedRequest(
+        *(entry.key, workflow, request_id, mark.state, mark.events, mark.has_delivery),
+        *(mark.idempotency, mark.row, entry.revision),
+    )
+
+
+def unindexed(store: Store, after: str | None, limit: int) -> tuple[list[list[Write]], str | None]:
+    """Return the writes that put kept requests of older versions into the other indexes.
+
+    One list of writes a request. A Conflict means that it has been removed or postponed.
+
+    Args:
+        store: The store.
+        after: The marker to go on behind; None: from the first on.
+        limit: How many markers are looked at.
+
+    Returns:
+        The writes, and the last marker that was looked at; None: there are no more.
+    """
+    entries = store.range(keys.KEPT, after=after, limit=limit)
+    units = []
+    for entry in entries:
+        kept = _read(entry)
+        if kept.row.job:
+            continue
+        found = store.get(keys.entity("request", kept.workflow, kept.request_id))
+        if found is not None:
+            units.append(_index_writes(kept, entry, found))
+    return units, entries[-1].key if len(entries) == limit else None
+
+
+def _index_writes(kept: FinishedRequest, entry: Entry, found: Entry) -> list[Write]:
+    names = kept.workflow, kept.request_id
+    row = replace(row_of(_old(found.value, *names, 0.0)), state=kept.state)
+    mark = _Mark(kept.state, kept.events, kept.has_delivery, kept.idempotency, row)
+    return [
+        *request_index.begin_writes(row, *names),
+        request_counts.begin_write(row, *names),
+        Replace(entry.key, msgspec.json.encode(mark), entry.revision),
+    ]
 
 
 def upgrade(store: Store, limit: int) -> list[list[Write]]:

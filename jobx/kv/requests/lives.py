@@ -17,7 +17,11 @@ from jobx.errors import Conflict, InternalError
 from jobx.kv import keys
 from jobx.kv.prefixes import scan
 from jobx.kv.requests import event_log
+from jobx.kv.requests.request_index import Row
 from jobx.kv.store import Put, Replace, Store
+
+#: 1: finished requests are in the indexes by job, error and arguments, and are counted.
+FORM: Final = 1
 
 
 class Life(msgspec.Struct, frozen=True):
@@ -30,6 +34,7 @@ class Life(msgspec.Struct, frozen=True):
         at: … at this time of the service clock.
         capabilities: What the node offered; None if it did not say.
         is_over: The node was stopped, and did not die.
+        form: Of what it writes of requests; see ``FORM``.
     """
 
     incarnation: int = 0
@@ -38,9 +43,10 @@ class Life(msgspec.Struct, frozen=True):
     at: float = 0.0
     capabilities: tuple[str, ...] | None = None
     is_over: bool = False
+    form: int = 0
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
     """The value of an open marker.
 
     Attributes:
@@ -51,6 +57,8 @@ class Mark(msgspec.Struct, frozen=True):
         events: Number of events in its log when it continued.
         turn: Number of suspects that continued before it in that life.
         reader: The node that was about to adopt it, in its life ``life``; empty: nobody yet.
+        job: Its job; empty in marks of older versions.
+        arguments: Digests of the arguments that it can be found by.
     """
 
     life: int = 0
@@ -59,6 +67,8 @@ class Mark(msgspec.Struct, frozen=True):
     events: int = 0
     turn: int = 0
     reader: str = ""
+    job: str = ""
+    arguments: tuple[str, ...] = ()
 
 
 class OpenRequest(msgspec.Struct, frozen=True):
@@ -105,6 +115,12 @@ def each_opened(store: Store, node_id: str) -> Iterator[OpenRequest]:
         yield OpenRequest(node_id, workflow, request_id, _mark(entry.value))
 
 
+def row_of(value: bytes) -> Row | None:
+    """Return what an open marker tells of its request; None: only the request itself can."""
+    mark = _mark(value)
+    return Row(mark.job, "running", "", mark.arguments) if mark.job else None
+
+
 def take_up(store: Store, requests: Iterable[OpenRequest]) -> None:
     """Write marks of requests that continue, with the number of their next events."""
     counted = []
@@ -126,7 +142,9 @@ def mark(store: Store, requests: Iterable[OpenRequest]) -> None:
         key = keys.opened(request.node_id, request.workflow, request.request_id)
         entry = store.get(key)
         if entry is not None:
-            chains.append([[Replace(key, encode(request.mark), entry.revision)]])
+            stays = _mark(entry.value)
+            marked = replace(request.mark, job=stays.job, arguments=stays.arguments)
+            chains.append([[Replace(key, encode(marked), entry.revision)]])
     for outcome in store.commit_many(chains):
         # A conflict means that it has ended meanwhile.
         if outcome.error is not None and not isinstance(outcome.error, Conflict):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import Final
 
 from msgspec import inspect
@@ -16,7 +17,8 @@ from jobx.errors import NotFound
 from jobx.kv import keys
 from jobx.kv.entries import decoded, known
 from jobx.kv.prefixes import branches, scan
-from jobx.kv.requests import kept_requests, lives
+from jobx.kv.requests import kept_requests, lives, request_lists
+from jobx.kv.requests.request_filter import Filter
 from jobx.kv.store import Create, Delete, Entry, Put, Store, Write
 from jobx.model import Request, RequestState, check_name, encode
 
@@ -30,9 +32,16 @@ _RANDOM_BYTES: Final = 10
 ID_PATTERN: Final = "[0-9a-hjkmnp-tv-z]{26}"
 _ID: Final = re.compile(ID_PATTERN)
 _FORM: Final = inspect.type_info(Request)
-_STATES: Final = ("running", *kept_requests.ENDED)
 #: Bytes that the requests of one page take in the store.
 PAGE_BYTES: Final = 1 << 20
+#: Entries of an index that are read at once where not all of them fit.
+_MORE: Final = 500
+#: Most entries that are looked at for one page. One whose request is read counts as many.
+_MOST_LOOKED: Final = 4000
+_MISSED: Final = 20
+#: How much later than its id says a request may be accepted, and how much earlier.
+_LATE_S: Final = 10.0
+_EARLY_S: Final = 1.0
 
 
 def new_id(now_at: float, random: bytes) -> str:
@@ -68,7 +77,7 @@ def accept_writes(
         Create(_key(request.workflow_name, request.request_id), encode(request)),
         Put(
             keys.opened(node_id, request.workflow_name, request.request_id),
-            lives.encode(lives.Mark(life=life, events=1)),
+            lives.encode(_named(request, lives.Mark(life=life, events=1))),
         ),
     ]
     if fingerprint is not None and request.idempotency_key is not None:
@@ -90,8 +99,13 @@ def adopt_writes(request: Request, owner: str, mark: lives.Mark) -> list[Write]:
     return [
         Put(_key(*names), encode(request)),
         Delete(keys.opened(owner, *names)),
-        Put(keys.opened(new, *names), lives.encode(mark)),
+        Put(keys.opened(new, *names), lives.encode(_named(request, mark))),
     ]
+
+
+def _named(request: Request, mark: lives.Mark) -> lives.Mark:
+    """Return a mark with what lists ask of an open request."""
+    return replace(mark, job=request.job_name, arguments=request.search or ())
 
 
 def finish_writes(
@@ -155,38 +169,66 @@ def page(
     state: RequestState | None = None,
     after: str | None = None,
     limit: int = 50,
+    *,
+    wanted: Filter | None = None,
 ) -> tuple[list[Request], str | None]:
-    """Return requests of a workflow, newest first, and the cursor of the next page or None.
+    """Return requests of a workflow, newest first, and the id to go on behind, or None.
 
-    It reads only as many requests as it returns.
+    If the indexes answer the filter, it reads only as many requests as it returns. Otherwise it
+    looks at a bounded number of others, so there may be fewer than ``limit``, or none, and an id.
 
     Args:
         store: Where they are.
         workflow: Their workflow.
         state: Only those in this state. One that leaves it meanwhile is omitted.
-        after: The cursor of the previous page.
+        after: The id that the previous page gave.
         limit: Largest number; fewer if they take more than ``PAGE_BYTES`` in the store.
+        wanted: Which ones, instead of ``state``.
     """
     check_name("workflow", workflow)
     if after is not None:
         check_name("after", after)
-    states = _STATES if state is None else (state,)
-    ids = kept_requests.listed(store, workflow, states, after, limit + 1)
+    wanted = wanted or Filter(state=state)
+    cursor, lowest = _bounds(wanted, after)
+    at = request_lists.sources(store, workflow, wanted, cursor)
     shown: list[Request] = []
-    left_bytes = PAGE_BYTES
-    cursor = after
-    for count, request_id in enumerate(ids):
-        entry = store.get(_key(workflow, request_id))
-        left_bytes -= 0 if entry is None else len(entry.value)
-        if count == limit or (left_bytes < 0 and shown):
+    left_bytes, looked, size = PAGE_BYTES, 0, limit + 1
+    while True:
+        found = request_lists.look(store, at, cursor, lowest, size)
+        for request_id in found.ids:
+            entry = store.get(_key(workflow, request_id))
+            request = None if entry is None else _known(entry)
+            if request is not None and wanted.fits(request):
+                left_bytes -= len(entry.value) if entry is not None else 0
+                if len(shown) == limit or (left_bytes < 0 and shown):
+                    return shown, cursor
+                shown.append(request)
+            else:
+                looked += _MISSED
+            cursor = request_id
+            if looked >= _MOST_LOOKED:
+                return shown, cursor
+        if found.last is None:
+            return shown, None
+        cursor, size = found.last, _MORE
+        looked += found.looked
+        if looked >= _MOST_LOOKED:
             return shown, cursor
-        cursor = request_id
-        if entry is None:
-            continue
-        request = _known(entry)
-        if state in (None, request.state):
-            shown.append(request)
-    return shown, None
+
+
+def _bounds(wanted: Filter, after: str | None) -> tuple[str | None, str]:
+    """Return the ids between which requests of a time are: below the first, from the second on.
+
+    An id has the time when a web worker read its request, and a node accepts it a little later, by
+    its own clock.
+    """
+    lowest, nothing = "", bytes(_RANDOM_BYTES)
+    if wanted.since_at is not None:
+        lowest = new_id(max(0.0, wanted.since_at - _LATE_S), nothing)
+    if wanted.until_at is not None:
+        until = new_id(max(0.0, wanted.until_at + _EARLY_S), nothing)
+        after = until if after is None else min(after, until)
+    return after, lowest
 
 
 def opened(store: Store, node_id: str) -> list[tuple[str, str]]:
@@ -202,6 +244,19 @@ def open_in(store: Store, workflow: str, limit: int | None = None) -> list[str]:
         found += [_tail(e.key)[1] for e in store.range(f"{node}{workflow}/", limit=left)]
         if len(found) == limit:
             break
+    return found
+
+
+def running(store: Store, workflow: str) -> Counter[str]:
+    """Return the numbers of open requests of a workflow by job, on any node."""
+    found: Counter[str] = Counter()
+    for node in branches(store, keys.OPEN):
+        for entry in scan(store, f"{node}{workflow}/", page=_MORE):
+            row = lives.row_of(entry.value)
+            if row is not None:
+                found[row.job] += 1
+            elif (stored := store.get(_key(*_tail(entry.key)))) is not None:
+                found[_known(stored).job_name] += 1
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -117,6 +117,21 @@ def argument_digest(name: str, value: Scalar) -> str:
         value = int(value)
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     return digest(type(value).__name__, name, f"{value:x}" if is_whole else str(value))
+
+
+def argument_digests(names: Iterable[str], given: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the digests of the arguments of these names that are text, numbers, booleans or null.
+
+    Args:
+        names: What the job names.
+        given: All arguments of the request.
+    """
+    named = ((name, given[name]) for name in dict.fromkeys(names) if name in given)
+    return tuple(
+        argument_digest(name, value)
+        for name, value in named
+        if value is None or isinstance(value, str | int | float)
+    )
 
 
 def error_digest(kind: str) -> str:

@@ -40,13 +40,14 @@ _REPLACE: Final = (
     "UPDATE kv SET value = ?, checksum = ?, revision = (SELECT revision FROM counter)"
     " WHERE key = ? AND revision = ?"
 )
-#: The ranges come first: each is looked up in the table, not the table in them.
-_DELETE_RANGES: Final = "DELETE FROM kv WHERE key IN (SELECT key FROM (VALUES "
+#: What is looked for comes first: each is looked up in the table, not the table in them.
+_DELETE_FOUND: Final = "DELETE FROM kv WHERE key IN (SELECT key FROM (VALUES "
 _IN_RANGE: Final = "key >= column1 AND key < column2"
+_IS_EXACT: Final = "key = column1 AND revision = column2"
 
 
 class Collision(Exception):
-    """One of the keys to create exists; it is not known which."""
+    """A key to create exists, or one to delete has another revision; it is not known which."""
 
 
 def _next_revision(writer: sqlite3.Connection) -> None:
@@ -57,9 +58,16 @@ def write_coalesced(writer: sqlite3.Connection, coalesced: Coalesced) -> None:
     """Do coalesced writes inside a transaction.
 
     Raises:
-        Collision: One of the keys to create exists; the transaction must be rolled back.
+        Collision: One of the conditions does not hold; the transaction must be rolled back.
     """
     _next_revision(writer)
+    deleted = 0
+    exact = [one for pair in coalesced.exact.items() for one in pair]
+    for marks, variables in _chunks(exact, "(?, ?)"):
+        query = f"{_DELETE_FOUND}{marks}) CROSS JOIN kv ON {_IS_EXACT})"
+        deleted += writer.execute(query, variables).rowcount
+    if deleted < len(coalesced.exact):
+        raise Collision
     created = 0
     for marks, variables in _chunks(_summed(coalesced.creates), "(?, ?, ?)"):
         created += writer.execute(f"{_INSERT}{marks})", variables).rowcount
@@ -71,7 +79,7 @@ def write_coalesced(writer: sqlite3.Connection, coalesced: Coalesced) -> None:
         writer.execute(f"DELETE FROM kv WHERE key IN ({marks})", variables)  # noqa: S608 - only marks
     bounds = [bound for prefix in coalesced.prefixes for bound in (prefix, prefix_end(prefix))]
     for marks, variables in _chunks(bounds, "(?, ?)"):
-        writer.execute(f"{_DELETE_RANGES}{marks}) CROSS JOIN kv ON {_IN_RANGE})", variables)
+        writer.execute(f"{_DELETE_FOUND}{marks}) CROSS JOIN kv ON {_IN_RANGE})", variables)
 
 
 def _summed(values: Mapping[str, bytes]) -> list[Any]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import event_log, kept_requests, request_entity
+from jobx.kv.requests import event_log, kept_requests, request_counts, request_entity
 from jobx.kv.store import Create, Put
 from jobx.model import Destination, Request, RequestState
 
@@ -101,6 +101,7 @@ def test_purge_leaves_no_trace_of_a_request_and_all_of_others(store: MemoryStore
     finish(store, one)
     (found,) = kept_requests.expired(store, 11.0, 9)
     store.commit(kept_requests.purge_writes(found))
+    request_counts.fold(store)
     assert store.range("") == others
 
 
@@ -168,6 +169,7 @@ def test_what_an_older_version_finished_is_listed_and_expires(store: MemoryStore
     for one in kept_requests.expired(store, 11.0, 9):
         assert one.events == 2
         store.commit(kept_requests.purge_writes(one))
+    request_counts.fold(store)
     assert store.range("") == []
 
 
@@ -180,4 +182,5 @@ def test_marks_of_an_older_version_go_though_their_request_is_gone_or_unreadable
     upgrade(store)
     for one in kept_requests.expired(store, 6.0, 9):
         store.commit(kept_requests.purge_writes(one))
+    request_counts.fold(store)
     assert store.range("") == []
