@@ -570,6 +570,15 @@ class DeadLetterPage(View, frozen=True, kw_only=True):
     letters: list[DeadLetterView]
 
 
+class ActorDump(View, frozen=True, kw_only=True):
+    """The actors of a node and what it tells of them. ``is_cut``: there are more actors."""
+
+    summary: ActorSummary
+    actors: list[ActorView]
+    is_cut: bool = False
+    dead_letters: DeadLetterPage
+
+
 class ActorTold(View, frozen=True, kw_only=True):
     """What follows from the stop or the restart of an actor."""
 

@@ -63,7 +63,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/contract/test_transports.py": ("actors/bridge/nsq/*",),
     "tests/contract/test_values.py": ("json_reading", "listed", "tagged_json"),
     "tests/integration/test_cli.py": (
-        *("tools/commands/actors", "tools/commands/invocation"),
+        "tools/commands/invocation",
         *("tools/commands/job", "tools/commands/node", "tools/commands/step"),
         *("tools/commands/workflow", "tools/shared/command", "tools/shared/output"),
         *("tools/commands/request_views", "tools/shared/render_views"),

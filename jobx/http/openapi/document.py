@@ -53,6 +53,8 @@ def document(settings: HttpSettings) -> Schema:
         *(views.ActorTree, views.RequestView, views.RequestPage, views.TraceView, views.NodeView),
         *(views.ExplainView, views.SummaryView, views.TreePage, views.InvocationPage),
         *(views.TimelineView, views.RequestCounts, views.WatchView),
+        *(views.ActorSummary, views.ActorPage, views.ActorDetail, views.ActorTrace),
+        *(views.DeadLetterPage, views.ActorDump, views.ActorTold),
         *(model.Workflow, model.Job, model.Step, model.Handler),
     ]
     _, schemas = msgspec.json.schema_components(types, ref_template=REF)

@@ -12,7 +12,16 @@ from typing import Any, Final
 
 from jobx import instants
 from jobx.http.reading import filters, headers
-from jobx.http.resources import admin, entities, jobs, live, metrics, request_views, requests
+from jobx.http.resources import (
+    actors,
+    admin,
+    entities,
+    jobs,
+    live,
+    metrics,
+    request_views,
+    requests,
+)
 from jobx.http.resources.site import Responder
 from jobx.kv.requests.request_filter import CURSOR_PATTERN
 from jobx.model import NAME_PATTERN
@@ -190,6 +199,35 @@ _FILTER: Final = (
 _REASON: Final = _query(
     "reason", {"type": "string", "maxLength": requests.MAX_REASON_CHARS}, "Why; shown in views."
 )
+_NODE_TEXT: Final = {"type": "string", "minLength": 1, "maxLength": actors.MAX_TEXT_CHARS}
+_ADDRESS: Final = {"type": "string", "minLength": 1, "maxLength": actors.MAX_ADDRESS_CHARS}
+_OTHER_NODE: Final = _query("node", _NODE_TEXT, "Another node of the cluster, which is asked.")
+_ACTORS: Final = (
+    _query("class", _NODE_TEXT, "Only actors of this class."),
+    _query("name", _NODE_TEXT, "Only those with this text in their name."),
+    _query("state", {"enum": list(actors.STATES)}, "Only those in this state."),
+    _query("below", _ADDRESS, "Only those below the actor of this address."),
+    _OTHER_NODE,
+)
+_ACTOR: Final = {**_query("address", _ADDRESS, "The address of the actor."), "required": True}
+_TRACED: Final = _query("address", _ADDRESS, "Only the actor of this address.")
+_ACTOR_LIMIT: Final = _query(
+    "limit",
+    {"type": "integer", "minimum": 1, "maximum": actors.MAX_ACTORS},
+    "Most entries of this answer.",
+)
+_AFTER_ACTOR: Final = _query(
+    "after", _NODE_TEXT, "The cursor `next` of the page before, which had the same filter."
+)
+_BY: Final = _query("by", {"enum": list(actors.MEASURES)}, "What they have most of; `time`.")
+_TRACE_WAIT: Final = _query(
+    "wait",
+    {"type": "integer", "minimum": 1, "maximum": actors.MAX_TRACE_S},
+    "Seconds after which it is answered at the latest.",
+)
+_END_REASON: Final = _query(
+    "reason", {"type": "string", "minLength": 1, "maxLength": actors.MAX_REASON_CHARS}, "Why."
+)
 _FORCE: Final = _query("force", {"type": "boolean"}, "`true`: even if it is in use.")
 _BROKEN: Final[Schema] = {
     "type": "object",
@@ -204,9 +242,8 @@ _RESULT_HEADERS: Final = {
 
 def operations() -> list[Operation]:
     """Return every operation."""
-    return [*_job_operations(), *_request_operations(), *_admin_operations()] + [
-        operation for kind in ENTITIES for operation in _entity_operations(kind)
-    ]
+    own = [*_job_operations(), *_request_operations(), *_admin_operations(), *_actor_operations()]
+    return own + [operation for kind in ENTITIES for operation in _entity_operations(kind)]
 
 
 def _job_operations() -> list[Operation]:
@@ -312,6 +349,31 @@ def _admin_operations() -> list[Operation]:
     ]  # fmt: skip
 
 
+def _actor_operations() -> list[Operation]:
+    get, post = functools.partial(Operation, "get"), functools.partial(Operation, "post")
+    told, changes = {200: ref("ActorTold")}, (*_EVERY, 409)
+    return [
+        get("/actors/summary", actors.summary, "The actors by class; slow handlers, stalls",
+            {200: ref("ActorSummary")}, (_OTHER_NODE,)),
+        get("/actors/list", actors.list_page, "The actors that a filter lets through, oldest first",
+            {200: ref("ActorPage")}, (*_ACTORS, _ACTOR_LIMIT, _AFTER_ACTOR)),
+        get("/actors/top", actors.top, "The actors with most of something",
+            {200: ref("ActorPage")}, (*_ACTORS, _BY, _ACTOR_LIMIT)),
+        get("/actors/show", actors.show, "One actor, with its parents and its mail",
+            {200: ref("ActorDetail")}, (_ACTOR, _OTHER_NODE)),
+        get("/actors/trace", actors.trace, "What actors handle from now on: types and sizes",
+            {200: ref("ActorTrace")}, (_TRACED, *_ACTORS, _TRACE_WAIT, _ACTOR_LIMIT)),
+        get("/actors/dead-letters", actors.dead_letters, "The last messages that nobody has read",
+            {200: ref("DeadLetterPage")}, (_OTHER_NODE,)),
+        get("/actors/dump", actors.dump, "All actors: JSON, or `Accept: text/plain`, or DOT",
+            {200: ref("ActorDump")}, (_OTHER_NODE,), problems=(*_EVERY, 406)),
+        post("/actors/stop", actors.stop, "Stop an actor: its request or its attempt ends",
+            told, (_ACTOR, _END_REASON, _OTHER_NODE), problems=changes),
+        post("/actors/restart", actors.restart, "Start an actor again; nothing is lost",
+            told, (_ACTOR, _END_REASON, _OTHER_NODE), problems=changes),
+    ]  # fmt: skip
+
+
 def _entity_ids() -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for kind in ENTITIES:
@@ -350,7 +412,16 @@ _IDS: Final = _entity_ids() | {
     ("get", "/health/live"): "getLiveness",
     ("get", "/health/ready"): "getReadiness",
     ("get", "/node"): "getNode",
-    ("get", "/actors"): "listActors",
     ("get", "/metrics"): "getMetrics",
+    ("get", "/actors"): "getActorTree",
+    ("get", "/actors/summary"): "getActorSummary",
+    ("get", "/actors/list"): "listActors",
+    ("get", "/actors/top"): "topActors",
+    ("get", "/actors/show"): "getActor",
+    ("get", "/actors/trace"): "traceActors",
+    ("get", "/actors/dead-letters"): "listDeadLetters",
+    ("get", "/actors/dump"): "dumpActors",
+    ("post", "/actors/stop"): "stopActor",
+    ("post", "/actors/restart"): "restartActor",
     ("get", "/openapi.json"): "getDescription",
 }
