@@ -79,9 +79,9 @@ def test_a_dump_is_bounded_and_says_so(most: int, is_cut: bool) -> None:
 def test_it_is_gathered_in_the_same_way_where_answers_are_awaited() -> None:
     answer = node([actor(1)], [])
 
-    async def ask(question: questions.Question[Any]) -> views.View:
+    async def ask(question: questions.Question[Any]) -> Any:
         await asyncio.sleep(0)
-        return answer(question)  # type: ignore[no-any-return]
+        return answer(question)
 
     later = asyncio.run(actor_dump.gathered_later(actor_dump.gather(None), ask))
     assert later == actor_dump.gathered(actor_dump.gather(None), answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from thespian.actors import ActorExitRequest
+from thespian.actors import ActorAddress, ActorExitRequest
 
 from jobx.actors.runtime import accounts
 from jobx.actors.runtime.accounts import Account, Accounts, Restarted
@@ -18,8 +18,8 @@ def account(stage: Stage, name: str = "Player") -> Account:
     return found
 
 
-def cell_of(stage: Stage, address: object) -> Cell:
-    cell = stage.base.find(address.addressDetails)  # type: ignore[attr-defined]
+def cell_of(stage: Stage, address: ActorAddress) -> Cell:
+    cell = stage.base.find(address.addressDetails)
     assert cell is not None
     return cell
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from thespian.actors import ActorExitRequest
+from thespian.actors import ActorAddress, ActorExitRequest
 
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.actor_filter import ActorFilter, details_of, found, parents_of
@@ -34,8 +34,8 @@ def cells(stage: Stage, wanted: ActorFilter) -> list[str]:
     return [str(cell.address) for cell in wanted.among(stage.base.cells())]
 
 
-def cell_of(stage: Stage, address: object) -> Cell:
-    cell = stage.base.find(address.addressDetails)  # type: ignore[attr-defined]
+def cell_of(stage: Stage, address: ActorAddress) -> Cell:
+    cell = stage.base.find(address.addressDetails)
     assert cell is not None
     return cell
 

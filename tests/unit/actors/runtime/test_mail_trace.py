@@ -65,7 +65,7 @@ def test_two_traces_at_once_see_what_each_asked_for(stage: Stage) -> None:
     first, second, traces = stage.create(), stage.create(Quiet), MailTraces(stage.base)
     one = traces.begin(ActorFilter(class_name="Quiet"), None, 10)
     all_of_them = traces.begin(ActorFilter(), None, 10)
-    only = traces.begin(ActorFilter(), stage.base.find(first.addressDetails), 10)  # type: ignore[attr-defined]
+    only = traces.begin(ActorFilter(), stage.base.find(first.addressDetails), 10)
     stage.play(first, Note("a"))
     stage.play(second, Note("b"))
     traces.end(all_of_them)
