@@ -589,13 +589,15 @@ class ActorTold(View, frozen=True, kw_only=True):
 
 
 class ExecutorView(View, frozen=True, kw_only=True):
-    """One executor process."""
+    """One executor process, and the request that it is at."""
 
     pid: int
     state: str
     invocations: int
     rss_bytes: int
     age_s: float
+    workflow: str | None = None
+    request_id: str | None = None
 
 
 class ActorTree(View, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from jobx.tools.shared import reporting, streams
 #: Each is a module of this package with a command of the same name.
 COMMANDS: Final = (
     *("init", "apply", "run", "serve", "workflow", "job", "step", "handler", "cluster", "web"),
-    *("request", "invocation", "notify", "fs", "actors", "node"),
+    *("request", "invocation", "notify", "fs", "actors", "node", "top"),
     *("config", "completion"),
 )
 _BUILD: Final = " (compiled)" if jobx.is_compiled() else ""

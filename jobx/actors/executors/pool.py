@@ -299,16 +299,7 @@ class ExecutorPool:
     def views(self) -> list[ExecutorView]:
         """Return the views of the executors."""
         now = self._loop.time()
-        return [
-            ExecutorView(
-                pid=executor.pid,
-                state="busy" if executor.work and executor.state == "ready" else executor.state,
-                invocations=executor.invocations,
-                rss_bytes=executor.rss_bytes,
-                age_s=now - executor.born,
-            )
-            for executor in self._executors
-        ]
+        return [_view(executor, now) for executor in self._executors]
 
     def _hear(self, executor: Executor, report: Report | UnreadReport) -> None:
         if isinstance(report, ReadyReport):
@@ -454,6 +445,19 @@ class ExecutorPool:
                 self._sharing.add(item, first=True)
         executor.work.clear()
         executor.waiting.clear()
+
+
+def _view(executor: Executor, now: float) -> ExecutorView:
+    at_work = next(iter(executor.work.values()), None)
+    return ExecutorView(
+        pid=executor.pid,
+        state="busy" if at_work is not None and executor.state == "ready" else executor.state,
+        invocations=executor.invocations,
+        rss_bytes=executor.rss_bytes,
+        age_s=now - executor.born,
+        workflow=at_work.key.workflow if at_work is not None else None,
+        request_id=at_work.key.request_id if at_work is not None else None,
+    )
 
 
 def _note_suspended(executor: Executor, owner: ActorAddress, segments: list[Segment]) -> None:
