@@ -89,6 +89,40 @@ def test_a_running_request_is_live_at_another_node_and_cancelled_there(
     assert again["state"] == "cancelled"
 
 
+def test_actors_of_another_node_are_shown_traced_and_stopped(two: Cluster) -> None:
+    a, b = two.nodes["a"], two.nodes["b"]
+    request_id = begin(a)
+
+    def ask(method: str, path: str) -> Answer:
+        return b.ask(method, f"/actors/{path}", None, 90.0, NONE)
+
+    def found(path: str, parent: str) -> list[str]:
+        listed = ask("GET", f"list?{path}").body["actors"]
+        return [one["address"] for one in listed if (one["parent"] or "").startswith(parent)]
+
+    assert ask("GET", "summary?node=a").body["node_id"] == "a"
+    assert ask("GET", "trace?node=a&wait=60&limit=1").body["messages"] != []
+    hosted = eventually(lambda: found("class=Batch", "a/"), 60.0)[0]
+    refused = ask("POST", f"stop?address={hosted}")
+    assert refused.status in (404, 409)
+    eventually(lambda: any(_is_ended(ask, one) for one in found("class=Batch", "a/")), 60.0)
+    (coordinator,) = found(f"node=a&class=Coordinator&name={request_id}", "a/")
+    told = ask("POST", f"stop?node=a&address={coordinator}&reason=enough")
+    assert told.body["says"] == f"request {WORKFLOW}/{request_id} is being cancelled"
+    ended = b.get(request_id, "/result", Prefer="wait=60").body
+    assert (ended["code"], "stopped by an operator: enough" in ended["detail"]) == (
+        "request-cancelled",
+        True,
+    )
+
+
+def _is_ended(ask: Callable[[str, str], Answer], hosted: str) -> bool:
+    """Whether a batch that is hosted here is ended by its parent; it may be gone by itself."""
+    here, there = (ask("POST", f"restart?address={hosted}{node}") for node in ("", "&node=a"))
+    is_refused = here.status == 409 and "used by node a: ask that one" in here.body["detail"]
+    return is_refused and there.body.get("says") == "its work starts again in another batch"
+
+
 def test_a_client_key_is_one_request_at_all_nodes(two: Cluster) -> None:
     answers = [
         later(lambda node=node: node.post("fan", SHORT, Idempotency_Key="once"))

@@ -35,6 +35,8 @@ A = TypeVar("A", bound=views.View)
 
 #: Actors that are looked at before the loop gets a turn: some 2 ms.
 CHUNK: Final = 2_000
+#: Actors that are described before it gets one: the same.
+SHOWN: Final = 250
 #: Unread messages of one actor whose types are counted.
 MOST_MAIL: Final = 1_000
 #: Children that are shown with their parent.
@@ -129,7 +131,7 @@ class ConsoleVerbs:
             await asyncio.sleep(0)
         page, has_more = kept[: asked.limit], len(kept) > asked.limit
         after = wanted.cursor(life, page[-1]) if has_more else None
-        return self._page(page, after)
+        return await self._page(page, after)
 
     async def top(self, asked: questions.TopActors) -> views.ActorPage:
         """Return the actors with most of something, without those that have none of it."""
@@ -141,7 +143,7 @@ class ConsoleVerbs:
             best += wanted.among(cells[at : at + CHUNK])
             best = heapq.nlargest(asked.limit, best, measure)
             await asyncio.sleep(0)
-        return self._page([cell for cell in best if measure(cell) > 0], None)
+        return await self._page([cell for cell in best if measure(cell) > 0], None)
 
     async def show(self, asked: questions.GetActor) -> views.ActorDetail:
         """Return one actor with its parents, its first children and the types of its mail."""
@@ -258,11 +260,13 @@ class ConsoleVerbs:
         }
         return measures[by]
 
-    def _page(self, cells: list[Cell], after: str | None) -> views.ActorPage:
-        now = self._now()
-        shown = [
-            actor_views.actor_view(cell.record(now)) for cell in cells if cell.actor is not None
-        ]
+    async def _page(self, cells: list[Cell], after: str | None) -> views.ActorPage:
+        shown: list[views.ActorView] = []
+        for at in range(0, len(cells), SHOWN):
+            now = self._now()
+            living = [cell for cell in cells[at : at + SHOWN] if cell.actor is not None]
+            shown += [actor_views.actor_view(cell.record(now)) for cell in living]
+            await asyncio.sleep(0)
         return views.ActorPage(node_id=self.node.node_id, actors=shown, next=after)
 
     def _class_of(self, address: ActorAddress) -> str | None:

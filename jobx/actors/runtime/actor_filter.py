@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
 
-from jobx.actors.runtime.cell import Cell
+from jobx.actors.runtime.cell import Cell, Endpoint
 from jobx.errors import InvalidInput, NotFound, quote
 
 _CURSOR: Final = re.compile("([0-9a-f]{1,16})-([0-9a-f]{8})")
@@ -36,19 +36,21 @@ class ActorFilter:
 
     def fits(self, cell: Cell) -> bool:
         """Whether an actor is let through; endpoints and actors that are gone are not."""
-        if cell.actor is None or cell.is_endpoint:
-            return False
-        if self.class_name is not None and cell.account.class_name != self.class_name:
-            return False
-        if self.state is not None and cell.state != self.state:
-            return False
-        if self.below is not None and not _is_below(cell, self.below):
-            return False
-        return self.name is None or self.name in cell.name
+        return bool(self.among((cell,)))
 
     def among(self, cells: Iterable[Cell]) -> list[Cell]:
         """Return those that are let through."""
-        return list(filter(self.fits, cells))
+        left = [cell for cell in cells if cell.actor is not None]
+        left = [cell for cell in left if cell.actor.__class__ is not Endpoint]
+        if (class_name := self.class_name) is not None:
+            left = [cell for cell in left if cell.account.class_name == class_name]
+        if (state := self.state) is not None:
+            left = [cell for cell in left if cell.state == state]
+        if (below := self.below) is not None:
+            left = [cell for cell in left if _is_below(cell, below)]
+        if (name := self.name) is not None:
+            left = [cell for cell in left if name in cell.name]
+        return left
 
     def cursor(self, life: tuple[str, int], cell: Cell) -> str:
         """Return what the list of this filter goes on behind, for a life of a node."""

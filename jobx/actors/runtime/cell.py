@@ -179,12 +179,10 @@ class Cell:
     @property
     def name(self) -> str:
         """What the actor calls itself with its ``describe``, or its class."""
-        describe = None if self.is_remote else getattr(self.actor, "describe", None)
-        if describe is None:
-            return self.account.class_name
         try:
-            return str(describe())[:NAME_CHARS]
-        except Exception:  # noqa: BLE001 - one actor must not spoil the list of all
+            name: str = self.actor.describe()
+            return name[:NAME_CHARS]
+        except Exception:  # noqa: BLE001 - it has none, or must not spoil the list of all
             return self.account.class_name
 
     def oldest_s(self, now: float) -> float | None:
