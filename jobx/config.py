@@ -228,6 +228,24 @@ class RequestSettings(Section, frozen=True, kw_only=True):
     max_tree_depth: Count = 1000
 
 
+class RetentionSettings(Section, frozen=True, kw_only=True):
+    """What is kept of requests, beyond ``requests.retention_s``, and how much of it."""
+
+    #: The data between the stages of mappers that map no further, for dumps: of requests that did
+    #: not succeed, of all, or none.
+    data: Literal["failed", "all", "none"] = "failed"
+    #: That data of one request, as it is on disk; 0 means no limit.
+    data_bytes: BytesOrNone = 64 << 20
+    #: Finished requests that are kept; the oldest go first. 0 means no limit.
+    max_requests: CountOrNone = 0
+    #: Bytes of the logs, results and large values of finished requests; 0 means no limit.
+    max_bytes: BytesOrNone = 0
+
+    def drops_data(self, state: str) -> bool:
+        """Tell whether the stages' data of requests that end in a state is removed."""
+        return self.data == "none" or (self.data == "failed" and state == "succeeded")
+
+
 class ExecutorSettings(Section, frozen=True, kw_only=True):
     """Executors, the processes that run author code."""
 
@@ -397,6 +415,7 @@ class Settings(Section, frozen=True, kw_only=True):
     bridge: BridgeSettings = BridgeSettings()
     http: HttpSettings = HttpSettings()
     requests: RequestSettings = RequestSettings()
+    retention: RetentionSettings = RetentionSettings()
     executors: ExecutorSettings = ExecutorSettings()
     outbound: OutboundSettings = OutboundSettings()
     mail: MailSettings = MailSettings()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import array
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -21,6 +21,8 @@ Number: TypeAlias = Annotated[int, Meta(ge=0)]
 Bounded: TypeAlias = Annotated[int, Meta(ge=0, lt=1 << 48)]
 #: A CRC-32.
 Checksum: TypeAlias = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+#: How the names of blobs with what stages yielded end; no other blob has such a name.
+STAGE_DATA: Final = "-stages"
 #: What ``Payload.to_wire`` gives: its fields in their order.
 PayloadWire: TypeAlias = tuple[
     Number,
@@ -90,6 +92,18 @@ class Payload(Struct, frozen=True, forbid_unknown_fields=True):
         pairs = rest[1] if len(rest) > 1 else 0
         ends = tuple(sections)
         return Payload(count, size_bytes, inline, blob, checksum, offsets, ends, sums, pairs)
+
+
+class StageData(NamedTuple):
+    """The blob with what stages of mappers yielded; without a name, there was no room for it.
+
+    It is compressed by zlib. In it are packed lists, one after the other: a vertex, the stage
+    (mapper, combiner, reducer), its attempt, and what it yielded, a packed list of [key, values].
+    """
+
+    blob: str = ""
+    size_bytes: Bounded = 0
+    checksum: Checksum = 0
 
 
 def pack_offsets(ends: Sequence[int]) -> bytes:

@@ -15,7 +15,7 @@ from jobx import values
 from jobx.errors import FrameError
 from jobx.frames import UNREADABLE
 from jobx.model import Failure
-from jobx.payload import Number, PayloadWire, unpack_offsets
+from jobx.payload import Number, PayloadWire, StageData, unpack_offsets
 
 #: What invocations left: a packed map of vertex to ``output`` (captured text; ``combiner_output``
 #: and ``reducer_output`` of those that ran in the trip of their mapper), ``session`` (map of what
@@ -108,12 +108,16 @@ class ReadyReport(Struct, frozen=True, tag="ready", tag_field="t"):
     pid: int
 
 
-class ResultReport(Struct, frozen=True, tag="result", tag_field="t"):
-    """The answer to the work frame of the same ``id``; without segments: it was recalled."""
+class ResultReport(Struct, frozen=True, tag="result", tag_field="t", omit_defaults=True):
+    """The answer to the work frame of the same ``id``; without segments: it was recalled.
+
+    ``data`` is what the stages of its mappers yielded, if that was kept.
+    """
 
     id: int
     request_id: str
     segments: list[Segment]
+    data: StageData | None = None
 
 
 class Leaving(Struct, frozen=True, tag="leaving", tag_field="t"):

@@ -18,6 +18,8 @@ from jobx.errors import FrameError
 from jobx.frames import UNREADABLE
 from jobx.payload import PayloadWire
 
+#: What a batch of mappers takes for each in the mean, below which data of stages is not kept.
+QUICK_NS: Final = 250_000
 #: A packed map without entries.
 EMPTY_MAP: Final = b"\x80"
 #: More than a year; NaN is none.
@@ -125,6 +127,8 @@ class MapWork(Work, frozen=True, kw_only=True, tag="map"):
         later_attempts: The same for ``combiner`` and ``reducer``.
         limits_s: The time limits of ``combiner`` and ``reducer``, where they differ.
         keeps: A reducer that fails may be tried again, on the same output.
+        data_bytes: Bytes of what its stages yield that are kept for dumps.
+        is_quick: Its invocations are known to take too little time to keep that.
     """
 
     first: Vertex
@@ -141,6 +145,8 @@ class MapWork(Work, frozen=True, kw_only=True, tag="map"):
     later_attempts: dict[str, dict[int, int]] = {}
     limits_s: dict[str, Limit] = {}
     keeps: bool = False
+    data_bytes: Annotated[int, Meta(ge=0, lt=1 << 48)] = 0
+    is_quick: bool = False
 
     @property
     def vertices(self) -> range:

@@ -19,7 +19,7 @@ from jobx.actors.request.standing import Standing
 from jobx.errors import JobxError
 from jobx.kv.requests.lives import Mark
 from jobx.kv.store import Write
-from jobx.payload import Bounded, Payload
+from jobx.payload import Bounded, Payload, StageData
 from jobx.segments import Segment
 from jobx.work import MapWork, PullWork, ReduceWork
 
@@ -250,13 +250,14 @@ class Discard(Struct, frozen=True, array_like=True, tag="discard"):
 
 
 class Ran(Struct, frozen=True, array_like=True, tag="ran"):
-    """The segments that an executor answered, ``span_us`` after it began."""
+    """The segments that an executor answered, ``span_us`` after it began, with ``data``."""
 
     ticket: int
     segments: list[Segment]
     node_id: str
     executor: Bounded = 0
     span_us: Bounded = 0
+    data: StageData | None = None
 
 
 class TakenBack(Struct, frozen=True, array_like=True, tag="taken-back"):

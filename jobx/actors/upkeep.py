@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from jobx.actors import data_sweep
 from jobx.actors.janitor import Janitor
 from jobx.actors.lifetime import Lifetime
 from jobx.actors.parts import Parts
@@ -103,7 +104,10 @@ class Upkeep:
             strays = Strays(self.store, self.settings.node.id, self.is_open)
             every(STRAYS_S, self.background, strays.look, after=lambda: stray(strays))
         shared = opening.shared_blobs(self.settings.blobs)
-        if shared is not None:
+        if shared is None:
+            drop = partial(data_sweep.sweep, self.store, self.blobs, janitor.is_chosen)
+            every(SWEEP_S, self.sweeping, drop)
+        else:
             self._sweep_shared(shared, janitor, periodic)
         return periodic
 
@@ -136,6 +140,8 @@ class Upkeep:
         periodic.every(BLOBS_S, looking, partial(health.look, shared), after=health.tell)
         unused_s = self.settings.blobs.cache_s
         periodic.every(SWEEP_S, threads, partial(sharing.unload, unused_s), sharing.sweep)
+        drop = partial(data_sweep.sweep, self.store, blobs, janitor.is_chosen)
+        periodic.every(SWEEP_S, threads, drop)
         now_at, age_s = self.life.clock.now_at, self.settings.files.temp_age_s
         periodic.every(CLEAN_S, threads, lambda: sharing.clean(now_at() - age_s))
 

@@ -11,11 +11,16 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from jobx.model import check_name, is_name
+from jobx.payload import STAGE_DATA
 from jobx.system.disk import create_folder, sync, translate
 from jobx.system.errors import translate_read
+
+#: Endings of files that are not put into the shared place later: unfinished ones, and what stages
+#: yielded, which may have been removed there.
+_ALONE: Final = (".part", STAGE_DATA)
 
 
 class SharedPlace(Protocol):
@@ -41,6 +46,10 @@ class SharedPlace(Protocol):
         self, workflow: str, request_id: str, is_stopping: Callable[[], bool] = lambda: False
     ) -> bool:
         """Remove the blobs of a request there; return whether they are gone."""
+        ...
+
+    def remove_stage_data(self, workflow: str, request_id: str) -> None:
+        """Remove what the stages of a request yielded."""
         ...
 
 
@@ -126,6 +135,25 @@ class BlobFolder:
         except OSError as error:
             raise translate_read(error, name) from error
 
+    def remove_stage_data(self, workflow: str, request_id: str) -> None:
+        """Remove what the stages of a request yielded, and its folder if nothing else is in it.
+
+        In the shared place it is removed as well.
+        """
+        path = self.path(workflow, request_id)
+        if self._shared is not None:
+            self._shared.remove_stage_data(workflow, request_id)
+        try:
+            for item in list(os.scandir(path)):
+                if item.name.endswith(STAGE_DATA):
+                    os.unlink(item.path)
+            path.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise translate(error, path) from error
+
     def remove(
         self, workflow: str, request_id: str, is_stopping: Callable[[], bool] = lambda: False
     ) -> bool:
@@ -165,7 +193,7 @@ class BlobFolder:
             sizes = {item.name: item.stat().st_size for item in os.scandir(path) if _is_file(item)}
             there = self._shared.sizes(workflow, request_id) if sizes else {}
             for name, size in sizes.items():
-                if there.get(name, -1) < size and not name.endswith(".part"):
+                if there.get(name, -1) < size and not name.endswith(_ALONE):
                     self._shared.put(str(path), name, size)
                 os.unlink(path / name)
             path.rmdir()

@@ -25,6 +25,7 @@
     counts/<workflow>/<job>                   how many are kept in each state, JSON
     uncounted/<workflow>/<job>/<id>(+|-)      one more, or one less, that this lacks
     indexed                                   how far older requests are in these indexes, JSON
+    unwanted/<workflow>/<id>                  ended requests whose stages' data is to be removed
     finished/<expires_at>/<workflow>/<id>     what 1.0.0 wrote in place of these two
     deliveries/<workflow>/<id>                how far a result is on its way, JSON
     undelivered/<node>/<workflow>/<id>        deliveries that a node works off
@@ -71,6 +72,8 @@ IDEMPOTENCY: Final = "idempotency/"
 UNCOUNTED: Final = "uncounted/"
 #: How far requests that an older version finished are in the indexes.
 INDEXED: Final = "indexed"
+#: What keys of requests begin with whose stages' data is to be removed.
+UNWANTED: Final = "unwanted/"
 #: Length of a plan's digest in the key of a kept request. If two plans share it, both stay.
 _PLAN_CHARACTERS: Final = 16
 #: Names sort backwards if each letter is replaced by its opposite, and an end comes last.
@@ -224,6 +227,11 @@ def ended(key: str) -> tuple[str, str] | None:
 
 def _reversed(name: str) -> str:
     return name.encode().translate(_OPPOSITES).decode()
+
+
+def unwanted(workflow_name: str, request_id: str) -> str:
+    """Return the key of an ended request whose stages' data is to be removed."""
+    return f"{UNWANTED}{workflow_name}/{request_id}"
 
 
 def delivery(workflow_name: str, request_id: str) -> str:

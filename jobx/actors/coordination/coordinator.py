@@ -110,7 +110,7 @@ class Coordinator(LoopActor):
         self._journal = Journal(self.node, self.myAddress, begin.request, self.state)
         self._pace = Pace()
         self._reports = ExecutorReports(self._journal, self.state, self._pace, self.node)
-        self._frames = FrameBuilder(begin.request, self.state, self.node)
+        self._frames = FrameBuilder(begin.request, self.state, self.node, self._pace)
         self._started: dict[int, _Started] = {}
         self._backoffs = Backoffs()
         self._nodes_lost: dict[int, set[tuple[object, ...]]] = {}
@@ -181,7 +181,8 @@ class Coordinator(LoopActor):
             spent = list(map(spent_us, message.segments))
             spans = split(message.executor, message.span_us, spent)
             for segment, span in zip(message.segments, spans, strict=True):
-                self._reports.take(started.work, started.batch, segment, (elsewhere, span))
+                where = elsewhere, span, message.data
+                self._reports.take(started.work, started.batch, segment, where)
 
     def _taken_back(self, message: TakenBack, _: ActorAddress) -> None:
         """Give back the part of a batch that its executor will not start."""

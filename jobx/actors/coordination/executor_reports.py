@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import array
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 from thespian.actors import ActorAddress
@@ -22,7 +22,7 @@ from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import COMBINER, MAPPER, Chunk, Target
 from jobx.errors import InvalidInput
 from jobx.model import Failure, HandlerRef, PlanStep, Retry
-from jobx.payload import Payload, cut, unpack_offsets
+from jobx.payload import Payload, StageData, cut, unpack_offsets
 from jobx.segments import (
     FailedRun,
     MappedChunk,
@@ -35,9 +35,12 @@ from jobx.segments import (
 
 #: Most characters of an invocation's input that a failure quotes.
 QUOTED_CHARACTERS: Final = 200
-#: The node where a segment comes from, empty if it is the coordinator's, and its span.
-Where: TypeAlias = tuple[str, Span | None]
-HERE: Final[Where] = ("", None)
+#: The node where a segment comes from, empty if it is the coordinator's, its span, and what the
+#: stages of its batch yielded: the last fields of an event.
+Where: TypeAlias = tuple[str, Span | None, StageData | None]
+HERE: Final[Where] = ("", None, None)
+NOTHING: Final[tuple[Notes, Where]] = ({}, HERE)
+_OUTPUTS: Final = ("output", "combiner_output", "reducer_output")
 
 
 class ExecutorReports:
@@ -68,7 +71,7 @@ class ExecutorReports:
             return
         excess = None if isinstance(segment, FailedRun) else self._excess()
         if excess is not None:
-            self.attempt_failed(work, segment.vertex, excess, notes)
+            self.attempt_failed(work, segment.vertex, excess, (notes, where))
         elif isinstance(segment, Returned):
             self._returned(work, segment, notes, where)
         elif isinstance(segment, MappedChunk):
@@ -76,7 +79,8 @@ class ExecutorReports:
         elif isinstance(segment, Reduced):
             self._reduced(work, segment, notes, where)
         elif isinstance(segment, FailedRun):
-            self.attempt_failed(work, segment.vertex, segment.failure, notes, segment.stage)
+            left = notes, where
+            self.attempt_failed(work, segment.vertex, segment.failure, left, segment.stage)
 
     def _excess(self) -> Failure | None:
         """Return the failure of a request that has passed on too much; None if it may go on."""
@@ -111,16 +115,18 @@ class ExecutorReports:
         work: Dispatch,
         vertex: int,
         failure: Failure,
-        notes: dict[int, Any] | None = None,
+        left: tuple[Notes, Where] = NOTHING,
         stage: str = "mapper",
     ) -> None:
         """Try an invocation again, or let its failure end the request.
 
-        ``stage`` is the stage of a mapper's trip that failed: mapper, combiner or reducer.
+        ``left`` is what it left, and where it ran. ``stage`` is the stage of a mapper's trip that
+        failed: mapper, combiner or reducer.
         """
         chunk = chunk_of(self._state, work)
         if chunk is None:
             return
+        notes, where = left
         if failure.kind == "blob" and self._is_made_again(failure):
             self.give_back(work, vertex, vertex + 1)
             return
@@ -134,13 +140,13 @@ class ExecutorReports:
         names = self._journal.key.workflow, chunk.step, kind
         self._metrics.unsuccessful(*names, is_retried=delay_s is not None)
         if delay_s is None:
-            failed = Failed(now, kind, chunk.start, vertex, attempt.number, failure, notes or {})
+            place = kind, chunk.start, vertex, attempt.number
+            failed = Failed(now, *place, failure, notes, *where)
             self._journal.append(failed, urgent=True)
         else:
             number, partition = attempt.number + 1, max(target[1], 0)
-            self._journal.append(
-                Retried(now, kind, chunk.start, vertex, 1, number, delay_s, failure, partition)
-            )
+            why = delay_s, failure, partition, _outputs(notes), *where
+            self._journal.append(Retried(now, kind, chunk.start, vertex, 1, number, *why))
 
     def _returned(self, work: Dispatch, segment: Returned, notes: Notes, where: Where) -> None:
         chunk = chunk_of(self._state, work)
@@ -188,7 +194,7 @@ class ExecutorReports:
         growth = self._state.tree.growth(vertex, step, payload.count, segment.digest)
         refusal = self._refusal(chunk, step, growth)
         if refusal is not None:
-            self.attempt_failed(work, vertex, refusal, notes)
+            self.attempt_failed(work, vertex, refusal, (notes, where))
             return
         now = self._journal.now_at()
         if payload.count:
@@ -329,6 +335,15 @@ def _quote(chunk: Chunk, vertex: int) -> str | None:
     except InvalidInput:
         return None
     return text if len(text) <= QUOTED_CHARACTERS else f"{text[: QUOTED_CHARACTERS - 3]}..."
+
+
+def _outputs(notes: Notes) -> Notes:
+    """Return of notes what a failed attempt wrote: nothing else of it counts."""
+    found = {
+        vertex: {name: text for name, text in note.items() if name in _OUTPUTS}
+        for vertex, note in notes.items()
+    }
+    return {vertex: note for vertex, note in found.items() if note}
 
 
 def _pack_durations(duration_us: int) -> bytes:

@@ -19,7 +19,7 @@ from jobx.actors.recovery import shows_progress
 from jobx.actors.request.decisions import Finish
 from jobx.actors.request.events import Adopted, Event, Finished, to_record
 from jobx.actors.request.state import RequestState
-from jobx.kv.requests import deliveries, event_log, request_entity
+from jobx.kv.requests import deliveries, event_log, kept_requests, request_entity
 from jobx.kv.requests.lives import Mark
 from jobx.kv.store import Write
 
@@ -131,6 +131,8 @@ class Journal:
         events = self._state.events + 1
         writes = request_entity.finish_writes(self._ended, self._owner_id, plan, events)
         writes += deliveries.begin_writes(self._ended, node_id)
+        if self._state.data_bytes and self._node.settings.retention.drops_data(finished.state):
+            writes.append(kept_requests.drop_data_write(*self.key))
         self.append(finished, writes, urgent=True)
 
     def snapshot(self) -> model.Request:

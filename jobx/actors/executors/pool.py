@@ -359,7 +359,8 @@ class ExecutorPool:
             segments = rebalancing.without_taken(result.segments, item.stop)
             _note_suspended(executor, item.owner, segments)
             span_us = int(executor.time_of(item, now) * 1e6)
-            ran = Ran(item.ticket, segments, self._node_id, executor.pid, span_us)
+            place = self._node_id, executor.pid, span_us
+            ran = Ran(item.ticket, segments, *place, result.data)
             self._deliver(item.owner, ran)
         for waiting in executor.work.values():
             waiting.sent_at = now

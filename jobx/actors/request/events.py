@@ -18,7 +18,7 @@ from msgspec import Struct
 from jobx.actors.request.spans import Span
 from jobx.errors import EntryDamaged, FormUnknown, quote
 from jobx.model import Failure, RequestState
-from jobx.payload import Payload, PayloadWire
+from jobx.payload import Payload, PayloadWire, StageData
 
 Kind: TypeAlias = Literal["map", "combine", "reduce"]
 Notes: TypeAlias = dict[int, dict[str, Any]]
@@ -74,6 +74,8 @@ class Done(Struct, frozen=True):
     #: The node where they ran, if it is not the one that coordinates the request.
     node: str = ""
     span: Span | None = None
+    #: What the stages of mappers yielded, if that is kept.
+    data: StageData | None = None
 
 
 class Retried(Struct, frozen=True):
@@ -91,6 +93,11 @@ class Retried(Struct, frozen=True):
     delay_s: float
     failure: Failure
     partition: int = 0
+    #: What the failed attempt wrote; as for Done are its place, time and data.
+    notes: Notes = {}
+    node: str = ""
+    span: Span | None = None
+    data: StageData | None = None
 
 
 class Failed(Struct, frozen=True):
@@ -103,6 +110,9 @@ class Failed(Struct, frozen=True):
     attempt: int
     failure: Failure
     notes: Notes = {}
+    node: str = ""
+    span: Span | None = None
+    data: StageData | None = None
 
 
 class Cancelled(Struct, frozen=True):
@@ -142,6 +152,13 @@ _TAGS: Final[dict[str, type[Event]]] = {
     "finished": Finished,
 }
 _TAG_OF: Final = {kind: tag for tag, kind in _TAGS.items()}
+#: Fields that are not written while they are empty.
+_OMITTED: Final[dict[type[Event], tuple[str, ...]]] = {
+    Accepted: ("may_wait",),
+    Done: ("node", "span", "data"),
+    Retried: ("notes", "node", "span", "data"),
+    Failed: ("node", "span", "data"),
+}
 _FAILURE_FIELDS: Final = frozenset(Failure.__struct_fields__)
 _PAYLOAD_ITEMS: Final = len(Payload.__struct_fields__)
 _WIRES: Final = ("arguments", "payload", "payloads", "result")
@@ -160,12 +177,9 @@ def to_record(event: Event) -> dict[str, Any]:
     for name in _FLAT_FIELDS[kind]:
         if record[name] is not None:
             record[name] = _FLATTEN[name](record[name])
-    if kind is Done:  # nearly all of the log
-        for name in ("node", "span"):
-            if not record[name]:
-                del record[name]
-    if kind is Accepted and not record["may_wait"]:
-        del record["may_wait"]
+    for name in _OMITTED.get(kind, ()):
+        if not record[name]:
+            del record[name]
     return record
 
 
@@ -266,6 +280,7 @@ _REBUILD: Final[dict[str, Callable[[Any], Any]]] = {
     "result": _payloads,
     "failure": lambda wire: msgspec.convert(wire, Failure),
     "span": lambda wire: Span(*map(operator.index, wire)),
+    "data": lambda wire: msgspec.convert(wire, StageData),
 }
 _FLAT_FIELDS: Final = {
     kind: tuple(name for name in kind.__struct_fields__ if name in _FLATTEN)

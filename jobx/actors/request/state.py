@@ -25,10 +25,12 @@ from jobx.actors.request.ready import Delay, Ready
 from jobx.actors.request.retry import FIRST, Attempt
 from jobx.actors.request.tree import COMBINER, MAPPER, ROOT, Branch, Chunk, Output, Target, Tree
 from jobx.model import Counts, Failure, Plan
-from jobx.payload import Payload
+from jobx.payload import Payload, StageData
 
 #: Partitions of a reduction that is too large for one; fixed, so that results depend on no node.
 PARTITIONS: Final = 8
+#: What a small blob takes on most disks.
+LEAST_DATA_BYTES: Final = 4 << 10
 #: Most characters of an error that a back-off remembers.
 ERROR_CHARACTERS: Final = 200
 #: Why a mapper runs again after its combiner or reducer failed in the same trip.
@@ -43,6 +45,7 @@ class RequestState:
         ready: The work that may start.
         attempts: The tries of retried targets.
         events: Number of events, which is the number of the next one.
+        data_bytes: Bytes on disk of what stages of mappers yielded.
         passed_bytes: Bytes of keys and values that invocations passed on, also in vain.
     """
 
@@ -59,6 +62,8 @@ class RequestState:
         self.attempts: dict[Target, Attempt] = {}
         self.events = 0
         self.passed_bytes = 0
+        self.data_bytes = 0
+        self._last_data = ""
         self.retried_count = 0
         self.invocation_count = 0
 
@@ -67,6 +72,8 @@ class RequestState:
         _APPLY[type(event)](self, event)
         self.events += 1
         self.passed_bytes += _passed_bytes(event)
+        if isinstance(event, Done | Retried | Failed) and event.data is not None:
+            self._note_data(event.data)
 
     @property
     def is_running(self) -> bool:
@@ -86,6 +93,12 @@ class RequestState:
     def attempt(self, target: Target) -> Attempt:
         """Return where the tries of a target stand."""
         return self.attempts.get(target, FIRST)
+
+    def _note_data(self, data: StageData) -> None:
+        """Count the data of stages; several events in a row may refer to the same blob."""
+        if data.blob != self._last_data:
+            self._last_data = data.blob
+            self.data_bytes += max(data.size_bytes, LEAST_DATA_BYTES)
 
     def _accepted(self, event: Accepted) -> None:
         self.accepted = event

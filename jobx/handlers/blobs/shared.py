@@ -23,6 +23,7 @@ from jobx.handlers.files import folders
 from jobx.handlers.files.backend import BLOBS, BackEnd
 from jobx.handlers.files.paths import Parts
 from jobx.model import check_name, is_name
+from jobx.payload import STAGE_DATA
 from jobx.system.errors import translate_read
 
 T = TypeVar("T")
@@ -174,6 +175,13 @@ class SharedBlobs(SharedPlace):
             self.call(partial(_remove, place=(*place, name)))
         self.call(partial(_remove_folder, place=place))
         return True
+
+    def remove_stage_data(self, workflow: str, request_id: str) -> None:
+        """Remove what the stages of a request yielded, as ``kv.blobs.BlobFolder`` does."""
+        place = (BLOBS, check_name("workflow", workflow), check_name("request", request_id))
+        for name in self.sizes(workflow, request_id):
+            if name.endswith(STAGE_DATA):
+                self.call(partial(_remove, place=(*place, name)))
 
     def _ensure(self, back_end: BackEnd, place: Parts) -> None:
         """Create the folders of a request.

@@ -8,9 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
+from jobx.errors import JobxError
 from jobx.handlers.blobs.shared import Folder, SharedBlobs, SharedFolder
 from jobx.handlers.execution.page import Page
-from jobx.payload import Payload
+from jobx.payload import Payload, StageData
 from jobx.segments import Combined, MappedChunk, Reduced, Returned, Segment
 from jobx.work import CombineWork, MapWork, ReduceWork, Work, WorkFrame
 
@@ -35,6 +36,19 @@ def put(shared: SharedBlobs, page: Page, frame: WorkFrame, segments: Sequence[Se
             page.rest()
             page.take_up(frame.id, time.monotonic_ns())
             shared.put(frame.blob_dir, payload.blob, payload.size_bytes, payload.checksum)
+
+
+def put_data(shared: SharedBlobs, page: Page, frame: WorkFrame, data: StageData) -> StageData:
+    """Put what stages yielded into the shared place; return it without a name if that fails."""
+    if not data.blob:
+        return data
+    page.rest()
+    page.take_up(frame.id, time.monotonic_ns())
+    try:
+        shared.put(frame.blob_dir, *data)
+    except JobxError:
+        return StageData()
+    return data
 
 
 def _inputs(work: Work) -> Iterator[tuple[str, int, int]]:

@@ -218,7 +218,8 @@ class _Executor:
             if self._must_leave():
                 return
             self._request_id = request_id
-        result = ResultReport(frame.id, request_id, work_kinds.run(self._state, frame))
+        segments = work_kinds.run(self._state, frame)
+        result = ResultReport(frame.id, request_id, segments, self._state.data)
         self._is_clean = self._state.is_self_contained and not self._state.guests.are_used
         self._state.forked.check()
         page.take_up(frame.id, time.monotonic_ns())

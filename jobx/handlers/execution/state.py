@@ -24,6 +24,7 @@ from jobx.handlers.scope.invocation import Invocation
 from jobx.handlers.scope.names import Scope
 from jobx.handlers.scope.secrets import Redactor
 from jobx.handlers.tracebacks import frames_of
+from jobx.payload import StageData
 from jobx.work import LoadHandler
 
 #: Approximate size of a result frame at which a batch ends early.
@@ -99,6 +100,8 @@ class ExecutorState:
         self.examine: Callable[[BaseException], None] = lambda error: None
         self.is_self_contained = True
         self._has_cut_import = False
+        #: What the stages of the last work frame yielded, if that was kept.
+        self.data: StageData | None = None
         self.suspended: dict[tuple[str, int], SuspendedMapper] = {}
         self._sources: dict[str, dict[str, Any]] = {}
         self._handlers: dict[str, Loaded] = {}

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar, cast
 
 from jobx.handlers.execution import frame_blobs
 from jobx.handlers.execution.collecting import Segments, microseconds
+from jobx.handlers.execution.stage_data import KeptStages
 from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.failures import describe, shorten
 from jobx.handlers.forked import end
@@ -21,6 +22,7 @@ from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.invocation import Invocation
 from jobx.handlers.tracebacks import frames_of
 from jobx.model import Failure
+from jobx.payload import StageData
 from jobx.segments import FailedRun, RawNotes, Segment, Stage, pack_notes
 from jobx.values import Value
 from jobx.work import MapWork, Work, WorkFrame
@@ -69,6 +71,10 @@ class Trip:
             batch.later_attempts if batch else {}
         )
         self.segments = Segments()
+        #: Keeps what stages yield, if that is asked for.
+        self.stages: KeptStages | None = None
+        if batch is not None and batch.data_bytes:
+            self.stages = KeptStages(batch, frame.blob_dir, frame.blob_stem, now())
 
     def _writer(self, ending: str = "") -> RunWriter:
         frame, work = self._frame, self.work
@@ -122,14 +128,25 @@ class Trip:
         """
         self.state.page.restart(now())
         segments = self.segments.close()
+        if self.stages is not None:
+            self._keep_data(self.stages.close(segments, now()))
         if self.state.shared is not None:
             frame_blobs.put(self.state.shared, self.state.page, self._frame, segments)
         return segments
+
+    def _keep_data(self, data: StageData | None) -> None:
+        shared = self.state.shared
+        if data is not None and shared is not None:
+            data = frame_blobs.put_data(shared, self.state.page, self._frame, data)
+        self.state.data = data
 
     def abandon(self) -> None:
         """Remove the output and suspended mappers of work that failed as a whole."""
         self.out.undo(0)
         self.keeping.undo(0)
+        if self.stages is not None:
+            self.state.data = None
+            self.stages.undo()
         self.state.drop(self.work.request.id, self.work.vertices)
 
     def guard(

@@ -40,6 +40,7 @@ def run(state: ExecutorState, frame: WorkFrame) -> list[Segment]:
     Work that cannot be done at all (its input is damaged, there is no room for its output) gives a
     failed segment for each of its invocations.
     """
+    state.data = None
     trip = Trip(state, frame)
     try:
         if state.shared is not None:
@@ -142,15 +143,22 @@ def _return(
     output = trip.groups(trip.scratch if combiner else last)
     output.fill(pairs)
     mapped = combined = now()
+    stages = trip.stages
+    if stages is not None:
+        stages.note(invocation, "mapper", output, started, mapped)
     if combiner:
         output = trip.stage(invocation, "combiner", combiner, output, last)
         combined = now()
+        if stages is not None:
+            stages.note(invocation, "combiner", output, started, combined)
     reduced = False
     if reducer is not None and not ((in_parts or keeps) and output.runs):
         reduced = True
         if keeps:
             trip.keep(invocation, output, (mapped - started, combined - mapped, 0))
         output = trip.stage(invocation, "reducer", reducer, output, trip.out)
+        if stages is not None:
+            stages.note(invocation, "reducer", output, started, now())
     return _Leaf(output, reduced, (mapped - started, combined - mapped, now() - combined))
 
 

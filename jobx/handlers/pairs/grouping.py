@@ -292,6 +292,12 @@ class Groups:
         self.spill()
         return Merged(self.runs, self._writer.folder, self._spill_bytes)
 
+    def in_memory(self) -> list[tuple[Key, list[Value]]] | None:
+        """Return all keys with their values, in no order; None if some are in runs."""
+        if self.runs:
+            return None
+        return ordered(self._lists, self._keys) if self._keys else list(self._lists.items())
+
     def payloads(self) -> list[Payload]:
         """Return everything as runs; no groups are left in memory."""
         self._write(in_sections=bool(self.runs) or self.held_bytes > SECTIONS_BYTES)

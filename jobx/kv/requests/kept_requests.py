@@ -163,6 +163,11 @@ def purge_writes(kept: FinishedRequest) -> list[Write]:
     return [*writes, DeletePrefix(keys.log(*names)), Delete(kept.marker, kept.revision)]
 
 
+def drop_data_write(workflow: str, request_id: str) -> Write:
+    """Return the write that has what the stages of a request yielded removed."""
+    return Put(keys.unwanted(workflow, request_id), b"")
+
+
 def hide_writes(kept: FinishedRequest) -> list[Write]:
     """Return the writes that remove a request, except its log and its key in the index."""
     names = kept.workflow, kept.request_id

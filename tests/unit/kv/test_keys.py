@@ -39,6 +39,7 @@ KINDS: Final[dict[str, Callable[[str, str, str], str]]] = {
     "uncounted": lambda a, b, c: f"{keys.uncounted(a, b)}{c}+",
     "INDEXED": lambda *_: keys.INDEXED,
     "delivery": lambda a, b, _: keys.delivery(a, b),
+    "unwanted": lambda a, b, _: keys.unwanted(a, b),
     "undelivered": lambda a, b, c: keys.undelivered(a, b, c),
     "idempotency": lambda a, b, c: keys.idempotency(a, b, c),
     "queues": lambda a, b, _: keys.queues(a) + b,

@@ -1,0 +1,57 @@
+"""Removes what the stages of ended requests yielded, where nobody wants it any more.
+
+The last commit of such a request says so by a key, so that no death of a node leaves any behind.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from jobx.errors import JobxError
+from jobx.kv import keys
+from jobx.kv.blobs import BlobFolder
+from jobx.kv.store import Delete, Store
+
+#: Requests of one round.
+PIECE: Final = 500
+
+_log = logging.getLogger(__name__)
+
+
+def sweep(
+    store: Store,
+    blobs: BlobFolder,
+    is_chosen: Callable[[], bool],
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> int:
+    """Remove the stages' data of some requests; return of how many.
+
+    Args:
+        store: Where the requests are.
+        blobs: Where the data is.
+        is_chosen: Tells whether this node is the one that sweeps.
+        is_stopping: Tells whether to stop between two requests.
+
+    Raises:
+        JobxError: The store cannot be read or written; the next round goes on.
+    """
+    if not is_chosen():
+        return 0
+    done: list[Delete] = []
+    for entry in store.range(keys.UNWANTED, limit=PIECE):
+        _, workflow, request_id = entry.key.split("/")
+        if is_stopping():
+            break
+        try:
+            blobs.remove_stage_data(workflow, request_id)
+        except JobxError as error:
+            _log.warning("data of request %s/%s stays for now: %s", workflow, request_id, error)
+            break
+        done.append(Delete(entry.key))
+    outcomes = store.commit_many([[[one]] for one in done]) if done else []
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+    return len(done)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobx.actors import data_sweep
+from jobx.errors import StoreRefused
+from jobx.kv import keys
+from jobx.kv.blobs import BlobFolder
+from jobx.kv.memory import MemoryStore
+from jobx.kv.requests import kept_requests
+from jobx.payload import STAGE_DATA
+
+
+def wanted_gone(folder: Path, *names: str) -> tuple[MemoryStore, BlobFolder, Path]:
+    """Return a store, folders, and the folder of a request whose stages' data nobody wants."""
+    store, blobs = MemoryStore(), BlobFolder(folder)
+    of = blobs.create("w", "r1")
+    for name in names:
+        (of / name).write_bytes(b"x")
+    store.commit([kept_requests.drop_data_write("w", "r1")])
+    return store, blobs, of
+
+
+def test_only_the_data_of_stages_goes(tmp_path: Path) -> None:
+    store, blobs, of = wanted_gone(tmp_path, f"a-1{STAGE_DATA}", "a-1-0")
+    assert data_sweep.sweep(store, blobs, lambda: True) == 1
+    assert [path.name for path in of.iterdir()] == ["a-1-0"]
+    assert store.range(keys.UNWANTED) == []
+
+
+def test_a_folder_with_nothing_else_goes_too_and_one_that_is_gone_is_fine(tmp_path: Path) -> None:
+    store, blobs, of = wanted_gone(tmp_path, f"a-1{STAGE_DATA}")
+    data_sweep.sweep(store, blobs, lambda: True)
+    assert not of.exists()
+    store.commit([kept_requests.drop_data_write("w", "r1")])
+    assert data_sweep.sweep(store, blobs, lambda: True) == 1
+
+
+@pytest.mark.parametrize(("is_chosen", "is_stopping"), [(False, False), (True, True)])
+def test_a_node_that_is_not_chosen_or_stops_removes_nothing(
+    tmp_path: Path, *, is_chosen: bool, is_stopping: bool
+) -> None:
+    store, blobs, of = wanted_gone(tmp_path, f"a-1{STAGE_DATA}")
+    assert data_sweep.sweep(store, blobs, lambda: is_chosen, lambda: is_stopping) == 0
+    assert list(of.iterdir())
+
+
+def test_what_cannot_be_removed_now_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, blobs, _ = wanted_gone(tmp_path, f"a-1{STAGE_DATA}")
+    with monkeypatch.context() as patched:
+        patched.setattr(blobs, "remove_stage_data", _refuse)
+        assert data_sweep.sweep(store, blobs, lambda: True) == 0
+    assert data_sweep.sweep(store, blobs, lambda: True) == 1
+
+
+def _refuse(*_: str) -> None:
+    raise StoreRefused("blobs", "it is read-only")
