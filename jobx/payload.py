@@ -98,7 +98,8 @@ class StageData(NamedTuple):
     """The blob with what stages of mappers yielded; without a name, there was no room for it.
 
     It is compressed by zlib. In it are packed lists, one after the other: a vertex, the stage
-    (mapper, combiner, reducer), its attempt, and what it yielded, a packed list of [key, values].
+    (mapper, combiner, reducer), its attempt, and what it yielded: packed, a map of values by key or
+    a list of [key, values], or nothing, which is the same as the stage before.
     """
 
     blob: str = ""

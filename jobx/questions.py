@@ -166,6 +166,37 @@ class GetTrace(OfRequest[views.TraceJson], frozen=True, kw_only=True, tag="reque
     limit: Limit = 1000
 
 
+class GetDump(OfRequest[views.DumpChunk], frozen=True, kw_only=True, tag="request.dump"):
+    """Begin a dump of a request; the answer is its first chunk.
+
+    Attributes:
+        form: How it is written.
+        is_flat: It is the list of the original instead.
+        states: Only invocations in these states; none: in all.
+        steps: Only those of these steps.
+        below: Only those of a mapper, and of all below it.
+        attempts: Only those tried at least so often.
+        max_value_bytes: Larger values are left out, with a word.
+        is_redacted: Of values only their types and sizes are shown.
+    """
+
+    form: Literal["ndjson", "json", "text"] = "ndjson"
+    is_flat: bool = False
+    states: tuple[Text, ...] = ()
+    steps: tuple[Text, ...] = ()
+    below: Text | None = None
+    attempts: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    max_value_bytes: Annotated[int, Meta(ge=1, le=64 << 20)] = 1 << 20
+    is_redacted: bool = False
+
+
+class ReadDump(Question[views.DumpChunk], frozen=True, kw_only=True, tag="request.dump.read"):
+    """The chunk of a dump with a number; the last one that was given may be asked for again."""
+
+    dump_id: Text
+    number: Annotated[int, Meta(ge=0)]
+
+
 class ExplainRequest(
     OfRequest[views.ExplainView], frozen=True, kw_only=True, tag="request.explain"
 ):
@@ -438,6 +469,7 @@ QUESTIONS: Final[dict[str, type[Question[Any]]]] = {
         *(Hello, SubmitJob, AwaitRequest, GetRequest, ListRequests, CountRequests, GetResult),
         *(GetTrace, GetInvocation, GetGraph, ExplainRequest, CancelRequest, DeliverResult),
         *(GetSummary, GetTree, ListInvocations, GetTimeline, WatchRequest, ReadProgress),
+        *(GetDump, ReadDump),
         *(CreateEntity, PutEntity, GetEntity, ListEntities, DeleteEntity, RefreshLibrary),
         *(GetReadiness, GetNode, GetActorTree, GetActorSummary, ListActors, TopActors),
         *(GetActor, TraceActors, ListDeadLetters, StopActor, RestartActor),

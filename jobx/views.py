@@ -161,6 +161,14 @@ class TraceJson(View, frozen=True, kw_only=True):
     json: bytes
 
 
+class DumpChunk(View, frozen=True, kw_only=True):
+    """A chunk of a dump; further ones are asked for by its id."""
+
+    dump_id: str
+    data: bytes
+    is_last: bool
+
+
 class OpenGroup(View, frozen=True, kw_only=True):
     """Open invocations of a request that wait for the same."""
 

@@ -128,7 +128,6 @@ class MapWork(Work, frozen=True, kw_only=True, tag="map"):
         limits_s: The time limits of ``combiner`` and ``reducer``, where they differ.
         keeps: A reducer that fails may be tried again, on the same output.
         data_bytes: Bytes of what its stages yield that are kept for dumps.
-        is_quick: Its invocations are known to take too little time to keep that.
     """
 
     first: Vertex
@@ -146,7 +145,6 @@ class MapWork(Work, frozen=True, kw_only=True, tag="map"):
     limits_s: dict[str, Limit] = {}
     keeps: bool = False
     data_bytes: Annotated[int, Meta(ge=0, lt=1 << 48)] = 0
-    is_quick: bool = False
 
     @property
     def vertices(self) -> range:

@@ -167,6 +167,7 @@ def test_finished_request_is_listed_shown_traced_and_removed(folder: Path, jobx:
     assert "m1 to m3" in jobx("request", "tree", "w", request_id).stdout
     assert "r3" in jobx("request", "invocations", "w", request_id, "--from", "m3").stdout
     assert "m3" in jobx("request", "timeline", "w", request_id).stdout
+    assert '"m3"' in jobx("request", "dump", "w", request_id, "--step", "square").stdout
 
     simulated = jobx("request", "cleanup", "w", request_id, "--simulate")
     assert simulated.stdout == f"would remove request w/{request_id}\n"

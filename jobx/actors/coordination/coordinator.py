@@ -110,7 +110,7 @@ class Coordinator(LoopActor):
         self._journal = Journal(self.node, self.myAddress, begin.request, self.state)
         self._pace = Pace()
         self._reports = ExecutorReports(self._journal, self.state, self._pace, self.node)
-        self._frames = FrameBuilder(begin.request, self.state, self.node, self._pace)
+        self._frames = FrameBuilder(begin.request, self.state, self.node)
         self._started: dict[int, _Started] = {}
         self._backoffs = Backoffs()
         self._nodes_lost: dict[int, set[tuple[object, ...]]] = {}

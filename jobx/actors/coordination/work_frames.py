@@ -10,7 +10,6 @@ from jobx.actors.ports import Services
 from jobx.actors.request.decisions import (
     BATCH_LIMIT_S,
     CHUNK_PAIRS,
-    Pace,
     RunMappers,
     RunReducer,
 )
@@ -18,7 +17,7 @@ from jobx.actors.request.state import LEAST_DATA_BYTES, PARTITIONS, RequestState
 from jobx.actors.request.tree import COMBINER, MAPPER, ROOT
 from jobx.model import HandlerRef, PlanStep
 from jobx.payload import Payload, cut, pack_offsets
-from jobx.work import EMPTY_MAP, QUICK_NS, BlobPart, MapWork, PullWork, ReduceWork, RequestInfo
+from jobx.work import EMPTY_MAP, BlobPart, MapWork, PullWork, ReduceWork, RequestInfo
 
 #: Inline bytes that may wait for reducers before executors must write blobs …
 HELD_BYTES: Final = 8 << 20
@@ -28,26 +27,17 @@ SMALL_BYTES: Final = 1 << 10
 
 #: Most bytes of what the stages of one batch yield that are kept.
 DATA_BYTES: Final = 8 << 20
-#: That of quicker invocations is not kept: it would cost more than a hundredth of them.
-QUICK_S: Final = QUICK_NS / 1e9
 _NO_LIMIT: Final = 1 << 62
 
 
 class FrameBuilder:
     """Builds the work frames of one request."""
 
-    def __init__(
-        self,
-        request: model.Request,
-        state: RequestState,
-        node: Services,
-        pace: Pace | None = None,
-    ) -> None:
+    def __init__(self, request: model.Request, state: RequestState, node: Services) -> None:
         retention = node.settings.retention
         self._most_data_bytes = 0
         if retention.data != "none":
             self._most_data_bytes = retention.data_bytes or _NO_LIMIT
-        self._pace = pace or Pace()
         self._key = RequestKey(request.workflow_name, request.request_id)
         self._state = state
         self._limit_s = node.settings.requests.invocation_time_limit_s
@@ -80,7 +70,7 @@ class FrameBuilder:
             keeps=step.reducer.retry.attempts > 1,
             limits_s=self._later_limits(step),
             **_items(chunk.payload, first - chunk.start, count),
-            **self._data(chunk.step),
+            **self._data(),
         )
         return Run(ticket, self._key, work, step.required)
 
@@ -117,13 +107,12 @@ class FrameBuilder:
             "time_limit_s": ref.time_limit_s or self._limit_s,
         }
 
-    def _data(self, step: str) -> dict[str, Any]:
+    def _data(self) -> dict[str, Any]:
         """Return the fields that say how much of what stages yield is kept."""
         left_bytes = self._most_data_bytes - self._state.data_bytes
         if left_bytes < LEAST_DATA_BYTES:
             return {}
-        is_quick = self._pace.is_known(step, below_s=QUICK_S)
-        return {"data_bytes": min(left_bytes, DATA_BYTES), "is_quick": is_quick}
+        return {"data_bytes": min(left_bytes, DATA_BYTES)}
 
     def _most_inline(self) -> int:
         held_bytes = self._state.tree.held_bytes

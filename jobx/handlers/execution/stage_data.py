@@ -22,8 +22,14 @@ from jobx.payload import STAGE_DATA, StageData
 from jobx.segments import FailedRun, Returned, Segment
 from jobx.work import QUICK_NS, MapWork
 
+#: In place of what a stage yields that yields the same as the one before it.
+SAME: Final = b""
+#: What a record takes at most beyond what was yielded.
+_HEAD_BYTES: Final = 40
 #: The quickest level; more costs more time than it saves space.
 _LEVEL: Final = 1
+#: By these first bytes it is seen whether to look for repetitions: words have few.
+_SAMPLE_BYTES: Final = 16 << 10
 _NO_ROOM: Final = StageData()
 
 
@@ -39,13 +45,14 @@ class KeptStages:
 
     def __init__(self, work: MapWork, folder: str, stem: str, began: int) -> None:
         self._first = work.first
-        self._is_quick = work.is_quick
         self._left_bytes = work.data_bytes
         self._folder = folder
         self._name = f"{stem}{STAGE_DATA}"
         self._began = began
         self._pack = values.packer()
         self._records: list[tuple[int, bytes]] = []
+        #: What the stage before has yielded.
+        self._last = (-1, b"")
         #: There was no room for something.
         self._is_cut = False
 
@@ -54,23 +61,25 @@ class KeptStages:
     ) -> None:
         """Keep what a stage of an invocation that started then has yielded by now.
 
-        Of steps that are known to be quick, it keeps what is slow nevertheless, alone or with those
-        before it.
+        Of quick ones nothing is kept while those before them were quick, too.
         """
         vertex = invocation.vertex
-        began_count = vertex - self._first + 1
-        is_quick = self._is_quick and now - started < QUICK_NS
-        if is_quick and now - self._began < QUICK_NS * began_count:
+        is_quick = now - started < QUICK_NS
+        if is_quick and now - self._began < QUICK_NS * (vertex - self._first + 1):
             return
-        items = output.in_memory()
-        record = b""
-        if items is not None:
-            record = self._pack((vertex, stage, invocation.attempt, self._pack(items)))
-        if items is None or len(record) > self._left_bytes:
+        body = output.packed(self._pack)
+        size_bytes = 0 if body is None else len(body)
+        if body is None or size_bytes > self._left_bytes:
             self._is_cut = True
+            return
+        if (vertex, body) == self._last:
+            body = SAME
         else:
-            self._left_bytes -= len(record)
-            self._records.append((vertex, record))
+            self._last = vertex, body
+            self._left_bytes -= size_bytes
+        record = self._pack((vertex, stage, invocation.attempt, body))
+        self._left_bytes -= _HEAD_BYTES
+        self._records.append((vertex, record))
 
     def close(self, segments: Sequence[Segment], now: int) -> StageData | None:
         """Write the blob of a batch that ends now with these segments; None if it needs none.
@@ -92,10 +101,19 @@ class KeptStages:
             os.unlink(os.path.join(self._folder, self._name))
 
     def _written(self) -> StageData:
-        body = zlib.compress(b"".join([record for _, record in self._records]), _LEVEL)
+        body = _compressed(b"".join([record for _, record in self._records]))
         try:
             with BlobFile(self._folder, self._name) as blob:
                 blob.write(body)
         except JobxError:
             return _NO_ROOM
         return StageData(self._name, blob.size_bytes, blob.checksum)
+
+
+def _compressed(body: bytes) -> bytes:
+    """Return a body compressed; where repetitions are few, without the time to look for them."""
+    sample = body[:_SAMPLE_BYTES]
+    is_dense = 2 * len(zlib.compress(sample, _LEVEL)) > len(sample)
+    strategy = zlib.Z_HUFFMAN_ONLY if is_dense else zlib.Z_DEFAULT_STRATEGY
+    packer = zlib.compressobj(_LEVEL, strategy=strategy)
+    return packer.compress(body) + packer.flush()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from types import NoneType
 from typing import Any, Final
+
+import msgspec
 
 from jobx import values
 from jobx.errors import InvalidInput
@@ -27,6 +29,7 @@ _KEY_BYTES: Final = 200
 #: Integers up to this are values, and as keys have a hash of their own.
 _SMALL_BITS: Final = 60
 _IMMUTABLE: Final = frozenset({int, float, str, bytes, bool, NoneType})
+_PLAIN: Final = msgspec.msgpack.Encoder()
 #: Output that is larger in memory is partitioned, so that it can be reduced in parallel.
 SECTIONS_BYTES: Final = 256 << 10
 
@@ -138,6 +141,7 @@ class Groups:
 
     __slots__ = (
         "_hashes",
+        "_is_plain",
         "_keys",
         "_lists",
         "_spill_bytes",
@@ -154,6 +158,8 @@ class Groups:
         self._keys: dict[Any, Key] = {}  # for identities that are not the key itself
         self._hashes: HashCounts | None = None  # for keys that may share theirs, if there are any
         self._taken = 0
+        #: All keys and values are of types that msgspec packs as ``values.pack`` does.
+        self._is_plain = True
         self.runs: list[Payload] = []
         self.held_bytes = 0
 
@@ -221,6 +227,7 @@ class Groups:
 
     def _take_checked(self, pair: object, index: int) -> int:
         """Take a pair that needs a full check; return its weight in bytes."""
+        self._is_plain = False
         key, value, weight_bytes = checked(pair, index)
         identity = values.key_identity(key)
         listed = self._lists.get(identity)
@@ -242,6 +249,7 @@ class Groups:
         if other.runs:
             self.spill()
             self.runs += other.runs
+        self._is_plain &= other._is_plain
         if other._hashes is not None:
             self._join_hashes(other._hashes)
         lists = self._lists
@@ -292,11 +300,16 @@ class Groups:
         self.spill()
         return Merged(self.runs, self._writer.folder, self._spill_bytes)
 
-    def in_memory(self) -> list[tuple[Key, list[Value]]] | None:
-        """Return all keys with their values, in no order; None if some are in runs."""
+    def packed(self, pack: Callable[[object], bytes]) -> bytes | None:
+        """Return all keys with their values, packed, in no order; None if some are in runs.
+
+        That is a map, or a list of [key, values], for which ``pack`` is needed.
+        """
         if self.runs:
             return None
-        return ordered(self._lists, self._keys) if self._keys else list(self._lists.items())
+        if self._is_plain:
+            return _PLAIN.encode(self._lists)
+        return pack(ordered(self._lists, self._keys))
 
     def payloads(self) -> list[Payload]:
         """Return everything as runs; no groups are left in memory."""

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
 import zlib
+from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from jobx import values
+from jobx.handlers.execution.stage_data import KeptStages
 from jobx.handlers.execution.state import ExecutorState
+from jobx.handlers.pairs.grouping import Groups
+from jobx.handlers.pairs.run_writer import RunWriter
+from jobx.handlers.scope.invocation import Invocation
+from jobx.model import Failure
 from jobx.payload import STAGE_DATA, StageData
+from jobx.segments import FailedRun, Returned
+from jobx.work import QUICK_NS, MapWork
 from tests.support import frames
 
 SLOW = (
@@ -39,7 +47,13 @@ def records(data: StageData | None, folder: Path) -> list[Any]:
     assert (len(body), zlib.crc32(body)) == (data.size_bytes, data.checksum)
     reader = values.unpacker()
     reader.feed(zlib.decompress(body))
-    return [(vertex, stage, values.unpack(pairs)) for vertex, stage, _, pairs in reader]
+    found = [(vertex, stage, pairs) for vertex, stage, _, pairs in reader]
+    return [(vertex, stage, _items(pairs)) for vertex, stage, pairs in found]
+
+
+def _items(body: bytes) -> Any:
+    items = values.unpack(body) if body else "same"
+    return list(map(list, items.items())) if isinstance(items, dict) else items
 
 
 def blobs(folder: Path) -> list[str]:
@@ -61,8 +75,8 @@ def test_what_each_stage_of_each_mapper_yields_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("mapper", "fields"),
-    [(SLOW, {"data_bytes": 0}), (QUICK, {"is_quick": True}), (QUICK, {})],
-    ids=["unasked", "known to be quick", "quick"],
+    [(SLOW, {"data_bytes": 0}), (QUICK, {})],
+    ids=["unasked", "quick"],
 )
 def test_nothing_is_kept_unasked_or_of_quick_batches(
     tmp_path: Path, mapper: str, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -74,24 +88,34 @@ def test_nothing_is_kept_unasked_or_of_quick_batches(
     assert blobs(tmp_path) == []
 
 
-def test_of_a_step_that_is_known_to_be_quick_slow_mappers_are_kept(tmp_path: Path) -> None:
-    state = state_of(tmp_path, SLOW)
-    run(state, tmp_path, [0, 5], is_quick=True)
-    assert len(records(state.data, tmp_path)) == 3
+class Noted:
+    """Stands for an invocation."""
+
+    vertex = 11
+    attempt = 2
 
 
-def test_what_was_there_before_a_reducer_failed_is_kept_whatever_its_batch_took(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("jobx.handlers.execution.stage_data.QUICK_NS", 60_000_000_000)
-    body = "def handler(key, values):\n if sum(values) > 70: raise ValueError\n yield key, 1"
-    state = state_of(tmp_path, SLOW, r=frames.load("r", "reducer", body))
-    segments = run(state, tmp_path, [0, 5], [1, 7])
-    assert [segment[0] for segment in segments] == ["returned", "failed"]
-    assert [record[:2] for record in records(state.data, tmp_path)] == [
-        (2, "mapper"),
-        (2, "combiner"),
-    ]
+def batch_of(folder: Path) -> KeptStages:
+    """Return a batch in which vertex 11 was slow, after ten quick ones."""
+    groups = Groups(RunWriter(str(folder), "x", 1 << 20), 1 << 20)
+    groups.fill(iter([("a", 1)]))
+    work = frames.map_(folder, [[0, 0]] * 11, data_bytes=ROOM).work
+    kept = KeptStages(cast("MapWork", work), str(folder), "s", began=0)
+    kept.note(cast("Invocation", Noted()), "mapper", groups, started=0, now=QUICK_NS)
+    return kept
+
+
+def test_of_a_quick_batch_nothing_is_kept_whatever_one_mapper_took(tmp_path: Path) -> None:
+    returned = Returned(1, 11, [], True, b"")
+    assert batch_of(tmp_path).close([returned], now=QUICK_NS) is None
+    assert blobs(tmp_path) == []
+
+
+def test_what_was_there_before_a_failure_is_kept_whatever_the_batch_took(tmp_path: Path) -> None:
+    wrong = Failure(kind="author", type="ValueError", message="")
+    segments = [Returned(1, 10, [], True, b""), FailedRun(11, wrong, stage="reducer")]
+    data = batch_of(tmp_path).close(segments, now=QUICK_NS)
+    assert records(data, tmp_path) == [(11, "mapper", [["a", [1]]])]
 
 
 def test_what_there_is_no_room_for_is_left_out_and_said(tmp_path: Path) -> None:
@@ -126,3 +150,19 @@ def test_keys_that_are_not_their_own_identity_are_kept_as_they_are(tmp_path: Pat
     state = state_of(tmp_path, SLOW.replace("'a'", "(1, True)"))
     run(state, tmp_path, [0, 5])
     assert records(state.data, tmp_path)[0] == (1, "mapper", [[[1, True], [5, 1]]])
+
+
+def test_what_is_the_same_as_the_stage_before_is_not_kept_twice(tmp_path: Path) -> None:
+    same = frames.load("r", "reducer", "def handler(key, values): yield key, sum(values)")
+    state = state_of(tmp_path, SLOW, r=same)
+    run(state, tmp_path, [0, 5])
+    assert [record[2] for record in records(state.data, tmp_path)][1:] == [[["a", [60]]], "same"]
+
+
+def test_values_that_msgspec_would_change_are_kept_as_they_are(tmp_path: Path) -> None:
+    exact = "import decimal\n" + SLOW.replace("'a', 1", "'a', decimal.Decimal('1.50')")
+    last = frames.load("r", "reducer", "def handler(key, values): yield key, values[-1]")
+    state = state_of(tmp_path, exact, r=last)
+    run(state, tmp_path, [0, 5], combiner=None)
+    kept = [record[2] for record in records(state.data, tmp_path)]
+    assert kept == [[["a", [5, Decimal("1.50")]]], [["a", [Decimal("1.50")]]]]

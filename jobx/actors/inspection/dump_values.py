@@ -1,0 +1,181 @@
+"""The values in a dump: arguments, and what invocations yielded, as far as they are there."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from jobx import values
+from jobx.errors import BlobDamaged, InvalidInput, JobxError
+from jobx.handlers.blobs.shared import Folder, open_blob
+from jobx.handlers.pairs import run_merger, sequences
+from jobx.kv.blobs import BlobFolder
+from jobx.model import Failure
+from jobx.payload import STAGE_DATA, Payload, StageData, cut, unpack_offsets
+from jobx.system.errors import translate_read
+from jobx.values import to_jsonable
+
+#: Blobs of stages that are held; neighbours in a log have the same one.
+_HELD: Final = 2
+#: Most bytes of a blob of stages once it is no longer compressed; a node keeps no more.
+_MOST_BYTES: Final = 32 << 20
+
+
+class Shown(NamedTuple):
+    """A value as JSON has it, or why it is absent."""
+
+    value: Any = None
+    why: str = ""
+
+
+class DumpValues:
+    """Reads and shows the values of one request.
+
+    Args:
+        blobs: The folders of large values.
+        workflow: Its workflow.
+        request_id: Its id.
+        max_bytes: Larger ones are left out.
+        is_redacted: Of each only the types and sizes are shown.
+    """
+
+    def __init__(
+        self,
+        blobs: BlobFolder,
+        workflow: str,
+        request_id: str,
+        *,
+        max_bytes: int,
+        is_redacted: bool,
+    ) -> None:
+        self._folder: Folder = blobs.readable(blobs.name(workflow, request_id))
+        self._max_bytes = max_bytes
+        self._is_redacted = is_redacted
+        self._stages: OrderedDict[str, dict[tuple[int, str], bytes]] = OrderedDict()
+
+    def show(self, value: Any) -> Any:
+        """Return a value in JSON's types."""
+        found = to_jsonable(value)
+        return redacted(found) if self._is_redacted else found
+
+    def text(self, text: str) -> str:
+        """Return text of an author."""
+        return f"<{len(text)} characters>" if self._is_redacted and text else text
+
+    def failure(self, failure: Failure) -> Failure:
+        """Return a failure, without what it says of values if they are redacted."""
+        if not self._is_redacted:
+            return failure
+        hidden = self.text(failure.message)
+        return msgspec.structs.replace(failure, message=hidden, input=None, traceback="")
+
+    def arguments(self, chunk: Payload | None, position: int, count: int) -> list[Shown]:
+        """Return the arguments of siblings from a position in their chunk on."""
+        if chunk is None:
+            return [Shown(why="the event that had them is gone")] * count
+        ends = unpack_offsets(chunk.offsets) if chunk.offsets else [chunk.size_bytes]
+        starts = [0, *ends][position : position + count]
+        sizes = [end - start for start, end in zip(starts, ends[position:], strict=False)]
+        if chunk.inline is None or max(sizes) > self._max_bytes:
+            return [self._argument(chunk, position + n, size) for n, size in enumerate(sizes)]
+        start, stop = starts[0], ends[position + count - 1]
+        items = sequences.unpack(chunk.inline[start:stop], count)
+        return [Shown(self.show(item)) for item in items]
+
+    def _argument(self, chunk: Payload, position: int, size_bytes: int) -> Shown:
+        if size_bytes > self._max_bytes:
+            return self._too_large(size_bytes)
+        if not chunk.offsets:
+            start, stop = 0, chunk.size_bytes
+        else:
+            start, stop = cut(chunk, position, position + 1)
+        try:
+            body = (
+                chunk.inline[start:stop]
+                if chunk.inline is not None
+                else self._read(str(chunk.blob), chunk.size_bytes, chunk.checksum, start, stop)
+            )
+            return Shown(self.show(values.unpack(body)))
+        except JobxError as error:
+            return Shown(why=f"they cannot be read: {error}")
+
+    def pairs(self, payloads: Sequence[Payload]) -> Shown:
+        """Return the keys of runs with their values."""
+        size_bytes = sum([one.size_bytes for one in payloads])
+        if size_bytes > self._max_bytes:
+            return self._too_large(size_bytes)
+        try:
+            return Shown(self.show(list(run_merger.merge(payloads, self._folder))))
+        except JobxError as error:
+            return Shown(why=f"it cannot be read: {error}")
+
+    def stage(self, data: StageData, vertex: int, stage: str) -> Shown | None:
+        """Return what a stage yielded; None if it is not in its blob.
+
+        Raises:
+            JobxError: The blob is gone, or cannot be read.
+        """
+        body = self._records(data).get((vertex, stage))
+        if body is None:
+            return None
+        if len(body) > self._max_bytes:
+            return self._too_large(len(body))
+        found = values.unpack(body)
+        items = list(found.items()) if isinstance(found, dict) else found
+        return Shown(self.show(items))
+
+    def _too_large(self, size_bytes: int) -> Shown:
+        return Shown(why=f"it has {size_bytes:,} bytes, more than {self._max_bytes:,}")
+
+    def _records(self, data: StageData) -> dict[tuple[int, str], bytes]:
+        found = self._stages.get(data.blob)
+        if found is None:
+            found = self._stages[data.blob] = self._unpacked(data)
+            if len(self._stages) > _HELD:
+                self._stages.popitem(last=False)
+        return found
+
+    def _unpacked(self, data: StageData) -> dict[tuple[int, str], bytes]:
+        if "/" in data.blob or not data.blob.endswith(STAGE_DATA):
+            raise InvalidInput("blob", repr(data.blob)[:80], "has no name of one")
+        packed = self._read(data.blob, data.size_bytes, data.checksum, 0, data.size_bytes)
+        found: dict[tuple[int, str], bytes] = {}
+        last = b""
+        try:
+            body = zlib.decompressobj().decompress(packed, _MOST_BYTES)
+            reader = values.unpacker()
+            reader.feed(body)
+            for vertex, stage, _, items in reader:
+                last = found[vertex, stage] = items or last
+        except (ValueError, TypeError, ArithmeticError, zlib.error) as error:
+            raise InvalidInput("blob", data.blob, f"is damaged: {error}") from error
+        return found
+
+    def _read(self, name: str, size_bytes: int, checksum: int, start: int, stop: int) -> bytes:
+        try:
+            opened = open_blob(self._folder, name, size_bytes, checksum)
+            try:
+                body = os.pread(opened, stop - start, start)
+            finally:
+                os.close(opened)
+        except OSError as error:
+            raise translate_read(error, name) from error
+        if len(body) != stop - start or (len(body) == size_bytes and zlib.crc32(body) != checksum):
+            raise BlobDamaged(name, "it is not what was written")
+        return body
+
+
+def redacted(value: Any) -> Any:
+    """Return of a value in JSON's types only these, and sizes."""
+    if isinstance(value, str):
+        return f"<{len(value)} characters>"
+    if isinstance(value, list):
+        return [redacted(item) for item in value]
+    if isinstance(value, dict):
+        return {f"<{n}>": redacted(item) for n, item in enumerate(value.values())}
+    return value if value is None or isinstance(value, bool) else f"<{type(value).__name__}>"
