@@ -185,8 +185,8 @@ def _tree(chunks: Chunks, flags: bytearray) -> Iterator[bytes]:
             continue
         open_.pop()
         if vertex >= 0:
-            yield from _row(chunks, flags, vertex, f"{'  ' * depth}c")
-            yield from _row(chunks, flags, vertex, f"{'  ' * depth}r")
+            yield from _row(chunks, flags, vertex, f"{'  ' * (depth - 1)}c")
+            yield from _row(chunks, flags, vertex, f"{'  ' * (depth - 1)}r")
 
 
 def _row(chunks: Chunks, flags: bytearray, vertex: int, head: str) -> Iterator[bytes]:

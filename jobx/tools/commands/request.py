@@ -43,7 +43,7 @@ from jobx.questions import (
     GetRequest,
     ListRequests,
 )
-from jobx.tools.commands import request_views
+from jobx.tools.commands import request_dump, request_views
 from jobx.tools.shared import following, live, render
 from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import done
@@ -312,6 +312,7 @@ def show_sessions(call: Call, workflow: str, request_id: str) -> None:
     render.say_table(("invocation", "key", "value"), rows)
 
 
+request_dump.add_to(request)
 request_views.add_to(request)
 
 

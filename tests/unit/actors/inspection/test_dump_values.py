@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from jobx import values
+from jobx.actors.inspection.dump_values import DumpValues, redacted
+from jobx.errors import BlobDamaged, InvalidInput
+from jobx.kv.blobs import BlobFolder
+from jobx.payload import Payload, pack_offsets
+from tests.unit.actors.inspection.dump_samples import items, stage_data
+
+
+def made(folder: Path, **fields: Any) -> DumpValues:
+    wanted = {"max_bytes": 1 << 20, "is_redacted": False, **fields}
+    return DumpValues(BlobFolder(folder), "w", "r1", **wanted)
+
+
+def in_blob(folder: Path, chunk: Payload, name: str = "b") -> Payload:
+    """Return a chunk whose items are in a blob."""
+    body = chunk.inline or b""
+    (BlobFolder(folder).create("w", "r1") / name).write_bytes(body)
+    return replace(chunk, inline=None, blob=name, checksum=zlib.crc32(body))
+
+
+def test_arguments_are_cut_out_of_their_chunk_wherever_it_is(tmp_path: Path) -> None:
+    chunk = items([1, "a"], [2, "b"], [3, "c"])
+    for one in (chunk, in_blob(tmp_path, chunk)):
+        found = made(tmp_path).arguments(one, 1, 2)
+        assert [shown.value for shown in found] == [[2, "b"], [3, "c"]]
+
+
+def test_arguments_that_are_gone_are_absent_with_the_reason(tmp_path: Path) -> None:
+    chunk = in_blob(tmp_path, items([1, "a"]))
+    BlobFolder(tmp_path).remove("w", "r1")
+    (shown,) = made(tmp_path).arguments(chunk, 0, 1)
+    assert shown.value is None
+    assert shown.why.startswith("they cannot be read")
+    assert made(tmp_path).arguments(None, 0, 2)[1].why == "the event that had them is gone"
+
+
+def test_only_those_that_are_too_large_are_left_out(tmp_path: Path) -> None:
+    chunk = items([1, "a"], [2, "b" * 100])
+    small, large = made(tmp_path, max_bytes=20).arguments(chunk, 0, 2)
+    assert small.value == [1, "a"]
+    assert "more than 20" in large.why
+
+
+def test_a_root_without_offsets_has_one_item(tmp_path: Path) -> None:
+    body = values.pack([["n", 1]])
+    (shown,) = made(tmp_path).arguments(Payload(1, len(body), body), 0, 1)
+    assert shown.value == [["n", 1]]
+
+
+def test_a_stage_that_yielded_the_same_as_the_one_before_shows_it(tmp_path: Path) -> None:
+    blobs = BlobFolder(tmp_path)
+    records = [(1, "mapper", 1, values.pack({"a": [1]})), (1, "reducer", 1, b"")]
+    body = zlib.compress(b"".join(map(values.pack, records)))
+    (blobs.create("w", "r1") / "y-stages").write_bytes(body)
+    data = stage_data(blobs)._replace(blob="y-stages", size_bytes=len(body))
+    data = data._replace(checksum=zlib.crc32(body))
+    found = made(tmp_path).stage(data, 1, "reducer")
+    assert found is not None
+    assert found.value == [["a", [1]]]
+
+
+def test_a_blob_of_stages_that_is_damaged_is_an_error_and_one_that_lacks_a_vertex_is_none(
+    tmp_path: Path,
+) -> None:
+    data = stage_data(BlobFolder(tmp_path), (1, "mapper", {}))
+    assert made(tmp_path).stage(data, 2, "mapper") is None
+    with pytest.raises(BlobDamaged):
+        made(tmp_path).stage(data._replace(checksum=1), 1, "mapper")
+    (tmp_path / "w" / "r1" / data.blob).write_bytes(b"no zlib")
+    data = data._replace(size_bytes=7, checksum=zlib.crc32(b"no zlib"))
+    with pytest.raises(InvalidInput, match="is damaged"):
+        made(tmp_path).stage(data, 1, "mapper")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("abc", "<3 characters>"),
+        ([1, 2.5, None, True], ["<int>", "<float>", None, True]),
+        ({"secret": {"a": "b"}}, {"<0>": {"<0>": "<1 characters>"}}),
+    ],
+)
+def test_redacted_values_have_their_shape(value: Any, shown: Any) -> None:
+    assert redacted(value) == shown
+
+
+def test_values_that_json_lacks_are_tagged(tmp_path: Path) -> None:
+    assert made(tmp_path).show([b"a", (1, 2)]) == [{"$bytes": "YQ=="}, [1, 2]]
+    assert pack_offsets([]) == b""
