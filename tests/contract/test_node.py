@@ -37,6 +37,7 @@ from jobx.questions import (
     GetActor,
     GetActorSummary,
     GetActorTree,
+    GetDump,
     GetEntity,
     GetGraph,
     GetInvocation,
@@ -58,6 +59,7 @@ from jobx.questions import (
     ListRequests,
     PutEntity,
     Question,
+    ReadDump,
     ReadProgress,
     RefreshLibrary,
     RestartActor,
@@ -208,6 +210,13 @@ def test_views_show_what_a_request_has_done(node: Asked) -> None:
     assert parent is not None
     assert (parent.first, parent.state) == ("m0", "succeeded")
     assert node.ask(GetTimeline(**key)).columns is None
+
+
+def test_a_dump_is_read_chunk_by_chunk(node: Asked) -> None:
+    first = node.ask(GetDump(**named(node.run("count", text="a"))))
+    assert first.data.startswith(b'{"invocation_id":"m0"')
+    last = node.ask(ReadDump(dump_id=first.dump_id, number=1))
+    assert (last.data, last.is_last) == (b"", True)
 
 
 def test_a_watcher_hears_of_the_end(node: Asked) -> None:
@@ -377,7 +386,9 @@ REFUSED: Final[list[tuple[Question[Any], str]]] = [
         GetGraph(**ABSENT, limit=1), ExplainRequest(**ABSENT), WatchRequest(**ABSENT),
         ReadProgress(**ABSENT, after=(-1,)), CancelRequest(**ABSENT, reason=""),
         GetSummary(**ABSENT), GetTree(**ABSENT), ListInvocations(**ABSENT), GetTimeline(**ABSENT),
+        GetDump(**ABSENT),
     )),
+    (ReadDump(dump_id="absent", number=1), "not-found: there is no dump named absent"),
     (GetRequest(workflow="texts", request_id="../x"), "invalid-input: request: a name is "),
     (ListRequests(workflow="absent", limit=1), "not-found: there is no workflow named absent"),
     (ListRequests(workflow="texts", after="A b", limit=1), "invalid-input: after: a name is "),

@@ -13,6 +13,7 @@ from jobx.http.errors import MEDIA_PROBLEM, Problem
 from jobx.http.openapi.operations import (
     ENTITIES,
     EVENTS,
+    LINES,
     PAGE,
     PICTURE,
     REF,
@@ -201,6 +202,8 @@ def _response(operation: Operation, status: int, schema: Schema | None) -> Schem
 def _media_types(schema: Schema) -> tuple[str, ...]:
     if schema == TEXT:
         return ("text/plain",)
+    if schema == LINES:
+        return (MEDIA_NDJSON, MEDIA_JSON, "text/plain")
     if schema == EVENTS:
         return (MEDIA_EVENTS,)
     if schema == ref("Result"):

@@ -15,6 +15,7 @@ from jobx.http.reading import filters, headers
 from jobx.http.resources import (
     actors,
     admin,
+    dumps,
     entities,
     jobs,
     live,
@@ -32,6 +33,8 @@ Schema = dict[str, Any]
 PICTURE: Final[Schema] = {"type": "string", "format": "binary"}
 #: Schema of server-sent events.
 EVENTS: Final[Schema] = {"type": "string", "format": "event-stream"}
+#: Schema of a dump, one JSON document a line unless its format is another.
+LINES: Final[Schema] = {"type": "string", "format": "ndjson"}
 #: Schema of plain text.
 TEXT: Final[Schema] = {"type": "string"}
 #: The kinds of entities, by the names of their schemas.
@@ -170,6 +173,20 @@ _WIDTH: Final = _query(
     {"type": "integer", "minimum": 1, "maximum": request_views.MAX_WIDTH},
     "Most columns, if there are too many bars.",
 )
+_SEVERAL: Final = {"type": "string", "minLength": 1, "maxLength": 1000}
+_DUMP: Final = (
+    _query("format", {"enum": list(dumps.MEDIA_TYPES)}, "How it is written; `ndjson` by default."),
+    _query("flat", {"type": "boolean"}, "`true`: the tree alone, as text."),
+    _query("state", _SEVERAL, "Only invocations in these states, with commas between them."),
+    _query("step", _SEVERAL, "Only those of these steps, with commas between them."),
+    _query("below", {"type": "string", "pattern": "^m(0|[1-9][0-9]{0,17})$"},
+        "Only this mapper and all below it."),
+    _query("attempts", {"type": "integer", "minimum": 1, "maximum": dumps.MAX_ATTEMPTS},
+        "Only those tried at least so often."),
+    _query("max_value_bytes", {"type": "integer", "minimum": 1, "maximum": dumps.MAX_VALUE_BYTES},
+        "Larger values are left out, with a word."),
+    _query("redact", {"type": "boolean"}, "`true`: types and sizes of values alone."),
+)  # fmt: skip
 _JOB: Final = _query("job", {"type": "string", "pattern": _NAME}, "Only requests of this job.")
 _INSTANT: Final = {"type": "string", "pattern": instants.PATTERN}
 _FILTER: Final = (
@@ -277,6 +294,8 @@ def _request_operations() -> list[Operation]:
         get(f"{_REQUEST}/explain", requests.explain,
             "What the open invocations of a request wait for, or why it ended",
             {200: ref("ExplainView")}),
+        get(f"{_REQUEST}/dump", dumps.dump, "Every invocation with all that is known of it",
+            {200: LINES}, _DUMP),
         get(f"{_REQUEST}/summary", request_views.summary,
             "What a request has done: counts by step, failures in groups",
             {200: ref("SummaryView")}, has_tag=True),
@@ -400,6 +419,7 @@ _IDS: Final = _entity_ids() | {
     ("post", f"{_REQUEST}/delivery"): "deliverResult",
     ("get", f"{_REQUEST}/trace"): "getTrace",
     ("get", f"{_REQUEST}/graph"): "drawGraph",
+    ("get", f"{_REQUEST}/dump"): "dumpRequest",
     ("get", f"{_REQUEST}/explain"): "explainRequest",
     ("get", f"{_REQUEST}/summary"): "getSummary",
     ("get", f"{_REQUEST}/tree"): "getTree",
