@@ -259,7 +259,7 @@ SCRIPTS: Final[Mapping[str, Script]] = MappingProxyType(
         "mr_kv_request_cleanup": _clean_up,
         "mr_kv_invocation_create": _gone(_NO_INVOCATION),
         "mr_kv_invocation_get": _same("invocation", "get"),
-        "mr_get_invocation_flat_list": _same("request", "trace"),
+        "mr_get_invocation_flat_list": _same("request", "dump", "--flat"),
         "mr_get_invocation_graph": _same("request", "trace", "--detail"),
         "mr_draw_invocation_graph": _draw_graph,
         "mr_get_request_sessions": _same("request", "sessions"),

@@ -51,7 +51,7 @@ def add_to(group: click.Group) -> None:
     "-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Not to stdout."
 )
 def dump(call: Call, output: Path | None, form: str | None, **asked: Any) -> None:
-    """Write every invocation of a request, with all that is known of it.
+    """Write every invocation of a request, with all that is known.
 
     Arguments, what the mapper, combiner and reducer yielded, session, output, error with the lines
     of its code, each attempt, node, executor, version, time in the queue and run time. What is

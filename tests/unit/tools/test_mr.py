@@ -82,7 +82,7 @@ def test_every_script_is_installed() -> None:
             "step update-handlers w reducer a b --simulate",
         ),
         ("mr_draw_invocation_graph --data d w r", "request graph --data d w r -o request-r.dot"),
-        ("mr_get_invocation_flat_list w r", "request trace w r"),
+        ("mr_get_invocation_flat_list w r", "request dump --flat w r"),
         ("mr_get_invocation_graph w r", "request trace --detail w r"),
         ("mr_draw_invocation_graph w r", "request graph w r -o request-r.dot"),
         ("mr_get_request_sessions w r", "request sessions w r"),
