@@ -236,6 +236,7 @@ class RetentionSettings(Section, frozen=True, kw_only=True):
     data: Literal["failed", "all", "none"] = "failed"
     #: That data of one request, as it is on disk; 0 means no limit.
     data_bytes: BytesOrNone = 64 << 20
+
     def drops_data(self, state: str) -> bool:
         """Tell whether the stages' data of requests that end in a state is removed."""
         return self.data == "none" or (self.data == "failed" and state == "succeeded")

@@ -8,8 +8,10 @@ so that a page of large events needs little memory.
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -61,11 +63,12 @@ class LargeEvents:
 
     Attributes:
         inner: The store.
+        blobs: The folders of requests.
     """
 
     def __init__(self, inner: Store, blobs: BlobFolder) -> None:
         self.inner = inner
-        self._blobs = blobs
+        self.blobs = blobs
 
     @property
     def limits(self) -> Limits:
@@ -124,7 +127,7 @@ class LargeEvents:
         assert isinstance(event, Create)  # noqa: S101 - for the type checker
         _, workflow, request_id, _, _ = event.key.split("/")
         name, body = _blob_name(event), event.value
-        self._blobs.put(workflow, request_id, name, body)
+        self.blobs.put(workflow, request_id, name, body)
         pointer = BlobPointer(_KIND.decode(body).event, name, len(body), zlib.crc32(body))
         return [*unit[:-1], Create(event.key, _ENCODER.encode(pointer))]
 
@@ -157,12 +160,17 @@ class LargeEvents:
         _, workflow, request_id, _, _ = key.split("/")
         try:
             names = workflow, request_id, pointer.blob
-            body = self._blobs.get(*names, pointer.size_bytes, pointer.checksum)
+            body = self.blobs.get(*names, pointer.size_bytes, pointer.checksum)
         except BlobDamaged as error:
             raise EntryDamaged(key, f"it is in a blob that is gone: {error}") from error
         if (len(body), zlib.crc32(body)) != (pointer.size_bytes, pointer.checksum):
             raise EntryDamaged(key, f"its blob {pointer.blob} has other content")
         return body
+
+
+def blobs_of(store: Store) -> BlobFolder:
+    """Return the folders of the large values of a store; one without such has none to read."""
+    return store.blobs if isinstance(store, LargeEvents) else BlobFolder(Path(os.devnull))
 
 
 def pointer_in(value: bytes) -> BlobPointer | None:

@@ -33,6 +33,7 @@ from jobx.views import View
 READ: Final = (
     *(questions.GetTrace, questions.GetInvocation, questions.GetGraph, questions.GetSummary),
     *(questions.GetTree, questions.ListInvocations, questions.GetTimeline),
+    *(questions.GetDump, questions.ReadDump),
 )
 
 #: How long a cancel waits for the end of the request before it answers with the current state.

@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 
 from jobx import questions, views
 from jobx.actors.inspection import explain, graph, plain_views, progress, trace, trace_json
+from jobx.actors.inspection.open_dumps import OpenDumps
+from jobx.kv.large_events import blobs_of
 from jobx.kv.store import Store
 from jobx.questions import Question
 
@@ -15,6 +17,7 @@ Table: TypeAlias = dict[type[Question[Any]], Callable[[Store, Any], views.View]]
 
 def table() -> Table:
     """Return what answers each kind of question; it keeps what later questions can use again."""
+    dumps = OpenDumps()
     return {
         questions.GetTrace: _trace,
         questions.GetInvocation: _invocation,
@@ -25,6 +28,8 @@ def table() -> Table:
         questions.ListInvocations: plain_views.invocations,
         questions.GetTimeline: plain_views.timeline,
         questions.ReadProgress: progress.of,
+        questions.GetDump: lambda store, asked: dumps.begin(store, blobs_of(store), asked),
+        questions.ReadDump: lambda _, asked: dumps.read(asked),
     }
 
 
