@@ -31,7 +31,7 @@ Cause: TypeAlias = Literal[
 MOST_GROUPS: Final = 20
 #: Most back-offs, suspended mappers, branches or chunks that are looked at, since nothing else
 #: happens on the node's loop meanwhile. What lies beyond is counted.
-MOST_SEEN: Final = 2000
+MOST_SEEN: Final = 500
 
 
 class Place(Struct, frozen=True):
