@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
 from jobx.errors import NotFound
 from jobx.model import Retry
-from jobx.views import ExplainView
 from tests.support.authoring import ANSWER, FAN, GATED, SLEEP, SLOW, WORKFLOW
-from tests.support.live_node import LiveNode, Start, outcome_of
+from tests.support.explaining import begin, explain
+from tests.support.live_node import LiveNode, Start
 from tests.support.waiting import eventually
 
 WRONG = "def handler(arguments):\n    yield Return()\n    raise ValueError('no such town')\n"
-
-
-def begin(node: LiveNode, job: str, arguments: dict[str, Any], **more: Any) -> str:
-    """Start a request and return its id."""
-    return outcome_of(node.post_later(job, arguments, is_blocking=False, **more)).request.request_id
-
-
-def explain(node: LiveNode, request_id: str) -> ExplainView:
-    answer = node.ask("request.explain", workflow=WORKFLOW, request_id=request_id)
-    return msgspec.convert(answer, ExplainView)
 
 
 def causes(node: LiveNode, request_id: str) -> list[tuple[str, int]]:
@@ -96,8 +84,9 @@ def test_a_request_over_its_time_limit_says_what_was_open_then(start: Start) -> 
     view = explain(node, request_id)
 
     assert "RequestTimeLimit" in view.says
-    assert [(group.cause, group.invocation_id) for group in view.groups] == [("running", "m0")]
-    assert "open then: 1 of step sleep, first m0, an executor ran it" in view.says
+    (group,) = view.groups
+    assert group.cause in ("running", "behind", "queued")  # it may be over before it began
+    assert f"open then: 1 of step sleep, first m0, {group.says}" in view.says
 
 
 def test_a_request_that_succeeded_says_so(start: Start) -> None:

@@ -130,7 +130,7 @@ def _ending(view: RequestView, causes: LogCauses, then: list[OpenGroup]) -> tupl
         says += f"; first: {first.failure.kind} in {first.invocation}, which was retried"
         says += f" {first.retries} times: {first.failure.type}: {first.failure.message}"
         helps = f"jobx invocation get {path} {first.invocation}"
-    elif failure.invocation_id is None and then:
+    elif failure.invocation_id is None and failure.kind != "internal" and then:
         open_then = then[0]
         says += f"; open then: {open_then.count:,} of step {open_then.step_name or '(several)'}, "
         says += f"first {open_then.invocation_id}, {open_then.says}"
