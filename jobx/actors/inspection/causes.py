@@ -198,7 +198,7 @@ class Causes:
             return self._cluster
         return {
             "behind": f"jobx request explain {self._path}",
-            "window": f"jobx request trace {self._path}",
+            "window": f"jobx request summary {self._path}",
             "queued": "jobx node status",
             "starting": "jobx node status",
             "dying": f"jobx request trace {self._path}",
