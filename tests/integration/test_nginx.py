@@ -134,7 +134,7 @@ def test_length_and_chunks_at_once_are_refused(proxied: Proxied) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/workflow", "/workflow/w/handler/count", "/node", "/actors", "/metrics"]
+    "path", ["/workflow", "/workflow/w/handler/count", "/node", "/actors", "/metrics", "/ui/"]
 )
 def test_what_changes_or_shows_the_machine_is_for_this_machine_only(
     path: str, proxied: Proxied

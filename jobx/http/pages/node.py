@@ -6,11 +6,23 @@ from typing import Final
 
 from falcon.asgi import Request, Response
 
-from jobx.http.pages.ui import Ui
-from jobx.questions import GetNode, GetReadiness, ListActors
+from jobx.errors import InvalidInput, quote
+from jobx.http.pages.ui import Ui, asked
+from jobx.http.writing import held
+from jobx.questions import (
+    GetActor,
+    GetActorSummary,
+    GetNode,
+    GetReadiness,
+    ListActors,
+    ListDeadLetters,
+)
 
-#: Actors that a page shows.
-ACTORS: Final = 500
+#: Parameters of the page of actors.
+FILTERS: Final = ("class_name", "name", "state", "after")
+STATES: Final = ("idle", "busy", "queued", "stopping", "remote")
+_LIMIT: Final = 100
+_MOST_CHARACTERS: Final = 128
 
 
 async def node(ui: Ui, req: Request, resp: Response) -> None:
@@ -20,5 +32,36 @@ async def node(ui: Ui, req: Request, resp: Response) -> None:
 
 
 async def actors(ui: Ui, req: Request, resp: Response) -> None:
-    """Answer with the live actors, as a tree."""
-    ui.send(req, resp, "actors.html", tree=await ui.node.call(ListActors(limit=ACTORS)))
+    """Answer with the actors by class, what was wrong with them, and a filtered list."""
+    given = asked(req, FILTERS)
+    for name, text in given.items():
+        _check(name, text)
+    held.hold_page(req, _LIMIT)
+    page = await ui.node.call(ListActors(**given, limit=_LIMIT))
+    ui.send(
+        *(req, resp, "actors.html"),
+        asked=given,
+        is_filtered=any(given.values()),
+        states=STATES,
+        page=page,
+        summary=await ui.node.call(GetActorSummary()),
+        dead=await ui.node.call(ListDeadLetters()),
+    )
+
+
+async def actor(ui: Ui, req: Request, resp: Response) -> None:
+    """Answer with one actor: its parents, its children, its mail."""
+    address = req.get_param("address") or ""
+    _check("address", address)
+    ui.send(req, resp, "actor.html", found=await ui.node.call(GetActor(address=address)))
+
+
+def _check(name: str, text: str | None) -> None:
+    """Check a parameter; raises InvalidInput for one that no actor fits."""
+    if text is None:
+        return
+    where = f"query parameter {name}"
+    if len(text) > _MOST_CHARACTERS:
+        raise InvalidInput(where, quote(text), f"has at most {_MOST_CHARACTERS} characters")
+    if name == "state" and text not in STATES:
+        raise InvalidInput(where, quote(text), f"must be one of {', '.join(STATES)}")

@@ -2,6 +2,9 @@
 // its marked parts take the place of those shown, so all that is seen comes from the templates.
 
 const PAUSE_MS = 2000;
+// Between two looks while events come, and the longest quiet while they are heard.
+const LEAST_MS = 500;
+const HEARD_MS = 10000;
 const LONGEST_MS = 30000;
 
 /** Return the page at an address as a document; none of its scripts run. */
@@ -46,16 +49,43 @@ function isOver() {
   return ENDED.includes(document.querySelector("[data-state]")?.dataset.state);
 }
 
+/** Call back when something has happened to the request of this page; say whether it is heard of. */
+function listen(heard) {
+  const address = document.querySelector("[data-events]")?.dataset.events;
+  if (!address || isOver()) return () => false;
+  const events = new EventSource(address);
+  for (const name of ["progress", "reset", "end"]) {
+    events.addEventListener(name, () => {
+      if (name === "end") events.close();
+      heard();
+    });
+  }
+  addEventListener("pagehide", () => events.close());
+  return () => events.readyState === EventSource.OPEN;
+}
+
 function keepLive(button) {
   let paused = false;
+  let busy = false;
+  let missed = false;
+  let last = 0;
   let pause = PAUSE_MS;
   let timer = 0;
   const say = (text) => { if (button.textContent !== text) button.textContent = text; };
   const again = () => {
     clearTimeout(timer);
-    if (!paused && !isOver()) timer = setTimeout(turn, document.hidden ? LONGEST_MS : pause);
+    if (paused || isOver()) return;
+    const quiet = document.hidden || isHeard() ? HEARD_MS : pause;
+    timer = setTimeout(turn, missed ? Math.max(0, last + LEAST_MS - performance.now()) : quiet);
   };
+  const isHeard = listen(() => {
+    missed = true;
+    if (!busy && !document.hidden) again();
+  });
   async function turn() {
+    busy = true;
+    missed = false;
+    last = performance.now();
     try {
       await refresh();
       pause = PAUSE_MS;
@@ -64,6 +94,7 @@ function keepLive(button) {
       pause = Math.min(2 * pause, LONGEST_MS);
       say("No answer");
     }
+    busy = false;
     again();
   }
   button.hidden = isOver();
@@ -73,7 +104,7 @@ function keepLive(button) {
     say(paused ? "Paused" : "Live");
     paused ? clearTimeout(timer) : turn();
   });
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && !paused) again(); });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden && !paused && !busy) again(); });
   again();
 }
 
