@@ -142,7 +142,7 @@ def test_what_is_on_a_page_can_be_seen_and_hit(site: Site, width: int) -> None:
 
 def test_pages_say_the_same_without_scripts(site: Site) -> None:
     failed = f"request/w/{site.requests['failed']}"
-    for place in (failed, f"{failed}/invocations", f"{failed}/timeline"):
+    for place in (failed, f"{failed}/invocations?state=failed", f"{failed}/timeline"):
         page = site.open(place, java_script_enabled=False)
         assert "m401" in page.locator("main").inner_text(), place
         page.context.close()
