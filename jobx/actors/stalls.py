@@ -33,6 +33,8 @@ MOST_PLACES: Final = 100
 PAUSED: Final = "the whole process (paused, without a processor, or held up by one of its threads)"
 #: The place of a stall that ended before it was looked at.
 UNSEEN: Final = "not seen"
+#: The place of a stall in which the loop was in none of its calls, as far as Python tells.
+LOOP: Final = "the loop itself, in none of the calls of Python"
 
 _PACKAGE: Final = str(Path(jobx.__file__).parent)
 _LOG: Final = logging.getLogger(__name__)
@@ -66,6 +68,8 @@ class Stalls:
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._seen: str | None = None
+        #: What runs the loop: the frame below all of its calls.
+        self._runner: FrameType | None = None
         self._due_s = now() + BEAT_S
         self._timer = self._loop.call_later(BEAT_S, self._beat)
         self._stopped = threading.Event()
@@ -80,11 +84,13 @@ class Stalls:
         """Watch no more."""
         self._timer.cancel()
         self._stopped.set()
+        self._runner = None
         self._thread.join(2 * LOOK_S)
 
     def _beat(self) -> None:
         now = self._now()
         late_s, seen = now - self._due_s, self._seen
+        self._runner = sys._getframe(1)
         self._due_s, self._seen = now + BEAT_S, None
         if late_s > STALL_S:
             self._stalled(late_s, seen or UNSEEN, now)
@@ -113,7 +119,8 @@ class Stalls:
             if slept_s > LOOK_S + STALL_S:
                 self._seen = PAUSED
             else:
-                self._seen = place_of(sys._current_frames().get(self._loop_thread))
+                frame = sys._current_frames().get(self._loop_thread)
+                self._seen = LOOP if frame is self._runner else place_of(frame)
 
 
 def place_of(frame: FrameType | None) -> str:

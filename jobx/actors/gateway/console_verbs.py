@@ -256,7 +256,7 @@ class ConsoleVerbs:
             "handled": lambda cell: cell.handled,
             "mailbox": lambda cell: len(cell.mailbox or ()),
             "oldest": lambda cell: cell.oldest_s(now) or 0.0,
-            "held": lambda cell: getattr(cell.actor, "held_bytes", 0),
+            "held": lambda cell: cell.held_bytes or 0,
         }
         return measures[by]
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar, cast
 
 from thespian.actors import Actor, ActorAddress, ActorSystemFailure, ChildActorExited
 from thespian.system.messages.status import Thespian_ActorStatus
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jobx.actors.runtime.engine import Engine
     from jobx.actors.runtime.wakeups import Wakeup
 
+T = TypeVar("T")
 #: Receives a message and its sender.
 Receive: TypeAlias = Callable[[Any, ActorAddress], None]
 #: A message, its sender, and about when it was sent (monotonic seconds).
@@ -174,16 +175,30 @@ class Cell:
             return "stopping"
         if self.mailbox:
             return "queued"
-        return "busy" if getattr(self.actor, "is_busy", False) else "idle"
+        return "busy" if self._told("is_busy", bool) else "idle"
 
     @property
     def name(self) -> str:
         """What the actor calls itself with its ``describe``, or its class."""
         try:
             name: str = self.actor.describe()
-            return name[:NAME_CHARS]
+            name = name[:NAME_CHARS]
+            return name if name.isascii() else name.encode(errors="replace").decode()
         except Exception:  # noqa: BLE001 - it has none, or must not spoil the list of all
             return self.account.class_name
+
+    @property
+    def held_bytes(self) -> int | None:
+        """What the actor says that it holds; None if it says nothing."""
+        return self._told("held_bytes", int)
+
+    def _told(self, name: str, kind: type[T]) -> T | None:
+        """Return what an actor says of itself, if it is of a type; one must not spoil all."""
+        try:
+            told = getattr(self.actor, name, None)
+        except Exception:  # noqa: BLE001 - see there
+            return None
+        return told if isinstance(told, kind) else None
 
     def oldest_s(self, now: float) -> float | None:
         """Return how long its oldest unread message waits; None if there is none."""
@@ -204,7 +219,7 @@ class Cell:
             time_s=self.time_s,
             oldest_s=self.oldest_s(now),
             restarted=self.restarted,
-            held_bytes=getattr(self.actor, "held_bytes", None),
+            held_bytes=self.held_bytes,
         )
 
     def status(self, admin: ActorAddress) -> Thespian_ActorStatus:

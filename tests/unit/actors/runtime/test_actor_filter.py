@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from thespian.actors import ActorAddress, ActorExitRequest
 
@@ -80,11 +82,29 @@ def test_below_are_all_descendants(stage: Stage) -> None:
     ]
 
 
-def test_an_actor_whose_description_raises_is_named_by_its_class(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        (lambda: 1 / 0, "Named"),
+        (lambda: 5, "Named"),
+        (lambda: "x" * 100_000, "x" * 200),
+        (lambda: "\ud800", "?"),
+        (lambda: "</script>\x1b", "</script>\x1b"),
+    ],
+)
+def test_whatever_an_actor_says_of_itself_it_is_listed(
+    stage: Stage, told: object, name: str
+) -> None:
     address = stage.create(Named)
-    stage.play(address, lambda actor: setattr(actor, "describe", lambda: 1 / 0))
-    assert cell_of(stage, address).name == "Named"
-    assert cells(stage, ActorFilter(name="Named")) == [str(address)]
+    for attribute, value in {"describe": told, "is_busy": "yes", "held_bytes": "much"}.items():
+        stage.play(address, partial(_set, attribute, value))
+    record = cell_of(stage, address).record(0.0)
+    assert (record.name, record.state, record.held_bytes) == (name, "idle", None)
+    assert cells(stage, ActorFilter(name=name)) == [str(address)]
+
+
+def _set(attribute: str, value: object, actor: object) -> None:
+    setattr(actor, attribute, value)
 
 
 def test_a_page_begins_behind_the_cursor_even_if_that_actor_is_gone(stage: Stage) -> None:
