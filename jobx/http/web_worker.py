@@ -41,6 +41,8 @@ _SWEEP_S: Final = 1.0
 _STREAM_S: Final = 30.0
 #: … and what the kernel keeps of one: it would take megabytes before it tells of a slow client.
 _STREAM_BYTES: Final = 32 << 10
+#: What it keeps of other answers on the same connection.
+_OTHER_BYTES: Final = 1 << 20
 #: The header of an answer that is such a stream.
 _STREAM: Final = (b"x-accel-buffering", b"no")
 #: What a client must take of its answer within ``http.stall_s``.
@@ -270,13 +272,12 @@ class Connection(ASGIProtocol):
     def _arm_keepalive_timer(self) -> None:
         super()._arm_keepalive_timer()
         self._head_bytes = 0
-        was_stream, self._is_stream = self._is_stream, False
+        if self._is_stream:
+            self._end_stream()
         if self.transport.get_write_buffer_size():
             self._has_rest = True
             self.transport.set_write_buffer_limits(high=0)  # writing is paused until all is sent
         else:
-            if was_stream:
-                self._leave_rest()
             self._await_head()
 
     def _leave_rest(self) -> None:
@@ -316,11 +317,21 @@ class Connection(ASGIProtocol):
         """Notice early when the client takes nothing, or is gone without a word."""
         self._is_stream = True
         self.transport.set_write_buffer_limits(high=0)
+        self._set_up_socket(_STREAM_BYTES, min(self.worker.stall_s, _STREAM_S))
+
+    def _end_stream(self) -> None:
+        """Take the connection for other answers again."""
+        self._is_stream = False
+        self._leave_rest()
+        self._set_up_socket(_OTHER_BYTES, 0.0)
+
+    def _set_up_socket(self, kept_bytes: int, unanswered_s: float) -> None:
+        """Bound what the kernel keeps, and how long it waits for the other side; 0: for long."""
         connection = self.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _STREAM_BYTES)
-        with suppress(OSError):  # a Unix socket
-            unanswered_ms = int(_STREAM_S * 1000)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unanswered_ms)
+        with suppress(OSError):  # it is lost, or a Unix socket, which has no such time
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, kept_bytes)
+            limit_ms = int(unanswered_s * 1000)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limit_ms)
 
     def _handle_h1c_exception(self, exc: Exception) -> bool:
         """Refuse what the parser itself does not expect: a length of thousands of digits."""

@@ -19,7 +19,7 @@ import pytest
 
 from jobx.config import Settings
 from jobx.tools.commands import serve
-from tests.support.authoring import define
+from tests.support.authoring import GATED, define
 from tests.support.nginx import CONF, nginx, program
 from tests.support.processes import running
 
@@ -28,6 +28,7 @@ FORGED = "9.9.9.9"
 HANDLERS = {
     "count": "yield Return()\nfor n in range(arguments['n']):\n    yield n, 'x' * 20\n",
     "keep": "def handler(key, values):\n    yield key, values[0]\n",
+    "gated": GATED,
 }
 SETTINGS = Settings()
 
@@ -63,7 +64,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
     folder = tmp_path_factory.mktemp("nginx")
     data_dir, upstream = folder / "d", folder / "http.sock"
     data_dir.mkdir()
-    define(data_dir, HANDLERS, {"count": ("count", "keep")})
+    define(data_dir, HANDLERS, {"count": ("count", "keep"), "gated": ("gated", "sum")})
     command = ["-m", "jobx.tools.cli", "serve", "--data", str(data_dir), "--executors", "1"]
     bind = ["--bind", f"unix:{upstream}"]
     with running([*command, *bind], JOBX_HTTP_HOSTS="jobx.example.com") as process:
@@ -231,3 +232,19 @@ def test_systemd_waits_longer_for_the_end_than_jobx_takes() -> None:
     unit.read(CONF.with_name("jobx.service"))
 
     assert int(unit["Service"]["TimeoutStopSec"]) > SETTINGS.node.drain_s + serve.GRACE_S
+
+
+def test_events_come_at_once_below_a_prefix_through_a_proxy_that_buffers(
+    proxied: Proxied, tmp_path: Path
+) -> None:
+    body = {"arguments": {"gate": str(tmp_path / "gate")}}
+    _, _, made = proxied.ask("POST", "/below/job/w/gated?blocking=false", body)
+    path = f"/below/request/w/{json.loads(made)['request_id']}/events"
+    connection = http.client.HTTPConnection("127.0.0.1", proxied.port, timeout=60)
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
+        answer = connection.getresponse()
+        lines = [answer.readline() for _ in range(2)]
+        assert lines == [b"id: 0\n", b"event: progress\n"]
+        (tmp_path / "gate").touch()
+        assert b"event: end\n" in answer.read()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
+import socket
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,7 +107,7 @@ def serving(tmp_path: Path) -> Iterator[Served]:
     retry = Retry(attempts=5, backoff_s=0.01)
     steps = {"fan": ("fan", "sum"), "each": ("each", "sum")}
     define(tmp_path / "data", {"fan": FAN, "each": EACH}, steps, each={"retry": retry})
-    with served(tmp_path / "data") as found:
+    with served(tmp_path / "data", JOBX_NODE_DRAIN_S="1") as found:
         yield found
 
 
@@ -164,6 +166,11 @@ def test_nothing_is_left_out_or_told_twice_whatever_is_killed(
         assert told(watcher)[0] == sum(step["retries"] for step in steps) > 0
         assert told(watcher)[2] == 1
     assert len({told(watcher) for watcher in watchers}) == 1
+    request_id = start(serving, tmp_path / "nowhere")
+    with opened(serving, request_id) as stream:
+        serving.process.terminate()
+        rest = stream.read()  # to its proper end
+    assert re.search(rb"\n\nretry: [0-9]{4}\n\n$", rest)
 
 
 def is_up(serving: Served) -> bool:
@@ -172,3 +179,71 @@ def is_up(serving: Served) -> bool:
         return serving.ask("GET", "/health/ready", None, 60, {}).status == 200
     except (OSError, http.client.HTTPException):
         return False
+
+
+@contextmanager
+def opened(serving: Served, request_id: str) -> Iterator[http.client.HTTPResponse]:
+    """Give a stream that has begun."""
+    connection = http.client.HTTPConnection("127.0.0.1", serving.port, timeout=60)
+    with closing(connection):
+        connection.request("GET", f"/request/w/{request_id}/events")
+        answer = connection.getresponse()
+        assert answer.status == 200
+        yield answer
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, str]]:
+    """Serve with room for one stream, and a request that goes on and has much to tell."""
+    folder = tmp_path_factory.mktemp("narrow")
+    retry = Retry(attempts=100, backoff_s=0.05, max_backoff_s=0.05)
+    noisy = "def handler(key, value):\n    yield Return()\n    raise ValueError('x' * 300)\n"
+    steps = {"fan": ("fan", "sum"), "each": ("each", "sum")}
+    define(folder / "data", {"fan": FAN, "each": noisy}, steps, each={"retry": retry})
+    limits = {"JOBX_HTTP_MAX_WATCHERS": "1", "JOBX_HTTP_STALL_S": "1"}
+    with served(folder / "data", **limits) as found:
+        arguments = {"n": 200, "folder": ""}
+        answer = found.post("fan", arguments, Prefer="respond-async")
+        yield found, f"/request/w/{answer.body['request_id']}/events"
+        found.kill_all()
+
+
+def asked(serving: Served, head: str) -> socket.socket:
+    """Return a connection that takes little, on which something was asked."""
+    client = socket.socket()
+    client.settimeout(60)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", serving.port))
+    client.sendall(head.replace("\n", "\r\n").encode())
+    return client
+
+
+def is_free(serving: Served, path: str) -> bool:
+    """Whether there is room for a stream."""
+    with closing(asked(serving, f"GET {path} HTTP/1.1\nHost: localhost\n\n")) as client:
+        return b" 200 " in client.recv(100)
+
+
+def test_a_client_that_takes_nothing_is_cut_off(narrow: tuple[Served, str]) -> None:
+    serving, path = narrow
+    with closing(asked(serving, f"GET {path} HTTP/1.1\nHost: localhost\n\n")) as client:
+        assert b" 200 " in client.recv(20)
+        assert not is_free(serving, path)
+        eventually(lambda: is_free(serving, path))
+
+
+def test_a_client_of_old_gets_a_stream_too(narrow: tuple[Served, str]) -> None:
+    serving, path = narrow
+
+    def begin() -> bytes:
+        with closing(asked(serving, f"GET {path} HTTP/1.0\n\n")) as client:
+            head = b""
+            with client.makefile("rb") as reader:
+                while (line := reader.readline()) not in (b"", b"\r\n"):
+                    head += line
+                message = reader.readline()
+            return head + message if message.startswith(b"id: ") else b""
+
+    head = eventually(begin)  # there may still be no room
+    assert head.startswith(b"HTTP/1.0 200 ")
+    assert b"transfer-encoding" not in head.lower()

@@ -18,6 +18,14 @@ from tests.support.services import absent
 from tests.support.waiting import eventually
 
 CONF = Path(__file__).parents[2] / "conf" / "nginx.conf"
+#: A part of the site below a prefix, for which nginx buffers as it does by default.
+_BUFFERED = """
+        location /below/ {
+            proxy_buffering on;
+            proxy_pass http://jobx/;
+        }
+
+"""
 STATIC = Path(jobx.http.__file__).parent / "static"
 
 
@@ -63,6 +71,7 @@ def _placed(text: str, upstream: Path, folder: Path, port: int) -> str:
         r"unix:/run/jobx/http.sock(?= fail)": f"unix:{upstream}",
         r"/opt/\S*/static/": f"{STATIC}/",
         r"http \{": f"http {{\n{temporary}",
+        r"        location / \{": f"{_BUFFERED}        location / {{",
     }
     for pattern, place in places.items():
         text, count = re.subn(pattern, lambda _, place=place: place, text)
