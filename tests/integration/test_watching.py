@@ -14,8 +14,10 @@ from typing import Any, Final
 
 import pytest
 
+from jobx.actors.readers.process import MODULE
 from jobx.model import Retry
 from tests.support.authoring import define
+from tests.support.processes import descendants, words
 from tests.support.served import Served, kill, served
 from tests.support.waiting import eventually
 
@@ -134,6 +136,12 @@ def told(watcher: Watcher) -> tuple[int, int, int]:
     )
 
 
+def reader(serving: Served) -> int:
+    """Return the process that folds logs."""
+    (found,) = (pid for pid in descendants(serving.node()) if MODULE in words(pid))
+    return found
+
+
 def hear(watchers: Sequence[Watcher], count: int) -> None:
     """Wait until watchers know that so many mappers have ended."""
     for watcher in watchers:
@@ -147,7 +155,7 @@ def test_nothing_is_left_out_or_told_twice_whatever_is_killed(
     watchers = [Watcher(serving.port, request_id) for _ in range(3)]
     for watcher in watchers:
         watcher.start()
-    victims = [lambda: serving.web_workers()[0], serving.node, lambda: serving.web_workers()[0]]
+    victims = [lambda: serving.web_workers()[0], lambda: reader(serving), serving.node]
     for number, victim in enumerate(victims):
         hear(watchers, 15 * (number + 1))
         serving.note()

@@ -31,8 +31,8 @@ LOOK_S: Final = 30.0
 MOST_REQUESTS: Final = 1000
 #: Events of which one fold says what came since; more wait for the next one.
 MOST_PLACES: Final = 64
-#: Folds that readers are asked for at once, so that they have room for others.
-MOST_FOLDS: Final = 4
+#: Folds that are asked for at once: readers answer two questions, and have room for others.
+MOST_FOLDS: Final = 1
 #: Tries of a fold whose reader fails, before its watchers hear of it.
 TRIES: Final = 3
 #: When a refused watcher should come again.
