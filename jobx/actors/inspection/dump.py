@@ -11,6 +11,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, Final
 
 from jobx.actors.inspection.dump_lines import Chunks, DumpAttempt, DumpLine
@@ -31,6 +32,8 @@ from jobx.work import QUICK_NS
 
 #: Bytes of mapped chunks that are held; others are read again.
 _CHUNK_BYTES: Final = 16 << 20
+#: Lines of what has not ended that are written together.
+_MANY: Final = 1000
 #: Failed attempts that are held, likewise.
 _ATTEMPTS: Final = 1000
 _STAGES: Final[dict[str, str]] = {"map": "mapper", "combine": "combiner", "reduce": "reducer"}
@@ -50,7 +53,7 @@ _DROPPED: Final = Shown(why="it was removed when the request had succeeded (rete
 _UNENDED: Final = Shown(why="it has not ended")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen ones are slow to make, and there is one for each event
 class _Batch:
     """What the lines of one event have in common."""
 
@@ -109,7 +112,11 @@ class Dump:
         self._attempts: OrderedDict[int, events.Retried | events.Failed] = OrderedDict()
 
     def lines(self) -> Iterator[DumpLine]:
-        """Yield the wanted lines.
+        """Yield the wanted lines; see ``batches``."""
+        return chain.from_iterable(self.batches())
+
+    def batches(self) -> Iterator[Sequence[DumpLine]]:
+        """Yield the wanted lines, many at a time.
 
         Raises:
             JobxError: The log cannot be read on.
@@ -117,9 +124,11 @@ class Dump:
         for number, record in event_log.read(self._store, *self._names):
             event = events.known_part(record)
             take = _TAKE.get(type(event))
-            if take is not None:
-                yield from filter(self._is_wanted, take(self, number, event))
-        yield from filter(self._is_wanted, self._unended())
+            if take is not None and (found := take(self, number, event)):
+                yield found if self._is_all else list(filter(self._is_wanted, found))
+        unended = filter(self._is_wanted, self._unended())
+        while found := list(islice(unended, _MANY)):
+            yield found
 
     def _is_wanted(self, line: DumpLine) -> bool:
         asked = self._asked
@@ -136,19 +145,19 @@ class Dump:
                 found |= dict.fromkeys(range(event.first, event.first + event.count), number)
         return found
 
-    def _accepted(self, number: int, event: events.Accepted) -> Iterator[DumpLine]:
+    def _accepted(self, number: int, event: events.Accepted) -> Sequence[DumpLine]:
         self._owner = event.node
         self._plan = _plan(self._store, self._names[0], event.plan)
         root = ROOT, MAPPER, event.step, ROOT, 1, event.arguments
         return self._mapped(number, events.Mapped(event.at, *root, ""))
 
-    def _mapped(self, number: int, event: events.Mapped) -> Iterator[DumpLine]:
+    def _mapped(self, number: int, event: events.Mapped) -> Sequence[DumpLine]:
         if event.parent >= 0:
             self._children[event.parent] = self._children.get(event.parent, 0) + event.count
         if self.chunks.add(number, event, is_wanted=self._is_chunk_wanted(event)):
             self._marks.extend(bytes(max(0, event.start + event.count - len(self._marks))))
             self._hold(number, event.payload)
-        return iter(())
+        return ()
 
     def _is_chunk_wanted(self, event: events.Mapped) -> bool:
         if self._asked.steps and event.step not in self._asked.steps:
@@ -164,65 +173,69 @@ class Dump:
             return False
         return self._top in (None, vertex) or self._top not in self.chunks.vertices(position)
 
-    def _adopted(self, _: int, event: events.Adopted) -> Iterator[DumpLine]:
+    def _adopted(self, _: int, event: events.Adopted) -> Sequence[DumpLine]:
         self._owner = event.node
-        return iter(())
+        return ()
 
-    def _retried(self, number: int, event: events.Retried) -> Iterator[DumpLine]:
+    def _retried(self, number: int, event: events.Retried) -> Sequence[DumpLine]:
         self._keep_attempt(number, event)
         for vertex in range(event.first, event.first + event.count):
             self._tries.setdefault((vertex, event.kind), []).append(number)
             self._children.pop(vertex, None)
-        return iter(())
+        return ()
 
-    def _failed_for_good(self, number: int, event: events.Failed) -> Iterator[DumpLine]:
+    def _failed_for_good(self, number: int, event: events.Failed) -> Sequence[DumpLine]:
         self._keep_attempt(number, event)
         self._failed[event.vertex, event.kind] = number
-        return iter(())
+        return ()
 
-    def _done(self, number: int, event: events.Done) -> Iterator[DumpLine]:
+    def _done(self, number: int, event: events.Done) -> Sequence[DumpLine]:
         first, stop = event.first, event.first + event.count
         position = self.chunks.of(first)
         if position < 0 or (self._undone and self._undone.get(first, -1) > number):
-            return
+            return ()
         if event.kind == "reduce":
             self._marks[first] = _WRITTEN
-            if self._is_shown(position, first):
-                yield self._reduced(position, event)
-            return
+            return (self._reduced(position, event),) if self._is_shown(position, first) else ()
         is_reduced = event.outcome == "reduced"
         self._marks[first:stop] = bytes([_WRITTEN if is_reduced else _MAPPED]) * event.count
-        if self.chunks.is_wanted[position]:
-            yield from self._ended(position, event)
+        lines = self._ended(position, event) if self.chunks.is_wanted[position] else ()
         if self._tries:
             self._forget_tries(range(first, stop), is_reduced=is_reduced)
+        return lines
 
     def _forget_tries(self, vertices: range, *, is_reduced: bool) -> None:
         for vertex in vertices:
             for kind in ("map", "combine", "reduce") if is_reduced else ("map", "combine"):
                 self._tries.pop((vertex, kind), None)
 
-    def _ended(self, position: int, event: events.Done) -> Iterator[DumpLine]:
-        """Yield the lines of mappers that have ended, with those of what ran in their trips."""
+    def _ended(self, position: int, event: events.Done) -> Sequence[DumpLine]:
+        """Return the lines of mappers that have ended, with those of what ran in their trips."""
         batch = self._batch(position, event)
         has_combiner = "combine" in batch.named and event.outcome != "mapped"
-        is_reduced = event.outcome == "reduced"
-        is_all = self._top is None
+        is_reduced, is_all = event.outcome == "reduced", self._top is None
+        lines: list[DumpLine] = []
         for n, vertex in enumerate(range(event.first, event.first + event.count)):
-            if is_all or self._is_shown(position, vertex):
-                yield self._mapper_line(batch, n, vertex, is_last=not (has_combiner or is_reduced))
-                if has_combiner:
-                    yield self._later_line(batch, n, vertex, "combine", is_last=not is_reduced)
-                if is_reduced:
-                    yield self._later_line(batch, n, vertex, "reduce", is_last=False)
+            if not (is_all or self._is_shown(position, vertex)):
+                continue
+            is_last = not (has_combiner or is_reduced)
+            lines.append(self._mapper_line(batch, n, vertex, is_last=is_last))
+            if has_combiner:
+                is_last = not is_reduced
+                lines.append(self._later_line(batch, n, vertex, "combine", is_last=is_last))
+            if is_reduced:
+                lines.append(self._later_line(batch, n, vertex, "reduce", is_last=False))
+        return lines
 
     def _batch(self, position: int, event: events.Done) -> _Batch:
         count, step = event.count, self.chunks.steps[position]
         spent: Sequence[int] = unpack_offsets(event.durations)
         if len(spent) != 3 * count:
             spent = [*spent[:1], *[0] * (3 * count)][: 3 * count]
-        begun: Sequence[float | None] = [None] * count
-        if event.span is not None:
+        begun: Sequence[float | None] = (None,) * count
+        if event.span is not None and count == 1:
+            begun = (event.at - event.span.began_us / 1e6,)
+        elif event.span is not None:
             begun = list(spans.starts(event.at, event.span, spent, count))
         at = event.first - self.chunks.starts[position]
         return _Batch(
@@ -519,7 +532,7 @@ def _plan(store: Store, workflow: str, digest: str) -> Plan | None:
         return None
 
 
-_TAKE: Final[dict[type, Callable[[Dump, int, Any], Iterator[DumpLine]]]] = {
+_TAKE: Final[dict[type, Callable[[Dump, int, Any], Sequence[DumpLine]]]] = {
     events.Accepted: Dump._accepted,
     events.Mapped: Dump._mapped,
     events.Adopted: Dump._adopted,

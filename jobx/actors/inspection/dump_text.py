@@ -53,9 +53,8 @@ def _in_chunks(parts: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _ndjson(dump: Dump, _: Store) -> Iterator[bytes]:
-    for line in dump.lines():
-        yield _ENCODER.encode(line)
-        yield b"\n"
+    for lines in dump.batches():
+        yield _ENCODER.encode_lines(lines)
 
 
 def _json(dump: Dump, store: Store) -> Iterator[bytes]:

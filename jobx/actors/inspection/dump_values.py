@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import zlib
 from collections import OrderedDict
@@ -16,7 +17,7 @@ from jobx.handlers.blobs.shared import Folder, open_blob
 from jobx.handlers.pairs import run_merger, sequences
 from jobx.kv.blobs import BlobFolder
 from jobx.model import Failure
-from jobx.payload import STAGE_DATA, Payload, StageData, cut, unpack_offsets
+from jobx.payload import STAGE_DATA, Payload, StageData, unpack_offsets
 from jobx.system.errors import translate_read
 from jobx.values import to_jsonable
 
@@ -78,22 +79,17 @@ class DumpValues:
         """Return the arguments of siblings from a position in their chunk on."""
         if chunk is None:
             return [Shown(why="the event that had them is gone")] * count
-        ends = unpack_offsets(chunk.offsets) if chunk.offsets else [chunk.size_bytes]
-        starts = [0, *ends][position : position + count]
-        sizes = [end - start for start, end in zip(starts, ends[position:], strict=False)]
+        starts, ends = _bounds(chunk, position, count)
+        sizes = list(map(operator.sub, ends, starts))
         if chunk.inline is None or max(sizes) > self._max_bytes:
             return [self._argument(chunk, position + n, size) for n, size in enumerate(sizes)]
-        start, stop = starts[0], ends[position + count - 1]
-        items = sequences.unpack(chunk.inline[start:stop], count)
+        items = sequences.unpack(chunk.inline[starts[0] : ends[-1]], count)
         return [Shown(self.show(item)) for item in items]
 
     def _argument(self, chunk: Payload, position: int, size_bytes: int) -> Shown:
         if size_bytes > self._max_bytes:
             return self._too_large(size_bytes)
-        if not chunk.offsets:
-            start, stop = 0, chunk.size_bytes
-        else:
-            start, stop = cut(chunk, position, position + 1)
+        ((start,), (stop,)) = _bounds(chunk, position, 1)
         try:
             body = (
                 chunk.inline[start:stop]
@@ -168,6 +164,14 @@ class DumpValues:
         if len(body) != stop - start or (len(body) == size_bytes and zlib.crc32(body) != checksum):
             raise BlobDamaged(name, "it is not what was written")
         return body
+
+
+def _bounds(chunk: Payload, position: int, count: int) -> tuple[Sequence[int], Sequence[int]]:
+    """Return where items of a chunk begin and where they end; a root has one without offsets."""
+    if not chunk.offsets:
+        return (0,), (chunk.size_bytes,)
+    known = unpack_offsets(chunk.offsets[4 * max(position - 1, 0) : 4 * (position + count)])
+    return (known[:-1], known[1:]) if position else ((0, *known[:-1]), known)
 
 
 def redacted(value: Any) -> Any:

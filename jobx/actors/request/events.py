@@ -206,8 +206,9 @@ def known_part(record: dict[str, Any]) -> Event | None:
     kind, fields = _split(record)
     if kind is None:
         return None
-    names = {*kind.__struct_fields__}
-    fields = {name: value for name, value in fields.items() if name in names}
+    names = _NAMES[kind]
+    if not fields.keys() <= names:
+        fields = {name: value for name, value in fields.items() if name in names}
     failure = fields.get("failure")
     if type(failure) is dict:
         known = failure.keys() & _FAILURE_FIELDS
@@ -248,7 +249,7 @@ def _is_longer(wire: object) -> bool:
 
 def _event(kind: type[Event], fields: dict[str, Any]) -> Event:
     try:
-        for name, rebuild in _REBUILD.items():
+        for name, rebuild in _REBUILDS[kind]:
             if fields.get(name) is not None:
                 fields[name] = rebuild(fields[name])
         return kind(**fields)
@@ -284,5 +285,10 @@ _REBUILD: Final[dict[str, Callable[[Any], Any]]] = {
 }
 _FLAT_FIELDS: Final = {
     kind: tuple(name for name in kind.__struct_fields__ if name in _FLATTEN)
+    for kind in _TAGS.values()
+}
+_NAMES: Final = {kind: frozenset(kind.__struct_fields__) for kind in _TAGS.values()}
+_REBUILDS: Final = {
+    kind: tuple((name, _REBUILD[name]) for name in kind.__struct_fields__ if name in _REBUILD)
     for kind in _TAGS.values()
 }
