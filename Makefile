@@ -57,7 +57,7 @@ hashes: $(VENV)/.developed build/lock/bin/uv
 	{ echo "# What JobX needs. See docs/operations.md; written by make lock."; \
 		$(HASHED); } > requirements.lock
 	{ echo "# What JobX and all its extras need. See docs/operations.md; written by make lock."; \
-		$(HASHED) --extra etcd --extra s3 --extra sftp --extra wasm; } > requirements-extras.lock
+		$(HASHED) --extra etcd --extra s3 --extra sftp --extra wasm --extra otel; } > requirements-extras.lock
 	$(BIN)/python -m tests.support.licences
 
 # The wheel that operators install without a clone.

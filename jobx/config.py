@@ -402,6 +402,14 @@ class ScopeSettings(Section, frozen=True, kw_only=True):
     secrets: dict[str, SecretSource] = {}
 
 
+class OtelSettings(Section, frozen=True, kw_only=True):
+    """Traces for OpenTelemetry."""
+
+    #: Where a collector takes OTLP over HTTP, such as ``http://localhost:4318/v1/traces``; empty:
+    #: no spans are sent. Needs the extra ``otel``.
+    endpoint: str = ""
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """All settings of a process."""
 
@@ -420,6 +428,7 @@ class Settings(Section, frozen=True, kw_only=True):
     files: FilesSettings = FilesSettings()
     blobs: BlobSettings = BlobSettings()
     scope: ScopeSettings = ScopeSettings()
+    otel: OtelSettings = OtelSettings()
 
     @property
     def data_dir(self) -> Path:

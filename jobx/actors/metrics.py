@@ -38,6 +38,7 @@ class Metrics:
         commits: Commits and their times; their faults.
         events: Events of logs, and their bytes.
         deliveries: Tries to deliver a result, by outcome.
+        traces: Requests whose spans were ``sent`` to a collector, or ``dropped``.
         http_s: How long HTTP requests took, by method, route and status.
         http_sent: Bytes of bodies of their answers, by route.
     """
@@ -51,6 +52,7 @@ class Metrics:
         self.ran_s = Counts(_long, 2)
         self.deaths = Counts(Count)
         self.deliveries = Counts(Count)
+        self.traces = Counts(Count)
         self.http_s = Counts(_long)
         self.http_sent = Counts(Count)
         self._reports: dict[str, int] = {}

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 from msgspec import Raw
 from thespian.actors import ActorSystem, ChildActorExited
 
-from jobx import questions
+from jobx import model, questions
 from jobx.actors import notification
 from jobx.actors.budget import OpenBudget
 from jobx.actors.cluster import identity, membership
@@ -32,6 +32,7 @@ from jobx.actors.coordination.given_up import GivenUp
 from jobx.actors.coordination.supervisor import Supervisor
 from jobx.actors.egress.notifications.changes import HandlerChanges
 from jobx.actors.egress.opening import Egress
+from jobx.actors.egress.otlp import Collector
 from jobx.actors.executors.pool import ExecutorPool
 from jobx.actors.gateway.console_verbs import ConsoleVerbs
 from jobx.actors.gateway.elsewhere import Elsewhere
@@ -43,6 +44,7 @@ from jobx.actors.gateway.node_verbs import NodeVerbs
 from jobx.actors.gateway.request_verbs import Verbs
 from jobx.actors.gateway.server import Gateway
 from jobx.actors.gateway.submitting import Submissions
+from jobx.actors.gateway.traced import Traced
 from jobx.actors.gateway.waiters import Answers
 from jobx.actors.gateway.watches import Watches
 from jobx.actors.inspection.node_facts import NodeFacts, PeerFacts
@@ -330,10 +332,23 @@ class Node:
             others=self._others,
             is_lost=self._is_lost,
             metrics=self._metrics,
+            trace=self._traced(),
         )
         system = ActorSystem(systemBase=self._base, transientUnique=True)
         self._parts.callback(system.shutdown)
         self._supervisor = system.createActor(Supervisor)
+
+    def _traced(self) -> Callable[[model.Request], None]:
+        """Return what sends the spans of an ended request, if there is a collector."""
+        endpoint = self._settings.otel.endpoint
+        if not endpoint:
+            return lambda _: None
+        counts = self._metrics.traces
+        traced = Traced(
+            Collector(endpoint, self._id), self.call, lambda outcome: counts.of(outcome).add()
+        )
+        self._parts.callback(traced.close)
+        return traced.ended
 
     def _start_verbs(self) -> None:
         readers = self._parts.threads(READERS, "reader", cancel_futures=True)

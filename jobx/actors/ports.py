@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from thespian.actors import ActorAddress
 
+from jobx import model
 from jobx.actors.budget import OpenBudget
 from jobx.actors.left_open import LeftOpen
 from jobx.actors.messages import Pull, RequestKey, Run
@@ -112,6 +113,7 @@ class Services:
             while it is not known who they are.
         is_lost: Tells whether a node is lost, so that others may adopt its requests.
         metrics: What this node counts.
+        trace: Sends the spans of an ended request, if its caller wants them.
     """
 
     node_id: str
@@ -130,6 +132,7 @@ class Services:
     others: Callable[[str, float], Collection[frozenset[str]] | None] = _nobody
     is_lost: Callable[[str], bool] = lambda _: True
     metrics: Metrics = field(default_factory=Metrics)
+    trace: Callable[[model.Request], None] = _ignore
 
     def offers(self, required: Iterable[str]) -> bool:
         """Whether this node offers all that is required."""

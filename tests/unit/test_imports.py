@@ -55,6 +55,7 @@ PACKAGES: Final[dict[str, set[str]]] = {
     "jobx.actors.foreground": {"uvloop"},
     "jobx.actors.bridge.nsq": {"nsq", "thespian"},
     "jobx.actors.egress": {"msgspec"},
+    "jobx.actors.egress.otlp": {"msgspec", "opentelemetry"},
     "jobx.actors.egress.writers": {"msgspec", "fsspec"},
     "jobx.actors.request": {"msgspec"},
     "jobx.http": {"falcon", "msgspec"},
@@ -139,7 +140,7 @@ ROOMS: Final[dict[str, set[str]]] = {
             "jobx.payload",
         ),
         *("jobx.printable", "jobx.questions", "jobx.system", "jobx.tagged_json", "jobx.values"),
-        "jobx.views",
+        *("jobx.traceparent", "jobx.views"),
     },
 }
 

@@ -370,6 +370,7 @@ class Supervisor(LoopActor):
         took_s = (request.finished_at or request.accepted_at) - request.accepted_at
         names = request.workflow_name, request.job_name
         self.node.metrics.request_ended(*names, request.state, took_s)
+        self.node.trace(request)
         if request.state == "failed":
             self.node.notify(notification.request_failed(request))
         elif request.destination is not None and request.result is not None:

@@ -46,6 +46,10 @@ def counted(metrics: Metrics) -> Iterator[MetricFamily]:
         "jobx_deliveries", "Tries to deliver a result: delivered, again or given_up.",
         ("outcome",), metrics.deliveries,
     )  # fmt: skip
+    yield _counts(
+        "jobx_traces", "Requests whose spans were sent to a collector, or dropped.",
+        ("outcome",), metrics.traces,
+    )  # fmt: skip
     yield from _http(metrics)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from falcon.asgi import Request, Response
 
-from jobx import values
+from jobx import traceparent, values
 from jobx.errors import InvalidInput, JobxError, Overloaded, TooLarge
 from jobx.handlers.pairs import root_input
 from jobx.http.errors import REQUEST_ID
@@ -88,8 +88,8 @@ async def start(
     """
     request_id = new_id(time.time(), os.urandom(_RANDOM_BYTES))
     question = SubmitJob(workflow=workflow, job=job, request_id=request_id, is_blocking=False)
-    requester = headers.requester_ip(req, site.settings.forwarded_header)
-    asked, item = _read(question, requester, {"arguments": arguments})
+    added = {"requester_ip": headers.requester_ip(req, site.settings.forwarded_header)}
+    asked, item = _read(question, added, {"arguments": arguments})
     outcome = await site.node.attend(await _kept(site, asked, item, req))
     return outcome.request
 
@@ -118,8 +118,11 @@ async def _send(
 
 async def _with_body(site: Site, question: SubmitJob, req: Request) -> SubmitJob:
     """Return a question with the content of the body; large arguments are on disk."""
-    requester = headers.requester_ip(req, site.settings.forwarded_header)
-    read = functools.partial(_read, question, requester)
+    added = {"requester_ip": headers.requester_ip(req, site.settings.forwarded_header)}
+    caller = req.get_header("traceparent") or ""
+    if traceparent.read(caller) is not None:  # anything else is ignored, as W3C wants it
+        added["traceparent"] = caller
+    read = functools.partial(_read, question, added)
     asked, item = await bodies.document(req, site.settings, read, tagged=True)
     return await _kept(site, asked, item, req)
 
@@ -135,8 +138,16 @@ async def _kept(site: Site, asked: SubmitJob, item: bytes, req: Request) -> Subm
     return msgspec.structs.replace(asked, arguments=kept)
 
 
-def _read(question: SubmitJob, requester: str, document: dict[str, Any]) -> tuple[SubmitJob, bytes]:
-    """Return a question with the content of a body, and its packed arguments."""
+def _read(
+    question: SubmitJob, added: dict[str, Any], document: dict[str, Any]
+) -> tuple[SubmitJob, bytes]:
+    """Return a question with the content of a body, and its packed arguments.
+
+    Args:
+        question: What is asked so far.
+        added: What JobX adds to the context.
+        document: The body.
+    """
     body = _converted(document)
     context = _shown_as_json(body.context)
     item = root_input.pack(body.arguments)
@@ -144,7 +155,7 @@ def _read(question: SubmitJob, requester: str, document: dict[str, Any]) -> tupl
     asked = msgspec.structs.replace(
         question,
         arguments=item,
-        context={**context, "requester_ip": requester},
+        context={**context, **added},
         fingerprint=_fingerprint(item, context, body.result_writer) if is_keyed else "",
         time_limit_s=body.time_limit_s,
         result_writer=body.result_writer,

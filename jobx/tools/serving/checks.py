@@ -15,6 +15,7 @@ from typing import Final
 from jobx import refusals
 from jobx.actors.cluster import membership
 from jobx.actors.egress import urls
+from jobx.actors.egress.otlp import Collector
 from jobx.config import OutboundSettings, Settings, is_secret
 from jobx.errors import ConfigError, StoreRefused, quote
 from jobx.handlers.blobs import opening as blob_places
@@ -102,6 +103,9 @@ def _checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[_Check]:
     for text in settings.outbound.networks:
         yield "outbound.networks", partial(urls.network_of, text)
     yield "mail.sender", partial(_check_sender, settings)
+    if settings.otel.endpoint:
+        yield "otel.endpoint", partial(urls.trusted, settings.otel.endpoint, "otel.endpoint")
+        yield "otel.endpoint", partial(Collector, settings.otel.endpoint, settings.node.id)
     if settings.store.url:
         yield "store.url", partial(opening.servers_of, settings.store.url)
     yield "files.url", partial(places.check, settings.files)

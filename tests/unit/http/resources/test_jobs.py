@@ -74,6 +74,15 @@ def test_post_does_not_let_a_client_name_its_own_address(
     assert node.last("submit").context["requester_ip"] == "127.0.0.1"
 
 
+@pytest.mark.parametrize(("flags", "is_kept"), [("01", True), ("00", True), ("0x", False)])
+def test_a_traceparent_is_kept_with_the_request_if_it_is_one(
+    client: TestClient, node: FakeNode, flags: str, is_kept: bool
+) -> None:
+    caller = f"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}"
+    post(client, headers={"traceparent": caller})
+    assert node.last("submit").context.get("traceparent") == (caller if is_kept else None)
+
+
 def test_post_waits_as_long_as_the_setting_says(client: TestClient, node: FakeNode) -> None:
     post(client)
     submit = node.last("submit")
