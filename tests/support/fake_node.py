@@ -45,6 +45,7 @@ from jobx.actors.messages import (
 from jobx.actors.metrics import Metrics
 from jobx.actors.ports import Services
 from jobx.actors.readers.asking import Readers, ThreadReader
+from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import table
 from jobx.actors.request.events import Accepted, Cancelled, Done, Event, Failed, Finished, to_record
 from jobx.actors.runtime.actor import LoopActor
@@ -268,7 +269,7 @@ class FakeNode:
             *(self.desk.deliver, nothing, Elsewhere(_ID, ask)),
         )
         submissions = Submissions(finder, library, writers, lambda: None)
-        logs = Readers(ThreadReader(self.store, table(), threads))
+        logs = Readers(ThreadReader(self.store, table(Folds()), threads))
         verbs = Verbs(finder, submissions, logs, self._redeliver, NodeFacts)
         entity_verbs = _UntriedVerbs(
             Entities(self.store), library, writers, settings, {}, threads, threads

@@ -8,7 +8,6 @@ from typing import Any
 
 from jobx import questions, views
 from jobx.actors.readers.main import main
-from jobx.actors.readers.table import table
 from jobx.kv.store import Store
 
 
@@ -24,5 +23,4 @@ def overflow(_: Store, __: Any) -> views.View:
 
 
 if __name__ == "__main__":
-    odd = {questions.GetTimeline: hang, questions.GetTrace: overflow}
-    main(sys.argv[1:], table() | odd)
+    main(sys.argv[1:], {questions.GetTimeline: hang, questions.GetTrace: overflow})

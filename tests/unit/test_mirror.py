@@ -52,7 +52,6 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/contract/test_node.py": (
         *("actors/foreground", "actors/gateway/*_verbs", "actors/messages", "actors/node"),
         *("actors/parts", "actors/ports", "http/node/connection", "questions", "views"),
-        "actors/inspection/plain_views",
     ),
     "tests/contract/test_request_lists.py": (
         *("kv/requests/request_counts", "kv/requests/request_index", "kv/requests/request_lists"),
@@ -97,6 +96,10 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/unit/actors/egress/writers/test_registry.py": ("actors/egress/writers/*", "writers"),
     "tests/unit/actors/gateway/test_submitting.py": ("actors/gateway/finding",),
     "tests/unit/actors/inspection/test_dump.py": ("actors/inspection/dump_lines",),
+    "tests/unit/actors/inspection/test_fold.py": (
+        *("actors/inspection/columns", "actors/inspection/cursors", "actors/inspection/glance"),
+        *("actors/inspection/pages", "actors/inspection/view_file"),
+    ),
     "tests/unit/actors/inspection/test_trace.py": ("actors/inspection/trace_log",),
     "tests/unit/actors/request/test_state_of_trees.py": ("actors/request/*",),
     "tests/unit/actors/runtime/test_engine_mail.py": ("actors/runtime/*",),

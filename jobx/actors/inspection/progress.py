@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 from jobx import questions, views
-from jobx.actors.inspection import plain_views
 from jobx.actors.request import events
 from jobx.actors.request.ids import invocation_id
 from jobx.kv.requests import event_log
@@ -58,11 +57,6 @@ def read(store: Store, asked: questions.ReadProgress, summarize: Summarize) -> v
     totals, failures = _totals(least, found)
     since = [_since(after, least, totals, failures) for after in asked.after]
     return views.ProgressView(summary=summary, since=since, is_end=is_end)
-
-
-def of(store: Store, asked: questions.ReadProgress) -> views.ProgressView:
-    """Return how a request stands, and what came since each of some events; see ``read``."""
-    return read(store, asked, plain_views.summary)
 
 
 def view_of(found: views.ProgressView, since: views.Since) -> views.WatchView:

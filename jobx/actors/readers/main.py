@@ -21,11 +21,13 @@ import msgspec
 
 from jobx import logs, questions
 from jobx.actors.readers.asking import AT_ONCE
+from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import Table, table
 from jobx.config import Settings
 from jobx.errors import FrameError, InternalError, InvalidInput, JobxError, Unavailable
 from jobx.frames import FrameSocket
 from jobx.handlers.blobs.opening import shared_blobs
+from jobx.kv.blobs import BlobFolder
 from jobx.kv.opening import open_store
 from jobx.kv.store import Store
 from jobx.questions import Question
@@ -52,10 +54,10 @@ class ReaderConfig(msgspec.Struct, frozen=True):
 class _Process:
     """Answers the questions of one socket, a few at once."""
 
-    def __init__(self, frames: FrameSocket, settings: Settings, answers: Table) -> None:
+    def __init__(self, frames: FrameSocket, settings: Settings, odd: Table | None) -> None:
         self._frames = frames
         self._settings = settings
-        self._table = answers
+        self._table = table(Folds(BlobFolder(settings.blob_path))) | (odd or {})
         self._store: Store | None = None
         self._opening = threading.Lock()
         self._sending = threading.Lock()
@@ -113,12 +115,12 @@ def why_ended(code: int, how: str) -> Unavailable:
     return Unavailable(f"the reader of requests {how}; another one takes its place", 1.0)
 
 
-def main(arguments: list[str], answers: Table) -> None:
+def main(arguments: list[str], odd: Table | None = None) -> None:
     """Run a reader.
 
     Args:
         arguments: Those of the command line.
-        answers: What answers each kind of question.
+        odd: Other answers to some kinds of questions, for tests.
     """
     (descriptor,) = arguments
     kernel.prctl(kernel.DIE_WITH_PARENT, signal.SIGKILL)
@@ -137,11 +139,11 @@ def main(arguments: list[str], answers: Table) -> None:
     kernel.limit(resource.RLIMIT_AS, config.memory_bytes)
     kernel.give_back_memory()
     try:
-        _Process(frames, settings, answers).run()
+        _Process(frames, settings, odd).run()
     except (InvalidInput, OSError):
         os._exit(1)
     os._exit(0)  # no thread of it is waited for
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:], table())
+    main(sys.argv[1:])

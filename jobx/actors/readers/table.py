@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from jobx import questions, views
-from jobx.actors.inspection import explain, graph, plain_views, progress, trace, trace_json
+from jobx.actors.inspection import explain, graph, pages, progress, trace, trace_json
+from jobx.actors.inspection import timeline as timelines
 from jobx.actors.inspection.open_dumps import OpenDumps
+from jobx.actors.readers.folds import Folds
 from jobx.kv.large_events import blobs_of
 from jobx.kv.store import Store
 from jobx.questions import Question
 
+A = TypeVar("A", bound=views.View)
 Table: TypeAlias = dict[type[Question[Any]], Callable[[Store, Any], views.View]]
 
 
-def table() -> Table:
-    """Return what answers each kind of question; it keeps what later questions can use again."""
+def table(folds: Folds) -> Table:
+    """Return what answers each kind of question; ``folds`` keeps what later ones use again."""
     dumps = OpenDumps()
+
+    def summary(store: Store, asked: questions.GetSummary) -> views.SummaryView:
+        return folds.view(store, asked, pages.summary)
+
+    def tree(store: Store, asked: questions.GetTree) -> views.TreePage:
+        return folds.view(store, asked, lambda columns, _: pages.tree(columns, asked))
+
+    def invocations(store: Store, asked: questions.ListInvocations) -> views.InvocationPage:
+        return folds.view(store, asked, lambda columns, _: pages.invocations(columns, asked))
+
+    def timeline(store: Store, asked: questions.GetTimeline) -> views.TimelineView:
+        return folds.view(store, asked, lambda columns, _: timelines.of(columns, asked))
+
     return {
         questions.GetTrace: _trace,
         questions.GetInvocation: _invocation,
         questions.GetGraph: _graph,
         questions.ExplainRequest: _explain,
-        questions.GetSummary: plain_views.summary,
-        questions.GetTree: plain_views.tree,
-        questions.ListInvocations: plain_views.invocations,
-        questions.GetTimeline: plain_views.timeline,
-        questions.ReadProgress: progress.of,
+        questions.GetSummary: summary,
+        questions.GetTree: tree,
+        questions.ListInvocations: invocations,
+        questions.GetTimeline: timeline,
+        questions.ReadProgress: lambda store, asked: progress.read(store, asked, summary),
         questions.GetDump: lambda store, asked: dumps.begin(store, blobs_of(store), asked),
         questions.ReadDump: lambda _, asked: dumps.read(asked),
     }
+
+
+def answered(store: Store, question: Question[A]) -> A:
+    """Return the answer to one question in this process, however long that takes."""
+    answer: Any = table(Folds(slice_s=math.inf))[type(question)](store, question)
+    found: A = answer
+    return found
 
 
 def _trace(store: Store, asked: questions.GetTrace) -> views.TraceJson:

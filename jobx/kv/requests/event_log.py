@@ -98,6 +98,14 @@ def read(
         yield number, _record(store, entry)
 
 
+def bodies(
+    store: Store, workflow: str, request_id: str, after: int = -1, page: int = _PAGE
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and the bytes of every event after ``after``, in order; see ``read``."""
+    for number, entry in _entries(store, workflow, request_id, after, page):
+        yield number, _whole(store, entry).value
+
+
 def kinds(
     store: Store, workflow: str, request_id: str, after: int = -1, page: int = _PAGE
 ) -> Iterator[str]:
@@ -123,9 +131,12 @@ def _entries(
 
 
 def _record(store: Store, entry: Entry) -> dict[str, Any]:
-    pointer = pointer_in(entry.value)
-    whole = entry if pointer is None else store.get(entry.key)
     try:
-        return decode_record((whole or entry).value)
+        return decode_record(_whole(store, entry).value)
     except InvalidInput as error:
         raise EntryDamaged(entry.key, f"it is no event: {error}") from error
+
+
+def _whole(store: Store, entry: Entry) -> Entry:
+    """Return an event that may be in a blob."""
+    return entry if pointer_in(entry.value) is None else store.get(entry.key) or entry

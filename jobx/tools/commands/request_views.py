@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, get_args
+from typing import Any, Final, TypeVar, get_args
 
 import click
 
 from jobx import views
-from jobx.actors.inspection import plain_views
+from jobx.actors.readers.table import answered
 from jobx.errors import NodeUnreachable
-from jobx.kv.store import Store
 from jobx.questions import GetSummary, GetTimeline, GetTree, ListInvocations, Question
 from jobx.tools.shared import render, render_views
 from jobx.tools.shared.command import Call, command, takes
 
 A = TypeVar("A", bound=views.View)
-Q = TypeVar("Q", bound=Question[Any])
+#: How long a node may take: it starts a reader, and that may read a long log.
+ANSWER_S: Final = 30.0
 _LIMIT = click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
 
 
@@ -31,7 +31,7 @@ def add_to(group: click.Group) -> None:
 def summary(call: Call, workflow: str, request_id: str) -> None:
     """Show what a request has done, by step."""
     question = GetSummary(workflow=workflow, request_id=request_id)
-    view = _asked(call, question, plain_views.summary)
+    view = _asked(call, question)
     _say(call, view, render_views.say_summary)
 
 
@@ -43,7 +43,7 @@ def summary(call: Call, workflow: str, request_id: str) -> None:
 def tree(call: Call, workflow: str, request_id: str, **page: Any) -> None:
     """Show the children of a mapper, in runs of one state."""
     question = GetTree(workflow=workflow, request_id=request_id, **page)
-    view = _asked(call, question, plain_views.tree)
+    view = _asked(call, question)
     _say(call, view, render_views.say_tree)
 
 
@@ -57,7 +57,7 @@ def tree(call: Call, workflow: str, request_id: str, **page: Any) -> None:
 def invocations(call: Call, workflow: str, request_id: str, **filters: Any) -> None:
     """List the invocations of a request."""
     question = ListInvocations(workflow=workflow, request_id=request_id, **filters)
-    view = _asked(call, question, plain_views.invocations)
+    view = _asked(call, question)
     _say(call, view, render_views.say_invocations)
 
 
@@ -69,19 +69,18 @@ def invocations(call: Call, workflow: str, request_id: str, **filters: Any) -> N
 def timeline(call: Call, workflow: str, request_id: str, **span: Any) -> None:
     """Show what ran when."""
     question = GetTimeline(workflow=workflow, request_id=request_id, **span)
-    view = _asked(call, question, plain_views.timeline)
+    view = _asked(call, question)
     _say(call, view, render_views.say_timeline)
 
 
-def _asked(call: Call, question: Q, read: Callable[[Store, Q], A]) -> A:
-    """Return the answer of the running node, which may know more of it; else from the store."""
+def _asked(call: Call, question: Question[A]) -> A:
+    """Return the answer of the running node, which keeps views; else from the store."""
     try:
         with call.gateway() as gateway:
-            answer: A = gateway.call(question)
-            return answer
+            return gateway.call(question, ANSWER_S)
     except NodeUnreachable:
         with call.store() as store:
-            return read(store, question)
+            return answered(store, question)
 
 
 def _say(call: Call, view: A, show: Callable[[A], None]) -> None:

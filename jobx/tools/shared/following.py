@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from jobx.actors.inspection import progress
+from jobx.actors.readers.table import answered
 from jobx.errors import DeadlineExceeded, JobxError, NodeLost, Unavailable
 from jobx.questions import ReadProgress, WatchRequest
 from jobx.tools.shared import render
@@ -71,7 +72,7 @@ def _ended(call: Call, workflow: str, request_id: str, error: JobxError) -> Watc
     """Return the end of a request from the store; raises the error if it has not ended."""
     asked = ReadProgress(workflow=workflow, request_id=request_id, after=(-1,))
     with call.store() as store:
-        found = progress.of(store, asked)
+        found = answered(store, asked)
     if not found.is_end:
         raise error
     return progress.view_of(found, found.since[0])

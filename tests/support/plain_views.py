@@ -1,4 +1,4 @@
-"""Views of a request, each made from all of its log."""
+"""Views of a request, each made from all of its trace: what the pages must equal."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from jobx.actors.request.ids import invocation_id
 from jobx.errors import InvalidInput, NotFound, quote
 from jobx.kv.requests import event_log
 from jobx.kv.store import Store
+from jobx.payload import unpack_offsets
 
 #: More bars than these are shown as columns.
 MAX_BARS: Final = 10_000
@@ -57,6 +58,9 @@ def summary(store: Store, asked: questions.GetSummary) -> views.SummaryView:
     for event in log:
         if isinstance(event, events.Retried | events.Failed):
             _count_failure(event, places, steps, groups)
+    for key, spent in _spent(log, places).items():
+        mean_s, max_s = sum(spent) / len(spent) / 1e6, max(spent) / 1e6
+        steps[key] = replace(steps[key], mean_s=mean_s, max_s=max_s)
     failures = sorted(groups.values(), key=lambda group: -group.count)
     ordered = [steps[key] for key in sorted(steps)]
     return views.SummaryView(
@@ -169,6 +173,18 @@ def _walk(view: views.TraceView) -> Iterator[_Vertex]:
         todo += [(node, depth + 1, number) for node in below]
 
 
+def _spent(
+    log: list[events.Event], places: dict[int, tuple[int, str]]
+) -> dict[tuple[int, str], list[int]]:
+    """Return what mappers that succeeded took, by depth and step."""
+    found: dict[tuple[int, str], list[int]] = {}
+    for event in log:
+        if isinstance(event, events.Done) and event.kind != "reduce" and event.first in places:
+            spent = unpack_offsets(event.durations)[: event.count]
+            found.setdefault(places[event.first], []).extend(spent)
+    return {key: spent for key, spent in found.items() if spent}
+
+
 def _state(own: list[views.TraceNode], *, is_done: bool) -> views.InvocationState:
     states = [node.state for node in own]
     if states[-1] == "succeeded":
@@ -186,12 +202,6 @@ def _with(step: views.StepSummary, vertex: _Vertex) -> views.StepSummary:
         if node.kind != "map" and node.state == "succeeded":
             name = "combined" if node.kind == "combine" else "reduced"
             counts[name] = getattr(step, name) + 1
-    mapper = vertex.own[0]
-    if mapper.state == "succeeded" and mapper.duration_s is not None:
-        timed = step.succeeded if step.mean_s is None else step.mapped
-        mean = step.mean_s or 0.0
-        counts["mean_s"] = mean + (mapper.duration_s - mean) / (timed + 1)
-        counts["max_s"] = max(step.max_s or 0.0, mapper.duration_s)
     return replace(step, **counts)
 
 

@@ -1,0 +1,527 @@
+"""The fold of a log: takes its events one after the other, and keeps columns for views.
+
+What it counts is what ``request/state.py`` counts, without what is needed to go on with a request.
+Of a reducer in partitions the log does not say that it is one before the second of them is done.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Final
+
+from jobx.actors.inspection import glance
+from jobx.actors.inspection.columns import (
+    ABSENT,
+    BLOCK,
+    COMBINED,
+    FAILED,
+    KINDS,
+    MAPPED,
+    PENDING,
+    REDUCED,
+    REPLACED,
+    RUNNING,
+    SETTLED,
+    SETTLED_COMBINED,
+    Block,
+    Branch,
+    Chunks,
+    Columns,
+    Extent,
+    Group,
+    ShortFailure,
+    Total,
+    Tries,
+    parts,
+    stage_of,
+)
+from jobx.actors.inspection.glance import Glance
+from jobx.actors.inspection.histogram import Histogram
+from jobx.actors.request import spans
+from jobx.actors.request.ids import invocation_id
+from jobx.actors.request.state import PARTITIONS
+from jobx.actors.request.tree import ROOT
+from jobx.payload import unpack_offsets
+
+#: Returns the steps with a combiner of the plan of a digest.
+Combiners = Callable[[str], Collection[str]]
+
+#: Different failures, groups of them and failed attempts that are kept.
+MAX_FAILURES: Final = 1000
+MAX_GROUPS: Final = 100
+MAX_FAILED: Final = 10_000
+_MESSAGE_CHARACTERS: Final = 200
+_WHOLE: Final = (1 << PARTITIONS) - 1
+_NO_KIND: Final = (-1, -1, -1)
+
+
+class Fold(Columns):
+    """Folds the log of one request; see ``Columns``.
+
+    Args:
+        combiners: Returns the steps with a combiner of the plan of a digest.
+    """
+
+    def __init__(self, combiners: Combiners) -> None:
+        self.as_of = -1
+        self.is_done = False
+        self.accepted_at = 0.0
+        self.count = 0
+        self.chunks = Chunks()
+        self.totals: list[Total] = []
+        self.groups: list[Group] = []
+        self.failures: list[ShortFailure] = []
+        self.places: list[tuple[str, int]] = [("", 0)]
+        self.failed: list[tuple[float, str]] = []
+        self.histogram = Histogram()
+        self._combiners = combiners
+        self._combined: Collection[str] = ()
+        self._owner = ""
+        self._blocks: list[Block] = []
+        self._begun: set[int] = set()
+        self._total_of: dict[tuple[str, int], int] = {}
+        self._group_of: dict[tuple[str, str | None, str], Group] = {}
+        self._failure_of: dict[ShortFailure, int] = {}
+        self._place_of: dict[tuple[str, int], int] = {("", 0): 0}
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes."""
+        return 4096 + len(self._blocks) * 32 * BLOCK + 64 * len(self.chunks.starts)
+
+    def take(self, number: int, event: Glance | None) -> None:
+        """Take the next event, or pass one that is unknown."""
+        if event is not None:
+            _TAKE[type(event)](self, event)
+        self.as_of = number
+
+    def block(self, number: int) -> Block:
+        """See ``Columns.block``."""
+        return self._blocks[number]
+
+    def stages(self, number: int) -> dict[tuple[int, int], int]:
+        """See ``Columns.stages``."""
+        found: dict[tuple[int, int], int] = {}
+        for total, codes in self._parts(number):
+            for code in set(codes):
+                key = total, code
+                found[key] = found.get(key, 0) + codes.count(code)
+        return found
+
+    def extent(self, number: int) -> Extent:
+        """See ``Columns.extent``."""
+        block = self._blocks[number]
+        children = sum(branch.children for branch in block.branches.values())
+        return Extent(block.low_at, block.high_at, children)
+
+    def _parts(self, number: int) -> Iterable[tuple[int, bytes]]:
+        """Yield the vertices of a block chunk by chunk: their total, and their codes."""
+        chunks, low = self.chunks, number * BLOCK
+        stages, stop = self._blocks[number].stages, min(low + BLOCK, self.count)
+        index = chunks.index(low)
+        while low < stop:
+            end = min(chunks.starts[index] + chunks.counts[index], stop)
+            yield chunks.totals[index], bytes(stages[low % BLOCK : low % BLOCK + end - low])
+            low, index = end, index + 1
+
+    def _accepted(self, event: glance.Accepted) -> None:
+        self._owner = event.node
+        self.accepted_at = self.histogram.from_at = event.at
+        self._combined = self._combiners(event.plan)
+        self._add(event.at, ROOT, 1, -1, (event.step, 0))
+
+    def _mapped(self, event: glance.Mapped) -> None:
+        above = self._live_chunk(event.parent)
+        if above < 0:
+            return
+        branch = self._branch(event.parent)
+        if branch.earlier and self.chunks.starts[branch.earlier[0]] == event.start:
+            branch.current.append(branch.earlier.pop(0))
+        elif event.start >= self.count:
+            self._drop_earlier(branch)
+            depth = self.totals[self.chunks.totals[above]].depth + 1
+            where = event.start, event.count, event.parent
+            index = self._add(event.at, *where, (event.step, depth))
+            branch.chunks.append(index)
+            branch.current.append(index)
+            branch.children += event.count
+        else:
+            return  # a duplicate
+        if stage_of(self._code(event.parent)) == PENDING:
+            self._move(event.parent, RUNNING)
+            self._begun.add(event.parent)
+
+    def _add(self, at: float, start: int, count: int, parent: int, step: tuple[str, int]) -> int:
+        for vertex in range(self.count, start):  # numbers that the log lacks
+            self._set(vertex, ABSENT)
+        place = self._total_of.get(step)
+        if place is None:
+            place = self._total_of[step] = len(self.totals)
+            self.totals.append(Total(*step, step[0] in self._combined))
+        index = self.chunks.add(start, count, parent, place, at)
+        self.count = start + count
+        while len(self._blocks) * BLOCK < self.count:
+            self._blocks.append(Block())
+        for low, stop in parts(start, start + count):
+            stages = self._blocks[low // BLOCK].stages
+            stages[low % BLOCK : low % BLOCK + stop - low] = bytes((PENDING,)) * (stop - low)
+        _count(self.totals[place], PENDING, count)
+        return index
+
+    def _done(self, event: glance.Done) -> None:
+        chunk = self._live_chunk(event.first)
+        if chunk < 0:
+            return
+        total = self.totals[self.chunks.totals[chunk]]
+        if event.kind == "reduce":
+            self._reduced(event, total)
+        elif event.outcome == "reduced":
+            self._returned(event, total)
+        else:
+            self._completed(event, total)
+
+    def _returned(self, event: glance.Done, total: Total) -> None:
+        """Take mappers with their combiners and reducers."""
+        if event.count == 1:
+            if stage_of(self._code(event.first)) >= REDUCED:
+                return  # a duplicate
+        elif any(
+            stage_of(code) >= REDUCED
+            for low, stop in parts(event.first, event.first + event.count)
+            for code in set(self._blocks[low // BLOCK].stages[low % BLOCK :][: stop - low])
+        ):
+            return
+        self._leave_branches(event.first, event.count)
+        for low, stop in parts(event.first, event.first + event.count):
+            self._fill(low, stop, REDUCED, total)
+        if total.has_combiner:
+            total.combined += event.count
+        total.reduced += event.count
+        self._timed(event, total)
+
+    def _completed(self, event: glance.Done, total: Total) -> None:
+        """Take a mapper whose reducer is still to come."""
+        if stage_of(self._code(event.first)) >= MAPPED:
+            return  # a duplicate
+        self._drop_earlier(self._branch(event.first))
+        self._begun.discard(event.first)
+        is_combined = event.outcome == "combined"
+        if is_combined and total.has_combiner:
+            total.combined += 1
+        self._move(event.first, COMBINED if is_combined else MAPPED)
+        self._timed(event, total)
+
+    def _timed(self, event: glance.Done, total: Total) -> None:
+        """Keep what mappers took, and forget what failed of them before."""
+        count, spent = event.count, unpack_offsets(event.durations)
+        place, began_at = self._ran(event)
+        mapped = spent[:count]
+        total.timed += len(mapped)
+        total.sum_us += sum(mapped)
+        total.max_us = max(total.max_us, max(mapped, default=0))
+        ended_at = began_at
+        if event.span is not None:
+            ended_at += event.span.us / 1e6
+            self.histogram.add(total.step, began_at, ended_at, count)
+        if count == 1:
+            self._timed_one(event.first, place, began_at, ended_at, spent)
+            return
+        columns = [spent[n * count : (n + 1) * count] for n in range(len(spent) // count)]
+        begun = array("d", bytes(8 * count))
+        if event.span is not None:
+            begun = array("d", spans.starts(event.at, event.span, spent, count))
+        for low, stop in parts(event.first, event.first + count):
+            block, at, size = self._blocks[low // BLOCK], low % BLOCK, stop - low
+            skip = low - event.first
+            block.began_at[at : at + size] = begun[skip : skip + size]
+            block.places[at : at + size] = array("I", [place]) * size
+            for column, values in zip(block.spent_us, columns, strict=False):
+                column[at : at + size] = values[skip : skip + size]
+            if event.span is not None:
+                block.saw(begun[skip], begun[skip + size] if skip + size < count else ended_at)
+            for vertex in block.tries.keys() & range(at, at + size) if block.tries else ():
+                block.tries[vertex].failures = [*_NO_KIND]
+
+    def _timed_one(
+        self, vertex: int, place: int, began_at: float, ended_at: float, spent: array[int]
+    ) -> None:
+        block, at = self._blocks[vertex // BLOCK], vertex % BLOCK
+        block.places[at] = place
+        for column, value in zip(block.spent_us, spent, strict=False):
+            column[at] = value
+        if ended_at:
+            block.began_at[at] = began_at
+            block.saw(began_at, ended_at)
+        if block.tries and (tries := block.tries.get(at)) is not None:
+            tries.failures = [*_NO_KIND]
+
+    def _ran(self, event: glance.Done) -> tuple[int, float]:
+        """Return the place of an event's invocations, and when the first began; 0: unknown."""
+        span = event.span
+        where = event.node or self._owner, span.executor if span is not None else 0
+        place = self._place_of.get(where)
+        if place is None:
+            place = self._place_of[where] = len(self.places)
+            self.places.append(where)
+        return place, event.at - span.began_us / 1e6 if span is not None else 0.0
+
+    def _reduced(self, event: glance.Done, total: Total) -> None:
+        """Take one partition of a reducer that ran on its own."""
+        vertex, bit = event.first, 1 << event.partition
+        stage, branch = stage_of(self._code(vertex)), self._branch(vertex)
+        is_first = stage in (MAPPED, COMBINED)
+        if branch.parts & bit or not (is_first or (branch.parts and stage != REPLACED)):
+            return
+        branch.parts |= bit
+        spent = unpack_offsets(event.durations)
+        branch.place, branch.began_at = self._ran(event)
+        branch.us += spent[0] if spent else 0
+        block = self._blocks[vertex // BLOCK]
+        if event.span is not None:
+            ended_at = branch.began_at + event.span.us / 1e6
+            self.histogram.add(total.step, branch.began_at, ended_at)
+            block.saw(branch.began_at, ended_at)
+        if (tries := block.tries.get(vertex % BLOCK)) is not None:
+            tries.failures[2] = -1
+        is_whole = branch.parts in (1, _WHOLE)
+        if not is_first and not is_whole:  # it was taken for all of it
+            self._move(vertex, COMBINED if stage == SETTLED_COMBINED else MAPPED)
+            total.reduced -= 1
+        elif is_whole and is_first:
+            self._move(vertex, SETTLED_COMBINED if stage == COMBINED else SETTLED)
+            total.reduced += 1
+            branch.current, branch.earlier = [], []
+
+    def _retried(self, event: glance.Retried) -> None:
+        chunk = self.chunks.index(event.first)
+        if chunk < 0:
+            return
+        total = self.totals[self.chunks.totals[chunk]]
+        total.retries += event.count
+        self._count_failure(event, event.first, event.count, total, is_final=False)
+        if self._live_chunk(event.first) < 0:
+            return
+        kind, failure = KINDS.index(event.kind), self._failure(event.failure)
+        for vertex in range(event.first, event.first + event.count):
+            self._retry(vertex, kind, failure, event)
+
+    def _retry(self, vertex: int, kind: int, failure: int, event: glance.Retried) -> None:
+        stage = stage_of(self._code(vertex))
+        if kind and stage >= REDUCED:
+            return  # it was of an earlier attempt
+        tries = self._tries(vertex)
+        tries.attempts[kind] = event.attempt
+        tries.failures[kind] = failure
+        tries.queued_at = event.at + event.delay_s
+        if kind == 2 and stage in (MAPPED, COMBINED):
+            return  # its input is kept
+        if kind and stage < MAPPED:
+            tries.attempts[0] += 1  # the mapper runs again with it
+        self._restart(vertex)
+        above = self.chunks.parents[self.chunks.index(vertex)]
+        if stage >= REDUCED and above >= 0:
+            self._branch(above).parts = 0
+
+    def _restart(self, vertex: int) -> None:
+        """Begin the attempt of a mapper that follows a failure."""
+        if stage_of(self._code(vertex)) != PENDING:
+            self._move(vertex, PENDING)
+            self._begun.discard(vertex)
+        branch = self._blocks[vertex // BLOCK].branches.get(vertex % BLOCK)
+        if branch is not None:
+            branch.earlier = [*branch.current, *branch.earlier]
+            branch.current = []
+            branch.parts = branch.us = 0
+
+    def _adopted(self, event: glance.Adopted) -> None:
+        self._owner = event.node
+        for vertex in list(self._begun):
+            self._restart(vertex)
+
+    def _failed(self, event: glance.Failed) -> None:
+        chunk = self.chunks.index(event.vertex)
+        if chunk < 0:
+            return
+        total = self.totals[self.chunks.totals[chunk]]
+        self._count_failure(event, event.vertex, 1, total, is_final=True)
+        kind, tries = KINDS.index(event.kind), self._tries(event.vertex)
+        tries.attempts[kind] = event.attempt
+        tries.failures[kind] = self._failure(event.failure)
+        stage = stage_of(self._code(event.vertex))
+        self._begun.discard(event.vertex)
+        if kind and stage < MAPPED:  # it ran in the trip of its mapper, which had succeeded
+            stage = COMBINED
+        if not kind and stage == RUNNING:
+            stage = PENDING
+        self._move(event.vertex, stage | FAILED)
+
+    def _finished(self, event: glance.Finished) -> None:
+        del event
+        self.is_done = True
+        for number, block in enumerate(self._blocks):
+            for at, tries in block.tries.items():
+                code = block.stages[at]
+                if max(tries.failures) >= 0 and code < REDUCED:
+                    self._move(number * BLOCK + at, code | FAILED)
+
+    def _cancelled(self, event: glance.Cancelled) -> None:
+        pass
+
+    def _count_failure(
+        self,
+        event: glance.Retried | glance.Failed,
+        vertex: int,
+        count: int,
+        total: Total,
+        *,
+        is_final: bool,
+    ) -> None:
+        name, fault = invocation_id(event.kind, vertex), event.failure
+        self.histogram.fail(event.at, count)
+        if len(self.failed) < MAX_FAILED:
+            self.failed.append((event.at, name))
+        key = fault.type, line_of(fault.traceback), total.step
+        group = self._group_of.get(key)
+        if group is None:
+            if len(self.groups) >= MAX_GROUPS:
+                key = _OTHERS
+            group = self._group_of.get(key)
+        if group is None:
+            group = self._group_of[key] = Group(*key, name, _cut(fault.message))
+            self.groups.append(group)
+        group.count += count
+        group.is_final |= is_final
+
+    def _failure(self, fault: glance.Fault) -> int:
+        """Return the index of a failure."""
+        rest = fault.handler_name, fault.attempt
+        found = ShortFailure(fault.kind, fault.type, _cut(fault.message), *rest)
+        if len(self.failures) >= MAX_FAILURES and found not in self._failure_of:
+            found = ShortFailure(fault.kind, fault.type, "", *rest)
+        if len(self.failures) >= 2 * MAX_FAILURES and found not in self._failure_of:
+            found = self.failures[-1]
+        index = self._failure_of.get(found)
+        if index is None:
+            index = self._failure_of[found] = len(self.failures)
+            self.failures.append(found)
+        return index
+
+    def _live_chunk(self, vertex: int) -> int:
+        """Return the chunk of a vertex, -1 if there is none or its parent is done or replaced."""
+        index = self.chunks.index(vertex)
+        if index < 0:
+            return -1
+        parent = self.chunks.parents[index]
+        if stage_of(self._code(vertex)) == REPLACED:
+            return -1
+        return index if parent < 0 or stage_of(self._code(parent)) < REDUCED else -1
+
+    def _code(self, vertex: int) -> int:
+        return self._blocks[vertex // BLOCK].stages[vertex % BLOCK]
+
+    def _set(self, vertex: int, code: int) -> None:
+        while len(self._blocks) * BLOCK <= vertex:
+            self._blocks.append(Block())
+        self._blocks[vertex // BLOCK].stages[vertex % BLOCK] = code
+
+    def _move(self, vertex: int, code: int) -> None:
+        """Give a vertex another code."""
+        stages, at = self._blocks[vertex // BLOCK].stages, vertex % BLOCK
+        total = self.totals[self.chunks.totals[self.chunks.index(vertex)]]
+        _count(total, stages[at], -1)
+        _count(total, code, 1)
+        stages[at] = code
+
+    def _fill(self, low: int, stop: int, code: int, total: Total) -> None:
+        """Give vertices of one block and one chunk another code."""
+        block, at = self._blocks[low // BLOCK], low % BLOCK
+        size = stop - low
+        if size == 1:
+            _count(total, block.stages[at], -1)
+            block.stages[at] = code
+        else:
+            before = block.stages[at : at + size]
+            for one in set(before):
+                _count(total, one, -before.count(one))
+            block.stages[at : at + size] = bytes((code,)) * size
+        _count(total, code, size)
+
+    def _branch(self, vertex: int) -> Branch:
+        branches = self._blocks[vertex // BLOCK].branches
+        found = branches.get(vertex % BLOCK)
+        if found is None:
+            found = branches[vertex % BLOCK] = Branch()
+        return found
+
+    def _tries(self, vertex: int) -> Tries:
+        tries = self._blocks[vertex // BLOCK].tries
+        found = tries.get(vertex % BLOCK)
+        if found is None:
+            found = tries[vertex % BLOCK] = Tries([1, 1, 1], [*_NO_KIND])
+        return found
+
+    def _leave_branches(self, first: int, count: int) -> None:
+        """Drop what vertices mapped in earlier attempts."""
+        for low, stop in parts(first, first + count):
+            branches = self._blocks[low // BLOCK].branches
+            if not branches:
+                continue
+            for at in sorted(branches.keys() & range(low % BLOCK, low % BLOCK + stop - low)):
+                branch = branches[at]
+                self._begun.discard(low // BLOCK * BLOCK + at)
+                branch.earlier = [*branch.current, *branch.earlier]
+                branch.current = []
+                self._drop_earlier(branch)
+
+    def _drop_earlier(self, branch: Branch) -> None:
+        """Drop the children that the current attempt did not yield again, and all below."""
+        waiting = branch.earlier
+        if not waiting:
+            return
+        dropped = set(waiting)
+        branch.chunks = [index for index in branch.chunks if index not in dropped]
+        branch.children -= sum(self.chunks.counts[index] for index in waiting)
+        branch.earlier = []
+        while waiting:
+            index = waiting.pop()
+            start, total = self.chunks.starts[index], self.totals[self.chunks.totals[index]]
+            for low, stop in parts(start, start + self.chunks.counts[index]):
+                block = self._blocks[low // BLOCK]
+                for at in block.branches.keys() & range(low % BLOCK, low % BLOCK + stop - low):
+                    below = block.branches[at]
+                    if stage_of(block.stages[at]) < REDUCED:
+                        waiting = [*waiting, *below.current, *below.earlier]
+                        below.current, below.earlier = [], []
+                    self._begun.discard(low // BLOCK * BLOCK + at)
+                self._fill(low, stop, REPLACED, total)
+
+
+def line_of(traceback: str) -> str | None:
+    """Return the innermost line of the author that a traceback quotes: ``"file", line 3, in f``."""
+    lines = (line.strip() for line in traceback.splitlines())
+    found = [line for line in lines if line.startswith("File ")]
+    return found[-1].removeprefix("File ") if found else None
+
+
+def _count(total: Total, code: int, count: int) -> None:
+    total.stages[code] = total.stages.get(code, 0) + count
+
+
+def _cut(message: str) -> str:
+    if len(message) <= _MESSAGE_CHARACTERS:
+        return message
+    return f"{message[: _MESSAGE_CHARACTERS - 1]}…"
+
+
+_OTHERS: Final[tuple[str, str | None, str]] = ("others", None, "")
+_TAKE: Final[dict[type[Any], Callable[[Fold, Any], None]]] = {
+    glance.Accepted: Fold._accepted,
+    glance.Mapped: Fold._mapped,
+    glance.Done: Fold._done,
+    glance.Retried: Fold._retried,
+    glance.Failed: Fold._failed,
+    glance.Cancelled: Fold._cancelled,
+    glance.Adopted: Fold._adopted,
+    glance.Finished: Fold._finished,
+}

@@ -1,0 +1,175 @@
+"""The columns of the requests that were asked for last: folds that go on, and files of views."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+from jobx import model
+from jobx.actors.inspection import glance, view_file
+from jobx.actors.inspection.columns import Columns
+from jobx.actors.inspection.fold import Fold
+from jobx.actors.inspection.view_builders import request_view
+from jobx.actors.inspection.view_file import ViewFile
+from jobx.errors import BlobDamaged, FormUnknown, JobxError, Unavailable
+from jobx.kv import keys
+from jobx.kv.blobs import BlobFolder
+from jobx.kv.entries import decoded
+from jobx.kv.requests import event_log, request_entity
+from jobx.kv.store import Store
+from jobx.questions import OfRequest
+from jobx.views import RequestView
+
+V = TypeVar("V")
+#: Makes a view of a request's columns.
+Make = Callable[[Columns, RequestView], V]
+Key = tuple[str, str, float]
+
+#: Requests that are kept, and bytes of them.
+MOST: Final = 32
+MOST_BYTES: Final = 256 << 20
+#: Ended requests with more events get a file.
+LONG: Final = 10_000
+#: How long one question folds a log before its caller is told to come again.
+SLICE_S: Final = 6.0
+#: Events between two looks at the clock.
+_STEP: Final = 1000
+
+_log = logging.getLogger(__name__)
+
+
+class _Entry:
+    """One request: its columns, for one thread at a time."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.columns: Fold | ViewFile | None = None
+
+    def leave(self) -> None:
+        """Forget the columns."""
+        if isinstance(self.columns, ViewFile):
+            self.columns.close()
+        self.columns = None
+
+
+class Folds:
+    """Keeps the columns of requests; any thread may ask.
+
+    Args:
+        blobs: The folders of requests, for files of views; None: none are written.
+        slice_s: How long one question folds.
+    """
+
+    def __init__(self, blobs: BlobFolder | None = None, slice_s: float = SLICE_S) -> None:
+        self._blobs = blobs
+        self._slice_s = slice_s
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[Key, _Entry] = OrderedDict()
+
+    def view(self, store: Store, asked: OfRequest[Any], make: Make[V]) -> V:
+        """Return a view of a request.
+
+        Args:
+            store: Where it is.
+            asked: The question.
+            make: Makes the view of its columns.
+
+        Raises:
+            NotFound: There is no such request.
+            EntryDamaged: Its log is damaged.
+            Unavailable: It has too many new events to be read in this time; come again.
+        """
+        request = request_entity.get(store, asked.workflow, asked.request_id)
+        key = asked.workflow, asked.request_id, request.accepted_at
+        entry = self._entry(key)
+        with entry.lock:
+            try:
+                found = self._made(store, key, request, entry, make)
+            except BlobDamaged as error:
+                _log.warning("the views of request %s/%s are made again: %s", *key[:2], error)
+                entry.leave()
+                self._remove(key)
+                found = self._made(store, key, request, entry, make)
+        self._make_room(key)
+        return found
+
+    def _made(
+        self, store: Store, key: Key, request: model.Request, entry: _Entry, make: Make[V]
+    ) -> V:
+        columns = self._columns(store, key, request, entry)
+        if columns.is_done and not request.is_done:  # it ended meanwhile
+            request = request_entity.get(store, *key[:2])
+        return make(columns, request_view(request, []))
+
+    def _columns(self, store: Store, key: Key, request: model.Request, entry: _Entry) -> Columns:
+        if entry.columns is None and request.is_done and self._blobs is not None:
+            with suppress(FileNotFoundError):
+                entry.columns = ViewFile(self._blobs.path(*key[:2]), key)
+        if entry.columns is None:
+            entry.columns = Fold(lambda digest: _combiners(store, key[0], digest))
+        fold = entry.columns
+        if isinstance(fold, Fold) and not fold.is_done:
+            self._go_on(store, key, fold)
+        return fold
+
+    def _go_on(self, store: Store, key: Key, fold: Fold) -> None:
+        until = time.monotonic() + self._slice_s
+        for number, body in event_log.bodies(store, *key[:2], fold.as_of):
+            fold.take(number, glance.at(body))
+            if number % _STEP == 0 and time.monotonic() > until:
+                reason = f"{number + 1} events of request {key[1]} are read, and more are to come"
+                raise Unavailable(reason, 1.0)
+        if fold.is_done and fold.as_of >= LONG:
+            self._keep(key, fold)
+
+    def _keep(self, key: Key, fold: Fold) -> None:
+        """Write the columns of a request that has ended."""
+        if self._blobs is None:
+            return
+        try:
+            view_file.write(fold, self._blobs.create(*key[:2]), key)
+        except (OSError, JobxError) as error:
+            _log.warning("the views of request %s/%s are not kept: %s", *key[:2], error)
+
+    def _remove(self, key: Key) -> None:
+        if self._blobs is not None:
+            with suppress(OSError):
+                (self._blobs.path(*key[:2]) / view_file.NAME).unlink()
+
+    def _entry(self, key: Key) -> _Entry:
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None:
+                entry = self._entries[key] = _Entry()
+            self._entries.move_to_end(key)
+            return entry
+
+    def _make_room(self, key: Key) -> None:
+        """Forget the requests that were asked for longest ago; ``key`` stays."""
+        with self._lock:
+            found = self._entries.items()
+            size_bytes = sum(one.columns.size_bytes for _, one in found if one.columns)
+            for other, entry in list(found):
+                if len(self._entries) <= MOST and size_bytes <= MOST_BYTES:
+                    return
+                if other != key and entry.lock.acquire(blocking=False):
+                    size_bytes -= entry.columns.size_bytes if entry.columns else 0
+                    entry.leave()
+                    entry.lock.release()
+                    del self._entries[other]
+
+
+def _combiners(store: Store, workflow: str, digest: str) -> Collection[str]:
+    """Return the steps of a plan that have a combiner; none if only a newer JobX knows its form."""
+    entry = store.get(keys.plan(workflow, digest))
+    if entry is None:
+        return ()
+    with suppress(FormUnknown):
+        steps = decoded(model.Plan, entry).steps
+        return frozenset(name for name, step in steps.items() if step.combiner is not None)
+    return ()

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pytest
+
+from jobx import questions
+from jobx.actors.inspection import glance, timeline
+from jobx.actors.inspection.fold import Fold
+from jobx.actors.request.spans import Span
+from jobx.errors import InvalidInput
+from jobx.payload import pack_offsets
+
+KEY: Final[Any] = {"workflow": "w", "request_id": "r"}
+
+
+def ran(count: int, executors: int = 2) -> Fold:
+    """Return a request whose children ran for a second each, one after the other by executor."""
+    fold = Fold(lambda _: ())
+    fold.take(0, glance.Accepted(10.0, "fan", "p", "n1"))
+    fold.take(1, glance.Mapped(10.0, 0, 0, "leaf", 1, count))
+    for vertex in range(1, count + 1):
+        ended_at = 11.0 + (vertex - 1) // executors
+        spent = pack_offsets([600_000, 0, 400_000])
+        where = Span(100 + vertex % executors, 1_000_000, 1_000_000)
+        done = glance.Done(ended_at, "map", 1, vertex, 1, "reduced", 0, spent, "", where)
+        fold.take(vertex + 1, done)
+    return fold
+
+
+def test_few_runs_are_bars_in_lanes_of_their_executors() -> None:
+    view = timeline.of(ran(4), questions.GetTimeline(**KEY))
+    assert view.bars is not None
+    assert [(bar.invocation_id, bar.started_at, bar.duration_s) for bar in view.bars] == [
+        ("m1", 10.0, 1.0), ("m2", 10.0, 1.0), ("m3", 11.0, 1.0), ("m4", 11.0, 1.0),
+    ]  # fmt: skip
+    assert [view.lanes[bar.lane] for bar in view.bars] == ["n1 101", "n1 100"] * 2
+    assert (view.from_at, view.until_at) == (10.0, 12.0)
+
+
+def test_bars_are_those_within_the_time_that_is_asked_for() -> None:
+    asked = questions.GetTimeline(**KEY, from_at=11.5, until_at=11.6)
+    view = timeline.of(ran(6), asked)
+    assert view.bars is not None
+    assert [bar.invocation_id for bar in view.bars] == ["m3", "m4"]
+
+
+def test_many_runs_are_columns_of_how_many_ran_at_once() -> None:
+    view = timeline.of(ran(timeline.MAX_BARS + 2), questions.GetTimeline(**KEY, width=5))
+    assert view.columns is not None
+    assert [column.running for column in view.columns] == [{"leaf": pytest.approx(2, abs=0.01)}] * 5
+    assert view.columns[-1].at + view.columns[-1].width_s == pytest.approx(view.until_at)
+
+
+def test_attempts_that_failed_are_shown_where_they_ended() -> None:
+    fold = ran(1)
+    fault = glance.Fault("author", "ValueError", "no")
+    fold.take(3, glance.Retried(13.0, "map", 1, 1, 1, 2, 0.0, fault))
+    view = timeline.of(fold, questions.GetTimeline(**KEY))
+    assert view.bars is not None
+    failed = [(bar.invocation_id, bar.started_at) for bar in view.bars if bar.state == "failed"]
+    assert failed == [("m1", 13.0)]
+
+
+def test_end_before_the_beginning_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="is before from"):
+        timeline.of(ran(1), questions.GetTimeline(**KEY, until_at=-1.0))

@@ -1,0 +1,222 @@
+"""Folds go on from their last event; files of views that are not whole are made again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from jobx import model, questions, views
+from jobx.actors.inspection import pages, view_file
+from jobx.actors.readers import folds
+from jobx.actors.readers.folds import Folds
+from jobx.actors.readers.table import table
+from jobx.actors.request.events import Accepted, Done, Event, Finished, Mapped, to_record
+from jobx.errors import InvalidInput, NotFound, Unavailable
+from jobx.kv import keys
+from jobx.kv.blobs import BlobFolder
+from jobx.kv.memory import MemoryStore
+from jobx.kv.requests import event_log
+from jobx.kv.store import Put
+from jobx.payload import Payload
+
+KEY: Final[Any] = {"workflow": "w", "request_id": "r"}
+NOTHING: Final = Payload(0, 0, inline=b"")
+SUMMARY: Final = questions.GetSummary(**KEY)
+
+
+class Requests:
+    """One request with children, in a store that counts what is read of its log."""
+
+    def __init__(self, children: int) -> None:
+        self.store = MemoryStore()
+        self.number = 0
+        self.entity = model.Request(
+            workflow_name="w", request_id="r", job_name="j", invocation_id="m0", accepted_at=1.0
+        )
+        self._put()
+        self.append(Accepted(1.0, "j", "fan", "plan", NOTHING, 60.0))
+        self.append(Mapped(2.0, 0, 0, "leaf", 1, children, NOTHING, ""))
+
+    def append(self, event: Event) -> None:
+        write = event_log.event_write("w", "r", self.number, to_record(event))
+        self.store.commit([write])
+        self.number += 1
+
+    def done(self, first: int, count: int = 1) -> None:
+        self.append(Done(3.0, "map", 1, first, count, "reduced", durations=bytes(12 * count)))
+
+    def finish(self) -> None:
+        self.append(Finished(4.0, "cancelled"))
+        self.entity = model.Request(
+            workflow_name="w", request_id="r", job_name="j", invocation_id="m0",
+            accepted_at=1.0, state="cancelled", is_done=True, finished_at=4.0,
+        )  # fmt: skip
+        self._put()
+
+    def _put(self) -> None:
+        self.store.commit([Put(keys.entity("request", "w", "r"), model.encode(self.entity))])
+
+
+@pytest.fixture
+def long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folds, "LONG", 0)
+
+
+def succeeded(answers: Any, requests: Requests) -> int:
+    view: views.SummaryView = answers[questions.GetSummary](requests.store, SUMMARY)
+    return sum(step.succeeded for step in view.steps)
+
+
+def test_fold_goes_on_from_its_last_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests, answers, seen = Requests(10), table(Folds()), []
+    taken = folds.glance.at
+    monkeypatch.setattr(folds.glance, "at", lambda body: (seen.append(1), taken(body))[1])
+    assert succeeded(answers, requests) == 0
+    requests.done(1)
+    assert succeeded(answers, requests) == 1
+    assert len(seen) == 3
+
+
+def test_view_that_takes_too_long_goes_on_when_it_is_asked_for_again() -> None:
+    requests = Requests(2500)
+    for vertex in range(1, 2501):
+        requests.done(vertex)
+    answers = table(Folds(slice_s=-1.0))
+    refused = 0
+    while True:
+        try:
+            assert succeeded(answers, requests) == 2500
+            break
+        except Unavailable:
+            refused += 1
+    assert refused == 3
+
+
+def cut(path: Path) -> None:
+    body = path.read_bytes()
+    path.write_bytes(body[: len(body) // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flip(where: float) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        body = bytearray(path.read_bytes())
+        body[int(where * (len(body) - 1))] ^= 0xFF
+        path.write_bytes(bytes(body))
+
+    return damage
+
+
+def age(path: Path) -> None:
+    body = path.read_bytes()
+    at = len(body) - view_file._TRAILER.size + 8
+    path.write_bytes(body[:at] + (view_file.VERSION - 1).to_bytes(4, "big") + body[at + 4 :])
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.usefixtures("long")
+@pytest.mark.parametrize("damage", [cut, empty, flip(0.01), flip(0.9), flip(1.0), age, remove])
+def test_file_that_is_not_whole_is_made_again(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    requests, blobs = Requests(1500), BlobFolder(tmp_path)
+    requests.done(1, 700)
+    requests.finish()
+    path = blobs.path("w", "r") / view_file.NAME
+    assert succeeded(table(Folds(blobs)), requests) == 700
+    whole = path.read_bytes()
+    damage(path)
+    asked = questions.ListInvocations(**KEY, state="succeeded", limit=10_000)
+    page: Any = table(Folds(blobs))[type(asked)](requests.store, asked)
+    assert (len(page.invocations), path.read_bytes()) == (1400, whole)
+    assert [one.name for one in path.parent.iterdir()] == [view_file.NAME]
+
+
+@pytest.mark.usefixtures("long")
+def test_file_is_read_in_place_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests, blobs = Requests(10), BlobFolder(tmp_path)
+    requests.done(1, 4)
+    requests.finish()
+    assert succeeded(table(Folds(blobs)), requests) == 4
+    monkeypatch.setattr(folds.glance, "at", lambda _: pytest.fail("the log was read"))
+    assert succeeded(table(Folds(blobs)), requests) == 4
+
+
+@pytest.mark.usefixtures("long")
+def test_file_goes_with_the_blobs_of_its_request(tmp_path: Path) -> None:
+    requests, blobs = Requests(10), BlobFolder(tmp_path)
+    requests.finish()
+    succeeded(table(Folds(blobs)), requests)
+    blobs.remove("w", "r")
+    assert not blobs.path("w", "r").exists()
+
+
+def test_short_requests_and_open_ones_have_no_file(tmp_path: Path) -> None:
+    requests, blobs = Requests(10), BlobFolder(tmp_path)
+    succeeded(table(Folds(blobs)), requests)
+    requests.finish()
+    succeeded(table(Folds(blobs)), requests)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_least_used_folds_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folds, "MOST_BYTES", 0)
+    requests, kept = Requests(10), Folds()
+    succeeded(table(kept), requests)
+    assert list(kept._entries) == [("w", "r", 1.0)]
+    other = model.Request(
+        workflow_name="w", request_id="s", job_name="j", invocation_id="m0", accepted_at=2.0
+    )
+    requests.store.commit([Put(keys.entity("request", "w", "s"), model.encode(other))])
+    kept.view(requests.store, questions.GetSummary(workflow="w", request_id="s"), pages.summary)
+    assert list(kept._entries) == [("w", "s", 2.0)]
+
+
+def test_runs_of_siblings_are_one_line_and_failed_ones_are_alone() -> None:
+    requests = Requests(3000)
+    requests.done(1, 999)
+    requests.done(1000, 1000)
+    answers = table(Folds())
+    asked = questions.GetTree(**KEY)
+    page: Any = answers[type(asked)](requests.store, asked)
+    assert [(run.first, run.count, run.state) for run in page.runs] == [
+        ("m1", 1999, "succeeded"), ("m2000", 1001, "pending"),
+    ]  # fmt: skip
+    assert (page.parent.state, page.parent.children) == ("running", 3000)
+
+
+def test_cursor_of_another_question_is_refused() -> None:
+    requests, answers = Requests(10), table(Folds())
+    requests.done(2)
+    asked = questions.GetTree(**KEY, limit=1)
+    page: Any = answers[type(asked)](requests.store, asked)
+    for other in (
+        questions.GetTree(**KEY, of="m1", after=page.next),
+        questions.ListInvocations(**KEY, start=page.next),
+        questions.GetTree(**KEY, after="x"),
+        questions.GetTree(**KEY, of="r0"),
+    ):
+        with pytest.raises(InvalidInput):
+            answers[type(other)](requests.store, other)
+
+
+def test_bars_that_are_too_many_are_columns() -> None:
+    requests, answers = Requests(30_000), table(Folds())
+    asked = questions.GetTimeline(**KEY, width=10)
+    view: Any = answers[type(asked)](requests.store, asked)
+    assert (view.bars, view.columns) == ([], None)
+
+
+def test_absent_request_is_not_found() -> None:
+    store = MemoryStore()
+    with pytest.raises(NotFound):
+        table(Folds())[questions.GetSummary](store, SUMMARY)
