@@ -322,6 +322,13 @@ class ListEntities(Question[views.EntityPage], frozen=True, kw_only=True, tag="e
     limit: Limit
 
 
+class ListVersions(Question[views.EntityPage], frozen=True, kw_only=True, tag="handler.versions"):
+    """The versions of a handler that the store still has, the last written first."""
+
+    workflow: Text
+    name: Text
+
+
 class DeleteEntity(Question[views.DeletionView], frozen=True, kw_only=True, tag="entity.delete"):
     """Delete an entity that nothing refers to, or by ``force``."""
 
@@ -470,7 +477,8 @@ QUESTIONS: Final[dict[str, type[Question[Any]]]] = {
         *(GetTrace, GetInvocation, GetGraph, ExplainRequest, CancelRequest, DeliverResult),
         *(GetSummary, GetTree, ListInvocations, GetTimeline, WatchRequest, ReadProgress),
         *(GetDump, ReadDump),
-        *(CreateEntity, PutEntity, GetEntity, ListEntities, DeleteEntity, RefreshLibrary),
+        *(CreateEntity, PutEntity, GetEntity, ListEntities, ListVersions, DeleteEntity),
+        RefreshLibrary,
         *(GetReadiness, GetNode, GetActorTree, GetActorSummary, ListActors, TopActors),
         *(GetActor, TraceActors, ListDeadLetters, StopActor, RestartActor),
         *(GetMetrics, CountHttp),

@@ -55,6 +55,7 @@ from jobx.questions import (
     ListActors,
     ListDeadLetters,
     ListEntities,
+    ListVersions,
     ListInvocations,
     ListRequests,
     PutEntity,
@@ -300,6 +301,15 @@ def test_an_entity_is_created_read_listed_replaced_and_deleted(node: Asked) -> N
     assert ([one["workflow_name"] for one in page.entities], page.next) == (["made"], "made")
     assert node.ask(DeleteEntity(kind="workflow", **names)).broken == []
     assert not node.ask(RefreshLibrary()).changed
+
+
+def test_versions_of_a_handler_are_those_that_are_still_there(node: Asked) -> None:
+    names = {"workflow": "texts", "name": "count"}
+    now = node.ask(GetEntity(kind="handler", **names)).entity
+    found = node.ask(ListVersions(**names)).entities
+    assert [(one["version"], one["source_code"]) for one in found] == [
+        (now["version"], now["source_code"])
+    ]
 
 
 def test_a_forced_deletion_says_what_it_broke(node: Asked) -> None:

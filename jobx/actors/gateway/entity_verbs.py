@@ -18,6 +18,7 @@ from jobx.handlers.authoring import source
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.trial.examples import check_examples
 from jobx.kv.entities.entities import Entities
+from jobx.kv.entities.kept_versions import kept_versions
 
 T = TypeVar("T")
 
@@ -61,6 +62,7 @@ class EntityVerbs:
             questions.PutEntity: self.put,
             questions.GetEntity: self.get,
             questions.ListEntities: self.list,
+            questions.ListVersions: self.versions,
             questions.DeleteEntity: self.delete,
             questions.RefreshLibrary: self.refresh,
         }
@@ -84,6 +86,15 @@ class EntityVerbs:
         def read() -> views.EntityPage:
             found, cursor = self.entities.page(kind, asked.workflow, asked.after, asked.limit)
             return views.EntityPage(entities=[plain(entity) for entity in found], next=cursor)
+
+        return await self._in_thread(read)
+
+    async def versions(self, asked: questions.ListVersions) -> views.EntityPage:
+        """Return the versions of a handler that are still there."""
+
+        def read() -> views.EntityPage:
+            found = kept_versions(self.entities.store, asked.workflow, asked.name)
+            return views.EntityPage(entities=[plain(handler) for handler in found])
 
         return await self._in_thread(read)
 

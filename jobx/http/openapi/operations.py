@@ -260,6 +260,13 @@ _RESULT_HEADERS: Final = {
 def operations() -> list[Operation]:
     """Return every operation."""
     own = [*_job_operations(), *_request_operations(), *_admin_operations(), *_actor_operations()]
+    own.append(
+        Operation(
+            "get", "/workflow/{workflow}/handler/{name}/versions", entities.versions,
+            "The versions of a handler that are still there, the last written first",
+            {200: _page("Handler")}, has_tag=True,
+        )
+    )  # fmt: skip
     return own + [operation for kind in ENTITIES for operation in _entity_operations(kind)]
 
 
@@ -411,6 +418,7 @@ def _entity_ids() -> dict[tuple[str, str], str]:
 
 _IDS: Final = _entity_ids() | {
     ("post", "/job/{workflow}/{job}"): "runJob",
+    ("get", "/workflow/{workflow}/handler/{name}/versions"): "listVersions",
     ("get", "/request/{workflow}"): "listRequests",
     ("get", "/request/{workflow}/counts"): "countRequests",
     ("get", _REQUEST): "getRequest",

@@ -44,7 +44,7 @@ PAGES: Final = (
     Page("get", f"{_REQUEST}/result", request.result),
     Page("get", f"{_REQUEST}/invocation/{{invocation_id}}", request.invocation),
     Page("get", f"{ROOT}/workflow/{{workflow}}", workflows.workflow),
-    Page("get", f"{ROOT}/handler/{{workflow}}/{{name}}", workflows.handler),
+    Page("get", f"{ROOT}/handler/{{workflow}}/{{name}}", workflows.handler, ("version",)),
     Page("get", f"{ROOT}/job/{{workflow}}/{{job}}", jobs.show),
     Page("post", f"{ROOT}/job/{{workflow}}/{{job}}", jobs.run),
 )

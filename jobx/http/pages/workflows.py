@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from falcon.asgi import Request, Response
 
+from jobx.errors import NotFound
+from jobx.http.pages import source_lines
 from jobx.http.pages.ui import Ui
 from jobx.http.writing import held
 from jobx.model import check_name
-from jobx.questions import GetEntity, ListEntities
+from jobx.questions import GetEntity, ListEntities, ListVersions
 from jobx.views import EntityPage
 
 #: Sources up to this are shown, in characters.
@@ -47,17 +49,36 @@ async def handler(ui: Ui, req: Request, resp: Response, workflow: str, name: str
     found = await ui.node.call(GetEntity(kind="handler", workflow=workflow, name=name))
     steps = await _all(ui, "step", workflow)
     source = found.entity["source_code"]
+    kept = await ui.node.call(ListVersions(workflow=workflow, name=name))
+    other = _version(kept, req.get_param("version"))
     ui.send(
         *(req, resp, "handler.html"),
         handler=found.entity,
         users=_users(steps, name),
         source=source.splitlines() if len(source) <= MAX_SOURCE else None,
+        versions=kept.entities,
+        other=other,
+        difference=other and source_lines.difference(other["source_code"], source),
     )
 
 
 async def _all(ui: Ui, kind: str, workflow: str) -> EntityPage:
     limit = min(_LIMIT, ui.site.settings.max_page)
     return await ui.node.call(ListEntities(kind=kind, workflow=workflow, limit=limit))
+
+
+def _version(kept: EntityPage, version: str | None) -> dict[str, Any] | None:
+    """Return the version that a query names, None if it names none.
+
+    Raises:
+        NotFound: It is not there, or not any more.
+    """
+    if version is None:
+        return None
+    for one in kept.entities:
+        if one["version"] == version:
+            return one
+    raise NotFound("version", version[:80])
 
 
 def _users(steps: EntityPage, name: str) -> list[str]:

@@ -17,7 +17,14 @@ from jobx.http.reading import bodies, headers
 from jobx.http.resources.site import Site
 from jobx.http.writing import held, results
 from jobx.model import check_name
-from jobx.questions import CreateEntity, DeleteEntity, GetEntity, ListEntities, PutEntity
+from jobx.questions import (
+    CreateEntity,
+    DeleteEntity,
+    GetEntity,
+    ListEntities,
+    ListVersions,
+    PutEntity,
+)
 
 
 class _Key(TypedDict):
@@ -58,6 +65,14 @@ async def read(kind: str, site: Site, _: Request, resp: Response, **names: str) 
     """Answer with an entity."""
     answer = await site.node.call(GetEntity(**_key(kind, **names)))
     results.send_json(resp, answer.entity)
+
+
+async def versions(site: Site, req: Request, resp: Response, workflow: str, name: str) -> None:
+    """Answer with the versions of a handler that are still there, the last written first."""
+    key = _key("handler", workflow, name)
+    held.hold(req, held.PAGE_BYTES)
+    question = ListVersions(workflow=key["workflow"], name=key["name"])
+    results.send_json(resp, await site.node.call(question))
 
 
 async def put(kind: str, site: Site, req: Request, resp: Response, **names: str) -> None:
