@@ -339,7 +339,8 @@ def test_a_server_with_tls_is_used_with_its_authority_and_a_certificate(
 
 
 def _tls(member: Member, ca: str, cert: str = "", key: str = "") -> Store:
-    return opened(member.server, scheme="etcds", ca_file=ca, cert_file=cert, key_file=key)
+    names = {"ca_file": ca, "cert_file": cert, "key_file": key}
+    return opened(member.server, scheme="etcds", timeout_s=TIMEOUT_S, **names)
 
 
 def test_a_server_with_tls_shows_its_size_and_quota(secured: tuple[Member, Certificates]) -> None:
@@ -372,7 +373,7 @@ def test_a_certificate_that_is_missing_is_asked_for(secured: tuple[Member, Certi
 
 def test_a_server_with_tls_is_refused_without(secured: tuple[Member, Certificates]) -> None:
     with pytest.raises(StoreRefused, match="etcds://"):
-        opened(secured[0].server)
+        opened(secured[0].server, timeout_s=TIMEOUT_S)
 
 
 def test_a_server_without_tls_is_refused_with(etcd: Etcd, tmp_path: Path) -> None:

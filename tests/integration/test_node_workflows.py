@@ -64,6 +64,23 @@ def test_workflows_that_take_turns_start_no_processes(node: LiveNode) -> None:
     assert len(set(first)) == 2
 
 
+def test_a_workflow_without_an_executor_gets_one_that_was_started_ahead(node: LiveNode) -> None:
+    def blank() -> list[int]:
+        return [one.pid for one in node.status().executors if one.state == "blank" and one.pid]
+
+    pid(node, "one")
+    ahead = eventually(lambda: found if len(found := blank()) == processes.BLANKS else None)
+    assert ahead is not None
+    assert pid(node, "two") in ahead
+    eventually(lambda: len(blank()) == processes.BLANKS)
+
+
+def test_an_executor_that_dies_is_replaced_by_one_that_was_started_ahead(node: LiveNode) -> None:
+    old = pid(node, "one")
+    os.kill(old, signal.SIGKILL)
+    assert pid(node, "one") != old
+
+
 def test_each_workflow_has_executors_of_its_own_and_there_are_never_many(node: LiveNode) -> None:
     seen: dict[str, set[int]] = {name: set() for name in NAMES}
     for _ in range(4):
@@ -127,7 +144,7 @@ def test_small_requests_do_not_wait_for_all_that_take_long(start: Start, tmp_pat
         {"long": ("long", "sum"), "small": ("answer", "sum")},
     )
     long = [node.post_later("long", {}) for _ in range(8)]
-    eventually(lambda: all(e.state == "busy" for e in node.status().executors))
+    eventually(lambda: [e.state for e in node.status().executors].count("busy") == 2)
 
     for _ in range(10):
         assert pairs_of(node.post("small", {})) == [("answer", 42)]

@@ -43,8 +43,10 @@ def run(data_dir: Path, *words: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A store with a request that said it all and one that failed with it; what that printed."""
+def asked(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Path, dict[str, str], list[str]]]:
+    """A store with requests that said it all; what that printed; one of each outcome."""
     data_dir = tmp_path_factory.mktemp("terminal") / "d"
     steps = {"tell": ("tell", "keep"), "fail": ("fail", "keep")}
     keep = "def handler(key, values):\n    for value in values:\n        yield key, value\n"
@@ -63,10 +65,12 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
                 form,
                 *argument,
             )
-    yield data_dir, said
+    listed = json.loads(run(data_dir, "request", "list", WORKFLOW, "--json"))["requests"]
+    by_state = {request["state"]: request["request_id"] for request in listed}
+    yield data_dir, said, list(by_state.values())
 
 
-def test_run_prints_nothing_that_acts(asked: tuple[Path, dict[str, str]]) -> None:
+def test_run_prints_nothing_that_acts(asked: tuple[Path, dict[str, str], list[str]]) -> None:
     for name, said in asked[1].items():
         assert "overwritten" in said, (name, said)
         assert ACTS.search(said) is None, (name, said)
@@ -91,12 +95,11 @@ def test_run_prints_nothing_that_acts(asked: tuple[Path, dict[str, str]]) -> Non
 )
 @pytest.mark.parametrize("as_json", [False, True])
 def test_command_prints_nothing_that_acts(
-    words: tuple[str, ...], as_json: bool, asked: tuple[Path, dict[str, str]]
+    words: tuple[str, ...], as_json: bool, asked: tuple[Path, dict[str, str], list[str]]
 ) -> None:
-    data_dir, _ = asked
-    listed = json.loads(run(data_dir, "request", "list", WORKFLOW, "--json"))["requests"]
+    data_dir, _, request_ids = asked
     group, verb, *more = words
-    for request_id in (request["request_id"] for request in listed):
+    for request_id in request_ids:
         rest = [request_id if word == "ID" else word for word in more]
         flags = ["--json"] if as_json else []
         said = run(data_dir, group, verb, WORKFLOW, *rest, *flags)

@@ -81,7 +81,7 @@ class LiveNode:
 
     def pids(self) -> list[int]:
         """Return the executors."""
-        return [executor.pid for executor in self.status().executors]
+        return [one.pid for one in self.status().executors if one.state != "blank"]
 
     def stop_later(self, drain_s: float) -> Future[None]:
         """Stop the node, and return the future of its end."""
@@ -102,7 +102,7 @@ class LiveNode:
     def is_idle(self) -> bool:
         """Whether nothing is at work or open."""
         status = self.status()
-        states = {executor.state for executor in status.executors}
+        states = {executor.state for executor in status.executors} - {"blank"}
         return states == {"ready"} and status.open_requests == status.queued_batches == 0
 
 

@@ -304,7 +304,7 @@ class ExecutorPool:
     def _hear(self, executor: Executor, report: Report | UnreadReport) -> None:
         if isinstance(report, ReadyReport):
             if executor.state == "starting":
-                executor.enter("ready", self._loop.time())
+                executor.enter("ready" if executor.has_seat else "blank", self._loop.time())
                 executor.was_ready = True
             self._sharing.pump()
         elif isinstance(report, ResultReport):
@@ -452,7 +452,7 @@ def _view(executor: Executor, now: float) -> ExecutorView:
     at_work = next(iter(executor.work.values()), None)
     return ExecutorView(
         pid=executor.pid,
-        state="busy" if at_work is not None and executor.state == "ready" else executor.state,
+        state=executor.shown_state,
         invocations=executor.invocations,
         rss_bytes=executor.rss_bytes,
         age_s=now - executor.born,

@@ -106,8 +106,9 @@ class Executor(asyncio.Protocol):
 
     Attributes:
         work: Work that was sent and not answered, oldest first, by number.
-        state: ``starting``, ``ready``, ``parked`` (it has lost its seat to another workflow),
-            ``leaving`` (it said so), ``dying`` (it was killed, or closed its socket), ``dead``.
+        state: ``starting``, ``blank`` (ready, and without a seat yet), ``ready``, ``parked`` (it
+            has lost its seat to another workflow), ``leaving`` (it said so), ``dying`` (it was
+            killed, or closed its socket), ``dead``.
         state_since: When it entered that state, monotonic.
         workflow: The workflow that it belongs to; "" if none yet.
         has_seat: It gets work.
@@ -150,6 +151,13 @@ class Executor(asyncio.Protocol):
     _last: Progress | None = None
     _transport: asyncio.WriteTransport | None = None
     _decoder: frames.FrameDecoder = field(default_factory=frames.FrameDecoder)
+
+    @property
+    def shown_state(self) -> str:
+        """Its state as people see it: ``busy`` when it is at work, ``blank`` before its seat."""
+        if self.state == "starting" and not self.has_seat:
+            return "blank"
+        return "busy" if self.state == "ready" and self.work else self.state
 
     def enter(self, state: str, now: float) -> None:
         """Enter a state."""

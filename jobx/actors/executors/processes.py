@@ -18,7 +18,7 @@ from jobx.config import Settings, without_secrets
 from jobx.errors import DeadlineExceeded, InternalError, Unavailable
 from jobx.handlers.execution.settings import executor_config
 from jobx.model import Failure
-from jobx.segments import Report, UnreadReport
+from jobx.segments import ReadyReport, Report, UnreadReport
 from jobx.system.disk import create_folder
 from jobx.system.processes import is_stopped
 from jobx.work import Leave
@@ -36,6 +36,9 @@ LOOK_S: Final = 1.0
 GONE_LOOKS: Final = 10
 STOPPED_LOOKS: Final = 2
 DOUBT_LOOKS: Final = 2
+
+#: Executors that are started ahead: a workflow without one need not wait for a process.
+BLANKS: Final = 2
 
 #: A fork server that dies is started again, later and later when it dies often.
 FORK_SERVER: Final = RestartPolicy(max_restarts=10, backoff_s=0.05, max_backoff_s=5.0)
@@ -165,7 +168,7 @@ class ExecutorProcesses:
     def change(self, executor: Executor, workflow: str) -> None:
         """Give the seat of an executor that has no work to another workflow.
 
-        That workflow's parked executor gets it at once; if there is none, one is started.
+        That workflow's parked executor gets it at once; if there is none, a blank one.
         """
         now = self._loop.time()
         executor.has_seat = False
@@ -187,11 +190,37 @@ class ExecutorProcesses:
         gone.kill(EVICTED, gone.progress())
 
     def _spawn(self, workflow: str = "") -> None:
-        is_complete = sum(executor.has_seat for executor in self.executors) >= self._count
-        if self.is_closing or is_complete or not self._fork_server.is_up:
+        """Let a free seat be taken by an executor without one, or start one for it."""
+        if self.is_closing or sum(one.has_seat for one in self.executors) >= self._count:
             return
+        ahead = self._ahead()
+        if ahead:
+            self._seat(ahead[0], workflow)
+            self._loop.call_soon(self._start_ahead)
+        elif self._fork_server.is_up:
+            self._start(workflow)
+
+    def _ahead(self) -> list[Executor]:
+        """Return the executors that were started ahead, those that are ready first."""
+        found = [one for one in self.executors if one.state == "blank"]
+        found += [one for one in self.executors if one.state == "starting" and not one.has_seat]
+        return found
+
+    def _seat(self, executor: Executor, workflow: str) -> None:
+        now = self._loop.time()
+        executor.has_seat, executor.workflow, executor.since = True, workflow, now
+        if executor.state == "blank":
+            executor.enter("starting", now)
+            self._loop.call_soon(self._on_report, executor, ReadyReport(executor.pid))
+
+    def _start_ahead(self) -> None:
+        """Start one more executor ahead, unless there are enough."""
+        if self._fork_server.is_up and not self.is_closing and len(self._ahead()) < BLANKS:
+            self._start("", has_seat=False)
+
+    def _start(self, workflow: str, *, has_seat: bool = True) -> None:
         try:
-            self._ask_for_executor(workflow)
+            self._ask_for_executor(workflow, has_seat)
         except InternalError as error:
             _log.warning("an executor cannot be started now: %s", error)
             self._loop.call_later(SPAWN_AGAIN_S, self._spawn)
@@ -209,6 +238,7 @@ class ExecutorProcesses:
         self._look_at_fork_server()
         for executor in list(self.executors):
             self._look_at(executor, now)
+        self._start_ahead()
 
     def _look_at_fork_server(self) -> None:
         if not self._fork_server.is_up:
@@ -236,14 +266,15 @@ class ExecutorProcesses:
         if is_hopeless:
             self._bury(executor, blame)
 
-    def _ask_for_executor(self, workflow: str) -> None:
+    def _ask_for_executor(self, workflow: str, has_seat: bool) -> None:
         self._numbers += 1
         ours, page = self._fork_server.spawn(self._numbers)
         ours.setblocking(False)
         now = self._loop.time()
         executor = Executor(
-            page, self._on_report, self._lost, now, workflow=workflow, state_since=now, since=now
-        )
+            page, self._on_report, self._lost, now, workflow=workflow, state_since=now,
+            has_seat=has_seat, since=now,
+        )  # fmt: skip
         self._spawning[self._numbers] = executor
         self.executors.append(executor)
         connecting = asyncio.ensure_future(
