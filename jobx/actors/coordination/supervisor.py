@@ -118,7 +118,8 @@ class Supervisor(LoopActor):
         if self._is_draining:
             return Draining("the node is stopping", 5.0)
         if len(self._open) >= self.node.settings.requests.max_open:
-            return Overloaded(f"{len(self._open)} requests are open", 1.0)
+            text = f"{len(self._open)} requests are open, the most (requests.max_open)"
+            return Overloaded(text, 1.0)
         if len(self._recovery) and not self.node.budget.has_room:
             return Overloaded(f"{len(self._recovery)} open requests wait for memory", 1.0)
         try:

@@ -61,6 +61,14 @@ class Causes:
             helps=self._helps(cause, group),
         )
 
+    def is_wrong(self, group: Group) -> bool:
+        """Whether invocations wait for what does not come by itself as things are now."""
+        if group.cause == "running":
+            return group.is_still
+        if group.cause == "peer" and self._facts.peer is not None and group.node:
+            return self._facts.is_silent(self._facts.peer(group.node, self._workflow))
+        return group.cause in ("remade", "full", "capability") or self._cause(group) == "starting"
+
     def _cause(self, group: Group) -> str:
         """Return the cause of a group, with what the node knows."""
         if group.cause == "queued" and self._facts.starts is not None:

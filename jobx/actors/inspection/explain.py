@@ -31,7 +31,10 @@ def of_open(request: RequestView, standing: Standing, facts: NodeFacts = _ALONE)
         standing: What its coordinator says.
         facts: What its node knows besides.
     """
-    shown = list(map(Causes(request, standing, facts).view, standing.groups))
+    causes = Causes(request, standing, facts)
+    # A sort keeps the order otherwise.
+    ordered = sorted(standing.groups, key=lambda group: not causes.is_wrong(group))
+    shown = list(map(causes.view, ordered))
     says = _headline(standing, shown, facts)
     if standing.adopted_from:
         says += f"; taken over from node {standing.adopted_from}, from event {standing.adopted} on"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from jobx.actors.inspection.explain import of_open
-from jobx.actors.inspection.node_facts import NodeFacts
+from jobx.actors.inspection.node_facts import NodeFacts, PeerFacts
 from jobx.actors.log_writer import Outstanding
 from jobx.actors.request.standing import Group, Standing
 from jobx.views import ExplainView, RequestView
@@ -27,6 +27,15 @@ def group(cause: Any, **fields: Any) -> Group:
 def test_the_headline_is_of_what_others_wait_for() -> None:
     view = explained(group("running", executor=42), group("children"))
     assert view.says == "3 invocations of step count: executor 42 runs it"
+
+
+def test_what_does_not_come_by_itself_is_told_before_what_runs() -> None:
+    silent = PeerFacts(True, 4.0, 2, True, 9.0)
+    facts = NodeFacts(now=10.0, peer=lambda *_: silent)
+    view = explained(group("running", executor=42), group("peer", node="b"), facts=facts)
+    assert [one.cause for one in view.groups] == ["peer", "running"]
+    stopped = explained(group("running", executor=1), group("running", executor=2, is_still=True))
+    assert [one.executor for one in stopped.groups] == [2, 1]
 
 
 def test_an_end_that_is_not_durable_says_so() -> None:
