@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from jobx.counting import LONG_S, SHORT_S, Count, Counts, Histogram
+from jobx.counting import LONG_S, MOST_LABEL_SETS, SHORT_S, Count, Counts, Histogram
 from jobx.questions import HttpCount
 
 #: Web workers whose last report is remembered.
@@ -31,7 +31,8 @@ class Metrics:
         accepted: Requests that became durable, by workflow and job.
         ended: Requests that ended, by workflow, job and outcome.
         request_s: How long they took, by workflow and job.
-        invocations: Ends of tries, by workflow, step, kind and outcome.
+        unsuccessful_tries: Those that were retried or failed, by workflow, step, kind and outcome.
+            With those of ``ran_s`` they are one metric.
         queued_s: How long invocations waited for an executor, by workflow and step.
         ran_s: How long those that succeeded ran, by workflow, step and kind.
         deaths: Dead executors, by cause.
@@ -47,9 +48,9 @@ class Metrics:
         self.accepted = Counts(Count, 2)
         self.ended = Counts(Count, 2)
         self.request_s = Counts(_long, 2)
-        self.invocations = Counts(Count, 2)
+        self.unsuccessful_tries = Counts(Count, 2, MOST_LABEL_SETS // 4)
         self.queued_s = Counts(_long, 2)
-        self.ran_s = Counts(_long, 2)
+        self.ran_s = Counts(_long, 2, MOST_LABEL_SETS * 3 // 4)
         self.deaths = Counts(Count)
         self.deliveries = Counts(Count)
         self.traces = Counts(Count)
@@ -122,19 +123,21 @@ class Metrics:
             count: How many of each kind.
             spent_us: What all mappers took, then all combiners, then all reducers.
         """
-        is_whole = len(spent_us) == len(_KINDS) * count
+        if len(spent_us) != len(_KINDS) * count:
+            return
         for kind in kinds:
-            self.invocations.of(workflow, step, kind, "succeeded").add(count)
-            if is_whole:
-                first = _KINDS[kind] * count
-                cell = self.ran_s.of(workflow, step, kind)
+            cell, first = self.ran_s.of(workflow, step, kind), _KINDS[kind] * count
+            if count == 1:
+                cell.observe(spent_us[first] * _US)
+            else:
                 cell.observe_all(spent_us[first : first + count], _US)
 
     def succeeded(self, workflow: str, step: str, kind: str, spent_us: int) -> None:
         """Count one invocation that succeeded."""
-        self.invocations.of(workflow, step, kind, "succeeded").add()
         self.ran_s.of(workflow, step, kind).observe(spent_us * _US)
 
     def unsuccessful(self, workflow: str, step: str, kind: str, *, is_retried: bool) -> None:
         """Count a try that failed, for good or not."""
-        self.invocations.of(workflow, step, kind, "retried" if is_retried else "failed").add()
+        self.unsuccessful_tries.of(
+            workflow, step, kind, "retried" if is_retried else "failed"
+        ).add()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -45,13 +47,17 @@ class MetricVerbs:
         status = await node.status(GetNode())
         actors = await self.console.summary(GetActorSummary())
         held_bytes = self.services.budget.held_bytes
-        families = [
-            *metric_views.counted(self.services.metrics),
-            *metric_views.of_node(status, held_bytes, self.open_deliveries()),
-            *metric_views.of_trouble(node.readiness.troubles(), is_stalled=self.is_stalled()),
-            *metric_views.of_actors(actors),
-            *metric_views.of_links(peers.states() if peers else (), peers.dropped if peers else {}),
-        ]
+        shown = itertools.chain(
+            metric_views.counted(self.services.metrics),
+            metric_views.of_node(status, held_bytes, self.open_deliveries()),
+            metric_views.of_trouble(node.readiness.troubles(), is_stalled=self.is_stalled()),
+            metric_views.of_actors(actors),
+            metric_views.of_links(peers.states() if peers else (), peers.dropped if peers else {}),
+        )
+        families = []
+        for family in shown:  # one of a thousand label sets takes a few milliseconds
+            families.append(family)
+            await asyncio.sleep(0)
         return MetricsView(families=families)
 
     async def count_http(self, asked: CountHttp) -> CountedView:

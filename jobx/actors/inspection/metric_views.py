@@ -26,9 +26,9 @@ def counted(metrics: Metrics) -> Iterator[MetricFamily]:
     yield _histograms(
         "jobx_request_seconds", "How long requests took.", _JOB, metrics.request_s.cells
     )
-    yield _counts(
+    yield _by(
         "jobx_invocations", "Tries of invocations that ended: succeeded, retried or failed.",
-        (*_STEP, "kind", "outcome"), metrics.invocations,
+        (*_STEP, "kind", "outcome"), _tries(metrics), "counter",
     )  # fmt: skip
     yield _histograms(
         "jobx_invocation_queue_seconds", "How long mappers waited for an executor, first tries.",
@@ -51,6 +51,13 @@ def counted(metrics: Metrics) -> Iterator[MetricFamily]:
         ("outcome",), metrics.traces,
     )  # fmt: skip
     yield from _http(metrics)
+
+
+def _tries(metrics: Metrics) -> dict[tuple[str, ...], float]:
+    """Return how tries of invocations ended: those that have a time succeeded."""
+    unsuccessful = {at: float(cell.value) for at, cell in metrics.unsuccessful_tries.cells.items()}
+    succeeded = {(*at, "succeeded"): float(cell.count) for at, cell in metrics.ran_s.cells.items()}
+    return succeeded | unsuccessful
 
 
 def _log(metrics: Metrics) -> Iterator[MetricFamily]:

@@ -14,9 +14,9 @@ def test_a_batch_counts_each_kind_of_its_invocations() -> None:
     counted = Metrics()
     spent_us = array("I", [2_000, 2_000, 0, 0, 20_000, 20_000])
     counted.returned("flow", "words", ("map", "reduce"), 2, spent_us)
-    assert {key: cell.value for key, cell in counted.invocations.cells.items()} == {
-        ("flow", "words", "map", "succeeded"): 2,
-        ("flow", "words", "reduce", "succeeded"): 2,
+    assert {key: cell.count for key, cell in counted.ran_s.cells.items()} == {
+        ("flow", "words", "map"): 2,
+        ("flow", "words", "reduce"): 2,
     }
     assert counted.ran_s.cells["flow", "words", "reduce"].total == pytest.approx(0.04)
 
@@ -39,7 +39,7 @@ def test_tries_that_fail_say_whether_they_are_retried() -> None:
     counted = Metrics()
     counted.unsuccessful("flow", "words", "map", is_retried=True)
     counted.unsuccessful("flow", "words", "map", is_retried=False)
-    outcomes = [key[-1] for key in counted.invocations.cells]
+    outcomes = [key[-1] for key in counted.unsuccessful_tries.cells]
     assert outcomes == ["retried", "failed"]
 
 

@@ -63,3 +63,16 @@ def test_actors_are_counted_by_class() -> None:
     assert families["jobx_messages"].samples[0] == MetricSample(("Batch",), 9.0)
     assert families["jobx_stalls"].samples[0].value == 3
     assert families["jobx_dead_letters"].samples[0].value == 7
+
+
+def test_tries_of_invocations_are_one_metric_of_at_most_a_thousand_label_sets() -> None:
+    metrics = Metrics()
+    for number in range(2000):
+        metrics.succeeded("w", f"s{number}", "map", 5)
+        metrics.unsuccessful("w", f"s{number}", "map", is_retried=False)
+    (family,) = (one for one in metric_views.counted(metrics) if one.name == "jobx_invocations")
+    assert len(family.samples) == 1002
+    by_labels = {sample.labels: sample.value for sample in family.samples}
+    assert by_labels["w", "s0", "map", "succeeded"] == 1
+    assert by_labels["other", "other", "map", "failed"] == 1750
+    assert sum(by_labels.values()) == 4000
