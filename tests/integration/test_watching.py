@@ -16,7 +16,7 @@ import pytest
 
 from jobx.actors.readers.process import MODULE
 from jobx.model import Retry
-from tests.support.authoring import define
+from tests.support.authoring import WORKFLOW, define
 from tests.support.processes import descendants, words
 from tests.support.served import Served, kill, served
 from tests.support.waiting import eventually
@@ -51,10 +51,10 @@ def handler(key, value):
 class Watcher(threading.Thread):
     """Follows a request, and comes again where it was until it has ended."""
 
-    def __init__(self, port: int, request_id: str) -> None:
+    def __init__(self, port: int, request_id: str, workflow: str = WORKFLOW) -> None:
         super().__init__()
         self._port = port
-        self._path = f"/request/w/{request_id}/events"
+        self._path = f"/request/{workflow}/{request_id}/events"
         self.found: list[tuple[int, str, dict[str, Any]]] = []
         self.came = 0
         self.fault: Exception | None = None
