@@ -15,8 +15,8 @@ from jobx.kv.store import Create, Delete, DeletePrefix, Limits, Put, Replace, Un
 class Coalesced:
     """Writes of distinct keys, by kind, in no order.
 
-    They are right only if every create succeeds, and every exact delete finds its revision. No
-    written key is under a deleted prefix.
+    They are right only if every create succeeds, and every replacement and exact delete finds its
+    revision. No written key is under a deleted prefix.
     """
 
     creates: dict[str, bytes] = field(default_factory=dict)
@@ -25,11 +25,13 @@ class Coalesced:
     prefixes: set[str] = field(default_factory=set)
     #: Keys that are deleted only at these revisions.
     exact: dict[str, int] = field(default_factory=dict)
+    #: Values of keys that are replaced only at these revisions.
+    replaced: dict[str, tuple[bytes, int]] = field(default_factory=dict)
 
     def create(self, write: Create) -> bool:
         """Add a create that follows the others; return False if it cannot be coalesced."""
         key = write.key
-        if key in self.creates or key in self.puts or key in self.deletes or key in self.exact:
+        if key in self.creates or key in self.puts or key in self.deletes or self._is_at(key):
             return False
         if self.prefixes and self._is_gone(key):
             return False
@@ -39,7 +41,7 @@ class Coalesced:
     def put(self, write: Put) -> bool:
         """Add a put, likewise."""
         key = write.key
-        if key in self.exact or (self.prefixes and self._is_gone(key)):
+        if self._is_at(key) or (self.prefixes and self._is_gone(key)):
             return False
         self.deletes.discard(key)
         (self.creates if key in self.creates else self.puts)[key] = write.value
@@ -48,19 +50,24 @@ class Coalesced:
     def delete(self, write: Delete) -> bool:
         """Add a delete, likewise."""
         key = write.key
-        if key in self.creates or key in self.exact:
+        if key in self.creates or self._is_at(key):
             return False
         if write.revision is not None:
-            return self._delete_exactly(key, write.revision)
+            if not (write.revision and self._is_untouched(key)):
+                return False
+            self.exact[key] = write.revision
+            return True
         if not self._is_gone(key):
             self.puts.pop(key, None)
             self.deletes.add(key)
         return True
 
-    def _delete_exactly(self, key: str, revision: int) -> bool:
-        if key in self.puts or key in self.deletes or self._is_gone(key):
-            return False
-        self.exact[key] = revision
+    def replace(self, write: Replace) -> bool:
+        """Add a replacement, likewise."""
+        key = write.key
+        if not (write.revision and self._is_untouched(key)):
+            return False  # no key has revision 0, though etcd says it of one that is not there
+        self.replaced[key] = write.value, write.revision
         return True
 
     def delete_prefix(self, write: DeletePrefix) -> bool:
@@ -68,11 +75,19 @@ class Coalesced:
         prefix = write.prefix
         if prefix_end(prefix) is None:
             return False
-        written = self.creates, self.puts, self.exact
+        written = self.creates, self.puts, self.exact, self.replaced
         if any(key.startswith(prefix) for keys in written for key in keys):
             return False
         self.prefixes.add(prefix)
         return True
+
+    def _is_at(self, key: str) -> bool:
+        """Tell whether a key must have a revision."""
+        return key in self.exact or key in self.replaced
+
+    def _is_untouched(self, key: str) -> bool:
+        written = self.creates, self.puts, self.deletes
+        return not (self._is_at(key) or any(key in one for one in written) or self._is_gone(key))
 
     def _is_gone(self, key: str) -> bool:
         return any(map(key.startswith, self.prefixes))
@@ -81,7 +96,7 @@ class Coalesced:
 _COALESCE: Final[dict[type[Write], Callable[[Coalesced, Any], bool]]] = {
     Create: Coalesced.create,
     Put: Coalesced.put,
-    Replace: lambda *_: False,
+    Replace: Coalesced.replace,
     Delete: Coalesced.delete,
     DeletePrefix: Coalesced.delete_prefix,
 }

@@ -367,6 +367,17 @@ def test_compare_and_set_of_many_threads_loses_nothing(store: Store) -> None:
     assert content(store) == {"count": b"60"}
 
 
+@pytest.mark.parametrize("revision", [0, 1 << 40])
+@pytest.mark.parametrize("kind", [Replace, Delete])
+def test_no_missing_key_has_a_revision_whatever_is_written_with_it(
+    store: Store, kind: type[Write], revision: int
+) -> None:
+    write = Replace("b", b"", revision) if kind is Replace else Delete("b", revision)
+    found = store.commit_many([[[Put("a", b"1")]], [[write]], [[Put("c", b"3")]]])
+    assert [one.done for one in found] == [1, 0, 1]
+    assert content(store) == {"a": b"1", "c": b"3"}
+
+
 def test_of_many_threads_that_create_a_key_one_wins(store: Store) -> None:
     start = threading.Barrier(4)
 

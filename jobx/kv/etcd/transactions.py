@@ -60,10 +60,14 @@ class Space:
         """Return the transaction of coalesced writes."""
         writes = [self._write(key, value) for key, value in coalesced.creates.items()]
         writes += [self._write(key, value) for key, value in coalesced.puts.items()]
+        writes += [self._write(key, value) for key, (value, _) in coalesced.replaced.items()]
         writes += [self._write(key, None) for key in (*coalesced.deletes, *coalesced.exact)]
         writes += [_delete(*self.bounds(one, prefix_end(one))) for one in coalesced.prefixes]
         compare = [equal_revision(self.key(key), 0) for key in coalesced.creates]
         compare += [equal_revision(self.key(key), at) for key, at in coalesced.exact.items()]
+        compare += [
+            equal_revision(self.key(key), at) for key, (_, at) in coalesced.replaced.items()
+        ]
         return rpc_pb2.TxnRequest(compare=compare, success=writes)
 
     def _write(self, key: str, value: bytes | None) -> Any:

@@ -68,6 +68,10 @@ def write_coalesced(writer: sqlite3.Connection, coalesced: Coalesced) -> None:
         deleted += writer.execute(query, variables).rowcount
     if deleted < len(coalesced.exact):
         raise Collision
+    for key, (value, revision) in coalesced.replaced.items():
+        bound = (value, checksum_of(key.encode(), value), key, revision)
+        if not writer.execute(_REPLACE, bound).rowcount:
+            raise Collision
     created = 0
     for marks, variables in _chunks(_summed(coalesced.creates), "(?, ?, ?)"):
         created += writer.execute(f"{_INSERT}{marks})", variables).rowcount
