@@ -78,6 +78,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         *("actors/egress/opening", "actors/egress/notifications/channels"),
     ),
     "tests/integration/test_readers.py": ("actors/readers/*", "kv/sqlite/read_only"),
+    "tests/integration/test_request_lists.py": ("tools/commands/request_lists",),
     "tests/integration/test_scope.py": ("handlers/scope/*", "handlers/markers"),
     "tests/integration/test_shared_files.py": ("tools/commands/fs",),
     "tests/integration/test_trial.py": (

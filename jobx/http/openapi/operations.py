@@ -24,7 +24,7 @@ from jobx.http.resources import (
     requests,
 )
 from jobx.http.resources.site import Responder
-from jobx.kv.requests.request_filter import CURSOR_PATTERN
+from jobx.kv.requests.request_filter import CURSOR_PATTERN, MAX_CHARS
 from jobx.model import NAME_PATTERN
 
 Schema = dict[str, Any]
@@ -196,7 +196,7 @@ _FILTER: Final = (
     _query("until", _INSTANT, "Only those accepted earlier than that."),
     _query(
         "error",
-        {"type": "string", "minLength": 1, "maxLength": filters.MAX_CHARS},
+        {"type": "string", "minLength": 1, "maxLength": MAX_CHARS},
         "Only those that failed with an error of this type.",
     ),
     {
@@ -206,7 +206,7 @@ _FILTER: Final = (
         "explode": True,
         "schema": {
             "type": "object",
-            "patternProperties": {"^arg[.].": {"type": "string", "maxLength": filters.MAX_CHARS}},
+            "patternProperties": {"^arg[.].": {"type": "string", "maxLength": MAX_CHARS}},
             "additionalProperties": False,
         },
         "description": "`arg.NAME=VALUE`: only those whose argument NAME has this value, which is "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 import typing
@@ -10,20 +9,17 @@ from typing import Final, cast
 
 from falcon.asgi import Request
 
-from jobx import questions, values
+from jobx import questions
 from jobx.errors import InvalidInput, quote
 from jobx.instants import read_instant
-from jobx.kv.requests.request_filter import CURSOR_PATTERN
+from jobx.kv.requests.request_filter import CURSOR_PATTERN, MAX_CHARS, read_value
 from jobx.model import RequestState, check_name, is_name
 
 STATES: Final = typing.get_args(RequestState)
 #: What the names of parameters begin with that are arguments.
 ARGUMENT: Final = "arg."
-#: Longest type of an error, and value of an argument.
-MAX_CHARS: Final = 4096
 MAX_NAME_CHARS: Final = 128
 
-_MOST: Final = 1 << 63
 _CURSOR: Final = re.compile(CURSOR_PATTERN)
 
 
@@ -85,29 +81,8 @@ def _search(req: Request) -> dict[str, questions.Scalar]:
         name, where = parameter.removeprefix(ARGUMENT), f"query parameter {parameter[:80]}"
         if not 1 <= len(name) <= MAX_NAME_CHARS:
             raise InvalidInput(where, quote(name), "names an argument: arg.NAME=VALUE")
-        found[name] = scalar(where, req.get_param(parameter) or "")
+        found[name] = read_value(where, req.get_param(parameter) or "")
     return found
-
-
-def scalar(where: str, text: str) -> questions.Scalar:
-    """Return the value of an argument: JSON, or else text.
-
-    Raises:
-        InvalidInput: It is a list or a map, too long, or no value.
-    """
-    if len(text) > MAX_CHARS:
-        raise InvalidInput(where, quote(text), f"has at most {MAX_CHARS} characters")
-    try:
-        value = values.read_json(text)
-    except (json.JSONDecodeError, values.NotJson):
-        return text
-    except ValueError as error:
-        raise InvalidInput(where, quote(text), str(error)) from error
-    if isinstance(value, int) and not -_MOST <= value < _MOST:
-        raise InvalidInput(where, quote(text), "is no integer of 64 bits")
-    if value is None or isinstance(value, str | int | float | bool):
-        return value
-    raise InvalidInput(where, quote(text), "must be a text, a number, true, false or null")
 
 
 def _cursor(req: Request) -> str | None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from jobx import values
 from jobx.errors import InvalidInput, quote
 from jobx.instants import read_instant
 from jobx.model import Request, RequestState
@@ -16,6 +17,10 @@ from jobx.questions import Scalar
 
 #: Characters of a digest in a key: 128 bits.
 _DIGEST: Final = 32
+#: Longest type of an error, and value of an argument, that is asked for.
+MAX_CHARS: Final = 4096
+#: Integers from this on do not travel.
+_MOST: Final = 1 << 63
 #: The form of a cursor: an id, and of a filtered list a digest of its filter.
 CURSOR_PATTERN: Final = "[0-9a-hjkmnp-tv-z]{26}(?:[.][0-9a-f]{8})?"
 
@@ -106,6 +111,27 @@ def after(text: str, tag: str) -> str:
         reason = "is a cursor of a list with another filter; begin that list without a cursor"
         raise InvalidInput("after", quote(text), reason)
     return request_id
+
+
+def read_value(where: str, text: str) -> Scalar:
+    """Return the value of an argument: JSON, or else text.
+
+    Raises:
+        InvalidInput: It is a list or a map, too long, or no value.
+    """
+    if len(text) > MAX_CHARS:
+        raise InvalidInput(where, quote(text), f"has at most {MAX_CHARS} characters")
+    try:
+        value = values.read_json(text)
+    except (json.JSONDecodeError, values.NotJson):
+        return text
+    except ValueError as error:
+        raise InvalidInput(where, quote(text), str(error)) from error
+    if isinstance(value, int) and not -_MOST <= value < _MOST:
+        raise InvalidInput(where, quote(text), "is no integer of 64 bits")
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise InvalidInput(where, quote(text), "must be a text, a number, true, false or null")
 
 
 def argument_digest(name: str, value: Scalar) -> str:

@@ -42,6 +42,9 @@ def job() -> None:
     "--retention", "retention_s", type=float, metavar="SECONDS", help="How long they are kept."
 )
 @click.option(
+    "--search", multiple=True, metavar="NAME", help="An argument that requests can be found by."
+)
+@click.option(
     "--when-unavailable",
     type=click.Choice(get_args(model.WhenUnavailable)),
     default="refuse",

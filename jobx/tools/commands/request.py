@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final
 
 import click
 
@@ -19,12 +18,10 @@ from jobx.actors.inspection import sessions, view_builders
 from jobx.actors.inspection import trace as traces
 from jobx.errors import (
     InUse,
-    InvalidInput,
     NodeUnreachable,
     NotEnded,
     RequestCancelled,
     RequestFailed,
-    quote,
 )
 from jobx.handlers.blobs.opening import shared_blobs
 from jobx.handlers.pairs import run_merger
@@ -41,9 +38,8 @@ from jobx.questions import (
     DeliverResult,
     ExplainRequest,
     GetRequest,
-    ListRequests,
 )
-from jobx.tools.commands import request_dump, request_views
+from jobx.tools.commands import request_dump, request_lists, request_views
 from jobx.tools.shared import following, live, render
 from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import done
@@ -64,31 +60,6 @@ def request() -> None:
     """Requests: their states, results and traces."""
 
 
-@command(request, "list", example="request list wordcount --state failed --limit 20")
-@click.argument("workflow")
-@click.option("--state", type=click.Choice(get_args(model.RequestState)), help="Only these.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
-@click.option("--after", metavar="CURSOR", help="The next page; `next` of the page before.")
-def list_page(
-    call: Call, workflow: str, state: model.RequestState | None, limit: int, after: str | None
-) -> None:
-    """List the requests of a workflow, newest first."""
-    if after is not None and not request_entity.is_id(after):
-        reason = "is no cursor: give `next` of the page before"
-        raise InvalidInput("option --after", quote(after), reason)
-    asked = ListRequests(workflow=workflow, state=state, after=after, limit=limit)
-    with call.store() as store:
-        page = view_builders.page(store, asked, time.time())
-    if call.as_json:
-        render.say_json(page)
-        return
-    columns = ("request", "job", "state", "accepted", "took", "invocations")
-    waits = _waits(call)
-    render.say_table(columns, (_row(view, waits=waits) for view in page.requests))
-    if page.next is not None:
-        render.say(f"more: --after {page.next}")
-
-
 @command(request, "get", example="request get wordcount REQUEST_ID")
 @takes("workflow", "request_id")
 def get(call: Call, workflow: str, request_id: str) -> None:
@@ -98,7 +69,7 @@ def get(call: Call, workflow: str, request_id: str) -> None:
         render.say_json(view)
         return
     fields = {name: getattr(view, name) for name in RequestView.__struct_fields__}
-    fields["state"] = _state(view, waits=_waits(call))
+    fields["state"] = request_lists.state_of(view, waits=request_lists.waits(call))
     fields["accepted_at"] = render.instant(view.accepted_at)
     fields["finished_at"] = render.instant(view.finished_at) or None
     fields["counts"] = render.progress(view.counts)
@@ -313,6 +284,7 @@ def show_sessions(call: Call, workflow: str, request_id: str) -> None:
 
 
 request_dump.add_to(request)
+request_lists.add_to(request)
 request_views.add_to(request)
 
 
@@ -411,29 +383,6 @@ def _remove(call: Call, store: Store, entity: model.Request) -> None:
     workflow, request_id = entity.workflow_name, entity.request_id
     store.commit(kept_requests.purge_writes(kept_requests.find(store, entity)))
     _blobs(call).remove_everywhere(workflow, request_id)
-
-
-def _waits(call: Call) -> bool:
-    """Whether it is known that no node works on open requests; with a store elsewhere it is not."""
-    return opening.is_here(call.settings) and FolderLock(call.settings.data_dir).holder() is None
-
-
-def _state(view: RequestView, *, waits: bool) -> str:
-    return "running (waits for a node)" if waits and view.state == "running" else view.state
-
-
-def _row(view: RequestView, *, waits: bool) -> tuple[object, ...]:
-    took = ""
-    if view.finished_at is not None:
-        took = render.duration(view.finished_at - view.accepted_at)
-    return (
-        view.request_id,
-        view.job_name,
-        _state(view, waits=waits),
-        render.instant(view.accepted_at),
-        took,
-        view.counts.invocations,
-    )
 
 
 def _blobs(call: Call) -> BlobFolder:
