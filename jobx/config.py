@@ -236,6 +236,11 @@ class RetentionSettings(Section, frozen=True, kw_only=True):
     data: Literal["failed", "all", "none"] = "failed"
     #: That data of one request, as it is on disk; 0 means no limit.
     data_bytes: BytesOrNone = 64 << 20
+    #: Finished requests that are kept, except pinned ones and those with a retention of their job;
+    #: the oldest go first. 0 means no limit.
+    max_requests: CountOrNone = 0
+    #: Bytes of the logs, results and large values of these requests; 0 means no limit.
+    max_bytes: BytesOrNone = 0
 
     def drops_data(self, state: str) -> bool:
         """Tell whether the stages' data of requests that end in a state is removed."""

@@ -22,6 +22,7 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.leases import Lease
 from jobx.kv.requests import deliveries, indexing, kept_requests, request_counts
 from jobx.kv.requests.kept_requests import FinishedRequest
+from jobx.kv.requests.kept_totals import KeptTotals
 from jobx.kv.store import Store, Write
 
 #: Requests that one commit removes: at first, and the bounds.
@@ -57,6 +58,8 @@ class Janitor:
         blobs: The folders of their large values.
         library: The workflows that the node knows.
         retention_s: How long a finished request is kept whose job does not say it.
+        max_requests: How many of these are kept; 0: no limit.
+        max_bytes: How many bytes of them are kept; 0: no limit.
         now_at: The wall clock, since retention is promised in calendar time.
         now: Monotonic seconds.
         is_open: Tells whether the node runs a request; called from any thread.
@@ -70,6 +73,8 @@ class Janitor:
         library: Library,
         *,
         retention_s: float,
+        max_requests: int = 0,
+        max_bytes: int = 0,
         now_at: Callable[[], float],
         now: Callable[[], float] = time.monotonic,
         is_open: Callable[[RequestNames], bool] = lambda _: False,
@@ -86,6 +91,7 @@ class Janitor:
         self._now = now
         self._stopping = threading.Event()
         self._batch = BATCH
+        self._totals = KeptTotals(store, max_requests, max_bytes, now)
         self._orphans = Orphans(store, blobs, is_open)
 
     def stop(self) -> None:
@@ -106,10 +112,25 @@ class Janitor:
         return True
 
     def sweep(self) -> int:
-        """Remove all requests that have expired; return how many."""
+        """Remove all requests that have expired, or are too many; return how many."""
         if not self.is_chosen():
             return 0
         self._upgrade()
+        return self._sweep_expired() + self._sweep_excess()
+
+    def _sweep_excess(self) -> int:
+        removed = 0
+        while not self._stopping.is_set():
+            limit = self._batch
+            found = self._totals.excess(limit)
+            removed += self._remove(found)
+            if found:
+                self._fold()
+            if len(found) < limit:
+                break
+        return removed
+
+    def _sweep_expired(self) -> int:
         removed = 0
         while not self._stopping.is_set():
             now_at, limit = self._now_at(), self._batch

@@ -117,6 +117,8 @@ class Upkeep:
             self.blobs,
             self.library,
             retention_s=self.settings.requests.retention_s,
+            max_requests=self.settings.retention.max_requests,
+            max_bytes=self.settings.retention.max_bytes,
             now_at=self.life.clock.now_at,
             is_open=self.is_open,
             lease=sweep_lease(self.store, self.settings),

@@ -66,6 +66,8 @@ PROBE: Final = "probe"
 KEPT: Final = "kept/"
 #: First character of ``expiry``; instants begin with 0 until the year 5138.
 EXPIRY: Final = "9"
+#: What the end in the key of a request begins with that is kept for ever; it sorts last.
+PINNED: Final = "~"
 LISTED: Final = "listed/"
 IDEMPOTENCY: Final = "idempotency/"
 #: Changes of counters that have not been added to them.

@@ -169,6 +169,10 @@ def test_finished_request_is_listed_shown_traced_and_removed(folder: Path, jobx:
     assert "m3" in jobx("request", "timeline", "w", request_id).stdout
     assert '"m3"' in jobx("request", "dump", "w", request_id, "--step", "square").stdout
 
+    kept = jobx("request", "keep", "w", request_id)
+    assert kept.stdout == f"kept request w/{request_id}\n"
+    assert jobx("request", "cleanup", "w").stdout == ""
+    jobx("request", "keep", "w", request_id, "--release")
     simulated = jobx("request", "cleanup", "w", request_id, "--simulate")
     assert simulated.stdout == f"would remove request w/{request_id}\n"
     assert jobx("request", "cleanup", "w").stdout == f"removed request w/{request_id}\n"

@@ -129,7 +129,9 @@ class Journal:
         accepted = self._state.accepted
         plan = accepted.plan if accepted is not None else ""
         events = self._state.events + 1
-        writes = request_entity.finish_writes(self._ended, self._owner_id, plan, events)
+        size_bytes = self._state.passed_bytes + self._state.data_bytes
+        place = self._owner_id, plan, events, size_bytes
+        writes = request_entity.finish_writes(self._ended, *place)
         writes += deliveries.begin_writes(self._ended, node_id)
         if self._state.data_bytes and self._node.settings.retention.drops_data(finished.state):
             writes.append(kept_requests.drop_data_write(*self.key))

@@ -34,6 +34,8 @@ class _Mark(Struct, frozen=True, array_like=True):
     idempotency: str = ""
     #: What the other indexes have of it; nothing of requests of versions before them.
     row: Row = Row()
+    #: Of its log, result and large values; 0 of requests of versions before that.
+    size_bytes: int = 0
 
 
 class FinishedRequest(Struct, frozen=True):
@@ -48,6 +50,7 @@ class FinishedRequest(Struct, frozen=True):
         has_delivery: Whether its result has a delivery.
         idempotency: The key of its Idempotency-Key, or empty.
         row: What the other indexes have of it.
+        size_bytes: About the bytes of its log, result and large values.
         revision: Of its marker; None: it is not known where that is.
     """
 
@@ -59,22 +62,32 @@ class FinishedRequest(Struct, frozen=True):
     has_delivery: bool
     idempotency: str
     row: Row = Row()
+    size_bytes: int = 0
     revision: int | None = None
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether it never expires."""
+        return f"/{keys.PINNED}" in self.marker
 
 
 _DECODER: Final = msgspec.json.Decoder(_Mark)
 
 
-def begin_writes(request: Request, plan_digest: str, events: int) -> list[Write]:
+def begin_writes(
+    request: Request, plan_digest: str, events: int, size_bytes: int = 0
+) -> list[Write]:
     """Return the writes that list a finished request.
 
     Args:
         request: The finished request.
         plan_digest: Its plan, ``''`` for an unknown one.
         events: Number of events in its log.
+        size_bytes: About the bytes that it takes.
     """
     names = request.workflow_name, request.request_id
     marker, mark = _mark(request, plan_digest, events)
+    mark = replace(mark, size_bytes=size_bytes) if size_bytes else mark
     return [
         Create(marker, msgspec.json.encode(mark)),
         Create(keys.listed(names[0], request.state, names[1]), b""),
@@ -135,9 +148,10 @@ def find(store: Store, request: Request) -> FinishedRequest:
     names = request.workflow_name, request.request_id
     prefix, end = f"{keys.KEPT}{names[0]}/", f"{_end(request)}/{names[1]}"
     for branch in branches(store, prefix):
-        entry = store.get(branch + end)
-        if entry is not None:
-            return _read(entry)
+        for place in (branch + end, f"{branch}{keys.PINNED}{end}"):
+            entry = store.get(place)
+            if entry is not None:
+                return _read(entry)
     for entry in scan(store, prefix, page=_PAGE):
         if entry.key.endswith(f"/{names[1]}"):
             return _read(entry)
@@ -211,6 +225,33 @@ def postpone_writes(
     return [Delete(kept.marker, entry.revision), Put(later, entry.value)]
 
 
+def pin_writes(store: Store, kept: FinishedRequest, *, is_pinned: bool) -> list[Write]:
+    """Return the writes that keep a request for ever, or as long as others again.
+
+    None if it is so already. A Conflict means that it has been removed or postponed meanwhile.
+    """
+    entry = store.get(kept.marker)
+    if entry is None or kept.is_pinned == is_pinned:
+        return []
+    branch, end, request_id = kept.marker.rsplit("/", 2)
+    end = f"{keys.PINNED}{end}" if is_pinned else end.removeprefix(keys.PINNED)
+    writes: list[Write] = [Delete(kept.marker, entry.revision)]
+    return [*writes, Put(f"{branch}/{end}/{request_id}", entry.value)]
+
+
+def oldest(store: Store, branch: str, after: str | None, limit: int) -> list[FinishedRequest]:
+    """Return the requests of a plan that ended first, without those with a retention of their own.
+
+    Args:
+        store: The store.
+        branch: What the markers of the plan begin with.
+        after: Only those behind this marker.
+        limit: Largest number of them.
+    """
+    entries = store.range(branch, after=after, limit=limit)
+    return [_read(entry) for entry in entries if entry.key < branch + keys.EXPIRY]
+
+
 def plan_of(store: Store, workflow: str, request_id: str) -> str:
     """Return the digest of a request's plan; ``''`` if its log does not have it."""
     return str(accepted_of(store, workflow, request_id).get("plan", ""))
@@ -234,7 +275,7 @@ def _read(entry: Entry) -> FinishedRequest:
         mark = _Mark("failed", 0)
     return FinishedRequest(
         *(entry.key, workflow, request_id, mark.state, mark.events, mark.has_delivery),
-        *(mark.idempotency, mark.row, entry.revision),
+        *(mark.idempotency, mark.row, mark.size_bytes, entry.revision),
     )
 
 
@@ -266,7 +307,8 @@ def unindexed(store: Store, after: str | None, limit: int) -> tuple[list[list[Wr
 def _index_writes(kept: FinishedRequest, entry: Entry, found: Entry) -> list[Write]:
     names = kept.workflow, kept.request_id
     row = replace(row_of(_old(found.value, *names, 0.0)), state=kept.state)
-    mark = _Mark(kept.state, kept.events, kept.has_delivery, kept.idempotency, row)
+    own = kept.has_delivery, kept.idempotency, row, kept.size_bytes
+    mark = _Mark(kept.state, kept.events, *own)
     return [
         *request_index.begin_writes(row, *names),
         request_counts.begin_write(row, *names),

@@ -109,7 +109,7 @@ def _named(request: Request, mark: lives.Mark) -> lives.Mark:
 
 
 def finish_writes(
-    request: Request, node_id: str, plan_digest: str = "", events: int = 0
+    request: Request, node_id: str, plan_digest: str = "", events: int = 0, size_bytes: int = 0
 ) -> list[Write]:
     """Return the writes that finish a request: its last entity, no open marker, its indexes.
 
@@ -118,12 +118,13 @@ def finish_writes(
         node_id: The node that has its open marker.
         plan_digest: Its plan, ``''`` for an unknown one.
         events: Number of events in its log, including the last one.
+        size_bytes: About the bytes of its log, result and large values.
     """
     workflow, request_id = request.workflow_name, request.request_id
     return [
         Put(_key(workflow, request_id), encode(request)),
         Delete(keys.opened(node_id, workflow, request_id)),
-        *kept_requests.begin_writes(request, plan_digest, events),
+        *kept_requests.begin_writes(request, plan_digest, events, size_bytes),
     ]
 
 

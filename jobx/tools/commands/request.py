@@ -151,6 +151,8 @@ def cleanup(call: Call, workflow: str, request_ids: tuple[str, ...], simulate: b
     with call.store() as store:
         Entities(store).get(model.Workflow, workflow)
         for entity in _finished(store, workflow, request_ids):
+            if not request_ids and kept_requests.find(store, entity).is_pinned:
+                continue
             if not simulate:
                 _remove(call, store, entity)
             removed.append(entity.request_id)
@@ -159,6 +161,41 @@ def cleanup(call: Call, workflow: str, request_ids: tuple[str, ...], simulate: b
         return
     for request_id in removed:
         render.say(f"{'would remove' if simulate else 'removed'} request {workflow}/{request_id}")
+
+
+@command(request, "keep", example="request keep wordcount REQUEST_ID")
+@click.argument("workflow")
+@click.argument("request_ids", nargs=-1, metavar="REQUEST_ID...", required=True)
+@click.option("--release", is_flag=True, help="Keep them as long as others again.")
+def keep(call: Call, workflow: str, request_ids: tuple[str, ...], release: bool) -> None:
+    """Keep finished requests for ever.
+
+    Neither age nor number nor size removes them; `jobx request cleanup` does if it names them.
+    """
+    with call.store() as store:
+        pin(store, workflow, request_ids, is_pinned=not release)
+    if call.as_json:
+        render.say_json({"requests": request_ids, "is_pinned": not release})
+        return
+    for request_id in request_ids:
+        render.say(f"{'released' if release else 'kept'} request {workflow}/{request_id}")
+
+
+def pin(store: Store, workflow: str, request_ids: Sequence[str], *, is_pinned: bool = True) -> None:
+    """Keep finished requests for ever, or as long as others again.
+
+    Raises:
+        NotEnded: One of them still runs; nothing was changed.
+        Conflict: One of them was removed meanwhile.
+    """
+    named = [request_entity.get(store, workflow, request_id) for request_id in request_ids]
+    for entity in named:
+        if not entity.is_done:
+            raise NotEnded(entity.request_id)
+    for entity in named:
+        found = kept_requests.find(store, entity)
+        if writes := kept_requests.pin_writes(store, found, is_pinned=is_pinned):
+            store.commit(writes)
 
 
 @command(request, "trace", example="request trace wordcount REQUEST_ID --limit 50")

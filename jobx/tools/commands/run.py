@@ -34,7 +34,7 @@ from jobx.kv.requests import request_entity
 from jobx.meanings import may_have_happened
 from jobx.model import check_name
 from jobx.questions import AwaitRequest, CancelRequest, Question, SubmitJob, WatchRequest
-from jobx.tools.commands.request import FORMATS, REASON, failed, say_result
+from jobx.tools.commands.request import FORMATS, REASON, failed, pin, say_result
 from jobx.tools.serving import checks
 from jobx.tools.shared import live, render, watching
 from jobx.tools.shared.applying import apply_folder
@@ -101,6 +101,7 @@ class Ask(Protocol):
     help="Apply DIR, run, and do both again whenever a file in it changes.",
 )
 @click.option("--quiet", is_flag=True, help="Do not show what the handlers print.")
+@click.option("--keep", is_flag=True, help="Keep the request for ever; see request keep.")
 def run(
     call: Call,
     *,
@@ -111,6 +112,7 @@ def run(
     context: str | None,
     watch: Path | None,
     quiet: bool,
+    keep: bool,
 ) -> int:
     """Run one request and write its result to stdout.
 
@@ -129,6 +131,9 @@ def run(
             outcome = runner.run(_until_told(_request(call, submission)))
         except (KeyboardInterrupt, asyncio.CancelledError):
             return meanings.INTERRUPTED
+    if keep:
+        with call.store() as store:
+            pin(store, submission.workflow, (outcome.request.request_id,))
     _say(call, outcome, how)
     return meanings.OK
 

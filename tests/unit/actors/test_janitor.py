@@ -94,6 +94,18 @@ def test_all_that_expired_goes_and_nothing_else(bench: Bench) -> None:
     assert bench.janitor.sweep() == 0
 
 
+def test_what_is_too_much_goes_however_young(bench: Bench) -> None:
+    bench.keep(300, ended_ago_s=60)
+    kept = bench.left()
+    janitor = Janitor(
+        bench.store, bench.blobs, bench.library, retention_s=DAY_S, max_requests=20,
+        now_at=lambda: bench.clock.at, now=lambda: bench.clock.now,
+    )  # fmt: skip
+    assert janitor.sweep() == 280
+    assert bench.left() == kept[:20]
+    assert janitor.sweep() == 0
+
+
 def test_of_two_nodes_one_sweeps_and_the_other_takes_over(bench: Bench) -> None:
     leases = [bench.store.lease(keys.SWEEPS, name, 60.0) for name in ("one", "other")]
     one, other = (bench.start(lease=lease) for lease in leases)

@@ -55,7 +55,7 @@ KINDS: Final[dict[str, Callable[[str, str, str], str]]] = {
 #: Functions that return prefixes, and parts of keys.
 PARTS: Final = {
     *("entities", "log", "kept_with", "instant", "newest_first", "request_id_of"),
-    *("opened_by", "ended", "expiry", "EXPIRY"),
+    *("opened_by", "ended", "expiry", "EXPIRY", "PINNED"),
 }
 
 

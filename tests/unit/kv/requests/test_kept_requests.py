@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobx.errors import Conflict
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log, kept_requests, request_counts, request_entity
@@ -72,6 +73,27 @@ def test_request_with_a_retention_of_its_own_expires_by_that(store: MemoryStore)
     store.commit(kept_requests.postpone_writes(store, found, 30.0, retention_s=5.0))
     assert expired(0.0, 20.0) == []
     assert expired(0.0, 31.0) == ["r0"]
+
+
+def test_pinned_request_expires_when_it_is_released(store: MemoryStore) -> None:
+    done = keep(store, "r1")
+    found = kept_requests.find(store, done)
+    store.commit(kept_requests.pin_writes(store, found, is_pinned=True))
+    pinned = kept_requests.find(store, done)
+    assert (pinned.is_pinned, kept_requests.pin_writes(store, pinned, is_pinned=True)) == (True, [])
+    assert kept_requests.expired(store, 1e9, 9, 1e9) == []
+    assert kept_requests.has_plan(store, "flow", "")
+    store.commit(kept_requests.pin_writes(store, pinned, is_pinned=False))
+    assert [one.request_id for one in kept_requests.expired(store, 1e9, 9)] == ["r1"]
+
+
+def test_pin_of_what_was_removed_meanwhile_is_refused(store: MemoryStore) -> None:
+    found = kept_requests.find(store, keep(store, "r1"))
+    writes = kept_requests.pin_writes(store, found, is_pinned=True)
+    store.commit(kept_requests.purge_writes(found))
+    assert kept_requests.pin_writes(store, found, is_pinned=True) == []
+    with pytest.raises(Conflict):
+        store.commit(writes)
 
 
 def test_expired_are_those_that_ended_before_an_instant(store: MemoryStore) -> None:
