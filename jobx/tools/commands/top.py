@@ -25,6 +25,8 @@ from jobx.tools.shared.load import Load, Look
 _AGAIN_S: Final = 1.0
 _GONE: Final = (NodeUnreachable, NodeLost, DeadlineExceeded)
 _AT_WORK: Final = ("executor", "state", "request", "invocations", "memory", "age")
+#: States of executors that get no work.
+_SPARE: Final = ("blank", "parked")
 
 
 @command(None, "top", example="top")
@@ -123,9 +125,9 @@ def _listed(counts: dict[str, str], *names: str) -> str:
 
 
 def _busiest(one: Load) -> list[str]:
+    seats = sum(executor.state not in _SPARE for executor in one.executors)
     return [
-        f"request {busy.workflow}/{busy.request_id} has {busy.executors} of"
-        f" {len(one.executors)} executors"
+        f"request {busy.workflow}/{busy.request_id} has {busy.executors} of {seats} executors"
         for busy in one.busiest
     ] or ["no request is at an executor"]
 
