@@ -29,8 +29,11 @@ from rich.table import Table
 
 from jobx import config_loading
 from jobx.handlers.authoring.library import Library
-from jobx.kv.requests import kept_requests
+from jobx.kv.entities.entities import Entities
+from jobx.kv.requests import kept_requests, request_counts
+from jobx.kv.requests.request_filter import argument_digest
 from jobx.kv.sqlite.store import SqliteStore
+from jobx.model import Job
 from jobx.questions import CancelRequest, GetNode
 from jobx.tools.shared.gateway_client import GatewayClient
 from tests.bench import work
@@ -183,6 +186,14 @@ _CALLS: dict[str, Callable[[Server], object]] = {
     "kept_post": Server.post,
     "kept_list": lambda server: _page(server, _PAGE),
     "kept_failed": lambda server: _page(server, f"{_PAGE}&state=failed"),
+    "kept_job": lambda server: _page(server, f"{_PAGE}&job=one"),
+    "kept_error": lambda server: _page(server, f"{_PAGE}&error=ValueError&job=one"),
+    "kept_since": lambda server: _page(server, f"{_PAGE}&since=1w&until=1s"),
+    "kept_argument": lambda server: _page(server, f"{_PAGE}&job=one&arg.number=7"),
+    "kept_nothing": lambda server: _page(
+        server, f"{_PAGE}&job=one&state=succeeded&error=ValueError"
+    ),
+    "kept_counts": lambda server: server.ask("GET", f"/request/{WORKFLOW}/counts"),
 }
 
 
@@ -230,7 +241,19 @@ def _store(folder: Path, count: int, *, ended_ago_s: float) -> Path:
             store.commit(writes)
         first_at = time.time() - ended_ago_s
         names = WORKFLOW, "one"
-        keep(store, names, digest, count, first_at=first_at, every_s=0.01, failed_every=2)
+        entities = Entities(store)
+        job = entities.get(Job, *names)
+        entities.put(msgspec.structs.replace(job, search=("number",)))
+        search = (argument_digest("number", 7),)
+        keep(
+            *(store, names, digest, count),
+            first_at=first_at,
+            every_s=0.01,
+            failed_every=2,
+            search=search,
+        )
+        while request_counts.fold(store):
+            pass
     return folder
 
 

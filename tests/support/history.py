@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final, TypeAlias
 
+import msgspec
+
 from jobx import values
 from jobx.actors.request.events import Accepted, Done, Finished, to_record
 from jobx.kv.requests import event_log, request_entity
@@ -27,6 +29,7 @@ def keep(
     first_at: float,
     every_s: float = 0.01,
     failed_every: int = 100,
+    search: tuple[str, ...] = (),
 ) -> None:
     """Write finished requests, one behind the other.
 
@@ -38,9 +41,13 @@ def keep(
         first_at: When the first one was accepted, by the wall clock.
         every_s: How long after it each next one was.
         failed_every: Every so many-th has failed.
+        search: Digests of the arguments that every fourth can be found by.
     """
     units = (
-        _writes(names, plan, first_at + number * every_s, number, number % failed_every == 0)
+        _writes(
+            *(names, plan, first_at + number * every_s, number, number % failed_every == 0),
+            search=search if number % 4 == 0 else (),
+        )
         for number in range(count)
     )
     for chunk in _chunks(units):
@@ -52,7 +59,15 @@ def _chunks(units: Iterator[Unit]) -> Iterator[list[Unit]]:
         yield chunk
 
 
-def _writes(names: tuple[str, str], plan: str, at: float, number: int, is_failed: bool) -> Unit:
+def _writes(
+    names: tuple[str, str],
+    plan: str,
+    at: float,
+    number: int,
+    is_failed: bool,
+    *,
+    search: tuple[str, ...] = (),
+) -> Unit:
     """Return what a small request that mapped and reduced once leaves."""
     workflow, job = names
     request_id = request_entity.new_id(at, number.to_bytes(10, "big"))
@@ -73,6 +88,7 @@ def _writes(names: tuple[str, str], plan: str, at: float, number: int, is_failed
         counts=Counts(mapped=1, finished=1),
         result=None if is_failed else result,
         result_pairs=None if is_failed else 1,
+        search=search or msgspec.UNSET,
     )
     state = request.state
     events = (
