@@ -1,8 +1,7 @@
 """Counts, names and logs the stalls of a node's loop.
 
 A timer of the loop says that it turns; when it is late, the loop stood still. A thread looks where
-the loop is meanwhile, so the place in the code can be named. That costs the node 0.1 % of a
-processor.
+the loop is meanwhile, so the place in the code can be named.
 """
 
 from __future__ import annotations
@@ -24,9 +23,7 @@ from jobx.actors.runtime.log_limit import LogLimit
 #: A loop whose timer is later than that stood still.
 STALL_S: Final = 0.1
 #: How often the loop says that it turns. A stall that is longer by that is never missed.
-BEAT_S: Final = 0.025
-#: How often the thread looks.
-LOOK_S: Final = 0.05
+BEAT_S: Final = 0.05
 #: Places that are counted apart; further ones are ``other``.
 MOST_PLACES: Final = 100
 #: The place of a stall in which the thread stood still as well.
@@ -36,6 +33,8 @@ UNSEEN: Final = "not seen"
 #: The place of a stall in which the loop was in none of its calls, as far as Python tells.
 LOOP: Final = "the loop itself, in none of the calls of Python"
 
+#: So much later than a stall begins to be one it is looked for.
+_LATER_S: Final = 0.005
 _PACKAGE: Final = str(Path(jobx.__file__).parent)
 _LOG: Final = logging.getLogger(__name__)
 
@@ -85,7 +84,7 @@ class Stalls:
         self._timer.cancel()
         self._stopped.set()
         self._runner = None
-        self._thread.join(2 * LOOK_S)
+        self._thread.join(2 * STALL_S)
 
     def _beat(self) -> None:
         now = self._now()
@@ -110,17 +109,21 @@ class Stalls:
             _LOG.warning(text, late_s * 1000, where, others)
 
     def _watch(self) -> None:
-        looked_s = self._now()
-        while not self._stopped.wait(LOOK_S):
-            now = self._now()
-            slept_s, looked_s = now - looked_s, now
-            if now - self._due_s <= STALL_S or self._seen is not None:
+        """Look where the loop is each time that its timer is too late; sleep until it may be."""
+        look_s = self._now() + STALL_S
+        while not self._stopped.wait(max(0.0, look_s - self._now())):
+            now, due_s = self._now(), self._due_s
+            if now <= due_s + STALL_S:
+                look_s = due_s + STALL_S + _LATER_S
                 continue
-            if slept_s > LOOK_S + STALL_S:
-                self._seen = PAUSED
-            else:
-                frame = sys._current_frames().get(self._loop_thread)
-                self._seen = LOOP if frame is self._runner else place_of(frame)
+            if self._seen is None:
+                has_overslept = now > look_s + STALL_S
+                self._seen = PAUSED if has_overslept else self._place()
+            look_s = now + STALL_S
+
+    def _place(self) -> str:
+        frame = sys._current_frames().get(self._loop_thread)
+        return LOOP if frame is self._runner else place_of(frame)
 
 
 def place_of(frame: FrameType | None) -> str:

@@ -17,15 +17,21 @@ from tests.support.services import need
 #: Enough for all cases on a free machine; on a busy one fewer are tried.
 MOST_S: Final = 25
 ROOT: Final = Path(__file__).parents[2]
-#: The document cannot say which sources of handlers are right, nor which writers of results there
-#: are, so those may be refused.
+#: The document cannot say which sources of handlers are right, nor which writers of results and
+#: classes of actors there are, nor whose a cursor is, so those may be refused. A trace of actors
+#: waits for them.
 CONFIG: Final = """
 request-timeout = 60.0
 [phases.coverage]
 unexpected-methods = ["PATCH", "TRACE"]
 [[operations]]
-include-operation-id = ["createHandler", "putHandler", "createJob", "putJob"]
+include-operation-id = [
+    "createHandler", "putHandler", "createJob", "putJob", "listActors", "topActors"
+]
 checks.positive_data_acceptance.enabled = false
+[[operations]]
+include-operation-id = "traceActors"
+enabled = false
 """
 
 

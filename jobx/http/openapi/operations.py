@@ -217,7 +217,11 @@ _REASON: Final = _query(
     "reason", {"type": "string", "maxLength": requests.MAX_REASON_CHARS}, "Why; shown in views."
 )
 _NODE_TEXT: Final = {"type": "string", "minLength": 1, "maxLength": actors.MAX_TEXT_CHARS}
-_ADDRESS: Final = {"type": "string", "minLength": 1, "maxLength": actors.MAX_ADDRESS_CHARS}
+_ADDRESS: Final = {
+    "type": "string",
+    "pattern": "^[^/]+/[0-9]{1,20}/.+$",
+    "maxLength": actors.MAX_ADDRESS_CHARS,
+}
 _OTHER_NODE: Final = _query("node", _NODE_TEXT, "Another node of the cluster, which is asked.")
 _ACTORS: Final = (
     _query("class", _NODE_TEXT, "Only actors of this class."),
@@ -234,7 +238,9 @@ _ACTOR_LIMIT: Final = _query(
     "Most entries of this answer.",
 )
 _AFTER_ACTOR: Final = _query(
-    "after", _NODE_TEXT, "The cursor `next` of the page before, which had the same filter."
+    "after",
+    {"type": "string", "pattern": "^[0-9a-f]{1,16}-[0-9a-f]{8}$"},
+    "The cursor `next` of the page before, which had the same filter.",
 )
 _BY: Final = _query("by", {"enum": list(actors.MEASURES)}, "What they have most of; `time`.")
 _TRACE_WAIT: Final = _query(
