@@ -12,6 +12,14 @@ async function show() {
   const page = await read(form.action, "POST", fields).catch(() => null);
   const fresh = page?.getElementById("commands");
   if (fresh) replace(document.getElementById("commands"), fresh);
+  name();
+}
+
+/** Have the command name the address as this browser sees it: only it knows what a proxy adds. */
+function name() {
+  const curl = document.getElementById("curl");
+  const address = new URL(form.dataset.place, location.href).href;
+  curl.textContent = curl.textContent.replace(curl.dataset.address, () => address);
 }
 
 form.addEventListener("input", () => {
@@ -23,3 +31,4 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   show();
 });
+name();

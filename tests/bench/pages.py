@@ -1,0 +1,124 @@
+"""Measures the pages of large requests in a browser: seconds, memory, and the longest frame.
+
+    python -m tests.bench.pages [--count 1000000] [--slow]
+
+It opens the pages of a request with a million invocations (``--slow``: with an event for each) and
+of one with ten thousand, whose list it scrolls to the end and whose timeline it draws anew. The
+bars are 2 s, 50 MB and 100 ms; what else the machine does lengthens frames. Chromium is needed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from jobx.kv.opening import open_store
+from jobx.kv.sqlite.store import SqliteStore
+from tests.bench import dumps
+from tests.support.authoring import COUNT, FAN, define, settings_of
+from tests.support.chromium import program
+from tests.support.served import Served, served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+#: A timeline draws so many runs as bars.
+_BARS: Final = 9_900
+#: Notes the longest time between two frames, from the first one on.
+_FRAMES: Final = """
+window.worst = 0;
+let last = performance.now();
+requestAnimationFrame(function frame(now) {
+  worst = Math.max(worst, now - last);
+  last = now;
+  requestAnimationFrame(frame);
+});
+"""
+#: Scrolls a list to the end of what it has, a screen a frame.
+_SCROLL: Final = """async count => {
+  worst = 0;
+  const box = document.getElementById('rows');
+  const row = () => box.querySelectorAll('tbody tr:not(.spacer)')[0].getBoundingClientRect().height;
+  while (box.scrollTop < (count - 100) * row()) {
+    box.scrollTop += box.clientHeight / 2;
+    await new Promise(requestAnimationFrame);
+  }
+  return worst;
+}"""
+#: Draws the timeline again and again.
+_DRAW: Final = """async () => {
+  worst = 0;
+  for (const width of ['100%', '90%', '80%', '70%', '100%']) {
+    document.getElementById('timeline').style.width = width;
+    for (let frame = 0; frame < 5; frame += 1) await new Promise(requestAnimationFrame);
+  }
+  return worst;
+}"""
+
+
+@click.command()
+@click.option("--count", type=click.IntRange(1), default=1_000_000, show_default=True)
+@click.option("--slow", "is_slow", is_flag=True)
+def pages(count: int, is_slow: bool) -> None:
+    """Print what the pages of large requests cost a browser."""
+    from playwright.sync_api import sync_playwright
+
+    options = ["--no-sandbox", "--disable-dev-shm-usage"]
+    with tempfile.TemporaryDirectory() as folder:
+        data_dir = Path(folder) / "d"
+        define(
+            data_dir, {"fan": FAN, "each": COUNT}, {"fan": ("fan", "sum"), "each": ("each", "sum")}
+        )
+        with closing(open_store(settings_of(data_dir))) as store:
+            assert isinstance(store, SqliteStore)
+            dumps.write(store, count, is_slow=is_slow)
+        with served(data_dir) as serving, sync_playwright() as playwright:
+            large, small = dumps.ID, serving.post("fan", {"n": _BARS}).request_id
+            browser = playwright.chromium.launch(executable_path=program(), args=options)
+            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page.add_init_script(_FRAMES)
+            for name in ("", "/tree", "/invocations", "/timeline"):
+                _open(page, serving, f"{large}{name}", f"{count:,} {name or '/'}")
+            _open(page, serving, f"{small}/invocations?kind=map", f"{_BARS:,} /invocations")
+            page.locator("#rows.long").wait_for()
+            click.echo(f"scrolled to the end: longest frame {page.evaluate(_SCROLL, _BARS):.0f} ms")
+            _open(page, serving, f"{small}/timeline", f"{_BARS:,} /timeline")
+            click.echo(f"drawn at five widths: longest frame {page.evaluate(_DRAW):.0f} ms")
+            browser.close()
+
+
+def _open(page: Page, serving: Served, place: str, name: str) -> None:
+    """Open a page of a request twice, and print the second time: the first makes its view."""
+    address = f"http://127.0.0.1:{serving.port}/ui/request/w/{place}"
+    taken = []
+    for _ in range(2):
+        began = time.monotonic()
+        page.goto(address)
+        if "timeline" in place:
+            page.locator("canvas").wait_for()
+        taken.append(time.monotonic() - began)
+    metrics: dict[str, Any] = {
+        one["name"]: one["value"] for one in _metrics(page) if one["name"] == "JSHeapUsedSize"
+    }
+    heap = metrics["JSHeapUsedSize"] / 1e6
+    worst = page.evaluate("() => worst")
+    click.echo(
+        f"{name}: first {taken[0]:.2f} s, again {taken[1]:.2f} s, heap {heap:.1f} MB,"
+        f" longest frame {worst:.0f} ms"
+    )
+
+
+def _metrics(page: Page) -> list[dict[str, Any]]:
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    found: list[dict[str, Any]] = session.send("Performance.getMetrics")["metrics"]
+    return found
+
+
+if __name__ == "__main__":
+    pages()
