@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -15,12 +16,13 @@ import msgspec
 
 from jobx.errors import InternalError, Unavailable
 from jobx.handlers import launch
-from jobx.handlers.execution.fork_messages import FORK_NEWS, Exited, Ping, Spawned
+from jobx.handlers.execution.fork_messages import FORK_NEWS, Exited, NotSpawned, Ping, Spawned
 from jobx.handlers.execution.page import Page
 
 _MESSAGE_BYTES: Final = 1 << 16
 #: How long a fork server gets to end its executors and itself.
 _STOP_S: Final = 2.0
+_log = logging.getLogger(__name__)
 
 #: Called with the pid and the exit code (negative: the signal) of an executor that is gone.
 OnExit = Callable[[int, int], None]
@@ -144,6 +146,8 @@ class ForkServerClient:
             raise InternalError(f"the fork server sent an invalid message: {error}") from error
         if isinstance(news, Spawned):
             self._on_spawned(news.n, news.pid)
+        elif isinstance(news, NotSpawned):
+            _log.warning("an executor cannot be made now: %s", news.reason)
         elif isinstance(news, Exited):
             self._on_exit(news.pid, news.status)
         else:

@@ -402,8 +402,7 @@ class ExecutorPool:
     def _dead(self, executor: Executor, blame: Failure) -> None:
         """Report the work of a dead executor."""
         if not self._processes.is_closing:
-            is_replaced = executor.has_left and executor.blame is None
-            self._metrics.deaths.of("replaced" if is_replaced else blame.kind).add()
+            self._metrics.deaths.of(_cause(executor, blame)).add()
         is_told = (executor.work or not executor.was_ready) and blame.kind not in (
             "cancelled",
             "lost",
@@ -446,6 +445,14 @@ class ExecutorPool:
                 self._sharing.add(item, first=True)
         executor.work.clear()
         executor.waiting.clear()
+
+
+def _cause(executor: Executor, blame: Failure) -> str:
+    """Return why an executor ended, as metrics name it."""
+    if not executor.was_ready:
+        return "not_ready"
+    is_replaced = executor.has_left and executor.blame is None
+    return "replaced" if is_replaced else blame.kind
 
 
 def _view(executor: Executor, now: float) -> ExecutorView:

@@ -36,6 +36,12 @@ class Spawned(Struct, frozen=True, tag="spawned", tag_field="t"):
     pid: int
 
 
+class NotSpawned(Struct, frozen=True, tag="not-spawned", tag_field="t"):
+    """An executor could not be made; the node sees its stream closed and asks again."""
+
+    reason: str
+
+
 class Exited(Struct, frozen=True, tag="exited", tag_field="t"):
     """An executor is gone; a negative status is the signal that ended it."""
 
@@ -45,4 +51,4 @@ class Exited(Struct, frozen=True, tag="exited", tag_field="t"):
 
 #: The messages to a fork server, and those from it.
 FORK_ORDER: Final = msgspec.msgpack.Decoder(Spawn | Ping)
-FORK_NEWS: Final = msgspec.msgpack.Decoder(Pong | Spawned | Exited)
+FORK_NEWS: Final = msgspec.msgpack.Decoder(Pong | Spawned | NotSpawned | Exited)

@@ -39,7 +39,14 @@ import msgspec
 from jobx.handlers import languages
 from jobx.handlers.blobs import opening
 from jobx.handlers.execution import main as executor
-from jobx.handlers.execution.fork_messages import FORK_ORDER, Exited, Ping, Pong, Spawned
+from jobx.handlers.execution.fork_messages import (
+    FORK_ORDER,
+    Exited,
+    NotSpawned,
+    Ping,
+    Pong,
+    Spawned,
+)
 from jobx.handlers.execution.main import Config
 from jobx.handlers.execution.page import PAGE_BYTES, Page
 from jobx.system import kernel
@@ -105,8 +112,7 @@ class ForkServer:
         try:
             child = self._fork(descriptors)
         except OSError as error:
-            # No room, no memory, no descriptors: the node sees its stream closed and asks again.
-            sys.stderr.write(f"an executor cannot be made now: {error}\n")
+            self._tell(NotSpawned(str(error)))  # no room, no memory, no descriptors
             return True
         finally:
             for descriptor in descriptors:
@@ -147,7 +153,7 @@ class ForkServer:
         code = os.waitstatus_to_exitcode(status)
         self._tell(Exited(child.pid, code))
 
-    def _tell(self, news: Pong | Spawned | Exited) -> None:
+    def _tell(self, news: Pong | Spawned | NotSpawned | Exited) -> None:
         with suppress(ConnectionError):  # the end of the control socket is seen when it is read
             self._control.send(msgspec.msgpack.encode(news))
 

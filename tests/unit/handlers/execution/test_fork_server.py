@@ -11,6 +11,7 @@ import pytest
 
 from jobx import values
 from jobx.config import NodeSettings, Settings
+from jobx.handlers.execution.fork_messages import FORK_NEWS, NotSpawned
 from jobx.handlers.execution.fork_server import ForkServer
 from jobx.handlers.execution.main import Config
 from jobx.handlers.execution.settings import executor_config
@@ -38,7 +39,6 @@ def test_executor_that_cannot_be_made_closes_its_stream_and_leaves_nothing(
     reason: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name, fails in patched.items():
         monkeypatch.setattr(os, name, fails)
@@ -55,11 +55,11 @@ def test_executor_that_cannot_be_made_closes_its_stream_and_leaves_nothing(
         stream.settimeout(60)
         assert stream.recv(1) == b""
         server._selector.close()
+        told = FORK_NEWS.decode(ours.recv(1 << 16))
 
     assert list(tmp_path.iterdir()) == []
-    told = capsys.readouterr().err
-    assert os.strerror(reason) in told
-    assert told.count("\n") == 1
+    assert isinstance(told, NotSpawned)
+    assert os.strerror(reason) in told.reason
 
 
 def test_child_without_a_descriptor_for_its_complaints_ends_and_serves_nobody(
