@@ -50,7 +50,7 @@ from jobx.actors.gateway.watches import Watches
 from jobx.actors.inspection.node_facts import NodeFacts, PeerFacts
 from jobx.actors.lifetime import Lifetime
 from jobx.actors.log_writer import LogWriter
-from jobx.actors.messages import Adopt, AdoptStrays, Drain, MoreRoom, Probe
+from jobx.actors.messages import Adopt, AdoptStrays, Drain, MoreRoom, Probe, RequestKey
 from jobx.actors.metrics import Metrics
 from jobx.actors.parts import Parts
 from jobx.actors.place_health import PlaceHealth
@@ -332,6 +332,7 @@ class Node:
             others=self._others,
             is_lost=self._is_lost,
             metrics=self._metrics,
+            ended_long=self._ended_long,
             trace=self._traced(),
         )
         system = ActorSystem(systemBase=self._base, transientUnique=True)
@@ -369,7 +370,7 @@ class Node:
             Entities(self._store), self._library, self._egress.writers, *limits, readers, trials
         )
         readiness = self._readiness()
-        logs = Readers(ProcessReader(self._settings, self._environ))
+        self._logs = logs = Readers(ProcessReader(self._settings, self._environ))
         self._parts.push_async_callback(logs.close)
         verbs = Verbs(finder, submissions, logs, redeliver, lambda: self._facts(readiness))
         parts = self._supervisor, self._executors, self._services.left
@@ -397,6 +398,11 @@ class Node:
             *(self._services, self._base, traces, self._answers, elsewhere, kinds, ends),
             self._stalls.places,
         )
+
+    def _ended_long(self, key: RequestKey) -> None:
+        """Have the views of a long request made, which would take long when they are asked for."""
+        workflow, request_id = key
+        self._logs.prepare(questions.GetSummary(workflow=workflow, request_id=request_id))
 
     def _facts(self, readiness: Readiness) -> NodeFacts:
         """Return what explains requests besides what their coordinators say."""

@@ -88,6 +88,10 @@ class Executors(Protocol):
         """
 
 
+#: Events of a log that takes long to read.
+LONG: Final = 10_000
+
+
 def _nobody(_workflow: str, _gone_s: float) -> tuple[frozenset[str], ...]:
     """Name no other nodes."""
     return ()
@@ -132,6 +136,7 @@ class Services:
     others: Callable[[str, float], Collection[frozenset[str]] | None] = _nobody
     is_lost: Callable[[str], bool] = lambda _: True
     metrics: Metrics = field(default_factory=Metrics)
+    ended_long: Callable[[RequestKey], None] = _ignore
     trace: Callable[[model.Request], None] = _ignore
 
     def offers(self, required: Iterable[str]) -> bool:

@@ -44,7 +44,7 @@ from jobx.actors.messages import (
     SuspendedLost,
     TakenBack,
 )
-from jobx.actors.ports import Services
+from jobx.actors.ports import LONG, Services
 from jobx.actors.request.decisions import (
     PARTITION_BYTES,
     Decision,
@@ -291,6 +291,8 @@ class Coordinator(LoopActor):
         if self._asked:
             self._answer_asked(self._snapshot)
         if self.state.finished is not None and not self._journal.uncommitted:
+            if self._journal.committed > LONG:
+                self.node.ended_long(self._journal.key)
             self._leave(Ended(self._journal.request))
         elif not was_accepted:
             self.send(self._reply_to, Opened(self._journal.request))

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from jobx.actors.readers.table import Table
-from jobx.errors import Overloaded
+from jobx.errors import JobxError, Overloaded, Unavailable
 from jobx.kv.store import Store
 from jobx.questions import Question
 from jobx.views import View
@@ -23,6 +23,8 @@ MOST: Final = 32
 AT_ONCE: Final = 2
 #: When a refused caller should ask again.
 AGAIN_S: Final = 1.0
+#: How often it is tried to prepare an answer.
+PREPARE_TRIES: Final = 20
 
 
 class Reader(Protocol):
@@ -51,6 +53,7 @@ class Readers:
         self._reader = reader
         self._open = 0
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._preparing: set[asyncio.Task[None]] = set()
         self._asked: set[asyncio.Task[View | msgspec.Raw]] = set()
 
     @property
@@ -80,11 +83,29 @@ class Readers:
         asked.add_done_callback(self._answered)
         return await asyncio.shield(asked)
 
+    def prepare(self, question: Question[Any]) -> None:
+        """Have a question answered that nobody waits for, so that later ones are quick."""
+        preparing = asyncio.get_running_loop().create_task(self._prepare(question))
+        self._preparing.add(preparing)
+        preparing.add_done_callback(self._preparing.discard)
+
     async def close(self) -> None:
         """End the reader."""
+        for preparing in self._preparing:
+            preparing.cancel()
         await self._reader.close()
         if self._asked:
             await asyncio.wait(self._asked)
+
+    async def _prepare(self, question: Question[Any]) -> None:
+        for _ in range(PREPARE_TRIES):
+            try:
+                await self.ask(question)
+                return
+            except Unavailable as error:
+                await asyncio.sleep(max(error.retry_after_s, AGAIN_S))
+            except JobxError:
+                return  # whoever asks for it hears of it
 
     async def _ask(self, question: Question[Any]) -> View | msgspec.Raw:
         try:

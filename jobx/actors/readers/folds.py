@@ -16,6 +16,7 @@ from jobx.actors.inspection.columns import Columns
 from jobx.actors.inspection.fold import Fold
 from jobx.actors.inspection.view_builders import request_view
 from jobx.actors.inspection.view_file import ViewFile
+from jobx.actors.ports import LONG
 from jobx.errors import BlobDamaged, FormUnknown, JobxError, Unavailable
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
@@ -33,8 +34,6 @@ Key = tuple[str, str, float]
 #: Requests that are kept, and bytes of them.
 MOST: Final = 32
 MOST_BYTES: Final = 256 << 20
-#: Ended requests with more events get a file.
-LONG: Final = 10_000
 #: How long one question folds a log before its caller is told to come again.
 SLICE_S: Final = 6.0
 #: Events between two looks at the clock.
@@ -124,7 +123,7 @@ class Folds:
             if number % _STEP == 0 and time.monotonic() > until:
                 reason = f"{number + 1} events of request {key[1]} are read, and more are to come"
                 raise Unavailable(reason, 1.0)
-        if fold.is_done and fold.as_of >= LONG:
+        if fold.is_done and fold.as_of > LONG:
             self._keep(key, fold)
 
     def _keep(self, key: Key, fold: Fold) -> None:

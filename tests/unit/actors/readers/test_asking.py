@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobx.actors.readers.asking import AT_ONCE, MOST, Readers, ThreadReader
-from jobx.errors import Overloaded
+from jobx.errors import Overloaded, Unavailable
 from jobx.kv.memory import MemoryStore
 from jobx.questions import GetSummary
 from jobx.views import GraphView, View
@@ -103,3 +103,21 @@ def test_a_question_keeps_its_turn_when_its_caller_leaves(threads: ThreadPoolExe
 def test_an_error_is_that_of_the_read(threads: ThreadPoolExecutor) -> None:
     with pytest.raises(ZeroDivisionError):
         asyncio.run(readers(threads, lambda: 1 // 0).ask(ASKED))
+
+
+def test_what_is_prepared_is_asked_until_it_is_answered(threads: ThreadPoolExecutor) -> None:
+    asked: list[int] = []
+
+    def answer() -> None:
+        asked.append(1)
+        if len(asked) == 1:
+            raise Unavailable("more is to come", 0.0)
+
+    async def prepare() -> None:
+        asking = readers(threads, answer)
+        asking.prepare(ASKED)
+        while len(asked) < 2:
+            await asyncio.sleep(0.01)
+        await asking.close()
+
+    asyncio.run(prepare())
