@@ -169,6 +169,8 @@ def test_finished_request_is_listed_shown_traced_and_removed(folder: Path, jobx:
     assert "m3" in jobx("request", "timeline", "w", request_id).stdout
     assert '"m3"' in jobx("request", "dump", "w", request_id, "--step", "square").stdout
 
+    again = jobx("request", "dump", "w", request_id, "--rerun", "m3").stdout
+    assert [json.loads(line)["rerun"] for line in again.splitlines()] == [True, True]
     kept = jobx("request", "keep", "w", request_id)
     assert kept.stdout == f"kept request w/{request_id}\n"
     assert jobx("request", "cleanup", "w").stdout == ""

@@ -19,7 +19,7 @@ from jobx.actors.inspection.dump_values import DumpValues, Shown
 from jobx.actors.request import events, spans
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.tree import MAPPER, ROOT
-from jobx.errors import BlobDamaged, FormUnknown, InvalidInput, JobxError
+from jobx.errors import BlobDamaged, FormUnknown, InvalidInput, JobxError, NotFound
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.entries import decoded
@@ -129,6 +129,19 @@ class Dump:
         unended = filter(self._is_wanted, self._unended())
         while found := list(islice(unended, _MANY)):
             yield found
+
+    def input_of(self, vertex: int) -> Any:
+        """Return the input of a mapper that was read: [key, value], of the root a list of them.
+
+        Raises:
+            NotFound: It was not mapped.
+            BlobDamaged: It is gone; BlobUnreadable: it cannot be read.
+        """
+        position = self.chunks.of(vertex)
+        payload = self._payload(position) if position >= 0 else None
+        if payload is None:
+            raise NotFound("invocation", f"m{vertex}")
+        return self.values.item(payload, vertex - self.chunks.starts[position])
 
     def _is_wanted(self, line: DumpLine) -> bool:
         asked = self._asked
@@ -242,7 +255,7 @@ class Dump:
             event=event,
             position=position,
             step=step,
-            named=self._handlers(step),
+            named=self.handlers_of(step),
             spent=spent,
             begun=begun,
             arguments=self.values.arguments(self._payload(position), at, count),
@@ -299,7 +312,7 @@ class Dump:
         self, kind: str, vertex: int, step: str, state: str, shown: tuple[Shown, Shown]
     ) -> DumpLine:
         (arguments, arguments_why), (data, data_why) = shown
-        name, version = self._handlers(step).get(kind, ("", ""))
+        name, version = self.handlers_of(step).get(kind, ("", ""))
         line = DumpLine(f"{kind[0]}{vertex}", kind, state, step, name, version, 1)
         line.arguments, line.data = arguments, data
         if arguments_why:
@@ -338,7 +351,7 @@ class Dump:
 
     def _left_open(self, position: int, vertex: int, *, is_mapped: bool) -> Iterator[DumpLine]:
         """Yield the lines of a vertex that has not ended; those before what failed succeeded."""
-        named = self._handlers(self.chunks.steps[position])
+        named = self.handlers_of(self.chunks.steps[position])
         kinds = [kind for kind in _STAGES if kind in named or kind != "combine"]
         blamed = [kind for kind in kinds if (vertex, kind) in self._failed]
         if is_mapped:
@@ -447,7 +460,7 @@ class Dump:
         except JobxError as error:
             return Shown(why=f"it cannot be read: {error}")
 
-    def _handlers(self, step: str) -> dict[str, tuple[str, str]]:
+    def handlers_of(self, step: str) -> dict[str, tuple[str, str]]:
         """Return the names and versions of the handlers of a step, by kind."""
         found = self._named.get(step)
         if found is None:

@@ -41,6 +41,15 @@ def chunks(store: Store, blobs: BlobFolder, asked: GetDump) -> Iterator[bytes]:
     return _in_chunks(_FORMS["flat" if asked.is_flat else asked.form](dump, store))
 
 
+def of_lines(lines: list[DumpLine], form: str) -> bytes:
+    """Return lines as a dump in a form."""
+    if form == "json":
+        return _ENCODER.encode({"invocations": lines}) + b"\n"
+    if form == "text":
+        return "".join(part for line in lines for part in _lines_of(line)).encode()
+    return _ENCODER.encode_lines(lines)
+
+
 def _in_chunks(parts: Iterator[bytes]) -> Iterator[bytes]:
     held = bytearray()
     for part in parts:

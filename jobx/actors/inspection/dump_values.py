@@ -89,16 +89,22 @@ class DumpValues:
     def _argument(self, chunk: Payload, position: int, size_bytes: int) -> Shown:
         if size_bytes > self._max_bytes:
             return self._too_large(size_bytes)
-        ((start,), (stop,)) = _bounds(chunk, position, 1)
         try:
-            body = (
-                chunk.inline[start:stop]
-                if chunk.inline is not None
-                else self._read(str(chunk.blob), chunk.size_bytes, chunk.checksum, start, stop)
-            )
-            return Shown(self.show(values.unpack(body)))
+            return Shown(self.show(self.item(chunk, position)))
         except JobxError as error:
             return Shown(why=f"they cannot be read: {error}")
+
+    def item(self, chunk: Payload, position: int) -> Any:
+        """Return the item of one mapper.
+
+        Raises:
+            JobxError: It cannot be read.
+        """
+        ((start,), (stop,)) = _bounds(chunk, position, 1)
+        if chunk.inline is not None:
+            return values.unpack(chunk.inline[start:stop])
+        place = str(chunk.blob), chunk.size_bytes, chunk.checksum
+        return values.unpack(self._read(*place, start, stop))
 
     def pairs(self, payloads: Sequence[Payload]) -> Shown:
         """Return the keys of runs with their values."""

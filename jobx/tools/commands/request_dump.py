@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+from msgspec.structs import replace
 
 from jobx.actors.inspection import dump_text
+from jobx.actors.inspection.dump import Dump
 from jobx.errors import InvalidInput
 from jobx.handlers.blobs.opening import shared_blobs
+from jobx.handlers.trial.single_run import Trial
 from jobx.kv.blobs import BlobFolder
+from jobx.kv.store import Store
 from jobx.questions import GetDump
 from jobx.tools.shared.command import Call, command, takes
+from jobx.tools.shared.rerun import rerun as run_again
+from jobx.tools.shared.rerun import vertex_of
 from jobx.views import InvocationState
 
 FORMS = click.Choice(("ndjson", "json", "text"))
@@ -48,9 +54,14 @@ def add_to(group: click.Group) -> None:
 )  # fmt: skip
 @click.option("--redact", "is_redacted", is_flag=True, help="Show types and sizes of values only.")
 @click.option(
+    "--rerun", metavar="ID", help="Run this mapper, such as m17, again, and show what comes of it."
+)
+@click.option(
     "-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Not to stdout."
 )
-def dump(call: Call, output: Path | None, form: str | None, **asked: Any) -> None:
+def dump(
+    call: Call, output: Path | None, form: str | None, rerun: str | None, **asked: Any
+) -> None:
     """Write every invocation of a request, with all that is known.
 
     Arguments, what the mapper, combiner and reducer yielded, session, output, error with the lines
@@ -60,11 +71,22 @@ def dump(call: Call, output: Path | None, form: str | None, **asked: Any) -> Non
     question = GetDump(**{"form": form or ("json" if call.as_json else "ndjson"), **asked})
     with call.store() as store:
         blobs = BlobFolder(call.settings.blob_path, shared_blobs(call.settings.blobs))
-        chunks = dump_text.chunks(store, blobs, question)
+        if rerun is None:
+            chunks = dump_text.chunks(store, blobs, question)
+        else:
+            chunks = iter([_again(call, store, blobs, question, vertex_of(rerun))])
         if output is None:
             _say(chunks)
         else:
             _write(output, chunks)
+
+
+def _again(call: Call, store: Store, blobs: BlobFolder, asked: GetDump, vertex: int) -> bytes:
+    """Return the dump of a mapper that runs again; filters do not count."""
+    asked = replace(asked, below=f"m{vertex}", states=(), steps=(), attempts=1)
+    with Trial(call.settings, os.environ) as trial:
+        lines = list(run_again(store, Dump(store, blobs, asked), vertex, trial))
+    return dump_text.of_lines(lines, asked.form)
 
 
 def _say(chunks: Iterable[bytes]) -> None:
