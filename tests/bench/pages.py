@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from jobx.kv.opening import open_store
 from jobx.kv.sqlite.store import SqliteStore
 from tests.bench import dumps
-from tests.support.authoring import COUNT, FAN, define, settings_of
+from tests.support.authoring import COUNT, FAN, define
 from tests.support.chromium import program
 from tests.support.served import Served, served
 
@@ -74,8 +73,7 @@ def pages(count: int, is_slow: bool) -> None:
         define(
             data_dir, {"fan": FAN, "each": COUNT}, {"fan": ("fan", "sum"), "each": ("each", "sum")}
         )
-        with closing(open_store(settings_of(data_dir))) as store:
-            assert isinstance(store, SqliteStore)
+        with closing(SqliteStore(data_dir / "jobx.sqlite")) as store:
             dumps.write(store, count, is_slow=is_slow)
         with served(data_dir) as serving, sync_playwright() as playwright:
             large, small = dumps.ID, serving.post("fan", {"n": _BARS}).request_id

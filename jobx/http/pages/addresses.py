@@ -34,7 +34,7 @@ PAGES: Final = (
     Page("get", f"{ROOT}/static/{{name}}", ui.send_file),
     Page("get", f"{ROOT}/node", node.node),
     Page("get", f"{ROOT}/actors", node.actors, node.FILTERS),
-    Page("get", f"{ROOT}/actor", node.actor, ("address",)),
+    Page("get", f"{ROOT}/actor", node.actor, ("address", "node")),
     Page("get", f"{ROOT}/requests/{{workflow}}", requests.list_page, requests.FILTERS),
     Page("get", _REQUEST, request.show),
     Page("post", _REQUEST, request.act),

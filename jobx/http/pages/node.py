@@ -19,7 +19,7 @@ from jobx.questions import (
 )
 
 #: Parameters of the page of actors.
-FILTERS: Final = ("class_name", "name", "state", "after")
+FILTERS: Final = ("class_name", "name", "state", "after", "node")
 STATES: Final = ("idle", "busy", "queued", "stopping", "remote")
 _LIMIT: Final = 100
 _MOST_CHARACTERS: Final = 128
@@ -44,16 +44,18 @@ async def actors(ui: Ui, req: Request, resp: Response) -> None:
         is_filtered=any(given.values()),
         states=STATES,
         page=page,
-        summary=await ui.node.call(GetActorSummary()),
-        dead=await ui.node.call(ListDeadLetters()),
+        summary=await ui.node.call(GetActorSummary(node=given["node"])),
+        dead=await ui.node.call(ListDeadLetters(node=given["node"])),
     )
 
 
 async def actor(ui: Ui, req: Request, resp: Response) -> None:
     """Answer with one actor: its parents, its children, its mail."""
-    address = req.get_param("address") or ""
+    address, node_id = req.get_param("address") or "", req.get_param("node")
     _check("address", address)
-    ui.send(req, resp, "actor.html", found=await ui.node.call(GetActor(address=address)))
+    _check("node", node_id)
+    question = GetActor(address=address, node=node_id)
+    ui.send(req, resp, "actor.html", found=await ui.node.call(question))
 
 
 def _check(name: str, text: str | None) -> None:
