@@ -80,6 +80,8 @@ class Fold(Columns):
         self._owner = ""
         self._blocks: list[Block] = []
         self._begun: set[int] = set()
+        #: Where the last event was: the vertices of its chunk, its index and its parent.
+        self._last_chunk = (0, 0, -1, -1)
         self._total_of: dict[tuple[str, int], int] = {}
         self._group_of: dict[tuple[str, str | None, str], Group] = {}
         self._failure_of: dict[ShortFailure, int] = {}
@@ -184,21 +186,38 @@ class Fold(Columns):
     def _returned(self, event: glance.Done, total: Total) -> None:
         """Take mappers with their combiners and reducers."""
         if event.count == 1:
-            if stage_of(self._code(event.first)) >= REDUCED:
+            if not self._returned_one(event.first, total):
                 return  # a duplicate
-        elif any(
-            stage_of(code) >= REDUCED
-            for low, stop in parts(event.first, event.first + event.count)
-            for code in set(self._blocks[low // BLOCK].stages[low % BLOCK :][: stop - low])
-        ):
+        elif not self._returned_many(event.first, event.first + event.count, total):
             return
-        self._leave_branches(event.first, event.count)
-        for low, stop in parts(event.first, event.first + event.count):
-            self._fill(low, stop, REDUCED, total)
         if total.has_combiner:
             total.combined += event.count
         total.reduced += event.count
         self._timed(event, total)
+
+    def _returned_one(self, vertex: int, total: Total) -> bool:
+        """Note that a vertex is done; False: it was already. Most events of long logs are that."""
+        block, at = self._blocks[vertex // BLOCK], vertex % BLOCK
+        code = block.stages[at]
+        if stage_of(code) >= REDUCED:
+            return False
+        if at in block.branches:
+            self._leave_branches(vertex, 1)
+        block.stages[at] = REDUCED
+        _count(total, code, -1)
+        _count(total, REDUCED, 1)
+        return True
+
+    def _returned_many(self, first: int, stop: int, total: Total) -> bool:
+        """Note that vertices are done; False: some of them were already."""
+        for low, end in parts(first, stop):
+            codes = self._blocks[low // BLOCK].stages[low % BLOCK :][: end - low]
+            if max(map(stage_of, set(codes))) >= REDUCED:
+                return False
+        self._leave_branches(first, stop - first)
+        for low, end in parts(first, stop):
+            self._fill(low, end, REDUCED, total)
+        return True
 
     def _completed(self, event: glance.Done, total: Total) -> None:
         """Take a mapper whose reducer is still to come."""
@@ -216,10 +235,10 @@ class Fold(Columns):
         """Keep what mappers took, and forget what failed of them before."""
         count, spent = event.count, unpack_offsets(event.durations)
         place, began_at = self._ran(event)
-        mapped = spent[:count]
-        total.timed += len(mapped)
-        total.sum_us += sum(mapped)
-        total.max_us = max(total.max_us, max(mapped, default=0))
+        if spent:
+            total.timed += count
+            total.sum_us += spent[0] if count == 1 else sum(spent[:count])
+            total.max_us = max(total.max_us, spent[0] if count == 1 else max(spent[:count]))
         ended_at = began_at
         if event.span is not None:
             ended_at += event.span.us / 1e6
@@ -409,10 +428,13 @@ class Fold(Columns):
 
     def _live_chunk(self, vertex: int) -> int:
         """Return the chunk of a vertex, -1 if there is none or its parent is done or replaced."""
-        index = self.chunks.index(vertex)
-        if index < 0:
-            return -1
-        parent = self.chunks.parents[index]
+        low, stop, index, parent = self._last_chunk
+        if not low <= vertex < stop:
+            index = self.chunks.index(vertex)
+            if index < 0:
+                return -1
+            low, parent = self.chunks.starts[index], self.chunks.parents[index]
+            self._last_chunk = low, low + self.chunks.counts[index], index, parent
         if stage_of(self._code(vertex)) == REPLACED:
             return -1
         return index if parent < 0 or stage_of(self._code(parent)) < REDUCED else -1

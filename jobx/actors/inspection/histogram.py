@@ -42,8 +42,8 @@ class Histogram(Struct):
 
     def add(self, step: str, began_at: float, ended_at: float, count: int = 1) -> None:
         """Add runs that followed each other between two instants."""
-        first, last = self._part(began_at), self._part(ended_at)
-        first = self._part(began_at)  # the second may have widened the parts
+        last = self._part(ended_at)  # which may widen the parts
+        first = self._part(began_at) if began_at > ended_at else self.part(began_at)
         times = self.steps.get(step)
         if times is None:
             times = self.steps[step] = StepTimes([0.0] * PARTS, [0] * (PARTS + 1))
@@ -79,7 +79,10 @@ class Histogram(Struct):
 
     def part(self, at: float) -> int:
         """Return the part of an instant, the nearest one if it is in none."""
-        return min(max(int((at - self.from_at) / self.width_s), 0), PARTS - 1)
+        part = int((at - self.from_at) / self.width_s)
+        if part < 0:
+            return 0
+        return part if part < PARTS else PARTS - 1
 
     def _at(self, part: int) -> float:
         return self.from_at + part * self.width_s
