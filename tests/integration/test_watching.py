@@ -5,20 +5,25 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any, Final
 
 import pytest
 
 from jobx.actors.readers.process import MODULE
+from jobx.meanings import INTERRUPTED
 from jobx.model import Retry
 from tests.support.authoring import WORKFLOW, define
 from tests.support.processes import descendants, words
-from tests.support.served import Served, kill, served
+from tests.support.served import LAUNCH, Served, kill, served
 from tests.support.waiting import eventually
 
 #: Children of the request; the last of them waits for the test.
@@ -142,6 +147,12 @@ def reader(serving: Served) -> int:
     return found
 
 
+def watch(folder: Path, request_id: str) -> list[str]:
+    """Return the command that follows a request."""
+    words = ["request", "watch", WORKFLOW, request_id, "--json", "--data", str(folder / "data")]
+    return [sys.executable, "-m", *LAUNCH, *words]
+
+
 def hear(watchers: Sequence[Watcher], count: int) -> None:
     """Wait until watchers know that so many mappers have ended."""
     for watcher in watchers:
@@ -174,7 +185,21 @@ def test_nothing_is_left_out_or_told_twice_whatever_is_killed(
         assert told(watcher)[0] == sum(step["retries"] for step in steps) > 0
         assert told(watcher)[2] == 1
     assert len({told(watcher) for watcher in watchers}) == 1
-    request_id = start(serving, tmp_path / "nowhere")
+    seen = subprocess.run(
+        watch(tmp_path, request_id), capture_output=True, text=True, timeout=60, check=True
+    )
+    assert json.loads(seen.stdout.splitlines()[-1])["is_end"]
+    (tmp_path / "again").mkdir()
+    request_id = start(serving, tmp_path / "again")
+    with subprocess.Popen(
+        watch(tmp_path, request_id), stdout=PIPE, stderr=PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert not json.loads(process.stdout.readline())["is_end"]
+        process.send_signal(signal.SIGINT)
+        _, told_at_last = process.communicate(timeout=60)
+        assert f"jobx request watch w {request_id}" in told_at_last
+        assert process.returncode == INTERRUPTED
     with opened(serving, request_id) as stream:
         serving.process.terminate()
         rest = stream.read()  # to its proper end
