@@ -68,10 +68,23 @@ def create_app(
     errors.install(app)
     for path, methods in resources.items():
         methods["on_options"] = _options(methods)
-        app.add_route(path, SimpleNamespace(**methods))
+        routed = {name: _counted(path, respond) for name, respond in methods.items()}
+        app.add_route(path, SimpleNamespace(**routed))
     app.add_error_handler(falcon.HTTPRouteNotFound, _nowhere(known, ui))
     app.add_error_handler(falcon.HTTPMethodNotAllowed, _on_wrong_method)
     return app
+
+
+def _counted(route: str, respond: Responder) -> Responder:
+    """Return what answers at an address, and says so to the meter."""
+
+    async def counted(req: Request, resp: Response, **names: Any) -> None:
+        exchange = req.scope.get(EXCHANGE)
+        if exchange is not None:
+            exchange.route = route
+        await respond(req, resp, **names)
+
+    return counted
 
 
 def _options(methods: Iterable[str]) -> Any:
@@ -112,13 +125,10 @@ async def _on_wrong_method(req: Request, resp: Response, error: Any, _: dict[str
 
 
 def _responder(site: Site, operation: Operation) -> Responder:
-    known, answer, route = operation.query_names, operation.respond, operation.path
+    known, answer = operation.query_names, operation.respond
     is_change = operation.method != "get"
 
     async def respond(req: Request, resp: Response, **names: Any) -> None:
-        exchange = req.scope.get(EXCHANGE)
-        if exchange is not None:
-            exchange.route = route
         headers.check_query(req, *known)
         await answer(site, req, resp, **names)
         if operation.has_tag and resp.get_header("ETag") is None:

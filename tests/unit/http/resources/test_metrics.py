@@ -45,11 +45,15 @@ def test_a_scrape_shows_the_requests_of_its_own_web_worker(counting: TestClient)
     counting.simulate_get("/node")
     counting.simulate_get("/nowhere")
     counting.simulate_delete("/node")
+    counting.simulate_options("/node")
+    counting.simulate_get("/ui/actors")
     lines = counting.simulate_get("/metrics").text.splitlines()
     for labels in (
         'method="GET",route="/node",status="200"',
         'method="GET",route="none",status="404"',
         'method="DELETE",route="none",status="405"',
+        'method="OPTIONS",route="/node",status="204"',
+        'method="GET",route="/ui/actors",status="200"',
     ):
         assert f"jobx_http_requests_total{{{labels}}} 1.0" in lines
 
