@@ -23,6 +23,7 @@ from thespian.actors import ActorAddress
 from jobx.actors.commits import commit
 from jobx.actors.large_appends import Append, LargeAppends
 from jobx.actors.log_reader import read_log
+from jobx.actors.marks import Marks
 from jobx.actors.messages import CommitRefused, Committed, LogRead, RequestKey
 from jobx.actors.threads import SerialThread
 from jobx.errors import InternalError, JobxError, OutcomeUnknown, StoreUnavailable
@@ -129,8 +130,7 @@ class LogWriter:
         # Logs are read in parallel, without delaying commits.
         self._read_threads = ThreadPoolExecutor(READERS, thread_name_prefix="log-reader")
         self._large = LargeAppends(store, loop, self._join, self._refuse)
-        self._marks = 0
-        self._unread: list[Callable[[], None]] = []  # reads that wait for marks
+        self._marks = Marks(store, self._thread)
         self._pending: dict[RequestKey, _Appended] = {}
         self._flight: dict[RequestKey, _Appended] = {}
         self._refused: set[RequestKey] = set()  # whose owners have not been told yet
@@ -215,24 +215,11 @@ class LogWriter:
             if not found.cancelled():  # by close
                 self._deliver(reply_to, found.result())
 
-        if self._marks:
-            self._unread.append(begin)
-        else:
-            begin()
+        self._marks.then(begin)
 
     def mark(self, requests: Sequence[lives.OpenRequest]) -> None:
         """Mark recovered requests, before any later read."""
-        self._marks += 1
-        self._thread.call(lambda: lives.take_up(self._store, requests), self._marked)
-
-    def _marked(self, _: object, error: BaseException | None) -> None:
-        if error is not None:  # they continue; a death of the node counts for none of them
-            _log.warning("open requests could not be marked: %s", error)
-        self._marks -= 1
-        if not self._marks:
-            unread, self._unread = self._unread, []
-            for begin in unread:
-                begin()
+        self._marks.add(requests)
 
     @property
     def outstanding(self) -> Outstanding | None:
