@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,7 +152,7 @@ def test_hostile_text_does_nothing(site: Site) -> None:
     for place in ("", failed, f"{failed}/tree", f"{failed}/invocation/m401", "handler/w/each"):
         page = site.open(place)
         assert "onerror=" in page.locator("main").inner_text(), place
-        assert (page.locator("main img").count(), page.title()) != (0, "taken"), place
+        assert page.title() != "taken", place
         assert page.locator("main img, main script").count() == 0, place
         page.context.close()
 
@@ -171,6 +170,7 @@ def test_form_shows_its_commands_runs_and_its_request_is_followed_to_the_end(sit
     page.evaluate("window.kept = true")
     gate.touch()
     page.locator("#standing[data-state=succeeded]").wait_for()
+    page.locator("h1", has_text="succeeded").wait_for()
     assert page.evaluate("window.kept")
     assert page.locator("form").count() == 0
     page.context.close()
@@ -192,16 +192,13 @@ def test_long_list_has_few_rows_in_the_document_wherever_it_is_scrolled(site: Si
     page = site.open(f"request/w/{site.requests['failed']}/invocations?kind=map")
     box = page.locator("#rows.long")
     box.wait_for()
-    seen = set()
-    for _ in itertools.repeat(None, 200):
+
+    def reaches_the_end() -> bool:
         box.evaluate("one => { one.scrollTop += 1500 }")
-        page.wait_for_timeout(20)
-        text = box.inner_text()
-        seen |= {number for number in (1, 400, 699) if f"\tm{number}\t" in text}
         assert page.locator("#rows tbody tr").count() < 100
-        if 699 in seen:
-            break
-    assert 699 in seen
+        return "\tm699\t" in box.inner_text()
+
+    eventually(reaches_the_end)
     page.context.close()
 
 

@@ -25,7 +25,7 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
 async def root(_: Site, __: Request, resp: Response) -> None:
     """Answer that the web worker lives, in one line for people."""
     resp.content_type = "text/plain; charset=utf-8"
-    resp.data = f"JobX {jobx.__version__} is here; see /openapi.json\n".encode()
+    resp.data = f"JobX {jobx.__version__} is here; see /ui/ and /openapi.json\n".encode()
 
 
 async def live(_: Site, __: Request, resp: Response) -> None:

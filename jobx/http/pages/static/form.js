@@ -26,9 +26,15 @@ form.addEventListener("input", () => {
   clearTimeout(timer);
   timer = setTimeout(show, PAUSE_MS);
 });
+let sent = false; // a second click before the answer comes must not run the job twice
 form.addEventListener("submit", (event) => {
-  if (event.submitter?.value !== "show") return;
+  if (event.submitter?.value !== "show") {
+    if (sent) event.preventDefault();
+    sent = true;
+    return;
+  }
   event.preventDefault();
   show();
 });
+addEventListener("pageshow", () => { sent = false; });
 name();
