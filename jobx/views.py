@@ -395,7 +395,8 @@ class ActorView(View, frozen=True, kw_only=True):
     Attributes:
         mailbox: Its unread messages; the oldest has waited for ``oldest_s``.
         handled: Messages that it has handled, in ``time_s`` altogether.
-        restarts: How often it was started again, of ``restart_limit``; why the last time.
+        restarts: How often it was started again, and why the last time; ``restarts_used`` of its
+            budget of ``restart_limit`` were used by then, those that nobody asked for.
         held_bytes: Memory that it holds of the budget of open requests.
     """
 
@@ -413,6 +414,7 @@ class ActorView(View, frozen=True, kw_only=True):
     time_s: float = 0.0
     oldest_s: float | None = None
     restarts: int = 0
+    restarts_used: int = 0
     restart_limit: int | None = None
     restart_reason: str | None = None
     held_bytes: int | None = None

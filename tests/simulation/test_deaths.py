@@ -18,6 +18,7 @@ from jobx.actors.messages import (
     CommitRefused,
     Describe,
     Drain,
+    EndChild,
     Explain,
     LogRead,
     MoreRoom,
@@ -91,6 +92,11 @@ def provoke(simulation: Simulation, kind: Any) -> None:
             if record.name.startswith("Coordinator"):
                 number = int(record.address.rpartition("/")[2])
                 simulation.base.deliver(Address("sim", simulation._incarnation, number), lost)
+    elif kind is EndChild:
+        for cell in simulation.base.cells():
+            if isinstance(cell.actor, Coordinator | Batch) and cell.parent is not None:
+                end = EndChild(cell.address, isinstance(cell.actor, Coordinator), "x", gateway, 1)
+                simulation.base.deliver(cell.parent.address, end)
     elif kind is WakeupMessage:
         simulation.break_coordinator("r0")
 

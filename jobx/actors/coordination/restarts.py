@@ -70,7 +70,7 @@ class Restarts:
         if record is None:
             return None
         count, limit = record.count + record.asked, COORDINATOR_POLICY.max_restarts
-        return Restarted(count, limit, record.last)
+        return Restarted(count, record.budget.used, limit, record.last)
 
     def _record(self, key: RequestKey) -> _Record:
         record = self._records.get(key)

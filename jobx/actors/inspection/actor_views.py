@@ -35,6 +35,7 @@ def actor_view(record: ActorRecord, children: Sequence[views.ActorView] = ()) ->
         time_s=record.time_s,
         oldest_s=record.oldest_s,
         restarts=again.count if again else 0,
+        restarts_used=again.used if again else 0,
         restart_limit=again.limit if again else None,
         restart_reason=again.reason if again else None,
         held_bytes=record.held_bytes,

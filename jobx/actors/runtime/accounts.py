@@ -22,9 +22,15 @@ _LOG: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """How often an actor was started again, of how many times in a window, and why it was."""
+    """How often an actor was started again, and why the last time.
+
+    Attributes:
+        used: How much of its budget of restarts was used when it was started the last time.
+        limit: That budget.
+    """
 
     count: int
+    used: int
     limit: int
     reason: str
 

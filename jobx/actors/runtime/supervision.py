@@ -70,6 +70,11 @@ class RestartBudget:
         self._failures: deque[float] = deque(maxlen=policy.max_restarts + 1)
         self.is_spent = False
 
+    @property
+    def used(self) -> int:
+        """How many failures counted at the last one, at most the restarts of the policy."""
+        return min(len(self._failures), self._policy.max_restarts)
+
     def failed(self, now: float) -> SupervisionDecision:
         """Count a failure at the monotonic instant ``now``, not before the last counted one."""
         policy, failures = self._policy, self._failures

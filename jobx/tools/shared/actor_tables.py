@@ -91,8 +91,8 @@ def say_actor(detail: views.ActorDetail) -> None:
             "mailbox": f"{actor.mailbox:,}{': ' if mail else ''}{mail}"
             + (f", and {detail.unread:,} behind them" if detail.unread else ""),
             "oldest message": _s(actor.oldest_s) or None,
-            "restarts": f"{actor.restarts}, of {limit} deaths in a minute; the last:"
-            f" {actor.restart_reason}"
+            "restarts": f"{actor.restarts}, {actor.restarts_used} of its budget of {limit} were"
+            f" used; the last: {actor.restart_reason}"
             if actor.restarts
             else None,
             "holds": None if actor.held_bytes is None else render.size(actor.held_bytes),

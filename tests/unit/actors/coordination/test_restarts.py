@@ -4,6 +4,7 @@ import pytest
 
 from jobx.actors.coordination.restarts import GIVEN_UP_POLICY, SPACE_S, Restarts
 from jobx.actors.messages import RequestKey
+from jobx.actors.runtime.accounts import Restarted
 
 KEY = RequestKey("w", "r")
 
@@ -60,3 +61,16 @@ def test_a_request_that_has_ended_is_forgotten() -> None:
     deaths(restarts, 4)
     restarts.forget(KEY)
     assert restarts.failure(KEY) is None
+
+
+def test_a_restart_that_somebody_asks_for_is_told_and_is_no_death() -> None:
+    restarts = Restarts()
+    assert restarts.restarted(KEY) is None
+    for number in range(10):
+        restarts.asked(KEY, f"asked {number}")
+    assert restarts.restarted(KEY) == Restarted(10, 0, 3, "asked 9")
+    assert deaths(restarts, 3)[-1] is not None
+    assert restarts.restarted(KEY) == Restarted(13, 3, 3, "Error 2")
+    assert restarts.failure(KEY) is None
+    restarts.forget(KEY)
+    assert restarts.restarted(KEY) is None

@@ -73,12 +73,12 @@ def test_a_failure_is_counted_with_its_reason(stage: Stage) -> None:
 
 def test_a_restart_is_counted_with_its_reason(stage: Stage) -> None:
     address = stage.create()
-    stage.base.note_restart(address, Restarted(2, 3, "boom"))
+    stage.base.note_restart(address, Restarted(2, 1, 3, "boom"))
     again = account(stage)
     assert (again.restarts, again.restart_reason) == (1, "boom")
-    assert cell_of(stage, address).record(0.0).restarted == Restarted(2, 3, "boom")
+    assert cell_of(stage, address).record(0.0).restarted == Restarted(2, 1, 3, "boom")
     stage.play(address, ActorExitRequest())
-    stage.base.note_restart(address, Restarted(3, 3, "late"))
+    stage.base.note_restart(address, Restarted(3, 1, 3, "late"))
     assert again.restarts == 1
 
 

@@ -23,6 +23,7 @@ ACTOR = views.ActorView(
     time_s=0.5,
     oldest_s=2.0,
     restarts=2,
+    restarts_used=1,
     restart_limit=3,
     restart_reason=HOSTILE,
     held_bytes=2048,
@@ -120,7 +121,7 @@ def detail(**fields: Any) -> views.ActorDetail:
             detail(unread=1000),
             [
                 "3: Ran x3, and 1,000 behind them",
-                "2, of 3 deaths in a minute; the last:",
+                "2, 1 of its budget of 3 were used; the last:",
                 "2.0 KiB",
             ],
         ),
