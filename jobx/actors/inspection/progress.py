@@ -6,6 +6,8 @@ import bisect
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from jobx import questions, views
 from jobx.actors.request import events
 from jobx.actors.request.ids import invocation_id
@@ -17,6 +19,15 @@ from jobx.model import Failure
 MOST_MISSED: Final = 10_000
 #: Failures that one message lists; of more it has the last ones.
 MOST_FAILURES: Final = 20
+#: Rows of steps in one message; beyond that a step is one row, at all its depths together.
+MOST_STEPS: Final = 50
+#: Groups of failures in one message; the others are one more.
+MOST_GROUPS: Final = 20
+#: Counts of a row of a step.
+_COUNTS: Final = (
+    *("mapped", "pending", "running", "succeeded", "failed", "cancelled"),
+    *("retries", "combined", "reduced"),
+)
 #: Most characters of the message of one.
 _CHARACTERS: Final = 300
 #: How often a summary is made of which a part is older than the other.
@@ -56,7 +67,34 @@ def read(store: Store, asked: questions.ReadProgress, summarize: Summarize) -> v
             break  # else its end was written between the reads of its log and its entity
     totals, failures = _totals(least, found)
     since = [_since(after, least, totals, failures) for after in asked.after]
-    return views.ProgressView(summary=summary, since=since, is_end=is_end)
+    return views.ProgressView(summary=_brief(summary), since=since, is_end=is_end)
+
+
+def _brief(summary: views.SummaryView) -> views.SummaryView:
+    """Return a summary that is small enough to be sent again and again."""
+    steps, groups = summary.steps, summary.failures
+    if len(steps) > MOST_STEPS:
+        first = {one.step_name: one for one in reversed(steps)}
+        steps = [_merged([one for one in steps if one.step_name == name]) for name in first]
+    if len(groups) > MOST_GROUPS:
+        rest = groups[MOST_GROUPS:]
+        count, is_final = sum(one.count for one in rest), any(one.is_final for one in rest)
+        others = replace(rest[0], type="others", line=None, step_name="", message="")
+        groups = [*groups[:MOST_GROUPS], replace(others, count=count, is_final=is_final)]
+    return replace(summary, steps=steps, failures=groups)
+
+
+def _merged(depths: list[views.StepSummary]) -> views.StepSummary:
+    """Return one step at all depths, named after the first of them."""
+    counts = {name: sum(getattr(one, name) for one in depths) for name in _COUNTS}
+    timed = [(one.succeeded or 1, one.mean_s) for one in depths if one.mean_s is not None]
+    weight = sum(count for count, _ in timed)
+    return replace(
+        depths[0],
+        **counts,
+        mean_s=sum(count * mean_s for count, mean_s in timed) / weight if weight else None,
+        max_s=max((one.max_s for one in depths if one.max_s is not None), default=None),
+    )
 
 
 def view_of(found: views.ProgressView, since: views.Since) -> views.WatchView:

@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from jobx import views
@@ -14,7 +15,14 @@ from jobx.kv.requests import event_log
 from jobx.model import Failure
 from jobx.payload import Payload
 from jobx.questions import GetSummary, ReadProgress
-from jobx.views import ProgressView, RequestView, SummaryView, WatchView
+from jobx.views import (
+    FailureGroup,
+    ProgressView,
+    RequestView,
+    StepSummary,
+    SummaryView,
+    WatchView,
+)
 
 WRONG = Failure(kind="author", type="ValueError", message="w" * 1000, step_name="s")
 ACCEPTED = Accepted(1.0, "j", "s", "digest", Payload(0, 0, inline=b""), 60.0)
@@ -33,6 +41,8 @@ class Log:
         self.store = MemoryStore()
         self.count = 0
         self.states = ["running"]
+        self.steps: list[StepSummary] = []
+        self.groups: list[FailureGroup] = []
         self.append(ACCEPTED, *events)
 
     def append(self, *events: Event) -> None:
@@ -49,7 +59,9 @@ class Log:
             request_id=asked.request_id, workflow_name="w", job_name="j", state=state,
             is_blocking=False, accepted_at=1.0,
         )  # fmt: skip
-        return SummaryView(request=request, as_of=self.count - 1)
+        return SummaryView(
+            request=request, as_of=self.count - 1, steps=self.steps, failures=self.groups
+        )
 
     def read(self, *after: int) -> ProgressView:
         asked = ReadProgress(workflow="w", request_id="r1", after=after)
@@ -133,3 +145,29 @@ def test_a_watcher_is_told_what_came_since_his_event() -> None:
     view = progress.view_of(found, found.since[0])
     assert isinstance(view, WatchView)
     assert (view.as_of, view.retries, view.branches_ended, view.is_end) == (4, 2, 1, True)
+
+
+def test_a_message_about_a_deep_tree_with_many_errors_stays_small() -> None:
+    log = Log()
+    log.steps = [
+        StepSummary(
+            step_name="ab"[depth % 2], depth=depth, mapped=3, succeeded=2, retries=1,
+            mean_s=float(depth), max_s=float(depth),
+        )
+        for depth in range(1000)
+    ]  # fmt: skip
+    log.groups = [
+        FailureGroup(type=f"E{number}", step_name="a", count=2, first="m1", message="m" * 200)
+        for number in range(100)
+    ]
+    found = log.read(0).summary
+    assert sorted((one.step_name, one.depth) for one in found.steps) == [("a", 0), ("b", 1)]
+    counted = {(one.mapped, one.succeeded, one.retries) for one in found.steps}
+    assert counted == {(1500, 1000, 500)}
+    assert sorted((one.mean_s, one.max_s) for one in found.steps) == [
+        (499.0, 998.0),
+        (500.0, 999.0),
+    ]
+    assert [one.count for one in found.failures] == [2] * progress.MOST_GROUPS + [160]
+    assert found.failures[-1].type == "others"
+    assert len(msgspec.json.encode(found)) < 10_000
