@@ -156,7 +156,7 @@ def watch(folder: Path, request_id: str) -> list[str]:
 def hear(watchers: Sequence[Watcher], count: int) -> None:
     """Wait until watchers know that so many mappers have ended."""
     for watcher in watchers:
-        eventually(lambda one=watcher: one.fault or one.has_heard(count))  # type: ignore[misc]
+        eventually(lambda one=watcher: one.fault or one.has_heard(count))  # type: ignore[misc]  # a lambda
 
 
 def test_nothing_is_left_out_or_told_twice_whatever_is_killed(
