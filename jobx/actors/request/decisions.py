@@ -87,10 +87,6 @@ class Pace:
         known = self._seconds.get(step)
         self._seconds[step] = each if known is None else 0.7 * known + 0.3 * each
 
-    def is_known(self, step: str, below_s: float) -> bool:
-        """Tell whether an invocation of a step is known to take less than that."""
-        return self._seconds.get(step, below_s) < below_s
-
     def batch(self, step: str) -> int:
         """Return how many invocations of a step take BATCH_S, as far as is known."""
         each = self._seconds.get(step, 0.0)

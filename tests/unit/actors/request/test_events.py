@@ -25,7 +25,7 @@ from jobx.actors.request.events import (
 from jobx.actors.request.spans import Span
 from jobx.errors import EntryDamaged, FormUnknown
 from jobx.model import Failure
-from jobx.payload import Payload
+from jobx.payload import Payload, StageData
 
 numbers = st.integers(0, 1 << 32)
 texts = st.text(max_size=8)
@@ -55,6 +55,7 @@ notes = st.dictionaries(numbers, st.dictionaries(texts, texts, max_size=2), max_
 seconds = st.floats(allow_nan=False)
 spans = st.builds(Span, numbers, numbers, numbers)
 made_of = {
+    "data": st.none() | st.builds(StageData, texts, st.integers(0, 1 << 40), st.integers(0, 9)),
     "span": st.none() | spans,
     "at": seconds,
     "delay_s": seconds,

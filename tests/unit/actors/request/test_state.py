@@ -4,10 +4,10 @@ import pytest
 
 from jobx.actors.request.events import Accepted, Adopted, Cancelled, Done, Failed, Kind
 from jobx.actors.request.retry import Attempt
-from jobx.actors.request.state import PARTITIONS, RequestState
+from jobx.actors.request.state import LEAST_DATA_BYTES, PARTITIONS, RequestState
 from jobx.actors.request.tree import COMBINER, MAPPER, ROOT, Target
 from jobx.model import Failure, HandlerRef, Plan, PlanStep
-from jobx.payload import Payload
+from jobx.payload import Payload, StageData
 from tests.unit.actors.request.driver import (
     COMBINED,
     PLAN,
@@ -604,3 +604,11 @@ def test_a_late_failure_in_a_trip_that_has_a_result_changes_nothing(parent: Requ
     parent.apply(done(1, 2))
     parent.apply(retried(1, 2, kind="combine", failure=AUTHOR))
     assert _take_all(parent) == []
+
+
+def test_data_of_stages_counts_once_for_each_blob_and_at_least_a_block() -> None:
+    state = RequestState(PLAN)
+    small, large = StageData("a", 10, 0), StageData("b", 1 << 20, 0)
+    for data in (None, small, small, large):
+        state.apply(Failed(0.0, "map", ROOT, ROOT, 1, AUTHOR, data=data))
+    assert state.data_bytes == LEAST_DATA_BYTES + (1 << 20)
