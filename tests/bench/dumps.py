@@ -85,7 +85,7 @@ def _dump(path: Path) -> None:
             sys.stdout.buffer.write(chunk)
     status = Path("/proc/self/status").read_text(encoding="ascii")
     most = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    click.echo(" ".join(most.split()), err=True)
+    click.echo(f"{' '.join(most.split())}, {time.process_time():.1f} s of a processor", err=True)
 
 
 @click.command()
