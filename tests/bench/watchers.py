@@ -42,7 +42,7 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 def main(words: list[str]) -> None:
     """Print the table."""
-    pairs, part_s = (2, 2.0) if "--quick" in words else (8, 8.0)
+    pairs, part_s = (4, 3.0) if "--quick" in words else (8, 8.0)
     steps = {"answer": ("answer", "sum"), "fan": ("fan", "sum"), "each": ("each", "sum")}
     handlers = {"answer": ANSWER, "fan": FAN, "each": TICKING}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -51,7 +51,8 @@ def main(words: list[str]) -> None:
         started = serving.post("fan", {"n": 36_000}, Prefer="respond-async")
         path = f"/request/w/{started.request_id}/events"
         rates, costs = [], []
-        _posts(serving, part_s)
+        with watching(serving.port, path, WATCHERS):  # which starts the reader
+            _posts(serving, part_s)
         for number in range(pairs):
             found = {}
             for is_watched in (False, True) if number % 2 else (True, False):
