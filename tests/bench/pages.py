@@ -13,7 +13,7 @@ import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -80,6 +80,7 @@ def pages(count: int, is_slow: bool) -> None:
             browser = playwright.chromium.launch(executable_path=program(), args=options)
             page = browser.new_page(viewport={"width": 1280, "height": 800})
             page.add_init_script(_FRAMES)
+            page.goto(f"http://127.0.0.1:{serving.port}/ui/request/w/{small}")  # all is started
             for name in ("", "/tree", "/invocations", "/timeline"):
                 _open(page, serving, f"{large}{name}", f"{count:,} {name or '/'}")
             _open(page, serving, f"{small}/invocations?kind=map", f"{_BARS:,} /invocations")
@@ -100,10 +101,7 @@ def _open(page: Page, serving: Served, place: str, name: str) -> None:
         if "timeline" in place:
             page.locator("canvas").wait_for()
         taken.append(time.monotonic() - began)
-    metrics: dict[str, Any] = {
-        one["name"]: one["value"] for one in _metrics(page) if one["name"] == "JSHeapUsedSize"
-    }
-    heap = metrics["JSHeapUsedSize"] / 1e6
+    heap = _metrics(page)["JSHeapUsedSize"] / 1e6
     worst = page.evaluate("() => worst")
     click.echo(
         f"{name}: first {taken[0]:.2f} s, again {taken[1]:.2f} s, heap {heap:.1f} MB,"
@@ -111,11 +109,11 @@ def _open(page: Page, serving: Served, place: str, name: str) -> None:
     )
 
 
-def _metrics(page: Page) -> list[dict[str, Any]]:
+def _metrics(page: Page) -> dict[str, float]:
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
-    found: list[dict[str, Any]] = session.send("Performance.getMetrics")["metrics"]
-    return found
+    found = session.send("Performance.getMetrics")["metrics"]
+    return {one["name"]: one["value"] for one in found}
 
 
 if __name__ == "__main__":
