@@ -155,11 +155,12 @@ class Janitor:
         if not self.is_chosen():
             return
         self._fold()
-        is_done = False
-        while not (is_done or self._stopping.is_set()):
+        self._upgrade()
+        is_over = False
+        while not (is_over or self._stopping.is_set()):
             units, progress = indexing.step(self._store, INDEX_BATCH)
-            is_done = progress.is_done
-            if units or not is_done:
+            is_over = progress.is_done or not (units or progress.after or progress.has_found)
+            if units or progress != indexing.read(self._store):
                 self._commit(units, is_raced=True)
                 indexing.note(self._store, progress)
                 self._fold()

@@ -19,10 +19,15 @@ REASON: Final = "requests of an older version are being indexed, and some may be
 
 
 class Progress(Struct, frozen=True):
-    """How far it is: everything up to the marker ``after`` is in the indexes."""
+    """How far it is: everything up to the marker ``after`` was looked at.
+
+    Markers move when their requests are kept for longer. So it is done when all of them were looked
+    at once more, and nothing was found (``has_found``).
+    """
 
     after: str = ""
     is_done: bool = False
+    has_found: bool = False
 
 
 _PROGRESS: Final = msgspec.json.Decoder(Progress)
@@ -41,19 +46,19 @@ def begin(store: Store, *, is_older: bool) -> None:
 
 def missing(store: Store) -> str | None:
     """Return why lists may lack requests; None if they do not."""
-    return None if _read(store).is_done else REASON
+    return None if read(store).is_done else REASON
 
 
 def step(store: Store, limit: int) -> tuple[list[list[Write]], Progress]:
     """Return the next writes, and how far it is once they are done; see ``unindexed``."""
-    progress = _read(store)
+    progress = read(store)
     if progress.is_done:
         return [], progress
     units, last = kept_requests.unindexed(store, progress.after or None, limit)
+    has_found = progress.has_found or bool(units)
     if last is not None:
-        return units, Progress(last)
-    is_done = kept_requests.is_upgraded(store)
-    return units, Progress(progress.after if is_done else "", is_done=is_done)
+        return units, Progress(last, has_found=has_found)
+    return units, Progress(is_done=not has_found and kept_requests.is_upgraded(store))
 
 
 def note(store: Store, progress: Progress) -> None:
@@ -61,7 +66,8 @@ def note(store: Store, progress: Progress) -> None:
     store.commit([Put(keys.INDEXED, msgspec.json.encode(progress))])
 
 
-def _read(store: Store) -> Progress:
+def read(store: Store) -> Progress:
+    """Return how far it is."""
     entry = store.get(keys.INDEXED)
     if entry is None:  # no node of this version has run yet
         return Progress(is_done=_is_empty(store))

@@ -37,7 +37,7 @@ PAGE_BYTES: Final = 1 << 20
 #: Entries of an index that are read at once where not all of them fit.
 _MORE: Final = 500
 #: Most entries that are looked at for one page. One whose request is read counts as many.
-_MOST_LOOKED: Final = 4000
+_MOST_LOOKED: Final = 3000
 _MISSED: Final = 20
 #: How much later than its id says a request may be accepted, and how much earlier.
 _LATE_S: Final = 10.0

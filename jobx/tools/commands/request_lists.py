@@ -79,7 +79,7 @@ def list_page(call: Call, workflow: str, after: str | None, limit: int, **given:
     if page.unindexed is not None:
         render.say(page.unindexed)
     if page.next is not None:
-        why = " (it took too long to look at all of them)" if page.is_partial else ""
+        why = " (this page ends early)" if page.is_partial else ""
         render.say(f"more{why}: --after {page.next}")
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from jobx.kv.entities import references
-from jobx.kv.requests import deliveries, kept_requests, request_entity
+from jobx.kv.requests import deliveries, kept_requests, request_counts, request_entity
+from jobx.kv.requests.request_filter import Filter
 from jobx.model import Request
 from tests.support.counting_store import CountingMemory, CountingSqlite
 from tests.support.history import keep
@@ -44,6 +46,11 @@ def walk(store: Counting) -> None:
     assert len(first) == len(second) == 10
 
 
+def filtered(store: Counting, **wanted: Any) -> None:
+    found, _ = request_entity.page(store, "flow", limit=10, wanted=Filter(**wanted))
+    assert len(found) == 10
+
+
 STEPS: dict[str, Callable[[Counting], object]] = {
     "what is open at a start": lambda store: request_entity.opened(store, "local"),
     "what is open in a workflow": lambda store: request_entity.open_in(store, "flow"),
@@ -59,6 +66,9 @@ STEPS: dict[str, Callable[[Counting], object]] = {
         store, "flow", "cancelled", limit=10
     ),
     "pages": walk,
+    "page of a job": lambda store: filtered(store, job="j"),
+    "page of an error": lambda store: filtered(store, error="ValueError"),
+    "counts": lambda store: request_counts.read(store, "flow"),
     "nothing expired": lambda store: kept_requests.expired(store, 1.0, 20),
     "a batch that expired": purge,
     "a plan that is kept": lambda store: kept_requests.has_plan(store, "flow", PLAN),
@@ -74,6 +84,8 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[int,
         (tmp_path / str(count)).mkdir()
         made[count] = BACK_ENDS[request.param](tmp_path / str(count))
         keep(made[count], ("flow", "j"), PLAN, count, first_at=1000.0, failed_every=2)
+        while request_counts.fold(made[count]):
+            pass
     yield made
     for store in made.values():
         store.close()

@@ -79,6 +79,17 @@ def test_what_expires_meanwhile_is_not_counted(store: MemoryStore) -> None:
     assert [entry.key for entry in store.range("")] == [keys.INDEXED]
 
 
+def test_one_whose_marker_moves_to_the_front_meanwhile_is_not_missed(store: MemoryStore) -> None:
+    indexing.begin(store, is_older=True)
+    run(store, steps=2)
+    last = store.range(keys.KEPT)[-1]
+    branch, _, request_id = last.key.rsplit("/", 2)
+    store.commit([Delete(last.key), Put(f"{branch}/{keys.instant(1.0)}/{request_id}", last.value)])
+    run(store)
+    assert indexing.missing(store) is None
+    assert request_counts.read(store, "flow") == {"j": {"succeeded": 5, "failed": 6}}
+
+
 def test_a_store_without_a_past_has_nothing_to_index() -> None:
     store = MemoryStore()
     assert indexing.missing(store) is None
