@@ -12,7 +12,7 @@ from pathlib import Path
 _REQUIREMENTS = Path(__file__).parent / "peers-requirements.txt"
 _INSTALL_S = 900.0
 #: Peers that need nothing but what the project itself has.
-_AT_HOME = frozenset({"jobx", "jobx_etcd", "jobx_etcd2", "pool"})
+_AT_HOME = frozenset({"jobx", "jobx_etcd", "jobx_etcd2", "pool", "hello", "commit", "skeleton"})
 
 
 class PeersMissingError(Exception):

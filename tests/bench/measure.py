@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,7 +42,7 @@ def main(name: str, open_peer: Callable[[Path], Peer]) -> None:
     text = open_text(given.texts.absolute(), sizes.text_mb)
     with open_peer(given.folder.absolute()) as peer:
         bench = _Bench(name, given.work, sizes, text, peer)
-        figures = list(_MEASURES[given.work](bench))
+        figures = list(MEASURES[given.work](bench))
     given.out.write_text("".join(f"{figure.to_json()}\n" for figure in figures))
 
 
@@ -87,13 +87,21 @@ class _Bench:
 
     def fanout(self) -> Iterator[Figure]:
         """One request with many invocations."""
+        yield from self._fan_out(self.sizes.fanout)
+
+    def wide_fanout(self) -> Iterator[Figure]:
+        """The same with very many; nobody does this several times."""
+        yield from self._fan_out(self.sizes.wide_fanout)
+
+    def _fan_out(self, counts: tuple[int, ...]) -> Iterator[Figure]:
         check("fan-out", self.peer.fanout(100), sums_of(*range(100)))
-        for count in self.sizes.fanout + self.sizes.wide_fanout * (self.name == "jobx"):
+        for count in counts:
             seconds, sums = self._timed(lambda n=count: self.peer.fanout(n))
             check(f"fan-out of {count}", sums, sums_of(*range(count)))
             pid = self.peer.watched_pid
             rss = peak_rss_mb(pid) if pid else None
-            yield self._figure(count, seconds=seconds, per_s=count / seconds, rss_mb=rss)
+            figure = self._figure(count, seconds=seconds, per_s=count / seconds, rss_mb=rss)
+            yield replace(figure, work="fanout")
 
     def wordcount(self) -> Iterator[Figure]:
         """The words of a text, counted in the mapper."""
@@ -149,12 +157,13 @@ class _Bench:
         return Figure(peer=self.name, work=self.work, n=n, **columns)
 
 
-_MEASURES: dict[str, Callable[[_Bench], Iterator[Figure]]] = {
+MEASURES: dict[str, Callable[[_Bench], Iterator[Figure]]] = {
     "one": _Bench.latency,
     "http_one": _Bench.latency,
     "16": _Bench.load,
     "http_16": _Bench.load,
     "fanout": _Bench.fanout,
+    "wide_fanout": _Bench.wide_fanout,
     "wordcount": _Bench.wordcount,
     "wordcount_pairs": _Bench.wordcount_pairs,
     "reduce_keys": _Bench.reduce_keys,

@@ -58,10 +58,9 @@ class Runner:
                         yield f"{peer} failed at {work}: {error}"
 
     def _measure(self, peer: str, work: str) -> list[Figure]:
-        module = f"{peer}_http_peer" if work.startswith("http_") else f"{peer}_peer"
         own = Path(tempfile.mkdtemp(prefix=f"{peer}-", dir=self.folder))
         out = own / "figures"
-        words = [str(self.pythons[peer]), "-m", f"tests.bench.peers.{module}", work]
+        words = [str(self.pythons[peer]), "-m", works.module(peer, work), work]
         words += ["--folder", str(own), "--texts", str(self.folder), "--out", str(out)]
         log = self.folder / f"{peer}-{work}.log"
         try:

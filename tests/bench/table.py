@@ -11,9 +11,9 @@ from rich.table import Table
 
 from tests.bench.bars import BARS, Figures
 from tests.bench.figures import Figure
-from tests.bench.works import PEERS, WORKS
+from tests.bench.works import WORKS
 
-_TITLES = {
+TITLES = {
     "one": "one request, p50 / p99 ms",
     "http_one": "one POST, p50 / p99 ms",
     "16": "16 clients, requests/s",
@@ -26,16 +26,16 @@ _TITLES = {
 }
 
 
-def draw(measured: Sequence[Figure]) -> Table:
-    """Return the table: a row a work, a column a peer."""
+def draw(measured: Sequence[Figure], wanted: Sequence[str]) -> Table:
+    """Return a table: a row a work, a column for each peer that is wanted and was measured."""
     figures = {(f.peer, f.work, f.n): f for f in measured}
-    peers = [peer for peer in PEERS if any(f.peer == peer for f in measured)]
+    peers = [peer for peer in wanted if any(f.peer == peer for f in measured)]
     table = Table("work", "n", *peers, "JobX to the bar", show_lines=True)
     for column in table.columns[1:-1]:
         column.justify = "right"
     for work, n in _rows(measured):
         cells = [_cell(figures.get((peer, work, n))) for peer in peers]
-        table.add_row(_TITLES[work], f"{n:,}" if n else "", *cells, _bars(work, n, figures))
+        table.add_row(TITLES[work], f"{n:,}" if n else "", *cells, _bars(work, n, figures))
     return table
 
 
@@ -85,7 +85,7 @@ def _bars(work: str, n: int, figures: Figures) -> str:
 def _cell(figure: Figure | None) -> str:
     if figure is None:
         return ""
-    lines = [_MAIN[figure.work](figure)]
+    lines = [CELLS[figure.work](figure)]
     if figure.rss_mb is not None and figure.work != "idle":
         lines.append(f"{figure.rss_mb:.0f} MB")
     if figure.disk_mb:
@@ -109,7 +109,7 @@ def _idle(figure: Figure) -> str:
     return f"{figure.rss_mb:.0f} MB, {figure.cpu_percent:.1f} %"
 
 
-_MAIN: Mapping[str, Callable[[Figure], str]] = {
+CELLS: Mapping[str, Callable[[Figure], str]] = {
     "one": _latency,
     "http_one": _latency,
     "16": _rate,

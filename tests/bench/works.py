@@ -9,17 +9,20 @@ from typing import Final
 #: JobX with each of its stores.
 _STORES: Final = ("jobx", "jobx_etcd", "jobx_etcd2")
 PEERS: Final = (*_STORES, "pool", "ray", "dask", "celery", "dbos")
+#: Who does a part of what JobX does, with nothing around it: nobody who does it all is quicker.
+FLOORS: Final = ("hello", "commit", "skeleton")
 #: Processes that do the work, at every peer.
 PROCESSES: Final = 2
 CLIENTS: Final = 16
 
-#: Who does a work: all, the measure of what is possible, or only JobX.
+#: Who does a work: all, the measure of what is possible, or only JobX; and its floors.
 WORKS: Final[Mapping[str, tuple[str, ...]]] = {
-    "one": PEERS,
-    "http_one": _STORES,
+    "one": (*PEERS, "commit"),
+    "http_one": (*_STORES, "hello", "commit", "skeleton"),
     "16": PEERS,
-    "http_16": _STORES,
+    "http_16": (*_STORES, "hello", "commit", "skeleton"),
     "fanout": PEERS,
+    "wide_fanout": ("jobx",),
     "wordcount": PEERS,
     "wordcount_pairs": ("jobx", "pool"),
     "reduce_keys": ("jobx", "pool"),
@@ -27,7 +30,9 @@ WORKS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 #: Works that take seconds: all peers do them several times in turns, and the median counts.
-IN_ROUNDS: Final = frozenset({"one", "http_one", "16", "http_16", "wordcount", "wordcount_pairs"})
+IN_ROUNDS: Final = frozenset(
+    {"one", "http_one", "16", "http_16", "fanout", "wordcount", "wordcount_pairs"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,3 +92,9 @@ QUICK: Final = Sizes(
     keys=50_000,
     idle_s=3.0,
 )
+
+
+def module(peer: str, work: str) -> str:
+    """Return the module of a peer that does a work: some do what is asked over HTTP elsewhere."""
+    is_http = work.startswith("http_") and peer in _STORES
+    return f"tests.bench.peers.{peer}_http_peer" if is_http else f"tests.bench.peers.{peer}_peer"
