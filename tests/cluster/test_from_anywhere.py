@@ -123,6 +123,11 @@ def _is_ended(ask: Callable[[str, str], Answer], hosted: str) -> bool:
     return is_refused and there.body.get("says") == "its work starts again in another batch"
 
 
+def test_a_node_with_links_tells_what_it_is_at(two: Cluster) -> None:
+    told = jobx(two.folder("a"), "top", "--once", "--interval", "0.1")
+    assert told["node_id"] == "a"
+
+
 def test_a_client_key_is_one_request_at_all_nodes(two: Cluster) -> None:
     answers = [
         later(lambda node=node: node.post("fan", SHORT, Idempotency_Key="once"))

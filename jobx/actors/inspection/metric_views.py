@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from jobx.actors.bridge.ends import LinkState
 from jobx.actors.metrics import Metrics
@@ -143,18 +143,31 @@ def of_actors(actors: ActorSummary) -> Iterator[MetricFamily]:
 
 def of_links(links: Iterable[LinkState], dropped: Mapping[str, int]) -> Iterator[MetricFamily]:
     """Yield the state of the links to other nodes; a node alone has none."""
-    states = {(link.lane.peer, link.lane.workflow): link for link in links}
+    states = _grouped(links)
 
-    def read(field: str) -> dict[tuple[str, ...], float]:
-        return {labels: float(getattr(link, field)) for labels, link in states.items()}
+    def read(
+        value: Callable[[LinkState], float],
+        together: Callable[[Iterator[float]], float] = sum,
+    ) -> dict[tuple[str, ...], float]:
+        return {labels: together(map(value, group)) for labels, group in states.items()}
 
-    yield _by("jobx_link_up", "1: the peer answers.", _LINK, read("is_up"))
+    yield _by("jobx_link_up", "1: the peer answers.", _LINK, read(lambda link: link.is_up, min))
     yield _by("jobx_link_unacknowledged_bytes", "What is kept until a peer acknowledges it.",
-              _LINK, read("unacked_bytes"))  # fmt: skip
-    yield _by("jobx_link_resent", "Packets that were sent again.", _LINK, read("resent"), "counter")
-    yield _by("jobx_link_breaks", "How often a link broke.", _LINK, read("breaks"), "counter")
+              _LINK, read(lambda link: link.backlog_bytes))  # fmt: skip
+    yield _by("jobx_link_resent", "Packets that were sent again.", _LINK,
+              read(lambda link: link.resent), "counter")  # fmt: skip
+    yield _by("jobx_link_breaks", "How often a link broke.", _LINK,
+              read(lambda link: link.breaks), "counter")  # fmt: skip
     yield _by("jobx_datagrams_dropped", "Datagrams that were dropped.", ("reason",),
               _alone(dropped), "counter")  # fmt: skip
+
+
+def _grouped(links: Iterable[LinkState]) -> dict[tuple[str, ...], list[LinkState]]:
+    """Return links by peer and workflow; those that have no room are together."""
+    groups: Counts[list[LinkState]] = Counts(list)
+    for link in links:
+        groups.of(*link.lane).append(link)
+    return groups.cells
 
 
 def _alone(values: Mapping[str, int]) -> dict[tuple[str, ...], float]:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import msgspec
 
+from jobx.actors.bridge.ends import LinkState
+from jobx.actors.bridge.transport import Lane
 from jobx.actors.inspection import metric_views
 from jobx.actors.metrics import Metrics
 from jobx.views import ActorClassView, ActorSummary, ExecutorView, MetricFamily, MetricSample
@@ -76,3 +78,33 @@ def test_tries_of_invocations_are_one_metric_of_at_most_a_thousand_label_sets() 
     assert by_labels["w", "s0", "map", "succeeded"] == 1
     assert by_labels["other", "other", "map", "failed"] == 1750
     assert sum(by_labels.values()) == 4000
+
+
+def link(peer: str, workflow: str = "w", *, is_up: bool = True) -> LinkState:
+    return LinkState(
+        Lane(peer, workflow), is_up,
+        children=1, hosted=2, backlog_bytes=7, resent=3, duplicates=4, stale=5, breaks=6,
+    )  # fmt: skip
+
+
+def test_links_are_told_by_peer_and_workflow() -> None:
+    families = by_name(
+        list(metric_views.of_links([link("b"), link("c", is_up=False)], {"seal": 9}))
+    )
+    told = {name: [one.value for one in family.samples] for name, family in families.items()}
+    assert [one.labels for one in families["jobx_link_up"].samples] == [("b", "w"), ("c", "w")]
+    assert told == {
+        "jobx_link_up": [1, 0],
+        "jobx_link_unacknowledged_bytes": [7, 7],
+        "jobx_link_resent": [3, 3],
+        "jobx_link_breaks": [6, 6],
+        "jobx_datagrams_dropped": [9],
+    }
+
+
+def test_links_beyond_a_thousand_are_told_together_and_are_up_if_all_of_them_are() -> None:
+    links = [link(f"n{n}", is_up=n != 1500) for n in range(2000)]
+    families = by_name(list(metric_views.of_links(links, {})))
+    up, resent = (families[f"jobx_link_{name}"].samples for name in ("up", "resent"))
+    assert (len(up), up[-1]) == (1001, MetricSample(("other", "other"), 0.0))
+    assert resent[-1] == MetricSample(("other", "other"), 3000.0)
