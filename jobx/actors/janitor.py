@@ -20,7 +20,7 @@ from jobx.handlers.authoring.library import Library
 from jobx.handlers.files import opening
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.leases import Lease
-from jobx.kv.requests import deliveries, indexing, kept_requests, request_counts
+from jobx.kv.requests import deliveries, indexing, kept_requests, kept_totals, request_counts
 from jobx.kv.requests.kept_requests import FinishedRequest
 from jobx.kv.requests.kept_totals import KeptTotals
 from jobx.kv.store import Store, Write
@@ -119,16 +119,20 @@ class Janitor:
         return self._sweep_expired() + self._sweep_excess()
 
     def _sweep_excess(self) -> int:
-        removed = 0
+        removed, behind = 0, ""
         while not self._stopping.is_set():
-            limit = self._batch
-            found = self._totals.excess(limit)
-            removed += self._remove(found)
-            if found:
-                self._fold()
-            if len(found) < limit:
+            found = self._totals.excess(self._batch, behind)
+            if not found:
                 break
+            removed += self._remove(found, self._leave)
+            self._fold()
+            behind = kept_totals.place(found[-1])
         return removed
+
+    def _leave(self, item: FinishedRequest) -> list[Write]:
+        """Have others go in the place of a request that cannot go now."""
+        self._totals.stays(item)
+        return []
 
     def _sweep_expired(self) -> int:
         removed = 0
@@ -136,7 +140,7 @@ class Janitor:
             now_at, limit = self._now_at(), self._batch
             before_at = now_at - self._retention_s
             found = kept_requests.expired(self._store, before_at, limit, now_at)
-            removed += self._remove(found)
+            removed += self._remove(found, self._postpone)
             self._fold()
             if len(found) < limit:
                 break
@@ -173,8 +177,19 @@ class Janitor:
                 break
             self._pause(self._now() - began)
 
-    def _remove(self, found: Sequence[FinishedRequest]) -> int:
-        """Remove finished requests: blobs first, so that none can be orphaned."""
+    def _postpone(self, item: FinishedRequest) -> list[Write]:
+        later_at = self._now_at() + LATER_S
+        return kept_requests.postpone_writes(self._store, item, later_at, self._retention_s)
+
+    def _remove(
+        self,
+        found: Sequence[FinishedRequest],
+        leave: Callable[[FinishedRequest], list[Write]],
+    ) -> int:
+        """Remove finished requests: blobs first, so that none can be orphaned.
+
+        ``leave`` is called with each that must stay for now, and returns what to write then.
+        """
         units: list[list[Write]] = []
         refused: list[str] = []
         removed = 0
@@ -182,9 +197,7 @@ class Janitor:
             if self._stopping.is_set():
                 break
             if self._must_stay(item) or not self._remove_blobs(item, refused):
-                later = self._now_at() + LATER_S
-                retention_s = self._retention_s
-                units.append(kept_requests.postpone_writes(self._store, item, later, retention_s))
+                units.append(leave(item))
                 continue
             if self._shorten(item):
                 units.append(kept_requests.purge_writes(item))

@@ -1,7 +1,7 @@
 """How many requests are kept and what they take; which go first when that is too much.
 
-The totals are in memory. Each look reads only what has ended since the last one; now and then all
-is counted again, since others remove requests, too.
+The totals are in memory. Each look reads only what has ended since the last one. Others remove
+requests, too, so all is counted again now and then, and before anything goes if that is cheap.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from jobx.kv.store import Store
 
 #: How often all is counted again.
 AGAIN_S: Final = 3600.0
+#: … and where something is too much: after so many times as long as the last count took.
+CHEAP: Final = 100.0
 _PAGE: Final = 1000
 
 
@@ -41,43 +43,67 @@ class KeptTotals:
         self._max_bytes = max_bytes
         self._now = now
         self._counted_at: float | None = None
+        self._took_s = 0.0
         self._seen: dict[str, str] = {}
         self.requests = 0
         self.size_bytes = 0
 
-    def excess(self, limit: int) -> list[FinishedRequest]:
+    def excess(self, limit: int, behind: str = "") -> list[FinishedRequest]:
         """Return at most ``limit`` requests that are too many, those first that ended first.
 
-        They no longer count: who removes them does so at once.
+        They no longer count: who removes them does so at once, and says which ones stay.
+
+        Args:
+            limit: Largest number of them.
+            behind: Only those behind this place; see ``place``.
         """
         if not (self._max_requests or self._max_bytes):
             return []
-        self._look()
+        self._refresh()
         found: list[FinishedRequest] = []
         if not self._is_too_much():
             return found
-        for kept in heapq.merge(*map(self._each, branches(self._store, keys.KEPT, 2)), key=_end):
+        each = [self._each(one, one + behind) for one in branches(self._store, keys.KEPT, 2)]
+        for kept in heapq.merge(*each, key=place):
             if len(found) == limit or not self._is_too_much():
                 break
             found.append(kept)
-            self.requests -= 1
-            self.size_bytes -= kept.size_bytes
+            self._add(kept, -1)
         return found
+
+    def stays(self, kept: FinishedRequest) -> None:
+        """Count a request again that cannot be removed now."""
+        self._add(kept, 1)
+
+    def _add(self, kept: FinishedRequest, count: int) -> None:
+        self.requests += count
+        self.size_bytes += count * kept.size_bytes
 
     def _is_too_much(self) -> bool:
         return (0 < self._max_requests < self.requests) or (0 < self._max_bytes < self.size_bytes)
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
         """Count what has ended since the last look, or all."""
-        now = self._now()
-        if self._counted_at is None or now - self._counted_at > AGAIN_S:
-            self._counted_at, self._seen = now, {}
-            self.requests = self.size_bytes = 0
+        if self._counted_at is None or self._now() - self._counted_at > AGAIN_S:
+            self._count()
+            return
+        self._look()
+        if self._is_too_much() and self._now() - self._counted_at > CHEAP * self._took_s:
+            self._count()
+
+    def _count(self) -> None:
+        began = self._now()
+        self._seen = {}
+        self.requests = self.size_bytes = 0
+        self._look()
+        self._counted_at = self._now()
+        self._took_s = self._counted_at - began
+
+    def _look(self) -> None:
         for branch in branches(self._store, keys.KEPT, 2):
             for kept in self._each(branch, self._seen.get(branch)):
                 self._seen[branch] = kept.marker
-                self.requests += 1
-                self.size_bytes += kept.size_bytes
+                self._add(kept, 1)
 
     def _each(self, branch: str, after: str | None = None) -> Iterator[FinishedRequest]:
         while found := kept_requests.oldest(self._store, branch, after, _PAGE):
@@ -85,5 +111,6 @@ class KeptTotals:
             after = found[-1].marker
 
 
-def _end(kept: FinishedRequest) -> str:
-    return kept.marker.rsplit("/", 2)[1]
+def place(kept: FinishedRequest) -> str:
+    """Return where a request stands among those of all plans: by its end."""
+    return "/".join(kept.marker.rsplit("/", 2)[1:])

@@ -55,13 +55,16 @@ class Bench:
         self.library = Library(self.store)
         self.janitor = self.start()
 
-    def start(self, retention_s: float = DAY_S, lease: Lease | None = None) -> Janitor:
+    def start(
+        self, retention_s: float = DAY_S, lease: Lease | None = None, max_requests: int = 0
+    ) -> Janitor:
         """Return a janitor as a node that starts has it."""
         return Janitor(
             self.store,
             self.blobs,
             self.library,
             retention_s=retention_s,
+            max_requests=max_requests,
             now_at=lambda: self.clock.at,
             now=lambda: self.clock.now,
             lease=lease,
@@ -98,13 +101,28 @@ def test_all_that_expired_goes_and_nothing_else(bench: Bench) -> None:
 def test_what_is_too_much_goes_however_young(bench: Bench) -> None:
     bench.keep(300, ended_ago_s=60)
     kept = bench.left()
-    janitor = Janitor(
-        bench.store, bench.blobs, bench.library, retention_s=DAY_S, max_requests=20,
-        now_at=lambda: bench.clock.at, now=lambda: bench.clock.now,
-    )  # fmt: skip
+    janitor = bench.start(max_requests=20)
     assert janitor.sweep() == 280
     assert bench.left() == kept[:20]
     assert janitor.sweep() == 0
+
+
+def test_of_too_many_others_go_in_place_of_those_that_cannot(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.keep(300, ended_ago_s=60)
+    kept = bench.left()
+    stuck = set(kept[-200:])  # the oldest, and more than one batch
+    remove = bench.blobs.remove
+    monkeypatch.setattr(
+        bench.blobs, "remove", lambda w, r, *more: r not in stuck and remove(w, r, *more)
+    )
+    janitor = bench.start(max_requests=250)
+    assert janitor.sweep() == 50
+    assert bench.left() == kept[:50] + kept[100:]
+    monkeypatch.undo()
+    bench.keep(10, ended_ago_s=1)
+    assert janitor.sweep() == 10
 
 
 def test_of_two_nodes_one_sweeps_and_the_other_takes_over(bench: Bench) -> None:

@@ -71,6 +71,25 @@ def test_only_so_many_go_at_once(bench: Bench) -> None:
     assert bench.names(totals, limit=3) == ["b2"]
 
 
+def test_others_go_in_place_of_what_cannot(bench: Bench) -> None:
+    totals = bench.totals(3)
+    found = totals.excess(2)
+    totals.stays(found[0])
+    behind = kept_totals.place(found[1])
+    assert [kept.request_id for kept in totals.excess(2, behind)] == ["a2"]
+    assert totals.requests == 3
+
+
+def test_nothing_goes_for_what_others_have_removed(bench: Bench) -> None:
+    totals = bench.totals(5)
+    assert bench.names(totals) == []
+    for kept in kept_requests.expired(bench.store, 11.0, 2):
+        bench.store.commit(kept_requests.purge_writes(kept))
+    bench.keep("c1", 20.0)
+    bench.now = 1.0
+    assert bench.names(totals) == []
+
+
 def test_what_ends_later_is_counted_at_the_next_look(bench: Bench) -> None:
     totals = bench.totals(5)
     assert bench.names(totals) == []
