@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from jobx.errors import JobxError
+from jobx.errors import JobxError, Unavailable
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.store import Delete, Store
@@ -40,16 +40,22 @@ def sweep(
     if not is_chosen():
         return 0
     done: list[Delete] = []
+    refused: list[str] = []
     for entry in store.range(keys.UNWANTED, limit=PIECE):
         _, workflow, request_id = entry.key.split("/")
         if is_stopping():
             break
         try:
             blobs.remove_stage_data(workflow, request_id)
-        except JobxError as error:
-            _log.warning("data of request %s/%s stays for now: %s", workflow, request_id, error)
+        except Unavailable as error:  # the others would wait for the same
+            refused.append(f"{workflow}/{request_id}: {error}")
             break
-        done.append(Delete(entry.key))
+        except JobxError as error:
+            refused.append(f"{workflow}/{request_id}: {error}")
+        else:
+            done.append(Delete(entry.key))
+    if refused:
+        _log.warning("data of %d requests stays for now, the first %s", len(refused), refused[0])
     outcomes = store.commit_many([[[one]] for one in done]) if done else []
     for outcome in outcomes:
         if outcome.error is not None:

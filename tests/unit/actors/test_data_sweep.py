@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jobx.actors import data_sweep
-from jobx.errors import StoreRefused
+from jobx.errors import StoreRefused, StoreUnavailable
 from jobx.kv import keys
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
@@ -45,6 +45,31 @@ def test_a_node_that_is_not_chosen_or_stops_removes_nothing(
     store, blobs, of = wanted_gone(tmp_path, f"a-1{STAGE_DATA}")
     assert data_sweep.sweep(store, blobs, lambda: is_chosen, lambda: is_stopping) == 0
     assert list(of.iterdir())
+
+
+def test_what_cannot_be_removed_is_in_no_other_ones_way(tmp_path: Path) -> None:
+    store, blobs, of = wanted_gone(tmp_path)
+    (of / f"a-1{STAGE_DATA}").mkdir()  # no file
+    store.commit([kept_requests.drop_data_write("w", "r2")])
+    (blobs.create("w", "r2") / f"a-1{STAGE_DATA}").write_bytes(b"x")
+    assert data_sweep.sweep(store, blobs, lambda: True) == 1
+    assert [entry.key for entry in store.range(keys.UNWANTED)] == [keys.unwanted("w", "r1")]
+
+
+def test_nobody_waits_for_a_place_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, blobs, _ = wanted_gone(tmp_path)
+    store.commit([kept_requests.drop_data_write("w", "r2")])
+    asked: list[str] = []
+
+    def hang(_: str, request_id: str) -> None:
+        asked.append(request_id)
+        raise StoreUnavailable("blobs", 1.0)
+
+    monkeypatch.setattr(blobs, "remove_stage_data", hang)
+    assert data_sweep.sweep(store, blobs, lambda: True) == 0
+    assert asked == ["r1"]
 
 
 def test_what_cannot_be_removed_now_is_tried_again(
