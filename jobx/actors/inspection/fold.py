@@ -52,6 +52,8 @@ MAX_FAILURES: Final = 1000
 MAX_GROUPS: Final = 100
 MAX_FAILED: Final = 10_000
 _MESSAGE_CHARACTERS: Final = 200
+#: About what a mapper takes that has mapped on, or failed.
+_OBJECT_BYTES: Final = 400
 _WHOLE: Final = (1 << PARTITIONS) - 1
 _NO_KIND: Final = (-1, -1, -1)
 
@@ -79,6 +81,7 @@ class Fold(Columns):
         self._combined: Collection[str] = ()
         self._owner = ""
         self._blocks: list[Block] = []
+        self._objects = 0
         self._begun: set[int] = set()
         #: Where the last event was: the vertices of its chunk, its index and its parent.
         self._last_chunk = (0, 0, -1, -1)
@@ -90,7 +93,8 @@ class Fold(Columns):
     @property
     def size_bytes(self) -> int:
         """About how much memory it takes."""
-        return 4096 + len(self._blocks) * 32 * BLOCK + 64 * len(self.chunks.starts)
+        columns = len(self._blocks) * 32 * BLOCK + 64 * len(self.chunks.starts)
+        return 4096 + columns + _OBJECT_BYTES * self._objects
 
     def take(self, number: int, event: Glance | None) -> None:
         """Take the next event, or pass one that is unknown."""
@@ -122,6 +126,9 @@ class Fold(Columns):
         chunks, low = self.chunks, number * BLOCK
         stages, stop = self._blocks[number].stages, min(low + BLOCK, self.count)
         index = chunks.index(low)
+        if index >= 0 and len(alike := set(chunks.totals[index : chunks.index(stop - 1) + 1])) == 1:
+            yield alike.pop(), bytes(stages[: stop - low])
+            return
         while low < stop:
             end = min(chunks.starts[index] + chunks.counts[index], stop)
             yield chunks.totals[index], bytes(stages[low % BLOCK : low % BLOCK + end - low])
@@ -474,6 +481,7 @@ class Fold(Columns):
         found = branches.get(vertex % BLOCK)
         if found is None:
             found = branches[vertex % BLOCK] = Branch()
+            self._objects += 1
         return found
 
     def _tries(self, vertex: int) -> Tries:
@@ -481,6 +489,7 @@ class Fold(Columns):
         found = tries.get(vertex % BLOCK)
         if found is None:
             found = tries[vertex % BLOCK] = Tries([1, 1, 1], [*_NO_KIND])
+            self._objects += 1
         return found
 
     def _leave_branches(self, first: int, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from itertools import groupby
 from math import inf
@@ -38,6 +39,8 @@ from jobx.errors import InvalidInput, NotFound, quote
 
 #: Blocks that one page reads at most; it may have fewer entries than asked for, and a ``next``.
 MAX_BLOCKS: Final = 64
+#: Chunks of siblings that one page looks at; a slow mapper leaves one for each child.
+MAX_CHUNKS: Final = 2000
 _NO_BRANCH: Final = Branch()
 
 
@@ -177,6 +180,8 @@ class _Reader:
         self.stopped_at: int | None = None
         self._columns = columns
         self._blocks: dict[int, Block] = {}
+        #: Those of the block that was looked at last.
+        self._last_stages: tuple[int, dict[tuple[int, int], int]] = -1, {}
 
     def block(self, number: int) -> Block:
         """Return the block of that number."""
@@ -192,15 +197,24 @@ class _Reader:
             return None
         return self.block(number)
 
+    def _stages(self, number: int) -> dict[tuple[int, int], int]:
+        if self._last_stages[0] != number:
+            self._last_stages = number, self._columns.stages(number)
+        return self._last_stages[1]
+
     def runs(self, chunks: list[int], after: int) -> Iterator[_Run]:
         """Yield the vertices of chunks behind ``after`` in runs of one code."""
         known = self._columns.chunks
-        for index in chunks:
-            start, total = known.starts[index], known.totals[index]
-            stop = start + known.counts[index]
+        begin = max(bisect_right(chunks, after + 1, key=known.starts.__getitem__) - 1, 0)
+        for place in range(begin, len(chunks)):
+            start, total = known.starts[chunks[place]], known.totals[chunks[place]]
+            if place - begin == MAX_CHUNKS:
+                self.stopped_at = start
+                return
+            stop = start + known.counts[chunks[place]]
             for low, end in parts(max(start, after + 1), stop):
                 number = low // BLOCK
-                stages = self._columns.stages(number)
+                stages = self._stages(number)
                 if len(stages) == 1:
                     yield _Run(low, end - low, total, next(iter(stages))[1])
                     continue

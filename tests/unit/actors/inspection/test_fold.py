@@ -16,7 +16,7 @@ from jobx.actors.inspection.fold import Fold, line_of
 from jobx.actors.readers import folds
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import Table, table
-from jobx.actors.request.events import Accepted, Done, Event, from_record, to_record
+from jobx.actors.request.events import Accepted, Done, Event, Mapped, from_record, to_record
 from jobx.actors.request.state import RequestState
 from jobx.errors import EntryDamaged
 from jobx.kv import keys
@@ -24,6 +24,7 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.entries import decoded
 from jobx.kv.requests import event_log
 from jobx.model import Failure, Plan
+from jobx.payload import Payload
 from tests.simulation.simulator import WORKFLOW, Simulation
 from tests.support import plain_views as plain
 
@@ -179,3 +180,14 @@ def test_line_of_a_failure_is_the_innermost_one(traceback: str, line: str | None
 
 
 FAILURE = Failure(kind="author", type="ValueError", message="no")
+
+
+def test_mappers_with_children_count_in_the_size_of_a_fold() -> None:
+    nothing = Payload(0, 0, inline=b"")
+    fold = Fold(lambda _: ())
+    chain = [Mapped(2.0, 0, vertex, "s", vertex + 1, 1, nothing, "") for vertex in range(999)]
+    sizes = []
+    for number, event in enumerate([Accepted(1.0, "j", "s", "plan", nothing, 60.0), *chain]):
+        fold.take(number, glance.at(body(event)))
+        sizes.append(fold.size_bytes)
+    assert sizes[-1] - sizes[0] > 400_000

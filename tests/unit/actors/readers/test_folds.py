@@ -10,6 +10,7 @@ import pytest
 
 from jobx import model, questions, views
 from jobx.actors.inspection import pages, view_file
+from jobx.actors.inspection.fold import Fold
 from jobx.actors.readers import folds
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import table
@@ -192,6 +193,25 @@ def test_runs_of_siblings_are_one_line_and_failed_ones_are_alone() -> None:
         ("m1", 1999, "succeeded"), ("m2000", 1001, "pending"),
     ]  # fmt: skip
     assert (page.parent.state, page.parent.children) == ("running", 3000)
+
+
+def test_page_of_children_that_came_one_by_one_looks_at_few_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pages, "MAX_CHUNKS", 1100)
+    requests, answers, looks = Requests(1), table(Folds()), []
+    for vertex in range(2, 3001):
+        requests.append(Mapped(2.0, 0, 0, "leaf", vertex, 1, NOTHING, ""))
+    stages = Fold.stages
+    monkeypatch.setattr(Fold, "stages", lambda self, n: (looks.append(n), stages(self, n))[1])
+    after, found = None, []
+    while after is not None or not found:
+        asked = questions.GetTree(**KEY, after=after)
+        page: Any = answers[type(asked)](requests.store, asked)
+        found += [(run.first, run.count, run.state) for run in page.runs]
+        after = page.next
+    assert found == [("m1", 1100, "pending"), ("m1101", 1100, "pending"), ("m2201", 800, "pending")]
+    assert len(looks) < 10
 
 
 def test_cursor_of_another_question_is_refused() -> None:
