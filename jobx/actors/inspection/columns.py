@@ -52,7 +52,7 @@ class Branch(Struct):
     Attributes:
         chunks: Indexes of the chunks of its children.
         current: Those that its present attempt yielded, until its reducer is done …
-        earlier: … and those of earlier attempts, which it may yield again.
+        earlier: … and those of earlier attempts, which it may yield again, the next one last.
         children: How many children are in ``chunks``.
         parts: The partitions of its reducer that are done, as bits.
     """
@@ -164,7 +164,7 @@ class Chunks:
         self.starts = array("Q")
         self.counts = array("I")
         self.parents = array("q")
-        self.totals = array("H")
+        self.totals = array("I")
         self.ats = array("d")
 
     def add(self, start: int, count: int, parent: int, total: int, at: float) -> int:

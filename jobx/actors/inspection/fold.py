@@ -53,7 +53,7 @@ MAX_GROUPS: Final = 100
 MAX_FAILED: Final = 10_000
 _MESSAGE_CHARACTERS: Final = 200
 #: About what a mapper takes that has mapped on, or failed.
-_OBJECT_BYTES: Final = 400
+_OBJECT_BYTES: Final = 700
 _WHOLE: Final = (1 << PARTITIONS) - 1
 _NO_KIND: Final = (-1, -1, -1)
 
@@ -145,8 +145,8 @@ class Fold(Columns):
         if above < 0:
             return
         branch = self._branch(event.parent)
-        if branch.earlier and self.chunks.starts[branch.earlier[0]] == event.start:
-            branch.current.append(branch.earlier.pop(0))
+        if branch.earlier and self.chunks.starts[branch.earlier[-1]] == event.start:
+            branch.current.append(branch.earlier.pop())
         elif event.start >= self.count:
             self._drop_earlier(branch)
             depth = self.totals[self.chunks.totals[above]].depth + 1
@@ -356,7 +356,7 @@ class Fold(Columns):
             self._begun.discard(vertex)
         branch = self._blocks[vertex // BLOCK].branches.get(vertex % BLOCK)
         if branch is not None:
-            branch.earlier = [*branch.current, *branch.earlier]
+            branch.earlier.extend(reversed(branch.current))
             branch.current = []
             branch.parts = branch.us = 0
 
@@ -501,7 +501,7 @@ class Fold(Columns):
             for at in sorted(branches.keys() & range(low % BLOCK, low % BLOCK + stop - low)):
                 branch = branches[at]
                 self._begun.discard(low // BLOCK * BLOCK + at)
-                branch.earlier = [*branch.current, *branch.earlier]
+                branch.earlier.extend(reversed(branch.current))
                 branch.current = []
                 self._drop_earlier(branch)
 
@@ -522,7 +522,7 @@ class Fold(Columns):
                 for at in block.branches.keys() & range(low % BLOCK, low % BLOCK + stop - low):
                     below = block.branches[at]
                     if stage_of(block.stages[at]) < REDUCED:
-                        waiting = [*waiting, *below.current, *below.earlier]
+                        waiting.extend((*below.current, *below.earlier))
                         below.current, below.earlier = [], []
                     self._begun.discard(low // BLOCK * BLOCK + at)
                 self._fill(low, stop, REPLACED, total)

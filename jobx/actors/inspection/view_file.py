@@ -37,7 +37,7 @@ from jobx.system.errors import translate_read
 #: Its name in the folder of a request; the ending says that it is shared with no node.
 NAME: Final = "views.part"
 #: Changes with what is kept, and with what it means.
-VERSION: Final = 1
+VERSION: Final = 2
 _MAGIC: Final = b"jobxview"
 _TRAILER: Final = struct.Struct(">8sIQII")
 _LEVEL: Final = 1
@@ -71,7 +71,7 @@ class _Header(Struct):
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(_Header)
-_FORMS: Final = ("Q", "I", "q", "H", "d")
+_FORMS: Final = ("Q", "I", "q", "I", "d")
 
 
 def write(columns: Columns, folder: Path, key: tuple[str, str, float]) -> None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from jobx import questions, views
 from jobx.actors.inspection import glance, pages, view_file
+from jobx.actors.inspection.columns import Chunks
 from jobx.actors.inspection.fold import Fold, line_of
 from jobx.actors.readers import folds
 from jobx.actors.readers.folds import Folds
@@ -180,6 +181,30 @@ def test_line_of_a_failure_is_the_innermost_one(traceback: str, line: str | None
 
 
 FAILURE = Failure(kind="author", type="ValueError", message="no")
+
+
+def test_children_that_are_yielded_again_after_two_deaths_are_the_same_ones() -> None:
+    fold, number = Fold(lambda _: ()), 0
+
+    def take(event: glance.Glance) -> None:
+        nonlocal number
+        fold.take(number, event)
+        number += 1
+
+    take(glance.Accepted(1.0, "s", "plan"))
+    for yielded in ((1, 2, 3), (1, 2), (1, 2, 3)):
+        for vertex in yielded:
+            take(glance.Mapped(2.0, 0, 0, "s", vertex, 1))
+        take(glance.Retried(3.0, "map", 0, 0, 1, 2, 0.0, glance.Fault()))
+    assert pages.summary(fold, RUNNING).steps[1].pending == 3
+    assert fold.block(0).branches[0].earlier == [3, 2, 1]
+
+
+def test_chunks_may_be_of_more_steps_and_depths_than_two_bytes_count() -> None:
+    chunks = Chunks()
+    chunks.add(0, 1, -1, 70_000, 1.0)
+    kept = (chunks.starts, chunks.counts, chunks.parents, chunks.totals, chunks.ats)
+    assert (chunks.totals[0], tuple(one.typecode for one in kept)) == (70_000, view_file._FORMS)
 
 
 def test_mappers_with_children_count_in_the_size_of_a_fold() -> None:
