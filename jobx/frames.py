@@ -1,7 +1,7 @@
 """The frame codec: length-prefixed msgpack on a stream, for executors and the gateway.
 
 A frame is four bytes (the body's length, big endian) and a body: one msgpack item. For executors
-it is a map with text keys (``work.py``, ``segments.py``), at the gateway a list (``questions.py``).
+it is a map with text keys (``work.py``, ``segments.py``), at the gateway a list (``questions/``).
 The decoder checks the length before it keeps a byte of the body, so a peer cannot make it hold more
 than ``max_bytes``.
 """

@@ -1,6 +1,6 @@
 """Questions to other nodes, and theirs to this one, over the bridge.
 
-A question (``jobx/questions.py``) and its answer are each one item of a link, of any lane to the
+A question (``jobx/questions``) and its answer are each one item of a link, of any lane to the
 node. Nobody waits longer than he says, and a link that breaks answers all that were open on it: so
 who asks knows that no answer will come, but not whether the question arrived. Ask only what may be
 asked twice.

@@ -1,6 +1,6 @@
 """The verbs of requests.
 
-Every verb takes its question (``jobx/questions.py``) and returns its view. Blocking reads of the
+Every verb takes its question (``jobx/questions``) and returns its view. Blocking reads of the
 store run in threads; everything else runs on the node's loop.
 """
 

@@ -1,6 +1,6 @@
 """The gateway: the Unix socket through which web workers and tools talk to a node.
 
-The messages are in ``jobx/questions.py``. Only processes of the node's own user (and root) may
+The messages are in ``jobx/questions/wire.py``. Only processes of the node's own user (and root) may
 connect; the socket's mode ensures that, and the credentials of each peer are checked.
 """
 

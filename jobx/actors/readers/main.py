@@ -1,7 +1,7 @@
 """Main of a reader: answers questions of its node from the store, which it only reads.
 
 ``python -m jobx.actors.readers.main SOCKET_FD``: the node sends ``ReaderConfig`` as the first
-frame, then questions as at the gateway (``jobx/questions.py``). When the node closes its end or
+frame, then questions as at the gateway (``jobx/questions``). When the node closes its end or
 dies, the reader ends at once, whatever it is at.
 """
 

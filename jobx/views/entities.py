@@ -1,0 +1,32 @@
+"""Workflows, jobs, steps and handlers as they are stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobx.views.base import View
+
+
+class EntityView(View, frozen=True, kw_only=True):
+    """The fields of one entity."""
+
+    entity: dict[str, Any]
+
+
+class EntityPage(View, frozen=True, kw_only=True):
+    """A page of entities of a kind, by name. ``next`` is the cursor of the page behind, or None."""
+
+    entities: list[dict[str, Any]]
+    next: str | None = None
+
+
+class DeletionView(View, frozen=True, kw_only=True):
+    """What a deletion broke, or took with it."""
+
+    broken: list[str]
+
+
+class RefreshView(View, frozen=True, kw_only=True):
+    """Whether entities had changed."""
+
+    changed: bool
