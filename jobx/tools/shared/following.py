@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 from jobx.actors.inspection import progress
 from jobx.actors.readers.table import answered
-from jobx.errors import DeadlineExceeded, JobxError, NodeLost, Unavailable
+from jobx.errors import DeadlineExceeded, NodeLost, Unavailable
+from jobx.kv.requests import request_entity
 from jobx.questions import ReadProgress, WatchRequest
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call
@@ -27,7 +29,7 @@ _PASSING: Final = (Unavailable, NodeLost, DeadlineExceeded)
 def follow(call: Call, workflow: str, request_id: str) -> Iterator[WatchView]:
     """Yield how a request stands and what came since, up to its end.
 
-    Without a node it yields the end of a request that has ended.
+    Without a node, and after one that has gone, it yields the end of a request that has ended.
 
     Raises:
         NodeUnreachable: The request is open, and no node runs.
@@ -38,12 +40,15 @@ def follow(call: Call, workflow: str, request_id: str) -> Iterator[WatchView]:
         try:
             for view in _asked(call, workflow, request_id, after):
                 after, gone_at = view.as_of, 0.0
-                yield view
+                if view.summary is not None:
+                    yield view
         except _PASSING as error:
-            now = time.monotonic()
-            if after < 0:
-                yield _ended(call, workflow, request_id, error)
+            now, end = time.monotonic(), _end(call, workflow, request_id, after)
+            if end is not None:
+                yield end
                 return
+            if after < 0:
+                raise
             if not gone_at:
                 gone_at = now
                 render.complain(f"{error}; looking for it again")
@@ -55,7 +60,7 @@ def follow(call: Call, workflow: str, request_id: str) -> Iterator[WatchView]:
 
 
 def _asked(call: Call, workflow: str, request_id: str, after: int) -> Iterator[WatchView]:
-    """Yield what comes after an event over one connection, up to the end of the request."""
+    """Yield what comes after an event over one connection, also nothing, up to the end."""
     is_end = False
     with call.gateway() as gateway:
         while not is_end:
@@ -64,15 +69,14 @@ def _asked(call: Call, workflow: str, request_id: str, after: int) -> Iterator[W
             )
             view = gateway.call(asked, WAIT_S + ANSWER_S)
             after, is_end = view.as_of, view.is_end
-            if view.summary is not None:
-                yield view
+            yield view
 
 
-def _ended(call: Call, workflow: str, request_id: str, error: JobxError) -> WatchView:
-    """Return the end of a request from the store; raises the error if it has not ended."""
-    asked = ReadProgress(workflow=workflow, request_id=request_id, after=(-1,))
-    with call.store() as store:
-        found = answered(store, asked)
-    if not found.is_end:
-        raise error
-    return progress.view_of(found, found.since[0])
+def _end(call: Call, workflow: str, request_id: str, after: int) -> WatchView | None:
+    """Return what came after an event from the store; None if no end of the request is there."""
+    asked = ReadProgress(workflow=workflow, request_id=request_id, after=(after,))
+    with suppress(Unavailable), call.store() as store:  # the store may be away, too
+        if request_entity.get(store, workflow, request_id).is_done:
+            found = answered(store, asked)
+            return progress.view_of(found, found.since[0])
+    return None

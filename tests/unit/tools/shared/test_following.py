@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 
-from jobx.errors import JobxError, NodeLost, NodeUnreachable, NotFound
+from jobx.errors import JobxError, NodeLost, NodeUnreachable, NotFound, StoreUnavailable
 from jobx.handlers.pairs import root_input
 from jobx.questions import SubmitJob, WatchRequest
 from jobx.tools.shared import following
@@ -68,6 +70,20 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "AGAIN_S", 0.0)
 
 
+async def submitted(node: FakeNode, job: str) -> None:
+    asked = SubmitJob(
+        workflow="texts", request_id="r1", job=job, arguments=root_input.pack({"text": "a"})
+    )
+    await node.call(asked)
+
+
+def store_of(job: str) -> Any:
+    """Return a store in which the request has ended (count) or runs (slow)."""
+    fake = FakeNode()
+    asyncio.run(submitted(fake, job))
+    return fake.store
+
+
 def test_what_came_is_followed_up_to_the_end() -> None:
     node = Node(at(0), at(3), WatchView(as_of=3), at(5, is_end=True))
     assert followed(node) == [0, 3, 5]
@@ -77,8 +93,9 @@ def test_what_came_is_followed_up_to_the_end() -> None:
 def test_it_goes_on_where_it_was_when_the_node_is_back(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    node = Node(at(3), NodeLost("gone"), NodeUnreachable("none"), at(5, is_end=True))
-    assert followed(node) == [3, 5]
+    answers = at(3), NodeLost("gone"), NodeUnreachable("none"), at(5, is_end=True)
+    node = Node(*answers, store=store_of("slow"))
+    assert followed(node, workflow="texts") == [3, 5]
     assert node.asked == [-1, 3, 3]
     assert capsys.readouterr().err == "jobx: gone; looking for it again\n"
 
@@ -86,7 +103,17 @@ def test_it_goes_on_where_it_was_when_the_node_is_back(
 def test_a_node_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "AWAY_S", -1.0)
     with pytest.raises(NodeLost):
-        followed(Node(at(3), NodeLost("gone")))
+        followed(Node(at(3), NodeLost("gone"), store=store_of("slow")), workflow="texts")
+
+
+def test_a_node_that_was_back_for_a_while_may_stay_away_as_long_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = SimpleNamespace(monotonic=itertools.count(step=40.0).__next__, sleep=lambda _: None)
+    monkeypatch.setattr(following, "time", clock)
+    lost, nothing = NodeLost("gone"), WatchView(as_of=3)
+    node = Node(at(3), lost, nothing, lost, lost, at(5, is_end=True), store=store_of("slow"))
+    assert followed(node, workflow="texts") == [3, 5]
 
 
 def test_an_error_of_the_request_is_told_at_once() -> None:
@@ -94,20 +121,26 @@ def test_an_error_of_the_request_is_told_at_once() -> None:
         followed(Node(at(3), NotFound("request", "w/r1")))
 
 
-async def submitted(node: FakeNode, job: str) -> None:
-    asked = SubmitJob(
-        workflow="texts", request_id="r1", job=job, arguments=root_input.pack({"text": "a"})
-    )
-    await node.call(asked)
-
-
 @pytest.mark.parametrize("job", ["count", "slow"])
 def test_without_a_node_an_end_is_read_from_the_store(job: str) -> None:
-    fake = FakeNode()
-    asyncio.run(submitted(fake, job))
-    node = Node(NodeUnreachable("none"), store=fake.store)
+    node = Node(NodeUnreachable("none"), store=store_of(job))
     if job == "count":
         assert followed(node, workflow="texts") == [2]
     else:
         with pytest.raises(NodeUnreachable):
             followed(node, workflow="texts")
+
+
+def test_the_end_is_read_from_the_store_of_a_node_that_ended_with_its_request() -> None:
+    node = Node(at(0), NodeLost("gone"), store=store_of("count"))
+    assert followed(node, workflow="texts") == [0, 2]
+
+
+def test_a_store_that_is_away_with_its_node_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise StoreUnavailable("nobody answers")
+
+    monkeypatch.setattr(following.request_entity, "get", refuse)
+    assert followed(Node(at(3), NodeLost("gone"), at(5, is_end=True))) == [3, 5]
