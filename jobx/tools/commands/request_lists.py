@@ -58,7 +58,7 @@ def _filtered(body: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
 @click.option("--after", metavar="CURSOR", help="The next page; `next` of the page before.")
 def list_page(call: Call, workflow: str, after: str | None, limit: int, **given: Any) -> None:
-    """List the requests of a workflow that fit all that is given, newest first."""
+    """List the requests that fit all that is given, newest first."""
     if after is not None and not _CURSOR.fullmatch(after):
         reason = "is no cursor: give `next` of the page before"
         raise InvalidInput("option --after", quote(after), reason)
