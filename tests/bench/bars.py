@@ -91,6 +91,9 @@ BARS: Final = (
     Bar("http_16", "per_s", 5.0, False, "x ray", Baseline("ray", "16", "per_s")),
     Bar("http_16", "per_s", 25.0, False, "x dbos", Baseline("dbos", "16", "per_s")),
     Bar("http_16", "per_s", 0.75, False, "x skeleton", Baseline("skeleton", "http_16", "per_s")),
+    Bar("argument_8mb", "p50_ms", 5.0, True, "x copy", Baseline("copy", "argument_8mb", "p50_ms")),
+    Bar("result_8mb", "p50_ms", 4.0, True, "x copy", Baseline("copy", "result_8mb", "p50_ms")),
+    Bar("first_post", "p99_ms", 30.0, True, " ms"),
     Bar("fanout", "per_s", 1.0, False, "x pool", Baseline("pool", "fanout", "per_s")),
     Bar(
         "fanout",

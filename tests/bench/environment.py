@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.bench import works
+
 _REQUIREMENTS = Path(__file__).parent / "peers-requirements.txt"
 _INSTALL_S = 900.0
 #: Peers that need nothing but what the project itself has.
-_AT_HOME = frozenset({"jobx", "jobx_etcd", "jobx_etcd2", "pool", "hello", "commit", "skeleton"})
+_AT_HOME = frozenset({"jobx", "jobx_etcd", "jobx_etcd2", "pool", *works.FLOORS})
 
 
 class PeersMissingError(Exception):

@@ -20,8 +20,8 @@ from tests.bench.figures import Figure
 from tests.bench.peers.base import Call, Peer
 from tests.bench.processes import Watch, cpu_s, peak_rss_mb, rss_mb
 from tests.bench.text import Text, open_text
-from tests.bench.work import check, sums_of
-from tests.bench.works import CLIENTS, Sizes
+from tests.bench.work import check, large_text, sums_of
+from tests.bench.works import CLIENTS, LARGE_BYTES, Sizes
 
 T = TypeVar("T")
 
@@ -84,6 +84,37 @@ class _Bench:
         while time.monotonic() < deadline:
             taken.append(_seconds(call, len(taken)))
         return taken
+
+    def argument_8mb(self) -> Iterator[Figure]:
+        """One client that gives a large argument with each request."""
+        text = large_text(LARGE_BYTES)
+        yield self._large(
+            self.peer.argument(text), lambda length: check("length", length, len(text))
+        )
+
+    def result_8mb(self) -> Iterator[Figure]:
+        """One client that gets a large result for each request."""
+        text = large_text(LARGE_BYTES).encode()
+        yield self._large(
+            self.peer.result(len(text)), lambda answer: check("result", text in answer, True)
+        )
+
+    def _large(self, ask: Callable[[], T], check_answer: Callable[[T], None]) -> Figure:
+        taken: list[float] = []
+        for _ in range(1 + self.sizes.large):
+            started = time.perf_counter()
+            answer = ask()
+            taken.append(time.perf_counter() - started)
+            check_answer(answer)
+        measured = sorted(taken[1:])
+        n = LARGE_BYTES // 1_000_000
+        return self._figure(n, **_percentiles(measured), seconds=statistics.median(measured))
+
+    def first_post(self) -> Iterator[Figure]:
+        """The first request to each of many workflows, one after the other."""
+        calls = self.peer.first_calls(self.sizes.workflows)
+        taken = sorted(_seconds(call, number) for number, call in enumerate(calls))
+        yield self._figure(len(taken), **_percentiles(taken), per_s=len(taken) / sum(taken))
 
     def fanout(self) -> Iterator[Figure]:
         """One request with many invocations."""
@@ -162,6 +193,9 @@ MEASURES: dict[str, Callable[[_Bench], Iterator[Figure]]] = {
     "http_one": _Bench.latency,
     "16": _Bench.load,
     "http_16": _Bench.load,
+    "argument_8mb": _Bench.argument_8mb,
+    "result_8mb": _Bench.result_8mb,
+    "first_post": _Bench.first_post,
     "fanout": _Bench.fanout,
     "wide_fanout": _Bench.wide_fanout,
     "wordcount": _Bench.wordcount,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -89,6 +90,14 @@ def add_counts(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     for part in counts:
         total.update(part)
     return dict(total)
+
+
+# One value of megabytes.
+
+
+def large_text(size: int) -> str:
+    """Return a text that cannot be compressed by more than half."""
+    return random.Random(size).randbytes(size // 2).hex()
 
 
 # Keys that are all distinct, spread over all children, so that every merge is a real one.

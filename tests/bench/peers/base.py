@@ -38,6 +38,18 @@ class Peer:
         """Return what one client calls to have a number mapped and reduced; for one thread."""
         return self.one
 
+    def argument(self, text: str) -> Callable[[], int]:
+        """Return what gives a text to a request, and returns its length as the request saw it."""
+        raise NotImplementedError
+
+    def result(self, size: int) -> Callable[[], bytes]:
+        """Return what gets ``large_text`` of a size, and returns it with what is around it."""
+        raise NotImplementedError
+
+    def first_calls(self, workflows: int) -> list[Call]:
+        """Make workflows that nobody has asked yet; return what asks each."""
+        raise NotImplementedError
+
     def fanout(self, count: int) -> dict[int, int]:
         """Map the numbers below ``count``, each by itself, and reduce all."""
         raise NotImplementedError

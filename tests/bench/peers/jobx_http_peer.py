@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.bench import measure
 from tests.bench.peers.base import Call
 from tests.bench.peers.http_client import HttpClient, argument
-from tests.bench.peers.jobx_peer import WORKFLOW, JobxPeer
+from tests.bench.peers.jobx_peer import WORKFLOW, JobxPeer, create_others
 from tests.support.waiting import eventually
 
 _START_S = 30.0
@@ -27,6 +29,22 @@ class JobxHttpPeer(JobxPeer):
         http = HttpClient(self._address)
         return lambda number: _pairs(http.post(f"/job/{WORKFLOW}/one", argument(number)))
 
+    def argument(self, text: str) -> Callable[[], int]:
+        http, body = HttpClient(self._address), json.dumps({"arguments": {"text": text}}).encode()
+        return lambda: _pairs(http.post(f"/job/{WORKFLOW}/measure", body))["length"]
+
+    def result(self, size: int) -> Callable[[], bytes]:
+        http, body = HttpClient(self._address), json.dumps({"arguments": {"size": size}}).encode()
+        return lambda: http.post(f"/job/{WORKFLOW}/give", body)
+
+    def first_calls(self, workflows: int) -> list[Call]:
+        http = HttpClient(self._address)
+        names = create_others(self.settings, workflows)
+        return [
+            lambda number, name=name: _pairs(http.post(f"/job/{name}/one", argument(number)))
+            for name in names
+        ]
+
     def _answers(self) -> bool:
         try:
             socket.create_connection(self._address).close()
@@ -35,7 +53,7 @@ class JobxHttpPeer(JobxPeer):
         return True
 
 
-def _pairs(answer: bytes) -> dict[int, int]:
+def _pairs(answer: bytes) -> dict[Any, int]:
     return dict(json.loads(answer)["result"]["pairs"])
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import msgspec
+
 from jobx import config_loading, model
 from jobx.config import ENV_PREFIX, Settings
 from jobx.errors import NodeUnreachable
@@ -24,12 +26,12 @@ from jobx.tools.shared.gateway_client import GatewayClient
 from jobx.values import Pair, Value
 from tests.bench import measure, work
 from tests.bench.peers.base import Call, Peer
-from tests.bench.works import PROCESSES
+from tests.bench.works import HANDLERS, PROCESSES
 from tests.support.waiting import eventually
 
 WORKFLOW = "bench"
 _HANDLERS = Path(__file__).parent.parent / "handlers"
-#: Mappers by step; all steps have the same reducer.
+#: Mappers by step; most steps have the same reducer.
 _STEPS = {
     "number": "map_number",
     "fan": "fan_out",
@@ -39,9 +41,20 @@ _STEPS = {
     "fan_keys": "fan_keys",
     "keys": "distinct_keys",
     "sleep": "sleep",
+    "measure": "measure_text",
+    "give": "give_text",
 }
 #: First steps by job.
-_JOBS = {"one": "number", "fan": "fan", "words": "split", "keys": "fan_keys", "sleep": "sleep"}
+_JOBS = {
+    "one": "number",
+    "fan": "fan",
+    "words": "split",
+    "keys": "fan_keys",
+    "sleep": "sleep",
+    "measure": "measure",
+    "give": "give",
+}
+_REDUCERS = {"give": "first_value"}
 
 _START_S = 30.0
 _STOP_S = 30.0
@@ -128,10 +141,30 @@ def create_entities(of: Settings) -> None:
         report = sync(entities, WORKFLOW, _HANDLERS)
         assert not report.failed, report
         for name, mapper in _STEPS.items():
-            both = {"map_handler_name": mapper, "reduce_handler_name": "add_up"}
+            both = {
+                "map_handler_name": mapper,
+                "reduce_handler_name": _REDUCERS.get(name, "add_up"),
+            }
             entities.create(model.Step(**about, step_name=name, **both))
         for name, step in _JOBS.items():
             entities.create(model.Job(**about, job_name=name, initial_step_name=step))
+
+
+def create_others(of: Settings, count: int) -> list[str]:
+    """Store workflows of ``HANDLERS`` handlers, each with the job ``one``; return their names."""
+    needed = ("map_number", "add_up")
+    names = [f"other_{number}" for number in range(count)]
+    with closing(open_store(of)) as store:
+        entities = Entities(store)
+        handlers = entities.list(model.Handler, WORKFLOW)
+        handlers.sort(key=lambda handler: handler.handler_name not in needed)
+        step = entities.get(model.Step, WORKFLOW, "number")
+        job = entities.get(model.Job, WORKFLOW, "one")
+        for name in names:
+            entities.create(model.Workflow(workflow_name=name, description="benchmark"))
+            for entity in (*handlers[:HANDLERS], step, job):
+                entities.create(msgspec.structs.replace(entity, workflow_name=name))
+    return names
 
 
 def _ask(gateway: GatewayClient, job: str, **arguments: Value) -> Iterator[Pair]:
