@@ -19,6 +19,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 #: Key of the exchange in its ASGI scope.
 EXCHANGE: Final = "jobx.exchange"
+#: The header of an answer that is a stream of events.
+EVENTS: Final = (b"content-type", b"text/event-stream")
 #: The route of an address that does not exist, and the status of an answer that never began.
 NONE: Final = "none"
 
@@ -35,9 +37,11 @@ class Exchange:
         status: The status of the answer.
         sent_bytes: The bytes of its body.
         began: When it came, monotonic seconds.
+        answered: When its answer began, if that is a stream of events, which lasts as long as its
+            client likes; else None.
     """
 
-    __slots__ = ("_send", "began", "method", "route", "sent_bytes", "status")
+    __slots__ = ("_send", "answered", "began", "method", "route", "sent_bytes", "status")
 
     def __init__(self, method: str, send: Send) -> None:
         self._send = send
@@ -45,11 +49,14 @@ class Exchange:
         self.route = self.status = NONE
         self.sent_bytes = 0
         self.began = time.monotonic()
+        self.answered: float | None = None
 
     async def send(self, event: dict[str, Any]) -> None:
         """Send a part of the answer."""
         if event["type"] == "http.response.start":
             self.status = str(event["status"])
+            if EVENTS in event.get("headers", ()):
+                self.answered = time.monotonic()
         else:
             self.sent_bytes += len(event.get("body", b""))
         await self._send(event)
@@ -71,7 +78,8 @@ class Meter:
     def ended(self, exchange: Exchange) -> None:
         """Count an exchange that has ended."""
         labels = exchange.method, exchange.route, exchange.status
-        self._times.of(*labels).observe(time.monotonic() - exchange.began)
+        ended = time.monotonic() if exchange.answered is None else exchange.answered
+        self._times.of(*labels).observe(ended - exchange.began)
         if exchange.sent_bytes:
             self._sent.of(*labels).add(exchange.sent_bytes)
 

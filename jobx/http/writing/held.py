@@ -49,7 +49,7 @@ def settle(req: Request, resp: Response, *, must_be_given: bool = False) -> None
         Overloaded: Other answers fill the budget.
     """
     budget: ByteBudget | None = req.scope.get(ANSWERS)
-    if budget is None or resp.stream is not None:
+    if budget is None or resp.stream is not None or resp.sse is not None:
         return
     size_bytes = len(resp.data or b"")
     wanted = size_bytes if size_bytes > SMALL_BYTES else 0

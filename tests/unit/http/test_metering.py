@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from jobx.http import metering
 from jobx.http.metering import Exchange, Meter
 
 
@@ -64,6 +68,28 @@ def test_an_answer_that_never_began_has_no_status() -> None:
     report = meter.report()
     assert report is not None
     assert report.counted[0].labels == ("GET", "/node", "none")
+
+
+@pytest.mark.parametrize(
+    ("media_type", "took_s"), [(b"text/event-stream", 5.0), (b"application/json", 7000.0)]
+)
+def test_a_stream_of_events_counts_until_it_begins_and_others_until_they_end(
+    monkeypatch: pytest.MonkeyPatch, media_type: bytes, took_s: float
+) -> None:
+    async def take(_: dict[str, Any]) -> None:
+        pass
+
+    clock = SimpleNamespace(monotonic=lambda: 0.0)
+    monkeypatch.setattr(metering, "time", clock)
+    meter, one = Meter(), Exchange("GET", take)
+    clock.monotonic = lambda: 5.0
+    headers = [(b"content-type", media_type)]
+    asyncio.run(one.send({"type": "http.response.start", "status": 200, "headers": headers}))
+    clock.monotonic = lambda: 7000.0
+    meter.ended(one)
+    report = meter.report()
+    assert report is not None
+    assert report.counted[0].total_s == took_s
 
 
 def test_what_a_meter_holds_while_the_node_is_away_is_bounded() -> None:

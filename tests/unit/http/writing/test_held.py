@@ -119,11 +119,12 @@ def test_an_answer_about_a_change_is_given_and_counted_all_the_same(budget: Byte
     assert budget.taken_bytes == 4 * LARGE
 
 
-def test_a_stream_holds_what_it_took(budget: ByteBudget) -> None:
+@pytest.mark.parametrize("kind", ["stream", "sse"])
+def test_a_stream_holds_what_it_took(budget: ByteBudget, kind: str) -> None:
     request = Request({**scope(), held.ANSWERS: budget}, nothing)
-    response = Response()
+    response, stream = Response(), nothing()
     held.hold(request, LARGE)
-    response.stream = nothing()
+    setattr(response, kind, stream)
     held.settle(request, response)
-    response.stream.close()
+    stream.close()
     assert budget.taken_bytes == 3 * LARGE
