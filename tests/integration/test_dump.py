@@ -24,6 +24,23 @@ def handler(key, value):
     time.sleep(0.002)
     yield "n", value
 """
+#: The first attempt is killed once its data is written, and the next one keeps none.
+KILLED: Final = """
+import os, time
+from jobx.handlers.execution.stage_data import KeptStages
+def handler(key, value):
+    def die(self, written=KeptStages._written):
+        written(self)
+        open({flag!r}, "w").close()
+        os.kill(os.getpid(), 9)
+    if os.path.exists({flag!r}):
+        KeptStages.close = lambda *_: None
+    else:
+        KeptStages._written = die
+    yield Return()
+    time.sleep(0.002)
+    yield "n", value
+"""
 SUM: Final = """
 def handler(key, values):
     if values == [4]:
@@ -40,9 +57,13 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         url = f"{etcd.url_of(request.param)}/{uuid.uuid4().hex}"
         monkeypatch.setenv("JOBX_STORE_URL", url)
     monkeypatch.setattr(upkeep, "SWEEP_S", 0.2)
-    steps = {"fan": ("fan_map", "fan_sum"), "each": ("leaf_map", "fan_sum")}
-    define(tmp_path, {"fan_map": FAN, "leaf_map": LEAF, "fan_sum": SUM}, steps)
+    made(tmp_path, LEAF)
     return tmp_path
+
+
+def made(folder: Path, leaf: str) -> None:
+    steps = {"fan": ("fan_map", "fan_sum"), "each": ("leaf_map", "fan_sum")}
+    define(folder, {"fan_map": FAN, "leaf_map": leaf, "fan_sum": SUM}, steps)
 
 
 def dumped(node: LiveNode, outcome: Outcome) -> dict[str, Any]:
@@ -56,35 +77,40 @@ def kept(folder: Path) -> list[Path]:
     return list((folder / "blobs").rglob(f"*{STAGE_DATA}"))
 
 
-def test_data_of_stages_is_kept_of_requests_that_fail_until_another_node_shows_it(
-    folder: Path,
-) -> None:
+def test_data_of_stages_is_kept_of_requests_that_fail_and_goes_of_others(folder: Path) -> None:
     with live_node(folder) as node:
-        failed = node.post("fan", {"n": 6})
-        assert failed.request.state == "failed"
+        failed, done = node.post("fan", {"n": 6}), node.post("fan", {"n": 3})
+        assert (failed.request.state, done.request.state) == ("failed", "succeeded")
+        eventually(
+            lambda: {path.parent.name for path in kept(folder)} == {failed.request.request_id}
+        )
         found = dumped(node, failed)
+        gone = dumped(node, done)["m1"]["absent"]["data"]
     assert found["r5"]["failure"]["message"] == "four"
     assert found["m5"]["data"] == [["n", [4]]]
-    with live_node(folder) as node:
-        assert dumped(node, failed) == found
-        assert kept(folder)
+    assert "was removed when the request had succeeded" in gone
 
 
-def test_data_of_stages_goes_when_the_request_has_succeeded(folder: Path) -> None:
-    with live_node(folder) as node:
-        done = node.post("fan", {"n": 3})
-        eventually(lambda: not kept(folder))
-        found = dumped(node, done)
-    assert "was removed when the request had succeeded" in found["m1"]["absent"]["data"]
-
-
-def test_all_of_it_or_none_is_kept_as_the_settings_say(tmp_path: Path) -> None:
-    steps = {"fan": ("fan_map", "fan_sum"), "each": ("leaf_map", "fan_sum")}
-    define(tmp_path, {"fan_map": FAN, "leaf_map": LEAF, "fan_sum": SUM}, steps)
-    with live_node(tmp_path, retention__data="none") as node:
-        found = dumped(node, node.post("fan", {"n": 3}))
-    assert "retention.data was none" in found["m1"]["absent"]["data"]
-    assert kept(tmp_path) == []
+def test_what_is_kept_stays_for_another_node_with_other_settings(tmp_path: Path) -> None:
+    made(tmp_path, LEAF)
     with live_node(tmp_path, retention__data="all") as node:
-        assert dumped(node, node.post("fan", {"n": 3}))["m1"]["data"] == [["n", [0]]]
-    assert kept(tmp_path)
+        done = node.post("fan", {"n": 3})
+        found = dumped(node, done)
+    there = kept(tmp_path)
+    with live_node(tmp_path, retention__data="none") as node:
+        assert dumped(node, done) == found
+        none = dumped(node, node.post("fan", {"n": 3}))
+    assert found["m1"]["data"] == [["n", [0]]]
+    assert "retention.data was none" in none["m1"]["absent"]["data"]
+    assert kept(tmp_path) == there != []
+
+
+def test_data_that_a_killed_executor_left_goes_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "SWEEP_S", 0.2)
+    made(tmp_path, KILLED.format(flag=str(tmp_path / "killed")))
+    with live_node(tmp_path, node__executors=1) as node:
+        assert node.post("fan", {"n": 3}).request.state == "succeeded"
+        assert (tmp_path / "killed").exists()
+        eventually(lambda: not kept(tmp_path))

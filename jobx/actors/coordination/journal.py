@@ -133,9 +133,14 @@ class Journal:
         place = self._owner_id, plan, events, size_bytes
         writes = request_entity.finish_writes(self._ended, *place)
         writes += deliveries.begin_writes(self._ended, node_id)
-        if self._state.data_bytes and self._node.settings.retention.drops_data(finished.state):
+        if self._may_have_data and self._node.settings.retention.drops_data(finished.state):
             writes.append(kept_requests.drop_data_write(*self.key))
         self.append(finished, writes, urgent=True)
+
+    @property
+    def _may_have_data(self) -> bool:
+        """Whether there may be data of stages: who died may have left some that no event names."""
+        return bool(self._state.data_bytes or self._state.retried_count or self.adopted)
 
     def snapshot(self) -> model.Request:
         """Return the current entity of the request."""
