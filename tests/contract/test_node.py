@@ -198,7 +198,7 @@ def test_a_key_gives_the_first_request(node: Asked) -> None:
 
 def test_what_has_ended_says_why(node: Asked) -> None:
     explained = node.ask(ExplainRequest(**named(node.run("count", text="a"))))
-    assert (explained.request.state, explained.says) == ("succeeded", "it succeeded")
+    assert (explained.request.state, explained.says) == ("succeeded", "it has succeeded")
 
 
 def test_views_show_what_a_request_has_done(node: Asked) -> None:

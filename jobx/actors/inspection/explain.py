@@ -121,7 +121,7 @@ def _ending(view: RequestView, causes: LogCauses, then: list[OpenGroup]) -> tupl
     """Return why a request ended without a result, first cause first, and what helps."""
     failure, path = view.failure, f"{view.workflow_name} {view.request_id}"
     if failure is None:
-        return f"it {view.state}", None
+        return _ENDED[view.state], None
     first = causes.first(failure)
     says = f"it was cancelled: {failure.message}"
     if view.state != "cancelled":
@@ -130,8 +130,9 @@ def _ending(view: RequestView, causes: LogCauses, then: list[OpenGroup]) -> tupl
             says += f"; the log of node {view.coordinator or 'local'} names {view.request_id}"
     helps = f"jobx invocation get {path} {failure.invocation_id}" if failure.invocation_id else None
     if first is not None:
-        says += f"; first: {first.failure.kind} in {first.invocation}, which was retried"
-        says += f" {first.retries} times: {first.failure.type}: {first.failure.message}"
+        times = "once" if first.retries == 1 else f"{first.retries} times"
+        says += f"; first: {first.invocation} failed, and was tried again {times}"
+        says += _error(first.failure)
         helps = f"jobx invocation get {path} {first.invocation}"
     elif failure.invocation_id is None and failure.kind != "internal" and then:
         open_then = then[0]
@@ -148,16 +149,23 @@ def _failed(failure: Failure) -> str:
         where = f" in {failure.invocation_id} ({place})"
     tries = f", attempt {failure.attempt}" if failure.attempt and failure.attempt > 1 else ""
     on = f", on {failure.input}" if failure.input else ""
-    return f"it failed by {failure.kind}{where}{tries}{on}: {failure.type}: {failure.message}"
+    what = _FAILED.get(failure.kind, f"it failed ({failure.kind})")
+    if failure.kind == "timeout" and not failure.invocation_id:
+        what = "its time was over"
+    return f"{what}{where}{tries}{on}{_error(failure)}"
+
+
+def _error(failure: Failure) -> str:
+    return "".join(f": {part}" for part in (failure.type, failure.message) if part)
 
 
 def _delivered(view: RequestView) -> tuple[str, str | None]:
     """Return what became of a result that is sent elsewhere, too, and what helps."""
     late = [one for one in view.deliveries if one.state != "delivered"]
     if not late:
-        return "it succeeded", None
+        return _ENDED[view.state], None
     sent = late[0]
-    says = f"it succeeded; its result is sent by {sent.writer} to {sent.place}: "
+    says = f"it has succeeded; its result is sent by {sent.writer} to {sent.place}: "
     if sent.state == "given_up":
         says += f"given up after {sent.attempts} deliveries"
     else:
@@ -167,6 +175,28 @@ def _delivered(view: RequestView) -> tuple[str, str | None]:
     return says, f"jobx request deliver {view.workflow_name} {view.request_id}"
 
 
+_ENDED: Final = {
+    "succeeded": "it has succeeded",
+    "failed": "it has failed",
+    "cancelled": "it was cancelled",
+}
+#: What failed, by the kind of a failure.
+_FAILED: Final = {
+    "author": "its handler failed",
+    "arguments": "its arguments do not fit its handler",
+    "pair": "its handler yielded what is no pair",
+    "protocol": "its handler broke the rules of handlers",
+    "timeout": "its handler took too long",
+    "scope": "the scope factory of its workflow failed",
+    "memory": "its handler ran out of memory",
+    "crash": "its executor died",
+    "lost": "its work was lost too often",
+    "capability": "nothing can run its handler",
+    "blob": "a stored value is gone",
+    "full": "a disk has no room",
+    "limit": "it exceeded a limit",
+    "internal": "JobX itself failed",
+}
 #: What invocations that were open at the end of a request waited for.
 _THEN: Final = {
     "running": "an executor ran it",

@@ -162,7 +162,11 @@ def say_explanation(view: ExplainView) -> None:
     """Write why a request is where it is: a headline, a line for each group, and what helps."""
     request = view.request
     path = f"{request.workflow_name}/{request.request_id}"
-    say(f"request {path} is {request.state}: {view.says}")
+    if view.says.startswith("it "):
+        say(f"request {path} {view.says.removeprefix('it ')}")
+    else:
+        stands = "has failed" if request.state == "failed" else f"is {request.state}"
+        say(f"request {path} {stands}: {view.says}")
     if view.helps:
         say(f"    {view.helps}")
     for trouble in view.troubles:

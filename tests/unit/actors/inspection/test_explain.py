@@ -2,10 +2,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobx.actors.inspection.explain import of_open
+import pytest
+from msgspec.structs import replace
+
+from jobx import model
+from jobx.actors.inspection.explain import of_open, of_stored
 from jobx.actors.inspection.node_facts import NodeFacts, PeerFacts
 from jobx.actors.log_writer import Outstanding
 from jobx.actors.request.standing import Group, Standing
+from jobx.kv import keys
+from jobx.kv.memory import MemoryStore
+from jobx.kv.store import Put
 from jobx.views import ExplainView, RequestView
 
 REQUEST = RequestView(
@@ -61,3 +68,60 @@ def test_troubles_of_the_node_are_told() -> None:
     assert explained(facts=NodeFacts(troubles=("no executor is ready",))).troubles == [
         "no executor is ready"
     ]
+
+
+def ended(state: str, failure: model.Failure | None) -> str:
+    """Return what is said of a request that ended so."""
+    store = MemoryStore()
+    request: Any = model.Request(
+        workflow_name="flow", request_id="r1", job_name="j", invocation_id="m0", accepted_at=1.0,
+        state=state, is_done=True, failure=failure,
+    )  # fmt: skip
+    store.commit([Put(keys.entity("request", "flow", "r1"), model.encode(request))])
+    return of_stored(store, "flow", "r1", None).says
+
+
+WRONG = model.Failure(
+    kind="author", type="ValueError", message="no such town", invocation_id="m111",
+    step_name="count", handler_name="counter", attempt=3, input="['a', 1]",
+)  # fmt: skip
+
+
+def test_a_failure_is_one_sentence_with_its_place_its_attempt_and_its_input() -> None:
+    assert ended("failed", WRONG) == (
+        "its handler failed in m111 (count/counter), attempt 3, on ['a', 1]: "
+        "ValueError: no such town"
+    )
+
+
+KINDS = (
+    "author", "arguments", "pair", "protocol", "timeout", "scope", "memory", "crash", "lost",
+    "capability", "blob", "full", "limit", "internal",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_of_failure_has_words_of_its_own(kind: str) -> None:
+    others = [ended("failed", replace(WRONG, kind=one)) for one in KINDS if one != kind]
+    says = ended("failed", replace(WRONG, kind=kind))
+    assert says not in others
+    assert says.partition(" in m111")[0] != f"it failed ({kind})"
+
+
+def test_a_failure_without_words_leaves_no_gap() -> None:
+    bare = model.Failure(kind="crash", type="", message="killed")
+    assert ended("failed", bare) == "its executor died: killed"
+    late = model.Failure(kind="timeout", type="RequestTimeLimit", message="it took 60 s")
+    assert ended("failed", late) == "its time was over: RequestTimeLimit: it took 60 s"
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ("succeeded", "it has succeeded"),
+        ("failed", "it has failed"),
+        ("cancelled", "it was cancelled"),
+    ],
+)
+def test_an_end_without_a_failure_is_said_once(state: str, says: str) -> None:
+    assert ended(state, None) == says

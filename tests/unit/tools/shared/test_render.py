@@ -11,7 +11,7 @@ import pytest
 
 from jobx.model import Counts, Failure
 from jobx.tools.shared import render
-from jobx.views import ActorView, RequestView, TraceNode, TraceView
+from jobx.views import ActorView, ExplainView, RequestView, TraceNode, TraceView
 
 PAIRS = [("a", 1), (b"\x00", decimal.Decimal("1.5")), ((1, 2), {"k": None})]
 
@@ -129,6 +129,26 @@ def test_trace_of_a_request_without_invocations_is_its_head(
     render.say_trace(_trace(None))
 
     assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "says", "line"),
+    [
+        ("succeeded", "it has succeeded", "request w/r has succeeded"),
+        ("cancelled", "it was cancelled: seen", "request w/r was cancelled: seen"),
+        ("failed", "its handler failed in m0", "request w/r has failed: its handler failed in m0"),
+        ("running", "m0 of step s: runs", "request w/r is running: m0 of step s: runs"),
+    ],
+)
+def test_an_explanation_says_the_state_once(
+    state: Any, says: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = RequestView(
+        request_id="r", workflow_name="w", job_name="j", state=state, is_blocking=True,
+        accepted_at=1.0,
+    )  # fmt: skip
+    render.say_explanation(ExplainView(request=request, says=says))
+    assert capsys.readouterr().out == f"{line}\n"
 
 
 def test_actors_show_their_mailboxes(capsys: pytest.CaptureFixture[str]) -> None:
