@@ -21,7 +21,7 @@ from typing import Final
 import click
 
 from jobx import model, values
-from jobx.actors.inspection import dump_text
+from jobx.actors.inspection.dumps import text as dump_text
 from jobx.actors.request.events import Accepted, Done, Event, Mapped, to_record
 from jobx.actors.request.spans import Span
 from jobx.kv import keys

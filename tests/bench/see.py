@@ -22,7 +22,7 @@ from typing import Any, Final
 import click
 
 from jobx import questions
-from jobx.actors.inspection import view_file
+from jobx.actors.inspection.folding import view_file
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import Table, table
 from jobx.actors.request.events import Finished, to_record

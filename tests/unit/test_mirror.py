@@ -98,11 +98,8 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/unit/actors/egress/test_signing.py": ("webhooks",),
     "tests/unit/actors/egress/writers/test_registry.py": ("actors/egress/writers/*", "writers"),
     "tests/unit/actors/gateway/test_submitting.py": ("actors/gateway/finding",),
-    "tests/unit/actors/inspection/test_dump.py": ("actors/inspection/dump_lines",),
-    "tests/unit/actors/inspection/test_fold.py": (
-        *("actors/inspection/columns", "actors/inspection/cursors", "actors/inspection/glance"),
-        *("actors/inspection/pages", "actors/inspection/view_file"),
-    ),
+    "tests/unit/actors/inspection/dumps/test_dump.py": ("actors/inspection/dumps/*",),
+    "tests/unit/actors/inspection/folding/test_fold.py": ("actors/inspection/folding/*",),
     "tests/unit/actors/inspection/test_trace.py": ("actors/inspection/trace_log",),
     "tests/unit/actors/request/test_state_of_trees.py": ("actors/request/*",),
     "tests/unit/actors/runtime/test_engine_mail.py": ("actors/runtime/*",),

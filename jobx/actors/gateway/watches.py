@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from jobx import questions, views
 from jobx.actors.gateway.server import Table
-from jobx.actors.inspection import progress
+from jobx.actors.inspection.folding import progress
 from jobx.actors.messages import RequestKey
 from jobx.errors import InvalidInput, JobxError, Overloaded, Unavailable
 

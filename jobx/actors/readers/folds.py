@@ -11,11 +11,11 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from jobx import model
-from jobx.actors.inspection import glance, view_file
-from jobx.actors.inspection.columns import Columns
-from jobx.actors.inspection.fold import Fold
+from jobx.actors.inspection.folding import glance, view_file
+from jobx.actors.inspection.folding.columns import Columns
+from jobx.actors.inspection.folding.fold import Fold
+from jobx.actors.inspection.folding.view_file import ViewFile
 from jobx.actors.inspection.view_builders import request_view
-from jobx.actors.inspection.view_file import ViewFile
 from jobx.actors.ports import LONG
 from jobx.errors import BlobDamaged, FormUnknown, JobxError, Unavailable
 from jobx.kv import keys

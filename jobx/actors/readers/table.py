@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
 from jobx import questions, views
-from jobx.actors.inspection import explain, graph, pages, progress, trace, trace_json
-from jobx.actors.inspection import timeline as timelines
-from jobx.actors.inspection.open_dumps import OpenDumps
+from jobx.actors.inspection import explain, graph, trace, trace_json
+from jobx.actors.inspection.dumps.open_dumps import OpenDumps
+from jobx.actors.inspection.folding import pages, progress
+from jobx.actors.inspection.folding import timeline as timelines
 from jobx.actors.readers.folds import Folds
 from jobx.kv.large_events import blobs_of
 from jobx.kv.store import Store

@@ -12,8 +12,8 @@ from typing import Any, get_args
 import click
 from msgspec.structs import replace
 
-from jobx.actors.inspection import dump_text
-from jobx.actors.inspection.dump import Dump
+from jobx.actors.inspection.dumps import text as dump_text
+from jobx.actors.inspection.dumps.dump import Dump
 from jobx.errors import InvalidInput
 from jobx.handlers.blobs.opening import shared_blobs
 from jobx.handlers.trial.single_run import Trial

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-from jobx.actors.inspection import progress
+from jobx.actors.inspection.folding import progress
 from jobx.actors.readers.table import answered
 from jobx.errors import DeadlineExceeded, NodeLost, Unavailable
 from jobx.kv.requests import request_entity

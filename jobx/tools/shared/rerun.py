@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from jobx.actors.inspection.dump import Dump
-from jobx.actors.inspection.dump_lines import DumpLine
+from jobx.actors.inspection.dumps.dump import Dump
+from jobx.actors.inspection.dumps.lines import DumpLine
 from jobx.errors import InvalidInput, NotFound
 from jobx.handlers.trial.single_run import Trial, TrialResult
 from jobx.kv import keys

@@ -9,8 +9,8 @@ from typing import Any, Final
 import pytest
 
 from jobx import model, questions, views
-from jobx.actors.inspection import pages, view_file
-from jobx.actors.inspection.fold import Fold
+from jobx.actors.inspection.folding import pages, view_file
+from jobx.actors.inspection.folding.fold import Fold
 from jobx.actors.readers import folds
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import table

@@ -6,8 +6,8 @@ from typing import Any, cast
 import pytest
 
 from jobx import model
-from jobx.actors.inspection.dump import Dump
-from jobx.actors.inspection.dump_lines import DumpLine
+from jobx.actors.inspection.dumps.dump import Dump
+from jobx.actors.inspection.dumps.lines import DumpLine
 from jobx.errors import InvalidInput, NotFound
 from jobx.handlers.trial.single_run import Trial, TrialResult
 from jobx.kv import keys
@@ -15,7 +15,7 @@ from jobx.kv.store import Put
 from jobx.model import Failure, Handler
 from jobx.questions import GetDump
 from jobx.tools.shared import rerun
-from tests.unit.actors.inspection.dump_samples import WHOLE, Sample
+from tests.unit.actors.inspection.dumps.samples import WHOLE, Sample
 
 VERSIONS = ("split_map-1", "leaf_map-1", "pack-1", "total-1")
 

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from jobx.actors.inspection import dump_text, open_dumps
-from jobx.actors.inspection.open_dumps import OpenDumps
+from jobx.actors.inspection.dumps import open_dumps
+from jobx.actors.inspection.dumps import text as dump_text
+from jobx.actors.inspection.dumps.open_dumps import OpenDumps
 from jobx.errors import InvalidInput, NotFound, Overloaded
 from jobx.questions import GetDump, ReadDump
 from jobx.views import DumpChunk
-from tests.unit.actors.inspection.dump_samples import WHOLE, Sample
+from tests.unit.actors.inspection.dumps.samples import WHOLE, Sample
 
 ASKED = GetDump(workflow="w", request_id="r1")
 

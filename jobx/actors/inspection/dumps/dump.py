@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, Final
 
-from jobx.actors.inspection.dump_lines import Chunks, DumpAttempt, DumpLine
-from jobx.actors.inspection.dump_values import DumpValues, Shown
+from jobx.actors.inspection.dumps.lines import Chunks, DumpAttempt, DumpLine
+from jobx.actors.inspection.dumps.values import DumpValues, Shown
 from jobx.actors.request import events, spans
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.tree import MAPPER, ROOT

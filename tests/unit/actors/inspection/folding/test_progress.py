@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from jobx import views
-from jobx.actors.inspection import progress
+from jobx.actors.inspection.folding import progress
 from jobx.actors.request.events import Accepted, Done, Event, Failed, Finished, Retried, to_record
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import event_log

@@ -12,8 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from jobx import model, questions, views
-from jobx.actors.inspection import cursors
-from jobx.actors.inspection.columns import (
+from jobx.actors.inspection.folding import cursors
+from jobx.actors.inspection.folding.columns import (
     ABSENT,
     BLOCK,
     ENDED,

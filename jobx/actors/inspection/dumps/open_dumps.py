@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from jobx.actors.inspection import dump_text
+from jobx.actors.inspection.dumps import text as dump_text
 from jobx.errors import InvalidInput, NotFound, Overloaded
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.store import Store

@@ -5,8 +5,8 @@ from typing import Any, Final
 import pytest
 
 from jobx import questions
-from jobx.actors.inspection import glance, timeline
-from jobx.actors.inspection.fold import Fold
+from jobx.actors.inspection.folding import glance, timeline
+from jobx.actors.inspection.folding.fold import Fold
 from jobx.actors.request.spans import Span
 from jobx.errors import InvalidInput
 from jobx.payload import pack_offsets

@@ -10,7 +10,7 @@ from jobx.actors.request.events import Adopted, Done, Event, Failed, Mapped, Ret
 from jobx.actors.request.spans import Span
 from jobx.errors import InvalidInput, NotFound
 from jobx.payload import StageData
-from tests.unit.actors.inspection.dump_samples import (
+from tests.unit.actors.inspection.dumps.samples import (
     ACCEPTED,
     GONE,
     LEAVES,
@@ -244,7 +244,7 @@ def test_a_large_request_needs_no_more_than_what_is_open(tmp_path: Path) -> None
     """Payloads of chunks, and attempts, are read again once they are no longer held."""
     sample = Sample(tmp_path, *WHOLE[:3], retried(), LEAVES, TOTAL)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("jobx.actors.inspection.dump._CHUNK_BYTES", 1)
-        patched.setattr("jobx.actors.inspection.dump._ATTEMPTS", 0)
+        patched.setattr("jobx.actors.inspection.dumps.dump._CHUNK_BYTES", 1)
+        patched.setattr("jobx.actors.inspection.dumps.dump._ATTEMPTS", 0)
         few = sample.lines()
     assert few == sample.lines()

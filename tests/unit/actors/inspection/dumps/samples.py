@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from jobx import model, values
-from jobx.actors.inspection import dump_text
-from jobx.actors.inspection.dump import Dump
-from jobx.actors.inspection.dump_lines import DumpLine
+from jobx.actors.inspection.dumps import text as dump_text
+from jobx.actors.inspection.dumps.dump import Dump
+from jobx.actors.inspection.dumps.lines import DumpLine
 from jobx.actors.request.events import Accepted, Done, Event, Mapped, Retried, to_record
 from jobx.actors.request.spans import Span
 from jobx.kv import keys

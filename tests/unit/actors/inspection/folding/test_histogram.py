@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobx.actors.inspection.histogram import PARTS, Histogram
+from jobx.actors.inspection.folding.histogram import PARTS, Histogram
 
 RUNS = st.lists(
     st.tuples(st.floats(0, 100), st.floats(0, 20)).map(lambda run: (run[0], run[0] + run[1])),

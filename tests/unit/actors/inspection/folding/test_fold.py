@@ -11,9 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from jobx import questions, views
-from jobx.actors.inspection import glance, pages, view_file
-from jobx.actors.inspection.columns import Chunks
-from jobx.actors.inspection.fold import Fold, line_of
+from jobx.actors.inspection.folding import glance, pages, view_file
+from jobx.actors.inspection.folding.columns import Chunks
+from jobx.actors.inspection.folding.fold import Fold, line_of
 from jobx.actors.readers import folds
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import Table, table

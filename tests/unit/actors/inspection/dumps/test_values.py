@@ -8,11 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from jobx import values
-from jobx.actors.inspection.dump_values import DumpValues, redacted
+from jobx.actors.inspection.dumps.values import DumpValues, redacted
 from jobx.errors import BlobDamaged, InvalidInput
 from jobx.kv.blobs import BlobFolder
 from jobx.payload import Payload, pack_offsets
-from tests.unit.actors.inspection.dump_samples import items, stage_data
+from tests.unit.actors.inspection.dumps.samples import items, stage_data
 
 
 def made(folder: Path, **fields: Any) -> DumpValues:

@@ -10,8 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from jobx import printable
-from jobx.actors.inspection.dump import Dump
-from jobx.actors.inspection.dump_lines import Chunks, DumpAttempt, DumpLine
+from jobx.actors.inspection.dumps.dump import Dump
+from jobx.actors.inspection.dumps.lines import Chunks, DumpAttempt, DumpLine
 from jobx.actors.inspection.view_builders import request_view
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.requests import deliveries

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 from msgspec import Struct
 
-from jobx.actors.inspection.histogram import Histogram
+from jobx.actors.inspection.folding.histogram import Histogram
 from jobx.actors.request.events import Kind
 from jobx.errors import BlobDamaged
 from jobx.views import InvocationState

@@ -10,8 +10,8 @@ from array import array
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
-from jobx.actors.inspection import glance
-from jobx.actors.inspection.columns import (
+from jobx.actors.inspection.folding import glance
+from jobx.actors.inspection.folding.columns import (
     ABSENT,
     BLOCK,
     COMBINED,
@@ -36,8 +36,8 @@ from jobx.actors.inspection.columns import (
     parts,
     stage_of,
 )
-from jobx.actors.inspection.glance import Glance
-from jobx.actors.inspection.histogram import Histogram
+from jobx.actors.inspection.folding.glance import Glance
+from jobx.actors.inspection.folding.histogram import Histogram
 from jobx.actors.request import spans
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.state import PARTITIONS

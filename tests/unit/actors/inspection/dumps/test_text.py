@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from jobx.actors.inspection import dump_text
+from jobx.actors.inspection.dumps import text as dump_text
 from jobx.actors.request.events import Failed, Retried
-from tests.unit.actors.inspection.dump_samples import LEAVES, TOTAL, WHOLE, WRONG, Sample
+from tests.unit.actors.inspection.dumps.samples import LEAVES, TOTAL, WHOLE, WRONG, Sample
 
 RETRIED = Retried(2.6, "map", 1, 1, 1, 2, 0.5, WRONG, notes={1: {"output": "tried\n"}})
 

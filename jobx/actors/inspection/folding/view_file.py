@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from jobx.actors.inspection.columns import (
+from jobx.actors.inspection.folding.columns import (
     BLOCK,
     Block,
     Chunks,
@@ -30,7 +30,7 @@ from jobx.actors.inspection.columns import (
     column_of,
     unpack_block,
 )
-from jobx.actors.inspection.histogram import Histogram
+from jobx.actors.inspection.folding.histogram import Histogram
 from jobx.errors import BlobDamaged
 from jobx.system.errors import translate_read
 

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from jobx import questions, views
-from jobx.actors.inspection.columns import (
+from jobx.actors.inspection.folding.columns import (
     BLOCK,
     MAPPED,
     REPLACED,
@@ -19,7 +19,7 @@ from jobx.actors.inspection.columns import (
     stage_of,
     state_of_kind,
 )
-from jobx.actors.inspection.histogram import PARTS
+from jobx.actors.inspection.folding.histogram import PARTS
 from jobx.errors import InvalidInput
 
 #: More bars than these, or bars of more blocks, are shown as columns.

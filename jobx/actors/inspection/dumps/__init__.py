@@ -1,0 +1,1 @@
+"""Dumps of requests: every invocation, with all that is known of it."""
