@@ -148,6 +148,12 @@ def send_failure(resp: falcon.asgi.Response, request: RequestView) -> None:
     )
 
 
+def set_retry(resp: falcon.asgi.Response, error: JobxError) -> None:
+    """Say when to try again, if nothing has happened and time alone may help."""
+    if isinstance(error, Unavailable):
+        resp.set_header("Retry-After", str(max(1, math.ceil(error.retry_after_s))))
+
+
 def header_text(text: str) -> str:
     """Return ``text`` as a header value: one bounded line of Latin-1."""
     line = text[:MAX_HEADER_CHARS].translate(_CONTROLS)
@@ -165,8 +171,7 @@ async def _on_error(
     req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Any, _params: dict[str, Any]
 ) -> None:
     meaning = meaning_of(type(error))
-    if isinstance(error, Unavailable):  # nothing of it has happened
-        resp.set_header("Retry-After", str(max(1, math.ceil(error.retry_after_s))))
+    set_retry(resp, error)
     if isinstance(error, errors.UnsupportedMedia):
         resp.set_header("Accept-Encoding", "gzip")
     send_problem(

@@ -19,8 +19,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 import jobx
 from jobx.errors import JobxError
+from jobx.http import errors
 from jobx.http.pages import shown
 from jobx.http.resources.site import Site
+from jobx.http.writing import encoding
 from jobx.meanings import meaning_of
 
 #: Where the pages begin.
@@ -96,7 +98,7 @@ class Ui:
         """
         up = _up(req)
         text = self._templates.get_template(template).render(
-            up=up, api=f"{up}../", here=req.relative_uri, now=time.time(), **values
+            up=up, api=f"{up}../", now=time.time(), **values
         )
         resp.status = status
         resp.content_type = falcon.MEDIA_HTML
@@ -104,15 +106,20 @@ class Ui:
         resp.set_headers(_HEADERS)
 
     def redirect(self, resp: Response, path: str, params: Mapping[str, Any]) -> None:
-        """Lead to an address without its empty parameters, which forms send, too."""
+        """Lead to an address without its empty parameters, which forms send, too.
+
+        The way begins with ``./`` and is quoted: no name in an address can make it lead elsewhere.
+        """
         query = urllib.parse.urlencode({name: one for name, one in params.items() if one}, True)
+        place = urllib.parse.quote(path.rpartition("/")[2], safe="")
         resp.status = 303
-        resp.set_header("Location", (path.rpartition("/")[2] or "./") + (query and f"?{query}"))
+        resp.set_header("Location", f"./{place}" + (query and f"?{query}"))
 
     def send_error(self, req: Request, resp: Response, error: JobxError) -> None:
         """Make ``resp`` a page that says what is wrong."""
         meaning = meaning_of(type(error))
         self.send_problem(req, resp, meaning.status, meaning.title, str(error))
+        errors.set_retry(resp, error)
 
     def send_problem(
         self, req: Request, resp: Response, status: int, title: str, detail: str
@@ -157,13 +164,9 @@ async def send_file(ui: Ui, req: Request, resp: Response, name: str) -> None:
         ui.send_problem(req, resp, 404, "There is no such file", f"no page uses {name[:80]!r}")
         return
     resp.set_headers(_HEADERS)
-    resp.set_header("Cache-Control", "no-cache")
-    resp.set_header("ETag", f'"{found.tag}"')
-    if found.tag in (req.get_header("If-None-Match") or ""):
-        resp.status = 304
-        return
     resp.content_type = found.media_type
     resp.data = found.content
+    encoding.tag_as(req, resp, found.tag)
 
 
 def _up(req: Request) -> str:

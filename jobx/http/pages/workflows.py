@@ -15,8 +15,9 @@ from jobx.model import check_name
 from jobx.questions import GetEntity, ListEntities, ListVersions
 from jobx.views import EntityPage
 
-#: Sources up to this are shown, in characters.
+#: Sources up to this are shown, in characters and lines; more would hold up the web worker.
 MAX_SOURCE: Final = 256 << 10
+MAX_LINES: Final = 10_000
 _LIMIT: Final = 200
 _STAGES: Final = ("map_handler_name", "combine_handler_name", "reduce_handler_name")
 
@@ -55,7 +56,7 @@ async def handler(ui: Ui, req: Request, resp: Response, workflow: str, name: str
         *(req, resp, "handler.html"),
         handler=found.entity,
         users=_users(steps, name),
-        source=source.splitlines() if len(source) <= MAX_SOURCE else None,
+        source=_lines(source),
         versions=kept.entities,
         other=other,
         difference=other and source_lines.difference(other["source_code"], source),
@@ -65,6 +66,14 @@ async def handler(ui: Ui, req: Request, resp: Response, workflow: str, name: str
 async def _all(ui: Ui, kind: str, workflow: str) -> EntityPage:
     limit = min(_LIMIT, ui.site.settings.max_page)
     return await ui.node.call(ListEntities(kind=kind, workflow=workflow, limit=limit))
+
+
+def _lines(source: str) -> list[str] | None:
+    """Return the lines of a source, None if it is too long to be shown."""
+    if len(source) > MAX_SOURCE:
+        return None
+    lines = source.splitlines()
+    return lines if len(lines) <= MAX_LINES else None
 
 
 def _version(kept: EntityPage, version: str | None) -> dict[str, Any] | None:

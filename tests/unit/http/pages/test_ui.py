@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 from falcon.testing import TestClient
@@ -105,13 +105,27 @@ def test_what_is_wrong_is_said_on_a_page(visit: Visit, path: str, status: int, s
     assert "/ui/static/ui.css" in page.links or "%2f" in path
 
 
+@pytest.mark.parametrize(
+    "name", ["%5C%5Cevil.example", "https:evil.example", "%0d%0aX-Evil:1", "%E2%82%AC", ".."]
+)
+def test_name_in_an_address_leads_nowhere_else(client: TestClient, name: str) -> None:
+    place = f"http://here/ui/handler/texts/{name}"
+    answer = client.simulate_get(f"/ui/handler/texts/{name}", query_string="version=&x=1")
+    assert answer.status_code == 303
+    led = urljoin(place, answer.headers["Location"].replace("\\", "/"))
+    assert led.startswith("http://here/ui/handler/"), led
+
+
 def test_wrong_method_is_refused(client: TestClient) -> None:
     assert client.simulate_delete("/ui/node").status_code == 405
 
 
-def test_page_of_a_node_that_is_away_says_so(visit: Visit, node: FakeNode) -> None:
+def test_page_of_a_node_that_is_away_says_so_and_when_to_ask_again(
+    visit: Visit, client: TestClient, node: FakeNode
+) -> None:
     node.error = NodeUnreachable("no node answers: <b>gone</b>")
     assert "no node answers: <b>gone</b>" in visit("/ui/node", 503).text
+    assert client.simulate_get("/ui/node").headers["Retry-After"] == "1"
 
 
 def test_file_is_not_sent_again_to_a_browser_that_has_it(client: TestClient) -> None:
@@ -121,6 +135,11 @@ def test_file_is_not_sent_again_to_a_browser_that_has_it(client: TestClient) -> 
     )
     assert first.headers["Content-Type"] == "text/css; charset=utf-8"
     assert (again.status_code, again.content) == (304, b"")
+
+
+def test_compressed_file_has_a_tag_that_claims_no_equal_bytes(client: TestClient) -> None:
+    answer = client.simulate_get("/ui/static/ui.css", headers={"Accept-Encoding": "gzip"})
+    assert (answer.headers["Content-Encoding"], answer.headers["ETag"][:3]) == ("gzip", 'W/"')
 
 
 def sources(client: TestClient) -> Iterator[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from jobx.http.pages import workflows
 from jobx.kv.entities.entities import Entities
@@ -24,8 +25,12 @@ def test_handler_shows_its_source_and_the_steps_that_use_it(visit: Visit) -> Non
     assert "/ui/workflow/texts#step-count" in page.links
 
 
-def test_large_source_is_not_shown(visit: Visit, node: FakeNode) -> None:
-    source = "x = 1\n" * (workflows.MAX_SOURCE // 6 + 1)
+@pytest.mark.parametrize(
+    "source",
+    ["x = 1\n" * (workflows.MAX_SOURCE // 6 + 1), "x = 1\n" + "\n" * workflows.MAX_LINES],
+    ids=["characters", "lines"],
+)
+def test_large_source_is_not_shown(visit: Visit, node: FakeNode, source: str) -> None:
     large = authoring.handler("large", "reducer", source, workflow_name="texts")
     Entities(node.store).create(large)
     page = visit("/ui/handler/texts/large")
