@@ -37,7 +37,7 @@ class _Names(click.ParamType):
 
 #: Columns of a table that goes to a file.
 _WIDTH = 140
-_PEERS = _Names("peers", (*works.PEERS, *works.FLOORS))
+_PEERS = _Names("peers", works.EVERYBODY)
 _WORKS = _Names("works", tuple(works.WORKS))
 _PATH = click.Path(path_type=Path)
 
@@ -106,8 +106,7 @@ def main(
     lines = [f"{figure.to_json()}\n" for figure in (*figures, *by_language, *past, *nodes)]
     json_path.write_text("".join(lines))
     console.print(table.draw(figures, works.PEERS))
-    if any(figure.peer in works.FLOORS for figure in figures):
-        console.print(table.draw(figures, ("jobx", *works.FLOORS)))
+    console.print(table.draw(figures, ("jobx", *works.FLOORS, *works.ENGINES)))
     if by_language:
         console.print(languages.draw(by_language))
     if past:

@@ -10,7 +10,10 @@ from typing import Final
 _STORES: Final = ("jobx", "jobx_etcd", "jobx_etcd2")
 PEERS: Final = (*_STORES, "pool", "ray", "dask", "celery", "dbos")
 #: Who does a part of what JobX does, with nothing around it: nobody who does it all is quicker.
-FLOORS: Final = ("hello", "commit", "skeleton", "copy")
+FLOORS: Final = ("hello", "commit", "skeleton", "copy", "sort")
+#: Who has operators of its own for some works, and keeps nothing.
+ENGINES: Final = ("polars", "duckdb")
+EVERYBODY: Final = (*PEERS, *FLOORS, *ENGINES)
 #: Processes that do the work, at every peer.
 PROCESSES: Final = 2
 CLIENTS: Final = 16
@@ -19,7 +22,7 @@ LARGE_BYTES: Final = 8_000_000
 #: Handlers of each workflow where there are many workflows.
 HANDLERS: Final = 10
 
-#: Who does a work: all, the measure of what is possible, or only JobX; and its floors.
+#: Who does a work: all, the measure of what is possible, or only JobX; and floors.
 WORKS: Final[Mapping[str, tuple[str, ...]]] = {
     "one": (*PEERS, "commit"),
     "http_one": (*_STORES, "hello", "commit", "skeleton"),
@@ -30,9 +33,9 @@ WORKS: Final[Mapping[str, tuple[str, ...]]] = {
     "first_post": ("jobx",),
     "fanout": PEERS,
     "wide_fanout": ("jobx",),
-    "wordcount": PEERS,
+    "wordcount": (*PEERS, *ENGINES),
     "wordcount_pairs": ("jobx", "pool"),
-    "reduce_keys": ("jobx", "pool"),
+    "reduce_keys": ("jobx", "pool", "sort", *ENGINES),
     "idle": _STORES,
 }
 

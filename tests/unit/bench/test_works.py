@@ -26,6 +26,6 @@ def test_each_figure_has_a_row() -> None:
     assert table.TITLES.keys() == table.CELLS.keys() == works.WORKS.keys() - {"wide_fanout"}
 
 
-def test_who_does_a_work_is_a_peer_or_a_floor() -> None:
+def test_everybody_does_a_work() -> None:
     everybody = {peer for peers in works.WORKS.values() for peer in peers}
-    assert everybody == {*works.PEERS, *works.FLOORS}
+    assert everybody == set(works.EVERYBODY)
