@@ -11,6 +11,7 @@ from jobx.actors.inspection import explain, graph, trace, trace_json
 from jobx.actors.inspection.dumps.open_dumps import OpenDumps
 from jobx.actors.inspection.folding import pages, progress
 from jobx.actors.inspection.folding import timeline as timelines
+from jobx.actors.inspection.folding.summary import summarize
 from jobx.actors.readers.folds import Folds
 from jobx.kv.large_events import blobs_of
 from jobx.kv.store import Store
@@ -25,7 +26,7 @@ def table(folds: Folds) -> Table:
     dumps = OpenDumps()
 
     def summary(store: Store, asked: questions.GetSummary) -> views.SummaryView:
-        return folds.view(store, asked, pages.summary)
+        return folds.view(store, asked, summarize)
 
     def tree(store: Store, asked: questions.GetTree) -> views.TreePage:
         return folds.view(store, asked, lambda columns, _: pages.tree(columns, asked))

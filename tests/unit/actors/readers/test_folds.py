@@ -11,6 +11,7 @@ import pytest
 from jobx import model, questions, views
 from jobx.actors.inspection.folding import pages, view_file
 from jobx.actors.inspection.folding.fold import Fold
+from jobx.actors.inspection.folding.summary import summarize
 from jobx.actors.readers import folds
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import table
@@ -178,7 +179,7 @@ def test_least_used_folds_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None
         workflow_name="w", request_id="s", job_name="j", invocation_id="m0", accepted_at=2.0
     )
     requests.store.commit([Put(keys.entity("request", "w", "s"), model.encode(other))])
-    kept.view(requests.store, questions.GetSummary(workflow="w", request_id="s"), pages.summary)
+    kept.view(requests.store, questions.GetSummary(workflow="w", request_id="s"), summarize)
     assert list(kept._entries) == [("w", "s", 2.0)]
 
 

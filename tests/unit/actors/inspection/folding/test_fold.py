@@ -11,9 +11,10 @@ import pytest
 from msgspec.structs import replace
 
 from jobx import questions, views
-from jobx.actors.inspection.folding import glance, pages, view_file
+from jobx.actors.inspection.folding import glance, view_file
 from jobx.actors.inspection.folding.columns import Chunks
 from jobx.actors.inspection.folding.fold import Fold, line_of
+from jobx.actors.inspection.folding.summary import summarize
 from jobx.actors.readers import folds
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import Table, table
@@ -74,7 +75,7 @@ def test_counts_are_those_of_the_state_after_each_event(simulation: Simulation) 
             fold.take(number, glance.at(body(event)))
             request = RUNNING if not fold.is_done else None
             if request is not None:
-                counts = pages.summary(fold, request).request.counts
+                counts = summarize(fold, request).request.counts
                 assert counts == state.counts, f"{name}, event {number}"
 
 
@@ -196,7 +197,7 @@ def test_children_that_are_yielded_again_after_two_deaths_are_the_same_ones() ->
         for vertex in yielded:
             take(glance.Mapped(2.0, 0, 0, "s", vertex, 1))
         take(glance.Retried(3.0, "map", 0, 0, 1, 2, 0.0, glance.Fault()))
-    assert pages.summary(fold, RUNNING).steps[1].pending == 3
+    assert summarize(fold, RUNNING).steps[1].pending == 3
     assert fold.block(0).branches[0].earlier == [3, 2, 1]
 
 
