@@ -243,11 +243,11 @@ class ConsoleVerbs:
         if asked.class_name is not None and asked.class_name not in known:
             reason = f"is no class of actors; there are {', '.join(sorted(known))}"
             raise InvalidInput("class", repr(asked.class_name), reason)
-        below = self._find(asked.below) if asked.below is not None else None
+        below = self._find(asked.below, "below") if asked.below is not None else None
         return ActorFilter(asked.class_name, asked.name, asked.state, below)
 
-    def _find(self, address: str) -> Cell:
-        return found(self.base.find(details_of(address)), address)
+    def _find(self, address: str, field: str = "address") -> Cell:
+        return found(self.base.find(details_of(address, field)), address)
 
     def _measure(self, by: questions.ActorMeasure) -> Callable[[Cell], float]:
         now = self._now()

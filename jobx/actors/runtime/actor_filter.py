@@ -14,7 +14,7 @@ from jobx.actors.runtime.cell import Cell, Endpoint
 from jobx.errors import InvalidInput, NotFound, quote
 
 _CURSOR: Final = re.compile("([0-9a-f]{1,16})-([0-9a-f]{8})")
-_ADDRESS: Final = re.compile("([^/]+)/([0-9]{1,20})/(?:([0-9]{1,20})|(.+))")
+_ADDRESS: Final = re.compile("([^/]+)/([0-9]{1,20})/(?:([0-9]{1,20})|(.+))", re.DOTALL)
 _NO_ADDRESS: Final = "is no address of an actor: jobx actors list shows them"
 
 
@@ -88,15 +88,19 @@ def parents_of(cell: Cell) -> list[Cell]:
     return found
 
 
-def details_of(address: str) -> tuple[str, int, int | str]:
+def details_of(address: str, field: str = "address") -> tuple[str, int, int | str]:
     """Return the details of an address that was written as text.
+
+    Args:
+        address: The address.
+        field: What says it.
 
     Raises:
         InvalidInput: It is none.
     """
     shape = _ADDRESS.fullmatch(address)
     if shape is None:
-        raise InvalidInput("address", quote(address), _NO_ADDRESS)
+        raise InvalidInput(field, quote(address), _NO_ADDRESS)
     node_id, life, number, text = shape.groups()
     return node_id, int(life), int(number) if number else text
 

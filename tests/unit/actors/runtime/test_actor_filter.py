@@ -164,6 +164,17 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         details_of(text)
 
 
+@pytest.mark.parametrize("text", ["n1/7/3\n", "n1/7/\n", "n1/7/a\rb\u2028c", "n\n1/7/x/y"])
+def test_an_address_may_have_any_text_in_it(text: str) -> None:
+    node_id, life, rest = details_of(text)
+    assert f"{node_id}/{life}/{rest}" == text
+
+
+def test_what_is_no_address_is_refused_by_the_name_of_what_says_it() -> None:
+    with pytest.raises(InvalidInput, match="below: is no address of an actor"):
+        details_of("x", "below")
+
+
 def test_an_endpoint_is_no_actor(stage: Stage) -> None:
     with pytest.raises(NotFound, match="there is no actor named x"):
         found(cell_of(stage, stage.audience), "x")
