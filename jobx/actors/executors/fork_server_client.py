@@ -8,12 +8,14 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
+from jobx.actors.runtime.log_limit import LogLimit
 from jobx.errors import InternalError, Unavailable
 from jobx.handlers import launch
 from jobx.handlers.execution.fork_messages import FORK_NEWS, Exited, NotSpawned, Ping, Spawned
@@ -28,6 +30,8 @@ _log = logging.getLogger(__name__)
 OnExit = Callable[[int, int], None]
 #: Called with the number under which an executor was requested, and its pid.
 OnSpawned = Callable[[int, int], None]
+#: Called with the number of one that could not be made, and why.
+OnNotSpawned = Callable[[int, str], None]
 
 
 class ForkServerClient:
@@ -37,6 +41,7 @@ class ForkServerClient:
         config: The configuration of executors; see ``handlers/execution/fork_server.py``.
         environ: The environment of the fork server itself.
         on_spawned: Called for each executor that was made.
+        on_not_spawned: Called for each that could not be made.
         on_exit: Called for each executor that has ended.
         on_gone: Called when the fork server has ended, and all executors with it.
     """
@@ -47,17 +52,20 @@ class ForkServerClient:
         environ: Mapping[str, str],
         *,
         on_spawned: OnSpawned,
+        on_not_spawned: OnNotSpawned,
         on_exit: OnExit,
         on_gone: Callable[[], None],
     ) -> None:
         self._config = dict(config)
         self._environ = dict(environ)
         self._on_spawned = on_spawned
+        self._on_not_spawned = on_not_spawned
         self._on_exit = on_exit
         self._on_gone = on_gone
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._pings = self._answered = 0
+        self._log_limit = LogLimit(time.monotonic, 10.0, 1)
 
     @property
     def unanswered(self) -> int:
@@ -147,7 +155,9 @@ class ForkServerClient:
         if isinstance(news, Spawned):
             self._on_spawned(news.n, news.pid)
         elif isinstance(news, NotSpawned):
-            _log.warning("an executor cannot be made now: %s", news.reason)
+            if self._log_limit.may_log():
+                _log.warning("an executor cannot be made now: %s", news.reason)
+            self._on_not_spawned(news.n, news.reason)
         elif isinstance(news, Exited):
             self._on_exit(news.pid, news.status)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -13,6 +14,7 @@ from jobx.actors.executor_failures import EVICTED, crashed, exited
 from jobx.actors.executors import overdue
 from jobx.actors.executors.fork_server_client import ForkServerClient
 from jobx.actors.executors.process import Executor
+from jobx.actors.runtime.log_limit import LogLimit
 from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
 from jobx.config import Settings, without_secrets
 from jobx.errors import DeadlineExceeded, InternalError, Unavailable
@@ -39,6 +41,11 @@ DOUBT_LOOKS: Final = 2
 
 #: Executors that are started ahead: a workflow without one need not wait for a process.
 BLANKS: Final = 2
+
+#: Nobody waits for them: while they die at their start, they are started later and later.
+AHEAD: Final = RestartPolicy(
+    max_restarts=5, window_s=600.0, backoff_s=SPAWN_AGAIN_S, max_backoff_s=60.0
+)
 
 #: A fork server that dies is started again, later and later when it dies often.
 FORK_SERVER: Final = RestartPolicy(max_restarts=10, backoff_s=0.05, max_backoff_s=5.0)
@@ -100,10 +107,13 @@ class ExecutorProcesses:
         self._deaths, self._last_death = 0, ""
         self._connecting: set[asyncio.Future[Any]] = set()
         self._fork_server_budget = RestartBudget(FORK_SERVER)
+        self._ahead_budget, self._ahead_at = RestartBudget(AHEAD), 0.0
+        self._log_limit = LogLimit(time.monotonic, 10.0, 1)
         self._fork_server = ForkServerClient(
             executor_config(settings, environ, temp_dir),
             without_secrets(settings, environ),
             on_spawned=self._spawned,
+            on_not_spawned=self._not_spawned,
             on_exit=self._exited,
             on_gone=self._fork_server_gone,
         )
@@ -214,16 +224,25 @@ class ExecutorProcesses:
             self._loop.call_soon(self._on_report, executor, ReadyReport(executor.pid))
 
     def _start_ahead(self) -> None:
-        """Start one more executor ahead, unless there are enough."""
-        if self._fork_server.is_up and not self.is_closing and len(self._ahead()) < BLANKS:
+        """Start one more executor ahead, unless there are enough or the last ones have died."""
+        is_time = self._fork_server.is_up and self._loop.time() >= self._ahead_at
+        if is_time and not self.is_closing and len(self._ahead()) < BLANKS:
             self._start("", has_seat=False)
+
+    def _start_ahead_later(self) -> None:
+        now = self._loop.time()
+        self._ahead_at = now + _delay_s(self._ahead_budget, AHEAD, now)
 
     def _start(self, workflow: str, *, has_seat: bool = True) -> None:
         try:
             self._ask_for_executor(workflow, has_seat)
         except InternalError as error:
-            _log.warning("an executor cannot be started now: %s", error)
-            self._loop.call_later(SPAWN_AGAIN_S, self._spawn)
+            if self._log_limit.may_log():
+                _log.warning("an executor cannot be started now: %s", error)
+            if has_seat:
+                self._loop.call_later(SPAWN_AGAIN_S, self._spawn)
+            else:
+                self._start_ahead_later()
 
     def _look(self) -> None:
         """Check all processes, and replace those that do not respond."""
@@ -288,6 +307,11 @@ class ExecutorProcesses:
         if executor is not None:
             executor.pid = pid
 
+    def _not_spawned(self, number: int, reason: str) -> None:
+        executor = self._spawning.pop(number, None)
+        if executor is not None:
+            self._bury(executor, crashed(f"the executor could not be made: {reason}"))
+
     def _exited(self, pid: int, status: int) -> None:
         executor = next((item for item in self.executors if item.pid == pid), None)
         if executor is not None:
@@ -319,8 +343,7 @@ class ExecutorProcesses:
         self._start_fork_server_later()
 
     def _start_fork_server_later(self) -> None:
-        decision = self._fork_server_budget.failed(self._loop.time())
-        delay_s = decision.delay_s if isinstance(decision, Restart) else FORK_SERVER.max_backoff_s
+        delay_s = _delay_s(self._fork_server_budget, FORK_SERVER, self._loop.time())
         self._loop.call_later(delay_s, self._start_fork_server)
 
     def _start_fork_server(self) -> None:
@@ -346,9 +369,17 @@ class ExecutorProcesses:
         blame = executor.blame or crash
         self._deaths = 1 if executor.was_ready else self._deaths + 1
         self._last_death = blame.message
+        if not (executor.was_ready or executor.has_seat):
+            self._start_ahead_later()
         self._on_dead(executor, blame)
         executor.close()
         self._loop.call_later(0 if executor.was_ready else SPAWN_AGAIN_S, self._spawn)
+
+
+def _delay_s(budget: RestartBudget, policy: RestartPolicy, now: float) -> float:
+    """Count a failure; return how long to wait until the next try."""
+    decision = budget.failed(now)
+    return decision.delay_s if isinstance(decision, Restart) else policy.max_backoff_s
 
 
 def late(before: float, every_s: float, now: float) -> bool:

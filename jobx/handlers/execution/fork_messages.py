@@ -37,8 +37,9 @@ class Spawned(Struct, frozen=True, tag="spawned", tag_field="t"):
 
 
 class NotSpawned(Struct, frozen=True, tag="not-spawned", tag_field="t"):
-    """An executor could not be made; the node sees its stream closed and asks again."""
+    """Executor ``n`` could not be made; the node asks again."""
 
+    n: int
     reason: str
 
 

@@ -112,7 +112,7 @@ class ForkServer:
         try:
             child = self._fork(descriptors)
         except OSError as error:
-            self._tell(NotSpawned(str(error)))  # no room, no memory, no descriptors
+            self._tell(NotSpawned(order.n, str(error)))  # no room, no memory, no descriptors
             return True
         finally:
             for descriptor in descriptors:

@@ -59,6 +59,7 @@ def test_executor_that_cannot_be_made_closes_its_stream_and_leaves_nothing(
 
     assert list(tmp_path.iterdir()) == []
     assert isinstance(told, NotSpawned)
+    assert told.n == 1
     assert os.strerror(reason) in told.reason
 
 
