@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from jobx import model, questions, views
-from jobx.actors.inspection.folding import pages, view_file
+from jobx.actors.inspection.folding import page_reader, view_file
 from jobx.actors.inspection.folding.fold import Fold
 from jobx.actors.inspection.folding.summary import summarize
 from jobx.actors.readers import folds
@@ -199,7 +199,7 @@ def test_runs_of_siblings_are_one_line_and_failed_ones_are_alone() -> None:
 def test_page_of_children_that_came_one_by_one_looks_at_few_of_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pages, "MAX_CHUNKS", 1100)
+    monkeypatch.setattr(page_reader, "MAX_CHUNKS", 1100)
     requests, answers, looks = Requests(1), table(Folds()), []
     for vertex in range(2, 3001):
         requests.append(Mapped(2.0, 0, 0, "leaf", vertex, 1, NOTHING, ""))
