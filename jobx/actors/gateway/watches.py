@@ -100,6 +100,8 @@ class Watches:
             while await one.news(HERE_S if one.coordinator == self._node_id else ELSEWHERE_S):
                 await self._answer(one)
                 await asyncio.sleep(PAUSE_S)
+                if not one.waiting:
+                    return  # who goes on has asked again by now
         finally:
             del self._watched[one.key], self._committed[one.key]
 

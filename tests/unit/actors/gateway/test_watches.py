@@ -221,6 +221,19 @@ def test_nothing_is_left_of_a_request_that_nobody_watches() -> None:
     run(test)
 
 
+def test_a_look_at_a_request_that_has_ended_keeps_no_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "HERE_S", 3600.0)
+
+    async def test(log: Log) -> None:
+        log.is_ended = True
+        await log.watch(wait_s=0.0)
+        await eventually_soon(lambda: not log.watches._watched, 60.0)
+
+    run(test)
+
+
 def test_a_watcher_who_leaves_leaves_nothing() -> None:
     async def test(log: Log) -> None:
         await log.watch()
@@ -228,7 +241,8 @@ def test_a_watcher_who_leaves_leaves_nothing() -> None:
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        assert not log.watches._watched[KEY].waiting
+        watched = log.watches._watched.get(KEY)
+        assert watched is None or not watched.waiting
 
     run(test)
 
@@ -237,11 +251,13 @@ def test_more_requests_than_may_be_are_not_watched(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "MOST_REQUESTS", 1)
 
     async def test(log: Log) -> None:
-        await log.watch()
+        waiting = asyncio.ensure_future(log.watch(after=0))
+        await asyncio.sleep(0)
         other = WatchRequest(workflow="w", request_id="r2", wait_s=60.0)
         with pytest.raises(Overloaded):
             await log.watches.watch(other)
-        assert (await log.watch(after=-1)).as_of == 0
+        log.commit()
+        assert (await waiting).as_of == 1
 
     run(test)
 
