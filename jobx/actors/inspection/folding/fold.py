@@ -7,7 +7,7 @@ Of a reducer in partitions the log does not say that it is one before the second
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from jobx.actors.inspection.folding import glance
@@ -25,19 +25,13 @@ from jobx.actors.inspection.folding.columns import (
     SETTLED,
     SETTLED_COMBINED,
     Block,
-    Branch,
-    Chunks,
-    Columns,
-    Extent,
-    Group,
-    ShortFailure,
     Total,
-    Tries,
     parts,
     stage_of,
 )
+from jobx.actors.inspection.folding.failures import Failures
 from jobx.actors.inspection.folding.glance import Glance
-from jobx.actors.inspection.folding.histogram import Histogram
+from jobx.actors.inspection.folding.open_columns import NO_KIND, OpenColumns, count_in
 from jobx.actors.request import spans
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.state import PARTITIONS
@@ -47,18 +41,10 @@ from jobx.payload import unpack_offsets
 #: Returns the steps with a combiner of the plan of a digest.
 Combiners = Callable[[str], Collection[str]]
 
-#: Different failures, groups of them and failed attempts that are kept.
-MAX_FAILURES: Final = 1000
-MAX_GROUPS: Final = 100
-MAX_FAILED: Final = 10_000
-_MESSAGE_CHARACTERS: Final = 200
-#: About what a mapper takes that has mapped on, or failed.
-_OBJECT_BYTES: Final = 700
 _WHOLE: Final = (1 << PARTITIONS) - 1
-_NO_KIND: Final = (-1, -1, -1)
 
 
-class Fold(Columns):
+class Fold(OpenColumns):
     """Folds the log of one request; see ``Columns``.
 
     Args:
@@ -66,73 +52,23 @@ class Fold(Columns):
     """
 
     def __init__(self, combiners: Combiners) -> None:
-        self.as_of = -1
-        self.is_done = False
-        self.accepted_at = 0.0
-        self.count = 0
-        self.chunks = Chunks()
-        self.totals: list[Total] = []
-        self.groups: list[Group] = []
-        self.failures: list[ShortFailure] = []
-        self.places: list[tuple[str, int]] = [("", 0)]
-        self.failed: list[tuple[float, str]] = []
-        self.histogram = Histogram()
+        super().__init__()
         self._combiners = combiners
         self._combined: Collection[str] = ()
         self._owner = ""
-        self._blocks: list[Block] = []
-        self._objects = 0
-        self._begun: set[int] = set()
         #: Where the last event was: the vertices of its chunk, its index and its parent.
         self._last_chunk = (0, 0, -1, -1)
         self._total_of: dict[tuple[str, int], int] = {}
-        self._group_of: dict[tuple[str, str | None, str], Group] = {}
-        self._failure_of: dict[ShortFailure, int] = {}
         self._place_of: dict[tuple[str, int], int] = {("", 0): 0}
-
-    @property
-    def size_bytes(self) -> int:
-        """About how much memory it takes."""
-        columns = len(self._blocks) * 32 * BLOCK + 64 * len(self.chunks.starts)
-        return 4096 + columns + _OBJECT_BYTES * self._objects
+        self._kept = Failures()
+        self.groups, self.failures = self._kept.groups, self._kept.failures
+        self.failed = self._kept.attempts
 
     def take(self, number: int, event: Glance | None) -> None:
         """Take the next event, or pass one that is unknown."""
         if event is not None:
             _TAKE[type(event)](self, event)
         self.as_of = number
-
-    def block(self, number: int) -> Block:
-        """See ``Columns.block``."""
-        return self._blocks[number]
-
-    def stages(self, number: int) -> dict[tuple[int, int], int]:
-        """See ``Columns.stages``."""
-        found: dict[tuple[int, int], int] = {}
-        for total, codes in self._parts(number):
-            for code in set(codes):
-                key = total, code
-                found[key] = found.get(key, 0) + codes.count(code)
-        return found
-
-    def extent(self, number: int) -> Extent:
-        """See ``Columns.extent``."""
-        block = self._blocks[number]
-        children = sum(branch.children for branch in block.branches.values())
-        return Extent(block.low_at, block.high_at, children)
-
-    def _parts(self, number: int) -> Iterable[tuple[int, bytes]]:
-        """Yield the vertices of a block chunk by chunk: their total, and their codes."""
-        chunks, low = self.chunks, number * BLOCK
-        stages, stop = self._blocks[number].stages, min(low + BLOCK, self.count)
-        index = chunks.index(low)
-        if index >= 0 and len(alike := set(chunks.totals[index : chunks.index(stop - 1) + 1])) == 1:
-            yield alike.pop(), bytes(stages[: stop - low])
-            return
-        while low < stop:
-            end = min(chunks.starts[index] + chunks.counts[index], stop)
-            yield chunks.totals[index], bytes(stages[low % BLOCK : low % BLOCK + end - low])
-            low, index = end, index + 1
 
     def _accepted(self, event: glance.Accepted) -> None:
         self._owner = event.node
@@ -175,7 +111,7 @@ class Fold(Columns):
         for low, stop in parts(start, start + count):
             stages = self._blocks[low // BLOCK].stages
             stages[low % BLOCK : low % BLOCK + stop - low] = bytes((PENDING,)) * (stop - low)
-        _count(self.totals[place], PENDING, count)
+        count_in(self.totals[place], PENDING, count)
         return index
 
     def _done(self, event: glance.Done) -> None:
@@ -211,8 +147,8 @@ class Fold(Columns):
         if at in block.branches:
             self._leave_branches(vertex, 1)
         block.stages[at] = REDUCED
-        _count(total, code, -1)
-        _count(total, REDUCED, 1)
+        count_in(total, code, -1)
+        count_in(total, REDUCED, 1)
         return True
 
     def _returned_many(self, first: int, stop: int, total: Total) -> bool:
@@ -267,7 +203,7 @@ class Fold(Columns):
             if event.span is not None:
                 block.saw(begun[skip], begun[skip + size] if skip + size < count else ended_at)
             for vertex in block.tries.keys() & range(at, at + size) if block.tries else ():
-                block.tries[vertex].failures = [*_NO_KIND]
+                block.tries[vertex].failures = [*NO_KIND]
 
     def _timed_one(
         self, vertex: int, place: int, began_at: float, ended_at: float, spent: array[int]
@@ -280,7 +216,7 @@ class Fold(Columns):
             block.began_at[at] = began_at
             block.saw(began_at, ended_at)
         if block.tries and (tries := block.tries.get(at)) is not None:
-            tries.failures = [*_NO_KIND]
+            tries.failures = [*NO_KIND]
 
     def _ran(self, event: glance.Done) -> tuple[int, float]:
         """Return the place of an event's invocations, and when the first began; 0: unknown."""
@@ -325,10 +261,10 @@ class Fold(Columns):
             return
         total = self.totals[self.chunks.totals[chunk]]
         total.retries += event.count
-        self._count_failure(event, event.first, event.count, total, is_final=False)
+        self._count_failure(event, event.first, event.count, total)
         if self._live_chunk(event.first) < 0:
             return
-        kind, failure = KINDS.index(event.kind), self._failure(event.failure)
+        kind, failure = KINDS.index(event.kind), self._kept.index(event.failure)
         for vertex in range(event.first, event.first + event.count):
             self._retry(vertex, kind, failure, event)
 
@@ -370,10 +306,10 @@ class Fold(Columns):
         if chunk < 0:
             return
         total = self.totals[self.chunks.totals[chunk]]
-        self._count_failure(event, event.vertex, 1, total, is_final=True)
+        self._count_failure(event, event.vertex, 1, total)
         kind, tries = KINDS.index(event.kind), self._tries(event.vertex)
         tries.attempts[kind] = event.attempt
-        tries.failures[kind] = self._failure(event.failure)
+        tries.failures[kind] = self._kept.index(event.failure)
         stage = stage_of(self._code(event.vertex))
         self._begun.discard(event.vertex)
         if kind and stage < MAPPED:  # it ran in the trip of its mapper, which had succeeded
@@ -395,43 +331,10 @@ class Fold(Columns):
         pass
 
     def _count_failure(
-        self,
-        event: glance.Retried | glance.Failed,
-        vertex: int,
-        count: int,
-        total: Total,
-        *,
-        is_final: bool,
+        self, event: glance.Retried | glance.Failed, vertex: int, count: int, total: Total
     ) -> None:
-        name, fault = invocation_id(event.kind, vertex), event.failure
         self.histogram.fail(event.at, count)
-        if len(self.failed) < MAX_FAILED:
-            self.failed.append((event.at, name))
-        key = fault.type, line_of(fault.traceback), total.step
-        group = self._group_of.get(key)
-        if group is None:
-            if len(self.groups) >= MAX_GROUPS:
-                key = _OTHERS
-            group = self._group_of.get(key)
-        if group is None:
-            group = self._group_of[key] = Group(*key, name, _cut(fault.message))
-            self.groups.append(group)
-        group.count += count
-        group.is_final |= is_final
-
-    def _failure(self, fault: glance.Fault) -> int:
-        """Return the index of a failure."""
-        rest = fault.handler_name, fault.attempt
-        found = ShortFailure(fault.kind, fault.type, _cut(fault.message), *rest)
-        if len(self.failures) >= MAX_FAILURES and found not in self._failure_of:
-            found = ShortFailure(fault.kind, fault.type, "", *rest)
-        if len(self.failures) >= 2 * MAX_FAILURES and found not in self._failure_of:
-            found = self.failures[-1]
-        index = self._failure_of.get(found)
-        if index is None:
-            index = self._failure_of[found] = len(self.failures)
-            self.failures.append(found)
-        return index
+        self._kept.add(event, invocation_id(event.kind, vertex), count, total.step)
 
     def _live_chunk(self, vertex: int) -> int:
         """Return the chunk of a vertex, -1 if there is none or its parent is done or replaced."""
@@ -446,106 +349,7 @@ class Fold(Columns):
             return -1
         return index if parent < 0 or stage_of(self._code(parent)) < REDUCED else -1
 
-    def _code(self, vertex: int) -> int:
-        return self._blocks[vertex // BLOCK].stages[vertex % BLOCK]
 
-    def _set(self, vertex: int, code: int) -> None:
-        while len(self._blocks) * BLOCK <= vertex:
-            self._blocks.append(Block())
-        self._blocks[vertex // BLOCK].stages[vertex % BLOCK] = code
-
-    def _move(self, vertex: int, code: int) -> None:
-        """Give a vertex another code."""
-        stages, at = self._blocks[vertex // BLOCK].stages, vertex % BLOCK
-        total = self.totals[self.chunks.totals[self.chunks.index(vertex)]]
-        _count(total, stages[at], -1)
-        _count(total, code, 1)
-        stages[at] = code
-
-    def _fill(self, low: int, stop: int, code: int, total: Total) -> None:
-        """Give vertices of one block and one chunk another code."""
-        block, at = self._blocks[low // BLOCK], low % BLOCK
-        size = stop - low
-        if size == 1:
-            _count(total, block.stages[at], -1)
-            block.stages[at] = code
-        else:
-            before = block.stages[at : at + size]
-            for one in set(before):
-                _count(total, one, -before.count(one))
-            block.stages[at : at + size] = bytes((code,)) * size
-        _count(total, code, size)
-
-    def _branch(self, vertex: int) -> Branch:
-        branches = self._blocks[vertex // BLOCK].branches
-        found = branches.get(vertex % BLOCK)
-        if found is None:
-            found = branches[vertex % BLOCK] = Branch()
-            self._objects += 1
-        return found
-
-    def _tries(self, vertex: int) -> Tries:
-        tries = self._blocks[vertex // BLOCK].tries
-        found = tries.get(vertex % BLOCK)
-        if found is None:
-            found = tries[vertex % BLOCK] = Tries([1, 1, 1], [*_NO_KIND])
-            self._objects += 1
-        return found
-
-    def _leave_branches(self, first: int, count: int) -> None:
-        """Drop what vertices mapped in earlier attempts."""
-        for low, stop in parts(first, first + count):
-            branches = self._blocks[low // BLOCK].branches
-            if not branches:
-                continue
-            for at in sorted(branches.keys() & range(low % BLOCK, low % BLOCK + stop - low)):
-                branch = branches[at]
-                self._begun.discard(low // BLOCK * BLOCK + at)
-                branch.earlier.extend(reversed(branch.current))
-                branch.current = []
-                self._drop_earlier(branch)
-
-    def _drop_earlier(self, branch: Branch) -> None:
-        """Drop the children that the current attempt did not yield again, and all below."""
-        waiting = branch.earlier
-        if not waiting:
-            return
-        dropped = set(waiting)
-        branch.chunks = [index for index in branch.chunks if index not in dropped]
-        branch.children -= sum(self.chunks.counts[index] for index in waiting)
-        branch.earlier = []
-        while waiting:
-            index = waiting.pop()
-            start, total = self.chunks.starts[index], self.totals[self.chunks.totals[index]]
-            for low, stop in parts(start, start + self.chunks.counts[index]):
-                block = self._blocks[low // BLOCK]
-                for at in block.branches.keys() & range(low % BLOCK, low % BLOCK + stop - low):
-                    below = block.branches[at]
-                    if stage_of(block.stages[at]) < REDUCED:
-                        waiting.extend((*below.current, *below.earlier))
-                        below.current, below.earlier = [], []
-                    self._begun.discard(low // BLOCK * BLOCK + at)
-                self._fill(low, stop, REPLACED, total)
-
-
-def line_of(traceback: str) -> str | None:
-    """Return the innermost line of the author that a traceback quotes: ``"file", line 3, in f``."""
-    lines = (line.strip() for line in traceback.splitlines())
-    found = [line for line in lines if line.startswith("File ")]
-    return found[-1].removeprefix("File ") if found else None
-
-
-def _count(total: Total, code: int, count: int) -> None:
-    total.stages[code] = total.stages.get(code, 0) + count
-
-
-def _cut(message: str) -> str:
-    if len(message) <= _MESSAGE_CHARACTERS:
-        return message
-    return f"{message[: _MESSAGE_CHARACTERS - 1]}…"
-
-
-_OTHERS: Final[tuple[str, str | None, str]] = ("others", None, "")
 _TAKE: Final[dict[type[Any], Callable[[Fold, Any], None]]] = {
     glance.Accepted: Fold._accepted,
     glance.Mapped: Fold._mapped,
