@@ -1,4 +1,4 @@
-"""``python -m tests.bench``: JobX beside its peers, at the same works on this machine.
+"""``python -m tests.bench``: JobX beside its peers and its floors, at the same works, here.
 
 Nothing here fails because it is slow; a wrong result does.
 """
@@ -105,8 +105,9 @@ def main(
     json_path.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"{figure.to_json()}\n" for figure in (*figures, *by_language, *past, *nodes)]
     json_path.write_text("".join(lines))
-    console.print(table.draw(figures, works.PEERS))
-    console.print(table.draw(figures, ("jobx", *works.FLOORS, *works.ENGINES)))
+    for shown in (works.PEERS, (*works.FLOORS, *works.ENGINES)):
+        if any(figure.peer in shown for figure in figures):
+            console.print(table.draw(figures, shown))
     if by_language:
         console.print(languages.draw(by_language))
     if past:

@@ -15,6 +15,7 @@ _REQUIREMENTS = Path(__file__).parent / "peers-requirements.txt"
 _INSTALL_S = 900.0
 #: Peers that need nothing but what the project itself has.
 _AT_HOME = frozenset({"jobx", "jobx_etcd", "jobx_etcd2", "pool", *works.FLOORS})
+_ON_REDIS = frozenset({"celery", "dramatiq"})
 
 
 class PeersMissingError(Exception):
@@ -32,9 +33,10 @@ def pythons(
         for peer in [peer for peer in found if "etcd" in peer]:
             del found[peer]
             skipped[peer] = "etcd is not installed"
-    if "celery" in abroad and shutil.which("redis-server") is None:
-        abroad.remove("celery")
-        skipped["celery"] = "redis-server is not installed"
+    if shutil.which("redis-server") is None:
+        for peer in [peer for peer in abroad if peer in _ON_REDIS]:
+            abroad.remove(peer)
+            skipped[peer] = "redis-server is not installed"
     if abroad:
         try:
             python = _made(folder, say)

@@ -30,13 +30,14 @@ TITLES = {
 
 
 def draw(measured: Sequence[Figure], wanted: Sequence[str]) -> Table:
-    """Return a table: a row a work, a column for each peer that is wanted and was measured."""
+    """Return a table: a row for what some of the peers did, a column for JobX and each of them."""
     figures = {(f.peer, f.work, f.n): f for f in measured}
-    peers = [peer for peer in wanted if any(f.peer == peer for f in measured)]
+    shown = dict.fromkeys(("jobx", *wanted))
+    peers = [peer for peer in shown if any(f.peer == peer for f in measured)]
     table = Table("work", "n", *peers, "JobX to the bar", show_lines=True)
     for column in table.columns[1:-1]:
         column.justify = "right"
-    for work, n in _rows(measured):
+    for work, n in _rows([figure for figure in measured if figure.peer in wanted]):
         cells = [_cell(figures.get((peer, work, n))) for peer in peers]
         table.add_row(TITLES[work], f"{n:,}" if n else "", *cells, _bars(work, n, figures))
     return table

@@ -8,7 +8,7 @@ from typing import Final
 
 #: JobX with each of its stores.
 _STORES: Final = ("jobx", "jobx_etcd", "jobx_etcd2")
-PEERS: Final = (*_STORES, "pool", "ray", "dask", "celery", "dbos")
+PEERS: Final = (*_STORES, "pool", "ray", "dask", "celery", "dramatiq", "dbos")
 #: Who does a part of what JobX does, with nothing around it: nobody who does it all is quicker.
 FLOORS: Final = ("hello", "commit", "skeleton", "copy", "sort")
 #: Who has operators of its own for some works, and keeps nothing.

@@ -12,7 +12,8 @@ ROOT: Final = Path(__file__).parents[2]
 
 #: Test files of no single module.
 WHOLE: Final = {
-    "bench/test_bars",  # of the benchmark, as is the next
+    "bench/test_bars",  # of the benchmark, as are the next
+    "bench/test_table",
     "bench/test_works",
     "chaos/test_clients",  # of soaks, as are these …
     "chaos/test_exchanges",
