@@ -244,7 +244,7 @@ def test_a_large_request_needs_no_more_than_what_is_open(tmp_path: Path) -> None
     """Payloads of chunks, and attempts, are read again once they are no longer held."""
     sample = Sample(tmp_path, *WHOLE[:3], retried(), LEAVES, TOTAL)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("jobx.actors.inspection.dumps.dump._CHUNK_BYTES", 1)
-        patched.setattr("jobx.actors.inspection.dumps.dump._ATTEMPTS", 0)
+        patched.setattr("jobx.actors.inspection.dumps.log._CHUNK_BYTES", 1)
+        patched.setattr("jobx.actors.inspection.dumps.log._ATTEMPTS", 0)
         few = sample.lines()
     assert few == sample.lines()
