@@ -222,7 +222,7 @@ class Coordinator(LoopActor):
             self._reports.attempt_failed(work, vertex, message.failure)
 
     def _end_child(self, message: EndChild, _: ActorAddress) -> None:
-        """Give back the work of a batch; unless it is to start again, its first attempt fails."""
+        """Give back the work of a batch; unless that is to start again, one attempt fails."""
         child, reason = message.child, message.reason
         if self.state.finished is not None:
             says = "its request has ended, and so does it"
@@ -231,9 +231,12 @@ class Coordinator(LoopActor):
             self._lose_batch(child, failure, lambda _: None)
             says = "its work starts again in another batch"
         else:
-            failure = Failure(kind="crash", type="ActorStopped", message=reason)
+            text = f"the batch that had this attempt was {reason}"
+            failure = Failure(kind="crash", type="ActorStopped", message=text)
             self._lose_batch(child, failure, self._culprit(child))
-            says = "the attempt of its running invocation has failed; its other work starts again"
+            says = (
+                "the attempt that runs there, or is next, has failed; its other work starts again"
+            )
         self.send(child, ActorExitRequest())
         self.send(message.reply_to, ChildTold(message.ticket, says))
 
