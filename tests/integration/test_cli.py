@@ -71,7 +71,7 @@ def served(folder: Path, jobx: Jobx) -> Iterator[tuple[Popen[str], str]]:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("serving http://127.0.0.1:")
-        assert line.endswith(f" (data {folder}, 1 executors)\n")
+        assert line.endswith(f" (data {folder}, 1 executor)\n")
         yield process, line.split("//")[1].split()[0]
 
 

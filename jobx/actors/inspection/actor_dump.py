@@ -80,10 +80,7 @@ def text(dump: views.ActorDump) -> str:
         f" {summary.dead_letters} dead letters, {summary.slow} slow messages,"
         f" {summary.stalls} stalls",
         *(_class_line(one) for one in summary.classes),
-        *(
-            f"stalled {one.count} times, {one.longest_s:.3f} s: {one.where}"
-            for one in summary.stalled
-        ),
+        *(f"stalled x{one.count}, {one.longest_s:.3f} s: {one.where}" for one in summary.stalled),
         *(f"{'  ' * depth}{_line(actor)}" for depth, actor in _in_order(dump.actors)),
     ]
     if dump.is_cut:

@@ -190,7 +190,9 @@ def _survey_is_possible(settings: Settings) -> None:
 
 
 def _say(view: ClusterView) -> None:
-    render.say(f"cluster {view.cluster or 'without a record'}, {len(view.nodes)} nodes")
+    render.say(
+        f"cluster {view.cluster or 'without a record'}, {render.amount(len(view.nodes), 'node')}"
+    )
     _say_table(
         ("node", "state", "executors", "open", "memory", "version", "nsqd", "held by"),
         [_row(view, node) for node in view.nodes],

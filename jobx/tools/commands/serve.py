@@ -128,7 +128,7 @@ class Serving:
             answer = {"url": url, "data_dir": data_dir, "executors": executors}
             line = render.to_json(answer, indent=None)
         else:
-            line = f"serving {url} (data {data_dir}, {executors} executors)"
+            line = f"serving {url} (data {data_dir}, {render.amount(executors, 'executor')})"
         with suppress(OSError):  # whoever started it may not listen
             render.say(line)
             sys.stdout.flush()

@@ -20,10 +20,12 @@ def say_summary(summary: views.ActorSummary) -> None:
             "node": summary.node_id,
             "actors": f"{summary.live:,} live, {summary.queued:,} with mail,"
             f" {summary.created:,} created, {summary.failed:,} failed",
-            "messages": f"{summary.handled:,} handled, {summary.dead_letters:,} dead letters",
+            "messages": f"{summary.handled:,} handled,"
+            f" {render.amount(summary.dead_letters, 'dead letter')}",
             "memory": f"{render.size(summary.held_bytes)} held by open requests,"
             f" of {render.size(summary.limit_bytes)}",
-            "slow": f"{summary.slow:,} messages over 10 ms, {summary.stalls:,} stalls over 100 ms",
+            "slow": f"{render.amount(summary.slow, 'message')} over 10 ms,"
+            f" {render.amount(summary.stalls, 'stall')} over 100 ms",
             "traces": str(summary.traces) if summary.traces else None,
         }
     )
@@ -54,7 +56,7 @@ def _classes(summary: views.ActorSummary) -> Iterable[tuple[object, ...]]:
     for one in summary.classes:
         yield (
             *(one.class_name, one.live, one.created, one.handled, _s(one.time_s), one.slow),
-            *(_s(one.longest_s), one.mailbox, _s(one.oldest_s), one.failed, one.restarts),
+            *(_s(one.longest_s or None), one.mailbox, _s(one.oldest_s), one.failed, one.restarts),
             one.restart_reason or one.failure or "",
         )
 
@@ -87,10 +89,11 @@ def say_actor(detail: views.ActorDetail) -> None:
             "node": detail.node_id,
             "state": actor.state,
             "age": render.duration(actor.age_s),
-            "handled": f"{actor.handled:,} messages in {render.duration(actor.time_s)}",
+            "handled": f"{render.amount(actor.handled, 'message')}"
+            f" in {render.duration(actor.time_s)}",
             "mailbox": f"{actor.mailbox:,}{': ' if mail else ''}{mail}"
             + (f", and {detail.unread:,} behind them" if detail.unread else ""),
-            "oldest message": _s(actor.oldest_s) or None,
+            "oldest message": None if actor.oldest_s is None else _s(actor.oldest_s),
             "restarts": f"{actor.restarts}, {actor.restarts_used} of its budget of {limit} were"
             f" used; the last: {actor.restart_reason}"
             if actor.restarts
@@ -121,7 +124,7 @@ def say_trace(trace: views.ActorTrace) -> None:
             for one in trace.messages
         ),
     )
-    count, took = f"{len(trace.messages):,} messages", render.duration(trace.took_s)
+    count, took = render.amount(len(trace.messages), "message"), render.duration(trace.took_s)
     more = "; the trace is full, there may have been more" if trace.is_full else ""
     render.say(f"{count} in {took}{more}")
 
@@ -142,8 +145,8 @@ def say_letters(page: views.DeadLetterPage) -> None:
     )
     shown = sum(one.count for one in page.letters)
     if shown < page.count:
-        render.say(f"{page.count - shown:,} older ones are not kept")
+        render.say(f"not kept: {render.amount(page.count - shown, 'older one')}")
 
 
 def _s(seconds: float | None) -> str:
-    return "" if seconds is None else render.duration(seconds)
+    return "-" if seconds is None else render.duration(seconds)

@@ -98,7 +98,7 @@ class Lines:
     def __call__(self, view: WatchView) -> None:
         """Write what is new."""
         if view.hidden:
-            render.say(f"… {view.hidden:,} failures before these")
+            render.say(f"… {render.amount(view.hidden, 'failure')} before these")
         for failure in view.failures:
             render.say(failure_line(failure))
         now = time.monotonic()

@@ -216,6 +216,11 @@ def duration(duration_s: float) -> str:
     return f"{duration_s:,.1f} s"
 
 
+def amount(number: int, noun: str) -> str:
+    """Return how many there are of what ``noun``, a singular with s as its plural, names."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def size(size_bytes: int) -> str:
     """Return a size in the unit that suits it."""
     amount = float(size_bytes)

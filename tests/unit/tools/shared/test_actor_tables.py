@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from jobx import views
 from jobx.tools.shared import actor_tables
@@ -94,6 +95,12 @@ TRACED = views.TracedMessage(
 )
 
 
+QUIET = views.ActorClassView(
+    class_name="Batch", live=1, created=1, failed=0, handled=7, time_s=0.001, slow=0,
+    longest_s=0.0, mailbox=0,
+)  # fmt: skip
+
+
 def detail(**fields: Any) -> views.ActorDetail:
     mail = [views.MailCount(message="Ran", count=3)]
     return views.ActorDetail(node_id="n", actor=ACTOR, parents=[ACTOR], mail=mail, **fields)
@@ -130,13 +137,13 @@ def detail(**fields: Any) -> views.ActorDetail:
             views.ActorTrace(node_id="n", messages=[TRACED], took_s=3.0, is_full=True),
             [
                 *("Ran (failed)", "> 5,000", "1.0 ms", "2.0 ms", "n/1/6 Batch"),
-                "1 messages in 3.0 s; the trace is full, there may have been more",
+                "1 message in 3.0 s; the trace is full, there may have been more",
             ],
         ),
         (
             actor_tables.say_letters,
             views.DeadLetterPage(node_id="n", count=5, letters=[LETTER]),
-            ["n/1/6 Batch  its receiver is gone", "3 older ones are not kept"],
+            ["n/1/6 Batch  its receiver is gone", "not kept: 3 older ones"],
         ),
     ],
     ids=lambda one: getattr(one, "__name__", ""),
@@ -148,3 +155,13 @@ def test_an_answer_is_shown_with_all_that_it_says(
     shown = capsys.readouterr().out
     assert [part for part in said if part not in shown] == []
     assert "\x1b" not in shown
+
+
+def test_a_class_without_slow_messages_and_mail_has_no_times_of_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    actor_tables.say_summary(replace(SUMMARY, slow=1, stalls=1, classes=[QUIET]))
+    shown = capsys.readouterr().out
+    assert "1 message over 10 ms, 1 stall over 100 ms" in shown
+    (row,) = (line.split() for line in shown.splitlines() if line.startswith("Batch"))
+    assert row == ["Batch", "1", "1", "7", "1.0", "ms", "0", "-", "0", "-", "0", "0"]
