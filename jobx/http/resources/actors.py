@@ -94,8 +94,12 @@ async def dump(site: Site, req: Request, resp: Response) -> None:
     media_type = req.client_prefers(DUMPS)
     if media_type is None:
         raise falcon.HTTPNotAcceptable(description=f"a dump comes as {', '.join(DUMPS)}")
-    held.hold(req, held.PAGE_BYTES)
-    found = await actor_dump.gathered_later(actor_dump.gather(_node(req)), site.node.call)
+
+    async def ask(question: questions.Question[Any]) -> Any:
+        held.hold_page(req, getattr(question, "limit", 0))
+        return await site.node.call(question)
+
+    found = await actor_dump.gathered_later(actor_dump.gather(_node(req)), ask)
     resp.set_header("Vary", "Accept")
     if media_type == MEDIA_JSON:
         results.send_json(resp, found)

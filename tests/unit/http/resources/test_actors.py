@@ -8,8 +8,11 @@ import pytest
 from falcon.testing import TestClient
 
 from jobx import questions
+from jobx.actors.inspection import actor_dump
 from jobx.config import HttpSettings
 from jobx.http.app import create_app
+from jobx.http.byte_budget import ByteBudget
+from jobx.http.writing import held
 from tests.support.fake_node import FakeNode
 
 ADDRESS = "fake/1/2"
@@ -73,6 +76,26 @@ def test_a_dump_comes_as_it_is_accepted(
     assert "Accept" in answer.headers["Vary"]
 
 
+def test_a_dump_takes_room_for_each_page_before_it_asks_for_it(
+    node: FakeNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app: Any = create_app(node, HttpSettings())
+    budget, call = ByteBudget("answers", 1 << 20), node.call
+    taken: dict[str, int] = {}
+
+    async def budgeted(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await app({**scope, held.ANSWERS: budget}, receive, send)
+
+    async def asked(question: questions.Question[Any], *rest: Any) -> Any:
+        taken[type(question).__name__] = budget.taken_bytes
+        return await call(question, *rest)
+
+    monkeypatch.setattr(node, "call", asked)
+    assert TestClient(budgeted).simulate_get("/actors/dump").status_code == 200
+    assert taken["GetActorSummary"] == 0
+    assert taken["ListActors"] == actor_dump.PAGE * held.ITEM_BYTES
+
+
 def test_a_dump_in_another_form_is_406(client: TestClient) -> None:
     assert client.simulate_get("/actors/dump", headers={"Accept": "image/gif"}).status_code == 406
 
@@ -100,7 +123,7 @@ def test_what_is_told_to_an_actor_has_no_body(client: TestClient, verb: str) -> 
         ("/actors/list?state=awake", 400, "query parameter state: must be one of idle, busy"),
         ("/actors/list?colour=red", 400, "query parameter colour: unknown"),
         ("/actors/list?class=Colour", 400, "class: is no class of actors; there are Batch"),
-        ("/actors/list?below=x", 400, "address: is no address of an actor"),
+        ("/actors/list?below=x", 400, "below: is no address of an actor"),
         ("/actors/list?below=n/1/9", 404, "there is no actor named n/1/9"),
         ("/actors/list?after=x", 400, "after: is no cursor"),
         ("/actors/list?after=1-00000000", 400, "after: is the cursor of another list"),
