@@ -145,7 +145,7 @@ class InvocationPage(View, frozen=True, kw_only=True):
 class Bar(View, frozen=True, kw_only=True):
     """One run of an executor: of a mapper with its trip, or of a reducer of its own.
 
-    One that failed has no length: it is known when it ended.
+    One that failed and did not run has no length.
     """
 
     invocation_id: str

@@ -87,6 +87,8 @@ class Seen:
         """Return where and since when an invocation ran; one that has not ended ran nowhere."""
         if kind == "reduce" and self.reduce_us:
             return self.reduced
+        if kind == "map" and kind in self.failures:  # its last attempt
+            return self.ran
         if not self.outcome or (kind == "reduce" and self.outcome != "reduced"):
             return NOWHERE
         before_us = sum(self.durations_us[: _KINDS.index(kind)])
@@ -98,7 +100,8 @@ class Seen:
         if kind == "reduce" and self.reduce_us:
             return sum(self.reduce_us.values()) / 1e6
         spent = self.durations_us[_KINDS.index(kind)]
-        return spent / 1e6 if self.outcome and (spent or kind == "map") else None
+        has_ended = self.outcome or (kind in self.failures and self.ran.started_at)
+        return spent / 1e6 if has_ended and (spent or kind == "map") else None
 
 
 class TraceLog:
@@ -144,6 +147,10 @@ class TraceLog:
         seen.failures = {**seen.failures, event.kind: event.failure}
         seen.attempts = {**seen.attempts, event.kind: event.attempt}
         self.begun.discard(event.vertex)
+        if event.kind == "map" and event.span is not None:
+            began_at = event.at - event.span.began_us / 1e6
+            seen.ran = Ran(event.node or self._owner, event.span.executor, began_at)
+            seen.durations_us = (event.span.us, 0, 0)
         notes = self._notes(event.notes.get(event.vertex, {}))
         if event.kind == "map" or seen.outcome:
             seen.take_notes(event.kind, 0, notes)
@@ -221,6 +228,7 @@ class TraceLog:
             seen.queued_at = event.at + event.delay_s
             if event.kind == "map":
                 seen.outcome = ""
+                seen.ran = NOWHERE
                 seen.reduce_us = _NOTHING
             elif not seen.outcome:  # it ran in the trip of its mapper, which runs again with it
                 seen.attempts = {**seen.attempts, "map": seen.attempts.get("map", 1) + 1}

@@ -46,6 +46,18 @@ class Tries(Struct):
     queued_at: float = 0.0
 
 
+class FailedAttempt(NamedTuple):
+    """An attempt that failed: of what, when it began, how long it ran, and where; -1: unknown.
+
+    One that did not run, or of an older log, began when it ended.
+    """
+
+    name: str
+    began_at: float
+    took_s: float = 0.0
+    place: int = -1
+
+
 class Branch(Struct):
     """A mapper that has mapped on, or whose reducer ran on its own.
 
@@ -245,7 +257,7 @@ class Columns(Protocol):
         groups: Its failed attempts.
         failures: What failed, each once.
         places: Where invocations ran: a node and a process id.
-        failed: When attempts failed, the first of them: instants, and names.
+        failed: The first attempts that failed.
         histogram: How much ran when.
     """
 
@@ -258,7 +270,7 @@ class Columns(Protocol):
     groups: list[Group]
     failures: list[ShortFailure]
     places: list[tuple[str, int]]
-    failed: list[tuple[float, str]]
+    failed: list[FailedAttempt]
     histogram: Histogram
 
     def block(self, number: int) -> Block:
@@ -274,6 +286,12 @@ class Columns(Protocol):
 def stage_of(code: int) -> int:
     """Return the stage of a vertex without whether it failed."""
     return code & _STAGE
+
+
+def has_run(code: int) -> bool:
+    """Tell whether a mapper's attempt has ended, so that it is known when that began."""
+    stage = stage_of(code)
+    return MAPPED <= stage < REPLACED or (stage < MAPPED and bool(code & FAILED))
 
 
 def state_of(code: int, *, is_done: bool) -> InvocationState:

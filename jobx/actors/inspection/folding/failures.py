@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from jobx.actors.inspection.folding import glance
-from jobx.actors.inspection.folding.columns import Group, ShortFailure
+from jobx.actors.inspection.folding.columns import FailedAttempt, Group, ShortFailure
 
 #: Different failures, groups of them and failed attempts that are kept.
 MAX_FAILURES: Final = 1000
@@ -21,21 +21,23 @@ class Failures:
     Attributes:
         groups: See ``Group``.
         failures: Different failures.
-        attempts: When attempts failed, the first of them, and of which invocations.
+        attempts: The first of them.
     """
 
     def __init__(self) -> None:
         self.groups: list[Group] = []
         self.failures: list[ShortFailure] = []
-        self.attempts: list[tuple[float, str]] = []
+        self.attempts: list[FailedAttempt] = []
         self._group_of: dict[tuple[str, str | None, str], Group] = {}
         self._failure_of: dict[ShortFailure, int] = {}
 
-    def add(self, event: glance.Retried | glance.Failed, name: str, count: int, step: str) -> None:
-        """Count failed attempts; the first is of the invocation of that name."""
+    def add(
+        self, event: glance.Retried | glance.Failed, first: FailedAttempt, count: int, step: str
+    ) -> None:
+        """Count failed attempts, of which one is given."""
         fault = event.failure
         if len(self.attempts) < MAX_FAILED:
-            self.attempts.append((event.at, name))
+            self.attempts.append(first)
         key = fault.type, line_of(fault.traceback), step
         group = self._group_of.get(key)
         if group is None:
@@ -43,7 +45,7 @@ class Failures:
                 key = _OTHERS
             group = self._group_of.get(key)
         if group is None:
-            group = self._group_of[key] = Group(*key, name, _cut(fault.message))
+            group = self._group_of[key] = Group(*key, first.name, _cut(fault.message))
             self.groups.append(group)
         group.count += count
         group.is_final |= isinstance(event, glance.Failed)

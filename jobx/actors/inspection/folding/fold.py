@@ -25,6 +25,7 @@ from jobx.actors.inspection.folding.columns import (
     SETTLED,
     SETTLED_COMBINED,
     Block,
+    FailedAttempt,
     Total,
     parts,
     stage_of,
@@ -218,7 +219,7 @@ class Fold(OpenColumns):
         if block.tries and (tries := block.tries.get(at)) is not None:
             tries.failures = [*NO_KIND]
 
-    def _ran(self, event: glance.Done) -> tuple[int, float]:
+    def _ran(self, event: glance.Done | glance.Retried | glance.Failed) -> tuple[int, float]:
         """Return the place of an event's invocations, and when the first began; 0: unknown."""
         span = event.span
         where = event.node or self._owner, span.executor if span is not None else 0
@@ -290,7 +291,9 @@ class Fold(OpenColumns):
         if stage_of(self._code(vertex)) != PENDING:
             self._move(vertex, PENDING)
             self._begun.discard(vertex)
-        branch = self._blocks[vertex // BLOCK].branches.get(vertex % BLOCK)
+        block = self._blocks[vertex // BLOCK]
+        block.began_at[vertex % BLOCK] = 0.0
+        branch = block.branches.get(vertex % BLOCK)
         if branch is not None:
             branch.earlier.extend(reversed(branch.current))
             branch.current = []
@@ -308,6 +311,10 @@ class Fold(OpenColumns):
         total = self.totals[self.chunks.totals[chunk]]
         self._count_failure(event, event.vertex, 1, total)
         kind, tries = KINDS.index(event.kind), self._tries(event.vertex)
+        if kind == 0 and event.span is not None:
+            place, began_at = self._ran(event)
+            ended_at = began_at + event.span.us / 1e6
+            self._timed_one(event.vertex, place, began_at, ended_at, array("I", [event.span.us]))
         tries.attempts[kind] = event.attempt
         tries.failures[kind] = self._kept.index(event.failure)
         stage = stage_of(self._code(event.vertex))
@@ -334,7 +341,11 @@ class Fold(OpenColumns):
         self, event: glance.Retried | glance.Failed, vertex: int, count: int, total: Total
     ) -> None:
         self.histogram.fail(event.at, count)
-        self._kept.add(event, invocation_id(event.kind, vertex), count, total.step)
+        attempt = FailedAttempt(invocation_id(event.kind, vertex), event.at)
+        if event.span is not None:
+            place, began_at = self._ran(event)
+            attempt = FailedAttempt(attempt.name, began_at, event.span.us / 1e6, place)
+        self._kept.add(event, attempt, count, total.step)
 
     def _live_chunk(self, vertex: int) -> int:
         """Return the chunk of a vertex, -1 if there is none or its parent is done or replaced."""

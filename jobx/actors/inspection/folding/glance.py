@@ -72,6 +72,8 @@ class Retried(Struct, frozen=True, tag="retried", tag_field="event"):
     attempt: int
     delay_s: float
     failure: Fault
+    node: str = ""
+    span: Span | None = None
 
 
 class Failed(Struct, frozen=True, tag="failed", tag_field="event"):
@@ -83,6 +85,8 @@ class Failed(Struct, frozen=True, tag="failed", tag_field="event"):
     vertex: int
     attempt: int
     failure: Fault
+    node: str = ""
+    span: Span | None = None
 
 
 class Cancelled(Struct, frozen=True, tag="cancelled", tag_field="event"):

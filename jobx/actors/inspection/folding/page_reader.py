@@ -16,11 +16,11 @@ from jobx.actors.inspection.folding.columns import (
     KINDS,
     MAPPED,
     REDUCED,
-    REPLACED,
     Block,
     Columns,
     Extent,
     Tries,
+    has_run,
     parts,
     stage_of,
     state_of,
@@ -124,8 +124,8 @@ class Reader:
         """Return an invocation as it is shown."""
         columns, block, at = self._columns, self.block(vertex // BLOCK), vertex % BLOCK
         total = columns.totals[columns.chunks.totals[columns.chunks.index(vertex)]]
-        tries, stage = block.tries.get(at), stage_of(block.stages[at])
-        place, began_at, spent_us = _ran(block, at, kind, stage)
+        tries = block.tries.get(at)
+        place, began_at, spent_us = _ran(block, at, kind)
         node, executor = columns.places[place]
         return views.InvocationRow(
             invocation_id=invocation_id(KINDS[kind], vertex),
@@ -148,7 +148,7 @@ class Reader:
         block, low_at, high_at, children = self.block(number), inf, 0.0, 0
         for at in range(low % BLOCK, low % BLOCK + stop - low):
             began_at, branch = block.began_at[at], block.branches.get(at)
-            if began_at and stage_of(block.stages[at]) >= MAPPED:
+            if began_at and has_run(block.stages[at]):
                 low_at = min(low_at, began_at)
                 spent_us = sum(column[at] for column in block.spent_us)
                 high_at = max(high_at, began_at + spent_us / 1e6)
@@ -180,13 +180,16 @@ class Reader:
         )  # fmt: skip
 
 
-def _ran(block: Block, at: int, kind: int, stage: int) -> tuple[int, float, int | None]:
+def _ran(block: Block, at: int, kind: int) -> tuple[int, float, int | None]:
     """Return where an invocation ran, when it began (0: unknown), and what it took."""
-    branch = block.branches.get(at)
+    branch, code = block.branches.get(at), block.stages[at]
     if kind == 2 and branch is not None and branch.parts:
         return branch.place, branch.began_at, branch.us
-    if stage < MAPPED or stage == REPLACED or (kind == 2 and stage != REDUCED):
+    is_mapped = stage_of(code) >= MAPPED
+    if not has_run(code) or (kind and not is_mapped) or (kind == 2 and stage_of(code) != REDUCED):
         return 0, 0.0, None
     spent, began_at = [column[at] for column in block.spent_us], block.began_at[at]
+    if not is_mapped and not began_at:
+        return 0, 0.0, None
     began_at += sum(spent[:kind]) / 1e6 if began_at else 0.0
     return block.places[at], began_at, spent[kind] if spent[kind] or not kind else None

@@ -57,7 +57,8 @@ def _is_within(bar: views.Bar, from_at: float, until_at: float) -> bool:
 def _end(columns: Columns) -> float:
     blocks = range(ceil(columns.count / BLOCK))
     ends = [columns.extent(number).high_at for number in blocks]
-    return max([*ends, *(at for at, _ in columns.failed)], default=0.0)
+    failed = (one.began_at + one.took_s for one in columns.failed)
+    return max([*ends, *failed], default=0.0)
 
 
 def _blocks(columns: Columns, from_at: float, until_at: float) -> list[int]:
@@ -96,13 +97,14 @@ def _state(columns: Columns, block: Block, at: int, kind: int) -> views.Invocati
 
 
 def _failed(columns: Columns) -> Iterator[views.Bar]:
-    """Yield attempts that failed, which have no length."""
-    for at, name in columns.failed:
-        index = columns.chunks.index(int(name[1:]))
+    """Yield attempts that failed; what did not run has no length."""
+    for one in columns.failed:
+        index = columns.chunks.index(int(one.name[1:]))
         step = columns.totals[columns.chunks.totals[index]].step
         yield views.Bar(
-            invocation_id=name, step_name=step, state="failed", started_at=at, duration_s=0.0
-        )
+            invocation_id=one.name, step_name=step, state="failed", started_at=one.began_at,
+            duration_s=one.took_s, lane=one.place,
+        )  # fmt: skip
 
 
 def _columns(

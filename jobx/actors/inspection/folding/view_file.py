@@ -24,6 +24,7 @@ from jobx.actors.inspection.folding.columns import (
     Chunks,
     Columns,
     Extent,
+    FailedAttempt,
     Group,
     ShortFailure,
     Total,
@@ -37,7 +38,7 @@ from jobx.system.errors import translate_read
 #: Its name in the folder of a request; the ending says that it is shared with no node.
 NAME: Final = "views.part"
 #: Changes with what is kept, and with what it means.
-VERSION: Final = 2
+VERSION: Final = 3
 _MAGIC: Final = b"jobxview"
 _TRAILER: Final = struct.Struct(">8sIQII")
 _LEVEL: Final = 1
@@ -65,7 +66,7 @@ class _Header(Struct):
     groups: list[Group]
     failures: list[ShortFailure]
     places: list[tuple[str, int]]
-    failed: list[tuple[float, str]]
+    failed: list[FailedAttempt]
     histogram: Histogram
     blocks: list[_Place]
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 
 from jobx import questions
-from jobx.actors.inspection.folding import glance, timeline
+from jobx.actors.inspection.folding import glance, pages, timeline
 from jobx.actors.inspection.folding.fold import Fold
 from jobx.actors.request.spans import Span
 from jobx.errors import InvalidInput
@@ -52,14 +52,46 @@ def test_many_runs_are_columns_of_how_many_ran_at_once() -> None:
     assert view.columns[-1].at + view.columns[-1].width_s == pytest.approx(view.until_at)
 
 
-def test_attempts_that_failed_are_shown_where_they_ended() -> None:
+def failed_bars(last: glance.Glance) -> list[tuple[str, float, float, str]]:
     fold = ran(1)
-    fault = glance.Fault("author", "ValueError", "no")
-    fold.take(3, glance.Retried(13.0, "map", 1, 1, 1, 2, 0.0, fault))
+    fold.take(3, last)
     view = timeline.of(fold, questions.GetTimeline(**KEY))
     assert view.bars is not None
-    failed = [(bar.invocation_id, bar.started_at) for bar in view.bars if bar.state == "failed"]
-    assert failed == [("m1", 13.0)]
+    return [
+        (bar.invocation_id, bar.started_at, bar.duration_s, view.lanes[bar.lane])
+        for bar in view.bars
+        if bar.state == "failed"
+    ]
+
+
+FAULT = glance.Fault("author", "ValueError", "no")
+RAN: Final[Any] = {"node": "there", "span": Span(7, 2_000_000, 1_500_000)}
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        glance.Retried(13.0, "map", 1, 1, 1, 2, 0.0, FAULT, **RAN),
+        glance.Failed(13.0, "map", 0, 0, 1, FAULT, **RAN),
+    ],
+)
+def test_attempts_that_failed_are_shown_where_and_when_they_ran(last: glance.Glance) -> None:
+    ((_, *where),) = failed_bars(last)
+    assert where == [11.0, 1.5, "there 7"]
+
+
+def test_attempts_of_older_logs_are_shown_when_they_ended() -> None:
+    ((name, at, took_s, _),) = failed_bars(glance.Retried(13.0, "map", 1, 1, 1, 2, 0.0, FAULT))
+    assert (name, at, took_s) == ("m1", 13.0, 0.0)
+
+
+def test_the_row_of_a_mapper_that_failed_says_when_it_ran() -> None:
+    fold = ran(1)
+    fold.take(3, glance.Failed(13.0, "map", 0, 0, 1, FAULT, **RAN))
+    fold.take(4, glance.Finished(13.5, "failed"))
+    asked = questions.ListInvocations(**KEY, state="failed", kind="map")
+    (row,) = pages.invocations(fold, asked).invocations
+    assert (row.started_at, row.duration_s, row.executor) == (11.0, 1.5, 7)
 
 
 def test_end_before_the_beginning_is_refused() -> None:
