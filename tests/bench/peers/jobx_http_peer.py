@@ -38,8 +38,8 @@ class JobxHttpPeer(JobxPeer):
         return lambda: http.post(f"/job/{WORKFLOW}/give", body)
 
     def first_calls(self, workflows: int) -> list[Call]:
-        http = HttpClient(self._address)
         names = create_others(self.settings, workflows)
+        http = HttpClient(self._address)  # not before: the server closes one that is idle
         return [
             lambda number, name=name: _pairs(http.post(f"/job/{name}/one", argument(number)))
             for name in names
