@@ -75,7 +75,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def test_reader_that_is_killed_is_replaced_and_its_callers_may_ask_again(
-    settings: Settings,
+    settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def ask(reader: ProcessReader) -> None:
         first = await answers(reader)
@@ -85,9 +85,25 @@ def test_reader_that_is_killed_is_replaced_and_its_callers_may_ask_again(
         os.kill(first, signal.SIGKILL)
         with pytest.raises(Unavailable, match="was killed by SIGKILL"):
             await asked
+        assert "was killed by SIGKILL" in caplog.text
         assert await answers(reader) != first
 
     run(settings, ask)
+
+
+def test_reader_that_is_at_work_when_its_node_stops_is_no_news(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def ask(reader: ProcessReader) -> None:
+        await answers(reader)
+        asked = asyncio.ensure_future(reader.ask(HANGS))
+        await asyncio.sleep(0)
+        await reader.close()
+        with pytest.raises(Unavailable):
+            await asked
+
+    run(settings, ask)
+    assert not caplog.records
 
 
 def test_reader_that_is_stopped_is_replaced(settings: Settings) -> None:

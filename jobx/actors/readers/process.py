@@ -127,6 +127,7 @@ class ReaderProcess(asyncio.Protocol):
         self.pid = process.pid
         self.is_up = True
         self.ended = asyncio.Event()
+        self._is_killed = False
         self._process = process
         self._bounds = bounds
         self._loop = loop
@@ -171,7 +172,7 @@ class ReaderProcess(asyncio.Protocol):
 
     def kill(self) -> None:
         """Kill the process; ``ended`` follows."""
-        self.is_up = False
+        self.is_up, self._is_killed = False, True
         self._process.kill()
 
     def _settle(self, number: int, answer: msgspec.Raw | JobxError) -> None:
@@ -206,7 +207,7 @@ class ReaderProcess(asyncio.Protocol):
     async def _bury(self) -> None:
         self._process.kill()
         code = await in_daemon("reader", self._process.wait)
-        if self._asked:
+        if self._asked and not self._is_killed:  # else it has been said why, or the node stops
             _log.warning("the reader of requests, process %d, %s", self.pid, how_ended(code))
         for future, _ in self._asked.values():
             if not future.done():
