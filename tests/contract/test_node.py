@@ -415,7 +415,7 @@ REFUSED: Final[list[tuple[Question[Any], str]]] = [
     (DeleteEntity(kind="handler", workflow="texts", name="sum"),
      "in-use: handler texts/sum is used by "),
     (ListActors(class_name="Colour"), "invalid-input: class: is no class of actors; there are "),
-    (ListActors(below="colour"), "invalid-input: address: is no address of an actor"),
+    (ListActors(below="colour"), "invalid-input: below: is no address of an actor"),
     (ListActors(below="n/1/999"), "not-found: there is no actor named n/1/999"),
     (ListActors(after="colour"), "invalid-input: after: is no cursor: give `next` "),
     (ListActors(after="1-00000000"), "invalid-input: after: is the cursor of another list"),
