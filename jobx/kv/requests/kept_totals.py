@@ -19,7 +19,7 @@ from jobx.kv.store import Store
 #: How often all is counted again.
 AGAIN_S: Final = 3600.0
 #: … and where something is too much: after so many times as long as the last count took.
-CHEAP: Final = 100.0
+CHEAP: Final = 300.0
 _PAGE: Final = 1000
 
 

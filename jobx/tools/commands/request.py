@@ -17,6 +17,7 @@ from jobx.actors.inspection import graph as graphs
 from jobx.actors.inspection import sessions, view_builders
 from jobx.actors.inspection import trace as traces
 from jobx.errors import (
+    Conflict,
     InUse,
     NodeUnreachable,
     NotEnded,
@@ -52,6 +53,8 @@ REASON: Final = "on the command line"
 #: How long a cancel may take: its node may wait until another one has taken the request over.
 CANCEL_S: Final = 30.0
 _PAGE: Final = 100
+#: How often a request is looked for that a node postpones, indexes or removes at the same time.
+_TRIES: Final = 5
 FORMATS: Final = click.Choice(("json", "ndjson", "table"))
 
 
@@ -418,7 +421,13 @@ def _finished(store: Store, workflow: str, request_ids: Sequence[str]) -> Iterat
 
 def _remove(call: Call, store: Store, entity: model.Request) -> None:
     workflow, request_id = entity.workflow_name, entity.request_id
-    store.commit(kept_requests.purge_writes(kept_requests.find(store, entity)))
+    for left in reversed(range(_TRIES)):
+        try:
+            store.commit(kept_requests.purge_writes(kept_requests.find(store, entity)))
+            break
+        except Conflict:
+            if not left:
+                raise
     _blobs(call).remove_everywhere(workflow, request_id)
 
 

@@ -7,7 +7,8 @@ from jobx import meanings
 from jobx.kv import keys, opening
 from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import request_entity
+from jobx.kv.requests import kept_requests, request_counts, request_entity
+from jobx.kv.requests.kept_requests import FinishedRequest
 from jobx.model import Request, Workflow
 from jobx.tools.shared import command
 from tests.unit.tools.conftest import Jobx
@@ -50,6 +51,29 @@ def test_a_request_of_a_node_that_runs_is_not_cancelled_without_it(
     assert done.exit_code == meanings.TAKEN
     assert "lease nodes/a is used by host:folder" in done.output
     assert request_entity.get(store, "texts", "r").state == "running"
+
+
+def test_a_request_is_removed_though_a_node_writes_its_marker_meanwhile(
+    jobx: Jobx, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Entities(store).create(Workflow(workflow_name="texts", description=""))
+    ended = replace(RUNNING, state="succeeded", is_done=True, finished_at=2.0)
+    store.commit(request_entity.finish_writes(ended, "a"))
+    find, found = kept_requests.find, list[str]()
+
+    def written_behind(_: MemoryStore, request: Request) -> FinishedRequest:
+        kept = find(store, request)
+        found.append(kept.marker)
+        if len(found) < 3:
+            store.commit(kept_requests.postpone_writes(store, kept, 9.0 + len(found), 1.0))
+        return kept
+
+    monkeypatch.setattr(kept_requests, "find", written_behind)
+    removed = jobx("request", "cleanup", "texts", "r")
+    assert removed.output == "removed request texts/r\n"
+    assert len(set(found)) == 3
+    assert store.range(keys.KEPT) == []
+    assert +request_counts.read(store, "texts")["count"] == {}
 
 
 @pytest.mark.parametrize(
