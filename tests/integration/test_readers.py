@@ -15,14 +15,20 @@ from typing import Any
 import pytest
 
 from jobx import questions
+from jobx.actors import node as nodes
+from jobx.actors.coordination import coordinator
+from jobx.actors.inspection.folding import view_file
 from jobx.actors.readers import process
 from jobx.actors.readers.process import Bounds, ProcessReader
 from jobx.config import NodeSettings, Settings
 from jobx.errors import NotFound, StoreRefused, Unavailable
+from jobx.kv.blobs import BlobFolder
 from jobx.kv.opening import open_store
 from jobx.kv.sqlite.read_only import ReadOnlySqlite
 from jobx.kv.store import Put
 from jobx.system.processes import is_stopped
+from tests.support.authoring import ANSWER, WORKFLOW
+from tests.support.live_node import Start
 from tests.support.processes import alive
 from tests.support.waiting import eventually
 
@@ -179,3 +185,21 @@ def test_what_a_reader_opens_is_not_written(settings: Settings) -> None:
             with pytest.raises(StoreRefused, match="reading only"):
                 reading.commit([Put("/a", b"2")])
     assert process.MODULE == "jobx.actors.readers.main"
+
+
+def test_views_of_a_long_request_are_made_at_its_end_before_anybody_asks(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def eager(settings: Settings, environ: Any) -> ProcessReader:
+        folders.append(BlobFolder(settings.blob_path))
+        found = {**environ, "PYTHONPATH": str(ROOT)}
+        return ProcessReader(settings, found, module="tests.support.eager_reader")
+
+    folders: list[BlobFolder] = []
+    monkeypatch.setattr(nodes, "ProcessReader", eager)
+    monkeypatch.setattr(coordinator, "LONG", 0)
+    node = start({"answer": ANSWER}, {"answer": ("answer", "sum")})
+
+    request_id = node.post("answer", {}).request.request_id
+
+    eventually((folders[0].path(WORKFLOW, request_id) / view_file.NAME).exists)

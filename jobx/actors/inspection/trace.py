@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from jobx import model
+from jobx.actors.inspection.folding import glance, summary
+from jobx.actors.inspection.folding.fold import Fold
 from jobx.actors.inspection.trace_log import Seen, TracedChunk, TraceLog
 from jobx.actors.inspection.view_builders import request_view
 from jobx.actors.request import events
 from jobx.actors.request.ids import invocation_id
-from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import ROOT
 from jobx.errors import FormUnknown, InvalidInput, NotFound
 from jobx.kv import keys
@@ -84,19 +86,29 @@ def invocation(store: Store, workflow: str, request_id: str, wanted: str) -> Tra
 def _read_log(
     store: Store, request: model.Request, log: TraceLog
 ) -> tuple[Plan | None, model.Counts]:
-    """Let ``log`` take all events; return the plan and the counts so far."""
-    plan, state = None, None
-    for _, record in event_log.read(store, request.workflow_name, request.request_id):
-        event = events.known_part(record)
+    """Let ``log`` take all events that it keeps; return the plan and the counts so far."""
+    key = request.workflow_name, request.request_id
+    plan, fold = None, None
+    for number, body in event_log.bodies(store, *key):
+        if fold is not None:
+            fold.take(number, glance.at(body))
+        done = glance.done(body)
+        if done is not None and not log.shows(*done):
+            continue
+        event = events.known_part(event_log.record_at(keys.event(*key, number), body))
         if event is None:
             continue
         log.take(event)
         if isinstance(event, events.Accepted):
             plan = _plan(store, request.workflow_name, event.plan)
-            state = RequestState(plan) if plan is not None and not request.is_done else None
-        if state is not None:
-            state.apply(event)
-    return plan, request.counts if state is None else state.counts
+            if plan is not None and not request.is_done:
+                fold = Fold(partial(_combiners, plan))
+                fold.take(number, glance.at(body))
+    return plan, request.counts if fold is None else summary.counts(fold)
+
+
+def _combiners(plan: Plan, _: str) -> set[str]:
+    return {name for name, step in plan.steps.items() if step.combiner is not None}
 
 
 def _plan(store: Store, workflow: str, digest: str) -> Plan | None:

@@ -181,6 +181,10 @@ class TraceLog:
         chunk = TracedChunk(start, count, mapped.parent, mapped.step, mapped.at, kept)
         self.chunks.append(chunk)
 
+    def shows(self, first: int, count: int) -> bool:
+        """Whether it keeps anything of vertices."""
+        return len(self._shown_in(first, count)) > 0
+
     def _shown_in(self, first: int, count: int) -> range:
         if self._wanted is not None:
             return range(max(first, self._wanted), min(first + count, self._wanted + 1))

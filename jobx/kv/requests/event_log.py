@@ -131,10 +131,15 @@ def _entries(
 
 
 def _record(store: Store, entry: Entry) -> dict[str, Any]:
+    return record_at(entry.key, _whole(store, entry).value)
+
+
+def record_at(key: str, body: bytes) -> dict[str, Any]:
+    """Return the plain values of the event at a key; raises EntryDamaged."""
     try:
-        return decode_record(_whole(store, entry).value)
+        return decode_record(body)
     except InvalidInput as error:
-        raise EntryDamaged(entry.key, f"it is no event: {error}") from error
+        raise EntryDamaged(key, f"it is no event: {error}") from error
 
 
 def _whole(store: Store, entry: Entry) -> Entry:

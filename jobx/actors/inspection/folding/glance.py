@@ -115,10 +115,19 @@ class _Any(Struct, frozen=True):
     event: str
 
 
+class _Place(Struct, frozen=True):
+    """Of which invocations an event is, if it is of several."""
+
+    event: str
+    first: int = 0
+    count: int = 0
+
+
 Glance: TypeAlias = Accepted | Mapped | Done | Retried | Failed | Cancelled | Adopted | Finished
 
 _DECODER: Final[msgspec.msgpack.Decoder[Any]] = msgspec.msgpack.Decoder(Glance)
 _KIND: Final = msgspec.msgpack.Decoder(_Any)
+_PLACE: Final = msgspec.msgpack.Decoder(_Place)
 _KNOWN: Final = frozenset(
     str(kind.__struct_config__.tag)
     for kind in (Accepted, Mapped, Done, Retried, Failed, Cancelled, Adopted, Finished)
@@ -142,3 +151,15 @@ def at(body: bytes) -> Glance | None:
             return None
         raise EntryDamaged("of a log", f"it is no event: {error}") from error
     return event
+
+
+def done(body: bytes) -> tuple[int, int] | None:
+    """Return the first vertex and the number of those that are done; None for other events.
+
+    Most events of a long log are these, and this is a tenth of the work of decoding one.
+    """
+    try:
+        place = _PLACE.decode(body)
+    except msgspec.MsgspecError:
+        return None  # whoever decodes it says what it is
+    return (place.first, place.count) if place.event == "done" else None

@@ -22,14 +22,8 @@ def summarize(columns: Columns, request: views.RequestView) -> views.SummaryView
     """Return what a request has done so far."""
     steps = sorted(columns.totals, key=lambda total: (total.depth, total.step))
     groups = sorted(columns.groups, key=lambda group: -group.count)
-    counts = model.Counts(
-        mapped=sum(map(_mapped, columns.totals)),
-        finished=sum(_in(total, "succeeded", columns) for total in columns.totals),
-        retried=sum(total.retries for total in columns.totals),
-        invocations=sum(total.timed + total.combined + total.reduced for total in columns.totals),
-    )
     return views.SummaryView(
-        request=request if columns.is_done else replace(request, counts=counts),
+        request=request if columns.is_done else replace(request, counts=counts(columns)),
         as_of=columns.as_of,
         steps=[_step(total, columns) for total in steps],
         failures=[
@@ -40,6 +34,16 @@ def summarize(columns: Columns, request: views.RequestView) -> views.SummaryView
             for group in groups
         ],
     )  # fmt: skip
+
+
+def counts(columns: Columns) -> model.Counts:
+    """Return how much was done so far."""
+    return model.Counts(
+        mapped=sum(map(_mapped, columns.totals)),
+        finished=sum(_in(total, "succeeded", columns) for total in columns.totals),
+        retried=sum(total.retries for total in columns.totals),
+        invocations=sum(total.timed + total.combined + total.reduced for total in columns.totals),
+    )
 
 
 def _step(total: Total, columns: Columns) -> views.StepSummary:

@@ -290,6 +290,18 @@ def test_a_tree_deeper_than_the_stack_can_be_shown() -> None:
         node = node.children[0]
 
 
+def test_what_is_not_shown_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, known_part = [], trace.events.known_part
+    monkeypatch.setattr(
+        trace.events, "known_part", lambda record: (seen.append(record), known_part(record))[1]
+    )
+    _root(_store(*WHOLE), limit=1)
+    assert [(one["event"], one.get("kind")) for one in seen] == [
+        ("accepted", None), ("mapped", None), ("done", "map"), ("done", "reduce"),
+    ]  # fmt: skip
+    assert [one.get("first") for one in seen[2:]] == [0, 0]
+
+
 def test_a_request_without_events_has_no_tree() -> None:
     assert trace.read(_store(), "flow", "r1", LIMIT).root is None
 
