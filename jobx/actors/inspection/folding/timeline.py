@@ -25,14 +25,19 @@ from jobx.errors import InvalidInput
 #: More bars than these, or bars of more blocks, are shown as columns.
 MAX_BARS: Final = 10_000
 MAX_BLOCKS: Final = 100
+#: Instants beyond it are refused: their distances are no numbers.
+FARTHEST_S: Final = 1e12
 
 
 def of(columns: Columns, asked: questions.GetTimeline) -> views.TimelineView:
     """Return what ran when.
 
     Raises:
-        InvalidInput: It ends before it begins.
+        InvalidInput: It ends before it begins, or not in any time.
     """
+    for name, at in (("from", asked.from_at), ("to", asked.until_at)):
+        if at is not None and not abs(at) <= FARTHEST_S:
+            raise InvalidInput(name, str(at), f"must be at most {FARTHEST_S:g} s from 1970")
     from_at = columns.accepted_at if asked.from_at is None else asked.from_at
     until_at = max(_end(columns), from_at) if asked.until_at is None else asked.until_at
     if until_at < from_at:

@@ -97,3 +97,25 @@ def test_the_row_of_a_mapper_that_failed_says_when_it_ran() -> None:
 def test_end_before_the_beginning_is_refused() -> None:
     with pytest.raises(InvalidInput, match="is before from"):
         timeline.of(ran(1), questions.GetTimeline(**KEY, until_at=-1.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "instants"),
+    [
+        ("from", {"from_at": -1e308, "until_at": 1e308}),
+        ("to", {"until_at": 1e308}),
+        ("from", {"from_at": float("nan")}),
+    ],
+)
+def test_instants_whose_distance_is_no_number_are_refused(
+    name: str, instants: dict[str, float]
+) -> None:
+    with pytest.raises(InvalidInput, match=f"^{name}: must be at most"):
+        timeline.of(ran(1), questions.GetTimeline(**KEY, **instants))
+
+
+@pytest.mark.parametrize("count", [1, timeline.MAX_BARS + 2])
+@pytest.mark.parametrize("from_at", [-timeline.FARTHEST_S, timeline.FARTHEST_S])
+def test_instants_far_away_are_shown(count: int, from_at: float) -> None:
+    asked = questions.GetTimeline(**KEY, from_at=from_at, until_at=timeline.FARTHEST_S)
+    assert timeline.of(ran(count), asked).until_at == timeline.FARTHEST_S
