@@ -100,6 +100,7 @@ _NAMES: Final[dict[str, Names]] = {
     "run job": _jobs_everywhere,
     "job": _entities(model.Job),
     "step": _entities(model.Step),
+    "steps": _entities(model.Step),
     "handler": _HANDLERS,
     "mapper": _HANDLERS,
     "combiner": _HANDLERS,

@@ -76,8 +76,8 @@ def bars(console: Console, *, is_kept: bool = False) -> Iterator[Show]:
         tasks: dict[str, TaskID] = {}
 
         def show(view: WatchView) -> None:
-            for failure in view.failures:
-                shown.console.print(failure_line(failure), soft_wrap=True)
+            for line in failure_lines(view):
+                shown.console.print(line, soft_wrap=True)
             for count in counts(view.summary.steps if view.summary else ())[:MOST_BARS]:
                 name = printable.line(count.step_name)
                 if name not in tasks:
@@ -97,10 +97,8 @@ class Lines:
 
     def __call__(self, view: WatchView) -> None:
         """Write what is new."""
-        if view.hidden:
-            render.say(f"… {render.amount(view.hidden, 'failure')} before these")
-        for failure in view.failures:
-            render.say(failure_line(failure))
+        for line in failure_lines(view):
+            render.say(line)
         now = time.monotonic()
         is_due = self._written_at is None or now - self._written_at >= LINE_S
         if view.summary is not None and (is_due or view.is_end):
@@ -112,6 +110,13 @@ def as_json(view: WatchView) -> None:
     """Write a view as a line of JSON."""
     sys.stdout.write(f"{render.to_json(view, indent=None)}\n")
     sys.stdout.flush()
+
+
+def failure_lines(view: WatchView) -> Iterator[str]:
+    """Yield what failed since the last time, first how much of it is left out."""
+    if view.hidden:
+        yield f"… {render.amount(view.hidden, 'failure')} before these"
+    yield from map(failure_line, view.failures)
 
 
 def failure_line(failure: AttemptFailure) -> str:
