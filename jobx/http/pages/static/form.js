@@ -5,11 +5,14 @@ import { read, replace } from "./ui.js";
 const form = document.getElementById("form");
 const PAUSE_MS = 400;
 let timer = 0;
+let asked = 0;
 
 async function show() {
   const fields = new URLSearchParams(new FormData(form));
   fields.set("do", "show");
+  const number = asked += 1;
   const page = await read(form.action, "POST", fields).catch(() => null);
+  if (number !== asked) return; // another answer is of what the form holds now
   const fresh = page?.getElementById("commands");
   if (fresh) replace(document.getElementById("commands"), fresh);
   name();

@@ -23,37 +23,44 @@ function instant(at) {
   return at === null ? "-" : new Date(at * 1000).toISOString().slice(0, 19).replace("T", " ");
 }
 
-/** Write an invocation into a row, cell by cell. */
-function fill(row, one) {
-  const cells = row.cells;
-  const state = cells[0].firstElementChild;
-  const link = cells[1].firstElementChild;
-  const error = cells[9].firstElementChild;
-  state.className = `state ${one.state}`;
-  state.textContent = one.state;
-  link.href = box.dataset.invocation + one.invocation_id;
-  link.textContent = one.invocation_id;
-  cells[2].textContent = one.kind;
-  cells[3].textContent = one.step_name;
-  cells[4].textContent = one.attempt;
-  cells[5].textContent = instant(one.started_at);
+const CELLS = 10;
+
+/** Return the texts of an invocation, cell by cell. */
+function texts(one) {
   const waits = one.queued_at !== null && one.started_at !== null;
-  cells[6].textContent = duration(waits ? one.started_at - one.queued_at : null);
-  cells[7].textContent = duration(one.duration_s);
-  cells[8].textContent = one.executor ? (one.node_id ? `${one.node_id}/` : "") + one.executor : "-";
-  error.textContent = one.failure ? `${one.failure.type}: ${one.failure.message}`.slice(0, 160) : "";
+  return [
+    one.state, one.invocation_id, one.kind, one.step_name, String(one.attempt), instant(one.started_at),
+    duration(waits ? one.started_at - one.queued_at : null), duration(one.duration_s),
+    one.executor ? (one.node_id ? `${one.node_id}/` : "") + one.executor : "-",
+    one.failure ? `${one.failure.type}: ${one.failure.message}`.slice(0, 160) : "",
+  ];
 }
 
-function emptyRow() {
-  const row = document.createElement("tr");
-  for (let at = 0; at < 10; at += 1) row.append(document.createElement("td"));
-  row.cells[0].append(document.createElement("span"));
-  row.cells[1].append(document.createElement("a"));
-  row.cells[9].append(document.createElement("span"));
-  for (const at of [4, 6, 7]) row.cells[at].className = "n";
-  row.cells[9].className = "rest";
-  row.cells[9].firstElementChild.className = "error";
-  return row;
+/** A row that shows one invocation after another; only what differs is written. */
+class Row {
+  constructor() {
+    this.row = document.createElement("tr");
+    const inner = { 0: "span", 1: "a", 9: "span" };
+    this.texts = Array.from({ length: CELLS }, (_, at) => {
+      const cell = this.row.appendChild(document.createElement("td"));
+      const text = document.createTextNode("");
+      (inner[at] ? cell.appendChild(document.createElement(inner[at])) : cell).append(text);
+      return text;
+    });
+    for (const at of [4, 6, 7]) this.row.cells[at].className = "n";
+    this.row.cells[9].className = "rest";
+    this.row.cells[9].firstElementChild.className = "error";
+    this.one = null;
+  }
+
+  fill(one) {
+    if (one === this.one) return;
+    this.one = one;
+    const [state, link] = [this.texts[0].parentNode, this.texts[1].parentNode];
+    if (this.texts[0].data !== one.state) state.className = `state ${one.state}`;
+    link.href = box.dataset.invocation + one.invocation_id;
+    texts(one).forEach((text, at) => { if (this.texts[at].data !== text) this.texts[at].data = text; });
+  }
 }
 
 function scroller() {
@@ -63,15 +70,15 @@ function scroller() {
   let next = new URLSearchParams(location.search).get("from") ?? "";
   let fetching = false;
   let height = 0;
-  let shownFrom = -1;
-  let shownCount = 0;
+  let rows = [];
+  let shownFrom = 0;
 
   const spacer = () => {
     const row = document.createElement("tr");
     row.className = "spacer";
     row.setAttribute("aria-hidden", "true");
     row.append(document.createElement("td"));
-    row.cells[0].colSpan = 10;
+    row.cells[0].colSpan = CELLS;
     return row;
   };
   const above = spacer();
@@ -89,7 +96,7 @@ function scroller() {
       found.push(...page.invocations);
       next = page.next;
       if (height === 0) begin();
-      draw();
+      soon();
     } finally {
       fetching = false;
     }
@@ -103,20 +110,26 @@ function scroller() {
   }
 
   function draw() {
-    const room = Math.ceil(box.clientHeight / height) + 2 * SPARE;
+    const room = Math.ceil(box.clientHeight / height) + 2 * SPARE; // reads first, then writes
+    const top = Math.floor(box.scrollTop / height) - SPARE;
     const count = Math.min(room, found.length);
-    const from = Math.max(0, Math.min(Math.floor(box.scrollTop / height) - SPARE, found.length - count));
-    while (body.rows.length - 2 < count) below.before(emptyRow());
-    while (body.rows.length - 2 > count) below.previousElementSibling.remove();
+    const from = Math.max(0, Math.min(top, found.length - count));
+    turn(from - shownFrom);
+    while (rows.length < count) below.before(rows[rows.push(new Row()) - 1].row);
+    while (rows.length > count) rows.pop().row.remove();
     above.cells[0].style.height = `${from * height}px`;
     below.cells[0].style.height = `${(found.length - from - count) * height}px`;
-    if (from !== shownFrom || count !== shownCount) {
-      for (let at = 0; at < count; at += 1) fill(body.rows[at + 1], found[from + at]);
-    }
+    rows.forEach((row, at) => row.fill(found[from + at]));
     shownFrom = from;
-    shownCount = count;
     if (from + count > found.length - LIMIT / 2) fetchMore();
     if (found.length >= MOST && next) leadOn();
+  }
+
+  /** Move rows that are to be seen no more to the other end, so that the others stay as they are. */
+  function turn(by) {
+    if (Math.abs(by) >= rows.length) return;
+    for (; by > 0; by -= 1) rows.push(rows.shift()), below.before(rows.at(-1).row);
+    for (; by < 0; by += 1) rows.unshift(rows.pop()), above.after(rows[0].row);
   }
 
   function leadOn() {

@@ -10,6 +10,7 @@ const AXIS = 22;
 const COLUMNS_HEIGHT = 180;
 const LEAST_BAR = 1.5;
 const FAILED_BAR = 3;
+const DOUBLE_MS = 400; // a second click within it is a double-click
 const HUES = ["--step-0", "--step-1", "--step-2", "--step-3", "--step-4", "--step-5"];
 
 const place = document.getElementById("timeline");
@@ -69,7 +70,8 @@ class Timeline {
   }
 
   draw() {
-    const width = place.clientWidth;
+    const width = this.width = place.clientWidth; // reads first, then writes
+    const all = colours();
     const rows = this.view.lanes.length + 1;
     this.lane = Math.max(LEAST, Math.min(LANE, Math.floor(MOST_HEIGHT / rows)));
     const body = this.view.columns ? COLUMNS_HEIGHT : Math.max(28, rows * this.lane);
@@ -80,7 +82,6 @@ class Timeline {
     this.canvas.style.height = `${body + AXIS}px`;
     const pen = this.canvas.getContext("2d");
     pen.scale(ratio, ratio);
-    const all = colours();
     this.axis(pen, width, body, all);
     if (this.view.columns) this.drawColumns(pen, width, body, all);
     else this.drawBars(pen, width, all);
@@ -148,36 +149,51 @@ class Timeline {
   }
 
   at(x) {
-    return this.from + (x / place.clientWidth) * (this.until - this.from);
+    return this.from + (x / this.width) * (this.until - this.from);
   }
 
   under(x, y) {
     const at = this.at(x);
-    const spare = (FAILED_BAR / place.clientWidth) * (this.until - this.from);
-    const hit = (bar) => y >= this.y(bar.lane) && y < this.y(bar.lane) + this.lane && at >= bar.started_at - spare && at <= bar.started_at + bar.duration_s + spare;
+    const spare = (FAILED_BAR / this.width) * (this.until - this.from);
+    const hit = (bar) => at >= bar.started_at - spare && at <= bar.started_at + bar.duration_s + spare && y >= this.y(bar.lane) && y < this.y(bar.lane) + this.lane;
     return this.failed.find(hit) ?? this.others.find(hit);
   }
 
   async see(from, until) {
     const source = new URL(place.dataset.source, location.href);
-    source.searchParams.set("width", Math.min(2000, Math.max(100, Math.floor(place.clientWidth / 2))));
+    source.searchParams.set("width", Math.min(2000, Math.max(100, Math.floor(this.width / 2))));
     if (from !== null) {
       source.searchParams.set("from", from);
       source.searchParams.set("to", until);
     }
-    const answer = await fetch(source).catch(() => null);
-    if (answer?.ok) this.take(await answer.json());
+    this.asked?.abort(); // what was asked for last is shown, whatever is answered last
+    const asked = this.asked = new AbortController();
+    try {
+      const answer = await fetch(source, { signal: asked.signal });
+      if (answer.ok) this.take(await answer.json());
+      else this.said.textContent = "This part cannot be shown now.";
+    } catch {
+      if (!asked.signal.aborted) this.said.textContent = "No answer.";
+    }
+    if (this.asked === asked) this.asked = null;
   }
 
   listen() {
     let began = null;
+    let leaves = 0;
     this.canvas.addEventListener("pointerdown", (event) => {
+      clearTimeout(leaves);
       began = event.offsetX;
       this.canvas.setPointerCapture(event.pointerId);
     });
+    let moved = null; // looked up once a frame, however often a pointer tells
     this.canvas.addEventListener("pointermove", (event) => {
-      const bar = this.view.bars && this.under(event.offsetX, event.offsetY);
-      if (bar) this.say(bar);
+      if (!moved) requestAnimationFrame(() => {
+        const bar = this.view.bars && this.under(...moved);
+        moved = null;
+        if (bar) this.say(bar);
+      });
+      moved = [event.offsetX, event.offsetY];
     });
     this.canvas.addEventListener("pointerup", (event) => {
       if (began === null) return;
@@ -186,23 +202,29 @@ class Timeline {
       if (until - from > 6) this.see(this.at(from), this.at(until));
       else {
         const bar = this.view.bars && this.under(event.offsetX, event.offsetY);
-        if (bar) location.href = place.dataset.invocation + bar.invocation_id;
+        if (bar) leaves = setTimeout(() => { location.href = place.dataset.invocation + bar.invocation_id; }, DOUBLE_MS);
       }
     });
-    this.canvas.addEventListener("dblclick", () => this.see(null, null));
+    this.canvas.addEventListener("dblclick", () => {
+      clearTimeout(leaves);
+      this.see(null, null);
+    });
     this.canvas.addEventListener("keydown", (event) => {
       const long = this.until - this.from;
+      const back = Math.max(0, Math.min(long / 4, this.from - this.first));
+      const on = Math.max(0, Math.min(long / 4, this.last - this.until));
       const moves = {
         "+": [this.from + long / 4, this.until - long / 4], "=": [this.from + long / 4, this.until - long / 4],
         "-": [this.from - long / 2, this.until + long / 2],
-        ArrowLeft: [this.from - long / 4, this.until - long / 4], ArrowRight: [this.from + long / 4, this.until + long / 4],
+        ArrowLeft: [this.from - back, this.until - back], ArrowRight: [this.from + on, this.until + on],
       };
       const move = moves[event.key];
       if (!move) return;
       event.preventDefault();
+      if (event.repeat && this.asked) return; // a key that is held moves on when the last move is shown
       this.see(Math.max(this.first, move[0]), Math.min(this.last, move[1]));
     });
-    new ResizeObserver(() => this.draw()).observe(place);
+    new ResizeObserver(() => { if (place.clientWidth !== this.width) this.draw(); }).observe(place);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { this.name(); this.draw(); });
   }
 
@@ -217,8 +239,8 @@ async function begin() {
   source.searchParams.set("width", Math.min(2000, Math.max(100, Math.floor(place.parentElement.clientWidth / 2))));
   const shown = new URLSearchParams(location.search);
   for (const name of ["from", "to"]) if (shown.has(name)) source.searchParams.set(name, shown.get(name));
-  const answer = await fetch(source);
-  if (answer.ok) new Timeline(await answer.json());
+  const answer = await fetch(source).catch(() => null); // the tables say the same
+  if (answer?.ok) new Timeline(await answer.json());
 }
 
 if (place) begin();
