@@ -7,14 +7,14 @@ const LEAST_MS = 500;
 const HEARD_MS = 10000;
 const LONGEST_MS = 30000;
 
-/** Return the page at an address as a document; none of its scripts run. */
+/** Return the page at an address as a document; none of its scripts run. Fails without a node. */
 export function read(address, method = "GET", body = null) {
   return new Promise((done, fail) => {
     const asked = new XMLHttpRequest();
     asked.open(method, address);
     asked.responseType = "document";
     asked.timeout = LONGEST_MS;
-    asked.onload = () => (asked.response ? done(asked.response) : fail(new Error("no page")));
+    asked.onload = () => (asked.response && asked.status < 500 ? done(asked.response) : fail(new Error("no page")));
     asked.onerror = asked.ontimeout = () => fail(new Error("no answer"));
     asked.send(body);
   });
@@ -34,12 +34,13 @@ export function replace(shown, fresh) {
   if (held && held.href) [...shown.querySelectorAll("a")].find((link) => link.href === held.href)?.focus();
 }
 
-/** Ask for this page again, and show what is new in it. */
+/** Ask for this page again, and show what is new in it; all of it, if it is another page now. */
 async function refresh() {
   const page = await read(location.href);
   for (const shown of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(shown.id);
-    if (fresh) replace(shown, fresh);
+    if (!fresh) return location.replace(location.pathname + location.search);
+    replace(shown, fresh);
   }
 }
 

@@ -125,7 +125,9 @@ def test_page_of_a_node_that_is_away_says_so_and_when_to_ask_again(
 ) -> None:
     node.error = NodeUnreachable("no node answers: <b>gone</b>")
     assert "no node answers: <b>gone</b>" in visit("/ui/node", 503).text
-    assert client.simulate_get("/ui/node").headers["Retry-After"] == "1"
+    answer = client.simulate_get("/ui/node")
+    assert answer.headers["Retry-After"] == "1"
+    assert 'id="problem" data-live' in answer.text
 
 
 def test_file_is_not_sent_again_to_a_browser_that_has_it(client: TestClient) -> None:
