@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,19 +105,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         browser.close()
 
 
-def test_nothing_is_wrong_by_the_rules_of_accessibility(site: Site) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
-    axe, wrong = Axe(), {}
-    dark = {"": "dark", f"request/w/{site.requests['failed']}": "dark"}
-    for place in site.places:
-        page = site.open(place, color_scheme=dark.get(place, "light"))
-        found = axe.run(page, options={"resultTypes": ["violations"]}).response
-        wrong |= {(place, one["id"]): one["nodes"][0]["html"] for one in found["violations"]}
-        page.context.close()
-    assert wrong == {}
-
-
 #: Which elements of the main part are to be seen and are not where they seem to be.
 COVERED = """() => [...document.querySelectorAll('main h1, main h2, main a, main button, main dd')]
   .filter(one => one.getClientRects().length)
@@ -130,13 +118,26 @@ COVERED = """() => [...document.querySelectorAll('main h1, main h2, main a, main
 WIDTH = "() => document.documentElement.scrollWidth"
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-def test_what_is_on_a_page_can_be_seen_and_hit(site: Site, width: int) -> None:
+#: Pages that are looked at in the dark.
+DARK = ("", "node", "job/w/gated")
+
+
+def test_every_page_is_accessible_and_can_be_seen_and_hit(site: Site) -> None:
+    """Each page is opened once, because a browser takes long to open one."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    axe, wrong = Axe(), {}
     for place in site.places:
-        page = site.open(place, viewport={"width": width, "height": 740})
-        assert page.evaluate(COVERED) == [], place
-        assert page.evaluate(WIDTH) <= width, place
+        page = site.open(place, color_scheme="dark" if place in DARK else "light")
+        found = axe.run(page, options={"resultTypes": ["violations"], "preload": False}).response
+        wrong |= {(place, one["id"]): one["nodes"][0]["html"] for one in found["violations"]}
+        for width in (1280, 360):
+            page.set_viewport_size({"width": width, "height": 740})
+            wrong |= {(place, f"covered at {width}"): one for one in page.evaluate(COVERED)}
+            if page.evaluate(WIDTH) > width:
+                wrong[place, f"wider than {width}"] = str(page.evaluate(WIDTH))
         page.context.close()
+    assert wrong == {}
 
 
 def test_pages_say_the_same_without_scripts(site: Site) -> None:
@@ -199,6 +200,62 @@ def test_long_list_has_few_rows_in_the_document_wherever_it_is_scrolled(site: Si
         return "\tm699\t" in box.inner_text()
 
     eventually(reaches_the_end)
+    page.context.close()
+
+
+#: Scrolls a box twenty times, picture by picture; returns how far it is then.
+SCROLL = """async box => {
+  for (let at = 0; at < 20; at += 1) {
+    box.scrollTop += 120;
+    await new Promise(requestAnimationFrame);
+  }
+  await new Promise(requestAnimationFrame);
+  return box.scrollTop;
+}"""
+
+
+def test_long_list_is_where_it_was_scrolled_to(site: Site) -> None:
+    page = site.open(f"request/w/{site.requests['failed']}/invocations?kind=map")
+    box = page.locator("#rows.long")
+    box.wait_for()
+    assert box.evaluate(SCROLL) == 20 * 120
+    page.context.close()
+
+
+def test_page_of_a_node_that_was_away_comes_back(site: Site) -> None:
+    page = site.open("node")
+    away = page.context.request.get(page.url + "where").text()
+    away = away.replace('id="problem"', 'id="problem" data-live')
+    page.route(
+        "**/ui/node", lambda route: route.fulfill(status=503, content_type="text/html", body=away)
+    )
+    page.get_by_role("button", name="No answer").wait_for()
+    assert page.get_by_role("heading", name="Executors").count() == 1, "what was known is gone"
+    page.reload()
+    page.get_by_role("button", name="No answer").wait_for()
+    page.unroute("**/ui/node")
+    page.get_by_role("heading", name="Executors").wait_for()
+    page.context.close()
+
+
+def test_commands_are_of_what_the_form_holds_now(site: Site) -> None:
+    page = site.open("job/w/gated")
+    held: list[Any] = []
+    page.route("**/job/w/gated", lambda route: held.append(route))
+
+    def holds(count: int) -> bool:
+        page.evaluate("1")  # lets the browser tell
+        return len(held) == count
+
+    for count, text in enumerate(("first", "second"), 1):
+        page.get_by_label("more").fill(text)
+        eventually(partial(holds, count))
+    held[1].continue_()
+    page.locator("#jobx-run", has_text="more=second").wait_for()
+    with page.expect_response("**/job/w/gated"):
+        held[0].continue_()
+    page.evaluate("new Promise(requestAnimationFrame)")
+    assert "more=second" in page.locator("#jobx-run").inner_text()
     page.context.close()
 
 

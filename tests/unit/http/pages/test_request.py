@@ -60,6 +60,8 @@ def test_invocation_shows_its_output_and_session(
     page = visit(f"/ui/request/texts/{request_id}/invocation/m0")
     assert "é, printed" in page.text
     assert '"seen": 3' in page.text
+    assert f"/request/texts/{request_id}/dump?below=m0&format=text" in page.links
+    assert f"jobx request dump texts {request_id} --below m0" in page.text
 
 
 @pytest.mark.parametrize("invocation_id", ["x", "m", "m99", "m-1"])
