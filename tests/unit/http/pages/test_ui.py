@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from falcon.testing import TestClient
 
-from jobx.errors import NodeUnreachable
+from jobx.errors import DeadlineExceeded, NodeUnreachable, NotFound
 from jobx.http.openapi.operations import operations
 from jobx.http.pages.addresses import PAGES
 from jobx.kv.entities.entities import Entities
@@ -128,6 +128,10 @@ def test_page_of_a_node_that_is_away_says_so_and_when_to_ask_again(
     answer = client.simulate_get("/ui/node")
     assert answer.headers["Retry-After"] == "1"
     assert 'id="problem" data-live' in answer.text
+    node.error = DeadlineExceeded("the node", 30)
+    assert 'id="problem" data-live' in client.simulate_get("/ui/node").text
+    node.error = NotFound("node", "it")
+    assert "data-live" not in client.simulate_get("/ui/node").text
 
 
 def test_file_is_not_sent_again_to_a_browser_that_has_it(client: TestClient) -> None:
