@@ -14,7 +14,6 @@ from jobx.errors import (
     StoreUnavailable,
     TooLarge,
 )
-from jobx.kv.memory import MemoryStore
 from jobx.kv.sqlite.store import SqliteStore
 from jobx.kv.store import Chain, CommitOutcome
 from jobx.kv.write_batch import name_of
@@ -81,17 +80,6 @@ class Lies:
 
 def _has_event(chain: Chain) -> bool:
     return any("/log/" in name_of(write) for unit in chain for write in unit)
-
-
-class LyingMemoryStore(MemoryStore):
-    """A store in memory that lies."""
-
-    def __init__(self, lies: Lies) -> None:
-        super().__init__()
-        self._lies = lies
-
-    def commit_many(self, chains: Sequence[Chain]) -> list[CommitOutcome]:
-        return self._lies.tell(super().commit_many, chains)
 
 
 def lying_sqlite(lies: Lies) -> Callable[..., SqliteStore]:

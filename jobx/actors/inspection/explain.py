@@ -12,9 +12,7 @@ from jobx.actors.inspection.node_facts import NodeFacts, said_at
 from jobx.actors.inspection.view_builders import request_view
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.standing import Group, Standing
-from jobx.errors import EntryDamaged, FormUnknown
-from jobx.kv import keys
-from jobx.kv.entries import decoded
+from jobx.errors import EntryDamaged
 from jobx.kv.requests import deliveries, event_log, request_entity
 from jobx.kv.store import Store
 from jobx.model import Failure, Plan
@@ -76,10 +74,9 @@ def of_stored(
 
 
 def _plan(store: Store, workflow: str, digest: str) -> Plan | None:
-    entry = store.get(keys.plan(workflow, digest))
     try:
-        return decoded(Plan, entry) if entry else None
-    except (FormUnknown, EntryDamaged):
+        return request_entity.plan(store, workflow, digest)
+    except EntryDamaged:
         return None
 
 

@@ -25,9 +25,8 @@ from jobx.actors.inspection.view_builders import request_view
 from jobx.actors.request import events
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.tree import ROOT
-from jobx.errors import FormUnknown, InvalidInput, NotFound
+from jobx.errors import InvalidInput, NotFound
 from jobx.kv import keys
-from jobx.kv.entries import decoded
 from jobx.kv.requests import deliveries, event_log, request_entity
 from jobx.kv.store import Store
 from jobx.model import Plan, PlanStep
@@ -100,7 +99,7 @@ def _read_log(
             continue
         log.take(event)
         if isinstance(event, events.Accepted):
-            plan = _plan(store, request.workflow_name, event.plan)
+            plan = request_entity.plan(store, request.workflow_name, event.plan)
             if plan is not None and not request.is_done:
                 fold = Fold(partial(_combiners, plan))
                 fold.take(number, glance.at(body))
@@ -109,14 +108,6 @@ def _read_log(
 
 def _combiners(plan: Plan, _: str) -> set[str]:
     return {name for name, step in plan.steps.items() if step.combiner is not None}
-
-
-def _plan(store: Store, workflow: str, digest: str) -> Plan | None:
-    entry = store.get(keys.plan(workflow, digest))
-    try:
-        return decoded(Plan, entry) if entry else None
-    except FormUnknown:
-        return None
 
 
 class _Tree:

@@ -17,10 +17,8 @@ from jobx.actors.inspection.folding.fold import Fold
 from jobx.actors.inspection.folding.view_file import ViewFile
 from jobx.actors.inspection.view_builders import request_view
 from jobx.actors.ports import LONG
-from jobx.errors import BlobDamaged, FormUnknown, JobxError, Unavailable
-from jobx.kv import keys
+from jobx.errors import BlobDamaged, JobxError, Unavailable
 from jobx.kv.blobs import BlobFolder
-from jobx.kv.entries import decoded
 from jobx.kv.requests import event_log, request_entity
 from jobx.kv.store import Store
 from jobx.questions import OfRequest
@@ -165,10 +163,6 @@ class Folds:
 
 def _combiners(store: Store, workflow: str, digest: str) -> Collection[str]:
     """Return the steps of a plan that have a combiner; none if only a newer JobX knows its form."""
-    entry = store.get(keys.plan(workflow, digest))
-    if entry is None:
-        return ()
-    with suppress(FormUnknown):
-        steps = decoded(model.Plan, entry).steps
-        return frozenset(name for name, step in steps.items() if step.combiner is not None)
-    return ()
+    plan = request_entity.plan(store, workflow, digest)
+    steps = plan.steps.items() if plan is not None else ()
+    return frozenset(name for name, step in steps if step.combiner is not None)

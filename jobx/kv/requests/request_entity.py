@@ -6,21 +6,20 @@ This module builds writes. The caller commits them together with the events.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from typing import Final
 
 from msgspec import inspect
 from msgspec.structs import replace
 
-from jobx.errors import NotFound
+from jobx.errors import FormUnknown, NotFound
 from jobx.kv import keys
 from jobx.kv.entries import decoded, known
 from jobx.kv.prefixes import branches, scan
 from jobx.kv.requests import kept_requests, lives, request_lists
 from jobx.kv.requests.request_filter import Filter
 from jobx.kv.store import Create, Delete, Entry, Put, Store, Write
-from jobx.model import Request, RequestState, check_name, encode
+from jobx.model import Plan, Request, RequestState, check_name, encode
 
 #: Crockford's base 32: no letters that look like digits, in the order of ASCII.
 _BASE32: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -30,7 +29,6 @@ _PLACES: Final = range(120, -1, -10)
 _RANDOM_BYTES: Final = 10
 #: The form of an id.
 ID_PATTERN: Final = "[0-9a-hjkmnp-tv-z]{26}"
-_ID: Final = re.compile(ID_PATTERN)
 _FORM: Final = inspect.type_info(Request)
 #: Bytes that the requests of one page take in the store.
 PAGE_BYTES: Final = 1 << 20
@@ -54,11 +52,6 @@ def new_id(now_at: float, random: bytes) -> str:
     tail = int.from_bytes(random[:_RANDOM_BYTES], "big")
     number = (int(now_at * 1000) & ((1 << 48) - 1)) << (8 * _RANDOM_BYTES) | tail
     return "".join([_LETTERS[number >> place & 1023] for place in _PLACES])
-
-
-def is_id(text: str) -> bool:
-    """Return whether a text has the form of an id that ``new_id`` makes."""
-    return _ID.fullmatch(text) is not None
 
 
 def accept_writes(
@@ -145,6 +138,15 @@ def get_whole(store: Store, workflow: str, request_id: str) -> Request:
         FormUnknown: A newer version wrote more than this one knows.
     """
     return decoded(Request, _entry(store, workflow, request_id))
+
+
+def plan(store: Store, workflow: str, digest: str) -> Plan | None:
+    """Return a plan; None: it is not there, or only a newer JobX knows its form."""
+    entry = store.get(keys.plan(workflow, digest))
+    try:
+        return decoded(Plan, entry) if entry else None
+    except FormUnknown:
+        return None
 
 
 def _entry(store: Store, workflow: str, request_id: str) -> Entry:

@@ -20,13 +20,10 @@ from jobx.actors.inspection.dumps.unended import open_lines
 from jobx.actors.inspection.dumps.values import DumpValues
 from jobx.actors.request import events
 from jobx.actors.request.tree import MAPPER, ROOT
-from jobx.errors import FormUnknown, InvalidInput, NotFound
-from jobx.kv import keys
+from jobx.errors import InvalidInput, NotFound
 from jobx.kv.blobs import BlobFolder
-from jobx.kv.entries import decoded
 from jobx.kv.requests import event_log, request_entity
 from jobx.kv.store import Store
-from jobx.model import Plan
 from jobx.questions import GetDump
 
 #: Lines of what has not ended that are written together.
@@ -110,7 +107,7 @@ class Dump(LineMaker):
 
     def _accepted(self, number: int, event: events.Accepted) -> Sequence[DumpLine]:
         self.owner = event.node
-        self.plan = _plan(self._store, self._names[0], event.plan)
+        self.plan = request_entity.plan(self._store, self._names[0], event.plan)
         root = ROOT, MAPPER, event.step, ROOT, 1, event.arguments
         return self._mapped(number, events.Mapped(event.at, *root, ""))
 
@@ -190,14 +187,6 @@ def _mapper(name: str | None) -> int | None:
     if re.fullmatch("m[0-9]{1,18}", name) is None:
         raise InvalidInput("below", repr(name)[:80], "name a mapper: m and a number")
     return int(name[1:])
-
-
-def _plan(store: Store, workflow: str, digest: str) -> Plan | None:
-    entry = store.get(keys.plan(workflow, digest))
-    try:
-        return decoded(Plan, entry) if entry else None
-    except FormUnknown:
-        return None
 
 
 _TAKE: Final[dict[type, Callable[[Dump, int, Any], Sequence[DumpLine]]]] = {
