@@ -66,7 +66,7 @@ def of_stored(
         left = [_left(group, "adoption", f"nobody is at it: {says}") for group in causes.left()]
         return ExplainView(request=view, says=says, groups=left, helps=by)
     open_ones = (group for group in causes.left() if group.cause != "children")
-    then = [_left(group, "open", "had not ended") for group in open_ones]
+    then = [_left(group, "open", "had no result") for group in open_ones]
     if causes.then:
         then = list(map(_then, causes.then))
     says, helps = _ending(view, causes, then)

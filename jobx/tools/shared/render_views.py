@@ -12,7 +12,7 @@ def say_summary(view: SummaryView) -> None:
     """Write counts by step and depth, and failures in groups."""
     request = view.request
     path = f"{request.workflow_name}/{request.request_id}"
-    render.say(f"request {path} is {request.state}, as of event {view.as_of}")
+    render.say(f"request {path}: {request.state}, as of event {view.as_of}")
     rows = [
         (
             step.step_name,

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from jobx.model import Counts, Failure
-from jobx.tools.shared import render
-from jobx.views import ActorView, ExplainView, RequestView, TraceNode, TraceView
+from jobx.tools.shared import render, render_views
+from jobx.views import ActorView, ExplainView, RequestView, SummaryView, TraceNode, TraceView
 
 PAIRS = [("a", 1), (b"\x00", decimal.Decimal("1.5")), ((1, 2), {"k": None})]
 
@@ -149,6 +149,17 @@ def test_an_explanation_says_the_state_once(
     )  # fmt: skip
     render.say_explanation(ExplainView(request=request, says=says))
     assert capsys.readouterr().out == f"{line}\n"
+
+
+def test_a_summary_says_the_state_and_as_of_which_event(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    request = RequestView(
+        request_id="r", workflow_name="w", job_name="j", state="failed", is_blocking=True,
+        accepted_at=1.0,
+    )  # fmt: skip
+    render_views.say_summary(SummaryView(request=request, as_of=7, steps=[], failures=[]))
+    assert capsys.readouterr().out.splitlines()[0] == "request w/r: failed, as of event 7"
 
 
 def test_actors_show_their_mailboxes(capsys: pytest.CaptureFixture[str]) -> None:
