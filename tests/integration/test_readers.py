@@ -105,7 +105,7 @@ def test_reader_that_is_at_work_when_its_node_stops_is_no_news(
         asked = asyncio.ensure_future(reader.ask(HANGS))
         await asyncio.sleep(0)
         await reader.close()
-        with pytest.raises(Unavailable):
+        with pytest.raises((Unavailable, NotFound)):
             await asked
 
     run(settings, ask)
@@ -148,6 +148,17 @@ def test_reader_that_nobody_asks_ends(settings: Settings) -> None:
         await until(lambda: not alive(first))
 
     run(settings, ask, Bounds(look_s=0.05, idle_s=0.1))
+
+
+def test_reader_that_is_being_started_is_ended_with_the_others(settings: Settings) -> None:
+    async def ask(reader: ProcessReader) -> None:
+        asked = asyncio.create_task(reader.ask(HANGS))
+        await asyncio.sleep(0)  # it waits for its connection now
+        await reader.close()
+        with pytest.raises(Unavailable):
+            await asked
+
+    run(settings, ask, Bounds(question_s=600.0))
 
 
 @pytest.mark.parametrize("is_stopped_first", [False, True])

@@ -89,9 +89,11 @@ class ProcessReader:
     async def close(self) -> None:
         """See ``Reader.close``."""
         self._is_closing = True
-        if self._life is not None:
-            self._life.kill()
-            await self._life.ended.wait()
+        async with self._starting:  # one that is being started is ended, too
+            life = self._life
+        if life is not None:
+            life.kill()
+            await life.ended.wait()
 
     async def _start(self) -> ReaderProcess:
         loop = asyncio.get_running_loop()
