@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,10 @@ import pytest
 
 from jobx.actors import log_writer, node, upkeep
 from jobx.actors.coordination import coordinator
-from jobx.actors.gateway import request_verbs
 from jobx.actors.janitor import Janitor
 from jobx.actors.lifetime import RUNNING
 from jobx.actors.messages import Committed, Ran
-from jobx.errors import InUse, StoreRefused, Unavailable
-from jobx.kv.folder_lock import FolderLock
-from jobx.kv.store import Store
+from jobx.errors import StoreRefused, Unavailable
 from tests.support.authoring import ANSWER, COUNT, FAN, WORKFLOW, define
 from tests.support.http_sink import http_sink
 from tests.support.live_node import LiveNode, Start, live_node, outcome_of, pairs_of
@@ -235,27 +231,3 @@ def test_a_start_that_fails_at_its_end_is_no_death(
     with pytest.raises(StoreRefused), live_node(tmp_path):
         pass
     assert not (tmp_path / RUNNING).exists()
-
-
-def test_a_trace_that_is_being_read_keeps_the_data_folder_until_it_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    define(tmp_path, *GOOD)
-    begun, seen = threading.Event(), list[type]()
-
-    def read(store: Store, *_: object) -> None:
-        begun.set()
-        try:
-            while True:  # as a log is read, page by page
-                store.get("x")
-                time.sleep(0.01)
-        finally:
-            with pytest.raises(InUse):
-                FolderLock(tmp_path).acquire()
-            seen.append(InUse)
-
-    monkeypatch.setattr(request_verbs.trace, "read", read)
-    with live_node(tmp_path) as live:
-        live.ask_later("request.trace", workflow=WORKFLOW, request_id="r1")
-        assert begun.wait(60)
-    assert seen == [InUse]

@@ -87,7 +87,7 @@ def test_notes_end_in_a_server_that_does_the_job(
     assert (status, json.loads(answer)) == (200, {"result": {"pairs": PAIRS}})
 
     listed = noted(f"mr_get_invocation_flat_list test_workflow {request_id}").stdout
-    assert listed.count("succeeded map one_word/one_word") == 6
+    assert listed.count(" M A-R one_word\n") == 6
     detailed = noted(f"mr_get_invocation_graph test_workflow {request_id}").stdout
     assert "input: ['to', 1]" in detailed.replace('"', "'")
     sessions = noted(f"mr_get_request_sessions test_workflow {request_id}").stdout

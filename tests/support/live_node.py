@@ -153,7 +153,8 @@ def live_node(data_dir: Path, **flags: Any) -> Iterator[LiveNode]:
         try:
             yield LiveNode(node, loop)
         finally:
-            new = {pid for pid in descendants(os.getpid()) - before if not _is_etcd(pid)}
+            others = before.union(*map(descendants, before))  # of nodes in processes of their own
+            new = {pid for pid in descendants(os.getpid()) - others if not _is_etcd(pid)}
             below = [one for pid in new if (one := identity(pid))]
             asyncio.run_coroutine_threadsafe(node.stop(0.1), loop).result(60)
             eventually(lambda: not any(one.goes_on for one in below))

@@ -125,6 +125,7 @@ def test_what_there_is_no_room_for_is_left_out_and_said(tmp_path: Path) -> None:
     assert blobs(tmp_path) == []
 
 
+@pytest.mark.interpreted
 def test_a_disk_that_takes_no_blob_fails_no_invocation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

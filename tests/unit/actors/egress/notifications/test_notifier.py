@@ -195,15 +195,16 @@ def test_changed_handlers_are_told_once_a_workflow() -> None:
 
 
 def test_the_log_says_which_invocation_a_notification_is_about(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failure = Failure(
         kind="author", type="E", message="", invocation_id="m17", step_name="s", attempt=2
     )
     request = replace(finished(None, []), failure=failure)
-    with caplog.at_level("INFO", "jobx.notify"):
-        channels.to_log(request_failed(request))
-        channels.to_log(ERROR)
+    monkeypatch.setattr(channels, "_log", log := logging.Logger("notify"))
+    log.addHandler(caplog.handler)
+    channels.to_log(request_failed(request))
+    channels.to_log(ERROR)
     first, second = (json.loads(JsonLines("n1").format(one)) for one in caplog.records)
     assert [first[name] for name in ("workflow", "invocation", "step", "attempt")] == [
         *("texts", "m17", "s", 2)
