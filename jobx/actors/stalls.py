@@ -22,6 +22,8 @@ from jobx.actors.runtime.log_limit import LogLimit
 
 #: A loop whose timer is later than that stood still.
 STALL_S: Final = 0.1
+#: One of this length is a warning: a busy machine alone may hold a process up for less.
+_LONG_S: Final = 1.0
 #: How often the loop says that it turns. A stall that is longer by that is never missed.
 BEAT_S: Final = 0.05
 #: Places that are counted apart; further ones are ``other``.
@@ -102,11 +104,12 @@ class Stalls:
         stalled = self._places.setdefault(where, Stalled(where))
         stalled.count += 1
         stalled.longest_s, stalled.last_s = max(stalled.longest_s, late_s), now
-        if self._log_limit.may_log():
+        level = logging.WARNING if late_s >= _LONG_S else logging.INFO
+        if _LOG.isEnabledFor(level) and self._log_limit.may_log():
             more = self._log_limit.left_out
             others = f"; {more} stalls before it are not logged" if more else ""
             text = "the loop stood still for %.0f ms: %s%s"
-            _LOG.warning(text, late_s * 1000, where, others)
+            _LOG.log(level, text, late_s * 1000, where, others)
 
     def _watch(self) -> None:
         """Look where the loop is each time that its timer is too late; sleep until it may be."""
