@@ -124,6 +124,7 @@ ROOMS: Final[dict[str, set[str]]] = {
     "jobx.http": {
         *(
             "jobx.actors.inspection",
+            "jobx.amounts",
             "jobx.config",
             "jobx.counting",
             "jobx.config_loading",

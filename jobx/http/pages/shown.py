@@ -7,11 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-_MINUTE_S: Final = 60
-_HOUR_S: Final = 3600
-_DAY_S: Final = 86_400
-_KIB: Final = 1024
-_UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
+from jobx import amounts
+
 NOTHING: Final = "-"
 
 
@@ -27,22 +24,9 @@ def iso(at: float | None) -> str:
     return "" if moment is None else f"{moment:%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
 
 
-def duration(seconds: float | None) -> str:
-    """Return a duration in the unit that fits, with two or three digits."""
-    if seconds is None:
-        return NOTHING
-    if seconds < 0.001:
-        return f"{max(0.0, seconds) * 1e6:.0f} µs"
-    if seconds < 1:
-        return f"{seconds * 1000:.3g} ms" if seconds < 0.9995 else "1 s"
-    if seconds < _MINUTE_S:
-        return f"{seconds:.3g} s"
-    whole = int(seconds)
-    if seconds < _HOUR_S:
-        return f"{whole // _MINUTE_S} min {whole % _MINUTE_S:02d} s"
-    if seconds < _DAY_S:
-        return f"{whole // _HOUR_S} h {whole % _HOUR_S // _MINUTE_S:02d} min"
-    return f"{whole // _DAY_S} d {whole % _DAY_S // _HOUR_S:02d} h"
+def duration(duration_s: float | None) -> str:
+    """Return a duration in the unit that fits."""
+    return NOTHING if duration_s is None else amounts.duration(duration_s)
 
 
 def number(value: float | None) -> str:
@@ -50,16 +34,9 @@ def number(value: float | None) -> str:
     return NOTHING if value is None else f"{value:,}"
 
 
-def size(count: int | None) -> str:
-    """Return a number of bytes in the unit that fits."""
-    if count is None:
-        return NOTHING
-    left = float(count)
-    for unit in _UNITS:
-        if left < _KIB or unit == _UNITS[-1]:
-            break
-        left /= _KIB
-    return f"{count} bytes" if unit == "bytes" else f"{left:.3g} {unit}"
+def size(size_bytes: int | None) -> str:
+    """Return a size in the unit that fits."""
+    return NOTHING if size_bytes is None else amounts.size(size_bytes)
 
 
 def as_json(value: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 import click
 import msgspec
 
+from jobx import amounts
 from jobx.actors.bridge.nsq.transport import server_of
 from jobx.config import BlobSettings, Name, Settings
 from jobx.errors import ConfigError, InvalidInput, JobxError, StoreUnavailable
@@ -191,7 +192,7 @@ def _survey_is_possible(settings: Settings) -> None:
 
 def _say(view: ClusterView) -> None:
     render.say(
-        f"cluster {view.cluster or 'without a record'}, {render.amount(len(view.nodes), 'node')}"
+        f"cluster {view.cluster or 'without a record'}, {amounts.count(len(view.nodes), 'node')}"
     )
     _say_table(
         ("node", "state", "executors", "open", "memory", "version", "nsqd", "held by"),
@@ -202,7 +203,7 @@ def _say(view: ClusterView) -> None:
         [
             (
                 *(f"{node.node_id} to {link.peer}", link.workflow, "yes" if link.is_up else "no"),
-                *(link.children, link.hosted, render.size(link.unacked_bytes), link.resent),
+                *(link.children, link.hosted, amounts.size(link.unacked_bytes), link.resent),
                 *(link.duplicates, link.breaks),
             )
             for node in view.nodes
@@ -230,7 +231,7 @@ def _row(view: ClusterView, node: MemberView) -> tuple[object, ...]:
     busy = sum(one.state == "busy" for one in report.executors) if report else "?"
     return (
         *(node.node_id, report.state if report else "no answer", f"{busy} of {node.slots} busy"),
-        *(count, render.size(report.rss_bytes) if report else "", node.version),
+        *(count, amounts.size(report.rss_bytes) if report else "", node.version),
         *(node.nsqd, node.holder),
     )
 
@@ -243,4 +244,4 @@ def _server_row(server: StoreServerView) -> tuple[object, ...]:
 
 
 def _size(size_bytes: int | None) -> str:
-    return "" if size_bytes is None else render.size(size_bytes)
+    return "" if size_bytes is None else amounts.size(size_bytes)

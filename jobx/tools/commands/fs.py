@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 
 import click
 
-from jobx import model
+from jobx import amounts, model
 from jobx.errors import (
     AlreadyExists,
     InvalidInput,
@@ -54,7 +54,7 @@ def ls(call: Call, workflow: str, path: str) -> None:
         )
         return
     rows = (
-        (s.name, s.type, "" if s.is_folder else render.size(s.size), render.instant(s.modified_at))
+        (s.name, s.type, "" if s.is_folder else amounts.size(s.size), render.instant(s.modified_at))
         for s in stats
     )
     render.say_table(("name", "type", "size", "modified"), rows)

@@ -9,7 +9,7 @@ from typing import get_args
 import click
 import msgspec
 
-from jobx import meanings, model, values
+from jobx import amounts, meanings, model, values
 from jobx.errors import InvalidInput
 from jobx.handlers.authoring.templates import starting_file
 from jobx.handlers.trial.examples import EXAMPLE_LIMIT_S, check_all, groups_in, pairs_in
@@ -126,7 +126,7 @@ def _say_examples(call: Call, count: int) -> None:
     if call.as_json:
         render.say_json({"examples": count})
     else:
-        render.say("1 example holds" if count == 1 else f"{count} examples hold")
+        render.say(f"{amounts.count(count, 'example')} {'holds' if count == 1 else 'hold'}")
 
 
 def _say(call: Call, result: TrialResult) -> None:

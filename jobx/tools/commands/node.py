@@ -7,7 +7,7 @@ import os
 
 import click
 
-from jobx import logs
+from jobx import amounts, logs
 from jobx.questions import GetNode
 from jobx.tools.serving import checks, systemd
 from jobx.tools.serving.watchdog import beat, wants_stop
@@ -62,14 +62,14 @@ def status(call: Call) -> None:
         return
     fields = {name: getattr(view, name) for name in NodeView.__struct_fields__}
     executors = fields.pop("executors")
-    fields["uptime_s"] = render.duration(view.uptime_s)
-    fields["rss_bytes"] = render.size(view.rss_bytes)
+    fields["uptime_s"] = amounts.duration(view.uptime_s)
+    fields["rss_bytes"] = amounts.size(view.rss_bytes)
     render.say_fields(fields)
     columns = ("executor", "state", "invocations", "memory", "age")
     render.say_table(
         columns,
         (
-            (e.pid, e.state, e.invocations, render.size(e.rss_bytes), render.duration(e.age_s))
+            (e.pid, e.state, e.invocations, amounts.size(e.rss_bytes), amounts.duration(e.age_s))
             for e in executors
         ),
     )

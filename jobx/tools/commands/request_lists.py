@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 
 import click
 
-from jobx import model
+from jobx import amounts, model
 from jobx.actors.inspection import view_builders
 from jobx.errors import InvalidInput, quote
 from jobx.instants import read_instant
@@ -137,7 +137,7 @@ def state_of(view: RequestView, *, waits: bool) -> str:
 def _row(view: RequestView, *, waits: bool) -> tuple[object, ...]:
     took = ""
     if view.finished_at is not None:
-        took = render.duration(view.finished_at - view.accepted_at)
+        took = amounts.duration(view.finished_at - view.accepted_at)
     return (
         view.request_id,
         view.job_name,

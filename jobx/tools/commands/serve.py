@@ -16,7 +16,7 @@ from typing import Final
 
 import click
 
-from jobx import logs, meanings, mr_variables
+from jobx import amounts, logs, meanings, mr_variables
 from jobx.actors.runtime.supervision import Restart, RestartBudget, RestartPolicy
 from jobx.errors import DeadlineExceeded, InternalError, JobxError
 from jobx.questions import GetNode
@@ -128,7 +128,7 @@ class Serving:
             answer = {"url": url, "data_dir": data_dir, "executors": executors}
             line = render.to_json(answer, indent=None)
         else:
-            line = f"serving {url} (data {data_dir}, {render.amount(executors, 'executor')})"
+            line = f"serving {url} (data {data_dir}, {amounts.count(executors, 'executor')})"
         with suppress(OSError):  # whoever started it may not listen
             render.say(line)
             sys.stdout.flush()

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from jobx import printable
+from jobx import amounts, printable
 from jobx.errors import DeadlineExceeded, NodeLost, NodeUnreachable
 from jobx.questions import GetMetrics, GetNode
 from jobx.tools.shared import load, render
@@ -109,11 +109,11 @@ def _say(one: Load) -> None:
 def _head(one: Load) -> list[str]:
     counts = {name: f"{rate:,.1f} {name}" for name, rate in one.rates.items()}
     counts["http"] = f"{one.rates['http']:,.1f} HTTP requests"
-    counts["log_bytes"] = f"{render.size(int(one.rates['log_bytes']))} of logs"
+    counts["log_bytes"] = f"{amounts.size(int(one.rates['log_bytes']))} of logs"
     return [
-        f"node {one.node_id} {one.version} is {one.state} since {render.duration(one.uptime_s)},"
-        f" {render.size(one.rss_bytes)}; {one.open_requests:,} open requests,"
-        f" {one.queued_batches:,} queued batches",
+        f"node {one.node_id} {one.version} is {one.state}, up {amounts.duration(one.uptime_s)},"
+        f" {amounts.size(one.rss_bytes)}; {amounts.count(one.open_requests, 'open request')},"
+        f" {amounts.count(one.queued_batches, 'queued batch', 'es')}",
         f"requests a second: {_listed(counts, 'accepted', 'succeeded', 'failed')}",
         f"a second: {_listed(counts, 'invocations', 'retries', 'commits', 'log_bytes')}",
         f"a second: {_listed(counts, 'http', 'messages', 'stalls')}",
@@ -137,5 +137,5 @@ def _rows(one: Load) -> Iterator[tuple[object, ...]]:
         request = f"{executor.workflow}/{executor.request_id}" if executor.request_id else "-"
         yield (
             *(executor.pid, executor.state, request, executor.invocations),
-            *(render.size(executor.rss_bytes), render.duration(executor.age_s)),
+            *(amounts.size(executor.rss_bytes), amounts.duration(executor.age_s)),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jobx import views
+from jobx import amounts, views
 from jobx.tools.shared import render
 
 _ACTORS = (
@@ -21,11 +21,11 @@ def say_summary(summary: views.ActorSummary) -> None:
             "actors": f"{summary.live:,} live, {summary.queued:,} with mail,"
             f" {summary.created:,} created, {summary.failed:,} failed",
             "messages": f"{summary.handled:,} handled,"
-            f" {render.amount(summary.dead_letters, 'dead letter')}",
-            "memory": f"{render.size(summary.held_bytes)} held by open requests,"
-            f" of {render.size(summary.limit_bytes)}",
-            "slow": f"{render.amount(summary.slow, 'message')} over 10 ms,"
-            f" {render.amount(summary.stalls, 'stall')} over 100 ms",
+            f" {amounts.count(summary.dead_letters, 'dead letter')}",
+            "memory": f"{amounts.size(summary.held_bytes)} held by open requests,"
+            f" of {amounts.size(summary.limit_bytes)}",
+            "slow": f"{amounts.count(summary.slow, 'message')} over 10 ms,"
+            f" {amounts.count(summary.stalls, 'stall')} over 100 ms",
             "traces": str(summary.traces) if summary.traces else None,
         }
     )
@@ -69,10 +69,10 @@ def say_page(page: views.ActorPage) -> None:
 
 
 def _row(actor: views.ActorView) -> tuple[object, ...]:
-    held = "" if actor.held_bytes is None else render.size(actor.held_bytes)
+    held = "" if actor.held_bytes is None else amounts.size(actor.held_bytes)
     return (
         *(actor.state, actor.mailbox, _s(actor.oldest_s), actor.handled, _s(actor.time_s)),
-        *(render.duration(actor.age_s), actor.restarts, held, actor.address, actor.name),
+        *(amounts.duration(actor.age_s), actor.restarts, held, actor.address, actor.name),
     )
 
 
@@ -88,9 +88,9 @@ def say_actor(detail: views.ActorDetail) -> None:
             "address": actor.address,
             "node": detail.node_id,
             "state": actor.state,
-            "age": render.duration(actor.age_s),
-            "handled": f"{render.amount(actor.handled, 'message')}"
-            f" in {render.duration(actor.time_s)}",
+            "age": amounts.duration(actor.age_s),
+            "handled": f"{amounts.count(actor.handled, 'message')}"
+            f" in {amounts.duration(actor.time_s)}",
             "mailbox": f"{actor.mailbox:,}{': ' if mail else ''}{mail}"
             + (f", and {detail.unread:,} behind them" if detail.unread else ""),
             "oldest message": None if actor.oldest_s is None else _s(actor.oldest_s),
@@ -98,7 +98,7 @@ def say_actor(detail: views.ActorDetail) -> None:
             f" used; the last: {actor.restart_reason}"
             if actor.restarts
             else None,
-            "holds": None if actor.held_bytes is None else render.size(actor.held_bytes),
+            "holds": None if actor.held_bytes is None else amounts.size(actor.held_bytes),
             "below": " > ".join(f"{one.name} ({one.address})" for one in reversed(detail.parents))
             or None,
             "children": f"{len(actor.children) + actor.hidden:,}",
@@ -124,7 +124,7 @@ def say_trace(trace: views.ActorTrace) -> None:
             for one in trace.messages
         ),
     )
-    count, took = render.amount(len(trace.messages), "message"), render.duration(trace.took_s)
+    count, took = amounts.count(len(trace.messages), "message"), amounts.duration(trace.took_s)
     more = "; the trace is full, there may have been more" if trace.is_full else ""
     render.say(f"{count} in {took}{more}")
 
@@ -145,8 +145,8 @@ def say_letters(page: views.DeadLetterPage) -> None:
     )
     shown = sum(one.count for one in page.letters)
     if shown < page.count:
-        render.say(f"not kept: {render.amount(page.count - shown, 'older one')}")
+        render.say(f"not kept: {amounts.count(page.count - shown, 'older one')}")
 
 
 def _s(seconds: float | None) -> str:
-    return "-" if seconds is None else render.duration(seconds)
+    return "-" if seconds is None else amounts.duration(seconds)

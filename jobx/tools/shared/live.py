@@ -18,7 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from jobx import printable
+from jobx import amounts, printable
 from jobx.tools.shared import render
 from jobx.views import AttemptFailure, StepSummary, SummaryView, WatchView
 
@@ -115,7 +115,7 @@ def as_json(view: WatchView) -> None:
 def failure_lines(view: WatchView) -> Iterator[str]:
     """Yield what failed since the last time, first how much of it is left out."""
     if view.hidden:
-        yield f"… {render.amount(view.hidden, 'failure')} before these"
+        yield f"… {amounts.count(view.hidden, 'failure')} before these"
     yield from map(failure_line, view.failures)
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from jobx import printable, values
+from jobx import amounts, printable, values
 from jobx.model import Counts, Delivery, Failure
 from jobx.views import ActorView, ExplainView, OpenGroup, TraceNode, TraceView
 
@@ -207,30 +207,6 @@ def instant(wall_at: float | None) -> str:
     return datetime.datetime.fromtimestamp(wall_at).astimezone().isoformat(" ", "seconds")
 
 
-def duration(duration_s: float) -> str:
-    """Return a duration in the unit that suits it."""
-    if duration_s < 1e-3:
-        return f"{duration_s * 1e6:.0f} us"
-    if duration_s < 1:
-        return f"{duration_s * 1e3:.1f} ms"
-    return f"{duration_s:,.1f} s"
-
-
-def amount(number: int, noun: str) -> str:
-    """Return how many there are of what ``noun``, a singular with s as its plural, names."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def size(size_bytes: int) -> str:
-    """Return a size in the unit that suits it."""
-    amount = float(size_bytes)
-    for unit in ("B", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} GiB"
-
-
 def delivery(sent: Delivery) -> str:
     """Return the state of a delivery in one line."""
     tries = f", {sent.attempts} tries" if sent.attempts != 1 else ""
@@ -283,7 +259,7 @@ def _ran(node: TraceNode) -> str | None:
     if node.started_at is None:
         return None
     waited_s = max(node.started_at - (node.queued_at or node.started_at), 0.0)
-    waited = f", after a wait of {duration(waited_s)}" if waited_s else ""
+    waited = f", after a wait of {amounts.duration(waited_s)}" if waited_s else ""
     return f"{instant(node.started_at)} in executor {node.executor}{waited}"
 
 
@@ -292,7 +268,7 @@ def _trace_line(node: TraceNode, *, has_place: bool) -> Text:
     if node.attempt > 1:
         line.append(f"  attempt {node.attempt}", style="yellow")
     if node.duration_s is not None:
-        line.append(f"  {duration(node.duration_s)}", style="dim")
+        line.append(f"  {amounts.duration(node.duration_s)}", style="dim")
     if has_place and node.node_id is not None:
         line.append(f"  on {node.node_id}", style="dim")
     if node.failure is not None:
@@ -302,7 +278,9 @@ def _trace_line(node: TraceNode, *, has_place: bool) -> Text:
 
 def _grow_actors(tree: Tree, actor: ActorView) -> None:
     line = Text.assemble(f"{printable.line(actor.name)} ", _state(actor.state))
-    line.append(f"  mailbox {actor.mailbox}  {duration(actor.age_s)}  {actor.address}", style="dim")
+    line.append(
+        f"  mailbox {actor.mailbox}  {amounts.duration(actor.age_s)}  {actor.address}", style="dim"
+    )
     branch = tree.add(line)
     for below in actor.children:
         _grow_actors(branch, below)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobx import amounts
 from jobx.tools.shared import render
 from jobx.views import InvocationPage, SiblingRun, SummaryView, TimelineView, TreePage
 
@@ -19,8 +20,8 @@ def say_summary(view: SummaryView) -> None:
             step.depth,
             step.mapped,
             *(getattr(step, name) for name in _STATES),
-            "" if step.mean_s is None else render.duration(step.mean_s),
-            "" if step.max_s is None else render.duration(step.max_s),
+            "" if step.mean_s is None else amounts.duration(step.mean_s),
+            "" if step.max_s is None else amounts.duration(step.max_s),
         )
         for step in view.steps
     ]
@@ -52,7 +53,7 @@ def say_invocations(view: InvocationPage) -> None:
             row.attempt,
             f"{row.node_id or ''} {row.executor or ''}".strip(),
             render.instant(row.started_at),
-            "" if row.duration_s is None else render.duration(row.duration_s),
+            "" if row.duration_s is None else amounts.duration(row.duration_s),
             "" if row.failure is None else render.failure(row.failure),
         )
         for row in view.invocations
@@ -71,7 +72,7 @@ def say_timeline(view: TimelineView) -> None:
                 bar.step_name,
                 bar.state,
                 render.instant(bar.started_at),
-                render.duration(bar.duration_s),
+                amounts.duration(bar.duration_s),
                 view.lanes[bar.lane] if bar.lane >= 0 else "",
             )
             for bar in view.bars
@@ -93,7 +94,7 @@ def _run_row(run: SiblingRun) -> tuple[object, ...]:
         run.step_name,
         run.state,
         run.children,
-        "" if run.duration_s is None else render.duration(run.duration_s),
+        "" if run.duration_s is None else amounts.duration(run.duration_s),
         "" if run.failure is None else render.failure(run.failure),
     )
 

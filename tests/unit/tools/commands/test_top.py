@@ -42,7 +42,7 @@ def test_top_shows_a_node_once_without_a_terminal(
     shown = jobx("top", "--once", "--interval", "0.1")
     assert shown.exit_code == meanings.OK
     lines = shown.output.splitlines()
-    assert lines[0].startswith("node fake 1 is running since 1.0 s")
+    assert lines[0].startswith("node fake 1 is running, up 1 s")
     assert lines[1] == "requests a second: 0.0 accepted, 0.0 succeeded, 0.0 failed"
     assert "w/r" in shown.output
     assert "\x1b[31m" not in shown.output
