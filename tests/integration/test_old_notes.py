@@ -30,7 +30,9 @@ for word in arguments['text'].split():
         yield word, 1
 PYTHON
 mr_kv_handler_create test_workflow one_word "Takes a word." python mapper -r none <<'PYTHON'
+import time
 yield MrConfigureToReturn()
+time.sleep(0.002)
 yield from arguments
 PYTHON
 mr_kv_handler_create test_workflow add_up "Adds up." python reducer <<'PYTHON'

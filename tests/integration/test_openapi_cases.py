@@ -27,7 +27,7 @@ unexpected-methods = ["PATCH", "TRACE"]
 [[operations]]
 include-operation-id = [
     "createHandler", "putHandler", "createJob", "putJob", "listActors", "topActors",
-    "listRequests", "dumpRequest"
+    "listRequests"
 ]
 checks.positive_data_acceptance.enabled = false
 [[operations]]

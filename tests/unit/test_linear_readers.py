@@ -353,4 +353,8 @@ def test_four_times_as_much_takes_about_four_times_as_long(reader: str, kind: st
 def test_four_times_as_much_takes_about_four_times_the_memory(reader: str, kind: str) -> None:
     read, kinds, size = READERS[reader]
     small, large = kinds[kind](size // 2), kinds[kind](TIMES * size // 2)  # tracing is slow
-    assert _held(read, large) < 2 * TIMES * _held(read, small) + (1 << 20)
+    most = 2 * TIMES * _held(read, small) + (1 << 20)
+    for _ in range(10):  # what other threads hold is traced, too; once without shows that it can be
+        if _held(read, large) < most:
+            return
+    pytest.fail(f"{len(large)} bytes always held more than {most} bytes")

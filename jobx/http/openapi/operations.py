@@ -173,12 +173,21 @@ _WIDTH: Final = _query(
     {"type": "integer", "minimum": 1, "maximum": request_views.MAX_WIDTH},
     "Most columns, if there are too many bars.",
 )
-_SEVERAL: Final = {"type": "string", "minLength": 1, "maxLength": 1000}
+
+
+def _several(name: str, items: Schema, description: str) -> Schema:
+    """Return a parameter that takes several values with commas between them."""
+    schema = {"type": "array", "items": items}
+    return _query(name, schema, description) | {"style": "form", "explode": False}
+
+
 _DUMP: Final = (
     _query("format", {"enum": list(dumps.MEDIA_TYPES)}, "How it is written; `ndjson` by default."),
     _query("flat", {"type": "boolean"}, "`true`: the tree alone, as text."),
-    _query("state", _SEVERAL, "Only invocations in these states, with commas between them."),
-    _query("step", _SEVERAL, "Only those of these steps, with commas between them."),
+    _several("state", {"enum": list(request_views.STATES)},
+        "Only invocations in these states, with commas between them."),
+    _several("step", {"type": "string", "pattern": _NAME},
+        "Only those of these steps, with commas between them."),
     _query("below", {"type": "string", "pattern": "^m(0|[1-9][0-9]{0,17})$"},
         "Only this mapper and all below it."),
     _query("attempts", {"type": "integer", "minimum": 1, "maximum": dumps.MAX_ATTEMPTS},
