@@ -102,7 +102,9 @@ def test_another_path_is_left_alone(faults: Faults, tmp_path: Path, call: str) -
 
 
 def test_another_program_is_left_alone(faults: Faults, tmp_path: Path) -> None:
-    faults.set(Fault(calls=("open",), path=f"{tmp_path}/d*", program="*no-such-program*", error=errno.EIO))
+    faults.set(
+        Fault(calls=("open",), path=f"{tmp_path}/d*", program="*no-such-program*", error=errno.EIO)
+    )
     assert probed(faults, tmp_path / "d", "open") == {"open": 0}
 
 
