@@ -21,7 +21,8 @@ from jobx.http.node.client import NodePort
 from jobx.http.node.reporter import Reporter
 from jobx.http.openapi.document import document
 from jobx.http.openapi.nearest import nearest
-from jobx.http.openapi.operations import Operation, operations
+from jobx.http.openapi.operation import Operation
+from jobx.http.openapi.operations import operations
 from jobx.http.pages.addresses import PAGES, Page
 from jobx.http.pages.ui import ROOT, Ui
 from jobx.http.reading import headers

@@ -10,20 +10,20 @@ import jobx
 from jobx import model, views
 from jobx.config import HttpSettings
 from jobx.http.errors import MEDIA_PROBLEM, Problem
-from jobx.http.openapi.operations import (
-    ENTITIES,
+from jobx.http.openapi.entity_operations import ENTITIES
+from jobx.http.openapi.operation import (
     EVENTS,
     LINES,
-    PAGE,
     PICTURE,
     REF,
     TEXT,
     Operation,
     Schema,
-    operations,
     portable_pattern,
     ref,
 )
+from jobx.http.openapi.operations import operations
+from jobx.http.openapi.parameters import PAGE
 from jobx.http.resources import graphs, requests
 from jobx.http.resources.admin import Health
 from jobx.http.resources.jobs import JobBody
