@@ -61,6 +61,11 @@ def show_source(file: str, source_code: str) -> None:
     linecache.cache[file] = (len(source_code), None, lines, file)
 
 
+def hide_source(file: str) -> None:
+    """Undo ``show_source``."""
+    linecache.cache.pop(file, None)
+
+
 def type_name(cls: type[BaseException]) -> str:
     """Return the name of an exception class, with its module unless that is the author's own."""
     module = getattr(cls, "__module__", None)

@@ -119,11 +119,12 @@ class Sending:
 
     async def _read_code(self, item: WorkItem) -> None:
         """Read the handlers of an item in a thread."""
+        workflow, versions = item.key.workflow, item.work.versions
         try:
-            for version in item.work.versions:
-                item.code[version] = await self._loop.run_in_executor(
-                    self._reader, self._library.code, item.key.workflow, version
-                )
+            item.code |= await self._loop.run_in_executor(
+                self._reader,
+                lambda: {version: self._library.code(workflow, version) for version in versions},
+            )
         except Exception as error:  # noqa: BLE001 - whoever waits for the item must hear of it
             self._lose(item, error)
         else:

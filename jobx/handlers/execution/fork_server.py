@@ -49,6 +49,7 @@ from jobx.handlers.execution.fork_messages import (
 )
 from jobx.handlers.execution.main import Config
 from jobx.handlers.execution.page import PAGE_BYTES, Page
+from jobx.handlers.execution.surroundings import Surroundings
 from jobx.system import kernel
 
 _MESSAGE_BYTES: Final = 1 << 12
@@ -72,11 +73,13 @@ class ForkServer:
     Args:
         control: The socket to the node.
         config: What executors are given.
+        surroundings: What they restore around author code.
     """
 
-    def __init__(self, control: socket.socket, config: Config) -> None:
+    def __init__(self, control: socket.socket, config: Config, surroundings: Surroundings) -> None:
         self._control = control
         self._config = config
+        self._surroundings = surroundings
         self._selector = selectors.DefaultSelector()
         self._selector.register(control, selectors.EVENT_READ)
         self._children: dict[int, _Child] = {}
@@ -134,8 +137,7 @@ class ForkServer:
             os.rmdir(folder)
             raise
         if pid == 0:
-            stream_fd, page_fd = descriptors
-            _become_executor(parent, stream_fd, page_fd, self._config, folder)
+            _become_executor(parent, descriptors, self._config, folder, self._surroundings)
         try:
             return _Child(pid, os.pidfd_open(pid), folder)
         except OSError:
@@ -168,13 +170,17 @@ def _kill(child: _Child) -> None:
 
 def _forget(child: _Child) -> None:
     os.close(child.pidfd)
-    shutil.rmtree(child.folder, ignore_errors=True)
+    try:
+        os.rmdir(child.folder)  # far quicker, and mostly enough
+    except OSError:
+        shutil.rmtree(child.folder, ignore_errors=True)
 
 
 def _become_executor(
-    parent: int, stream_fd: int, page_fd: int, config: Config, folder: str
+    parent: int, descriptors: list[int], config: Config, folder: str, surroundings: Surroundings
 ) -> None:
     """Turn this new process into an executor; does not return."""
+    stream_fd, page_fd = descriptors
     status, complaints_fd = 1, 2
     try:
         complaints_fd = executor.lift(os.dup(2))  # author code gets another one
@@ -186,7 +192,7 @@ def _become_executor(
         gc.set_threshold(*_GC_THRESHOLD)
         _confine(config, folder)
         page = Page(mmap(page_fd, PAGE_BYTES))
-        executor.main(stream_fd, page, config, folder, complaints_fd=complaints_fd)
+        executor.main(stream_fd, page, config, folder, surroundings, complaints_fd=complaints_fd)
         status = 0
     except BaseException:  # noqa: BLE001 - the process ends here, and says why
         os.write(complaints_fd, traceback.format_exc().encode("utf-8", "backslashreplace"))
@@ -201,8 +207,6 @@ def _confine(config: Config, folder: str) -> None:
     kernel.limit(resource.RLIMIT_CORE, 0)
     if config.memory_bytes:
         kernel.limit(resource.RLIMIT_AS, config.memory_bytes)
-    os.environ.clear()
-    os.environ.update(config.environment)
     os.environ["TMPDIR"] = tempfile.tempdir = folder
     os.chdir(folder)
     random.seed()
@@ -221,11 +225,14 @@ def main(arguments: list[str]) -> None:
     languages.processor("python")  # executors share these modules, which most of them need
     if made.blobs is not None:
         opening.load(opening.from_plain(made.blobs))
+    os.environ.clear()
+    os.environ.update(made.environment)
+    server = ForkServer(control, made, Surroundings())
     # Collections and reference counts of what is loaded now would copy shared pages.
     gc.disable()
     gc.collect()
     gc.freeze()
-    ForkServer(control, made).run()
+    server.run()
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from jobx.handlers.blobs import opening
 from jobx.handlers.capture import Capture
 from jobx.handlers.execution import work_kinds
 from jobx.handlers.execution.page import Page
+from jobx.handlers.execution.rehearsal import rehearse
 from jobx.handlers.execution.state import SEGMENTS_BYTES, ExecutorState, OutputLimits
 from jobx.handlers.execution.surroundings import Surroundings
 from jobx.handlers.execution.time_limit import TimeLimit
@@ -110,7 +111,13 @@ def close_others(kept: set[int | None]) -> None:
 
 
 def main(
-    stream_fd: int, page: Page, config: Config, folder: str, *, complaints_fd: int | None = None
+    stream_fd: int,
+    page: Page,
+    config: Config,
+    folder: str,
+    surroundings: Surroundings,
+    *,
+    complaints_fd: int | None = None,
 ) -> None:
     """Run frames until the node closes its end, tells it to leave, or this process is used up.
 
@@ -119,10 +126,12 @@ def main(
         page: The page shared with the node.
         config: The configuration.
         folder: The private folder, already the working directory.
+        surroundings: What is restored, before ``enter``.
         complaints_fd: Stays open as well, but not in processes that author code forks.
     """
     kernel.prctl(kernel.ADOPT_ORPHANS, 1)
     kernel.give_way()  # otherwise each frame that the node sends interrupts it
+    rehearse(folder)  # before there is a thread, which makes copies of pages slower
     scope = Scope()
     capture = Capture(lift, scope.take)
     stream_fd = lift(stream_fd)
@@ -133,7 +142,8 @@ def main(
     if complaints_fd is not None:
         state.forked.watch(lambda: os.close(complaints_fd))
     frames = FrameSocket(socket.socket(fileno=stream_fd))
-    executor = _Executor(state, capture, frames, config, folder)
+    surroundings.enter(folder)
+    executor = _Executor(state, capture, frames, config, surroundings)
     with suppress(ConnectionError):  # the node closed its end, and wants no answer
         executor.run()
 
@@ -172,13 +182,13 @@ class _Executor:
         capture: Capture,
         frames: FrameSocket,
         config: Config,
-        folder: str,
+        surroundings: Surroundings,
     ) -> None:
         self._state = state
         self._capture = capture
         self._frames = frames
         self._config = config
-        self._surroundings = Surroundings(folder)
+        self._surroundings = surroundings
         state.watch_load = self._surroundings.watch_load
         self._request_id = ""
         self._is_clean = self._is_whole = True

@@ -55,15 +55,20 @@ _OWN_FILES: Final = "handler-"
 class Surroundings:
     """Restores the process state that author code shares with other requests' code.
 
-    Args:
-        folder: The private folder, which is the working directory.
+    It is made before the executor is forked: to read what is the same in all of them would copy
+    many shared pages. ``enter`` reads the rest.
     """
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
         self._is_seeded = False
         self._notice_seeds()
         self._modules = Modules(_WATCHED, _NOT_WATCHED)
+        self._decimal = decimal.DefaultContext.copy()
+
+    def enter(self, folder: str) -> None:
+        """Read the state to restore; ``folder`` is the private one, and the working directory."""
+        self._folder = folder
+        self._is_seeded = False
         self._environment, self._variables = os.environ, dict(os.environ)
         self._encoded = dict(_encoded(os.environ))
         self._zone = _zone()
@@ -77,7 +82,6 @@ class Surroundings:
         self._affinity = os.sched_getaffinity(0)
         self._settings = [(take, give, take()) for take, give in _SETTINGS]
         self._lists = [[*listed] for listed in _lists()]
-        self._decimal = decimal.DefaultContext.copy()
 
     def _notice_seeds(self) -> None:
         """Note when ``random`` gets a state: comparing states takes far longer."""

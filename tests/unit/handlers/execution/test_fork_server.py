@@ -15,6 +15,10 @@ from jobx.handlers.execution.fork_messages import FORK_NEWS, NotSpawned
 from jobx.handlers.execution.fork_server import ForkServer
 from jobx.handlers.execution.main import Config
 from jobx.handlers.execution.settings import executor_config
+from jobx.handlers.execution.surroundings import Surroundings
+
+#: Reading them would change this process.
+UNREAD = Surroundings.__new__(Surroundings)
 
 
 def _no_fork() -> int:
@@ -47,7 +51,7 @@ def test_executor_that_cannot_be_made_closes_its_stream_and_leaves_nothing(
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     stream, given = socket.socketpair()
     with ours, theirs, stream:
-        server = ForkServer(theirs, config)
+        server = ForkServer(theirs, config, UNREAD)
         with given:
             message = values.pack({"t": "spawn", "n": 1})
             socket.send_fds(ours, [message], [given.fileno()] * (2 if patched else 1))
@@ -74,7 +78,7 @@ def test_child_without_a_descriptor_for_its_complaints_ends_and_serves_nobody(
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     stream, given = socket.socketpair()
     with ours, theirs, stream:
-        server = ForkServer(theirs, config)
+        server = ForkServer(theirs, config, UNREAD)
         with given:
             message = values.pack({"t": "spawn", "n": 1})
             socket.send_fds(ours, [message], [given.fileno()] * 2)
