@@ -54,13 +54,18 @@ class Lifetime:
         life = lives.Life(incarnation=self.incarnation, capabilities=capabilities, form=lives.FORM)
         self._noted = self.clock.note(life)
         lives.begin(store, node_id, self._noted)
+        self._is_noted = True
 
     def note_clock(self) -> None:
         """Store the time of the clock, if it is far from the stored one."""
         life = self.clock.note(self._noted)
-        if life is not self._noted:
+        if life is not self._noted or not self._is_noted:
             lives.begin(self._store, self._node_id, life)
-            self._noted = life
+            self._noted, self._is_noted = life, True
+
+    def note_again(self) -> None:
+        """Have ``note_clock`` store this life again: others took the node for gone."""
+        self._is_noted = False
 
     def take_up(self, limit: int) -> list[Waiting]:
         """Return the open requests, each charged with the death of the last life.

@@ -234,9 +234,11 @@ class Node:
     def _renew(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             if self._joined is not None:
-                self._joined.renew(loop)
-            elif self._lease is not None and not self._lease.renew():
+                is_kept = self._joined.renew(loop)
+            elif not (is_kept := self._lease is None or self._lease.renew()):
                 _log.warning("the lease of the store was lost, and is held again")
+            if not is_kept and self._state != "starting":
+                self._life.note_again()
         except InUse as error:
             loop.call_soon_threadsafe(self.fail, f"another node has its id: {error}")
 

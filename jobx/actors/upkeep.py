@@ -14,6 +14,7 @@ from jobx.actors.lifetime import Lifetime
 from jobx.actors.parts import Parts
 from jobx.actors.periodic import Periodic
 from jobx.actors.place_health import PlaceHealth
+from jobx.actors.record_sweep import RecordSweep
 from jobx.actors.shared_sweep import SharedSweep
 from jobx.actors.strays import Strays
 from jobx.config import Settings
@@ -40,6 +41,8 @@ COUNT_S: Final = 5.0
 STRAYS_S: Final = 15.0
 #: How often freed memory is returned to the system, if it is much.
 HEAP_S: Final = 60.0
+#: How often records of what is gone are removed.
+RECORDS_S: Final = 60.0
 #: How often unused plans and code are removed.
 SWEEP_CODE_S: Final = 600.0
 #: How often unfinished shared files are removed.
@@ -99,6 +102,9 @@ class Upkeep:
         every(SWEEP_S, self.sweeping, janitor.sweep, janitor.sweep_folders)
         every(COUNT_S, self.sweeping, janitor.count)
         every(SWEEP_CODE_S, self.sweeping, janitor.sweep_code)
+        now_at = self.life.clock.now_at
+        records = RecordSweep(self.store, self.settings.node.id, janitor.is_chosen, now_at)
+        every(RECORDS_S, self.sweeping, records.sweep)
         every(CLEAN_S, None, lambda: janitor.sweep_files(files))
         if not is_here(self.settings):
             strays = Strays(self.store, self.settings.node.id, self.is_open)

@@ -2,12 +2,12 @@
 
 A node looks for its calls about once a second. So it can be asked as long as it reaches the store,
 also when it has no queue and no peer. Each kind of call is one key, so a repetition changes
-nothing. A node answers a call by taking its key away; what it reports is under another key.
+nothing. A node answers a call by taking its key away; what it reports is under another key. Both
+are removed once the node has left (``actors/record_sweep.py``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
 
 from jobx.kv import keys
@@ -17,9 +17,6 @@ from jobx.kv.store import Delete, Entry, Put, Store
 REPORT: Final = "report"
 #: To drain and end; the text of the call is the registration that is meant.
 DRAIN: Final = "drain"
-#: Entries that are looked at, and removed, at once.
-_MOST_LOOKED_AT: Final = 1000
-_MOST_REMOVED: Final = 100
 
 
 def call(store: Store, node_id: str, what: str, text: str = "") -> None:
@@ -47,15 +44,3 @@ def report(store: Store, node_id: str, value: bytes) -> None:
 def last_report(store: Store, node_id: str) -> Entry | None:
     """Return what a node reported when it was last asked."""
     return store.get(keys.report(node_id))
-
-
-def forget(store: Store, registered: Collection[str]) -> None:
-    """Remove calls and reports of nodes that are not registered, so that names do not gather."""
-    found = [
-        entry.key
-        for prefix in (keys.CALLS, keys.REPORTS)
-        for entry in store.range(prefix, limit=_MOST_LOOKED_AT)
-    ]
-    gone = [key for key in found if key.split("/")[1] not in registered]
-    if gone:
-        store.commit([Delete(key) for key in gone[:_MOST_REMOVED]])

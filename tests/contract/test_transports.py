@@ -131,6 +131,26 @@ def test_a_datagram_that_is_not_handled_keeps_no_other_from_coming(
     run(test)
 
 
+def test_nothing_comes_in_a_workflow_that_was_left_until_it_is_opened_again(
+    run: Callable[[Test], None],
+) -> None:
+    async def test(open_one: Open) -> None:
+        a, b = open_one("a"), open_one("b")
+        left, stays = Inbox(b, "w"), Inbox(b, "v")
+        for inbox, workflow in ((left, "w"), (stays, "v")):
+            await inbox.hears(a, Lane("b", workflow))
+        b.leave("w")
+        b.leave("w")
+        left.got.clear()
+        a.send(Lane("b", "w"), b"one")
+        a.send(Lane("b", "v"), b"two")
+        await stays.waits_for(b"two")
+        assert left.got == []
+        await Inbox(b, "w").hears(a, Lane("b", "w"))
+
+    run(test)
+
+
 def test_a_datagram_for_nobody_is_dropped(run: Callable[[Test], None]) -> None:
     async def test(open_one: Open) -> None:
         open_one("a").send(Lane("nobody", "w"), b"hello")

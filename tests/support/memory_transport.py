@@ -38,6 +38,10 @@ class MemoryNetwork:
         """Open the inbox of a node for a workflow, or give it to the node's next life."""
         self._inboxes[lane] = receive
 
+    def close(self, lane: Lane) -> None:
+        """Close an inbox."""
+        self._inboxes.pop(lane, None)
+
     def _arrive(self, lane: Lane, datagram: bytes) -> None:
         receive = self._inboxes.get(lane)
         if receive is not None:
@@ -62,6 +66,10 @@ class MemoryTransport:
     def listen(self, workflow: str, receive: Receive) -> None:
         """Take in datagrams for this node in a workflow."""
         self._network.open(Lane(self._node, workflow), receive)
+
+    def leave(self, workflow: str) -> None:
+        """Take in nothing more in a workflow."""
+        self._network.close(Lane(self._node, workflow))
 
     def when_open(self, opened: Callable[[], None]) -> None:
         self.opened = opened

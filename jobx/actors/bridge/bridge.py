@@ -140,10 +140,28 @@ class Bridge:
     def keep(self, peers: Container[str]) -> None:
         """Forget the links to all nodes but these."""
         for end in [end for end in self._ends.values() if end.lane.peer not in peers]:
-            self._broke(end, end.link.give_up("the node has left"))
-            self._first_epoch = max(self._first_epoch, end.link.epoch.number + 1)
-            self._post.drop(end)
-            del self._ends[end.lane]
+            self._forget(end, "the node has left")
+
+    def leave(self, workflow: str) -> bool:
+        """Take in nothing more in a workflow, and forget its links; peers hear of that.
+
+        Returns:
+            False if actors depend on one of its links: then nothing changes.
+        """
+        ends = [end for end in self._ends.values() if end.lane.workflow == workflow]
+        if any(end.children or end.hosted for end in ends):
+            return False
+        self._transport.leave(workflow)
+        for end in ends:
+            self._forget(end, "the workflow is gone")
+        return True
+
+    def _forget(self, end: End, reason: str) -> None:
+        self._broke(end, end.link.give_up(reason))
+        self._post.flush()  # which tells the peer the new epoch
+        self._first_epoch = max(self._first_epoch, end.link.epoch.number + 1)
+        self._post.drop(end)
+        del self._ends[end.lane]
 
     def register(self, registration: int) -> None:
         """Begin anew with all peers, since this node lost its registration and has another one."""

@@ -36,6 +36,9 @@ class Transport(Protocol):
     def listen(self, workflow: str, receive: Receive) -> None:
         """Take in datagrams for this node in a workflow, from now on."""
 
+    def leave(self, workflow: str) -> None:
+        """Take in nothing more in a workflow."""
+
     def when_open(self, opened: Callable[[], None]) -> None:
         """Have something called whenever a way is open, for the first time or again."""
 

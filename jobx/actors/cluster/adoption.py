@@ -175,7 +175,7 @@ class Adoption:
         if lost - {*self._lost}:
             self._busy_until = now + BUSY_S
         self._lost = {name: self._lost.get(name) or _Lost(now) for name in lost}
-        for name in [name for name in lost if self._has_nothing(name)]:
+        for name in [name for name in lost if not lives.has_open(self._store, name)]:
             del self._lost[name]
 
     def _died(self, view: _View) -> tuple[str, ...]:
@@ -197,10 +197,6 @@ class Adoption:
         for prefix in (keys.OPEN, keys.UNDELIVERED):
             for branch in branches(self._store, prefix):
                 yield branch.removeprefix(prefix).rstrip("/")
-
-    def _has_nothing(self, node_id: str) -> bool:
-        prefixes = keys.opened_by(node_id), keys.undelivered(node_id)
-        return not any(self._store.range(prefix, limit=1) for prefix in prefixes)
 
     def _requests(
         self, node_id: str, lost: _Lost, life: Life, view: _View, now: float

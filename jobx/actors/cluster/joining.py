@@ -108,15 +108,17 @@ class Joined:
         self._parts.periodic().every(calls.LOOK_S, None, obeying.look)
         self._parts.callback(self._pulse.stop)
 
-    def renew(self, loop: asyncio.AbstractEventLoop) -> None:
+    def renew(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Stay registered, unless the supervisor hangs; blocks.
+
+        Returns:
+            False if the node was registered anew.
 
         Raises:
             JobxError: See ``Lease.renew``.
         """
         loop.call_soon_threadsafe(self._pulse.beat)
-        if self._pulse.is_alive:
-            self._registration.renew()
+        return self._registration.renew() if self._pulse.is_alive else True
 
     def is_lost(self, node_id: str) -> bool:
         """Whether a node is lost, as far as this one knows."""

@@ -165,11 +165,21 @@ class Peers:
         self._connect()
 
     def serve(self, workflows: Iterable[str]) -> None:
-        """Work with others on these workflows, too."""
-        for workflow in set(workflows) - self._workflows:
+        """Work with others on these workflows, and on no others once no work of theirs is left."""
+        served = set(workflows)
+        for workflow in served - self._workflows:
             self._workflows.add(workflow)
             self.bridge.open(workflow)
+        for workflow in self._workflows - served:
+            if self.bridge.leave(workflow):
+                self._workflows.discard(workflow)
+                self._forget(workflow)
         self._connect()
+
+    def _forget(self, workflow: str) -> None:
+        self._used_at.pop(workflow, None)
+        for lane in [lane for lane in self._rests_until if lane.workflow == workflow]:
+            del self._rests_until[lane]
 
     def others(self, workflow: str, gone_s: float) -> list[frozenset[str]] | None:
         """Return what each other node offers that runs a workflow; see ``Services.others``."""

@@ -48,13 +48,19 @@ class Registration:
         """The number of the present registration."""
         return self._record.registration
 
-    def renew(self) -> None:
-        """Stay registered; raises what ``Lease.renew`` raises."""
+    def renew(self) -> bool:
+        """Stay registered; raises what ``Lease.renew`` raises.
+
+        Returns:
+            False if the node was registered anew.
+        """
+        is_kept = True
         while True:
             asked_at = self._now()
             if self._lease.renew(encode(self._record)):
                 self._held = asked_at if self._held is None else self._held[0], asked_at
-                return
+                return is_kept
+            is_kept = False
             # Not by the clock: a start that finds it behind would have an older registration.
             number = self._record.registration + 1
             self._held, self._record = None, replace(self._record, registration=number)

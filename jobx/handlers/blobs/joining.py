@@ -17,7 +17,7 @@ from jobx.handlers.files.paths import Parts
 from jobx.kv import keys
 from jobx.kv.store import Create, Store
 
-#: In the place: the id of its store, and a file of each node that has joined.
+#: In the place: the id of its store, and the files by which nodes see that they may write.
 STORE_ID: Final = "store_id"
 NODES: Final = "nodes"
 _REFUSALS: Final = frozenset({errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EROFS})
@@ -51,7 +51,7 @@ def join(settings: Settings, store: Store, shared: SharedBlobs | None, node_id: 
         except Conflict:  # another node was quicker
             return join(settings, store, shared, node_id)
     name = f"{socket.gethostname()}:{settings.data_dir}"
-    shared.call(lambda back_end: _mark(back_end, node_id, name.encode()))
+    shared.call(lambda back_end: _try_writes(back_end, node_id, name.encode()))
     _confirm_owner(shared, mine, shared.where)  # nobody else claimed it meanwhile
 
 
@@ -81,10 +81,12 @@ def _refused(shared: SharedBlobs, reason: str) -> ConfigError:
     return ConfigError("blobs.url", repr(shared.where), reason)
 
 
-def _mark(back_end: BackEnd, node_id: str, name: bytes) -> None:
+def _try_writes(back_end: BackEnd, node_id: str, name: bytes) -> None:
+    """Leave nothing but the folders: there may have been any number of nodes."""
     for folder in (BLOBS, NODES):
         folders.ensure(back_end, (folder,))
     _write(back_end, (NODES, node_id), name)
+    back_end.remove((NODES, node_id))
 
 
 def _read(back_end: BackEnd, place: Parts) -> bytes | None:

@@ -210,7 +210,7 @@ class Entities:
     def states(self) -> dict[str, bytes]:
         """Return, by workflow, the token that every change of one of its entities replaces.
 
-        Deleted workflows still have one.
+        Workflows that were deleted a moment ago still have one.
         """
         found = scan(self.store, keys.ENTITIES_STATE)
         return {entry.key.removeprefix(keys.ENTITIES_STATE): entry.value for entry in found}

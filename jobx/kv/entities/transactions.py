@@ -30,7 +30,8 @@ PAUSE_S: Final = 0.01
 def change(store: Store, workflow: str, plan: Callable[[], tuple[list[Write], T]]) -> T:
     """Commit the writes of ``plan``, if no entity of the workflow changed since it began to read.
 
-    The token of a deleted workflow stays, so that a new workflow of its name gets another token.
+    The token of a deleted workflow is removed later (``actors/record_sweep.py``). Tokens are
+    random, so a new workflow of its name has another one in any case.
 
     Returns:
         The second item that ``plan`` returned. Without writes nothing is committed.

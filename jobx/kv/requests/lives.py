@@ -13,12 +13,12 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from jobx.errors import Conflict, InternalError
+from jobx.errors import Conflict, EntryDamaged, InternalError
 from jobx.kv import keys
 from jobx.kv.prefixes import scan
 from jobx.kv.requests import event_log
 from jobx.kv.requests.request_index import Row
-from jobx.kv.store import Put, Replace, Store
+from jobx.kv.store import Entry, Put, Replace, Store
 
 #: 1: finished requests are in the indexes by job, error and arguments, and are counted.
 FORM: Final = 1
@@ -35,6 +35,7 @@ class Life(msgspec.Struct, frozen=True):
         capabilities: What the node offered; None if it did not say.
         is_over: The node was stopped, and did not die.
         form: Of what it writes of requests; see ``FORM``.
+        left_at: Since when the node is gone, as far as others know; 0 while it is there.
     """
 
     incarnation: int = 0
@@ -44,6 +45,7 @@ class Life(msgspec.Struct, frozen=True):
     capabilities: tuple[str, ...] | None = None
     is_over: bool = False
     form: int = 0
+    left_at: float = 0.0
 
 
 class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,6 +98,31 @@ def last(store: Store, node_id: str) -> Life:
 def begin(store: Store, node_id: str, life: Life) -> None:
     """Record a life; it is durable when this returns."""
     store.commit([Put(keys.life(node_id), msgspec.json.encode(life))])
+
+
+def leave(entry: Entry, left_at: float) -> Replace:
+    """Return the write that notes since when a node is gone; 0: it is there.
+
+    What a later version has recorded stays.
+    """
+    fields = {**msgspec.json.decode(entry.value), "left_at": left_at}
+    return Replace(entry.key, msgspec.json.encode(fields), entry.revision)
+
+
+def read(entry: Entry) -> Life | None:
+    """Return the life that a record is of; None: it cannot be read."""
+    try:
+        return _LIFE.decode(entry.value)
+    except msgspec.DecodeError:
+        return None
+
+
+def has_open(store: Store, node_id: str) -> bool:
+    """Whether a node has open requests, or deliveries to carry out."""
+    damaged: list[EntryDamaged] = []
+    prefixes = keys.opened_by(node_id), keys.undelivered(node_id)
+    found = [store.range(prefix, limit=1, damaged=damaged) for prefix in prefixes]
+    return any(found) or bool(damaged)
 
 
 def encode(mark: Mark) -> bytes:

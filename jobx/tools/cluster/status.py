@@ -51,7 +51,6 @@ def gather(store: Store, etcd: list[StoreServerView]) -> ClusterView:
     """
     held = leases_of(store).watch(keys.node("")).next(0.0) or {}
     holders = {key.removeprefix(keys.node("")): one for key, one in held.items()}
-    node_calls.forget(store, holders)
     nodes = _with_nsqd([_node(name, one) for name, one in sorted(holders.items())])
     reports = _reports(store, [node.node_id for node in nodes if node.nsqd])
     nodes = [msgspec.structs.replace(one, report=reports.get(one.node_id)) for one in nodes]

@@ -6,8 +6,10 @@ import pytest
 
 from jobx.actors.lifetime import Lifetime
 from jobx.actors.messages import RequestKey
+from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
 from jobx.kv.requests import lives, request_entity
+from jobx.kv.store import Delete
 from jobx.model import Request
 
 KEY = RequestKey("w", "r1")
@@ -82,3 +84,13 @@ def test_others_are_told_that_a_node_was_stopped_until_it_starts_again(
     assert lives.last(store, "n").capabilities == ("gpu",)
     Lifetime("n", store, tmp_path)
     assert not lives.last(store, "n").is_over
+
+
+def test_a_life_that_others_removed_is_noted_again(store: MemoryStore, tmp_path: Path) -> None:
+    life = Lifetime("n", store, tmp_path)
+    store.commit([Delete(keys.life("n"))])
+    life.note_clock()
+    assert store.get(keys.life("n")) is None
+    life.note_again()
+    life.note_clock()
+    assert lives.last(store, "n").incarnation == life.incarnation

@@ -84,6 +84,12 @@ class NsqTransport:
                 self._way_is_open,
             )
 
+    def leave(self, workflow: str) -> None:
+        """See ``Transport``. The queue stays: only the HTTP port of nsqd could remove it."""
+        subscriber = self._subscribers.pop(workflow, None)
+        if subscriber is not None:
+            subscriber.close()
+
     def when_open(self, opened: Callable[[], None]) -> None:
         """Have something called whenever a connection can be used."""
         self._opened = opened

@@ -405,6 +405,24 @@ def test_a_link_to_a_node_that_was_forgotten_begins_after_its_former_epoch(two: 
     assert names(two.b) == ["Child"]
 
 
+def test_a_workflow_that_is_left_has_no_link_and_the_peer_hears_of_it(two: Two) -> None:
+    assert two.a.bridge.leave(WORKFLOW)
+    two.run()
+    assert (two.a.bridge.states(), two.b.state.is_up) == ([], False)
+    two.a.bridge.open(WORKFLOW)
+    two.a.bridge.connect(Lane("b", WORKFLOW))
+    two.run()
+    assert (two.a.state.is_up, two.b.state.is_up) == (True, True)
+
+
+@pytest.mark.parametrize("leaves", ["a", "b"])
+def test_a_workflow_is_not_left_while_actors_depend_on_a_link(two: Two, leaves: str) -> None:
+    two.child()
+    assert not {"a": two.a, "b": two.b}[leaves].bridge.leave(WORKFLOW)
+    two.run()
+    assert names(two.b) == ["Child"]
+
+
 LETTER = Letter((1, 1), (1, 1), 0)  # type: ignore[arg-type]  # not of its kind
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
-from thespian.actors import ActorAddress
+from thespian.actors import ActorAddress, ActorExitRequest
 
 from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.codec import Offer
@@ -419,6 +419,41 @@ def test_no_node_offers_more_executors_than_it_has(told: int, used: int) -> None
     cluster = Cluster()
     cluster.nodes["a"].peers.heard(Lane("b", "w"), Offer(told))
     assert cluster.nodes["a"].pool.borrowed == used
+
+
+def test_a_workflow_that_was_deleted_has_links_only_when_it_is_there_again() -> None:
+    cluster = Cluster("abc")
+    for name in "ab":
+        cluster.nodes[name].peers.serve([])
+    cluster.run()
+    assert [node.bridge.states() for node in cluster.nodes.values()][:2] == [[], []]
+    assert {state.is_up for state in cluster.nodes["c"].bridge.states()} == {False}
+    for name in "ab":
+        cluster.nodes[name].peers.serve(["w"])
+    cluster.run(REST_S + MAX_PROBE_S)
+    cluster.begin("a", 3)
+    assert set(cluster.where(cluster.begin("a", 4))) == {"b", "c"}
+
+
+def test_a_deleted_workflow_has_links_until_its_work_has_ended() -> None:
+    cluster = Cluster()
+    cluster.begin("a", 3)
+    away = cluster.begin("a", 2)
+    assert cluster.where(away) == "bb"
+    for node in cluster.nodes.values():
+        node.peers.serve([])
+    assert [node.bridge.is_up(lane) for node, lane in lanes(cluster)] == [True, True]
+    a = cluster.nodes["a"]
+    for address in away:
+        a.base.deliver(address, ActorExitRequest(), a.boss)
+    cluster.run()
+    for node in cluster.nodes.values():
+        node.peers.serve([])
+    assert [node.bridge.states() for node in cluster.nodes.values()] == [[], []]
+
+
+def lanes(cluster: Cluster) -> list[tuple[Node, Lane]]:
+    return [(cluster.nodes["a"], Lane("b", "w")), (cluster.nodes["b"], Lane("a", "w"))]
 
 
 def test_a_node_without_executors_and_work_looks_for_nothing() -> None:

@@ -65,17 +65,6 @@ def test_each_nsqd_is_asked() -> None:
     assert "nsqd gone:4150 of node a does not answer: refused" in trouble
 
 
-def test_calls_and_reports_of_nodes_that_are_gone_are_removed() -> None:
-    store = Answering("a")
-    store.register("a")
-    for name in ("a", "b"):
-        node_calls.report(store, name, b"{}")
-        node_calls.call(store, name, node_calls.DRAIN, "5")
-    status.gather(store, [])
-    left = [entry.key for prefix in ("calls/", "reports/") for entry in store.range(prefix)]
-    assert left == [keys.call("a", node_calls.DRAIN), keys.report("a")]
-
-
 def test_a_report_of_an_earlier_call_is_no_answer() -> None:
     store = Answering()
     store.register("a")
