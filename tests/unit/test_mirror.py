@@ -69,7 +69,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
         *("tools/commands/job", "tools/commands/node", "tools/commands/step"),
         *("tools/commands/workflow", "tools/shared/command", "tools/shared/output"),
         "tools/commands/request_dump",
-        *("tools/commands/request_views", "tools/shared/render_views"),
+        *("tools/commands/request_views", "tools/shared/render_views", "tools/shared/results"),
     ),
     "tests/integration/test_connections.py": ("http/web_worker",),
     "tests/integration/test_executor.py": (
@@ -87,6 +87,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/integration/test_trial.py": (
         *("handlers/trial/*", "handlers/capture", "testing", "tools/commands/handler_trial"),
     ),
+    "tests/integration/test_two_runs.py": ("tools/running/asked_node",),
     "tests/integration/test_wrong_things.py": (
         *("refusals", "tools/commands/config", "tools/serving/checks", "tools/shared/reporting"),
     ),
@@ -126,6 +127,9 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/unit/test_config.py": ("config_loading",),
     "tests/unit/tools/commands/test_apply.py": ("tools/shared/applying",),
     "tests/unit/tools/shared/test_completion.py": ("tools/commands/completion",),
+    "tests/unit/tools/commands/test_request.py": (
+        *("tools/commands/request_cancel", "tools/commands/request_keeping"),
+    ),
     "tests/unit/tools/commands/test_run.py": ("tools/shared/parsing",),
     "tests/unit/tools/serving/test_watchdog.py": ("tools/serving/systemd",),
 }

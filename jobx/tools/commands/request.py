@@ -2,65 +2,38 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Final
 
 import click
 
 from jobx import meanings, model
-from jobx.actors.coordination import endings
 from jobx.actors.inspection import explain as explaining
-from jobx.actors.inspection import graph as graphs
-from jobx.actors.inspection import sessions, view_builders
-from jobx.actors.inspection import trace as traces
-from jobx.errors import (
-    Conflict,
-    InUse,
-    NodeUnreachable,
-    NotEnded,
-    RequestCancelled,
-    RequestFailed,
-)
-from jobx.handlers.blobs.opening import shared_blobs
-from jobx.handlers.pairs import run_merger
-from jobx.kv import opening
-from jobx.kv.blobs import BlobFolder
-from jobx.kv.data_folder import check_usable
+from jobx.actors.inspection import view_builders
+from jobx.errors import NodeUnreachable
 from jobx.kv.entities.entities import Entities
-from jobx.kv.folder_lock import FolderLock
-from jobx.kv.requests import deliveries, kept_requests, request_entity
-from jobx.kv.store import Store
-from jobx.payload import Payload
-from jobx.questions import (
-    CancelRequest,
-    DeliverResult,
-    ExplainRequest,
-    GetRequest,
+from jobx.kv.requests import deliveries, request_entity
+from jobx.questions import DeliverResult, ExplainRequest, GetRequest
+from jobx.tools.commands import (
+    request_cancel,
+    request_dump,
+    request_keeping,
+    request_lists,
+    request_views,
 )
-from jobx.tools.commands import request_dump, request_lists, request_views
 from jobx.tools.shared import following, live, render
 from jobx.tools.shared.command import Call, command, takes
-from jobx.tools.shared.entity_commands import done
-from jobx.tools.shared.output import replace_file
-from jobx.values import to_jsonable
-from jobx.views import RequestView, ResultView, WatchView
-
-#: The reason of a request that is cancelled here.
-REASON: Final = "on the command line"
-#: How long a cancel may take: its node may wait until another one has taken the request over.
-CANCEL_S: Final = 30.0
-_PAGE: Final = 100
-#: How often a request is looked for that a node postpones, indexes or removes at the same time.
-_TRIES: Final = 5
-FORMATS: Final = click.Choice(("json", "ndjson", "table"))
+from jobx.tools.shared.results import FORMATS, blob_folder, failed, say_result
+from jobx.views import RequestView, WatchView
 
 
 @click.group("request")
 def request() -> None:
     """Requests: their states, results and traces."""
+
+
+for _more in (request_cancel, request_dump, request_keeping, request_lists, request_views):
+    _more.add_to(request)
 
 
 @command(request, "get", example="request get wordcount REQUEST_ID")
@@ -92,27 +65,8 @@ def result(call: Call, workflow: str, request_id: str, form: str) -> None:
         entity = request_entity.get(store, workflow, request_id)
     if entity.is_done and entity.result is None:
         raise failed(request_id, entity.state, entity.failure)
-    folder = _blobs(call).name(workflow, request_id)
+    folder = blob_folder(call).name(workflow, request_id)
     say_result(call, view_builders.result_view(entity, folder), form)
-
-
-@command(request, "cancel", example="request cancel wordcount REQUEST_ID")
-@takes("workflow", "request_id")
-def cancel(call: Call, workflow: str, request_id: str) -> None:
-    """Cancel a request and all its invocations. One that has ended is not changed.
-
-    If no node runs, the request is cancelled in the store.
-    """
-    question = CancelRequest(workflow=workflow, request_id=request_id, reason=REASON)
-    try:
-        with call.gateway() as gateway:
-            view = gateway.call(question, CANCEL_S)
-    except NodeUnreachable:
-        view = _cancel_stored(call, workflow, request_id)
-    if call.as_json:
-        render.say_json(view)
-    else:
-        render.say(f"request {workflow}/{request_id} is {view.state}")
 
 
 @command(request, "deliver", example="request deliver wordcount REQUEST_ID")
@@ -139,85 +93,6 @@ def deliver(call: Call, workflow: str, request_ids: tuple[str, ...]) -> None:
         render.say_json({"requests": views})
     elif not count:
         render.say("nothing was given up")
-
-
-@command(request, "cleanup", example="request cleanup wordcount REQUEST_ID --simulate")
-@click.argument("workflow")
-@click.argument("request_ids", nargs=-1, metavar="[REQUEST_ID]...")
-@click.option("--simulate", is_flag=True, help="Remove nothing; show what would be removed.")
-def cleanup(call: Call, workflow: str, request_ids: tuple[str, ...], simulate: bool) -> None:
-    """Remove finished requests: those named, or all of the workflow.
-
-    Their logs and blobs are removed too.
-    """
-    removed = []
-    with call.store() as store:
-        Entities(store).get(model.Workflow, workflow)
-        for entity in _finished(store, workflow, request_ids):
-            if not request_ids and kept_requests.find(store, entity).is_pinned:
-                continue
-            if not simulate:
-                _remove(call, store, entity)
-            removed.append(entity.request_id)
-    if call.as_json:
-        render.say_json({"simulated": simulate, "requests": removed})
-        return
-    for request_id in removed:
-        render.say(f"{'would remove' if simulate else 'removed'} request {workflow}/{request_id}")
-
-
-@command(request, "keep", example="request keep wordcount REQUEST_ID")
-@click.argument("workflow")
-@click.argument("request_ids", nargs=-1, metavar="REQUEST_ID...", required=True)
-@click.option("--release", is_flag=True, help="Keep them as long as others again.")
-def keep(call: Call, workflow: str, request_ids: tuple[str, ...], release: bool) -> None:
-    """Keep finished requests for ever.
-
-    Neither age nor number nor size removes them; `jobx request cleanup` does if it names them.
-    """
-    with call.store() as store:
-        pin(store, workflow, request_ids, is_pinned=not release)
-    if call.as_json:
-        render.say_json({"requests": request_ids, "is_pinned": not release})
-        return
-    for request_id in request_ids:
-        render.say(f"{'released' if release else 'kept'} request {workflow}/{request_id}")
-
-
-def pin(store: Store, workflow: str, request_ids: Sequence[str], *, is_pinned: bool = True) -> None:
-    """Keep finished requests for ever, or as long as others again.
-
-    Raises:
-        NotEnded: One of them still runs; nothing was changed.
-        Conflict: One of them was removed meanwhile.
-    """
-    named = [request_entity.get(store, workflow, request_id) for request_id in request_ids]
-    for entity in named:
-        if not entity.is_done:
-            raise NotEnded(entity.request_id)
-    for entity in named:
-        found = kept_requests.find(store, entity)
-        if writes := kept_requests.pin_writes(store, found, is_pinned=is_pinned):
-            store.commit(writes)
-
-
-@command(request, "trace", example="request trace wordcount REQUEST_ID --limit 50")
-@takes("workflow", "request_id")
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Invocations."
-)
-@click.option("--detail", is_flag=True, help="Also show inputs, sessions, output and tracebacks.")
-def trace(call: Call, workflow: str, request_id: str, limit: int, detail: bool) -> None:
-    """Show the invocation tree of a request.
-
-    It has state, kind, step, attempt, duration and error of each invocation.
-    """
-    with call.store() as store:
-        view = traces.read(store, workflow, request_id, limit)
-    if call.as_json:
-        render.say_json(view)
-    else:
-        render.say_trace(view, detail=detail)
 
 
 @command(request, "watch", example="request watch wordcount REQUEST_ID")
@@ -278,107 +153,6 @@ def explain(call: Call, workflow: str, request_id: str) -> None:
         render.say_explanation(view)
 
 
-@command(request, "graph", example="request graph wordcount REQUEST_ID --format svg -o tree.svg")
-@takes("workflow", "request_id")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(tuple(graphs.LIMITS)),
-    default="dot",
-    show_default=True,
-    help="svg and png need Graphviz.",
-)
-@click.option(
-    "-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Not to stdout."
-)
-def graph(
-    call: Call, workflow: str, request_id: str, form: graphs.GraphFormat, output: Path | None
-) -> None:
-    """Draw the invocation tree of a request."""
-    limit = graphs.LIMITS[form]
-    with call.store() as store:
-        view = traces.read(store, workflow, request_id, limit)
-    image = graphs.draw(graphs.dot_text(view, limit), form)
-    if output is None:
-        sys.stdout.buffer.write(image)
-        return
-    replace_file(output, image)
-    done(call, "drew", "request", f"{workflow}/{request_id}")
-
-
-@command(request, "sessions", example="request sessions wordcount REQUEST_ID")
-@takes("workflow", "request_id")
-def show_sessions(call: Call, workflow: str, request_id: str) -> None:
-    """Show what each mapper invocation left in its session."""
-    with call.store() as store:
-        found = dict(sessions.read(store, workflow, request_id))
-    if call.as_json:
-        render.say_json({"sessions": {name: to_jsonable(one) for name, one in found.items()}})
-        return
-    rows = [
-        (name, key, to_jsonable(value))
-        for name, pairs in found.items()
-        for key, value in pairs.items()
-    ]
-    render.say_table(("invocation", "key", "value"), rows)
-
-
-request_dump.add_to(request)
-request_lists.add_to(request)
-request_views.add_to(request)
-
-
-def say_result(call: Call, result: ResultView, form: str) -> None:
-    """Write the pairs of a result to stdout, from the store or from blobs."""
-    payloads = list(map(Payload.from_wire, result.payloads))
-    folder = _blobs(call).readable(result.blob_dir)
-    render.say_pairs(run_merger.pairs(payloads, folder), form, result.request_id)
-
-
-def failed(request_id: str, state: str, failure: model.Failure | None) -> RequestFailed:
-    """Return the error of a request that ended without a result."""
-    if failure is None:
-        return RequestFailed(request_id, state, "it has no result")
-    if state == "cancelled":
-        return RequestCancelled(request_id, failure.message)
-    return RequestFailed(request_id, failure.type, render.cause(failure))
-
-
-def _cancel_stored(call: Call, workflow: str, request_id: str) -> RequestView:
-    """Cancel a request whose node does not run, and keep that from starting meanwhile."""
-    call.find_store()
-    check_usable(call.settings.data_dir)
-    lock = FolderLock(call.settings.data_dir, "request cancel")
-    lock.acquire()
-    try:
-        with call.store() as store:
-            found = request_entity.get(store, workflow, request_id)
-            node_id = found.coordinator or call.settings.node.id
-            with _instead_of(node_id, call, store):
-                entity = endings.cancel(store, node_id, workflow, request_id, REASON)
-            return view_builders.request_view(entity, deliveries.read(store, entity))
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _instead_of(node_id: str, call: Call, store: Store) -> Iterator[None]:
-    """Keep a node on other machines from the store for the length of a ``with``.
-
-    Raises:
-        InUse: It runs.
-    """
-    lease = opening.lease_of(store, call.settings, node_id)
-    if lease is None:
-        yield
-        return
-    lease.acquire()
-    try:
-        yield
-    finally:
-        lease.release()
-
-
 def _stored(call: Call, workflow: str, request_id: str) -> RequestView:
     with call.store() as store:
         entity = request_entity.get(store, workflow, request_id)
@@ -393,43 +167,3 @@ def _live(call: Call, workflow: str, request_id: str) -> RequestView | None:
             return gateway.call(GetRequest(workflow=workflow, request_id=request_id))
     except NodeUnreachable:
         return None
-
-
-def _finished(store: Store, workflow: str, request_ids: Sequence[str]) -> Iterator[model.Request]:
-    """Yield the requests of these ids; without ids all finished requests of the workflow.
-
-    Raises:
-        NotEnded: One of the named requests still runs; nothing was yielded.
-        InUse: The result of one is being delivered; nothing was yielded.
-    """
-    named = [request_entity.get(store, workflow, request_id) for request_id in request_ids]
-    for entity in named:
-        if not entity.is_done:
-            raise NotEnded(entity.request_id)
-        if deliveries.is_pending(store, workflow, entity.request_id):
-            raise InUse("request", entity.request_id, "its delivery, which is in progress")
-    yield from named
-    after = None
-    while not request_ids:
-        found, after = request_entity.page(store, workflow, None, after, _PAGE)
-        for entity in found:
-            if entity.is_done and not deliveries.is_pending(store, workflow, entity.request_id):
-                yield entity
-        if after is None:
-            return
-
-
-def _remove(call: Call, store: Store, entity: model.Request) -> None:
-    workflow, request_id = entity.workflow_name, entity.request_id
-    for left in reversed(range(_TRIES)):
-        try:
-            store.commit(kept_requests.purge_writes(kept_requests.find(store, entity)))
-            break
-        except Conflict:
-            if not left:
-                raise
-    _blobs(call).remove_everywhere(workflow, request_id)
-
-
-def _blobs(call: Call) -> BlobFolder:
-    return BlobFolder(call.settings.blob_path, shared_blobs(call.settings.blobs))

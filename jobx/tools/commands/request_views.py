@@ -1,18 +1,26 @@
-"""``jobx request summary``, ``tree``, ``invocations`` and ``timeline``: what a request has done."""
+"""What a request has done: its steps, its tree and its invocations, as text and as pictures."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, TypeVar, get_args
 
 import click
 
 from jobx import views
+from jobx.actors.inspection import graph as graphs
+from jobx.actors.inspection import sessions
+from jobx.actors.inspection import trace as traces
 from jobx.actors.readers.table import answered
 from jobx.errors import NodeUnreachable
 from jobx.questions import GetSummary, GetTimeline, GetTree, ListInvocations, Question
 from jobx.tools.shared import render, render_views
 from jobx.tools.shared.command import Call, command, takes
+from jobx.tools.shared.entity_commands import done
+from jobx.tools.shared.output import replace_file
+from jobx.values import to_jsonable
 
 A = TypeVar("A", bound=views.View)
 #: How long a node may take: it starts a reader, and that may read a long log.
@@ -22,7 +30,7 @@ _LIMIT = click.option("--limit", type=click.IntRange(1, 1000), default=100, show
 
 def add_to(group: click.Group) -> None:
     """Add the commands to a group."""
-    for made in (summary, tree, invocations, timeline):
+    for made in (summary, tree, invocations, timeline, trace, graph, show_sessions):
         group.add_command(made)
 
 
@@ -71,6 +79,70 @@ def timeline(call: Call, workflow: str, request_id: str, **span: Any) -> None:
     question = GetTimeline(workflow=workflow, request_id=request_id, **span)
     view = _asked(call, question)
     _say(call, view, render_views.say_timeline)
+
+
+@command(None, "trace", example="request trace wordcount REQUEST_ID --limit 50")
+@takes("workflow", "request_id")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=1000, show_default=True, help="Invocations."
+)
+@click.option("--detail", is_flag=True, help="Also show inputs, sessions, output and tracebacks.")
+def trace(call: Call, workflow: str, request_id: str, limit: int, detail: bool) -> None:
+    """Show the invocation tree of a request.
+
+    It has state, kind, step, attempt, duration and error of each invocation.
+    """
+    with call.store() as store:
+        view = traces.read(store, workflow, request_id, limit)
+    if call.as_json:
+        render.say_json(view)
+    else:
+        render.say_trace(view, detail=detail)
+
+
+@command(None, "graph", example="request graph wordcount REQUEST_ID --format svg -o tree.svg")
+@takes("workflow", "request_id")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(tuple(graphs.LIMITS)),
+    default="dot",
+    show_default=True,
+    help="svg and png need Graphviz.",
+)
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Not to stdout."
+)
+def graph(
+    call: Call, workflow: str, request_id: str, form: graphs.GraphFormat, output: Path | None
+) -> None:
+    """Draw the invocation tree of a request."""
+    limit = graphs.LIMITS[form]
+    with call.store() as store:
+        view = traces.read(store, workflow, request_id, limit)
+    image = graphs.draw(graphs.dot_text(view, limit), form)
+    if output is None:
+        sys.stdout.buffer.write(image)
+        return
+    replace_file(output, image)
+    done(call, "drew", "request", f"{workflow}/{request_id}")
+
+
+@command(None, "sessions", example="request sessions wordcount REQUEST_ID")
+@takes("workflow", "request_id")
+def show_sessions(call: Call, workflow: str, request_id: str) -> None:
+    """Show what each mapper invocation left in its session."""
+    with call.store() as store:
+        found = dict(sessions.read(store, workflow, request_id))
+    if call.as_json:
+        render.say_json({"sessions": {name: to_jsonable(one) for name, one in found.items()}})
+        return
+    rows = [
+        (name, key, to_jsonable(value))
+        for name, pairs in found.items()
+        for key, value in pairs.items()
+    ]
+    render.say_table(("invocation", "key", "value"), rows)
 
 
 def _asked(call: Call, question: Question[A]) -> A:

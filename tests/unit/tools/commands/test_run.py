@@ -1,22 +1,14 @@
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path, PurePath
-from typing import Any, cast
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jobx import meanings
-from jobx.config import Settings
-from jobx.errors import InUse, InvalidInput
-from jobx.questions import Question, SubmitJob
-from jobx.tools.commands import run
-from jobx.tools.shared.command import Call
+from jobx.errors import InvalidInput
 from jobx.tools.shared.parsing import local_paths, parse_argument, parse_arguments
 from tests.unit.tools.conftest import Jobx
 
@@ -114,66 +106,3 @@ def test_a_path_from_here_is_told_to_be_none_for_handlers(
     assert len(hints) == 1
     assert hints[0].startswith("argument folder: ")
     assert str(tmp_path / "logs") in hints[0]
-
-
-def test_an_interrupted_run_cancels_after_its_request_has_been_taken(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked: list[str] = []
-
-    async def interrupted() -> None:
-        may_go_on = asyncio.Event()
-
-        async def ask(question: Question[Any]) -> None:
-            asked.append(question.verb)
-            if isinstance(question, SubmitJob):
-                await may_go_on.wait()
-
-        @asynccontextmanager
-        async def node(_: object) -> AsyncIterator[Any]:
-            yield ask
-
-        monkeypatch.setattr(run, "_node", node)
-        submission = SubmitJob(workflow="w", request_id="r", job="j")
-        work = asyncio.create_task(run._on_a_node(cast("Any", None), submission))
-        await _turns()
-        work.cancel()
-        await _turns()
-        assert asked == ["submit"]
-        may_go_on.set()
-        with pytest.raises(asyncio.CancelledError):
-            await work
-
-    asyncio.run(interrupted())
-    assert asked == ["submit", "request.cancel"]
-
-
-async def _turns() -> None:
-    """Let everything on the loop do what it can do now."""
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
-def test_a_watch_goes_on_while_another_command_starts_the_node(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Runs(Exception):
-        pass
-
-    async def applied(*_: object) -> set[PurePath]:
-        return set()
-
-    @asynccontextmanager
-    async def node(_: object) -> AsyncIterator[Any]:
-        raise InUse("data folder", "d", "process 1")
-        yield
-
-    async def told(*_: object) -> None:
-        raise Runs
-
-    for name, stand_in in {"_applied": applied, "_node": node, "_told": told}.items():
-        monkeypatch.setattr(run, name, stand_in)
-    call = Call(Settings(), as_json=False)
-    submission = SubmitJob(workflow="w", request_id="r", job="j")
-    with pytest.raises(Runs):
-        asyncio.run(run._watch(call, tmp_path, submission, run._Shown("json", True)))
