@@ -32,8 +32,8 @@ from jobx.actors.inspection.folding.columns import (
 )
 from jobx.actors.inspection.folding.failures import Failures
 from jobx.actors.inspection.folding.glance import Glance
-from jobx.actors.inspection.folding.open_columns import NO_KIND, OpenColumns, count_in
-from jobx.actors.request import spans
+from jobx.actors.inspection.folding.open_columns import count_in
+from jobx.actors.inspection.folding.timed_columns import TimedColumns
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.state import PARTITIONS
 from jobx.actors.request.tree import ROOT
@@ -45,7 +45,7 @@ Combiners = Callable[[str], Collection[str]]
 _WHOLE: Final = (1 << PARTITIONS) - 1
 
 
-class Fold(OpenColumns):
+class Fold(TimedColumns):
     """Folds the log of one request; see ``Columns``.
 
     Args:
@@ -56,11 +56,9 @@ class Fold(OpenColumns):
         super().__init__()
         self._combiners = combiners
         self._combined: Collection[str] = ()
-        self._owner = ""
         #: Where the last event was: the vertices of its chunk, its index and its parent.
         self._last_chunk = (0, 0, -1, -1)
         self._total_of: dict[tuple[str, int], int] = {}
-        self._place_of: dict[tuple[str, int], int] = {("", 0): 0}
         self._kept = Failures()
         self.groups, self.failures = self._kept.groups, self._kept.failures
         self.failed = self._kept.attempts
@@ -174,60 +172,6 @@ class Fold(OpenColumns):
             total.combined += 1
         self._move(event.first, COMBINED if is_combined else MAPPED)
         self._timed(event, total)
-
-    def _timed(self, event: glance.Done, total: Total) -> None:
-        """Keep what mappers took, and forget what failed of them before."""
-        count, spent = event.count, unpack_offsets(event.durations)
-        place, began_at = self._ran(event)
-        if spent:
-            total.timed += count
-            total.sum_us += spent[0] if count == 1 else sum(spent[:count])
-            total.max_us = max(total.max_us, spent[0] if count == 1 else max(spent[:count]))
-        ended_at = began_at
-        if event.span is not None:
-            ended_at += event.span.us / 1e6
-            self.histogram.add(total.step, began_at, ended_at, count)
-        if count == 1:
-            self._timed_one(event.first, place, began_at, ended_at, spent)
-            return
-        columns = [spent[n * count : (n + 1) * count] for n in range(len(spent) // count)]
-        begun = array("d", bytes(8 * count))
-        if event.span is not None:
-            begun = array("d", spans.starts(event.at, event.span, spent, count))
-        for low, stop in parts(event.first, event.first + count):
-            block, at, size = self._blocks[low // BLOCK], low % BLOCK, stop - low
-            skip = low - event.first
-            block.began_at[at : at + size] = begun[skip : skip + size]
-            block.places[at : at + size] = array("I", [place]) * size
-            for column, values in zip(block.spent_us, columns, strict=False):
-                column[at : at + size] = values[skip : skip + size]
-            if event.span is not None:
-                block.saw(begun[skip], begun[skip + size] if skip + size < count else ended_at)
-            for vertex in block.tries.keys() & range(at, at + size) if block.tries else ():
-                block.tries[vertex].failures = [*NO_KIND]
-
-    def _timed_one(
-        self, vertex: int, place: int, began_at: float, ended_at: float, spent: array[int]
-    ) -> None:
-        block, at = self._blocks[vertex // BLOCK], vertex % BLOCK
-        block.places[at] = place
-        for column, value in zip(block.spent_us, spent, strict=False):
-            column[at] = value
-        if ended_at:
-            block.began_at[at] = began_at
-            block.saw(began_at, ended_at)
-        if block.tries and (tries := block.tries.get(at)) is not None:
-            tries.failures = [*NO_KIND]
-
-    def _ran(self, event: glance.Done | glance.Retried | glance.Failed) -> tuple[int, float]:
-        """Return the place of an event's invocations, and when the first began; 0: unknown."""
-        span = event.span
-        where = event.node or self._owner, span.executor if span is not None else 0
-        place = self._place_of.get(where)
-        if place is None:
-            place = self._place_of[where] = len(self.places)
-            self.places.append(where)
-        return place, event.at - span.began_us / 1e6 if span is not None else 0.0
 
     def _reduced(self, event: glance.Done, total: Total) -> None:
         """Take one partition of a reducer that ran on its own."""
