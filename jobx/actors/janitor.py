@@ -20,7 +20,15 @@ from jobx.handlers.authoring.library import Library
 from jobx.handlers.files import opening
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.leases import Lease
-from jobx.kv.requests import deliveries, indexing, kept_requests, kept_totals, request_counts
+from jobx.kv.requests import (
+    deliveries,
+    indexing,
+    kept_requests,
+    kept_totals,
+    older_requests,
+    removal,
+    request_counts,
+)
 from jobx.kv.requests.kept_requests import FinishedRequest
 from jobx.kv.requests.kept_totals import KeptTotals
 from jobx.kv.store import Store, Write
@@ -149,7 +157,7 @@ class Janitor:
     def _upgrade(self) -> None:
         """Add requests that 1.0.0 finished to the index; needed once, after an upgrade."""
         while not self._stopping.is_set():
-            units = kept_requests.upgrade(self._store, UPGRADE_BATCH)
+            units = older_requests.upgrade(self._store, UPGRADE_BATCH)
             if not units:
                 break
             self._commit(units)
@@ -200,7 +208,7 @@ class Janitor:
                 units.append(leave(item))
                 continue
             if self._shorten(item):
-                units.append(kept_requests.purge_writes(item))
+                units.append(removal.purge_writes(item))
                 removed += 1
         if refused:  # most often there is one reason: a line for each request would flood the log
             _log.warning(
@@ -230,13 +238,13 @@ class Janitor:
         """Remove a long log in slices, once its request is hidden; False when stopped."""
         if item.events <= LOG_SLICE:
             return True
-        self._commit([kept_requests.hide_writes(item)])
+        self._commit([removal.hide_writes(item)])
         for first in range(0, item.events, LOG_SLICE):
             if self._stopping.is_set():
                 return False  # the rest is found by its marker
             stop = first + LOG_SLICE
             starts = range(first, min(stop, item.events), UNIT)
-            self._commit([kept_requests.log_writes(item, n, min(UNIT, stop - n)) for n in starts])
+            self._commit([removal.log_writes(item, n, min(UNIT, stop - n)) for n in starts])
         return True
 
     def _commit(self, units: list[list[Write]], *, is_raced: bool = False) -> None:
@@ -270,7 +278,7 @@ class Janitor:
 
     def sweep_code(self) -> int:
         """Remove plans and code that are unused since the last sweep; return how many keys."""
-        if not (self.is_chosen() and kept_requests.is_upgraded(self._store)):
+        if not (self.is_chosen() and older_requests.is_upgraded(self._store)):
             self._unneeded = {}
             return 0  # requests that 1.0.0 finished do not show their references yet
         removed, before, self._unneeded = 0, self._unneeded, {}

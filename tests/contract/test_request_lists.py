@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from jobx.errors import Conflict
-from jobx.kv.requests import kept_requests, request_counts, request_entity
+from jobx.kv.requests import kept_requests, removal, request_counts, request_entity
 from jobx.kv.requests.lives import Mark
 from jobx.kv.requests.request_filter import Filter, argument_digests, make_filter
 from jobx.kv.store import Store
@@ -115,7 +115,7 @@ class Model:
         request_counts.fold(self.store)
 
     def _purge(self, found: list[kept_requests.FinishedRequest]) -> None:
-        chains = [[kept_requests.purge_writes(one)] for one in found]
+        chains = [[removal.purge_writes(one)] for one in found]
         for one, outcome in zip(found, self.store.commit_many(chains), strict=True):
             assert outcome.error is None or isinstance(outcome.error, Conflict)
             if outcome.error is None:

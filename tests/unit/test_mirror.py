@@ -123,6 +123,9 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/unit/kv/etcd2/test_schedules.py": (
         *("kv/etcd2/calls", "kv/etcd2/notes", "kv/etcd2/reading", "kv/etcd2/redo"),
     ),
+    "tests/unit/kv/requests/test_kept_requests.py": (
+        *("kv/requests/older_requests", "kv/requests/removal"),
+    ),
     "tests/unit/kv/sqlite/test_store.py": ("kv/sqlite/errors",),
     "tests/unit/test_config.py": ("config_loading",),
     "tests/unit/tools/commands/test_apply.py": ("tools/shared/applying",),

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from jobx.kv import keys
-from jobx.kv.requests import kept_requests
+from jobx.kv.requests import older_requests
 from jobx.kv.store import Put, Store, Write
 
 REASON: Final = "requests of an older version are being indexed, and some may be missing"
@@ -54,11 +54,11 @@ def step(store: Store, limit: int) -> tuple[list[list[Write]], Progress]:
     progress = read(store)
     if progress.is_done:
         return [], progress
-    units, last = kept_requests.unindexed(store, progress.after or None, limit)
+    units, last = older_requests.unindexed(store, progress.after or None, limit)
     has_found = progress.has_found or bool(units)
     if last is not None:
         return units, Progress(last, has_found=has_found)
-    return units, Progress(is_done=not has_found and kept_requests.is_upgraded(store))
+    return units, Progress(is_done=not has_found and older_requests.is_upgraded(store))
 
 
 def note(store: Store, progress: Progress) -> None:
@@ -78,4 +78,4 @@ def read(store: Store) -> Progress:
 
 
 def _is_empty(store: Store) -> bool:
-    return not store.range(keys.KEPT, limit=1) and kept_requests.is_upgraded(store)
+    return not store.range(keys.KEPT, limit=1) and older_requests.is_upgraded(store)

@@ -1,4 +1,4 @@
-"""Kept requests: found by their end, by their plan and by their state, and removed.
+"""Kept requests: found by their end, by their plan and by their state.
 
 This module builds writes. The caller commits them together with their requests.
 """
@@ -16,7 +16,7 @@ from jobx.kv import keys
 from jobx.kv.prefixes import branches, scan
 from jobx.kv.requests import event_log, request_counts, request_index
 from jobx.kv.requests.request_index import Row, row_of
-from jobx.kv.store import Create, Delete, DeletePrefix, Entry, Put, Replace, Store, Write
+from jobx.kv.store import Create, Delete, Entry, Put, Store, Write
 from jobx.model import Request
 
 #: The states of requests that have ended.
@@ -24,7 +24,7 @@ ENDED: Final = ("succeeded", "failed", "cancelled")
 _PAGE: Final = 1000
 
 
-class _Mark(Struct, frozen=True, array_like=True):
+class Mark(Struct, frozen=True, array_like=True):
     """The value of a kept request's key: everything that its removal must know."""
 
     state: str
@@ -71,7 +71,7 @@ class FinishedRequest(Struct, frozen=True):
         return f"/{keys.PINNED}" in self.marker
 
 
-_DECODER: Final = msgspec.json.Decoder(_Mark)
+_DECODER: Final = msgspec.json.Decoder(Mark)
 
 
 def begin_writes(
@@ -96,7 +96,7 @@ def begin_writes(
     ]
 
 
-def _mark(request: Request, plan_digest: str, events: int) -> tuple[str, _Mark]:
+def _mark(request: Request, plan_digest: str, events: int) -> tuple[str, Mark]:
     """Return the key of a request in the index, and its value."""
     names = request.workflow_name, request.request_id
     idempotency = ""
@@ -104,7 +104,7 @@ def _mark(request: Request, plan_digest: str, events: int) -> tuple[str, _Mark]:
         idempotency = keys.idempotency(names[0], request.job_name, request.idempotency_key)
     marker = keys.kept_by(names[0], plan_digest, _end(request), names[1])
     has_delivery = request.destination is not None
-    return marker, _Mark(request.state, events, has_delivery, idempotency, row_of(request))
+    return marker, Mark(request.state, events, has_delivery, idempotency, row_of(request))
 
 
 def _end(request: Request) -> str:
@@ -135,7 +135,7 @@ def expired(
             for entry in store.range(prefix, limit=limit - len(found)):
                 if entry.key >= branch + end:
                     break
-                found.append(_read(entry))
+                found.append(read(entry))
     return found
 
 
@@ -151,10 +151,10 @@ def find(store: Store, request: Request) -> FinishedRequest:
         for place in (branch + end, f"{branch}{keys.PINNED}{end}"):
             entry = store.get(place)
             if entry is not None:
-                return _read(entry)
+                return read(entry)
     for entry in scan(store, prefix, page=_PAGE):
         if entry.key.endswith(f"/{names[1]}"):
-            return _read(entry)
+            return read(entry)
     marker, mark = _mark(request, "", 0)
     return FinishedRequest(marker, *names, *msgspec.structs.astuple(mark))
 
@@ -164,44 +164,9 @@ def has_plan(store: Store, workflow: str, plan_digest: str) -> bool:
     return bool(store.range(keys.kept_with(workflow, plan_digest), limit=1))
 
 
-def purge_writes(kept: FinishedRequest) -> list[Write]:
-    """Return the writes that remove all traces of a request from the store.
-
-    If its marker is known, they are possible once, since then it is counted no longer. A Conflict
-    means that somebody else has removed it, or has postponed that.
-    """
-    names = kept.workflow, kept.request_id
-    writes = hide_writes(kept)
-    if kept.revision is not None and kept.row.job:
-        writes.append(request_counts.end_write(kept.row, *names))
-    return [*writes, DeletePrefix(keys.log(*names)), Delete(kept.marker, kept.revision)]
-
-
 def drop_data_write(workflow: str, request_id: str) -> Write:
     """Return the write that has what the stages of a request yielded removed."""
     return Put(keys.unwanted(workflow, request_id), b"")
-
-
-def hide_writes(kept: FinishedRequest) -> list[Write]:
-    """Return the writes that remove a request, except its log and its key in the index."""
-    names = kept.workflow, kept.request_id
-    writes: list[Write] = [
-        Delete(keys.entity("request", *names)),
-        Delete(keys.listed(names[0], kept.state, names[1])),
-        *request_index.end_writes(kept.row, *names),
-    ]
-    if kept.has_delivery:
-        writes.append(Delete(keys.delivery(*names)))
-    if kept.idempotency:
-        writes.append(Delete(kept.idempotency))
-    return writes
-
-
-def log_writes(kept: FinishedRequest, first: int, limit: int) -> list[Write]:
-    """Return the writes that remove up to ``limit`` events of a log from number ``first`` on."""
-    stop = min(first + limit, kept.events)
-    names = kept.workflow, kept.request_id
-    return [Delete(keys.event(*names, number)) for number in range(first, stop)]
 
 
 def postpone_writes(
@@ -249,7 +214,7 @@ def oldest(store: Store, branch: str, after: str | None, limit: int) -> list[Fin
         limit: Largest number of them.
     """
     entries = store.range(branch, after=after, limit=limit)
-    return [_read(entry) for entry in entries if entry.key < branch + keys.EXPIRY]
+    return [read(entry) for entry in entries if entry.key < branch + keys.EXPIRY]
 
 
 def plan_of(store: Store, workflow: str, request_id: str) -> str:
@@ -267,89 +232,14 @@ def accepted_of(store: Store, workflow: str, request_id: str) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _read(entry: Entry) -> FinishedRequest:
+def read(entry: Entry) -> FinishedRequest:
+    """Return what a key of the index says of its request."""
     _, workflow, _, _, request_id = entry.key.split("/")
     try:
         mark = _DECODER.decode(entry.value)
     except msgspec.DecodeError:  # only its removal depends on it
-        mark = _Mark("failed", 0)
+        mark = Mark("failed", 0)
     return FinishedRequest(
         *(entry.key, workflow, request_id, mark.state, mark.events, mark.has_delivery),
         *(mark.idempotency, mark.row, mark.size_bytes, entry.revision),
     )
-
-
-def unindexed(store: Store, after: str | None, limit: int) -> tuple[list[list[Write]], str | None]:
-    """Return the writes that put kept requests of older versions into the other indexes.
-
-    One list of writes a request. A Conflict means that it has been removed or postponed.
-
-    Args:
-        store: The store.
-        after: The marker to go on behind; None: from the first on.
-        limit: How many markers are looked at.
-
-    Returns:
-        The writes, and the last marker that was looked at; None: there are no more.
-    """
-    entries = store.range(keys.KEPT, after=after, limit=limit)
-    units = []
-    for entry in entries:
-        kept = _read(entry)
-        if kept.row.job:
-            continue
-        found = store.get(keys.entity("request", kept.workflow, kept.request_id))
-        if found is not None:
-            units.append(_index_writes(kept, entry, found))
-    return units, entries[-1].key if len(entries) == limit else None
-
-
-def _index_writes(kept: FinishedRequest, entry: Entry, found: Entry) -> list[Write]:
-    names = kept.workflow, kept.request_id
-    row = replace(row_of(_old(found.value, *names, 0.0)), state=kept.state)
-    own = kept.has_delivery, kept.idempotency, row, kept.size_bytes
-    mark = _Mark(kept.state, kept.events, *own)
-    return [
-        *request_index.begin_writes(row, *names),
-        request_counts.begin_write(row, *names),
-        Replace(entry.key, msgspec.json.encode(mark), entry.revision),
-    ]
-
-
-def upgrade(store: Store, limit: int) -> list[list[Write]]:
-    """Return the writes that list up to ``limit`` requests that 1.0.0 finished; none at the end.
-
-    One list of writes a request.
-    """
-    units: list[list[Write]] = []
-    for entry in store.range(keys.FINISHED, limit=limit):
-        _, expires_ms, workflow, request_id = entry.key.split("/")
-        writes: list[Write] = [Delete(entry.key)]
-        found = store.get(keys.entity("request", workflow, request_id))
-        if found is not None:
-            request = _old(found.value, workflow, request_id, int(expires_ms) / 1000)
-            events = event_log.next_number(store, workflow, request_id)
-            writes += begin_writes(request, plan_of(store, workflow, request_id), events)
-        units.append(writes)
-    return units
-
-
-def is_upgraded(store: Store) -> bool:
-    """Tell whether every request that 1.0.0 finished is listed."""
-    return not store.range(keys.FINISHED, limit=1)
-
-
-def _old(value: bytes, workflow: str, request_id: str, expires_at: float) -> Request:
-    try:
-        return msgspec.json.decode(value, type=Request)
-    except msgspec.DecodeError:  # it is listed nevertheless, so that it expires
-        return Request(
-            workflow_name=workflow,
-            request_id=request_id,
-            job_name="unknown",
-            invocation_id="m0",
-            state="failed",
-            is_done=True,
-            accepted_at=expires_at,
-            finished_at=expires_at,
-        )

@@ -10,7 +10,7 @@ import click
 from jobx import model
 from jobx.errors import Conflict, InUse, NotEnded
 from jobx.kv.entities.entities import Entities
-from jobx.kv.requests import deliveries, kept_requests, request_entity
+from jobx.kv.requests import deliveries, kept_requests, removal, request_entity
 from jobx.kv.store import Store
 from jobx.tools.shared import render
 from jobx.tools.shared.command import Call, command
@@ -115,7 +115,7 @@ def _remove(call: Call, store: Store, entity: model.Request) -> None:
     workflow, request_id = entity.workflow_name, entity.request_id
     for left in reversed(range(_TRIES)):
         try:
-            store.commit(kept_requests.purge_writes(kept_requests.find(store, entity)))
+            store.commit(removal.purge_writes(kept_requests.find(store, entity)))
             break
         except Conflict:
             if not left:

@@ -11,7 +11,7 @@ from jobx.handlers.authoring.library import Library
 from jobx.kv import keys
 from jobx.kv.entities.entities import Entities
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import event_log, kept_requests, request_entity
+from jobx.kv.requests import event_log, kept_requests, removal, request_entity
 from jobx.kv.store import Delete, Put
 from jobx.model import Request
 from tests.support.history import keep
@@ -125,7 +125,7 @@ def test_the_plan_and_code_of_an_open_request_stay_until_it_is_purged(bench: Ben
     bench.store.commit(request_entity.finish_writes(done, "local", old, 2))
     assert bench.sweep() == 0
 
-    bench.store.commit(kept_requests.purge_writes(kept_requests.find(bench.store, done)))
+    bench.store.commit(removal.purge_writes(kept_requests.find(bench.store, done)))
     assert bench.sweep() == 2
     assert (bench.plans(), bench.code()) == (set(), 2)
 

@@ -10,7 +10,14 @@ import msgspec
 import pytest
 
 from jobx.kv.entities import references
-from jobx.kv.requests import deliveries, kept_requests, request_counts, request_entity
+from jobx.kv.requests import (
+    deliveries,
+    kept_requests,
+    older_requests,
+    removal,
+    request_counts,
+    request_entity,
+)
 from jobx.kv.requests.request_filter import Filter
 from jobx.model import Request
 from tests.support.counting_store import CountingMemory, CountingSqlite
@@ -37,7 +44,7 @@ def finish(store: Counting) -> None:
 def purge(store: Counting) -> None:
     found = kept_requests.expired(store, 1e9, 20)
     assert len(found) == 20
-    store.commit([write for one in found for write in kept_requests.purge_writes(one)])
+    store.commit([write for one in found for write in removal.purge_writes(one)])
 
 
 def walk(store: Counting) -> None:
@@ -73,7 +80,7 @@ STEPS: dict[str, Callable[[Counting], object]] = {
     "a batch that expired": purge,
     "a plan that is kept": lambda store: kept_requests.has_plan(store, "flow", PLAN),
     "a plan that is not": lambda store: kept_requests.has_plan(store, "flow", "b" * 64),
-    "nothing to upgrade": lambda store: kept_requests.upgrade(store, 10),
+    "nothing to upgrade": lambda store: older_requests.upgrade(store, 10),
 }
 
 

@@ -20,7 +20,7 @@ from jobx.errors import BlobDamaged, BlobUnreadable, StoreUnavailable, TooLarge,
 from jobx.handlers.authoring.library import Library
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import deliveries, kept_requests, request_entity
+from jobx.kv.requests import deliveries, kept_requests, removal, request_entity
 from jobx.kv.store import Delete
 from jobx.model import Delivery, Destination
 from tests.support.http_sink import HttpSink, Post, http_sink
@@ -195,7 +195,7 @@ def test_try_that_was_begun_by_a_killed_node_counts(tmp_path: Path, sink: HttpSi
 
 def test_marker_of_a_request_that_is_gone_is_dropped(tmp_path: Path, sink: HttpSink) -> None:
     bench = Bench(tmp_path, sink.url)
-    bench.store.commit(kept_requests.purge_writes(kept_requests.find(bench.store, bench.request)))
+    bench.store.commit(removal.purge_writes(kept_requests.find(bench.store, bench.request)))
 
     assert bench.run() is None
     assert sink.posts == []

@@ -7,7 +7,7 @@ import pytest
 
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import indexing, kept_requests, request_counts, request_entity
+from jobx.kv.requests import indexing, kept_requests, removal, request_counts, request_entity
 from jobx.kv.requests.request_filter import Filter
 from jobx.kv.store import Delete, Put, Store
 from tests.support.history import keep
@@ -72,7 +72,7 @@ def test_what_expires_meanwhile_is_not_counted(store: MemoryStore) -> None:
     indexing.begin(store, is_older=True)
     run(store, steps=2)
     for one in kept_requests.expired(store, 2e9, 20):
-        store.commit(kept_requests.purge_writes(one))
+        store.commit(removal.purge_writes(one))
     request_counts.fold(store)
     run(store)
     assert request_counts.read(store, "flow") == {}

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from jobx.errors import Conflict
 from jobx.kv import keys
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import event_log, kept_requests, request_counts, request_entity
+from jobx.kv.requests import (
+    event_log,
+    kept_requests,
+    older_requests,
+    removal,
+    request_counts,
+    request_entity,
+)
 from jobx.kv.store import Create, Put
 from jobx.model import Destination, Request, RequestState
 
@@ -90,7 +97,7 @@ def test_pinned_request_expires_when_it_is_released(store: MemoryStore) -> None:
 def test_pin_of_what_was_removed_meanwhile_is_refused(store: MemoryStore) -> None:
     found = kept_requests.find(store, keep(store, "r1"))
     writes = kept_requests.pin_writes(store, found, is_pinned=True)
-    store.commit(kept_requests.purge_writes(found))
+    store.commit(removal.purge_writes(found))
     assert kept_requests.pin_writes(store, found, is_pinned=True) == []
     with pytest.raises(Conflict):
         store.commit(writes)
@@ -122,7 +129,7 @@ def test_purge_leaves_no_trace_of_a_request_and_all_of_others(store: MemoryStore
     store.commit([Put(keys.delivery("flow", "r1"), b"{}")])
     finish(store, one)
     (found,) = kept_requests.expired(store, 11.0, 9)
-    store.commit(kept_requests.purge_writes(found))
+    store.commit(removal.purge_writes(found))
     request_counts.fold(store)
     assert store.range("") == others
 
@@ -146,7 +153,7 @@ def test_a_plan_is_had_as_long_as_a_request_of_it_is_kept(store: MemoryStore) ->
     assert kept_requests.has_plan(store, "flow", "a" * 64)
     assert not kept_requests.has_plan(store, "flow", "b" * 64)
     (found,) = kept_requests.expired(store, 11.0, 9)
-    store.commit(kept_requests.purge_writes(found))
+    store.commit(removal.purge_writes(found))
     assert not kept_requests.has_plan(store, "flow", "a" * 64)
 
 
@@ -155,7 +162,7 @@ def test_what_marks_a_request_and_cannot_be_read_is_no_reason_to_keep_it(
 ) -> None:
     store.commit([Create(keys.kept("flow", "", 1.0, "r1"), b"?")])
     (found,) = kept_requests.expired(store, 2.0, 9)
-    store.commit(kept_requests.purge_writes(found))
+    store.commit(removal.purge_writes(found))
     assert store.range("") == []
 
 
@@ -174,7 +181,7 @@ def old(store: MemoryStore, request_id: str, **fields: object) -> Request:
 
 
 def upgrade(store: MemoryStore) -> None:
-    while units := kept_requests.upgrade(store, 2):
+    while units := older_requests.upgrade(store, 2):
         for unit in units:
             store.commit(unit)
 
@@ -182,15 +189,15 @@ def upgrade(store: MemoryStore) -> None:
 def test_what_an_older_version_finished_is_listed_and_expires(store: MemoryStore) -> None:
     for number in range(5):
         old(store, f"r{number}")
-    assert not kept_requests.is_upgraded(store)
+    assert not older_requests.is_upgraded(store)
     upgrade(store)
-    assert kept_requests.is_upgraded(store)
+    assert older_requests.is_upgraded(store)
     found, _ = request_entity.page(store, "flow", "failed")
     assert [one.request_id for one in found] == ["r4", "r3", "r2", "r1", "r0"]
     assert kept_requests.has_plan(store, "flow", "p" * 64)
     for one in kept_requests.expired(store, 11.0, 9):
         assert one.events == 2
-        store.commit(kept_requests.purge_writes(one))
+        store.commit(removal.purge_writes(one))
     request_counts.fold(store)
     assert store.range("") == []
 
@@ -203,6 +210,6 @@ def test_marks_of_an_older_version_go_though_their_request_is_gone_or_unreadable
     store.commit([Put(keys.entity("request", "flow", "r2"), b"?")])
     upgrade(store)
     for one in kept_requests.expired(store, 6.0, 9):
-        store.commit(kept_requests.purge_writes(one))
+        store.commit(removal.purge_writes(one))
     request_counts.fold(store)
     assert store.range("") == []

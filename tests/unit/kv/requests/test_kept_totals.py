@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from jobx.kv.memory import MemoryStore
-from jobx.kv.requests import kept_requests, kept_totals, request_entity
+from jobx.kv.requests import kept_requests, kept_totals, removal, request_entity
 from jobx.kv.requests.kept_totals import KeptTotals
 from jobx.model import Request
 
@@ -34,7 +34,7 @@ class Bench:
         """Return what is too much, and remove it."""
         found = totals.excess(limit)
         for kept in found:
-            self.store.commit(kept_requests.purge_writes(kept))
+            self.store.commit(removal.purge_writes(kept))
         return [kept.request_id for kept in found]
 
 
@@ -84,7 +84,7 @@ def test_nothing_goes_for_what_others_have_removed(bench: Bench) -> None:
     totals = bench.totals(5)
     assert bench.names(totals) == []
     for kept in kept_requests.expired(bench.store, 11.0, 2):
-        bench.store.commit(kept_requests.purge_writes(kept))
+        bench.store.commit(removal.purge_writes(kept))
     bench.keep("c1", 20.0)
     bench.now = 1.0
     assert bench.names(totals) == []
@@ -112,7 +112,7 @@ def test_now_and_then_all_is_counted_again(bench: Bench) -> None:
     bench.names(totals)
     assert totals.requests == 4
     for kept in kept_requests.expired(bench.store, 100.0, 2):
-        bench.store.commit(kept_requests.purge_writes(kept))
+        bench.store.commit(removal.purge_writes(kept))
     bench.now = kept_totals.AGAIN_S + 1
     bench.names(totals)
     assert totals.requests == 2

@@ -1,0 +1,46 @@
+"""Builds the writes that remove kept requests.
+
+The caller commits them. A request of a long log is hidden first, then loses its events bit by bit.
+"""
+
+from __future__ import annotations
+
+from jobx.kv import keys
+from jobx.kv.requests import request_counts, request_index
+from jobx.kv.requests.kept_requests import FinishedRequest
+from jobx.kv.store import Delete, DeletePrefix, Write
+
+
+def purge_writes(kept: FinishedRequest) -> list[Write]:
+    """Return the writes that remove all traces of a request from the store.
+
+    If its marker is known, they are possible once, since then it is counted no longer. A Conflict
+    means that somebody else has removed it, or has postponed that.
+    """
+    names = kept.workflow, kept.request_id
+    writes = hide_writes(kept)
+    if kept.revision is not None and kept.row.job:
+        writes.append(request_counts.end_write(kept.row, *names))
+    return [*writes, DeletePrefix(keys.log(*names)), Delete(kept.marker, kept.revision)]
+
+
+def hide_writes(kept: FinishedRequest) -> list[Write]:
+    """Return the writes that remove a request, except its log and its key in the index."""
+    names = kept.workflow, kept.request_id
+    writes: list[Write] = [
+        Delete(keys.entity("request", *names)),
+        Delete(keys.listed(names[0], kept.state, names[1])),
+        *request_index.end_writes(kept.row, *names),
+    ]
+    if kept.has_delivery:
+        writes.append(Delete(keys.delivery(*names)))
+    if kept.idempotency:
+        writes.append(Delete(kept.idempotency))
+    return writes
+
+
+def log_writes(kept: FinishedRequest, first: int, limit: int) -> list[Write]:
+    """Return the writes that remove up to ``limit`` events of a log from number ``first`` on."""
+    stop = min(first + limit, kept.events)
+    names = kept.workflow, kept.request_id
+    return [Delete(keys.event(*names, number)) for number in range(first, stop)]
