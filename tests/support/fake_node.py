@@ -37,6 +37,8 @@ from jobx.actors.messages import (
     Describe,
     Described,
     Ended,
+    Explain,
+    Explained,
     Opened,
     Refused,
     RequestKey,
@@ -48,6 +50,7 @@ from jobx.actors.readers.asking import Readers, ThreadReader
 from jobx.actors.readers.folds import Folds
 from jobx.actors.readers.table import table
 from jobx.actors.request.events import Accepted, Cancelled, Done, Event, Failed, Finished, to_record
+from jobx.actors.request.standing import Standing
 from jobx.actors.runtime.actor import LoopActor
 from jobx.actors.runtime.mail_trace import MailTraces
 from jobx.actors.runtime.system import LoopSystemBase
@@ -131,6 +134,10 @@ class Desk:
         elif isinstance(message, Describe):
             order = self._open.get(message.key)
             self._tell(Described(message.ticket, order and order.request))
+        elif isinstance(message, Explain):
+            order = self._open.get(message.key)
+            standing = Standing([], 1, "open", 0) if order else None
+            self._tell(Explained(message.ticket, standing, order and order.request))
 
     def release(self, pairs: Pairs) -> None:
         """Finish every request that is running; in the node's event loop."""
