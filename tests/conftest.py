@@ -23,7 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # the same in each run, so that a failure is of what was changed; ``--hypothesis-profile=search``
 # looks for new ones, and what that finds becomes an ``@example``.
 _COMMON: Final[dict[str, Any]] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("jobx", derandomize=True, **_COMMON)
+settings.register_profile("jobx", max_examples=40, derandomize=True, **_COMMON)
 settings.register_profile("search", max_examples=1000, print_blob=True, **_COMMON)
 settings.load_profile("jobx")
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from jobx.tools.cli import main
 from tests.support.authoring import WORKFLOW, define
 from tests.support.processes import running
 
@@ -36,10 +38,15 @@ def handler(arguments):
 
 
 def run(data_dir: Path, *words: str) -> str:
-    """Return all that a command says."""
+    """Return all that a command says that runs a node."""
     command = ["-m", "jobx.tools.cli", *words, "--data", str(data_dir)]
     with running(command, PYTHONIOENCODING="utf-8") as process:
         return "".join(process.communicate(timeout=60))
+
+
+def ask(data_dir: Path, *words: str) -> str:
+    """Return all that a command says that reads what is stored."""
+    return CliRunner().invoke(main, [*words, "--data", str(data_dir)]).output
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +72,7 @@ def asked(
                 form,
                 *argument,
             )
-    listed = json.loads(run(data_dir, "request", "list", WORKFLOW, "--json"))["requests"]
+    listed = json.loads(ask(data_dir, "request", "list", WORKFLOW, "--json"))["requests"]
     by_state = {request["state"]: request["request_id"] for request in listed}
     yield data_dir, said, list(by_state.values())
 
@@ -102,6 +109,6 @@ def test_command_prints_nothing_that_acts(
     for request_id in request_ids:
         rest = [request_id if word == "ID" else word for word in more]
         flags = ["--json"] if as_json else []
-        said = run(data_dir, group, verb, WORKFLOW, *rest, *flags)
+        said = ask(data_dir, group, verb, WORKFLOW, *rest, *flags)
         assert said
         assert ACTS.search(said) is None, (words, said)

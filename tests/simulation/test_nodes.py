@@ -20,8 +20,8 @@ from tests.simulation.nodes import FAR, TwoNodes
 from tests.simulation.simulator import WORKFLOW
 from tests.simulation.test_simulation import check
 
-SEEDS = int(os.environ.get("JOBX_SIMULATION_SEEDS", "1000"))
-BLOCK = 50
+SEEDS = int(os.environ.get("JOBX_SIMULATION_SEEDS", "300"))
+BLOCK = 25
 
 
 def check_nodes(seed: int, tmp: Path) -> None:
