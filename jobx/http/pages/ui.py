@@ -47,6 +47,31 @@ def asked(req: Request, names: Iterable[str]) -> dict[str, Any]:
     return {**missing, **req.params}
 
 
+@functools.cache
+def _templates() -> Environment:
+    """Return the templates, the same for all pages; read when the first one is asked for."""
+    environment = Environment(
+        loader=PackageLoader("jobx.http.pages"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "instant": shown.instant,
+        "iso": shown.iso,
+        "duration": shown.duration,
+        "number": shown.number,
+        "size": shown.size,
+        "as_json": shown.as_json,
+    }
+    environment.globals |= {
+        "query": lambda *given, **changed: urllib.parse.urlencode(shown.query(*given, **changed)),
+        "version": jobx.__version__,
+    }
+    return environment
+
+
 class Ui:
     """The pages of one web worker.
 
@@ -57,32 +82,6 @@ class Ui:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.node = site.node
-
-    @functools.cached_property
-    def _templates(self) -> Environment:
-        """The templates; they are read when the first page is asked for."""
-        environment = Environment(
-            loader=PackageLoader("jobx.http.pages"),
-            autoescape=select_autoescape(default=True, default_for_string=True),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters |= {
-            "instant": shown.instant,
-            "iso": shown.iso,
-            "duration": shown.duration,
-            "number": shown.number,
-            "size": shown.size,
-            "as_json": shown.as_json,
-        }
-        environment.globals |= {
-            "query": lambda *given, **changed: urllib.parse.urlencode(
-                shown.query(*given, **changed)
-            ),
-            "version": jobx.__version__,
-        }
-        return environment
 
     def send(
         self, req: Request, resp: Response, template: str, status: int = 200, **values: Any
@@ -97,8 +96,10 @@ class Ui:
             values: What the template shows.
         """
         up = _up(req)
-        text = self._templates.get_template(template).render(
-            up=up, api=f"{up}../", now=time.time(), **values
+        text = (
+            _templates()
+            .get_template(template)
+            .render(up=up, api=f"{up}../", now=time.time(), **values)
         )
         resp.status = status
         resp.content_type = falcon.MEDIA_HTML
