@@ -8,7 +8,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+_DEAD: Final = ("Z", "X")
 
 
 @contextmanager
@@ -51,7 +53,7 @@ def identity(pid: int) -> ProcessIdentity | None:
 def alive(pid: int) -> bool:
     """Return whether a process lives; one that is dead and not reaped does not."""
     fields = _stat(pid)
-    return bool(fields) and fields[0] not in ("Z", "X")
+    return bool(fields) and fields[0] not in _DEAD
 
 
 def _stat(pid: int) -> list[str]:
@@ -65,20 +67,28 @@ def _stat(pid: int) -> list[str]:
 
 def descendants(pid: int) -> set[int]:
     """Return the ids of all living processes below one."""
+    below = _by_parent()
     found: set[int] = set()
     todo = [pid]
     while todo:
-        below = _children(todo.pop()) - found
-        found |= below
-        todo += below
+        more = below.get(todo.pop(), set()) - found
+        found |= more
+        todo += more
     return found
 
 
-def _children(pid: int) -> set[int]:
-    found: set[int] = set()
+def children(pid: int) -> set[int]:
+    """Return the ids of the living processes that one has started."""
+    return _by_parent().get(pid, set())
+
+
+def _by_parent() -> dict[int, set[int]]:
+    """Return all living processes by the one above them: one look at each."""
+    found: dict[int, set[int]] = {}
     for entry in os.listdir("/proc"):
-        if entry.isdigit() and alive(int(entry)) and parent(int(entry)) == pid:
-            found.add(int(entry))
+        fields = _stat(int(entry)) if entry.isdigit() else []
+        if fields and fields[0] not in _DEAD:
+            found.setdefault(int(fields[1]), set()).add(int(entry))
     return found
 
 

@@ -16,7 +16,7 @@ from typing import IO, Any, Final, NamedTuple
 
 from tests.support.authoring import WORKFLOW, store_variables
 from tests.support.ports import free_port
-from tests.support.processes import ProcessIdentity, descendants, identity, parent, words
+from tests.support.processes import ProcessIdentity, children, descendants, identity, words
 from tests.support.waiting import eventually
 
 START_S = 60.0
@@ -144,8 +144,7 @@ class Served:
         return self._below(self.process.pid, "gunicorn")
 
     def _below(self, pid: int, word: str) -> list[int]:
-        found = sorted(child for child in descendants(pid) if parent(child) == pid)
-        return [child for child in found if word in words(child)]
+        return [child for child in sorted(children(pid)) if word in words(child)]
 
     def post(
         self, job: str, arguments: dict[str, Any], *, timeout_s: float = _PATIENCE_S, **headers: str
