@@ -53,27 +53,31 @@ def create_app(
     site = Site(node, settings, streams, inputs, msgspec.json.encode(document(settings)))
     if reporter is not None:
         site = replace(site, report=reporter.report)
-    resources: dict[str, dict[str, Responder]] = {}
-    for operation in operations():
-        methods = resources.setdefault(operation.path, {})
-        methods[f"on_{operation.method}"] = respond = _responder(site, operation)
-        if operation.method == "get":
-            methods["on_head"] = respond
-    known, ui = list(resources), Ui(site)
-    for page in PAGES:
-        methods = resources.setdefault(page.path, {})
-        methods[f"on_{page.method}"] = respond = _page_responder(ui, page)
-        if page.method == "get":
-            methods["on_head"] = respond
+    ui = Ui(site)
+    interface = _routes((one.path, one.method, _responder(site, one)) for one in operations())
+    pages = _routes((one.path, one.method, _page_responder(ui, one)) for one in PAGES)
     app: App = falcon.asgi.App()
     errors.install(app)
-    for path, methods in resources.items():
+    for path, methods in {**interface, **pages}.items():
         methods["on_options"] = _options(methods)
         routed = {name: _counted(path, respond) for name, respond in methods.items()}
         app.add_route(path, SimpleNamespace(**routed))
-    app.add_error_handler(falcon.HTTPRouteNotFound, _nowhere(known, ui))
+    app.add_error_handler(falcon.HTTPRouteNotFound, _nowhere(list(interface), ui))
     app.add_error_handler(falcon.HTTPMethodNotAllowed, _on_wrong_method)
     return app
+
+
+def _routes(
+    answered: Iterable[tuple[str, str, Responder]],
+) -> dict[str, dict[str, Responder]]:
+    """Return what answers the methods of each path, by the names that Falcon gives them."""
+    found: dict[str, dict[str, Responder]] = {}
+    for path, method, respond in answered:
+        methods = found.setdefault(path, {})
+        methods[f"on_{method}"] = respond
+        if method == "get":
+            methods["on_head"] = respond
+    return found
 
 
 def _counted(route: str, respond: Responder) -> Responder:

@@ -18,7 +18,7 @@ from jobx import config_loading, frames, model, values
 from jobx.errors import JobxError
 from jobx.handlers import languages
 from jobx.handlers.authoring import header
-from jobx.handlers.authoring.declaration import Reading
+from jobx.handlers.authoring.declaration_reading import Reading
 from jobx.handlers.languages import processor, shell
 from jobx.handlers.languages.answer import Answer
 from jobx.handlers.scope.names import Scope

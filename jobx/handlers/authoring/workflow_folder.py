@@ -25,7 +25,8 @@ import msgspec
 from jobx.errors import AlreadyExists, InvalidInput, NotFound, quote
 from jobx.handlers import languages
 from jobx.handlers.authoring import declaration, handler_files, source
-from jobx.handlers.authoring.declaration import FILE, Declaration, Origin, Reading
+from jobx.handlers.authoring.declaration import FILE, Declaration, Origin
+from jobx.handlers.authoring.declaration_reading import Reading
 from jobx.handlers.authoring.handler_files import HandlerFiles
 from jobx.kv.entities.entities import WorkflowSnapshot
 from jobx.kv.entities.references import HANDLER_FIELDS

@@ -77,14 +77,11 @@ def _test(
             check_all(trial, handler)
             _say_examples(call, len(handler.examples))
             return meanings.OK
-        if handler.handler_type != "mapper":
+        if handler.handler_type == "mapper":
+            result = _mapped(trial, handler, arguments, pair)
+        else:
             grouped = groups_in("--results", parse_json("--results", results or "[]"))
             result = trial.reduce(handler, grouped, parse_arguments("--session", session))
-        elif pair is not None:
-            mapped = pairs_in("--pair", [parse_json("--pair", pair)])
-            result = trial.map(handler, pair=mapped[0])
-        else:
-            result = trial.map(handler, arguments=parse_arguments("-a", arguments))
     _say(call, result)
     return meanings.OK if result.failure is None else meanings.FAILED
 
@@ -104,6 +101,15 @@ def _new(call: Call, *, handler_type: model.HandlerType, language: str) -> None:
     """Write a template of a handler to stdout."""
     del call
     render.say(starting_file(language, handler_type).rstrip("\n"))
+
+
+def _mapped(
+    trial: Trial, handler: model.Handler, arguments: tuple[str, ...], pair: str | None
+) -> TrialResult:
+    if pair is None:
+        return trial.map(handler, arguments=parse_arguments("-a", arguments))
+    (mapped,) = pairs_in("--pair", [parse_json("--pair", pair)])
+    return trial.map(handler, pair=mapped)
 
 
 def _check_fit(handler: model.Handler, *, mapper: bool, other: bool) -> None:

@@ -32,24 +32,21 @@ def say_summary(summary: views.ActorSummary) -> None:
     columns = ("class", "live", "created", "handled", "time", "slow", "longest", "mailbox")
     render.say_table((*columns, "oldest", "failed", "restarts", "last reason"), _classes(summary))
     if summary.slow_handlers:
-        render.say_table(
-            ("slow message", "at", "count", "time", "longest", "last"),
-            (
-                (
-                    *(one.message, one.class_name, one.count, _s(one.time_s), _s(one.longest_s)),
-                    render.instant(one.last_at),
-                )
-                for one in summary.slow_handlers
-            ),
-        )
+        named = ("slow message", "at", "count", "time", "longest", "last")
+        render.say_table(named, map(_slow_row, summary.slow_handlers))
     if summary.stalled:
-        render.say_table(
-            ("stalls", "longest", "last", "where"),
-            (
-                (one.count, _s(one.longest_s), render.instant(one.last_at), one.where)
-                for one in summary.stalled
-            ),
-        )
+        render.say_table(("stalls", "longest", "last", "where"), map(_stall_row, summary.stalled))
+
+
+def _slow_row(one: views.SlowHandlerView) -> tuple[object, ...]:
+    return (
+        *(one.message, one.class_name, one.count, _s(one.time_s), _s(one.longest_s)),
+        render.instant(one.last_at),
+    )
+
+
+def _stall_row(one: views.StallView) -> tuple[object, ...]:
+    return one.count, _s(one.longest_s), render.instant(one.last_at), one.where
 
 
 def _classes(summary: views.ActorSummary) -> Iterable[tuple[object, ...]]:
@@ -79,8 +76,6 @@ def _row(actor: views.ActorView) -> tuple[object, ...]:
 def say_actor(detail: views.ActorDetail) -> None:
     """Write all of one actor."""
     actor = detail.actor
-    mail = ", ".join(f"{one.message} x{one.count:,}" for one in detail.mail)
-    limit = actor.restart_limit
     render.say_fields(
         {
             "name": actor.name,
@@ -91,13 +86,9 @@ def say_actor(detail: views.ActorDetail) -> None:
             "age": amounts.duration(actor.age_s),
             "handled": f"{amounts.count(actor.handled, 'message')}"
             f" in {amounts.duration(actor.time_s)}",
-            "mailbox": f"{actor.mailbox:,}{': ' if mail else ''}{mail}"
-            + (f", and {detail.unread:,} behind them" if detail.unread else ""),
+            "mailbox": _mailbox(detail),
             "oldest message": None if actor.oldest_s is None else _s(actor.oldest_s),
-            "restarts": f"{actor.restarts}, {actor.restarts_used} of its budget of {limit} were"
-            f" used; the last: {actor.restart_reason}"
-            if actor.restarts
-            else None,
+            "restarts": _restarts(actor) if actor.restarts else None,
             "holds": None if actor.held_bytes is None else amounts.size(actor.held_bytes),
             "below": " > ".join(f"{one.name} ({one.address})" for one in reversed(detail.parents))
             or None,
@@ -108,6 +99,17 @@ def say_actor(detail: views.ActorDetail) -> None:
         render.say_table(_ACTORS, map(_row, actor.children))
         if actor.hidden:
             render.say(f"and {actor.hidden:,} more: jobx actors list --below {actor.address}")
+
+
+def _mailbox(detail: views.ActorDetail) -> str:
+    mail = ", ".join(f"{one.message} x{one.count:,}" for one in detail.mail)
+    behind = f", and {detail.unread:,} behind them" if detail.unread else ""
+    return f"{detail.actor.mailbox:,}{': ' if mail else ''}{mail}{behind}"
+
+
+def _restarts(actor: views.ActorView) -> str:
+    used = f"{actor.restarts_used} of its budget of {actor.restart_limit} were used"
+    return f"{actor.restarts}, {used}; the last: {actor.restart_reason}"
 
 
 def say_trace(trace: views.ActorTrace) -> None:

@@ -8,7 +8,8 @@ import pytest
 import jobx
 from jobx.errors import InvalidInput, TooLarge
 from jobx.handlers.authoring import declaration
-from jobx.handlers.authoring.declaration import Declaration, Origin, Reading
+from jobx.handlers.authoring.declaration import Declaration, Origin
+from jobx.handlers.authoring.declaration_reading import MAX_FAULTS, Reading
 from jobx.model import Job, Step, Workflow
 
 TEXT = """\
@@ -138,7 +139,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 
 def test_of_very_much_that_is_wrong_a_part_is_told() -> None:
     jobs = "".join(f"  j{number}: {{}}\n" for number in range(1000))
-    assert len(faults(f"workflow: w\njobs:\n{jobs}")) == declaration.MAX_FAULTS
+    assert len(faults(f"workflow: w\njobs:\n{jobs}")) == MAX_FAULTS
 
 
 @pytest.mark.parametrize(
