@@ -407,8 +407,10 @@ class Coordinator(LoopActor):
             return
         window = self.node.settings.requests.window
         slots = self.node.executors.slots
+        is_asking = any(isinstance(one.work, PullMapper) for one in self._started.values())
+        room = self._room(2 * slots)
         for decision in decide(
-            self.state, self._pace, room=self._room(2 * slots), slots=slots, window=window
+            self.state, self._pace, room=room, slots=slots, window=window, is_asking=is_asking
         ):
             self._carry_out(decision)
         if self.state.ready.discarded:

@@ -94,7 +94,13 @@ class Pace:
 
 
 def decide(
-    state: RequestState, pace: Pace, *, room: int, slots: int, window: int
+    state: RequestState,
+    pace: Pace,
+    *,
+    room: int,
+    slots: int,
+    window: int,
+    is_asking: bool = False,
 ) -> list[Decision]:
     """Take the next decisions from the state.
 
@@ -104,6 +110,7 @@ def decide(
         room: Largest number of works to start now.
         slots: Number of executors that share siblings.
         window: Largest number of open children of one mapper.
+        is_asking: A mapper is being asked for its next chunk.
     """
     if state.finished is not None:
         return []
@@ -113,19 +120,25 @@ def decide(
         Wait(target, *delay) for target, delay in state.ready.delayed.items()
     ]
     state.ready.delayed.clear()
-    batches = _Batches(state.ready, pace, slots)
+    batches = _Batches(state.ready, pace, slots, is_asking)
     for _ in range(room):
         work = _next(state, batches, window)
         if work is None:
             break
+        batches.is_asking |= isinstance(work, PullMapper)
         decisions.append(work)
     return decisions
 
 
 class _Batches:
-    """Sizes the batches that start together."""
+    """Sizes the batches that start together.
 
-    def __init__(self, ready: Ready, pace: Pace, slots: int) -> None:
+    Attributes:
+        is_asking: A mapper is being asked for more siblings.
+    """
+
+    def __init__(self, ready: Ready, pace: Pace, slots: int, is_asking: bool) -> None:
+        self.is_asking = is_asking
         self._ready = ready
         self._pace = pace
         self._slots = slots
@@ -139,7 +152,7 @@ class _Batches:
         if stop - first == 1:
             return 1
         count = min(self._pace.batch(chunk.step), stop - first)
-        if self._ready.is_at_last_chunk:
+        if self._ready.is_at_last_chunk and not self.is_asking:
             share = self._shares.setdefault(chunk.start, -(-chunk.ready_count // self._slots))
             count = min(count, share)
         position = first - chunk.start

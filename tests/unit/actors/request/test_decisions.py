@@ -163,6 +163,27 @@ def test_siblings_that_others_follow_are_not_shared_out(state: RequestState) -> 
     assert _batches(state, Pace()) == [10]
 
 
+def test_siblings_are_not_shared_out_while_their_mapper_is_asked_for_more(
+    state: RequestState,
+) -> None:
+    _decide(state)
+    state.apply(mapped(ROOT, 1, 10))
+    asked = decide(state, Pace(), room=9, slots=2, window=4000, is_asking=True)
+    assert [one.count for one in asked if isinstance(one, RunMappers)] == [10]
+
+
+def test_siblings_are_not_shared_out_where_their_mapper_is_asked_for_more_first(
+    state: RequestState,
+) -> None:
+    _decide(state)
+    state.apply(mapped(ROOT, 1, 10))
+    state.ready.suspended[ROOT] = None
+    asked, batch = _decide(state)
+    assert isinstance(asked, PullMapper)
+    assert isinstance(batch, RunMappers)
+    assert batch.count == 10
+
+
 def test_a_batch_has_at_most_so_many_bytes(state: RequestState) -> None:
     _children(state, 40, BATCH_BYTES // 4)
     assert set(_batches(state, _paced(1000, 0.001))) == {4}
