@@ -404,7 +404,8 @@ class Node:
     def _ended_long(self, key: RequestKey) -> None:
         """Have the views of a long request made, which would take long when they are asked for."""
         workflow, request_id = key
-        self._logs.prepare(questions.GetSummary(workflow=workflow, request_id=request_id))
+        asked = questions.GetSummary(workflow=workflow, request_id=request_id, is_whole=True)
+        self._logs.prepare(asked)
 
     def _facts(self, readiness: Readiness) -> NodeFacts:
         """Return what explains requests besides what their coordinators say."""

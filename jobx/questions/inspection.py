@@ -96,7 +96,13 @@ class ReadProgress(
 
 
 class GetSummary(OfRequest[views.SummaryView], frozen=True, kw_only=True, tag="request.summary"):
-    """What a request has done so far: counts by step, failures in groups."""
+    """What a request has done so far: counts by step, failures in groups.
+
+    Attributes:
+        is_whole: It is not answered with a part of the log, but refused until all of it is read.
+    """
+
+    is_whole: bool = False
 
 
 class GetTree(OfRequest[views.TreePage], frozen=True, kw_only=True, tag="request.tree"):

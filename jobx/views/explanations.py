@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobx.views.base import View
+from jobx.views.invocations import Reading
 from jobx.views.requests import RequestView
 
 
@@ -49,3 +50,5 @@ class ExplainView(View, frozen=True, kw_only=True):
     helps: str | None = None
     #: What is wrong with the node.
     troubles: list[str] = []
+    #: Set while the log of a request that nobody coordinates is still being read.
+    reading: Reading | None = None

@@ -55,6 +55,18 @@ class FailureGroup(View, frozen=True, kw_only=True):
     is_final: bool = False
 
 
+class Reading(View, frozen=True, kw_only=True):
+    """How far a log has been read for a view, which is of these events alone; ask again for more.
+
+    Attributes:
+        events: Events that are in the view.
+        of: Events that the log has.
+    """
+
+    events: int
+    of: int
+
+
 class SummaryView(View, frozen=True, kw_only=True):
     """What a request has done so far.
 
@@ -63,12 +75,14 @@ class SummaryView(View, frozen=True, kw_only=True):
         as_of: The number of the last event that is in it; -1: there is none.
         steps: From the root down.
         failures: The most frequent first.
+        reading: Set while its log is still being read.
     """
 
     request: RequestView
     as_of: int
     steps: list[StepSummary] = []
     failures: list[FailureGroup] = []
+    reading: Reading | None = None
 
 
 class SiblingRun(View, frozen=True, kw_only=True):
@@ -105,6 +119,7 @@ class TreePage(View, frozen=True, kw_only=True):
     Attributes:
         of: The mapper.
         parent: The mapper as a run of its own.
+        reading: See ``SummaryView``; there is a ``next`` then.
     """
 
     request_id: str
@@ -113,6 +128,7 @@ class TreePage(View, frozen=True, kw_only=True):
     parent: SiblingRun | None = None
     runs: list[SiblingRun] = []
     next: str | None = None
+    reading: Reading | None = None
 
 
 class InvocationRow(View, frozen=True, kw_only=True):
@@ -135,11 +151,15 @@ class InvocationPage(View, frozen=True, kw_only=True):
     """A page of invocations, by number. ``next`` is the cursor of the page behind, or None.
 
     It may have fewer than asked for, and still a ``next``.
+
+    Attributes:
+        reading: See ``SummaryView``; there is a ``next`` then.
     """
 
     as_of: int
     invocations: list[InvocationRow] = []
     next: str | None = None
+    reading: Reading | None = None
 
 
 class Bar(View, frozen=True, kw_only=True):
@@ -173,6 +193,7 @@ class TimelineView(View, frozen=True, kw_only=True):
         lanes: Executors, as node and process id.
         bars: By start.
         columns: At most as many as asked for.
+        reading: See ``SummaryView``.
     """
 
     as_of: int
@@ -181,3 +202,4 @@ class TimelineView(View, frozen=True, kw_only=True):
     lanes: list[str] = []
     bars: list[Bar] | None = None
     columns: list[Column] | None = None
+    reading: Reading | None = None

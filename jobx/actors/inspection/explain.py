@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from jobx.actors.inspection import log_causes
 from jobx.actors.inspection.causes import Causes, commit
@@ -16,8 +17,10 @@ from jobx.errors import EntryDamaged
 from jobx.kv.requests import deliveries, event_log, request_entity
 from jobx.kv.store import Store
 from jobx.model import Failure, Plan
-from jobx.views import ExplainView, OpenGroup, RequestView
+from jobx.views import ExplainView, OpenGroup, Reading, RequestView
 
+#: Causes in a log, and how far that has been read, if not to its end.
+Found: TypeAlias = tuple[LogCauses, Reading | None]
 _ALONE: Final = NodeFacts()
 
 
@@ -39,8 +42,20 @@ def of_open(request: RequestView, standing: Standing, facts: NodeFacts = _ALONE)
     return ExplainView(request=request, says=says, groups=shown, troubles=list(facts.troubles))
 
 
+def causes_in(store: Store, workflow: str, request_id: str) -> Found:
+    """Return the causes in a log."""
+    bodies = event_log.bodies(store, workflow, request_id)
+    return log_causes.read(bodies, partial(plan_of, store, workflow)), None
+
+
 def of_stored(
-    store: Store, workflow: str, request_id: str, why_open: str | None, by: str | None = None
+    store: Store,
+    workflow: str,
+    request_id: str,
+    why_open: str | None,
+    by: str | None = None,
+    *,
+    causes_of: Callable[[Store, str, str], Found] = causes_in,
 ) -> ExplainView:
     """Return why a request has ended, or what was open of it when its log was read.
 
@@ -50,6 +65,7 @@ def of_stored(
         request_id: Its id.
         why_open: Why nobody coordinates it here, if it is open.
         by: The command that helps then.
+        causes_of: Returns the causes in its log, and how far that has been read.
 
     Raises:
         NotFound: There is no such request.
@@ -59,21 +75,22 @@ def of_stored(
     if request.state == "succeeded":
         says, helps = _delivered(view)
         return ExplainView(request=view, says=says, helps=helps)
-    records = (record for _, record in event_log.read(store, workflow, request_id))
-    causes = log_causes.read(records, partial(_plan, store, workflow))
+    causes, reading = causes_of(store, workflow, request_id)
     if not request.is_done:
         says = why_open or "no node coordinates it"
         left = [_left(group, "adoption", f"nobody is at it: {says}") for group in causes.left()]
-        return ExplainView(request=view, says=says, groups=left, helps=by)
-    open_ones = (group for group in causes.left() if group.cause != "children")
+        return ExplainView(request=view, says=says, groups=left, helps=by, reading=reading)
+    ended = causes.left() if reading is None else []  # later events may say that they have ended
+    open_ones = (group for group in ended if group.cause != "children")
     then = [_left(group, "open", "had no result") for group in open_ones]
     if causes.then:
         then = list(map(_then, causes.then))
     says, helps = _ending(view, causes, then)
-    return ExplainView(request=view, says=says, groups=then, helps=helps)
+    return ExplainView(request=view, says=says, groups=then, helps=helps, reading=reading)
 
 
-def _plan(store: Store, workflow: str, digest: str) -> Plan | None:
+def plan_of(store: Store, workflow: str, digest: str) -> Plan | None:
+    """Return the plan of a digest; None: it is gone, damaged, or of a newer form."""
     try:
         return request_entity.plan(store, workflow, digest)
     except EntryDamaged:

@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from jobx import model
@@ -22,7 +23,7 @@ from jobx.kv.blobs import BlobFolder
 from jobx.kv.requests import event_log, request_entity
 from jobx.kv.store import Store
 from jobx.questions import OfRequest
-from jobx.views import RequestView
+from jobx.views import Reading, RequestView
 
 V = TypeVar("V")
 #: Makes a view of a request's columns.
@@ -32,7 +33,9 @@ Key = tuple[str, str, float]
 #: Requests that are kept, and bytes of them.
 MOST: Final = 32
 MOST_BYTES: Final = 256 << 20
-#: How long one question folds a log before its caller is told to come again.
+#: How long one question folds a log: for a view of what was read until then …
+PART_S: Final = 1.0
+#: … and before a caller who wants all of it is told to come again.
 SLICE_S: Final = 6.0
 #: Events between two looks at the clock.
 _STEP: Final = 1000
@@ -59,51 +62,73 @@ class Folds:
 
     Args:
         blobs: The folders of requests, for files of views; None: none are written.
-        slice_s: How long one question folds.
+        slice_s: How long one question folds that wants all of a log.
+        part_s: How long others do.
+
+    Attributes:
+        part_s: As given.
     """
 
-    def __init__(self, blobs: BlobFolder | None = None, slice_s: float = SLICE_S) -> None:
+    def __init__(
+        self, blobs: BlobFolder | None = None, slice_s: float = SLICE_S, part_s: float = PART_S
+    ) -> None:
         self._blobs = blobs
         self._slice_s = slice_s
+        self.part_s = part_s
         self._lock = threading.Lock()
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
 
-    def view(self, store: Store, asked: OfRequest[Any], make: Make[V]) -> V:
-        """Return a view of a request.
+    def view(
+        self, store: Store, asked: OfRequest[Any], make: Make[V], *, is_whole: bool = False
+    ) -> V:
+        """Return a view of a request, of as many new events of its log as are read in this time.
 
         Args:
             store: Where it is.
             asked: The question.
-            make: Makes the view of its columns.
+            make: Makes the view of its columns, which say how far its log was read.
+            is_whole: The view is to be of the whole log.
 
         Raises:
             NotFound: There is no such request.
             EntryDamaged: Its log is damaged.
-            Unavailable: It has too many new events to be read in this time; come again.
+            Unavailable: It has too many new events to be all read in this time; come again.
         """
         request = request_entity.get(store, asked.workflow, asked.request_id)
         key = asked.workflow, asked.request_id, request.accepted_at
+        seconds = self._slice_s if is_whole else self.part_s
+        if is_whole:
+            make = partial(_of_whole, make)
         entry = self._entry(key)
         with entry.lock:
             try:
-                found = self._made(store, key, request, entry, make)
+                found = self._made(store, key, request, entry, make, seconds=seconds)
             except BlobDamaged as error:
                 _log.warning("the views of request %s/%s are made again: %s", *key[:2], error)
                 entry.leave()
                 self._remove(key)
-                found = self._made(store, key, request, entry, make)
+                found = self._made(store, key, request, entry, make, seconds=seconds)
         self._make_room(key)
         return found
 
     def _made(
-        self, store: Store, key: Key, request: model.Request, entry: _Entry, make: Make[V]
+        self,
+        store: Store,
+        key: Key,
+        request: model.Request,
+        entry: _Entry,
+        make: Make[V],
+        *,
+        seconds: float,
     ) -> V:
-        columns = self._columns(store, key, request, entry)
+        columns = self._columns(store, key, request, entry, seconds)
         if columns.is_done and not request.is_done:  # it ended meanwhile
             request = request_entity.get(store, *key[:2])
         return make(columns, request_view(request, []))
 
-    def _columns(self, store: Store, key: Key, request: model.Request, entry: _Entry) -> Columns:
+    def _columns(
+        self, store: Store, key: Key, request: model.Request, entry: _Entry, seconds: float
+    ) -> Columns:
         if entry.columns is None and request.is_done and self._blobs is not None:
             with suppress(FileNotFoundError):
                 entry.columns = ViewFile(self._blobs.path(*key[:2]), key)
@@ -111,16 +136,20 @@ class Folds:
             entry.columns = Fold(lambda digest: _combiners(store, key[0], digest))
         fold = entry.columns
         if isinstance(fold, Fold) and not fold.is_done:
-            self._go_on(store, key, fold)
+            self._go_on(store, key, fold, seconds)
         return fold
 
-    def _go_on(self, store: Store, key: Key, fold: Fold) -> None:
-        until = time.monotonic() + self._slice_s
+    def _go_on(self, store: Store, key: Key, fold: Fold, seconds: float) -> None:
+        """Take new events for some seconds; the columns say how far that is."""
+        until = time.monotonic() + seconds
+        fold.reading = None
         for number, body in event_log.bodies(store, *key[:2], fold.as_of):
             fold.take(number, glance.at(body))
             if number % _STEP == 0 and time.monotonic() > until:
-                reason = f"{number + 1} events of request {key[1]} are read, and more are to come"
-                raise Unavailable(reason, 1.0)
+                count = event_log.next_number(store, *key[:2], number + 1)
+                if count > number + 1:
+                    fold.reading = Reading(events=number + 1, of=count)
+                    return
         if fold.is_done and fold.as_of > LONG:
             self._keep(key, fold)
 
@@ -159,6 +188,13 @@ class Folds:
                     entry.leave()
                     entry.lock.release()
                     del self._entries[other]
+
+
+def _of_whole(make: Make[V], columns: Columns, request: RequestView) -> V:
+    if columns.reading is not None:
+        read, count = columns.reading.events, columns.reading.of
+        raise Unavailable(f"{read:,} of {count:,} events are read; all were asked for", 1.0)
+    return make(columns, request)
 
 
 def _combiners(store: Store, workflow: str, digest: str) -> Collection[str]:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
 from jobx import questions, views
-from jobx.actors.inspection import explain, graph, trace, trace_json
+from jobx.actors.inspection import graph, trace, trace_json
 from jobx.actors.inspection.dumps.open_dumps import OpenDumps
 from jobx.actors.inspection.folding import pages, progress
 from jobx.actors.inspection.folding import timeline as timelines
 from jobx.actors.inspection.folding.summary import summarize
 from jobx.actors.readers.folds import Folds
+from jobx.actors.readers.kept_causes import KeptCauses
 from jobx.kv.large_events import blobs_of
 from jobx.kv.store import Store
 from jobx.questions import Question
@@ -23,10 +24,10 @@ Table: TypeAlias = dict[type[Question[Any]], Callable[[Store, Any], views.View]]
 
 def table(folds: Folds) -> Table:
     """Return what answers each kind of question; ``folds`` keeps what later ones use again."""
-    dumps = OpenDumps()
+    dumps, causes = OpenDumps(), KeptCauses(folds.part_s)
 
     def summary(store: Store, asked: questions.GetSummary) -> views.SummaryView:
-        return folds.view(store, asked, summarize)
+        return folds.view(store, asked, summarize, is_whole=asked.is_whole)
 
     def tree(store: Store, asked: questions.GetTree) -> views.TreePage:
         return folds.view(store, asked, lambda columns, _: pages.tree(columns, asked))
@@ -41,7 +42,7 @@ def table(folds: Folds) -> Table:
         questions.GetTrace: _trace,
         questions.GetInvocation: _invocation,
         questions.GetGraph: _graph,
-        questions.ExplainRequest: _explain,
+        questions.ExplainRequest: causes.explain,
         questions.GetSummary: summary,
         questions.GetTree: tree,
         questions.ListInvocations: invocations,
@@ -54,7 +55,7 @@ def table(folds: Folds) -> Table:
 
 def answered(store: Store, question: Question[A]) -> A:
     """Return the answer to one question in this process, however long that takes."""
-    answer: Any = table(Folds(slice_s=math.inf))[type(question)](store, question)
+    answer: Any = table(Folds(slice_s=math.inf, part_s=math.inf))[type(question)](store, question)
     found: A = answer
     return found
 
@@ -71,8 +72,3 @@ def _invocation(store: Store, asked: questions.GetInvocation) -> views.TraceNode
 def _graph(store: Store, asked: questions.GetGraph) -> views.GraphView:
     view = trace.read(store, asked.workflow, asked.request_id, asked.limit)
     return views.GraphView(dot=graph.dot_text(view, asked.limit))
-
-
-def _explain(store: Store, asked: questions.ExplainRequest) -> views.ExplainView:
-    key = asked.workflow, asked.request_id
-    return explain.of_stored(store, *key, asked.why_open, asked.helps)

@@ -64,7 +64,8 @@ async def tree(ui: Ui, req: Request, resp: Response, workflow: str, request_id: 
     key = requests.key_of(workflow, request_id)
     held.hold_page(req, _ITEMS)
     page = await ui.node.call(request_views.tree_question(ui.site, req, key))
-    await _send_view(ui, req, resp, "tree.html", key, page=page, asked=asked(req, TREE))
+    shown = {"page": page, "asked": asked(req, TREE), "reading": page.reading}
+    await _send_view(ui, req, resp, "tree.html", key, **shown)
 
 
 async def invocations(ui: Ui, req: Request, resp: Response, workflow: str, request_id: str) -> None:
@@ -77,6 +78,7 @@ async def invocations(ui: Ui, req: Request, resp: Response, workflow: str, reque
         *(ui, req, resp, "invocations.html", key),
         page=page,
         asked=asked(req, INVOCATIONS),
+        reading=page.reading,
         states=states,
         kinds=kinds,
     )
@@ -88,7 +90,9 @@ async def timeline(ui: Ui, req: Request, resp: Response, workflow: str, request_
     held.hold_page(req, timelines.MAX_BARS)
     view = await ui.node.call(timelines.question(req, key))
     shown = timelines.table(view)
-    await _send_view(ui, req, resp, "timeline.html", key, view=view, table=shown)
+    await _send_view(
+        *(ui, req, resp, "timeline.html", key), view=view, table=shown, reading=view.reading
+    )
 
 
 async def invocation(ui: Ui, req: Request, resp: Response, **names: str) -> None:
@@ -119,6 +123,7 @@ async def _send(
         explained=explained,
         request=explained.request,
         summary=summary,
+        reading=explained.reading or (summary.reading if summary is not None else None),
         unseen=unseen,
         error=error,
         token=forms.token(req, resp),
@@ -129,7 +134,7 @@ async def _send_view(
     ui: Ui, req: Request, resp: Response, template: str, key: RequestPath, **values: Any
 ) -> None:
     request = await ui.node.call(GetRequest(**key))
-    ui.send(req, resp, template, request=request, **values)
+    ui.send(req, resp, template, request=request, **{"reading": None, **values})
 
 
 async def _code(ui: Ui, workflow: str, failure: Failure) -> list[source_lines.Line]:

@@ -21,7 +21,7 @@ from jobx.tools.commands import (
     request_lists,
     request_views,
 )
-from jobx.tools.shared import following, live, render
+from jobx.tools.shared import following, live, render, whole
 from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.results import FORMATS, blob_folder, failed, say_result
 from jobx.views import RequestView, WatchView
@@ -143,7 +143,7 @@ def explain(call: Call, workflow: str, request_id: str) -> None:
     question = ExplainRequest(workflow=workflow, request_id=request_id)
     try:
         with call.gateway() as gateway:
-            view = gateway.call(question)
+            view = whole.ask(gateway, question)
     except NodeUnreachable:
         with call.store() as store:
             view = explaining.of_stored(store, workflow, request_id, "no node runs here")
@@ -151,6 +151,7 @@ def explain(call: Call, workflow: str, request_id: str) -> None:
         render.say_json(view)
     else:
         render.say_explanation(view)
+        whole.say_rest(view)
 
 
 def _stored(call: Call, workflow: str, request_id: str) -> RequestView:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import click
 
@@ -16,15 +16,13 @@ from jobx.actors.inspection import trace as traces
 from jobx.actors.readers.table import answered
 from jobx.errors import NodeUnreachable
 from jobx.questions import GetSummary, GetTimeline, GetTree, ListInvocations, Question
-from jobx.tools.shared import render, render_views
+from jobx.tools.shared import render, render_views, whole
 from jobx.tools.shared.command import Call, command, takes
 from jobx.tools.shared.entity_commands import done
 from jobx.tools.shared.output import replace_file
 from jobx.values import to_jsonable
 
 A = TypeVar("A", bound=views.View)
-#: How long a node may take: it starts a reader, and that may read a long log.
-ANSWER_S: Final = 30.0
 _LIMIT = click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
 
 
@@ -149,7 +147,7 @@ def _asked(call: Call, question: Question[A]) -> A:
     """Return the answer of the running node, which keeps views; else from the store."""
     try:
         with call.gateway() as gateway:
-            return gateway.call(question, ANSWER_S)
+            return whole.ask(gateway, question)
     except NodeUnreachable:
         with call.store() as store:
             return answered(store, question)
@@ -160,3 +158,4 @@ def _say(call: Call, view: A, show: Callable[[A], None]) -> None:
         render.say_json(view)
     else:
         show(view)
+        whole.say_rest(view)

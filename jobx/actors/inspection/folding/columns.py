@@ -15,7 +15,7 @@ from msgspec import Struct
 from jobx.actors.inspection.folding.histogram import Histogram
 from jobx.actors.request.events import Kind
 from jobx.errors import BlobDamaged
-from jobx.views import InvocationState
+from jobx.views import InvocationState, Reading
 
 #: Vertices of one block.
 BLOCK: Final = 1000
@@ -259,6 +259,7 @@ class Columns(Protocol):
         places: Where invocations ran: a node and a process id.
         failed: The first attempts that failed.
         histogram: How much ran when.
+        reading: How far the log was read, if it was not read to its end.
     """
 
     as_of: int
@@ -272,6 +273,7 @@ class Columns(Protocol):
     places: list[tuple[str, int]]
     failed: list[FailedAttempt]
     histogram: Histogram
+    reading: Reading | None
 
     def block(self, number: int) -> Block:
         """Return a block."""

@@ -20,6 +20,7 @@ from jobx.actors.inspection.folding.columns import (
     stage_of,
 )
 from jobx.actors.inspection.folding.histogram import Histogram
+from jobx.views import Reading
 
 #: About what a mapper takes that has mapped on, or failed.
 _OBJECT_BYTES: Final = 700
@@ -39,6 +40,7 @@ class OpenColumns(Columns):
         self.totals: list[Total] = []
         self.places: list[tuple[str, int]] = [("", 0)]
         self.histogram = Histogram()
+        self.reading: Reading | None = None
         self._blocks: list[Block] = []
         self._objects = 0
         #: Mappers that have mapped on, and whose reducer is still to come.

@@ -21,7 +21,7 @@ from jobx.actors.inspection.folding.columns import (
     state_of_kind,
 )
 from jobx.actors.inspection.folding.page_reader import Reader, Run
-from jobx.errors import InvalidInput, NotFound, quote
+from jobx.errors import InvalidInput, NotFound, Unavailable, quote
 
 _NO_BRANCH: Final = Branch()
 _ALL_FAILED: Final = Tries([1, 1, 1], [0, 0, 0])
@@ -32,10 +32,14 @@ def tree(columns: Columns, asked: questions.GetTree) -> views.TreePage:
 
     Raises:
         NotFound: There is no such mapper.
+        Unavailable: It may be in the part of the log that is still to be read.
         InvalidInput: It is no mapper, or the cursor is of another question.
     """
     of = _mapper(asked)
     if columns.chunks.index(of) < 0:
+        if columns.reading is not None:
+            read, count = columns.reading.events, columns.reading.of
+            raise Unavailable(f"{read:,} of {count:,} events are read, without {asked.of}", 1.0)
         raise NotFound("invocation", f"{asked.workflow}/{asked.request_id}/{asked.of}")
     after = -1
     if asked.after is not None:
@@ -51,12 +55,23 @@ def tree(columns: Columns, asked: questions.GetTree) -> views.TreePage:
         runs.append(reader.run(run))
     if following is None and reader.stopped_at is not None:
         following = cursors.cursor(reader.stopped_at - 1, asked, asked.of)
+    if following is None and columns.reading is not None:
+        following = cursors.cursor(max(after, _last(columns, branch)), asked, asked.of)
     code = reader.block(of // BLOCK).stages[of % BLOCK]
     total = columns.chunks.totals[columns.chunks.index(of)]
     return views.TreePage(
         request_id=asked.request_id, as_of=columns.as_of, of=asked.of,
         parent=reader.run(Run(of, 1, total, code)), runs=runs, next=following,
+        reading=columns.reading,
     )  # fmt: skip
+
+
+def _last(columns: Columns, branch: Branch) -> int:
+    """Return the last child of a mapper, -1 if there is none."""
+    if not branch.chunks:
+        return -1
+    index = branch.chunks[-1]
+    return columns.chunks.starts[index] + columns.chunks.counts[index] - 1
 
 
 def _mapper(asked: questions.GetTree) -> int:
@@ -113,7 +128,11 @@ def invocations(columns: Columns, asked: questions.ListInvocations) -> views.Inv
         rows.append(row)
     if following is None and reader.stopped_at is not None:
         following = cursors.cursor(reader.stopped_at * len(KINDS), asked, *filters)
-    return views.InvocationPage(as_of=columns.as_of, invocations=rows, next=following)
+    if following is None and columns.reading is not None:
+        following = cursors.cursor(max(first, columns.count * len(KINDS)), asked, *filters)
+    return views.InvocationPage(
+        as_of=columns.as_of, invocations=rows, next=following, reading=columns.reading
+    )
 
 
 def _rows(

@@ -57,7 +57,8 @@ def read(store: Store, asked: questions.ReadProgress, summarize: Summarize) -> v
         NotFound: There is no such request.
         EntryDamaged: An event is missing, or differs from what was written.
     """
-    whole = questions.GetSummary(workflow=asked.workflow, request_id=asked.request_id)
+    key = asked.workflow, asked.request_id
+    whole = questions.GetSummary(workflow=key[0], request_id=key[1], is_whole=True)
     for _ in range(_TRIES):
         summary = summarize(store, whole)
         least = max(min((*asked.after, summary.as_of - 1)), summary.as_of - MOST_MISSED, -1)

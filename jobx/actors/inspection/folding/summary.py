@@ -25,6 +25,7 @@ def summarize(columns: Columns, request: views.RequestView) -> views.SummaryView
     return views.SummaryView(
         request=request if columns.is_done else replace(request, counts=counts(columns)),
         as_of=columns.as_of,
+        reading=columns.reading,
         steps=[_step(total, columns) for total in steps],
         failures=[
             views.FailureGroup(

@@ -45,6 +45,7 @@ def of(columns: Columns, asked: questions.GetTimeline) -> views.TimelineView:
     view = views.TimelineView(
         as_of=columns.as_of, from_at=from_at, until_at=until_at,
         lanes=[f"{node} {executor}".strip() for node, executor in columns.places],
+        reading=columns.reading,
     )  # fmt: skip
     blocks = _blocks(columns, from_at, until_at)
     most = columns.histogram.runs_between(from_at, until_at) + sum(columns.histogram.failed)

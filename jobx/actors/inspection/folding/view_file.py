@@ -185,7 +185,7 @@ class ViewFile(Columns):
     def _take(self, header: _Header, key: tuple[str, str, float]) -> None:
         if header.key != key:
             raise _damaged("it is of another request")
-        self.is_done = True
+        self.is_done, self.reading = True, None
         self.as_of, self.count = header.as_of, header.count
         self.accepted_at, self.histogram = header.accepted_at, header.histogram
         self.totals, self.groups, self.failures = header.totals, header.groups, header.failures

@@ -36,6 +36,7 @@ export function replace(shown, fresh) {
 
 /** Ask for this page again, and show what is new in it; all of it, if it is another page now. */
 async function refresh() {
+  if (isReading() && !document.querySelector("section[data-live]")) return location.reload();
   const page = await read(location.href);
   for (const shown of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(shown.id);
@@ -46,14 +47,23 @@ async function refresh() {
 
 const ENDED = ["succeeded", "failed", "cancelled"];
 
-function isOver() {
+function hasEnded() {
   return ENDED.includes(document.querySelector("[data-state]")?.dataset.state);
+}
+
+/** Whether the page shows a part of a log, and more of it is to be read. */
+function isReading() {
+  return Boolean(document.querySelector("[data-reading]")?.dataset.reading);
+}
+
+function isOver() {
+  return hasEnded() && !isReading();
 }
 
 /** Call back when something has happened to the request of this page; say whether it is heard of. */
 function listen(heard) {
   const address = document.querySelector("[data-events]")?.dataset.events;
-  if (!address || isOver()) return () => false;
+  if (!address || hasEnded()) return () => false;
   const events = new EventSource(address);
   for (const name of ["progress", "reset", "end"]) {
     events.addEventListener(name, () => {
@@ -76,7 +86,8 @@ function keepLive(button) {
   const again = () => {
     clearTimeout(timer);
     if (paused || isOver()) return;
-    const quiet = document.hidden || isHeard() ? HEARD_MS : pause;
+    const usual = isReading() ? Math.min(pause, LEAST_MS) : pause;
+    const quiet = document.hidden || (isHeard() && !isReading()) ? HEARD_MS : usual;
     timer = setTimeout(turn, missed ? Math.max(0, last + LEAST_MS - performance.now()) : quiet);
   };
   const isHeard = listen(() => {

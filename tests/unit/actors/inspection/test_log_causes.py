@@ -9,6 +9,7 @@ from jobx.actors.request.events import Adopted, Event, Failed, to_record
 from jobx.actors.request.open_at_end import OPEN, open_then
 from jobx.actors.request.standing import Group
 from jobx.actors.request.tree import ROOT
+from jobx.kv.requests import event_log
 from jobx.model import Failure
 from tests.unit.actors.request.driver import PLAN, Driver, done, mapped, retried
 
@@ -20,7 +21,8 @@ def causes(*events: Event) -> LogCauses:
     """Return what a log says: its root has mapped four children, then come these events."""
     begun = Driver(0, random.Random(1)).log
     begun += [mapped(ROOT, 1, 4), done(ROOT, ROOT, outcome="mapped")]
-    return read(map(to_record, [*begun, *events]), lambda _: PLAN)
+    bodies = map(event_log.encode_record, map(to_record, [*begun, *events]))
+    return read(enumerate(bodies), lambda _: PLAN)
 
 
 def failed(failure: Failure, **notes: object) -> Failed:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
 
 from jobx import model, questions, views
 from jobx.actors.inspection.folding import page_reader, view_file
@@ -82,19 +83,52 @@ def test_fold_goes_on_from_its_last_event(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(seen) == 3
 
 
-def test_view_that_takes_too_long_goes_on_when_it_is_asked_for_again() -> None:
+def long_log() -> Requests:
     requests = Requests(2500)
     for vertex in range(1, 2501):
         requests.done(vertex)
-    answers = table(Folds(slice_s=-1.0))
-    refused = 0
-    while True:
-        try:
-            assert succeeded(answers, requests) == 2500
-            break
-        except Unavailable:
-            refused += 1
-    assert refused == 3
+    return requests
+
+
+def test_view_that_takes_too_long_goes_on_when_it_is_asked_for_again() -> None:
+    requests, answers = long_log(), table(Folds(slice_s=-1.0))
+    whole = replace(SUMMARY, is_whole=True)
+    for read in (1, 1001, 2001):
+        with pytest.raises(Unavailable, match=rf"^{read:,} of 2,502 events are read"):
+            answers[questions.GetSummary](requests.store, whole)
+    assert succeeded(answers, requests) == 2500
+
+
+@pytest.mark.parametrize("asked", [SUMMARY, questions.GetTree(**KEY), questions.GetTimeline(**KEY)])
+def test_view_of_a_part_of_a_log_says_how_far_it_was_read(asked: Any) -> None:
+    requests, answers = long_log(), table(Folds(part_s=-1.0))
+    found: list[tuple[int, views.Reading | None]] = []
+    while not found or found[-1][1] is not None:
+        view: Any = answers[type(asked)](requests.store, asked)
+        found.append((view.as_of, view.reading))
+    parts = [(read - 1, views.Reading(events=read, of=2502)) for read in (1, 1001, 2001)]
+    assert found == [*parts, (2501, None)]
+
+
+def test_pages_of_a_part_of_a_log_lead_on_to_all_of_it() -> None:
+    requests, answers = long_log(), table(Folds(part_s=-1.0))
+    wanted = questions.ListInvocations(**KEY, kind="map", limit=700)
+    found: list[str] = []
+    page: Any = views.InvocationPage(as_of=0, next="m0")
+    while page.next is not None:
+        asked = replace(wanted, start=page.next)
+        page = answers[questions.ListInvocations](requests.store, asked)
+        found += [one.invocation_id for one in page.invocations]
+    assert found == [f"m{vertex}" for vertex in range(2501)]
+
+
+def test_a_mapper_may_be_in_the_part_of_a_log_that_is_still_to_be_read() -> None:
+    requests, answers = Requests(1), table(Folds(part_s=-1.0))
+    asked = questions.GetTree(**KEY, of="m1")
+    with pytest.raises(Unavailable, match=r"^1 of 2 events are read, without m1"):
+        answers[questions.GetTree](requests.store, asked)
+    page: Any = answers[questions.GetTree](requests.store, asked)
+    assert page.reading is None
 
 
 def cut(path: Path) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from falcon.testing import Result, TestClient
+from msgspec.structs import replace
 
+from jobx import views
 from jobx.http.pages import forms
 from tests.support.fake_node import FakeNode
 from tests.unit.http.pages.conftest import Visit, submitted
@@ -67,3 +70,19 @@ def test_invocation_shows_its_output_and_session(
 @pytest.mark.parametrize("invocation_id", ["x", "m", "m99", "m-1"])
 def test_unknown_invocation_is_not_found(visit: Visit, failed: str, invocation_id: str) -> None:
     visit(f"/ui/request/texts/{failed}/invocation/{invocation_id}", 404)
+
+
+@pytest.mark.parametrize("part", ["", "/tree", "/timeline", "/invocations"])
+def test_page_of_a_part_of_a_log_says_how_far_it_was_read(
+    node: FakeNode, visit: Visit, failed: str, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    reading, call = views.Reading(events=310_000, of=1_000_000), node.call
+
+    async def partly(question: Any, *given: Any) -> Any:
+        view = await call(question, *given)
+        return replace(view, reading=reading) if hasattr(view, "reading") else view
+
+    monkeypatch.setattr(node, "call", partly)
+    page = visit(f"/ui/request/texts/{failed}{part}")
+    assert "Events 310,000 of 1,000,000 are read." in page.text
+    assert page.tags["meta"] == 4  # the last one asks again where no script does

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from jobx import questions, views
+from jobx.actors.inspection import log_causes
 from jobx.actors.inspection.folding import glance, view_file
 from jobx.actors.inspection.folding.columns import Chunks
 from jobx.actors.inspection.folding.failures import line_of
@@ -59,6 +60,24 @@ def logs(simulation: Simulation) -> Iterator[tuple[str, list[Event]]]:
 
 def body(event: Event) -> bytes:
     return event_log.encode_record(to_record(event))
+
+
+def test_causes_of_a_log_are_those_of_its_events_one_by_one(simulation: Simulation) -> None:
+    for name, events in logs(simulation):
+        accepted = events[0]
+        assert isinstance(accepted, Accepted)
+        entry = simulation.store.get(keys.plan(WORKFLOW, accepted.plan))
+        assert entry is not None
+        plan = decoded(Plan, entry)
+        together, alone = log_causes.CauseFold(lambda _, plan=plan: plan), log_causes.LogCauses()
+        for number, event in enumerate(events):
+            together.take(number, body(event))
+            alone.take(number, event)
+            if not number:
+                alone.begin(plan)
+            if number % 7 == 0 or number == len(events) - 1:
+                together.flush()
+                assert together.causes.left() == alone.left(), f"{name}, event {number}"
 
 
 def test_counts_are_those_of_the_state_after_each_event(simulation: Simulation) -> None:
