@@ -242,7 +242,7 @@ class Simulation:
         for name in [name for name in self.blobs if self.rng.random() < 0.3]:
             del self.blobs[name]
 
-    def submit(self, request_id: str, *, is_blocking: bool = True) -> None:
+    def submit(self, request_id: str, *, is_blocking: bool = True, **more: Any) -> None:
         """Ask for a request."""
         self.asked[request_id] += 1
         request = model.Request(
@@ -254,7 +254,7 @@ class Simulation:
             accepted_at=self.scheduler.now(),
         )
         writes = request_entity.accept_writes(request, self.node_id, "", self._incarnation)
-        asked = submission(self.world, self.plan, request, writes, self._gateway)
+        asked = submission(self.world, self.plan, request, writes, self._gateway, **more)
         self.base.deliver(self.supervisor, asked)
 
     def run(self, request_ids: list[str], limit_s: float = 10_000.0) -> None:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from jobx.actors.messages import Cancel, RequestKey
-from jobx.actors.ports import GONE_S
+from jobx.actors.ports import GONE_S, Services
 from jobx.actors.recovery import HOLD_S, PROBATION_S
+from jobx.config import RequestSettings, Settings
+from tests.simulation.executors import Faults
 from tests.simulation.simulator import WORKFLOW, Simulation
 from tests.simulation.world import plan
 
 KEY = RequestKey(WORKFLOW, "r0")
 DEATHS = 3
+#: Seeds of trees with more deep work than there is room for, and other work.
+WIDE = (24, 60, 134, 306)
 
 
 @pytest.fixture
@@ -47,6 +53,34 @@ def test_a_request_waits_through_any_number_of_deaths_of_its_node(simulation: Si
     simulation.scheduler.advance(2 * HOLD_S[1])
     (ended,) = simulation.ended["r0"]
     assert ended.state == "succeeded"
+
+
+def nodes_above(simulation: Simulation, depth: int) -> int:
+    """Return how many mappers of a request are above a depth of its tree."""
+    waiting, count = [[0, simulation.world.seed]], 0
+    while waiting:
+        value = waiting.pop()
+        if value[0] < depth:
+            count += 1
+            step, pairs = simulation.world.outcome(value)
+            waiting += (below for _, below in pairs if step is not None)
+    return count
+
+
+@pytest.mark.parametrize("seed", WIDE)
+def test_what_waits_for_another_node_holds_up_nothing_else(seed: int, tmp_path: Path) -> None:
+    """The deepest work comes first, and all of that waits, more than there is room for."""
+    simulation = Simulation(seed, tmp_path)
+    services = cast("Services", simulation.base.services)
+    settings = Settings(requests=RequestSettings(window=100_000))
+    simulation.base.services = dataclasses.replace(services, settings=settings)
+    simulation.faults = simulation.executors.faults = Faults()
+    simulation.plan = plan(attempts=3, s2="gpu")
+    _lack(simulation)
+    simulation.submit("r0", is_blocking=False, may_wait=True)
+    simulation.scheduler.advance(100.0)
+    assert simulation.executors.executed == nodes_above(simulation, 2)
+    assert len(simulation.executors.foreign) == 2 * simulation.executors.slots
 
 
 def test_a_request_that_waits_is_cancelled(simulation: Simulation) -> None:

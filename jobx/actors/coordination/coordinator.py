@@ -45,6 +45,8 @@ from jobx.actors.messages import (
     TakenBack,
 )
 from jobx.actors.ports import LONG, Services
+from jobx.actors.request import capabilities
+from jobx.actors.request.capabilities import HERE, Kind
 from jobx.actors.request.decisions import (
     PARTITION_BYTES,
     Decision,
@@ -106,7 +108,10 @@ class Coordinator(LoopActor):
         #: nothing more, since the node is draining or the coordinator has left.
         self._phase: Literal["proving", "open", "closed"] = "open"
         self._reply_to = begin.reply_to
-        self.state = RequestState(begin.plan)
+        foreign = capabilities.foreign(begin.plan, self.node.settings.capabilities)
+        self.state = RequestState(begin.plan, foreign)
+        #: Kinds of work, each with room of its own.
+        self._kinds = foreign.kinds
         self._journal = Journal(self.node, self.myAddress, begin.request, self.state)
         self._pace = Pace()
         self._reports = ExecutorReports(self._journal, self.state, self._pace, self.node)
@@ -405,14 +410,8 @@ class Coordinator(LoopActor):
     def _advance(self) -> None:
         if self._phase == "closed" or self.state.finished is not None:
             return
-        window = self.node.settings.requests.window
-        slots = self.node.executors.slots
-        is_asking = any(isinstance(one.work, PullMapper) for one in self._started.values())
-        room = self._room(2 * slots)
-        for decision in decide(
-            self.state, self._pace, room=room, slots=slots, window=window, is_asking=is_asking
-        ):
-            self._carry_out(decision)
+        for kind in self._kinds:
+            self._begin_work(kind)
         if self.state.ready.discarded:
             self._close_discarded()
         held_bytes = self.state.tree.held_bytes + self.state.tree.chunk_bytes
@@ -420,10 +419,29 @@ class Coordinator(LoopActor):
             self._held_bytes = held_bytes
             self.node.budget.hold(self._journal.key, held_bytes)
 
-    def _room(self, lanes: int) -> int:
+    def _begin_work(self, kind: Kind) -> None:
+        window = self.node.settings.requests.window
+        slots = self.node.executors.slots
+        is_asking = any(isinstance(one.work, PullMapper) for one in self._started.values())
+        for decision in decide(
+            self.state,
+            self._pace,
+            room=self._room(2 * slots, kind),
+            slots=slots,
+            window=window,
+            is_asking=is_asking,
+            kind=kind,
+        ):
+            self._carry_out(decision)
+
+    def _room(self, lanes: int, kind: Kind) -> int:
         if self._journal.uncommitted > MAX_UNCOMMITTED:
             return 0
-        return max(0, lanes - len(self._started))
+        if len(self._kinds) == 1:
+            return max(0, lanes - len(self._started))
+        kinds = (one.requires for one in self._started.values())
+        having = sum((one if one in self._kinds else HERE) == kind for one in kinds)
+        return max(0, lanes - having)
 
     def _carry_out(self, decision: Decision) -> None:
         if isinstance(decision, RunMappers):

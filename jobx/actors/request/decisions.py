@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
+from jobx.actors.request.capabilities import HERE, Kind
 from jobx.actors.request.ready import Ready
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import MAPPER, Chunk, Target
@@ -101,16 +102,18 @@ def decide(
     slots: int,
     window: int,
     is_asking: bool = False,
+    kind: Kind = HERE,
 ) -> list[Decision]:
     """Take the next decisions from the state.
 
     Args:
         state: The state of the request.
         pace: Measured durations.
-        room: Largest number of works to start now.
+        room: Largest number of works of the kind to start now.
         slots: Number of executors that share siblings.
         window: Largest number of open children of one mapper.
         is_asking: A mapper is being asked for its next chunk.
+        kind: Which work is started. A suspended mapper is with its keeper, so that can be done.
     """
     if state.finished is not None:
         return []
@@ -122,7 +125,7 @@ def decide(
     state.ready.delayed.clear()
     batches = _Batches(state.ready, pace, slots, is_asking)
     for _ in range(room):
-        work = _next(state, batches, window)
+        work = _next(state, batches, window, kind)
         if work is None:
             break
         batches.is_asking |= isinstance(work, PullMapper)
@@ -164,18 +167,19 @@ class _Batches:
         return count
 
 
-def _next(state: RequestState, batches: _Batches, window: int) -> Dispatch | None:
+def _next(state: RequestState, batches: _Batches, window: int, kind: Kind) -> Dispatch | None:
     """Return the next work: first what frees memory, last what needs more."""
-    target = state.ready.take_reduce()
+    target = state.ready.take_reduce(kind)
     if target is not None:
         branch = state.tree.branches[target[0]]
         inputs = tuple(branch.inputs())
         return RunReducer(*target, branch.partitions, branch.gathers, inputs)
-    asked = state.ready.take_pull(max(window, CHUNK_PAIRS), CHUNK_PAIRS)
+    pulled = max(window, CHUNK_PAIRS), CHUNK_PAIRS
+    asked = state.ready.take_pull(*pulled) if kind == HERE else None
     if asked is not None:
         vertex, keeper = asked
         return PullMapper(vertex, state.attempt((vertex, MAPPER)).number, keeper)
-    taken = state.ready.take_range(batches.fitting)
+    taken = state.ready.take_range(batches.fitting, kind)
     return RunMappers(*taken) if taken else None
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import bisect
 import heapq
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
+from jobx.actors.request.capabilities import HERE, Foreign, Kind
 from jobx.actors.request.tree import MAPPER, Branch, Chunk, Target, Tree
 
 
@@ -27,6 +28,8 @@ class Delay(NamedTuple):
 class Ready:
     """The ready work in a tree.
 
+    Work of each kind is taken by itself: what waits for another node holds up nothing else.
+
     Attributes:
         delayed: Targets that wait for their back-off; emptied by ``decide``.
         suspended: Mappers that have more to yield and are not being asked, with who keeps them;
@@ -35,24 +38,29 @@ class Ready:
             coordinator.
     """
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, foreign: Foreign = Foreign()) -> None:  # noqa: B008 - frozen
         self.delayed: dict[Target, Delay] = {}
         self.suspended: dict[int, Any] = {}
         self.discarded: list[tuple[Any, int]] = []
         self._tree = tree
-        self._chunks: list[tuple[int, int]] = []  # heap of (-depth, chunk): deepest first
-        self._reduces: deque[Target] = deque()
+        self._foreign = foreign
+        #: By kind a heap of (-depth, chunk): deepest first.
+        self._chunks: defaultdict[Kind, list[tuple[int, int]]] = defaultdict(list)
+        self._reduces: defaultdict[Kind, deque[Target]] = defaultdict(deque)
         self._lost: set[str] = set()  # missing blobs whose invocations run again
 
-    def take_range(self, most: Callable[[Chunk, int, int], int]) -> tuple[Chunk, int, int] | None:
-        """Take ready siblings, deepest first, at most ``most(chunk, first, stop)``.
+    def take_range(
+        self, most: Callable[[Chunk, int, int], int], kind: Kind = HERE
+    ) -> tuple[Chunk, int, int] | None:
+        """Take ready siblings of a kind, deepest first, at most ``most(chunk, first, stop)``.
 
         Returns the chunk, the first vertex and the count, or None.
         """
-        while self._chunks:
-            chunk = self._tree.chunks.get(self._chunks[0][1])
+        chunks = self._chunks[kind]
+        while chunks:
+            chunk = self._tree.chunks.get(chunks[0][1])
             if chunk is None or not chunk.ready or chunk.payload.blob in self._lost:
-                heapq.heappop(self._chunks)
+                heapq.heappop(chunks)
                 continue
             first, stop = chunk.ready[0]
             count = min(stop - first, max(1, most(chunk, first, stop)))
@@ -60,13 +68,13 @@ class Ready:
             if first + count < stop:
                 chunk.ready.appendleft((first + count, stop))
             elif not chunk.ready:
-                heapq.heappop(self._chunks)
+                heapq.heappop(chunks)
             return chunk, first, count
         return None
 
     def first_chunks(self, most: int) -> Iterator[Chunk]:
-        """Yield chunks with ready siblings, at most so many, about in the order of their turn."""
-        for _, start in islice(self._chunks, most):
+        """Yield chunks with ready siblings, so many of a kind, about in the order of their turn."""
+        for _, start in chain.from_iterable(islice(one, most) for one in self._chunks.values()):
             chunk = self._tree.chunks.get(start)
             if chunk is not None and chunk.ready:
                 yield chunk
@@ -79,12 +87,13 @@ class Ready:
     @property
     def is_at_last_chunk(self) -> bool:
         """Whether nothing is known to follow the siblings that are ready next."""
-        return len(self._chunks) == 1 and not self.suspended
+        return sum(map(len, self._chunks.values())) == 1 and not self.suspended
 
-    def take_reduce(self) -> Target | None:
-        """Take a ready reduction, (vertex, partition), or None."""
-        while self._reduces:
-            vertex, partition = self._reduces.popleft()
+    def take_reduce(self, kind: Kind = HERE) -> Target | None:
+        """Take a ready reduction of a kind, (vertex, partition), or None."""
+        reduces = self._reduces[kind]
+        while reduces:
+            vertex, partition = reduces.popleft()
             branch = self._tree.branches.get(vertex)
             if branch is not None and partition in branch.idle:
                 branch.idle.remove(partition)
@@ -104,22 +113,31 @@ class Ready:
     def add_chunk(self, chunk: Chunk) -> None:
         """Make what is ready of a chunk known, now that its arguments are at hand."""
         if chunk.ready:
-            heapq.heappush(self._chunks, (-chunk.depth, chunk.start))
+            self._push(chunk)
+
+    def _push(self, chunk: Chunk) -> None:
+        kind = self._foreign.mappers.get(chunk.step, HERE)
+        heapq.heappush(self._chunks[kind], (-chunk.depth, chunk.start))
+
+    def _reduces_of(self, vertex: int) -> deque[Target]:
+        branch = self._tree.branches.get(vertex)
+        return self._reduces[self._foreign.reducers.get(branch.step, HERE) if branch else HERE]
 
     def add_range(self, chunk: Chunk, start: int, stop: int) -> None:
         """Make siblings of a chunk ready."""
         if not chunk.ready:
-            heapq.heappush(self._chunks, (-chunk.depth, chunk.start))
+            self._push(chunk)
         elif chunk.ready[-1][1] == start:
             start, _ = chunk.ready.pop()
         chunk.ready.append((start, stop))
 
     def add_reduces(self, branch: Branch) -> None:
         """Make the partitions of a reducer ready that are not done."""
+        reduces = self._reduces_of(branch.vertex)
         for partition in range(branch.partitions):
             if partition not in branch.parts:
                 branch.idle.add(partition)
-                self._reduces.append((branch.vertex, partition))
+                reduces.append((branch.vertex, partition))
 
     def give_back(self, chunk_start: int, first: int, count: int) -> None:
         """Make taken siblings without a result ready again."""
@@ -133,7 +151,7 @@ class Ready:
         branch = self._tree.branches.get(target[0])
         if branch is not None and branch.partitions and branch.gathers == gather:
             branch.idle.add(target[1])
-            self._reduces.appendleft(target)
+            self._reduces_of(target[0]).appendleft(target)
 
     def release(self, target: Target) -> None:
         """End the back-off of a target, which is now ready."""
@@ -143,12 +161,13 @@ class Ready:
             if chunk is not None:
                 self.add_range(chunk, vertex, vertex + 1)
         else:
-            self._reduces.append(target)
+            self._reduces_of(vertex).append(target)
 
     def withhold(self, target: Target) -> None:
         """Take back that a reduction is ready."""
-        if target in self._reduces:
-            self._reduces.remove(target)
+        reduces = self._reduces_of(target[0])
+        if target in reduces:
+            reduces.remove(target)
 
     def renew(self) -> None:
         """Make everything without a result ready, because nothing is running."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from jobx.actors.request.capabilities import Foreign
 from jobx.actors.request.events import (
     Accepted,
     Adopted,
@@ -40,6 +41,10 @@ _WITH_ITS_MAPPER: Final = Failure(kind="lost", type="Lost", message="its output 
 class RequestState:
     """The sum of the events of one request.
 
+    Args:
+        plan: Its steps.
+        foreign: What work of them only other nodes can do.
+
     Attributes:
         tree: The known mappers and their outputs.
         ready: The work that may start.
@@ -49,7 +54,7 @@ class RequestState:
         passed_bytes: Bytes of keys and values that invocations passed on, also in vain.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, foreign: Foreign = Foreign()) -> None:  # noqa: B008 - frozen
         self.plan = plan
         self.partition_bytes = 0
         self.accepted: Accepted | None = None
@@ -58,7 +63,7 @@ class RequestState:
         self.cancelled: str | None = None
         self.result: tuple[Payload, ...] | None = None
         self.tree = Tree()
-        self.ready = Ready(self.tree)
+        self.ready = Ready(self.tree, foreign)
         self.attempts: dict[Target, Attempt] = {}
         self.events = 0
         self.passed_bytes = 0

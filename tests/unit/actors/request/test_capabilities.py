@@ -2,8 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from jobx.actors.request.capabilities import missing_capability, missing_everywhere
-from jobx.model import HandlerRef, PlanStep
+from jobx.actors.request.capabilities import (
+    HERE,
+    Foreign,
+    foreign,
+    missing_capability,
+    missing_everywhere,
+)
+from jobx.model import HandlerRef, Plan, PlanStep
 
 
 def _ref(name: str, **fields: str) -> HandlerRef:
@@ -40,3 +46,33 @@ def test_one_node_must_offer_all_that_a_step_requires(
         mapper=_ref("m", required_capability="gpu"), reducer=_ref("r", required_capability="jre")
     )
     assert missing_everywhere(step.required, map(frozenset, nodes)) == missing
+
+
+@pytest.mark.parametrize(
+    ("offered", "found"),
+    [
+        ({"general", "gpu", "jre"}, Foreign()),
+        ({"general", "gpu"}, Foreign({"both": ("gpu", "jre")}, {"both": ("jre",)})),
+        ({"general", "jre"}, Foreign({"both": ("gpu", "jre")}, {})),
+        (
+            set(),
+            Foreign(
+                {"both": ("gpu", "jre"), "plain": ("general",)},
+                {"both": ("jre",), "plain": ("general",)},
+            ),
+        ),
+    ],
+)
+def test_work_is_foreign_if_a_node_lacks_what_it_requires(
+    offered: set[str], found: Foreign
+) -> None:
+    both = PlanStep(
+        mapper=_ref("m", required_capability="gpu"), reducer=_ref("r", required_capability="jre")
+    )
+    plan = Plan(steps={"both": both, "plain": PlanStep(mapper=_ref("m"), reducer=_ref("r"))})
+    assert foreign(plan, offered) == found
+
+
+def test_kinds_of_work_are_told_once_each() -> None:
+    gpu, jre = ("gpu",), ("jre",)
+    assert Foreign({"a": gpu, "b": gpu, "c": jre}, {"a": gpu}).kinds == (HERE, gpu, jre)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobx.actors.request.capabilities import Foreign
 from jobx.actors.request.decisions import (
     BATCH_BYTES,
     BATCH_S,
@@ -20,7 +21,7 @@ from jobx.actors.request.decisions import (
 from jobx.actors.request.events import Cancelled, Failed, Finished, Mapped
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.tree import MAPPER, ROOT
-from jobx.model import Failure
+from jobx.model import Failure, Plan
 from jobx.payload import Payload, pack_offsets
 from tests.unit.actors.request.driver import (
     NEVER,
@@ -34,6 +35,7 @@ from tests.unit.actors.request.driver import (
     retried,
 )
 
+GPU = ("gpu",)
 AUTHOR = Failure(kind="author", type="ValueError", message="wrong")
 
 
@@ -96,6 +98,29 @@ def test_a_reduction_is_told_its_input(state: RequestState) -> None:
     state.apply(done(1, 1, body=b"a"))
     inputs = (inline(b"a"), inline(b"b"))
     assert RunReducer(ROOT, 0, 1, 1, inputs) in _decide(state)
+
+
+def test_work_of_each_kind_is_taken_by_itself() -> None:
+    both = Plan(steps={**PLAN.steps, "g": PLAN.steps["s"]})
+    state = RequestState(both, Foreign({"g": GPU}, {"g": GPU}))
+    accepted(state)
+    _children(state, 3)
+    state.apply(Mapped(0.0, 1, 1, "g", 4, 2, items(2), ""))
+    assert [_taken(one) for one in _decide(state)] == [(1, 3)]
+    assert [_taken(one) for one in _decide_of(state, GPU)] == [(4, 1), (5, 1)]
+    state.apply(done(4, 4, outcome="combined", body=b"x"))
+    assert [type(one) for one in _decide_of(state, GPU)] == [RunReducer]
+    state.ready.give_back_reduce((4, 0), 1)
+    assert (_decide(state), len(_decide_of(state, GPU))) == ([], 1)
+
+
+def _taken(work: object) -> tuple[int, int]:
+    assert isinstance(work, RunMappers)
+    return work.first, work.count
+
+
+def _decide_of(state: RequestState, kind: tuple[str, ...]) -> list[object]:
+    return list(decide(state, Pace(), room=100, slots=2, window=4000, kind=kind))
 
 
 def test_delays_are_handed_out_once_and_without_room(state: RequestState) -> None:
