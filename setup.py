@@ -26,7 +26,7 @@ COMPILED = (
     "handlers/execution/suspended",
     "handlers/pairs/merged_groups",
     "handlers/pairs/grouping",
-    "handlers/execution/page",
+    "handlers/execution/shared_page",
     "handlers/execution/collecting",
     "handlers/pairs/sequences",
     "handlers/blobs/blob_file",

@@ -15,8 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from jobx.frames import encode
-from jobx.handlers.execution.fork_messages import Spawn
-from jobx.handlers.execution.page import PAGE_BYTES, Page
+from jobx.handlers.execution.fork_messages import Fork
+from jobx.handlers.execution.shared_page import PAGE_BYTES, SharedPage
 
 #: How long a fork server that was killed may take to be gone.
 _END_S: Final = 2.0
@@ -96,7 +96,7 @@ def at_terminal(
     return process(module, {**environ, "TMPDIR": folder}, first, cwd=folder)
 
 
-def executor(control: socket.socket, number: int) -> tuple[socket.socket, Page]:
+def executor(control: socket.socket, number: int) -> tuple[socket.socket, SharedPage]:
     """Ask a fork server for an executor; return its stream and the page that is shared with it.
 
     Args:
@@ -110,12 +110,12 @@ def executor(control: socket.socket, number: int) -> tuple[socket.socket, Page]:
         page_fd = os.memfd_create("jobx-page", os.MFD_CLOEXEC)
         given.callback(os.close, page_fd)
         os.ftruncate(page_fd, PAGE_BYTES)
-        page = Page(mmap.mmap(page_fd, PAGE_BYTES))
+        page = SharedPage(mmap.mmap(page_fd, PAGE_BYTES))
         undone.callback(page.close)
         ours, theirs = socket.socketpair()
         given.enter_context(theirs)
         undone.callback(ours.close)
-        message = msgspec.msgpack.encode(Spawn(number))
+        message = msgspec.msgpack.encode(Fork(number))
         socket.send_fds(control, [message], [theirs.fileno(), page_fd])
         undone.pop_all()
     return ours, page

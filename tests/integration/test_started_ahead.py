@@ -12,7 +12,7 @@ import pytest
 from jobx.actors.executors.process import Executor
 from jobx.actors.executors.processes import AHEAD, LOOK_S, ExecutorProcesses
 from jobx.errors import InternalError
-from jobx.handlers.execution.page import PAGE_BYTES, Page
+from jobx.handlers.execution.shared_page import PAGE_BYTES, SharedPage
 from jobx.model import Failure
 from tests.support.authoring import settings_of
 
@@ -83,7 +83,7 @@ def test_executors_that_cannot_be_made_ahead_are_asked_for_rarely_and_hardly_log
 ) -> None:
     def die(number: int) -> None:
         """Have one that was asked for not be made."""
-        page = Page(mmap.mmap(-1, PAGE_BYTES))
+        page = SharedPage(mmap.mmap(-1, PAGE_BYTES))
         one = Executor(page, lambda *_: None, lambda *_: None, 0.0, has_seat=False)
         processes.executors.append(one)
         processes._spawning[number] = one

@@ -11,7 +11,7 @@ from typing import Any
 from jobx import values
 from jobx.frames import FrameSocket
 from jobx.handlers import launch
-from jobx.handlers.execution.page import Page
+from jobx.handlers.execution.shared_page import SharedPage
 from jobx.work import Leave
 
 WAIT_S = 60.0
@@ -24,7 +24,7 @@ class Executor:
     number: int
     pid: int
     frames: FrameSocket
-    page: Page
+    page: SharedPage
 
     def ask(self, *sent: object) -> dict[str, Any]:
         """Send frames and return the next answer."""

@@ -22,7 +22,7 @@ from jobx import model, questions, values
 from jobx.actors.coordination.endings import ended
 from jobx.actors.egress.writers.registry import Writers
 from jobx.actors.gateway.console_verbs import ConsoleVerbs
-from jobx.actors.gateway.elsewhere import Ask, Elsewhere
+from jobx.actors.gateway.elsewhere import AskPeer, Elsewhere
 from jobx.actors.gateway.entity_verbs import EntityVerbs
 from jobx.actors.gateway.finding import Finder
 from jobx.actors.gateway.request_verbs import Verbs
@@ -242,7 +242,7 @@ class FakeNode:
         ask: Asks other nodes; None: there are none.
     """
 
-    def __init__(self, folder: Path | None = None, ask: Ask | None = None) -> None:
+    def __init__(self, folder: Path | None = None, ask: AskPeer | None = None) -> None:
         self.calls: list[Question[Any]] = []
         self.metrics = Metrics()
         self.error: JobxError | Exception | None = None

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from jobx import values
 from jobx.handlers.execution import work_kinds
-from jobx.handlers.execution.page import PAGE_BYTES, Page
+from jobx.handlers.execution.shared_page import PAGE_BYTES, SharedPage
 from jobx.handlers.execution.state import SEGMENTS_BYTES, ExecutorState, OutputLimits
 from jobx.handlers.execution.time_limit import TimeLimit
 from jobx.handlers.languages.guests import Guests
@@ -146,7 +146,7 @@ def state(
 ) -> ExecutorState:
     """Return the state of an executor with handlers loaded."""
     limits = OutputLimits(1000, spill_bytes, str(folder), segments_bytes)
-    page = Page(bytearray(PAGE_BYTES))
+    page = SharedPage(bytearray(PAGE_BYTES))
     made = ExecutorState(Scope(), NoTimeLimit(), page, limits, guests=guests, factories=factories)
     for handler in handlers:
         made.load(handler)

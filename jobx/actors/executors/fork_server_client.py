@@ -18,8 +18,8 @@ import msgspec
 from jobx.actors.runtime.log_limit import LogLimit
 from jobx.errors import InternalError, Unavailable
 from jobx.handlers import launch
-from jobx.handlers.execution.fork_messages import FORK_NEWS, Exited, NotSpawned, Ping, Spawned
-from jobx.handlers.execution.page import Page
+from jobx.handlers.execution.fork_messages import FORK_NEWS, Forked, NotForked, Ping, ProcessEnded
+from jobx.handlers.execution.shared_page import SharedPage
 
 _MESSAGE_BYTES: Final = 1 << 16
 #: How long a fork server gets to end its executors and itself.
@@ -93,7 +93,7 @@ class ForkServerClient:
         self._pings = self._answered = 0
         loop.add_reader(ours.fileno(), self._readable)
 
-    def spawn(self, number: int) -> tuple[socket.socket, Page]:
+    def spawn(self, number: int) -> tuple[socket.socket, SharedPage]:
         """Ask for an executor; return its stream and the page that is shared with it.
 
         Raises:
@@ -152,13 +152,13 @@ class ForkServerClient:
             news = FORK_NEWS.decode(message)
         except msgspec.MsgspecError as error:
             raise InternalError(f"the fork server sent an invalid message: {error}") from error
-        if isinstance(news, Spawned):
+        if isinstance(news, Forked):
             self._on_spawned(news.n, news.pid)
-        elif isinstance(news, NotSpawned):
+        elif isinstance(news, NotForked):
             if self._log_limit.may_log():
                 _log.warning("an executor cannot be made now: %s", news.reason)
             self._on_not_spawned(news.n, news.reason)
-        elif isinstance(news, Exited):
+        elif isinstance(news, ProcessEnded):
             self._on_exit(news.pid, news.status)
         else:
             self._answered = news.n

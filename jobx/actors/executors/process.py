@@ -19,7 +19,7 @@ from jobx import frames, segments
 from jobx.actors.messages import RequestKey
 from jobx.actors.request.standing import Place
 from jobx.errors import FrameError
-from jobx.handlers.execution.page import Page
+from jobx.handlers.execution.shared_page import SharedPage
 from jobx.model import Failure
 from jobx.segments import Report, UnreadReport
 from jobx.system.processes import is_stopped
@@ -125,7 +125,7 @@ class Executor(asyncio.Protocol):
         blame: Why the node killed it; None if it did not.
     """
 
-    page: Page
+    page: SharedPage
     on_report: Callable[[Executor, Report | UnreadReport], None]
     on_lost: Callable[[Executor], None]
     born: float

@@ -20,7 +20,7 @@ NODE_S: Final = 5.0
 CANCEL_S: Final = 5.0
 
 
-class Ask(Protocol):
+class AskPeer(Protocol):
     """Asks another node; see ``cluster/asking.py``."""
 
     def __call__(self, peer: str, question: Question[A], timeout_s: float) -> Awaitable[A]:
@@ -37,7 +37,7 @@ class Elsewhere:
     """
 
     node_id: str
-    ask: Ask | None = None
+    ask: AskPeer | None = None
 
     def may_ask(self, request: model.Request) -> bool:
         """Whether another node coordinates a request, and nodes can be asked."""

@@ -107,7 +107,7 @@ def _paths(folder: Path) -> Iterator[PurePath]:
 
 def _of_file(
     folder: Path, path: PurePath, environment: Collection[str], *, only_mr_form: bool
-) -> Iterator[mr_reading.Found]:
+) -> Iterator[mr_reading.Finding]:
     try:
         text = source.read(folder / path)
     except InvalidInput as error:
@@ -126,14 +126,14 @@ def _of_file(
     yield from _of_code(text, handler, environment, is_factory=is_factory)
 
 
-def _unread(error: InvalidInput) -> mr_reading.Found:
+def _unread(error: InvalidInput) -> mr_reading.Finding:
     fault = error.__cause__
     if isinstance(fault, UnicodeDecodeError):
         return fault.object.count(b"\n", 0, fault.start) + 1, "encoding", ""
     return 1, "refused", error.args[2]
 
 
-def _other_language(path: PurePath, text: str) -> Iterator[mr_reading.Found]:
+def _other_language(path: PurePath, text: str) -> Iterator[mr_reading.Finding]:
     source_type = source.source_type_of(path.suffix)
     if source_type is None or any(part.startswith("_") for part in path.parts):
         return
@@ -157,7 +157,7 @@ def _handler(path: PurePath, text: str) -> model.Handler | InvalidInput | None:
 
 def _of_header(
     path: PurePath, text: str, handler: model.Handler | InvalidInput | None
-) -> Iterator[mr_reading.Found]:
+) -> Iterator[mr_reading.Finding]:
     if any(part.startswith("_") for part in path.parts):
         yield 1, "folder", ""
     elif not _is_name(path):
@@ -198,7 +198,7 @@ def _of_code(
     environment: Collection[str],
     *,
     is_factory: bool,
-) -> Iterator[mr_reading.Found]:
+) -> Iterator[mr_reading.Finding]:
     try:
         module = python_source.parse(text, "handler").module
     except InvalidInput as error:

@@ -17,7 +17,7 @@ from jobx.handlers.files.files import FS
 from jobx.handlers.scope.mr_modules import MODULES as MODULES_OF_MR
 
 #: A line, the name of a rule, and what to write if that is more exact than the rule.
-Found: TypeAlias = tuple[int, str, str]
+Finding: TypeAlias = tuple[int, str, str]
 
 _MAPPED: Final = frozenset({"map", "filter", "zip"})
 _VIEWS: Final = frozenset({"keys", "values", "items"})
@@ -68,7 +68,7 @@ class _Text:
 
 def read(
     module: ast.Module, environment: Collection[str] = (), *, is_factory: bool = False
-) -> list[Found]:
+) -> list[Finding]:
     """Return what a module does otherwise, in the order of its lines.
 
     Args:
@@ -80,13 +80,13 @@ def read(
     parents = {id(inner): node for node in nodes for inner in ast.iter_child_nodes(node)}
     defined = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
     text = _Text(nodes, parents, defined, environment)
-    found: set[Found] = set()
+    found: set[Finding] = set()
     for look in (*_OF_PYTHON, _factory) if is_factory else (*_OF_PYTHON, *_OF_HANDLERS):
         found.update(look(text))
     return sorted(found)
 
 
-def _division(text: _Text) -> Iterator[Found]:
+def _division(text: _Text) -> Iterator[Finding]:
     imports = (node for node in text.nodes if isinstance(node, ast.ImportFrom))
     if any(alias.name == "division" for node in imports for alias in node.names):
         return
@@ -109,7 +109,7 @@ def _is_fraction(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, float | str)
 
 
-def _lists(text: _Text) -> Iterator[Found]:
+def _lists(text: _Text) -> Iterator[Finding]:
     kinds: dict[str, str] = {}
     for node in text.nodes:
         if isinstance(node, ast.Assign) and (kind := _kind(node.value)):
@@ -141,7 +141,7 @@ def _is_used_as_list(node: ast.AST, around: ast.AST | None, kind: str) -> bool:
     return isinstance(around, ast.BinOp) and isinstance(around.op, ast.Add)
 
 
-def _calls(text: _Text) -> Iterator[Found]:
+def _calls(text: _Text) -> Iterator[Finding]:
     for node in text.nodes:
         if not isinstance(node, ast.Call):
             continue
@@ -164,7 +164,7 @@ def _is_text(node: ast.AST) -> bool:
     return is_constant or isinstance(node, ast.JoinedStr)
 
 
-def _prints(text: _Text) -> Iterator[Found]:
+def _prints(text: _Text) -> Iterator[Finding]:
     for node in text.nodes:
         if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.RShift):
             continue
@@ -172,7 +172,7 @@ def _prints(text: _Text) -> Iterator[Found]:
             yield node.lineno, "print", ""
 
 
-def _messages(text: _Text) -> Iterator[Found]:
+def _messages(text: _Text) -> Iterator[Finding]:
     handlers = [node for node in text.nodes if isinstance(node, ast.ExceptHandler) and node.name]
     for handler in handlers:
         for node in ast.walk(handler):
@@ -180,7 +180,7 @@ def _messages(text: _Text) -> Iterator[Found]:
                 yield node.lineno, "message", f"`str({handler.name})`"
 
 
-def _imports(text: _Text) -> Iterator[Found]:
+def _imports(text: _Text) -> Iterator[Finding]:
     for line, module, name in _imported(text):
         top = module.partition(".")[0]
         if top in MODULES:
@@ -203,7 +203,7 @@ def _imported(text: _Text) -> Iterator[tuple[int, str, str]]:
             yield from ((node.lineno, node.module or "", alias.name) for alias in node.names)
 
 
-def _names(text: _Text) -> Iterator[Found]:
+def _names(text: _Text) -> Iterator[Finding]:
     bound = {node.id for node in text.nodes if isinstance(node, ast.Name) and _is_stored(node)}
     bound |= {node.arg for node in text.nodes if isinstance(node, ast.arg)} | set(text.defined)
     for node in text.nodes:
@@ -219,7 +219,7 @@ def _is_stored(node: ast.Name) -> bool:
     return isinstance(node.ctx, ast.Store)
 
 
-def _special(text: _Text) -> Iterator[Found]:
+def _special(text: _Text) -> Iterator[Finding]:
     for node in text.nodes:
         if isinstance(node, ast.ClassDef):
             made = {name: inner.lineno for inner in node.body for name in _made(inner)}
@@ -235,7 +235,7 @@ def _made(statement: ast.stmt) -> list[str]:
     return [statement.name] if isinstance(statement, ast.FunctionDef) else []
 
 
-def _files(text: _Text) -> Iterator[Found]:
+def _files(text: _Text) -> Iterator[Finding]:
     for node in text.nodes:
         if isinstance(node, ast.Attribute) and node.attr == "uri":
             yield node.lineno, "fs-uri", ""
@@ -261,7 +261,7 @@ def _fs_parameters(method: str) -> list[str]:
     return list(inspect.signature(function).parameters)[1:] if function else []
 
 
-def _surroundings(text: _Text) -> Iterator[Found]:
+def _surroundings(text: _Text) -> Iterator[Finding]:
     for node in text.nodes:
         if isinstance(node, ast.Attribute) and _dotted(node) in _LOG_SETTINGS:
             yield node.lineno, "log", ""
@@ -285,7 +285,7 @@ def _variable(node: ast.AST) -> str | None:
     return str(name.value) if isinstance(name, ast.Constant) else ""
 
 
-def _factory(text: _Text) -> Iterator[Found]:
+def _factory(text: _Text) -> Iterator[Finding]:
     for node in text.nodes:
         if isinstance(node, ast.Attribute) and node.attr in _OF_FACTORIES:
             yield node.lineno, "factory", ""
@@ -305,7 +305,7 @@ def _last(node: ast.AST) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
-_Look: TypeAlias = Callable[[_Text], Iterator[Found]]
+_Look: TypeAlias = Callable[[_Text], Iterator[Finding]]
 _OF_PYTHON: Final[tuple[_Look, ...]] = (
     *(_division, _lists, _calls, _prints, _messages, _imports, _names, _special),
 )

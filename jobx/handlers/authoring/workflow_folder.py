@@ -47,7 +47,7 @@ _ENDING: Final = ".source"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundWorkflow:
     """What a folder says.
 
     Attributes:
@@ -76,7 +76,7 @@ class Found:
 
 def read(
     folder: Path, name: str | None = None, check_job: Callable[[Job], None] = lambda _: None
-) -> Found:
+) -> FoundWorkflow:
     """Return what a folder says, and what is wrong with it.
 
     Args:
@@ -91,7 +91,7 @@ def read(
     reading = Reading(_text(folder), name)
     declared = reading.declaration()
     if declared is None:
-        return Found(None, tuple(reading.faults))
+        return FoundWorkflow(None, tuple(reading.faults))
     sources = _Sources(folder, declared, reading)
     sources.read()
     wanted = WorkflowSnapshot(declared.workflow, declared.jobs, declared.steps, sources.handlers)
@@ -102,7 +102,7 @@ def read(
         except InvalidInput as error:
             where, value, reason = error.args
             reading.refuse(("jobs", job.job_name), value, f"{where}: {reason}")
-    return Found(wanted, tuple(reading.faults), sources.files, sources.skipped)
+    return FoundWorkflow(wanted, tuple(reading.faults), sources.files, sources.skipped)
 
 
 class _Sources:

@@ -30,7 +30,7 @@ _LONGEST_PAUSE_S: Final = 2.0
 _PASSING: Final = (StoreUnavailable, StoreFull)
 
 
-class SharedPlace:
+class PlaceClient:
     """A place, opened when it is first needed; for any thread.
 
     Args:

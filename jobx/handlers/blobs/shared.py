@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Final, TypeAlias, TypeVar
 
 from jobx.errors import BlobDamaged
 from jobx.handlers.blobs.blob_file import BlobFile
-from jobx.handlers.blobs.place import SharedPlace
+from jobx.handlers.blobs.place import PlaceClient
 from jobx.handlers.files import folders
 from jobx.handlers.files.backend import BLOBS, BackEnd
 from jobx.handlers.files.paths import Parts
@@ -84,8 +84,8 @@ def distrust(folder: Folder, name: str) -> bool:
     return True
 
 
-class SharedBlobs(SharedPlace):
-    """The place of blobs that all nodes share. Takes what ``SharedPlace`` does."""
+class SharedBlobs(PlaceClient):
+    """The place of blobs that all nodes share. Takes what ``PlaceClient`` does."""
 
     def __init__(
         self, where: str, connect: Callable[[], BackEnd], timeout_s: float, patience_s: float

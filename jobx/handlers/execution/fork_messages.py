@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 
-class Spawn(Struct, frozen=True, tag="spawn", tag_field="t"):
+class Fork(Struct, frozen=True, tag="spawn", tag_field="t"):
     """A node asks its fork server for executor ``n``; its stream and its page come along."""
 
     n: int
@@ -29,21 +29,21 @@ class Pong(Struct, frozen=True, tag="pong", tag_field="t"):
     n: int
 
 
-class Spawned(Struct, frozen=True, tag="spawned", tag_field="t"):
+class Forked(Struct, frozen=True, tag="spawned", tag_field="t"):
     """Executor ``n`` was made."""
 
     n: int
     pid: int
 
 
-class NotSpawned(Struct, frozen=True, tag="not-spawned", tag_field="t"):
+class NotForked(Struct, frozen=True, tag="not-spawned", tag_field="t"):
     """Executor ``n`` could not be made; the node asks again."""
 
     n: int
     reason: str
 
 
-class Exited(Struct, frozen=True, tag="exited", tag_field="t"):
+class ProcessEnded(Struct, frozen=True, tag="exited", tag_field="t"):
     """An executor is gone; a negative status is the signal that ended it."""
 
     pid: int
@@ -51,5 +51,5 @@ class Exited(Struct, frozen=True, tag="exited", tag_field="t"):
 
 
 #: The messages to a fork server, and those from it.
-FORK_ORDER: Final = msgspec.msgpack.Decoder(Spawn | Ping)
-FORK_NEWS: Final = msgspec.msgpack.Decoder(Pong | Spawned | NotSpawned | Exited)
+FORK_ORDER: Final = msgspec.msgpack.Decoder(Fork | Ping)
+FORK_NEWS: Final = msgspec.msgpack.Decoder(Pong | Forked | NotForked | ProcessEnded)

@@ -41,14 +41,14 @@ from jobx.handlers.blobs import opening
 from jobx.handlers.execution import main as executor
 from jobx.handlers.execution.fork_messages import (
     FORK_ORDER,
-    Exited,
-    NotSpawned,
+    Forked,
+    NotForked,
     Ping,
     Pong,
-    Spawned,
+    ProcessEnded,
 )
 from jobx.handlers.execution.main import Config
-from jobx.handlers.execution.page import PAGE_BYTES, Page
+from jobx.handlers.execution.shared_page import PAGE_BYTES, SharedPage
 from jobx.handlers.execution.surroundings import Surroundings
 from jobx.system import kernel
 
@@ -115,14 +115,14 @@ class ForkServer:
         try:
             child = self._fork(descriptors)
         except OSError as error:
-            self._tell(NotSpawned(order.n, str(error)))  # no room, no memory, no descriptors
+            self._tell(NotForked(order.n, str(error)))  # no room, no memory, no descriptors
             return True
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
         self._children[child.pid] = child
         self._selector.register(child.pidfd, selectors.EVENT_READ, child)
-        self._tell(Spawned(order.n, child.pid))
+        self._tell(Forked(order.n, child.pid))
         return True
 
     def _fork(self, descriptors: list[int]) -> _Child:
@@ -153,9 +153,9 @@ class ForkServer:
         _kill(child)
         _forget(child)
         code = os.waitstatus_to_exitcode(status)
-        self._tell(Exited(child.pid, code))
+        self._tell(ProcessEnded(child.pid, code))
 
-    def _tell(self, news: Pong | Spawned | NotSpawned | Exited) -> None:
+    def _tell(self, news: Pong | Forked | NotForked | ProcessEnded) -> None:
         with suppress(ConnectionError):  # the end of the control socket is seen when it is read
             self._control.send(msgspec.msgpack.encode(news))
 
@@ -191,7 +191,7 @@ def _become_executor(
         gc.enable()
         gc.set_threshold(*_GC_THRESHOLD)
         _confine(config, folder)
-        page = Page(mmap(page_fd, PAGE_BYTES))
+        page = SharedPage(mmap(page_fd, PAGE_BYTES))
         executor.main(stream_fd, page, config, folder, surroundings, complaints_fd=complaints_fd)
         status = 0
     except BaseException:  # noqa: BLE001 - the process ends here, and says why

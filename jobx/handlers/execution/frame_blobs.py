@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from jobx.errors import JobxError
 from jobx.handlers.blobs.shared import Folder, SharedBlobs, SharedFolder
-from jobx.handlers.execution.page import Page
+from jobx.handlers.execution.shared_page import SharedPage
 from jobx.payload import Payload, StageData
 from jobx.segments import Combined, MappedChunk, Reduced, Returned, Segment
 from jobx.work import CombineWork, MapWork, ReduceWork, Work, WorkFrame
@@ -21,7 +21,7 @@ def folder_of(shared: SharedBlobs | None, frame: WorkFrame) -> Folder:
     return frame.blob_dir if shared is None else shared.folder(frame.blob_dir)
 
 
-def fetch(folder: Folder, page: Page, frame: WorkFrame) -> None:
+def fetch(folder: Folder, page: SharedPage, frame: WorkFrame) -> None:
     """Fetch what a work frame reads and is not here; raises as ``SharedBlobs.fetch``."""
     for name, size_bytes, checksum in _inputs(frame.work):
         if isinstance(folder, SharedFolder) and not folder.has(name, size_bytes):
@@ -29,7 +29,9 @@ def fetch(folder: Folder, page: Page, frame: WorkFrame) -> None:
             folder.fetch(name, size_bytes, checksum)
 
 
-def put(shared: SharedBlobs, page: Page, frame: WorkFrame, segments: Sequence[Segment]) -> None:
+def put(
+    shared: SharedBlobs, page: SharedPage, frame: WorkFrame, segments: Sequence[Segment]
+) -> None:
     """Put what an answer names into the shared place; raises as ``SharedBlobs.put``."""
     for payload in _outputs(segments):
         if payload.blob is not None:
@@ -38,7 +40,7 @@ def put(shared: SharedBlobs, page: Page, frame: WorkFrame, segments: Sequence[Se
             shared.put(frame.blob_dir, payload.blob, payload.size_bytes, payload.checksum)
 
 
-def put_data(shared: SharedBlobs, page: Page, frame: WorkFrame, data: StageData) -> StageData:
+def put_data(shared: SharedBlobs, page: SharedPage, frame: WorkFrame, data: StageData) -> StageData:
     """Put what stages yielded into the shared place; return it without a name if that fails."""
     if not data.blob:
         return data

@@ -26,8 +26,8 @@ from jobx.frames import FrameSocket, encode
 from jobx.handlers.blobs import opening
 from jobx.handlers.capture import Capture
 from jobx.handlers.execution import work_kinds
-from jobx.handlers.execution.page import Page
 from jobx.handlers.execution.rehearsal import rehearse
+from jobx.handlers.execution.shared_page import SharedPage
 from jobx.handlers.execution.state import SEGMENTS_BYTES, ExecutorState, OutputLimits
 from jobx.handlers.execution.surroundings import Surroundings
 from jobx.handlers.execution.time_limit import TimeLimit
@@ -112,7 +112,7 @@ def close_others(kept: set[int | None]) -> None:
 
 def main(
     stream_fd: int,
-    page: Page,
+    page: SharedPage,
     config: Config,
     folder: str,
     surroundings: Surroundings,
@@ -151,7 +151,7 @@ def main(
 def state_of(
     config: Config,
     folder: str,
-    page: Page,
+    page: SharedPage,
     scope: Scope,
     *,
     time_limit: TimeLimit,

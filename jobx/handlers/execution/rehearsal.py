@@ -11,7 +11,7 @@ import sys
 from typing import Final
 
 from jobx.handlers.execution import work_kinds
-from jobx.handlers.execution.page import PAGE_BYTES, Page
+from jobx.handlers.execution.shared_page import PAGE_BYTES, SharedPage
 from jobx.handlers.execution.state import ExecutorState, OutputLimits
 from jobx.handlers.execution.time_limit import TimeLimit
 from jobx.handlers.scope.names import Scope
@@ -46,7 +46,7 @@ _WORK: Final = MapWork(
 def rehearse(folder: str) -> list[Segment]:
     """Run a mapper and a reducer, and leave nothing of them; return the segments."""
     limits = OutputLimits(_BYTES, _BYTES, folder)
-    state = ExecutorState(Scope(), TimeLimit(), Page(bytearray(PAGE_BYTES)), limits)
+    state = ExecutorState(Scope(), TimeLimit(), SharedPage(bytearray(PAGE_BYTES)), limits)
     for kind, source_code in _HANDLERS.items():
         state.load(LoadHandler(kind, _name(kind), "rehearsal", kind, "python", source_code))
     try:

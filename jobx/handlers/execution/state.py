@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 
 from jobx.errors import InternalError
 from jobx.handlers.blobs.shared import SharedBlobs
-from jobx.handlers.execution.page import Page
+from jobx.handlers.execution.shared_page import SharedPage
 from jobx.handlers.execution.suspended import SuspendedMapper
 from jobx.handlers.execution.time_limit import IMPORT_SYSTEM, TimeLimit
 from jobx.handlers.forked import Forked, end
@@ -76,7 +76,7 @@ class ExecutorState:
         self,
         scope: Scope,
         time_limit: TimeLimit,
-        page: Page,
+        page: SharedPage,
         limits: OutputLimits,
         *,
         drain: Callable[[], None] = lambda: None,

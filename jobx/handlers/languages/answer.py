@@ -36,7 +36,7 @@ _COMMON: Final[Mapping[bytes, tuple[str, Any]]] = {
 }
 
 
-class Answer:
+class ProgramAnswer:
     """The answer of a program to a call, line by line.
 
     A line that begins like one of the protocol must be one: if it cannot be read, the call fails.
@@ -212,16 +212,16 @@ def _trace(fields: Mapping[str, Any]) -> list[Any]:
     return trace
 
 
-_TAKE: Final[Mapping[str, Callable[[Answer, Any], Iterable[object]]]] = {
-    "map": Answer._marker_map,
-    "return": Answer._marker_return,
-    "pairs": Answer._take_pairs,
-    "session": Answer._take_session,
-    "output": Answer._take_output,
-    "log": Answer._take_log,
-    "ask": Answer._take_ask,
-    "again": Answer._take_again,
-    "error": Answer._take_error,
+_TAKE: Final[Mapping[str, Callable[[ProgramAnswer, Any], Iterable[object]]]] = {
+    "map": ProgramAnswer._marker_map,
+    "return": ProgramAnswer._marker_return,
+    "pairs": ProgramAnswer._take_pairs,
+    "session": ProgramAnswer._take_session,
+    "output": ProgramAnswer._take_output,
+    "log": ProgramAnswer._take_log,
+    "ask": ProgramAnswer._take_ask,
+    "again": ProgramAnswer._take_again,
+    "error": ProgramAnswer._take_error,
 }
 _WORDS: Final = frozenset({"pair", "end", *_TAKE})
 #: Words that another may be a slip of; "task" is none of "ask".

@@ -13,7 +13,7 @@ from typing import Any, Final
 from jobx.errors import InvalidInput
 from jobx.handlers.failures import GuestFailed
 from jobx.handlers.languages import lines
-from jobx.handlers.languages.answer import Answer
+from jobx.handlers.languages.answer import ProgramAnswer
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, without_author_code
 from jobx.handlers.languages.checker import complaint
 from jobx.handlers.languages.guests import Guests
@@ -78,10 +78,10 @@ class Executable:
     ) -> Callable[[Arguments | Grouped], Iterator[object]]:
         def run(given: Arguments | Grouped) -> Iterator[object]:
             if isinstance(given, Arguments):
-                answer = Answer(scope)
+                answer = ProgramAnswer(scope)
                 talk = program.talk(scope, lambda: lines.map_call(scope, given), answer)
             else:
-                answer = Answer(scope, given)
+                answer = ProgramAnswer(scope, given)
                 talk = program.talk(scope, lambda: lines.reduce_call(scope, given), answer)
             with closing(talk) as written:
                 yield from answer.yielded(written)

@@ -18,7 +18,7 @@ from typing import Any, Final
 from jobx.errors import InvalidInput
 from jobx.handlers.failures import GuestFailed
 from jobx.handlers.languages import lines
-from jobx.handlers.languages.answer import Answer
+from jobx.handlers.languages.answer import ProgramAnswer
 from jobx.handlers.languages.base import Checked, Grouped, Loaded, without_author_code
 from jobx.handlers.languages.checker import complaint
 from jobx.handlers.languages.guests import Guests
@@ -107,14 +107,14 @@ class _LoadedHandler:
     def map(self, arguments: Arguments) -> Iterable[object]:
         """Run a mapper; one that maps on is read to its end first."""
         given = self._given(arguments)
-        return lines.held(self._run(Answer(self.scope), lambda: [self._call(given)]))
+        return lines.held(self._run(ProgramAnswer(self.scope), lambda: [self._call(given)]))
 
     def reduce(self, grouped: Grouped) -> Iterator[object]:
         """Run a combiner or reducer."""
-        answer = Answer(self.scope, grouped)
+        answer = ProgramAnswer(self.scope, grouped)
         return self._run(answer, lambda: chain([self._call({})], lines.keys(grouped)))
 
-    def _run(self, answer: Answer, call: Callable[[], Iterable[bytes]]) -> Iterator[object]:
+    def _run(self, answer: ProgramAnswer, call: Callable[[], Iterable[bytes]]) -> Iterator[object]:
         answer.offers[_SOURCE] = self._source
         with closing(self.program.talk(self.scope, call, answer)) as written:
             yield from answer.yielded(written)

@@ -12,7 +12,7 @@ from typing import Final
 
 from jobx.handlers.failures import GuestFailed, Misuse
 from jobx.handlers.languages import lines
-from jobx.handlers.languages.answer import Answer
+from jobx.handlers.languages.answer import ProgramAnswer
 from jobx.handlers.languages.exchange import READ_BYTES, Exchange, Pipes, Replies
 from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope.names import Scope
@@ -69,7 +69,7 @@ class Program:
         self,
         scope: Scope,
         call: Callable[[], Iterable[bytes]],
-        answer: Answer | None = None,
+        answer: ProgramAnswer | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Generator[bytes, None, None]:
         """Send a call and yield the lines of the answer; close it where the answer ends.
@@ -148,7 +148,7 @@ class Program:
         os.replace(file.name, self._path)
 
     def _lines(
-        self, exchange: Exchange, pipes: Pipes, scope: Scope, answer: Answer | None
+        self, exchange: Exchange, pipes: Pipes, scope: Scope, answer: ProgramAnswer | None
     ) -> Generator[bytes, None, bool]:
         """Yield the lines of an answer; False if the program ended before it took up the call."""
         tail = _Tail(scope)

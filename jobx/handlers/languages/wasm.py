@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 from jobx.errors import InvalidInput, StoreUnavailable
 from jobx.handlers.failures import GuestFailed, Misuse, over_time
 from jobx.handlers.languages import lines
-from jobx.handlers.languages.answer import Answer
+from jobx.handlers.languages.answer import ProgramAnswer
 from jobx.handlers.languages.base import Checked, Loaded, without_author_code
 from jobx.handlers.languages.guests import Guests
 from jobx.handlers.scope import arguments as args
@@ -158,7 +158,7 @@ class _Program:
                 self._start(stdin, output)
             file.seek(0)
             written = (line.removesuffix(b"\n") for line in file)
-            answer = Answer(self.scope, hears=False)
+            answer = ProgramAnswer(self.scope, hears=False)
             yield from answer.yielded(written)
             for line in written:
                 answer.late(line)

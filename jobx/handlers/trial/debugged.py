@@ -24,7 +24,7 @@ from jobx.frames import FrameSocket
 from jobx.handlers import tracebacks
 from jobx.handlers.execution import work_kinds
 from jobx.handlers.execution.main import Config, state_of
-from jobx.handlers.execution.page import PAGE_BYTES, Page
+from jobx.handlers.execution.shared_page import PAGE_BYTES, SharedPage
 from jobx.handlers.execution.time_limit import TimeLimit
 from jobx.handlers.scope.names import Scope
 from jobx.segments import ReadyReport, ResultReport
@@ -76,7 +76,7 @@ def main(arguments: list[str]) -> None:
     kernel.prctl(kernel.DIE_WITH_PARENT, signal.SIGKILL)
     stream = FrameSocket(socket.socket(fileno=int(arguments[0])))
     config = Config(**msgspec.msgpack.decode(stream.receive_body() or b""))
-    page = Page(mmap.mmap(-1, PAGE_BYTES))
+    page = SharedPage(mmap.mmap(-1, PAGE_BYTES))
     state = state_of(config, os.getcwd(), page, _Terminal(), time_limit=TimeLimit())
     state.examine = _post_mortem
     stream.send(ReadyReport(os.getpid()))

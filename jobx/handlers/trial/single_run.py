@@ -25,7 +25,7 @@ from jobx.errors import FrameError, HandlerFailed, InternalError, InvalidInput
 from jobx.handlers import launch
 from jobx.handlers.authoring import checks, source
 from jobx.handlers.authoring.code_cache import load_of
-from jobx.handlers.execution.fork_messages import FORK_NEWS, Exited
+from jobx.handlers.execution.fork_messages import FORK_NEWS, ProcessEnded
 from jobx.handlers.execution.settings import executor_config
 from jobx.handlers.pairs import run_merger, run_reader
 from jobx.payload import Payload
@@ -260,7 +260,7 @@ def _see_end(control: socket.socket) -> None:
     """Wait until an executor that has answered is gone: what measures it may save what it saw."""
     with suppress(OSError):  # it may take long, and the fork server may be gone
         while message := control.recv(_NEWS_BYTES):
-            if isinstance(FORK_NEWS.decode(message), Exited):
+            if isinstance(FORK_NEWS.decode(message), ProcessEnded):
                 return
 
 

@@ -24,7 +24,7 @@ ENDED: Final = ("succeeded", "failed", "cancelled")
 _PAGE: Final = 1000
 
 
-class Mark(Struct, frozen=True, array_like=True):
+class KeptMark(Struct, frozen=True, array_like=True):
     """The value of a kept request's key: everything that its removal must know."""
 
     state: str
@@ -71,7 +71,7 @@ class FinishedRequest(Struct, frozen=True):
         return f"/{keys.PINNED}" in self.marker
 
 
-_DECODER: Final = msgspec.json.Decoder(Mark)
+_DECODER: Final = msgspec.json.Decoder(KeptMark)
 
 
 def begin_writes(
@@ -96,7 +96,7 @@ def begin_writes(
     ]
 
 
-def _mark(request: Request, plan_digest: str, events: int) -> tuple[str, Mark]:
+def _mark(request: Request, plan_digest: str, events: int) -> tuple[str, KeptMark]:
     """Return the key of a request in the index, and its value."""
     names = request.workflow_name, request.request_id
     idempotency = ""
@@ -104,7 +104,7 @@ def _mark(request: Request, plan_digest: str, events: int) -> tuple[str, Mark]:
         idempotency = keys.idempotency(names[0], request.job_name, request.idempotency_key)
     marker = keys.kept_by(names[0], plan_digest, _end(request), names[1])
     has_delivery = request.destination is not None
-    return marker, Mark(request.state, events, has_delivery, idempotency, row_of(request))
+    return marker, KeptMark(request.state, events, has_delivery, idempotency, row_of(request))
 
 
 def _end(request: Request) -> str:
@@ -238,7 +238,7 @@ def read(entry: Entry) -> FinishedRequest:
     try:
         mark = _DECODER.decode(entry.value)
     except msgspec.DecodeError:  # only its removal depends on it
-        mark = Mark("failed", 0)
+        mark = KeptMark("failed", 0)
     return FinishedRequest(
         *(entry.key, workflow, request_id, mark.state, mark.events, mark.has_delivery),
         *(mark.idempotency, mark.row, mark.size_bytes, entry.revision),

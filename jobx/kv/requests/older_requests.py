@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from jobx.kv import keys
 from jobx.kv.requests import event_log, kept_requests, request_counts, request_index
-from jobx.kv.requests.kept_requests import FinishedRequest, Mark
+from jobx.kv.requests.kept_requests import FinishedRequest, KeptMark
 from jobx.kv.requests.request_index import row_of
 from jobx.kv.store import Delete, Entry, Replace, Store, Write
 from jobx.model import Request
@@ -42,7 +42,7 @@ def _index_writes(kept: FinishedRequest, entry: Entry, found: Entry) -> list[Wri
     names = kept.workflow, kept.request_id
     row = replace(row_of(_old(found.value, *names, 0.0)), state=kept.state)
     own = kept.has_delivery, kept.idempotency, row, kept.size_bytes
-    mark = Mark(kept.state, kept.events, *own)
+    mark = KeptMark(kept.state, kept.events, *own)
     return [
         *request_index.begin_writes(row, *names),
         request_counts.begin_write(row, *names),

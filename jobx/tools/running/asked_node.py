@@ -19,7 +19,7 @@ from jobx.views import View
 A = TypeVar("A", bound=View)
 
 
-class Ask(Protocol):
+class AskNode(Protocol):
     """Asks a node; gives its answer or raises its error."""
 
     async def __call__(self, question: Question[A]) -> A:
@@ -27,7 +27,7 @@ class Ask(Protocol):
 
 
 @asynccontextmanager
-async def asked_node(call: Call) -> AsyncIterator[Ask]:
+async def asked_node(call: Call) -> AsyncIterator[AskNode]:
     """Give the way to ask the running node, or one that is started here and stopped after."""
 
     def ask_running(question: Question[A]) -> A:

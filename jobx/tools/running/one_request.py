@@ -13,7 +13,7 @@ from rich.console import Console
 from jobx.errors import Draining, InUse, JobxError, NodeLost, NodeUnreachable, OutcomeUnknown
 from jobx.meanings import may_have_happened
 from jobx.questions import AwaitRequest, CancelRequest, SubmitJob, WatchRequest
-from jobx.tools.running.asked_node import Ask, asked_node
+from jobx.tools.running.asked_node import AskNode, asked_node
 from jobx.tools.shared import live, render
 from jobx.tools.shared.command import Call
 from jobx.tools.shared.results import REASON
@@ -83,7 +83,7 @@ class _HandedOver(Exception):
     """The node that was asked is gone, or goes."""
 
 
-async def _cancel(ask: Ask, submission: SubmitJob) -> None:
+async def _cancel(ask: AskNode, submission: SubmitJob) -> None:
     workflow, request_id = submission.workflow, submission.request_id
     try:
         await ask(CancelRequest(workflow=workflow, request_id=request_id, reason=REASON))
@@ -98,7 +98,7 @@ def _named(submission: SubmitJob) -> str:
 
 
 @asynccontextmanager
-async def _bars(ask: Ask, submission: SubmitJob) -> AsyncIterator[None]:
+async def _bars(ask: AskNode, submission: SubmitJob) -> AsyncIterator[None]:
     """Show how far a request is for the length of a ``with``, on stderr if that is a terminal."""
     console = render.console(stderr=True)
     if not console.is_terminal:
@@ -112,7 +112,7 @@ async def _bars(ask: Ask, submission: SubmitJob) -> AsyncIterator[None]:
         await asyncio.gather(showing, return_exceptions=True)
 
 
-async def _show(ask: Ask, submission: SubmitJob, console: Console) -> None:
+async def _show(ask: AskNode, submission: SubmitJob, console: Console) -> None:
     workflow, request_id, after = submission.workflow, submission.request_id, -1
     await asyncio.sleep(_SHOWN_AFTER_S)
     with live.bars(console) as show:

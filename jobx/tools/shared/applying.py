@@ -12,7 +12,7 @@ from jobx import meanings
 from jobx.actors.egress.writers import registry
 from jobx.errors import InvalidInput, JobxError, NotFound, WorkflowRefused
 from jobx.handlers.authoring import mr_check, workflow_folder
-from jobx.handlers.authoring.workflow_folder import Found
+from jobx.handlers.authoring.workflow_folder import FoundWorkflow
 from jobx.kv.entities.applying import Change, apply_workflow
 from jobx.kv.entities.entities import WorkflowSnapshot
 from jobx.kv.memory import MemoryStore
@@ -79,7 +79,7 @@ class _Report:
     """
 
     call: Call
-    found: Found
+    found: FoundWorkflow
     wanted: WorkflowSnapshot
     is_simulated: bool
 
@@ -148,7 +148,7 @@ def _apply(store: Store, report: _Report, prune: bool, count: int) -> list[Chang
         raise
 
 
-def _tried(call: Call, found: Found, changes: Sequence[Change]) -> list[InvalidInput]:
+def _tried(call: Call, found: FoundWorkflow, changes: Sequence[Change]) -> list[InvalidInput]:
     """Return why handlers that would change must not be stored: examples that do not hold."""
     handlers = [one.after for one in changes if isinstance(one.after, Handler)]
     faults: list[InvalidInput] = []
@@ -165,7 +165,7 @@ def _tried(call: Call, found: Found, changes: Sequence[Change]) -> list[InvalidI
     return faults
 
 
-def _warn(call: Call, found: Found, changes: Sequence[Change]) -> None:
+def _warn(call: Call, found: FoundWorkflow, changes: Sequence[Change]) -> None:
     """Tell what handlers that were written for mr do otherwise here."""
     environment = call.settings.executors.environment
     for one in changes:

@@ -12,7 +12,7 @@ from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.processes import late
 from jobx.actors.messages import RequestKey
 from jobx.actors.runtime.address import Address
-from jobx.handlers.execution.page import PAGE_BYTES, Page
+from jobx.handlers.execution.shared_page import PAGE_BYTES, SharedPage
 from tests.support.work import map_work
 
 NOW = 10_000.0
@@ -21,7 +21,7 @@ LIMIT_S = 5.0
 
 def executor(sent_s: float, abandoned_s: float = 0.0) -> Executor:
     """Return an executor that was sent work 7 so many seconds ago."""
-    made = Executor(Page(mmap.mmap(-1, PAGE_BYTES)), lambda *_: None, lambda *_: None, 0.0)
+    made = Executor(SharedPage(mmap.mmap(-1, PAGE_BYTES)), lambda *_: None, lambda *_: None, 0.0)
     work = map_work(1, 3, time_limit_s=LIMIT_S)
     one = WorkItem(1, RequestKey("w", "r"), work, Address("local", 1, 1), number=7)
     one.sent_at, one.abandoned_at = NOW - sent_s, NOW - abandoned_s if abandoned_s else 0.0

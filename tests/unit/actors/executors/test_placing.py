@@ -14,7 +14,7 @@ from jobx.actors.executors.placing import Share
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.messages import RequestKey
 from jobx.actors.runtime.address import Address
-from jobx.handlers.execution.page import PAGE_BYTES, Page
+from jobx.handlers.execution.shared_page import PAGE_BYTES, SharedPage
 from tests.support.work import map_work
 
 NOW = 100.0
@@ -35,7 +35,7 @@ def executor(
     has_seat: bool = True,
 ) -> Executor:
     made = Executor(
-        Page(mmap.mmap(-1, PAGE_BYTES)), lambda *_: None, lambda *_: None, 0.0, state=state
+        SharedPage(mmap.mmap(-1, PAGE_BYTES)), lambda *_: None, lambda *_: None, 0.0, state=state
     )
     made.workflow, made.is_used, made.has_seat = workflow, bool(workflow), has_seat
     made.since, made.idle_since = since, idle_since

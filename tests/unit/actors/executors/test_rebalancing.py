@@ -18,7 +18,7 @@ from jobx.actors.executors.paces import LONG_S
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.messages import RequestKey
 from jobx.actors.runtime.address import Address
-from jobx.handlers.execution.page import PAGE_BYTES, Page
+from jobx.handlers.execution.shared_page import PAGE_BYTES, SharedPage
 from jobx.model import Failure
 from jobx.segments import FailedRun, MappedChunk, Returned, Unstarted
 from tests.support.work import map_work, pull_work, reduce_work
@@ -39,7 +39,7 @@ def item(kind: str, number: int, key: RequestKey = MINE, first: int = 1, **field
 def executor(*work: WorkItem, at: tuple[int, int] = (0, 0), state: str = "ready") -> Executor:
     """Return an executor that has ``work`` and is at a number and vertex."""
     made = Executor(
-        Page(mmap.mmap(-1, PAGE_BYTES)), lambda *_: None, lambda *_: None, 0.0, state=state
+        SharedPage(mmap.mmap(-1, PAGE_BYTES)), lambda *_: None, lambda *_: None, 0.0, state=state
     )
     made.work = {each.number: each for each in work}
     made.page.begin(*at, 1)

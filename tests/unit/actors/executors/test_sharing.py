@@ -18,7 +18,7 @@ from jobx.actors.executors.rebalancing import SETTLE_S, Away
 from jobx.actors.executors.sharing import Sharing
 from jobx.actors.messages import Lost, RequestKey, TakenBack
 from jobx.actors.runtime.address import Address
-from jobx.handlers.execution.page import PAGE_BYTES, Page
+from jobx.handlers.execution.shared_page import PAGE_BYTES, SharedPage
 from tests.support.work import map_work, reduce_work
 
 SHORT_S = 0.02
@@ -39,7 +39,7 @@ class Clock:
 
 
 def idle_executor() -> Executor:
-    page = Page(mmap.mmap(-1, PAGE_BYTES))
+    page = SharedPage(mmap.mmap(-1, PAGE_BYTES))
     executor = Executor(page, lambda *_: None, lambda *_: None, 0.0, state="ready")
     executor.workflow, executor.is_used, executor.has_seat = "w", True, True
     return executor

@@ -11,7 +11,7 @@ import pytest
 
 from jobx import values
 from jobx.config import NodeSettings, Settings
-from jobx.handlers.execution.fork_messages import FORK_NEWS, NotSpawned
+from jobx.handlers.execution.fork_messages import FORK_NEWS, NotForked
 from jobx.handlers.execution.fork_server import ForkServer
 from jobx.handlers.execution.main import Config
 from jobx.handlers.execution.settings import executor_config
@@ -62,7 +62,7 @@ def test_executor_that_cannot_be_made_closes_its_stream_and_leaves_nothing(
         told = FORK_NEWS.decode(ours.recv(1 << 16))
 
     assert list(tmp_path.iterdir()) == []
-    assert isinstance(told, NotSpawned)
+    assert isinstance(told, NotForked)
     assert told.n == 1
     assert os.strerror(reason) in told.reason
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import mmap
 
-from jobx.handlers.execution.page import PAGE_BYTES, Page
+from jobx.handlers.execution.shared_page import PAGE_BYTES, SharedPage
 
 
 def test_a_page_tells_what_an_executor_is_at_until_it_rests() -> None:
-    page = Page(bytearray(PAGE_BYTES))
+    page = SharedPage(bytearray(PAGE_BYTES))
     assert not page.begin(7, 3, 1000)
     assert page.at_work() == (7, 3, 1000)
     page.restart(2000)
@@ -17,7 +17,7 @@ def test_a_page_tells_what_an_executor_is_at_until_it_rests() -> None:
 
 def test_both_ends_of_a_page_see_the_same() -> None:
     memory = bytearray(PAGE_BYTES)
-    node, executor = Page(memory), Page(memory)
+    node, executor = SharedPage(memory), SharedPage(memory)
     node.recalled = 1 << 40
     executor.rss_bytes = 1 << 41
     assert executor.begin(1, 2, 3)  # and it was recalled
@@ -26,5 +26,5 @@ def test_both_ends_of_a_page_see_the_same() -> None:
 
 def test_a_page_is_unmapped_when_it_is_closed() -> None:
     memory = mmap.mmap(-1, PAGE_BYTES)
-    Page(memory).close()
+    SharedPage(memory).close()
     assert memory.closed

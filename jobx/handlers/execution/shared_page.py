@@ -36,7 +36,7 @@ _RSS: Final = 16
 _READS: Final = 10
 
 
-class Page:
+class SharedPage:
     """The page that a node shares with an executor: words, each written in one piece.
 
     ``struct`` is no substitute: it clears a word before it writes it.
