@@ -103,12 +103,12 @@ def test_a_request_ends_once_though_the_answer_of_a_commit_was_lost(
 def test_no_request_is_lost_when_etcd_is_killed_under_them(own: Etcd, tmp_path: Path) -> None:
     define(tmp_path, HANDLERS, STEPS)
     with live_node(tmp_path) as node:
-        asked = begin(node, 40)
+        asked = begin(node, 12)
         for _ in range(2):
             own.members[0].kill()
-            asked += begin(node, 5)
+            asked += begin(node, 4)
             own.start()
-            asked += begin(node, 20)
+            asked += begin(node, 6)
         expect_each_once(node, asked)
         assert eventually(lambda: answers(node), timeout_s=60)
         expect_all_ended(tmp_path, node)
@@ -239,10 +239,10 @@ def test_a_request_goes_on_in_an_empty_folder_elsewhere(shared: str, tmp_path: P
     define(tmp_path, HANDLERS, STEPS)
     key = {"workflow": WORKFLOW, "request_id": REQUEST_ID}
     with live_node(tmp_path / "one") as node:
-        node.post("fan", {"n": 200}, request_id=REQUEST_ID, is_blocking=False)
+        node.post("fan", {"n": 30}, request_id=REQUEST_ID, is_blocking=False)
     with live_node(tmp_path / "two") as node:
         outcome = outcome_of(node.ask_later("wait", **key, wait_s=60.0))
-        assert pairs_of(outcome) == [("n", 200)]
+        assert pairs_of(outcome) == [("n", 30)]
 
 
 @pytest.mark.parametrize(

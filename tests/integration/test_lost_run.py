@@ -9,25 +9,21 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from jobx.kv import keys
 from jobx.kv.folder_lock import FolderLock
 from jobx.kv.requests import event_log
 from jobx.kv.sqlite.store import SqliteStore
+from jobx.tools.cli import main
 from tests.support.authoring import ANSWER, GATED, WORKFLOW, define
 from tests.support.processes import alive, descendants
 from tests.support.served import kill, served
 from tests.support.waiting import eventually
 
 
-def _jobx(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "jobx.tools.cli", *words, "--data", str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def _jobx(folder: Path, *words: str) -> Result:
+    return CliRunner().invoke(main, [*words, "--data", str(folder)])
 
 
 @pytest.fixture
@@ -69,14 +65,15 @@ def test_it_is_cancelled_without_a_node(lost: tuple[Path, str]) -> None:
     folder, request_id = lost
     for _ in range(2):  # one that has ended stays as it is
         result = _jobx(folder, "request", "cancel", WORKFLOW, request_id)
-        assert (result.returncode, result.stderr) == (0, "")
+        assert (result.exit_code, result.stderr) == (0, "")
         assert result.stdout.endswith("is cancelled\n")
     store = SqliteStore(folder / "jobx.sqlite")
     events = [record["event"] for _, record in event_log.read(store, WORKFLOW, request_id)]
     left = store.range(keys.OPEN)
     store.close()
     assert (events, left) == (["accepted", "cancelled", "finished"], [])
-    assert _jobx(folder, "run", "w/a").returncode == 0
+    command = [sys.executable, "-P", "-m", "jobx.tools.cli", "run", "w/a"]
+    subprocess.run([*command, "--data", str(folder)], timeout=60, check=True, capture_output=True)
     assert "cancelled" in _jobx(folder, "request", "trace", WORKFLOW, request_id).stdout
 
 
@@ -88,7 +85,7 @@ def test_it_is_not_cancelled_behind_the_back_of_a_node_that_starts(lost: tuple[P
         result = _jobx(folder, "request", "cancel", WORKFLOW, request_id)
     finally:
         lock.release()
-    assert result.returncode == 4
+    assert result.exit_code == 4
     expected = f"jobx: data folder {folder} is used by process {os.getpid()} (node)\n"
     assert result.stderr == expected
 
