@@ -12,6 +12,7 @@ import pytest
 from jobx.config import MAX_SOCKET_PATH_BYTES, Section, Settings
 from jobx.config_loading import load
 from jobx.errors import ConfigError, SettingsRefused
+from tests.support.tables import check_each
 
 SECTIONS = typing.get_type_hints(Settings)
 FIELDS = [
@@ -48,17 +49,16 @@ def _other(kind: Any, default: Any) -> tuple[str, Any]:
     return "other", "other"
 
 
-@pytest.mark.parametrize(
-    ("section", "name", "kind", "default"), FIELDS, ids=[f"{f[0]}.{f[1]}" for f in FIELDS]
-)
-def test_every_setting_can_be_set_by_its_variable(
-    section: str, name: str, kind: Any, default: Any
-) -> None:
-    text, expected = _other(kind, default)
-    settings = load(None, {f"JOBX_{section}_{name}".upper(): text})
-    assert getattr(getattr(settings, section), name) == expected
-    changed = msgspec.structs.replace(getattr(settings, section), **{name: default})
-    assert msgspec.structs.replace(settings, **{section: changed}) == Settings()
+def test_every_setting_can_be_set_by_its_variable() -> None:
+    def check(field: tuple[str, str, Any, Any]) -> None:
+        section, name, kind, default = field
+        text, expected = _other(kind, default)
+        settings = load(None, {f"JOBX_{section}_{name}".upper(): text})
+        assert getattr(getattr(settings, section), name) == expected
+        changed = msgspec.structs.replace(getattr(settings, section), **{name: default})
+        assert msgspec.structs.replace(settings, **{section: changed}) == Settings()
+
+    check_each(FIELDS, check)
 
 
 def test_every_wrong_setting_is_named_together(tmp_path: Path) -> None:
@@ -76,13 +76,14 @@ def test_every_wrong_setting_is_named_together(tmp_path: Path) -> None:
 NUMBERS = [field for field in FIELDS if field[2] in (int, float)]
 
 
-@pytest.mark.parametrize(
-    ("section", "name"), [field[:2] for field in NUMBERS], ids=[f"{f[0]}.{f[1]}" for f in NUMBERS]
-)
-def test_every_number_has_a_least_and_a_most_and_says_so(section: str, name: str) -> None:
-    for text in ("-1", "9223372036854775808", "1e300", "inf", "nan", "many"):
-        with pytest.raises(ConfigError, match=rf"^setting {section}\.{name}: must be .*at most"):
-            load(None, {f"JOBX_{section}_{name}".upper(): text})
+def test_every_number_has_a_least_and_a_most_and_says_so() -> None:
+    def check(field: tuple[str, str]) -> None:
+        said = rf"^setting {field[0]}\.{field[1]}: must be .*at most"
+        for text in ("-1", "9223372036854775808", "1e300", "inf", "nan", "many"):
+            with pytest.raises(ConfigError, match=said):
+                load(None, {f"JOBX_{field[0]}_{field[1]}".upper(): text})
+
+    check_each([field[:2] for field in NUMBERS], check)
 
 
 def test_nothing_said_means_the_defaults() -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tables import check_each
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/README.md")]
 COLUMNS = 100
@@ -58,10 +60,12 @@ def stations() -> list[str]:
     return [row for row in rows if not row.startswith(("| station", "| who"))]
 
 
-@pytest.mark.parametrize("row", stations())
-def test_every_file_of_a_station_exists(row: str) -> None:
-    folder = ROOT / "jobx"
-    for name in re.findall(r"`([^`]+(?:\.py|/))`", row.split("|")[2]):
-        path = ROOT / "jobx" / name if "/" in name else folder / name
-        assert path.exists(), name
-        folder = path.parent
+def test_every_file_of_a_station_exists() -> None:
+    def check(row: str) -> None:
+        folder = ROOT / "jobx"
+        for name in re.findall(r"`([^`]+(?:\.py|/))`", row.split("|")[2]):
+            path = ROOT / "jobx" / name if "/" in name else folder / name
+            assert path.exists(), name
+            folder = path.parent
+
+    check_each(stations(), check)

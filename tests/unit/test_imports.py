@@ -17,6 +17,8 @@ from typing import Final
 
 import pytest
 
+from tests.support.tables import check_each
+
 ROOT: Final = Path(__file__).parents[2]
 
 #: Third-party packages by room; a room that is not named here has those of the room around it.
@@ -220,9 +222,11 @@ def is_permitted(module: str, name: str) -> bool:
     return root in PACKAGES[narrowest(module, PACKAGES) or "jobx"]
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("jobx/**/*.py")), ids=module_name)
-def test_module_imports_what_its_room_permits(path: Path) -> None:
-    assert refused(module_name(path), path.read_text(encoding="utf-8")) == []
+def test_modules_import_what_their_rooms_permit() -> None:
+    def check(path: Path) -> None:
+        assert refused(module_name(path), path.read_text(encoding="utf-8")) == []
+
+    check_each(sorted(ROOT.glob("jobx/**/*.py")), check)
 
 
 @pytest.mark.parametrize(("file", "line"), FORBIDDEN)

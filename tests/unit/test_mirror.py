@@ -186,20 +186,19 @@ def test_pattern_stands_for_modules_of_one_folder(
 ALONE: Final = sorted(MODULES - {module_of(test) for test in TESTS})
 
 
-@pytest.mark.parametrize("test", sorted(TESTS - WHOLE))
-def test_file_of_the_unit_tier_stands_where_its_module_does(test: str) -> None:
-    assert module_of(test) is not None
+def test_files_of_the_unit_tier_stand_where_their_modules_do() -> None:
+    assert sorted(test for test in TESTS - WHOLE if module_of(test) is None) == []
 
 
-@pytest.mark.parametrize("module", ALONE)
-def test_module_without_a_unit_test_is_tested_elsewhere(module: str) -> None:
-    patterns = (pattern for each in ELSEWHERE.values() for pattern in each)
-    assert any(matches(module, pattern) for pattern in patterns)
+def test_modules_without_a_unit_test_are_tested_elsewhere() -> None:
+    patterns = [pattern for each in ELSEWHERE.values() for pattern in each]
+    assert [one for one in ALONE if not any(matches(one, each) for each in patterns)] == []
 
 
-@pytest.mark.parametrize(("place", "patterns"), ELSEWHERE.items())
-def test_what_is_tested_elsewhere_is_there_and_has_no_unit_test(
-    place: str, patterns: tuple[str, ...]
-) -> None:
-    assert (ROOT / place).is_file()
-    assert all(any(matches(module, pattern) for module in ALONE) for pattern in patterns)
+def test_places_that_test_what_has_no_unit_test_are_there() -> None:
+    assert [place for place in ELSEWHERE if not (ROOT / place).is_file()] == []
+
+
+def test_what_is_tested_elsewhere_has_no_unit_test() -> None:
+    patterns = [pattern for each in ELSEWHERE.values() for pattern in each]
+    assert [each for each in patterns if not any(matches(one, each) for one in ALONE)] == []

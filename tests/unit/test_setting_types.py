@@ -31,6 +31,5 @@ def test_what_is_allowed_is_said_in_words(setting: str, words: str) -> None:
     assert described(FIELDS[setting]) == words
 
 
-@pytest.mark.parametrize("setting", FIELDS)
-def test_no_setting_is_described_by_a_pattern(setting: str) -> None:
-    assert not set("^$\\*") & set(described(FIELDS[setting]))
+def test_no_setting_is_described_by_a_pattern() -> None:
+    assert [name for name in FIELDS if set("^$\\*") & set(described(FIELDS[name]))] == []

@@ -14,6 +14,7 @@ from jobx import meanings
 from jobx.errors import NotFound
 from jobx.tools.cli import main
 from jobx.tools.commands import workflow
+from tests.support.tables import check_each
 from tests.unit.tools.conftest import Jobx
 
 ROOT = Path(__file__).parents[3]
@@ -41,9 +42,9 @@ def _groups(group: click.Group) -> Iterator[click.Group]:
 COMMANDS = dict(_commands(main, "jobx"))
 
 
-@pytest.mark.parametrize("path", COMMANDS)
-def test_command_has_the_shared_options(path: str) -> None:
-    assert {param.name for param in COMMANDS[path].params} >= SHARED
+def test_commands_have_the_shared_options() -> None:
+    named = {path: {param.name for param in one.params} for path, one in COMMANDS.items()}
+    assert [path for path, names in named.items() if not names >= SHARED] == []
 
 
 @pytest.mark.parametrize("group", [*_groups(main)], ids=lambda group: str(group.name))
@@ -55,31 +56,36 @@ def test_list_of_commands_cuts_no_line(group: click.Group) -> None:
     assert [line for line in listed if line.endswith(("...", "…"))] == []
 
 
-@pytest.mark.parametrize("path", COMMANDS)
-def test_command_explains_itself_with_an_example(path: str, jobx: Jobx) -> None:
-    result = jobx(*path.split()[1:], "--help")
+def test_commands_explain_themselves_with_an_example(jobx: Jobx) -> None:
+    def check(path: str) -> None:
+        result = jobx(*path.split()[1:], "--help")
+        assert result.exit_code == meanings.OK
+        assert f"Example:\n    {path}" in result.stdout
 
-    assert result.exit_code == meanings.OK
-    assert f"Example:\n    {path}" in result.stdout
+    check_each(COMMANDS, check)
 
 
-@pytest.mark.parametrize("path", COMMANDS)
-def test_command_stands_in_the_reference_with_its_example(path: str) -> None:
+def test_commands_stand_in_the_reference_with_their_examples() -> None:
     reference = (ROOT / "docs" / "commands.md").read_text()
-    example = str(COMMANDS[path].epilog).rpartition("\n")[2].strip()
 
-    assert f"### `{path}" in reference
-    assert f"\n{example}\n" in reference
+    def check(path: str) -> None:
+        example = str(COMMANDS[path].epilog).rpartition("\n")[2].strip()
+        assert f"### `{path}" in reference
+        assert f"\n{example}\n" in reference
+
+    check_each(COMMANDS, check)
 
 
-@pytest.mark.parametrize("path", COMMANDS)
-def test_every_option_of_a_command_stands_in_the_reference(path: str) -> None:
+def test_every_option_of_a_command_stands_in_the_reference() -> None:
     reference = (ROOT / "docs" / "commands.md").read_text()
-    own = [option for option in COMMANDS[path].params if option.name not in SHARED]
-    options = [one for one in own if isinstance(one, click.Option) and not one.hidden]
-    words = [word for option in options for word in option.opts]
 
-    assert [word for word in words if word not in reference] == []
+    def check(path: str) -> None:
+        own = [option for option in COMMANDS[path].params if option.name not in SHARED]
+        options = [one for one in own if isinstance(one, click.Option) and not one.hidden]
+        words = [word for option in options for word in option.opts]
+        assert [word for word in words if word not in reference] == []
+
+    check_each(COMMANDS, check)
 
 
 def test_exit_codes_stand_in_the_reference() -> None:
