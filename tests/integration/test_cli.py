@@ -76,7 +76,9 @@ def served(folder: Path, jobx: Jobx) -> Iterator[tuple[Popen[str], str]]:
 
 
 def _run(folder: Path, *words: str) -> tuple[int, str, str]:
-    with running([*JOBX, "run", *words, "--data", str(folder), "--executors", "1"]) as process:
+    command = [*JOBX, "run", *words, "--data", str(folder), "--executors", "1"]
+    # Without warnings: of a machine that paused, for example.
+    with running(command, JOBX_NODE_LOG_LEVEL="error") as process:
         stdout, stderr = process.communicate(timeout=60)
     return process.returncode, stdout, stderr
 

@@ -15,11 +15,11 @@ from tests.support.services import absent
 #: Of the rooms with what is compiled, from the single function to the real process.
 TESTS = (
     "tests/unit/test_key_hashes.py",
+    "tests/unit/test_value_rules.py",
     "tests/unit/test_values.py",
-    *(f"tests/unit/handlers/{room}" for room in ("blobs", "execution", "pairs", "scope")),
-    "tests/contract/test_languages.py",
+    *(f"tests/unit/handlers/{room}" for room in ("blobs", "execution", "pairs")),
+    "tests/unit/handlers/scope/test_arguments.py",
     "tests/integration/test_executor.py",
-    "tests/integration/test_node_executors.py",
     "tests/integration/test_node_handlers.py",
 )
 TESTS_S = 900
