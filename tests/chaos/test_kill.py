@@ -36,8 +36,8 @@ from tests.support.etcd import FORGETFUL, V2, Etcd, etcd_servers
 from tests.support.served import Answer, Served, kill, served
 from tests.support.waiting import eventually
 
-SECONDS = float(os.environ.get("JOBX_CHAOS_S", "8"))
-REQUESTS = int(os.environ.get("JOBX_CHAOS_REQUESTS", "100"))
+SECONDS = float(os.environ.get("JOBX_CHAOS_S", "5"))
+REQUESTS = int(os.environ.get("JOBX_CHAOS_REQUESTS", "60"))
 SEED = int(os.environ.get("JOBX_CHAOS_SEED", "1"))
 CLIENTS = 10
 #: How long a client asks again before it gives up.
