@@ -135,7 +135,11 @@ def test_length_and_chunks_at_once_are_refused(proxied: Proxied) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/workflow", "/workflow/w/handler/count", "/node", "/actors", "/metrics", "/ui/"]
+    "path",
+    [
+        *("/workflow", "/workflow/w/handler/count", "/node", "/actors", "/metrics", "/ui/"),
+        *("/request/w", "/request/w?state=failed", "/request/w/counts"),
+    ],
 )
 def test_what_changes_or_shows_the_machine_is_for_this_machine_only(
     path: str, proxied: Proxied
@@ -145,6 +149,12 @@ def test_what_changes_or_shows_the_machine_is_for_this_machine_only(
     assert (status, json.loads(body)["code"]) == (403, "forbidden")
     assert headers["Content-Type"] == "application/problem+json"
     assert proxied.send(f"GET {path} HTTP/1.1\nHost: localhost\n\n").split()[1] == b"200"
+
+
+def test_a_dump_is_for_this_machine_only(proxied: Proxied) -> None:
+    status, _, body = proxied.ask("GET", f"/request/w/{'0' * 26}/dump?step=s")
+
+    assert (status, json.loads(body)["code"]) == (403, "forbidden")
 
 
 def test_static_page_explains_the_addresses(proxied: Proxied) -> None:

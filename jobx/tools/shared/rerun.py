@@ -92,6 +92,7 @@ def _again(dump: Dump, line: DumpLine, result: TrialResult) -> DumpLine:
         own.absent = {"arguments": "they are the data of the line before"}
     if result.step is not None:
         own.children = len(result.yielded)
+        own.absent = {**own.absent, "reducer": "it gets what the children leave; run those again"}
     if failure is None:
         own.data = show(grouped(result.yielded))
     else:

@@ -8,7 +8,7 @@ ended. An invocation that ran again after it had ended comes once, as it ended l
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from jobx.actors.inspection.dumps.unended import open_lines
 from jobx.actors.inspection.dumps.values import DumpValues
 from jobx.actors.request import events
 from jobx.actors.request.tree import MAPPER, ROOT
-from jobx.errors import InvalidInput, NotFound
+from jobx.errors import InvalidInput, NotFound, quote
 from jobx.kv.blobs import BlobFolder
 from jobx.kv.requests import event_log, request_entity
 from jobx.kv.store import Store
@@ -66,6 +66,8 @@ class Dump(LineMaker):
         """Yield the wanted lines, many at a time.
 
         Raises:
+            InvalidInput: The request has no such step.
+            NotFound: It has not mapped the mapper below which they are to be.
             JobxError: The log cannot be read on.
         """
         for number, record in event_log.read(self._store, *self._names):
@@ -76,6 +78,8 @@ class Dump(LineMaker):
         unended = filter(self._is_wanted, self._unended())
         while found := list(islice(unended, _MANY)):
             yield found
+        if self.top is not None and self.chunks.of(self.top) < 0:
+            raise NotFound("invocation", "/".join((*self._names, f"m{self.top}")))
 
     def input_of(self, vertex: int) -> Any:
         """Return the input of a mapper that was read: [key, value], of the root a list of them.
@@ -108,6 +112,8 @@ class Dump(LineMaker):
     def _accepted(self, number: int, event: events.Accepted) -> Sequence[DumpLine]:
         self.owner = event.node
         self.plan = request_entity.plan(self._store, self._names[0], event.plan)
+        if self.plan is not None:
+            _check_steps(self._asked.steps, self.plan.steps)
         root = ROOT, MAPPER, event.step, ROOT, 1, event.arguments
         return self._mapped(number, events.Mapped(event.at, *root, ""))
 
@@ -174,6 +180,13 @@ class Dump(LineMaker):
                 if marks[vertex] == _WRITTEN or not self.is_shown(position, vertex):
                     continue
                 yield from open_lines(self, position, vertex, is_mapped=marks[vertex] == _MAPPED)
+
+
+def _check_steps(wanted: Sequence[str], known: Collection[str]) -> None:
+    unknown = next((name for name in wanted if name not in known), None)
+    if unknown is not None:
+        reason = f"is no step of this request, which has {', '.join(sorted(known))}"
+        raise InvalidInput("step", quote(unknown), reason)
 
 
 def _mapper(name: str | None) -> int | None:

@@ -34,7 +34,9 @@ def chunks(store: Store, blobs: BlobFolder, asked: GetDump) -> Iterator[bytes]:
 
     Raises:
         NotFound: There is no such request; before the first chunk.
-        InvalidInput: It is to be below what is no mapper; likewise.
+        InvalidInput: It is to be below what is no mapper; likewise. It has no such step; with the
+            first chunk, as the next one.
+        NotFound: It has not mapped the mapper below which all is to be.
         JobxError: The log cannot be read on.
     """
     dump = Dump(store, blobs, asked)

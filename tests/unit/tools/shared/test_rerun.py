@@ -81,6 +81,7 @@ def test_first_mapper_gets_its_arguments_and_its_children_do_not_run(tmp_path: P
     (line,) = run(sample(tmp_path), 0, trial)
     assert trial.given == [("split_map", {"arguments": {"text": "ab"}})]
     assert (line.children, line.data) == (1, [[0, ["a"]]])
+    assert line.absent == {"reducer": "it gets what the children leave; run those again"}
 
 
 def test_what_fails_again_ends_it(tmp_path: Path) -> None:

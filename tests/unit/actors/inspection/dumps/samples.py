@@ -100,6 +100,9 @@ class Sample:
     def text(self, **asked: Any) -> bytes:
         return b"".join(dump_text.chunks(self.store, self.blobs, self._asked(asked)))
 
+    def first_chunk(self, **asked: Any) -> bytes:
+        return next(dump_text.chunks(self.store, self.blobs, self._asked(asked)))
+
     def by_id(self, **asked: Any) -> dict[str, DumpLine]:
         lines = self.lines(**asked)
         found = {line.invocation_id: line for line in lines}

@@ -185,7 +185,6 @@ def test_after_an_adoption_it_is_the_node_of_the_new_owner(tmp_path: Path) -> No
         ({"below": "m2"}, ["m2", "c2", "r2"]),
         ({"below": "m0", "steps": ("leaf",)}, ["m1", "c1", "r1", "m2", "c2", "r2"]),
         ({"attempts": 2}, ["m1"]),
-        ({"below": "m77"}, []),
     ],
 )
 def test_only_what_is_asked_for_is_written(
@@ -223,6 +222,17 @@ def test_redacted_values_show_their_types_and_sizes_alone(tmp_path: Path) -> Non
     assert b"wrong" not in text
     assert b"line 7" not in text
     assert b'"me"' not in text
+
+
+@pytest.mark.parametrize("form", ["ndjson", "json", "text"])
+def test_a_step_and_a_mapper_that_are_not_there_are_refused_with_the_first_chunk(
+    tmp_path: Path, form: Any
+) -> None:
+    sample = Sample(tmp_path, *WHOLE)
+    with pytest.raises(InvalidInput, match=r"which has leaf, split \(got 'lead'\)"):
+        sample.first_chunk(steps=("leaf", "lead"), form=form)
+    with pytest.raises(NotFound, match="w/r1/m77"):
+        sample.first_chunk(below="m77", form=form)
 
 
 @pytest.mark.parametrize("below", ["r1", "m", "m-1", "m1 ", "x", "m" + "1" * 30])
