@@ -22,69 +22,18 @@ from msgspec import Struct
 from jobx import values, views
 from jobx.errors import FrameError, InvalidInput, JobxError, from_wire, quote
 from jobx.frames import UNREADABLE, encode
-from jobx.questions.actors import (
-    GetActor,
-    GetActorSummary,
-    GetActorTree,
-    ListActors,
-    ListDeadLetters,
-    RestartActor,
-    StopActor,
-    TopActors,
-    TraceActors,
-)
+from jobx.questions import actors, entities, inspection, nodes, requests
 from jobx.questions.base import A, Question
-from jobx.questions.entities import (
-    CreateEntity,
-    DeleteEntity,
-    GetEntity,
-    ListEntities,
-    ListVersions,
-    PutEntity,
-    RefreshLibrary,
-)
-from jobx.questions.inspection import (
-    ExplainRequest,
-    GetDump,
-    GetGraph,
-    GetInvocation,
-    GetSummary,
-    GetTimeline,
-    GetTrace,
-    GetTree,
-    ListInvocations,
-    ReadDump,
-    ReadProgress,
-    WatchRequest,
-)
-from jobx.questions.nodes import CountHttp, GetMetrics, GetNode, GetReadiness, Hello
-from jobx.questions.requests import (
-    AwaitRequest,
-    CancelRequest,
-    CountRequests,
-    DeliverResult,
-    GetRequest,
-    GetResult,
-    ListRequests,
-    SubmitJob,
-)
+from jobx.questions.requests import AwaitRequest, SubmitJob
 
 #: What may be asked again when the node was lost: it waits.
 Attended: TypeAlias = SubmitJob | AwaitRequest
-#: Every question by its verb.
+#: Every question by its verb: what these modules have that has one.
 QUESTIONS: Final[dict[str, type[Question[Any]]]] = {
     str(kind.__struct_config__.tag): kind
-    for kind in (
-        *(Hello, SubmitJob, AwaitRequest, GetRequest, ListRequests, CountRequests, GetResult),
-        *(GetTrace, GetInvocation, GetGraph, ExplainRequest, CancelRequest, DeliverResult),
-        *(GetSummary, GetTree, ListInvocations, GetTimeline, WatchRequest, ReadProgress),
-        *(GetDump, ReadDump),
-        *(CreateEntity, PutEntity, GetEntity, ListEntities, ListVersions, DeleteEntity),
-        RefreshLibrary,
-        *(GetReadiness, GetNode, GetActorTree, GetActorSummary, ListActors, TopActors),
-        *(GetActor, TraceActors, ListDeadLetters, StopActor, RestartActor),
-        *(GetMetrics, CountHttp),
-    )
+    for subject in (actors, entities, inspection, nodes, requests)
+    for kind in vars(subject).values()
+    if isinstance(kind, type) and issubclass(kind, Question) and kind.__struct_config__.tag
 }
 
 
