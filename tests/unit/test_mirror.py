@@ -45,6 +45,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/contract/test_executors.py": (
         *("actors/executors/pool", "actors/executors/process", "actors/executors/processes"),
         *("actors/executors/sending", "actors/executors/fork_server_client"),
+        *("actors/executors/at_work", "actors/executors/returns"),
     ),
     "tests/contract/test_files.py": ("handlers/files/*",),
     "tests/contract/test_languages.py": ("handlers/languages/*", "languages"),

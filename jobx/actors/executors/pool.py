@@ -14,19 +14,17 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from msgspec.structs import replace
 from thespian.actors import ActorAddress
 
-from jobx.actors import notification
-from jobx.actors.executor_failures import KEEPER_GONE, unread
-from jobx.actors.executors import overdue, rebalancing
-from jobx.actors.executors.answers import fault_in
+from jobx.actors.executor_failures import KEEPER_GONE
+from jobx.actors.executors import at_work, overdue, rebalancing
 from jobx.actors.executors.process import Executor, WorkItem
 from jobx.actors.executors.processes import ExecutorProcesses, Starts, late
 from jobx.actors.executors.rebalancing import Away
+from jobx.actors.executors.returns import Returns
 from jobx.actors.executors.sending import Code, Deliver, Sending
 from jobx.actors.executors.sharing import Sharing
-from jobx.actors.messages import Lost, Pull, Ran, RequestKey, Run, SuspendedLost
+from jobx.actors.messages import Lost, Pull, RequestKey, Run
 from jobx.actors.metrics import Metrics
 from jobx.actors.notification import Notification
 from jobx.actors.request.standing import Busy, Place
@@ -34,24 +32,12 @@ from jobx.actors.runtime.address import Address
 from jobx.config import Settings
 from jobx.kv.blobs import BlobFolder
 from jobx.model import Failure
-from jobx.segments import (
-    FailedRun,
-    Leaving,
-    MappedChunk,
-    ReadyReport,
-    Report,
-    ResultReport,
-    Segment,
-    UnreadReport,
-    Unstarted,
-)
+from jobx.segments import Report, UnreadReport
 from jobx.views import ExecutorView
 from jobx.work import DropMappers
 
 #: How often the time of running work is checked.
 TICK_S: Final = 0.1
-#: Executors that may die before one of them starts an item; after that the item is blamed.
-MAX_UNSTARTED: Final = 3
 
 
 class ExecutorPool:
@@ -70,13 +56,10 @@ class ExecutorPool:
         notify: Callable[[Notification], None],
         metrics: Metrics | None = None,
     ) -> None:
-        self._metrics = metrics or Metrics()
         self._borrowed = 0
         self._offered = frozenset(settings.capabilities)
         self._count = settings.executor_count
-        self._node_id = node_id
         self._deliver = deliver
-        self._notify = notify
         self._loop = asyncio.get_running_loop()
         self._is_draining = False
         self._tick: asyncio.Handle | None = None
@@ -94,6 +77,12 @@ class ExecutorPool:
             again=self._run_first,
         )
         self._sharing = Sharing(self._processes, self._count, self._sending.send, deliver)
+        self._returns = Returns(
+            *(node_id, self._processes, self._sharing, self._sending),
+            deliver=deliver,
+            notify=notify,
+            metrics=metrics or Metrics(),
+        )
 
     @property
     def slots(self) -> int:
@@ -256,123 +245,34 @@ class ExecutorPool:
 
     def places(self, owners: Collection[ActorAddress]) -> dict[tuple[ActorAddress, int], Place]:
         """Return where the work of owners is that has been sent, by owner and ticket."""
-        return {
-            (item.owner, item.ticket): executor.place_of(item, self._sharing.usual_s(item))
-            for executor in self._executors
-            for item in (*executor.work.values(), *executor.waiting)
-            if item.owner in owners
-        }
+        return at_work.places(self._executors, owners, self._sharing.usual_s)
 
     def busy(self) -> dict[RequestKey, Busy]:
         """Return the requests that executors are at."""
-        now, found = self._loop.time(), dict[RequestKey, Busy]()
-        for executor in self._executors:
-            front = next(iter(executor.work.values()), None)
-            if front is None:
-                continue
-            since = now - executor.progress().running_s
-            known = found.get(front.key)
-            count = 1 if known is None else known.count + 1
-            if known is not None and known.since <= since:
-                found[front.key] = replace(known, count=count)
-            else:
-                found[front.key] = Busy(*front.key, count, executor.at_work_on(front), since)
-        return found
+        return at_work.busy(self._executors, self._loop.time())
 
     def abandoned(self, key: RequestKey) -> list[tuple[int, float]]:
         """Return the executors that are still at work of a request that has ended.
 
         Each with the instant at which it is killed, monotonic.
         """
-        return [
-            (executor.pid, item.abandoned_at + overdue.ABANDON_S)
-            for executor in self._executors
-            for item in executor.work.values()
-            if item.key == key and item.abandoned_at
-        ]
+        return at_work.abandoned(self._executors, key)
+
+    def views(self) -> list[ExecutorView]:
+        """Return the views of the executors."""
+        now = self._loop.time()
+        return [at_work.view(executor, now) for executor in self._executors]
 
     @property
     def starts(self) -> Starts | None:
         """Why no executor can take work now; None if one can, or there is to be none."""
         return self._processes.starts
 
-    def views(self) -> list[ExecutorView]:
-        """Return the views of the executors."""
-        now = self._loop.time()
-        return [_view(executor, now) for executor in self._executors]
-
     def _hear(self, executor: Executor, report: Report | UnreadReport) -> None:
-        if isinstance(report, ReadyReport):
-            if executor.state == "starting":
-                executor.enter("ready" if executor.has_seat else "blank", self._loop.time())
-                executor.was_ready = True
-            self._sharing.pump()
-        elif isinstance(report, ResultReport):
-            self._answered(executor, report)
-        elif isinstance(report, Leaving):
-            executor.enter("leaving", self._loop.time())
-            executor.has_left = True
-            self._take_back(executor)
-            self._sharing.pump()
-        else:
-            self._unread(executor, report)
+        self._returns.hear(executor, report)
 
-    def _unread(self, executor: Executor, report: UnreadReport) -> None:
-        """Fail the work whose answer cannot be read, and replace the executor."""
-        if executor.blame is not None:
-            return
-        blame = unread(report.reason)
-        front = next(iter(executor.work), 0)  # answers come in the order of the work
-        number = report.id if report.id in executor.work else front
-        item = executor.work.pop(number, None)
-        if item is not None and not item.abandoned_at:
-            self._notify(notification.executor_died(blame, True))
-            executor.release(item.owner, item.first_vertex)
-            self._deliver(item.owner, Lost(item.ticket, item.first_vertex, blame))
-        self._take_back(executor)
-        executor.kill(blame, executor.progress())
-        self._sharing.pump()
-
-    def _answered(self, executor: Executor, result: ResultReport) -> None:
-        now = self._loop.time()
-        item = executor.work.get(result.id)
-        fault = None
-        if item is not None:
-            is_recalled = result.id <= executor.recalled
-            fault = fault_in(item.work, result.segments, is_recalled=is_recalled)
-        if fault is not None:
-            self._unread(executor, UnreadReport(result.id, fault))
-            return
-        executor.work.pop(result.id, None)
-        if not executor.work:
-            executor.idle_since = now
-        if item is None or item.abandoned_at:
-            self._drop_late(executor, result)
-        elif not result.segments:  # it was recalled before it began
-            item.returned += 1
-            self._sharing.add(item, first=True)
-        else:
-            begun = _begun(item, result.segments)
-            executor.invocations += begun
-            if begun:
-                self._sharing.ended(item, (now - item.sent_at) / begun)
-            segments = rebalancing.without_taken(result.segments, item.stop)
-            _note_suspended(executor, item.owner, segments)
-            span_us = int(executor.time_of(item, now) * 1e6)
-            place = self._node_id, executor.pid, span_us
-            ran = Ran(item.ticket, segments, *place, result.data)
-            self._deliver(item.owner, ran)
-        for waiting in executor.work.values():
-            waiting.sent_at = now
-        while executor.waiting and len(executor.work) < 2:
-            self._sending.send(executor, executor.waiting.popleft())
-        self._sharing.pump()
-
-    def _drop_late(self, executor: Executor, result: ResultReport) -> None:
-        """Close the mappers that an unwanted answer left suspended."""
-        kept = [s.vertex for s in result.segments if isinstance(s, MappedChunk) and s.more]
-        if kept:
-            executor.send(DropMappers(result.request_id, kept))
+    def _dead(self, executor: Executor, blame: Failure) -> None:
+        self._returns.dead(executor, blame)
 
     def _keeper(self, vertex: int, owner: ActorAddress) -> Executor | None:
         for executor in self._executors:
@@ -398,84 +298,3 @@ class ExecutorPool:
         if self._tick is None:
             self._watched_at = self._loop.time()
             self._tick = self._loop.call_later(TICK_S, self._watch)
-
-    def _dead(self, executor: Executor, blame: Failure) -> None:
-        """Report the work of a dead executor."""
-        if not self._processes.is_closing:
-            self._metrics.deaths.of(_cause(executor, blame)).add()
-        is_told = (executor.work or not executor.was_ready) and blame.kind not in (
-            "cancelled",
-            "lost",
-        )
-        if is_told and not self._processes.is_closing:
-            self._notify(notification.executor_died(blame, executor.was_ready))
-        self._report_culprit(executor, blame)
-        self._take_back(executor)
-        for owner, vertices in executor.suspended.items():
-            self._deliver(owner, SuspendedLost(tuple(vertices), KEEPER_GONE))
-        executor.suspended.clear()
-        self._sharing.pump()
-
-    def _report_culprit(self, executor: Executor, blame: Failure) -> None:
-        """Report the work that killed an executor: the running work, or what it failed to start."""
-        progress = executor.progress()
-        culprit, vertex = executor.work.get(progress.number), progress.vertex
-        stage = progress.stage
-        if progress.number == 0 and executor.work:
-            front = next(iter(executor.work.values()))
-            front.unstarted += 1
-            if front.unstarted >= MAX_UNSTARTED:
-                culprit, vertex, stage = front, front.first_vertex, "mapper"
-        if culprit is not None:
-            del executor.work[culprit.number]
-            if not culprit.abandoned_at:
-                executor.release(culprit.owner, vertex)
-                self._deliver(culprit.owner, Lost(culprit.ticket, vertex, blame, stage))
-
-    def _take_back(self, executor: Executor) -> None:
-        """Take back the work that an executor will not start."""
-        for item in (*executor.waiting, *reversed(executor.work.values())):
-            if item.abandoned_at:
-                continue
-            # Its mapper died with the executor, or its owner has part of it: the owner decides.
-            if item.is_pinned or item.stop:
-                executor.release(item.owner, item.first_vertex)
-                self._deliver(item.owner, Lost(item.ticket, None, KEEPER_GONE))
-            else:
-                self._sharing.add(item, first=True)
-        executor.work.clear()
-        executor.waiting.clear()
-
-
-def _cause(executor: Executor, blame: Failure) -> str:
-    """Return why an executor ended, as metrics name it."""
-    if not executor.was_ready:
-        return "not_ready"
-    is_replaced = executor.has_left and executor.blame is None
-    return "replaced" if is_replaced else blame.kind
-
-
-def _view(executor: Executor, now: float) -> ExecutorView:
-    at_work = next(iter(executor.work.values()), None)
-    return ExecutorView(
-        pid=executor.pid,
-        state=executor.shown_state,
-        invocations=executor.invocations,
-        rss_bytes=executor.rss_bytes,
-        age_s=now - executor.born,
-        workflow=at_work.key.workflow if at_work is not None else None,
-        request_id=at_work.key.request_id if at_work is not None else None,
-    )
-
-
-def _note_suspended(executor: Executor, owner: ActorAddress, segments: list[Segment]) -> None:
-    for segment in segments:
-        if isinstance(segment, MappedChunk) and segment.more:
-            executor.suspended.setdefault(owner, set()).add(segment.vertex)
-        elif isinstance(segment, MappedChunk | FailedRun):
-            executor.release(owner, segment.vertex)
-
-
-def _begun(item: WorkItem, segments: list[Segment]) -> int:
-    unstarted: int = sum([s.count for s in segments if isinstance(s, Unstarted)])
-    return len(item.work.vertices) - unstarted
