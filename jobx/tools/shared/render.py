@@ -25,6 +25,8 @@ from jobx.views import ActorView, ExplainView, OpenGroup, TraceNode, TraceView
 _ANSWER_WIDTH: Final = 10_000
 #: Cells up to this width are aligned.
 _WIDEST_CELL: Final = 48
+#: Between two columns.
+_GAP: Final = 2
 #: Rows of a table of pairs that are aligned at once.
 _BLOCK_ROWS: Final = 1000
 _STYLES: Final = (
@@ -80,10 +82,14 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table with column names to stdout.
 
     A column is as wide as its widest cell, up to a limit: a longer cell moves only its own row, so
-    that one long text does not make every row wrap.
+    that one long text does not make every row wrap. A terminal that is too narrow gets cells whose
+    text wraps between its words, or if its words are too long, a line for each cell.
     """
     lines = [[Text(name, style="bold") for name in columns]]
     lines += [[_cell(value) for value in row] for row in rows]
+    if console().is_terminal and max(map(_width, lines)) > (room := terminal().width):
+        _say_narrow(lines, room)
+        return
     widths = [
         max((cell.cell_len for cell in cells if cell.cell_len <= _WIDEST_CELL), default=0)
         for cells in zip(*lines, strict=True)
@@ -94,6 +100,34 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         for cell, width in zip(line[:-1], widths, strict=False):
             shown.append_text(cell).append(" " * (max(0, width - cell.cell_len) + 2))
         out.print(shown.append_text(line[-1]), soft_wrap=True)
+
+
+def _width(line: Sequence[Text]) -> int:
+    return sum(cell.cell_len + _GAP for cell in line) - _GAP
+
+
+def _say_narrow(lines: list[list[Text]], room: int) -> None:
+    """Write a table whose first line has the names, within the width of a terminal."""
+    names, *rows = lines
+    words = [max(_longest_word(cell) for cell in cells) for cells in zip(*lines, strict=True)]
+    if sum(words) + _GAP * (len(words) - 1) <= room:
+        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+        for name, width in zip(names, words, strict=True):
+            table.add_column(name, min_width=width, overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        terminal().print(table)
+        return
+    widest = max(name.cell_len for name in names)
+    for row in rows:
+        for name, cell in zip(names, row, strict=True):
+            gap = Text(" " * (widest - name.cell_len + _GAP))
+            console().print(Text.assemble(name, gap, cell), soft_wrap=True)
+        say("")
+
+
+def _longest_word(cell: Text) -> int:
+    return max(map(cell_len, cell.plain.split()), default=0)
 
 
 def say_fields(fields: Mapping[str, object]) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 from typing import Any
 
+import click
 import msgspec
 import pytest
 
@@ -215,3 +216,45 @@ def test_no_colour_goes_into_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+class _Screen:
+    """A terminal of so many columns; gives the lines of a table of rows."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, columns: int) -> None:
+        self._stream = _Terminal()
+        patch.setattr("sys.stdout", self._stream)
+        patch.setenv("COLUMNS", str(columns))
+
+    def show(self, columns: list[str], *rows: list[object]) -> list[str]:
+        render.say_table(columns, rows)
+        return click.unstyle(self._stream.getvalue()).splitlines()
+
+
+ID = "01m8p287prq5w0vnkgnf000001"
+LONG = "no such word in a dictionary " * 6
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_a_table_fits_a_terminal_and_wraps_between_words(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    lines = _Screen(monkeypatch, columns).show(["id", "state", "error"], [ID, "failed", LONG])
+    assert max(map(len, lines)) <= columns
+    assert all(set(line[34:].split()) <= {"error", *LONG.split()} for line in lines)
+    assert " ".join(line[36:].strip() for line in lines[1:]).split() == LONG.split()
+    assert lines[1].split()[:2] == [ID, "failed"]
+
+
+def test_a_row_whose_words_are_too_long_for_a_terminal_is_a_line_a_cell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = [f"column{number}" for number in range(4)]
+    lines = _Screen(monkeypatch, 80).show(names, [ID, ID, ID, 1], [ID, ID, ID, 2])
+    assert lines[:5] == [f"column0  {ID}", f"column1  {ID}", f"column2  {ID}", "column3  1", ""]
+    assert lines[8] == "column3  2"
+
+
+def test_a_table_that_fits_a_terminal_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = _Screen(monkeypatch, 80).show(["id", "state"], [ID, "failed"])
+    assert lines == [f"{'id':26}  state", f"{ID}  failed"]
