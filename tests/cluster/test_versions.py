@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -36,11 +37,18 @@ CHANGES = {
 }
 
 
-def later_version(folder: Path) -> dict[str, str]:
+#: What a version has whose datagrams others must not misread.
+APART = {
+    "__init__.py": CHANGES["__init__.py"],
+    "actors/bridge/envelope.py": ('VERSION: Final = b"\\x01"', 'VERSION: Final = b"\\x02"'),
+}
+
+
+def later_version(folder: Path, changes: Mapping[str, tuple[str, str]]) -> dict[str, str]:
     """Make a copy of the package with changes; return the variables that have Python use it."""
     (package,) = jobx.__path__
     shutil.copytree(package, folder / "jobx")
-    for name, (old, new) in CHANGES.items():
+    for name, (old, new) in changes.items():
         path = folder / "jobx" / name
         source = path.read_text()
         assert source.count(old) == 1, name
@@ -62,7 +70,7 @@ def until_both_work(nodes: Cluster, on: Served) -> None:
 def test_nodes_of_two_versions_work_together_and_adopt_only_logs_that_they_know(
     tmp_path: Path, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    later = later_version(tmp_path / "later")
+    later = later_version(tmp_path / "later", CHANGES)
     gates = tmp_path / "gate-a", tmp_path / "gate-b"
     with cluster("broker", tmp_path, etcd, monkeypatch) as nodes:
         a, b = nodes.start("a"), nodes.start("b", **later)
@@ -85,3 +93,23 @@ def test_nodes_of_two_versions_work_together_and_adopt_only_logs_that_they_know(
         gates[0].touch()
         assert b.get(of_a, "/result", Prefer="wait=60").pairs == [["n", 1]]
         assert b.get(of_a).body["coordinator"] == "b"
+
+
+def test_nodes_that_do_not_know_each_others_datagrams_say_so_and_adopt_nevertheless(
+    tmp_path: Path, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = later_version(tmp_path / "later", APART)
+    gate = tmp_path / "gate"
+    with cluster("broker", tmp_path, etcd, monkeypatch) as nodes:
+        a, b = nodes.start("a"), nodes.start("b", **later, JOBX_NODE_DRAIN_S="0.1")
+        for name, node in (("a", a), ("b", b)):
+            answer = node.post("fan", {"n": 20, "ms": 1})
+            assert answer.pairs == [["n", 20]]
+            assert set(places(node, answer)) == {name}
+        for name in "ab":
+            eventually(lambda: "dropped (version)" in nodes.log(name), 60.0)  # noqa: B023 - at once
+        of_b = b.post("gate", {"gate": str(gate)}, Prefer="respond-async").request_id
+        assert b.stop() == 0
+        gate.touch()
+        assert a.get(of_b, "/result", Prefer="wait=60").pairs == [["n", 1]]
+        assert a.get(of_b).body["coordinator"] == "a"

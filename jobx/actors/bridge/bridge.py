@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 MAX_TAGS: Final = 100
 #: Dropped datagrams are logged so often at most, for each reason.
 LOG_S: Final = 10.0
+_HINTS: Final[dict[Refusal, str]] = {
+    "key": "; is cluster.key the same on all nodes?",
+    "version": "; is JobX of nearly the same version on all nodes?",
+}
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -315,7 +319,7 @@ class Bridge:
         now = self._scheduler.now()
         if now >= self._logged.get(reason, -math.inf) + LOG_S:
             self._logged[reason] = now
-            hint = "; is cluster.key the same on all nodes?" if reason == "key" else ""
+            hint = _HINTS.get(reason, "")
             _LOG.warning("a datagram was dropped (%s): workflow %s%s", reason, what, hint)
 
     def _handle(self, end: End, events: list[bytes | Broken]) -> None:

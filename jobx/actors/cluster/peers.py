@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, Protocol
 
 from thespian.actors import ActorAddress
 
+from jobx import __version__
 from jobx.actors.bridge.bridge import Bridge
 from jobx.actors.bridge.codec import Note, Offer, Wants
 from jobx.actors.bridge.transport import Lane, Transport
@@ -221,7 +222,7 @@ class Peers:
             return
         now, heard = self._scheduler.now(), {lane.peer for lane in self._up}
         shared = {
-            name: member.record.nsqd
+            name: member.record
             for name, member in (self._members or {}).items()
             if name != self._node_id and any(map(member.record.runs, self._workflows))
         }
@@ -229,8 +230,8 @@ class Peers:
             _LOG.warning(
                 "node %s is registered, but does not answer, so it gets no work and gives none: "
                 "does its bridge.nsqd (%s) reach it from here, and ours from there? "
-                "Loopback and firewalls are usual causes",
-                *(name, shared[name]),
+                "Loopback and firewalls are usual causes%s",
+                *(name, shared[name].nsqd, _other_version(shared[name])),
             )
         if (next_at := self._silence.next_at) < math.inf:
             delay_s = max(0.0, next_at - now)
@@ -399,3 +400,9 @@ class Peers:
             own += len(hosted) - sum(hosted)
             lent += hosted[0]
         return NodeLoad(self._pool.own_slots, own, self._pool.is_divisible, lent)
+
+
+def _other_version(record: NodeRecord) -> str:
+    if record.version in ("", __version__):
+        return ""
+    return f"; so are versions that are far apart: its JobX is {record.version}, ours {__version__}"

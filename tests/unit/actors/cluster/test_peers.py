@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from thespian.actors import ActorAddress, ActorExitRequest
 
 from jobx.actors.bridge.bridge import Bridge
@@ -26,6 +27,9 @@ from jobx.actors.runtime.system import LoopSystemBase
 from tests.support.memory_transport import MemoryNetwork, MemoryTransport
 from tests.support.virtual_time import VirtualScheduler
 from tests.support.work import map_work
+
+#: How long it takes at most until a node that is back has work again.
+BACK_S = 3.0
 
 
 class CountedPool:
@@ -97,11 +101,12 @@ class Node:
         network: MemoryNetwork,
         name: str,
         offered: tuple[str, ...] = ("general",),
+        life: int = 1,
     ) -> None:
         self.pool = CountedPool()
         self.more_room: list[str] = []
         base = LoopSystemBase(
-            scheduler, node_id=name, incarnation=1, capabilities={}, services=self.pool
+            scheduler, node_id=name, incarnation=life, capabilities={}, services=self.pool
         )
         transport = MemoryTransport(network, name)
         self.peers = Peers(
@@ -111,7 +116,7 @@ class Node:
             base,
             transport,
             Seal(b"k" * 32, "test"),
-            LocalEnd(name, 1, "test"),
+            LocalEnd(name, life, "test"),
             kinds={"work": Work},
             choose=self.peers.choose,
             heard=self.peers.heard,
@@ -368,6 +373,43 @@ def test_a_node_that_is_gone_is_forgotten_after_a_while_and_may_come_back() -> N
     assert cluster.where(cluster.begin("a", 4)).count("b") == 2
 
 
+def lost_and_back(cluster: Cluster, *, is_same: bool, away_s: float) -> None:
+    """Lose node b, and have it come back: started again, or the same, which stood still."""
+    b, member = cluster.nodes["b"], cluster.members.pop("b")
+    cluster.network.fate = lambda source, target: () if "b" in (source, target) else (0.0,)
+    cluster.nodes["a"].peers.saw(dict(cluster.members))
+    cluster.run(away_s)
+    cluster.network.fate = lambda *_: (0.0,)
+    if is_same:
+        b.bridge.register(2)
+    else:
+        b.peers.close()
+        b.bridge.close()
+        b = Node(cluster.scheduler, cluster.network, "b", member.record.capabilities, life=2)
+        b.peers.serve(["w"])
+    cluster.nodes["b"] = b
+    cluster.members["b"] = member._replace(record=replace(member.record, registration=2), term="t2")
+    for node in cluster.nodes.values():
+        node.peers.saw(dict(cluster.members))
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+@pytest.mark.parametrize("away_s", [1.0, 15.0, 2 * GONE_S])
+@pytest.mark.parametrize("requires", ["general", "gpu"])
+def test_a_node_that_is_back_gets_what_waits_and_what_is_new_within_seconds(
+    requires: str, away_s: float, *, is_same: bool
+) -> None:
+    cluster = Cluster(b=("general", "gpu"))
+    a = cluster.nodes["a"]
+    if requires == "gpu":
+        a.pool.lacks = {frozenset({"gpu"})}
+    assert cluster.where(cluster.begin("a", 3, (requires,))) == "aaa"
+    lost_and_back(cluster, is_same=is_same, away_s=away_s)
+    cluster.run(BACK_S)
+    assert a.pool.idle() == [Away("w", frozenset({"general", "gpu"}), 2)]
+    assert cluster.where(cluster.begin("a", 2, (requires,))) == "bb"
+
+
 def test_a_large_batch_stays() -> None:
     cluster = Cluster()
     cluster.begin("a", 3)
@@ -452,6 +494,17 @@ def test_a_deleted_workflow_has_links_until_its_work_has_ended() -> None:
     assert [node.bridge.states() for node in cluster.nodes.values()] == [[], []]
 
 
+def test_a_node_of_another_version_that_never_answers_is_named_with_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cluster = Cluster("a")
+    record = NodeRecord(1, "there:4150", (), ("general",), 2, version="7.0.0")
+    cluster.members["c"] = Member(record, "t1")
+    cluster.meet()
+    cluster.run(SILENT_S + 1.0)
+    assert "its JobX is 7.0.0, ours " in caplog.text
+
+
 def lanes(cluster: Cluster) -> list[tuple[Node, Lane]]:
     return [(cluster.nodes["a"], Lane("b", "w")), (cluster.nodes["b"], Lane("a", "w"))]
 
@@ -473,4 +526,5 @@ def test_a_registered_node_that_never_answers_is_named(caplog: pytest.LogCapture
     found = [text for text in told if "does not answer" in text]
     assert len(found) == 2  # a and b say so
     assert all(text.startswith("node c ") and "127.0.0.1:4150" in text for text in found)
+    assert not any("version" in text for text in found)
     assert cluster.where(cluster.begin("a", 2)) == "aa"
