@@ -23,6 +23,7 @@ from jobx.actors.bridge.codec import Answer, Ask
 from jobx.actors.bridge.transport import Lane
 from jobx.errors import FrameError, InternalError, JobxError, Overloaded, Unavailable
 from jobx.questions import Question
+from jobx.system.futures import fulfil
 from jobx.views import View
 
 A = TypeVar("A", bound=View)
@@ -122,12 +123,8 @@ class Asking:
             _LOG.warning("an answer of node %s is dropped: %s", lane.peer, error)
             return
         at, future = self._open.get(number, (None, None))
-        if future is None or at is None or at.peer != lane.peer or future.done():
-            return
-        if isinstance(answer, JobxError):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+        if future is not None and at is not None and at.peer == lane.peer:
+            fulfil(future, answer)
 
     async def _work(self, lane: Lane, body: bytes) -> None:
         number = questions.number_of(body)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from msgspec.structs import replace
-
 from jobx.actors.coordination.coordinator import MAX_UNCOMMITTED
 from jobx.actors.inspection.node_facts import NodeFacts
 from jobx.actors.request.ids import invocation_id
@@ -225,11 +223,6 @@ def commit(facts: NodeFacts) -> str:
     if outstanding.fault is not None:
         text += f": {outstanding.fault}"
     return f"{text} ({facts.free})" if facts.free else text
-
-
-def without(group: Group) -> Group:
-    """Return a group of the past, which nobody is at now."""
-    return replace(group, since=None, until=None)
 
 
 def _behind(text: str) -> str:

@@ -19,6 +19,7 @@ from jobx.config import Settings
 from jobx.errors import FrameError, JobxError, Unavailable
 from jobx.handlers import launch
 from jobx.questions import Question
+from jobx.system.futures import fulfil
 from jobx.system.processes import how_ended, is_stopped
 
 #: What runs as the process.
@@ -180,12 +181,7 @@ class ReaderProcess(asyncio.Protocol):
     def _settle(self, number: int, answer: msgspec.Raw | JobxError) -> None:
         future, _ = self._asked.pop(number)
         self._idle_since = self._loop.time()
-        if future.done():
-            return
-        if isinstance(answer, JobxError):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+        fulfil(future, answer)
 
     def _look(self) -> None:
         """End a process that hangs, or that nobody needs any more."""

@@ -27,8 +27,9 @@ from jobx.errors import (
     StoreRefused,
     Unavailable,
 )
-from jobx.http.node.connection import NodeAnswer, NodeConnection, fulfil
+from jobx.http.node.connection import NodeAnswer, NodeConnection
 from jobx.questions import Attended, Question
+from jobx.system.futures import fulfil
 from jobx.system.peers import check_node
 from jobx.views import Outcome, View
 

@@ -14,6 +14,7 @@ import jobx
 from jobx import frames, questions
 from jobx.errors import DeadlineExceeded, FrameError, JobxError, Overloaded
 from jobx.questions import PROTOCOL, Hello, Question
+from jobx.system.futures import fulfil
 from jobx.views import View
 
 A = TypeVar("A", bound=View)
@@ -157,13 +158,3 @@ class NodeConnection(asyncio.Protocol):
         if call is not None:
             call.timer.cancel()
             call.settle(answer)
-
-
-def fulfil(future: asyncio.Future[Any], answer: NodeAnswer) -> None:
-    """Give a future what came of a call, unless who waited for it is gone."""
-    if future.done():
-        return
-    if isinstance(answer, JobxError):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)

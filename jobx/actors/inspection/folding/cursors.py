@@ -32,7 +32,7 @@ def position(where: str, text: str, asked: OfRequest[Any], *filters: str | None)
     return int(found[1])
 
 
-def invocation(where: str, text: str) -> tuple[int, int] | None:
+def invocation(text: str) -> tuple[int, int] | None:
     """Return the vertex and the kind (0 to 2) of an invocation id; None if it is none."""
     found = _NAME.fullmatch(text)
     if found is None:

@@ -75,7 +75,7 @@ def _last(columns: Columns, branch: Branch) -> int:
 
 
 def _mapper(asked: questions.GetTree) -> int:
-    found = cursors.invocation("of", asked.of)
+    found = cursors.invocation(asked.of)
     if found is None or found[1]:
         reason = "must be a mapper, whose id is m and a number"
         raise InvalidInput("of", quote(asked.of), reason)
@@ -113,7 +113,7 @@ def invocations(columns: Columns, asked: questions.ListInvocations) -> views.Inv
     filters = asked.state, asked.step, asked.kind
     first = 0
     if asked.start is not None:
-        name = cursors.invocation("from", asked.start)
+        name = cursors.invocation(asked.start)
         if name is None:
             first = cursors.position("from", asked.start, asked, *filters)
         else:
