@@ -72,7 +72,7 @@ PACKAGES: Final[dict[str, set[str]]] = {
 
 #: Modules of the standard library that these rooms may import; all others have the whole of it.
 STANDARD: Final[dict[str, set[str]]] = {
-    "jobx.actors.coordination": {"array", "collections", "logging", "typing"},
+    "jobx.actors.coordination": {"array", "collections", "functools", "logging", "typing"},
     "jobx.actors.request": {
         *("bisect", "collections", "dataclasses", "heapq", "itertools", "operator", "typing")
     },
@@ -132,9 +132,10 @@ ROOMS: Final[dict[str, set[str]]] = {
             "jobx.config_loading",
             "jobx.errors",
         ),
-        *("jobx.frames", "jobx.handlers.blobs", "jobx.handlers.pairs", "jobx.json_reading"),
+        *("jobx.frame_writer", "jobx.frames", "jobx.handlers.blobs", "jobx.handlers.pairs"),
         *(
             "jobx.instants",
+            "jobx.json_reading",
             "jobx.kv.requests",
             "jobx.kv.blobs",
             "jobx.logs",

@@ -6,18 +6,20 @@ decisions; here decisions become messages and reports become events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Final, Literal
 
-from msgspec import Struct
-from msgspec.structs import replace
 from thespian.actors import ActorAddress, ActorExitRequest, WakeupMessage
 
 from jobx import model
 from jobx.actors.coordination import unmet
 from jobx.actors.coordination.batches import Batch
-from jobx.actors.coordination.executor_reports import ExecutorReports, first_vertex
+from jobx.actors.coordination.executor_reports import ExecutorReports
 from jobx.actors.coordination.journal import Journal
+from jobx.actors.coordination.lost_work import LostWork
+from jobx.actors.coordination.request_standing import RequestStanding
+from jobx.actors.coordination.started import Started, StartedWork
 from jobx.actors.coordination.work_frames import FrameBuilder
 from jobx.actors.messages import (
     Cancel,
@@ -61,35 +63,23 @@ from jobx.actors.request.decisions import (
 )
 from jobx.actors.request.events import Accepted, Cancelled, Failed
 from jobx.actors.request.open_at_end import OPEN, open_then
-from jobx.actors.request.open_groups import groups, open_count
 from jobx.actors.request.spans import split
-from jobx.actors.request.standing import Backoff, Backoffs, Group, Place, Standing
+from jobx.actors.request.standing import Backoff, Backoffs
 from jobx.actors.request.state import RequestState
 from jobx.actors.request.time_spent import spent_s
-from jobx.actors.request.tree import MAPPER, ROOT
+from jobx.actors.request.tree import ROOT
 from jobx.actors.runtime.actor import LoopActor
-from jobx.actors.runtime.failure import NODE_LOST, ChildFailed, ChildLost
+from jobx.actors.runtime.failure import ChildFailed, ChildLost
 from jobx.errors import Conflict, InternalError
 from jobx.model import Failure
 from jobx.segments import spent_us
 
 #: Events without a commit, beyond which nothing new is started.
 MAX_UNCOMMITTED: Final = 256
-#: When so many nodes were lost with work, its first invocation is blamed, as by a crash.
-MAX_NODES_LOST: Final = 3
 #: How long after foreign work began it is looked whether it waits, and how often.
 LOOK_S: Final = 5.0
 _TIME_LIMIT: Final = "time limit"
 _LOOK: Final = "look"
-
-
-class _Started(Struct, frozen=True):
-    """The work of a batch, since when it is that (monotonic s), and what its node must offer."""
-
-    work: Dispatch
-    batch: ActorAddress
-    since: float
-    requires: tuple[str, ...] = ()
 
 
 class Coordinator(LoopActor):
@@ -116,9 +106,8 @@ class Coordinator(LoopActor):
         self._pace = Pace()
         self._reports = ExecutorReports(self._journal, self.state, self._pace, self.node)
         self._frames = FrameBuilder(begin.request, self.state, self.node)
-        self._started: dict[int, _Started] = {}
+        self._started: StartedWork = {}
         self._backoffs = Backoffs()
-        self._nodes_lost: dict[int, set[tuple[object, ...]]] = {}
         self._tickets = 0
         self._held_bytes = -1
         #: Whether it looks later whether all work waits, and whether it has found that once.
@@ -130,6 +119,16 @@ class Coordinator(LoopActor):
         else:
             self._recover(begin)
         self._advance()
+
+    # Most requests need none of these two.
+
+    @cached_property
+    def _standing(self) -> RequestStanding:
+        return RequestStanding(self._journal, self.state, self._started, self._backoffs, self.node)
+
+    @cached_property
+    def _lost_work(self) -> LostWork:
+        return LostWork(self._journal, self.state, self._reports, self._started, self.node)
 
     def describe(self) -> str:
         """Return what the actor tree shows."""
@@ -189,103 +188,10 @@ class Coordinator(LoopActor):
                 where = elsewhere, span, message.data
                 self._reports.take(started.work, started.batch, segment, where)
 
-    def _taken_back(self, message: TakenBack, _: ActorAddress) -> None:
-        """Give back the part of a batch that its executor will not start."""
-        started = self._started.get(message.ticket)
-        if started is None or self.state.finished is not None:
-            return
-        work = started.work
-        if isinstance(work, RunMappers):
-            stop = work.first + work.count
-            shorter = replace(work, count=message.first - work.first)
-            self._started[message.ticket] = replace(started, work=shorter)
-            self._reports.give_back(work, message.first, stop)
-
-    def _lost(self, message: Lost, _: ActorAddress) -> None:
-        started = self._started.pop(message.ticket, None)
-        if started is not None and self.state.finished is None:
-            self._reports.lose(started.work, message)
-
-    def _suspended_lost(self, message: SuspendedLost, sender: ActorAddress) -> None:
-        if self.state.finished is not None:
-            return
-        asked = {
-            started.work.vertex: ticket
-            for ticket, started in self._started.items()
-            if isinstance(started.work, PullMapper) and started.batch == sender
-        }
-        suspended = self.state.ready.suspended
-        for vertex in message.vertices:
-            # The batch may have left before it was asked, and the mapper may run again meanwhile.
-            if vertex in asked:
-                work = self._started.pop(asked[vertex]).work
-            elif suspended.get(vertex) == sender:
-                del suspended[vertex]
-                work = PullMapper(vertex, self.state.attempt((vertex, MAPPER)).number)
-            else:
-                continue
-            self._reports.attempt_failed(work, vertex, message.failure)
-
     def _end_child(self, message: EndChild, _: ActorAddress) -> None:
-        """Give back the work of a batch; unless that is to start again, one attempt fails."""
-        child, reason = message.child, message.reason
-        if self.state.finished is not None:
-            says = "its request has ended, and so does it"
-        elif message.is_again:
-            failure = Failure(kind="lost", type="ActorRestarted", message=reason)
-            self._lose_batch(child, failure, lambda _: None)
-            says = "its work starts again in another batch"
-        else:
-            text = f"the batch that had this attempt was {reason}"
-            failure = Failure(kind="crash", type="ActorStopped", message=text)
-            self._lose_batch(child, failure, self._culprit(child))
-            says = (
-                "the attempt that runs there, or is next, has failed; its other work starts again"
-            )
-        self.send(child, ActorExitRequest())
+        says = self._lost_work.end_child(message)
+        self.send(message.child, ActorExitRequest())
         self.send(message.reply_to, ChildTold(message.ticket, says))
-
-    def _culprit(self, batch: ActorAddress) -> Callable[[Dispatch], int]:
-        """Return what names the invocation that a batch is at, by its work."""
-        places = self.node.executors.places({batch}).values()
-        running = [place.vertex for place in places if place.cause == "running"]
-
-        def culprit(work: Dispatch) -> int:
-            first = first_vertex(work)
-            last = first + work.count if isinstance(work, RunMappers) else first
-            return next((vertex for vertex in running if first <= vertex < last), first)
-
-        return culprit
-
-    def _child_failed(self, message: ChildFailed, _: ActorAddress) -> None:
-        """Give back the work of a batch actor that died of an internal fault."""
-        failure = Failure(kind="crash", type="ActorDied", message="see the node's log")
-        self._lose_batch(message.childAddress, failure, first_vertex)
-
-    def _child_lost(self, message: ChildLost, _: ActorAddress) -> None:
-        """Give back the work of a batch on a lost node; what many nodes are lost with is blamed."""
-        failure = Failure(kind="lost", type=message.error_type, message=message.reason)
-        self._lose_batch(message.childAddress, failure, lambda work: self._lost_with(message, work))
-
-    def _lost_with(self, message: ChildLost, work: Dispatch) -> int | None:
-        node_id, registration, actor = message.childAddress.addressDetails
-        vertex = first_vertex(work)
-        # A node is lost once. One that cannot read its mail counts each time, or it never ends.
-        lost = (node_id, registration, "" if message.error_type == NODE_LOST else actor)
-        nodes = self._nodes_lost.setdefault(vertex, set())
-        nodes.add(lost)
-        return vertex if len(nodes) >= MAX_NODES_LOST else None
-
-    def _lose_batch(
-        self, batch: ActorAddress, failure: Failure, culprit: Callable[[Dispatch], int | None]
-    ) -> None:
-        self.node.executors.abandon(self._journal.key, batch)
-        crash = replace(failure, kind="crash")  # of what is blamed
-        for ticket, started in list(self._started.items()):
-            if started.batch == batch:
-                self._lost(Lost(ticket, culprit(started.work), crash), batch)
-        kept = [v for v, keeper in self.state.ready.suspended.items() if keeper == batch]
-        self._suspended_lost(SuspendedLost(tuple(kept), failure), batch)
 
     def _committed(self, message: Committed, _: ActorAddress) -> None:
         was_accepted = self._journal.is_accepted
@@ -297,7 +203,7 @@ class Coordinator(LoopActor):
             self._phase = "open"
             self.send(self.parent, Progressed(self._journal.key))
         if self._asked:
-            self._answer_asked(self._snapshot)
+            self._answer_asked(self._standing.snapshot)
         if self.state.finished is not None and not self._journal.uncommitted:
             if self._journal.committed > LONG:
                 self.node.ended_long(self._journal.key)
@@ -331,62 +237,16 @@ class Coordinator(LoopActor):
     def _describe(self, message: Describe | Cancel, _: ActorAddress) -> None:
         self._asked.append(message)
         if self._journal.is_accepted:
-            self._answer_asked(self._snapshot)
-
-    def _groups(self) -> list[Group]:
-        """Return what the open invocations wait for."""
-        started = self._started
-        places = self.node.executors.places({one.batch for one in started.values()})
-        at_work = [
-            (one.work, places.get((one.batch, ticket)) or self._away(one))
-            for ticket, one in started.items()
-        ]
-        return groups(self.state, at_work, self._backoffs)
+            self._answer_asked(self._standing.snapshot)
 
     def _explain(self, message: Explain, _: ActorAddress) -> None:
-        busy = self.node.executors.busy()
-        own = busy.pop(self._journal.key, None)
-        standing = Standing(
-            self._groups(),
-            open_count(self.state),
-            self._phase,
-            self._journal.uncommitted,
-            not self.state.is_running,
-            tuple(sorted(busy.values(), key=lambda one: -one.count)),
-            own.count if own is not None else 0,
-            self._journal.is_accepted,
-            self._journal.adopted,
-            self._journal.adopted_from,
-        )
-        self.send(message.reply_to, Explained(message.ticket, standing, self._snapshot()))
-
-    def _away(self, started: _Started) -> Place:
-        """Return where work is that no executor of this node has."""
-        node_id = started.batch.addressDetails[0]
-        if node_id != self.node.node_id:
-            return Place("peer", started.since, node_id)
-        lacks = sorted({*started.requires} - {*self.node.settings.capabilities})
-        if lacks:
-            return Place("capability", started.since, lacks=self._lacks(started.requires, lacks))
-        return Place("queued", started.since)
-
-    def _lacks(self, requires: tuple[str, ...], lacks: Sequence[str]) -> str:
-        """Return who offers what work requires, in words."""
-        if unmet.words(self.node, self._journal.key.workflow, [requires]):
-            return f"no node offers {' and '.join(lacks)}"
-        return f"only other nodes offer {' and '.join(lacks)}"
+        standing = self._standing.standing(self._phase)
+        self.send(message.reply_to, Explained(message.ticket, standing, self._standing.snapshot()))
 
     def _answer_asked(self, snapshot: Callable[[], model.Request | None]) -> None:
         for message in self._asked:
             self.send(message.reply_to, Described(message.ticket, snapshot()))
         self._asked.clear()
-
-    def _snapshot(self) -> model.Request:
-        waits_for = unmet.words(self.node, self._journal.key.workflow, self._required())
-        return replace(self._journal.snapshot(), waits_for=waits_for)
-
-    def _required(self) -> list[tuple[str, ...]]:
-        return [started.requires for started in self._started.values()]
 
     def _drain(self, _message: Drain, _: ActorAddress) -> None:
         self._phase = "closed"
@@ -403,7 +263,7 @@ class Coordinator(LoopActor):
         elif self.state.is_running and self.state.accepted is not None:
             text = f"the request took longer than {self.state.accepted.time_limit_s:g} s"
             failure = Failure(kind="timeout", type="RequestTimeLimit", message=text)
-            notes = {ROOT: {OPEN: open_then(self._groups(), self.node.now())}}
+            notes = {ROOT: {OPEN: open_then(self._standing.groups(), self.node.now())}}
             failed = Failed(self._journal.now_at(), "map", ROOT, ROOT, 1, failure, notes)
             self._journal.append(failed, urgent=True)
 
@@ -450,7 +310,7 @@ class Coordinator(LoopActor):
             self._start(decision, self._frames.reducer(self._ticket(), decision))
         elif isinstance(decision, PullMapper):
             pull = self._frames.pull(self._ticket(), decision.vertex)
-            self._started[pull.ticket] = _Started(decision, decision.keeper, self.node.now())
+            self._started[pull.ticket] = Started(decision, decision.keeper, self.node.now())
             self.send(decision.keeper, pull)
         elif isinstance(decision, Wait):
             self._wait(decision)
@@ -465,7 +325,7 @@ class Coordinator(LoopActor):
 
     def _start(self, work: Dispatch, run: Run) -> None:
         batch = self.create(Batch, run)
-        self._started[run.ticket] = _Started(work, batch, self.node.now(), run.requires)
+        self._started[run.ticket] = Started(work, batch, self.node.now(), run.requires)
         if not self.node.offers(run.requires):
             self._look_later()
 
@@ -477,7 +337,7 @@ class Coordinator(LoopActor):
     def _look(self) -> None:
         """Note, once, that all work waits for another node: then no death of this one counts."""
         self._is_looking = False
-        key, required = self._journal.key, self._required()
+        key, required = self._journal.key, self._standing.required()
         if self._phase == "closed" or all(map(self.node.offers, required)):
             return
         if not self._journal.uncommitted and unmet.is_all(self.node, key.workflow, required):
@@ -512,13 +372,13 @@ class Coordinator(LoopActor):
 _RECEIVE: Final[dict[type, Callable[[Coordinator, Any, ActorAddress], None]]] = {
     Submit: Coordinator._submitted,
     Ran: Coordinator._ran,
-    TakenBack: Coordinator._taken_back,
-    Lost: Coordinator._lost,
-    SuspendedLost: Coordinator._suspended_lost,
+    TakenBack: lambda self, message, _: self._lost_work.taken_back(message),
+    Lost: lambda self, message, _: self._lost_work.lost(message),
+    SuspendedLost: lambda self, message, sender: self._lost_work.suspended_lost(message, sender),
     Committed: Coordinator._committed,
     CommitRefused: Coordinator._commit_refused,
-    ChildFailed: Coordinator._child_failed,
-    ChildLost: Coordinator._child_lost,
+    ChildFailed: lambda self, message, _: self._lost_work.child_failed(message),
+    ChildLost: lambda self, message, _: self._lost_work.child_lost(message),
     EndChild: Coordinator._end_child,
     Cancel: Coordinator._cancel,
     Describe: Coordinator._describe,

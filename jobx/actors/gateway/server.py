@@ -18,6 +18,7 @@ from msgspec import Raw
 
 from jobx import __version__, frames, questions
 from jobx.errors import FrameError, InternalError, InvalidInput, JobxError, Overloaded
+from jobx.frame_writer import FrameWriter
 from jobx.questions import PROTOCOL, Hello, Question
 from jobx.system.disk import own_folder, translate
 from jobx.system.peers import is_ours, peer_of
@@ -97,6 +98,7 @@ class _Connection(asyncio.Protocol):
         self._decoder = frames.FrameDecoder()
         self._open: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
+        self._frames: FrameWriter
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         sock = transport.get_extra_info("socket")
@@ -106,6 +108,7 @@ class _Connection(asyncio.Protocol):
             transport.close()
             return
         self._transport = transport  # type: ignore[assignment]  # a stream server's can write
+        self._frames = FrameWriter(transport, self._loop)  # type: ignore[arg-type]  # see above
         self._connections.add(self)
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -124,6 +127,7 @@ class _Connection(asyncio.Protocol):
 
     def close(self) -> None:
         if self._transport is not None:
+            self._frames.flush()
             self._transport.close()
 
     def _take_body(self, body: bytes | bytearray) -> None:
@@ -177,8 +181,8 @@ class _Connection(asyncio.Protocol):
     def _write(self, frame: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        if self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+        if self._frames.unread_bytes > MAX_UNREAD_BYTES:
             _log.warning("disconnecting a peer of the gateway that does not read its answers")
             self._transport.abort()  # the peer asks again when it can
             return
-        self._transport.write(frame)
+        self._frames.write(frame, is_alone=len(self._open) <= 1)

@@ -13,6 +13,7 @@ import msgspec
 import jobx
 from jobx import frames, questions
 from jobx.errors import DeadlineExceeded, FrameError, JobxError, Overloaded
+from jobx.frame_writer import FrameWriter
 from jobx.questions import PROTOCOL, Hello, Question
 from jobx.system.futures import fulfil
 from jobx.views import View
@@ -73,10 +74,11 @@ class NodeConnection(asyncio.Protocol):
         """
         if len(self._open) >= MAX_CALLS:
             raise Overloaded(f"{MAX_CALLS} calls are waiting for the node")
-        if self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+        if self._frames.unread_bytes > MAX_UNREAD_BYTES:
             raise Overloaded("the node does not read fast enough")
         number = next(self._numbers)
-        self._transport.write(questions.encode_call(number, question))
+        frame = questions.encode_call(number, question)
+        self._frames.write(frame, is_alone=not self._open)
         timer = self._loop.call_later(timeout_s, self._expire, number, question, timeout_s)
         self._open[number] = _Open(settle, timer, waits)
 
@@ -118,6 +120,7 @@ class NodeConnection(asyncio.Protocol):
         """Take what asyncio connected."""
         # uvloop's transports have no base in common with asyncio's.
         self._transport = cast("asyncio.WriteTransport", transport)
+        self._frames = FrameWriter(self._transport, self._loop)
 
     def data_received(self, chunk: bytes) -> None:
         """Settle the calls that a chunk holds answers to."""
