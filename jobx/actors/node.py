@@ -1,53 +1,37 @@
 """A node: its parts, and the order in which they start and stop.
 
-The only file that knows all rooms.
+It and ``answering.py`` alone know all rooms.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
-import operator
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Executor
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from msgspec import Raw
 from thespian.actors import ActorSystem, ChildActorExited
 
-from jobx import model, questions
+from jobx import model
 from jobx.actors import notification
+from jobx.actors.answering import Answering, Rooms
 from jobx.actors.budget import OpenBudget
 from jobx.actors.cluster import identity, membership
 from jobx.actors.cluster.adoption import Inherited
 from jobx.actors.cluster.joining import Joined, open_membership
 from jobx.actors.cluster.membership import Membership
 from jobx.actors.coordination.batches import Batch
-from jobx.actors.coordination.coordinator import Coordinator
-from jobx.actors.coordination.given_up import GivenUp
 from jobx.actors.coordination.supervisor import Supervisor
 from jobx.actors.egress.notifications.changes import HandlerChanges
 from jobx.actors.egress.opening import Egress
 from jobx.actors.egress.otlp import Collector
 from jobx.actors.executors.pool import ExecutorPool
-from jobx.actors.gateway.console_verbs import ConsoleVerbs
-from jobx.actors.gateway.elsewhere import Elsewhere
-from jobx.actors.gateway.ends import Ends
-from jobx.actors.gateway.entity_verbs import EntityVerbs
-from jobx.actors.gateway.finding import Finder
-from jobx.actors.gateway.metric_verbs import MetricVerbs
-from jobx.actors.gateway.node_verbs import NodeVerbs
-from jobx.actors.gateway.request_verbs import Verbs
 from jobx.actors.gateway.server import Gateway
-from jobx.actors.gateway.submitting import Submissions
 from jobx.actors.gateway.traced import Traced
 from jobx.actors.gateway.waiters import Answers
-from jobx.actors.gateway.watches import Watches
-from jobx.actors.inspection.node_facts import NodeFacts, PeerFacts
 from jobx.actors.lifetime import Lifetime
 from jobx.actors.log_writer import LogWriter
 from jobx.actors.messages import Adopt, AdoptStrays, Drain, MoreRoom, Probe, RequestKey
@@ -55,10 +39,7 @@ from jobx.actors.metrics import Metrics
 from jobx.actors.parts import Parts
 from jobx.actors.place_health import PlaceHealth
 from jobx.actors.ports import Services
-from jobx.actors.readers.asking import Readers
-from jobx.actors.readers.process import ProcessReader
 from jobx.actors.readiness import Readiness
-from jobx.actors.runtime.mail_trace import MailTraces
 from jobx.actors.runtime.scheduler import LoopScheduler
 from jobx.actors.runtime.system import LoopSystemBase
 from jobx.actors.stalls import Stalls
@@ -67,7 +48,7 @@ from jobx.actors.strays import Strays
 from jobx.actors.threads import in_daemon
 from jobx.actors.upkeep import Upkeep
 from jobx.config import Settings
-from jobx.errors import InternalError, InUse, InvalidInput, JobxError
+from jobx.errors import InUse, JobxError
 from jobx.handlers.authoring.code_cache import CodeCache
 from jobx.handlers.authoring.library import Library
 from jobx.handlers.blobs import opening as blobs_opening
@@ -75,13 +56,10 @@ from jobx.handlers.blobs.joining import join
 from jobx.handlers.files import opening
 from jobx.kv import data_folder
 from jobx.kv.blobs import BlobFolder
-from jobx.kv.entities.entities import Entities
 from jobx.kv.folder_lock import FolderLock
 from jobx.kv.leases import Lease
 from jobx.kv.opening import (
     LEASE_S,
-    followed,
-    is_here,
     lease_of,
     name_of,
     open_store,
@@ -91,10 +69,6 @@ from jobx.questions import Question
 from jobx.system import processes
 from jobx.views import View
 
-#: Threads for blocking reads of the store.
-READERS: Final = 4
-#: Most handlers whose examples run at the same time.
-TRIALS: Final = 4
 #: Work that is under way when a node stops gets at least this long.
 LEAST_S: Final = 1.0
 
@@ -182,7 +156,7 @@ class Node:
         self._start_log()
         self._start_actors()
         self._start_membership()
-        self._start_verbs()
+        self._start_answering()
         await self._start_executors()
         await self._take_up()  # before anybody asks for open requests
         await self._start_gateway()
@@ -353,81 +327,22 @@ class Node:
         self._parts.callback(traced.close)
         return traced.ended
 
-    def _start_verbs(self) -> None:
-        readers = self._parts.threads(READERS, "reader", cancel_futures=True)
-        # Examples of handlers may take long: in their own threads they delay nothing else.
-        trials = self._parts.threads(TRIALS, "trials", wait=False, cancel_futures=True)
-        finder = Finder(
-            *(self._services, self._store, self._answers, readers),
-            *(self._base.deliver, self._supervisor),
-            Elsewhere(self._id, self._membership.asking.ask if self._membership else None),
-            self._ends(readers),
+    def _start_answering(self) -> None:
+        self._answering = Answering(
+            Rooms(
+                *(self._parts, self._settings, self._environ, self._store, self._library),
+                *(self._egress, self._base, self._services, self._executors, self._supervisor),
+                *(self._answers, self._log, self._stalls, self._readiness()),
+                state=lambda: self._state,
+                membership=self._membership,
+            )
         )
-        submissions = Submissions(
-            finder, self._library, self._egress.writers, lambda: self._log.stalled
-        )
-        redeliver = self._egress.deliverer.redeliver
-        limits = self._settings, self._environ
-        entity_verbs = EntityVerbs(
-            Entities(self._store), self._library, self._egress.writers, *limits, readers, trials
-        )
-        readiness = self._readiness()
-        self._logs = logs = Readers(ProcessReader(self._settings, self._environ))
-        self._parts.push_async_callback(logs.close)
-        verbs = Verbs(finder, submissions, logs, redeliver, lambda: self._facts(readiness))
-        parts = self._supervisor, self._executors, self._services.left
-        node_verbs = NodeVerbs(
-            self._id, self._settings, self._base, *parts, readiness, lambda: self._state
-        )
-        console = self._console(finder.elsewhere)
-        metric_verbs = MetricVerbs(
-            *(node_verbs, console, self._services, self._membership),
-            open_deliveries=lambda: self._egress.deliverer.open,
-            is_stalled=lambda: self._log.stalled is not None,
-        )
-        tables = [entity_verbs.table(), node_verbs.table(), console.table(), metric_verbs.table()]
-        self._verbs = functools.reduce(operator.or_, tables, verbs.table())
-        self._verbs_for_nodes = verbs.table_for_nodes() | console.table_for_nodes()
-        watches = Watches(self._id, verbs.progress, self._log.watched)
-        self._parts.callback(watches.close)
-        self._verbs |= watches.table()
 
-    def _console(self, elsewhere: Elsewhere) -> ConsoleVerbs:
-        kinds = {kind.__name__ for kind in (Supervisor, Coordinator, GivenUp, Batch)}
-        ends = {kind.__name__ for kind in (Coordinator, Batch)}
-        traces = MailTraces(self._base)
-        return ConsoleVerbs(
-            *(self._services, self._base, traces, self._answers, elsewhere, kinds, ends),
-            self._stalls.places,
-        )
+    async def _answer_node(self, question: Question[Any]) -> View:
+        return await self._answering.answer_node(question)
 
     def _ended_long(self, key: RequestKey) -> None:
-        """Have the views of a long request made, which would take long when they are asked for."""
-        workflow, request_id = key
-        asked = questions.GetSummary(workflow=workflow, request_id=request_id, is_whole=True)
-        self._logs.prepare(asked)
-
-    def _facts(self, readiness: Readiness) -> NodeFacts:
-        """Return what explains requests besides what their coordinators say."""
-        return NodeFacts(
-            now=time.monotonic(),
-            now_at=self._life.clock.now_at(),
-            troubles=tuple(readiness.troubles()),
-            outstanding=self._log.outstanding,
-            starts=self._executors.starts,
-            abandoned=self._executors.abandoned,
-            peer=self._peer if self._membership is not None else None,
-        )
-
-    def _peer(self, node_id: str, workflow: str) -> PeerFacts:
-        """Return how another node is that has work of this one."""
-        if self._membership is None:
-            raise InternalError("a node alone has no peers")
-        peer = self._membership.peer(node_id, workflow)
-        given_up_at = peer.heard_at + self._settings.bridge.deaf_s
-        return PeerFacts(
-            peer.is_member, peer.heard_at, peer.undelivered, peer.is_reached, given_up_at
-        )
+        self._answering.prepare(key)
 
     def _readiness(self) -> Readiness:
         checks = [
@@ -438,14 +353,6 @@ class Node:
             lambda: self._membership.trouble if self._membership is not None else None,
         ]
         return Readiness(checks, self._probe)
-
-    def _ends(self, threads: Executor) -> Ends | None:
-        """Return what follows ends on other nodes, if there may be some."""
-        if is_here(self._settings):
-            return None
-        ends = Ends(self._store, followed(self._store).changes, threads, self._answers.end)
-        self._parts.callback(ends.close)
-        return ends
 
     async def _start_executors(self) -> None:
         self._parts.push_async_callback(self._executors.close)
@@ -473,7 +380,7 @@ class Node:
 
     async def _start_gateway(self) -> None:
         await self._in_background(self._library.refresh)  # for changes nobody could announce
-        gateway = Gateway(self._settings.gateway_path, self._id, self._answer)
+        gateway = Gateway(self._settings.gateway_path, self._id, self._answering.answer)
         self._parts.push_async_callback(gateway.stop)
         await gateway.start()
 
@@ -521,19 +428,7 @@ class Node:
         Raises:
             JobxError: The error of the verb.
         """
-        return questions.as_view(question, await self._answer(question))
-
-    async def _answer(self, question: Question[Any]) -> View | Raw:
-        """Answer one question, with the view as a reader has packed it."""
-        return await self._verbs[type(question)](question)
-
-    async def _answer_node(self, question: Question[Any]) -> View:
-        """Answer a question of another node."""
-        verb = self._verbs_for_nodes.get(type(question))
-        if verb is None:
-            raise InvalidInput("verb", question.verb, "is none for other nodes")
-        answer: View = questions.as_view(question, await verb(question))
-        return answer
+        return await self._answering.call(question)
 
     def _ask_supervisor(self, answered: Callable[[], None]) -> None:
         self._probe().add_done_callback(lambda _: answered())
