@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from jobx.counting import LONG_S, Count, Counts, Histogram
+from jobx.counting import LONG_S, Counts, Histogram
 from jobx.questions import CountHttp, HttpCount
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -62,6 +62,16 @@ class Exchange:
         await self._send(event)
 
 
+class _Ended(Histogram):
+    """How long exchanges with the same labels took, and the bytes that they sent."""
+
+    __slots__ = ("sent_bytes",)
+
+    def __init__(self) -> None:
+        super().__init__(LONG_S)
+        self.sent_bytes = 0
+
+
 class Meter:
     """What one web worker counted and has not reported."""
 
@@ -72,29 +82,22 @@ class Meter:
         self._start_anew()
 
     def _start_anew(self) -> None:
-        self._times: Counts[Histogram] = Counts(lambda: Histogram(LONG_S))
-        self._sent: Counts[Count] = Counts(Count)
+        self._ended: Counts[_Ended] = Counts(_Ended)
 
     def ended(self, exchange: Exchange) -> None:
         """Count an exchange that has ended."""
-        labels = exchange.method, exchange.route, exchange.status
-        ended = time.monotonic() if exchange.answered is None else exchange.answered
-        self._times.of(*labels).observe(ended - exchange.began)
-        if exchange.sent_bytes:
-            self._sent.of(*labels).add(exchange.sent_bytes)
+        until = time.monotonic() if exchange.answered is None else exchange.answered
+        ended = self._ended.of(exchange.method, exchange.route, exchange.status)
+        ended.observe(until - exchange.began)
+        ended.sent_bytes += exchange.sent_bytes
 
     def report(self) -> CountHttp | None:
         """Return the report that is to be sent now; None: there is nothing to say."""
-        if self._open is None and self._times.cells:
+        if self._open is None and self._ended.cells:
             self._number += 1
             counted = [
-                HttpCount(
-                    labels,
-                    times.counts,
-                    times.total,
-                    self._sent_bytes(labels),
-                )
-                for labels, times in self._times.cells.items()
+                HttpCount(labels, ended.counts, ended.total, ended.sent_bytes)
+                for labels, ended in self._ended.cells.items()
             ]
             self._open = CountHttp(worker=self._worker, number=self._number, counted=counted)
             self._start_anew()
@@ -104,7 +107,3 @@ class Meter:
         """Take note that the node has a report."""
         if self._open is not None and self._open.number == number:
             self._open = None
-
-    def _sent_bytes(self, labels: tuple[str, ...]) -> int:
-        sent = self._sent.cells.get(labels)
-        return sent.value if sent is not None else 0

@@ -48,7 +48,7 @@ def tag_as(req: Request, resp: Response, name: str | int) -> None:
 async def compress(req: Request, resp: Response) -> None:
     """Compress a body if the client takes gzip and it is worth it."""
     body, stream = resp.data, resp.stream
-    if resp.status_code == 304:  # it has the headers of what it stands for
+    if body is None and resp.status_code == 304:  # it has the headers of what it stands for
         resp.append_header("Vary", "Accept-Encoding")
     if stream is None and (body is None or len(body) < LEAST_BYTES):
         return
