@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from jobx import questions
-from jobx.actors import node as nodes
+from jobx.actors import answering
 from jobx.actors.coordination import coordinator
 from jobx.actors.inspection.folding import view_file
 from jobx.actors.readers import process
@@ -207,7 +207,7 @@ def test_views_of_a_long_request_are_made_at_its_end_before_anybody_asks(
         return ProcessReader(settings, found, module="tests.support.eager_reader")
 
     folders: list[BlobFolder] = []
-    monkeypatch.setattr(nodes, "ProcessReader", eager)
+    monkeypatch.setattr(answering, "ProcessReader", eager)
     monkeypatch.setattr(coordinator, "LONG", 0)
     node = start({"answer": ANSWER}, {"answer": ("answer", "sum")})
 
