@@ -84,6 +84,7 @@ class Library:
         self._refreshing = threading.Lock()  # an older read must not replace a newer one
         self._states: dict[str, bytes] | None = None
         self._known: dict[str, _Known] = {}
+        self._versions: Mapping[tuple[str, str], str] = {}
         self._planner = Planner()
 
     @property
@@ -115,6 +116,11 @@ class Library:
                 known[name] = fresh
         self._note_past(known)
         self._known = known
+        self._versions = {
+            (workflow, ref.handler_name): ref.version
+            for workflow, one in known.items()
+            for ref in one.pinned.plan.handlers()
+        }
         self._states = states
         self._planner.forget(set().union(*(versions_of(one.pinned.plan) for one in known.values())))
         return True
@@ -170,13 +176,12 @@ class Library:
             raise NotFound("job", f"{workflow}/{job}")
         return found
 
-    def versions(self) -> dict[tuple[str, str], str]:
-        """Return the versions of all handlers that steps use, by workflow and name."""
-        return {
-            (workflow, ref.handler_name): ref.version
-            for workflow, known in self._known.items()
-            for ref in known.pinned.plan.handlers()
-        }
+    def versions(self) -> Mapping[tuple[str, str], str]:
+        """Return the versions of all handlers that steps use, by workflow and name.
+
+        It is the same object until a workflow changes.
+        """
+        return self._versions
 
     def plan(self, workflow: str) -> tuple[str, model.Plan, list[Put]]:
         """Return the digest of a workflow's plan, the plan, and the writes that store it.

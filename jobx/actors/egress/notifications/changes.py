@@ -22,8 +22,8 @@ class HandlerChanges:
         self._versions = library.versions()
 
     def look(self) -> None:
-        """Tell of handlers that have changed since the last look."""
+        """Tell of handlers that have changed since the last look; at once if none has."""
         before, self._versions = self._versions, self._library.versions()
-        if before != self._versions:
+        if self._versions is not before and self._versions != before:
             for notification in handlers_changed(before, self._versions):
                 self._notify(notification)

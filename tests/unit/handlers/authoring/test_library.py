@@ -145,6 +145,17 @@ def test_refresh_is_not_undone_by_one_that_began_before_the_change(
     assert known.plan("demo")[1].steps["count"].mapper.version == version(entities, "split")
 
 
+def test_versions_are_the_same_object_until_a_workflow_changes(
+    known: Library, entities: Entities
+) -> None:
+    before = known.versions()
+    known.refresh()
+    assert known.versions() is before
+    _write_workflow(entities.store, "another")
+    known.refresh()
+    assert known.versions().keys() - before.keys() == {("another", "m"), ("another", "r")}
+
+
 def test_plan_pins_the_versions_of_all_handlers(known: Library, entities: Entities) -> None:
     _, plan, _ = known.plan("demo")
 
