@@ -17,7 +17,7 @@ cluster-demo: $(VENV)/.clustered
 
 test:
 	$(MAKE) --jobs=2 --output-sync=target lint types imports core
-	$(MAKE) pytest
+	$(MAKE) pytest APART=--ignore=tests/unit/actors/request
 
 bench: $(VENV)/.developed
 	$(BIN)/python -m tests.bench
@@ -38,9 +38,10 @@ core: $(VENV)/.developed
 		--cov-report=term-missing --cov-fail-under=100
 
 # Slow tests stand next to each other: a worker without tests takes over half of another's.
-# Tests wait for half of their time, so three workers keep two cores busy.
+# Tests wait for half of their time, so three workers keep two cores busy. APART leaves out what
+# has run before.
 pytest: $(VENV)/.developed
-	$(BIN)/pytest --quiet -n 3 --dist worksteal
+	$(BIN)/pytest --quiet -n 3 --dist worksteal $(APART)
 
 # A grid of Tahoe-LAFS: fifty packages that nothing else needs, in an environment of their own.
 test-tahoe: build/tahoe/.installed
