@@ -17,7 +17,7 @@ from jobx.actors.gateway.waiters import Answers
 from jobx.config import HttpSettings, ResultSettings, Settings
 from jobx.errors import InvalidInput, JobxError
 from jobx.handlers.languages import lines
-from jobx.handlers.languages.answer import Answer
+from jobx.handlers.languages.answer import ProgramAnswer
 from jobx.handlers.pairs import run_merger
 from jobx.handlers.pairs.grouping import Groups, snapshot
 from jobx.handlers.pairs.run_writer import RunWriter
@@ -117,7 +117,7 @@ def line(value: Value) -> Value:
     """Through the line protocol, as a program in Python has it."""
     call = json.loads(lines.dump({"value": snapshot(value)}))
     answer = json.dumps({"pair": ["k", call["value"]]}).encode()
-    pair: Any = next(Answer(Scope()).yielded([answer]))
+    pair: Any = next(ProgramAnswer(Scope()).yielded([answer]))
     back = pair[1]
     return snapshot(back)
 

@@ -20,7 +20,7 @@ from jobx.handlers import languages
 from jobx.handlers.authoring import header
 from jobx.handlers.authoring.declaration_reading import Reading
 from jobx.handlers.languages import processor, shell
-from jobx.handlers.languages.answer import Answer
+from jobx.handlers.languages.answer import ProgramAnswer
 from jobx.handlers.scope.names import Scope
 from jobx.http.door import origins
 from jobx.http.reading import bodies, headers, item_count
@@ -97,7 +97,7 @@ def _commented(text: str) -> str:
 
 
 def _written(text: str) -> object:
-    return list(Answer(Scope()).yielded(text.encode().split(b"\n")))
+    return list(ProgramAnswer(Scope()).yielded(text.encode().split(b"\n")))
 
 
 def _cells(text: str) -> object:

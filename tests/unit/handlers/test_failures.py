@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobx.handlers.failures import describe
-from jobx.handlers.languages.answer import Answer
+from jobx.handlers.languages.answer import ProgramAnswer
 from jobx.handlers.scope.invocation import Invocation
 from jobx.handlers.scope.names import Scope
 from tests.support.frames import REQUEST
@@ -34,7 +34,7 @@ def told(trace: object) -> BaseException:
     scope.current = Invocation(REQUEST, "step", 1, 1, output_bytes=1)
     line = json.dumps({"error": {"message": "m", "trace": trace}})
     with pytest.raises(Exception, match="m") as caught:
-        list(Answer(scope).yielded([line.encode()]))
+        list(ProgramAnswer(scope).yielded([line.encode()]))
     return caught.value
 
 
