@@ -12,10 +12,18 @@ from jobx.questions.base import Limit, Long, OfRequest, Question, Scalar, Text, 
 
 
 class KeptArguments(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Packed arguments that are in a blob; see ``handlers/pairs/root_input.py``."""
+    """Packed arguments that are in a blob; see ``handlers/pairs/root_input.py``.
+
+    Attributes:
+        size_bytes: Their size.
+        checksum: Their CRC-32.
+        outline: What they are without what is large, as ``root_input.outline`` packs it. Without
+            it, the node reads the blob.
+    """
 
     size_bytes: Count
     checksum: Count
+    outline: bytes = b""
 
 
 class SubmitJob(OfRequest[views.Outcome], frozen=True, kw_only=True, tag="submit"):

@@ -23,7 +23,7 @@ from jobx.handlers.languages import processor, shell
 from jobx.handlers.languages.answer import ProgramAnswer
 from jobx.handlers.scope.names import Scope
 from jobx.http.door import origins
-from jobx.http.reading import bodies, headers, item_count
+from jobx.http.reading import bodies, headers, item_count, json_bodies
 from jobx.http.writing import media
 from jobx.tools.shared.parsing import parse_arguments
 from tests.support.cpu_time import cpu_s
@@ -38,7 +38,7 @@ Growing = Callable[[int], str]
 
 
 def _json(text: str) -> object:
-    found = bodies.decode_json(text.encode(), 64)
+    found = json_bodies.decode(text.encode(), 64)
     values.check_value(values.from_jsonable(found))
     return found
 

@@ -17,6 +17,7 @@ from jobx.actors.messages import RequestKey, Submit
 from jobx.actors.request.ids import invocation_id
 from jobx.actors.request.tree import ROOT
 from jobx.errors import (
+    ArgumentsRefused,
     Conflict,
     JobxError,
     KeyReused,
@@ -101,7 +102,7 @@ class Submissions:
             if first is not None:
                 return await self._replay(first, asked)
         message = await self._build_known(asked)
-        await self._check_arguments(message)
+        await self._check_arguments(asked, message)
         message = await self._searchable(asked, message)
         key = RequestKey(asked.workflow, message.request.request_id)
         if client_key is None:
@@ -255,20 +256,23 @@ class Submissions:
             retention_s=job.retention_s,
         )
 
-    async def _check_arguments(self, message: Submit) -> None:
+    async def _check_arguments(self, asked: questions.SubmitJob, message: Submit) -> None:
         """Check the arguments against the spec of the first mapper.
 
         Raises:
             ArgumentsRefused: The spec does not accept them.
         """
-        request, payload = message.request, message.arguments
-        takes = self._library.takes(request.workflow_name, message.step)
+        takes = self._library.takes(asked.workflow, message.step)
         if takes is None:
             return
+        job, payload = f"{asked.workflow}/{asked.job}", message.arguments
+        outline = root_input.outlined(asked.arguments)
+        if outline is not None:
+            with suppress(ArgumentsRefused):  # what is cut may be accepted, or named otherwise
+                return takes.check(job, outline)
 
         def check() -> None:
-            given = self._inputs.outline(request.workflow_name, request.request_id, payload)
-            takes.check(f"{request.workflow_name}/{request.job_name}", given)
+            takes.check(job, self._inputs.outline(asked.workflow, asked.request_id, payload))
 
         await self._with_arguments(payload, check)
 
@@ -277,6 +281,9 @@ class Submissions:
         names = self._library.job(asked.workflow, asked.job).search
         if not names:
             return message
+        outline = root_input.outlined(asked.arguments)
+        if outline is not None:
+            return self._build(asked, request_filter.argument_digests(names, outline))
         payload = message.arguments
 
         def digests() -> tuple[str, ...]:

@@ -56,8 +56,8 @@ class BlobFile:
         except OSError as error:
             refuse(folder, error)
 
-    def write(self, body: bytes | bytearray) -> int:
-        """Append bytes and return their CRC-32; a disk that is nearly full takes them in parts."""
+    def write(self, body: bytes | bytearray | memoryview) -> None:
+        """Append bytes; a disk that is nearly full takes them in parts."""
         left = memoryview(body)
         try:
             while left:
@@ -66,7 +66,6 @@ class BlobFile:
             refuse(self._path, error)
         self.size_bytes += len(body)
         self.checksum = zlib.crc32(body, self.checksum)
-        return zlib.crc32(body)
 
     def commit(self) -> None:
         """Make the blob visible under its name; on disk too when it is synced.

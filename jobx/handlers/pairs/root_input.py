@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from types import NoneType
 from typing import Any, Final
+
+import msgspec
 
 from jobx import values
 from jobx.errors import JobxError, StoreRefused
@@ -16,9 +19,17 @@ from jobx.handlers.blobs.shared import Folder, open_blob
 from jobx.kv.blobs import BlobFolder
 from jobx.payload import Payload, pack_offsets
 from jobx.questions import KeptArguments
-from jobx.values import Value
+from jobx.values import Key, Value
 
 BLOB: Final = "arguments"
+#: Types that msgspec packs as ``values.pack`` does.
+_PLAIN: Final = frozenset({str, bytes, int, float, bool, NoneType})
+_ENCODER: Final = msgspec.msgpack.Encoder()
+#: Longer texts are cut in an outline. No number has so many digits, no search so many characters.
+_MOST_CHARS: Final = 5000
+#: An outline of more saves nothing.
+_MOST_ARGUMENTS: Final = 1000
+_OUTLINE_BYTES: Final = 32 << 10
 
 
 def pack(arguments: Mapping[str, Value]) -> bytes:
@@ -27,7 +38,41 @@ def pack(arguments: Mapping[str, Value]) -> bytes:
     Raises:
         InvalidInput: One is not a value.
     """
-    return values.pack([[name, value] for name, value in arguments.items()])
+    items = [[name, value] for name, value in arguments.items()]
+    if _PLAIN.issuperset(map(type, arguments.values())):
+        with suppress(OverflowError, UnicodeEncodeError):
+            return _ENCODER.encode(items)  # large texts are copied only once
+    return values.pack(items)
+
+
+def outline(arguments: Mapping[str, Value]) -> bytes:
+    """Return arguments packed without what is large: what is in lists and maps, the ends of texts.
+
+    It is empty if there are too many.
+    """
+    if len(arguments) > _MOST_ARGUMENTS:
+        return b""
+    packed = pack({name: _brief(value) for name, value in arguments.items()})
+    return packed if len(packed) <= _OUTLINE_BYTES else b""
+
+
+def outlined(arguments: bytes | KeptArguments) -> dict[Key, Value] | None:
+    """Return the arguments of an outline; None without one.
+
+    Raises:
+        InvalidInput: It is none.
+    """
+    if isinstance(arguments, bytes) or not arguments.outline:
+        return None
+    return values.outline(arguments.outline)
+
+
+def _brief(value: Value) -> Value:
+    if isinstance(value, str | bytes):
+        return value[:_MOST_CHARS]
+    if isinstance(value, list | tuple):
+        return []
+    return {} if isinstance(value, dict) else value
 
 
 def chunk(arguments: bytes | KeptArguments) -> Payload:
@@ -51,8 +96,16 @@ class RootInputs:
         self._blobs = blobs
         self.inline_bytes = inline_bytes
 
-    def keep(self, workflow: str, request_id: str, item: bytes) -> bytes | KeptArguments:
+    def keep(
+        self, workflow: str, request_id: str, item: bytes, outline: bytes = b""
+    ) -> bytes | KeptArguments:
         """Return packed arguments as a node takes them; writes large ones to disk, which blocks.
+
+        Args:
+            workflow: The workflow of their request.
+            request_id: The id of their request.
+            item: The packed arguments.
+            outline: Their outline, with which the node need not read large ones.
 
         Raises:
             StoreFull: There is no room.
@@ -71,7 +124,7 @@ class RootInputs:
                 (folder / BLOB).unlink(missing_ok=True)
                 folder.rmdir()
             raise
-        return KeptArguments(len(item), blob.checksum)
+        return KeptArguments(len(item), blob.checksum, outline)
 
     def outline(self, workflow: str, request_id: str, payload: Payload) -> dict[str, Any]:
         """Return the arguments of a chunk, lists and maps without what is in them.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import operator
 import os
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from jobx import values
 from jobx.errors import BlobDamaged
@@ -16,11 +16,15 @@ from jobx.handlers.blobs.shared import Folder, distrust, open_blob
 from jobx.payload import Payload, unpack_offsets
 from jobx.system.errors import translate_read
 
+R = TypeVar("R")
+
 #: A key, and some of its values (run) or its value (chunk).
 Item: TypeAlias = list[Any]
 
 #: Bytes that are read at once.
 BLOCK_BYTES: Final = 1 << 15
+#: Bytes that are read at once where nothing of them is kept.
+_PASSED_BYTES: Final = 1 << 18
 #: Packed null: unpacking it shows whether an item is incomplete.
 _NIL: Final = values.pack(None)
 BY_KEY: Final = operator.itemgetter(0)
@@ -63,20 +67,34 @@ def verify(payloads: Iterable[Payload], blob_dir: Folder) -> None:
         BlobUnreadable: A blob is there and cannot be read.
     """
     for source in sources_of(payloads, blob_dir, None, 1):
-        blob = source.payload.blob
-        if blob is None:
-            continue
-        try:
-            _read_through(source)
-        except BlobDamaged:
-            if not distrust(source.blob_dir, blob):
-                raise
-            _read_through(source)
+        if source.payload.blob is not None:
+            _trusted(source, _read_through)
+
+
+def whole(run: Payload, blob_dir: Folder) -> bytes:
+    """Return the packed items of a run, read at once and checked; raises as ``verify`` does."""
+    if run.inline is not None:
+        return run.inline
+    return _trusted(Source(run, blob_dir), _read_whole)
+
+
+def _trusted(source: Source, read: Callable[[Source], R]) -> R:
+    """Return what is read of a blob; if its copy here is damaged, of what is fetched again."""
+    try:
+        return read(source)
+    except BlobDamaged:
+        if not distrust(source.blob_dir, source.payload.blob or ""):
+            raise
+        return read(source)
 
 
 def _read_through(source: Source) -> None:
-    for _ in _chunks(source):
+    for _ in _chunks(source, _PASSED_BYTES):
         pass
+
+
+def _read_whole(source: Source) -> bytes:
+    return b"".join(_chunks(source, source.size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +185,7 @@ def _selected(items: list[Any], source: Source, name: str) -> list[Item]:
     return [item for item in items if values.partition_of(item[0], partitions) == wanted]
 
 
-def _chunks(source: Source) -> Iterator[bytes]:
+def _chunks(source: Source, block_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
     payload = source.payload
     if payload.inline is not None:
         body = payload.inline[source.start : source.stop]
@@ -175,14 +193,14 @@ def _chunks(source: Source) -> Iterator[bytes]:
             yield body[at : at + BLOCK_BYTES]
         return
     checksum = 0
-    for chunk in _blob_chunks(source, payload.blob or ""):
+    for chunk in _blob_chunks(source, payload.blob or "", block_bytes):
         checksum = zlib.crc32(chunk, checksum)
         yield chunk
     if source.expected not in (None, checksum):
         raise BlobDamaged(payload.blob or "", "its checksum is wrong")
 
 
-def _blob_chunks(source: Source, name: str) -> Iterator[bytes]:
+def _blob_chunks(source: Source, name: str, block_bytes: int) -> Iterator[bytes]:
     """Yield the content of a blob; the file is open only while a chunk is read.
 
     So it may be removed from here meanwhile, if it is in a shared place too.
@@ -194,7 +212,7 @@ def _blob_chunks(source: Source, name: str) -> Iterator[bytes]:
             blob = open_blob(source.blob_dir, name, payload.size_bytes, payload.checksum)
             try:
                 size = os.fstat(blob).st_size
-                chunk = os.pread(blob, min(BLOCK_BYTES, stop - at), at)
+                chunk = os.pread(blob, min(block_bytes, stop - at), at)
             finally:
                 os.close(blob)
         except OSError as error:

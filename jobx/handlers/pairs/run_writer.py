@@ -7,7 +7,7 @@ import zlib
 from builtins import len, sum  # bound here: author code may replace those there
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import accumulate, chain, islice
 from types import NoneType
 from typing import Any, Final, TypeAlias
 
@@ -30,6 +30,9 @@ _BLOCK: Final = 256
 #: Values of these types are small, so that many of them can be packed together.
 SMALL: Final = frozenset({int, float, bool, NoneType})
 _Block: TypeAlias = list[tuple[Key, Sequence[Value]]]
+_Piece: TypeAlias = bytes | bytearray | memoryview
+#: What is written of a run or a section: pieces of it, of which the last can grow.
+_Body: TypeAlias = list[Any]
 
 
 class RunWriter:
@@ -75,28 +78,29 @@ class RunWriter:
         if in_sections and self.sections > 1:
             return self._run_in_sections(items)
         pack = values.packer()
-        body = bytearray()
+        body: _Body = [bytearray()]
         count = pairs = 0
         is_small = True
         rest = iter(items)
         while block := list(islice(rest, _BLOCK)):
             lengths = [len(listed) for _, listed in block]
             pairs += sum(lengths)
-            packed = sequences.pack(pack, block) if is_small and _is_few(block, lengths) else b""
-            is_small = 0 < len(packed) <= _ITEM_BYTES  # else later blocks hardly are
-            if is_small:
-                count += len(block)
-                body += packed
-                continue
-            del packed
+            if max(lengths) == 1 or (is_small and _is_few(block, lengths)):
+                packed = sequences.pack(pack, block)
+                is_small = len(packed) <= _ITEM_BYTES  # else later blocks hardly are
+                if is_small or max(lengths) == 1:
+                    count += len(block)
+                    _add(body, packed)
+                    continue
+                del packed
             _, split = _pack_each(pack, block, lengths)
             count += len(split)
-            body += b"".join(split)
+            _add(body, b"".join(split))
         return self._payload([body], count, pairs)
 
     def _run_in_sections(self, items: Iterable[tuple[Key, Sequence[Value]]]) -> Payload:
         pack = values.packer()
-        bodies = [bytearray() for _ in range(self.sections)]
+        bodies: list[_Body] = [[bytearray()] for _ in range(self.sections)]
         count = pairs = 0
         rest = iter(items)
         while block := list(islice(rest, _BLOCK)):
@@ -106,35 +110,36 @@ class RunWriter:
             count += len(packed)
             parts = values.partitions_of(keys, self.sections)
             for part, item in zip(parts, packed, strict=True):
-                bodies[part] += item
+                _add(bodies[part], item)
         return self._payload(bodies, count, pairs, sections=tuple(_ends(bodies)))
 
     def chunk(self, items: Sequence[bytes], offsets: bytes) -> Payload:
         """Write a chunk of packed items, ``offsets`` being their packed end offsets."""
-        written = self._payload([b"".join(items)], len(items), offsets=offsets)
+        written = self._payload([[b"".join(items)]], len(items), offsets=offsets)
         if written.blob is None:
             return written
         return replace(written, sums=pack_offsets(list(map(zlib.crc32, items))))
 
     def _payload(
         self,
-        bodies: Sequence[bytes | bytearray],
+        bodies: Sequence[_Body],
         count: int,
         pairs: int = 0,
         offsets: bytes = b"",
         sections: tuple[int, ...] = (),
     ) -> Payload:
-        size = sum(map(len, bodies))
+        size = sum(map(_size, bodies))
         if size <= self._inline_bytes:
-            inline = b"".join(bodies)
+            inline = b"".join(chain.from_iterable(bodies))
             return Payload(count, size, inline, None, 0, offsets, sections, b"", pairs)
         if self._forked is not None:  # a copy would write in the place of the one that was asked
             self._forked.check()
         name = f"{self._stem}-{self.written}"
         self.written += 1
         with BlobFile(self.folder, name, self._sync) as blob:
-            sums = [blob.write(body) for body in bodies]
-        packed = pack_offsets(sums) if sections else b""
+            for piece in chain.from_iterable(bodies):
+                blob.write(piece)
+        packed = pack_offsets(list(map(_checksum, bodies))) if sections else b""
         return Payload(count, size, None, name, blob.checksum, offsets, sections, packed, pairs)
 
     def undo(self, mark: int) -> None:
@@ -151,7 +156,7 @@ def _pack_each(
     """Return the keys of packed items, and these; quick when no key has many values."""
     if _is_few(block, lengths):
         packed = list(map(pack, block))
-        if max(map(len, packed)) <= _ITEM_BYTES:
+        if max(lengths) == 1 or max(map(len, packed)) <= _ITEM_BYTES:
             return [key for key, _ in block], packed
     items = [(key, item) for key, listed in block for item in pack_items(pack, key, listed)]
     keys, packed_items = zip(*items, strict=True)
@@ -165,11 +170,27 @@ def _is_few(block: _Block, lengths: Sequence[int]) -> bool:
     )
 
 
-def _ends(bodies: Iterable[bytes | bytearray]) -> Iterator[int]:
-    end = 0
-    for body in bodies:
-        end += len(body)
-        yield end
+def _add(body: _Body, packed: _Piece) -> None:
+    """Append to a body; what is large becomes a piece of its own, which is not copied."""
+    if len(packed) >= BUFFER_BYTES:
+        body += packed, bytearray()
+    else:
+        body[-1] += packed
+
+
+def _size(body: _Body) -> int:
+    return sum(map(len, body))
+
+
+def _checksum(body: _Body) -> int:
+    checksum = 0
+    for piece in body:
+        checksum = zlib.crc32(piece, checksum)
+    return checksum
+
+
+def _ends(bodies: Iterable[_Body]) -> Iterator[int]:
+    return accumulate(map(_size, bodies))
 
 
 def pack_items(

@@ -15,11 +15,11 @@ _SHORT: Final = 16
 _MEDIUM: Final = 1 << 16
 
 
-def pack(packer: Callable[[object], bytes], items: Sequence[object]) -> bytes:
+def pack(packer: Callable[[object], bytes], items: Sequence[object]) -> memoryview:
     """Return the items, packed one after the other with a function of ``values.packer``."""
     count = len(items)
     head_bytes = 1 if count < _SHORT else 3 if count < _MEDIUM else _HEAD.size
-    return packer(items)[head_bytes:]
+    return memoryview(packer(items))[head_bytes:]  # they may be large, so they are not copied
 
 
 def unpack(body: bytes, count: int) -> list[Any]:
@@ -28,5 +28,7 @@ def unpack(body: bytes, count: int) -> list[Any]:
     Raises:
         InvalidInput: It does not contain that many.
     """
+    if count == 1:  # which may be large, so it is not copied
+        return [values.unpack(body)]
     items: list[Any] = values.unpack(_HEAD.pack(_ARRAY_32, count) + body)
     return items

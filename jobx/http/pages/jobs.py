@@ -14,7 +14,7 @@ from jobx import values
 from jobx.errors import InvalidInput, JobxError, NotFound, quote
 from jobx.http.pages import commands, forms
 from jobx.http.pages.ui import Ui
-from jobx.http.reading import bodies
+from jobx.http.reading import json_bodies
 from jobx.http.resources import jobs
 from jobx.meanings import meaning_of
 from jobx.model import check_name
@@ -154,7 +154,7 @@ def _bytes(text: str) -> bytes:
 
 def _json(where: str, text: str, max_depth: int) -> Any:
     try:
-        return values.from_jsonable(bodies.decode_json(text.encode(), max_depth))
+        return values.from_jsonable(json_bodies.decode(text.encode(), max_depth))
     except InvalidInput as error:
         _, got, reason = error.args
         raise InvalidInput(where, got, reason) from error

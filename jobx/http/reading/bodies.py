@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import re
 import zlib
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -15,8 +13,9 @@ from falcon.asgi import Request
 from jobx import values
 from jobx.config import HttpSettings
 from jobx.errors import InvalidInput, TooLarge, UnsupportedMedia
-from jobx.http.reading import item_count
+from jobx.http.reading import item_count, json_bodies
 from jobx.http.reading.intake import INTAKE, Intake
+from jobx.http.reading.json_bodies import shown
 from jobx.http.writing.media import MEDIA_JSON, MEDIA_MSGPACK
 
 T = TypeVar("T")
@@ -31,12 +30,7 @@ _QUICK_BYTES: Final = {MEDIA_JSON: 64 << 10, MEDIA_MSGPACK: 8 << 10}
 _SMALL_BYTES: Final = 4 << 10
 #: Least memory of a decoded item: an object, and a place in a list or map.
 _ITEM_BYTES: Final = 64
-#: Characters that begin items in JSON.
-_SEPARATORS: Final = b",:[{"
 _SPOKEN: Final = f"send {MEDIA_JSON} or {MEDIA_MSGPACK}, and name it in Content-Type"
-_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-_BRACKETS: Final = bytes.maketrans(b"{}", b"[]")
-_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _TEXT: Final = frozenset({str})
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 
@@ -135,54 +129,22 @@ def _decoded_bytes(body: bytes, media_type: str, max_items: int) -> int:
         return 0
     if media_type == MEDIA_MSGPACK:
         return _ITEM_BYTES * item_count.count_items(body, max_items)
-    count = _separators(body)
-    # Characters inside strings are not counted, unless there are more strings than allowed items.
-    quotes = body.count(b'"') - (body.count(rb"\"") if b"\\" in body else 0)
-    if quotes > 2 * max_items:
-        count = quotes // 2
-    elif count > max_items:
-        count = _separators(_STRING.sub(b"", body))
-    if count > max_items:
-        raise TooLarge(_WHERE, f"{count} items", f"may have at most {max_items} items")
-    return _ITEM_BYTES * count
-
-
-def _separators(body: bytes) -> int:
-    return len(body) - len(body.translate(None, _SEPARATORS))
+    return _ITEM_BYTES * json_bodies.count_items(body, max_items)
 
 
 def _decode(body: bytes, media_type: str, settings: HttpSettings, tagged: bool) -> dict[str, Any]:
     if not body:
         raise InvalidInput(_WHERE, "nothing", "is empty; a map is needed, such as {}")
     if media_type == MEDIA_JSON:
-        found = decode_json(body, settings.max_depth)
+        found = json_bodies.decode(body, settings.max_depth)
         if tagged and b'"$' in body:
             found = values.from_jsonable(found)
             _check(found, body)
     else:
         found = _decode_msgpack(body, settings.max_depth)
     if not isinstance(found, dict) or not _TEXT.issuperset(map(type, found)):
-        raise InvalidInput(_WHERE, _shown(body), "must be a map with text keys")
+        raise InvalidInput(_WHERE, shown(body), "must be a map with text keys")
     return found
-
-
-def decode_json(body: bytes, max_depth: int) -> Any:
-    """Return the content of a JSON body.
-
-    Raises:
-        InvalidInput: It is malformed or nests deeper than ``max_depth``.
-    """
-    if _is_deeper(body, max_depth):
-        raise InvalidInput(_WHERE, _shown(body), f"nests deeper than {max_depth}")
-    try:
-        return values.read_json(body.decode())
-    except json.JSONDecodeError as error:
-        place = f"{error.msg} at line {error.lineno}, column {error.colno}"
-        raise InvalidInput(_WHERE, _shown(body), f"is not JSON: {place}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidInput(_WHERE, _shown(body), f"is not UTF-8: {error.reason}") from error
-    except ValueError as error:
-        raise InvalidInput(_WHERE, _shown(body), str(error)) from error
 
 
 def _decode_msgpack(body: bytes, max_depth: int) -> Any:
@@ -191,7 +153,7 @@ def _decode_msgpack(body: bytes, max_depth: int) -> Any:
     for _ in range(max_depth + 1):
         level = [inner for item in level for inner in _items(item)]
     if any(isinstance(item, dict | list) for item in level):
-        raise InvalidInput(_WHERE, _shown(body), f"nests deeper than {max_depth}")
+        raise InvalidInput(_WHERE, shown(body), f"nests deeper than {max_depth}")
     _check(found, body)
     return found
 
@@ -206,7 +168,7 @@ def _check(found: Any, body: bytes) -> None:
     try:
         values.check_value(found)
     except ValueError as error:
-        raise InvalidInput(_WHERE, _shown(body), str(error)) from error
+        raise InvalidInput(_WHERE, shown(body), str(error)) from error
 
 
 def _media_type(content_type: str | None) -> str:
@@ -262,34 +224,13 @@ def _decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
     try:
         inflated = inflate.decompress(body, max_bytes + 1)
     except zlib.error as error:
-        raise InvalidInput(_WHERE, _shown(body), f"is not gzip: {error}") from error
+        raise InvalidInput(_WHERE, shown(body), f"is not gzip: {error}") from error
     if len(inflated) > max_bytes:
         raise _too_large("a compressed body", max_bytes)
     if not inflate.eof or inflate.unused_data:
-        raise InvalidInput(_WHERE, _shown(body), "is not one whole gzip member")
+        raise InvalidInput(_WHERE, shown(body), "is not one whole gzip member")
     return inflated
 
 
 def _too_large(value: str, max_bytes: int) -> TooLarge:
     return TooLarge(_WHERE, value, f"may have at most {max_bytes} bytes")
-
-
-def _is_deeper(body: bytes, max_depth: int) -> bool:
-    """Return whether brackets nest deeper than ``max_depth``, in time linear in the body.
-
-    Removing each ``[]`` lowers the depth by one. Brackets that remain are not balanced. The parser
-    finds that, unless there are so many that the parser itself would recurse too deep.
-    """
-    if body.count(b"[") + body.count(b"{") <= max_depth:
-        return False
-    left = _STRING.sub(b"", body).translate(_BRACKETS, _NO_BRACKETS)
-    for _ in range(max_depth):
-        shorter = left.replace(b"[]", b"")
-        if len(shorter) == len(left):
-            return left.count(b"[") > max_depth
-        left = shorter
-    return b"[" in left
-
-
-def _shown(body: bytes) -> str:
-    return repr(body[:80])[:80]

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import os
 import time
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from falcon.asgi import Request, Response
@@ -31,8 +31,18 @@ MAX_CONTEXT_BYTES: Final = 16 << 10
 
 #: Random bytes in the id of a request.
 _RANDOM_BYTES: Final = 10
+#: Arguments up to this size are in no blob, unless the settings say so.
+_LARGE_BYTES: Final = 16 << 10
 #: msgpack: array of less than sixteen items; its length is added.
 _SHORT_ARRAY: Final = 0x90
+
+
+class _Asked(NamedTuple):
+    """A question with its packed arguments, and an outline of large ones."""
+
+    question: SubmitJob
+    item: bytes
+    outline: bytes
 
 
 class JobBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,8 +99,8 @@ async def start(
     request_id = new_id(time.time(), os.urandom(_RANDOM_BYTES))
     question = SubmitJob(workflow=workflow, job=job, request_id=request_id, is_blocking=False)
     added = {"requester_ip": headers.requester_ip(req, site.settings.forwarded_header)}
-    asked, item = _read(question, added, {"arguments": arguments})
-    outcome = await site.node.attend(await _kept(site, asked, item, req))
+    asked = _read(question, added, {"arguments": arguments})
+    outcome = await site.node.attend(await _kept(site, asked, req))
     return outcome.request
 
 
@@ -123,24 +133,23 @@ async def _with_body(site: Site, question: SubmitJob, req: Request) -> SubmitJob
     if traceparent.read(caller) is not None:  # anything else is ignored, as W3C wants it
         added["traceparent"] = caller
     read = functools.partial(_read, question, added)
-    asked, item = await bodies.document(req, site.settings, read, tagged=True)
-    return await _kept(site, asked, item, req)
+    asked = await bodies.document(req, site.settings, read, tagged=True)
+    return await _kept(site, asked, req)
 
 
-async def _kept(site: Site, asked: SubmitJob, item: bytes, req: Request) -> SubmitJob:
+async def _kept(site: Site, asked: _Asked, req: Request) -> SubmitJob:
     """Return a question whose arguments are on disk if they are large."""
-    inputs = site.inputs
+    inputs, (question, item, outline) = site.inputs, asked
     if inputs is None or len(item) <= inputs.inline_bytes:
         bodies.let_go(req, len(item))
-        return asked
-    kept = await asyncio.to_thread(inputs.keep, asked.workflow, asked.request_id, item)
+        return question
+    names = question.workflow, question.request_id
+    kept = await asyncio.to_thread(inputs.keep, *names, item, outline)
     bodies.let_go(req, 0)
-    return msgspec.structs.replace(asked, arguments=kept)
+    return msgspec.structs.replace(question, arguments=kept)
 
 
-def _read(
-    question: SubmitJob, added: dict[str, Any], document: dict[str, Any]
-) -> tuple[SubmitJob, bytes]:
+def _read(question: SubmitJob, added: dict[str, Any], document: dict[str, Any]) -> _Asked:
     """Return a question with the content of a body, and its packed arguments.
 
     Args:
@@ -152,7 +161,7 @@ def _read(
     context = _shown_as_json(body.context)
     item = root_input.pack(body.arguments)
     is_keyed = question.idempotency_key is not None
-    asked = msgspec.structs.replace(
+    question = msgspec.structs.replace(
         question,
         arguments=item,
         context={**context, **added},
@@ -160,7 +169,8 @@ def _read(
         time_limit_s=body.time_limit_s,
         result_writer=body.result_writer,
     )
-    return asked, item
+    is_large = len(item) > _LARGE_BYTES
+    return _Asked(question, item, root_input.outline(body.arguments) if is_large else b"")
 
 
 def _name_what_may_exist(req: Request, resp: Response, workflow: str, request_id: str) -> None:

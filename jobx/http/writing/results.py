@@ -7,12 +7,13 @@ damaged result is still an error. A stream that fails later is cut off without t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 from falcon.asgi import Request, Response
+from msgspec.structs import replace
 
 from jobx.errors import BlobDamaged, InvalidInput
 from jobx.handlers.blobs.shared import Folder
@@ -22,6 +23,7 @@ from jobx.http.writing import held
 from jobx.http.writing.media import MEDIA_JSON, AcceptedFormats, Format
 from jobx.model import Delivery
 from jobx.payload import Payload
+from jobx.values import Pair
 from jobx.views import Outcome, RequestView, ResultView
 
 #: A slice ends at this size.
@@ -30,6 +32,8 @@ SLICE_BYTES: Final = 64 << 10
 _SLICES: Final = 4
 #: How much more memory items take than bytes in a blob.
 _UNPACKED: Final = 8
+#: A run of so few items has them in memory at once in any case.
+_FEW: Final = 2
 #: A result up to this size that is not in blobs is written at once, without a thread, if that
 #: makes no larger body than this.
 DIRECT_BYTES: Final = 16 << 10
@@ -134,24 +138,30 @@ def _begin(
 ) -> tuple[bytes, bytes | None, Iterator[bytes]]:
     """Return the first two slices, and the others, after a check of all blobs."""
     folder = readable(result.blob_dir)
-    run_reader.verify(payloads, folder)
-    slices = _slices(payloads, folder, form, result.pairs)
-    return next(slices), next(slices, None), slices
+    pairs: Iterable[Pair]
+    if len(payloads) == 1 and payloads[0].count <= _FEW:
+        items = _items([replace(payloads[0], inline=run_reader.whole(payloads[0], folder))])
+        pairs = ((key, value) for key, listed in items for value in listed)
+    else:
+        run_reader.verify(payloads, folder)
+        pairs = run_merger.pairs(payloads, folder)
+    slices = _slices(pairs, form, result.pairs)
+    return next(slices), next(slices, None) or None, slices
 
 
 def _items(payloads: list[Payload]) -> list[Any]:
-    """Return the items of a small result that is in no blob: keys, each with its values.
+    """Return the items of a result that is in memory: keys, each with its values.
 
     Raises:
         BlobDamaged: They are not what was written.
     """
-    if len(payloads) != 1 or payloads[0].sections:
+    if len(payloads) != 1 or (payloads[0].sections and payloads[0].count > 1):
         return list(run_merger.merge(payloads, ""))
     (run,) = payloads  # it has its order
     try:
         return sequences.unpack(run.inline or b"", run.count)
     except InvalidInput as error:
-        raise BlobDamaged("inline", str(error)) from error
+        raise BlobDamaged(run.blob or "inline", str(error)) from error
 
 
 async def _stream(ready: list[bytes], slices: Iterator[bytes]) -> AsyncIterator[bytes]:
@@ -164,14 +174,24 @@ async def _stream(ready: list[bytes], slices: Iterator[bytes]) -> AsyncIterator[
         yield ready.pop()
 
 
-def _slices(payloads: list[Payload], blob_dir: Folder, form: Format, count: int) -> Iterator[bytes]:
-    """Yield the body in slices: at least one, each but the last of about SLICE_BYTES."""
+def _slices(pairs: Iterable[Pair], form: Format, count: int) -> Iterator[bytes]:
+    """Yield the body in slices: at least one, each but the last of about SLICE_BYTES.
+
+    A larger item is a slice of its own, so that it is not copied.
+    """
     body = bytearray(form.head(count))
     between = b""
-    for key, value in run_merger.pairs(payloads, blob_dir):
+    for key, value in pairs:
         body += between
-        body += form.item(key, value)
+        item = form.item(key, value)
         between = form.between
+        if len(item) >= SLICE_BYTES:
+            if body:
+                yield bytes(body)
+                body.clear()
+            yield item
+            continue
+        body += item
         if len(body) >= SLICE_BYTES:
             yield bytes(body)
             body.clear()

@@ -2,21 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 import time
 from typing import Any
 
 import pytest
 from falcon.testing import TestClient
-from hypothesis import given
-from hypothesis import strategies as st
 
 from jobx import values
 from jobx.config import HttpSettings
-from jobx.errors import InvalidInput
 from jobx.http.app import create_app
 from jobx.http.byte_budget import ByteBudget
-from jobx.http.reading.bodies import ENTITY_ITEMS, decode_json, document
+from jobx.http.reading.bodies import ENTITY_ITEMS, document
 from jobx.http.reading.intake import INTAKE, Intake
 from tests.support.fake_node import FakeNode
 
@@ -234,36 +230,3 @@ def test_large_bodies_are_decoded_one_after_the_other() -> None:
         return await asyncio.gather(*asked)
 
     assert (asyncio.run(come()), most) == ([1] * 8, [1])
-
-
-def depth_of(value: Any) -> int:
-    if isinstance(value, dict):
-        return 1 + max(map(depth_of, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(depth_of, value), default=0)
-    return 0
-
-
-JSONABLE = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text('ab"\\[]{}', max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('[]{}"\\'), inner),
-    max_leaves=20,
-)
-
-
-@given(JSONABLE, st.integers(0, 5))
-def test_depth_is_counted_exactly(value: Any, max_depth: int) -> None:
-    body = json.dumps(value).encode()
-    if depth_of(value) <= max_depth:
-        assert decode_json(body, max_depth) == value
-    else:
-        with pytest.raises(InvalidInput, match="nests deeper"):
-            decode_json(body, max_depth)
-
-
-@given(st.binary(max_size=50) | st.text('{}[]":,1ab\\', max_size=50).map(str.encode))
-def test_any_bytes_give_a_value_or_a_named_error(body: bytes) -> None:
-    try:
-        values.pack(decode_json(body, 16))
-    except InvalidInput as error:
-        assert error.args[0] == "body"
