@@ -30,6 +30,7 @@ _HEAD_BYTES: Final = 40
 _LEVEL: Final = 1
 #: By these first bytes it is seen whether to look for repetitions: words have few.
 _SAMPLE_BYTES: Final = 16 << 10
+_LARGE_BYTES: Final = 1 << 20
 _NO_ROOM: Final = StageData()
 
 
@@ -111,9 +112,14 @@ class KeptStages:
 
 
 def _compressed(body: bytes) -> bytes:
-    """Return a body compressed; where repetitions are few, without the time to look for them."""
+    """Return a body compressed; where repetitions are few, without the time to look for them.
+
+    Where they are few in a large body, it is not made smaller: that takes longer than all else that
+    is done with a large value.
+    """
     sample = body[:_SAMPLE_BYTES]
     is_dense = 2 * len(zlib.compress(sample, _LEVEL)) > len(sample)
+    level = 0 if is_dense and len(body) > _LARGE_BYTES else _LEVEL
     strategy = zlib.Z_HUFFMAN_ONLY if is_dense else zlib.Z_DEFAULT_STRATEGY
-    packer = zlib.compressobj(_LEVEL, strategy=strategy)
+    packer = zlib.compressobj(level, strategy=strategy)
     return packer.compress(body) + packer.flush()

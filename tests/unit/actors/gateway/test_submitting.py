@@ -9,6 +9,7 @@ from jobx import values
 from jobx.actors.gateway import finding
 from jobx.actors.messages import Refused, RequestKey, Submit
 from jobx.errors import Conflict, NotFound, OutcomeUnknown, StoreUnavailable
+from jobx.handlers.pairs import root_input
 from jobx.kv import keys
 from jobx.questions import (
     AwaitRequest,
@@ -148,3 +149,20 @@ def test_arguments_that_cannot_be_looked_after_do_not_hide_why_nothing_was_start
     asked = _submit(IDS[0], job="unheard-of", arguments=KeptArguments(9, 9))
     with pytest.raises(NotFound, match="unheard-of"):
         asyncio.run(_SilentNode().call(asked))
+
+
+@pytest.mark.parametrize("search", [(), ("count",)])
+def test_large_arguments_with_an_outline_are_not_read(
+    monkeypatch: pytest.MonkeyPatch, search: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(finding, "ANSWER_S", 0.01)
+    outline = root_input.outline({"count": 3, "value": "x" * 100_000})
+    kept = KeptArguments(1 << 20, 1, outline)  # nobody can read their blob
+
+    async def ask() -> list[object]:
+        node = _SilentNode()
+        with pytest.raises(OutcomeUnknown):
+            await node.call(_submit(IDS[0], arguments=kept, idempotency_key=None))
+        return node.desk.told
+
+    assert any(isinstance(message, Submit) for message in asyncio.run(ask()))

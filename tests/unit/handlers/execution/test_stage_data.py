@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import zlib
 from decimal import Decimal
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from jobx import values
-from jobx.handlers.execution.stage_data import KeptStages
+from jobx.handlers.execution.stage_data import KeptStages, _compressed
 from jobx.handlers.execution.state import ExecutorState
 from jobx.handlers.pairs.grouping import Groups
 from jobx.handlers.pairs.run_writer import RunWriter
@@ -138,6 +139,14 @@ def test_a_disk_that_takes_no_blob_fails_no_invocation(
 
 def _refuse(_: str) -> None:
     raise OSError(28, "No space left on device")
+
+
+def test_what_is_large_and_hardly_gets_smaller_is_not_compressed() -> None:
+    dense = random.Random(1).randbytes(1 << 20).hex().encode()
+    for body, is_smaller in ((dense, False), (dense[: 1 << 20], True), (b"ab" * (1 << 20), True)):
+        written = _compressed(body)
+        assert (len(written) < len(body)) == is_smaller
+        assert zlib.decompress(written) == body
 
 
 def test_the_next_frame_does_not_show_the_data_of_the_last(tmp_path: Path) -> None:

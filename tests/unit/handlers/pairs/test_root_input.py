@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from jobx.errors import ArgumentsRefused, StoreFull
+from jobx import values
+from jobx.errors import ArgumentsRefused, InvalidInput, StoreFull
 from jobx.handlers.blobs.blob_file import BlobFile
-from jobx.handlers.pairs.root_input import BLOB, RootInputs, chunk, pack
+from jobx.handlers.pairs.root_input import BLOB, RootInputs, chunk, outline, outlined, pack
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.handlers.scope.arguments import Takes
 from jobx.kv.blobs import BlobFolder
 from jobx.payload import Payload
+from jobx.questions import KeptArguments
 
 TAKES = Takes((("n", "int"), ("text", "str")), ("text",))
 
@@ -83,3 +87,38 @@ def test_arguments_that_cannot_be_written_leave_no_folder(
 
 def refuse_as_full() -> None:
     raise StoreFull("blobs", "no room")
+
+
+ARGUMENTS = [
+    {},
+    {"n": 1, "f": 0.5, "t": "é", "b": b"\0", "no": None, "yes": True},
+    {"n": 1 << 80, "t": "x"},
+    {"long": "x" * 100_000, "list": [1, [2]], "map": {"a": {"b": 1}}, "d": Decimal("1.5")},
+]
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS)
+def test_arguments_are_packed_like_all_values(arguments: dict[str, Any]) -> None:
+    assert pack(arguments) == values.pack([list(pair) for pair in arguments.items()])
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS)
+def test_an_outline_lacks_only_what_is_large(arguments: dict[str, Any]) -> None:
+    whole = values.outline(pack(arguments))
+    brief = outlined(KeptArguments(1, 1, outline(arguments)))
+    assert brief is not None
+    assert brief.keys() == whole.keys()
+    for name, value in whole.items():
+        assert brief[name] == (value[:5000] if isinstance(value, str) else value)
+
+
+def test_what_is_too_much_for_an_outline_has_none() -> None:
+    assert outline({f"a{n}": n for n in range(2000)}) == b""
+    assert outline({f"a{n}": "x" * 5000 for n in range(20)}) == b""
+    assert outlined(KeptArguments(1, 1, b"")) is None
+    assert outlined(pack({"a": 1})) is None
+
+
+def test_an_argument_that_is_no_text_is_refused_however_it_is_packed() -> None:
+    with pytest.raises(InvalidInput):
+        pack({"a": "\ud800"})

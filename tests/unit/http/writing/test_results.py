@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from falcon import testing
 from falcon.asgi import Response
 
+from jobx.errors import BlobDamaged
 from jobx.handlers.pairs.run_writer import RunWriter
 from jobx.http.writing import media, results
 from jobx.values import Value
@@ -50,3 +52,66 @@ def test_small_result_is_written_at_once_unless_its_pairs_are_large(
 ) -> None:
     response = sent(items)
     assert (response.stream is not None, response.data is None) == (is_streamed, is_streamed)
+
+
+LARGE = 3 * results.SLICE_BYTES
+
+
+def whole(response: Response) -> bytes:
+    """Return the body of a response, however it is sent."""
+
+    async def read() -> bytes:
+        return b"".join([part async for part in response.stream])
+
+    return response.data if response.stream is None else asyncio.run(read())
+
+
+@pytest.mark.parametrize("form", [media.JSON, media.NDJSON, media.MSGPACK])
+@pytest.mark.parametrize("sections", [1, 4])
+@pytest.mark.parametrize(
+    "items",
+    [
+        [("k", ["x" * LARGE])],
+        [("k", ["x" * LARGE, 1])],
+        [("a", [1]), ("b", ["x" * LARGE])],
+        [(f"k{n}", ["x" * LARGE if n % 3 == 0 else n]) for n in range(8)],
+    ],
+    ids=["one", "two of a key", "two", "many"],
+)
+def test_a_large_value_of_a_blob_is_sent_as_any_other(
+    tmp_path: Path, items: list[tuple[str, list[Value]]], sections: int, form: media.Format
+) -> None:
+    pairs = [(key, value) for key, listed in items for value in listed]
+    response = sent_of(tmp_path, items, sections, form)
+    assert whole(response) == form.body(pairs)
+
+
+def test_nothing_is_sent_of_a_large_value_that_was_damaged(tmp_path: Path) -> None:
+    items: list[tuple[str, list[Value]]] = [("k", ["x" * LARGE])]
+    with pytest.raises(BlobDamaged, match="checksum"):
+        sent_of(tmp_path, items, 1, media.JSON, is_damaged=True)
+
+
+def sent_of(
+    folder: Path,
+    items: Sequence[tuple[str, list[Value]]],
+    sections: int,
+    form: media.Format,
+    *,
+    is_damaged: bool = False,
+) -> Response:
+    payload = RunWriter(str(folder), "r", 0, sections).run(items, in_sections=True)
+    path = folder / str(payload.blob)
+    if is_damaged:
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    view = ResultView(
+        request_id="r1",
+        pairs=payload.pair_count,
+        size_bytes=payload.size_bytes,
+        payloads=[payload.to_wire()],
+        blob_dir=str(folder),
+    )
+    response, formats = Response(), media.AcceptedFormats(form, form)
+    reading = results.Reading(1 << 20, str)
+    asyncio.run(results._send_result(testing.create_asgi_req(), response, view, formats, reading))
+    return response
