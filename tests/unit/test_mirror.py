@@ -110,9 +110,7 @@ ELSEWHERE: Final[dict[str, tuple[str, ...]]] = {
     "tests/unit/handlers/authoring/test_source.py": ("handlers/authoring/*",),
     "tests/unit/handlers/blobs/test_shared.py": ("handlers/blobs/place",),
     "tests/unit/handlers/pairs/test_grouping.py": ("handlers/pairs/merged_groups",),
-    "tests/unit/handlers/pairs/test_run_reader.py": (
-        *("handlers/pairs/run_merger", "handlers/pairs/run_writer"),
-    ),
+    "tests/unit/handlers/pairs/test_run_reader.py": ("handlers/pairs/run_merger",),
     "tests/unit/http/door/test_door.py": ("http/reading/intake",),
     "tests/unit/http/resources/test_admin.py": (*("http/openapi/*", "http/writing/encoding"),),
     "tests/unit/http/pages/test_ui.py": (
